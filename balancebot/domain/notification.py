@@ -1,0 +1,191 @@
+"""What is decided to be told: frozen facts, and the parcels in which they travel to one destination.
+
+A notification is rendered from its own facts, never from live state, so that what is sent tomorrow
+still says what was true when it was decided.
+"""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+from balancebot.domain.alert import AlertKind, Cause, Reason, Severity
+from balancebot.domain.balance import Absent, Category, Reading, WalletName
+from balancebot.domain.runway import Runway
+from balancebot.domain.threshold import LimitColumn
+
+
+class Channel(StrEnum):
+    """How people are told."""
+
+    SLACK = "slack"
+    EMAIL = "email"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossed:
+    """The limit that made the severity: which, where it stands, and what the value was.
+
+    For counts both are messages; for days both are days (`value` None = unknown). `column` None: the balance is 0
+    and no count limit is set. `scope` names the threshold row the limit comes from, '' for the built-in one.
+    """
+
+    column: LimitColumn | None
+    limit: float | None
+    value: float | None
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertFacts:
+    """All that any message about one alert may say."""
+
+    alert_id: str
+    kind: AlertKind
+    wallet: WalletName
+    category: Category | None
+    severity: Severity
+    reason: Reason | None
+    """None: nothing is told, a living message is only edited."""
+    at: datetime
+    opened_at: datetime
+    reading: Reading = Absent.UNREAD
+    observed_at: datetime | None = None
+    crossed: Crossed | None = None
+    burn_per_day: float | None = None
+    runway: Runway | None = None
+    depletes_at: datetime | None = None
+    recent: tuple[int | None, ...] = ()
+    """The balance over the last days, oldest first, evenly spaced; for a sparkline. None = not read then."""
+    note: str = ""
+    """Who acts and what to do, from the threshold row."""
+    advice: str = ""
+    """One line of order advice in the language of the messages; '' where there is none."""
+    detail: str = ""
+    """The cause in words for the wallet kinds and spikes (an error's message); '' otherwise."""
+    members: tuple[str, ...] = ()
+    """The wallets that share an account's alert; empty for an alert of one wallet."""
+    previous: Severity | None = None
+    """WORSENED, RECOVERED: the peak it had before."""
+    closed_at: datetime | None = None
+    cause: Cause | None = None
+    acknowledged_by: str = ""
+    silenced_until: datetime | None = None
+    opened_unheard: bool = False
+    """RECOVERED whose opening never reached this destination: both are told in one message."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupFacts:
+    """Many openings for one destination, told as one message. `new`: the alert ids a reply speaks of."""
+
+    group_id: str
+    at: datetime
+    members: tuple[AlertFacts, ...]
+    new: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestLine:
+    """One balance in a digest."""
+
+    wallet: WalletName
+    category: Category
+    severity: Severity
+    reading: Reading
+    observed_at: datetime | None
+    stale: bool
+    burn_per_day: float | None
+    burn_week_before: float | None
+    runway: Runway | None
+    depletes_at: datetime | None
+    limits_set: bool
+    severity_before: Severity | None
+    """At the last digest of this name; None where there was none."""
+    topped_up: int = 0
+    transferred: int = 0
+    used: int = 0
+    advice: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestFacts:
+    """A scheduled summary of how things stand at `at`, worst first."""
+
+    name: str
+    slot: str
+    """The local date and time it was due, `2026-11-23T09:00`."""
+    at: datetime
+    since: datetime | None
+    """When the last one of this name was made."""
+    late: bool
+    language: str
+    lines: tuple[DigestLine, ...]
+    open_alerts: tuple[AlertFacts, ...] = ()
+    recovered: tuple[AlertFacts, ...] = ()
+    silences: tuple[tuple[str, datetime, str], ...] = ()
+    """(pattern, until, reason) of those that end soon."""
+    advice_total: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TestFacts:
+    """A message that a person asked for, to see that the channel works."""
+
+    __test__ = False
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TroubleFacts:
+    """A channel refuses for good: told through the other channel."""
+
+    at: datetime
+    channel: Channel
+    destination: str
+    message: str
+
+
+Facts: TypeAlias = AlertFacts | GroupFacts | DigestFacts | TestFacts | TroubleFacts
+
+
+class Action(StrEnum):
+    """What a delivery does at its destination."""
+
+    POST = "post"
+    """A new message: the living one of its alert, group or digest."""
+    REPLY = "reply"
+    """News in the thread of a message that stands."""
+    EDIT = "edit"
+    """The living message takes the look of these facts. Idempotent; Slack with a bot token only."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Receipt:
+    """Where a message stands: Slack's channel id and `ts`; for e-mail '' and the `Message-ID`."""
+
+    room: str
+    ref: str
+    subject: str = ""
+    """E-mail: the subject of the first of a thread, which its answers repeat."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parcel:
+    """One notification on its way to one destination."""
+
+    delivery_id: str
+    alert_id: str
+    """The alert's (or the group's) id, for metadata; '' for digests and tests."""
+    action: Action
+    destination: str
+    """A Slack channel's name or id; an e-mail address."""
+    facts: Facts
+    thread: Receipt | None = None
+    """The living message; None for POST."""
+    broadcast: bool = False
+    created_at: datetime
+    attempt: int = 1
+    may_stand_twice: bool = field(default=False)
+    """An earlier attempt is in doubt and could not be looked for: the message carries the alert's id and the log says so."""

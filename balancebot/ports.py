@@ -1,0 +1,170 @@
+"""What the use-cases ask of the world outside, and the errors that are expected of it.
+
+Errors from outside are values, not exceptions: one bad wallet, one stuck channel, never stops the others.
+Their `message` names the wallet or destination and the status; it never holds a key, a token or an address's secret.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import Protocol, TypeAlias
+
+from balancebot.domain.balance import Snapshot, WalletName
+from balancebot.domain.notification import Channel as ChannelName
+from balancebot.domain.notification import Parcel, Receipt
+
+
+class Clock(Protocol):
+    """Tells the present instant."""
+
+    def now(self) -> datetime:
+        """Return an aware instant in UTC."""
+        ...
+
+
+class SourceErrorKind(StrEnum):
+    """Why a wallet could not be read. The set is closed: it labels metrics and chooses alerts."""
+
+    CREDENTIALS = "credentials"
+    """401: wrong, rotated, or the two kinds of key pair swapped."""
+    PERMISSION = "permission"
+    """403 with a code that no retry mends: service not opened, address not allowed, app in a blacklist."""
+    CONFIGURATION = "configuration"
+    """The request itself is wrong: missing auth, a wrong base_url."""
+    RATE_LIMITED = "rate_limited"
+    SCHEMA = "schema"
+    """An answer that isn't what the documentation says; never taken for a balance."""
+    SERVER = "server"
+    """5xx and gateways."""
+    TIMEOUT = "timeout"
+    NETWORK = "network"
+    """No connection: refused, no such host, reset."""
+    TLS = "tls"
+
+    @property
+    def permanent(self) -> bool:
+        """Whether only a person can mend it, so that a retry within the cycle is pointless."""
+        return self in {
+            SourceErrorKind.CREDENTIALS,
+            SourceErrorKind.PERMISSION,
+            SourceErrorKind.CONFIGURATION,
+            SourceErrorKind.SCHEMA,
+        }
+
+    @property
+    def fault(self) -> str:
+        """The fault as a person would name it: wallets of one account that share it share one alert."""
+        if self in {SourceErrorKind.SERVER, SourceErrorKind.TIMEOUT, SourceErrorKind.NETWORK}:
+            return "unreachable"
+        return self.value
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SourceError:
+    """A wallet that could not be read, and why."""
+
+    wallet: WalletName
+    at: datetime
+    kind: SourceErrorKind
+    message: str
+    """For people: names the wallet, the status and code, and what to do; never a key."""
+    retry_after: timedelta | None = None
+    """How long the source asked us to stay away, if it did."""
+
+    @property
+    def permanent(self) -> bool:
+        """Whether only a person can mend it."""
+        return self.kind.permanent
+
+
+FetchResult: TypeAlias = Snapshot | SourceError
+
+
+class BalanceSource(Protocol):
+    """A system that can be asked for balances."""
+
+    def fetch(self, wallets: Sequence[WalletName], *, budget: timedelta) -> Iterator[FetchResult]:
+        """Read `wallets`, many at once, and yield each result as it comes, in any order.
+
+        Every wallet yields exactly one result. What isn't answered within `budget` (of the whole call) yields
+        a `SourceError` of kind TIMEOUT. Transient faults are retried inside, with jitter and within the budget.
+        Closing the iterator early abandons what is under way.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give back connections and threads. Idempotent."""
+        ...
+
+
+class ChannelErrorKind(StrEnum):
+    """Why a delivery did not arrive."""
+
+    RATE_LIMITED = "rate_limited"
+    UNREACHABLE = "unreachable"
+    """Nothing reached the other side: safe to send again."""
+    IN_DOUBT = "in_doubt"
+    """The request went out and no answer came: it may or may not stand there."""
+    AUTH = "auth"
+    """Token revoked, log-in refused."""
+    NO_SUCH_DESTINATION = "no_such_destination"
+    """Channel archived or unknown, bot not in it, recipient refused."""
+    MESSAGE_GONE = "message_gone"
+    """The message to edit or to answer was deleted: post anew."""
+    REJECTED = "rejected"
+    """The other side refuses this very message for good."""
+    SERVER = "server"
+    """A passing fault of the other side; it says that nothing was done."""
+    LEASE_LOST = "lease_lost"
+    """Somebody else has taken the delivery over; nothing was sent."""
+
+    @property
+    def permanent(self) -> bool:
+        """Whether sending the same again is pointless until a person has acted."""
+        return self in {ChannelErrorKind.AUTH, ChannelErrorKind.NO_SUCH_DESTINATION, ChannelErrorKind.REJECTED}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelError:
+    """A delivery that did not arrive (or may not have), and why."""
+
+    kind: ChannelErrorKind
+    message: str
+    retry_after: timedelta | None = None
+
+    @property
+    def permanent(self) -> bool:
+        """Whether sending the same again is pointless until a person has acted."""
+        return self.kind.permanent
+
+
+class Channel(Protocol):
+    """A way to tell people: Slack, e-mail. One instance per configured channel; safe to call from several threads."""
+
+    @property
+    def name(self) -> ChannelName:
+        """Which of the closed set of channels this is."""
+        ...
+
+    def deliver(self, parcel: Parcel, *, still_mine: Callable[[], bool]) -> Receipt | ChannelError:
+        """Render and send one parcel; `still_mine` is asked right before the write, and a no means LEASE_LOST.
+
+        Never raises for what the outside does. Never retries by itself: the outbox does.
+        """
+        ...
+
+    def look_for(self, parcel: Parcel, *, since: datetime) -> Sequence[Receipt] | ChannelError:
+        """Search the destination for this very delivery, not before `since`, oldest first; empty = it isn't there.
+
+        A channel that can't look (a webhook, e-mail, a missing scope) answers with kind REJECTED and says why.
+        """
+        ...
+
+    def withdraw(self, receipt: Receipt) -> ChannelError | None:
+        """Delete a message that stands twice."""
+        ...
+
+    def close(self) -> None:
+        """Give back connections. Idempotent."""
+        ...
