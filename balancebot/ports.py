@@ -122,7 +122,11 @@ class ChannelErrorKind(StrEnum):
     @property
     def permanent(self) -> bool:
         """Whether sending the same again is pointless until a person has acted."""
-        return self in {ChannelErrorKind.AUTH, ChannelErrorKind.NO_SUCH_DESTINATION, ChannelErrorKind.REJECTED}
+        return self in {
+            ChannelErrorKind.AUTH,
+            ChannelErrorKind.NO_SUCH_DESTINATION,
+            ChannelErrorKind.REJECTED,
+        }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""Ways to tell people. An error from outside is a value here, never an exception."""

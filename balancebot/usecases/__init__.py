@@ -1,0 +1,1 @@
+"""What the bot does: one file per job, given its clock, store, sources and channels; it names no adapter."""
