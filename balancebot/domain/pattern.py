@@ -1,0 +1,133 @@
+"""Patterns name balances: `acme/checkout:industry`, `acme/*:market`, `*:voice`, `acme/*`.
+
+`*` stands for any run of characters, `/` included, and everything else for itself; case counts. Without `:` a
+pattern means every category and the wallet's own kinds of alert; with it, balances only.
+"""
+
+import unicodedata
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+
+from balancebot.domain.balance import Category, WalletName
+
+MAX_NAME = 64
+"""The longest name of an account or an app, in characters."""
+
+
+def name_fault(name: str) -> str | None:
+    """Return what is wrong with the name of an account or an app, or None when it may be used.
+
+    1-64 characters of letters (any script, with the marks that belong to them), digits, space and `_ . -`.
+    """
+    if not name:
+        return "is empty: a name has 1 to 64 characters"
+    if len(name) > MAX_NAME:
+        return f"has {len(name)} characters: a name has 1 to 64"
+    strange = _strange_character(name)
+    if strange is not None:
+        return f"holds {strange}: a name has letters, digits, space, '_', '.' and '-'"
+    return None
+
+
+def _strange_character(text: str) -> str | None:
+    for character in text:
+        if (
+            character not in " _.-"
+            and unicodedata.category(character)[0] not in "LM"
+            and not character.isdecimal()
+        ):
+            return repr(character)
+    return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletPattern:
+    """A wallet's name, or a pattern of names where it holds a `*`."""
+
+    text: str
+    _pieces: tuple[str, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_pieces", tuple(self.text.split("*")))
+
+    @classmethod
+    def parse(cls, text: str) -> "WalletPattern | str":
+        """Read a wallet's name or a pattern of names; return what is wrong as text."""
+        if not text:
+            return "is empty: write a wallet such as acme/checkout, or * for all"
+        strange = _strange_character(text.replace("*", "").replace("/", ""))
+        if strange is not None:
+            return f"holds {strange}, which no name has"
+        if text.count("/") > 1 and "*" not in text:
+            return "has more than one '/': an app is written account/app"
+        return cls(text=text)
+
+    @property
+    def is_exact(self) -> bool:
+        """Whether it is one name and no pattern."""
+        return len(self._pieces) == 1
+
+    @property
+    def rank(self) -> tuple[int, int, str]:
+        """Sort key, the most specific first.
+
+        An exact name comes before a pattern; of two patterns the one with more characters other than `*`, then the
+        alphabetically first.
+        """
+        return (0 if self.is_exact else 1, -sum(map(len, self._pieces)), self.text)
+
+    def matches(self, name: str) -> bool:
+        """Tell whether `name` is meant. Linear in the length of both, however many `*` there are."""
+        first, *between, last = (*self._pieces, "") if self.is_exact else self._pieces
+        if self.is_exact:
+            return name == first
+        start, end = len(first), len(name) - len(last)
+        if start > end or not name.startswith(first) or not name.endswith(last):
+            return False
+        for piece in between:
+            start = name.find(piece, start, end)
+            if start < 0:
+                return False
+            start += len(piece)
+        return True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pattern:
+    """What a route, a silence or a filter means: wallets, and of these all or some categories."""
+
+    wallet: WalletPattern
+    categories: frozenset[Category] | None
+    """None: every category and the wallet's own kinds of alert."""
+    text: str
+    """As it was written."""
+
+    @classmethod
+    def parse(cls, text: str) -> "Pattern | str":
+        """Read a pattern; return what is wrong as text, with the nearest category for a misspelt one."""
+        text = text.strip()
+        name, colon, category = text.partition(":")
+        wallet = WalletPattern.parse(name)
+        if isinstance(wallet, str):
+            return wallet
+        if not colon:
+            return cls(wallet=wallet, categories=None, text=text)
+        wanted = WalletPattern(text=category)
+        categories = frozenset(known for known in Category if wanted.matches(known.value))
+        if not categories:
+            near = get_close_matches(category, [known.value for known in Category], n=1)
+            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Category)}"
+            return f"names no category with {category!r}: {hint}"
+        return cls(wallet=wallet, categories=categories, text=text)
+
+    def matches(self, wallet: WalletName, category: Category | None) -> bool:
+        """Tell whether a balance is meant, or with `category` None the wallet as a whole.
+
+        A pattern with `:` speaks of balances, so it never means a wallet as a whole.
+        """
+        if self.categories is not None and category not in self.categories:
+            return False
+        return self.wallet.matches(wallet)
+
+    def __str__(self) -> str:
+        return self.text
