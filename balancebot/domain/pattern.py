@@ -6,9 +6,9 @@ pattern means every category and the wallet's own kinds of alert; with it, balan
 
 import unicodedata
 from dataclasses import dataclass, field
-from difflib import get_close_matches
 
 from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.spelling import nearest
 
 MAX_NAME = 64
 """The longest name of an account or an app, in characters."""
@@ -68,6 +68,11 @@ class WalletPattern:
         return len(self._pieces) == 1
 
     @property
+    def prefix(self) -> str:
+        """What every name it means begins with."""
+        return self._pieces[0]
+
+    @property
     def rank(self) -> tuple[int, int, str]:
         """Sort key, the most specific first.
 
@@ -115,8 +120,8 @@ class Pattern:
         wanted = WalletPattern(text=category)
         categories = frozenset(known for known in Category if wanted.matches(known.value))
         if not categories:
-            near = get_close_matches(category, [known.value for known in Category], n=1)
-            hint = f"did you mean {near[0]}?" if near else f"there are {', '.join(Category)}"
+            meant = nearest(category, Category)
+            hint = f"did you mean {meant}?" if meant else f"there are {', '.join(Category)}"
             return f"names no category with {category!r}: {hint}"
         return cls(wallet=wallet, categories=categories, text=text)
 

@@ -1,0 +1,18 @@
+"""What somebody may have meant: the nearest known word, for faults that say how to mend them."""
+
+from collections.abc import Iterable
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word nearest to `word`, letter case aside, or None when none is near."""
+    from difflib import get_close_matches
+
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    found = get_close_matches(word.casefold(), by_folded, n=1)
+    return by_folded[found[0]] if found else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return `; did you mean …?` to append to a fault, or nothing when no known word is near."""
+    meant = nearest(word, known)
+    return "" if meant is None else f"; did you mean {meant}?"

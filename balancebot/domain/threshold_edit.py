@@ -1,0 +1,196 @@
+"""Changing thresholds: edits in, new rows out, or every reason why not. All or nothing, for every way of editing.
+
+An edit that changes nothing is never refused, so an export can always be taken back in.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from balancebot.domain.balance import BalanceKey, Category, WalletName
+from balancebot.domain.pattern import WalletPattern
+from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.threshold import Inversion, Scope, ThresholdBook, ThresholdRow
+
+COLUMNS = (
+    "warning_below",
+    "critical_below",
+    "warning_days",
+    "critical_days",
+    "lead_time_days",
+    "note",
+)
+"""What a row can set, in the order of sheets."""
+
+MAX_GUESSES = 10
+"""For how many unknown names the nearest known one is looked up: each look costs tens of milliseconds at 10,000 wallets."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowEdit:
+    """One row to be put whole, or to be removed."""
+
+    scope: Scope
+    row: ThresholdRow | None
+    """None: removed. A row that sets nothing is removed too."""
+    line: int | None = None
+    """The line of the sheet that asks for it; the header is line 1."""
+
+    @classmethod
+    def put(cls, row: ThresholdRow, *, line: int | None = None) -> "RowEdit":
+        """Replace the row of the same scope, or add it."""
+        return cls(scope=row.scope, row=None if row.sets_nothing else row, line=line)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditFault:
+    """Why an edit is refused (or, as a warning, looked at twice): one line for a person."""
+
+    message: str
+    line: int | None = None
+    column: str = ""
+    scope: Scope | None = None
+
+    def __str__(self) -> str:
+        place = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.column) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowChange:
+    """One row before and after; None = it wasn't there, it isn't there any more."""
+
+    scope: Scope
+    before: ThresholdRow | None
+    after: ThresholdRow | None
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns that differ, in the order of sheets."""
+        nothing = ThresholdRow(wallet=self.scope.wallet, category=self.scope.category)
+        before, after = self.before or nothing, self.after or nothing
+        return tuple(column for column in COLUMNS if getattr(before, column) != getattr(after, column))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Edited:
+    """What edits come to. With `faults` nothing may be stored."""
+
+    rows: tuple[ThresholdRow, ...]
+    changes: tuple[RowChange, ...]
+    faults: tuple[EditFault, ...]
+    warnings: tuple[EditFault, ...]
+
+
+def diff(before: Iterable[ThresholdRow], after: Iterable[ThresholdRow]) -> tuple[RowChange, ...]:
+    """Return what differs between two sets of rows, in the order of scopes; who wrote a row doesn't count."""
+    old, new = {row.scope: row for row in before}, {row.scope: row for row in after}
+    return tuple(
+        RowChange(scope=scope, before=old.get(scope), after=new.get(scope))
+        for scope in sorted(old.keys() | new.keys(), key=lambda scope: (scope.wallet, scope.category or ""))
+        if old.get(scope) != new.get(scope)
+    )
+
+
+def apply_edits(
+    rows: Iterable[ThresholdRow], edits: Sequence[RowEdit], known: Sequence[WalletName]
+) -> Edited:
+    """Apply `edits` to `rows` where `known` are the configured wallets.
+
+    Refused: an exact wallet name that isn't known (its row may still be removed), and a critical limit that becomes
+    looser than the warning limit for a known balance. An inversion that was there before is nobody's fault now.
+    Warned of: a pattern that means no known wallet.
+    """
+    old = {row.scope: row for row in rows}
+    new = dict(old)
+    for edit in edits:
+        if edit.row is None:
+            new.pop(edit.scope, None)
+        elif old.get(edit.scope) != edit.row:
+            new[edit.scope] = edit.row
+    changes = diff(old.values(), new.values())
+    lines = {edit.scope: edit.line for edit in edits}
+    put = [change.scope for change in changes if change.after is not None]
+    return Edited(
+        rows=tuple(new.values()),
+        changes=changes,
+        faults=(
+            *_unknown_wallets(put, known, lines),
+            *_inversions(ThresholdBook(old.values()), ThresholdBook(new.values()), changes, known, lines),
+        ),
+        warnings=tuple(_idle_patterns(put, known, lines)),
+    )
+
+
+_Lines = dict[Scope, int | None]
+
+
+def _unknown_wallets(put: list[Scope], known: Sequence[WalletName], lines: _Lines) -> Iterator[EditFault]:
+    names = frozenset(known)
+    hints: dict[str, str] = {}
+    for scope in put:
+        if "*" in scope.wallet or scope.wallet in names:
+            continue
+        if scope.wallet not in hints:
+            hints[scope.wallet] = did_you_mean(scope.wallet, names) if len(hints) < MAX_GUESSES else ""
+        yield EditFault(
+            message=f"no wallet {scope.wallet} is configured{hints[scope.wallet]}",
+            line=lines[scope],
+            column="wallet",
+            scope=scope,
+        )
+
+
+def _idle_patterns(put: list[Scope], known: Sequence[WalletName], lines: _Lines) -> Iterator[EditFault]:
+    for scope in put:
+        pattern = WalletPattern(text=scope.wallet)
+        if not pattern.is_exact and not any(pattern.matches(name) for name in known):
+            yield EditFault(
+                message=f"{scope.wallet} means no wallet that is configured now",
+                line=lines[scope],
+                column="wallet",
+                scope=scope,
+            )
+
+
+def _inversions(
+    before: ThresholdBook,
+    after: ThresholdBook,
+    changes: Sequence[RowChange],
+    known: Sequence[WalletName],
+    lines: _Lines,
+) -> Iterator[EditFault]:
+    """Report each pair of rows that now contradict each other once, with the first balance that shows it."""
+    changed = {change.scope for change in changes}
+    touched = {scope.wallet for scope in changed}
+    patterns = [pattern for pattern in (WalletPattern(text=text) for text in touched) if not pattern.is_exact]
+    balances = [
+        BalanceKey(wallet, category)
+        for wallet in known
+        if wallet in touched or any(pattern.matches(wallet) for pattern in patterns)
+        for category in Category
+    ]
+    told: dict[tuple[object, ...], list[Inversion]] = {}
+    for inversion in after.inversions(balances):
+        if inversion not in before.inversions([inversion.balance]):
+            rows = (inversion.critical_column, inversion.critical_from, inversion.warning_from)
+            told.setdefault(rows, []).append(inversion)
+    for inversions in told.values():
+        first = inversions[0]
+        scope, column = next(
+            (
+                (scope, column)
+                for scope, column in (
+                    (first.critical_from, first.critical_column),
+                    (first.warning_from, first.warning_column),
+                )
+                if scope in changed
+            ),
+            (None, ""),
+        )
+        others = f", and {len(inversions) - 1:,} more balances" if len(inversions) > 1 else ""
+        yield EditFault(
+            message=f"{first}{others}",
+            line=None if scope is None else lines[scope],
+            column=column,
+            scope=scope,
+        )

@@ -1,0 +1,101 @@
+"""Patterns: what they mean, and what is said of those that mean nothing."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.pattern import Pattern, WalletPattern, name_fault
+
+POOL, CHECKOUT = WalletName("acme"), WalletName("acme/checkout")
+
+
+def parsed(text: str) -> Pattern:
+    pattern = Pattern.parse(text)
+    assert isinstance(pattern, Pattern), pattern
+    return pattern
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("acme", {"acme"}),
+        ("acme/*", {"acme/checkout", "acme/a b"}),
+        ("acme*", {"acme", "acme/checkout", "acme/a b", "acme2/shop"}),
+        ("*", {"acme", "acme/checkout", "acme/a b", "acme2/shop", "ACME"}),
+        ("*/*o*", {"acme/checkout", "acme2/shop"}),
+        ("acme/checkout", {"acme/checkout"}),
+        ("**check**", {"acme/checkout"}),
+        ("acme/checkoutcheckout*", set()),
+        ("*acme/checkout*out", set()),
+    ],
+)
+def test_a_star_is_any_run_of_characters_the_slash_included_and_case_counts(
+    text: str, meant: set[str]
+) -> None:
+    wallets = ["acme", "acme/checkout", "acme/a b", "acme2/shop", "ACME"]
+    assert meant == {wallet for wallet in wallets if parsed(text).matches(WalletName(wallet), None)}
+
+
+def test_a_category_narrows_and_leaves_the_wallets_own_alerts_out() -> None:
+    assert [False, True] == [parsed("*:voice").matches(CHECKOUT, c) for c in (None, Category.VOICE)]
+    assert not parsed("*:voice").matches(CHECKOUT, Category.MARKET)
+    assert [False, True, True] == [
+        parsed("acme:*").matches(POOL, c) for c in (None, Category.VOICE, Category.MARKET)
+    ]
+
+
+def test_without_a_category_every_one_is_meant_and_the_wallet_as_a_whole() -> None:
+    assert all(parsed("acme").matches(POOL, category) for category in (None, *Category))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "is empty: write a wallet such as acme/checkout, or * for all"),
+        (":voice", "is empty: write a wallet such as acme/checkout, or * for all"),
+        ("acme:vioce", "names no category with 'vioce': did you mean voice?"),
+        ("acme:", "names no category with '': there are universal, voice, industry, market"),
+        ("acme/[a-z]", "holds '[', which no name has"),
+        ("a/b/c", "has more than one '/': an app is written account/app"),
+    ],
+)
+def test_a_pattern_that_can_mean_nothing_says_why(text: str, fault: str) -> None:
+    assert fault == Pattern.parse(text)
+
+
+def test_exact_names_rank_before_patterns_then_length_without_stars_then_the_alphabet() -> None:
+    texts = ["*", "a*c", "*bc", "acme/*", "acme**/", "zz", "acme"]
+    ranked = sorted((WalletPattern(text=text) for text in texts), key=lambda pattern: pattern.rank)
+    assert ["acme", "zz", "acme**/", "acme/*", "*bc", "a*c", "*"] == [pattern.text for pattern in ranked]
+
+
+@given(st.text("ab/*", max_size=8), st.text("ab/", max_size=8))
+def test_matching_agrees_with_a_plain_recursive_reading(pattern: str, name: str) -> None:
+    def fits(left: str, right: str) -> bool:
+        if not left:
+            return not right
+        if left[0] == "*":
+            return fits(left[1:], right) or (bool(right) and fits(left, right[1:]))
+        return bool(right) and left[0] == right[0] and fits(left[1:], right[1:])
+
+    assert fits(pattern, name) == WalletPattern(text=pattern).matches(name)
+
+
+@pytest.mark.parametrize("name", ["checkout", "验证码 2", "a_b-c.d", "हिन्दी", "x" * 64])
+def test_a_name_may_use_letters_of_any_script(name: str) -> None:
+    assert name_fault(name) is None
+
+
+@pytest.mark.parametrize(
+    ("name", "fault"),
+    [
+        ("", "is empty: a name has 1 to 64 characters"),
+        ("x" * 65, "has 65 characters: a name has 1 to 64"),
+        ("a/b", "holds '/': a name has letters, digits, space, '_', '.' and '-'"),
+        ("a\nb", r"holds '\n': a name has letters, digits, space, '_', '.' and '-'"),
+        ("<!channel>", "holds '<': a name has letters, digits, space, '_', '.' and '-'"),
+    ],
+)
+def test_a_name_that_cannot_be_used_says_why(name: str, fault: str) -> None:
+    assert fault == name_fault(name)

@@ -1,0 +1,79 @@
+"""Routes: the first that matches decides, for each channel by itself."""
+
+from balancebot.domain.alert import Severity
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.notification import Channel
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.routing import Route, RoutingTable
+
+DEFAULTS = {Channel.SLACK: ("#ops",), Channel.EMAIL: ("finance@example.com",)}
+WALLET = WalletName("acme/checkout")
+
+
+def pattern(text: str) -> Pattern:
+    parsed = Pattern.parse(text)
+    assert isinstance(parsed, Pattern)
+    return parsed
+
+
+def test_without_a_route_the_defaults_are_told() -> None:
+    table = RoutingTable(defaults=DEFAULTS)
+    assert (
+        (Channel.SLACK, "#ops"),
+        (Channel.EMAIL, "finance@example.com"),
+    ) == table.destinations(WALLET, Category.VOICE, Severity.WARNING)
+
+
+def test_the_first_match_wins_and_a_channel_it_does_not_name_keeps_its_default() -> None:
+    table = RoutingTable(
+        routes=(
+            Route(
+                match=pattern("acme/*:voice"), destinations={Channel.SLACK: ("#voice", "#calls", "#voice")}
+            ),
+            Route(match=pattern("acme/*"), destinations={Channel.SLACK: ("#never",)}),
+        ),
+        defaults=DEFAULTS,
+    )
+    assert (
+        (Channel.SLACK, "#voice"),
+        (Channel.SLACK, "#calls"),
+        (Channel.EMAIL, "finance@example.com"),
+    ) == table.destinations(WALLET, Category.VOICE, Severity.WARNING)
+
+
+def test_an_empty_list_tells_nobody_on_that_channel() -> None:
+    table = RoutingTable(
+        routes=(Route(match=pattern("*"), destinations={Channel.EMAIL: ()}),), defaults=DEFAULTS
+    )
+    assert ((Channel.SLACK, "#ops"),) == table.destinations(WALLET, None, Severity.CRITICAL)
+
+
+def test_a_severity_means_this_or_worse_and_lets_the_milder_pass_on() -> None:
+    table = RoutingTable(
+        routes=(
+            Route(
+                match=pattern("*"),
+                severity=Severity.CRITICAL,
+                destinations={Channel.SLACK: ("#pager",), Channel.EMAIL: ()},
+            ),
+        ),
+        defaults=DEFAULTS,
+    )
+    told = {s: table.destinations(WALLET, Category.MARKET, s)[0][1] for s in Severity if s > Severity.OK}
+    assert {Severity.WARNING: "#ops", Severity.CRITICAL: "#pager", Severity.DEPLETED: "#pager"} == told
+
+
+def test_a_channel_that_is_not_configured_is_never_told() -> None:
+    table = RoutingTable(
+        routes=(Route(match=pattern("*"), destinations={Channel.SLACK: ("#ops",)}),),
+        defaults={Channel.EMAIL: ("finance@example.com",)},
+    )
+    assert ((Channel.EMAIL, "finance@example.com"),) == table.destinations(WALLET, None, Severity.WARNING)
+
+
+def test_a_pattern_with_a_category_does_not_take_the_wallets_own_alerts() -> None:
+    table = RoutingTable(
+        routes=(Route(match=pattern("*:*"), destinations={Channel.SLACK: ("#balances",)}),),
+        defaults={Channel.SLACK: ("#ops",)},
+    )
+    assert ((Channel.SLACK, "#ops"),) == table.destinations(WALLET, None, Severity.WARNING)
