@@ -1,0 +1,69 @@
+# `make demo` and `make test` do all the set-up by themselves, in .venv, with nothing but Python >= 3.11 and make.
+# What is installed is what the lock files name, with hashes; uv installs it where it is there, pip elsewhere.
+
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := balancebot tests
+
+PYTHON := $(shell for python in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$python && break; done)
+UV := $(shell command -v uv 2>/dev/null || true)
+
+ifeq ($(UV),)
+MAKE_VENV = $(PYTHON) -m venv --clear $(VENV)
+INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
+else
+MAKE_VENV = $(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
+INSTALL = $(UV) pip install --quiet --python $(BIN)/python
+endif
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check static fix lock clean
+
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: $(VENV)/.installed ## the whole bot against a simulator, in under 20 seconds: nothing to configure
+	@$(BIN)/balancebot demo --once
+
+test: $(VENV)/.installed-dev ## all tests
+	@$(BIN)/python -m pytest -q -n auto --maxprocesses 4 --dist worksteal
+
+check: static test ## all that CI asks: format, lint, types, imports, tests
+
+static: $(VENV)/.installed-dev ## format, lint, types and imports, without the tests
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+fix: $(VENV)/.installed-dev ## format, and mend what the linter can mend by itself
+	@$(BIN)/ruff check --fix .
+	@$(BIN)/ruff format .
+
+lock: pyproject.toml ## write the lock files anew from pyproject.toml (needs uv)
+	@$(if $(UV),,$(error make lock needs uv))
+	@$(LOCK) --extra postgres --group build --output-file requirements.lock
+	@$(LOCK) --extra postgres --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
+
+LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header \
+	--no-annotate
+
+clean: ## remove the environment and what tools left behind
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+
+$(BIN)/python:
+	@$(if $(PYTHON),,$(error balancebot needs Python 3.11 or newer))
+	@echo "making $(VENV) with $(PYTHON)"
+	@$(MAKE_VENV)
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
+	@echo "installing what requirements.lock names"
+	@$(INSTALL) --require-hashes -r requirements.lock
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@echo "installing what requirements-dev.lock names"
+	@$(INSTALL) --require-hashes -r requirements-dev.lock
+	@touch $@
