@@ -1,21 +1,16 @@
-"""The life of an alert: verdict in, change and reason out."""
+"""The life of an alert: state, verdict and `now` in; the next state and a reason to speak out.
 
-from enum import IntEnum, StrEnum
+At most one alert is open per balance (or wallet) and kind. Its *peak* is the worst severity told; only what is
+above it is news. A silence mutes what is told, never the state. No data changes nothing.
+"""
 
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
 
-class Severity(IntEnum):
-    """How bad one balance is. UNKNOWN is off the scale: no data is neither good nor bad news."""
-
-    UNKNOWN = -1
-    OK = 0
-    WARNING = 1
-    CRITICAL = 2
-    DEPLETED = 3
-
-    @property
-    def word(self) -> str:
-        """The severity as files, pages and messages show it."""
-        return self.name.lower()
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.threshold import Limits
+from balancebot.domain.verdict import Severity, Verdict
 
 
 class AlertKind(StrEnum):
@@ -50,3 +45,193 @@ class Cause(StrEnum):
     """`stale` gave way: the wallet answers again, and rejects the credentials."""
     USE_NORMAL = "use_normal"
     """A burn spike is over."""
+
+
+NO_LIMITS = Limits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """What an alert is about: at most one is open of each."""
+
+    kind: AlertKind
+    wallet: WalletName
+    category: Category | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """One episode, from the first bad verdict to recovery."""
+
+    id: int | None = None
+    """None until it is stored."""
+    subject: Subject
+    severity: Severity
+    peak: Severity | None
+    """The worst severity told; None while nothing has been told of it."""
+    opened_at: datetime
+    closed_at: datetime | None = None
+    opened_by_days: bool = False
+    """Whether a runway limit was ever among those crossed: then an unknown runway doesn't recover it."""
+    limits: Limits = NO_LIMITS
+    """By which it was judged last."""
+    told_at: datetime | None = None
+    """The last OPENED, WORSENED or REMINDER."""
+    acknowledged_at: datetime | None = None
+    acknowledged_by: str = ""
+    acknowledged_note: str = ""
+    expects_by: datetime | None = None
+    """Acknowledged with "top-up ordered": it speaks again if it is still open then."""
+    muted_from: Severity | None = None
+    """The severity it had when its silence began, or at which it opened inside it; None = not muted."""
+    mute_lifted: bool = False
+    """It rose above `muted_from`: the silence no longer holds for it."""
+    fault: str = ""
+    """STALE: what its wallets share."""
+    members: tuple[WalletName, ...] = ()
+    """STALE of an account: the wallets that can't be read."""
+
+    @property
+    def muted(self) -> bool:
+        """Whether a silence holds for it."""
+        return self.muted_from is not None and not self.mute_lifted
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step:
+    """What one verdict, or the passing of time, did to an alert.
+
+    `alert` is the state after it (with `closed_at` set if it closed), None where there is none. `reason` None:
+    nothing is told; `edit` says that messages which stand must change their look.
+    """
+
+    alert: Alert | None
+    reason: Reason | None = None
+    edit: bool = False
+    cause: Cause | None = None
+    previous: Severity | None = None
+    """The peak before, for WORSENED and RECOVERED."""
+
+
+NOTHING = Step(alert=None)
+
+
+def advance(
+    alert: Alert | None,
+    verdict: Verdict,
+    *,
+    subject: Subject,
+    now: datetime,
+    silenced: bool,
+    limits: Limits = NO_LIMITS,
+    cause: Cause = Cause.ROSE,
+) -> Step:
+    """Apply one verdict.
+
+    `silenced` tells whether a silence matches the subject now. `cause` is named if the verdict closes the alert.
+    """
+    if alert is None:
+        if verdict.severity <= Severity.OK:
+            return NOTHING
+        opened = Alert(
+            subject=subject,
+            severity=verdict.severity,
+            peak=None if silenced else verdict.severity,
+            opened_at=now,
+            opened_by_days=verdict.by_days,
+            limits=limits,
+            told_at=None if silenced else now,
+            muted_from=verdict.severity if silenced else None,
+        )
+        return Step(alert=opened, reason=None if silenced else Reason.OPENED)
+    if verdict.severity is Severity.UNKNOWN:
+        return Step(alert=alert)
+    if verdict.recovered:
+        return close(alert, now=now, silenced=silenced, cause=cause)
+    if verdict.severity is Severity.OK:
+        return Step(alert=alert)
+    muted_from = (alert.severity if alert.muted_from is None else alert.muted_from) if silenced else None
+    judged = replace(
+        alert,
+        severity=verdict.severity,
+        opened_by_days=alert.opened_by_days or verdict.by_days,
+        limits=limits,
+        muted_from=muted_from,
+        mute_lifted=muted_from is not None and (alert.mute_lifted or verdict.severity > muted_from),
+    )
+    changed = (judged.severity, judged.muted) != (alert.severity, alert.muted)
+    if judged.muted:
+        return Step(alert=judged, edit=changed and judged.peak is not None)
+    if judged.peak is None or judged.severity > judged.peak:
+        return _tell(judged, now=now)
+    if judged.peak in verdict.past:
+        judged = replace(judged, peak=judged.severity)
+    return Step(alert=judged, edit=changed)
+
+
+def close(alert: Alert, *, now: datetime, silenced: bool, cause: Cause) -> Step:
+    """End the episode. What was never told isn't told now; inside a silence only standing messages change."""
+    closed = replace(alert, severity=Severity.OK, closed_at=now)
+    if alert.peak is None:
+        return Step(alert=closed, cause=cause)
+    muted = silenced and not alert.mute_lifted
+    return Step(
+        alert=closed,
+        reason=None if muted else Reason.RECOVERED,
+        edit=True,
+        cause=cause,
+        previous=alert.peak,
+    )
+
+
+def pass_time(alert: Alert, *, now: datetime, silenced: bool, remind_every: timedelta) -> Step:
+    """Apply what the clock alone can cause: a silence that ended, a reminder, an expected top-up that didn't come.
+
+    `remind_every` of zero means never. Missed reminders merge into one.
+    """
+    edit = False
+    if alert.muted_from is not None and not silenced:
+        alert = replace(alert, muted_from=None, mute_lifted=False)
+        edit = alert.peak is not None
+    if silenced and not alert.mute_lifted:
+        return Step(alert=alert, edit=edit)
+    if alert.peak is None:
+        return _tell(alert, now=now)
+    overdue = alert.expects_by is not None and now >= alert.expects_by
+    if overdue:
+        alert = _unacknowledged(alert)
+    due = (
+        remind_every > timedelta(0)
+        and alert.acknowledged_at is None
+        and alert.told_at is not None
+        and now >= alert.told_at + remind_every
+    )
+    if overdue or due:
+        return Step(alert=replace(alert, told_at=now), reason=Reason.REMINDER, edit=True)
+    return Step(alert=alert, edit=edit)
+
+
+def acknowledge(
+    alert: Alert, *, by: str, note: str, now: datetime, expects_by: datetime | None = None
+) -> Alert:
+    """Record that a person has seen it: reminders stop until it worsens, or until `expects_by`."""
+    return replace(
+        alert, acknowledged_at=now, acknowledged_by=by, acknowledged_note=note, expects_by=expects_by
+    )
+
+
+def mute(alert: Alert) -> Alert:
+    """Record that a silence begins now: it lifts if the alert rises above its present severity."""
+    return replace(alert, muted_from=alert.severity, mute_lifted=False)
+
+
+def _tell(alert: Alert, *, now: datetime) -> Step:
+    """Tell an alert for the first time, or that it is worse than was told."""
+    news = replace(_unacknowledged(alert), peak=alert.severity, told_at=now)
+    if alert.peak is None:
+        return Step(alert=news, reason=Reason.OPENED)
+    return Step(alert=news, reason=Reason.WORSENED, edit=True, previous=alert.peak)
+
+
+def _unacknowledged(alert: Alert) -> Alert:
+    return replace(alert, acknowledged_at=None, acknowledged_by="", acknowledged_note="", expects_by=None)

@@ -9,10 +9,10 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from balancebot.domain.alert import AlertKind, Cause, Reason, Severity
+from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category, Reading, WalletName
 from balancebot.domain.runway import Runway
-from balancebot.domain.threshold import LimitColumn
+from balancebot.domain.verdict import Crossed, Severity
 
 
 class Channel(StrEnum):
@@ -20,20 +20,6 @@ class Channel(StrEnum):
 
     SLACK = "slack"
     EMAIL = "email"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Crossed:
-    """The limit that made the severity: which, where it stands, and what the value was.
-
-    For counts both are messages; for days both are days (`value` None = unknown). `column` None: the balance is 0
-    and no count limit is set. `scope` names the threshold row the limit comes from, '' for the built-in one.
-    """
-
-    column: LimitColumn | None
-    limit: float | None
-    value: float | None
-    scope: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 
-from balancebot.domain.alert import Severity
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.notification import Channel
 from balancebot.domain.pattern import Pattern
+from balancebot.domain.verdict import Severity
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,171 @@
+"""The severity of one balance now, the limit that caused it, and which limits it has passed by the margin.
+
+Nothing here remembers: the same reading, estimate and limits always give the same verdict.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+from enum import IntEnum
+
+from balancebot.domain.balance import Absent, Reading
+from balancebot.domain.runway import Estimate
+from balancebot.domain.threshold import LimitColumn, Limits
+
+_HOURS_PER_DAY = 24.0
+
+
+class Severity(IntEnum):
+    """How bad one balance is. UNKNOWN is off the scale: no data is neither good nor bad news."""
+
+    UNKNOWN = -1
+    OK = 0
+    WARNING = 1
+    CRITICAL = 2
+    DEPLETED = 3
+
+    @property
+    def word(self) -> str:
+        """The severity as files, pages and messages show it."""
+        return self.name.lower()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Crossed:
+    """The limit that made the severity: which, where it stands, and what the value was.
+
+    For counts both are messages; for days both are days (`value` None = unknown). `column` None: the balance is 0
+    and no count limit is set. `scope` names the threshold row the limit comes from, '' for the built-in one.
+    """
+
+    column: LimitColumn | None
+    limit: float | None
+    value: float | None
+    scope: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """How one balance stands at one reading.
+
+    `past` holds each severity whose own limits the balance has passed by the recovery margin: WARNING stands for
+    all limits together (recovery), CRITICAL for the critical ones, DEPLETED for those that end a depletion.
+    """
+
+    severity: Severity
+    crossed: Crossed | None = None
+    by_days: bool = False
+    """Whether a runway limit is among those crossed."""
+    past: frozenset[Severity] = frozenset()
+
+    @property
+    def recovered(self) -> bool:
+        """Whether an open alert may close."""
+        return self.severity is Severity.OK and Severity.WARNING in self.past
+
+
+NO_DATA = Verdict(severity=Severity.UNKNOWN)
+ALL_PAST = frozenset({Severity.WARNING, Severity.CRITICAL, Severity.DEPLETED})
+FINE = Verdict(severity=Severity.OK, past=ALL_PAST)
+"""Nothing is wrong and nothing ever was: closes whatever is open."""
+
+_BY_SEVERITY = (
+    (Severity.CRITICAL, LimitColumn.CRITICAL_BELOW, LimitColumn.CRITICAL_DAYS),
+    (Severity.WARNING, LimitColumn.WARNING_BELOW, LimitColumn.WARNING_DAYS),
+)
+
+
+def judge(
+    reading: Reading,
+    estimate: Estimate,
+    limits: Limits,
+    *,
+    ever_positive: bool,
+    margin: float,
+    opened_by_days: bool = False,
+) -> Verdict:
+    """Compare one reading with its limits.
+
+    A count or a runway **below** its limit crosses it; equal does not. An unknown runway crosses nothing. An
+    unallocated balance is fine. Zero is depleted when a limit applies and the balance was above zero before
+    (`ever_positive`) or a count is set for it; any other zero is no news.
+
+    `margin` is the recovery margin (0.05: five per cent above a limit). `opened_by_days` says that the open alert
+    was at some time due to a runway limit: then an unknown runway has passed none.
+    """
+    if reading is Absent.UNREAD:
+        return NO_DATA
+    if isinstance(reading, Absent) or not limits.any:
+        return FINE
+    count_limited = limits.warning_below is not None or limits.critical_below is not None
+    if reading == 0:
+        if not (ever_positive or count_limited):
+            return FINE
+        return Verdict(severity=Severity.DEPLETED, crossed=_zero_crosses(limits))
+    days = _judged_days(estimate)
+    severity, crossed = Severity.OK, None
+    for candidate, below, within in _BY_SEVERITY:
+        crossed = _crossed(below, limits, float(reading)) or _crossed(within, limits, days)
+        if crossed is not None:
+            severity = candidate
+            break
+    by_days = any(_crossed(within, limits, days) for _, _, within in _BY_SEVERITY)
+    past = frozenset(
+        _past(reading, days, limits, margin=Decimal(str(margin)), unknown_passes=not opened_by_days)
+    )
+    return Verdict(severity=severity, crossed=crossed, by_days=by_days, past=past)
+
+
+def is_near(reading: Reading, estimate: Estimate, limits: Limits) -> bool:
+    """Tell whether the balance is within twice one of its limits, so that it is worth reading more often."""
+    if isinstance(reading, Absent):
+        return False
+    days = _judged_days(estimate)
+    return any(
+        value is not None and limit is not None and value < 2 * limit
+        for value, limit in (
+            (float(reading), limits.warning_below),
+            (float(reading), limits.critical_below),
+            (days, limits.warning_days),
+            (days, limits.critical_days),
+        )
+    )
+
+
+def _judged_days(estimate: Estimate) -> float | None:
+    return None if estimate.runway is None else estimate.runway.judged / _HOURS_PER_DAY
+
+
+def _crossed(column: LimitColumn, limits: Limits, value: float | None) -> Crossed | None:
+    limit = getattr(limits, column.value)
+    if limit is None or value is None or value >= limit:
+        return None
+    return Crossed(column=column, limit=limit, value=value)
+
+
+def _zero_crosses(limits: Limits) -> Crossed:
+    for column in (LimitColumn.CRITICAL_BELOW, LimitColumn.WARNING_BELOW):
+        limit = getattr(limits, column.value)
+        if limit is not None:
+            return Crossed(column=column, limit=limit, value=0.0)
+    return Crossed(column=None, limit=None, value=0.0)
+
+
+def _past(
+    reading: int, days: float | None, limits: Limits, *, margin: Decimal, unknown_passes: bool
+) -> Iterator[Severity]:
+    def counts(limit: int | None) -> bool:
+        # decimals, since 300 × 1.1 is a little more than 330 in floats
+        return limit is None or Decimal(reading) >= limit * (1 + margin)
+
+    def lasts(limit: float | None) -> bool:
+        if limit is None:
+            return True
+        return unknown_passes if days is None else days >= limit * (1 + float(margin))
+
+    critical = counts(limits.critical_below) and lasts(limits.critical_days)
+    if critical and counts(limits.warning_below) and lasts(limits.warning_days):
+        yield Severity.WARNING
+    if critical:
+        yield Severity.CRITICAL
+        yield Severity.DEPLETED

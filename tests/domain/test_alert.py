@@ -1,0 +1,241 @@
+"""The alert table, row by row."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from balancebot.domain.alert import (
+    NOTHING,
+    Alert,
+    AlertKind,
+    Cause,
+    Reason,
+    Step,
+    Subject,
+    acknowledge,
+    advance,
+    close,
+    mute,
+    pass_time,
+)
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.verdict import ALL_PAST, FINE, NO_DATA, Severity, Verdict
+
+OK, WARNING, CRITICAL, DEPLETED = (
+    Severity.OK,
+    Severity.WARNING,
+    Severity.CRITICAL,
+    Severity.DEPLETED,
+)
+NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+LATER = NOON + timedelta(hours=1)
+SUBJECT = Subject(kind=AlertKind.LOW_BALANCE, wallet=WalletName("acme/checkout"), category=Category.INDUSTRY)
+DAY = timedelta(hours=24)
+LATER_BY = timedelta(seconds=1)
+
+
+def an_alert(severity=WARNING, peak=WARNING, **more) -> Alert:
+    return Alert(id=1, subject=SUBJECT, severity=severity, peak=peak, opened_at=NOON, told_at=NOON, **more)
+
+
+def bad(severity, past=()) -> Verdict:
+    return Verdict(severity=severity, past=frozenset(past))
+
+
+def step(alert, verdict, *, silenced=False, now=LATER) -> Step:
+    return advance(alert, verdict, subject=SUBJECT, now=now, silenced=silenced)
+
+
+@pytest.mark.parametrize("verdict", [FINE, NO_DATA])
+def test_nothing_opens_while_all_is_well_or_unknown(verdict):
+    assert NOTHING == step(None, verdict)
+
+
+@pytest.mark.parametrize("severity", [WARNING, CRITICAL, DEPLETED])
+def test_a_bad_verdict_opens_and_tells(severity):
+    assert Step(
+        alert=Alert(subject=SUBJECT, severity=severity, peak=severity, opened_at=LATER, told_at=LATER),
+        reason=Reason.OPENED,
+    ) == step(None, bad(severity))
+
+
+def test_no_data_changes_nothing():
+    alert = an_alert()
+
+    assert Step(alert=alert) == step(alert, NO_DATA)
+
+
+def test_above_the_peak_is_worse_and_clears_the_acknowledgement():
+    alert = acknowledge(an_alert(), by="on-call", note="seen", now=NOON)
+
+    assert Step(
+        alert=replace(an_alert(), severity=CRITICAL, peak=CRITICAL, told_at=LATER),
+        reason=Reason.WORSENED,
+        edit=True,
+        previous=WARNING,
+    ) == step(alert, bad(CRITICAL))
+
+
+def test_the_same_again_says_nothing():
+    alert = an_alert()
+
+    assert Step(alert=alert) == step(alert, bad(WARNING))
+
+
+def test_better_but_not_well_edits_and_sends_nothing():
+    alert = an_alert(severity=CRITICAL, peak=CRITICAL)
+
+    assert Step(alert=replace(alert, severity=WARNING), edit=True) == step(alert, bad(WARNING))
+
+
+def test_flapping_around_a_critical_limit_is_told_once():
+    alert = an_alert(severity=CRITICAL, peak=CRITICAL)
+
+    better = step(alert, bad(WARNING))
+    worse = step(better.alert, bad(CRITICAL))
+
+    assert (None, None) == (better.reason, worse.reason)
+
+
+def test_the_peak_falls_once_the_limits_left_are_passed_by_the_margin():
+    alert = an_alert(severity=CRITICAL, peak=CRITICAL)
+
+    better = step(alert, bad(WARNING, past=[CRITICAL, DEPLETED]))
+    worse = step(better.alert, bad(CRITICAL))
+
+    assert (WARNING, Reason.WORSENED) == (better.alert.peak, worse.reason)
+
+
+def test_well_but_within_the_margin_changes_nothing():
+    alert = an_alert()
+
+    assert Step(alert=alert) == step(alert, bad(OK, past=[CRITICAL, DEPLETED]))
+
+
+def test_past_the_margin_it_has_recovered():
+    alert = an_alert(severity=WARNING, peak=CRITICAL)
+
+    assert Step(
+        alert=replace(alert, severity=OK, closed_at=LATER),
+        reason=Reason.RECOVERED,
+        edit=True,
+        cause=Cause.ROSE,
+        previous=CRITICAL,
+    ) == step(alert, FINE)
+
+
+def test_an_alert_that_opens_inside_a_silence_is_not_told():
+    opened = step(None, bad(WARNING), silenced=True)
+
+    assert (None, None, WARNING) == (opened.reason, opened.alert.peak, opened.alert.muted_from)
+
+
+def test_what_opened_and_recovered_inside_a_silence_is_never_told():
+    opened = step(None, bad(WARNING), silenced=True)
+
+    recovered = step(opened.alert, FINE, silenced=True)
+
+    assert (None, False, LATER) == (recovered.reason, recovered.edit, recovered.alert.closed_at)
+
+
+def test_what_is_open_and_untold_when_the_silence_ends_is_told_as_opened():
+    opened = step(None, bad(CRITICAL), silenced=True)
+
+    ended = pass_time(opened.alert, now=LATER + DAY, silenced=False, remind_every=DAY)
+
+    assert (Reason.OPENED, CRITICAL, LATER + DAY) == (ended.reason, ended.alert.peak, ended.alert.told_at)
+
+
+def test_a_silence_lifts_for_an_alert_that_opened_inside_it_and_rises():
+    opened = step(None, bad(WARNING), silenced=True)
+
+    worse = step(opened.alert, bad(CRITICAL), silenced=True)
+
+    assert (Reason.OPENED, CRITICAL) == (worse.reason, worse.alert.peak)
+
+
+def test_a_silence_lifts_for_an_alert_that_rises_above_what_it_was_when_the_silence_began():
+    worse = step(mute(an_alert()), bad(CRITICAL), silenced=True)
+
+    assert (Reason.WORSENED, True) == (worse.reason, worse.alert.mute_lifted)
+
+
+def test_once_lifted_the_recovery_is_told_too():
+    worse = step(mute(an_alert()), bad(CRITICAL), silenced=True)
+
+    assert Reason.RECOVERED is step(worse.alert, FINE, silenced=True).reason
+
+
+def test_a_rise_to_what_the_silence_knew_stays_muted():
+    alert = mute(an_alert(severity=CRITICAL, peak=CRITICAL))
+
+    better = step(alert, bad(WARNING, past=[CRITICAL]), silenced=True)
+    again = step(better.alert, bad(CRITICAL), silenced=True)
+
+    assert ((None, True), (None, True)) == ((better.reason, better.edit), (again.reason, again.edit))
+
+
+def test_a_recovery_inside_a_silence_edits_without_a_reply():
+    recovered = step(mute(an_alert()), FINE, silenced=True)
+
+    assert (None, True) == (recovered.reason, recovered.edit)
+
+
+def test_the_end_of_a_silence_edits_what_was_told_before():
+    ended = pass_time(mute(an_alert()), now=LATER, silenced=False, remind_every=DAY)
+
+    assert Step(alert=an_alert(), edit=True) == ended
+
+
+@pytest.mark.parametrize(
+    ("after", "reason"),
+    [(DAY - LATER_BY, None), (DAY, Reason.REMINDER), (9 * DAY, Reason.REMINDER)],
+)
+def test_a_reminder_is_due_once_after_its_time(after, reason):
+    reminded = pass_time(an_alert(), now=NOON + after, silenced=False, remind_every=DAY)
+
+    assert reason is reminded.reason
+    assert None is pass_time(reminded.alert, now=NOON + after, silenced=False, remind_every=DAY).reason
+
+
+def test_no_reminder_when_acknowledged_muted_or_switched_off():
+    much_later = NOON + 9 * DAY
+    seen = acknowledge(an_alert(), by="on-call", note="", now=NOON)
+
+    assert [None, None, None] == [
+        pass_time(seen, now=much_later, silenced=False, remind_every=DAY).reason,
+        pass_time(mute(an_alert()), now=much_later, silenced=True, remind_every=DAY).reason,
+        pass_time(an_alert(), now=much_later, silenced=False, remind_every=timedelta(0)).reason,
+    ]
+
+
+def test_an_ordered_top_up_that_does_not_come_is_asked_after():
+    ordered = acknowledge(an_alert(), by="on-call", note="ordered", now=NOON, expects_by=LATER)
+
+    before = pass_time(ordered, now=LATER - timedelta(seconds=1), silenced=False, remind_every=DAY)
+    after = pass_time(ordered, now=LATER, silenced=False, remind_every=DAY)
+
+    assert (None, Reason.REMINDER, None) == (before.reason, after.reason, after.alert.acknowledged_at)
+
+
+def test_the_cause_of_the_end_is_named():
+    alert = an_alert()
+
+    assert Step(
+        alert=replace(alert, severity=OK, closed_at=LATER),
+        reason=Reason.RECOVERED,
+        edit=True,
+        cause=Cause.WALLET_REMOVED,
+        previous=WARNING,
+    ) == close(alert, now=LATER, silenced=False, cause=Cause.WALLET_REMOVED)
+
+
+def test_days_once_crossed_are_remembered_for_the_episode():
+    opened = step(None, Verdict(severity=WARNING, by_days=True))
+
+    assert step(opened.alert, bad(WARNING)).alert.opened_by_days
+
+
+def test_every_limit_is_past_when_nothing_is_wrong():
+    assert ALL_PAST == FINE.past
