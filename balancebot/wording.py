@@ -1,0 +1,372 @@
+"""The vocabulary of messages, pages and tables, in both languages: severities, numbers, spans of time, limits.
+
+Only single words and figures live here, so that every face says them alike; sentences belong to the templates.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+
+from balancebot.domain.alert import AlertKind, Cause, Reason
+from balancebot.domain.balance import Absent, Category, Reading
+from balancebot.domain.runway import Runway
+from balancebot.domain.threshold import LimitColumn
+from balancebot.domain.verdict import Crossed, Severity
+from balancebot.settings import Language
+
+_HOURS_PER_DAY = 24.0
+_SPARKS = "▁▂▃▄▅▆▇█"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Vocabulary:
+    """One language's words. A form with `{}` takes the figure that it speaks of."""
+
+    severities: Mapping[Severity, str]
+    categories: Mapping[Category, str]
+    kinds: Mapping[AlertKind, str]
+    reasons: Mapping[Reason, str]
+    causes: Mapping[Cause, str]
+    limits: Mapping[LimitColumn, str]
+    unread: str
+    unallocated: str
+    unknown: str
+    endless: str
+    emptied: str
+    no_use: str
+    a_day: str
+    one_message: str
+    messages: str
+    minutes: str
+    hours: str
+    one_day: str
+    days: str
+    between: str
+    zero_crossed: str
+    count_crossed: str
+    days_crossed: str
+    scope: str
+    weekdays: tuple[str, ...]
+    date: str
+    date_of_year: str
+
+
+_EN = _Vocabulary(
+    severities={
+        Severity.UNKNOWN: "unknown",
+        Severity.OK: "ok",
+        Severity.WARNING: "warning",
+        Severity.CRITICAL: "critical",
+        Severity.DEPLETED: "depleted",
+    },
+    categories={
+        Category.UNIVERSAL: "universal",
+        Category.VOICE: "voice",
+        Category.INDUSTRY: "industry",
+        Category.MARKET: "market",
+    },
+    kinds={
+        AlertKind.LOW_BALANCE: "low balance",
+        AlertKind.BURN_SPIKE: "burn spike",
+        AlertKind.CREDENTIALS_REJECTED: "credentials rejected",
+        AlertKind.STALE: "no reading",
+    },
+    reasons={
+        Reason.OPENED: "opened",
+        Reason.WORSENED: "worsened",
+        Reason.REMINDER: "reminder",
+        Reason.RECOVERED: "recovered",
+    },
+    causes={
+        Cause.ROSE: "it rose past its limits",
+        Cause.LIMIT_CHANGED: "its limit was changed",
+        Cause.UNALLOCATED: "its quota is no longer allocated",
+        Cause.WALLET_REMOVED: "its wallet left the configuration",
+        Cause.READ_AGAIN: "it can be read again",
+        Cause.CREDENTIALS_INSTEAD: "it answers again, but rejects the credentials",
+        Cause.USE_NORMAL: "its use is normal again",
+    },
+    limits={
+        LimitColumn.WARNING_BELOW: "warning limit",
+        LimitColumn.CRITICAL_BELOW: "critical limit",
+        LimitColumn.WARNING_DAYS: "warning limit",
+        LimitColumn.CRITICAL_DAYS: "critical limit",
+    },
+    unread="not read yet",
+    unallocated="unallocated",
+    unknown="unknown",
+    endless="no end in sight",
+    emptied="none left",
+    no_use="no use",
+    a_day="{} a day",
+    one_message="1 message",
+    messages="{} messages",
+    minutes="{} min",
+    hours="{} h",
+    one_day="1 day",
+    days="{} days",
+    between="{} to {}",
+    zero_crossed="nothing is left",
+    count_crossed="{value}, below the {name} of {limit}",
+    days_crossed="{value} to count on, below the {name} of {limit}",
+    scope=" (set for {})",
+    weekdays=("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
+    date="{weekday} {day} {month}",
+    date_of_year="{day} {month} {year}",
+)
+_ZH = _Vocabulary(
+    severities={
+        Severity.UNKNOWN: "未知",
+        Severity.OK: "正常",
+        Severity.WARNING: "预警",
+        Severity.CRITICAL: "严重",
+        Severity.DEPLETED: "已耗尽",
+    },
+    categories={
+        Category.UNIVERSAL: "全类型短信",
+        Category.VOICE: "语音短信",
+        Category.INDUSTRY: "行业短信",
+        Category.MARKET: "营销短信",
+    },
+    kinds={
+        AlertKind.LOW_BALANCE: "余量不足",
+        AlertKind.BURN_SPIKE: "用量突增",
+        AlertKind.CREDENTIALS_REJECTED: "凭证被拒",
+        AlertKind.STALE: "读取中断",
+    },
+    reasons={
+        Reason.OPENED: "新告警",
+        Reason.WORSENED: "恶化",
+        Reason.REMINDER: "提醒",
+        Reason.RECOVERED: "已恢复",
+    },
+    causes={
+        Cause.ROSE: "余量已回升到限值以上",
+        Cause.LIMIT_CHANGED: "限值已调整",
+        Cause.UNALLOCATED: "该类型已不再分配额度",
+        Cause.WALLET_REMOVED: "该钱包已从配置中移除",
+        Cause.READ_AGAIN: "已恢复读取",
+        Cause.CREDENTIALS_INSTEAD: "已有应答，但凭证被拒",
+        Cause.USE_NORMAL: "用量已恢复正常",
+    },
+    limits={
+        LimitColumn.WARNING_BELOW: "预警余量",
+        LimitColumn.CRITICAL_BELOW: "严重余量",
+        LimitColumn.WARNING_DAYS: "预警天数",
+        LimitColumn.CRITICAL_DAYS: "严重天数",
+    },
+    unread="尚未读取",
+    unallocated="未分配",
+    unknown="未知",
+    endless="一年内用不完",
+    emptied="已用完",
+    no_use="无用量",
+    a_day="每天 {} 条",
+    one_message="1 条",
+    messages="{} 条",
+    minutes="{} 分钟",
+    hours="{} 小时",
+    one_day="1 天",
+    days="{} 天",
+    between="{} 至 {}",
+    zero_crossed="余量为 0",
+    count_crossed="{value}，低于{name} {limit}",
+    days_crossed="稳妥估计可用 {value}，低于{name} {limit}",
+    scope="（按 {} 的设置）",
+    weekdays=("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
+    date="{number}月{day}日 {weekday}",
+    date_of_year="{year}年{number}月{day}日",
+)
+_VOCABULARIES = {Language.ENGLISH: _EN, Language.CHINESE: _ZH}
+_MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
+_MARKS = {
+    Severity.UNKNOWN: "⚪",
+    Severity.OK: "🟢",
+    Severity.WARNING: "🟡",
+    Severity.CRITICAL: "🔴",
+    Severity.DEPLETED: "⛔",
+}
+_TABLE_DASH = "—"
+
+
+def mark(severity: Severity) -> str:
+    """Return the coloured sign of a severity, the same in every language."""
+    return _MARKS[severity]
+
+
+def number(value: float) -> str:
+    """Write a whole number with thousands separators; a small fraction keeps one decimal."""
+    if value != int(value) and abs(value) < 10:
+        return f"{value:,.1f}"
+    return f"{round(value):,}"
+
+
+def sparkline(values: Sequence[int | None]) -> str:
+    """Draw a balance over time as one line of bars from 0 to its highest; a gap is where it wasn't read."""
+    top = max((value for value in values if value is not None), default=0)
+    steps = len(_SPARKS) - 1
+    return "".join(
+        " " if value is None else _SPARKS[math.ceil(value / top * steps) if top else 0] for value in values
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wording:
+    """Says figures and closed sets in one language, and instants in one time zone."""
+
+    language: Language = Language.ENGLISH
+    zone: tzinfo = field(default=UTC)
+
+    @property
+    def _words(self) -> _Vocabulary:
+        return _VOCABULARIES[self.language]
+
+    def severity(self, severity: Severity) -> str:
+        """Name a severity: `critical`, 严重."""
+        return self._words.severities[severity]
+
+    def category(self, category: Category) -> str:
+        """Name a category: `industry`, 行业短信."""
+        return self._words.categories[category]
+
+    def kind(self, kind: AlertKind) -> str:
+        """Name what an alert is about."""
+        return self._words.kinds[kind]
+
+    def reason(self, reason: Reason) -> str:
+        """Name why we speak."""
+        return self._words.reasons[reason]
+
+    def cause(self, cause: Cause) -> str:
+        """Say why an alert closed, as a clause."""
+        return self._words.causes[cause]
+
+    def messages(self, count: int) -> str:
+        """Say a number of messages: `312 messages`, 312 条."""
+        return self._words.one_message if count == 1 else self._words.messages.format(number(count))
+
+    def reading(self, reading: Reading) -> str:
+        """Say a reading in a sentence; its absences in words."""
+        match reading:
+            case Absent.UNALLOCATED:
+                return self._words.unallocated
+            case Absent.UNREAD:
+                return self._words.unread
+            case int():
+                return self.messages(reading)
+
+    def cell(self, reading: Reading) -> str:
+        """Write a reading in a table: the bare number, `—` where unallocated."""
+        match reading:
+            case Absent.UNALLOCATED:
+                return _TABLE_DASH
+            case Absent.UNREAD:
+                return self._words.unread
+            case int():
+                return number(reading)
+
+    def burn(self, per_day: float | None) -> str:
+        """Say a burn rate in messages a day; None is unknown."""
+        if per_day is None:
+            return self._words.unknown
+        return self._words.a_day.format(number(per_day)) if per_day > 0 else self._words.no_use
+
+    def span(self, hours: float) -> str:
+        """Say a finite length of time, as exactly as a person cares: `40 min`, `9 h`, `2.5 days`."""
+        words = self._words
+        if hours < 1:
+            return words.minutes.format(max(1, round(hours * 60)))
+        if hours < 2 * _HOURS_PER_DAY:
+            return words.hours.format(_brief(hours, below=3))
+        days = _brief(hours / _HOURS_PER_DAY, below=10)
+        return words.one_day if days == "1" else words.days.format(days)
+
+    def elapsed(self, time: timedelta) -> str:
+        """Say how long something has lasted."""
+        return self.span(time.total_seconds() / 3600)
+
+    def days(self, days: float) -> str:
+        """Say a limit in days, as it was entered: `3 days`, `2.5 days`."""
+        text = f"{days:,.10g}"
+        return self._words.one_day if text == "1" else self._words.days.format(text)
+
+    def duration(self, hours: float | None) -> str:
+        """Say a runway: `≈ 9 h`; None is unknown, infinity has no end in sight, 0 is none left."""
+        if hours is None:
+            return self._words.unknown
+        if math.isinf(hours):
+            return self._words.endless
+        return f"≈ {self.span(hours)}" if hours > 0 else self._words.emptied
+
+    def runway(self, runway: Runway | None) -> str:
+        """Say a runway with its range, P10 to P90, where the two differ: `≈ 9 h (6 h to 14 h)`."""
+        if runway is None:
+            return self._words.unknown
+        middle = self.duration(runway.p50)
+        low, high = (self.duration(hours).removeprefix("≈ ") for hours in (runway.p10, runway.p90))
+        return middle if low == high else f"{middle} ({self._words.between.format(low, high)})"
+
+    def crossed(self, crossed: Crossed) -> str:
+        """Say which limit was crossed, and by what: the reason of a `low_balance` alert."""
+        words = self._words
+        match crossed.column:
+            case None:
+                text = words.zero_crossed
+            case LimitColumn.WARNING_BELOW | LimitColumn.CRITICAL_BELOW as column:
+                text = words.count_crossed.format(
+                    value=self.messages(int(crossed.value or 0)),
+                    name=words.limits[column],
+                    limit=number(crossed.limit or 0),
+                )
+            case LimitColumn.WARNING_DAYS | LimitColumn.CRITICAL_DAYS as column:
+                text = words.days_crossed.format(
+                    value=self._counted_on(crossed.value, limit=crossed.limit),
+                    name=words.limits[column],
+                    limit=self.days(crossed.limit or 0),
+                )
+        return text + words.scope.format(crossed.scope) if crossed.scope else text
+
+    def _counted_on(self, days: float | None, *, limit: float | None) -> str:
+        """Say a judged runway; one that would read like its limit keeps two decimals."""
+        text = self.duration(None if days is None else days * _HOURS_PER_DAY).removeprefix("≈ ")
+        if days is not None and limit is not None and text == self.days(limit):
+            return self.days(math.floor(days * 100) / 100)
+        return text
+
+    def day(self, at: datetime) -> str:
+        """Write the date of an instant with its year: `3 Apr 2027`, 2027年4月3日."""
+        return self._date(at.astimezone(self.zone), self._words.date_of_year)
+
+    def when(self, at: datetime) -> str:
+        """Write an instant near enough to need no year: `Tue 24 Nov, 18:40`."""
+        local = at.astimezone(self.zone)
+        comma = " " if self.language is Language.CHINESE else ", "
+        return f"{self._date(local, self._words.date)}{comma}{local:%H:%M}"
+
+    def ahead(self, at: datetime, *, now: datetime) -> str:
+        """Write a future instant no more exactly than it can be known: the hour within three days, then the day."""
+        if at - now < timedelta(days=3):
+            return self.when(at)
+        if at - now < timedelta(days=60):
+            return self._date(at.astimezone(self.zone), self._words.date)
+        return self.day(at)
+
+    def _date(self, local: datetime, form: str) -> str:
+        return form.format(
+            weekday=self._words.weekdays[local.weekday()],
+            day=local.day,
+            month=_MONTHS[local.month - 1],
+            number=local.month,
+            year=local.year,
+        )
+
+    @property
+    def zone_name(self) -> str:
+        """The time zone as its configuration names it: `UTC`, `Asia/Shanghai`."""
+        return str(self.zone)
+
+
+def _brief(value: float, *, below: float) -> str:
+    """Write `value` with one decimal below a bound, rounded above; `3.0` is `3`."""
+    return f"{value:.1f}".removesuffix(".0") if value < below else f"{round(value):,}"
