@@ -237,6 +237,9 @@ groups = Table(
     Column("channel", String(16), nullable=False),
     Column("destination", String(320), nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
+    Column(
+        "facts", Text, nullable=False
+    ),  # JSON: what its living message shows, or will when it is next edited
     # the group that an opening may still join
     Index("ix_groups_destination", "channel", "destination", "opened_at"),
 )
@@ -265,6 +268,9 @@ deliveries = Table(
     Column("error_message", Text),
     Column("room", String(64)),
     Column("ref", String(320)),
+    Column("facts", Text),  # JSON: what is told here, where that differs from the notification's
+    Column("superseded_by", String(32)),  # the delivery that carries what this one would have told
+    Column("verify_at", UtcDateTime),  # when to look for a duplicate of what had been in doubt
     # claim: what waits or was under way, in the order in which it was decided
     Index(
         "ix_deliveries_unsettled",
@@ -274,6 +280,13 @@ deliveries = Table(
     ),
     # what was told of one alert
     Index("ix_deliveries_alert", "alert_id"),
+    # what is to be looked for once more
+    Index(
+        "ix_deliveries_verify",
+        "verify_at",
+        postgresql_where=text("verify_at IS NOT NULL"),
+        sqlite_where=text("verify_at IS NOT NULL"),
+    ),
 )
 
 attempts = Table(
@@ -299,6 +312,7 @@ threads = Table(
     Column("room", String(64), nullable=False, server_default=""),
     Column("ref", String(320), nullable=False, server_default=""),  # '' until it stands
     Column("title", Text, nullable=False, server_default=""),  # the mail's first subject
+    Column("told_at", UtcDateTime),  # when its first message arrived; NULL = nobody there has heard of it
     PrimaryKeyConstraint("subject", "channel", "destination"),
 )
 
