@@ -1,0 +1,196 @@
+"""A real, migrated, empty database for every test: `database` runs each test on SQLite and on PostgreSQL.
+
+A PostgreSQL server of the tests' own is started once per session in a temporary folder, behind a socket in it. Where
+PostgreSQL isn't installed its tests are skipped, but never under CI.
+"""
+
+import os
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from balancebot.storage.database import Database
+
+_PATIENCE = 30.0
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database_url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The URL of an empty database with every table, on each of the two systems."""
+    fixture = {"sqlite": "sqlite_url", "postgresql": "postgresql_url"}[request.param]
+    return request.getfixturevalue(fixture)  # type: ignore[no-any-return]
+
+
+@pytest.fixture
+def database(database_url: str) -> Iterator[Database]:
+    """An empty database with every table, on each of the two systems."""
+    opened = Database(database_url)
+    yield opened
+    opened.dispose()
+
+
+@pytest.fixture
+def sqlite_url(sqlite_template: Path, tmp_path: Path) -> str:
+    """The URL of an empty SQLite file with every table."""
+    file = tmp_path / "balancebot.db"
+    shutil.copyfile(sqlite_template, file)
+    return f"sqlite:///{file}"
+
+
+@pytest.fixture
+def postgresql_url(postgresql_template: "PostgreSQL") -> Iterator[str]:
+    """The URL of an empty PostgreSQL database with every table."""
+    name = postgresql_template.create(template="migrated")
+    yield postgresql_template.url(name)
+    postgresql_template.drop(name)
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def blank_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """The URL of a database in which nothing has been made yet, on each of the two systems."""
+    if request.param == "sqlite":
+        yield f"sqlite:///{tmp_path / 'blank.db'}"
+        return
+    server: PostgreSQL = request.getfixturevalue("postgresql")
+    name = server.create(template="template0")
+    yield server.url(name)
+    server.drop(name)
+
+
+@pytest.fixture(scope="session")
+def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A migrated file to copy."""
+    file = tmp_path_factory.mktemp("sqlite") / "migrated.db"
+    migrated = Database(f"sqlite:///{file}")
+    migrated.upgrade()
+    migrated.dispose()
+    return file
+
+
+@pytest.fixture(scope="session")
+def postgresql_template(postgresql: "PostgreSQL") -> "PostgreSQL":
+    """The server, with a migrated database to copy."""
+    postgresql.create("migrated", template="template0")
+    migrated = Database(postgresql.url("migrated"))
+    migrated.upgrade()
+    migrated.dispose()
+    return postgresql
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator["PostgreSQL"]:
+    """A PostgreSQL server of this session's own."""
+    programs = _programs()
+    if programs is None:
+        why = (
+            "PostgreSQL is not installed: no initdb in PATH, in /usr/lib/postgresql or where pg_config points"
+        )
+        if os.environ.get("CI") == "true":
+            pytest.fail(why)
+        pytest.skip(why)
+    server = PostgreSQL(programs)
+    try:
+        server.start()
+        yield server
+    finally:
+        server.stop()
+
+
+class PostgreSQL:
+    """A server in a temporary folder, reached by the socket in it; durable for as long as the tests run."""
+
+    def __init__(self, programs: Path) -> None:
+        self._programs = programs
+        # not in pytest's own folder: that is closed to the user the server runs as
+        self.folder = Path(tempfile.mkdtemp(prefix="pg-"))
+        # PostgreSQL refuses to run as root
+        self._user = None if os.geteuid() else "postgres"
+        if self._user:
+            shutil.chown(self.folder, self._user)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._numbers = count(1)
+
+    def url(self, name: str, user: str = "tests") -> str:
+        """Return the SQLAlchemy URL of the database `name`."""
+        return f"postgresql+psycopg://{user}@/{name}?host={self.folder}"
+
+    def start(self) -> None:
+        """Make the server when there is none yet, and run it; returns when it answers."""
+        data = self.folder / "data"
+        if not data.exists():
+            command = [self._programs / "initdb", "--pgdata", data, "--username=tests", "--auth=trust"]
+            command += ["--no-sync", "--no-instructions", "--encoding=UTF8", "--locale=C"]
+            subprocess.run(command, user=self._user, cwd=self.folder, check=True, capture_output=True)
+        settings = {
+            "listen_addresses": "",
+            "unix_socket_directories": self.folder,
+            "fsync": "off",
+            "synchronous_commit": "off",
+            "full_page_writes": "off",
+            "shared_buffers": "32MB",
+            "max_connections": "200",
+        }
+        command = [self._programs / "postgres", "-D", data]
+        for name, value in settings.items():
+            command += ["-c", f"{name}={value}"]
+        with (self.folder / "log").open("ab") as log:
+            self._process = subprocess.Popen(
+                command, user=self._user, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
+            )
+        deadline = time.monotonic() + _PATIENCE
+        while True:
+            try:
+                self._run("SELECT 1")
+            except psycopg.OperationalError:
+                if time.monotonic() > deadline or self._process.poll() is not None:
+                    pytest.fail(f"PostgreSQL did not start:\n{(self.folder / 'log').read_text()}")
+                time.sleep(0.02)
+            else:
+                return
+
+    def halt(self) -> None:
+        """Let the server end at once, as a crash would; `start` runs it again with what it had."""
+        if self._process is not None:
+            self._process.send_signal(3)  # SIGQUIT: without a clean shutdown
+            self._process.wait(_PATIENCE)
+            self._process = None
+
+    def stop(self) -> None:
+        """End the server and leave nothing."""
+        self.halt()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def create(self, name: str | None = None, *, template: str) -> str:
+        """Make a database as a copy of another; return its name."""
+        name = name or f"test_{next(self._numbers)}"
+        self._run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        return name
+
+    def drop(self, name: str) -> None:
+        """Remove a database, whoever is still connected."""
+        self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def _run(self, statement: str) -> None:
+        with psycopg.connect(
+            host=str(self.folder), user="tests", dbname="postgres", autocommit=True, connect_timeout=5
+        ) as connection:
+            connection.execute(statement.encode())
+
+
+def _programs() -> Path | None:
+    """The folder of `initdb` and `postgres`, the newest version first."""
+    folders = [Path(found).parent for found in [shutil.which("initdb")] if found]
+    folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -float(path.parent.name))
+    if pg_config := shutil.which("pg_config"):
+        answer = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)
+        folders.append(Path(answer.stdout.strip()))
+    return next(
+        (path for path in folders if (path / "initdb").exists() and (path / "postgres").exists()), None
+    )
