@@ -1,0 +1,56 @@
+"""Who changed what, from what, to what, when, and by which way. An entry is written in the transaction of the change."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import TypeAlias
+
+
+class Way(StrEnum):
+    """By which way a change came."""
+
+    CLI = "cli"
+    PAGE = "page"
+    SHEET = "sheet"
+    """A spreadsheet, uploaded on the page or imported by the command."""
+    SLACK = "slack"
+
+
+class Act(StrEnum):
+    """What was done."""
+
+    SET_THRESHOLD = "threshold.set"
+    REMOVE_THRESHOLD = "threshold.remove"
+    ACKNOWLEDGE = "alert.acknowledge"
+    SILENCE = "silence.add"
+    END_SILENCE = "silence.end"
+    ADD_PLAN = "plan.add"
+    REMOVE_PLAN = "plan.remove"
+    ADD_USER = "user.add"
+    SET_ROLE = "user.role"
+    SET_PASSWORD = "user.password"  # noqa: S105 -- the name of an act
+    REMOVE_USER = "user.remove"
+    END_SESSIONS = "user.sessions"
+
+
+Picture: TypeAlias = Mapping[str, str | int | float | bool | None]
+"""What something was or became, by the names that people see; kept as JSON."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditEntry:
+    """One change."""
+
+    id: str = ""
+    """'' until it is kept."""
+    at: datetime
+    who: str
+    way: Way
+    act: Act
+    subject: str
+    """What was changed: a scope, a pattern, an alert's id, a user's name."""
+    before: Picture | None = None
+    """None: it wasn't there."""
+    after: Picture | None = None
+    """None: it isn't there any more."""

@@ -1,0 +1,57 @@
+"""Who may use the web pages, and for what. A *user* is a web log-in; a developer account is an *account*."""
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+MAX_USER_NAME = 64
+"""The longest name of a user, in characters."""
+
+
+class Role(StrEnum):
+    """What a user may do; each role may all that the ones before it may."""
+
+    VIEWER = "viewer"
+    """Reads."""
+    FINANCE = "finance"
+    """Also edits thresholds and plans, acknowledges and silences."""
+    ADMIN = "admin"
+    """Also keeps the users."""
+
+    def may(self, needed: "Role") -> bool:
+        """Tell whether this role includes what `needed` may do."""
+        order = list(Role)
+        return order.index(self) >= order.index(needed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class User:
+    """One web log-in."""
+
+    name: str
+    role: Role
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session:
+    """One browser in which a user is logged in."""
+
+    id: str
+    """What names it to people and in forms; the token in the cookie can't be found from it."""
+    user: User
+    created_at: datetime
+    seen_at: datetime
+    """To within a few minutes."""
+    expires_at: datetime
+
+
+def user_name_fault(name: str) -> str | None:
+    """Return what is wrong with a user's name, or None when it may be used."""
+    if not name or name != name.strip():
+        return "a name has no space at its ends and is not empty"
+    if len(name) > MAX_USER_NAME:
+        return f"a name has at most {MAX_USER_NAME} characters"
+    if not name.isprintable():
+        return "a name has printable characters only"
+    return None
