@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 
 import pytest
-from sqlalchemy import Connection, create_engine, insert, select
+from sqlalchemy import Connection, insert, select
 
 from balancebot.domain.alert import AlertKind, Reason, Severity
 from balancebot.domain.balance import WalletName
 from balancebot.domain.notification import AlertFacts, Channel, TestFacts
 from balancebot.storage import outbox
-from balancebot.storage.tables import alerts, deliveries, metadata, notifications
+from balancebot.storage.database import Database
+from balancebot.storage.tables import alerts, deliveries, notifications
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OPS = (Channel.SLACK, "#ops")
@@ -20,10 +20,8 @@ MAIL = (Channel.EMAIL, "finance@example.com")
 
 
 @pytest.fixture
-def conn(tmp_path: Path) -> Iterator[Connection]:
-    engine = create_engine(f"sqlite:///{tmp_path}/outbox.db")
-    metadata.create_all(engine)
-    with engine.begin() as connection:
+def conn(database: Database) -> Iterator[Connection]:
+    with database.write() as connection:
         connection.execute(
             insert(alerts).values(
                 id=17,
@@ -38,7 +36,6 @@ def conn(tmp_path: Path) -> Iterator[Connection]:
             )
         )
         yield connection
-    engine.dispose()
 
 
 def _facts(reason: Reason | None) -> AlertFacts:
