@@ -1,0 +1,98 @@
+"""What is believed of a balance's use, fitted when an hour closes: one record of fixed size per balance.
+
+A record is derived from the balance's use window and can be fitted anew at any time. Records of many balances are
+one structured array: everything here is done for all of them at once.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancebot.domain.level import HALF_LIVES, SCHEDULES, levels, remembered
+from balancebot.domain.local_week import HOURS_OF_WEEK, hours_of_week
+from balancebot.domain.profile import fit_profiles
+from balancebot.domain.replay import HORIZONS, replay
+from balancebot.domain.use_window import WINDOW_HOURS, UseWindow
+
+VERSION = 1
+
+MODEL = np.dtype(
+    [
+        ("version", "u1"),
+        ("end", "<u4"),  # the first clock hour that it hasn't seen
+        ("seen", "<f4"),  # hours of exposure
+        ("mean", "<f4"),  # use per hour
+        ("dispersion", "<f4"),
+        ("shape", "<f2", HOURS_OF_WEEK),  # use by hour of the week, over the mean
+        ("used", "<f4", len(HALF_LIVES)),  # remembered use ...
+        ("expected", "<f4", len(HALF_LIVES)),  # ... and what the shape alone expected
+        ("schedules", "<f4", len(SCHEDULES)),
+        ("low", "<f2", len(HORIZONS)),
+        ("middle", "<f2", len(HORIZONS)),
+        ("high", "<f2", len(HORIZONS)),
+    ]
+)
+"""About 500 bytes, little-endian, without padding: what is stored is what is computed with."""
+
+Models = NDArray[np.void]
+_CHUNK = 128
+"""Balances fitted at a time: their arrays stay within the processor's cache, and memory bounded."""
+
+
+def fit(windows: Sequence[UseWindow], zone: str) -> Models:
+    """Fit the models of windows that all end at the same hour; `zone` decides what an hour of the week is."""
+    models = np.zeros(len(windows), MODEL)
+    if not windows:
+        return models
+    end = windows[0].end
+    if any(window.end != end for window in windows):
+        raise ValueError("windows must end at the same hour; move them first")
+    hours = hours_of_week(zone, end - WINDOW_HOURS, WINDOW_HOURS)
+    for start in range(0, len(windows), _CHUNK):
+        chunk = windows[start : start + _CHUNK]
+        use = np.stack([window.use for window in chunk]).astype(np.float64)
+        exposure = np.stack([window.exposure for window in chunk]).astype(np.float64)
+        models[start : start + _CHUNK] = _fit(use, exposure, hours)
+    models["end"] = end
+    return models
+
+
+def _fit(use: NDArray[np.float64], exposure: NDArray[np.float64], hours: NDArray[np.int16]) -> Models:
+    profiles = fit_profiles(use, exposure, hours)
+    remembered_use = remembered(use)
+    expected = remembered(exposure * profiles.rate[:, hours])
+    unseen = exposure * profiles.left_out
+    past = levels(remembered_use[:, :-1], remembered(unseen)[:, :-1], profiles.mean, profiles.dispersion)
+    replays = replay(use, exposure, unseen, past)
+    models = np.zeros(len(use), MODEL)
+    models["version"] = VERSION
+    models["seen"] = exposure.sum(1)
+    models["mean"] = profiles.mean
+    models["dispersion"] = profiles.dispersion
+    models["shape"] = profiles.rate / np.maximum(profiles.mean, 1e-9)[:, None]
+    models["used"] = remembered_use[:, -1]
+    models["expected"] = expected[:, -1]
+    models["schedules"] = replays.schedules
+    models["low"], models["middle"], models["high"] = replays.low, replays.middle, replays.high
+    return models
+
+
+def encode_models(models: Models) -> list[bytes]:
+    """Return each record as bytes."""
+    return [model.tobytes() for model in models]
+
+
+def decode_models(blobs: Sequence[bytes | None]) -> tuple[Models, NDArray[np.bool_]]:
+    """Return the records, and which of them could be read.
+
+    None, another version, or another length can't: that record is all zeros, which forecasts *unknown*; fit it anew.
+    """
+    readable = np.array(
+        [blob is not None and len(blob) == MODEL.itemsize and blob[0] == VERSION for blob in blobs], np.bool_
+    )
+    blank = bytes(MODEL.itemsize)
+    whole = b"".join(
+        blob if ok and blob is not None else blank for blob, ok in zip(blobs, readable, strict=True)
+    )
+    return np.frombuffer(whole, MODEL), readable

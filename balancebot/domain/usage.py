@@ -1,0 +1,243 @@
+"""What happened to the balances of one account between two readings: use, top-ups, transfers, refunds.
+
+Booked numbers conserve what was read: per balance, before + topped_up + transferred_in + refunded
+- use - transferred_out = after. Nothing is guessed for a time at which nothing could be seen.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
+
+from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Readings, WalletName, app_of
+
+SECONDS_PER_HOUR = 3600
+
+MAX_REFUND = 50
+"""Refunds of failed sends come back by the few; nobody buys so little ..."""
+MAX_REFUND_SHARE = 0.01
+"""... nor adds so small a part to what is there."""
+TRANSFER_SLACK = 0.10
+"""How much use, as a part of the transfer, may hide on either side before a rise and a fall count as unrelated."""
+
+
+class Seen(NamedTuple):
+    """What one wallet showed at one instant."""
+
+    at: float
+    """Epoch seconds."""
+    readings: Readings
+
+
+class Change(NamedTuple):
+    """Two successive readings of one balance; neither is UNREAD, and `until` is after `since`."""
+
+    wallet: WalletName
+    since: float
+    until: float
+    before: Reading
+    after: Reading
+
+
+class Booked(NamedTuple):
+    """What one change was made of. Counts in messages. (A named tuple: a round makes tens of thousands.)"""
+
+    use: int = 0
+    exposure: float = 0.0
+    """Seconds of the interval in which use would have shown: none at a zero, while unallocated, across a top-up."""
+    topped_up: int = 0
+    transferred_in: int = 0
+    transferred_out: int = 0
+    refunded: int = 0
+
+
+NOTHING = Booked()
+
+
+class Hour(NamedTuple):
+    """One clock hour of one balance: the key of the hourly roll-up."""
+
+    epoch_hour: int
+    """Whole hours since 1970 in UTC."""
+    balance: BalanceKey
+
+
+def book_round(stretches: Mapping[WalletName, tuple[Seen, Seen]]) -> dict[Hour, Booked]:
+    """Book one account's round: per wallet what was booked up to and what was read now; return additions to hours.
+
+    Call it with every wallet of the account that was read, at once: a transfer is known by a fall here and a
+    rise there in the same round. A wallet that couldn't be read is left out and keeps its earlier end, so that its
+    next stretch is longer; a category unread at either end is left out likewise.
+    """
+    additions: dict[Hour, Booked] = {}
+    for category in Category:
+        changes = [
+            Change(wallet, before.at, after.at, before.readings.of(category), after.readings.of(category))
+            for wallet, (before, after) in stretches.items()
+        ]
+        for change, booked in book_category(changes):
+            if booked == NOTHING:
+                continue
+            key = BalanceKey(change.wallet, category)
+            for epoch_hour, part in spread(change.since, change.until, booked):
+                additions[Hour(epoch_hour, key)] = part
+    return additions
+
+
+def book_category(changes: Iterable[Change]) -> Iterator[tuple[Change, Booked]]:
+    """Tell apart what made up each change of one category within one account's round.
+
+    Changes with an unread end, with no time in between, or unallocated at both ends yield nothing.
+    """
+    changes = [change for change in changes if _is_telling(change)]
+    transfers = _transfers(changes)
+    for change, (arrived, left) in zip(changes, transfers, strict=True):
+        yield change, _book(change, arrived=arrived, left=left)
+
+
+def spread(since: float, until: float, booked: Booked) -> Iterator[tuple[int, Booked]]:
+    """Share `booked` among the clock hours between two instants, evenly; what isn't use falls into the last hour."""
+    first, last = int(since // SECONDS_PER_HOUR), int(until // SECONDS_PER_HOUR)
+    if last > first and until == last * SECONDS_PER_HOUR:
+        last -= 1
+    if first == last:
+        yield first, booked
+        return
+    done = 0
+    for epoch_hour in range(first, last):
+        share = ((epoch_hour + 1) * SECONDS_PER_HOUR - since) / (until - since)
+        use = int(booked.use * share)  # whole messages, so that the hours add up to what was booked
+        overlap = min(1.0, (epoch_hour + 1) - since / SECONDS_PER_HOUR) * SECONDS_PER_HOUR / (until - since)
+        if use > done or booked.exposure:
+            yield epoch_hour, Booked(use=use - done, exposure=booked.exposure * overlap)
+        done = use
+    overlap = (until - last * SECONDS_PER_HOUR) / (until - since)
+    yield (
+        last,
+        Booked(
+            use=booked.use - done,
+            exposure=booked.exposure * overlap,
+            topped_up=booked.topped_up,
+            transferred_in=booked.transferred_in,
+            transferred_out=booked.transferred_out,
+            refunded=booked.refunded,
+        ),
+    )
+
+
+def is_refund(before: int, rise: int) -> bool:
+    """Whether a rise is so small, in itself and beside what was there, that failed sends came back."""
+    return 0 < rise <= min(MAX_REFUND, before * MAX_REFUND_SHARE)
+
+
+def _is_telling(change: Change) -> bool:
+    ends = (change.before, change.after)
+    return (
+        change.until > change.since
+        and Absent.UNREAD not in ends
+        and ends != (Absent.UNALLOCATED, Absent.UNALLOCATED)
+    )
+
+
+def _amount(reading: Reading) -> int:
+    return reading if isinstance(reading, int) else 0
+
+
+def _delta(change: Change) -> int:
+    return _amount(change.after) - _amount(change.before)
+
+
+def _book(change: Change, *, arrived: int, left: int) -> Booked:
+    """Book one change of which `arrived` and `left` are known to be transfers."""
+    before, after = change.before, change.after
+    rest = _delta(change) - arrived + left
+    if not isinstance(before, int):
+        return Booked(topped_up=max(rest, 0), use=max(-rest, 0), transferred_in=arrived)
+    if not isinstance(after, int):
+        if left:
+            return Booked(use=max(-rest, 0), transferred_out=left)
+        return Booked(transferred_out=max(-rest, 0))  # taken back by a receiver we don't see: no use
+    seconds = change.until - change.since
+    if arrived or left:
+        # Use in such an interval is what the two sides differ by: a remainder, not a measurement of the rate.
+        return Booked(use=max(-rest, 0), topped_up=max(rest, 0), transferred_in=arrived, transferred_out=left)
+    if rest > 0 and not is_refund(before, rest):
+        return Booked(topped_up=rest)
+    if before == 0:
+        exposure = 0.0  # nothing could be sent
+    elif after == 0:
+        exposure = seconds / 2  # it ran dry somewhere in between
+    else:
+        exposure = seconds
+    return Booked(use=max(-rest, 0), refunded=max(rest, 0), exposure=exposure)
+
+
+def _transfers(changes: list[Change]) -> list[tuple[int, int]]:
+    """Return per change what arrived by transfer and what left by it. Quota moves only between pool and apps."""
+    arrived = [0] * len(changes)
+    left = [0] * len(changes)
+    pool = next((i for i, change in enumerate(changes) if app_of(change.wallet) is None), None)
+    if pool is None or len(changes) < 2:
+        return list(zip(arrived, left, strict=True))
+    pool_delta = _delta(changes[pool])
+    apps = [i for i in range(len(changes)) if i != pool]
+    if pool_delta < 0:
+        rises = [i for i in apps if _rise(changes[i]) > 0]
+        for i in sorted(rises, key=lambda i: -_rise(changes[i])):
+            moved = _moved(_rise(changes[i]), -pool_delta - left[pool])
+            if moved:
+                arrived[i] = moved
+                left[pool] += moved
+    elif _rise(changes[pool]) > 0:
+        falls = [i for i in apps if _delta(changes[i]) < 0]
+        for i, moved in _returned(changes, falls, pool_delta):
+            left[i] = moved
+            arrived[pool] += moved
+    return list(zip(arrived, left, strict=True))
+
+
+def _rise(change: Change) -> int:
+    """Return by how much a change rose beyond a refund, else 0."""
+    rise = _delta(change)
+    if rise <= 0 or (isinstance(change.before, int) and is_refund(change.before, rise)):
+        return 0
+    return rise
+
+
+def _moved(rise: int, fall: int) -> int:
+    """Return the size of the transfer that shows as `rise` here and, with some use on top, as `fall` there.
+
+    People move round numbers: of all that fit, the roundest is taken, else the rise itself. 0 = they don't match.
+    """
+    if fall < rise:
+        return 0
+    most = min(fall, int(rise * (1 + TRANSFER_SLACK)))
+    for digits in range(len(str(most)), 0, -1):
+        unit: int = 10**digits
+        candidate = -(-rise // unit) * unit
+        if candidate <= most:
+            return candidate
+    return rise
+
+
+def _returned(changes: list[Change], falls: list[int], rise: int) -> list[tuple[int, int]]:
+    """Return which apps gave quota back to the pool, and how much, so that it explains the pool's rise."""
+    gone = [i for i in falls if not isinstance(changes[i].after, int)]
+    back = [(i, -_delta(changes[i])) for i in gone]
+    rest = rise - sum(moved for _, moved in back)
+    if gone and rest <= 0:
+        # Use on either side before the return makes the parts larger than the whole; the first ones pay for it.
+        return _capped(back, rise)
+    shrunk = [i for i in falls if i not in gone and -_delta(changes[i]) >= rest]
+    if shrunk:
+        nearest = min(shrunk, key=lambda i: -_delta(changes[i]))
+        if -_delta(changes[nearest]) <= rest * (1 + TRANSFER_SLACK) + MAX_REFUND:
+            return [*back, (nearest, rest)]
+    return back
+
+
+def _capped(parts: list[tuple[int, int]], total: int) -> list[tuple[int, int]]:
+    capped: list[tuple[int, int]] = []
+    for i, part in parts:
+        moved = min(part, total)
+        capped.append((i, moved))
+        total -= moved
+    return capped

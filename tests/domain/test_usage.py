@@ -1,0 +1,162 @@
+"""What changes between two readings are made of."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Readings, WalletName
+from balancebot.domain.usage import Booked, Change, Hour, Seen, book_category, book_round, spread
+
+POOL, APP, OTHER = WalletName("acme"), WalletName("acme/checkout"), WalletName("acme/login")
+GONE, UNREAD = Absent.UNALLOCATED, Absent.UNREAD
+
+
+def booked(*, seconds: float = 300.0, **readings: tuple[Reading, Reading]) -> list[Booked]:
+    """Book one round of one category; `pool`, `app`, `other` are (before, after)."""
+    wallets = {"pool": POOL, "app": APP, "other": OTHER}
+    changes = [Change(wallets[name], 0.0, seconds, *ends) for name, ends in readings.items()]
+    return [part for _, part in book_category(changes)]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        pytest.param(900, 880, Booked(use=20, exposure=300.0), id="a fall is use"),
+        pytest.param(900, 900, Booked(exposure=300.0), id="no change is exposure without use"),
+        pytest.param(900, 5900, Booked(topped_up=5000), id="a rise is a top-up, and hides the use in it"),
+        pytest.param(900, 903, Booked(refunded=3, exposure=300.0), id="a rise by a few is a refund"),
+        pytest.param(2, 7, Booked(topped_up=5), id="a small rise of a small balance is a top-up"),
+        pytest.param(100_000, 100_100, Booked(topped_up=100), id="a hundred is more than fails at once"),
+        pytest.param(0, 0, Booked(), id="at zero nobody can send: no exposure"),
+        pytest.param(40, 0, Booked(use=40, exposure=150.0), id="what runs dry counts its use"),
+        pytest.param(0, 5000, Booked(topped_up=5000), id="bought after running dry"),
+        pytest.param(GONE, 5000, Booked(topped_up=5000), id="first allocation, from where we can't see"),
+        pytest.param(500, GONE, Booked(transferred_out=500), id="taken back to where we can't see"),
+    ],
+)
+def test_a_wallet_alone(before: Reading, after: Reading, expected: Booked) -> None:
+    assert [expected] == booked(app=(before, after))
+
+
+@pytest.mark.parametrize(
+    ("before", "after"), [(GONE, GONE), (UNREAD, 5), (5, UNREAD), (UNREAD, UNREAD), (GONE, UNREAD)]
+)
+def test_nothing_is_booked_where_nothing_was_measured(before: Reading, after: Reading) -> None:
+    assert [] == booked(app=(before, after))
+
+
+def test_nothing_is_booked_without_time_in_between() -> None:
+    assert [] == booked(seconds=0.0, app=(9, 5))
+
+
+@pytest.mark.parametrize(
+    ("pool", "app", "expected"),
+    [
+        pytest.param(
+            (9000, 4000), (100, 5100), [Booked(transferred_out=5000), Booked(transferred_in=5000)], id="alone"
+        ),
+        pytest.param(
+            (9000, 3997),
+            (100, 5087),
+            [Booked(use=3, transferred_out=5000), Booked(use=13, transferred_in=5000)],
+            id="with use on either side: people move round numbers",
+        ),
+        pytest.param(
+            (9000, 4000),
+            (GONE, 5000),
+            [Booked(transferred_out=5000), Booked(transferred_in=5000)],
+            id="first allocation",
+        ),
+        pytest.param(
+            (9000, 9500), (500, GONE), [Booked(transferred_in=500), Booked(transferred_out=500)], id="return"
+        ),
+        pytest.param(
+            (9000, 9990),
+            (1000, GONE),
+            [Booked(transferred_in=990), Booked(use=10, transferred_out=990)],
+            id="return, after some use",
+        ),
+        pytest.param(
+            (9000, 9500),
+            (2000, 1490),
+            [Booked(transferred_in=500), Booked(use=10, transferred_out=500)],
+            id="return of a part",
+        ),
+        pytest.param(
+            (9000, 19_000),
+            (2000, 1490),
+            [Booked(topped_up=10_000), Booked(use=510, exposure=300.0)],
+            id="a purchase beside use is no transfer",
+        ),
+        pytest.param(
+            (9000, 14_000),
+            (100, 5100),
+            [Booked(topped_up=5000), Booked(topped_up=5000)],
+            id="bought and handed on at once: the total rose by both",
+        ),
+        pytest.param(
+            (9000, 8700),
+            (1000, 1003),
+            [Booked(use=300, exposure=300.0), Booked(refunded=3, exposure=300.0)],
+            id="a refund beside use is no transfer",
+        ),
+    ],
+)
+def test_the_pool_and_an_app(
+    pool: tuple[Reading, Reading], app: tuple[Reading, Reading], expected: list[Booked]
+) -> None:
+    assert expected == booked(pool=pool, app=app)
+
+
+def test_quota_does_not_move_from_app_to_app() -> None:
+    assert [Booked(use=5000, exposure=300.0), Booked(topped_up=5000)] == booked(
+        app=(9000, 4000), other=(100, 5100)
+    )
+
+
+def test_one_fall_of_the_pool_feeds_two_apps() -> None:
+    assert [
+        Booked(use=20, transferred_out=3000),
+        Booked(transferred_in=1000),
+        Booked(transferred_in=2000),
+    ] == booked(pool=(9000, 5980), app=(0, 1000), other=(0, 2000))
+
+
+def test_a_gap_is_spread_over_its_clock_hours_and_adds_up() -> None:
+    parts = list(spread(1800.0, 3600.0 * 3 + 1800.0, Booked(use=10, exposure=10_800.0, refunded=1)))
+    assert [
+        (0, Booked(use=1, exposure=1800.0)),
+        (1, Booked(use=4, exposure=3600.0)),
+        (2, Booked(use=3, exposure=3600.0)),
+        (3, Booked(use=2, exposure=1800.0, refunded=1)),
+    ] == parts
+
+
+def test_an_interval_that_ends_on_the_hour_belongs_to_the_hour_before() -> None:
+    assert [(0, Booked(use=3, exposure=300.0))] == list(spread(3300.0, 3600.0, Booked(use=3, exposure=300.0)))
+
+
+def test_a_round_books_each_balance_into_its_hour() -> None:
+    before = Seen(7200.0, Readings(industry=100, market=0, universal=GONE))
+    after = Seen(7500.0, Readings(industry=90, market=0, universal=GONE))
+    assert {Hour(2, BalanceKey(APP, Category.INDUSTRY)): Booked(use=10, exposure=300.0)} == book_round(
+        {APP: (before, after)}
+    )
+
+
+READING = st.one_of(st.integers(0, 20_000), st.just(GONE))
+
+
+@given(st.lists(st.tuples(READING, READING), min_size=1, max_size=5), st.booleans())
+def test_what_is_booked_adds_up_to_what_was_read(
+    ends: list[tuple[Reading, Reading]], with_pool: bool
+) -> None:
+    wallets = [POOL if with_pool and not i else WalletName(f"acme/app{i}") for i in range(len(ends))]
+    changes = [Change(wallet, 0.0, 9000.0, *pair) for wallet, pair in zip(wallets, ends, strict=True)]
+    for change, part in book_category(changes):
+        parts = [piece for _, piece in spread(change.since, change.until, part)]
+        before, after = (end if isinstance(end, int) else 0 for end in (change.before, change.after))
+        came = sum(p.topped_up + p.transferred_in + p.refunded for p in parts)
+        went = sum(p.use + p.transferred_out for p in parts)
+        assert after - before == came - went
+        assert min(min(p) for p in parts) >= 0
