@@ -3,6 +3,8 @@
 Everything is checked here, strictly and once; nobody checks again inside. No fault ever shows a secret.
 """
 
+from balancebot.settings.apps_file import reread_apps
+from balancebot.settings.loading import config_path, load
 from balancebot.settings.shapes import (
     NO_ROOM,
     Account,
@@ -26,6 +28,8 @@ from balancebot.settings.shapes import (
     SlackRoles,
     Web,
 )
+from balancebot.settings.table import Fault
+from balancebot.settings.template import template
 
 __all__ = [
     "NO_ROOM",
@@ -35,6 +39,7 @@ __all__ = [
     "Database",
     "Digest",
     "Email",
+    "Fault",
     "Heartbeat",
     "KeyPair",
     "Language",
@@ -49,4 +54,8 @@ __all__ = [
     "Slack",
     "SlackRoles",
     "Web",
+    "config_path",
+    "load",
+    "reread_apps",
+    "template",
 ]

@@ -20,6 +20,8 @@ from balancebot.secret import Secret
 NO_ROOM = "webhook"
 """The one Slack destination of an incoming webhook that has no `channel` beside it."""
 
+JSMS_URL = "https://api.sms.jpush.cn"
+
 
 class Language(StrEnum):
     """The languages that messages, digests and pages are written in."""
@@ -120,7 +122,7 @@ class Account:
     """A developer account and its apps."""
 
     name: str
-    base_url: str = "https://api.sms.jpush.cn"
+    base_url: str = JSMS_URL
     """Without a slash at its end."""
     keys: KeyPair | None = None
     """None: the shared pool isn't read."""

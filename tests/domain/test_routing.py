@@ -1,10 +1,10 @@
 """Routes: the first that matches decides, for each channel by itself."""
 
-from balancebot.domain.alert import Severity
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.notification import Channel
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.routing import Route, RoutingTable
+from balancebot.domain.verdict import Severity
 
 DEFAULTS = {Channel.SLACK: ("#ops",), Channel.EMAIL: ("finance@example.com",)}
 WALLET = WalletName("acme/checkout")
