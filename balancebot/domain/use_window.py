@@ -50,9 +50,8 @@ class UseWindow:
 
 def empty_window(end: int) -> UseWindow:
     """Return a window in which nothing was seen."""
-    return UseWindow(
-        end=end, use=np.zeros(WINDOW_HOURS, np.float32), exposure=np.zeros(WINDOW_HOURS, np.float32)
-    )
+    zeros = np.zeros(WINDOW_HOURS, np.float32)
+    return UseWindow(end=end, use=zeros, exposure=zeros)
 
 
 def encode_window(window: UseWindow) -> bytes:

@@ -1,0 +1,71 @@
+"""Finds the command that is meant, loads its module alone, runs it, and turns how it ended into an exit status."""
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from typer.core import TyperGroup
+
+from balancebot import __version__
+from balancebot.cli.errors import CommandError
+from balancebot.cli.overview import COMMANDS, overview
+from balancebot.cli.session import Session
+from balancebot.domain.spelling import did_you_mean
+from balancebot.storage.errors import DatabaseError
+
+
+class _OnDemand(TyperGroup):
+    """The commands of the table, each loaded when it is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        entry = COMMANDS.get(cmd_name)
+        if entry is None:
+            return ctx.fail(f"There is no command {cmd_name!r}{did_you_mean(cmd_name, COMMANDS)}.")
+        module, _, attribute = entry.place.partition(":")
+        application: typer.Typer = getattr(import_module(f"{__package__}.{module}"), attribute)
+        command = typer.main.get_command(application)
+        command.name = cmd_name
+        return command
+
+    def get_help(self, ctx: Any) -> str:  # noqa: ARG002
+        return overview()
+
+
+root = typer.Typer(cls=_OnDemand, add_completion=True, rich_markup_mode=None)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"balancebot {__version__}")
+        raise typer.Exit
+
+
+@root.callback()
+def _options(
+    context: typer.Context,
+    config: Annotated[Path | None, typer.Option("--config", metavar="FILE")] = None,
+    version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version)] = False,  # noqa: ARG001 -- answered by its callback
+) -> None:
+    context.obj = Session(config)
+
+
+def run(words: Sequence[str]) -> int:
+    """Run the command that `words` name; return its exit status."""
+    command = typer.main.get_command(root)
+    try:
+        command.main(args=list(words), prog_name="balancebot")
+    except SystemExit as end:
+        return end.code if isinstance(end.code, int) else 0
+    except CommandError as error:
+        print(error, file=sys.stderr)
+        return error.status
+    except DatabaseError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0

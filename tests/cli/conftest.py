@@ -1,0 +1,35 @@
+"""The command line as a person meets it: words in, exit status and two streams out."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from balancebot.cli import main
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a command ended, and what it said."""
+
+    status: int
+    out: str
+    err: str
+
+
+@pytest.fixture
+def balancebot(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Outcome]:
+    """Run the program in a folder of its own."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BALANCEBOT_CONFIG", raising=False)
+
+    def run(*words: str) -> Outcome:
+        capsys.readouterr()
+        status = main(words)
+        said = capsys.readouterr()
+        return Outcome(status=status, out=said.out, err=said.err)
+
+    return run

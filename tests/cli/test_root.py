@@ -1,0 +1,71 @@
+"""The frame around every command: help, unknown words, exit statuses, and refusals without a traceback."""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+import pytest
+import typer
+
+from balancebot import __version__
+from balancebot.cli.overview import COMMANDS
+from balancebot.cli.root import root
+from tests.cli.conftest import Outcome
+
+
+def _command(name: str) -> object:
+    group = typer.main.get_command(root)
+    return group.get_command(None, name)  # type: ignore[attr-defined]
+
+
+def test_help_lists_every_command_in_a_line(balancebot: Callable[..., Outcome]) -> None:
+    outcome = balancebot("--help")
+    assert (0, "") == (outcome.status, outcome.err)
+    lines = [line.strip() for line in outcome.out.splitlines()]
+    for entry in COMMANDS.values():
+        assert any(line.startswith(entry.name) and line.endswith(entry.summary) for line in lines)
+    assert max(map(len, lines)) <= 110
+
+
+def test_help_is_the_same_whichever_way_it_is_asked_for(balancebot: Callable[..., Outcome]) -> None:
+    assert balancebot("--config", "elsewhere.toml", "--help").out == balancebot("--help").out
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_commands_own_help_says_what_the_list_says(name: str, balancebot: Callable[..., Outcome]) -> None:
+    outcome = balancebot(name, "--help")
+    assert 0 == outcome.status
+    told = " ".join(outcome.out.split()).casefold()
+    assert COMMANDS[name].summary.casefold() in told
+
+
+def test_help_imports_nothing_heavy() -> None:
+    probe = (
+        "import sys; from balancebot.cli import main; main(['--help']); print(*sys.modules, file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", probe], capture_output=True, text=True, check=True)
+    assert set() == {"typer", "rich", "sqlalchemy", "httpx", "numpy"} & set(done.stderr.split())
+
+
+def test_nothing_said_shows_the_list_as_a_fault_of_usage(balancebot: Callable[..., Outcome]) -> None:
+    outcome = balancebot()
+    assert (2, balancebot("--help").out) == (outcome.status, outcome.out)
+
+
+def test_an_unknown_command_is_a_fault_of_usage_and_names_the_nearest(
+    balancebot: Callable[..., Outcome],
+) -> None:
+    outcome = balancebot("inti")
+    assert 2 == outcome.status
+    assert "There is no command 'inti'; did you mean init?" in outcome.err
+
+
+def test_an_unknown_option_is_a_fault_of_usage(balancebot: Callable[..., Outcome]) -> None:
+    outcome = balancebot("init", "--forec")
+    assert 2 == outcome.status
+    assert "--forec" in outcome.err
+
+
+def test_the_version_is_told(balancebot: Callable[..., Outcome]) -> None:
+    outcome = balancebot("--version")
+    assert (0, f"balancebot {__version__}\n") == (outcome.status, outcome.out)

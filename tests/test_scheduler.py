@@ -1,0 +1,93 @@
+"""The scheduler calls use-cases: at once, in their interval, hastened, and none after the stop."""
+
+import logging
+import threading
+from datetime import timedelta
+
+import pytest
+
+from balancebot.clock import SystemClock
+from balancebot.scheduler import Job, Scheduler
+from balancebot.storage.errors import DatabaseError, DatabaseErrorKind
+
+_SOON = 5.0
+_NEVER = timedelta(hours=1)
+
+
+def _scheduler(*jobs: Job) -> Scheduler:
+    return Scheduler(jobs, SystemClock())
+
+
+def test_a_job_runs_at_once_and_again_after_its_interval() -> None:
+    twice = threading.Semaphore(0)
+    scheduler = _scheduler(Job(name="tick", every=timedelta(milliseconds=50), act=twice.release))
+    scheduler.start()
+    try:
+        assert [True, True] == [twice.acquire(timeout=_SOON) for _ in range(2)]
+    finally:
+        scheduler.stop(timedelta(seconds=1))
+
+
+def test_a_hastened_job_does_not_wait_for_its_interval() -> None:
+    runs = threading.Semaphore(0)
+    scheduler = _scheduler(Job(name="deliver", every=_NEVER, act=runs.release))
+    scheduler.start()
+    try:
+        assert runs.acquire(timeout=_SOON)
+        scheduler.hasten("deliver")
+        assert runs.acquire(timeout=_SOON)
+    finally:
+        scheduler.stop(timedelta(seconds=1))
+
+
+def test_a_job_that_fails_takes_no_other_with_it_and_is_logged_once_per_kind(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    runs = threading.Semaphore(0)
+    failures = threading.Semaphore(0)
+
+    def fail() -> None:
+        failures.release()
+        raise DatabaseError(DatabaseErrorKind.FULL, "database here.db: the disk is full")
+
+    scheduler = _scheduler(
+        Job(name="fails", every=timedelta(milliseconds=20), act=fail),
+        Job(name="works", every=timedelta(milliseconds=20), act=runs.release),
+    )
+    with caplog.at_level(logging.INFO, "balancebot"):
+        scheduler.start()
+        try:
+            assert all(failures.acquire(timeout=_SOON) and runs.acquire(timeout=_SOON) for _ in range(3))
+        finally:
+            scheduler.stop(timedelta(seconds=1))
+    told = [(record.getMessage(), vars(record)["error"], record.exc_info) for record in caplog.records]
+    assert [("job.failed", "database here.db: the disk is full", False)] == told
+
+
+def test_stopping_waits_for_what_is_under_way() -> None:
+    begun, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        begun.set()
+        threading.Event().wait(0.2)
+        ended.set()
+
+    scheduler = _scheduler(Job(name="poll", every=_NEVER, act=work))
+    scheduler.start()
+    assert begun.wait(_SOON)
+    assert () == scheduler.stop(timedelta(seconds=_SOON))
+    assert ended.is_set()
+
+
+def test_stopping_names_what_did_not_end_in_time() -> None:
+    begun, released = threading.Event(), threading.Event()
+
+    def hang() -> None:
+        begun.set()
+        released.wait(_SOON)
+
+    scheduler = _scheduler(Job(name="poll", every=_NEVER, act=hang), Job(name="tend", every=_NEVER, act=int))
+    scheduler.start()
+    assert begun.wait(_SOON)
+    assert ("poll",) == scheduler.stop(timedelta(milliseconds=50))
+    released.set()
