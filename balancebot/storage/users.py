@@ -2,7 +2,17 @@
 
 from datetime import datetime
 
-from sqlalchemy import LABEL_STYLE_TABLENAME_PLUS_COL, Connection, Row, delete, insert, or_, select, update
+from sqlalchemy import (
+    LABEL_STYLE_TABLENAME_PLUS_COL,
+    Connection,
+    Row,
+    delete,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
 from sqlalchemy.exc import IntegrityError
 
 from balancebot.domain.user import Role, Session, User
@@ -109,7 +119,12 @@ def end_sessions_of(conn: Connection, user_name: str, *, but: str = "") -> int:
 
 
 def failures(conn: Connection, name: str, address: str, *, since: datetime) -> tuple[list[datetime], ...]:
-    """Return when log-ins failed since: for this name from this address, from this address, for this name."""
+    """Return when log-ins failed since: for this name from this address, from this address, for this name.
+
+    Until the transaction ends nobody else can count, so what is noted after is counted by the next.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("LOCK TABLE login_failures IN SHARE ROW EXCLUSIVE MODE"))
     rows = conn.execute(
         select(login_failures.c.at, login_failures.c.name, login_failures.c.address)
         .where(

@@ -1,0 +1,79 @@
+"""Puts the pages together: every address, who may go there, and what is said when something is wrong."""
+
+import logging
+from http import HTTPStatus
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Mount, Route
+from starlette.staticfiles import StaticFiles
+from starlette.types import Scope
+
+from balancebot.domain.user import Role
+from balancebot.packaged import packaged
+from balancebot.storage.errors import DatabaseError
+from balancebot.web import doors, login, overview
+from balancebot.web.guard import Guard
+from balancebot.web.rendering import phrases, render
+from balancebot.web.site import Site
+from balancebot.web.visit import change, page
+
+log = logging.getLogger(__name__)
+
+
+def create_app(site: Site) -> Starlette:
+    """Return the application that answers all addresses of the contract."""
+    app = Starlette(
+        routes=[
+            Route("/healthz", doors.healthz),
+            Route("/readyz", doors.readyz),
+            Route("/metrics", doors.metrics),
+            Mount("/static", _Static(directory=packaged("templates") / "web" / "static")),
+            Route("/login", login.login, methods=["GET", "POST"]),
+            change("/logout", login.log_out, needs=Role.VIEWER),
+            page("/", overview.overview),
+        ],
+        middleware=[Middleware(Guard, public_url=site.public_url)],
+        exception_handlers={HTTPException: _refused, DatabaseError: _without_database, Exception: _failed},
+    )
+    app.state.site = site
+    return app
+
+
+class _Static(StaticFiles):
+    """Files whose address changes when they do."""
+
+    async def get_response(self, path: str, scope: Scope) -> Response:
+        answer = await super().get_response(path, scope)
+        if answer.status_code == HTTPStatus.OK and b"v=" in scope["query_string"]:
+            answer.headers["Cache-Control"] = "public, max-age=31536000, immutable"
+        return answer
+
+
+def _refused(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 -- what it was registered for
+    detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""
+    return _trouble(request, error.status_code, detail or _SAID.get(error.status_code, ""))
+
+
+def _without_database(request: Request, error: Exception) -> Response:
+    log.warning("web.database", extra={"path": request.url.path, "error": str(error)})
+    return _trouble(request, 503, "The database can't be reached right now. Nothing was changed.")
+
+
+def _failed(request: Request, error: Exception) -> Response:
+    log.error("web.failed", extra={"path": request.url.path}, exc_info=error)
+    return _trouble(request, 500, "Something is wrong on our side; it has been logged.")
+
+
+_SAID = {404: "There is no such page.", 405: "This page can't be asked for in this way."}
+
+
+def _trouble(request: Request, status: int, sentence: str) -> Response:
+    site: Site = request.app.state.site
+    said = phrases(site.language)(sentence)
+    text = render(site, "trouble.html.j2", user=None, path=request.url.path, status=status, said=said)
+    return HTMLResponse(text, status_code=status)

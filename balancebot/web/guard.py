@@ -1,0 +1,82 @@
+"""What holds for every answer and every request, whatever page it is: headers, origins, sizes."""
+
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.responses import PlainTextResponse
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+MAX_BODY = 8 * 1024 * 1024
+"""The largest request, in bytes: a sheet of tens of thousands of rows."""
+
+_CONTENT_SECURITY_POLICY = "; ".join(
+    (
+        "default-src 'none'",
+        "script-src 'self'",
+        "style-src 'self'",
+        "img-src 'self'",
+        "connect-src 'self'",
+        "form-action 'self'",
+        "base-uri 'none'",
+        "frame-ancestors 'none'",
+    )
+)
+_HEADERS = {
+    "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    # not no-referrer: with that, browsers send `Origin: null` with our own forms
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
+}
+_HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000"}
+_SAFE = frozenset({"GET", "HEAD"})
+
+
+class Guard:
+    """Wraps the whole application: refuses what comes from another site or is too large, and adds the headers."""
+
+    def __init__(self, app: ASGIApp, *, public_url: str) -> None:
+        self._app = app
+        self._host = urlsplit(public_url).netloc
+        self._headers = _HEADERS | (_HTTPS_ONLY if public_url.startswith("https://") else {})
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+
+        async def send_with_headers(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                for name, value in self._headers.items():
+                    headers[name] = value
+                headers.setdefault("Cache-Control", "no-store")
+            await send(message)
+
+        headers = Headers(scope=scope)
+        if scope["method"] not in _SAFE:
+            if not self._is_ours(headers):
+                answer = PlainTextResponse("this form belongs to another site\n", status_code=403)
+                await answer(scope, receive, send_with_headers)
+                return
+            if not _is_small(headers):
+                answer = PlainTextResponse("the request is too large\n", status_code=413)
+                await answer(scope, receive, send_with_headers)
+                return
+        await self._app(scope, receive, send_with_headers)
+
+    def _is_ours(self, headers: Headers) -> bool:
+        """Browsers name the site that a form was sent from; a client that names none is no browser to be misled."""
+        origin = headers.get("origin")
+        return origin is None or urlsplit(origin).netloc in {headers.get("host"), self._host}
+
+
+def _is_small(headers: Headers) -> bool:
+    """A body must say its length: browsers do, and nothing has to be counted while it comes in."""
+    length = headers.get("content-length", "")
+    if not length:
+        return "transfer-encoding" not in headers
+    return length.isdecimal() and int(length) <= MAX_BODY

@@ -1,0 +1,86 @@
+"""The way in and out."""
+
+import math
+from urllib.parse import urlsplit
+
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from balancebot.usecases.log_in import LoggedIn, Refused, Throttled
+from balancebot.web.rendering import phrases, render
+from balancebot.web.site import Site
+from balancebot.web.visit import Visit, cookie_name, session_token
+
+
+async def login(request: Request) -> Response:
+    """Show the log-in form, or look at what was filled in. Needs no form token: nobody is logged in yet."""
+    site: Site = request.app.state.site
+    if request.method != "POST":
+        return await run_in_threadpool(_form, site, request, next_page=request.query_params.get("next", "/"))
+    async with request.form(max_files=0, max_fields=10, max_part_size=16 * 1024) as form:
+        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+    return await run_in_threadpool(_log_in, site, request, fields)
+
+
+def _log_in(site: Site, request: Request, fields: dict[str, str]) -> Response:
+    name, next_page = fields.get("name", "").strip(), fields.get("next", "/")
+    address = request.client.host if request.client is not None else ""
+    outcome = site.log_in.log_in(
+        name=name, password=fields.get("password", ""), address=address, now=site.clock.now()
+    )
+    words = phrases(site.language)
+    match outcome:
+        case LoggedIn(token=token):
+            answer: Response = RedirectResponse(_within(next_page), status_code=303)
+            answer.set_cookie(
+                cookie_name(site),
+                token.reveal(),
+                httponly=True,
+                secure=site.is_https,
+                # lax, so that a link from Slack or a mail finds the session
+                samesite="lax",
+                path="/",
+            )
+            return answer
+        case Refused():
+            fault = words("This name and password don't go together.")
+            return _form(site, request, next_page=next_page, name=name, fault=fault, status=401)
+        case Throttled(retry_after=wait):
+            minutes = math.ceil(wait.total_seconds() / 60)
+            fault = words("Too many wrong passwords. Try again in {minutes} min.", minutes=minutes)
+            answer = _form(site, request, next_page=next_page, name=name, fault=fault, status=429)
+            answer.headers["Retry-After"] = str(math.ceil(wait.total_seconds()))
+            return answer
+
+
+def log_out(visit: Visit) -> Response:
+    """End the session and forget the cookie."""
+    token = session_token(visit.site, visit.request)
+    if token is not None:
+        visit.site.log_in.log_out(token)
+    answer = RedirectResponse("/login", status_code=303)
+    answer.delete_cookie(cookie_name(visit.site), path="/", secure=visit.site.is_https, httponly=True)
+    return answer
+
+
+def _form(
+    site: Site, request: Request, *, next_page: str, name: str = "", fault: str = "", status: int = 200
+) -> Response:
+    text = render(
+        site,
+        "login.html.j2",
+        user=None,
+        path=request.url.path,
+        next_page=_within(next_page),
+        name=name,
+        fault=fault,
+    )
+    return HTMLResponse(text, status_code=status)
+
+
+def _within(address: str) -> str:
+    """Return `address` if it is a page of ours, else the overview: a link must not lead elsewhere after the log-in."""
+    parts = urlsplit(address)
+    ours = address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.netloc
+    return address if ours and address.isprintable() and "\\" not in address else "/"

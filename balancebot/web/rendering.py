@@ -1,0 +1,122 @@
+"""Turns values into pages. Templates make words, code makes structure; everything is escaped unless it is an element
+that this package drew itself.
+"""
+
+import hashlib
+import logging
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from functools import cache
+from pathlib import Path
+from urllib.parse import urlencode
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from markupsafe import Markup
+from starlette.responses import HTMLResponse
+
+from balancebot.domain.user import Role
+from balancebot.packaged import packaged
+from balancebot.settings import Language
+from balancebot.web.phrases import Phrases
+from balancebot.web.site import Site
+from balancebot.web.visit import FORM_TOKEN, Visit
+from balancebot.wording import Wording
+
+log = logging.getLogger(__name__)
+
+_BUILT_IN = packaged("templates") / "web"
+
+
+def show(
+    visit: Visit,
+    template: str,
+    *,
+    status: int = 200,
+    headers: Mapping[str, str] | None = None,
+    **values: object,
+) -> HTMLResponse:
+    """Render a page, or a part of one, for a user."""
+    site = visit.site
+    text = render(
+        site,
+        template,
+        now=visit.now,
+        user=visit.user,
+        path=visit.request.url.path,
+        form_token=visit.form_token,
+        may_edit=visit.user.role.may(Role.FINANCE),
+        is_admin=visit.user.role.may(Role.ADMIN),
+        **values,
+    )
+    return HTMLResponse(text, status_code=status, headers=headers)
+
+
+def render(site: Site, template: str, **values: object) -> str:
+    """Render a template with the operator's version of it where there is one that works, else with the built-in one."""
+    words = {"language": site.language.value, "_": phrases(site.language), "say": wording(site)}
+    if site.templates_dir is not None and (site.templates_dir / "web" / template).is_file():
+        try:
+            return _environment(site.templates_dir / "web").get_template(template).render(words | values)
+        except TemplateError as error:
+            log.warning("web.template_failed", extra={"template": template, "error": str(error)})
+    return _environment(_BUILT_IN).get_template(template).render(words | values)
+
+
+@cache
+def phrases(language: Language) -> Phrases:
+    """Return the sentences of the pages in a language."""
+    return Phrases(language)
+
+
+def wording(site: Site) -> Wording:
+    """Return the words for figures, severities and instants."""
+    return Wording(language=site.language, zone=site.zone)
+
+
+@cache
+def _environment(folder: Path) -> Environment:
+    environment = Environment(
+        loader=FileSystemLoader([folder, _BUILT_IN]),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        auto_reload=False,
+    )
+    environment.globals.update(
+        static=_static_address,
+        form_token_field=FORM_TOKEN,
+        query=_query,
+    )
+    environment.filters["ago"] = _ago
+    environment.filters["instant"] = _instant
+    return environment
+
+
+def _static_address(name: str) -> str:
+    """Return the address of a static file; it changes with the file, so browsers may keep it for good."""
+    return f"/static/{name}?v={_digest(name)}"
+
+
+@cache
+def _digest(name: str) -> str:
+    return hashlib.sha256((_BUILT_IN / "static" / name).read_bytes()).hexdigest()[:12]
+
+
+def _query(**values: object) -> str:
+    """Write the end of an address, without what is empty."""
+    given = {name: value for name, value in values.items() if value not in {None, ""}}
+    return f"?{urlencode(given)}" if given else ""
+
+
+def _ago(at: datetime, now: datetime) -> timedelta:
+    """Return how long ago an instant was, for `say.elapsed`."""
+    return max(now - at, timedelta(0))
+
+
+def _instant(at: datetime, say: Wording) -> Markup:
+    """Write an instant as people read it, with the exact one for machines."""
+    iso = f"{at:%Y-%m-%dT%H:%M:%SZ}"
+    return Markup('<time datetime="{}" title="{} {}">{}</time>').format(
+        iso, f"{at.astimezone(say.zone):%Y-%m-%d %H:%M:%S}", say.zone_name, say.when(at)
+    )

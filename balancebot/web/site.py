@@ -1,0 +1,35 @@
+"""What the pages stand on: the use-cases and settings that every request is answered from."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import tzinfo
+from pathlib import Path
+
+from balancebot.ports import Clock
+from balancebot.settings import Language
+from balancebot.storage.database import Database
+from balancebot.usecases.log_in import LogIn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Everything the pages need, wired once."""
+
+    database: Database
+    clock: Clock
+    log_in: LogIn
+    language: Language
+    zone: tzinfo
+    public_url: str
+    """Without a slash at its end. With https, cookies are for https only."""
+    metrics: Callable[[], bytes]
+    """Prometheus text."""
+    unready: Callable[[], str]
+    """Why the bot isn't ready, in a line; '' when it is."""
+    templates_dir: Path | None = None
+    """Where the operator's own templates stand."""
+
+    @property
+    def is_https(self) -> bool:
+        """Whether people reach the pages by https."""
+        return self.public_url.startswith("https://")

@@ -1,0 +1,152 @@
+"""One request of one user: who it is, what was sent, and the only two ways to make a route of a handler.
+
+A `page` needs a session and a role. A `change` needs the session's token as well. Handlers are plain functions that
+run in a thread: `Visit` in, response out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from urllib.parse import quote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from balancebot.domain.audit import Way
+from balancebot.domain.user import Role, User
+from balancebot.secret import Secret
+from balancebot.usecases.users import Doer
+from balancebot.web.site import Site
+
+COOKIE = "balancebot"
+FORM_TOKEN = "form_token"  # noqa: S105 -- the name of a field
+HEADER_TOKEN = "X-Form-Token"  # noqa: S105 -- the name of a header
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Visit:
+    """A request that may be answered."""
+
+    site: Site
+    request: Request
+    now: datetime
+    user: User
+    session_id: str
+    form_token: str
+    form: FormData = field(default_factory=FormData)
+    """What was sent with a change; empty for a page."""
+
+    @property
+    def wants_part(self) -> bool:
+        """Whether htmx asks for a part of the page, and not the browser for the whole."""
+        headers = self.request.headers
+        return "hx-request" in headers and "hx-history-restore-request" not in headers
+
+    @property
+    def doer(self) -> Doer:
+        """Who answers for the change."""
+        return Doer(who=self.user.name, way=Way.PAGE)
+
+    def asked(self, name: str) -> str:
+        """Return a value of the address, '' where there is none."""
+        return self.request.query_params.get(name, "").strip()
+
+    def sent(self, name: str) -> str:
+        """Return a field of the form, '' where there is none."""
+        value = self.form.get(name)
+        return value.strip() if isinstance(value, str) else ""
+
+    def uploaded(self, name: str) -> tuple[str, bytes] | None:
+        """Return a file's name and bytes; None where none was chosen."""
+        value = self.form.get(name)
+        if not isinstance(value, UploadFile) or not value.filename:
+            return None
+        return value.filename, value.file.read()
+
+    def part(self, name: str) -> str:
+        """Return a part of the path."""
+        value: str = self.request.path_params[name]
+        return value
+
+
+Handler = Callable[[Visit], Response]
+
+
+def page(path: str, handler: Handler, *, needs: Role = Role.VIEWER) -> Route:
+    """Make a route that shows something to users of a role."""
+
+    async def endpoint(request: Request) -> Response:
+        site: Site = request.app.state.site
+        visit = await run_in_threadpool(_visit, site, request, needs)
+        return visit if isinstance(visit, Response) else await run_in_threadpool(handler, visit)
+
+    return Route(path, endpoint, methods=["GET"])
+
+
+def change(path: str, handler: Handler, *, needs: Role = Role.FINANCE) -> Route:
+    """Make a route that changes something: for users of a role, whose form comes from their own session."""
+
+    async def endpoint(request: Request) -> Response:
+        site: Site = request.app.state.site
+        visit = await run_in_threadpool(_visit, site, request, needs)
+        if isinstance(visit, Response):
+            return visit
+        async with request.form(max_files=1, max_fields=200, max_part_size=512 * 1024) as form:
+            given = request.headers.get(HEADER_TOKEN) or form.get(FORM_TOKEN)
+            token = _token(site, request)
+            if not isinstance(given, str) or not site.log_in.is_form_token(token, given):
+                raise HTTPException(403, "This form is out of date: reload the page and try again.")
+            filled = Visit(
+                site=site,
+                request=request,
+                now=visit.now,
+                user=visit.user,
+                session_id=visit.session_id,
+                form_token=visit.form_token,
+                form=form,
+            )
+            return await run_in_threadpool(handler, filled)
+
+    return Route(path, endpoint, methods=["POST"])
+
+
+def cookie_name(site: Site) -> str:
+    """Return the cookie's name: over https one that only this host can have set."""
+    return f"__Host-{COOKIE}" if site.is_https else COOKIE
+
+
+def session_token(site: Site, request: Request) -> Secret | None:
+    """Return what the cookie holds."""
+    value = request.cookies.get(cookie_name(site))
+    return Secret(value) if value else None
+
+
+def _token(site: Site, request: Request) -> Secret:
+    return session_token(site, request) or Secret("")
+
+
+def _visit(site: Site, request: Request, needs: Role) -> Visit | Response:
+    now = site.clock.now()
+    token = session_token(site, request)
+    session = None if token is None else site.log_in.session(token, now=now)
+    if token is None or session is None:
+        if "hx-request" in request.headers:
+            return Response(status_code=401)
+        if request.method != "GET":
+            return RedirectResponse("/login", status_code=303)
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/login?next={quote(here, safe='/')}", status_code=303)
+    if not session.user.role.may(needs):
+        raise HTTPException(403, "Your role doesn't allow this.")
+    return Visit(
+        site=site,
+        request=request,
+        now=now,
+        user=session.user,
+        session_id=session.id,
+        form_token=site.log_in.form_token(token),
+    )

@@ -1,0 +1,47 @@
+// What a page can't say in HTML: that a request failed, that something is under way, where the keyboard goes next.
+(() => {
+  "use strict";
+  const trouble = document.getElementById("trouble");
+  const tell = (text) => {
+    trouble.textContent = text;
+    trouble.hidden = !text;
+  };
+
+  document.addEventListener("htmx:sendError", () => tell(trouble.dataset.unreachable));
+  document.addEventListener("htmx:timeout", () => tell(trouble.dataset.unreachable));
+  document.addEventListener("htmx:responseError", (event) => {
+    const status = event.detail.xhr.status;
+    if (status === 401) window.location.reload();
+    else tell(status === 403 ? trouble.dataset.forbidden : trouble.dataset.failed);
+  });
+  document.addEventListener("htmx:afterOnLoad", () => tell(""));
+
+  // an editor that opens in place takes the focus; one that closes gives it back to what opened it
+  document.addEventListener("htmx:afterSettle", (event) => {
+    const first = event.target.querySelector("[data-focus]");
+    if (first) first.focus();
+  });
+
+  // "/" goes to the search field, Escape leaves an editor
+  document.addEventListener("keydown", (event) => {
+    const typing = event.target.closest("input, textarea, select");
+    if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
+      const search = document.querySelector("input[type=search]");
+      if (search) {
+        event.preventDefault();
+        search.focus();
+        search.select();
+      }
+    }
+    if (event.key === "Escape") {
+      const cancel = event.target.closest("[data-editor]")?.querySelector("[data-cancel]");
+      if (cancel) cancel.click();
+    }
+  });
+
+  // a form that can't be undone asks first
+  document.addEventListener("submit", (event) => {
+    const question = event.target.dataset.ask;
+    if (question && !window.confirm(question)) event.preventDefault();
+  });
+})();

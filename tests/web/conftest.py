@@ -1,0 +1,111 @@
+"""A bot's pages over real HTTP on loopback: a site on an empty database, and browsers that are logged in."""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import httpx
+import pytest
+
+from balancebot.domain.audit import Way
+from balancebot.domain.user import Role
+from balancebot.secret import Secret
+from balancebot.settings import Language
+from balancebot.storage.database import Database
+from balancebot.usecases import users
+from balancebot.usecases.log_in import LogIn
+from balancebot.usecases.users import Doer
+from balancebot.web.app import create_app
+from balancebot.web.server import serve
+from balancebot.web.site import Site
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+PASSWORD = "a long secret"
+
+
+class SetClock:
+    """A clock that stands where it is put."""
+
+    def __init__(self, now: datetime) -> None:
+        self.at = now
+
+    def now(self) -> datetime:
+        return self.at
+
+
+@dataclass
+class Desk:
+    """A running site with one user of each role, named like it."""
+
+    site: Site
+    clock: SetClock
+    address: str
+
+    def visitor(self) -> httpx.Client:
+        """A browser that nobody has logged in with."""
+        return httpx.Client(base_url=self.address, trust_env=False)
+
+    @contextmanager
+    def user(self, role: Role) -> Iterator[httpx.Client]:
+        """A browser in which the user of a role is logged in."""
+        with self.visitor() as browser:
+            answer = browser.post("/login", data={"name": role.value, "password": PASSWORD})
+            assert answer.status_code == 303, answer.text
+            yield browser
+
+
+@pytest.fixture
+def site(sqlite_url: str) -> Iterator[Site]:
+    database = Database(sqlite_url)
+    for role in Role:
+        users.add_user(
+            database,
+            name=role.value,
+            role=role,
+            password=PASSWORD,
+            doer=Doer(who="root", way=Way.CLI),
+            now=NOW,
+        )
+    yield Site(
+        database=database,
+        clock=SetClock(NOW),
+        log_in=LogIn(database, Secret("key")),
+        language=Language.ENGLISH,
+        zone=ZoneInfo("Asia/Shanghai"),
+        public_url="http://127.0.0.1",
+        metrics=lambda: b"balancebot_outbox_pending 0.0\n",
+        unready=lambda: "",
+    )
+    database.dispose()
+
+
+@pytest.fixture
+def open_desk(site: Site) -> Iterator[Callable[..., Desk]]:
+    """Opens the pages, with what is to be different from usual."""
+    servers = []
+
+    def open_(**different: object) -> Desk:
+        changed = replace(site, **different)  # type: ignore[arg-type]
+        server = serve(create_app(changed), host="127.0.0.1", port=0)
+        servers.append(server)
+        assert isinstance(changed.clock, SetClock)
+        return Desk(site=changed, clock=changed.clock, address=f"http://127.0.0.1:{server.port}")
+
+    yield open_
+    for server in servers:
+        server.stop()
+
+
+@pytest.fixture
+def desk(open_desk: Callable[..., Desk]) -> Desk:
+    return open_desk()
+
+
+def form_token(browser: httpx.Client, page: str = "/") -> str:
+    """Return the token that the forms of a page hold."""
+    found = re.search(r'name="form_token" value="([0-9a-f]+)"', browser.get(page).text)
+    assert found
+    return found[1]

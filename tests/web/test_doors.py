@@ -1,0 +1,42 @@
+"""The doors for machines need no log-in; everything else does."""
+
+from collections.abc import Callable
+
+import pytest
+
+from tests.web.conftest import Desk
+
+
+def test_the_process_is_alive_and_ready(desk: Desk) -> None:
+    with desk.visitor() as visitor:
+        assert 200 == visitor.get("/healthz").status_code
+        assert 200 == visitor.get("/readyz").status_code
+
+
+def test_what_is_not_ready_says_why(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(unready=lambda: "the last cycle ended 12 minutes ago")
+    with desk.visitor() as visitor:
+        answer = visitor.get("/readyz")
+        assert (503, "the last cycle ended 12 minutes ago\n") == (answer.status_code, answer.text)
+        assert 200 == visitor.get("/healthz").status_code
+
+
+def test_metrics_are_prometheus_text(desk: Desk) -> None:
+    with desk.visitor() as visitor:
+        answer = visitor.get("/metrics")
+    assert "text/plain; version=0.0.4; charset=utf-8" == answer.headers["content-type"]
+    assert "balancebot_outbox_pending 0.0\n" == answer.text
+
+
+@pytest.mark.parametrize("path", ["/healthz", "/login", "/", "/no-such-page", "/static/page.css", "/metrics"])
+def test_every_answer_carries_the_security_headers(desk: Desk, path: str) -> None:
+    with desk.visitor() as visitor:
+        headers = visitor.get(path).headers
+    policy = dict(part.split(" ", 1) for part in headers["content-security-policy"].split("; "))
+    assert "'none'" == policy["default-src"]
+    assert "'self'" == policy["script-src"] == policy["style-src"]
+    assert "'none'" == policy["frame-ancestors"] == policy["base-uri"]
+    assert "nosniff" == headers["x-content-type-options"]
+    assert "DENY" == headers["x-frame-options"]
+    assert "same-origin" == headers["referrer-policy"]
+    assert "server" not in headers

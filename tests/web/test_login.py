@@ -1,0 +1,95 @@
+"""Nobody reads or changes anything without a session, and nobody changes anything from another site."""
+
+from collections.abc import Callable
+
+import pytest
+
+from balancebot.domain.user import Role
+from tests.web.conftest import PASSWORD, Desk, form_token
+
+
+def test_a_page_without_a_session_leads_to_the_log_in_and_back(desk: Desk) -> None:
+    with desk.visitor() as visitor:
+        answer = visitor.get("/?q=acme/checkout")
+        assert (303, "/login?next=/%3Fq%3Dacme/checkout") == (answer.status_code, answer.headers["location"])
+        assert 'name="next" value="/?q=acme/checkout"' in visitor.get(answer.headers["location"]).text
+
+        answer = visitor.post(
+            "/login", data={"name": "viewer", "password": PASSWORD, "next": "/?q=acme/checkout"}
+        )
+        assert (303, "/?q=acme/checkout") == (answer.status_code, answer.headers["location"])
+        assert 200 == visitor.get("/").status_code
+
+
+@pytest.mark.parametrize(
+    "elsewhere", ["//evil.example", "https://evil.example/", "/\\evil.example", "x", "/a\nb"]
+)
+def test_a_link_leads_nowhere_else_after_the_log_in(desk: Desk, elsewhere: str) -> None:
+    with desk.visitor() as visitor:
+        answer = visitor.post("/login", data={"name": "viewer", "password": PASSWORD, "next": elsewhere})
+    assert "/" == answer.headers["location"]
+
+
+def test_a_wrong_password_says_so_and_too_many_are_throttled(desk: Desk) -> None:
+    with desk.visitor() as visitor:
+        wrong = {"name": "viewer", "password": "wrong"}
+        answers = [visitor.post("/login", data=wrong) for _ in range(6)]
+    assert [401] * 5 + [429] == [answer.status_code for answer in answers]
+    assert "This name and password don&#39;t go together." in answers[0].text
+    assert "900" == answers[5].headers["retry-after"]
+
+
+def test_the_cookie_is_out_of_reach_of_scripts_and_of_plain_http_behind_https(
+    open_desk: Callable[..., Desk],
+) -> None:
+    login = {"name": "viewer", "password": PASSWORD}
+    with open_desk().visitor() as visitor:
+        plain = visitor.post("/login", data=login).headers["set-cookie"]
+    desk = open_desk(public_url="https://balances.example.com")
+    with desk.visitor() as visitor:
+        answer = visitor.post("/login", data=login, headers={"Origin": "https://balances.example.com"})
+    secure = answer.headers["set-cookie"]
+    assert ["HttpOnly", "Path=/", "SameSite=lax"] == plain.split("; ")[1:]
+    assert secure.startswith("__Host-balancebot=")
+    assert ["HttpOnly", "Path=/", "SameSite=lax", "Secure"] == secure.split("; ")[1:]
+    assert "max-age=31536000" == answer.headers["strict-transport-security"]
+
+
+def test_logging_out_ends_the_session_itself_and_not_only_the_cookie(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        kept = browser.cookies["balancebot"]
+        answer = browser.post("/logout", data={"form_token": form_token(browser)})
+        assert (303, "/login") == (answer.status_code, answer.headers["location"])
+    with desk.visitor() as thief:
+        assert 303 == thief.get("/", headers={"Cookie": f"balancebot={kept}"}).status_code
+
+
+def test_a_form_without_its_token_or_with_that_of_another_session_changes_nothing(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser, desk.user(Role.ADMIN) as other:
+        assert 403 == browser.post("/logout").status_code
+        assert 403 == browser.post("/logout", data={"form_token": form_token(other)}).status_code
+        assert 200 == browser.get("/").status_code
+
+
+def test_a_form_that_another_site_sends_is_refused_even_with_its_token(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        token = form_token(browser)
+        for origin in ("https://evil.example", "null"):
+            answer = browser.post("/logout", data={"form_token": token}, headers={"Origin": origin})
+            assert 403 == answer.status_code
+        assert (
+            303
+            == browser.post(
+                "/logout", data={"form_token": token}, headers={"Origin": desk.address}
+            ).status_code
+        )
+
+
+def test_a_part_of_a_page_without_a_session_asks_for_a_reload(desk: Desk) -> None:
+    with desk.visitor() as visitor:
+        assert 401 == visitor.get("/", headers={"HX-Request": "true"}).status_code
+
+
+def test_a_request_that_is_too_large_is_refused_before_it_is_read(desk: Desk) -> None:
+    with desk.visitor() as visitor:
+        assert 413 == visitor.post("/login", content=b"x" * (8 * 1024 * 1024 + 1)).status_code
