@@ -7,7 +7,16 @@ Booked numbers conserve what was read: per balance, before + topped_up + transfe
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
-from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Readings, WalletName, app_of
+from balancebot.domain.balance import (
+    Absent,
+    BalanceKey,
+    Category,
+    Reading,
+    Readings,
+    WalletName,
+    account_of,
+    app_of,
+)
 
 SECONDS_PER_HOUR = 3600
 
@@ -48,6 +57,17 @@ class Booked(NamedTuple):
     transferred_out: int = 0
     refunded: int = 0
 
+    def plus(self, other: "Booked") -> "Booked":
+        """Return what both were made of."""
+        return Booked(
+            use=self.use + other.use,
+            exposure=self.exposure + other.exposure,
+            topped_up=self.topped_up + other.topped_up,
+            transferred_in=self.transferred_in + other.transferred_in,
+            transferred_out=self.transferred_out + other.transferred_out,
+            refunded=self.refunded + other.refunded,
+        )
+
 
 NOTHING = Booked()
 
@@ -80,6 +100,37 @@ def book_round(stretches: Mapping[WalletName, tuple[Seen, Seen]]) -> dict[Hour, 
             for epoch_hour, part in spread(change.since, change.until, booked):
                 additions[Hour(epoch_hour, key)] = part
     return additions
+
+
+def book_history(readings: Iterable[tuple[float, BalanceKey, Reading]]) -> dict[Hour, Booked]:
+    """Book past readings (epoch seconds, rising) of any number of accounts; return the whole of each hour.
+
+    A round of an account ends where one of its balances comes again.
+    """
+    hours: dict[Hour, Booked] = {}
+    last: dict[BalanceKey, tuple[float, Reading]] = {}
+    rounds: dict[tuple[str, Category], dict[WalletName, Change]] = {}
+
+    def book(changes: Iterable[Change], category: Category) -> None:
+        for change, booked in book_category(changes):
+            key = BalanceKey(change.wallet, category)
+            for epoch_hour, part in spread(change.since, change.until, booked):
+                hour = Hour(epoch_hour, key)
+                hours[hour] = hours.get(hour, NOTHING).plus(part)
+
+    for at, balance, reading in readings:
+        wallet, category = balance
+        since, before = last.get(balance, (at, reading))
+        last[balance] = (at, reading)
+        scope = (account_of(wallet), category)
+        under_way = rounds.setdefault(scope, {})
+        if wallet in under_way:
+            book(under_way.values(), category)
+            under_way.clear()
+        under_way[wallet] = Change(wallet, since, at, before, reading)
+    for (_, category), under_way in rounds.items():
+        book(under_way.values(), category)
+    return hours
 
 
 def book_category(changes: Iterable[Change]) -> Iterator[tuple[Change, Booked]]:

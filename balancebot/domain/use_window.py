@@ -50,8 +50,9 @@ class UseWindow:
 
 def empty_window(end: int) -> UseWindow:
     """Return a window in which nothing was seen."""
-    zeros = np.zeros(WINDOW_HOURS, np.float32)
-    return UseWindow(end=end, use=zeros, exposure=zeros)
+    return UseWindow(
+        end=end, use=np.zeros(WINDOW_HOURS, np.float32), exposure=np.zeros(WINDOW_HOURS, np.float32)
+    )
 
 
 def encode_window(window: UseWindow) -> bytes:
