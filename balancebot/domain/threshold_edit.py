@@ -3,13 +3,14 @@
 An edit that changes nothing is never refused, so an export can always be taken back in.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import Inversion, Scope, ThresholdBook, ThresholdRow
+from balancebot.domain.threshold_cell import CellFault, read_column, written
 
 COLUMNS = (
     "warning_below",
@@ -70,6 +71,26 @@ class RowChange:
         before, after = self.before or nothing, self.after or nothing
         return tuple(column for column in COLUMNS if getattr(before, column) != getattr(after, column))
 
+    def __str__(self) -> str:
+        """Say it in one line: `~ acme/checkout:voice  warning_below 1000 -> 2000, note inherit -> "call sales"`."""
+        if self.before is None or self.after is None:
+            row, sign = (self.after, "+") if self.before is None else (self.before, "-")
+            told = [f"{column} {_shown(row, column)}" for column in self.columns]
+        else:
+            sign = "~"
+            told = [
+                f"{column} {_shown(self.before, column)} -> {_shown(self.after, column)}"
+                for column in self.columns
+            ]
+        return f"{sign} {self.scope}  {', '.join(told)}"
+
+
+def _shown(row: ThresholdRow | None, column: str) -> str:
+    text = written(getattr(row, column))
+    if column == "note" and text:
+        return '"' + text.replace("\n", " / ") + '"'
+    return text or "inherit"
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edited:
@@ -79,6 +100,17 @@ class Edited:
     changes: tuple[RowChange, ...]
     faults: tuple[EditFault, ...]
     warnings: tuple[EditFault, ...]
+
+
+def patch_row(row: ThresholdRow, cells: Mapping[str, str]) -> ThresholdRow | tuple[EditFault, ...]:
+    """Return `row` with only the given columns changed, as a person wrote them; or what is wrong with each."""
+    values = {column: read_column(column, text) for column, text in cells.items()}
+    faults = tuple(
+        EditFault(message=value.message, column=column, scope=row.scope)
+        for column, value in values.items()
+        if isinstance(value, CellFault)
+    )
+    return faults or replace(row, **values)  # type: ignore[arg-type] # each reader gives its own column's type
 
 
 def diff(before: Iterable[ThresholdRow], after: Iterable[ThresholdRow]) -> tuple[RowChange, ...]:

@@ -1,8 +1,8 @@
 """Edits of thresholds are taken whole or refused whole, with every reason."""
 
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.threshold import Scope, ThresholdRow
-from balancebot.domain.threshold_edit import Edited, EditFault, RowChange, RowEdit, apply_edits
+from balancebot.domain.threshold import OFF, Scope, ThresholdRow
+from balancebot.domain.threshold_edit import Edited, EditFault, RowChange, RowEdit, apply_edits, patch_row
 
 KNOWN = [WalletName(name) for name in ("acme", "acme/checkout", "acme/signup")]
 VOICE = Category.VOICE
@@ -111,3 +111,40 @@ def test_a_row_that_sets_nothing_is_as_good_as_removed() -> None:
     row = ThresholdRow(wallet="acme", warning_below=10)
     edited = apply_edits([row], [RowEdit.put(ThresholdRow(wallet="acme"))], KNOWN)
     assert ((), (RowChange(scope=row.scope, before=row, after=None),)) == (edited.rows, edited.changes)
+
+
+def test_a_patch_changes_only_the_columns_given() -> None:
+    row = ThresholdRow(wallet="acme", warning_below=10, critical_below=5, note="call sales")
+    assert ThresholdRow(
+        wallet="acme", warning_below=1000, critical_below=OFF, warning_days=1.5, note=""
+    ) == patch_row(
+        row, {"warning_below": "1,000", "critical_below": "off", "warning_days": "1.5", "note": "inherit"}
+    )
+
+
+def test_a_patch_that_cannot_be_read_names_every_column() -> None:
+    row = ThresholdRow(wallet="acme")
+    assert (
+        EditFault(message="'-1' is below 0", column="warning_below", scope=row.scope),
+        EditFault(
+            message="must be a number, `off`, or empty to inherit, not 'soon'",
+            column="critical_days",
+            scope=row.scope,
+        ),
+    ) == patch_row(row, {"warning_below": "-1", "warning_days": "2", "critical_days": "soon"})
+
+
+def test_a_change_reads_as_one_line() -> None:
+    row = ThresholdRow(
+        wallet="acme", category=VOICE, warning_below=1000, critical_days=OFF, note="call\nsales"
+    )
+    new = ThresholdRow(wallet="acme", category=VOICE, warning_below=2000, critical_days=OFF)
+    lines = [
+        str(RowChange(scope=row.scope, before=before, after=after))
+        for before, after in ((None, row), (row, new), (new, None))
+    ]
+    assert [
+        '+ acme:voice  warning_below 1000, critical_days off, note "call / sales"',
+        '~ acme:voice  warning_below 1000 -> 2000, note "call / sales" -> inherit',
+        "- acme:voice  warning_below 2000, critical_days off",
+    ] == lines

@@ -1,0 +1,120 @@
+"""What people write into a cell, and what it means."""
+
+import pytest
+
+from balancebot.domain.balance import Category
+from balancebot.domain.threshold import OFF, Off
+from balancebot.domain.threshold_cell import (
+    CellFault,
+    read_category,
+    read_column,
+    read_count,
+    read_days,
+    read_note,
+    read_wallet,
+    written,
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("1000", 1000),
+        (" 1,000 ", 1000),
+        ("1 000", 1000),
+        ("1\N{NO-BREAK SPACE}000\N{NO-BREAK SPACE}000", 1_000_000),
+        ("1\N{NARROW NO-BREAK SPACE}000", 1000),
+        ("1'000", 1000),
+        ("１，０００", 1000),
+        ("+5", 5),
+        ("0", 0),
+        ("1000.0", 1000),
+        ("12,345,678.00", 12_345_678),
+        ("9223372036854775807", 2**63 - 1),
+        ("OFF", OFF),
+        ("关闭", OFF),
+        ("", None),
+        ("  ", None),
+        ("inherit", None),
+    ],
+)
+def test_a_count_is_read_the_way_spreadsheets_write_it(text: str, count: int | Off | None) -> None:
+    assert count == read_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("50%", "'50%': a percentage means nothing here, write the number itself"),
+        ("50％", "'50％': a percentage means nothing here, write the number itself"),
+        ("-1", "'-1' is below 0"),
+        ("1.5", "must be a whole number of messages, not '1.5'"),
+        ("1.000", "'1.000' can be read in two ways: write thousands as 1,000 or 1000"),
+        ("1,5", "'1,5' can be read in two ways: write 1.5 for a fraction, 1,500 for thousands"),
+        ("1,0000", "'1,0000' can be read in two ways: write 1.5 for a fraction, 1,500 for thousands"),
+        ("1.2E+05", "'1.2E+05' may have lost digits: write the number out"),
+        ("1,000 000", "must be a number, `off`, or empty to inherit, not '1,000 000'"),
+        ("=1+1", "must be a number, `off`, or empty to inherit, not '=1+1'"),
+        ("nan", "must be a number, `off`, or empty to inherit, not 'nan'"),
+        ("٣", "must be a number, `off`, or empty to inherit, not '٣'"),
+        ("9223372036854775808", "must be at most 9223372036854775807"),
+        ("9" * 41, f"must be a number, `off`, or empty to inherit, not '{'9' * 41}'"),
+    ],
+)
+def test_what_is_no_count_or_could_be_two_says_what_to_write(text: str, message: str) -> None:
+    assert CellFault(message) == read_count(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "days"), [("7", 7.0), ("1.5", 1.5), ("0.25", 0.25), ("off", OFF), ("", None)]
+)
+def test_days_may_have_a_fraction(text: str, days: float | Off | None) -> None:
+    assert days == read_days(text)
+
+
+@pytest.mark.parametrize("text", ["0", "366"])
+def test_days_are_above_nothing_and_within_a_year(text: str) -> None:
+    assert CellFault("must be above 0 and at most 365 days; `off` means no limit") == read_days(text)
+
+
+def test_a_lead_time_may_be_nothing_but_not_off() -> None:
+    assert [0.0, 2.5, None] == [read_column("lead_time_days", text) for text in ("0", "2.5", "")]
+    assert CellFault("can't be off: write 0, or nothing to inherit") == read_column("lead_time_days", "off")
+    assert CellFault("must be from 0 to 365 days") == read_column("lead_time_days", "400")
+
+
+@pytest.mark.parametrize(
+    ("text", "category"),
+    [
+        ("industry", Category.INDUSTRY),
+        (" Market ", Category.MARKET),
+        ("行业短信", Category.INDUSTRY),
+        ("*", None),
+    ],
+)
+def test_a_category_may_be_written_in_english_or_chinese(text: str, category: Category | None) -> None:
+    assert category == read_category(text)
+
+
+def test_a_category_that_is_none_says_which_is_near() -> None:
+    assert CellFault("there is no category 'vioce'; did you mean voice?") == read_category("vioce")
+    assert CellFault("there is no category '行业'; did you mean 行业短信?") == read_category("行业")
+    assert CellFault(
+        "is empty: write one of universal, voice, industry, market, or * for all"
+    ) == read_category(" ")
+
+
+def test_a_wallet_with_its_category_in_one_cell_is_told_to_part() -> None:
+    assert CellFault("holds ':': the category has a place of its own, so write 'acme' alone") == read_wallet(
+        "acme:voice"
+    )
+
+
+def test_a_note_is_trimmed_and_its_line_breaks_are_made_alike() -> None:
+    assert "call sales\n=then\nwait" == read_note("\tcall sales\r\n=then\rwait \n")
+    assert CellFault("has 1001 characters: at most 1000") == read_note("x" * 1001)
+    assert CellFault("holds a control character") == read_note("a\x07b")
+
+
+def test_a_value_is_written_as_it_is_read() -> None:
+    assert ["7", "0.125", "0", "off", "", "x"] == [written(v) for v in (7.0, 0.125, 0, OFF, None, "x")]
