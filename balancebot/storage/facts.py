@@ -1,0 +1,43 @@
+"""Single facts about the installation, by name: the end of the last cycle, a channel that refuses for good."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select
+
+from balancebot.storage.tables import facts
+from balancebot.storage.upserts import insert_into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fact:
+    """What was last noted under a name, and when."""
+
+    key: str
+    value: str
+    at: datetime
+
+
+def note(conn: Connection, key: str, value: str, *, now: datetime) -> None:
+    """Keep a fact in place of what stood under its name."""
+    row = {"key": key, "value": value, "at": now}
+    conn.execute(insert_into(conn, facts).values(row).on_conflict_do_update(index_elements=["key"], set_=row))
+
+
+def find(conn: Connection, key: str) -> Fact | None:
+    """Return one fact."""
+    row = conn.execute(select(facts).where(facts.c.key == key)).one_or_none()
+    return None if row is None else Fact(key=row.key, value=row.value, at=row.at)
+
+
+def starting_with(conn: Connection, prefix: str) -> tuple[Fact, ...]:
+    """Return the facts whose names begin so, by name."""
+    rows = conn.execute(
+        select(facts).where(facts.c.key.startswith(prefix, autoescape=True)).order_by(facts.c.key)
+    )
+    return tuple(Fact(key=row.key, value=row.value, at=row.at) for row in rows)
+
+
+def forget(conn: Connection, key: str) -> None:
+    """Drop a fact that no longer holds."""
+    conn.execute(delete(facts).where(facts.c.key == key))

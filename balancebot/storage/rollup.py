@@ -1,0 +1,203 @@
+"""Use, top-ups, transfers and the last reading, by clock hour and later by day: what charts and estimates are made of.
+
+Hours and days are counted from 1970 in UTC. What is booked is added to what stands; nothing else changes a row, but
+an hour becomes part of its day once it is old.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, literal, select
+from sqlalchemy.dialects import sqlite
+
+from balancebot.domain.balance import NEVER_READ, Category, Readings, WalletName
+from balancebot.domain.usage import SECONDS_PER_HOUR, Booked, Hour, Seen
+from balancebot.storage.tables import daily_use, hourly_use
+from balancebot.storage.upserts import insert_into
+
+HOURS_PER_DAY = 24
+
+
+class Used(NamedTuple):
+    """What happened to one balance within one hour or day, in messages. (A named tuple: there are thousands.)"""
+
+    use: int = 0
+    exposure: int = 0
+    """Seconds in which use would have shown."""
+    topped_up: int = 0
+    transferred: int = 0
+    """Moved here less moved away."""
+    refunded: int = 0
+
+
+class UseRow(NamedTuple):
+    """One wallet within one hour or day."""
+
+    at: int
+    """Hours (or days) since 1970."""
+    wallet_id: int
+    readings: Readings
+    """The last of the span."""
+    used: tuple[Used, Used, Used, Used]
+    """In the order of `Category`."""
+
+    def of(self, category: Category) -> Used:
+        """Return what happened in `category`."""
+        return self.used[_INDEX[category]]
+
+
+_INDEX = {category: index for index, category in enumerate(Category)}
+_COLUMNS = ("used", "exposure", "topped_up", "transferred", "refunded")
+_NAMES = {category: tuple(f"{category.value}_{column}" for column in _COLUMNS) for category in Category}
+_ADDED = tuple(name for names in _NAMES.values() for name in names)
+_BLANK: dict[str, object] = {**NEVER_READ._asdict(), **dict.fromkeys(_ADDED)}
+
+
+def add(
+    conn: Connection,
+    ids: Mapping[WalletName, int],
+    booked: Mapping[Hour, Booked],
+    last_seen: Mapping[WalletName, Seen],
+) -> None:
+    """Add what a round has booked to its hours, and note the reading that each hour of `last_seen` ended with."""
+    rows: dict[tuple[int, int], dict[str, object]] = {}
+    for wallet, seen in last_seen.items():
+        key = (int(seen.at // SECONDS_PER_HOUR), ids[wallet])
+        rows[key] = {**_BLANK, "hour": key[0], "wallet_id": key[1], **seen.readings._asdict()}
+    for (hour, (wallet, category)), part in booked.items():
+        key = (hour, ids[wallet])
+        values = rows.get(key)
+        if values is None:
+            values = rows[key] = {**_BLANK, "hour": key[0], "wallet_id": key[1]}
+        use, exposure, topped_up, transferred, refunded = _NAMES[category]
+        values[use] = part.use or None
+        values[exposure] = round(part.exposure) or None
+        values[topped_up] = part.topped_up or None
+        values[transferred] = part.transferred_in - part.transferred_out or None
+        values[refunded] = part.refunded or None
+    if rows:
+        conn.execute(_adding(conn, hourly_use), list(rows.values()))
+
+
+def hours_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list[UseRow]:
+    """Return one wallet's hours in `[since, until)`, oldest first."""
+    return _history(conn, hourly_use, wallet_id, hourly_use.c.hour.between(since, until - 1))
+
+
+def days_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list[UseRow]:
+    """Return one wallet's days in `[since, until)`, oldest first; a day appears when its hours were given up."""
+    return _history(conn, daily_use, wallet_id, daily_use.c.day.between(since, until - 1))
+
+
+def hours(conn: Connection, *, since: int, until: int) -> Iterator[UseRow]:
+    """Yield every wallet's hours in `[since, until)`, oldest first."""
+    wanted = (
+        select(hourly_use)
+        .where(hourly_use.c.hour >= since, hourly_use.c.hour < until)
+        .order_by(hourly_use.c.hour, hourly_use.c.wallet_id)
+        .execution_options(yield_per=2_000)
+    )
+    for row in conn.execute(wanted):
+        yield _use(row)
+
+
+def totals(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
+    """Return what happened to each wallet (by id) in the hours `[since, until)` altogether."""
+    c = hourly_use.c
+    sums = [func.coalesce(func.sum(c[name]), 0) for name in _ADDED]
+    wanted = select(c.wallet_id, *sums).where(c.hour >= since, c.hour < until).group_by(c.wallet_id)
+    return {wallet_id: _in_categories(values) for wallet_id, *values in conn.execute(wanted)}
+
+
+def fold_oldest_day(conn: Connection, *, before: int) -> int:
+    """Make the oldest day's hours into one row a wallet, if the whole day lies before the hour `before`.
+
+    Returns how many hours went; 0 when no day is old enough.
+    """
+    c = hourly_use.c
+    oldest = conn.scalar(select(func.min(c.hour)))
+    if oldest is None:
+        return 0
+    day = oldest // HOURS_PER_DAY
+    first, end = day * HOURS_PER_DAY, (day + 1) * HOURS_PER_DAY
+    if end > before:
+        return 0
+    within = (c.hour >= first) & (c.hour < end)
+    whole_day = (
+        select(
+            literal(day).label("day"),
+            c.wallet_id,
+            *(_last_reading(category, first, end) for category in Category),
+            *(func.sum(c[name]).label(name) for name in _ADDED),
+        )
+        .where(within)
+        .group_by(c.wallet_id)
+    )
+    statement = insert_into(conn, daily_use).from_select(
+        [column.name for column in whole_day.subquery().c], whole_day
+    )
+    conn.execute(_or_add(statement, daily_use))
+    return conn.execute(delete(hourly_use).where(within)).rowcount
+
+
+def _last_reading(category: Category, first: int, end: int) -> Any:
+    later = hourly_use.alias("later")
+    reading = later.c[category.value]
+    return (
+        select(reading)
+        .where(
+            later.c.wallet_id == hourly_use.c.wallet_id,
+            later.c.hour >= first,
+            later.c.hour < end,
+            reading.is_not(None),
+        )
+        .order_by(later.c.hour.desc())
+        .limit(1)
+        .correlate(hourly_use)
+        .scalar_subquery()
+        .label(category.value)
+    )
+
+
+def _adding(conn: Connection, table: Table) -> sqlite.Insert:
+    return _or_add(insert_into(conn, table), table)
+
+
+def _or_add(statement: sqlite.Insert, table: Table) -> sqlite.Insert:
+    """Let an insert add to the row that stands, if one does; its reading replaces the one that stands."""
+    new, old = statement.excluded, table.c
+    return statement.on_conflict_do_update(
+        index_elements=[column.name for column in table.primary_key],
+        set_={
+            **{
+                category.value: func.coalesce(new[category.value], old[category.value])
+                for category in Category
+            },
+            # NULL is nothing, and takes no room
+            **{name: func.coalesce(old[name] + new[name], new[name], old[name]) for name in _ADDED},
+        },
+    )
+
+
+def _history(conn: Connection, table: Table, wallet_id: int, span: ColumnElement[bool]) -> list[UseRow]:
+    wanted = select(table).where(table.c.wallet_id == wallet_id, span).order_by(*table.primary_key)
+    return [_use(row) for row in conn.execute(wanted)]
+
+
+def _use(row: Row[Any]) -> UseRow:
+    at, wallet_id, *values = tuple(row)
+    # tables.py: the reading of a category, then what happened to it
+    width = 1 + len(_COLUMNS)
+    readings = values[::width]
+    del values[::width]
+    return UseRow(at, wallet_id, Readings(*readings), _in_categories(values))
+
+
+def _in_categories(values: Sequence[int | None]) -> tuple[Used, Used, Used, Used]:
+    """Cut the columns of what was added into one `Used` per category."""
+    width = len(_COLUMNS)
+    universal, voice, industry, market = (
+        Used(*(int(value or 0) for value in values[start : start + width]))
+        for start in range(0, len(values), width)
+    )
+    return universal, voice, industry, market
