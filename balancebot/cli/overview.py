@@ -25,6 +25,12 @@ COMMANDS = {
     entry.name: entry
     for entry in (
         Entry(
+            part="Look",
+            name="runway",
+            summary="tell burn and runway of series of your own",
+            place="runway:app",
+        ),
+        Entry(
             part="Start",
             name="init",
             summary="write a commented configuration; never overwrites",

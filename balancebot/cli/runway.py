@@ -1,0 +1,115 @@
+"""`runway`: burn and runway of series of the user's own; it needs no configuration and no database."""
+
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from balancebot.cli.errors import CommandError
+from balancebot.cli.session import application
+from balancebot.cli.table import Column, table
+
+app = application()
+
+_MAX_FAULTS = 20
+"""So many faults of a file are told one by one; a file of another kind has one in every line."""
+
+
+def _known_zone(zone: str) -> str:
+    from balancebot.usecases.runway_series import zone_fault
+
+    fault = zone_fault(zone)
+    if fault:
+        raise typer.BadParameter(fault)
+    return zone
+
+
+@app.command(no_args_is_help=True)
+def runway(
+    file: Annotated[
+        Path | None,
+        typer.Argument(exists=True, dir_okay=False, help="columns observed_at,wallet,category,balance"),
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON object a balance, in hours")] = False,
+    as_lines: Annotated[
+        bool, typer.Option("--jsonl", help="answer JSON lines from stdin, each at once")
+    ] = False,
+    zone: Annotated[
+        str, typer.Option("--tz", metavar="ZONE", callback=_known_zone, help="whose hours of the week count")
+    ] = "UTC",
+) -> None:
+    """Tell burn and runway of series of your own."""
+    if as_lines == (file is not None):
+        raise typer.BadParameter("takes either a file or --jsonl")
+    if file is not None:
+        _of_file(file, zone, as_json=as_json)
+    elif not _of_lines(zone):
+        raise typer.Exit(1)
+
+
+def _of_lines(zone: str) -> bool:
+    """Answer every line of stdin at once; tell whether all could be read."""
+    import json
+
+    from balancebot.usecases.runway_series import answer_line
+
+    all_read = True
+    for line in sys.stdin.buffer:
+        if line.strip():
+            answer = answer_line(line.decode(errors="replace"), zone)
+            all_read = all_read and "error" not in json.loads(answer)
+            print(answer, flush=True)
+    return all_read
+
+
+def _of_file(file: Path, zone: str, *, as_json: bool) -> None:
+    import json
+    from datetime import UTC, datetime
+
+    from balancebot.usecases.runway_series import as_json as in_hours
+    from balancebot.usecases.runway_series import estimate_file
+    from balancebot.wording import Wording
+
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as lines:
+            estimates, faults = estimate_file(lines, zone)
+    except (OSError, ValueError) as error:
+        raise CommandError(f"{file}: can't be read: {error}") from None
+    if faults:
+        more = [f"… and {len(faults) - _MAX_FAULTS:,} more"] if len(faults) > _MAX_FAULTS else []
+        raise CommandError(*(f"{file}: {fault}" for fault in faults[:_MAX_FAULTS]), *more)
+    if as_json:
+        for each in estimates:
+            print(json.dumps({"id": str(each.balance)} | in_hours(each.estimate), ensure_ascii=False))
+        return
+    if not estimates:
+        raise CommandError(f"{file}: holds no reading")
+    words = Wording()
+    print(
+        table(
+            (
+                Column("balance"),
+                Column("left", is_number=True),
+                Column("burn a day", is_number=True),
+                Column("runway"),
+                Column("last reading"),
+            ),
+            [
+                (
+                    str(each.balance),
+                    words.cell(each.reading),
+                    *(
+                        (
+                            words.burn(each.estimate.burn_per_day).removesuffix(" a day"),
+                            words.runway(each.estimate.runway),
+                        )
+                        if isinstance(each.reading, int)
+                        else ("", "")
+                    ),
+                    f"{datetime.fromtimestamp(each.observed_at, UTC):%Y-%m-%d %H:%M}",
+                )
+                for each in estimates
+            ],
+        )
+    )
