@@ -1,0 +1,40 @@
+"""Which digests were made: at most one per name and local slot, whoever and however many try."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, select
+
+from balancebot.storage.tables import digest_slots
+from balancebot.storage.upserts import insert_into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MadeDigest:
+    """One digest that was made."""
+
+    name: str
+    slot: str
+    """The local date and time it was due, `2026-11-23T09:00`."""
+    made_at: datetime
+    summary: str
+    """JSON: how things stood, for the next one's "what changed"."""
+
+
+def claim(conn: Connection, digest: MadeDigest) -> bool:
+    """Take a slot, in the transaction that puts its digest into the outbox; False when it is taken already."""
+    row = {"name": digest.name, "slot": digest.slot, "made_at": digest.made_at, "summary": digest.summary}
+    return conn.execute(insert_into(conn, digest_slots).values(row).on_conflict_do_nothing()).rowcount == 1
+
+
+def latest(conn: Connection, name: str) -> MadeDigest | None:
+    """Return the last digest of this name; None where there was none."""
+    row = conn.execute(
+        select(digest_slots)
+        .where(digest_slots.c.name == name)
+        .order_by(digest_slots.c.made_at.desc(), digest_slots.c.slot.desc())
+        .limit(1)
+    ).one_or_none()
+    if row is None:
+        return None
+    return MadeDigest(name=row.name, slot=row.slot, made_at=row.made_at, summary=row.summary)
