@@ -1,0 +1,28 @@
+"""A JSMS of our own, over real HTTP: what the demo shows, the tests ask and the benchmarks measure against."""
+
+from balancebot.sources.simulator.scenario import (
+    Event,
+    EventKind,
+    Fault,
+    FaultKind,
+    Quota,
+    Scenario,
+    SimulatedWallet,
+    crowd,
+    simulated_wallet,
+)
+from balancebot.sources.simulator.server import Request, Simulator
+
+__all__ = [
+    "Event",
+    "EventKind",
+    "Fault",
+    "FaultKind",
+    "Quota",
+    "Request",
+    "Scenario",
+    "SimulatedWallet",
+    "Simulator",
+    "crowd",
+    "simulated_wallet",
+]
