@@ -1,0 +1,90 @@
+"""Whether a wallet can be read: the verdicts of the wallet kinds `stale` and `credentials_rejected`.
+
+A rejected key pair needs two refusals running; staleness needs time without a good reading *and* a failed latest
+attempt, so that a restart after a pause opens nothing.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from balancebot.domain.alert import Alert
+from balancebot.domain.balance import WalletName
+from balancebot.domain.verdict import FINE, NO_DATA, Severity, Verdict
+
+_REJECTED_AFTER = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reach:
+    """What is known of a wallet's reading after its latest attempt."""
+
+    wallet: WalletName
+    last_good_at: datetime | None
+    first_attempt_at: datetime
+    failed: bool
+    """Whether the latest attempt failed."""
+    rejections: int
+    """How many attempts running were refused as unauthorised (401)."""
+    fault: str = ""
+    """What failed, as wallets of one account may share it; '' after a good reading."""
+
+
+def judge_credentials(reach: Reach) -> Verdict:
+    """Critical after two refusals running; fine after a good reading; any other failure tells nothing new."""
+    if not reach.failed:
+        return FINE
+    return Verdict(severity=Severity.CRITICAL) if reach.rejections >= _REJECTED_AFTER else NO_DATA
+
+
+def judge_staleness(reach: Reach, *, now: datetime, stale_after: timedelta, rejected: bool) -> Verdict:
+    """Warning when no reading was good for `stale_after` and the latest attempt failed.
+
+    Counted from the first attempt for a wallet that was never read. `rejected`: its credentials are known to be
+    refused, which says it all; what was stale before is fine then.
+    """
+    if not reach.failed or rejected:
+        return FINE
+    since = reach.last_good_at or reach.first_attempt_at
+    return Verdict(severity=Severity.WARNING) if now - since >= stale_after else NO_DATA
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Shared:
+    """One alert that is to speak for `members`, filed under `wallet`; alone with its fault a wallet has none."""
+
+    standing: Alert | None
+    """The open alert that is widened; None: a new one opens."""
+    wallet: WalletName
+    fault: str
+    members: tuple[WalletName, ...] = ()
+
+
+def share(account: str, stale: Mapping[WalletName, str], standing: Iterable[Alert]) -> tuple[Shared, ...]:
+    """Decide which alert speaks for each newly stale wallet of one account, so that one outage is one alert.
+
+    `stale` holds the fault of each wallet that none of `standing` (the account's open `stale` alerts) covers yet.
+    Two or more wallets with the same fault share an alert that is filed under the account; the first to go stale
+    may have had one of its own, which is widened and keeps its id. Another fault has alerts of its own, unless the
+    account's name is taken.
+    """
+    pool = WalletName(account)
+    by_wallet = {alert.subject.wallet: alert for alert in standing}
+    holder = by_wallet.get(pool)
+    wallets_by_fault: dict[str, list[WalletName]] = {}
+    for wallet, fault in stale.items():
+        joins = holder is not None and (wallet == pool or fault == holder.fault)
+        wallets_by_fault.setdefault(holder.fault if joins and holder else fault, []).append(wallet)
+    decided: list[Shared] = []
+    for fault, wallets in wallets_by_fault.items():
+        if holder is not None and holder.fault == fault:
+            members = (*(holder.members or (pool,)), *wallets)
+            decided.append(Shared(standing=holder, wallet=pool, fault=fault, members=members))
+            continue
+        first = next((alert for alert in by_wallet.values() if alert.fault == fault), None)
+        together = (*(() if first is None else (first.subject.wallet,)), *wallets)
+        if len(together) > 1 and holder is None and not any(one.members for one in decided):
+            decided.append(Shared(standing=first, wallet=pool, fault=fault, members=together))
+        else:
+            decided += (Shared(standing=None, wallet=wallet, fault=fault) for wallet in wallets)
+    return tuple(decided)

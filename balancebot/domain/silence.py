@@ -1,0 +1,41 @@
+"""A silence: a person mutes what a pattern means, until a time, for a reason."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime
+
+from balancebot.domain.alert import Alert, Subject
+from balancebot.domain.balance import WalletName
+from balancebot.domain.pattern import Pattern
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Silence:
+    """Holds in `[begins_at, until)`, or to `ended_at` if a person ended it before."""
+
+    id: int | None = None
+    """None until it is stored."""
+    pattern: Pattern
+    begins_at: datetime
+    until: datetime
+    reason: str
+    created_by: str
+    ended_at: datetime | None = None
+    ended_by: str = ""
+
+    def holds(self, now: datetime) -> bool:
+        """Tell whether it mutes at `now`."""
+        return self.begins_at <= now < self.until and self.ended_at is None
+
+    def matches(self, subject: Subject, members: tuple[WalletName, ...] = ()) -> bool:
+        """Tell whether an alert is meant; one that wallets share is when each of these wallets is."""
+        return all(self.pattern.matches(wallet, subject.category) for wallet in members or (subject.wallet,))
+
+
+def silenced_until(silences: Iterable[Silence], alert: Alert | Subject, now: datetime) -> datetime | None:
+    """Return the instant to which an alert is silenced at `now`, or None if it isn't."""
+    subject, members = (alert, ()) if isinstance(alert, Subject) else (alert.subject, alert.members)
+    return max(
+        (silence.until for silence in silences if silence.holds(now) and silence.matches(subject, members)),
+        default=None,
+    )
