@@ -1,4 +1,4 @@
-"""What is believed of each balance as of its wallet's latest reading: its severity, and when it will be used up.
+"""What is believed of each balance as of its wallet's latest reading: its burn, and when it will be used up.
 
 Estimates are kept as instants, so that reading them needs no arithmetic but a subtraction.
 """
@@ -11,7 +11,6 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from balancebot.domain.balance import Category
-from balancebot.domain.verdict import Severity
 from balancebot.storage.chunks import chunked
 from balancebot.storage.tables import balances
 from balancebot.storage.upserts import insert_into
@@ -25,7 +24,6 @@ class BalanceRow:
     category: Category
     ever_positive: bool
     """Whether it was ever above 0, imported history included."""
-    severity: Severity
     burn_per_day: float | None = None
     runway_known: bool = False
     p10_at: datetime | None = None
@@ -66,9 +64,7 @@ def save(conn: Connection, rows: Sequence[BalanceRow]) -> None:
 def mark_positive(conn: Connection, keys: Iterable[tuple[int, Category]]) -> None:
     """Remember that balances were above 0 at some time; what else is believed of them stays."""
     rows = [
-        _values(
-            BalanceRow(wallet_id=wallet_id, category=category, ever_positive=True, severity=Severity.UNKNOWN)
-        )
+        _values(BalanceRow(wallet_id=wallet_id, category=category, ever_positive=True))
         for wallet_id, category in keys
     ]
     if rows:
@@ -85,7 +81,6 @@ def _values(row: BalanceRow) -> dict[str, object]:
         "wallet_id": row.wallet_id,
         "category": row.category.value,
         "ever_positive": row.ever_positive,
-        "severity": row.severity.word,
         "burn_per_day": row.burn_per_day,
         "runway_known": row.runway_known,
         "p10_at": row.p10_at,
@@ -100,7 +95,6 @@ def _balance(row: Row[Any]) -> BalanceRow:
         wallet_id=row.wallet_id,
         category=Category(row.category),
         ever_positive=row.ever_positive,
-        severity=Severity[row.severity.upper()],
         burn_per_day=row.burn_per_day,
         runway_known=row.runway_known,
         p10_at=row.p10_at,

@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 from typing import NamedTuple
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, func, select
 
 from balancebot.domain.balance import Category
 from balancebot.storage.chunks import chunked
@@ -22,6 +22,13 @@ class ModelRow(NamedTuple):
     model: bytes | None
 
 
+class FittedModel(NamedTuple):
+    """A model as forecasts need it."""
+
+    hour: int
+    model: bytes | None
+
+
 def every(conn: Connection) -> list[ModelRow]:
     """Return every model."""
     return [_model(*row) for row in conn.execute(_WANTED)]
@@ -33,6 +40,30 @@ def of_wallets(conn: Connection, wallet_ids: Collection[int]) -> list[ModelRow]:
     for ids in chunked(wallet_ids):
         rows += [_model(*row) for row in conn.execute(_WANTED.where(burn_models.c.wallet_id.in_(ids)))]
     return rows
+
+
+def fitted(conn: Connection, wallet_ids: Collection[int]) -> dict[tuple[int, Category], FittedModel]:
+    """Return the models of some wallets without their windows, which only a refit needs."""
+    wanted = select(burn_models.c.wallet_id, burn_models.c.category, burn_models.c.hour, burn_models.c.model)
+    found: dict[tuple[int, Category], FittedModel] = {}
+    for ids in chunked(wallet_ids):
+        for wallet_id, category, hour, model in conn.execute(wanted.where(burn_models.c.wallet_id.in_(ids))):
+            found[wallet_id, Category(category)] = FittedModel(hour, model)
+    return found
+
+
+def behind(conn: Connection, wallet_ids: Collection[int], hour: int) -> list[int]:
+    """Return which of the wallets have no model yet, or one that doesn't reach up to the epoch hour `hour`."""
+    current: set[int] = set()
+    for ids in chunked(wallet_ids):
+        wanted = (
+            select(burn_models.c.wallet_id)
+            .where(burn_models.c.wallet_id.in_(ids))
+            .group_by(burn_models.c.wallet_id)
+            .having(func.min(burn_models.c.hour) >= hour)
+        )
+        current.update(conn.scalars(wanted))
+    return [wallet_id for wallet_id in wallet_ids if wallet_id not in current]
 
 
 def save(conn: Connection, rows: Sequence[ModelRow]) -> None:

@@ -24,10 +24,7 @@ class MadeDigest:
 def claim(conn: Connection, digest: MadeDigest) -> bool:
     """Take a slot, in the transaction that puts its digest into the outbox; False when it is taken already."""
     row = {"name": digest.name, "slot": digest.slot, "made_at": digest.made_at, "summary": digest.summary}
-    taken = (
-        insert_into(conn, digest_slots).values(row).on_conflict_do_nothing().returning(digest_slots.c.slot)
-    )
-    return conn.execute(taken).first() is not None
+    return conn.execute(insert_into(conn, digest_slots).values(row).on_conflict_do_nothing()).rowcount == 1
 
 
 def latest(conn: Connection, name: str) -> MadeDigest | None:

@@ -4,7 +4,7 @@ Hours and days are counted from 1970 in UTC. What is booked is added to what sta
 an hour becomes part of its day once it is old.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, literal, select
@@ -12,6 +12,7 @@ from sqlalchemy.dialects import sqlite
 
 from balancebot.domain.balance import NEVER_READ, Category, Readings, WalletName
 from balancebot.domain.usage import SECONDS_PER_HOUR, Booked, Hour, Seen
+from balancebot.storage.chunks import chunked
 from balancebot.storage.tables import daily_use, hourly_use
 from balancebot.storage.upserts import insert_into
 
@@ -99,6 +100,29 @@ def hours(conn: Connection, *, since: int, until: int) -> Iterator[UseRow]:
     )
     for row in conn.execute(wanted):
         yield _use(row)
+
+
+def use_since(
+    conn: Connection, wallet_ids: Collection[int], hour: int
+) -> Iterator[tuple[int, Category, int, int, int]]:
+    """Yield (wallet, category, hour, use, seconds of exposure) of hours from `hour` on, the oldest first.
+
+    Only balances that had a number then: what is unallocated has no use.
+    """
+    columns = [
+        hourly_use.c[name] for category in Category for name in (category.value, *_NAMES[category][:2])
+    ]
+    for ids in chunked(wallet_ids):
+        wanted = (
+            select(hourly_use.c.wallet_id, hourly_use.c.hour, *columns)
+            .where(hourly_use.c.hour >= hour, hourly_use.c.wallet_id.in_(ids))
+            .order_by(hourly_use.c.hour)
+        )
+        for wallet_id, at, *values in conn.execute(wanted):
+            for index, category in enumerate(Category):
+                reading, use, exposure = values[3 * index : 3 * index + 3]
+                if use or exposure or isinstance(reading, int):
+                    yield wallet_id, category, at, use or 0, exposure or 0
 
 
 def totals(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:

@@ -83,7 +83,6 @@ balances = Table(
     Column("wallet_id", ForeignKey("wallets.id"), nullable=False),
     Column("category", String(16), nullable=False),
     Column("ever_positive", Boolean, nullable=False),
-    Column("severity", String(16), nullable=False),
     Column("burn_per_day", Float),
     Column("runway_known", Boolean, nullable=False),
     # instants at which the balance is 0; NULL = beyond 365 days (or unknown)

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Row,
     bindparam,
     func,
-    or_,
     select,
     true,
     update,
@@ -80,6 +79,7 @@ class FailedRead:
     error_message: str
     rejections: int
     next_read_at: datetime
+    suspect_since: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,8 +142,7 @@ def claim_due(
 ) -> list[WalletRow]:
     """Take the wallets that are due and that no other living worker has, the longest due first.
 
-    The claim ends when the reading is recorded. What the worker itself still holds it gets again: it must not claim
-    while it is reading.
+    The claim ends when the reading is recorded, or is given back; what the worker holds itself it doesn't get again.
     """
     return _claim(conn, worker_id, wallets.c.next_read_at <= now, now=now, limit=limit, names=names)
 
@@ -183,6 +182,22 @@ def every(conn: Connection, *, configured_only: bool = True) -> list[WalletRow]:
     if configured_only:
         wanted = wanted.where(wallets.c.configured)
     return [_wallet(row) for row in conn.execute(wanted)]
+
+
+def named(conn: Connection, names: Collection[WalletName]) -> dict[WalletName, WalletRow]:
+    """Return the configured wallets of these names."""
+    found: dict[WalletName, WalletRow] = {}
+    for some in chunked(names):
+        for row in conn.execute(select(wallets).where(wallets.c.name.in_(some), wallets.c.configured)):
+            wallet = _wallet(row)
+            found[wallet.name] = wallet
+    return found
+
+
+def any_due(conn: Connection, *, now: datetime) -> bool:
+    """Tell whether a wallet is due, without asking who is reading it."""
+    wanted = select(wallets.c.id).where(wallets.c.configured, wallets.c.next_read_at <= now).limit(1)
+    return conn.execute(wanted).first() is not None
 
 
 def find(conn: Connection, name: WalletName) -> WalletRow | None:
@@ -262,6 +277,7 @@ _FAILED = (
         error_kind=bindparam("kind"),
         error_message=bindparam("message"),
         rejections=bindparam("rejected"),
+        suspect_since=bindparam("suspect"),
         next_read_at=bindparam("next"),
         claimed_by=None,
     )
@@ -280,6 +296,7 @@ def record_failed(conn: Connection, reads: Sequence[FailedRead]) -> None:
                     "kind": read.error_kind.value,
                     "message": read.error_message,
                     "rejected": read.rejections,
+                    "suspect": read.suspect_since,
                     "next": read.next_read_at,
                 }
                 for read in reads
@@ -330,7 +347,7 @@ def _claim(
         .where(
             wallets.c.configured,
             wanted,
-            or_(wallets.c.claimed_by == worker_id, is_free(wallets.c.claimed_by, now)),
+            is_free(wallets.c.claimed_by, now),
         )
         .order_by(wallets.c.next_read_at)
         .limit(limit)

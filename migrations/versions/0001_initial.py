@@ -70,7 +70,6 @@ sa.Table(
     sa.Column("wallet_id", sa.ForeignKey("wallets.id"), nullable=False),
     sa.Column("category", sa.String(16), nullable=False),
     sa.Column("ever_positive", sa.Boolean, nullable=False),
-    sa.Column("severity", sa.String(16), nullable=False),
     sa.Column("burn_per_day", sa.Float),
     sa.Column("runway_known", sa.Boolean, nullable=False),
     sa.Column("p10_at", INSTANT),

@@ -8,7 +8,6 @@ import pytest
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.verdict import Severity
 from balancebot.storage import balances, burn_models, facts, wallets
 from balancebot.storage.balances import BalanceRow
 from balancebot.storage.burn_models import ModelRow
@@ -20,7 +19,6 @@ BELIEVED = BalanceRow(
     wallet_id=1,
     category=Category.MARKET,
     ever_positive=True,
-    severity=Severity.CRITICAL,
     burn_per_day=120.5,
     runway_known=True,
     p10_at=NOON + timedelta(hours=1),
@@ -40,7 +38,7 @@ def conn(database: Database) -> Iterator[Connection]:
 def test_a_balance_is_kept_whole_and_replaced_whole(conn: Connection) -> None:
     balances.save(conn, [BELIEVED])
     assert [BELIEVED] == balances.every(conn)
-    later = BalanceRow(wallet_id=1, category=Category.MARKET, ever_positive=True, severity=Severity.OK)
+    later = BalanceRow(wallet_id=1, category=Category.MARKET, ever_positive=True)
     balances.save(conn, [later])
     assert [later] == balances.of_wallets(conn, [1])
     assert [] == balances.of_wallets(conn, [2])
@@ -51,7 +49,7 @@ def test_that_it_was_once_above_zero_is_remembered_and_nothing_else_changes(conn
     balances.mark_positive(conn, [(1, Category.MARKET), (2, Category.VOICE)])
     assert [
         BELIEVED,
-        BalanceRow(wallet_id=2, category=Category.VOICE, ever_positive=True, severity=Severity.UNKNOWN),
+        BalanceRow(wallet_id=2, category=Category.VOICE, ever_positive=True),
     ] == sorted(balances.every(conn), key=lambda row: row.wallet_id)
 
 

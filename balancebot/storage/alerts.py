@@ -1,0 +1,153 @@
+"""Alerts: one row an episode, at most one open per balance (or wallet) and kind.
+
+Who acts is settled by the row count: a change is written only over an alert that is still open.
+"""
+
+import json
+from collections.abc import Collection, Sequence
+from dataclasses import asdict
+from typing import Any
+
+from sqlalchemy import Connection, func, insert, select, update
+
+from balancebot.domain.alert import Alert, AlertKind, Subject
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.notification import AlertFacts
+from balancebot.domain.threshold import Limits
+from balancebot.domain.verdict import Severity
+from balancebot.storage import facts_codec
+from balancebot.storage.chunks import chunked
+from balancebot.storage.tables import alerts
+
+
+def add(conn: Connection, alert: Alert) -> int:
+    """Store a new alert, without its facts yet, and return its id.
+
+    Raises IntegrityError if one is open for the same subject: the caller holds the turn to write, so that is a bug.
+    """
+    row = conn.execute(insert(alerts).values(**_values(alert), facts="").returning(alerts.c.id)).one()
+    return int(row.id)
+
+
+def save(conn: Connection, alert: Alert, facts: AlertFacts) -> bool:
+    """Write the new state of an alert and what any message would say of it now; False if it was closed before."""
+    result = conn.execute(
+        update(alerts)
+        .where(alerts.c.id == alert.id, alerts.c.closed_at.is_(None))
+        .values(**_values(alert), facts=facts_codec.encode(facts))
+    )
+    return result.rowcount == 1
+
+
+def open_of(conn: Connection, wallets: Collection[WalletName]) -> tuple[Alert, ...]:
+    """Return the open alerts of `wallets`, in the order in which they opened."""
+    found: list[Alert] = []
+    for chunk in chunked(wallets):
+        rows = conn.execute(select(alerts).where(alerts.c.closed_at.is_(None), alerts.c.wallet.in_(chunk)))
+        found += (_alert(row) for row in rows)
+    return tuple(sorted(found, key=lambda alert: alert.id or 0))
+
+
+def all_open(conn: Connection, *, kind: AlertKind | None = None) -> tuple[Alert, ...]:
+    """Return every open alert (of one kind), in the order in which they opened."""
+    query = select(alerts).where(alerts.c.closed_at.is_(None)).order_by(alerts.c.id)
+    if kind is not None:
+        query = query.where(alerts.c.kind == kind.value)
+    return tuple(_alert(row) for row in conn.execute(query))
+
+
+def listed(
+    conn: Connection, *, closed: bool = False, wallet: str | None = None, limit: int = 1000
+) -> tuple[tuple[Alert, AlertFacts], ...]:
+    """Return alerts with their latest facts, newest first: the open ones, or with `closed` the past ones too."""
+    query = select(alerts).order_by(alerts.c.opened_at.desc(), alerts.c.id.desc()).limit(limit)
+    if not closed:
+        query = query.where(alerts.c.closed_at.is_(None))
+    if wallet is not None:
+        query = query.where(alerts.c.wallet == wallet)
+    return tuple((_alert(row), _facts(row)) for row in conn.execute(query))
+
+
+def get(conn: Connection, alert_id: int) -> tuple[Alert, AlertFacts] | None:
+    """Return one alert with its latest facts, or None if there is none of this id."""
+    row = conn.execute(select(alerts).where(alerts.c.id == alert_id)).one_or_none()
+    return None if row is None else (_alert(row), _facts(row))
+
+
+def facts_of(conn: Connection, alert_ids: Collection[int]) -> dict[int, AlertFacts]:
+    """Return the latest facts of alerts by id."""
+    found: dict[int, AlertFacts] = {}
+    for chunk in chunked(alert_ids):
+        rows = conn.execute(select(alerts.c.id, alerts.c.facts).where(alerts.c.id.in_(chunk)))
+        found |= {row.id: _facts(row) for row in rows}
+    return found
+
+
+def num_open(conn: Connection) -> Sequence[tuple[AlertKind, Severity, int]]:
+    """Return how many alerts are open per kind and severity."""
+    rows = conn.execute(
+        select(alerts.c.kind, alerts.c.severity, func.count())
+        .where(alerts.c.closed_at.is_(None))
+        .group_by(alerts.c.kind, alerts.c.severity)
+    )
+    return [(AlertKind(kind), Severity[severity.upper()], int(number)) for kind, severity, number in rows]
+
+
+def _values(alert: Alert) -> dict[str, Any]:
+    return {
+        "kind": alert.subject.kind.value,
+        "wallet": alert.subject.wallet,
+        "category": "" if alert.subject.category is None else alert.subject.category.value,
+        "severity": alert.severity.word,
+        "peak": None if alert.peak is None else alert.peak.word,
+        "opened_at": alert.opened_at,
+        "closed_at": alert.closed_at,
+        "opened_by_days": alert.opened_by_days,
+        "limits": json.dumps(asdict(alert.limits)),
+        "told_at": alert.told_at,
+        "acknowledged_at": alert.acknowledged_at,
+        "acknowledged_by": alert.acknowledged_by,
+        "acknowledged_note": alert.acknowledged_note,
+        "expects_by": alert.expects_by,
+        "muted_from": None if alert.muted_from is None else alert.muted_from.word,
+        "mute_lifted": alert.mute_lifted,
+        "fault": alert.fault,
+        "members": json.dumps(alert.members, ensure_ascii=False),
+    }
+
+
+def _alert(row: Any) -> Alert:
+    return Alert(
+        id=row.id,
+        subject=Subject(
+            kind=AlertKind(row.kind),
+            wallet=WalletName(row.wallet),
+            category=Category(row.category) if row.category else None,
+        ),
+        severity=_severity(row.severity),
+        peak=None if row.peak is None else _severity(row.peak),
+        opened_at=row.opened_at,
+        closed_at=row.closed_at,
+        opened_by_days=row.opened_by_days,
+        limits=Limits(**json.loads(row.limits)),
+        told_at=row.told_at,
+        acknowledged_at=row.acknowledged_at,
+        acknowledged_by=row.acknowledged_by,
+        acknowledged_note=row.acknowledged_note,
+        expects_by=row.expects_by,
+        muted_from=None if row.muted_from is None else _severity(row.muted_from),
+        mute_lifted=row.mute_lifted,
+        fault=row.fault,
+        members=tuple(WalletName(name) for name in json.loads(row.members)),
+    )
+
+
+def _severity(word: str) -> Severity:
+    return Severity[word.upper()]
+
+
+def _facts(row: Any) -> AlertFacts:
+    facts = facts_codec.decode(row.facts)
+    if not isinstance(facts, AlertFacts):
+        raise TypeError(f"alert {row.id} holds the facts of something else")
+    return facts

@@ -1,0 +1,69 @@
+"""Silences, those that hold and those that are over."""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, insert, select, update
+
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.silence import Silence
+from balancebot.storage.tables import silences
+
+
+def add(conn: Connection, silence: Silence) -> int:
+    """Store a new silence and return its id."""
+    row = conn.execute(
+        insert(silences)
+        .values(
+            pattern=silence.pattern.text,
+            begins_at=silence.begins_at,
+            until=silence.until,
+            reason=silence.reason,
+            created_by=silence.created_by,
+        )
+        .returning(silences.c.id)
+    ).one()
+    return int(row.id)
+
+
+def end(conn: Connection, silence_id: int, *, by: str, now: datetime) -> bool:
+    """End a silence that holds; False if there is none of this id that does."""
+    result = conn.execute(
+        update(silences)
+        .where(silences.c.id == silence_id, silences.c.ended_at.is_(None), silences.c.until > now)
+        .values(ended_at=now, ended_by=by)
+    )
+    return result.rowcount == 1
+
+
+def holding(conn: Connection, now: datetime) -> tuple[Silence, ...]:
+    """Return the silences that hold at `now`, in the order in which they were made."""
+    rows = conn.execute(
+        select(silences)
+        .where(silences.c.ended_at.is_(None), silences.c.begins_at <= now, silences.c.until > now)
+        .order_by(silences.c.id)
+    )
+    return tuple(_silence(row) for row in rows)
+
+
+def all_of_them(conn: Connection, *, limit: int = 500) -> tuple[Silence, ...]:
+    """Return the latest silences, newest first, over or not."""
+    return tuple(
+        _silence(row) for row in conn.execute(select(silences).order_by(silences.c.id.desc()).limit(limit))
+    )
+
+
+def _silence(row: Any) -> Silence:
+    pattern = Pattern.parse(row.pattern)
+    if isinstance(pattern, str):  # was checked when it was made
+        raise ValueError(f"silence {row.id}: the pattern {pattern}")
+    return Silence(
+        id=row.id,
+        pattern=pattern,
+        begins_at=row.begins_at,
+        until=row.until,
+        reason=row.reason,
+        created_by=row.created_by,
+        ended_at=row.ended_at,
+        ended_by=row.ended_by or "",
+    )
