@@ -1,1 +1,1 @@
-"""What the bot does: one file per job, given its clock, store, sources and channels; it names no adapter."""
+"""What balancebot does: each module one task, its collaborators passed in, its outcome a report."""

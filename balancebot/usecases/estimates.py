@@ -1,0 +1,140 @@
+"""Burn models: fitted when an hour closes, kept in the database, asked at every reading.
+
+A model is derived from the hourly roll-up alone, so any process can take it up and any of them can be rebuilt.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TYPE_CHECKING
+
+from sqlalchemy import Connection
+
+from balancebot.domain.balance import BalanceKey, Category, Snapshot
+from balancebot.domain.runway import Estimate
+from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.storage import burn_models, rollup
+from balancebot.storage.burn_models import ModelRow
+from balancebot.storage.chunks import chunked
+from balancebot.storage.database import Database
+from balancebot.storage.wallets import WalletRow
+
+if TYPE_CHECKING:
+    from balancebot.domain.use_window import UseWindow
+
+Balance = tuple[int, Category]
+"""A wallet's id and a category."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimator:
+    """Estimates burn and runway. `zone` decides what an hour of the week is; `confidence` which runway is judged."""
+
+    zone: str
+    confidence: float
+
+    def estimate(
+        self, conn: Connection, read: Sequence[tuple[int, Snapshot]], *, now: datetime
+    ) -> Mapping[BalanceKey, Estimate]:
+        """Estimate the balances of snapshots (with their wallets' ids); those without a number have no estimate."""
+        import numpy as np
+
+        from balancebot.domain.burn_model import decode_models
+        from balancebot.domain.forecast import forecast
+
+        stored = burn_models.fitted(conn, [wallet_id for wallet_id, _ in read])
+        asked = [
+            (BalanceKey(snapshot.wallet, category), snapshot, float(reading), stored[wallet_id, category])
+            for wallet_id, snapshot in read
+            for category, reading in snapshot.readings.items()
+            if isinstance(reading, int) and (wallet_id, category) in stored
+        ]
+        if not asked:
+            return {}
+        ids = {snapshot.wallet: wallet_id for wallet_id, snapshot in read}
+        since = min(model.hour for *_, model in asked)
+        open_hours = _seen_since(conn, ids.values(), since)
+        open_use, open_exposure = [], []
+        for key, _, _, model in asked:
+            hours = open_hours.get((ids[key.wallet], key.category), ())
+            open_use.append(sum(use for hour, use, _ in hours if hour >= model.hour))
+            open_exposure.append(sum(seconds for hour, _, seconds in hours if hour >= model.hour))
+        models, _ = decode_models([model.model for *_, model in asked])
+        answers = forecast(
+            models,
+            balances=np.array([balance for _, _, balance, _ in asked]),
+            observed_at=np.array([snapshot.observed_at.timestamp() for _, snapshot, _, _ in asked]),
+            now=now.timestamp(),
+            zone=self.zone,
+            confidence=self.confidence,
+            open_use=np.array(open_use, dtype=np.float64),
+            open_exposure=np.array(open_exposure, dtype=np.float64) / SECONDS_PER_HOUR,
+        )
+        return dict(zip((key for key, *_ in asked), answers.estimates(), strict=True))
+
+    def refit(self, database: Database, booked: Collection[WalletRow], *, anew: bool = False) -> None:
+        """Bring the models of wallets that were just booked up to the hour of their reading, if one closed since.
+
+        `anew` forgets what stands and reads the roll-up of the whole window: after an import. The arithmetic is
+        done outside of any transaction, so that nobody waits for it.
+        """
+        by_hour: dict[int, list[int]] = defaultdict(list)
+        for row in booked:
+            if row.observed_at is not None and any(isinstance(reading, int) for reading in row.readings):
+                by_hour[int(row.observed_at.timestamp() // SECONDS_PER_HOUR)].append(row.id)
+        for hour, wallet_ids in by_hour.items():
+            for chunk in chunked(wallet_ids):
+                self._refit(database, chunk, hour, anew=anew)
+
+    def _refit(self, database: Database, wallet_ids: Sequence[int], hour: int, *, anew: bool) -> None:
+        with database.read() as conn:
+            late = wallet_ids if anew else burn_models.behind(conn, wallet_ids, hour)
+        if not late:
+            return
+        from balancebot.domain.burn_model import encode_models, fit
+        from balancebot.domain.use_window import encode_window
+
+        with database.read() as conn:
+            windows = self._windows(conn, late, hour, anew=anew)
+        if not windows:
+            return
+        models = encode_models(fit(list(windows.values()), self.zone))
+        fitted = [
+            ModelRow(wallet_id, category, hour, encode_window(window), model)
+            for ((wallet_id, category), window), model in zip(windows.items(), models, strict=True)
+        ]
+        with database.write() as conn:
+            burn_models.save(conn, fitted)
+
+    def _windows(
+        self, conn: Connection, wallet_ids: Sequence[int], hour: int, *, anew: bool
+    ) -> dict[Balance, "UseWindow"]:
+        """Return the use windows that have to move on to `hour`, moved."""
+        from balancebot.domain.use_window import WINDOW_HOURS, decode_window, empty_window
+
+        stored = [] if anew else burn_models.of_wallets(conn, wallet_ids)
+        standing = {
+            (row.wallet_id, row.category): window
+            for row in stored
+            if (window := decode_window(row.window)) is not None
+        }
+        oldest = hour - WINDOW_HOURS
+        if standing and len(standing) == len(stored):
+            oldest = max(oldest, min(window.end for window in standing.values()))
+        seen = _seen_since(conn, wallet_ids, oldest)
+        return {
+            balance: window.moved_to(hour, hours)
+            for balance, hours in seen.items()
+            if (window := standing.get(balance) or empty_window(oldest)).end < hour
+        }
+
+
+def _seen_since(
+    conn: Connection, wallet_ids: Collection[int], hour: int
+) -> Mapping[Balance, list[tuple[int, int, int]]]:
+    """Return (hour, use, seconds of exposure) of each balance since an epoch hour, oldest first."""
+    seen: dict[Balance, list[tuple[int, int, int]]] = defaultdict(list)
+    for wallet_id, category, at, use, exposure in rollup.use_since(conn, wallet_ids, hour):
+        seen[wallet_id, category].append((at, use, exposure))
+    return seen

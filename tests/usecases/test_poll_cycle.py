@@ -1,0 +1,219 @@
+"""From an answer of the source to what lies in the outbox."""
+
+from datetime import timedelta
+
+import pytest
+
+from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent
+from balancebot.ports import SourceErrorKind
+from balancebot.storage import wallets
+from tests.usecases.world import POOL, SHOP, WEB, World, industry
+
+TIMEOUT, REFUSED = SourceErrorKind.TIMEOUT, SourceErrorKind.CREDENTIALS
+
+
+@pytest.fixture
+def world(database) -> World:
+    world = World(database)
+    world.configure(SHOP)
+    world.limit(warning_below=1000, critical_below=100)
+    return world
+
+
+def test_a_low_balance_is_told_once_however_often_it_is_read(world):
+    world.shows(industry(500))
+
+    for _ in range(3):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+
+    assert ["opened warning acme/shop:industry"] == world.news()
+    assert ["post #ops", "post finance@example.com"] == world.deliveries()
+
+
+def test_it_is_told_when_worse_and_when_well(world):
+    world.shows(industry(500), industry(50), industry(5000))
+
+    for _ in range(3):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+
+    assert [
+        "opened warning acme/shop:industry",
+        "worsened critical acme/shop:industry",
+        "recovered ok acme/shop:industry",
+    ] == world.news()
+
+
+def test_a_zero_is_read_a_second_time_before_anybody_is_told(world):
+    world.shows(industry(5000), industry(0), industry(4990))
+
+    world.poll()
+    world.poll()
+
+    assert ([], [SHOP, SHOP, SHOP]) == (world.news(), world.source.asked)
+
+
+def test_a_zero_that_is_confirmed_is_told_at_once(world):
+    world.shows(industry(5000), industry(0))
+
+    world.poll()
+    world.poll()
+
+    assert ["opened depleted acme/shop:industry"] == world.news()
+
+
+def test_a_zero_whose_second_reading_fails_waits_for_the_next(world):
+    world.shows(industry(5000), industry(0), TIMEOUT, industry(0))
+
+    world.poll()
+    report = world.poll()
+    told_before = world.news()
+    world.poll()
+
+    assert ((SHOP,), [], ["opened depleted acme/shop:industry"]) == (
+        report.suspects,
+        told_before,
+        world.news(),
+    )
+
+
+def test_a_wallet_that_turns_wholly_null_is_read_a_second_time(world):
+    world.shows(industry(500), UNALLOCATED_EVERYWHERE, industry(500))
+
+    world.poll()
+    world.poll()
+
+    assert ["opened warning acme/shop:industry"] == world.news()
+
+
+def test_a_category_that_becomes_unallocated_recovers(world):
+    world.shows(industry(500, market=5000), industry(Absent.UNALLOCATED, market=5000))
+
+    world.poll()
+    world.poll()
+
+    assert "recovered ok acme/shop:industry" == world.news()[-1]
+
+
+def test_no_data_neither_opens_nor_closes(world):
+    world.shows(industry(500), TIMEOUT)
+
+    world.poll()
+    world.poll()
+
+    assert ["opened warning acme/shop:industry"] == world.news()
+
+
+def test_a_loosened_limit_recovers_at_the_next_reading(world, database):
+    world.shows(industry(500))
+    world.poll()
+
+    world.limit(SHOP, "industry", warning_below=400)
+    world.poll()
+
+    assert "recovered ok acme/shop:industry" == world.news()[-1]
+
+
+def test_readings_without_alerts_leave_alerts_as_they_are(world):
+    world.shows(industry(500))
+
+    world.poll(alerts=False)
+
+    assert [] == world.news()
+
+
+def test_credentials_are_rejected_after_two_refusals_and_nothing_is_stale_then(world):
+    world.shows(REFUSED)
+
+    for _ in range(10):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+
+    assert ["opened critical acme/shop credentials_rejected"] == world.news()
+
+
+def test_a_wallet_without_a_good_reading_turns_stale_and_recovers(world):
+    world.shows(industry(5000), *[TIMEOUT] * 7, industry(5000))
+
+    for _ in range(9):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+
+    assert ["opened warning acme/shop stale", "recovered ok acme/shop stale"] == world.news()
+
+
+def test_one_outage_is_one_alert_of_the_account(world):
+    world.configure(POOL, SHOP, WEB)
+    for wallet in (POOL, SHOP, WEB):
+        world.shows(industry(5000), *[TIMEOUT] * 7, industry(5000), wallet=wallet)
+
+    for _ in range(9):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+
+    assert ["opened warning acme stale", "recovered ok acme stale"] == world.news()
+
+
+def test_the_outage_is_over_when_all_are_read(world):
+    world.configure(SHOP, WEB)
+    world.shows(*[TIMEOUT] * 8, industry(5000))
+    world.shows(*[TIMEOUT] * 9, industry(5000), wallet=WEB)
+    news = []
+
+    for _ in range(10):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+        news.append(len(world.news()))
+
+    assert [0, 0, 0, 0, 0, 0, 1, 1, 1, 2] == news
+
+
+def test_due_wallets_are_read_and_are_due_again_after_their_time(world):
+    world.shows(industry(5000))
+
+    read = []
+    for _ in range(11):
+        read.append(world.cycle.run_due() is not None)
+        world.clock.pass_by(minutes=1)
+
+    assert [minute % 5 == 0 for minute in range(11)] == read
+
+
+def test_a_wallet_near_a_limit_is_read_more_often(database):
+    world = World(database, fastest=timedelta(minutes=1))
+    world.configure(SHOP)
+    world.limit(warning_below=1000)
+    world.shows(industry(1900))
+
+    world.cycle.run_due()
+    world.clock.pass_by(minutes=1)
+
+    assert world.cycle.run_due() is not None
+
+
+def test_one_bad_wallet_does_not_stop_the_others(world):
+    world.configure(SHOP, WEB)
+    world.shows(TIMEOUT)
+    world.shows(industry(50), wallet=WEB)
+
+    report = world.poll()
+
+    assert ([SHOP], ["opened critical acme/web:industry"]) == (
+        [error.wallet for error in report.errors],
+        world.news(),
+    )
+
+
+def test_use_is_booked_when_the_whole_account_was_read(world, database):
+    world.configure(POOL, SHOP)
+    world.shows(industry(9000), industry(8000), wallet=POOL)
+    world.shows(industry(5000), industry(5990))
+
+    world.poll()
+    world.clock.pass_by(minutes=5)
+    world.poll()
+
+    with database.read() as conn:
+        booked = {row.name: row.booked.industry for row in wallets.every(conn)}
+    assert {POOL: 8000, SHOP: 5990} == booked
