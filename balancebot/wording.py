@@ -338,6 +338,10 @@ class Wording:
         """Write the date of an instant with its year: `3 Apr 2027`, 2027年4月3日."""
         return self._date(at.astimezone(self.zone), self._words.date_of_year)
 
+    def date(self, at: datetime) -> str:
+        """Write the date of an instant near enough to need no year: `Tue 24 Nov`, 11月24日 周二."""
+        return self._date(at.astimezone(self.zone), self._words.date)
+
     def when(self, at: datetime) -> str:
         """Write an instant near enough to need no year: `Tue 24 Nov, 18:40`."""
         local = at.astimezone(self.zone)
@@ -349,7 +353,7 @@ class Wording:
         if at - now < timedelta(days=3):
             return self.when(at)
         if at - now < timedelta(days=60):
-            return self._date(at.astimezone(self.zone), self._words.date)
+            return self.date(at)
         return self.day(at)
 
     def _date(self, local: datetime, form: str) -> str:

@@ -1,0 +1,252 @@
+"""Draws one balance over time: its history, what was bought and moved, its limits, and the fan of what may come.
+
+Pure: values in, an SVG element out. Only classes and geometry are written; colours are the style sheet's.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from markupsafe import Markup
+
+from balancebot.domain.balance import Reading
+from balancebot.domain.runway import Runway
+from balancebot.domain.threshold import Limits
+from balancebot.web.phrases import Phrases
+from balancebot.web.scale import Axis, round_instants, round_values
+from balancebot.wording import Wording, number
+
+_LONGEST = timedelta(days=365)
+"""Where a runway without an end is drawn to."""
+
+
+class MarkKind(StrEnum):
+    """What made a balance jump."""
+
+    TOP_UP = "top-up"
+    TRANSFER = "transfer"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """A jump; `messages` is negative for what was moved away."""
+
+    at: datetime
+    kind: MarkKind
+    messages: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Curve:
+    """All that the chart of one balance shows."""
+
+    points: Sequence[tuple[datetime, Reading]]
+    """The oldest first; an absence leaves a gap."""
+    marks: Sequence[Mark]
+    since: datetime
+    now: datetime
+    reading: Reading
+    runway: Runway | None
+    limits: Limits
+    longest_gap: timedelta
+    """Between two points further apart than this nobody looked."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paper:
+    """How large it is drawn, in pixels of the style sheet's text."""
+
+    name: str
+    width: float
+    height: float
+    left: float
+    top: float = 26.0
+    right: float = 14.0
+    bottom: float = 26.0
+
+
+WIDE = Paper(name="wide", width=1000, height=330, left=74)
+NARROW = Paper(name="narrow", width=360, height=280, left=62)
+
+
+def draw(curve: Curve, paper: Paper, *, say: Wording, phrases: Phrases, title: str) -> Markup:
+    """Draw the curve on a paper. `title` names it for those who don't see it."""
+    end = curve.now + _future(curve)
+    across = Axis(
+        low=curve.since.timestamp(),
+        high=end.timestamp(),
+        start=paper.left,
+        end=paper.width - paper.right,
+    )
+    steps = round_values(_highest(curve), about=4)
+    up = Axis(low=0.0, high=steps[-1], start=paper.height - paper.bottom, end=paper.top)
+    pen = _Pen(curve=curve, paper=paper, across=across, up=up, say=say, phrases=phrases)
+    layers = [
+        *pen.levels(steps),
+        *pen.dates(end),
+        *pen.fan(),
+        *pen.history(),
+        *pen.limits(),
+        *pen.jumps(),
+    ]
+    return Markup('<svg class="chart {}" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">{}</svg>').format(
+        paper.name, paper.width, paper.height, title, Markup("").join(layers)
+    )
+
+
+def _highest(curve: Curve) -> float:
+    """Return the top of the paper: the highest balance, and limits unless they stand far above it."""
+    balances = [float(reading) for _, reading in curve.points if isinstance(reading, int)]
+    if isinstance(curve.reading, int):
+        balances.append(float(curve.reading))
+    highest = max(balances, default=0.0)
+    limits = [
+        float(limit)
+        for limit in (curve.limits.warning_below, curve.limits.critical_below)
+        if limit is not None and (limit <= 3 * highest or highest == 0)
+    ]
+    return max([highest, *limits]) * 1.06
+
+
+def _future(curve: Curve) -> timedelta:
+    """Return how much of the time to come is drawn: up to P90 if there is room, a fifth of the past at least."""
+    past = curve.now - curve.since
+    runway = curve.runway
+    if runway is None:
+        return past * 0.12
+    wanted = timedelta(hours=min(runway.p90 * 1.06, _LONGEST / timedelta(hours=1)))
+    return min(max(wanted, past * 0.2), past)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pen:
+    curve: Curve
+    paper: Paper
+    across: Axis
+    up: Axis
+    say: Wording
+    phrases: Phrases
+
+    def levels(self, steps: Sequence[float]) -> Iterable[Markup]:
+        for step in steps:
+            y = self.up.at(step)
+            yield _line("axis" if step == 0 else "grid", self.paper.left, y, self.across.end, y)
+            yield _text(number(step), self.paper.left - 8, y + 4, anchor="end")
+
+    def dates(self, end: datetime) -> Iterable[Markup]:
+        bottom = self.up.start
+        room = int((self.across.end - self.across.start) / 104)
+        for at in round_instants(self.curve.since, end, self.say.zone, at_most=max(3, room)):
+            x = self._x(at)
+            yield _line("grid", x, bottom, x, bottom + 5)
+            if self.across.start + 30 <= x <= self.across.end - 34:
+                yield _text(self.say.date(at), x, bottom + 20, anchor="middle")
+        now = self._x(self.curve.now)
+        yield _line("now", now, self.paper.top - 8, now, bottom)
+        yield _text(self.phrases("now"), now, self.paper.top - 13, anchor="middle")
+
+    def fan(self) -> Iterable[Markup]:
+        runway, reading = self.curve.runway, self.curve.reading
+        if runway is None or not isinstance(reading, int) or reading == 0:
+            return
+        start = (self._x(self.curve.now), self.up.at(reading))
+        low, middle, high = (self._course(hours) for hours in (runway.p10, runway.p50, runway.p90))
+        corner = [(self.across.end, self.up.start)] if high[1] < self.up.start - 0.05 else []
+        yield Markup('<path class="fan" d="{}Z"/>').format(_path([start, high, *corner, low]))
+        yield Markup('<path class="median" d="{}"/>').format(_path([start, middle]))
+
+    def _course(self, hours: float) -> tuple[float, float]:
+        """Return where a straight fall to 0 in `hours` leaves the paper: at its floor, or at its right edge."""
+        reading = self.curve.reading
+        assert isinstance(reading, int)  # noqa: S101 -- only a known balance has a fan
+        hours = min(hours, _LONGEST / timedelta(hours=1))
+        x = self._x(self.curve.now + timedelta(hours=hours))
+        if x <= self.across.end:
+            return x, self.up.start
+        now = self._x(self.curve.now)
+        left = 1 - (self.across.end - now) / (x - now)
+        return self.across.end, self.up.at(reading * left)
+
+    def history(self) -> Iterable[Markup]:
+        stretches: list[list[tuple[float, float]]] = [[]]
+        before: datetime | None = None
+        for at, reading in [*self.curve.points, (self.curve.now, self.curve.reading)]:
+            if not isinstance(reading, int) or (before is not None and at - before > self.curve.longest_gap):
+                stretches.append([])
+            if isinstance(reading, int):
+                stretches[-1].append((self._x(at), self.up.at(reading)))
+                before = at
+        for stretch in stretches:
+            if len(stretch) == 1:
+                yield Markup('<circle class="point" cx="{:.1f}" cy="{:.1f}" r="2"/>').format(*stretch[0])
+            elif stretch:
+                floor = [(stretch[-1][0], self.up.start), (stretch[0][0], self.up.start)]
+                yield Markup('<path class="area" d="{}Z"/>').format(_path([*stretch, *floor]))
+                yield Markup('<path class="history" d="{}"/>').format(_path(stretch))
+
+    def limits(self) -> Iterable[Markup]:
+        limits = self.curve.limits
+        for name, count in (("warning", limits.warning_below), ("critical", limits.critical_below)):
+            if count is not None and count <= self.up.high:
+                y = self.up.at(count)
+                yield _line(f"limit {name}", self.across.start, y, self.across.end, y)
+                yield _text(number(count), self.across.start + 4, y - 5, name=name)
+        labelled = self._x(self.curve.now)
+        for name, days in (("critical", limits.critical_days), ("warning", limits.warning_days)):
+            x = math.inf if days is None else self._x(self.curve.now + timedelta(days=days))
+            if days is not None and x <= self.across.end:
+                yield _line(f"limit {name}", x, self.paper.top, x, self.up.start)
+                if x - labelled >= 48:
+                    middle = min(x, self.across.end - 14)
+                    yield _text(self.say.days(days), middle, self.paper.top - 5, anchor="middle", name=name)
+                    labelled = x
+
+    def jumps(self) -> Iterable[Markup]:
+        labelled = -math.inf
+        for mark in sorted(self.curve.marks, key=lambda mark: mark.at):
+            x = self._x(mark.at)
+            if x < self.across.start:
+                continue
+            sign = "+" if mark.messages > 0 else "−"
+            what = self.phrases("top-up") if mark.kind is MarkKind.TOP_UP else self.phrases("transfer")
+            words = f"{self.say.when(mark.at)}: {what} {sign}{number(abs(mark.messages))}"
+            top = self.paper.top
+            shape = (
+                _path([(x - 5, top + 5), (x, top - 4), (x + 5, top + 5)])
+                if mark.kind is MarkKind.TOP_UP
+                else _path([(x - 5, top), (x, top - 5), (x + 5, top), (x, top + 5)])
+            )
+            yield _line("mark", x, top + 5, x, self.up.start)
+            yield Markup('<path class="{}" d="{}Z"><title>{}</title></path>').format(
+                mark.kind.value, shape, words
+            )
+            if x - labelled >= 70 and self.across.start + 30 <= x <= self._x(self.curve.now) - 44:
+                yield _text(f"{sign}{number(abs(mark.messages))}", x, top - 10, anchor="middle")
+                labelled = x
+
+    def _x(self, at: datetime) -> float:
+        return self.across.at(at.timestamp())
+
+
+def _path(points: Iterable[tuple[float, float]]) -> str:
+    """Write a polyline, without the points that stand where the last one stood."""
+    written: list[str] = []
+    for x, y in points:
+        point = f"{x:.1f} {y:.1f}"
+        if not written or written[-1] != point:
+            written.append(point)
+    return "M" + "L".join(written)
+
+
+def _line(name: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
+    return Markup('<line class="{}" x1="{:.1f}" y1="{:.1f}" x2="{:.1f}" y2="{:.1f}"/>').format(
+        name, x1, y1, x2, y2
+    )
+
+
+def _text(words: str, x: float, y: float, *, anchor: str = "start", name: str = "") -> Markup:
+    return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
+        name, x, y, anchor, words
+    )

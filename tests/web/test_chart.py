@@ -1,0 +1,133 @@
+"""Charts and bars say in lines what the figures say, and carry nothing that a strict policy would forbid."""
+
+import math
+import re
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from balancebot.domain.balance import Absent, Reading
+from balancebot.domain.runway import Runway
+from balancebot.domain.threshold import Limits
+from balancebot.domain.verdict import Severity
+from balancebot.settings import Language
+from balancebot.web.chart import WIDE, Curve, Mark, MarkKind, draw
+from balancebot.web.phrases import Phrases
+from balancebot.web.runway_bar import runway_bar
+from balancebot.web.scale import Axis, round_instants, round_values
+from balancebot.wording import Wording
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+
+def svg(
+    points: list[tuple[datetime, Reading]],
+    *,
+    reading: Reading = 800,
+    runway: Runway | None = None,
+    limits: Limits | None = None,
+    marks: list[Mark] | None = None,
+) -> str:
+    curve = Curve(
+        points=points,
+        marks=marks or [],
+        since=NOW - timedelta(days=1),
+        now=NOW,
+        reading=reading,
+        runway=runway,
+        limits=limits or Limits(),
+        longest_gap=3 * HOUR,
+    )
+    say = Wording(language=Language.ENGLISH, zone=ZoneInfo("Asia/Shanghai"))
+    return draw(curve, WIDE, say=say, phrases=Phrases(Language.ENGLISH), title="acme <checkout>")
+
+
+def hourly(*readings: Reading) -> list[tuple[datetime, Reading]]:
+    return [(NOW - HOUR * (len(readings) - index), reading) for index, reading in enumerate(readings)]
+
+
+@pytest.mark.parametrize(
+    ("highest", "steps"),
+    [
+        (0, [0, 1]),
+        (3, [0, 1, 2, 3]),
+        (80, [0, 20, 40, 60, 80]),
+        (81, [0, 50, 100]),
+        (1234, [0, 500, 1000, 1500]),
+        (41_000_000, [0, 20_000_000, 40_000_000, 60_000_000]),
+    ],
+)
+def test_an_axis_is_divided_at_round_values_of_whole_messages(highest: float, steps: list[float]) -> None:
+    assert steps == round_values(highest, about=4)
+
+
+def test_dates_stand_at_local_midnights_also_over_a_change_of_the_clocks() -> None:
+    berlin = ZoneInfo("Europe/Berlin")
+    start = datetime(2026, 10, 24, 0, 0, tzinfo=UTC)
+    days = list(round_instants(start, start + timedelta(days=3), berlin, at_most=5))
+    assert [(24, 22), (25, 23), (26, 23)] == [(at.day, at.hour) for at in days]
+
+
+def test_a_value_stands_between_the_ends_in_proportion() -> None:
+    assert 75.0 == Axis(low=0, high=100, start=300, end=0).at(75)
+
+
+def test_a_gap_in_the_readings_is_a_gap_in_the_line() -> None:
+    whole = svg(hourly(1000, 950, 900))
+    assert 1 == whole.count('class="history"')
+    assert 2 == svg(hourly(1000, 950, Absent.UNALLOCATED, 900)).count('class="history"') + svg(
+        hourly(1000, 950, Absent.UNALLOCATED, 900)
+    ).count('class="point"')
+    assert 2 == svg([(NOW - 9 * HOUR, 1000), (NOW - 8 * HOUR, 990), *hourly(900)]).count('class="history"')
+
+
+def test_the_fan_ends_where_the_percentiles_reach_zero() -> None:
+    drawn = svg(hourly(1000, 900), runway=Runway(p10=4, p50=6, p90=10, judged=5))
+    fan, median = (re.search(rf'class="{name}" d="([^"]+)"', drawn) for name in ("fan", "median"))
+    assert fan is not None
+    assert median is not None
+    ends = [tuple(map(float, point.split())) for point in re.split("[MLZ]", fan[1]) if point]
+    floor = max(y for _, y in ends)
+    assert [floor, floor] == [y for _, y in ends[1:]]
+    assert ends[2][0] < float(median[1].split("L")[1].split()[0]) < ends[1][0]
+
+
+def test_a_runway_without_an_end_leaves_the_paper_at_its_edge() -> None:
+    drawn = svg(hourly(1000, 900), runway=Runway(p10=500, p50=math.inf, p90=math.inf, judged=800))
+    assert "nan" not in drawn
+    assert "inf" not in drawn
+
+
+def test_limits_are_lines_with_their_figures_and_jumps_are_marked() -> None:
+    drawn = svg(
+        hourly(1000, 3000),
+        runway=Runway(p10=20, p50=40, p90=100, judged=30),
+        limits=Limits(warning_below=2000, critical_below=500, critical_days=0.5),
+        marks=[Mark(at=NOW - 5 * HOUR, kind=MarkKind.TOP_UP, messages=2000)],
+    )
+    assert 3 == len(re.findall('class="limit ', drawn))
+    assert ">2,000</text>" in drawn
+    assert ">0.5 days</text>" in drawn
+    assert "<title>Tue 24 Nov, 12:00: top-up +2,000</title>" in drawn
+
+
+def test_nothing_drawn_has_a_style_or_an_unescaped_name() -> None:
+    for element in (svg(hourly(1000, 900)), runway_bar(None, Severity.UNKNOWN, Limits(), words="<x>")):
+        assert "style=" not in element
+        assert "<x>" not in element
+        assert "<checkout>" not in element
+
+
+def test_the_bar_shows_what_is_sure_what_is_possible_and_the_limits() -> None:
+    runway = Runway(p10=24, p50=48, p90=24 * 365, judged=30)
+    drawn = runway_bar(runway, Severity.WARNING, Limits(warning_days=7, critical_days=3), words="≈ 2 days")
+    widths = {
+        name: float(re.search(rf'class="{name}" x="0.0" y="[^"]+" width="([^"]+)"', drawn)[1])  # type: ignore[index]
+        for name in ("sure", "maybe")
+    }
+    assert 170.0 == widths["maybe"]
+    assert 0 < widths["sure"] < 60
+    assert 2 == drawn.count('class="limit"')
+    assert 'class="runway warning"' in drawn
