@@ -15,7 +15,7 @@ from starlette.types import Scope
 from balancebot.domain.user import Role
 from balancebot.packaged import packaged
 from balancebot.storage.errors import DatabaseError
-from balancebot.web import doors, login, overview
+from balancebot.web import doors, log_book, login, overview, people
 from balancebot.web.guard import Guard
 from balancebot.web.rendering import phrases, render
 from balancebot.web.site import Site
@@ -35,6 +35,16 @@ def create_app(site: Site) -> Starlette:
             Route("/login", login.login, methods=["GET", "POST"]),
             change("/logout", login.log_out, needs=Role.VIEWER),
             page("/", overview.overview),
+            page("/users", people.everyone, needs=Role.ADMIN),
+            change("/users/add", people.add, needs=Role.ADMIN),
+            change("/users/role", people.set_role, needs=Role.ADMIN),
+            change("/users/password", people.set_password, needs=Role.ADMIN),
+            change("/users/sessions", people.end_sessions, needs=Role.ADMIN),
+            change("/users/remove", people.remove, needs=Role.ADMIN),
+            page("/audit", log_book.log_book),
+            page("/me", people.me),
+            change("/me/password", people.set_my_password, needs=Role.VIEWER),
+            change("/me/sessions", people.end_my_other_sessions, needs=Role.VIEWER),
         ],
         middleware=[Middleware(Guard, public_url=site.public_url)],
         exception_handlers={HTTPException: _refused, DatabaseError: _without_database, Exception: _failed},

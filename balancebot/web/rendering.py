@@ -17,6 +17,7 @@ from starlette.responses import HTMLResponse
 from balancebot.domain.user import Role
 from balancebot.packaged import packaged
 from balancebot.settings import Language
+from balancebot.web.flash import said
 from balancebot.web.phrases import Phrases
 from balancebot.web.site import Site
 from balancebot.web.visit import FORM_TOKEN, Visit
@@ -46,6 +47,7 @@ def show(
         form_token=visit.form_token,
         may_edit=visit.user.role.may(Role.FINANCE),
         is_admin=visit.user.role.may(Role.ADMIN),
+        was_done=said(visit.asked("done")),
         **values,
     )
     return HTMLResponse(text, status_code=status, headers=headers)

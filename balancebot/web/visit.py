@@ -60,6 +60,11 @@ class Visit:
         value = self.form.get(name)
         return value.strip() if isinstance(value, str) else ""
 
+    def secret(self, name: str) -> str:
+        """Return a password as it was typed, spaces at its ends included."""
+        value = self.form.get(name)
+        return value if isinstance(value, str) else ""
+
     def uploaded(self, name: str) -> tuple[str, bytes] | None:
         """Return a file's name and bytes; None where none was chosen."""
         value = self.form.get(name)

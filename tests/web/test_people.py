@@ -1,0 +1,72 @@
+"""Admins keep the users; everybody keeps their own password; each role reaches what it may, and no more."""
+
+import pytest
+
+from balancebot.domain.user import Role, User
+from balancebot.usecases import users
+from tests.web.conftest import NOW, PASSWORD, Desk, form_token
+
+
+def roles(desk: Desk) -> dict[str, Role]:
+    return {user.name: user.role for user in users.list_users(desk.site.database)}
+
+
+def test_an_admin_adds_changes_and_removes_a_user(desk: Desk) -> None:
+    with desk.user(Role.ADMIN) as admin:
+        token = form_token(admin)
+
+        def post(path: str, **fields: str) -> tuple[int, str]:
+            answer = admin.post(path, data={"form_token": token, **fields})
+            return answer.status_code, answer.headers.get("location", "")
+
+        new = {"name": "吴", "role": "viewer", "password": "another secret"}
+        assert (303, "/users?done=user_added") == post("/users/add", **new)
+        assert "The user was added." in admin.get("/users?done=user_added").text
+        assert (303, "/users?done=role_set") == post("/users/role", name="吴", role="finance")
+        assert Role.FINANCE is roles(desk)["吴"]
+        assert User(name="吴", role=Role.FINANCE, created_at=NOW) in users.list_users(desk.site.database)
+        assert (303, "/users?done=user_removed") == post("/users/remove", name="吴")
+    assert "吴" not in roles(desk)
+
+
+def test_what_is_refused_says_why_and_keeps_what_was_typed(desk: Desk) -> None:
+    with desk.user(Role.ADMIN) as admin:
+        token = form_token(admin)
+        answer = admin.post(
+            "/users/add", data={"form_token": token, "name": "li<b>", "role": "viewer", "password": "short"}
+        )
+    assert 422 == answer.status_code
+    assert "A password has at least 8 characters." in answer.text
+    assert 'value="li&lt;b&gt;"' in answer.text
+
+
+@pytest.mark.parametrize("role", [Role.VIEWER, Role.FINANCE])
+def test_nobody_but_an_admin_reaches_the_users(desk: Desk, role: Role) -> None:
+    with desk.user(role) as browser:
+        assert 'href="/users"' not in browser.get("/").text
+        assert 403 == browser.get("/users").status_code
+        fields = {"form_token": form_token(browser), "name": role.value, "role": "admin"}
+        assert 403 == browser.post("/users/role", data=fields).status_code
+    assert role is roles(desk)[role.value]
+
+
+def test_a_new_password_of_ones_own_needs_the_present_one_and_ends_the_other_sessions(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as here, desk.user(Role.VIEWER) as elsewhere:
+        token = form_token(here)
+        fields = {"form_token": token, "present": "wrong", "password": "another secret"}
+        assert "The present password is another one." in here.post("/me/password", data=fields).text
+        assert 200 == elsewhere.get("/").status_code
+
+        fields["present"] = PASSWORD
+        assert 303 == here.post("/me/password", data=fields).status_code
+        assert 200 == here.get("/").status_code
+        assert 303 == elsewhere.get("/").status_code
+
+
+def test_every_change_of_users_stands_on_the_audit_page(desk: Desk) -> None:
+    with desk.user(Role.ADMIN) as admin:
+        fields = {"form_token": form_token(admin), "name": "viewer", "role": "finance"}
+        admin.post("/users/role", data=fields)
+        text = admin.get("/audit?topic=user&q=viewer").text
+    assert "<del>viewer</del>" in text
+    assert "<ins>finance</ins>" in text
