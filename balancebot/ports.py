@@ -143,6 +143,14 @@ class ChannelError:
         return self.kind.permanent
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One line of a check: whether it is well, and in words what is."""
+
+    ok: bool
+    words: str
+
+
 class Channel(Protocol):
     """A way to tell people: Slack, e-mail. One instance per configured channel; safe to call from several threads."""
 

@@ -300,12 +300,18 @@ class Wording:
         return f"≈ {self.span(hours)}" if hours > 0 else self._words.emptied
 
     def runway(self, runway: Runway | None) -> str:
-        """Say a runway with its range, P10 to P90, where the two differ: `≈ 9 h (6 h to 14 h)`."""
+        """Say a runway with its range where there is one: `≈ 9 h (6 h to 14 h)`."""
         if runway is None:
             return self._words.unknown
-        middle = self.duration(runway.p50)
+        between = self.runway_between(runway)
+        return f"{self.duration(runway.p50)} ({between})" if between else self.duration(runway.p50)
+
+    def runway_between(self, runway: Runway | None) -> str:
+        """Say the range of a runway, P10 to P90: `6 h to 14 h`; '' where the two read the same."""
+        if runway is None:
+            return ""
         low, high = (self.duration(hours).removeprefix("≈ ") for hours in (runway.p10, runway.p90))
-        return middle if low == high else f"{middle} ({self._words.between.format(low, high)})"
+        return "" if low == high else self._words.between.format(low, high)
 
     def crossed(self, crossed: Crossed) -> str:
         """Say which limit was crossed, and by what: the reason of a `low_balance` alert."""
