@@ -1,0 +1,246 @@
+"""Slack by bot token: posts, edits and answers in threads, each marked by its delivery so that it can be found again.
+
+A message's metadata (`balancebot_delivery`) names the delivery and the alert: a delivery whose answer was lost is
+looked for by it. What Slack refuses for its look goes out as plain text.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+
+from balancebot.channels.render import Renderer
+from balancebot.channels.slack_actions import buttons_for
+from balancebot.channels.slack_api import SCOPES_KEY, Answer, SlackApi
+from balancebot.channels.slack_blocks import SlackMessage
+from balancebot.channels.slack_errors import SlackError, slack_error
+from balancebot.channels.slack_words import message_of
+from balancebot.domain.notification import Action, Parcel, Receipt
+from balancebot.domain.notification import Channel as ChannelName
+from balancebot.ports import ChannelError, ChannelErrorKind, Finding
+from balancebot.settings import Proxy
+
+EVENT_TYPE: Final = "balancebot_delivery"
+SCOPES: Final = ("chat:write", "channels:read", "groups:read", "channels:history", "groups:history")
+"""What the bot token must be allowed to do."""
+
+_ID = re.compile(r"[CGDUW][A-Z0-9]{7,}")
+_CLOCK_SKEW = timedelta(minutes=5)
+
+
+class SlackChannel:
+    """One workspace; destinations are channels, by name or by id."""
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        renderer: Renderer,
+        api_url: str = "https://slack.com/api/",
+        proxy: Proxy | None = None,
+        timeout: timedelta = timedelta(seconds=10),
+        buttons: bool = False,
+    ) -> None:
+        """`buttons`: whether somebody listens for them (Socket Mode)."""
+        self._api = SlackApi(token=token, api_url=api_url, proxy=proxy, timeout=timeout)
+        self._renderer = renderer
+        self._buttons = buttons
+        self._rooms: dict[str, str] = {}
+        self._resolving = threading.Lock()
+
+    @property
+    def name(self) -> ChannelName:
+        """Slack."""
+        return ChannelName.SLACK
+
+    def deliver(self, parcel: Parcel, *, still_mine: Callable[[], bool]) -> Receipt | ChannelError:
+        """Post, answer or edit; see `Channel`."""
+        room = self._room(parcel)
+        if isinstance(room, ChannelError):
+            return room
+        buttons = buttons_for(parcel.facts, self._renderer.language) if self._buttons else []
+        message = message_of(self._renderer, parcel, buttons=buttons)
+        answer = self._write(parcel, room, message, still_mine)
+        if isinstance(answer, ChannelError):
+            return self._after_refusal(answer, parcel)
+        receipt = Receipt(room=str(answer.get("channel", room)), ref=str(answer.get("ts", "")))
+        self._rooms[parcel.destination] = receipt.room
+        return receipt
+
+    def _write(
+        self, parcel: Parcel, room: str, message: SlackMessage, still_mine: Callable[[], bool]
+    ) -> Answer | ChannelError:
+        answer = self._write_once(parcel, room, still_mine, text=message.text, blocks=list(message.blocks))
+        if isinstance(answer, SlackError) and answer.of_look:
+            return self._write_once(parcel, room, still_mine, text=message.plain, blocks=[])
+        return answer
+
+    def _write_once(
+        self, parcel: Parcel, room: str, still_mine: Callable[[], bool], *, text: str, blocks: list[object]
+    ) -> Answer | ChannelError:
+        if not still_mine():
+            return ChannelError(
+                kind=ChannelErrorKind.LEASE_LOST, message="another sender has taken this delivery over"
+            )
+        where = parcel.destination
+        thread = parcel.thread
+        match parcel.action:
+            case Action.EDIT:
+                return self._api.write(
+                    "chat.update",
+                    where=where,
+                    channel=room,
+                    ts=thread and thread.ref,
+                    text=text,
+                    blocks=blocks,
+                )
+            case Action.POST | Action.REPLY as action:
+                return self._api.write(
+                    "chat.postMessage",
+                    where=where,
+                    channel=room,
+                    text=text,
+                    blocks=blocks,
+                    metadata=_metadata(parcel),
+                    thread_ts=thread.ref if thread and action is Action.REPLY else None,
+                    reply_broadcast=True if parcel.broadcast and action is Action.REPLY else None,
+                    unfurl_links=False,
+                    unfurl_media=False,
+                )
+            case _:
+                assert_never(parcel.action)
+
+    def _after_refusal(self, error: ChannelError, parcel: Parcel) -> ChannelError:
+        if error.kind is ChannelErrorKind.NO_SUCH_DESTINATION:
+            # The channel may have been replaced by another of the same name.
+            self._rooms.pop(parcel.destination, None)
+        if error.kind is ChannelErrorKind.IN_DOUBT and parcel.action is Action.EDIT:
+            return _harmless(error)
+        return error
+
+    def look_for(self, parcel: Parcel, *, since: datetime) -> Sequence[Receipt] | ChannelError:
+        """Search the channel, or the thread, for messages that carry this delivery's metadata."""
+        if parcel.action is Action.EDIT:
+            return []
+        room = self._room(parcel)
+        if isinstance(room, ChannelError):
+            return room
+        in_thread = parcel.thread is not None and parcel.action is Action.REPLY
+        found: list[Receipt] = []
+        for page in self._api.pages(
+            "conversations.replies" if in_thread else "conversations.history",
+            where=parcel.destination,
+            channel=room,
+            ts=parcel.thread.ref if parcel.thread and in_thread else None,
+            oldest=f"{(since - _CLOCK_SKEW).timestamp():.6f}",
+            include_all_metadata=True,
+            limit=200,
+        ):
+            if isinstance(page, ChannelError):
+                return _unsearchable(page)
+            found += [
+                Receipt(room=room, ref=str(message["ts"]))
+                for message in page.get("messages", ())
+                if _is_of(message, parcel)
+            ]
+        return sorted(found, key=lambda receipt: float(receipt.ref))
+
+    def withdraw(self, receipt: Receipt) -> ChannelError | None:
+        """Delete a message; one that is gone already is no error."""
+        answer = self._api.write("chat.delete", where=receipt.room, channel=receipt.room, ts=receipt.ref)
+        if isinstance(answer, ChannelError) and answer.kind is not ChannelErrorKind.MESSAGE_GONE:
+            return _harmless(answer)
+        return None
+
+    def check(self, destinations: Sequence[str]) -> list[Finding]:
+        """Try the token, name each missing scope, and look whether the bot is in each destination."""
+        answer = self._api.read("auth.test", where="the bot token")
+        if isinstance(answer, ChannelError):
+            return [Finding(ok=False, words=answer.message)]
+        findings = [
+            Finding(ok=True, words=f"token of {answer.get('user', '?')} in {answer.get('team', '?')}")
+        ]
+        granted = {scope.strip() for scope in str(answer[SCOPES_KEY]).split(",")}
+        findings += [
+            Finding(ok=False, words=f"scope {scope} is missing; add it and install the app again")
+            for scope in SCOPES
+            if scope not in granted
+        ]
+        findings += [self._membership(destination, granted) for destination in destinations]
+        return findings
+
+    def _membership(self, destination: str, granted: set[str]) -> Finding:
+        room = self._resolve(destination)
+        if isinstance(room, ChannelError):
+            return Finding(ok=False, words=room.message)
+        if room[0] in "DUW":
+            return Finding(ok=True, words=f"{destination} is a direct message")
+        answer = self._api.read("conversations.info", where=destination, channel=room)
+        if isinstance(answer, ChannelError):
+            return Finding(ok=False, words=answer.message)
+        info = answer.get("channel", {})
+        if info.get("is_archived"):
+            return Finding(ok=False, words=slack_error("is_archived", where=destination).message)
+        if not info.get("is_member") and ("chat:write.public" not in granted or info.get("is_private")):
+            return Finding(ok=False, words=f"the bot isn't in {destination}: /invite it there")
+        return Finding(ok=True, words=f"may post to {destination}")
+
+    def close(self) -> None:
+        """Nothing is held open between calls."""
+
+    def _room(self, parcel: Parcel) -> str | ChannelError:
+        """Return the id of the parcel's channel: its thread's, or the resolved destination."""
+        if parcel.thread is not None and parcel.thread.room and parcel.action is not Action.POST:
+            return parcel.thread.room
+        return self._resolve(parcel.destination)
+
+    def _resolve(self, destination: str) -> str | ChannelError:
+        """Return a channel's id, from its name once, and from memory after."""
+        if _ID.fullmatch(destination):
+            return destination
+        with self._resolving:
+            if room := self._rooms.get(destination):
+                return room
+            wanted = destination.removeprefix("#")
+            for page in self._api.pages(
+                "conversations.list",
+                where=destination,
+                types="public_channel,private_channel",
+                exclude_archived=False,
+                limit=1000,
+            ):
+                if isinstance(page, ChannelError):
+                    return _harmless(page)
+                for channel in page.get("channels", ()):
+                    if channel.get("name") == wanted and not channel.get("is_archived"):
+                        self._rooms[destination] = str(channel["id"])
+                        return self._rooms[destination]
+        return slack_error("channel_not_found", where=destination)
+
+
+def _metadata(parcel: Parcel) -> dict[str, object]:
+    return {
+        "event_type": EVENT_TYPE,
+        "event_payload": {"delivery": parcel.delivery_id, "alert": parcel.alert_id},
+    }
+
+
+def _is_of(message: Answer, parcel: Parcel) -> bool:
+    metadata = message.get("metadata") or {}
+    payload = metadata.get("event_payload") or {}
+    return metadata.get("event_type") == EVENT_TYPE and payload.get("delivery") == parcel.delivery_id
+
+
+def _harmless(error: ChannelError) -> ChannelError:
+    """Say of a call that may safely be made again that nothing was done."""
+    if error.kind is not ChannelErrorKind.IN_DOUBT:
+        return error
+    return ChannelError(kind=ChannelErrorKind.SERVER, message=error.message)
+
+
+def _unsearchable(error: ChannelError) -> ChannelError:
+    """A search that a person must first allow isn't tried again; any other is."""
+    if isinstance(error, SlackError) and error.code == "missing_scope":
+        return ChannelError(kind=ChannelErrorKind.REJECTED, message=error.message)
+    return _harmless(error)

@@ -1,0 +1,118 @@
+"""One call of Slack's Web API: an answer, or a `ChannelError` that says whether it may have taken effect.
+
+Nothing is retried here: the SDK's own retry posts twice when an answer is lost.
+"""
+
+import logging
+from collections.abc import Iterator, Mapping
+from datetime import timedelta
+from typing import Any, Final, TypeAlias
+from urllib.request import OpenerDirector, Request
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web import WebClient
+
+from balancebot.channels.http_opener import TRANSPORT_FAULTS, opener, transport_error
+from balancebot.channels.slack_errors import in_doubt_over, rate_limited, slack_error
+from balancebot.ports import ChannelError
+from balancebot.settings import Proxy
+
+Answer: TypeAlias = Mapping[str, Any]
+SCOPES_KEY: Final = "_scopes"
+"""Under which an answer carries the token's scopes, from its header."""
+
+_MOST_PAGES = 100
+
+
+class SlackApi:
+    """A Slack workspace as the bot token sees it. Safe to call from several threads."""
+
+    def __init__(self, *, token: str, api_url: str, proxy: Proxy | None, timeout: timedelta) -> None:
+        self._client = _WebClient(token=token, base_url=api_url, timeout=timeout, way_out=opener(proxy))
+
+    def write(self, method: str, *, where: str, **params: object) -> Answer | ChannelError:
+        """Call a method that changes something; `where` names the channel in an error. None leaves a parameter out."""
+        return self._call(method, where=where, json=_given(params))
+
+    def read(self, method: str, *, where: str, **params: object) -> Answer | ChannelError:
+        """Call a method that only asks. Slack takes no JSON there, but a form."""
+        return self._call(method, where=where, params=_given(params))
+
+    def _call(
+        self,
+        method: str,
+        *,
+        where: str,
+        json: dict[str, object] | None = None,
+        params: dict[str, object] | None = None,
+    ) -> Answer | ChannelError:
+        try:
+            response = self._client.api_call(method, json=json, params=params)
+        except SlackApiError as refusal:
+            return _refused(refusal, where=where)
+        except TRANSPORT_FAULTS as fault:
+            return transport_error(fault, host="Slack")
+        except (ValueError, AttributeError, TypeError):
+            # The SDK stumbles over a body that isn't a JSON object in UTF-8.
+            return in_doubt_over(200, where=where)
+        headers = {key.lower(): str(value) for key, value in response.headers.items()}
+        return {**_object(response.data), SCOPES_KEY: headers.get("x-oauth-scopes", "")}
+
+    def pages(self, method: str, *, where: str, **params: object) -> Iterator[Answer | ChannelError]:
+        """Ask for page after page; an error is the last thing yielded."""
+        cursor: str | None = None
+        for _ in range(_MOST_PAGES):
+            answer = self.read(method, where=where, cursor=cursor, **params)
+            yield answer
+            if isinstance(answer, ChannelError):
+                return
+            cursor = answer.get("response_metadata", {}).get("next_cursor") or None
+            if cursor is None:
+                return
+
+
+def _given(params: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in params.items() if value is not None}
+
+
+class _WebClient(WebClient):
+    """The SDK's client over an opener of ours: its own takes HTTPS_PROXY but not NO_PROXY, and can't go direct."""
+
+    def __init__(self, *, token: str, base_url: str, timeout: timedelta, way_out: OpenerDirector) -> None:
+        super().__init__(
+            token=token,
+            base_url=base_url,
+            timeout=max(1, round(timeout.total_seconds())),
+            retry_handlers=[],
+            logger=_SILENT,  # every fault comes back as a value, and is logged once, by the outbox
+        )
+        self._way_out = way_out
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+        del url
+        with self._way_out.open(req, timeout=self.timeout) as answer:
+            return {
+                "status": answer.status,
+                "headers": answer.headers,
+                "body": answer.read().decode("utf-8"),
+            }
+
+
+_SILENT = logging.getLogger(f"{__name__}.sdk")
+_SILENT.setLevel(logging.CRITICAL + 1)
+
+
+def _refused(refusal: SlackApiError, *, where: str) -> ChannelError:
+    response = refusal.response
+    headers = {key.lower(): str(value) for key, value in response.headers.items()}
+    answer = _object(response.data)
+    code = str(answer.get("error", ""))
+    if response.status_code == 429:
+        return rate_limited(headers.get("retry-after"), where=where)
+    if response.status_code >= 500 or not code.replace("_", "").isalnum():
+        return in_doubt_over(response.status_code, where=where)
+    return slack_error(code, where=where, needed=str(answer.get("needed", "")))
+
+
+def _object(data: object) -> Mapping[str, Any]:
+    return data if isinstance(data, Mapping) else {}

@@ -1,0 +1,278 @@
+"""Facts as the outbox would hold them, for every message there is."""
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from balancebot.domain.alert import AlertKind, Cause, Reason
+from balancebot.domain.balance import Absent, Category, WalletName
+from balancebot.domain.notification import (
+    Action,
+    AlertFacts,
+    Channel,
+    DigestFacts,
+    DigestLine,
+    Facts,
+    GroupFacts,
+    Parcel,
+    Receipt,
+    TestFacts,
+    TroubleFacts,
+)
+from balancebot.domain.runway import Runway
+from balancebot.domain.threshold import LimitColumn
+from balancebot.domain.verdict import Crossed, Severity
+
+NOW = datetime(2026, 11, 24, 9, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+CRITICAL = AlertFacts(
+    alert_id="17",
+    kind=AlertKind.LOW_BALANCE,
+    wallet=WalletName("acme/checkout"),
+    category=Category.INDUSTRY,
+    severity=Severity.CRITICAL,
+    reason=Reason.OPENED,
+    at=NOW,
+    opened_at=NOW,
+    reading=312,
+    observed_at=NOW,
+    crossed=Crossed(column=LimitColumn.CRITICAL_BELOW, limit=5000, value=312, scope="acme/*"),
+    burn_per_day=834.2,
+    runway=Runway(p10=6.2, p50=9.1, p90=14.3, judged=7.4),
+    depletes_at=NOW + 9 * HOUR,
+    recent=(9000, 8100, 7300, 6100, None, 4000, 3000, 2100, 1200, 312),
+    note="Finance buys: tell the payments channel, the supplier needs two working days",
+    advice="Order 30,000 by Tue 24 Nov, 18:00 to last 30 days with 90 % certainty",
+)
+WARNING = replace(
+    CRITICAL,
+    severity=Severity.WARNING,
+    reading=41_200,
+    crossed=Crossed(column=LimitColumn.WARNING_DAYS, limit=7, value=5.8),
+    burn_per_day=6_030.0,
+    runway=Runway(p10=110, p50=164, p90=math.inf, judged=139.2),
+    depletes_at=NOW + timedelta(hours=164),
+    note="",
+    advice="",
+)
+WORSENED = replace(CRITICAL, reason=Reason.WORSENED, previous=Severity.WARNING, opened_at=NOW - 5 * HOUR)
+REMINDER = replace(CRITICAL, reason=Reason.REMINDER, opened_at=NOW - 24 * HOUR)
+DEPLETED = replace(
+    CRITICAL,
+    severity=Severity.DEPLETED,
+    reading=0,
+    crossed=Crossed(column=LimitColumn.CRITICAL_BELOW, limit=5000, value=0, scope="acme/*"),
+    runway=Runway(p10=0, p50=0, p90=0, judged=0),
+    depletes_at=None,
+)
+RECOVERED = replace(
+    CRITICAL,
+    reason=Reason.RECOVERED,
+    severity=Severity.OK,
+    previous=Severity.CRITICAL,
+    reading=52_000,
+    runway=Runway(p10=800, p50=1400, p90=2000, judged=900),
+    opened_at=NOW - 3 * HOUR,
+    closed_at=NOW,
+    cause=Cause.ROSE,
+    depletes_at=NOW + timedelta(hours=1400),
+)
+ACKNOWLEDGED = replace(CRITICAL, reason=None, acknowledged_by="U024BE7LH", silenced_until=NOW + 4 * HOUR)
+SPIKE = replace(
+    CRITICAL,
+    kind=AlertKind.BURN_SPIKE,
+    crossed=None,
+    reading=40_000,
+    detail="1,900 messages in the last hour; this hour of the week makes 40 to 120 likely",
+    note="",
+    advice="",
+)
+REJECTED = replace(
+    CRITICAL,
+    kind=AlertKind.CREDENTIALS_REJECTED,
+    category=None,
+    crossed=None,
+    runway=None,
+    burn_per_day=None,
+    depletes_at=None,
+    recent=(),
+    reading=Absent.UNREAD,
+    detail="HTTP 401, code 50013: the app key doesn't exist; the two kinds of key pair look swapped",
+    note="",
+    advice="",
+)
+STALE = replace(
+    REJECTED, kind=AlertKind.STALE, severity=Severity.WARNING, detail="HTTP 403, code 50036: no permission"
+)
+STALE_ACCOUNT = replace(
+    STALE,
+    wallet=WalletName("acme"),
+    detail="api.sms.example.com timed out",
+    members=tuple(f"acme/app-{number:02d}" for number in range(50)),
+)
+HOSTILE = replace(
+    CRITICAL,
+    wallet=WalletName("acme/<!channel> & *co*"),
+    note='<!here> buy "now"\r\nBcc: everybody@example.com\n\n# not a header <script>alert(1)</script>',
+    detail="<@U024BE7LH> {{ 7 * 7 }}",
+)
+LONGEST = replace(
+    CRITICAL,
+    wallet=WalletName(f"{'A' * 64}/{'检' * 64}"),
+    note="检查余额并立即采购 " * 300,
+    advice="X" * 5000,
+    detail="Y" * 5000,
+)
+GROUP = GroupFacts(
+    group_id="g5",
+    at=NOW,
+    members=(
+        replace(WARNING, alert_id="1", wallet=WalletName("acme/campaigns"), category=Category.MARKET),
+        replace(CRITICAL, alert_id="2"),
+        replace(DEPLETED, alert_id="3", wallet=WalletName("acme/login"), category=Category.VOICE),
+        replace(REJECTED, alert_id="4", wallet=WalletName("acme/legacy")),
+        replace(RECOVERED, alert_id="5", wallet=WalletName("acme/orders")),
+        replace(ACKNOWLEDGED, alert_id="6", wallet=WalletName("acme/reset")),
+    ),
+    new=("3", "4"),
+)
+FIFTY = GroupFacts(
+    group_id="g50",
+    at=NOW,
+    members=tuple(
+        replace(LONGEST, alert_id=str(number), wallet=WalletName(f"{'A' * 64}/{'检' * 61}-{number:02d}"))
+        for number in range(50)
+    ),
+)
+_LINE = DigestLine(
+    wallet=WalletName("acme/checkout"),
+    category=Category.INDUSTRY,
+    severity=Severity.CRITICAL,
+    reading=312,
+    observed_at=NOW,
+    stale=False,
+    burn_per_day=834.2,
+    burn_week_before=620.0,
+    runway=CRITICAL.runway,
+    depletes_at=CRITICAL.depletes_at,
+    limits_set=True,
+    severity_before=Severity.WARNING,
+    used=5_800,
+    advice="Order 30,000 by Tue 24 Nov, 18:00",
+)
+_WELL = replace(_LINE, severity=Severity.OK, severity_before=Severity.OK, advice="")
+DIGEST = DigestFacts(
+    name="weekday",
+    slot="2026-11-24T09:00",
+    at=NOW,
+    since=NOW - 24 * HOUR,
+    late=False,
+    language="en",
+    lines=(
+        replace(
+            _LINE,
+            wallet=WalletName("acme/login"),
+            category=Category.VOICE,
+            severity=Severity.DEPLETED,
+            reading=0,
+            runway=DEPLETED.runway,
+            severity_before=Severity.CRITICAL,
+        ),
+        _LINE,
+        replace(
+            _LINE,
+            wallet=WalletName("acme/campaigns"),
+            category=Category.MARKET,
+            severity=Severity.WARNING,
+            reading=41_200,
+            burn_per_day=6_030.0,
+            burn_week_before=9_800.0,
+            runway=WARNING.runway,
+            severity_before=Severity.WARNING,
+            advice="",
+        ),
+        replace(
+            _WELL,
+            wallet=WalletName("acme"),
+            reading=1_250_000,
+            burn_per_day=0.0,
+            runway=RECOVERED.runway,
+            topped_up=500_000,
+            transferred=-20_000,
+        ),
+        replace(_WELL, wallet=WalletName("acme/结算"), reading=88_000, limits_set=False, transferred=20_000),
+        replace(
+            _WELL,
+            wallet=WalletName("acme/reset"),
+            severity=Severity.UNKNOWN,
+            stale=True,
+            observed_at=NOW - 3 * HOUR,
+            runway=None,
+            burn_per_day=None,
+            severity_before=Severity.OK,
+        ),
+    ),
+    open_alerts=(REMINDER, replace(REJECTED, wallet=WalletName("acme/legacy"))),
+    recovered=(replace(RECOVERED, wallet=WalletName("acme/orders")),),
+    silences=(("acme/campaigns:*", NOW + 6 * HOUR, "the campaign is paid for by marketing"),),
+    advice_total="Order 60,000 industry and 20,000 voice by Tue 24 Nov, 18:00",
+)
+TEST = TestFacts(at=NOW)
+TROUBLE = TroubleFacts(
+    at=NOW,
+    channel=Channel.SLACK,
+    destination="#ops-alerts",
+    message="Slack answers is_archived for #ops-alerts: the channel is archived",
+)
+
+EVERYTHING: dict[str, Facts] = {
+    "critical": CRITICAL,
+    "warning": WARNING,
+    "worsened": WORSENED,
+    "reminder": REMINDER,
+    "depleted": DEPLETED,
+    "recovered": RECOVERED,
+    "unheard": replace(RECOVERED, opened_unheard=True),
+    "acknowledged": ACKNOWLEDGED,
+    "spike": SPIKE,
+    "rejected": REJECTED,
+    "stale": STALE,
+    "stale_account": STALE_ACCOUNT,
+    "hostile": HOSTILE,
+    "longest": LONGEST,
+    "group": GROUP,
+    "fifty": FIFTY,
+    "digest": DIGEST,
+    "test": TEST,
+    "trouble": TROUBLE,
+}
+
+
+def parcel(
+    facts: Facts,
+    *,
+    action: Action = Action.POST,
+    destination: str = "#ops-alerts",
+    thread: Receipt | None = None,
+    broadcast: bool = False,
+    delivery_id: str = "d1",
+) -> Parcel:
+    """Wrap facts for their way."""
+    alert_id = (
+        facts.alert_id
+        if isinstance(facts, AlertFacts)
+        else facts.group_id
+        if isinstance(facts, GroupFacts)
+        else ""
+    )
+    return Parcel(
+        delivery_id=delivery_id,
+        alert_id=alert_id,
+        action=action,
+        destination=destination,
+        facts=facts,
+        thread=thread,
+        broadcast=broadcast,
+        created_at=NOW,
+    )
