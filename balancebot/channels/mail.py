@@ -1,0 +1,149 @@
+"""Composes an e-mail: headers, text and HTML. The same delivery always gives the same `Message-ID`.
+
+Addresses and subjects come from outside; none of them can bring a header of its own along.
+"""
+
+import hashlib
+from dataclasses import dataclass, replace
+from email.header import Header
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UniqueUnstructuredHeader
+from email.message import EmailMessage
+from email.policy import SMTP, Policy
+from email.utils import parseaddr
+from typing import assert_never
+
+from balancebot.channels.render import Renderer
+from balancebot.domain.alert import Reason
+from balancebot.domain.notification import (
+    Action,
+    AlertFacts,
+    DigestFacts,
+    Facts,
+    GroupFacts,
+    Parcel,
+    TestFacts,
+    TroubleFacts,
+)
+from balancebot.domain.verdict import Severity
+
+
+class _Subject(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc] # HeaderRegistry joins them too
+    """A subject that is folded where it may be: Python 3.11's own way doubles a space beside an encoded word."""
+
+    def fold(self, *, policy: Policy) -> str:
+        """Return the header's lines."""
+        charset = "us-ascii" if self.isascii() else "utf-8"
+        value = Header(str(self), charset, header_name="Subject").encode(linesep=policy.linesep)
+        return f"Subject: {value}{policy.linesep}"
+
+
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("subject", _Subject)
+_POLICY = SMTP.clone(header_factory=_HEADERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A composed message with its envelope."""
+
+    message: EmailMessage
+    sender: str
+    recipient: str
+    message_id: str
+    subject: str
+
+    @property
+    def needs_smtputf8(self) -> bool:
+        """Whether a local part isn't ASCII; domains never need it."""
+        return not (self.sender + self.recipient).isascii()
+
+
+def address(text: str) -> Address:
+    """Read `Name <local@domain>`; an international domain takes its ASCII form.
+
+    Raises ValueError for what is no address.
+    """
+    name, spec = parseaddr(" ".join(text.split()))
+    local, _, domain = spec.rpartition("@")
+    if not local or not domain or " " in spec:
+        raise ValueError(f"{text!r} is no e-mail address")
+    try:
+        ascii_domain = domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise ValueError(f"{text!r} has no valid domain") from None
+    return Address(display_name=name, username=local, domain=ascii_domain)
+
+
+def compose(parcel: Parcel, renderer: Renderer, *, sender: Address) -> Mail:
+    """Compose the mail of `parcel`: a first message, or an answer in its thread.
+
+    Raises ValueError where the destination is no address.
+    """
+    recipient = address(parcel.destination)
+    answers = parcel.thread if parcel.action is not Action.POST else None
+    subject = (
+        f"Re: {answers.subject}"
+        if answers
+        else renderer.render(_template(parcel, "subject.j2"), parcel.facts)
+    )
+    subject = " ".join(subject.split())
+    mail = Mail(
+        message=EmailMessage(),
+        sender=sender.addr_spec,
+        recipient=recipient.addr_spec,
+        message_id=message_id(parcel, domain=sender.domain),
+        subject=answers.subject if answers else subject,
+    )
+    message = EmailMessage(policy=_POLICY.clone(utf8=mail.needs_smtputf8))
+    message["From"] = sender
+    message["To"] = recipient
+    message["Subject"] = subject
+    message["Date"] = parcel.created_at
+    message["Message-ID"] = mail.message_id
+    if answers:
+        message["In-Reply-To"] = answers.ref
+        message["References"] = answers.ref
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Auto-Response-Suppress"] = "All"
+    message["List-Id"] = f"balancebot <balancebot.{sender.domain}>"
+    if parcel.alert_id:
+        message["X-Balancebot-Alert"] = parcel.alert_id
+    if _is_urgent(parcel.facts):
+        message["Importance"] = "high"
+    message.set_content(renderer.render(_template(parcel, "txt.j2"), parcel.facts) + "\n")
+    message.add_alternative(
+        renderer.render(_template(parcel, "html.j2"), parcel.facts) + "\n", subtype="html"
+    )
+    return replace(mail, message=message)
+
+
+def message_id(parcel: Parcel, *, domain: str) -> str:
+    """Return the same id for every attempt at one delivery, and another for every other one in the world."""
+    seed = "\n".join((parcel.delivery_id, parcel.created_at.isoformat(), parcel.destination))
+    return f"<{hashlib.sha256(seed.encode()).hexdigest()[:24]}@{domain}>"
+
+
+def _template(parcel: Parcel, kind: str) -> str:
+    return f"email/{_stem(parcel.facts)}.{kind}"
+
+
+def _stem(facts: Facts) -> str:
+    match facts:
+        case AlertFacts():
+            return "alert"
+        case GroupFacts():
+            return "group"
+        case DigestFacts():
+            return "digest"
+        case TestFacts() | TroubleFacts():
+            return "notice"
+        case _:
+            assert_never(facts)
+
+
+def _is_urgent(facts: Facts) -> bool:
+    return (
+        isinstance(facts, AlertFacts)
+        and facts.severity >= Severity.CRITICAL
+        and facts.reason in {Reason.OPENED, Reason.WORSENED}
+    )
