@@ -1,0 +1,110 @@
+"""What every message says and looks like: within Slack's limits, safe, and never lost to a template."""
+
+import logging
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from balancebot.channels.mail import address, compose
+from balancebot.channels.render import Renderer
+from balancebot.channels.slack_words import message_of
+from balancebot.domain.notification import Action, DigestFacts, Facts, Receipt
+from balancebot.settings import Language
+from balancebot.wording import Wording
+from tests.channels.examples import CRITICAL, DIGEST, EVERYTHING, HOSTILE, parcel
+from tests.standins.slack_rules import faults_of, refusal_of
+
+THREAD = Receipt(room="C1", ref="1.0", subject="the first")
+
+
+def renderer_of(language: Language, user_dir: Path | None = None) -> Renderer:
+    return Renderer(
+        words=Wording(language=language), public_url="https://balances.example.com", user_dir=user_dir
+    )
+
+
+def said_in(facts: Facts, language: Language) -> Facts:
+    return replace(facts, language=language.value) if isinstance(facts, DigestFacts) else facts
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_every_message_is_one_that_slack_takes(name: str, language: Language) -> None:
+    for action in (Action.POST, Action.EDIT, Action.REPLY):
+        told = parcel(said_in(EVERYTHING[name], language), action=action, thread=THREAD)
+        for alone in (False, True):
+            message = message_of(renderer_of(language), told, alone=alone)
+            sent = {"text": message.text, "blocks": list(message.blocks)}
+            assert (refusal_of(sent), list(faults_of(sent["blocks"]))) == ("", [])
+            assert refusal_of({"text": message.plain}) == ""
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_every_mail_has_one_line_of_subject_and_both_bodies(name: str, language: Language) -> None:
+    told = parcel(said_in(EVERYTHING[name], language), destination="finance@example.com")
+    mail = compose(told, renderer_of(language), sender=address("balances@example.com"))
+    text, html = (mail.message.get_body((kind,)) for kind in ("plain", "html"))
+    assert text is not None
+    assert html is not None
+    assert mail.subject == str(mail.message["Subject"])
+    assert all(len(line) <= 998 for line in mail.message.as_bytes().splitlines())
+    assert "http" not in html.get_content().replace("https://balances.example.com", "")
+
+
+def test_nobody_mentions_a_channel_or_makes_a_link_through_a_name_or_a_note() -> None:
+    message = message_of(renderer_of(Language.ENGLISH), parcel(HOSTILE))
+    shown = f"{message.text}{message.blocks}{message.plain}"
+    assert "<!" not in shown
+    assert "<@" not in shown
+    assert "&lt;!channel&gt; &amp; *co*" in shown
+    assert shown.count("<http") == shown.count("<https://balances.example.com/wallets/acme/") == 2
+
+
+def test_a_digest_speaks_its_own_language() -> None:
+    chinese = message_of(renderer_of(Language.ENGLISH), parcel(replace(DIGEST, language="zh-CN")))
+    assert chinese.text.startswith("📊 2026年11月24日 短信余量: 6 项余量中有 3 项需要处理")
+
+
+def test_a_users_template_replaces_the_built_in_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "slack").mkdir()
+    (tmp_path / "slack" / "alert.j2").write_text("# {{ m.wallet }}\n\nOnly {{ m.balance }} left & <b>")
+    message = message_of(renderer_of(Language.ENGLISH, tmp_path), parcel(CRITICAL))
+    assert message.plain == "acme/checkout\nOnly 312 left & <b>"
+    reply = message_of(renderer_of(Language.ENGLISH, tmp_path), parcel(CRITICAL, action=Action.REPLY))
+    assert reply.text.startswith("🔴 Critical: acme/checkout industry")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "{% if %}",
+        "{{ m.nothing_of_the_sort }}",
+        "{{ m.wallet.__class__.__mro__ }}",
+        "{% include 'not/there.j2' %}",
+        "{{ 1 // 0 }}",
+        "   ",
+        b"\xff\xfe broken",
+    ],
+)
+def test_a_broken_template_of_a_user_gives_way_to_the_built_in_with_one_word_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: str | bytes
+) -> None:
+    (tmp_path / "slack").mkdir()
+    (tmp_path / "slack" / "alert.j2").write_bytes(broken if isinstance(broken, bytes) else broken.encode())
+    renderer = renderer_of(Language.ENGLISH, tmp_path)
+    with caplog.at_level(logging.WARNING):
+        messages = [message_of(renderer, parcel(CRITICAL)) for _ in range(2)]
+    assert messages == [message_of(renderer_of(Language.ENGLISH), parcel(CRITICAL))] * 2
+    assert [record.getMessage().split(" fault=")[0] for record in caplog.records] == [
+        "template_failed template=slack/alert.j2"
+    ]
+
+
+def test_broken_words_of_a_user_give_way_in_every_template_that_needs_them(tmp_path: Path) -> None:
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "en.j2").write_text("{% macro title(m) %}")
+    assert message_of(renderer_of(Language.ENGLISH, tmp_path), parcel(CRITICAL)) == message_of(
+        renderer_of(Language.ENGLISH), parcel(CRITICAL)
+    )
