@@ -31,6 +31,12 @@ COMMANDS = {
             place="runway:app",
         ),
         Entry(
+            part="Decide",
+            name="thresholds",
+            summary="show and change limits",
+            place="thresholds:app",
+        ),
+        Entry(
             part="Start",
             name="init",
             summary="write a commented configuration; never overwrites",

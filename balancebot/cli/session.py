@@ -10,6 +10,7 @@ import typer
 from balancebot.cli.errors import RefusedError
 
 if TYPE_CHECKING:
+    from balancebot.domain.audit import Actor, Way
     from balancebot.settings import Settings
     from balancebot.storage.database import Database
 
@@ -45,6 +46,18 @@ class Session:
         database = Database(self.settings.database.url.reveal())
         database.upgrade()
         return database
+
+    def actor(self, way: "Way | None" = None) -> "Actor":
+        """Return who calls the program, for the audit log; `way` defaults to the command line."""
+        import getpass
+
+        from balancebot.domain.audit import Actor, Way
+
+        try:
+            who = getpass.getuser()
+        except (KeyError, OSError):  # a container may run as a number that has no name
+            who = f"uid {os.getuid()}"
+        return Actor(who=who, way=way or Way.CLI)
 
     def _load(self, *, resolve_secrets: bool) -> "Settings":
         from balancebot.settings import load

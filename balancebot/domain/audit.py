@@ -34,6 +34,14 @@ class Act(StrEnum):
     END_SESSIONS = "user.sessions"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Actor:
+    """Who changes something, and by which way."""
+
+    who: str
+    way: Way
+
+
 Picture: TypeAlias = Mapping[str, str | int | float | bool | None]
 """What something was or became, by the names that people see; kept as JSON."""
 

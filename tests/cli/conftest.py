@@ -33,3 +33,22 @@ def balancebot(
         return Outcome(status=status, out=said.out, err=said.err)
 
     return run
+
+
+@pytest.fixture
+def config(tmp_path: Path) -> Path:
+    """A configuration with an account and two apps, whose secrets are not there."""
+    file = tmp_path / "balancebot.toml"
+    file.write_text(
+        """\
+[[accounts]]
+name = "acme"
+dev_key = "env:NO_SUCH_KEY"
+dev_secret = "env:NO_SUCH_SECRET"
+apps = [
+  { name = "checkout", app_key = "key", master_secret = "env:NO_SUCH_SECRET" },
+  { name = "结账", app_key = "key2", master_secret = "env:NO_SUCH_SECRET" },
+]
+"""
+    )
+    return file

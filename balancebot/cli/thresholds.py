@@ -1,0 +1,290 @@
+"""`thresholds`: the limits as finance keeps them; what is changed here takes effect at the next reading."""
+
+import sys
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from balancebot.cli.as_json import instant, show
+from balancebot.cli.errors import CommandError, RefusedError
+from balancebot.cli.paint import faint
+from balancebot.cli.session import application, session_of
+from balancebot.cli.table import Column, table
+from balancebot.wording import number
+
+if TYPE_CHECKING:
+    from balancebot.domain.audit import AuditEntry
+    from balancebot.domain.threshold import Scope, ThresholdRow
+    from balancebot.domain.threshold_edit import Edited
+    from balancebot.domain.threshold_sheet import SheetRow
+    from balancebot.usecases.edit_thresholds import EditThresholds
+
+app = application()
+
+_LIMIT = "a number, off or inherit"
+_Wallet = Annotated[str, typer.Argument(metavar="WALLET", help="a wallet, or a pattern such as 'acme/*'")]
+_Category = Annotated[
+    str, typer.Argument(metavar="CATEGORY", help="universal, voice, industry, market or '*'")
+]
+_COLUMNS = (
+    Column("wallet"),
+    Column("category"),
+    Column("warning below", is_number=True),
+    Column("critical below", is_number=True),
+    Column("warning days", is_number=True),
+    Column("critical days", is_number=True),
+    Column("lead time", is_number=True),
+    Column("note"),
+)
+
+
+@app.callback()
+def thresholds() -> None:
+    """Show and change limits."""
+
+
+@app.command("list")
+def list_rows(
+    context: typer.Context,
+    effective: Annotated[
+        bool, typer.Option("--effective", help="what holds for every balance instead")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Show the rows that are set, or what they come to."""
+    editing = _editing(context)
+    rows = list(_effective_rows(editing) if effective else _rows(editing))
+    if as_json:
+        show({"thresholds": [_as_json(row) for row in rows]})
+        return
+    if not rows:
+        print("No row is set: warning at 7 days of runway and critical at 3 hold for every balance.")
+        return
+    print(table(_COLUMNS, ((row.wallet, row.category or "*", *_cells(row)) for row in rows)))
+    if not effective:
+        print(
+            faint("Built in below all rows: warning at 7 days, critical at 3, a lead time of 3; no counts.")
+        )
+
+
+@app.command("set", no_args_is_help=True)
+def set_row(
+    context: typer.Context,
+    wallet: _Wallet,
+    category: _Category,
+    warning_below: Annotated[str | None, typer.Option(metavar="N", help=f"messages: {_LIMIT}")] = None,
+    critical_below: Annotated[str | None, typer.Option(metavar="N", help=f"messages: {_LIMIT}")] = None,
+    warning_days: Annotated[str | None, typer.Option(metavar="DAYS", help=f"of runway: {_LIMIT}")] = None,
+    critical_days: Annotated[str | None, typer.Option(metavar="DAYS", help=f"of runway: {_LIMIT}")] = None,
+    lead_time_days: Annotated[
+        str | None, typer.Option(metavar="DAYS", help="how long a purchase takes, or inherit")
+    ] = None,
+    note: Annotated[
+        str | None, typer.Option(help="who acts and what to do; it stands in every alert")
+    ] = None,
+) -> None:
+    """Change the given columns of one row, and no others."""
+    asked = {
+        "warning_below": warning_below,
+        "critical_below": critical_below,
+        "warning_days": warning_days,
+        "critical_days": critical_days,
+        "lead_time_days": lead_time_days,
+        "note": note,
+    }
+    cells = {column: text for column, text in asked.items() if text is not None}
+    if not cells:
+        raise typer.BadParameter("name at least one column to change, such as --warning-below 1000")
+    _tell(_editing(context).set(_scope(wallet, category), cells, by=session_of(context).actor()))
+
+
+@app.command("unset", no_args_is_help=True)
+def unset_row(context: typer.Context, wallet: _Wallet, category: _Category) -> None:
+    """Remove one row, so that less specific ones decide again."""
+    _tell(_editing(context).unset(_scope(wallet, category), by=session_of(context).actor()))
+
+
+@app.command("import", no_args_is_help=True)
+def import_file(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)],
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="print the difference and change nothing")
+    ] = False,
+) -> None:
+    """Replace each row that a CSV file names, whole, and leave the others alone."""
+    from balancebot.domain.audit import Way
+
+    sheet = _read(file)
+    editing = _editing(context)
+    edited = (
+        editing.preview_sheet(sheet)
+        if dry_run
+        else editing.import_sheet(sheet, by=session_of(context).actor(Way.SHEET))
+    )
+    _tell(edited, source=f"{file}: ", changes_nothing=dry_run)
+
+
+@app.command("export", no_args_is_help=True)
+def export_file(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="- is stdout")],
+    every: Annotated[bool, typer.Option("--all", help="every known balance, with what holds for it")] = False,
+) -> None:
+    """Write the rows as a CSV file that `import` takes back."""
+    from balancebot.domain.threshold_sheet import cells_of, cells_of_all, write_csv
+
+    editing = _editing(context)
+    book = editing.book()
+    text = write_csv(cells_of_all(book, editing.known()) if every else cells_of(book.rows))
+    if str(file) == "-":
+        print(text, end="")
+        return
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise CommandError(f"{file}: can't be written: {error.strerror}") from None
+    print(f"wrote {file}", file=sys.stderr)
+
+
+@app.command("history")
+def show_history(
+    context: typer.Context,
+    limit: Annotated[int, typer.Option("--limit", min=1, help="how many of the latest changes")] = 50,
+) -> None:
+    """Show who changed what, when, and by which way; the newest first."""
+    entries = _editing(context).history(limit=limit)
+    if not entries:
+        print("Nothing was changed yet.")
+        return
+    zone = session_of(context).settings.timezone
+    print(
+        table(
+            (Column("when"), Column("who"), Column("by"), Column("row"), Column("change")),
+            (
+                (
+                    f"{entry.at.astimezone(zone):%Y-%m-%d %H:%M:%S}",
+                    entry.who,
+                    entry.way.value,
+                    entry.subject,
+                    _difference(entry),
+                )
+                for entry in entries
+            ),
+        )
+    )
+
+
+def _editing(context: typer.Context) -> "EditThresholds":
+    from balancebot.clock import SystemClock
+    from balancebot.usecases.edit_thresholds import EditThresholds
+
+    session = session_of(context)
+    return EditThresholds(
+        database=session.database, clock=SystemClock(), known=lambda: session.settings.wallets
+    )
+
+
+def _scope(wallet: str, category: str) -> "Scope":
+    from balancebot.domain.threshold import Scope
+    from balancebot.domain.threshold_cell import CellFault, read_category, read_wallet
+
+    name, kind = read_wallet(wallet), read_category(category)
+    if isinstance(name, CellFault):
+        raise RefusedError(f"WALLET {name.message}")
+    if isinstance(kind, CellFault):
+        raise RefusedError(f"CATEGORY: {kind.message}")
+    return Scope(name, kind)
+
+
+def _read(file: Path) -> "tuple[SheetRow, ...]":
+    from balancebot.domain.threshold_sheet import read_csv
+
+    try:
+        sheet, faults = read_csv(file.read_bytes())
+    except OSError as error:
+        raise CommandError(f"{file}: can't be read: {error.strerror}") from None
+    if faults:
+        raise CommandError(*(f"{file}: {fault}" for fault in faults))
+    return sheet
+
+
+def _tell(edited: "Edited", *, source: str = "", changes_nothing: bool = False) -> None:
+    """Print what was changed, and why not what wasn't."""
+    if edited.faults:
+        raise CommandError(*(f"{source}{fault}" for fault in edited.faults), "Nothing was changed.")
+    for warning in edited.warnings:
+        print(f"{source}{warning}", file=sys.stderr)
+    for change in edited.changes:
+        print(change)
+    if not edited.changes:
+        print("Nothing to change.")
+    elif changes_nothing:
+        print(f"{len(edited.changes)} rows would change; nothing was changed.", file=sys.stderr)
+
+
+def _rows(editing: "EditThresholds") -> "Iterable[ThresholdRow]":
+    return sorted(editing.book().rows, key=lambda row: (row.wallet, row.category or ""))
+
+
+def _effective_rows(editing: "EditThresholds") -> "Iterable[ThresholdRow]":
+    from balancebot.domain.balance import Category
+    from balancebot.domain.threshold import ThresholdRow
+
+    book = editing.book()
+    for wallet in editing.known():
+        for category in Category:
+            holds = book.effective(wallet, category)
+            yield ThresholdRow(
+                wallet=wallet,
+                category=category,
+                warning_below=holds.limits.warning_below,
+                critical_below=holds.limits.critical_below,
+                warning_days=holds.limits.warning_days,
+                critical_days=holds.limits.critical_days,
+                lead_time_days=holds.lead_time_days,
+                note=holds.note,
+            )
+
+
+def _cells(row: "ThresholdRow") -> Sequence[str]:
+    from balancebot.domain.threshold_cell import written
+
+    limits = (row.warning_below, row.critical_below, row.warning_days, row.critical_days, row.lead_time_days)
+    return (
+        *(number(limit) if isinstance(limit, int) else written(limit) for limit in limits),
+        row.note.replace("\n", " / "),
+    )
+
+
+def _as_json(row: "ThresholdRow") -> dict[str, object]:
+    from balancebot.domain.threshold import Off
+
+    def limit(value: object) -> object:
+        return value.value if isinstance(value, Off) else value
+
+    return {
+        "wallet": row.wallet,
+        "category": row.category or "*",
+        "warning_below": limit(row.warning_below),
+        "critical_below": limit(row.critical_below),
+        "warning_days": limit(row.warning_days),
+        "critical_days": limit(row.critical_days),
+        "lead_time_days": row.lead_time_days,
+        "note": row.note,
+        "updated_at": instant(row.updated_at),
+        "updated_by": row.updated_by or None,
+    }
+
+
+def _difference(entry: "AuditEntry") -> str:
+    before, after = dict(entry.before or {}), dict(entry.after or {})
+    if not after:
+        return "removed " + ", ".join(f"{column} {value}" for column, value in before.items())
+    return ", ".join(
+        f"{column} {before.get(column, 'inherit')} -> {after.get(column, 'inherit')}"
+        for column in dict.fromkeys((*before, *after))
+        if before.get(column) != after.get(column)
+    )
