@@ -17,13 +17,10 @@ from balancebot.settings.table import Fault, Table
 
 def accounts(root: Table, secrets: Secrets) -> tuple[tuple[Account, ...], tuple[Fault, ...]]:
     """`[[accounts]]`: at least one; also the faults of their files of apps, which are named after those files."""
-    tables = root.tables("accounts")
-    if not tables:
-        root.fault("accounts", "must name at least one account, [[accounts]], with its name and one key pair")
     names: dict[str, str] = {}
     accounts: list[Account] = []
     elsewhere: list[Fault] = []
-    for table in tables:
+    for table in root.tables("accounts", needed=True):
         name = unique_name(table, names, kinds.name)
         apps, app_names = _apps(table, secrets)
         keys = (

@@ -140,11 +140,12 @@ def list_of(parse: Parser[T]) -> Parser[tuple[T, ...]]:
 def severity(value: object) -> Severity:
     """Read the severity that a route begins at."""
     choices = {choice.word: choice for choice in Severity if choice > Severity.OK}
+    if not isinstance(value, str):
+        raise UnfitError(f"must be a string, not {described(value)}")
     if value not in choices:
         words = ", ".join(f'"{word}"' for word in choices)
-        wrong = repr(value) if isinstance(value, str) else described(value)
-        raise UnfitError(f"must be one of {words}, not {wrong}")
-    return choices[str(value)]
+        raise UnfitError(f"must be one of {words}, not {value!r}{did_you_mean(value, choices)}")
+    return choices[value]
 
 
 def pattern(value: object) -> Pattern:

@@ -24,7 +24,7 @@ def load(path: Path, *, environ: Mapping[str, str], resolve_secrets: bool) -> Se
     """Read the configuration, or return all that is wrong with it, in the order of the file's tables.
 
     Without `resolve_secrets` no variable and no file of a secret is looked at (but the database's), and every
-    secret in the answer refuses to be revealed.
+    secret in the answer refuses to be revealed. The files and folders that it names must be there in either case.
     """
     reading = Reading(file=str(path))
     try:

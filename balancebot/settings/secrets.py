@@ -60,14 +60,14 @@ class Secrets:
         """Return the value that is meant, for every command."""
         if not isinstance(value, str):
             raise UnfitError(_wrong_type(value))
-        kind, colon, reference = value.partition(":")
+        kind, colon, reference = _usable(value, "").partition(":")
         match kind if colon else "":
             case "env":
                 return _usable(self._variable(reference), f"the environment variable {reference} ")
             case "file":
                 return _usable(self._file(reference), f"the file {reference} ")
             case _:
-                return _usable(value, "")
+                return value
 
     def _variable(self, name: str) -> str:
         if not name:

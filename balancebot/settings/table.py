@@ -2,6 +2,7 @@
 
 Whoever reads a table names each key once; what the file holds besides is unknown, and the names that were asked for
 are what a misspelt key is compared with. A fault doesn't stop the reading: a stand-in is handed out and the file refused.
+(A library of models would say less about each fault, and pydantic alone adds some 60 ms to the start of every command.)
 """
 
 from collections.abc import Callable, Iterable
@@ -58,7 +59,7 @@ class Reading:
 
     def root(self, values: dict[str, object]) -> "Table":
         """Open the file's top table."""
-        return self._open(values, "")
+        return self.open_table(values, "")
 
     def fault(self, key: str, message: str) -> None:
         """Note what is wrong with `key`."""
@@ -69,7 +70,8 @@ class Reading:
         for table in self.tables:
             table.note_unknown_keys()
 
-    def _open(self, values: dict[str, object], place: str) -> "Table":
+    def open_table(self, values: dict[str, object], place: str) -> "Table":
+        """Open the table that stands at `place`."""
         table = Table(values, place, self)
         self.tables.append(table)
         return table
@@ -130,24 +132,24 @@ class Table:
         if not isinstance(value, dict):
             self.fault(key, f"must be a table, [{self.path(key)}], not {described(value)}")
             return None
-        return self._reading._open(value, self.path(key))
+        return self._reading.open_table(value, self.path(key))
 
     def section(self, key: str) -> "Table":
         """Open the table `key`, an empty one when it is absent: all its keys have defaults."""
-        return self.table(key) or self._reading._open({}, self.path(key))
+        return self.table(key) or self._reading.open_table({}, self.path(key))
 
-    def tables(self, key: str) -> "list[Table]":
-        """Open each table of the array `key`."""
-        if not self.has(key):
-            return []
-        value = self._values[key]
+    def tables(self, key: str, *, needed: bool = False) -> "list[Table]":
+        """Open each table of the array `key`; where at least one is needed, none is a fault."""
+        value = self._values[key] if self.has(key) else []
         if not isinstance(value, list):
             self.fault(key, f"must be an array of tables, [[{self.path(key)}]], not {described(value)}")
             return []
+        if needed and not value:
+            self.fault(key, f"is missing: there must be at least one [[{self.path(key)}]]")
         opened = []
         for index, item in enumerate(value):
             if isinstance(item, dict):
-                opened.append(self._reading._open(item, f"{self.path(key)}[{index}]"))
+                opened.append(self._reading.open_table(item, f"{self.path(key)}[{index}]"))
             else:
                 self.fault(f"{key}[{index}]", f"must be a table, not {described(item)}")
         return opened

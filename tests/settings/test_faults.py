@@ -1,11 +1,12 @@
 """What is wrong with a configuration is said all at once, one line each, and never shows a secret."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from balancebot.settings import load
+from balancebot.settings import load, template
 
 SMALLEST = '[[accounts]]\nname = "acme"\ndev_key = "k"\ndev_secret = "s"\n'
 EMAIL = '[email]\nhost = "h"\nfrom = "a@b"\n'
@@ -55,7 +56,7 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("", "accounts: must name at least one account, [[accounts]], with its name and one key pair"),
+        ("", "accounts: is missing: there must be at least one [[accounts]]"),
         ("accounts = 3", "accounts: must be an array of tables, [[accounts]], not a whole number"),
         ("poll = 3\n" + SMALLEST, "poll: must be a table, [poll], not a whole number"),
         ("[slak]\n" + SMALLEST, "slak: is unknown; did you mean slack?"),
@@ -157,7 +158,7 @@ def test_an_unreadable_secret_names_the_variable_or_the_file_and_never_a_value(
     ]
     apps = [
         f'[[accounts.apps]]\nname = "a{index}"\napp_key = "k"\nmaster_secret = "{reference}"\n'
-        for index, reference in enumerate([*references, "SECRET\\t"])
+        for index, reference in enumerate([*references, "SECRET\\t", "env:A\\nB"])
     ]
     assert [
         f"accounts[0].apps[{index}].master_secret: {message}"
@@ -171,6 +172,7 @@ def test_an_unreadable_secret_names_the_variable_or_the_file_and_never_a_value(
                 "the file two holds a line break or another character that can't be printed",
                 "the file binary isn't UTF-8 text",
                 "the file . can't be read: Is a directory",
+                "holds a line break or another character that can't be printed",
                 "holds a line break or another character that can't be printed",
             ]
         )
@@ -205,6 +207,37 @@ def test_secrets_in_wrong_places_are_not_quoted(faults) -> None:
 def test_a_file_that_is_no_toml_names_its_line(faults, text: str | bytes, expected: str) -> None:
     (line,) = faults(text)  # what follows is in the words of Python's own parser
     assert line.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1",
+        "nan",
+        "true",
+        '""',
+        '"x"',
+        r'"\u0000"',
+        "[]",
+        "[1]",
+        "[[]]",
+        "{}",
+        "2026-07-01",
+        '"http://["',
+        '"9d"',
+    ],
+)
+def test_no_value_of_any_key_breaks_the_reading(tmp_path: Path, value: str) -> None:
+    every_key = re.sub(r"(?m)^#(?=[\[a-z])", "", template())
+    path = tmp_path / "b.toml"
+    for key in re.finditer(r"(?m)^[a-z_]+ = .*$", every_key):
+        name = key[0].partition(" = ")[0]
+        path.write_text(
+            f"{every_key[: key.start()]}{name} = {value}{every_key[key.end() :]}", encoding="utf-8"
+        )
+        found = load(path, environ={}, resolve_secrets=True)
+        assert isinstance(found, tuple), "the files that it names aren't there"
+        assert not any("\n" in str(fault) for fault in found)
 
 
 def test_a_missing_file_and_a_folder_are_one_clear_line_each(tmp_path: Path) -> None:
