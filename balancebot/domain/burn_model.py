@@ -29,7 +29,6 @@ MODEL = np.dtype(
         ("expected", "<f4", len(HALF_LIVES)),  # ... and what the shape alone expected
         ("schedules", "<f4", len(SCHEDULES)),
         ("low", "<f2", len(HORIZONS)),
-        ("middle", "<f2", len(HORIZONS)),
         ("high", "<f2", len(HORIZONS)),
     ]
 )
@@ -74,7 +73,7 @@ def _fit(use: NDArray[np.float64], exposure: NDArray[np.float64], hours: NDArray
     models["used"] = remembered_use[:, -1]
     models["expected"] = expected[:, -1]
     models["schedules"] = replays.schedules
-    models["low"], models["middle"], models["high"] = replays.low, replays.middle, replays.high
+    models["low"], models["high"] = replays.low, replays.high
     return models
 
 

@@ -11,10 +11,10 @@ Floats = NDArray[np.float64]
 
 HALF_LIVES = np.array([2.0, 4, 8, 16, 32, 64, 128, 256, 512, 1e5])
 """Hours. The last one is the whole window."""
-SCHEDULES = ((2.0, 0.5), (6.0, 2.0), (24.0, 6.0))
+SCHEDULES = ((1.0, 0.2), (4.0, 1.0), (24.0, 6.0))
 """(a, b): the half-life for a moment h hours away is a + b h."""
-STEP = 4
-"""Hours between the past moments at which the level is known."""
+STEP = 5
+"""Hours between the past moments at which the level is known; divides the window, and meets every hour of the day."""
 
 
 def decay(hours: Floats | float) -> Floats:
@@ -23,9 +23,9 @@ def decay(hours: Floats | float) -> Floats:
 
 
 def remembered(values: Floats) -> Floats:
-    """Return the decayed sums of hourly `values` [N, T]: at every fourth hour, before it, and at the end.
+    """Return the decayed sums of hourly `values` [N, T]: before every fifth hour, and at the end.
 
-    [N, T / 4 + 1, 10].
+    [N, T / 5 + 1, 10].
     """
     blocks = values.reshape(len(values), -1, STEP)
     sums = blocks @ decay(np.arange(STEP - 1, -1, -1.0))

@@ -14,7 +14,7 @@ from balancebot.domain.use_window import WINDOW_HOURS
 
 Floats = NDArray[np.float64]
 
-OUTLIER = 4.0
+OUTLIER = 3.0
 """An hour counts in the shape up to so many times its hour of the day."""
 FLOOR = 0.02
 """The least that an hour of the week is believed to use, as a part of the mean hour."""
