@@ -142,11 +142,12 @@ def apply_edits(
     changes = diff(old.values(), new.values())
     lines = {edit.scope: edit.line for edit in edits}
     put = [change.scope for change in changes if change.after is not None]
+    missed = [edit.scope for edit in edits if edit.row is None and edit.scope not in old]
     return Edited(
         rows=tuple(new.values()),
         changes=changes,
         faults=(
-            *_unknown_wallets(put, known, lines),
+            *_unknown_wallets([*put, *missed], known, lines),
             *_inversions(ThresholdBook(old.values()), ThresholdBook(new.values()), changes, known, lines),
         ),
         warnings=tuple(_idle_patterns(put, known, lines)),
@@ -156,10 +157,10 @@ def apply_edits(
 _Lines = dict[Scope, int | None]
 
 
-def _unknown_wallets(put: list[Scope], known: Sequence[WalletName], lines: _Lines) -> Iterator[EditFault]:
+def _unknown_wallets(named: list[Scope], known: Sequence[WalletName], lines: _Lines) -> Iterator[EditFault]:
     names = frozenset(known)
     hints: dict[str, str] = {}
-    for scope in put:
+    for scope in named:
         if "*" in scope.wallet or scope.wallet in names:
             continue
         if scope.wallet not in hints:
@@ -219,7 +220,7 @@ def _inversions(
             ),
             (None, ""),
         )
-        others = f", and {len(inversions) - 1:,} more balances" if len(inversions) > 1 else ""
+        others = f", and {len(inversions) - 1:,} more" if len(inversions) > 1 else ""
         yield EditFault(
             message=f"{first}{others}",
             line=None if scope is None else lines[scope],

@@ -40,6 +40,14 @@ def test_an_unknown_exact_wallet_is_refused_with_the_nearest_at_every_line_that_
     } == {str(fault) for fault in apply_edits([], edits, KNOWN).faults}
 
 
+def test_a_misspelt_wallet_is_refused_even_where_nothing_is_set_for_it() -> None:
+    edits = [
+        RowEdit.put(ThresholdRow(wallet="acme/chekout"), line=2),
+        RowEdit.put(ThresholdRow(wallet="acme"), line=3),
+    ]
+    assert [2] == [fault.line for fault in apply_edits([], edits, KNOWN).faults]
+
+
 def test_the_row_of_a_wallet_that_left_the_configuration_may_stay_and_may_go() -> None:
     gone = ThresholdRow(wallet="acme/old", warning_below=1)
     assert () == apply_edits([gone], [RowEdit.put(gone)], KNOWN).faults
@@ -70,7 +78,7 @@ def test_an_inversion_is_refused_once_for_each_pair_of_rows_with_a_balance_that_
     assert (
         EditFault(
             message="acme/checkout:universal: critical_below 500 (from *:*) is looser than warning_below 100 "
-            "(from acme/*:*), and 7 more balances",
+            "(from acme/*:*), and 7 more",
             line=2,
             column="critical_below",
             scope=Scope("*"),
