@@ -91,14 +91,16 @@ def _values(row: BalanceRow) -> dict[str, object]:
 
 
 def _balance(row: Row[Any]) -> BalanceRow:
+    # by position, in the order of tables.py: several times as quick as by name
+    wallet_id, category, ever_positive, burn, known, p10_at, p50_at, p90_at, judged_at = tuple(row)
     return BalanceRow(
-        wallet_id=row.wallet_id,
-        category=Category(row.category),
-        ever_positive=row.ever_positive,
-        burn_per_day=row.burn_per_day,
-        runway_known=row.runway_known,
-        p10_at=row.p10_at,
-        p50_at=row.p50_at,
-        p90_at=row.p90_at,
-        judged_at=row.judged_at,
+        wallet_id=wallet_id,
+        category=Category(category),
+        ever_positive=ever_positive,
+        burn_per_day=burn,
+        runway_known=known,
+        p10_at=p10_at,
+        p50_at=p50_at,
+        p90_at=p90_at,
+        judged_at=judged_at,
     )
