@@ -5,6 +5,7 @@ Everything is checked here, strictly and once; nobody checks again inside. No fa
 
 from balancebot.settings.apps_file import reread_apps
 from balancebot.settings.loading import config_path, load
+from balancebot.settings.remarks import remarks
 from balancebot.settings.shapes import (
     NO_ROOM,
     Account,
@@ -56,6 +57,7 @@ __all__ = [
     "Web",
     "config_path",
     "load",
+    "remarks",
     "reread_apps",
     "template",
 ]
