@@ -9,31 +9,21 @@ from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, func, insert, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState
-from balancebot.domain.notification import Action, AlertFacts, Channel, Facts
-from balancebot.storage import facts_codec
-from balancebot.storage.tables import deliveries, notifications, threads
+from balancebot.domain.notification import Action, AlertFacts, Channel, Facts, GroupFacts
+from balancebot.storage import facts_codec, threads
+from balancebot.storage.tables import deliveries, notifications
 
 Destination: TypeAlias = tuple[Channel, str]
 
 
-def alert_subject(alert_id: int) -> str:
-    """Return the name under which the thread of an alert is kept."""
-    return f"alert:{alert_id}"
-
-
 def told_destinations(conn: Connection, alert_id: int) -> tuple[Destination, ...]:
     """Return every destination that was told of the alert or is about to be, in a stable order."""
-    rows = conn.execute(
-        select(threads.c.channel, threads.c.destination)
-        .where(threads.c.subject == alert_subject(alert_id))
-        .order_by(threads.c.channel, threads.c.destination)
-    )
-    return tuple((Channel(row.channel), row.destination) for row in rows)
+    return threads.destinations(conn, threads.alert_subject(alert_id))
 
 
 def enqueue(
@@ -53,7 +43,7 @@ def enqueue(
     A Slack destination that gets an answer also gets its living message edited; `edit_told` edits those of all
     other told Slack destinations too. Returns False, and does nothing, when `dedup_key` was enqueued before.
     """
-    notification_id = _record(conn, facts, dedup_key, now, alert_id=alert_id, reason=reason)
+    notification_id = _record_once(conn, facts, now, dedup_key, alert_id=alert_id, reason=reason)
     if notification_id is None:
         return False
     told = told_destinations(conn, alert_id)
@@ -65,14 +55,7 @@ def enqueue(
         *((destination, Action.EDIT) for destination in told if edit_told or destination in wanted),
     ]
     _add_deliveries(conn, notification_id, sends, now, alert_id=alert_id, broadcast=broadcast)
-    if new:
-        conn.execute(
-            insert(threads),
-            [
-                {"subject": alert_subject(alert_id), "channel": channel.value, "destination": name}
-                for channel, name in new
-            ],
-        )
+    threads.begin(conn, threads.alert_subject(alert_id), new)
     return True
 
 
@@ -80,10 +63,8 @@ def enqueue_edit(conn: Connection, *, facts: AlertFacts, alert_id: int, now: dat
     """Give the living message of the alert the look of `facts`, at every told Slack destination; tells nothing."""
     told = told_destinations(conn, alert_id)
     sends = [(destination, Action.EDIT) for destination in told if destination[0] is Channel.SLACK]
-    if not sends:
-        return
-    notification_id = _record(conn, facts, f"edit:{uuid4().hex}", now, alert_id=alert_id)
-    if notification_id is not None:
+    if sends:
+        notification_id = _record(conn, facts, now, alert_id=alert_id)
         _add_deliveries(conn, notification_id, sends, now, alert_id=alert_id)
 
 
@@ -94,7 +75,7 @@ def enqueue_plain(
 
     Returns False, and does nothing, when `dedup_key` was enqueued before.
     """
-    notification_id = _record(conn, facts, dedup_key, now)
+    notification_id = _record_once(conn, facts, now, dedup_key)
     if notification_id is None:
         return False
     wanted = dict.fromkeys(destinations)
@@ -102,30 +83,81 @@ def enqueue_plain(
     return True
 
 
+def enqueue_group(
+    conn: Connection, *, facts: GroupFacts, lane: Destination, action: Action, now: datetime
+) -> str:
+    """Send the message of a group, news below it (with an edit on Slack), or only its new look; return the delivery."""
+    notification_id = _record(conn, facts, now, reason=None if action is Action.EDIT else Reason.OPENED)
+    sends = [(lane, action)] if action is not Action.REPLY else [(lane, action), (lane, Action.EDIT)]
+    return _add_deliveries(conn, notification_id, sends, now, group_id=facts.group_id)[0]
+
+
+def enqueue_edit_again(conn: Connection, *, alert_id: int, lane: Destination, now: datetime) -> None:
+    """Give a living message the look of the latest news of its alert once more."""
+    channel, destination = lane
+    latest = conn.execute(
+        select(func.max(deliveries.c.notification_id)).where(
+            deliveries.c.alert_id == alert_id,
+            deliveries.c.channel == channel,
+            deliveries.c.destination == destination,
+        )
+    ).scalar_one()
+    _add_deliveries(conn, latest, [(lane, Action.EDIT)], now, alert_id=alert_id)
+
+
+def num_pending(conn: Connection) -> int:
+    """Return how many deliveries are neither delivered nor given up."""
+    return conn.execute(
+        select(func.count()).select_from(deliveries).where(deliveries.c.settled_at.is_(None))
+    ).scalar_one()
+
+
 def _record(
     conn: Connection,
     facts: Facts,
-    dedup_key: str,
     now: datetime,
     *,
     alert_id: int | None = None,
     reason: Reason | None = None,
+) -> int:
+    """Store a notification that nothing else can be the double of."""
+    values = _notification(facts, now, uuid4().hex, alert_id=alert_id, reason=reason)
+    notification_id: int = conn.execute(
+        insert(notifications).values(values).returning(notifications.c.id)
+    ).scalar_one()
+    return notification_id
+
+
+def _record_once(
+    conn: Connection,
+    facts: Facts,
+    now: datetime,
+    dedup_key: str,
+    *,
+    alert_id: int | None = None,
+    reason: Reason | None = None,
 ) -> int | None:
-    """Store the notification; None when its dedup key stands already."""
+    """Store a notification; None when its dedup key stands already."""
     dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
     statement = (
         dialect.insert(notifications)
-        .values(
-            alert_id=alert_id,
-            reason=reason,
-            dedup_key=dedup_key,
-            created_at=now,
-            facts=facts_codec.encode(facts),
-        )
+        .values(_notification(facts, now, dedup_key, alert_id=alert_id, reason=reason))
         .on_conflict_do_nothing(index_elements=["dedup_key"])
         .returning(notifications.c.id)
     )
     return conn.execute(statement).scalar()
+
+
+def _notification(
+    facts: Facts, now: datetime, dedup_key: str, *, alert_id: int | None, reason: Reason | None
+) -> dict[str, Any]:
+    return {
+        "alert_id": alert_id,
+        "reason": None if reason is None else reason.value,
+        "dedup_key": dedup_key,
+        "created_at": now,
+        "facts": facts_codec.encode(facts),
+    }
 
 
 def _add_deliveries(
@@ -135,13 +167,16 @@ def _add_deliveries(
     now: datetime,
     *,
     alert_id: int | None = None,
+    group_id: str | None = None,
     broadcast: bool = False,
-) -> None:
+) -> list[str]:
+    """Store the deliveries, but edits only where there is something to edit; return their ids."""
     rows: list[dict[str, Any]] = [
         {
             "id": uuid4().hex,
             "notification_id": notification_id,
             "alert_id": alert_id,
+            "group_id": group_id,
             "channel": channel.value,
             "destination": name,
             "action": action.value,
@@ -155,3 +190,4 @@ def _add_deliveries(
     ]
     if rows:
         conn.execute(insert(deliveries), rows)
+    return [row["id"] for row in rows]

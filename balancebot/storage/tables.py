@@ -391,7 +391,7 @@ audit = Table(
 facts = Table(
     "facts",
     metadata,
-    Column("key", String(200), primary_key=True),
+    Column("key", String(400), primary_key=True),
     Column("value", Text, nullable=False),
     Column("at", UtcDateTime, nullable=False),
 )

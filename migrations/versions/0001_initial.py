@@ -355,7 +355,7 @@ sa.Table(
 sa.Table(
     "facts",
     metadata,
-    sa.Column("key", sa.String(200), primary_key=True),
+    sa.Column("key", sa.String(400), primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
     sa.Column("at", INSTANT, nullable=False),
 )

@@ -1,0 +1,93 @@
+"""Groups: many first messages for one destination, told as one living message that later ones join."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import datetime
+from uuid import uuid4
+
+from sqlalchemy import Connection, insert, select, update
+
+from balancebot.domain.coalescing import as_one, with_members
+from balancebot.domain.delivery import CLOCK_JUMP
+from balancebot.domain.lane import GROUP_STAYS_OPEN, Lane, Send, Waiting
+from balancebot.domain.notification import Action, GroupFacts
+from balancebot.storage import deliveries, facts_codec, outbox, threads
+from balancebot.storage.tables import groups
+
+
+def load(conn: Connection, group_id: str) -> GroupFacts:
+    """Return the group as its living message shows it, or will when it is next edited."""
+    facts = facts_codec.decode(
+        conn.execute(select(groups.c.facts).where(groups.c.id == group_id)).scalar_one()
+    )
+    if not isinstance(facts, GroupFacts):
+        raise TypeError(f"group {group_id} holds {type(facts).__name__}")
+    return facts
+
+
+def save(conn: Connection, facts: GroupFacts) -> None:
+    """Keep what the group's living message is to show."""
+    encoded = facts_codec.encode(facts)
+    conn.execute(update(groups).where(groups.c.id == facts.group_id).values(facts=encoded))
+
+
+def young(conn: Connection, lane: Lane, now: datetime) -> str | None:
+    """Return the group that was formed at the destination so lately that openings may join it."""
+    found: str | None = conn.execute(
+        select(groups.c.id)
+        .where(
+            groups.c.channel == lane.channel,
+            groups.c.destination == lane.destination,
+            groups.c.opened_at.between(now - GROUP_STAYS_OPEN, now + CLOCK_JUMP),
+        )
+        .order_by(groups.c.opened_at.desc())
+        .limit(1)
+    ).scalar()
+    return found
+
+
+def form(conn: Connection, lane: Lane, firsts: Sequence[Send], *, now: datetime) -> None:
+    """Let one new message tell what `firsts` would have told."""
+    members = [as_one(deliveries.alert_facts(conn, send.carries), told=False) for send in firsts]
+    facts = GroupFacts(group_id=uuid4().hex, at=now, members=tuple(members))
+    conn.execute(
+        insert(groups).values(
+            id=facts.group_id,
+            channel=lane.channel.value,
+            destination=lane.destination,
+            opened_at=now,
+            facts=facts_codec.encode(facts),
+        )
+    )
+    threads.begin(conn, threads.group_subject(facts.group_id), [lane])
+    post = outbox.enqueue_group(conn, facts=facts, lane=lane, action=Action.POST, now=now)
+    _hand_over(conn, lane, firsts, group_id=facts.group_id, by=post, now=now)
+
+
+def join(
+    conn: Connection,
+    lane: Lane,
+    firsts: Sequence[Send],
+    *,
+    group_id: str,
+    post: Waiting | None,
+    now: datetime,
+) -> None:
+    """Let the group's message tell `firsts` too: `post` while it waits itself, else an answer below it and an edit."""
+    members = [as_one(deliveries.alert_facts(conn, send.carries), told=False) for send in firsts]
+    facts = with_members(load(conn, group_id), members, now)
+    save(conn, facts)
+    if post is not None:
+        by = post.id
+    else:
+        news = replace(facts, new=tuple(member.alert_id for member in members))
+        by = outbox.enqueue_group(conn, facts=news, lane=lane, action=Action.REPLY, now=now)
+    _hand_over(conn, lane, firsts, group_id=group_id, by=by, now=now)
+
+
+def _hand_over(
+    conn: Connection, lane: Lane, firsts: Sequence[Send], *, group_id: str, by: str, now: datetime
+) -> None:
+    carried = [each for send in firsts for each in send.carries]
+    threads.join(conn, {each.alert_id for each in carried if each.alert_id is not None}, group_id, lane)
+    deliveries.supersede(conn, carried, by=by, now=now)

@@ -1,0 +1,329 @@
+"""One delivery on its way: claimed and made into a parcel before it is sent, and settled or put off afterwards.
+
+Only the worker that claimed a delivery settles it; one that comes late, because it was frozen and replaced, learns
+which message to take back.
+"""
+
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Connection, Row, and_, func, select, update
+
+from balancebot.domain.coalescing import as_one, weightiest, with_members
+from balancebot.domain.delivery import (
+    DeliveryState,
+    Outcome,
+    is_hopeless,
+    look_since,
+    next_verification,
+    retry_delay,
+)
+from balancebot.domain.lane import Lane, Method, Send, Step, Waiting
+from balancebot.domain.notification import Action, AlertFacts, Facts, GroupFacts, Parcel, Receipt
+from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.storage import deliveries, facts_codec, groups, outbox, threads, workers
+from balancebot.storage.tables import deliveries as rows
+from balancebot.storage.threads import Thread
+
+_VERIFIED_FOR = timedelta(hours=1)
+"""How long after it settled a delivery that can't be looked for is left at that."""
+_STANDS_ELSEWHERE = (DeliveryState.DELIVERED, DeliveryState.SUPERSEDED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sending:
+    """A delivery that this worker has claimed, with the parcel that is sent for it."""
+
+    lane: Lane
+    parcel: Parcel
+    subject: str
+    """Whose living message it makes, answers or edits; '' for a message of no alert."""
+    group_id: str | None
+    first_attempt_at: datetime
+    in_doubt: bool
+    stands_at: str | None
+    """The ref of its message, once it was delivered."""
+
+    @property
+    def about(self) -> str:
+        """What it is about: an alert, a group, or only itself."""
+        return self.subject or self.parcel.delivery_id
+
+    @property
+    def method(self) -> Method:
+        """What is being done at the destination."""
+        if self.in_doubt:
+            return Method.LOOK
+        return Method.EDIT if self.parcel.action is Action.EDIT else Method.NEWS
+
+    @property
+    def look_since(self) -> datetime:
+        """How far back its message is looked for."""
+        return look_since(self.first_attempt_at)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settled:
+    """What became of a delivery; None when somebody else had taken it over, and `surplus` then stands twice."""
+
+    state: DeliveryState | None
+    surplus: Receipt | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Living:
+    """The living message that a delivery makes or belongs to."""
+
+    subject: str
+    group_id: str | None
+    thread: Thread
+
+
+def start(conn: Connection, lane: Lane, step: Step, *, worker_id: str, now: datetime) -> Sending | None:
+    """Claim what is to be sent, settling all else that it carries, or to be looked for; None if the plan is outdated."""
+    if isinstance(step, Waiting):
+        row = _claim(conn, step, worker_id, now, {})
+        return None if row is None else _as_sent(conn, lane, row)
+    message = _living(conn, lane, step.carrier.alert_id, step.group_id)
+    if (step.action is Action.POST) == (message.thread.receipt is not None):
+        return None
+    facts = facts_codec.encode(_facts(conn, step, told=message.thread.told_at is not None, now=now))
+    news = [each for each in step.carries if each.action is not Action.EDIT]
+    spoken = weightiest([each.reason for each in news])
+    changes: dict[str, Any] = {
+        "action": step.action.value,
+        "broadcast": step.action is Action.REPLY
+        and any(each.broadcast for each in news if each.reason is spoken),
+    }
+    if facts != deliveries.told(conn, step.carrier.id):
+        changes["facts"] = facts
+    row = _claim(conn, step.carrier, worker_id, now, changes)
+    if row is None:
+        return None
+    deliveries.supersede(conn, step.carries, by=step.carrier.id, now=now)
+    return _sending(conn, lane, row, message)
+
+
+def due_verifications(conn: Connection, lane: Lane, *, now: datetime) -> tuple[Sending, ...]:
+    """Return what had been in doubt and is to be looked for once more, each claimed for a minute."""
+    at_lane = and_(rows.c.channel == lane.channel, rows.c.destination == lane.destination)
+    conn.execute(
+        update(rows)
+        .where(at_lane, rows.c.verify_at <= now, rows.c.settled_at < now - _VERIFIED_FOR)
+        .values(verify_at=None)
+    )
+    claimed = conn.execute(
+        update(rows)
+        .where(at_lane, rows.c.verify_at <= now)
+        .values(verify_at=now + timedelta(minutes=1))
+        .returning(rows)
+    ).all()
+    return tuple(_as_sent(conn, lane, row) for row in claimed)
+
+
+def verified(conn: Connection, looked_for: Sending, *, now: datetime) -> None:
+    """Note that nothing stands twice; when it is looked for again, if ever, follows from when it settled."""
+    this = rows.c.id == looked_for.parcel.delivery_id
+    settled_at = conn.execute(select(rows.c.settled_at).where(this)).scalar_one()
+    conn.execute(update(rows).where(this).values(verify_at=next_verification(settled_at, now)))
+
+
+def is_mine(conn: Connection, delivery_id: str, *, worker_id: str, now: datetime) -> bool:
+    """Return whether the worker still holds the delivery: nobody has taken it over, nor may from now on."""
+    held = select(rows.c.id).where(
+        rows.c.id == delivery_id, rows.c.state == DeliveryState.SENDING, rows.c.claimed_by == worker_id
+    )
+    return conn.execute(held).first() is not None and workers.is_alive(conn, worker_id, now=now)
+
+
+def arrived(
+    conn: Connection, sending: Sending, receipt: Receipt, *, outcome: Outcome, worker_id: str, now: datetime
+) -> Settled:
+    """Settle a delivery that stands; one that somebody else took over meanwhile leaves `receipt` as surplus."""
+    parcel = sending.parcel
+    deliveries.note_attempt(conn, parcel.delivery_id, outcome=outcome, now=now)
+    mine = _release(
+        conn,
+        sending,
+        worker_id,
+        {
+            "state": DeliveryState.DELIVERED.value,
+            "in_doubt": False,
+            "settled_at": now,
+            "room": receipt.room,
+            "ref": receipt.ref,
+            "error_kind": None,
+            "error_message": None,
+        },
+    )
+    if not mine:
+        return _too_late(conn, sending, receipt, now)
+    conn.execute(
+        update(rows)
+        .where(
+            rows.c.id == parcel.delivery_id, rows.c.action != Action.EDIT, deliveries.was_in_doubt(rows.c.id)
+        )
+        .values(verify_at=next_verification(now, now))
+    )
+    if sending.subject and parcel.action is Action.POST:
+        threads.stand(conn, sending.subject, sending.lane, receipt, now)
+    if sending.group_id is not None and parcel.action is not Action.EDIT:
+        threads.hear(conn, sending.group_id, sending.lane, now)
+    return Settled(state=DeliveryState.DELIVERED)
+
+
+def not_found(conn: Connection, sending: Sending, *, worker_id: str, now: datetime) -> Settled:
+    """Free a delivery that was in doubt and doesn't stand: it may be sent, or merged, like any other."""
+    deliveries.note_attempt(conn, sending.parcel.delivery_id, outcome=Outcome.NOT_FOUND, now=now)
+    changes = {
+        "state": DeliveryState.PENDING.value,
+        "in_doubt": False,
+        "next_attempt_at": now,
+        "error_kind": None,
+    }
+    mine = _release(conn, sending, worker_id, changes)
+    return Settled(state=DeliveryState.PENDING if mine else None)
+
+
+def failed(
+    conn: Connection, sending: Sending, error: ChannelError, *, worker_id: str, now: datetime
+) -> Settled:
+    """Put a delivery off, or give it up when it was tried for long enough; what the error says of it is kept."""
+    parcel = sending.parcel
+    deliveries.note_attempt(conn, parcel.delivery_id, outcome=error.kind, message=error.message, now=now)
+    age = now - sending.first_attempt_at
+    delay = max(retry_delay(parcel.attempt, age), error.retry_after or timedelta(0))
+    changes: dict[str, Any] = {
+        "state": DeliveryState.PENDING.value,
+        "error_kind": error.kind.value,
+        "error_message": error.message,
+        "next_attempt_at": now + delay,
+    }
+    match error.kind:
+        case ChannelErrorKind.LEASE_LOST:
+            changes["next_attempt_at"] = now
+        case ChannelErrorKind.MESSAGE_GONE if sending.subject and parcel.action is not Action.POST:
+            threads.vanish(conn, sending.subject, sending.lane)
+            changes["next_attempt_at"] = now
+        case _ if is_hopeless(parcel.attempt, age):
+            changes |= {"state": DeliveryState.GAVE_UP.value, "settled_at": now}
+        case ChannelErrorKind.IN_DOUBT if parcel.action is not Action.EDIT:
+            changes["in_doubt"] = True
+        case _:
+            pass
+    if not _release(conn, sending, worker_id, changes):
+        return Settled(state=None)
+    return Settled(state=DeliveryState(changes["state"]))
+
+
+def _living(conn: Connection, lane: Lane, alert_id: int | None, group_id: str | None) -> _Living:
+    if group_id is not None:
+        subject = threads.group_subject(group_id)
+    else:
+        subject = "" if alert_id is None else threads.alert_subject(alert_id)
+    return _Living(subject=subject, group_id=group_id, thread=threads.read(conn, [subject], lane)[subject])
+
+
+def _facts(conn: Connection, send: Send, *, told: bool, now: datetime) -> Facts:
+    """Return what is told: the latest truth of all that is carried."""
+    carrier = send.carrier
+    if carrier.alert_id is None and send.group_id is None:
+        return facts_codec.decode(deliveries.told(conn, carrier.id))
+    news: dict[str, list[AlertFacts]] = {}
+    for facts in deliveries.alert_facts(conn, send.carries):
+        news.setdefault(facts.alert_id, []).append(facts)
+    latest = [as_one(facts, told=told) for facts in news.values()]
+    if send.group_id is None:
+        return latest[0]
+    group = groups.load(conn, send.group_id)
+    if latest:
+        group = with_members(group, latest, now)
+        groups.save(conn, group)
+    if send.action is Action.REPLY and carrier.alert_id is not None:
+        return latest[0]
+    if send.action is Action.EDIT or not told:
+        return group
+    joined = [facts_codec.decode(deliveries.told(conn, each.id)) for each in send.carries]
+    new = dict.fromkeys(
+        alert_id for facts in joined if isinstance(facts, GroupFacts) for alert_id in facts.new
+    )
+    return replace(group, new=tuple(new))
+
+
+def _claim(
+    conn: Connection, waiting: Waiting, worker_id: str, now: datetime, changes: dict[str, Any]
+) -> Row[Any] | None:
+    return conn.execute(
+        update(rows)
+        .where(rows.c.id == waiting.id, rows.c.state == DeliveryState.PENDING)
+        .values(
+            {
+                **changes,
+                "state": DeliveryState.SENDING.value,
+                "claimed_by": worker_id,
+                "claimed_at": now,
+                "attempts": rows.c.attempts + 1,
+                "first_attempt_at": func.coalesce(rows.c.first_attempt_at, now),
+            }
+        )
+        .returning(rows)
+    ).first()
+
+
+def _release(conn: Connection, sending: Sending, worker_id: str, changes: dict[str, Any]) -> bool:
+    held = update(rows).where(
+        rows.c.id == sending.parcel.delivery_id,
+        rows.c.state == DeliveryState.SENDING,
+        rows.c.claimed_by == worker_id,
+    )
+    return conn.execute(held.values({**changes, "claimed_by": None})).rowcount == 1
+
+
+def _too_late(conn: Connection, sending: Sending, receipt: Receipt, now: datetime) -> Settled:
+    """Return what to take back; an edit that came late may show what is past, so the latest one is made again."""
+    parcel = sending.parcel
+    if parcel.action is Action.EDIT:
+        if sending.group_id is not None:
+            facts = groups.load(conn, sending.group_id)
+            outbox.enqueue_group(conn, facts=facts, lane=sending.lane, action=Action.EDIT, now=now)
+        else:
+            outbox.enqueue_edit_again(conn, alert_id=int(parcel.alert_id), lane=sending.lane, now=now)
+        return Settled(state=None)
+    row = conn.execute(select(rows.c.state, rows.c.ref).where(rows.c.id == parcel.delivery_id)).one()
+    settled_without_it = row.state in _STANDS_ELSEWHERE and row.ref != receipt.ref
+    return Settled(state=None, surplus=receipt if settled_without_it else None)
+
+
+def _as_sent(conn: Connection, lane: Lane, row: Row[Any]) -> Sending:
+    """Return the delivery as its last attempt sent it."""
+    message = _living(conn, lane, row.alert_id, row.group_id)
+    if message.thread.group_id is not None and row.action != Action.POST:
+        message = _living(conn, lane, None, message.thread.group_id)
+    return _sending(conn, lane, row, message)
+
+
+def _sending(conn: Connection, lane: Lane, row: Row[Any], message: _Living) -> Sending:
+    action = Action(row.action)
+    of_group = message.group_id is not None and (row.alert_id is None or action is Action.EDIT)
+    alert_id = message.group_id if of_group else row.alert_id
+    parcel = Parcel(
+        delivery_id=row.id,
+        alert_id="" if alert_id is None else str(alert_id),
+        action=action,
+        destination=lane.destination,
+        facts=facts_codec.decode(deliveries.told(conn, row.id)),
+        thread=None if action is Action.POST else message.thread.receipt,
+        broadcast=row.broadcast,
+        created_at=row.created_at,
+        attempt=row.attempts,
+    )
+    return Sending(
+        lane=lane,
+        parcel=parcel,
+        subject=message.subject,
+        group_id=message.group_id,
+        first_attempt_at=row.first_attempt_at,
+        in_doubt=row.in_doubt,
+        stands_at=row.ref if row.state == DeliveryState.DELIVERED else None,
+    )

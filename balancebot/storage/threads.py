@@ -1,0 +1,105 @@
+"""Where living messages stand: one row per alert (or group) and destination, made when it is first told there."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
+
+from balancebot.domain.lane import Lane, Place
+from balancebot.domain.notification import Channel, Receipt
+from balancebot.storage.tables import threads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Thread:
+    """The living message of one subject at one destination; its receipt is None while none stands."""
+
+    receipt: Receipt | None
+    told_at: datetime | None
+    group_id: str | None
+
+    @property
+    def place(self) -> Place:
+        """What the planner needs to know of it."""
+        return Place(stands=self.receipt is not None, told=self.told_at is not None, group_id=self.group_id)
+
+
+NOWHERE = Thread(receipt=None, told_at=None, group_id=None)
+
+
+def alert_subject(alert_id: int) -> str:
+    """Return the name under which the thread of an alert is kept."""
+    return f"alert:{alert_id}"
+
+
+def group_subject(group_id: str) -> str:
+    """Return the name under which the thread of a group is kept."""
+    return f"group:{group_id}"
+
+
+def begin(conn: Connection, subject: str, destinations: Sequence[tuple[Channel, str]]) -> None:
+    """Note that `destinations` are about to be told of the subject for the first time."""
+    rows = [
+        {"subject": subject, "channel": channel.value, "destination": name} for channel, name in destinations
+    ]
+    if rows:
+        conn.execute(insert(threads), rows)
+
+
+def destinations(conn: Connection, subject: str) -> tuple[tuple[Channel, str], ...]:
+    """Return every destination that was told of the subject or is about to be, in a stable order."""
+    rows = conn.execute(
+        select(threads.c.channel, threads.c.destination)
+        .where(threads.c.subject == subject)
+        .order_by(threads.c.channel, threads.c.destination)
+    )
+    return tuple((Channel(row.channel), row.destination) for row in rows)
+
+
+def read(conn: Connection, subjects: Collection[str], lane: Lane) -> dict[str, Thread]:
+    """Return the thread of each of `subjects` at one destination; `NOWHERE` where there is none."""
+    found = dict.fromkeys(subjects, NOWHERE)
+    for row in conn.execute(select(threads).where(_at(lane), threads.c.subject.in_(list(subjects)))):
+        receipt = Receipt(room=row.room, ref=row.ref, subject=row.title) if row.ref else None
+        found[row.subject] = Thread(receipt=receipt, told_at=row.told_at, group_id=row.group_id)
+    return found
+
+
+def stand(conn: Connection, subject: str, lane: Lane, receipt: Receipt, now: datetime) -> None:
+    """Note where the living message stands; a receipt without a ref has been heard but can't be answered."""
+    conn.execute(
+        update(threads)
+        .where(_at(lane), threads.c.subject == subject)
+        .values(
+            room=receipt.room,
+            ref=receipt.ref,
+            title=receipt.subject,
+            told_at=func.coalesce(threads.c.told_at, now),
+            group_id=None,
+        )
+    )
+
+
+def vanish(conn: Connection, subject: str, lane: Lane) -> None:
+    """Note that the living message was deleted: the next news is posted anew."""
+    conn.execute(update(threads).where(_at(lane), threads.c.subject == subject).values(room="", ref=""))
+
+
+def join(conn: Connection, alert_ids: Collection[int], group_id: str, lane: Lane) -> None:
+    """Note that the alerts are told in the message of a group."""
+    subjects = [alert_subject(alert_id) for alert_id in alert_ids]
+    conn.execute(update(threads).where(_at(lane), threads.c.subject.in_(subjects)).values(group_id=group_id))
+
+
+def hear(conn: Connection, group_id: str, lane: Lane, now: datetime) -> None:
+    """Note that the destination has heard of every member of the group."""
+    conn.execute(
+        update(threads)
+        .where(_at(lane), threads.c.group_id == group_id, threads.c.told_at.is_(None))
+        .values(told_at=now)
+    )
+
+
+def _at(lane: Lane) -> ColumnElement[bool]:
+    return and_(threads.c.channel == lane.channel, threads.c.destination == lane.destination)

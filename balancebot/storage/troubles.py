@@ -1,0 +1,82 @@
+"""What a channel refuses for good, as long as it lasts: told once per episode, and shown wherever people look.
+
+Trouble stands of a whole channel (a revoked token), of a destination (an archived channel), or of one subject (a
+message that is refused); the next delivery of the same scope that arrives clears it.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, select
+from sqlalchemy.dialects import postgresql, sqlite
+
+from balancebot.domain.lane import Lane
+from balancebot.domain.notification import Channel
+from balancebot.ports import ChannelErrorKind
+from balancebot.storage.tables import facts
+
+_PREFIX = "trouble:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Trouble:
+    """A refusal that stands: of which destination, since when, in which words."""
+
+    channel: Channel
+    destination: str
+    message: str
+    since: datetime
+
+
+def arise(
+    conn: Connection, lane: Lane, *, kind: ChannelErrorKind, subject: str, message: str, now: datetime
+) -> bool:
+    """Note a refusal of news about `subject`; False when the same trouble stands already."""
+    of_channel, of_destination, of_subject = _keys(lane, subject)
+    match kind:
+        case ChannelErrorKind.AUTH:
+            key = of_channel
+        case ChannelErrorKind.REJECTED:
+            key = of_subject
+        case _:
+            key = of_destination
+    value = json.dumps({"channel": lane.channel, "destination": lane.destination, "message": message})
+    dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
+    statement = (
+        dialect.insert(facts)
+        .values(key=key, value=value, at=now)
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(facts.c.key)
+    )
+    return conn.execute(statement).first() is not None
+
+
+def clear(conn: Connection, lane: Lane, *, subject: str) -> None:
+    """Forget every trouble that the arrival of news about `subject` disproves."""
+    conn.execute(delete(facts).where(facts.c.key.in_(_keys(lane, subject))))
+
+
+def standing(conn: Connection) -> tuple[Trouble, ...]:
+    """Return every trouble that stands, the longest first."""
+    found = conn.execute(
+        select(facts.c.value, facts.c.at)
+        .where(facts.c.key.startswith(_PREFIX, autoescape=True))
+        .order_by(facts.c.at, facts.c.key)
+    )
+    return tuple(_trouble(row.value, row.at) for row in found)
+
+
+def _keys(lane: Lane, subject: str) -> tuple[str, str, str]:
+    of_channel = f"{_PREFIX}{lane.channel}"
+    return of_channel, f"{of_channel}:{lane.destination}", f"{of_channel}:{lane.destination}:{subject}"
+
+
+def _trouble(value: str, since: datetime) -> Trouble:
+    document = json.loads(value)
+    return Trouble(
+        channel=Channel(document["channel"]),
+        destination=document["destination"],
+        message=document["message"],
+        since=since,
+    )

@@ -1,0 +1,300 @@
+"""A world in which deliveries can be watched: a database, a clock to turn, and a channel that keeps its own books."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from sqlalchemy import insert, select
+
+from balancebot.domain.alert import AlertKind, Reason, Severity
+from balancebot.domain.balance import WalletName
+from balancebot.domain.notification import Action, AlertFacts, Channel, Facts, Parcel, Receipt
+from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.storage import outbox, workers
+from balancebot.storage.database import Database
+from balancebot.storage.tables import alerts, deliveries
+from balancebot.usecases.deliver_outbox import DeliverOutbox
+from balancebot.usecases.delivery_report import DeliverReport
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+OPS = (Channel.SLACK, "#ops")
+MARKETING = (Channel.SLACK, "#marketing")
+MAIL = (Channel.EMAIL, "finance@example.com")
+
+
+class Killed(BaseException):
+    """The process ends in the middle of a step."""
+
+
+class TurnedClock:
+    """A clock that stands still until it is turned."""
+
+    def __init__(self) -> None:
+        self._now = NOON
+
+    def now(self) -> datetime:
+        return self._now
+
+    def turn(self, **by: float) -> None:
+        self._now += timedelta(**by)
+
+
+@dataclass(kw_only=True)
+class Message:
+    """What somebody at the destination can read."""
+
+    ref: str
+    at: datetime
+    destination: str
+    delivery_id: str
+    alert_id: str
+    facts: Facts
+    below: str | None
+    broadcast: bool
+    looks: list[Facts] = field(default_factory=list)
+    """What edits made of it."""
+
+
+Fate = Callable[["Room", Parcel], Receipt | ChannelError]
+
+
+class Room:
+    """One channel and all that stands in it; `fates` decide what becomes of the next parcels, then all is well."""
+
+    def __init__(self, name: Channel, clock: TurnedClock, *, can_look: bool = True) -> None:
+        self._name = name
+        self._clock = clock
+        self._numbers = count(1)
+        self._lock = threading.Lock()
+        self.can_look = can_look
+        self.messages: list[Message] = []
+        self.fates: dict[str, list[Fate]] = {}
+        self.asked: list[tuple[datetime, str, str]] = []
+        """When which destination was asked for what."""
+
+    @property
+    def name(self) -> Channel:
+        return self._name
+
+    def deliver(self, parcel: Parcel, *, still_mine: Callable[[], bool]) -> Receipt | ChannelError:
+        self.asked.append((self._clock.now(), parcel.destination, parcel.action.value))
+        fates = self.fates.get(parcel.destination, [])
+        fate = fates.pop(0) if fates else arrives
+        if not still_mine():
+            return ChannelError(kind=ChannelErrorKind.LEASE_LOST, message="taken over")
+        return fate(self, parcel)
+
+    def put(self, parcel: Parcel) -> Receipt | ChannelError:
+        """Let the parcel take effect."""
+        with self._lock:
+            if parcel.thread is not None and parcel.thread.ref not in {each.ref for each in self.messages}:
+                return ChannelError(kind=ChannelErrorKind.MESSAGE_GONE, message="message_not_found")
+            if parcel.action is Action.EDIT:
+                assert parcel.thread is not None
+                living = next(each for each in self.messages if each.ref == parcel.thread.ref)
+                living.looks.append(parcel.facts)
+                return parcel.thread
+            message = Message(
+                ref=f"{next(self._numbers)}",
+                at=self._clock.now(),
+                destination=parcel.destination,
+                delivery_id=parcel.delivery_id,
+                alert_id=parcel.alert_id,
+                facts=parcel.facts,
+                below=None if parcel.thread is None else parcel.thread.ref,
+                broadcast=parcel.broadcast,
+            )
+            self.messages.append(message)
+            return Receipt(room=parcel.destination, ref=message.ref)
+
+    def look_for(self, parcel: Parcel, *, since: datetime) -> Sequence[Receipt] | ChannelError:
+        self.asked.append((self._clock.now(), parcel.destination, "look"))
+        if not self.can_look:
+            return ChannelError(kind=ChannelErrorKind.REJECTED, message="nothing can be looked for here")
+        return [
+            Receipt(room=each.destination, ref=each.ref)
+            for each in self.messages
+            if each.delivery_id == parcel.delivery_id and each.at >= since
+        ]
+
+    def withdraw(self, receipt: Receipt) -> ChannelError | None:
+        self.messages = [each for each in self.messages if each.ref != receipt.ref]
+        return None
+
+    def close(self) -> None:
+        pass
+
+    def told(self, destination: str = "#ops") -> list[str]:
+        """What stands at a destination: `opened`, or `> recovered` for an answer; a group's size; a type's name."""
+        return [self._told(each) for each in self.messages if each.destination == destination]
+
+    @staticmethod
+    def _told(message: Message) -> str:
+        match message.facts:
+            case AlertFacts(reason=Reason() as reason, opened_unheard=unheard):
+                word = f"opened+{reason}" if unheard else reason.value
+            case other:
+                word = type(other).__name__
+        return f"> {word}" if message.below else word
+
+
+def arrives(room: Room, parcel: Parcel) -> Receipt | ChannelError:
+    return room.put(parcel)
+
+
+def fails(kind: ChannelErrorKind, retry_after: timedelta | None = None) -> Fate:
+    """Nothing is done, and the other side (or nobody) says so."""
+    return lambda room, parcel: ChannelError(kind=kind, message=kind.value, retry_after=retry_after)
+
+
+def loses_the_answer(room: Room, parcel: Parcel) -> Receipt | ChannelError:
+    room.put(parcel)
+    return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="no answer")
+
+
+def loses_the_request(room: Room, parcel: Parcel) -> Receipt | ChannelError:
+    return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="no answer")
+
+
+def dies_before(room: Room, parcel: Parcel) -> Receipt | ChannelError:
+    raise Killed
+
+
+def dies_after(room: Room, parcel: Parcel) -> Receipt | ChannelError:
+    room.put(parcel)
+    raise Killed
+
+
+class Bench:
+    """An outbox, the rooms it is delivered to, and as many workers as a test wants."""
+
+    def __init__(
+        self, database: Database, *, group_over: int = 5, channels: Sequence[Channel] = tuple(Channel)
+    ) -> None:
+        self.database = database
+        self.clock = TurnedClock()
+        self.slack = Room(Channel.SLACK, self.clock)
+        self.mail = Room(Channel.EMAIL, self.clock, can_look=False)
+        self._rooms = {room.name: room for room in (self.slack, self.mail) if room.name in channels}
+        self._group_over = group_over
+        self._numbers = count(1)
+        self._workers: list[str] = []
+        self.deliver = self.worker()
+
+    def worker(self) -> DeliverOutbox:
+        """Begin a process of its own."""
+        name = f"worker-{len(self._workers)}"
+        self._workers.append(name)
+        with self.database.write() as conn:
+            workers.register(conn, name, kind="run", now=self.clock.now())
+        return DeliverOutbox(
+            self.database,
+            self._rooms,
+            self.clock,
+            name,
+            group_over=self._group_over,
+            defaults={Channel.SLACK: ("#ops",), Channel.EMAIL: ("finance@example.com",)},
+        )
+
+    def restart(self) -> None:
+        """The process that delivered is dead; another one runs, after its lease has run out."""
+        self._workers[-1] = f"dead {self._workers[-1]}"
+        self.clock.turn(seconds=10)
+        self.deliver = self.worker()
+
+    def run(self, **later: float) -> DeliverReport:
+        """Turn the clock and deliver what is due."""
+        self.clock.turn(**later)
+        with self.database.write() as conn:
+            for name in self._workers:
+                workers.renew(conn, name, now=self.clock.now())
+        return self.deliver.run()
+
+    def alert(self) -> int:
+        """Make an alert that nobody has been told of."""
+        number = next(self._numbers)
+        with self.database.write() as conn:
+            conn.execute(
+                insert(alerts).values(
+                    id=number,
+                    kind="low_balance",
+                    wallet=f"acme/{number}",
+                    category="industry",
+                    severity="critical",
+                    opened_at=self.clock.now(),
+                    opened_by_days=False,
+                    limits="{}",
+                    facts="{}",
+                )
+            )
+        return number
+
+    def facts(self, alert_id: int, reason: Reason | None, **changes: Any) -> AlertFacts:
+        """What is to be said of an alert now."""
+        facts = AlertFacts(
+            alert_id=str(alert_id),
+            kind=AlertKind.LOW_BALANCE,
+            wallet=WalletName(f"acme/{alert_id}"),
+            category=None,
+            severity=Severity.CRITICAL,
+            reason=reason,
+            at=self.clock.now(),
+            opened_at=NOON,
+        )
+        return replace(facts, **changes)
+
+    def tell(
+        self,
+        alert_id: int,
+        reason: Reason,
+        destinations: Sequence[outbox.Destination] = (OPS,),
+        **changes: Any,
+    ) -> AlertFacts:
+        """Enqueue news of an alert."""
+        facts = self.facts(alert_id, reason, **changes)
+        with self.database.write() as conn:
+            outbox.enqueue(
+                conn,
+                facts=facts,
+                reason=reason,
+                alert_id=alert_id,
+                dedup_key=f"{alert_id}:{reason}:{next(self._numbers)}",
+                destinations=destinations,
+                now=self.clock.now(),
+                edit_told=reason is Reason.WORSENED,
+                broadcast=reason is Reason.WORSENED,
+            )
+        return facts
+
+    def open(self, destinations: Sequence[outbox.Destination] = (OPS,)) -> int:
+        """Make an alert and enqueue its opening."""
+        alert_id = self.alert()
+        self.tell(alert_id, Reason.OPENED, destinations)
+        return alert_id
+
+    def edit(self, alert_id: int, **changes: Any) -> AlertFacts:
+        """Enqueue a new look of an alert's living messages."""
+        facts = self.facts(alert_id, None, **changes)
+        with self.database.write() as conn:
+            outbox.enqueue_edit(conn, facts=facts, alert_id=alert_id, now=self.clock.now())
+        return facts
+
+    def states(self) -> list[str]:
+        """The state of every delivery, in the order in which they were decided."""
+        with self.database.read() as conn:
+            return list(
+                conn.execute(
+                    select(deliveries.c.state).order_by(deliveries.c.notification_id, deliveries.c.action)
+                ).scalars()
+            )
+
+
+@contextmanager
+def bench_of(database: Database, **options: Any) -> Iterator[Bench]:
+    bench = Bench(database, **options)
+    yield bench
+    bench.deliver.close(timedelta(seconds=5))
