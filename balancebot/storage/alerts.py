@@ -68,6 +68,20 @@ def listed(
     return tuple((_alert(row), _facts(row)) for row in conn.execute(query))
 
 
+def past(
+    conn: Connection, *, limit: int, offset: int = 0, about: str = ""
+) -> tuple[tuple[Alert, AlertFacts], ...]:
+    """Return closed alerts with what was last said of them, newest first; of wallets whose name holds `about`."""
+    query = (
+        select(alerts)
+        .where(alerts.c.closed_at.is_not(None), alerts.c.wallet.icontains(about, autoescape=True))
+        .order_by(alerts.c.opened_at.desc(), alerts.c.id.desc())
+        .limit(limit)
+        .offset(offset)
+    )
+    return tuple((_alert(row), _facts(row)) for row in conn.execute(query))
+
+
 def get(conn: Connection, alert_id: int) -> tuple[Alert, AlertFacts] | None:
     """Return one alert with its latest facts, or None if there is none of this id."""
     row = conn.execute(select(alerts).where(alerts.c.id == alert_id)).one_or_none()

@@ -10,7 +10,7 @@ from sqlalchemy import Connection
 
 from balancebot.domain import alert as life
 from balancebot.domain.alert import Alert, Step
-from balancebot.domain.audit import Act, AuditEntry, Way
+from balancebot.domain.audit import Act, Actor, AuditEntry
 from balancebot.domain.notification import AlertFacts
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.silence import Silence, silenced_until
@@ -18,14 +18,6 @@ from balancebot.ports import Clock
 from balancebot.storage import alerts, audit, silences, turns
 from balancebot.storage.database import Database
 from balancebot.usecases.telling import Teller
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Actor:
-    """Who acts, and by which way."""
-
-    who: str
-    way: Way
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,10 +1,9 @@
 """Keeping the users of the web pages. Every change stands in the audit log; no password does, not even its hash."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from balancebot.domain.audit import Act, AuditEntry, Way
+from balancebot.domain.audit import Act, Actor, AuditEntry, Way
 from balancebot.domain.user import Role, Session, User, user_name_fault
 from balancebot.storage import audit
 from balancebot.storage import users as store
@@ -25,16 +24,8 @@ class UserFault(StrEnum):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Doer:
-    """Who changes something, and by which way."""
-
-    who: str
-    way: Way
-
-
 def add_user(
-    database: Database, *, name: str, role: Role, password: str, doer: Doer, now: datetime
+    database: Database, *, name: str, role: Role, password: str, by: Actor, now: datetime
 ) -> UserFault | None:
     """Add a user; return why not."""
     if user_name_fault(name):
@@ -45,12 +36,12 @@ def add_user(
     with database.write() as conn:
         if not store.add(conn, User(name=name, role=role, created_at=now), password_hash):
             return UserFault.TAKEN
-        audit.record(conn, _entry(Act.ADD_USER, name, doer, now, after=role))
+        audit.record(conn, _entry(Act.ADD_USER, name, by, now, after=role))
     return None
 
 
 def set_password(
-    database: Database, *, name: str, password: str, doer: Doer, now: datetime, keep_session: str = ""
+    database: Database, *, name: str, password: str, by: Actor, now: datetime, keep_session: str = ""
 ) -> UserFault | None:
     """Give a user a new password and end the user's sessions, all but the one with id `keep_session`."""
     if fault := _password_fault(password):
@@ -61,46 +52,46 @@ def set_password(
             return UserFault.NOBODY
         store.set_password_hash(conn, name, password_hash)
         store.end_sessions_of(conn, name, but=keep_session)
-        audit.record(conn, _entry(Act.SET_PASSWORD, name, doer, now))
+        audit.record(conn, _entry(Act.SET_PASSWORD, name, by, now))
     return None
 
 
-def set_role(database: Database, *, name: str, role: Role, doer: Doer, now: datetime) -> UserFault | None:
+def set_role(database: Database, *, name: str, role: Role, by: Actor, now: datetime) -> UserFault | None:
     """Give a user another role; it holds at the user's next request."""
     with database.write() as conn:
         found = store.find(conn, name)
         if found is None:
             return UserFault.NOBODY
-        if _is_self(doer, name):
+        if _is_self(by, name):
             return UserFault.YOURSELF
         if found[0].role is not role:
             store.set_role(conn, name, role)
-            audit.record(conn, _entry(Act.SET_ROLE, name, doer, now, before=found[0].role, after=role))
+            audit.record(conn, _entry(Act.SET_ROLE, name, by, now, before=found[0].role, after=role))
     return None
 
 
-def remove_user(database: Database, *, name: str, doer: Doer, now: datetime) -> UserFault | None:
+def remove_user(database: Database, *, name: str, by: Actor, now: datetime) -> UserFault | None:
     """Remove a user and end the user's sessions."""
     with database.write() as conn:
         found = store.find(conn, name)
         if found is None:
             return UserFault.NOBODY
-        if _is_self(doer, name):
+        if _is_self(by, name):
             return UserFault.YOURSELF
         store.remove(conn, name)
-        audit.record(conn, _entry(Act.REMOVE_USER, name, doer, now, before=found[0].role))
+        audit.record(conn, _entry(Act.REMOVE_USER, name, by, now, before=found[0].role))
     return None
 
 
 def end_sessions(
-    database: Database, *, name: str, doer: Doer, now: datetime, but: str = ""
+    database: Database, *, name: str, by: Actor, now: datetime, but: str = ""
 ) -> UserFault | None:
     """Log a user out everywhere, except in the session with id `but`."""
     with database.write() as conn:
         if store.find(conn, name) is None:
             return UserFault.NOBODY
         if store.end_sessions_of(conn, name, but=but):
-            audit.record(conn, _entry(Act.END_SESSIONS, name, doer, now))
+            audit.record(conn, _entry(Act.END_SESSIONS, name, by, now))
     return None
 
 
@@ -129,18 +120,18 @@ def _password_fault(password: str) -> UserFault | None:
     return UserFault.LONG_PASSWORD if len(password) > passwords.MAX_LENGTH else None
 
 
-def _is_self(doer: Doer, name: str) -> bool:
+def _is_self(by: Actor, name: str) -> bool:
     """Tell whether somebody on the pages would lock themselves out: so there is always an admin left."""
-    return doer.way is Way.PAGE and doer.who == name
+    return by.way is Way.PAGE and by.who == name
 
 
 def _entry(
-    act: Act, name: str, doer: Doer, now: datetime, *, before: Role | None = None, after: Role | None = None
+    act: Act, name: str, by: Actor, now: datetime, *, before: Role | None = None, after: Role | None = None
 ) -> AuditEntry:
     return AuditEntry(
         at=now,
-        who=doer.who,
-        way=doer.way,
+        who=by.who,
+        way=by.way,
         act=act,
         subject=name,
         before=None if before is None else {"role": before.value},

@@ -23,7 +23,7 @@ def add(visit: Visit) -> Response:
         name=visit.sent("name"),
         role=role,
         password=visit.secret("password"),
-        doer=visit.doer,
+        by=visit.actor,
         now=visit.now,
     )
     if fault is not None:
@@ -34,7 +34,7 @@ def add(visit: Visit) -> Response:
 def set_role(visit: Visit) -> Response:
     """Give a user another role."""
     fault = users.set_role(
-        visit.site.database, name=visit.sent("name"), role=_role(visit), doer=visit.doer, now=visit.now
+        visit.site.database, name=visit.sent("name"), role=_role(visit), by=visit.actor, now=visit.now
     )
     return done("/users", Done.ROLE_SET) if fault is None else _everyone(visit, fault)
 
@@ -45,7 +45,7 @@ def set_password(visit: Visit) -> Response:
         visit.site.database,
         name=visit.sent("name"),
         password=visit.secret("password"),
-        doer=visit.doer,
+        by=visit.actor,
         now=visit.now,
         keep_session=visit.session_id,
     )
@@ -55,14 +55,14 @@ def set_password(visit: Visit) -> Response:
 def end_sessions(visit: Visit) -> Response:
     """Log a user out everywhere."""
     fault = users.end_sessions(
-        visit.site.database, name=visit.sent("name"), doer=visit.doer, now=visit.now, but=visit.session_id
+        visit.site.database, name=visit.sent("name"), by=visit.actor, now=visit.now, but=visit.session_id
     )
     return done("/users", Done.LOGGED_OUT) if fault is None else _everyone(visit, fault)
 
 
 def remove(visit: Visit) -> Response:
     """Remove a user."""
-    fault = users.remove_user(visit.site.database, name=visit.sent("name"), doer=visit.doer, now=visit.now)
+    fault = users.remove_user(visit.site.database, name=visit.sent("name"), by=visit.actor, now=visit.now)
     return done("/users", Done.USER_REMOVED) if fault is None else _everyone(visit, fault)
 
 
@@ -79,7 +79,7 @@ def set_my_password(visit: Visit) -> Response:
         visit.site.database,
         name=visit.user.name,
         password=visit.secret("password"),
-        doer=visit.doer,
+        by=visit.actor,
         now=visit.now,
         keep_session=visit.session_id,
     )
@@ -89,7 +89,7 @@ def set_my_password(visit: Visit) -> Response:
 def end_my_other_sessions(visit: Visit) -> Response:
     """Log oneself out everywhere else."""
     users.end_sessions(
-        visit.site.database, name=visit.user.name, doer=visit.doer, now=visit.now, but=visit.session_id
+        visit.site.database, name=visit.user.name, by=visit.actor, now=visit.now, but=visit.session_id
     )
     return done("/me", Done.LOGGED_OUT)
 

@@ -44,7 +44,7 @@ def show(
         now=visit.now,
         user=visit.user,
         path=visit.request.url.path,
-        form_token=visit.form_token,
+        token=Markup('<input type="hidden" name="{}" value="{}">').format(FORM_TOKEN, visit.form_token),
         may_edit=visit.user.role.may(Role.FINANCE),
         is_admin=visit.user.role.may(Role.ADMIN),
         was_done=said(visit.asked("done")),
@@ -87,7 +87,6 @@ def _environment(folder: Path) -> Environment:
     )
     environment.globals.update(
         static=_static_address,
-        form_token_field=FORM_TOKEN,
         query=_query,
     )
     environment.filters["ago"] = _ago

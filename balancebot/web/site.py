@@ -9,6 +9,7 @@ from balancebot.ports import Clock
 from balancebot.settings import Language
 from balancebot.storage.database import Database
 from balancebot.usecases.log_in import LogIn
+from balancebot.usecases.operate_alerts import OperateAlerts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -18,6 +19,7 @@ class Site:
     database: Database
     clock: Clock
     log_in: LogIn
+    operate_alerts: OperateAlerts
     language: Language
     zone: tzinfo
     public_url: str

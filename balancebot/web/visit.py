@@ -16,10 +16,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from balancebot.domain.audit import Way
+from balancebot.domain.audit import Actor, Way
 from balancebot.domain.user import Role, User
 from balancebot.secret import Secret
-from balancebot.usecases.users import Doer
 from balancebot.web.site import Site
 
 COOKIE = "balancebot"
@@ -47,9 +46,9 @@ class Visit:
         return "hx-request" in headers and "hx-history-restore-request" not in headers
 
     @property
-    def doer(self) -> Doer:
+    def actor(self) -> Actor:
         """Who answers for the change."""
-        return Doer(who=self.user.name, way=Way.PAGE)
+        return Actor(who=self.user.name, way=Way.PAGE)
 
     def asked(self, name: str) -> str:
         """Return a value of the address, '' where there is none."""

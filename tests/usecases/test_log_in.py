@@ -6,23 +6,22 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
-from balancebot.domain.audit import Way
+from balancebot.domain.audit import Actor, Way
 from balancebot.domain.user import Role
 from balancebot.secret import Secret
 from balancebot.storage import tables
 from balancebot.storage.database import Database
 from balancebot.usecases import users
 from balancebot.usecases.log_in import IDLE, LONGEST, WINDOW, LoggedIn, LogIn, Refused, Throttled
-from balancebot.usecases.users import Doer
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-CLI = Doer(who="root", way=Way.CLI)
+CLI = Actor(who="root", way=Way.CLI)
 RIGHT = "a long secret"
 
 
 @pytest.fixture
 def desk(database: Database) -> LogIn:
-    users.add_user(database, name="li", role=Role.FINANCE, password=RIGHT, doer=CLI, now=NOW)
+    users.add_user(database, name="li", role=Role.FINANCE, password=RIGHT, by=CLI, now=NOW)
     return LogIn(database, Secret("key"))
 
 
@@ -104,23 +103,23 @@ def test_a_session_ends_when_it_is_not_used_and_after_two_weeks_in_any_case(desk
 
 def test_a_new_password_a_removal_and_a_revocation_end_every_session(desk: LogIn, database: Database) -> None:
     token = enter(desk)
-    users.set_password(database, name="li", password=RIGHT, doer=CLI, now=NOW)
+    users.set_password(database, name="li", password=RIGHT, by=CLI, now=NOW)
     assert desk.session(token, now=NOW) is None
 
     first, second = enter(desk), enter(desk)
     keep = desk.session(first, now=NOW)
     assert keep is not None
-    users.end_sessions(database, name="li", doer=CLI, now=NOW, but=keep.id)
+    users.end_sessions(database, name="li", by=CLI, now=NOW, but=keep.id)
     assert desk.session(second, now=NOW) is None
     assert keep == desk.session(first, now=NOW)
 
-    users.remove_user(database, name="li", doer=CLI, now=NOW)
+    users.remove_user(database, name="li", by=CLI, now=NOW)
     assert desk.session(first, now=NOW) is None
 
 
 def test_a_role_that_is_taken_away_is_gone_at_the_next_request(desk: LogIn, database: Database) -> None:
     token = enter(desk)
-    users.set_role(database, name="li", role=Role.VIEWER, doer=CLI, now=NOW)
+    users.set_role(database, name="li", role=Role.VIEWER, by=CLI, now=NOW)
     session = desk.session(token, now=NOW)
     assert session is not None
     assert Role.VIEWER is session.user.role

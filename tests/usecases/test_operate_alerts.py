@@ -4,10 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from balancebot.domain.audit import Act, Way
+from balancebot.domain.audit import Act, Actor, Way
 from balancebot.domain.pattern import Pattern
 from balancebot.storage import alerts, audit
-from balancebot.usecases.operate_alerts import Actor
 from balancebot.usecases.sync_wallets import sync_wallets
 from tests.usecases.world import SHOP, WEB, World, industry
 

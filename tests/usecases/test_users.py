@@ -2,37 +2,37 @@
 
 from datetime import UTC, datetime, timedelta
 
-from balancebot.domain.audit import Act, AuditEntry, Way
+from balancebot.domain.audit import Act, Actor, AuditEntry, Way
 from balancebot.domain.user import Role, User
 from balancebot.storage import audit
 from balancebot.storage.database import Database
 from balancebot.usecases import users
-from balancebot.usecases.users import Doer, UserFault
+from balancebot.usecases.users import UserFault
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-CLI = Doer(who="root", way=Way.CLI)
+CLI = Actor(who="root", way=Way.CLI)
 
 
 def add(
     database: Database, name: str, role: Role = Role.FINANCE, password: str = "a long secret"
 ) -> UserFault | None:
-    return users.add_user(database, name=name, role=role, password=password, doer=CLI, now=NOW)
+    return users.add_user(database, name=name, role=role, password=password, by=CLI, now=NOW)
 
 
 def test_a_user_is_added_listed_and_removed(database: Database) -> None:
     assert add(database, "li", Role.VIEWER) is None
-    assert users.set_role(database, name="li", role=Role.ADMIN, doer=CLI, now=NOW) is None
+    assert users.set_role(database, name="li", role=Role.ADMIN, by=CLI, now=NOW) is None
     assert (User(name="li", role=Role.ADMIN, created_at=NOW),) == users.list_users(database)
 
-    assert users.remove_user(database, name="li", doer=CLI, now=NOW) is None
+    assert users.remove_user(database, name="li", by=CLI, now=NOW) is None
     assert users.list_users(database) == ()
 
 
 def test_every_change_stands_in_the_audit_log_without_the_password(database: Database) -> None:
     add(database, "li", Role.VIEWER)
-    users.set_role(database, name="li", role=Role.FINANCE, doer=CLI, now=NOW)
-    users.set_password(database, name="li", password="another secret", doer=CLI, now=NOW)
-    users.remove_user(database, name="li", doer=CLI, now=NOW)
+    users.set_role(database, name="li", role=Role.FINANCE, by=CLI, now=NOW)
+    users.set_password(database, name="li", password="another secret", by=CLI, now=NOW)
+    users.remove_user(database, name="li", by=CLI, now=NOW)
 
     def entry(number: int, act: Act, before: str | None, after: str | None) -> AuditEntry:
         return AuditEntry(
@@ -61,13 +61,13 @@ def test_what_can_not_be_is_refused_with_its_reason(database: Database) -> None:
     assert add(database, " li") is UserFault.BAD_NAME
     assert add(database, "x" * 65) is UserFault.BAD_NAME
     assert add(database, "wu", password="1234567") is UserFault.SHORT_PASSWORD
-    assert users.remove_user(database, name="wu", doer=CLI, now=NOW) is UserFault.NOBODY
-    assert users.set_role(database, name="wu", role=Role.ADMIN, doer=CLI, now=NOW) is UserFault.NOBODY
+    assert users.remove_user(database, name="wu", by=CLI, now=NOW) is UserFault.NOBODY
+    assert users.set_role(database, name="wu", role=Role.ADMIN, by=CLI, now=NOW) is UserFault.NOBODY
 
 
 def test_an_admin_on_the_pages_can_not_lock_themselves_out(database: Database) -> None:
     add(database, "li", Role.ADMIN)
-    page = Doer(who="li", way=Way.PAGE)
-    assert users.remove_user(database, name="li", doer=page, now=NOW) is UserFault.YOURSELF
-    assert users.set_role(database, name="li", role=Role.VIEWER, doer=page, now=NOW) is UserFault.YOURSELF
-    assert users.remove_user(database, name="li", doer=CLI, now=NOW + timedelta(1)) is None
+    page = Actor(who="li", way=Way.PAGE)
+    assert users.remove_user(database, name="li", by=page, now=NOW) is UserFault.YOURSELF
+    assert users.set_role(database, name="li", role=Role.VIEWER, by=page, now=NOW) is UserFault.YOURSELF
+    assert users.remove_user(database, name="li", by=CLI, now=NOW + timedelta(1)) is None

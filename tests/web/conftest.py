@@ -10,30 +10,20 @@ from zoneinfo import ZoneInfo
 import httpx
 import pytest
 
-from balancebot.domain.audit import Way
+from balancebot.domain.audit import Actor, Way
 from balancebot.domain.user import Role
 from balancebot.secret import Secret
 from balancebot.settings import Language
 from balancebot.storage.database import Database
 from balancebot.usecases import users
 from balancebot.usecases.log_in import LogIn
-from balancebot.usecases.users import Doer
 from balancebot.web.app import create_app
 from balancebot.web.server import serve
 from balancebot.web.site import Site
+from tests.usecases.world import HandClock, World
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 PASSWORD = "a long secret"
-
-
-class SetClock:
-    """A clock that stands where it is put."""
-
-    def __init__(self, now: datetime) -> None:
-        self.at = now
-
-    def now(self) -> datetime:
-        return self.at
 
 
 @dataclass
@@ -41,7 +31,7 @@ class Desk:
     """A running site with one user of each role, named like it."""
 
     site: Site
-    clock: SetClock
+    world: World
     address: str
 
     def visitor(self) -> httpx.Client:
@@ -58,41 +48,37 @@ class Desk:
 
 
 @pytest.fixture
-def site(sqlite_url: str) -> Iterator[Site]:
+def world(sqlite_url: str) -> Iterator[World]:
+    """The bot behind the pages, with one user of each role."""
     database = Database(sqlite_url)
+    by = Actor(who="root", way=Way.CLI)
     for role in Role:
-        users.add_user(
-            database,
-            name=role.value,
-            role=role,
-            password=PASSWORD,
-            doer=Doer(who="root", way=Way.CLI),
-            now=NOW,
-        )
-    yield Site(
-        database=database,
-        clock=SetClock(NOW),
-        log_in=LogIn(database, Secret("key")),
+        users.add_user(database, name=role.value, role=role, password=PASSWORD, by=by, now=NOW)
+    yield World(database, clock=HandClock(NOW))
+    database.dispose()
+
+
+@pytest.fixture
+def open_desk(world: World) -> Iterator[Callable[..., Desk]]:
+    """Opens the pages, with what is to be different from usual."""
+    servers = []
+    site = Site(
+        database=world.database,
+        clock=world.clock,
+        log_in=LogIn(world.database, Secret("key")),
+        operate_alerts=world.operate,
         language=Language.ENGLISH,
         zone=ZoneInfo("Asia/Shanghai"),
         public_url="http://127.0.0.1",
         metrics=lambda: b"balancebot_outbox_pending 0.0\n",
         unready=lambda: "",
     )
-    database.dispose()
-
-
-@pytest.fixture
-def open_desk(site: Site) -> Iterator[Callable[..., Desk]]:
-    """Opens the pages, with what is to be different from usual."""
-    servers = []
 
     def open_(**different: object) -> Desk:
         changed = replace(site, **different)  # type: ignore[arg-type]
         server = serve(create_app(changed), host="127.0.0.1", port=0)
         servers.append(server)
-        assert isinstance(changed.clock, SetClock)
-        return Desk(site=changed, clock=changed.clock, address=f"http://127.0.0.1:{server.port}")
+        return Desk(site=changed, world=world, address=f"http://127.0.0.1:{server.port}")
 
     yield open_
     for server in servers:
@@ -104,7 +90,7 @@ def desk(open_desk: Callable[..., Desk]) -> Desk:
     return open_desk()
 
 
-def form_token(browser: httpx.Client, page: str = "/") -> str:
+def form_token(browser: httpx.Client, page: str = "/me") -> str:
     """Return the token that the forms of a page hold."""
     found = re.search(r'name="form_token" value="([0-9a-f]+)"', browser.get(page).text)
     assert found

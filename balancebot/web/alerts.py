@@ -1,0 +1,153 @@
+"""Alerts, open and past: what is wrong, what was told of it and to whom; acknowledging and silencing."""
+
+from datetime import datetime, time, timedelta
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from balancebot.domain.alert import Alert
+from balancebot.domain.notification import AlertFacts
+from balancebot.domain.pattern import Pattern
+from balancebot.storage import alerts as store
+from balancebot.storage import silences, stories
+from balancebot.web.flash import Done, done
+from balancebot.web.paging import PAGE, Page, cut, offset, page_number
+from balancebot.web.rendering import phrases, show, wording
+from balancebot.web.site import Site
+from balancebot.web.visit import Visit
+
+_SPANS = {
+    "1h": timedelta(hours=1),
+    "4h": timedelta(hours=4),
+    "24h": timedelta(days=1),
+    "3d": timedelta(days=3),
+    "7d": timedelta(days=7),
+    "30d": timedelta(days=30),
+}
+_MORNING = time(9)
+
+
+def listed(visit: Visit) -> Response:
+    """Show the open alerts, worst first, or the past ones, newest first; and the silences that hold."""
+    return _listed(visit)
+
+
+def one(visit: Visit) -> Response:
+    """Show one alert with its story."""
+    return _one(visit)
+
+
+def acknowledge(visit: Visit) -> Response:
+    """Stop the reminders of an alert."""
+    site, alert_id = visit.site, visit.part("id")
+    expects_by = _expected(visit)
+    if isinstance(expects_by, str):
+        return _one(visit, fault=expects_by)
+    seen = site.operate_alerts.acknowledge(
+        alert_id, by=visit.actor, note=visit.sent("note")[:500], expects_by=expects_by
+    )
+    if seen is None:
+        return _one(visit, fault=phrases(site.language)("This alert is closed by now."))
+    return done(f"/alerts/{seen.id}", Done.ACKNOWLEDGED)
+
+
+def silence(visit: Visit) -> Response:
+    """Mute what a pattern means."""
+    site, text = visit.site, visit.sent("pattern")
+    pattern, until = Pattern.parse(text), _until(visit)
+    if isinstance(pattern, str):
+        return _listed(visit, fault=phrases(site.language)("The pattern {fault}", fault=pattern))
+    if until is None:
+        return _listed(visit, fault=phrases(site.language)("Choose until when."))
+    site.operate_alerts.silence(pattern, until=until, reason=visit.sent("reason")[:500], by=visit.actor)
+    return done("/alerts", Done.SILENCED)
+
+
+def end_silence(visit: Visit) -> Response:
+    """End a silence before its time."""
+    if not visit.site.operate_alerts.end_silence(visit.part("id"), by=visit.actor):
+        return _listed(visit, fault=phrases(visit.site.language)("This silence has ended already."))
+    return done("/alerts", Done.SILENCE_ENDED)
+
+
+def why(site: Site, facts: AlertFacts) -> str:
+    """Say what caused an alert: the limit crossed, or what went wrong."""
+    return wording(site).crossed(facts.crossed) if facts.crossed is not None else facts.detail
+
+
+def _listed(visit: Visit, fault: str = "") -> Response:
+    site = visit.site
+    number, about = page_number(visit.asked("page")), visit.asked("q")
+    is_past = visit.asked("show") == "past"
+    with site.database.read() as conn:
+        every = store.listed(conn)
+        closed = store.past(conn, limit=PAGE + 1, offset=offset(number), about=about) if is_past else ()
+        held = silences.holding(conn, visit.now)
+    open_ones = sorted(every, key=lambda pair: (-pair[0].severity, pair[0].opened_at))
+    shown: list[tuple[Alert, AlertFacts]]
+    if is_past:
+        shown, paging = list(closed[:PAGE]), Page(number=number, more=len(closed) > PAGE)
+    else:
+        matching = [pair for pair in open_ones if about.lower() in pair[0].subject.wallet.lower()]
+        part, paging = cut(matching, number)
+        shown = list(part)
+    return show(
+        visit,
+        "alerts.html.j2",
+        status=422 if fault else 200,
+        alerts=[(alert, facts, why(site, facts)) for alert, facts in shown],
+        num_open=len(every),
+        is_past=is_past,
+        about=about,
+        paging=paging,
+        silences=held,
+        spans=list(_SPANS),
+        pattern=visit.sent("pattern") or visit.asked("silence"),
+        reason=visit.sent("reason"),
+        fault=fault,
+    )
+
+
+def _one(visit: Visit, fault: str = "") -> Response:
+    site, alert_id = visit.site, visit.part("id")
+    with site.database.read() as conn:
+        found = store.get(conn, int(alert_id)) if alert_id.isdecimal() and len(alert_id) < 10 else None
+        if found is None:
+            raise HTTPException(404, "There is no such alert.")
+        chapters = stories.of_alert(conn, int(alert_id))
+    alert, facts = found
+    return show(
+        visit,
+        "alert.html.j2",
+        status=422 if fault else 200,
+        alert=alert,
+        facts=facts,
+        why=why(site, facts),
+        chapters=[(chapter, why(site, chapter.facts)) for chapter in chapters],
+        spans=list(_SPANS),
+        fault=fault,
+    )
+
+
+def _until(visit: Visit) -> datetime | None:
+    chosen = visit.sent("for")
+    if chosen == "morning":
+        local = visit.now.astimezone(visit.site.zone)
+        tomorrow = local.date() + timedelta(days=1)
+        return datetime.combine(tomorrow, _MORNING, tzinfo=visit.site.zone)
+    span = _SPANS.get(chosen)
+    return None if span is None else visit.now + span
+
+
+def _expected(visit: Visit) -> datetime | str | None:
+    """Read by when a top-up is expected, as local time; '' is no expectation."""
+    text = visit.sent("expects_by")
+    if not text:
+        return None
+    try:
+        at = datetime.fromisoformat(text).replace(tzinfo=visit.site.zone)
+    except ValueError:
+        return phrases(visit.site.language)("This is no date and time.")
+    if at <= visit.now:
+        return phrases(visit.site.language)("The top-up is expected in the past: choose a later time.")
+    return at

@@ -1,0 +1,91 @@
+"""Alerts on the pages: seen by everybody, acknowledged and silenced by those who may, with everything that was told."""
+
+from datetime import timedelta
+
+import pytest
+
+from balancebot.domain.alert import Alert
+from balancebot.domain.user import Role
+from balancebot.storage import alerts, silences
+from tests.usecases.world import SHOP, industry
+from tests.web.conftest import Desk, form_token
+
+
+@pytest.fixture
+def alert(desk: Desk) -> Alert:
+    """The alert of a shop that has fallen below both limits."""
+    world = desk.world
+    world.configure(SHOP)
+    world.limit("acme/shop", "industry", warning_below=1000, critical_below=500)
+    world.shows(industry(300))
+    world.poll()
+    with world.database.read() as conn:
+        return alerts.all_open(conn)[0]
+
+
+def test_an_open_alert_is_listed_with_its_reason_and_its_story(desk: Desk, alert: Alert) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        listed = browser.get("/alerts").text
+        story = browser.get(f"/alerts/{alert.id}").text
+    assert "300 messages, below the critical limit of 500" in listed
+    assert "#ops: waits" in story
+    assert "finance@example.com: waits" in story
+    assert "Acknowledge</button>" not in story
+
+
+def test_finance_acknowledges_with_a_note_and_an_expected_time(desk: Desk, alert: Alert) -> None:
+    with desk.user(Role.FINANCE) as browser:
+        fields = {"form_token": form_token(browser), "note": "ordered", "expects_by": "2026-11-25T12:00"}
+        answer = browser.post(f"/alerts/{alert.id}/acknowledge", data=fields)
+        assert (303, f"/alerts/{alert.id}?done=acknowledged") == (
+            answer.status_code,
+            answer.headers["location"],
+        )
+        assert "acknowledged by finance" in browser.get("/alerts").text
+    assert alert.id is not None
+    with desk.world.database.read() as conn:
+        found = alerts.get(conn, alert.id)
+    assert found is not None
+    assert ("finance", "ordered") == (found[0].acknowledged_by, found[0].acknowledged_note)
+    # the page's time is local: Asia/Shanghai
+    assert "2026-11-25T04:00:00+00:00" == found[0].expects_by.isoformat()  # type: ignore[union-attr]
+
+
+def test_a_pattern_is_silenced_and_the_silence_is_ended(desk: Desk, alert: Alert) -> None:
+    with desk.user(Role.FINANCE) as browser:
+        fields = {"form_token": form_token(browser), "pattern": "acme/*", "for": "4h", "reason": "test"}
+        assert "/alerts?done=silenced" == browser.post("/silences/add", data=fields).headers["location"]
+        with desk.world.database.read() as conn:
+            (held,) = silences.holding(conn, desk.world.clock.now())
+        assert ("acme/*", desk.world.clock.now() + timedelta(hours=4)) == (held.pattern.text, held.until)
+        assert "silenced" in browser.get("/alerts").text
+
+        browser.post(f"/silences/{held.id}/end", data=fields)
+        with desk.world.database.read() as conn:
+            assert silences.holding(conn, desk.world.clock.now()) == ()
+
+
+def test_a_pattern_that_means_nothing_is_refused_in_place(desk: Desk) -> None:
+    with desk.user(Role.FINANCE) as browser:
+        fields = {"form_token": form_token(browser), "pattern": "acme:indstry", "for": "1h"}
+        answer = browser.post("/silences/add", data=fields)
+    assert 422 == answer.status_code
+    assert "did you mean industry?" in answer.text
+    assert 'value="acme:indstry"' in answer.text
+
+
+def test_a_viewer_changes_nothing(desk: Desk, alert: Alert) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        fields = {"form_token": form_token(browser), "pattern": "*", "for": "1h"}
+        assert 403 == browser.post(f"/alerts/{alert.id}/acknowledge", data=fields).status_code
+        assert 403 == browser.post("/silences/add", data=fields).status_code
+
+
+def test_past_alerts_say_when_and_why_they_closed(desk: Desk, alert: Alert) -> None:
+    desk.world.shows(industry(5000))
+    desk.world.clock.pass_by(minutes=5)
+    desk.world.poll()
+    with desk.user(Role.VIEWER) as browser:
+        assert "No alert is open." in browser.get("/alerts").text
+        assert "it rose past its limits" in browser.get("/alerts?show=past").text
+        assert 404 == browser.get("/alerts/999").status_code
