@@ -159,16 +159,29 @@ class Paths:
         side = self._high if use_quantile >= 0.5 else self._low
         return side * (abs(NormalDist().inv_cdf(use_quantile)) / NormalDist().inv_cdf(0.9))
 
-    def used_by(self, hours: Floats) -> Floats:
-        """Return the expected use within `hours` [N] of `since` (up to 35 days), plans included."""
-        total = self.total if self.planned is None else self.total + self.planned
-        at = np.clip(hours - self.rest, -1.0, PATH_HOURS - 1.0)  # in steps, from the end of the first
+    def used_by(self, hours: Floats, use_quantile: float | None = None) -> Floats:
+        """Return the use within `hours` [N] of `since`, plans included: expected, or the given quantile of it."""
+        expected = self._reached(self.total, hours)
+        if use_quantile is not None:
+            known = np.log2(HORIZONS)
+            wanted = np.log2(np.maximum(hours, 1.0))
+            band = self.band(use_quantile)
+            expected *= 2.0 ** np.array(
+                [np.interp(*at) for at in zip(wanted, [known] * len(band), band, strict=True)]
+            )
+        return expected if self.planned is None else expected + self._reached(self.planned, hours)
+
+    def _reached(self, total: Floats, hours: Floats) -> Floats:
+        at = hours - self.rest  # in steps, from the end of the first
         step = np.clip(np.ceil(at), 0, PATH_HOURS - 1).astype(np.intp)
         rows = np.arange(len(step))
         after = total[rows, step]
         before = np.where(step > 0, total[rows, step - 1], 0.0)
         share = np.where(step > 0, at - (step - 1), hours / self.rest)
-        return np.asarray(before + (after - before) * np.minimum(share, 1.0))
+        beyond = np.maximum(at - (PATH_HOURS - 1), 0.0) * (self.total[:, -1] - self.total[:, -169]) / 168.0
+        if total is self.planned:
+            beyond = np.zeros(len(step))
+        return np.asarray(before + (after - before) * np.minimum(share, 1.0) + beyond)
 
     def lasts(self, balances: Floats, use_quantile: float) -> Floats:
         """Return the hours from `since` until `balances` are used, if use takes the path of that quantile."""

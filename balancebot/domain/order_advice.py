@@ -1,0 +1,69 @@
+"""How much to buy and by when, so that quota lasts to a date with a stated probability."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+
+from balancebot.domain.burn_model import Models
+from balancebot.domain.forecast import Paths, Plan
+
+DEFAULT_DAYS = 30
+DEFAULT_CONFIDENCE = 0.9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAdvice:
+    """Buy `messages` by `order_by`, and the balance lasts until `until` with the probability `confidence`."""
+
+    messages: int
+    """What is lacking, rounded up to whole packages; 0 = what is there will do."""
+    order_by: datetime | None
+    """The latest instant that leaves the lead time before the balance might be used up; not before now. None with 0."""
+    until: datetime
+    confidence: float
+
+
+def advise_order(
+    model: Models,
+    *,
+    balance: int,
+    observed_at: datetime,
+    now: datetime,
+    zone: str,
+    until: datetime,
+    confidence: float = DEFAULT_CONFIDENCE,
+    lead_time: timedelta = timedelta(0),
+    package_size: int = 1,
+    plans: Sequence[Plan] = (),
+    open_use: float = 0.0,
+    open_exposure: float = 0.0,
+) -> OrderAdvice | None:
+    """Advise on one balance read at `observed_at` (its record alone, [1]); None where too little is known of its use.
+
+    `confidence` is 0.5 to 0.99: the quantity is that quantile of the use until `until`, less the balance. The order
+    must be placed a lead time before the instant up to which the balance lasts with the same probability.
+    `open_use` and `open_exposure` as in `forecast`.
+    """
+    if not 0.5 <= confidence <= 0.99:
+        raise ValueError("confidence must be from 0.5 to 0.99")
+    since = np.array([observed_at.timestamp()])
+    paths = Paths(model, since, zone, np.array([open_use]), np.array([open_exposure]))
+    if not paths.known[0]:
+        return None
+    if plans:
+        paths.add_plans([plans])
+    hours = (until - observed_at) / timedelta(hours=1)
+    needed = float(paths.used_by(np.array([max(hours, 0.0)]), confidence)[0])
+    lacking = needed - balance
+    if lacking <= 0:
+        return OrderAdvice(messages=0, order_by=None, until=until, confidence=confidence)
+    packages = math.ceil(lacking / package_size)
+    lasts = float(paths.lasts(np.array([float(balance)]), confidence)[0])
+    empty_at = min(since[0] + lasts * 3600.0, until.timestamp())
+    order_by = max(datetime.fromtimestamp(empty_at, UTC) - lead_time, now)
+    return OrderAdvice(
+        messages=packages * package_size, order_by=order_by, until=until, confidence=confidence
+    )
