@@ -43,6 +43,8 @@ class _Vocabulary:
     one_day: str
     days: str
     between: str
+    at_least: str
+    ranged: str
     zero_crossed: str
     count_crossed: str
     days_crossed: str
@@ -107,6 +109,8 @@ _EN = _Vocabulary(
     one_day="1 day",
     days="{} days",
     between="{} to {}",
+    at_least="{} or more",
+    ranged="{} ({})",
     zero_crossed="nothing is left",
     count_crossed="{value}, below the {name} of {limit}",
     days_crossed="{value} to count on, below the {name} of {limit}",
@@ -169,7 +173,9 @@ _ZH = _Vocabulary(
     hours="{} 小时",
     one_day="1 天",
     days="{} 天",
-    between="{} 至 {}",
+    between="{}至 {}",
+    at_least="{}以上",
+    ranged="{}（{}）",
     zero_crossed="余量为 0",
     count_crossed="{value}，低于{name} {limit}",
     days_crossed="稳妥估计可用 {value}，低于{name} {limit}",
@@ -304,13 +310,16 @@ class Wording:
         if runway is None:
             return self._words.unknown
         between = self.runway_between(runway)
-        return f"{self.duration(runway.p50)} ({between})" if between else self.duration(runway.p50)
+        middle = self.duration(runway.p50)
+        return self._words.ranged.format(middle, between) if between else middle
 
     def runway_between(self, runway: Runway | None) -> str:
         """Say the range of a runway, P10 to P90: `6 h to 14 h`; '' where the two read the same."""
         if runway is None:
             return ""
         low, high = (self.duration(hours).removeprefix("≈ ") for hours in (runway.p10, runway.p90))
+        if math.isinf(runway.p90) and not math.isinf(runway.p10):
+            return self._words.at_least.format(low)
         return "" if low == high else self._words.between.format(low, high)
 
     def crossed(self, crossed: Crossed) -> str:

@@ -42,7 +42,7 @@ def test_a_runway_is_said_as_exactly_as_a_person_cares(
 def test_a_runway_shows_its_range() -> None:
     assert ENGLISH.runway(Runway(p10=6, p50=9, p90=14, judged=7)) == "≈ 9 h (6 h to 14 h)"
     assert ENGLISH.runway(Runway(p10=80, p50=math.inf, p90=math.inf, judged=90)) == (
-        "no end in sight (3.3 days to no end in sight)"
+        "no end in sight (3.3 days or more)"
     )
     assert CHINESE.runway(Runway(p10=0, p50=0, p90=0, judged=0)) == "已用完"
 

@@ -130,7 +130,7 @@ def _length(block: Block) -> int:
 def _headline(paragraphs: Sequence[str]) -> str:
     title = next((part[2:].strip() for part in paragraphs if part.startswith("# ")), "")
     lead = next((part.splitlines()[0] for part in paragraphs if part[0] not in "#|~-"), "").replace("*", "")
-    return f"{title}: {lead}" if title and lead else title or lead or "balancebot"
+    return f"{title} — {lead}" if title and lead else title or lead or "balancebot"
 
 
 def _plain(paragraphs: Sequence[str]) -> Iterator[str]:

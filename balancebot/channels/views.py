@@ -149,7 +149,12 @@ def group_view(facts: GroupFacts, words: Wording, *, public_url: str) -> View:
         "num_members": len(members),
         "num_open": len(still_open),
         "counts": [
-            {"mark": mark(severity), "word": words.severity(severity), "count": number(count)}
+            {
+                "severity": severity.word,
+                "mark": mark(severity),
+                "word": words.severity(severity),
+                "count": number(count),
+            }
             for severity in sorted(Severity, reverse=True)
             if (count := sum(member.severity == severity for member in still_open))
         ],
@@ -183,7 +188,12 @@ def digest_view(facts: DigestFacts, words: Wording, *, public_url: str, most: in
         "lines": [_line_view(line, facts, words, public_url=public_url) for line in facts.lines[:most]],
         "num_more": max(0, len(facts.lines) - most),
         "counts": [
-            {"mark": mark(severity), "word": words.severity(severity), "count": number(count)}
+            {
+                "severity": severity.word,
+                "mark": mark(severity),
+                "word": words.severity(severity),
+                "count": number(count),
+            }
             for severity in sorted(Severity, reverse=True)
             if (count := sum(line.severity == severity for line in facts.lines))
         ],
@@ -235,7 +245,8 @@ def _line_view(line: DigestLine, facts: DigestFacts, words: Wording, *, public_u
         "runway_between": words.runway_between(line.runway),
         "empty_at": words.ahead(line.depletes_at, now=facts.at) if line.depletes_at else "",
         "topped_up": number(line.topped_up) if line.topped_up else "",
-        "transferred": f"{line.transferred:+,}" if line.transferred else "",
+        "moved_in": number(line.transferred) if line.transferred > 0 else "",
+        "moved_out": number(-line.transferred) if line.transferred < 0 else "",
         "used": number(line.used),
         "advice": _one_line(line.advice),
         "note": _one_line(line.note),

@@ -64,7 +64,7 @@ def test_nobody_mentions_a_channel_or_makes_a_link_through_a_name_or_a_note() ->
 
 def test_a_digest_speaks_its_own_language() -> None:
     chinese = message_of(renderer_of(Language.ENGLISH), parcel(replace(DIGEST, language="zh-CN")))
-    assert chinese.text.startswith("📊 2026年11月24日 短信余量: 6 项余量中有 3 项需要处理")
+    assert chinese.text.startswith("📊 2026年11月24日 短信余量 — 6 项余量中有 3 项需要处理")
 
 
 def test_a_users_template_replaces_the_built_in_of_its_name(tmp_path: Path) -> None:
