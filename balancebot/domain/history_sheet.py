@@ -32,6 +32,8 @@ class HistoryRow(NamedTuple):
     """Epoch seconds."""
     balance: BalanceKey
     reading: Reading
+    line: int
+    """The header is line 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +63,14 @@ def read_history(lines: Iterable[str]) -> Iterator[HistoryRow | HistoryFault]:
         )
         return
     places = [names.index(column) for column in COLUMNS]
-    for cells in reader:
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # a cell of more than 128 KiB: no quote ended it
+            yield HistoryFault(line=reader.line_num, column="", message=f"is no CSV: {error}")
+            return
         if not any(cells):
             continue
         if len(cells) != len(names):
@@ -97,7 +106,7 @@ def _row(line: int, cells: list[str]) -> HistoryRow | HistoryFault:
         return HistoryFault(
             line=line, column="balance", message=f"{balance!r} is no whole number from 0 to 2^63 - 1"
         )
-    return HistoryRow(at, BalanceKey(WalletName(wallet), known), reading)
+    return HistoryRow(at, BalanceKey(WalletName(wallet), known), reading, line)
 
 
 def _instant(text: str) -> float | None:

@@ -1,7 +1,7 @@
 """Use, top-ups, transfers and the last reading, by clock hour and later by day: what charts and estimates are made of.
 
-Hours and days are counted from 1970 in UTC. What is booked is added to what stands; nothing else changes a row, but
-an hour becomes part of its day once it is old.
+Hours and days are counted from 1970 in UTC. What is booked is added to what stands; an import writes hours anew from
+all their readings; an hour becomes part of its day once it is old.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, literal, select
 from sqlalchemy.dialects import sqlite
 
-from balancebot.domain.balance import NEVER_READ, Category, Readings, WalletName
+from balancebot.domain.balance import NEVER_READ, Absent, Category, Readings, WalletName
 from balancebot.domain.usage import SECONDS_PER_HOUR, Booked, Hour, Seen
 from balancebot.storage.chunks import chunked
 from balancebot.storage.tables import daily_use, hourly_use
@@ -77,7 +77,21 @@ def add(
         values[transferred] = part.transferred_in - part.transferred_out or None
         values[refunded] = part.refunded or None
     if rows:
-        conn.execute(_adding(conn, hourly_use), list(rows.values()))
+        conn.execute(_adding(conn), list(rows.values()))
+
+
+def put(conn: Connection, rows: Sequence[UseRow]) -> None:
+    """Write hours anew from all their readings; a category that a row tells nothing of stays as it was."""
+    if rows:
+        conn.execute(_replacing(insert_into(conn, hourly_use), hourly_use), [_whole(row) for row in rows])
+
+
+def _whole(row: UseRow) -> dict[str, object]:
+    values = {**_BLANK, "hour": row.at, "wallet_id": row.wallet_id, **row.readings._asdict()}
+    for (category, reading), used in zip(row.readings.items(), row.used, strict=True):
+        if reading is not Absent.UNREAD or any(used):
+            values.update(zip(_NAMES[category], used, strict=True))
+    return values
 
 
 def hours_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list[UseRow]:
@@ -160,7 +174,8 @@ def fold_oldest_day(conn: Connection, *, before: int) -> int:
     statement = insert_into(conn, daily_use).from_select(
         [column.name for column in whole_day.subquery().c], whole_day
     )
-    conn.execute(_or_add(statement, daily_use))
+    # a day can stand already where old hours were imported once more
+    conn.execute(_replacing(statement, daily_use))
     return conn.execute(delete(hourly_use).where(within)).rowcount
 
 
@@ -183,15 +198,12 @@ def _last_reading(category: Category, first: int, end: int) -> Any:
     )
 
 
-def _adding(conn: Connection, table: Table) -> sqlite.Insert:
-    return _or_add(insert_into(conn, table), table)
-
-
-def _or_add(statement: sqlite.Insert, table: Table) -> sqlite.Insert:
-    """Let an insert add to the row that stands, if one does; its reading replaces the one that stands."""
-    new, old = statement.excluded, table.c
+def _adding(conn: Connection) -> sqlite.Insert:
+    """Return an insert that adds to the hour that stands, if one does; its reading replaces the one that stands."""
+    statement = insert_into(conn, hourly_use)
+    new, old = statement.excluded, hourly_use.c
     return statement.on_conflict_do_update(
-        index_elements=[column.name for column in table.primary_key],
+        index_elements=["hour", "wallet_id"],
         set_={
             **{
                 category.value: func.coalesce(new[category.value], old[category.value])
@@ -199,6 +211,18 @@ def _or_add(statement: sqlite.Insert, table: Table) -> sqlite.Insert:
             },
             # NULL is nothing, and takes no room
             **{name: func.coalesce(old[name] + new[name], new[name], old[name]) for name in _ADDED},
+        },
+    )
+
+
+def _replacing(statement: sqlite.Insert, table: Table) -> sqlite.Insert:
+    """Let an insert replace the row that stands, but for the columns in which it holds nothing."""
+    new, old = statement.excluded, table.c
+    return statement.on_conflict_do_update(
+        index_elements=[column.name for column in table.primary_key],
+        set_={
+            name: func.coalesce(new[name], old[name])
+            for name in (*(category.value for category in Category), *_ADDED)
         },
     )
 

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Row, delete, func, select
+from sqlalchemy import ColumnElement, Connection, Row, delete, func, select, true
 
 from balancebot.domain.balance import Category, Readings
-from balancebot.storage.tables import snapshots
+from balancebot.storage.tables import snapshots, wallets
 from balancebot.storage.upserts import insert_into
 
 _KEY = ("observed_at", "wallet_id")
@@ -68,11 +68,21 @@ def of_wallet(conn: Connection, wallet_id: int, *, since: int, until: int) -> li
     return [_snapshot(row) for row in conn.execute(wanted)]
 
 
+def of_account(conn: Connection, account: str, *, since: int, until: int) -> Iterator[SnapshotRow]:
+    """Yield the snapshots of all wallets of an account, as `between` does."""
+    members = select(wallets.c.id).where(wallets.c.account == account)
+    yield from _stream(conn, snapshots.c.wallet_id.in_(members), since=since, until=until)
+
+
 def between(conn: Connection, *, since: int, until: int) -> Iterator[SnapshotRow]:
     """Yield the snapshots of all wallets in `[since, until)` (epoch seconds), oldest first, without holding them all."""
+    yield from _stream(conn, true(), since=since, until=until)
+
+
+def _stream(conn: Connection, whose: ColumnElement[bool], *, since: int, until: int) -> Iterator[SnapshotRow]:
     wanted = (
         select(snapshots)
-        .where(snapshots.c.observed_at >= since, snapshots.c.observed_at < until)
+        .where(snapshots.c.observed_at >= since, snapshots.c.observed_at < until, whose)
         .order_by(snapshots.c.observed_at, snapshots.c.wallet_id)
         .execution_options(yield_per=2_000)
     )

@@ -206,11 +206,15 @@ def find(conn: Connection, name: WalletName) -> WalletRow | None:
     return None if row is None else _wallet(row)
 
 
-def of_accounts(conn: Connection, accounts: Collection[str]) -> list[WalletRow]:
-    """Return the configured wallets of some accounts."""
+def of_accounts(
+    conn: Connection, accounts: Collection[str], *, configured_only: bool = True
+) -> list[WalletRow]:
+    """Return the wallets of some accounts."""
     rows: list[WalletRow] = []
     for names in chunked(accounts):
-        wanted = select(wallets).where(wallets.c.account.in_(names), wallets.c.configured)
+        wanted = select(wallets).where(wallets.c.account.in_(names))
+        if configured_only:
+            wanted = wanted.where(wallets.c.configured)
         rows += [_wallet(row) for row in conn.execute(wanted)]
     return rows
 

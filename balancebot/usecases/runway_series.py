@@ -144,7 +144,7 @@ def _estimate(
 def _by_balance(rows: list[HistoryRow]) -> dict[BalanceKey, list[tuple[int, float, float]]]:
     oldest = rows[-1].at - (WINDOW_HOURS + 1) * SECONDS_PER_HOUR * 2
     hours: dict[BalanceKey, list[tuple[int, float, float]]] = {}
-    for hour, booked in book_history(row for row in rows if row.at >= oldest).items():
+    for hour, booked in book_history(row[:3] for row in rows if row.at >= oldest).items():
         hours.setdefault(hour.balance, []).append((hour.epoch_hour, booked.use, booked.exposure))
     return hours
 

@@ -14,7 +14,10 @@ def read(*lines: str) -> list[HistoryRow | HistoryFault]:
 
 
 def test_rows_are_read_in_any_order_of_columns_with_bom_and_chinese_words() -> None:
-    assert [HistoryRow(1795326900.0, KEY, 1234), HistoryRow(1795326900.0, KEY, Absent.UNALLOCATED)] == read(
+    assert [
+        HistoryRow(1795326900.0, KEY, 1234, 2),
+        HistoryRow(1795326900.0, KEY, Absent.UNALLOCATED, 4),
+    ] == read(
         "\ufeff余量,类型,钱包,observed_at",
         '"1,234",行业短信,acme/checkout,2026-11-22T13:55:00+08:00',
         "",
@@ -49,3 +52,8 @@ def test_a_missing_column_is_told_once_with_the_nearest_name() -> None:
 
 def test_an_empty_file_lacks_its_header() -> None:
     assert 4 == len(read())
+
+
+def test_a_quote_that_never_ends_is_a_fault() -> None:
+    (fault,) = read(HEADER, '2026-11-22T05:55:00Z,"acme' + "x" * 200_000, "")
+    assert "line 2: is no CSV: field larger than field limit (131072)" == str(fault)

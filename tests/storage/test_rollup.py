@@ -84,10 +84,22 @@ def test_old_hours_become_days_one_day_at_a_time(database: Database) -> None:
     assert [market(Readings(market=20), at=48, used=Used(10, 60))] == hours
 
 
-def test_hours_that_arrive_late_join_the_day_that_stands(database: Database) -> None:
+def test_a_day_whose_hours_come_again_is_made_of_those(database: Database) -> None:
     with database.write() as conn:
-        for _ in range(2):
-            rollup.add(conn, IDS, {Hour(5, POOL_MARKET): Booked(10, 60.0)}, {})
+        for use in (10, 12):
+            rollup.add(conn, IDS, {Hour(5, POOL_MARKET): Booked(use, 60.0)}, {})
             rollup.fold_oldest_day(conn, before=24)
         days = rollup.days_of(conn, 1, since=0, until=1)
-    assert [market(Readings(), at=0, used=Used(20, 120))] == days
+    assert [market(Readings(), at=0, used=Used(12, 60))] == days
+
+
+def test_an_hour_written_anew_keeps_the_categories_it_tells_nothing_of(database: Database) -> None:
+    voice = BalanceKey(POOL, Category.VOICE)
+    with database.write() as conn:
+        booked = {Hour(5, POOL_MARKET): Booked(10, 60.0, 1_000), Hour(5, voice): Booked(7, 60.0)}
+        rollup.add(conn, IDS, booked, {POOL: Seen(5 * 3600, Readings(voice=70, market=80))})
+        rollup.put(conn, [market(Readings(market=90), at=5, used=Used(exposure=30))])
+        found = rollup.hours_of(conn, 1, since=5, until=6)
+    assert [
+        UseRow(5, 1, Readings(voice=70, market=90), (NOTHING, Used(7, 60), NOTHING, Used(0, 30)))
+    ] == found

@@ -1,0 +1,129 @@
+"""Books past use anew from the snapshots that are kept, after some were added.
+
+Only hours that live booking is done with are written: what it adds to an hour is never lost and never counted twice.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from itertools import islice
+
+from sqlalchemy import Connection
+
+from balancebot.domain.balance import NEVER_READ, Absent, BalanceKey, Category, Reading, Readings, WalletName
+from balancebot.domain.usage import NOTHING, SECONDS_PER_HOUR, Booked, Hour, book_history
+from balancebot.storage import burn_models, rollup, snapshots, turns, wallets
+from balancebot.storage.database import Database
+from balancebot.storage.rollup import Used, UseRow
+from balancebot.storage.snapshots import SnapshotRow
+from balancebot.storage.wallets import Booking, WalletRow
+
+_MARGIN = 24
+"""For how many hours around new history the hours are booked anew too, and readings are looked at around those."""
+_BATCH = 10_000
+
+
+def rebook_account(database: Database, account: str, *, since: int, until: int) -> None:
+    """Book the hours of an account's wallets in which there is new history, from epoch second `since` to `until`.
+
+    Where nothing was booked live yet, live booking goes on from the last reading. Burn models are made anew.
+    """
+    first, last = since // SECONDS_PER_HOUR - _MARGIN, until // SECONDS_PER_HOUR + _MARGIN
+    past = _Past()
+    with database.read() as conn:
+        members = _members(conn, account)
+        names = {row.id: row.name for row in members}
+        rows = snapshots.of_account(
+            conn,
+            account,
+            since=(first - _MARGIN) * SECONDS_PER_HOUR,
+            until=(last + 1 + _MARGIN) * SECONDS_PER_HOUR,
+        )
+        booked = book_history(past.readings(rows, names))
+    end = min(last, _open_hour(members) - 1)
+    hours = _hours({row.name: row.id for row in members}, booked, past.last_of_hour, first, end)
+    while batch := list(islice(hours, _BATCH)):
+        with database.write() as conn:
+            rollup.put(conn, batch)
+    with database.write() as conn:
+        turns.take(conn, turns.BOOKING)
+        burn_models.forget(conn, names)
+        if all(row.booked_at is None for row in _members(conn, account)):
+            wallets.record_booked(
+                conn,
+                [
+                    Booking(wallet_id=row.wallet_id, readings=row.readings, at=row.observed_at)
+                    for row in past.latest.values()
+                ],
+            )
+
+
+class _Past:
+    """What was read, as it is passed on to be booked."""
+
+    def __init__(self) -> None:
+        self.last_of_hour: dict[tuple[int, int], Readings] = {}
+        """By hour and wallet id; a category that wasn't read at the end has its last reading of the hour."""
+        self.latest: dict[int, SnapshotRow] = {}
+        """By wallet id."""
+
+    def readings(
+        self, rows: Iterator[SnapshotRow], names: Mapping[int, WalletName]
+    ) -> Iterator[tuple[float, BalanceKey, Reading]]:
+        """Yield the readings of snapshots that rise in time, one by one."""
+        for row in rows:
+            key = (row.at // SECONDS_PER_HOUR, row.wallet_id)
+            self.last_of_hour[key] = _over(self.last_of_hour.get(key, NEVER_READ), row.readings)
+            self.latest[row.wallet_id] = row
+            name = names[row.wallet_id]
+            for category, reading in row.readings.items():
+                if reading is not Absent.UNREAD:
+                    yield row.at, BalanceKey(name, category), reading
+
+
+def _over(before: Readings, after: Readings) -> Readings:
+    if Absent.UNREAD not in after:
+        return after
+    return Readings(*(old if new is Absent.UNREAD else new for old, new in zip(before, after, strict=True)))
+
+
+def _members(conn: Connection, account: str) -> list[WalletRow]:
+    return wallets.of_accounts(conn, [account], configured_only=False)
+
+
+def _open_hour(members: list[WalletRow]) -> float:
+    """Return the first hour that live booking may still add to; none when it hasn't begun."""
+    return min(
+        (row.booked_at.timestamp() // SECONDS_PER_HOUR for row in members if row.booked_at is not None),
+        default=math.inf,
+    )
+
+
+def _hours(
+    ids: Mapping[WalletName, int],
+    booked: Mapping[Hour, Booked],
+    last_of_hour: Mapping[tuple[int, int], Readings],
+    first: int,
+    end: float,
+) -> Iterator[UseRow]:
+    """Yield what is known of each wallet's hours from `first` to `end`, both included."""
+    touched = dict.fromkeys(last_of_hour)
+    touched.update(dict.fromkeys((hour.epoch_hour, ids[hour.balance.wallet]) for hour in booked))
+    names = {wallet_id: name for name, wallet_id in ids.items()}
+    for epoch_hour, wallet_id in sorted(touched):
+        if first <= epoch_hour <= end:
+            universal, voice, industry, market = (
+                _used(booked.get(Hour(epoch_hour, BalanceKey(names[wallet_id], category)), NOTHING))
+                for category in Category
+            )
+            readings = last_of_hour.get((epoch_hour, wallet_id), NEVER_READ)
+            yield UseRow(epoch_hour, wallet_id, readings, (universal, voice, industry, market))
+
+
+def _used(part: Booked) -> Used:
+    return Used(
+        part.use,
+        round(part.exposure),
+        part.topped_up,
+        part.transferred_in - part.transferred_out,
+        part.refunded,
+    )
