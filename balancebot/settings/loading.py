@@ -75,7 +75,7 @@ def _settings(
 
 
 def _parse(path: Path) -> dict[str, object]:
-    """Read and parse the file; what is wrong with it as a whole is raised in words that quote nothing of it."""
+    """Read and parse the file."""
     try:
         data = path.read_bytes()
     except FileNotFoundError:
@@ -83,6 +83,14 @@ def _parse(path: Path) -> dict[str, object]:
     except (OSError, ValueError) as error:
         reason = error.strerror if isinstance(error, OSError) else "no such file"
         raise UnfitError(f"can't be read: {reason}") from None
+    return parse_toml(data)
+
+
+def parse_toml(data: bytes) -> dict[str, object]:
+    """Parse a file's bytes; what is wrong with it as a whole is raised in words that name the line and quote nothing.
+
+    Raises UnfitError.
+    """
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -124,6 +124,10 @@ class Table:
             self.fault(key, "is missing")
         return self.take(key, parse, stand_in)
 
+    def holds_table(self, key: str) -> bool:
+        """Tell whether `key` is there and a table, where it may be something else as well."""
+        return self.has(key) and isinstance(self._values[key], dict)
+
     def table(self, key: str) -> "Table | None":
         """Open the table `key`, or return None when it is absent."""
         if not self.has(key):

@@ -11,7 +11,9 @@ from balancebot.sources.simulator.scenario import (
     crowd,
     simulated_wallet,
 )
+from balancebot.sources.simulator.scenario_file import default_scenario, read_scenario
 from balancebot.sources.simulator.server import Request, Simulator
+from balancebot.sources.simulator.serving import configuration, run_simulator
 
 __all__ = [
     "Event",
@@ -23,6 +25,10 @@ __all__ = [
     "Scenario",
     "SimulatedWallet",
     "Simulator",
+    "configuration",
     "crowd",
+    "default_scenario",
+    "read_scenario",
+    "run_simulator",
     "simulated_wallet",
 ]

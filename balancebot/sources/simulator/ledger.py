@@ -135,8 +135,11 @@ class Ledger:
         self._step = scenario.step
         self._started = self._index(started_at)
         self._first = self._index(started_at - scenario.history)
+        offset = scenario.timezone.utcoffset(started_at) or timedelta()
         self._tracks = {
-            BalanceKey(wallet.name, category): self._track(scenario, BalanceKey(wallet.name, category), quota)
+            BalanceKey(wallet.name, category): self._track(
+                scenario, BalanceKey(wallet.name, category), quota, offset
+            )
             for wallet in scenario.wallets
             for category, quota in zip(Category, wallet.quotas, strict=True)
         }
@@ -180,12 +183,12 @@ class Ledger:
     def _index(self, at: datetime) -> int:
         return (at - _EPOCH) // self._step
 
-    def _track(self, scenario: Scenario, balance: BalanceKey, quota: Quota) -> _Track:
+    def _track(self, scenario: Scenario, balance: BalanceKey, quota: Quota, offset: timedelta) -> _Track:
         return _Track(
             quota=quota,
             seed=(scenario.seed, zlib.crc32(str(balance).encode())),
             steps_a_day=_DAY // scenario.step,
-            offset_steps=scenario.utc_offset // scenario.step,
+            offset_steps=offset // scenario.step,
             anchors=[(self._first, quota.start)],
         )
 

@@ -3,13 +3,13 @@
 Times are offsets from the instant the simulator starts; negative ones lie in its history.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import timedelta
 from enum import StrEnum
 from hashlib import sha256
+from zoneinfo import ZoneInfo
 
-from balancebot.domain.balance import BalanceKey, Category, WalletName, wallet_name
+from balancebot.domain.balance import BalanceKey, WalletName, wallet_name
 from balancebot.domain.pattern import WalletPattern
 from balancebot.sources.answer import EndpointKind
 
@@ -160,13 +160,10 @@ class Scenario:
     """How long before its start the balances began to be used."""
     step: timedelta = timedelta(minutes=1)
     """How often balances move; divides a day."""
-    utc_offset: timedelta = timedelta(hours=8)
-    """The clock that the rhythm of a day follows: China's, unless told otherwise."""
+    timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Shanghai"))
+    """The clock that the rhythm of a day follows, with the offset it has when the simulator starts."""
     latency: timedelta = timedelta()
     """What every answer takes."""
-
-
-NO_QUOTA = Quota(start=None)
 
 
 def simulated_wallet(
@@ -176,20 +173,22 @@ def simulated_wallet(
     seed: int = 1,
     key: str | None = None,
     secret: str | None = None,
-    **quotas: Quota | int,
+    universal: Quota | int | None = None,
+    voice: Quota | int | None = None,
+    industry: Quota | int | None = None,
+    market: Quota | int | None = None,
 ) -> SimulatedWallet:
     """Return a wallet; a category that isn't named is unallocated, a number is one that nobody uses.
 
     A key pair that isn't given is made up from seed and name.
     """
     name = wallet_name(account, app)
-    found = {Category(category): quota for category, quota in quotas.items()}
     return SimulatedWallet(
         name=name,
         kind=EndpointKind.ACCOUNT if app is None else EndpointKind.APP,
         key=made_up(seed, name, "key") if key is None else key,
         secret=made_up(seed, name, "secret") if secret is None else secret,
-        quotas=_four(found.get(category, NO_QUOTA) for category in Category),
+        quotas=(_quota(universal), _quota(voice), _quota(industry), _quota(market)),
     )
 
 
@@ -208,8 +207,5 @@ def crowd(num_apps: int, *, account: str = "acme", seed: int = 1) -> Scenario:
     return Scenario(wallets=(pool, *apps), seed=seed)
 
 
-def _four(quotas: Iterator[Quota | int]) -> tuple[Quota, Quota, Quota, Quota]:
-    universal, voice, industry, market = (
-        quota if isinstance(quota, Quota) else Quota(start=quota) for quota in quotas
-    )
-    return universal, voice, industry, market
+def _quota(given: Quota | int | None) -> Quota:
+    return given if isinstance(given, Quota) else Quota(start=given)
