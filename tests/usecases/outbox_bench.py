@@ -2,13 +2,13 @@
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 
-from sqlalchemy import insert, select
+from sqlalchemy import Connection, insert, select
 
 from balancebot.domain.alert import AlertKind, Reason, Severity
 from balancebot.domain.balance import WalletName
@@ -16,6 +16,7 @@ from balancebot.domain.notification import Action, AlertFacts, Channel, Facts, P
 from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.storage import outbox, workers
 from balancebot.storage.database import Database
+from balancebot.storage.errors import DatabaseError, DatabaseErrorKind
 from balancebot.storage.tables import alerts, deliveries
 from balancebot.usecases.deliver_outbox import DeliverOutbox
 from balancebot.usecases.delivery_report import DeliverReport
@@ -73,6 +74,8 @@ class Room:
         self.can_look = can_look
         self.messages: list[Message] = []
         self.fates: dict[str, list[Fate]] = {}
+        self.refuse: dict[str, ChannelErrorKind] = {}
+        """The alerts whose messages never get through."""
         self.asked: list[tuple[datetime, str, str]] = []
         """When which destination was asked for what."""
 
@@ -86,6 +89,8 @@ class Room:
         fate = fates.pop(0) if fates else arrives
         if not still_mine():
             return ChannelError(kind=ChannelErrorKind.LEASE_LOST, message="taken over")
+        if parcel.alert_id in self.refuse:
+            fate = fails(self.refuse[parcel.alert_id])
         return fate(self, parcel)
 
     def put(self, parcel: Parcel) -> Receipt | ChannelError:
@@ -169,6 +174,34 @@ def dies_after(room: Room, parcel: Parcel) -> Receipt | ChannelError:
     raise Killed
 
 
+class BrokenDatabase(Database):
+    """The same database, but sometimes it fails."""
+
+    def __init__(self, whole: Database) -> None:
+        self._whole = whole
+        self.is_broken = False
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self._fail_or(self._whole.read()) as conn:
+            yield conn
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with self._fail_or(self._whole.write()) as conn:
+            yield conn
+
+    def breaks(self, room: Room, parcel: Parcel) -> Receipt | ChannelError:
+        """Let the parcel arrive, and the database fail right after."""
+        self.is_broken = True
+        return room.put(parcel)
+
+    def _fail_or(self, whole: AbstractContextManager[Connection]) -> AbstractContextManager[Connection]:
+        if self.is_broken:
+            raise DatabaseError(DatabaseErrorKind.FULL, "the disk is full")
+        return whole
+
+
 class Bench:
     """An outbox, the rooms it is delivered to, and as many workers as a test wants."""
 
@@ -185,14 +218,14 @@ class Bench:
         self._workers: list[str] = []
         self.deliver = self.worker()
 
-    def worker(self) -> DeliverOutbox:
-        """Begin a process of its own."""
+    def worker(self, database: Database | None = None) -> DeliverOutbox:
+        """Begin a process of its own, perhaps with a database of its own kind."""
         name = f"worker-{len(self._workers)}"
         self._workers.append(name)
         with self.database.write() as conn:
             workers.register(conn, name, kind="run", now=self.clock.now())
         return DeliverOutbox(
-            self.database,
+            database or self.database,
             self._rooms,
             self.clock,
             name,
@@ -291,10 +324,3 @@ class Bench:
                     select(deliveries.c.state).order_by(deliveries.c.notification_id, deliveries.c.action)
                 ).scalars()
             )
-
-
-@contextmanager
-def bench_of(database: Database, **options: Any) -> Iterator[Bench]:
-    bench = Bench(database, **options)
-    yield bench
-    bench.deliver.close(timedelta(seconds=5))

@@ -1,20 +1,24 @@
 """Every notification is told once, whatever the channel, the network and the process do in between."""
 
-from collections.abc import Iterator
+import threading
+import time
+from dataclasses import replace
 from datetime import timedelta
 from itertools import pairwise
 
 import pytest
 
-from balancebot.domain.alert import Reason
-from balancebot.ports import ChannelErrorKind
-from balancebot.storage.database import Database
+from balancebot.domain.alert import Reason, Severity
+from balancebot.domain.notification import Parcel, Receipt
+from balancebot.ports import ChannelError, ChannelErrorKind
 from tests.usecases.outbox_bench import (
     MAIL,
+    MARKETING,
     OPS,
     Bench,
+    BrokenDatabase,
     Fate,
-    bench_of,
+    Room,
     dies_after,
     dies_before,
     fails,
@@ -23,12 +27,6 @@ from tests.usecases.outbox_bench import (
 )
 
 dying = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
-
-
-@pytest.fixture
-def bench(database: Database) -> Iterator[Bench]:
-    with bench_of(database) as bench:
-        yield bench
 
 
 def test_news_is_sent_and_settled(bench: Bench) -> None:
@@ -94,3 +92,164 @@ def test_a_process_that_dies_while_it_sends_is_replaced_and_nothing_stands_twice
     bench.run()
 
     assert ["opened"] == bench.slack.told()
+
+
+def test_while_a_channel_is_away_nothing_piles_up(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
+    alert = bench.open()
+    bench.run()
+    bench.tell(alert, Reason.WORSENED, severity=Severity.DEPLETED)
+    told = bench.tell(alert, Reason.REMINDER, severity=Severity.DEPLETED, note="call the office")
+
+    bench.run(seconds=5)
+
+    assert [replace(told, reason=Reason.OPENED)] == [each.facts for each in bench.slack.messages]
+    assert ["superseded"] * 4 + ["delivered"] == bench.states()
+
+
+def test_an_alert_that_opened_and_recovered_unheard_is_one_message(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.SERVER)]
+    alert = bench.open()
+    bench.run()
+    bench.tell(alert, Reason.RECOVERED)
+
+    bench.run(seconds=5)
+
+    assert ["opened+recovered"] == bench.slack.told()
+
+
+def test_an_opening_in_doubt_is_looked_for_before_its_recovery_is_told(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [loses_the_answer]
+    alert = bench.open()
+    bench.run()
+    bench.tell(alert, Reason.RECOVERED)
+
+    bench.run(seconds=5)
+
+    assert ["opened", "> recovered"] == bench.slack.told()
+
+
+def test_a_channel_that_cannot_look_is_sent_the_same_again_and_the_report_says_so(bench: Bench) -> None:
+    bench.mail.fates["finance@example.com"] = [loses_the_answer]
+    alert = bench.open([MAIL])
+    bench.run()
+    bench.tell(alert, Reason.RECOVERED, [MAIL])
+
+    report = bench.run(seconds=5)
+
+    first, second, news = bench.mail.messages
+    assert first.delivery_id == second.delivery_id != news.delivery_id
+    assert ["opened", "opened", "> recovered"] == bench.mail.told("finance@example.com")
+    assert [True, False] == [attempt.may_stand_twice for attempt in report.attempts]
+
+
+def test_one_stuck_destination_holds_up_no_other(bench: Bench) -> None:
+    released = threading.Event()
+
+    def hangs(room: Room, parcel: Parcel) -> Receipt | ChannelError:
+        released.wait(10)
+        return room.put(parcel)
+
+    bench.slack.fates["#ops"] = [hangs]
+    bench.open([OPS])
+    bench.deliver.tick()
+    bench.open([MARKETING, MAIL])
+
+    bench.deliver.tick()
+    while not (bench.slack.told("#marketing") and bench.mail.told("finance@example.com")):
+        time.sleep(0.01)
+
+    assert [] == bench.slack.told("#ops")
+    released.set()
+    bench.deliver.close(timedelta(seconds=5))
+    assert ["opened"] == bench.slack.told("#ops")
+
+
+def test_a_destination_is_spared_for_as_long_as_it_asks_and_no_other_is(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED, timedelta(seconds=40))]
+    bench.open([OPS, MARKETING])
+    bench.run()
+    bench.open([OPS])
+
+    bench.run(seconds=39)
+    assert [] == bench.slack.told()
+    assert ["opened"] == bench.slack.told("#marketing")
+
+    bench.run(seconds=2)
+    assert ["opened", "opened"] == bench.slack.told()
+
+
+def test_a_message_that_was_deleted_is_not_edited_and_the_next_news_is_posted_anew(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.slack.messages.clear()
+
+    bench.edit(alert, acknowledged_by="ada")
+    bench.run(seconds=1)
+    assert [] == bench.slack.told()
+
+    bench.tell(alert, Reason.RECOVERED)
+    bench.run(seconds=1)
+    assert ["recovered"] == bench.slack.told()
+
+
+def test_the_living_message_shows_the_latest_look_once(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.edit(alert, acknowledged_by="ada")
+    latest = bench.edit(alert, acknowledged_by="ada", severity=Severity.WARNING)
+
+    bench.run(seconds=1)
+
+    assert ["opened"] == bench.slack.told()
+    assert [latest] == bench.slack.messages[0].looks
+
+
+def test_a_poisoned_message_does_not_block_its_destination(bench: Bench) -> None:
+    poisoned = [bench.open(), bench.open()]
+    bench.slack.refuse = {f"{alert}": ChannelErrorKind.SERVER for alert in poisoned}
+    bench.run()
+
+    bench.open()
+    bench.run(seconds=1)
+    bench.run(seconds=1)
+
+    assert ["opened"] == bench.slack.told()
+
+
+def test_an_outcome_that_could_not_be_saved_is_saved_later(bench: Bench) -> None:
+    bench.open()
+    broken = BrokenDatabase(bench.database)
+    bench.deliver = bench.worker(broken)
+    bench.slack.fates["#ops"] = [broken.breaks]
+
+    report = bench.run()
+    assert {"the disk is full"} == set(report.faults)
+    broken.is_broken = False
+    bench.run(seconds=1)
+
+    assert (["opened"], ["delivered"]) == (bench.slack.told(), bench.states())
+    assert 1 == len(bench.slack.asked)
+
+
+def test_a_broken_database_is_reported_in_one_line(bench: Bench) -> None:
+    bench.open()
+    broken = BrokenDatabase(bench.database)
+    broken.is_broken = True
+    bench.deliver = bench.worker(broken)
+
+    assert {"the disk is full"} == set(bench.run().faults)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_jumps_delays_nothing_and_repeats_nothing(bench: Bench, hours: int) -> None:
+    bench.slack.fates["#ops"] = [loses_the_answer]
+    bench.open()
+    bench.run()
+    bench.clock.turn(hours=hours)
+    bench.open()
+
+    bench.run(seconds=1)
+    bench.run(seconds=5)
+
+    assert ["opened", "opened"] == bench.slack.told()

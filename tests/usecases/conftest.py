@@ -1,0 +1,17 @@
+"""What the tests of use-cases may ask for."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+
+import pytest
+
+from balancebot.storage.database import Database
+from tests.usecases.outbox_bench import Bench
+
+
+@pytest.fixture
+def bench(database: Database) -> Iterator[Bench]:
+    """An outbox with Slack and e-mail, and one worker."""
+    bench = Bench(database)
+    yield bench
+    bench.deliver.close(timedelta(seconds=5))
