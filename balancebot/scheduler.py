@@ -9,6 +9,7 @@ import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, timedelta
+from time import monotonic
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
@@ -21,11 +22,13 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One use-case and how often it is asked whether something is due. Never two at once of the same job."""
+    """One use-case and how often it is asked whether something is due."""
 
     name: str
     every: timedelta
     act: Callable[[], object]
+    at_once: int = 1
+    """How often it may run side by side with itself."""
 
 
 class Scheduler:
@@ -36,9 +39,9 @@ class Scheduler:
         self._clock = clock
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(len(jobs))},
+            executors={"default": ThreadPoolExecutor(sum(job.at_once for job in jobs))},
             # late is better than never, and once is enough
-            job_defaults={"coalesce": True, "misfire_grace_time": None, "max_instances": 1},
+            job_defaults={"coalesce": True, "misfire_grace_time": None},
         )
 
     def start(self) -> None:
@@ -49,6 +52,7 @@ class Scheduler:
                 "interval",
                 seconds=job.every.total_seconds(),
                 id=name,
+                max_instances=job.at_once,
                 next_run_time=self._clock.now(),
             )
         self._scheduler.start()
@@ -70,13 +74,10 @@ class _Deadline:
     """What is left of a patience, by a clock that nobody sets."""
 
     def __init__(self, patience: timedelta) -> None:
-        from time import monotonic
-
-        self._monotonic = monotonic
         self._until = monotonic() + patience.total_seconds()
 
     def left(self) -> float:
-        return max(0.0, self._until - self._monotonic())
+        return max(0.0, self._until - monotonic())
 
 
 class _Guarded:
@@ -84,30 +85,35 @@ class _Guarded:
 
     def __init__(self, job: Job) -> None:
         self.every = job.every
+        self.at_once = job.at_once
         self._name = job.name
         self._act = job.act
-        self._turn = threading.Lock()
+        self._num_running = 0
+        self._ended = threading.Condition()
         self._trouble: str | None = None
 
     def __call__(self) -> None:
-        with self._turn:
-            try:
-                self._act()
-            except DatabaseError as error:
-                self._tell(str(error))
-            except Exception as error:  # noqa: BLE001 -- the rim of a job: logged, and tried again
-                self._tell(repr(error), unexpected=True)
-            else:
-                if self._trouble is not None:
-                    log.info("job.recovered", extra={"job": self._name})
-                self._trouble = None
+        with self._ended:
+            self._num_running += 1
+        try:
+            self._act()
+        except DatabaseError as error:
+            self._tell(str(error))
+        except Exception as error:  # noqa: BLE001 -- the rim of a job: logged, and tried again
+            self._tell(repr(error), unexpected=True)
+        else:
+            if self._trouble is not None:
+                log.info("job.recovered", extra={"job": self._name})
+            self._trouble = None
+        finally:
+            with self._ended:
+                self._num_running -= 1
+                self._ended.notify_all()
 
     def wait(self, seconds: float) -> bool:
         """Wait until it isn't running; tell whether it ended in time."""
-        ended = self._turn.acquire(timeout=seconds)
-        if ended:
-            self._turn.release()
-        return ended
+        with self._ended:
+            return self._ended.wait_for(lambda: self._num_running == 0, timeout=seconds)
 
     def _tell(self, trouble: str, *, unexpected: bool = False) -> None:
         if trouble != self._trouble:

@@ -26,6 +26,12 @@ COMMANDS = {
     for entry in (
         Entry(
             part="Look",
+            name="status",
+            summary="show every balance with its burn, runway and severity",
+            place="status:app",
+        ),
+        Entry(
+            part="Look",
             name="runway",
             summary="tell burn and runway of series of your own",
             place="runway:app",
@@ -41,6 +47,18 @@ COMMANDS = {
             name="init",
             summary="write a commented configuration; never overwrites",
             place="init:app",
+        ),
+        Entry(
+            part="Start",
+            name="run",
+            summary="read, judge and tell until stopped; serves the pages",
+            place="run:app",
+        ),
+        Entry(
+            part="Start",
+            name="poll",
+            summary="read every wallet now and deliver what waits",
+            place="poll:app",
         ),
     )
 }

@@ -1,7 +1,7 @@
-"""What the process says about itself: log lines as JSON or text, and figures for Prometheus.
+"""Log lines, as JSON or text: a stable event name and its fields.
 
-A line is a stable event name and fields. Neither ever holds a secret: those are a type whose face is stars, a
-traceback shows no values, and libraries that log addresses are kept quiet.
+None ever holds a secret: those are a type whose face is stars, a traceback shows no values, and libraries that log
+addresses are kept quiet.
 """
 
 import json
@@ -13,8 +13,10 @@ from typing import TextIO
 from balancebot.settings import Log, LogFormat
 
 _OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_TALKATIVE = ("aiohttp", "alembic", "apscheduler", "asyncio", "httpcore", "httpx", "slack_sdk", "uvicorn")
+_TALKATIVE = ("aiohttp", "alembic", "asyncio", "httpcore", "httpx", "slack_sdk", "uvicorn")
 """Libraries whose INFO is noise, or an address with a secret in it."""
+_GRUMBLING = ("apscheduler",)
+"""Libraries that warn of what is meant: a tick that finds the last one at work is skipped."""
 
 
 def set_up_logging(log: Log, stream: TextIO | None = None) -> None:
@@ -26,6 +28,8 @@ def set_up_logging(log: Log, stream: TextIO | None = None) -> None:
     logging.basicConfig(handlers=[handler], level=log.level.value.upper(), force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _GRUMBLING:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class JsonLine(logging.Formatter):

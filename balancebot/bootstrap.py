@@ -1,0 +1,269 @@
+"""From settings to a bot: the only file that names concrete adapters. Each part is made when it is first asked for.
+
+A bot is one process's: it has a worker's name under which it claims what it does.
+"""
+
+import uuid
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from balancebot.clock import SystemClock
+from balancebot.domain.balance import WalletName
+from balancebot.domain.notification import Channel as ChannelName
+from balancebot.ports import Channel, Clock
+from balancebot.settings import Account, Settings
+from balancebot.storage.database import Database
+from balancebot.usecases.operate_alerts import OperateAlerts
+from balancebot.usecases.presence import Presence
+from balancebot.usecases.shelf import ThresholdShelf
+from balancebot.usecases.telling import Teller
+
+if TYPE_CHECKING:
+    from balancebot.channels.heartbeat import Heartbeat
+    from balancebot.channels.slack import SlackChannel
+    from balancebot.channels.slack_webhook import SlackWebhook
+    from balancebot.channels.smtp import SmtpChannel
+    from balancebot.sources.jsms import Endpoint, JsmsSource
+    from balancebot.usecases.deliver_outbox import DeliverOutbox
+    from balancebot.usecases.estimates import Estimator
+    from balancebot.usecases.poll_cycle import PollCycle
+    from balancebot.usecases.standing import Standing
+    from balancebot.wording import Wording
+
+_LEAST_BUDGET = timedelta(seconds=30)
+"""A round may take so long in any case, retries included."""
+
+
+class Bot:
+    """Everything that one configuration comes to, wired once."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        database: Database,
+        *,
+        clock: Clock | None = None,
+        on_news: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`on_news` is called whenever the outbox has something new."""
+        self.settings = settings
+        self.database = database
+        self.clock = clock or SystemClock()
+        self.worker_id = uuid.uuid4().hex
+        self._on_news = on_news
+        self.thresholds = ThresholdShelf()
+        self.teller = Teller(routing=settings.routing)
+
+    @cached_property
+    def source(self) -> "JsmsSource":
+        """What the balances are asked of."""
+        from balancebot.sources.jsms import JsmsSource
+
+        poll = self.settings.poll
+        proxy = poll.proxy
+        return JsmsSource(
+            endpoints(self.settings.accounts),
+            clock=self.clock,
+            timeout=poll.timeout,
+            concurrency=poll.concurrency,
+            max_rate=poll.max_rate,
+            ca_bundle=poll.ca_bundle,
+            proxy=None if proxy is None else "direct" if proxy.url is None else proxy.url.reveal(),
+        )
+
+    @cached_property
+    def poll_cycle(self) -> "PollCycle":
+        """Reading wallets."""
+        from balancebot.usecases.poll_cycle import PollCycle
+        from balancebot.usecases.record_readings import Pace, RecordReadings
+
+        poll = self.settings.poll
+        return PollCycle(
+            database=self.database,
+            source=self.source,
+            clock=self.clock,
+            worker_id=self.worker_id,
+            record=RecordReadings(
+                database=self.database,
+                clock=self.clock,
+                estimator=self.estimator,
+                teller=self.teller,
+                thresholds=self.thresholds,
+                pace=Pace(every=poll.every, fastest=poll.fastest, stale_after=poll.stale_after),
+                margin=self.settings.alerts.recovery_margin,
+            ),
+            estimator=self.estimator,
+            budget=self._round_budget,
+            on_news=self._on_news,
+        )
+
+    @cached_property
+    def estimator(self) -> "Estimator":
+        """Burn and runway."""
+        from balancebot.usecases.estimates import Estimator
+
+        return Estimator(zone=self.settings.timezone.key, confidence=self.settings.alerts.runway_confidence)
+
+    @cached_property
+    def operate_alerts(self) -> OperateAlerts:
+        """What people do about alerts."""
+        return OperateAlerts(
+            database=self.database,
+            clock=self.clock,
+            teller=self.teller,
+            remind_every=self.settings.alerts.remind_every,
+        )
+
+    @cached_property
+    def slack(self) -> "SlackChannel | SlackWebhook | None":
+        """Slack, by whichever way is configured."""
+        from balancebot.channels.render import Renderer
+        from balancebot.channels.slack import SlackChannel
+        from balancebot.channels.slack_webhook import SlackWebhook
+
+        slack = self.settings.slack
+        if slack is None:
+            return None
+        renderer = Renderer(
+            words=self.words, public_url=self.public_url, user_dir=self.settings.templates_dir
+        )
+        if slack.webhook_url is not None:
+            return SlackWebhook(url=slack.webhook_url.reveal(), renderer=renderer, proxy=slack.proxy)
+        assert slack.bot_token is not None  # noqa: S101 -- settings refuse neither
+        return SlackChannel(
+            token=slack.bot_token.reveal(), renderer=renderer, api_url=slack.api_url, proxy=slack.proxy
+        )
+
+    @cached_property
+    def email(self) -> "SmtpChannel | None":
+        """E-mail."""
+        from balancebot.channels.render import Renderer
+        from balancebot.channels.smtp import SmtpChannel
+
+        email = self.settings.email
+        if email is None:
+            return None
+        return SmtpChannel(
+            host=email.host,
+            port=email.port,
+            security=email.security,
+            sender=email.sender,
+            username=email.username,
+            password=None if email.password is None else email.password.reveal(),
+            renderer=Renderer(
+                words=self.words, public_url=self.public_url, user_dir=self.settings.templates_dir
+            ),
+        )
+
+    @cached_property
+    def channels(self) -> Mapping[ChannelName, Channel]:
+        """The ways to tell people that are configured."""
+        configured: tuple[Channel | None, ...] = (self.slack, self.email)
+        return {channel.name: channel for channel in configured if channel is not None}
+
+    @cached_property
+    def deliver_outbox(self) -> "DeliverOutbox":
+        """Sending what waits."""
+        from balancebot.usecases.deliver_outbox import DeliverOutbox
+
+        return DeliverOutbox(
+            self.database,
+            self.channels,
+            self.clock,
+            self.worker_id,
+            group_over=self.settings.alerts.group_over,
+            defaults=self.settings.routing.defaults,
+        )
+
+    @cached_property
+    def heartbeat(self) -> "Heartbeat | None":
+        """The dead man's switch."""
+        from balancebot.channels.heartbeat import Heartbeat
+
+        heartbeat = self.settings.heartbeat
+        return None if heartbeat is None else Heartbeat(heartbeat.url, proxy=heartbeat.proxy)
+
+    def sync_wallets(self) -> None:
+        """Make the configured wallets known, and let the others rest."""
+        from balancebot.usecases.sync_wallets import sync_wallets
+
+        sync_wallets(self.database, self.settings.wallets, teller=self.teller, now=self.clock.now())
+
+    def presence(self, kind: str) -> Presence:
+        """Return this process's signs of life."""
+        return Presence(database=self.database, clock=self.clock, worker_id=self.worker_id, kind=kind)
+
+    def standing(self) -> "Standing":
+        """Return how all things stand now."""
+        from balancebot.usecases.standing import standing
+
+        with self.database.read() as conn:
+            return standing(
+                conn,
+                book=self.thresholds.book(conn),
+                stale_after=self.settings.poll.stale_after,
+                now=self.clock.now(),
+            )
+
+    def unready(self) -> str:
+        """Return why the bot isn't ready in a line, '' when it is: the database answers and the cycle is on time."""
+        from balancebot.storage import facts
+        from balancebot.storage.errors import DatabaseError
+        from balancebot.usecases.poll_cycle import LAST_CYCLE
+
+        try:
+            with self.database.read() as conn:
+                last = facts.find(conn, LAST_CYCLE)
+        except DatabaseError as error:
+            return str(error)
+        if last is None:
+            return "no poll cycle has ended yet"
+        late = self.clock.now() - last.at - self.settings.poll.every - _LEAST_BUDGET
+        return f"the last poll cycle ended at {last.at:%Y-%m-%d %H:%M:%S} UTC" if late > timedelta() else ""
+
+    @property
+    def words(self) -> "Wording":
+        """The language and the time zone of messages."""
+        from balancebot.wording import Wording
+
+        return Wording(language=self.settings.language, zone=self.settings.timezone)
+
+    @property
+    def public_url(self) -> str:
+        """Where the pages are; '' where there are none."""
+        return "" if self.settings.web is None else self.settings.web.public_url
+
+    @property
+    def _round_budget(self) -> timedelta:
+        """Bound a round so that every wallet has its turn, and a server that trickles can't hold it."""
+        poll = self.settings.poll
+        paced = len(self.settings.wallets) / poll.max_rate * 1.5 if poll.max_rate else 0.0
+        return max(_LEAST_BUDGET, poll.every, 3 * poll.timeout, timedelta(seconds=paced))
+
+    def close(self) -> None:
+        """Give back connections and threads."""
+        for made in ("source", "slack", "email"):
+            part = self.__dict__.get(made)
+            if part is not None:
+                part.close()
+        self.database.dispose()
+
+
+def endpoints(accounts: Iterable[Account]) -> "dict[WalletName, Endpoint]":
+    """Return where and with what each wallet is asked for."""
+    from balancebot.domain.balance import app_of
+    from balancebot.sources.answer import EndpointKind
+    from balancebot.sources.jsms import Endpoint
+
+    return {
+        name: Endpoint(
+            base_url=account.base_url,
+            kind=EndpointKind.ACCOUNT if app_of(name) is None else EndpointKind.APP,
+            key=keys.key,
+            secret=keys.secret,
+        )
+        for account in accounts
+        for name, keys in account.wallets()
+    }

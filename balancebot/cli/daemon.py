@@ -1,0 +1,138 @@
+"""What `run` keeps going: the jobs that call use-cases, the pages, and an orderly end.
+
+Stopping begins nothing more, lets what is under way be finished, and leaves the rest to whoever runs next.
+"""
+
+import logging
+import threading
+from datetime import timedelta
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from balancebot.bootstrap import Bot
+from balancebot.observability import Metrics, Reporter
+from balancebot.scheduler import Job, Scheduler
+from balancebot.settings import Settings
+from balancebot.storage.database import Database
+from balancebot.storage.errors import DatabaseError
+from balancebot.usecases import presence
+
+if TYPE_CHECKING:
+    from balancebot.web.server import WebServer
+
+log = logging.getLogger(__name__)
+
+DRAIN = timedelta(seconds=8)
+"""How long stopping takes at most."""
+_ROUNDS_AT_ONCE = 4
+"""A slow round must not keep other wallets from being read when they are due."""
+_TICK = timedelta(milliseconds=500)
+_FOR_ROUNDS = timedelta(seconds=5)
+
+
+class Daemon:
+    """One process that reads, judges and tells until it is stopped."""
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        self.bot = Bot(settings, database, on_news=lambda: self._scheduler.hasten("deliver"))
+        self._metrics = Metrics(self.bot.standing)
+        self._reporter = Reporter(self._metrics)
+        self._presence = self.bot.presence("run")
+        self._beat_due = threading.Event()
+        self._heartbeat_trouble = ""
+        self._scheduler = Scheduler(self._jobs(), self.bot.clock)
+        self._pages: WebServer | None = None
+
+    @property
+    def address(self) -> str | None:
+        """Where the pages are served, once started; None = nowhere."""
+        web = self.bot.settings.web
+        return None if web is None or self._pages is None else f"http://{web.host}:{self._pages.port}"
+
+    def start(self) -> None:
+        """Begin. Raises `DatabaseError` when the database can't be asked, OSError when the pages can't be served."""
+        self._presence.show()
+        self.bot.sync_wallets()
+        self._pages = self._serve()
+        self._scheduler.start()
+
+    def _serve(self) -> "WebServer | None":
+        web = self.bot.settings.web
+        if web is None:
+            return None
+        from balancebot.usecases.log_in import LogIn
+        from balancebot.web.app import create_app
+        from balancebot.web.server import serve
+        from balancebot.web.site import Site
+
+        site = Site(
+            database=self.bot.database,
+            clock=self.bot.clock,
+            log_in=LogIn(self.bot.database, web.secret_key),
+            operate_alerts=self.bot.operate_alerts,
+            language=self.bot.settings.language,
+            zone=self.bot.settings.timezone,
+            public_url=web.public_url,
+            metrics=self._metrics.text,
+            unready=self.bot.unready,
+            templates_dir=self.bot.settings.templates_dir,
+        )
+        return serve(create_app(site), host=web.host, port=web.port)
+
+    def stop(self) -> bool:
+        """End within `DRAIN`; tell whether all that was under way was finished."""
+        until = monotonic() + DRAIN.total_seconds()
+        closing = threading.Thread(target=self._close_pages, name="close pages", daemon=True)
+        closing.start()
+        unfinished = self._scheduler.stop(_FOR_ROUNDS)
+        for job in unfinished:
+            log.warning("stop.unfinished", extra={"job": job})
+        try:
+            # what the last round decided is told before the end, with claims that still hold
+            self._presence.show()
+            self._deliver()
+            grace = timedelta(seconds=max(0.0, until - monotonic()))
+            self._reporter.delivered(self.bot.deliver_outbox.close(grace))
+            self._presence.leave()
+        except DatabaseError as error:
+            log.error("stop.database", extra={"error": str(error)})
+        closing.join(max(0.0, until - monotonic()))
+        if not unfinished:
+            self.bot.close()
+        return not unfinished
+
+    def _close_pages(self) -> None:
+        if self._pages is not None:
+            self._pages.stop()
+
+    def _jobs(self) -> list[Job]:
+        return [
+            Job(name="presence", every=presence.EVERY, act=self._presence.show),
+            Job(name="poll", every=_TICK, act=self._poll, at_once=_ROUNDS_AT_ONCE),
+            Job(name="deliver", every=_TICK, act=self._deliver),
+            Job(name="tend", every=timedelta(seconds=1), act=self._tend),
+            Job(name="heartbeat", every=timedelta(seconds=1), act=self._beat),
+        ]
+
+    def _poll(self) -> None:
+        report = self.bot.poll_cycle.run_due()
+        if report is not None:
+            self._reporter.polled(report)
+            if report.complete:
+                self._beat_due.set()
+
+    def _deliver(self) -> None:
+        self._reporter.delivered(self.bot.deliver_outbox.tick())
+
+    def _tend(self) -> None:
+        if self.bot.operate_alerts.tend():
+            self._scheduler.hasten("deliver")
+
+    def _beat(self) -> None:
+        if self.bot.heartbeat is None or not self._beat_due.is_set():
+            return
+        self._beat_due.clear()
+        trouble = self.bot.heartbeat.beat()
+        if trouble and trouble != self._heartbeat_trouble:
+            log.warning("heartbeat.failed", extra={"error": trouble})
+        self._heartbeat_trouble = trouble

@@ -1,0 +1,176 @@
+"""`status`: how every balance stands, from the database alone; no request is made and no secret is read."""
+
+import math
+from collections.abc import Iterator, Sequence
+from datetime import datetime, timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from balancebot.cli.as_json import instant, show
+from balancebot.cli.errors import RefusedError
+from balancebot.cli.paint import bold, faint, of_severity
+from balancebot.cli.session import application, session_of
+from balancebot.cli.table import Column, table
+from balancebot.domain.verdict import Severity
+from balancebot.wording import Wording
+
+if TYPE_CHECKING:
+    from balancebot.domain.threshold import Inversion
+    from balancebot.usecases.overview import BalanceView
+
+app = application()
+
+_COLUMNS = (
+    Column("balance"),
+    Column("left", is_number=True),
+    Column("burn a day", is_number=True),
+    Column("runway"),
+    Column("severity"),
+    Column("last reading"),
+    Column("next"),
+)
+_HOURS_PER_DAY = 24
+
+
+@app.command(no_args_is_help=False)
+def status(
+    context: typer.Context,
+    pattern: Annotated[
+        str | None, typer.Argument(metavar="PATTERN", help="such as 'acme/*:market'; default: everything")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Show every balance with its burn, runway and severity."""
+    from balancebot.clock import SystemClock
+    from balancebot.domain.threshold import ThresholdBook
+    from balancebot.storage import thresholds
+    from balancebot.usecases.overview import overview
+
+    session = session_of(context)
+    settings = session.settings
+    now = SystemClock().now()
+    with session.database.read() as conn:
+        book = ThresholdBook(thresholds.load(conn))
+        views = overview(
+            conn, book=book, stale_after=settings.poll.stale_after, now=now, names=settings.wallets
+        )
+    views = _matching(views, pattern)
+    if as_json:
+        show({"as_of": instant(now), "balances": [_as_json(view) for view in views]})
+    else:
+        words = Wording(zone=settings.timezone)
+        print(_for_people(views, list(book.inversions(view.key for view in views)), words, now))
+
+
+def _matching(views: "list[BalanceView]", pattern: str | None) -> "list[BalanceView]":
+    from balancebot.domain.pattern import Pattern
+
+    if pattern is None:
+        return views
+    wanted = Pattern.parse(pattern)
+    if isinstance(wanted, str):
+        raise RefusedError(f"PATTERN {wanted}")
+    found = [view for view in views if wanted.matches(*view.key)]
+    if not found:
+        raise RefusedError(f"PATTERN {pattern} means no balance that is configured")
+    return found
+
+
+def _as_json(view: "BalanceView") -> dict[str, object]:
+    limits = view.effective.limits
+    is_number = isinstance(view.reading, int)
+    runway = view.estimate.runway
+
+    def days(hours: float) -> float | None:
+        return hours / _HOURS_PER_DAY if math.isfinite(hours) else None
+
+    return {
+        "wallet": view.key.wallet,
+        "category": view.key.category,
+        "state": "known" if is_number else view.reading.value,  # type: ignore[union-attr] # then it is an absence
+        "balance": view.reading if is_number else None,
+        "observed_at": instant(view.observed_at),
+        "stale": view.is_stale,
+        "next_read_at": instant(view.next_read_at),
+        "burn_per_day": view.estimate.burn_per_day,
+        "runway_days": None
+        if runway is None
+        else {
+            "p10": days(runway.p10),
+            "p50": days(runway.p50),
+            "p90": days(runway.p90),
+            "judged": days(runway.judged),
+        },
+        "depletes_at": instant(view.depletes_at),
+        "severity": view.severity.word,
+        "limits": {
+            "warning_below": limits.warning_below,
+            "critical_below": limits.critical_below,
+            "warning_days": limits.warning_days,
+            "critical_days": limits.critical_days,
+        },
+        "alert": view.alert_id,
+    }
+
+
+def _for_people(
+    views: "Sequence[BalanceView]", inversions: "Sequence[Inversion]", words: Wording, now: datetime
+) -> str:
+    parts = [
+        table(_COLUMNS, (_row(view, words, now) for view in views)),
+        "\n".join(_troubles(views, words, now)),
+        "\n".join(map(str, inversions)),
+        faint(f"as of {now.astimezone(words.zone):%Y-%m-%d %H:%M:%S} {words.zone_name}; ") + _count(views),
+    ]
+    return "\n\n".join(part for part in parts if part)
+
+
+def _row(view: "BalanceView", words: Wording, now: datetime) -> Sequence[str]:
+    balance = str(view.key)
+    if view.severity > Severity.OK:
+        balance = bold(balance)
+    severity = of_severity(view.severity.word, view.severity)
+    if not isinstance(view.reading, int):
+        return (balance, words.cell(view.reading), "", "", severity, *_times(view, words, now))
+    return (
+        balance,
+        words.cell(view.reading),
+        words.burn(view.estimate.burn_per_day).removesuffix(" a day"),
+        words.runway(view.estimate.runway),
+        f"{severity} (stale)" if view.is_stale else severity,
+        *_times(view, words, now),
+    )
+
+
+def _times(view: "BalanceView", words: Wording, now: datetime) -> tuple[str, str]:
+    last = "" if view.observed_at is None else f"{_ago(now - view.observed_at, words)} ago"
+    if view.next_read_at is None:
+        return last, ""
+    wait = view.next_read_at - now
+    return last, "due" if wait <= timedelta() else f"in {_ago(wait, words)}"
+
+
+def _ago(time: timedelta, words: Wording) -> str:
+    return words.elapsed(time) if time >= timedelta(minutes=1) else f"{max(0, round(time.total_seconds()))} s"
+
+
+def _troubles(views: "Sequence[BalanceView]", words: Wording, now: datetime) -> Iterator[str]:
+    """Yield a line for each wallet whose latest attempt failed."""
+    for view in {view.key.wallet: view for view in views if view.error}.values():
+        last = (
+            "never read"
+            if view.observed_at is None
+            else f"last read {_ago(now - view.observed_at, words)} ago"
+        )
+        yield f"{view.error} ({last})"
+
+
+def _count(views: "Sequence[BalanceView]") -> str:
+    """Count the severities that are there, the worst first."""
+    severities = [view.severity for view in views]
+    return ", ".join(
+        of_severity(f"{severities.count(severity)} {severity.word}", severity)
+        for severity in sorted(Severity, reverse=True)
+        if severity in severities
+    )

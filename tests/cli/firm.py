@@ -1,0 +1,78 @@
+"""A small firm with everything that a bot meets, on loopback: JSMS, a Slack workspace, a mail server, a file."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from balancebot.clock import SystemClock
+from balancebot.domain.balance import Category, WalletName
+from balancebot.sources.simulator import Scenario, Simulator, simulated_wallet
+from tests.standins.slack_api import SlackStandIn
+from tests.standins.smtp import SmtpStandIn
+
+CHECKOUT = WalletName("acme/checkout")
+INDUSTRY = Category.INDUSTRY
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Firm:
+    """What stands around the bot."""
+
+    jsms: Simulator
+    slack: SlackStandIn
+    mail: SmtpStandIn
+    config: Path
+
+    def has(self, balance: int, wallet: WalletName = CHECKOUT) -> None:
+        """Set what JSMS says of a wallet's industry balance."""
+        self.jsms.set(wallet, INDUSTRY, balance)
+
+    def also(self, toml: str) -> None:
+        """Add to the configuration."""
+        self.config.write_text(self.config.read_text() + toml)
+
+
+@contextmanager
+def a_firm(folder: Path) -> Iterator[Firm]:
+    """Open the firm in `folder`: the shared pool of acme, and checkout with 100,000 industry messages."""
+    scenario = Scenario(
+        wallets=(
+            simulated_wallet("acme", industry=50_000, market=9_000),
+            simulated_wallet("acme", "checkout", industry=100_000),
+        )
+    )
+    with (
+        Simulator(scenario, clock=SystemClock()) as jsms,
+        SlackStandIn() as slack,
+        SmtpStandIn() as mail,
+    ):
+        slack.add_channel("ops-alerts")
+        pool, checkout = jsms.scenario.wallets
+        config = folder / "balancebot.toml"
+        config.write_text(
+            f"""\
+[poll]
+every = "1s"
+fastest = "1s"
+timeout = "2s"
+stale_after = "30s"
+[slack]
+bot_token = "{slack.token}"
+channel = "#ops-alerts"
+api_url = "{slack.api_url}"
+[email]
+host = "{mail.host}"
+port = {mail.port}
+security = "none"
+from = "SMS balances <balances@example.com>"
+to = ["finance@example.com"]
+[[accounts]]
+name = "acme"
+base_url = "{jsms.url}"
+dev_key = "{pool.key}"
+dev_secret = "{pool.secret}"
+apps = [{{ name = "checkout", app_key = "{checkout.key}", master_secret = "{checkout.secret}" }}]
+"""
+        )
+        yield Firm(jsms=jsms, slack=slack, mail=mail, config=config)

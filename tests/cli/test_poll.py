@@ -1,0 +1,140 @@
+"""`poll`: what it reads, what it tells, that it tells it once, and how it ends when something fails."""
+
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from balancebot.sources.simulator import Fault, FaultKind
+from tests.cli.conftest import Outcome
+from tests.cli.firm import CHECKOUT, Firm, a_firm
+from tests.standins.slack_api import Fault as SlackFault
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def firm(tmp_path: Path) -> Iterator[Firm]:
+    with a_firm(tmp_path) as firm:
+        yield firm
+
+
+@pytest.fixture
+def limit(balancebot: Run, firm: Firm) -> None:
+    """Checkout is critical below 1,000."""
+    assert 0 == balancebot("thresholds", "set", CHECKOUT, "industry", "--critical-below", "1000").status
+
+
+def _told(firm: Firm) -> tuple[int, int]:
+    return len(firm.slack.messages("ops-alerts")), len(firm.mail.mails)
+
+
+def test_it_prints_what_it_read(balancebot: Run, firm: Firm) -> None:
+    outcome = balancebot("poll")
+    assert (0, "") == (outcome.status, outcome.err)
+    lines = [line.split() for line in outcome.out.splitlines()]
+    assert [
+        ["wallet", "universal", "voice", "industry", "market"],
+        ["acme", "—", "—", "50,000", "9,000"],
+        ["acme/checkout", "—", "—", "100,000", "—"],
+    ] == lines[:3]
+    assert outcome.out.splitlines()[-1].startswith("read 2 of 2 wallets in ")
+
+
+@pytest.mark.usefixtures("limit")
+def test_bad_news_is_told_once_to_both_channels_however_often_it_is_polled(
+    balancebot: Run, firm: Firm
+) -> None:
+    balancebot("poll")
+    firm.has(900)
+    first = balancebot("poll")
+    assert "opened: acme/checkout:industry low balance, critical" in first.out
+    assert (0, (1, 1)) == (first.status, _told(firm))
+    for _ in range(2):
+        again = balancebot("poll")
+        assert (0, (1, 1)) == (again.status, _told(firm))
+        assert "opened" not in again.out
+    firm.has(100_000)
+    assert "recovered: acme/checkout:industry" in balancebot("poll").out
+    (message,) = firm.slack.messages("ops-alerts")
+    assert 1 == len(firm.slack.messages("ops-alerts", thread=message["ts"]))
+    assert 2 == len(firm.mail.mails)
+
+
+@pytest.mark.usefixtures("limit")
+def test_without_alerts_readings_are_stored_and_nobody_is_told(balancebot: Run, firm: Firm) -> None:
+    firm.has(900)
+    assert 0 == balancebot("poll", "--no-alerts").status
+    answer = json.loads(balancebot("status", CHECKOUT, "--json").out)["balances"][2]
+    assert (900, None, (0, 0)) == (answer["balance"], answer["alert"], _told(firm))
+
+
+def test_a_wallet_that_cannot_be_read_fails_the_command_and_stops_no_other(
+    balancebot: Run, firm: Firm
+) -> None:
+    firm.jsms.fail("acme/checkout", Fault(kind=FaultKind.REJECTED))
+    outcome = balancebot("poll")
+    assert 1 == outcome.status
+    assert "50,000" in outcome.out
+    assert "read 1 of 2 wallets" in outcome.out
+    assert any("acme/checkout" in line and "401" in line for line in outcome.err.splitlines())
+    assert "Traceback" not in outcome.err
+
+
+@pytest.mark.usefixtures("limit")
+def test_what_stays_undelivered_fails_the_command_and_goes_out_with_the_next(
+    balancebot: Run, firm: Firm
+) -> None:
+    firm.has(900)
+    firm.slack.fail_next("chat.postMessage", SlackFault(status=503))
+    outcome = balancebot("poll")
+    assert 1 == outcome.status
+    assert "1 delivery waits in the outbox for the next try" in outcome.err
+
+
+@pytest.mark.usefixtures("limit")
+def test_status_shows_what_was_read(balancebot: Run, firm: Firm) -> None:
+    firm.has(900)
+    balancebot("poll")
+    answer = json.loads(balancebot("status", f"{CHECKOUT}:industry", "--json").out)
+    (balance,) = answer["balances"]
+    for instant in (answer["as_of"], balance.pop("observed_at"), balance.pop("next_read_at")):
+        assert instant.endswith("Z")
+    assert {
+        "wallet": "acme/checkout",
+        "category": "industry",
+        "state": "known",
+        "balance": 900,
+        "stale": False,
+        "burn_per_day": None,
+        "runway_days": None,
+        "depletes_at": None,
+        "severity": "critical",
+        "limits": {"warning_below": None, "critical_below": 1000, "warning_days": 7, "critical_days": 3},
+        "alert": "1",
+    } == balance
+    row = next(line for line in balancebot("status").out.splitlines() if CHECKOUT in line and "900" in line)
+    assert ["acme/checkout:industry", "900", "unknown", "unknown", "critical"] == row.split()[:5]
+
+
+def test_status_tells_unread_unallocated_and_zero_apart(balancebot: Run, firm: Firm) -> None:
+    before = json.loads(balancebot("status", "--json").out)["balances"]
+    assert {("unread", None, "unknown")} == {(b["state"], b["balance"], b["severity"]) for b in before}
+    firm.has(0)
+    balancebot("poll")
+    after = json.loads(balancebot("status", CHECKOUT, "--json").out)["balances"]
+    assert [
+        ("unallocated", None, "ok"),
+        ("unallocated", None, "ok"),
+        ("known", 0, "ok"),
+        ("unallocated", None, "ok"),
+    ] == [(b["state"], b["balance"], b["severity"]) for b in after]
+    assert {"p10": 0, "p50": 0, "p90": 0, "judged": 0} == after[2]["runway_days"]
+
+
+def test_a_secret_that_is_missing_is_refused_before_anything_is_asked(balancebot: Run, firm: Firm) -> None:
+    firm.also('[heartbeat]\nurl = "env:NO_SUCH_URL"\n')
+    outcome = balancebot("poll")
+    assert (2, "", 0) == (outcome.status, outcome.out, len(firm.jsms.requests))
+    assert "heartbeat.url" in outcome.err

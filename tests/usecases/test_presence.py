@@ -1,0 +1,29 @@
+"""A worker holds its claims while it gives signs of life, and gives them up when it leaves."""
+
+from datetime import timedelta
+
+from balancebot.storage import workers
+from balancebot.storage.database import Database
+from balancebot.usecases.presence import EVERY, Presence
+from tests.usecases.world import HandClock
+
+
+def test_signs_of_life_keep_a_worker_alive_until_it_leaves(database: Database) -> None:
+    clock = HandClock()
+    presence = Presence(database=database, clock=clock, worker_id="w", kind="run")
+
+    def is_alive() -> bool:
+        with database.read() as conn:
+            return workers.is_alive(conn, "w", now=clock.now())
+
+    alive = [is_alive()]
+    for _ in range(2):
+        presence.show()
+        clock.at += workers.LEASE
+        alive.append(is_alive())
+        clock.at += timedelta(seconds=1)
+    alive.append(is_alive())
+    presence.show()
+    presence.leave()
+    assert [False, True, True, False, False] == [*alive, is_alive()]
+    assert 3 * EVERY < workers.LEASE
