@@ -3,6 +3,7 @@
 Addresses and subjects come from outside; none of them can bring a header of its own along.
 """
 
+import base64
 import hashlib
 from dataclasses import dataclass, replace
 from email.header import Header
@@ -10,7 +11,7 @@ from email.headerregistry import Address, BaseHeader, HeaderRegistry, UniqueUnst
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import parseaddr
-from typing import assert_never
+from typing import Final, assert_never
 
 from balancebot.channels.render import Renderer
 from balancebot.domain.alert import Reason
@@ -37,6 +38,7 @@ class _Subject(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc] # He
         return f"Subject: {value}{policy.linesep}"
 
 
+_PICTURE_ID: Final = "balances@balancebot"
 _HEADERS = HeaderRegistry()
 _HEADERS.map_to_type("subject", _Subject)
 _POLICY = SMTP.clone(header_factory=_HEADERS)
@@ -84,7 +86,7 @@ def compose(parcel: Parcel, renderer: Renderer, *, sender: Address) -> Mail:
     subject = (
         f"Re: {answers.subject}"
         if answers
-        else renderer.render(_template(parcel, "subject.j2"), parcel.facts)
+        else renderer.render(_template(parcel.facts, "subject.j2"), parcel.facts)
     )
     subject = " ".join(subject.split())
     mail = Mail(
@@ -110,10 +112,8 @@ def compose(parcel: Parcel, renderer: Renderer, *, sender: Address) -> Mail:
         message["X-Balancebot-Alert"] = parcel.alert_id
     if _is_urgent(parcel.facts):
         message["Importance"] = "high"
-    message.set_content(renderer.render(_template(parcel, "txt.j2"), parcel.facts) + "\n")
-    message.add_alternative(
-        renderer.render(_template(parcel, "html.j2"), parcel.facts) + "\n", subtype="html"
-    )
+    message.set_content(renderer.render(_template(parcel.facts, "txt.j2"), parcel.facts) + "\n")
+    _add_html(message, parcel.facts, renderer)
     return replace(mail, message=message)
 
 
@@ -123,8 +123,36 @@ def message_id(parcel: Parcel, *, domain: str) -> str:
     return f"<{hashlib.sha256(seed.encode()).hexdigest()[:24]}@{domain}>"
 
 
-def _template(parcel: Parcel, kind: str) -> str:
-    return f"email/{_stem(parcel.facts)}.{kind}"
+def html_page(facts: Facts, renderer: Renderer) -> str:
+    """Return the HTML of a mail as a page of its own, its picture inside."""
+    picture = _picture(facts, renderer)
+    source = f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""
+    return renderer.render(_template(facts, "html.j2"), facts, picture=source) + "\n"
+
+
+def _add_html(message: EmailMessage, facts: Facts, renderer: Renderer) -> None:
+    picture = _picture(facts, renderer)
+    source = f"cid:{_PICTURE_ID}" if picture else ""
+    html = renderer.render(_template(facts, "html.j2"), facts, picture=source) + "\n"
+    message.add_alternative(html, subtype="html")
+    part = message.get_body(("html",))
+    if picture and part is not None:
+        part.add_related(
+            picture, "image", "png", cid=f"<{_PICTURE_ID}>", filename="balances.png", disposition="inline"
+        )
+
+
+def _picture(facts: Facts, renderer: Renderer) -> bytes | None:
+    if not isinstance(facts, DigestFacts):
+        return None
+    # Only a digest needs the drawing library, which takes longer to load than all the rest of a mail.
+    from balancebot.channels.picture import digest_picture
+
+    return digest_picture(facts, renderer.words_for(facts))
+
+
+def _template(facts: Facts, kind: str) -> str:
+    return f"email/{_stem(facts)}.{kind}"
 
 
 def _stem(facts: Facts) -> str:

@@ -51,7 +51,7 @@ class Renderer:
 
     def render(self, template: str, facts: Facts, **extra: str | bool) -> str:
         """Render `template` (`slack/alert.j2`) from `facts`; blank lines around it are dropped."""
-        words = self._wording_for(facts)
+        words = self.words_for(facts)
         context: Mapping[str, object] = {
             "m": self._view(facts, words),
             "words_of": f"words/{words.language.value}.j2",
@@ -68,7 +68,8 @@ class Renderer:
                 self._tell_once(template, f"{type(fault).__name__}: {fault}")
         return _render(_builtin_environments(), template, context)
 
-    def _wording_for(self, facts: Facts) -> Wording:
+    def words_for(self, facts: Facts) -> Wording:
+        """Return the vocabulary in which `facts` are told."""
         if isinstance(facts, DigestFacts) and facts.language:
             return replace(self._words, language=Language(facts.language))
         return self._words

@@ -93,6 +93,8 @@ class DigestLine:
     used: int = 0
     advice: str = ""
     note: str = ""
+    recent: tuple[int | None, ...] = ()
+    """The balance over the last days, oldest first, evenly spaced. None = not read then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

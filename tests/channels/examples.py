@@ -160,8 +160,15 @@ _LINE = DigestLine(
     severity_before=Severity.WARNING,
     used=5_800,
     advice="Order 30,000 by Tue 24 Nov, 18:00",
+    recent=CRITICAL.recent,
 )
-_WELL = replace(_LINE, severity=Severity.OK, severity_before=Severity.OK, advice="")
+_WELL = replace(
+    _LINE,
+    severity=Severity.OK,
+    severity_before=Severity.OK,
+    advice="",
+    recent=(30_000, 28_000, 24_000, 22_000, 108_000, 104_000, 99_000, 97_000, 92_000, 88_000),
+)
 DIGEST = DigestFacts(
     name="weekday",
     slot="2026-11-24T09:00",

@@ -11,7 +11,7 @@ from balancebot.channels.smtp import SmtpChannel
 from balancebot.domain.notification import Action, Parcel, Receipt
 from balancebot.ports import ChannelError, ChannelErrorKind, Finding
 from balancebot.settings import MailSecurity
-from tests.channels.examples import CRITICAL, HOSTILE, NOW, WORSENED, parcel
+from tests.channels.examples import CRITICAL, DIGEST, HOSTILE, NOW, WORSENED, parcel
 from tests.standins.smtp import SmtpStandIn
 
 TO = "finance@example.com"
@@ -56,6 +56,23 @@ def test_a_first_mail_says_all_in_its_subject_and_has_text_and_html(
     assert receipt == Receipt(room="", ref=message["Message-ID"], subject=message["Subject"])
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+
+
+def test_a_digest_brings_its_picture_along(smtp: SmtpStandIn, renderer: Renderer) -> None:
+    sent(channel_of(smtp, renderer).deliver(mail(DIGEST), still_mine=mine))
+    message = smtp.mails[0].message
+    assert [part.get_content_type() for part in message.walk()] == [
+        "multipart/alternative",
+        "text/plain",
+        "multipart/related",
+        "text/html",
+        "image/png",
+    ]
+    picture = list(message.walk())[-1]
+    assert (picture["Content-ID"], picture.get_content_disposition()) == ("<balances@balancebot>", "inline")
+    html = message.get_body(("html",))
+    assert html is not None
+    assert 'src="cid:balances@balancebot"' in html.get_content()
 
 
 def test_answers_join_the_thread_of_the_first_with_the_news_in_the_first_line(

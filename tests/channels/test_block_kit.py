@@ -1,0 +1,52 @@
+"""Every message is valid Block Kit: by the schema made from Slack's published types, by slack_sdk's own models,
+and by the limits that neither knows (`tests/standins/slack_rules.py`)."""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pytest
+from jsonschema import Draft7Validator
+from slack_sdk.models.blocks import Block
+
+from balancebot.channels.slack_actions import buttons_for
+from balancebot.channels.slack_words import message_of
+from balancebot.domain.notification import Action
+from balancebot.settings import Language
+from tests.channels.examples import EVERYTHING, parcel
+from tests.channels.test_golden import facts_of, renderer_of
+from tests.standins.slack_rules import faults_of, refusal_of
+
+SCHEMA = Path(__file__).parent / "block_kit" / "schema.json"
+
+
+@cache
+def validator() -> Draft7Validator:
+    return Draft7Validator(json.loads(SCHEMA.read_text(encoding="utf-8")))
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_every_message_is_one_that_slack_takes(name: str, language: Language) -> None:
+    facts = facts_of(name, language)
+    for action in Action:
+        for alone in (False, True):
+            message = message_of(
+                renderer_of(language),
+                parcel(facts, action=action),
+                buttons=buttons_for(facts, language),
+                alone=alone,
+            )
+            blocks = list(message.blocks)
+            sent = {"text": message.text, "blocks": blocks}
+            assert [error.message for error in validator().iter_errors(sent)] == []
+            assert [block.to_dict()["type"] for block in Block.parse_all(blocks)] == [
+                one["type"] for one in blocks
+            ]
+            assert (refusal_of(sent), list(faults_of(blocks))) == ("", [])
+            assert refusal_of({"text": message.plain}) == ""
+
+
+def test_the_schema_knows_a_wrong_block() -> None:
+    wrong = {"text": "x", "blocks": [{"type": "header", "text": {"type": "mrkdwn", "text": "x"}}]}
+    assert [error.validator for error in validator().iter_errors(wrong)] == ["anyOf"]
