@@ -9,6 +9,8 @@ ALERTS = 1
 """Judging and what changes alerts."""
 BOOKING = 2
 """Booking use into the roll-up."""
+THRESHOLDS = 3
+"""Changing thresholds: what was looked at must be what is changed."""
 _SPACE = 0x62616C  # our advisory locks among those of others in the same database
 
 

@@ -3,21 +3,34 @@
 They take effect at the next reading: whoever judges reads them anew.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TypeAlias, TypeVar
 
 from balancebot.domain.audit import Act, Actor, AuditEntry, Picture
-from balancebot.domain.balance import WalletName
+from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import written
 from balancebot.domain.threshold_edit import COLUMNS, Edited, EditFault, RowEdit, apply_edits, patch_row
 from balancebot.domain.threshold_sheet import SheetRow, import_sheet
 from balancebot.ports import Clock
-from balancebot.storage import audit, thresholds
+from balancebot.storage import audit, thresholds, turns
 from balancebot.storage.database import Database
 
-_Rows = tuple[ThresholdRow, ...]
+_Rows: TypeAlias = tuple[ThresholdRow, ...]
+_Outcome = TypeVar("_Outcome", bound="Edited | Conflict")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Somebody else changed what was to be changed: nothing was overwritten, and this is what stands."""
+
+    scope: Scope
+    current: ThresholdRow | None
+    """None: the row isn't there any more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +49,52 @@ class EditThresholds:
 
     def set(self, scope: Scope, cells: Mapping[str, str], *, by: Actor) -> Edited:
         """Change only the columns of `cells`, as a person wrote them; faults mean that nothing was changed."""
+        return self._change(lambda rows: self._patched(rows, scope, cells), by)
 
-        def decide(rows: _Rows) -> Edited:
+    def look(self, scope: Scope) -> ThresholdRow | None:
+        """Return the row of `scope` as it stands."""
+        with self.database.read() as conn:
+            return _row_of(thresholds.load(conn), scope)
+
+    def replace(self, scope: Scope, cells: Mapping[str, str], *, seen: str, by: Actor) -> Edited | Conflict:
+        """Like `set`, if the row is still the one that was looked at: `seen` is the `edit_token` of that."""
+
+        def decide(rows: _Rows) -> Edited | Conflict:
+            current = _row_of(rows, scope)
+            if edit_token(current) != seen:
+                return Conflict(scope=scope, current=current)
+            return self._patched(rows, scope, cells)
+
+        return self._change(decide, by)
+
+    def preview(self, scope: Scope, cells: Mapping[str, str]) -> Edited:
+        """Return what `set` would do, and do nothing."""
+        with self.database.read() as conn:
+            return self._patched(thresholds.load(conn), scope, cells)
+
+    def undo(self, entry: AuditEntry, *, by: Actor, seen: str | None = None) -> Edited | Conflict | None:
+        """Give a scope the row that it had before the change that `entry` tells of; None if it tells of another thing.
+
+        If the scope was changed again since, that is a conflict, unless `seen` says that it was looked at as it stands.
+        """
+        scope = _scope_of(entry)
+        if scope is None:
+            return None
+
+        def decide(rows: _Rows) -> Edited | Conflict:
+            current = _row_of(rows, scope)
+            is_expected = (
+                edit_token(current) == seen if seen is not None else _picture(current) == entry.after
+            )
+            if not is_expected:
+                return Conflict(scope=scope, current=current)
+            if entry.before is None:
+                return apply_edits(rows, [RowEdit(scope=scope, row=None)], self.known())
             blank = ThresholdRow(wallet=scope.wallet, category=scope.category)
-            patched = patch_row(next((row for row in rows if row.scope == scope), blank), cells)
-            if isinstance(patched, tuple):
-                return _refused(rows, patched)
-            return apply_edits(rows, [RowEdit.put(patched)], self.known())
+            row = patch_row(blank, {column: str(text) for column, text in entry.before.items()})
+            if isinstance(row, tuple):
+                return _refused(rows, row)
+            return apply_edits(rows, [RowEdit.put(row)], self.known())
 
         return self._change(decide, by)
 
@@ -66,11 +118,19 @@ class EditThresholds:
         with self.database.read() as conn:
             return audit.newest(conn, limit=limit, acts=(Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD))
 
-    def _change(self, decide: Callable[[_Rows], Edited], by: Actor) -> Edited:
+    def _patched(self, rows: _Rows, scope: Scope, cells: Mapping[str, str]) -> Edited:
+        blank = ThresholdRow(wallet=scope.wallet, category=scope.category)
+        patched = patch_row(_row_of(rows, scope) or blank, cells)
+        if isinstance(patched, tuple):
+            return _refused(rows, patched)
+        return apply_edits(rows, [RowEdit.put(patched)], self.known())
+
+    def _change(self, decide: Callable[[_Rows], _Outcome], by: Actor) -> _Outcome:
         now = self.clock.now()
         with self.database.write() as conn:
+            turns.take(conn, turns.THRESHOLDS)
             edited = decide(thresholds.load(conn))
-            if edited.faults:
+            if isinstance(edited, Conflict) or edited.faults:
                 return edited
             for change in edited.changes:
                 if change.after is None:
@@ -82,6 +142,23 @@ class EditThresholds:
                 *(_entry(change.scope, change.before, change.after, by, now) for change in edited.changes),
             )
             return edited
+
+
+def edit_token(row: ThresholdRow | None) -> str:
+    """Return what stands for a row in a form, so that nobody overwrites what they haven't seen."""
+    picture = json.dumps(_picture(row), ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(picture.encode()).hexdigest()[:16]
+
+
+def _row_of(rows: _Rows, scope: Scope) -> ThresholdRow | None:
+    return next((row for row in rows if row.scope == scope), None)
+
+
+def _scope_of(entry: AuditEntry) -> Scope | None:
+    if entry.act not in {Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD}:
+        return None
+    wallet, _, category = entry.subject.rpartition(":")
+    return Scope(wallet, None if category == "*" else Category(category))
 
 
 def _refused(rows: _Rows, faults: tuple[EditFault, ...]) -> Edited:
