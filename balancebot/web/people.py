@@ -22,7 +22,7 @@ def add(visit: Visit) -> Response:
         visit.site.database,
         name=visit.sent("name"),
         role=role,
-        password=visit.secret("password"),
+        password=visit.sent_exactly("password"),
         by=visit.actor,
         now=visit.now,
     )
@@ -44,7 +44,7 @@ def set_password(visit: Visit) -> Response:
     fault = users.set_password(
         visit.site.database,
         name=visit.sent("name"),
-        password=visit.secret("password"),
+        password=visit.sent_exactly("password"),
         by=visit.actor,
         now=visit.now,
         keep_session=visit.session_id,
@@ -73,12 +73,14 @@ def me(visit: Visit) -> Response:
 
 def set_my_password(visit: Visit) -> Response:
     """Give oneself another password; the present one must be known."""
-    if not users.is_password(visit.site.database, name=visit.user.name, password=visit.secret("present")):
+    if not users.is_password(
+        visit.site.database, name=visit.user.name, password=visit.sent_exactly("present")
+    ):
         return _me(visit, fault="The present password is another one.")
     fault = users.set_password(
         visit.site.database,
         name=visit.user.name,
-        password=visit.secret("password"),
+        password=visit.sent_exactly("password"),
         by=visit.actor,
         now=visit.now,
         keep_session=visit.session_id,

@@ -14,6 +14,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
 from balancebot.packaged import packaged
 from balancebot.settings import Language
@@ -86,6 +87,7 @@ def _environment(folder: Path) -> Environment:
         auto_reload=False,
     )
     environment.globals.update(
+        target=_target,
         static=_static_address,
         query=_query,
     )
@@ -108,6 +110,11 @@ def _query(**values: object) -> str:
     """Write the end of an address, without what is empty."""
     given = {name: value for name, value in values.items() if value not in {None, ""}}
     return f"?{urlencode(given)}" if given else ""
+
+
+def _target(scope: Scope) -> str:
+    """Write the end of an address that names a threshold's scope."""
+    return f"?{urlencode({'wallet': scope.wallet, 'category': scope.category or '*'})}"
 
 
 def _ago(at: datetime, now: datetime) -> timedelta:

@@ -8,8 +8,10 @@ from pathlib import Path
 from balancebot.ports import Clock
 from balancebot.settings import Language
 from balancebot.storage.database import Database
+from balancebot.usecases.edit_thresholds import EditThresholds
 from balancebot.usecases.log_in import LogIn
 from balancebot.usecases.operate_alerts import OperateAlerts
+from balancebot.usecases.shelf import ThresholdShelf
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,6 +22,8 @@ class Site:
     clock: Clock
     log_in: LogIn
     operate_alerts: OperateAlerts
+    edit_thresholds: EditThresholds
+    thresholds: ThresholdShelf
     language: Language
     zone: tzinfo
     public_url: str

@@ -54,13 +54,17 @@ class Visit:
         """Return a value of the address, '' where there is none."""
         return self.request.query_params.get(name, "").strip()
 
+    def asked_exactly(self, name: str) -> str:
+        """Return a value of the address, spaces at its ends included: a wallet's name."""
+        return self.request.query_params.get(name, "")
+
     def sent(self, name: str) -> str:
         """Return a field of the form, '' where there is none."""
         value = self.form.get(name)
         return value.strip() if isinstance(value, str) else ""
 
-    def secret(self, name: str) -> str:
-        """Return a password as it was typed, spaces at its ends included."""
+    def sent_exactly(self, name: str) -> str:
+        """Return a field as it was typed, spaces at its ends included: a password, a wallet's name."""
         value = self.form.get(name)
         return value if isinstance(value, str) else ""
 

@@ -16,7 +16,9 @@ from balancebot.secret import Secret
 from balancebot.settings import Language
 from balancebot.storage.database import Database
 from balancebot.usecases import users
+from balancebot.usecases.edit_thresholds import EditThresholds
 from balancebot.usecases.log_in import LogIn
+from balancebot.usecases.shelf import ThresholdShelf
 from balancebot.web.app import create_app
 from balancebot.web.server import serve
 from balancebot.web.site import Site
@@ -67,6 +69,10 @@ def open_desk(world: World) -> Iterator[Callable[..., Desk]]:
         clock=world.clock,
         log_in=LogIn(world.database, Secret("key")),
         operate_alerts=world.operate,
+        edit_thresholds=EditThresholds(
+            database=world.database, clock=world.clock, known=lambda: tuple(world.source.script)
+        ),
+        thresholds=ThresholdShelf(),
         language=Language.ENGLISH,
         zone=ZoneInfo("Asia/Shanghai"),
         public_url="http://127.0.0.1",

@@ -1,0 +1,200 @@
+"""The table of thresholds, edited in place: looked at first, saved with one click, never over somebody else's change."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from urllib.parse import parse_qs, urlsplit
+
+from starlette.responses import Response
+
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.threshold import Scope, ThresholdBook, ThresholdRow
+from balancebot.domain.threshold_cell import CellFault, read_category, read_wallet
+from balancebot.domain.threshold_edit import COLUMNS, EditFault
+from balancebot.usecases.edit_thresholds import Conflict, edit_token
+from balancebot.web.flash import Done, done
+from balancebot.web.limits_table import Line, line, shown
+from balancebot.web.paging import Page, cut, page_number
+from balancebot.web.rendering import show
+from balancebot.web.visit import Visit
+
+_ALL = "balances"
+"""The view that lists every known balance, instead of the rows that were set."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Table:
+    """One page of the table."""
+
+    lines: Sequence[Line]
+    paging: Page
+    about: str
+    """What the lines were searched for."""
+    view: str
+    num_rows: int
+    num_balances: int
+
+
+def table(visit: Visit) -> Response:
+    """Show the rows that were set, or every balance with what holds for it."""
+    return show(
+        visit,
+        "thresholds.html.j2",
+        table=_table(visit, visit.asked("q"), visit.asked("view"), page_number(visit.asked("page"))),
+    )
+
+
+def editor(visit: Visit) -> Response:
+    """Show the form for one scope: in place of its line, or as a page of its own."""
+    wallet, category = visit.asked_exactly("wallet"), visit.asked("category")
+    scope = _scope(wallet, category) if wallet else None
+    if isinstance(scope, EditFault):
+        return _editor(visit, scope=None, typed={"wallet": wallet, "category": category}, faults=(scope,))
+    row = None if scope is None else visit.site.edit_thresholds.look(scope)
+    cells = {column: "" if row is None else shown(getattr(row, column)) for column in COLUMNS}
+    return _editor(visit, scope=scope, typed=cells, seen=edit_token(row))
+
+
+def cancelled(visit: Visit) -> Response:
+    """Show the line of a scope again, as it was before its editor opened."""
+    scope = _scope(visit.asked_exactly("wallet"), visit.asked("category"))
+    if isinstance(scope, EditFault):
+        return Response(status_code=204)
+    with visit.site.database.read() as conn:
+        book = visit.site.thresholds.book(conn)
+    known = visit.site.edit_thresholds.known()
+    row = next((row for row in book.rows if row.scope == scope), None)
+    return show(visit, "threshold_line.html.j2", line=line(scope, row, book, known), focus=True)
+
+
+def save(visit: Visit) -> Response:
+    """Save what was typed, unless it is refused, or somebody else was quicker."""
+    typed = _typed(visit)
+    scope = _scope(typed["wallet"], typed["category"])
+    if isinstance(scope, EditFault):
+        return _editor(visit, scope=None, typed=typed, seen=visit.sent("seen"), faults=(scope,))
+    cells = {column: typed[column] for column in COLUMNS}
+    outcome = visit.site.edit_thresholds.replace(scope, cells, seen=visit.sent("seen"), by=visit.actor)
+    if isinstance(outcome, Conflict):
+        seen = edit_token(outcome.current)
+        return _editor(visit, scope=scope, typed=typed, seen=seen, conflict=outcome)
+    if outcome.faults:
+        is_new = visit.sent("is_new") == "yes"
+        return _editor(
+            visit,
+            scope=None if is_new else scope,
+            typed=typed,
+            seen=visit.sent("seen"),
+            faults=outcome.faults,
+        )
+    return _saved(visit, scope)
+
+
+def _typed(visit: Visit) -> dict[str, str]:
+    typed = {column: visit.sent(column) for column in ("category", *COLUMNS)}
+    exactly = visit.sent_exactly("wallet")
+    # a configured name may begin or end with a space; what else is typed has it by accident
+    is_known = exactly in visit.site.edit_thresholds.known()
+    return {"wallet": exactly if is_known else exactly.strip(), **typed}
+
+
+def _saved(visit: Visit, scope: Scope) -> Response:
+    """Show the whole table anew: a change of one row may be inherited by many."""
+    if not visit.wants_part:
+        return done("/thresholds", Done.SAVED)
+    here = parse_qs(urlsplit(visit.request.headers.get("hx-current-url", "")).query)
+
+    def asked(name: str) -> str:
+        return here.get(name, [""])[0]
+
+    return show(
+        visit,
+        "threshold_table.html.j2",
+        headers={"HX-Retarget": "#rows", "HX-Reswap": "outerHTML"},
+        saved=scope,
+        table=_table(visit, asked("q"), asked("view"), page_number(asked("page"))),
+    )
+
+
+def _table(visit: Visit, about: str, view: str, number: int) -> Table:
+    known = visit.site.edit_thresholds.known()
+    with visit.site.database.read() as conn:
+        book = visit.site.thresholds.book(conn)
+    rows = {row.scope: row for row in book.rows}
+    scopes = _all_scopes(known, about) if view == _ALL else _set_scopes(book, about)
+    shown_scopes, paging = cut(scopes, number)
+    lines = [line(scope, rows.get(scope), book, known) for scope in shown_scopes]
+    return Table(
+        lines=lines,
+        paging=paging,
+        about=about,
+        view=view,
+        num_rows=len(book.rows),
+        num_balances=len(known) * len(Category),
+    )
+
+
+def _set_scopes(book: ThresholdBook, about: str) -> list[Scope]:
+    wanted = about.lower()
+    found = [row.scope for row in book.rows if wanted in row.wallet.lower() or wanted in row.note.lower()]
+    return sorted(found, key=lambda scope: (scope.wallet, scope.category or ""))
+
+
+def _all_scopes(known: Sequence[WalletName], about: str) -> list[Scope]:
+    wanted = about.lower()
+    return [Scope(name, category) for name in known if wanted in name.lower() for category in Category]
+
+
+def _scope(wallet: str, category: str) -> Scope | EditFault:
+    for column, value in (("wallet", read_wallet(wallet)), ("category", read_category(category))):
+        if isinstance(value, CellFault):
+            return EditFault(message=value.message, column=column)
+    name, kind = read_wallet(wallet), read_category(category)
+    assert isinstance(name, str)  # noqa: S101 -- was looked at above
+    assert not isinstance(kind, CellFault)  # noqa: S101 -- likewise
+    return Scope(name, kind)
+
+
+def _editor(
+    visit: Visit,
+    *,
+    scope: Scope | None,
+    typed: Mapping[str, str],
+    seen: str = "",
+    faults: Sequence[EditFault] = (),
+    conflict: Conflict | None = None,
+) -> Response:
+    """Show the form. `scope` None: a new row, whose scope is still to be typed."""
+    with visit.site.database.read() as conn:
+        rows = visit.site.thresholds.book(conn).rows
+    known = visit.site.edit_thresholds.known()
+    # what would hold if this row said nothing
+    others = ThresholdBook(row for row in rows if row.scope != scope)
+    bare = Scope("*") if scope is None else scope
+    return show(
+        visit,
+        "threshold_editor.html.j2" if visit.wants_part else "threshold_page.html.j2",
+        status=409 if conflict else 422 if faults else 200,
+        scope=scope,
+        typed={"wallet": "", "category": "*"} | dict(typed),
+        seen=seen or edit_token(None),
+        inherited=line(bare, None, others, known).inherited,
+        faults={
+            column: [f.message for f in faults if f.column == column]
+            for column in ("wallet", "category", *COLUMNS)
+        },
+        other_faults=[str(fault) for fault in faults if not fault.column],
+        theirs=None if conflict is None else _theirs(conflict.current, typed),
+        current=None if conflict is None else conflict.current,
+        columns=COLUMNS,
+        categories=list(Category),
+        num_wallets=len(known),
+        suggestions=known[:200],
+    )
+
+
+def _theirs(current: ThresholdRow | None, typed: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return (column, what stands now, what was typed) where the two differ."""
+    standing = {column: "" if current is None else shown(getattr(current, column)) for column in COLUMNS}
+    return [
+        (column, standing[column], typed[column]) for column in COLUMNS if standing[column] != typed[column]
+    ]

@@ -1,0 +1,119 @@
+"""Finance edits limits in place: origins are shown, faults stand at their field, nobody is overwritten."""
+
+import re
+
+import httpx
+import pytest
+
+from balancebot.domain.balance import Category
+from balancebot.domain.threshold import OFF, Scope, ThresholdRow
+from balancebot.domain.user import Role
+from tests.usecases.world import SHOP, WEB, industry
+from tests.web.conftest import Desk, form_token
+
+SCOPE = Scope(SHOP, Category.INDUSTRY)
+
+
+@pytest.fixture
+def watched(desk: Desk) -> Desk:
+    for wallet in (SHOP, WEB):
+        desk.world.shows(industry(800), wallet=wallet)
+    desk.world.configure(SHOP, WEB)
+    desk.world.limit("acme/*", "*", warning_below=5000)
+    return desk
+
+
+def editor(browser: httpx.Client, wallet: str = SHOP, category: str = "industry") -> dict[str, str]:
+    """Return the fields of the form, as a browser would send them."""
+    text = browser.get("/thresholds/edit", params={"wallet": wallet, "category": category}).text
+    fields = dict(re.findall(r'<input[^>]*? name="(\w+)" value="([^"]*)"', text))
+    note = re.search(r"<textarea[^>]*>([^<]*)</textarea>", text)
+    assert note
+    return fields | {"note": note[1]}
+
+
+def row(desk: Desk, scope: Scope = SCOPE) -> ThresholdRow | None:
+    return desk.site.edit_thresholds.look(scope)
+
+
+def test_what_is_inherited_is_shown_with_its_origin(watched: Desk) -> None:
+    with watched.user(Role.VIEWER) as browser:
+        rows = browser.get("/thresholds").text
+        every = re.sub(r"\s+", " ", browser.get("/thresholds?view=balances&q=shop").text)
+    assert ">acme/*<" in rows
+    assert '5,000<span class="origin">from acme/*</span>' in every
+    assert '7<span class="origin">from built in</span>' in every
+    assert "Edit</a>" not in rows
+
+
+def test_a_row_is_saved_with_what_people_write(watched: Desk) -> None:
+    with watched.user(Role.FINANCE) as browser:
+        fields = editor(browser) | {"warning_below": "1,000", "critical_below": "off", "note": "call Ops"}
+        answer = browser.post("/thresholds/save", data=fields)
+    assert (303, "/thresholds?done=saved") == (answer.status_code, answer.headers["location"])
+    saved = ThresholdRow(
+        wallet=SHOP, category=Category.INDUSTRY, warning_below=1000, critical_below=OFF, note="call Ops"
+    )
+    assert saved == row(watched)
+
+
+def test_a_fault_stands_at_its_field_and_nothing_is_saved(watched: Desk) -> None:
+    with watched.user(Role.FINANCE) as browser:
+        answer = browser.post("/thresholds/save", data=editor(browser) | {"warning_below": "many<b>"})
+    assert 422 == answer.status_code
+    assert "must be a number, `off`, or empty to inherit, not &#39;many&lt;b&gt;&#39;" in answer.text
+    assert 'value="many&lt;b&gt;"' in answer.text
+    assert row(watched) is None
+
+
+def test_a_critical_limit_looser_than_its_warning_is_refused_with_the_row_it_comes_from(
+    watched: Desk,
+) -> None:
+    with watched.user(Role.FINANCE) as browser:
+        answer = browser.post("/thresholds/save", data=editor(browser) | {"critical_below": "6000"})
+    assert 422 == answer.status_code
+    assert "from acme/*:*" in answer.text
+
+
+def test_the_second_of_two_people_sees_what_changed_and_is_asked(watched: Desk) -> None:
+    with watched.user(Role.FINANCE) as first, watched.user(Role.ADMIN) as second:
+        mine, theirs = editor(first), editor(second)
+        first.post("/thresholds/save", data=mine | {"warning_below": "1000"})
+
+        answer = second.post("/thresholds/save", data=theirs | {"warning_below": "2000"})
+        assert 409 == answer.status_code
+        assert "finance changed this row while you were editing it." in answer.text
+        assert "<ins>1,000</ins>" in answer.text
+        assert "<del>2000</del>" in answer.text
+        assert 1000 == row(watched).warning_below  # type: ignore[union-attr]
+
+        seen = re.search('name="seen" value="([^"]+)"', answer.text)
+        assert seen
+        second.post("/thresholds/save", data=theirs | {"warning_below": "2000", "seen": seen[1]})
+    assert 2000 == row(watched).warning_below  # type: ignore[union-attr]
+
+
+def test_a_new_row_for_a_wallet_that_is_not_configured_names_the_nearest(watched: Desk) -> None:
+    with watched.user(Role.FINANCE) as browser:
+        fields = editor(browser, wallet="") | {"wallet": "acme/shp", "category": "*", "warning_below": "5"}
+        answer = browser.post("/thresholds/save", data=fields)
+    assert 422 == answer.status_code
+    assert "no wallet acme/shp is configured; did you mean acme/shop?" in answer.text
+
+
+def test_a_saved_row_comes_back_in_its_table_for_the_page_that_is_open(watched: Desk) -> None:
+    with watched.user(Role.FINANCE) as browser:
+        htmx = {"HX-Request": "true", "HX-Current-URL": f"{watched.address}/thresholds?q=shop&view=balances"}
+        answer = browser.post(
+            "/thresholds/save", data=editor(browser) | {"warning_below": "77"}, headers=htmx
+        )
+    assert (200, "#rows") == (answer.status_code, answer.headers["hx-retarget"])
+    assert ">77</td>" in re.sub(r"\s", "", answer.text)
+    assert "acme/web" not in answer.text
+
+
+def test_a_viewer_can_not_save(watched: Desk) -> None:
+    with watched.user(Role.VIEWER) as browser:
+        fields = {"form_token": form_token(browser), "wallet": SHOP, "category": "*", "warning_below": "1"}
+        assert 403 == browser.post("/thresholds/save", data=fields).status_code
+        assert 403 == browser.get("/thresholds/edit").status_code
