@@ -60,23 +60,11 @@ class Daemon:
         web = self.bot.settings.web
         if web is None:
             return None
-        from balancebot.usecases.log_in import LogIn
         from balancebot.web.app import create_app
         from balancebot.web.server import serve
-        from balancebot.web.site import Site
+        from balancebot.web.wiring import site_of
 
-        site = Site(
-            database=self.bot.database,
-            clock=self.bot.clock,
-            log_in=LogIn(self.bot.database, web.secret_key),
-            operate_alerts=self.bot.operate_alerts,
-            language=self.bot.settings.language,
-            zone=self.bot.settings.timezone,
-            public_url=web.public_url,
-            metrics=self._metrics.text,
-            unready=self.bot.unready,
-            templates_dir=self.bot.settings.templates_dir,
-        )
+        site = site_of(self.bot, web, metrics=self._metrics.text)
         return serve(create_app(site), host=web.host, port=web.port)
 
     def stop(self) -> bool:

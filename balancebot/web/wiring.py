@@ -1,0 +1,30 @@
+"""From a bot to its pages."""
+
+from collections.abc import Callable
+
+from balancebot.bootstrap import Bot
+from balancebot.settings import Web
+from balancebot.usecases.edit_thresholds import EditThresholds
+from balancebot.usecases.log_in import LogIn
+from balancebot.web.site import Site
+
+
+def site_of(bot: Bot, web: Web, *, metrics: Callable[[], bytes]) -> Site:
+    """Return what the pages of a bot stand on."""
+    settings = bot.settings
+    return Site(
+        database=bot.database,
+        clock=bot.clock,
+        log_in=LogIn(bot.database, web.secret_key),
+        operate_alerts=bot.operate_alerts,
+        edit_thresholds=EditThresholds(
+            database=bot.database, clock=bot.clock, known=lambda: bot.settings.wallets
+        ),
+        thresholds=bot.thresholds,
+        language=settings.language,
+        zone=settings.timezone,
+        public_url=web.public_url,
+        metrics=metrics,
+        unready=bot.unready,
+        templates_dir=settings.templates_dir,
+    )
