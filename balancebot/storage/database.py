@@ -25,26 +25,32 @@ WAIT = timedelta(seconds=5)
 class Database:
     """One database, by its SQLAlchemy URL. Connects when first asked; safe to share between threads."""
 
+    url: URL
+    """Its password shows in no `str` or `repr`."""
+    place: str
+    """The file, or host, port and database: for people."""
+    is_sqlite: bool
+
     def __init__(self, url: str, *, wait: timedelta = WAIT) -> None:
         """Take the URL of a SQLite file or a PostgreSQL database; raises `DatabaseError` for any other."""
         self._wait = wait
-        self._url = _known(url)
-        self.place = place_of(self._url)
-        self.is_sqlite = self._url.get_backend_name() == "sqlite"
+        self.url = _known(url)
+        self.place = place_of(self.url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._turn: AbstractContextManager[object] = _Turn(self.place, wait)
-            self._writer = _sqlite_engine(self._url, wait, begin="BEGIN IMMEDIATE")
-            self._reader = _sqlite_engine(self._url, wait, begin="BEGIN", pragmas=("query_only = ON",))
+            self._writer = _sqlite_engine(self.url, wait, begin="BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(self.url, wait, begin="BEGIN", pragmas=("query_only = ON",))
         else:
             self._turn = nullcontext()
             self._writer = _postgresql_engine(
-                self._url,
+                self.url,
                 wait,
                 # a frozen process must not keep what it locked: others take its work over within seconds
                 "SET idle_in_transaction_session_timeout = '10s'",
                 f"SET lock_timeout = {_milliseconds(wait)}",
             )
-            self._reader = _postgresql_engine(self._url, wait).execution_options(
+            self._reader = _postgresql_engine(self.url, wait).execution_options(
                 isolation_level="REPEATABLE READ", postgresql_readonly=True
             )
 
@@ -75,7 +81,7 @@ class Database:
                 yield connection
             return
         engine = _sqlite_engine(
-            self._url, self._wait, begin="BEGIN IMMEDIATE", foreign_keys=False, poolclass=NullPool
+            self.url, self._wait, begin="BEGIN IMMEDIATE", foreign_keys=False, poolclass=NullPool
         )
         with self._explained(), self._turn, engine.begin() as connection:
             yield connection
@@ -107,7 +113,7 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            told = explain(error, self._url)
+            told = explain(error, self.url)
             if told is None:
                 raise
             # without the cause: it carries the statement's parameters

@@ -66,7 +66,7 @@ def start_session(
     conn: Connection, token_hash: str, user_name: str, *, now: datetime, expires_at: datetime
 ) -> None:
     """Keep a new session, and drop what has run out."""
-    conn.execute(delete(sessions).where(sessions.c.expires_at <= now))
+    drop_ended_sessions(conn, now=now)
     conn.execute(
         insert(sessions).values(
             token_hash=token_hash, user_name=user_name, created_at=now, seen_at=now, expires_at=expires_at
@@ -118,6 +118,11 @@ def end_sessions_of(conn: Connection, user_name: str, *, but: str = "") -> int:
     ).rowcount
 
 
+def drop_ended_sessions(conn: Connection, *, now: datetime) -> int:
+    """Remove the sessions that have run out; return how many."""
+    return conn.execute(delete(sessions).where(sessions.c.expires_at <= now)).rowcount
+
+
 def failures(conn: Connection, name: str, address: str, *, since: datetime) -> tuple[list[datetime], ...]:
     """Return when log-ins failed since: for this name from this address, from this address, for this name.
 
@@ -144,6 +149,11 @@ def note_failure(conn: Connection, name: str, address: str, *, at: datetime, for
     """Count one failed log-in, and drop those before `forget`."""
     conn.execute(delete(login_failures).where(login_failures.c.at <= forget))
     conn.execute(insert(login_failures).values(at=at, name=name, address=address))
+
+
+def drop_failures(conn: Connection, *, before: datetime) -> int:
+    """Remove the failed log-ins from before an instant; return how many."""
+    return conn.execute(delete(login_failures).where(login_failures.c.at < before)).rowcount
 
 
 def forget_failures(conn: Connection, name: str, address: str) -> None:

@@ -1,0 +1,65 @@
+"""Keeps the database from growing without end, in small bites: nobody waits long for their turn to write.
+
+Interrupted at any point it has lost nothing that was to stay, and the next time goes on from there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.settings.shapes import Retention
+from balancebot.storage import rollup, snapshots, told, users
+from balancebot.storage.database import Database
+
+_SNAPSHOTS = 20_000
+_NOTIFICATIONS = 1_000
+_LOGIN_FAILURES = timedelta(days=1)
+"""They slow down guesses for minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What went."""
+
+    num_snapshots: int
+    num_hours: int
+    """Hours of wallets that became parts of days."""
+    num_notifications: int
+    num_sessions: int
+    """Log-ins that had run out."""
+
+
+def prune(database: Database, retention: Retention, *, now: datetime) -> Pruned:
+    """Remove what is older than it is to be kept.
+
+    Snapshots go after `retention.raw` (their hours stand already), hours become days after `retention.hourly`, and
+    what was told of alerts that are closed goes with them.
+    """
+    raw = int((now - retention.raw).timestamp())
+    hourly = now - retention.hourly
+    first_hour = int(hourly.timestamp() // SECONDS_PER_HOUR)
+    pruned = Pruned(
+        num_snapshots=_bit_by_bit(database, lambda conn: snapshots.prune(conn, before=raw, most=_SNAPSHOTS)),
+        num_hours=_bit_by_bit(database, lambda conn: rollup.fold_oldest_day(conn, before=first_hour)),
+        num_notifications=_bit_by_bit(
+            database, lambda conn: told.prune(conn, before=hourly, most=_NOTIFICATIONS)
+        ),
+        num_sessions=_once(database, lambda conn: users.drop_ended_sessions(conn, now=now)),
+    )
+    _once(database, lambda conn: users.drop_failures(conn, before=now - _LOGIN_FAILURES))
+    return pruned
+
+
+def _once(database: Database, step: Callable[[Connection], int]) -> int:
+    with database.write() as conn:
+        return step(conn)
+
+
+def _bit_by_bit(database: Database, step: Callable[[Connection], int]) -> int:
+    total = 0
+    while num_gone := _once(database, step):
+        total += num_gone
+    return total

@@ -1,0 +1,99 @@
+"""What is old goes, what is needed stays."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import insert, select, update
+
+from balancebot.domain.balance import BalanceKey, Category, Readings, WalletName
+from balancebot.domain.notification import Channel, TestFacts
+from balancebot.domain.usage import Booked, Hour, Seen
+from balancebot.domain.user import Role, User
+from balancebot.settings.shapes import Retention
+from balancebot.storage import outbox, rollup, snapshots, users, wallets
+from balancebot.storage.database import Database
+from balancebot.storage.snapshots import SnapshotRow
+from balancebot.storage.tables import attempts, deliveries, notifications
+from balancebot.usecases.housekeeping import Pruned, prune
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RETENTION = Retention(raw=timedelta(days=35), hourly=timedelta(days=400))
+POOL = WalletName("acme")
+NOTHING = Pruned(num_snapshots=0, num_hours=0, num_notifications=0, num_sessions=0)
+
+
+def hour_of(at: datetime) -> int:
+    return int(at.timestamp()) // 3600
+
+
+def test_an_empty_database_stays_as_it_is(database: Database) -> None:
+    assert NOTHING == prune(database, RETENTION, now=NOW)
+
+
+def test_snapshots_go_after_raw_and_their_hours_stay(database: Database) -> None:
+    old, young = NOW - timedelta(days=36), NOW - timedelta(days=34)
+    with database.write() as conn:
+        wallets.sync(conn, [POOL], now=NOW)
+        for at in (old, young):
+            snapshots.append(conn, [SnapshotRow(int(at.timestamp()), 1, Readings(market=5))])
+            rollup.add(conn, {POOL: 1}, {}, {POOL: Seen(at.timestamp(), Readings(market=5))})
+    pruned = prune(database, RETENTION, now=NOW)
+    assert Pruned(num_snapshots=1, num_hours=0, num_notifications=0, num_sessions=0) == pruned
+    with database.read() as conn:
+        kept = list(snapshots.between(conn, since=0, until=10**11))
+        hours = list(rollup.hours(conn, since=0, until=10**6))
+    assert [SnapshotRow(int(young.timestamp()), 1, Readings(market=5))] == kept
+    assert [hour_of(old), hour_of(young)] == [row.at for row in hours]
+
+
+def test_whole_days_of_hours_become_days_after_hourly(database: Database) -> None:
+    edge = hour_of(NOW - timedelta(days=400))
+    with database.write() as conn:
+        wallets.sync(conn, [POOL], now=NOW)
+        for hour in (edge - 48, edge - 47, edge - 1, edge):
+            rollup.add(conn, {POOL: 1}, {Hour(hour, BalanceKey(POOL, Category.MARKET)): Booked(1, 60.0)}, {})
+    pruned = prune(database, RETENTION, now=NOW)
+    assert Pruned(num_snapshots=0, num_hours=2, num_notifications=0, num_sessions=0) == pruned
+    with database.read() as conn:
+        assert [edge - 1, edge] == [row.at for row in rollup.hours(conn, since=0, until=10**6)]
+        assert [2] == [row.of(Category.MARKET).use for row in rollup.days_of(conn, 1, since=0, until=10**6)]
+
+
+def test_what_was_told_goes_with_its_deliveries_once_they_are_settled(database: Database) -> None:
+    old = NOW - timedelta(days=401)
+    with database.write() as conn:
+        for key in ("settled", "waiting"):
+            outbox.enqueue_plain(
+                conn,
+                facts=TestFacts(at=old),
+                destinations=[(Channel.EMAIL, "finance@example.com")],
+                dedup_key=key,
+                now=old,
+            )
+        settled = select(notifications.c.id).where(notifications.c.dedup_key == "settled").scalar_subquery()
+        conn.execute(update(deliveries).where(deliveries.c.notification_id == settled).values(settled_at=old))
+        for delivery_id in conn.scalars(select(deliveries.c.id)).all():
+            row = {"delivery_id": delivery_id, "at": old, "outcome": "delivered", "message": ""}
+            conn.execute(insert(attempts), row)
+    pruned = prune(database, RETENTION, now=NOW)
+    assert Pruned(num_snapshots=0, num_hours=0, num_notifications=1, num_sessions=0) == pruned
+    with database.read() as conn:
+        assert ["waiting"] == list(conn.scalars(select(notifications.c.dedup_key)))
+        assert (1, 1) == (
+            len(conn.execute(select(deliveries)).all()),
+            len(conn.execute(select(attempts)).all()),
+        )
+
+
+def test_log_ins_that_ran_out_go(database: Database) -> None:
+    with database.write() as conn:
+        users.add(conn, User(name="ada", role=Role.VIEWER, created_at=NOW), "hash")
+        begun = NOW - timedelta(days=1)
+        for token, expires_at in (("ended", NOW), ("good", NOW + timedelta(seconds=1))):
+            users.start_session(conn, token, "ada", now=begun, expires_at=expires_at)
+        users.note_failure(conn, "ada", "::1", at=NOW - timedelta(days=2), forget=NOW - timedelta(days=9))
+    assert Pruned(num_snapshots=0, num_hours=0, num_notifications=0, num_sessions=1) == prune(
+        database, RETENTION, now=NOW
+    )
+    with database.read() as conn:
+        assert ["good"] == [session.id for session in users.sessions_of(conn, "ada", now=NOW)]
+        assert ([], [], []) == users.failures(conn, "ada", "::1", since=NOW - timedelta(days=99))
