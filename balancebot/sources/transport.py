@@ -68,7 +68,7 @@ class Transport:
             proxy = proxy_for(base_url, self._proxy)
             transport = AiohttpTransport(
                 verify=self._context,
-                proxy=httpx.Proxy(proxy) if proxy is not None else None,
+                proxy=None if proxy is None else _proxy(proxy),
                 client=self._shared_session,
             )
             client = httpx.AsyncClient(
@@ -111,6 +111,17 @@ def proxy_for(url: str, setting: str | None) -> str | None:
     return proxy if not proxy or "://" in proxy else f"http://{proxy}"
 
 
+def _proxy(url: str) -> httpx.Proxy:
+    proxy = httpx.Proxy(url)
+    if proxy.url.scheme not in {"http", "https"}:
+        raise httpx.UnsupportedProtocol("a proxy speaks HTTP")
+    if proxy.auth is None:
+        return proxy
+    # As a header of the proxy's own request, which aiohttp turns into Proxy-Authorization: it warns of the other way.
+    user, password = proxy.auth
+    return httpx.Proxy(proxy.url, headers={"Authorization": aiohttp.encode_basic_auth(user, password)})
+
+
 async def _read(response: httpx.Response) -> Reply | Fault:
     if response.headers.get("content-encoding", "identity") != "identity":
         return Fault(
@@ -132,6 +143,8 @@ def _fault(error: Exception) -> Fault:
     causes = list(_chain(error))
     for cause in causes:
         match cause:
+            case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
+                continue  # wraps the one that says why
             case ssl.SSLCertVerificationError():
                 return Fault(
                     kind=SourceErrorKind.TLS,
@@ -155,7 +168,8 @@ def _fault(error: Exception) -> Fault:
                 | httpx.UnsupportedProtocol()
             ):
                 return Fault(
-                    kind=SourceErrorKind.CONFIGURATION, message="no usable address: is base_url right?"
+                    kind=SourceErrorKind.CONFIGURATION,
+                    message="no usable address: are base_url and proxy right?",
                 )
             case ssl.SSLError():
                 return Fault(

@@ -205,7 +205,9 @@ class Simulator:
 
     async def _open(self) -> web.ServerRunner:
         # aiohttp's low-level server: no routing, no middleware, no log line for each request.
-        runner = web.ServerRunner(web.Server(self._answer, access_log=None), shutdown_timeout=0)
+        # A shutdown_timeout of 0 would mean for ever: a request that is never answered must not keep it open.
+        server = web.Server(self._answer, access_log=None, handler_cancellation=True)
+        runner = web.ServerRunner(server, shutdown_timeout=0.01)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", self._port, ssl_context=self._tls, backlog=1024).start()
