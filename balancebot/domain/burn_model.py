@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from balancebot.domain.level import HALF_LIVES, SCHEDULES, levels, remembered
+from balancebot.domain.level import HALF_LIVES, SCHEDULES, STEP, levels, remembered
 from balancebot.domain.local_week import HOURS_OF_WEEK, hours_of_week
 from balancebot.domain.profile import fit_profiles
 from balancebot.domain.replay import HORIZONS, replay
@@ -30,11 +30,19 @@ MODEL = np.dtype(
         ("schedules", "<f4", len(SCHEDULES)),
         ("low", "<f2", len(HORIZONS)),
         ("high", "<f2", len(HORIZONS)),
+        ("burst", "<f4"),  # log2 of use over expected use in the second highest hour
+        ("still", "<f4"),  # expected use of the hours without use at the end ...
+        ("lull", "<f4"),  # ... and of the longest stretch without use before
     ]
 )
 """About 500 bytes, little-endian, without padding: what is stored is what is computed with."""
 
 Models = NDArray[np.void]
+Floats = NDArray[np.float64]
+_RECENT = 3
+"""The half-life, of 16 hours, by which bursts are measured."""
+_SMOOTHING = 3.0
+"""Messages added on both sides of a burst's ratio."""
 _CHUNK = 128
 """Balances fitted at a time: their arrays stay within the processor's cache, and memory bounded."""
 
@@ -57,7 +65,7 @@ def fit(windows: Sequence[UseWindow], zone: str) -> Models:
     return models
 
 
-def _fit(use: NDArray[np.float64], exposure: NDArray[np.float64], hours: NDArray[np.int16]) -> Models:
+def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> Models:
     profiles = fit_profiles(use, exposure, hours)
     remembered_use = remembered(use)
     expected = remembered(exposure * profiles.rate[:, hours])
@@ -74,7 +82,26 @@ def _fit(use: NDArray[np.float64], exposure: NDArray[np.float64], hours: NDArray
     models["expected"] = expected[:, -1]
     models["schedules"] = replays.schedules
     models["low"], models["high"] = replays.low, replays.high
+    models["burst"] = _burst(use, exposure, unseen, past)
+    models["still"], models["lull"] = _stillness(use, exposure * profiles.rate[:, hours])
     return models
+
+
+def _burst(use: Floats, exposure: Floats, unseen: Floats, past: Floats) -> Floats:
+    """Return how far the second highest hour rose above what was expected of it; the highest may be an accident."""
+    level = np.maximum(past[:, :, _RECENT], past[:, :, -1])
+    expected = unseen * np.repeat(level, STEP, axis=1)
+    score = np.where(exposure > 0.5, np.log2((use + _SMOOTHING) / (expected + _SMOOTHING)), 0.0)
+    return np.asarray(np.partition(score, -2, axis=1)[:, -2])
+
+
+def _stillness(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
+    """Return the expected use of the hours since the last use, and of the longest stretch without use before it."""
+    total = np.cumsum(expected, axis=1)
+    since_use = total - np.maximum.accumulate(np.where(use > 0, total, 0.0), axis=1)
+    last = WINDOW_HOURS - 1 - np.argmax(use[:, ::-1] > 0, axis=1)
+    before = np.arange(WINDOW_HOURS) < last[:, None]
+    return since_use[:, -1], np.where(before, since_use, 0.0).max(1)
 
 
 def encode_models(models: Models) -> list[bytes]:

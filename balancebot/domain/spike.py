@@ -1,0 +1,148 @@
+"""Use far above what this hour of the week makes likely, and its opposite: traffic that stopped altogether.
+
+Judged on the balance's own distribution: how far above expectation its own hours have risen in the last 35 days
+decides what is far. One reading above the bar is a suspicion, a second in a row a spike.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancebot.domain.burn_model import Models
+from balancebot.domain.forecast import Plan
+from balancebot.domain.level import levels, schedule_weights
+from balancebot.domain.local_week import hours_of_week
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+SPIKING = 2
+"""A streak of so many readings above the bar is a spike, as many calm ones (negative) end it."""
+REMEMBERED_DAYS = 30
+"""For so long an alert raises the bar of its balance: who bursts again and again is known to burst."""
+
+_MIN_SEEN = 23.9
+"""Hours of exposure: a day of readings, less what rounding takes."""
+_MAX_INTERVAL = 2 * 3600.0
+"""Seconds; the mean over a longer gap says nothing about the present."""
+_OWN = 0.7
+_MARGIN = 0.4
+"""The bar, in log2 of use over expected use: 0.7 x the second highest hour of the last 35 days + 0.4 ..."""
+_LOWEST = 1.4
+"""... but never lower: 2.6 times what is expected ..."""
+_EARLY = 1.0
+"""... and higher by 1 / sqrt(days) in the first weeks ..."""
+PER_ALERT = 0.5
+"""... by so much per alert remembered ..."""
+_BURSTY = 0.5
+"""... and for categories that may burst."""
+_SMOOTHING = 1.5
+"""Messages added on both sides of the ratio, so that two instead of none is no spike."""
+_LEVEL_WEIGHTS = schedule_weights(np.array([10.0]))[:, 0]
+_STILL_TIMES = 2.0
+_STILL_LEAST = 5.0
+"""Traffic has stopped once twice the expected use of the longest lull passed unused, and five messages more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Spikes:
+    """What the latest interval of N balances says; scores and bars in log2 of use over expected use."""
+
+    seen: Floats
+    """Messages used in the interval."""
+    expected: Floats
+    score: Floats
+    bar: Floats
+    over: Bools
+    """Above the bar: a suspicion, or the second of a spike."""
+    calm: Bools
+    """Below half the bar: back to normal."""
+
+    @property
+    def factor(self) -> Floats:
+        """How many times the expected use was seen."""
+        return self.seen / np.maximum(self.expected, 1e-9)
+
+
+def judge_spikes(
+    models: Models,
+    *,
+    use: Floats,
+    since: Floats,
+    until: Floats,
+    zone: str,
+    alerts: NDArray[np.int64] | None = None,
+    bursty: Bools | None = None,
+    planned: Bools | None = None,
+) -> Spikes:
+    """Compare `use` [N] of the intervals from `since` to `until` [N] (epoch seconds) with what is likely then.
+
+    `alerts` is how many spikes of each balance were told in the last 30 days, `bursty` whether its category may
+    burst (`market`), `planned` whether a plan covers the interval. Intervals over two hours, planned ones and
+    balances with less than a day of readings are neither over nor calm.
+    """
+    count = len(models)
+    expected = _rate(models, (since + until) / 2, zone) * (until - since) / 3600.0
+    days = np.maximum(models["seen"] / 24.0, 1.0)
+    bar = np.maximum(_OWN * models["burst"] + _MARGIN, _LOWEST) + _EARLY / np.sqrt(days)
+    bar += PER_ALERT * (np.zeros(count) if alerts is None else alerts)
+    bar += _BURSTY * (np.zeros(count) if bursty is None else bursty)
+    score = np.log2((use + _SMOOTHING) / (expected + _SMOOTHING))
+    judged = (models["version"] > 0) & (models["seen"] >= _MIN_SEEN) & (until - since <= _MAX_INTERVAL)
+    if planned is not None:
+        judged &= ~planned
+    return Spikes(
+        seen=use,
+        expected=expected,
+        score=score,
+        bar=bar,
+        over=judged & (score > bar),
+        calm=judged & (score < bar / 2),
+    )
+
+
+def next_streak(streak: int, *, over: bool, calm: bool) -> int:
+    """Return the streak after one more reading: positive counts readings over the bar, negative calm ones.
+
+    `SPIKING` and above is a spike, `-SPIKING` and below its end; in between nothing changes. What could not be
+    judged (neither over nor calm) breaks either streak.
+    """
+    if over:
+        return min(max(streak, 0) + 1, SPIKING)
+    if calm:
+        return max(min(streak, 0) - 1, -SPIKING)
+    return 0
+
+
+def is_planned(plans: Sequence[Plan], since: float, until: float) -> bool:
+    """Whether any of the plans overlaps the interval, or ended within the hour before: sends run late."""
+    return any(plan.start < until and plan.end + 3600.0 > since for plan in plans)
+
+
+def have_stopped(models: Models, *, open_use: Floats, open_exposure: Floats, at: Floats, zone: str) -> Bools:
+    """Return whose traffic has stopped [N]: still for longer than ever, in hours that would have used some.
+
+    `open_use` and `open_exposure` (hours) are those since the models' hours closed, `at` [N] the last readings.
+    """
+    expected = models["still"] + _rate(models, at, zone) * open_exposure
+    judged = (models["version"] > 0) & (models["seen"] >= _MIN_SEEN) & (open_use == 0)
+    return np.asarray(judged & (expected > _STILL_TIMES * models["lull"] + _STILL_LEAST))
+
+
+def _rate(models: Models, at: Floats, zone: str) -> Floats:
+    """Return the expected use per hour at `at`: by the level of the last day or of the whole window, the higher."""
+    mean = np.maximum(models["mean"].astype(np.float64), 1e-9)
+    level = levels(
+        models["used"].astype(np.float64),
+        models["expected"].astype(np.float64),
+        mean,
+        np.maximum(models["dispersion"], 0.5).astype(np.float64),
+    )
+    recent = (models["schedules"] * (level @ _LEVEL_WEIGHTS.T)).sum(1)
+    hours = np.floor(at / 3600.0).astype(np.int64)
+    first = int(hours.min()) if hours.size else 0
+    local = hours_of_week(zone, first, int(hours.max()) - first + 1 if hours.size else 1)
+    shape = models["shape"][np.arange(len(models)), local[hours - first]]
+    return np.asarray(shape * mean * np.maximum(recent, level[:, -1]))
