@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+from typing import TYPE_CHECKING
 
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category, Reading
@@ -14,6 +15,9 @@ from balancebot.domain.runway import Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
 from balancebot.settings import Language
+
+if TYPE_CHECKING:  # order advice needs numpy, which is slow to load and of no use to a single word
+    from balancebot.domain.order_advice import OrderAdvice
 
 _HOURS_PER_DAY = 24.0
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -49,6 +53,11 @@ class _Vocabulary:
     count_crossed: str
     days_crossed: str
     scope: str
+    order: str
+    order_now: str
+    order_total: str
+    order_part: str
+    and_then: str
     weekdays: tuple[str, ...]
     date: str
     date_of_year: str
@@ -115,6 +124,11 @@ _EN = _Vocabulary(
     count_crossed="{value}, below the {name} of {limit}",
     days_crossed="{value} to count on, below the {name} of {limit}",
     scope=" (set for {})",
+    order="Order {count} by {by}: then it lasts until {until} with {certainty} % certainty",
+    order_now="Order {count} now: then it lasts until {until} with {certainty} % certainty",
+    order_total="Order {parts} in all",
+    order_part="{count} {category}",
+    and_then=", ",
     weekdays=("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
     date="{weekday} {day} {month}",
     date_of_year="{day} {month} {year}",
@@ -180,6 +194,11 @@ _ZH = _Vocabulary(
     count_crossed="{value}，低于{name} {limit}",
     days_crossed="稳妥估计可用 {value}，低于{name} {limit}",
     scope="（按 {} 的设置）",
+    order="请在 {by} 前采购 {count} 条，有 {certainty}% 的把握用到 {until}",
+    order_now="请立即采购 {count} 条，有 {certainty}% 的把握用到 {until}",
+    order_total="合计采购：{parts}",
+    order_part="{category} {count} 条",
+    and_then="、",
     weekdays=("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
     date="{number}月{day}日 {weekday}",
     date_of_year="{year}年{number}月{day}日",
@@ -348,6 +367,27 @@ class Wording:
         if days is not None and limit is not None and text == self.days(limit):
             return self.days(math.floor(days * 100) / 100)
         return text
+
+    def order(self, advice: "OrderAdvice", *, now: datetime) -> str:
+        """Say how much to buy by when; '' where nothing is to be bought."""
+        if advice.messages == 0 or advice.order_by is None:
+            return ""
+        form = self._words.order if advice.order_by > now else self._words.order_now
+        return form.format(
+            count=number(advice.messages),
+            by=self.ahead(advice.order_by, now=now),
+            until=self.ahead(advice.until, now=now),
+            certainty=round(advice.confidence * 100),
+        )
+
+    def order_total(self, messages: Mapping[Category, int]) -> str:
+        """Say how much to buy of each category in all; '' where nothing is to be bought."""
+        parts = [
+            self._words.order_part.format(count=number(messages[category]), category=self.category(category))
+            for category in Category
+            if messages.get(category)
+        ]
+        return self._words.order_total.format(parts=self._words.and_then.join(parts)) if parts else ""
 
     def day(self, at: datetime) -> str:
         """Write the date of an instant with its year: `3 Apr 2027`, 2027年4月3日."""

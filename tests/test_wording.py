@@ -1,6 +1,7 @@
 """Figures and closed sets, as people read them."""
 
 import math
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -8,6 +9,7 @@ import pytest
 
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category
+from balancebot.domain.order_advice import OrderAdvice
 from balancebot.domain.runway import Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
@@ -100,6 +102,27 @@ def test_instants_are_told_in_the_zone_of_the_reader() -> None:
 def test_a_sparkline_starts_at_zero_and_leaves_gaps() -> None:
     assert sparkline((800, 400, None, 1, 0)) == "█▅ ▂▁"
     assert sparkline((0, 0)) == "▁▁"
+
+
+def test_order_advice_says_how_much_by_when_and_how_sure() -> None:
+    advice = OrderAdvice(
+        messages=30_000, order_by=NOON + timedelta(hours=6), until=NOON + timedelta(days=30), confidence=0.9
+    )
+    assert ENGLISH.order(advice, now=NOON) == (
+        "Order 30,000 by Tue 24 Nov, 18:00: then it lasts until Thu 24 Dec with 90 % certainty"
+    )
+    assert CHINESE.order(advice, now=NOON) == (
+        "请在 11月25日 周三 02:00 前采购 30,000 条，有 90% 的把握用到 12月24日 周四"
+    )
+    assert ENGLISH.order(replace(advice, order_by=NOON), now=NOON).startswith("Order 30,000 now: ")
+    assert ENGLISH.order(replace(advice, messages=0, order_by=None), now=NOON) == ""
+
+
+def test_orders_of_many_balances_are_told_by_category() -> None:
+    total = {Category.MARKET: 20_000, Category.INDUSTRY: 60_000, Category.VOICE: 0}
+    assert ENGLISH.order_total(total) == "Order 60,000 industry, 20,000 market in all"
+    assert CHINESE.order_total(total) == "合计采购：行业短信 60,000 条、营销短信 20,000 条"
+    assert ENGLISH.order_total({}) == ""
 
 
 def test_every_member_of_every_closed_set_has_its_word_in_every_language() -> None:

@@ -41,8 +41,8 @@ class SlackWebhook:
         return ChannelName.SLACK
 
     def deliver(self, parcel: Parcel, *, still_mine: Callable[[], bool]) -> Receipt | ChannelError:
-        """Post; an edit is nothing here and arrives at once."""
-        receipt = Receipt(room="", ref=parcel.delivery_id)
+        """Post; an edit is nothing here and arrives at once. The receipt's `ref` is '': nothing can be answered."""
+        receipt = Receipt(room="", ref="")
         if parcel.action is Action.EDIT:
             return receipt
         message = message_of(self._renderer, parcel, alone=True)

@@ -5,6 +5,7 @@ from typing import assert_never
 
 from balancebot.channels.render import Renderer
 from balancebot.channels.slack_blocks import Block, SlackMessage, message
+from balancebot.domain.alert import Reason
 from balancebot.domain.notification import (
     Action,
     AlertFacts,
@@ -20,11 +21,12 @@ from balancebot.domain.notification import (
 def message_of(
     renderer: Renderer, parcel: Parcel, *, buttons: Sequence[Block] = (), alone: bool = False
 ) -> SlackMessage:
-    """Say a parcel; `alone`: no thread carries it, so that news stands on top of the whole message."""
-    is_reply = parcel.action is Action.REPLY
-    if is_reply and not alone:
-        return message(renderer.render(_reply_template(parcel.facts), parcel.facts))
-    return message(renderer.render(_template(parcel.facts), parcel.facts, news=is_reply), extra=buttons)
+    """Say a parcel; `alone`: nothing can be edited or answered, so that news stands on top of the whole message."""
+    facts = parcel.facts
+    if parcel.action is Action.REPLY and not alone:
+        return message(renderer.render(_reply_template(facts), facts))
+    news = alone and isinstance(facts, AlertFacts) and facts.reason not in {None, Reason.OPENED}
+    return message(renderer.render(_template(facts), facts, news=news), extra=buttons)
 
 
 def _template(facts: Facts) -> str:

@@ -33,7 +33,7 @@ class SmtpChannel:
         renderer: Renderer,
         username: str | None = None,
         password: str | None = None,
-        timeout: timedelta = timedelta(seconds=20),
+        timeout: timedelta = timedelta(seconds=10),
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
         """`sender` is an address or `Name <address>`; ValueError if it is neither. Without `username` nobody logs in."""

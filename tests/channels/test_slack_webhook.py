@@ -12,7 +12,7 @@ from balancebot.settings import Proxy
 from tests.channels.examples import CRITICAL, WORSENED, parcel
 from tests.standins.slack_api import Fault, SlackStandIn
 
-THREAD = Receipt(room="", ref="d1")
+POSTED = Receipt(room="", ref="")
 
 
 @pytest.fixture
@@ -28,9 +28,8 @@ def mine() -> bool:
 
 
 def test_news_is_a_new_message_that_begins_with_the_news(slack: SlackStandIn, webhook: SlackWebhook) -> None:
-    assert webhook.deliver(parcel(CRITICAL), still_mine=mine) == THREAD
-    news = parcel(WORSENED, action=Action.REPLY, thread=THREAD, delivery_id="d2")
-    assert webhook.deliver(news, still_mine=mine) == Receipt(room="", ref="d2")
+    assert webhook.deliver(parcel(CRITICAL), still_mine=mine) == POSTED
+    assert webhook.deliver(parcel(WORSENED, delivery_id="d2"), still_mine=mine) == POSTED
     first, second = slack.messages("ops-alerts")
     assert first["blocks"][0]["type"] == "header"
     assert second["blocks"][0]["text"]["text"] == (
@@ -39,7 +38,7 @@ def test_news_is_a_new_message_that_begins_with_the_news(slack: SlackStandIn, we
 
 
 def test_an_edit_is_nothing(slack: SlackStandIn, webhook: SlackWebhook) -> None:
-    assert webhook.deliver(parcel(CRITICAL, action=Action.EDIT, thread=THREAD), still_mine=mine) == THREAD
+    assert webhook.deliver(parcel(CRITICAL, action=Action.EDIT, thread=POSTED), still_mine=mine) == POSTED
     assert slack.calls == []
 
 
@@ -74,7 +73,7 @@ def test_what_goes_wrong_is_classed(
 def test_it_can_neither_look_nor_delete(webhook: SlackWebhook) -> None:
     answers = (
         webhook.look_for(parcel(CRITICAL), since=datetime(2026, 1, 1, tzinfo=UTC)),
-        webhook.withdraw(THREAD),
+        webhook.withdraw(POSTED),
     )
     assert [answer.kind for answer in answers if isinstance(answer, ChannelError)] == [
         ChannelErrorKind.REJECTED
