@@ -239,7 +239,7 @@ def _line_view(line: DigestLine, facts: DigestFacts, words: Wording, *, public_u
         "stale": line.stale,
         "observed_at": words.when(line.observed_at) if line.observed_at else "",
         "burn": "—" if line.burn_per_day is None else number(line.burn_per_day),
-        "burn_change": _change(line.burn_per_day, line.burn_week_before),
+        "burn_change": _change(line.burn_week, line.burn_week_before),
         "runway": "—" if line.runway is None else words.duration(line.runway.p50),
         "runway_range": "—" if line.runway is None else words.runway(line.runway),
         "runway_between": words.runway_between(line.runway),

@@ -82,7 +82,10 @@ class DigestLine:
     observed_at: datetime | None
     stale: bool
     burn_per_day: float | None
+    burn_week: float | None
+    """Use per day of the last seven days; None = nothing could be seen."""
     burn_week_before: float | None
+    """Use per day of the seven days before these."""
     runway: Runway | None
     depletes_at: datetime | None
     limits_set: bool

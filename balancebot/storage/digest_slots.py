@@ -27,6 +27,12 @@ def claim(conn: Connection, digest: MadeDigest) -> bool:
     return conn.execute(insert_into(conn, digest_slots).values(row).on_conflict_do_nothing()).rowcount == 1
 
 
+def is_taken(conn: Connection, name: str, slot: str) -> bool:
+    """Tell whether the digest of a slot was made."""
+    wanted = select(digest_slots.c.slot).where(digest_slots.c.name == name, digest_slots.c.slot == slot)
+    return conn.execute(wanted).first() is not None
+
+
 def latest(conn: Connection, name: str) -> MadeDigest | None:
     """Return the last digest of this name; None where there was none."""
     row = conn.execute(

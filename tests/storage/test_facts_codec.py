@@ -50,6 +50,7 @@ lines = st.builds(
     reading=readings,
     observed_at=st.none() | instants,
     burn_per_day=st.none() | figures,
+    burn_week=st.none() | figures,
     burn_week_before=st.none() | figures,
     runway=st.none() | runways,
     depletes_at=st.none() | instants,
