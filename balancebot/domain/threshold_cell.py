@@ -111,9 +111,15 @@ def read_note(text: str) -> str | CellFault:
     note = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ").strip()
     if len(note) > MAX_NOTE:
         return CellFault(f"has {len(note)} characters: at most {MAX_NOTE}")
-    if any(unicodedata.category(character) in {"Cc", "Cs"} and character != "\n" for character in note):
+    if any(_unfit_for_files(character) for character in note):
         return CellFault("holds a control character")
     return note
+
+
+def _unfit_for_files(character: str) -> bool:
+    return (
+        character != "\n" and unicodedata.category(character) in {"Cc", "Cs"}
+    ) or character in "\ufffe\uffff"
 
 
 def read_category(text: str) -> Category | CellFault | None:

@@ -24,7 +24,10 @@ class MadeDigest:
 def claim(conn: Connection, digest: MadeDigest) -> bool:
     """Take a slot, in the transaction that puts its digest into the outbox; False when it is taken already."""
     row = {"name": digest.name, "slot": digest.slot, "made_at": digest.made_at, "summary": digest.summary}
-    return conn.execute(insert_into(conn, digest_slots).values(row).on_conflict_do_nothing()).rowcount == 1
+    taken = (
+        insert_into(conn, digest_slots).values(row).on_conflict_do_nothing().returning(digest_slots.c.slot)
+    )
+    return conn.execute(taken).first() is not None
 
 
 def is_taken(conn: Connection, name: str, slot: str) -> bool:

@@ -1,0 +1,153 @@
+"""Threshold sheets as files: CSV or XLSX in, XLSX out. What the cells mean is `domain.threshold_sheet`'s business.
+
+A file is judged by what it holds, not by its name. Every cell becomes the text that a person sees in it; a formula
+counts as its last value, and one that has none is refused by its row.
+"""
+
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from io import BytesIO
+from typing import Any, Final
+from xml.etree.ElementTree import ParseError
+from zipfile import BadZipFile, ZipFile
+
+from balancebot.domain.threshold_cell import written
+from balancebot.domain.threshold_edit import EditFault
+from balancebot.domain.threshold_sheet import Cell, SheetRow, guarded, read_csv
+
+MAX_ROWS: Final = 100_000
+MAX_COLUMNS: Final = 26
+"""From A to Z; what stands further right isn't looked at."""
+MAX_UNPACKED: Final = 64 * 2**20
+"""Bytes: a small file that unpacks to more is no sheet but an attack."""
+
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+_EXACT_IN_A_SPREADSHEET = 10**15
+"""Spreadsheets keep 15 digits: larger numbers travel as text."""
+_CALCULATE = "save the file in a spreadsheet first, or write the number itself"
+_BROKEN = (
+    BadZipFile,
+    ParseError,
+    zlib.error,
+    KeyError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    IndexError,
+    EOFError,
+)
+"""What a damaged workbook makes its reader raise."""
+
+
+def read_sheet_file(data: bytes) -> tuple[tuple[SheetRow, ...], tuple[EditFault, ...]]:
+    """Read the rows of a CSV file or of the first sheet of a workbook, or say why that can't be done."""
+    if data.startswith(_OLE):
+        return (), (EditFault(message="the file is an old .xls or has a password: save it as .xlsx or CSV"),)
+    if not data.startswith(_ZIP):
+        return read_csv(data)
+    try:
+        with ZipFile(BytesIO(data)) as archive:
+            if sum(member.file_size for member in archive.infolist()) > MAX_UNPACKED:
+                return (), (EditFault(message=f"the file unpacks to more than {MAX_UNPACKED // 2**20} MB"),)
+        with warnings.catch_warnings():  # about charts, validations and styles that don't concern us
+            warnings.simplefilter("ignore")
+            return _read_workbook(data)
+    except _BROKEN:
+        return (), (EditFault(message="the file is damaged, or no workbook"),)
+
+
+def write_xlsx(table: Iterable[Sequence[Cell]]) -> bytes:
+    """Write cells, the header first, as a workbook: numbers as numbers, text as text that never becomes a formula."""
+    from openpyxl import Workbook
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Alignment, Font
+
+    workbook = Workbook(write_only=True)
+    sheet = workbook.create_sheet("thresholds")
+    sheet.freeze_panes = "C2"
+    for letter, width in (("A", 32), ("B", 12), *((letter, 15) for letter in "CDEFG"), ("H", 60)):
+        sheet.column_dimensions[letter].width = width
+    bold, wrapped = Font(bold=True), Alignment(wrap_text=True, vertical="top")
+    for line, row in enumerate(table, start=1):
+        cells = []
+        for value in row:
+            exact = (
+                value if isinstance(value, str) or abs(value) < _EXACT_IN_A_SPREADSHEET else written(value)
+            )
+            cell = WriteOnlyCell(sheet, value=None if exact == "" else exact)
+            if isinstance(exact, str) and exact:
+                cell.data_type = "s"
+                cell.quotePrefix = guarded(exact) != exact  # stays text when somebody edits it, too
+                cell.alignment = wrapped
+            elif isinstance(exact, int):
+                cell.number_format = "#,##0"
+            if line == 1:
+                cell.font = bold
+            cells.append(cell)
+        sheet.append(cells)
+    out = BytesIO()
+    workbook.save(out)
+    return out.getvalue()
+
+
+def _read_workbook(data: bytes) -> tuple[tuple[SheetRow, ...], tuple[EditFault, ...]]:
+    from openpyxl.utils import get_column_letter
+
+    rows: list[SheetRow] = []
+    formulas: set[tuple[int, int]] = set()
+    for line, cells in _worksheet_rows(data, last_values=False):
+        if line > MAX_ROWS:
+            return (), (EditFault(message=f"the sheet has more than {MAX_ROWS:,} rows", line=line),)
+        formulas.update((line, position) for position, cell in enumerate(cells) if cell.data_type == "f")
+        rows.append(_sheet_row(line, cells))
+    faults: list[EditFault] = []
+    if formulas:
+        rows = []
+        for line, cells in _worksheet_rows(data, last_values=True):
+            for position, cell in enumerate(cells):
+                if cell.value is None and (line, position) in formulas:
+                    place = f"{get_column_letter(position + 1)}{line}"
+                    faults.append(
+                        EditFault(message=f"the formula in {place} has no value: {_CALCULATE}", line=line)
+                    )
+            rows.append(_sheet_row(line, cells))
+    return tuple(row for row in rows if any(cell.strip() for cell in row.cells)), tuple(faults)
+
+
+def _worksheet_rows(data: bytes, *, last_values: bool) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Yield the rows of the first sheet, by formula or by what the formulas last came to; one more than is allowed."""
+    from openpyxl import load_workbook
+
+    workbook = load_workbook(BytesIO(data), read_only=True, data_only=last_values)
+    try:
+        sheet = workbook.worksheets[0]
+        sheet.reset_dimensions()  # what a file says of its own size can't be trusted
+        yield from enumerate(sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS), start=1)
+    finally:
+        workbook.close()
+
+
+def _sheet_row(line: int, cells: Sequence[Any]) -> SheetRow:
+    filled = max(
+        (position for position, cell in enumerate(cells, start=1) if cell.value is not None), default=0
+    )
+    return SheetRow(line=line, cells=tuple(_text(cell) for cell in cells[:filled]))
+
+
+def _text(cell: Any) -> str:
+    """Return what a person sees in a cell, guarded as in a CSV file, so that both are read alike."""
+    value = cell.value
+    match value:
+        case None:
+            return ""
+        case str():
+            return guarded(value)
+        case bool():
+            return str(value)
+        case int() | float():
+            if "%" in (cell.number_format or ""):
+                return f"{written(value * 100.0)}%"
+            return written(float(value)) if isinstance(value, float) else str(value)
+        case _:
+            return str(value)
