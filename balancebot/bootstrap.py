@@ -15,6 +15,8 @@ from balancebot.domain.notification import Channel as ChannelName
 from balancebot.ports import Channel, Clock
 from balancebot.settings import Account, Settings
 from balancebot.storage.database import Database
+from balancebot.usecases.estimates import Estimator
+from balancebot.usecases.figures import Figures
 from balancebot.usecases.operate_alerts import OperateAlerts
 from balancebot.usecases.presence import Presence
 from balancebot.usecases.shelf import ThresholdShelf
@@ -27,8 +29,8 @@ if TYPE_CHECKING:
     from balancebot.channels.smtp import SmtpChannel
     from balancebot.sources.jsms import Endpoint, JsmsSource
     from balancebot.usecases.deliver_outbox import DeliverOutbox
-    from balancebot.usecases.estimates import Estimator
     from balancebot.usecases.poll_cycle import PollCycle
+    from balancebot.usecases.send_digest import SendDigest
     from balancebot.usecases.standing import Standing
     from balancebot.wording import Wording
 
@@ -54,7 +56,11 @@ class Bot:
         self.worker_id = uuid.uuid4().hex
         self._on_news = on_news
         self.thresholds = ThresholdShelf()
-        self.teller = Teller(routing=settings.routing)
+        self.estimator = Estimator(zone=settings.timezone.key, confidence=settings.alerts.runway_confidence)
+        self.figures = Figures(
+            estimator=self.estimator, thresholds=self.thresholds, package_sizes=settings.package_sizes
+        )
+        self.teller = Teller(routing=settings.routing, figures=self.figures)
 
     @cached_property
     def source(self) -> "JsmsSource":
@@ -98,13 +104,6 @@ class Bot:
             budget=self._round_budget,
             on_news=self._on_news,
         )
-
-    @cached_property
-    def estimator(self) -> "Estimator":
-        """Burn and runway."""
-        from balancebot.usecases.estimates import Estimator
-
-        return Estimator(zone=self.settings.timezone.key, confidence=self.settings.alerts.runway_confidence)
 
     @cached_property
     def operate_alerts(self) -> OperateAlerts:
@@ -175,6 +174,22 @@ class Bot:
             self.worker_id,
             group_over=self.settings.alerts.group_over,
             defaults=self.settings.routing.defaults,
+        )
+
+    @cached_property
+    def send_digest(self) -> "SendDigest":
+        """Digests."""
+        from balancebot.usecases.send_digest import SendDigest
+
+        return SendDigest(
+            database=self.database,
+            clock=self.clock,
+            digests=self.settings.digests,
+            zone=self.settings.timezone,
+            thresholds=self.thresholds,
+            figures=self.figures,
+            wallets=self.settings.wallets,
+            stale_after=self.settings.poll.stale_after,
         )
 
     @cached_property

@@ -7,17 +7,13 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
-from typing import TYPE_CHECKING
 
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category, Reading
-from balancebot.domain.runway import Runway
+from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
 from balancebot.settings import Language
-
-if TYPE_CHECKING:  # order advice needs numpy, which is slow to load and of no use to a single word
-    from balancebot.domain.order_advice import OrderAdvice
 
 _HOURS_PER_DAY = 24.0
 _SPARKS = "▁▂▃▄▅▆▇█"
@@ -58,6 +54,7 @@ class _Vocabulary:
     order_total: str
     order_part: str
     and_then: str
+    planned: str
     weekdays: tuple[str, ...]
     date: str
     date_of_year: str
@@ -129,6 +126,7 @@ _EN = _Vocabulary(
     order_total="Order {parts} in all",
     order_part="{count} {category}",
     and_then=", ",
+    planned="Planned: {messages} messages from {at}{note}",
     weekdays=("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
     date="{weekday} {day} {month}",
     date_of_year="{day} {month} {year}",
@@ -199,6 +197,7 @@ _ZH = _Vocabulary(
     order_total="合计采购：{parts}",
     order_part="{category} {count} 条",
     and_then="、",
+    planned="计划于 {at} 发送 {messages} 条{note}",
     weekdays=("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
     date="{number}月{day}日 {weekday}",
     date_of_year="{year}年{number}月{day}日",
@@ -361,6 +360,13 @@ class Wording:
                 )
         return text + words.scope.format(crossed.scope) if crossed.scope else text
 
+    def planned(self, planned: PlannedUse) -> str:
+        """Say what was announced, and when it begins."""
+        note = f" ({planned.note})" if planned.note else ""
+        return self._words.planned.format(
+            messages=number(planned.messages), at=self.when(planned.starts_at), note=note
+        )
+
     def _counted_on(self, days: float | None, *, limit: float | None) -> str:
         """Say a judged runway; one that would read like its limit keeps two decimals."""
         text = self.duration(None if days is None else days * _HOURS_PER_DAY).removeprefix("≈ ")
@@ -368,9 +374,9 @@ class Wording:
             return self.days(math.floor(days * 100) / 100)
         return text
 
-    def order(self, advice: "OrderAdvice", *, now: datetime) -> str:
+    def order(self, advice: OrderAdvice | None, *, now: datetime) -> str:
         """Say how much to buy by when; '' where nothing is to be bought."""
-        if advice.messages == 0 or advice.order_by is None:
+        if advice is None or advice.messages == 0 or advice.order_by is None:
             return ""
         form = self._words.order if advice.order_by > now else self._words.order_now
         return form.format(

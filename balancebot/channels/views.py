@@ -3,10 +3,12 @@
 A template is a stranger's: whatever it is given here, it can read. Texts from outside lose their line breaks.
 """
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
+from balancebot.domain.balance import Category
 from balancebot.domain.notification import (
     AlertFacts,
     DigestFacts,
@@ -26,6 +28,7 @@ MAX_MEMBERS = 40
 MAX_LINES = 200
 """How many balances an e-mailed digest lists."""
 _LONGEST_TEXT = 600
+_MOST_PLANS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,6 +64,7 @@ class AlertView:
     spark: str
     note: str
     advice: str
+    planned: list[str]
     detail: str
     at: str
     opened_at: str
@@ -114,7 +118,8 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
         empty_at=words.ahead(facts.depletes_at, now=facts.at) if facts.depletes_at else "",
         spark=sparkline(facts.recent) if len(facts.recent) > 1 else "",
         note=_one_line(facts.note),
-        advice=_one_line(facts.advice),
+        advice=words.order(facts.advice, now=facts.at),
+        planned=[_one_line(words.planned(planned)) for planned in facts.planned[:_MOST_PLANS]],
         detail=_one_line(facts.detail),
         at=words.when(facts.at),
         opened_at=words.when(facts.opened_at),
@@ -219,7 +224,7 @@ def digest_view(facts: DigestFacts, words: Wording, *, public_url: str, most: in
             {"pattern": pattern, "until": words.when(until), "reason": _one_line(reason)}
             for pattern, until, reason in facts.silences
         ],
-        "advice_total": _one_line(facts.advice_total),
+        "advice_total": words.order_total(_to_order(facts.lines)),
         "link": public_url,
     }
 
@@ -248,10 +253,19 @@ def _line_view(line: DigestLine, facts: DigestFacts, words: Wording, *, public_u
         "moved_in": number(line.transferred) if line.transferred > 0 else "",
         "moved_out": number(-line.transferred) if line.transferred < 0 else "",
         "used": number(line.used),
-        "advice": _one_line(line.advice),
+        "advice": words.order(line.advice, now=facts.at),
         "note": _one_line(line.note),
         "link": wallet_link(public_url, line.wallet),
     }
+
+
+def _to_order(lines: Iterable[DigestLine]) -> dict[Category, int]:
+    """Add up what is to be ordered of each category."""
+    messages: dict[Category, int] = {}
+    for line in lines:
+        if line.advice is not None:
+            messages[line.category] = messages.get(line.category, 0) + line.advice.messages
+    return messages
 
 
 def _change(now: float | None, before: float | None) -> str:

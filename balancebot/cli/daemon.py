@@ -99,6 +99,7 @@ class Daemon:
             Job(name="poll", every=_TICK, act=self._poll, at_once=_ROUNDS_AT_ONCE),
             Job(name="deliver", every=_TICK, act=self._deliver),
             Job(name="tend", every=timedelta(seconds=1), act=self._tend),
+            Job(name="digests", every=timedelta(seconds=5), act=self._send_digests),
             Job(name="heartbeat", every=timedelta(seconds=1), act=self._beat),
         ]
 
@@ -114,6 +115,11 @@ class Daemon:
 
     def _tend(self) -> None:
         if self.bot.operate_alerts.tend():
+            self._scheduler.hasten("deliver")
+
+    def _send_digests(self) -> None:
+        for name in self.bot.send_digest.run_due():
+            log.info("digest.made", extra={"digest": name})
             self._scheduler.hasten("deliver")
 
     def _beat(self) -> None:

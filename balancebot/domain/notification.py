@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category, Reading, WalletName
-from balancebot.domain.runway import Runway
+from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.verdict import Crossed, Severity
 
 
@@ -45,8 +45,9 @@ class AlertFacts:
     """The balance over the last days, oldest first, evenly spaced; for a sparkline. None = not read then."""
     note: str = ""
     """Who acts and what to do, from the threshold row."""
-    advice: str = ""
-    """One line of order advice in the language of the messages; '' where there is none."""
+    advice: OrderAdvice | None = None
+    planned: tuple[PlannedUse, ...] = ()
+    """Sends to come that were announced, the next first."""
     detail: str = ""
     """The cause in words for the wallet kinds and spikes (an error's message); '' otherwise."""
     members: tuple[str, ...] = ()
@@ -94,7 +95,7 @@ class DigestLine:
     topped_up: int = 0
     transferred: int = 0
     used: int = 0
-    advice: str = ""
+    advice: OrderAdvice | None = None
     note: str = ""
     recent: tuple[int | None, ...] = ()
     """The balance over the last days, oldest first, evenly spaced. None = not read then."""
@@ -117,7 +118,6 @@ class DigestFacts:
     recovered: tuple[AlertFacts, ...] = ()
     silences: tuple[tuple[str, datetime, str], ...] = ()
     """(pattern, until, reason) of those that end soon."""
-    advice_total: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,28 +2,16 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
 from balancebot.domain.burn_model import Models
 from balancebot.domain.forecast import Paths, Plan
+from balancebot.domain.runway import OrderAdvice
 
 DEFAULT_DAYS = 30
 DEFAULT_CONFIDENCE = 0.9
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OrderAdvice:
-    """Buy `messages` by `order_by`, and the balance lasts until `until` with the probability `confidence`."""
-
-    messages: int
-    """What is lacking, rounded up to whole packages; 0 = what is there will do."""
-    order_by: datetime | None
-    """The latest instant that leaves the lead time before the balance might be used up; not before now. None with 0."""
-    until: datetime
-    confidence: float
 
 
 def advise_order(
@@ -36,7 +24,7 @@ def advise_order(
     until: datetime,
     confidence: float = DEFAULT_CONFIDENCE,
     lead_time: timedelta = timedelta(0),
-    package_size: int = 1,
+    package_size: int | None = None,
     plans: Sequence[Plan] = (),
     open_use: float = 0.0,
     open_exposure: float = 0.0,
@@ -45,6 +33,7 @@ def advise_order(
 
     `confidence` is 0.5 to 0.99: the quantity is that quantile of the use until `until`, less the balance. The order
     must be placed a lead time before the instant up to which the balance lasts with the same probability.
+    It is rounded up to whole packages, or where there is no `package_size` to two figures: it isn't known better.
     `open_use` and `open_exposure` as in `forecast`.
     """
     if not 0.5 <= confidence <= 0.99:
@@ -60,10 +49,13 @@ def advise_order(
     lacking = needed - balance
     if lacking <= 0:
         return OrderAdvice(messages=0, order_by=None, until=until, confidence=confidence)
-    packages = math.ceil(lacking / package_size)
+    size = package_size or _round_unit(lacking)
+    packages = math.ceil(lacking / size)
     lasts = float(paths.lasts(np.array([float(balance)]), confidence)[0])
     empty_at = min(since[0] + lasts * 3600.0, until.timestamp())
     order_by = max(datetime.fromtimestamp(empty_at, UTC) - lead_time, now)
-    return OrderAdvice(
-        messages=packages * package_size, order_by=order_by, until=until, confidence=confidence
-    )
+    return OrderAdvice(messages=packages * size, order_by=order_by, until=until, confidence=confidence)
+
+
+def _round_unit(lacking: float) -> int:
+    return int(10 ** max(0, len(str(math.ceil(lacking))) - 2))

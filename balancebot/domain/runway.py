@@ -1,6 +1,7 @@
-"""How long a balance lasts: the value that the estimate fills and everybody else reads."""
+"""How long a balance lasts and what to do about it: the values that the estimate fills and everybody else reads."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -27,3 +28,25 @@ class Estimate:
 
 
 UNKNOWN = Estimate()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrderAdvice:
+    """Buy `messages` by `order_by`, and the balance lasts until `until` with the probability `confidence`."""
+
+    messages: int
+    """What is lacking, rounded up to whole packages; 0 = what is there will do."""
+    order_by: datetime | None
+    """The latest instant that leaves the lead time before the balance might be used up; not before now. None with 0."""
+    until: datetime
+    confidence: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedUse:
+    """Use that a person has announced, within `[starts_at, ends_at)`: no balance shows it yet."""
+
+    messages: int
+    starts_at: datetime
+    ends_at: datetime
+    note: str = ""

@@ -6,21 +6,23 @@ A model is derived from the hourly roll-up alone, so any process can take it up 
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import BalanceKey, Category, Snapshot
-from balancebot.domain.runway import Estimate
+from balancebot.domain.runway import Estimate, OrderAdvice
 from balancebot.domain.usage import SECONDS_PER_HOUR
-from balancebot.storage import burn_models, rollup
+from balancebot.storage import burn_models, plans, rollup
 from balancebot.storage.burn_models import ModelRow
 from balancebot.storage.chunks import chunked
 from balancebot.storage.database import Database
 from balancebot.storage.wallets import WalletRow
 
 if TYPE_CHECKING:
+    from balancebot.domain.burn_model import Models
+    from balancebot.domain.forecast import Floats, Plan
     from balancebot.domain.use_window import UseWindow
 
 Balance = tuple[int, Category]
@@ -38,40 +40,62 @@ class Estimator:
         self, conn: Connection, read: Sequence[tuple[int, Snapshot]], *, now: datetime
     ) -> Mapping[BalanceKey, Estimate]:
         """Estimate the balances of snapshots (with their wallets' ids); those without a number have no estimate."""
-        import numpy as np
-
-        from balancebot.domain.burn_model import decode_models
+        asked = _ask(conn, read, now)
+        if asked is None:
+            return {}
         from balancebot.domain.forecast import forecast
 
-        stored = burn_models.fitted(conn, [wallet_id for wallet_id, _ in read])
-        asked = [
-            (BalanceKey(snapshot.wallet, category), snapshot, float(reading), stored[wallet_id, category])
-            for wallet_id, snapshot in read
-            for category, reading in snapshot.readings.items()
-            if isinstance(reading, int) and (wallet_id, category) in stored
-        ]
-        if not asked:
-            return {}
-        ids = {snapshot.wallet: wallet_id for wallet_id, snapshot in read}
-        since = min(model.hour for *_, model in asked)
-        open_hours = _seen_since(conn, ids.values(), since)
-        open_use, open_exposure = [], []
-        for key, _, _, model in asked:
-            hours = open_hours.get((ids[key.wallet], key.category), ())
-            open_use.append(sum(use for hour, use, _ in hours if hour >= model.hour))
-            open_exposure.append(sum(seconds for hour, _, seconds in hours if hour >= model.hour))
-        models, _ = decode_models([model.model for *_, model in asked])
         answers = forecast(
-            models,
-            balances=np.array([balance for _, _, balance, _ in asked]),
-            observed_at=np.array([snapshot.observed_at.timestamp() for _, snapshot, _, _ in asked]),
+            asked.models,
+            balances=asked.balances,
+            observed_at=asked.observed_at,
             now=now.timestamp(),
             zone=self.zone,
             confidence=self.confidence,
-            open_use=np.array(open_use, dtype=np.float64),
-            open_exposure=np.array(open_exposure, dtype=np.float64) / SECONDS_PER_HOUR,
+            open_use=asked.open_use,
+            open_exposure=asked.open_exposure,
+            plans=asked.plans,
         )
-        return dict(zip((key for key, *_ in asked), answers.estimates(), strict=True))
+        return dict(zip(asked.keys, answers.estimates(), strict=True))
+
+    def advise(
+        self,
+        conn: Connection,
+        read: Sequence[tuple[int, Snapshot]],
+        *,
+        now: datetime,
+        until: datetime,
+        confidence: float,
+        lead_times: Mapping[BalanceKey, timedelta],
+        package_sizes: Mapping[Category, int],
+    ) -> Mapping[BalanceKey, OrderAdvice]:
+        """Advise what to buy for the balances of `lead_times`; those of whose use too little is known are left out."""
+        asked = _ask(conn, read, now)
+        if asked is None:
+            return {}
+        from balancebot.domain.order_advice import advise_order
+
+        advice: dict[BalanceKey, OrderAdvice] = {}
+        for index, key in enumerate(asked.keys):
+            if key not in lead_times:
+                continue
+            found = advise_order(
+                asked.models[index : index + 1],
+                balance=int(asked.balances[index]),
+                observed_at=datetime.fromtimestamp(asked.observed_at[index], UTC),
+                now=now,
+                zone=self.zone,
+                until=until,
+                confidence=confidence,
+                lead_time=lead_times[key],
+                package_size=package_sizes.get(key.category),
+                plans=asked.plans[index],
+                open_use=float(asked.open_use[index]),
+                open_exposure=float(asked.open_exposure[index]),
+            )
+            if found is not None:
+                advice[key] = found
+        return advice
 
     def refit(self, database: Database, booked: Collection[WalletRow], *, anew: bool = False) -> None:
         """Bring the models of wallets that were just booked up to the hour of their reading, if one closed since.
@@ -128,6 +152,69 @@ class Estimator:
             for balance, hours in seen.items()
             if (window := standing.get(balance) or empty_window(oldest)).end < hour
         }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class _Asked:
+    """What a forecast needs to know of N balances, each field in their order."""
+
+    keys: list[BalanceKey]
+    models: "Models"
+    balances: "Floats"
+    observed_at: "Floats"
+    open_use: "Floats"
+    open_exposure: "Floats"
+    plans: "list[list[Plan]]"
+
+
+def _ask(conn: Connection, read: Sequence[tuple[int, Snapshot]], now: datetime) -> _Asked | None:
+    """Gather what is known of the balances with a number and a model; None where there are none."""
+    stored = burn_models.fitted(conn, [wallet_id for wallet_id, _ in read])
+    asked = [
+        (BalanceKey(snapshot.wallet, category), snapshot, float(reading), stored[wallet_id, category])
+        for wallet_id, snapshot in read
+        for category, reading in snapshot.readings.items()
+        if isinstance(reading, int) and (wallet_id, category) in stored
+    ]
+    if not asked:
+        return None
+    import numpy as np
+
+    from balancebot.domain.burn_model import decode_models
+
+    ids = {snapshot.wallet: wallet_id for wallet_id, snapshot in read}
+    open_hours = _seen_since(conn, ids.values(), min(model.hour for *_, model in asked))
+    open_use, open_exposure = [], []
+    for key, _, _, model in asked:
+        hours = open_hours.get((ids[key.wallet], key.category), ())
+        open_use.append(sum(use for hour, use, _ in hours if hour >= model.hour))
+        open_exposure.append(sum(seconds for hour, _, seconds in hours if hour >= model.hour))
+    models, _ = decode_models([model.model for *_, model in asked])
+    announced = _announced(conn, now)
+    return _Asked(
+        keys=[key for key, *_ in asked],
+        models=models,
+        balances=np.array([balance for _, _, balance, _ in asked]),
+        observed_at=np.array([snapshot.observed_at.timestamp() for _, snapshot, _, _ in asked]),
+        open_use=np.array(open_use, dtype=np.float64),
+        open_exposure=np.array(open_exposure, dtype=np.float64) / SECONDS_PER_HOUR,
+        plans=[announced.get(key, []) for key, *_ in asked],
+    )
+
+
+def _announced(conn: Connection, now: datetime) -> "Mapping[BalanceKey, list[Plan]]":
+    """Return the sends that are announced and not over, as a forecast takes them."""
+    kept = plans.not_over(conn, now=now)
+    if not kept:
+        return {}
+    from balancebot.domain.forecast import Plan
+
+    announced: dict[BalanceKey, list[Plan]] = defaultdict(list)
+    for plan in kept:
+        announced[plan.balance].append(
+            Plan(start=plan.starts_at.timestamp(), end=plan.ends_at.timestamp(), messages=plan.messages)
+        )
+    return announced
 
 
 def _seen_since(

@@ -5,7 +5,7 @@ The slot is taken in the transaction that puts the digest into the outbox: both 
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -22,6 +22,7 @@ from balancebot.storage import alerts, digest_slots, facts, outbox, rollup, sile
 from balancebot.storage.database import Database
 from balancebot.storage.digest_slots import MadeDigest
 from balancebot.storage.rollup import Used
+from balancebot.usecases.figures import Figures
 from balancebot.usecases.overview import BalanceView, overview
 from balancebot.usecases.shelf import ThresholdShelf
 
@@ -43,6 +44,7 @@ class SendDigest:
     digests: Sequence[Digest]
     zone: ZoneInfo
     thresholds: ThresholdShelf
+    figures: Figures
     wallets: Sequence[WalletName]
     stale_after: timedelta
 
@@ -129,7 +131,12 @@ class SendDigest:
         )
         pasts = _Pasts.read(conn, since=since, now=now)
         before = {} if last is None else _severities(last.summary)
-        lines = [pasts.line(view, before) for view in views if view.reading is not Absent.UNALLOCATED]
+        advice = self.figures.advise(conn, wallets.every(conn), now=now)
+        lines = [
+            replace(pasts.line(view, before), advice=advice.get(view.key))
+            for view in views
+            if view.reading is not Absent.UNALLOCATED
+        ]
         listed = alerts.listed(conn, closed=True)
         soon = now + _SILENCE_ENDS_SOON
         return DigestFacts(

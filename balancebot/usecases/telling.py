@@ -10,6 +10,7 @@ from balancebot.domain.notification import AlertFacts
 from balancebot.domain.routing import RoutingTable
 from balancebot.domain.verdict import Severity
 from balancebot.storage import alerts, outbox
+from balancebot.usecases.figures import Figures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -17,6 +18,7 @@ class Teller:
     """Stores what became of an alert and fills the outbox."""
 
     routing: RoutingTable
+    figures: Figures
 
     def tell(
         self,
@@ -36,6 +38,8 @@ class Teller:
             return None
         alert_id = alerts.add(conn, alert) if alert.id is None else alert.id
         alert = replace(alert, id=alert_id)
+        if step.reason is not None or step.edit:
+            measured = self.figures.fill(conn, measured, now=now)
         facts = _facts(alert, step, measured, now=now, silenced_until=silenced_until)
         if not alerts.save(conn, alert, facts):
             return None

@@ -19,12 +19,15 @@ from balancebot.domain.notification import (
     TestFacts,
     TroubleFacts,
 )
-from balancebot.domain.runway import Runway
+from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
 
 NOW = datetime(2026, 11, 24, 9, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
+
+ADVICE = OrderAdvice(messages=30_000, order_by=NOW + 9 * HOUR, until=NOW + timedelta(days=30), confidence=0.9)
+PLANNED = PlannedUse(messages=20_000, starts_at=NOW + 12 * HOUR, ends_at=NOW + 14 * HOUR, note="winter sale")
 
 CRITICAL = AlertFacts(
     alert_id="17",
@@ -43,7 +46,8 @@ CRITICAL = AlertFacts(
     depletes_at=NOW + 9 * HOUR,
     recent=(9000, 8100, 7300, 6100, None, 4000, 3000, 2100, 1200, 312),
     note="Finance buys: tell the payments channel, the supplier needs two working days",
-    advice="Order 30,000 by Tue 24 Nov, 18:00 to last 30 days with 90 % certainty",
+    advice=ADVICE,
+    planned=(PLANNED,),
 )
 WARNING = replace(
     CRITICAL,
@@ -54,7 +58,8 @@ WARNING = replace(
     runway=Runway(p10=110, p50=164, p90=math.inf, judged=139.2),
     depletes_at=NOW + timedelta(hours=164),
     note="",
-    advice="",
+    advice=None,
+    planned=(),
 )
 WORSENED = replace(CRITICAL, reason=Reason.WORSENED, previous=Severity.WARNING, opened_at=NOW - 5 * HOUR)
 REMINDER = replace(CRITICAL, reason=Reason.REMINDER, opened_at=NOW - 24 * HOUR)
@@ -86,7 +91,8 @@ SPIKE = replace(
     reading=40_000,
     detail="1,900 messages in the last hour; this hour of the week makes 40 to 120 likely",
     note="",
-    advice="",
+    advice=None,
+    planned=(),
 )
 REJECTED = replace(
     CRITICAL,
@@ -100,7 +106,8 @@ REJECTED = replace(
     reading=Absent.UNREAD,
     detail="HTTP 401, code 50013: the app key doesn't exist; the two kinds of key pair look swapped",
     note="",
-    advice="",
+    advice=None,
+    planned=(),
 )
 STALE = replace(
     REJECTED, kind=AlertKind.STALE, severity=Severity.WARNING, detail="HTTP 403, code 50036: no permission"
@@ -121,7 +128,7 @@ LONGEST = replace(
     CRITICAL,
     wallet=WalletName(f"{'A' * 64}/{'检' * 64}"),
     note="检查余额并立即采购 " * 300,
-    advice="X" * 5000,
+    planned=(replace(PLANNED, note="X" * 5000),) * 9,
     detail="Y" * 5000,
 )
 GROUP = GroupFacts(
@@ -160,14 +167,14 @@ _LINE = DigestLine(
     limits_set=True,
     severity_before=Severity.WARNING,
     used=5_800,
-    advice="Order 30,000 by Tue 24 Nov, 18:00",
+    advice=ADVICE,
     recent=CRITICAL.recent,
 )
 _WELL = replace(
     _LINE,
     severity=Severity.OK,
     severity_before=Severity.OK,
-    advice="",
+    advice=None,
     recent=(30_000, 28_000, 24_000, 22_000, 108_000, 104_000, 99_000, 97_000, 92_000, 88_000),
 )
 DIGEST = DigestFacts(
@@ -199,7 +206,7 @@ DIGEST = DigestFacts(
             burn_week_before=9_800.0,
             runway=WARNING.runway,
             severity_before=Severity.WARNING,
-            advice="",
+            advice=None,
         ),
         replace(
             _WELL,
@@ -226,7 +233,6 @@ DIGEST = DigestFacts(
     open_alerts=(REMINDER, replace(REJECTED, wallet=WalletName("acme/legacy"))),
     recovered=(replace(RECOVERED, wallet=WalletName("acme/orders")),),
     silences=(("acme/campaigns:*", NOW + 6 * HOUR, "the campaign is paid for by marketing"),),
-    advice_total="Order 60,000 industry and 20,000 voice by Tue 24 Nov, 18:00",
 )
 TEST = TestFacts(at=NOW)
 TROUBLE = TroubleFacts(

@@ -27,7 +27,7 @@ def advise(balance: int, **more: object) -> OrderAdvice | None:
         observed_at=NOW,
         now=NOW,
         zone="UTC",
-        **({"until": MONTH} | more),  # type: ignore[arg-type]
+        **({"until": MONTH, "package_size": 1} | more),  # type: ignore[arg-type]
     )
 
 
@@ -93,3 +93,11 @@ def test_dates_beyond_the_drawn_path_go_on_at_the_same_pace() -> None:
 
 def test_without_knowledge_there_is_no_advice() -> None:
     assert advise_order(model(0.0), balance=5, observed_at=NOW, now=NOW, zone="UTC", until=MONTH) is None
+
+
+def test_without_packages_an_order_is_rounded_up_to_two_figures() -> None:
+    exact, round_number = advise(2400, confidence=0.5), advise(2400, confidence=0.5, package_size=None)
+    assert exact is not None
+    assert round_number is not None
+    assert 0 <= round_number.messages - exact.messages < 100
+    assert round_number.messages % 100 == 0

@@ -12,7 +12,6 @@ from balancebot.domain.verdict import Severity
 from balancebot.settings import Digest, Language
 from balancebot.storage import facts_codec, tables
 from balancebot.usecases.send_digest import SendDigest
-from balancebot.usecases.shelf import ThresholdShelf
 from tests.usecases.world import SHOP, WEB, World, industry
 
 NINE = datetime(2026, 11, 24, 1, tzinfo=UTC)
@@ -42,7 +41,8 @@ def sender(world: World) -> SendDigest:
         clock=world.clock,
         digests=[WEEKDAY],
         zone=ZoneInfo("Asia/Shanghai"),
-        thresholds=ThresholdShelf(),
+        thresholds=world.thresholds,
+        figures=world.figures,
         wallets=[SHOP, WEB],
         stale_after=timedelta(minutes=30),
     )

@@ -14,6 +14,7 @@ from balancebot.ports import FetchResult, SourceError, SourceErrorKind
 from balancebot.storage import facts_codec, tables, wallets
 from balancebot.storage.database import Database
 from balancebot.usecases.estimates import Estimator
+from balancebot.usecases.figures import Figures
 from balancebot.usecases.operate_alerts import OperateAlerts
 from balancebot.usecases.poll_cycle import PollCycle, PollReport
 from balancebot.usecases.record_readings import Pace, RecordReadings
@@ -78,11 +79,13 @@ class World:
 
     def __post_init__(self) -> None:
         self.source = ScriptedSource(self.clock)
-        self.teller = Teller(routing=self.routing)
+        estimator = Estimator(zone="UTC", confidence=0.75)
+        self.thresholds = ThresholdShelf()
+        self.figures = Figures(estimator=estimator, thresholds=self.thresholds, package_sizes={})
+        self.teller = Teller(routing=self.routing, figures=self.figures)
         self.operate = OperateAlerts(
             database=self.database, clock=self.clock, teller=self.teller, remind_every=self.remind_every
         )
-        estimator = Estimator(zone="UTC", confidence=0.75)
         self.cycle = PollCycle(
             database=self.database,
             source=self.source,
@@ -93,7 +96,7 @@ class World:
                 clock=self.clock,
                 estimator=estimator,
                 teller=self.teller,
-                thresholds=ThresholdShelf(),
+                thresholds=self.thresholds,
                 pace=Pace(every=self.every, fastest=self.fastest, stale_after=self.stale_after),
                 margin=0.05,
             ),
