@@ -43,7 +43,7 @@ class Figures:
         key = BalanceKey(facts.wallet, facts.category)
         return replace(
             facts,
-            recent=_recent(conn, row, facts.category, facts.reading, now),
+            recent=recent_course(conn, row, facts.category, facts.reading, now),
             advice=self.advise(conn, [row], now=now).get(key),
             planned=tuple(
                 PlannedUse(
@@ -91,7 +91,7 @@ def _as_read(row: WalletRow) -> Snapshot:
     return Snapshot(wallet=row.name, observed_at=row.observed_at, readings=row.readings)
 
 
-def _recent(
+def recent_course(
     conn: Connection, row: WalletRow, category: Category, reading: Reading, now: datetime
 ) -> tuple[int | None, ...]:
     """Return the balance at every sixth hour of the last week, and now; nothing before its first reading."""

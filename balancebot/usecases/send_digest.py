@@ -4,7 +4,7 @@ The slot is taken in the transaction that puts the digest into the outbox: both 
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -22,7 +22,7 @@ from balancebot.storage import alerts, digest_slots, facts, outbox, rollup, sile
 from balancebot.storage.database import Database
 from balancebot.storage.digest_slots import MadeDigest
 from balancebot.storage.rollup import Used
-from balancebot.usecases.figures import Figures
+from balancebot.usecases.figures import Figures, recent_course
 from balancebot.usecases.overview import BalanceView, overview
 from balancebot.usecases.shelf import ThresholdShelf
 
@@ -31,6 +31,7 @@ _SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
 _FIRST_SPAN = timedelta(days=7)
 """What the first digest of a name looks back on."""
 _SILENCE_ENDS_SOON = timedelta(days=2)
+_DRAWN = 20
 _ORDER = {category: index for index, category in enumerate(Category)}
 _WORST_FIRST = (Severity.DEPLETED, Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.OK)
 
@@ -146,7 +147,7 @@ class SendDigest:
             since=None if last is None else last.made_at,
             late=late,
             language=digest.language.value,
-            lines=tuple(sorted(lines, key=_worst_first)),
+            lines=tuple(_with_courses(conn, sorted(lines, key=_worst_first), now)),
             open_alerts=tuple(told for alert, told in listed if alert.closed_at is None),
             recovered=tuple(
                 told
@@ -212,6 +213,17 @@ class _Pasts:
         """Return the use per day of a week, of the time in which it could be seen."""
         used = self._of(totals, key)
         return used.use / used.exposure * _SECONDS_PER_DAY if used.exposure else None
+
+
+def _with_courses(conn: Connection, lines: Sequence[DigestLine], now: datetime) -> Iterator[DigestLine]:
+    """Give the first lines, those that a picture has room for, the course of their last days."""
+    rows = wallets.named(conn, {line.wallet for line in lines[:_DRAWN]})
+    for index, line in enumerate(lines):
+        row = rows.get(line.wallet) if index < _DRAWN else None
+        if row is None:
+            yield line
+        else:
+            yield replace(line, recent=recent_course(conn, row, line.category, line.reading, now))
 
 
 def _worst_first(line: DigestLine) -> tuple[int, float, str, int]:
