@@ -129,25 +129,25 @@ class JsmsSource:
                 job = Job(call=call, wallet=wallet)
                 by_lane.setdefault(targets[wallet].endpoint.base_url, []).append(job)
             else:
-                call.results.put(self._error(wallet, _NOT_CONFIGURED, _NOT_CONFIGURED.message))
+                call.results.put([self._error(wallet, _NOT_CONFIGURED, _NOT_CONFIGURED.message)])
         self._crew.submit(call, by_lane)
         return self._results(call, pending, budget)
 
     def close(self) -> None:
-        """Close the connections and end the thread; calls under way yield what they have. Idempotent."""
+        """Close the connections and end the thread; what calls under way still wait for yields timeouts. Idempotent."""
         self._crew.close()
 
     def _results(self, call: Call, pending: set[WalletName], budget: timedelta) -> Iterator[FetchResult]:
         try:
             while pending:
                 try:
-                    result = call.results.get(timeout=max(call.deadline - time.monotonic(), 0))
+                    results = call.results.get(timeout=max(call.deadline - time.monotonic(), 0))
                 except queue.Empty:
-                    result = None
-                if result is None:
                     break
-                pending.discard(result.wallet)
-                yield result
+                if not results:
+                    break
+                pending.difference_update(result.wallet for result in results)
+                yield from results
             late = Fault(
                 kind=SourceErrorKind.TIMEOUT,
                 message=f"not read within the {budget.total_seconds():g} s given to all",
@@ -166,18 +166,18 @@ class JsmsSource:
         except Exception as error:  # a fault of ours costs neither a worker nor the caller's patience
             log.exception("reading_failed", extra={"wallet": job.wallet})
             fault = Fault(kind=SourceErrorKind.SCHEMA, message=f"unforeseen: {type(error).__name__}")
-            job.call.results.put(self._error(job.wallet, fault, fault.message))
+            job.call.deliver(self._error(job.wallet, fault, fault.message))
 
     async def _read_once(self, job: Job) -> None:
         target = self._targets.get(job.wallet)
         if target is None:
-            job.call.results.put(self._error(job.wallet, _NOT_CONFIGURED, _NOT_CONFIGURED.message))
+            job.call.deliver(self._error(job.wallet, _NOT_CONFIGURED, _NOT_CONFIGURED.message))
             return
         outcome = await self._ask(job, target)
         match outcome:
             case Figures():
                 self._rejected.discard(job.wallet)
-                job.call.results.put(
+                job.call.deliver(
                     Snapshot(
                         wallet=job.wallet,
                         observed_at=self._clock.now(),
@@ -190,7 +190,7 @@ class JsmsSource:
                 if wait is not None:
                     self._crew.later(wait, target.endpoint.base_url, replace(job, attempt=job.attempt + 1))
                 else:
-                    job.call.results.put(
+                    job.call.deliver(
                         self._error(job.wallet, outcome, self._words(job.wallet, target, outcome))
                     )
             case _:

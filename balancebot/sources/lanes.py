@@ -7,7 +7,7 @@ Runs on one event loop; nothing here is touched from another thread.
 import asyncio
 import queue
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from balancebot.domain.balance import WalletName
@@ -23,15 +23,26 @@ class Call:
 
     deadline: float
     """On the event loop's (monotonic) clock, in seconds."""
-    results: queue.SimpleQueue[FetchResult | None] = field(default_factory=queue.SimpleQueue)
-    """None: nothing more will come."""
+    results: queue.SimpleQueue[Sequence[FetchResult]] = field(default_factory=queue.SimpleQueue)
+    """What the caller takes; an empty one: nothing more will come."""
     under_way: set[asyncio.Timeout] = field(default_factory=set)
     abandoned: bool = False
+    _fresh: list[FetchResult] = field(default_factory=list)
+
+    def deliver(self, result: FetchResult) -> None:
+        """Hand `result` to the caller, together with all that this turn of the loop brings: a wake-up is dear."""
+        if not self._fresh:
+            asyncio.get_running_loop().call_soon(self._hand_over)
+        self._fresh.append(result)
+
+    def _hand_over(self) -> None:
+        fresh, self._fresh = self._fresh, []
+        self.results.put(fresh)
 
     def abandon(self) -> None:
         """Let nothing more go out for this call, and cut off what is under way."""
         self.abandoned = True
-        self.results.put(None)
+        self.results.put(())
         for limit in self.under_way:
             if not limit.expired():
                 limit.reschedule(0)
