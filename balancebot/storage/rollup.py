@@ -64,20 +64,24 @@ def add(
     rows: dict[tuple[int, int], dict[str, object]] = {}
     for wallet, seen in last_seen.items():
         key = (int(seen.at // SECONDS_PER_HOUR), ids[wallet])
-        rows[key] = {**_BLANK, "hour": key[0], "wallet_id": key[1], **seen.readings._asdict()}
+        rows[key] = {"hour": key[0], "wallet_id": key[1], **seen.readings._asdict()}
     for (hour, (wallet, category)), part in booked.items():
         key = (hour, ids[wallet])
         values = rows.get(key)
         if values is None:
-            values = rows[key] = {**_BLANK, "hour": key[0], "wallet_id": key[1]}
+            values = rows[key] = {"hour": key[0], "wallet_id": key[1]}
         use, exposure, topped_up, transferred, refunded = _NAMES[category]
         values[use] = part.use or None
         values[exposure] = round(part.exposure) or None
         values[topped_up] = part.topped_up or None
         values[transferred] = part.transferred_in - part.transferred_out or None
         values[refunded] = part.refunded or None
-    if rows:
-        conn.execute(_adding(conn), list(rows.values()))
+    # few wallets use all four categories: a row costs by its columns
+    alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
+    for values in rows.values():
+        alike.setdefault(tuple(values), []).append(values)
+    for columns, some in alike.items():
+        conn.execute(_adding(conn, columns), some)
 
 
 def put(conn: Connection, rows: Sequence[UseRow]) -> None:
@@ -198,19 +202,20 @@ def _last_reading(category: Category, first: int, end: int) -> Any:
     )
 
 
-def _adding(conn: Connection) -> sqlite.Insert:
-    """Return an insert that adds to the hour that stands, if one does; its reading replaces the one that stands."""
+def _adding(conn: Connection, columns: Collection[str]) -> sqlite.Insert:
+    """Return an insert of `columns` that adds to the hour that stands, if one does; a reading replaces the one there."""
     statement = insert_into(conn, hourly_use)
     new, old = statement.excluded, hourly_use.c
     return statement.on_conflict_do_update(
         index_elements=["hour", "wallet_id"],
         set_={
-            **{
-                category.value: func.coalesce(new[category.value], old[category.value])
-                for category in Category
-            },
+            **{name: func.coalesce(new[name], old[name]) for name in Category if name in columns},
             # NULL is nothing, and takes no room
-            **{name: func.coalesce(old[name] + new[name], new[name], old[name]) for name in _ADDED},
+            **{
+                name: func.coalesce(old[name] + new[name], new[name], old[name])
+                for name in _ADDED
+                if name in columns
+            },
         },
     )
 

@@ -380,20 +380,33 @@ def _fresh_row(name: WalletName, now: datetime) -> dict[str, object]:
 
 
 def _wallet(row: Row[Any]) -> WalletRow:
-    kind = row.error_kind
+    # by position, in the order of tables.py: several times as quick as by name
+    wallet_id, name, _, configured, universal, voice, industry, market, *rest = tuple(row)
+    (
+        observed_at,
+        first_attempt_at,
+        attempted_at,
+        kind,
+        message,
+        rejections,
+        suspect_since,
+        next_read_at,
+        *rest,
+    ) = rest
+    _, *booked, booked_at = rest
     return WalletRow(
-        id=row.id,
-        name=row.name,
-        configured=row.configured,
-        readings=Readings(row.universal, row.voice, row.industry, row.market),
-        observed_at=row.observed_at,
-        first_attempt_at=row.first_attempt_at,
-        attempted_at=row.attempted_at,
+        id=wallet_id,
+        name=name,
+        configured=configured,
+        readings=Readings(universal, voice, industry, market),
+        observed_at=observed_at,
+        first_attempt_at=first_attempt_at,
+        attempted_at=attempted_at,
         error_kind=None if kind is None else SourceErrorKind(kind),
-        error_message=row.error_message or "",
-        rejections=row.rejections,
-        suspect_since=row.suspect_since,
-        next_read_at=row.next_read_at,
-        booked=Readings(row.booked_universal, row.booked_voice, row.booked_industry, row.booked_market),
-        booked_at=row.booked_at,
+        error_message=message or "",
+        rejections=rejections,
+        suspect_since=suspect_since,
+        next_read_at=next_read_at,
+        booked=Readings(*booked),
+        booked_at=booked_at,
     )
