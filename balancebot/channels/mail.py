@@ -5,7 +5,7 @@ Addresses and subjects come from outside; none of them can bring a header of its
 
 import base64
 import hashlib
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from email.header import Header
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UniqueUnstructuredHeader
 from email.message import EmailMessage
@@ -49,15 +49,15 @@ class Mail:
     """A composed message with its envelope."""
 
     message: EmailMessage
+    raw: bytes
+    """The message as it goes over the line."""
     sender: str
     recipient: str
     message_id: str
     subject: str
-
-    @property
-    def needs_smtputf8(self) -> bool:
-        """Whether a local part isn't ASCII; domains never need it."""
-        return not (self.sender + self.recipient).isascii()
+    """The subject of the first of the thread, which its answers repeat."""
+    needs_smtputf8: bool
+    """Whether a local part isn't ASCII; domains never need it."""
 
 
 def address(text: str) -> Address:
@@ -82,29 +82,18 @@ def compose(parcel: Parcel, renderer: Renderer, *, sender: Address) -> Mail:
     Raises ValueError where the destination is no address.
     """
     recipient = address(parcel.destination)
-    answers = parcel.thread if parcel.action is not Action.POST else None
-    subject = (
-        f"Re: {answers.subject}"
-        if answers
-        else renderer.render(_template(parcel.facts, "subject.j2"), parcel.facts)
-    )
-    subject = " ".join(subject.split())
-    mail = Mail(
-        message=EmailMessage(),
-        sender=sender.addr_spec,
-        recipient=recipient.addr_spec,
-        message_id=message_id(parcel, domain=sender.domain),
-        subject=answers.subject if answers else subject,
-    )
-    message = EmailMessage(policy=_POLICY.clone(utf8=mail.needs_smtputf8))
+    needs_smtputf8 = not (sender.addr_spec + recipient.addr_spec).isascii()
+    thread = parcel.thread if parcel.action is not Action.POST else None
+    subject = thread.subject if thread else _subject(parcel.facts, renderer)
+    message = EmailMessage(policy=_POLICY.clone(utf8=needs_smtputf8))
     message["From"] = sender
     message["To"] = recipient
-    message["Subject"] = subject
+    message["Subject"] = f"Re: {subject}" if thread else subject
     message["Date"] = parcel.created_at
-    message["Message-ID"] = mail.message_id
-    if answers:
-        message["In-Reply-To"] = answers.ref
-        message["References"] = answers.ref
+    message["Message-ID"] = own_id = message_id(parcel, domain=sender.domain)
+    if thread:
+        message["In-Reply-To"] = thread.ref
+        message["References"] = thread.ref
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     message["List-Id"] = f"balancebot <balancebot.{sender.domain}>"
@@ -114,7 +103,19 @@ def compose(parcel: Parcel, renderer: Renderer, *, sender: Address) -> Mail:
         message["Importance"] = "high"
     message.set_content(renderer.render(_template(parcel.facts, "txt.j2"), parcel.facts) + "\n")
     _add_html(message, parcel.facts, renderer)
-    return replace(mail, message=message)
+    return Mail(
+        message=message,
+        raw=message.as_bytes(),
+        sender=sender.addr_spec,
+        recipient=recipient.addr_spec,
+        message_id=own_id,
+        subject=subject,
+        needs_smtputf8=needs_smtputf8,
+    )
+
+
+def _subject(facts: Facts, renderer: Renderer) -> str:
+    return " ".join(renderer.render(_template(facts, "subject.j2"), facts).split())
 
 
 def message_id(parcel: Parcel, *, domain: str) -> str:

@@ -27,6 +27,7 @@ SCOPES: Final = ("chat:write", "channels:read", "groups:read", "channels:history
 
 _ID = re.compile(r"[CGDUW][A-Z0-9]{7,}")
 _CLOCK_SKEW = timedelta(minutes=5)
+_CANT_LIST: Final = {"missing_scope", "unknown_method"}
 
 
 class SlackChannel:
@@ -126,6 +127,10 @@ class SlackChannel:
         room = self._room(parcel)
         if isinstance(room, ChannelError):
             return room
+        if not _ID.fullmatch(room):
+            return ChannelError(
+                kind=ChannelErrorKind.REJECTED, message=f"the id of {parcel.destination} is not known"
+            )
         in_thread = parcel.thread is not None and parcel.action is Action.REPLY
         found: list[Receipt] = []
         for page in self._api.pages(
@@ -161,28 +166,23 @@ class SlackChannel:
         findings = [
             Finding(ok=True, words=f"token of {answer.get('user', '?')} in {answer.get('team', '?')}")
         ]
-        granted = {scope.strip() for scope in str(answer[SCOPES_KEY]).split(",")}
+        granted = {scope.strip() for scope in str(answer[SCOPES_KEY]).split(",") if scope}
         findings += [
             Finding(ok=False, words=f"scope {scope} is missing; add it and install the app again")
             for scope in SCOPES
-            if scope not in granted
+            if granted and scope not in granted
         ]
         findings += [self._membership(destination, granted) for destination in destinations]
         return findings
 
     def _membership(self, destination: str, granted: set[str]) -> Finding:
-        room = self._resolve(destination)
-        if isinstance(room, ChannelError):
-            return Finding(ok=False, words=room.message)
-        if room[0] in "DUW":
+        if destination[0] in "DUW" and _ID.fullmatch(destination):
             return Finding(ok=True, words=f"{destination} is a direct message")
-        answer = self._api.read("conversations.info", where=destination, channel=room)
-        if isinstance(answer, ChannelError):
-            return Finding(ok=False, words=answer.message)
-        info = answer.get("channel", {})
-        if info.get("is_archived"):
-            return Finding(ok=False, words=slack_error("is_archived", where=destination).message)
-        if not info.get("is_member") and ("chat:write.public" not in granted or info.get("is_private")):
+        found = self._find(destination)
+        if isinstance(found, ChannelError):
+            return Finding(ok=False, words=found.message)
+        may_join_in = "chat:write.public" in granted and not found.get("is_private")
+        if found.get("is_member") is False and not may_join_in:
             return Finding(ok=False, words=f"the bot isn't in {destination}: /invite it there")
         return Finding(ok=True, words=f"may post to {destination}")
 
@@ -196,27 +196,39 @@ class SlackChannel:
         return self._resolve(parcel.destination)
 
     def _resolve(self, destination: str) -> str | ChannelError:
-        """Return a channel's id, from its name once, and from memory after."""
+        """Return a channel's id: from its name once, and from memory after."""
         if _ID.fullmatch(destination):
             return destination
         with self._resolving:
             if room := self._rooms.get(destination):
                 return room
-            wanted = destination.removeprefix("#")
-            for page in self._api.pages(
-                "conversations.list",
-                where=destination,
-                types="public_channel,private_channel",
-                exclude_archived=False,
-                limit=1000,
-            ):
-                if isinstance(page, ChannelError):
-                    return _harmless(page)
-                for channel in page.get("channels", ()):
-                    if channel.get("name") == wanted and not channel.get("is_archived"):
-                        self._rooms[destination] = str(channel["id"])
-                        return self._rooms[destination]
-        return slack_error("channel_not_found", where=destination)
+            found = self._find(destination)
+            if isinstance(found, SlackError) and found.code in _CANT_LIST:
+                # A post takes a name too, of a public channel, and answers with the id.
+                return f"#{destination.removeprefix('#')}"
+            if isinstance(found, ChannelError):
+                return found
+            self._rooms[destination] = str(found["id"])
+            return self._rooms[destination]
+
+    def _find(self, destination: str) -> Answer | ChannelError:
+        """Look a channel up by its name or id among all that the bot can see; archived ones aren't found."""
+        wanted = destination.removeprefix("#")
+        archived = False
+        for page in self._api.pages(
+            "conversations.list",
+            where=destination,
+            types="public_channel,private_channel",
+            limit=1000,
+        ):
+            if isinstance(page, ChannelError):
+                return _harmless(page)
+            for channel in page.get("channels", ()):
+                if wanted in {channel.get("name"), channel.get("id")}:
+                    if not channel.get("is_archived"):
+                        return dict(channel)
+                    archived = True
+        return slack_error("is_archived" if archived else "channel_not_found", where=destination)
 
 
 def _metadata(parcel: Parcel) -> dict[str, object]:

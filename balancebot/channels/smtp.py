@@ -18,6 +18,7 @@ from balancebot.ports import ChannelError, ChannelErrorKind, Finding
 from balancebot.settings import MailSecurity
 
 _ACCEPTED: Final = range(200, 300)
+_FAULTS: Final = (smtplib.SMTPException, OSError, UnicodeError)
 
 
 class SmtpChannel:
@@ -72,11 +73,11 @@ class SmtpChannel:
                         message="another sender has taken this delivery over",
                     )
                 handed_over = True
-                code, words = server.data(mail.message.as_bytes())
+                code, words = server.data(mail.raw)
                 return None if code in _ACCEPTED else _message_refused(code, words)
         except smtplib.SMTPDataError as fault:
             return _message_refused(fault.smtp_code, fault.smtp_error)
-        except (smtplib.SMTPException, OSError) as fault:
+        except _FAULTS as fault:
             return self._fault(fault, handed_over=handed_over)
 
     @contextmanager
@@ -97,11 +98,16 @@ class SmtpChannel:
         finally:
             _say_goodbye(server)
 
-    def _fault(self, fault: smtplib.SMTPException | OSError, *, handed_over: bool) -> ChannelError:
+    def _fault(self, fault: Exception, *, handed_over: bool) -> ChannelError:
         where = f"{self._host}:{self._port}"
         match fault:
             case smtplib.SMTPAuthenticationError():
                 return _by_code(fault.smtp_code, f"{where} refuses the log-in: {_say(fault.smtp_error)}")
+            case UnicodeError():
+                # Its text would hold what couldn't be encoded: the password.
+                return ChannelError(
+                    kind=ChannelErrorKind.AUTH, message=f"{where} can't be sent a log-in that isn't ASCII"
+                )
             case smtplib.SMTPNotSupportedError():
                 return ChannelError(
                     kind=ChannelErrorKind.AUTH, message=f"{where} doesn't offer what is configured: {fault}"
@@ -133,7 +139,7 @@ class SmtpChannel:
         try:
             with self._session():
                 pass
-        except (smtplib.SMTPException, OSError) as fault:
+        except _FAULTS as fault:
             return [Finding(ok=False, words=self._fault(fault, handed_over=False).message)]
         logged_in = "log-in accepted" if self._login is not None else "no log-in"
         return [Finding(ok=True, words=f"{self._host}:{self._port} ({self._security.value}), {logged_in}")]

@@ -267,16 +267,28 @@ def test_a_channel_that_was_replaced_by_another_of_its_name_is_resolved_anew(
     assert posted(channel.deliver(parcel(CRITICAL), still_mine=mine)).room == new
 
 
+def test_without_the_scopes_to_list_channels_a_name_is_posted_to_as_it_is(renderer: Renderer) -> None:
+    with SlackStandIn(scopes=("chat:write",)) as slack:
+        room = slack.add_channel("ops-alerts")
+        channel = channel_of(slack, renderer)
+        assert kind_of(channel.look_for(parcel(CRITICAL), since=LONG_AGO)) is ChannelErrorKind.REJECTED
+        assert posted(channel.deliver(parcel(CRITICAL), still_mine=mine)).room == room
+        posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+        assert len(slack.calls_of("conversations.list")) == 2  # the id of the first post is remembered
+
+
 def test_check_names_each_missing_scope_and_each_channel_the_bot_is_not_in(renderer: Renderer) -> None:
     with SlackStandIn(scopes=("chat:write", "channels:read", "groups:read", "channels:history")) as slack:
         slack.add_channel("ops-alerts")
-        slack.add_channel("finance", member=False)
-        findings = channel_of(slack, renderer).check(["#ops-alerts", "#finance", "#nowhere"])
+        finance = slack.add_channel("finance", member=False)
+        slack.add_channel("old", archived=True)
+        findings = channel_of(slack, renderer).check(["#ops-alerts", finance, "#old", "#nowhere"])
     assert findings == [
         Finding(ok=True, words="token of balancebot in Example"),
         Finding(ok=False, words="scope groups:history is missing; add it and install the app again"),
         Finding(ok=True, words="may post to #ops-alerts"),
-        Finding(ok=False, words="the bot isn't in #finance: /invite it there"),
+        Finding(ok=False, words=f"the bot isn't in {finance}: /invite it there"),
+        Finding(ok=False, words="Slack answers is_archived for #old: the channel is archived"),
         Finding(
             ok=False,
             words="Slack answers channel_not_found for #nowhere: no channel of that name or id that the bot can see; "

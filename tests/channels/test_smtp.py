@@ -229,6 +229,14 @@ def test_a_refused_log_in_is_told_without_the_password(renderer: Renderer) -> No
     assert finding == Finding(ok=False, words=error.message)
 
 
+def test_a_password_that_cannot_be_sent_is_told_and_not_shown(renderer: Renderer) -> None:
+    with SmtpStandIn(users={"bot": "geheim"}) as smtp:
+        error = channel_of(smtp, renderer, username="bot", password="gehëim").deliver(mail(), still_mine=mine)
+    assert error == ChannelError(
+        kind=ChannelErrorKind.AUTH, message=f"127.0.0.1:{smtp.port} can't be sent a log-in that isn't ASCII"
+    )
+
+
 def test_a_server_without_starttls_gets_no_mail(smtp: SmtpStandIn, renderer: Renderer) -> None:
     error = channel_of(smtp, renderer, security=MailSecurity.STARTTLS).deliver(mail(), still_mine=mine)
     assert isinstance(error, ChannelError)
