@@ -2,44 +2,25 @@
 
     python benchmarks/spikes.py FOLDER
 
-FOLDER holds CSV files: a first line `# start_epoch=... step_s=... n=...`, a header, then `i,count` for the bins
-with use. Each series is read every five minutes, the model refitted when an hour closes, as in operation. An attack
-adds 5 or 20 times what its hour usually uses, for 30 minutes from a random reading on, to hours that usually use
-30 messages or more; of 5 x in smaller hours nothing could be told from chance.
+Each series of FOLDER (see series.py) is read every five minutes, the model refitted when an hour closes, as in
+operation. An attack adds 5 or 20 times what its hour usually uses, for 30 minutes from a random reading on, to hours
+that usually use 30 messages or more; of 5 x in smaller hours nothing could be told from chance.
 """
 
 import argparse
 from pathlib import Path
 
 import numpy as np
+from series import READINGS, load
 
 from balancebot.domain.burn_model import MODEL, fit
 from balancebot.domain.local_week import hours_of_week
 from balancebot.domain.spike import PER_ALERT, REMEMBERED_DAYS, SPIKING, judge_spikes, next_streak
 from balancebot.domain.use_window import WINDOW_HOURS, UseWindow
 
-READINGS = 12
-"""Per hour."""
 ATTACKS = 500
 USUAL = 30
 WIDTHS = (14, 10, 10, 20, 8)
-
-
-def load(path: Path) -> tuple[int, np.ndarray]:
-    """Return the first clock hour and the use per five minutes."""
-    with path.open() as file:
-        head = dict(pair.split("=") for pair in file.readline()[1:].split("(")[0].split())
-        file.readline()
-        rows = np.loadtxt(file, delimiter=",", dtype=np.int64, ndmin=2)
-    use = np.zeros(int(head["n"]), np.int64)
-    use[rows[:, 0]] = rows[:, 1]
-    parts = int(head["step_s"]) // 300
-    if parts > 1:  # coarser series are split at random within the bin
-        use = np.random.default_rng(0).multinomial(use, np.full(parts, 1 / parts)).ravel()
-    start = int(head["start_epoch"])
-    skipped = -start % 3600 // 300
-    use = use[skipped : skipped + (len(use) - skipped) // READINGS * READINGS]
-    return (start + skipped * 300) // 3600, use
 
 
 def replay(start: int, use: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from balancebot.domain.level import HALF_LIVES, SCHEDULES, STEP, levels, remembered
+from balancebot.domain.level import HALF_LIVES, SCHEDULES, STEP, levels, remembered, remembered_on_the_way
 from balancebot.domain.local_week import HOURS_OF_WEEK, hours_of_week
 from balancebot.domain.profile import fit_profiles
 from balancebot.domain.replay import HORIZONS, replay
@@ -43,7 +43,7 @@ _RECENT = 3
 """The half-life, of 16 hours, by which bursts are measured."""
 _SMOOTHING = 3.0
 """Messages added on both sides of a burst's ratio."""
-_CHUNK = 128
+_CHUNK = 64
 """Balances fitted at a time: their arrays stay within the processor's cache, and memory bounded."""
 
 
@@ -67,10 +67,10 @@ def fit(windows: Sequence[UseWindow], zone: str) -> Models:
 
 def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> Models:
     profiles = fit_profiles(use, exposure, hours)
-    remembered_use = remembered(use)
-    expected = remembered(exposure * profiles.rate[:, hours])
     unseen = exposure * profiles.left_out
-    past = levels(remembered_use[:, :-1], remembered(unseen)[:, :-1], profiles.mean, profiles.dispersion)
+    past = levels(
+        remembered_on_the_way(use), remembered_on_the_way(unseen), profiles.mean, profiles.dispersion
+    )
     replays = replay(use, exposure, unseen, past)
     models = np.zeros(len(use), MODEL)
     models["version"] = VERSION
@@ -78,8 +78,8 @@ def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> Models:
     models["mean"] = profiles.mean
     models["dispersion"] = profiles.dispersion
     models["shape"] = profiles.rate / np.maximum(profiles.mean, 1e-9)[:, None]
-    models["used"] = remembered_use[:, -1]
-    models["expected"] = expected[:, -1]
+    models["used"] = remembered(use)
+    models["expected"] = remembered(exposure * profiles.rate[:, hours])
     models["schedules"] = replays.schedules
     models["low"], models["high"] = replays.low, replays.high
     models["burst"] = _burst(use, exposure, unseen, past)
@@ -89,7 +89,7 @@ def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> Models:
 
 def _burst(use: Floats, exposure: Floats, unseen: Floats, past: Floats) -> Floats:
     """Return how far the second highest hour rose above what was expected of it; the highest may be an accident."""
-    level = np.maximum(past[:, :, _RECENT], past[:, :, -1])
+    level = np.maximum(past[:, _RECENT], past[:, -1])
     expected = unseen * np.repeat(level, STEP, axis=1)
     score = np.where(exposure > 0.5, np.log2((use + _SMOOTHING) / (expected + _SMOOTHING)), 0.0)
     return np.asarray(np.partition(score, -2, axis=1)[:, -2])

@@ -30,7 +30,7 @@ _KNOTS = np.array(
 """Between two knots the level is constant; the fan is computed at the knots."""
 _SPANS = np.diff(_KNOTS)
 _LEVEL_WEIGHTS = schedule_weights((_KNOTS[:-1] + _KNOTS[1:]) / 2)
-_CHUNK = 128
+_CHUNK = 64
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -122,6 +122,7 @@ class Paths:
         mean = np.where(fresh, np.maximum(open_use, 1e-9) / np.maximum(seen, 1e-2), models["mean"])
         shape = np.where(fresh[:, None], 1.0, models["shape"]) * mean[:, None]
         offsets = hours - first
+        shape = shape.astype(np.float32)  # half the memory to walk through; 7 digits are plenty
         if np.all(offsets == 0):
             rate = shape[:, local]
         else:
@@ -135,7 +136,7 @@ class Paths:
         )
         schedules = models["schedules"]
         at_knots = sum(schedules[:, k, None] * (level @ mix.T) for k, mix in enumerate(_LEVEL_WEIGHTS))
-        rate *= np.repeat(at_knots, _SPANS, axis=1)
+        rate *= np.repeat(at_knots.astype(np.float32), _SPANS, axis=1)
         rate[:, 0] *= self.rest
         self.total = np.cumsum(rate, axis=1, out=rate)  # in place: fresh memory costs more than the sums
         """[N, 840] expected use up to the end of each clock hour."""
@@ -205,7 +206,7 @@ class Paths:
         else:
             total, wanted = self.total * factor[:, None] + self.planned, balances
         rows = np.arange(len(wanted))
-        steps = (total < wanted[:, None]).sum(1)
+        steps = (total < wanted.astype(np.float32)[:, None]).sum(1)
         step = np.minimum(steps, PATH_HOURS - 1)
         after = total[rows, step]
         before = np.where(step > 0, total[rows, step - 1], 0.0)

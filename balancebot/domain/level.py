@@ -17,45 +17,66 @@ STEP = 5
 """Hours between the past moments at which the level is known; divides the window, and meets every hour of the day."""
 
 
-def decay(hours: Floats | float) -> Floats:
+def decay(hours: Floats) -> Floats:
     """Return what is left after so many hours, per half-life: [..., 10]."""
-    return np.asarray(2.0 ** (-np.asarray(hours)[..., None] / HALF_LIVES))
+    return np.asarray(2.0 ** (-hours[..., None] / HALF_LIVES))
+
+
+_WITHIN = decay(np.arange(STEP - 1, -1, -1.0)).T.copy()
 
 
 def remembered(values: Floats) -> Floats:
-    """Return the decayed sums of hourly `values` [N, T]: before every fifth hour, and at the end.
+    """Return the decayed sums of hourly `values` [N, T]: [N, 10]."""
+    return np.asarray(values @ decay(np.arange(values.shape[1] - 1, -1, -1.0)))
 
-    [N, T / 5 + 1, 10].
-    """
-    blocks = values.reshape(len(values), -1, STEP)
-    sums = blocks @ decay(np.arange(STEP - 1, -1, -1.0))
+
+def remembered_on_the_way(values: Floats) -> Floats:
+    """Return the decayed sums of hourly `values` [N, T] before every fifth hour: [N, 10, T / 5]."""
+    blocks = values.reshape(len(values), -1, STEP).transpose(0, 2, 1)
+    sums = _WITHIN @ blocks
     # Growing weights instead of a loop: 2^(840 / 2) is far within a double's range.
-    growth = decay(-STEP * np.arange(1.0, blocks.shape[1] + 1))
-    totals = np.cumsum(sums * growth, axis=1) / growth
-    return np.concatenate([np.zeros((len(values), 1, len(HALF_LIVES))), totals], axis=1)
+    growth = decay(-STEP * np.arange(1.0, sums.shape[2] + 1)).T
+    sums *= growth
+    np.cumsum(sums, axis=2, out=sums)
+    sums /= growth
+    before = np.zeros(sums.shape)
+    before[:, :, 1:] = sums[:, :, :-1]
+    return before
 
 
 def levels(used: Floats, expected: Floats, mean: Floats, dispersion: Floats) -> Floats:
-    """Return the level per half-life from remembered use and remembered shape, [N, ..., 10]; 1 is as the shape says.
+    """Return the level per half-life from remembered use and remembered shape, [N, 10, ...]; 1 is as the shape says.
 
     Each is drawn towards the next longer memory by as much expected use as its noise deserves.
     """
     level = np.empty(used.shape)
     pull = (2.0 * mean + 1e-9).reshape(-1, *(1,) * (used.ndim - 2))
-    level[..., -1] = (used[..., -1] + pull) / (expected[..., -1] + pull)
+    level[:, -1] = (used[:, -1] + pull) / (expected[:, -1] + pull)
     pull = dispersion.reshape(pull.shape)
     for j in range(len(HALF_LIVES) - 2, -1, -1):
-        level[..., j] = (used[..., j] + pull * level[..., j + 1]) / (expected[..., j] + pull)
+        np.multiply(pull, level[:, j + 1], out=level[:, j])
+        level[:, j] += used[:, j]
+        level[:, j] /= expected[:, j] + pull
     return level
 
 
-def schedule_weights(distance: Floats) -> Floats:
-    """Return how each schedule mixes the half-lives for moments `distance` hours away: [schedules, D, 10]."""
-    wanted = np.log2(np.array([[a + b * h for h in distance] for a, b in SCHEDULES]))
+def schedule_mixes(distance: Floats) -> Floats:
+    """Return which half-life each schedule wants for moments `distance` hours away: [schedules, D, 2].
+
+    As (j, share): half-life j with 1 - share and half-life j + 1 with share, linear in their logarithms.
+    """
+    wanted = np.log2(np.array([a + b * distance for a, b in SCHEDULES]))
     known = np.log2(HALF_LIVES)
-    upper = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
-    share = np.clip((wanted - known[upper - 1]) / (known[upper] - known[upper - 1]), 0.0, 1.0)
-    weights = np.zeros((*wanted.shape, len(known)))
-    np.put_along_axis(weights, upper[..., None], share[..., None], -1)
-    np.put_along_axis(weights, upper[..., None] - 1, 1 - share[..., None], -1)
+    lower = np.clip(np.searchsorted(known, wanted) - 1, 0, len(known) - 2)
+    share = np.clip((wanted - known[lower]) / (known[lower + 1] - known[lower]), 0.0, 1.0)
+    return np.stack([lower.astype(np.float64), share], axis=-1)
+
+
+def schedule_weights(distance: Floats) -> Floats:
+    """Return the same as weights of all half-lives: [schedules, D, 10]."""
+    mixes = schedule_mixes(distance)
+    lower, share = mixes[..., 0].astype(np.intp), mixes[..., 1]
+    weights = np.zeros((*share.shape, len(HALF_LIVES)))
+    np.put_along_axis(weights, lower[..., None], 1 - share[..., None], -1)
+    np.put_along_axis(weights, lower[..., None] + 1, share[..., None], -1)
     return weights

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from balancebot.domain.level import SCHEDULES, STEP, schedule_weights
+from balancebot.domain.level import SCHEDULES, STEP, schedule_mixes
 
 Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
 
 HORIZONS = np.array([1, 3, 6, 12, 24, 48, 96, 168, 336, 672])
 """Hours ahead."""
@@ -37,6 +38,8 @@ _MIN_SEEN = 72.0
 _MIN_ERRORS = 3
 _EXPOSED = 0.7
 """The part of a horizon that must have been seen."""
+_MIXES = schedule_mixes(np.sqrt(np.concatenate([[0.5], HORIZONS[:-1]]) * HORIZONS))
+"""How each schedule mixes the half-lives between one horizon and the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -52,44 +55,75 @@ class Replays:
 
 
 def replay(use: Floats, exposure: Floats, expected: Floats, level: Floats) -> Replays:
-    """Replay windows [N, 840] with `expected` [N, 840] use by the shape alone and `level` [N, 168, 10]."""
-    moments = np.arange(0, use.shape[1], STEP)
-    ends = np.minimum(moments[:, None] + HORIZONS, use.shape[1])
-    total_exposed, total_expected, total_used = _totals(exposure), _totals(expected), _totals(use)
-    exposed = total_exposed[:, ends] - total_exposed[:, moments, None]
-    counts = (exposed >= _EXPOSED * HORIZONS) & (total_exposed[:, moments, None] > _MIN_SEEN)
-    counts &= moments[:, None] + HORIZONS <= use.shape[1]
-    pieces = np.diff(total_expected[:, ends], axis=2, prepend=total_expected[:, moments, None])
-    seen = np.log2(total_used[:, ends] - total_used[:, moments, None] + _HALF)
-
-    shorter = np.concatenate([[0.5], HORIZONS[:-1]])
-    mixes = schedule_weights(np.sqrt(shorter * HORIZONS))
-    forecasts = [np.cumsum(pieces * (level @ mix.T), axis=2) for mix in mixes]
-    scored = counts[:, :, _SCORED]
-    num_scored = np.maximum(scored.sum((1, 2)), 1)
-    errors = np.empty((len(use), len(SCHEDULES)))
-    for k, forecast in enumerate(forecasts):
-        error = np.abs(seen[:, :, _SCORED] - np.log2(forecast[:, :, _SCORED] + _HALF))
-        errors[:, k] = np.where(scored, np.minimum(error, 3.0), 0.0).sum((1, 2)) / num_scored
-    weights = np.exp(-_SHARPNESS * (errors - errors.min(1, keepdims=True)))
-    weights /= weights.sum(1, keepdims=True)
-    mixed = sum(weights[:, k, None, None] * forecast for k, forecast in enumerate(forecasts))
-    low, high = _bands(seen - np.log2(mixed + _HALF), counts)
+    """Replay windows [N, 840] with `expected` [N, 840] use by the shape alone and `level` [N, 10, 168]."""
+    used, exposed, shaped = _Totals(use), _Totals(exposure), _Totals(expected)
+    begun = exposed.at(0) > _MIN_SEEN
+    last = use.shape[1] - np.arange(0, use.shape[1], STEP)
+    counts, seen = [], []
+    forecasts: list[list[Floats]] = [[] for _ in SCHEDULES]
+    shorter = 0
+    for h, horizon in enumerate(HORIZONS.tolist()):
+        counts.append(begun & (exposed.within(horizon) >= _EXPOSED * horizon) & (horizon <= last))
+        seen.append(np.log2(used.within(horizon) + _HALF))
+        piece = shaped.at(horizon) - shaped.at(shorter)
+        for forecast, (lower, share) in zip(forecasts, _MIXES[:, h], strict=True):
+            j = int(lower)
+            more = piece * (level[:, j] * (1 - share) + level[:, j + 1] * share)
+            forecast.append(more + forecast[-1] if forecast else more)
+        shorter = horizon
+    weights = _weights(seen, forecasts, counts)
+    errors = [
+        at_seen - np.log2(sum(weights[:, k, None] * forecasts[k][h] for k in range(len(SCHEDULES))) + _HALF)
+        for h, at_seen in enumerate(seen)
+    ]
+    low, high = _bands(errors, counts)
     return Replays(schedules=weights, low=low, high=high)
 
 
-def _totals(values: Floats) -> Floats:
-    return np.concatenate([np.zeros((len(values), 1)), np.cumsum(values, axis=1)], axis=1)
+class _Totals:
+    """Running totals of hourly values [N, 840], looked at from every fifth hour; past the end nothing is added."""
+
+    def __init__(self, values: Floats) -> None:
+        self._hours = values.shape[1]
+        self._total = np.zeros((len(values), self._hours + int(HORIZONS[-1]) + 1))
+        np.cumsum(values, axis=1, out=self._total[:, 1 : self._hours + 1])
+        self._total[:, self._hours + 1 :] = self._total[:, self._hours, None]
+
+    def at(self, hours: int) -> Floats:
+        """Return the totals so many hours after each moment, [N, 168]."""
+        return self._total[:, hours : hours + self._hours : STEP]
+
+    def within(self, hours: int) -> Floats:
+        """Return what came within so many hours of each moment."""
+        return self.at(hours) - self.at(0)
 
 
-def _bands(errors: Floats, counts: NDArray[np.bool_]) -> tuple[Floats, Floats]:
-    """Blend the percentiles of past errors [N, moments, 10] with the prior, from short horizons to long ones."""
-    num = counts.sum(1)
-    ordered = np.sort(np.where(counts, errors, np.inf), axis=1)
+def _weights(seen: list[Floats], forecasts: list[list[Floats]], counts: list[Bools]) -> Floats:
+    """Return how far each schedule is trusted, [N, 3]."""
+    num = np.maximum(sum(count.sum(1) for count in counts[_SCORED]), 1)
+    errors = np.zeros((len(num), len(forecasts)))
+    for k, forecast in enumerate(forecasts):
+        for at_seen, expected, count in zip(seen[_SCORED], forecast[_SCORED], counts[_SCORED], strict=True):
+            error = np.minimum(np.abs(at_seen - np.log2(expected + _HALF)), 3.0)
+            errors[:, k] += np.einsum("ij,ij->i", error, count)
+        errors[:, k] /= num
+    weights = np.exp(-_SHARPNESS * (errors - errors.min(1, keepdims=True)))
+    return np.asarray(weights / weights.sum(1, keepdims=True))
+
+
+def _bands(errors: list[Floats], counts: list[Bools]) -> tuple[Floats, Floats]:
+    """Blend the percentiles of past errors ([N, 168] per horizon) with the prior, from short horizons to long ones."""
+    num = np.stack([count.sum(1) for count in counts], axis=1)
+    own_low, own_high = np.empty(num.shape), np.empty(num.shape)
+    for h, (error, count) in enumerate(zip(errors, counts, strict=True)):
+        error[~count] = np.inf
+        error.sort(axis=1)
+        own_low[:, h] = _percentile(error, num[:, h], 0.1)
+        own_high[:, h] = _percentile(error, num[:, h], 0.9)
     spans = np.where(num >= _MIN_ERRORS, num * STEP / HORIZONS, 0.0)
     own = spans / (spans + _PRIOR_SPANS)
-    low = _blended(own, _WIDEN_LOW * _percentile(ordered, num, 0.1), PRIOR_LOW)
-    high = _blended(own, _WIDEN_HIGH * _percentile(ordered, num, 0.9), PRIOR_HIGH)
+    low = _blended(own, _WIDEN_LOW * own_low, PRIOR_LOW)
+    high = _blended(own, _WIDEN_HIGH * own_high, PRIOR_HIGH)
     return np.minimum(low, 0.0), np.maximum(high, 0.0)
 
 
@@ -104,12 +138,11 @@ def _blended(own: Floats, seen: Floats, prior: Floats) -> Floats:
 
 
 def _percentile(ordered: Floats, num: NDArray[np.int64], q: float) -> Floats:
-    """Return the q-quantile of the first `num` [N, 10] of `ordered` [N, M, 10]; 0 where there are too few."""
+    """Return the q-quantile of the first `num` [N] of `ordered` [N, M]; 0 where there are too few."""
     at = q * np.maximum(num - 1, 0)
     lower = np.floor(at).astype(np.intp)
     upper = np.minimum(lower + 1, np.maximum(num - 1, 0))
-    below = np.take_along_axis(ordered, lower[:, None], 1)[:, 0]
-    above = np.take_along_axis(ordered, upper[:, None], 1)[:, 0]
+    rows = np.arange(len(num))
     enough = num >= _MIN_ERRORS
-    below, above = np.where(enough, below, 0.0), np.where(enough, above, 0.0)
+    below, above = np.where(enough, ordered[rows, lower], 0.0), np.where(enough, ordered[rows, upper], 0.0)
     return np.asarray(below + (above - below) * (at - lower))
