@@ -40,6 +40,8 @@ class Actor:
 
     who: str
     way: Way
+    request: str = ""
+    """Names the request where the same one may come again: it is done once. '' = it comes once."""
 
 
 Picture: TypeAlias = Mapping[str, str | int | float | bool | None]
@@ -62,3 +64,5 @@ class AuditEntry:
     """None: it wasn't there."""
     after: Picture | None = None
     """None: it isn't there any more."""
+    request: str = ""
+    """What asked for it, where that may come again; see `Actor`."""

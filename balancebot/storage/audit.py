@@ -22,6 +22,7 @@ def record(conn: Connection, *entries: AuditEntry) -> None:
                     "subject": entry.subject,
                     "before": _encode(entry.before),
                     "after": _encode(entry.after),
+                    "request": entry.request or None,
                 }
                 for entry in entries
             ],
@@ -33,6 +34,14 @@ def find(conn: Connection, entry_id: str) -> AuditEntry | None:
     if not entry_id.isdecimal() or len(entry_id) > 18:
         return None
     row = conn.execute(select(audit).where(audit.c.id == int(entry_id))).one_or_none()
+    return None if row is None else _entry(row)
+
+
+def of_request(conn: Connection, request: str) -> AuditEntry | None:
+    """Return what was done for a request; None for one that wasn't seen yet, and for ''."""
+    if not request:
+        return None
+    row = conn.execute(select(audit).where(audit.c.request == request)).one_or_none()
     return None if row is None else _entry(row)
 
 
@@ -72,4 +81,5 @@ def _entry(row: Row[tuple[object, ...]]) -> AuditEntry:
         subject=row.subject,
         before=None if row.before is None else json.loads(row.before),
         after=None if row.after is None else json.loads(row.after),
+        request=row.request or "",
     )

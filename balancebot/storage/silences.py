@@ -26,6 +26,12 @@ def add(conn: Connection, silence: Silence) -> int:
     return int(row.id)
 
 
+def get(conn: Connection, silence_id: int) -> Silence | None:
+    """Return one silence, or None if there is none of this id."""
+    row = conn.execute(select(silences).where(silences.c.id == silence_id)).one_or_none()
+    return None if row is None else _silence(row)
+
+
 def end(conn: Connection, silence_id: int, *, by: str, now: datetime) -> bool:
     """End a silence that holds; False if there is none of this id that does."""
     result = conn.execute(

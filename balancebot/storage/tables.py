@@ -383,8 +383,11 @@ audit = Table(
     Column("subject", String(200), nullable=False),
     Column("before", Text),  # JSON
     Column("after", Text),  # JSON
+    Column("request", String(64)),  # what asked for it, where one request may come twice (Slack)
     # the audit page, newest first
     Index("ix_audit_at", "at"),
+    # one request, one act
+    Index("uq_audit_request", "request", unique=True),
 )
 
 # Single facts about the installation: the last cycle's end, a channel's refusal.

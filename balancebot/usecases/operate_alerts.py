@@ -1,6 +1,7 @@
 """What people do about alerts: acknowledge them, silence a pattern, end a silence. Every act is in the audit log.
 
 By which way it was done (a command, a page, Slack) and by whom is passed in; whether they may is the face's business.
+An act whose `Actor` names a request is done once: the same request again gets the same answer.
 """
 
 from dataclasses import dataclass, replace
@@ -39,8 +40,10 @@ class OperateAlerts:
         now = self.clock.now()
         with self.database.write() as conn:
             turns.take(conn, turns.ALERTS)
-            found = _open(conn, alert_id)
-            if found is None:
+            found = _find(conn, alert_id)
+            if found is not None and audit.of_request(conn, by.request) is not None:
+                return found[0]
+            if found is None or found[0].closed_at is not None:
                 return None
             alert, facts = found
             seen = life.acknowledge(alert, by=by.who, note=note, now=now, expects_by=expects_by)
@@ -57,6 +60,7 @@ class OperateAlerts:
                         "note": note,
                         "expects_by": None if expects_by is None else expects_by.isoformat(),
                     },
+                    request=by.request,
                 ),
             )
             return seen
@@ -67,6 +71,9 @@ class OperateAlerts:
         wanted = Silence(pattern=pattern, begins_at=now, until=until, reason=reason, created_by=by.who)
         with self.database.write() as conn:
             turns.take(conn, turns.ALERTS)
+            before = _silence_of(conn, by.request)
+            if before is not None:
+                return before
             made = replace(wanted, id=silences.add(conn, wanted))
             for alert, facts in alerts.listed(conn, limit=_ALL):
                 if made.matches(alert.subject, alert.members):
@@ -81,6 +88,7 @@ class OperateAlerts:
                     act=Act.SILENCE,
                     subject=pattern.text,
                     after={"id": str(made.id), "until": until.isoformat(), "reason": reason},
+                    request=by.request,
                 ),
             )
         return made
@@ -143,11 +151,18 @@ _ALL = 1_000_000
 _LONGEST_ID = 18
 
 
-def _open(conn: Connection, alert_id: str) -> tuple[Alert, AlertFacts] | None:
+def _find(conn: Connection, alert_id: str) -> tuple[Alert, AlertFacts] | None:
     if not alert_id.isdecimal() or len(alert_id) > _LONGEST_ID:
         return None
-    found = alerts.get(conn, int(alert_id))
-    return None if found is None or found[0].closed_at is not None else found
+    return alerts.get(conn, int(alert_id))
+
+
+def _silence_of(conn: Connection, request: str) -> Silence | None:
+    """Return the silence that was made for a request before."""
+    done = audit.of_request(conn, request)
+    if done is None or done.after is None:
+        return None
+    return silences.get(conn, int(str(done.after["id"])))
 
 
 def _about(alert: Alert) -> str:

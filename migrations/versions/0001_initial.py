@@ -349,7 +349,9 @@ sa.Table(
     sa.Column("subject", sa.String(200), nullable=False),
     sa.Column("before", sa.Text),
     sa.Column("after", sa.Text),
+    sa.Column("request", sa.String(64)),
     sa.Index("ix_audit_at", "at"),
+    sa.Index("uq_audit_request", "request", unique=True),
 )
 
 sa.Table(

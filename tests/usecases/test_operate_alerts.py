@@ -6,7 +6,7 @@ import pytest
 
 from balancebot.domain.audit import Act, Actor, Way
 from balancebot.domain.pattern import Pattern
-from balancebot.storage import alerts, audit
+from balancebot.storage import alerts, audit, silences
 from balancebot.usecases.sync_wallets import sync_wallets
 from tests.usecases.world import SHOP, WEB, World, industry
 
@@ -139,3 +139,27 @@ def test_a_wallet_that_leaves_the_configuration_takes_its_alerts_with_it(world):
     removed = sync_wallets(world.database, [WEB], teller=world.teller, now=world.clock.now())
 
     assert ((SHOP,), [OPENED, "recovered ok acme/shop:industry"]) == (removed, world.news())
+
+
+def test_a_request_that_comes_again_is_done_once_and_answered_alike(world):
+    by = Actor(who="mei", way=Way.SLACK, request="click 17")
+    acknowledged = world.operate.acknowledge(open_id(world), by=by, note="first")
+
+    assert acknowledged == world.operate.acknowledge(open_id(world), by=by, note="again")
+    with world.database.read() as conn:
+        (entry,) = audit.newest(conn, limit=10)
+    assert ("click 17", "first") == (entry.request, entry.after["note"])
+
+
+def test_a_silence_that_is_asked_for_again_is_made_once(world):
+    by = Actor(who="mei", way=Way.SLACK, request="command 3")
+    pattern = Pattern.parse("acme/*")
+    until = world.clock.now() + timedelta(hours=4)
+    made = world.operate.silence(pattern, until=until, reason="moving house", by=by)
+    world.clock.pass_by(minutes=1)
+
+    assert made == world.operate.silence(
+        pattern, until=until + timedelta(minutes=1), reason="moving house", by=by
+    )
+    with world.database.read() as conn:
+        assert (made,) == silences.all_of_them(conn)
