@@ -1,0 +1,94 @@
+"""A file of apps is read anew when it changes, and a broken new version changes nothing."""
+
+import logging
+import os
+
+import pytest
+
+from balancebot.apps_watch import AppsWatch
+from balancebot.secret import Secret
+from balancebot.settings import load
+
+HEADER = "name,app_key,master_secret\n"
+
+
+@pytest.fixture
+def apps(tmp_path):
+    path = tmp_path / "apps.csv"
+    path.write_text(HEADER + "shop,k1,s1\n")
+    return path
+
+
+@pytest.fixture
+def watch(apps, tmp_path):
+    config = tmp_path / "balancebot.toml"
+    config.write_text('[[accounts]]\nname = "acme"\napps_file = "apps.csv"\n')
+    settings = load(config, environ={}, resolve_secrets=True)
+    return AppsWatch(settings.accounts, environ={"SECRET": "s2"})
+
+
+def looked(watch):
+    """What two looks come to: a version is taken when it stands still."""
+    first, second = watch.look(), watch.look()
+    assert first is None
+    return second
+
+
+def names(accounts):
+    return None if accounts is None else [app.name for account in accounts for app in account.apps]
+
+
+def test_nothing_has_changed_after_the_start(watch):
+    assert [None, None] == [watch.look(), watch.look()]
+
+
+def test_a_changed_file_gives_the_accounts_anew_once(watch, apps):
+    apps.write_text(HEADER + "shop,k1,s1\nbilling,k2,env:SECRET\n")
+    (account,) = looked(watch)
+    assert ["shop", "billing"] == [app.name for app in account.apps]
+    assert Secret("s2") == account.apps[1].keys.secret
+    assert watch.look() is None
+
+
+def test_a_file_that_is_still_being_written_is_not_taken(watch, apps):
+    for size in (1, 2, 3):
+        apps.write_text(HEADER + "".join(f"a{number},k,s\n" for number in range(size)))
+        assert watch.look() is None
+    assert ["a0", "a1", "a2"] == names(watch.look())
+
+
+def test_a_rotated_secret_of_the_same_length_is_a_change(watch, apps):
+    os.utime(apps, (1, 1))
+    looked(watch)
+    apps.write_text(HEADER + "shop,k1,s9\n")
+    (account,) = looked(watch)
+    assert Secret("s9") == account.apps[0].keys.secret
+
+
+def test_a_broken_new_version_keeps_the_old_and_says_so_once_with_row_and_column(watch, apps, caplog):
+    apps.write_text(HEADER + "shop,k1,s1\nshop,k2,s2\n")
+    with caplog.at_level(logging.INFO):
+        assert [None, None, None] == [watch.look() for _ in range(3)]
+    (record,) = caplog.records
+    expected = f"{apps}: line 3, name: 'shop' is already the name of an app in line 2"
+    assert ("apps_file.refused", "acme", 1, expected) == (
+        record.message,
+        record.account,
+        record.kept_apps,
+        record.faults,
+    )
+
+
+def test_a_file_that_is_gone_keeps_the_old_and_comes_back(watch, apps, caplog):
+    apps.unlink()
+    assert [None, None, None] == [watch.look() for _ in range(3)]
+    assert ["apps_file.refused"] == caplog.messages
+    apps.write_text(HEADER + "other,k1,s1\n")
+    assert ["other"] == names(looked(watch))
+
+
+def test_a_mended_version_is_taken_after_a_broken_one(watch, apps):
+    apps.write_text(HEADER + "shop,k1\n")
+    looked(watch)
+    apps.write_text(HEADER + "billing,k1,s1\n")
+    assert ["billing"] == names(looked(watch))
