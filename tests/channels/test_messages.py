@@ -1,6 +1,7 @@
 """What every message says and looks like: within Slack's limits, safe, and never lost to a template."""
 
 import logging
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from balancebot.channels.mail import address, compose
 from balancebot.channels.render import Renderer
 from balancebot.channels.slack_words import message_of
 from balancebot.domain.notification import Action, DigestFacts, Facts, Receipt
+from balancebot.packaged import packaged
 from balancebot.settings import Language
 from balancebot.wording import Wording
 from tests.channels.examples import CRITICAL, DIGEST, EVERYTHING, HOSTILE, parcel
@@ -95,3 +97,13 @@ def test_broken_words_of_a_user_give_way_in_every_template_that_needs_them(tmp_p
     assert message_of(renderer_of(Language.ENGLISH, tmp_path), parcel(CRITICAL)) == message_of(
         renderer_of(Language.ENGLISH), parcel(CRITICAL)
     )
+
+
+def test_every_language_has_the_same_sentences_and_labels() -> None:
+    macros, labels = [], []
+    for language in Language:
+        text = (packaged("templates") / "words" / f"{language.value}.j2").read_text(encoding="utf-8")
+        macros.append(re.findall(r"{% macro (\w+\([^)]*\))", text))
+        labels.append(re.findall(r'"(\w+)":', text.partition("%}")[0]))
+    assert len(set(map(frozenset, macros))) == len(set(map(tuple, labels))) == 1
+    assert all(len(names) == len(set(names)) for names in macros)
