@@ -79,11 +79,16 @@ def import_history(
         with database.write() as conn:
             snapshots.merge(conn, batch)
         num_snapshots += len(batch)
-        tell(0.4 + 0.3 * min(1.0, num_snapshots / len(pile)))
+        tell(0.4 + 0.2 * min(1.0, num_snapshots / len(pile)))
     accounts = sorted({account_of(name) for name in pile.wallets})
-    for done, account in enumerate(accounts, start=1):
-        rebook_account(database, account, since=pile.since, until=pile.until)
-        tell(0.7 + 0.3 * done / len(accounts))
+    for done, account in enumerate(accounts):
+        rebook_account(
+            database,
+            account,
+            since=pile.since,
+            until=pile.until,
+            progress=_between(tell, 0.6 + 0.4 * done / len(accounts), 0.6 + 0.4 * (done + 1) / len(accounts)),
+        )
     return Imported(
         num_rows=len(pile),
         num_snapshots=num_snapshots,
@@ -91,6 +96,11 @@ def import_history(
         since=datetime.fromtimestamp(pile.since, UTC) if len(pile) else None,
         until=datetime.fromtimestamp(pile.until, UTC) if len(pile) else None,
     )
+
+
+def _between(tell: Progress, begin: float, end: float) -> Progress:
+    """Return what tells the progress of one part of the whole."""
+    return lambda done: tell(begin + (end - begin) * done)
 
 
 def _read(lines: Iterable[str], known: Collection[WalletName], now: datetime) -> ReadingPile | Refused:

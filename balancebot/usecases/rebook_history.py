@@ -4,7 +4,7 @@ Only hours that live booking is done with are written: what it adds to an hour i
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import islice
 
 from sqlalchemy import Connection
@@ -22,13 +22,16 @@ _MARGIN = 24
 _BATCH = 10_000
 
 
-def rebook_account(database: Database, account: str, *, since: int, until: int) -> None:
+def rebook_account(
+    database: Database, account: str, *, since: int, until: int, progress: Callable[[float], None]
+) -> None:
     """Book the hours of an account's wallets in which there is new history, from epoch second `since` to `until`.
 
     Where nothing was booked live yet, live booking goes on from the last reading. Burn models are made anew.
+    `progress` is told how much is done, from 0 to 1.
     """
     first, last = since // SECONDS_PER_HOUR - _MARGIN, until // SECONDS_PER_HOUR + _MARGIN
-    past = _Past()
+    past = _Past(lambda at: progress(0.9 * min(1.0, max(0.0, at - since) / max(1, until - since))))
     with database.read() as conn:
         members = _members(conn, account)
         names = {row.id: row.name for row in members}
@@ -55,12 +58,15 @@ def rebook_account(database: Database, account: str, *, since: int, until: int) 
                     for row in past.latest.values()
                 ],
             )
+    progress(1.0)
 
 
 class _Past:
     """What was read, as it is passed on to be booked."""
 
-    def __init__(self) -> None:
+    def __init__(self, passed: Callable[[int], None]) -> None:
+        """`passed` is told now and then to which epoch second it has got."""
+        self._passed = passed
         self.last_of_hour: dict[tuple[int, int], Readings] = {}
         """By hour and wallet id; a category that wasn't read at the end has its last reading of the hour."""
         self.latest: dict[int, SnapshotRow] = {}
@@ -70,7 +76,9 @@ class _Past:
         self, rows: Iterator[SnapshotRow], names: Mapping[int, WalletName]
     ) -> Iterator[tuple[float, BalanceKey, Reading]]:
         """Yield the readings of snapshots that rise in time, one by one."""
-        for row in rows:
+        for number, row in enumerate(rows):
+            if number % _BATCH == 0:
+                self._passed(row.at)
             key = (row.at // SECONDS_PER_HOUR, row.wallet_id)
             self.last_of_hour[key] = _over(self.last_of_hour.get(key, NEVER_READ), row.readings)
             self.latest[row.wallet_id] = row
