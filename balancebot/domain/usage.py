@@ -88,10 +88,12 @@ def book_round(stretches: Mapping[WalletName, tuple[Seen, Seen]]) -> dict[Hour, 
     next stretch is longer; a category unread at either end is left out likewise.
     """
     additions: dict[Hour, Booked] = {}
-    for category in Category:
+    for place, category in enumerate(Category):
         changes = [
-            Change(wallet, before.at, after.at, before.readings.of(category), after.readings.of(category))
+            Change(wallet, before.at, after.at, before.readings[place], after.readings[place])
             for wallet, (before, after) in stretches.items()
+            if after.readings[place] is not Absent.UNALLOCATED
+            or before.readings[place] is not Absent.UNALLOCATED
         ]
         for change, booked in book_category(changes):
             if booked == NOTHING:
@@ -180,11 +182,12 @@ def is_refund(before: int, rise: int) -> bool:
 
 
 def _is_telling(change: Change) -> bool:
-    ends = (change.before, change.after)
+    _, since, until, before, after = change
     return (
-        change.until > change.since
-        and Absent.UNREAD not in ends
-        and ends != (Absent.UNALLOCATED, Absent.UNALLOCATED)
+        until > since
+        and before is not Absent.UNREAD
+        and after is not Absent.UNREAD
+        and (before is not Absent.UNALLOCATED or after is not Absent.UNALLOCATED)
     )
 
 
@@ -193,12 +196,13 @@ def _amount(reading: Reading) -> int:
 
 
 def _delta(change: Change) -> int:
-    return _amount(change.after) - _amount(change.before)
+    _, _, _, before, after = change
+    return _amount(after) - _amount(before)
 
 
 def _book(change: Change, *, arrived: int, left: int) -> Booked:
     """Book one change of which `arrived` and `left` are known to be transfers."""
-    before, after = change.before, change.after
+    _, since, until, before, after = change
     rest = _delta(change) - arrived + left
     if not isinstance(before, int):
         return Booked(topped_up=max(rest, 0), use=max(-rest, 0), transferred_in=arrived)
@@ -206,7 +210,7 @@ def _book(change: Change, *, arrived: int, left: int) -> Booked:
         if left:
             return Booked(use=max(-rest, 0), transferred_out=left)
         return Booked(transferred_out=max(-rest, 0))  # taken back by a receiver we don't see: no use
-    seconds = change.until - change.since
+    seconds = until - since
     if arrived or left:
         # Use in such an interval is what the two sides differ by: a remainder, not a measurement of the rate.
         return Booked(use=max(-rest, 0), topped_up=max(rest, 0), transferred_in=arrived, transferred_out=left)
