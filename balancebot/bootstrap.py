@@ -3,12 +3,15 @@
 A bot is one process's: it has a worker's name under which it claims what it does.
 """
 
+import os
 import uuid
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from balancebot.apps_watch import AppsWatch
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import WalletName
 from balancebot.domain.notification import Channel as ChannelName
@@ -55,6 +58,8 @@ class Bot:
         self.clock = clock or SystemClock()
         self.worker_id = uuid.uuid4().hex
         self._on_news = on_news
+        self._apps_watch = AppsWatch(settings.accounts, environ=os.environ)
+        self._wallets_unsynced = False
         self.thresholds = ThresholdShelf()
         self.estimator = Estimator(zone=settings.timezone.key, confidence=settings.alerts.runway_confidence)
         self.figures = Figures(
@@ -188,7 +193,7 @@ class Bot:
             zone=self.settings.timezone,
             thresholds=self.thresholds,
             figures=self.figures,
-            wallets=self.settings.wallets,
+            configured=lambda: self.settings.wallets,
             stale_after=self.settings.poll.stale_after,
         )
 
@@ -205,6 +210,17 @@ class Bot:
         from balancebot.usecases.sync_wallets import sync_wallets
 
         sync_wallets(self.database, self.settings.wallets, teller=self.teller, now=self.clock.now())
+
+    def reread_apps(self) -> None:
+        """Take files of apps that have changed: their wallets are read from now on, those gone no more."""
+        accounts = self._apps_watch.look()
+        if accounts is not None:
+            self.settings = replace(self.settings, accounts=accounts)
+            self.source.configure(endpoints(accounts))
+            self._wallets_unsynced = True
+        if self._wallets_unsynced:
+            self.sync_wallets()  # which may fail with the database; it is then tried again
+            self._wallets_unsynced = False
 
     def presence(self, kind: str) -> Presence:
         """Return this process's signs of life."""

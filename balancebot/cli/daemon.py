@@ -100,6 +100,7 @@ class Daemon:
             Job(name="deliver", every=_TICK, act=self._deliver),
             Job(name="tend", every=timedelta(seconds=1), act=self._tend),
             Job(name="digests", every=timedelta(seconds=5), act=self._send_digests),
+            Job(name="apps", every=timedelta(seconds=1), act=self.bot.reread_apps),
             Job(name="heartbeat", every=timedelta(seconds=1), act=self._beat),
         ]
 

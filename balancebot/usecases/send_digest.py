@@ -4,7 +4,7 @@ The slot is taken in the transaction that puts the digest into the outbox: both 
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -46,7 +46,8 @@ class SendDigest:
     zone: ZoneInfo
     thresholds: ThresholdShelf
     figures: Figures
-    wallets: Sequence[WalletName]
+    configured: Callable[[], Sequence[WalletName]]
+    """The wallets that are read now: files of apps may change while the process runs."""
     stale_after: timedelta
 
     def run_due(self) -> tuple[str, ...]:
@@ -128,7 +129,7 @@ class SendDigest:
             book=self.thresholds.book(conn),
             stale_after=self.stale_after,
             now=now,
-            names=self.wallets,
+            names=self.configured(),
         )
         pasts = _Pasts.read(conn, since=since, now=now)
         before = {} if last is None else _severities(last.summary)

@@ -43,7 +43,7 @@ def sender(world: World) -> SendDigest:
         zone=ZoneInfo("Asia/Shanghai"),
         thresholds=world.thresholds,
         figures=world.figures,
-        wallets=[SHOP, WEB],
+        configured=lambda: [SHOP, WEB],
         stale_after=timedelta(minutes=30),
     )
 
