@@ -97,6 +97,12 @@ def facts_of(conn: Connection, alert_ids: Collection[int]) -> dict[int, AlertFac
     return found
 
 
+def edition(conn: Connection) -> tuple[object, ...]:
+    """Return what differs as soon as an alert opened or closed."""
+    c = alerts.c
+    return tuple(conn.execute(select(func.max(c.id), func.count(c.closed_at))).one())
+
+
 def num_open(conn: Connection) -> Sequence[tuple[AlertKind, Severity, int]]:
     """Return how many alerts are open per kind and severity."""
     rows = conn.execute(

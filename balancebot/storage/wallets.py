@@ -184,13 +184,16 @@ def every(conn: Connection, *, configured_only: bool = True) -> list[WalletRow]:
     return [_wallet(row) for row in conn.execute(wanted)]
 
 
-def named(conn: Connection, names: Collection[WalletName]) -> dict[WalletName, WalletRow]:
-    """Return the configured wallets of these names."""
+def named(
+    conn: Connection, names: Collection[WalletName], *, configured_only: bool = True
+) -> dict[WalletName, WalletRow]:
+    """Return the wallets of these names that are known."""
     found: dict[WalletName, WalletRow] = {}
-    for some in chunked(names):
-        for row in conn.execute(select(wallets).where(wallets.c.name.in_(some), wallets.c.configured)):
-            wallet = _wallet(row)
-            found[wallet.name] = wallet
+    for chunk in chunked(names):
+        wanted = select(wallets).where(wallets.c.name.in_(chunk))
+        if configured_only:
+            wanted = wanted.where(wallets.c.configured)
+        found |= {row.name: row for row in map(_wallet, conn.execute(wanted))}
     return found
 
 
@@ -198,6 +201,12 @@ def any_due(conn: Connection, *, now: datetime) -> bool:
     """Tell whether a wallet is due, without asking who is reading it."""
     wanted = select(wallets.c.id).where(wallets.c.configured, wallets.c.next_read_at <= now).limit(1)
     return conn.execute(wanted).first() is not None
+
+
+def edition(conn: Connection) -> tuple[object, ...]:
+    """Return what differs as soon as a wallet was read, or tried, or came, or left."""
+    figures = select(func.count(), func.max(wallets.c.attempted_at)).where(wallets.c.configured)
+    return tuple(conn.execute(figures).one())
 
 
 def find(conn: Connection, name: WalletName) -> WalletRow | None:

@@ -55,10 +55,13 @@ def overview(
     names: Sequence[WalletName] | None = None,
 ) -> list[BalanceView]:
     """Return the four balances of each wallet of `names` (default: of every configured one), in their order."""
-    known = {row.name: row for row in wallets.every(conn, configured_only=False)}
     if names is None:
-        names = [name for name, row in known.items() if row.configured]
-    believed = {(row.wallet_id, row.category): row for row in balances.every(conn)}
+        known = {row.name: row for row in wallets.every(conn)}
+        names, kept = list(known), balances.every(conn)
+    else:
+        known = wallets.named(conn, names, configured_only=False)
+        kept = balances.of_wallets(conn, [row.id for row in known.values()])
+    believed = {(row.wallet_id, row.category): row for row in kept}
     open_alerts = {
         BalanceKey(alert.subject.wallet, alert.subject.category): str(alert.id)
         for alert in alerts.all_open(conn, kind=AlertKind.LOW_BALANCE)

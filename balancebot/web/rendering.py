@@ -22,7 +22,7 @@ from balancebot.web.flash import said
 from balancebot.web.phrases import Phrases
 from balancebot.web.site import Site
 from balancebot.web.visit import FORM_TOKEN, Visit
-from balancebot.wording import Wording
+from balancebot.wording import Wording, number
 
 log = logging.getLogger(__name__)
 
@@ -92,6 +92,8 @@ def _environment(folder: Path) -> Environment:
         query=_query,
     )
     environment.filters["ago"] = _ago
+    environment.filters["combine"] = _combine
+    environment.filters["number"] = number
     environment.filters["instant"] = _instant
     return environment
 
@@ -110,6 +112,10 @@ def _query(**values: object) -> str:
     """Write the end of an address, without what is empty."""
     given = {name: value for name, value in values.items() if value not in {None, ""}}
     return f"?{urlencode(given)}" if given else ""
+
+
+def _combine(values: Mapping[str, object], **others: object) -> dict[str, object]:
+    return {**values, **others}
 
 
 def _target(scope: Scope) -> str:

@@ -9,6 +9,7 @@ from balancebot.ports import Clock
 from balancebot.settings import Language
 from balancebot.storage.database import Database
 from balancebot.usecases.edit_thresholds import EditThresholds
+from balancebot.usecases.latest_overview import LatestOverview
 from balancebot.usecases.log_in import LogIn
 from balancebot.usecases.operate_alerts import OperateAlerts
 from balancebot.usecases.shelf import ThresholdShelf
@@ -24,6 +25,7 @@ class Site:
     operate_alerts: OperateAlerts
     edit_thresholds: EditThresholds
     thresholds: ThresholdShelf
+    latest: LatestOverview
     language: Language
     zone: tzinfo
     public_url: str

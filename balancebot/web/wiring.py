@@ -5,6 +5,7 @@ from collections.abc import Callable
 from balancebot.bootstrap import Bot
 from balancebot.settings import Web
 from balancebot.usecases.edit_thresholds import EditThresholds
+from balancebot.usecases.latest_overview import LatestOverview
 from balancebot.usecases.log_in import LogIn
 from balancebot.web.site import Site
 
@@ -21,6 +22,7 @@ def site_of(bot: Bot, web: Web, *, metrics: Callable[[], bytes]) -> Site:
             database=bot.database, clock=bot.clock, known=lambda: bot.settings.wallets
         ),
         thresholds=bot.thresholds,
+        latest=LatestOverview(bot.database, bot.thresholds, stale_after=settings.poll.stale_after),
         language=settings.language,
         zone=settings.timezone,
         public_url=web.public_url,

@@ -17,6 +17,7 @@ from balancebot.settings import Language
 from balancebot.storage.database import Database
 from balancebot.usecases import users
 from balancebot.usecases.edit_thresholds import EditThresholds
+from balancebot.usecases.latest_overview import LatestOverview
 from balancebot.usecases.log_in import LogIn
 from balancebot.usecases.shelf import ThresholdShelf
 from balancebot.web.app import create_app
@@ -64,6 +65,7 @@ def world(sqlite_url: str) -> Iterator[World]:
 def open_desk(world: World) -> Iterator[Callable[..., Desk]]:
     """Opens the pages, with what is to be different from usual."""
     servers = []
+    shelf = ThresholdShelf()
     site = Site(
         database=world.database,
         clock=world.clock,
@@ -72,7 +74,8 @@ def open_desk(world: World) -> Iterator[Callable[..., Desk]]:
         edit_thresholds=EditThresholds(
             database=world.database, clock=world.clock, known=lambda: tuple(world.source.script)
         ),
-        thresholds=ThresholdShelf(),
+        thresholds=shelf,
+        latest=LatestOverview(world.database, shelf, stale_after=world.stale_after),
         language=Language.ENGLISH,
         zone=ZoneInfo("Asia/Shanghai"),
         public_url="http://127.0.0.1",

@@ -42,7 +42,7 @@ def test_what_is_inherited_is_shown_with_its_origin(watched: Desk) -> None:
         every = re.sub(r"\s+", " ", browser.get("/thresholds?view=balances&q=shop").text)
     assert ">acme/*<" in rows
     assert '5,000<span class="origin">from acme/*</span>' in every
-    assert '7<span class="origin">from built in</span>' in every
+    assert '7<span class="origin">built in</span>' in every
     assert "Edit</a>" not in rows
 
 

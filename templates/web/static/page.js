@@ -16,6 +16,12 @@
   });
   document.addEventListener("htmx:afterOnLoad", () => tell(""));
 
+  // a list that renews itself waits while the keyboard is in it
+  document.addEventListener("htmx:beforeRequest", (event) => {
+    const list = event.detail.elt;
+    if ("refresh" in list.dataset && list.contains(document.activeElement)) event.preventDefault();
+  });
+
   // an editor that opens in place takes the focus; one that closes gives it back to what opened it
   document.addEventListener("htmx:afterSettle", (event) => {
     const first = event.target.querySelector("[data-focus]");

@@ -1,0 +1,118 @@
+"""Which balances the overview shows, and in which order: filtered, counted and sorted here, a page at a time."""
+
+import math
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from balancebot.domain.balance import Absent, Category
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.verdict import Severity
+from balancebot.usecases.overview import BalanceView
+
+
+class Order(StrEnum):
+    """By what the list is sorted."""
+
+    WORST = "worst"
+    NAME = "name"
+    BALANCE = "balance"
+    BURN = "burn"
+    RUNWAY = "runway"
+    READ = "read"
+    """The one that was read longest ago first."""
+
+
+class Group(StrEnum):
+    """How a balance is counted: by its severity, or as unallocated."""
+
+    DEPLETED = "depleted"
+    CRITICAL = "critical"
+    WARNING = "warning"
+    UNKNOWN = "unknown"
+    OK = "ok"
+    UNALLOCATED = "unallocated"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Filter:
+    """What is asked for."""
+
+    about: str = ""
+    """A part of a wallet's name, or a pattern."""
+    category: Category | None = None
+    group: Group | None = None
+    order: Order = Order.WORST
+
+
+def group_of(view: BalanceView) -> Group:
+    """Return how a balance is counted."""
+    return Group.UNALLOCATED if view.reading is Absent.UNALLOCATED else Group(view.severity.word)
+
+
+def choose(views: Iterable[BalanceView], wanted: Filter) -> tuple[Sequence[BalanceView], Mapping[Group, int]]:
+    """Return the balances asked for, sorted, and how many of each group there are whatever group is asked for."""
+    matches = _matcher(wanted.about)
+    named = [
+        view
+        for view in views
+        if (wanted.category is None or view.key.category is wanted.category) and matches(view)
+    ]
+    groups = [group_of(view) for view in named]
+    chosen = [
+        view
+        for view, group in zip(named, groups, strict=True)
+        if wanted.group is None or group is wanted.group
+    ]
+    chosen.sort(key=_KEYS[wanted.order])
+    return chosen, Counter(groups)
+
+
+def _matcher(about: str) -> Callable[[BalanceView], bool]:
+    if not about:
+        return lambda _: True
+    pattern = Pattern.parse(about) if "*" in about or ":" in about else about
+    if isinstance(pattern, Pattern):
+        return lambda view: pattern.matches(*view.key)
+    part = about.casefold()
+    return lambda view: part in view.key.wallet.casefold()
+
+
+_RANK = {
+    Severity.DEPLETED: 0,
+    Severity.CRITICAL: 1,
+    Severity.WARNING: 2,
+    Severity.UNKNOWN: 3,
+    Severity.OK: 4,
+}
+
+
+def _hours(view: BalanceView) -> float:
+    """Return the runway for sorting: unknown comes after the longest."""
+    runway = view.estimate.runway
+    return math.inf if runway is None else min(runway.judged, 1e9)
+
+
+def _number(view: BalanceView) -> float:
+    return view.reading if isinstance(view.reading, int) else math.inf
+
+
+def _worst_first(view: BalanceView) -> tuple[Any, ...]:
+    is_unallocated = view.reading is Absent.UNALLOCATED
+    return (is_unallocated, _RANK[view.severity], _hours(view), _number(view), view.key)
+
+
+_KEYS: Mapping[Order, Callable[[BalanceView], Any]] = {
+    Order.WORST: _worst_first,
+    Order.NAME: lambda view: (view.key.wallet, list(Category).index(view.key.category)),
+    Order.BALANCE: lambda view: (_number(view), view.key),
+    Order.BURN: lambda view: (-(view.estimate.burn_per_day or 0.0), view.key),
+    Order.RUNWAY: lambda view: (_hours(view), view.key),
+    Order.READ: lambda view: (
+        view.observed_at is None,
+        0.0 if view.observed_at is None else view.observed_at.timestamp(),
+        view.key,
+    ),
+}
