@@ -15,7 +15,7 @@ from starlette.types import Scope
 from balancebot.domain.user import Role
 from balancebot.packaged import packaged
 from balancebot.storage.errors import DatabaseError
-from balancebot.web import alerts, doors, log_book, login, overview, people, thresholds
+from balancebot.web import alerts, doors, log_book, login, overview, people, thresholds, wallet
 from balancebot.web.guard import Guard
 from balancebot.web.rendering import phrases, render
 from balancebot.web.site import Site
@@ -41,6 +41,7 @@ def create_app(site: Site) -> Starlette:
             change("/users/password", people.set_password, needs=Role.ADMIN),
             change("/users/sessions", people.end_sessions, needs=Role.ADMIN),
             change("/users/remove", people.remove, needs=Role.ADMIN),
+            page("/wallets/{name:path}", wallet.wallet),
             page("/thresholds", thresholds.table),
             page("/thresholds/edit", thresholds.editor, needs=Role.FINANCE),
             page("/thresholds/line", thresholds.cancelled),

@@ -195,7 +195,12 @@ class _Pen:
                 yield _text(number(count), self.across.start + 4, y - 5, name=name)
         labelled = self._x(self.curve.now)
         for name, days in (("critical", limits.critical_days), ("warning", limits.warning_days)):
-            x = math.inf if days is None else self._x(self.curve.now + timedelta(days=days))
+            # of what is used up already no day to come can be the last
+            x = (
+                math.inf
+                if days is None or self.curve.reading == 0
+                else self._x(self.curve.now + timedelta(days=days))
+            )
             if days is not None and x <= self.across.end:
                 yield _line(f"limit {name}", x, self.paper.top, x, self.up.start)
                 if x - labelled >= 48:

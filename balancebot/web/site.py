@@ -2,13 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import timedelta, tzinfo
 from pathlib import Path
 
 from balancebot.ports import Clock
 from balancebot.settings import Language
 from balancebot.storage.database import Database
 from balancebot.usecases.edit_thresholds import EditThresholds
+from balancebot.usecases.figures import Figures
 from balancebot.usecases.latest_overview import LatestOverview
 from balancebot.usecases.log_in import LogIn
 from balancebot.usecases.operate_alerts import OperateAlerts
@@ -26,6 +27,10 @@ class Site:
     edit_thresholds: EditThresholds
     thresholds: ThresholdShelf
     latest: LatestOverview
+    figures: Figures
+    stale_after: timedelta
+    margin: float
+    """The recovery margin."""
     language: Language
     zone: tzinfo
     public_url: str

@@ -17,6 +17,8 @@ from balancebot.settings import Language
 from balancebot.storage.database import Database
 from balancebot.usecases import users
 from balancebot.usecases.edit_thresholds import EditThresholds
+from balancebot.usecases.estimates import Estimator
+from balancebot.usecases.figures import Figures
 from balancebot.usecases.latest_overview import LatestOverview
 from balancebot.usecases.log_in import LogIn
 from balancebot.usecases.shelf import ThresholdShelf
@@ -61,10 +63,8 @@ def world(sqlite_url: str) -> Iterator[World]:
     database.dispose()
 
 
-@pytest.fixture
-def open_desk(world: World) -> Iterator[Callable[..., Desk]]:
-    """Opens the pages, with what is to be different from usual."""
-    servers = []
+def site_of(world: World, **different: object) -> Site:
+    """Return the pages of a world, with what is to be different from usual."""
     shelf = ThresholdShelf()
     site = Site(
         database=world.database,
@@ -76,18 +76,30 @@ def open_desk(world: World) -> Iterator[Callable[..., Desk]]:
         ),
         thresholds=shelf,
         latest=LatestOverview(world.database, shelf, stale_after=world.stale_after),
+        figures=Figures(
+            estimator=Estimator(zone="Asia/Shanghai", confidence=0.75), thresholds=shelf, package_sizes={}
+        ),
+        stale_after=world.stale_after,
+        margin=0.05,
         language=Language.ENGLISH,
         zone=ZoneInfo("Asia/Shanghai"),
         public_url="http://127.0.0.1",
         metrics=lambda: b"balancebot_outbox_pending 0.0\n",
         unready=lambda: "",
     )
+    return replace(site, **different)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def open_desk(world: World) -> Iterator[Callable[..., Desk]]:
+    """Opens the pages, with what is to be different from usual."""
+    servers = []
 
     def open_(**different: object) -> Desk:
-        changed = replace(site, **different)  # type: ignore[arg-type]
-        server = serve(create_app(changed), host="127.0.0.1", port=0)
+        site = site_of(world, **different)
+        server = serve(create_app(site), host="127.0.0.1", port=0)
         servers.append(server)
-        return Desk(site=changed, world=world, address=f"http://127.0.0.1:{server.port}")
+        return Desk(site=site, world=world, address=f"http://127.0.0.1:{server.port}")
 
     yield open_
     for server in servers:

@@ -1,0 +1,97 @@
+"""One wallet: how it stands, where it comes from and where it goes, what limits it, and what was told of it."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from balancebot.domain.balance import WalletName
+from balancebot.domain.threshold import Scope
+from balancebot.storage import alerts, plans, wallets
+from balancebot.usecases.balance_history import Stretch, by_day, history_of
+from balancebot.usecases.overview import BalanceView, overview
+from balancebot.web.alerts import why
+from balancebot.web.balances_list import Group, group_of
+from balancebot.web.chart import NARROW, WIDE, Curve, Mark, MarkKind, draw
+from balancebot.web.limits_table import line
+from balancebot.web.overview import row_of
+from balancebot.web.rendering import phrases, show, wording
+from balancebot.web.visit import Visit
+
+_SPANS = (7, 30, 90)
+"""Days of history that a chart can show."""
+_LISTED_DAYS = 14
+_NUM_ALERTS = 20
+_WORST_FIRST = list(Group)
+
+
+def wallet(visit: Visit) -> Response:
+    """Show one wallet and, in full, one of its balances: the one asked for, else the worst."""
+    site, name = visit.site, WalletName(visit.part("name"))
+    days = next((span for span in _SPANS if str(span) == visit.asked("days")), 30)
+    since = visit.now - timedelta(days=days)
+    with site.database.read() as conn:
+        row = wallets.find(conn, name)
+        if row is None:
+            raise HTTPException(404, "There is no such wallet.")
+        book = site.thresholds.book(conn)
+        views = overview(conn, book=book, stale_after=site.stale_after, now=visit.now, names=[name])
+        view = _chosen(views, visit.asked("category"))
+        stretches = history_of(conn, row.id, view.key.category, since=since, now=visit.now)
+        told = alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS)
+        advice = site.figures.advise(conn, [row], now=visit.now).get(view.key)
+        announced = [plan for plan in plans.not_over(conn, now=visit.now) if plan.balance == view.key]
+    say, words = wording(site), phrases(site.language)
+    curve = _curve(view, stretches, visit, days)
+    title = words(
+        "{balance}: the last {days} days, and what is to come",
+        balance=f"{name} {say.category(view.key.category)}",
+        days=days,
+    )
+    own = next((found for found in book.rows if found.scope == Scope(*view.key)), None)
+    return show(
+        visit,
+        "wallet.html.j2",
+        wallet=row,
+        rows=[row_of(visit, one) for one in views],
+        row=row_of(visit, view),
+        view=view,
+        charts=[draw(curve, paper, say=say, phrases=words, title=title) for paper in (WIDE, NARROW)],
+        has_history=bool(stretches),
+        days=days,
+        spans=_SPANS,
+        listed_days=by_day(stretches, now=visit.now, days=min(days, _LISTED_DAYS)),
+        line=line(Scope(*view.key), own, book, [name]),
+        alerts=[(alert, facts, why(site, facts)) for alert, facts in told],
+        advice="" if advice is None else say.order(advice, now=visit.now),
+        plans=announced,
+    )
+
+
+def _chosen(views: Sequence[BalanceView], category: str) -> BalanceView:
+    asked = next((view for view in views if view.key.category.value == category), None)
+    return asked or min(views, key=lambda view: _WORST_FIRST.index(group_of(view)))
+
+
+def _curve(view: BalanceView, stretches: Sequence[Stretch], visit: Visit, days: int) -> Curve:
+    marks = [
+        Mark(at=one.begins_at, kind=kind, messages=messages)
+        for one in stretches
+        for kind, messages in ((MarkKind.TOP_UP, one.topped_up), (MarkKind.TRANSFER, one.transferred))
+        if messages
+    ]
+    return Curve(
+        points=[(min(one.ends_at, visit.now), one.reading) for one in stretches],
+        marks=marks,
+        since=visit.now - timedelta(days=days),
+        now=visit.now,
+        reading=view.reading,
+        runway=view.estimate.runway,
+        limits=view.effective.limits,
+        longest_gap=timedelta(hours=49 if any(_is_day(one) for one in stretches) else 4),
+    )
+
+
+def _is_day(stretch: Stretch) -> bool:
+    return stretch.ends_at - stretch.begins_at > timedelta(hours=1)

@@ -1,0 +1,92 @@
+"""A month of an account that has a bit of everything: what pages are looked at with, and browsers are driven over."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from itertools import chain
+
+from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, WalletName
+from balancebot.sources.simulator.ledger import Ledger
+from balancebot.sources.simulator.scenario import (
+    Event,
+    EventKind,
+    Quota,
+    Scenario,
+    SimulatedWallet,
+    simulated_wallet,
+)
+from balancebot.storage import wallets
+from balancebot.usecases.estimates import Estimator
+from balancebot.usecases.import_history import Imported, import_history
+from tests.usecases.world import World
+
+CHECKOUT, LOGIN, CAMPAIGN = WalletName("acme/checkout"), WalletName("acme/login"), WalletName("acme/营销活动")
+POOL = WalletName("acme")
+_DAY = timedelta(days=1)
+
+
+def _wallets() -> tuple[SimulatedWallet, ...]:
+    return (
+        simulated_wallet("acme", universal=Quota(start=900_000, per_day=400), voice=Quota(start=60_000)),
+        simulated_wallet(
+            "acme",
+            "checkout",
+            industry=Quota(start=150_000, per_day=9_500),
+            voice=Quota(start=4_000, per_day=120),
+        ),
+        simulated_wallet("acme", "login", industry=Quota(start=400_000, per_day=4_200)),
+        simulated_wallet("acme", "营销活动", market=Quota(start=300_000, per_day=12_000, weekly=0.8)),
+        simulated_wallet("acme", "retired", industry=0, market=12_000),
+    )
+
+
+def _events() -> tuple[Event, ...]:
+    def event(kind: EventKind, wallet: WalletName, category: Category, days: float, amount: int) -> Event:
+        return Event(kind=kind, balance=BalanceKey(wallet, category), at=-_DAY * days, amount=amount)
+
+    return (
+        event(EventKind.TOP_UP, CHECKOUT, Category.INDUSTRY, 18.4, 150_000),
+        event(EventKind.TOP_UP, CAMPAIGN, Category.MARKET, 9.3, 150_000),
+        event(EventKind.TOP_UP, POOL, Category.UNIVERSAL, 12.5, 200_000),
+        event(EventKind.ALLOCATE, CHECKOUT, Category.UNIVERSAL, 6.2, 25_000),
+    )
+
+
+SCENARIO = Scenario(wallets=_wallets(), events=_events(), seed=7)
+
+
+def fill(world: World, *, every: timedelta = timedelta(hours=1)) -> None:
+    """Let the world have watched the account for a month, and read it once more just now."""
+    now = world.clock.now()
+    ledger = Ledger(SCENARIO, started_at=now)
+    names = [wallet.name for wallet in SCENARIO.wallets]
+    world.configure(*names)
+    taken = import_history(world.database, _lines(ledger, names, every, world), configured=names, now=now)
+    assert isinstance(taken, Imported), taken
+    for name in names:
+        world.shows(ledger.readings(name, now), wallet=name)
+    world.poll()
+    with world.database.read() as conn:
+        rows = wallets.every(conn)
+    Estimator(zone="Asia/Shanghai", confidence=0.75).refit(world.database, rows, anew=True)
+    world.clock.pass_by(minutes=5)
+    for name in names:
+        world.shows(ledger.readings(name, world.clock.now()), wallet=name)
+    world.poll()
+    world.clock.pass_by(minutes=2)
+
+
+def _lines(ledger: Ledger, names: list[WalletName], every: timedelta, world: World) -> Iterator[str]:
+    past = ledger.history(iter(names), every=every, until=world.clock.now() - timedelta(minutes=1))
+    return chain(
+        ["observed_at,wallet,category,balance\n"],
+        (
+            f"{snapshot.observed_at:%Y-%m-%dT%H:%M:%SZ},{snapshot.wallet},{category},{_cell(reading)}\n"
+            for snapshot in past
+            for category, reading in snapshot.readings.items()
+            if reading is not Absent.UNREAD
+        ),
+    )
+
+
+def _cell(reading: Reading) -> str:
+    return str(reading) if isinstance(reading, int) else ""

@@ -1,0 +1,108 @@
+"""The overview shows every balance worst first, and finds among them by name, pattern, category and severity."""
+
+import re
+from collections.abc import Callable
+
+import pytest
+
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.threshold import Scope
+from balancebot.domain.user import Role
+from tests.usecases.world import SHOP, WEB, industry
+from tests.web.conftest import Desk
+
+
+@pytest.fixture
+def watched(desk: Desk) -> Desk:
+    world = desk.world
+    world.configure(SHOP, WEB)
+    world.limit("acme/shop", "industry", warning_below=1000, critical_below=500)
+    world.shows(industry(300, market=9000), wallet=SHOP)
+    world.shows(industry(0), wallet=WEB)
+    world.poll()
+    return desk
+
+
+def rows(text: str) -> list[tuple[str, str]]:
+    """Return (severity, wallet) of each line."""
+    found = re.findall(
+        r'<span class="badge (\w+)">[^<]*</span></td>\s*<td[^>]*><a class="wallet"[^>]*>([^<]*)<', text
+    )
+    return [(severity, wallet) for severity, wallet in found]
+
+
+def test_the_worst_stands_first_and_the_unallocated_last(watched: Desk) -> None:
+    with watched.user(Role.VIEWER) as browser:
+        text = browser.get("/").text
+    assert [("critical", "acme/shop"), ("ok", "acme/web"), ("ok", "acme/shop")] == rows(text)[:3]
+    assert 8 == len(rows(text))
+    assert "<b>5</b> unallocated" in text
+
+
+@pytest.mark.parametrize(
+    ("query", "wallets"),
+    [
+        ("q=SHOP", ["acme/shop"] * 4),
+        ("q=acme/*:market", ["acme/shop", "acme/web"]),
+        ("q=shop&category=industry", ["acme/shop"]),
+        ("group=critical", ["acme/shop"]),
+        ("order=balance&group=ok", ["acme/web", "acme/shop"]),
+        ("q=nothing", []),
+    ],
+)
+def test_balances_are_found(watched: Desk, query: str, wallets: list[str]) -> None:
+    with watched.user(Role.VIEWER) as browser:
+        assert wallets == [wallet for _, wallet in rows(browser.get(f"/?{query}").text)]
+
+
+def test_a_change_of_limits_shows_at_once_and_a_reading_at_the_next_look(watched: Desk) -> None:
+    with watched.user(Role.VIEWER) as browser:
+        browser.get("/")
+        watched.site.edit_thresholds.set(
+            Scope(SHOP, Category.INDUSTRY), {"critical_below": "200"}, by=Actor(who="li", way=Way.CLI)
+        )
+        assert ("warning", "acme/shop") == rows(browser.get("/").text)[0]
+
+        watched.world.shows(industry(150), wallet=SHOP)
+        watched.world.clock.pass_by(minutes=5)
+        watched.world.poll()
+        assert ("critical", "acme/shop") == rows(browser.get("/").text)[0]
+
+
+def test_a_reading_that_is_too_old_is_unknown(watched: Desk) -> None:
+    watched.world.clock.pass_by(minutes=31)
+    with watched.user(Role.VIEWER) as browser:
+        assert ("unknown", "acme/shop") in rows(browser.get("/?group=unknown").text)
+
+
+def test_a_page_holds_fifty_lines_and_leads_to_the_next(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk()
+    names = [WalletName(f"acme/app{number:03d}") for number in range(30)]
+    desk.world.configure(*names)
+    for name in names:
+        desk.world.shows(industry(1000), wallet=name)
+    desk.world.poll()
+    with desk.user(Role.VIEWER) as browser:
+        first, last = browser.get("/").text, browser.get("/?page=3").text
+        assert len(rows(browser.get("/?page=99").text)) == len(rows(last)) == 20
+    assert 50 == len(rows(first))
+    assert "1–50 of 120" in first
+    assert "?page=2" in first
+
+
+def test_before_anything_is_configured_the_page_says_what_to_do(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        assert "No wallet is configured" in browser.get("/").text
+
+
+def test_names_are_text_wherever_they_come_from(desk: Desk) -> None:
+    name = WalletName("acme/营 销.x_1-")
+    desk.world.configure(name)
+    desk.world.shows(industry(5), wallet=name)
+    desk.world.poll()
+    with desk.user(Role.VIEWER) as browser:
+        link = re.search(r'href="(/wallets/acme/[^"]+)"', browser.get("/?q=<b>").text + browser.get("/").text)
+        assert link
+        assert "<h1>acme/营 销.x_1-</h1>" in browser.get(link[1]).text
+        assert "<b>" not in re.findall('name="q" value="([^"]*)"', browser.get("/?q=<b>").text)[0]
