@@ -101,4 +101,4 @@ def _file_trouble(file: Path, said: str) -> str:
         return f"the folder {file.parent} does not exist"
     if file.is_dir():
         return "it is a folder, not a file"
-    return f"it can't be opened for writing; look at the permissions of the file and of its folder ({said})"
+    return f"it can't be read and written; look at the disk, and at the permissions of the file and its folder ({said})"
