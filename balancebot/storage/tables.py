@@ -70,10 +70,15 @@ wallets = Table(
     # the reading up to which use has been booked into the roll-up
     *_readings("booked_"),
     Column("booked_at", UtcDateTime),
-    # claim: the configured wallets that are due
+    # claim: the configured wallets that are due; each system knows its own way to say so
     Index(
-        "ix_wallets_due", "next_read_at", postgresql_where=text("configured"), sqlite_where=text("configured")
+        "ix_wallets_due",
+        "next_read_at",
+        postgresql_where=text("configured"),
+        sqlite_where=text("configured = 1"),
     ),
+    # booking: the wallets of one account
+    Index("ix_wallets_account", "account"),
 )
 
 # What is believed of one balance as of its wallet's latest reading.
@@ -279,6 +284,8 @@ deliveries = Table(
     ),
     # what was told of one alert
     Index("ix_deliveries_alert", "alert_id"),
+    # what became of one notification; pruning
+    Index("ix_deliveries_notification", "notification_id"),
     # what is to be looked for once more
     Index(
         "ix_deliveries_verify",

@@ -60,8 +60,9 @@ sa.Table(
         "ix_wallets_due",
         "next_read_at",
         postgresql_where=sa.text("configured"),
-        sqlite_where=sa.text("configured"),
+        sqlite_where=sa.text("configured = 1"),
     ),
+    sa.Index("ix_wallets_account", "account"),
 )
 
 sa.Table(
@@ -250,6 +251,7 @@ sa.Table(
         sqlite_where=sa.text("settled_at IS NULL"),
     ),
     sa.Index("ix_deliveries_alert", "alert_id"),
+    sa.Index("ix_deliveries_notification", "notification_id"),
     sa.Index(
         "ix_deliveries_verify",
         "verify_at",

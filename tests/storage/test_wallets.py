@@ -6,12 +6,13 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from sqlalchemy import Connection
+from sqlalchemy import Connection, bindparam, select
 
 from balancebot.domain.balance import NEVER_READ, Absent, Readings, WalletName
 from balancebot.ports import SourceErrorKind
 from balancebot.storage import wallets, workers
 from balancebot.storage.database import Database
+from balancebot.storage.tables import wallets as table
 from balancebot.storage.wallets import Booking, FailedRead, GoodRead, WalletRow
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -224,3 +225,13 @@ def test_wallets_are_found_by_account_and_by_name(conn: Connection) -> None:
     wallets.sync(conn, [POOL, CHECKOUT, WalletName("umbra"), WalletName("umbra/shop")], now=NOON)
     assert ["umbra", "umbra/shop"] == names(wallets.of_accounts(conn, ["umbra"]))
     assert {"acme": 1, "acme/checkout": 2, "umbra": 3, "umbra/shop": 4} == wallets.ids(conn)
+
+
+def test_looking_for_due_wallets_does_not_read_the_others(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    due = select(table.c.id).where(table.c.configured, table.c.next_read_at <= bindparam("now"))
+    with database.read() as conn:
+        statement = f"EXPLAIN QUERY PLAN {due.compile(conn)}"
+        plan = [row.detail for row in conn.exec_driver_sql(statement, ("2026-11-24",))]
+    assert ["SEARCH wallets USING INDEX ix_wallets_due (next_read_at<?)"] == plan
+    database.dispose()
