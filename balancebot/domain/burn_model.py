@@ -41,8 +41,8 @@ Models = NDArray[np.void]
 Floats = NDArray[np.float64]
 _RECENT = 3
 """The half-life, of 16 hours, by which bursts are measured."""
-_SMOOTHING = 3.0
-"""Messages added on both sides of a burst's ratio."""
+SMOOTHING = 3.0
+"""Messages added on both sides of a burst's ratio, so that a few instead of none are no burst."""
 _CHUNK = 64
 """Balances fitted at a time: their arrays stay within the processor's cache, and memory bounded."""
 
@@ -91,7 +91,7 @@ def _burst(use: Floats, exposure: Floats, unseen: Floats, past: Floats) -> Float
     """Return how far the second highest hour rose above what was expected of it; the highest may be an accident."""
     level = np.maximum(past[:, _RECENT], past[:, -1])
     expected = unseen * np.repeat(level, STEP, axis=1)
-    score = np.where(exposure > 0.5, np.log2((use + _SMOOTHING) / (expected + _SMOOTHING)), 0.0)
+    score = np.where(exposure > 0.5, np.log2((use + SMOOTHING) / (expected + SMOOTHING)), 0.0)
     return np.asarray(np.partition(score, -2, axis=1)[:, -2])
 
 

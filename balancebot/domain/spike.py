@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from balancebot.domain.burn_model import Models
+from balancebot.domain.burn_model import SMOOTHING, Models
 from balancebot.domain.forecast import Plan
 from balancebot.domain.level import levels, schedule_weights
 from balancebot.domain.local_week import hours_of_week
@@ -28,18 +28,16 @@ _MIN_SEEN = 23.9
 _MAX_INTERVAL = 2 * 3600.0
 """Seconds; the mean over a longer gap says nothing about the present."""
 _OWN = 0.7
-_MARGIN = 0.4
-"""The bar, in log2 of use over expected use: 0.7 x the second highest hour of the last 35 days + 0.4 ..."""
-_LOWEST = 1.4
-"""... but never lower: 2.6 times what is expected ..."""
+_MARGIN = 0.2
+"""The bar, in log2 of use over expected use: 0.7 x the second highest hour of the last 35 days + 0.2 ..."""
+_LOWEST = 1.5
+"""... but never lower: 2.8 times what is expected ..."""
 _EARLY = 1.0
 """... and higher by 1 / sqrt(days) in the first weeks ..."""
-PER_ALERT = 0.5
+PER_ALERT = 0.4
 """... by so much per alert remembered ..."""
 _BURSTY = 0.5
 """... and for categories that may burst."""
-_SMOOTHING = 1.5
-"""Messages added on both sides of the ratio, so that two instead of none is no spike."""
 _LEVEL_WEIGHTS = schedule_weights(np.array([10.0]))[:, 0]
 _STILL_TIMES = 2.0
 _STILL_LEAST = 5.0
@@ -89,7 +87,7 @@ def judge_spikes(
     bar = np.maximum(_OWN * models["burst"] + _MARGIN, _LOWEST) + _EARLY / np.sqrt(days)
     bar += PER_ALERT * (np.zeros(count) if alerts is None else alerts)
     bar += _BURSTY * (np.zeros(count) if bursty is None else bursty)
-    score = np.log2((use + _SMOOTHING) / (expected + _SMOOTHING))
+    score = np.log2((use + SMOOTHING) / (expected + SMOOTHING))
     judged = (models["version"] > 0) & (models["seen"] >= _MIN_SEEN) & (until - since <= _MAX_INTERVAL)
     if planned is not None:
         judged &= ~planned
