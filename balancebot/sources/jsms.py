@@ -77,6 +77,7 @@ class _Target:
 
 
 _NOT_CONFIGURED = Fault(kind=SourceErrorKind.CONFIGURATION, message="no key pair is configured for it")
+_NOT_ASKED = Fault(kind=SourceErrorKind.NETWORK, message="not asked: no request there got an answer any more")
 
 
 class JsmsSource:
@@ -102,6 +103,7 @@ class JsmsSource:
         """
         self._clock = clock
         self._timeout = timeout.total_seconds()
+        self._given_up_after = max(20, 2 * concurrency)
         self._retrying = retrying or Retrying()
         self._transport = Transport(ca_bundle=ca_bundle, proxy=proxy)
         self._targets = _targets(endpoints)
@@ -173,7 +175,8 @@ class JsmsSource:
         if target is None:
             job.call.deliver(self._error(job.wallet, _NOT_CONFIGURED, _NOT_CONFIGURED.message))
             return
-        outcome = await self._ask(job, target)
+        base_url = target.endpoint.base_url
+        outcome = await self._ask_unless_away(job, target)
         match outcome:
             case Figures():
                 self._rejected.discard(job.wallet)
@@ -186,15 +189,27 @@ class JsmsSource:
                     )
                 )
             case Fault():
-                wait = self._wait_before_retry(outcome, job)
+                wait = self._wait_before_retry(outcome, job, base_url)
                 if wait is not None:
-                    self._crew.later(wait, target.endpoint.base_url, replace(job, attempt=job.attempt + 1))
+                    self._crew.later(wait, base_url, replace(job, attempt=job.attempt + 1))
                 else:
                     job.call.deliver(
                         self._error(job.wallet, outcome, self._words(job.wallet, target, outcome))
                     )
             case _:
                 assert_never(outcome)
+
+    async def _ask_unless_away(self, job: Job, target: _Target) -> Understood:
+        """Ask, unless so many others got no answer in this call: a dead host costs seconds, not the whole budget."""
+        base_url, unanswered = target.endpoint.base_url, job.call.unanswered
+        if unanswered[base_url] >= self._given_up_after:
+            return _NOT_ASKED
+        outcome = await self._ask(job, target)
+        if not _is_silence(outcome):
+            unanswered[base_url] = 0
+        elif job.attempt == 1:  # retries are of bad wallets alone: they say nothing of the host
+            unanswered[base_url] += 1
+        return outcome
 
     async def _ask(self, job: Job, target: _Target) -> Understood:
         limit = asyncio.timeout_at(min(time.monotonic() + self._timeout, job.call.deadline))
@@ -212,13 +227,13 @@ class JsmsSource:
             return reply
         return understand(reply, target.endpoint.kind, now=self._clock.now())
 
-    def _wait_before_retry(self, fault: Fault, job: Job) -> float | None:
+    def _wait_before_retry(self, fault: Fault, job: Job, base_url: str) -> float | None:
         """Return the seconds to wait before the next attempt; None where there is to be none."""
         rules = self._retrying
         if fault.kind.permanent or fault.kind is SourceErrorKind.TLS:
             return None
         attempts = min(rules.attempts, 2) if fault.kind is SourceErrorKind.TIMEOUT else rules.attempts
-        if job.attempt >= attempts:
+        if job.attempt >= attempts or job.call.unanswered[base_url] >= self._given_up_after // 2:
             return None
         first = rules.rate_limited_wait if fault.kind is SourceErrorKind.RATE_LIMITED else rules.first_wait
         jitter = random.random()  # noqa: S311 -- keeps retries from marching in step; no secret
@@ -263,6 +278,10 @@ class JsmsSource:
             if len(kinds) == 2
             else ""
         )
+
+
+def _is_silence(outcome: Understood) -> bool:
+    return isinstance(outcome, Fault) and outcome.kind in {SourceErrorKind.TIMEOUT, SourceErrorKind.NETWORK}
 
 
 def _targets(endpoints: Mapping[WalletName, Endpoint]) -> Mapping[WalletName, _Target]:

@@ -6,7 +6,7 @@ Runs on one event loop; nothing here is touched from another thread.
 
 import asyncio
 import queue
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
@@ -27,6 +27,8 @@ class Call:
     """What the caller takes; an empty one: nothing more will come."""
     under_way: set[asyncio.Timeout] = field(default_factory=set)
     abandoned: bool = False
+    unanswered: Counter[str] = field(default_factory=Counter)
+    """By base URL: how many wallets running got no answer at all, at the first attempt."""
     _fresh: list[FetchResult] = field(default_factory=list)
 
     def deliver(self, result: FetchResult) -> None:

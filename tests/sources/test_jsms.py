@@ -138,6 +138,26 @@ def test_one_bad_wallet_keeps_no_other_waiting(sim):
         results.close()
 
 
+def test_a_host_that_answers_nobody_is_given_up_and_asked_again_by_the_next_call():
+    with Simulator(crowd(60), clock=StandingClock()) as sim:
+        sim.fail("*", Fault(kind=FaultKind.SILENCE))
+        with source_of(sim.endpoints(), timeout=timedelta(seconds=0.1), concurrency=5) as source:
+            results = list(source.fetch(sim.wallets, budget=BUDGET))
+            assert (sorted(sim.wallets), True) == (sorted(r.wallet for r in results), len(sim.requests) < 40)
+            assert {SourceErrorKind.TIMEOUT, SourceErrorKind.NETWORK} == {r.kind for r in results}
+            sim.mend()
+            assert {Snapshot} == {type(result) for result in source.fetch(sim.wallets, budget=BUDGET)}
+
+
+def test_wallets_that_answer_keep_a_host_from_being_given_up():
+    with Simulator(crowd(80), clock=StandingClock()) as sim:
+        for wallet in sim.wallets[::2]:
+            sim.fail(wallet, Fault(kind=FaultKind.REFUSED))
+        with source_of(sim.endpoints(), concurrency=2) as source:
+            results = {result.wallet: type(result) for result in source.fetch(sim.wallets, budget=BUDGET)}
+    assert {Snapshot} == {results[wallet] for wallet in sim.wallets[1::2]}
+
+
 def test_a_retry_after_is_waited_for(sim):
     sim.fail(SHOP, Fault(kind=FaultKind.OUTAGE, retry_after=timedelta(seconds=1), times=1))
     before = time.monotonic()
