@@ -104,11 +104,7 @@ def sync(conn: Connection, configured: Collection[WalletName], *, now: datetime)
     new = [name for name in dict.fromkeys(configured) if name not in known]
     back = [name for name, is_configured in known.items() if name in wanted and not is_configured]
     gone = [name for name, is_configured in known.items() if is_configured and name not in wanted]
-    if new:
-        # another replica may be doing the same right now
-        conn.execute(
-            insert_into(conn, wallets).on_conflict_do_nothing(), [_fresh_row(name, now) for name in new]
-        )
+    add_known(conn, new, now=now)
     for names in chunked(back):
         conn.execute(
             update(wallets)
@@ -237,8 +233,11 @@ def ids(conn: Connection) -> dict[WalletName, int]:
 
 def add_known(conn: Connection, names: Iterable[WalletName], *, now: datetime) -> None:
     """Make wallets known that aren't yet, as due and configured; those that are stay as they are."""
-    rows = [_fresh_row(name, now) for name in names]
+    rows = [
+        {"name": name, "account": account_of(name), "configured": True, "next_read_at": now} for name in names
+    ]
     if rows:
+        # another replica may be doing the same right now
         conn.execute(insert_into(conn, wallets).on_conflict_do_nothing(), rows)
 
 
@@ -382,10 +381,6 @@ def _take(conn: Connection, worker_id: str, free: Any) -> list[WalletRow]:
         .returning(wallets)
     )
     return [_wallet(row) for row in conn.execute(taken)]
-
-
-def _fresh_row(name: WalletName, now: datetime) -> dict[str, object]:
-    return {"name": name, "account": account_of(name), "configured": True, "next_read_at": now}
 
 
 def _wallet(row: Row[Any]) -> WalletRow:
