@@ -87,6 +87,7 @@ class Bot:
     @cached_property
     def poll_cycle(self) -> "PollCycle":
         """Reading wallets."""
+        from balancebot.usecases.judge_spikes import JudgeSpikes
         from balancebot.usecases.poll_cycle import PollCycle
         from balancebot.usecases.record_readings import Pace, RecordReadings
 
@@ -104,6 +105,9 @@ class Bot:
                 thresholds=self.thresholds,
                 pace=Pace(every=poll.every, fastest=poll.fastest, stale_after=poll.stale_after),
                 margin=self.settings.alerts.recovery_margin,
+            ),
+            judge_spikes=JudgeSpikes(
+                estimator=self.estimator, teller=self.teller, thresholds=self.thresholds
             ),
             estimator=self.estimator,
             budget=self._round_budget,

@@ -10,6 +10,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category, Reading
+from balancebot.domain.notification import Surge
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
@@ -55,6 +56,8 @@ class _Vocabulary:
     order_part: str
     and_then: str
     planned: str
+    surge: str
+    surge_from_nothing: str
     weekdays: tuple[str, ...]
     date: str
     date_of_year: str
@@ -127,6 +130,8 @@ _EN = _Vocabulary(
     order_part="{count} {category}",
     and_then=", ",
     planned="Planned: {messages} messages from {at}{note}",
+    surge="{messages} in {span}, about {factor} times the usual {expected}",
+    surge_from_nothing="{messages} in {span}, when there is usually almost no use",
     weekdays=("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
     date="{weekday} {day} {month}",
     date_of_year="{day} {month} {year}",
@@ -198,6 +203,8 @@ _ZH = _Vocabulary(
     order_part="{category} {count} 条",
     and_then="、",
     planned="计划于 {at} 发送 {messages} 条{note}",
+    surge="{span}内用了 {messages}，约为平时（{expected} 条）的 {factor} 倍",
+    surge_from_nothing="{span}内用了 {messages}，而此时段平时几乎没有用量",
     weekdays=("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
     date="{number}月{day}日 {weekday}",
     date_of_year="{year}年{number}月{day}日",
@@ -365,6 +372,18 @@ class Wording:
         note = f" ({planned.note})" if planned.note else ""
         return self._words.planned.format(
             messages=number(planned.messages), at=self.when(planned.starts_at), note=note
+        )
+
+    def surge(self, surge: Surge | None) -> str:
+        """Say what was used in how short a time, against what is usual; '' for none."""
+        if surge is None:
+            return ""
+        form = self._words.surge if surge.expected >= 1 else self._words.surge_from_nothing
+        return form.format(
+            messages=self.messages(surge.messages),
+            span=self.elapsed(surge.until - surge.since),
+            factor=number(surge.messages / max(surge.expected, 1)),
+            expected=number(surge.expected),
         )
 
     def _counted_on(self, days: float | None, *, limit: float | None) -> str:

@@ -120,7 +120,7 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
         note=_one_line(facts.note),
         advice=words.order(facts.advice, now=facts.at),
         planned=[_one_line(words.planned(planned)) for planned in facts.planned[:_MOST_PLANS]],
-        detail=_one_line(facts.detail),
+        detail=words.surge(facts.surge) or _one_line(facts.detail),
         at=words.when(facts.at),
         opened_at=words.when(facts.opened_at),
         open_for=words.elapsed((facts.closed_at or facts.at) - facts.opened_at),

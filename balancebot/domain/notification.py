@@ -23,6 +23,16 @@ class Channel(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Surge:
+    """Use far above what is usual: `messages` between two readings that make `expected` likely."""
+
+    messages: int
+    expected: float
+    since: datetime
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFacts:
     """All that any message about one alert may say."""
 
@@ -49,7 +59,9 @@ class AlertFacts:
     planned: tuple[PlannedUse, ...] = ()
     """Sends to come that were announced, the next first."""
     detail: str = ""
-    """The cause in words for the wallet kinds and spikes (an error's message); '' otherwise."""
+    """The cause in words for the wallet kinds (an error's message); '' otherwise."""
+    surge: Surge | None = None
+    """BURN_SPIKE: what was seen."""
     members: tuple[str, ...] = ()
     """The wallets that share an account's alert; empty for an alert of one wallet."""
     previous: Severity | None = None
@@ -92,6 +104,8 @@ class DigestLine:
     limits_set: bool
     severity_before: Severity | None
     """At the last digest of this name; None where there was none."""
+    stopped: bool = False
+    """Whether its traffic stopped in hours that are never still."""
     topped_up: int = 0
     transferred: int = 0
     used: int = 0

@@ -6,12 +6,13 @@ Who acts is settled by the row count: a change is written only over an alert tha
 import json
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
 from balancebot.domain.alert import Alert, AlertKind, Subject
-from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.notification import AlertFacts
 from balancebot.domain.threshold import Limits
 from balancebot.domain.verdict import Severity
@@ -111,6 +112,18 @@ def num_open(conn: Connection) -> Sequence[tuple[AlertKind, Severity, int]]:
         .group_by(alerts.c.kind, alerts.c.severity)
     )
     return [(AlertKind(kind), Severity[severity.upper()], int(number)) for kind, severity, number in rows]
+
+
+def num_opened(conn: Connection, kind: AlertKind, *, since: datetime) -> dict[BalanceKey, int]:
+    """Return how many alerts of a kind were opened of each balance since an instant."""
+    rows = conn.execute(
+        select(alerts.c.wallet, alerts.c.category, func.count())
+        .where(alerts.c.kind == kind.value, alerts.c.opened_at >= since, alerts.c.category != "")
+        .group_by(alerts.c.wallet, alerts.c.category)
+    )
+    return {
+        BalanceKey(WalletName(wallet), Category(category)): int(number) for wallet, category, number in rows
+    }
 
 
 def _values(alert: Alert) -> dict[str, Any]:

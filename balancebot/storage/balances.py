@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, select
+from sqlalchemy import Connection, Row, bindparam, select, update
 
 from balancebot.domain.balance import Category
 from balancebot.storage.chunks import chunked
@@ -32,6 +32,10 @@ class BalanceRow:
     p90_at: datetime | None = None
     judged_at: datetime | None = None
     """When it is 0 by the percentile that runway limits are judged by."""
+    spike_streak: int = 0
+    """Readings running that were far above what is usual; negative: that were calm. Kept by `save_pace` alone."""
+    stopped: bool = False
+    """Whether its traffic stopped in hours that are never still. Kept by `save_pace` alone."""
 
 
 def every(conn: Connection) -> list[BalanceRow]:
@@ -51,13 +55,41 @@ def save(conn: Connection, rows: Sequence[BalanceRow]) -> None:
     """Keep what is now believed of balances, whether they were known or not."""
     if rows:
         statement = insert_into(conn, balances)
-        believed = [column.name for column in balances.c if not column.primary_key]
+        believed = [
+            column.name
+            for column in balances.c
+            if not column.primary_key and column.name not in {"spike_streak", "stopped"}
+        ]
         conn.execute(
             statement.on_conflict_do_update(
                 index_elements=["wallet_id", "category"],
                 set_={name: statement.excluded[name] for name in believed},
             ),
             [_values(row) for row in rows],
+        )
+
+
+_PACE = (
+    update(balances)
+    .where(balances.c.wallet_id == bindparam("of_wallet"), balances.c.category == bindparam("of_category"))
+    .values(spike_streak=bindparam("streak"), stopped=bindparam("has_stopped"))
+)
+
+
+def save_pace(conn: Connection, paces: Sequence[tuple[int, Category, int, bool]]) -> None:
+    """Keep (wallet, category, streak, whether traffic stopped) of balances that are known."""
+    if paces:
+        conn.execute(
+            _PACE,
+            [
+                {
+                    "of_wallet": wallet_id,
+                    "of_category": category.value,
+                    "streak": streak,
+                    "has_stopped": stopped,
+                }
+                for wallet_id, category, streak, stopped in paces
+            ],
         )
 
 
@@ -92,7 +124,9 @@ def _values(row: BalanceRow) -> dict[str, object]:
 
 def _balance(row: Row[Any]) -> BalanceRow:
     # by position, in the order of tables.py: several times as quick as by name
-    wallet_id, category, ever_positive, burn, known, p10_at, p50_at, p90_at, judged_at = tuple(row)
+    wallet_id, category, ever_positive, burn, known, p10_at, p50_at, p90_at, judged_at, streak, stopped = (
+        tuple(row)
+    )
     return BalanceRow(
         wallet_id=wallet_id,
         category=Category(category),
@@ -103,4 +137,6 @@ def _balance(row: Row[Any]) -> BalanceRow:
         p50_at=p50_at,
         p90_at=p90_at,
         judged_at=judged_at,
+        spike_streak=streak,
+        stopped=stopped,
     )

@@ -95,6 +95,9 @@ balances = Table(
     Column("p50_at", UtcDateTime),
     Column("p90_at", UtcDateTime),
     Column("judged_at", UtcDateTime),
+    # readings running that were far above what is usual; negative: that were calm
+    Column("spike_streak", Integer, nullable=False, server_default="0"),
+    Column("stopped", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("wallet_id", "category"),
 )
 

@@ -4,24 +4,37 @@ Until every wallet of an account that can be read has been read, nothing is book
 when it can be, over the longer stretch. Booking is what moves `booked_at` on, so none is lost or counted twice.
 """
 
-from collections.abc import Collection
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
+from balancebot.domain.balance import BalanceKey, WalletName, app_of
 from balancebot.domain.usage import Seen, book_round
 from balancebot.storage import rollup, turns, wallets
 from balancebot.storage.wallets import Booking, WalletRow
 
 
-def book_use(conn: Connection, accounts: Collection[str]) -> tuple[WalletRow, ...]:
-    """Book the round of each account that is complete; return the wallets that were booked, as they were before."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stretch:
+    """What one wallet used since it was booked before. `row` is as it was before the booking."""
+
+    row: WalletRow
+    used: Mapping[BalanceKey, int]
+    is_certain: bool
+    """False while the other end of a transfer can't be read: a fall may be one."""
+
+
+def book_use(conn: Connection, accounts: Collection[str]) -> tuple[Stretch, ...]:
+    """Book the round of each account that is complete; return what each of its wallets used."""
     turns.take(conn, turns.BOOKING)
-    booked: list[WalletRow] = []
+    stretches: list[Stretch] = []
     for account in sorted(accounts):
         rows = wallets.of_accounts(conn, [account])
         if _is_complete(rows):
-            booked += _book(conn, rows)
-    return tuple(booked)
+            stretches += _book(conn, rows)
+    return tuple(stretches)
 
 
 def _is_complete(rows: Collection[WalletRow]) -> bool:
@@ -33,15 +46,17 @@ def _is_fresh(row: WalletRow) -> bool:
     return row.observed_at is not None and (row.booked_at is None or row.observed_at > row.booked_at)
 
 
-def _book(conn: Connection, rows: Collection[WalletRow]) -> list[WalletRow]:
+def _book(conn: Connection, rows: Collection[WalletRow]) -> list[Stretch]:
     fresh = [row for row in rows if _is_fresh(row)]
     now = {row.name: Seen(row.observed_at.timestamp(), row.readings) for row in fresh if row.observed_at}
-    stretches = {
-        row.name: (Seen(row.booked_at.timestamp(), row.booked), now[row.name])
-        for row in fresh
-        if row.booked_at is not None
-    }
-    rollup.add(conn, {row.name: row.id for row in fresh}, book_round(stretches), now)
+    booked = book_round(
+        {
+            row.name: (Seen(row.booked_at.timestamp(), row.booked), now[row.name])
+            for row in fresh
+            if row.booked_at is not None
+        }
+    )
+    rollup.add(conn, {row.name: row.id for row in fresh}, booked, now)
     wallets.record_booked(
         conn,
         [
@@ -50,4 +65,18 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[WalletRow]:
             if row.observed_at is not None
         ],
     )
-    return fresh
+    used: dict[WalletName, dict[BalanceKey, int]] = defaultdict(dict)
+    for hour, part in booked.items():
+        of_wallet = used[hour.balance.wallet]
+        of_wallet[hour.balance] = of_wallet.get(hour.balance, 0) + part.use
+    unread = [row for row in rows if not _is_fresh(row)]
+    return [
+        Stretch(row=row, used=used.get(row.name, {}), is_certain=not _may_hide_transfer(row, unread))
+        for row in fresh
+    ]
+
+
+def _may_hide_transfer(row: WalletRow, unread: Collection[WalletRow]) -> bool:
+    """Tell whether a wallet that quota may have moved to or from wasn't read: pool and apps exchange it."""
+    is_pool = app_of(row.name) is None
+    return any((app_of(other.name) is None) is not is_pool for other in unread)

@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from sqlalchemy import Connection
 
@@ -27,6 +27,17 @@ if TYPE_CHECKING:
 
 Balance = tuple[int, Category]
 """A wallet's id and a category."""
+
+
+class Pace(NamedTuple):
+    """How one interval's use compares with what is likely then. (A named tuple: there are thousands.)"""
+
+    over: bool
+    calm: bool
+    expected: float
+    """Messages."""
+    stopped: bool
+    """Traffic has stopped in hours that are never still."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +107,64 @@ class Estimator:
             if found is not None:
                 advice[key] = found
         return advice
+
+    def pace(
+        self,
+        conn: Connection,
+        used: Sequence[tuple[BalanceKey, int, datetime, datetime, int]],
+        *,
+        alerts: Mapping[BalanceKey, int],
+        now: datetime,
+    ) -> Mapping[BalanceKey, "Pace"]:
+        """Compare (balance, its wallet's id, since, until, use) with what is likely; without a model no answer.
+
+        `alerts` is how many spikes of each balance were told lately. What was announced is neither over nor calm.
+        """
+        stored = burn_models.fitted(conn, {wallet_id for _, wallet_id, *_ in used})
+        asked = [one for one in used if (one[1], one[0].category) in stored]
+        if not asked:
+            return {}
+        import numpy as np
+
+        from balancebot.domain.burn_model import decode_models
+        from balancebot.domain.spike import have_stopped, is_planned, judge_spikes
+
+        fitted = [stored[wallet_id, key.category] for key, wallet_id, *_ in asked]
+        models, _ = decode_models([model.model for model in fitted])
+        announced = _announced(conn, now)
+        since = np.array([one[2].timestamp() for one in asked])
+        until = np.array([one[3].timestamp() for one in asked])
+        spikes = judge_spikes(
+            models,
+            use=np.array([one[4] for one in asked], dtype=np.float64),
+            since=since,
+            until=until,
+            zone=self.zone,
+            alerts=np.array([alerts.get(one[0], 0) for one in asked], dtype=np.int64),
+            bursty=np.array([one[0].category is Category.MARKET for one in asked]),
+            planned=np.array(
+                [
+                    is_planned(announced.get(one[0], ()), one[2].timestamp(), one[3].timestamp())
+                    for one in asked
+                ]
+            ),
+        )
+        open_hours = _seen_since(
+            conn, {wallet_id for _, wallet_id, *_ in asked}, min(model.hour for model in fitted)
+        )
+        open_use, open_exposure = _open(
+            [((one[1], one[0].category), model.hour) for one, model in zip(asked, fitted, strict=True)],
+            open_hours,
+        )
+        stopped = have_stopped(
+            models, open_use=open_use, open_exposure=open_exposure, at=until, zone=self.zone
+        )
+        return {
+            one[0]: Pace(bool(over), bool(calm), float(expected), bool(still))
+            for one, over, calm, expected, still in zip(
+                asked, spikes.over, spikes.calm, spikes.expected, stopped, strict=True
+            )
+        }
 
     def refit(self, database: Database, booked: Collection[WalletRow], *, anew: bool = False) -> None:
         """Bring the models of wallets that were just booked up to the hour of their reading, if one closed since.
@@ -184,11 +253,9 @@ def _ask(conn: Connection, read: Sequence[tuple[int, Snapshot]], now: datetime) 
 
     ids = {snapshot.wallet: wallet_id for wallet_id, snapshot in read}
     open_hours = _seen_since(conn, ids.values(), min(model.hour for *_, model in asked))
-    open_use, open_exposure = [], []
-    for key, _, _, model in asked:
-        hours = open_hours.get((ids[key.wallet], key.category), ())
-        open_use.append(sum(use for hour, use, _ in hours if hour >= model.hour))
-        open_exposure.append(sum(seconds for hour, _, seconds in hours if hour >= model.hour))
+    open_use, open_exposure = _open(
+        [((ids[key.wallet], key.category), model.hour) for key, _, _, model in asked], open_hours
+    )
     models, _ = decode_models([model.model for *_, model in asked])
     announced = _announced(conn, now)
     return _Asked(
@@ -196,10 +263,25 @@ def _ask(conn: Connection, read: Sequence[tuple[int, Snapshot]], now: datetime) 
         models=models,
         balances=np.array([balance for _, _, balance, _ in asked]),
         observed_at=np.array([snapshot.observed_at.timestamp() for _, snapshot, _, _ in asked]),
-        open_use=np.array(open_use, dtype=np.float64),
-        open_exposure=np.array(open_exposure, dtype=np.float64) / SECONDS_PER_HOUR,
+        open_use=open_use,
+        open_exposure=open_exposure,
         plans=[announced.get(key, []) for key, *_ in asked],
     )
+
+
+def _open(
+    wanted: Sequence[tuple[Balance, int]], seen: Mapping[Balance, list[tuple[int, int, int]]]
+) -> "tuple[Floats, Floats]":
+    """Return use and hours of exposure of each balance since the hour that its model reaches up to."""
+    import numpy as np
+
+    use, exposure = np.zeros(len(wanted)), np.zeros(len(wanted))
+    for index, (balance, since) in enumerate(wanted):
+        for hour, used, seconds in seen.get(balance, ()):
+            if hour >= since:
+                use[index] += used
+                exposure[index] += seconds / SECONDS_PER_HOUR
+    return use, exposure
 
 
 def _announced(conn: Connection, now: datetime) -> "Mapping[BalanceKey, list[Plan]]":

@@ -42,6 +42,8 @@ class BalanceView:
     effective: Effective
     alert_id: str | None
     """Of its open `low_balance`."""
+    stopped: bool
+    """Whether its traffic stopped in hours that are never still."""
     error: str
     """Why the latest attempt to read its wallet failed; '' where it didn't."""
 
@@ -122,5 +124,6 @@ def _view(
         severity=Severity.UNKNOWN if is_stale and isinstance(reading, int) else verdict.severity,
         effective=effective,
         alert_id=alert_id,
+        stopped=kept is not None and kept.stopped,
         error=wallet.error_message if wallet is not None and wallet.error_kind is not None else "",
     )

@@ -19,6 +19,7 @@ from balancebot.storage.wallets import WalletRow
 from balancebot.usecases.book_use import book_use
 from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.fetch_stream import FetchStream
+from balancebot.usecases.judge_spikes import JudgeSpikes
 from balancebot.usecases.open_alerts import Told
 from balancebot.usecases.record_readings import RecordReadings
 
@@ -77,6 +78,7 @@ class PollCycle:
         clock: Clock,
         worker_id: str,
         record: RecordReadings,
+        judge_spikes: JudgeSpikes,
         estimator: Estimator,
         budget: timedelta,
         on_news: Callable[[], None] = lambda: None,
@@ -87,6 +89,7 @@ class PollCycle:
         self._clock = clock
         self._worker_id = worker_id
         self._record = record
+        self._judge_spikes = judge_spikes
         self._estimator = estimator
         self._budget = budget
         self._on_news = on_news
@@ -181,9 +184,13 @@ class PollCycle:
         now = self._clock.now()
         try:
             with self._database.write() as conn:
-                booked = book_use(conn, {row.account for row in this.rows.values()})
+                stretches = book_use(conn, {row.account for row in this.rows.values()})
+                told = self._judge_spikes(conn, stretches, now=now, alerts_too=this.alerts)
                 if not this.faults:
                     facts.note(conn, LAST_CYCLE, "", now=now)
-            self._estimator.refit(self._database, booked)
+            if told:
+                this.told.extend(told)
+                self._on_news()
+            self._estimator.refit(self._database, [stretch.row for stretch in stretches])
         except DatabaseError as fault:
             this.faults.append(fault)

@@ -199,6 +199,7 @@ class _Pasts:
             depletes_at=view.depletes_at,
             limits_set=view.effective.set_by_people,
             severity_before=before.get(str(view.key)),
+            stopped=view.stopped,
             topped_up=since.topped_up,
             transferred=since.transferred,
             used=since.use,

@@ -16,6 +16,7 @@ from balancebot.domain.notification import (
     GroupFacts,
     Parcel,
     Receipt,
+    Surge,
     TestFacts,
     TroubleFacts,
 )
@@ -89,7 +90,7 @@ SPIKE = replace(
     kind=AlertKind.BURN_SPIKE,
     crossed=None,
     reading=40_000,
-    detail="1,900 messages in the last hour; this hour of the week makes 40 to 120 likely",
+    surge=Surge(messages=1_900, expected=72.4, since=NOW - HOUR / 12, until=NOW),
     note="",
     advice=None,
     planned=(),

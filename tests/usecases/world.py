@@ -15,6 +15,7 @@ from balancebot.storage import facts_codec, tables, wallets
 from balancebot.storage.database import Database
 from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.figures import Figures
+from balancebot.usecases.judge_spikes import JudgeSpikes
 from balancebot.usecases.operate_alerts import OperateAlerts
 from balancebot.usecases.poll_cycle import PollCycle, PollReport
 from balancebot.usecases.record_readings import Pace, RecordReadings
@@ -100,6 +101,7 @@ class World:
                 pace=Pace(every=self.every, fastest=self.fastest, stale_after=self.stale_after),
                 margin=0.05,
             ),
+            judge_spikes=JudgeSpikes(estimator=estimator, teller=self.teller, thresholds=self.thresholds),
             estimator=estimator,
             budget=timedelta(seconds=30),
         )

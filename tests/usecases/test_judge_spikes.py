@@ -1,0 +1,83 @@
+"""Use far above what is usual is told within two readings; moved quota and a calm balance tell nothing."""
+
+import pytest
+
+from balancebot.domain.balance import Readings
+from balancebot.usecases.overview import overview
+from tests.usecases.world import POOL, SHOP, World, industry
+
+SPIKE = "opened critical acme/shop:industry"
+A_LOT = 10_000_000
+
+
+class Traffic:
+    """A shop whose balance falls by so many an hour, in readings an hour apart."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.left = A_LOT
+
+    def passes(self, hours: int, an_hour: int, *, pool: Readings | None = None) -> None:
+        for _ in range(hours):
+            self.world.clock.pass_by(hours=1)
+            self.left -= an_hour
+            self.world.shows(industry(self.left))
+            if pool is not None:
+                self.world.shows(pool, wallet=POOL)
+            self.world.poll()
+
+
+@pytest.fixture
+def traffic(database) -> Traffic:
+    world = World(database)
+    world.configure(SHOP)
+    world.limit(warning_days=-1, critical_days=-1)
+    world.shows(industry(A_LOT))
+    world.poll()
+    traffic = Traffic(world)
+    traffic.passes(30, 100)
+    return traffic
+
+
+def spikes(traffic: Traffic) -> list[str]:
+    return traffic.world.news()
+
+
+def test_a_spike_is_told_at_the_second_reading_and_its_end_too(traffic):
+    traffic.passes(1, 4000)
+    suspicion = spikes(traffic)
+    traffic.passes(1, 4000)
+    told = spikes(traffic)
+    traffic.passes(4, 100)
+
+    assert ([], [SPIKE], [SPIKE, "recovered ok acme/shop:industry"]) == (suspicion, told, spikes(traffic))
+
+
+def test_usual_use_is_no_spike(traffic):
+    traffic.passes(10, 130)
+
+    assert [] == spikes(traffic)
+
+
+def test_quota_that_is_moved_is_no_spike(traffic):
+    traffic.world.configure(POOL, SHOP)
+    pool = industry(1_000_000)
+    traffic.passes(3, 100, pool=pool)
+
+    traffic.passes(1, 50_100, pool=industry(1_050_000))
+    traffic.passes(1, 50_100, pool=industry(1_100_000))
+
+    assert [] == spikes(traffic)
+
+
+def test_traffic_that_stopped_is_a_note_and_no_alert(traffic):
+    traffic.passes(6, 0)
+
+    with traffic.world.database.read() as conn:
+        views = overview(
+            conn,
+            book=traffic.world.thresholds.book(conn),
+            stale_after=traffic.world.stale_after,
+            now=traffic.world.clock.now(),
+        )
+    assert ([], [False, False, True, False]) == (spikes(traffic), [view.stopped for view in views])
