@@ -154,26 +154,14 @@ def spread(since: float, until: float, booked: Booked) -> Iterator[tuple[int, Bo
     if first == last:
         yield first, booked
         return
-    done = 0
+    done, past = 0, 0.0
     for epoch_hour in range(first, last):
         share = ((epoch_hour + 1) * SECONDS_PER_HOUR - since) / (until - since)
         use = int(booked.use * share)  # whole messages, so that the hours add up to what was booked
-        overlap = min(1.0, (epoch_hour + 1) - since / SECONDS_PER_HOUR) * SECONDS_PER_HOUR / (until - since)
         if use > done or booked.exposure:
-            yield epoch_hour, Booked(use=use - done, exposure=booked.exposure * overlap)
-        done = use
-    overlap = (until - last * SECONDS_PER_HOUR) / (until - since)
-    yield (
-        last,
-        Booked(
-            use=booked.use - done,
-            exposure=booked.exposure * overlap,
-            topped_up=booked.topped_up,
-            transferred_in=booked.transferred_in,
-            transferred_out=booked.transferred_out,
-            refunded=booked.refunded,
-        ),
-    )
+            yield epoch_hour, Booked(use=use - done, exposure=booked.exposure * (share - past))
+        done, past = use, share
+    yield last, booked._replace(use=booked.use - done, exposure=booked.exposure * (1 - past))
 
 
 def is_refund(before: int, rise: int) -> bool:

@@ -108,7 +108,7 @@ def as_json(estimate: Estimate) -> dict[str, float | bool | None]:
     if runway is None:
         return {"burn_per_day": estimate.burn_per_day, "p10": None, "p50": None, "p90": None, "unknown": True}
     return {
-        "burn_per_day": estimate.burn_per_day,
+        "burn_per_day": None if estimate.burn_per_day is None else round(estimate.burn_per_day, 4),
         **{
             name: round(hours, 4) if math.isfinite(hours) else None
             for name, hours in (("p10", runway.p10), ("p50", runway.p50), ("p90", runway.p90))

@@ -123,12 +123,13 @@ def test_one_fall_of_the_pool_feeds_two_apps() -> None:
 
 
 def test_a_gap_is_spread_over_its_clock_hours_and_adds_up() -> None:
-    parts = list(spread(1800.0, 3600.0 * 3 + 1800.0, Booked(use=10, exposure=10_800.0, refunded=1)))
+    parts = list(spread(1800.0, 3600.0 * 4 + 1800.0, Booked(use=10, exposure=14_400.0, refunded=1)))
     assert [
         (0, Booked(use=1, exposure=1800.0)),
-        (1, Booked(use=4, exposure=3600.0)),
+        (1, Booked(use=2, exposure=3600.0)),
         (2, Booked(use=3, exposure=3600.0)),
-        (3, Booked(use=2, exposure=1800.0, refunded=1)),
+        (3, Booked(use=2, exposure=3600.0)),
+        (4, Booked(use=2, exposure=1800.0, refunded=1)),
     ] == parts
 
 
