@@ -5,7 +5,7 @@ A bot is one process's: it has a worker's name under which it claims what it doe
 
 import os
 import uuid
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
@@ -15,7 +15,8 @@ from balancebot.apps_watch import AppsWatch
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import WalletName
 from balancebot.domain.notification import Channel as ChannelName
-from balancebot.ports import Channel, Clock
+from balancebot.domain.notification import DigestFacts
+from balancebot.ports import Channel, Clock, Finding
 from balancebot.settings import Account, Settings
 from balancebot.storage.database import Database
 from balancebot.usecases.estimates import Estimator
@@ -27,6 +28,7 @@ from balancebot.usecases.telling import Teller
 
 if TYPE_CHECKING:
     from balancebot.channels.heartbeat import Heartbeat
+    from balancebot.channels.render import Renderer
     from balancebot.channels.slack import SlackChannel
     from balancebot.channels.slack_webhook import SlackWebhook
     from balancebot.channels.smtp import SmtpChannel
@@ -110,7 +112,7 @@ class Bot:
                 estimator=self.estimator, teller=self.teller, thresholds=self.thresholds
             ),
             estimator=self.estimator,
-            budget=self._round_budget,
+            budget=self.round_budget,
             on_news=self._on_news,
         )
 
@@ -125,29 +127,31 @@ class Bot:
         )
 
     @cached_property
+    def renderer(self) -> "Renderer":
+        """Facts into words, by the user's templates first."""
+        from balancebot.channels.render import Renderer
+
+        return Renderer(words=self.words, public_url=self.public_url, user_dir=self.settings.templates_dir)
+
+    @cached_property
     def slack(self) -> "SlackChannel | SlackWebhook | None":
         """Slack, by whichever way is configured."""
-        from balancebot.channels.render import Renderer
         from balancebot.channels.slack import SlackChannel
         from balancebot.channels.slack_webhook import SlackWebhook
 
         slack = self.settings.slack
         if slack is None:
             return None
-        renderer = Renderer(
-            words=self.words, public_url=self.public_url, user_dir=self.settings.templates_dir
-        )
         if slack.webhook_url is not None:
-            return SlackWebhook(url=slack.webhook_url.reveal(), renderer=renderer, proxy=slack.proxy)
+            return SlackWebhook(url=slack.webhook_url.reveal(), renderer=self.renderer, proxy=slack.proxy)
         assert slack.bot_token is not None  # noqa: S101 -- settings refuse neither
         return SlackChannel(
-            token=slack.bot_token.reveal(), renderer=renderer, api_url=slack.api_url, proxy=slack.proxy
+            token=slack.bot_token.reveal(), renderer=self.renderer, api_url=slack.api_url, proxy=slack.proxy
         )
 
     @cached_property
     def email(self) -> "SmtpChannel | None":
         """E-mail."""
-        from balancebot.channels.render import Renderer
         from balancebot.channels.smtp import SmtpChannel
 
         email = self.settings.email
@@ -160,9 +164,7 @@ class Bot:
             sender=email.sender,
             username=email.username,
             password=None if email.password is None else email.password.reveal(),
-            renderer=Renderer(
-                words=self.words, public_url=self.public_url, user_dir=self.settings.templates_dir
-            ),
+            renderer=self.renderer,
         )
 
     @cached_property
@@ -170,6 +172,27 @@ class Bot:
         """The ways to tell people that are configured."""
         configured: tuple[Channel | None, ...] = (self.slack, self.email)
         return {channel.name: channel for channel in configured if channel is not None}
+
+    def check_channels(self) -> Iterator[tuple[ChannelName, Finding]]:
+        """Try each channel without sending anything, and yield what was found."""
+        from balancebot.channels.slack import SlackChannel
+
+        if isinstance(self.slack, SlackChannel):
+            for finding in self.slack.check(self.settings.destinations(ChannelName.SLACK)):
+                yield ChannelName.SLACK, finding
+        if self.email is not None:
+            for finding in self.email.check():
+                yield ChannelName.EMAIL, finding
+
+    def digest_text(self, facts: DigestFacts) -> str:
+        """Return a digest as its mail's plain text."""
+        return self.renderer.render("email/digest.txt.j2", facts)
+
+    def digest_page(self, facts: DigestFacts) -> str:
+        """Return a digest as its mail's HTML, as a page of its own."""
+        from balancebot.channels.mail import html_page
+
+        return html_page(facts, self.renderer)
 
     @cached_property
     def deliver_outbox(self) -> "DeliverOutbox":
@@ -271,7 +294,7 @@ class Bot:
         return "" if self.settings.web is None else self.settings.web.public_url
 
     @property
-    def _round_budget(self) -> timedelta:
+    def round_budget(self) -> timedelta:
         """Bound a round so that every wallet has its turn, and a server that trickles can't hold it."""
         poll = self.settings.poll
         paced = len(self.settings.wallets) / poll.max_rate * 1.5 if poll.max_rate else 0.0

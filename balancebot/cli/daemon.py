@@ -5,6 +5,7 @@ Stopping begins nothing more, lets what is under way be finished, and leaves the
 
 import logging
 import threading
+from dataclasses import asdict
 from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ from balancebot.settings import Settings
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError
 from balancebot.usecases import presence
+from balancebot.usecases.housekeeping import prune
 
 if TYPE_CHECKING:
     from balancebot.web.server import WebServer
@@ -101,6 +103,7 @@ class Daemon:
             Job(name="tend", every=timedelta(seconds=1), act=self._tend),
             Job(name="digests", every=timedelta(seconds=5), act=self._send_digests),
             Job(name="apps", every=timedelta(seconds=1), act=self.bot.reread_apps),
+            Job(name="housekeeping", every=timedelta(hours=1), act=self._keep_house),
             Job(name="heartbeat", every=timedelta(seconds=1), act=self._beat),
         ]
 
@@ -122,6 +125,10 @@ class Daemon:
         for name in self.bot.send_digest.run_due():
             log.info("digest.made", extra={"digest": name})
             self._scheduler.hasten("deliver")
+
+    def _keep_house(self) -> None:
+        gone = prune(self.bot.database, self.bot.settings.retention, now=self.bot.clock.now())
+        log.info("housekeeping", extra=asdict(gone))
 
     def _beat(self) -> None:
         if self.bot.heartbeat is None or not self._beat_due.is_set():

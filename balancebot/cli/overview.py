@@ -22,44 +22,29 @@ class Entry:
 
 
 COMMANDS = {
-    entry.name: entry
-    for entry in (
-        Entry(
-            part="Look",
-            name="status",
-            summary="show every balance with its burn, runway and severity",
-            place="status:app",
+    name: Entry(part=part, name=name, summary=summary, place=place)
+    for part, name, summary, place in (
+        ("Start", "init", "write a commented configuration; never overwrites", "init:app"),
+        (
+            "Start",
+            "check",
+            "try the configuration, the database, every credential, Slack and the mail server",
+            "check:app",
         ),
-        Entry(
-            part="Look",
-            name="runway",
-            summary="tell burn and runway of series of your own",
-            place="runway:app",
-        ),
-        Entry(
-            part="Decide",
-            name="thresholds",
-            summary="show and change limits",
-            place="thresholds:app",
-        ),
-        Entry(
-            part="Start",
-            name="init",
-            summary="write a commented configuration; never overwrites",
-            place="init:app",
-        ),
-        Entry(
-            part="Start",
-            name="run",
-            summary="read, judge and tell until stopped; serves the pages",
-            place="run:app",
-        ),
-        Entry(
-            part="Start",
-            name="poll",
-            summary="read every wallet now and deliver what waits",
-            place="poll:app",
-        ),
+        ("Start", "run", "read, judge and tell until stopped; serves the pages", "run:app"),
+        ("Start", "poll", "read every wallet now and deliver what waits", "poll:app"),
+        ("Look", "status", "show every balance with its burn, runway and severity", "status:app"),
+        ("Look", "runway", "tell burn and runway of series of your own", "runway:app"),
+        ("Look", "digest", "send a digest now, or look at it", "digest:app"),
+        ("Decide", "thresholds", "show and change limits", "thresholds:app"),
+        ("Decide", "alerts", "show what is open; acknowledge", "alerts:alerts_app"),
+        ("Decide", "silence", "mute what a pattern matches for a while", "alerts:silence_app"),
+        ("Decide", "silences", "show what is silent; end a silence", "alerts:silences_app"),
+        ("Keep", "history", "take past readings from a CSV file, or write them to one", "history:app"),
+        ("Keep", "db", "upgrade, back up or prune the database", "database:app"),
+        ("Keep", "users", "keep the log-ins of the web pages", "users:app"),
+        ("Try", "notify", "send a test message to each channel", "notify:app"),
+        ("Try", "simulate", "run the JSMS simulator alone until stopped", "simulate:app"),
     )
 }
 

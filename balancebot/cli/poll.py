@@ -1,8 +1,7 @@
 """`poll`: one round by hand or from cron, beside a running daemon or instead of one."""
 
 import sys
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -16,8 +15,6 @@ from balancebot.wording import Wording
 
 if TYPE_CHECKING:
     from balancebot.bootstrap import Bot
-    from balancebot.settings import Log
-    from balancebot.usecases.delivery_report import DeliverReport
     from balancebot.usecases.poll_cycle import PollReport
 
 app = application()
@@ -31,55 +28,38 @@ def poll(
     ] = False,
 ) -> None:
     """Read every wallet now and deliver what waits."""
-    from balancebot.bootstrap import Bot
-    from balancebot.observability import Metrics, Reporter, set_up_logging
-    from balancebot.scheduler import Job, Scheduler
-    from balancebot.usecases.presence import EVERY
+    from balancebot.cli.at_work import at_work, waiting
 
-    session = session_of(context)
-    settings = session.settings_with_secrets
-    set_up_logging(_quiet(settings.log))
-    bot = Bot(settings, session.database)
-    reporter = Reporter(Metrics(bot.standing))
-    presence = bot.presence("poll")
-    presence.show()
-    alive = Scheduler([Job(name="presence", every=EVERY, act=presence.show)], bot.clock)
-    alive.start()
-    try:
+    undelivered = ""
+    with at_work(session_of(context)) as (bot, reporter):
         report = _read(bot, alerts=not no_alerts)
         reporter.polled(report)
         print(_for_people(report))
-        delivered = None if no_alerts else _deliver(bot)
-        if delivered is not None:
+        if not no_alerts:
+            bot.operate_alerts.tend()
+            delivered = bot.deliver_outbox.run()
             reporter.delivered(delivered)
-    finally:
-        alive.stop(EVERY)
-        presence.leave()
-        bot.close()
-    if report.errors or report.faults or (delivered is not None and delivered.num_pending != 0):
-        raise CommandError(*_failures(report, delivered))
-
-
-def _quiet(log: "Log") -> "Log":
-    """Log what goes wrong; what was done stands on stdout."""
-    from balancebot.settings import LogLevel
-
-    return replace(log, level=LogLevel.WARNING) if log.level is LogLevel.INFO else log
+            undelivered = waiting(delivered.num_pending)
+    failures = [
+        *(error.message for error in report.errors),
+        *(f"not kept: {fault}" for fault in report.faults),
+        *([undelivered] if undelivered else []),
+    ]
+    if failures:
+        raise CommandError(*failures)
 
 
 def _read(bot: "Bot", *, alerts: bool) -> "PollReport":
+    from balancebot.cli.progress import counted
+
     bot.sync_wallets()
-    report = bot.poll_cycle.run_all(bot.settings.wallets, alerts=alerts)
+    with counted("reading", len(bot.settings.wallets)) as progress:
+        report = bot.poll_cycle.run_all(bot.settings.wallets, alerts=alerts, progress=progress)
     if report.complete and bot.heartbeat is not None:
         trouble = bot.heartbeat.beat()
         if trouble:
             print(trouble, file=sys.stderr)
     return report
-
-
-def _deliver(bot: "Bot") -> "DeliverReport":
-    bot.operate_alerts.tend()
-    return bot.deliver_outbox.run()
 
 
 def _for_people(report: "PollReport") -> str:
@@ -108,14 +88,3 @@ def _news(report: "PollReport") -> Iterator[str]:
         about = subject.wallet if subject.category is None else f"{subject.wallet}:{subject.category}"
         kind = subject.kind.replace("_", " ")
         yield f"{told.reason}: {about} {kind}, {of_severity(told.severity.word, told.severity)}"
-
-
-def _failures(report: "PollReport", delivered: "DeliverReport | None") -> Sequence[str]:
-    lines = [error.message for error in report.errors]
-    lines += [f"not kept: {fault}" for fault in report.faults]
-    if delivered is not None and delivered.num_pending is None:
-        lines.append("whether everything was delivered is not known: the database can't be asked")
-    elif delivered is not None and delivered.num_pending:
-        num = delivered.num_pending
-        lines.append(f"{num} deliver{'y waits' if num == 1 else 'ies wait'} in the outbox for the next try")
-    return lines

@@ -266,3 +266,11 @@ class Settings:
         if self.email is not None:
             defaults[Channel.EMAIL] = self.email.to
         return RoutingTable(routes=self.routes, defaults=MappingProxyType(defaults))
+
+    def destinations(self, channel: Channel) -> tuple[str, ...]:
+        """Return every place on `channel` that may be told of something, each once."""
+        told = [*self.routing.defaults.get(channel, ())]
+        told += [name for route in self.routes for name in route.destinations.get(channel, ())]
+        for digest in self.digests:
+            told += digest.slack if channel is Channel.SLACK else digest.to
+        return tuple(dict.fromkeys(told))

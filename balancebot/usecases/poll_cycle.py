@@ -113,15 +113,30 @@ class PollCycle:
                 rows = wallets.claim_due(conn, self._worker_id, now=started_at, limit=limit)
         return self._run(rows, started_at, claimed=True, alerts=True) if rows else None
 
-    def run_all(self, names: Iterable[WalletName], *, alerts: bool = True) -> PollReport:
-        """Read every wallet of `names` now, due or not. `alerts` False: store readings, leave alerts as they are."""
+    def run_all(
+        self,
+        names: Iterable[WalletName],
+        *,
+        alerts: bool = True,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> PollReport:
+        """Read every wallet of `names` now, due or not; `progress` is told how many were read so far.
+
+        `alerts` False: store readings, leave alerts as they are.
+        """
         started_at = self._clock.now()
         with self._database.read() as conn:
             rows = list(wallets.named(conn, list(names)).values())
-        return self._run(rows, started_at, claimed=False, alerts=alerts)
+        return self._run(rows, started_at, claimed=False, alerts=alerts, progress=progress)
 
     def _run(
-        self, rows: Sequence[WalletRow], started_at: datetime, *, claimed: bool, alerts: bool
+        self,
+        rows: Sequence[WalletRow],
+        started_at: datetime,
+        *,
+        claimed: bool,
+        alerts: bool,
+        progress: Callable[[int], None] = lambda _: None,
     ) -> PollReport:
         this = _Round(rows={row.name: row for row in rows}, claimed=claimed, alerts=alerts)
         stream = FetchStream(self._source, budget=self._budget, linger=_LINGER)
@@ -129,6 +144,7 @@ class PollCycle:
             stream.ask(list(this.rows))
             for batch in stream.batches():
                 stream.ask(self._keep(this, batch))
+                progress(len(this.results))
         finally:
             with self._claiming:
                 self._unrecorded |= {row.id for name, row in this.rows.items() if name not in this.results}

@@ -1,12 +1,13 @@
 """The command line as a person meets it: words in, exit status and two streams out."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from balancebot.cli import main
+from tests.cli.firm import Firm, a_firm
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,13 @@ def balancebot(
         return Outcome(status=status, out=said.out, err=said.err)
 
     return run
+
+
+@pytest.fixture
+def firm(tmp_path: Path) -> Iterator[Firm]:
+    """A firm with JSMS, Slack, a mail server and a configuration, on loopback."""
+    with a_firm(tmp_path) as opened:
+        yield opened
 
 
 @pytest.fixture

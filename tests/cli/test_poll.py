@@ -1,23 +1,16 @@
 """`poll`: what it reads, what it tells, that it tells it once, and how it ends when something fails."""
 
 import json
-from collections.abc import Callable, Iterator
-from pathlib import Path
+from collections.abc import Callable
 
 import pytest
 
 from balancebot.sources.simulator import Fault, FaultKind
 from tests.cli.conftest import Outcome
-from tests.cli.firm import CHECKOUT, Firm, a_firm
+from tests.cli.firm import CHECKOUT, Firm
 from tests.standins.slack_api import Fault as SlackFault
 
 Run = Callable[..., Outcome]
-
-
-@pytest.fixture
-def firm(tmp_path: Path) -> Iterator[Firm]:
-    with a_firm(tmp_path) as firm:
-        yield firm
 
 
 @pytest.fixture

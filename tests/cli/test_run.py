@@ -16,7 +16,7 @@ import pytest
 
 from balancebot.sources.simulator import Fault, FaultKind
 from tests.cli.conftest import Outcome
-from tests.cli.firm import CHECKOUT, Firm, a_firm
+from tests.cli.firm import CHECKOUT, Firm
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., Outcome]
@@ -25,13 +25,11 @@ _COMMAND = (sys.executable, "-m", "balancebot", "run")
 _ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
-@pytest.fixture
-def firm(tmp_path: Path, balancebot: Run) -> Iterator[Firm]:
-    """A firm whose checkout is critical below 1,000, with pages."""
-    with a_firm(tmp_path) as firm:
-        firm.also('[web]\nlisten = "127.0.0.1:0"\n')
-        balancebot("thresholds", "set", CHECKOUT, "industry", "--critical-below", "1000")
-        yield firm
+@pytest.fixture(autouse=True)
+def _pages_and_a_limit(firm: Firm, balancebot: Run) -> None:
+    """Checkout is critical below 1,000, and there are pages."""
+    firm.also('[web]\nlisten = "127.0.0.1:0"\n')
+    balancebot("thresholds", "set", CHECKOUT, "industry", "--critical-below", "1000")
 
 
 class _Process:

@@ -1,0 +1,209 @@
+"""`alerts`, `silence`, `silences`: what is open, who has seen it, and what is not to be told for a while."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from balancebot.cli.as_json import instant, show
+from balancebot.cli.errors import CommandError
+from balancebot.cli.paint import of_severity
+from balancebot.cli.session import application, session_of
+from balancebot.cli.table import Column, table
+from balancebot.wording import Wording
+
+if TYPE_CHECKING:
+    from balancebot.domain.alert import Alert
+    from balancebot.domain.notification import AlertFacts
+    from balancebot.domain.silence import Silence
+    from balancebot.usecases.operate_alerts import OperateAlerts
+
+alerts_app = application()
+silence_app = application()
+silences_app = application()
+
+_MOST = 10_000
+
+
+@alerts_app.callback()
+def alerts() -> None:
+    """Show what is open; acknowledge."""
+
+
+@alerts_app.command("list")
+def list_alerts(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="those that are closed too")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Show the open alerts, the newest first."""
+    from balancebot.storage import alerts as store
+
+    session = session_of(context)
+    with session.database.read() as conn:
+        found = store.listed(conn, closed=every, limit=_MOST)
+    words = Wording(zone=session.settings.timezone)
+    if as_json:
+        show({"alerts": [_as_json(alert, facts, words, closed=every) for alert, facts in found]})
+        return
+    if not found:
+        print("No alert was ever opened." if every else "No alert is open.")
+        return
+    columns = (
+        "id",
+        "alert",
+        "severity",
+        "opened",
+        *(("closed",) if every else ()),
+        "acknowledged by",
+        "reason",
+    )
+    print(table([Column(title) for title in columns], [_row(*each, words, closed=every) for each in found]))
+
+
+@alerts_app.command("ack", no_args_is_help=True)
+def acknowledge(
+    context: typer.Context,
+    alert_id: Annotated[str, typer.Argument(metavar="ID")],
+    note: Annotated[str, typer.Option("--note", help="what is being done about it")] = "",
+) -> None:
+    """Stop the reminders of an alert until it worsens."""
+    seen = _operating(context).acknowledge(alert_id, by=session_of(context).actor(), note=note)
+    if seen is None:
+        raise CommandError(f"no open alert has the id {alert_id}")
+    print(f"acknowledged alert {alert_id}: {_about(seen)}; it speaks again when it worsens or recovers")
+
+
+@silence_app.command(no_args_is_help=True)
+def silence(
+    context: typer.Context,
+    pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="such as 'acme/*:market'")],
+    length: Annotated[str, typer.Option("--for", metavar="TIME", help="such as 30m, 4h or 2d")],
+    reason: Annotated[str, typer.Option("--reason")] = "",
+) -> None:
+    """Mute what a pattern matches for a while."""
+    from balancebot.clock import SystemClock
+    from balancebot.domain.pattern import Pattern
+    from balancebot.settings.kinds import duration
+    from balancebot.settings.table import UnfitError
+
+    wanted = Pattern.parse(pattern)
+    if isinstance(wanted, str):
+        raise typer.BadParameter(f"PATTERN {wanted}")
+    try:
+        until = SystemClock().now() + duration(at_least=timedelta(seconds=1))(length)
+    except UnfitError as error:
+        raise typer.BadParameter(f"--for {error}") from None
+    made = _operating(context).silence(wanted, until=until, reason=reason, by=session_of(context).actor())
+    zone = session_of(context).settings.timezone
+    print(f"silence {made.id}: {pattern} is silent until {until.astimezone(zone):%Y-%m-%d %H:%M} {zone}")
+
+
+@silences_app.callback()
+def silences() -> None:
+    """Show what is silent; end a silence."""
+
+
+@silences_app.command("list")
+def list_silences(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="those that are over too")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Show the silences that hold."""
+    from balancebot.clock import SystemClock
+    from balancebot.storage import silences as store
+
+    session = session_of(context)
+    with session.database.read() as conn:
+        found = store.all_of_them(conn) if every else store.holding(conn, SystemClock().now())
+    if as_json:
+        show({"silences": [_silence_as_json(each) for each in found]})
+        return
+    if not found:
+        print("Nothing is silent.")
+        return
+    zone = session.settings.timezone
+    print(
+        table(
+            [Column(title) for title in ("id", "pattern", "until", "by", "reason")],
+            [
+                (
+                    str(each.id),
+                    each.pattern.text,
+                    f"{(each.ended_at or each.until).astimezone(zone):%Y-%m-%d %H:%M}",
+                    each.created_by,
+                    each.reason,
+                )
+                for each in found
+            ],
+        )
+    )
+
+
+@silences_app.command("end", no_args_is_help=True)
+def end(context: typer.Context, silence_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """End a silence before its time; what is open and untold is told."""
+    if not _operating(context).end_silence(silence_id, by=session_of(context).actor()):
+        raise CommandError(f"no silence that holds has the id {silence_id}")
+    print(f"ended silence {silence_id}")
+
+
+def _operating(context: typer.Context) -> "OperateAlerts":
+    from balancebot.bootstrap import Bot
+
+    session = session_of(context)
+    return Bot(session.settings, session.database).operate_alerts
+
+
+def _as_json(alert: "Alert", facts: "AlertFacts", words: Wording, *, closed: bool) -> dict[str, object]:
+    return {
+        "id": str(alert.id),
+        "kind": alert.subject.kind,
+        "wallet": alert.subject.wallet,
+        "category": alert.subject.category,
+        "severity": alert.severity.word,
+        "opened_at": instant(alert.opened_at),
+        **({"closed_at": instant(alert.closed_at)} if closed else {}),
+        "acknowledged_by": alert.acknowledged_by or None,
+        "reason": _reason(facts, words),
+    }
+
+
+def _row(alert: "Alert", facts: "AlertFacts", words: Wording, *, closed: bool) -> Sequence[str]:
+    def local(at: object) -> str:
+        return "" if at is None else f"{at.astimezone(words.zone):%Y-%m-%d %H:%M}"  # type: ignore[attr-defined]
+
+    return (
+        str(alert.id),
+        _about(alert),
+        of_severity(alert.severity.word, alert.severity),
+        local(alert.opened_at),
+        *((local(alert.closed_at),) if closed else ()),
+        alert.acknowledged_by,
+        _reason(facts, words),
+    )
+
+
+def _about(alert: "Alert") -> str:
+    subject = alert.subject
+    wallet = subject.wallet if subject.category is None else f"{subject.wallet}:{subject.category}"
+    return f"{wallet} {subject.kind.replace('_', ' ')}"
+
+
+def _reason(facts: "AlertFacts", words: Wording) -> str:
+    """Say the limit crossed, or the cause of an alert that no limit opened."""
+    return words.crossed(facts.crossed) if facts.crossed is not None else facts.detail
+
+
+def _silence_as_json(silence: "Silence") -> dict[str, object]:
+    return {
+        "id": str(silence.id),
+        "pattern": silence.pattern.text,
+        "begins_at": instant(silence.begins_at),
+        "until": instant(silence.until),
+        "reason": silence.reason,
+        "created_by": silence.created_by,
+        "ended_at": instant(silence.ended_at),
+    }

@@ -1,0 +1,51 @@
+"""A command that does the bot's work for a moment: seen alive while it does, so that its claims hold, and gone after."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from balancebot.bootstrap import Bot
+from balancebot.cli.errors import RefusedError
+from balancebot.cli.session import Session
+from balancebot.observability import Metrics, Reporter, set_up_logging
+from balancebot.scheduler import Job, Scheduler
+from balancebot.settings import Log, LogLevel
+from balancebot.usecases.presence import EVERY
+
+
+@contextmanager
+def at_work(session: Session) -> Iterator[tuple[Bot, Reporter]]:
+    """Open the bot with its secrets, and close it at the end of the block."""
+    settings = session.settings_with_secrets
+    set_up_logging(_quiet(settings.log))
+    bot = Bot(settings, session.database)
+    try:
+        _ = bot.source
+    except ValueError as error:
+        raise RefusedError(f"{settings.path}: poll: {error}") from None
+    presence = bot.presence("poll")
+    presence.show()
+    alive = Scheduler([Job(name="presence", every=EVERY, act=presence.show)], bot.clock)
+    alive.start()
+    try:
+        yield bot, Reporter(Metrics(bot.standing))
+    finally:
+        alive.stop(EVERY)
+        presence.leave()
+        bot.close()
+
+
+def waiting(num_pending: int | None) -> str:
+    """Say what stayed undelivered; '' where nothing did."""
+    if num_pending is None:
+        return "whether everything was delivered is not known: the database can't be asked"
+    if num_pending == 0:
+        return ""
+    return (
+        f"{num_pending} deliver{'y waits' if num_pending == 1 else 'ies wait'} in the outbox for the next try"
+    )
+
+
+def _quiet(log: Log) -> Log:
+    """Log what goes wrong only: what was done stands on stdout."""
+    return replace(log, level=LogLevel.WARNING) if log.level is LogLevel.INFO else log

@@ -1,0 +1,124 @@
+"""`check`: everything that a running bot depends on, tried once: a line each, and status 1 if any fails."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from balancebot.cli.errors import RefusedError
+from balancebot.cli.paint import of_severity
+from balancebot.cli.session import Session, application, session_of
+from balancebot.domain.verdict import Severity
+from balancebot.storage.errors import DatabaseError
+
+if TYPE_CHECKING:
+    from balancebot.bootstrap import Bot
+    from balancebot.settings import Settings
+
+app = application()
+
+
+@dataclass(frozen=True, slots=True)
+class _Line:
+    """What was looked at, and what came of it. A note fails nothing."""
+
+    about: str
+    words: str
+    ok: bool | None = True
+    """None: a note."""
+
+    def __str__(self) -> str:
+        match self.ok:
+            case True:
+                mark = of_severity("ok  ", Severity.OK)
+            case None:
+                mark = of_severity("note", Severity.WARNING)
+            case False:
+                mark = of_severity("FAIL", Severity.CRITICAL)
+        return f"{mark}  {self.about}: {self.words}"
+
+
+@app.command(no_args_is_help=False)
+def check(
+    context: typer.Context,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="ask nobody: configuration and database only")
+    ] = False,
+) -> None:
+    """Try the configuration, the database, every credential, Slack and the mail server."""
+    session = session_of(context)
+    settings = session.settings_with_secrets
+    all_ok = True
+    for line in _lines(session, settings, offline=offline):
+        print(line, flush=True)
+        all_ok = all_ok and line.ok is not False
+    if not all_ok:
+        raise typer.Exit(1)
+
+
+def _lines(session: Session, settings: "Settings", *, offline: bool) -> Iterator[_Line]:
+    from balancebot.bootstrap import Bot
+    from balancebot.settings import remarks
+
+    yield _Line("configuration", f"{settings.path}, {len(settings.wallets):,} wallets")
+    for remark in remarks(settings):
+        yield _Line(remark.key or "configuration", remark.message, ok=None)
+    try:
+        database = session.database
+        yield _Line("database", database.place)
+        bot = Bot(settings, database)
+        yield from _from_database(bot)
+    except DatabaseError as error:
+        yield _Line("database", str(error), ok=False)
+        return
+    if offline:
+        return
+    try:
+        yield from _credentials(bot)
+        yield from _channels(bot)
+    finally:
+        bot.close()
+
+
+def _from_database(bot: "Bot") -> Iterator[_Line]:
+    """Yield contradictions between limits, and what a channel refuses for good."""
+    from balancebot.domain.balance import BalanceKey, Category
+    from balancebot.storage import troubles
+
+    with bot.database.read() as conn:
+        book = bot.thresholds.book(conn)
+        standing = troubles.standing(conn)
+    keys = (BalanceKey(wallet, category) for wallet in bot.settings.wallets for category in Category)
+    for inversion in book.inversions(keys):
+        yield _Line("thresholds", str(inversion), ok=None)
+    for trouble in standing:
+        yield _Line(
+            f"{trouble.channel} {trouble.destination}",
+            f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M} UTC)",
+            ok=None,
+        )
+
+
+def _credentials(bot: "Bot") -> Iterator[_Line]:
+    """Ask every wallet once; nothing of it is stored."""
+    from balancebot.domain.balance import Snapshot
+
+    try:
+        source = bot.source
+    except ValueError as error:
+        raise RefusedError(f"{bot.settings.path}: poll: {error}") from None
+    for result in source.fetch(bot.settings.wallets, budget=bot.round_budget):
+        if isinstance(result, Snapshot):
+            yield _Line(result.wallet, "read")
+        else:
+            yield _Line(result.wallet, result.message.removeprefix(f"{result.wallet}: "), ok=False)
+
+
+def _channels(bot: "Bot") -> Iterator[_Line]:
+    slack = bot.settings.slack
+    if slack is not None and slack.webhook_url is not None:
+        words = "a webhook can't be tried without posting: balancebot notify test --slack"
+        yield _Line("slack", words, ok=None)
+    for channel, finding in bot.check_channels():
+        yield _Line(channel.value, finding.words, ok=finding.ok)

@@ -1,0 +1,49 @@
+"""`db`: the database made ready, copied, and kept small."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from balancebot.cli.errors import CommandError
+from balancebot.cli.session import application, session_of
+
+app = application()
+
+
+@app.callback()
+def database() -> None:
+    """Upgrade, back up or prune the database."""
+
+
+@app.command()
+def upgrade(context: typer.Context) -> None:
+    """Make the tables, or bring those of an older version up to date."""
+    print(f"{session_of(context).database.place}: up to date")
+
+
+@app.command(no_args_is_help=True)
+def backup(
+    context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="must not exist yet")]
+) -> None:
+    """Copy the whole database as of now, while others read and write; the copy is verified."""
+    from balancebot.storage.backup import BackupFailed, back_up
+
+    made = back_up(session_of(context).database, file)
+    if isinstance(made, BackupFailed):
+        raise CommandError(made.message)
+    print(f"wrote {made.file}: {made.num_bytes:,} bytes, verified")
+
+
+@app.command()
+def prune(context: typer.Context) -> None:
+    """Remove now what is older than [retention] keeps; `run` does so by itself."""
+    from balancebot.clock import SystemClock
+    from balancebot.usecases import housekeeping
+
+    session = session_of(context)
+    gone = housekeeping.prune(session.database, session.settings.retention, now=SystemClock().now())
+    print(
+        f"removed {gone.num_snapshots:,} snapshots, {gone.num_hours:,} hours (days of them stay), "
+        f"{gone.num_notifications:,} notifications of closed alerts, {gone.num_sessions:,} ended log-ins"
+    )

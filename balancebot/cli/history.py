@@ -1,0 +1,77 @@
+"""`history`: past readings from a file, and to one. Importing twice changes nothing; no alert is touched."""
+
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from balancebot.cli.errors import CommandError
+from balancebot.cli.session import application, session_of
+
+app = application()
+
+
+@app.callback()
+def history() -> None:
+    """Take past readings from a CSV file, or write them to one."""
+
+
+@app.command("import", no_args_is_help=True)
+def import_file(
+    context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
+) -> None:
+    """Take past readings: columns observed_at,wallet,category,balance."""
+    from balancebot.cli.progress import share
+    from balancebot.clock import SystemClock
+    from balancebot.usecases.import_history import Refused, import_history
+
+    session = session_of(context)
+    wallets = session.settings.wallets
+    try:
+        with (
+            file.open(encoding="utf-8", errors="replace", newline="") as lines,
+            share("importing") as progress,
+        ):
+            taken = import_history(
+                session.database, lines, configured=wallets, now=SystemClock().now(), progress=progress
+            )
+    except OSError as error:
+        raise CommandError(f"{file}: can't be read: {error.strerror}") from None
+    if isinstance(taken, Refused):
+        more = taken.num_faults - len(taken.faults)
+        raise CommandError(
+            *(f"{file}: {fault}" for fault in taken.faults),
+            *([f"… and {more:,} more"] if more else []),
+            "Nothing was imported.",
+        )
+    if taken.since is None or taken.until is None:
+        print(f"{file} holds no reading.")
+        return
+    print(
+        f"imported {taken.num_rows:,} readings of {len(taken.wallets):,} wallets, "
+        f"{taken.since:%Y-%m-%d %H:%M} to {taken.until:%Y-%m-%d %H:%M} UTC"
+    )
+
+
+@app.command("export", no_args_is_help=True)
+def export_file(
+    context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="- is stdout")]
+) -> None:
+    """Write every reading that is kept, as `import` takes it."""
+    from balancebot.cli.progress import counted
+    from balancebot.usecases.export_history import export_history
+
+    database = session_of(context).database
+    try:
+        with (
+            nullcontext(sys.stdout)
+            if str(file) == "-"
+            else file.open("w", encoding="utf-8", newline="") as out,
+            counted("exporting", None) as progress,
+        ):
+            num_rows = export_history(database, out, progress=progress)
+    except OSError as error:
+        raise CommandError(f"{file}: can't be written: {error.strerror}") from None
+    print(f"wrote {num_rows:,} readings", file=sys.stderr)

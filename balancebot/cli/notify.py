@@ -1,0 +1,73 @@
+"""`notify test`: one message to each place that is told by default, to see that it arrives."""
+
+import uuid
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from balancebot.cli.errors import CommandError, RefusedError
+from balancebot.cli.session import application, session_of
+
+if TYPE_CHECKING:
+    from balancebot.bootstrap import Bot
+    from balancebot.domain.notification import Channel
+
+app = application()
+
+
+@app.callback()
+def notify() -> None:
+    """Send a test message to each channel."""
+
+
+@app.command("test")
+def send_test(
+    context: typer.Context,
+    slack: Annotated[bool, typer.Option("--slack", help="only to Slack")] = False,
+    email: Annotated[bool, typer.Option("--email", help="only by e-mail")] = False,
+) -> None:
+    """Send one test message to each channel; with --slack or --email only there."""
+    from balancebot.bootstrap import Bot
+    from balancebot.domain.notification import Channel
+
+    session = session_of(context)
+    settings = session.settings_with_secrets
+    asked = [channel for channel, is_asked in ((Channel.SLACK, slack), (Channel.EMAIL, email)) if is_asked]
+    missing = [channel.value for channel in asked if channel not in settings.routing.defaults]
+    if missing:
+        raise RefusedError(f"{settings.path}: [{missing[0]}] is not configured")
+    if not settings.routing.defaults:
+        raise RefusedError(f"{settings.path}: neither [slack] nor [email] is configured")
+    bot = Bot(settings, session.database)
+    try:
+        failures = _send(bot, asked or list(settings.routing.defaults))
+    finally:
+        bot.close()
+    if failures:
+        raise CommandError(*failures)
+
+
+def _send(bot: "Bot", channels: "Sequence[Channel]") -> list[str]:
+    """Send to every default destination of `channels`; return what failed."""
+    from balancebot.domain.notification import Action, Parcel, TestFacts
+    from balancebot.ports import ChannelError
+
+    failures = []
+    for channel in channels:
+        for destination in bot.settings.routing.defaults[channel]:
+            now = bot.clock.now()
+            parcel = Parcel(
+                delivery_id=uuid.uuid4().hex,
+                alert_id="",
+                action=Action.POST,
+                destination=destination,
+                facts=TestFacts(at=now),
+                created_at=now,
+            )
+            answer = bot.channels[channel].deliver(parcel, still_mine=lambda: True)
+            if isinstance(answer, ChannelError):
+                failures.append(f"{channel} {destination}: {answer.message}")
+            else:
+                print(f"{channel} {destination}: sent")
+    return failures

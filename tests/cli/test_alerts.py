@@ -1,0 +1,77 @@
+"""`alerts`, `silence`, `silences`: people act on what is open, and the channels follow."""
+
+import json
+from collections.abc import Callable
+
+import pytest
+
+from tests.cli.conftest import Outcome
+from tests.cli.firm import CHECKOUT, Firm
+
+Run = Callable[..., Outcome]
+
+
+@pytest.fixture
+def opened(balancebot: Run, firm: Firm) -> None:
+    """Checkout is critical, and was told."""
+    balancebot("thresholds", "set", CHECKOUT, "industry", "--critical-below", "1000")
+    firm.has(900)
+    assert 0 == balancebot("poll").status
+
+
+@pytest.mark.usefixtures("opened")
+def test_open_alerts_are_listed_with_the_limit_crossed(balancebot: Run) -> None:
+    (alert,) = json.loads(balancebot("alerts", "list", "--json").out)["alerts"]
+    assert alert.pop("opened_at").endswith("Z")
+    assert {
+        "id": "1",
+        "kind": "low_balance",
+        "wallet": "acme/checkout",
+        "category": "industry",
+        "severity": "critical",
+        "acknowledged_by": None,
+        "reason": "900 messages, below the critical limit of 1,000 (set for acme/checkout:industry)",
+    } == alert
+    assert "acme/checkout:industry low balance  critical" in balancebot("alerts", "list").out
+
+
+@pytest.mark.usefixtures("opened")
+def test_closed_alerts_are_listed_when_asked_for(balancebot: Run, firm: Firm) -> None:
+    firm.has(5000)
+    balancebot("poll")
+    assert [] == json.loads(balancebot("alerts", "list", "--json").out)["alerts"]
+    assert "No alert is open.\n" == balancebot("alerts", "list").out
+    (alert,) = json.loads(balancebot("alerts", "list", "--all", "--json").out)["alerts"]
+    assert alert["closed_at"].endswith("Z")
+
+
+@pytest.mark.usefixtures("opened")
+def test_an_acknowledgement_is_kept_with_who_gave_it(balancebot: Run) -> None:
+    assert 0 == balancebot("alerts", "ack", "1", "--note", "ordered").status
+    (alert,) = json.loads(balancebot("alerts", "list", "--json").out)["alerts"]
+    assert alert["acknowledged_by"]
+    outcome = balancebot("alerts", "ack", "17")
+    assert (1, "no open alert has the id 17\n") == (outcome.status, outcome.err)
+
+
+def test_a_silence_mutes_until_it_is_ended(balancebot: Run, firm: Firm) -> None:
+    balancebot("thresholds", "set", CHECKOUT, "industry", "--critical-below", "1000")
+    assert 0 == balancebot("silence", "acme/*", "--for", "4h", "--reason", "sale").status
+    firm.has(900)
+    balancebot("poll")
+    assert [] == firm.slack.messages("ops-alerts")
+    (silence,) = json.loads(balancebot("silences", "list", "--json").out)["silences"]
+    assert ("1", "acme/*", "sale", None) == tuple(
+        silence[key] for key in ("id", "pattern", "reason", "ended_at")
+    )
+    assert 0 == balancebot("silences", "end", "1").status
+    balancebot("poll")
+    assert 1 == len(firm.slack.messages("ops-alerts"))
+    assert "Nothing is silent.\n" == balancebot("silences", "list").out
+    assert 1 == balancebot("silences", "end", "1").status
+
+
+@pytest.mark.parametrize("words", [("a*:fax", "--for", "4h"), ("acme", "--for", "soon"), ("acme",)])
+@pytest.mark.usefixtures("config")
+def test_a_silence_that_means_nothing_is_wrong_usage(words: tuple[str, ...], balancebot: Run) -> None:
+    assert 2 == balancebot("silence", *words).status

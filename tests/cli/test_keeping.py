@@ -1,0 +1,77 @@
+"""`db`, `history`, `users`: what is kept, copied, taken in and given out. None of them asks for a secret."""
+
+import io
+import sqlite3
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Outcome
+
+Run = Callable[..., Outcome]
+pytestmark = pytest.mark.usefixtures("config")
+
+_HISTORY = """\
+observed_at,wallet,category,balance
+2026-11-01T00:00:00Z,acme/checkout,industry,1000
+2026-11-01T01:00:00Z,acme/checkout,industry,990
+2026-11-01T01:00:00Z,acme/checkout,voice,
+"""
+
+
+def test_a_database_is_made_when_it_is_first_used(balancebot: Run, tmp_path: Path) -> None:
+    outcome = balancebot("db", "upgrade")
+    assert (0, f"{tmp_path / 'balancebot.db'}: up to date\n") == (outcome.status, outcome.out)
+
+
+def test_a_backup_is_a_database_of_its_own_and_overwrites_nothing(balancebot: Run, tmp_path: Path) -> None:
+    balancebot("thresholds", "set", "acme", "voice", "--warning-days", "5")
+    assert 0 == balancebot("db", "backup", "copy.db").status
+    with sqlite3.connect(tmp_path / "copy.db") as copy:
+        assert [("acme", 5.0)] == copy.execute("SELECT wallet, warning_days FROM thresholds").fetchall()
+    copy.close()
+    again = balancebot("db", "backup", "copy.db")
+    assert (1, "copy.db exists already; a backup overwrites nothing\n") == (again.status, again.err)
+
+
+def test_pruning_tells_what_went(balancebot: Run) -> None:
+    outcome = balancebot("db", "prune")
+    assert 0 == outcome.status
+    assert outcome.out.startswith("removed 0 snapshots, ")
+
+
+def test_history_goes_in_and_comes_out_as_it_was(balancebot: Run, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(_HISTORY)
+    told = "imported 3 readings of 1 wallets, 2026-11-01 00:00 to 2026-11-01 01:00 UTC\n"
+    for _ in range(2):
+        assert (0, told) == ((outcome := balancebot("history", "import", "in.csv")).status, outcome.out)
+    assert 0 == balancebot("history", "export", "out.csv").status
+    kept = sorted((tmp_path / "out.csv").read_text().splitlines())
+    assert sorted(_HISTORY.splitlines()) == kept
+
+
+def test_a_faulty_history_is_refused_whole(balancebot: Run, tmp_path: Path) -> None:
+    (tmp_path / "in.csv").write_text(_HISTORY + "2026-11-01T02:00:00,acme,voice,5\n")
+    outcome = balancebot("history", "import", "in.csv")
+    assert (1, "") == (outcome.status, outcome.out)
+    assert "in.csv: line 5, observed_at: " in outcome.err
+    assert "Nothing was imported." == outcome.err.splitlines()[-1]
+    assert 1 == len(balancebot("history", "export", "-").out.splitlines())
+
+
+def test_users_are_added_listed_and_removed(balancebot: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("a long secret\n"))
+    assert "added mei as finance\n" == balancebot("users", "add", "mei", "--role", "finance").out
+    assert ["mei", "finance"] == balancebot("users", "list").out.splitlines()[1].split()[:2]
+    assert "mei is admin now\n" == balancebot("users", "role", "mei", "admin").out
+    assert 0 == balancebot("users", "remove", "mei").status
+    outcome = balancebot("users", "remove", "mei")
+    assert (1, "There is no user of this name.\n") == (outcome.status, outcome.err)
+
+
+def test_a_short_password_is_refused(balancebot: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
+    outcome = balancebot("users", "add", "mei", "--role", "viewer")
+    assert (1, "A password has at least 8 characters.\n") == (outcome.status, outcome.err)

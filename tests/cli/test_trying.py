@@ -1,0 +1,118 @@
+"""`check`, `notify test`, `digest`, `simulate`: what is tried before it is needed."""
+
+import signal
+import subprocess
+import sys
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from balancebot.sources.simulator import Fault, FaultKind
+from tests.cli.conftest import Outcome
+from tests.cli.firm import Firm
+
+Run = Callable[..., Outcome]
+_DIGEST = """
+[[digests]]
+name = "weekday"
+cron = "0 9 * * MON-FRI"
+to = ["finance@example.com"]
+slack = ["#ops-alerts"]
+"""
+
+
+def _marks(outcome: Outcome) -> list[tuple[str, str]]:
+    lines = (line.split(maxsplit=1) for line in outcome.out.splitlines())
+    return [(mark, words.partition(": ")[0]) for mark, words in lines]
+
+
+def test_check_tries_everything_in_a_line_each(balancebot: Run, firm: Firm) -> None:
+    outcome = balancebot("check")
+    assert (0, "") == (outcome.status, outcome.err)
+    tried = ["acme", "acme/checkout", "configuration", "database", "email", "slack", "slack"]
+    assert [("ok", about) for about in tried] == sorted(_marks(outcome))
+    assert [] == firm.slack.messages("ops-alerts")
+
+
+def test_check_names_each_that_fails_and_fails(balancebot: Run, firm: Firm) -> None:
+    firm.jsms.fail("acme", Fault(kind=FaultKind.REJECTED))
+    firm.slack.scopes = ("chat:write",)
+    outcome = balancebot("check")
+    assert 1 == outcome.status
+    failed = {about for mark, about in _marks(outcome) if mark == "FAIL"}
+    assert {"acme", "slack"} == failed
+    assert "scope channels:history is missing" in outcome.out
+
+
+def test_check_offline_asks_nobody(balancebot: Run, firm: Firm) -> None:
+    outcome = balancebot("check", "--offline")
+    assert (0, [("ok", "configuration"), ("ok", "database")]) == (outcome.status, _marks(outcome))
+    assert not firm.jsms.requests
+    assert not firm.slack.calls
+
+
+def test_check_shows_limits_that_came_to_contradict_each_other(balancebot: Run, firm: Firm) -> None:
+    balancebot("thresholds", "set", "acme/new*", "voice", "--critical-days", "9")
+    firm.config.write_text(firm.config.read_text().replace('name = "checkout"', 'name = "newest"'))
+    outcome = balancebot("check", "--offline")
+    assert 0 == outcome.status
+    assert "note  thresholds: acme/newest:voice: critical_days 9" in outcome.out
+
+
+def test_a_test_message_arrives_at_each_channel_or_the_one_asked_for(balancebot: Run, firm: Firm) -> None:
+    outcome = balancebot("notify", "test")
+    assert (0, "slack #ops-alerts: sent\nemail finance@example.com: sent\n") == (outcome.status, outcome.out)
+    assert 0 == balancebot("notify", "test", "--email").status
+    assert (1, 2) == (len(firm.slack.messages("ops-alerts")), len(firm.mail.mails))
+
+
+def test_a_test_message_that_is_refused_fails(balancebot: Run, firm: Firm) -> None:
+    firm.mail.refuse("finance@example.com")
+    outcome = balancebot("notify", "test", "--email")
+    assert 1 == outcome.status
+    assert outcome.err.startswith("email finance@example.com: ")
+
+
+def test_a_digest_is_sent_to_its_own_list(balancebot: Run, firm: Firm) -> None:
+    firm.also(_DIGEST)
+    balancebot("poll")
+    outcome = balancebot("digest", "send", "weekday")
+    assert (0, "") == (outcome.status, outcome.err)
+    assert (1, 1) == (len(firm.slack.messages("ops-alerts")), len(firm.mail.mails))
+
+
+def test_a_digest_is_looked_at_without_sending(balancebot: Run, firm: Firm, tmp_path: Path) -> None:
+    firm.also(_DIGEST)
+    balancebot("poll")
+    assert "acme/checkout" in balancebot("digest", "preview", "weekday").out
+    assert 0 == balancebot("digest", "preview", "weekday", "--html", "digest.html").status
+    assert "acme/checkout" in (tmp_path / "digest.html").read_text()
+    assert not firm.mail.mails
+    outcome = balancebot("digest", "preview", "weekly")
+    assert 2 == outcome.status
+    assert "there is no digest 'weekly'; did you mean weekday?" in outcome.err
+
+
+def test_the_simulator_prints_a_configuration_and_ends_when_asked_to() -> None:
+    served = subprocess.Popen(
+        [sys.executable, "-m", "balancebot", "simulate"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    assert served.stderr is not None
+    assert "serving until stopped (Ctrl-C)\n" == served.stderr.readline()
+    served.send_signal(signal.SIGTERM)
+    out, _ = served.communicate(timeout=10)
+    assert 0 == served.returncode
+    assert tomllib.loads(out)["accounts"]
+
+
+@pytest.mark.usefixtures("config")
+def test_a_scenario_with_faults_is_refused(balancebot: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.toml").write_text("walets = []\n")
+    outcome = balancebot("simulate", "--scenario", "mine.toml")
+    assert (2, "") == (outcome.status, outcome.out)
+    assert "Traceback" not in outcome.err
