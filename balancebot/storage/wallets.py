@@ -9,13 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    ColumnElement,
     Connection,
     Row,
     bindparam,
     func,
     select,
-    true,
     update,
 )
 
@@ -129,25 +127,28 @@ def sync(conn: Connection, configured: Collection[WalletName], *, now: datetime)
 
 
 def claim_due(
-    conn: Connection,
-    worker_id: str,
-    *,
-    now: datetime,
-    limit: int | None = None,
-    names: Collection[WalletName] | None = None,
+    conn: Connection, worker_id: str, *, now: datetime, limit: int | None = None
 ) -> list[WalletRow]:
     """Take the wallets that are due and that no other living worker has, the longest due first.
 
     The claim ends when the reading is recorded, or is given back; what the worker holds itself it doesn't get again.
     """
-    return _claim(conn, worker_id, wallets.c.next_read_at <= now, now=now, limit=limit, names=names)
-
-
-def claim_all(
-    conn: Connection, worker_id: str, *, now: datetime, names: Collection[WalletName] | None = None
-) -> list[WalletRow]:
-    """Take every configured wallet, due or not, that no other living worker is reading right now."""
-    return _claim(conn, worker_id, true(), now=now, limit=None, names=names)
+    # a CTE, since PostgreSQL may run a subquery that locks and limits more than once
+    free = (
+        select(wallets.c.id)
+        .where(wallets.c.configured, wallets.c.next_read_at <= now, is_free(wallets.c.claimed_by, now))
+        .order_by(wallets.c.next_read_at)
+        .limit(limit)
+        .with_for_update(skip_locked=True)
+        .cte("free")
+    )
+    taken = (
+        update(wallets)
+        .where(wallets.c.id.in_(select(free.c.id)))
+        .values(claimed_by=worker_id)
+        .returning(wallets)
+    )
+    return [_wallet(row) for row in conn.execute(taken)]
 
 
 def held(conn: Connection, worker_id: str, wallet_ids: Collection[int]) -> frozenset[int]:
@@ -343,44 +344,6 @@ def record_booked(conn: Connection, bookings: Sequence[Booking]) -> None:
                 for booking in bookings
             ],
         )
-
-
-def _claim(
-    conn: Connection,
-    worker_id: str,
-    wanted: ColumnElement[bool],
-    *,
-    now: datetime,
-    limit: int | None,
-    names: Collection[WalletName] | None,
-) -> list[WalletRow]:
-    free = (
-        select(wallets.c.id)
-        .where(
-            wallets.c.configured,
-            wanted,
-            is_free(wallets.c.claimed_by, now),
-        )
-        .order_by(wallets.c.next_read_at)
-        .limit(limit)
-        .with_for_update(skip_locked=True)
-    )
-    if names is None:
-        return _take(conn, worker_id, free)
-    taken = (_take(conn, worker_id, free.where(wallets.c.name.in_(some))) for some in chunked(names))
-    return [wallet for wallets_taken in taken for wallet in wallets_taken]
-
-
-def _take(conn: Connection, worker_id: str, free: Any) -> list[WalletRow]:
-    # a CTE, since PostgreSQL may run a subquery that locks and limits more than once
-    chosen = free.cte("free")
-    taken = (
-        update(wallets)
-        .where(wallets.c.id.in_(select(chosen.c.id)))
-        .values(claimed_by=worker_id)
-        .returning(wallets)
-    )
-    return [_wallet(row) for row in conn.execute(taken)]
 
 
 def _wallet(row: Row[Any]) -> WalletRow:

@@ -121,17 +121,6 @@ def test_the_longest_due_come_first_when_there_is_a_limit(conn: Connection) -> N
     assert ["acme"] == names(wallets.claim_due(conn, "other", now=NOON + timedelta(seconds=2), limit=1))
 
 
-def test_only_named_wallets_are_claimed_when_names_are_given(conn: Connection) -> None:
-    assert ["acme"] == names(wallets.claim_due(conn, "me", now=NOON, names=[POOL]))
-    assert [] == wallets.claim_due(conn, "me", now=NOON, names=[])
-
-
-def test_all_are_claimed_due_or_not_but_those_that_another_is_reading(conn: Connection) -> None:
-    wallets.claim_due(conn, "other", now=NOON, names=[POOL])
-    wallets.record_good(conn, [GoodRead(wallet_id=2, readings=READ, observed_at=NOON, next_read_at=LATER)])
-    assert ["acme/checkout"] == names(wallets.claim_all(conn, "me", now=NOON))
-
-
 def test_replicas_that_claim_at_once_share_without_overlap(database: Database, database_url: str) -> None:
     many = [WalletName(f"acme/{number}") for number in range(200)]
     replicas = [f"replica-{number}" for number in range(4)]
