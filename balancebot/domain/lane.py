@@ -141,13 +141,13 @@ def plan(
     for (group_id, alert), items in messages.items():
         place = groups[group_id] if group_id is not None else _place_of(alert, places)
         stands = place.stands
-        for part in _parts(items, stands=stands):
+        for part in _parts(items, group_id, place, places):
             doubted = next((each for each in part if each.in_doubt), None)
             news = [each for each in part if each.action is not Action.EDIT]
             if doubted is not None:
                 looks.append(doubted)
             elif news:
-                carrier = [each for each in news if stands or each.group_id == group_id][-1]
+                carrier = ([each for each in news if each.group_id == group_id] or news)[-1]
                 sends.append(_send(carrier, part, Action.REPLY if stands else Action.POST, group_id, place))
             elif stands:
                 sends.append(_send(part[-1], part, Action.EDIT, group_id, place))
@@ -199,15 +199,24 @@ def _send(
     return Send(carrier=carrier, carries=tuple(carries), action=action, group_id=group_id, told=place.told)
 
 
-def _parts(items: list[Waiting], *, stands: bool) -> Iterator[list[Waiting]]:
-    """Yield what is sent together: all of it while the message doesn't stand; else each alert's news, and the edits."""
-    if not stands:
+def _parts(
+    items: list[Waiting], group_id: str | None, place: Place, places: Mapping[int, Place]
+) -> Iterator[list[Waiting]]:
+    """Yield what is sent together: all of it while the message doesn't stand; else the news of each alert, and the edits.
+
+    News of a member that the group has yet to introduce goes with the group's own.
+    """
+    if not place.stands:
         yield items
         return
+    introduces = group_id is not None and any(
+        each.group_id == group_id and each.action is not Action.EDIT for each in items
+    )
     news: dict[int | None, list[Waiting]] = {}
     for each in items:
         if each.action is not Action.EDIT:
-            news.setdefault(each.alert_id, []).append(each)
+            waits_for_group = introduces and each.alert_id is not None and not places[each.alert_id].told
+            news.setdefault(None if waits_for_group else each.alert_id, []).append(each)
     yield from news.values()
     edits = [each for each in items if each.action is Action.EDIT]
     if edits:

@@ -168,8 +168,9 @@ def arrived(
     )
     if sending.subject and parcel.action is Action.POST:
         threads.stand(conn, sending.subject, sending.lane, receipt, now)
-    if sending.group_id is not None and parcel.action is not Action.EDIT:
-        threads.hear(conn, sending.group_id, sending.lane, now)
+    if isinstance(parcel.facts, GroupFacts) and parcel.action is not Action.EDIT:
+        introduced = parcel.facts.new or [member.alert_id for member in parcel.facts.members]
+        threads.hear(conn, [int(alert_id) for alert_id in introduced], sending.lane, now)
     return Settled(state=DeliveryState.DELIVERED)
 
 
@@ -236,12 +237,12 @@ def _facts(conn: Connection, send: Send, *, told: bool, now: datetime) -> Facts:
     latest = [as_one(facts, told=told) for facts in news.values()]
     if send.group_id is None:
         return latest[0]
-    group = groups.load(conn, send.group_id)
-    if latest:
-        group = with_members(group, latest, now)
-        groups.save(conn, group)
     if send.action is Action.REPLY and carrier.alert_id is not None:
         return latest[0]
+    group = with_members(groups.load(conn, send.group_id), latest, now)
+    if send.action is not Action.REPLY:
+        # an answer that waited must not turn back what later edits have shown
+        groups.save(conn, group)
     if send.action is Action.EDIT or not told:
         return group
     joined = [facts_codec.decode(deliveries.told(conn, each.id)) for each in send.carries]

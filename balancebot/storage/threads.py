@@ -92,11 +92,12 @@ def join(conn: Connection, alert_ids: Collection[int], group_id: str, lane: Lane
     conn.execute(update(threads).where(_at(lane), threads.c.subject.in_(subjects)).values(group_id=group_id))
 
 
-def hear(conn: Connection, group_id: str, lane: Lane, now: datetime) -> None:
-    """Note that the destination has heard of every member of the group."""
+def hear(conn: Connection, alert_ids: Collection[int], lane: Lane, now: datetime) -> None:
+    """Note that the destination has heard of the alerts, in a message of their group."""
+    subjects = [alert_subject(alert_id) for alert_id in alert_ids]
     conn.execute(
         update(threads)
-        .where(_at(lane), threads.c.group_id == group_id, threads.c.told_at.is_(None))
+        .where(_at(lane), threads.c.subject.in_(subjects), threads.c.told_at.is_(None))
         .values(told_at=now)
     )
 

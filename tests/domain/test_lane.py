@@ -123,7 +123,7 @@ class TestOfAGroup:
             waits("2", REPLY, 2),
             waits("2e", EDIT, 2),
             waits("3", REPLY, None, group_id="g"),
-            place=self.member,
+            place=Place(stands=False, told=True, group_id="g"),
             group=STANDS,
         )
 
@@ -133,6 +133,13 @@ class TestOfAGroup:
             (REPLY, "3", ["3"]),
             (EDIT, "2e", ["1e", "2e"]),
         ] == sends(result)
+
+    def test_news_of_a_member_that_is_yet_to_be_introduced_goes_along(self) -> None:
+        result = planned(
+            waits("1", REPLY, None, group_id="g"), waits("2", REPLY, 2), place=self.member, group=STANDS
+        )
+
+        assert [(REPLY, "1", ["1", "2"])] == sends(result)
 
     def test_a_member_whose_group_message_is_gone_speaks_for_itself(self) -> None:
         gone = Place(stands=False, told=True)
