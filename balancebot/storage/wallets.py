@@ -225,6 +225,12 @@ def of_accounts(
     return rows
 
 
+def configured_names(conn: Connection) -> tuple[WalletName, ...]:
+    """Return the names of the configured wallets, in order."""
+    names = conn.scalars(select(wallets.c.name).where(wallets.c.configured).order_by(wallets.c.name))
+    return tuple(WalletName(name) for name in names)
+
+
 def ids(conn: Connection) -> dict[WalletName, int]:
     """Return the id of every wallet that was ever known."""
     return {

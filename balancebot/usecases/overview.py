@@ -39,6 +39,8 @@ class BalanceView:
     depletes_at: datetime | None
     """When it is 0 by the P50; None = unknown, or no end in sight."""
     severity: Severity
+    ever_positive: bool
+    """Whether it was ever above 0."""
     effective: Effective
     alert_id: str | None
     """Of its open `low_balance`."""
@@ -122,6 +124,7 @@ def _view(
         estimate=estimate,
         depletes_at=observed_at if reading == 0 else kept.p50_at if kept and estimate.runway else None,
         severity=Severity.UNKNOWN if is_stale and isinstance(reading, int) else verdict.severity,
+        ever_positive=kept is not None and kept.ever_positive,
         effective=effective,
         alert_id=alert_id,
         stopped=kept is not None and kept.stopped,

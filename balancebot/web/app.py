@@ -15,7 +15,17 @@ from starlette.types import Scope
 from balancebot.domain.user import Role
 from balancebot.packaged import packaged
 from balancebot.storage.errors import DatabaseError
-from balancebot.web import alerts, doors, log_book, login, overview, people, thresholds, wallet
+from balancebot.web import (
+    alerts,
+    doors,
+    log_book,
+    login,
+    overview,
+    people,
+    threshold_effects,
+    thresholds,
+    wallet,
+)
 from balancebot.web.guard import Guard
 from balancebot.web.rendering import phrases, render
 from balancebot.web.site import Site
@@ -45,6 +55,8 @@ def create_app(site: Site) -> Starlette:
             page("/thresholds", thresholds.table),
             page("/thresholds/edit", thresholds.editor, needs=Role.FINANCE),
             page("/thresholds/line", thresholds.cancelled),
+            change("/thresholds/preview", threshold_effects.preview),
+            change("/thresholds/backtest", threshold_effects.backtest),
             change("/thresholds/save", thresholds.save),
             page("/alerts", alerts.listed),
             page("/alerts/{id}", alerts.one),
@@ -52,6 +64,7 @@ def create_app(site: Site) -> Starlette:
             change("/silences/add", alerts.silence),
             change("/silences/{id}/end", alerts.end_silence),
             page("/audit", log_book.log_book),
+            change("/audit/{id}/undo", threshold_effects.undo),
             page("/me", people.me),
             change("/me/password", people.set_my_password, needs=Role.VIEWER),
             change("/me/sessions", people.end_my_other_sessions, needs=Role.VIEWER),

@@ -13,6 +13,7 @@ from balancebot.usecases.figures import Figures
 from balancebot.usecases.latest_overview import LatestOverview
 from balancebot.usecases.log_in import LogIn
 from balancebot.usecases.operate_alerts import OperateAlerts
+from balancebot.usecases.preview_limits import PreviewLimits
 from balancebot.usecases.shelf import ThresholdShelf
 
 
@@ -28,9 +29,8 @@ class Site:
     thresholds: ThresholdShelf
     latest: LatestOverview
     figures: Figures
+    preview: PreviewLimits
     stale_after: timedelta
-    margin: float
-    """The recovery margin."""
     language: Language
     zone: tzinfo
     public_url: str

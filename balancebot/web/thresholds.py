@@ -46,7 +46,7 @@ def table(visit: Visit) -> Response:
 def editor(visit: Visit) -> Response:
     """Show the form for one scope: in place of its line, or as a page of its own."""
     wallet, category = visit.asked_exactly("wallet"), visit.asked("category")
-    scope = _scope(wallet, category) if wallet else None
+    scope = scope_of(wallet, category) if wallet else None
     if isinstance(scope, EditFault):
         return _editor(visit, scope=None, typed={"wallet": wallet, "category": category}, faults=(scope,))
     row = None if scope is None else visit.site.edit_thresholds.look(scope)
@@ -56,7 +56,7 @@ def editor(visit: Visit) -> Response:
 
 def cancelled(visit: Visit) -> Response:
     """Show the line of a scope again, as it was before its editor opened."""
-    scope = _scope(visit.asked_exactly("wallet"), visit.asked("category"))
+    scope = scope_of(visit.asked_exactly("wallet"), visit.asked("category"))
     if isinstance(scope, EditFault):
         return Response(status_code=204)
     with visit.site.database.read() as conn:
@@ -68,12 +68,13 @@ def cancelled(visit: Visit) -> Response:
 
 def save(visit: Visit) -> Response:
     """Save what was typed, unless it is refused, or somebody else was quicker."""
-    typed = _typed(visit)
-    scope = _scope(typed["wallet"], typed["category"])
+    typed = typed_row(visit)
+    scope = scope_of(typed["wallet"], typed["category"])
     if isinstance(scope, EditFault):
         return _editor(visit, scope=None, typed=typed, seen=visit.sent("seen"), faults=(scope,))
-    cells = {column: typed[column] for column in COLUMNS}
-    outcome = visit.site.edit_thresholds.replace(scope, cells, seen=visit.sent("seen"), by=visit.actor)
+    outcome = visit.site.edit_thresholds.replace(
+        scope, cells_of(typed), seen=visit.sent("seen"), by=visit.actor
+    )
     if isinstance(outcome, Conflict):
         seen = edit_token(outcome.current)
         return _editor(visit, scope=scope, typed=typed, seen=seen, conflict=outcome)
@@ -89,7 +90,8 @@ def save(visit: Visit) -> Response:
     return _saved(visit, scope)
 
 
-def _typed(visit: Visit) -> dict[str, str]:
+def typed_row(visit: Visit) -> dict[str, str]:
+    """Return what was typed: the scope, and a cell for each column."""
     typed = {column: visit.sent(column) for column in ("category", *COLUMNS)}
     exactly = visit.sent_exactly("wallet")
     # a configured name may begin or end with a space; what else is typed has it by accident
@@ -144,7 +146,13 @@ def _all_scopes(known: Sequence[WalletName], about: str) -> list[Scope]:
     return [Scope(name, category) for name in known if wanted in name.lower() for category in Category]
 
 
-def _scope(wallet: str, category: str) -> Scope | EditFault:
+def cells_of(typed: Mapping[str, str]) -> dict[str, str]:
+    """Return the cells that a row can set."""
+    return {column: typed[column] for column in COLUMNS}
+
+
+def scope_of(wallet: str, category: str) -> Scope | EditFault:
+    """Read a scope as people write it; return what is wrong with it."""
     for column, value in (("wallet", read_wallet(wallet)), ("category", read_category(category))):
         if isinstance(value, CellFault):
             return EditFault(message=value.message, column=column)

@@ -16,11 +16,13 @@ from balancebot.secret import Secret
 from balancebot.settings import Language
 from balancebot.storage.database import Database
 from balancebot.usecases import users
+from balancebot.usecases.backtest import Backtest
 from balancebot.usecases.edit_thresholds import EditThresholds
 from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.figures import Figures
 from balancebot.usecases.latest_overview import LatestOverview
 from balancebot.usecases.log_in import LogIn
+from balancebot.usecases.preview_limits import PreviewLimits
 from balancebot.usecases.shelf import ThresholdShelf
 from balancebot.web.app import create_app
 from balancebot.web.server import serve
@@ -80,7 +82,11 @@ def site_of(world: World, **different: object) -> Site:
             estimator=Estimator(zone="Asia/Shanghai", confidence=0.75), thresholds=shelf, package_sizes={}
         ),
         stale_after=world.stale_after,
-        margin=0.05,
+        preview=PreviewLimits(
+            database=world.database,
+            backtest=Backtest(zone="Asia/Shanghai", confidence=0.75, margin=0.05),
+            stale_after=world.stale_after,
+        ),
         language=Language.ENGLISH,
         zone=ZoneInfo("Asia/Shanghai"),
         public_url="http://127.0.0.1",

@@ -9,6 +9,7 @@ from balancebot.domain.balance import Category
 from balancebot.domain.threshold import OFF, Scope, ThresholdRow
 from balancebot.domain.user import Role
 from tests.usecases.world import SHOP, WEB, industry
+from tests.web import showcase
 from tests.web.conftest import Desk, form_token
 
 SCOPE = Scope(SHOP, Category.INDUSTRY)
@@ -117,3 +118,51 @@ def test_a_viewer_can_not_save(watched: Desk) -> None:
         fields = {"form_token": form_token(browser), "wallet": SHOP, "category": "*", "warning_below": "1"}
         assert 403 == browser.post("/thresholds/save", data=fields).status_code
         assert 403 == browser.get("/thresholds/edit").status_code
+
+
+def test_before_saving_it_says_which_alerts_would_open(watched: Desk) -> None:
+    watched.world.poll()
+    with watched.user(Role.FINANCE) as browser:
+        fields = editor(browser) | {"warning_below": "900", "critical_below": "850", "warning_days": "off"}
+        text = browser.post("/thresholds/preview", data=fields).text
+    assert "1 balance would have other limits." in text
+    assert 'worsens to</strong> <span class="badge critical">' in text
+    assert "800 messages, below the critical limit of 850" in text
+    assert row(watched) is None
+
+
+def test_a_preview_of_what_can_not_be_read_yet_says_so_quietly(watched: Desk) -> None:
+    with watched.user(Role.FINANCE) as browser:
+        text = browser.post("/thresholds/preview", data=editor(browser) | {"warning_below": "9x"}).text
+    assert "Not yet: warning_below: must be a number" in text
+
+
+def test_the_look_back_stands_next_to_what_today_s_limits_would_have_told(desk: Desk) -> None:
+    showcase.fill(desk.world)
+    with desk.user(Role.FINANCE) as browser:
+        fields = editor(browser, "acme/checkout") | {"warning_below": "70000", "warning_days": "off"}
+        text = browser.post("/thresholds/backtest", data=fields).text
+    assert "before it was topped up" in text
+    assert "With today&#39;s" in text or "With today's" in text
+
+
+def test_undo_is_one_click_and_asks_only_when_somebody_came_in_between(watched: Desk) -> None:
+    with watched.user(Role.FINANCE) as browser:
+        for limit in ("1000", "2000"):
+            browser.post("/thresholds/save", data=editor(browser) | {"warning_below": limit})
+        token = form_token(browser)
+        links = re.findall(r'action="(/audit/\d+/undo)"', browser.get("/audit").text)
+
+        answer = browser.post(links[1], data={"form_token": token})
+        assert 409 == answer.status_code
+        assert "This was changed again since." in answer.text
+        assert 2000 == row(watched).warning_below  # type: ignore[union-attr]
+
+        assert "/audit?done=undone" == browser.post(links[0], data={"form_token": token}).headers["location"]
+    assert 1000 == row(watched).warning_below  # type: ignore[union-attr]
+
+
+def test_a_viewer_can_not_undo(watched: Desk) -> None:
+    with watched.user(Role.VIEWER) as browser:
+        assert 403 == browser.post("/audit/1/undo", data={"form_token": form_token(browser)}).status_code
+        assert "undo" not in browser.get("/audit").text
