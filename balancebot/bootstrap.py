@@ -53,13 +53,15 @@ class Bot:
         *,
         clock: Clock | None = None,
         on_news: Callable[[], None] = lambda: None,
+        say: Callable[[str], None] | None = None,
     ) -> None:
-        """`on_news` is called whenever the outbox has something new."""
+        """`on_news` is called whenever the outbox has something new. With `say`, messages are shown and not sent."""
         self.settings = settings
         self.database = database
         self.clock = clock or SystemClock()
         self.worker_id = uuid.uuid4().hex
         self._on_news = on_news
+        self._say = say
         self._apps_watch = AppsWatch(settings.accounts, environ=os.environ)
         self._wallets_unsynced = False
         self.thresholds = ThresholdShelf()
@@ -170,8 +172,20 @@ class Bot:
     @cached_property
     def channels(self) -> Mapping[ChannelName, Channel]:
         """The ways to tell people that are configured."""
+        if self._say is not None:
+            return self._shown(self._say)
         configured: tuple[Channel | None, ...] = (self.slack, self.email)
         return {channel.name: channel for channel in configured if channel is not None}
+
+    def _shown(self, say: Callable[[str], None]) -> Mapping[ChannelName, Channel]:
+        from balancebot.channels.shown import ShownMail, ShownSlack
+
+        shown: dict[ChannelName, Channel] = {}
+        if self.settings.slack is not None:
+            shown[ChannelName.SLACK] = ShownSlack(self.renderer, say)
+        if self.settings.email is not None:
+            shown[ChannelName.EMAIL] = ShownMail(self.renderer, say, sender=self.settings.email.sender)
+        return shown
 
     def check_channels(self) -> Iterator[tuple[ChannelName, Finding]]:
         """Try each channel without sending anything, and yield what was found."""

@@ -1,24 +1,25 @@
 """A command that does the bot's work for a moment: seen alive while it does, so that its claims hold, and gone after."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
 from balancebot.bootstrap import Bot
 from balancebot.cli.errors import RefusedError
-from balancebot.cli.session import Session
 from balancebot.observability import Metrics, Reporter, set_up_logging
 from balancebot.scheduler import Job, Scheduler
-from balancebot.settings import Log, LogLevel
+from balancebot.settings import Log, LogLevel, Settings
+from balancebot.storage.database import Database
 from balancebot.usecases.presence import EVERY
 
 
 @contextmanager
-def at_work(session: Session) -> Iterator[tuple[Bot, Reporter]]:
-    """Open the bot with its secrets, and close it at the end of the block."""
-    settings = session.settings_with_secrets
+def at_work(
+    settings: Settings, database: Database, *, say: Callable[[str], None] | None = None
+) -> Iterator[tuple[Bot, Reporter]]:
+    """Open the bot, and close it at the end of the block; with `say`, messages are shown and not sent."""
     set_up_logging(_quiet(settings.log))
-    bot = Bot(settings, session.database)
+    bot = Bot(settings, database, say=say)
     try:
         _ = bot.source
     except ValueError as error:

@@ -5,6 +5,7 @@ Stopping begins nothing more, lets what is under way be finished, and leaves the
 
 import logging
 import threading
+from collections.abc import Callable
 from dataclasses import asdict
 from datetime import timedelta
 from time import monotonic
@@ -35,8 +36,11 @@ _FOR_ROUNDS = timedelta(seconds=5)
 class Daemon:
     """One process that reads, judges and tells until it is stopped."""
 
-    def __init__(self, settings: Settings, database: Database) -> None:
-        self.bot = Bot(settings, database, on_news=lambda: self._scheduler.hasten("deliver"))
+    def __init__(
+        self, settings: Settings, database: Database, *, say: Callable[[str], None] | None = None
+    ) -> None:
+        """With `say`, messages are shown and not sent."""
+        self.bot = Bot(settings, database, on_news=lambda: self._scheduler.hasten("deliver"), say=say)
         self._metrics = Metrics(self.bot.standing)
         self._reporter = Reporter(self._metrics)
         self._presence = self.bot.presence("run")

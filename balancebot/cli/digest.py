@@ -25,7 +25,7 @@ def send(context: typer.Context, name: _Name) -> None:
 
     session = session_of(context)
     _known(session, name)
-    with at_work(session) as (bot, reporter):
+    with at_work(session.settings_with_secrets, session.database) as (bot, reporter):
         bot.send_digest.send(name)
         delivered = bot.deliver_outbox.run()
         reporter.delivered(delivered)

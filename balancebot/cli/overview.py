@@ -24,6 +24,7 @@ class Entry:
 COMMANDS = {
     name: Entry(part=part, name=name, summary=summary, place=place)
     for part, name, summary, place in (
+        ("See", "demo", "the whole bot against a simulator: nothing to configure", "demo:app"),
         ("Start", "init", "write a commented configuration; never overwrites", "init:app"),
         (
             "Start",

@@ -31,7 +31,8 @@ def poll(
     from balancebot.cli.at_work import at_work, waiting
 
     undelivered = ""
-    with at_work(session_of(context)) as (bot, reporter):
+    session = session_of(context)
+    with at_work(session.settings_with_secrets, session.database) as (bot, reporter):
         report = _read(bot, alerts=not no_alerts)
         reporter.polled(report)
         print(_for_people(report))

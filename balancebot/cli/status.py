@@ -16,7 +16,9 @@ from balancebot.domain.verdict import Severity
 from balancebot.wording import Wording
 
 if TYPE_CHECKING:
-    from balancebot.domain.threshold import Inversion
+    from balancebot.domain.threshold import Inversion, ThresholdBook
+    from balancebot.settings import Settings
+    from balancebot.storage.database import Database
     from balancebot.usecases.overview import BalanceView
 
 app = application()
@@ -43,24 +45,32 @@ def status(
 ) -> None:
     """Show every balance with its burn, runway and severity."""
     from balancebot.clock import SystemClock
-    from balancebot.domain.threshold import ThresholdBook
-    from balancebot.storage import thresholds
-    from balancebot.usecases.overview import overview
 
     session = session_of(context)
-    settings = session.settings
     now = SystemClock().now()
-    with session.database.read() as conn:
-        book = ThresholdBook(thresholds.load(conn))
-        views = overview(
-            conn, book=book, stale_after=settings.poll.stale_after, now=now, names=settings.wallets
-        )
+    views, book = look(session.database, session.settings, now)
     views = _matching(views, pattern)
     if as_json:
         show({"as_of": instant(now), "balances": [_as_json(view) for view in views]})
     else:
-        words = Wording(zone=settings.timezone)
-        print(_for_people(views, list(book.inversions(view.key for view in views)), words, now))
+        words = Wording(zone=session.settings.timezone)
+        print(for_people(views, list(book.inversions(view.key for view in views)), words, now))
+
+
+def look(
+    database: "Database", settings: "Settings", now: datetime
+) -> "tuple[list[BalanceView], ThresholdBook]":
+    """Return how every configured balance stands, and the limits by which it is judged."""
+    from balancebot.domain.threshold import ThresholdBook
+    from balancebot.storage import thresholds
+    from balancebot.usecases.overview import overview
+
+    with database.read() as conn:
+        book = ThresholdBook(thresholds.load(conn))
+        views = overview(
+            conn, book=book, stale_after=settings.poll.stale_after, now=now, names=settings.wallets
+        )
+    return views, book
 
 
 def _matching(views: "list[BalanceView]", pattern: str | None) -> "list[BalanceView]":
@@ -114,9 +124,10 @@ def _as_json(view: "BalanceView") -> dict[str, object]:
     }
 
 
-def _for_people(
+def for_people(
     views: "Sequence[BalanceView]", inversions: "Sequence[Inversion]", words: Wording, now: datetime
 ) -> str:
+    """Write a table of balances, and below it what is wrong with wallets and limits."""
     parts = [
         table(_COLUMNS, (_row(view, words, now) for view in views)),
         "\n".join(_troubles(views, words, now)),

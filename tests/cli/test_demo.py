@@ -1,0 +1,65 @@
+"""`demo`: the whole story in a short time, with nothing configured and nothing left behind."""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+pytestmark = pytest.mark.slow
+_ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
+_COMMAND = (sys.executable, "-m", "balancebot", "demo")
+
+
+def test_the_story_is_told_with_every_message_and_ends_by_itself(tmp_path: Path) -> None:
+    began = time.monotonic()
+    done = subprocess.run(
+        (*_COMMAND, "--once"),
+        cwd=tmp_path,
+        env=_ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    assert time.monotonic() - began < 20
+    slack = re.findall(r"Slack #ops-alerts.*\n┌─+┐\n│ (.*?) *│\n", done.stdout)
+    assert sorted(
+        [
+            "🟡 Warning · acme/parcels industry",
+            "🔴 Critical · acme/campaigns market",
+            "🔴 Critical · acme/legacy: credentials rejected",
+            "⛔ Depleted · acme/login-codes industry",
+        ]
+    ) == sorted(line for line in slack if "Recovered" not in line)
+    assert ["🟢 Recovered from warning"] == [line[:24] for line in slack if "Recovered" in line]
+    assert 5 == done.stdout.count("E-mail\n")
+    assert not [line for line in done.stdout.splitlines() if line.startswith("│") and "hotline" in line]
+    assert done.stdout.rstrip().splitlines()[-5] == "What to do next"
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_it_goes_on_with_its_pages_until_it_is_stopped(tmp_path: Path) -> None:
+    running = subprocess.Popen(
+        (*_COMMAND, "--port", "0"), cwd=tmp_path, env=_ENVIRONMENT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert running.stdout is not None
+        line = next(line for line in running.stdout if "log in as" in line)
+        address, name, password = re.fullmatch(r"(\S+)  log in as (\S+) with (\S+)\n", line).groups()  # type: ignore[union-attr]
+        with httpx.Client(base_url=address, trust_env=False) as browser:
+            assert 303 == browser.post("/login", data={"name": name, "password": password}).status_code
+            assert "acme/login-codes" in browser.get("/").text
+        running.send_signal(signal.SIGTERM)
+        running.communicate(timeout=15)
+        assert 0 == running.returncode
+    finally:
+        if running.poll() is None:
+            running.kill()
+            running.communicate()
