@@ -41,6 +41,7 @@ COMMANDS = {
         ("Decide", "alerts", "show what is open; acknowledge", "alerts:alerts_app"),
         ("Decide", "silence", "mute what a pattern matches for a while", "alerts:silence_app"),
         ("Decide", "silences", "show what is silent; end a silence", "alerts:silences_app"),
+        ("Decide", "deliveries", "show what waits or never arrived; send it again", "deliveries:app"),
         ("Keep", "history", "take past readings from a CSV file, or write them to one", "history:app"),
         ("Keep", "db", "upgrade, back up or prune the database", "database:app"),
         ("Keep", "users", "keep the log-ins of the web pages", "users:app"),

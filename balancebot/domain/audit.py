@@ -25,6 +25,7 @@ class Act(StrEnum):
     ACKNOWLEDGE = "alert.acknowledge"
     SILENCE = "silence.add"
     END_SILENCE = "silence.end"
+    RESEND = "delivery.resend"
     ADD_PLAN = "plan.add"
     REMOVE_PLAN = "plan.remove"
     ADD_USER = "user.add"

@@ -1,16 +1,43 @@
 """The rows of deliveries and of what was tried for them: what is taken over, carried by another, listed, sent again."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
+from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState, Outcome, next_verification
 from balancebot.domain.lane import Lane, Waiting
-from balancebot.domain.notification import Action, AlertFacts
+from balancebot.domain.notification import Action, AlertFacts, Channel
 from balancebot.ports import ChannelErrorKind
 from balancebot.storage import facts_codec
 from balancebot.storage.tables import attempts, deliveries, notifications
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One delivery as a person asks for it."""
+
+    id: str
+    channel: Channel
+    destination: str
+    action: Action
+    reason: Reason | None
+    alert_id: str | None
+    created_at: datetime
+    state: DeliveryState
+    in_doubt: bool
+    num_attempts: int
+    next_attempt_at: datetime | None
+    """None once it is settled."""
+    settled_at: datetime | None
+    error: str
+    """What the last attempt failed by; '' where it didn't."""
+    superseded_by: str | None
+    """The delivery that carries its news."""
+
 
 _TOLD = func.coalesce(deliveries.c.facts, notifications.c.facts)
 
@@ -101,3 +128,60 @@ def give_up_lane(conn: Connection, lane: Lane, *, message: str, now: datetime) -
         "error_message": message,
     }
     conn.execute(update(deliveries).where(at_lane, deliveries.c.settled_at.is_(None)).values(given_up))
+
+
+def listed(conn: Connection, *, every: bool = False, limit: int) -> tuple[Delivery, ...]:
+    """Return deliveries, the newest first: those that wait or were given up, or `every` one."""
+    wanted = (
+        select(deliveries, notifications.c.reason)
+        .join(notifications)
+        .order_by(deliveries.c.notification_id.desc(), deliveries.c.id)
+        .limit(limit)
+    )
+    if not every:
+        wanted = wanted.where(
+            or_(deliveries.c.settled_at.is_(None), deliveries.c.state == DeliveryState.GAVE_UP)
+        )
+    return tuple(_delivery(row) for row in conn.execute(wanted))
+
+
+def resend(conn: Connection, delivery_id: str, *, now: datetime) -> DeliveryState | None:
+    """Let a delivery that was given up, or waits, be tried at once; return where it stood, None if it is unknown.
+
+    One that is under way, has arrived or is carried by another is left alone.
+    """
+    this = deliveries.c.id == delivery_id
+    found = conn.execute(select(deliveries.c.state).where(this).with_for_update()).scalar()
+    if found is None:
+        return None
+    state = DeliveryState(found)
+    if state in {DeliveryState.GAVE_UP, DeliveryState.PENDING}:
+        fresh = {
+            "state": DeliveryState.PENDING.value,
+            "settled_at": None,
+            "next_attempt_at": now,
+            "attempts": 0,
+            "error_kind": None,
+            "error_message": None,
+        }
+        conn.execute(update(deliveries).where(this).values(fresh))
+    return state
+
+
+def _delivery(row: Row[Any]) -> Delivery:
+    return Delivery(
+        id=row.id,
+        channel=Channel(row.channel),
+        destination=row.destination,
+        action=Action(row.action),
+        reason=None if row.reason is None else Reason(row.reason),
+        alert_id=None if row.alert_id is None else str(row.alert_id),
+        created_at=row.created_at,
+        state=DeliveryState(row.state),
+        in_doubt=row.in_doubt,
+        num_attempts=row.attempts,
+        next_attempt_at=row.next_attempt_at if row.settled_at is None else None,
+        settled_at=row.settled_at,
+        error=row.error_message or "",
+        superseded_by=row.superseded_by,
+    )

@@ -1,0 +1,109 @@
+"""`deliveries`: what is on its way to people or never arrived, and sending it again."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from balancebot.cli.as_json import instant, show
+from balancebot.cli.errors import CommandError
+from balancebot.cli.session import application, session_of
+from balancebot.cli.table import Column, table
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from balancebot.storage.deliveries import Delivery
+    from balancebot.usecases.operate_deliveries import OperateDeliveries
+
+app = application()
+
+
+@app.callback()
+def deliveries() -> None:
+    """Show what waits to be sent or never arrived; send it again."""
+
+
+@app.command("list")
+def list_deliveries(
+    context: typer.Context,
+    every: Annotated[bool, typer.Option("--all", help="those that arrived, too")] = False,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Show what waits to be sent and what was given up, the newest first."""
+    found = _operating(context).listed(every=every)
+    if as_json:
+        show({"deliveries": [_as_json(each) for each in found]})
+        return
+    if not found:
+        print("Nothing was ever sent." if every else "Nothing waits, and nothing was given up.")
+        return
+    zone = session_of(context).settings.timezone
+    titles = ("id", "to", "news", "decided", "state", "attempts", "what it failed by")
+    print(
+        table(
+            [Column(title, is_number=title == "attempts") for title in titles],
+            [_row(each, zone) for each in found],
+        )
+    )
+
+
+@app.command(no_args_is_help=True)
+def resend(context: typer.Context, delivery_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Let one that was given up, or waits, be sent by the next `run` or `poll`."""
+    from balancebot.domain.delivery import DeliveryState
+
+    match _operating(context).resend(delivery_id, by=session_of(context).actor()):
+        case None:
+            raise CommandError(f"no delivery has the id {delivery_id}")
+        case DeliveryState.SENDING:
+            raise CommandError(f"delivery {delivery_id} is being sent at this moment")
+        case DeliveryState.DELIVERED:
+            raise CommandError(f"delivery {delivery_id} has arrived; it isn't sent twice")
+        case DeliveryState.SUPERSEDED:
+            raise CommandError(f"another delivery carries the news of {delivery_id}")
+        case DeliveryState.PENDING | DeliveryState.GAVE_UP:
+            print(f"delivery {delivery_id} is sent by the next run or poll")
+
+
+def _operating(context: typer.Context) -> "OperateDeliveries":
+    from balancebot.clock import SystemClock
+    from balancebot.usecases.operate_deliveries import OperateDeliveries
+
+    return OperateDeliveries(database=session_of(context).database, clock=SystemClock())
+
+
+def _row(delivery: "Delivery", zone: "ZoneInfo") -> tuple[str, ...]:
+    state = delivery.state.replace("_", " ")
+    return (
+        delivery.id,
+        f"{delivery.channel} {delivery.destination}",
+        _news(delivery),
+        f"{delivery.created_at.astimezone(zone):%Y-%m-%d %H:%M}",
+        f"{state} (in doubt)" if delivery.in_doubt else state,
+        str(delivery.num_attempts),
+        delivery.error,
+    )
+
+
+def _news(delivery: "Delivery") -> str:
+    what = delivery.reason or delivery.action
+    return what.value if delivery.alert_id is None else f"alert {delivery.alert_id} {what.value}"
+
+
+def _as_json(delivery: "Delivery") -> dict[str, object]:
+    return {
+        "id": delivery.id,
+        "channel": delivery.channel,
+        "destination": delivery.destination,
+        "action": delivery.action,
+        "reason": delivery.reason,
+        "alert": delivery.alert_id,
+        "created_at": instant(delivery.created_at),
+        "state": delivery.state,
+        "in_doubt": delivery.in_doubt,
+        "attempts": delivery.num_attempts,
+        "next_attempt_at": instant(delivery.next_attempt_at),
+        "settled_at": instant(delivery.settled_at),
+        "error": delivery.error or None,
+        "superseded_by": delivery.superseded_by,
+    }
