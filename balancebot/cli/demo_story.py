@@ -97,10 +97,7 @@ def tell(jsms: Simulator, settings: Settings, database: Database, say: Say) -> N
         say(bold("A month of history is taken in, and limits are set"))
         _remember(jsms, bot)
         _set_limits(bot)
-        for _ in range(
-            2
-        ):  # the first reading closes the books of the month, the second is estimated from them
-            bot.poll_cycle.run_all(settings.wallets, alerts=False)
+        bot.poll_cycle.run_all(settings.wallets, alerts=False)
         say(_table(bot))
         known: set[str] = set()
         for title, events in _chapters(jsms):
@@ -118,6 +115,7 @@ def _remember(jsms: Simulator, bot: "Bot") -> None:
             bot.database,
             lines,
             configured=bot.settings.wallets,
+            estimator=bot.estimator,
             now=bot.clock.now(),
             progress=progress,
         )

@@ -23,6 +23,7 @@ def import_file(
     context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
 ) -> None:
     """Take past readings: columns observed_at,wallet,category,balance."""
+    from balancebot.bootstrap import Bot
     from balancebot.cli.progress import share
     from balancebot.clock import SystemClock
     from balancebot.usecases.import_history import Refused, import_history
@@ -35,7 +36,12 @@ def import_file(
             share("importing") as progress,
         ):
             taken = import_history(
-                session.database, lines, configured=wallets, now=SystemClock().now(), progress=progress
+                session.database,
+                lines,
+                configured=wallets,
+                estimator=Bot(session.settings, session.database).estimator,
+                now=SystemClock().now(),
+                progress=progress,
             )
     except OSError as error:
         raise CommandError(f"{file}: can't be read: {error.strerror}") from None

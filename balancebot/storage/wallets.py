@@ -13,11 +13,12 @@ from sqlalchemy import (
     Row,
     bindparam,
     func,
+    or_,
     select,
     update,
 )
 
-from balancebot.domain.balance import Category, Readings, WalletName, account_of
+from balancebot.domain.balance import Category, Readings, Snapshot, WalletName, account_of
 from balancebot.ports import SourceErrorKind
 from balancebot.storage.chunks import chunked
 from balancebot.storage.tables import wallets
@@ -54,6 +55,13 @@ class WalletRow:
     def account(self) -> str:
         """The account it belongs to."""
         return account_of(self.name)
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """Its latest reading; None if it was never read."""
+        if self.observed_at is None:
+            return None
+        return Snapshot(wallet=self.name, observed_at=self.observed_at, readings=self.readings)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -246,6 +254,36 @@ def add_known(conn: Connection, names: Iterable[WalletName], *, now: datetime) -
     if rows:
         # another replica may be doing the same right now
         conn.execute(insert_into(conn, wallets).on_conflict_do_nothing(), rows)
+
+
+_CAUGHT_UP = (
+    update(wallets)
+    .where(
+        wallets.c.id == bindparam("wallet_id"),
+        or_(wallets.c.observed_at.is_(None), wallets.c.observed_at < bindparam("read_at")),
+    )
+    .values(
+        **{category.value: bindparam(f"new_{category.value}") for category in Category},
+        observed_at=bindparam("read_at"),
+    )
+)
+
+
+def catch_up(conn: Connection, read: Iterable[tuple[int, Readings, datetime]]) -> None:
+    """Let (wallet, readings, when) from elsewhere be the latest reading where it is; the wallets stay due as they are."""
+    rows = [
+        {
+            "wallet_id": wallet_id,
+            "new_universal": readings.universal,
+            "new_voice": readings.voice,
+            "new_industry": readings.industry,
+            "new_market": readings.market,
+            "read_at": observed_at,
+        }
+        for wallet_id, readings, observed_at in read
+    ]
+    if rows:
+        conn.execute(_CAUGHT_UP, rows)
 
 
 _GOOD = (

@@ -1,13 +1,56 @@
 """Estimates are kept as instants, so that whoever reads them later needs no arithmetic but a subtraction."""
 
 import math
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from typing import TYPE_CHECKING
 
-from balancebot.domain.balance import Absent, Category, Reading
+from sqlalchemy import Connection
+
+from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Snapshot
 from balancebot.domain.runway import UNKNOWN, Estimate, Runway
+from balancebot.storage import balances
 from balancebot.storage.balances import BalanceRow
+from balancebot.storage.wallets import WalletRow
+
+if TYPE_CHECKING:
+    from balancebot.usecases.estimates import Estimator
 
 _HOUR = timedelta(hours=1)
+
+
+def keep_beliefs(
+    conn: Connection,
+    read: Sequence[tuple[int, Snapshot]],
+    estimates: Mapping[BalanceKey, Estimate],
+    *,
+    now: datetime,
+) -> Collection[BalanceKey]:
+    """Keep what is believed at `now` of each balance with a number; return those that were ever above zero."""
+    before = {
+        (row.wallet_id, row.category): row.ever_positive
+        for row in balances.of_wallets(conn, [wallet_id for wallet_id, _ in read])
+    }
+    ever_positive: set[BalanceKey] = set()
+    beliefs: list[BalanceRow] = []
+    for wallet_id, snapshot in read:
+        for category, reading in snapshot.readings.items():
+            if isinstance(reading, Absent):
+                continue
+            key = BalanceKey(snapshot.wallet, category)
+            ever = reading > 0 or before.get((wallet_id, category), False)
+            if ever:
+                ever_positive.add(key)
+            estimate = estimates.get(key, UNKNOWN)
+            beliefs.append(belief(wallet_id, category, estimate, ever_positive=ever, as_of=now))
+    balances.save(conn, beliefs)
+    return ever_positive
+
+
+def believe(conn: Connection, rows: Collection[WalletRow], estimator: "Estimator", *, now: datetime) -> None:
+    """Estimate what the latest readings of wallets come to now, and keep it: after what changes an estimate."""
+    read = [(row.id, snapshot) for row in rows if (snapshot := row.snapshot) is not None]
+    keep_beliefs(conn, read, estimator.estimate(conn, read, now=now), now=now)
 
 
 def belief(

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Snapshot
+from balancebot.domain.balance import Absent, BalanceKey, Category, Reading
 from balancebot.domain.notification import AlertFacts
 from balancebot.domain.runway import OrderAdvice, PlannedUse
 from balancebot.domain.usage import SECONDS_PER_HOUR
@@ -70,7 +70,7 @@ class Figures:
         book = self.thresholds.book(conn)
         return self.estimator.advise(
             conn,
-            [(row.id, _as_read(row)) for row in rows if row.observed_at is not None],
+            [(row.id, snapshot) for row in rows if (snapshot := row.snapshot) is not None],
             now=now,
             until=until or now + ORDER_FOR,
             confidence=confidence,
@@ -83,12 +83,6 @@ class Figures:
             },
             package_sizes=self.package_sizes,
         )
-
-
-def _as_read(row: WalletRow) -> Snapshot:
-    if row.observed_at is None:  # the caller has looked
-        raise ValueError(f"{row.name} was never read")
-    return Snapshot(wallet=row.name, observed_at=row.observed_at, readings=row.readings)
 
 
 def recent_course(

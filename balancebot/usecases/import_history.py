@@ -13,6 +13,8 @@ from balancebot.domain.history_sheet import HistoryFault, HistoryRow, read_histo
 from balancebot.domain.spelling import did_you_mean
 from balancebot.storage import balances, snapshots, wallets
 from balancebot.storage.database import Database
+from balancebot.usecases.beliefs import believe
+from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.reading_pile import ReadingPile
 from balancebot.usecases.rebook_history import rebook_account
 
@@ -54,6 +56,7 @@ def import_history(
     lines: Iterable[str],
     *,
     configured: Collection[WalletName],
+    estimator: Estimator,
     now: datetime,
     progress: Progress | None = None,
 ) -> Imported | Refused:
@@ -82,13 +85,18 @@ def import_history(
         tell(0.4 + 0.2 * min(1.0, num_snapshots / len(pile)))
     accounts = sorted({account_of(name) for name in pile.wallets})
     for done, account in enumerate(accounts):
-        rebook_account(
+        latest = rebook_account(
             database,
             account,
             since=pile.since,
             until=pile.until,
             progress=_between(tell, 0.6 + 0.4 * done / len(accounts), 0.6 + 0.4 * (done + 1) / len(accounts)),
         )
+        with database.write() as conn:
+            wallets.catch_up(
+                conn, ((row.wallet_id, row.readings, row.observed_at) for row in latest.values())
+            )
+    _estimate(database, pile.wallets, estimator, now)
     return Imported(
         num_rows=len(pile),
         num_snapshots=num_snapshots,
@@ -96,6 +104,15 @@ def import_history(
         since=datetime.fromtimestamp(pile.since, UTC) if len(pile) else None,
         until=datetime.fromtimestamp(pile.until, UTC) if len(pile) else None,
     )
+
+
+def _estimate(database: Database, names: Collection[WalletName], estimator: Estimator, now: datetime) -> None:
+    """Make the burn models of what was imported, and keep what they say: `status` asks nobody."""
+    with database.read() as conn:
+        rows = [row for row in wallets.every(conn, configured_only=False) if row.name in names]
+    estimator.refit(database, rows, anew=True)
+    with database.write() as conn:
+        believe(conn, rows, estimator, now=now)
 
 
 def _between(tell: Progress, begin: float, end: float) -> Progress:

@@ -24,11 +24,11 @@ _BATCH = 10_000
 
 def rebook_account(
     database: Database, account: str, *, since: int, until: int, progress: Callable[[float], None]
-) -> None:
+) -> Mapping[int, SnapshotRow]:
     """Book the hours of an account's wallets in which there is new history, from epoch second `since` to `until`.
 
     Where nothing was booked live yet, live booking goes on from the last reading. Burn models are made anew.
-    `progress` is told how much is done, from 0 to 1.
+    `progress` is told how much is done, from 0 to 1. Returns the last that was read of each wallet, by its id.
     """
     first, last = since // SECONDS_PER_HOUR - _MARGIN, until // SECONDS_PER_HOUR + _MARGIN
     past = _Past(lambda at: progress(0.9 * min(1.0, max(0.0, at - since) / max(1, until - since))))
@@ -59,6 +59,7 @@ def rebook_account(
                 ],
             )
     progress(1.0)
+    return past.latest
 
 
 class _Past:
@@ -70,7 +71,7 @@ class _Past:
         self.last_of_hour: dict[tuple[int, int], Readings] = {}
         """By hour and wallet id; a category that wasn't read at the end has its last reading of the hour."""
         self.latest: dict[int, SnapshotRow] = {}
-        """By wallet id."""
+        """By wallet id; a category that wasn't read at the last instant has its reading of before."""
 
     def readings(
         self, rows: Iterator[SnapshotRow], names: Mapping[int, WalletName]
@@ -81,7 +82,9 @@ class _Past:
                 self._passed(row.at)
             key = (row.at // SECONDS_PER_HOUR, row.wallet_id)
             self.last_of_hour[key] = _over(self.last_of_hour.get(key, NEVER_READ), row.readings)
-            self.latest[row.wallet_id] = row
+            before = self.latest.get(row.wallet_id)
+            readings = row.readings if before is None else _over(before.readings, row.readings)
+            self.latest[row.wallet_id] = row._replace(readings=readings)
             name = names[row.wallet_id]
             for category, reading in row.readings.items():
                 if reading is not Absent.UNREAD:

@@ -1,19 +1,17 @@
 """One batch of answers in one transaction: stored, judged, alerts advanced, the outbox filled, the next reading set."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from balancebot.domain.balance import Absent, BalanceKey, Category, Snapshot, WalletName, account_of
+from balancebot.domain.balance import Snapshot, WalletName, account_of
 from balancebot.domain.reachability import Reach
-from balancebot.domain.runway import UNKNOWN, Estimate
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
-from balancebot.storage import balances, snapshots, wallets
-from balancebot.storage.balances import BalanceRow
+from balancebot.storage import snapshots, wallets
 from balancebot.storage.database import Database
 from balancebot.storage.snapshots import SnapshotRow
 from balancebot.storage.wallets import FailedRead, GoodRead, WalletRow
-from balancebot.usecases.beliefs import belief
+from balancebot.usecases.beliefs import keep_beliefs
 from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.judge_balances import JudgeBalances
 from balancebot.usecases.judge_wallets import Attempt, judge_wallets
@@ -63,16 +61,14 @@ class RecordReadings:
             if claimed_by is not None:
                 held = wallets.held(conn, claimed_by, [row.id for row in rows.values()])
                 rows = {name: row for name, row in rows.items() if row.id in held}
-            ids = [row.id for row in rows.values()]
             good = [result for result in results if isinstance(result, Snapshot) and result.wallet in rows]
             failed = [
                 result for result in results if isinstance(result, SourceError) and result.wallet in rows
             ]
             judging = JudgeBalances(book=self.thresholds.book(conn), margin=self.margin, now=now)
-            known = {(row.wallet_id, row.category): row for row in balances.of_wallets(conn, ids)}
-            estimates = self.estimator.estimate(conn, [(rows[one.wallet].id, one) for one in good], now=now)
-            beliefs = list(_beliefs(good, rows, estimates, known, now))
-            balances.save(conn, beliefs)
+            read = [(rows[snapshot.wallet].id, snapshot) for snapshot in good]
+            estimates = self.estimator.estimate(conn, read, now=now)
+            ever_positive = keep_beliefs(conn, read, estimates, now=now)
             snapshots.append(conn, [_stored(rows[snapshot.wallet].id, snapshot) for snapshot in good])
             wallets.record_good(
                 conn,
@@ -89,10 +85,6 @@ class RecordReadings:
                 return []
             names = {*rows, *(WalletName(account_of(name)) for name in rows)}
             standing = OpenAlerts(conn, names, teller=self.teller, now=now)
-            names_by_id = {row.id: name for name, row in rows.items()}
-            ever_positive = {
-                BalanceKey(names_by_id[row.wallet_id], row.category) for row in beliefs if row.ever_positive
-            }
             for snapshot in good:
                 judging.judge(snapshot, estimates, ever_positive, standing)
             attempts = [
@@ -162,26 +154,3 @@ def _missed(row: WalletRow, error: SourceError, miss: FailedRead) -> Attempt:
 
 def _stored(wallet_id: int, snapshot: Snapshot) -> SnapshotRow:
     return SnapshotRow(int(snapshot.observed_at.timestamp()), wallet_id, snapshot.readings)
-
-
-def _beliefs(
-    good: Sequence[Snapshot],
-    rows: Mapping[WalletName, WalletRow],
-    estimates: Mapping[BalanceKey, Estimate],
-    known: Mapping[tuple[int, Category], BalanceRow],
-    now: datetime,
-) -> Iterator[BalanceRow]:
-    """Yield what is believed of each balance that has a number."""
-    for snapshot in good:
-        wallet_id = rows[snapshot.wallet].id
-        for category, reading in snapshot.readings.items():
-            if isinstance(reading, Absent):
-                continue
-            before = known.get((wallet_id, category))
-            yield belief(
-                wallet_id,
-                category,
-                estimates.get(BalanceKey(snapshot.wallet, category), UNKNOWN),
-                ever_positive=reading > 0 or (before is not None and before.ever_positive),
-                as_of=now,
-            )

@@ -14,7 +14,6 @@ from balancebot.sources.simulator.scenario import (
     SimulatedWallet,
     simulated_wallet,
 )
-from balancebot.storage import wallets
 from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.import_history import Imported, import_history
 from tests.usecases.world import World
@@ -60,14 +59,17 @@ def fill(world: World, *, every: timedelta = timedelta(hours=1)) -> None:
     ledger = Ledger(SCENARIO, started_at=now)
     names = [wallet.name for wallet in SCENARIO.wallets]
     world.configure(*names)
-    taken = import_history(world.database, _lines(ledger, names, every, world), configured=names, now=now)
+    taken = import_history(
+        world.database,
+        _lines(ledger, names, every, world),
+        configured=names,
+        estimator=Estimator(zone="Asia/Shanghai", confidence=0.75),
+        now=now,
+    )
     assert isinstance(taken, Imported), taken
     for name in names:
         world.shows(ledger.readings(name, now), wallet=name)
     world.poll()
-    with world.database.read() as conn:
-        rows = wallets.every(conn)
-    Estimator(zone="Asia/Shanghai", confidence=0.75).refit(world.database, rows, anew=True)
     world.clock.pass_by(minutes=5)
     for name in names:
         world.shows(ledger.readings(name, world.clock.now()), wallet=name)
