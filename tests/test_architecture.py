@@ -1,0 +1,62 @@
+"""What the house promises and no linter looks at: one place for the clock, one for SQL, files of one reason each."""
+
+import ast
+import re
+from pathlib import Path
+
+import pytest
+
+_PACKAGE = Path(__file__).parents[1] / "balancebot"
+_FILES = sorted(_PACKAGE.rglob("*.py"))
+_BANNED_NAMES = re.compile(r"util|helper|common|manager|processor|misc")
+
+
+def _name(file: Path) -> str:
+    return file.relative_to(_PACKAGE).as_posix()
+
+
+def _imports(file: Path) -> set[str]:
+    """Every module that a file imports, wherever in it."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found.update(alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found.add(node.module)
+    return found
+
+
+@pytest.mark.parametrize("file", _FILES, ids=_name)
+def test_a_module_says_in_its_docstring_what_it_is_for(file: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(file.read_text()))
+    assert docstring
+    assert docstring[0].isupper() or docstring[0] == "`" or docstring.startswith("balancebot")
+
+
+def test_no_module_is_named_after_a_drawer() -> None:
+    assert [] == [_name(file) for file in _FILES if _BANNED_NAMES.search(file.stem)]
+
+
+def test_sql_is_written_in_storage_alone() -> None:
+    """Others may name a Connection, and nothing else."""
+    offenders = []
+    for file in _FILES:
+        if _name(file).startswith("storage/"):
+            continue
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
+                offenders += [
+                    f"{_name(file)}: {alias.name}" for alias in node.names if alias.name != "Connection"
+                ]
+            elif isinstance(node, ast.Import):
+                offenders += [_name(file) for alias in node.names if alias.name.startswith("sqlalchemy")]
+    assert [] == offenders
+
+
+def test_httpx_is_used_for_reading_balances_alone() -> None:
+    users = {_name(file).partition("/")[0] for file in _FILES if "httpx" in _imports(file)}
+    assert users <= {"sources"}
+
+
+def test_nothing_is_left_to_be_done() -> None:
+    assert [] == [_name(file) for file in _FILES if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", file.read_text())]

@@ -1,0 +1,124 @@
+"""The wheel is whole, the locks fit, and what the README says first is what make does."""
+
+import os
+import re
+import subprocess
+import sys
+import sysconfig
+import tomllib
+import venv
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+
+import balancebot
+
+_ROOT = Path(__file__).parents[1]
+_PROJECT: dict[str, Any] = tomllib.loads((_ROOT / "pyproject.toml").read_text())
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The project's wheel, built with nothing fetched."""
+    folder = tmp_path_factory.mktemp("wheel")
+    build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, str(folder)], cwd=_ROOT, check=True, capture_output=True)
+    (built,) = folder.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_templates_migrations_and_the_licence(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+    for folder in ("templates", "migrations"):
+        for file in (_ROOT / folder).rglob("*"):
+            if file.is_file() and "__pycache__" not in file.parts:
+                assert f"balancebot/_data/{file.relative_to(_ROOT).as_posix()}" in names
+    for file in (_ROOT / "balancebot").rglob("*"):
+        if file.is_file() and "__pycache__" not in file.parts:
+            assert file.relative_to(_ROOT).as_posix() in names
+    assert f"balancebot-{balancebot.__version__}.dist-info/licenses/LICENSE" in names
+
+
+@pytest.mark.slow
+def test_installed_into_an_empty_environment_it_runs_from_another_folder(wheel: Path, tmp_path: Path) -> None:
+    home = tmp_path / "venv"
+    venv.create(home, with_pip=False)
+    python = home / "bin" / "python"
+    packages = Path(
+        subprocess.run(
+            [python, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))"],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    )
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(packages)
+    # what it depends on comes from this environment, so that nothing is fetched; the project itself does not
+    (packages / "others.pth").write_text(sysconfig.get_path("purelib"))
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+    code = (
+        "import balancebot, sys; from balancebot.cli import main\n"
+        "print(balancebot.__file__); sys.exit(main(['demo', '--once']))"
+    )
+    done = subprocess.run(
+        [python, "-c", code],
+        cwd=elsewhere,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert (0, "") == (done.returncode, done.stderr)
+    assert done.stdout.startswith(str(packages))
+    assert "Recovered from warning" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("lock", "wanted"),
+    [
+        ("requirements.lock", _PROJECT["project"]["dependencies"]),
+        ("requirements.lock", _PROJECT["project"]["optional-dependencies"]["postgres"]),
+        ("requirements-dev.lock", _PROJECT["dependency-groups"]["dev"]),
+    ],
+    ids=["runtime", "postgres", "development"],
+)
+def test_a_lock_holds_what_the_project_wants(lock: str, wanted: list[str]) -> None:
+    locked = _locked(lock)
+    for requirement in map(Requirement, wanted):
+        assert requirement.specifier.contains(locked[requirement.name.lower()]), (
+            f"{requirement}: run make lock"
+        )
+
+
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+def test_a_lock_names_every_hash_and_no_address(lock: str) -> None:
+    text = (_ROOT / lock).read_text()
+    assert "://" not in text
+    for name in _locked(lock):
+        assert re.search(rf"^{re.escape(name)}==[^\n]*\\\n    --hash=sha256:", text, re.MULTILINE)
+
+
+def test_the_readme_begins_with_the_two_commands_that_do_all_the_set_up() -> None:
+    block = re.search(r"```console\n(.*?)```", (_ROOT / "README.md").read_text(), re.DOTALL)
+    assert block is not None
+    commands = [line.split("#")[0].strip() for line in block[1].splitlines()]
+    assert ["make demo", "make test"] == commands
+    asked = subprocess.run(
+        ["make", "--dry-run", *["demo", "test"]], cwd=_ROOT, capture_output=True, text=True, check=True
+    )
+    assert "balancebot demo --once" in asked.stdout
+    assert "make test" in (_ROOT / ".ci" / "run").read_text()
+
+
+def _locked(lock: str) -> dict[str, str]:
+    """Return the version of each package in a lock."""
+    found = re.findall(r"^([a-z0-9._-]+)==([^\s;]+)", (_ROOT / lock).read_text(), re.MULTILINE)
+    return dict(found)
