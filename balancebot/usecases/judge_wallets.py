@@ -115,7 +115,6 @@ def _cover(alerts: OpenAlerts, shared: Shared, attempt: Attempt, book: Threshold
 
 
 def _facts(subject: Subject, attempt: Attempt, book: ThresholdBook, now: datetime) -> AlertFacts:
-    notes = (book.effective(attempt.reach.wallet, category).note for category in Category)
     return AlertFacts(
         alert_id="",
         kind=subject.kind,
@@ -126,6 +125,16 @@ def _facts(subject: Subject, attempt: Attempt, book: ThresholdBook, now: datetim
         at=now,
         opened_at=now,
         observed_at=attempt.reach.last_good_at,
-        note=next((note for note in notes if note), ""),
+        note=_note(book, attempt.reach.wallet),
         detail=attempt.detail,
     )
+
+
+def _note(book: ThresholdBook, wallet: WalletName) -> str:
+    """Return the note that a row sets for every category of the wallet: one of a category speaks of that alone."""
+    for category in Category:
+        effective = book.effective(wallet, category)
+        origin = effective.origins.note
+        if origin is not None and origin.category is None:
+            return effective.note
+    return ""

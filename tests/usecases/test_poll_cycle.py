@@ -6,7 +6,7 @@ import pytest
 
 from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent
 from balancebot.ports import SourceErrorKind
-from balancebot.storage import wallets
+from balancebot.storage import alerts, wallets
 from tests.usecases.world import POOL, SHOP, WEB, World, industry
 
 TIMEOUT, REFUSED = SourceErrorKind.TIMEOUT, SourceErrorKind.CREDENTIALS
@@ -217,3 +217,21 @@ def test_use_is_booked_when_the_whole_account_was_read(world, database):
     with database.read() as conn:
         booked = {row.name: row.booked.industry for row in wallets.every(conn)}
     assert {POOL: 8000, SHOP: 5990} == booked
+
+
+def test_a_note_for_one_category_is_not_put_into_an_alert_of_the_wallet(world):
+    world.limit(SHOP, "industry", note="buy industry quota")
+    world.shows(REFUSED)
+    world.poll()
+    world.poll()
+    with world.database.read() as conn:
+        ((_, facts),) = alerts.listed(conn)
+    assert "" == facts.note
+
+    world.limit("acme/*", note="ask the payments channel")
+    world.shows(industry(5000), REFUSED)
+    for _ in range(3):
+        world.poll()
+    with world.database.read() as conn:
+        ((_, facts),) = alerts.listed(conn)
+    assert "ask the payments channel" == facts.note
