@@ -35,6 +35,12 @@ COMMANDS = {
         ("Start", "run", "read, judge and tell until stopped; serves the pages", "run:app"),
         ("Start", "poll", "read every wallet now and deliver what waits", "poll:app"),
         ("Look", "status", "show every balance with its burn, runway and severity", "status:app"),
+        (
+            "Look",
+            "why",
+            "explain a balance: what it is judged by, who was told, what would make it speak",
+            "why:app",
+        ),
         ("Look", "runway", "tell burn and runway of series of your own", "runway:app"),
         ("Look", "digest", "send a digest now, or look at it", "digest:app"),
         ("Decide", "thresholds", "show and change limits", "thresholds:app"),

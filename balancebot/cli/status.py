@@ -51,7 +51,7 @@ def status(
     views, book = look(session.database, session.settings, now)
     views = _matching(views, pattern)
     if as_json:
-        show({"as_of": instant(now), "balances": [_as_json(view) for view in views]})
+        show({"as_of": instant(now), "balances": [view_as_json(view) for view in views]})
     else:
         words = Wording(zone=session.settings.timezone)
         print(for_people(views, list(book.inversions(view.key for view in views)), words, now))
@@ -87,7 +87,8 @@ def _matching(views: "list[BalanceView]", pattern: str | None) -> "list[BalanceV
     return found
 
 
-def _as_json(view: "BalanceView") -> dict[str, object]:
+def view_as_json(view: "BalanceView") -> dict[str, object]:
+    """Write one balance as `status --json` shows it."""
     limits = view.effective.limits
     is_number = isinstance(view.reading, int)
     runway = view.estimate.runway

@@ -32,6 +32,8 @@ class ToldDelivery:
     in_doubt: bool
     settled_at: datetime | None
     next_attempt_at: datetime
+    is_carried: bool
+    """SUPERSEDED by another delivery that tells it too; else there was nothing left to tell."""
     error_message: str
     attempts: tuple[Attempt, ...]
 
@@ -76,6 +78,7 @@ def of_alert(conn: Connection, alert_id: int) -> tuple[Chapter, ...]:
                 in_doubt=row.in_doubt,
                 settled_at=row.settled_at,
                 next_attempt_at=row.next_attempt_at,
+                is_carried=row.superseded_by is not None,
                 error_message=row.error_message or "",
                 attempts=tuple(tried[row.id]),
             )

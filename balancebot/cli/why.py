@@ -1,0 +1,170 @@
+"""`why`: the whole chain behind a balance or a wallet, from the database alone."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from balancebot.cli.as_json import instant, show
+from balancebot.cli.errors import RefusedError
+from balancebot.cli.paint import bold, cells, faint
+from balancebot.cli.session import Session, application, session_of
+from balancebot.cli.status import view_as_json
+
+if TYPE_CHECKING:
+    from balancebot.storage.stories import Chapter, ToldDelivery
+    from balancebot.usecases.explain import AlertStory, BalanceStory, Explanation
+    from balancebot.usecases.explanation_text import Passage
+
+app = application()
+
+
+@app.command(no_args_is_help=True)
+def why(
+    context: typer.Context,
+    target: Annotated[
+        str,
+        typer.Argument(metavar="BALANCE", help="such as acme/checkout:industry; without :CATEGORY a wallet"),
+    ],
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Explain a balance: what it is judged by, who was told, what would make it speak."""
+    from balancebot.usecases.explanation_text import passages
+    from balancebot.wording import Wording
+
+    session = session_of(context)
+    explanation = _explained(session, target)
+    if as_json:
+        show(_as_json(explanation))
+        return
+    words = Wording(zone=session.settings.timezone)
+    print("\n\n".join(_for_people(passage) for passage in passages(explanation, words)))
+    print(faint(f"\nas of {explanation.at.astimezone(words.zone):%Y-%m-%d %H:%M:%S} {words.zone_name}"))
+
+
+def _explained(session: Session, target: str) -> "Explanation":
+    from balancebot.clock import SystemClock
+    from balancebot.domain.threshold import ThresholdBook
+    from balancebot.storage import thresholds
+    from balancebot.usecases.explain import explain, read_target
+
+    with session.database.read() as conn:
+        asked = read_target(conn, target, configured=session.settings.wallets)
+        if isinstance(asked, str):
+            raise RefusedError(f"BALANCE {asked}")
+        return explain(
+            conn,
+            *asked,
+            settings=session.settings,
+            book=ThresholdBook(thresholds.load(conn)),
+            now=SystemClock().now(),
+        )
+
+
+def _for_people(passage: "Passage") -> str:
+    width = max(cells(paragraph.topic) for paragraph in passage.paragraphs)
+    lines = [bold(passage.heading)]
+    for paragraph in passage.paragraphs:
+        margins = [
+            paragraph.topic + " " * (width - cells(paragraph.topic)),
+            *[" " * width] * len(paragraph.lines),
+        ]
+        lines += [
+            f"  {faint(margin)}  {line}" for margin, line in zip(margins, paragraph.lines, strict=False)
+        ]
+    return "\n".join(lines)
+
+
+def _as_json(explanation: "Explanation") -> dict[str, object]:
+    row = explanation.row
+    return {
+        "as_of": instant(explanation.at),
+        "wallet": explanation.wallet,
+        "category": explanation.category,
+        "configured": explanation.is_configured,
+        "observed_at": None if row is None else instant(row.observed_at),
+        "attempted_at": None if row is None else instant(row.attempted_at),
+        "error": row.error_message if row is not None and row.error_kind is not None else None,
+        "suspect_since": None if row is None else instant(row.suspect_since),
+        "next_read_at": None if row is None else instant(row.next_read_at),
+        "alerts": [_alert(story) for story in explanation.alerts],
+        "balances": [_balance(story) for story in explanation.balances],
+    }
+
+
+def _balance(story: "BalanceStory") -> dict[str, object]:
+    return view_as_json(story.view) | {
+        "origins": {
+            check.column: "built in" if check.origin is None else str(check.origin)
+            for check in story.limits
+            if check.limit is not None or check.origin is not None
+        },
+        "crossed": [check.column for check in story.limits if check.is_crossed],
+        "alerts": [_alert(alert) for alert in story.alerts],
+        "silences": [
+            {
+                "id": str(silence.id),
+                "pattern": str(silence.pattern),
+                "until": instant(silence.until),
+                "reason": silence.reason,
+                "created_by": silence.created_by,
+            }
+            for silence in story.silences
+        ],
+        "listeners": [
+            {"channel": channel, "destination": destination} for channel, destination in story.listeners
+        ],
+        "outlook": [
+            {
+                "kind": prospect.kind,
+                "at": instant(prospect.at),
+                "severity": None if prospect.severity is None else prospect.severity.word,
+                "limit": None if prospect.column is None else {prospect.column: prospect.limit},
+                "reaches": dict(prospect.bars) or None,
+            }
+            for prospect in story.prospects
+        ],
+    }
+
+
+def _alert(story: "AlertStory") -> dict[str, object]:
+    alert = story.alert
+    return {
+        "id": str(alert.id),
+        "kind": alert.subject.kind,
+        "severity": alert.severity.word,
+        "peak": None if alert.peak is None else alert.peak.word,
+        "opened_at": instant(alert.opened_at),
+        "acknowledged_at": instant(alert.acknowledged_at),
+        "acknowledged_by": alert.acknowledged_by or None,
+        "note": alert.acknowledged_note or None,
+        "expects_by": instant(alert.expects_by),
+        "muted": alert.muted,
+        "detail": story.facts.detail or None,
+        "told": [_chapter(chapter) for chapter in story.chapters],
+    }
+
+
+def _chapter(chapter: "Chapter") -> dict[str, object]:
+    return {
+        "at": instant(chapter.at),
+        "reason": chapter.reason,
+        "severity": chapter.facts.severity.word,
+        "deliveries": [_delivery(delivery) for delivery in chapter.deliveries],
+    }
+
+
+def _delivery(delivery: "ToldDelivery") -> dict[str, object]:
+    return {
+        "channel": delivery.channel,
+        "destination": delivery.destination,
+        "action": delivery.action,
+        "state": delivery.state,
+        "in_doubt": delivery.in_doubt,
+        "settled_at": instant(delivery.settled_at),
+        "next_attempt_at": None if delivery.settled_at else instant(delivery.next_attempt_at),
+        "error": delivery.error_message or None,
+        "attempts": [
+            {"at": instant(attempt.at), "outcome": attempt.outcome, "message": attempt.message}
+            for attempt in delivery.attempts
+        ],
+    }

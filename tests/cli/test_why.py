@@ -1,0 +1,30 @@
+"""`why`: reads the database alone, and answers people and scripts."""
+
+import json
+
+
+def test_why_tells_the_chain_without_any_secret(balancebot, config):
+    outcome = balancebot("why", "acme/checkout:industry")
+
+    assert (0, "") == (outcome.status, outcome.err)
+    assert outcome.out.startswith(
+        "acme/checkout:industry: unknown, not read yet\n  Reading  It was never read.\n"
+    )
+
+
+def test_why_as_json_has_what_status_says_and_the_rest_of_the_chain(balancebot, config):
+    answer = json.loads(balancebot("why", "acme/checkout", "--json").out)
+    status = json.loads(balancebot("status", "acme/checkout", "--json").out)
+
+    assert ["universal", "voice", "industry", "market"] == [one["category"] for one in answer["balances"]]
+    for balance, shown in zip(answer["balances"], status["balances"], strict=True):
+        assert shown.items() <= balance.items()
+        assert "first_reading" == balance["outlook"][0]["kind"]
+        assert {"warning_days": "built in", "critical_days": "built in"} == balance["origins"]
+
+
+def test_why_refuses_a_wallet_that_nobody_knows(balancebot, config):
+    outcome = balancebot("why", "acme/chekout")
+
+    assert (2, "") == (outcome.status, outcome.out)
+    assert "BALANCE acme/chekout: there is no such wallet; did you mean acme/checkout?\n" == outcome.err
