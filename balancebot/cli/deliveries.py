@@ -20,7 +20,7 @@ app = application()
 
 @app.callback()
 def deliveries() -> None:
-    """Show what waits to be sent or never arrived; send it again."""
+    """Show what waits or never arrived; send it again."""
 
 
 @app.command("list")
