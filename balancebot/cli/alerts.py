@@ -1,11 +1,11 @@
 """`alerts`, `silence`, `silences`: what is open, who has seen it, and what is not to be told for a while."""
 
 from collections.abc import Sequence
-from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from balancebot.cli.arguments import read_length, read_pattern
 from balancebot.cli.as_json import instant, show
 from balancebot.cli.errors import CommandError
 from balancebot.cli.paint import of_severity
@@ -84,17 +84,9 @@ def silence(
 ) -> None:
     """Mute what a pattern matches for a while."""
     from balancebot.clock import SystemClock
-    from balancebot.domain.pattern import Pattern
-    from balancebot.settings.kinds import duration
-    from balancebot.settings.table import UnfitError
 
-    wanted = Pattern.parse(pattern)
-    if isinstance(wanted, str):
-        raise typer.BadParameter(f"PATTERN {wanted}")
-    try:
-        until = SystemClock().now() + duration(at_least=timedelta(seconds=1))(length)
-    except UnfitError as error:
-        raise typer.BadParameter(f"--for {error}") from None
+    wanted = read_pattern(pattern)
+    until = SystemClock().now() + read_length("--for", length)
     made = _operating(context).silence(wanted, until=until, reason=reason, by=session_of(context).actor())
     zone = session_of(context).settings.timezone
     print(f"silence {made.id}: {pattern} is silent until {until.astimezone(zone):%Y-%m-%d %H:%M} {zone}")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from balancebot.cli.arguments import read_pattern
 from balancebot.cli.as_json import instant, show
 from balancebot.cli.errors import RefusedError
 from balancebot.cli.paint import bold, faint, of_severity
@@ -74,13 +75,9 @@ def look(
 
 
 def _matching(views: "list[BalanceView]", pattern: str | None) -> "list[BalanceView]":
-    from balancebot.domain.pattern import Pattern
-
     if pattern is None:
         return views
-    wanted = Pattern.parse(pattern)
-    if isinstance(wanted, str):
-        raise RefusedError(f"PATTERN {wanted}")
+    wanted = read_pattern(pattern)
     found = [view for view in views if wanted.matches(*view.key)]
     if not found:
         raise RefusedError(f"PATTERN {pattern} means no balance that is configured")

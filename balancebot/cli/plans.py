@@ -1,0 +1,149 @@
+"""`plans`: sends that people announce, since no balance shows them yet."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from balancebot.cli.arguments import read_length, read_one_category
+from balancebot.cli.as_json import instant, show
+from balancebot.cli.errors import CommandError
+from balancebot.cli.session import application, session_of
+from balancebot.cli.table import Column, table
+from balancebot.wording import number
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from balancebot.storage.plans import PlannedSend
+    from balancebot.usecases.announce_sends import AnnounceSends
+
+app = application()
+
+_COLUMNS = (
+    Column("id"),
+    Column("balance"),
+    Column("messages", is_number=True),
+    Column("from"),
+    Column("to"),
+    Column("by"),
+    Column("note"),
+)
+
+
+@app.callback()
+def plans() -> None:
+    """Announce sends that no balance shows yet."""
+
+
+@app.command(no_args_is_help=True)
+def add(
+    context: typer.Context,
+    wallet: Annotated[str, typer.Argument(metavar="WALLET")],
+    category: Annotated[str, typer.Argument(metavar="CATEGORY", help="universal, voice, industry or market")],
+    messages: Annotated[str, typer.Option("--messages", metavar="N", help="how many will be sent")],
+    at: Annotated[
+        str,
+        typer.Option(
+            "--at", metavar="TIME", help="such as 2026-12-01T20:00, in the configured zone unless with offset"
+        ),
+    ],
+    over: Annotated[
+        str, typer.Option("--over", metavar="LENGTH", help="in how long a time they go out, such as 2h")
+    ],
+    note: Annotated[str, typer.Option("--note", help="what it is; messages show it")] = "",
+) -> None:
+    """Announce a send: runways count it, messages name it, and a spike inside it is none."""
+    from balancebot.domain.balance import BalanceKey, WalletName
+    from balancebot.domain.local_time import read_instant
+
+    zone = session_of(context).settings.timezone
+    starts_at = read_instant(at, zone)
+    if isinstance(starts_at, str):
+        raise typer.BadParameter(f"--at {starts_at}")
+    made = _announcing(context).announce(
+        BalanceKey(WalletName(wallet), read_one_category(category)),
+        messages=_count(messages),
+        starts_at=starts_at,
+        over=read_length("--over", over),
+        note=note,
+        by=session_of(context).actor(),
+    )
+    if isinstance(made, str):
+        raise CommandError(made)
+    print(f"plan {made.id}: {_about(made, zone)}; it counts from the next reading on")
+
+
+@app.command("list")
+def list_plans(context: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Show the sends that aren't over, the next first."""
+    found = _announcing(context).standing()
+    if as_json:
+        show({"plans": [_as_json(plan) for plan in found]})
+        return
+    if not found:
+        print("No send is announced.")
+        return
+    zone = session_of(context).settings.timezone
+    print(table(_COLUMNS, [_row(plan, zone) for plan in found]))
+
+
+@app.command(no_args_is_help=True)
+def remove(context: typer.Context, plan_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Take an announcement back."""
+    gone = _announcing(context).take_back(plan_id, by=session_of(context).actor())
+    if gone is None:
+        raise CommandError(f"no plan has the id {plan_id}")
+    print(f"removed plan {plan_id}: {_about(gone, session_of(context).settings.timezone)}")
+
+
+def _announcing(context: typer.Context) -> "AnnounceSends":
+    from balancebot.clock import SystemClock
+    from balancebot.usecases.announce_sends import AnnounceSends
+
+    session = session_of(context)
+    return AnnounceSends(
+        database=session.database, clock=SystemClock(), known=lambda: session.settings.wallets
+    )
+
+
+def _count(text: str) -> int:
+    from balancebot.domain.threshold_cell import CellFault, read_count
+
+    count = read_count(text)
+    if isinstance(count, CellFault):
+        raise typer.BadParameter(f"--messages {count.message}")
+    if not isinstance(count, int):
+        raise typer.BadParameter("--messages must be a whole number of messages")
+    return count
+
+
+def _about(plan: "PlannedSend", zone: "ZoneInfo") -> str:
+    starts_at, ends_at = (at.astimezone(zone) for at in (plan.starts_at, plan.ends_at))
+    end = f"{ends_at:%H:%M}" if starts_at.date() == ends_at.date() else f"{ends_at:%Y-%m-%d %H:%M}"
+    return f"{number(plan.messages)} messages of {plan.balance}, {starts_at:%Y-%m-%d %H:%M} to {end} {zone}"
+
+
+def _row(plan: "PlannedSend", zone: "ZoneInfo") -> tuple[str, ...]:
+    return (
+        plan.id,
+        str(plan.balance),
+        number(plan.messages),
+        f"{plan.starts_at.astimezone(zone):%Y-%m-%d %H:%M}",
+        f"{plan.ends_at.astimezone(zone):%Y-%m-%d %H:%M}",
+        plan.created_by,
+        plan.note.replace("\n", " / "),
+    )
+
+
+def _as_json(plan: "PlannedSend") -> dict[str, object]:
+    return {
+        "id": plan.id,
+        "wallet": plan.balance.wallet,
+        "category": plan.balance.category,
+        "messages": plan.messages,
+        "starts_at": instant(plan.starts_at),
+        "ends_at": instant(plan.ends_at),
+        "note": plan.note,
+        "created_by": plan.created_by,
+        "created_at": instant(plan.created_at),
+    }

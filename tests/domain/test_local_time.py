@@ -1,0 +1,65 @@
+"""Times as people write them: the configured zone's wall clock, or an offset, and no guessing where clocks change."""
+
+from datetime import UTC, datetime
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from balancebot.domain.local_time import read_day_end, read_instant
+
+SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
+
+
+@pytest.mark.parametrize(
+    ("text", "zone", "instant"),
+    [
+        ("2026-12-01T20:00", SHANGHAI, datetime(2026, 12, 1, 12, tzinfo=UTC)),
+        ("2026-12-01 20:00:30", SHANGHAI, datetime(2026, 12, 1, 12, 0, 30, tzinfo=UTC)),
+        ("2026-12-01T20:00+01:00", SHANGHAI, datetime(2026, 12, 1, 19, tzinfo=UTC)),
+        ("2026-12-01T20:00Z", SHANGHAI, datetime(2026, 12, 1, 20, tzinfo=UTC)),
+        ("2026-03-29T03:00", BERLIN, datetime(2026, 3, 29, 1, tzinfo=UTC)),
+        ("2026-10-25T02:30+01:00", BERLIN, datetime(2026, 10, 25, 1, 30, tzinfo=UTC)),
+    ],
+)
+def test_a_time_is_local_unless_an_offset_stands_there(text: str, zone: ZoneInfo, instant: datetime) -> None:
+    assert instant == read_instant(text, zone)
+
+
+def test_a_time_that_the_clocks_skip_is_refused_with_the_next() -> None:
+    assert (
+        "is 2026-03-29T02:30, which the clocks skip in Europe/Berlin: after it comes 2026-03-29T03:30+02:00"
+        == read_instant("2026-03-29T02:30", BERLIN)
+    )
+
+
+def test_a_time_that_comes_twice_is_refused_with_both() -> None:
+    assert (
+        "is 2026-10-25T02:30, which comes twice in Europe/Berlin:"
+        " write 2026-10-25T02:30+02:00 or 2026-10-25T02:30+01:00" == read_instant("2026-10-25T02:30", BERLIN)
+    )
+
+
+@pytest.mark.parametrize("text", ["", "tomorrow", "2026-12-01T25:00", "2026-13-01T20:00"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    assert f"must be a time such as 2026-12-01T20:00, not {text!r}" == read_instant(text, BERLIN)
+
+
+@pytest.mark.parametrize("text", ["0001-01-01T00:00", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])
+def test_what_no_clock_shows_is_refused(text: str) -> None:
+    assert f"is {text}".removesuffix(":00") in str(read_instant(text, SHANGHAI))
+
+
+@pytest.mark.parametrize(
+    ("text", "instant"),
+    [
+        ("2026-12-31", datetime(2026, 12, 31, 16, tzinfo=UTC)),
+        ("2026-12-31T12:00", datetime(2026, 12, 31, 4, tzinfo=UTC)),
+    ],
+)
+def test_a_day_is_over_at_local_midnight(text: str, instant: datetime) -> None:
+    assert instant == read_day_end(text, SHANGHAI)
+
+
+@pytest.mark.parametrize("text", ["9999-12-31", "soon"])
+def test_no_day_is_refused(text: str) -> None:
+    assert isinstance(read_day_end(text, SHANGHAI), str)
