@@ -98,6 +98,33 @@ def read_csv(data: bytes) -> tuple[tuple[SheetRow, ...], tuple[EditFault, ...]]:
     return tuple(rows), ()
 
 
+def read_header(header: SheetRow) -> tuple[dict[int, str], list[EditFault]]:
+    """Return which column stands where, those that import ignores included, and what is wrong with them."""
+    columns: dict[int, str] = {}
+    faults: list[EditFault] = []
+    for position, cell in enumerate(header.cells):
+        name = "_".join(unicodedata.normalize("NFKC", cell).casefold().split())
+        if not name:
+            continue
+        column = _CHINESE.get(name, name)
+        if column in columns.values():
+            faults.append(
+                EditFault(message=f"the column {column} stands twice", line=header.line, column=column)
+            )
+        elif column not in HEADER and not column.startswith(EFFECTIVE_PREFIX):
+            hint = did_you_mean(column, (*HEADER, *_CHINESE))
+            faults.append(
+                EditFault(message=f"the column {cell.strip()!r} is unknown{hint}", line=header.line)
+            )
+        columns[position] = column
+    faults += [
+        EditFault(message=f"the column {column} is missing", line=header.line, column=column)
+        for column in ("wallet", "category")
+        if column not in columns.values()
+    ]
+    return columns, faults
+
+
 def cells_of(rows: Iterable[ThresholdRow]) -> Iterator[tuple[Cell, ...]]:
     """Yield the header and a row of cells for each threshold row, in the order of scopes."""
     yield HEADER
@@ -166,7 +193,7 @@ def _read(
             HEADER,
         )
     header, *body = sheet
-    columns, faults = _columns(header)
+    columns, faults = read_header(header)
     if faults:
         return [], faults, HEADER
     edits: list[RowEdit] = []
@@ -185,33 +212,6 @@ def _read(
             message = f"{edit.scope} stands in line {earlier} already"
             faults.append(EditFault(message=message, line=row.line, column="wallet", scope=edit.scope))
     return edits, faults, columns.values()
-
-
-def _columns(header: SheetRow) -> tuple[dict[int, str], list[EditFault]]:
-    """Return which column stands where, those that import ignores included."""
-    columns: dict[int, str] = {}
-    faults: list[EditFault] = []
-    for position, cell in enumerate(header.cells):
-        name = "_".join(unicodedata.normalize("NFKC", cell).casefold().split())
-        if not name:
-            continue
-        column = _CHINESE.get(name, name)
-        if column in columns.values():
-            faults.append(
-                EditFault(message=f"the column {column} stands twice", line=header.line, column=column)
-            )
-        elif column not in HEADER and not column.startswith(EFFECTIVE_PREFIX):
-            hint = did_you_mean(column, (*HEADER, *_CHINESE))
-            faults.append(
-                EditFault(message=f"the column {cell.strip()!r} is unknown{hint}", line=header.line)
-            )
-        columns[position] = column
-    faults += [
-        EditFault(message=f"the column {column} is missing", line=header.line, column=column)
-        for column in ("wallet", "category")
-        if column not in columns.values()
-    ]
-    return columns, faults
 
 
 def _edit(

@@ -1,19 +1,31 @@
 """Threshold rows as people set them: one a scope. An edition names a set of rows, so that nobody reads it twice."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, TypeAlias
 
-from sqlalchemy import Connection, delete, func, insert, select, update
+from sqlalchemy import Connection, bindparam, delete, func, select
 
 from balancebot.domain.balance import Category
 from balancebot.domain.threshold import OFF, Off, Scope, ThresholdRow
 from balancebot.storage.tables import thresholds
+from balancebot.storage.upserts import insert_into
 
 Edition: TypeAlias = tuple[object, ...]
 """Equal as long as no row was added, changed or removed."""
 
 _OFF = -1
 _EVERY = "*"
+_WRITTEN = (
+    "warning_below",
+    "critical_below",
+    "warning_days",
+    "critical_days",
+    "lead_time_days",
+    "note",
+    "updated_at",
+    "updated_by",
+)
 
 
 def load(conn: Connection) -> tuple[ThresholdRow, ...]:
@@ -33,32 +45,46 @@ def edition(conn: Connection) -> Edition:
     return tuple(conn.execute(figures.select_from(thresholds)).one())
 
 
-def put(conn: Connection, row: ThresholdRow, *, by: str, now: datetime) -> None:
-    """Replace the row of the same scope whole, or add it."""
-    values = {
-        "warning_below": _encode(row.warning_below),
-        "critical_below": _encode(row.critical_below),
-        "warning_days": _encode(row.warning_days),
-        "critical_days": _encode(row.critical_days),
-        "lead_time_days": row.lead_time_days,
-        "note": row.note,
-        "updated_at": now,
-        "updated_by": by,
-    }
-    replaced = conn.execute(
-        update(thresholds).where(_is(row.scope)).values(version=thresholds.c.version + 1, **values)
-    )
-    if replaced.rowcount == 0:
-        conn.execute(insert(thresholds).values(wallet=row.wallet, category=_word(row.category), **values))
+def put(conn: Connection, rows: Sequence[ThresholdRow], *, by: str, now: datetime) -> None:
+    """Replace the rows of the same scopes whole, or add them."""
+    if rows:
+        statement = insert_into(conn, thresholds)
+        conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=["wallet", "category"],
+                set_={
+                    "version": thresholds.c.version + 1,
+                    **{name: statement.excluded[name] for name in _WRITTEN},
+                },
+            ),
+            [
+                {
+                    "wallet": row.wallet,
+                    "category": _word(row.category),
+                    "warning_below": _encode(row.warning_below),
+                    "critical_below": _encode(row.critical_below),
+                    "warning_days": _encode(row.warning_days),
+                    "critical_days": _encode(row.critical_days),
+                    "lead_time_days": row.lead_time_days,
+                    "note": row.note,
+                    "updated_at": now,
+                    "updated_by": by,
+                }
+                for row in rows
+            ],
+        )
 
 
-def remove(conn: Connection, scope: Scope) -> None:
-    """Remove the row of `scope`, if there is one."""
-    conn.execute(delete(thresholds).where(_is(scope)))
-
-
-def _is(scope: Scope) -> Any:
-    return (thresholds.c.wallet == scope.wallet) & (thresholds.c.category == _word(scope.category))
+def remove(conn: Connection, scopes: Sequence[Scope]) -> None:
+    """Remove the rows of `scopes`, those that there are."""
+    if scopes:
+        conn.execute(
+            delete(thresholds).where(
+                thresholds.c.wallet == bindparam("of_wallet"),
+                thresholds.c.category == bindparam("of_category"),
+            ),
+            [{"of_wallet": scope.wallet, "of_category": _word(scope.category)} for scope in scopes],
+        )
 
 
 def _word(category: Category | None) -> str:

@@ -21,7 +21,7 @@ from balancebot.storage import audit, thresholds, turns
 from balancebot.storage.database import Database
 
 _Rows: TypeAlias = tuple[ThresholdRow, ...]
-_Outcome = TypeVar("_Outcome", bound="Edited | Conflict")
+_Outcome = TypeVar("_Outcome", bound="Edited | Conflict | Outdated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +31,13 @@ class Conflict:
     scope: Scope
     current: ThresholdRow | None
     """None: the row isn't there any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outdated:
+    """A sheet would change something else than when it was looked at: nothing was done, and this is what it would do."""
+
+    edited: Edited
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +115,15 @@ class EditThresholds:
         """Put every row of a sheet; faults mean that none was."""
         return self._change(lambda rows: import_sheet(sheet, rows, self.known()), by)
 
+    def import_seen(self, sheet: Sequence[SheetRow], *, seen: str, by: Actor) -> Edited | Outdated:
+        """Like `import_sheet`, if it still comes to the changes that were looked at: `seen` is their `changes_token`."""
+
+        def decide(rows: _Rows) -> Edited | Outdated:
+            edited = import_sheet(sheet, rows, self.known())
+            return edited if changes_token(edited) == seen else Outdated(edited=edited)
+
+        return self._change(decide, by)
+
     def preview_sheet(self, sheet: Sequence[SheetRow]) -> Edited:
         """Return what `import_sheet` would do, and do nothing."""
         with self.database.read() as conn:
@@ -130,13 +146,11 @@ class EditThresholds:
         with self.database.write() as conn:
             turns.take(conn, turns.THRESHOLDS)
             edited = decide(thresholds.load(conn))
-            if isinstance(edited, Conflict) or edited.faults:
+            if isinstance(edited, Conflict | Outdated) or edited.faults:
                 return edited
-            for change in edited.changes:
-                if change.after is None:
-                    thresholds.remove(conn, change.scope)
-                else:
-                    thresholds.put(conn, change.after, by=by.who, now=now)
+            put = [change.after for change in edited.changes if change.after is not None]
+            thresholds.put(conn, put, by=by.who, now=now)
+            thresholds.remove(conn, [change.scope for change in edited.changes if change.after is None])
             audit.record(
                 conn,
                 *(_entry(change.scope, change.before, change.after, by, now) for change in edited.changes),
@@ -148,6 +162,14 @@ def edit_token(row: ThresholdRow | None) -> str:
     """Return what stands for a row in a form, so that nobody overwrites what they haven't seen."""
     picture = json.dumps(_picture(row), ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(picture.encode()).hexdigest()[:16]
+
+
+def changes_token(edited: Edited) -> str:
+    """Return what stands for the changes that somebody looked at."""
+    changes = [
+        [str(change.scope), _picture(change.before), _picture(change.after)] for change in edited.changes
+    ]
+    return hashlib.sha256(json.dumps(changes, ensure_ascii=False, default=dict).encode()).hexdigest()[:16]
 
 
 def _row_of(rows: _Rows, scope: Scope) -> ThresholdRow | None:

@@ -50,6 +50,11 @@ class Visit:
         """Who answers for the change."""
         return Actor(who=self.user.name, way=Way.PAGE)
 
+    @property
+    def sheet_actor(self) -> Actor:
+        """The same, for what comes out of a spreadsheet."""
+        return Actor(who=self.user.name, way=Way.SHEET)
+
     def asked(self, name: str) -> str:
         """Return a value of the address, '' where there is none."""
         return self.request.query_params.get(name, "").strip()

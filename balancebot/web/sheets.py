@@ -1,0 +1,197 @@
+"""Thresholds as spreadsheets: out as CSV or XLSX, in with a preview of every change, all or nothing.
+
+Between preview and click the changes travel in the page itself, as a sheet of only the rows that change: the server
+keeps nothing, and what is applied is checked like any other sheet.
+"""
+
+import base64
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from starlette.responses import Response
+
+from balancebot.domain.threshold import ThresholdBook, ThresholdRow
+from balancebot.domain.threshold_edit import COLUMNS, Edited, EditFault
+from balancebot.domain.threshold_sheet import (
+    HEADER,
+    Cell,
+    SheetRow,
+    cells_of,
+    cells_of_all,
+    read_csv,
+    read_header,
+    write_csv,
+)
+from balancebot.sheet_files import read_sheet_file, write_xlsx
+from balancebot.usecases.edit_thresholds import Outdated, changes_token
+from balancebot.web.flash import Done, done
+from balancebot.web.limits_table import shown
+from balancebot.web.rendering import phrases, show
+from balancebot.web.visit import Visit
+
+MAX_LISTED = 100
+"""Changes and faults beyond these are counted: nobody reads thousands."""
+_MAX_CARRIED = 8 * 2**20
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultyRow:
+    """One row of a sheet with what is wrong in it."""
+
+    line: int
+    cells: tuple[tuple[str, tuple[str, ...]], ...]
+    """Each cell, in the order of the sheet, with the faults that stand at it."""
+    other_faults: tuple[str, ...]
+    """Those of no cell that the sheet has."""
+
+
+def form(visit: Visit) -> Response:
+    """Show what can be downloaded, and the form to upload."""
+    return show(visit, "sheet.html.j2", faults=(), faulty=(), header=())
+
+
+def download_csv(visit: Visit) -> Response:
+    """Send the rows, or with `all` every balance, as CSV that Excel and WPS open as they should."""
+    return _file(write_csv(_cells(visit)).encode("utf-8-sig"), "thresholds.csv", "text/csv; charset=utf-8")
+
+
+def download_xlsx(visit: Visit) -> Response:
+    """Send the same as a workbook."""
+    return _file(write_xlsx(_cells(visit)), "thresholds.xlsx", _XLSX)
+
+
+def upload(visit: Visit) -> Response:
+    """Look at a sheet: show every change that it would make, or everything that is wrong with it."""
+    uploaded = visit.uploaded("sheet")
+    if uploaded is None:
+        fault = EditFault(message=phrases(visit.site.language)("Choose a file first."))
+        return _refused(visit, (), (fault,))
+    name, data = uploaded
+    rows, faults = read_sheet_file(data)
+    if faults:
+        return _refused(visit, rows, faults, name=name)
+    return _preview(visit, visit.site.edit_thresholds.preview_sheet(rows), rows, name=name)
+
+
+def apply(visit: Visit) -> Response:
+    """Make the changes that were looked at; if they would be others by now, show those instead."""
+    rows = _carried_in(visit.sent("changes"))
+    outcome = visit.site.edit_thresholds.import_seen(rows, seen=visit.sent("seen"), by=visit.sheet_actor)
+    if isinstance(outcome, Outdated):
+        return _preview(visit, outcome.edited, rows, name=visit.sent("name"), outdated=True)
+    if outcome.faults:
+        return _refused(visit, rows, outcome.faults, name=visit.sent("name"))
+    return done("/thresholds", Done.IMPORTED)
+
+
+def _cells(visit: Visit) -> list[tuple[Cell, ...]]:
+    with visit.site.database.read() as conn:
+        book = visit.site.thresholds.book(conn)
+    if visit.asked("all"):
+        return list(cells_of_all(book, visit.site.edit_thresholds.known()))
+    return list(cells_of(book.rows))
+
+
+def _file(data: bytes, name: str, kind: str) -> Response:
+    return Response(data, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _preview(
+    visit: Visit, edited: Edited, rows: Sequence[SheetRow], *, name: str, outdated: bool = False
+) -> Response:
+    if edited.faults:
+        return _refused(visit, rows, edited.faults, name=name)
+    with visit.site.database.read() as conn:
+        before = visit.site.thresholds.book(conn)
+    scopes = [change.scope for change in edited.changes]
+    prospect = visit.site.preview.ahead(before, ThresholdBook(edited.rows), scopes, now=visit.now)
+    return show(
+        visit,
+        "sheet_preview.html.j2",
+        status=409 if outdated else 200,
+        name=name,
+        outdated=outdated,
+        num_rows=max(0, len(rows) - 1),
+        changes=[
+            (
+                change,
+                [
+                    (column, _shown(change.before, column), _shown(change.after, column))
+                    for column in change.columns
+                ],
+            )
+            for change in edited.changes[:MAX_LISTED]
+        ],
+        num_changes=len(edited.changes),
+        warnings=[str(warning) for warning in edited.warnings[:MAX_LISTED]],
+        prospect=prospect,
+        carried=_carried_out(edited),
+        seen=changes_token(edited),
+    )
+
+
+def _shown(row: ThresholdRow | None, column: str) -> str:
+    return "" if row is None else shown(getattr(row, column))
+
+
+def _refused(
+    visit: Visit, rows: Sequence[SheetRow], faults: Sequence[EditFault], *, name: str = ""
+) -> Response:
+    header = rows[0].cells if rows else ()
+    lines = dict.fromkeys(fault.line for fault in faults if fault.line is not None)
+    by_line = {row.line: row for row in rows}
+    listed = [line for line in lines if line in by_line][:MAX_LISTED]
+    return show(
+        visit,
+        "sheet.html.j2",
+        status=422,
+        name=name,
+        header=header[: len(HEADER) + len(COLUMNS)],
+        faults=[str(fault) for fault in faults if fault.line not in by_line],
+        faulty=[_faulty(by_line[line], rows[0], faults) for line in listed],
+        num_faults=len(faults),
+        num_left_out=len([line for line in lines if line in by_line]) - len(listed),
+    )
+
+
+def _faulty(row: SheetRow, header: SheetRow, faults: Sequence[EditFault]) -> FaultyRow:
+    columns, _ = read_header(header)
+    mine = [fault for fault in faults if fault.line == row.line]
+    placed = set(columns.values()) if len(row.cells) >= len(header.cells) else set()
+    width = len(HEADER) + len(COLUMNS)
+    return FaultyRow(
+        line=row.line,
+        cells=tuple(
+            (
+                cell,
+                tuple(
+                    fault.message
+                    for fault in mine
+                    if fault.column in placed and fault.column == columns.get(position)
+                ),
+            )
+            for position, cell in enumerate(row.cells[:width])
+        ),
+        other_faults=tuple(str(fault.message) for fault in mine if fault.column not in placed),
+    )
+
+
+def _carried_out(edited: Edited) -> str:
+    """Pack the rows that change, as they are to be; one that sets nothing removes its scope's row."""
+    rows = [
+        change.after or ThresholdRow(wallet=change.scope.wallet, category=change.scope.category)
+        for change in edited.changes
+    ]
+    return base64.b64encode(zlib.compress(write_csv(cells_of(rows)).encode(), 9)).decode()
+
+
+def _carried_in(text: str) -> tuple[SheetRow, ...]:
+    """Unpack them; what isn't one of ours is an empty sheet, which is refused like any other."""
+    try:
+        unpacked = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), _MAX_CARRIED)
+    except (ValueError, zlib.error):
+        return ()
+    rows, faults = read_csv(unpacked)
+    return () if faults else rows
