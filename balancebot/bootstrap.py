@@ -111,9 +111,9 @@ class Bot:
                 margin=self.settings.alerts.recovery_margin,
             ),
             judge_spikes=JudgeSpikes(
-                estimator=self.estimator, teller=self.teller, thresholds=self.thresholds
+                zone=self.estimator.zone, teller=self.teller, thresholds=self.thresholds
             ),
-            estimator=self.estimator,
+            zone=self.estimator.zone,
             budget=self.round_budget,
             on_news=self._on_news,
         )

@@ -17,6 +17,7 @@ from balancebot.usecases.beliefs import believe
 from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.reading_pile import ReadingPile
 from balancebot.usecases.rebook_history import rebook_account
+from balancebot.usecases.refit_models import refit_models
 
 MAX_FAULTS = 100
 """More faults than these are counted, not listed."""
@@ -110,7 +111,7 @@ def _estimate(database: Database, names: Collection[WalletName], estimator: Esti
     """Make the burn models of what was imported, and keep what they say: `status` asks nobody."""
     with database.read() as conn:
         rows = [row for row in wallets.every(conn, configured_only=False) if row.name in names]
-    estimator.refit(database, rows, anew=True)
+    refit_models(database, rows, zone=estimator.zone, anew=True)
     with database.write() as conn:
         believe(conn, rows, estimator, now=now)
 

@@ -19,8 +19,8 @@ from balancebot.storage import alerts, balances
 from balancebot.storage.balances import BalanceRow
 from balancebot.usecases.beliefs import estimate_at
 from balancebot.usecases.book_use import Stretch
-from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.open_alerts import OpenAlerts, Told
+from balancebot.usecases.pace import Interval, paces
 from balancebot.usecases.shelf import ThresholdShelf
 from balancebot.usecases.telling import Teller
 
@@ -41,7 +41,7 @@ class _Balance(NamedTuple):
 class JudgeSpikes:
     """Judges the use of a round."""
 
-    estimator: Estimator
+    zone: str
     teller: Teller
     thresholds: ThresholdShelf
 
@@ -60,12 +60,13 @@ class JudgeSpikes:
         told_before = alerts.num_opened(
             conn, AlertKind.BURN_SPIKE, since=now - timedelta(days=REMEMBERED_DAYS)
         )
-        paces = self.estimator.pace(
+        found = paces(
             conn,
             [
-                (one.key, one.stretch.row.id, one.since, one.until, one.stretch.used.get(one.key, 0))
+                Interval(one.key, one.stretch.row.id, one.since, one.until, one.stretch.used.get(one.key, 0))
                 for one in candidates
             ],
+            zone=self.zone,
             alerts=told_before,
             now=now,
         )
@@ -73,7 +74,7 @@ class JudgeSpikes:
         book = self.thresholds.book(conn)
         kept: list[tuple[int, Category, int, bool]] = []
         for one in candidates:
-            pace = paces.get(one.key)
+            pace = found.get(one.key)
             if pace is None:
                 continue
             streak = one.kept.spike_streak

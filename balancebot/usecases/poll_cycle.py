@@ -17,11 +17,11 @@ from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError
 from balancebot.storage.wallets import WalletRow
 from balancebot.usecases.book_use import book_use
-from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.fetch_stream import FetchStream
 from balancebot.usecases.judge_spikes import JudgeSpikes
 from balancebot.usecases.open_alerts import Told
 from balancebot.usecases.record_readings import RecordReadings
+from balancebot.usecases.refit_models import refit_models
 
 LAST_CYCLE = "last_cycle"
 """The fact that holds when the last complete cycle ended."""
@@ -79,7 +79,7 @@ class PollCycle:
         worker_id: str,
         record: RecordReadings,
         judge_spikes: JudgeSpikes,
-        estimator: Estimator,
+        zone: str,
         budget: timedelta,
         on_news: Callable[[], None] = lambda: None,
     ) -> None:
@@ -90,7 +90,7 @@ class PollCycle:
         self._worker_id = worker_id
         self._record = record
         self._judge_spikes = judge_spikes
-        self._estimator = estimator
+        self._zone = zone
         self._budget = budget
         self._on_news = on_news
         self._unrecorded: set[int] = set()
@@ -207,6 +207,6 @@ class PollCycle:
             if told:
                 this.told.extend(told)
                 self._on_news()
-            self._estimator.refit(self._database, [stretch.row for stretch in stretches])
+            refit_models(self._database, [stretch.row for stretch in stretches], zone=self._zone)
         except DatabaseError as fault:
             this.faults.append(fault)

@@ -101,8 +101,8 @@ class World:
                 pace=Pace(every=self.every, fastest=self.fastest, stale_after=self.stale_after),
                 margin=0.05,
             ),
-            judge_spikes=JudgeSpikes(estimator=estimator, teller=self.teller, thresholds=self.thresholds),
-            estimator=estimator,
+            judge_spikes=JudgeSpikes(zone=estimator.zone, teller=self.teller, thresholds=self.thresholds),
+            zone=estimator.zone,
             budget=timedelta(seconds=30),
         )
 
