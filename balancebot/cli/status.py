@@ -17,7 +17,7 @@ from balancebot.domain.verdict import Severity
 from balancebot.wording import Wording
 
 if TYPE_CHECKING:
-    from balancebot.domain.threshold import Inversion, ThresholdBook
+    from balancebot.domain.threshold import ThresholdBook
     from balancebot.settings import Settings
     from balancebot.storage.database import Database
     from balancebot.usecases.overview import BalanceView
@@ -46,6 +46,7 @@ def status(
 ) -> None:
     """Show every balance with its burn, runway and severity."""
     from balancebot.clock import SystemClock
+    from balancebot.storage import troubles
 
     session = session_of(context)
     now = SystemClock().now()
@@ -55,7 +56,13 @@ def status(
         show({"as_of": instant(now), "balances": [view_as_json(view) for view in views]})
     else:
         words = Wording(zone=session.settings.timezone)
-        print(for_people(views, list(book.inversions(view.key for view in views)), words, now))
+        with session.database.read() as conn:
+            refusals = [
+                f"{trouble.channel} {trouble.destination}: {trouble.message} (for {_ago(now - trouble.since, words)})"
+                for trouble in troubles.standing(conn)
+            ]
+        inversions = map(str, book.inversions(view.key for view in views))
+        print(for_people(views, [*inversions, *refusals], words, now))
 
 
 def look(
@@ -122,14 +129,12 @@ def view_as_json(view: "BalanceView") -> dict[str, object]:
     }
 
 
-def for_people(
-    views: "Sequence[BalanceView]", inversions: "Sequence[Inversion]", words: Wording, now: datetime
-) -> str:
-    """Write a table of balances, and below it what is wrong with wallets and limits."""
+def for_people(views: "Sequence[BalanceView]", further: Sequence[str], words: Wording, now: datetime) -> str:
+    """Write a table of balances, and below it what is wrong with wallets, and `further` lines."""
     parts = [
         table(_COLUMNS, (_row(view, words, now) for view in views)),
         "\n".join(_troubles(views, words, now)),
-        "\n".join(map(str, inversions)),
+        "\n".join(further),
         faint(f"as of {now.astimezone(words.zone):%Y-%m-%d %H:%M:%S} {words.zone_name}; ") + _count(views),
     ]
     return "\n\n".join(part for part in parts if part)

@@ -109,6 +109,14 @@ class _FromDatabase(Collector):
         yield GaugeMetricFamily(
             "balancebot_outbox_pending", "Deliveries that wait or are under way", value=now.num_pending
         )
+        refusals = GaugeMetricFamily(
+            "balancebot_channel_refusals",
+            "Destinations that refuse messages until a person has acted",
+            labels=("channel",),
+        )
+        for channel in Channel:
+            refusals.add_metric([channel.value], sum(each.channel is channel for each in now.refusals))
+        yield refusals
         if now.last_cycle_at is not None:
             yield GaugeMetricFamily(
                 "balancebot_last_cycle_timestamp_seconds",

@@ -9,7 +9,8 @@ from sqlalchemy import Connection
 from balancebot.domain.alert import AlertKind
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.verdict import Severity
-from balancebot.storage import alerts, facts, outbox
+from balancebot.storage import alerts, facts, outbox, troubles
+from balancebot.storage.troubles import Trouble
 from balancebot.usecases.overview import BalanceView, overview
 from balancebot.usecases.poll_cycle import LAST_CYCLE
 
@@ -22,6 +23,8 @@ class Standing:
     num_open: Mapping[tuple[AlertKind, Severity], int]
     num_pending: int
     """Deliveries that wait or are under way."""
+    refusals: tuple[Trouble, ...]
+    """What channels refuse until a person has acted."""
     last_cycle_at: datetime | None
     """When the last complete poll cycle ended; None = there was none."""
 
@@ -33,5 +36,6 @@ def standing(conn: Connection, *, book: ThresholdBook, stale_after: timedelta, n
         balances=tuple(overview(conn, book=book, stale_after=stale_after, now=now)),
         num_open={(kind, severity): num for kind, severity, num in alerts.num_open(conn)},
         num_pending=outbox.num_pending(conn),
+        refusals=troubles.standing(conn),
         last_cycle_at=None if last_cycle is None else last_cycle.at,
     )

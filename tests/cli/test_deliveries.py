@@ -1,6 +1,7 @@
 """`deliveries`: people see what did not arrive and why, and have it sent again."""
 
 import json
+import time
 from collections.abc import Callable
 
 import pytest
@@ -15,12 +16,42 @@ Run = Callable[..., Outcome]
 @pytest.fixture
 def undelivered(balancebot: Run, firm: Firm) -> str:
     """Slack refused the opening of an alert, e-mail took it; the id of what waits."""
-    balancebot("thresholds", "set", CHECKOUT, "industry", "--critical-below", "1000")
-    firm.has(900)
-    firm.slack.fail_next("chat.postMessage", Fault(error="is_archived"))
-    assert 1 == balancebot("poll").status
+    assert 1 == _opens(balancebot, firm, Fault(error="is_archived")).status
     deliveries = json.loads(balancebot("deliveries", "list", "--json").out)["deliveries"]
     return next(str(each["id"]) for each in deliveries if each["channel"] == "slack")
+
+
+def _opens(balancebot: Run, firm: Firm, *faults: Fault) -> Outcome:
+    balancebot("thresholds", "set", CHECKOUT, "industry", "--critical-below", "1000")
+    firm.has(900)
+    firm.slack.fail_next("chat.postMessage", *faults)
+    return balancebot("poll")
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_message_whose_answer_was_lost_is_looked_for_and_stands_once(
+    balancebot: Run, firm: Firm, done: bool
+) -> None:
+    assert 1 == _opens(balancebot, firm, Fault(lose_answer=True, done=done)).status
+    time.sleep(1)
+
+    assert 0 == balancebot("poll").status
+
+    assert 1 == len(firm.slack.messages("ops-alerts"))
+    assert 1 == len(firm.slack.calls_of("conversations.history"))
+
+
+def test_a_refused_token_is_told_by_mail_and_stands_in_status_until_it_is_mended(
+    balancebot: Run, firm: Firm
+) -> None:
+    _opens(balancebot, firm, Fault(error="token_revoked"))
+
+    assert 2 == len(firm.mail.mails)
+    assert "slack #ops-alerts: " in balancebot("status").out
+    time.sleep(1)
+    assert 0 == balancebot("poll").status
+    assert (1, 2) == (len(firm.slack.messages("ops-alerts")), len(firm.mail.mails))
+    assert "slack #ops-alerts: " not in balancebot("status").out
 
 
 def test_what_waits_is_listed_with_what_it_failed_by(balancebot: Run, undelivered: str) -> None:
