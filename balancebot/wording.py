@@ -124,9 +124,9 @@ _EN = _Vocabulary(
     count_crossed="{value}, below the {name} of {limit}",
     days_crossed="{value} to count on, below the {name} of {limit}",
     scope=" (set for {})",
-    order="Order {count} by {by}: then it lasts until {until} with {certainty} % certainty",
-    order_now="Order {count} now: then it lasts until {until} with {certainty} % certainty",
-    order_total="Order {parts} in all",
+    order="Buy about {count} {category} SMS by {by} to last to {until}, {certainty} %",
+    order_now="Buy about {count} {category} SMS now to last to {until}, {certainty} %",
+    order_total="Buy about {parts} SMS in all",
     order_part="{count} {category}",
     and_then=", ",
     planned="Planned: {messages} messages from {at}{note}",
@@ -197,9 +197,9 @@ _ZH = _Vocabulary(
     count_crossed="{value}，低于{name} {limit}",
     days_crossed="稳妥估计可用 {value}，低于{name} {limit}",
     scope="（按 {} 的设置）",
-    order="请在 {by} 前采购 {count} 条，有 {certainty}% 的把握用到 {until}",
-    order_now="请立即采购 {count} 条，有 {certainty}% 的把握用到 {until}",
-    order_total="合计采购：{parts}",
+    order="请在 {by} 前采购{category}约 {count} 条，有 {certainty}% 的把握用到 {until}",
+    order_now="请立即采购{category}约 {count} 条，有 {certainty}% 的把握用到 {until}",
+    order_total="合计约采购：{parts}",
     order_part="{category} {count} 条",
     and_then="、",
     planned="计划于 {at} 发送 {messages} 条{note}",
@@ -393,13 +393,14 @@ class Wording:
             return self.days(math.floor(days * 100) / 100)
         return text
 
-    def order(self, advice: OrderAdvice | None, *, now: datetime) -> str:
+    def order(self, advice: OrderAdvice | None, category: Category | None, *, now: datetime) -> str:
         """Say how much to buy by when; '' where nothing is to be bought."""
-        if advice is None or advice.messages == 0 or advice.order_by is None:
+        if advice is None or category is None or advice.messages == 0 or advice.order_by is None:
             return ""
         form = self._words.order if advice.order_by > now else self._words.order_now
         return form.format(
             count=number(advice.messages),
+            category=self.category(category),
             by=self.ahead(advice.order_by, now=now),
             until=self.ahead(advice.until, now=now),
             certainty=round(advice.confidence * 100),

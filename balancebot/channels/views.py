@@ -118,7 +118,7 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
         empty_at=words.ahead(facts.depletes_at, now=facts.at) if facts.depletes_at else "",
         spark=sparkline(facts.recent) if len(facts.recent) > 1 else "",
         note=_one_line(facts.note),
-        advice=words.order(facts.advice, now=facts.at),
+        advice=words.order(facts.advice, facts.category, now=facts.at),
         planned=[_one_line(words.planned(planned)) for planned in facts.planned[:_MOST_PLANS]],
         detail=words.surge(facts.surge) or _one_line(facts.detail),
         at=words.when(facts.at),
@@ -253,7 +253,7 @@ def _line_view(line: DigestLine, facts: DigestFacts, words: Wording, *, public_u
         "moved_in": number(line.transferred) if line.transferred > 0 else "",
         "moved_out": number(-line.transferred) if line.transferred < 0 else "",
         "used": number(line.used),
-        "advice": words.order(line.advice, now=facts.at),
+        "advice": words.order(line.advice, line.category, now=facts.at),
         "note": _one_line(line.note),
         "link": wallet_link(public_url, line.wallet),
     }

@@ -47,6 +47,7 @@ COMMANDS = {
         ("Decide", "alerts", "show what is open; acknowledge", "alerts:alerts_app"),
         ("Decide", "silence", "mute what a pattern matches for a while", "alerts:silence_app"),
         ("Decide", "silences", "show what is silent; end a silence", "alerts:silences_app"),
+        ("Decide", "advise", "say what to buy by when, so that it lasts to a date", "advise:app"),
         ("Decide", "plans", "announce sends that no balance shows yet", "plans:app"),
         ("Decide", "deliveries", "show what waits or never arrived; send it again", "deliveries:app"),
         ("Keep", "history", "take past readings from a CSV file, or write them to one", "history:app"),

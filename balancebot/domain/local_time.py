@@ -3,10 +3,10 @@
 A local time that the clocks skip, or that comes twice, is refused with what to write instead: nobody guesses.
 """
 
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time
 from zoneinfo import ZoneInfo
 
-_TOMORROW = timedelta(days=1)
+_DAY_ENDS = time(23, 59)
 
 
 def read_instant(text: str, zone: ZoneInfo) -> datetime | str:
@@ -27,14 +27,12 @@ def read_instant(text: str, zone: ZoneInfo) -> datetime | str:
 
 
 def read_day_end(text: str, zone: ZoneInfo) -> datetime | str:
-    """Read a day such as `2026-12-31` as the instant at which it is over, or a time as `read_instant` does."""
+    """Read a day such as `2026-12-31` as its last minute, or a time as `read_instant` does."""
     try:
         day = date.fromisoformat(text.strip())
-        return datetime.combine(day + _TOMORROW, time(), zone).astimezone(UTC)
-    except OverflowError:
-        return f"is {text}, which is out of range"
     except ValueError:
         return read_instant(text, zone)
+    return _instant(datetime.combine(day, _DAY_ENDS), zone)
 
 
 def _instant(local: datetime, zone: ZoneInfo) -> datetime | str:

@@ -64,7 +64,7 @@ def wallet(visit: Visit) -> Response:
         listed_days=by_day(stretches, now=visit.now, days=min(days, _LISTED_DAYS)),
         line=line(Scope(*view.key), own, book, [name]),
         alerts=[(alert, facts, why(site, facts)) for alert, facts in told],
-        advice="" if advice is None else say.order(advice, now=visit.now),
+        advice="" if advice is None else say.order(advice, view.key.category, now=visit.now),
         plans=announced,
     )
 

@@ -1,0 +1,148 @@
+"""`advise`: how much to buy and by when, so that quota lasts to a date with a stated probability."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from balancebot.cli.arguments import read_pattern
+from balancebot.cli.as_json import instant, show
+from balancebot.cli.errors import RefusedError
+from balancebot.cli.paint import bold, faint
+from balancebot.cli.session import Session, application, session_of
+from balancebot.cli.table import Column, table
+from balancebot.wording import Wording, number
+
+if TYPE_CHECKING:
+    from balancebot.domain.balance import BalanceKey
+    from balancebot.usecases.orders import Order
+
+app = application()
+
+_COLUMNS = (
+    Column("balance"),
+    Column("left", is_number=True),
+    Column("burn a day", is_number=True),
+    Column("runway"),
+    Column("lead time", is_number=True),
+    Column("order"),
+)
+_LEAST, _MOST = 0.5, 0.99
+_FARTHEST_DAYS = 365
+
+
+@app.command(no_args_is_help=False)
+def advise(
+    context: typer.Context,
+    pattern: Annotated[
+        str | None, typer.Argument(metavar="PATTERN", help="such as 'acme/*:market'; default: everything")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option("--until", metavar="DATE", help="how long it must last; default: 30 days")
+    ] = None,
+    confidence: Annotated[
+        float, typer.Option("--confidence", min=_LEAST, max=_MOST, help="how likely it is to last so long")
+    ] = 0.9,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Say what to buy by when, so that quota lasts to a date."""
+    from balancebot.bootstrap import Bot
+    from balancebot.usecases.figures import ORDER_FOR
+    from balancebot.usecases.orders import orders
+
+    session = session_of(context)
+    keys = _keys(session, pattern)
+    bot = Bot(session.settings, session.database)
+    now = bot.clock.now()
+    end = now + ORDER_FOR if until is None else _end(until, session, now)
+    with session.database.read() as conn:
+        found = orders(conn, keys, figures=bot.figures, until=end, confidence=confidence, now=now)
+    if as_json:
+        _show(found, now, end, confidence)
+    else:
+        print(_for_people(found, Wording(zone=session.settings.timezone), now, end))
+
+
+def _keys(session: Session, pattern: str | None) -> "list[BalanceKey]":
+    from balancebot.domain.balance import BalanceKey, Category
+
+    keys = [BalanceKey(name, category) for name in session.settings.wallets for category in Category]
+    if pattern is None:
+        return keys
+    wanted = read_pattern(pattern)
+    matching = [key for key in keys if wanted.matches(*key)]
+    if not matching:
+        raise RefusedError(f"PATTERN {pattern} means no balance that is configured")
+    return matching
+
+
+def _end(text: str, session: Session, now: datetime) -> datetime:
+    from balancebot.domain.local_time import read_day_end
+
+    end = read_day_end(text, session.settings.timezone)
+    if isinstance(end, str):
+        raise typer.BadParameter(f"--until {end}")
+    if not now < end or (end - now).days >= _FARTHEST_DAYS:
+        raise typer.BadParameter(f"--until {text} must be ahead, and within {_FARTHEST_DAYS} days")
+    return end
+
+
+def _show(found: "Sequence[Order]", now: datetime, end: datetime, confidence: float) -> None:
+    from balancebot.usecases.orders import totals
+
+    show(
+        {
+            "as_of": instant(now),
+            "until": instant(end),
+            "confidence": confidence,
+            "advice": [_as_json(order) for order in found],
+            "totals": {category.value: messages for category, messages in totals(found).items()},
+        }
+    )
+
+
+def _as_json(order: "Order") -> dict[str, object]:
+    return {
+        "wallet": order.key.wallet,
+        "category": order.key.category,
+        "balance": order.balance,
+        "burn_per_day": order.estimate.burn_per_day,
+        "lead_time_days": order.lead_time.total_seconds() / 86_400,
+        "messages": None if order.advice is None else order.advice.messages,
+        "order_by": None if order.advice is None else instant(order.advice.order_by),
+    }
+
+
+def _for_people(found: "Sequence[Order]", words: Wording, now: datetime, end: datetime) -> str:
+    from balancebot.usecases.orders import totals
+
+    needed = [order for order in found if order.is_needed]
+    num_unknown = sum(order.advice is None for order in found)
+    num_enough = len(found) - len(needed) - num_unknown
+    parts = [
+        table(_COLUMNS, [_row(order, words, now) for order in needed]) if needed else "",
+        bold(words.order_total(totals(found))),
+        faint(
+            "; ".join(
+                f"{count:,} {said}"
+                for count, said in (
+                    (num_enough, f"last to {words.ahead(end, now=now)} as they are"),
+                    (num_unknown, "have too little history or use to go on"),
+                )
+                if count
+            )
+        ),
+    ]
+    return "\n\n".join(part for part in parts if part) or "No balance has a number yet."
+
+
+def _row(order: "Order", words: Wording, now: datetime) -> tuple[str, ...]:
+    return (
+        str(order.key),
+        number(order.balance),
+        words.burn(order.estimate.burn_per_day).removesuffix(" a day"),
+        words.runway(order.estimate.runway),
+        words.days(order.lead_time.total_seconds() / 86_400),
+        words.order(order.advice, order.key.category, now=now),
+    )
