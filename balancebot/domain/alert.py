@@ -48,6 +48,13 @@ class Cause(StrEnum):
 
 
 NO_LIMITS = Limits()
+FLAPS = 3
+"""So many openings of one subject within `FLAPPING_WITHIN` are flapping ..."""
+FLAPPING_WITHIN = timedelta(hours=24)
+CALM_FOR = timedelta(hours=1)
+"""... and then it is told as recovered once it has been past its limits for so long without a break."""
+_FOR_GOOD = frozenset({Cause.LIMIT_CHANGED, Cause.UNALLOCATED, Cause.WALLET_REMOVED})
+"""Causes that can't come and go."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,6 +87,8 @@ class Alert:
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
     acknowledged_note: str = ""
+    calm_since: datetime | None = None
+    """FLAPPING: since when it has been past its limits without a break."""
     expects_by: datetime | None = None
     """Acknowledged with "top-up ordered": it speaks again if it is still open then."""
     muted_from: Severity | None = None
@@ -125,10 +134,12 @@ def advance(
     silenced: bool,
     limits: Limits = NO_LIMITS,
     cause: Cause = Cause.ROSE,
+    flapping: bool = False,
 ) -> Step:
     """Apply one verdict.
 
     `silenced` tells whether a silence matches the subject now. `cause` is named if the verdict closes the alert.
+    `flapping` says that it opened again and again of late: then it closes once it has stayed well for `CALM_FOR`.
     """
     if alert is None:
         if verdict.severity <= Severity.OK:
@@ -147,13 +158,16 @@ def advance(
     if verdict.severity is Severity.UNKNOWN:
         return Step(alert=alert)
     if verdict.recovered:
+        if flapping and cause not in _FOR_GOOD and not _has_stayed_calm(alert, now):
+            return Step(alert=replace(alert, calm_since=alert.calm_since or now))
         return close(alert, now=now, silenced=silenced, cause=cause)
     if verdict.severity is Severity.OK:
-        return Step(alert=alert)
+        return Step(alert=replace(alert, calm_since=None))
     muted_from = (alert.severity if alert.muted_from is None else alert.muted_from) if silenced else None
     judged = replace(
         alert,
         severity=verdict.severity,
+        calm_since=None,
         opened_by_days=alert.opened_by_days or verdict.by_days,
         limits=limits,
         muted_from=muted_from,
@@ -231,6 +245,10 @@ def _tell(alert: Alert, *, now: datetime) -> Step:
     if alert.peak is None:
         return Step(alert=news, reason=Reason.OPENED)
     return Step(alert=news, reason=Reason.WORSENED, edit=True, previous=alert.peak)
+
+
+def _has_stayed_calm(alert: Alert, now: datetime) -> bool:
+    return alert.calm_since is not None and now - alert.calm_since >= CALM_FOR
 
 
 def _unacknowledged(alert: Alert) -> Alert:

@@ -126,6 +126,23 @@ def num_opened(conn: Connection, kind: AlertKind, *, since: datetime) -> dict[Ba
     }
 
 
+def opened_often(conn: Connection, *, since: datetime, times: int) -> frozenset[Subject]:
+    """Return the subjects of which at least `times` alerts were opened since an instant."""
+    c = alerts.c
+    rows = conn.execute(
+        select(c.kind, c.wallet, c.category)
+        .where(c.opened_at >= since)
+        .group_by(c.kind, c.wallet, c.category)
+        .having(func.count() >= times)
+    )
+    return frozenset(
+        Subject(
+            kind=AlertKind(kind), wallet=WalletName(wallet), category=Category(category) if category else None
+        )
+        for kind, wallet, category in rows
+    )
+
+
 def _values(alert: Alert) -> dict[str, Any]:
     return {
         "kind": alert.subject.kind.value,
@@ -141,6 +158,7 @@ def _values(alert: Alert) -> dict[str, Any]:
         "acknowledged_at": alert.acknowledged_at,
         "acknowledged_by": alert.acknowledged_by,
         "acknowledged_note": alert.acknowledged_note,
+        "calm_since": alert.calm_since,
         "expects_by": alert.expects_by,
         "muted_from": None if alert.muted_from is None else alert.muted_from.word,
         "mute_lifted": alert.mute_lifted,
@@ -167,6 +185,7 @@ def _alert(row: Any) -> Alert:
         acknowledged_at=row.acknowledged_at,
         acknowledged_by=row.acknowledged_by,
         acknowledged_note=row.acknowledged_note,
+        calm_since=row.calm_since,
         expects_by=row.expects_by,
         muted_from=None if row.muted_from is None else _severity(row.muted_from),
         mute_lifted=row.mute_lifted,

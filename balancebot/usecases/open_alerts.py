@@ -42,6 +42,7 @@ class OpenAlerts:
         self._now = now
         self._silences = silences.holding(conn, now)
         found = (*alerts.open_of(conn, wallets), *alerts.all_open(conn, kind=AlertKind.STALE))
+        self._flapping = alerts.opened_often(conn, since=now - life.FLAPPING_WITHIN, times=life.FLAPS)
         self._open = {alert.subject: alert for alert in found}
         self.told: list[Told] = []
 
@@ -85,6 +86,7 @@ class OpenAlerts:
             silenced=until is not None,
             limits=limits,
             cause=cause,
+            flapping=subject in self._flapping,
         )
         if alert is None and step.alert is not None:
             step = replace(step, alert=replace(step.alert, fault=fault, members=members))

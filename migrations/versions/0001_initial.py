@@ -166,6 +166,7 @@ sa.Table(
     sa.Column("acknowledged_at", INSTANT),
     sa.Column("acknowledged_by", sa.String(128), nullable=False, server_default=""),
     sa.Column("acknowledged_note", sa.Text, nullable=False, server_default=""),
+    sa.Column("calm_since", INSTANT),
     sa.Column("expects_by", INSTANT),
     sa.Column("muted_from", sa.String(16)),
     sa.Column("mute_lifted", sa.Boolean, nullable=False, server_default=sa.text("false")),

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from balancebot.domain.alert import (
+    CALM_FOR,
     NOTHING,
     Alert,
     AlertKind,
@@ -239,3 +240,31 @@ def test_days_once_crossed_are_remembered_for_the_episode():
 
 def test_every_limit_is_past_when_nothing_is_wrong():
     assert ALL_PAST == FINE.past
+
+
+def test_what_flaps_has_recovered_only_once_it_has_stayed_well():
+    def well(alert, now):
+        return advance(alert, FINE, subject=SUBJECT, now=now, silenced=False, flapping=True)
+
+    first = well(an_alert(), LATER)
+    relapse = step(first.alert, bad(WARNING))
+    second = well(relapse.alert, LATER)
+    almost = well(second.alert, LATER + CALM_FOR - LATER_BY)
+    stayed = well(almost.alert, LATER + CALM_FOR)
+
+    assert (None, None, None, None, Reason.RECOVERED) == (
+        first.reason,
+        relapse.reason,
+        second.reason,
+        almost.reason,
+        stayed.reason,
+    )
+    assert (LATER, None) == (first.alert.calm_since, relapse.alert.calm_since)
+
+
+def test_a_changed_limit_ends_what_flaps_at_once():
+    ended = advance(
+        an_alert(), FINE, subject=SUBJECT, now=LATER, silenced=False, flapping=True, cause=Cause.LIMIT_CHANGED
+    )
+
+    assert Reason.RECOVERED is ended.reason
