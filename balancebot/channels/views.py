@@ -72,6 +72,8 @@ class AlertView:
     observed_at: str
     cause: str
     acknowledged_by: str
+    acknowledged_note: str
+    expects_by: str
     silenced_until: str
     link: str
 
@@ -127,6 +129,8 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
         observed_at=words.when(facts.observed_at) if facts.observed_at else "",
         cause=words.cause(facts.cause) if facts.cause else "",
         acknowledged_by=_one_line(facts.acknowledged_by),
+        acknowledged_note=_one_line(facts.acknowledged_note),
+        expects_by=words.when(facts.expects_by) if facts.expects_by else "",
         silenced_until=words.when(facts.silenced_until) if facts.silenced_until else "",
         link=_alert_link(facts, public_url),
     )

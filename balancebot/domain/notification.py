@@ -69,6 +69,9 @@ class AlertFacts:
     closed_at: datetime | None = None
     cause: Cause | None = None
     acknowledged_by: str = ""
+    acknowledged_note: str = ""
+    expects_by: datetime | None = None
+    """Acknowledged with "top-up ordered": when it is expected."""
     silenced_until: datetime | None = None
     opened_unheard: bool = False
     """RECOVERED whose opening never reached this destination: both are told in one message."""

@@ -92,6 +92,8 @@ def _facts(
         previous=step.previous,
         members=tuple(alert.members),
         acknowledged_by=alert.acknowledged_by,
+        acknowledged_note=alert.acknowledged_note,
+        expects_by=alert.expects_by,
         silenced_until=silenced_until if alert.muted else None,
     )
 

@@ -84,7 +84,14 @@ RECOVERED = replace(
     cause=Cause.ROSE,
     depletes_at=NOW + timedelta(hours=1400),
 )
-ACKNOWLEDGED = replace(CRITICAL, reason=None, acknowledged_by="U024BE7LH", silenced_until=NOW + 4 * HOUR)
+ACKNOWLEDGED = replace(
+    CRITICAL,
+    reason=None,
+    acknowledged_by="on-call",
+    acknowledged_note="ordered 30,000",
+    expects_by=NOW + 6 * HOUR,
+    silenced_until=NOW + 4 * HOUR,
+)
 SPIKE = replace(
     CRITICAL,
     kind=AlertKind.BURN_SPIKE,
