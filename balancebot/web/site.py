@@ -2,12 +2,14 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import timedelta, tzinfo
+from datetime import timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from balancebot.ports import Clock
 from balancebot.settings import Language
 from balancebot.storage.database import Database
+from balancebot.usecases.announce_sends import AnnounceSends
 from balancebot.usecases.edit_thresholds import EditThresholds
 from balancebot.usecases.figures import Figures
 from balancebot.usecases.latest_overview import LatestOverview
@@ -30,9 +32,10 @@ class Site:
     latest: LatestOverview
     figures: Figures
     preview: PreviewLimits
+    announce: AnnounceSends
     stale_after: timedelta
     language: Language
-    zone: tzinfo
+    zone: ZoneInfo
     public_url: str
     """Without a slash at its end. With https, cookies are for https only."""
     metrics: Callable[[], bytes]

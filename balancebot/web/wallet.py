@@ -1,5 +1,6 @@
 """One wallet: how it stands, where it comes from and where it goes, what limits it, and what was told of it."""
 
+import math
 from collections.abc import Sequence
 from datetime import timedelta
 
@@ -71,7 +72,12 @@ def wallet(visit: Visit) -> Response:
 
 def _chosen(views: Sequence[BalanceView], category: str) -> BalanceView:
     asked = next((view for view in views if view.key.category.value == category), None)
-    return asked or min(views, key=lambda view: _WORST_FIRST.index(group_of(view)))
+    return asked or min(views, key=_badness)
+
+
+def _badness(view: BalanceView) -> tuple[int, float]:
+    runway = view.estimate.runway
+    return _WORST_FIRST.index(group_of(view)), math.inf if runway is None else runway.judged
 
 
 def _curve(view: BalanceView, stretches: Sequence[Stretch], visit: Visit, days: int) -> Curve:

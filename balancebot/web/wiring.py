@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from balancebot.bootstrap import Bot
 from balancebot.settings import Web
+from balancebot.usecases.announce_sends import AnnounceSends
 from balancebot.usecases.backtest import Backtest
 from balancebot.usecases.edit_thresholds import EditThresholds
 from balancebot.usecases.latest_overview import LatestOverview
@@ -35,6 +36,7 @@ def site_of(bot: Bot, web: Web, *, metrics: Callable[[], bytes]) -> Site:
             ),
             stale_after=settings.poll.stale_after,
         ),
+        announce=AnnounceSends(database=bot.database, clock=bot.clock, known=lambda: bot.settings.wallets),
         stale_after=settings.poll.stale_after,
         language=settings.language,
         zone=settings.timezone,

@@ -1,21 +1,26 @@
 """A bot's pages over real HTTP on loopback: a site on an empty database, and browsers that are logged in."""
 
 import re
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from balancebot.domain.audit import Actor, Way
+from balancebot.domain.balance import Readings, WalletName
 from balancebot.domain.user import Role
+from balancebot.ports import SourceErrorKind
 from balancebot.secret import Secret
 from balancebot.settings import Language
 from balancebot.storage.database import Database
 from balancebot.usecases import users
+from balancebot.usecases.announce_sends import AnnounceSends
 from balancebot.usecases.backtest import Backtest
 from balancebot.usecases.edit_thresholds import EditThresholds
 from balancebot.usecases.estimates import Estimator
@@ -28,6 +33,7 @@ from balancebot.web.app import create_app
 from balancebot.web.server import serve
 from balancebot.web.site import Site
 from tests.usecases.world import HandClock, World
+from tests.web import showcase
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 PASSWORD = "a long secret"
@@ -54,15 +60,63 @@ class Desk:
             yield browser
 
 
-@pytest.fixture
-def world(sqlite_url: str) -> Iterator[World]:
-    """The bot behind the pages, with one user of each role."""
-    database = Database(sqlite_url)
+@pytest.fixture(scope="session")
+def staffed(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database file with one user of each role, named like it."""
+    file = tmp_path_factory.mktemp("staffed") / "balancebot.db"
+    shutil.copyfile(sqlite_template, file)
+    database = Database(f"sqlite:///{file}")
     by = Actor(who="root", way=Way.CLI)
     for role in Role:
         users.add_user(database, name=role.value, role=role, password=PASSWORD, by=by, now=NOW)
-    yield World(database, clock=HandClock(NOW))
+    _settle(database)
+    return file
+
+
+@dataclass(frozen=True)
+class Month:
+    """The showcase, a month of an account, as it was left."""
+
+    file: Path
+    at: datetime
+    script: dict[WalletName, list[Readings | SourceErrorKind]]
+
+
+@pytest.fixture(scope="session")
+def month(staffed: Path, tmp_path_factory: pytest.TempPathFactory) -> Month:
+    file = tmp_path_factory.mktemp("month") / "balancebot.db"
+    shutil.copyfile(staffed, file)
+    world = World(Database(f"sqlite:///{file}"), clock=HandClock(NOW))
+    showcase.set_limits(world)
+    showcase.fill(world)
+    _settle(world.database)
+    return Month(file=file, at=world.clock.at, script=world.source.script)
+
+
+@pytest.fixture
+def world(staffed: Path, tmp_path: Path) -> Iterator[World]:
+    """The bot behind the pages; it watches nothing yet."""
+    yield from _copy(staffed, tmp_path, NOW)
+
+
+@pytest.fixture
+def watching(month: Month, tmp_path: Path) -> Iterator[World]:
+    """A bot that has watched the showcase: what a module's `world` may be instead."""
+    for world in _copy(month.file, tmp_path, month.at):
+        world.source.script.update({name: list(lines) for name, lines in month.script.items()})
+        yield world
+
+
+def _copy(file: Path, folder: Path, at: datetime) -> Iterator[World]:
+    shutil.copyfile(file, folder / "balancebot.db")
+    database = Database(f"sqlite:///{folder / 'balancebot.db'}")
+    yield World(database, clock=HandClock(at))
     database.dispose()
+
+
+def _settle(database: Database) -> None:
+    """Leave all in the one file, so that it can be copied."""
+    database.dispose()  # the last connection that closes empties SQLite's log into the file
 
 
 def site_of(world: World, **different: object) -> Site:
@@ -86,6 +140,9 @@ def site_of(world: World, **different: object) -> Site:
             database=world.database,
             backtest=Backtest(zone="Asia/Shanghai", confidence=0.75, margin=0.05),
             stale_after=world.stale_after,
+        ),
+        announce=AnnounceSends(
+            database=world.database, clock=world.clock, known=lambda: tuple(world.source.script)
         ),
         language=Language.ENGLISH,
         zone=ZoneInfo("Asia/Shanghai"),

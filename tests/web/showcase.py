@@ -53,6 +53,13 @@ def _events() -> tuple[Event, ...]:
 SCENARIO = Scenario(wallets=_wallets(), events=_events(), seed=7)
 
 
+def set_limits(world: World) -> None:
+    """Let finance have set a few limits."""
+    world.limit("acme/*", "*", warning_days=10, critical_days=4, note="Finance orders; tell #ops")
+    world.limit(CHECKOUT, "industry", warning_below=60_000, critical_below=20_000)
+    world.limit(CAMPAIGN, "market", warning_below=100_000, lead_time_days=5)
+
+
 def fill(world: World, *, every: timedelta = timedelta(hours=1)) -> None:
     """Let the world have watched the account for a month, and read it once more just now."""
     now = world.clock.now()

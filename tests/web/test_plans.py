@@ -1,0 +1,88 @@
+"""What is to come: announced sends count, and what to order is said with its date and certainty."""
+
+import re
+from datetime import UTC, datetime
+
+import pytest
+
+from balancebot.domain.balance import BalanceKey, Category
+from balancebot.domain.user import Role
+from tests.usecases.world import World
+from tests.web.conftest import Desk, form_token
+from tests.web.showcase import CAMPAIGN, CHECKOUT
+
+
+@pytest.fixture
+def world(watching: World) -> World:
+    return watching
+
+
+def send(**different: str) -> dict[str, str]:
+    usual = {
+        "wallet": CAMPAIGN,
+        "category": "market",
+        "messages": "50,000",
+        "starts_at": "2026-11-27T20:00",
+        "hours": "3",
+        "note": "Black Friday",
+    }
+    return usual | different
+
+
+def test_a_send_is_announced_in_local_time_and_taken_back(desk: Desk) -> None:
+    with desk.user(Role.FINANCE) as browser:
+        token = {"form_token": form_token(browser)}
+        assert "/plans?done=plan_added" == browser.post("/plans/add", data=token | send()).headers["location"]
+        (plan,) = desk.site.announce.standing()
+        assert (BalanceKey(CAMPAIGN, Category.MARKET), 50_000, "finance") == (
+            plan.balance,
+            plan.messages,
+            plan.created_by,
+        )
+        # the page's time is local: Asia/Shanghai
+        assert datetime(2026, 11, 27, 12, tzinfo=UTC) == plan.starts_at
+        assert "Black Friday" in browser.get("/plans").text
+        assert "Black Friday" in browser.get(f"/wallets/{CAMPAIGN}").text
+
+        browser.post(f"/plans/{plan.id}/remove", data=token)
+    assert () == desk.site.announce.standing()
+
+
+@pytest.mark.parametrize(
+    ("different", "said"),
+    [
+        ({"messages": "many"}, "The number of messages must be a whole number."),
+        ({"starts_at": "soon"}, "The start must be a time"),
+        ({"wallet": "acme/chekout"}, "did you mean acme/checkout?"),
+        ({"hours": "0"}, "a send takes more than no time"),
+    ],
+)
+def test_what_is_wrong_is_said_and_what_was_typed_stays(
+    desk: Desk, different: dict[str, str], said: str
+) -> None:
+    with desk.user(Role.FINANCE) as browser:
+        answer = browser.post("/plans/add", data={"form_token": form_token(browser)} | send(**different))
+    assert (422, True) == (answer.status_code, said in answer.text)
+    assert 'value="Black Friday"' in answer.text
+
+
+def test_more_certainty_and_a_later_day_ask_for_more(desk: Desk) -> None:
+    def ordered(text: str) -> int:
+        found = re.search(rf"{CHECKOUT}</a> industry.*?<strong>([\d,]+)</strong>", text, re.DOTALL)
+        return int(found[1].replace(",", "")) if found else 0
+
+    with desk.user(Role.VIEWER) as browser:
+        usual, sure, later = (
+            ordered(browser.get(f"/plans?until={day}&confidence={certainty}").text)
+            for day, certainty in (("2026-12-20", "0.5"), ("2026-12-20", "0.95"), ("2027-01-20", "0.5"))
+        )
+        assert "Choose a day within the next year." in browser.get("/plans?until=2020-01-01").text
+    assert 0 < usual < sure
+    assert usual < later
+
+
+def test_a_viewer_announces_nothing(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        fields = {"form_token": form_token(browser)} | send()
+        assert 403 == browser.post("/plans/add", data=fields).status_code
+        assert "Announce a send" not in browser.get("/plans").text
