@@ -138,8 +138,8 @@ def test_five_thousand_rows_go_through_a_workbook_within_two_seconds() -> None:
         ThresholdRow(wallet=name, warning_below=1000, critical_below=10, note="call sales") for name in known
     ]
     data = write_xlsx(cells_of(rows))
-    began = time.perf_counter()
+    began = time.process_time()
     sheet, _ = read_sheet_file(data)
     edited = import_sheet(sheet, [], known)
     assert 5000 == len(edited.changes)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2

@@ -3,14 +3,13 @@
 `balancebot --help` is printed from it, so that it costs no import; each command's module is loaded when it is called.
 """
 
-from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 from balancebot.cli.paint import bold
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(NamedTuple):
     """One command, or a group of them."""
 
     part: str
@@ -47,7 +46,7 @@ COMMANDS = {
         ("Decide", "alerts", "show what is open; acknowledge", "alerts:alerts_app"),
         ("Decide", "silence", "mute what a pattern matches for a while", "alerts:silence_app"),
         ("Decide", "silences", "show what is silent; end a silence", "alerts:silences_app"),
-        ("Decide", "advise", "say what to buy by when, so that it lasts to a date", "advise:app"),
+        ("Decide", "advise", "say what to buy by when, so that quota lasts to a date", "advise:app"),
         ("Decide", "plans", "announce sends that no balance shows yet", "plans:app"),
         ("Decide", "deliveries", "show what waits or never arrived; send it again", "deliveries:app"),
         ("Keep", "history", "take past readings from a CSV file, or write them to one", "history:app"),

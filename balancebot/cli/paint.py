@@ -4,18 +4,13 @@ import os
 import re
 import sys
 import unicodedata
-from typing import TextIO
+from typing import TYPE_CHECKING, TextIO
 
-from balancebot.domain.verdict import Severity
+if TYPE_CHECKING:
+    from balancebot.domain.verdict import Severity
 
 _CODES = re.compile(r"\x1b\[[0-9;]*m")
-_OF_SEVERITY = {
-    Severity.UNKNOWN: "35",
-    Severity.OK: "32",
-    Severity.WARNING: "33",
-    Severity.CRITICAL: "31",
-    Severity.DEPLETED: "1;31",
-}
+_OF_SEVERITY = {"unknown": "35", "ok": "32", "warning": "33", "critical": "31", "depleted": "1;31"}
 
 
 def is_coloured(stream: TextIO) -> bool:
@@ -33,9 +28,9 @@ def faint(text: str) -> str:
     return _painted(text, "2")
 
 
-def of_severity(text: str, severity: Severity) -> str:
+def of_severity(text: str, severity: "Severity") -> str:
     """Give text the colour of a severity."""
-    return _painted(text, _OF_SEVERITY[severity])
+    return _painted(text, _OF_SEVERITY[severity.word])
 
 
 def cells(text: str) -> int:

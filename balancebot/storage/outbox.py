@@ -10,13 +10,13 @@ from typing import Any, TypeAlias
 from uuid import uuid4
 
 from sqlalchemy import Connection, func, insert, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.notification import Action, AlertFacts, Channel, Facts, GroupFacts
 from balancebot.storage import facts_codec, threads
 from balancebot.storage.tables import deliveries, notifications
+from balancebot.storage.upserts import insert_into
 
 Destination: TypeAlias = tuple[Channel, str]
 
@@ -138,9 +138,8 @@ def _record_once(
     reason: Reason | None = None,
 ) -> int | None:
     """Store a notification; None when its dedup key stands already."""
-    dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
     statement = (
-        dialect.insert(notifications)
+        insert_into(conn, notifications)
         .values(_notification(facts, now, dedup_key, alert_id=alert_id, reason=reason))
         .on_conflict_do_nothing(index_elements=["dedup_key"])
         .returning(notifications.c.id)

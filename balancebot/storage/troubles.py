@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection, delete, select
-from sqlalchemy.dialects import postgresql, sqlite
 
 from balancebot.domain.lane import Lane
 from balancebot.domain.notification import Channel
 from balancebot.ports import ChannelErrorKind
 from balancebot.storage.tables import facts
+from balancebot.storage.upserts import insert_into
 
 _PREFIX = "trouble:"
 
@@ -42,9 +42,8 @@ def arise(
         case _:
             key = of_destination
     value = json.dumps({"channel": lane.channel, "destination": lane.destination, "message": message})
-    dialect = postgresql if conn.dialect.name == "postgresql" else sqlite
     statement = (
-        dialect.insert(facts)
+        insert_into(conn, facts)
         .values(key=key, value=value, at=now)
         .on_conflict_do_nothing(index_elements=["key"])
         .returning(facts.c.key)

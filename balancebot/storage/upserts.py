@@ -1,7 +1,7 @@
 """INSERT … ON CONFLICT, which SQLite and PostgreSQL write alike but SQLAlchemy keeps in two dialects."""
 
 from sqlalchemy import Connection, Table
-from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.dialects import sqlite
 
 
 def insert_into(conn: Connection, table: Table) -> sqlite.Insert:
@@ -11,4 +11,6 @@ def insert_into(conn: Connection, table: Table) -> sqlite.Insert:
     """
     if conn.dialect.name == "sqlite":
         return sqlite.insert(table)
+    from sqlalchemy.dialects import postgresql  # its drivers take a while to load
+
     return postgresql.insert(table)  # type: ignore[return-value]

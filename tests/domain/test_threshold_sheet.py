@@ -215,10 +215,10 @@ def test_five_thousand_rows_are_read_and_judged_quickly() -> None:
         ThresholdRow(wallet=name, category=VOICE, warning_below=index) for index, name in enumerate(known)
     ]
     data = write_csv(cells_of(rows)).encode()
-    began = time.perf_counter()
+    began = time.process_time()
     edited = import_sheet(read_csv(data)[0], [], known)
     assert 5000 == len(edited.changes)
-    assert time.perf_counter() - began < 2
+    assert time.process_time() - began < 2
 
 
 def test_a_row_may_be_shorter_than_the_header() -> None:
