@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from balancebot.sources.jsms import Endpoint, JsmsSource
     from balancebot.usecases.deliver_outbox import DeliverOutbox
     from balancebot.usecases.poll_cycle import PollCycle
+    from balancebot.usecases.preview_limits import PreviewLimits
     from balancebot.usecases.send_digest import SendDigest
     from balancebot.usecases.standing import Standing
     from balancebot.wording import Wording
@@ -235,6 +236,22 @@ class Bot:
             thresholds=self.thresholds,
             figures=self.figures,
             configured=lambda: self.settings.wallets,
+            stale_after=self.settings.poll.stale_after,
+        )
+
+    @cached_property
+    def preview_limits(self) -> "PreviewLimits":
+        """What other limits would do."""
+        from balancebot.usecases.backtest import Backtest
+        from balancebot.usecases.preview_limits import PreviewLimits
+
+        return PreviewLimits(
+            database=self.database,
+            backtest=Backtest(
+                zone=self.settings.timezone.key,
+                confidence=self.settings.alerts.runway_confidence,
+                margin=self.settings.alerts.recovery_margin,
+            ),
             stale_after=self.settings.poll.stale_after,
         )
 

@@ -1,22 +1,21 @@
 """`thresholds`: the limits as finance keeps them; what is changed here takes effect at the next reading."""
 
 import sys
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from balancebot.cli.as_json import instant, show
+from balancebot.cli.as_json import show
 from balancebot.cli.errors import CommandError, RefusedError
 from balancebot.cli.paint import faint
 from balancebot.cli.session import application, session_of
 from balancebot.cli.table import Column, table
-from balancebot.wording import number
+from balancebot.cli.threshold_rows import COLUMNS, difference, effective_rows, row_as_json, row_cells, rows_of
+from balancebot.wording import Wording
 
 if TYPE_CHECKING:
-    from balancebot.domain.audit import AuditEntry
-    from balancebot.domain.threshold import Scope, ThresholdRow
+    from balancebot.domain.threshold import Scope
     from balancebot.domain.threshold_edit import Edited
     from balancebot.domain.threshold_sheet import SheetRow
     from balancebot.usecases.edit_thresholds import EditThresholds
@@ -28,16 +27,10 @@ _Wallet = Annotated[str, typer.Argument(metavar="WALLET", help="a wallet, or a p
 _Category = Annotated[
     str, typer.Argument(metavar="CATEGORY", help="universal, voice, industry, market or '*'")
 ]
-_COLUMNS = (
-    Column("wallet"),
-    Column("category"),
-    Column("warning below", is_number=True),
-    Column("critical below", is_number=True),
-    Column("warning days", is_number=True),
-    Column("critical days", is_number=True),
-    Column("lead time", is_number=True),
-    Column("note"),
-)
+_WarningBelow = Annotated[str | None, typer.Option(metavar="N", help=f"messages: {_LIMIT}")]
+_CriticalBelow = Annotated[str | None, typer.Option(metavar="N", help=f"messages: {_LIMIT}")]
+_WarningDays = Annotated[str | None, typer.Option(metavar="DAYS", help=f"of runway: {_LIMIT}")]
+_CriticalDays = Annotated[str | None, typer.Option(metavar="DAYS", help=f"of runway: {_LIMIT}")]
 
 
 @app.callback()
@@ -55,14 +48,14 @@ def list_rows(
 ) -> None:
     """Show the rows that are set, or what they come to."""
     editing = _editing(context)
-    rows = list(_effective_rows(editing) if effective else _rows(editing))
+    rows = list(effective_rows(editing) if effective else rows_of(editing))
     if as_json:
-        show({"thresholds": [_as_json(row) for row in rows]})
+        show({"thresholds": [row_as_json(row) for row in rows]})
         return
     if not rows:
         print("No row is set: warning at 7 days of runway and critical at 3 hold for every balance.")
         return
-    print(table(_COLUMNS, ((row.wallet, row.category or "*", *_cells(row)) for row in rows)))
+    print(table(COLUMNS, map(row_cells, rows)))
     if not effective:
         print(
             faint("Built in below all rows: warning at 7 days, critical at 3, a lead time of 3; no counts.")
@@ -74,10 +67,10 @@ def set_row(
     context: typer.Context,
     wallet: _Wallet,
     category: _Category,
-    warning_below: Annotated[str | None, typer.Option(metavar="N", help=f"messages: {_LIMIT}")] = None,
-    critical_below: Annotated[str | None, typer.Option(metavar="N", help=f"messages: {_LIMIT}")] = None,
-    warning_days: Annotated[str | None, typer.Option(metavar="DAYS", help=f"of runway: {_LIMIT}")] = None,
-    critical_days: Annotated[str | None, typer.Option(metavar="DAYS", help=f"of runway: {_LIMIT}")] = None,
+    warning_below: _WarningBelow = None,
+    critical_below: _CriticalBelow = None,
+    warning_days: _WarningDays = None,
+    critical_days: _CriticalDays = None,
     lead_time_days: Annotated[
         str | None, typer.Option(metavar="DAYS", help="how long a purchase takes, or inherit")
     ] = None,
@@ -86,17 +79,14 @@ def set_row(
     ] = None,
 ) -> None:
     """Change the given columns of one row, and no others."""
-    asked = {
-        "warning_below": warning_below,
-        "critical_below": critical_below,
-        "warning_days": warning_days,
-        "critical_days": critical_days,
-        "lead_time_days": lead_time_days,
-        "note": note,
-    }
-    cells = {column: text for column, text in asked.items() if text is not None}
-    if not cells:
-        raise typer.BadParameter("name at least one column to change, such as --warning-below 1000")
+    cells = _given(
+        warning_below=warning_below,
+        critical_below=critical_below,
+        warning_days=warning_days,
+        critical_days=critical_days,
+        lead_time_days=lead_time_days,
+        note=note,
+    )
     _tell(_editing(context).set(_scope(wallet, category), cells, by=session_of(context).actor()))
 
 
@@ -104,6 +94,43 @@ def set_row(
 def unset_row(context: typer.Context, wallet: _Wallet, category: _Category) -> None:
     """Remove one row, so that less specific ones decide again."""
     _tell(_editing(context).unset(_scope(wallet, category), by=session_of(context).actor()))
+
+
+@app.command(no_args_is_help=True)
+def preview(
+    context: typer.Context,
+    wallet: _Wallet,
+    category: _Category,
+    warning_below: _WarningBelow = None,
+    critical_below: _CriticalBelow = None,
+    warning_days: _WarningDays = None,
+    critical_days: _CriticalDays = None,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
+) -> None:
+    """Tell what `set` would open now, and when it would have spoken in the last 30 days."""
+    from balancebot.bootstrap import Bot
+    from balancebot.cli.threshold_preview import for_people, for_scripts
+    from balancebot.domain.threshold import ThresholdBook
+
+    cells = _given(
+        warning_below=warning_below,
+        critical_below=critical_below,
+        warning_days=warning_days,
+        critical_days=critical_days,
+    )
+    session = session_of(context)
+    editing = _editing(context)
+    edited = editing.preview(_scope(wallet, category), cells)
+    _refuse(edited)
+    bot = Bot(session.settings, session.database)
+    change = (editing.book(), ThresholdBook(edited.rows), [each.scope for each in edited.changes])
+    now = bot.clock.now()
+    ahead = bot.preview_limits.ahead(*change, now=now)
+    back = bot.preview_limits.back(*change, now=now)
+    if as_json:
+        show(for_scripts(ahead, back))
+    else:
+        print(for_people(edited.changes, ahead, back, Wording(zone=session.settings.timezone)))
 
 
 @app.command("import", no_args_is_help=True)
@@ -114,7 +141,7 @@ def import_file(
         bool, typer.Option("--dry-run", help="print the difference and change nothing")
     ] = False,
 ) -> None:
-    """Replace each row that a CSV file names, whole, and leave the others alone."""
+    """Replace each row that a CSV or XLSX file names, whole, and leave the others alone."""
     from balancebot.domain.audit import Way
 
     sheet = _read(file)
@@ -133,17 +160,22 @@ def export_file(
     file: Annotated[Path, typer.Argument(metavar="FILE", help="- is stdout")],
     every: Annotated[bool, typer.Option("--all", help="every known balance, with what holds for it")] = False,
 ) -> None:
-    """Write the rows as a CSV file that `import` takes back."""
+    """Write the rows as a CSV file, or XLSX by its name, that `import` takes back."""
     from balancebot.domain.threshold_sheet import cells_of, cells_of_all, write_csv
 
     editing = _editing(context)
     book = editing.book()
-    text = write_csv(cells_of_all(book, editing.known()) if every else cells_of(book.rows))
+    cells = cells_of_all(book, editing.known()) if every else cells_of(book.rows)
     if str(file) == "-":
-        print(text, end="")
+        print(write_csv(cells), end="")
         return
     try:
-        file.write_text(text, encoding="utf-8")
+        if file.suffix.lower() == ".xlsx":
+            from balancebot.sheet_files import write_xlsx
+
+            file.write_bytes(write_xlsx(cells))
+        else:
+            file.write_text(write_csv(cells), encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{file}: can't be written: {error.strerror}") from None
     print(f"wrote {file}", file=sys.stderr)
@@ -169,7 +201,7 @@ def show_history(
                     entry.who,
                     entry.way.value,
                     entry.subject,
-                    _difference(entry),
+                    difference(entry),
                 )
                 for entry in entries
             ),
@@ -200,10 +232,10 @@ def _scope(wallet: str, category: str) -> "Scope":
 
 
 def _read(file: Path) -> "tuple[SheetRow, ...]":
-    from balancebot.domain.threshold_sheet import read_csv
+    from balancebot.sheet_files import read_sheet_file
 
     try:
-        sheet, faults = read_csv(file.read_bytes())
+        sheet, faults = read_sheet_file(file.read_bytes())
     except OSError as error:
         raise CommandError(f"{file}: can't be read: {error.strerror}") from None
     if faults:
@@ -213,10 +245,7 @@ def _read(file: Path) -> "tuple[SheetRow, ...]":
 
 def _tell(edited: "Edited", *, source: str = "", changes_nothing: bool = False) -> None:
     """Print what was changed, and why not what wasn't."""
-    if edited.faults:
-        raise CommandError(*(f"{source}{fault}" for fault in edited.faults), "Nothing was changed.")
-    for warning in edited.warnings:
-        print(f"{source}{warning}", file=sys.stderr)
+    _refuse(edited, source=source)
     for change in edited.changes:
         print(change)
     if not edited.changes:
@@ -225,66 +254,17 @@ def _tell(edited: "Edited", *, source: str = "", changes_nothing: bool = False) 
         print(f"{len(edited.changes)} rows would change; nothing was changed.", file=sys.stderr)
 
 
-def _rows(editing: "EditThresholds") -> "Iterable[ThresholdRow]":
-    return sorted(editing.book().rows, key=lambda row: (row.wallet, row.category or ""))
+def _refuse(edited: "Edited", *, source: str = "") -> None:
+    """Give up if there are faults; else say what is to be looked at twice."""
+    if edited.faults:
+        raise CommandError(*(f"{source}{fault}" for fault in edited.faults), "Nothing was changed.")
+    for warning in edited.warnings:
+        print(f"{source}{warning}", file=sys.stderr)
 
 
-def _effective_rows(editing: "EditThresholds") -> "Iterable[ThresholdRow]":
-    from balancebot.domain.balance import Category
-    from balancebot.domain.threshold import ThresholdRow
-
-    book = editing.book()
-    for wallet in editing.known():
-        for category in Category:
-            holds = book.effective(wallet, category)
-            yield ThresholdRow(
-                wallet=wallet,
-                category=category,
-                warning_below=holds.limits.warning_below,
-                critical_below=holds.limits.critical_below,
-                warning_days=holds.limits.warning_days,
-                critical_days=holds.limits.critical_days,
-                lead_time_days=holds.lead_time_days,
-                note=holds.note,
-            )
-
-
-def _cells(row: "ThresholdRow") -> Sequence[str]:
-    from balancebot.domain.threshold_cell import written
-
-    limits = (row.warning_below, row.critical_below, row.warning_days, row.critical_days, row.lead_time_days)
-    return (
-        *(number(limit) if isinstance(limit, int) else written(limit) for limit in limits),
-        row.note.replace("\n", " / "),
-    )
-
-
-def _as_json(row: "ThresholdRow") -> dict[str, object]:
-    from balancebot.domain.threshold import Off
-
-    def limit(value: object) -> object:
-        return value.value if isinstance(value, Off) else value
-
-    return {
-        "wallet": row.wallet,
-        "category": row.category or "*",
-        "warning_below": limit(row.warning_below),
-        "critical_below": limit(row.critical_below),
-        "warning_days": limit(row.warning_days),
-        "critical_days": limit(row.critical_days),
-        "lead_time_days": row.lead_time_days,
-        "note": row.note,
-        "updated_at": instant(row.updated_at),
-        "updated_by": row.updated_by or None,
-    }
-
-
-def _difference(entry: "AuditEntry") -> str:
-    before, after = dict(entry.before or {}), dict(entry.after or {})
-    if not after:
-        return "removed " + ", ".join(f"{column} {value}" for column, value in before.items())
-    return ", ".join(
-        f"{column} {before.get(column, 'inherit')} -> {after.get(column, 'inherit')}"
-        for column in dict.fromkeys((*before, *after))
-        if before.get(column) != after.get(column)
-    )
+def _given(**columns: str | None) -> dict[str, str]:
+    """Return the columns that were given, at least one."""
+    cells = {column: text for column, text in columns.items() if text is not None}
+    if not cells:
+        raise typer.BadParameter("name at least one column, such as --warning-below 1000")
+    return cells

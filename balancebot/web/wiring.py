@@ -5,11 +5,9 @@ from collections.abc import Callable
 from balancebot.bootstrap import Bot
 from balancebot.settings import Web
 from balancebot.usecases.announce_sends import AnnounceSends
-from balancebot.usecases.backtest import Backtest
 from balancebot.usecases.edit_thresholds import EditThresholds
 from balancebot.usecases.latest_overview import LatestOverview
 from balancebot.usecases.log_in import LogIn
-from balancebot.usecases.preview_limits import PreviewLimits
 from balancebot.web.site import Site
 
 
@@ -27,15 +25,7 @@ def site_of(bot: Bot, web: Web, *, metrics: Callable[[], bytes]) -> Site:
         thresholds=bot.thresholds,
         latest=LatestOverview(bot.database, bot.thresholds, stale_after=settings.poll.stale_after),
         figures=bot.figures,
-        preview=PreviewLimits(
-            database=bot.database,
-            backtest=Backtest(
-                zone=settings.timezone.key,
-                confidence=settings.alerts.runway_confidence,
-                margin=settings.alerts.recovery_margin,
-            ),
-            stale_after=settings.poll.stale_after,
-        ),
+        preview=bot.preview_limits,
         announce=AnnounceSends(database=bot.database, clock=bot.clock, known=lambda: bot.settings.wallets),
         stale_after=settings.poll.stale_after,
         language=settings.language,

@@ -95,6 +95,18 @@ def test_an_export_goes_back_in_without_a_change(balancebot: Run, tmp_path: Path
     assert "Nothing to change.\n" == balancebot("thresholds", "import", "sheet.csv").out
 
 
+def test_a_workbook_goes_out_and_back_in_without_a_change(balancebot: Run, tmp_path: Path) -> None:
+    balancebot("thresholds", "set", "acme/结账", "market", "--critical-below", "5", "--note", "=1+1")
+    assert 0 == balancebot("thresholds", "export", "sheet.XLSX").status
+    assert (tmp_path / "sheet.XLSX").read_bytes().startswith(b"PK")
+    assert "Nothing to change.\n" == balancebot("thresholds", "import", "sheet.XLSX").out
+    balancebot("thresholds", "unset", "acme/结账", "market")
+    assert (
+        '+ acme/结账:market  critical_below 5, note "=1+1"\n'
+        == balancebot("thresholds", "import", "sheet.XLSX").out
+    )
+
+
 def test_everything_is_exported_with_what_holds_for_it(balancebot: Run) -> None:
     balancebot("thresholds", "set", "acme/*", "voice", "--warning-below", "100")
     lines = balancebot("thresholds", "export", "-", "--all").out.splitlines()
