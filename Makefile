@@ -14,7 +14,7 @@ MAKE_VENV = $(PYTHON) -m venv --clear $(VENV)
 INSTALL = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 else
 MAKE_VENV = $(UV) venv --quiet --clear --python $(PYTHON) $(VENV)
-INSTALL = $(UV) pip install --quiet --python $(BIN)/python
+INSTALL = $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
@@ -35,7 +35,7 @@ static: $(VENV)/.installed-dev ## format, lint, types and imports, without the t
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports
+	@$(BIN)/lint-imports --no-logo
 
 fix: $(VENV)/.installed-dev ## format, and mend what the linter can mend by itself
 	@$(BIN)/ruff check --fix .

@@ -1,0 +1,55 @@
+"""Tables and colours: aligned in any script, whole for scripts, coloured on a terminal only."""
+
+import io
+import sys
+
+import pytest
+
+from balancebot.cli.paint import is_coloured, of_severity
+from balancebot.cli.table import Column, table
+from balancebot.domain.verdict import Severity
+
+
+class _Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_columns_align_text_to_the_left_and_numbers_to_the_right_in_any_script() -> None:
+    columns = (Column("wallet"), Column("left", is_number=True), Column("note"))
+    assert (
+        "wallet      left  note\n"  #
+        "acme       1,000\n"
+        "acme/结账      5  here"
+    ) == table(columns, [("acme", "1,000", ""), ("acme/结账", "5", "here")])
+
+
+def test_nothing_is_cut_however_long_it_is() -> None:
+    assert "x" * 500 in table((Column("note"),), [("x" * 500,)])
+
+
+@pytest.mark.parametrize(
+    ("environment", "coloured"), [({}, True), ({"NO_COLOR": "1"}, False), ({"TERM": "dumb"}, False)]
+)
+def test_colours_are_for_terminals_that_want_them(
+    environment: dict[str, str], coloured: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("NO_COLOR", "TERM"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    assert coloured is is_coloured(_Terminal())
+    assert is_coloured(io.StringIO()) is False
+
+
+def test_colours_do_not_move_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain = table((Column("severity"), Column("x")), [("critical", "1"), ("ok", "2")])
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys, "stdout", _Terminal())
+    painted = table(
+        (Column("severity"), Column("x")),
+        [(of_severity("critical", Severity.CRITICAL), "1"), (of_severity("ok", Severity.OK), "2")],
+    )
+    assert "\x1b[31mcritical\x1b[0m  1" in painted
+    assert plain.splitlines()[2] == painted.splitlines()[2].replace("\x1b[32m", "").replace("\x1b[0m", "")
