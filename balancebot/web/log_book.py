@@ -1,14 +1,16 @@
 """The audit page: who changed what, when, from what to what, and by which way."""
 
 from dataclasses import dataclass
+from datetime import datetime
 
 from starlette.responses import Response
 
 from balancebot.domain.audit import Act, AuditEntry
 from balancebot.storage import audit
 from balancebot.web.paging import PAGE, Page, offset, page_number
-from balancebot.web.rendering import show
+from balancebot.web.rendering import show, wording
 from balancebot.web.visit import Visit
+from balancebot.wording import Wording, number
 
 TOPICS: dict[str, tuple[Act, ...]] = {
     topic: tuple(act for act in Act if act.value.startswith(f"{topic}."))
@@ -17,13 +19,32 @@ TOPICS: dict[str, tuple[Act, ...]] = {
 _UNDONE = (Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD)
 
 
+_LABELS = {
+    "warning_below": "Warning below",
+    "critical_below": "Critical below",
+    "warning_days": "Warning days",
+    "critical_days": "Critical days",
+    "lead_time_days": "Lead time, days",
+    "note": "Note",
+    "role": "Role",
+    "until": "Until",
+    "reason": "Reason",
+    "expects_by": "Top-up expected by",
+    "messages": "Messages",
+    "starts_at": "From",
+    "ends_at": "To",
+}
+"""What people call the things that entries tell of; others, such as ids, are no news to them."""
+_INSTANTS = frozenset({"until", "expects_by", "starts_at", "ends_at"})
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
-    """One thing that was something else before; None = nothing."""
+    """One thing that was something else before; '' = nothing."""
 
-    name: str
-    before: object
-    after: object
+    label: str
+    before: str
+    after: str
 
 
 def log_book(visit: Visit) -> Response:
@@ -33,10 +54,11 @@ def log_book(visit: Visit) -> Response:
         entries = audit.newest(
             conn, limit=PAGE + 1, offset=offset(number), acts=TOPICS.get(topic, ()), about=about
         )
+    say = wording(visit.site)
     return show(
         visit,
         "audit.html.j2",
-        entries=[(entry, differences(entry), entry.act in _UNDONE) for entry in entries[:PAGE]],
+        entries=[(entry, differences(entry, say), entry.act in _UNDONE) for entry in entries[:PAGE]],
         paging=Page(number=number, more=len(entries) > PAGE),
         about=about,
         topic=topic,
@@ -44,12 +66,24 @@ def log_book(visit: Visit) -> Response:
     )
 
 
-def differences(entry: AuditEntry) -> tuple[Difference, ...]:
+def differences(entry: AuditEntry, say: Wording) -> tuple[Difference, ...]:
     """Return what differs between before and after, in the order in which it was written down."""
     before, after = entry.before or {}, entry.after or {}
-    names = dict.fromkeys([*before, *after])
+    names = [name for name in dict.fromkeys([*before, *after]) if name in _LABELS]
     return tuple(
-        Difference(name=name, before=before.get(name), after=after.get(name))
+        Difference(
+            label=_LABELS[name],
+            before=_said(name, before.get(name), say),
+            after=_said(name, after.get(name), say),
+        )
         for name in names
         if before.get(name) != after.get(name)
     )
+
+
+def _said(name: str, value: object, say: Wording) -> str:
+    if value is None:
+        return ""
+    if name in _INSTANTS:
+        return say.when(datetime.fromisoformat(str(value)))
+    return number(value) if isinstance(value, int) else str(value)
