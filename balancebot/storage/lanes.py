@@ -9,7 +9,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, or_, select, union
+from sqlalchemy import Connection, func, not_, or_, select, union
 
 from balancebot.domain import lane as planning
 from balancebot.domain.alert import Reason
@@ -39,6 +39,20 @@ def due_lanes(conn: Connection, *, worker_id: str, now: datetime) -> tuple[Lane,
     doubted = select(*lane).where(rows.c.verify_at <= now)
     found = conn.execute(union(waiting, doubted).order_by("channel", "destination"))
     return tuple(Lane(Channel(row.channel), row.destination) for row in found)
+
+
+def lanes_of_others(conn: Connection, *, worker_id: str, now: datetime) -> frozenset[Lane]:
+    """Return the lanes in which another living worker is sending."""
+    found = conn.execute(
+        select(rows.c.channel, rows.c.destination)
+        .where(
+            rows.c.settled_at.is_(None),
+            rows.c.claimed_by != worker_id,
+            not_(workers.is_free(rows.c.claimed_by, now)),
+        )
+        .distinct()
+    )
+    return frozenset(Lane(Channel(row.channel), row.destination) for row in found)
 
 
 def open_lane(conn: Connection, lane: Lane, *, worker_id: str, group_over: int, now: datetime) -> Plan | None:

@@ -51,9 +51,9 @@ def arise(
     return conn.execute(statement).first() is not None
 
 
-def clear(conn: Connection, lane: Lane, *, subject: str) -> None:
-    """Forget every trouble that the arrival of news about `subject` disproves."""
-    conn.execute(delete(facts).where(facts.c.key.in_(_keys(lane, subject))))
+def clear(conn: Connection, lane: Lane, *, subject: str) -> bool:
+    """Forget every trouble that the arrival of news about `subject` disproves; return whether there was any."""
+    return conn.execute(delete(facts).where(facts.c.key.in_(_keys(lane, subject)))).rowcount > 0
 
 
 def standing(conn: Connection) -> tuple[Trouble, ...]:

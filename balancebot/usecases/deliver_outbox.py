@@ -13,7 +13,7 @@ from balancebot.domain.lane import Lane
 from balancebot.domain.notification import Channel
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import Clock
-from balancebot.storage import deliveries, lanes, outbox
+from balancebot.storage import deliveries, lanes, outbox, workers
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError
 from balancebot.usecases.delivery_report import DeliverNotes, DeliverReport
@@ -23,6 +23,9 @@ log = logging.getLogger(__name__)
 
 _LANES_AT_ONCE = 8
 """How many destinations of one channel are served at the same time."""
+_PATIENCE = workers.LEASE + timedelta(seconds=2)
+"""How long `run` waits for what others are sending: until the claims of a dead process have run out."""
+_LOOK_AGAIN = timedelta(seconds=0.2)
 
 
 class DeliverOutbox:
@@ -59,20 +62,29 @@ class DeliverOutbox:
         return self._notes.report()
 
     def run(self) -> DeliverReport:
-        """Try every due delivery once and wait for what comes of it; `num_pending` is what is left."""
+        """Try every due delivery once and wait for what comes of it; `num_pending` is what is left.
+
+        What another process is sending is waited for: it is done in a moment, or that process is dead and its claim
+        runs out.
+        """
         served: set[Lane] = set()
-        while begun := self._dispatch(served):
-            served |= begun
-            for thread in self._at_work():
-                thread.join()
-        self._save_late()
         try:
+            for _ in range(int(_PATIENCE / _LOOK_AGAIN)):
+                while begun := self._dispatch(served):
+                    served |= begun
+                    for thread in self._at_work():
+                        thread.join()
+                with self._database.read() as conn:
+                    taken = lanes.lanes_of_others(conn, worker_id=self._worker_id, now=self._clock.now())
+                if not taken or self._closing.wait(_LOOK_AGAIN.total_seconds()):
+                    break
+                served -= taken
+            self._save_late()
             with self._database.read() as conn:
-                num_pending = outbox.num_pending(conn)
+                return self._notes.report(num_pending=outbox.num_pending(conn))
         except DatabaseError as error:
             self._notes.fault(error.message)
             return self._notes.report()
-        return self._notes.report(num_pending=num_pending)
 
     def close(self, grace: timedelta) -> DeliverReport:
         """Let what is being sent be finished within `grace`, and begin nothing more. Idempotent.

@@ -4,6 +4,7 @@ No transaction is open while something is sent. What came of one message and the
 transaction: while the lane is worked on it always holds a claim, so nobody else sends there.
 """
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -13,7 +14,7 @@ from sqlalchemy import Connection
 
 from balancebot.domain.delivery import DeliveryState, Outcome, surplus
 from balancebot.domain.lane import Lane, Method, Step, Waiting
-from balancebot.domain.notification import Parcel, Receipt, TroubleFacts
+from balancebot.domain.notification import Parcel, Receipt
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import ChannelError, ChannelErrorKind, Clock
 from balancebot.storage import lanes, outbox, sending, troubles
@@ -21,6 +22,8 @@ from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError
 from balancebot.storage.sending import Sending, Settled
 from balancebot.usecases.delivery_report import Attempt, DeliverNotes
+
+log = logging.getLogger(__name__)
 
 _AT_ONCE = 20
 """How many messages are sent by one plan: what opens meanwhile waits no longer than for these."""
@@ -160,7 +163,9 @@ class LaneWork:
 
         try:
             return self._channel.deliver(parcel, still_mine=still_mine)
-        except Exception as error:  # noqa: BLE001 -- our own bug must neither lose the message nor stop the lane
+        except Exception as error:
+            # our own bug must neither lose the message nor stop the lane
+            log.exception("deliver.internal_error")
             return ChannelError(
                 kind=ChannelErrorKind.IN_DOUBT, message=f"internal error: {type(error).__name__}"
             )
@@ -168,7 +173,8 @@ class LaneWork:
     def _look(self, current: Sending) -> Sequence[Receipt] | ChannelError:
         try:
             return self._channel.look_for(current.parcel, since=current.look_since)
-        except Exception as error:  # noqa: BLE001 -- as above
+        except Exception as error:
+            log.exception("deliver.internal_error")
             return ChannelError(
                 kind=ChannelErrorKind.IN_DOUBT, message=f"internal error: {type(error).__name__}"
             )
@@ -179,7 +185,8 @@ class LaneWork:
             case None:
                 return sending.not_found(conn, current, worker_id=mine, now=now)
             case Receipt() as receipt:
-                troubles.clear(conn, self.lane, subject=current.about)
+                if troubles.clear(conn, self.lane, subject=current.about):
+                    outbox.drop_trouble(conn, self.lane, now=now)
                 return sending.arrived(
                     conn, current, receipt, outcome=Outcome(result.word), worker_id=mine, now=now
                 )
@@ -205,17 +212,9 @@ class LaneWork:
             conn, self.lane, kind=kind, subject=current.about, message=error.message, now=now
         )
         if new:
-            self._tell_instead(conn, error.message, now)
-
-    def _tell_instead(self, conn: Connection, message: str, now: datetime) -> None:
-        channel, destination = self.lane
-        outbox.enqueue_plain(
-            conn,
-            facts=TroubleFacts(at=now, channel=channel, destination=destination, message=message),
-            destinations=self._instead,
-            dedup_key=f"trouble:{channel}:{destination}:{now.isoformat()}",
-            now=now,
-        )
+            outbox.tell_trouble(
+                conn, lane=self.lane, message=error.message, destinations=self._instead, now=now
+            )
 
     def _judge(self, result: Result) -> None:
         """Leave the lane when its destination can't be reached; spare it what it asked us to spare."""

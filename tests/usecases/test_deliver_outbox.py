@@ -253,3 +253,19 @@ def test_a_clock_that_jumps_delays_nothing_and_repeats_nothing(bench: Bench, hou
     bench.run(seconds=5)
 
     assert ["opened", "opened"] == bench.slack.told()
+
+
+def test_a_bug_in_a_channel_neither_loses_the_message_nor_stops_the_lane(bench: Bench) -> None:
+    def stumbles(room: Room, parcel: Parcel) -> Receipt | ChannelError:
+        raise KeyError("secret")
+
+    bench.slack.fates["#ops"] = [stumbles]
+    bench.open()
+    bench.open()
+
+    report = bench.run()
+    assert ["opened"] == bench.slack.told()
+    assert "internal error: KeyError" == report.attempts[0].message
+    bench.run(seconds=1)
+
+    assert ["opened", "opened"] == bench.slack.told()

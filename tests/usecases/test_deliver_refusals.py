@@ -49,6 +49,18 @@ def test_the_next_episode_is_told_again(bench: Bench) -> None:
     assert ["TroubleFacts"] * 2 == bench.mail.told("finance@example.com")
 
 
+def test_trouble_that_is_over_before_it_could_be_told_is_not_told(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.AUTH)]
+    bench.mail.fates["finance@example.com"] = [fails(ChannelErrorKind.UNREACHABLE)] * 6
+    bench.open()
+
+    for _ in range(60):
+        bench.run(seconds=1)
+
+    assert ["opened"] == bench.slack.told()
+    assert [] == bench.mail.told("finance@example.com")
+
+
 def test_a_recipient_that_is_refused_is_told_to_slack(bench: Bench) -> None:
     bench.mail.fates["finance@example.com"] = [fails(ChannelErrorKind.NO_SUCH_DESTINATION)]
     bench.open([MAIL])

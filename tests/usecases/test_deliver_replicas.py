@@ -2,15 +2,16 @@
 
 import random
 import threading
+import time
 
 import pytest
 
 from balancebot.domain.alert import Reason
-from balancebot.domain.notification import AlertFacts, Channel
-from balancebot.ports import ChannelErrorKind
+from balancebot.domain.notification import AlertFacts, Channel, Parcel, Receipt
+from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.storage import outbox
 from balancebot.usecases.deliver_outbox import DeliverOutbox
-from tests.usecases.outbox_bench import Bench, Room, arrives, fails, loses_the_answer, loses_the_request
+from tests.usecases.outbox_bench import OPS, Bench, Room, arrives, fails, loses_the_answer, loses_the_request
 
 ROOMS = [(Channel.SLACK, f"#room-{number}") for number in range(4)]
 
@@ -56,6 +57,25 @@ def test_four_processes_tell_everything_once_and_in_order(bench: Bench, seed: in
         for alert_id in alerts:
             heard = news_in(bench.slack, destination, alert_id)
             assert ([note for note in decided if note in heard], "3") == (heard, heard[-1])
+
+
+def test_a_round_waits_for_what_another_process_is_sending(bench: Bench) -> None:
+    arrived = threading.Event()
+
+    def is_slow(room: Room, parcel: Parcel) -> Receipt | ChannelError:
+        arrived.wait(5)
+        return room.put(parcel)
+
+    bench.slack.fates["#ops"] = [is_slow]
+    bench.open([OPS])
+    bench.deliver.tick()
+    while not bench.slack.asked:
+        time.sleep(0.01)
+    threading.Timer(0.3, arrived.set).start()
+
+    report = bench.worker().run()
+
+    assert (0, ["opened"]) == (report.num_pending, bench.slack.told())
 
 
 def _deliver_all_at_once(everybody: list[DeliverOutbox]) -> None:
