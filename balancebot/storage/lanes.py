@@ -58,9 +58,9 @@ def lanes_of_others(conn: Connection, *, worker_id: str, now: datetime) -> froze
 def open_lane(conn: Connection, lane: Lane, *, worker_id: str, group_over: int, now: datetime) -> Plan | None:
     """Return what can be done in the lane; None while another living worker is sending there.
 
-    What a dead worker was sending becomes in doubt, and so does what this one left behind: it opens no lane in which it is
-    still at work. First messages that are too many are gathered into one here, and
-    what has nothing to edit is settled. The rows stay locked until the end of the transaction.
+    What a dead worker was sending becomes in doubt, and so does what this one left behind: it opens no lane in which
+    it is still at work. First messages that are too many are gathered into one here, and what has nothing to edit is
+    settled. The rows stay locked until the end of the transaction.
     """
     waiting = _locked(conn, lane, worker_id, now)
     if waiting is None:

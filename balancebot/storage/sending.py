@@ -1,7 +1,6 @@
-"""One delivery on its way: claimed and made into a parcel before it is sent, and settled or put off afterwards.
+"""One delivery on its way: claimed, and made into the parcel that is sent for it or looked for.
 
-Only the worker that claimed a delivery settles it; one that comes late, because it was frozen and replaced, learns
-which message to take back.
+What is told is settled at this moment, and kept: every further attempt sends the same unless it is merged into newer news.
 """
 
 from dataclasses import dataclass, replace
@@ -11,24 +10,15 @@ from typing import Any
 from sqlalchemy import Connection, Row, and_, func, select, update
 
 from balancebot.domain.coalescing import as_one, weightiest, with_members
-from balancebot.domain.delivery import (
-    DeliveryState,
-    Outcome,
-    is_hopeless,
-    look_since,
-    next_verification,
-    retry_delay,
-)
+from balancebot.domain.delivery import DeliveryState, look_since, next_verification
 from balancebot.domain.lane import Lane, Method, Send, Step, Waiting
-from balancebot.domain.notification import Action, AlertFacts, Facts, GroupFacts, Parcel, Receipt
-from balancebot.ports import ChannelError, ChannelErrorKind
-from balancebot.storage import deliveries, facts_codec, groups, outbox, threads, workers
+from balancebot.domain.notification import Action, AlertFacts, Facts, GroupFacts, Parcel
+from balancebot.storage import deliveries, facts_codec, groups, threads, workers
 from balancebot.storage.tables import deliveries as rows
 from balancebot.storage.threads import Thread
 
 _VERIFIED_FOR = timedelta(hours=1)
 """How long after it settled a delivery that can't be looked for is left at that."""
-_STANDS_ELSEWHERE = (DeliveryState.DELIVERED, DeliveryState.SUPERSEDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,14 +51,6 @@ class Sending:
     def look_since(self) -> datetime:
         """How far back its message is looked for."""
         return look_since(self.first_attempt_at)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """What became of a delivery; None when somebody else had taken it over, and `surplus` then stands twice."""
-
-    state: DeliveryState | None
-    surplus: Receipt | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -137,87 +119,6 @@ def is_mine(conn: Connection, delivery_id: str, *, worker_id: str, now: datetime
     return conn.execute(held).first() is not None and workers.is_alive(conn, worker_id, now=now)
 
 
-def arrived(
-    conn: Connection, sending: Sending, receipt: Receipt, *, outcome: Outcome, worker_id: str, now: datetime
-) -> Settled:
-    """Settle a delivery that stands; one that somebody else took over meanwhile leaves `receipt` as surplus."""
-    parcel = sending.parcel
-    deliveries.note_attempt(conn, parcel.delivery_id, outcome=outcome, now=now)
-    mine = _release(
-        conn,
-        sending,
-        worker_id,
-        {
-            "state": DeliveryState.DELIVERED.value,
-            "in_doubt": False,
-            "settled_at": now,
-            "room": receipt.room,
-            "ref": receipt.ref,
-            "error_kind": None,
-            "error_message": None,
-        },
-    )
-    if not mine:
-        return _too_late(conn, sending, receipt, now)
-    conn.execute(
-        update(rows)
-        .where(
-            rows.c.id == parcel.delivery_id, rows.c.action != Action.EDIT, deliveries.was_in_doubt(rows.c.id)
-        )
-        .values(verify_at=next_verification(now, now))
-    )
-    if sending.subject and parcel.action is Action.POST:
-        threads.stand(conn, sending.subject, sending.lane, receipt, now)
-    if isinstance(parcel.facts, GroupFacts) and parcel.action is not Action.EDIT:
-        introduced = parcel.facts.new or [member.alert_id for member in parcel.facts.members]
-        threads.hear(conn, [int(alert_id) for alert_id in introduced], sending.lane, now)
-    return Settled(state=DeliveryState.DELIVERED)
-
-
-def not_found(conn: Connection, sending: Sending, *, worker_id: str, now: datetime) -> Settled:
-    """Free a delivery that was in doubt and doesn't stand: it may be sent, or merged, like any other."""
-    deliveries.note_attempt(conn, sending.parcel.delivery_id, outcome=Outcome.NOT_FOUND, now=now)
-    changes = {
-        "state": DeliveryState.PENDING.value,
-        "in_doubt": False,
-        "next_attempt_at": now,
-        "error_kind": None,
-    }
-    mine = _release(conn, sending, worker_id, changes)
-    return Settled(state=DeliveryState.PENDING if mine else None)
-
-
-def failed(
-    conn: Connection, sending: Sending, error: ChannelError, *, worker_id: str, now: datetime
-) -> Settled:
-    """Put a delivery off, or give it up when it was tried for long enough; what the error says of it is kept."""
-    parcel = sending.parcel
-    deliveries.note_attempt(conn, parcel.delivery_id, outcome=error.kind, message=error.message, now=now)
-    age = now - sending.first_attempt_at
-    delay = max(retry_delay(parcel.attempt, age), error.retry_after or timedelta(0))
-    changes: dict[str, Any] = {
-        "state": DeliveryState.PENDING.value,
-        "error_kind": error.kind.value,
-        "error_message": error.message,
-        "next_attempt_at": now + delay,
-    }
-    match error.kind:
-        case ChannelErrorKind.LEASE_LOST:
-            changes["next_attempt_at"] = now
-        case ChannelErrorKind.MESSAGE_GONE if sending.subject and parcel.action is not Action.POST:
-            threads.vanish(conn, sending.subject, sending.lane)
-            changes["next_attempt_at"] = now
-        case _ if is_hopeless(parcel.attempt, age):
-            changes |= {"state": DeliveryState.GAVE_UP.value, "settled_at": now}
-        case ChannelErrorKind.IN_DOUBT if parcel.action is not Action.EDIT:
-            changes["in_doubt"] = True
-        case _:
-            pass
-    if not _release(conn, sending, worker_id, changes):
-        return Settled(state=None)
-    return Settled(state=DeliveryState(changes["state"]))
-
-
 def _living(conn: Connection, lane: Lane, alert_id: int | None, group_id: str | None) -> _Living:
     if group_id is not None:
         subject = threads.group_subject(group_id)
@@ -270,30 +171,6 @@ def _claim(
         )
         .returning(rows)
     ).first()
-
-
-def _release(conn: Connection, sending: Sending, worker_id: str, changes: dict[str, Any]) -> bool:
-    held = update(rows).where(
-        rows.c.id == sending.parcel.delivery_id,
-        rows.c.state == DeliveryState.SENDING,
-        rows.c.claimed_by == worker_id,
-    )
-    return conn.execute(held.values({**changes, "claimed_by": None})).rowcount == 1
-
-
-def _too_late(conn: Connection, sending: Sending, receipt: Receipt, now: datetime) -> Settled:
-    """Return what to take back; an edit that came late may show what is past, so the latest one is made again."""
-    parcel = sending.parcel
-    if parcel.action is Action.EDIT:
-        if sending.group_id is not None:
-            facts = groups.load(conn, sending.group_id)
-            outbox.enqueue_group(conn, facts=facts, lane=sending.lane, action=Action.EDIT, now=now)
-        else:
-            outbox.enqueue_edit_again(conn, alert_id=int(parcel.alert_id), lane=sending.lane, now=now)
-        return Settled(state=None)
-    row = conn.execute(select(rows.c.state, rows.c.ref).where(rows.c.id == parcel.delivery_id)).one()
-    settled_without_it = row.state in _STANDS_ELSEWHERE and row.ref != receipt.ref
-    return Settled(state=None, surplus=receipt if settled_without_it else None)
 
 
 def _as_sent(conn: Connection, lane: Lane, row: Row[Any]) -> Sending:

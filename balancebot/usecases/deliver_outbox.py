@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
+from time import monotonic
 
 from balancebot.domain.lane import Lane
 from balancebot.domain.notification import Channel
@@ -92,9 +93,9 @@ class DeliverOutbox:
         What isn't finished by then is in doubt, and is looked for by whoever runs next.
         """
         self._closing.set()
-        end = self._clock.now() + grace
+        until = monotonic() + grace.total_seconds()
         for thread in self._at_work():
-            thread.join(max(0.0, (end - self._clock.now()).total_seconds()))
+            thread.join(max(0.0, until - monotonic()))
         self._save_late()
         return self._notes.report()
 

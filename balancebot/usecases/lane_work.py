@@ -17,10 +17,11 @@ from balancebot.domain.lane import Lane, Method, Step, Waiting
 from balancebot.domain.notification import Parcel, Receipt
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import ChannelError, ChannelErrorKind, Clock
-from balancebot.storage import lanes, outbox, sending, troubles
+from balancebot.storage import lanes, outbox, sending, settling, troubles
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError
-from balancebot.storage.sending import Sending, Settled
+from balancebot.storage.sending import Sending
+from balancebot.storage.settling import Settled
 from balancebot.usecases.delivery_report import Attempt, DeliverNotes
 
 log = logging.getLogger(__name__)
@@ -51,8 +52,8 @@ class Result:
             case None:
                 return Outcome.NOT_FOUND
             case Receipt():
-                in_vain = not self.sending.in_doubt or self.may_stand_twice
-                return Outcome.DELIVERED if in_vain else Outcome.FOUND
+                was_sent = not self.sending.in_doubt or self.may_stand_twice
+                return Outcome.DELIVERED if was_sent else Outcome.FOUND
 
 
 class LaneWork:
@@ -183,15 +184,15 @@ class LaneWork:
         current, mine = result.sending, self._worker_id
         match result.outcome:
             case None:
-                return sending.not_found(conn, current, worker_id=mine, now=now)
+                return settling.not_found(conn, current, worker_id=mine, now=now)
             case Receipt() as receipt:
                 if troubles.clear(conn, self.lane, subject=current.about):
                     outbox.drop_trouble(conn, self.lane, now=now)
-                return sending.arrived(
+                return settling.arrived(
                     conn, current, receipt, outcome=Outcome(result.word), worker_id=mine, now=now
                 )
             case ChannelError() as error:
-                settled = sending.failed(conn, current, error, worker_id=mine, now=now)
+                settled = settling.failed(conn, current, error, worker_id=mine, now=now)
                 self._complain(conn, current, error, settled.state, now)
                 return settled
 
