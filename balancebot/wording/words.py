@@ -4,7 +4,7 @@ Only single words and figures live here, so that every face says them alike; sen
 """
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 
@@ -15,231 +15,15 @@ from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
 from balancebot.settings import Language
+from balancebot.wording.chinese import CHINESE
+from balancebot.wording.english import ENGLISH
+from balancebot.wording.signs import number
+from balancebot.wording.vocabulary import Vocabulary
 
-_HOURS_PER_DAY = 24.0
-_SPARKS = "▁▂▃▄▅▆▇█"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Vocabulary:
-    """One language's words. A form with `{}` takes the figure that it speaks of."""
-
-    severities: Mapping[Severity, str]
-    categories: Mapping[Category, str]
-    kinds: Mapping[AlertKind, str]
-    reasons: Mapping[Reason, str]
-    causes: Mapping[Cause, str]
-    limits: Mapping[LimitColumn, str]
-    unread: str
-    unallocated: str
-    unknown: str
-    endless: str
-    emptied: str
-    no_use: str
-    a_day: str
-    one_message: str
-    messages: str
-    minutes: str
-    hours: str
-    one_day: str
-    days: str
-    between: str
-    at_least: str
-    ranged: str
-    zero_crossed: str
-    count_crossed: str
-    days_crossed: str
-    scope: str
-    order: str
-    order_now: str
-    order_total: str
-    order_part: str
-    and_then: str
-    planned: str
-    surge: str
-    surge_from_nothing: str
-    weekdays: tuple[str, ...]
-    date: str
-    date_of_year: str
-
-
-_EN = _Vocabulary(
-    severities={
-        Severity.UNKNOWN: "unknown",
-        Severity.OK: "ok",
-        Severity.WARNING: "warning",
-        Severity.CRITICAL: "critical",
-        Severity.DEPLETED: "depleted",
-    },
-    categories={
-        Category.UNIVERSAL: "universal",
-        Category.VOICE: "voice",
-        Category.INDUSTRY: "industry",
-        Category.MARKET: "market",
-    },
-    kinds={
-        AlertKind.LOW_BALANCE: "low balance",
-        AlertKind.BURN_SPIKE: "burn spike",
-        AlertKind.CREDENTIALS_REJECTED: "credentials rejected",
-        AlertKind.STALE: "no reading",
-    },
-    reasons={
-        Reason.OPENED: "opened",
-        Reason.WORSENED: "worsened",
-        Reason.REMINDER: "reminder",
-        Reason.RECOVERED: "recovered",
-    },
-    causes={
-        Cause.ROSE: "it rose past its limits",
-        Cause.LIMIT_CHANGED: "its limit was changed",
-        Cause.UNALLOCATED: "its quota is no longer allocated",
-        Cause.WALLET_REMOVED: "its wallet left the configuration",
-        Cause.READ_AGAIN: "it can be read again",
-        Cause.CREDENTIALS_INSTEAD: "it answers again, but rejects the credentials",
-        Cause.USE_NORMAL: "its use is normal again",
-    },
-    limits={
-        LimitColumn.WARNING_BELOW: "warning limit",
-        LimitColumn.CRITICAL_BELOW: "critical limit",
-        LimitColumn.WARNING_DAYS: "warning limit",
-        LimitColumn.CRITICAL_DAYS: "critical limit",
-    },
-    unread="not read yet",
-    unallocated="unallocated",
-    unknown="unknown",
-    endless="no end in sight",
-    emptied="none left",
-    no_use="no use",
-    a_day="{} a day",
-    one_message="1 message",
-    messages="{} messages",
-    minutes="{} min",
-    hours="{} h",
-    one_day="1 day",
-    days="{} days",
-    between="{} to {}",
-    at_least="{} or more",
-    ranged="{} ({})",
-    zero_crossed="nothing is left",
-    count_crossed="{value}, below the {name} of {limit}",
-    days_crossed="{value} to count on, below the {name} of {limit}",
-    scope=" (set for {})",
-    order="Buy about {count} {category} SMS by {by} to last to {until}, {certainty} %",
-    order_now="Buy about {count} {category} SMS now to last to {until}, {certainty} %",
-    order_total="Buy about {parts} SMS in all",
-    order_part="{count} {category}",
-    and_then=", ",
-    planned="Planned: {messages} messages from {at}{note}",
-    surge="{messages} in {span}, about {factor} times the usual {expected}",
-    surge_from_nothing="{messages} in {span}, when there is usually almost no use",
-    weekdays=("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"),
-    date="{weekday} {day} {month}",
-    date_of_year="{day} {month} {year}",
-)
-_ZH = _Vocabulary(
-    severities={
-        Severity.UNKNOWN: "未知",
-        Severity.OK: "正常",
-        Severity.WARNING: "预警",
-        Severity.CRITICAL: "严重",
-        Severity.DEPLETED: "已耗尽",
-    },
-    categories={
-        Category.UNIVERSAL: "全类型短信",
-        Category.VOICE: "语音短信",
-        Category.INDUSTRY: "行业短信",
-        Category.MARKET: "营销短信",
-    },
-    kinds={
-        AlertKind.LOW_BALANCE: "余量不足",
-        AlertKind.BURN_SPIKE: "用量突增",
-        AlertKind.CREDENTIALS_REJECTED: "凭证被拒",
-        AlertKind.STALE: "读取中断",
-    },
-    reasons={
-        Reason.OPENED: "新告警",
-        Reason.WORSENED: "恶化",
-        Reason.REMINDER: "提醒",
-        Reason.RECOVERED: "已恢复",
-    },
-    causes={
-        Cause.ROSE: "余量已回升到限值以上",
-        Cause.LIMIT_CHANGED: "限值已调整",
-        Cause.UNALLOCATED: "该类型已不再分配额度",
-        Cause.WALLET_REMOVED: "该钱包已从配置中移除",
-        Cause.READ_AGAIN: "已恢复读取",
-        Cause.CREDENTIALS_INSTEAD: "已有应答，但凭证被拒",
-        Cause.USE_NORMAL: "用量已恢复正常",
-    },
-    limits={
-        LimitColumn.WARNING_BELOW: "预警余量",
-        LimitColumn.CRITICAL_BELOW: "严重余量",
-        LimitColumn.WARNING_DAYS: "预警天数",
-        LimitColumn.CRITICAL_DAYS: "严重天数",
-    },
-    unread="尚未读取",
-    unallocated="未分配",
-    unknown="未知",
-    endless="一年内用不完",
-    emptied="已用完",
-    no_use="无用量",
-    a_day="每天 {} 条",
-    one_message="1 条",
-    messages="{} 条",
-    minutes="{} 分钟",
-    hours="{} 小时",
-    one_day="1 天",
-    days="{} 天",
-    between="{}至 {}",
-    at_least="{}以上",
-    ranged="{}（{}）",
-    zero_crossed="余量为 0",
-    count_crossed="{value}，低于{name} {limit}",
-    days_crossed="稳妥估计可用 {value}，低于{name} {limit}",
-    scope="（按 {} 的设置）",
-    order="请在 {by} 前采购{category}约 {count} 条，有 {certainty}% 的把握用到 {until}",
-    order_now="请立即采购{category}约 {count} 条，有 {certainty}% 的把握用到 {until}",
-    order_total="合计约采购：{parts}",
-    order_part="{category} {count} 条",
-    and_then="、",
-    planned="计划于 {at} 发送 {messages} 条{note}",
-    surge="{span}内用了 {messages}，约为平时（{expected} 条）的 {factor} 倍",
-    surge_from_nothing="{span}内用了 {messages}，而此时段平时几乎没有用量",
-    weekdays=("周一", "周二", "周三", "周四", "周五", "周六", "周日"),
-    date="{number}月{day}日 {weekday}",
-    date_of_year="{year}年{number}月{day}日",
-)
-_VOCABULARIES = {Language.ENGLISH: _EN, Language.CHINESE: _ZH}
+_VOCABULARIES = {Language.ENGLISH: ENGLISH, Language.CHINESE: CHINESE}
 _MONTHS = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
-_MARKS = {
-    Severity.UNKNOWN: "⚪",
-    Severity.OK: "🟢",
-    Severity.WARNING: "🟡",
-    Severity.CRITICAL: "🔴",
-    Severity.DEPLETED: "⛔",
-}
+_HOURS_PER_DAY = 24.0
 _TABLE_DASH = "—"
-
-
-def mark(severity: Severity) -> str:
-    """Return the coloured sign of a severity, the same in every language."""
-    return _MARKS[severity]
-
-
-def number(value: float) -> str:
-    """Write a whole number with thousands separators; a small fraction keeps one decimal."""
-    if value != int(value) and abs(value) < 10:
-        return f"{value:,.1f}"
-    return f"{round(value):,}"
-
-
-def sparkline(values: Sequence[int | None]) -> str:
-    """Draw a balance over time as one line of bars from 0 to its highest; a gap is where it wasn't read."""
-    top = max((value for value in values if value is not None), default=0)
-    steps = len(_SPARKS) - 1
-    return "".join(
-        " " if value is None else _SPARKS[math.ceil(value / top * steps) if top else 0] for value in values
-    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -250,7 +34,7 @@ class Wording:
     zone: tzinfo = field(default=UTC)
 
     @property
-    def _words(self) -> _Vocabulary:
+    def _words(self) -> Vocabulary:
         return _VOCABULARIES[self.language]
 
     def severity(self, severity: Severity) -> str:
