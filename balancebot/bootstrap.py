@@ -149,7 +149,11 @@ class Bot:
             return SlackWebhook(url=slack.webhook_url.reveal(), renderer=self.renderer, proxy=slack.proxy)
         assert slack.bot_token is not None  # noqa: S101 -- settings refuse neither
         return SlackChannel(
-            token=slack.bot_token.reveal(), renderer=self.renderer, api_url=slack.api_url, proxy=slack.proxy
+            token=slack.bot_token.reveal(),
+            renderer=self.renderer,
+            api_url=slack.api_url,
+            proxy=slack.proxy,
+            buttons=slack.app_token is not None,
         )
 
     @cached_property
@@ -191,10 +195,17 @@ class Bot:
     def check_channels(self) -> Iterator[tuple[ChannelName, Finding]]:
         """Try each channel without sending anything, and yield what was found."""
         from balancebot.channels.slack import SlackChannel
+        from balancebot.channels.slack_api import check_app_token
 
-        if isinstance(self.slack, SlackChannel):
-            for finding in self.slack.check(self.settings.destinations(ChannelName.SLACK)):
+        slack = self.settings.slack
+        if slack is not None and isinstance(self.slack, SlackChannel):
+            token = slack.app_token
+            scopes = ("usergroups:read",) if token is not None and slack.roles.names_groups else ()
+            for finding in self.slack.check(self.settings.destinations(ChannelName.SLACK), scopes=scopes):
                 yield ChannelName.SLACK, finding
+            if token is not None:
+                found = check_app_token(token.reveal(), api_url=slack.api_url, proxy=slack.proxy)
+                yield ChannelName.SLACK, found
         if self.email is not None:
             for finding in self.email.check():
                 yield ChannelName.EMAIL, finding

@@ -158,8 +158,8 @@ class SlackChannel:
             return _harmless(answer)
         return None
 
-    def check(self, destinations: Sequence[str]) -> list[Finding]:
-        """Try the token, name each missing scope, and look whether the bot is in each destination."""
+    def check(self, destinations: Sequence[str], *, scopes: Sequence[str] = ()) -> list[Finding]:
+        """Try the token, name each missing scope (`scopes` too), and look whether the bot is in each destination."""
         answer = self._api.read("auth.test", where="the bot token")
         if isinstance(answer, ChannelError):
             return [Finding(ok=False, words=answer.message)]
@@ -169,7 +169,7 @@ class SlackChannel:
         granted = {scope.strip() for scope in str(answer[SCOPES_KEY]).split(",") if scope}
         findings += [
             Finding(ok=False, words=f"scope {scope} is missing; add it and install the app again")
-            for scope in SCOPES
+            for scope in (*SCOPES, *scopes)
             if granted and scope not in granted
         ]
         findings += [self._membership(destination, granted) for destination in destinations]

@@ -14,7 +14,7 @@ from slack_sdk.web import WebClient
 
 from balancebot.channels.http_opener import TRANSPORT_FAULTS, opener, transport_error
 from balancebot.channels.slack_errors import in_doubt_over, rate_limited, slack_error
-from balancebot.ports import ChannelError
+from balancebot.ports import ChannelError, Finding
 from balancebot.settings import Proxy
 
 Answer: TypeAlias = Mapping[str, Any]
@@ -58,6 +58,11 @@ class SlackApi:
         headers = {key.lower(): str(value) for key, value in response.headers.items()}
         return {**_object(response.data), SCOPES_KEY: headers.get("x-oauth-scopes", "")}
 
+    def open_socket(self) -> str | ChannelError:
+        """Ask, with an app-level token, for the address of a Socket Mode connection. It is good once, like a ticket."""
+        answer = self.write("apps.connections.open", where="the app token")
+        return answer if isinstance(answer, ChannelError) else str(answer.get("url", ""))
+
     def pages(self, method: str, *, where: str, **params: object) -> Iterator[Answer | ChannelError]:
         """Ask for page after page; an error is the last thing yielded."""
         cursor: str | None = None
@@ -69,6 +74,15 @@ class SlackApi:
             cursor = answer.get("response_metadata", {}).get("next_cursor") or None
             if cursor is None:
                 return
+
+
+def check_app_token(token: str, *, api_url: str, proxy: Proxy | None) -> Finding:
+    """Try an app-level token: whether it opens Socket Mode."""
+    api = SlackApi(token=token, api_url=api_url, proxy=proxy, timeout=timedelta(seconds=10))
+    opened = api.open_socket()
+    if isinstance(opened, ChannelError):
+        return Finding(ok=False, words=opened.message)
+    return Finding(ok=True, words="the app token opens a socket for buttons and /balance")
 
 
 def _given(params: Mapping[str, object]) -> dict[str, object]:

@@ -21,6 +21,7 @@ from balancebot.usecases import presence
 from balancebot.usecases.housekeeping import prune
 
 if TYPE_CHECKING:
+    from balancebot.slack_app.wiring import SlackApp
     from balancebot.web.server import WebServer
 
 log = logging.getLogger(__name__)
@@ -48,6 +49,8 @@ class Daemon:
         self._heartbeat_trouble = ""
         self._scheduler = Scheduler(self._jobs(), self.bot.clock)
         self._pages: WebServer | None = None
+        self._slack_app = self._listener()
+        self._is_heard_out = True
 
     @property
     def address(self) -> str | None:
@@ -60,7 +63,17 @@ class Daemon:
         self._presence.show()
         self.bot.sync_wallets()
         self._pages = self._serve()
+        if self._slack_app is not None:
+            self._slack_app.start()
         self._scheduler.start()
+
+    def _listener(self) -> "SlackApp | None":
+        slack = self.bot.settings.slack
+        if slack is None or slack.app_token is None:
+            return None
+        from balancebot.slack_app.wiring import slack_app_of
+
+        return slack_app_of(self.bot, on_done=lambda: self._scheduler.hasten("deliver"))
 
     def _serve(self) -> "WebServer | None":
         web = self.bot.settings.web
@@ -76,7 +89,7 @@ class Daemon:
     def stop(self) -> bool:
         """End within `DRAIN`; tell whether all that was under way was finished."""
         until = monotonic() + DRAIN.total_seconds()
-        closing = threading.Thread(target=self._close_pages, name="close pages", daemon=True)
+        closing = threading.Thread(target=self._close_doors, name="close doors", daemon=True)
         closing.start()
         unfinished = self._scheduler.stop(_FOR_ROUNDS)
         for job in unfinished:
@@ -91,11 +104,15 @@ class Daemon:
         except DatabaseError as error:
             log.error("stop.database", extra={"error": str(error)})
         closing.join(max(0.0, until - monotonic()))
-        if not unfinished:
-            self.bot.close()
-        return not unfinished
+        if unfinished or closing.is_alive() or not self._is_heard_out:
+            return False
+        self.bot.close()
+        return True
 
-    def _close_pages(self) -> None:
+    def _close_doors(self) -> None:
+        """Take nothing more from people."""
+        if self._slack_app is not None:
+            self._is_heard_out = self._slack_app.stop(_FOR_ROUNDS)
         if self._pages is not None:
             self._pages.stop()
 

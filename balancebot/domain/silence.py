@@ -32,6 +32,24 @@ class Silence:
         return all(self.pattern.matches(wallet, subject.category) for wallet in members or (subject.wallet,))
 
 
+def pattern_of(alert: Alert) -> Pattern:
+    """Return the pattern that means what an alert is about.
+
+    One that an account shares with its apps has no pattern of its own: the nearest begins with the account's name.
+    """
+    wallet, category = alert.subject.wallet, alert.subject.category
+    if category is not None:
+        text = f"{wallet}:{category.value}"
+    elif not alert.members:
+        text = wallet
+    else:
+        text = f"{wallet}*" if wallet in alert.members else f"{wallet}/*"
+    pattern = Pattern.parse(text)
+    if isinstance(pattern, str):  # names are made of what patterns are made of
+        raise TypeError(f"{text}: the pattern {pattern}")
+    return pattern
+
+
 def silenced_until(silences: Iterable[Silence], alert: Alert | Subject, now: datetime) -> datetime | None:
     """Return the instant to which an alert is silenced at `now`, or None if it isn't."""
     subject, members = (alert, ()) if isinstance(alert, Subject) else (alert.subject, alert.members)

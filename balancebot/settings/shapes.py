@@ -148,6 +148,11 @@ class SlackRoles:
     """May also acknowledge and silence."""
     admin: frozenset[str] = frozenset()
 
+    @property
+    def names_groups(self) -> bool:
+        """Whether Slack has to be asked who is in a user group."""
+        return any(member.startswith("S") for member in self.viewer | self.finance | self.admin)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Slack:

@@ -28,6 +28,12 @@ class Firm:
         """Set what JSMS says of a wallet's industry balance."""
         self.jsms.set(wallet, INDUSTRY, balance)
 
+    def listens(self, toml: str = "") -> None:
+        """Give the bot its app token, with `toml` more of `[slack]`: it listens to buttons and /balance."""
+        text = self.config.read_text()
+        more = f'app_token = "{self.slack.app_token}"\n{toml}'
+        self.config.write_text(text.replace("[slack]\n", f"[slack]\n{more}", 1))
+
     def also(self, toml: str) -> None:
         """Add to the configuration."""
         self.config.write_text(self.config.read_text() + toml)

@@ -17,6 +17,7 @@ import pytest
 from balancebot.sources.simulator import Fault, FaultKind
 from tests.cli.conftest import Outcome
 from tests.cli.firm import CHECKOUT, Firm
+from tests.slack_app.envelopes import click
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., Outcome]
@@ -101,6 +102,22 @@ def test_it_tells_at_once_and_ends_when_asked_to(firm: Firm, tmp_path: Path) -> 
         assert 0 == process.end()
         assert time.monotonic() - began < 5
     assert ("run.stopped", True) == (_events(process)[-1], process.lines()[-1]["finished"])
+
+
+def test_a_button_of_its_message_changes_that_message(firm: Firm, tmp_path: Path) -> None:
+    firm.listens()
+    firm.has(900)
+    with _running(tmp_path) as process:
+        firm.slack.socket.wait_for_sockets(1)
+        (message,) = _until(lambda: firm.slack.messages("ops-alerts"))
+        (buttons,) = [block for block in message["blocks"] if block["type"] == "actions"]
+        acknowledge = buttons["elements"][0]
+        firm.slack.socket.deliver(click(acknowledge["action_id"], acknowledge["value"]))
+        _until(lambda: "mei (U0000MEI)" in str(firm.slack.messages("ops-alerts")[0]["blocks"]), 5)
+        began = time.monotonic()
+        assert 0 == process.end()
+        assert time.monotonic() - began < 10
+        assert "stop.unfinished" not in _events(process)
 
 
 def test_what_was_told_before_a_stop_or_a_kill_is_not_told_again(firm: Firm, tmp_path: Path) -> None:

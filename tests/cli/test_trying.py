@@ -46,6 +46,17 @@ def test_check_names_each_that_fails_and_fails(balancebot: Run, firm: Firm) -> N
     assert "scope channels:history is missing" in outcome.out
 
 
+def test_check_tries_the_app_token_and_what_roles_by_group_need(balancebot: Run, firm: Firm) -> None:
+    firm.listens()
+    assert "the app token opens a socket for buttons and /balance" in balancebot("check").out
+    firm.also('[slack.roles]\nfinance = ["S0123456789"]\n')
+    firm.slack.app_token = "another"
+    outcome = balancebot("check")
+    assert 1 == outcome.status
+    assert "Slack answers invalid_auth for the app token: the token is not valid" in outcome.out
+    assert "scope usergroups:read is missing" in outcome.out
+
+
 def test_check_offline_asks_nobody(balancebot: Run, firm: Firm) -> None:
     outcome = balancebot("check", "--offline")
     assert (0, [("ok", "configuration"), ("ok", "database")]) == (outcome.status, _marks(outcome))

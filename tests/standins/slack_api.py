@@ -18,6 +18,7 @@ from aiohttp import web
 
 from balancebot.clock import SystemClock
 from tests.standins.slack_rules import refusal_of
+from tests.standins.slack_socket import SocketSide
 
 ALL_SCOPES = (
     "chat:write",
@@ -26,7 +27,15 @@ ALL_SCOPES = (
     "channels:history",
     "groups:history",
 )
-_WRITING = {"chat.postMessage", "chat.update", "chat.delete", "auth.test"}
+_WRITING = {
+    "apps.connections.open",
+    "auth.test",
+    "chat.delete",
+    "chat.postEphemeral",
+    "chat.postMessage",
+    "chat.update",
+    "views.open",
+}
 _SCOPE_OF = {"chat.postMessage": "chat:write", "chat.update": "chat:write", "chat.delete": "chat:write"}
 
 
@@ -72,6 +81,8 @@ class SlackStandIn:
 
     def __init__(self, *, token: str = "xoxb-standin", scopes: tuple[str, ...] = ALL_SCOPES) -> None:
         self.token = token
+        self.app_token = "xapp-standin"
+        self.groups: dict[str, list[str]] = {}
         self.scopes = scopes
         self.rooms: dict[str, Room] = {}
         self.calls: list[Call] = []
@@ -81,6 +92,7 @@ class SlackStandIn:
         self._last_ts = 0.0
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
+        self.socket = SocketSide(self._loop)
         self._runner: web.AppRunner | None = None
         self._base = ""
 
@@ -95,6 +107,11 @@ class SlackStandIn:
     def webhook_url(self) -> str:
         """An incoming webhook into `webhook_room` (by default the first channel)."""
         return f"{self._base}/services/T000/B000/secret"
+
+    @property
+    def response_url(self) -> str:
+        """Where one request may be answered."""
+        return f"{self._base}/answers/T000/1/secret"
 
     def add_channel(
         self, name: str, *, member: bool = True, archived: bool = False, private: bool = False
@@ -145,6 +162,8 @@ class SlackStandIn:
         app = web.Application()
         app.router.add_post("/api/{method}", self._handle_api)
         app.router.add_post("/services/{path:.*}", self._handle_webhook)
+        app.router.add_get("/socket/{ticket}", self.socket.handle)
+        app.router.add_post("/answers/{path:.*}", self.socket.handle_answer)
         self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", 0)
@@ -214,7 +233,8 @@ class SlackStandIn:
     # --- the workspace
 
     def _authorise(self, request: web.Request, method: str) -> str:
-        if request.headers.get("Authorization") != f"Bearer {self.token}":
+        token = self.app_token if method == "apps.connections.open" else self.token
+        if request.headers.get("Authorization") != f"Bearer {token}":
             return "invalid_auth"
         needed = _SCOPE_OF.get(method)
         return "missing_scope" if needed and needed not in self.scopes else ""
@@ -236,6 +256,16 @@ class SlackStandIn:
                 return self._update(params)
             case "chat.delete":
                 return self._delete(params)
+            case "chat.postEphemeral":
+                self.socket.whisper(params)
+                return {"ok": True, "message_ts": "1.000001"}
+            case "apps.connections.open":
+                return {"ok": True, "url": self.socket.ticket(self._base)}
+            case "views.open":
+                self.socket.forms.append(params["view"])
+                return {"ok": True, "view": {"id": "V00000001"}}
+            case "usergroups.users.list":
+                return {"ok": True, "users": self.groups.get(params["usergroup"], [])}
         return _error("unknown_method")
 
     def _list(self, params: dict[str, Any]) -> dict[str, Any]:

@@ -1,0 +1,198 @@
+"""Does what people ask in Slack, if they may, and answers them alone. Each act is done once and in the audit log."""
+
+import logging
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from time import monotonic
+from typing import Any, TypeVar, assert_never
+
+from balancebot.channels.slack_actions import ActionId
+from balancebot.domain.alert import Alert
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.silence import pattern_of
+from balancebot.domain.user import Role
+from balancebot.ports import Clock
+from balancebot.slack_app.asked import Asked, Click, Command, Person, ReplyTo, Submission
+from balancebot.slack_app.commands import Help, Length, Mute, ShowList, Why, end_of, read_length, understand
+from balancebot.slack_app.form import MAX_NOTE, fault_of, top_up_form
+from balancebot.slack_app.phrases import PHRASES, Phrases
+from balancebot.slack_app.replies import Workspace, escaped
+from balancebot.slack_app.roles import Roles
+from balancebot.slack_app.telling import Telling
+from balancebot.storage import alerts
+from balancebot.storage.database import Database
+from balancebot.storage.errors import DatabaseError
+from balancebot.usecases.operate_alerts import OperateAlerts
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+_TRIES_FOR = 90.0
+"""Seconds for which a database that doesn't answer is tried again."""
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
+_LONGEST_ID = 18
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clerk:
+    """The one who is asked. Safe to be asked by several people at once."""
+
+    database: Database
+    clock: Clock
+    operate_alerts: OperateAlerts
+    telling: Telling
+    roles: Roles
+    workspace: Workspace
+    on_done: Callable[[], None]
+    """Called after each act: standing messages are to change."""
+    stopping: threading.Event = field(default_factory=threading.Event)
+    """Set when nothing is to be tried again."""
+
+    def answer(self, asked: Asked) -> Mapping[str, Any] | None:
+        """Do what is asked; what is returned goes along with the acknowledgement of the request."""
+        if isinstance(asked, Submission):
+            fault = fault_of(asked, language=self.telling.words.language, now=self.clock.now())
+            if fault is not None:
+                return fault
+        try:
+            self._answer(asked)
+        except DatabaseError as error:
+            log.error("slack.database", extra={"error": str(error)})
+            self._whisper(asked.reply_to, self._say.failed)
+        return None
+
+    @property
+    def _say(self) -> Phrases:
+        return PHRASES[self.telling.words.language]
+
+    def _answer(self, asked: Asked) -> None:
+        match asked:
+            case Click():
+                if self._may(asked, Role.VIEWER if asked.action is ActionId.DETAILS else Role.FINANCE):
+                    self._click(asked)
+            case Submission():
+                if self._may(asked, Role.FINANCE) and asked.expected is not None:
+                    expected = datetime.fromtimestamp(asked.expected, UTC)
+                    self._acknowledge(asked, asked.alert_id, note=asked.note[:MAX_NOTE], expects_by=expected)
+            case Command():
+                self._command(asked)
+            case _:
+                assert_never(asked)
+
+    def _click(self, asked: Click) -> None:
+        match asked.action:
+            case ActionId.DETAILS:
+                self._whisper(asked.reply_to, self._patient(lambda: self._details(asked.alert_id)))
+            case ActionId.ACKNOWLEDGE:
+                self._acknowledge(asked, asked.alert_id)
+            case ActionId.SILENCE:
+                self._silence_alert(asked)
+            case ActionId.TOP_UP_ORDERED:
+                self._open_form(asked)
+            case _:
+                assert_never(asked.action)
+
+    def _command(self, asked: Command) -> None:
+        wanted = understand(asked.text, language=self.telling.words.language)
+        match wanted:
+            case Mute():
+                if self._may(asked, Role.FINANCE):
+                    self._silence(asked, wanted.pattern, wanted.length, wanted.reason)
+            case _ if not self._may(asked, Role.VIEWER):
+                pass
+            case Help():
+                self._whisper(
+                    asked.reply_to, "\n\n".join(filter(None, (escaped(wanted.fault), self._say.help)))
+                )
+            case ShowList():
+                self._whisper(asked.reply_to, self._patient(lambda: self.telling.listed(wanted.pattern)))
+            case Why():
+                self._whisper(asked.reply_to, self._patient(lambda: self.telling.why(wanted.target)))
+            case _:
+                assert_never(wanted)
+
+    def _details(self, alert_id: str) -> str:
+        alert = self._alert(alert_id)
+        return self._say.closed if alert is None else self.telling.why_alert(alert)
+
+    def _acknowledge(
+        self, asked: Click | Submission, alert_id: str, *, note: str = "", expects_by: datetime | None = None
+    ) -> None:
+        by = _actor(asked.person, asked.request)
+        seen = self._patient(
+            lambda: self.operate_alerts.acknowledge(alert_id, by=by, note=note, expects_by=expects_by)
+        )
+        if seen is None:
+            self._whisper(asked.reply_to, self._say.closed)
+            return
+        self.on_done()
+        subject = escaped(pattern_of(seen).text)
+        if expects_by is None:
+            text = self._say.acknowledged.format(subject=subject)
+        else:
+            when = self.telling.words.ahead(expects_by, now=self.clock.now())
+            text = self._say.top_up_noted.format(subject=subject, when=when)
+        self._whisper(asked.reply_to, text)
+
+    def _silence_alert(self, asked: Click) -> None:
+        alert = self._patient(lambda: self._alert(asked.alert_id))
+        if alert is None or alert.closed_at is not None:
+            self._whisper(asked.reply_to, self._say.closed)
+            return
+        self._silence(asked, pattern_of(alert), read_length(asked.choice), "")
+
+    def _silence(self, asked: Click | Command, pattern: Pattern, length: Length, reason: str) -> None:
+        until = end_of(length, now=self.clock.now(), zone=self.telling.words.zone)
+        by = _actor(asked.person, asked.request)
+        made = self._patient(
+            lambda: self.operate_alerts.silence(pattern, until=until, reason=reason[:MAX_NOTE], by=by)
+        )
+        self.on_done()
+        when = self.telling.words.ahead(made.until, now=self.clock.now())
+        self._whisper(
+            asked.reply_to, self._say.silenced.format(pattern=escaped(made.pattern.text), when=when)
+        )
+
+    def _open_form(self, asked: Click) -> None:
+        form = top_up_form(
+            asked.alert_id, asked.reply_to, language=self.telling.words.language, now=self.clock.now()
+        )
+        error = self.workspace.open_form(asked.trigger, form)
+        if error is not None:
+            self._whisper(asked.reply_to, self._say.too_slow.format(error=escaped(error.message)))
+
+    def _alert(self, alert_id: str) -> Alert | None:
+        if not alert_id.isdecimal() or len(alert_id) > _LONGEST_ID:
+            return None
+        with self.database.read() as conn:
+            found = alerts.get(conn, int(alert_id))
+        return None if found is None else found[0]
+
+    def _may(self, asked: Asked, needed: Role) -> bool:
+        if self.roles.may(asked.person.id, needed):
+            return True
+        refusal = self._say.may_not_ask if needed is Role.VIEWER else self._say.may_not_act
+        self._whisper(asked.reply_to, refusal)
+        return False
+
+    def _whisper(self, to: ReplyTo, text: str) -> None:
+        self.workspace.whisper(to, text)
+
+    def _patient(self, act: Callable[[], T]) -> T:
+        """Do something with the database, and again while that doesn't answer; raises its error in the end."""
+        until, pause = monotonic() + _TRIES_FOR, _FIRST_PAUSE
+        while True:
+            try:
+                return act()
+            except DatabaseError:
+                if monotonic() > until or self.stopping.wait(pause):
+                    raise
+                pause = min(2 * pause, _LONGEST_PAUSE)
+
+
+def _actor(person: Person, request: str) -> Actor:
+    return Actor(who=person.who, way=Way.SLACK, request=request)

@@ -1,0 +1,75 @@
+"""Answers that one person alone sees, and the few other calls that Slack's people need."""
+
+import json
+import logging
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+from urllib.error import HTTPError
+from urllib.request import Request
+
+from balancebot.channels.http_opener import TRANSPORT_FAULTS, opener, transport_error
+from balancebot.channels.slack_api import SlackApi
+from balancebot.channels.slack_blocks import message
+from balancebot.ports import ChannelError
+from balancebot.settings import Proxy
+from balancebot.slack_app.asked import ReplyTo
+
+log = logging.getLogger(__name__)
+
+_TIMEOUT = timedelta(seconds=10)
+
+
+class Workspace:
+    """Slack as the listener speaks to it."""
+
+    def __init__(self, *, bot_token: str, app_token: str, api_url: str, proxy: Proxy | None) -> None:
+        self._bot = SlackApi(token=bot_token, api_url=api_url, proxy=proxy, timeout=_TIMEOUT)
+        self._app = SlackApi(token=app_token, api_url=api_url, proxy=proxy, timeout=_TIMEOUT)
+        self._way_out = opener(proxy)
+
+    def open_url(self) -> str | ChannelError:
+        """Ask for the address of a new socket."""
+        return self._app.open_socket()
+
+    def members(self, group: str) -> frozenset[str] | ChannelError:
+        """Ask who is in a user group."""
+        answer = self._bot.read("usergroups.users.list", where=group, usergroup=group)
+        return answer if isinstance(answer, ChannelError) else frozenset(map(str, answer.get("users", ())))
+
+    def open_form(self, trigger: str, form: Mapping[str, Any]) -> ChannelError | None:
+        """Open a form for the person who clicked."""
+        answer = self._bot.write("views.open", where="the form", trigger_id=trigger, view=form)
+        return answer if isinstance(answer, ChannelError) else None
+
+    def whisper(self, to: ReplyTo, text: str) -> None:
+        """Answer one person with text in Slack's own markup; where that fails it is logged."""
+        said = message(text)
+        body = {"text": said.text, "blocks": list(said.blocks)}
+        error = self._by_address(to.url, body) if to.url else None
+        if to.channel and (error is not None or not to.url):
+            answer = self._bot.write(
+                "chat.postEphemeral", where=to.channel, channel=to.channel, user=to.person, **body
+            )
+            error = answer if isinstance(answer, ChannelError) else None
+        if error is not None:
+            log.warning("slack.unanswered", extra={"error": error.message})
+
+    def _by_address(self, url: str, body: Mapping[str, Any]) -> ChannelError | None:
+        told = {**body, "response_type": "ephemeral", "replace_original": False}
+        request = Request(  # noqa: S310 -- the opener speaks HTTP and HTTPS only
+            url, data=json.dumps(told).encode(), headers={"Content-Type": "application/json; charset=utf-8"}
+        )
+        try:
+            with self._way_out.open(request, timeout=_TIMEOUT.total_seconds()):
+                return None
+        except HTTPError as refusal:
+            return transport_error(OSError(0, f"status {refusal.code}"), host="Slack")
+        except TRANSPORT_FAULTS as fault:
+            return transport_error(fault, host="Slack")
+
+
+def escaped(text: str) -> str:
+    """Make text mean itself in Slack's markup, on one line."""
+    plain = " ".join(text.split())
+    return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
