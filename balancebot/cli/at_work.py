@@ -7,9 +7,11 @@ from dataclasses import replace
 from balancebot.bootstrap import Bot
 from balancebot.cli.errors import RefusedError
 from balancebot.observability import Metrics, Reporter, set_up_logging
+from balancebot.ports import ChannelErrorKind
 from balancebot.scheduler import Job, Scheduler
 from balancebot.settings import Log, LogLevel, Settings
 from balancebot.storage.database import Database
+from balancebot.usecases.delivery_report import DeliverReport
 from balancebot.usecases.presence import EVERY
 
 
@@ -36,17 +38,22 @@ def at_work(
         bot.close()
 
 
-def waiting(num_pending: int | None) -> str:
-    """Say what stayed undelivered; '' where nothing did."""
-    if num_pending is None:
-        return "whether everything was delivered is not known: the database can't be asked"
-    if num_pending == 0:
-        return ""
-    return (
-        f"{num_pending} deliver{'y waits' if num_pending == 1 else 'ies wait'} in the outbox for the next try"
-    )
+def undelivered(report: DeliverReport) -> list[str]:
+    """Say what stayed undelivered, and why; nothing where nothing did."""
+    if report.num_pending is None:
+        return ["whether everything was delivered is not known: the database can't be asked"]
+    if report.num_pending == 0:
+        return []
+    failed = [
+        f"{attempt.channel} {attempt.destination}: {attempt.message}"
+        for attempt in report.attempts
+        if isinstance(attempt.outcome, ChannelErrorKind)
+    ]
+    num = report.num_pending
+    waits = f"{num} deliver{'y waits' if num == 1 else 'ies wait'} in the outbox for the next try"
+    return [*dict.fromkeys(failed), waits]
 
 
 def _quiet(log: Log) -> Log:
-    """Log what goes wrong only: what was done stands on stdout."""
-    return replace(log, level=LogLevel.WARNING) if log.level is LogLevel.INFO else log
+    """Log faults of our own only: the command itself tells what was done and what failed."""
+    return replace(log, level=LogLevel.ERROR) if log.level is LogLevel.INFO else log

@@ -21,7 +21,7 @@ def digest() -> None:
 @app.command(no_args_is_help=True)
 def send(context: typer.Context, name: _Name) -> None:
     """Send a digest now, whatever its schedule."""
-    from balancebot.cli.at_work import at_work, waiting
+    from balancebot.cli.at_work import at_work, undelivered
 
     session = session_of(context)
     _known(session, name)
@@ -31,8 +31,8 @@ def send(context: typer.Context, name: _Name) -> None:
         reporter.delivered(delivered)
     for attempt in delivered.attempts:
         print(f"{attempt.channel} {attempt.destination}: {attempt.outcome}")
-    if undelivered := waiting(delivered.num_pending):
-        raise CommandError(undelivered)
+    if waiting := undelivered(delivered):
+        raise CommandError(*waiting)
 
 
 @app.command(no_args_is_help=True)

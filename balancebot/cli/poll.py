@@ -28,9 +28,9 @@ def poll(
     ] = False,
 ) -> None:
     """Read every wallet now and deliver what waits."""
-    from balancebot.cli.at_work import at_work, waiting
+    from balancebot.cli.at_work import at_work, undelivered
 
-    undelivered = ""
+    waiting: list[str] = []
     session = session_of(context)
     with at_work(session.settings_with_secrets, session.database) as (bot, reporter):
         report = _read(bot, alerts=not no_alerts)
@@ -40,11 +40,11 @@ def poll(
             bot.operate_alerts.tend()
             delivered = bot.deliver_outbox.run()
             reporter.delivered(delivered)
-            undelivered = waiting(delivered.num_pending)
+            waiting = undelivered(delivered)
     failures = [
         *(error.message for error in report.errors),
         *(f"not kept: {fault}" for fault in report.faults),
-        *([undelivered] if undelivered else []),
+        *waiting,
     ]
     if failures:
         raise CommandError(*failures)
