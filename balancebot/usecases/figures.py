@@ -13,7 +13,7 @@ from balancebot.domain.balance import Absent, BalanceKey, Category, Reading
 from balancebot.domain.notification import AlertFacts
 from balancebot.domain.runway import OrderAdvice, PlannedUse
 from balancebot.domain.usage import SECONDS_PER_HOUR
-from balancebot.storage import plans, rollup, wallets
+from balancebot.storage import balances, plans, rollup, wallets
 from balancebot.storage.wallets import WalletRow
 from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.shelf import ThresholdShelf
@@ -65,8 +65,14 @@ class Figures:
     ) -> Mapping[BalanceKey, OrderAdvice]:
         """Advise what to buy for every balance of the wallets that has a number and is used.
 
-        Without `until` an order is to last 30 days from now; `confidence` is the probability that it does.
+        Without `until` an order is to last 30 days from now; `confidence` is the probability that it does. While use is
+        far above what is usual there is no advice: nobody should buy for a robot.
         """
+        unusual = {
+            (row.wallet_id, row.category)
+            for row in balances.of_wallets(conn, [row.id for row in rows])
+            if row.spike_streak > 0
+        }
         book = self.thresholds.book(conn)
         return self.estimator.advise(
             conn,
@@ -80,6 +86,7 @@ class Figures:
                 )
                 for row in rows
                 for category in Category
+                if (row.id, category) not in unusual
             },
             package_sizes=self.package_sizes,
         )

@@ -3,6 +3,7 @@
 import pytest
 
 from balancebot.domain.balance import Readings
+from balancebot.storage import wallets
 from balancebot.usecases.overview import overview
 from tests.usecases.world import POOL, SHOP, World, industry
 
@@ -81,3 +82,16 @@ def test_traffic_that_stopped_is_a_note_and_no_alert(traffic):
             now=traffic.world.clock.now(),
         )
     assert ([], [False, False, True, False]) == (spikes(traffic), [view.stopped for view in views])
+
+
+def advised(traffic: Traffic) -> bool:
+    with traffic.world.database.read() as conn:
+        rows = wallets.every(conn)
+        return bool(traffic.world.figures.advise(conn, rows, now=traffic.world.clock.now()))
+
+
+def test_nobody_is_advised_to_buy_for_a_robot(traffic):
+    usual = advised(traffic)
+    traffic.passes(2, 4000)
+
+    assert (True, False) == (usual, advised(traffic))
