@@ -1,9 +1,12 @@
 """Use far above what is usual is told within two readings; moved quota and a calm balance tell nothing."""
 
+from datetime import timedelta
+
 import pytest
 
 from balancebot.domain.balance import Readings
 from balancebot.storage import wallets
+from balancebot.usecases.import_history import Imported, import_history
 from balancebot.usecases.overview import overview
 from tests.usecases.world import POOL, SHOP, World, industry
 
@@ -30,14 +33,23 @@ class Traffic:
 
 @pytest.fixture
 def traffic(database) -> Traffic:
+    """A shop whose last thirty hours were read hour by hour, with a hundred messages used in each."""
     world = World(database)
     world.configure(SHOP)
     world.limit(warning_days=-1, critical_days=-1)
-    world.shows(industry(A_LOT))
-    world.poll()
-    traffic = Traffic(world)
-    traffic.passes(30, 100)
-    return traffic
+    past = [
+        f"{(world.clock.now() - timedelta(hours=hours)).isoformat()},{SHOP},industry,{A_LOT + 100 * hours}"
+        for hours in range(30, -1, -1)
+    ]
+    taken = import_history(
+        world.database,
+        ["observed_at,wallet,category,balance", *past],
+        configured=[SHOP],
+        estimator=world.figures.estimator,
+        now=world.clock.now(),
+    )
+    assert isinstance(taken, Imported)
+    return Traffic(world)
 
 
 def spikes(traffic: Traffic) -> list[str]:
