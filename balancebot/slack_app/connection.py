@@ -35,6 +35,8 @@ _HELLO_WITHIN = 15.0
 _OLD_FOR = 30.0
 """How long a socket that Slack is about to close is still read, beside the new one."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
+_SETTLED_AFTER = 20.0
+"""A socket that lasted so long is replaced at once; after shorter ones there are growing pauses."""
 _FINISH_WITHIN = 4.0
 _HANDS = 8
 _REMEMBERED = 1_000
@@ -62,6 +64,7 @@ class SocketMode:
         self._stopping = asyncio.Event()
         self._works: OrderedDict[str, Work] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._sockets: set[aiohttp.ClientWebSocketResponse] = set()
         self._trouble: str | None = None
 
     def start(self) -> None:
@@ -91,6 +94,8 @@ class SocketMode:
             for task in (listening, *self._tasks):
                 task.cancel()
             await asyncio.gather(listening, *self._tasks, return_exceptions=True)
+            for socket in self._sockets:  # one whose reading was ended before it began
+                await socket.close()
 
     async def _listen(self, session: aiohttp.ClientSession) -> None:
         """Open one socket after the other; the next when the last one ends, or is about to."""
@@ -98,10 +103,12 @@ class SocketMode:
         while True:
             socket = await self._open(session)
             if socket is not None:
+                self._sockets.add(socket)
                 reading = _Reading(socket)
+                began = self._loop.time()
                 self._begin(self._read(reading))
                 await reading.relieved.wait()
-                if reading.greeted:
+                if self._loop.time() - began > _SETTLED_AFTER:
                     pause = _FIRST_PAUSE
                     continue
             await asyncio.sleep(pause)
@@ -116,7 +123,7 @@ class SocketMode:
             return await session.ws_connect(
                 url,
                 heartbeat=self._heartbeat,
-                proxy=_way_out(self._proxy, url),
+                proxy=way_out(self._proxy, url),
                 timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
                 max_msg_size=0,
             )
@@ -153,6 +160,7 @@ class SocketMode:
             trouble = "" if reading.greeted else "Slack's socket opened and said nothing"
         finally:
             await socket.close()
+            self._sockets.discard(socket)
             if trouble and not self._stopping.is_set():
                 self._note(trouble)
             reading.relieved.set()
@@ -215,7 +223,7 @@ class _Reading:
         """Set when another socket is to take over."""
 
 
-def _way_out(proxy: Proxy | None, url: str) -> str | None:
+def way_out(proxy: Proxy | None, url: str) -> str | None:
     """Return the proxy to a socket: sockets go the way of pages, by HTTPS_PROXY and NO_PROXY."""
     if proxy is not None:
         return None if proxy.url is None else proxy.url.reveal()

@@ -4,9 +4,14 @@ import threading
 import time
 from datetime import timedelta
 
+import pytest
 from sqlalchemy import text
 
 from balancebot.channels.slack_actions import ActionId
+from balancebot.secret import Secret
+from balancebot.settings import Proxy
+from balancebot.slack_app.connection import way_out
+from balancebot.storage import silences
 from balancebot.storage.database import Database
 from tests.slack_app.conftest import Desk
 from tests.slack_app.envelopes import click, command
@@ -80,3 +85,43 @@ def test_what_slack_never_writes_is_acknowledged_and_does_nothing(desk: Desk) ->
         assert {} == desk.slack.socket.deliver(strange)
         assert {} == desk.slack.socket.deliver({"type": "events_api", "envelope_id": "e1", "payload": {}})
         assert {} == desk.slack.socket.deliver({"type": "interactive", "envelope_id": "e2", "payload": []})
+
+
+def test_sockets_are_refused_where_socket_mode_is_switched_off_and_the_log_says_so(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    with desk.listening():
+        desk.slack.socket.disconnect("link_disabled")
+        desk.slack.socket.wait_for_sockets(2)
+
+    assert "Socket Mode is switched off in the Slack app's settings" in [
+        getattr(record, "error", "") for record in caplog.records
+    ]
+
+
+def test_a_socket_goes_the_configured_way_or_the_one_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "slack.example.com")
+    url = "wss://wss-primary.slack.com/link/?ticket=1"
+
+    assert "http://proxy:3128" == way_out(None, url)
+    assert way_out(None, "wss://slack.example.com/link") is None
+    assert way_out(Proxy(url=None), url) is None
+    assert "http://other:1" == way_out(Proxy(url=Secret("http://other:1")), url)
+
+
+def test_two_replicas_that_get_the_same_click_do_it_once(desk: Desk) -> None:
+    envelope = click(ActionId.SILENCE, f"{desk.alert_id}|1h", choice=True)
+    with desk.listening(), desk.listening():
+        first, second = desk.slack.socket._sockets
+        for socket in (first, second):
+            desk.slack.socket._sockets.append(
+                desk.slack.socket._sockets.pop(desk.slack.socket._sockets.index(socket))
+            )
+            desk.slack.socket.send(envelope)
+        desk.slack.socket.wait_for_whispers(2)
+
+    with desk.world.database.read() as conn:
+        assert 1 == len(silences.all_of_them(conn))
