@@ -78,6 +78,8 @@ def export_file(
             counted("exporting", None) as progress,
         ):
             num_rows = export_history(database, out, progress=progress)
+    except BrokenPipeError:
+        raise
     except OSError as error:
         raise CommandError(f"{file}: can't be written: {error.strerror}") from None
     print(f"wrote {num_rows:,} readings", file=sys.stderr)

@@ -1,5 +1,7 @@
 """The frame around every command: help, unknown words, exit statuses, and refusals without a traceback."""
 
+import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -69,3 +71,34 @@ def test_an_unknown_option_is_a_fault_of_usage(balancebot: Callable[..., Outcome
 def test_the_version_is_told(balancebot: Callable[..., Outcome]) -> None:
     outcome = balancebot("--version")
     assert (0, f"balancebot {__version__}\n") == (outcome.status, outcome.out)
+
+
+@pytest.mark.parametrize("words", [("--help",), ("--version",), ("runway", "--help")])
+def test_a_reader_who_leaves_early_sees_no_traceback(words: tuple[str, ...]) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "wb") as nobody:
+        done = subprocess.run(
+            [sys.executable, "-m", "balancebot", *words], stdout=nobody, stderr=subprocess.PIPE, check=False
+        )
+    assert (1, b"") == (done.returncode, done.stderr)
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="a device of Linux")
+def test_a_full_disk_behind_stdout_is_told_in_a_line() -> None:
+    with open("/dev/full", "wb") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "balancebot", "--help"], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert (1, b"can't go on: No space left on device\n") == (done.returncode, done.stderr)
+
+
+def test_letters_that_the_terminal_lacks_are_shown_escaped() -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "balancebot", "runway", "--jsonl"],
+        input='{"id": "结账", "now": 0, "ts": [], "balance": []}\n{"id": "\\ud800"}\n'.encode(),
+        capture_output=True,
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
+        check=False,
+    )
+    assert ["结账", "\ud800"] == [json.loads(line)["id"] for line in done.stdout.splitlines()]
