@@ -57,7 +57,7 @@ def _of_lines(zone: str) -> bool:
     all_read = True
     for line in sys.stdin.buffer:
         if line.strip():
-            answer = answer_line(line.decode(errors="replace"), zone)
+            answer = answer_line(line.decode("utf-8-sig", errors="replace"), zone)
             all_read = all_read and "error" not in json.loads(answer)
             print(answer, flush=True)
     return all_read

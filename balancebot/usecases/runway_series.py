@@ -88,7 +88,10 @@ def estimate_series(at: Floats, balance: Floats, now: float, zone: str) -> Estim
 
 
 def answer_line(line: str, zone: str) -> str:
-    """Answer one request of `runway --jsonl`, without its line break; a request that can't be read says why."""
+    """Answer one request of `runway --jsonl`, without its line break.
+
+    A request that can't be read is answered as unknown, with the reason as `error`.
+    """
     request_id: object = None
     try:
         request = json.loads(line)
@@ -98,7 +101,8 @@ def answer_line(line: str, zone: str) -> str:
         at, balance, now = _series(request)
         answer = as_json(estimate_series(at, balance, now, zone))
     except (TypeError, ValueError, KeyError, OverflowError, RecursionError) as error:
-        return json.dumps({"id": request_id, "error": _in_words(error)}, ensure_ascii=False)
+        refusal = {"id": request_id, **as_json(UNKNOWN), "error": _in_words(error)}
+        return json.dumps(refusal, ensure_ascii=False)
     return json.dumps({"id": request_id} | answer, ensure_ascii=False)
 
 
