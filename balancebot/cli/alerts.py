@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from balancebot.domain.alert import Alert
     from balancebot.domain.notification import AlertFacts
     from balancebot.domain.silence import Silence
+    from balancebot.domain.verdict import Severity
     from balancebot.usecases.operate_alerts import OperateAlerts
 
 alerts_app = application()
@@ -39,10 +40,14 @@ def list_alerts(
 ) -> None:
     """Show the open alerts, the newest first."""
     from balancebot.storage import alerts as store
+    from balancebot.storage import stories
 
     session = session_of(context)
     with session.database.read() as conn:
         found = store.listed(conn, closed=every, limit=_MOST)
+        silent = [alert.id for alert, facts in found if not facts.says_why and alert.id is not None]
+        causes = stories.causes(conn, silent)
+    found = tuple((alert, causes.get(alert.id or 0, facts)) for alert, facts in found)
     words = Wording(zone=session.settings.timezone)
     if as_json:
         show({"alerts": [_as_json(alert, facts, words, closed=every) for alert, facts in found]})
@@ -155,11 +160,11 @@ def _as_json(alert: "Alert", facts: "AlertFacts", words: Wording, *, closed: boo
         "kind": alert.subject.kind,
         "wallet": alert.subject.wallet,
         "category": alert.subject.category,
-        "severity": alert.severity.word,
+        "severity": _severity(alert).word,
         "opened_at": instant(alert.opened_at),
         **({"closed_at": instant(alert.closed_at)} if closed else {}),
         "acknowledged_by": alert.acknowledged_by or None,
-        "reason": _reason(facts, words),
+        "reason": words.why(facts),
     }
 
 
@@ -170,11 +175,11 @@ def _row(alert: "Alert", facts: "AlertFacts", words: Wording, *, closed: bool) -
     return (
         str(alert.id),
         _about(alert),
-        of_severity(alert.severity.word, alert.severity),
+        of_severity(_severity(alert).word, _severity(alert)),
         local(alert.opened_at),
         *((local(alert.closed_at),) if closed else ()),
         alert.acknowledged_by,
-        _reason(facts, words),
+        words.why(facts),
     )
 
 
@@ -184,9 +189,9 @@ def _about(alert: "Alert") -> str:
     return f"{wallet} {subject.kind.replace('_', ' ')}"
 
 
-def _reason(facts: "AlertFacts", words: Wording) -> str:
-    """Say the limit crossed, or the cause of an alert that no limit opened."""
-    return words.crossed(facts.crossed) if facts.crossed is not None else facts.detail
+def _severity(alert: "Alert") -> "Severity":
+    """Return the present one, or of a closed alert the one it closed from."""
+    return alert.severity if alert.closed_at is None else alert.peak or alert.muted_from or alert.severity
 
 
 def _silence_as_json(silence: "Silence") -> dict[str, object]:

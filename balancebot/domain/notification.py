@@ -76,6 +76,11 @@ class AlertFacts:
     opened_unheard: bool = False
     """RECOVERED whose opening never reached this destination: both are told in one message."""
 
+    @property
+    def says_why(self) -> bool:
+        """Whether it names what is wrong: not once it is over, nor while a balance is only short of the margin."""
+        return self.closed_at is None and bool(self.crossed or self.surge or self.detail)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupFacts:

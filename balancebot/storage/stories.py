@@ -1,5 +1,6 @@
 """What was told of one alert: each notification with its deliveries, and what every attempt came to."""
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -9,6 +10,7 @@ from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.notification import Action, AlertFacts, Channel
 from balancebot.storage import facts_codec
+from balancebot.storage.chunks import chunked
 from balancebot.storage.tables import attempts, deliveries, notifications
 
 
@@ -47,6 +49,22 @@ class Chapter:
     """None: only the look of standing messages changed."""
     facts: AlertFacts
     deliveries: tuple[ToldDelivery, ...] = field(default=())
+
+
+def causes(conn: Connection, alert_ids: Collection[int]) -> dict[int, AlertFacts]:
+    """Return what was last told of each alert that says why it is, or was, open; what was never told is left out."""
+    found: dict[int, AlertFacts] = {}
+    for chunk in chunked(alert_ids):
+        told = conn.execute(
+            select(notifications.c.alert_id, notifications.c.facts)
+            .where(notifications.c.alert_id.in_(chunk))
+            .order_by(notifications.c.id)
+        )
+        for row in told:
+            facts = facts_codec.decode(row.facts)
+            if isinstance(facts, AlertFacts) and facts.says_why:
+                found[row.alert_id] = facts
+    return found
 
 
 def of_alert(conn: Connection, alert_id: int) -> tuple[Chapter, ...]:

@@ -71,8 +71,8 @@ def end_silence(visit: Visit) -> Response:
 
 
 def why(site: Site, facts: AlertFacts) -> str:
-    """Say what caused an alert: the limit crossed, or what went wrong."""
-    return wording(site).crossed(facts.crossed) if facts.crossed is not None else facts.detail
+    """Say what caused an alert."""
+    return wording(site).why(facts)
 
 
 def _listed(visit: Visit, fault: str = "") -> Response:

@@ -10,7 +10,7 @@ from datetime import UTC, datetime, timedelta, tzinfo
 
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category, Reading
-from balancebot.domain.notification import Surge
+from balancebot.domain.notification import AlertFacts, Surge
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
@@ -169,6 +169,10 @@ class Wording:
             factor=number(surge.messages / max(surge.expected, 1)),
             expected=number(surge.expected),
         )
+
+    def why(self, facts: AlertFacts) -> str:
+        """Say what caused an alert: the limit crossed, the surge, or what went wrong; '' where nothing is."""
+        return self.crossed(facts.crossed) if facts.crossed else self.surge(facts.surge) or facts.detail
 
     def _counted_on(self, days: float | None, *, limit: float | None) -> str:
         """Say a judged runway; one that would read like its limit keeps two decimals."""

@@ -43,6 +43,23 @@ def test_closed_alerts_are_listed_when_asked_for(balancebot: Run, firm: Firm) ->
     assert "No alert is open.\n" == balancebot("alerts", "list").out
     (alert,) = json.loads(balancebot("alerts", "list", "--all", "--json").out)["alerts"]
     assert alert["closed_at"].endswith("Z")
+    assert (
+        "critical",
+        "900 messages, below the critical limit of 1,000 (set for acme/checkout:industry)",
+    ) == (
+        alert["severity"],
+        alert["reason"],
+    )
+
+
+@pytest.mark.usefixtures("opened")
+def test_an_alert_short_of_the_recovery_margin_still_says_what_opened_it(balancebot: Run, firm: Firm) -> None:
+    firm.has(1020)
+    balancebot("poll")
+    (alert,) = json.loads(balancebot("alerts", "list", "--json").out)["alerts"]
+    assert (
+        "900 messages, below the critical limit of 1,000 (set for acme/checkout:industry)" == alert["reason"]
+    )
 
 
 @pytest.mark.usefixtures("opened")
