@@ -1,5 +1,6 @@
 """`alerts`, `silence`, `silences`: what is open, who has seen it, and what is not to be told for a while."""
 
+import sys
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
@@ -92,6 +93,8 @@ def silence(
 
     wanted = read_pattern(pattern)
     until = SystemClock().now() + read_length("--for", length)
+    if not any(map(wanted.wallet.matches, session_of(context).settings.wallets)):
+        print(f"{pattern} means no wallet that is configured now", file=sys.stderr)
     made = _operating(context).silence(wanted, until=until, reason=reason, by=session_of(context).actor())
     zone = session_of(context).settings.timezone
     print(f"silence {made.id}: {pattern} is silent until {until.astimezone(zone):%Y-%m-%d %H:%M} {zone}")

@@ -26,7 +26,7 @@ class _OnDemand(TyperGroup):
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         entry = COMMANDS.get(cmd_name)
         if entry is None:
-            return ctx.fail(f"There is no command {cmd_name!r}{did_you_mean(cmd_name, COMMANDS)}.")
+            return ctx.fail(f"There is no command {cmd_name!r}{did_you_mean(cmd_name, COMMANDS)}")
         module, _, attribute = entry.place.partition(":")
         application: typer.Typer = getattr(import_module(f"{__package__}.{module}"), attribute)
         command = typer.main.get_command(application)

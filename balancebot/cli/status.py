@@ -1,6 +1,7 @@
 """`status`: how every balance stands, from the database alone; no request is made and no secret is read."""
 
 import math
+import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +14,7 @@ from balancebot.cli.errors import RefusedError
 from balancebot.cli.paint import bold, faint, of_severity
 from balancebot.cli.session import application, session_of
 from balancebot.cli.table import Column, table
+from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.verdict import Severity
 from balancebot.wording import Wording
 
@@ -51,7 +53,8 @@ def status(
     session = session_of(context)
     now = SystemClock().now()
     views, book = look(session.database, session.settings, now)
-    views = _matching(views, pattern)
+    if pattern is not None:
+        views = _matching(views, pattern)
     if as_json:
         show({"as_of": instant(now), "balances": [view_as_json(view) for view in views]})
     else:
@@ -81,13 +84,16 @@ def look(
     return views, book
 
 
-def _matching(views: "list[BalanceView]", pattern: str | None) -> "list[BalanceView]":
-    if pattern is None:
-        return views
+def _matching(views: "list[BalanceView]", pattern: str) -> "list[BalanceView]":
+    """Choose what `pattern` names. A wallet that isn't configured is refused; a pattern may well mean nothing yet."""
     wanted = read_pattern(pattern)
     found = [view for view in views if wanted.matches(*view.key)]
     if not found:
-        raise RefusedError(f"PATTERN {pattern} means no balance that is configured")
+        wallet = pattern.partition(":")[0]
+        unmet = f"PATTERN {pattern} means no balance that is configured"
+        if "*" not in wallet:
+            raise RefusedError(unmet + did_you_mean(wallet, {view.key.wallet for view in views}))
+        print(unmet, file=sys.stderr)
     return found
 
 

@@ -84,6 +84,20 @@ def row_as_json(row: "ThresholdRow") -> dict[str, object]:
     }
 
 
+def change_as_json(entry: "AuditEntry") -> dict[str, object]:
+    """Write a change; `before` and `after` hold the cells that were set, as a sheet writes them; null = no row."""
+    wallet, _, category = entry.subject.rpartition(":")
+    return {
+        "at": instant(entry.at),
+        "who": entry.who,
+        "way": entry.way,
+        "wallet": wallet,
+        "category": category,
+        "before": None if entry.before is None else dict(entry.before),
+        "after": None if entry.after is None else dict(entry.after),
+    }
+
+
 def difference(entry: "AuditEntry") -> str:
     """Say what a change of a row was."""
     before, after = dict(entry.before or {}), dict(entry.after or {})

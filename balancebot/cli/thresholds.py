@@ -11,7 +11,15 @@ from balancebot.cli.errors import CommandError, RefusedError
 from balancebot.cli.paint import faint
 from balancebot.cli.session import application, session_of
 from balancebot.cli.table import Column, table
-from balancebot.cli.threshold_rows import COLUMNS, difference, effective_rows, row_as_json, row_cells, rows_of
+from balancebot.cli.threshold_rows import (
+    COLUMNS,
+    change_as_json,
+    difference,
+    effective_rows,
+    row_as_json,
+    row_cells,
+    rows_of,
+)
 from balancebot.wording import Wording
 
 if TYPE_CHECKING:
@@ -185,9 +193,13 @@ def export_file(
 def show_history(
     context: typer.Context,
     limit: Annotated[int, typer.Option("--limit", min=1, help="how many of the latest changes")] = 50,
+    as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Show who changed what, when, and by which way; the newest first."""
     entries = _editing(context).history(limit=limit)
+    if as_json:
+        show({"changes": [change_as_json(entry) for entry in entries]})
+        return
     if not entries:
         print("Nothing was changed yet.")
         return

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from balancebot.cli.as_json import instant, show
 from balancebot.cli.errors import CommandError
 from balancebot.cli.session import application, session_of
 from balancebot.cli.table import Column, table
@@ -69,12 +70,17 @@ def role(context: typer.Context, name: _Name, role: Annotated[Role, typer.Argume
 
 
 @app.command("list")
-def list_users(context: typer.Context) -> None:
+def list_users(context: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Show all users."""
     from balancebot.usecases import users
 
     session = session_of(context)
     found = users.list_users(session.database)
+    if as_json:
+        show(
+            {"users": [{"name": u.name, "role": u.role, "created_at": instant(u.created_at)} for u in found]}
+        )
+        return
     if not found:
         print("Nobody can log in yet: balancebot users add NAME --role admin")
         return

@@ -92,3 +92,9 @@ def test_a_silence_mutes_until_it_is_ended(balancebot: Run, firm: Firm) -> None:
 @pytest.mark.usefixtures("config")
 def test_a_silence_that_means_nothing_is_wrong_usage(words: tuple[str, ...], balancebot: Run) -> None:
     assert 2 == balancebot("silence", *words).status
+
+
+@pytest.mark.usefixtures("config")
+def test_a_silence_of_nothing_that_is_configured_holds_and_is_warned_of(balancebot: Run) -> None:
+    outcome = balancebot("silence", "acme/chekout", "--for", "4h")
+    assert (0, "acme/chekout means no wallet that is configured now\n") == (outcome.status, outcome.err)

@@ -1,6 +1,7 @@
 """`db`, `history`, `users`: what is kept, copied, taken in and given out. None of them asks for a secret."""
 
 import io
+import json
 import sqlite3
 import sys
 from collections.abc import Callable
@@ -65,6 +66,9 @@ def test_users_are_added_listed_and_removed(balancebot: Run, monkeypatch: pytest
     monkeypatch.setattr(sys, "stdin", io.StringIO("a long secret\n"))
     assert "added mei as finance\n" == balancebot("users", "add", "mei", "--role", "finance").out
     assert ["mei", "finance"] == balancebot("users", "list").out.splitlines()[1].split()[:2]
+    (user,) = json.loads(balancebot("users", "list", "--json").out)["users"]
+    assert user.pop("created_at").endswith("Z")
+    assert {"name": "mei", "role": "finance"} == user
     assert "mei is admin now\n" == balancebot("users", "role", "mei", "admin").out
     assert 0 == balancebot("users", "remove", "mei").status
     outcome = balancebot("users", "remove", "mei")

@@ -165,3 +165,14 @@ def test_a_database_that_cannot_be_opened_is_told_in_a_line(balancebot: Run, con
     config.write_text(config.read_text() + '[database]\nurl = "sqlite:///nowhere/here.db"\n')
     outcome = balancebot("thresholds", "list")
     assert (1, "", 1) == (outcome.status, outcome.out, len(outcome.err.splitlines()))
+
+
+def test_the_history_tells_scripts_what_every_change_was(balancebot: Run) -> None:
+    balancebot("thresholds", "set", "acme", "voice", "--warning-days", "10")
+    balancebot("thresholds", "unset", "acme", "voice")
+    removed, made = json.loads(balancebot("thresholds", "history", "--json").out)["changes"]
+    assert made.pop("at").endswith("Z")
+    assert made.pop("who")
+    row = {"warning_days": "10"}
+    assert {"way": "cli", "wallet": "acme", "category": "voice", "before": None, "after": row} == made
+    assert (row, None) == (removed["before"], removed["after"])
