@@ -41,10 +41,13 @@ def judge_staleness(reach: Reach, *, now: datetime, stale_after: timedelta, reje
     """Warning when no reading was good for `stale_after` and the latest attempt failed.
 
     Counted from the first attempt for a wallet that was never read. `rejected`: its credentials are known to be
-    refused, which says it all; what was stale before is fine then.
+    refused, which says it all; what was stale before is fine then. A first refusal opens nothing: the next reading
+    tells whether it is the credentials.
     """
     if not reach.failed or rejected:
         return FINE
+    if reach.rejections:
+        return NO_DATA
     since = reach.last_good_at or reach.first_attempt_at
     return Verdict(severity=Severity.WARNING) if now - since >= stale_after else NO_DATA
 

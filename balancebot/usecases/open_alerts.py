@@ -90,7 +90,11 @@ class OpenAlerts:
         )
         if alert is None and step.alert is not None:
             step = replace(step, alert=replace(step.alert, fault=fault, members=members))
-        self._apply(subject, step, measured(), until)
+        facts = measured()
+        if alert is not None and verdict.severity is Severity.OK:
+            # nothing is crossed any more, and the alert still stands, or stood, for what was
+            facts = replace(facts, crossed=self._facts_of(alert).crossed)
+        self._apply(subject, step, facts, until)
 
     def widen(self, standing: Alert, wider: Alert, detail: str) -> None:
         """Let a standing alert speak for other members, perhaps under its account's name; tells nothing new."""
@@ -107,12 +111,15 @@ class OpenAlerts:
         self._rewrite(alert, step)
 
     def _rewrite(self, alert: Alert, step: Step, *, detail: str | None = None) -> None:
-        facts = blank_facts(alert, self._now)
-        if alert.id is not None:
-            facts = alerts.facts_of(self._conn, [alert.id]).get(alert.id, facts)
+        facts = self._facts_of(alert)
         if detail is not None:
             facts = replace(facts, detail=detail)
         self._apply(alert.subject, step, facts, silenced_until(self._silences, alert, self._now))
+
+    def _facts_of(self, alert: Alert) -> AlertFacts:
+        """Return what was last measured for the alert."""
+        facts = blank_facts(alert, self._now)
+        return facts if alert.id is None else alerts.facts_of(self._conn, [alert.id]).get(alert.id, facts)
 
     def _apply(self, subject: Subject, step: Step, facts: AlertFacts, until: datetime | None) -> None:
         alert = self._teller.tell(self._conn, step, facts, now=self._now, silenced_until=until)

@@ -54,6 +54,10 @@ def test_stale_counts_from_the_first_attempt_of_one_never_read():
     assert Severity.UNKNOWN is stale(reach(first_ago=timedelta(minutes=29)))
 
 
+def test_a_first_refusal_waits_for_the_second_and_opens_no_stale_in_between():
+    assert Severity.UNKNOWN is stale(reach(good_ago=timedelta(days=2), rejections=1))
+
+
 def test_a_pause_alone_is_not_stale():
     assert Severity.OK is stale(reach(good_ago=timedelta(days=2), failed=False))
 

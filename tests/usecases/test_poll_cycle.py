@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 
 from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent
+from balancebot.domain.threshold import LimitColumn
+from balancebot.domain.verdict import Crossed
 from balancebot.ports import SourceErrorKind
 from balancebot.storage import alerts, wallets
 from tests.usecases.world import POOL, SHOP, WEB, World, industry
@@ -113,6 +115,17 @@ def test_a_loosened_limit_recovers_at_the_next_reading(world, database):
     world.poll()
 
     assert "recovered ok acme/shop:industry" == world.news()[-1]
+
+
+def test_an_alert_names_the_limit_that_was_crossed_until_it_is_over_and_after(world, database):
+    crossed = Crossed(column=LimitColumn.WARNING_BELOW, limit=1000, value=990, scope="*:*")
+    for left, still_open in ((990, True), (1010, True), (5000, False)):
+        world.shows(industry(left))
+        world.poll()
+
+        with database.read() as conn:
+            ((alert, facts),) = alerts.listed(conn, closed=True)
+        assert (still_open, left, crossed) == (alert.closed_at is None, facts.reading, facts.crossed)
 
 
 def test_readings_without_alerts_leave_alerts_as_they_are(world):
