@@ -23,10 +23,12 @@ from balancebot.wording import Wording, mark, number, sparkline
 View: TypeAlias = dict[str, Any]
 """What a template sees under one name; plain values only."""
 
-MAX_MEMBERS = 40
+MAX_MEMBERS = 100
 """How many members of a group, or wallets of an account's alert, a message names one by one."""
 MAX_LINES = 200
 """How many balances an e-mailed digest lists."""
+MAX_NOTES = 5
+"""How many different notes stand below the members of a group in Slack."""
 _LONGEST_TEXT = 600
 _MOST_PLANS = 3
 
@@ -172,8 +174,15 @@ def group_view(facts: GroupFacts, words: Wording, *, public_url: str) -> View:
         "new": [alert_view(member, words, public_url=public_url) for member in new[:MAX_MEMBERS]],
         "num_new": len(new),
         "num_more_new": max(0, len(new) - MAX_MEMBERS),
+        "notes": _notes(still_open),
+        "new_notes": _notes(new),
         "link": f"{public_url.rstrip('/')}/alerts" if public_url else "",
     }
+
+
+def _notes(members: Iterable[AlertFacts]) -> list[str]:
+    """Return what the members' rows say of whom to ask, each once: in a storm many share one."""
+    return list(dict.fromkeys(_one_line(member.note) for member in members if member.note))[:MAX_NOTES]
 
 
 def _urgency(facts: AlertFacts) -> tuple[bool, int, float, str]:

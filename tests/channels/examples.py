@@ -124,7 +124,7 @@ STALE_ACCOUNT = replace(
     STALE,
     wallet=WalletName("acme"),
     detail="api.sms.example.com timed out",
-    members=tuple(f"acme/app-{number:02d}" for number in range(50)),
+    members=tuple(f"acme/app-{number:03d}" for number in range(110)),
 )
 HOSTILE = replace(
     CRITICAL,
@@ -152,12 +152,12 @@ GROUP = GroupFacts(
     ),
     new=("3", "4"),
 )
-FIFTY = GroupFacts(
-    group_id="g50",
+STORM = GroupFacts(
+    group_id="g120",
     at=NOW,
     members=tuple(
-        replace(LONGEST, alert_id=str(number), wallet=WalletName(f"{'A' * 64}/{'检' * 61}-{number:02d}"))
-        for number in range(50)
+        replace(LONGEST, alert_id=str(number), wallet=WalletName(f"{'A' * 64}/{'检' * 60}-{number:03d}"))
+        for number in range(120)
     ),
 )
 _LINE = DigestLine(
@@ -266,7 +266,7 @@ EVERYTHING: dict[str, Facts] = {
     "hostile": HOSTILE,
     "longest": LONGEST,
     "group": GROUP,
-    "fifty": FIFTY,
+    "storm": STORM,
     "digest": DIGEST,
     "test": TEST,
     "trouble": TROUBLE,
