@@ -25,9 +25,11 @@ EVENT_TYPE: Final = "balancebot_delivery"
 SCOPES: Final = ("chat:write", "channels:read", "groups:read", "channels:history", "groups:history")
 """What the bot token must be allowed to do."""
 
-_ID = re.compile(r"[CGDUW][A-Z0-9]{7,}")
+_ID = re.compile(r"[CGDUW][A-Z0-9]+")
+"""A channel's name has no capitals, whatever its id may look like."""
 _CLOCK_SKEW = timedelta(minutes=5)
-_CANT_LIST: Final = {"missing_scope", "unknown_method"}
+_BY_NAME: Final = "#"
+_CANT_FIND: Final = {"missing_scope", "unknown_method", "channel_not_found"}
 
 
 class SlackChannel:
@@ -127,7 +129,7 @@ class SlackChannel:
         room = self._room(parcel)
         if isinstance(room, ChannelError):
             return room
-        if not _ID.fullmatch(room):
+        if room.startswith(_BY_NAME):
             return ChannelError(
                 kind=ChannelErrorKind.REJECTED, message=f"the id of {parcel.destination} is not known"
             )
@@ -203,9 +205,9 @@ class SlackChannel:
             if room := self._rooms.get(destination):
                 return room
             found = self._find(destination)
-            if isinstance(found, SlackError) and found.code in _CANT_LIST:
-                # A post takes a name too, of a public channel, and answers with the id.
-                return f"#{destination.removeprefix('#')}"
+            if isinstance(found, SlackError) and found.code in _CANT_FIND:
+                # A post takes a name too, answers with the id, and says best what is wrong with it.
+                return _BY_NAME + destination.removeprefix(_BY_NAME)
             if isinstance(found, ChannelError):
                 return found
             self._rooms[destination] = str(found["id"])

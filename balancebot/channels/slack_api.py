@@ -22,6 +22,8 @@ SCOPES_KEY: Final = "_scopes"
 """Under which an answer carries the token's scopes, from its header."""
 
 _MOST_PAGES = 100
+_NOBODY_THERE: Final = {404, 405, 501}
+"""A server that knows no such method did nothing."""
 
 
 class SlackApi:
@@ -123,7 +125,10 @@ def _refused(refusal: SlackApiError, *, where: str) -> ChannelError:
     code = str(answer.get("error", ""))
     if response.status_code == 429:
         return rate_limited(headers.get("retry-after"), where=where)
-    if response.status_code >= 500 or not code.replace("_", "").isalnum():
+    own_words = code.replace("_", "").isalnum()
+    if not own_words and response.status_code in _NOBODY_THERE:
+        return slack_error("unknown_method", where=where)
+    if response.status_code >= 500 or not own_words:
         return in_doubt_over(response.status_code, where=where)
     return slack_error(code, where=where, needed=str(answer.get("needed", "")))
 

@@ -106,6 +106,28 @@ def test_a_name_is_resolved_once_over_all_pages_and_an_id_never(
     assert len(slack.calls_of("conversations.list")) == 6  # three pages, for either spelling
 
 
+@pytest.mark.parametrize(
+    "fault", [Fault(status=404), Fault(error="unknown_method"), Fault(error="missing_scope")]
+)
+def test_a_name_that_nobody_resolves_is_posted_to_as_it_is(
+    fault: Fault, slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    room = slack.add_channel("ops-alerts")
+    slack.fail_next("conversations.list", fault)
+    assert posted(channel.deliver(parcel(CRITICAL, destination="ops-alerts"), still_mine=mine)).room == room
+    (call,) = slack.calls_of("chat.postMessage")
+    assert call["channel"] == "#ops-alerts"
+
+
+def test_an_id_needs_no_look_up_however_short_it_is(slack: SlackStandIn, channel: SlackChannel) -> None:
+    slack.add_channel("ops-alerts")
+    slack.rooms["C1"] = replace(slack.rooms.popitem()[1], id="C1")
+    told = parcel(CRITICAL, destination="C1")
+    receipt = posted(channel.deliver(told, still_mine=mine))
+    assert (Receipt(room="C1", ref=receipt.ref), []) == (receipt, slack.calls_of("conversations.list"))
+    assert channel.look_for(told, since=LONG_AGO) == [receipt]
+
+
 def test_nothing_is_written_once_the_delivery_is_somebody_elses(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
