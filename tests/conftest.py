@@ -2,7 +2,10 @@
 
 import pytest
 
-pytest_plugins = ("tests.databases",)
+pytest_plugins = (
+    "tests.databases",
+    "tests.web.browser",
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

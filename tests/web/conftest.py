@@ -30,7 +30,7 @@ from balancebot.usecases.log_in import LogIn
 from balancebot.usecases.preview_limits import PreviewLimits
 from balancebot.usecases.shelf import ThresholdShelf
 from balancebot.web.app import create_app
-from balancebot.web.server import serve
+from balancebot.web.server import WebServer, serve
 from balancebot.web.site import Site
 from tests.usecases.world import HandClock, World
 from tests.web import showcase
@@ -154,9 +154,28 @@ def site_of(world: World, **different: object) -> Site:
 
 
 @pytest.fixture
-def open_desk(world: World) -> Iterator[Callable[..., Desk]]:
+def servers() -> Iterator[list[WebServer]]:
+    """The servers that a test has started; they end with it."""
+    started: list[WebServer] = []
+    yield started
+    for server in started:
+        server.stop()
+
+
+@pytest.fixture
+def stop_serving(servers: list[WebServer]) -> Callable[[], None]:
+    """Ends the servers before the test does."""
+
+    def stop() -> None:
+        for server in servers:
+            server.stop()
+
+    return stop
+
+
+@pytest.fixture
+def open_desk(world: World, servers: list[WebServer]) -> Callable[..., Desk]:
     """Opens the pages, with what is to be different from usual."""
-    servers = []
 
     def open_(**different: object) -> Desk:
         site = site_of(world, **different)
@@ -164,9 +183,7 @@ def open_desk(world: World) -> Iterator[Callable[..., Desk]]:
         servers.append(server)
         return Desk(site=site, world=world, address=f"http://127.0.0.1:{server.port}")
 
-    yield open_
-    for server in servers:
-        server.stop()
+    return open_
 
 
 @pytest.fixture

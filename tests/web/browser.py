@@ -1,0 +1,83 @@
+"""Headless Chromium, the system's own, and pages in it that must not do what a careful page doesn't do."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from urllib.parse import urlsplit
+
+import pytest
+from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+
+_CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
+_QUIETLY = (
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator[Browser]:
+    """The browser; tests that need it are skipped where there is none, but never under CI."""
+    path = next((found for name in _CHROMIUM if (found := shutil.which(name))), None)
+    if path is None:
+        if os.environ.get("CI"):
+            pytest.fail("Chromium is not installed, and under CI no test of the pages is skipped")
+        pytest.skip("Chromium is not installed")
+    with started() as playwright:
+        browser = playwright.chromium.launch(executable_path=path, args=list(_QUIETLY))
+        yield browser
+        browser.close()
+
+
+@contextmanager
+def started() -> Iterator[Playwright]:
+    """Playwright's driver, without the event loop that it leaves behind in this thread."""
+    with sync_playwright() as playwright:
+        yield playwright
+
+
+@pytest.fixture
+def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
+    """Opens pages that fail the test at its end if they broke the policy, threw an error or asked another host."""
+    contexts = []
+    troubles: list[str] = []
+
+    def open_(address: str, *, width: int = 1280, height: int = 900, scheme: str = "light") -> Page:
+        context = chromium.new_context(
+            base_url=address,
+            viewport={"width": width, "height": height},
+            color_scheme=scheme,  # type: ignore[arg-type]
+            reduced_motion="reduce",
+        )
+        contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(15_000)
+        page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
+        page.on(
+            "console",
+            lambda message: (
+                troubles.append(message.text)
+                if "Content Security Policy" in message.text or "Refused to" in message.text
+                else None
+            ),
+        )
+        page.on(
+            "request",
+            lambda request: (
+                troubles.append(f"asked {request.url}")
+                if urlsplit(request.url).netloc != urlsplit(address).netloc
+                else None
+            ),
+        )
+        return page
+
+    yield open_
+    for context in contexts:
+        context.close()
+    assert troubles == []

@@ -1,0 +1,246 @@
+"""The pages in a real browser, as finance uses them: with the keyboard, on a phone, in both languages, light and dark."""
+
+from collections.abc import Callable
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from balancebot.domain.balance import Category
+from balancebot.domain.threshold import Scope, ThresholdRow
+from balancebot.domain.user import Role
+from balancebot.settings import Language
+from tests.usecases.world import World
+from tests.web.conftest import PASSWORD, Desk
+from tests.web.showcase import CHECKOUT
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+Open = Callable[..., Page]
+SCOPE = Scope(CHECKOUT, Category.INDUSTRY)
+PAGES = {
+    "overview": "/",
+    "wallet": "/wallets/acme/checkout?category=industry",
+    "thresholds": "/thresholds",
+    "every balance": "/thresholds?view=balances",
+    "sheet": "/thresholds/sheet",
+    "alerts": "/alerts",
+    "past alerts": "/alerts?show=past",
+    "alert": "/alerts/1",
+    "plans": "/plans",
+    "audit": "/audit",
+    "users": "/users",
+    "me": "/me",
+    "missing": "/nothing",
+}
+
+
+@pytest.fixture
+def world(watching: World) -> World:
+    return watching
+
+
+def log_in(page: Page, role: Role) -> Page:
+    page.goto("/login")
+    page.locator("#name").fill(role.value)
+    page.locator("#password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("nav.sections")).to_be_visible()
+    page.wait_for_load_state()  # the scripts are there
+    return page
+
+
+def open_editor(page: Page, wallet: str) -> None:
+    page.goto("/thresholds")
+    page.locator("tr", has_text=wallet).get_by_role("link", name="Edit").click()
+    expect(page.locator("#e-warning_below")).to_be_focused()
+
+
+def row(desk: Desk) -> ThresholdRow:
+    found = desk.site.edit_thresholds.look(SCOPE)
+    assert found is not None
+    return found
+
+
+def test_a_wrong_password_is_told_and_the_right_one_leads_where_the_link_meant(
+    desk: Desk, open_page: Open
+) -> None:
+    page = open_page(desk.address)
+    page.goto("/alerts")
+    page.locator("#name").fill("viewer")
+    page.locator("#password").fill("wrong")
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("alert")).to_contain_text("don't go together")
+    expect(page.locator("#name")).to_have_value("viewer")
+
+    page.locator("#password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(f"{desk.address}/alerts")
+
+
+def test_a_limit_is_edited_in_place_with_the_keyboard_after_a_look_at_what_it_does(
+    desk: Desk, open_page: Open
+) -> None:
+    page = log_in(open_page(desk.address), Role.FINANCE)
+    open_editor(page, "acme/checkout")
+    expect(page.locator(".effect")).to_contain_text("Nothing: that is how it stands.")
+
+    page.keyboard.press("Control+a")
+    page.keyboard.type("70,000")
+    expect(page.locator(".effect")).to_contain_text("1 balance would have other limits.")
+    expect(page.locator(".effect")).to_contain_text("before it was topped up")
+    page.keyboard.press("Enter")
+
+    expect(page.locator("#rows")).to_contain_text("Saved. It takes effect at the next reading.")
+    expect(page.locator("tr", has_text="acme/checkout").get_by_role("link", name="Edit")).to_be_focused()
+    assert 70_000 == row(desk).warning_below
+
+
+def test_escape_leaves_the_editor_and_changes_nothing(desk: Desk, open_page: Open) -> None:
+    page = log_in(open_page(desk.address), Role.FINANCE)
+    open_editor(page, "acme/checkout")
+    page.locator("#e-warning_below").fill("5")
+    page.keyboard.press("Escape")
+    expect(page.locator("#e-warning_below")).to_have_count(0)
+    assert 60_000 == row(desk).warning_below
+
+
+def test_a_fault_stands_at_its_field_while_the_editor_stays_open(desk: Desk, open_page: Open) -> None:
+    page = log_in(open_page(desk.address), Role.FINANCE)
+    open_editor(page, "acme/checkout")
+    page.locator("#e-critical_below").fill("90000")
+    page.get_by_role("button", name="Save").click()
+    expect(page.locator(".field", has=page.locator("#e-critical_below"))).to_contain_text("is looser than")
+    assert 20_000 == row(desk).critical_below
+
+
+def test_the_second_of_two_editors_is_asked_before_anything_is_overwritten(
+    desk: Desk, open_page: Open
+) -> None:
+    first, second = (log_in(open_page(desk.address), role) for role in (Role.FINANCE, Role.ADMIN))
+    for page in (first, second):
+        open_editor(page, "acme/checkout")
+    first.locator("#e-warning_below").fill("70000")
+    first.get_by_role("button", name="Save").click()
+    expect(first.locator("#rows")).to_contain_text("70,000")
+
+    second.locator("#e-warning_below").fill("80000")
+    second.get_by_role("button", name="Save").click()
+    expect(second.locator(".editor .notice")).to_contain_text(
+        "finance changed this row while you were editing it."
+    )
+    assert 70_000 == row(desk).warning_below
+    second.get_by_role("button", name="Save").click()
+    expect(second.locator("#rows")).to_contain_text("80,000")
+    assert 80_000 == row(desk).warning_below
+
+
+def test_a_bad_sheet_is_marked_in_place_and_a_good_one_is_taken_over_and_undone(
+    desk: Desk, open_page: Open
+) -> None:
+    page = log_in(open_page(desk.address), Role.FINANCE)
+
+    def upload(text: str) -> None:
+        page.goto("/thresholds/sheet")
+        sheet = {"name": "limits.csv", "mimeType": "text/csv", "buffer": text.encode("utf-8-sig")}
+        page.locator("#sheet").set_input_files(files=[sheet])  # type: ignore[list-item]
+        page.get_by_role("button", name="See the changes").click()
+
+    upload("wallet,category,warning_below\nacme/checkout,industry,12%\n")
+    expect(page.locator("td.wrong")).to_contain_text("a percentage means nothing here")
+
+    upload('wallet,category,warning_below,critical_below\nacme/checkout,industry,"90,000",30000\n')
+    expect(page.locator("h2").first).to_have_text("1 row would change")
+    page.get_by_role("button", name="Take it over").click()
+    expect(page.get_by_role("status").filter(has_text="taken over")).to_be_visible()
+    assert (90_000, 30_000) == (row(desk).warning_below, row(desk).critical_below)
+
+    page.goto("/audit")
+    page.get_by_role("button", name="Undo the change of acme/checkout:industry").first.click()
+    expect(page.get_by_role("status").filter(has_text="Undone.")).to_be_visible()
+    assert (60_000, 20_000) == (row(desk).warning_below, row(desk).critical_below)
+
+
+def test_balances_are_found_while_typing_and_the_address_remembers(desk: Desk, open_page: Open) -> None:
+    page = log_in(open_page(desk.address), Role.VIEWER)
+    page.keyboard.press("/")
+    expect(page.locator("#q")).to_be_focused()
+    page.keyboard.type("acme/*:voice")
+    expect(page.locator("table.balances tbody tr")).to_have_count(4)
+    page.locator(".chip.critical").click()
+    expect(page.locator("table.balances tbody tr")).to_have_count(1)
+    page.reload()
+    expect(page.locator("#q")).to_have_value("acme/*:voice")
+    page.locator("table.balances a.wallet").click()
+    expect(page.locator("h1")).to_have_text("acme/checkout")
+
+
+def test_each_role_sees_what_it_may_do_and_no_more(desk: Desk, open_page: Open) -> None:
+    seen = {}
+    for role in Role:
+        page = log_in(open_page(desk.address), role)
+        page.goto("/thresholds")
+        edits = page.get_by_role("link", name="Edit").count() > 0
+        page.goto("/alerts/1")
+        acknowledges = page.get_by_role("button", name="Acknowledge").count() > 0
+        seen[role] = (edits, acknowledges, page.get_by_role("link", name="Users").count() > 0)
+    assert {
+        Role.VIEWER: (False, False, False),
+        Role.FINANCE: (True, True, False),
+        Role.ADMIN: (True, True, True),
+    } == seen
+
+
+def test_an_alert_is_acknowledged_and_silenced(desk: Desk, open_page: Open) -> None:
+    page = log_in(open_page(desk.address), Role.FINANCE)
+    page.goto("/alerts/1")
+    page.locator("#note").fill("ordered 200,000")
+    page.get_by_role("button", name="Acknowledge").click()
+    expect(page.locator("main")).to_contain_text("ordered 200,000")
+
+    page.get_by_text("Silence it").click()
+    page.get_by_role("button", name="Silence", exact=True).click()
+    expect(page.locator("#silences")).to_contain_text("acme/")
+
+
+def test_a_bot_that_went_away_is_told_on_the_open_page(
+    desk: Desk, open_page: Open, stop_serving: Callable[[], None]
+) -> None:
+    page = log_in(open_page(desk.address), Role.VIEWER)
+    stop_serving()
+    page.locator("#q").fill("x")
+    expect(page.locator("#trouble")).to_contain_text("The bot does not answer.")
+
+
+@pytest.mark.parametrize(("language", "scheme"), [(Language.ENGLISH, "light"), (Language.CHINESE, "dark")])
+def test_nothing_serious_is_in_the_way_of_anybody(
+    open_desk: Callable[..., Desk], open_page: Open, language: Language, scheme: str
+) -> None:
+    desk = open_desk(language=language)
+    axe = Axe()
+    found = {}
+    for width in (1280, 390):
+        page = open_page(desk.address, width=width, scheme=scheme)
+        page.goto("/login")
+        found["log-in", width] = serious(axe, page)
+        log_in(page, Role.ADMIN)
+        for name, address in PAGES.items():
+            page.goto(address)
+            found[name, width] = serious(axe, page)
+        page.goto("/thresholds")
+        page.locator("tr", has_text="acme/checkout").locator("a.button").click()
+        expect(page.locator(".effect h3")).to_be_visible()
+        found["editor", width] = serious(axe, page)
+    assert {} == {place: faults for place, faults in found.items() if faults}
+
+
+def serious(axe: Axe, page: Page) -> list[str]:
+    """Return what axe finds that is serious, and a page that is wider than its screen."""
+    found = [
+        f"{violation['id']}: {violation['nodes'][0]['html'][:120]}"
+        for violation in axe.run(page).response["violations"]
+        if violation["impact"] in {"serious", "critical"}
+    ]
+    if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+        found.append("wider than the screen")
+    return found
