@@ -19,12 +19,12 @@ from sqlalchemy import text
 from balancebot.domain.balance import Absent, BalanceKey, Category, Readings, WalletName
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.settings.shapes import Retention
-from balancebot.storage import balances, rollup, snapshots, wallets, workers
+from balancebot.storage import balances, claims, readings, rollup, snapshots, wallets, workers
 from balancebot.storage.balances import BalanceRow
 from balancebot.storage.database import Database
+from balancebot.storage.readings import Booking, GoodRead
 from balancebot.storage.rollup import Used, UseRow
 from balancebot.storage.snapshots import SnapshotRow
-from balancebot.storage.wallets import Booking, GoodRead
 from balancebot.usecases.housekeeping import prune
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
@@ -51,7 +51,7 @@ class Costs:
         self._inner = outer + took
 
 
-def readings(number: int) -> Readings:
+def shown(number: int) -> Readings:
     """Two categories in use, two unallocated."""
     return Readings(Absent.UNALLOCATED, Absent.UNALLOCATED, 1_000_000 - 3 * number, 500_000 - 7 * number)
 
@@ -59,20 +59,20 @@ def readings(number: int) -> Readings:
 def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Costs) -> None:
     """Do what a cycle reads and writes, in one transaction."""
     at = START + number * EVERY
-    second, read = int(at.timestamp()), readings(number)
+    second, read = int(at.timestamp()), shown(number)
     keys = [BalanceKey(name, category) for name in ids for category in IN_USE]
     with costs.of("transaction"), database.write() as conn:
         workers.renew(conn, ME, now=at)
         with costs.of("claim"):
-            rows = wallets.claim_due(conn, ME, now=at)
-            wallets.held(conn, ME, [row.id for row in rows])
+            rows = claims.claim_due(conn, ME, now=at)
+            claims.held(conn, ME, [row.id for row in rows])
         with costs.of("wallets"):
             next_read_at = at + EVERY
             good = [
                 GoodRead(wallet_id=row.id, readings=read, observed_at=at, next_read_at=next_read_at)
                 for row in rows
             ]
-            wallets.record_good(conn, good)
+            readings.record_good(conn, good)
         with costs.of("snapshots"):
             snapshots.append(conn, [SnapshotRow(second, row.id, read) for row in rows])
         with costs.of("beliefs read"):
@@ -83,7 +83,7 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
             booked = {Hour(second // 3600, key): Booked(3, 300.0) for key in keys}
             rollup.add(conn, ids, booked, {name: Seen(second, read) for name in ids})
         with costs.of("booked"):
-            wallets.record_booked(conn, [Booking(wallet_id=row.id, readings=read, at=at) for row in rows])
+            readings.record_booked(conn, [Booking(wallet_id=row.id, readings=read, at=at) for row in rows])
 
 
 def belief(wallet_id: int, category: Category, at: datetime) -> BalanceRow:
@@ -124,7 +124,7 @@ def write_year(database: Database, wallet_ids: list[int]) -> None:
             rollup.put(conn, [UseRow(hour, wallet_id, shown, used) for wallet_id in wallet_ids])
     for number, second in enumerate(instants):
         with database.write() as conn:
-            shown = readings(number - len(instants))
+            shown = shown(number - len(instants))
             snapshots.append(conn, [SnapshotRow(second, wallet_id, shown) for wallet_id in wallet_ids])
 
 

@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 
 from balancebot.domain.balance import BalanceKey, WalletName, app_of
 from balancebot.domain.usage import Seen, book_round
-from balancebot.storage import rollup, turns, wallets
-from balancebot.storage.wallets import Booking, WalletRow
+from balancebot.storage import readings, rollup, turns, wallets
+from balancebot.storage.readings import Booking
+from balancebot.storage.wallets import WalletRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,7 +58,7 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[Stretch]:
         }
     )
     rollup.add(conn, {row.name: row.id for row in fresh}, booked, now)
-    wallets.record_booked(
+    readings.record_booked(
         conn,
         [
             Booking(wallet_id=row.id, readings=row.readings, at=row.observed_at)

@@ -11,7 +11,7 @@ from itertools import islice
 from balancebot.domain.balance import WalletName, account_of
 from balancebot.domain.history_sheet import HistoryFault, HistoryRow, read_history
 from balancebot.domain.spelling import did_you_mean
-from balancebot.storage import balances, snapshots, wallets
+from balancebot.storage import balances, readings, snapshots, wallets
 from balancebot.storage.database import Database
 from balancebot.usecases.beliefs import believe
 from balancebot.usecases.estimates import Estimator
@@ -94,7 +94,7 @@ def import_history(
             progress=_between(tell, 0.6 + 0.4 * done / len(accounts), 0.6 + 0.4 * (done + 1) / len(accounts)),
         )
         with database.write() as conn:
-            wallets.catch_up(
+            readings.catch_up(
                 conn, ((row.wallet_id, row.readings, row.observed_at) for row in latest.values())
             )
     _estimate(database, pile.wallets, estimator, now)

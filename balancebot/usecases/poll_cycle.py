@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from balancebot.domain.balance import Snapshot, WalletName
 from balancebot.domain.suspect import is_suspect
 from balancebot.ports import BalanceSource, Clock, FetchResult, SourceError
-from balancebot.storage import facts, wallets
+from balancebot.storage import claims, facts, wallets
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError
 from balancebot.storage.wallets import WalletRow
@@ -104,13 +104,13 @@ class PollCycle:
         started_at = self._clock.now()
         with self._claiming:
             with self._database.read() as conn:
-                if not wallets.any_due(conn, now=started_at):
+                if not claims.any_due(conn, now=started_at):
                     return None
             with self._database.write() as conn:
-                wallets.release(conn, self._worker_id, self._unrecorded)
+                claims.release(conn, self._worker_id, self._unrecorded)
                 self._unrecorded.clear()
                 limit = None if self._database.is_sqlite else _SHARE
-                rows = wallets.claim_due(conn, self._worker_id, now=started_at, limit=limit)
+                rows = claims.claim_due(conn, self._worker_id, now=started_at, limit=limit)
         return self._run(rows, started_at, claimed=True, alerts=True) if rows else None
 
     def run_all(

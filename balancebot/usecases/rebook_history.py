@@ -11,11 +11,12 @@ from sqlalchemy import Connection
 
 from balancebot.domain.balance import NEVER_READ, Absent, BalanceKey, Category, Reading, Readings, WalletName
 from balancebot.domain.usage import NOTHING, SECONDS_PER_HOUR, Booked, Hour, book_history
-from balancebot.storage import burn_models, rollup, snapshots, turns, wallets
+from balancebot.storage import burn_models, readings, rollup, snapshots, turns, wallets
 from balancebot.storage.database import Database
+from balancebot.storage.readings import Booking
 from balancebot.storage.rollup import Used, UseRow
 from balancebot.storage.snapshots import SnapshotRow
-from balancebot.storage.wallets import Booking, WalletRow
+from balancebot.storage.wallets import WalletRow
 
 _MARGIN = 24
 """For how many hours around new history the hours are booked anew too, and readings are looked at around those."""
@@ -51,7 +52,7 @@ def rebook_account(
         turns.take(conn, turns.BOOKING)
         burn_models.forget(conn, names)
         if all(row.booked_at is None for row in _members(conn, account)):
-            wallets.record_booked(
+            readings.record_booked(
                 conn,
                 [
                     Booking(wallet_id=row.wallet_id, readings=row.readings, at=row.observed_at)

@@ -7,10 +7,11 @@ from datetime import datetime, timedelta
 from balancebot.domain.balance import Snapshot, WalletName, account_of
 from balancebot.domain.reachability import Reach
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
-from balancebot.storage import snapshots, wallets
+from balancebot.storage import claims, readings, snapshots, wallets
 from balancebot.storage.database import Database
+from balancebot.storage.readings import FailedRead, GoodRead
 from balancebot.storage.snapshots import SnapshotRow
-from balancebot.storage.wallets import FailedRead, GoodRead, WalletRow
+from balancebot.storage.wallets import WalletRow
 from balancebot.usecases.beliefs import keep_beliefs
 from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.judge_balances import JudgeBalances
@@ -59,7 +60,7 @@ class RecordReadings:
         with self.database.write() as conn:
             rows = wallets.named(conn, [result.wallet for result in results])
             if claimed_by is not None:
-                held = wallets.held(conn, claimed_by, [row.id for row in rows.values()])
+                held = claims.held(conn, claimed_by, [row.id for row in rows.values()])
                 rows = {name: row for name, row in rows.items() if row.id in held}
             good = [result for result in results if isinstance(result, Snapshot) and result.wallet in rows]
             failed = [
@@ -70,7 +71,7 @@ class RecordReadings:
             estimates = self.estimator.estimate(conn, read, now=now)
             ever_positive = keep_beliefs(conn, read, estimates, now=now)
             snapshots.append(conn, [_stored(rows[snapshot.wallet].id, snapshot) for snapshot in good])
-            wallets.record_good(
+            readings.record_good(
                 conn,
                 [
                     self._good(rows[snapshot.wallet], snapshot, near=judging.is_near(snapshot, estimates))
@@ -80,7 +81,7 @@ class RecordReadings:
             misses = [
                 self._failed(rows[error.wallet], error, first_looks.get(error.wallet)) for error in failed
             ]
-            wallets.record_failed(conn, misses)
+            readings.record_failed(conn, misses)
             if not alerts:
                 return []
             names = {*rows, *(WalletName(account_of(name)) for name in rows)}

@@ -10,10 +10,11 @@ from sqlalchemy import Connection, bindparam, select
 
 from balancebot.domain.balance import NEVER_READ, Absent, Readings, WalletName
 from balancebot.ports import SourceErrorKind
-from balancebot.storage import wallets, workers
+from balancebot.storage import claims, readings, wallets, workers
 from balancebot.storage.database import Database
+from balancebot.storage.readings import Booking, FailedRead, GoodRead
 from balancebot.storage.tables import wallets as table
-from balancebot.storage.wallets import Booking, FailedRead, GoodRead, WalletRow
+from balancebot.storage.wallets import WalletRow
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)
@@ -67,15 +68,15 @@ def test_configuring_the_same_again_changes_nothing(conn: Connection) -> None:
 def test_a_wallet_that_leaves_the_configuration_is_named_once_and_rests(conn: Connection) -> None:
     assert (CHECKOUT,) == wallets.sync(conn, [POOL], now=LATER)
     assert () == wallets.sync(conn, [POOL], now=LATER)
-    assert ["acme"] == names(wallets.claim_due(conn, "me", now=LATER))
+    assert ["acme"] == names(claims.claim_due(conn, "me", now=LATER))
     assert replace(new_wallet(2, CHECKOUT), configured=False) == wallets.find(conn, CHECKOUT)
 
 
 def test_a_wallet_that_comes_back_is_due_with_its_readings_and_no_error(conn: Connection) -> None:
-    wallets.record_good(
+    readings.record_good(
         conn, [GoodRead(wallet_id=2, readings=READ, observed_at=NOON, next_read_at=NOON + timedelta(days=9))]
     )
-    wallets.record_failed(conn, [failed(at=NOON, rejections=2)])
+    readings.record_failed(conn, [failed(at=NOON, rejections=2)])
     wallets.sync(conn, [POOL], now=LATER)
     wallets.sync(conn, [POOL, CHECKOUT], now=LATER)
     assert (
@@ -84,41 +85,41 @@ def test_a_wallet_that_comes_back_is_due_with_its_readings_and_no_error(conn: Co
 
 
 def test_a_due_wallet_goes_to_one_worker_until_it_is_recorded(conn: Connection) -> None:
-    assert ["acme", "acme/checkout"] == names(wallets.claim_due(conn, "me", now=NOON))
-    assert [] == wallets.claim_due(conn, "other", now=NOON)
-    wallets.record_good(conn, [GoodRead(wallet_id=1, readings=READ, observed_at=NOON, next_read_at=LATER)])
+    assert ["acme", "acme/checkout"] == names(claims.claim_due(conn, "me", now=NOON))
+    assert [] == claims.claim_due(conn, "other", now=NOON)
+    readings.record_good(conn, [GoodRead(wallet_id=1, readings=READ, observed_at=NOON, next_read_at=LATER)])
     workers.renew(conn, "me", now=LATER)
-    assert [] == wallets.claim_due(conn, "other", now=LATER - timedelta(seconds=1))
-    assert ["acme"] == names(wallets.claim_due(conn, "other", now=LATER))
+    assert [] == claims.claim_due(conn, "other", now=LATER - timedelta(seconds=1))
+    assert ["acme"] == names(claims.claim_due(conn, "other", now=LATER))
 
 
 def test_the_claims_of_a_worker_without_a_sign_of_life_are_free(conn: Connection) -> None:
-    wallets.claim_due(conn, "me", now=NOON)
+    claims.claim_due(conn, "me", now=NOON)
     after = NOON + workers.LEASE + timedelta(seconds=1)
     workers.renew(conn, "other", now=after)
-    assert ["acme", "acme/checkout"] == names(wallets.claim_due(conn, "other", now=after))
-    assert frozenset() == wallets.held(conn, "me", [1, 2])
+    assert ["acme", "acme/checkout"] == names(claims.claim_due(conn, "other", now=after))
+    assert frozenset() == claims.held(conn, "me", [1, 2])
 
 
 def test_a_worker_does_not_get_again_what_it_is_reading(conn: Connection) -> None:
-    wallets.claim_due(conn, "me", now=NOON)
-    assert [] == names(wallets.claim_due(conn, "me", now=NOON))
+    claims.claim_due(conn, "me", now=NOON)
+    assert [] == names(claims.claim_due(conn, "me", now=NOON))
 
 
 def test_what_is_given_back_is_still_due(conn: Connection) -> None:
-    wallets.claim_due(conn, "me", now=NOON)
-    wallets.release(conn, "me", [1])
-    wallets.release(conn, "other", [2])
-    assert ["acme"] == names(wallets.claim_due(conn, "other", now=NOON))
+    claims.claim_due(conn, "me", now=NOON)
+    claims.release(conn, "me", [1])
+    claims.release(conn, "other", [2])
+    assert ["acme"] == names(claims.claim_due(conn, "other", now=NOON))
 
 
 def test_the_longest_due_come_first_when_there_is_a_limit(conn: Connection) -> None:
-    wallets.record_good(
+    readings.record_good(
         conn,
         [GoodRead(wallet_id=1, readings=READ, observed_at=NOON, next_read_at=NOON + timedelta(seconds=1))],
     )
-    assert ["acme/checkout"] == names(wallets.claim_due(conn, "me", now=LATER, limit=1))
-    assert ["acme"] == names(wallets.claim_due(conn, "other", now=NOON + timedelta(seconds=2), limit=1))
+    assert ["acme/checkout"] == names(claims.claim_due(conn, "me", now=LATER, limit=1))
+    assert ["acme"] == names(claims.claim_due(conn, "other", now=NOON + timedelta(seconds=2), limit=1))
 
 
 def test_replicas_that_claim_at_once_share_without_overlap(database: Database, database_url: str) -> None:
@@ -134,9 +135,9 @@ def test_replicas_that_claim_at_once_share_without_overlap(database: Database, d
         taken: list[str] = []
         for _ in range(20):
             with own.write() as connection:
-                rows = wallets.claim_due(connection, replica, now=NOON, limit=5)
+                rows = claims.claim_due(connection, replica, now=NOON, limit=5)
                 taken += names(rows)
-                wallets.record_good(
+                readings.record_good(
                     connection,
                     [
                         GoodRead(wallet_id=row.id, readings=READ, observed_at=NOON, next_read_at=LATER)
@@ -163,8 +164,8 @@ def failed(*, at: datetime, rejections: int) -> FailedRead:
 
 
 def test_a_failure_keeps_the_readings_and_the_first_attempt(conn: Connection) -> None:
-    wallets.record_failed(conn, [failed(at=NOON, rejections=1)])
-    wallets.record_failed(conn, [failed(at=LATER, rejections=2)])
+    readings.record_failed(conn, [failed(at=NOON, rejections=1)])
+    readings.record_failed(conn, [failed(at=LATER, rejections=2)])
     assert (
         replace(
             new_wallet(2, CHECKOUT),
@@ -179,8 +180,8 @@ def test_a_failure_keeps_the_readings_and_the_first_attempt(conn: Connection) ->
 
 
 def test_a_good_reading_ends_the_error_and_keeps_every_kind_of_reading(conn: Connection) -> None:
-    wallets.record_failed(conn, [failed(at=NOON, rejections=1)])
-    wallets.record_good(
+    readings.record_failed(conn, [failed(at=NOON, rejections=1)])
+    readings.record_good(
         conn,
         [
             GoodRead(
@@ -206,7 +207,7 @@ def test_a_good_reading_ends_the_error_and_keeps_every_kind_of_reading(conn: Con
 
 
 def test_what_is_booked_is_kept_apart_from_what_was_read(conn: Connection) -> None:
-    wallets.record_booked(conn, [Booking(wallet_id=1, readings=READ, at=NOON)])
+    readings.record_booked(conn, [Booking(wallet_id=1, readings=READ, at=NOON)])
     assert replace(new_wallet(1, POOL), booked=READ, booked_at=NOON) == wallets.find(conn, POOL)
 
 

@@ -7,12 +7,12 @@ import pytest
 
 from balancebot.domain.balance import NEVER_READ, Absent, Category, Readings, WalletName
 from balancebot.domain.usage import Seen, book_round
-from balancebot.storage import balances, burn_models, rollup, snapshots, wallets
+from balancebot.storage import balances, burn_models, readings, rollup, snapshots, wallets
 from balancebot.storage.burn_models import ModelRow
 from balancebot.storage.database import Database
+from balancebot.storage.readings import Booking
 from balancebot.storage.rollup import Used, UseRow
 from balancebot.storage.snapshots import SnapshotRow
-from balancebot.storage.wallets import Booking
 from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.export_history import export_history
 from balancebot.usecases.import_history import MAX_FAULTS, Imported, Refused, import_history
@@ -203,7 +203,7 @@ def live(database: Database) -> Database:
         snapshots.append(conn, [SnapshotRow(int(seen.at), 1, seen.readings) for seen in (first, last)])
         rollup.add(conn, {POOL: 1}, book_round({POOL: (first, last)}), {POOL: first})
         rollup.add(conn, {POOL: 1}, {}, {POOL: last})
-        wallets.record_booked(conn, [Booking(wallet_id=1, readings=last.readings, at=eleven)])
+        readings.record_booked(conn, [Booking(wallet_id=1, readings=last.readings, at=eleven)])
     return database
 
 
