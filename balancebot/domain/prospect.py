@@ -38,6 +38,8 @@ class ProspectKind(StrEnum):
     """A first zero waits to be confirmed."""
     NOT_READABLE = "not_readable"
     """The latest attempt failed: nothing opens, worsens or closes by it."""
+    GOES_STALE = "goes_stale"
+    """An alert of its wallet opens if no reading is good until then."""
     UNALLOCATED = "unallocated"
     NO_LIMITS = "no_limits"
     BARE_ZERO = "bare_zero"
@@ -89,6 +91,8 @@ class Standing:
     next_read_at: datetime | None
     is_failing: bool
     """Whether the latest attempt to read its wallet failed."""
+    stale_at: datetime | None
+    """When its wallet, which can't be read, turns stale; None where it can be, or where that was told already."""
     is_suspect: bool
     estimate: Estimate
     limits: Limits
@@ -112,15 +116,22 @@ def _prospects(on: Standing) -> Iterator[Prospect]:
         return
     if on.reading is Absent.UNREAD:
         yield Prospect(kind=ProspectKind.FIRST_READING, at=on.next_read_at)
+        yield from _staleness(on)
         return
     if on.is_failing:
         yield Prospect(kind=ProspectKind.NOT_READABLE, at=on.next_read_at)
+        yield from _staleness(on)
     if on.is_suspect:
         yield Prospect(kind=ProspectKind.SECOND_READING, at=on.next_read_at)
     if on.alert is None:
         yield from _quiet(on)
     else:
         yield from _open(on, on.alert)
+
+
+def _staleness(on: Standing) -> Iterator[Prospect]:
+    if on.stale_at is not None:
+        yield Prospect(kind=ProspectKind.GOES_STALE, at=on.stale_at, severity=Severity.WARNING)
 
 
 def _quiet(on: Standing) -> Iterator[Prospect]:

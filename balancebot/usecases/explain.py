@@ -130,7 +130,7 @@ def explain(
 ) -> Explanation:
     """Explain one balance, or with `category` None every one of a wallet."""
     row = wallets.find(conn, wallet)
-    narrator = _Narrator(conn, row, settings=settings, now=now)
+    narrator = _Narrator(conn, wallet, row, settings=settings, now=now)
     views = overview(conn, book=book, stale_after=settings.poll.stale_after, now=now, names=[wallet])
     return Explanation(
         at=now,
@@ -140,7 +140,7 @@ def explain(
         row=row,
         stale_after=settings.poll.stale_after,
         confidence=settings.alerts.runway_confidence,
-        alerts=narrator.stories(wallet, None),
+        alerts=narrator.wallet_alerts,
         balances=tuple(narrator.balance(view) for view in views if category in {None, view.key.category}),
     )
 
@@ -148,17 +148,27 @@ def explain(
 class _Narrator:
     """Gathers what is known of one wallet, once."""
 
-    def __init__(self, conn: Connection, row: WalletRow | None, *, settings: Settings, now: datetime) -> None:
+    def __init__(
+        self,
+        conn: Connection,
+        wallet: WalletName,
+        row: WalletRow | None,
+        *,
+        settings: Settings,
+        now: datetime,
+    ) -> None:
         self._conn = conn
         self._row = row
         self._settings = settings
         self._now = now
         self._silences = silences.holding(conn, now)
+        self.wallet_alerts = self._stories(wallet, None)
+        """The open ones that concern the wallet."""
 
     def balance(self, view: BalanceView) -> BalanceStory:
         """Tell of one balance."""
         key, limits = view.key, view.effective.limits
-        told = self.stories(*key)
+        told = self._stories(*key)
         low = next((one.alert for one in told if one.alert.subject.kind is AlertKind.LOW_BALANCE), None)
         margin = self._settings.alerts.recovery_margin
         verdict = judge(
@@ -185,6 +195,7 @@ class _Narrator:
                     reading=view.reading,
                     next_read_at=view.next_read_at,
                     is_failing=bool(view.error),
+                    stale_at=self._stale_at(),
                     is_suspect=self._row is not None and self._row.suspect_since is not None,
                     estimate=view.estimate,
                     limits=limits,
@@ -197,8 +208,7 @@ class _Narrator:
             ),
         )
 
-    def stories(self, wallet: WalletName, category: Category | None) -> tuple[AlertStory, ...]:
-        """Tell of the open alerts of one balance, or (None) of those that concern the wallet."""
+    def _stories(self, wallet: WalletName, category: Category | None) -> tuple[AlertStory, ...]:
         names: Sequence[WalletName] = (wallet, WalletName(account_of(wallet)))
         return tuple(
             AlertStory(
@@ -212,6 +222,13 @@ class _Narrator:
             and alert.subject.category == category
             and wallet in (alert.members or (alert.subject.wallet,))
         )
+
+    def _stale_at(self) -> datetime | None:
+        row = self._row
+        if row is None or row.error_kind is None or self.wallet_alerts:
+            return None
+        since = row.observed_at or row.first_attempt_at
+        return None if since is None else since + self._settings.poll.stale_after
 
     def _holding(self, subject: Subject, members: tuple[WalletName, ...] = ()) -> tuple[Silence, ...]:
         return tuple(silence for silence in self._silences if silence.matches(subject, members))

@@ -53,6 +53,7 @@ class Phrases:
     met: str
     unjudged: str
     no_limits: str
+    note: str
     # verdict
     verdict: str
     nothing_crossed: str
@@ -133,6 +134,7 @@ _EN = Phrases(
     met="met, {value}",
     unjudged="can't be judged",
     no_limits="None is set.",
+    note="Who acts ({origin}): {note}.",
     verdict="{severity}: {crossed}.",
     nothing_crossed="{severity}: no limit is crossed.",
     nothing_applies="{severity}: no limit applies.",
@@ -162,6 +164,7 @@ _EN = Phrases(
         ProspectKind.SECOND_READING: "It speaks if a second reading confirms the zero.",
         ProspectKind.NOT_READABLE: "While it can't be read it keeps its last value: no limit is judged, so nothing opens, "
         "worsens or recovers.",
+        ProspectKind.GOES_STALE: "If no reading is good until {when}, that is told as {severity}.",
         ProspectKind.UNALLOCATED: "It stays silent: no quota of its own is allocated here. It speaks if some is, and "
         "falls below a limit.",
         ProspectKind.NO_LIMITS: "It stays silent: no limit applies to it. It would speak if one were set and crossed.",
@@ -228,6 +231,7 @@ _ZH = Phrases(
     met="未越过，{value}",
     unjudged="无法判定",
     no_limits="未设置。",
+    note="处理人（{origin}）：{note}。",
     verdict="{severity}：{crossed}。",
     nothing_crossed="{severity}：未越过任何限值。",
     nothing_applies="{severity}：没有适用的限值。",
@@ -256,6 +260,7 @@ _ZH = Phrases(
         ProspectKind.FIRST_READING: "首次读取之前不作判定。",
         ProspectKind.SECOND_READING: "再次读取确认为 0 后会通知。",
         ProspectKind.NOT_READABLE: "无法读取期间保留最后的数值：不判定限值，因此不会新开、恶化或恢复。",
+        ProspectKind.GOES_STALE: "到 {when} 仍未成功读取，将通知（{severity}）。",
         ProspectKind.UNALLOCATED: "不会通知：这里没有分配额度。分配后低于限值时才会通知。",
         ProspectKind.NO_LIMITS: "不会通知：没有适用的限值。设置限值并越过后才会通知。",
         ProspectKind.BARE_ZERO: "不会通知：它从未大于 0，也没有人设置余量限值。设置后即为已耗尽。",

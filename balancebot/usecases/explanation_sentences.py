@@ -20,6 +20,7 @@ _SPEAKS = frozenset(
     {
         ProspectKind.CROSSES,
         ProspectKind.EMPTIES,
+        ProspectKind.GOES_STALE,
         ProspectKind.NEXT_READING,
         ProspectKind.SECOND_READING,
     }
@@ -39,11 +40,11 @@ class Sentences:
         return PHRASES[self.words.language]
 
     def chapter(self, chapter: Chapter) -> str:
-        """Tell what was told at once; mere edits only where they haven't arrived ('' where there is nothing)."""
+        """Tell what was told at once; mere edits only where they fail ('' where there is nothing)."""
         told = [
             delivery
             for delivery in chapter.deliveries
-            if chapter.reason is not None or delivery.state in _UNFINISHED
+            if chapter.reason is not None or (delivery.state in _UNFINISHED and delivery.attempts)
         ]
         if not told:
             return ""

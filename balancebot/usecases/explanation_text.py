@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from balancebot.domain.balance import Absent
-from balancebot.domain.threshold import LimitColumn
+from balancebot.domain.threshold import LimitColumn, Scope
 from balancebot.domain.verdict import Severity
 from balancebot.usecases.explain import AlertStory, BalanceStory, Explanation, LimitCheck
 from balancebot.usecases.explanation_phrases import PHRASES, Topic
@@ -187,10 +187,14 @@ class _Teller:
             yield self._say.no_limits
         for check in checks:
             yield self._limit(check)
+        effective = story.view.effective
+        if effective.note:
+            origin = self._origin(effective.origins.note)
+            yield self._say.note.format(note=effective.note.rstrip(".。"), origin=origin)
 
     def _limit(self, check: LimitCheck) -> str:
         say, words = self._say, self._words
-        origin = say.built_in if check.origin is None else say.set_for.format(check.origin)
+        origin = self._origin(check.origin)
         severity = words.severity(check.severity)
         if check.limit is None:
             return say.off.format(severity=severity, origin=origin)
@@ -206,6 +210,9 @@ class _Teller:
             origin=origin,
             state=state,
         )
+
+    def _origin(self, row: Scope | None) -> str:
+        return self._say.built_in if row is None else self._say.set_for.format(row)
 
     def _value(self, column: LimitColumn, value: float) -> str:
         if column in COUNTS:

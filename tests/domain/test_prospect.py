@@ -26,6 +26,7 @@ def a_standing(reading=5000, estimate=TEN_DAYS, limits=LIMITS, ever_positive=Tru
             "reading": reading,
             "next_read_at": NOW + timedelta(minutes=5),
             "is_failing": False,
+            "stale_at": None,
             "is_suspect": False,
             "estimate": estimate,
             "limits": limits,
@@ -102,6 +103,16 @@ def test_a_silence_and_a_failing_wallet_are_said_before_the_limits():
     standing = a_standing(is_failing=True, silenced_until=until)
 
     assert ["not_readable", "silenced", *["crosses"] * 4] == kinds(standing)
+
+
+def test_a_wallet_that_cannot_be_read_says_when_that_is_told():
+    stale_at = NOW + timedelta(minutes=20)
+    standing = a_standing(Absent.UNREAD, is_failing=True, stale_at=stale_at)
+
+    assert (
+        Prospect(kind=ProspectKind.FIRST_READING, at=NOW + timedelta(minutes=5)),
+        Prospect(kind=ProspectKind.GOES_STALE, at=stale_at, severity=Severity.WARNING),
+    ) == prospects(standing)
 
 
 def test_a_told_warning_speaks_again_as_critical_as_a_reminder_or_recovered():

@@ -257,6 +257,8 @@ class SlackStandIn:
             case "chat.delete":
                 return self._delete(params)
             case "chat.postEphemeral":
+                if code := refusal_of(params):
+                    return _error(code)
                 self.socket.whisper(params)
                 return {"ok": True, "message_ts": "1.000001"}
             case "apps.connections.open":

@@ -15,6 +15,8 @@ from typing import Any
 
 from aiohttp import WSMsgType, web
 
+from tests.standins.slack_rules import refusal_of
+
 _PATIENCE = 10.0
 
 
@@ -108,7 +110,10 @@ class SocketSide:
 
     async def handle_answer(self, request: web.Request) -> web.Response:
         """Take an answer at a request's own address."""
-        self.whisper(await request.json())
+        body = await request.json()
+        if code := refusal_of(body):
+            return web.Response(status=400, text=code)
+        self.whisper(body)
         return web.Response(text="ok")
 
     def whisper(self, body: dict[str, Any]) -> None:

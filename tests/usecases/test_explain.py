@@ -146,7 +146,12 @@ def test_an_acknowledged_and_silenced_alert_says_why_it_stays_silent(world, expl
 def test_a_wallet_that_cannot_be_read_says_what_that_keeps_from_happening(world, explained):
     world.shows(industry(5000), SourceErrorKind.NETWORK)
     world.poll()
-    world.clock.pass_by(minutes=40)
+    world.clock.pass_by(minutes=20)
+    world.poll()
+    assert "Outlook: If no reading is good until Mon 23 Nov, 12:30, that is told as warning." in text(
+        explained()
+    )
+    world.clock.pass_by(minutes=20)
     world.poll()
     story = explained()
 
@@ -189,6 +194,14 @@ def test_a_wallet_that_left_the_configuration_is_still_explained(world, explaine
         )
 
     assert "It is no longer in the configuration, so it isn't read." in text(gone)
+
+
+def test_who_acts_is_told_with_the_row_that_says_so(world, explained):
+    world.limit("acme/*", "*", note="Finance buys.")
+    world.shows(industry(500))
+    world.poll()
+
+    assert "Limits: Who acts (set for acme/*:*): Finance buys." in text(explained()).splitlines()
 
 
 def test_each_limit_names_the_row_it_comes_from(world, explained):
