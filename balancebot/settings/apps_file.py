@@ -50,7 +50,9 @@ def read_apps_file(
         header = _header(next(lines, (1, []))[1])
         for line, cells in lines:
             if len(cells) != len(header):
-                raise UnfitError(f"line {line}: has {len(cells)} cells where the header has {len(header)}")
+                message = f"has {len(cells)} cells where the header has {len(header)}"
+                faults.append(Fault(file=str(path), key=f"line {line}", message=message))
+                continue
             row = _Row(str(path), line, dict(zip(header, cells, strict=True)), faults)
             name = row.take("name", kinds.name, "")
             keys = KeyPair(

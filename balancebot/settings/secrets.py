@@ -74,7 +74,7 @@ class Secrets:
             raise UnfitError("must name a variable behind env:")
         if name not in self.environ:
             raise UnfitError(f"the environment variable {name} isn't set")
-        return self.environ[name]
+        return _without_newline(self.environ[name])
 
     def _file(self, name: str) -> str:
         if not name:
@@ -84,12 +84,17 @@ class Secrets:
                 data = file.read(MAX_BYTES + 1)
             if len(data) > MAX_BYTES:
                 raise UnfitError(f"the file {name} is larger than {MAX_BYTES} bytes")
-            return data.decode("utf-8-sig").removesuffix("\n").removesuffix("\r")
+            return _without_newline(data.decode("utf-8-sig"))
         except UnicodeDecodeError:
             raise UnfitError(f"the file {name} isn't UTF-8 text") from None
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "no such file"
             raise UnfitError(f"the file {name} can't be read: {reason}") from None
+
+
+def _without_newline(value: str) -> str:
+    """Drop the one that editors, and shells that pass files on, leave at the end."""
+    return value.removesuffix("\n").removesuffix("\r")
 
 
 def _unread(value: object) -> Secret:

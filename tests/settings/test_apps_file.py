@@ -33,13 +33,14 @@ def test_the_apps_of_the_file_replace_those_it_named_before_and_no_others(reread
 
 
 def test_every_fault_is_told_with_its_line_and_column(reread) -> None:
-    data = b'name,app_key,master_secret\n"a\nb",k,s\nsignup,,env:NO\ncheckout,k,s\nsignup,k,s\n'
+    data = b'name,app_key,master_secret\n"a\nb",k,s\nsignup,,env:NO\ncheckout,k,s\nsignup,k,s\nlogin,k\n'
     assert [
         r"line 2, name: holds '\n': a name has letters, digits, space, '_', '.' and '-'",
         "line 4, app_key: is empty",
         "line 4, master_secret: the environment variable NO isn't set",
         "line 5, name: 'checkout' is already the name of an app in accounts[0].apps",
         "line 6, name: 'signup' is already the name of an app in line 4",
+        "line 7: has 2 cells where the header has 3",
     ] == [line.replace("the configuration", "accounts[0].apps") for line in reread(data)]
 
 

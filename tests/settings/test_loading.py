@@ -138,7 +138,7 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
         slack = ["#finance"]
         language = "en"
         """.replace("\n                 ", ""),
-        {"DATABASE": "postgres://u:p@h/n", "SIGNUP": "s2"},
+        {"DATABASE": "postgres://u:p@h/n", "SIGNUP": "s2\n"},
     )
     match = Pattern.parse("acme/*:market")
     assert isinstance(match, Pattern)
