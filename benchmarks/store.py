@@ -120,12 +120,12 @@ def write_year(database: Database, wallet_ids: list[int]) -> None:
     instants = range(end - int(Retention().raw.total_seconds()), end, int(EVERY.total_seconds()))
     for hour in hours:
         with database.write() as conn:
-            shown = readings(12 * (hour - hours.stop))
-            rollup.put(conn, [UseRow(hour, wallet_id, shown, used) for wallet_id in wallet_ids])
+            seen = shown(12 * (hour - hours.stop))
+            rollup.put(conn, [UseRow(hour, wallet_id, seen, used) for wallet_id in wallet_ids])
     for number, second in enumerate(instants):
         with database.write() as conn:
-            shown = shown(number - len(instants))
-            snapshots.append(conn, [SnapshotRow(second, wallet_id, shown) for wallet_id in wallet_ids])
+            seen = shown(number - len(instants))
+            snapshots.append(conn, [SnapshotRow(second, wallet_id, seen) for wallet_id in wallet_ids])
 
 
 def size_of(database: Database) -> int:
