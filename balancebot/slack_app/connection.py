@@ -9,7 +9,7 @@ import json
 import logging
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, TypeAlias
@@ -31,7 +31,6 @@ HEARTBEAT = timedelta(seconds=10)
 """How often a quiet socket is pinged; without a pong after half of that it is dead."""
 _ACKNOWLEDGE_WITHIN = 2.0
 """Slack gives 3 s: what isn't done by then is acknowledged, and goes on."""
-_HELLO_WITHIN = 15.0
 _OLD_FOR = 30.0
 """How long a socket that Slack is about to close is still read, beside the new one."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
@@ -104,10 +103,10 @@ class SocketMode:
             socket = await self._open(session)
             if socket is not None:
                 self._sockets.add(socket)
-                reading = _Reading(socket)
-                began = self._loop.time()
-                self._begin(self._read(reading))
-                await reading.relieved.wait()
+                self._note("")
+                began, relieved = self._loop.time(), asyncio.Event()
+                self._begin(self._read(socket, relieved))
+                await relieved.wait()
                 if self._loop.time() - began > _SETTLED_AFTER:
                     pause = _FIRST_PAUSE
                     continue
@@ -132,38 +131,31 @@ class SocketMode:
             self._note(f"Slack's socket can't be opened: {type(fault).__name__}")
             return None
 
-    async def _read(self, reading: "_Reading") -> None:
-        socket = reading.socket
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse, relieved: asyncio.Event) -> None:
+        """Read a socket to its end; `relieved` is set when another is to take over."""
         trouble = "Slack's socket was closed"
         try:
-            async with asyncio.timeout(_HELLO_WITHIN) as deadline:
+            async with asyncio.timeout(None) as deadline:
                 async for message in socket:
-                    if message.type is not aiohttp.WSMsgType.TEXT:
-                        continue
                     envelope = _parsed(message.data)
                     match envelope.get("type"):
-                        case "hello":
-                            reading.greeted = True
-                            deadline.reschedule(None)
-                            self._note("")
+                        case "disconnect" if envelope.get("reason") == "link_disabled":
+                            trouble = "Socket Mode is switched off in the Slack app's settings"
+                            break
                         case "disconnect":
-                            if envelope.get("reason") == "link_disabled":
-                                trouble = "Socket Mode is switched off in the Slack app's settings"
-                                reading.greeted = False
-                                break
                             trouble = ""
-                            deadline.reschedule(asyncio.get_running_loop().time() + _OLD_FOR)
-                            reading.relieved.set()
+                            deadline.reschedule(self._loop.time() + _OLD_FOR)
+                            relieved.set()
                         case _ if "envelope_id" in envelope and not self._stopping.is_set():
                             self._begin(self._attend(socket, envelope))
         except TimeoutError:
-            trouble = "" if reading.greeted else "Slack's socket opened and said nothing"
+            pass  # the old one, long enough beside the new one
         finally:
             await socket.close()
             self._sockets.discard(socket)
             if trouble and not self._stopping.is_set():
                 self._note(trouble)
-            reading.relieved.set()
+            relieved.set()
 
     async def _attend(self, socket: aiohttp.ClientWebSocketResponse, envelope: Envelope) -> None:
         """Acknowledge an envelope when its work is done, or when it has to be."""
@@ -197,7 +189,7 @@ class SocketMode:
             log.exception("slack.failed")
             return None
 
-    def _begin(self, work: "Any") -> None:
+    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -213,16 +205,6 @@ class SocketMode:
         self._trouble = trouble
 
 
-class _Reading:
-    """One socket that is read."""
-
-    def __init__(self, socket: aiohttp.ClientWebSocketResponse) -> None:
-        self.socket = socket
-        self.greeted = False
-        self.relieved = asyncio.Event()
-        """Set when another socket is to take over."""
-
-
 def way_out(proxy: Proxy | None, url: str) -> str | None:
     """Return the proxy to a socket: sockets go the way of pages, by HTTPS_PROXY and NO_PROXY."""
     if proxy is not None:
@@ -233,9 +215,9 @@ def way_out(proxy: Proxy | None, url: str) -> str | None:
     return getproxies().get("https" if address.scheme == "wss" else "http")
 
 
-def _parsed(text: str) -> Envelope:
+def _parsed(data: Any) -> Envelope:
     try:
-        envelope = json.loads(text)
-    except ValueError:
+        envelope = json.loads(data)
+    except (TypeError, ValueError):  # binary, or nothing at all
         return {}
     return envelope if isinstance(envelope, dict) else {}
