@@ -87,7 +87,7 @@ def postgresql_template(postgresql: "PostgreSQL") -> "PostgreSQL":
 @pytest.fixture(scope="session")
 def postgresql() -> Iterator["PostgreSQL"]:
     """A PostgreSQL server of this session's own."""
-    programs = _programs()
+    programs = installed_programs()
     if programs is None:
         why = (
             "PostgreSQL is not installed: no initdb in PATH, in /usr/lib/postgresql or where pg_config points"
@@ -184,7 +184,7 @@ class PostgreSQL:
             connection.execute(statement.encode())
 
 
-def _programs() -> Path | None:
+def installed_programs() -> Path | None:
     """The folder of `initdb` and `postgres`, the newest version first."""
     folders = [Path(found).parent for found in [shutil.which("initdb")] if found]
     folders += sorted(Path("/usr/lib/postgresql").glob("*/bin"), key=lambda path: -float(path.parent.name))

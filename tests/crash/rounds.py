@@ -1,0 +1,122 @@
+"""One round: balances move, processes die or freeze or lines break, all run again, and the books are compared."""
+
+import random
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from balancebot.domain.balance import WalletName
+from tests.crash.books import Balance, compare
+from tests.crash.episodes import Level
+from tests.crash.town import Town
+from tests.crash.traps import Blow, Fate
+
+_PATIENCE = 60.0
+"""Seconds until a town must have come to rest."""
+_AMBUSH = 9.5
+"""Seconds for which a boundary is waited for."""
+_QUIET_BOUNDARIES = ("usecases.presence", "usecases.operate_alerts", "usecases.send_digest")
+"""Where the bot is most of the time: seldom chosen, since little hangs on them."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Round:
+    """How a round went."""
+
+    number: int
+    blows: tuple[str, ...]
+    rested: bool
+    seconds: float
+    balance: Balance
+
+    @property
+    def good(self) -> bool:
+        """Whether nothing was lost and nothing told twice."""
+        return self.rested and not self.balance.losses and not self.balance.repeats
+
+
+def play(town: Town, number: int, seed: int, *blows: Blow) -> Round:
+    """Play one round in a town that runs and is quiet: these blows, one at a time, or else what chance will have."""
+    chance = random.Random(f"{seed}/{number}")
+    began = time.monotonic()
+    happened = [_endure(town, blow, chance) for blow in blows] or _play(town, chance)
+    rested = town.until_quiet(_PATIENCE)
+    return Round(
+        number=number,
+        blows=tuple(happened),
+        rested=rested,
+        seconds=time.monotonic() - began,
+        balance=compare(town),
+    )
+
+
+def _endure(town: Town, blow: Blow, chance: random.Random) -> str:
+    town.traps.arm(blow)
+    town.move(_certain_news(town, chance))
+    came = town.traps.wait(_PATIENCE)
+    town.start()
+    town.until_recorded(_PATIENCE)
+    return f"{blow.fate} at {blow.boundary}{'' if came else ', which did not come'}"
+
+
+def _play(town: Town, chance: random.Random) -> list[str]:
+    blows: list[str] = []
+    for _ in range(chance.choice((1, 1, 2))):
+        town.move(_moves(town, chance))
+        for _ in range(chance.choice((1, 1, 2))):
+            blows.append(_strike(town, chance))
+            town.start(watched=chance.random() < 0.8)
+        town.until_recorded(_PATIENCE)
+    return blows
+
+
+def _moves(town: Town, chance: random.Random) -> dict[WalletName, Level]:
+    wallets = chance.sample(town.episodes.wallets, chance.randint(1, 4))
+    return {
+        wallet: chance.choice([level for level in Level if level is not town.episodes.level(wallet)])
+        for wallet in wallets
+    }
+
+
+def _certain_news(town: Town, chance: random.Random) -> dict[WalletName, Level]:
+    wallets = chance.sample(town.episodes.wallets, 2)
+    return {
+        wallet: Level.CRITICAL if town.episodes.level(wallet) is Level.OK else Level.OK for wallet in wallets
+    }
+
+
+def _strike(town: Town, chance: random.Random) -> str:
+    """Let one thing happen and return what it was."""
+    if chance.random() < 0.25 or not town.traps.seen:
+        time.sleep(chance.uniform(0.0, 2.5))
+        return _at_once(town, chance)
+    boundary = chance.choice(_boundaries(town, chance))
+    blow = Blow(boundary=boundary, nth=chance.choice((1, 1, 1, 2, 3)), fate=_fate(town, boundary, chance))
+    town.traps.arm(blow)
+    if town.traps.wait(_AMBUSH):
+        return f"{blow.fate} at {boundary} ({blow.nth})"
+    return _at_once(town, chance) + f", for {boundary} did not come"
+
+
+def _boundaries(town: Town, chance: random.Random) -> Sequence[str]:
+    seen = sorted(town.traps.seen)
+    if chance.random() < 0.1:
+        return seen
+    return [each for each in seen if not each.startswith(_QUIET_BOUNDARIES)]
+
+
+def _fate(town: Town, boundary: str, chance: random.Random) -> Fate:
+    fates = [Fate.KILL, Fate.KILL]
+    if boundary.startswith(("slack", "mail", "jsms")):
+        fates.append(Fate.LOSE)
+    if town.num_replicas > 1:
+        fates.append(Fate.FREEZE)
+    return chance.choice(fates)
+
+
+def _at_once(town: Town, chance: random.Random) -> str:
+    if town.num_replicas > 1 and chance.random() < 0.3:
+        town.freeze_one()
+        return "freeze at a random moment"
+    town.kill_one()
+    return "kill at a random moment"
