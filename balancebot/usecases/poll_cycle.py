@@ -80,7 +80,7 @@ class PollCycle:
         record: RecordReadings,
         judge_spikes: JudgeSpikes,
         zone: str,
-        budget: timedelta,
+        budget: Callable[[], timedelta],
         on_news: Callable[[], None] = lambda: None,
     ) -> None:
         """`budget` bounds a whole round; `on_news` is called whenever the outbox has something new."""
@@ -139,7 +139,7 @@ class PollCycle:
         progress: Callable[[int], None] = lambda _: None,
     ) -> PollReport:
         this = _Round(rows={row.name: row for row in rows}, claimed=claimed, alerts=alerts)
-        stream = FetchStream(self._source, budget=self._budget, linger=_LINGER)
+        stream = FetchStream(self._source, budget=self._budget(), linger=_LINGER)
         try:
             stream.ask(list(this.rows))
             for batch in stream.batches():

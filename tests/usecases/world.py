@@ -103,7 +103,7 @@ class World:
             ),
             judge_spikes=JudgeSpikes(zone=estimator.zone, teller=self.teller, thresholds=self.thresholds),
             zone=estimator.zone,
-            budget=timedelta(seconds=30),
+            budget=lambda: timedelta(seconds=30),
         )
 
     def shows(self, *lines: Readings | SourceErrorKind, wallet: WalletName = SHOP) -> None:

@@ -24,7 +24,7 @@ def test_a_balance_is_shown_with_its_past_its_future_and_its_limits(desk: Desk) 
     ):
         assert 2 <= text.count(drawn), drawn
     assert "set for this balance" in text
-    assert "Order " in text
+    assert "Buy about " in text
     assert 'href="/thresholds/edit?wallet=acme%2Fcheckout&amp;category=industry"' in text
 
 

@@ -1,23 +1,23 @@
-"""From settings to a bot: the only file that names concrete adapters. Each part is made when it is first asked for.
+"""Everything that one configuration comes to. Each part is made when it is first asked for.
 
 A bot is one process's: it has a worker's name under which it claims what it does.
 """
 
 import os
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from balancebot.apps_watch import AppsWatch
+from balancebot.bootstrap import outside
 from balancebot.clock import SystemClock
-from balancebot.domain.balance import WalletName
 from balancebot.domain.notification import Channel as ChannelName
 from balancebot.domain.notification import DigestFacts
 from balancebot.ports import Channel, Clock, Finding
-from balancebot.settings import Account, Settings
+from balancebot.settings import Settings
 from balancebot.storage.database import Database
 from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.figures import Figures
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from balancebot.channels.slack import SlackChannel
     from balancebot.channels.slack_webhook import SlackWebhook
     from balancebot.channels.smtp import SmtpChannel
-    from balancebot.sources.jsms import Endpoint, JsmsSource
+    from balancebot.sources.jsms import JsmsSource
     from balancebot.usecases.deliver_outbox import DeliverOutbox
     from balancebot.usecases.poll_cycle import PollCycle
     from balancebot.usecases.preview_limits import PreviewLimits
@@ -75,19 +75,7 @@ class Bot:
     @cached_property
     def source(self) -> "JsmsSource":
         """What the balances are asked of."""
-        from balancebot.sources.jsms import JsmsSource
-
-        poll = self.settings.poll
-        proxy = poll.proxy
-        return JsmsSource(
-            endpoints(self.settings.accounts),
-            clock=self.clock,
-            timeout=poll.timeout,
-            concurrency=poll.concurrency,
-            max_rate=poll.max_rate,
-            ca_bundle=poll.ca_bundle,
-            proxy=None if proxy is None else "direct" if proxy.url is None else proxy.url.reveal(),
-        )
+        return outside.source(self.settings, self.clock)
 
     @cached_property
     def poll_cycle(self) -> "PollCycle":
@@ -115,7 +103,7 @@ class Bot:
                 zone=self.estimator.zone, teller=self.teller, thresholds=self.thresholds
             ),
             zone=self.estimator.zone,
-            budget=self.round_budget,
+            budget=lambda: self.round_budget,
             on_news=self._on_news,
         )
 
@@ -139,73 +127,26 @@ class Bot:
     @cached_property
     def slack(self) -> "SlackChannel | SlackWebhook | None":
         """Slack, by whichever way is configured."""
-        from balancebot.channels.slack import SlackChannel
-        from balancebot.channels.slack_webhook import SlackWebhook
-
         slack = self.settings.slack
-        if slack is None:
-            return None
-        if slack.webhook_url is not None:
-            return SlackWebhook(url=slack.webhook_url.reveal(), renderer=self.renderer, proxy=slack.proxy)
-        assert slack.bot_token is not None  # noqa: S101 -- settings refuse neither
-        return SlackChannel(
-            token=slack.bot_token.reveal(),
-            renderer=self.renderer,
-            api_url=slack.api_url,
-            proxy=slack.proxy,
-            buttons=slack.app_token is not None,
-        )
+        return None if slack is None else outside.slack(slack, self.renderer)
 
     @cached_property
     def email(self) -> "SmtpChannel | None":
         """E-mail."""
-        from balancebot.channels.smtp import SmtpChannel
-
         email = self.settings.email
-        if email is None:
-            return None
-        return SmtpChannel(
-            host=email.host,
-            port=email.port,
-            security=email.security,
-            sender=email.sender,
-            username=email.username,
-            password=None if email.password is None else email.password.reveal(),
-            renderer=self.renderer,
-        )
+        return None if email is None else outside.email(email, self.renderer)
 
     @cached_property
     def channels(self) -> Mapping[ChannelName, Channel]:
         """The ways to tell people that are configured."""
         if self._say is not None:
-            return self._shown(self._say)
+            return outside.shown(self.settings, self.renderer, self._say)
         configured: tuple[Channel | None, ...] = (self.slack, self.email)
         return {channel.name: channel for channel in configured if channel is not None}
 
-    def _shown(self, say: Callable[[str], None]) -> Mapping[ChannelName, Channel]:
-        from balancebot.channels.shown import ShownMail, ShownSlack
-
-        shown: dict[ChannelName, Channel] = {}
-        if self.settings.slack is not None:
-            shown[ChannelName.SLACK] = ShownSlack(self.renderer, say)
-        if self.settings.email is not None:
-            shown[ChannelName.EMAIL] = ShownMail(self.renderer, say, sender=self.settings.email.sender)
-        return shown
-
     def check_channels(self) -> Iterator[tuple[ChannelName, Finding]]:
         """Try each channel without sending anything, and yield what was found."""
-        from balancebot.channels.slack import SlackChannel
-        from balancebot.channels.slack_api import check_app_token
-
-        slack = self.settings.slack
-        if slack is not None and isinstance(self.slack, SlackChannel):
-            token = slack.app_token
-            scopes = ("usergroups:read",) if token is not None and slack.roles.names_groups else ()
-            for finding in self.slack.check(self.settings.destinations(ChannelName.SLACK), scopes=scopes):
-                yield ChannelName.SLACK, finding
-            if token is not None:
-                found = check_app_token(token.reveal(), api_url=slack.api_url, proxy=slack.proxy)
-                yield ChannelName.SLACK, found
+        yield from outside.check_slack(self.settings, self.slack)
         if self.email is not None:
             for finding in self.email.check():
                 yield ChannelName.EMAIL, finding
@@ -285,7 +226,7 @@ class Bot:
         accounts = self._apps_watch.look()
         if accounts is not None:
             self.settings = replace(self.settings, accounts=accounts)
-            self.source.configure(endpoints(accounts))
+            self.source.configure(outside.endpoints(accounts))
             self._wallets_unsynced = True
         if self._wallets_unsynced:
             self.sync_wallets()  # which may fail with the database; it is then tried again
@@ -349,21 +290,3 @@ class Bot:
             if part is not None:
                 part.close()
         self.database.dispose()
-
-
-def endpoints(accounts: Iterable[Account]) -> "dict[WalletName, Endpoint]":
-    """Return where and with what each wallet is asked for."""
-    from balancebot.domain.balance import app_of
-    from balancebot.sources.answer import EndpointKind
-    from balancebot.sources.jsms import Endpoint
-
-    return {
-        name: Endpoint(
-            base_url=account.base_url,
-            kind=EndpointKind.ACCOUNT if app_of(name) is None else EndpointKind.APP,
-            key=keys.key,
-            secret=keys.secret,
-        )
-        for account in accounts
-        for name, keys in account.wallets()
-    }
