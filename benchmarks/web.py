@@ -1,0 +1,253 @@
+"""How large and how slow the pages are: each of them, asked over HTTP on loopback, with many wallets behind them.
+
+    python benchmarks/web.py [--wallets 1000] [--times 15]
+
+The wallets have a balance in about half of their categories, a month of hourly history for the one whose page is
+asked, and a threshold row for every fifth. Prints kilobytes and the median and 95th percentile in milliseconds, and
+ends with status 1 if a page is over 200 KB, or at up to 1,000 wallets slower than 100 ms in the median. `first` is the
+first look at the overview after readings came in, when it must be made anew.
+"""
+
+import argparse
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from types import MappingProxyType
+
+import httpx
+
+from balancebot.bootstrap import Bot
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Readings, WalletName
+from balancebot.domain.threshold import Scope, ThresholdRow
+from balancebot.domain.usage import Booked, Hour, Seen
+from balancebot.domain.user import Role
+from balancebot.secret import Secret
+from balancebot.settings import Account, App, KeyPair, Settings, Web
+from balancebot.settings import Database as DatabaseSettings
+from balancebot.storage import balances, readings, rollup, thresholds, wallets
+from balancebot.storage.balances import BalanceRow
+from balancebot.storage.database import Database
+from balancebot.usecases.users import add_user
+from balancebot.web.app import create_app
+from balancebot.web.server import serve
+from balancebot.web.wiring import site_of
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+MAX_KILOBYTES, MAX_MILLISECONDS = 200.0, 100.0
+HISTORY_HOURS = 30 * 24
+PASSWORD = "a long secret"
+
+
+class Clock:
+    """Stands still but for a push."""
+
+    def __init__(self) -> None:
+        self.at = NOW
+
+    def now(self) -> datetime:
+        return self.at
+
+
+def names(count: int) -> list[WalletName]:
+    """The shared pool and its apps."""
+    return [WalletName("acme"), *(WalletName(f"acme/app {number:05d}") for number in range(count - 1))]
+
+
+def fill(database: Database, watched: list[WalletName], at: datetime) -> None:
+    """Let every wallet have been read just before `at`, and believe something of each balance."""
+    dice = random.Random(1)
+    with database.write() as conn:
+        wallets.sync(conn, watched, now=at)
+        ids = wallets.ids(conn)
+        reads, beliefs = [], []
+        for name in watched:
+            found = Readings(*(reading(dice) for _ in Category))
+            reads.append(
+                readings.GoodRead(
+                    wallet_id=ids[name],
+                    readings=found,
+                    observed_at=at - timedelta(seconds=dice.randint(1, 200)),
+                    next_read_at=at + timedelta(seconds=100),
+                )
+            )
+            beliefs += [
+                belief(ids[name], category, value, at, dice)
+                for category, value in found.items()
+                if isinstance(value, int)
+            ]
+        readings.record_good(conn, reads)
+        balances.save(conn, beliefs)
+
+
+def reading(dice: random.Random) -> Reading:
+    """A balance, one that isn't allocated, or one that is used up."""
+    kind = dice.random()
+    return Absent.UNALLOCATED if kind < 0.5 else 0 if kind < 0.52 else dice.randint(1_000, 500_000)
+
+
+def belief(wallet_id: int, category: Category, value: int, at: datetime, dice: random.Random) -> BalanceRow:
+    """What an estimate would have left behind."""
+    hours = dice.uniform(5, 3_000)
+    return BalanceRow(
+        wallet_id=wallet_id,
+        category=category,
+        ever_positive=True,
+        burn_per_day=value / hours * 24,
+        runway_known=True,
+        p10_at=at + timedelta(hours=hours * 0.7),
+        p50_at=at + timedelta(hours=hours),
+        p90_at=at + timedelta(hours=hours * 1.5),
+        judged_at=at + timedelta(hours=hours * 0.8),
+    )
+
+
+def give_history(database: Database, name: WalletName) -> None:
+    """Let one wallet have been used for a month."""
+    last = int(NOW.timestamp() // 3600)
+    with database.write() as conn:
+        ids = wallets.ids(conn)
+        for back in range(HISTORY_HOURS, 0, -1):
+            hour = last - back
+            left = 1_000_000 - (HISTORY_HOURS - back) * 1_000
+            rollup.add(
+                conn,
+                ids,
+                {
+                    Hour(hour, BalanceKey(name, category)): Booked(use=1_000, exposure=3600)
+                    for category in Category
+                },
+                {name: Seen(hour * 3600 + 3599, Readings(*(left,) * 4))},
+            )
+
+
+def set_limits(database: Database, watched: list[WalletName]) -> None:
+    """Give every fifth wallet a row, and two patterns one."""
+    rows = [
+        ThresholdRow(wallet="*", warning_days=14),
+        ThresholdRow(wallet="acme/*", category=Category.VOICE, warning_below=500),
+    ]
+    rows += [ThresholdRow(wallet=name, warning_below=5_000, note="call Ops") for name in watched[::5]]
+    with database.write() as conn:
+        thresholds.put(conn, rows, by="li", now=NOW)
+
+
+def settings_for(file: Path, watched: list[WalletName]) -> Settings:
+    """The configuration that such a bot would have."""
+    pair = KeyPair(key=Secret("k"), secret=Secret("s"))
+    apps = tuple(App(name=name.partition("/")[2], keys=pair) for name in watched[1:])
+    return Settings(
+        path=file.with_suffix(".toml"),
+        resolved=True,
+        database=DatabaseSettings(url=Secret(f"sqlite:///{file}")),
+        accounts=(Account(name="acme", keys=pair, apps=apps),),
+        package_sizes=MappingProxyType({}),
+        web=Web(host="127.0.0.1", port=0, public_url="http://127.0.0.1", secret_key=Secret("key")),
+    )
+
+
+def asked(wallet: WalletName) -> Iterator[tuple[str, str]]:
+    """Every page by its name and address."""
+    yield from {
+        "overview": "/",
+        "overview, page 20": "/?page=20",
+        "overview, searched": "/?q=app+000*:market&order=runway",
+        "wallet": f"/wallets/{wallet}?category=industry",
+        "wallet, 90 days": f"/wallets/{wallet}?category=industry&days=90",
+        "thresholds": "/thresholds",
+        "thresholds, every balance": "/thresholds?view=balances",
+        "editor": f"/thresholds/edit?wallet={wallet}&category=industry",
+        "sheet": "/thresholds/sheet",
+        "alerts": "/alerts",
+        "past alerts": "/alerts?show=past",
+        "plans": "/plans",
+        "audit": "/audit",
+        "users": "/users",
+        "me": "/me",
+    }.items()
+
+
+def timed(ask: Callable[[], httpx.Response], times: int) -> tuple[float, list[float]]:
+    """Return kilobytes, and milliseconds of each time."""
+    size, taken = 0.0, []
+    for _ in range(times):
+        began = time.perf_counter()
+        answer = ask()
+        taken.append((time.perf_counter() - began) * 1000)
+        answer.raise_for_status()
+        size = len(answer.content) / 1000
+    return size, taken
+
+
+def main() -> int:
+    """Measure; return the exit status."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--wallets", type=int, default=1000)
+    parser.add_argument("--times", type=int, default=15)
+    options = parser.parse_args()
+    watched = names(options.wallets)
+    is_bad = False
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "balancebot.db"
+        settings = settings_for(file, watched)
+        database = Database(f"sqlite:///{file}")
+        database.upgrade()
+        fill(database, watched, NOW)
+        give_history(database, watched[1])
+        set_limits(database, watched)
+        add_user(
+            database,
+            name="li",
+            role=Role.ADMIN,
+            password=PASSWORD,
+            by=Actor(who="root", way=Way.CLI),
+            now=NOW,
+        )
+        clock = Clock()
+        bot = Bot(settings, database, clock=clock)
+        assert settings.web is not None
+        site = replace(site_of(bot, settings.web, metrics=lambda: b""))
+        site.edit_thresholds.set(Scope("acme"), {"note": "x"}, by=Actor(who="li", way=Way.CLI))
+        server = serve(create_app(site), host="127.0.0.1", port=0)
+        print(f"{options.wallets:,} wallets{'':<24} {'KB':>7} {'median ms':>10} {'p95 ms':>8}")
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
+            client.post("/login", data={"name": "li", "password": PASSWORD})
+
+            def first() -> httpx.Response:
+                """Ask after every wallet was read again."""
+                clock.at += timedelta(minutes=1)
+                with database.write() as conn:
+                    conn.exec_driver_sql(
+                        "UPDATE wallets SET attempted_at = datetime(attempted_at, '+60 seconds')"
+                    )
+                time.sleep(0.5)
+                return client.get("/")
+
+            for name, address in asked(watched[1]):
+                client.get(address)
+                size, taken = timed(lambda address=address: client.get(address), options.times)  # type: ignore[misc]
+                is_bad |= show(name, size, taken, options.wallets)
+            size, taken = timed(first, 5)
+            taken = [one - 500 for one in taken]
+            is_bad |= show("overview, first", size, taken, options.wallets)
+        server.stop()
+    return int(is_bad)
+
+
+def show(name: str, size: float, taken: list[float], num_wallets: int) -> bool:
+    """Print one line; return whether it is more than it may be."""
+    middle = statistics.median(taken)
+    late = sorted(taken)[int(len(taken) * 0.95)] if len(taken) > 1 else middle
+    is_bad = size > MAX_KILOBYTES or (num_wallets <= 1000 and middle > MAX_MILLISECONDS)
+    print(f"{name:<34} {size:>7.1f} {middle:>10.1f} {late:>8.1f}{'  TOO MUCH' if is_bad else ''}")
+    return is_bad
+
+
+if __name__ == "__main__":
+    sys.exit(main())
