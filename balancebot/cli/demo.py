@@ -2,6 +2,7 @@
 
 import secrets
 import signal
+import socket
 import tempfile
 import threading
 from collections.abc import Callable
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 app = application()
 
+_HOST = "127.0.0.1"
 _PORT = 8080
 _USER = "demo"
 _NEXT = """\
@@ -33,8 +35,11 @@ _NEXT = """\
 def demo(
     once: Annotated[bool, typer.Option("--once", help="end after the story, without the pages")] = False,
     port: Annotated[
-        int, typer.Option("--port", min=0, max=65535, help="of the pages; 0 = any that is free")
-    ] = _PORT,
+        int | None,
+        typer.Option(
+            "--port", min=0, max=65535, help=f"of the pages; default {_PORT}, or any that is free; 0 = any"
+        ),
+    ] = None,
 ) -> None:
     """The whole bot against a simulator: nothing to configure."""
     from balancebot.cli.demo_story import configuration, scenario, tell
@@ -54,7 +59,7 @@ def demo(
         Simulator(scenario(), clock=SystemClock()) as jsms,
     ):
         path = Path(folder) / "balancebot.toml"
-        path.write_text(configuration(jsms, port=port), encoding="utf-8")
+        path.write_text(configuration(jsms, port=_PORT if once else _free(port)), encoding="utf-8")
         settings = load(path, environ={}, resolve_secrets=True)
         if isinstance(settings, tuple):
             raise RuntimeError("; ".join(map(str, settings)))
@@ -87,9 +92,26 @@ def _go_on(settings: "Settings", database: "Database", say: Callable[[str], None
     try:
         daemon.start()
     except OSError as error:
-        raise CommandError(f"the pages can't be served there: {error.strerror}; try --port 0") from None
+        raise _not_served(error) from None
     say(
         f"{bold(daemon.address or '')}  log in as {_USER} with {password}\n{faint('running until stopped (Ctrl-C)')}"
     )
     stop.wait()
     daemon.stop()
+
+
+def _free(port: int | None) -> int:
+    """Return a port for the pages: `port` itself, 0 for any; None for the usual one unless somebody has it."""
+    wanted = _PORT if port is None else port
+    try:
+        with socket.create_server((_HOST, wanted)) as found:
+            number: int = found.getsockname()[1]
+            return number
+    except OSError as error:
+        if port is None:
+            return _free(0)
+        raise _not_served(error) from None
+
+
+def _not_served(error: OSError) -> CommandError:
+    return CommandError(f"the pages can't be served there: {error.strerror}; try --port 0")

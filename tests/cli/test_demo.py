@@ -3,6 +3,7 @@
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -63,3 +64,11 @@ def test_it_goes_on_with_its_pages_until_it_is_stopped(tmp_path: Path) -> None:
         if running.poll() is None:
             running.kill()
             running.communicate()
+
+
+def test_a_port_that_is_taken_is_told_before_the_story_begins() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        words = (*_COMMAND, "--port", str(taken.getsockname()[1]))
+        done = subprocess.run(words, env=_ENVIRONMENT, capture_output=True, text=True, check=False)
+    said = "the pages can't be served there: Address already in use; try --port 0\n"
+    assert (1, "", said) == (done.returncode, done.stdout, done.stderr)
