@@ -75,7 +75,7 @@ class Town:
             with _MIGRATING:
                 self.database.upgrade()
             with self.database.write() as conn:
-                thresholds.put(conn, _LIMITS, by="tests", now=SystemClock().now())
+                thresholds.put(conn, [_LIMITS], by="tests", now=SystemClock().now())
             stack.callback(self._end)
             self._stack = stack.pop_all()
         return self
