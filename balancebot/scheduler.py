@@ -1,20 +1,17 @@
-"""APScheduler's jobs call use-cases, and nothing else drives them. What is due stands in the database.
+"""The jobs of `run`: each asks a use-case, again and again, whether something is due. Nothing else is decided here.
 
-So every job may be late, doubled or lost: the next one does what was due. A job that fails is logged when the kind
-of its failure changes, and never takes another with it.
+What is due stands in the database, so a tick that comes late or not at all loses nothing: the next one does what was
+due. The beat is the monotonic clock's: the wall clock may be set an hour back or forth, and no job stands still.
+A job that fails is logged when the kind of its failure changes, and never takes another with it.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import timedelta
 from time import monotonic
 
-from apscheduler.executors.pool import ThreadPoolExecutor
-from apscheduler.schedulers.background import BackgroundScheduler
-
-from balancebot.ports import Clock
 from balancebot.storage.errors import DatabaseError
 
 log = logging.getLogger(__name__)
@@ -32,69 +29,82 @@ class Job:
 
 
 class Scheduler:
-    """Runs jobs side by side, each in its turn, until it is stopped."""
+    """Runs jobs side by side, each on its own beat, until it is stopped."""
 
-    def __init__(self, jobs: Sequence[Job], clock: Clock) -> None:
-        self._jobs = {job.name: _Guarded(job) for job in jobs}
-        self._clock = clock
-        self._scheduler = BackgroundScheduler(
-            timezone=UTC,
-            executors={"default": ThreadPoolExecutor(sum(job.at_once for job in jobs))},
-            # late is better than never, and once is enough
-            job_defaults={"coalesce": True, "misfire_grace_time": None},
-        )
+    def __init__(self, jobs: Sequence[Job]) -> None:
+        self._beats = {job.name: _Beat(job.every) for job in jobs}
+        # daemons: what hangs must not keep the process from ending
+        self._threads = [
+            (job.name, threading.Thread(target=self._work, args=(guarded,), name=job.name, daemon=True))
+            for job in jobs
+            for guarded in [_Guarded(job)] * job.at_once
+        ]
 
     def start(self) -> None:
-        """Run every job now, and then each in its interval."""
-        for name, job in self._jobs.items():
-            self._scheduler.add_job(
-                job,
-                "interval",
-                seconds=job.every.total_seconds(),
-                id=name,
-                max_instances=job.at_once,
-                next_run_time=self._clock.now(),
-            )
-        self._scheduler.start()
+        """Run every job now, and then each in its interval. Once only."""
+        for _, thread in self._threads:
+            thread.start()
 
     def hasten(self, name: str) -> None:
-        """Run the job `name` at once, or with its next interval while it is running."""
-        if self._scheduler.running:
-            self._scheduler.modify_job(name, next_run_time=self._clock.now())
+        """Run the job `name` at once, or as soon as it can run again."""
+        self._beats[name].hasten()
 
     def stop(self, patience: timedelta) -> tuple[str, ...]:
         """Start nothing more and wait for what is under way; return the jobs that did not end in time."""
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
-        deadline = _Deadline(patience)
-        return tuple(name for name, job in self._jobs.items() if not job.wait(deadline.left()))
+        for beat in self._beats.values():
+            beat.end()
+        until = monotonic() + patience.total_seconds()
+        for _, thread in self._threads:
+            if thread.ident is not None:
+                thread.join(max(0.0, until - monotonic()))
+        return tuple(dict.fromkeys(name for name, thread in self._threads if thread.is_alive()))
+
+    def _work(self, job: "_Guarded") -> None:
+        beat = self._beats[job.name]
+        while beat.wait():
+            job.run()
 
 
-class _Deadline:
-    """What is left of a patience, by a clock that nobody sets."""
+class _Beat:
+    """When a job is due; the threads that run it share one beat, and each turn is one thread's."""
 
-    def __init__(self, patience: timedelta) -> None:
-        self._until = monotonic() + patience.total_seconds()
+    def __init__(self, every: timedelta) -> None:
+        self._every = every.total_seconds()
+        self._due = monotonic()
+        self._over = False
+        self._queue = threading.Lock()
+        self._changed = threading.Condition()
 
-    def left(self) -> float:
-        return max(0.0, self._until - monotonic())
+    def wait(self) -> bool:
+        """Wait for the next turn; False when there will be none. Turns that were missed are one."""
+        with self._queue, self._changed:
+            while not self._over and (left := self._due - monotonic()) > 0:
+                self._changed.wait(left)
+            self._due += self._every
+            if self._due <= monotonic():
+                self._due = monotonic() + self._every
+            return not self._over
+
+    def hasten(self) -> None:
+        with self._changed:
+            self._due = min(self._due, monotonic())
+            self._changed.notify()
+
+    def end(self) -> None:
+        with self._changed:
+            self._over = True
+            self._changed.notify()
 
 
 class _Guarded:
     """A job at whose rim every failure ends."""
 
     def __init__(self, job: Job) -> None:
-        self.every = job.every
-        self.at_once = job.at_once
-        self._name = job.name
+        self.name = job.name
         self._act = job.act
-        self._num_running = 0
-        self._ended = threading.Condition()
         self._trouble: str | None = None
 
-    def __call__(self) -> None:
-        with self._ended:
-            self._num_running += 1
+    def run(self) -> None:
         try:
             self._act()
         except DatabaseError as error:
@@ -103,19 +113,10 @@ class _Guarded:
             self._tell(repr(error), unexpected=True)
         else:
             if self._trouble is not None:
-                log.info("job.recovered", extra={"job": self._name})
+                log.info("job.recovered", extra={"job": self.name})
             self._trouble = None
-        finally:
-            with self._ended:
-                self._num_running -= 1
-                self._ended.notify_all()
-
-    def wait(self, seconds: float) -> bool:
-        """Wait until it isn't running; tell whether it ended in time."""
-        with self._ended:
-            return self._ended.wait_for(lambda: self._num_running == 0, timeout=seconds)
 
     def _tell(self, trouble: str, *, unexpected: bool = False) -> None:
         if trouble != self._trouble:
-            log.error("job.failed", extra={"job": self._name, "error": trouble}, exc_info=unexpected)
+            log.error("job.failed", extra={"job": self.name, "error": trouble}, exc_info=unexpected)
         self._trouble = trouble

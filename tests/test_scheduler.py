@@ -6,7 +6,6 @@ from datetime import timedelta
 
 import pytest
 
-from balancebot.clock import SystemClock
 from balancebot.scheduler import Job, Scheduler
 from balancebot.storage.errors import DatabaseError, DatabaseErrorKind
 
@@ -14,13 +13,9 @@ _SOON = 5.0
 _NEVER = timedelta(hours=1)
 
 
-def _scheduler(*jobs: Job) -> Scheduler:
-    return Scheduler(jobs, SystemClock())
-
-
 def test_a_job_runs_at_once_and_again_after_its_interval() -> None:
     twice = threading.Semaphore(0)
-    scheduler = _scheduler(Job(name="tick", every=timedelta(milliseconds=50), act=twice.release))
+    scheduler = Scheduler([Job(name="tick", every=timedelta(milliseconds=50), act=twice.release)])
     scheduler.start()
     try:
         assert [True, True] == [twice.acquire(timeout=_SOON) for _ in range(2)]
@@ -30,7 +25,7 @@ def test_a_job_runs_at_once_and_again_after_its_interval() -> None:
 
 def test_a_hastened_job_does_not_wait_for_its_interval() -> None:
     runs = threading.Semaphore(0)
-    scheduler = _scheduler(Job(name="deliver", every=_NEVER, act=runs.release))
+    scheduler = Scheduler([Job(name="deliver", every=_NEVER, act=runs.release)])
     scheduler.start()
     try:
         assert runs.acquire(timeout=_SOON)
@@ -50,9 +45,11 @@ def test_a_job_that_fails_takes_no_other_with_it_and_is_logged_once_per_kind(
         failures.release()
         raise DatabaseError(DatabaseErrorKind.FULL, "database here.db: the disk is full")
 
-    scheduler = _scheduler(
-        Job(name="fails", every=timedelta(milliseconds=20), act=fail),
-        Job(name="works", every=timedelta(milliseconds=20), act=runs.release),
+    scheduler = Scheduler(
+        [
+            Job(name="fails", every=timedelta(milliseconds=20), act=fail),
+            Job(name="works", every=timedelta(milliseconds=20), act=runs.release),
+        ]
     )
     with caplog.at_level(logging.INFO, "balancebot"):
         scheduler.start()
@@ -72,7 +69,7 @@ def test_stopping_waits_for_what_is_under_way() -> None:
         threading.Event().wait(0.2)
         ended.set()
 
-    scheduler = _scheduler(Job(name="poll", every=_NEVER, act=work))
+    scheduler = Scheduler([Job(name="poll", every=_NEVER, act=work)])
     scheduler.start()
     assert begun.wait(_SOON)
     assert () == scheduler.stop(timedelta(seconds=_SOON))
@@ -86,8 +83,41 @@ def test_stopping_names_what_did_not_end_in_time() -> None:
         begun.set()
         released.wait(_SOON)
 
-    scheduler = _scheduler(Job(name="poll", every=_NEVER, act=hang), Job(name="tend", every=_NEVER, act=int))
+    scheduler = Scheduler([Job(name="poll", every=_NEVER, act=hang), Job(name="tend", every=_NEVER, act=int)])
     scheduler.start()
     assert begun.wait(_SOON)
     assert ("poll",) == scheduler.stop(timedelta(milliseconds=50))
     released.set()
+
+
+def test_a_job_that_hangs_leaves_the_turns_to_its_other_threads() -> None:
+    begun, released = threading.Semaphore(0), threading.Event()
+
+    def hang_once() -> None:
+        begun.release()
+        released.wait(_SOON)
+
+    scheduler = Scheduler([Job(name="poll", every=timedelta(milliseconds=20), act=hang_once, at_once=2)])
+    scheduler.start()
+    assert [True, True, False] == [begun.acquire(timeout=each) for each in (_SOON, _SOON, 0.2)]
+    released.set()
+    assert begun.acquire(timeout=_SOON)
+    assert () == scheduler.stop(timedelta(seconds=_SOON))
+
+
+def test_what_is_hastened_while_it_runs_runs_again_at_once() -> None:
+    begun, released = threading.Semaphore(0), threading.Event()
+
+    def work() -> None:
+        begun.release()
+        released.wait(_SOON)
+
+    scheduler = Scheduler([Job(name="deliver", every=_NEVER, act=work)])
+    scheduler.start()
+    assert begun.acquire(timeout=_SOON)
+    scheduler.hasten("deliver")
+    scheduler.hasten("deliver")
+    released.set()
+    assert begun.acquire(timeout=_SOON)
+    assert not begun.acquire(timeout=0.2)
+    assert () == scheduler.stop(timedelta(seconds=_SOON))
