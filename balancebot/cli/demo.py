@@ -1,5 +1,6 @@
 """`demo`: the whole bot against the simulator, over HTTP, with nothing to configure; messages are shown, not sent."""
 
+import os
 import secrets
 import signal
 import socket
@@ -114,4 +115,5 @@ def _free(port: int | None) -> int:
 
 
 def _not_served(error: OSError) -> CommandError:
-    return CommandError(f"the pages can't be served there: {error.strerror}; try --port 0")
+    why = os.strerror(error.errno) if error.errno else error
+    return CommandError(f"the pages can't be served there: {why}; try --port 0")
