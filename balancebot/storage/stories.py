@@ -27,6 +27,7 @@ class Attempt:
 class ToldDelivery:
     """One notification on its way to one destination, as it stands."""
 
+    id: str
     channel: Channel
     destination: str
     action: Action
@@ -89,6 +90,7 @@ def of_alert(conn: Connection, alert_id: int) -> tuple[Chapter, ...]:
     for row in sent:
         parcels.setdefault(row.notification_id, []).append(
             ToldDelivery(
+                id=row.id,
                 channel=Channel(row.channel),
                 destination=row.destination,
                 action=Action(row.action),

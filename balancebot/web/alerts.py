@@ -6,6 +6,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from balancebot.domain.alert import Alert
+from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.notification import AlertFacts
 from balancebot.domain.pattern import Pattern
 from balancebot.storage import alerts as store
@@ -49,6 +50,14 @@ def acknowledge(visit: Visit) -> Response:
     if seen is None:
         return _one(visit, fault=phrases(site.language)("This alert is closed by now."))
     return done(f"/alerts/{seen.id}", Done.ACKNOWLEDGED)
+
+
+def resend(visit: Visit) -> Response:
+    """Let a delivery that was given up be tried again."""
+    state = visit.site.operate_deliveries.resend(visit.part("delivery"), by=visit.actor)
+    if state not in {DeliveryState.GAVE_UP, DeliveryState.PENDING}:
+        return _one(visit, fault=phrases(visit.site.language)("This delivery has arrived, or is under way."))
+    return done(f"/alerts/{visit.part('id')}", Done.RESENT)
 
 
 def silence(visit: Visit) -> Response:

@@ -68,6 +68,7 @@ def create_app(site: Site) -> Starlette:
             page("/alerts", alerts.listed),
             page("/alerts/{id}", alerts.one),
             change("/alerts/{id}/acknowledge", alerts.acknowledge),
+            change("/alerts/{id}/deliveries/{delivery}/resend", alerts.resend),
             change("/silences/add", alerts.silence),
             change("/silences/{id}/end", alerts.end_silence),
             page("/plans", plans.coming),

@@ -17,6 +17,7 @@ class Done(StrEnum):
     UNDONE = "Undone. It takes effect at the next reading."
     IMPORTED = "The sheet was taken over. It takes effect at the next reading."
     ACKNOWLEDGED = "Acknowledged: no more reminders unless it gets worse."
+    RESENT = "It is tried again at once."
     SILENCED = "Silenced."
     SILENCE_ENDED = "The silence has ended."
     PLAN_ADDED = "The plan was added; runways count with it from the next reading on."

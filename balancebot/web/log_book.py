@@ -6,6 +6,7 @@ from datetime import datetime
 from starlette.responses import Response
 
 from balancebot.domain.audit import Act, AuditEntry
+from balancebot.domain.threshold import LimitColumn
 from balancebot.storage import audit
 from balancebot.web.paging import PAGE, Page, offset, page_number
 from balancebot.web.rendering import show, wording
@@ -14,7 +15,7 @@ from balancebot.wording import Wording, number
 
 TOPICS: dict[str, tuple[Act, ...]] = {
     topic: tuple(act for act in Act if act.value.startswith(f"{topic}."))
-    for topic in ("threshold", "alert", "silence", "plan", "user")
+    for topic in dict.fromkeys(act.value.partition(".")[0] for act in Act)
 }
 _UNDONE = (Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD)
 
@@ -35,6 +36,7 @@ _LABELS = {
     "ends_at": "To",
 }
 """What people call the things that entries tell of; others, such as ids, are no news to them."""
+_LIMITS = frozenset(column.value for column in LimitColumn)
 _INSTANTS = frozenset({"until", "expects_by", "starts_at", "ends_at"})
 
 
@@ -84,6 +86,8 @@ def differences(entry: AuditEntry, say: Wording) -> tuple[Difference, ...]:
 def _said(name: str, value: object, say: Wording) -> str:
     if value is None:
         return ""
+    if name in _LIMITS and str(value).isdecimal():
+        return number(int(str(value)))
     if name in _INSTANTS:
         return say.when(datetime.fromisoformat(str(value)))
     return number(value) if isinstance(value, int) else str(value)

@@ -15,6 +15,7 @@ from balancebot.usecases.figures import Figures
 from balancebot.usecases.latest_overview import LatestOverview
 from balancebot.usecases.log_in import LogIn
 from balancebot.usecases.operate_alerts import OperateAlerts
+from balancebot.usecases.operate_deliveries import OperateDeliveries
 from balancebot.usecases.preview_limits import PreviewLimits
 from balancebot.usecases.shelf import ThresholdShelf
 
@@ -27,6 +28,7 @@ class Site:
     clock: Clock
     log_in: LogIn
     operate_alerts: OperateAlerts
+    operate_deliveries: OperateDeliveries
     edit_thresholds: EditThresholds
     thresholds: ThresholdShelf
     latest: LatestOverview

@@ -8,6 +8,7 @@ from balancebot.usecases.announce_sends import AnnounceSends
 from balancebot.usecases.edit_thresholds import EditThresholds
 from balancebot.usecases.latest_overview import LatestOverview
 from balancebot.usecases.log_in import LogIn
+from balancebot.usecases.operate_deliveries import OperateDeliveries
 from balancebot.web.site import Site
 
 
@@ -19,6 +20,7 @@ def site_of(bot: Bot, web: Web, *, metrics: Callable[[], bytes]) -> Site:
         clock=bot.clock,
         log_in=LogIn(bot.database, web.secret_key),
         operate_alerts=bot.operate_alerts,
+        operate_deliveries=OperateDeliveries(database=bot.database, clock=bot.clock),
         edit_thresholds=EditThresholds(
             database=bot.database, clock=bot.clock, known=lambda: bot.settings.wallets
         ),

@@ -27,6 +27,7 @@ from balancebot.usecases.estimates import Estimator
 from balancebot.usecases.figures import Figures
 from balancebot.usecases.latest_overview import LatestOverview
 from balancebot.usecases.log_in import LogIn
+from balancebot.usecases.operate_deliveries import OperateDeliveries
 from balancebot.usecases.preview_limits import PreviewLimits
 from balancebot.usecases.shelf import ThresholdShelf
 from balancebot.web.app import create_app
@@ -127,6 +128,7 @@ def site_of(world: World, **different: object) -> Site:
         clock=world.clock,
         log_in=LogIn(world.database, Secret("key")),
         operate_alerts=world.operate,
+        operate_deliveries=OperateDeliveries(database=world.database, clock=world.clock),
         edit_thresholds=EditThresholds(
             database=world.database, clock=world.clock, known=lambda: tuple(world.source.script)
         ),

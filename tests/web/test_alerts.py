@@ -1,12 +1,15 @@
 """Alerts on the pages: seen by everybody, acknowledged and silenced by those who may, with everything that was told."""
 
+import re
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from balancebot.domain.alert import Alert
 from balancebot.domain.user import Role
 from balancebot.storage import alerts, silences
+from balancebot.storage.tables import deliveries
 from tests.usecases.world import SHOP, industry
 from tests.web.conftest import Desk, form_token
 
@@ -89,3 +92,16 @@ def test_past_alerts_say_when_and_why_they_closed(desk: Desk, alert: Alert) -> N
         assert "No alert is open." in browser.get("/alerts").text
         assert "it rose past its limits" in browser.get("/alerts?show=past").text
         assert 404 == browser.get("/alerts/999").status_code
+
+
+def test_what_was_given_up_is_sent_again_with_one_click(desk: Desk, alert: Alert) -> None:
+    with desk.world.database.write() as conn:
+        conn.execute(update(deliveries).values(state="gave_up", settled_at=desk.world.clock.now()))
+    with desk.user(Role.FINANCE) as browser:
+        action = re.search(
+            r'action="(/alerts/\d+/deliveries/\w+/resend)"', browser.get(f"/alerts/{alert.id}").text
+        )
+        assert action
+        answer = browser.post(action[1], data={"form_token": form_token(browser)})
+        assert f"/alerts/{alert.id}?done=resent" == answer.headers["location"]
+        assert 1 == browser.get(f"/alerts/{alert.id}").text.count("/resend")

@@ -2,7 +2,9 @@
 
 import pytest
 
+from balancebot.domain.audit import Act, AuditEntry, Way
 from balancebot.domain.user import Role, User
+from balancebot.storage import audit
 from balancebot.usecases import users
 from tests.web.conftest import NOW, PASSWORD, Desk, form_token
 
@@ -70,3 +72,14 @@ def test_every_change_of_users_stands_on_the_audit_page(desk: Desk) -> None:
         text = admin.get("/audit?topic=user&q=viewer").text
     assert "<del>viewer</del>" in text
     assert "<ins>finance</ins>" in text
+
+
+def test_every_act_by_every_way_can_be_read_on_the_audit_page(desk: Desk) -> None:
+    with desk.site.database.write() as conn:
+        for act in Act:
+            for way in Way:
+                audit.record(conn, AuditEntry(at=NOW, who="li", way=way, act=act, subject="acme"))
+    with desk.user(Role.VIEWER) as browser:
+        pages = [browser.get(f"/audit?page={page}") for page in (1, 2)]
+        assert {200} == {page.status_code for page in pages}
+        assert [] == [act.value for act in Act if act.value in "".join(page.text for page in pages)]
