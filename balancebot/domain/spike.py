@@ -1,7 +1,8 @@
 """Use far above what this hour of the week makes likely, and its opposite: traffic that stopped altogether.
 
 Judged on the balance's own distribution: how far above expectation its own hours have risen in the last 35 days
-decides what is far. One reading above the bar is a suspicion, a second in a row a spike.
+decides what is far. One reading above the bar is a suspicion, a second in a row a spike; a day's use at once is one
+by itself.
 """
 
 from collections.abc import Sequence
@@ -27,6 +28,8 @@ _MIN_SEEN = 23.9
 """Hours of exposure: a day of readings, less what rounding takes."""
 _MAX_INTERVAL = 2 * 3600.0
 """Seconds; the mean over a longer gap says nothing about the present."""
+_DRAINED = 100.0
+"""Messages; of a balance that uses less a day nothing is drained at once."""
 _OWN = 0.7
 _MARGIN = 0.2
 """The bar, in log2 of use over expected use: 0.7 x the second highest hour of the last 35 days + 0.2 ..."""
@@ -57,6 +60,8 @@ class Spikes:
     """Above the bar: a suspicion, or the second of a spike."""
     calm: Bools
     """Below half the bar: back to normal."""
+    drained: Bools
+    """Above the bar, and more than a whole day usually takes."""
 
     @property
     def factor(self) -> Floats:
@@ -82,7 +87,8 @@ def judge_spikes(
     balances with less than a day of readings are neither over nor calm.
     """
     count = len(models)
-    expected = _rate(models, (since + until) / 2, zone) * (until - since) / 3600.0
+    level = _level(models)
+    expected = _rate(models, level, (since + until) / 2, zone) * (until - since) / 3600.0
     days = np.maximum(models["seen"] / 24.0, 1.0)
     bar = np.maximum(_OWN * models["burst"] + _MARGIN, _LOWEST) + _EARLY / np.sqrt(days)
     bar += PER_ALERT * (np.zeros(count) if alerts is None else alerts)
@@ -91,22 +97,26 @@ def judge_spikes(
     judged = (models["version"] > 0) & (models["seen"] >= _MIN_SEEN) & (until - since <= _MAX_INTERVAL)
     if planned is not None:
         judged &= ~planned
+    over = judged & (score > bar)
     return Spikes(
         seen=use,
         expected=expected,
         score=score,
         bar=bar,
-        over=judged & (score > bar),
+        over=over,
         calm=judged & (score < bar / 2),
+        drained=over & (use > np.maximum(24.0 * level, _DRAINED)),
     )
 
 
-def next_streak(streak: int, *, over: bool, calm: bool) -> int:
+def next_streak(streak: int, *, over: bool, calm: bool, drained: bool = False) -> int:
     """Return the streak after one more reading: positive counts readings over the bar, negative calm ones.
 
     `SPIKING` and above is a spike, `-SPIKING` and below its end; in between nothing changes. What could not be
-    judged (neither over nor calm) breaks either streak.
+    judged (neither over nor calm) breaks either streak. `drained` is a spike by itself.
     """
+    if drained:
+        return SPIKING
     if over:
         return min(max(streak, 0) + 1, SPIKING)
     if calm:
@@ -124,13 +134,13 @@ def have_stopped(models: Models, *, open_use: Floats, open_exposure: Floats, at:
 
     `open_use` and `open_exposure` (hours) are those since the models' hours closed, `at` [N] the last readings.
     """
-    expected = models["still"] + _rate(models, at, zone) * open_exposure
+    expected = models["still"] + _rate(models, _level(models), at, zone) * open_exposure
     judged = (models["version"] > 0) & (models["seen"] >= _MIN_SEEN) & (open_use == 0)
     return np.asarray(judged & (expected > _STILL_TIMES * models["lull"] + _STILL_LEAST))
 
 
-def _rate(models: Models, at: Floats, zone: str) -> Floats:
-    """Return the expected use per hour at `at`: by the level of the last day or of the whole window, the higher."""
+def _level(models: Models) -> Floats:
+    """Return the mean use per hour: of the last day or of the whole window, the higher."""
     mean = np.maximum(models["mean"].astype(np.float64), 1e-9)
     level = levels(
         models["used"].astype(np.float64),
@@ -139,8 +149,13 @@ def _rate(models: Models, at: Floats, zone: str) -> Floats:
         np.maximum(models["dispersion"], 0.5).astype(np.float64),
     )
     recent = (models["schedules"] * (level @ _LEVEL_WEIGHTS.T)).sum(1)
+    return np.asarray(mean * np.maximum(recent, level[:, -1]))
+
+
+def _rate(models: Models, level: Floats, at: Floats, zone: str) -> Floats:
+    """Return the expected use per hour at `at`."""
     hours = np.floor(at / 3600.0).astype(np.int64)
     first = int(hours.min()) if hours.size else 0
     local = hours_of_week(zone, first, int(hours.max()) - first + 1 if hours.size else 1)
     shape = models["shape"][np.arange(len(models)), local[hours - first]]
-    return np.asarray(shape * mean * np.maximum(recent, level[:, -1]))
+    return np.asarray(shape * level)

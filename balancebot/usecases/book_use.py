@@ -25,6 +25,8 @@ class Stretch:
     used: Mapping[BalanceKey, int]
     is_certain: bool
     """False while the other end of a transfer can't be read: a fall may be one."""
+    is_surely_use: bool
+    """An app's whose pool was read with it: quota that it gave back would have been seen to arrive."""
 
 
 def book_use(conn: Connection, accounts: Collection[str]) -> tuple[Stretch, ...]:
@@ -71,13 +73,22 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[Stretch]:
         of_wallet = used[hour.balance.wallet]
         of_wallet[hour.balance] = of_wallet.get(hour.balance, 0) + part.use
     unread = [row for row in rows if not _is_fresh(row)]
+    pool_was_read = any(_is_pool(row) for row in fresh)
     return [
-        Stretch(row=row, used=used.get(row.name, {}), is_certain=not _may_hide_transfer(row, unread))
+        Stretch(
+            row=row,
+            used=used.get(row.name, {}),
+            is_certain=not _may_hide_transfer(row, unread),
+            is_surely_use=pool_was_read and not _is_pool(row),
+        )
         for row in fresh
     ]
 
 
 def _may_hide_transfer(row: WalletRow, unread: Collection[WalletRow]) -> bool:
     """Tell whether a wallet that quota may have moved to or from wasn't read: pool and apps exchange it."""
-    is_pool = app_of(row.name) is None
-    return any((app_of(other.name) is None) is not is_pool for other in unread)
+    return any(_is_pool(other) is not _is_pool(row) for other in unread)
+
+
+def _is_pool(row: WalletRow) -> bool:
+    return app_of(row.name) is None

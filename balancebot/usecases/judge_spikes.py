@@ -79,7 +79,8 @@ class JudgeSpikes:
                 continue
             streak = one.kept.spike_streak
             if one.stretch.is_certain:
-                streak = next_streak(streak, over=pace.over, calm=pace.calm)
+                drained = pace.drained and one.stretch.is_surely_use
+                streak = next_streak(streak, over=pace.over, calm=pace.calm, drained=drained)
             if (streak, pace.stopped) != (one.kept.spike_streak, one.kept.stopped):
                 kept.append((one.stretch.row.id, one.key.category, streak, pace.stopped))
             verdict = _SPIKE if streak >= SPIKING else FINE if streak <= -SPIKING else NO_DATA

@@ -29,6 +29,8 @@ class Pace(NamedTuple):
 
     over: bool
     calm: bool
+    drained: bool
+    """More than a usual day's use at once."""
     expected: float
     """Messages."""
     stopped: bool
@@ -86,8 +88,8 @@ def paces(
     )
     stopped = have_stopped(models, open_use=used, open_exposure=exposure, at=until, zone=zone)
     return {
-        one.balance: Pace(bool(over), bool(calm), float(expected), bool(still))
-        for one, over, calm, expected, still in zip(
-            asked, spikes.over, spikes.calm, spikes.expected, stopped, strict=True
+        one.balance: Pace(bool(over), bool(calm), bool(drained), float(expected), bool(still))
+        for one, over, calm, drained, expected, still in zip(
+            asked, spikes.over, spikes.calm, spikes.drained, spikes.expected, stopped, strict=True
         )
     }

@@ -95,6 +95,13 @@ def test_two_readings_over_the_bar_are_a_spike_and_two_calm_ones_its_end() -> No
     assert SPIKING == next_streak(SPIKING, over=True, calm=False)
 
 
+def test_a_days_use_at_once_is_a_spike_by_itself() -> None:
+    a_day = 24 * 120.0
+    assert [False, True] == [bool(judge(model(), use).drained[0]) for use in (a_day * 0.9, a_day * 1.1)]
+    assert not judge(model(0.2), 90.0).drained[0]
+    assert SPIKING == next_streak(-SPIKING, over=True, calm=False, drained=True)
+
+
 def test_a_plan_covers_its_time_and_the_hour_after() -> None:
     plan = Plan(start=NOW, end=NOW + 7200, messages=9)
     assert [False, True, True, False] == [

@@ -66,6 +66,18 @@ def test_a_spike_is_told_at_the_second_reading_and_its_end_too(traffic):
     assert ([], [SPIKE], [SPIKE, "recovered ok acme/shop:industry"]) == (suspicion, told, spikes(traffic))
 
 
+def test_a_days_use_at_once_is_told_at_the_first_reading_where_it_can_be_nothing_else(traffic):
+    traffic.passes(1, 9000)
+    alone = spikes(traffic)
+    traffic.passes(3, 100)
+    traffic.world.configure(POOL, SHOP)
+    pool = industry(1_000_000)
+    traffic.passes(2, 100, pool=pool)
+    traffic.passes(1, 30_000, pool=pool)
+
+    assert ([], [SPIKE]) == (alone, spikes(traffic))
+
+
 def test_usual_use_is_no_spike(traffic):
     traffic.passes(10, 130)
 
