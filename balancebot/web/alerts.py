@@ -13,7 +13,7 @@ from balancebot.storage import alerts as store
 from balancebot.storage import silences, stories
 from balancebot.web.flash import Done, done
 from balancebot.web.paging import PAGE, Page, cut, offset, page_number
-from balancebot.web.rendering import phrases, show, wording
+from balancebot.web.rendering import fault_words, phrases, show, wording
 from balancebot.web.site import Site
 from balancebot.web.visit import Visit
 
@@ -65,7 +65,10 @@ def silence(visit: Visit) -> Response:
     site, text = visit.site, visit.sent("pattern")
     pattern, until = Pattern.parse(text), _until(visit)
     if isinstance(pattern, str):
-        return _listed(visit, fault=phrases(site.language)("The pattern {fault}", fault=pattern))
+        return _listed(
+            visit,
+            fault=phrases(site.language)("The pattern {fault}", fault=fault_words(site.language)(pattern)),
+        )
     if until is None:
         return _listed(visit, fault=phrases(site.language)("Choose until when."))
     site.operate_alerts.silence(pattern, until=until, reason=visit.sent("reason")[:500], by=visit.actor)

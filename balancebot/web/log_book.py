@@ -8,6 +8,7 @@ from starlette.responses import Response
 from balancebot.domain.audit import Act, AuditEntry
 from balancebot.domain.threshold import LimitColumn
 from balancebot.storage import audit
+from balancebot.web.faults import COLUMN_LABELS
 from balancebot.web.paging import PAGE, Page, offset, page_number
 from balancebot.web.rendering import show, wording
 from balancebot.web.visit import Visit
@@ -20,13 +21,7 @@ TOPICS: dict[str, tuple[Act, ...]] = {
 _UNDONE = (Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD)
 
 
-_LABELS = {
-    "warning_below": "Warning below",
-    "critical_below": "Critical below",
-    "warning_days": "Warning days",
-    "critical_days": "Critical days",
-    "lead_time_days": "Lead time, days",
-    "note": "Note",
+_LABELS = COLUMN_LABELS | {
     "role": "Role",
     "until": "Until",
     "reason": "Reason",

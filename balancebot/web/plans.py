@@ -15,7 +15,7 @@ from balancebot.usecases.figures import ORDER_CONFIDENCE, ORDER_FOR
 from balancebot.usecases.overview import BalanceView
 from balancebot.web.balances_list import Filter, Order, choose
 from balancebot.web.flash import Done, done
-from balancebot.web.rendering import phrases, show
+from balancebot.web.rendering import fault_words, phrases, show
 from balancebot.web.visit import Visit
 
 _MAX_ADVISED = 20
@@ -39,7 +39,7 @@ def coming(visit: Visit) -> Response:
 
 def announce(visit: Visit) -> Response:
     """Announce a send."""
-    site, words = visit.site, phrases(visit.site.language)
+    site, words, tell = visit.site, phrases(visit.site.language), fault_words(visit.site.language)
     messages = read_count(visit.sent("messages"))
     starts_at = read_instant(visit.sent("starts_at"), site.zone)
     hours = read_count(visit.sent("hours"))
@@ -47,7 +47,7 @@ def announce(visit: Visit) -> Response:
     if isinstance(messages, CellFault) or not isinstance(messages, int):
         return _coming(visit, fault=words("The number of messages must be a whole number."))
     if isinstance(starts_at, str):
-        return _coming(visit, fault=words("The start {fault}", fault=starts_at))
+        return _coming(visit, fault=words("The start {fault}", fault=tell(starts_at)))
     if isinstance(hours, CellFault) or not isinstance(hours, int):
         return _coming(visit, fault=words("The length must be a whole number of hours."))
     if category is None:
@@ -62,7 +62,7 @@ def announce(visit: Visit) -> Response:
         note=visit.sent("note"),
         by=visit.actor,
     )
-    return _coming(visit, fault=made) if isinstance(made, str) else done("/plans", Done.PLAN_ADDED)
+    return _coming(visit, fault=tell(made)) if isinstance(made, str) else done("/plans", Done.PLAN_ADDED)
 
 
 def take_back(visit: Visit) -> Response:

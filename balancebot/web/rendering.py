@@ -18,6 +18,7 @@ from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
 from balancebot.packaged import packaged
 from balancebot.settings import Language
+from balancebot.web.faults import FaultWords
 from balancebot.web.flash import said
 from balancebot.web.phrases import Phrases
 from balancebot.web.site import Site
@@ -69,6 +70,12 @@ def render(site: Site, template: str, **values: object) -> str:
 def phrases(language: Language) -> Phrases:
     """Return the sentences of the pages in a language."""
     return Phrases(language)
+
+
+@cache
+def fault_words(language: Language) -> FaultWords:
+    """Return the words for what is wrong with what people write."""
+    return FaultWords(language, phrases(language))
 
 
 def wording(site: Site) -> Wording:

@@ -25,9 +25,10 @@ from balancebot.domain.threshold_sheet import (
 )
 from balancebot.sheet_files import read_sheet_file, write_xlsx
 from balancebot.usecases.edit_thresholds import Outdated, changes_token
+from balancebot.web.faults import FaultWords
 from balancebot.web.flash import Done, done
 from balancebot.web.limits_table import shown
-from balancebot.web.rendering import phrases, show
+from balancebot.web.rendering import fault_words, phrases, show
 from balancebot.web.visit import Visit
 
 MAX_LISTED = 100
@@ -107,6 +108,7 @@ def _preview(
         before = visit.site.thresholds.book(conn)
     scopes = [change.scope for change in edited.changes]
     prospect = visit.site.preview.ahead(before, ThresholdBook(edited.rows), scopes, now=visit.now)
+    tell = fault_words(visit.site.language)
     return show(
         visit,
         "sheet_preview.html.j2",
@@ -125,7 +127,7 @@ def _preview(
             for change in edited.changes[:MAX_LISTED]
         ],
         num_changes=len(edited.changes),
-        warnings=[str(warning) for warning in edited.warnings[:MAX_LISTED]],
+        warnings=[tell.placed(warning) for warning in edited.warnings[:MAX_LISTED]],
         prospect=prospect,
         carried=_carried_out(edited),
         seen=changes_token(edited),
@@ -143,20 +145,21 @@ def _refused(
     lines = dict.fromkeys(fault.line for fault in faults if fault.line is not None)
     by_line = {row.line: row for row in rows}
     listed = [line for line in lines if line in by_line][:MAX_LISTED]
+    tell = fault_words(visit.site.language)
     return show(
         visit,
         "sheet.html.j2",
         status=422,
         name=name,
         header=header[: len(HEADER) + len(COLUMNS)],
-        faults=[str(fault) for fault in faults if fault.line not in by_line],
-        faulty=[_faulty(by_line[line], rows[0], faults) for line in listed],
+        faults=[tell.placed(fault) for fault in faults if fault.line not in by_line],
+        faulty=[_faulty(by_line[line], rows[0], faults, tell) for line in listed],
         num_faults=len(faults),
         num_left_out=len([line for line in lines if line in by_line]) - len(listed),
     )
 
 
-def _faulty(row: SheetRow, header: SheetRow, faults: Sequence[EditFault]) -> FaultyRow:
+def _faulty(row: SheetRow, header: SheetRow, faults: Sequence[EditFault], tell: FaultWords) -> FaultyRow:
     columns, _ = read_header(header)
     mine = [fault for fault in faults if fault.line == row.line]
     placed = set(columns.values()) if len(row.cells) >= len(header.cells) else set()
@@ -167,14 +170,14 @@ def _faulty(row: SheetRow, header: SheetRow, faults: Sequence[EditFault]) -> Fau
             (
                 cell,
                 tuple(
-                    fault.message
+                    tell(fault.message)
                     for fault in mine
                     if fault.column in placed and fault.column == columns.get(position)
                 ),
             )
             for position, cell in enumerate(row.cells[:width])
         ),
-        other_faults=tuple(str(fault.message) for fault in mine if fault.column not in placed),
+        other_faults=tuple(tell(fault.message) for fault in mine if fault.column not in placed),
     )
 
 

@@ -9,18 +9,21 @@ from balancebot.storage import audit
 from balancebot.usecases.edit_thresholds import Conflict, edit_token
 from balancebot.web.flash import Done, done
 from balancebot.web.limits_table import shown
-from balancebot.web.rendering import show, wording
+from balancebot.web.rendering import fault_words, show, wording
 from balancebot.web.thresholds import cells_of, scope_of, typed_row
 from balancebot.web.visit import Visit
 
 
 def preview(visit: Visit) -> Response:
     """Show which alerts would open or close now; the look back is asked for when this stands."""
-    edited = _edited(visit)
+    edited, tell = _edited(visit), fault_words(visit.site.language)
     if edited is None or edited.faults:
         faults = () if edited is None else edited.faults
         return show(
-            visit, "threshold_preview.html.j2", faults=[str(fault) for fault in faults], prospect=None
+            visit,
+            "threshold_preview.html.j2",
+            faults=[tell.placed(fault) for fault in faults],
+            prospect=None,
         )
     before, after, scopes = _books(visit, edited)
     prospect = visit.site.preview.ahead(before, after, scopes, now=visit.now)
@@ -29,7 +32,7 @@ def preview(visit: Visit) -> Response:
         visit,
         "threshold_preview.html.j2",
         faults=[],
-        warnings=[warning.message for warning in edited.warnings],
+        warnings=[tell(warning.message) for warning in edited.warnings],
         is_change=bool(edited.changes),
         prospect=prospect,
         reasons=["" if shift.crossed is None else say.crossed(shift.crossed) for shift in prospect.shifts],
@@ -79,7 +82,7 @@ def undo(visit: Visit) -> Response:
             current=None,
             seen="",
             columns=[],
-            faults=[str(fault) for fault in outcome.faults],
+            faults=[fault_words(visit.site.language).placed(fault) for fault in outcome.faults],
         )
     return done("/audit", Done.UNDONE)
 

@@ -14,7 +14,7 @@ from balancebot.usecases.edit_thresholds import Conflict, edit_token
 from balancebot.web.flash import Done, done
 from balancebot.web.limits_table import Line, line, shown
 from balancebot.web.paging import Page, cut, page_number
-from balancebot.web.rendering import show
+from balancebot.web.rendering import fault_words, show
 from balancebot.web.visit import Visit
 
 _ALL = "balances"
@@ -177,6 +177,7 @@ def _editor(
     known = visit.site.edit_thresholds.known()
     # what would hold if this row said nothing
     others = ThresholdBook(row for row in rows if row.scope != scope)
+    say = fault_words(visit.site.language)
     bare = Scope("*") if scope is None else scope
     return show(
         visit,
@@ -187,10 +188,10 @@ def _editor(
         seen=seen or edit_token(None),
         inherited=line(bare, None, others, known).inherited,
         faults={
-            column: [f.message for f in faults if f.column == column]
+            column: [say(f.message) for f in faults if f.column == column]
             for column in ("wallet", "category", *COLUMNS)
         },
-        other_faults=[str(fault) for fault in faults if not fault.column],
+        other_faults=[say(fault.message) for fault in faults if not fault.column],
         theirs=None if conflict is None else _theirs(conflict.current, typed),
         current=None if conflict is None else conflict.current,
         columns=COLUMNS,

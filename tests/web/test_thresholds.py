@@ -134,7 +134,7 @@ def test_before_saving_it_says_which_alerts_would_open(watched: Desk) -> None:
 def test_a_preview_of_what_can_not_be_read_yet_says_so_quietly(watched: Desk) -> None:
     with watched.user(Role.FINANCE) as browser:
         text = browser.post("/thresholds/preview", data=editor(browser) | {"warning_below": "9x"}).text
-    assert "Not yet: warning_below: must be a number" in text
+    assert "Not yet: Warning below: must be a number" in text
 
 
 def test_the_look_back_stands_next_to_what_today_s_limits_would_have_told(desk: Desk) -> None:

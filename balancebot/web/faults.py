@@ -1,0 +1,85 @@
+"""What is wrong with what people write, in the reader's language.
+
+Faults are worded in English where they are found. Here each is recognised by its form and said again; what no form fits
+is shown as it is, so nothing is ever left unsaid.
+"""
+
+import re
+import tomllib
+from dataclasses import dataclass
+
+from balancebot.domain.threshold_edit import EditFault
+from balancebot.packaged import packaged
+from balancebot.settings import Language
+from balancebot.web.phrases import Phrases
+
+COLUMN_LABELS = {
+    "wallet": "Wallet or pattern",
+    "category": "Category",
+    "warning_below": "Warning below",
+    "critical_below": "Critical below",
+    "warning_days": "Warning days",
+    "critical_days": "Critical days",
+    "lead_time_days": "Lead time, days",
+    "note": "Note",
+}
+"""What pages call the columns of thresholds."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Form:
+    pattern: re.Pattern[str]
+    said: str
+
+
+class FaultWords:
+    """Says faults in one language."""
+
+    def __init__(self, language: Language, phrases: Phrases) -> None:
+        self._phrases = phrases
+        self._forms = tuple(_forms(language))
+
+    def __call__(self, message: str) -> str:
+        """Say one fault."""
+        for form in self._forms:
+            found = form.pattern.fullmatch(message)
+            if found is not None:
+                return form.said.format_map(
+                    {name: self._figure(name, text) for name, text in found.groupdict().items()}
+                )
+        return message
+
+    def placed(self, fault: EditFault) -> str:
+        """Say a fault with the line and column that it stands at."""
+        place = [
+            *([self._phrases("line {line}", line=fault.line)] if fault.line is not None else []),
+            *([self._column(fault.column)] if fault.column else []),
+        ]
+        if not place:
+            return self(fault.message)
+        return self._phrases("{place}: {fault}", place=", ".join(place), fault=self(fault.message))
+
+    def _figure(self, name: str, text: str) -> str:
+        if name == "fault":
+            return self(text)
+        return self._column(text) if name.startswith("column") else text
+
+    def _column(self, name: str) -> str:
+        label = COLUMN_LABELS.get(name)
+        return name if label is None else self._phrases(label)
+
+
+def _forms(language: Language) -> list[_Form]:
+    if language is Language.ENGLISH:
+        return []
+    file = packaged("templates") / "web" / f"faults.{language.value}.toml"
+    return [
+        _Form(pattern=_pattern(english), said=said)
+        for english, said in tomllib.loads(file.read_text(encoding="utf-8")).items()
+    ]
+
+
+def _pattern(english: str) -> re.Pattern[str]:
+    parts = re.split(r"\{(\w+)\}", english)
+    written = [re.escape(text) if index % 2 == 0 else f"(?P<{text}>.+?)" for index, text in enumerate(parts)]
+    return re.compile("".join(written), re.DOTALL)
