@@ -28,7 +28,7 @@ from balancebot.web import (
     thresholds,
     wallet,
 )
-from balancebot.web.guard import Guard
+from balancebot.web.guard import NOT_KEPT, Guard, headers_of
 from balancebot.web.rendering import phrases, render
 from balancebot.web.site import Site
 from balancebot.web.visit import change, page
@@ -110,7 +110,10 @@ def _without_database(request: Request, error: Exception) -> Response:
 
 def _failed(request: Request, error: Exception) -> Response:
     log.error("web.failed", extra={"path": request.url.path}, exc_info=error)
-    return _trouble(request, 500, "Something is wrong on our side; it has been logged.")
+    answer = _trouble(request, 500, "Something is wrong on our side; it has been logged.")
+    # it is answered outside the guard
+    answer.headers.update(headers_of(request.app.state.site.public_url) | dict([NOT_KEPT]))
+    return answer
 
 
 _SAID = {404: "There is no such page.", 405: "This page can't be asked for in this way."}

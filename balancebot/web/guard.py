@@ -21,7 +21,7 @@ _CONTENT_SECURITY_POLICY = "; ".join(
         "frame-ancestors 'none'",
     )
 )
-_HEADERS = {
+_EVERYWHERE = {
     "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -31,8 +31,14 @@ _HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
+NOT_KEPT = ("Cache-Control", "no-store")
 _HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000"}
 _SAFE = frozenset({"GET", "HEAD"})
+
+
+def headers_of(public_url: str) -> dict[str, str]:
+    """Return the headers that every answer of the site has."""
+    return _EVERYWHERE | (_HTTPS_ONLY if public_url.startswith("https://") else {})
 
 
 class Guard:
@@ -41,7 +47,7 @@ class Guard:
     def __init__(self, app: ASGIApp, *, public_url: str) -> None:
         self._app = app
         self._host = urlsplit(public_url).netloc
-        self._headers = _HEADERS | (_HTTPS_ONLY if public_url.startswith("https://") else {})
+        self._headers = headers_of(public_url)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -53,7 +59,7 @@ class Guard:
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers[name] = value
-                headers.setdefault("Cache-Control", "no-store")
+                headers.setdefault(*NOT_KEPT)
             await send(message)
 
         headers = Headers(scope=scope)

@@ -48,7 +48,8 @@ def editor(visit: Visit) -> Response:
     wallet, category = visit.asked_exactly("wallet"), visit.asked("category")
     scope = scope_of(wallet, category) if wallet else None
     if isinstance(scope, EditFault):
-        return _editor(visit, scope=None, typed={"wallet": wallet, "category": category}, faults=(scope,))
+        typed = dict.fromkeys(COLUMNS, "") | {"wallet": wallet, "category": category}
+        return _editor(visit, scope=None, typed=typed, faults=(scope,))
     row = None if scope is None else visit.site.edit_thresholds.look(scope)
     cells = {column: "" if row is None else shown(getattr(row, column)) for column in COLUMNS}
     return _editor(visit, scope=scope, typed=cells, seen=edit_token(row))

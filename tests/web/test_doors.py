@@ -40,3 +40,14 @@ def test_every_answer_carries_the_security_headers(desk: Desk, path: str) -> Non
     assert "DENY" == headers["x-frame-options"]
     assert "same-origin" == headers["referrer-policy"]
     assert "server" not in headers
+
+
+def test_a_fault_of_ours_carries_them_too(desk: Desk, open_desk: Callable[..., Desk]) -> None:
+    def broken() -> str:
+        raise ZeroDivisionError
+
+    with desk.visitor() as well, open_desk(unready=broken).visitor() as unwell:
+        expected, answer = well.get("/readyz"), unwell.get("/readyz")
+    assert 500 == answer.status_code
+    for name in ("content-security-policy", "x-content-type-options", "x-frame-options", "cache-control"):
+        assert expected.headers[name] == answer.headers[name]

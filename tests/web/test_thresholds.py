@@ -166,3 +166,10 @@ def test_a_viewer_can_not_undo(watched: Desk) -> None:
     with watched.user(Role.VIEWER) as browser:
         assert 403 == browser.post("/audit/1/undo", data={"form_token": form_token(browser)}).status_code
         assert "undo" not in browser.get("/audit").text
+
+
+def test_the_editor_of_a_scope_that_can_not_be_says_so(watched: Desk) -> None:
+    with watched.user(Role.FINANCE) as browser:
+        answer = browser.get("/thresholds/edit", params={"wallet": "acme", "category": "vioce"})
+    assert 422 == answer.status_code
+    assert "did you mean voice?" in answer.text
