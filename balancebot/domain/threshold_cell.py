@@ -88,9 +88,7 @@ def read_days(text: str) -> Days | CellFault:
     if not isinstance(value, Decimal):
         return value
     days = round(float(value), _DECIMALS)
-    if not 0 < days <= MAX_DAYS:
-        return CellFault(f"must be above 0 and at most {MAX_DAYS} days; `off` means no limit")
-    return days
+    return days if days > 0 else CellFault("must be above 0 days; `off` means no limit")
 
 
 def _read_lead_time(text: str) -> float | CellFault | None:

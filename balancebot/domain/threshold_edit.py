@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
 from balancebot.domain.spelling import did_you_mean
-from balancebot.domain.threshold import Inversion, Scope, ThresholdBook, ThresholdRow
-from balancebot.domain.threshold_cell import CellFault, read_column, written
+from balancebot.domain.threshold import Inversion, LimitColumn, Scope, ThresholdBook, ThresholdRow
+from balancebot.domain.threshold_cell import MAX_DAYS, CellFault, read_column, written
 
 COLUMNS = (
     "warning_below",
@@ -130,7 +130,7 @@ def apply_edits(
 
     Refused: an exact wallet name that isn't known (its row may still be removed), and a critical limit that becomes
     looser than the warning limit for a known balance. An inversion that was there before is nobody's fault now.
-    Warned of: a pattern that means no known wallet.
+    Warned of: a pattern that means no known wallet, and days that lie farther ahead than a runway is looked for.
     """
     old = {row.scope: row for row in rows}
     new = dict(old)
@@ -150,7 +150,10 @@ def apply_edits(
             *_unknown_wallets([*put, *missed], known, lines),
             *_inversions(ThresholdBook(old.values()), ThresholdBook(new.values()), changes, known, lines),
         ),
-        warnings=tuple(_idle_patterns(put, known, lines)),
+        warnings=(
+            *_idle_patterns(put, known, lines),
+            *_out_of_sight([change for change in changes if change.after is not None], lines),
+        ),
     )
 
 
@@ -183,6 +186,19 @@ def _idle_patterns(put: list[Scope], known: Sequence[WalletName], lines: _Lines)
                 column="wallet",
                 scope=scope,
             )
+
+
+def _out_of_sight(changes: Sequence[RowChange], lines: _Lines) -> Iterator[EditFault]:
+    for change in changes:
+        for column in (LimitColumn.WARNING_DAYS, LimitColumn.CRITICAL_DAYS):
+            days = getattr(change.after, column)
+            if isinstance(days, float) and days > MAX_DAYS and days != getattr(change.before, column, None):
+                yield EditFault(
+                    message=f"a runway of more than {MAX_DAYS} days counts as no end in sight, which meets any limit",
+                    line=lines[change.scope],
+                    column=column,
+                    scope=change.scope,
+                )
 
 
 def _inversions(
