@@ -7,6 +7,7 @@ Deadlines are the caller's: it cancels, and what is under way is closed.
 """
 
 import ssl
+from asyncio.sslproto import SSLProtocol
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ from balancebot.sources.answer import Fault, Reply, plain
 
 MAX_BODY_BYTES = 64 * 1024
 _IDLE_SECONDS = 15.0
+
+SSLProtocol.max_size = MAX_BODY_BYTES  # of each connection's buffer: asyncio takes four times as much
 
 
 class Transport:

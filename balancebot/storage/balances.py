@@ -43,6 +43,18 @@ def every(conn: Connection) -> list[BalanceRow]:
     return [_balance(row) for row in conn.execute(select(balances))]
 
 
+def ever_positive(conn: Connection, wallet_ids: Collection[int]) -> frozenset[tuple[int, Category]]:
+    """Return (wallet, category) of those balances of some wallets that were ever above 0."""
+    columns = (balances.c.wallet_id, balances.c.category)
+    return frozenset(
+        (wallet_id, Category(category))
+        for ids in chunked(wallet_ids)
+        for wallet_id, category in conn.execute(
+            select(*columns).where(balances.c.wallet_id.in_(ids), balances.c.ever_positive)
+        )
+    )
+
+
 def of_wallets(conn: Connection, wallet_ids: Collection[int]) -> list[BalanceRow]:
     """Return the balances of some wallets."""
     rows: list[BalanceRow] = []

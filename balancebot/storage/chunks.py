@@ -9,8 +9,8 @@ T = TypeVar("T")
 _SIZE = 5_000
 
 
-def chunked(values: Collection[T]) -> Iterator[Sequence[T]]:
+def chunked(values: Collection[T], size: int = _SIZE) -> Iterator[Sequence[T]]:
     """Yield `values` in pieces that one `IN (…)` can hold; nothing for none."""
     iterator = iter(values)
-    while chunk := list(islice(iterator, _SIZE)):
+    while chunk := list(islice(iterator, size)):
         yield chunk

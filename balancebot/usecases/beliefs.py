@@ -27,10 +27,7 @@ def keep_beliefs(
     now: datetime,
 ) -> Collection[BalanceKey]:
     """Keep what is believed at `now` of each balance with a number; return those that were ever above zero."""
-    before = {
-        (row.wallet_id, row.category): row.ever_positive
-        for row in balances.of_wallets(conn, [wallet_id for wallet_id, _ in read])
-    }
+    before = balances.ever_positive(conn, [wallet_id for wallet_id, _ in read])
     ever_positive: set[BalanceKey] = set()
     beliefs: list[BalanceRow] = []
     for wallet_id, snapshot in read:
@@ -38,7 +35,7 @@ def keep_beliefs(
             if isinstance(reading, Absent):
                 continue
             key = BalanceKey(snapshot.wallet, category)
-            ever = reading > 0 or before.get((wallet_id, category), False)
+            ever = reading > 0 or (wallet_id, category) in before
             if ever:
                 ever_positive.add(key)
             estimate = estimates.get(key, UNKNOWN)

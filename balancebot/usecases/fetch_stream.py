@@ -12,6 +12,9 @@ from datetime import timedelta
 from balancebot.domain.balance import WalletName
 from balancebot.ports import BalanceSource, FetchResult
 
+_MOST = 1_000
+"""Answers in a batch: it is held in memory, and in one transaction."""
+
 
 class FetchStream:
     """Asks the source for wallets and hands out what it answers. Used by one thread, once."""
@@ -52,6 +55,9 @@ class FetchStream:
             if not batch:
                 due = time.monotonic() + self._linger
             batch.append(answer)
+            if len(batch) == _MOST:
+                yield batch
+                batch = []
 
     def _feed(self, wallets: Sequence[WalletName]) -> None:
         try:

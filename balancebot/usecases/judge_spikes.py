@@ -17,6 +17,7 @@ from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.verdict import FINE, NO_DATA, Severity, Verdict
 from balancebot.storage import alerts, balances
 from balancebot.storage.balances import BalanceRow
+from balancebot.storage.chunks import chunked
 from balancebot.usecases.beliefs import estimate_at
 from balancebot.usecases.book_use import Stretch
 from balancebot.usecases.open_alerts import OpenAlerts, Told
@@ -25,6 +26,8 @@ from balancebot.usecases.shelf import ThresholdShelf
 from balancebot.usecases.telling import Teller
 
 _SPIKE = Verdict(severity=Severity.CRITICAL)
+_AT_ONCE = 1_000
+"""Wallets: what is known of each is held in memory."""
 
 
 class _Balance(NamedTuple):
@@ -52,6 +55,15 @@ class JudgeSpikes:
 
         Nothing is judged before a day of readings, nor where the other end of a transfer can't be read.
         """
+        return [
+            told
+            for some in chunked(stretches, _AT_ONCE)
+            for told in self._judge(conn, some, now=now, alerts_too=alerts_too)
+        ]
+
+    def _judge(
+        self, conn: Connection, stretches: Sequence[Stretch], *, now: datetime, alerts_too: bool
+    ) -> list[Told]:
         candidates = _balances(conn, stretches)
         if not candidates:
             return []

@@ -20,6 +20,9 @@ from balancebot.usecases.modelled import Balance, use_since
 if TYPE_CHECKING:
     from balancebot.domain.use_window import UseWindow
 
+_AT_ONCE = 200
+"""Wallets: the window of a balance takes 13 KB while it is fitted."""
+
 
 def refit_models(database: Database, booked: Collection[WalletRow], *, zone: str, anew: bool = False) -> None:
     """Bring the models of wallets that were just booked up to the hour of their reading, if one closed since.
@@ -32,7 +35,7 @@ def refit_models(database: Database, booked: Collection[WalletRow], *, zone: str
         if row.observed_at is not None and any(isinstance(reading, int) for reading in row.readings):
             by_hour[int(row.observed_at.timestamp() // SECONDS_PER_HOUR)].append(row.id)
     for hour, wallet_ids in by_hour.items():
-        for chunk in chunked(wallet_ids):
+        for chunk in chunked(wallet_ids, _AT_ONCE):
             _refit(database, chunk, hour, zone=zone, anew=anew)
 
 
