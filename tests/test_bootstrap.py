@@ -1,6 +1,6 @@
 """A bot follows its configuration while it runs."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -9,8 +9,10 @@ from balancebot.clock import SystemClock
 from balancebot.domain.balance import Snapshot, WalletName
 from balancebot.settings import load
 from balancebot.sources.simulator import Scenario, Simulator, simulated_wallet
-from balancebot.storage import wallets
+from balancebot.storage import facts, wallets
 from balancebot.storage.database import Database
+from balancebot.usecases.poll_cycle import LAST_CYCLE
+from tests.usecases.world import HandClock
 
 SHOP, BILLING = WalletName("acme/shop"), WalletName("acme/billing")
 
@@ -42,5 +44,25 @@ def test_wallets_come_and_go_with_a_file_of_apps(sim, sqlite_url, tmp_path):
         with bot.database.read() as conn:
             read = [row.name for row in wallets.every(conn)]
         assert (Snapshot, [BILLING], (BILLING,)) == (type(found), read, bot.settings.wallets)
+    finally:
+        bot.close()
+
+
+@pytest.mark.parametrize(("minutes", "ready"), [(4, True), (6, False)])
+def test_a_round_that_is_paced_may_take_its_time_before_the_bot_counts_as_late(
+    minutes: int, ready: bool, sqlite_url, tmp_path
+) -> None:
+    config = tmp_path / "balancebot.toml"
+    apps = ", ".join(f'{{ name = "a{n}", app_key = "k", master_secret = "s" }}' for n in range(10))
+    config.write_text(
+        '[poll]\nevery = "2m"\nmax_rate = 0.1\n' + f'[[accounts]]\nname = "acme"\napps = [{apps}]\n'
+    )
+    clock = HandClock(datetime(2026, 11, 24, 9, tzinfo=UTC))
+    bot = Bot(load(config, environ={}, resolve_secrets=True), Database(sqlite_url), clock=clock)
+    try:
+        with bot.database.write() as conn:
+            facts.note(conn, LAST_CYCLE, "", now=clock.at)
+        clock.at += timedelta(minutes=minutes)
+        assert ready is (bot.unready() == "")
     finally:
         bot.close()

@@ -261,7 +261,7 @@ class Bot:
             return str(error)
         if last is None:
             return "no poll cycle has ended yet"
-        late = self.clock.now() - last.at - self.settings.poll.every - _LEAST_BUDGET
+        late = self.clock.now() - last.at - self.settings.poll.every - self._longest_round
         return f"the last poll cycle ended at {last.at:%Y-%m-%d %H:%M:%S} UTC" if late > timedelta() else ""
 
     @property
@@ -279,9 +279,14 @@ class Bot:
     @property
     def round_budget(self) -> timedelta:
         """Bound a round so that every wallet has its turn, and a server that trickles can't hold it."""
+        return max(self.settings.poll.every, self._longest_round)
+
+    @property
+    def _longest_round(self) -> timedelta:
+        """What a round needs when requests are paced, or servers answer late."""
         poll = self.settings.poll
         paced = len(self.settings.wallets) / poll.max_rate * 1.5 if poll.max_rate else 0.0
-        return max(_LEAST_BUDGET, poll.every, 3 * poll.timeout, timedelta(seconds=paced))
+        return max(_LEAST_BUDGET, 3 * poll.timeout, timedelta(seconds=paced))
 
     def close(self) -> None:
         """Give back connections and threads."""
