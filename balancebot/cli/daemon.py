@@ -61,6 +61,9 @@ class Daemon:
     def start(self) -> None:
         """Begin. Raises `DatabaseError` when the database can't be asked, OSError when the pages can't be served."""
         self._presence.show()
+        if self.bot.database.is_sqlite:
+            # one daemon at a time has the file to itself: who had claimed something is no more
+            self._presence.succeed()
         self.bot.sync_wallets()
         self._pages = self._serve()
         if self._slack_app is not None:

@@ -5,6 +5,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, select, update
 
+from balancebot.domain.delivery import CLOCK_JUMP
 from balancebot.storage.chunks import chunked
 from balancebot.storage.tables import wallets
 from balancebot.storage.wallets import WalletRow, wallet_of
@@ -15,6 +16,12 @@ def any_due(conn: Connection, *, now: datetime) -> bool:
     """Tell whether a wallet is due, without asking who is reading it."""
     wanted = select(wallets.c.id).where(wallets.c.configured, wallets.c.next_read_at <= now).limit(1)
     return conn.execute(wanted).first() is not None
+
+
+def hurry(conn: Connection, *, now: datetime) -> None:
+    """Make due what was last read later than now: the clock was set back since, and may be far from the next reading."""
+    read_later = wallets.c.attempted_at > now + CLOCK_JUMP
+    conn.execute(update(wallets).where(wallets.c.configured, read_later).values(next_read_at=now))
 
 
 def claim_due(

@@ -31,6 +31,11 @@ def leave(conn: Connection, worker_id: str) -> None:
     conn.execute(delete(workers).where(workers.c.id == worker_id))
 
 
+def bury(conn: Connection, *, kind: str, successor: str) -> None:
+    """Free what every other worker of a kind has claimed: they are known to be dead."""
+    conn.execute(delete(workers).where(workers.c.kind == kind, workers.c.id != successor))
+
+
 def is_alive(conn: Connection, worker_id: str, *, now: datetime) -> bool:
     """Return whether the claims of the worker hold."""
     return (

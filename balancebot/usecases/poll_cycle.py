@@ -95,6 +95,7 @@ class PollCycle:
         self._on_news = on_news
         self._unrecorded: set[int] = set()
         self._claiming = threading.Lock()
+        self._asked_at: datetime | None = None
 
     def run_due(self) -> PollReport | None:
         """Read the wallets that are due and nobody else is reading; None where there are none.
@@ -103,6 +104,7 @@ class PollCycle:
         """
         started_at = self._clock.now()
         with self._claiming:
+            self._mind_the_clock(started_at)
             with self._database.read() as conn:
                 if not claims.any_due(conn, now=started_at):
                     return None
@@ -112,6 +114,13 @@ class PollCycle:
                 limit = None if self._database.is_sqlite else _SHARE
                 rows = claims.claim_due(conn, self._worker_id, now=started_at, limit=limit)
         return self._run(rows, started_at, claimed=True, alerts=True) if rows else None
+
+    def _mind_the_clock(self, now: datetime) -> None:
+        """See to it that a clock that was set back, lately or while nobody ran, makes no wallet wait for it."""
+        if self._asked_at is None or now < self._asked_at:
+            with self._database.write() as conn:
+                claims.hurry(conn, now=now)
+        self._asked_at = now
 
     def run_all(
         self,

@@ -8,16 +8,22 @@ import os
 import socket
 import sys
 import threading
+from datetime import datetime, timedelta
+from pathlib import Path
 from types import FrameType
 from typing import Any
 
 from sqlalchemy import Engine, event
 from sqlalchemy.pool import Pool
 
+from balancebot.bootstrap import bot
 from balancebot.cli import main
+from balancebot.clock import SystemClock
 
 DOOR = "CRASH_DOOR"
 """The environment variable that holds the port at which the harness listens."""
+CLOCK = "CRASH_CLOCK"
+"""The environment variable that names the file in which stands by how many seconds the clock is wrong."""
 _DATABASE = "balancebot.storage.database"
 _LAST_LOOK = "still_mine"
 """The one read after which a frozen process is dangerous: the sender has been told that the delivery is its own."""
@@ -55,6 +61,17 @@ class Watch:
         line.recv(1)
 
 
+class WrongClock:
+    """A clock that somebody sets."""
+
+    def __init__(self) -> None:
+        self._file = Path(os.environ[CLOCK])
+
+    def now(self) -> datetime:
+        """Return the instant that the machine would show."""
+        return SystemClock().now() + timedelta(seconds=float(self._file.read_text() or 0))
+
+
 def _whose(frame: FrameType | None) -> str | None:
     """Return whose transaction ends here; None for one that only reads."""
     writes = False
@@ -71,4 +88,5 @@ def _whose(frame: FrameType | None) -> str | None:
 
 if __name__ == "__main__":
     Watch(int(os.environ[DOOR])).install()
+    bot.SystemClock = WrongClock  # type: ignore[misc, assignment] -- where a bot gets its clock from
     sys.exit(main(["run"]))

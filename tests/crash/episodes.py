@@ -29,6 +29,9 @@ class Level(IntEnum):
         return self.name.lower()
 
 
+_MOST_EPISODES = 2
+"""A balance that opens a third time in a day flaps, and doesn't close at once any more."""
+
 News = tuple[str, str]
 """A reason to speak and the severity it tells."""
 
@@ -50,6 +53,15 @@ class Episodes:
     def level(self, wallet: WalletName) -> Level:
         """Return where the balance is."""
         return self._balances[wallet].level
+
+    @property
+    def movable(self) -> list[WalletName]:
+        """The wallets whose balance may move without flapping."""
+        return [
+            wallet
+            for wallet, balance in self._balances.items()
+            if balance.level is not Level.OK or len(balance.episodes) < _MOST_EPISODES
+        ]
 
     def move(self, wallet: WalletName, level: Level) -> None:
         """The balance is read at another level."""

@@ -1,7 +1,7 @@
 """JSMS, Slack and a mail server that report each request twice: when it has come in, and when it has taken effect."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from aiohttp import web
@@ -42,6 +42,28 @@ class WatchedSlack(SlackStandIn):
     def __init__(self, reports: Reports) -> None:
         super().__init__()
         self._reports = reports
+
+    def shut(self) -> None:
+        """Let nobody in any more: a connection is refused."""
+        self._run(self._site.stop())
+
+    def open_again(self) -> None:
+        """Let everybody in at the same address."""
+        self._run(self._listen(self._port))
+
+    async def _start(self) -> None:
+        await super()._start()
+        assert self._runner is not None
+        self._port = self._runner.addresses[0][1]
+        self._site = next(iter(self._runner.sites))
+
+    async def _listen(self, port: int) -> None:
+        assert self._runner is not None
+        self._site = web.TCPSite(self._runner, "127.0.0.1", port)
+        await self._site.start()
+
+    def _run(self, work: Coroutine[Any, Any, None]) -> None:
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
 
     async def _handle_api(self, request: web.Request) -> web.StreamResponse:
         method = f"slack {request.match_info['method']}"

@@ -1,7 +1,9 @@
 """A firm on loopback with its bot: real processes that are killed, frozen and started again, and one database."""
 
+import json
 import os
 import random
+import resource
 import signal
 import subprocess
 import sys
@@ -9,8 +11,9 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
+from datetime import timedelta
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from sqlalchemy import func, select
 
@@ -22,7 +25,7 @@ from balancebot.storage import thresholds
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError
 from balancebot.storage.tables import alerts, deliveries
-from tests.crash.driver import DOOR
+from tests.crash.driver import CLOCK, DOOR
 from tests.crash.episodes import Episodes, Level
 from tests.crash.standins import Reports, WatchedJsms, WatchedMail, WatchedSlack
 from tests.crash.traps import Door, Fate, Traps
@@ -31,6 +34,7 @@ ROOM = "ops-alerts"
 MAILBOX = "finance@example.com"
 _LEASE_AND_MORE = (9.0, 13.0)
 """Seconds for which a frozen process sleeps: its lease of 8 has run out."""
+NUM_WALLETS = 10
 _ROOT = Path(__file__).parents[2]
 _MIGRATING = threading.Lock()
 """Alembic keeps its state in globals: two towns of one harness must not migrate at once."""
@@ -52,10 +56,18 @@ class Town:
         self.traps = Traps(self._strike)
         self.num_kills = 0
         self.num_freezes = 0
-        self.episodes = Episodes(tuple(WalletName(f"acme/app-{number}") for number in range(1, 7)))
+        self.struck_at = time.monotonic()
+        """When the last process was killed or frozen."""
+        self.episodes = Episodes(
+            tuple(WalletName(f"acme/app-{number}") for number in range(1, NUM_WALLETS + 1))
+        )
 
     def __enter__(self) -> Self:
         with ExitStack() as stack:
+            self._log = _Log(self._folder / "log")
+            stack.callback(self._log.close)
+            self._clock = self._folder / "clock"
+            self.set_clock(timedelta())
             reports = Reports(self.traps, self._whose)
             scenario = Scenario(
                 wallets=tuple(
@@ -128,23 +140,35 @@ apps = [
     def start(self, *, watched: bool = True) -> None:
         """Start every process that isn't running; a watched one reports its boundaries."""
         command = ["-m", "tests.crash.driver"] if watched else ["-m", "balancebot", "run"]
-        environment = os.environ | {"PYTHONPATH": str(_ROOT), DOOR: str(self._door.port)}
+        environment = os.environ | {
+            "PYTHONPATH": str(_ROOT),
+            DOOR: str(self._door.port),
+            CLOCK: str(self._clock),
+        }
         for number, process in enumerate(self._processes):
             if process is None or process.poll() is not None:
-                with self.log.open("ab") as log:
-                    self._processes[number] = subprocess.Popen(
-                        [sys.executable, *command],
-                        cwd=self._folder,
-                        env=environment,
-                        stderr=log,
-                        stdout=log,
-                        stdin=subprocess.DEVNULL,
-                    )
+                self._processes[number] = subprocess.Popen(
+                    [sys.executable, *command],
+                    cwd=self._folder,
+                    env=environment,
+                    stderr=self._log.pipe,
+                    stdin=subprocess.DEVNULL,
+                )
 
-    @property
-    def log(self) -> Path:
-        """What the processes say, one after the other."""
-        return self._folder / "log"
+    def log(self) -> list[dict[str, Any]]:
+        """Return what the processes said; a line that isn't a log line is under `said`."""
+        lines = self._log.path.read_text().splitlines()
+        return [json.loads(line) if line.startswith("{") else {"said": line} for line in lines]
+
+    def set_clock(self, shift: timedelta) -> None:
+        """Set the clock of every watched process wrong by so much."""
+        self._clock.write_text(str(shift.total_seconds()))
+
+    def limit_files(self, size: int | None) -> None:
+        """Let the processes that run make no file longer than so many bytes; None lets them again."""
+        for process in self._running():
+            limits = (resource.RLIM_INFINITY if size is None else size, resource.RLIM_INFINITY)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, limits)
 
     def kill_one(self) -> None:
         """Kill one of the processes that run."""
@@ -166,6 +190,7 @@ apps = [
             process = next((each for each in self._running() if each.pid == pid), None)
             if process is None:
                 return
+            self.struck_at = time.monotonic()
             if fate is Fate.KILL:
                 process.kill()
                 process.wait()
@@ -226,6 +251,26 @@ _LIMITS = ThresholdRow(
     warning_days=OFF,
     critical_days=OFF,
 )
+
+
+class _Log:
+    """What processes say, brought into a file by somebody else: they may not be able to write any."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        reading, self.pipe = os.pipe()
+        self._thread = threading.Thread(target=self._bring, args=(reading,), daemon=True)
+        self._thread.start()
+
+    def _bring(self, reading: int) -> None:
+        with os.fdopen(reading, "rb", buffering=0) as said, self.path.open("ab", buffering=0) as kept:
+            while some := said.read(65536):
+                kept.write(some)
+
+    def close(self) -> None:
+        """Wait for the last word; the processes have ended."""
+        os.close(self.pipe)
+        self._thread.join()
 
 
 def _thaw(process: subprocess.Popen[bytes]) -> None:

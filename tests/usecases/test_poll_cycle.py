@@ -8,7 +8,7 @@ from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed
 from balancebot.ports import SourceErrorKind
-from balancebot.storage import alerts, wallets
+from balancebot.storage import alerts, wallets, workers
 from tests.usecases.world import POOL, SHOP, WEB, World, industry
 
 TIMEOUT, REFUSED = SourceErrorKind.TIMEOUT, SourceErrorKind.CREDENTIALS
@@ -267,3 +267,16 @@ def test_a_balance_that_flaps_all_day_does_not_say_so_each_time(world):
     world.clock.pass_by(minutes=30)
     world.poll()
     assert recovered == world.news()[-1]
+
+
+def test_a_clock_that_is_set_back_makes_no_wallet_wait_for_it(world):
+    world.shows(industry(5000), industry(500))
+    reports = []
+    for hours in (0, -1):
+        world.clock.pass_by(hours=hours)
+        with world.database.write() as conn:
+            workers.leave(conn, "worker")
+            workers.register(conn, "worker", kind="run", now=world.clock.now())
+        reports.append(world.cycle.run_due())
+
+    assert (False, ["opened warning acme/shop:industry"]) == (None in reports, world.news())

@@ -27,3 +27,19 @@ def test_signs_of_life_keep_a_worker_alive_until_it_leaves(database: Database) -
     presence.leave()
     assert [False, True, True, False, False] == [*alive, is_alive()]
     assert 3 * EVERY < workers.LEASE
+
+
+def test_who_has_a_database_to_itself_waits_for_no_lease_of_its_predecessor(database: Database) -> None:
+    clock = HandClock()
+    killed, other, present = (
+        Presence(database=database, clock=clock, worker_id=worker_id, kind=kind)
+        for worker_id, kind in (("killed", "run"), ("polling", "poll"), ("present", "run"))
+    )
+    for each in (killed, other, present):
+        each.show()
+    present.succeed()
+    with database.read() as conn:
+        alive = {
+            each: workers.is_alive(conn, each, now=clock.now()) for each in ("killed", "polling", "present")
+        }
+    assert {"killed": False, "polling": True, "present": True} == alive

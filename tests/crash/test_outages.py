@@ -1,0 +1,118 @@
+"""What is away for a while (Slack, the disk, the database, the right time) costs no news, and is told in a line."""
+
+import sqlite3
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from balancebot.domain.balance import WalletName
+from tests.crash.books import compare
+from tests.crash.episodes import Level
+from tests.crash.town import ROOM, Town
+from tests.standins.slack_api import Fault
+
+pytestmark = pytest.mark.slow
+ONE, TWO, THREE = (WalletName(f"acme/app-{number}") for number in (1, 2, 3))
+_PATIENCE = 60.0
+
+
+@pytest.fixture
+def town(tmp_path: Path) -> Iterator[Town]:
+    with Town(tmp_path, f"sqlite:///{tmp_path}/balancebot.db", seed=1) as town:
+        town.start()
+        town.move({ONE: Level.WARNING})
+        assert town.until_quiet(_PATIENCE)
+        yield town
+        assert [] == [line for line in town.log() if "trace" in line or "said" in line]
+
+
+def _move(town: Town, wallet: WalletName, level: Level) -> None:
+    town.move({wallet: level})
+    assert town.until_recorded(_PATIENCE)
+
+
+def _well(town: Town) -> None:
+    assert town.until_quiet(_PATIENCE)
+    books = compare(town)
+    assert ((), ()) == (books.losses, books.repeats)
+
+
+def _troubles(town: Town) -> list[str]:
+    subjects = [str(mail.message["Subject"]) for mail in town.mail.mails]
+    return [subject for subject in subjects if subject.startswith("[trouble]")]
+
+
+def _told(town: Town, event: str) -> list[str]:
+    return [str(line["error"]) for line in town.log() if line["event"] == event and "error" in line]
+
+
+def test_when_slack_is_back_each_alert_is_told_as_it_is_now_and_once(town: Town) -> None:
+    told = len(town.slack.messages(ROOM))
+    town.slack.shut()
+    _move(town, TWO, Level.WARNING)
+    _move(town, THREE, Level.CRITICAL)
+    _move(town, TWO, Level.DEPLETED)
+    _move(town, THREE, Level.OK)
+    town.slack.open_again()
+    _well(town)
+    new = [message["text"].partition(" — ")[0] for message in town.slack.messages(ROOM)[told:]]
+    assert ["⛔ Depleted · acme/app-2 industry", "🟢 Recovered · acme/app-3 industry"] == sorted(new)
+    assert [] == [message for message in town.slack.rooms["C00000000"].messages if "thread_ts" in message]
+    assert 1 == len({error for error in _told(town, "delivery.failed") if "Slack" in error})
+
+
+def test_slack_is_left_alone_for_as_long_as_it_asks(town: Town) -> None:
+    began = time.monotonic()
+    town.slack.fail_next("chat.postMessage", Fault(rate_limited=4))
+    _move(town, TWO, Level.WARNING)
+    _well(town)
+    assert time.monotonic() - began > 4
+    assert 3 == len(town.slack.calls_of("chat.postMessage"))
+
+
+def test_a_revoked_token_is_told_by_mail_and_nothing_is_lost_until_there_is_a_new_one(town: Town) -> None:
+    revoked, town.slack.token = town.slack.token, "xoxb-another"
+    _move(town, TWO, Level.CRITICAL)
+    end = time.monotonic() + _PATIENCE
+    while not _troubles(town) and time.monotonic() < end:
+        time.sleep(0.1)
+    town.slack.token = revoked
+    _well(town)
+    assert ["[trouble] messages to slack don't arrive"] == _troubles(town)
+
+
+def test_a_disk_that_takes_no_more_loses_nothing(town: Town) -> None:
+    town.limit_files(1)
+    time.sleep(2)
+    town.move({ONE: Level.OK, TWO: Level.DEPLETED})
+    time.sleep(5)
+    assert not town.until_recorded(0)
+    town.limit_files(None)
+    _well(town)
+    assert [] != _told(town, "job.failed") + _told(town, "poll.not_kept")
+
+
+def test_a_database_that_is_locked_loses_nothing(town: Town, tmp_path: Path) -> None:
+    other = sqlite3.connect(tmp_path / "balancebot.db", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+    town.move({ONE: Level.OK, TWO: Level.CRITICAL})
+    time.sleep(12)  # longer than a writer waits for its turn
+    other.execute("ROLLBACK")
+    other.close()
+    _well(town)
+    assert [] != [error for error in _told(town, "job.failed") if "another process is writing" in error]
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_jumps_an_hour_loses_nothing(town: Town, hours: int) -> None:
+    _move(town, TWO, Level.CRITICAL)
+    town.set_clock(timedelta(hours=hours))
+    began = time.monotonic()
+    _move(town, ONE, Level.DEPLETED)
+    _move(town, TWO, Level.OK)
+    _move(town, THREE, Level.WARNING)
+    _well(town)
+    assert time.monotonic() - began < 30
