@@ -9,12 +9,11 @@ from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import uuid4
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, func, insert, select
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState
-from balancebot.domain.lane import Lane
-from balancebot.domain.notification import Action, AlertFacts, Channel, Facts, GroupFacts, TroubleFacts
+from balancebot.domain.notification import Action, AlertFacts, Channel, Facts, GroupFacts
 from balancebot.storage import facts_codec, threads
 from balancebot.storage.tables import deliveries, notifications
 from balancebot.storage.upserts import insert_into
@@ -84,31 +83,6 @@ def enqueue_plain(
     return True
 
 
-def tell_trouble(
-    conn: Connection, *, lane: Lane, message: str, destinations: Sequence[Destination], now: datetime
-) -> None:
-    """Tell `destinations` that the lane's own refuses messages."""
-    facts = TroubleFacts(at=now, channel=lane.channel, destination=lane.destination, message=message)
-    dedup_key = f"{_trouble_of(lane)}{now.isoformat()}"
-    enqueue_plain(conn, facts=facts, destinations=destinations, dedup_key=dedup_key, now=now)
-
-
-def drop_trouble(conn: Connection, lane: Lane, *, now: datetime) -> None:
-    """Drop what was to be told of the lane's trouble and hasn't been sent yet: it is over."""
-    of_lane = select(notifications.c.id).where(
-        notifications.c.dedup_key.startswith(_trouble_of(lane), autoescape=True)
-    )
-    conn.execute(
-        update(deliveries)
-        .where(
-            deliveries.c.notification_id.in_(of_lane),
-            deliveries.c.state == DeliveryState.PENDING,
-            deliveries.c.in_doubt.is_(False),
-        )
-        .values(state=DeliveryState.SUPERSEDED.value, settled_at=now)
-    )
-
-
 def enqueue_group(
     conn: Connection, *, facts: GroupFacts, lane: Destination, action: Action, now: datetime
 ) -> str:
@@ -136,10 +110,6 @@ def num_pending(conn: Connection) -> int:
     return conn.execute(
         select(func.count()).select_from(deliveries).where(deliveries.c.settled_at.is_(None))
     ).scalar_one()
-
-
-def _trouble_of(lane: Lane) -> str:
-    return f"trouble:{lane.channel}:{lane.destination}:"
 
 
 def _record(

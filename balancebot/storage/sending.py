@@ -12,8 +12,8 @@ from sqlalchemy import Connection, Row, and_, func, select, update
 from balancebot.domain.coalescing import as_one, weightiest, with_members
 from balancebot.domain.delivery import DeliveryState, look_since, next_verification
 from balancebot.domain.lane import Lane, Method, Send, Step, Waiting
-from balancebot.domain.notification import Action, AlertFacts, Facts, GroupFacts, Parcel
-from balancebot.storage import deliveries, facts_codec, groups, threads, workers
+from balancebot.domain.notification import Action, AlertFacts, Facts, GroupFacts, Parcel, TroubleFacts
+from balancebot.storage import deliveries, facts_codec, groups, threads, troubles, workers
 from balancebot.storage.tables import deliveries as rows
 from balancebot.storage.threads import Thread
 
@@ -70,7 +70,12 @@ def start(conn: Connection, lane: Lane, step: Step, *, worker_id: str, now: date
     message = _living(conn, lane, step.carrier.alert_id, step.group_id)
     if (step.action is Action.POST) == (message.thread.receipt is not None):
         return None
-    facts = facts_codec.encode(_facts(conn, step, told=message.thread.told_at is not None, now=now))
+    told = _facts(conn, step, told=message.thread.told_at is not None, now=now)
+    if isinstance(told, TroubleFacts) and not troubles.stands(conn, told):
+        # it was mended before anybody could be told
+        deliveries.supersede(conn, step.carries, by=None, now=now)
+        return None
+    facts = facts_codec.encode(told)
     news = [each for each in step.carries if each.action is not Action.EDIT]
     spoken = weightiest([each.reason for each in news])
     changes: dict[str, Any] = {

@@ -8,10 +8,10 @@ import json
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, or_, select
 
 from balancebot.domain.lane import Lane
-from balancebot.domain.notification import Channel
+from balancebot.domain.notification import Channel, TroubleFacts
 from balancebot.ports import ChannelErrorKind
 from balancebot.storage.tables import facts
 from balancebot.storage.upserts import insert_into
@@ -51,9 +51,22 @@ def arise(
     return conn.execute(statement).first() is not None
 
 
-def clear(conn: Connection, lane: Lane, *, subject: str) -> bool:
-    """Forget every trouble that the arrival of news about `subject` disproves; return whether there was any."""
-    return conn.execute(delete(facts).where(facts.c.key.in_(_keys(lane, subject)))).rowcount > 0
+def clear(conn: Connection, lane: Lane, *, subject: str) -> None:
+    """Forget every trouble that the arrival of news about `subject` disproves."""
+    conn.execute(delete(facts).where(facts.c.key.in_(_keys(lane, subject))))
+
+
+def stands(conn: Connection, told: TroubleFacts) -> bool:
+    """Return whether the trouble that is to be told is still the same one."""
+    of_channel, of_destination, of_subjects = _keys(Lane(told.channel, told.destination), "")
+    same = select(facts.c.key).where(
+        facts.c.at == told.at,
+        or_(
+            facts.c.key.in_((of_channel, of_destination)),
+            facts.c.key.startswith(of_subjects, autoescape=True),
+        ),
+    )
+    return conn.execute(same).first() is not None
 
 
 def standing(conn: Connection) -> tuple[Trouble, ...]:

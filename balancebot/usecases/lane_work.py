@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from balancebot.domain.delivery import DeliveryState, Outcome, surplus
 from balancebot.domain.lane import Lane, Method, Step, Waiting
-from balancebot.domain.notification import Parcel, Receipt
+from balancebot.domain.notification import Parcel, Receipt, TroubleFacts
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import ChannelError, ChannelErrorKind, Clock
 from balancebot.storage import lanes, outbox, sending, settling, troubles
@@ -186,8 +186,7 @@ class LaneWork:
             case None:
                 return settling.not_found(conn, current, worker_id=mine, now=now)
             case Receipt() as receipt:
-                if troubles.clear(conn, self.lane, subject=current.about):
-                    outbox.drop_trouble(conn, self.lane, now=now)
+                troubles.clear(conn, self.lane, subject=current.about)
                 return settling.arrived(
                     conn, current, receipt, outcome=Outcome(result.word), worker_id=mine, now=now
                 )
@@ -213,8 +212,13 @@ class LaneWork:
             conn, self.lane, kind=kind, subject=current.about, message=error.message, now=now
         )
         if new:
-            outbox.tell_trouble(
-                conn, lane=self.lane, message=error.message, destinations=self._instead, now=now
+            channel, destination = self.lane
+            outbox.enqueue_plain(
+                conn,
+                facts=TroubleFacts(at=now, channel=channel, destination=destination, message=error.message),
+                destinations=self._instead,
+                dedup_key=f"trouble:{channel}:{destination}:{now.isoformat()}",
+                now=now,
             )
 
     def _judge(self, result: Result) -> None:
