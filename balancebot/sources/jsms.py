@@ -69,13 +69,16 @@ class _Target:
     twin: WalletName | None
     """A wallet of the other kind that is configured with the same key."""
 
-    def without_keys(self, text: str) -> str:
+    def without_keys(self, text: str, *, at_least: int = 1) -> str:
         """Return `text` with the key pair as stars, should the source have repeated it."""
-        for hidden in filter(None, self.hidden):
-            text = text.replace(hidden, "***")
+        for hidden in self.hidden:
+            if len(hidden) >= at_least:
+                text = text.replace(hidden, "***")
         return text
 
 
+_NO_WORD_OF_OURS = 8
+"""A key of so many characters is in our own words only where the source put it; a shorter one may be by chance."""
 _NOT_CONFIGURED = Fault(kind=SourceErrorKind.CONFIGURATION, message="no key pair is configured for it")
 _NOT_ASKED = Fault(kind=SourceErrorKind.NETWORK, message="not asked: no request there got an answer any more")
 
@@ -262,7 +265,8 @@ class JsmsSource:
             words += self._looks_swapped(wallet, target)
         # Hidden before it is cut: half a key is one too.
         said = plain(target.without_keys(fault.said))
-        return target.without_keys(words) + (f" (it said “{said}”)" if said else "")
+        words = target.without_keys(words, at_least=_NO_WORD_OF_OURS)
+        return words + (f" (it said “{said}”)" if said else "")
 
     def _looks_swapped(self, wallet: WalletName, target: _Target) -> str:
         """Say what we know of it: the same key configured as both kinds, or both kinds rejected in one account."""

@@ -191,6 +191,14 @@ def test_a_key_that_the_source_repeats_is_not_passed_on():
     assert ("no user *** with *** xxx" in found.message, "key-" in found.message) == (True, False)
 
 
+def test_a_key_that_is_a_common_word_leaves_our_own_words_alone():
+    body = b'{"error": {"code": 50002, "message": "no key secret"}}'
+    with answering(b"HTTP/1.1 401 no\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as url:
+        found = read_from(endpoint(url, key="key", secret="secret"))
+    assert "the two kinds of key pair swapped (an account wants its devKey pair" in found.message
+    assert found.message.endswith("(it said “no *** ***”)")
+
+
 def test_rejected_credentials_look_swapped_where_an_app_has_its_accounts_key(sim):
     pool = sim.endpoints()[ACME]
     copied = Endpoint(base_url=sim.url, kind=EndpointKind.APP, key=pool.key, secret=pool.secret)
