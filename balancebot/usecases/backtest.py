@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from balancebot.domain.backtest import Episode, Moment, episodes
-from balancebot.domain.balance import BalanceKey, Category
+from balancebot.domain.balance import BalanceKey, Category, Reading
 from balancebot.domain.runway import UNKNOWN, Estimate
 from balancebot.domain.threshold import Limits
 from balancebot.domain.usage import SECONDS_PER_HOUR
@@ -117,34 +117,35 @@ def _hour(at: datetime) -> int:
 
 def _course(history: Sequence[Stretch], estimates: Mapping[int, Estimate], now: datetime) -> list[Moment]:
     course: list[Moment] = []
-    known, known_at = UNKNOWN, now
+    known, of = UNKNOWN, 0
     for one in history:
-        at = min(one.ends_at, now)
         fresh = estimates.get(_hour(one.begins_at))
-        if fresh is not None:
-            known, known_at = fresh, at
+        if fresh is not None and isinstance(one.reading, int):
+            known, of = fresh, one.reading
         course.append(
             Moment(
-                at=at,
+                at=min(one.ends_at, now),
                 reading=one.reading,
-                estimate=_aged(known, at - known_at),
+                estimate=_in_proportion(known, one.reading, of),
                 topped_up=one.topped_up > 0,
             )
         )
     return course
 
 
-def _aged(estimate: Estimate, by: timedelta) -> Estimate:
-    runway, hours = estimate.runway, by / timedelta(hours=1)
-    if runway is None or hours <= 0:
-        return estimate
+def _in_proportion(estimate: Estimate, reading: Reading, of: int) -> Estimate:
+    """Carry an estimate made for a balance of `of` over to the next hours, in which it is used, or topped up."""
+    runway = estimate.runway
+    if runway is None or not isinstance(reading, int) or 0 in {reading, of}:
+        return UNKNOWN  # of nothing there is no share, and nothing needs no runway
+    share = reading / of
     return replace(
         estimate,
         runway=replace(
             runway,
-            p10=max(0.0, runway.p10 - hours),
-            p50=max(0.0, runway.p50 - hours),
-            p90=max(0.0, runway.p90 - hours),
-            judged=max(0.0, runway.judged - hours),
+            p10=runway.p10 * share,
+            p50=runway.p50 * share,
+            p90=runway.p90 * share,
+            judged=runway.judged * share,
         ),
     )

@@ -123,6 +123,16 @@ def test_limits_in_days_are_looked_back_at_with_what_was_known_then(world: World
     assert comparison.after[0].opened_at < comparison.before[0].opened_at
 
 
+def test_a_steady_use_speaks_once_for_each_time_it_runs_low_whatever_the_hour(world: World) -> None:
+    showcase.fill(world)
+    row = ThresholdRow(wallet=showcase.CHECKOUT, category=Category.INDUSTRY, warning_days=10, critical_days=4)
+    (comparison,) = look_back(world, row).comparisons
+    assert [
+        ([Severity.WARNING], Ending.TOPPED_UP),
+        ([Severity.WARNING, Severity.CRITICAL], Ending.STILL_OPEN),
+    ] == [([told.severity for told in one.told], one.ending) for one in comparison.after]
+
+
 def test_a_pattern_looks_back_at_the_balances_that_run_out_first(world: World) -> None:
     showcase.fill(world)
     row = ThresholdRow(wallet="*", warning_days=30)

@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, sync_playwright
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
-_QUIETLY = (
+QUIETLY = (
     "--no-sandbox",
     "--disable-gpu",
     "--disable-quic",
@@ -30,7 +30,7 @@ def chromium() -> Iterator[Browser]:
             pytest.fail("Chromium is not installed, and under CI no test of the pages is skipped")
         pytest.skip("Chromium is not installed")
     with started() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=list(_QUIETLY))
+        browser = playwright.chromium.launch(executable_path=path, args=list(QUIETLY))
         yield browser
         browser.close()
 

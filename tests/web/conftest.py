@@ -75,8 +75,8 @@ def staffed(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @dataclass(frozen=True)
-class Month:
-    """The showcase, a month of an account, as it was left."""
+class Filled:
+    """The showcase, as it was left."""
 
     file: Path
     at: datetime
@@ -84,14 +84,14 @@ class Month:
 
 
 @pytest.fixture(scope="session")
-def month(staffed: Path, tmp_path_factory: pytest.TempPathFactory) -> Month:
-    file = tmp_path_factory.mktemp("month") / "balancebot.db"
+def filled(staffed: Path, tmp_path_factory: pytest.TempPathFactory) -> Filled:
+    file = tmp_path_factory.mktemp("filled") / "balancebot.db"
     shutil.copyfile(staffed, file)
     world = World(Database(f"sqlite:///{file}"), clock=HandClock(NOW))
     showcase.set_limits(world)
     showcase.fill(world)
     _settle(world.database)
-    return Month(file=file, at=world.clock.at, script=world.source.script)
+    return Filled(file=file, at=world.clock.at, script=world.source.script)
 
 
 @pytest.fixture
@@ -101,10 +101,10 @@ def world(staffed: Path, tmp_path: Path) -> Iterator[World]:
 
 
 @pytest.fixture
-def watching(month: Month, tmp_path: Path) -> Iterator[World]:
+def watching(filled: Filled, tmp_path: Path) -> Iterator[World]:
     """A bot that has watched the showcase: what a module's `world` may be instead."""
-    for world in _copy(month.file, tmp_path, month.at):
-        world.source.script.update({name: list(lines) for name, lines in month.script.items()})
+    for world in _copy(filled.file, tmp_path, filled.at):
+        world.source.script.update({name: list(lines) for name, lines in filled.script.items()})
         yield world
 
 

@@ -1,4 +1,4 @@
-"""A month of an account that has a bit of everything: what pages are looked at with, and browsers are driven over."""
+"""Six weeks of an account that has a bit of everything: what pages are looked at with, and browsers are driven over."""
 
 from collections.abc import Iterator
 from datetime import timedelta
@@ -29,11 +29,13 @@ def _wallets() -> tuple[SimulatedWallet, ...]:
         simulated_wallet(
             "acme",
             "checkout",
-            industry=Quota(start=150_000, per_day=9_500),
-            voice=Quota(start=4_000, per_day=120),
+            industry=Quota(start=285_000, per_day=9_500),
+            voice=Quota(start=5_800, per_day=120),
         ),
-        simulated_wallet("acme", "login", industry=Quota(start=400_000, per_day=4_200)),
-        simulated_wallet("acme", "营销活动", market=Quota(start=300_000, per_day=12_000, weekly=0.8)),
+        simulated_wallet("acme", "login", industry=Quota(start=460_000, per_day=4_200)),
+        simulated_wallet(
+            "acme", "营销活动", market=Quota(start=480_000, per_day=12_000, weekly=0.8, noise=1.5)
+        ),
         simulated_wallet("acme", "retired", industry=0, market=12_000),
     )
 
@@ -50,7 +52,7 @@ def _events() -> tuple[Event, ...]:
     )
 
 
-SCENARIO = Scenario(wallets=_wallets(), events=_events(), seed=7)
+SCENARIO = Scenario(wallets=_wallets(), events=_events(), seed=7, history=timedelta(days=45))
 
 
 def set_limits(world: World) -> None:
@@ -61,7 +63,7 @@ def set_limits(world: World) -> None:
 
 
 def fill(world: World, *, every: timedelta = timedelta(hours=1)) -> None:
-    """Let the world have watched the account for a month, and read it once more just now."""
+    """Let the world have watched the account for six weeks, and read it once more just now."""
     now = world.clock.now()
     ledger = Ledger(SCENARIO, started_at=now)
     names = [wallet.name for wallet in SCENARIO.wallets]
