@@ -26,12 +26,12 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-DRAIN = timedelta(seconds=8)
-"""How long stopping takes at most."""
+DRAIN = timedelta(seconds=6)
+"""How long stopping takes at most: of the ten seconds there are, some are left to a slow machine."""
 _ROUNDS_AT_ONCE = 4
 """A slow round must not keep other wallets from being read when they are due."""
 _TICK = timedelta(milliseconds=500)
-_FOR_ROUNDS = timedelta(seconds=5)
+_FOR_ROUNDS = timedelta(seconds=4)
 
 
 class Daemon:
