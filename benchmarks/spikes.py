@@ -45,7 +45,8 @@ def measure(start: int, use: np.ndarray, models: np.ndarray, rng: np.random.Gene
     for i in range(24 * READINGS, len(use)):
         alerts[i] = sum(i - when < REMEMBERED_DAYS * 24 * READINGS for when in told)
         bar = judged.bar[i] + PER_ALERT * alerts[i]
-        streak = next_streak(streak, over=judged.score[i] > bar, calm=judged.score[i] < bar / 2)
+        over, calm = judged.score[i] > bar, judged.score[i] < bar / 2
+        streak = next_streak(streak, over=over, calm=calm, drained=bool(over and judged.drained[i]))
         if streak >= SPIKING and not is_open:
             told.append(i)
         is_open = streak >= SPIKING or (is_open and streak > -SPIKING)
