@@ -128,7 +128,7 @@ class Bot:
     def slack(self) -> "SlackChannel | SlackWebhook | None":
         """Slack, by whichever way is configured."""
         slack = self.settings.slack
-        return None if slack is None else outside.slack(slack, self.renderer)
+        return None if slack is None else outside.slack(slack, self.renderer, self.database)
 
     @cached_property
     def email(self) -> "SmtpChannel | None":

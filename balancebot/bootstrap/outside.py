@@ -7,6 +7,9 @@ from balancebot.domain.balance import WalletName, app_of
 from balancebot.domain.notification import Channel as ChannelName
 from balancebot.ports import Channel, Clock, Finding
 from balancebot.settings import Account, Email, Settings, Slack
+from balancebot.storage import threads
+from balancebot.storage.database import Database
+from balancebot.storage.errors import DatabaseError
 
 if TYPE_CHECKING:
     from balancebot.channels.render import Renderer
@@ -50,7 +53,7 @@ def endpoints(accounts: Iterable[Account]) -> "dict[WalletName, Endpoint]":
     }
 
 
-def slack(slack: Slack, renderer: "Renderer") -> "SlackChannel | SlackWebhook":
+def slack(slack: Slack, renderer: "Renderer", database: Database) -> "SlackChannel | SlackWebhook":
     """Make Slack, by webhook or by bot token; with buttons where somebody listens to them."""
     from balancebot.channels.slack import SlackChannel
     from balancebot.channels.slack_webhook import SlackWebhook
@@ -64,7 +67,17 @@ def slack(slack: Slack, renderer: "Renderer") -> "SlackChannel | SlackWebhook":
         api_url=slack.api_url,
         proxy=slack.proxy,
         buttons=slack.app_token is not None,
+        recall=lambda: _rooms_before(database),
     )
+
+
+def _rooms_before(database: Database) -> Mapping[str, str]:
+    """Return the ids of Slack's channels by name; none where the database can't be asked: they are resolved anew."""
+    try:
+        with database.read() as conn:
+            return threads.rooms(conn)
+    except DatabaseError:
+        return {}
 
 
 def email(email: Email, renderer: "Renderer") -> "SmtpChannel":

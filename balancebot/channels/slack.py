@@ -6,7 +6,7 @@ looked for by it. What Slack refuses for its look goes out as plain text.
 
 import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
@@ -44,12 +44,14 @@ class SlackChannel:
         proxy: Proxy | None = None,
         timeout: timedelta = timedelta(seconds=10),
         buttons: bool = False,
+        recall: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """`buttons`: whether somebody listens for them (Socket Mode)."""
+        """`buttons`: whether somebody listens for them (Socket Mode); `recall` returns ids that names had before."""
         self._api = SlackApi(token=token, api_url=api_url, proxy=proxy, timeout=timeout)
         self._renderer = renderer
         self._buttons = buttons
-        self._rooms: dict[str, str] = {}
+        self._recall = recall
+        self._rooms: dict[str, str] | None = None
         self._resolving = threading.Lock()
 
     @property
@@ -65,11 +67,22 @@ class SlackChannel:
         buttons = buttons_for(parcel.facts, self._renderer.language) if self._buttons else []
         message = message_of(self._renderer, parcel, buttons=buttons)
         answer = self._write(parcel, room, message, still_mine)
+        if isinstance(answer, ChannelError) and (other := self._replaced(parcel, room, answer)):
+            room, answer = other, self._write(parcel, other, message, still_mine)
         if isinstance(answer, ChannelError):
-            return self._after_refusal(answer, parcel)
+            in_doubt = answer.kind is ChannelErrorKind.IN_DOUBT
+            return _harmless(answer) if in_doubt and parcel.action is Action.EDIT else answer
         receipt = Receipt(room=str(answer.get("channel", room)), ref=str(answer.get("ts", "")))
-        self._rooms[parcel.destination] = receipt.room
+        self._known_rooms()[parcel.destination] = receipt.room
         return receipt
+
+    def _replaced(self, parcel: Parcel, room: str, error: ChannelError) -> str | None:
+        """Return the id of the channel that has the name now, where the one that had it takes nothing any more."""
+        if error.kind is not ChannelErrorKind.NO_SUCH_DESTINATION or parcel.action is not Action.POST:
+            return None
+        self._known_rooms().pop(parcel.destination, None)
+        now = self._room(parcel)
+        return now if isinstance(now, str) and now != room else None
 
     def _write(
         self, parcel: Parcel, room: str, message: SlackMessage, still_mine: Callable[[], bool]
@@ -113,14 +126,6 @@ class SlackChannel:
                 )
             case _:
                 assert_never(parcel.action)
-
-    def _after_refusal(self, error: ChannelError, parcel: Parcel) -> ChannelError:
-        if error.kind is ChannelErrorKind.NO_SUCH_DESTINATION:
-            # The channel may have been replaced by another of the same name.
-            self._rooms.pop(parcel.destination, None)
-        if error.kind is ChannelErrorKind.IN_DOUBT and parcel.action is Action.EDIT:
-            return _harmless(error)
-        return error
 
     def look_for(self, parcel: Parcel, *, since: datetime) -> Sequence[Receipt] | ChannelError:
         """Search the channel, or the thread, for messages that carry this delivery's metadata."""
@@ -202,7 +207,8 @@ class SlackChannel:
         if _ID.fullmatch(destination):
             return destination
         with self._resolving:
-            if room := self._rooms.get(destination):
+            rooms = self._known_rooms()
+            if room := rooms.get(destination):
                 return room
             found = self._find(destination)
             if isinstance(found, SlackError) and found.code in _CANT_FIND:
@@ -210,8 +216,14 @@ class SlackChannel:
                 return _BY_NAME + destination.removeprefix(_BY_NAME)
             if isinstance(found, ChannelError):
                 return found
-            self._rooms[destination] = str(found["id"])
-            return self._rooms[destination]
+            rooms[destination] = str(found["id"])
+            return rooms[destination]
+
+    def _known_rooms(self) -> dict[str, str]:
+        """Return the ids of the names that were resolved, in this process or before it."""
+        if self._rooms is None:
+            self._rooms = dict(self._recall())
+        return self._rooms
 
     def _find(self, destination: str) -> Answer | ChannelError:
         """Look a channel up by its name or id among all that the bot can see; archived ones aren't found."""

@@ -26,6 +26,7 @@ class Thread:
 
 
 NOWHERE = Thread(receipt=None, told_at=None, group_id=None)
+_LATE_ROOMS = 200
 
 
 def alert_subject(alert_id: int) -> str:
@@ -79,6 +80,17 @@ def stand(conn: Connection, subject: str, lane: Lane, receipt: Receipt, now: dat
             group_id=None,
         )
     )
+
+
+def rooms(conn: Connection) -> dict[str, str]:
+    """Return the id of each Slack channel in which a message of late stands, by the name it goes by."""
+    rows = conn.execute(
+        select(threads.c.destination, threads.c.room)
+        .where(threads.c.channel == Channel.SLACK.value, threads.c.room != "")
+        .order_by(threads.c.told_at.desc())
+        .limit(_LATE_ROOMS)
+    ).all()
+    return {row.destination: row.room for row in reversed(rows)}
 
 
 def vanish(conn: Connection, subject: str, lane: Lane) -> None:

@@ -56,6 +56,18 @@ def test_bad_news_is_told_once_to_both_channels_however_often_it_is_polled(
 
 
 @pytest.mark.usefixtures("limit")
+def test_the_name_of_a_channel_is_resolved_once_over_all_polls(balancebot: Run, firm: Firm) -> None:
+    firm.has(900)
+    balancebot("poll")
+    assert 0 == balancebot("thresholds", "set", "acme", "industry", "--critical-below", "60000").status
+    balancebot("poll")
+    assert (2, 1) == (
+        len(firm.slack.messages("ops-alerts")),
+        len(firm.slack.calls_of("conversations.list")),
+    )
+
+
+@pytest.mark.usefixtures("limit")
 def test_without_alerts_readings_are_stored_and_nobody_is_told(balancebot: Run, firm: Firm) -> None:
     firm.has(900)
     assert 0 == balancebot("poll", "--no-alerts").status
