@@ -1,4 +1,4 @@
-"""Take the pictures of the pages that the README shows: `python docs/screenshots.py` from the repository's root.
+"""Take the pictures of the pages that the README shows: `PYTHONPATH=. python docs/screenshots.py` from the root.
 
 They show the account that the tests of the pages are made over, in the system's headless Chromium.
 """

@@ -1,12 +1,13 @@
 """Alerts, open and past: what is wrong, what was told of it and to whom; acknowledging and silencing."""
 
-from datetime import datetime, time, timedelta
+from datetime import UTC, datetime, time, timedelta
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from balancebot.domain.alert import Alert
 from balancebot.domain.delivery import DeliveryState
+from balancebot.domain.local_time import read_instant
 from balancebot.domain.notification import AlertFacts
 from balancebot.domain.pattern import Pattern
 from balancebot.storage import alerts as store
@@ -146,7 +147,7 @@ def _until(visit: Visit) -> datetime | None:
     if chosen == "morning":
         local = visit.now.astimezone(visit.site.zone)
         tomorrow = local.date() + timedelta(days=1)
-        return datetime.combine(tomorrow, _MORNING, tzinfo=visit.site.zone)
+        return datetime.combine(tomorrow, _MORNING, tzinfo=visit.site.zone).astimezone(UTC)
     span = _SPANS.get(chosen)
     return None if span is None else visit.now + span
 
@@ -156,10 +157,10 @@ def _expected(visit: Visit) -> datetime | str | None:
     text = visit.sent("expects_by")
     if not text:
         return None
-    try:
-        at = datetime.fromisoformat(text).replace(tzinfo=visit.site.zone)
-    except ValueError:
-        return phrases(visit.site.language)("This is no date and time.")
+    at = read_instant(text, visit.site.zone)
+    if isinstance(at, str):
+        fault = fault_words(visit.site.language)(at)
+        return phrases(visit.site.language)("The time {fault}", fault=fault)
     if at <= visit.now:
         return phrases(visit.site.language)("The top-up is expected in the past: choose a later time.")
     return at

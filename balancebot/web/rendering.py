@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from urllib.parse import urlencode
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
@@ -61,7 +61,7 @@ def render(site: Site, template: str, **values: object) -> str:
     if site.templates_dir is not None and (site.templates_dir / "web" / template).is_file():
         try:
             return _environment(site.templates_dir / "web").get_template(template).render(words | values)
-        except TemplateError as error:
+        except Exception as error:  # noqa: BLE001 -- a template of the operator's may fail in any way; the page is shown all the same
             log.warning("web.template_failed", extra={"template": template, "error": str(error)})
     return _environment(_BUILT_IN).get_template(template).render(words | values)
 

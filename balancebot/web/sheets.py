@@ -154,7 +154,6 @@ def _refused(
         header=header[: len(HEADER) + len(COLUMNS)],
         faults=[tell.placed(fault) for fault in faults if fault.line not in by_line],
         faulty=[_faulty(by_line[line], rows[0], faults, tell) for line in listed],
-        num_faults=len(faults),
         num_left_out=len([line for line in lines if line in by_line]) - len(listed),
     )
 

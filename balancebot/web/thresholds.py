@@ -154,12 +154,12 @@ def cells_of(typed: Mapping[str, str]) -> dict[str, str]:
 
 def scope_of(wallet: str, category: str) -> Scope | EditFault:
     """Read a scope as people write it; return what is wrong with it."""
-    for column, value in (("wallet", read_wallet(wallet)), ("category", read_category(category))):
-        if isinstance(value, CellFault):
-            return EditFault(message=value.message, column=column)
-    name, kind = read_wallet(wallet), read_category(category)
-    assert isinstance(name, str)  # noqa: S101 -- was looked at above
-    assert not isinstance(kind, CellFault)  # noqa: S101 -- likewise
+    name = read_wallet(wallet)
+    if isinstance(name, CellFault):
+        return EditFault(message=name.message, column="wallet")
+    kind = read_category(category)
+    if isinstance(kind, CellFault):
+        return EditFault(message=kind.message, column="category")
     return Scope(name, kind)
 
 
@@ -197,7 +197,6 @@ def _editor(
         current=None if conflict is None else conflict.current,
         columns=COLUMNS,
         categories=list(Category),
-        num_wallets=len(known),
         suggestions=known[:200],
     )
 
