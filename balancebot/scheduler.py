@@ -1,7 +1,7 @@
-"""The jobs of `run`: each asks a use-case, again and again, whether something is due. Nothing else is decided here.
+"""APScheduler's jobs call use-cases, and nothing else drives them. What is due stands in the database.
 
-What is due stands in the database, so a tick that comes late or not at all loses nothing: the next one does what was
-due. The beat is the monotonic clock's: the wall clock may be set an hour back or forth, and no job stands still.
+So every job may be late, doubled or lost: the next one does what was due. APScheduler knows the wall clock alone: when
+that is set back, a watch on the monotonic clock makes every job due at once, else all would stand still for as long.
 A job that fails is logged when the kind of its failure changes, and never takes another with it.
 """
 
@@ -9,12 +9,21 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import UTC, timedelta
 from time import monotonic
 
+from apscheduler.executors.pool import ThreadPoolExecutor
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from balancebot.ports import Clock
 from balancebot.storage.errors import DatabaseError
 
 log = logging.getLogger(__name__)
+
+_LOOK_EVERY = 0.5
+"""Seconds between two looks at the clocks."""
+_SET_BACK = timedelta(seconds=1)
+"""What the wall clock may lose against the monotonic one before it counts as set back."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,82 +38,116 @@ class Job:
 
 
 class Scheduler:
-    """Runs jobs side by side, each on its own beat, until it is stopped."""
+    """Runs jobs side by side, each in its turn, until it is stopped."""
 
-    def __init__(self, jobs: Sequence[Job]) -> None:
-        self._beats = {job.name: _Beat(job.every) for job in jobs}
-        # daemons: what hangs must not keep the process from ending
-        self._threads = [
-            (job.name, threading.Thread(target=self._work, args=(guarded,), name=job.name, daemon=True))
-            for job in jobs
-            for guarded in [_Guarded(job)] * job.at_once
-        ]
+    def __init__(self, jobs: Sequence[Job], clock: Clock) -> None:
+        self._intervals = {job.name: job.every for job in jobs}
+        self._jobs = {job.name: _Guarded(job) for job in jobs}
+        self._clock = clock
+        self._over = threading.Event()
+        self._scheduler = BackgroundScheduler(
+            timezone=UTC,
+            executors={"default": ThreadPoolExecutor(sum(job.at_once for job in jobs))},
+            # late is better than never, and once is enough
+            job_defaults={"coalesce": True, "misfire_grace_time": None},
+        )
 
     def start(self) -> None:
-        """Run every job now, and then each in its interval. Once only."""
-        for _, thread in self._threads:
-            thread.start()
+        """Run every job now, and then each in its interval."""
+        for name, job in self._jobs.items():
+            self._scheduler.add_job(
+                job,
+                "interval",
+                seconds=self._intervals[name].total_seconds(),
+                id=name,
+                max_instances=job.at_once,
+                next_run_time=self._clock.now(),
+            )
+        self._scheduler.start()
+        threading.Thread(target=self._watch_clock, name="clock watch", daemon=True).start()
 
     def hasten(self, name: str) -> None:
         """Run the job `name` at once, or as soon as it can run again."""
-        self._beats[name].hasten()
+        if not self._jobs[name].asked_again():
+            self._make_due(name)
 
     def stop(self, patience: timedelta) -> tuple[str, ...]:
         """Start nothing more and wait for what is under way; return the jobs that did not end in time."""
-        for beat in self._beats.values():
-            beat.end()
+        self._over.set()
+        for job in self._jobs.values():
+            job.end()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
         until = monotonic() + patience.total_seconds()
-        for _, thread in self._threads:
-            if thread.ident is not None:
-                thread.join(max(0.0, until - monotonic()))
-        return tuple(dict.fromkeys(name for name, thread in self._threads if thread.is_alive()))
+        return tuple(name for name, job in self._jobs.items() if not job.wait(max(0.0, until - monotonic())))
 
-    def _work(self, job: "_Guarded") -> None:
-        beat = self._beats[job.name]
-        while beat.wait():
-            job.run()
+    def _make_due(self, name: str) -> None:
+        if self._scheduler.running:
+            self._scheduler.modify_job(name, next_run_time=self._clock.now())
 
-
-class _Beat:
-    """When a job is due; the threads that run it share one beat, and each turn is one thread's."""
-
-    def __init__(self, every: timedelta) -> None:
-        self._every = every.total_seconds()
-        self._due = monotonic()
-        self._over = False
-        self._queue = threading.Lock()
-        self._changed = threading.Condition()
-
-    def wait(self) -> bool:
-        """Wait for the next turn; False when there will be none. Turns that were missed are one."""
-        with self._queue, self._changed:
-            while not self._over and (left := self._due - monotonic()) > 0:
-                self._changed.wait(left)
-            self._due += self._every
-            if self._due <= monotonic():
-                self._due = monotonic() + self._every
-            return not self._over
-
-    def hasten(self) -> None:
-        with self._changed:
-            self._due = min(self._due, monotonic())
-            self._changed.notify()
-
-    def end(self) -> None:
-        with self._changed:
-            self._over = True
-            self._changed.notify()
+    def _watch_clock(self) -> None:
+        """Make every job due when the wall clock was set back."""
+        wall, steady = self._clock.now(), monotonic()
+        while not self._over.wait(_LOOK_EVERY):
+            new_wall, new_steady = self._clock.now(), monotonic()
+            if new_wall - wall < timedelta(seconds=new_steady - steady) - _SET_BACK:
+                log.warning("clock.set_back", extra={"by": str(wall - new_wall)})
+                for name in self._jobs:
+                    self._make_due(name)
+            wall, steady = new_wall, new_steady
 
 
 class _Guarded:
     """A job at whose rim every failure ends."""
 
     def __init__(self, job: Job) -> None:
-        self.name = job.name
+        self._name = job.name
         self._act = job.act
+        self.at_once = job.at_once
+        self._num_running = 0
+        self._again = False
+        self._over = False
+        self._changed = threading.Condition()
         self._trouble: str | None = None
 
-    def run(self) -> None:
+    def __call__(self) -> None:
+        with self._changed:
+            if self._over:
+                return
+            self._num_running += 1
+        try:
+            self._run()
+            while self._takes_another_turn():
+                self._run()
+        finally:
+            with self._changed:
+                self._num_running -= 1
+                self._changed.notify_all()
+
+    def asked_again(self) -> bool:
+        """Ask for one more run after those that are under way; False when there is room for one right now."""
+        with self._changed:
+            if self._num_running < self.at_once:
+                return False
+            self._again = True
+            return True
+
+    def end(self) -> None:
+        """Begin nothing more."""
+        with self._changed:
+            self._over = True
+
+    def wait(self, seconds: float) -> bool:
+        """Wait until it isn't running; tell whether it ended in time."""
+        with self._changed:
+            return self._changed.wait_for(lambda: self._num_running == 0, timeout=seconds)
+
+    def _takes_another_turn(self) -> bool:
+        with self._changed:
+            again, self._again = self._again and not self._over, False
+            return again
+
+    def _run(self) -> None:
         try:
             self._act()
         except DatabaseError as error:
@@ -113,10 +156,10 @@ class _Guarded:
             self._tell(repr(error), unexpected=True)
         else:
             if self._trouble is not None:
-                log.info("job.recovered", extra={"job": self.name})
+                log.info("job.recovered", extra={"job": self._name})
             self._trouble = None
 
     def _tell(self, trouble: str, *, unexpected: bool = False) -> None:
         if trouble != self._trouble:
-            log.error("job.failed", extra={"job": self.name, "error": trouble}, exc_info=unexpected)
+            log.error("job.failed", extra={"job": self._name, "error": trouble}, exc_info=unexpected)
         self._trouble = trouble

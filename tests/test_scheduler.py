@@ -2,10 +2,12 @@
 
 import logging
 import threading
-from datetime import timedelta
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 
 import pytest
 
+from balancebot.clock import SystemClock
 from balancebot.scheduler import Job, Scheduler
 from balancebot.storage.errors import DatabaseError, DatabaseErrorKind
 
@@ -13,9 +15,13 @@ _SOON = 5.0
 _NEVER = timedelta(hours=1)
 
 
+def _scheduler(jobs: Sequence[Job]) -> Scheduler:
+    return Scheduler(jobs, SystemClock())
+
+
 def test_a_job_runs_at_once_and_again_after_its_interval() -> None:
     twice = threading.Semaphore(0)
-    scheduler = Scheduler([Job(name="tick", every=timedelta(milliseconds=50), act=twice.release)])
+    scheduler = _scheduler([Job(name="tick", every=timedelta(milliseconds=50), act=twice.release)])
     scheduler.start()
     try:
         assert [True, True] == [twice.acquire(timeout=_SOON) for _ in range(2)]
@@ -25,7 +31,7 @@ def test_a_job_runs_at_once_and_again_after_its_interval() -> None:
 
 def test_a_hastened_job_does_not_wait_for_its_interval() -> None:
     runs = threading.Semaphore(0)
-    scheduler = Scheduler([Job(name="deliver", every=_NEVER, act=runs.release)])
+    scheduler = _scheduler([Job(name="deliver", every=_NEVER, act=runs.release)])
     scheduler.start()
     try:
         assert runs.acquire(timeout=_SOON)
@@ -45,7 +51,7 @@ def test_a_job_that_fails_takes_no_other_with_it_and_is_logged_once_per_kind(
         failures.release()
         raise DatabaseError(DatabaseErrorKind.FULL, "database here.db: the disk is full")
 
-    scheduler = Scheduler(
+    scheduler = _scheduler(
         [
             Job(name="fails", every=timedelta(milliseconds=20), act=fail),
             Job(name="works", every=timedelta(milliseconds=20), act=runs.release),
@@ -69,7 +75,7 @@ def test_stopping_waits_for_what_is_under_way() -> None:
         threading.Event().wait(0.2)
         ended.set()
 
-    scheduler = Scheduler([Job(name="poll", every=_NEVER, act=work)])
+    scheduler = _scheduler([Job(name="poll", every=_NEVER, act=work)])
     scheduler.start()
     assert begun.wait(_SOON)
     assert () == scheduler.stop(timedelta(seconds=_SOON))
@@ -83,7 +89,9 @@ def test_stopping_names_what_did_not_end_in_time() -> None:
         begun.set()
         released.wait(_SOON)
 
-    scheduler = Scheduler([Job(name="poll", every=_NEVER, act=hang), Job(name="tend", every=_NEVER, act=int)])
+    scheduler = _scheduler(
+        [Job(name="poll", every=_NEVER, act=hang), Job(name="tend", every=_NEVER, act=int)]
+    )
     scheduler.start()
     assert begun.wait(_SOON)
     assert ("poll",) == scheduler.stop(timedelta(milliseconds=50))
@@ -97,7 +105,7 @@ def test_a_job_that_hangs_leaves_the_turns_to_its_other_threads() -> None:
         begun.release()
         released.wait(_SOON)
 
-    scheduler = Scheduler([Job(name="poll", every=timedelta(milliseconds=20), act=hang_once, at_once=2)])
+    scheduler = _scheduler([Job(name="poll", every=timedelta(milliseconds=20), act=hang_once, at_once=2)])
     scheduler.start()
     assert [True, True, False] == [begun.acquire(timeout=each) for each in (_SOON, _SOON, 0.2)]
     released.set()
@@ -112,7 +120,7 @@ def test_what_is_hastened_while_it_runs_runs_again_at_once() -> None:
         begun.release()
         released.wait(_SOON)
 
-    scheduler = Scheduler([Job(name="deliver", every=_NEVER, act=work)])
+    scheduler = _scheduler([Job(name="deliver", every=_NEVER, act=work)])
     scheduler.start()
     assert begun.acquire(timeout=_SOON)
     scheduler.hasten("deliver")
@@ -121,3 +129,30 @@ def test_what_is_hastened_while_it_runs_runs_again_at_once() -> None:
     assert begun.acquire(timeout=_SOON)
     assert not begun.acquire(timeout=0.2)
     assert () == scheduler.stop(timedelta(seconds=_SOON))
+
+
+class _ClockSetBack:
+    """The machine's clock, until it is set back."""
+
+    def __init__(self) -> None:
+        self.by = timedelta(0)
+
+    def now(self) -> datetime:
+        return SystemClock().now() - self.by
+
+
+def test_no_job_stands_still_when_the_clock_was_set_back(caplog: pytest.LogCaptureFixture) -> None:
+    runs = threading.Semaphore(0)
+    clock = _ClockSetBack()
+    scheduler = Scheduler([Job(name="poll", every=_NEVER, act=runs.release)], clock)
+    scheduler.start()
+    try:
+        assert runs.acquire(timeout=_SOON)
+        clock.by = timedelta(hours=1)
+        assert runs.acquire(timeout=_SOON)
+        assert not runs.acquire(timeout=1.2)
+    finally:
+        scheduler.stop(timedelta(seconds=_SOON))
+    assert ["clock.set_back"] == [
+        record.message for record in caplog.records if record.name.startswith("balancebot")
+    ]

@@ -15,6 +15,8 @@ from balancebot.settings import Log, LogFormat
 _OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _TALKATIVE = ("aiohttp", "alembic", "asyncio", "httpcore", "httpx", "slack_sdk", "uvicorn")
 """Libraries whose INFO is noise, or an address with a secret in it."""
+_GRUMBLING = ("apscheduler",)
+"""Libraries that warn of what is meant: a tick that finds the last one at work is skipped."""
 
 
 def set_up_logging(log: Log, stream: TextIO | None = None) -> None:
@@ -26,6 +28,8 @@ def set_up_logging(log: Log, stream: TextIO | None = None) -> None:
     logging.basicConfig(handlers=[handler], level=log.level.value.upper(), force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _GRUMBLING:
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 class JsonLine(logging.Formatter):
