@@ -3,6 +3,7 @@
 Stopping begins nothing more, lets what is under way be finished, and leaves the rest to whoever runs next.
 """
 
+import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -68,6 +69,8 @@ class Daemon:
         self._pages = self._serve()
         if self._slack_app is not None:
             self._slack_app.start()
+        gc.collect()
+        gc.freeze()  # what stands now stays to the end: each round is spared a look through it
         self._scheduler.start()
 
     def _listener(self) -> "SlackApp | None":
