@@ -4,32 +4,34 @@ Exit status: 0 done; 1 it ran and something failed; 2 usage or configuration. Wh
 lines, never as a traceback.
 """
 
-import os
 import sys
 from collections.abc import Sequence
-from io import TextIOWrapper
+
+from balancebot.cli.streams import decoded, drop_output, make_ready
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `words` default to the process's arguments."""
-    if isinstance(sys.stdout, TextIOWrapper):
-        # a wallet's name may have letters that the terminal's encoding lacks
-        sys.stdout.reconfigure(errors="backslashreplace")
+    make_ready()
     try:
         status = _run(sys.argv[1:] if words is None else words)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read along has seen enough
-        _drop_output()
+        drop_output()
         return 1
     except OSError as error:
-        _drop_output()
+        drop_output()
         print(f"can't go on: {error.strerror or error}", file=sys.stderr)
         return 1
     return status
 
 
-def _run(words: Sequence[str]) -> int:
-    if list(words) in (["--help"], ["-h"], []):
+def _run(given: Sequence[str]) -> int:
+    words = decoded(given)
+    if words is None:
+        print("the words after balancebot must be UTF-8", file=sys.stderr)
+        return 2
+    if words in (["--help"], ["-h"], []):
         from balancebot.cli.overview import overview
 
         print(overview())
@@ -38,11 +40,3 @@ def _run(words: Sequence[str]) -> int:
     from balancebot.cli.root import run
 
     return run(words)
-
-
-def _drop_output() -> None:
-    """Let what can't be written any more go nowhere, or the interpreter would complain of it at its end."""
-    try:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError:  # a stand-in that is no file
-        return

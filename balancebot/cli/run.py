@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 @app.command(no_args_is_help=False)
 def run(context: typer.Context) -> None:
     """Read, judge and tell until stopped; serves the pages."""
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):  # before anything that takes its time
+        signal.signal(number, lambda *_: stop.set())
+
     from balancebot import __version__
     from balancebot.cli.daemon import Daemon
     from balancebot.observability import set_up_logging
@@ -31,9 +35,6 @@ def run(context: typer.Context) -> None:
     session = session_of(context)
     settings = session.settings_with_secrets
     set_up_logging(settings.log)
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
     with _alone(session.database):
         daemon = Daemon(settings, session.database)
         try:

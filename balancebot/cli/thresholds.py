@@ -192,7 +192,9 @@ def export_file(
 @app.command("history")
 def show_history(
     context: typer.Context,
-    limit: Annotated[int, typer.Option("--limit", min=1, help="how many of the latest changes")] = 50,
+    limit: Annotated[
+        int, typer.Option("--limit", min=1, max=1_000_000, help="how many of the latest changes")
+    ] = 50,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Show who changed what, when, and by which way; the newest first."""

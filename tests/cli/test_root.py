@@ -102,3 +102,19 @@ def test_letters_that_the_terminal_lacks_are_shown_escaped() -> None:
         check=False,
     )
     assert ["结账", "\ud800"] == [json.loads(line)["id"] for line in done.stdout.splitlines()]
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
+def test_a_closed_stream_is_no_fault(closed: str) -> None:
+    line = f"{sys.executable} -m balancebot runway --jsonl </dev/null {closed}"
+    done = subprocess.run(["sh", "-c", line], capture_output=True, check=False)
+    assert (0, b"") == (done.returncode, done.stderr)
+
+
+def test_words_are_utf_8_whatever_the_locale_says() -> None:
+    env = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    words = [sys.executable, "-m", "balancebot", "结账".encode()]
+    done = subprocess.run(words, capture_output=True, env=env, check=False)
+    assert (2, True) == (done.returncode, "no command '结账'".encode() in done.stderr)
+    done = subprocess.run([*words[:3], b"\xff"], capture_output=True, check=False)
+    assert (2, b"the words after balancebot must be UTF-8\n") == (done.returncode, done.stderr)
