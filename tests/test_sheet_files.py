@@ -1,6 +1,5 @@
 """Threshold sheets as files: a workbook says the same as the CSV file, and nothing in it runs."""
 
-import time
 from collections.abc import Callable
 from datetime import date
 from io import BytesIO
@@ -132,14 +131,12 @@ def test_a_row_far_below_is_more_rows_than_allowed() -> None:
 
 
 @pytest.mark.slow
-def test_five_thousand_rows_go_through_a_workbook_within_two_seconds() -> None:
+def test_five_thousand_rows_go_through_a_workbook() -> None:
     known = [WalletName(f"acme/app{index}") for index in range(5000)]
     rows = [
         ThresholdRow(wallet=name, warning_below=1000, critical_below=10, note="call sales") for name in known
     ]
     data = write_xlsx(cells_of(rows))
-    began = time.process_time()
     sheet, _ = read_sheet_file(data)
     edited = import_sheet(sheet, [], known)
     assert 5000 == len(edited.changes)
-    assert time.process_time() - began < 2

@@ -6,7 +6,6 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import httpx
@@ -18,7 +17,6 @@ _COMMAND = (sys.executable, "-m", "balancebot", "demo")
 
 
 def test_the_story_is_told_with_every_message_and_ends_by_itself(tmp_path: Path) -> None:
-    began = time.monotonic()
     done = subprocess.run(
         (*_COMMAND, "--once"),
         cwd=tmp_path,
@@ -29,7 +27,6 @@ def test_the_story_is_told_with_every_message_and_ends_by_itself(tmp_path: Path)
         timeout=60,
     )
     assert (0, "") == (done.returncode, done.stderr)
-    assert time.monotonic() - began < 20
     slack = re.findall(r"Slack #ops-alerts.*\n┌─+┐\n│ (.*?) *│\n", done.stdout)
     assert sorted(
         [
