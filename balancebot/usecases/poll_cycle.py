@@ -25,7 +25,7 @@ from balancebot.usecases.refit_models import refit_models
 
 LAST_CYCLE = "last_cycle"
 """The fact that holds when the last complete cycle ended."""
-_LINGER = timedelta(milliseconds=500)
+_LINGER = timedelta(milliseconds=100)
 _SHARE = 1_000
 """How many wallets one of several replicas takes at once."""
 
