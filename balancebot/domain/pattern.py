@@ -12,6 +12,9 @@ from balancebot.domain.spelling import nearest
 
 MAX_NAME = 64
 """The longest name of an account or an app, in characters."""
+MAX_WALLET = 2 * MAX_NAME + 1
+"""The longest name of a wallet; no pattern needs more."""
+_MAX_CATEGORY = 16
 
 
 def name_fault(name: str) -> str | None:
@@ -55,6 +58,8 @@ class WalletPattern:
         """Read a wallet's name or a pattern of names; return what is wrong as text."""
         if not text:
             return "is empty: write a wallet such as acme/checkout, or * for all"
+        if len(text) > MAX_WALLET:
+            return f"has {len(text)} characters: at most {MAX_WALLET}"
         strange = _strange_character(text.replace("*", "").replace("/", ""))
         if strange is not None:
             return f"holds {strange}, which no name has"
@@ -119,7 +124,7 @@ class Pattern:
             return cls(wallet=wallet, categories=None, text=text)
         wanted = WalletPattern(text=category)
         categories = frozenset(known for known in Category if wanted.matches(known.value))
-        if not categories:
+        if not categories or len(category) > _MAX_CATEGORY:
             meant = nearest(category, Category)
             hint = f"did you mean {meant}?" if meant else f"there are {', '.join(Category)}"
             return f"names no category with {category!r}: {hint}"

@@ -58,6 +58,7 @@ def test_without_a_category_every_one_is_meant_and_the_wallet_as_a_whole() -> No
         ("acme:", "names no category with '': there are universal, voice, industry, market"),
         ("acme/[a-z]", "holds '[', which no name has"),
         ("a/b/c", "has more than one '/': an app is written account/app"),
+        ("a" * 129 + "*", "has 130 characters: at most 129"),
     ],
 )
 def test_a_pattern_that_can_mean_nothing_says_why(text: str, fault: str) -> None:
