@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from balancebot.domain.balance import Absent, Category, Readings, WalletName
-from balancebot.storage import balances, wallets, workers
+from balancebot.storage import balances, claims, readings, wallets, workers
 from balancebot.storage.balances import BalanceRow
 from balancebot.storage.database import Database
-from balancebot.storage.wallets import GoodRead
+from balancebot.storage.readings import GoodRead
 
 NUM_WALLETS = 20
 AIMS = {"--help": 6, "status": 14}
@@ -40,14 +40,11 @@ def prepare(folder: Path) -> None:
     with database.write() as conn:
         workers.register(conn, "benchmark", kind="poll", now=now)
         wallets.sync(conn, names, now=now)
-        claimed = wallets.claim_due(conn, "benchmark", now=now)
-        readings = Readings(Absent.UNALLOCATED, Absent.UNALLOCATED, 5_000, 90_000)
-        wallets.record_good(
+        claimed = claims.claim_due(conn, "benchmark", now=now)
+        read = Readings(Absent.UNALLOCATED, Absent.UNALLOCATED, 5_000, 90_000)
+        readings.record_good(
             conn,
-            [
-                GoodRead(wallet_id=row.id, readings=readings, observed_at=now, next_read_at=now)
-                for row in claimed
-            ],
+            [GoodRead(wallet_id=row.id, readings=read, observed_at=now, next_read_at=now) for row in claimed],
         )
         lasts = now + timedelta(days=20)
         balances.save(
