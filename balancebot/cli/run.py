@@ -30,8 +30,10 @@ def run(context: typer.Context) -> None:
 
     from balancebot import __version__
     from balancebot.cli.daemon import Daemon
+    from balancebot.cli.one_heap import share_one_heap
     from balancebot.observability import set_up_logging
 
+    share_one_heap()
     session = session_of(context)
     settings = session.settings_with_secrets
     set_up_logging(settings.log)
