@@ -64,18 +64,18 @@ def test_a_faulty_history_is_refused_whole(balancebot: Run, tmp_path: Path) -> N
 
 def test_users_are_added_listed_and_removed(balancebot: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("a long secret\n"))
-    assert "added mei as finance\n" == balancebot("users", "add", "mei", "--role", "finance").out
-    assert ["mei", "finance"] == balancebot("users", "list").out.splitlines()[1].split()[:2]
+    assert "added oncall as finance\n" == balancebot("users", "add", "oncall", "--role", "finance").out
+    assert ["oncall", "finance"] == balancebot("users", "list").out.splitlines()[1].split()[:2]
     (user,) = json.loads(balancebot("users", "list", "--json").out)["users"]
     assert user.pop("created_at").endswith("Z")
-    assert {"name": "mei", "role": "finance"} == user
-    assert "mei is admin now\n" == balancebot("users", "role", "mei", "admin").out
-    assert 0 == balancebot("users", "remove", "mei").status
-    outcome = balancebot("users", "remove", "mei")
+    assert {"name": "oncall", "role": "finance"} == user
+    assert "oncall is admin now\n" == balancebot("users", "role", "oncall", "admin").out
+    assert 0 == balancebot("users", "remove", "oncall").status
+    outcome = balancebot("users", "remove", "oncall")
     assert (1, "There is no user of this name.\n") == (outcome.status, outcome.err)
 
 
 def test_a_short_password_is_refused(balancebot: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
-    outcome = balancebot("users", "add", "mei", "--role", "viewer")
+    outcome = balancebot("users", "add", "oncall", "--role", "viewer")
     assert (1, "A password has at least 8 characters.\n") == (outcome.status, outcome.err)

@@ -113,7 +113,7 @@ def test_a_button_of_its_message_changes_that_message(firm: Firm, tmp_path: Path
         (buttons,) = [block for block in message["blocks"] if block["type"] == "actions"]
         acknowledge = buttons["elements"][0]
         firm.slack.socket.deliver(click(acknowledge["action_id"], acknowledge["value"]))
-        _until(lambda: "mei (U0000MEI)" in str(firm.slack.messages("ops-alerts")[0]["blocks"]), 5)
+        _until(lambda: "oncall (U000ONCALL)" in str(firm.slack.messages("ops-alerts")[0]["blocks"]), 5)
         began = time.monotonic()
         assert 0 == process.end()
         assert time.monotonic() - began < 10

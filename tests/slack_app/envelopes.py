@@ -7,11 +7,11 @@ from typing import Any
 from balancebot.slack_app.asked import EXPECTED, NOTE, TOP_UP_FORM
 
 _stamps = itertools.count(1)
-MEI = {"id": "U0000MEI", "username": "mei", "name": "mei", "team_id": "T000"}
+ONCALL = {"id": "U000ONCALL", "username": "oncall", "name": "oncall", "team_id": "T000"}
 
 
 def click(
-    action: str, value: str, *, response_url: str = "", user: dict[str, str] = MEI, choice: bool = False
+    action: str, value: str, *, response_url: str = "", user: dict[str, str] = ONCALL, choice: bool = False
 ) -> dict[str, Any]:
     """A button pressed (or with `choice` an option taken) under a message in #ops."""
     stamp = next(_stamps)
@@ -30,7 +30,7 @@ def click(
     )
 
 
-def command(text: str, *, response_url: str = "", user: dict[str, str] = MEI) -> dict[str, Any]:
+def command(text: str, *, response_url: str = "", user: dict[str, str] = ONCALL) -> dict[str, Any]:
     """`/balance text`"""
     return _envelope(
         "slash_commands",
@@ -47,7 +47,7 @@ def command(text: str, *, response_url: str = "", user: dict[str, str] = MEI) ->
 
 
 def submission(
-    form: dict[str, Any], *, note: str | None, expected: int | None, user: dict[str, str] = MEI
+    form: dict[str, Any], *, note: str | None, expected: int | None, user: dict[str, str] = ONCALL
 ) -> dict[str, Any]:
     """The form, filled in."""
     stamp = next(_stamps)

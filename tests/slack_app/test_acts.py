@@ -8,7 +8,7 @@ from balancebot.channels.slack_actions import ActionId
 from balancebot.domain.audit import Act, Way
 from balancebot.storage import audit, silences
 from tests.slack_app.conftest import Desk
-from tests.slack_app.envelopes import MEI, again, click, command, submission
+from tests.slack_app.envelopes import ONCALL, again, click, command, submission
 from tests.standins.slack_api import Fault
 from tests.usecases.world import NOON
 
@@ -30,8 +30,8 @@ def test_a_click_acknowledges_edits_the_message_and_is_in_the_audit_log_with_the
         )
         (said,) = desk.slack.socket.wait_for_whispers(1)
 
-    assert "mei (U0000MEI)" == desk.alert.acknowledged_by
-    assert [("mei (U0000MEI)", Way.SLACK, Act.ACKNOWLEDGE)] == entries(desk)
+    assert "oncall (U000ONCALL)" == desk.alert.acknowledged_by
+    assert [("oncall (U000ONCALL)", Way.SLACK, Act.ACKNOWLEDGE)] == entries(desk)
     assert "edit #ops" in desk.world.deliveries()
     assert "Acknowledged: no reminders for acme/shop:industry until it worsens." == said
     assert ("ephemeral", False) == (
@@ -130,7 +130,7 @@ def test_without_an_address_for_answers_they_are_posted_for_the_person_alone(des
         desk.slack.socket.wait_for_whispers(1)
 
     (call,) = desk.slack.calls_of("chat.postEphemeral")
-    assert ("C00000000", "U0000MEI") == (call["channel"], call["user"])
+    assert ("C00000000", "U000ONCALL") == (call["channel"], call["user"])
 
 
 def test_a_closed_alert_is_told_as_such(desk: Desk) -> None:
@@ -155,14 +155,14 @@ def test_who_may_not_is_told_so_and_nothing_is_done(desk: Desk) -> None:
 
 
 def test_members_of_a_user_group_may_and_slack_is_asked_once(desk: Desk) -> None:
-    desk.slack.groups["S00000FINANCE"] = [MEI["id"]]
+    desk.slack.groups["S00000FINANCE"] = [ONCALL["id"]]
     with desk.listening('[slack.roles]\nviewer = ["U0000NOBODY"]\nfinance = ["S00000FINANCE"]\n'):
         desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
         desk.slack.socket.deliver(command("acme"))
         desk.slack.socket.deliver(command("acme", user={"id": "U0STRANGER", "username": "stranger"}))
         said = desk.slack.socket.wait_for_whispers(3)
 
-    assert MEI["id"] in desk.alert.acknowledged_by
+    assert ONCALL["id"] in desk.alert.acknowledged_by
     assert said[2].startswith("You may not look at balances here.")
     assert 1 == len(desk.slack.calls_of("usergroups.users.list"))
 

@@ -12,7 +12,7 @@ from tests.usecases.world import NOON
 @pytest.mark.parametrize("language", Language)
 def test_the_form_is_valid(language: Language) -> None:
     reply_to = ReplyTo(
-        person="U0000MEI", channel="C00000000", url="https://hooks.slack.com/actions/" + "x" * 200
+        person="U000ONCALL", channel="C00000000", url="https://hooks.slack.com/actions/" + "x" * 200
     )
     form = top_up_form("17", reply_to, language=language, now=NOON)
 

@@ -22,25 +22,25 @@ _ONE = ThresholdRow(
 
 def test_rows_come_back_as_they_were_put_with_who_and_when(database: Database) -> None:
     with database.write() as conn:
-        thresholds.put(conn, [_ONE], by="mei", now=_NOW)
-        thresholds.put(conn, [_ALL], by="li", now=_NOW)
+        thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
+        thresholds.put(conn, [_ALL], by="finance", now=_NOW)
     with database.read() as conn:
         loaded = thresholds.load(conn)
     assert (_ALL, _ONE) == loaded
-    assert [("li", _NOW), ("mei", _NOW)] == [(row.updated_by, row.updated_at) for row in loaded]
+    assert [("finance", _NOW), ("oncall", _NOW)] == [(row.updated_by, row.updated_at) for row in loaded]
 
 
 def test_putting_replaces_the_row_of_the_same_scope_whole(database: Database) -> None:
     with database.write() as conn:
-        thresholds.put(conn, [_ONE], by="mei", now=_NOW)
+        thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
         changed = replace(_ONE, warning_below=None, note="now by li")
-        thresholds.put(conn, [changed], by="li", now=_NOW)
+        thresholds.put(conn, [changed], by="finance", now=_NOW)
         assert (changed,) == thresholds.load(conn)
 
 
 def test_a_removed_row_is_gone_and_removing_none_is_no_fault(database: Database) -> None:
     with database.write() as conn:
-        thresholds.put(conn, [_ONE], by="mei", now=_NOW)
+        thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
         thresholds.remove(conn, [_ALL.scope])
         thresholds.remove(conn, [_ONE.scope])
         assert () == thresholds.load(conn)
@@ -50,12 +50,12 @@ def test_the_edition_changes_with_every_change_and_with_nothing_else(database: D
     editions = []
     with database.write() as conn:
         editions.append(thresholds.edition(conn))
-        thresholds.put(conn, [_ONE], by="mei", now=_NOW)
+        thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
         editions.append(thresholds.edition(conn))
-        thresholds.put(conn, [replace(_ONE, note="by nobody else")], by="mei", now=_NOW)
+        thresholds.put(conn, [replace(_ONE, note="by nobody else")], by="oncall", now=_NOW)
         editions.append(thresholds.edition(conn))
         thresholds.remove(conn, [_ONE.scope])
-        thresholds.put(conn, [_ALL], by="mei", now=_NOW + timedelta(seconds=1))
+        thresholds.put(conn, [_ALL], by="oncall", now=_NOW + timedelta(seconds=1))
         editions.append(thresholds.edition(conn))
     assert 4 == len(set(editions))
     with database.read() as conn:

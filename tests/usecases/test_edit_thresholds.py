@@ -11,7 +11,7 @@ from balancebot.usecases.edit_thresholds import Conflict, EditThresholds, edit_t
 from tests.usecases.world import NOON, SHOP, HandClock
 
 SCOPE = Scope(SHOP, Category.INDUSTRY)
-LI, WU = Actor(who="li", way=Way.PAGE), Actor(who="wu", way=Way.PAGE)
+ONE, OTHER = Actor(who="finance", way=Way.PAGE), Actor(who="audit", way=Way.PAGE)
 
 
 @pytest.fixture
@@ -30,13 +30,13 @@ def last_entry(edit: EditThresholds) -> AuditEntry:
 
 def test_the_second_of_two_editors_is_shown_what_the_first_has_changed(edit: EditThresholds) -> None:
     seen = edit_token(edit.look(SCOPE))
-    edit.replace(SCOPE, {"warning_below": "1000"}, seen=seen, by=LI)
+    edit.replace(SCOPE, {"warning_below": "1000"}, seen=seen, by=ONE)
 
-    outcome = edit.replace(SCOPE, {"warning_below": "2000"}, seen=seen, by=WU)
+    outcome = edit.replace(SCOPE, {"warning_below": "2000"}, seen=seen, by=OTHER)
     assert Conflict(scope=SCOPE, current=row(warning_below=1000)) == outcome
     assert row(warning_below=1000) == edit.look(SCOPE)
 
-    edit.replace(SCOPE, {"warning_below": "2000"}, seen=edit_token(row(warning_below=1000)), by=WU)
+    edit.replace(SCOPE, {"warning_below": "2000"}, seen=edit_token(row(warning_below=1000)), by=OTHER)
     assert row(warning_below=2000) == edit.look(SCOPE)
 
 
@@ -47,16 +47,16 @@ def test_a_preview_changes_nothing(edit: EditThresholds) -> None:
 
 
 def test_undoing_gives_back_the_row_as_it_was_and_is_a_change_itself(edit: EditThresholds) -> None:
-    edit.set(SCOPE, {"warning_below": "1000", "critical_days": "off", "note": "call Ops"}, by=LI)
+    edit.set(SCOPE, {"warning_below": "1000", "critical_days": "off", "note": "call Ops"}, by=ONE)
     before = edit.look(SCOPE)
-    edit.set(SCOPE, {"warning_below": "5", "note": ""}, by=LI)
+    edit.set(SCOPE, {"warning_below": "5", "note": ""}, by=ONE)
 
-    edit.undo(last_entry(edit), by=WU)
+    edit.undo(last_entry(edit), by=OTHER)
     assert before == edit.look(SCOPE)
     assert AuditEntry(
         id="3",
         at=NOON,
-        who="wu",
+        who="audit",
         way=Way.PAGE,
         act=Act.SET_THRESHOLD,
         subject="acme/shop:industry",
@@ -66,21 +66,21 @@ def test_undoing_gives_back_the_row_as_it_was_and_is_a_change_itself(edit: EditT
 
 
 def test_undoing_an_addition_removes_and_undoing_a_removal_adds(edit: EditThresholds) -> None:
-    edit.set(SCOPE, {"warning_below": "1000"}, by=LI)
-    edit.undo(last_entry(edit), by=LI)
+    edit.set(SCOPE, {"warning_below": "1000"}, by=ONE)
+    edit.undo(last_entry(edit), by=ONE)
     assert edit.look(SCOPE) is None
-    edit.undo(last_entry(edit), by=LI)
+    edit.undo(last_entry(edit), by=ONE)
     assert row(warning_below=1000) == edit.look(SCOPE)
 
 
 def test_undoing_what_was_changed_again_since_asks_first(edit: EditThresholds) -> None:
-    edit.set(SCOPE, {"warning_below": "1000"}, by=LI)
-    edit.set(SCOPE, {"warning_below": "2000"}, by=LI)
+    edit.set(SCOPE, {"warning_below": "1000"}, by=ONE)
+    edit.set(SCOPE, {"warning_below": "2000"}, by=ONE)
     entry = last_entry(edit)
-    edit.set(SCOPE, {"warning_below": "3000"}, by=WU)
+    edit.set(SCOPE, {"warning_below": "3000"}, by=OTHER)
 
-    assert Conflict(scope=SCOPE, current=row(warning_below=3000)) == edit.undo(entry, by=LI)
+    assert Conflict(scope=SCOPE, current=row(warning_below=3000)) == edit.undo(entry, by=ONE)
     assert row(warning_below=3000) == edit.look(SCOPE)
 
-    edit.undo(entry, by=LI, seen=edit_token(row(warning_below=3000)))
+    edit.undo(entry, by=ONE, seen=edit_token(row(warning_below=3000)))
     assert row(warning_below=1000) == edit.look(SCOPE)

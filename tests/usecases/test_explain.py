@@ -18,7 +18,7 @@ from balancebot.usecases.explanation_text import passages
 from balancebot.wording import Wording
 from tests.usecases.world import POOL, SHOP, World, industry
 
-MEI = Actor(who="mei (U17)", way=Way.SLACK)
+ONCALL = Actor(who="oncall (U17)", way=Way.SLACK)
 
 
 @pytest.fixture
@@ -129,13 +129,13 @@ def test_an_acknowledged_and_silenced_alert_says_why_it_stays_silent(world, expl
     with world.database.read() as conn:
         ((alert, _),) = alerts.listed(conn)
     until = world.clock.now() + timedelta(hours=4)
-    world.operate.acknowledge(str(alert.id), by=MEI, note="ordered", expects_by=until)
-    world.operate.silence(Pattern.parse("acme/shop"), until=until, reason="moving house", by=MEI)
+    world.operate.acknowledge(str(alert.id), by=ONCALL, note="ordered", expects_by=until)
+    world.operate.silence(Pattern.parse("acme/shop"), until=until, reason="moving house", by=ONCALL)
 
     said = text(explained()).splitlines()
     assert [
-        "Alert: Acknowledged by mei (U17), Mon 23 Nov, 12:00: ordered.",
-        "Alert: Silenced until Mon 23 Nov, 16:00 by mei (U17) (acme/shop): moving house.",
+        "Alert: Acknowledged by oncall (U17), Mon 23 Nov, 12:00: ordered.",
+        "Alert: Silenced until Mon 23 Nov, 16:00 by oncall (U17) (acme/shop): moving house.",
     ] == [line for line in said if line.startswith("Alert: ")][1:]
     assert (
         "Outlook: It stays silent until Mon 23 Nov, 16:00, when the silence ends; "

@@ -21,7 +21,7 @@ RIGHT = "a long secret"
 
 @pytest.fixture
 def desk(database: Database) -> LogIn:
-    users.add_user(database, name="li", role=Role.FINANCE, password=RIGHT, by=CLI, now=NOW)
+    users.add_user(database, name="finance", role=Role.FINANCE, password=RIGHT, by=CLI, now=NOW)
     return LogIn(database, Secret("key"))
 
 
@@ -29,7 +29,7 @@ def guess(
     desk: LogIn,
     password: str,
     *,
-    name: str = "li",
+    name: str = "finance",
     address: str = "192.0.2.1",
     after: timedelta = timedelta(0),
 ) -> LoggedIn | Refused | Throttled:
@@ -46,7 +46,7 @@ def test_the_right_password_starts_a_session_that_log_out_ends(desk: LogIn) -> N
     token = enter(desk)
     session = desk.session(token, now=NOW)
     assert session is not None
-    assert ("li", Role.FINANCE) == (session.user.name, session.user.role)
+    assert ("finance", Role.FINANCE) == (session.user.name, session.user.role)
 
     desk.log_out(token)
     assert desk.session(token, now=NOW) is None
@@ -103,23 +103,23 @@ def test_a_session_ends_when_it_is_not_used_and_after_two_weeks_in_any_case(desk
 
 def test_a_new_password_a_removal_and_a_revocation_end_every_session(desk: LogIn, database: Database) -> None:
     token = enter(desk)
-    users.set_password(database, name="li", password=RIGHT, by=CLI, now=NOW)
+    users.set_password(database, name="finance", password=RIGHT, by=CLI, now=NOW)
     assert desk.session(token, now=NOW) is None
 
     first, second = enter(desk), enter(desk)
     keep = desk.session(first, now=NOW)
     assert keep is not None
-    users.end_sessions(database, name="li", by=CLI, now=NOW, but=keep.id)
+    users.end_sessions(database, name="finance", by=CLI, now=NOW, but=keep.id)
     assert desk.session(second, now=NOW) is None
     assert keep == desk.session(first, now=NOW)
 
-    users.remove_user(database, name="li", by=CLI, now=NOW)
+    users.remove_user(database, name="finance", by=CLI, now=NOW)
     assert desk.session(first, now=NOW) is None
 
 
 def test_a_role_that_is_taken_away_is_gone_at_the_next_request(desk: LogIn, database: Database) -> None:
     token = enter(desk)
-    users.set_role(database, name="li", role=Role.VIEWER, by=CLI, now=NOW)
+    users.set_role(database, name="finance", role=Role.VIEWER, by=CLI, now=NOW)
     session = desk.session(token, now=NOW)
     assert session is not None
     assert Role.VIEWER is session.user.role

@@ -142,7 +142,7 @@ def test_a_wallet_that_leaves_the_configuration_takes_its_alerts_with_it(world):
 
 
 def test_a_request_that_comes_again_is_done_once_and_answered_alike(world):
-    by = Actor(who="mei", way=Way.SLACK, request="click 17")
+    by = Actor(who="oncall", way=Way.SLACK, request="click 17")
     acknowledged = world.operate.acknowledge(open_id(world), by=by, note="first")
 
     assert acknowledged == world.operate.acknowledge(open_id(world), by=by, note="again")
@@ -152,7 +152,7 @@ def test_a_request_that_comes_again_is_done_once_and_answered_alike(world):
 
 
 def test_a_silence_that_is_asked_for_again_is_made_once(world):
-    by = Actor(who="mei", way=Way.SLACK, request="command 3")
+    by = Actor(who="oncall", way=Way.SLACK, request="command 3")
     pattern = Pattern.parse("acme/*")
     until = world.clock.now() + timedelta(hours=4)
     made = world.operate.silence(pattern, until=until, reason="moving house", by=by)

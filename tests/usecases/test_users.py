@@ -20,19 +20,19 @@ def add(
 
 
 def test_a_user_is_added_listed_and_removed(database: Database) -> None:
-    assert add(database, "li", Role.VIEWER) is None
-    assert users.set_role(database, name="li", role=Role.ADMIN, by=CLI, now=NOW) is None
-    assert (User(name="li", role=Role.ADMIN, created_at=NOW),) == users.list_users(database)
+    assert add(database, "finance", Role.VIEWER) is None
+    assert users.set_role(database, name="finance", role=Role.ADMIN, by=CLI, now=NOW) is None
+    assert (User(name="finance", role=Role.ADMIN, created_at=NOW),) == users.list_users(database)
 
-    assert users.remove_user(database, name="li", by=CLI, now=NOW) is None
+    assert users.remove_user(database, name="finance", by=CLI, now=NOW) is None
     assert users.list_users(database) == ()
 
 
 def test_every_change_stands_in_the_audit_log_without_the_password(database: Database) -> None:
-    add(database, "li", Role.VIEWER)
-    users.set_role(database, name="li", role=Role.FINANCE, by=CLI, now=NOW)
-    users.set_password(database, name="li", password="another secret", by=CLI, now=NOW)
-    users.remove_user(database, name="li", by=CLI, now=NOW)
+    add(database, "finance", Role.VIEWER)
+    users.set_role(database, name="finance", role=Role.FINANCE, by=CLI, now=NOW)
+    users.set_password(database, name="finance", password="another secret", by=CLI, now=NOW)
+    users.remove_user(database, name="finance", by=CLI, now=NOW)
 
     def entry(number: int, act: Act, before: str | None, after: str | None) -> AuditEntry:
         return AuditEntry(
@@ -41,7 +41,7 @@ def test_every_change_stands_in_the_audit_log_without_the_password(database: Dat
             who="root",
             way=Way.CLI,
             act=act,
-            subject="li",
+            subject="finance",
             before=before and {"role": before},
             after=after and {"role": after},
         )
@@ -56,8 +56,8 @@ def test_every_change_stands_in_the_audit_log_without_the_password(database: Dat
 
 
 def test_what_can_not_be_is_refused_with_its_reason(database: Database) -> None:
-    add(database, "li")
-    assert add(database, "li") is UserFault.TAKEN
+    add(database, "finance")
+    assert add(database, "finance") is UserFault.TAKEN
     assert add(database, " li") is UserFault.BAD_NAME
     assert add(database, "x" * 65) is UserFault.BAD_NAME
     assert add(database, "wu", password="1234567") is UserFault.SHORT_PASSWORD
@@ -66,8 +66,8 @@ def test_what_can_not_be_is_refused_with_its_reason(database: Database) -> None:
 
 
 def test_an_admin_on_the_pages_can_not_lock_themselves_out(database: Database) -> None:
-    add(database, "li", Role.ADMIN)
-    page = Actor(who="li", way=Way.PAGE)
-    assert users.remove_user(database, name="li", by=page, now=NOW) is UserFault.YOURSELF
-    assert users.set_role(database, name="li", role=Role.VIEWER, by=page, now=NOW) is UserFault.YOURSELF
-    assert users.remove_user(database, name="li", by=CLI, now=NOW + timedelta(1)) is None
+    add(database, "finance", Role.ADMIN)
+    page = Actor(who="finance", way=Way.PAGE)
+    assert users.remove_user(database, name="finance", by=page, now=NOW) is UserFault.YOURSELF
+    assert users.set_role(database, name="finance", role=Role.VIEWER, by=page, now=NOW) is UserFault.YOURSELF
+    assert users.remove_user(database, name="finance", by=CLI, now=NOW + timedelta(1)) is None

@@ -100,7 +100,7 @@ def test_faults_of_announced_sends_are_said_in_chinese(chinese: FaultWords, data
             starts_at=datetime(year, 12, 1, tzinfo=UTC),
             over=timedelta(hours=hours),
             note=note,
-            by=Actor(who="li", way=Way.PAGE),
+            by=Actor(who="finance", way=Way.PAGE),
         )
         assert isinstance(made, str)
         return made

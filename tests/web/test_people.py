@@ -78,7 +78,7 @@ def test_every_act_by_every_way_can_be_read_on_the_audit_page(desk: Desk) -> Non
     with desk.site.database.write() as conn:
         for act in Act:
             for way in Way:
-                audit.record(conn, AuditEntry(at=NOW, who="li", way=way, act=act, subject="acme"))
+                audit.record(conn, AuditEntry(at=NOW, who="finance", way=way, act=act, subject="acme"))
     with desk.user(Role.VIEWER) as browser:
         pages = [browser.get(f"/audit?page={page}") for page in (1, 2)]
         assert {200} == {page.status_code for page in pages}

@@ -110,7 +110,9 @@ def test_what_changed_between_the_look_and_the_click_is_shown_first(watched: Des
     data = HEADER + "acme/shop,industry,900,,,,,\n"
     with watched.user(Role.FINANCE) as browser:
         preview = upload(browser, data.encode()).text
-        watched.site.edit_thresholds.set(SCOPE, {"critical_below": "100"}, by=Actor(who="li", way=Way.CLI))
+        watched.site.edit_thresholds.set(
+            SCOPE, {"critical_below": "100"}, by=Actor(who="finance", way=Way.CLI)
+        )
         answer = take_over(browser, preview)
         assert 409 == answer.status_code
         assert "Somebody changed thresholds since you looked." in answer.text
