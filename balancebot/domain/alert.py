@@ -48,7 +48,7 @@ class Cause(StrEnum):
 
 
 NO_LIMITS = Limits()
-FLAPS = 3
+FLAPS = 5
 """So many openings of one subject within `FLAPPING_WITHIN` are flapping ..."""
 FLAPPING_WITHIN = timedelta(hours=24)
 CALM_FOR = timedelta(hours=1)
