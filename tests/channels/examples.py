@@ -136,7 +136,7 @@ LONGEST = replace(
     CRITICAL,
     wallet=WalletName(f"{'A' * 64}/{'检' * 64}"),
     note="检查余额并立即采购 " * 300,
-    planned=(replace(PLANNED, note="X" * 5000),) * 9,
+    planned=(replace(PLANNED, note="Z" * 5000),) * 9,
     detail="Y" * 5000,
 )
 GROUP = GroupFacts(
