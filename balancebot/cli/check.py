@@ -8,7 +8,7 @@ import typer
 
 from balancebot.cli.errors import RefusedError
 from balancebot.cli.paint import of_severity
-from balancebot.cli.session import Session, application, session_of
+from balancebot.cli.session import application, session_of
 from balancebot.domain.verdict import Severity
 from balancebot.storage.errors import DatabaseError
 
@@ -47,38 +47,43 @@ def check(
     ] = False,
 ) -> None:
     """Try the configuration, the database, every credential, Slack and the mail server."""
-    session = session_of(context)
-    settings = session.settings_with_secrets
+    settings = session_of(context).settings_with_secrets
     all_ok = True
-    for line in _lines(session, settings, offline=offline):
+    for line in _lines(settings, offline=offline):
         print(line, flush=True)
         all_ok = all_ok and line.ok is not False
     if not all_ok:
         raise typer.Exit(1)
 
 
-def _lines(session: Session, settings: "Settings", *, offline: bool) -> Iterator[_Line]:
+def _lines(settings: "Settings", *, offline: bool) -> Iterator[_Line]:
     from balancebot.bootstrap import Bot
     from balancebot.settings import remarks
+    from balancebot.storage.database import Database
 
     yield _Line("configuration", f"{settings.path}, {len(settings.wallets):,} wallets")
     for remark in remarks(settings):
         yield _Line(remark.key or "configuration", remark.message, ok=None)
+    bot = Bot(settings, Database(settings.database.url.reveal()))
     try:
-        database = session.database
-        yield _Line("database", database.place)
-        bot = Bot(settings, database)
-        yield from _from_database(bot)
-    except DatabaseError as error:
-        yield _Line("database", str(error), ok=False)
-        return
-    if offline:
-        return
-    try:
-        yield from _credentials(bot)
-        yield from _channels(bot)
+        yield from _database(bot)
+        if not offline:
+            yield from _credentials(bot)
+            yield from _channels(bot)
     finally:
         bot.close()
+
+
+def _database(bot: "Bot") -> Iterator[_Line]:
+    """Bring it up to date, and yield what it knows; where it fails, the rest can still be tried."""
+    try:
+        bot.database.upgrade()
+        known = list(_from_database(bot))
+    except DatabaseError as error:
+        yield _Line("database", str(error).removeprefix("database "), ok=False)
+        return
+    yield _Line("database", bot.database.place)
+    yield from known
 
 
 def _from_database(bot: "Bot") -> Iterator[_Line]:

@@ -46,6 +46,14 @@ def test_check_names_each_that_fails_and_fails(balancebot: Run, firm: Firm) -> N
     assert "scope channels:history is missing" in outcome.out
 
 
+def test_check_tries_the_rest_where_the_database_fails(balancebot: Run, firm: Firm, tmp_path: Path) -> None:
+    (tmp_path / "balancebot.db").write_text("no database at all " * 50)
+    outcome = balancebot("check")
+    assert (1, "") == (outcome.status, outcome.err)
+    tried = ["acme", "acme/checkout", "configuration", "email", "slack", "slack"]
+    assert [("FAIL", "database"), *(("ok", about) for about in tried)] == sorted(_marks(outcome))
+
+
 def test_check_tries_the_app_token_and_what_roles_by_group_need(balancebot: Run, firm: Firm) -> None:
     firm.listens()
     assert "the app token opens a socket for buttons and /balance" in balancebot("check").out
