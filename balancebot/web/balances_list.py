@@ -1,6 +1,7 @@
 """Which balances the overview shows, and in which order: filtered, counted and sorted here, a page at a time."""
 
 import math
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,7 +11,10 @@ from typing import Any
 from balancebot.domain.balance import Absent, Category
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.verdict import Severity
+from balancebot.usecases.latest_overview import Look
 from balancebot.usecases.overview import BalanceView
+
+_MAX_REMEMBERED = 50
 
 
 class Order(StrEnum):
@@ -68,6 +72,25 @@ def choose(views: Iterable[BalanceView], wanted: Filter) -> tuple[Sequence[Balan
     ]
     chosen.sort(key=_KEYS[wanted.order])
     return chosen, Counter(groups)
+
+
+class Lists:
+    """Remembers what was chosen of one look: pages are turned and renewed far more often than wallets are read."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._look: Look | None = None
+        self._chosen: dict[Filter, tuple[Sequence[BalanceView], Mapping[Group, int]]] = {}
+
+    def of(self, look: Look, wanted: Filter) -> tuple[Sequence[BalanceView], Mapping[Group, int]]:
+        """Return what `choose` returns."""
+        with self._lock:
+            if look is not self._look or len(self._chosen) >= _MAX_REMEMBERED:
+                self._look, self._chosen = look, {}
+            chosen = self._chosen.get(wanted)
+            if chosen is None:
+                chosen = self._chosen[wanted] = choose(look.views, wanted)
+            return chosen
 
 
 def _matcher(about: str) -> Callable[[BalanceView], bool]:

@@ -9,7 +9,7 @@ from starlette.responses import Response
 
 from balancebot.domain.balance import Category
 from balancebot.usecases.overview import BalanceView
-from balancebot.web.balances_list import Filter, Group, Order, choose, group_of
+from balancebot.web.balances_list import Filter, Group, Order, group_of
 from balancebot.web.paging import cut, page_number
 from balancebot.web.rendering import show, wording
 from balancebot.web.runway_bar import runway_bar
@@ -36,7 +36,7 @@ def overview(visit: Visit) -> Response:
         group=_word(Group, visit.asked("group")),
         order=_word(Order, visit.asked("order")) or Order.WORST,
     )
-    chosen, counts = choose(look.views, wanted)
+    chosen, counts = visit.site.lists.of(look, wanted)
     shown, paging = cut(chosen, page_number(visit.asked("page")))
     return show(
         visit,

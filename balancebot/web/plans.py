@@ -13,7 +13,7 @@ from balancebot.domain.threshold_cell import CellFault, read_count
 from balancebot.storage import wallets
 from balancebot.usecases.figures import ORDER_CONFIDENCE, ORDER_FOR
 from balancebot.usecases.overview import BalanceView
-from balancebot.web.balances_list import Filter, Order, choose
+from balancebot.web.balances_list import Filter, Order
 from balancebot.web.flash import Done, done
 from balancebot.web.rendering import fault_words, phrases, show
 from balancebot.web.visit import Visit
@@ -109,7 +109,7 @@ def _purchases(visit: Visit, until: datetime, confidence: float) -> tuple[list[P
     """Return what to buy for the balances that run out first, and how many of these were looked at."""
     site = visit.site
     look = site.latest.look(now=visit.now)
-    first, _ = choose(look.views, Filter(order=Order.RUNWAY))
+    first, _ = site.lists.of(look, Filter(order=Order.RUNWAY))
     used = [view for view in first[:_MAX_ADVISED] if view.estimate.runway is not None]
     with site.database.read() as conn:
         rows = wallets.named(conn, {view.key.wallet for view in used})

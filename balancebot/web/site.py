@@ -1,7 +1,7 @@
 """What the pages stand on: the use-cases and settings that every request is answered from."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -18,6 +18,7 @@ from balancebot.usecases.operate_alerts import OperateAlerts
 from balancebot.usecases.operate_deliveries import OperateDeliveries
 from balancebot.usecases.preview_limits import PreviewLimits
 from balancebot.usecases.shelf import ThresholdShelf
+from balancebot.web.balances_list import Lists
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,6 +45,7 @@ class Site:
     """Prometheus text."""
     unready: Callable[[], str]
     """Why the bot isn't ready, in a line; '' when it is."""
+    lists: Lists = field(default_factory=Lists)
     templates_dir: Path | None = None
     """Where the operator's own templates stand."""
 
