@@ -160,16 +160,24 @@ apps = [
         return True
 
 
-def one_by_one(num_drops: int, every: str) -> list[float]:
-    """Let as many apps as there are drops fall at random instants, ten in a second."""
+def one_by_one(num_drops: int, num_wallets: int = 100) -> list[float]:
+    """Let an app fall every now and then, about three in a second, while all are read every second."""
     chance = random.Random(1)
-    with tempfile.TemporaryDirectory() as folder, Scene(Path(folder), num_drops, every) as scene, scene.bot():
-        _until_all_read(scene)
-        for wallet in chance.sample(scene.jsms.wallets[1:], num_drops):
-            time.sleep(chance.expovariate(10.0))
-            scene.jsms.drop(wallet)
-        scene.until(num_drops)
-        return scene.waits()
+    waits: list[float] = []
+    while len(waits) < num_drops:
+        with (
+            tempfile.TemporaryDirectory() as folder,
+            Scene(Path(folder), num_wallets, "1s") as scene,
+            scene.bot(),
+        ):
+            _until_all_read(scene)
+            wallets = chance.sample(scene.jsms.wallets[1:], min(num_wallets, num_drops - len(waits)))
+            for wallet in wallets:
+                time.sleep(chance.expovariate(3.0))
+                scene.jsms.drop(wallet)
+            scene.until(len(wallets))
+            waits += scene.waits()
+    return sorted(waits)
 
 
 def many_at_once(num_drops: int, every: str, at_once: int = 100) -> list[float]:
@@ -218,7 +226,7 @@ if __name__ == "__main__":
     parser.add_argument("--drops", type=int, default=1000)
     parser.add_argument("--every", default="10s")
     options = parser.parse_args()
-    _say("one by one", one_by_one(options.drops, options.every))
+    _say("one by one", one_by_one(options.drops))
     _say("a hundred at once", many_at_once(options.drops, options.every))
     waits = first_alert(1000)
     print("from start to the first alert, 1,000 wallets:", ", ".join(f"{each:.2f} s" for each in waits))

@@ -97,7 +97,7 @@ class SlackChannel:
     ) -> Answer | ChannelError:
         if not still_mine():
             return ChannelError(
-                kind=ChannelErrorKind.LEASE_LOST, message="another sender has taken this delivery over"
+                kind=ChannelErrorKind.LEASE_LOST, message="the claim on this delivery has run out"
             )
         where = parcel.destination
         thread = parcel.thread

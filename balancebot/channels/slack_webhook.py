@@ -56,7 +56,7 @@ class SlackWebhook:
     ) -> ChannelError | None:
         if not still_mine():
             return ChannelError(
-                kind=ChannelErrorKind.LEASE_LOST, message="another sender has taken this delivery over"
+                kind=ChannelErrorKind.LEASE_LOST, message="the claim on this delivery has run out"
             )
         request = Request(  # noqa: S310 -- the opener speaks HTTP and HTTPS alone
             self._url,

@@ -70,7 +70,7 @@ class SmtpChannel:
                 if not still_mine():
                     return ChannelError(
                         kind=ChannelErrorKind.LEASE_LOST,
-                        message="another sender has taken this delivery over",
+                        message="the claim on this delivery has run out",
                     )
                 handed_over = True
                 code, words = server.data(mail.raw)

@@ -70,7 +70,10 @@ class WatchedSlack(SlackStandIn):
         peer = request.transport and request.transport.get_extra_info("peername")
         if await self._reports.lost_at(f"{method} asked", peer):
             return _broken(request)
-        answer = await super()._handle_api(request)
+        try:
+            answer = await super()._handle_api(request)
+        except ConnectionError:  # who asked was killed before the end of its request
+            return _broken(request)
         if await self._reports.lost_at(f"{method} done", peer):
             return _broken(request)
         return answer
