@@ -15,11 +15,13 @@ from time import monotonic
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
 
+from balancebot.clock import SystemClock
 from balancebot.ports import Clock
 from balancebot.storage.errors import DatabaseError
 
 log = logging.getLogger(__name__)
 
+_MACHINE = SystemClock()
 _LOOK_EVERY = 0.5
 """Seconds between two looks at the clocks."""
 _SET_BACK = timedelta(seconds=1)
@@ -40,7 +42,8 @@ class Job:
 class Scheduler:
     """Runs jobs side by side, each in its turn, until it is stopped."""
 
-    def __init__(self, jobs: Sequence[Job], clock: Clock) -> None:
+    def __init__(self, jobs: Sequence[Job], clock: Clock = _MACHINE) -> None:
+        """`clock` is the one that is watched; APScheduler itself reads the machine's."""
         self._intervals = {job.name: job.every for job in jobs}
         self._jobs = {job.name: _Guarded(job) for job in jobs}
         self._clock = clock
@@ -61,7 +64,7 @@ class Scheduler:
                 seconds=self._intervals[name].total_seconds(),
                 id=name,
                 max_instances=job.at_once,
-                next_run_time=self._clock.now(),
+                next_run_time=_MACHINE.now(),
             )
         self._scheduler.start()
         threading.Thread(target=self._watch_clock, name="clock watch", daemon=True).start()
@@ -83,7 +86,7 @@ class Scheduler:
 
     def _make_due(self, name: str) -> None:
         if self._scheduler.running:
-            self._scheduler.modify_job(name, next_run_time=self._clock.now())
+            self._scheduler.modify_job(name, next_run_time=_MACHINE.now())
 
     def _watch_clock(self) -> None:
         """Make every job due when the wall clock was set back."""

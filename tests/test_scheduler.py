@@ -16,7 +16,7 @@ _NEVER = timedelta(hours=1)
 
 
 def _scheduler(jobs: Sequence[Job]) -> Scheduler:
-    return Scheduler(jobs, SystemClock())
+    return Scheduler(jobs)
 
 
 def test_a_job_runs_at_once_and_again_after_its_interval() -> None:

@@ -28,7 +28,7 @@ def at_work(
         raise RefusedError(f"{settings.path}: poll: {error}") from None
     presence = bot.presence("poll")
     presence.show()
-    alive = Scheduler([Job(name="presence", every=EVERY, act=presence.show)], bot.clock)
+    alive = Scheduler([Job(name="presence", every=EVERY, act=presence.show)])
     alive.start()
     try:
         yield bot, Reporter(Metrics(bot.standing))

@@ -48,7 +48,7 @@ class Daemon:
         self._presence = self.bot.presence("run")
         self._beat_due = threading.Event()
         self._heartbeat_trouble = ""
-        self._scheduler = Scheduler(self._jobs(), self.bot.clock)
+        self._scheduler = Scheduler(self._jobs())
         self._pages: WebServer | None = None
         self._slack_app = self._listener()
         self._is_heard_out = True

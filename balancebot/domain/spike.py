@@ -61,7 +61,7 @@ class Spikes:
     calm: Bools
     """Below half the bar: back to normal."""
     drained: Bools
-    """Above the bar, and more than a whole day usually takes."""
+    """Above the bar, and more than a whole day usually takes; never what may burst: a campaign is sent at once."""
 
     @property
     def factor(self) -> Floats:
@@ -90,9 +90,10 @@ def judge_spikes(
     level = _level(models)
     expected = _rate(models, level, (since + until) / 2, zone) * (until - since) / 3600.0
     days = np.maximum(models["seen"] / 24.0, 1.0)
+    may_burst = np.zeros(count, np.bool_) if bursty is None else bursty
     bar = np.maximum(_OWN * models["burst"] + _MARGIN, _LOWEST) + _EARLY / np.sqrt(days)
     bar += PER_ALERT * (np.zeros(count) if alerts is None else alerts)
-    bar += _BURSTY * (np.zeros(count) if bursty is None else bursty)
+    bar += _BURSTY * may_burst
     score = np.log2((use + SMOOTHING) / (expected + SMOOTHING))
     judged = (models["version"] > 0) & (models["seen"] >= _MIN_SEEN) & (until - since <= _MAX_INTERVAL)
     if planned is not None:
@@ -105,7 +106,7 @@ def judge_spikes(
         bar=bar,
         over=over,
         calm=judged & (score < bar / 2),
-        drained=over & (use > np.maximum(24.0 * level, _DRAINED)),
+        drained=over & ~may_burst & (use > np.maximum(24.0 * level, _DRAINED)),
     )
 
 

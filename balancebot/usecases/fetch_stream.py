@@ -12,8 +12,8 @@ from datetime import timedelta
 from balancebot.domain.balance import WalletName
 from balancebot.ports import BalanceSource, FetchResult
 
-_MOST = 1_000
-"""Answers in a batch: it is held in memory, and in one transaction."""
+_MOST = 200
+"""Answers in a batch: they are one transaction, and if all of them open an alert others wait for a second."""
 
 
 class FetchStream:

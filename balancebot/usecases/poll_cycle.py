@@ -25,7 +25,8 @@ from balancebot.usecases.refit_models import refit_models
 
 LAST_CYCLE = "last_cycle"
 """The fact that holds when the last complete cycle ended."""
-_LINGER = timedelta(milliseconds=100)
+_LINGER = timedelta(milliseconds=500)
+"""So long an answer waits for others: what opens together is told together, and nobody waits a second."""
 _SHARE = 1_000
 """How many wallets one of several replicas takes at once."""
 

@@ -99,6 +99,7 @@ def test_a_days_use_at_once_is_a_spike_by_itself() -> None:
     a_day = 24 * 120.0
     assert [False, True] == [bool(judge(model(), use).drained[0]) for use in (a_day * 0.9, a_day * 1.1)]
     assert not judge(model(0.2), 90.0).drained[0]
+    assert not judge(model(), a_day * 5, bursty=np.array([True])).drained[0]
     assert SPIKING == next_streak(-SPIKING, over=True, calm=False, drained=True)
 
 

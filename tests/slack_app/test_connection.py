@@ -1,5 +1,6 @@
 """The socket: replaced when it is dead, dropped or about to be closed, and acknowledged in time."""
 
+import logging
 import threading
 import time
 from datetime import timedelta
@@ -90,6 +91,7 @@ def test_what_slack_never_writes_is_acknowledged_and_does_nothing(desk: Desk) ->
 def test_sockets_are_refused_where_socket_mode_is_switched_off_and_the_log_says_so(
     desk: Desk, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level(logging.INFO, "balancebot")
     with desk.listening():
         desk.slack.socket.disconnect("link_disabled")
         desk.slack.socket.wait_for_sockets(2)
