@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, literal, select
 from sqlalchemy.dialects import sqlite
 
-from balancebot.domain.balance import NEVER_READ, Absent, Category, Readings, WalletName
+from balancebot.domain.balance import NEVER_READ, Absent, Category, Reading, Readings, WalletName
 from balancebot.domain.usage import SECONDS_PER_HOUR, Booked, Hour, Seen
 from balancebot.storage.chunks import chunked
 from balancebot.storage.tables import daily_use, hourly_use
@@ -118,6 +118,19 @@ def hours(conn: Connection, *, since: int, until: int) -> Iterator[UseRow]:
     )
     for row in conn.execute(wanted):
         yield _use(row)
+
+
+def course_of(
+    conn: Connection, wallet_id: int, category: Category, *, since: int, until: int
+) -> list[tuple[int, Reading]]:
+    """Return the last reading of each hour in `[since, until)` of one balance, oldest first."""
+    c = hourly_use.c
+    wanted = (
+        select(c.hour, c[category.value])
+        .where(c.wallet_id == wallet_id, c.hour >= since, c.hour < until)
+        .order_by(c.hour)
+    )
+    return [(int(hour), reading) for hour, reading in conn.execute(wanted)]
 
 
 def use_since(

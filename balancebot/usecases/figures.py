@@ -99,10 +99,9 @@ def recent_course(
     hour = int(now.timestamp() // SECONDS_PER_HOUR)
     first = hour - _RECENT_HOURS
     points: list[int | None] = [None] * (_RECENT_HOURS // _RECENT_STEP)
-    for past in rollup.hours_of(conn, row.id, since=first, until=hour):
-        value = past.readings.of(category)
+    for at, value in rollup.course_of(conn, row.id, category, since=first, until=hour):
         if not isinstance(value, Absent):
-            points[(past.at - first) // _RECENT_STEP] = value
+            points[(at - first) // _RECENT_STEP] = value
     while points and points[0] is None:
         points.pop(0)
     return (*points, reading) if isinstance(reading, int) else tuple(points)
