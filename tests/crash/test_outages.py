@@ -81,7 +81,7 @@ def test_a_revoked_token_is_told_by_mail_and_nothing_is_lost_until_there_is_a_ne
         time.sleep(0.1)
     town.slack.token = revoked
     _well(town)
-    assert ["[trouble] messages to slack don't arrive"] == _troubles(town)
+    assert ["[trouble] messages to Slack don't arrive"] == _troubles(town)
 
 
 def test_a_disk_that_takes_no_more_loses_nothing(town: Town) -> None:
