@@ -25,7 +25,7 @@ from balancebot.storage.database import Database
 from balancebot.storage.readings import Booking, GoodRead
 from balancebot.storage.rollup import Used, UseRow
 from balancebot.storage.snapshots import SnapshotRow
-from balancebot.usecases.housekeeping import prune
+from balancebot.usecases.history.housekeeping import prune
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 EVERY = timedelta(minutes=5)

@@ -34,7 +34,7 @@ from balancebot.settings import Database as DatabaseSettings
 from balancebot.storage import balances, readings, rollup, thresholds, wallets
 from balancebot.storage.balances import BalanceRow
 from balancebot.storage.database import Database
-from balancebot.usecases.users import add_user
+from balancebot.usecases.people.users import add_user
 from balancebot.web.app import create_app
 from balancebot.web.server import serve
 from balancebot.web.wiring import site_of

@@ -15,7 +15,7 @@ from balancebot.domain.audit import Actor, Way
 from balancebot.domain.user import Role
 from balancebot.settings import Language
 from balancebot.storage.database import Database
-from balancebot.usecases.users import add_user
+from balancebot.usecases.people.users import add_user
 from balancebot.web.app import create_app
 from balancebot.web.server import serve
 from tests.usecases.world import HandClock, World

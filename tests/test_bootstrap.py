@@ -11,7 +11,7 @@ from balancebot.settings import load
 from balancebot.sources.simulator import Scenario, Simulator, simulated_wallet
 from balancebot.storage import facts, wallets
 from balancebot.storage.database import Database
-from balancebot.usecases.poll_cycle import LAST_CYCLE
+from balancebot.usecases.reading.poll_cycle import LAST_CYCLE
 from tests.usecases.world import HandClock
 
 SHOP, BILLING = WalletName("acme/shop"), WalletName("acme/billing")

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from balancebot.domain.notification import Channel
 from balancebot.observability.metrics import Metrics
 from balancebot.storage.troubles import Trouble
-from balancebot.usecases.standing import Standing
+from balancebot.usecases.showing.standing import Standing
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 

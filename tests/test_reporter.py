@@ -11,9 +11,9 @@ from balancebot.domain.notification import Channel
 from balancebot.observability import Metrics, Reporter
 from balancebot.ports import ChannelErrorKind, FetchResult, SourceError, SourceErrorKind
 from balancebot.storage.errors import DatabaseError, DatabaseErrorKind
-from balancebot.usecases.delivery_report import Attempt, DeliverReport
-from balancebot.usecases.poll_cycle import PollReport
-from balancebot.usecases.standing import Standing
+from balancebot.usecases.delivering.delivery_report import Attempt, DeliverReport
+from balancebot.usecases.reading.poll_cycle import PollReport
+from balancebot.usecases.showing.standing import Standing
 
 _NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 _SHOP, _WEB = WalletName("acme/shop"), WalletName("acme/web")

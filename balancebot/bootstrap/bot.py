@@ -19,12 +19,12 @@ from balancebot.domain.notification import DigestFacts
 from balancebot.ports import Channel, Clock, Finding
 from balancebot.settings import Settings
 from balancebot.storage.database import Database
-from balancebot.usecases.estimates import Estimator
-from balancebot.usecases.figures import Figures
-from balancebot.usecases.operate_alerts import OperateAlerts
+from balancebot.usecases.alerting.figures import Figures
+from balancebot.usecases.alerting.operate_alerts import OperateAlerts
+from balancebot.usecases.alerting.telling import Teller
+from balancebot.usecases.estimating.estimates import Estimator
+from balancebot.usecases.limits.shelf import ThresholdShelf
 from balancebot.usecases.presence import Presence
-from balancebot.usecases.shelf import ThresholdShelf
-from balancebot.usecases.telling import Teller
 
 if TYPE_CHECKING:
     from balancebot.channels.heartbeat import Heartbeat
@@ -33,11 +33,11 @@ if TYPE_CHECKING:
     from balancebot.channels.slack_webhook import SlackWebhook
     from balancebot.channels.smtp import SmtpChannel
     from balancebot.sources.jsms import JsmsSource
-    from balancebot.usecases.deliver_outbox import DeliverOutbox
-    from balancebot.usecases.poll_cycle import PollCycle
-    from balancebot.usecases.preview_limits import PreviewLimits
+    from balancebot.usecases.backtesting.preview_limits import PreviewLimits
+    from balancebot.usecases.delivering.deliver_outbox import DeliverOutbox
+    from balancebot.usecases.reading.poll_cycle import PollCycle
     from balancebot.usecases.send_digest import SendDigest
-    from balancebot.usecases.standing import Standing
+    from balancebot.usecases.showing.standing import Standing
     from balancebot.wording import Wording
 
 _LEAST_BUDGET = timedelta(seconds=30)
@@ -80,9 +80,9 @@ class Bot:
     @cached_property
     def poll_cycle(self) -> "PollCycle":
         """Reading wallets."""
-        from balancebot.usecases.judge_spikes import JudgeSpikes
-        from balancebot.usecases.poll_cycle import PollCycle
-        from balancebot.usecases.record_readings import Pace, RecordReadings
+        from balancebot.usecases.reading.judge_spikes import JudgeSpikes
+        from balancebot.usecases.reading.poll_cycle import PollCycle
+        from balancebot.usecases.reading.record_readings import Pace, RecordReadings
 
         poll = self.settings.poll
         return PollCycle(
@@ -164,7 +164,7 @@ class Bot:
     @cached_property
     def deliver_outbox(self) -> "DeliverOutbox":
         """Sending what waits."""
-        from balancebot.usecases.deliver_outbox import DeliverOutbox
+        from balancebot.usecases.delivering.deliver_outbox import DeliverOutbox
 
         return DeliverOutbox(
             self.database,
@@ -194,8 +194,8 @@ class Bot:
     @cached_property
     def preview_limits(self) -> "PreviewLimits":
         """What other limits would do."""
-        from balancebot.usecases.backtest import Backtest
-        from balancebot.usecases.preview_limits import PreviewLimits
+        from balancebot.usecases.backtesting.backtest import Backtest
+        from balancebot.usecases.backtesting.preview_limits import PreviewLimits
 
         return PreviewLimits(
             database=self.database,
@@ -217,7 +217,7 @@ class Bot:
 
     def sync_wallets(self) -> None:
         """Make the configured wallets known, and let the others rest."""
-        from balancebot.usecases.sync_wallets import sync_wallets
+        from balancebot.usecases.reading.sync_wallets import sync_wallets
 
         sync_wallets(self.database, self.settings.wallets, teller=self.teller, now=self.clock.now())
 
@@ -238,7 +238,7 @@ class Bot:
 
     def standing(self) -> "Standing":
         """Return how all things stand now."""
-        from balancebot.usecases.standing import standing
+        from balancebot.usecases.showing.standing import standing
 
         with self.database.read() as conn:
             return standing(
@@ -252,7 +252,7 @@ class Bot:
         """Return why the bot isn't ready in a line, '' when it is: the database answers and the cycle is on time."""
         from balancebot.storage import facts
         from balancebot.storage.errors import DatabaseError
-        from balancebot.usecases.poll_cycle import LAST_CYCLE
+        from balancebot.usecases.reading.poll_cycle import LAST_CYCLE
 
         try:
             with self.database.read() as conn:

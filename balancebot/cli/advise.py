@@ -16,7 +16,7 @@ from balancebot.wording import Wording, number
 
 if TYPE_CHECKING:
     from balancebot.domain.balance import BalanceKey
-    from balancebot.usecases.orders import Order
+    from balancebot.usecases.showing.orders import Order
 
 app = application()
 
@@ -48,8 +48,8 @@ def advise(
 ) -> None:
     """Say what to buy by when, so that quota lasts to a date."""
     from balancebot.bootstrap import Bot
-    from balancebot.usecases.figures import ORDER_FOR
-    from balancebot.usecases.orders import orders
+    from balancebot.usecases.alerting.figures import ORDER_FOR
+    from balancebot.usecases.showing.orders import orders
 
     session = session_of(context)
     keys = _keys(session, pattern)
@@ -89,7 +89,7 @@ def _end(text: str, session: Session, now: datetime) -> datetime:
 
 
 def _show(found: "Sequence[Order]", now: datetime, end: datetime, confidence: float) -> None:
-    from balancebot.usecases.orders import totals
+    from balancebot.usecases.showing.orders import totals
 
     show(
         {
@@ -115,7 +115,7 @@ def _as_json(order: "Order") -> dict[str, object]:
 
 
 def _for_people(found: "Sequence[Order]", words: Wording, now: datetime, end: datetime) -> str:
-    from balancebot.usecases.orders import totals
+    from balancebot.usecases.showing.orders import totals
 
     needed = [order for order in found if order.is_needed]
     num_unknown = sum(order.advice is None for order in found)

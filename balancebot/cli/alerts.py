@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from balancebot.domain.notification import AlertFacts
     from balancebot.domain.silence import Silence
     from balancebot.domain.verdict import Severity
-    from balancebot.usecases.operate_alerts import OperateAlerts
+    from balancebot.usecases.alerting.operate_alerts import OperateAlerts
 
 alerts_app = application()
 silence_app = application()

@@ -11,7 +11,7 @@ from balancebot.ports import ChannelErrorKind
 from balancebot.scheduler import Job, Scheduler
 from balancebot.settings import Log, LogLevel, Settings
 from balancebot.storage.database import Database
-from balancebot.usecases.delivery_report import DeliverReport
+from balancebot.usecases.delivering.delivery_report import DeliverReport
 from balancebot.usecases.presence import EVERY
 
 

@@ -19,7 +19,7 @@ from balancebot.settings import Settings
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError
 from balancebot.usecases import presence
-from balancebot.usecases.housekeeping import prune
+from balancebot.usecases.history.housekeeping import prune
 
 if TYPE_CHECKING:
     from balancebot.slack_app.wiring import SlackApp

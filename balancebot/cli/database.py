@@ -39,7 +39,7 @@ def backup(
 def prune(context: typer.Context) -> None:
     """Remove now what is older than [retention] keeps; `run` does so by itself."""
     from balancebot.clock import SystemClock
-    from balancebot.usecases import housekeeping
+    from balancebot.usecases.history import housekeeping
 
     session = session_of(context)
     gone = housekeeping.prune(session.database, session.settings.retention, now=SystemClock().now())

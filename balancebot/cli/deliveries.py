@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from balancebot.storage.deliveries import Delivery
-    from balancebot.usecases.operate_deliveries import OperateDeliveries
+    from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
 
 app = application()
 
@@ -67,7 +67,7 @@ def resend(context: typer.Context, delivery_id: Annotated[str, typer.Argument(me
 
 def _operating(context: typer.Context) -> "OperateDeliveries":
     from balancebot.clock import SystemClock
-    from balancebot.usecases.operate_deliveries import OperateDeliveries
+    from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
 
     return OperateDeliveries(database=session_of(context).database, clock=SystemClock())
 

@@ -80,7 +80,7 @@ def _go_on(settings: "Settings", database: "Database", say: Callable[[str], None
     from balancebot.clock import SystemClock
     from balancebot.domain.audit import Actor, Way
     from balancebot.domain.user import Role
-    from balancebot.usecases.users import add_user
+    from balancebot.usecases.people.users import add_user
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

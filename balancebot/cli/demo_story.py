@@ -27,8 +27,8 @@ from balancebot.sources.simulator import (
 )
 from balancebot.sources.simulator import configuration as accounts
 from balancebot.storage.database import Database
-from balancebot.usecases.edit_thresholds import EditThresholds
-from balancebot.usecases.import_history import Refused, import_history
+from balancebot.usecases.history.import_history import Refused, import_history
+from balancebot.usecases.limits.edit_thresholds import EditThresholds
 
 if TYPE_CHECKING:
     from balancebot.bootstrap import Bot

@@ -26,7 +26,7 @@ def import_file(
     from balancebot.bootstrap import Bot
     from balancebot.cli.progress import share
     from balancebot.clock import SystemClock
-    from balancebot.usecases.import_history import Refused, import_history
+    from balancebot.usecases.history.import_history import Refused, import_history
 
     session = session_of(context)
     wallets = session.settings.wallets
@@ -67,7 +67,7 @@ def export_file(
 ) -> None:
     """Write every reading that is kept, as `import` takes it."""
     from balancebot.cli.progress import counted
-    from balancebot.usecases.export_history import export_history
+    from balancebot.usecases.history.export_history import export_history
 
     database = session_of(context).database
     try:

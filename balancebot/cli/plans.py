@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
     from balancebot.storage.plans import PlannedSend
-    from balancebot.usecases.announce_sends import AnnounceSends
+    from balancebot.usecases.estimating.announce_sends import AnnounceSends
 
 app = application()
 
@@ -98,7 +98,7 @@ def remove(context: typer.Context, plan_id: Annotated[str, typer.Argument(metava
 
 def _announcing(context: typer.Context) -> "AnnounceSends":
     from balancebot.clock import SystemClock
-    from balancebot.usecases.announce_sends import AnnounceSends
+    from balancebot.usecases.estimating.announce_sends import AnnounceSends
 
     session = session_of(context)
     return AnnounceSends(

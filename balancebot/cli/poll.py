@@ -15,7 +15,7 @@ from balancebot.wording import Wording
 
 if TYPE_CHECKING:
     from balancebot.bootstrap import Bot
-    from balancebot.usecases.poll_cycle import PollReport
+    from balancebot.usecases.reading.poll_cycle import PollReport
 
 app = application()
 

@@ -17,7 +17,7 @@ _MAX_FAULTS = 20
 
 
 def _known_zone(zone: str) -> str:
-    from balancebot.usecases.runway_series import zone_fault
+    from balancebot.usecases.estimating.runway_series import zone_fault
 
     fault = zone_fault(zone)
     if fault:
@@ -52,7 +52,7 @@ def _of_lines(zone: str) -> bool:
     """Answer every line of stdin at once; tell whether all could be read."""
     import json
 
-    from balancebot.usecases.runway_series import answer_line
+    from balancebot.usecases.estimating.runway_series import answer_line
 
     all_read = True
     for line in sys.stdin.buffer:
@@ -67,8 +67,8 @@ def _of_file(file: Path, zone: str, *, as_json: bool) -> None:
     import json
     from datetime import UTC, datetime
 
-    from balancebot.usecases.runway_series import as_json as in_hours
-    from balancebot.usecases.runway_series import estimate_file
+    from balancebot.usecases.estimating.runway_series import as_json as in_hours
+    from balancebot.usecases.estimating.runway_series import estimate_file
     from balancebot.wording import Wording
 
     try:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from balancebot.domain.threshold import ThresholdBook
     from balancebot.settings import Settings
     from balancebot.storage.database import Database
-    from balancebot.usecases.overview import BalanceView
+    from balancebot.usecases.showing.overview import BalanceView
 
 app = application()
 
@@ -74,7 +74,7 @@ def look(
     """Return how every configured balance stands, and the limits by which it is judged."""
     from balancebot.domain.threshold import ThresholdBook
     from balancebot.storage import thresholds
-    from balancebot.usecases.overview import overview
+    from balancebot.usecases.showing.overview import overview
 
     with database.read() as conn:
         book = ThresholdBook(thresholds.load(conn))

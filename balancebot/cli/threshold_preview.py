@@ -6,8 +6,8 @@ from balancebot.cli.as_json import instant
 from balancebot.cli.paint import bold, faint, of_severity
 from balancebot.domain.backtest import Ending, Episode
 from balancebot.domain.threshold_edit import RowChange
-from balancebot.usecases.backtest import Comparison
-from balancebot.usecases.preview_limits import Effect, Prospect, Retrospect, Shift
+from balancebot.usecases.backtesting.backtest import Comparison
+from balancebot.usecases.backtesting.preview_limits import Effect, Prospect, Retrospect, Shift
 from balancebot.wording import Wording
 
 _EFFECTS = {

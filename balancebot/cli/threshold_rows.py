@@ -10,7 +10,7 @@ from balancebot.wording import number
 if TYPE_CHECKING:
     from balancebot.domain.audit import AuditEntry
     from balancebot.domain.threshold import ThresholdRow
-    from balancebot.usecases.edit_thresholds import EditThresholds
+    from balancebot.usecases.limits.edit_thresholds import EditThresholds
 
 COLUMNS = (
     Column("wallet"),

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from balancebot.domain.threshold import Scope
     from balancebot.domain.threshold_edit import Edited
     from balancebot.domain.threshold_sheet import SheetRow
-    from balancebot.usecases.edit_thresholds import EditThresholds
+    from balancebot.usecases.limits.edit_thresholds import EditThresholds
 
 app = application()
 
@@ -225,7 +225,7 @@ def show_history(
 
 def _editing(context: typer.Context) -> "EditThresholds":
     from balancebot.clock import SystemClock
-    from balancebot.usecases.edit_thresholds import EditThresholds
+    from balancebot.usecases.limits.edit_thresholds import EditThresholds
 
     session = session_of(context)
     return EditThresholds(

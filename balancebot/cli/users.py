@@ -12,7 +12,7 @@ from balancebot.cli.table import Column, table
 from balancebot.domain.user import Role
 
 if TYPE_CHECKING:
-    from balancebot.usecases.users import UserFault
+    from balancebot.usecases.people.users import UserFault
 
 app = application()
 
@@ -32,7 +32,7 @@ def add(
 ) -> None:
     """Add a user; the password is asked for, or read from stdin."""
     from balancebot.clock import SystemClock
-    from balancebot.usecases.users import add_user
+    from balancebot.usecases.people.users import add_user
 
     session = session_of(context)
     database = session.database
@@ -48,7 +48,7 @@ def add(
 def passwd(context: typer.Context, name: _Name) -> None:
     """Give a user a new password, and log the user out everywhere."""
     from balancebot.clock import SystemClock
-    from balancebot.usecases.users import set_password
+    from balancebot.usecases.people.users import set_password
 
     session = session_of(context)
     database = session.database
@@ -62,7 +62,7 @@ def passwd(context: typer.Context, name: _Name) -> None:
 def role(context: typer.Context, name: _Name, role: Annotated[Role, typer.Argument(metavar="ROLE")]) -> None:
     """Give a user another role."""
     from balancebot.clock import SystemClock
-    from balancebot.usecases.users import set_role
+    from balancebot.usecases.people.users import set_role
 
     session = session_of(context)
     _settle(set_role(session.database, name=name, role=role, by=session.actor(), now=SystemClock().now()))
@@ -72,7 +72,7 @@ def role(context: typer.Context, name: _Name, role: Annotated[Role, typer.Argume
 @app.command("list")
 def list_users(context: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Show all users."""
-    from balancebot.usecases import users
+    from balancebot.usecases.people import users
 
     session = session_of(context)
     found = users.list_users(session.database)
@@ -100,7 +100,7 @@ def list_users(context: typer.Context, as_json: Annotated[bool, typer.Option("--
 def remove(context: typer.Context, name: _Name) -> None:
     """Remove a user and end the user's sessions."""
     from balancebot.clock import SystemClock
-    from balancebot.usecases.users import remove_user
+    from balancebot.usecases.people.users import remove_user
 
     session = session_of(context)
     _settle(remove_user(session.database, name=name, by=session.actor(), now=SystemClock().now()))

@@ -12,8 +12,8 @@ from balancebot.cli.status import view_as_json
 
 if TYPE_CHECKING:
     from balancebot.storage.stories import Chapter, ToldDelivery
-    from balancebot.usecases.explain import AlertStory, BalanceStory, Explanation
-    from balancebot.usecases.explanation_text import Passage
+    from balancebot.usecases.explaining.explain import AlertStory, BalanceStory, Explanation
+    from balancebot.usecases.explaining.text import Passage
 
 app = application()
 
@@ -28,7 +28,7 @@ def why(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Explain a balance: what it is judged by, who was told, what would make it speak."""
-    from balancebot.usecases.explanation_text import passages
+    from balancebot.usecases.explaining.text import passages
     from balancebot.wording import Wording
 
     session = session_of(context)
@@ -45,7 +45,7 @@ def _explained(session: Session, target: str) -> "Explanation":
     from balancebot.clock import SystemClock
     from balancebot.domain.threshold import ThresholdBook
     from balancebot.storage import thresholds
-    from balancebot.usecases.explain import explain, read_target
+    from balancebot.usecases.explaining.explain import explain, read_target
 
     with session.database.read() as conn:
         asked = read_target(conn, target, configured=session.settings.wallets)

@@ -19,7 +19,7 @@ from balancebot.domain.runway import Runway
 from balancebot.domain.verdict import Severity
 from balancebot.ports import SourceErrorKind
 from balancebot.storage.errors import DatabaseError
-from balancebot.usecases.standing import Standing
+from balancebot.usecases.showing.standing import Standing
 
 log = logging.getLogger(__name__)
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 from balancebot.domain.balance import WalletName, account_of
 from balancebot.observability.metrics import READ, Metrics
 from balancebot.ports import ChannelErrorKind, SourceError, SourceErrorKind
-from balancebot.usecases.delivery_report import Attempt, DeliverReport
-from balancebot.usecases.poll_cycle import PollReport
+from balancebot.usecases.delivering.delivery_report import Attempt, DeliverReport
+from balancebot.usecases.reading.poll_cycle import PollReport
 
 log = logging.getLogger("balancebot")
 

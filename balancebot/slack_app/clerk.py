@@ -25,7 +25,7 @@ from balancebot.slack_app.telling import Telling
 from balancebot.storage import alerts
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError
-from balancebot.usecases.operate_alerts import OperateAlerts
+from balancebot.usecases.alerting.operate_alerts import OperateAlerts
 
 log = logging.getLogger(__name__)
 

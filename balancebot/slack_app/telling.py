@@ -15,10 +15,10 @@ from balancebot.settings import Settings
 from balancebot.slack_app.phrases import PHRASES
 from balancebot.slack_app.replies import escaped
 from balancebot.storage.database import Database
-from balancebot.usecases.explain import explain, read_target
-from balancebot.usecases.explanation_text import Passage, passages
-from balancebot.usecases.overview import BalanceView, overview
-from balancebot.usecases.shelf import ThresholdShelf
+from balancebot.usecases.explaining.explain import explain, read_target
+from balancebot.usecases.explaining.text import Passage, passages
+from balancebot.usecases.limits.shelf import ThresholdShelf
+from balancebot.usecases.showing.overview import BalanceView, overview
 from balancebot.wording import Wording, mark
 
 _SHOWN = 15

@@ -22,9 +22,9 @@ from balancebot.storage import alerts, digest_slots, facts, outbox, rollup, sile
 from balancebot.storage.database import Database
 from balancebot.storage.digest_slots import MadeDigest
 from balancebot.storage.rollup import Used
-from balancebot.usecases.figures import Figures, recent_course
-from balancebot.usecases.overview import BalanceView, overview
-from balancebot.usecases.shelf import ThresholdShelf
+from balancebot.usecases.alerting.figures import Figures, recent_course
+from balancebot.usecases.limits.shelf import ThresholdShelf
+from balancebot.usecases.showing.overview import BalanceView, overview
 
 _WEEK_HOURS = 7 * 24
 _SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR

@@ -11,8 +11,8 @@ from typing import Any
 from balancebot.domain.balance import Absent, Category
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.verdict import Severity
-from balancebot.usecases.latest_overview import Look
-from balancebot.usecases.overview import BalanceView
+from balancebot.usecases.showing.latest_overview import Look
+from balancebot.usecases.showing.overview import BalanceView
 
 _MAX_REMEMBERED = 50
 

@@ -7,7 +7,7 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from balancebot.usecases.log_in import LoggedIn, Refused, Throttled
+from balancebot.usecases.people.log_in import LoggedIn, Refused, Throttled
 from balancebot.web.rendering import phrases, render
 from balancebot.web.site import Site
 from balancebot.web.visit import Visit, cookie_name, session_token

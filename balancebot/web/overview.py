@@ -8,7 +8,7 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from balancebot.domain.balance import Category
-from balancebot.usecases.overview import BalanceView
+from balancebot.usecases.showing.overview import BalanceView
 from balancebot.web.balances_list import Filter, Group, Order, group_of
 from balancebot.web.paging import cut, page_number
 from balancebot.web.rendering import show, wording

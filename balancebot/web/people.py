@@ -3,8 +3,8 @@
 from starlette.responses import Response
 
 from balancebot.domain.user import Role
-from balancebot.usecases import users
-from balancebot.usecases.users import UserFault
+from balancebot.usecases.people import users
+from balancebot.usecases.people.users import UserFault
 from balancebot.web.flash import Done, done
 from balancebot.web.rendering import show
 from balancebot.web.visit import Visit

@@ -11,8 +11,8 @@ from balancebot.domain.local_time import read_day_end, read_instant
 from balancebot.domain.runway import OrderAdvice
 from balancebot.domain.threshold_cell import CellFault, read_count
 from balancebot.storage import wallets
-from balancebot.usecases.figures import ORDER_CONFIDENCE, ORDER_FOR
-from balancebot.usecases.overview import BalanceView
+from balancebot.usecases.alerting.figures import ORDER_CONFIDENCE, ORDER_FOR
+from balancebot.usecases.showing.overview import BalanceView
 from balancebot.web.balances_list import Filter, Order
 from balancebot.web.flash import Done, done
 from balancebot.web.rendering import fault_words, phrases, show

@@ -24,7 +24,7 @@ from balancebot.domain.threshold_sheet import (
     write_csv,
 )
 from balancebot.sheet_files import read_sheet_file, write_xlsx
-from balancebot.usecases.edit_thresholds import Outdated, changes_token
+from balancebot.usecases.limits.edit_thresholds import Outdated, changes_token
 from balancebot.web.faults import FaultWords
 from balancebot.web.flash import Done, done
 from balancebot.web.limits_table import shown

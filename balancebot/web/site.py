@@ -9,15 +9,15 @@ from zoneinfo import ZoneInfo
 from balancebot.ports import Clock
 from balancebot.settings import Language
 from balancebot.storage.database import Database
-from balancebot.usecases.announce_sends import AnnounceSends
-from balancebot.usecases.edit_thresholds import EditThresholds
-from balancebot.usecases.figures import Figures
-from balancebot.usecases.latest_overview import LatestOverview
-from balancebot.usecases.log_in import LogIn
-from balancebot.usecases.operate_alerts import OperateAlerts
-from balancebot.usecases.operate_deliveries import OperateDeliveries
-from balancebot.usecases.preview_limits import PreviewLimits
-from balancebot.usecases.shelf import ThresholdShelf
+from balancebot.usecases.alerting.figures import Figures
+from balancebot.usecases.alerting.operate_alerts import OperateAlerts
+from balancebot.usecases.backtesting.preview_limits import PreviewLimits
+from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
+from balancebot.usecases.estimating.announce_sends import AnnounceSends
+from balancebot.usecases.limits.edit_thresholds import EditThresholds
+from balancebot.usecases.limits.shelf import ThresholdShelf
+from balancebot.usecases.people.log_in import LogIn
+from balancebot.usecases.showing.latest_overview import LatestOverview
 from balancebot.web.balances_list import Lists
 
 

@@ -6,7 +6,7 @@ from starlette.responses import Response
 from balancebot.domain.threshold import Scope, ThresholdBook
 from balancebot.domain.threshold_edit import COLUMNS, Edited
 from balancebot.storage import audit
-from balancebot.usecases.edit_thresholds import Conflict, edit_token
+from balancebot.usecases.limits.edit_thresholds import Conflict, edit_token
 from balancebot.web.flash import Done, done
 from balancebot.web.limits_table import shown
 from balancebot.web.rendering import fault_words, show, wording

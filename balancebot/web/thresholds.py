@@ -10,7 +10,7 @@ from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import CellFault, read_category, read_wallet
 from balancebot.domain.threshold_edit import COLUMNS, EditFault
-from balancebot.usecases.edit_thresholds import Conflict, edit_token
+from balancebot.usecases.limits.edit_thresholds import Conflict, edit_token
 from balancebot.web.flash import Done, done
 from balancebot.web.limits_table import Line, line, shown
 from balancebot.web.paging import Page, cut, page_number

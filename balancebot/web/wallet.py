@@ -10,8 +10,8 @@ from starlette.responses import Response
 from balancebot.domain.balance import WalletName
 from balancebot.domain.threshold import Scope
 from balancebot.storage import alerts, plans, wallets
-from balancebot.usecases.balance_history import Stretch, by_day, history_of
-from balancebot.usecases.overview import BalanceView, overview
+from balancebot.usecases.history.balance_history import Stretch, by_day, history_of
+from balancebot.usecases.showing.overview import BalanceView, overview
 from balancebot.web.alerts import why
 from balancebot.web.balances_list import Group, group_of
 from balancebot.web.chart import NARROW, WIDE, Curve, Mark, MarkKind, draw

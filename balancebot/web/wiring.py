@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from balancebot.bootstrap import Bot
 from balancebot.settings import Web
-from balancebot.usecases.announce_sends import AnnounceSends
-from balancebot.usecases.edit_thresholds import EditThresholds
-from balancebot.usecases.latest_overview import LatestOverview
-from balancebot.usecases.log_in import LogIn
-from balancebot.usecases.operate_deliveries import OperateDeliveries
+from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
+from balancebot.usecases.estimating.announce_sends import AnnounceSends
+from balancebot.usecases.limits.edit_thresholds import EditThresholds
+from balancebot.usecases.people.log_in import LogIn
+from balancebot.usecases.showing.latest_overview import LatestOverview
 from balancebot.web.site import Site
 
 

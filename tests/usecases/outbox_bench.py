@@ -18,8 +18,8 @@ from balancebot.storage import outbox, workers
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError, DatabaseErrorKind
 from balancebot.storage.tables import alerts, deliveries
-from balancebot.usecases.deliver_outbox import DeliverOutbox
-from balancebot.usecases.delivery_report import DeliverReport
+from balancebot.usecases.delivering.deliver_outbox import DeliverOutbox
+from balancebot.usecases.delivering.delivery_report import DeliverReport
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OPS = (Channel.SLACK, "#ops")

@@ -11,8 +11,8 @@ from balancebot.domain.notification import AlertFacts
 from balancebot.domain.runway import PlannedUse
 from balancebot.storage import alerts, audit
 from balancebot.storage.plans import PlannedSend
-from balancebot.usecases.announce_sends import AnnounceSends
-from balancebot.usecases.overview import overview
+from balancebot.usecases.estimating.announce_sends import AnnounceSends
+from balancebot.usecases.showing.overview import overview
 from tests.usecases.world import NOON, SHOP, World, industry
 
 ANN = Actor(who="ann", way=Way.CLI)

@@ -7,7 +7,7 @@ import pytest
 from balancebot.domain.balance import Category
 from balancebot.storage import wallets
 from balancebot.storage.database import Database
-from balancebot.usecases.balance_history import by_day, history_of
+from balancebot.usecases.history.balance_history import by_day, history_of
 from tests.usecases.world import World
 from tests.web import showcase
 

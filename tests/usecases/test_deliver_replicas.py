@@ -10,7 +10,7 @@ from balancebot.domain.alert import Reason
 from balancebot.domain.notification import AlertFacts, Channel, Parcel, Receipt
 from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.storage import outbox
-from balancebot.usecases.deliver_outbox import DeliverOutbox
+from balancebot.usecases.delivering.deliver_outbox import DeliverOutbox
 from tests.usecases.outbox_bench import OPS, Bench, Room, arrives, fails, loses_the_answer, loses_the_request
 
 ROOMS = [(Channel.SLACK, f"#room-{number}") for number in range(4)]

@@ -7,7 +7,7 @@ from balancebot.domain.balance import Category
 from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.storage import audit
 from balancebot.storage.database import Database
-from balancebot.usecases.edit_thresholds import Conflict, EditThresholds, edit_token
+from balancebot.usecases.limits.edit_thresholds import Conflict, EditThresholds, edit_token
 from tests.usecases.world import NOON, SHOP, HandClock
 
 SCOPE = Scope(SHOP, Category.INDUSTRY)

@@ -13,8 +13,8 @@ from balancebot.domain.threshold import Scope, ThresholdBook
 from balancebot.ports import SourceErrorKind
 from balancebot.settings import Language, load
 from balancebot.storage import alerts, thresholds
-from balancebot.usecases.explain import Explanation, explain, read_target
-from balancebot.usecases.explanation_text import passages
+from balancebot.usecases.explaining.explain import Explanation, explain, read_target
+from balancebot.usecases.explaining.text import passages
 from balancebot.wording import Wording
 from tests.usecases.world import POOL, SHOP, World, industry
 

@@ -13,7 +13,7 @@ from balancebot.storage import outbox, rollup, snapshots, users, wallets
 from balancebot.storage.database import Database
 from balancebot.storage.snapshots import SnapshotRow
 from balancebot.storage.tables import attempts, deliveries, notifications
-from balancebot.usecases.housekeeping import Pruned, prune
+from balancebot.usecases.history.housekeeping import Pruned, prune
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RETENTION = Retention(raw=timedelta(days=35), hourly=timedelta(days=400))

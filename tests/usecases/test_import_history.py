@@ -13,9 +13,9 @@ from balancebot.storage.database import Database
 from balancebot.storage.readings import Booking
 from balancebot.storage.rollup import Used, UseRow
 from balancebot.storage.snapshots import SnapshotRow
-from balancebot.usecases.estimates import Estimator
-from balancebot.usecases.export_history import export_history
-from balancebot.usecases.import_history import MAX_FAULTS, Imported, Refused, import_history
+from balancebot.usecases.estimating.estimates import Estimator
+from balancebot.usecases.history.export_history import export_history
+from balancebot.usecases.history.import_history import MAX_FAULTS, Imported, Refused, import_history
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOON_HOUR = int(NOON.timestamp()) // 3600

@@ -6,8 +6,8 @@ import pytest
 
 from balancebot.domain.balance import Readings
 from balancebot.storage import wallets
-from balancebot.usecases.import_history import Imported, import_history
-from balancebot.usecases.overview import overview
+from balancebot.usecases.history.import_history import Imported, import_history
+from balancebot.usecases.showing.overview import overview
 from tests.usecases.world import POOL, SHOP, World, industry
 
 SPIKE = "opened critical acme/shop:industry"

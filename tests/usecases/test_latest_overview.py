@@ -7,8 +7,8 @@ import pytest
 from balancebot.domain.balance import Category
 from balancebot.domain.verdict import Severity
 from balancebot.storage.database import Database
-from balancebot.usecases.latest_overview import LatestOverview, Look
-from balancebot.usecases.shelf import ThresholdShelf
+from balancebot.usecases.limits.shelf import ThresholdShelf
+from balancebot.usecases.showing.latest_overview import LatestOverview, Look
 from tests.usecases.world import SHOP, World, industry
 
 

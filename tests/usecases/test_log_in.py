@@ -11,8 +11,8 @@ from balancebot.domain.user import Role
 from balancebot.secret import Secret
 from balancebot.storage import tables
 from balancebot.storage.database import Database
-from balancebot.usecases import users
-from balancebot.usecases.log_in import IDLE, LONGEST, WINDOW, LoggedIn, LogIn, Refused, Throttled
+from balancebot.usecases.people import users
+from balancebot.usecases.people.log_in import IDLE, LONGEST, WINDOW, LoggedIn, LogIn, Refused, Throttled
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 CLI = Actor(who="root", way=Way.CLI)

@@ -7,7 +7,7 @@ import pytest
 from balancebot.domain.audit import Act, Actor, Way
 from balancebot.domain.pattern import Pattern
 from balancebot.storage import alerts, audit, silences
-from balancebot.usecases.sync_wallets import sync_wallets
+from balancebot.usecases.reading.sync_wallets import sync_wallets
 from tests.usecases.world import SHOP, WEB, World, industry
 
 ON_CALL = Actor(who="on-call", way=Way.CLI)

@@ -4,7 +4,7 @@ from balancebot.domain.audit import Act, Actor, Way
 from balancebot.domain.delivery import GIVE_UP_ATTEMPTS, DeliveryState
 from balancebot.ports import ChannelErrorKind
 from balancebot.storage import audit
-from balancebot.usecases.operate_deliveries import OperateDeliveries
+from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
 from tests.usecases.outbox_bench import Bench, fails
 
 ADA = Actor(who="ada", way=Way.CLI)

@@ -10,8 +10,8 @@ from balancebot.domain.threshold import OFF, ThresholdBook, ThresholdRow
 from balancebot.domain.verdict import Severity
 from balancebot.storage import thresholds
 from balancebot.storage.database import Database
-from balancebot.usecases.backtest import Backtest
-from balancebot.usecases.preview_limits import Effect, PreviewLimits, Prospect, Retrospect
+from balancebot.usecases.backtesting.backtest import Backtest
+from balancebot.usecases.backtesting.preview_limits import Effect, PreviewLimits, Prospect, Retrospect
 from tests.usecases.world import SHOP, WEB, World, industry
 from tests.web import showcase
 

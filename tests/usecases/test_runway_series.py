@@ -8,7 +8,13 @@ import pytest
 
 from balancebot.domain.balance import Absent
 from balancebot.domain.runway import UNKNOWN
-from balancebot.usecases.runway_series import answer_line, as_json, estimate_file, estimate_series, zone_fault
+from balancebot.usecases.estimating.runway_series import (
+    answer_line,
+    as_json,
+    estimate_file,
+    estimate_series,
+    zone_fault,
+)
 
 START = 1_795_312_800.0  # on a clock hour
 

@@ -6,8 +6,8 @@ from balancebot.domain.audit import Act, Actor, AuditEntry, Way
 from balancebot.domain.user import Role, User
 from balancebot.storage import audit
 from balancebot.storage.database import Database
-from balancebot.usecases import users
-from balancebot.usecases.users import UserFault
+from balancebot.usecases.people import users
+from balancebot.usecases.people.users import UserFault
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 CLI = Actor(who="root", way=Way.CLI)

@@ -13,14 +13,14 @@ from balancebot.domain.routing import RoutingTable
 from balancebot.ports import FetchResult, SourceError, SourceErrorKind
 from balancebot.storage import facts_codec, tables, wallets
 from balancebot.storage.database import Database
-from balancebot.usecases.estimates import Estimator
-from balancebot.usecases.figures import Figures
-from balancebot.usecases.judge_spikes import JudgeSpikes
-from balancebot.usecases.operate_alerts import OperateAlerts
-from balancebot.usecases.poll_cycle import PollCycle, PollReport
-from balancebot.usecases.record_readings import Pace, RecordReadings
-from balancebot.usecases.shelf import ThresholdShelf
-from balancebot.usecases.telling import Teller
+from balancebot.usecases.alerting.figures import Figures
+from balancebot.usecases.alerting.operate_alerts import OperateAlerts
+from balancebot.usecases.alerting.telling import Teller
+from balancebot.usecases.estimating.estimates import Estimator
+from balancebot.usecases.limits.shelf import ThresholdShelf
+from balancebot.usecases.reading.judge_spikes import JudgeSpikes
+from balancebot.usecases.reading.poll_cycle import PollCycle, PollReport
+from balancebot.usecases.reading.record_readings import Pace, RecordReadings
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 POOL, SHOP, WEB = WalletName("acme"), WalletName("acme/shop"), WalletName("acme/web")

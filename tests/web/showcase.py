@@ -14,8 +14,8 @@ from balancebot.sources.simulator.scenario import (
     SimulatedWallet,
     simulated_wallet,
 )
-from balancebot.usecases.estimates import Estimator
-from balancebot.usecases.import_history import Imported, import_history
+from balancebot.usecases.estimating.estimates import Estimator
+from balancebot.usecases.history.import_history import Imported, import_history
 from tests.usecases.world import World
 
 CHECKOUT, LOGIN, CAMPAIGN = WalletName("acme/checkout"), WalletName("acme/login"), WalletName("acme/营销活动")

@@ -15,7 +15,7 @@ from balancebot.domain.threshold_edit import EditFault
 from balancebot.domain.threshold_sheet import import_sheet
 from balancebot.settings import Language
 from balancebot.sheet_files import read_sheet_file
-from balancebot.usecases.announce_sends import AnnounceSends
+from balancebot.usecases.estimating.announce_sends import AnnounceSends
 from balancebot.web.faults import FaultWords
 from balancebot.web.phrases import Phrases
 from tests.usecases.world import HandClock

@@ -5,7 +5,7 @@ import pytest
 from balancebot.domain.audit import Act, AuditEntry, Way
 from balancebot.domain.user import Role, User
 from balancebot.storage import audit
-from balancebot.usecases import users
+from balancebot.usecases.people import users
 from tests.web.conftest import NOW, PASSWORD, Desk, form_token
 
 

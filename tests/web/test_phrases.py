@@ -7,7 +7,7 @@ from string import Formatter
 from balancebot.domain.user import Role
 from balancebot.packaged import packaged
 from balancebot.settings import Language
-from balancebot.usecases.users import UserFault
+from balancebot.usecases.people.users import UserFault
 from balancebot.web import log_book
 from balancebot.web.flash import Done
 from balancebot.web.phrases import translations

@@ -1,0 +1,133 @@
+"""The open alerts of some wallets within one transaction, and what becomes of each.
+
+Whoever changes alerts takes the turn first: two replicas that judge at the same time must see each other's alerts.
+"""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from sqlalchemy import Connection
+
+from balancebot.domain import alert as life
+from balancebot.domain.alert import NO_LIMITS, Alert, AlertKind, Cause, Reason, Step, Subject
+from balancebot.domain.balance import WalletName, account_of
+from balancebot.domain.notification import AlertFacts
+from balancebot.domain.silence import silenced_until
+from balancebot.domain.threshold import Limits
+from balancebot.domain.verdict import Severity, Verdict
+from balancebot.storage import alerts, silences, turns
+from balancebot.usecases.alerting.telling import Teller, blank_facts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Told:
+    """One piece of news that went into the outbox."""
+
+    subject: Subject
+    severity: Severity
+    reason: Reason
+
+
+class OpenAlerts:
+    """Reads the open alerts once, then advances, widens and closes them."""
+
+    def __init__(
+        self, conn: Connection, wallets: Collection[WalletName], *, teller: Teller, now: datetime
+    ) -> None:
+        """Take the turn and load what is open of `wallets`, with every shared alert of any account."""
+        turns.take(conn, turns.ALERTS)
+        self._conn = conn
+        self._teller = teller
+        self._now = now
+        self._silences = silences.holding(conn, now)
+        found = (*alerts.open_of(conn, wallets), *alerts.all_open(conn, kind=AlertKind.STALE))
+        self._flapping = alerts.opened_often(conn, since=now - life.FLAPPING_WITHIN, times=life.FLAPS)
+        self._open = {alert.subject: alert for alert in found}
+        self.told: list[Told] = []
+
+    def of(self, subject: Subject) -> Alert | None:
+        """Return the open alert of `subject`."""
+        return self._open.get(subject)
+
+    def stale_of(self, account: str) -> tuple[Alert, ...]:
+        """Return the open `stale` alerts of the wallets of one account."""
+        return tuple(
+            alert
+            for subject, alert in self._open.items()
+            if subject.kind is AlertKind.STALE and account_of(subject.wallet) == account
+        )
+
+    def of_wallet(self, wallet: WalletName) -> tuple[Alert, ...]:
+        """Return the open alerts filed under `wallet`."""
+        return tuple(alert for subject, alert in self._open.items() if subject.wallet == wallet)
+
+    def advance(
+        self,
+        subject: Subject,
+        verdict: Verdict,
+        measured: Callable[[], AlertFacts],
+        *,
+        limits: Limits = NO_LIMITS,
+        cause: Cause = Cause.ROSE,
+        fault: str = "",
+        members: tuple[WalletName, ...] = (),
+    ) -> None:
+        """Apply a verdict. `measured` is only asked where there is an alert; `fault` and `members` are a new one's."""
+        alert = self._open.get(subject)
+        if verdict.severity is Severity.UNKNOWN or (alert is None and verdict.severity is Severity.OK):
+            return
+        until = silenced_until(self._silences, subject if alert is None else alert, self._now)
+        step = life.advance(
+            alert,
+            verdict,
+            subject=subject,
+            now=self._now,
+            silenced=until is not None,
+            limits=limits,
+            cause=cause,
+            flapping=subject in self._flapping,
+        )
+        if alert is None and step.alert is not None:
+            step = replace(step, alert=replace(step.alert, fault=fault, members=members))
+        facts = measured()
+        if alert is not None and verdict.severity is Severity.OK:
+            # nothing is crossed any more, and the alert still stands, or stood, for what was
+            facts = replace(facts, crossed=self._facts_of(alert).crossed)
+        self._apply(subject, step, facts, until)
+
+    def widen(self, standing: Alert, wider: Alert, detail: str) -> None:
+        """Let a standing alert speak for other members, perhaps under its account's name; tells nothing new."""
+        self._rewrite(standing, Step(alert=wider, edit=standing.peak is not None), detail=detail)
+
+    def narrow(self, alert: Alert, members: tuple[WalletName, ...]) -> None:
+        """Take wallets that were read again out of a shared alert."""
+        self._rewrite(alert, Step(alert=replace(alert, members=members)))
+
+    def close(self, alert: Alert, cause: Cause) -> None:
+        """End an alert for a reason that no verdict gives."""
+        until = silenced_until(self._silences, alert, self._now)
+        step = life.close(alert, now=self._now, silenced=until is not None, cause=cause)
+        self._rewrite(alert, step)
+
+    def _rewrite(self, alert: Alert, step: Step, *, detail: str | None = None) -> None:
+        facts = self._facts_of(alert)
+        if detail is not None:
+            facts = replace(facts, detail=detail)
+        self._apply(alert.subject, step, facts, silenced_until(self._silences, alert, self._now))
+
+    def _facts_of(self, alert: Alert) -> AlertFacts:
+        """Return what was last measured for the alert."""
+        facts = blank_facts(alert, self._now)
+        return facts if alert.id is None else alerts.facts_of(self._conn, [alert.id]).get(alert.id, facts)
+
+    def _apply(self, subject: Subject, step: Step, facts: AlertFacts, until: datetime | None) -> None:
+        alert = self._teller.tell(self._conn, step, facts, now=self._now, silenced_until=until)
+        self._open.pop(subject, None)
+        if alert is None:
+            return
+        if alert.closed_at is None:
+            self._open[alert.subject] = alert
+        if step.reason is not None:
+            severity = step.previous if step.reason is Reason.RECOVERED and step.previous else alert.severity
+            self.told.append(Told(subject=alert.subject, severity=severity, reason=step.reason))

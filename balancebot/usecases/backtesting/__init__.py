@@ -1,0 +1,1 @@
+"""What other limits would tell now, and would have told."""

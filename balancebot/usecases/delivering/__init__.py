@@ -1,0 +1,1 @@
+"""From the outbox to the channels, and what people do about deliveries."""

@@ -1,0 +1,1 @@
+"""What is believed of a balance's use and runway: fitted, kept, asked for."""

@@ -1,0 +1,1 @@
+"""Why a balance speaks or stays silent, in words."""

@@ -1,0 +1,1 @@
+"""The past: taken in, given out, shown, and made smaller with age."""

@@ -1,0 +1,1 @@
+"""The limits that people set: kept at hand, and changed."""

@@ -1,0 +1,135 @@
+"""Logging in and out, and who a request comes from.
+
+A session's token is random and stands in one cookie only; the database knows it as a keyed hash, so neither who reads
+the database nor who writes to it can make a cookie. Guesses are counted before the password is looked at.
+"""
+
+import hmac
+import secrets
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from balancebot.domain.user import MAX_USER_NAME, Session
+from balancebot.secret import Secret
+from balancebot.storage import users as store
+from balancebot.storage.database import Database
+from balancebot.usecases.people import passwords
+
+IDLE = timedelta(hours=12)
+"""A session ends after so long without a request."""
+LONGEST = timedelta(days=14)
+"""A session ends after so long in any case."""
+TOUCH_EVERY = timedelta(minutes=5)
+
+WINDOW = timedelta(minutes=15)
+MAX_FAILURES = 5
+"""For one name from one address."""
+MAX_FAILURES_OF_ADDRESS = 20
+MAX_FAILURES_OF_NAME = 50
+"""From everywhere: so high that a stranger can hardly keep a user out, so low that many strangers guess in vain."""
+_MAX_ADDRESS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedIn:
+    """The right name and password."""
+
+    token: Secret
+    """For the cookie."""
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refused:
+    """The wrong name or password; which of them is not said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Throttled:
+    """Too many wrong ones: not looked at, even if it was right."""
+
+    retry_after: timedelta
+
+
+class LogIn:
+    """Logs users in and out. Safe to share between threads."""
+
+    def __init__(self, database: Database, secret_key: Secret | None) -> None:
+        """Take the key of cookies and forms; without one, sessions end when the process does."""
+        self._database = database
+        self._key = secret_key.reveal().encode() if secret_key is not None else secrets.token_bytes(32)
+
+    def log_in(
+        self, *, name: str, password: str, address: str, now: datetime
+    ) -> LoggedIn | Refused | Throttled:
+        """Look at a name and password that came from `address`."""
+        name, address = name[:MAX_USER_NAME], address[:_MAX_ADDRESS]
+        with self._database.write() as conn:
+            failures = store.failures(conn, name, address, since=now - WINDOW)
+            wait = _wait(failures, now)
+            if wait is not None:
+                return Throttled(retry_after=wait)
+            # counted before it is looked at: of a hundred guesses at once only the first few are answered
+            store.note_failure(conn, name, address, at=now, forget=now - WINDOW)
+            found = store.find(conn, name)
+        password_hash = None if found is None else found[1]
+        right = len(password) <= passwords.MAX_LENGTH and passwords.matches(password, password_hash)
+        if password_hash is None or not right:
+            return Refused()
+        renewed = passwords.hash_password(password) if passwords.is_outdated(password_hash) else None
+        token = Secret(secrets.token_urlsafe(32))
+        expires_at = now + IDLE
+        with self._database.write() as conn:
+            current = store.find(conn, name)
+            if current is None or current[1] != password_hash:
+                return Refused()  # removed, or given a new password, in the meantime
+            store.forget_failures(conn, name, address)
+            if renewed is not None:
+                store.set_password_hash(conn, name, renewed)
+            store.start_session(conn, self._hash(token), name, now=now, expires_at=expires_at)
+        return LoggedIn(token=token, expires_at=expires_at)
+
+    def session(self, token: Secret, *, now: datetime) -> Session | None:
+        """Return whose request it is; None where the session has ended or never was."""
+        token_hash = self._hash(token)
+        with self._database.read() as conn:
+            session = store.find_session(conn, token_hash, now=now)
+        if session is not None and now - session.seen_at >= TOUCH_EVERY:
+            with self._database.write() as conn:
+                store.touch_session(
+                    conn,
+                    token_hash,
+                    seen_at=now,
+                    expires_at=min(now + IDLE, session.created_at + LONGEST),
+                )
+        return session
+
+    def log_out(self, token: Secret) -> None:
+        """End a session."""
+        with self._database.write() as conn:
+            store.end_session(conn, self._hash(token))
+
+    def form_token(self, token: Secret) -> str:
+        """Return what every form of this session must bring back."""
+        return self._keyed("form", token)
+
+    def is_form_token(self, token: Secret, given: str) -> bool:
+        """Tell whether a form comes from this session."""
+        return hmac.compare_digest(self.form_token(token).encode(), given.encode())
+
+    def _hash(self, token: Secret) -> str:
+        return self._keyed("session", token)
+
+    def _keyed(self, use: str, token: Secret) -> str:
+        return hmac.digest(self._key, f"{use}:{token.reveal()}".encode(), "sha256").hex()
+
+
+def _wait(failures: tuple[list[datetime], ...], now: datetime) -> timedelta | None:
+    """Return how long until one more guess is looked at; None = now."""
+    limits = (MAX_FAILURES, MAX_FAILURES_OF_ADDRESS, MAX_FAILURES_OF_NAME)
+    waits = [
+        times[-most] + WINDOW - now
+        for times, most in zip(failures, limits, strict=True)
+        if len(times) >= most
+    ]
+    return max(waits, default=None)

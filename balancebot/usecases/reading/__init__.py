@@ -1,0 +1,1 @@
+"""A round of readings, from what is due to what is written."""

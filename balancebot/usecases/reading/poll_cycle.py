@@ -1,0 +1,222 @@
+"""One round over wallets: claimed, fetched with no transaction open, recorded batch by batch.
+
+A sudden zero is read a second time before anybody is told. One bad wallet never stops the others; a fault of our
+own (a locked database, a full disk) moves no alert and leaves the wallets due.
+"""
+
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from balancebot.domain.balance import Snapshot, WalletName
+from balancebot.domain.suspect import is_suspect
+from balancebot.ports import BalanceSource, Clock, FetchResult, SourceError
+from balancebot.storage import claims, facts, wallets
+from balancebot.storage.database import Database
+from balancebot.storage.errors import DatabaseError
+from balancebot.storage.wallets import WalletRow
+from balancebot.usecases.alerting.open_alerts import Told
+from balancebot.usecases.estimating.refit_models import refit_models
+from balancebot.usecases.reading.book_use import book_use
+from balancebot.usecases.reading.fetch_stream import FetchStream
+from balancebot.usecases.reading.judge_spikes import JudgeSpikes
+from balancebot.usecases.reading.record_readings import RecordReadings
+
+LAST_CYCLE = "last_cycle"
+"""The fact that holds when the last complete cycle ended."""
+_LINGER = timedelta(milliseconds=500)
+"""So long an answer waits for others: what opens together is told together, and nobody waits a second."""
+_SHARE = 1_000
+"""How many wallets one of several replicas takes at once."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollReport:
+    """What one round did. `results` holds the answer that counts for each wallet."""
+
+    started_at: datetime
+    ended_at: datetime
+    results: tuple[FetchResult, ...]
+    told: tuple[Told, ...]
+    suspects: tuple[WalletName, ...] = ()
+    """Whose sudden zero could not be confirmed: it waits for the next reading."""
+    faults: tuple[DatabaseError, ...] = ()
+    """Why readings could not be kept."""
+
+    @property
+    def errors(self) -> tuple[SourceError, ...]:
+        """The wallets that could not be read."""
+        return tuple(result for result in self.results if isinstance(result, SourceError))
+
+    @property
+    def complete(self) -> bool:
+        """Whether every answer could be kept."""
+        return not self.faults
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Round:
+    """What gathers while a round is under way."""
+
+    rows: dict[WalletName, WalletRow]
+    claimed: bool
+    alerts: bool
+    first_looks: dict[WalletName, Snapshot] = field(default_factory=dict)
+    results: dict[WalletName, FetchResult] = field(default_factory=dict)
+    told: list[Told] = field(default_factory=list)
+    faults: list[DatabaseError] = field(default_factory=list)
+
+
+class PollCycle:
+    """Reads wallets. Rounds may overlap: none takes a wallet that another is reading."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        source: BalanceSource,
+        clock: Clock,
+        worker_id: str,
+        record: RecordReadings,
+        judge_spikes: JudgeSpikes,
+        zone: str,
+        budget: Callable[[], timedelta],
+        on_news: Callable[[], None] = lambda: None,
+    ) -> None:
+        """`budget` bounds a whole round; `on_news` is called whenever the outbox has something new."""
+        self._database = database
+        self._source = source
+        self._clock = clock
+        self._worker_id = worker_id
+        self._record = record
+        self._judge_spikes = judge_spikes
+        self._zone = zone
+        self._budget = budget
+        self._on_news = on_news
+        self._unrecorded: set[int] = set()
+        self._claiming = threading.Lock()
+        self._asked_at: datetime | None = None
+
+    def run_due(self) -> PollReport | None:
+        """Read the wallets that are due and nobody else is reading; None where there are none.
+
+        Raises DatabaseError when the database can't be asked at all.
+        """
+        started_at = self._clock.now()
+        with self._claiming:
+            self._mind_the_clock(started_at)
+            with self._database.read() as conn:
+                if not claims.any_due(conn, now=started_at):
+                    return None
+            with self._database.write() as conn:
+                claims.release(conn, self._worker_id, self._unrecorded)
+                self._unrecorded.clear()
+                limit = None if self._database.is_sqlite else _SHARE
+                rows = claims.claim_due(conn, self._worker_id, now=started_at, limit=limit)
+        return self._run(rows, started_at, claimed=True, alerts=True) if rows else None
+
+    def _mind_the_clock(self, now: datetime) -> None:
+        """See to it that a clock that was set back, lately or while nobody ran, makes no wallet wait for it."""
+        if self._asked_at is None or now < self._asked_at:
+            with self._database.write() as conn:
+                claims.hurry(conn, now=now)
+        self._asked_at = now
+
+    def run_all(
+        self,
+        names: Iterable[WalletName],
+        *,
+        alerts: bool = True,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> PollReport:
+        """Read every wallet of `names` now, due or not; `progress` is told how many were read so far.
+
+        `alerts` False: store readings, leave alerts as they are.
+        """
+        started_at = self._clock.now()
+        with self._database.read() as conn:
+            rows = list(wallets.named(conn, list(names)).values())
+        return self._run(rows, started_at, claimed=False, alerts=alerts, progress=progress)
+
+    def _run(
+        self,
+        rows: Sequence[WalletRow],
+        started_at: datetime,
+        *,
+        claimed: bool,
+        alerts: bool,
+        progress: Callable[[int], None] = lambda _: None,
+    ) -> PollReport:
+        this = _Round(rows={row.name: row for row in rows}, claimed=claimed, alerts=alerts)
+        stream = FetchStream(self._source, budget=self._budget(), linger=_LINGER)
+        try:
+            stream.ask(list(this.rows))
+            for batch in stream.batches():
+                stream.ask(self._keep(this, batch))
+                progress(len(this.results))
+        finally:
+            with self._claiming:
+                self._unrecorded |= {row.id for name, row in this.rows.items() if name not in this.results}
+        self._end(this)
+        return PollReport(
+            started_at=started_at,
+            ended_at=self._clock.now(),
+            results=tuple(this.results.values()),
+            told=tuple(this.told),
+            suspects=tuple(
+                name for name in this.first_looks if isinstance(this.results.get(name), SourceError)
+            ),
+            faults=tuple(this.faults),
+        )
+
+    def _keep(self, this: _Round, batch: Sequence[FetchResult]) -> Sequence[WalletName]:
+        """Record one batch and return the wallets that must be looked at again before they count."""
+        again: list[WalletName] = []
+        accepted: list[FetchResult] = []
+        for result in batch:
+            row = this.rows[result.wallet]
+            if (
+                isinstance(result, Snapshot)
+                and row.suspect_since is None
+                and result.wallet not in this.first_looks
+                and is_suspect(row.readings, result.readings)
+            ):
+                this.first_looks[result.wallet] = result
+                again.append(result.wallet)
+            else:
+                accepted.append(result)
+        if accepted:
+            try:
+                told = self._record(
+                    accepted,
+                    first_looks=this.first_looks,
+                    claimed_by=self._worker_id if this.claimed else None,
+                    alerts=this.alerts,
+                )
+            except DatabaseError as fault:
+                this.faults.append(fault)
+                with self._claiming:
+                    self._unrecorded |= {this.rows[result.wallet].id for result in accepted}
+            else:
+                this.told.extend(told)
+                if told:
+                    self._on_news()
+            this.results.update((result.wallet, result) for result in accepted)
+        return again
+
+    def _end(self, this: _Round) -> None:
+        """Book what was used in the round, note that it came to its end, and let the models catch up."""
+        now = self._clock.now()
+        try:
+            with self._database.write() as conn:
+                stretches = book_use(conn, {row.account for row in this.rows.values()})
+                told = self._judge_spikes(conn, stretches, now=now, alerts_too=this.alerts)
+                if not this.faults:
+                    facts.note(conn, LAST_CYCLE, "", now=now)
+            if told:
+                this.told.extend(told)
+                self._on_news()
+            refit_models(self._database, [stretch.row for stretch in stretches], zone=self._zone)
+        except DatabaseError as fault:
+            this.faults.append(fault)

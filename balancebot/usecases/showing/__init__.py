@@ -1,0 +1,1 @@
+"""How things stand now, for whoever asks."""

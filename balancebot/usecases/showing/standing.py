@@ -1,0 +1,41 @@
+"""How all things stand at one instant: balances, alerts, the outbox and the last cycle. What watchers of the bot ask."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from balancebot.domain.alert import AlertKind
+from balancebot.domain.threshold import ThresholdBook
+from balancebot.domain.verdict import Severity
+from balancebot.storage import alerts, facts, outbox, troubles
+from balancebot.storage.troubles import Trouble
+from balancebot.usecases.reading.poll_cycle import LAST_CYCLE
+from balancebot.usecases.showing.overview import BalanceView, overview
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Standing:
+    """How all things stand: what the metrics show."""
+
+    balances: tuple[BalanceView, ...]
+    num_open: Mapping[tuple[AlertKind, Severity], int]
+    num_pending: int
+    """Deliveries that wait or are under way."""
+    refusals: tuple[Trouble, ...]
+    """What channels refuse until a person has acted."""
+    last_cycle_at: datetime | None
+    """When the last complete poll cycle ended; None = there was none."""
+
+
+def standing(conn: Connection, *, book: ThresholdBook, stale_after: timedelta, now: datetime) -> Standing:
+    """Return how all things stand, of every configured wallet."""
+    last_cycle = facts.find(conn, LAST_CYCLE)
+    return Standing(
+        balances=tuple(overview(conn, book=book, stale_after=stale_after, now=now)),
+        num_open={(kind, severity): num for kind, severity, num in alerts.num_open(conn)},
+        num_pending=outbox.num_pending(conn),
+        refusals=troubles.standing(conn),
+        last_cycle_at=None if last_cycle is None else last_cycle.at,
+    )
