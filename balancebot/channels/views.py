@@ -5,6 +5,7 @@ A template is a stranger's: whatever it is given here, it can read. Texts from o
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
+from datetime import timedelta
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -77,6 +78,15 @@ class AlertView:
     acknowledged_note: str
     expects_by: str
     silenced_until: str
+    flaps: int
+    """Flapping: how often it has opened within 24 hours; 0 = it doesn't flap."""
+    calm_for: str
+    """Flapping: how long it has to stay well."""
+    calm_since: str
+    well_at: str
+    """Flapping: when it is told as recovered if it stays well."""
+    relapses: int
+    """Flapping: how often it fell back without a word."""
     link: str
 
 
@@ -94,6 +104,9 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
     """Say one alert."""
     closed = facts.closed_at is not None
     runway = facts.runway
+    flapping = facts.flapping
+    calm_for = timedelta(hours=flapping.hours if flapping else 0)
+    calm_since = flapping.calm_since if flapping else None
     shown = Severity.OK if closed else facts.severity
     view = AlertView(
         id=facts.alert_id,
@@ -118,7 +131,7 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
         runway=words.duration(runway.p50) if runway and runway.p50 > 0 else "",
         runway_range=words.runway(runway),
         burn=words.burn(facts.burn_per_day),
-        limit=words.crossed(facts.crossed) if facts.crossed else "",
+        limit=words.crossed(facts.crossed) if facts.crossed and not calm_since else "",
         empty_at=words.ahead(facts.depletes_at, now=facts.at) if facts.depletes_at else "",
         spark=sparkline(facts.recent) if len(facts.recent) > 1 else "",
         note=_one_line(facts.note),
@@ -134,6 +147,11 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
         acknowledged_note=_one_line(facts.acknowledged_note),
         expects_by=words.when(facts.expects_by) if facts.expects_by else "",
         silenced_until=words.when(facts.silenced_until) if facts.silenced_until else "",
+        flaps=flapping.times if flapping else 0,
+        calm_for=words.elapsed(calm_for),
+        calm_since=words.when(calm_since) if calm_since else "",
+        well_at=words.when(calm_since + calm_for) if calm_since else "",
+        relapses=flapping.relapses if flapping else 0,
         link=_alert_link(facts, public_url),
     )
     return asdict(view)

@@ -167,6 +167,7 @@ def _as_json(alert: "Alert", facts: "AlertFacts", words: Wording, *, closed: boo
         "opened_at": instant(alert.opened_at),
         **({"closed_at": instant(alert.closed_at)} if closed else {}),
         "acknowledged_by": alert.acknowledged_by or None,
+        "flapping": alert.is_flapping,
         "reason": words.why(facts),
     }
 

@@ -139,6 +139,9 @@ def _alert(story: "AlertStory") -> dict[str, object]:
         "note": alert.acknowledged_note or None,
         "expects_by": instant(alert.expects_by),
         "muted": alert.muted,
+        "flapping": alert.is_flapping,
+        "calm_since": instant(alert.calm_since),
+        "relapses": alert.relapses,
         "detail": story.facts.detail or None,
         "told": [_chapter(chapter) for chapter in story.chapters],
     }

@@ -1,7 +1,8 @@
 """The life of an alert: state, verdict and `now` in; the next state and a reason to speak out.
 
 At most one alert is open per balance (or wallet) and kind. Its *peak* is the worst severity told; only what is
-above it is news. A silence mutes what is told, never the state. No data changes nothing.
+above it is news. A silence mutes what is told, never the state. No data changes nothing. What opens again and again
+flaps: it counts as better only once it has stayed so for a while.
 """
 
 from dataclasses import dataclass, replace
@@ -48,13 +49,13 @@ class Cause(StrEnum):
 
 
 NO_LIMITS = Limits()
-FLAPS = 5
-"""So many openings of one subject within `FLAPPING_WITHIN` are flapping ..."""
+FLAPS = 3
+"""With so many openings of one balance within `FLAPPING_WITHIN` it flaps: two recoveries may be two purchases."""
 FLAPPING_WITHIN = timedelta(hours=24)
 CALM_FOR = timedelta(hours=1)
-"""... and then it is told as recovered once it has been past its limits for so long without a break."""
-_FOR_GOOD = frozenset({Cause.LIMIT_CHANGED, Cause.UNALLOCATED, Cause.WALLET_REMOVED})
-"""Causes that can't come and go."""
+"""How long what flaps has to stay well; for each further opening so much longer, that it falls silent at any pace."""
+FOR_GOOD = frozenset({Cause.LIMIT_CHANGED, Cause.UNALLOCATED, Cause.WALLET_REMOVED})
+"""Causes that can't come and go: what a person did."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -87,8 +88,14 @@ class Alert:
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
     acknowledged_note: str = ""
+    flaps: int = 1
+    """How often it has opened within `FLAPPING_WITHIN`, this time included."""
     calm_since: datetime | None = None
-    """FLAPPING: since when it has been past its limits without a break."""
+    """Flapping: since when it has been past all its limits without a break."""
+    eased_since: datetime | None = None
+    """Flapping: since when it has been past the limits of its peak without a break."""
+    relapses: int = 0
+    """Flapping: how often it fell back after it had been past its limits. Nobody was told of these."""
     expects_by: datetime | None = None
     """Acknowledged with "top-up ordered": it speaks again if it is still open then."""
     muted_from: Severity | None = None
@@ -104,6 +111,21 @@ class Alert:
     def muted(self) -> bool:
         """Whether a silence holds for it."""
         return self.muted_from is not None and not self.mute_lifted
+
+    @property
+    def is_flapping(self) -> bool:
+        """Whether it counts as better only once it has stayed so for `calm_for`."""
+        return self.flaps >= FLAPS
+
+    @property
+    def calm_for(self) -> timedelta:
+        """How long it has to stay well before it is told as recovered; nothing unless it flaps."""
+        return CALM_FOR * max(0, self.flaps - FLAPS + 1)
+
+    @property
+    def well_at(self) -> datetime | None:
+        """When it is told as recovered if it stays well; None = it isn't well now."""
+        return None if self.calm_since is None else self.calm_since + self.calm_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,12 +156,12 @@ def advance(
     silenced: bool,
     limits: Limits = NO_LIMITS,
     cause: Cause = Cause.ROSE,
-    flapping: bool = False,
+    flaps: int = 1,
 ) -> Step:
     """Apply one verdict.
 
     `silenced` tells whether a silence matches the subject now. `cause` is named if the verdict closes the alert.
-    `flapping` says that it opened again and again of late: then it closes once it has stayed well for `CALM_FOR`.
+    `flaps` tells how often it has opened within `FLAPPING_WITHIN` if it opens now, this time included.
     """
     if alert is None:
         if verdict.severity <= Severity.OK:
@@ -153,33 +175,36 @@ def advance(
             limits=limits,
             told_at=None if silenced else now,
             muted_from=verdict.severity if silenced else None,
+            flaps=flaps,
         )
         return Step(alert=opened, reason=None if silenced else Reason.OPENED)
     if verdict.severity is Severity.UNKNOWN:
         return Step(alert=alert)
+    was_calm = alert.calm_since is not None
+    alert = _watched(alert, verdict, now)
     if verdict.recovered:
-        if flapping and cause not in _FOR_GOOD and not _has_stayed_calm(alert, now):
-            return Step(alert=replace(alert, calm_since=alert.calm_since or now))
+        if alert.well_at is not None and now < alert.well_at and cause not in FOR_GOOD:
+            return Step(alert=alert, edit=not was_calm and alert.peak is not None)
         return close(alert, now=now, silenced=silenced, cause=cause)
     if verdict.severity is Severity.OK:
-        return Step(alert=replace(alert, calm_since=None))
+        return Step(alert=alert, edit=was_calm and alert.peak is not None)
     muted_from = (alert.severity if alert.muted_from is None else alert.muted_from) if silenced else None
     judged = replace(
         alert,
         severity=verdict.severity,
-        calm_since=None,
         opened_by_days=alert.opened_by_days or verdict.by_days,
         limits=limits,
         muted_from=muted_from,
         mute_lifted=muted_from is not None and (alert.mute_lifted or verdict.severity > muted_from),
     )
-    changed = (judged.severity, judged.muted) != (alert.severity, alert.muted)
+    changed = was_calm or (judged.severity, judged.muted) != (alert.severity, alert.muted)
     if judged.muted:
         return Step(alert=judged, edit=changed and judged.peak is not None)
     if judged.peak is None or judged.severity > judged.peak:
         return _tell(judged, now=now)
-    if judged.peak in verdict.past:
-        judged = replace(judged, peak=judged.severity)
+    has_eased = judged.eased_since is None or now - judged.eased_since >= judged.calm_for
+    if judged.peak in verdict.past and has_eased:
+        judged = replace(judged, peak=judged.severity, eased_since=None)
     return Step(alert=judged, edit=changed)
 
 
@@ -201,13 +226,13 @@ def close(alert: Alert, *, now: datetime, silenced: bool, cause: Cause) -> Step:
 def pass_time(alert: Alert, *, now: datetime, silenced: bool, remind_every: timedelta) -> Step:
     """Apply what the clock alone can cause: a silence that ended, a reminder, an expected top-up that didn't come.
 
-    `remind_every` of zero means never. Missed reminders merge into one.
+    `remind_every` of zero means never. Missed reminders merge into one. What flaps and is well now says nothing.
     """
     edit = False
     if alert.muted_from is not None and not silenced:
         alert = replace(alert, muted_from=None, mute_lifted=False)
         edit = alert.peak is not None
-    if silenced and not alert.mute_lifted:
+    if alert.calm_since is not None or (silenced and not alert.mute_lifted):
         return Step(alert=alert, edit=edit)
     if alert.peak is None:
         return _tell(alert, now=now)
@@ -247,8 +272,18 @@ def _tell(alert: Alert, *, now: datetime) -> Step:
     return Step(alert=news, reason=Reason.WORSENED, edit=True, previous=alert.peak)
 
 
-def _has_stayed_calm(alert: Alert, now: datetime) -> bool:
-    return alert.calm_since is not None and now - alert.calm_since >= CALM_FOR
+def _watched(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
+    """Note of what flaps since when it has been well, or better than its peak; a clock set back makes it wait no longer."""
+    if not alert.is_flapping:
+        return alert
+    is_eased = alert.peak in verdict.past
+    has_relapsed = alert.calm_since is not None and not verdict.recovered
+    return replace(
+        alert,
+        calm_since=min(alert.calm_since or now, now) if verdict.recovered else None,
+        eased_since=min(alert.eased_since or now, now) if is_eased else None,
+        relapses=alert.relapses + has_relapsed,
+    )
 
 
 def _unacknowledged(alert: Alert) -> Alert:

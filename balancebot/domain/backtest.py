@@ -1,11 +1,12 @@
 """What limits would have told of a balance in the past: the alert's own table, run over what was read then."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from itertools import takewhile
 
-from balancebot.domain.alert import Alert, AlertKind, Reason, Subject, advance
+from balancebot.domain.alert import FLAPPING_WITHIN, Alert, AlertKind, Reason, Subject, advance
 from balancebot.domain.balance import BalanceKey, Reading
 from balancebot.domain.runway import Estimate
 from balancebot.domain.threshold import Limits
@@ -89,7 +90,15 @@ def episodes(
         ever_positive = ever_positive or (isinstance(moment.reading, int) and moment.reading > 0)
         if found and alert is not None:
             found[-1] = _gone_on(found[-1], moment)
-        step = advance(alert, verdict, subject=subject, now=moment.at, silenced=False, limits=limits)
+        step = advance(
+            alert,
+            verdict,
+            subject=subject,
+            now=moment.at,
+            silenced=False,
+            limits=limits,
+            flaps=_flaps(found, moment.at) if alert is None else alert.flaps,
+        )
         alert = step.alert
         if alert is None:
             continue
@@ -103,6 +112,12 @@ def episodes(
                 found[-1] = replace(found[-1], ending=Ending.RECOVERED, ended_at=moment.at)
             alert = None
     return tuple(found)
+
+
+def _flaps(found: Sequence[Episode], at: datetime) -> int:
+    """Return how often it has opened of late if it opens now."""
+    lately = takewhile(lambda episode: at - episode.opened_at <= FLAPPING_WITHIN, reversed(found))
+    return 1 + sum(1 for _ in lately)
 
 
 def _opened(moment: Moment, severity: Severity) -> Episode:

@@ -33,6 +33,20 @@ class Surge:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Flapping:
+    """It has opened again and again: it is told as recovered only once it has stayed well for a while."""
+
+    times: int
+    """Openings within 24 hours, the latest included."""
+    hours: float
+    """How long it has to stay well."""
+    calm_since: datetime | None = None
+    """Since when it has been past its limits; None = it isn't."""
+    relapses: int = 0
+    """How often it fell back since it opened, without a word."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFacts:
     """All that any message about one alert may say."""
 
@@ -73,6 +87,7 @@ class AlertFacts:
     expects_by: datetime | None = None
     """Acknowledged with "top-up ordered": when it is expected."""
     silenced_until: datetime | None = None
+    flapping: Flapping | None = None
     opened_unheard: bool = False
     """RECOVERED whose opening never reached this destination: both are told in one message."""
 

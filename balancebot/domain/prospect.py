@@ -61,6 +61,8 @@ class ProspectKind(StrEnum):
     """A top-up was ordered: it speaks again if it is still open then."""
     RECOVERS = "recovers"
     """It has passed every limit by the margin."""
+    STAYS_WELL = "stays_well"
+    """It flaps: it has to be past every limit by the margin for a while, or, with `at`, until then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,7 +80,9 @@ class Prospect:
     limit: float | None = None
     """CROSSES: the limit, in messages or days."""
     bars: tuple[tuple[LimitColumn, float], ...] = ()
-    """RECOVERS: what it has to reach, per limit."""
+    """RECOVERS, STAYS_WELL: what it has to reach, per limit."""
+    stays: timedelta | None = None
+    """STAYS_WELL: for how long."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,10 +163,20 @@ def _open(on: Standing, alert: Alert) -> Iterator[Prospect]:
         yield Prospect(kind=ProspectKind.NEXT_READING, at=on.next_read_at, severity=on.verdict.severity)
     else:
         yield from _crossings(on, above=told)
-    if not alert.muted:
+    if not alert.muted and alert.calm_since is None:
         yield from _reminders(on, alert)
     bars = tuple(_bars(on))
-    yield Prospect(kind=ProspectKind.RECOVERS, bars=bars)
+    if bars and alert.is_flapping:
+        yield Prospect(
+            kind=ProspectKind.STAYS_WELL, bars=bars, stays=alert.calm_for, at=_next_but(alert.well_at, on)
+        )
+    else:
+        yield Prospect(kind=ProspectKind.RECOVERS, bars=bars)
+
+
+def _next_but(at: datetime | None, on: Standing) -> datetime | None:
+    """Return when a reading will find `at` reached."""
+    return None if at is None else max(at, on.next_read_at or at)
 
 
 def _reminders(on: Standing, alert: Alert) -> Iterator[Prospect]:

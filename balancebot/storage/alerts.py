@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy import Connection, func, insert, select, update
 
-from balancebot.domain.alert import Alert, AlertKind, Subject
+from balancebot.domain.alert import Alert, AlertKind, Cause, Subject
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.notification import AlertFacts
 from balancebot.domain.threshold import Limits
@@ -126,21 +126,30 @@ def num_opened(conn: Connection, kind: AlertKind, *, since: datetime) -> dict[Ba
     }
 
 
-def opened_often(conn: Connection, *, since: datetime, times: int) -> frozenset[Subject]:
-    """Return the subjects of which at least `times` alerts were opened since an instant."""
+def num_closed(conn: Connection, *, since: datetime) -> dict[Subject, int]:
+    """Return how many alerts of each subject were opened since an instant and are closed."""
     c = alerts.c
     rows = conn.execute(
-        select(c.kind, c.wallet, c.category)
-        .where(c.opened_at >= since)
+        select(c.kind, c.wallet, c.category, func.count())
+        .where(c.opened_at >= since, c.closed_at.is_not(None))
         .group_by(c.kind, c.wallet, c.category)
-        .having(func.count() >= times)
     )
-    return frozenset(
-        Subject(
-            kind=AlertKind(kind), wallet=WalletName(wallet), category=Category(category) if category else None
+    return {_subject(row): int(row[3]) for row in rows}
+
+
+def causes_of_closing(conn: Connection, subject: Subject, *, since: datetime) -> tuple[Cause | None, ...]:
+    """Return why each alert of `subject` closed that was opened since an instant."""
+    c = alerts.c
+    rows = conn.execute(
+        select(c.id, c.facts).where(
+            c.opened_at >= since,
+            c.closed_at.is_not(None),
+            c.kind == subject.kind.value,
+            c.wallet == subject.wallet,
+            c.category == ("" if subject.category is None else subject.category.value),
         )
-        for kind, wallet, category in rows
     )
+    return tuple(_facts(row).cause for row in rows)
 
 
 def _values(alert: Alert) -> dict[str, Any]:
@@ -158,7 +167,10 @@ def _values(alert: Alert) -> dict[str, Any]:
         "acknowledged_at": alert.acknowledged_at,
         "acknowledged_by": alert.acknowledged_by,
         "acknowledged_note": alert.acknowledged_note,
+        "flaps": alert.flaps,
         "calm_since": alert.calm_since,
+        "eased_since": alert.eased_since,
+        "relapses": alert.relapses,
         "expects_by": alert.expects_by,
         "muted_from": None if alert.muted_from is None else alert.muted_from.word,
         "mute_lifted": alert.mute_lifted,
@@ -170,11 +182,7 @@ def _values(alert: Alert) -> dict[str, Any]:
 def _alert(row: Any) -> Alert:
     return Alert(
         id=row.id,
-        subject=Subject(
-            kind=AlertKind(row.kind),
-            wallet=WalletName(row.wallet),
-            category=Category(row.category) if row.category else None,
-        ),
+        subject=_subject(row),
         severity=_severity(row.severity),
         peak=None if row.peak is None else _severity(row.peak),
         opened_at=row.opened_at,
@@ -185,12 +193,23 @@ def _alert(row: Any) -> Alert:
         acknowledged_at=row.acknowledged_at,
         acknowledged_by=row.acknowledged_by,
         acknowledged_note=row.acknowledged_note,
+        flaps=row.flaps,
         calm_since=row.calm_since,
+        eased_since=row.eased_since,
+        relapses=row.relapses,
         expects_by=row.expects_by,
         muted_from=None if row.muted_from is None else _severity(row.muted_from),
         mute_lifted=row.mute_lifted,
         fault=row.fault,
         members=tuple(WalletName(name) for name in json.loads(row.members)),
+    )
+
+
+def _subject(row: Any) -> Subject:
+    return Subject(
+        kind=AlertKind(row.kind),
+        wallet=WalletName(row.wallet),
+        category=Category(row.category) if row.category else None,
     )
 
 

@@ -189,7 +189,10 @@ alerts = Table(
     Column("acknowledged_at", UtcDateTime),
     Column("acknowledged_by", String(128), nullable=False, server_default=""),
     Column("acknowledged_note", Text, nullable=False, server_default=""),
-    Column("calm_since", UtcDateTime),  # flapping: since when it has been past its limits
+    Column("flaps", Integer, nullable=False, server_default="1"),  # openings within a day, this one included
+    Column("calm_since", UtcDateTime),  # flapping: since when it has been past all its limits
+    Column("eased_since", UtcDateTime),  # flapping: since when it has been past the limits of its peak
+    Column("relapses", Integer, nullable=False, server_default="0"),  # flapping: falls back, told to nobody
     Column("expects_by", UtcDateTime),  # "top-up ordered": speaks again if nothing has risen by then
     Column("muted_from", String(16)),  # the severity it had when it became muted; NULL = not muted
     Column("mute_lifted", Boolean, nullable=False, server_default=text("false")),

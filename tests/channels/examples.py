@@ -13,6 +13,7 @@ from balancebot.domain.notification import (
     DigestFacts,
     DigestLine,
     Facts,
+    Flapping,
     GroupFacts,
     Parcel,
     Receipt,
@@ -92,6 +93,24 @@ ACKNOWLEDGED = replace(
     expects_by=NOW + 6 * HOUR,
     silenced_until=NOW + 4 * HOUR,
 )
+FLAPPING = replace(
+    WARNING,
+    reading=980,
+    crossed=Crossed(column=LimitColumn.WARNING_BELOW, limit=1000, value=980, scope="acme/*"),
+    flapping=Flapping(times=3, hours=1),
+)
+CALM = replace(
+    FLAPPING,
+    reason=None,
+    reading=1_200,
+    opened_at=NOW - 2 * HOUR,
+    flapping=Flapping(times=4, hours=2, calm_since=NOW - HOUR / 3, relapses=2),
+)
+CALMED = replace(
+    RECOVERED,
+    previous=Severity.WARNING,
+    flapping=Flapping(times=3, hours=1, calm_since=NOW - HOUR, relapses=7),
+)
 SPIKE = replace(
     CRITICAL,
     kind=AlertKind.BURN_SPIKE,
@@ -149,6 +168,7 @@ GROUP = GroupFacts(
         replace(REJECTED, alert_id="4", wallet=WalletName("acme/legacy")),
         replace(RECOVERED, alert_id="5", wallet=WalletName("acme/orders")),
         replace(ACKNOWLEDGED, alert_id="6", wallet=WalletName("acme/reset")),
+        replace(FLAPPING, alert_id="7", wallet=WalletName("acme/codes")),
     ),
     new=("3", "4"),
 )
@@ -259,6 +279,9 @@ EVERYTHING: dict[str, Facts] = {
     "recovered": RECOVERED,
     "unheard": replace(RECOVERED, opened_unheard=True),
     "acknowledged": ACKNOWLEDGED,
+    "flapping": FLAPPING,
+    "calm": CALM,
+    "calmed": CALMED,
     "spike": SPIKE,
     "rejected": REJECTED,
     "stale": STALE,

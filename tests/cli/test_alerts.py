@@ -30,6 +30,7 @@ def test_open_alerts_are_listed_with_the_limit_crossed(balancebot: Run) -> None:
         "category": "industry",
         "severity": "critical",
         "acknowledged_by": None,
+        "flapping": False,
         "reason": "900 messages, below the critical limit of 1,000 (set for acme/checkout:industry)",
     } == alert
     assert "acme/checkout:industry low balance  critical" in balancebot("alerts", "list").out

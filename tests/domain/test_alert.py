@@ -7,6 +7,7 @@ import pytest
 
 from balancebot.domain.alert import (
     CALM_FOR,
+    FLAPS,
     NOTHING,
     Alert,
     AlertKind,
@@ -244,9 +245,9 @@ def test_every_limit_is_past_when_nothing_is_wrong():
 
 def test_what_flaps_has_recovered_only_once_it_has_stayed_well():
     def well(alert, now):
-        return advance(alert, FINE, subject=SUBJECT, now=now, silenced=False, flapping=True)
+        return advance(alert, FINE, subject=SUBJECT, now=now, silenced=False)
 
-    first = well(an_alert(), LATER)
+    first = well(an_alert(flaps=FLAPS), LATER)
     relapse = step(first.alert, bad(WARNING))
     second = well(relapse.alert, LATER)
     almost = well(second.alert, LATER + CALM_FOR - LATER_BY)
@@ -260,11 +261,55 @@ def test_what_flaps_has_recovered_only_once_it_has_stayed_well():
         stayed.reason,
     )
     assert (LATER, None) == (first.alert.calm_since, relapse.alert.calm_since)
+    assert (True, True, True, False) == (first.edit, relapse.edit, second.edit, almost.edit)
+    assert (0, 1, 1) == (first.alert.relapses, relapse.alert.relapses, stayed.alert.relapses)
 
 
 def test_a_changed_limit_ends_what_flaps_at_once():
     ended = advance(
-        an_alert(), FINE, subject=SUBJECT, now=LATER, silenced=False, flapping=True, cause=Cause.LIMIT_CHANGED
+        an_alert(flaps=FLAPS), FINE, subject=SUBJECT, now=LATER, silenced=False, cause=Cause.LIMIT_CHANGED
     )
 
     assert Reason.RECOVERED is ended.reason
+
+
+@pytest.mark.parametrize(
+    ("flaps", "hours"), [(1, 0), (FLAPS - 1, 0), (FLAPS, 1), (FLAPS + 1, 2), (FLAPS + 3, 4)]
+)
+def test_the_more_often_it_opens_the_longer_it_has_to_stay_well(flaps, hours):
+    assert timedelta(hours=hours) == an_alert(flaps=flaps).calm_for
+
+
+def test_what_flaps_worsens_above_its_peak_and_not_again_before_it_has_eased_for_a_while():
+    reasons, alert = [], an_alert(flaps=FLAPS)
+    for minutes, verdict in (
+        (0, bad(CRITICAL)),
+        (10, bad(WARNING, past=[CRITICAL, DEPLETED])),
+        (20, bad(CRITICAL)),
+        (30, FINE),
+        (40, bad(CRITICAL)),
+        (50, bad(WARNING, past=[CRITICAL, DEPLETED])),
+        (110, bad(WARNING, past=[CRITICAL, DEPLETED])),
+        (120, bad(CRITICAL)),
+    ):
+        step = advance(
+            alert, verdict, subject=SUBJECT, now=LATER + timedelta(minutes=minutes), silenced=False
+        )
+        reasons.append(step.reason)
+        alert = step.alert
+
+    assert [Reason.WORSENED, *[None] * 6, Reason.WORSENED] == reasons
+
+
+def test_nobody_is_reminded_of_what_flaps_while_it_is_well():
+    alert = an_alert(flaps=FLAPS, calm_since=LATER)
+
+    assert Step(alert=alert) == pass_time(
+        alert, now=LATER + timedelta(days=2), silenced=False, remind_every=timedelta(hours=24)
+    )
+
+
+def test_a_clock_that_was_set_back_lets_what_flaps_wait_no_longer():
+    alert = an_alert(flaps=FLAPS, calm_since=LATER + timedelta(hours=5))
+
+    assert LATER == step(alert, FINE).alert.calm_since

@@ -7,6 +7,8 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from balancebot.domain.alert import (
+    CALM_FOR,
+    FLAPS,
     Alert,
     AlertKind,
     Cause,
@@ -54,13 +56,13 @@ class AlertLife(RuleBasedStateMachine):
         self.silenced = False
         self.said: list[Reason] = []
         self.last_told_at: datetime | None = None
+        self.well_since: datetime | None = None
 
-    @rule(verdict=verdicts(), flapping=st.booleans())
-    def a_reading(self, verdict: Verdict, flapping: bool) -> None:
+    @rule(verdict=verdicts(), flaps=st.integers(1, FLAPS + 2))
+    def a_reading(self, verdict: Verdict, flaps: int) -> None:
         before = self.alert
-        step = advance(
-            before, verdict, subject=SUBJECT, now=self.now, silenced=self.silenced, flapping=flapping
-        )
+        step = advance(before, verdict, subject=SUBJECT, now=self.now, silenced=self.silenced, flaps=flaps)
+        self._watch(before, step, verdict)
         if verdict is NO_DATA:
             assert step == Step(alert=before)
         if step.reason is Reason.WORSENED:
@@ -85,6 +87,8 @@ class AlertLife(RuleBasedStateMachine):
             return
         before = self.alert
         step = pass_time(before, now=self.now, silenced=self.silenced, remind_every=REMIND_EVERY)
+        if step.reason is not None:
+            assert before.calm_since is None, "what is well now, and waits, says nothing"
         if step.reason is Reason.REMINDER:
             assert not (self.silenced and not before.mute_lifted)
             assert self.last_told_at is not None
@@ -114,13 +118,34 @@ class AlertLife(RuleBasedStateMachine):
         self.silenced = False
         if self.alert is not None:
             self._took(pass_time(self.alert, now=self.now, silenced=False, remind_every=REMIND_EVERY))
-            assert self.alert.peak is not None, "what is open is told when the silence ends"
+            assert self.alert.calm_since is not None or self.alert.peak is not None, (
+                "what is open is told when the silence ends"
+            )
 
     @precondition(lambda self: self.alert is not None)
     @rule()
     def its_wallet_leaves(self) -> None:
         assert self.alert is not None
         self._took(close(self.alert, now=self.now, silenced=self.silenced, cause=Cause.WALLET_REMOVED))
+
+    def _watch(self, before: Alert | None, step: Step, verdict: Verdict) -> None:
+        """Keep a book of its own of how long what flaps has been well."""
+        if before is None:
+            self.well_since = None
+        if before is None or verdict is NO_DATA:
+            return
+        since = self.well_since
+        self.well_since = (
+            None if not verdict.recovered else self.now if since is None else min(since, self.now)
+        )
+        if not before.is_flapping or step.alert is None:
+            return
+        if step.alert.closed_at is not None:
+            assert since is not None
+            assert self.now - since >= CALM_FOR
+        is_well = verdict.recovered
+        assert (is_well, not is_well) == (step.alert.calm_since is not None, step.alert.calm_since is None)
+        assert step.alert.relapses - before.relapses == (since is not None and not is_well)
 
     def _took(self, step: Step) -> None:
         if step.reason is not None:

@@ -76,3 +76,8 @@ def test_a_zero_that_was_never_anything_else_is_told_only_where_a_count_is_set()
     assert run(course(0, 0), Limits(warning_days=7)) == ()
     (episode,) = run(course(0, 0))
     assert (Ending.RAN_OUT, timedelta(0)) == (episode.ending, episode.notice)
+
+
+def test_what_flaps_would_have_been_told_as_one_episode_from_its_third_opening_on() -> None:
+    found = run(course(*(90, 500) * 6))
+    assert [START + hours * HOUR for hours in (0, 2, 4)] == [episode.opened_at for episode in found]

@@ -143,6 +143,46 @@ def test_an_acknowledged_and_silenced_alert_says_why_it_stays_silent(world, expl
     )
 
 
+def test_what_flaps_says_that_it_waits_and_for_how_long(world, explained):
+    world.limit(SHOP, warning_days=-1, critical_days=-1)
+    for balance in (500, 5000) * 3:
+        world.shows(industry(balance))
+        world.poll()
+        world.clock.pass_by(minutes=10)
+
+    def said(language: Language) -> list[str]:
+        return [
+            line
+            for line in text(explained(), language).splitlines()
+            if line[:2] in {"Al", "Ou", "告警", "接下"}
+        ]
+
+    assert [
+        "Alert: 3: low balance, warning, open since Mon 23 Nov, 12:40 (20 min).",
+        "Alert: It opened 3 times within 24 h, so it flaps: only what is worse is told, and that it has recovered once it "
+        "has stayed well for 1 h.",
+        "Alert: It has been past its limits since Mon 23 Nov, 12:50, and waits.",
+        "Outlook: It speaks as critical when fewer than 100 messages are left.",
+        "Outlook: It recovers Mon 23 Nov, 13:50 if it keeps 1,050 messages or more until then.",
+        "Outlook: Slack #ops and e-mail finance@example.com would be told.",
+    ] == said(Language.ENGLISH)
+    assert [
+        "告警: 3：余量不足，预警，自 11月23日 周一 12:40 起（20 分钟）。",
+        "告警: 24 小时内触发 3 次，属于反复波动：只在恶化时通知，持续正常 1 小时后才通知恢复。",
+        "告警: 自 11月23日 周一 12:50 起已高于限值，等待中。",
+        "接下来: 余量少于 100 条时通知（严重）。",
+        "接下来: 保持 1,050 条，将于 11月23日 周一 13:50 恢复。",
+        "接下来: 届时通知 Slack #ops、邮件 finance@example.com。",
+    ] == said(Language.CHINESE)
+
+    world.shows(industry(500))
+    world.poll()
+    assert [
+        "Alert: It has fallen back 1 × since it opened, which was told to nobody.",
+        "Outlook: It recovers after 1 h with 1,050 messages or more.",
+    ] == [line for line in said(Language.ENGLISH) if "fallen" in line or "recovers" in line]
+
+
 def test_a_wallet_that_cannot_be_read_says_what_that_keeps_from_happening(world, explained):
     world.shows(industry(5000), SourceErrorKind.NETWORK)
     world.poll()

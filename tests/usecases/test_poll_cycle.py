@@ -4,7 +4,6 @@ from datetime import timedelta
 
 import pytest
 
-from balancebot.domain.alert import FLAPS
 from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed
@@ -249,25 +248,6 @@ def test_a_note_for_one_category_is_not_put_into_an_alert_of_the_wallet(world):
     with world.database.read() as conn:
         ((_, facts),) = alerts.listed(conn)
     assert "ask the payments channel" == facts.note
-
-
-def test_a_balance_that_flaps_all_day_does_not_say_so_each_time(world):
-    world.limit(SHOP, warning_days=-1, critical_days=-1)
-    for _ in range(10):
-        world.shows(industry(500))
-        world.poll()
-        world.clock.pass_by(minutes=30)
-        world.shows(industry(5000))
-        world.poll()
-        world.clock.pass_by(minutes=30)
-
-    opened = "opened warning acme/shop:industry"
-    recovered = "recovered ok acme/shop:industry"
-    assert [*[opened, recovered] * (FLAPS - 1), opened] == world.news()
-
-    world.clock.pass_by(minutes=30)
-    world.poll()
-    assert recovered == world.news()[-1]
 
 
 def test_a_clock_that_is_set_back_makes_no_wallet_wait_for_it(world):

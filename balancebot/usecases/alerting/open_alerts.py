@@ -3,7 +3,7 @@
 Whoever changes alerts takes the turn first: two replicas that judge at the same time must see each other's alerts.
 """
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -42,8 +42,8 @@ class OpenAlerts:
         self._now = now
         self._silences = silences.holding(conn, now)
         found = (*alerts.open_of(conn, wallets), *alerts.all_open(conn, kind=AlertKind.STALE))
-        self._flapping = alerts.opened_often(conn, since=now - life.FLAPPING_WITHIN, times=life.FLAPS)
         self._open = {alert.subject: alert for alert in found}
+        self._lately: Mapping[Subject, int] | None = None
         self.told: list[Told] = []
 
     def of(self, subject: Subject) -> Alert | None:
@@ -86,7 +86,7 @@ class OpenAlerts:
             silenced=until is not None,
             limits=limits,
             cause=cause,
-            flapping=subject in self._flapping,
+            flaps=self._flaps(subject) if alert is None else alert.flaps,
         )
         if alert is None and step.alert is not None:
             step = replace(step, alert=replace(step.alert, fault=fault, members=members))
@@ -109,6 +109,18 @@ class OpenAlerts:
         until = silenced_until(self._silences, alert, self._now)
         step = life.close(alert, now=self._now, silenced=until is not None, cause=cause)
         self._rewrite(alert, step)
+
+    def _flaps(self, subject: Subject) -> int:
+        """Return how often `subject` has opened of late if it opens now; only a balance can flap."""
+        if subject.category is None:
+            return 1
+        since = self._now - life.FLAPPING_WITHIN
+        if self._lately is None:
+            self._lately = alerts.num_closed(self._conn, since=since)
+        if self._lately.get(subject, 0) < life.FLAPS - 1:
+            return 1
+        causes = alerts.causes_of_closing(self._conn, subject, since=since)
+        return 1 + sum(cause not in life.FOR_GOOD for cause in causes)
 
     def _rewrite(self, alert: Alert, step: Step, *, detail: str | None = None) -> None:
         facts = self._facts_of(alert)

@@ -1,12 +1,12 @@
 """What an alert's step becomes: a stored state, and in the same transaction what people are to be told of it."""
 
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from balancebot.domain.alert import Alert, Reason, Step
-from balancebot.domain.notification import AlertFacts
+from balancebot.domain.notification import AlertFacts, Flapping
 from balancebot.domain.routing import RoutingTable
 from balancebot.domain.verdict import Severity
 from balancebot.storage import alerts, outbox
@@ -95,6 +95,18 @@ def _facts(
         acknowledged_note=alert.acknowledged_note,
         expects_by=alert.expects_by,
         silenced_until=silenced_until if alert.muted else None,
+        flapping=_flapping(alert),
+    )
+
+
+def _flapping(alert: Alert) -> Flapping | None:
+    if not alert.is_flapping:
+        return None
+    return Flapping(
+        times=alert.flaps,
+        hours=alert.calm_for / timedelta(hours=1),
+        calm_since=alert.calm_since,
+        relapses=alert.relapses,
     )
 
 

@@ -69,6 +69,9 @@ class Phrases:
     acknowledged: str
     silenced: str
     lifted: str
+    flapping: str
+    calm: str
+    relapses: str
     # told
     chapter: str
     edited: str
@@ -90,6 +93,7 @@ class Phrases:
     bar_messages: str
     bar_days: str
     closes: str
+    calms: str
     tells: str
     tells_nobody: str
     # joining
@@ -148,6 +152,10 @@ _EN = Phrases(
     acknowledged="Acknowledged by {who}, {when}{note}.",
     silenced="Silenced until {when} by {who} ({pattern}){note}.",
     lifted="It rose after the silence began, so it speaks all the same.",
+    flapping="It opened {count} times within 24 h, so it flaps: only what is worse is told, and that it has recovered "
+    "once it has stayed well for {span}.",
+    calm="It has been past its limits since {when}, and waits.",
+    relapses="It has fallen back {count} × since it opened, which was told to nobody.",
     chapter="{when}, {reason}, {severity}: {deliveries}.",
     edited="its look changed",
     delivered="{place} delivered {when}",
@@ -180,6 +188,7 @@ _EN = Phrases(
         ProspectKind.ACKNOWLEDGED: "It is acknowledged: no reminders until it worsens.",
         ProspectKind.EXPECTS: "A top-up is ordered: it speaks again if it is still open {when}.",
         ProspectKind.RECOVERS: "It recovers with {bars} or more.",
+        ProspectKind.STAYS_WELL: "It recovers after {stays} with {bars} or more.",
     },
     lifts="; above {severity} it speaks all the same",
     fewer="fewer than {limit} are left",
@@ -189,6 +198,7 @@ _EN = Phrases(
     bar_messages="{}",
     bar_days="{} of runway to count on",
     closes="It closes at the next reading: no limit applies any more.",
+    calms="It recovers {when} if it keeps {bars} or more until then.",
     tells="{places} would be told.",
     tells_nobody="Nobody would be told: the routes send it nowhere.",
     comma=", ",
@@ -245,6 +255,9 @@ _ZH = Phrases(
     acknowledged="{who} 于 {when} 确认{note}。",
     silenced="由 {who} 静默至 {when}（{pattern}）{note}。",
     lifted="静默开始后又有恶化，因此仍会通知。",
+    flapping="24 小时内触发 {count} 次，属于反复波动：只在恶化时通知，持续正常 {span}后才通知恢复。",
+    calm="自 {when} 起已高于限值，等待中。",
+    relapses="触发后又回落 {count} 次，均未通知。",
     chapter="{when}，{reason}，{severity}：{deliveries}。",
     edited="更新显示",
     delivered="{place} 已于 {when} 送达",
@@ -274,6 +287,7 @@ _ZH = Phrases(
         ProspectKind.ACKNOWLEDGED: "已确认：恶化之前不再提醒。",
         ProspectKind.EXPECTS: "已下单采购：到 {when} 仍未恢复会再次通知。",
         ProspectKind.RECOVERS: "达到 {bars}时恢复。",
+        ProspectKind.STAYS_WELL: "达到 {bars}并持续 {stays}后恢复。",
     },
     lifts="；高于{severity}时仍会通知",
     fewer="余量少于 {limit}",
@@ -283,6 +297,7 @@ _ZH = Phrases(
     bar_messages="{}",
     bar_days="稳妥估计可用 {}",
     closes="下次读取时关闭：已没有适用的限值。",
+    calms="保持 {bars}，将于 {when} 恢复。",
     tells="届时通知 {places}。",
     tells_nobody="届时不会通知任何人：没有对应的接收方。",
     comma="、",

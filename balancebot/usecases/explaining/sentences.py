@@ -117,9 +117,13 @@ class Sentences:
             return say.closes
         severity = "" if prospect.severity is None else words.severity(prospect.severity)
         when = "" if prospect.at is None else words.ahead(max(prospect.at, self.now), now=self.now)
-        return say.outlook[prospect.kind].format(
+        form = say.outlook[prospect.kind]
+        if prospect.kind is ProspectKind.STAYS_WELL and prospect.at is not None:
+            form = say.calms
+        return form.format(
             severity=severity,
             when=when,
+            stays="" if prospect.stays is None else words.elapsed(prospect.stays),
             lifts=say.lifts.format(severity=severity) if severity else "",
             crossing=self._crossing(prospect),
             expected=say.around.format(when=when) if when else say.not_in_sight if prospect.is_far else "",

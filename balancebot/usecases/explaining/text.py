@@ -248,6 +248,13 @@ class _Teller:
             yield Topic.ALERT, say.untold
         elif alert.peak is not alert.severity:
             yield Topic.ALERT, say.peak.format(severity=words.severity(alert.peak))
+        if alert.is_flapping:
+            span = words.elapsed(alert.calm_for)
+            yield Topic.ALERT, say.flapping.format(count=alert.flaps, span=span)
+        if alert.calm_since is not None:
+            yield Topic.ALERT, say.calm.format(when=words.when(alert.calm_since))
+        if alert.relapses:
+            yield Topic.ALERT, say.relapses.format(count=alert.relapses)
         if alert.acknowledged_at is not None:
             yield (
                 Topic.ALERT,
