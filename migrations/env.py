@@ -7,7 +7,7 @@ from alembic import context
 from sqlalchemy import Connection
 
 from balancebot.storage.database import Database
-from balancebot.storage.tables import metadata
+from balancebot.storage.indices import metadata
 
 
 def migrate(connection: Connection) -> None:

@@ -1,4 +1,4 @@
-"""The schema. Every table is one noun of the glossary; every index names the query that needs it.
+"""The schema. Every table is one noun of the glossary; their indices stand in `indices.py`.
 
 Instants are `UtcDateTime`; what is kept by the million is integers instead: snapshots by epoch second,
 roll-ups by epoch hour or day, so that a row stays at a few dozen bytes.
@@ -12,7 +12,6 @@ from sqlalchemy import (
     Column,
     Float,
     ForeignKey,
-    Index,
     Integer,
     LargeBinary,
     MetaData,
@@ -70,15 +69,6 @@ wallets = Table(
     # the reading up to which use has been booked into the roll-up
     *_readings("booked_"),
     Column("booked_at", UtcDateTime),
-    # claim: the configured wallets that are due; each system knows its own way to say so
-    Index(
-        "ix_wallets_due",
-        "next_read_at",
-        postgresql_where=text("configured"),
-        sqlite_where=text("configured = 1"),
-    ),
-    # booking: the wallets of one account
-    Index("ix_wallets_account", "account"),
 )
 
 # What is believed of one balance as of its wallet's latest reading.
@@ -143,8 +133,6 @@ def _rollup(name: str, bucket: str) -> Table:
         Column("wallet_id", Integer, nullable=False),
         *columns,
         PrimaryKeyConstraint(bucket, "wallet_id"),
-        # one wallet's history, for charts and for rebuilding its burn model
-        Index(f"ix_{name}_wallet", "wallet_id", bucket),
         sqlite_with_rowid=False,
     )
 
@@ -168,7 +156,6 @@ thresholds = Table(
     Column("version", Integer, nullable=False, server_default="1"),  # edit token against lost updates
     Column("updated_at", UtcDateTime, nullable=False),
     Column("updated_by", String(128), nullable=False),
-    Index("uq_thresholds_scope", "wallet", "category", unique=True),
 )
 
 alerts = Table(
@@ -200,18 +187,6 @@ alerts = Table(
     Column(
         "members", Text, nullable=False, server_default="[]"
     ),  # JSON: wallets that share an account's alert
-    # at most one open alert per balance (or wallet) and kind
-    Index(
-        "uq_alerts_open",
-        "wallet",
-        "category",
-        "kind",
-        unique=True,
-        postgresql_where=text("closed_at IS NULL"),
-        sqlite_where=text("closed_at IS NULL"),
-    ),
-    # the list of past alerts, newest first
-    Index("ix_alerts_opened_at", "opened_at"),
 )
 
 silences = Table(
@@ -237,8 +212,6 @@ notifications = Table(
     Column("dedup_key", String(200), nullable=False, unique=True),
     Column("created_at", UtcDateTime, nullable=False),
     Column("facts", Text, nullable=False),  # JSON with its type's name
-    # the story of one alert (`why`, the page)
-    Index("ix_notifications_alert", "alert_id"),
 )
 
 groups = Table(
@@ -251,8 +224,6 @@ groups = Table(
     Column(
         "facts", Text, nullable=False
     ),  # JSON: what its living message shows, or will when it is next edited
-    # the group that an opening may still join
-    Index("ix_groups_destination", "channel", "destination", "opened_at"),
 )
 
 deliveries = Table(
@@ -282,24 +253,6 @@ deliveries = Table(
     Column("facts", Text),  # JSON: what is told here, where that differs from the notification's
     Column("superseded_by", String(32)),  # the delivery that carries what this one would have told
     Column("verify_at", UtcDateTime),  # when to look for a duplicate of what had been in doubt
-    # claim: what waits or was under way, in the order in which it was decided
-    Index(
-        "ix_deliveries_unsettled",
-        "next_attempt_at",
-        postgresql_where=text("settled_at IS NULL"),
-        sqlite_where=text("settled_at IS NULL"),
-    ),
-    # what was told of one alert
-    Index("ix_deliveries_alert", "alert_id"),
-    # what became of one notification; pruning
-    Index("ix_deliveries_notification", "notification_id"),
-    # what is to be looked for once more
-    Index(
-        "ix_deliveries_verify",
-        "verify_at",
-        postgresql_where=text("verify_at IS NOT NULL"),
-        sqlite_where=text("verify_at IS NOT NULL"),
-    ),
 )
 
 attempts = Table(
@@ -310,8 +263,6 @@ attempts = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("outcome", String(32), nullable=False),  # delivered, found, or a ChannelErrorKind
     Column("message", Text, nullable=False),
-    # what was tried for one delivery
-    Index("ix_attempts_delivery", "delivery_id"),
 )
 
 # Where the living message of an alert (or of the group it belongs to) stands at one destination.
@@ -371,8 +322,6 @@ sessions = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("seen_at", UtcDateTime, nullable=False),
     Column("expires_at", UtcDateTime, nullable=False),
-    # revoking all of one user's
-    Index("ix_sessions_user", "user_name"),
 )
 
 login_failures = Table(
@@ -382,8 +331,6 @@ login_failures = Table(
     Column("at", UtcDateTime, nullable=False),
     Column("name", String(64), nullable=False),
     Column("address", String(64), nullable=False),
-    # throttling: the failures of the last minutes
-    Index("ix_login_failures_at", "at"),
 )
 
 audit = Table(
@@ -398,10 +345,6 @@ audit = Table(
     Column("before", Text),  # JSON
     Column("after", Text),  # JSON
     Column("request", String(64)),  # what asked for it, where one request may come twice (Slack)
-    # the audit page, newest first
-    Index("ix_audit_at", "at"),
-    # one request, one act
-    Index("uq_audit_request", "request", unique=True),
 )
 
 # Single facts about the installation: the last cycle's end, a channel's refusal.

@@ -1,4 +1,4 @@
-"""The tables of the first release. A copy of `tables.py` as it was then, with plain column types."""
+"""The tables of the first release. A copy of `tables.py` and `indices.py` as they were then, with plain column types."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -28,7 +28,7 @@ def _readings(prefix: str = "") -> list[sa.Column[Any]]:
     return [sa.Column(f"{prefix}{category}", sa.BigInteger) for category in CATEGORIES]
 
 
-sa.Table(
+workers = sa.Table(
     "workers",
     metadata,
     sa.Column("id", sa.String(36), primary_key=True),
@@ -37,7 +37,7 @@ sa.Table(
     sa.Column("seen_at", INSTANT, nullable=False),
 )
 
-sa.Table(
+wallets = sa.Table(
     "wallets",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -56,16 +56,9 @@ sa.Table(
     sa.Column("claimed_by", sa.String(36)),
     *_readings("booked_"),
     sa.Column("booked_at", INSTANT),
-    sa.Index(
-        "ix_wallets_due",
-        "next_read_at",
-        postgresql_where=sa.text("configured"),
-        sqlite_where=sa.text("configured = 1"),
-    ),
-    sa.Index("ix_wallets_account", "account"),
 )
 
-sa.Table(
+balances = sa.Table(
     "balances",
     metadata,
     sa.Column("wallet_id", sa.ForeignKey("wallets.id"), nullable=False),
@@ -82,7 +75,7 @@ sa.Table(
     sa.PrimaryKeyConstraint("wallet_id", "category"),
 )
 
-sa.Table(
+burn_models = sa.Table(
     "burn_models",
     metadata,
     sa.Column("wallet_id", sa.ForeignKey("wallets.id"), nullable=False),
@@ -93,7 +86,7 @@ sa.Table(
     sa.PrimaryKeyConstraint("wallet_id", "category"),
 )
 
-sa.Table(
+snapshots = sa.Table(
     "snapshots",
     metadata,
     sa.Column("observed_at", sa.BigInteger, nullable=False),
@@ -122,15 +115,14 @@ def _rollup(name: str, bucket: str) -> sa.Table:
         sa.Column("wallet_id", sa.Integer, nullable=False),
         *columns,
         sa.PrimaryKeyConstraint(bucket, "wallet_id"),
-        sa.Index(f"ix_{name}_wallet", "wallet_id", bucket),
         sqlite_with_rowid=False,
     )
 
 
-_rollup("hourly_use", "hour")
-_rollup("daily_use", "day")
+hourly_use = _rollup("hourly_use", "hour")
+daily_use = _rollup("daily_use", "day")
 
-sa.Table(
+thresholds = sa.Table(
     "thresholds",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -145,10 +137,9 @@ sa.Table(
     sa.Column("version", sa.Integer, nullable=False, server_default="1"),
     sa.Column("updated_at", INSTANT, nullable=False),
     sa.Column("updated_by", sa.String(128), nullable=False),
-    sa.Index("uq_thresholds_scope", "wallet", "category", unique=True),
 )
 
-sa.Table(
+alerts = sa.Table(
     "alerts",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -175,19 +166,9 @@ sa.Table(
     sa.Column("mute_lifted", sa.Boolean, nullable=False, server_default=sa.text("false")),
     sa.Column("fault", sa.String(32), nullable=False, server_default=""),
     sa.Column("members", sa.Text, nullable=False, server_default="[]"),
-    sa.Index(
-        "uq_alerts_open",
-        "wallet",
-        "category",
-        "kind",
-        unique=True,
-        postgresql_where=sa.text("closed_at IS NULL"),
-        sqlite_where=sa.text("closed_at IS NULL"),
-    ),
-    sa.Index("ix_alerts_opened_at", "opened_at"),
 )
 
-sa.Table(
+silences = sa.Table(
     "silences",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -200,7 +181,7 @@ sa.Table(
     sa.Column("ended_by", sa.String(128)),
 )
 
-sa.Table(
+notifications = sa.Table(
     "notifications",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -209,10 +190,9 @@ sa.Table(
     sa.Column("dedup_key", sa.String(200), nullable=False, unique=True),
     sa.Column("created_at", INSTANT, nullable=False),
     sa.Column("facts", sa.Text, nullable=False),
-    sa.Index("ix_notifications_alert", "alert_id"),
 )
 
-sa.Table(
+groups = sa.Table(
     "groups",
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),
@@ -220,10 +200,9 @@ sa.Table(
     sa.Column("destination", sa.String(320), nullable=False),
     sa.Column("opened_at", INSTANT, nullable=False),
     sa.Column("facts", sa.Text, nullable=False),
-    sa.Index("ix_groups_destination", "channel", "destination", "opened_at"),
 )
 
-sa.Table(
+deliveries = sa.Table(
     "deliveries",
     metadata,
     sa.Column("id", sa.String(32), primary_key=True),
@@ -250,23 +229,9 @@ sa.Table(
     sa.Column("facts", sa.Text),
     sa.Column("superseded_by", sa.String(32)),
     sa.Column("verify_at", INSTANT),
-    sa.Index(
-        "ix_deliveries_unsettled",
-        "next_attempt_at",
-        postgresql_where=sa.text("settled_at IS NULL"),
-        sqlite_where=sa.text("settled_at IS NULL"),
-    ),
-    sa.Index("ix_deliveries_alert", "alert_id"),
-    sa.Index("ix_deliveries_notification", "notification_id"),
-    sa.Index(
-        "ix_deliveries_verify",
-        "verify_at",
-        postgresql_where=sa.text("verify_at IS NOT NULL"),
-        sqlite_where=sa.text("verify_at IS NOT NULL"),
-    ),
 )
 
-sa.Table(
+attempts = sa.Table(
     "attempts",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -274,10 +239,9 @@ sa.Table(
     sa.Column("at", INSTANT, nullable=False),
     sa.Column("outcome", sa.String(32), nullable=False),
     sa.Column("message", sa.Text, nullable=False),
-    sa.Index("ix_attempts_delivery", "delivery_id"),
 )
 
-sa.Table(
+threads = sa.Table(
     "threads",
     metadata,
     sa.Column("subject", sa.String(64), nullable=False),
@@ -291,7 +255,7 @@ sa.Table(
     sa.PrimaryKeyConstraint("subject", "channel", "destination"),
 )
 
-sa.Table(
+digest_slots = sa.Table(
     "digest_slots",
     metadata,
     sa.Column("name", sa.String(64), nullable=False),
@@ -301,7 +265,7 @@ sa.Table(
     sa.PrimaryKeyConstraint("name", "slot"),
 )
 
-sa.Table(
+plans = sa.Table(
     "plans",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -316,7 +280,7 @@ sa.Table(
     sa.Column("removed_at", INSTANT),
 )
 
-sa.Table(
+users = sa.Table(
     "users",
     metadata,
     sa.Column("name", sa.String(64), primary_key=True),
@@ -325,7 +289,7 @@ sa.Table(
     sa.Column("created_at", INSTANT, nullable=False),
 )
 
-sa.Table(
+sessions = sa.Table(
     "sessions",
     metadata,
     sa.Column("token_hash", sa.String(64), primary_key=True),
@@ -333,20 +297,18 @@ sa.Table(
     sa.Column("created_at", INSTANT, nullable=False),
     sa.Column("seen_at", INSTANT, nullable=False),
     sa.Column("expires_at", INSTANT, nullable=False),
-    sa.Index("ix_sessions_user", "user_name"),
 )
 
-sa.Table(
+login_failures = sa.Table(
     "login_failures",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
     sa.Column("at", INSTANT, nullable=False),
     sa.Column("name", sa.String(64), nullable=False),
     sa.Column("address", sa.String(64), nullable=False),
-    sa.Index("ix_login_failures_at", "at"),
 )
 
-sa.Table(
+audit = sa.Table(
     "audit",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
@@ -358,17 +320,62 @@ sa.Table(
     sa.Column("before", sa.Text),
     sa.Column("after", sa.Text),
     sa.Column("request", sa.String(64)),
-    sa.Index("ix_audit_at", "at"),
-    sa.Index("uq_audit_request", "request", unique=True),
 )
 
-sa.Table(
+facts = sa.Table(
     "facts",
     metadata,
     sa.Column("key", sa.String(400), primary_key=True),
     sa.Column("value", sa.Text, nullable=False),
     sa.Column("at", INSTANT, nullable=False),
 )
+
+
+def _where(condition: str) -> dict[str, sa.TextClause]:
+    """Keep the rows of one condition alone, on either system."""
+    return {"postgresql_where": sa.text(condition), "sqlite_where": sa.text(condition)}
+
+
+sa.Index(
+    "ix_wallets_due",
+    wallets.c.next_read_at,
+    postgresql_where=sa.text("configured"),
+    sqlite_where=sa.text("configured = 1"),
+)
+sa.Index("ix_wallets_account", wallets.c.account)
+
+sa.Index("ix_hourly_use_wallet", hourly_use.c.wallet_id, hourly_use.c.hour)
+sa.Index("ix_daily_use_wallet", daily_use.c.wallet_id, daily_use.c.day)
+
+sa.Index("uq_thresholds_scope", thresholds.c.wallet, thresholds.c.category, unique=True)
+
+sa.Index(
+    "uq_alerts_open",
+    alerts.c.wallet,
+    alerts.c.category,
+    alerts.c.kind,
+    unique=True,
+    **_where("closed_at IS NULL"),
+)
+sa.Index("ix_alerts_opened_at", alerts.c.opened_at)
+
+sa.Index("ix_notifications_alert", notifications.c.alert_id)
+
+sa.Index("ix_groups_destination", groups.c.channel, groups.c.destination, groups.c.opened_at)
+
+sa.Index("ix_deliveries_unsettled", deliveries.c.next_attempt_at, **_where("settled_at IS NULL"))
+sa.Index("ix_deliveries_alert", deliveries.c.alert_id)
+sa.Index("ix_deliveries_notification", deliveries.c.notification_id)
+sa.Index("ix_deliveries_verify", deliveries.c.verify_at, **_where("verify_at IS NOT NULL"))
+
+sa.Index("ix_attempts_delivery", attempts.c.delivery_id)
+
+sa.Index("ix_sessions_user", sessions.c.user_name)
+
+sa.Index("ix_login_failures_at", login_failures.c.at)
+
+sa.Index("ix_audit_at", audit.c.at)
+sa.Index("uq_audit_request", audit.c.request, unique=True)
 
 
 def upgrade() -> None:

@@ -15,7 +15,7 @@ from sqlalchemy import Connection, text
 from balancebot.storage import schema
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError, DatabaseErrorKind
-from balancebot.storage.tables import metadata
+from balancebot.storage.indices import metadata
 
 ROOT = Path(__file__).parents[2]
 
