@@ -4,10 +4,12 @@ A writer's transaction is the only one of its kind at a time on SQLite (BEGIN IM
 threads of this process); a reader sees one instant and can't write. What the outside does is a `DatabaseError`.
 """
 
+import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
+from time import monotonic, sleep
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
@@ -175,7 +177,7 @@ def _sqlite_engine(
     @event.listens_for(engine, "connect")
     def _(connection: DBAPIConnection, _: object) -> None:
         cursor = connection.cursor()
-        _ensure_wal(cursor)
+        _ensure_wal(cursor, wait)
         # FULL: a commit survives a power cut, or a message that was sent would be forgotten
         for pragma in ("synchronous = FULL", f"foreign_keys = {'ON' if foreign_keys else 'OFF'}", *pragmas):
             cursor.execute(f"PRAGMA {pragma}")
@@ -225,8 +227,21 @@ def _milliseconds(time: timedelta) -> int:
     return round(time.total_seconds() * 1000)
 
 
-def _ensure_wal(cursor: DBAPICursor) -> None:
-    """Switch the file to WAL, once in its life: readers and the writer don't wait for each other."""
+def _ensure_wal(cursor: DBAPICursor, wait: timedelta) -> None:
+    """Switch the file to WAL, once in its life: readers and the writer don't wait for each other.
+
+    SQLite doesn't wait here for another process that is just making the file, so this does.
+    """
+    until = monotonic() + wait.total_seconds()
+    while not _is_wal(cursor):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > until:
+                raise
+            sleep(0.01)
+
+
+def _is_wal(cursor: DBAPICursor) -> bool:
     cursor.execute("PRAGMA journal_mode")
-    if cursor.fetchone() != ("wal",):
-        cursor.execute("PRAGMA journal_mode = WAL")
+    return cursor.fetchone() == ("wal",)

@@ -1,5 +1,7 @@
 """Transactions on both systems, and what is said when the database can't do what is asked."""
 
+import sqlite3
+import time
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -101,6 +103,23 @@ def test_a_second_write_of_the_same_process_that_waits_too_long_says_locked(sqli
         caught.value.kind,
         caught.value.message,
     )
+    database.dispose()
+
+
+def test_a_file_that_another_process_is_just_making_is_waited_for(tmp_path: Path) -> None:
+    file = tmp_path / "balancebot.db"
+    other = sqlite3.connect(file, isolation_level=None, check_same_thread=False)
+    other.execute("BEGIN IMMEDIATE")
+    other.execute("CREATE TABLE counter (n INTEGER)")
+    database = Database(f"sqlite:///{file}")
+    with ThreadPoolExecutor(1) as pool:
+        upgraded = pool.submit(database.upgrade)
+        time.sleep(0.1)
+        other.execute("COMMIT")
+        other.close()
+        upgraded.result()
+    with database.read() as connection:
+        assert connection.scalar(text("PRAGMA journal_mode")) == "wal"
     database.dispose()
 
 
