@@ -7,11 +7,13 @@ lines, never as a traceback.
 import sys
 from collections.abc import Sequence
 
+from balancebot.cli.collector import spare_start_and_end
 from balancebot.cli.streams import decoded, drop_output, make_ready
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `words` default to the process's arguments."""
+    spare_start_and_end()
     make_ready()
     try:
         status = _run(sys.argv[1:] if words is None else words)

@@ -4,7 +4,7 @@ Whoever makes tables or compares them takes `metadata` from here. The program it
 spared PostgreSQL's dialect, which the partial ones load whatever the database is: 40 ms at every start.
 """
 
-from sqlalchemy import Index, TextClause, text
+from sqlalchemy import Index, text
 
 from balancebot.storage.tables import (
     alerts,
@@ -23,11 +23,6 @@ from balancebot.storage.tables import (
 )
 
 __all__ = ["metadata"]
-
-
-def _where(condition: str) -> dict[str, TextClause]:
-    """Keep the rows of one condition alone, on either system."""
-    return {"postgresql_where": text(condition), "sqlite_where": text(condition)}
 
 
 # claim: the configured wallets that are due; each system knows its own way to say so
@@ -54,7 +49,8 @@ Index(
     alerts.c.category,
     alerts.c.kind,
     unique=True,
-    **_where("closed_at IS NULL"),
+    postgresql_where=text("closed_at IS NULL"),
+    sqlite_where=text("closed_at IS NULL"),
 )
 # the list of past alerts, newest first
 Index("ix_alerts_opened_at", alerts.c.opened_at)
@@ -66,13 +62,23 @@ Index("ix_notifications_alert", notifications.c.alert_id)
 Index("ix_groups_destination", groups.c.channel, groups.c.destination, groups.c.opened_at)
 
 # claim: what waits or was under way, in the order in which it was decided
-Index("ix_deliveries_unsettled", deliveries.c.next_attempt_at, **_where("settled_at IS NULL"))
+Index(
+    "ix_deliveries_unsettled",
+    deliveries.c.next_attempt_at,
+    postgresql_where=text("settled_at IS NULL"),
+    sqlite_where=text("settled_at IS NULL"),
+)
 # what was told of one alert
 Index("ix_deliveries_alert", deliveries.c.alert_id)
 # what became of one notification; pruning
 Index("ix_deliveries_notification", deliveries.c.notification_id)
 # what is to be looked for once more
-Index("ix_deliveries_verify", deliveries.c.verify_at, **_where("verify_at IS NOT NULL"))
+Index(
+    "ix_deliveries_verify",
+    deliveries.c.verify_at,
+    postgresql_where=text("verify_at IS NOT NULL"),
+    sqlite_where=text("verify_at IS NOT NULL"),
+)
 
 # what was tried for one delivery
 Index("ix_attempts_delivery", attempts.c.delivery_id)

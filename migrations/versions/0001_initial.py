@@ -331,11 +331,6 @@ facts = sa.Table(
 )
 
 
-def _where(condition: str) -> dict[str, sa.TextClause]:
-    """Keep the rows of one condition alone, on either system."""
-    return {"postgresql_where": sa.text(condition), "sqlite_where": sa.text(condition)}
-
-
 sa.Index(
     "ix_wallets_due",
     wallets.c.next_read_at,
@@ -355,7 +350,8 @@ sa.Index(
     alerts.c.category,
     alerts.c.kind,
     unique=True,
-    **_where("closed_at IS NULL"),
+    postgresql_where=sa.text("closed_at IS NULL"),
+    sqlite_where=sa.text("closed_at IS NULL"),
 )
 sa.Index("ix_alerts_opened_at", alerts.c.opened_at)
 
@@ -363,10 +359,20 @@ sa.Index("ix_notifications_alert", notifications.c.alert_id)
 
 sa.Index("ix_groups_destination", groups.c.channel, groups.c.destination, groups.c.opened_at)
 
-sa.Index("ix_deliveries_unsettled", deliveries.c.next_attempt_at, **_where("settled_at IS NULL"))
+sa.Index(
+    "ix_deliveries_unsettled",
+    deliveries.c.next_attempt_at,
+    postgresql_where=sa.text("settled_at IS NULL"),
+    sqlite_where=sa.text("settled_at IS NULL"),
+)
 sa.Index("ix_deliveries_alert", deliveries.c.alert_id)
 sa.Index("ix_deliveries_notification", deliveries.c.notification_id)
-sa.Index("ix_deliveries_verify", deliveries.c.verify_at, **_where("verify_at IS NOT NULL"))
+sa.Index(
+    "ix_deliveries_verify",
+    deliveries.c.verify_at,
+    postgresql_where=sa.text("verify_at IS NOT NULL"),
+    sqlite_where=sa.text("verify_at IS NOT NULL"),
+)
 
 sa.Index("ix_attempts_delivery", attempts.c.delivery_id)
 

@@ -1,12 +1,16 @@
 """`status`: which balances a pattern shows, and what becomes of one that shows none."""
 
 import json
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from tests.cli.conftest import Outcome
 
+ROOT = Path(__file__).parents[2]
 Run = Callable[..., Outcome]
 pytestmark = pytest.mark.usefixtures("config")
 
@@ -34,3 +38,21 @@ def test_a_pattern_that_means_nothing_now_is_only_warned_of(balancebot: Run) -> 
     outcome = balancebot("status", "other/*", "--json")
     assert (0, "PATTERN other/* means no balance that is configured\n") == (outcome.status, outcome.err)
     assert [] == json.loads(outcome.out)["balances"]
+
+
+def test_status_on_sqlite_imports_nothing_that_it_has_no_use_for(config: Path, balancebot: Run) -> None:
+    balancebot("db", "upgrade")
+    probe = f"import sys; from balancebot.cli import main; main(['--config', {str(config)!r}, 'status'])"
+    probe += "; print(*sys.modules, file=sys.stderr)"
+    command = [sys.executable, "-c", probe]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    for_others = {
+        "alembic",
+        "httpx",
+        "jinja2",
+        "numpy",
+        "rich",
+        "sqlalchemy.dialects.postgresql",
+        "sqlalchemy.orm",
+    }
+    assert set() == for_others & set(done.stderr.split())
