@@ -1,7 +1,9 @@
 """Alerts, open and past: what is wrong, what was told of it and to whom; acknowledging and silencing."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime, time, timedelta
 
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -83,32 +85,37 @@ def end_silence(visit: Visit) -> Response:
     return done("/alerts", Done.SILENCE_ENDED)
 
 
-def why(site: Site, facts: AlertFacts) -> str:
-    """Say what caused an alert."""
-    return wording(site).why(facts)
+def with_reasons(
+    site: Site, conn: Connection, found: Sequence[tuple[Alert, AlertFacts]]
+) -> list[tuple[Alert, AlertFacts, str]]:
+    """Return alerts with their latest facts and why each is, or was, open: the end of one doesn't say it any more."""
+    say = wording(site)
+    silent = [alert.id for alert, facts in found if not facts.says_why and alert.id is not None]
+    causes = stories.causes(conn, silent)
+    return [(alert, facts, say.why(causes.get(alert.id or 0, facts))) for alert, facts in found]
 
 
 def _listed(visit: Visit, fault: str = "") -> Response:
     site = visit.site
     number, about = page_number(visit.asked("page")), visit.asked("q")
     is_past = visit.asked("show") == "past"
+    shown: Sequence[tuple[Alert, AlertFacts]]
     with site.database.read() as conn:
         every = store.listed(conn)
-        closed = store.past(conn, limit=PAGE + 1, offset=offset(number), about=about) if is_past else ()
         held = silences.holding(conn, visit.now)
-    open_ones = sorted(every, key=lambda pair: (-pair[0].severity, pair[0].opened_at))
-    shown: list[tuple[Alert, AlertFacts]]
-    if is_past:
-        shown, paging = list(closed[:PAGE]), Page(number=number, more=len(closed) > PAGE)
-    else:
-        matching = [pair for pair in open_ones if about.lower() in pair[0].subject.wallet.lower()]
-        part, paging = cut(matching, number)
-        shown = list(part)
+        if is_past:
+            closed = store.past(conn, limit=PAGE + 1, offset=offset(number), about=about)
+            shown, paging = closed[:PAGE], Page(number=number, more=len(closed) > PAGE)
+        else:
+            matching = [pair for pair in every if about.lower() in pair[0].subject.wallet.lower()]
+            worst_first = sorted(matching, key=lambda pair: (-pair[0].severity, pair[0].opened_at))
+            shown, paging = cut(worst_first, number)
+        listed = with_reasons(site, conn, shown)
     return show(
         visit,
         "alerts.html.j2",
         status=422 if fault else 200,
-        alerts=[(alert, facts, why(site, facts)) for alert, facts in shown],
+        alerts=listed,
         num_open=len(every),
         is_past=is_past,
         about=about,
@@ -127,16 +134,17 @@ def _one(visit: Visit, fault: str = "") -> Response:
         found = store.get(conn, int(alert_id)) if alert_id.isdecimal() and len(alert_id) < 10 else None
         if found is None:
             raise HTTPException(404, "There is no such alert.")
+        ((alert, facts, why),) = with_reasons(site, conn, [found])
         chapters = stories.of_alert(conn, int(alert_id))
-    alert, facts = found
+    say = wording(site)
     return show(
         visit,
         "alert.html.j2",
         status=422 if fault else 200,
         alert=alert,
         facts=facts,
-        why=why(site, facts),
-        chapters=[(chapter, why(site, chapter.facts)) for chapter in chapters],
+        why=why,
+        chapters=[(chapter, say.why(chapter.facts)) for chapter in chapters],
         spans=list(_SPANS),
         fault=fault,
     )

@@ -48,6 +48,7 @@ class Filter:
     """A part of a wallet's name, or a pattern."""
     category: Category | None = None
     group: Group | None = None
+    """None: all but the unallocated ones, which say nothing."""
     order: Order = Order.WORST
 
 
@@ -68,7 +69,7 @@ def choose(views: Iterable[BalanceView], wanted: Filter) -> tuple[Sequence[Balan
     chosen = [
         view
         for view, group in zip(named, groups, strict=True)
-        if wanted.group is None or group is wanted.group
+        if (group is not Group.UNALLOCATED if wanted.group is None else group is wanted.group)
     ]
     chosen.sort(key=_KEYS[wanted.order])
     return chosen, Counter(groups)

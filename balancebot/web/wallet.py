@@ -12,7 +12,7 @@ from balancebot.domain.threshold import Scope
 from balancebot.storage import alerts, plans, wallets
 from balancebot.usecases.history.balance_history import Stretch, by_day, history_of
 from balancebot.usecases.showing.overview import BalanceView, overview
-from balancebot.web.alerts import why
+from balancebot.web.alerts import with_reasons
 from balancebot.web.balances_list import Group, group_of
 from balancebot.web.chart import NARROW, WIDE, Curve, Mark, MarkKind, draw
 from balancebot.web.limits_table import line
@@ -40,7 +40,7 @@ def wallet(visit: Visit) -> Response:
         views = overview(conn, book=book, stale_after=site.stale_after, now=visit.now, names=[name])
         view = _chosen(views, visit.asked("category"))
         stretches = history_of(conn, row.id, view.key.category, since=since, now=visit.now)
-        told = alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS)
+        told = with_reasons(site, conn, alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS))
         advice = site.figures.advise(conn, [row], now=visit.now).get(view.key)
         announced = [plan for plan in plans.not_over(conn, now=visit.now) if plan.balance == view.key]
     say, words = wording(site), phrases(site.language)
@@ -64,7 +64,7 @@ def wallet(visit: Visit) -> Response:
         spans=_SPANS,
         listed_days=by_day(stretches, now=visit.now, days=min(days, _LISTED_DAYS)),
         line=line(Scope(*view.key), own, book, [name]),
-        alerts=[(alert, facts, why(site, facts)) for alert, facts in told],
+        alerts=told,
         advice="" if advice is None else say.order(advice, view.key.category, now=visit.now),
         plans=announced,
     )

@@ -90,7 +90,11 @@ def test_past_alerts_say_when_and_why_they_closed(desk: Desk, alert: Alert) -> N
     desk.world.poll()
     with desk.user(Role.VIEWER) as browser:
         assert "No alert is open." in browser.get("/alerts").text
-        assert "it rose past its limits" in browser.get("/alerts?show=past").text
+        past, one = browser.get("/alerts?show=past").text, browser.get(f"/alerts/{alert.id}").text
+    for text in (past, one):
+        assert "300 messages, below the critical limit of 500" in text
+        assert "it rose past its limits" in text
+    with desk.user(Role.VIEWER) as browser:
         assert 404 == browser.get("/alerts/999").status_code
 
 

@@ -32,19 +32,29 @@ def rows(text: str) -> list[tuple[str, str]]:
     return [(severity, wallet) for severity, wallet in found]
 
 
-def test_the_worst_stands_first_and_the_unallocated_last(watched: Desk) -> None:
+def test_the_worst_stands_first_and_the_unallocated_are_hidden_and_counted(watched: Desk) -> None:
     with watched.user(Role.VIEWER) as browser:
         text = browser.get("/").text
-    assert [("critical", "acme/shop"), ("ok", "acme/web"), ("ok", "acme/shop")] == rows(text)[:3]
-    assert 8 == len(rows(text))
-    assert "<b>5</b> unallocated" in text
+        hidden = browser.get("/?group=unallocated").text
+    assert [("critical", "acme/shop"), ("ok", "acme/web"), ("ok", "acme/shop")] == rows(text)
+    assert "<b>3</b> balances" in text
+    assert "<b>5</b> unallocated, hidden" in text
+    assert 5 == len(rows(hidden))
+
+
+def test_a_search_that_only_finds_unallocated_balances_says_so(watched: Desk) -> None:
+    with watched.user(Role.VIEWER) as browser:
+        text = browser.get("/?q=*:voice").text
+    assert "What matches is unallocated" in text
+    assert 'href="/?q=%2A%3Avoice&amp;group=unallocated"' in text
 
 
 @pytest.mark.parametrize(
     ("query", "wallets"),
     [
-        ("q=SHOP", ["acme/shop"] * 4),
-        ("q=acme/*:market", ["acme/shop", "acme/web"]),
+        ("q=SHOP", ["acme/shop"] * 2),
+        ("q=acme/*:industry", ["acme/shop", "acme/web"]),
+        ("q=*:market&group=unallocated", ["acme/web"]),
         ("q=shop&category=industry", ["acme/shop"]),
         ("group=critical", ["acme/shop"]),
         ("order=balance&group=ok", ["acme/web", "acme/shop"]),
@@ -84,11 +94,11 @@ def test_a_page_holds_fifty_lines_and_leads_to_the_next(open_desk: Callable[...,
         desk.world.shows(industry(1000), wallet=name)
     desk.world.poll()
     with desk.user(Role.VIEWER) as browser:
-        first, last = browser.get("/").text, browser.get("/?page=3").text
-        assert len(rows(browser.get("/?page=99").text)) == len(rows(last)) == 20
+        first, last = browser.get("/?group=unallocated").text, browser.get("/?group=unallocated&page=2").text
+        assert len(rows(browser.get("/?group=unallocated&page=99").text)) == len(rows(last)) == 40
     assert 50 == len(rows(first))
-    assert "1–50 of 120" in first
-    assert "?page=2" in first
+    assert "1–50 of 90" in first
+    assert "?page=2&amp;group=unallocated" in first
 
 
 def test_before_anything_is_configured_the_page_says_what_to_do(desk: Desk) -> None:
