@@ -55,6 +55,8 @@ class Tally:
                     {
                         "news": balance.num_news,
                         "merged": balance.num_merged,
+                        "episodes that flapped": balance.num_flapping,
+                        "held in the end": balance.num_held,
                         "mails twice (same Message-ID)": balance.num_mails_twice,
                         "duplicates deleted": balance.num_deleted,
                     }
@@ -103,8 +105,8 @@ def _live(
             here.start()
             good = True
             last: Round | None = None
-            # not for ever in one town: its balances would flap
-            while good and number < share and len(here.episodes.movable) >= NUM_WALLETS // 2:
+            # not for ever in one town: in the end all its balances flap, and hardly anything is news
+            while good and number < share and len(here.episodes.steady) >= NUM_WALLETS // 2:
                 last = play(here, number, seed)
                 tally.add(town, last)
                 good = last.good

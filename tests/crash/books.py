@@ -16,6 +16,7 @@ from tests.crash.episodes import News
 from tests.crash.town import Town
 
 _SLACK, _EMAIL = "slack", "email"
+_CALM = "Above its limits since"
 _TITLES = {"ok": "Recovered", "warning": "Warning", "critical": "Critical", "depleted": "Depleted"}
 
 
@@ -33,6 +34,10 @@ class Balance:
     """How often news went out in one message with other news of the same channel."""
     num_mails_twice: int
     """Mails that came again under their `Message-ID`."""
+    num_flapping: int
+    """Episodes of balances that flapped."""
+    num_held: int
+    """Balances that flap, are well, and wait to be told so."""
     num_deleted: int
     """Messages on Slack that stood twice and were deleted."""
 
@@ -42,7 +47,10 @@ def compare(town: Town) -> Balance:
     with town.database.read() as conn:
         sent = {row.id: row for row in conn.execute(select(deliveries))}
         decided = _decided(conn)
-        looks = {row.id: row.severity for row in conn.execute(select(alerts.c.id, alerts.c.severity))}
+        looks = {
+            row.id: (row.severity, row.calm_since is not None and row.closed_at is None)
+            for row in conn.execute(select(alerts))
+        }
     books = _Books(town, sent)
     losses = [*_differences(town.episodes.told(), decided), *books.losses(), *books.wrong_looks(looks)]
     return Balance(
@@ -51,6 +59,8 @@ def compare(town: Town) -> Balance:
         num_news=sum(len(news) for episodes in decided.values() for news in episodes),
         num_merged=sum(row.superseded_by is not None for row in sent.values() if row.action != Action.EDIT),
         num_mails_twice=sum(times - 1 for times in books.mails.values()),
+        num_flapping=town.episodes.num_flapping,
+        num_held=town.episodes.num_held,
         num_deleted=sum(not call.refused for call in town.slack.calls if call.method == "chat.delete"),
     )
 
@@ -132,13 +142,16 @@ class _Books:
             f"a mail {each} came that tells what another tells" for each in self.mails if each not in ids
         )
 
-    def wrong_looks(self, severities: Mapping[int, str]) -> Iterator[str]:
+    def wrong_looks(self, looks: Mapping[int, tuple[str, bool]]) -> Iterator[str]:
         """Yield the living messages of single alerts that don't show how it stands."""
         for delivery_id, message in self._where.items():
             row = self._sent.get(delivery_id)
             if row is None or row.alert_id is None or row.action != Action.POST:
                 continue
-            title = _TITLES[severities[row.alert_id]]
+            severity, calm = looks[row.alert_id]
+            if calm != (_CALM in str(message["blocks"])):
+                yield f"the message of alert {row.alert_id} {'does not say' if calm else 'says'} that it is well"
+            title = _TITLES[severity]
             if title not in message["text"].partition("—")[0]:
                 yield f"the message of alert {row.alert_id} says {message['text']!r} and not {title}"
 

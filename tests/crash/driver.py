@@ -80,7 +80,7 @@ def _whose(frame: FrameType | None) -> str | None:
         if module == _DATABASE:
             writes = writes or function in {"write", "migrating"}
         elif module.startswith("balancebot."):
-            whose = f"{module.removeprefix('balancebot.')}.{function.strip('_')}"
+            whose = f"{module.rpartition('.')[2]}.{function.strip('_')}"
             return whose if writes or function == _LAST_LOOK else None
         frame = frame.f_back
     return None

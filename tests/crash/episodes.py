@@ -29,8 +29,8 @@ class Level(IntEnum):
         return self.name.lower()
 
 
-_MOST_EPISODES = 2
-"""A balance that opens a third time in a day flaps, and doesn't close at once any more."""
+_STEADY = 2
+"""So many times a day a balance may open and close at once; what opens more often is held an hour, two, three …"""
 
 News = tuple[str, str]
 """A reason to speak and the severity it tells."""
@@ -40,7 +40,38 @@ News = tuple[str, str]
 class _Balance:
     level: Level = Level.OK
     peak: Level = Level.OK
+    shown: Level = Level.OK
+    """The severity of its open alert; OK = none is open."""
     episodes: list[list[News]] = field(default_factory=list)
+    hours_well: int = 0
+    hours_eased: int = 0
+    """How long it has been better than its peak."""
+
+    @property
+    def patience(self) -> int:
+        """For how many hours it has to be well before that counts."""
+        return max(0, len(self.episodes) - _STEADY)
+
+    def judge(self) -> None:
+        """Tell what there is to tell of the level at which it is."""
+        if self.level is Level.OK:
+            if self.shown is not Level.OK and self.hours_well >= self.patience:
+                self.episodes[-1].append(("recovered", "ok"))
+                self.shown = Level.OK
+            return
+        if self.shown is Level.OK:
+            self.episodes.append([("opened", self.level.word)])
+            self.peak = self.level
+        elif self.level > self.peak:
+            self.episodes[-1].append(("worsened", self.level.word))
+            self.peak = self.level
+        elif self.level is Level.WARNING and self.hours_eased >= self.patience:
+            # past the critical limit by the margin: what is critical again is news again
+            self.peak = self.level
+        self.shown = self.level
+        self.hours_well = 0
+        if self.level is not Level.WARNING or self.peak is Level.WARNING:
+            self.hours_eased = 0
 
 
 class Episodes:
@@ -55,31 +86,33 @@ class Episodes:
         return self._balances[wallet].level
 
     @property
-    def movable(self) -> list[WalletName]:
-        """The wallets whose balance may move without flapping."""
-        return [
-            wallet
-            for wallet, balance in self._balances.items()
-            if balance.level is not Level.OK or len(balance.episodes) < _MOST_EPISODES
-        ]
+    def steady(self) -> list[WalletName]:
+        """The wallets whose balance doesn't flap: opening and closing it is news for certain."""
+        return [wallet for wallet, balance in self._balances.items() if balance.patience == 0]
+
+    @property
+    def num_flapping(self) -> int:
+        """How many episodes there were of balances that flapped."""
+        return sum(balance.patience for balance in self._balances.values())
+
+    @property
+    def num_held(self) -> int:
+        """How many balances are well and wait to be told so."""
+        return sum(calm for _, calm in self.standing().values())
 
     def move(self, wallet: WalletName, level: Level) -> None:
         """The balance is read at another level."""
         balance = self._balances[wallet]
-        if level is balance.level:
-            return
-        if balance.level is Level.OK:
-            balance.episodes.append([("opened", level.word)])
-            balance.peak = level
-        elif level is Level.OK:
-            balance.episodes[-1].append(("recovered", "ok"))
-        elif level > balance.peak:
-            balance.episodes[-1].append(("worsened", level.word))
-            balance.peak = level
-        elif level is Level.WARNING:
-            # past the critical limit by the margin: what is critical again is news again
-            balance.peak = level
-        balance.level = level
+        if level is not balance.level:
+            balance.level = level
+            balance.judge()
+
+    def an_hour_passes(self) -> None:
+        """Every balance is read again, an hour later."""
+        for balance in self._balances.values():
+            balance.hours_well += 1
+            balance.hours_eased += 1
+            balance.judge()
 
     def told(self) -> Mapping[str, list[list[News]]]:
         """Return what ought to have been decided by now, of each wallet that has anything."""
@@ -87,10 +120,10 @@ class Episodes:
             str(wallet): balance.episodes for wallet, balance in self._balances.items() if balance.episodes
         }
 
-    def standing(self) -> Mapping[str, str]:
-        """Return the severity of each alert that ought to be open."""
+    def standing(self) -> Mapping[str, tuple[str, bool]]:
+        """Return of each alert that ought to be open its severity, and whether it is well and waits."""
         return {
-            str(wallet): balance.level.word
+            str(wallet): (balance.shown.word, balance.level is Level.OK)
             for wallet, balance in self._balances.items()
-            if balance.level is not Level.OK
+            if balance.shown is not Level.OK
         }

@@ -15,13 +15,17 @@ _PATIENCE = 60.0
 """Seconds until a town must have come to rest."""
 _AMBUSH = 6.0
 """Seconds for which a boundary is waited for."""
+_HOUR_PASSES = 0.25
+"""How often, before a round, what flaps has been as it is for an hour longer."""
+_NUM_RESTLESS = 6
+"""So many balances move, and flap before long; the others stay as they are."""
 _QUIET_BOUNDARIES = (
-    "usecases.presence",
-    "usecases.operate_alerts",
-    "usecases.send_digest",
-    "usecases.housekeeping",
-    "usecases.refit",
-    "usecases.sync_wallets",
+    "presence",
+    "operate_alerts",
+    "send_digest",
+    "housekeeping",
+    "refit",
+    "sync_wallets",
 )
 """Where the bot is all the time, or hardly ever: seldom chosen, since little hangs on them."""
 
@@ -72,6 +76,9 @@ def _endure(town: Town, blow: Blow, chance: random.Random) -> str:
 
 def _play(town: Town, chance: random.Random) -> list[str]:
     blows: list[str] = []
+    if chance.random() < _HOUR_PASSES:
+        town.let_an_hour_pass()
+        town.until_recorded(_PATIENCE)
     for _ in range(chance.choice((1, 1, 2))):
         town.move(_moves(town, chance))
         for _ in range(chance.choice((1, 1, 2))):
@@ -82,23 +89,19 @@ def _play(town: Town, chance: random.Random) -> list[str]:
 
 
 def _moves(town: Town, chance: random.Random) -> dict[WalletName, Level]:
-    wallets = _some(town, chance, chance.randint(1, 4))
-    return {
-        wallet: chance.choice([level for level in Level if level is not town.episodes.level(wallet)])
-        for wallet in wallets
-    }
+    found: dict[WalletName, Level] = {}
+    for wallet in chance.sample(town.episodes.wallets[:_NUM_RESTLESS], chance.randint(2, 4)):
+        others = [level for level in Level if level is not town.episodes.level(wallet)]
+        # well every other time, so that balances open again and again
+        found[wallet] = Level.OK if Level.OK in others and chance.random() < 0.5 else chance.choice(others)
+    return found
 
 
 def _certain_news(town: Town, chance: random.Random) -> dict[WalletName, Level]:
     return {
         wallet: Level.CRITICAL if town.episodes.level(wallet) is Level.OK else Level.OK
-        for wallet in _some(town, chance, 2)
+        for wallet in chance.sample(town.episodes.steady, 2)
     }
-
-
-def _some(town: Town, chance: random.Random, most: int) -> list[WalletName]:
-    movable = town.episodes.movable
-    return chance.sample(movable, min(most, len(movable)))
 
 
 def _strike(town: Town, chance: random.Random) -> str:

@@ -11,17 +11,17 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from sqlalchemy import func, select
+from sqlalchemy import func, select, update
 
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import OFF, ThresholdRow
 from balancebot.sources.simulator import Scenario, simulated_wallet
-from balancebot.storage import thresholds
+from balancebot.storage import thresholds, turns
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError
 from balancebot.storage.tables import alerts, deliveries
@@ -223,6 +223,20 @@ apps = [
             self.episodes.move(wallet, level)
             self.jsms.set(wallet, Category.INDUSTRY, level.messages)
 
+    def let_an_hour_pass(self) -> None:
+        """Let whatever flaps have been as it is for an hour longer."""
+        c = alerts.c
+        with self.database.write() as conn:
+            turns.take(conn, turns.ALERTS)
+            waiting = conn.execute(select(c.id, c.calm_since, c.eased_since).where(c.closed_at.is_(None)))
+            for row in waiting.all():
+                conn.execute(
+                    update(alerts)
+                    .where(c.id == row.id)
+                    .values(calm_since=_earlier(row.calm_since), eased_since=_earlier(row.eased_since))
+                )
+        self.episodes.an_hour_passes()
+
     def until_recorded(self, patience: float) -> bool:
         """Wait until the bot has judged every balance as it is."""
         return _until(self._is_recorded, patience)
@@ -232,9 +246,11 @@ apps = [
         return _until(lambda: self._is_recorded() and self._num_unsettled() == 0, patience)
 
     def _is_recorded(self) -> bool:
-        opened = select(alerts.c.wallet, alerts.c.severity).where(alerts.c.closed_at.is_(None))
+        opened = select(alerts).where(alerts.c.closed_at.is_(None))
         with self.database.read() as conn:
-            standing = {row.wallet: row.severity for row in conn.execute(opened)}
+            standing = {
+                row.wallet: (row.severity, row.calm_since is not None) for row in conn.execute(opened)
+            }
         return standing == self.episodes.standing()
 
     def _num_unsettled(self) -> int:
@@ -276,6 +292,10 @@ class _Log:
 def _thaw(process: subprocess.Popen[bytes]) -> None:
     if process.poll() is None:
         process.send_signal(signal.SIGCONT)
+
+
+def _earlier(at: datetime | None) -> datetime | None:
+    return None if at is None else at - timedelta(hours=1)
 
 
 def _until(holds: Callable[[], bool], patience: float) -> bool:
