@@ -12,14 +12,15 @@ from enum import StrEnum
 from markupsafe import Markup
 
 from balancebot.domain.balance import Reading
+from balancebot.domain.course_ahead import LevelAhead
 from balancebot.domain.runway import Runway
 from balancebot.domain.threshold import Limits
 from balancebot.web.phrases import Phrases
 from balancebot.web.scale import Axis, round_instants, round_values
 from balancebot.wording import Wording, number
 
-_LONGEST = timedelta(days=365)
-"""Where a runway without an end is drawn to."""
+_LABEL, _LABEL_HEIGHT = 76.0, 15.0
+"""The room of a limit's figure."""
 
 
 class MarkKind(StrEnum):
@@ -48,7 +49,12 @@ class Curve:
     since: datetime
     now: datetime
     reading: Reading
-    runway: Runway | None
+    observed_at: datetime | None
+    """When `reading` was read."""
+    until: datetime
+    """How far ahead is drawn."""
+    ahead: Sequence[LevelAhead]
+    """The fan, from `observed_at` on."""
     limits: Limits
     longest_gap: timedelta
     """Between two points further apart than this nobody looked."""
@@ -73,10 +79,9 @@ NARROW = Paper(name="narrow", width=360, height=280, left=62)
 
 def draw(curve: Curve, paper: Paper, *, say: Wording, phrases: Phrases, title: str) -> Markup:
     """Draw the curve on a paper. `title` names it for those who don't see it."""
-    end = curve.now + _future(curve)
     across = Axis(
         low=curve.since.timestamp(),
-        high=end.timestamp(),
+        high=curve.until.timestamp(),
         start=paper.left,
         end=paper.width - paper.right,
     )
@@ -85,7 +90,7 @@ def draw(curve: Curve, paper: Paper, *, say: Wording, phrases: Phrases, title: s
     pen = _Pen(curve=curve, paper=paper, across=across, up=up, say=say, phrases=phrases)
     layers = [
         *pen.levels(steps),
-        *pen.dates(end),
+        *pen.dates(),
         *pen.fan(),
         *pen.history(),
         *pen.limits(),
@@ -110,14 +115,12 @@ def _highest(curve: Curve) -> float:
     return max([highest, *limits]) * 1.06
 
 
-def _future(curve: Curve) -> timedelta:
-    """Return how much of the time to come is drawn: up to P90 if there is room, a fifth of the past at least."""
-    past = curve.now - curve.since
-    runway = curve.runway
+def future(past: timedelta, runway: Runway | None) -> timedelta:
+    """Return how much of the time to come is drawn beside `past`: up to P90 if there is room, a fifth at least."""
     if runway is None:
         return past * 0.12
-    wanted = timedelta(hours=min(runway.p90 * 1.06, _LONGEST / timedelta(hours=1)))
-    return min(max(wanted, past * 0.2), past)
+    most = past / timedelta(hours=1)
+    return timedelta(hours=min(max(runway.p90 * 1.06, most * 0.2), most))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,10 +138,10 @@ class _Pen:
             yield _line("axis" if step == 0 else "grid", self.paper.left, y, self.across.end, y)
             yield _text(number(step), self.paper.left - 8, y + 4, anchor="end")
 
-    def dates(self, end: datetime) -> Iterable[Markup]:
+    def dates(self) -> Iterable[Markup]:
         bottom = self.up.start
         room = int((self.across.end - self.across.start) / 104)
-        for at in round_instants(self.curve.since, end, self.say.zone, at_most=max(3, room)):
+        for at in round_instants(self.curve.since, self.curve.until, self.say.zone, at_most=max(3, room)):
             x = self._x(at)
             yield _line("grid", x, bottom, x, bottom + 5)
             if self.across.start + 30 <= x <= self.across.end - 34:
@@ -148,31 +151,26 @@ class _Pen:
         yield _text(self.phrases("now"), now, self.paper.top - 13, anchor="middle")
 
     def fan(self) -> Iterable[Markup]:
-        runway, reading = self.curve.runway, self.curve.reading
-        if runway is None or not isinstance(reading, int) or reading == 0:
+        ahead = self.curve.ahead
+        if not ahead or self.curve.reading == 0:
             return
-        start = (self._x(self.curve.now), self.up.at(reading))
-        low, middle, high = (self._course(hours) for hours in (runway.p10, runway.p50, runway.p90))
-        corner = [(self.across.end, self.up.start)] if high[1] < self.up.start - 0.05 else []
-        yield Markup('<path class="fan" d="{}Z"/>').format(_path([start, high, *corner, low]))
-        yield Markup('<path class="median" d="{}"/>').format(_path([start, middle]))
+        low, middle, high = (
+            [(self._x(level.at), self.up.at(getattr(level, name))) for level in ahead]
+            for name in ("p10", "p50", "p90")
+        )
+        yield Markup('<path class="fan" d="{}Z"/>').format(_path([*high, *reversed(low)]))
+        yield Markup('<path class="median" d="{}"/>').format(_path(self._until_empty(middle)))
 
-    def _course(self, hours: float) -> tuple[float, float]:
-        """Return where a straight fall to 0 in `hours` leaves the paper: at its floor, or at its right edge."""
-        reading = self.curve.reading
-        assert isinstance(reading, int)  # noqa: S101 -- only a known balance has a fan
-        hours = min(hours, _LONGEST / timedelta(hours=1))
-        x = self._x(self.curve.now + timedelta(hours=hours))
-        if x <= self.across.end:
-            return x, self.up.start
-        now = self._x(self.curve.now)
-        left = 1 - (self.across.end - now) / (x - now)
-        return self.across.end, self.up.at(reading * left)
+    def _until_empty(self, course: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+        floor = self.up.start - 0.05
+        empty = next((index for index, (_, y) in enumerate(course) if y > floor), len(course))
+        return course[: empty + 1]
 
     def history(self) -> Iterable[Markup]:
         stretches: list[list[tuple[float, float]]] = [[]]
         before: datetime | None = None
-        for at, reading in [*self.curve.points, (self.curve.now, self.curve.reading)]:
+        latest = [] if self.curve.observed_at is None else [(self.curve.observed_at, self.curve.reading)]
+        for at, reading in [*self.curve.points, *latest]:
             if not isinstance(reading, int) or (before is not None and at - before > self.curve.longest_gap):
                 stretches.append([])
             if isinstance(reading, int):
@@ -188,11 +186,15 @@ class _Pen:
 
     def limits(self) -> Iterable[Markup]:
         limits = self.curve.limits
+        beside, above = self.across.start + 4, -math.inf
         for name, count in (("warning", limits.warning_below), ("critical", limits.critical_below)):
             if count is not None and count <= self.up.high:
                 y = self.up.at(count)
                 yield _line(f"limit {name}", self.across.start, y, self.across.end, y)
-                yield _text(number(count), self.across.start + 4, y - 5, name=name)
+                # two limits may lie so close that one label would cover the other
+                x = beside + _LABEL if y - above < _LABEL_HEIGHT else beside
+                yield _text(number(count), x, y - 5, name=name)
+                above = y
         labelled = self._x(self.curve.now)
         for name, days in (("critical", limits.critical_days), ("warning", limits.warning_days)):
             # of what is used up already no day to come can be the last

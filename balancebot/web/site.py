@@ -2,10 +2,15 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
+from typing import TypeAlias
 from zoneinfo import ZoneInfo
 
+from sqlalchemy import Connection
+
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.threshold import ThresholdBook
 from balancebot.ports import Clock
 from balancebot.settings import Language
 from balancebot.storage.database import Database
@@ -14,11 +19,15 @@ from balancebot.usecases.alerting.operate_alerts import OperateAlerts
 from balancebot.usecases.backtesting.preview_limits import PreviewLimits
 from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
 from balancebot.usecases.estimating.announce_sends import AnnounceSends
+from balancebot.usecases.explaining.explain import Explanation
 from balancebot.usecases.limits.edit_thresholds import EditThresholds
 from balancebot.usecases.limits.shelf import ThresholdShelf
 from balancebot.usecases.people.log_in import LogIn
 from balancebot.usecases.showing.latest_overview import LatestOverview
 from balancebot.web.balances_list import Lists
+
+Explain: TypeAlias = Callable[[Connection, WalletName, Category | None, ThresholdBook, datetime], Explanation]
+"""Tells the whole chain behind a balance, as of an instant and by the rows of a book."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,7 @@ class Site:
     figures: Figures
     preview: PreviewLimits
     announce: AnnounceSends
+    explain: Explain
     stale_after: timedelta
     language: Language
     zone: ZoneInfo

@@ -2,19 +2,23 @@
 
 import math
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from balancebot.domain.balance import WalletName
+from balancebot.domain.course_ahead import LevelAhead
 from balancebot.domain.threshold import Scope
 from balancebot.storage import alerts, plans, wallets
+from balancebot.storage.wallets import WalletRow
+from balancebot.usecases.explaining.text import passages
 from balancebot.usecases.history.balance_history import Stretch, by_day, history_of
 from balancebot.usecases.showing.overview import BalanceView, overview
 from balancebot.web.alerts import with_reasons
 from balancebot.web.balances_list import Group, group_of
-from balancebot.web.chart import NARROW, WIDE, Curve, Mark, MarkKind, draw
+from balancebot.web.chart import NARROW, WIDE, Curve, Mark, MarkKind, draw, future
 from balancebot.web.limits_table import line
 from balancebot.web.overview import row_of
 from balancebot.web.rendering import phrases, show, wording
@@ -22,6 +26,11 @@ from balancebot.web.visit import Visit
 
 _SPANS = (7, 30, 90)
 """Days of history that a chart can show."""
+_STEPS = (
+    (timedelta(days=10), timedelta(hours=1)),
+    (timedelta(days=32), timedelta(hours=3)),
+    (timedelta.max, timedelta(hours=12)),
+)
 _LISTED_DAYS = 14
 _NUM_ALERTS = 20
 _WORST_FIRST = list(Group)
@@ -42,9 +51,12 @@ def wallet(visit: Visit) -> Response:
         stretches = history_of(conn, row.id, view.key.category, since=since, now=visit.now)
         told = with_reasons(site, conn, alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS))
         advice = site.figures.advise(conn, [row], now=visit.now).get(view.key)
+        end = visit.now + future(visit.now - since, view.estimate.runway)
+        ahead = _ahead(conn, visit, row, view, end)
+        told_why = site.explain(conn, name, view.key.category, book, visit.now)
         announced = [plan for plan in plans.not_over(conn, now=visit.now) if plan.balance == view.key]
     say, words = wording(site), phrases(site.language)
-    curve = _curve(view, stretches, visit, days)
+    curve = _curve(view, stretches, since=since, now=visit.now, until=end, ahead=ahead)
     title = words(
         "{balance}: the last {days} days, and what is to come",
         balance=f"{name} {say.category(view.key.category)}",
@@ -59,12 +71,14 @@ def wallet(visit: Visit) -> Response:
         row=row_of(visit, view),
         view=view,
         charts=[draw(curve, paper, say=say, phrases=words, title=title) for paper in (WIDE, NARROW)],
-        has_history=bool(stretches),
+        has_history=any(isinstance(one.reading, int) for one in stretches),
+        has_fan=bool(ahead) and view.reading != 0,
         days=days,
         spans=_SPANS,
         listed_days=by_day(stretches, now=visit.now, days=min(days, _LISTED_DAYS)),
         line=line(Scope(*view.key), own, book, [name]),
         alerts=told,
+        why=passages(told_why, say)[0].paragraphs,
         advice="" if advice is None else say.order(advice, view.key.category, now=visit.now),
         plans=announced,
     )
@@ -80,7 +94,28 @@ def _badness(view: BalanceView) -> tuple[int, float]:
     return _WORST_FIRST.index(group_of(view)), math.inf if runway is None else runway.judged
 
 
-def _curve(view: BalanceView, stretches: Sequence[Stretch], visit: Visit, days: int) -> Curve:
+def _ahead(
+    conn: Connection, visit: Visit, row: WalletRow, view: BalanceView, end: datetime
+) -> tuple[LevelAhead, ...]:
+    """Return the fan up to `end`, fine enough to show day and night where these can be seen."""
+    snapshot = row.snapshot
+    if snapshot is None or view.estimate.runway is None:
+        return ()
+    step = next(step for span, step in _STEPS if end - visit.now <= span)
+    return visit.site.figures.estimator.course(
+        conn, row.id, snapshot, view.key.category, until=end, step=step, now=visit.now
+    )
+
+
+def _curve(
+    view: BalanceView,
+    stretches: Sequence[Stretch],
+    *,
+    since: datetime,
+    now: datetime,
+    until: datetime,
+    ahead: Sequence[LevelAhead],
+) -> Curve:
     marks = [
         Mark(at=one.begins_at, kind=kind, messages=messages)
         for one in stretches
@@ -88,12 +123,14 @@ def _curve(view: BalanceView, stretches: Sequence[Stretch], visit: Visit, days: 
         if messages
     ]
     return Curve(
-        points=[(min(one.ends_at, visit.now), one.reading) for one in stretches],
+        points=[(min(one.ends_at, view.observed_at or now), one.reading) for one in stretches],
         marks=marks,
-        since=visit.now - timedelta(days=days),
-        now=visit.now,
+        since=since,
+        now=now,
         reading=view.reading,
-        runway=view.estimate.runway,
+        observed_at=view.observed_at,
+        until=until,
+        ahead=ahead,
         limits=view.effective.limits,
         longest_gap=timedelta(hours=49 if any(_is_day(one) for one in stretches) else 4),
     )

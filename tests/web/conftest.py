@@ -11,13 +11,16 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from sqlalchemy import Connection
 
 from balancebot.domain.audit import Actor, Way
-from balancebot.domain.balance import Readings, WalletName
+from balancebot.domain.balance import Category, Readings, WalletName
+from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.user import Role
 from balancebot.ports import SourceErrorKind
 from balancebot.secret import Secret
-from balancebot.settings import Language
+from balancebot.settings import Account, App, KeyPair, Language, Settings
+from balancebot.settings import Database as DatabaseSettings
 from balancebot.storage.database import Database
 from balancebot.usecases.alerting.figures import Figures
 from balancebot.usecases.backtesting.backtest import Backtest
@@ -25,6 +28,7 @@ from balancebot.usecases.backtesting.preview_limits import PreviewLimits
 from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
 from balancebot.usecases.estimating.announce_sends import AnnounceSends
 from balancebot.usecases.estimating.estimates import Estimator
+from balancebot.usecases.explaining.explain import Explanation, explain
 from balancebot.usecases.limits.edit_thresholds import EditThresholds
 from balancebot.usecases.limits.shelf import ThresholdShelf
 from balancebot.usecases.people import users
@@ -123,6 +127,12 @@ def _settle(database: Database) -> None:
 def site_of(world: World, **different: object) -> Site:
     """Return the pages of a world, with what is to be different from usual."""
     shelf = ThresholdShelf()
+
+    def explained(
+        conn: Connection, wallet: WalletName, category: Category | None, book: ThresholdBook, now: datetime
+    ) -> Explanation:
+        return explain(conn, wallet, category, settings=settings_of(world), book=book, now=now)
+
     site = Site(
         database=world.database,
         clock=world.clock,
@@ -146,6 +156,7 @@ def site_of(world: World, **different: object) -> Site:
         announce=AnnounceSends(
             database=world.database, clock=world.clock, known=lambda: tuple(world.source.script)
         ),
+        explain=explained,
         language=Language.ENGLISH,
         zone=ZoneInfo("Asia/Shanghai"),
         public_url="http://127.0.0.1",
@@ -153,6 +164,21 @@ def site_of(world: World, **different: object) -> Site:
         unready=lambda: "",
     )
     return replace(site, **different)  # type: ignore[arg-type]
+
+
+def settings_of(world: World) -> Settings:
+    """Return the configuration of the wallets that a world shows."""
+    pair = KeyPair(key=Secret("k"), secret=Secret("s"))
+    apps: dict[str, list[App]] = {}
+    for name in world.source.script:
+        account, _, app = name.partition("/")
+        apps.setdefault(account, []).extend([App(name=app, keys=pair)] if app else [])
+    return Settings(
+        path=Path("balancebot.toml"),
+        resolved=True,
+        database=DatabaseSettings(url=Secret("")),
+        accounts=tuple(Account(name=name, keys=pair, apps=tuple(found)) for name, found in apps.items()),
+    )
 
 
 @pytest.fixture

@@ -8,11 +8,12 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from balancebot.domain.balance import Absent, Reading
+from balancebot.domain.course_ahead import LevelAhead
 from balancebot.domain.runway import Runway
 from balancebot.domain.threshold import Limits
 from balancebot.domain.verdict import Severity
 from balancebot.settings import Language
-from balancebot.web.chart import WIDE, Curve, Mark, MarkKind, draw
+from balancebot.web.chart import WIDE, Curve, Mark, MarkKind, draw, future
 from balancebot.web.phrases import Phrases
 from balancebot.web.runway_bar import runway_bar
 from balancebot.web.scale import Axis, round_instants, round_values
@@ -26,7 +27,7 @@ def svg(
     points: list[tuple[datetime, Reading]],
     *,
     reading: Reading = 800,
-    runway: Runway | None = None,
+    fan: tuple[LevelAhead, ...] = (),
     limits: Limits | None = None,
     marks: list[Mark] | None = None,
 ) -> str:
@@ -36,12 +37,27 @@ def svg(
         since=NOW - timedelta(days=1),
         now=NOW,
         reading=reading,
-        runway=runway,
+        observed_at=NOW,
+        until=NOW + 24 * HOUR,
+        ahead=fan,
         limits=limits or Limits(),
         longest_gap=3 * HOUR,
     )
     say = Wording(language=Language.ENGLISH, zone=ZoneInfo("Asia/Shanghai"))
     return draw(curve, WIDE, say=say, phrases=Phrases(Language.ENGLISH), title="acme <checkout>")
+
+
+def fan(*levels: tuple[float, float, float, float]) -> tuple[LevelAhead, ...]:
+    return tuple(
+        LevelAhead(at=NOW + HOUR * after, p10=p10, p50=p50, p90=p90) for after, p10, p50, p90 in levels
+    )
+
+
+def course(drawn: str, name: str) -> list[tuple[float, float]]:
+    found = re.search(rf'class="{name}" d="([^"]+)"', drawn)
+    assert found
+    points = [point.split() for point in re.split("[MLZ]", found[1]) if point]
+    return [(float(x), float(y)) for x, y in points]
 
 
 def hourly(*readings: Reading) -> list[tuple[datetime, Reading]]:
@@ -84,26 +100,28 @@ def test_a_gap_in_the_readings_is_a_gap_in_the_line() -> None:
 
 
 def test_the_fan_ends_where_the_percentiles_reach_zero() -> None:
-    drawn = svg(hourly(1000, 900), runway=Runway(p10=4, p50=6, p90=10, judged=5))
-    fan, median = (re.search(rf'class="{name}" d="([^"]+)"', drawn) for name in ("fan", "median"))
-    assert fan is not None
-    assert median is not None
-    ends = [tuple(map(float, point.split())) for point in re.split("[MLZ]", fan[1]) if point]
-    floor = max(y for _, y in ends)
-    assert [floor, floor] == [y for _, y in ends[1:]]
-    assert ends[2][0] < float(median[1].split("L")[1].split()[0]) < ends[1][0]
+    drawn = svg(
+        hourly(1000, 900), fan=fan((0, 800, 800, 800), (4, 0, 300, 600), (6, 0, 0, 500), (12, 0, 0, 0))
+    )
+    around, median = course(drawn, "fan"), course(drawn, "median")
+    now, floor = median[0][0], max(y for _, y in around)
+    hour = (around[3][0] - now) / 12
+    assert [(0, False), (4, False), (6, False), (12, True), (6, True), (4, True), (0, False)] == [
+        (round((x - now) / hour), y == floor) for x, y in around
+    ]
+    assert [(0, False), (4, False), (6, True)] == [(round((x - now) / hour), y == floor) for x, y in median]
 
 
-def test_a_runway_without_an_end_leaves_the_paper_at_its_edge() -> None:
-    drawn = svg(hourly(1000, 900), runway=Runway(p10=500, p50=math.inf, p90=math.inf, judged=800))
-    assert "nan" not in drawn
-    assert "inf" not in drawn
+def test_what_is_drawn_ahead_reaches_the_slowest_course_if_there_is_room() -> None:
+    week = timedelta(days=7)
+    for p90, days in ((math.inf, 7), (5 * 24, 5.3), (3, 1.4)):
+        runway = Runway(p10=1, p50=2, p90=p90, judged=1)
+        assert timedelta(days=days) == future(week, runway)
 
 
 def test_limits_are_lines_with_their_figures_and_jumps_are_marked() -> None:
     drawn = svg(
         hourly(1000, 3000),
-        runway=Runway(p10=20, p50=40, p90=100, judged=30),
         limits=Limits(warning_below=2000, critical_below=500, critical_days=0.5),
         marks=[Mark(at=NOW - 5 * HOUR, kind=MarkKind.TOP_UP, messages=2000)],
     )

@@ -1,5 +1,7 @@
 """The page of one wallet: its past, what is to come, what limits it, and what was told of it."""
 
+import re
+
 import pytest
 
 from balancebot.domain.user import Role
@@ -26,6 +28,22 @@ def test_a_balance_is_shown_with_its_past_its_future_and_its_limits(desk: Desk) 
     assert "set for this balance" in text
     assert "Buy about " in text
     assert 'href="/thresholds/edit?wallet=acme%2Fcheckout&amp;category=industry"' in text
+
+
+def test_the_whole_chain_behind_a_balance_is_told(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        text = browser.get("/wallets/acme/checkout?category=industry").text
+    chain = re.findall(r"<dt>(.*?)</dt><dd>(?=<div>)", text.split('<section class="card" id="why">')[1])
+    assert ["Reading", "Use", "Limits", "Verdict", "Alert", "Told", "Outlook"] == chain
+    assert "below the critical limit of 20,000" in text
+
+
+def test_where_nothing_is_allocated_no_empty_chart_is_drawn(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        text = browser.get("/wallets/acme/checkout?category=market").text
+    assert "Nothing is allocated here" in text
+    assert '<svg class="chart ' not in text
+    assert "Day by day" not in text
 
 
 def test_without_a_choice_the_worst_balance_is_shown(desk: Desk) -> None:

@@ -3,12 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import BalanceKey, Category, Snapshot
 from balancebot.domain.runway import Estimate, OrderAdvice
 from balancebot.usecases.estimating.modelled import modelled
+
+if TYPE_CHECKING:
+    from balancebot.domain.course_ahead import LevelAhead
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,3 +82,34 @@ class Estimator:
             if found is not None:
                 advice[key] = found
         return advice
+
+    def course(
+        self,
+        conn: Connection,
+        wallet_id: int,
+        snapshot: Snapshot,
+        category: Category,
+        *,
+        until: datetime,
+        step: timedelta,
+        now: datetime,
+    ) -> "tuple[LevelAhead, ...]":
+        """Return how one balance goes from its reading on, as `course_ahead`; empty where too little is known."""
+        asked = modelled(conn, [(wallet_id, snapshot)], now)
+        key = BalanceKey(snapshot.wallet, category)
+        if asked is None or key not in asked.keys:
+            return ()
+        from balancebot.domain.course_ahead import course_ahead
+
+        index = asked.keys.index(key)
+        return course_ahead(
+            asked.models[index : index + 1],
+            balance=int(asked.balances[index]),
+            observed_at=snapshot.observed_at,
+            until=until,
+            step=step,
+            zone=self.zone,
+            plans=asked.plans[index],
+            open_use=float(asked.open_use[index]),
+            open_exposure=float(asked.open_exposure[index]),
+        )
