@@ -109,14 +109,14 @@ def test_order_advice_says_how_much_by_when_and_how_sure() -> None:
         messages=30_000, order_by=NOON + timedelta(hours=6), until=NOON + timedelta(days=30), confidence=0.9
     )
     assert ENGLISH.order(advice, Category.INDUSTRY, now=NOON) == (
-        "Buy about 30,000 industry SMS by Tue 24 Nov, 18:00 to last to Thu 24 Dec, 90 %"
+        "Buy about 30,000 industry SMS by Tue 24 Nov, 18:00: enough until Thu 24 Dec (90 % sure)"
     )
     assert CHINESE.order(advice, Category.INDUSTRY, now=NOON) == (
         "请在 11月25日 周三 02:00 前采购行业短信约 30,000 条，有 90% 的把握用到 12月24日 周四"
     )
     at_once = replace(advice, order_by=NOON)
     assert ENGLISH.order(at_once, Category.VOICE, now=NOON).startswith(
-        "Buy about 30,000 voice SMS now to last"
+        "Buy about 30,000 voice SMS now: enough"
     )
     assert ENGLISH.order(replace(advice, messages=0, order_by=None), Category.VOICE, now=NOON) == ""
 
@@ -125,6 +125,13 @@ def test_orders_of_many_balances_are_told_by_category() -> None:
     total = {Category.MARKET: 20_000, Category.INDUSTRY: 60_000, Category.VOICE: 0}
     assert ENGLISH.order_total(total) == "Buy about 60,000 industry, 20,000 market SMS in all"
     assert CHINESE.order_total(total) == "合计约采购：行业短信 60,000 条、营销短信 20,000 条"
+    due = [NOON, NOON + timedelta(hours=6)]
+    assert [
+        ENGLISH.order_total(total, by=ENGLISH.first_order(at, now=NOON)).partition(" in all")[2] for at in due
+    ] == [
+        ", the first now",
+        ", the first by Tue 24 Nov, 18:00",
+    ]
     assert ENGLISH.order_total({}) == ""
 
 

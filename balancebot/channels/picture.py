@@ -24,14 +24,16 @@ _Colour: TypeAlias = tuple[int, int, int]
 MAX_ROWS: Final = 12
 _SCALE: Final = 4
 """Drawn four times as large as it is laid out, and sent at half of that: smooth, and sharp on fine screens."""
-_WIDTH: Final = 640
-_ROW: Final = 74
-_HEAD: Final = 30
-_NAME_WIDTH: Final = 400
-_LEFT: Final = (0, 296)
-_RIGHT: Final = (328, 640)
+_WIDTH: Final = 480
+"""Narrow, so that its words can still be read where a phone makes it smaller."""
+_MARGIN: Final = 12
+"""On every side: in the dark the picture is a white card."""
+_ROW: Final = 76
+_HEAD: Final = 34
+_LEFT: Final = (_MARGIN, 222)
+_RIGHT: Final = (246, _WIDTH - _MARGIN)
 _SHORTEST_HOURS, _LONGEST_HOURS = 1.0, 365 * 24.0
-_TICKS_DAYS: Final = (0.25, 1.0, 7.0, 30.0)
+_TICKS_DAYS: Final = (1, 7, 30)
 _INK: Final = (31, 35, 40)
 _FAINT: Final = (120, 126, 136)
 _GRID: Final = (228, 231, 235)
@@ -62,7 +64,7 @@ def digest_picture(facts: DigestFacts, words: Wording) -> bytes | None:
     ]
     if not rows:
         return None
-    size = (_WIDTH * _SCALE, (_HEAD + _ROW * len(rows)) * _SCALE)
+    size = (_WIDTH * _SCALE, (_HEAD + _ROW * len(rows) + _MARGIN) * _SCALE)
     image = Image.new("RGB", size, "white")
     pen = _Pen(draw=ImageDraw.Draw(image, "RGBA"), words=words)
     pen.axis()
@@ -87,32 +89,37 @@ class _Pen:
     words: Wording
 
     def axis(self) -> None:
-        """Name the steps of the runway's axis: from an hour to a year, each as wide as its ratio."""
+        """Name some steps of the runway's axis, which goes from an hour to a year: only the last one has its unit."""
         for days in _TICKS_DAYS:
-            label = self.words.days(days) if days >= 1 else self.words.span(days * 24)
-            place = (_runway_x(days * 24), 4)
-            self._text(place, label, size=13, colour=_FAINT, anchor="ma", or_else=f"{days:g} d")
+            label = self.words.days(days) if days == _TICKS_DAYS[-1] else str(days)
+            place = (_runway_x(days * 24), 11)
+            self._text(place, label, size=14, colour=_FAINT, anchor="ma", or_else=f"{days} d")
 
     def row(self, line: DigestLine, *, place: int, top: int) -> None:
         """Draw one balance: its name and figures, its course, its runway."""
         colour = _COLOURS[line.severity]
-        self._line([(0, top), (_WIDTH, top)], _GRID, 1)
+        self._line([(_MARGIN, top), (_WIDTH - _MARGIN, top)], _GRID, 1)
         for days in _TICKS_DAYS:
-            self._line([(_runway_x(days * 24), top + 34), (_runway_x(days * 24), top + _ROW)], _GRID, 1)
+            self._line([(_runway_x(days * 24), top + 36), (_runway_x(days * 24), top + _ROW)], _GRID, 1)
         name = f"{line.wallet} {self.words.category(line.category)}"
         figures = f"{self.words.cell(line.reading)}  {self.words.duration(line.runway.p50 if line.runway else None)}"
-        self.draw.ellipse(_scaled((2, top + 12, 11, top + 21)), fill=colour)
+        self.draw.ellipse(_scaled((_MARGIN, top + 13, _MARGIN + 10, top + 23)), fill=colour)
         self._text(
-            (18, top + 8),
-            _fitting(name, size=16, width=_NAME_WIDTH),
-            size=16,
+            (_MARGIN + 17, top + 7),
+            _fitting(name, size=17, width=_WIDTH - 2 * _MARGIN - 37 - _width(figures, size=17)),
+            size=17,
             colour=_INK,
             or_else=f"#{place}",
         )
         self._text(
-            (_WIDTH, top + 8), figures, size=16, colour=colour, anchor="ra", or_else=_plain_figures(line)
+            (_WIDTH - _MARGIN, top + 7),
+            figures,
+            size=17,
+            colour=colour,
+            anchor="ra",
+            or_else=_plain_figures(line),
         )
-        self._course(line.recent, colour, top=top + 34, bottom=top + _ROW - 9)
+        self._course(line.recent, colour, top=top + 36, bottom=top + _ROW - 8)
         self._runway(line.runway, colour, middle=top + _ROW - 22)
 
     def _course(self, recent: Sequence[int | None], colour: _Colour, *, top: int, bottom: int) -> None:
@@ -181,12 +188,16 @@ def _runway_x(hours: float) -> float:
     )
 
 
+def _width(text: str, *, size: int) -> float:
+    font, _ = _font(size * _SCALE)
+    return font.getlength(text) / _SCALE
+
+
 def _fitting(name: str, *, size: int, width: float) -> str:
     """Shorten a name in its middle until it fits: both of its ends tell it from others."""
-    font, _ = _font(size * _SCALE)
     for kept in range(len(name), 0, -1):
         shown = name if kept == len(name) else f"{name[: kept // 2]}…{name[len(name) - kept + kept // 2 :]}"
-        if font.getlength(shown) <= width * _SCALE:
+        if _width(shown, size=size) <= width:
             return shown
     return ""
 

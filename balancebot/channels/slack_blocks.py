@@ -22,6 +22,9 @@ MAX_TOTAL: Final = 12_500
 MAX_TEXT: Final = 3900
 """Slack recommends 4,000 characters for the plain text of a message."""
 
+_MAX_REST: Final = 200
+"""How much of a text's second paragraph its headline repeats."""
+_NO_PROSE: Final = ("# ", "|", "~ ", "---", "`")
 _CUT_ENTITY = re.compile(r"&[a-z]{0,3}$")
 _LINK = re.compile(r"<([^|>]+)\|([^>]+)>")
 
@@ -128,9 +131,12 @@ def _length(block: Block) -> int:
 
 
 def _headline(paragraphs: Sequence[str]) -> str:
+    """Say in one line what a notification shows: the title, what is wrong, and the first thing to do about it."""
     title = next((part[2:].strip() for part in paragraphs if part.startswith("# ")), "")
-    lead = next((part.splitlines()[0] for part in paragraphs if part[0] not in "#|~-"), "").replace("*", "")
-    return f"{title} — {lead}" if title and lead else title or lead or "balancebot"
+    told = [part.splitlines()[0] for part in paragraphs if not part.startswith(_NO_PROSE)]
+    lead, *more = [line.replace("*", "") for line in told[:2]] or [""]
+    said = f"{title} — {lead}" if title and lead else title or lead or "balancebot"
+    return " · ".join((said, *(_cut(line, _MAX_REST) for line in more))) if title else said
 
 
 def _plain(paragraphs: Sequence[str]) -> Iterator[str]:

@@ -5,7 +5,7 @@ A template is a stranger's: whatever it is given here, it can read. Texts from o
 
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from urllib.parse import quote
 
@@ -25,12 +25,17 @@ View: TypeAlias = dict[str, Any]
 """What a template sees under one name; plain values only."""
 
 MAX_MEMBERS = 100
-"""How many members of a group, or wallets of an account's alert, a message names one by one."""
+"""How many members of a group a message names one by one."""
+MAX_WALLETS = 12
+"""How many wallets of an account's alert it names: enough to see which, and what to do stays in sight."""
 MAX_LINES = 200
 """How many balances an e-mailed digest lists."""
 MAX_NOTES = 5
 """How many different notes stand below the members of a group in Slack."""
 _LONGEST_TEXT = 600
+_LONGEST_PLAN = 160
+_SHOWN_ID = 8
+"""How much of a group's id people see."""
 _MOST_PLANS = 3
 
 
@@ -68,6 +73,7 @@ class AlertView:
     note: str
     advice: str
     planned: list[str]
+    surge: str
     detail: str
     at: str
     opened_at: str
@@ -77,6 +83,10 @@ class AlertView:
     acknowledged_by: str
     acknowledged_note: str
     expects_by: str
+    promised_by: str
+    """Who had ordered the top-up that hasn't come; '' = nothing is overdue."""
+    promised_for: str
+    promised_note: str
     silenced_until: str
     flaps: int
     """Flapping: how often it has opened within 24 hours; 0 = it doesn't flap."""
@@ -90,9 +100,9 @@ class AlertView:
     link: str
 
 
-def _one_line(text: str) -> str:
+def _one_line(text: str, *, at_most: int = _LONGEST_TEXT) -> str:
     line = " ".join(text.split())
-    return line if len(line) <= _LONGEST_TEXT else f"{line[: _LONGEST_TEXT - 1]}…"
+    return line if len(line) <= at_most else f"{line[: at_most - 1]}…"
 
 
 def wallet_link(public_url: str, wallet: str) -> str:
@@ -122,9 +132,9 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
         wallet=facts.wallet,
         category=facts.category.value if facts.category else "",
         category_word=words.category(facts.category) if facts.category else "",
-        members=list(facts.members[:MAX_MEMBERS]),
+        members=list(facts.members[:MAX_WALLETS]),
         num_members=len(facts.members),
-        num_more_members=max(0, len(facts.members) - MAX_MEMBERS),
+        num_more_members=max(0, len(facts.members) - MAX_WALLETS),
         known=isinstance(facts.reading, int),
         balance=words.cell(facts.reading),
         messages=words.reading(facts.reading),
@@ -136,8 +146,12 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
         spark=sparkline(facts.recent) if len(facts.recent) > 1 else "",
         note=_one_line(facts.note),
         advice=words.order(facts.advice, facts.category, now=facts.at),
-        planned=[_one_line(words.planned(planned)) for planned in facts.planned[:_MOST_PLANS]],
-        detail=words.surge(facts.surge) or _one_line(facts.detail),
+        planned=[
+            _one_line(words.planned(planned), at_most=_LONGEST_PLAN)
+            for planned in facts.planned[:_MOST_PLANS]
+        ],
+        surge=words.surge(facts.surge),
+        detail=_one_line(words.trouble(facts.detail.removeprefix(f"{facts.wallet}: "))),
         at=words.when(facts.at),
         opened_at=words.when(facts.opened_at),
         open_for=words.elapsed((facts.closed_at or facts.at) - facts.opened_at),
@@ -146,6 +160,9 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
         acknowledged_by=_one_line(facts.acknowledged_by),
         acknowledged_note=_one_line(facts.acknowledged_note),
         expects_by=words.when(facts.expects_by) if facts.expects_by else "",
+        promised_by=_one_line(facts.broken.by) if facts.broken else "",
+        promised_for=words.when(facts.broken.expected_by) if facts.broken else "",
+        promised_note=_one_line(facts.broken.note) if facts.broken else "",
         silenced_until=words.when(facts.silenced_until) if facts.silenced_until else "",
         flaps=flapping.times if flapping else 0,
         calm_for=words.elapsed(calm_for),
@@ -170,7 +187,7 @@ def group_view(facts: GroupFacts, words: Wording, *, public_url: str) -> View:
     still_open = [member for member in members if member.closed_at is None]
     worst = max((member.severity for member in still_open), default=Severity.OK)
     return {
-        "id": facts.group_id,
+        "id": facts.group_id[:_SHOWN_ID],
         "at": words.when(facts.at),
         "mark": mark(worst),
         "severity": worst.word,
@@ -255,7 +272,9 @@ def digest_view(facts: DigestFacts, words: Wording, *, public_url: str, most: in
             {"pattern": pattern, "until": words.when(until), "reason": _one_line(reason)}
             for pattern, until, reason in facts.silences
         ],
-        "advice_total": words.order_total(_to_order(facts.lines)),
+        "advice_total": words.order_total(
+            _to_order(facts.lines), by=_first_order(facts.lines, words, now=facts.at)
+        ),
         "link": public_url,
     }
 
@@ -299,6 +318,12 @@ def _to_order(lines: Iterable[DigestLine]) -> dict[Category, int]:
     return messages
 
 
+def _first_order(lines: Iterable[DigestLine], words: Wording, *, now: datetime) -> str:
+    """Say by when the first order is due; '' where there is none."""
+    due = [line.advice.order_by for line in lines if line.advice and line.advice.order_by]
+    return words.first_order(min(due), now=now) if due else ""
+
+
 def _change(now: float | None, before: float | None) -> str:
     """Say how a burn rate compares to the week before: `+12 %`; '' where there is nothing to compare."""
     if now is None or not before:
@@ -318,6 +343,6 @@ def notice_view(facts: TestFacts | TroubleFacts, words: Wording, *, public_url: 
         "zone": words.zone_name,
         "channel": trouble.channel.value if trouble else "",
         "destination": trouble.destination if trouble else "",
-        "message": _one_line(trouble.message) if trouble else "",
+        "message": _one_line(words.trouble(trouble.message)) if trouble else "",
         "link": public_url,
     }

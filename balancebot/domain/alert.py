@@ -129,6 +129,15 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Promise:
+    """A top-up that somebody had ordered, and that didn't come by the time they said."""
+
+    by: str
+    expected_by: datetime
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
     """What one verdict, or the passing of time, did to an alert.
 
@@ -142,6 +151,8 @@ class Step:
     cause: Cause | None = None
     previous: Severity | None = None
     """The peak before, for WORSENED and RECOVERED."""
+    broken: Promise | None = None
+    """REMINDER: because of this."""
 
 
 NOTHING = Step(alert=None)
@@ -236,8 +247,8 @@ def pass_time(alert: Alert, *, now: datetime, silenced: bool, remind_every: time
         return Step(alert=alert, edit=edit)
     if alert.peak is None:
         return _tell(alert, now=now)
-    overdue = alert.expects_by is not None and now >= alert.expects_by
-    if overdue:
+    broken = _broken_promise(alert, now)
+    if broken is not None:
         alert = _unacknowledged(alert)
     due = (
         remind_every > timedelta(0)
@@ -245,8 +256,8 @@ def pass_time(alert: Alert, *, now: datetime, silenced: bool, remind_every: time
         and alert.told_at is not None
         and now >= alert.told_at + remind_every
     )
-    if overdue or due:
-        return Step(alert=replace(alert, told_at=now), reason=Reason.REMINDER, edit=True)
+    if broken is not None or due:
+        return Step(alert=replace(alert, told_at=now), reason=Reason.REMINDER, edit=True, broken=broken)
     return Step(alert=alert, edit=edit)
 
 
@@ -284,6 +295,12 @@ def _watched(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
         eased_since=min(alert.eased_since or now, now) if is_eased else None,
         relapses=alert.relapses + has_relapsed,
     )
+
+
+def _broken_promise(alert: Alert, now: datetime) -> Promise | None:
+    if alert.expects_by is None or now < alert.expects_by:
+        return None
+    return Promise(by=alert.acknowledged_by, expected_by=alert.expects_by, note=alert.acknowledged_note)
 
 
 def _unacknowledged(alert: Alert) -> Alert:

@@ -31,6 +31,7 @@ def as_one(facts: Sequence[AlertFacts], *, told: bool) -> AlertFacts:
         facts[-1],
         reason=reason,
         previous=spoken.previous,
+        broken=spoken.broken,
         opened_unheard=reason is Reason.RECOVERED and not told,
     )
 

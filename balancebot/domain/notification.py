@@ -9,7 +9,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from balancebot.domain.alert import AlertKind, Cause, Reason
+from balancebot.domain.alert import AlertKind, Cause, Promise, Reason
 from balancebot.domain.balance import Absent, Category, Reading, WalletName
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.verdict import Crossed, Severity
@@ -86,6 +86,8 @@ class AlertFacts:
     acknowledged_note: str = ""
     expects_by: datetime | None = None
     """Acknowledged with "top-up ordered": when it is expected."""
+    broken: Promise | None = None
+    """REMINDER: the ordered top-up that should have come by now."""
     silenced_until: datetime | None = None
     flapping: Flapping | None = None
     opened_unheard: bool = False

@@ -4,14 +4,11 @@ Faults are worded in English where they are found. Here each is recognised by it
 is shown as it is, so nothing is ever left unsaid.
 """
 
-import re
-import tomllib
-from dataclasses import dataclass
-
 from balancebot.domain.threshold_edit import EditFault
 from balancebot.packaged import packaged
 from balancebot.settings import Language
 from balancebot.web.phrases import Phrases
+from balancebot.wording import Form, read_forms, say_again
 
 COLUMN_LABELS = {
     "wallet": "Wallet or pattern",
@@ -26,28 +23,16 @@ COLUMN_LABELS = {
 """What pages call the columns of thresholds."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Form:
-    pattern: re.Pattern[str]
-    said: str
-
-
 class FaultWords:
     """Says faults in one language."""
 
     def __init__(self, language: Language, phrases: Phrases) -> None:
         self._phrases = phrases
-        self._forms = tuple(_forms(language))
+        self._forms = _forms(language)
 
     def __call__(self, message: str) -> str:
         """Say one fault."""
-        for form in self._forms:
-            found = form.pattern.fullmatch(message)
-            if found is not None:
-                return form.said.format_map(
-                    {name: self._figure(name, text) for name, text in found.groupdict().items()}
-                )
-        return message
+        return say_again(message, self._forms, self._figure)
 
     def placed(self, fault: EditFault) -> str:
         """Say a fault with the line and column that it stands at."""
@@ -69,17 +54,7 @@ class FaultWords:
         return name if label is None else self._phrases(label)
 
 
-def _forms(language: Language) -> list[_Form]:
+def _forms(language: Language) -> tuple[Form, ...]:
     if language is Language.ENGLISH:
-        return []
-    file = packaged("templates") / "web" / f"faults.{language.value}.toml"
-    return [
-        _Form(pattern=_pattern(english), said=said)
-        for english, said in tomllib.loads(file.read_text(encoding="utf-8")).items()
-    ]
-
-
-def _pattern(english: str) -> re.Pattern[str]:
-    parts = re.split(r"\{(\w+)\}", english)
-    written = [re.escape(text) if index % 2 == 0 else f"(?P<{text}>.+?)" for index, text in enumerate(parts)]
-    return re.compile("".join(written), re.DOTALL)
+        return ()
+    return read_forms(packaged("templates") / "web" / f"faults.{language.value}.toml")

@@ -42,6 +42,8 @@ class Vocabulary:
     order: str
     order_now: str
     order_total: str
+    first_order: str
+    first_order_now: str
     order_part: str
     and_then: str
     planned: str

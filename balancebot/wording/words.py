@@ -7,6 +7,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
 
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category, Reading
@@ -14,9 +15,11 @@ from balancebot.domain.notification import AlertFacts, Surge
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
+from balancebot.packaged import packaged
 from balancebot.settings import Language
 from balancebot.wording.chinese import CHINESE
 from balancebot.wording.english import ENGLISH
+from balancebot.wording.forms import Form, read_forms, say_again
 from balancebot.wording.signs import number
 from balancebot.wording.vocabulary import Vocabulary
 
@@ -153,7 +156,7 @@ class Wording:
 
     def planned(self, planned: PlannedUse) -> str:
         """Say what was announced, and when it begins."""
-        note = f" ({planned.note})" if planned.note else ""
+        note = self._words.ranged.format("", planned.note) if planned.note else ""
         return self._words.planned.format(
             messages=number(planned.messages), at=self.when(planned.starts_at), note=note
         )
@@ -172,7 +175,16 @@ class Wording:
 
     def why(self, facts: AlertFacts) -> str:
         """Say what caused an alert: the limit crossed, the surge, or what went wrong; '' where nothing is."""
-        return self.crossed(facts.crossed) if facts.crossed else self.surge(facts.surge) or facts.detail
+        if facts.crossed:
+            return self.crossed(facts.crossed)
+        return self.surge(facts.surge) or self.trouble(facts.detail)
+
+    def trouble(self, message: str) -> str:
+        """Say what went wrong outside, a `SourceError` or a `ChannelError`; the other side's own words stay as they are."""
+        return say_again(message, _troubles(self.language), self._trouble_figure)
+
+    def _trouble_figure(self, name: str, text: str) -> str:
+        return self.trouble(text) if name == "trouble" else text
 
     def _counted_on(self, days: float | None, *, limit: float | None) -> str:
         """Say a judged runway; one that would read like its limit keeps two decimals."""
@@ -194,14 +206,20 @@ class Wording:
             certainty=round(advice.confidence * 100),
         )
 
-    def order_total(self, messages: Mapping[Category, int]) -> str:
-        """Say how much to buy of each category in all; '' where nothing is to be bought."""
+    def order_total(self, messages: Mapping[Category, int], *, by: str = "") -> str:
+        """Say how much to buy of each category in all; `by` is what `first_order` says. '' where nothing is to be bought."""
         parts = [
             self._words.order_part.format(count=number(messages[category]), category=self.category(category))
             for category in Category
             if messages.get(category)
         ]
-        return self._words.order_total.format(parts=self._words.and_then.join(parts)) if parts else ""
+        return self._words.order_total.format(parts=self._words.and_then.join(parts), by=by) if parts else ""
+
+    def first_order(self, order_by: datetime, *, now: datetime) -> str:
+        """Say by when the first of several orders is due."""
+        if order_by <= now:
+            return self._words.first_order_now
+        return self._words.first_order.format(self.ahead(order_by, now=now))
 
     def day(self, at: datetime) -> str:
         """Write the date of an instant with its year: `3 Apr 2027`, 2027年4月3日."""
@@ -238,6 +256,13 @@ class Wording:
     def zone_name(self) -> str:
         """The time zone as its configuration names it: `UTC`, `Asia/Shanghai`."""
         return str(self.zone)
+
+
+@cache
+def _troubles(language: Language) -> tuple[Form, ...]:
+    if language is Language.ENGLISH:
+        return ()
+    return read_forms(packaged("templates") / "words" / f"troubles.{language.value}.toml")
 
 
 def _brief(value: float, *, below: float) -> str:

@@ -31,6 +31,8 @@ HOUR = timedelta(hours=1)
 ADVICE = OrderAdvice(messages=30_000, order_by=NOW + 9 * HOUR, until=NOW + timedelta(days=30), confidence=0.9)
 PLANNED = PlannedUse(messages=20_000, starts_at=NOW + 12 * HOUR, ends_at=NOW + 14 * HOUR, note="winter sale")
 
+ENDLESS = Runway(p10=math.inf, p50=math.inf, p90=math.inf, judged=math.inf)
+
 CRITICAL = AlertFacts(
     alert_id="17",
     kind=AlertKind.LOW_BALANCE,
@@ -131,18 +133,28 @@ REJECTED = replace(
     depletes_at=None,
     recent=(),
     reading=Absent.UNREAD,
-    detail="HTTP 401, code 50013: the app key doesn't exist; the two kinds of key pair look swapped",
+    detail=(
+        "acme/checkout: api.sms.example.com: 401, code 50002: credentials rejected: the likeliest mistake is the two kinds"
+        " of key pair swapped (an account wants its devKey pair, an app its appKey and masterSecret); else they are wrong"
+        " or were rotated (it said “basic auth failed”)"
+    ),
     note="",
     advice=None,
     planned=(),
 )
 STALE = replace(
-    REJECTED, kind=AlertKind.STALE, severity=Severity.WARNING, detail="HTTP 403, code 50036: no permission"
+    REJECTED,
+    kind=AlertKind.STALE,
+    severity=Severity.WARNING,
+    observed_at=NOW - HOUR / 2,
+    detail=(
+        "acme/checkout: api.sms.example.com: 403, code 50035: this machine's address isn't on the account's IP allowlist"
+    ),
 )
 STALE_ACCOUNT = replace(
     STALE,
     wallet=WalletName("acme"),
-    detail="api.sms.example.com timed out",
+    detail="acme/app-000: api.sms.example.com: no complete answer within 10 s",
     members=tuple(f"acme/app-{number:03d}" for number in range(110)),
 )
 HOSTILE = replace(
@@ -242,11 +254,18 @@ DIGEST = DigestFacts(
             reading=1_250_000,
             burn_per_day=0.0,
             burn_week=0.0,
-            runway=RECOVERED.runway,
+            runway=ENDLESS,
             topped_up=500_000,
             transferred=-20_000,
         ),
-        replace(_WELL, wallet=WalletName("acme/结算"), reading=88_000, limits_set=False, transferred=20_000),
+        replace(
+            _WELL,
+            wallet=WalletName("acme/结算"),
+            reading=88_000,
+            runway=RECOVERED.runway,
+            limits_set=False,
+            transferred=20_000,
+        ),
         replace(
             _WELL,
             wallet=WalletName("acme/reset"),
@@ -269,31 +288,6 @@ TROUBLE = TroubleFacts(
     destination="#ops-alerts",
     message="Slack answers is_archived for #ops-alerts: the channel is archived",
 )
-
-EVERYTHING: dict[str, Facts] = {
-    "critical": CRITICAL,
-    "warning": WARNING,
-    "worsened": WORSENED,
-    "reminder": REMINDER,
-    "depleted": DEPLETED,
-    "recovered": RECOVERED,
-    "unheard": replace(RECOVERED, opened_unheard=True),
-    "acknowledged": ACKNOWLEDGED,
-    "flapping": FLAPPING,
-    "calm": CALM,
-    "calmed": CALMED,
-    "spike": SPIKE,
-    "rejected": REJECTED,
-    "stale": STALE,
-    "stale_account": STALE_ACCOUNT,
-    "hostile": HOSTILE,
-    "longest": LONGEST,
-    "group": GROUP,
-    "storm": STORM,
-    "digest": DIGEST,
-    "test": TEST,
-    "trouble": TROUBLE,
-}
 
 
 def parcel(

@@ -13,7 +13,8 @@ from balancebot.channels.slack_actions import buttons_for
 from balancebot.channels.slack_words import message_of
 from balancebot.domain.notification import Action
 from balancebot.settings import Language
-from tests.channels.examples import EVERYTHING, parcel
+from tests.channels.every_message import EVERYTHING
+from tests.channels.examples import parcel
 from tests.channels.test_golden import facts_of, renderer_of
 from tests.standins.slack_rules import faults_of, refusal_of
 

@@ -14,7 +14,8 @@ from balancebot.domain.notification import Action, DigestFacts, Facts, Receipt
 from balancebot.packaged import packaged
 from balancebot.settings import Language
 from balancebot.wording import Wording
-from tests.channels.examples import CRITICAL, DIGEST, EVERYTHING, HOSTILE, parcel
+from tests.channels.every_message import EVERYTHING
+from tests.channels.examples import CRITICAL, DIGEST, HOSTILE, parcel
 
 THREAD = Receipt(room="C1", ref="1.0", subject="the first")
 

@@ -32,14 +32,14 @@ def has_colour(image: Image.Image, wanted: tuple[int, int, int]) -> bool:
 def test_each_balance_with_a_number_has_a_row(language: Language) -> None:
     rows = (*DIGEST.lines, replace(DIGEST.lines[0], reading=Absent.UNALLOCATED))
     image = opened(digest_picture(replace(DIGEST, lines=rows), Wording(language=language)))
-    assert image.size == (1280, 2 * (30 + 74 * len(DIGEST.lines)))
+    assert image.size == (960, 2 * (34 + 76 * len(DIGEST.lines) + 12))
     assert has_colour(image, CRITICAL_RED)
 
 
 def test_only_the_first_rows_are_drawn_whatever_they_hold() -> None:
     empty = replace(DIGEST.lines[0], recent=(None, None, 5), runway=None, wallet="检" * 64)
     image = opened(digest_picture(replace(DIGEST, lines=(*DIGEST.lines, *(empty,) * 30)), Wording()))
-    assert image.size == (1280, 2 * (30 + 74 * MAX_ROWS))
+    assert image.size == (960, 2 * (34 + 76 * MAX_ROWS + 12))
 
 
 def test_without_a_chinese_font_everything_is_still_drawn(monkeypatch: pytest.MonkeyPatch) -> None:

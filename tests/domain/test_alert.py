@@ -12,6 +12,7 @@ from balancebot.domain.alert import (
     Alert,
     AlertKind,
     Cause,
+    Promise,
     Reason,
     Step,
     Subject,
@@ -212,13 +213,14 @@ def test_no_reminder_when_acknowledged_muted_or_switched_off():
     ]
 
 
-def test_an_ordered_top_up_that_does_not_come_is_asked_after():
+def test_an_ordered_top_up_that_does_not_come_is_asked_after_by_its_name():
     ordered = acknowledge(an_alert(), by="on-call", note="ordered", now=NOON, expects_by=LATER)
 
     before = pass_time(ordered, now=LATER - timedelta(seconds=1), silenced=False, remind_every=DAY)
     after = pass_time(ordered, now=LATER, silenced=False, remind_every=DAY)
 
     assert (None, Reason.REMINDER, None) == (before.reason, after.reason, after.alert.acknowledged_at)
+    assert (None, Promise(by="on-call", expected_by=LATER, note="ordered")) == (before.broken, after.broken)
 
 
 def test_the_cause_of_the_end_is_named():

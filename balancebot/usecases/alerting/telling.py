@@ -94,6 +94,7 @@ def _facts(
         acknowledged_by=alert.acknowledged_by,
         acknowledged_note=alert.acknowledged_note,
         expects_by=alert.expects_by,
+        broken=step.broken,
         silenced_until=silenced_until if alert.muted else None,
         flapping=_flapping(alert),
     )

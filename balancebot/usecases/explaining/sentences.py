@@ -82,7 +82,8 @@ class Sentences:
             place=self._place(delivery.channel, delivery.destination),
             when=self._after(decided_at, delivery.settled_at or delivery.next_attempt_at),
             count=len(delivery.attempts),
-            error=delivery.error_message or (delivery.attempts[-1].outcome if delivery.attempts else ""),
+            error=self.words.trouble(delivery.error_message)
+            or (delivery.attempts[-1].outcome if delivery.attempts else ""),
         )
 
     def _after(self, before: datetime, at: datetime) -> str:

@@ -153,10 +153,8 @@ class _Teller:
             if row.suspect_since is not None:
                 yield Topic.READING, say.suspect.format(when=self._words.when(row.suspect_since))
             if row.error_kind is not None and row.attempted_at is not None:
-                yield (
-                    Topic.READING,
-                    say.failed.format(ago=self._ago(row.attempted_at), error=row.error_message.rstrip(".")),
-                )
+                error = self._words.trouble(row.error_message.rstrip("."))
+                yield Topic.READING, say.failed.format(ago=self._ago(row.attempted_at), error=error)
         if not told.is_configured:
             yield Topic.READING, say.left_configuration
         elif row is not None:
