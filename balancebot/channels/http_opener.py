@@ -1,24 +1,26 @@
 """The way out to Slack over HTTP: which proxy, no redirects, and what a broken connection means for a message.
 
-Only HTTP and HTTPS are spoken. Redirects aren't followed: the token would go along.
+Only HTTP and HTTPS are spoken. Redirects aren't followed: the token would go along. A time-out is of the whole exchange.
 """
 
 import http.client
 import socket
 import ssl
+from datetime import timedelta
 from urllib.error import URLError
 from urllib.request import (
     HTTPDefaultErrorHandler,
     HTTPErrorProcessor,
-    HTTPHandler,
-    HTTPSHandler,
     OpenerDirector,
     ProxyHandler,
 )
 
+from balancebot.channels.http_deadline import DeadlineHTTPHandler, DeadlineHTTPSHandler
 from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.settings import Proxy
 
+TIMEOUT = timedelta(seconds=7)
+"""Of a write to Slack: it ends before the claim under which it began could have run out (8 s)."""
 TRANSPORT_FAULTS = (OSError, http.client.HTTPException)
 """All that a connection can do to us; `URLError` and `ssl.SSLError` are OSErrors."""
 
@@ -28,8 +30,8 @@ def opener(proxy: Proxy | None) -> OpenerDirector:
     director = OpenerDirector()
     for handler in (
         _proxy_handler(proxy),
-        HTTPHandler(),
-        HTTPSHandler(context=ssl.create_default_context()),
+        DeadlineHTTPHandler(),
+        DeadlineHTTPSHandler(context=ssl.create_default_context()),
         HTTPDefaultErrorHandler(),
         HTTPErrorProcessor(),
     ):

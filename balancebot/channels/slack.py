@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Final, assert_never
 
+from balancebot.channels.http_opener import TIMEOUT
 from balancebot.channels.render import Renderer
 from balancebot.channels.slack_actions import buttons_for
 from balancebot.channels.slack_api import SCOPES_KEY, Answer, SlackApi
@@ -42,7 +43,7 @@ class SlackChannel:
         renderer: Renderer,
         api_url: str = "https://slack.com/api/",
         proxy: Proxy | None = None,
-        timeout: timedelta = timedelta(seconds=10),
+        timeout: timedelta = TIMEOUT,
         buttons: bool = False,
         recall: Callable[[], Mapping[str, str]] = dict,
     ) -> None:

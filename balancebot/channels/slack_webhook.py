@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from urllib.error import HTTPError
 from urllib.request import Request
 
-from balancebot.channels.http_opener import TRANSPORT_FAULTS, opener, transport_error
+from balancebot.channels.http_opener import TIMEOUT, TRANSPORT_FAULTS, opener, transport_error
 from balancebot.channels.render import Renderer
 from balancebot.channels.slack_errors import SlackError, in_doubt_over, rate_limited, slack_error
 from balancebot.channels.slack_words import message_of
@@ -28,7 +28,7 @@ class SlackWebhook:
         url: str,
         renderer: Renderer,
         proxy: Proxy | None = None,
-        timeout: timedelta = timedelta(seconds=10),
+        timeout: timedelta = TIMEOUT,
     ) -> None:
         self._url = url
         self._renderer = renderer

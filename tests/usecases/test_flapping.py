@@ -11,7 +11,7 @@ from balancebot.domain.notification import AlertFacts, Channel, Flapping
 from balancebot.domain.pattern import Pattern
 from balancebot.ports import SourceErrorKind
 from balancebot.storage import alerts, workers
-from balancebot.usecases.deliver_outbox import DeliverOutbox
+from balancebot.usecases.delivering.deliver_outbox import DeliverOutbox
 from tests.usecases.outbox_bench import Message, Room
 from tests.usecases.world import SHOP, World, industry
 
