@@ -126,7 +126,9 @@ def _within_limits(blocks: Sequence[Block], extra: Sequence[Block]) -> list[Bloc
 
 
 def _length(block: Block) -> int:
-    texts = [block.get("text"), *block.get("fields", ()), *block.get("elements", ())]
+    elements = block.get("elements", ())
+    options = [option["text"] for element in elements for option in element.get("options", ())]
+    texts = [block.get("text"), *block.get("fields", ()), *elements, *options]
     return sum(_size(str(text["text"])) for text in texts if text and isinstance(text.get("text"), str))
 
 

@@ -15,6 +15,7 @@ MAX_NAME = 64
 MAX_WALLET = 2 * MAX_NAME + 1
 """The longest name of a wallet; no pattern needs more."""
 _MAX_CATEGORY = 16
+_SHOWN_PARTS = 3
 
 
 def name_fault(name: str) -> str | None:
@@ -138,6 +139,28 @@ class Pattern:
         if self.categories is not None and category not in self.categories:
             return False
         return self.wallet.matches(wallet)
+
+    def __str__(self) -> str:
+        return self.text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Patterns:
+    """Several patterns that mean one thing together: an account with its apps, the alerts of a group."""
+
+    parts: tuple[Pattern, ...]
+
+    @property
+    def text(self) -> str:
+        """As people are shown it: all of a few, or the first ones and how many there are."""
+        texts = [part.text for part in self.parts]
+        if len(texts) > _SHOWN_PARTS:
+            return f"{', '.join(texts[: _SHOWN_PARTS - 1])} … ({len(texts)})"
+        return ", ".join(texts)
+
+    def matches(self, wallet: WalletName, category: Category | None) -> bool:
+        """Tell whether one of them means a balance, or a wallet as a whole."""
+        return any(part.matches(wallet, category) for part in self.parts)
 
     def __str__(self) -> str:
         return self.text

@@ -1,12 +1,12 @@
 """A silence: a person mutes what a pattern means, until a time, for a reason."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
 from balancebot.domain.alert import Alert, Subject
 from balancebot.domain.balance import WalletName
-from balancebot.domain.pattern import Pattern
+from balancebot.domain.pattern import Pattern, Patterns
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -15,7 +15,7 @@ class Silence:
 
     id: int | None = None
     """None until it is stored."""
-    pattern: Pattern
+    pattern: Pattern | Patterns
     begins_at: datetime
     until: datetime
     reason: str
@@ -32,18 +32,27 @@ class Silence:
         return all(self.pattern.matches(wallet, subject.category) for wallet in members or (subject.wallet,))
 
 
-def pattern_of(alert: Alert) -> Pattern:
-    """Return the pattern that means what an alert is about.
+def pattern_of(*alerts: Alert) -> Pattern | Patterns:
+    """Return what means exactly the balances and wallets that alerts are about.
 
-    One that an account shares with its apps has no pattern of its own: the nearest begins with the account's name.
+    One that an account shares with its apps means the account and its apps, or these alone.
     """
+    parts = tuple(dict.fromkeys(part for alert in alerts for part in _parts(alert)))
+    return parts[0] if len(parts) == 1 else Patterns(parts=parts)
+
+
+def _parts(alert: Alert) -> Iterator[Pattern]:
     wallet, category = alert.subject.wallet, alert.subject.category
     if category is not None:
-        text = f"{wallet}:{category.value}"
-    elif not alert.members:
-        text = wallet
-    else:
-        text = f"{wallet}*" if wallet in alert.members else f"{wallet}/*"
+        yield _parsed(f"{wallet}:{category.value}")
+        return
+    if not alert.members or wallet in alert.members:
+        yield _parsed(wallet)
+    if alert.members:
+        yield _parsed(f"{wallet}/*")
+
+
+def _parsed(text: str) -> Pattern:
     pattern = Pattern.parse(text)
     if isinstance(pattern, str):  # names are made of what patterns are made of
         raise TypeError(f"{text}: the pattern {pattern}")

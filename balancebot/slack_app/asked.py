@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
 
-from balancebot.channels.slack_actions import ActionId
+from balancebot.channels.slack_actions import ActionId, ShownGroup
 
 Envelope: TypeAlias = Mapping[str, Any]
 
@@ -52,8 +52,10 @@ class Click:
     reply_to: ReplyTo
     action: ActionId
     alert_id: str
+    """'' where a group is meant."""
+    group: ShownGroup | None
     choice: str
-    """SILENCE: how long; '' for buttons."""
+    """What was chosen of a menu: how long to silence, that a group's member is meant; '' for buttons."""
     trigger: str
     """Lets a form be opened within three seconds."""
 
@@ -119,7 +121,8 @@ def _click(envelope: Envelope, payload: Mapping[str, Any]) -> Click:
     person = _person(payload["user"])
     pressed = payload["actions"][0]
     value = pressed["selected_option"]["value"] if "selected_option" in pressed else pressed["value"]
-    alert_id, _, choice = value.partition("|")
+    target, _, choice = value.partition("|")
+    group = ShownGroup.read(target)
     stamp = pressed.get("action_ts") or payload.get("trigger_id")
     container = payload.get("container") or {}
     return Click(
@@ -131,7 +134,8 @@ def _click(envelope: Envelope, payload: Mapping[str, Any]) -> Click:
             url=payload.get("response_url") or "",
         ),
         action=ActionId(pressed["action_id"]),
-        alert_id=alert_id,
+        alert_id="" if group else target,
+        group=group,
         choice=choice,
         trigger=payload.get("trigger_id", ""),
     )

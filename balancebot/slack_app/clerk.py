@@ -2,16 +2,18 @@
 
 import logging
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from time import monotonic
 from typing import Any, TypeVar, assert_never
 
-from balancebot.channels.slack_actions import ActionId
+from balancebot.channels.slack_actions import MEMBER, ActionId, ShownGroup, buttons_for
+from balancebot.channels.slack_blocks import Block
 from balancebot.domain.alert import Alert
 from balancebot.domain.audit import Actor, Way
-from balancebot.domain.pattern import Pattern
+from balancebot.domain.notification import AlertFacts
+from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.silence import pattern_of
 from balancebot.domain.user import Role
 from balancebot.ports import Clock
@@ -22,7 +24,7 @@ from balancebot.slack_app.phrases import PHRASES, Phrases
 from balancebot.slack_app.replies import Workspace, escaped
 from balancebot.slack_app.roles import Roles
 from balancebot.slack_app.telling import Telling
-from balancebot.storage import alerts
+from balancebot.storage import alerts, groups
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError
 from balancebot.usecases.alerting.operate_alerts import OperateAlerts
@@ -86,11 +88,13 @@ class Clerk:
     def _click(self, asked: Click) -> None:
         match asked.action:
             case ActionId.DETAILS:
-                self._whisper(asked.reply_to, self._patient(lambda: self._details(asked.alert_id)))
+                self._details(asked)
+            case ActionId.ACKNOWLEDGE if asked.group is not None:
+                self._acknowledge_group(asked, asked.group)
             case ActionId.ACKNOWLEDGE:
                 self._acknowledge(asked, asked.alert_id)
             case ActionId.SILENCE:
-                self._silence_alert(asked)
+                self._silence_alerts(asked)
             case ActionId.TOP_UP_ORDERED:
                 self._open_form(asked)
             case _:
@@ -115,9 +119,24 @@ class Clerk:
             case _:
                 assert_never(wanted)
 
-    def _details(self, alert_id: str) -> str:
-        alert = self._alert(alert_id)
-        return self._say.closed if alert is None else self.telling.why_alert(alert)
+    def _details(self, asked: Click) -> None:
+        """Tell why an alert stands as it does; one of a group, which has no message of its own, with its buttons."""
+        found = self._patient(lambda: self._find(asked.alert_id))
+        if found is None:
+            self._whisper(asked.reply_to, self._say.closed)
+            return
+        alert, facts = found
+        buttons = buttons_for(facts, self.telling.words.language) if asked.choice == MEMBER else []
+        self._whisper(asked.reply_to, self._patient(lambda: self.telling.why_alert(alert)), buttons)
+
+    def _acknowledge_group(self, asked: Click, group: ShownGroup) -> None:
+        by = _actor(asked.person, asked.request)
+        seen = self._patient(lambda: self.operate_alerts.acknowledge_all(self._members(group), by=by))
+        if not seen:
+            self._whisper(asked.reply_to, self._say.nothing_left)
+            return
+        self.on_done()
+        self._whisper(asked.reply_to, self._say.acknowledged_many.format(count=len(seen)))
 
     def _acknowledge(
         self, asked: Click | Submission, alert_id: str, *, note: str = "", expects_by: datetime | None = None
@@ -138,14 +157,16 @@ class Clerk:
             text = self._say.top_up_noted.format(subject=subject, when=when)
         self._whisper(asked.reply_to, text)
 
-    def _silence_alert(self, asked: Click) -> None:
-        alert = self._patient(lambda: self._alert(asked.alert_id))
-        if alert is None or alert.closed_at is not None:
-            self._whisper(asked.reply_to, self._say.closed)
+    def _silence_alerts(self, asked: Click) -> None:
+        meant = self._patient(lambda: self._open_alerts(asked))
+        if not meant:
+            self._whisper(asked.reply_to, self._say.nothing_left if asked.group else self._say.closed)
             return
-        self._silence(asked, pattern_of(alert), read_length(asked.choice), "")
+        self._silence(asked, pattern_of(*meant), read_length(asked.choice), "")
 
-    def _silence(self, asked: Click | Command, pattern: Pattern, length: Length, reason: str) -> None:
+    def _silence(
+        self, asked: Click | Command, pattern: Pattern | Patterns, length: Length, reason: str
+    ) -> None:
         until = end_of(length, now=self.clock.now(), zone=self.telling.words.zone)
         by = _actor(asked.person, asked.request)
         made = self._patient(
@@ -165,12 +186,23 @@ class Clerk:
         if error is not None:
             self._whisper(asked.reply_to, self._say.too_slow.format(error=escaped(error.message)))
 
-    def _alert(self, alert_id: str) -> Alert | None:
+    def _open_alerts(self, asked: Click) -> list[Alert]:
+        """Return what a click means, as far as it is open."""
+        ids = [asked.alert_id] if asked.group is None else self._members(asked.group)
+        found = filter(None, map(self._find, ids))
+        return [alert for alert, _ in found if alert.closed_at is None]
+
+    def _find(self, alert_id: str) -> tuple[Alert, AlertFacts] | None:
         if not alert_id.isdecimal() or len(alert_id) > _LONGEST_ID:
             return None
         with self.database.read() as conn:
-            found = alerts.get(conn, int(alert_id))
-        return None if found is None else found[0]
+            return alerts.get(conn, int(alert_id))
+
+    def _members(self, group: ShownGroup) -> list[str]:
+        """Return the ids of the alerts that the group's message showed."""
+        with self.database.read() as conn:
+            facts = groups.find(conn, group.group_id)
+        return [] if facts is None else [member.alert_id for member in facts.members[: group.num_members]]
 
     def _may(self, asked: Asked, needed: Role) -> bool:
         if self.roles.may(asked.person.id, needed):
@@ -179,8 +211,8 @@ class Clerk:
         self._whisper(asked.reply_to, refusal)
         return False
 
-    def _whisper(self, to: ReplyTo, text: str) -> None:
-        self.workspace.whisper(to, text)
+    def _whisper(self, to: ReplyTo, text: str, buttons: Sequence[Block] = ()) -> None:
+        self.workspace.whisper(to, text, buttons)
 
     def _patient(self, act: Callable[[], T]) -> T:
         """Do something with the database, and again while that doesn't answer; raises its error in the end."""

@@ -13,6 +13,8 @@ class Phrases:
     top_up_noted: str
     silenced: str
     closed: str
+    acknowledged_many: str
+    nothing_left: str
     may_not_ask: str
     may_not_act: str
     too_slow: str
@@ -38,6 +40,8 @@ _EN = Phrases(
     top_up_noted="Noted: a top-up of {subject} is expected by {when}. If it is still open then, it speaks again.",
     silenced="Silenced {pattern} until {when}.",
     closed="This alert is closed by now.",
+    acknowledged_many="Acknowledged what is open here ({count}): no reminders unless one worsens.",
+    nothing_left="Nothing is left to do here: these alerts are closed, or acknowledged already.",
     may_not_ask="You may not look at balances here. Whoever keeps `[slack.roles]` can change that.",
     may_not_act="You may look, but not acknowledge or silence. Whoever keeps `[slack.roles]` can change that.",
     too_slow="The form could not be opened ({error}). Click once more.",
@@ -65,6 +69,8 @@ _ZH = Phrases(
     top_up_noted="已记录：{subject} 预计在 {when} 前到账；届时仍未恢复会再次通知。",
     silenced="已静默 {pattern}，至 {when}。",
     closed="该告警已关闭。",
+    acknowledged_many="已确认此处未恢复的 {count} 个告警：除非恶化，不再提醒。",
+    nothing_left="此处已无可操作：这些告警均已关闭，或已被确认。",
     may_not_ask="您无权查看余量。可由 `[slack.roles]` 的维护人调整。",
     may_not_act="您可以查看，但无权确认或静默。可由 `[slack.roles]` 的维护人调整。",
     too_slow="表单未能打开（{error}），请再点一次。",

@@ -2,7 +2,7 @@
 
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from typing import Any
 from urllib.error import HTTPError
@@ -10,7 +10,7 @@ from urllib.request import Request
 
 from balancebot.channels.http_opener import TRANSPORT_FAULTS, opener, transport_error
 from balancebot.channels.slack_api import SlackApi
-from balancebot.channels.slack_blocks import message
+from balancebot.channels.slack_blocks import Block, message
 from balancebot.ports import ChannelError
 from balancebot.settings import Proxy
 from balancebot.slack_app.asked import ReplyTo
@@ -42,9 +42,9 @@ class Workspace:
         answer = self._bot.write("views.open", where="the form", trigger_id=trigger, view=form)
         return answer if isinstance(answer, ChannelError) else None
 
-    def whisper(self, to: ReplyTo, text: str) -> None:
-        """Answer one person with text in Slack's own markup; where that fails it is logged."""
-        said = message(text)
+    def whisper(self, to: ReplyTo, text: str, buttons: Sequence[Block] = ()) -> None:
+        """Answer one person with text in Slack's own markup, and buttons; where that fails it is logged."""
+        said = message(text, extra=buttons)
         body = {"text": said.text, "blocks": list(said.blocks)}
         error = self._by_address(to.url, body) if to.url else None
         if to.channel and (error is not None or not to.url):

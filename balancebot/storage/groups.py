@@ -25,6 +25,12 @@ def load(conn: Connection, group_id: str) -> GroupFacts:
     return facts
 
 
+def find(conn: Connection, group_id: str) -> GroupFacts | None:
+    """Return a group as its living message shows it; None if there is none of this id."""
+    known = conn.execute(select(groups.c.id).where(groups.c.id == group_id)).one_or_none()
+    return None if known is None else load(conn, group_id)
+
+
 def save(conn: Connection, facts: GroupFacts) -> None:
     """Keep what the group's living message is to show."""
     encoded = facts_codec.encode(facts)

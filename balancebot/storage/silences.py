@@ -5,9 +5,12 @@ from typing import Any
 
 from sqlalchemy import Connection, insert, select, update
 
-from balancebot.domain.pattern import Pattern
+from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.silence import Silence
 from balancebot.storage.tables import silences
+
+_BETWEEN = ", "
+"""Parts several patterns of one silence: no name holds a comma."""
 
 
 def add(conn: Connection, silence: Silence) -> int:
@@ -15,7 +18,7 @@ def add(conn: Connection, silence: Silence) -> int:
     row = conn.execute(
         insert(silences)
         .values(
-            pattern=silence.pattern.text,
+            pattern=_written(silence.pattern),
             begins_at=silence.begins_at,
             until=silence.until,
             reason=silence.reason,
@@ -60,12 +63,9 @@ def all_of_them(conn: Connection, *, limit: int = 500) -> tuple[Silence, ...]:
 
 
 def _silence(row: Any) -> Silence:
-    pattern = Pattern.parse(row.pattern)
-    if isinstance(pattern, str):  # was checked when it was made
-        raise ValueError(f"silence {row.id}: the pattern {pattern}")
     return Silence(
         id=row.id,
-        pattern=pattern,
+        pattern=_read(row.pattern),
         begins_at=row.begins_at,
         until=row.until,
         reason=row.reason,
@@ -73,3 +73,20 @@ def _silence(row: Any) -> Silence:
         ended_at=row.ended_at,
         ended_by=row.ended_by or "",
     )
+
+
+def _written(pattern: Pattern | Patterns) -> str:
+    parts = pattern.parts if isinstance(pattern, Patterns) else (pattern,)
+    return _BETWEEN.join(part.text for part in parts)
+
+
+def _read(text: str) -> Pattern | Patterns:
+    parts = tuple(map(_parsed, text.split(_BETWEEN)))
+    return parts[0] if len(parts) == 1 else Patterns(parts=parts)
+
+
+def _parsed(text: str) -> Pattern:
+    pattern = Pattern.parse(text)
+    if isinstance(pattern, str):  # was checked when it was made
+        raise TypeError(f"a silence of {text}: the pattern {pattern}")
+    return pattern

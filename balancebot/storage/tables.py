@@ -193,7 +193,7 @@ silences = Table(
     "silences",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("pattern", String(160), nullable=False),
+    Column("pattern", Text, nullable=False),  # or several, parted by commas
     Column("begins_at", UtcDateTime, nullable=False),
     Column("until", UtcDateTime, nullable=False),
     Column("reason", Text, nullable=False),

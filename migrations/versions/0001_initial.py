@@ -172,7 +172,7 @@ silences = sa.Table(
     "silences",
     metadata,
     sa.Column("id", sa.Integer, primary_key=True),
-    sa.Column("pattern", sa.String(160), nullable=False),
+    sa.Column("pattern", sa.Text, nullable=False),
     sa.Column("begins_at", INSTANT, nullable=False),
     sa.Column("until", INSTANT, nullable=False),
     sa.Column("reason", sa.Text, nullable=False),

@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft7Validator
 from slack_sdk.models.blocks import Block
 
-from balancebot.channels.slack_actions import buttons_for
+from balancebot.channels.slack_actions import ActionId, buttons_for
 from balancebot.channels.slack_words import message_of
 from balancebot.domain.notification import Action
 from balancebot.settings import Language
@@ -46,6 +46,19 @@ def test_every_message_is_one_that_slack_takes(name: str, language: Language) ->
             ]
             assert (refusal_of(sent), list(faults_of(blocks))) == ("", [])
             assert refusal_of({"text": message.plain}) == ""
+
+
+@pytest.mark.parametrize("language", Language)
+def test_a_group_has_buttons_for_what_is_open_and_none_when_it_is_over(language: Language) -> None:
+    def actions_of(name: str) -> list[str]:
+        return [
+            element["action_id"]
+            for block in buttons_for(facts_of(name, language), language)
+            for element in block["elements"]
+        ]
+
+    assert [ActionId.ACKNOWLEDGE, ActionId.SILENCE, ActionId.DETAILS] == actions_of("group_of_fifty")
+    assert [] == actions_of("group_recovered")
 
 
 def test_the_schema_knows_a_wrong_block() -> None:

@@ -78,6 +78,9 @@ def _element_faults(element: dict[str, Any]) -> Iterator[str]:
                 yield "value too long"
             if element.get("style") not in {None, "primary", "danger"}:
                 yield "unknown style"
+            for part, limit in (("title", 100), ("text", 300), ("confirm", 30), ("deny", 30)):
+                if "confirm" in element:
+                    yield from _text_faults(element["confirm"].get(part), limit=limit, kinds=("plain_text",))
         case "static_select":
             yield from _text_faults(element.get("placeholder"), limit=150, kinds=("plain_text",))
             options = element.get("options", [])
@@ -105,7 +108,8 @@ def _text_faults(
 
 
 def _texts(block: dict[str, Any]) -> Iterator[str]:
-    for part in (block.get("text"), *block.get("fields", ()), *block.get("elements", ())):
+    options = [option for element in block.get("elements", ()) for option in element.get("options", ())]
+    for part in (block.get("text"), *block.get("fields", ()), *block.get("elements", ()), *options):
         if isinstance(part, dict):
             text = part.get("text", "")
             yield text["text"] if isinstance(text, dict) else text

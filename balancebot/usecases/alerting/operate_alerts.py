@@ -4,6 +4,7 @@ By which way it was done (a command, a page, Slack) and by whom is passed in; wh
 An act whose `Actor` names a request is done once: the same request again gets the same answer.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -13,7 +14,7 @@ from balancebot.domain import alert as life
 from balancebot.domain.alert import Alert, Step
 from balancebot.domain.audit import Act, Actor, AuditEntry
 from balancebot.domain.notification import AlertFacts
-from balancebot.domain.pattern import Pattern
+from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.silence import Silence, silenced_until
 from balancebot.ports import Clock
 from balancebot.storage import alerts, audit, silences, turns
@@ -45,27 +46,56 @@ class OperateAlerts:
                 return found[0]
             if found is None or found[0].closed_at is not None:
                 return None
-            alert, facts = found
-            seen = life.acknowledge(alert, by=by.who, note=note, now=now, expects_by=expects_by)
-            self._tell(conn, Step(alert=seen, edit=True), facts, now=now)
-            audit.record(
-                conn,
-                AuditEntry(
-                    at=now,
-                    who=by.who,
-                    way=by.way,
-                    act=Act.ACKNOWLEDGE,
-                    subject=f"alert {alert.id} {_about(alert)}",
-                    after={
-                        "note": note,
-                        "expects_by": None if expects_by is None else expects_by.isoformat(),
-                    },
-                    request=by.request,
-                ),
-            )
-            return seen
+            return self._acknowledge(conn, *found, by=by, note=note, expects_by=expects_by, now=now)
 
-    def silence(self, pattern: Pattern, *, until: datetime, reason: str, by: Actor) -> Silence:
+    def acknowledge_all(self, alert_ids: Sequence[str], *, by: Actor) -> tuple[Alert, ...]:
+        """Acknowledge, of many alerts, each that is open and that nobody has acknowledged; return these."""
+        now = self.clock.now()
+        with self.database.write() as conn:
+            turns.take(conn, turns.ALERTS)
+            found = [each for alert_id in alert_ids if (each := _find(conn, alert_id)) is not None]
+            still_open = [each for each in found if each[0].closed_at is None]
+            if audit.of_request(conn, by.request) is not None:
+                return tuple(alert for alert, _ in still_open if alert.acknowledged_by == by.who)
+            seen: list[Alert] = []
+            for alert, facts in still_open:
+                if alert.acknowledged_at is None:
+                    # the request names one act: its first entry speaks for all
+                    actor = replace(by, request="") if seen else by
+                    seen.append(self._acknowledge(conn, alert, facts, by=actor, note="", now=now))
+            return tuple(seen)
+
+    def _acknowledge(
+        self,
+        conn: Connection,
+        alert: Alert,
+        facts: AlertFacts,
+        *,
+        by: Actor,
+        note: str,
+        now: datetime,
+        expects_by: datetime | None = None,
+    ) -> Alert:
+        seen = life.acknowledge(alert, by=by.who, note=note, now=now, expects_by=expects_by)
+        self._tell(conn, Step(alert=seen, edit=True), facts, now=now)
+        audit.record(
+            conn,
+            AuditEntry(
+                at=now,
+                who=by.who,
+                way=by.way,
+                act=Act.ACKNOWLEDGE,
+                subject=f"alert {alert.id} {_about(alert)}",
+                after={
+                    "note": note,
+                    "expects_by": None if expects_by is None else expects_by.isoformat(),
+                },
+                request=by.request,
+            ),
+        )
+        return seen
+
+    def silence(self, pattern: Pattern | Patterns, *, until: datetime, reason: str, by: Actor) -> Silence:
         """Mute what `pattern` means until `until`; standing messages show it."""
         now = self.clock.now()
         wanted = Silence(pattern=pattern, begins_at=now, until=until, reason=reason, created_by=by.who)
