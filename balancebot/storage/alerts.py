@@ -1,6 +1,6 @@
 """Alerts: one row an episode, at most one open per balance (or wallet) and kind.
 
-Who acts is settled by the row count: a change is written only over an alert that is still open.
+A change is written only over an alert that is still open, and is locked till then.
 """
 
 import json
@@ -9,7 +9,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, func, insert, select, update
+from sqlalchemy import Connection, bindparam, func, insert, select, update
 
 from balancebot.domain.alert import Alert, AlertKind, Cause, Subject
 from balancebot.domain.balance import BalanceKey, Category, WalletName
@@ -21,23 +21,38 @@ from balancebot.storage.chunks import chunked
 from balancebot.storage.tables import alerts
 
 
-def add(conn: Connection, alert: Alert) -> int:
-    """Store a new alert, without its facts yet, and return its id.
+def add(conn: Connection, new: Sequence[Alert]) -> list[int]:
+    """Store new alerts, without their facts yet, and return their ids in the same order.
 
     Raises IntegrityError if one is open for the same subject: the caller holds the turn to write, so that is a bug.
     """
-    row = conn.execute(insert(alerts).values(**_values(alert), facts="").returning(alerts.c.id)).one()
-    return int(row.id)
+    if not new:
+        return []
+    rows = [{**_values(alert), "facts": ""} for alert in new]
+    about = ("kind", "wallet", "category")
+    statement = insert(alerts).returning(alerts.c.id, *(alerts.c[name] for name in about))
+    # the rows come back in any order
+    ids = {tuple(subject): alert_id for alert_id, *subject in conn.execute(statement, rows)}
+    return [ids[tuple(row[name] for name in about)] for row in rows]
 
 
-def save(conn: Connection, alert: Alert, facts: AlertFacts) -> bool:
-    """Write the new state of an alert and what any message would say of it now; False if it was closed before."""
-    result = conn.execute(
-        update(alerts)
-        .where(alerts.c.id == alert.id, alerts.c.closed_at.is_(None))
-        .values(**_values(alert), facts=facts_codec.encode(facts))
-    )
-    return result.rowcount == 1
+def save(conn: Connection, changed: Sequence[tuple[Alert, AlertFacts]]) -> frozenset[int]:
+    """Write the new state of alerts and what any message would say of each now.
+
+    Returns the ids of those it could be written over: the others were closed before.
+    """
+    found: set[int] = set()
+    for ids in chunked([alert.id for alert, _ in changed]):
+        still_open = select(alerts.c.id).where(alerts.c.id.in_(ids), alerts.c.closed_at.is_(None))
+        found.update(conn.scalars(still_open.with_for_update()))
+    rows = [
+        {**_values(alert), "facts": facts_codec.encode(facts), "of_id": alert.id}
+        for alert, facts in changed
+        if alert.id in found
+    ]
+    if rows:
+        conn.execute(update(alerts).where(alerts.c.id == bindparam("of_id")), rows)
+    return frozenset(found)
 
 
 def open_of(conn: Connection, wallets: Collection[WalletName]) -> tuple[Alert, ...]:

@@ -65,7 +65,7 @@ def form(conn: Connection, lane: Lane, firsts: Sequence[Send], *, now: datetime)
             facts=facts_codec.encode(facts),
         )
     )
-    threads.begin(conn, threads.group_subject(facts.group_id), [lane])
+    threads.begin(conn, [(threads.group_subject(facts.group_id), *lane)])
     post = outbox.enqueue_group(conn, facts=facts, lane=lane, action=Action.POST, now=now)
     _hand_over(conn, lane, firsts, group_id=facts.group_id, by=post, now=now)
 

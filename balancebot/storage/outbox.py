@@ -5,6 +5,7 @@ a new message or an answer is settled when its lane is planned: here stands what
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, TypeAlias
 from uuid import uuid4
@@ -21,51 +22,76 @@ from balancebot.storage.upserts import insert_into
 Destination: TypeAlias = tuple[Channel, str]
 
 
-def told_destinations(conn: Connection, alert_id: int) -> tuple[Destination, ...]:
-    """Return every destination that was told of the alert or is about to be, in a stable order."""
-    return threads.destinations(conn, threads.alert_subject(alert_id))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class News:
+    """What is to be told of one alert, and to whom."""
+
+    alert_id: int
+    facts: AlertFacts
+    reason: Reason | None
+    """None: nothing is told, living messages get the look of `facts`."""
+    dedup_key: str = field(default_factory=lambda: uuid4().hex)
+    """The same key is enqueued once."""
+    destinations: Sequence[Destination] | None = None
+    """None: every destination that was told of the alert or is about to be."""
+    broadcast: bool = False
+
+    def sends(self, told: Sequence[Destination]) -> list[tuple[Destination, Action]]:
+        """Return what it comes to: a full message where the alert is new, else an answer in its thread.
+
+        The living messages of all destinations that were `told` are edited, also of those that get no answer.
+        """
+        edits = [(destination, Action.EDIT) for destination in told if destination[0] is Channel.SLACK]
+        if self.reason is None:
+            return edits
+        wanted = tuple(dict.fromkeys(told if self.destinations is None else self.destinations))
+        return [
+            *((destination, Action.POST) for destination in wanted if destination not in told),
+            *((destination, Action.REPLY) for destination in wanted if destination in told),
+            *edits,
+        ]
 
 
-def enqueue(
-    conn: Connection,
-    *,
-    facts: AlertFacts,
-    reason: Reason,
-    alert_id: int,
-    dedup_key: str,
-    destinations: Sequence[Destination],
-    now: datetime,
-    edit_told: bool = False,
-    broadcast: bool = False,
-) -> bool:
-    """Tell `destinations` of the alert: a full message where it is new, else an answer in its thread.
+def enqueue(conn: Connection, news: Sequence[News], *, now: datetime) -> int:
+    """Tell of alerts, in this order; return how many notifications that came to.
 
-    A Slack destination that gets an answer also gets its living message edited; `edit_told` edits those of all
-    other told Slack destinations too. Returns False, and does nothing, when `dedup_key` was enqueued before.
+    What was enqueued before, and a new look where no living message is, comes to none.
     """
-    notification_id = _record_once(conn, facts, now, dedup_key, alert_id=alert_id, reason=reason)
-    if notification_id is None:
-        return False
-    told = told_destinations(conn, alert_id)
-    wanted = tuple(dict.fromkeys(destinations))
-    new = [destination for destination in wanted if destination not in told]
-    sends = [
-        *((destination, Action.POST) for destination in new),
-        *((destination, Action.REPLY) for destination in wanted if destination in told),
-        *((destination, Action.EDIT) for destination in told if edit_told or destination in wanted),
+    subjects = [threads.alert_subject(one.alert_id) for one in news]
+    told = threads.destinations(conn, subjects)
+    planned = [
+        (one, subject, sends)
+        for one, subject in zip(news, subjects, strict=True)
+        if (sends := one.sends(told[subject])) or one.reason is not None
     ]
-    _add_deliveries(conn, notification_id, sends, now, alert_id=alert_id, broadcast=broadcast)
-    threads.begin(conn, threads.alert_subject(alert_id), new)
-    return True
-
-
-def enqueue_edit(conn: Connection, *, facts: AlertFacts, alert_id: int, now: datetime) -> None:
-    """Give the living message of the alert the look of `facts`, at every told Slack destination; tells nothing."""
-    told = told_destinations(conn, alert_id)
-    sends = [(destination, Action.EDIT) for destination in told if destination[0] is Channel.SLACK]
-    if sends:
-        notification_id = _record(conn, facts, now, alert_id=alert_id)
-        _add_deliveries(conn, notification_id, sends, now, alert_id=alert_id)
+    ids = _record(
+        conn,
+        [
+            _notification(one.facts, now, one.dedup_key, alert_id=one.alert_id, reason=one.reason)
+            for one, _, _ in planned
+        ],
+    )
+    new = [each for each in planned if each[0].dedup_key in ids]
+    _add_deliveries(
+        conn,
+        [
+            _delivery(
+                ids[one.dedup_key], destination, action, now, alert_id=one.alert_id, broadcast=one.broadcast
+            )
+            for one, _, sends in new
+            for destination, action in sends
+        ],
+    )
+    threads.begin(
+        conn,
+        [
+            (subject, *destination)
+            for _, subject, sends in new
+            for destination, action in sends
+            if action is Action.POST
+        ],
+    )
+    return len(new)
 
 
 def enqueue_plain(
@@ -75,21 +101,29 @@ def enqueue_plain(
 
     Returns False, and does nothing, when `dedup_key` was enqueued before.
     """
-    notification_id = _record_once(conn, facts, now, dedup_key)
-    if notification_id is None:
-        return False
+    ids = _record(conn, [_notification(facts, now, dedup_key)])
     wanted = dict.fromkeys(destinations)
-    _add_deliveries(conn, notification_id, [(destination, Action.POST) for destination in wanted], now)
-    return True
+    _add_deliveries(
+        conn,
+        [
+            _delivery(notification_id, destination, Action.POST, now)
+            for notification_id in ids.values()
+            for destination in wanted
+        ],
+    )
+    return bool(ids)
 
 
 def enqueue_group(
     conn: Connection, *, facts: GroupFacts, lane: Destination, action: Action, now: datetime
 ) -> str:
     """Send the message of a group, news below it (with an edit on Slack), or only its new look; return the delivery."""
-    notification_id = _record(conn, facts, now, reason=None if action is Action.EDIT else Reason.OPENED)
-    sends = [(lane, action)] if action is not Action.REPLY else [(lane, action), (lane, Action.EDIT)]
-    return _add_deliveries(conn, notification_id, sends, now, group_id=facts.group_id)[0]
+    reason = None if action is Action.EDIT else Reason.OPENED
+    (notification_id,) = _record(conn, [_notification(facts, now, uuid4().hex, reason=reason)]).values()
+    actions = [action, Action.EDIT] if action is Action.REPLY and lane[0] is Channel.SLACK else [action]
+    rows = [_delivery(notification_id, lane, each, now, group_id=facts.group_id) for each in actions]
+    _add_deliveries(conn, rows)
+    return str(rows[0]["id"])
 
 
 def enqueue_edit_again(conn: Connection, *, alert_id: int, lane: Destination, now: datetime) -> None:
@@ -102,7 +136,7 @@ def enqueue_edit_again(conn: Connection, *, alert_id: int, lane: Destination, no
             deliveries.c.destination == destination,
         )
     ).scalar_one()
-    _add_deliveries(conn, latest, [(lane, Action.EDIT)], now, alert_id=alert_id)
+    _add_deliveries(conn, [_delivery(latest, lane, Action.EDIT, now, alert_id=alert_id)])
 
 
 def num_pending(conn: Connection) -> int:
@@ -112,43 +146,25 @@ def num_pending(conn: Connection) -> int:
     ).scalar_one()
 
 
-def _record(
-    conn: Connection,
-    facts: Facts,
-    now: datetime,
-    *,
-    alert_id: int | None = None,
-    reason: Reason | None = None,
-) -> int:
-    """Store a notification that nothing else can be the double of."""
-    values = _notification(facts, now, uuid4().hex, alert_id=alert_id, reason=reason)
-    notification_id: int = conn.execute(
-        insert(notifications).values(values).returning(notifications.c.id)
-    ).scalar_one()
-    return notification_id
+def _record(conn: Connection, rows: Sequence[dict[str, Any]]) -> dict[str, int]:
+    """Store notifications; return the ids of those whose dedup key didn't stand already, by that key."""
+    if not rows:
+        return {}
+    statement = (
+        insert_into(conn, notifications)
+        .on_conflict_do_nothing(index_elements=["dedup_key"])
+        .returning(notifications.c.dedup_key, notifications.c.id)
+    )
+    return {row.dedup_key: row.id for row in conn.execute(statement, rows)}
 
 
-def _record_once(
-    conn: Connection,
+def _notification(
     facts: Facts,
     now: datetime,
     dedup_key: str,
     *,
     alert_id: int | None = None,
     reason: Reason | None = None,
-) -> int | None:
-    """Store a notification; None when its dedup key stands already."""
-    statement = (
-        insert_into(conn, notifications)
-        .values(_notification(facts, now, dedup_key, alert_id=alert_id, reason=reason))
-        .on_conflict_do_nothing(index_elements=["dedup_key"])
-        .returning(notifications.c.id)
-    )
-    return conn.execute(statement).scalar()
-
-
-def _notification(
-    facts: Facts, now: datetime, dedup_key: str, *, alert_id: int | None, reason: Reason | None
 ) -> dict[str, Any]:
     return {
         "alert_id": alert_id,
@@ -159,34 +175,32 @@ def _notification(
     }
 
 
-def _add_deliveries(
-    conn: Connection,
+def _add_deliveries(conn: Connection, rows: Sequence[dict[str, Any]]) -> None:
+    if rows:
+        conn.execute(insert(deliveries), rows)
+
+
+def _delivery(
     notification_id: int,
-    sends: Sequence[tuple[Destination, Action]],
+    destination: Destination,
+    action: Action,
     now: datetime,
     *,
     alert_id: int | None = None,
     group_id: str | None = None,
     broadcast: bool = False,
-) -> list[str]:
-    """Store the deliveries, but edits only where there is something to edit; return their ids."""
-    rows: list[dict[str, Any]] = [
-        {
-            "id": uuid4().hex,
-            "notification_id": notification_id,
-            "alert_id": alert_id,
-            "group_id": group_id,
-            "channel": channel.value,
-            "destination": name,
-            "action": action.value,
-            "broadcast": broadcast and action is Action.REPLY,
-            "state": DeliveryState.PENDING.value,
-            "created_at": now,
-            "next_attempt_at": now,
-        }
-        for (channel, name), action in sends
-        if action is not Action.EDIT or channel is Channel.SLACK
-    ]
-    if rows:
-        conn.execute(insert(deliveries), rows)
-    return [row["id"] for row in rows]
+) -> dict[str, Any]:
+    channel, name = destination
+    return {
+        "id": uuid4().hex,
+        "notification_id": notification_id,
+        "alert_id": alert_id,
+        "group_id": group_id,
+        "channel": channel.value,
+        "destination": name,
+        "action": action.value,
+        "broadcast": broadcast and action is Action.REPLY,
+        "state": DeliveryState.PENDING.value,
+        "created_at": now,
+        "next_attempt_at": now,
+    }

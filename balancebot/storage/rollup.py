@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, literal, select
 from sqlalchemy.dialects import sqlite
 
-from balancebot.domain.balance import NEVER_READ, Absent, Category, Reading, Readings, WalletName
+from balancebot.domain.balance import NEVER_READ, Absent, Category, Readings, WalletName
 from balancebot.domain.usage import SECONDS_PER_HOUR, Booked, Hour, Seen
 from balancebot.storage.chunks import chunked
 from balancebot.storage.tables import daily_use, hourly_use
@@ -120,17 +120,24 @@ def hours(conn: Connection, *, since: int, until: int) -> Iterator[UseRow]:
         yield _use(row)
 
 
-def course_of(
-    conn: Connection, wallet_id: int, category: Category, *, since: int, until: int
-) -> list[tuple[int, Reading]]:
-    """Return the last reading of each hour in `[since, until)` of one balance, oldest first."""
+def courses(
+    conn: Connection, wallet_ids: Collection[int], category: Category, *, since: int, until: int, every: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield (wallet, hour, balance) of the last number of every so many hours of `[since, until)`, oldest first."""
     c = hourly_use.c
-    wanted = (
-        select(c.hour, c[category.value])
-        .where(c.wallet_id == wallet_id, c.hour >= since, c.hour < until)
-        .order_by(c.hour)
-    )
-    return [(int(hour), reading) for hour, reading in conn.execute(wanted)]
+    for ids in chunked(wallet_ids):
+        lasts = (
+            select(c.wallet_id, func.max(c.hour).label("hour"))
+            .where(c.wallet_id.in_(ids), c.hour >= since, c.hour < until, c[category.value] >= 0)
+            .group_by(c.wallet_id, (c.hour - since) // every)
+            .subquery()
+        )
+        wanted = (
+            select(c.wallet_id, c.hour, c[category.value])
+            .join(lasts, (c.wallet_id == lasts.c.wallet_id) & (c.hour == lasts.c.hour))
+            .order_by(c.hour)
+        )
+        yield from map(tuple, conn.execute(wanted))
 
 
 def use_since(

@@ -8,6 +8,7 @@ from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, up
 
 from balancebot.domain.lane import Lane, Place
 from balancebot.domain.notification import Channel, Receipt
+from balancebot.storage.chunks import chunked
 from balancebot.storage.tables import threads
 
 
@@ -39,23 +40,27 @@ def group_subject(group_id: str) -> str:
     return f"group:{group_id}"
 
 
-def begin(conn: Connection, subject: str, destinations: Sequence[tuple[Channel, str]]) -> None:
-    """Note that `destinations` are about to be told of the subject for the first time."""
+def begin(conn: Connection, told: Sequence[tuple[str, Channel, str]]) -> None:
+    """Note that of each (subject, channel, destination) the destination is about to be told for the first time."""
     rows = [
-        {"subject": subject, "channel": channel.value, "destination": name} for channel, name in destinations
+        {"subject": subject, "channel": channel.value, "destination": name} for subject, channel, name in told
     ]
     if rows:
         conn.execute(insert(threads), rows)
 
 
-def destinations(conn: Connection, subject: str) -> tuple[tuple[Channel, str], ...]:
-    """Return every destination that was told of the subject or is about to be, in a stable order."""
-    rows = conn.execute(
-        select(threads.c.channel, threads.c.destination)
-        .where(threads.c.subject == subject)
-        .order_by(threads.c.channel, threads.c.destination)
-    )
-    return tuple((Channel(row.channel), row.destination) for row in rows)
+def destinations(conn: Connection, subjects: Collection[str]) -> dict[str, tuple[tuple[Channel, str], ...]]:
+    """Return every destination that was told of each subject or is about to be, in a stable order."""
+    found: dict[str, tuple[tuple[Channel, str], ...]] = dict.fromkeys(subjects, ())
+    for some in chunked(subjects):
+        rows = conn.execute(
+            select(threads.c.subject, threads.c.channel, threads.c.destination)
+            .where(threads.c.subject.in_(some))
+            .order_by(threads.c.channel, threads.c.destination)
+        )
+        for row in rows:
+            found[row.subject] += ((Channel(row.channel), row.destination),)
+    return found
 
 
 def read(conn: Connection, subjects: Collection[str], lane: Lane) -> dict[str, Thread]:

@@ -22,7 +22,7 @@ from balancebot.storage import alerts, digest_slots, facts, outbox, rollup, sile
 from balancebot.storage.database import Database
 from balancebot.storage.digest_slots import MadeDigest
 from balancebot.storage.rollup import Used
-from balancebot.usecases.alerting.figures import Figures, recent_course
+from balancebot.usecases.alerting.figures import Figures, recent_courses, up_to_now
 from balancebot.usecases.limits.shelf import ThresholdShelf
 from balancebot.usecases.showing.overview import BalanceView, overview
 
@@ -219,13 +219,17 @@ class _Pasts:
 
 def _with_courses(conn: Connection, lines: Sequence[DigestLine], now: datetime) -> Iterator[DigestLine]:
     """Give the first lines, those that a picture has room for, the course of their last days."""
-    rows = wallets.named(conn, {line.wallet for line in lines[:_DRAWN]})
-    for index, line in enumerate(lines):
-        row = rows.get(line.wallet) if index < _DRAWN else None
+    drawn = lines[:_DRAWN]
+    rows = wallets.named(conn, {line.wallet for line in drawn})
+    balances = {(rows[line.wallet].id, line.category) for line in drawn if line.wallet in rows}
+    courses = recent_courses(conn, balances, now)
+    for line in drawn:
+        row = rows.get(line.wallet)
         if row is None:
             yield line
         else:
-            yield replace(line, recent=recent_course(conn, row, line.category, line.reading, now))
+            yield replace(line, recent=up_to_now(courses[row.id, line.category], line.reading))
+    yield from lines[_DRAWN:]
 
 
 def _worst_first(line: DigestLine) -> tuple[int, float, str, int]:

@@ -9,7 +9,7 @@ from sqlalchemy import Connection, insert, select
 from balancebot.domain.alert import AlertKind, Reason, Severity
 from balancebot.domain.balance import WalletName
 from balancebot.domain.notification import AlertFacts, Channel, TestFacts
-from balancebot.storage import outbox
+from balancebot.storage import outbox, threads
 from balancebot.storage.database import Database
 from balancebot.storage.tables import alerts, deliveries, notifications
 
@@ -53,23 +53,20 @@ def _facts(reason: Reason | None) -> AlertFacts:
 
 def _enqueue(
     conn: Connection,
-    reason: Reason,
-    destinations: list[outbox.Destination],
+    reason: Reason | None,
+    destinations: list[outbox.Destination] | None = None,
     *,
-    edit_told: bool = False,
     broadcast: bool = False,
-) -> bool:
-    return outbox.enqueue(
-        conn,
+) -> int:
+    news = outbox.News(
+        alert_id=17,
         facts=_facts(reason),
         reason=reason,
-        alert_id=17,
         dedup_key=f"17:{reason}",
         destinations=destinations,
-        now=NOON,
-        edit_told=edit_told,
         broadcast=broadcast,
     )
+    return outbox.enqueue(conn, [news], now=NOON)
 
 
 def _waiting(conn: Connection, reason: Reason | None) -> list[tuple[str, str, bool]]:
@@ -82,16 +79,16 @@ def _waiting(conn: Connection, reason: Reason | None) -> list[tuple[str, str, bo
 
 
 def test_an_opening_is_one_new_message_for_every_destination(conn: Connection) -> None:
-    assert _enqueue(conn, Reason.OPENED, [OPS, MAIL, OPS])
+    assert 1 == _enqueue(conn, Reason.OPENED, [OPS, MAIL, OPS])
 
     assert [("#ops", "post", False), ("finance@example.com", "post", False)] == _waiting(conn, Reason.OPENED)
-    assert (MAIL, OPS) == outbox.told_destinations(conn, 17)
+    assert {"alert:17": (MAIL, OPS)} == threads.destinations(conn, ["alert:17"])
 
 
 def test_later_news_answers_below_and_edits_the_living_message_on_slack(conn: Connection) -> None:
     _enqueue(conn, Reason.OPENED, [OPS, MAIL])
 
-    _enqueue(conn, Reason.RECOVERED, [OPS, MAIL])
+    _enqueue(conn, Reason.RECOVERED)
 
     assert [
         ("#ops", "edit", False),
@@ -105,7 +102,7 @@ def test_a_destination_that_was_not_told_gets_a_full_message_and_the_told_ones_a
 ) -> None:
     _enqueue(conn, Reason.OPENED, [OPS])
 
-    _enqueue(conn, Reason.WORSENED, [MARKETING], edit_told=True, broadcast=True)
+    _enqueue(conn, Reason.WORSENED, [MARKETING], broadcast=True)
 
     assert [("#marketing", "post", False), ("#ops", "edit", False)] == _waiting(conn, Reason.WORSENED)
 
@@ -113,7 +110,7 @@ def test_a_destination_that_was_not_told_gets_a_full_message_and_the_told_ones_a
 def test_only_the_answer_is_broadcast(conn: Connection) -> None:
     _enqueue(conn, Reason.OPENED, [OPS])
 
-    _enqueue(conn, Reason.WORSENED, [OPS], edit_told=True, broadcast=True)
+    _enqueue(conn, Reason.WORSENED, [OPS], broadcast=True)
 
     assert [("#ops", "edit", False), ("#ops", "reply", True)] == _waiting(conn, Reason.WORSENED)
 
@@ -121,7 +118,7 @@ def test_only_the_answer_is_broadcast(conn: Connection) -> None:
 def test_the_same_thing_is_enqueued_once(conn: Connection) -> None:
     _enqueue(conn, Reason.OPENED, [OPS])
 
-    assert not _enqueue(conn, Reason.OPENED, [OPS, MARKETING])
+    assert 0 == _enqueue(conn, Reason.OPENED, [OPS, MARKETING])
 
     assert [("#ops", "post", False)] == _waiting(conn, Reason.OPENED)
 
@@ -129,7 +126,7 @@ def test_the_same_thing_is_enqueued_once(conn: Connection) -> None:
 def test_a_mere_edit_reaches_slack_only(conn: Connection) -> None:
     _enqueue(conn, Reason.OPENED, [OPS, MAIL])
 
-    outbox.enqueue_edit(conn, facts=_facts(None), alert_id=17, now=NOON)
+    _enqueue(conn, None)
 
     assert [("#ops", "edit", False)] == _waiting(conn, None)
 

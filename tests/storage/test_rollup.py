@@ -103,3 +103,13 @@ def test_an_hour_written_anew_keeps_the_categories_it_tells_nothing_of(database:
     assert [
         UseRow(5, 1, Readings(voice=70, market=90), (NOTHING, Used(7, 60), NOTHING, Used(0, 30)))
     ] == found
+
+
+def test_a_course_is_the_last_number_of_every_so_many_hours(database: Database) -> None:
+    left = {10: 900, 12: 800, 14: Absent.UNALLOCATED, 16: 500, 22: 100}
+    with database.write() as conn:
+        for hour, reading in left.items():
+            rollup.add(conn, IDS, {}, {POOL: Seen(hour * 3600, Readings(market=reading))})
+        rollup.add(conn, IDS, {}, {SHOP: Seen(13 * 3600, Readings(voice=7, market=70))})
+        found = list(rollup.courses(conn, [1, 2], Category.MARKET, since=10, until=22, every=6))
+    assert [(1, 12, 800), (2, 13, 70), (1, 16, 500)] == found

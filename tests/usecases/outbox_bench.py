@@ -289,18 +289,14 @@ class Bench:
     ) -> AlertFacts:
         """Enqueue news of an alert."""
         facts = self.facts(alert_id, reason, **changes)
-        with self.database.write() as conn:
-            outbox.enqueue(
-                conn,
-                facts=facts,
-                reason=reason,
-                alert_id=alert_id,
-                dedup_key=f"{alert_id}:{reason}:{next(self._numbers)}",
-                destinations=destinations,
-                now=self.clock.now(),
-                edit_told=reason is Reason.WORSENED,
-                broadcast=reason is Reason.WORSENED,
-            )
+        news = outbox.News(
+            alert_id=alert_id,
+            facts=facts,
+            reason=reason,
+            destinations=destinations,
+            broadcast=reason is Reason.WORSENED,
+        )
+        self._enqueue(news)
         return facts
 
     def open(self, destinations: Sequence[outbox.Destination] = (OPS,)) -> int:
@@ -312,9 +308,12 @@ class Bench:
     def edit(self, alert_id: int, **changes: Any) -> AlertFacts:
         """Enqueue a new look of an alert's living messages."""
         facts = self.facts(alert_id, None, **changes)
-        with self.database.write() as conn:
-            outbox.enqueue_edit(conn, facts=facts, alert_id=alert_id, now=self.clock.now())
+        self._enqueue(outbox.News(alert_id=alert_id, facts=facts, reason=None))
         return facts
+
+    def _enqueue(self, news: outbox.News) -> None:
+        with self.database.write() as conn:
+            outbox.enqueue(conn, [news], now=self.clock.now())
 
     def states(self) -> list[str]:
         """The state of every delivery, in the order in which they were decided."""

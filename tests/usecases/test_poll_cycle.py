@@ -3,8 +3,9 @@
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import Engine, event
 
-from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent
+from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Snapshot, WalletName
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed
 from balancebot.ports import SourceErrorKind
@@ -31,6 +32,22 @@ def test_a_low_balance_is_told_once_however_often_it_is_read(world):
 
     assert ["opened warning acme/shop:industry"] == world.news()
     assert ["post #ops", "post finance@example.com"] == world.deliveries()
+
+
+def test_twenty_openings_at_once_take_no_more_statements_than_two(world):
+    def num_statements(names: list[WalletName]) -> int:
+        world.configure(*names)
+        low = [Snapshot(wallet=name, observed_at=world.clock.now(), readings=industry(500)) for name in names]
+        statements: list[str] = []
+        heard = (Engine, "before_cursor_execute", lambda _, __, statement, *___: statements.append(statement))
+        event.listen(*heard)
+        world.record(low, first_looks={}, claimed_by=None, alerts=True)
+        event.remove(*heard)
+        return len(statements)
+
+    two, twenty = ([WalletName(f"acme/{num}-{index}") for index in range(num)] for num in (2, 20))
+    assert num_statements(two) >= num_statements(twenty)
+    assert [f"opened warning {name}:industry" for name in (*two, *twenty)] == world.news()
 
 
 def test_it_is_told_when_worse_and_when_well(world):

@@ -87,20 +87,21 @@ class World:
         self.operate = OperateAlerts(
             database=self.database, clock=self.clock, teller=self.teller, remind_every=self.remind_every
         )
+        self.record = RecordReadings(
+            database=self.database,
+            clock=self.clock,
+            estimator=estimator,
+            teller=self.teller,
+            thresholds=self.thresholds,
+            pace=Pace(every=self.every, fastest=self.fastest, stale_after=self.stale_after),
+            margin=0.05,
+        )
         self.cycle = PollCycle(
             database=self.database,
             source=self.source,
             clock=self.clock,
             worker_id="worker",
-            record=RecordReadings(
-                database=self.database,
-                clock=self.clock,
-                estimator=estimator,
-                teller=self.teller,
-                thresholds=self.thresholds,
-                pace=Pace(every=self.every, fastest=self.fastest, stale_after=self.stale_after),
-                margin=0.05,
-            ),
+            record=self.record,
             judge_spikes=JudgeSpikes(zone=estimator.zone, teller=self.teller, thresholds=self.thresholds),
             zone=estimator.zone,
             budget=lambda: timedelta(seconds=30),

@@ -3,13 +3,14 @@
 It is looked up only when something is told: thousands of readings that tell nothing pay nothing for it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from itertools import dropwhile
 
 from sqlalchemy import Connection
 
-from balancebot.domain.balance import Absent, BalanceKey, Category, Reading
+from balancebot.domain.balance import BalanceKey, Category, Reading
 from balancebot.domain.notification import AlertFacts
 from balancebot.domain.runway import OrderAdvice, PlannedUse
 from balancebot.domain.usage import SECONDS_PER_HOUR
@@ -27,32 +28,39 @@ ORDER_CONFIDENCE = 0.9
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Fills in the figures of a message about one balance."""
+    """Fills in the figures of messages about balances."""
 
     estimator: Estimator
     thresholds: ThresholdShelf
     package_sizes: Mapping[Category, int]
 
-    def fill(self, conn: Connection, facts: AlertFacts, *, now: datetime) -> AlertFacts:
-        """Return `facts` with its recent past, order advice and announced sends; a wallet's facts as they are."""
-        if facts.category is None:
-            return facts
-        row = wallets.find(conn, facts.wallet)
-        if row is None:
-            return facts
-        key = BalanceKey(facts.wallet, facts.category)
-        return replace(
-            facts,
-            recent=recent_course(conn, row, facts.category, facts.reading, now),
-            advice=self.advise(conn, [row], now=now).get(key),
-            planned=tuple(
-                PlannedUse(
-                    messages=plan.messages, starts_at=plan.starts_at, ends_at=plan.ends_at, note=plan.note
-                )
-                for plan in plans.not_over(conn, now=now)
-                if plan.balance == key
-            ),
-        )
+    def fill(self, conn: Connection, told: Sequence[AlertFacts], *, now: datetime) -> list[AlertFacts]:
+        """Return `told` with recent past, order advice and announced sends; what concerns a wallet as it is."""
+        names = {facts.wallet for facts in told if facts.category is not None}
+        rows = wallets.named(conn, names, configured_only=False)
+        keys = {
+            BalanceKey(facts.wallet, facts.category)
+            for facts in told
+            if facts.category is not None and facts.wallet in rows
+        }
+        if not keys:
+            return list(told)
+        courses = recent_courses(conn, [(rows[key.wallet].id, key.category) for key in keys], now)
+        advice = self.advise(conn, list(rows.values()), now=now, only=keys)
+        planned = _planned(conn, now)
+
+        def filled(facts: AlertFacts) -> AlertFacts:
+            if facts.category is None or facts.wallet not in rows:
+                return facts
+            key = BalanceKey(facts.wallet, facts.category)
+            return replace(
+                facts,
+                recent=up_to_now(courses[rows[key.wallet].id, key.category], facts.reading),
+                advice=advice.get(key),
+                planned=planned.get(key, ()),
+            )
+
+        return [filled(facts) for facts in told]
 
     def advise(
         self,
@@ -62,8 +70,9 @@ class Figures:
         now: datetime,
         until: datetime | None = None,
         confidence: float = ORDER_CONFIDENCE,
+        only: Collection[BalanceKey] | None = None,
     ) -> Mapping[BalanceKey, OrderAdvice]:
-        """Advise what to buy for every balance of the wallets that has a number and is used.
+        """Advise what to buy for every balance of the wallets (or `only` for some) that has a number and is used.
 
         Without `until` an order is to last 30 days from now; `confidence` is the probability that it does. While use is
         far above what is usual there is no advice: nobody should buy for a robot.
@@ -87,21 +96,45 @@ class Figures:
                 for row in rows
                 for category in Category
                 if (row.id, category) not in unusual
+                and (only is None or BalanceKey(row.name, category) in only)
             },
             package_sizes=self.package_sizes,
         )
 
 
-def recent_course(
-    conn: Connection, row: WalletRow, category: Category, reading: Reading, now: datetime
-) -> tuple[int | None, ...]:
-    """Return the balance at every sixth hour of the last week, and now; nothing before its first reading."""
+def recent_courses(
+    conn: Connection, balances: Collection[tuple[int, Category]], now: datetime
+) -> Mapping[tuple[int, Category], tuple[int | None, ...]]:
+    """Return of balances, by their wallet's id, what was left at every sixth hour of the last week.
+
+    None where nothing was read; nothing before its first reading.
+    """
     hour = int(now.timestamp() // SECONDS_PER_HOUR)
     first = hour - _RECENT_HOURS
-    points: list[int | None] = [None] * (_RECENT_HOURS // _RECENT_STEP)
-    for at, value in rollup.course_of(conn, row.id, category, since=first, until=hour):
-        if not isinstance(value, Absent):
-            points[(at - first) // _RECENT_STEP] = value
-    while points and points[0] is None:
-        points.pop(0)
-    return (*points, reading) if isinstance(reading, int) else tuple(points)
+    points: dict[tuple[int, Category], list[int | None]] = {
+        balance: [None] * (_RECENT_HOURS // _RECENT_STEP) for balance in balances
+    }
+    for category in Category:
+        ids = [wallet_id for wallet_id, of in balances if of is category]
+        for wallet_id, at, left in rollup.courses(
+            conn, ids, category, since=first, until=hour, every=_RECENT_STEP
+        ):
+            points[wallet_id, category][(at - first) // _RECENT_STEP] = left
+    return {
+        balance: tuple(dropwhile(lambda point: point is None, course)) for balance, course in points.items()
+    }
+
+
+def up_to_now(course: tuple[int | None, ...], reading: Reading) -> tuple[int | None, ...]:
+    """Return a recent course with what is left now at its end, if that is a number."""
+    return (*course, reading) if isinstance(reading, int) else course
+
+
+def _planned(conn: Connection, now: datetime) -> Mapping[BalanceKey, tuple[PlannedUse, ...]]:
+    announced: dict[BalanceKey, tuple[PlannedUse, ...]] = {}
+    for plan in plans.not_over(conn, now=now):
+        use = PlannedUse(
+            messages=plan.messages, starts_at=plan.starts_at, ends_at=plan.ends_at, note=plan.note
+        )
+        announced[plan.balance] = (*announced.get(plan.balance, ()), use)
+    return announced

@@ -17,7 +17,7 @@ from balancebot.domain.silence import silenced_until
 from balancebot.domain.threshold import Limits
 from balancebot.domain.verdict import Severity, Verdict
 from balancebot.storage import alerts, silences, turns
-from balancebot.usecases.alerting.telling import Teller, blank_facts
+from balancebot.usecases.alerting.telling import Change, Teller, blank_facts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,14 +44,23 @@ class OpenAlerts:
         found = (*alerts.open_of(conn, wallets), *alerts.all_open(conn, kind=AlertKind.STALE))
         self._open = {alert.subject: alert for alert in found}
         self._lately: Mapping[Subject, int] | None = None
-        self.told: list[Told] = []
+        self._changed: dict[Subject, Change] = {}
+        """What isn't stored yet."""
+        self._told: list[Told] = []
+
+    def is_open(self, subject: Subject) -> bool:
+        """Tell whether an alert of `subject` is open."""
+        return subject in self._open
 
     def of(self, subject: Subject) -> Alert | None:
         """Return the open alert of `subject`."""
+        if subject in self._changed:
+            self._store()
         return self._open.get(subject)
 
     def stale_of(self, account: str) -> tuple[Alert, ...]:
         """Return the open `stale` alerts of the wallets of one account."""
+        self._store()
         return tuple(
             alert
             for subject, alert in self._open.items()
@@ -60,6 +69,7 @@ class OpenAlerts:
 
     def of_wallet(self, wallet: WalletName) -> tuple[Alert, ...]:
         """Return the open alerts filed under `wallet`."""
+        self._store()
         return tuple(alert for subject, alert in self._open.items() if subject.wallet == wallet)
 
     def advance(
@@ -74,7 +84,7 @@ class OpenAlerts:
         members: tuple[WalletName, ...] = (),
     ) -> None:
         """Apply a verdict. `measured` is only asked where there is an alert; `fault` and `members` are a new one's."""
-        alert = self._open.get(subject)
+        alert = self.of(subject)
         if verdict.severity is Severity.UNKNOWN or (alert is None and verdict.severity is Severity.OK):
             return
         until = silenced_until(self._silences, subject if alert is None else alert, self._now)
@@ -133,13 +143,37 @@ class OpenAlerts:
         facts = blank_facts(alert, self._now)
         return facts if alert.id is None else alerts.facts_of(self._conn, [alert.id]).get(alert.id, facts)
 
+    def settle(self) -> list[Told]:
+        """Store what became of the alerts, fill the outbox, and return what is to be told; ask it at the end."""
+        self._store()
+        return self._told
+
     def _apply(self, subject: Subject, step: Step, facts: AlertFacts, until: datetime | None) -> None:
-        alert = self._teller.tell(self._conn, step, facts, now=self._now, silenced_until=until)
         self._open.pop(subject, None)
+        alert = step.alert
         if alert is None:
             return
         if alert.closed_at is None:
             self._open[alert.subject] = alert
-        if step.reason is not None:
-            severity = step.previous if step.reason is Reason.RECOVERED and step.previous else alert.severity
-            self.told.append(Told(subject=alert.subject, severity=severity, reason=step.reason))
+        self._changed[alert.subject] = Change(alert=alert, step=step, measured=facts, silenced_until=until)
+        if alert.subject != subject:
+            self._store()  # another may take the name that it gave up
+
+    def _store(self) -> None:
+        """Store all changes at once: each of its own would cost a dozen statements."""
+        changes = list(self._changed.values())
+        self._changed.clear()
+        if not changes:
+            return
+        for change, alert in zip(changes, self._teller.tell(self._conn, changes, now=self._now), strict=True):
+            if alert is None:
+                self._open.pop(change.alert.subject, None)
+                continue
+            if alert.closed_at is None:
+                self._open[alert.subject] = alert
+            step = change.step
+            if step.reason is not None:
+                severity = (
+                    step.previous if step.reason is Reason.RECOVERED and step.previous else alert.severity
+                )
+                self._told.append(Told(subject=alert.subject, severity=severity, reason=step.reason))

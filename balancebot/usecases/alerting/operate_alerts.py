@@ -19,7 +19,7 @@ from balancebot.domain.silence import Silence, silenced_until
 from balancebot.ports import Clock
 from balancebot.storage import alerts, audit, silences, turns
 from balancebot.storage.database import Database
-from balancebot.usecases.alerting.telling import Teller
+from balancebot.usecases.alerting.telling import Change, Teller
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,53 +46,56 @@ class OperateAlerts:
                 return found[0]
             if found is None or found[0].closed_at is not None:
                 return None
-            return self._acknowledge(conn, *found, by=by, note=note, expects_by=expects_by, now=now)
+            (seen,) = self._acknowledge(conn, [found], by=by, note=note, expects_by=expects_by, now=now)
+            return seen
 
     def acknowledge_all(self, alert_ids: Sequence[str], *, by: Actor) -> tuple[Alert, ...]:
         """Acknowledge, of many alerts, each that is open and that nobody has acknowledged; return these."""
         now = self.clock.now()
         with self.database.write() as conn:
             turns.take(conn, turns.ALERTS)
-            found = [each for alert_id in alert_ids if (each := _find(conn, alert_id)) is not None]
+            found = [
+                each for alert_id in dict.fromkeys(alert_ids) if (each := _find(conn, alert_id)) is not None
+            ]
             still_open = [each for each in found if each[0].closed_at is None]
             if audit.of_request(conn, by.request) is not None:
                 return tuple(alert for alert, _ in still_open if alert.acknowledged_by == by.who)
-            seen: list[Alert] = []
-            for alert, facts in still_open:
-                if alert.acknowledged_at is None:
-                    # the request names one act: its first entry speaks for all
-                    actor = replace(by, request="") if seen else by
-                    seen.append(self._acknowledge(conn, alert, facts, by=actor, note="", now=now))
-            return tuple(seen)
+            unseen = [each for each in still_open if each[0].acknowledged_at is None]
+            return tuple(self._acknowledge(conn, unseen, by=by, note="", now=now))
 
     def _acknowledge(
         self,
         conn: Connection,
-        alert: Alert,
-        facts: AlertFacts,
+        found: Sequence[tuple[Alert, AlertFacts]],
         *,
         by: Actor,
         note: str,
         now: datetime,
         expects_by: datetime | None = None,
-    ) -> Alert:
-        seen = life.acknowledge(alert, by=by.who, note=note, now=now, expects_by=expects_by)
-        self._tell(conn, Step(alert=seen, edit=True), facts, now=now)
-        audit.record(
-            conn,
-            AuditEntry(
-                at=now,
-                who=by.who,
-                way=by.way,
-                act=Act.ACKNOWLEDGE,
-                subject=f"alert {alert.id} {_about(alert)}",
-                after={
-                    "note": note,
-                    "expects_by": None if expects_by is None else expects_by.isoformat(),
-                },
-                request=by.request,
-            ),
-        )
+    ) -> list[Alert]:
+        seen = [
+            life.acknowledge(alert, by=by.who, note=note, now=now, expects_by=expects_by)
+            for alert, _ in found
+        ]
+        steps = [Step(alert=alert, edit=True) for alert in seen]
+        self._tell(conn, [(step, facts) for step, (_, facts) in zip(steps, found, strict=True)], now=now)
+        for index, alert in enumerate(seen):
+            audit.record(
+                conn,
+                AuditEntry(
+                    at=now,
+                    who=by.who,
+                    way=by.way,
+                    act=Act.ACKNOWLEDGE,
+                    subject=f"alert {alert.id} {_about(alert)}",
+                    after={
+                        "note": note,
+                        "expects_by": None if expects_by is None else expects_by.isoformat(),
+                    },
+                    # the request names one act: its first entry speaks for all
+                    request="" if index else by.request,
+                ),
+            )
         return seen
 
     def silence(self, pattern: Pattern | Patterns, *, until: datetime, reason: str, by: Actor) -> Silence:
@@ -105,10 +108,15 @@ class OperateAlerts:
             if before is not None:
                 return before
             made = replace(wanted, id=silences.add(conn, wanted))
-            for alert, facts in alerts.listed(conn, limit=_ALL):
-                if made.matches(alert.subject, alert.members):
-                    muted = life.mute(alert)
-                    self._tell(conn, Step(alert=muted, edit=alert.peak is not None), facts, now=now)
+            self._tell(
+                conn,
+                [
+                    (Step(alert=life.mute(alert), edit=alert.peak is not None), facts)
+                    for alert, facts in alerts.listed(conn, limit=_ALL)
+                    if made.matches(alert.subject, alert.members)
+                ],
+                now=now,
+            )
             audit.record(
                 conn,
                 AuditEntry(
@@ -148,33 +156,47 @@ class OperateAlerts:
         """
         now = self.clock.now()
         with self.database.read() as conn:
-            if not any(step.reason or step.edit for _, step, _ in self._steps(conn, now)):
+            if not any(step.reason or step.edit for step in self._steps(conn, now)):
                 return 0
         with self.database.write() as conn:
             turns.take(conn, turns.ALERTS)
             return self._pass_time(conn, now)
 
     def _pass_time(self, conn: Connection, now: datetime) -> int:
-        moved = [(step, until) for _, step, until in self._steps(conn, now) if step.reason or step.edit]
-        facts = alerts.facts_of(conn, [step.alert.id for step, _ in moved if step.alert and step.alert.id])
-        for step, until in moved:
-            if step.alert is not None and step.alert.id is not None:
-                self.teller.tell(conn, step, facts[step.alert.id], now=now, silenced_until=until)
+        moved = [step for step in self._steps(conn, now) if step.reason or step.edit]
+        facts = alerts.facts_of(conn, [step.alert.id for step in moved if step.alert and step.alert.id])
+        self._tell(
+            conn,
+            [(step, facts[step.alert.id]) for step in moved if step.alert and step.alert.id],
+            now=now,
+        )
         return len(moved)
 
-    def _steps(self, conn: Connection, now: datetime) -> list[tuple[Alert, Step, datetime | None]]:
+    def _steps(self, conn: Connection, now: datetime) -> list[Step]:
         held = silences.holding(conn, now)
-        steps = []
-        for alert in alerts.all_open(conn):
-            until = silenced_until(held, alert, now)
-            step = life.pass_time(alert, now=now, silenced=until is not None, remind_every=self.remind_every)
-            steps.append((alert, step, until))
-        return steps
+        return [
+            life.pass_time(
+                alert,
+                now=now,
+                silenced=silenced_until(held, alert, now) is not None,
+                remind_every=self.remind_every,
+            )
+            for alert in alerts.all_open(conn)
+        ]
 
-    def _tell(self, conn: Connection, step: Step, facts: AlertFacts, *, now: datetime) -> None:
-        if step.alert is not None:
-            until = silenced_until(silences.holding(conn, now), step.alert, now)
-            self.teller.tell(conn, step, facts, now=now, silenced_until=until)
+    def _tell(self, conn: Connection, moved: Sequence[tuple[Step, AlertFacts]], *, now: datetime) -> None:
+        held = silences.holding(conn, now)
+        changes = [
+            Change(
+                alert=step.alert,
+                step=step,
+                measured=facts,
+                silenced_until=silenced_until(held, step.alert, now),
+            )
+            for step, facts in moved
+            if step.alert is not None
+        ]
+        self.teller.tell(conn, changes, now=now)
 
 
 _ALL = 1_000_000

@@ -104,7 +104,7 @@ class JudgeSpikes:
                     cause=Cause.USE_NORMAL,
                 )
         balances.save_pace(conn, kept)
-        return standing.told
+        return standing.settle()
 
 
 def _balances(conn: Connection, stretches: Sequence[Stretch]) -> list[_Balance]:

@@ -47,7 +47,7 @@ def judge_wallets(
             lambda subject=subject, attempt=attempt: _facts(subject, attempt, book, now),  # type: ignore[misc]
             cause=Cause.READ_AGAIN,
         )
-        rejected = alerts.of(subject) is not None
+        rejected = alerts.is_open(subject)
         staleness = judge_staleness(reach, now=now, stale_after=stale_after, rejected=rejected)
         covered_by = covering.get(reach.wallet)
         if staleness.severity is Severity.WARNING and covered_by is None:

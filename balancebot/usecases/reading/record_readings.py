@@ -96,7 +96,7 @@ class RecordReadings:
                 ),
             ]
             judge_wallets(attempts, standing, judging.book, now=now, stale_after=self.pace.stale_after)
-            return standing.told
+            return standing.settle()
 
     def _good(self, row: WalletRow, snapshot: Snapshot, *, near: bool) -> GoodRead:
         pause = self.pace.fastest if near else self.pace.every

@@ -19,5 +19,7 @@ def sync_wallets(
         removed = wallets.sync(conn, configured, now=now)
         if removed:
             names = {*removed, *(WalletName(account_of(name)) for name in removed)}
-            forget_wallets(OpenAlerts(conn, names, teller=teller, now=now), removed)
+            standing = OpenAlerts(conn, names, teller=teller, now=now)
+            forget_wallets(standing, removed)
+            standing.settle()
     return removed
