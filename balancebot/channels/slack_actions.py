@@ -105,12 +105,12 @@ _LABELS: Final = {
 }
 
 
-def buttons_for(facts: Facts, language: Language) -> list[Block]:
+def buttons_for(facts: Facts, language: Language, *, details: bool = True) -> list[Block]:
     """Build the actions block of what is open; what is closed, and all but alerts and groups, has no buttons."""
     labels = _LABELS[language]
     match facts:
         case AlertFacts(closed_at=None):
-            elements = _of_alert(facts, labels)
+            elements = _of_alert(facts, labels, details=details)
         case GroupFacts():
             elements = _of_group(facts, labels, Wording(language=language))
         case _:
@@ -118,7 +118,7 @@ def buttons_for(facts: Facts, language: Language) -> list[Block]:
     return [{"type": "actions", "block_id": BLOCK_ID, "elements": elements}] if elements else []
 
 
-def _of_alert(facts: AlertFacts, labels: _Labels) -> list[Block]:
+def _of_alert(facts: AlertFacts, labels: _Labels, *, details: bool) -> list[Block]:
     alert = facts.alert_id
     elements = (
         []
@@ -128,7 +128,8 @@ def _of_alert(facts: AlertFacts, labels: _Labels) -> list[Block]:
     elements.append(_lengths(labels.silence, alert, labels))
     if facts.kind is AlertKind.LOW_BALANCE:
         elements.append(_button(ActionId.TOP_UP_ORDERED, labels.ordered, alert))
-    elements.append(_button(ActionId.DETAILS, labels.details, alert))
+    if details:
+        elements.append(_button(ActionId.DETAILS, labels.details, alert))
     return elements
 
 

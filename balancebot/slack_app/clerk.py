@@ -101,7 +101,7 @@ class Clerk:
                 assert_never(asked.action)
 
     def _command(self, asked: Command) -> None:
-        wanted = understand(asked.text, language=self.telling.words.language)
+        wanted = understand(asked.text, words=self.telling.words)
         match wanted:
             case Mute():
                 if self._may(asked, Role.FINANCE):
@@ -126,7 +126,8 @@ class Clerk:
             self._whisper(asked.reply_to, self._say.closed)
             return
         alert, facts = found
-        buttons = buttons_for(facts, self.telling.words.language) if asked.choice == MEMBER else []
+        language = self.telling.words.language
+        buttons = buttons_for(facts, language, details=False) if asked.choice == MEMBER else []
         self._whisper(asked.reply_to, self._patient(lambda: self.telling.why_alert(alert)), buttons)
 
     def _acknowledge_group(self, asked: Click, group: ShownGroup) -> None:
@@ -184,7 +185,10 @@ class Clerk:
         )
         error = self.workspace.open_form(asked.trigger, form)
         if error is not None:
-            self._whisper(asked.reply_to, self._say.too_slow.format(error=escaped(error.message)))
+            self._whisper(
+                asked.reply_to,
+                self._say.too_slow.format(error=escaped(self.telling.words.trouble(error.message))),
+            )
 
     def _open_alerts(self, asked: Click) -> list[Alert]:
         """Return what a click means, as far as it is open."""

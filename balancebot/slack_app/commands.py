@@ -6,10 +6,10 @@ from datetime import datetime, time, timedelta, tzinfo
 from typing import Final, TypeAlias
 
 from balancebot.domain.pattern import Pattern
-from balancebot.settings import Language
 from balancebot.settings.kinds import duration
 from balancebot.settings.table import UnfitError
 from balancebot.slack_app.phrases import PHRASES
+from balancebot.wording import Wording
 
 _TOMORROW: Final = "tomorrow"
 _MORNING = time(9)
@@ -54,9 +54,9 @@ class Help:
 Wanted: TypeAlias = ShowList | Why | Mute | Help
 
 
-def understand(text: str, *, language: Language) -> Wanted:
+def understand(text: str, *, words: Wording) -> Wanted:
     """Read the text of a command; names may hold spaces, and may be quoted."""
-    say = PHRASES[language]
+    say = PHRASES[words.language]
     verb, _, rest = text.partition(" ")
     match verb.lower(), rest.strip():
         case "help" | "?", "":
@@ -69,11 +69,11 @@ def understand(text: str, *, language: Language) -> Wanted:
                 return Help(fault=say.silence_usage)
             pattern = Pattern.parse(found["pattern"].strip(_QUOTES))
             if isinstance(pattern, str):
-                return Help(fault=say.wrong_pattern.format(fault=pattern))
+                return Help(fault=say.wrong_pattern.format(fault=words.fault(pattern)))
             try:
                 length = read_length(found["length"])
             except UnfitError as unfit:
-                return Help(fault=say.wrong_length.format(fault=unfit))
+                return Help(fault=say.wrong_length.format(fault=words.fault(str(unfit))))
             return Mute(pattern=pattern, length=length, reason=(found["reason"] or "").strip())
         case _:
             return ShowList(pattern=text.strip(_QUOTES))

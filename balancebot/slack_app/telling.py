@@ -59,7 +59,7 @@ class Telling:
         with self.database.read() as conn:
             asked = read_target(conn, text, configured=self.settings().wallets)
             if isinstance(asked, str):
-                return escaped(asked)
+                return escaped(self.words.fault(asked))
             return self._explained(conn, *asked)
 
     def why_alert(self, alert: Alert) -> str:

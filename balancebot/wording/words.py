@@ -183,6 +183,13 @@ class Wording:
         """Say what went wrong outside, a `SourceError` or a `ChannelError`; the other side's own words stay as they are."""
         return say_again(message, _troubles(self.language), self._trouble_figure)
 
+    def fault(self, message: str) -> str:
+        """Say what is wrong with what a person wrote."""
+        return say_again(message, _faults(self.language), self._fault_figure)
+
+    def _fault_figure(self, name: str, text: str) -> str:
+        return self.fault(text) if name == "fault" else text
+
     def _trouble_figure(self, name: str, text: str) -> str:
         return self.trouble(text) if name == "trouble" else text
 
@@ -260,9 +267,18 @@ class Wording:
 
 @cache
 def _troubles(language: Language) -> tuple[Form, ...]:
-    if language is Language.ENGLISH:
+    return _forms(language, "words/troubles")
+
+
+@cache
+def _faults(language: Language) -> tuple[Form, ...]:
+    return _forms(language, "web/faults")
+
+
+def _forms(language: Language, name: str) -> tuple[Form, ...]:
+    if language is Language.ENGLISH:  # in which everything is worded where it happens
         return ()
-    return read_forms(packaged("templates") / "words" / f"troubles.{language.value}.toml")
+    return read_forms(packaged("templates") / f"{name}.{language.value}.toml")
 
 
 def _brief(value: float, *, below: float) -> str:

@@ -106,7 +106,7 @@ def test_a_member_is_explained_with_buttons_of_its_own(desk: Desk, group: ShownG
 
     assert "*acme/shop:industry: warning, 500 messages*" in said
     (actions,) = (block for block in desk.slack.socket.whispers[0]["blocks"] if block["type"] == "actions")
-    assert [ActionId.ACKNOWLEDGE, ActionId.SILENCE, ActionId.TOP_UP_ORDERED, ActionId.DETAILS] == [
+    assert [ActionId.ACKNOWLEDGE, ActionId.SILENCE, ActionId.TOP_UP_ORDERED] == [
         element["action_id"] for element in actions["elements"]
     ]
 
