@@ -28,10 +28,10 @@ from balancebot.web import (
     thresholds,
     wallet,
 )
-from balancebot.web.guard import NOT_KEPT, Guard, headers_of
-from balancebot.web.rendering import phrases, render
+from balancebot.web.guard import Guard
+from balancebot.web.rendering import phrases, render, show
 from balancebot.web.site import Site
-from balancebot.web.visit import change, page
+from balancebot.web.visit import change, page, visit_of
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +80,8 @@ def create_app(site: Site) -> Starlette:
             change("/me/password", people.set_my_password, needs=Role.VIEWER),
             change("/me/sessions", people.end_my_other_sessions, needs=Role.VIEWER),
         ],
-        middleware=[Middleware(Guard, public_url=site.public_url)],
-        exception_handlers={HTTPException: _refused, DatabaseError: _without_database, Exception: _failed},
+        middleware=[Middleware(Guard, public_url=site.public_url, on_failure=_failed)],
+        exception_handlers={HTTPException: _refused, DatabaseError: _without_database},
     )
     app.state.site = site
     return app
@@ -100,7 +100,16 @@ class _Static(StaticFiles):
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 -- what it was registered for
     detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""
-    return _trouble(request, error.status_code, detail or _SAID.get(error.status_code, ""))
+    sentence = detail or _SAID.get(error.status_code, "")
+    site: Site = request.app.state.site
+    try:
+        visit = visit_of(site, request)
+    except DatabaseError:
+        visit = None  # what was refused is said all the same
+    if visit is None:
+        return _trouble(request, error.status_code, sentence)
+    said = phrases(site.language)(sentence)
+    return show(visit, "trouble.html.j2", status=error.status_code, code=error.status_code, said=said)
 
 
 def _without_database(request: Request, error: Exception) -> Response:
@@ -110,10 +119,7 @@ def _without_database(request: Request, error: Exception) -> Response:
 
 def _failed(request: Request, error: Exception) -> Response:
     log.error("web.failed", extra={"path": request.url.path}, exc_info=error)
-    answer = _trouble(request, 500, "Something is wrong on our side; it has been logged.")
-    # it is answered outside the guard
-    answer.headers.update(headers_of(request.app.state.site.public_url) | dict([NOT_KEPT]))
-    return answer
+    return _trouble(request, 500, "Something is wrong on our side; it has been logged.")
 
 
 _SAID = {404: "There is no such page.", 405: "This page can't be asked for in this way."}
@@ -122,5 +128,5 @@ _SAID = {404: "There is no such page.", 405: "This page can't be asked for in th
 def _trouble(request: Request, status: int, sentence: str) -> Response:
     site: Site = request.app.state.site
     said = phrases(site.language)(sentence)
-    text = render(site, "trouble.html.j2", user=None, path=request.url.path, status=status, said=said)
+    text = render(site, "trouble.html.j2", user=None, path=request.url.path, code=status, said=said)
     return HTMLResponse(text, status_code=status)

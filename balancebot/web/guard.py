@@ -1,9 +1,11 @@
 """What holds for every answer and every request, whatever page it is: headers, origins, sizes."""
 
+from collections.abc import Callable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.responses import PlainTextResponse
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 MAX_BODY = 8 * 1024 * 1024
@@ -31,48 +33,58 @@ _EVERYWHERE = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=()",
 }
-NOT_KEPT = ("Cache-Control", "no-store")
+_NOT_KEPT = ("Cache-Control", "no-store")
 _HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000"}
 _SAFE = frozenset({"GET", "HEAD"})
 
 
-def headers_of(public_url: str) -> dict[str, str]:
-    """Return the headers that every answer of the site has."""
-    return _EVERYWHERE | (_HTTPS_ONLY if public_url.startswith("https://") else {})
-
-
 class Guard:
-    """Wraps the whole application: refuses what comes from another site or is too large, and adds the headers."""
+    """Wraps the whole application: refuses what comes from another site or is too large, answers where nobody else
+    did, and adds the headers.
+    """
 
-    def __init__(self, app: ASGIApp, *, public_url: str) -> None:
+    def __init__(
+        self, app: ASGIApp, *, public_url: str, on_failure: Callable[[Request, Exception], Response]
+    ) -> None:
         self._app = app
+        self._on_failure = on_failure
         self._host = urlsplit(public_url).netloc
-        self._headers = headers_of(public_url)
+        self._headers = _EVERYWHERE | (_HTTPS_ONLY if public_url.startswith("https://") else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
 
+        has_begun = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 headers = MutableHeaders(scope=message)
                 for name, value in self._headers.items():
                     headers[name] = value
-                headers.setdefault(*NOT_KEPT)
+                headers.setdefault(*_NOT_KEPT)
             await send(message)
 
         headers = Headers(scope=scope)
         if scope["method"] not in _SAFE:
             if not self._is_ours(headers):
-                answer = PlainTextResponse("this form belongs to another site\n", status_code=403)
+                answer: Response = PlainTextResponse("this form belongs to another site\n", status_code=403)
                 await answer(scope, receive, send_with_headers)
                 return
             if not _is_small(headers):
                 answer = PlainTextResponse("the request is too large\n", status_code=413)
                 await answer(scope, receive, send_with_headers)
                 return
-        await self._app(scope, receive, send_with_headers)
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            if has_begun:
+                raise
+            answer = self._on_failure(Request(scope), error)
+            await answer(scope, receive, send_with_headers)
 
     def _is_ours(self, headers: Headers) -> bool:
         """Browsers name the site that a form was sent from; a client that names none is no browser to be misled."""

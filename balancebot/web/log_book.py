@@ -10,7 +10,8 @@ from balancebot.domain.threshold import LimitColumn
 from balancebot.storage import audit
 from balancebot.web.faults import COLUMN_LABELS
 from balancebot.web.paging import PAGE, Page, offset, page_number
-from balancebot.web.rendering import show, wording
+from balancebot.web.phrases import Phrases
+from balancebot.web.rendering import phrases, show, wording
 from balancebot.web.visit import Visit
 from balancebot.wording import Wording, number
 
@@ -35,6 +36,13 @@ _LIMITS = frozenset(column.value for column in LimitColumn)
 _INSTANTS = frozenset({"until", "expects_by", "starts_at", "ends_at"})
 
 
+_NUMBERED = {
+    Act.ACKNOWLEDGE: "alert {name}",
+    Act.END_SILENCE: "silence {name}",
+    Act.RESEND: "delivery {name}",
+}
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Difference:
     """One thing that was something else before; '' = nothing."""
@@ -51,11 +59,14 @@ def log_book(visit: Visit) -> Response:
         entries = audit.newest(
             conn, limit=PAGE + 1, offset=offset(number), acts=TOPICS.get(topic, ()), about=about
         )
-    say = wording(visit.site)
+    say, words = wording(visit.site), phrases(visit.site.language)
     return show(
         visit,
         "audit.html.j2",
-        entries=[(entry, differences(entry, say), entry.act in _UNDONE) for entry in entries[:PAGE]],
+        entries=[
+            (entry, subject(entry, words), differences(entry, say, words), entry.act in _UNDONE)
+            for entry in entries[:PAGE]
+        ],
         paging=Page(number=number, more=len(entries) > PAGE),
         about=about,
         topic=topic,
@@ -63,24 +74,34 @@ def log_book(visit: Visit) -> Response:
     )
 
 
-def differences(entry: AuditEntry, say: Wording) -> tuple[Difference, ...]:
+def subject(entry: AuditEntry, words: Phrases) -> str:
+    """Return what was changed; what has no name but a kind and an id is named by these."""
+    form = _NUMBERED.get(entry.act)
+    return entry.subject if form is None else words(form, name=entry.subject.partition(" ")[2])
+
+
+def differences(entry: AuditEntry, say: Wording, words: Phrases) -> tuple[Difference, ...]:
     """Return what differs between before and after, in the order in which it was written down."""
     before, after = entry.before or {}, entry.after or {}
     names = [name for name in dict.fromkeys([*before, *after]) if name in _LABELS]
     return tuple(
         Difference(
             label=_LABELS[name],
-            before=_said(name, before.get(name), say),
-            after=_said(name, after.get(name), say),
+            before=_said(name, before.get(name), say, words),
+            after=_said(name, after.get(name), say, words),
         )
         for name in names
         if before.get(name) != after.get(name)
     )
 
 
-def _said(name: str, value: object, say: Wording) -> str:
+def _said(name: str, value: object, say: Wording, words: Phrases) -> str:
     if value is None:
         return ""
+    if name in _LIMITS and value == "off":
+        return words("off")
+    if name == "role":
+        return words(str(value))
     if name in _LIMITS and str(value).isdecimal():
         return number(int(str(value)))
     if name in _INSTANTS:

@@ -5,7 +5,7 @@ run in a thread: `Visit` in, response out.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import quote
 
@@ -113,16 +113,7 @@ def change(path: str, handler: Handler, *, needs: Role = Role.FINANCE) -> Route:
             token = _token(site, request)
             if not isinstance(given, str) or not site.log_in.is_form_token(token, given):
                 raise HTTPException(403, "This form is out of date: reload the page and try again.")
-            filled = Visit(
-                site=site,
-                request=request,
-                now=visit.now,
-                user=visit.user,
-                session_id=visit.session_id,
-                form_token=visit.form_token,
-                form=form,
-            )
-            return await run_in_threadpool(handler, filled)
+            return await run_in_threadpool(handler, replace(visit, form=form))
 
     return Route(path, endpoint, methods=["POST"])
 
@@ -142,19 +133,13 @@ def _token(site: Site, request: Request) -> Secret:
     return session_token(site, request) or Secret("")
 
 
-def _visit(site: Site, request: Request, needs: Role) -> Visit | Response:
+def visit_of(site: Site, request: Request) -> Visit | None:
+    """Return the visit of whoever is logged in; None where nobody is."""
     now = site.clock.now()
     token = session_token(site, request)
     session = None if token is None else site.log_in.session(token, now=now)
     if token is None or session is None:
-        if "hx-request" in request.headers:
-            return Response(status_code=401)
-        if request.method != "GET":
-            return RedirectResponse("/login", status_code=303)
-        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
-        return RedirectResponse(f"/login?next={quote(here, safe='/')}", status_code=303)
-    if not session.user.role.may(needs):
-        raise HTTPException(403, "Your role doesn't allow this.")
+        return None
     return Visit(
         site=site,
         request=request,
@@ -163,3 +148,17 @@ def _visit(site: Site, request: Request, needs: Role) -> Visit | Response:
         session_id=session.id,
         form_token=site.log_in.form_token(token),
     )
+
+
+def _visit(site: Site, request: Request, needs: Role) -> Visit | Response:
+    visit = visit_of(site, request)
+    if visit is None:
+        if "hx-request" in request.headers:
+            return Response(status_code=401)
+        if request.method != "GET":
+            return RedirectResponse("/login", status_code=303)
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/login?next={quote(here, safe='/')}", status_code=303)
+    if not visit.user.role.may(needs):
+        raise HTTPException(403, "Your role doesn't allow this.")
+    return visit

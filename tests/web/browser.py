@@ -7,7 +7,9 @@ from contextlib import contextmanager
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, Page, Playwright, sync_playwright
+from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
+
+from balancebot.domain.user import Role
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUIETLY = (
@@ -19,6 +21,21 @@ QUIETLY = (
     "--disable-component-update",
     "--disable-sync",
 )
+
+
+PASSWORD = "a long secret"
+"""Of every user whom the tests' pages know."""
+
+
+def log_in(page: Page, role: Role) -> Page:
+    """Log in the user of a role, who is named like it."""
+    page.goto("/login")
+    page.locator("#name").fill(role.value)
+    page.locator("#password").fill(PASSWORD)
+    page.keyboard.press("Enter")
+    expect(page.locator("nav.sections")).to_be_visible()
+    page.wait_for_load_state()  # the scripts are there
+    return page
 
 
 @pytest.fixture(scope="session")

@@ -39,9 +39,9 @@ from balancebot.web.server import WebServer, serve
 from balancebot.web.site import Site
 from tests.usecases.world import HandClock, World
 from tests.web import showcase
+from tests.web.browser import PASSWORD
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-PASSWORD = "a long secret"
 
 
 @dataclass

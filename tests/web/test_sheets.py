@@ -52,7 +52,7 @@ def test_a_sheet_is_previewed_and_taken_over_with_one_click(watched: Desk) -> No
         assert "2 rows would change" in preview.text
         assert "<del>500</del>" in preview.text
         assert "<ins>900</ins>" in preview.text
-        assert "<strong>1 alerts open</strong>" in preview.text
+        assert "opening <strong>1</strong>" in preview.text
         assert 500 == row(watched).warning_below  # type: ignore[union-attr]
 
         assert "/thresholds?done=imported" == take_over(browser, preview.text).headers["location"]

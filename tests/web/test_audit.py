@@ -1,0 +1,58 @@
+"""The audit page tells each change in the reader's language."""
+
+from collections.abc import Callable
+
+from balancebot.domain.audit import Act, Actor, AuditEntry, Way
+from balancebot.domain.balance import Category
+from balancebot.domain.threshold import Scope
+from balancebot.domain.user import Role
+from balancebot.settings import Language
+from balancebot.storage import audit
+from balancebot.web.log_book import Difference, differences, subject
+from balancebot.web.phrases import Phrases
+from balancebot.web.rendering import wording
+from tests.usecases.world import SHOP
+from tests.web.conftest import NOW, Desk
+
+
+def test_a_change_is_told_in_chinese_to_its_last_word(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(language=Language.CHINESE)
+    chinese = Phrases(Language.CHINESE)
+    entry = AuditEntry(
+        at=NOW,
+        who="li",
+        way=Way.PAGE,
+        act=Act.SET_THRESHOLD,
+        subject="acme/shop:industry",
+        before={"warning_below": "60000"},
+        after={"warning_below": "off"},
+    )
+    assert (Difference(label="Warning below", before="60,000", after="关闭"),) == differences(
+        entry, wording(desk.site), chinese
+    )
+
+
+def test_what_has_no_name_is_called_by_its_kind_and_id() -> None:
+    chinese = Phrases(Language.CHINESE)
+    for act, stored, said in (
+        (Act.ACKNOWLEDGE, "alert 7 acme/shop:industry", "告警 7 acme/shop:industry"),
+        (Act.END_SILENCE, "silence 3", "静默 3"),
+        (Act.SET_THRESHOLD, "acme/shop:industry", "acme/shop:industry"),
+    ):
+        entry = AuditEntry(at=NOW, who="li", way=Way.PAGE, act=act, subject=stored, before=None, after=None)
+        assert said == subject(entry, chinese)
+
+
+def test_every_way_of_a_change_is_named(desk: Desk) -> None:
+    for way in Way:
+        desk.site.edit_thresholds.set(
+            Scope(SHOP + "*", Category.VOICE), {"note": way.value}, by=Actor(who="li", way=way)
+        )
+    with desk.user(Role.VIEWER) as browser:
+        text = browser.get("/audit").text
+    for name in ("command line", "page", "sheet", "Slack"):
+        assert f'data-label="Way">{name}</td>' in text
+    with desk.site.database.read() as conn:
+        assert [Way.SLACK, Way.SHEET, Way.PAGE, Way.CLI] == [
+            entry.way for entry in audit.newest(conn, limit=4, acts=(Act.SET_THRESHOLD,))
+        ]

@@ -1,0 +1,145 @@
+"""Nothing stands in anybody's way: every page and state, in both languages, light and dark, on a phone and a desk."""
+
+from collections.abc import Callable, Iterator
+
+import pytest
+from axe_playwright_python.sync_playwright import Axe
+from playwright.sync_api import Page, expect
+
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.balance import Category
+from balancebot.domain.threshold import Scope
+from balancebot.domain.user import Role
+from balancebot.settings import Language
+from tests.usecases.world import World
+from tests.web.browser import log_in
+from tests.web.conftest import Desk
+from tests.web.showcase import CHECKOUT
+
+pytestmark = [pytest.mark.browser, pytest.mark.slow]
+
+WIDTHS = (390, 768, 1180, 1280)
+PHONE = 390
+BY = Actor(who="li", way=Way.PAGE)
+SCOPE = Scope(CHECKOUT, Category.INDUSTRY)
+OPEN_TO_ALL = {"log-in": "/login", "missing": "/nothing"}
+PAGES = {
+    "overview": "/",
+    "unallocated": "/?group=unallocated",
+    "nothing found": "/?q=nothing",
+    "wallet": "/wallets/acme/checkout?category=industry",
+    "wallet, nothing allocated": "/wallets/acme/checkout?category=market",
+    "thresholds": "/thresholds",
+    "every balance": "/thresholds?view=balances",
+    "new row": "/thresholds/edit",
+    "sheet": "/thresholds/sheet",
+    "alerts": "/alerts",
+    "past alerts": "/alerts?show=past",
+    "alert": "/alerts/1",
+    "plans": "/plans",
+    "audit": "/audit",
+    "users": "/users",
+    "me": "/me",
+    "missing, logged in": "/nothing",
+}
+BAD_SHEET = "wallet,category,warning_below,note\nacme/chekout,industry,12%,who\nacme/login,indstry,5,\n"
+GOOD_SHEET = 'wallet,category,warning_below,note\nacme/checkout,industry,"290,000",Finance\nacme/x*,*,5,\n'
+
+
+@pytest.fixture
+def world(watching: World) -> World:
+    return watching
+
+
+@pytest.mark.parametrize("language", Language)
+def test_every_page_and_state_can_be_used_by_everybody(
+    open_desk: Callable[..., Desk], open_page: Callable[..., Page], language: Language
+) -> None:
+    desk, axe = open_desk(language=language), Axe()
+    found = {}
+    page = open_page(desk.address)
+    for name in states(desk, page):
+        page.set_viewport_size({"width": 1280, "height": 900})
+        page.emulate_media(color_scheme="light")
+        found[name, "light"] = serious(axe, page)
+        for width in WIDTHS:
+            page.set_viewport_size({"width": width, "height": 900})
+            if page.evaluate("document.documentElement.scrollWidth > window.innerWidth"):
+                found[name, "light"].append(f"wider than {width}")
+        page.set_viewport_size({"width": PHONE, "height": 844})
+        page.emulate_media(color_scheme="dark")
+        found[name, "dark"] = [*serious(axe, page), *page.evaluate(SMALL)]
+    assert {} == {place: faults for place, faults in found.items() if faults}
+
+
+def states(desk: Desk, page: Page) -> Iterator[str]:
+    """Open every page, and every state that a page can be brought into."""
+    for name, address in OPEN_TO_ALL.items():
+        page.goto(address)
+        yield name
+    page.goto("/login")
+    for _ in range(6):
+        page.locator("#name").fill("nobody")
+        page.locator("#password").fill("wrong")
+        with page.expect_navigation():
+            page.locator("button.primary").click()
+    yield "log-in, throttled"
+
+    log_in(page, Role.ADMIN)
+    for name, address in PAGES.items():
+        page.goto(address)
+        yield name
+
+    page.goto("/users")
+    page.locator("summary").first.click()
+    yield "users, one opened"
+    page.goto("/alerts/1")
+    page.locator("summary").first.click()
+    yield "alert, to be silenced"
+
+    for name, text in {"bad sheet": BAD_SHEET, "good sheet": GOOD_SHEET, "empty sheet": ""}.items():
+        page.goto("/thresholds/sheet")
+        sheet = {"name": "limits.csv", "mimeType": "text/csv", "buffer": text.encode()}
+        page.locator("#sheet").set_input_files(files=[sheet])  # type: ignore[list-item]
+        with page.expect_navigation():
+            page.locator("form[enctype] button").click()
+        yield name
+
+    def open_editor(value: str) -> None:
+        page.goto("/thresholds")
+        page.locator("tr", has_text=CHECKOUT).locator("a.button").click()
+        page.locator("#e-warning_below").fill(value)
+
+    open_editor("150,000")
+    expect(page.locator(".compare")).to_be_visible()
+    yield "editor"
+    open_editor("x")
+    page.locator(".editor button.primary").click()
+    expect(page.locator(".editor [aria-invalid]")).to_be_visible()
+    yield "editor, refused"
+    open_editor("80,000")
+    desk.site.edit_thresholds.set(SCOPE, {"warning_below": "70,000"}, by=BY)
+    page.locator(".editor button.primary").click()
+    expect(page.locator(".editor .notice")).to_be_visible()
+    yield "editor, conflict"
+
+    desk.site.edit_thresholds.set(SCOPE, {"warning_below": "71,000"}, by=BY)
+    page.goto("/audit")
+    with page.expect_navigation():
+        page.locator("form[action$='/undo'] button").last.click()
+    yield "undo, conflict"
+
+
+SMALL = """() => [...document.querySelectorAll("a, button, input, select, textarea, summary")]
+  .filter(one => one.checkVisibility() && one.type !== "hidden" && !one.closest("thead, .skip"))
+  .filter(one => one.getBoundingClientRect().height < 43.9)
+  .map(one => `too small for a finger: ${one.outerHTML.slice(0, 120)}`)"""
+
+
+def serious(axe: Axe, page: Page) -> list[str]:
+    """Return what axe finds that is serious."""
+    return [
+        f"{violation['id']}: {violation['nodes'][0]['html'][:120]}"
+        for violation in axe.run(page).response["violations"]
+        if violation["impact"] in {"serious", "critical"}
+    ]
