@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from time import monotonic, sleep
+from typing import Any
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
@@ -50,6 +51,8 @@ class Database:
                 wait,
                 # a frozen process must not keep what it locked: others take its work over within seconds
                 "SET idle_in_transaction_session_timeout = '10s'",
+                # nor while the server has more to say than a frozen process takes in
+                "SET tcp_user_timeout = '10s'",
                 f"SET lock_timeout = {_milliseconds(wait)}",
             )
             self._reader = _postgresql_engine(self.url, wait).execution_options(
@@ -219,6 +222,13 @@ def _postgresql_engine(url: URL, wait: timedelta, *settings: str) -> Engine:
             cursor.execute(setting)
         cursor.close()
         connection.commit()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def _(_: Connection, cursor: Any, *statement: object) -> None:
+        if statement[-1]:  # it was executed many times
+            # psycopg's pipeline ends with a Flush, at which the server stops the clock of an idle transaction:
+            # only another statement starts it again
+            cursor.connection.execute("SELECT 1")
 
     return engine
 

@@ -24,7 +24,7 @@ from balancebot.sources.simulator import Scenario, simulated_wallet
 from balancebot.storage import thresholds, turns
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError
-from balancebot.storage.tables import alerts, deliveries
+from balancebot.storage.tables import alerts, deliveries, wallets
 from tests.crash.driver import CLOCK, DOOR
 from tests.crash.episodes import Episodes, Level
 from tests.crash.standins import Reports, WatchedJsms, WatchedMail, WatchedSlack
@@ -44,9 +44,17 @@ class Town:
     """One bot (or several on one database) and all that stands around it, for many rounds."""
 
     def __init__(
-        self, folder: Path, database_url: str, *, seed: int, num_replicas: int = 1, group_over: int = 1000
+        self,
+        folder: Path,
+        database_url: str,
+        *,
+        seed: int,
+        num_replicas: int = 1,
+        group_over: int = 1000,
+        frozen_for: tuple[float, float] = _LEASE_AND_MORE,
     ) -> None:
-        """`folder` is empty; several replicas need PostgreSQL."""
+        """`folder` is empty; several replicas need PostgreSQL. What is frozen thaws after so many seconds."""
+        self._frozen_for = frozen_for
         self._folder = folder
         self._url = database_url
         self._group_over = group_over
@@ -182,6 +190,11 @@ apps = [
         if running:
             self._strike(Fate.FREEZE, self._random.choice(running).pid)
 
+    def thaw(self) -> None:
+        """Let every frozen process go on."""
+        for process in self._running():
+            process.send_signal(signal.SIGCONT)
+
     def _running(self) -> list[subprocess.Popen[bytes]]:
         return [process for process in self._processes if process is not None and process.poll() is None]
 
@@ -198,7 +211,7 @@ apps = [
                 return
             process.send_signal(signal.SIGSTOP)
             self.num_freezes += 1
-            thaw = threading.Timer(self._random.uniform(*_LEASE_AND_MORE), _thaw, (process,))
+            thaw = threading.Timer(self._random.uniform(*self._frozen_for), _thaw, (process,))
             thaw.daemon = True
             thaw.start()
 
@@ -244,6 +257,15 @@ apps = [
     def until_quiet(self, patience: float) -> bool:
         """Wait until every balance is judged as it is and nothing waits to be sent."""
         return _until(lambda: self._is_recorded() and self._num_unsettled() == 0, patience)
+
+    def until_read_since(self, at: datetime, patience: float) -> bool:
+        """Wait until every wallet was read after an instant."""
+        return _until(lambda: self._oldest_reading() > at, patience)
+
+    def _oldest_reading(self) -> datetime:
+        with self.database.read() as conn:
+            oldest = conn.execute(select(func.min(wallets.c.observed_at))).scalar_one()
+        return SystemClock().now() if oldest is None else oldest
 
     def _is_recorded(self) -> bool:
         opened = select(alerts).where(alerts.c.closed_at.is_(None))

@@ -3,6 +3,7 @@
 import sqlite3
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -10,9 +11,10 @@ import pytest
 from sqlalchemy import insert, text
 from sqlalchemy.exc import IntegrityError
 
+from balancebot.storage import turns
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError, DatabaseErrorKind
-from balancebot.storage.tables import users
+from balancebot.storage.tables import threads, users
 from tests.databases import PostgreSQL
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -222,3 +224,21 @@ def test_a_url_that_cannot_be_used_is_refused_without_showing_it(url: str) -> No
         Database(url)
     assert caught.value.kind is DatabaseErrorKind.UNREACHABLE
     assert "hunter2" not in str(caught.value)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_rows", [1, 3])
+def test_a_frozen_process_keeps_what_it_locked_for_ten_seconds_at_most(
+    postgresql_url: str, num_rows: int
+) -> None:
+    frozen, other = Database(postgresql_url), Database(postgresql_url, wait=timedelta(seconds=14))
+    rows = [{"subject": "alert:1", "channel": "slack", "destination": str(n)} for n in range(num_rows)]
+    with ExitStack() as stack:
+        stack.callback(frozen.dispose)
+        stack.callback(other.dispose)
+        stack.enter_context(pytest.raises(DatabaseError, match="idle-in-transaction timeout"))
+        conn = stack.enter_context(frozen.write())
+        turns.take(conn, turns.ALERTS)
+        conn.execute(insert(threads), rows)
+        with other.write() as another:
+            turns.take(another, turns.ALERTS)

@@ -1,0 +1,76 @@
+"""Whoever dies or freezes is replaced within 15 seconds: the wallets are read, and the news is told.
+
+The bound is a promise (`docs/delivery.md`), not a figure of speed: it follows from how long a claim and a lock hold.
+"""
+
+import time
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from balancebot.clock import SystemClock
+from tests.crash.books import compare
+from tests.crash.episodes import Level
+from tests.crash.town import Town
+from tests.crash.traps import Blow, Fate
+from tests.databases import PostgreSQL
+
+pytestmark = pytest.mark.slow
+_PROMISED = timedelta(seconds=15)
+_PATIENCE = 60.0
+_STAGES = (
+    "poll_cycle.run_due committing",  # wallets are claimed, their rows locked
+    "jsms asked",
+    "record_readings.call committing",  # whoever else would change alerts waits
+    "lane_work.begin committing",  # a lane's rows are locked
+    "slack chat.postMessage done",
+)
+
+
+@pytest.mark.parametrize("fate", [Fate.KILL, Fate.FREEZE])
+@pytest.mark.parametrize("stage", _STAGES)
+def test_another_replica_has_read_and_told_everything_in_time(
+    tmp_path: Path, postgresql: PostgreSQL, stage: str, fate: Fate
+) -> None:
+    name = postgresql.create(template="template0")
+    with Town(
+        tmp_path, postgresql.url(name), seed=1, num_replicas=2, frozen_for=(_PATIENCE, _PATIENCE)
+    ) as town:
+        town.start()
+        assert _taken_over(town, stage, fate) < _PROMISED
+        town.thaw()
+        _books_are_even(town)
+    postgresql.drop(name)
+
+
+@pytest.mark.parametrize("stage", _STAGES[2:])
+def test_the_next_run_on_sqlite_has_read_and_told_everything_in_time(tmp_path: Path, stage: str) -> None:
+    with Town(tmp_path, f"sqlite:///{tmp_path}/balancebot.db", seed=1) as town:
+        town.start()
+        assert _taken_over(town, stage, Fate.KILL) < _PROMISED
+        _books_are_even(town)
+
+
+def _taken_over(town: Town, stage: str, fate: Fate) -> timedelta:
+    """Let news come, strike at `stage`, and return how long it took from there until all was read and told."""
+    one, two, three, *_ = town.episodes.wallets
+    town.move({one: Level.WARNING})
+    assert town.until_quiet(_PATIENCE)
+    town.traps.arm(Blow(boundary=stage, nth=1, fate=fate))
+    town.move({one: Level.OK, two: Level.CRITICAL})
+    assert town.traps.wait(_PATIENCE)
+    struck_at = SystemClock().now()
+    town.move({three: Level.DEPLETED})
+    if town.num_replicas == 1:
+        town.start()
+    assert town.until_quiet(_PATIENCE)
+    assert town.until_read_since(struck_at, _PATIENCE)
+    return timedelta(seconds=time.monotonic() - town.struck_at)
+
+
+def _books_are_even(town: Town) -> None:
+    time.sleep(2)
+    assert town.until_quiet(_PATIENCE)
+    books = compare(town)
+    assert ((), ()) == (books.losses, books.repeats)
