@@ -7,6 +7,7 @@ that was compiled without escaping and is called from a page that escapes would 
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from functools import cache
@@ -30,6 +31,8 @@ from balancebot.settings import Language
 from balancebot.wording import Wording
 
 _log = logging.getLogger(__name__)
+_BLANK_LINES: Final = re.compile(r"\n{3,}")
+"""What a part that has nothing to say leaves behind."""
 _HTML_SUFFIX: Final = ".html.j2"
 _SLACK_FOLDER: Final = "slack/"
 
@@ -123,5 +126,7 @@ def _render(environments: _Environments, template: str, context: Mapping[str, ob
     for_slack = template.startswith(_SLACK_FOLDER)
     environment = markup if for_slack or template.endswith(_HTML_SUFFIX) else plain
     text = environment.get_template(template).render(context).strip()
+    if environment is plain:
+        text = _BLANK_LINES.sub("\n\n", text)
     # Slack decodes only &amp; &lt; &gt;, and shows any other entity as it is written.
     return text.replace("&#39;", "'").replace("&#34;", '"') if for_slack else text

@@ -61,6 +61,8 @@ class AlertView:
     num_more_members: int
     known: bool
     """Whether there is a number to speak of."""
+    empty: bool
+    """Whether nothing is left."""
     balance: str
     messages: str
     runway: str
@@ -136,13 +138,14 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
         num_members=len(facts.members),
         num_more_members=max(0, len(facts.members) - MAX_WALLETS),
         known=isinstance(facts.reading, int),
+        empty=facts.reading == 0,
         balance=words.cell(facts.reading),
         messages=words.reading(facts.reading),
         runway=words.duration(runway.p50) if runway and runway.p50 > 0 else "",
         runway_range=words.runway(runway),
         burn=words.burn(facts.burn_per_day),
         limit=words.crossed(facts.crossed) if facts.crossed and not calm_since else "",
-        empty_at=words.ahead(facts.depletes_at, now=facts.at) if facts.depletes_at else "",
+        empty_at=words.ahead(facts.depletes_at, now=facts.at) if facts.depletes_at and facts.reading else "",
         spark=sparkline(facts.recent) if len(facts.recent) > 1 else "",
         note=_one_line(facts.note),
         advice=words.order(facts.advice, facts.category, now=facts.at),

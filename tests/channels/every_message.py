@@ -127,6 +127,7 @@ _SPIKES: dict[str, Facts] = {
         runway=None,
         depletes_at=None,
     ),
+    "spike_to_nothing": replace(SPIKE, reading=0, runway=DEPLETED.runway, depletes_at=NOW),
     "spike_reminder": _reminded(SPIKE),
     "spike_recovered": _ended(SPIKE, Cause.USE_NORMAL),
     "spike_unheard": replace(_ended(SPIKE, Cause.USE_NORMAL), opened_unheard=True),
