@@ -4,7 +4,7 @@ A template is a stranger's: whatever it is given here, it can read. Texts from o
 """
 
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 from urllib.parse import quote
@@ -174,7 +174,7 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
         relapses=flapping.relapses if flapping else 0,
         link=_alert_link(facts, public_url),
     )
-    return asdict(view)
+    return {field.name: getattr(view, field.name) for field in fields(view)}
 
 
 def _alert_link(facts: AlertFacts, public_url: str) -> str:

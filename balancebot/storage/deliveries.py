@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
 from balancebot.domain.alert import Reason
+from balancebot.domain.coalescing import as_one
 from balancebot.domain.delivery import DeliveryState, Outcome, next_verification
 from balancebot.domain.lane import Lane, Waiting
 from balancebot.domain.notification import Action, AlertFacts, Channel
@@ -103,15 +104,23 @@ def told(conn: Connection, delivery_id: str) -> str:
     return facts
 
 
-def alert_facts(conn: Connection, carries: Sequence[Waiting]) -> list[AlertFacts]:
-    """Return what each of `carries` says of its alert, in their order; a group's own say nothing of one alone."""
+def latest_news(conn: Connection, carries: Sequence[Waiting], *, heard: bool) -> list[AlertFacts]:
+    """Return what `carries` say of each alert, as one message of each; a group's own say nothing of one alone.
+
+    `heard` tells whether this destination has heard of the alerts.
+    """
     rows = conn.execute(
         select(deliveries.c.id, _TOLD.label("told"))
         .join(notifications)
         .where(deliveries.c.id.in_([each.id for each in carries if each.alert_id is not None]))
     )
     by_id = {row.id: facts_codec.decode(row.told) for row in rows}
-    return [facts for each in carries if isinstance(facts := by_id.get(each.id), AlertFacts)]
+    news: dict[str, list[AlertFacts]] = {}
+    for each in carries:
+        facts = by_id.get(each.id)
+        if isinstance(facts, AlertFacts):
+            news.setdefault(facts.alert_id, []).append(facts)
+    return [as_one(told, told=heard) for told in news.values()]
 
 
 def give_up_lane(conn: Connection, lane: Lane, *, message: str, now: datetime) -> None:

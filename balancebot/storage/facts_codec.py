@@ -37,7 +37,12 @@ def decode(text: str) -> Facts:
     return facts
 
 
+_PLAIN = frozenset({bool, int, NoneType, str})
+
+
 def _encoded(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     match value:
         case IntEnum():
             return value.name.lower()

@@ -7,7 +7,7 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, insert, select, update
 
-from balancebot.domain.coalescing import as_one, with_members
+from balancebot.domain.coalescing import with_members
 from balancebot.domain.delivery import CLOCK_JUMP
 from balancebot.domain.lane import GROUP_STAYS_OPEN, Lane, Send, Waiting
 from balancebot.domain.notification import Action, GroupFacts
@@ -54,7 +54,7 @@ def young(conn: Connection, lane: Lane, now: datetime) -> str | None:
 
 def form(conn: Connection, lane: Lane, firsts: Sequence[Send], *, now: datetime) -> None:
     """Let one new message tell what `firsts` would have told."""
-    members = [as_one(deliveries.alert_facts(conn, send.carries), told=False) for send in firsts]
+    members = deliveries.latest_news(conn, _carried(firsts), heard=False)
     facts = GroupFacts(group_id=uuid4().hex, at=now, members=tuple(members))
     conn.execute(
         insert(groups).values(
@@ -80,7 +80,7 @@ def join(
     now: datetime,
 ) -> None:
     """Let the group's message tell `firsts` too: `post` while it waits itself, else an answer below it and an edit."""
-    members = [as_one(deliveries.alert_facts(conn, send.carries), told=False) for send in firsts]
+    members = deliveries.latest_news(conn, _carried(firsts), heard=False)
     facts = with_members(load(conn, group_id), members, now)
     save(conn, facts)
     if post is not None:
@@ -94,6 +94,10 @@ def join(
 def _hand_over(
     conn: Connection, lane: Lane, firsts: Sequence[Send], *, group_id: str, by: str, now: datetime
 ) -> None:
-    carried = [each for send in firsts for each in send.carries]
+    carried = _carried(firsts)
     threads.join(conn, {each.alert_id for each in carried if each.alert_id is not None}, group_id, lane)
     deliveries.supersede(conn, carried, by=by, now=now)
+
+
+def _carried(firsts: Sequence[Send]) -> list[Waiting]:
+    return [each for send in firsts for each in send.carries]

@@ -9,10 +9,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, and_, func, select, update
 
-from balancebot.domain.coalescing import as_one, weightiest, with_members
+from balancebot.domain.coalescing import weightiest, with_members
 from balancebot.domain.delivery import DeliveryState, look_since, next_verification
 from balancebot.domain.lane import Lane, Method, Send, Step, Waiting
-from balancebot.domain.notification import Action, AlertFacts, Facts, GroupFacts, Parcel, TroubleFacts
+from balancebot.domain.notification import Action, Facts, GroupFacts, Parcel, TroubleFacts
 from balancebot.storage import deliveries, facts_codec, groups, threads, troubles, workers
 from balancebot.storage.tables import deliveries as rows
 from balancebot.storage.threads import Thread
@@ -137,10 +137,7 @@ def _facts(conn: Connection, send: Send, *, told: bool, now: datetime) -> Facts:
     carrier = send.carrier
     if carrier.alert_id is None and send.group_id is None:
         return facts_codec.decode(deliveries.told(conn, carrier.id))
-    news: dict[str, list[AlertFacts]] = {}
-    for facts in deliveries.alert_facts(conn, send.carries):
-        news.setdefault(facts.alert_id, []).append(facts)
-    latest = [as_one(facts, told=told) for facts in news.values()]
+    latest = deliveries.latest_news(conn, send.carries, heard=told)
     if send.group_id is None:
         return latest[0]
     if send.action is Action.REPLY and carrier.alert_id is not None:
