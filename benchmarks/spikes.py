@@ -1,104 +1,210 @@
 """How often a spike is told that is none, and how many attacks are found, on series of real use.
 
-    python benchmarks/spikes.py FOLDER
+    python benchmarks/spikes.py FOLDER [--seed N] [--instead] [--usual N] [--every MINUTES] [--bursty] [--shift LOG2 ...]
 
 Each series of FOLDER (see series.py) is read every five minutes, the model refitted when an hour closes, as in
-operation. An attack adds 5 or 20 times what its hour usually uses, for 30 minutes from a random reading on, to hours
-that usually use 30 messages or more; of 5 x in smaller hours nothing could be told from chance.
+operation. Whatever is told of it counts as false. An attack adds 5 or 20 times what its hour of the week usually uses,
+for 30 minutes from a random reading on, in hours that usually use 30 messages or more; it is in the model of the next
+hour, should one close meanwhile. The evidence and the alerts remembered at its start are those of operation.
 """
 
 import argparse
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from series import READINGS, load
 
-from balancebot.domain.burn_model import MODEL, fit
+from balancebot.domain.burn_model import MODEL, Models, fit
 from balancebot.domain.local_week import hours_of_week
-from balancebot.domain.spike import PER_ALERT, REMEMBERED_DAYS, SPIKING, judge_spikes, next_streak
+from balancebot.domain.spike import (
+    PER_ALERT,
+    SPIKING,
+    Spikes,
+    gather,
+    judge_spikes,
+    points_of,
+    remembered,
+)
 from balancebot.domain.use_window import WINDOW_HOURS, UseWindow
 
-ATTACKS = 500
-USUAL = 30
-WIDTHS = (14, 10, 10, 20, 8)
+DAY = 24 * READINGS
+ATTACK = 6
+"""Bins."""
+HEADS = ("false/quarter", "5x found", "20x found", "by 2nd reading: 5x", "20x")
 
 
-def replay(start: int, use: np.ndarray) -> np.ndarray:
-    """Return the model of each hour, fitted on what came before it."""
-    hourly = np.concatenate([np.zeros(WINDOW_HOURS), use.reshape(-1, READINGS).sum(1)]).astype(np.float32)
-    exposed = (np.arange(len(hourly)) >= WINDOW_HOURS).astype(np.float32)
-    models = np.zeros(len(use) // READINGS, MODEL)
-    for hour in range(len(models)):
-        part = slice(hour, hour + WINDOW_HOURS)
-        models[hour] = fit([UseWindow(end=start + hour, use=hourly[part], exposure=exposed[part])], "UTC")[0]
-    return models
+@dataclass(frozen=True, kw_only=True)
+class Trial:
+    """How attacks are made and spikes judged."""
+
+    rng: np.random.Generator
+    attacks: int = 500
+    usual: float = 30
+    """Messages that an hour usually uses, where attacks are made."""
+    instead: bool = False
+    """Whether the attack takes the place of the usual use; otherwise it comes on top."""
+    every: int = 1
+    """Five-minute bins between readings."""
+    bursty: bool = False
+    """Whether the category may burst."""
+    shift: float = 0.0
+    """Added to every bar, in log2: what the choice of its height trades."""
 
 
-def measure(start: int, use: np.ndarray, models: np.ndarray, rng: np.random.Generator) -> list[float]:
-    """Return false alarms a quarter, then the part of 5x and 20x attacks found: at all, by the second reading."""
-    at = start * 3600.0 + np.arange(len(use)) * 300.0
-    hour = np.arange(len(use)) // READINGS
-    judged = judge_spikes(models[hour], use=use.astype(float), since=at, until=at + 300.0, zone="UTC")
-    told: list[int] = []
-    alerts = np.zeros(len(use), np.int64)
-    streak, is_open = 0, False
-    for i in range(24 * READINGS, len(use)):
-        alerts[i] = sum(i - when < REMEMBERED_DAYS * 24 * READINGS for when in told)
-        bar = judged.bar[i] + PER_ALERT * alerts[i]
-        over, calm = judged.score[i] > bar, judged.score[i] < bar / 2
-        streak = next_streak(streak, over=over, calm=calm, drained=bool(over and judged.drained[i]))
-        if streak >= SPIKING and not is_open:
-            told.append(i)
-        is_open = streak >= SPIKING or (is_open and streak > -SPIKING)
-    usual = (models["mean"] * models["shape"].T)[hours_of_week("UTC", start, len(models)), range(len(models))]
-    hours = np.flatnonzero(usual[25:-1] >= USUAL) + 25
-    found = []
-    for times in (5, 20):
-        if len(hours) < 20:
-            found.append((np.nan, np.nan))
-            continue
-        first = rng.choice(hours, ATTACKS) * READINGS + rng.integers(0, READINGS, ATTACKS)
-        rows = first[:, None] + np.arange(6)
-        attacked = use[rows] + rng.poisson(times * usual[first // READINGS, None] / READINGS, rows.shape)
-        flat = rows.ravel()
-        over = judge_spikes(
-            models[hour[flat]],
-            use=attacked.ravel().astype(float),
-            since=at[flat],
-            until=at[flat] + 300.0,
-            zone="UTC",
-            alerts=alerts[flat],
-        ).over.reshape(rows.shape)
-        both = over[:, 1:] & over[:, :-1]
-        found.append((both.any(1).mean(), both[:, 0].mean()))
-    return [len(told) / len(use) * 288 * 91, found[0][0], found[1][0], found[0][1], found[1][1]]
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """A series with the model of each hour, fitted on what came before it."""
+
+    start: int
+    use: np.ndarray
+    models: Models
+
+    def model(self, hour: int, *, added: float = 0.0) -> Models:
+        """Return the model of an hour, with so much more use in the hour before."""
+        first = max(hour - WINDOW_HOURS, 0) * READINGS
+        hourly = np.zeros(WINDOW_HOURS, np.float32)
+        exposed = np.zeros(WINDOW_HOURS, np.float32)
+        known = self.use[first : hour * READINGS].reshape(-1, READINGS).sum(1)
+        if known.size:
+            hourly[-known.size :], exposed[-known.size :] = known, 1.0
+            hourly[-1] += added
+        return fit([UseWindow(end=self.start + hour, use=hourly, exposure=exposed)], "UTC")
+
+    def usual(self) -> np.ndarray:
+        """Return what each hour of the week usually uses, as known at that hour."""
+        rows = range(len(self.models))
+        local = hours_of_week("UTC", self.start, len(self.models))
+        return np.asarray(self.models["mean"] * self.models["shape"][rows, local])
 
 
-def line(name: str, row: list[float]) -> str:
-    """Return one row of the table."""
-    return f"{name:32}" + "".join(
-        f"{'-':>{width}}" if np.isnan(value) else f"{value:{width}.2f}"
-        for value, width in zip(row, WIDTHS, strict=True)
+def read(path: Path) -> Series:
+    """Return a series with its models."""
+    start, use = load(path)
+    series = Series(start=start, use=use, models=np.zeros(len(use) // READINGS, MODEL))
+    for hour in range(len(series.models)):
+        series.models[hour] = series.model(hour)[0]
+    return series
+
+
+def judged(series: Series, models: Models, first: np.ndarray, use: np.ndarray, trial: Trial) -> Spikes:
+    """Judge readings that begin at the bins `first` and saw `use`, as if nothing had been told before."""
+    since = series.start * 3600.0 + first * 300.0
+    return judge_spikes(
+        models,
+        use=use.astype(float),
+        since=since,
+        until=since + 300.0 * trial.every,
+        zone="UTC",
+        bursty=np.full(len(use), trial.bursty),
     )
 
 
+def operate(series: Series, trial: Trial) -> tuple[int, np.ndarray, np.ndarray]:
+    """Return how many spikes are told; and before each reading the evidence and what is remembered of those told."""
+    first = np.arange(0, len(series.use) // trial.every * trial.every, trial.every)
+    use = series.use[: first.size * trial.every].reshape(-1, trial.every).sum(1)
+    spikes = judged(series, series.models[first // READINGS], first, use, trial)
+    told: list[int] = []
+    evidence, memory = np.zeros(len(first), int), np.zeros(len(first))
+    gathered, is_open = 0, False
+    for i, at in enumerate(first.tolist()):
+        memory[i] = remembered((at - when) / DAY for when in told)
+        evidence[i] = gathered
+        bar = spikes.bar[i] + PER_ALERT * memory[i] + trial.shift
+        gathered = gather(gathered, int(points_of(spikes.score[i], bar)) if at >= DAY else 0)
+        if gathered == SPIKING and not is_open:
+            told.append(at)
+        is_open = gathered == SPIKING or (is_open and gathered > 0)
+    return len(told), evidence, memory
+
+
+def found(series: Series, times: int, evidence: np.ndarray, memory: np.ndarray, trial: Trial) -> np.ndarray:
+    """Return at which reading each attack was found; 0 = not."""
+    usual = series.usual()
+    hours = np.flatnonzero(usual[25:-2] >= trial.usual) + 25
+    if len(hours) < 20:
+        return np.zeros(0, int)
+    begin = trial.rng.choice(hours, trial.attacks) * READINGS + trial.rng.integers(0, READINGS, trial.attacks)
+    bins = begin[:, None] + np.arange(ATTACK)
+    sent = trial.rng.poisson(times * usual[begin // READINGS, None] / READINGS, bins.shape)
+    change = sent - series.use[bins] if trial.instead else sent
+    number = -(-ATTACK // trial.every) + (trial.every > 1)
+    readings = begin[:, None] // trial.every + np.arange(number)
+    use = np.zeros(readings.shape)
+    models = np.zeros(readings.shape, MODEL)
+    for i, k in np.ndindex(readings.shape):
+        first = int(readings[i, k]) * trial.every
+        within = (bins[i] >= first) & (bins[i] < first + trial.every)
+        use[i, k] = series.use[first : first + trial.every].sum() + change[i, within].sum()
+        hour = first // READINGS
+        before = bins[i] // READINGS == hour - 1
+        added = float(change[i, before].sum())
+        models[i, k] = series.model(hour, added=added)[0] if before.any() else series.models[hour]
+    spikes = judged(series, models.ravel(), readings.ravel() * trial.every, use.ravel(), trial)
+    bar = spikes.bar.reshape(use.shape) + PER_ALERT * memory[readings[:, :1]] + trial.shift
+    points = points_of(spikes.score.reshape(use.shape), bar)
+    at = np.zeros(len(begin), int)
+    for i in range(len(begin)):
+        gathered = int(evidence[readings[i, 0]])
+        for k in range(number):
+            gathered = gather(gathered, int(points[i, k]))
+            if gathered == SPIKING:
+                at[i] = k + 1
+                break
+    return at
+
+
+def measure(series: Series, trial: Trial) -> list[float]:
+    """Return one row of the table."""
+    told, evidence, memory = operate(series, trial)
+    five, twenty = (found(series, times, evidence, memory, trial) for times in (5, 20))
+    parts = [
+        float((at > 0).mean()) if quick is False else float(((at > 0) & (at <= 2)).mean())
+        for quick in (False, True)
+        for at in (five, twenty)
+        if at.size
+    ]
+    return [told / (len(series.use) / DAY - 1) * 91, *(parts or [np.nan] * 4)]
+
+
+def line(name: str, row: list[float]) -> str:
+    """Return one row of the table as text."""
+    cells = [f"{row[0]:.2f}", *("-" if np.isnan(part) else f"{part:.0%}" for part in row[1:])]
+    return f"{name:32}" + "".join(f"{cell:>{len(head) + 3}}" for cell, head in zip(cells, HEADS, strict=True))
+
+
 def main() -> None:
-    """Print one line per series, their means and medians."""
+    """Print one line per series, their mean and median; with several shifts, one mean each."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("folder", type=Path)
-    rng = np.random.default_rng(1)
-    rows = []
-    print(
-        f"{'':32}{'false/quarter':>14}{'5x found':>10}{'20x found':>10}{'by 2nd reading: 5x':>20}{'20x':>8}"
-    )
-    for path in sorted(parser.parse_args().folder.glob("*.csv")):
-        start, use = load(path)
-        rows.append(measure(start, use, replay(start, use), rng))
-        print(line(path.stem, rows[-1]), flush=True)
-    print(line("mean", np.nanmean(rows, axis=0).tolist()))
-    print(line("median", np.nanmedian(rows, axis=0).tolist()))
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--instead", action="store_true", help="the attack takes the place of the usual use")
+    parser.add_argument("--usual", type=float, default=30, help="messages an hour that attacked hours use")
+    parser.add_argument("--every", type=int, default=5, help="minutes between readings, a multiple of 5")
+    parser.add_argument("--bursty", action="store_true", help="judge as `market`, which may burst")
+    parser.add_argument("--shift", type=float, nargs="+", default=[0.0], help="added to every bar, in log2")
+    asked = parser.parse_args()
+    rows: dict[float, list[list[float]]] = {shift: [] for shift in asked.shift}
+    print(f"{'':32}" + "".join(f"{head:>{len(head) + 3}}" for head in HEADS))
+    for path in sorted(asked.folder.glob("*.csv")):
+        series = read(path)
+        for shift, measured in rows.items():
+            trial = Trial(
+                rng=np.random.default_rng(asked.seed),
+                usual=asked.usual,
+                instead=asked.instead,
+                every=asked.every // 5,
+                bursty=asked.bursty,
+                shift=shift,
+            )
+            measured.append(measure(series, trial))
+            print(line(path.stem + (f" {shift:+}" if shift else ""), measured[-1]), flush=True)
+    for shift, measured in rows.items():
+        print(line(f"mean {shift:+}" if shift else "mean", np.nanmean(measured, axis=0).tolist()))
+        print(line(f"median {shift:+}" if shift else "median", np.nanmedian(measured, axis=0).tolist()))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,10 @@
 """Use far above what this hour of the week makes likely, and its opposite: traffic that stopped altogether.
 
-Judged on the balance's own distribution: how far above expectation its own hours have risen in the last 35 days
-decides what is far. One reading above the bar is a suspicion, a second in a row a spike; a day's use at once is one
-by itself.
+Evidence is gathered over readings, in points: far above the bar two, above it one, and what is usual takes two away.
+The bar is the balance's own: how far its own hours have risen in the last 35 days, and what was told of it lately.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,10 +18,12 @@ from balancebot.domain.local_week import hours_of_week
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
-SPIKING = 2
-"""A streak of so many readings above the bar is a spike, as many calm ones (negative) end it."""
-REMEMBERED_DAYS = 30
-"""For so long an alert raises the bar of its balance: who bursts again and again is known to burst."""
+SPIKING = 4
+"""Points that are a spike: two readings far above the bar, or four above it."""
+SUSPICIOUS = 2
+"""Points from which on use isn't taken for usual."""
+REMEMBERED_DAYS = 90
+"""For so long an alert raises the bar of its balance, less and less: who bursts again and again is known to burst."""
 
 _MIN_SEEN = 23.9
 """Hours of exposure: a day of readings, less what rounding takes."""
@@ -30,17 +31,21 @@ _MAX_INTERVAL = 2 * 3600.0
 """Seconds; the mean over a longer gap says nothing about the present."""
 _DRAINED = 100.0
 """Messages; of a balance that uses less a day nothing is drained at once."""
-_OWN = 0.7
+_OWN = 0.4
 _MARGIN = 0.2
-"""The bar, in log2 of use over expected use: 0.7 x the second highest hour of the last 35 days + 0.2 ..."""
-_LOWEST = 1.5
-"""... but never lower: 2.8 times what is expected ..."""
-_EARLY = 1.0
-"""... and higher by 1 / sqrt(days) in the first weeks ..."""
-PER_ALERT = 0.4
-"""... by so much per alert remembered ..."""
-_BURSTY = 0.5
+"""The bar, in log2 of use over expected use: 0.4 x the second highest hour of the last 35 days + 0.2 ..."""
+_LOWEST = 1.3
+"""... but never lower: 2.5 times what is expected ..."""
+_EARLY = 0.5
+"""... and higher by 0.5 / sqrt(days) in the first weeks ..."""
+PER_ALERT = 0.8
+"""... by so much for an alert that was told just now ..."""
+_BURSTY = 1.0
 """... and for categories that may burst."""
+_FAR = 1.3
+"""Far above the bar: 2.5 times as much again."""
+_NEAR = 0.75
+"""From here up to the bar (three quarters of it) a reading says nothing; below, it is usual."""
 _LEVEL_WEIGHTS = schedule_weights(np.array([10.0]))[:, 0]
 _STILL_TIMES = 2.0
 _STILL_LEAST = 5.0
@@ -56,10 +61,8 @@ class Spikes:
     expected: Floats
     score: Floats
     bar: Floats
-    over: Bools
-    """Above the bar: a suspicion, or the second of a spike."""
-    calm: Bools
-    """Below half the bar: back to normal."""
+    points: NDArray[np.int64]
+    """What the interval adds to the evidence of a spike, -2 to 2; 0 where it can't be judged."""
     drained: Bools
     """Above the bar, and more than a whole day usually takes; never what may burst: a campaign is sent at once."""
 
@@ -76,15 +79,15 @@ def judge_spikes(
     since: Floats,
     until: Floats,
     zone: str,
-    alerts: NDArray[np.int64] | None = None,
+    alerts: Floats | None = None,
     bursty: Bools | None = None,
     planned: Bools | None = None,
 ) -> Spikes:
     """Compare `use` [N] of the intervals from `since` to `until` [N] (epoch seconds) with what is likely then.
 
-    `alerts` is how many spikes of each balance were told in the last 30 days, `bursty` whether its category may
-    burst (`market`), `planned` whether a plan covers the interval. Intervals over two hours, planned ones and
-    balances with less than a day of readings are neither over nor calm.
+    `alerts` is what is remembered of the spikes told of each balance, `bursty` whether its category may burst
+    (`market`), `planned` whether a plan covers the interval. Intervals over two hours, planned ones and balances with
+    less than a day of readings add nothing.
     """
     count = len(models)
     level = _level(models)
@@ -92,37 +95,39 @@ def judge_spikes(
     days = np.maximum(models["seen"] / 24.0, 1.0)
     may_burst = np.zeros(count, np.bool_) if bursty is None else bursty
     bar = np.maximum(_OWN * models["burst"] + _MARGIN, _LOWEST) + _EARLY / np.sqrt(days)
-    bar += PER_ALERT * (np.zeros(count) if alerts is None else alerts)
+    if alerts is not None:
+        bar += PER_ALERT * alerts
     bar += _BURSTY * may_burst
     score = np.log2((use + SMOOTHING) / (expected + SMOOTHING))
     judged = (models["version"] > 0) & (models["seen"] >= _MIN_SEEN) & (until - since <= _MAX_INTERVAL)
     if planned is not None:
         judged &= ~planned
-    over = judged & (score > bar)
     return Spikes(
         seen=use,
         expected=expected,
         score=score,
         bar=bar,
-        over=over,
-        calm=judged & (score < bar / 2),
-        drained=over & ~may_burst & (use > np.maximum(24.0 * level, _DRAINED)),
+        points=np.where(judged, points_of(score, bar), 0),
+        drained=judged & (score > bar) & ~may_burst & (use > np.maximum(24.0 * level, _DRAINED)),
     )
 
 
-def next_streak(streak: int, *, over: bool, calm: bool, drained: bool = False) -> int:
-    """Return the streak after one more reading: positive counts readings over the bar, negative calm ones.
+def points_of(score: Floats, bar: Floats) -> NDArray[np.int64]:
+    """Return how far each score speaks for a spike, or against it."""
+    return np.asarray((score > bar).astype(np.int64) + (score > bar + _FAR) - 2 * (score < _NEAR * bar))
 
-    `SPIKING` and above is a spike, `-SPIKING` and below its end; in between nothing changes. What could not be
-    judged (neither over nor calm) breaks either streak. `drained` is a spike by itself.
+
+def gather(before: int, points: int, *, drained: bool = False) -> int:
+    """Return the evidence after one more reading: a cumulative sum, `SPIKING` is a spike and 0 its end.
+
+    E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). `drained` is a spike by itself.
     """
-    if drained:
-        return SPIKING
-    if over:
-        return min(max(streak, 0) + 1, SPIKING)
-    if calm:
-        return max(min(streak, 0) - 1, -SPIKING)
-    return 0
+    return SPIKING if drained else min(max(before + points, 0), SPIKING)
+
+
+def remembered(days_ago: Iterable[float]) -> float:
+    """Return what is remembered of alerts that were told so many days ago: 1 each at first, 0 after 90 days."""
+    return sum(max(0.0, 1.0 - days / REMEMBERED_DAYS) for days in days_ago)
 
 
 def is_planned(plans: Sequence[Plan], since: float, until: float) -> bool:

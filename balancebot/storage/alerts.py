@@ -4,6 +4,7 @@ A change is written only over an alert that is still open, and is locked till th
 """
 
 import json
+from collections import defaultdict
 from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from datetime import datetime
@@ -129,16 +130,17 @@ def num_open(conn: Connection) -> Sequence[tuple[AlertKind, Severity, int]]:
     return [(AlertKind(kind), Severity[severity.upper()], int(number)) for kind, severity, number in rows]
 
 
-def num_opened(conn: Connection, kind: AlertKind, *, since: datetime) -> dict[BalanceKey, int]:
-    """Return how many alerts of a kind were opened of each balance since an instant."""
+def openings(conn: Connection, kind: AlertKind, *, since: datetime) -> dict[BalanceKey, list[datetime]]:
+    """Return when alerts of a kind were opened of each balance since an instant."""
     rows = conn.execute(
-        select(alerts.c.wallet, alerts.c.category, func.count())
-        .where(alerts.c.kind == kind.value, alerts.c.opened_at >= since, alerts.c.category != "")
-        .group_by(alerts.c.wallet, alerts.c.category)
+        select(alerts.c.wallet, alerts.c.category, alerts.c.opened_at).where(
+            alerts.c.kind == kind.value, alerts.c.opened_at >= since, alerts.c.category != ""
+        )
     )
-    return {
-        BalanceKey(WalletName(wallet), Category(category)): int(number) for wallet, category, number in rows
-    }
+    opened: dict[BalanceKey, list[datetime]] = defaultdict(list)
+    for wallet, category, at in rows:
+        opened[BalanceKey(WalletName(wallet), Category(category))].append(at)
+    return opened
 
 
 def num_closed(conn: Connection, *, since: datetime) -> dict[Subject, int]:

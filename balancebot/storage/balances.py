@@ -32,8 +32,8 @@ class BalanceRow:
     p90_at: datetime | None = None
     judged_at: datetime | None = None
     """When it is 0 by the percentile that runway limits are judged by."""
-    spike_streak: int = 0
-    """Readings running that were far above what is usual; negative: that were calm. Kept by `save_pace` alone."""
+    spike_points: int = 0
+    """Evidence of a spike, as `domain/spike.py` gathers it. Kept by `save_pace` alone."""
     stopped: bool = False
     """Whether its traffic stopped in hours that are never still. Kept by `save_pace` alone."""
 
@@ -70,7 +70,7 @@ def save(conn: Connection, rows: Sequence[BalanceRow]) -> None:
         believed = [
             column.name
             for column in balances.c
-            if not column.primary_key and column.name not in {"spike_streak", "stopped"}
+            if not column.primary_key and column.name not in {"spike_points", "stopped"}
         ]
         conn.execute(
             statement.on_conflict_do_update(
@@ -84,12 +84,12 @@ def save(conn: Connection, rows: Sequence[BalanceRow]) -> None:
 _PACE = (
     update(balances)
     .where(balances.c.wallet_id == bindparam("of_wallet"), balances.c.category == bindparam("of_category"))
-    .values(spike_streak=bindparam("streak"), stopped=bindparam("has_stopped"))
+    .values(spike_points=bindparam("points"), stopped=bindparam("has_stopped"))
 )
 
 
 def save_pace(conn: Connection, paces: Sequence[tuple[int, Category, int, bool]]) -> None:
-    """Keep (wallet, category, streak, whether traffic stopped) of balances that are known."""
+    """Keep (wallet, category, points of a spike, whether traffic stopped) of balances that are known."""
     if paces:
         conn.execute(
             _PACE,
@@ -97,10 +97,10 @@ def save_pace(conn: Connection, paces: Sequence[tuple[int, Category, int, bool]]
                 {
                     "of_wallet": wallet_id,
                     "of_category": category.value,
-                    "streak": streak,
+                    "points": points,
                     "has_stopped": stopped,
                 }
-                for wallet_id, category, streak, stopped in paces
+                for wallet_id, category, points, stopped in paces
             ],
         )
 
@@ -136,7 +136,7 @@ def _values(row: BalanceRow) -> dict[str, object]:
 
 def _balance(row: Row[Any]) -> BalanceRow:
     # by position, in the order of tables.py: several times as quick as by name
-    wallet_id, category, ever_positive, burn, known, p10_at, p50_at, p90_at, judged_at, streak, stopped = (
+    wallet_id, category, ever_positive, burn, known, p10_at, p50_at, p90_at, judged_at, points, stopped = (
         tuple(row)
     )
     return BalanceRow(
@@ -149,6 +149,6 @@ def _balance(row: Row[Any]) -> BalanceRow:
         p50_at=p50_at,
         p90_at=p90_at,
         judged_at=judged_at,
-        spike_streak=streak,
+        spike_points=points,
         stopped=stopped,
     )

@@ -85,8 +85,8 @@ balances = Table(
     Column("p50_at", UtcDateTime),
     Column("p90_at", UtcDateTime),
     Column("judged_at", UtcDateTime),
-    # readings running that were far above what is usual; negative: that were calm
-    Column("spike_streak", Integer, nullable=False, server_default="0"),
+    # evidence of a spike; 0 = use is usual
+    Column("spike_points", Integer, nullable=False, server_default="0"),
     Column("stopped", Boolean, nullable=False, server_default=text("false")),
     PrimaryKeyConstraint("wallet_id", "category"),
 )

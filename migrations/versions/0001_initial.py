@@ -70,7 +70,7 @@ balances = sa.Table(
     sa.Column("p50_at", INSTANT),
     sa.Column("p90_at", INSTANT),
     sa.Column("judged_at", INSTANT),
-    sa.Column("spike_streak", sa.Integer, nullable=False, server_default="0"),
+    sa.Column("spike_points", sa.Integer, nullable=False, server_default="0"),
     sa.Column("stopped", sa.Boolean, nullable=False, server_default=sa.text("false")),
     sa.PrimaryKeyConstraint("wallet_id", "category"),
 )

@@ -5,7 +5,16 @@ import pytest
 
 from balancebot.domain.burn_model import Models, fit
 from balancebot.domain.forecast import Plan
-from balancebot.domain.spike import SPIKING, Spikes, have_stopped, is_planned, judge_spikes, next_streak
+from balancebot.domain.spike import (
+    REMEMBERED_DAYS,
+    SPIKING,
+    Spikes,
+    gather,
+    have_stopped,
+    is_planned,
+    judge_spikes,
+    remembered,
+)
 from balancebot.domain.use_window import WINDOW_HOURS, UseWindow
 
 END = 494_000
@@ -35,64 +44,73 @@ def judge(models: Models, use: float, *, minutes: float = 5.0, **more: object) -
     )
 
 
-def test_usual_use_is_calm_and_six_times_as_much_is_over_the_bar() -> None:
-    usual, high = judge(model(), 10.0), judge(model(), 60.0)
-    assert (False, True) == (bool(usual.over[0]), bool(usual.calm[0]))
-    assert (True, False) == (bool(high.over[0]), bool(high.calm[0]))
+def points(models: Models, use: float, **more: object) -> int:
+    return int(judge(models, use, **more).points[0])  # type: ignore[arg-type]
+
+
+def test_usual_use_speaks_against_a_spike_four_times_as_much_for_it_and_ten_times_twice() -> None:
+    assert [-2, -2, 0, 1, 2] == [points(model(), 10.0 * times) for times in (0, 1.5, 2.7, 4, 10)]
+
+
+def test_a_reading_is_told_with_what_was_expected_of_it() -> None:
+    high = judge(model(), 60.0)
     assert high.expected[0] == pytest.approx(10.0, rel=0.1)
     assert high.factor[0] == pytest.approx(6.0, rel=0.1)
 
 
 def test_who_bursts_every_other_day_is_not_told_of_it() -> None:
-    assert judge(model(), 80.0).over[0]
-    assert not judge(model(bursts=8.0), 80.0).over[0]
+    assert 1 == points(model(), 40.0)
+    assert 1 > points(model(bursts=16.0), 40.0)
 
 
 def test_a_few_messages_instead_of_none_are_no_spike() -> None:
-    assert not judge(model(0.2), 2.0).over[0]
+    assert -2 == points(model(0.2), 2.0)
 
 
-@pytest.mark.parametrize(
-    "more",
-    [
-        {"alerts": np.array([2])},
-        {"bursty": np.array([True])},
-        {"planned": np.array([True])},
-    ],
-)
+@pytest.mark.parametrize("more", [{"alerts": np.array([0.5])}, {"bursty": np.array([True])}])
 def test_who_is_known_to_burst_needs_more(more: dict[str, object]) -> None:
-    plain = judge(model(), 1e9).bar[0]
-    use = 11.5 * 2 ** (plain + 0.2)
-    assert judge(model(), use).over[0]
-    assert not judge(model(), use, **more).over[0]
+    assert 1 == points(model(), 36.0)
+    assert 1 > points(model(), 36.0, **more)
+
+
+def test_an_announced_send_says_nothing() -> None:
+    assert 0 == points(model(), 1e9, planned=np.array([True]))
 
 
 def test_a_day_of_readings_is_needed_and_the_first_days_need_more() -> None:
-    assert not judge(model(days=0.9), 1e6).over[0]
-    assert judge(model(days=1), 1e6).over[0]
+    assert 0 == points(model(days=0.9), 1e6)
+    assert 2 == points(model(days=1), 1e6)
     assert judge(model(days=1), 1.0).bar[0] > judge(model(days=30), 1.0).bar[0]
 
 
 def test_a_long_gap_says_nothing_of_the_present() -> None:
-    gap = judge(model(), 1e6, minutes=180)
-    assert (False, False) == (bool(gap.over[0]), bool(gap.calm[0]))
+    assert [0, 0] == [points(model(), use, minutes=180) for use in (0.0, 1e6)]
 
 
-def test_two_readings_over_the_bar_are_a_spike_and_two_calm_ones_its_end() -> None:
-    streak, seen = 0, []
-    for over, calm in [
-        (True, False),
-        (False, True),
-        (True, False),
-        (True, False),
-        (False, True),
-        (False, True),
-    ]:
-        streak = next_streak(streak, over=over, calm=calm)
-        seen.append(streak)
-    assert [1, -1, 1, SPIKING, -1, -SPIKING] == seen
-    assert 0 == next_streak(1, over=False, calm=False)
-    assert SPIKING == next_streak(SPIKING, over=True, calm=False)
+def gathered(*readings: int) -> list[int]:
+    before, course = 0, []
+    for reading in readings:
+        before = gather(before, reading)
+        course.append(before)
+    return course
+
+
+def test_two_readings_far_above_the_bar_are_a_spike_and_two_usual_ones_its_end() -> None:
+    assert [2, SPIKING, SPIKING, 2, 0] == gathered(2, 2, 2, -2, -2)
+
+
+def test_four_readings_above_the_bar_are_a_spike_whatever_says_nothing_in_between() -> None:
+    assert [1, 2, 2, 3, SPIKING] == gathered(1, 1, 0, 1, 1)
+
+
+def test_bursts_of_one_reading_never_are_a_spike() -> None:
+    assert [2, 0, 2, 0, 0] == gathered(2, -2, 2, -2, -2)
+
+
+def test_an_alert_is_forgotten_little_by_little_within_a_quarter() -> None:
+    assert [0.0, 1.0, 0.5, 0.0, 1.5] == [
+        remembered(days) for days in ([], [0], [REMEMBERED_DAYS / 2], [REMEMBERED_DAYS + 1], [0, 45, 90])
+    ]
 
 
 def test_a_days_use_at_once_is_a_spike_by_itself() -> None:
@@ -100,7 +118,7 @@ def test_a_days_use_at_once_is_a_spike_by_itself() -> None:
     assert [False, True] == [bool(judge(model(), use).drained[0]) for use in (a_day * 0.9, a_day * 1.1)]
     assert not judge(model(0.2), 90.0).drained[0]
     assert not judge(model(), a_day * 5, bursty=np.array([True])).drained[0]
-    assert SPIKING == next_streak(-SPIKING, over=True, calm=False, drained=True)
+    assert SPIKING == gather(0, 2, drained=True)
 
 
 def test_a_plan_covers_its_time_and_the_hour_after() -> None:

@@ -77,10 +77,12 @@ class Figures:
         Without `until` an order is to last 30 days from now; `confidence` is the probability that it does. While use is
         far above what is usual there is no advice: nobody should buy for a robot.
         """
+        from balancebot.domain.spike import SUSPICIOUS
+
         unusual = {
             (row.wallet_id, row.category)
             for row in balances.of_wallets(conn, [row.id for row in rows])
-            if row.spike_streak > 0
+            if row.spike_points >= SUSPICIOUS
         }
         book = self.thresholds.book(conn)
         return self.estimator.advise(

@@ -67,11 +67,9 @@ class JudgeSpikes:
         candidates = _balances(conn, stretches)
         if not candidates:
             return []
-        from balancebot.domain.spike import REMEMBERED_DAYS, SPIKING, next_streak
+        from balancebot.domain.spike import REMEMBERED_DAYS, SPIKING, gather, remembered
 
-        told_before = alerts.num_opened(
-            conn, AlertKind.BURN_SPIKE, since=now - timedelta(days=REMEMBERED_DAYS)
-        )
+        told_before = alerts.openings(conn, AlertKind.BURN_SPIKE, since=now - timedelta(days=REMEMBERED_DAYS))
         found = paces(
             conn,
             [
@@ -79,7 +77,10 @@ class JudgeSpikes:
                 for one in candidates
             ],
             zone=self.zone,
-            alerts=told_before,
+            alerts={
+                key: remembered((now - at) / timedelta(days=1) for at in opened)
+                for key, opened in told_before.items()
+            },
             now=now,
         )
         standing = OpenAlerts(conn, {one.key.wallet for one in candidates}, teller=self.teller, now=now)
@@ -89,13 +90,13 @@ class JudgeSpikes:
             pace = found.get(one.key)
             if pace is None:
                 continue
-            streak = one.kept.spike_streak
+            points = one.kept.spike_points
             if one.stretch.is_certain:
                 drained = pace.drained and one.stretch.is_surely_use
-                streak = next_streak(streak, over=pace.over, calm=pace.calm, drained=drained)
-            if (streak, pace.stopped) != (one.kept.spike_streak, one.kept.stopped):
-                kept.append((one.stretch.row.id, one.key.category, streak, pace.stopped))
-            verdict = _SPIKE if streak >= SPIKING else FINE if streak <= -SPIKING else NO_DATA
+                points = gather(points, pace.points, drained=drained)
+            if (points, pace.stopped) != (one.kept.spike_points, one.kept.stopped):
+                kept.append((one.stretch.row.id, one.key.category, points, pace.stopped))
+            verdict = _SPIKE if points >= SPIKING else FINE if points == 0 else NO_DATA
             if alerts_too and verdict is not NO_DATA:
                 standing.advance(
                     Subject(kind=AlertKind.BURN_SPIKE, wallet=one.key.wallet, category=one.key.category),

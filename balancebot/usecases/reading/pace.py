@@ -27,8 +27,8 @@ class Interval(NamedTuple):
 class Pace(NamedTuple):
     """How one interval's use compares with what is likely then."""
 
-    over: bool
-    calm: bool
+    points: int
+    """What it adds to the evidence of a spike."""
     drained: bool
     """More than a usual day's use at once."""
     expected: float
@@ -42,12 +42,12 @@ def paces(
     intervals: Sequence[Interval],
     *,
     zone: str,
-    alerts: Mapping[BalanceKey, int],
+    alerts: Mapping[BalanceKey, float],
     now: datetime,
 ) -> Mapping[BalanceKey, Pace]:
     """Compare the use of intervals with what is likely then; a balance without a model has no answer.
 
-    `alerts` is how many spikes of each balance were told lately. What was announced is neither over nor calm.
+    `alerts` is what is remembered of the spikes told of each balance. What was announced adds no evidence.
     """
     stored = burn_models.fitted(conn, {one.wallet_id for one in intervals})
     asked = [one for one in intervals if (one.wallet_id, one.balance.category) in stored]
@@ -69,7 +69,7 @@ def paces(
         since=since,
         until=until,
         zone=zone,
-        alerts=np.array([alerts.get(one.balance, 0) for one in asked], dtype=np.int64),
+        alerts=np.array([alerts.get(one.balance, 0.0) for one in asked]),
         bursty=np.array([one.balance.category is Category.MARKET for one in asked]),
         planned=np.array(
             [
@@ -88,8 +88,8 @@ def paces(
     )
     stopped = have_stopped(models, open_use=used, open_exposure=exposure, at=until, zone=zone)
     return {
-        one.balance: Pace(bool(over), bool(calm), bool(drained), float(expected), bool(still))
-        for one, over, calm, drained, expected, still in zip(
-            asked, spikes.over, spikes.calm, spikes.drained, spikes.expected, stopped, strict=True
+        one.balance: Pace(int(points), bool(drained), float(expected), bool(still))
+        for one, points, drained, expected, still in zip(
+            asked, spikes.points, spikes.drained, spikes.expected, stopped, strict=True
         )
     }
