@@ -275,6 +275,20 @@ def digest_view(facts: DigestFacts, words: Wording, *, public_url: str, most: in
             {"pattern": pattern, "until": words.when(until), "reason": _one_line(reason)}
             for pattern, until, reason in facts.silences
         ],
+        "planned": [
+            {
+                "wallet": wallet,
+                "category_word": words.category(category),
+                "messages": words.messages(planned.messages),
+                "from": words.when(planned.starts_at),
+                "until": words.when(planned.ends_at),
+                "note": _one_line(planned.note, at_most=_LONGEST_PLAN),
+            }
+            for wallet, category, planned in facts.planned[:most]
+        ],
+        "stopped": [
+            _line_view(line, facts, words, public_url=public_url) for line in facts.lines if line.stopped
+        ][:most],
         "advice_total": words.order_total(
             _to_order(facts.lines), by=_first_order(facts.lines, words, now=facts.at)
         ),

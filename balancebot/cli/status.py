@@ -132,14 +132,18 @@ def view_as_json(view: "BalanceView") -> dict[str, object]:
             "critical_days": limits.critical_days,
         },
         "alert": view.alert_id,
+        "stopped": view.stopped,
     }
 
 
 def for_people(views: "Sequence[BalanceView]", further: Sequence[str], words: Wording, now: datetime) -> str:
-    """Write a table of balances, and below it what is wrong with wallets, and `further` lines."""
+    """Write a table of balances, and below it what is wrong with wallets, whose traffic stopped, and `further` lines."""
     parts = [
         table(_COLUMNS, (_row(view, words, now) for view in views)),
         "\n".join(_troubles(views, words, now)),
+        "\n".join(
+            f"{view.key} has gone silent, in hours that always see use" for view in views if view.stopped
+        ),
         "\n".join(further),
         faint(f"as of {now.astimezone(words.zone):%Y-%m-%d %H:%M:%S} {words.zone_name}; ") + _count(views),
     ]

@@ -157,6 +157,8 @@ class DigestFacts:
     recovered: tuple[AlertFacts, ...] = ()
     silences: tuple[tuple[str, datetime, str], ...] = ()
     """(pattern, until, reason) of those that end soon."""
+    planned: tuple[tuple[WalletName, Category, PlannedUse], ...] = ()
+    """Sends that were announced for the coming days, the next first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

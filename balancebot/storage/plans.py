@@ -7,6 +7,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, insert, select, update
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
+from balancebot.domain.runway import PlannedUse
 from balancebot.storage.tables import plans
 
 
@@ -23,6 +24,13 @@ class PlannedSend:
     note: str = ""
     created_by: str
     created_at: datetime
+
+    @property
+    def use(self) -> PlannedUse:
+        """Return what messages say of it."""
+        return PlannedUse(
+            messages=self.messages, starts_at=self.starts_at, ends_at=self.ends_at, note=self.note
+        )
 
 
 def add(conn: Connection, plan: PlannedSend) -> str:

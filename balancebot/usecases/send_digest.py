@@ -18,7 +18,7 @@ from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.domain.verdict import Severity
 from balancebot.ports import Clock
 from balancebot.settings import Digest
-from balancebot.storage import alerts, digest_slots, facts, outbox, rollup, silences, wallets
+from balancebot.storage import alerts, digest_slots, facts, outbox, plans, rollup, silences, wallets
 from balancebot.storage.database import Database
 from balancebot.storage.digest_slots import MadeDigest
 from balancebot.storage.rollup import Used
@@ -31,6 +31,8 @@ _SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
 _FIRST_SPAN = timedelta(days=7)
 """What the first digest of a name looks back on."""
 _SILENCE_ENDS_SOON = timedelta(days=2)
+_COMING_DAYS = timedelta(days=7)
+"""How far ahead announced sends are named."""
 _DRAWN = 20
 _ORDER = {category: index for index, category in enumerate(Category)}
 _WORST_FIRST = (Severity.DEPLETED, Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.OK)
@@ -159,6 +161,11 @@ class SendDigest:
                 (silence.pattern.text, silence.until, silence.reason)
                 for silence in silences.holding(conn, now)
                 if silence.until <= soon
+            ),
+            planned=tuple(
+                (*plan.balance, plan.use)
+                for plan in plans.not_over(conn, now=now)
+                if plan.starts_at <= now + _COMING_DAYS
             ),
         )
 

@@ -265,6 +265,7 @@ DIGEST = DigestFacts(
             runway=RECOVERED.runway,
             limits_set=False,
             transferred=20_000,
+            stopped=True,
         ),
         replace(
             _WELL,
@@ -280,6 +281,7 @@ DIGEST = DigestFacts(
     open_alerts=(REMINDER, replace(REJECTED, wallet=WalletName("acme/legacy"))),
     recovered=(replace(RECOVERED, wallet=WalletName("acme/orders")),),
     silences=(("acme/campaigns:*", NOW + 6 * HOUR, "the campaign is paid for by marketing"),),
+    planned=((WalletName("acme/checkout"), Category.INDUSTRY, PLANNED),),
 )
 TEST = TestFacts(at=NOW)
 TROUBLE = TroubleFacts(

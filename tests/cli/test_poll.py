@@ -2,9 +2,12 @@
 
 import json
 from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
+from balancebot.clock import SystemClock
 from balancebot.sources.simulator import Fault, FaultKind
 from tests.cli.conftest import Outcome
 from tests.cli.firm import CHECKOUT, Firm
@@ -121,9 +124,28 @@ def test_status_shows_what_was_read(balancebot: Run, firm: Firm) -> None:
         "severity": "critical",
         "limits": {"warning_below": None, "critical_below": 1000, "warning_days": 7, "critical_days": 3},
         "alert": "1",
+        "stopped": False,
     } == balance
     row = next(line for line in balancebot("status").out.splitlines() if CHECKOUT in line and "900" in line)
     assert ["acme/checkout:industry", "900", "unknown", "unknown", "critical"] == row.split()[:5]
+
+
+def test_status_tells_whose_traffic_has_stopped(balancebot: Run, firm: Firm, tmp_path: Path) -> None:
+    end = SystemClock().now() - timedelta(hours=2)
+    sheet = tmp_path / "history.csv"
+    sheet.write_text(
+        "observed_at,wallet,category,balance\n"
+        + "".join(
+            f"{(end - timedelta(hours=hours)).isoformat()},{CHECKOUT},industry,{5000 + 100 * hours}\n"
+            for hours in range(40, -1, -1)
+        )
+    )
+    balancebot("history", "import", str(sheet))
+    firm.has(5000)
+    balancebot("poll")
+    balancebot("poll")  # by a model that knows the hours in between
+    said = f"{CHECKOUT}:industry has gone silent, in hours that always see use"
+    assert [said] == [line for line in balancebot("status").out.splitlines() if "silent" in line]
 
 
 def test_status_tells_unread_unallocated_and_zero_apart(balancebot: Run, firm: Firm) -> None:

@@ -6,11 +6,14 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
-from balancebot.domain.balance import Absent
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.balance import Absent, BalanceKey, Category
 from balancebot.domain.notification import DigestFacts
+from balancebot.domain.runway import PlannedUse
 from balancebot.domain.verdict import Severity
 from balancebot.settings import Digest, Language
 from balancebot.storage import facts_codec, tables
+from balancebot.usecases.estimating.announce_sends import AnnounceSends
 from balancebot.usecases.send_digest import SendDigest
 from tests.usecases.world import SHOP, WEB, World, industry
 
@@ -107,6 +110,29 @@ def test_the_worst_stands_first_and_what_is_unallocated_nowhere(world):
         ("acme/shop", "market", Severity.OK),
         ("acme/web", "industry", Severity.OK),
     ] == [(line.wallet, line.category, line.severity) for line in digest.lines]
+
+
+def test_sends_that_were_announced_for_the_coming_days_are_named(world):
+    sends = AnnounceSends(database=world.database, clock=world.clock, known=lambda: (SHOP, WEB))
+    now = world.clock.now()
+    ann = Actor(who="ann", way=Way.CLI)
+    for days, note in ((2, "sale"), (9, "later")):
+        sends.announce(
+            BalanceKey(WEB, Category.INDUSTRY),
+            messages=700,
+            starts_at=now + timedelta(days=days),
+            over=timedelta(hours=2),
+            note=note,
+            by=ann,
+        )
+
+    digest = sender(world).preview("weekday")
+
+    begin = now + timedelta(days=2)
+    planned = PlannedUse(messages=700, starts_at=begin, ends_at=begin + timedelta(hours=2), note="sale")
+    assert digest is not None
+    assert ((WEB, Category.INDUSTRY, planned),) == digest.planned
+    assert digest == facts_codec.decode(facts_codec.encode(digest))
 
 
 def test_the_next_one_knows_how_things_stood_at_the_last(world):

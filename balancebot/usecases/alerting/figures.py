@@ -135,8 +135,5 @@ def up_to_now(course: tuple[int | None, ...], reading: Reading) -> tuple[int | N
 def _planned(conn: Connection, now: datetime) -> Mapping[BalanceKey, tuple[PlannedUse, ...]]:
     announced: dict[BalanceKey, tuple[PlannedUse, ...]] = {}
     for plan in plans.not_over(conn, now=now):
-        use = PlannedUse(
-            messages=plan.messages, starts_at=plan.starts_at, ends_at=plan.ends_at, note=plan.note
-        )
-        announced[plan.balance] = (*announced.get(plan.balance, ()), use)
+        announced[plan.balance] = (*announced.get(plan.balance, ()), plan.use)
     return announced
