@@ -1,19 +1,13 @@
-"""HTTP connections with one deadline for all of a request: dialling, the handshake, sending, and every byte of the answer.
-
-The standard library's time-out is of each socket operation: a server that sends a byte a second holds a caller for hours.
-"""
+"""HTTP connections with one deadline for a whole request: dialling, the handshake, sending, every byte of the answer."""
 
 import io
 import socket
-from collections.abc import Callable
 from functools import partial
 from http.client import HTTPConnection, HTTPResponse, HTTPSConnection
-from time import monotonic
 from typing import Any
 from urllib.request import HTTPHandler, HTTPSHandler, Request
 
-Left = Callable[[], float]
-"""Tells the seconds that are left; raises TimeoutError when there are none."""
+from balancebot.channels.deadline import Answer, Left, within
 
 
 class DeadlineHTTPHandler(HTTPHandler):
@@ -37,7 +31,7 @@ class _Hurried(HTTPConnection):
 
     def __init__(self, host: str, /, *, timeout: float = 10.0, **options: Any) -> None:
         super().__init__(host, timeout=timeout, **options)
-        self._left = left = _until(monotonic() + timeout)
+        self._left = left = within(timeout)
         self._create_connection = partial(_dial, left)
         self.response_class = partial(_response, left)  # type: ignore[assignment]
 
@@ -53,16 +47,6 @@ class _Connection(_Hurried):
 
 class _SecureConnection(_Hurried, HTTPSConnection):
     """Over TLS."""
-
-
-def _until(deadline: float) -> Left:
-    def left() -> float:
-        seconds = deadline - monotonic()
-        if seconds <= 0:
-            raise TimeoutError("timed out")
-        return seconds
-
-    return left
 
 
 def _dial(
@@ -84,29 +68,5 @@ def _dial(
 
 def _response(left: Left, sock: socket.socket, *args: Any, **options: Any) -> HTTPResponse:
     response = HTTPResponse(sock, *args, **options)
-    response.fp = io.BufferedReader(_Answer(sock, response.fp, left))
+    response.fp = io.BufferedReader(Answer(sock, response.fp, left))
     return response
-
-
-class _Answer(io.RawIOBase):
-    """What comes over a socket, for as long as there is time."""
-
-    def __init__(self, sock: socket.socket, source: Any, left: Left) -> None:
-        super().__init__()
-        self._sock, self._source, self._left = sock, source, left
-
-    def readable(self) -> bool:
-        """Yes."""
-        return True
-
-    def readinto(self, buffer: Any) -> int | None:
-        """Wait for some bytes, no longer than until the deadline."""
-        self._sock.settimeout(self._left())
-        count: int | None = self._source.readinto1(buffer)
-        return count
-
-    def close(self) -> None:
-        """Give the socket back."""
-        if not self.closed:
-            self._source.close()
-        super().close()

@@ -5,12 +5,13 @@ Addresses and subjects come from outside; none of them can bring a header of its
 
 import base64
 import hashlib
+import re
 from dataclasses import dataclass
 from email.header import Header
 from email.headerregistry import Address, BaseHeader, HeaderRegistry, UniqueUnstructuredHeader
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
-from email.utils import parseaddr
+from email.utils import unquote
 from typing import Final, assert_never
 
 from balancebot.channels.render import Renderer
@@ -38,6 +39,7 @@ class _Subject(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc] # He
         return f"Subject: {value}{policy.linesep}"
 
 
+_NAMED: Final = re.compile(r"(?P<name>.*?) ?<(?P<spec>[^<>]*)>")
 _PICTURE_ID: Final = "balances@balancebot"
 _HEADERS = HeaderRegistry()
 _HEADERS.map_to_type("subject", _Subject)
@@ -63,11 +65,13 @@ class Mail:
 def address(text: str) -> Address:
     """Read `Name <local@domain>`; an international domain takes its ASCII form.
 
-    Raises ValueError for what is no address.
+    A name may hold commas and colons without being quoted. Raises ValueError for what is no address.
     """
-    name, spec = parseaddr(" ".join(text.split()))
+    line = " ".join(text.split())
+    named = _NAMED.fullmatch(line)
+    name, spec = (unquote(named["name"]), named["spec"]) if named else ("", line)
     local, _, domain = spec.rpartition("@")
-    if not local or not domain or " " in spec:
+    if not local or not domain or " " in spec or "@" in local:
         raise ValueError(f"{text!r} is no e-mail address")
     try:
         ascii_domain = domain.encode("idna").decode("ascii")

@@ -3,13 +3,15 @@
 Until the message's last byte has gone out nothing was sent; from then until the server's answer it is in doubt.
 """
 
+import io
 import smtplib
 import ssl
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
+from balancebot.channels.deadline import Answer, within
 from balancebot.channels.mail import Mail, address, compose
 from balancebot.channels.render import Renderer
 from balancebot.domain.notification import Channel as ChannelName
@@ -17,8 +19,32 @@ from balancebot.domain.notification import Parcel, Receipt
 from balancebot.ports import ChannelError, ChannelErrorKind, Finding
 from balancebot.settings import MailSecurity
 
+_WAITS: Final = 3
+"""How many time-outs all of a session may take."""
 _ACCEPTED: Final = range(200, 300)
 _FAULTS: Final = (smtplib.SMTPException, OSError, UnicodeError)
+
+
+class _Hurried(smtplib.SMTP):
+    """A session whose answers have one deadline together, however slowly they come."""
+
+    def __init__(self, host: str, port: int, *, timeout: float, **options: Any) -> None:
+        self._left = within(timeout * _WAITS, each=timeout)
+        super().__init__(host, port, timeout=timeout, **options)
+
+    def getreply(self) -> tuple[int, bytes]:
+        """Read an answer."""
+        if self.file is None and self.sock is not None:
+            self.file = io.BufferedReader(Answer(self.sock, self.sock.makefile("rb"), self._left))
+        return super().getreply()
+
+
+class _Server(_Hurried):
+    """In the clear, at least to begin with."""
+
+
+class _SecureServer(_Hurried, smtplib.SMTP_SSL):
+    """Over TLS from its first byte."""
 
 
 class SmtpChannel:
@@ -84,9 +110,9 @@ class SmtpChannel:
     def _session(self) -> Iterator[smtplib.SMTP]:
         """Connect, secure and log in; say goodbye afterwards, and don't mind if nobody listens any more."""
         server = (
-            smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout, context=self._ssl_context)
+            _SecureServer(self._host, self._port, timeout=self._timeout, context=self._ssl_context)
             if self._security is MailSecurity.TLS
-            else smtplib.SMTP(self._host, self._port, timeout=self._timeout)
+            else _Server(self._host, self._port, timeout=self._timeout)
         )
         try:
             if self._security is MailSecurity.STARTTLS:

@@ -128,6 +128,16 @@ def test_nobody_smuggles_a_header_in_or_markup_into_the_html(smtp: SmtpStandIn, 
             "财务 <finance@xn--fsqu00a.example.com>",
         ),
         ("财务@example.com", "财务@example.com", "财务@example.com"),
+        (
+            "Finance, buying <finance@example.com>",
+            "finance@example.com",
+            '"Finance, buying" <finance@example.com>',
+        ),
+        (
+            '"Finance, buying" <finance@example.com>',
+            "finance@example.com",
+            '"Finance, buying" <finance@example.com>',
+        ),
     ],
 )
 def test_names_and_addresses_of_any_script_arrive(
@@ -148,7 +158,7 @@ def test_an_address_that_the_server_has_no_letters_for_is_refused_in_words(rende
     )
 
 
-@pytest.mark.parametrize("destination", ["nobody", "", "a b@example.com", "finance@"])
+@pytest.mark.parametrize("destination", ["nobody", "", "a b@example.com", "finance@", "a@b@example.com"])
 def test_what_is_no_address_is_no_destination(
     smtp: SmtpStandIn, renderer: Renderer, destination: str
 ) -> None:

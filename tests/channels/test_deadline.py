@@ -11,12 +11,14 @@ import pytest
 from balancebot.channels.render import Renderer
 from balancebot.channels.slack import SlackChannel
 from balancebot.channels.slack_webhook import SlackWebhook
+from balancebot.channels.smtp import SmtpChannel
 from balancebot.ports import ChannelError, ChannelErrorKind
-from balancebot.settings import Proxy
+from balancebot.settings import MailSecurity, Proxy
 from tests.channels.examples import CRITICAL, parcel
 
 PATIENCE = timedelta(seconds=1)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
+GREETING = b"220-"
 NO_ANSWER = ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="Slack gave no answer: timed out")
 
 
@@ -28,7 +30,8 @@ def trickling(pieces: Sequence[bytes]) -> Iterator[str]:
 
     def serve() -> None:
         with listener, listener.accept()[0] as line:
-            line.recv(65536)
+            if pieces != [GREETING]:
+                line.recv(65536)
             for piece in pieces:
                 line.sendall(piece)
             for _ in range(60):
@@ -60,6 +63,22 @@ def test_a_server_that_trickles_holds_nobody_longer_than_the_time_out(
         outcome = channel.deliver(parcel(CRITICAL, destination="C0000000"), still_mine=lambda: True)
 
     assert NO_ANSWER == outcome
+
+
+def test_a_mail_server_that_trickles_holds_nobody_either(renderer: Renderer) -> None:
+    with trickling([GREETING]) as address:
+        channel = SmtpChannel(
+            host="127.0.0.1",
+            port=int(address.rstrip("/").rpartition(":")[2]),
+            security=MailSecurity.NONE,
+            sender="balances@example.com",
+            renderer=renderer,
+            timeout=PATIENCE / 2,
+        )
+        outcome = channel.deliver(parcel(CRITICAL, destination="a@example.com"), still_mine=lambda: True)
+
+    assert isinstance(outcome, ChannelError)
+    assert (ChannelErrorKind.UNREACHABLE, True) == (outcome.kind, outcome.message.endswith("timed out"))
 
 
 def test_a_webhook_that_trickles_holds_nobody_either(renderer: Renderer) -> None:
