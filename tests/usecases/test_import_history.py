@@ -10,7 +10,7 @@ from balancebot.domain.usage import Seen, book_round
 from balancebot.storage import balances, burn_models, readings, rollup, snapshots, wallets
 from balancebot.storage.burn_models import ModelRow
 from balancebot.storage.database import Database
-from balancebot.storage.readings import Booking
+from balancebot.storage.readings import Booking, GoodRead
 from balancebot.storage.rollup import Used, UseRow
 from balancebot.storage.snapshots import SnapshotRow
 from balancebot.usecases.estimating.estimates import Estimator
@@ -192,6 +192,40 @@ def test_after_an_import_before_the_first_poll_the_wallet_is_still_due_and_live_
     assert (Readings(market=900), NOON - timedelta(hours=1)) == (pool.booked, pool.booked_at)
 
 
+def burn(database: Database, wallet: WalletName) -> float | None:
+    with database.read() as conn:
+        (believed,) = balances.of_wallets(conn, [wallets.named(conn, [wallet])[wallet].id])
+    return believed.burn_per_day
+
+
+def test_history_that_comes_in_parts_is_booked_like_one_that_comes_whole(database: Database) -> None:
+    take(database, "2026-11-24T07:00:00Z,acme,market,1000", "2026-11-24T08:00:00Z,acme,market,990")
+    take(database, "2026-11-24T09:00:00Z,acme,market,890", "2026-11-24T10:00:00Z,acme,market,590")
+    use = {row.at - NOON_HOUR: row.used[3].use for row in hours(database)}
+    assert {-5: 10, -4: 100, -3: 300, -2: 0} == use
+    with database.read() as conn:
+        pool = wallets.find(conn, POOL)
+    assert pool is not None
+    assert (Readings(market=590), NOON - timedelta(hours=2)) == (pool.booked, pool.booked_at)
+
+
+def test_the_history_of_one_wallet_takes_nothing_from_what_is_known_of_another(database: Database) -> None:
+    of_pool, of_shop = (
+        [
+            f"{(NOON - timedelta(hours=ago)).isoformat()},{wallet},market,{5000 + 10 * ago}"
+            for ago in range(72)
+        ]
+        for wallet in (POOL, SHOP)
+    )
+
+    take(database, *reversed(of_pool))
+    take(database, *reversed(of_shop))
+
+    with database.read() as conn:
+        assert {1, 2} == {row.wallet_id for row in burn_models.every(conn)}
+    assert burn(database, POOL) == pytest.approx(240, rel=0.1)
+
+
 @pytest.fixture
 def live(database: Database) -> Database:
     """A database in which live booking has begun at 10:30 and has got to 11:00."""
@@ -200,6 +234,9 @@ def live(database: Database) -> Database:
     last = Seen(eleven.timestamp(), Readings(market=700))
     with database.write() as conn:
         wallets.sync(conn, [POOL, SHOP], now=half_past)
+        readings.record_good(
+            conn, [GoodRead(wallet_id=1, readings=last.readings, observed_at=eleven, next_read_at=NOON)]
+        )
         snapshots.append(conn, [SnapshotRow(int(seen.at), 1, seen.readings) for seen in (first, last)])
         rollup.add(conn, {POOL: 1}, book_round({POOL: (first, last)}), {POOL: first})
         rollup.add(conn, {POOL: 1}, {}, {POOL: last})

@@ -97,7 +97,7 @@ def import_history(
             readings.catch_up(
                 conn, ((row.wallet_id, row.readings, row.observed_at) for row in latest.values())
             )
-    _estimate(database, pile.wallets, estimator, now)
+    _estimate(database, accounts, estimator, now)
     return Imported(
         num_rows=len(pile),
         num_snapshots=num_snapshots,
@@ -107,10 +107,13 @@ def import_history(
     )
 
 
-def _estimate(database: Database, names: Collection[WalletName], estimator: Estimator, now: datetime) -> None:
-    """Make the burn models of what was imported, and keep what they say: `status` asks nobody."""
+def _estimate(database: Database, accounts: Collection[str], estimator: Estimator, now: datetime) -> None:
+    """Make the burn models of accounts that were booked anew, and keep what they say: `status` asks nobody.
+
+    The import of one wallet changes what is known of the whole account, for its transfers.
+    """
     with database.read() as conn:
-        rows = [row for row in wallets.every(conn, configured_only=False) if row.name in names]
+        rows = wallets.of_accounts(conn, accounts, configured_only=False)
     refit_models(database, rows, zone=estimator.zone, anew=True)
     with database.write() as conn:
         believe(conn, rows, estimator, now=now)

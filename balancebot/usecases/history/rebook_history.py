@@ -28,7 +28,7 @@ def rebook_account(
 ) -> Mapping[int, SnapshotRow]:
     """Book the hours of an account's wallets in which there is new history, from epoch second `since` to `until`.
 
-    Where nothing was booked live yet, live booking goes on from the last reading. Burn models are made anew.
+    While nobody reads the account yet, live booking will go on from the last reading. Burn models are made anew.
     `progress` is told how much is done, from 0 to 1. Returns the last that was read of each wallet, by its id.
     """
     first, last = since // SECONDS_PER_HOUR - _MARGIN, until // SECONDS_PER_HOUR + _MARGIN
@@ -51,7 +51,7 @@ def rebook_account(
     with database.write() as conn:
         turns.take(conn, turns.BOOKING)
         burn_models.forget(conn, names)
-        if all(row.booked_at is None for row in _members(conn, account)):
+        if not any(map(_is_live, _members(conn, account))):
             readings.record_booked(
                 conn,
                 [
@@ -104,10 +104,14 @@ def _members(conn: Connection, account: str) -> list[WalletRow]:
 
 def _open_hour(members: list[WalletRow]) -> float:
     """Return the first hour that live booking may still add to; none when it hasn't begun."""
-    return min(
-        (row.booked_at.timestamp() // SECONDS_PER_HOUR for row in members if row.booked_at is not None),
-        default=math.inf,
-    )
+    if not any(map(_is_live, members)):
+        return math.inf
+    return min(row.booked_at.timestamp() // SECONDS_PER_HOUR for row in members if row.booked_at is not None)
+
+
+def _is_live(row: WalletRow) -> bool:
+    """Tell whether live booking may have begun: what an earlier import booked up to doesn't bound the next one."""
+    return row.booked_at is not None and row.attempted_at is not None
 
 
 def _hours(
