@@ -3,7 +3,8 @@
     python benchmarks/runway.py [BALANCES ...]     (4000 40000)
 
 Per hour and balance: one window moved on and stored, one model fitted and stored; per reading: one forecast and one
-look for a spike, from the stored model. Windows are always full, 35 days: a longer history changes nothing.
+look each for a spike and for traffic that stopped, from the stored model. Windows are always full, 35 days: a longer
+history changes nothing.
 """
 
 import argparse
@@ -14,7 +15,7 @@ import numpy as np
 
 from balancebot.domain.burn_model import MODEL, decode_models, encode_models, fit
 from balancebot.domain.forecast import forecast
-from balancebot.domain.spike import judge_spikes
+from balancebot.domain.spike import have_stopped, judge_spikes
 from balancebot.domain.use_window import WINDOW_HOURS, UseWindow, decode_window, encode_window
 
 READINGS_PER_HOUR = 12
@@ -60,6 +61,7 @@ def read(stored: list[bytes], rng: np.random.Generator) -> int:
         open_exposure=np.full(count, 1 / 6),
     ).estimates()
     judge_spikes(models, use=use, since=at - 300, until=at, zone="Asia/Shanghai")
+    have_stopped(models, open_use=use, open_exposure=np.full(count, 1 / 6), at=at, zone="Asia/Shanghai")
     return sum(answer.runway is not None for answer in answers)
 
 

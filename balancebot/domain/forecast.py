@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from balancebot.domain.burn_model import Models
 from balancebot.domain.level import decay, levels, schedule_weights
 from balancebot.domain.local_week import hours_of_week
+from balancebot.domain.open_hours import open_hours
 from balancebot.domain.replay import HORIZONS
 from balancebot.domain.runway import UNKNOWN, Estimate, Runway
 
@@ -127,10 +128,12 @@ class Paths:
             rate = shape[:, local]
         else:
             rate = np.take_along_axis(shape, local[offsets[:, None] + np.arange(PATH_HOURS)], axis=1)
-        fading = decay(open_exposure)
+        since_fit = open_hours(models, since, zone)
+        fading = decay(np.maximum(open_exposure, since_fit.closed))
+        expected = open_exposure * np.where(fresh, 1.0, since_fit.shape) * mean
         level = levels(
-            models["used"] * fading + open_use[:, None],
-            models["expected"] * fading + (open_exposure * rate[:, 0])[:, None],
+            models["used"] * fading + open_use[:, None] * since_fit.kept,
+            models["expected"] * fading + expected[:, None] * since_fit.kept,
             mean,
             np.maximum(models["dispersion"], 0.5).astype(np.float64),
         )

@@ -14,6 +14,7 @@ from balancebot.domain.burn_model import SMOOTHING, Models
 from balancebot.domain.forecast import Plan
 from balancebot.domain.level import levels, schedule_weights
 from balancebot.domain.local_week import hours_of_week
+from balancebot.domain.open_hours import open_hours
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -140,7 +141,8 @@ def have_stopped(models: Models, *, open_use: Floats, open_exposure: Floats, at:
 
     `open_use` and `open_exposure` (hours) are those since the models' hours closed, `at` [N] the last readings.
     """
-    expected = models["still"] + _rate(models, _level(models), at, zone) * open_exposure
+    rate = open_hours(models, at, zone).shape * _level(models)
+    expected = models["still"] + rate * open_exposure
     judged = (models["version"] > 0) & (models["seen"] >= _MIN_SEEN) & (open_use == 0)
     return np.asarray(judged & (expected > _STILL_TIMES * models["lull"] + _STILL_LEAST))
 

@@ -112,6 +112,26 @@ def test_a_busy_open_hour_shortens_the_runway() -> None:
     assert busy.p50[0] < 0.9 * ask([steady()], [100.0]).p50[0]
 
 
+@pytest.mark.parametrize("late", [1, 7, 12, 30, 60])
+def test_hours_since_the_model_was_fitted_count_as_if_it_had_been_fitted_anew(late: int) -> None:
+    use = daily().use
+    then = UseWindow(end=END - late, use=np.roll(use, late), exposure=np.ones(WINDOW_HOURS, np.float32))
+    answer = forecast(
+        fit([then], "UTC"),
+        balances=np.array([3000.0]),
+        observed_at=np.array([NOW]),
+        now=NOW,
+        zone="UTC",
+        confidence=0.75,
+        open_use=np.array([float(use[-late:].sum())]),
+        open_exposure=np.array([float(late)]),
+    )
+    anew = ask([daily()], [3000.0])
+    assert (anew.burn_per_day[0], anew.p50[0]) == pytest.approx(
+        (answer.burn_per_day[0], answer.p50[0]), rel=0.08
+    )
+
+
 def test_announced_use_is_counted_when_it_comes() -> None:
     plan = Plan(start=NOW + 10 * 3600.0, end=NOW + 12 * 3600.0, messages=200)
     answer = ask([steady(), steady(), steady()], [480.0, 90.0, 480.0], plans=[[plan], [plan], []])

@@ -5,6 +5,7 @@ import pytest
 
 from balancebot.domain.burn_model import Models, fit
 from balancebot.domain.forecast import Plan
+from balancebot.domain.local_week import hours_of_week
 from balancebot.domain.spike import (
     REMEMBERED_DAYS,
     SPIKING,
@@ -126,6 +127,23 @@ def test_a_plan_covers_its_time_and_the_hour_after() -> None:
     assert [False, True, True, False] == [
         is_planned([plan], since, since + 300) for since in (NOW - 300, NOW - 299, NOW + 10_500, NOW + 10_800)
     ]
+
+
+def test_a_night_that_nobody_read_is_no_stop() -> None:
+    hours = hours_of_week("UTC", END - WINDOW_HOURS, WINDOW_HOURS) % 24
+    evening = END - (END - 20) % 24  # used from 8 to 20, and read until then
+    use = np.where((hours >= 8) & (hours < 20), 60, 0).astype(np.float32)
+    window = UseWindow(
+        end=evening, use=np.roll(use, END - evening), exposure=np.ones(WINDOW_HOURS, np.float32)
+    )
+
+    def stopped(hours_later: float) -> bool:
+        at = np.array([(evening + hours_later) * 3600.0])
+        exposure = np.array([hours_later])
+        models = fit([window], "UTC")
+        return bool(have_stopped(models, open_use=np.zeros(1), open_exposure=exposure, at=at, zone="UTC")[0])
+
+    assert [False, True] == [stopped(12.2), stopped(14.0)]
 
 
 def test_traffic_that_is_still_for_longer_than_ever_has_stopped() -> None:
