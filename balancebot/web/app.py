@@ -107,9 +107,12 @@ def _refused(request: Request, error: Exception) -> Response:
     except DatabaseError:
         visit = None  # what was refused is said all the same
     if visit is None:
-        return _trouble(request, error.status_code, sentence)
-    said = phrases(site.language)(sentence)
-    return show(visit, "trouble.html.j2", status=error.status_code, code=error.status_code, said=said)
+        answer = _trouble(request, error.status_code, sentence)
+    else:
+        code, said = error.status_code, phrases(site.language)(sentence)
+        answer = show(visit, "trouble.html.j2", status=code, code=code, said=said)
+    answer.headers.update(error.headers or {})
+    return answer
 
 
 def _without_database(request: Request, error: Exception) -> Response:

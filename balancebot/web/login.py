@@ -1,16 +1,18 @@
 """The way in and out."""
 
 import math
+from datetime import timedelta
 from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
-from balancebot.usecases.people.log_in import LoggedIn, Refused, Throttled
+from balancebot.secret import Secret
+from balancebot.usecases.people.log_in import KNOWN_FOR, LoggedIn, Refused, Throttled
 from balancebot.web.rendering import phrases, render
 from balancebot.web.site import Site
-from balancebot.web.visit import Visit, cookie_name, session_token
+from balancebot.web.visit import Visit, cookie, cookie_name, session_token, storable
 
 
 async def login(request: Request) -> Response:
@@ -19,7 +21,7 @@ async def login(request: Request) -> Response:
     if request.method != "POST":
         return await run_in_threadpool(_form, site, request, next_page=request.query_params.get("next", "/"))
     async with request.form(max_files=0, max_fields=10, max_part_size=16 * 1024) as form:
-        fields = {name: value for name, value in form.items() if isinstance(value, str)}
+        fields = {name: storable(value) for name, value in form.items() if isinstance(value, str)}
     return await run_in_threadpool(_log_in, site, request, fields)
 
 
@@ -27,21 +29,18 @@ def _log_in(site: Site, request: Request, fields: dict[str, str]) -> Response:
     name, next_page = fields.get("name", "").strip(), fields.get("next", "/")
     address = request.client.host if request.client is not None else ""
     outcome = site.log_in.log_in(
-        name=name, password=fields.get("password", ""), address=address, now=site.clock.now()
+        name=name,
+        password=fields.get("password", ""),
+        address=address,
+        now=site.clock.now(),
+        browser=cookie(request, _known_name(site)),
     )
     words = phrases(site.language)
     match outcome:
-        case LoggedIn(token=token):
+        case LoggedIn(token=token, browser=browser):
             answer: Response = RedirectResponse(_within(next_page), status_code=303)
-            answer.set_cookie(
-                cookie_name(site),
-                token.reveal(),
-                httponly=True,
-                secure=site.is_https,
-                # lax, so that a link from Slack or a mail finds the session
-                samesite="lax",
-                path="/",
-            )
+            _hand_over(answer, site, cookie_name(site), token)
+            _hand_over(answer, site, _known_name(site), browser, lasts=KNOWN_FOR)
             return answer
         case Refused():
             fault = words("This name and password don't go together.")
@@ -62,6 +61,26 @@ def log_out(visit: Visit) -> Response:
     answer = RedirectResponse("/login", status_code=303)
     answer.delete_cookie(cookie_name(visit.site), path="/", secure=visit.site.is_https, httponly=True)
     return answer
+
+
+def _hand_over(
+    answer: Response, site: Site, name: str, secret: Secret, *, lasts: timedelta | None = None
+) -> None:
+    """Set a cookie that no script reads; it ends with the browser unless it `lasts`."""
+    answer.set_cookie(
+        name,
+        secret.reveal(),
+        max_age=None if lasts is None else int(lasts.total_seconds()),
+        httponly=True,
+        secure=site.is_https,
+        # lax, so that a link from Slack or a mail finds the session
+        samesite="lax",
+        path="/",
+    )
+
+
+def _known_name(site: Site) -> str:
+    return f"{cookie_name(site)}-known"
 
 
 def _form(

@@ -57,21 +57,20 @@ class Visit:
 
     def asked(self, name: str) -> str:
         """Return a value of the address, '' where there is none."""
-        return self.request.query_params.get(name, "").strip()
+        return self.asked_exactly(name).strip()
 
     def asked_exactly(self, name: str) -> str:
         """Return a value of the address, spaces at its ends included: a wallet's name."""
-        return self.request.query_params.get(name, "")
+        return storable(self.request.query_params.get(name, ""))
 
     def sent(self, name: str) -> str:
         """Return a field of the form, '' where there is none."""
-        value = self.form.get(name)
-        return value.strip() if isinstance(value, str) else ""
+        return self.sent_exactly(name).strip()
 
     def sent_exactly(self, name: str) -> str:
         """Return a field as it was typed, spaces at its ends included: a password, a wallet's name."""
         value = self.form.get(name)
-        return value if isinstance(value, str) else ""
+        return storable(value) if isinstance(value, str) else ""
 
     def uploaded(self, name: str) -> tuple[str, bytes] | None:
         """Return a file's name and bytes; None where none was chosen."""
@@ -82,8 +81,12 @@ class Visit:
 
     def part(self, name: str) -> str:
         """Return a part of the path."""
-        value: str = self.request.path_params[name]
-        return value
+        return storable(self.request.path_params[name])
+
+
+def storable(text: str) -> str:
+    """Return text as it can be asked for in a database: PostgreSQL refuses what holds a NUL, and nobody types one."""
+    return text.replace("\0", "")
 
 
 Handler = Callable[[Visit], Response]
@@ -124,8 +127,13 @@ def cookie_name(site: Site) -> str:
 
 
 def session_token(site: Site, request: Request) -> Secret | None:
-    """Return what the cookie holds."""
-    value = request.cookies.get(cookie_name(site))
+    """Return what the cookie of the session holds."""
+    return cookie(request, cookie_name(site))
+
+
+def cookie(request: Request, name: str) -> Secret | None:
+    """Return what a cookie holds; None where there is none."""
+    value = request.cookies.get(name)
     return Secret(value) if value else None
 
 

@@ -32,8 +32,9 @@ def guess(
     name: str = "finance",
     address: str = "192.0.2.1",
     after: timedelta = timedelta(0),
+    browser: Secret | None = None,
 ) -> LoggedIn | Refused | Throttled:
-    return desk.log_in(name=name, password=password, address=address, now=NOW + after)
+    return desk.log_in(name=name, password=password, address=address, now=NOW + after, browser=browser)
 
 
 def enter(desk: LogIn, after: timedelta = timedelta(0)) -> Secret:
@@ -68,6 +69,32 @@ def test_a_stranger_who_guesses_keeps_nobody_out_who_comes_from_elsewhere(desk: 
     for _ in range(10):
         guess(desk, "wrong", address="192.0.2.66")
     assert isinstance(guess(desk, RIGHT), LoggedIn)
+
+
+def test_strangers_from_everywhere_keep_out_no_browser_that_the_user_has_used_before(desk: LogIn) -> None:
+    before = guess(desk, RIGHT)
+    assert isinstance(before, LoggedIn)
+    for number in range(60):
+        guess(desk, "wrong", address=f"192.0.2.{number // 4}")
+    assert isinstance(guess(desk, RIGHT, address="198.51.100.1"), Throttled)
+    assert isinstance(guess(desk, RIGHT, address="198.51.100.1", browser=before.browser), LoggedIn)
+
+
+def test_a_known_browser_guesses_no_more_often_than_any_and_only_for_its_user(
+    desk: LogIn, database: Database
+) -> None:
+    users.add_user(database, name="admin", role=Role.ADMIN, password=RIGHT, by=CLI, now=NOW)
+    before = guess(desk, RIGHT)
+    assert isinstance(before, LoggedIn)
+    for _ in range(5):
+        assert Refused() == guess(desk, "wrong", browser=before.browser)
+    assert Throttled(retry_after=WINDOW) == guess(desk, RIGHT, browser=before.browser)
+
+    forged = Secret(before.browser.reveal().replace(".", "x.", 1))
+    for browser in (before.browser, forged, Secret("."), Secret("")):
+        for number in range(60):
+            guess(desk, "wrong", name="admin", address=f"192.0.2.{number // 4}")
+        assert isinstance(guess(desk, RIGHT, name="admin", browser=browser), Throttled)
 
 
 def test_one_address_that_tries_many_names_is_throttled(desk: LogIn) -> None:

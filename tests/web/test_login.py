@@ -39,19 +39,31 @@ def test_a_wrong_password_says_so_and_too_many_are_throttled(desk: Desk) -> None
     assert "900" == answers[5].headers["retry-after"]
 
 
+def test_who_was_here_before_is_not_kept_out_by_a_stranger(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser, desk.visitor() as stranger:
+        for _ in range(21):
+            stranger.post("/login", data={"name": "viewer", "password": "wrong"})
+        right = {"name": "viewer", "password": PASSWORD}
+        assert [429, 303] == [who.post("/login", data=right).status_code for who in (stranger, browser)]
+
+
 def test_the_cookie_is_out_of_reach_of_scripts_and_of_plain_http_behind_https(
     open_desk: Callable[..., Desk],
 ) -> None:
     login = {"name": "viewer", "password": PASSWORD}
     with open_desk().visitor() as visitor:
-        plain = visitor.post("/login", data=login).headers["set-cookie"]
+        plain = visitor.post("/login", data=login).headers.get_list("set-cookie")
     desk = open_desk(public_url="https://balances.example.com")
     with desk.visitor() as visitor:
         answer = visitor.post("/login", data=login, headers={"Origin": "https://balances.example.com"})
-    secure = answer.headers["set-cookie"]
-    assert ["HttpOnly", "Path=/", "SameSite=lax"] == plain.split("; ")[1:]
-    assert secure.startswith("__Host-balancebot=")
-    assert ["HttpOnly", "Path=/", "SameSite=lax", "Secure"] == secure.split("; ")[1:]
+    secure = answer.headers.get_list("set-cookie")
+    assert ["HttpOnly", "Path=/", "SameSite=lax"] == plain[0].split("; ")[1:]
+    assert ["HttpOnly", "Max-Age=15552000", "Path=/", "SameSite=lax"] == plain[1].split("; ")[1:]
+    for name, cookie in zip(("__Host-balancebot=", "__Host-balancebot-known="), secure, strict=True):
+        assert cookie.startswith(name)
+        assert ["HttpOnly", "Path=/", "SameSite=lax", "Secure"] == [
+            part for part in cookie.split("; ")[1:] if not part.startswith("Max-Age")
+        ]
     assert "max-age=31536000" == answer.headers["strict-transport-security"]
 
 

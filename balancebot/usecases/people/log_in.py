@@ -26,7 +26,9 @@ MAX_FAILURES = 5
 """For one name from one address."""
 MAX_FAILURES_OF_ADDRESS = 20
 MAX_FAILURES_OF_NAME = 50
-"""From everywhere: so high that a stranger can hardly keep a user out, so low that many strangers guess in vain."""
+"""From everywhere: so low that many strangers guess in vain. They keep out no browser that the user has used before."""
+KNOWN_FOR = timedelta(days=180)
+"""A browser is known to be a user's for so long."""
 _MAX_ADDRESS = 64
 
 
@@ -37,6 +39,8 @@ class LoggedIn:
     token: Secret
     """For the cookie."""
     expires_at: datetime
+    browser: Secret
+    """For a cookie that outlives the session: by it the user's browser is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,13 +64,18 @@ class LogIn:
         self._key = secret_key.reveal().encode() if secret_key is not None else secrets.token_bytes(32)
 
     def log_in(
-        self, *, name: str, password: str, address: str, now: datetime
+        self, *, name: str, password: str, address: str, now: datetime, browser: Secret | None = None
     ) -> LoggedIn | Refused | Throttled:
-        """Look at a name and password that came from `address`."""
-        name, address = name[:MAX_USER_NAME], address[:_MAX_ADDRESS]
+        """Look at a name and password that came from `address`.
+
+        A `browser` in which the user was logged in before is counted for itself, so no stranger's guesses keep it out.
+        """
+        name = name[:MAX_USER_NAME]
+        known = self._known(name, browser)
+        address = (f"browser {known}" if known else address)[:_MAX_ADDRESS]
         with self._database.write() as conn:
             failures = store.failures(conn, name, address, since=now - WINDOW)
-            wait = _wait(failures, now)
+            wait = _wait(failures[:1] if known else failures, now)
             if wait is not None:
                 return Throttled(retry_after=wait)
             # counted before it is looked at: of a hundred guesses at once only the first few are answered
@@ -87,7 +96,7 @@ class LogIn:
             if renewed is not None:
                 store.set_password_hash(conn, name, renewed)
             store.start_session(conn, self._hash(token), name, now=now, expires_at=expires_at)
-        return LoggedIn(token=token, expires_at=expires_at)
+        return LoggedIn(token=token, expires_at=expires_at, browser=self._made_known(name))
 
     def session(self, token: Secret, *, now: datetime) -> Session | None:
         """Return whose request it is; None where the session has ended or never was."""
@@ -117,6 +126,16 @@ class LogIn:
         """Tell whether a form comes from this session."""
         return hmac.compare_digest(self.form_token(token).encode(), given.encode())
 
+    def _made_known(self, name: str) -> Secret:
+        mark = secrets.token_urlsafe(16)
+        return Secret(f"{mark}.{self._keyed('browser', Secret(f'{mark}.{name}'))}")
+
+    def _known(self, name: str, browser: Secret | None) -> str:
+        """Return what marks a browser as one of this user's; '' where nothing does."""
+        mark, _, proof = ("" if browser is None else browser.reveal()).partition(".")
+        expected = self._keyed("browser", Secret(f"{mark}.{name}"))
+        return mark if hmac.compare_digest(expected.encode(), proof.encode()) else ""
+
     def _hash(self, token: Secret) -> str:
         return self._keyed("session", token)
 
@@ -129,7 +148,7 @@ def _wait(failures: tuple[list[datetime], ...], now: datetime) -> timedelta | No
     limits = (MAX_FAILURES, MAX_FAILURES_OF_ADDRESS, MAX_FAILURES_OF_NAME)
     waits = [
         times[-most] + WINDOW - now
-        for times, most in zip(failures, limits, strict=True)
+        for times, most in zip(failures, limits, strict=False)
         if len(times) >= most
     ]
     return max(waits, default=None)
