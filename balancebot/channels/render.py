@@ -17,7 +17,8 @@ from typing import Final, TypeAlias, assert_never
 from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-from balancebot.channels.views import View, alert_view, digest_view, group_view, notice_view
+from balancebot.channels.digest_view import digest_view
+from balancebot.channels.views import View, alert_view, group_view, notice_view
 from balancebot.domain.notification import (
     AlertFacts,
     DigestFacts,

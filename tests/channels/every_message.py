@@ -173,6 +173,15 @@ _DIGESTS: dict[str, Facts] = {
         DIGEST, since=None, lines=tuple(replace(line, severity_before=None) for line in DIGEST.lines)
     ),
     "digest_all_well": replace(DIGEST, lines=_WELL, open_alerts=(), recovered=(), silences=()),
+    "digest_unknown": replace(
+        DIGEST,
+        since=None,
+        lines=tuple(
+            replace(line, severity=Severity.UNKNOWN, severity_before=None, stale=True, reading=reading)
+            for line, reading in zip(DIGEST.lines[:3], (312, 41_200, Absent.UNREAD), strict=True)
+        ),
+        open_alerts=(STALE,),
+    ),
     "digest_of_many": replace(
         DIGEST,
         lines=tuple(

@@ -1,0 +1,138 @@
+"""Turns a digest's facts into plain values for templates, as `views` does for all else."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from balancebot.channels.views import LONGEST_PLAN, MAX_WALLETS, View, alert_view, one_line, wallet_link
+from balancebot.domain.balance import Absent, Category
+from balancebot.domain.notification import DigestFacts, DigestLine
+from balancebot.domain.verdict import Severity
+from balancebot.wording import Wording, mark, number
+
+MAX_LINES = 200
+"""How many balances an e-mailed digest lists."""
+
+
+def digest_view(facts: DigestFacts, words: Wording, *, public_url: str, most: int = MAX_LINES) -> View:
+    """Say how things stand: at most `most` balances, in the order of the facts (worst first).
+
+    Balances that were never read are no lines: a wallet that has no other is named once.
+    """
+    lines = [line for line in facts.lines if line.reading is not Absent.UNREAD]
+    read = {line.wallet for line in lines}
+    unread = list(dict.fromkeys(line.wallet for line in facts.lines if line.wallet not in read))
+    return {
+        "name": facts.name,
+        "at": words.when(facts.at),
+        "date": words.day(facts.at),
+        "since": words.when(facts.since) if facts.since else "",
+        "late": facts.late,
+        "slot": facts.slot.replace("T", " "),
+        "num_lines": len(lines),
+        "lines": [_line_view(line, facts, words, public_url=public_url) for line in lines[:most]],
+        "num_more": max(0, len(lines) - most),
+        "unread": unread[:MAX_WALLETS],
+        "num_more_unread": max(0, len(unread) - MAX_WALLETS),
+        "counts": [
+            {
+                "severity": severity.word,
+                "mark": mark(severity),
+                "word": words.severity(severity),
+                "count": number(count),
+            }
+            for severity in sorted(Severity, reverse=True)
+            if (count := sum(line.severity == severity for line in lines))
+        ],
+        "num_bad": sum(line.severity >= Severity.WARNING for line in lines),
+        "num_unknown": sum(line.severity is Severity.UNKNOWN for line in lines),
+        "changes": [
+            _line_view(line, facts, words, public_url=public_url)
+            for line in lines
+            if line.severity_before not in {None, line.severity}
+        ][:most],
+        "quota_moved": [
+            _line_view(line, facts, words, public_url=public_url)
+            for line in lines
+            if line.topped_up or line.transferred
+        ][:most],
+        "without_limits": [
+            _line_view(line, facts, words, public_url=public_url) for line in lines if not line.limits_set
+        ][:most],
+        "alerts": [alert_view(alert, words, public_url=public_url) for alert in facts.open_alerts[:most]],
+        "recovered": [alert_view(alert, words, public_url=public_url) for alert in facts.recovered[:most]],
+        "silences": [
+            {"pattern": pattern, "until": words.when(until), "reason": one_line(reason)}
+            for pattern, until, reason in facts.silences
+        ],
+        "planned": [
+            {
+                "wallet": wallet,
+                "category_word": words.category(category),
+                "messages": words.messages(planned.messages),
+                "from": words.when(planned.starts_at),
+                "until": words.when(planned.ends_at),
+                "note": one_line(planned.note, at_most=LONGEST_PLAN),
+            }
+            for wallet, category, planned in facts.planned[:most]
+        ],
+        "stopped": [_line_view(line, facts, words, public_url=public_url) for line in lines if line.stopped][
+            :most
+        ],
+        "advice_total": words.order_total(_to_order(lines), by=_first_order(lines, words, now=facts.at)),
+        "link": public_url,
+    }
+
+
+def _line_view(line: DigestLine, facts: DigestFacts, words: Wording, *, public_url: str) -> View:
+    before = line.severity_before
+    return {
+        "wallet": line.wallet,
+        "category_word": words.category(line.category),
+        "severity": line.severity.word,
+        "severity_word": words.severity(line.severity),
+        "before_word": "" if before is None else words.severity(before),
+        "worse": before is not None and line.severity > before,
+        "mark": mark(line.severity),
+        "balance": words.cell(line.reading),
+        "known": isinstance(line.reading, int),
+        "stale": line.stale,
+        "observed_at": words.when(line.observed_at) if line.observed_at else "",
+        "burn": "—" if line.burn_per_day is None else number(line.burn_per_day),
+        "burn_change": _change(line.burn_week, line.burn_week_before),
+        "runway": "—" if line.runway is None else words.duration(line.runway.p50),
+        "runway_range": "—" if line.runway is None else words.runway(line.runway),
+        "runway_between": words.runway_between(line.runway),
+        "empty_at": words.ahead(line.depletes_at, now=facts.at) if line.depletes_at else "",
+        "topped_up": number(line.topped_up) if line.topped_up else "",
+        "moved_in": number(line.transferred) if line.transferred > 0 else "",
+        "moved_out": number(-line.transferred) if line.transferred < 0 else "",
+        "used": number(line.used),
+        "advice": words.order(line.advice, line.category, now=facts.at),
+        "note": one_line(line.note),
+        "link": wallet_link(public_url, line.wallet),
+    }
+
+
+def _to_order(lines: Iterable[DigestLine]) -> dict[Category, int]:
+    """Add up what is to be ordered of each category."""
+    messages: dict[Category, int] = {}
+    for line in lines:
+        if line.advice is not None:
+            messages[line.category] = messages.get(line.category, 0) + line.advice.messages
+    return messages
+
+
+def _first_order(lines: Iterable[DigestLine], words: Wording, *, now: datetime) -> str:
+    """Say by when the first order is due; '' where there is none."""
+    due = [line.advice.order_by for line in lines if line.advice and line.advice.order_by]
+    return words.first_order(min(due), now=now) if due else ""
+
+
+def _change(now: float | None, before: float | None) -> str:
+    """Say how a burn rate compares to the week before: `+12 %`; '' where there is nothing to compare."""
+    if now is None or not before:
+        return ""
+    percent = round((now / before - 1) * 100)
+    if percent > 999:
+        return f"× {now / before:,.0f}"
+    return f"{percent:+d} %".replace("-", "−") if percent else "± 0 %"
