@@ -25,6 +25,7 @@ import numpy as np
 import trustme
 
 from balancebot.bootstrap import Bot
+from balancebot.cli.collector import spare_start_and_end
 from balancebot.domain.balance import Category
 from balancebot.domain.burn_model import encode_models, fit
 from balancebot.domain.use_window import WINDOW_HOURS, UseWindow, encode_window
@@ -213,6 +214,7 @@ def main() -> None:
     if chosen.serve:
         asyncio.run(serve(chosen.serve, chosen.latency_ms / 1000))
         return
+    spare_start_and_end()  # as every command does
     with far_side(chosen.latency_ms) as (folder, url):
         measure(folder, url, chosen)
 

@@ -45,6 +45,14 @@ class EndpointKind(StrEnum):
         prefix = "dev" if self is EndpointKind.ACCOUNT else "app"
         return f"{prefix}_{'balance' if category is Category.UNIVERSAL else category.value}"
 
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """The names under which the answer holds the categories, in their order."""
+        return _FIELDS[self]
+
+
+_FIELDS = {kind: tuple(kind.field(category) for category in Category) for kind in EndpointKind}
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
@@ -152,14 +160,13 @@ def _figures(body: bytes, kind: EndpointKind) -> Understood:
         return _schema(f"200, but {_looks_like(body)} ({plain(str(error), at_most=80)})")
     if not isinstance(answer, dict):
         return _schema("200, but not a JSON object")
-    fields = {kind.field(category): category for category in Category}
-    missing = [field for field in fields if field not in answer]
+    missing = [field for field in kind.fields if field not in answer]
     if missing:
         code, words = _error(body)
         also = f", but with code {code}" if code is not None else ""
         return _schema(f"200 without {', '.join(missing)}{also}", said=words)
     readings: list[Reading] = []
-    for field in fields:
+    for field in kind.fields:
         value = answer[field]
         if value is None:
             readings.append(Absent.UNALLOCATED)
@@ -167,7 +174,7 @@ def _figures(body: bytes, kind: EndpointKind) -> Understood:
             readings.append(value)
         else:
             return _schema(f"200 with {field} = {plain(json.dumps(value), at_most=40)}, which is no balance")
-    unknown = {name: value for name, value in answer.items() if name not in fields}
+    unknown = {name: value for name, value in answer.items() if name not in kind.fields}
     return Figures(readings=Readings(*readings), unknown_fields=unknown)
 
 
@@ -177,7 +184,7 @@ def _schema(message: str, *, said: str = "") -> Fault:
 
 def _strict_json(body: bytes) -> object:
     """Parse JSON as its standard has it: no NaN, no name twice, UTF-8 only. Raises ValueError."""
-    answer: object = json.loads(body.decode(), parse_constant=_refuse_constant, object_pairs_hook=_once_each)
+    answer: object = _STRICT.decode(body.decode())
     return answer
 
 
@@ -190,6 +197,9 @@ def _once_each(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     if len(answer) != len(pairs):
         raise ValueError("a name stands twice")
     return answer
+
+
+_STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_once_each)
 
 
 def _looks_like(body: bytes) -> str:

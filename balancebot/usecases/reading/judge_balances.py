@@ -65,9 +65,11 @@ class JudgeBalances:
         alerts: OpenAlerts,
         ever: bool,
     ) -> None:
-        effective = self.book.effective(snapshot.wallet, category)
         subject = Subject(kind=AlertKind.LOW_BALANCE, wallet=snapshot.wallet, category=category)
         standing = alerts.of(subject)
+        if standing is None and reading is Absent.UNALLOCATED:
+            return  # half of all balances are
+        effective = self.book.effective(snapshot.wallet, category)
 
         def judged(limits: Limits) -> Verdict:
             return judge(
