@@ -55,9 +55,9 @@ class Database:
                 "SET tcp_user_timeout = '10s'",
                 f"SET lock_timeout = {_milliseconds(wait)}",
             )
-            self._reader = _postgresql_engine(self.url, wait).execution_options(
-                isolation_level="REPEATABLE READ", postgresql_readonly=True
-            )
+            self._reader = _postgresql_engine(
+                self.url, wait, f"SET lock_timeout = {_milliseconds(wait)}"
+            ).execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
 
     @contextmanager
     def read(self) -> Iterator[Connection]:

@@ -2,21 +2,29 @@
 
 import sqlite3
 import time
+from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from sqlalchemy import create_engine, text, update
 
 from balancebot.domain.balance import WalletName
+from balancebot.storage.tables import deliveries
 from tests.crash.books import compare
 from tests.crash.episodes import Level
 from tests.crash.town import ROOM, Town
+from tests.databases import PostgreSQL
 from tests.standins.slack_api import Fault
 
 pytestmark = pytest.mark.slow
 ONE, TWO, THREE = (WalletName(f"acme/app-{number}") for number in (1, 2, 3))
 _PATIENCE = 60.0
+LOCKED_FOR = 12.0
+"""Seconds: longer than a lease, and than anybody waits for a lock."""
+LATE_BY = 14.0
+"""Seconds: longer than a request may take."""
 
 
 @pytest.fixture
@@ -104,6 +112,56 @@ def test_a_database_that_is_locked_loses_nothing(town: Town, tmp_path: Path) -> 
     other.close()
     _well(town)
     assert [] != [error for error in _told(town, "job.failed") if "another process is writing" in error]
+
+
+def test_tables_that_somebody_locks_on_postgresql_lose_nothing(
+    tmp_path: Path, postgresql: PostgreSQL
+) -> None:
+    url = postgresql.url(postgresql.create(template="template0"))
+    other = create_engine(url)
+    with Town(tmp_path, url, seed=1, num_replicas=2) as town:
+        town.start()
+        town.move({ONE: Level.WARNING})
+        assert town.until_quiet(_PATIENCE)
+        with other.begin() as conn:
+            conn.execute(text("LOCK TABLE wallets, alerts, deliveries, workers IN ACCESS EXCLUSIVE MODE"))
+            town.move({ONE: Level.OK, TWO: Level.CRITICAL})
+            time.sleep(LOCKED_FOR)
+        _well(town)
+        assert {"canceling statement due to lock timeout"} == {
+            error.partition(": ")[2].partition(" LINE ")[0] for error in _told(town, "job.failed")
+        }
+        assert [] == [line for line in town.log() if "trace" in line or "said" in line]
+    other.dispose()
+
+
+def test_a_post_that_takes_effect_long_after_its_time_does_not_stand_twice_in_the_end(town: Town) -> None:
+    town.slack.fail_next("chat.postMessage", Fault(delay=LATE_BY, done=True))
+    began = time.monotonic()
+    _move(town, TWO, Level.CRITICAL)
+    _well(town)
+    time.sleep(max(0.0, began + LATE_BY + 2 - time.monotonic()))
+    assert [2] == [times for times in _standing(town).values() if times != 1]
+    _look_again(town)
+    end = time.monotonic() + _PATIENCE
+    while set(_standing(town).values()) != {1} and time.monotonic() < end:
+        time.sleep(0.1)
+    _move(town, TWO, Level.OK)
+    _well(town)
+
+
+def _standing(town: Town) -> Counter[str]:
+    """How often each delivery stands on Slack."""
+    return Counter(
+        message["metadata"]["event_payload"]["delivery"] for message in town.slack.rooms["C00000000"].messages
+    )
+
+
+def _look_again(town: Town) -> None:
+    """Let the minutes pass after which the bot looks for what stands twice."""
+    c = deliveries.c
+    with town.database.write() as conn:
+        conn.execute(update(deliveries).where(c.verify_at.is_not(None)).values(verify_at=c.created_at))
 
 
 @pytest.mark.parametrize("hours", [1, -1])
