@@ -1,7 +1,9 @@
 """Figures for Prometheus: what the database says when it is asked."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
+from balancebot.domain.muted import NOTHING_MUTED, Muted
 from balancebot.domain.notification import Channel
 from balancebot.observability.metrics import Metrics
 from balancebot.storage.troubles import Trouble
@@ -9,10 +11,33 @@ from balancebot.usecases.showing.standing import Standing
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
+QUIET = Standing(
+    balances=(), num_open={}, muted=NOTHING_MUTED, num_pending=0, refusals=(), last_cycle_at=None
+)
+
+
+def test_what_is_muted_is_counted_by_what_mutes_it() -> None:
+    muted = Muted(
+        silenced=1, acknowledged=2, grouped=40, spared_by_grouping=39, flapping=3, spared_by_flapping=14
+    )
+
+    lines = Metrics(lambda: replace(QUIET, muted=muted)).text().decode().splitlines()
+
+    assert [
+        'balancebot_alerts_muted{by="silence"} 1.0',
+        'balancebot_alerts_muted{by="acknowledgement"} 2.0',
+        'balancebot_alerts_muted{by="grouping"} 40.0',
+        'balancebot_alerts_muted{by="flapping"} 3.0',
+        'balancebot_messages_spared{by="grouping"} 39.0',
+        'balancebot_messages_spared{by="flapping"} 14.0',
+    ] == [
+        line for line in lines if line.startswith(("balancebot_alerts_muted", "balancebot_messages_spared"))
+    ]
+
 
 def test_what_channels_refuse_is_counted_for_each_of_them() -> None:
     revoked = Trouble(channel=Channel.SLACK, destination="#ops", message="token_revoked", since=NOON)
-    standing = Standing(balances=(), num_open={}, num_pending=3, refusals=(revoked,), last_cycle_at=None)
+    standing = replace(QUIET, num_pending=3, refusals=(revoked,))
 
     lines = Metrics(lambda: standing).text().decode().splitlines()
 

@@ -1,6 +1,7 @@
 """Turns a digest's facts into plain values for templates, as `views` does for all else."""
 
 from collections.abc import Iterable
+from dataclasses import asdict
 from datetime import datetime
 
 from balancebot.channels.views import LONGEST_PLAN, MAX_WALLETS, View, alert_view, one_line, wallet_link
@@ -60,6 +61,7 @@ def digest_view(facts: DigestFacts, words: Wording, *, public_url: str, most: in
         ][:most],
         "alerts": [alert_view(alert, words, public_url=public_url) for alert in facts.open_alerts[:most]],
         "recovered": [alert_view(alert, words, public_url=public_url) for alert in facts.recovered[:most]],
+        "muted": asdict(facts.muted) if facts.muted.any else {},
         "silences": [
             {"pattern": pattern, "until": words.when(until), "reason": one_line(reason)}
             for pattern, until, reason in facts.silences

@@ -3,6 +3,7 @@
 import math
 import sys
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +20,7 @@ from balancebot.domain.verdict import Severity
 from balancebot.wording import Wording
 
 if TYPE_CHECKING:
+    from balancebot.domain.muted import Muted
     from balancebot.domain.threshold import ThresholdBook
     from balancebot.settings import Settings
     from balancebot.storage.database import Database
@@ -48,15 +50,18 @@ def status(
 ) -> None:
     """Show every balance with its burn, runway and severity."""
     from balancebot.clock import SystemClock
-    from balancebot.storage import troubles
+    from balancebot.storage import muted, troubles
 
     session = session_of(context)
     now = SystemClock().now()
     views, book = look(session.database, session.settings, now)
     if pattern is not None:
         views = _matching(views, pattern)
+    with session.database.read() as conn:
+        quiet = muted.counted(conn)
     if as_json:
-        show({"as_of": instant(now), "balances": [view_as_json(view) for view in views]})
+        balances = [view_as_json(view) for view in views]
+        show({"as_of": instant(now), "balances": balances, "muted": asdict(quiet)})
     else:
         words = Wording(zone=session.settings.timezone)
         with session.database.read() as conn:
@@ -64,8 +69,9 @@ def status(
                 f"{trouble.channel} {trouble.destination}: {trouble.message} (for {_ago(now - trouble.since, words)})"
                 for trouble in troubles.standing(conn)
             ]
+        muted_line = [_muted(quiet)] if quiet.any else []
         inversions = map(str, book.inversions(view.key for view in views))
-        print(for_people(views, [*inversions, *refusals], words, now))
+        print(for_people(views, [*inversions, *refusals, *muted_line], words, now))
 
 
 def look(
@@ -148,6 +154,24 @@ def for_people(views: "Sequence[BalanceView]", further: Sequence[str], words: Wo
         faint(f"as of {now.astimezone(words.zone):%Y-%m-%d %H:%M:%S} {words.zone_name}; ") + _count(views),
     ]
     return "\n\n".join(part for part in parts if part)
+
+
+def _muted(quiet: "Muted") -> str:
+    """Say what of the open alerts isn't told, or not by itself."""
+    parts = (
+        (quiet.silenced, f"{quiet.silenced} silenced"),
+        (quiet.acknowledged, f"{quiet.acknowledged} acknowledged"),
+        (
+            quiet.grouped,
+            f"{quiet.grouped} told together (spared {_messages(quiet.spared_by_grouping)})",
+        ),
+        (quiet.flapping, f"{quiet.flapping} flapping (spared {_messages(quiet.spared_by_flapping)})"),
+    )
+    return "muted alerts: " + ", ".join(said for num, said in parts if num)
+
+
+def _messages(num: int) -> str:
+    return "1 message" if num == 1 else f"{num} messages"
 
 
 def _row(view: "BalanceView", words: Wording, now: datetime) -> Sequence[str]:

@@ -11,6 +11,7 @@ from typing import TypeAlias
 
 from balancebot.domain.alert import AlertKind, Cause, Promise, Reason
 from balancebot.domain.balance import Absent, Category, Reading, WalletName
+from balancebot.domain.muted import NOTHING_MUTED, Muted
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.verdict import Crossed, Severity
 
@@ -159,6 +160,8 @@ class DigestFacts:
     """(pattern, until, reason) of those that end soon."""
     planned: tuple[tuple[WalletName, Category, PlannedUse], ...] = ()
     """Sends that were announced for the coming days, the next first."""
+    muted: Muted = NOTHING_MUTED
+    """What of the open alerts isn't told, or not by itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -14,6 +14,7 @@ from prometheus_client.registry import Collector
 
 from balancebot.domain.alert import AlertKind
 from balancebot.domain.balance import account_of, app_of
+from balancebot.domain.muted import Muted
 from balancebot.domain.notification import Channel
 from balancebot.domain.runway import Runway
 from balancebot.domain.verdict import Severity
@@ -106,6 +107,7 @@ class _FromDatabase(Collector):
         for (kind, severity), num in (dict.fromkeys(_POSSIBLE, 0) | dict(now.num_open)).items():
             alerts.add_metric([kind.value, severity.word], num)
         yield alerts
+        yield from _muted(now.muted)
         yield GaugeMetricFamily(
             "balancebot_outbox_pending", "Deliveries that wait or are under way", value=now.num_pending
         )
@@ -123,6 +125,28 @@ class _FromDatabase(Collector):
                 "When the last complete poll cycle ended",
                 value=now.last_cycle_at.timestamp(),
             )
+
+
+def _muted(now: Muted) -> Iterator[Metric]:
+    """Count what isn't told, or not by itself: an alert that is muted by several things counts under each."""
+    muted = GaugeMetricFamily(
+        "balancebot_alerts_muted", "Open alerts that are not told, or not by themselves", labels=("by",)
+    )
+    for by, num in (
+        ("silence", now.silenced),
+        ("acknowledgement", now.acknowledged),
+        ("grouping", now.grouped),
+        ("flapping", now.flapping),
+    ):
+        muted.add_metric([by], num)
+    spared = GaugeMetricFamily(
+        "balancebot_messages_spared",
+        "Openings and recoveries of open alerts that took no message of their own, per destination for groups",
+        labels=("by",),
+    )
+    spared.add_metric(["grouping"], now.spared_by_grouping)
+    spared.add_metric(["flapping"], now.spared_by_flapping)
+    yield from (muted, spared)
 
 
 def _percentiles(runway: Runway) -> tuple[tuple[str, float], ...]:

@@ -91,6 +91,9 @@ def _words(kind: DatabaseErrorKind, raised: BaseException, url: URL) -> str:
             return f"another process is writing and did not finish in time ({said})"
         if kind is DatabaseErrorKind.FULL:
             return f"the disk is full ({said})"
+    said = said.partition(" LINE ")[0]  # where in the statement it was: nothing for people
+    if kind is DatabaseErrorKind.LOCKED:
+        return f"another session holds what is needed and did not let go in time ({said})"
     if kind is DatabaseErrorKind.CORRUPT:
         return f"it is damaged, or was not made by balancebot ({said})"
     return said

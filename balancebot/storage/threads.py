@@ -27,12 +27,14 @@ class Thread:
 
 
 NOWHERE = Thread(receipt=None, told_at=None, group_id=None)
+ALERT = "alert:"
+"""Before an alert's id: its subject."""
 _LATE_ROOMS = 200
 
 
 def alert_subject(alert_id: int) -> str:
     """Return the name under which the thread of an alert is kept."""
-    return f"alert:{alert_id}"
+    return f"{ALERT}{alert_id}"
 
 
 def group_subject(group_id: str) -> str:

@@ -18,7 +18,7 @@ from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.domain.verdict import Severity
 from balancebot.ports import Clock
 from balancebot.settings import Digest
-from balancebot.storage import alerts, digest_slots, facts, outbox, plans, rollup, silences, wallets
+from balancebot.storage import alerts, digest_slots, facts, muted, outbox, plans, rollup, silences, wallets
 from balancebot.storage.database import Database
 from balancebot.storage.digest_slots import MadeDigest
 from balancebot.storage.rollup import Used
@@ -167,6 +167,7 @@ class SendDigest:
                 for plan in plans.not_over(conn, now=now)
                 if plan.starts_at <= now + _COMING_DAYS
             ),
+            muted=muted.counted(conn),
         )
 
 

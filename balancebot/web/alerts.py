@@ -13,7 +13,7 @@ from balancebot.domain.local_time import read_instant
 from balancebot.domain.notification import AlertFacts
 from balancebot.domain.pattern import Pattern
 from balancebot.storage import alerts as store
-from balancebot.storage import silences, stories
+from balancebot.storage import muted, silences, stories
 from balancebot.web.flash import Done, done
 from balancebot.web.paging import PAGE, Page, cut, offset, page_number
 from balancebot.web.rendering import fault_words, phrases, show, wording
@@ -103,6 +103,7 @@ def _listed(visit: Visit, fault: str = "") -> Response:
     with site.database.read() as conn:
         every = store.listed(conn)
         held = silences.holding(conn, visit.now)
+        quiet = muted.counted(conn)
         if is_past:
             closed = store.past(conn, limit=PAGE + 1, offset=offset(number), about=about)
             shown, paging = closed[:PAGE], Page(number=number, more=len(closed) > PAGE)
@@ -117,6 +118,7 @@ def _listed(visit: Visit, fault: str = "") -> Response:
         status=422 if fault else 200,
         alerts=listed,
         num_open=len(every),
+        muted=quiet,
         is_past=is_past,
         about=about,
         paging=paging,

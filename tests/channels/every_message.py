@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from balancebot.domain.alert import AlertKind, Cause, Promise, Reason
 from balancebot.domain.balance import Absent, Category, WalletName
+from balancebot.domain.muted import NOTHING_MUTED
 from balancebot.domain.notification import AlertFacts, Channel, Facts, GroupFacts, Surge
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
@@ -172,7 +173,9 @@ _DIGESTS: dict[str, Facts] = {
     "digest_first": replace(
         DIGEST, since=None, lines=tuple(replace(line, severity_before=None) for line in DIGEST.lines)
     ),
-    "digest_all_well": replace(DIGEST, lines=_WELL, open_alerts=(), recovered=(), silences=()),
+    "digest_all_well": replace(
+        DIGEST, lines=_WELL, open_alerts=(), recovered=(), silences=(), muted=NOTHING_MUTED
+    ),
     "digest_unknown": replace(
         DIGEST,
         since=None,
@@ -181,6 +184,7 @@ _DIGESTS: dict[str, Facts] = {
             for line, reading in zip(DIGEST.lines[:3], (312, 41_200, Absent.UNREAD), strict=True)
         ),
         open_alerts=(STALE,),
+        muted=NOTHING_MUTED,
     ),
     "digest_of_many": replace(
         DIGEST,

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category, WalletName
+from balancebot.domain.muted import Muted
 from balancebot.domain.notification import (
     Action,
     AlertFacts,
@@ -280,6 +281,9 @@ DIGEST = DigestFacts(
     ),
     open_alerts=(REMINDER, replace(REJECTED, wallet=WalletName("acme/legacy"))),
     recovered=(replace(RECOVERED, wallet=WalletName("acme/orders")),),
+    muted=Muted(
+        silenced=1, acknowledged=2, grouped=40, spared_by_grouping=39, flapping=1, spared_by_flapping=14
+    ),
     silences=(("acme/campaigns:*", NOW + 6 * HOUR, "the campaign is paid for by marketing"),),
     planned=((WalletName("acme/checkout"), Category.INDUSTRY, PLANNED),),
 )

@@ -37,6 +37,16 @@ def test_open_alerts_are_listed_with_the_limit_crossed(balancebot: Run) -> None:
 
 
 @pytest.mark.usefixtures("opened")
+def test_status_counts_what_is_muted(balancebot: Run) -> None:
+    assert "muted" not in balancebot("status").out
+    balancebot("alerts", "ack", "1")
+    balancebot("silence", "acme/*", "--for", "1h")
+    assert "muted alerts: 1 silenced, 1 acknowledged\n" in balancebot("status").out
+    muted = json.loads(balancebot("status", "--json").out)["muted"]
+    assert (1, 1, 0, 0) == tuple(muted[by] for by in ("silenced", "acknowledged", "grouped", "flapping"))
+
+
+@pytest.mark.usefixtures("opened")
 def test_closed_alerts_are_listed_when_asked_for(balancebot: Run, firm: Firm) -> None:
     firm.has(5000)
     balancebot("poll")

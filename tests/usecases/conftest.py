@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 
 from balancebot.storage.database import Database
+from tests.usecases.day import Day
 from tests.usecases.outbox_bench import Bench
 
 
@@ -15,3 +16,11 @@ def bench(database: Database) -> Iterator[Bench]:
     bench = Bench(database)
     yield bench
     bench.deliver.close(timedelta(seconds=5))
+
+
+@pytest.fixture
+def day(database: Database) -> Iterator[Day]:
+    """A world whose news arrives at once."""
+    day = Day(database)
+    yield day
+    day.close()

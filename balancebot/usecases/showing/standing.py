@@ -7,9 +7,10 @@ from datetime import datetime, timedelta
 from sqlalchemy import Connection
 
 from balancebot.domain.alert import AlertKind
+from balancebot.domain.muted import Muted
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.verdict import Severity
-from balancebot.storage import alerts, facts, outbox, troubles
+from balancebot.storage import alerts, facts, muted, outbox, troubles
 from balancebot.storage.troubles import Trouble
 from balancebot.usecases.reading.poll_cycle import LAST_CYCLE
 from balancebot.usecases.showing.overview import BalanceView, overview
@@ -21,6 +22,8 @@ class Standing:
 
     balances: tuple[BalanceView, ...]
     num_open: Mapping[tuple[AlertKind, Severity], int]
+    muted: Muted
+    """What of it isn't told, or not by itself."""
     num_pending: int
     """Deliveries that wait or are under way."""
     refusals: tuple[Trouble, ...]
@@ -35,6 +38,7 @@ def standing(conn: Connection, *, book: ThresholdBook, stale_after: timedelta, n
     return Standing(
         balances=tuple(overview(conn, book=book, stale_after=stale_after, now=now)),
         num_open={(kind, severity): num for kind, severity, num in alerts.num_open(conn)},
+        muted=muted.counted(conn),
         num_pending=outbox.num_pending(conn),
         refusals=troubles.standing(conn),
         last_cycle_at=None if last_cycle is None else last_cycle.at,
