@@ -26,6 +26,7 @@ _MAX_REST: Final = 200
 """How much of a text's second paragraph its headline repeats."""
 _NO_PROSE: Final = ("# ", "|", "~ ", "---", "`")
 _CUT_ENTITY = re.compile(r"&[a-z]{0,3}$")
+_HEADING = re.compile(r"\*[^*]+\*")
 _LINK = re.compile(r"<([^|>]+)\|([^>]+)>")
 
 
@@ -135,10 +136,17 @@ def _length(block: Block) -> int:
 def _headline(paragraphs: Sequence[str]) -> str:
     """Say in one line what a notification shows: the title, what is wrong, and the first thing to do about it."""
     title = next((part[2:].strip() for part in paragraphs if part.startswith("# ")), "")
-    told = [part.splitlines()[0] for part in paragraphs if not part.startswith(_NO_PROSE)]
-    lead, *more = [line.replace("*", "") for line in told[:2]] or [""]
+    told = [part for part in paragraphs if not part.startswith(_NO_PROSE)]
+    lead = _spoken(told[0].splitlines()[0]) if told else ""
+    more = [_spoken(line) for part in told[1:] for line in part.splitlines() if not _HEADING.fullmatch(line)][
+        :1
+    ]
     said = f"{title} — {lead}" if title and lead else title or lead or "balancebot"
     return " · ".join((said, *(_cut(line, _MAX_REST) for line in more))) if title else said
+
+
+def _spoken(line: str) -> str:
+    return line.replace("*", "")
 
 
 def _plain(paragraphs: Sequence[str]) -> Iterator[str]:
