@@ -1,12 +1,15 @@
 """Threshold sheets as files: CSV or XLSX in, XLSX out. What the cells mean is `domain.threshold_sheet`'s business.
 
 A file is judged by what it holds, not by its name. Every cell becomes the text that a person sees in it; a formula
-counts as its last value, and one that has none is refused by its row.
+counts as its last value. What a person sees and no cell holds is refused by its row: a formula without a value,
+merged cells.
 """
 
+import re
 import warnings
 import zlib
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from io import BytesIO
 from typing import Any, Final
 from xml.etree.ElementTree import ParseError
@@ -14,7 +17,7 @@ from zipfile import BadZipFile, ZipFile
 
 from balancebot.domain.threshold_cell import written
 from balancebot.domain.threshold_edit import EditFault
-from balancebot.domain.threshold_sheet import Cell, SheetRow, guarded, read_csv
+from balancebot.domain.threshold_sheet import Cell, SheetRow, guarded, read_csv, read_header
 
 MAX_ROWS: Final = 100_000
 MAX_COLUMNS: Final = 26
@@ -26,6 +29,10 @@ _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _EXACT_IN_A_SPREADSHEET = 10**15
 """Spreadsheets keep 15 digits: larger numbers travel as text."""
 _CALCULATE = "save the file in a spreadsheet first, or write the number itself"
+_MERGED = re.compile(rb'<(?:\w+:)?mergeCell\s[^>]*?\bref="([A-Z]+)(\d+):([A-Z]+\d+)"')
+_MAX_MERGED = 50
+_MAX_ABOVE_HEADER = 20
+"""Among so many rows the header is looked for, to tell one sheet from another."""
 _BROKEN = (
     BadZipFile,
     ParseError,
@@ -41,7 +48,7 @@ _BROKEN = (
 
 
 def read_sheet_file(data: bytes) -> tuple[tuple[SheetRow, ...], tuple[EditFault, ...]]:
-    """Read the rows of a CSV file or of the first sheet of a workbook, or say why that can't be done."""
+    """Read the rows of a CSV file or of a workbook's sheet with limits, or say why that can't be done."""
     if data.startswith(_OLE):
         return (), (EditFault(message="the file is an old .xls or has a password: save it as .xlsx or CSV"),)
     if not data.startswith(_ZIP):
@@ -94,17 +101,20 @@ def write_xlsx(table: Iterable[Sequence[Cell]]) -> bytes:
 def _read_workbook(data: bytes) -> tuple[tuple[SheetRow, ...], tuple[EditFault, ...]]:
     from openpyxl.utils import get_column_letter
 
+    chosen = _chosen_sheet(data)
+    if isinstance(chosen, EditFault):
+        return (), (chosen,)
     rows: list[SheetRow] = []
     formulas: set[tuple[int, int]] = set()
-    for line, cells in _worksheet_rows(data, last_values=False):
+    for line, cells in _worksheet_rows(data, chosen, last_values=False):
         if line > MAX_ROWS:
             return (), (EditFault(message=f"the sheet has more than {MAX_ROWS:,} rows", line=line),)
         formulas.update((line, position) for position, cell in enumerate(cells) if cell.data_type == "f")
         rows.append(_sheet_row(line, cells))
-    faults: list[EditFault] = []
+    faults = _merged_cells(data, chosen)
     if formulas:
         rows = []
-        for line, cells in _worksheet_rows(data, last_values=True):
+        for line, cells in _worksheet_rows(data, chosen, last_values=True):
             for position, cell in enumerate(cells):
                 if cell.value is None and (line, position) in formulas:
                     place = f"{get_column_letter(position + 1)}{line}"
@@ -115,15 +125,57 @@ def _read_workbook(data: bytes) -> tuple[tuple[SheetRow, ...], tuple[EditFault, 
     return tuple(row for row in rows if any(cell.strip() for cell in row.cells)), tuple(faults)
 
 
-def _worksheet_rows(data: bytes, *, last_values: bool) -> Iterator[tuple[int, Sequence[Any]]]:
-    """Yield the rows of the first sheet, by formula or by what the formulas last came to; one more than is allowed."""
+def _chosen_sheet(data: bytes) -> int | EditFault:
+    """Return which sheet of a workbook has the header of limits; the first where none has, so that this is told."""
+    with _opened(data, last_values=True) as workbook:
+        sheets = workbook.worksheets
+        if len(sheets) == 1:
+            return 0
+        found = [number for number, sheet in enumerate(sheets) if _has_header(sheet)]
+        if len(found) > 1:
+            names = ", ".join(sheets[number].title for number in found)
+            return EditFault(message=f"more than one sheet holds limits ({names}): leave one of them")
+        return found[0] if found else 0
+
+
+def _has_header(sheet: Any) -> bool:
+    rows = (_sheet_row(line, cells) for line, cells in _rows_of(sheet, _MAX_ABOVE_HEADER))
+    header = next((row for row in rows if any(cell.strip() for cell in row.cells)), None)
+    return header is not None and {"wallet", "category"} <= set(read_header(header)[0].values())
+
+
+def _merged_cells(data: bytes, number: int) -> list[EditFault]:
+    """Refuse cells that look filled and hold nothing: only the first of those that are merged has their value."""
+    with _opened(data, last_values=True) as workbook, ZipFile(BytesIO(data)) as archive:
+        # openpyxl knows merged cells only of a sheet that it has loaded whole
+        found = _MERGED.findall(archive.read(workbook.worksheets[number]._worksheet_path))
+    return [
+        EditFault(
+            message=f"the cells {first.decode()}{line.decode()}:{last.decode()} are merged: split them, and fill in each",
+            line=int(line),
+        )
+        for first, line, last in found[:_MAX_MERGED]
+    ]
+
+
+def _worksheet_rows(data: bytes, number: int, *, last_values: bool) -> Iterator[tuple[int, Sequence[Any]]]:
+    """Yield the rows of a sheet, by formula or by what the formulas last came to; one more than is allowed."""
+    with _opened(data, last_values=last_values) as workbook:
+        yield from _rows_of(workbook.worksheets[number], MAX_ROWS + 1)
+
+
+def _rows_of(sheet: Any, at_most: int) -> Iterator[tuple[int, Sequence[Any]]]:
+    sheet.reset_dimensions()  # what a file says of its own size can't be trusted
+    yield from enumerate(sheet.iter_rows(max_row=at_most, max_col=MAX_COLUMNS), start=1)
+
+
+@contextmanager
+def _opened(data: bytes, *, last_values: bool) -> Iterator[Any]:
     from openpyxl import load_workbook
 
     workbook = load_workbook(BytesIO(data), read_only=True, data_only=last_values)
     try:
-        sheet = workbook.worksheets[0]
-        sheet.reset_dimensions()  # what a file says of its own size can't be trusted
-        yield from enumerate(sheet.iter_rows(max_row=MAX_ROWS + 1, max_col=MAX_COLUMNS), start=1)
+        yield workbook
     finally:
         workbook.close()
 

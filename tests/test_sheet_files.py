@@ -93,6 +93,39 @@ def test_a_formula_counts_as_its_last_value_and_one_without_is_refused_by_its_ro
     assert (("wallet", "2"), [2]) == (rows[0].cells, [fault.line for fault in faults])
 
 
+HEADER = ["wallet", "category", "warning_below"]
+
+
+def test_merged_cells_are_refused_since_all_but_the_first_are_empty() -> None:
+    def fill(book: Workbook) -> None:
+        book.active.append(HEADER)
+        book.active.append(["acme", "voice", 100])
+        book.active.append(["acme", "market"])
+        book.active.merge_cells("C2:C3")
+
+    assert (
+        EditFault(message="the cells C2:C3 are merged: split them, and fill in each", line=2),
+    ) == read_sheet_file(workbook(fill))[1]
+
+
+def test_of_several_sheets_the_one_with_limits_is_read() -> None:
+    def fill(book: Workbook) -> None:
+        book.active.append(["What this is for"])
+        book.active.merge_cells("A1:F1")
+        book.create_sheet("limits").append(HEADER)
+
+    assert ((SheetRow(line=1, cells=tuple(HEADER)),), ()) == read_sheet_file(workbook(fill))
+
+
+def test_several_sheets_with_limits_are_refused() -> None:
+    def fill(book: Workbook) -> None:
+        for name in ("October", "November"):
+            book.create_sheet(name).append(["钱包", "类型", "预警余量"])
+
+    message = "more than one sheet holds limits (October, November): leave one of them"
+    assert ((), (EditFault(message=message),)) == read_sheet_file(workbook(fill))
+
+
 def bomb() -> bytes:
     out = BytesIO()
     with ZipFile(out, "w", ZIP_DEFLATED) as archive:

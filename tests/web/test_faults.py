@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
+from openpyxl import Workbook
 
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import BalanceKey, Category, WalletName
@@ -18,6 +19,7 @@ from balancebot.sheet_files import read_sheet_file
 from balancebot.usecases.estimating.announce_sends import AnnounceSends
 from balancebot.web.faults import FaultWords
 from balancebot.web.phrases import Phrases
+from tests.test_sheet_files import workbook
 from tests.usecases.world import HandClock
 
 KNOWN = (WalletName("acme/shop"), WalletName("acme/web"))
@@ -60,6 +62,15 @@ SHEETS = (
 )
 
 
+def _merged(book: Workbook) -> None:
+    book.active.merge_cells("A1:B1")
+
+
+def _twice(book: Workbook) -> None:
+    for name in "ab":
+        book.create_sheet(name).append(["wallet", "category"])
+
+
 def found() -> Iterator[str]:
     """Yield faults as they are found, one of each kind."""
     before = [ThresholdRow(wallet="acme/shop", category=Category.VOICE, note="x", warning_below=7)]
@@ -70,6 +81,9 @@ def found() -> Iterator[str]:
             yield fault.message
     for data in (b"\xd0\xcf\x11\xe0", b"PK\x03\x04", b"\xff\x00\xff", b'wallet,category\n"x'):
         for fault in read_sheet_file(data)[1]:
+            yield fault.message
+    for fill in (_merged, _twice):
+        for fault in read_sheet_file(workbook(fill))[1]:
             yield fault.message
     for text in ("", "a:foo", "a:indstry", "a?"):
         yield str(Pattern.parse(text))
