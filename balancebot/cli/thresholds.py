@@ -277,8 +277,17 @@ def _refuse(edited: "Edited", *, source: str = "") -> None:
 
 
 def _given(**columns: str | None) -> dict[str, str]:
-    """Return the columns that were given, at least one."""
+    """Return the columns that were given, at least one, each with what can be read."""
+    from balancebot.domain.threshold_cell import CellFault, read_column
+
     cells = {column: text for column, text in columns.items() if text is not None}
     if not cells:
         raise typer.BadParameter("name at least one column, such as --warning-below 1000")
+    faults = [
+        f"--{column.replace('_', '-')}: {value.message}"
+        for column, text in cells.items()
+        if isinstance(value := read_column(column, text), CellFault)
+    ]
+    if faults:
+        raise RefusedError(*faults)
     return cells

@@ -79,10 +79,15 @@ def test_wrong_usage_is_status_2(words: tuple[str, ...], balancebot: Run) -> Non
     assert 2 == balancebot("thresholds", "set", *words).status
 
 
-def test_a_number_that_is_none_is_told_with_its_column(balancebot: Run) -> None:
-    outcome = balancebot("thresholds", "set", "acme", "voice", "--warning-below", "many")
-    assert 1 == outcome.status
-    assert "warning_below: must be a number" in outcome.err
+def test_numbers_that_are_none_are_wrong_usage_and_all_told(balancebot: Run) -> None:
+    outcome = balancebot(
+        "thresholds", "set", "acme", "voice", "--warning-below", "many", "--critical-days", "0"
+    )
+    assert (2, "") == (outcome.status, outcome.out)
+    assert [
+        "--warning-below: must be a number, `off`, or empty to inherit, not 'many'",
+        "--critical-days: must be above 0 days; `off` means no limit",
+    ] == outcome.err.splitlines()
 
 
 def test_an_export_goes_back_in_without_a_change(balancebot: Run, tmp_path: Path) -> None:
