@@ -1,5 +1,6 @@
 """`advise`: how much to buy and by when, so that quota lasts to a date with a stated probability."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Annotated
@@ -51,6 +52,8 @@ def advise(
     from balancebot.usecases.alerting.figures import ORDER_FOR
     from balancebot.usecases.showing.orders import orders
 
+    if math.isnan(confidence):  # within no range and outside of none
+        raise typer.BadParameter("--confidence must be a number")
     session = session_of(context)
     keys = _keys(session, pattern)
     bot = Bot(session.settings, session.database)

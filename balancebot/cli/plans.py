@@ -70,7 +70,7 @@ def add(
     )
     if isinstance(made, str):
         raise CommandError(made)
-    print(f"plan {made.id}: {_about(made, zone)}; it counts from the next reading on")
+    print(f"plan {made.id}: {_about(made, zone)}; it counts from now on")
 
 
 @app.command("list")
@@ -97,23 +97,27 @@ def remove(context: typer.Context, plan_id: Annotated[str, typer.Argument(metava
 
 
 def _announcing(context: typer.Context) -> "AnnounceSends":
-    from balancebot.clock import SystemClock
+    from balancebot.bootstrap import Bot
     from balancebot.usecases.estimating.announce_sends import AnnounceSends
 
     session = session_of(context)
+    bot = Bot(session.settings, session.database)
     return AnnounceSends(
-        database=session.database, clock=SystemClock(), known=lambda: session.settings.wallets
+        database=bot.database,
+        clock=bot.clock,
+        known=lambda: session.settings.wallets,
+        estimator=bot.estimator,
     )
 
 
 def _count(text: str) -> int:
     from balancebot.domain.threshold_cell import CellFault, read_count
 
-    count = read_count(text)
+    count = read_count(text) if text.strip()[:1].isdigit() else None
     if isinstance(count, CellFault):
         raise typer.BadParameter(f"--messages {count.message}")
     if not isinstance(count, int):
-        raise typer.BadParameter("--messages must be a whole number of messages")
+        raise typer.BadParameter(f"--messages must be a whole number of messages, not {text!r}")
     return count
 
 

@@ -20,7 +20,7 @@ class Done(StrEnum):
     RESENT = "It is tried again at once."
     SILENCED = "Silenced."
     SILENCE_ENDED = "The silence has ended."
-    PLAN_ADDED = "The plan was added; runways count with it from the next reading on."
+    PLAN_ADDED = "The plan was added; runways count with it from now on."
     PLAN_REMOVED = "The plan was removed."
 
 

@@ -40,7 +40,12 @@ def site_of(bot: Bot, web: Web, *, metrics: Callable[[], bytes]) -> Site:
         latest=LatestOverview(bot.database, bot.thresholds, stale_after=settings.poll.stale_after),
         figures=bot.figures,
         preview=bot.preview_limits,
-        announce=AnnounceSends(database=bot.database, clock=bot.clock, known=lambda: bot.settings.wallets),
+        announce=AnnounceSends(
+            database=bot.database,
+            clock=bot.clock,
+            known=lambda: bot.settings.wallets,
+            estimator=bot.estimator,
+        ),
         explain=explained,
         stale_after=settings.poll.stale_after,
         language=settings.language,

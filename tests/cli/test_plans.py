@@ -20,7 +20,7 @@ def berlin(config: Path) -> None:
 def test_a_send_is_announced_listed_and_taken_back(balancebot: Run) -> None:
     added = balancebot(*ADD, "--at", "2096-12-01T20:00", "--note", "winter sale")
     about = "plan 1: 200,000 messages of acme/checkout:market, 2096-12-01 20:00 to 22:00 Europe/Berlin"
-    assert (0, f"{about}; it counts from the next reading on\n", "") == (added.status, added.out, added.err)
+    assert (0, f"{about}; it counts from now on\n", "") == (added.status, added.out, added.err)
 
     (plan,) = json.loads(balancebot("plans", "list", "--json").out)["plans"]
     assert plan.pop("created_at").endswith("Z")

@@ -113,7 +113,12 @@ def test_the_worst_stands_first_and_what_is_unallocated_nowhere(world):
 
 
 def test_sends_that_were_announced_for_the_coming_days_are_named(world):
-    sends = AnnounceSends(database=world.database, clock=world.clock, known=lambda: (SHOP, WEB))
+    sends = AnnounceSends(
+        database=world.database,
+        clock=world.clock,
+        known=lambda: (SHOP, WEB),
+        estimator=world.figures.estimator,
+    )
     now = world.clock.now()
     ann = Actor(who="ann", way=Way.CLI)
     for days, note in ((2, "sale"), (9, "later")):

@@ -154,7 +154,10 @@ def site_of(world: World, **different: object) -> Site:
             stale_after=world.stale_after,
         ),
         announce=AnnounceSends(
-            database=world.database, clock=world.clock, known=lambda: tuple(world.source.script)
+            database=world.database,
+            clock=world.clock,
+            known=lambda: tuple(world.source.script),
+            estimator=world.figures.estimator,
         ),
         explain=explained,
         language=Language.ENGLISH,

@@ -17,6 +17,7 @@ from balancebot.domain.threshold_sheet import import_sheet
 from balancebot.settings import Language
 from balancebot.sheet_files import read_sheet_file
 from balancebot.usecases.estimating.announce_sends import AnnounceSends
+from balancebot.usecases.estimating.estimates import Estimator
 from balancebot.web.faults import FaultWords
 from balancebot.web.phrases import Phrases
 from tests.test_sheet_files import workbook
@@ -103,7 +104,12 @@ def test_every_fault_of_sheets_forms_patterns_and_times_is_said_in_chinese(chine
 
 
 def test_faults_of_announced_sends_are_said_in_chinese(chinese: FaultWords, database: object) -> None:
-    announce = AnnounceSends(database=database, clock=HandClock(), known=lambda: KNOWN)  # type: ignore[arg-type]
+    announce = AnnounceSends(
+        database=database,
+        clock=HandClock(),
+        known=lambda: KNOWN,
+        estimator=Estimator(zone="UTC", confidence=0.75),
+    )  # type: ignore[arg-type]
 
     def refused(
         wallet: str = "acme/shop", messages: int = 5, hours: int = 1, note: str = "", year: int = 2026

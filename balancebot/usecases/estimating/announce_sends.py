@@ -1,20 +1,24 @@
 """Announcing sends that no balance shows yet, and taking them back; each act is in the audit log.
 
-An announcement counts from the next reading of its balance on.
+An announcement counts in the runway at once; limits are judged by it at the next reading.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from sqlalchemy import Connection
+
 from balancebot.domain.audit import Act, Actor, AuditEntry, Picture
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, WalletName
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold_cell import CellFault, read_note
 from balancebot.ports import Clock
-from balancebot.storage import audit, plans
+from balancebot.storage import audit, plans, wallets
 from balancebot.storage.database import Database
 from balancebot.storage.plans import PlannedSend
+from balancebot.usecases.estimating.beliefs import believe
+from balancebot.usecases.estimating.estimates import Estimator
 
 LONGEST = timedelta(days=31)
 """How long one send may take."""
@@ -28,6 +32,7 @@ class AnnounceSends:
     clock: Clock
     known: Callable[[], Sequence[WalletName]]
     """The wallets that are configured now."""
+    estimator: Estimator
 
     def announce(
         self,
@@ -42,11 +47,11 @@ class AnnounceSends:
         """Keep that `messages` will be sent evenly from `starts_at` on for `over`; return what is wrong as text."""
         now = self.clock.now()
         written = read_note(note)
-        wallets = self.known()
+        known = self.known()
         if isinstance(written, CellFault):
             return f"the note {written.message}"
-        if balance.wallet not in wallets:
-            return f"no wallet {balance.wallet} is configured{did_you_mean(balance.wallet, wallets)}"
+        if balance.wallet not in known:
+            return f"no wallet {balance.wallet} is configured{did_you_mean(balance.wallet, known)}"
         if not 0 < messages <= MAX_BALANCE:
             return f"a send has from 1 to {MAX_BALANCE} messages"
         if not timedelta(0) < over <= LONGEST:
@@ -69,6 +74,7 @@ class AnnounceSends:
         with self.database.write() as conn:
             kept = replace(plan, id=plans.add(conn, plan))
             audit.record(conn, _entry(kept, Act.ADD_PLAN, by, now))
+            self._estimate_anew(conn, balance.wallet, now)
         return kept
 
     def standing(self) -> tuple[PlannedSend, ...]:
@@ -84,7 +90,13 @@ class AnnounceSends:
             if plan is None or not plans.remove(conn, plan_id, now=now):
                 return None
             audit.record(conn, _entry(plan, Act.REMOVE_PLAN, by, now))
+            self._estimate_anew(conn, plan.balance.wallet, now)
         return plan
+
+    def _estimate_anew(self, conn: Connection, wallet: WalletName, now: datetime) -> None:
+        row = wallets.find(conn, wallet)
+        if row is not None:
+            believe(conn, [row], self.estimator, now=now)
 
 
 def _entry(plan: PlannedSend, act: Act, by: Actor, now: datetime) -> AuditEntry:

@@ -154,7 +154,10 @@ def _by_balance(rows: list[HistoryRow]) -> dict[BalanceKey, list[tuple[int, floa
 
 
 def _series(request: dict[str, object]) -> tuple[Floats, Floats, float]:
-    """Return instants, balances (NaN = null) and `now`, or raise with what is wrong with them."""
+    """Return instants, balances (NaN = null) and `now`, or raise with what is wrong with them.
+
+    They may come in any order; of two readings of one instant the later in the list stands.
+    """
     now, ts, values = request["now"], request["ts"], request["balance"]
     if not isinstance(ts, list) or not isinstance(values, list) or len(ts) != len(values):
         raise TypeError("ts and balance must be lists of the same length")
@@ -169,12 +172,12 @@ def _series(request: dict[str, object]) -> tuple[Floats, Floats, float]:
     moment = float(now)
     if not np.all((at >= 0) & (at <= _MAX_EPOCH)) or not 0 <= moment <= _MAX_EPOCH:
         raise ValueError("now and ts must be unix seconds")
-    if np.any(np.diff(at) <= 0):
-        raise ValueError("ts must rise")
-    if at.size and at[-1] > moment + _ROUNDING:
+    if at.size and at.max() > moment + _ROUNDING:
         raise ValueError("ts must not be later than now")
     balance = np.array([math.nan if value is None else value for value in values], np.float64)
-    return at, balance, max([moment, *at[-1:].tolist()])
+    order = np.argsort(at, kind="stable")
+    stands = order[np.append(np.diff(at[order]) > 0, True)[: at.size]]
+    return at[stands], balance[stands], max([moment, *at[stands][-1:].tolist()])
 
 
 def _is_number(value: object) -> TypeGuard[int | float]:
