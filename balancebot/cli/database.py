@@ -45,5 +45,6 @@ def prune(context: typer.Context) -> None:
     gone = housekeeping.prune(session.database, session.settings.retention, now=SystemClock().now())
     print(
         f"removed {gone.num_snapshots:,} snapshots, {gone.num_hours:,} hours (days of them stay), "
-        f"{gone.num_notifications:,} notifications of closed alerts, {gone.num_sessions:,} ended log-ins"
+        f"{gone.num_notifications:,} notifications, {gone.num_alerts:,} closed alerts, "
+        f"{gone.num_sessions:,} ended log-ins"
     )

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, select
+from sqlalchemy import Connection, delete, select
 
 from balancebot.storage.tables import digest_slots
 from balancebot.storage.upserts import insert_into
@@ -47,3 +47,14 @@ def latest(conn: Connection, name: str) -> MadeDigest | None:
     if row is None:
         return None
     return MadeDigest(name=row.name, slot=row.slot, made_at=row.made_at, summary=row.summary)
+
+
+def prune(conn: Connection, *, before: datetime) -> int:
+    """Remove the slots of digests made before an instant, but the latest of each name; return how many."""
+    later = digest_slots.alias()
+    superseded = (
+        select(later.c.slot)
+        .where(later.c.name == digest_slots.c.name, later.c.made_at > digest_slots.c.made_at)
+        .exists()
+    )
+    return conn.execute(delete(digest_slots).where(digest_slots.c.made_at < before, superseded)).rowcount

@@ -4,7 +4,7 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import ColumnElement, Connection, and_, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, select, update
 
 from balancebot.domain.lane import Lane, Place
 from balancebot.domain.notification import Channel, Receipt
@@ -119,6 +119,16 @@ def hear(conn: Connection, alert_ids: Collection[int], lane: Lane, now: datetime
         .where(_at(lane), threads.c.subject.in_(subjects), threads.c.told_at.is_(None))
         .values(told_at=now)
     )
+
+
+def groups_with_members() -> Select[tuple[str]]:
+    """Return the groups in whose message some alert is told, as a subquery."""
+    return select(threads.c.group_id).where(threads.c.group_id.is_not(None))
+
+
+def forget(conn: Connection, subjects: Collection[str]) -> None:
+    """Forget where messages of subjects stand that will never be answered again."""
+    conn.execute(delete(threads).where(threads.c.subject.in_(list(subjects))))
 
 
 def _at(lane: Lane) -> ColumnElement[bool]:

@@ -2,23 +2,26 @@
 
 from datetime import UTC, datetime, timedelta
 
-from sqlalchemy import insert, select, update
+from sqlalchemy import func, insert, select, update
 
+from balancebot.domain.alert import Reason
 from balancebot.domain.balance import BalanceKey, Category, Readings, WalletName
 from balancebot.domain.notification import Channel, TestFacts
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.domain.user import Role, User
 from balancebot.settings.shapes import Retention
-from balancebot.storage import outbox, rollup, snapshots, users, wallets
+from balancebot.storage import digest_slots, outbox, rollup, snapshots, tables, users, wallets
 from balancebot.storage.database import Database
+from balancebot.storage.digest_slots import MadeDigest
 from balancebot.storage.snapshots import SnapshotRow
-from balancebot.storage.tables import attempts, deliveries, notifications
+from balancebot.storage.tables import alerts, attempts, deliveries, groups, notifications, threads
 from balancebot.usecases.history.housekeeping import Pruned, prune
+from tests.usecases.outbox_bench import Bench
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
 RETENTION = Retention(raw=timedelta(days=35), hourly=timedelta(days=400))
 POOL = WalletName("acme")
-NOTHING = Pruned(num_snapshots=0, num_hours=0, num_notifications=0, num_sessions=0)
+NOTHING = Pruned(num_snapshots=0, num_hours=0, num_notifications=0, num_alerts=0, num_sessions=0)
 
 
 def hour_of(at: datetime) -> int:
@@ -37,7 +40,7 @@ def test_snapshots_go_after_raw_and_their_hours_stay(database: Database) -> None
             snapshots.append(conn, [SnapshotRow(int(at.timestamp()), 1, Readings(market=5))])
             rollup.add(conn, {POOL: 1}, {}, {POOL: Seen(at.timestamp(), Readings(market=5))})
     pruned = prune(database, RETENTION, now=NOW)
-    assert Pruned(num_snapshots=1, num_hours=0, num_notifications=0, num_sessions=0) == pruned
+    assert Pruned(num_snapshots=1, num_hours=0, num_notifications=0, num_alerts=0, num_sessions=0) == pruned
     with database.read() as conn:
         kept = list(snapshots.between(conn, since=0, until=10**11))
         hours = list(rollup.hours(conn, since=0, until=10**6))
@@ -52,7 +55,7 @@ def test_whole_days_of_hours_become_days_after_hourly(database: Database) -> Non
         for hour in (edge - 48, edge - 47, edge - 1, edge):
             rollup.add(conn, {POOL: 1}, {Hour(hour, BalanceKey(POOL, Category.MARKET)): Booked(1, 60.0)}, {})
     pruned = prune(database, RETENTION, now=NOW)
-    assert Pruned(num_snapshots=0, num_hours=2, num_notifications=0, num_sessions=0) == pruned
+    assert Pruned(num_snapshots=0, num_hours=2, num_notifications=0, num_alerts=0, num_sessions=0) == pruned
     with database.read() as conn:
         assert [edge - 1, edge] == [row.at for row in rollup.hours(conn, since=0, until=10**6)]
         assert [2] == [row.of(Category.MARKET).use for row in rollup.days_of(conn, 1, since=0, until=10**6)]
@@ -75,13 +78,77 @@ def test_what_was_told_goes_with_its_deliveries_once_they_are_settled(database: 
             row = {"delivery_id": delivery_id, "at": old, "outcome": "delivered", "message": ""}
             conn.execute(insert(attempts), row)
     pruned = prune(database, RETENTION, now=NOW)
-    assert Pruned(num_snapshots=0, num_hours=0, num_notifications=1, num_sessions=0) == pruned
+    assert Pruned(num_snapshots=0, num_hours=0, num_notifications=1, num_alerts=0, num_sessions=0) == pruned
     with database.read() as conn:
         assert ["waiting"] == list(conn.scalars(select(notifications.c.dedup_key)))
         assert (1, 1) == (
             len(conn.execute(select(deliveries)).all()),
             len(conn.execute(select(attempts)).all()),
         )
+
+
+def close(bench: Bench, *alert_ids: int) -> None:
+    with bench.database.write() as conn:
+        conn.execute(
+            update(alerts)
+            .where(alerts.c.id.in_(alert_ids))
+            .values(closed_at=bench.clock.now(), severity="ok")
+        )
+
+
+def what_is_left(database: Database) -> dict[str, int]:
+    with database.read() as conn:
+        return {
+            table.name: conn.scalar(select(func.count()).select_from(table)) or 0
+            for table in (alerts, groups, threads, notifications, deliveries, attempts)
+        }
+
+
+def test_a_group_stays_as_long_as_one_of_its_alerts_is_open_and_is_answered_then(bench: Bench) -> None:
+    *closed, still_open = [bench.open() for _ in range(6)]
+    bench.run()
+    close(bench, *closed)
+    bench.clock.turn(days=401)
+    pruned = prune(bench.database, RETENTION, now=bench.clock.now())
+    assert (6, 5) == (pruned.num_notifications, pruned.num_alerts)
+    bench.tell(still_open, Reason.RECOVERED)
+    bench.run()
+    assert ["GroupFacts", "> recovered"] == bench.slack.told()
+
+
+def test_closed_alerts_go_with_all_that_was_told_of_them_but_the_newest(bench: Bench) -> None:
+    close(bench, *[bench.open() for _ in range(7)])
+    bench.run()
+    bench.clock.turn(days=401)
+    assert 6 == prune(bench.database, RETENTION, now=bench.clock.now()).num_alerts
+    rest = {"alerts": 1, "groups": 1, "threads": 2, "notifications": 0, "deliveries": 0, "attempts": 0}
+    assert rest == what_is_left(bench.database)
+    newest = bench.open()
+    assert 1 == prune(bench.database, RETENTION, now=bench.clock.now()).num_alerts
+    assert (8, {**rest, "groups": 0, "threads": 1, "notifications": 1, "deliveries": 1}) == (
+        newest,
+        what_is_left(bench.database),
+    )
+
+
+def test_of_the_digests_that_were_made_the_latest_stays_and_the_young_ones(database: Database) -> None:
+    def made(name: str, days_ago: int) -> MadeDigest:
+        at = NOW - timedelta(days=days_ago)
+        return MadeDigest(name=name, slot=f"{at:%Y-%m-%dT%H:%M}", made_at=at, summary="{}")
+
+    with database.write() as conn:
+        for digest in (
+            made("daily", 36),
+            made("daily", 34),
+            made("daily", 1),
+            made("monthly", 70),
+            made("monthly", 40),
+        ):
+            digest_slots.claim(conn, digest)
+    prune(database, RETENTION, now=NOW)
+    with database.read() as conn:
+        kept = [(row.name, (NOW - row.made_at).days) for row in conn.execute(select(tables.digest_slots))]
+    assert [("daily", 1), ("daily", 34), ("monthly", 40)] == sorted(kept)
 
 
 def test_log_ins_that_ran_out_go(database: Database) -> None:
@@ -91,7 +158,7 @@ def test_log_ins_that_ran_out_go(database: Database) -> None:
         for token, expires_at in (("ended", NOW), ("good", NOW + timedelta(seconds=1))):
             users.start_session(conn, token, "ada", now=begun, expires_at=expires_at)
         users.note_failure(conn, "ada", "::1", at=NOW - timedelta(days=2), forget=NOW - timedelta(days=9))
-    assert Pruned(num_snapshots=0, num_hours=0, num_notifications=0, num_sessions=1) == prune(
+    assert Pruned(num_snapshots=0, num_hours=0, num_notifications=0, num_alerts=0, num_sessions=1) == prune(
         database, RETENTION, now=NOW
     )
     with database.read() as conn:

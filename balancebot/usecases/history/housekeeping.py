@@ -11,11 +11,12 @@ from sqlalchemy import Connection
 
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.settings.shapes import Retention
-from balancebot.storage import rollup, snapshots, told, users
+from balancebot.storage import digest_slots, rollup, snapshots, told, users
 from balancebot.storage.database import Database
 
 _SNAPSHOTS = 20_000
 _NOTIFICATIONS = 1_000
+_ALERTS = 1_000
 _LOGIN_FAILURES = timedelta(days=1)
 """They slow down guesses for minutes."""
 
@@ -28,6 +29,8 @@ class Pruned:
     num_hours: int
     """Hours of wallets that became parts of days."""
     num_notifications: int
+    num_alerts: int
+    """Closed ones, of which nothing told was left."""
     num_sessions: int
     """Log-ins that had run out."""
 
@@ -35,8 +38,8 @@ class Pruned:
 def prune(database: Database, retention: Retention, *, now: datetime) -> Pruned:
     """Remove what is older than it is to be kept.
 
-    Snapshots go after `retention.raw` (their hours stand already), hours become days after `retention.hourly`, and
-    what was told of alerts that are closed goes with them.
+    Snapshots go after `retention.raw` (their hours stand already), and so does how things stood when a digest was made.
+    Hours become days after `retention.hourly`, and alerts that are closed go with them, with what was told of them.
     """
     raw = int((now - retention.raw).timestamp())
     hourly = now - retention.hourly
@@ -47,8 +50,11 @@ def prune(database: Database, retention: Retention, *, now: datetime) -> Pruned:
         num_notifications=_bit_by_bit(
             database, lambda conn: told.prune(conn, before=hourly, most=_NOTIFICATIONS)
         ),
+        num_alerts=_bit_by_bit(database, lambda conn: told.prune_alerts(conn, before=hourly, most=_ALERTS)),
         num_sessions=_once(database, lambda conn: users.drop_ended_sessions(conn, now=now)),
     )
+    _bit_by_bit(database, lambda conn: told.prune_groups(conn, before=hourly, most=_ALERTS))
+    _once(database, lambda conn: digest_slots.prune(conn, before=now - retention.raw))
     _once(database, lambda conn: users.drop_failures(conn, before=now - _LOGIN_FAILURES))
     return pruned
 
