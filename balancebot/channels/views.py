@@ -4,9 +4,9 @@ A template is a stranger's: whatever it is given here, it can read. Texts from o
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import timedelta
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from balancebot.domain.notification import (
@@ -18,6 +18,7 @@ from balancebot.domain.notification import (
 from balancebot.domain.verdict import Severity
 from balancebot.wording import Wording, mark, number, sparkline
 
+T = TypeVar("T")
 View: TypeAlias = dict[str, Any]
 """What a template sees under one name; plain values only."""
 
@@ -180,8 +181,17 @@ def _alert_link(facts: AlertFacts, public_url: str) -> str:
 
 
 def group_view(facts: GroupFacts, words: Wording, *, public_url: str) -> View:
-    """Say many alerts at once: the open ones first, the worst of them first."""
-    members = sorted(facts.members, key=_urgency)
+    """Say many alerts at once: the open ones first, the worst of them first; what holds for all of these once."""
+    seen_by = _shared(member.acknowledged_by for member in facts.members if member.closed_at is None)
+    silent_until = _shared(member.silenced_until for member in facts.members if member.closed_at is None)
+    members = [
+        replace(
+            member,
+            acknowledged_by="" if seen_by else member.acknowledged_by,
+            silenced_until=None if silent_until else member.silenced_until,
+        )
+        for member in sorted(facts.members, key=_urgency)
+    ]
     new = [member for member in members if member.alert_id in facts.new]
     still_open = [member for member in members if member.closed_at is None]
     worst = max((member.severity for member in still_open), default=Severity.OK)
@@ -208,10 +218,18 @@ def group_view(facts: GroupFacts, words: Wording, *, public_url: str) -> View:
         "new": [alert_view(member, words, public_url=public_url) for member in new[:MAX_MEMBERS]],
         "num_new": len(new),
         "num_more_new": max(0, len(new) - MAX_MEMBERS),
+        "acknowledged_by": one_line(seen_by or ""),
+        "silenced_until": words.when(silent_until) if silent_until else "",
         "notes": _notes(still_open),
         "new_notes": _notes(new),
         "link": f"{public_url.rstrip('/')}/alerts" if public_url else "",
     }
+
+
+def _shared(values: Iterable[T]) -> T | None:
+    """Return what is the same for several; None where they differ, or where there is only one."""
+    all_of_them = list(values)
+    return all_of_them[0] if len(all_of_them) > 1 and len(set(all_of_them)) == 1 else None
 
 
 def _notes(members: Iterable[AlertFacts]) -> list[str]:

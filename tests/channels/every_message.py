@@ -160,6 +160,13 @@ _GROUPS: dict[str, Facts] = {
         new=(),
     ),
     "group_of_fifty": _FIFTY,
+    "group_seen_to": replace(
+        _FIFTY,
+        members=tuple(
+            replace(member, acknowledged_by="on-call (U024BE7LH)", silenced_until=NOW + 4 * HOUR)
+            for member in _FIFTY.members
+        ),
+    ),
     "storm": STORM,
 }
 _WELL = tuple(
