@@ -87,8 +87,13 @@ def _database(bot: "Bot") -> Iterator[_Line]:
 
 
 def _from_database(bot: "Bot") -> Iterator[_Line]:
-    """Yield contradictions between limits, and what a channel refuses for good."""
+    """Yield contradictions between limits, and what a channel refuses for good.
+
+    A refusal fails, where nothing that is tried later can tell whether it still holds: a mail server isn't asked for
+    recipients, a webhook isn't called.
+    """
     from balancebot.domain.balance import BalanceKey, Category
+    from balancebot.domain.notification import Channel
     from balancebot.storage import troubles
 
     with bot.database.read() as conn:
@@ -97,11 +102,13 @@ def _from_database(bot: "Bot") -> Iterator[_Line]:
     keys = (BalanceKey(wallet, category) for wallet in bot.settings.wallets for category in Category)
     for inversion in book.inversions(keys):
         yield _Line("thresholds", str(inversion), ok=None)
+    slack = bot.settings.slack
+    is_tried = {Channel.SLACK: slack is not None and slack.bot_token is not None, Channel.EMAIL: False}
     for trouble in standing:
         yield _Line(
             f"{trouble.channel} {trouble.destination}",
             f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M} UTC)",
-            ok=None,
+            ok=None if is_tried[trouble.channel] else False,
         )
 
 

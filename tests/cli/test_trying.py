@@ -11,7 +11,7 @@ import pytest
 
 from balancebot.sources.simulator import Fault, FaultKind
 from tests.cli.conftest import Outcome
-from tests.cli.firm import Firm
+from tests.cli.firm import CHECKOUT, Firm
 
 Run = Callable[..., Outcome]
 _DIGEST = """
@@ -78,6 +78,16 @@ def test_check_shows_limits_that_came_to_contradict_each_other(balancebot: Run, 
     outcome = balancebot("check", "--offline")
     assert 0 == outcome.status
     assert "note  thresholds: acme/newest:voice: critical_days 9" in outcome.out
+
+
+def test_check_fails_while_a_recipient_is_refused(balancebot: Run, firm: Firm) -> None:
+    balancebot("thresholds", "set", CHECKOUT, "industry", "--critical-below", "1000")
+    firm.has(900)
+    firm.mail.refuse("finance@example.com")
+    balancebot("poll")
+    outcome = balancebot("check", "--offline")
+    assert 1 == outcome.status
+    assert "FAIL  email finance@example.com: " in outcome.out
 
 
 def test_a_test_message_arrives_at_each_channel_or_the_one_asked_for(balancebot: Run, firm: Firm) -> None:
