@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 from playwright.sync_api import Page, expect
 
-from balancebot.domain.balance import Category
+from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.domain.user import Role
 from tests.usecases.world import World
@@ -85,6 +85,7 @@ def test_a_fault_stands_at_its_field_while_the_editor_stays_open(desk: Desk, ope
     page.locator("#e-critical_below").fill("90000")
     page.get_by_role("button", name="Save").click()
     expect(page.locator(".field", has=page.locator("#e-critical_below"))).to_contain_text("is looser than")
+    expect(page.locator("#e-critical_below")).to_be_focused()
     assert 20_000 == row(desk).critical_below
 
 
@@ -149,6 +150,17 @@ def test_balances_are_found_while_typing_and_the_address_remembers(desk: Desk, o
     expect(page.locator("#q")).to_have_value("acme/*:voice")
     page.locator("table.balances a.wallet").click()
     expect(page.locator("h1")).to_have_text("acme/checkout")
+
+
+def test_a_keyboard_that_turns_the_page_goes_on_in_the_new_list(desk: Desk, open_page: Open) -> None:
+    desk.world.configure(*(WalletName(f"acme/app{number:02}") for number in range(30)))
+    page = log_in(open_page(desk.address), Role.VIEWER)
+    page.get_by_role("link", name="Next").focus()
+    page.keyboard.press("Enter")
+    expect(page.locator(".pager")).to_contain_text("51–100 of")
+    expect(page.locator("#balances")).to_be_focused()
+    page.keyboard.press("Tab")
+    expect(page.locator(".chip").first).to_be_focused()
 
 
 def test_each_role_sees_what_it_may_do_and_no_more(desk: Desk, open_page: Open) -> None:

@@ -22,10 +22,20 @@
     if ("refresh" in list.dataset && list.contains(document.activeElement)) event.preventDefault();
   });
 
-  // an editor that opens in place takes the focus; one that closes gives it back to what opened it
+  // an editor that opens in place takes the focus, at what is wrong in it if anything is; one that closes gives it back
+  // to what opened it; and where the focus was on what is gone, such as a link to the next page, the new list has it
+  let replaced = null;
+  document.addEventListener("htmx:beforeSwap", (event) => {
+    replaced = event.detail.target.contains(document.activeElement) ? event.detail.target.id : null;
+  });
   document.addEventListener("htmx:afterSettle", (event) => {
-    const first = event.target.querySelector("[data-focus]");
+    const first = event.target.querySelector("[aria-invalid]") ?? event.target.querySelector("[data-focus]");
+    const list = document.activeElement === document.body && replaced && document.getElementById(replaced);
     if (first) first.focus();
+    else if (list) {
+      list.tabIndex = -1;
+      list.focus({ preventScroll: true });
+    }
   });
 
   // "/" goes to the search field, Escape leaves an editor
