@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -143,7 +143,9 @@ def site_of(world: World, **different: object) -> Site:
             database=world.database, clock=world.clock, known=lambda: tuple(world.source.script)
         ),
         thresholds=shelf,
-        latest=LatestOverview(world.database, shelf, stale_after=world.stale_after),
+        latest=LatestOverview(
+            world.database, shelf, stale_after=world.stale_after, patience=timedelta(seconds=30)
+        ),
         figures=Figures(
             estimator=Estimator(zone="Asia/Shanghai", confidence=0.75), thresholds=shelf, package_sizes={}
         ),
