@@ -56,7 +56,7 @@ def import_file(
         print(f"{file} holds no reading.")
         return
     print(
-        f"imported {taken.num_rows:,} readings of {len(taken.wallets):,} wallets, "
+        f"imported {_many(taken.num_rows, 'reading')} of {_many(len(taken.wallets), 'wallet')}, "
         f"{taken.since:%Y-%m-%d %H:%M} to {taken.until:%Y-%m-%d %H:%M} UTC"
     )
 
@@ -82,4 +82,8 @@ def export_file(
         raise
     except OSError as error:
         raise CommandError(f"{file}: can't be written: {error.strerror}") from None
-    print(f"wrote {num_rows:,} readings", file=sys.stderr)
+    print(f"wrote {_many(num_rows, 'reading')}", file=sys.stderr)
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"

@@ -45,7 +45,7 @@ def test_pruning_tells_what_went(balancebot: Run) -> None:
 
 def test_history_goes_in_and_comes_out_as_it_was(balancebot: Run, tmp_path: Path) -> None:
     (tmp_path / "in.csv").write_text(_HISTORY)
-    told = "imported 3 readings of 1 wallets, 2026-11-01 00:00 to 2026-11-01 01:00 UTC\n"
+    told = "imported 3 readings of 1 wallet, 2026-11-01 00:00 to 2026-11-01 01:00 UTC\n"
     for _ in range(2):
         assert (0, told) == ((outcome := balancebot("history", "import", "in.csv")).status, outcome.out)
     assert 0 == balancebot("history", "export", "out.csv").status
