@@ -1,27 +1,44 @@
 """Turns a digest's facts into plain values for templates, as `views` does for all else."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import datetime
+from functools import partial
 
-from balancebot.channels.views import LONGEST_PLAN, MAX_WALLETS, View, alert_view, one_line, wallet_link
-from balancebot.domain.balance import Absent, Category
+from balancebot.channels.views import LONGEST_PLAN, View, alert_view, one_line, wallet_link
+from balancebot.domain.balance import Absent, Category, WalletName
 from balancebot.domain.notification import DigestFacts, DigestLine
+from balancebot.domain.runway import PlannedUse
 from balancebot.domain.verdict import Severity
 from balancebot.wording import Wording, mark, number
 
-MAX_LINES = 200
-"""How many balances an e-mailed digest lists."""
+MAX_LINES = 30
+"""How many balances a digest lists: with more, a reader as common as Gmail would cut the mail (at 102 kB)."""
+MAX_ITEMS = 12
+"""How much of each other part it lists."""
 
 
-def digest_view(facts: DigestFacts, words: Wording, *, public_url: str, most: int = MAX_LINES) -> View:
-    """Say how things stand: at most `most` balances, in the order of the facts (worst first).
+def digest_view(facts: DigestFacts, words: Wording, *, public_url: str) -> View:
+    """Say how things stand, in the order of the facts (worst first); `more` counts what each part leaves out.
 
     Balances that were never read are no lines: a wallet that has no other is named once.
     """
     lines = [line for line in facts.lines if line.reading is not Absent.UNREAD]
     read = {line.wallet for line in lines}
     unread = list(dict.fromkeys(line.wallet for line in facts.lines if line.wallet not in read))
+    say_line = partial(_line_view, facts=facts, words=words, public_url=public_url)
+    say_alert = partial(alert_view, words=words, public_url=public_url)
+    parts: dict[str, list[Callable[[], object]]] = {
+        "changes": [partial(say_line, line) for line in lines if _has_changed(line)],
+        "quota_moved": [partial(say_line, line) for line in lines if line.topped_up or line.transferred],
+        "without_limits": [partial(say_line, line) for line in lines if not line.limits_set],
+        "stopped": [partial(say_line, line) for line in lines if line.stopped],
+        "alerts": [partial(say_alert, alert) for alert in facts.open_alerts],
+        "recovered": [partial(say_alert, alert) for alert in facts.recovered],
+        "silences": [partial(_silence_view, *silence, words=words) for silence in facts.silences],
+        "planned": [partial(_planned_view, *planned, words=words) for planned in facts.planned],
+        "unread": [partial(str, wallet) for wallet in unread],
+    }
     return {
         "name": facts.name,
         "at": words.when(facts.at),
@@ -30,10 +47,8 @@ def digest_view(facts: DigestFacts, words: Wording, *, public_url: str, most: in
         "late": facts.late,
         "slot": facts.slot.replace("T", " "),
         "num_lines": len(lines),
-        "lines": [_line_view(line, facts, words, public_url=public_url) for line in lines[:most]],
-        "num_more": max(0, len(lines) - most),
-        "unread": unread[:MAX_WALLETS],
-        "num_more_unread": max(0, len(unread) - MAX_WALLETS),
+        "num_bad": sum(line.severity >= Severity.WARNING for line in lines),
+        "num_unknown": sum(line.severity is Severity.UNKNOWN for line in lines),
         "counts": [
             {
                 "severity": severity.word,
@@ -44,48 +59,38 @@ def digest_view(facts: DigestFacts, words: Wording, *, public_url: str, most: in
             for severity in sorted(Severity, reverse=True)
             if (count := sum(line.severity == severity for line in lines))
         ],
-        "num_bad": sum(line.severity >= Severity.WARNING for line in lines),
-        "num_unknown": sum(line.severity is Severity.UNKNOWN for line in lines),
-        "changes": [
-            _line_view(line, facts, words, public_url=public_url)
-            for line in lines
-            if line.severity_before not in {None, line.severity}
-        ][:most],
-        "quota_moved": [
-            _line_view(line, facts, words, public_url=public_url)
-            for line in lines
-            if line.topped_up or line.transferred
-        ][:most],
-        "without_limits": [
-            _line_view(line, facts, words, public_url=public_url) for line in lines if not line.limits_set
-        ][:most],
-        "alerts": [alert_view(alert, words, public_url=public_url) for alert in facts.open_alerts[:most]],
-        "recovered": [alert_view(alert, words, public_url=public_url) for alert in facts.recovered[:most]],
+        "lines": [say_line(line) for line in lines[:MAX_LINES]],
+        **{name: [say() for say in items[:MAX_ITEMS]] for name, items in parts.items()},
+        "more": {
+            "lines": max(0, len(lines) - MAX_LINES),
+            **{name: max(0, len(items) - MAX_ITEMS) for name, items in parts.items()},
+        },
         "muted": asdict(facts.muted) if facts.muted.any else {},
-        "silences": [
-            {"pattern": pattern, "until": words.when(until), "reason": one_line(reason)}
-            for pattern, until, reason in facts.silences
-        ],
-        "planned": [
-            {
-                "wallet": wallet,
-                "category_word": words.category(category),
-                "messages": words.messages(planned.messages),
-                "from": words.when(planned.starts_at),
-                "until": words.when(planned.ends_at),
-                "note": one_line(planned.note, at_most=LONGEST_PLAN),
-            }
-            for wallet, category, planned in facts.planned[:most]
-        ],
-        "stopped": [_line_view(line, facts, words, public_url=public_url) for line in lines if line.stopped][
-            :most
-        ],
         "advice_total": words.order_total(_to_order(lines), by=_first_order(lines, words, now=facts.at)),
         "link": public_url,
     }
 
 
-def _line_view(line: DigestLine, facts: DigestFacts, words: Wording, *, public_url: str) -> View:
+def _has_changed(line: DigestLine) -> bool:
+    return line.severity_before not in {None, line.severity}
+
+
+def _silence_view(pattern: str, until: datetime, reason: str, *, words: Wording) -> View:
+    return {"pattern": pattern, "until": words.when(until), "reason": one_line(reason)}
+
+
+def _planned_view(wallet: WalletName, category: Category, planned: PlannedUse, *, words: Wording) -> View:
+    return {
+        "wallet": wallet,
+        "category_word": words.category(category),
+        "messages": words.messages(planned.messages),
+        "from": words.when(planned.starts_at),
+        "until": words.when(planned.ends_at),
+        "note": one_line(planned.note, at_most=LONGEST_PLAN),
+    }
+
+
+def _line_view(line: DigestLine, *, facts: DigestFacts, words: Wording, public_url: str) -> View:
     before = line.severity_before
     return {
         "wallet": line.wallet,

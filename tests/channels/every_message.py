@@ -196,7 +196,13 @@ _DIGESTS: dict[str, Facts] = {
     "digest_of_many": replace(
         DIGEST,
         lines=tuple(
-            replace(line, wallet=WalletName(f"{'A' * 60}-{number:03d}/{'检' * 60}-{number:03d}"))
+            replace(
+                line,
+                wallet=WalletName(f"{'A' * 60}-{number:03d}/{'检' * 60}-{number:03d}"),
+                limits_set=False,
+                stopped=True,
+                topped_up=500_000,
+            )
             for number, line in enumerate(sorted(DIGEST.lines * 40, key=lambda line: -line.severity))
         ),
     ),

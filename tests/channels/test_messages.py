@@ -17,6 +17,8 @@ from balancebot.wording import Wording
 from tests.channels.every_message import EVERYTHING
 from tests.channels.examples import CRITICAL, DIGEST, HOSTILE, parcel
 
+WHOLE_IN_GMAIL = 102 * 1024
+"""Bytes of HTML beyond which Gmail cuts a mail."""
 THREAD = Receipt(room="C1", ref="1.0", subject="the first")
 
 
@@ -41,6 +43,7 @@ def test_every_mail_has_one_line_of_subject_and_both_bodies(name: str, language:
     assert mail.subject == str(mail.message["Subject"])
     assert all(len(line) <= 998 for line in mail.message.as_bytes().splitlines())
     assert "http" not in html.get_content().replace("https://balances.example.com", "")
+    assert len(html.get_content().encode()) < WHOLE_IN_GMAIL
 
 
 def test_nobody_mentions_a_channel_or_makes_a_link_through_a_name_or_a_note() -> None:
