@@ -198,7 +198,9 @@ def advance(
             return Step(alert=alert, edit=not was_calm and alert.peak is not None)
         return close(alert, now=now, silenced=silenced, cause=cause)
     if verdict.severity is Severity.OK:
-        return Step(alert=alert, edit=was_calm and alert.peak is not None)
+        held = _held_by_the_margin(alert, verdict, now)
+        changed = was_calm or held.severity is not alert.severity
+        return Step(alert=held, edit=changed and held.peak is not None)
     muted_from = (alert.severity if alert.muted_from is None else alert.muted_from) if silenced else None
     judged = replace(
         alert,
@@ -213,8 +215,7 @@ def advance(
         return Step(alert=judged, edit=changed and judged.peak is not None)
     if judged.peak is None or judged.severity > judged.peak:
         return _tell(judged, now=now)
-    has_eased = judged.eased_since is None or now - judged.eased_since >= judged.calm_for
-    if judged.peak in verdict.past and has_eased:
+    if _has_left_its_peak(judged, verdict, now):
         judged = replace(judged, peak=judged.severity, eased_since=None)
     return Step(alert=judged, edit=changed)
 
@@ -295,6 +296,19 @@ def _watched(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
         eased_since=min(alert.eased_since or now, now) if is_eased else None,
         relapses=alert.relapses + has_relapsed,
     )
+
+
+def _held_by_the_margin(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
+    """Above every limit, and open only by the margin: once what was worse is left behind, it is a warning's margin."""
+    if alert.peak is Severity.WARNING or not _has_left_its_peak(alert, verdict, now):
+        return alert
+    return replace(alert, severity=Severity.WARNING, peak=Severity.WARNING, eased_since=None)
+
+
+def _has_left_its_peak(alert: Alert, verdict: Verdict, now: datetime) -> bool:
+    """Whether it is past the limits of its peak by the margin; what flaps, for a while."""
+    has_stayed = alert.eased_since is None or now - alert.eased_since >= alert.calm_for
+    return alert.peak in verdict.past and has_stayed
 
 
 def _broken_promise(alert: Alert, now: datetime) -> Promise | None:

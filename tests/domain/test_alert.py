@@ -116,6 +116,23 @@ def test_well_but_within_the_margin_changes_nothing():
     assert Step(alert=alert) == step(alert, bad(OK, past=[CRITICAL, DEPLETED]))
 
 
+@pytest.mark.parametrize("peak", [CRITICAL, DEPLETED])
+def test_the_peak_falls_above_all_limits_too_when_only_a_warnings_margin_keeps_it_open(peak):
+    alert = an_alert(severity=peak, peak=peak)
+
+    better = step(alert, bad(OK, past=[CRITICAL, DEPLETED]))
+    worse = step(better.alert, bad(peak))
+
+    assert Step(alert=an_alert(), edit=True) == better
+    assert Reason.WORSENED == worse.reason
+
+
+def test_within_the_margin_of_a_critical_limit_the_peak_stays():
+    alert = an_alert(severity=CRITICAL, peak=CRITICAL)
+
+    assert Step(alert=alert) == step(alert, bad(OK))
+
+
 def test_past_the_margin_it_has_recovered():
     alert = an_alert(severity=WARNING, peak=CRITICAL)
 
