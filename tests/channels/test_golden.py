@@ -50,6 +50,8 @@ def test_a_slack_message_stands_as_it_was_looked_at(name: str, language: Languag
     if isinstance(facts, AlertFacts) or (isinstance(facts, GroupFacts) and facts.new):
         reply = message_of(renderer, parcel(facts, action=Action.REPLY, thread=THREAD))
         sent["reply"] = {"text": reply.text, "blocks": reply.blocks}
+        alone = message_of(renderer, parcel(facts, action=Action.REPLY, thread=THREAD), alone=True)
+        sent["by webhook"] = {"text": alone.text, "blocks": alone.blocks}
     golden.compare(
         f"{language.value}/{name}.slack.json",
         json.dumps(sent, ensure_ascii=False, indent=1) + "\n",

@@ -33,7 +33,7 @@ def test_news_is_a_new_message_that_begins_with_the_news(slack: SlackStandIn, we
     first, second = slack.messages("ops-alerts")
     assert first["blocks"][0]["type"] == "header"
     assert second["blocks"][0]["text"]["text"] == (
-        "*Worse: acme/checkout industry is now critical (was warning), 312 messages left (≈ 9 h)*"
+        "🔴 Worse: acme/checkout industry is now critical (was warning), 312 messages left (≈ 9 h)"
     )
 
 
