@@ -50,7 +50,7 @@ class Cause(StrEnum):
 
 NO_LIMITS = Limits()
 FLAPS = 3
-"""With so many openings of one balance within `FLAPPING_WITHIN` it flaps: two recoveries may be two purchases."""
+"""What opens, or worsens to the same severity, so often within `FLAPPING_WITHIN` flaps: twice may be two purchases."""
 FLAPPING_WITHIN = timedelta(hours=24)
 CALM_FOR = timedelta(hours=1)
 """How long what flaps has to stay well; for each further opening so much longer, that it falls silent at any pace."""
@@ -89,7 +89,7 @@ class Alert:
     acknowledged_by: str = ""
     acknowledged_note: str = ""
     flaps: int = 1
-    """How often it has opened within `FLAPPING_WITHIN`, this time included."""
+    """How often it has opened, or worsened to one severity, within `FLAPPING_WITHIN`, this time included."""
     calm_since: datetime | None = None
     """Flapping: since when it has been past all its limits without a break."""
     eased_since: datetime | None = None
@@ -172,7 +172,7 @@ def advance(
     """Apply one verdict.
 
     `silenced` tells whether a silence matches the subject now. `cause` is named if the verdict closes the alert.
-    `flaps` tells how often it has opened within `FLAPPING_WITHIN` if it opens now, this time included.
+    `flaps` tells how often it has opened (or worsened to this severity) within `FLAPPING_WITHIN` if it does so now.
     """
     if alert is None:
         if verdict.severity <= Severity.OK:
@@ -214,7 +214,7 @@ def advance(
     if judged.muted:
         return Step(alert=judged, edit=changed and judged.peak is not None)
     if judged.peak is None or judged.severity > judged.peak:
-        return _tell(judged, now=now)
+        return _tell(replace(judged, flaps=max(judged.flaps, flaps)), now=now)
     if _has_left_its_peak(judged, verdict, now):
         judged = replace(judged, peak=judged.severity, eased_since=None)
     return Step(alert=judged, edit=changed)

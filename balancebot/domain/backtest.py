@@ -97,7 +97,9 @@ def episodes(
             now=moment.at,
             silenced=False,
             limits=limits,
-            flaps=_flaps(found, moment.at) if alert is None else alert.flaps,
+            flaps=_flaps(found, moment.at)
+            if alert is None
+            else _worsenings(found[-1], verdict.severity, moment.at),
         )
         alert = step.alert
         if alert is None:
@@ -118,6 +120,14 @@ def _flaps(found: Sequence[Episode], at: datetime) -> int:
     """Return how often it has opened of late if it opens now."""
     lately = takewhile(lambda episode: at - episode.opened_at <= FLAPPING_WITHIN, reversed(found))
     return 1 + sum(1 for _ in lately)
+
+
+def _worsenings(episode: Episode, severity: Severity, at: datetime) -> int:
+    """Return how often it has worsened to `severity` of late if it does so now."""
+    return 1 + sum(
+        one.reason is Reason.WORSENED and one.severity is severity and at - one.at <= FLAPPING_WITHIN
+        for one in episode.told
+    )
 
 
 def _opened(moment: Moment, severity: Severity) -> Episode:

@@ -9,6 +9,7 @@ from sqlalchemy import Connection, select
 from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.notification import Action, AlertFacts, Channel
+from balancebot.domain.verdict import Severity
 from balancebot.storage import facts_codec
 from balancebot.storage.chunks import chunked
 from balancebot.storage.tables import attempts, deliveries, notifications
@@ -66,6 +67,19 @@ def causes(conn: Connection, alert_ids: Collection[int]) -> dict[int, AlertFacts
             if isinstance(facts, AlertFacts) and facts.says_why:
                 found[row.alert_id] = facts
     return found
+
+
+def num_worsened(conn: Connection, alert_id: int, severity: Severity, *, since: datetime) -> int:
+    """Return how often an alert was told as having worsened to `severity` since an instant."""
+    told = conn.execute(
+        select(notifications.c.facts).where(
+            notifications.c.alert_id == alert_id,
+            notifications.c.reason == Reason.WORSENED.value,
+            notifications.c.created_at >= since,
+        )
+    )
+    found = (facts_codec.decode(text) for (text,) in told)
+    return sum(isinstance(facts, AlertFacts) and facts.severity is severity for facts in found)
 
 
 def of_alert(conn: Connection, alert_id: int) -> tuple[Chapter, ...]:

@@ -3,6 +3,7 @@
 Deliberately not the product's own code: it is what that is measured by.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import IntEnum
@@ -30,7 +31,7 @@ class Level(IntEnum):
 
 
 _STEADY = 2
-"""So many times a day a balance may open and close at once; what opens more often is held an hour, two, three …"""
+"""So many times a day a balance may open, or worsen to one level, and be well at once; then it is held for hours."""
 
 News = tuple[str, str]
 """A reason to speak and the severity it tells."""
@@ -50,7 +51,8 @@ class _Balance:
     @property
     def patience(self) -> int:
         """For how many hours it has to be well before that counts."""
-        return max(0, len(self.episodes) - _STEADY)
+        again = Counter(news for episode in self.episodes[-1:] for news in episode if news[0] == "worsened")
+        return max(0, len(self.episodes) - _STEADY, *(times - _STEADY for times in again.values()))
 
     def judge(self) -> None:
         """Tell what there is to tell of the level at which it is."""

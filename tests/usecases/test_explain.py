@@ -159,8 +159,8 @@ def test_what_flaps_says_that_it_waits_and_for_how_long(world, explained):
 
     assert [
         "Alert: 3: low balance, warning, open since Mon 23 Nov, 12:40 (20 min).",
-        "Alert: It opened 3 times within 24 h, so it flaps: only what is worse is told, and that it has recovered once it "
-        "has stayed well for 1 h.",
+        "Alert: It went wrong 3 times within 24 h, so it flaps: only what is worse is told, and that it has recovered once "
+        "it has stayed well for 1 h.",
         "Alert: It has been past its limits since Mon 23 Nov, 12:50, and waits.",
         "Outlook: It speaks as critical when fewer than 100 messages are left.",
         "Outlook: It recovers Mon 23 Nov, 13:50 if it keeps 1,050 messages or more until then.",

@@ -76,6 +76,20 @@ def test_a_worsening_is_told_while_it_is_held_and_once(day):
     assert (2, "depleted") == (len(told), day.slack.messages[-1].facts.severity.word)
 
 
+def test_what_worsens_again_and_again_within_one_alert_says_so_at_the_third_time(day):
+    day.reads(500, *(50, 500) * 9, then=timedelta(minutes=10))
+
+    assert ["opened", *["> worsened"] * 3] == day.slack.told()
+    assert [None, None, Flapping(times=3, hours=1)] == [
+        each.facts.flapping for each in day.slack.messages[1:]
+    ]
+    assert ("warning", 500) == tuple(shown(day.living()))[:2]
+
+    day.reads(*[500] * 7, 50, then=timedelta(minutes=10))
+    assert Flapping(times=4, hours=2) == day.slack.messages[-1].facts.flapping
+    assert 5 == len(day.slack.messages)
+
+
 def test_what_opened_three_times_because_the_limit_was_changed_does_not_flap(day):
     for limit in (2000, 100, 2000, 100, 2000):
         with day.world.database.write() as conn:

@@ -16,7 +16,7 @@ from balancebot.domain.notification import AlertFacts
 from balancebot.domain.silence import silenced_until
 from balancebot.domain.threshold import Limits
 from balancebot.domain.verdict import Severity, Verdict
-from balancebot.storage import alerts, silences, turns
+from balancebot.storage import alerts, silences, stories, turns
 from balancebot.usecases.alerting.telling import Change, Teller, blank_facts
 
 
@@ -96,7 +96,7 @@ class OpenAlerts:
             silenced=until is not None,
             limits=limits,
             cause=cause,
-            flaps=self._flaps(subject) if alert is None else alert.flaps,
+            flaps=self._flaps(subject) if alert is None else self._worsenings(alert, verdict.severity),
         )
         if alert is None and step.alert is not None:
             step = replace(step, alert=replace(step.alert, fault=fault, members=members))
@@ -131,6 +131,14 @@ class OpenAlerts:
             return 1
         causes = alerts.causes_of_closing(self._conn, subject, since=since)
         return 1 + sum(cause not in life.FOR_GOOD for cause in causes)
+
+    def _worsenings(self, alert: Alert, severity: Severity) -> int:
+        """Return how often an alert has worsened to `severity` of late if it does so now."""
+        worsens = alert.peak is not None and severity > alert.peak
+        if not worsens or alert.id is None or alert.subject.category is None:
+            return alert.flaps
+        since = self._now - life.FLAPPING_WITHIN
+        return 1 + stories.num_worsened(self._conn, alert.id, severity, since=since)
 
     def _rewrite(self, alert: Alert, step: Step, *, detail: str | None = None) -> None:
         facts = self._facts_of(alert)

@@ -152,7 +152,7 @@ _EN = Phrases(
     acknowledged="Acknowledged by {who}, {when}{note}.",
     silenced="Silenced until {when} by {who} ({pattern}){note}.",
     lifted="It rose after the silence began, so it speaks all the same.",
-    flapping="It opened {count} times within 24 h, so it flaps: only what is worse is told, and that it has recovered "
+    flapping="It went wrong {count} times within 24 h, so it flaps: only what is worse is told, and that it has recovered "
     "once it has stayed well for {span}.",
     calm="It has been past its limits since {when}, and waits.",
     relapses="It has fallen back {count} × since it opened, which was told to nobody.",
