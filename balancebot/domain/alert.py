@@ -198,7 +198,9 @@ def advance(
             return Step(alert=alert, edit=not was_calm and alert.peak is not None)
         return close(alert, now=now, silenced=silenced, cause=cause)
     if verdict.severity is Severity.OK:
-        held = _held_by_the_margin(alert, verdict, now)
+        # inside a silence the peak stays: what rises again there was told before
+        is_muted = silenced and not alert.mute_lifted
+        held = alert if is_muted else _held_by_the_margin(alert, verdict, now)
         changed = was_calm or held.severity is not alert.severity
         return Step(alert=held, edit=changed and held.peak is not None)
     muted_from = (alert.severity if alert.muted_from is None else alert.muted_from) if silenced else None
