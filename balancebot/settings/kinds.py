@@ -29,6 +29,8 @@ _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=36_500)
 _ADDRESS = re.compile(r"[^\s<>@,;:\"]+@[^\s<>@,;:\"]+")
+_UNTIL_SUNDAY = re.compile(r"-sun\b", re.IGNORECASE)
+"""The end of a range, where Sunday is the seventh day and not the one before Monday."""
 _NAMED_ADDRESS = re.compile(rf"[^<>\x00-\x1f\x7f]*<{_ADDRESS.pattern}>")
 _SLACK_ID = re.compile(r"[UWS][A-Z0-9]+")
 
@@ -222,13 +224,14 @@ def cron(value: object) -> str:
     written = " ".join(text(value).split())
     if len(written.split()) != 5:
         raise UnfitError(f'must have five fields such as "0 9 * * MON-FRI", not {written!r}')
+    understood = _UNTIL_SUNDAY.sub("-7", written)
     try:
-        slots = CronSim(written, datetime(2000, 1, 1, tzinfo=UTC))
+        slots = CronSim(understood, datetime(2000, 1, 1, tzinfo=UTC))
     except CronSimError as error:
         raise UnfitError(f"is no cron expression: {error} in {written!r}") from None
     if next(chain(slots, [None])) is None:
         raise UnfitError(f"never comes true: {written!r}")
-    return written
+    return understood
 
 
 def slack_member(value: object) -> str:

@@ -2,13 +2,14 @@
 
 import re
 from collections.abc import Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import pytest
 
 from balancebot.domain.balance import Category
+from balancebot.domain.digest_schedule import latest_slot
 from balancebot.domain.notification import Channel
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.routing import Route
@@ -234,6 +235,18 @@ def test_a_digest_speaks_the_language_of_the_file_unless_it_has_its_own(read) ->
     digest = '[[digests]]\nname = "{}"\ncron = "0 9 * * *"\nto = ["a@example.com"]\n{}\n'
     text = 'language = "zh-CN"\n' + SMALLEST + digest.format("a", "") + digest.format("b", 'language = "en"')
     assert [Language.CHINESE, Language.ENGLISH] == [digest.language for digest in read(text).digests]
+
+
+@pytest.mark.parametrize(
+    ("days", "weekdays"),
+    [("SAT-SUN", {5, 6}), ("Fri-sun", {4, 5, 6}), ("MON-SUN", set(range(7))), ("SUN-MON", {6, 0})],
+)
+def test_a_range_of_days_may_begin_and_end_on_a_sunday(read, days: str, weekdays: set[int]) -> None:
+    digest = f'[[digests]]\nname = "a"\ncron = "0 9 * * {days}"\nto = ["a@example.com"]\n'
+    (made,) = read(SMALLEST + digest).digests
+    noons = [datetime(2026, 11, day, 12, tzinfo=UTC) for day in range(16, 23)]
+    slots = [latest_slot(made.cron, ZoneInfo("UTC"), now=noon) for noon in noons]
+    assert weekdays == {noon.weekday() for noon, slot in zip(noons, slots, strict=True) if slot is not None}
 
 
 def test_links_lead_to_where_the_pages_listen_unless_told_otherwise(read) -> None:
