@@ -71,7 +71,7 @@ def alerts(table: Table) -> Alerts:
         runway_confidence=table.take(
             "runway_confidence", number(at_least=0.5, at_most=0.9), usual.runway_confidence
         ),
-        group_over=table.take("group_over", whole(at_least=1, at_most=10_000), usual.group_over),
+        group_over=table.take("group_over", whole(at_least=1, at_most=10**9), usual.group_over),
     )
 
 
