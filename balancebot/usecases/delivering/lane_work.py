@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
@@ -30,6 +30,8 @@ _AT_ONCE = 20
 """How many messages are sent by one plan: what opens meanwhile waits no longer than for these."""
 _OUTAGE = frozenset({ChannelErrorKind.UNREACHABLE, ChannelErrorKind.IN_DOUBT, ChannelErrorKind.SERVER})
 _REFUSED = frozenset({ChannelErrorKind.AUTH, ChannelErrorKind.NO_SUCH_DESTINATION})
+_TOLD_AFTER = timedelta(minutes=2)
+"""A refusal that stands for so long is told."""
 _STRIKES = 2
 """After so many failures of an outage's kind in a row the lane is left alone until its next turn."""
 
@@ -203,21 +205,28 @@ class LaneWork:
         state: DeliveryState | None,
         now: datetime,
     ) -> None:
-        """Keep in mind what is refused for good, or was given up, and let the other channel tell it, once."""
+        """Keep in mind what is refused for good, or was given up, and let the other channel tell it, once.
+
+        A refusal is told when it has stood for a while: an invitation that was forgotten is soon made good.
+        """
         gave_up = state is DeliveryState.GAVE_UP
         if not (error.permanent or gave_up):
             return
         kind = ChannelErrorKind.NO_SUCH_DESTINATION if gave_up else error.kind
-        new = troubles.arise(
+        trouble = troubles.arise(
             conn, self.lane, kind=kind, subject=current.about, message=error.message, now=now
         )
-        if new:
-            channel, destination = self.lane
+        if gave_up or now - trouble.since >= _TOLD_AFTER:
             outbox.enqueue_plain(
                 conn,
-                facts=TroubleFacts(at=now, channel=channel, destination=destination, message=error.message),
+                facts=TroubleFacts(
+                    at=trouble.since,
+                    channel=trouble.channel,
+                    destination=trouble.destination,
+                    message=trouble.message,
+                ),
                 destinations=self._instead,
-                dedup_key=f"trouble:{channel}:{destination}:{now.isoformat()}",
+                dedup_key=f"trouble:{trouble.channel}:{trouble.destination}:{trouble.since.isoformat()}",
                 now=now,
             )
 
