@@ -175,9 +175,9 @@ class Clerk:
         )
         self.on_done()
         when = self.telling.words.ahead(made.until, now=self.clock.now())
-        self._whisper(
-            asked.reply_to, self._say.silenced.format(pattern=escaped(made.pattern.text), when=when)
-        )
+        said = self._say.silenced.format(pattern=escaped(made.pattern.text), when=when)
+        meant = self.telling.means_something(made.pattern)
+        self._whisper(asked.reply_to, said if meant else said + self._say.means_nothing)
 
     def _open_form(self, asked: Click) -> None:
         form = top_up_form(

@@ -12,6 +12,7 @@ class Phrases:
     acknowledged: str
     top_up_noted: str
     silenced: str
+    means_nothing: str
     closed: str
     acknowledged_many: str
     nothing_left: str
@@ -39,6 +40,7 @@ _EN = Phrases(
     acknowledged="Acknowledged: no reminders for {subject} until it worsens.",
     top_up_noted="Noted: a top-up of {subject} is expected by {when}. If it is still open then, it speaks again.",
     silenced="Silenced {pattern} until {when}.",
+    means_nothing=" No wallet that is configured now is meant.",
     closed="This alert is closed by now.",
     acknowledged_many="Acknowledged what is open here ({count}): no reminders unless one worsens.",
     nothing_left="Nothing is left to do here: these alerts are closed, or acknowledged already.",
@@ -68,6 +70,7 @@ _ZH = Phrases(
     acknowledged="已确认：{subject} 恶化之前不再提醒。",
     top_up_noted="已记录：{subject} 预计在 {when} 前到账；届时仍未恢复会再次通知。",
     silenced="已静默 {pattern}，至 {when}。",
+    means_nothing="目前没有已配置的钱包与之匹配。",
     closed="该告警已关闭。",
     acknowledged_many="已确认此处未恢复的 {count} 个告警：除非恶化，不再提醒。",
     nothing_left="此处已无可操作：这些告警均已关闭，或已被确认。",

@@ -7,7 +7,7 @@ from sqlalchemy import Connection
 
 from balancebot.domain.alert import Alert
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
-from balancebot.domain.pattern import Pattern
+from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.spelling import nearest
 from balancebot.domain.verdict import Severity
 from balancebot.ports import Clock
@@ -53,6 +53,11 @@ class Telling:
         if len(lines) > _SHOWN:
             lines[_SHOWN:] = [say.more.format(count=len(lines) - _SHOWN)]
         return "\n".join(lines)
+
+    def means_something(self, pattern: Pattern | Patterns) -> bool:
+        """Tell whether a pattern means a wallet that is configured, or a balance of one."""
+        kinds = (None, *Category)
+        return any(pattern.matches(wallet, kind) for wallet in self.settings().wallets for kind in kinds)
 
     def why(self, text: str) -> str:
         """Tell the chain behind a balance or a wallet."""

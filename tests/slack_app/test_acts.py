@@ -197,7 +197,10 @@ def test_a_silence_by_command_takes_names_with_spaces_and_a_reason(desk: Desk) -
         (said,) = desk.slack.socket.wait_for_whispers(1)
 
     assert [("acme/my app:market", NOON + timedelta(hours=4), "moving house & desk")] == held(desk)
-    assert "Silenced acme/my app:market until Tue 24 Nov, 00:00." == said
+    assert (
+        "Silenced acme/my app:market until Tue 24 Nov, 00:00. No wallet that is configured now is meant."
+        == said
+    )
 
 
 def test_it_speaks_the_configured_language(desk: Desk) -> None:
