@@ -108,11 +108,12 @@ def operate(series: Series, trial: Trial) -> tuple[int, np.ndarray, np.ndarray]:
     told: list[int] = []
     evidence, memory = np.zeros(len(first), int), np.zeros(len(first))
     gathered, is_open = 0, False
+    seconds = np.float64(300.0 * trial.every)
     for i, at in enumerate(first.tolist()):
         memory[i] = remembered((at - when) / DAY for when in told)
         evidence[i] = gathered
         bar = spikes.bar[i] + PER_ALERT * memory[i] + trial.shift
-        gathered = gather(gathered, int(points_of(spikes.score[i], bar)) if at >= DAY else 0)
+        gathered = gather(gathered, int(points_of(spikes.score[i], bar, seconds)) if at >= DAY else 0)
         if gathered == SPIKING and not is_open:
             told.append(at)
         is_open = gathered == SPIKING or (is_open and gathered > 0)
@@ -143,7 +144,7 @@ def found(series: Series, times: int, evidence: np.ndarray, memory: np.ndarray, 
         models[i, k] = series.model(hour, added=added)[0] if before.any() else series.models[hour]
     spikes = judged(series, models.ravel(), readings.ravel() * trial.every, use.ravel(), trial)
     bar = spikes.bar.reshape(use.shape) + PER_ALERT * memory[readings[:, :1]] + trial.shift
-    points = points_of(spikes.score.reshape(use.shape), bar)
+    points = points_of(spikes.score.reshape(use.shape), bar, np.float64(300.0 * trial.every))
     at = np.zeros(len(begin), int)
     for i in range(len(begin)):
         gathered = int(evidence[readings[i, 0]])

@@ -44,7 +44,8 @@ PER_ALERT = 0.8
 _BURSTY = 1.0
 """... and for categories that may burst."""
 _FAR = 1.3
-"""Far above the bar: 2.5 times as much again."""
+_FAR_SECONDS = 300.0
+"""Far above the bar: 2.5 times as much again in five minutes, less in more: a longer mean hides a short burst."""
 _NEAR = 0.75
 """From here up to the bar (three quarters of it) a reading says nothing; below, it is usual."""
 _LEVEL_WEIGHTS = schedule_weights(np.array([10.0]))[:, 0]
@@ -108,14 +109,15 @@ def judge_spikes(
         expected=expected,
         score=score,
         bar=bar,
-        points=np.where(judged, points_of(score, bar), 0),
+        points=np.where(judged, points_of(score, bar, until - since), 0),
         drained=judged & (score > bar) & ~may_burst & (use > np.maximum(24.0 * level, _DRAINED)),
     )
 
 
-def points_of(score: Floats, bar: Floats) -> NDArray[np.int64]:
-    """Return how far each score speaks for a spike, or against it."""
-    return np.asarray((score > bar).astype(np.int64) + (score > bar + _FAR) - 2 * (score < _NEAR * bar))
+def points_of(score: Floats, bar: Floats, seconds: Floats) -> NDArray[np.int64]:
+    """Return how far the score of an interval of so many seconds speaks for a spike, or against it."""
+    far = bar + _FAR * np.sqrt(_FAR_SECONDS / np.maximum(seconds, _FAR_SECONDS))
+    return np.asarray((score > bar).astype(np.int64) + (score > far) - 2 * (score < _NEAR * bar))
 
 
 def gather(before: int, points: int, *, drained: bool = False) -> int:

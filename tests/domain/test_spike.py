@@ -84,6 +84,10 @@ def test_a_day_of_readings_is_needed_and_the_first_days_need_more() -> None:
     assert judge(model(days=1), 1.0).bar[0] > judge(model(days=30), 1.0).bar[0]
 
 
+def test_more_minutes_need_less_to_be_far_above() -> None:
+    assert [1, 2] == [points(model(), 12.0 * minutes, minutes=minutes) for minutes in (5, 15)]
+
+
 def test_a_long_gap_says_nothing_of_the_present() -> None:
     assert [0, 0] == [points(model(), use, minutes=180) for use in (0.0, 1e6)]
 
