@@ -10,7 +10,7 @@ from dataclasses import asdict
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Connection, bindparam, case, func, insert, select, update
 
 from balancebot.domain.alert import Alert, AlertKind, Cause, Subject
 from balancebot.domain.balance import BalanceKey, Category, WalletName
@@ -20,6 +20,8 @@ from balancebot.domain.verdict import Severity
 from balancebot.storage import facts_codec
 from balancebot.storage.chunks import chunked
 from balancebot.storage.tables import alerts
+
+_RANK = case({severity.word: int(severity) for severity in Severity}, value=alerts.c.severity)
 
 
 def add(conn: Connection, new: Sequence[Alert]) -> list[int]:
@@ -82,6 +84,26 @@ def listed(
         query = query.where(alerts.c.closed_at.is_(None))
     if wallet is not None:
         query = query.where(alerts.c.wallet == wallet)
+    return tuple((_alert(row), _facts(row)) for row in conn.execute(query))
+
+
+def num_open_about(conn: Connection, about: str = "") -> int:
+    """Count the open alerts of wallets whose name holds `about`."""
+    query = select(func.count()).select_from(alerts).where(*_open_about(about))
+    return conn.execute(query).scalar_one()
+
+
+def worst_open(
+    conn: Connection, *, limit: int, offset: int = 0, about: str = ""
+) -> tuple[tuple[Alert, AlertFacts], ...]:
+    """Return the open alerts of wallets whose name holds `about`, the worst and of these the oldest first."""
+    query = (
+        select(alerts)
+        .where(*_open_about(about))
+        .order_by(_RANK.desc(), alerts.c.opened_at, alerts.c.id)
+        .limit(limit)
+        .offset(offset)
+    )
     return tuple((_alert(row), _facts(row)) for row in conn.execute(query))
 
 
@@ -194,6 +216,10 @@ def _values(alert: Alert) -> dict[str, Any]:
         "fault": alert.fault,
         "members": json.dumps(alert.members, ensure_ascii=False),
     }
+
+
+def _open_about(about: str) -> tuple[ColumnElement[bool], ...]:
+    return alerts.c.closed_at.is_(None), alerts.c.wallet.icontains(about, autoescape=True)
 
 
 def _alert(row: Any) -> Alert:

@@ -15,7 +15,7 @@ from balancebot.domain.pattern import Pattern
 from balancebot.storage import alerts as store
 from balancebot.storage import muted, silences, stories
 from balancebot.web.flash import Done, done
-from balancebot.web.paging import PAGE, Page, cut, offset, page_number
+from balancebot.web.paging import PAGE, Page, offset, page_number, page_of
 from balancebot.web.rendering import fault_words, phrases, show, wording
 from balancebot.web.site import Site
 from balancebot.web.visit import Visit
@@ -101,23 +101,22 @@ def _listed(visit: Visit, fault: str = "") -> Response:
     is_past = visit.asked("show") == "past"
     shown: Sequence[tuple[Alert, AlertFacts]]
     with site.database.read() as conn:
-        every = store.listed(conn)
+        num_open = store.num_open_about(conn)
         held = silences.holding(conn, visit.now)
         quiet = muted.counted(conn)
         if is_past:
             closed = store.past(conn, limit=PAGE + 1, offset=offset(number), about=about)
             shown, paging = closed[:PAGE], Page(number=number, more=len(closed) > PAGE)
         else:
-            matching = [pair for pair in every if about.lower() in pair[0].subject.wallet.lower()]
-            worst_first = sorted(matching, key=lambda pair: (-pair[0].severity, pair[0].opened_at))
-            shown, paging = cut(worst_first, number)
+            paging = page_of(store.num_open_about(conn, about), number)
+            shown = store.worst_open(conn, limit=PAGE, offset=offset(paging.number), about=about)
         listed = with_reasons(site, conn, shown)
     return show(
         visit,
         "alerts.html.j2",
         status=422 if fault else 200,
         alerts=listed,
-        num_open=len(every),
+        num_open=num_open,
         muted=quiet,
         is_past=is_past,
         about=about,

@@ -33,10 +33,16 @@ def page_number(text: str) -> int:
 
 def cut(rows: Sequence[_Row], number: int) -> tuple[Sequence[_Row], Page]:
     """Return the rows of a page, of all that there are; a page beyond the last is the last."""
-    last = max(1, -(-len(rows) // PAGE))
+    page = page_of(len(rows), number)
+    start = offset(page.number)
+    return rows[start : start + PAGE], page
+
+
+def page_of(num_rows: int, number: int) -> Page:
+    """Return the page of so many rows that is asked for; beyond the last it is the last."""
+    last = max(1, -(-num_rows // PAGE))
     number = min(number, last)
-    start = (number - 1) * PAGE
-    return rows[start : start + PAGE], Page(number=number, num_rows=len(rows), more=number < last)
+    return Page(number=number, num_rows=num_rows, more=number < last)
 
 
 def offset(number: int) -> int:

@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from balancebot.domain.alert import Alert
+from balancebot.domain.balance import WalletName
 from balancebot.domain.user import Role
 from balancebot.storage import alerts, silences
 from balancebot.storage.tables import deliveries
@@ -34,6 +35,27 @@ def test_an_open_alert_is_listed_with_its_reason_and_its_story(desk: Desk, alert
     assert "#ops: waits" in story
     assert "finance@example.com: waits" in story
     assert "Acknowledge</button>" not in story
+
+
+def test_all_open_alerts_are_counted_and_the_worst_stand_first(desk: Desk) -> None:
+    world = desk.world
+    names = [WalletName(f"acme/app{number:03}") for number in range(60)]
+    world.limit("*", "industry", warning_below=1000, critical_below=500)
+    for number, name in enumerate(names):
+        world.shows(industry(300 if number == 58 else 900), wallet=name)
+    world.configure(*names)
+    world.poll()
+    with desk.user(Role.VIEWER) as browser:
+        first, last, some = (browser.get(f"/alerts?{query}").text for query in ("", "page=9", "q=APP05"))
+
+    def listed(text: str) -> list[str]:
+        return re.findall(r'<a class="wallet" href="/alerts/\d+">(\S+) ', text)
+
+    assert "<b>60</b> open" in first
+    assert ["acme/app058", "acme/app000", "acme/app001"] == listed(first)[:3]
+    assert 50 == len(listed(first))
+    assert [f"acme/app0{number}" for number in (49, 50, *range(51, 58), 59)] == listed(last)
+    assert ["acme/app058", *(f"acme/app05{number}" for number in (0, 1, 2, 3, 4, 5, 6, 7, 9))] == listed(some)
 
 
 def test_finance_acknowledges_with_a_note_and_an_expected_time(desk: Desk, alert: Alert) -> None:
