@@ -9,7 +9,7 @@ from sqlalchemy import update
 from balancebot.domain.alert import Alert
 from balancebot.domain.balance import WalletName
 from balancebot.domain.user import Role
-from balancebot.storage import alerts, silences
+from balancebot.storage import alerts, silences, tables
 from balancebot.storage.tables import deliveries
 from tests.usecases.world import SHOP, industry
 from tests.web.conftest import Desk, form_token
@@ -66,7 +66,9 @@ def test_finance_acknowledges_with_a_note_and_an_expected_time(desk: Desk, alert
             answer.status_code,
             answer.headers["location"],
         )
-        assert "acknowledged by finance" in browser.get("/alerts").text
+        listed = browser.get("/alerts").text
+    assert "acknowledged by finance" in listed
+    assert "<b>1</b> acknowledged (no reminders)" in listed
     assert alert.id is not None
     with desk.world.database.read() as conn:
         found = alerts.get(conn, alert.id)
@@ -74,6 +76,18 @@ def test_finance_acknowledges_with_a_note_and_an_expected_time(desk: Desk, alert
     assert ("finance", "ordered") == (found[0].acknowledged_by, found[0].acknowledged_note)
     # the page's time is local: Asia/Shanghai
     assert "2026-11-25T04:00:00+00:00" == found[0].expects_by.isoformat()  # type: ignore[union-attr]
+
+
+def test_what_flaps_says_since_when_it_is_well(desk: Desk, alert: Alert) -> None:
+    since = desk.world.clock.now()
+    with desk.world.database.write() as conn:
+        conn.execute(update(tables.alerts).values(flaps=3, calm_since=since))
+    with desk.user(Role.VIEWER) as browser:
+        listed = " ".join(browser.get("/alerts").text.split())
+        story = browser.get(f"/alerts/{alert.id}").text
+    assert f'waits, well since <time datetime="{since:%Y-%m-%dT%H:%M:%SZ}"' in listed
+    assert "<b>1</b> flapping" in listed
+    assert "Went wrong 3 times within 24 hours: it recovers once it has stayed well for 1 h." in story
 
 
 def test_a_pattern_is_silenced_and_the_silence_is_ended(desk: Desk, alert: Alert) -> None:
