@@ -161,8 +161,8 @@ def measure(series: Series, trial: Trial) -> list[float]:
     told, evidence, memory = operate(series, trial)
     five, twenty = (found(series, times, evidence, memory, trial) for times in (5, 20))
     parts = [
-        float((at > 0).mean()) if quick is False else float(((at > 0) & (at <= 2)).mean())
-        for quick in (False, True)
+        float(((at > 0) & (at <= latest)).mean())
+        for latest in (ATTACK, 2)
         for at in (five, twenty)
         if at.size
     ]
