@@ -1,5 +1,8 @@
 """What every test may ask for."""
 
+import logging
+from collections.abc import Iterator
+
 import pytest
 
 pytest_plugins = (
@@ -13,3 +16,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--update-golden", action="store_true", help="write the golden files anew: look at their difference"
     )
+
+
+@pytest.fixture
+def logging_as_it_was() -> Iterator[None]:
+    """Takes back where log lines go: a command sends them to its own stderr, which ends with the test."""
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)

@@ -3,7 +3,6 @@
 import io
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
@@ -11,14 +10,7 @@ from balancebot.observability import set_up_logging
 from balancebot.secret import Secret
 from balancebot.settings import Log, LogFormat, LogLevel
 
-
-@pytest.fixture(autouse=True)
-def _as_it_was() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = root.handlers[:], root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 
 def _logged(log: Log) -> tuple[logging.Logger, io.StringIO]:

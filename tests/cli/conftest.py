@@ -21,7 +21,10 @@ class Outcome:
 
 @pytest.fixture
 def balancebot(
-    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    logging_as_it_was: None,
 ) -> Callable[..., Outcome]:
     """Run the program in a folder of its own."""
     monkeypatch.chdir(tmp_path)
