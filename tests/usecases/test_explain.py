@@ -1,5 +1,6 @@
 """The chain behind a balance, from the database, and the same in plain words in both languages."""
 
+import math
 from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
@@ -9,6 +10,7 @@ import pytest
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern
+from balancebot.domain.runway import Estimate, Runway
 from balancebot.domain.threshold import Scope, ThresholdBook
 from balancebot.ports import SourceErrorKind
 from balancebot.settings import Language, load
@@ -234,6 +236,17 @@ def test_a_wallet_that_left_the_configuration_is_still_explained(world, explaine
         )
 
     assert "It is no longer in the configuration, so it isn't read." in text(gone)
+
+
+def test_a_runway_without_a_range_is_said_once(world, explained):
+    world.shows(industry(5000))
+    world.poll()
+    (story,) = explained().balances
+    endless = Runway(p10=math.inf, p50=math.inf, p90=math.inf, judged=math.inf)
+    view = replace(story.view, estimate=Estimate(burn_per_day=3.0, runway=endless))
+    told = replace(explained(), balances=(replace(story, view=view),))
+
+    assert "Use: 3 a day; no end in sight." in text(told).splitlines()
 
 
 def test_who_acts_is_told_with_the_row_that_says_so(world, explained):

@@ -41,6 +41,7 @@ class Phrases:
     unallocated: str
     # use
     use: str
+    use_certain: str
     use_unknown: str
     runway_unknown: str
     # limits
@@ -127,6 +128,7 @@ _EN = Phrases(
     due="The next reading is due now.",
     unallocated="No quota of its own: {categories}.",
     use="{burn}; it lasts {runway}, and with {certainty} % certainty {judged}.",
+    use_certain="{burn}; {runway}.",
     use_unknown="Unknown: there is less than an hour of readings, or no use was seen.",
     runway_unknown="{burn}; how long it lasts is unknown.",
     count_limit="{severity} below {limit} ({origin}): {state}.",
@@ -230,6 +232,7 @@ _ZH = Phrases(
     due="即将读取。",
     unallocated="没有分配额度：{categories}。",
     use="{burn}；可用 {runway}，有 {certainty}% 的把握可用 {judged}。",
+    use_certain="{burn}；{runway}。",
     use_unknown="未知：读数不足一小时，或未见用量。",
     runway_unknown="{burn}；可用时长未知。",
     count_limit="{severity}：低于 {limit}（{origin}）：{state}。",

@@ -172,9 +172,12 @@ class _Teller:
         if estimate.runway is None:
             form = self._say.use_unknown if estimate.burn_per_day is None else self._say.runway_unknown
             return form.format(burn=burn)
+        runway = words.runway(estimate.runway)
+        if not words.runway_between(estimate.runway):
+            return self._say.use_certain.format(burn=burn, runway=runway)
         return self._say.use.format(
             burn=burn,
-            runway=words.runway(estimate.runway),
+            runway=runway,
             certainty=round(self._told.confidence * 100),
             judged=words.duration(estimate.runway.judged).removeprefix("≈ "),
         )
