@@ -145,7 +145,10 @@ def _one(visit: Visit, fault: str = "") -> Response:
         alert=alert,
         facts=facts,
         why=why,
-        chapters=[(chapter, say.why(chapter.facts)) for chapter in chapters],
+        chapters=[
+            (chapter, say.cause(chapter.facts.cause) if chapter.facts.cause else say.why(chapter.facts))
+            for chapter in chapters
+        ],
         spans=list(_SPANS),
         fault=fault,
     )
