@@ -3,7 +3,6 @@
 Stopping begins nothing more, lets what is under way be finished, and leaves the rest to whoever runs next.
 """
 
-import gc
 import logging
 import threading
 from collections.abc import Callable
@@ -13,6 +12,7 @@ from time import monotonic
 from typing import TYPE_CHECKING
 
 from balancebot.bootstrap import Bot
+from balancebot.cli.collector import settle_in
 from balancebot.observability import Metrics, Reporter
 from balancebot.scheduler import Job, Scheduler
 from balancebot.settings import Settings
@@ -69,8 +69,7 @@ class Daemon:
         self._pages = self._serve()
         if self._slack_app is not None:
             self._slack_app.start()
-        gc.collect()
-        gc.freeze()  # what stands now stays to the end: each round is spared a look through it
+        settle_in()
         self._scheduler.start()
 
     def _listener(self) -> "SlackApp | None":
