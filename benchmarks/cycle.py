@@ -25,7 +25,7 @@ import numpy as np
 import trustme
 
 from balancebot.bootstrap import Bot
-from balancebot.cli.collector import spare_start_and_end
+from balancebot.cli.collector import settle_in
 from balancebot.domain.balance import Category
 from balancebot.domain.burn_model import encode_models, fit
 from balancebot.domain.use_window import WINDOW_HOURS, UseWindow, encode_window
@@ -176,6 +176,7 @@ def measure(folder: Path, url: str, chosen: argparse.Namespace) -> None:
     presence = bot.presence("run")
     print(f"{chosen.wallets} wallets, {chosen.connections} connections: bound {bound:.2f} s")
     print(f"{'cycle':>5}{'seconds':>9}{'x bound':>9}{'CPU ms/wallet':>15}  lost")
+    settle_in()  # as the daemon does when it has started
     usual: list[float] = []
     closing: list[float] = []
     with cProfile.Profile() if chosen.profile else nullcontext() as profile:
@@ -214,7 +215,6 @@ def main() -> None:
     if chosen.serve:
         asyncio.run(serve(chosen.serve, chosen.latency_ms / 1000))
         return
-    spare_start_and_end()  # as every command does
     with far_side(chosen.latency_ms) as (folder, url):
         measure(folder, url, chosen)
 
