@@ -61,9 +61,10 @@ def held(conn: Connection, worker_id: str, wallet_ids: Collection[int]) -> froze
     return frozenset(found)
 
 
-def release(conn: Connection, worker_id: str, wallet_ids: Collection[int]) -> None:
-    """Give claims back without a reading: the wallets stay due."""
-    for ids in chunked(wallet_ids):
+def release_all_but(conn: Connection, worker_id: str, kept: Collection[int]) -> None:
+    """Give the worker's other claims back without a reading: the wallets stay due."""
+    mine = set(conn.scalars(select(wallets.c.id).where(wallets.c.claimed_by == worker_id)))
+    for ids in chunked(mine.difference(kept)):
         conn.execute(
             update(wallets)
             .where(wallets.c.id.in_(ids), wallets.c.claimed_by == worker_id)

@@ -1,5 +1,6 @@
 """From an answer of the source to what lies in the outbox."""
 
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import pytest
@@ -10,6 +11,8 @@ from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed
 from balancebot.ports import SourceErrorKind
 from balancebot.storage import alerts, wallets, workers
+from balancebot.storage.database import Database
+from balancebot.storage.errors import DatabaseError, DatabaseErrorKind
 from tests.usecases.world import POOL, SHOP, WEB, World, industry
 
 TIMEOUT, REFUSED = SourceErrorKind.TIMEOUT, SourceErrorKind.CREDENTIALS
@@ -278,3 +281,60 @@ def test_a_clock_that_is_set_back_makes_no_wallet_wait_for_it(world):
         reports.append(world.cycle.run_due())
 
     assert (False, ["opened warning acme/shop:industry"]) == (None in reports, world.news())
+
+
+class LossyDatabase(Database):
+    """The same database, behind a line that may break after a commit, or before it."""
+
+    def __init__(self, whole: Database) -> None:
+        self._whole = whole
+        self.is_sqlite = whole.is_sqlite
+        self.fates: list[bool | None] = []
+        """What becomes of the coming transactions: kept and never answered (True), lost (False), or nothing."""
+
+    def read(self):
+        return self._whole.read()
+
+    @contextmanager
+    def write(self):
+        fate = self.fates.pop(0) if self.fates else None
+        with self._whole.write() as conn:
+            yield conn
+            if fate is False:
+                raise _GONE
+        if fate:
+            raise _GONE
+
+
+_GONE = DatabaseError(DatabaseErrorKind.UNREACHABLE, "the server closed the connection")
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("broken", ["the claim", "the record", "the record and the next claim"])
+def test_a_line_that_breaks_while_wallets_are_claimed_or_recorded_leaves_none_unread(
+    database, broken, is_kept
+):
+    lossy = LossyDatabase(database)
+    world = World(lossy)
+    world.configure(SHOP, WEB)
+    for wallet in (SHOP, WEB):
+        world.shows(industry(5000), wallet=wallet)
+    with database.write() as conn:
+        workers.register(conn, "worker", kind="run", now=world.clock.now())
+    world.cycle.run_due()
+    world.clock.pass_by(minutes=5)
+    with database.write() as conn:
+        workers.renew(conn, "worker", now=world.clock.now())
+
+    fault = [is_kept]
+    lossy.fates = {
+        "the claim": fault,
+        "the record": [None, *fault],
+        "the record and the next claim": [None, False, None, *fault],
+    }[broken]
+    for _ in range(3):
+        with suppress(DatabaseError):
+            world.cycle.run_due()
+
+    with database.read() as conn:
+        assert {world.clock.now()} == {row.observed_at for row in wallets.every(conn)}

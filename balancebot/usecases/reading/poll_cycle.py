@@ -55,13 +55,15 @@ class PollReport:
         return not self.faults
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class _Round:
     """What gathers while a round is under way."""
 
     rows: dict[WalletName, WalletRow]
     claimed: bool
     alerts: bool
+    unread: set[int]
+    """The wallets claimed for it of which nothing is recorded yet."""
     first_looks: dict[WalletName, Snapshot] = field(default_factory=dict)
     results: dict[WalletName, FetchResult] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
@@ -94,7 +96,9 @@ class PollCycle:
         self._zone = zone
         self._budget = budget
         self._on_news = on_news
-        self._unrecorded: set[int] = set()
+        self._rounds: list[_Round] = []
+        self._may_hold_more = False
+        """Whether the database may know of claims of ours that no round knows of: after any fault of it."""
         self._claiming = threading.Lock()
         self._asked_at: datetime | None = None
 
@@ -109,12 +113,25 @@ class PollCycle:
             with self._database.read() as conn:
                 if not claims.any_due(conn, now=started_at):
                     return None
-            with self._database.write() as conn:
-                claims.release(conn, self._worker_id, self._unrecorded)
-                self._unrecorded.clear()
-                limit = None if self._database.is_sqlite else _SHARE
-                rows = claims.claim_due(conn, self._worker_id, now=started_at, limit=limit)
-        return self._run(rows, started_at, claimed=True, alerts=True) if rows else None
+            this = self._claim(started_at)
+        return self._run(this, started_at) if this.rows else None
+
+    def _claim(self, now: datetime) -> _Round:
+        """Take what is due. What becomes of it when the answer to the commit is lost, the next claim settles."""
+        frees, self._may_hold_more = self._may_hold_more, True
+        with self._database.write() as conn:
+            if frees:
+                kept = set().union(*(each.unread for each in self._rounds))
+                claims.release_all_but(conn, self._worker_id, kept)
+            limit = None if self._database.is_sqlite else _SHARE
+            rows = claims.claim_due(conn, self._worker_id, now=now, limit=limit)
+        self._may_hold_more = False
+        this = _Round(
+            rows={row.name: row for row in rows}, claimed=True, alerts=True, unread={row.id for row in rows}
+        )
+        if rows:
+            self._rounds.append(this)
+        return this
 
     def _mind_the_clock(self, now: datetime) -> None:
         """See to it that a clock that was set back, lately or while nobody ran, makes no wallet wait for it."""
@@ -136,19 +153,13 @@ class PollCycle:
         """
         started_at = self._clock.now()
         with self._database.read() as conn:
-            rows = list(wallets.named(conn, list(names)).values())
-        return self._run(rows, started_at, claimed=False, alerts=alerts, progress=progress)
+            rows = wallets.named(conn, list(names))
+        this = _Round(rows=dict(rows), claimed=False, alerts=alerts, unread=set())
+        return self._run(this, started_at, progress=progress)
 
     def _run(
-        self,
-        rows: Sequence[WalletRow],
-        started_at: datetime,
-        *,
-        claimed: bool,
-        alerts: bool,
-        progress: Callable[[int], None] = lambda _: None,
+        self, this: _Round, started_at: datetime, *, progress: Callable[[int], None] = lambda _: None
     ) -> PollReport:
-        this = _Round(rows={row.name: row for row in rows}, claimed=claimed, alerts=alerts)
         stream = FetchStream(self._source, budget=self._budget(), linger=_LINGER)
         try:
             stream.ask(list(this.rows))
@@ -156,8 +167,10 @@ class PollCycle:
                 stream.ask(self._keep(this, batch))
                 progress(len(this.results))
         finally:
-            with self._claiming:
-                self._unrecorded |= {row.id for name, row in this.rows.items() if name not in this.results}
+            if this.claimed:
+                with self._claiming:
+                    self._rounds.remove(this)
+                    self._may_hold_more |= bool(this.unread)
         self._end(this)
         return PollReport(
             started_at=started_at,
@@ -197,11 +210,13 @@ class PollCycle:
             except DatabaseError as fault:
                 this.faults.append(fault)
                 with self._claiming:
-                    self._unrecorded |= {this.rows[result.wallet].id for result in accepted}
+                    self._may_hold_more = True
             else:
                 this.told.extend(told)
                 if told:
                     self._on_news()
+            with self._claiming:
+                this.unread.difference_update(this.rows[result.wallet].id for result in accepted)
             this.results.update((result.wallet, result) for result in accepted)
         return again
 
