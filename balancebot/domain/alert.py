@@ -193,15 +193,14 @@ def advance(
         return Step(alert=alert)
     was_calm = alert.calm_since is not None
     alert = _watched(alert, verdict, now)
-    if verdict.recovered:
-        if alert.well_at is not None and now < alert.well_at and cause not in FOR_GOOD:
-            return Step(alert=alert, edit=not was_calm and alert.peak is not None)
+    waits = alert.well_at is not None and now < alert.well_at and cause not in FOR_GOOD
+    if verdict.recovered and not waits:
         return close(alert, now=now, silenced=silenced, cause=cause)
     if verdict.severity is Severity.OK:
         # inside a silence the peak stays: what rises again there was told before
         is_muted = silenced and not alert.mute_lifted
         held = alert if is_muted else _held_by_the_margin(alert, verdict, now)
-        changed = was_calm or held.severity is not alert.severity
+        changed = was_calm is not waits or held.severity is not alert.severity
         return Step(alert=held, edit=changed and held.peak is not None)
     muted_from = (alert.severity if alert.muted_from is None else alert.muted_from) if silenced else None
     judged = replace(

@@ -60,6 +60,10 @@ class _Balance:
             if self.shown is not Level.OK and self.hours_well >= self.patience:
                 self.episodes[-1].append(("recovered", "ok"))
                 self.shown = Level.OK
+            elif (
+                self.shown is not Level.OK and self.peak > Level.WARNING and self.hours_eased >= self.patience
+            ):
+                self.peak = self.shown = Level.WARNING
             return
         if self.shown is Level.OK:
             self.episodes.append([("opened", self.level.word)])

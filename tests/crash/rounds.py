@@ -5,14 +5,15 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from balancebot.clock import SystemClock
 from balancebot.domain.balance import WalletName
 from tests.crash.books import Balance, compare
 from tests.crash.episodes import Level
 from tests.crash.town import Town
 from tests.crash.traps import Blow, Fate
 
-_PATIENCE = 60.0
-"""Seconds until a town must have come to rest."""
+_PATIENCE = 120.0
+"""Seconds until a town must have come to rest, on a machine that others keep busy."""
 _AMBUSH = 6.0
 """Seconds for which a boundary is waited for."""
 _HOUR_PASSES = 0.25
@@ -78,6 +79,7 @@ def _play(town: Town, chance: random.Random) -> list[str]:
     blows: list[str] = []
     if chance.random() < _HOUR_PASSES:
         town.let_an_hour_pass()
+        town.until_read_since(SystemClock().now(), _PATIENCE)
         town.until_recorded(_PATIENCE)
     for _ in range(chance.choice((1, 1, 2))):
         town.move(_moves(town, chance))

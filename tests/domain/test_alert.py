@@ -320,6 +320,17 @@ def test_what_flaps_worsens_above_its_peak_and_not_again_before_it_has_eased_for
     assert [Reason.WORSENED, *[None] * 6, Reason.WORSENED] == reasons
 
 
+def test_what_flaps_and_is_well_lets_its_peak_fall_after_a_while_too():
+    eased = NOON + timedelta(minutes=10)
+    alert = an_alert(severity=WARNING, peak=CRITICAL, flaps=FLAPS, eased_since=eased)
+
+    held = step(alert, FINE, now=eased + timedelta(minutes=61))
+    again = step(held.alert, bad(CRITICAL), now=eased + timedelta(minutes=70))
+
+    assert (WARNING, WARNING, None) == (held.alert.severity, held.alert.peak, held.alert.closed_at)
+    assert Reason.WORSENED is again.reason
+
+
 def test_nobody_is_reminded_of_what_flaps_while_it_is_well():
     alert = an_alert(flaps=FLAPS, calm_since=LATER)
 
