@@ -37,7 +37,8 @@ _DECIMALS: Final = 6
 """Of days: a tenth of a second is as near as anybody looks."""
 _OFF_WORDS = frozenset({"off", "关闭"})
 _INHERIT_WORDS = frozenset({"", "inherit", "继承"})
-_NUMBER = re.compile(r"\+?(?:\d+|\d{1,3}(?:([, '’])\d{3})(?:\1\d{3})*)(\.\d+)?", re.ASCII)
+_NUMBER = re.compile(r"(\+?(?:\d+|\d{1,3}(?:([, '’])\d{3})(?:\2\d{3})*)(?:\.\d+)?) ?(%?)", re.ASCII)
+"""A number, its thousands separator, and the percent sign of a cell that is formatted so: 50% is 0.5."""
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:\.\d+)?e[+-]?\d+", re.ASCII)
 _DOTTED_THOUSANDS = re.compile(r"\+?\d{1,3}\.\d{3}", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"\+?\d+,\d+", re.ASCII)
@@ -166,10 +167,9 @@ def _read_number(text: str) -> Decimal | Off | CellFault | None:
     if word in _OFF_WORDS:
         return OFF
     if len(word) <= 40 and (found := _NUMBER.fullmatch(word)):
-        return Decimal(word.replace(found[1], "") if found[1] else word)
+        number = Decimal(found[1].replace(found[2] or ",", ""))
+        return number / 100 if found[3] else number
     shown = repr(text.strip())
-    if word.endswith("%"):
-        return CellFault(f"{shown}: a percentage means nothing here, write the number itself")
     if word[0] in "-\N{MINUS SIGN}" and word[1:2].isdigit():
         return CellFault(f"{shown} is below 0")
     if _SCIENTIFIC.fullmatch(word):

@@ -30,6 +30,8 @@ from balancebot.domain.threshold_cell import (
         ("0", 0),
         ("1000.0", 1000),
         ("12,345,678.00", 12_345_678),
+        ("1,000,000%", 10_000),
+        ("500 ％", 5),
         ("9223372036854775807", 2**63 - 1),
         ("OFF", OFF),
         ("关闭", OFF),
@@ -45,8 +47,9 @@ def test_a_count_is_read_the_way_spreadsheets_write_it(text: str, count: int | O
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("50%", "'50%': a percentage means nothing here, write the number itself"),
-        ("50％", "'50％': a percentage means nothing here, write the number itself"),
+        ("50%", "must be a whole number of messages, not '50%'"),
+        ("50％", "must be a whole number of messages, not '50％'"),
+        ("%", "must be a number, `off`, or empty to inherit, not '%'"),
         ("-1", "'-1' is below 0"),
         ("1.5", "must be a whole number of messages, not '1.5'"),
         ("1.000", "'1.000' can be read in two ways: write thousands as 1,000 or 1000"),
@@ -66,7 +69,8 @@ def test_what_is_no_count_or_could_be_two_says_what_to_write(text: str, message:
 
 
 @pytest.mark.parametrize(
-    ("text", "days"), [("7", 7.0), ("1.5", 1.5), ("0.25", 0.25), ("400", 400.0), ("off", OFF), ("", None)]
+    ("text", "days"),
+    [("7", 7.0), ("1.5", 1.5), ("0.25", 0.25), ("50%", 0.5), ("400", 400.0), ("off", OFF), ("", None)],
 )
 def test_days_may_have_a_fraction(text: str, days: float | Off | None) -> None:
     assert days == read_days(text)

@@ -107,7 +107,7 @@ def test_every_fault_is_told_with_its_line_and_column_and_rows_of_several_lines_
         "acme,voice,,,,stray\n"
     )
     assert [
-        "line 2, warning_below: '50%': a percentage means nothing here, write the number itself",
+        "line 2, warning_below: must be a whole number of messages, not '50%'",
         "line 2, critical_days: '-1' is below 0",
         "line 5, category: there is no category 'vioce'; did you mean voice?",
         "line 6, wallet: no wallet acme/chekout is configured; did you mean acme/checkout?",

@@ -122,7 +122,7 @@ def test_a_bad_sheet_is_marked_in_place_and_a_good_one_is_taken_over_and_undone(
         page.get_by_role("button", name="See the changes").click()
 
     upload("wallet,category,warning_below\nacme/checkout,industry,12%\n")
-    expect(page.locator("td.wrong")).to_contain_text("a percentage means nothing here")
+    expect(page.locator("td.wrong")).to_contain_text("must be a whole number of messages")
 
     upload('wallet,category,warning_below,critical_below\nacme/checkout,industry,"90,000",30000\n')
     expect(page.locator("h2").first).to_have_text("1 row would change")

@@ -73,7 +73,7 @@ def test_every_fault_stands_at_its_cell_and_nothing_is_taken(watched: Desk) -> N
     assert 422 == answer.status_code
     text = re.sub(r"\s+", " ", answer.text)
     assert re.search(
-        r'class="num">2</th>.*<td role="cell" class="wrong">9%<span class="origin fault">[^<]*percentage',
+        r'class="num">2</th>.*<td role="cell" class="wrong">9%<span class="origin fault">[^<]*whole number',
         text,
     )
     assert re.search(
