@@ -2,6 +2,7 @@
 
 from contextlib import contextmanager, suppress
 from datetime import timedelta
+from threading import Event, Thread
 
 import pytest
 from sqlalchemy import Engine, event
@@ -10,7 +11,7 @@ from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Snapshot, 
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed
 from balancebot.ports import SourceErrorKind
-from balancebot.storage import alerts, wallets, workers
+from balancebot.storage import alerts, claims, wallets, workers
 from balancebot.storage.database import Database
 from balancebot.storage.errors import DatabaseError, DatabaseErrorKind
 from tests.usecases.world import POOL, SHOP, WEB, World, industry
@@ -338,3 +339,33 @@ def test_a_line_that_breaks_while_wallets_are_claimed_or_recorded_leaves_none_un
 
     with database.read() as conn:
         assert {world.clock.now()} == {row.observed_at for row in wallets.every(conn)}
+
+
+def test_what_a_round_brings_after_it_was_frozen_is_old_once_the_wallet_is_read_anew(world):
+    with world.database.write() as conn:
+        workers.register(conn, "worker", kind="run", now=world.clock.now())
+        workers.register(conn, "other", kind="run", now=world.clock.now())
+    world.shows(industry(5000), industry(500))
+
+    def frozen_and_replaced() -> None:
+        world.clock.pass_by(seconds=10)
+        with world.database.write() as conn:
+            workers.renew(conn, "other", now=world.clock.now())
+            claims.claim_due(conn, "other", now=world.clock.now())
+            claims.release_all_but(conn, "other", [])
+            workers.renew(conn, "worker", now=world.clock.now())
+        world.source.meanwhile = lambda: (is_claimed.set(), is_over.wait(10))
+        anew.start()
+        assert is_claimed.wait(10)
+
+    is_claimed, is_over = Event(), Event()
+    anew = Thread(target=world.cycle.run_due)
+    world.source.meanwhile = frozen_and_replaced
+    world.cycle.run_due()
+    is_over.set()
+    anew.join()
+
+    assert ["opened warning acme/shop:industry"] == world.news()
+    with world.database.read() as conn:
+        (row,) = wallets.every(conn)
+    assert 500 == row.readings.industry

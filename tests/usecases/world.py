@@ -1,6 +1,6 @@
 """A small world for use-case tests: a clock that is set by hand, a source that answers what it is told to."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from types import MappingProxyType
@@ -47,8 +47,17 @@ class ScriptedSource:
     clock: HandClock
     script: dict[WalletName, list[Readings | SourceErrorKind]] = field(default_factory=dict)
     asked: list[WalletName] = field(default_factory=list)
+    meanwhile: Callable[[], object] | None = None
+    """What happens, once, after it was asked and before the answers are heard."""
 
     def fetch(self, wallets: Sequence[WalletName], *, budget: timedelta) -> Iterator[FetchResult]:
+        answers = list(self._answers(wallets))
+        meanwhile, self.meanwhile = self.meanwhile, None
+        if meanwhile is not None:
+            meanwhile()
+        yield from answers
+
+    def _answers(self, wallets: Sequence[WalletName]) -> Iterator[FetchResult]:
         for wallet in wallets:
             self.asked.append(wallet)
             lines = self.script[wallet]

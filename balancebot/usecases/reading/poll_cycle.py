@@ -63,7 +63,7 @@ class _Round:
     claimed: bool
     alerts: bool
     unread: set[int]
-    """The wallets claimed for it of which nothing is recorded yet."""
+    """The wallets claimed for it of which nothing is recorded yet, and that no later round has claimed since."""
     first_looks: dict[WalletName, Snapshot] = field(default_factory=dict)
     results: dict[WalletName, FetchResult] = field(default_factory=dict)
     told: list[Told] = field(default_factory=list)
@@ -126,9 +126,11 @@ class PollCycle:
             limit = None if self._database.is_sqlite else _SHARE
             rows = claims.claim_due(conn, self._worker_id, now=now, limit=limit)
         self._may_hold_more = False
-        this = _Round(
-            rows={row.name: row for row in rows}, claimed=True, alerts=True, unread={row.id for row in rows}
-        )
+        ids = {row.id for row in rows}
+        for each in self._rounds:
+            # its claim ran out while this process was frozen: what it still brings is old
+            each.unread.difference_update(ids)
+        this = _Round(rows={row.name: row for row in rows}, claimed=True, alerts=True, unread=ids)
         if rows:
             self._rounds.append(this)
         return this
@@ -189,6 +191,8 @@ class PollCycle:
         accepted: list[FetchResult] = []
         for result in batch:
             row = this.rows[result.wallet]
+            if this.claimed and row.id not in this.unread:
+                continue
             if (
                 isinstance(result, Snapshot)
                 and row.suspect_since is None
