@@ -61,7 +61,8 @@ def _lines(settings: "Settings", *, offline: bool) -> Iterator[_Line]:
     from balancebot.settings import remarks
     from balancebot.storage.database import Database
 
-    yield _Line("configuration", f"{settings.path}, {len(settings.wallets):,} wallets")
+    count = len(settings.wallets)
+    yield _Line("configuration", f"{settings.path}, {'1 wallet' if count == 1 else f'{count:,} wallets'}")
     for remark in remarks(settings):
         yield _Line(remark.key or "configuration", remark.message, ok=None)
     bot = Bot(settings, Database(settings.database.url.reveal()))

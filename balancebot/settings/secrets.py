@@ -46,12 +46,17 @@ class Secrets:
         return Secret(self.look_up(value)) if self.resolve else _unread(value)
 
     def reading(self, check: Callable[[str], object]) -> Callable[[object], Secret]:
-        """Make a reader of secrets whose value must pass `check`, which raises `UnfitError` without quoting it."""
+        """Make a reader of secrets whose value must pass `check`, which raises `UnfitError` without quoting it.
+
+        One that is written literally is checked for every command.
+        """
 
         def parse(value: object) -> Secret:
             secret = self.read(value)
             if self.resolve:
                 check(secret.reveal())
+            elif isinstance(value, str) and _reference(value) is None:
+                check(value)
             return secret
 
         return parse
@@ -60,14 +65,13 @@ class Secrets:
         """Return the value that is meant, for every command."""
         if not isinstance(value, str):
             raise UnfitError(_wrong_type(value))
-        kind, colon, reference = _usable(value, "").partition(":")
-        match kind if colon else "":
-            case "env":
-                return _usable(self._variable(reference), f"the environment variable {reference} ")
-            case "file":
-                return _usable(self._file(reference), f"the file {reference} ")
-            case _:
+        match _reference(_usable(value, "")):
+            case None:
                 return value
+            case "env", name:
+                return _usable(self._variable(name), f"the environment variable {name} ")
+            case _, name:
+                return _usable(self._file(name), f"the file {name} ")
 
     def _variable(self, name: str) -> str:
         if not name:
@@ -92,6 +96,12 @@ class Secrets:
             raise UnfitError(f"the file {name} can't be read: {reason}") from None
 
 
+def _reference(value: str) -> tuple[str, str] | None:
+    """Split `env:NAME` and `file:PATH`; None is the secret itself."""
+    kind, colon, name = value.partition(":")
+    return (kind, name) if colon and kind in {"env", "file"} else None
+
+
 def _without_newline(value: str) -> str:
     """Drop the one that editors, and shells that pass files on, leave at the end."""
     return value.removesuffix("\n").removesuffix("\r")
@@ -100,6 +110,7 @@ def _without_newline(value: str) -> str:
 def _unread(value: object) -> Secret:
     if not isinstance(value, str):
         raise UnfitError(_wrong_type(value))
+    _usable(value, "")
     return NO_SECRET
 
 

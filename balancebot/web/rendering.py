@@ -22,7 +22,7 @@ from balancebot.web.faults import FaultWords
 from balancebot.web.flash import said
 from balancebot.web.phrases import Phrases
 from balancebot.web.site import Site
-from balancebot.web.visit import FORM_TOKEN, Visit
+from balancebot.web.visit import CSRF_TOKEN, Visit
 from balancebot.wording import Wording, number
 
 log = logging.getLogger(__name__)
@@ -46,7 +46,7 @@ def show(
         now=visit.now,
         user=visit.user,
         path=visit.request.url.path,
-        token=Markup('<input type="hidden" name="{}" value="{}">').format(FORM_TOKEN, visit.form_token),
+        token=Markup('<input type="hidden" name="{}" value="{}">').format(CSRF_TOKEN, visit.csrf_token),
         may_edit=visit.user.role.may(Role.FINANCE),
         is_admin=visit.user.role.may(Role.ADMIN),
         was_done=said(visit.asked("done")),

@@ -22,7 +22,7 @@ from balancebot.secret import Secret
 from balancebot.web.site import Site
 
 COOKIE = "balancebot"
-FORM_TOKEN = "form_token"  # noqa: S105 -- the name of a field
+CSRF_TOKEN = "csrf_token"  # noqa: S105 -- the name of a field
 HEADER_TOKEN = "X-Form-Token"  # noqa: S105 -- the name of a header
 
 
@@ -35,7 +35,7 @@ class Visit:
     now: datetime
     user: User
     session_id: str
-    form_token: str
+    csrf_token: str
     form: FormData = field(default_factory=FormData)
     """What was sent with a change; empty for a page."""
 
@@ -112,9 +112,9 @@ def change(path: str, handler: Handler, *, needs: Role = Role.FINANCE) -> Route:
         if isinstance(visit, Response):
             return visit
         async with request.form(max_files=1, max_fields=200, max_part_size=512 * 1024) as form:
-            given = request.headers.get(HEADER_TOKEN) or form.get(FORM_TOKEN)
+            given = request.headers.get(HEADER_TOKEN) or form.get(CSRF_TOKEN)
             token = _token(site, request)
-            if not isinstance(given, str) or not site.log_in.is_form_token(token, given):
+            if not isinstance(given, str) or not site.log_in.is_csrf_token(token, given):
                 raise HTTPException(403, "This form is out of date: reload the page and try again.")
             return await run_in_threadpool(handler, replace(visit, form=form))
 
@@ -154,7 +154,7 @@ def visit_of(site: Site, request: Request) -> Visit | None:
         now=now,
         user=session.user,
         session_id=session.id,
-        form_token=site.log_in.form_token(token),
+        csrf_token=site.log_in.csrf_token(token),
     )
 
 

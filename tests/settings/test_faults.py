@@ -179,6 +179,16 @@ def test_an_unreadable_secret_names_the_variable_or_the_file_and_never_a_value(
     ] == faults('[[accounts]]\nname = "acme"\n' + "".join(apps), {"EMPTY": ""})
 
 
+def test_what_is_written_literally_is_checked_even_where_no_secret_is_resolved(tmp_path: Path) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text(
+        'poll.proxy = "nonsense"\nheartbeat.url = "env:UNSET"\nslack.webhook_url = ""\n' + SMALLEST
+    )
+    found = load(path, environ={}, resolve_secrets=False)
+    assert isinstance(found, tuple)
+    assert ["poll.proxy", "slack.webhook_url"] == sorted(fault.key for fault in found)
+
+
 def test_secrets_in_wrong_places_are_not_quoted(faults) -> None:
     text = """
     database.url = "SECRET"

@@ -162,6 +162,6 @@ def test_the_database_holds_neither_tokens_nor_what_makes_them(desk: LogIn, data
 
 def test_a_form_of_one_session_is_none_of_another(desk: LogIn) -> None:
     first, second = enter(desk), enter(desk)
-    assert desk.is_form_token(first, desk.form_token(first))
-    assert not desk.is_form_token(second, desk.form_token(first))
-    assert not desk.is_form_token(first, "")
+    assert desk.is_csrf_token(first, desk.csrf_token(first))
+    assert not desk.is_csrf_token(second, desk.csrf_token(first))
+    assert not desk.is_csrf_token(first, "")

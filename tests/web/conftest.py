@@ -224,8 +224,8 @@ def desk(open_desk: Callable[..., Desk]) -> Desk:
     return open_desk()
 
 
-def form_token(browser: httpx.Client, page: str = "/me") -> str:
+def csrf_token(browser: httpx.Client, page: str = "/me") -> str:
     """Return the token that the forms of a page hold."""
-    found = re.search(r'name="form_token" value="([0-9a-f]+)"', browser.get(page).text)
+    found = re.search(r'name="csrf_token" value="([0-9a-f]+)"', browser.get(page).text)
     assert found
     return found[1]

@@ -12,7 +12,7 @@ from balancebot.domain.user import Role
 from balancebot.storage import alerts, silences, tables
 from balancebot.storage.tables import deliveries
 from tests.usecases.world import SHOP, industry
-from tests.web.conftest import Desk, form_token
+from tests.web.conftest import Desk, csrf_token
 
 
 @pytest.fixture
@@ -60,7 +60,7 @@ def test_all_open_alerts_are_counted_and_the_worst_stand_first(desk: Desk) -> No
 
 def test_finance_acknowledges_with_a_note_and_an_expected_time(desk: Desk, alert: Alert) -> None:
     with desk.user(Role.FINANCE) as browser:
-        fields = {"form_token": form_token(browser), "note": "ordered", "expects_by": "2026-11-25T12:00"}
+        fields = {"csrf_token": csrf_token(browser), "note": "ordered", "expects_by": "2026-11-25T12:00"}
         answer = browser.post(f"/alerts/{alert.id}/acknowledge", data=fields)
         assert (303, f"/alerts/{alert.id}?done=acknowledged") == (
             answer.status_code,
@@ -92,7 +92,7 @@ def test_what_flaps_says_since_when_it_is_well(desk: Desk, alert: Alert) -> None
 
 def test_a_pattern_is_silenced_and_the_silence_is_ended(desk: Desk, alert: Alert) -> None:
     with desk.user(Role.FINANCE) as browser:
-        fields = {"form_token": form_token(browser), "pattern": "acme/*", "for": "4h", "reason": "test"}
+        fields = {"csrf_token": csrf_token(browser), "pattern": "acme/*", "for": "4h", "reason": "test"}
         assert "/alerts?done=silenced" == browser.post("/silences/add", data=fields).headers["location"]
         with desk.world.database.read() as conn:
             (held,) = silences.holding(conn, desk.world.clock.now())
@@ -106,7 +106,7 @@ def test_a_pattern_is_silenced_and_the_silence_is_ended(desk: Desk, alert: Alert
 
 def test_a_pattern_that_means_nothing_is_refused_in_place(desk: Desk) -> None:
     with desk.user(Role.FINANCE) as browser:
-        fields = {"form_token": form_token(browser), "pattern": "acme:indstry", "for": "1h"}
+        fields = {"csrf_token": csrf_token(browser), "pattern": "acme:indstry", "for": "1h"}
         answer = browser.post("/silences/add", data=fields)
     assert 422 == answer.status_code
     assert "did you mean industry?" in answer.text
@@ -115,7 +115,7 @@ def test_a_pattern_that_means_nothing_is_refused_in_place(desk: Desk) -> None:
 
 def test_a_viewer_changes_nothing(desk: Desk, alert: Alert) -> None:
     with desk.user(Role.VIEWER) as browser:
-        fields = {"form_token": form_token(browser), "pattern": "*", "for": "1h"}
+        fields = {"csrf_token": csrf_token(browser), "pattern": "*", "for": "1h"}
         assert 403 == browser.post(f"/alerts/{alert.id}/acknowledge", data=fields).status_code
         assert 403 == browser.post("/silences/add", data=fields).status_code
 
@@ -143,6 +143,6 @@ def test_what_was_given_up_is_sent_again_with_one_click(desk: Desk, alert: Alert
             r'action="(/alerts/\d+/deliveries/\w+/resend)"', browser.get(f"/alerts/{alert.id}").text
         )
         assert action
-        answer = browser.post(action[1], data={"form_token": form_token(browser)})
+        answer = browser.post(action[1], data={"csrf_token": csrf_token(browser)})
         assert f"/alerts/{alert.id}?done=resent" == answer.headers["location"]
         assert 1 == browser.get(f"/alerts/{alert.id}").text.count("/resend")

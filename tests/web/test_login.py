@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from balancebot.domain.user import Role
-from tests.web.conftest import PASSWORD, Desk, form_token
+from tests.web.conftest import PASSWORD, Desk, csrf_token
 
 
 def test_a_page_without_a_session_leads_to_the_log_in_and_back(desk: Desk) -> None:
@@ -70,7 +70,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_of_plain_http_behind_https(
 def test_logging_out_ends_the_session_itself_and_not_only_the_cookie(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         kept = browser.cookies["balancebot"]
-        answer = browser.post("/logout", data={"form_token": form_token(browser)})
+        answer = browser.post("/logout", data={"csrf_token": csrf_token(browser)})
         assert (303, "/login") == (answer.status_code, answer.headers["location"])
     with desk.visitor() as thief:
         assert 303 == thief.get("/", headers={"Cookie": f"balancebot={kept}"}).status_code
@@ -79,20 +79,20 @@ def test_logging_out_ends_the_session_itself_and_not_only_the_cookie(desk: Desk)
 def test_a_form_without_its_token_or_with_that_of_another_session_changes_nothing(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser, desk.user(Role.ADMIN) as other:
         assert 403 == browser.post("/logout").status_code
-        assert 403 == browser.post("/logout", data={"form_token": form_token(other)}).status_code
+        assert 403 == browser.post("/logout", data={"csrf_token": csrf_token(other)}).status_code
         assert 200 == browser.get("/").status_code
 
 
 def test_a_form_that_another_site_sends_is_refused_even_with_its_token(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
-        token = form_token(browser)
+        token = csrf_token(browser)
         for origin in ("https://evil.example", "null"):
-            answer = browser.post("/logout", data={"form_token": token}, headers={"Origin": origin})
+            answer = browser.post("/logout", data={"csrf_token": token}, headers={"Origin": origin})
             assert 403 == answer.status_code
         assert (
             303
             == browser.post(
-                "/logout", data={"form_token": token}, headers={"Origin": desk.address}
+                "/logout", data={"csrf_token": token}, headers={"Origin": desk.address}
             ).status_code
         )
 

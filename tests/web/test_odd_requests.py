@@ -9,7 +9,7 @@ from balancebot.storage.database import Database
 from balancebot.usecases.people.users import add_user
 from balancebot.web.app import create_app
 from tests.usecases.world import SHOP, HandClock, World, industry
-from tests.web.conftest import NOW, PASSWORD, Desk, form_token
+from tests.web.conftest import NOW, PASSWORD, Desk, csrf_token
 
 
 @pytest.fixture
@@ -82,7 +82,7 @@ def test_no_address_is_a_fault_of_ours(desk: Desk) -> None:
 def test_no_field_is_a_fault_of_ours(desk: Desk) -> None:
     odd = dict.fromkeys(FIELDS, "\0\ufffd" + "x" * 3000)
     with desk.user(Role.ADMIN) as browser:
-        odd["form_token"] = form_token(browser)
+        odd["csrf_token"] = csrf_token(browser)
         assert browser.post("/login", data={"name": "\0", "password": "\0"}).status_code == 401
         for route in create_app(desk.site).routes:
             if isinstance(route, Route) and "POST" in (route.methods or ()) and route.path != "/logout":

@@ -6,7 +6,7 @@ from balancebot.domain.audit import Act, AuditEntry, Way
 from balancebot.domain.user import Role, User
 from balancebot.storage import audit
 from balancebot.usecases.people import users
-from tests.web.conftest import NOW, PASSWORD, Desk, form_token
+from tests.web.conftest import NOW, PASSWORD, Desk, csrf_token
 
 
 def roles(desk: Desk) -> dict[str, Role]:
@@ -15,10 +15,10 @@ def roles(desk: Desk) -> dict[str, Role]:
 
 def test_an_admin_adds_changes_and_removes_a_user(desk: Desk) -> None:
     with desk.user(Role.ADMIN) as admin:
-        token = form_token(admin)
+        token = csrf_token(admin)
 
         def post(path: str, **fields: str) -> tuple[int, str]:
-            answer = admin.post(path, data={"form_token": token, **fields})
+            answer = admin.post(path, data={"csrf_token": token, **fields})
             return answer.status_code, answer.headers.get("location", "")
 
         new = {"name": "吴", "role": "viewer", "password": "another secret"}
@@ -33,9 +33,9 @@ def test_an_admin_adds_changes_and_removes_a_user(desk: Desk) -> None:
 
 def test_what_is_refused_says_why_and_keeps_what_was_typed(desk: Desk) -> None:
     with desk.user(Role.ADMIN) as admin:
-        token = form_token(admin)
+        token = csrf_token(admin)
         answer = admin.post(
-            "/users/add", data={"form_token": token, "name": "li<b>", "role": "viewer", "password": "short"}
+            "/users/add", data={"csrf_token": token, "name": "li<b>", "role": "viewer", "password": "short"}
         )
     assert 422 == answer.status_code
     assert "A password has at least 8 characters." in answer.text
@@ -47,15 +47,15 @@ def test_nobody_but_an_admin_reaches_the_users(desk: Desk, role: Role) -> None:
     with desk.user(role) as browser:
         assert 'href="/users"' not in browser.get("/").text
         assert 403 == browser.get("/users").status_code
-        fields = {"form_token": form_token(browser), "name": role.value, "role": "admin"}
+        fields = {"csrf_token": csrf_token(browser), "name": role.value, "role": "admin"}
         assert 403 == browser.post("/users/role", data=fields).status_code
     assert role is roles(desk)[role.value]
 
 
 def test_a_new_password_of_ones_own_needs_the_present_one_and_ends_the_other_sessions(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as here, desk.user(Role.VIEWER) as elsewhere:
-        token = form_token(here)
-        fields = {"form_token": token, "present": "wrong", "password": "another secret"}
+        token = csrf_token(here)
+        fields = {"csrf_token": token, "present": "wrong", "password": "another secret"}
         assert "The present password is another one." in here.post("/me/password", data=fields).text
         assert 200 == elsewhere.get("/").status_code
 
@@ -67,7 +67,7 @@ def test_a_new_password_of_ones_own_needs_the_present_one_and_ends_the_other_ses
 
 def test_every_change_of_users_stands_on_the_audit_page(desk: Desk) -> None:
     with desk.user(Role.ADMIN) as admin:
-        fields = {"form_token": form_token(admin), "name": "viewer", "role": "finance"}
+        fields = {"csrf_token": csrf_token(admin), "name": "viewer", "role": "finance"}
         admin.post("/users/role", data=fields)
         text = admin.get("/audit?topic=user&q=viewer").text
     assert "<del>viewer</del>" in text

@@ -8,7 +8,7 @@ import pytest
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.user import Role
 from tests.usecases.world import World
-from tests.web.conftest import Desk, form_token
+from tests.web.conftest import Desk, csrf_token
 from tests.web.showcase import CAMPAIGN, CHECKOUT
 
 
@@ -31,7 +31,7 @@ def send(**different: str) -> dict[str, str]:
 
 def test_a_send_is_announced_in_local_time_and_taken_back(desk: Desk) -> None:
     with desk.user(Role.FINANCE) as browser:
-        token = {"form_token": form_token(browser)}
+        token = {"csrf_token": csrf_token(browser)}
         assert "/plans?done=plan_added" == browser.post("/plans/add", data=token | send()).headers["location"]
         (plan,) = desk.site.announce.standing()
         assert (BalanceKey(CAMPAIGN, Category.MARKET), 50_000, "finance") == (
@@ -61,7 +61,7 @@ def test_what_is_wrong_is_said_and_what_was_typed_stays(
     desk: Desk, different: dict[str, str], said: str
 ) -> None:
     with desk.user(Role.FINANCE) as browser:
-        answer = browser.post("/plans/add", data={"form_token": form_token(browser)} | send(**different))
+        answer = browser.post("/plans/add", data={"csrf_token": csrf_token(browser)} | send(**different))
     assert (422, True) == (answer.status_code, said in answer.text)
     assert 'value="Black Friday"' in answer.text
 
@@ -83,6 +83,6 @@ def test_more_certainty_and_a_later_day_ask_for_more(desk: Desk) -> None:
 
 def test_a_viewer_announces_nothing(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
-        fields = {"form_token": form_token(browser)} | send()
+        fields = {"csrf_token": csrf_token(browser)} | send()
         assert 403 == browser.post("/plans/add", data=fields).status_code
         assert "Announce a send" not in browser.get("/plans").text

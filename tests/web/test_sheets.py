@@ -13,7 +13,7 @@ from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.domain.user import Role
 from balancebot.storage import audit
 from tests.usecases.world import SHOP, WEB, industry
-from tests.web.conftest import Desk, form_token
+from tests.web.conftest import Desk, csrf_token
 
 SCOPE = Scope(SHOP, Category.INDUSTRY)
 HEADER = "wallet,category,warning_below,critical_below,warning_days,critical_days,lead_time_days,note\n"
@@ -30,13 +30,13 @@ def watched(desk: Desk) -> Desk:
 
 
 def upload(browser: httpx.Client, data: bytes, name: str = "limits.csv") -> httpx.Response:
-    fields = {"form_token": form_token(browser)}
+    fields = {"csrf_token": csrf_token(browser)}
     return browser.post("/thresholds/sheet", data=fields, files={"sheet": (name, data)})
 
 
 def take_over(browser: httpx.Client, preview: str) -> httpx.Response:
     """Click the button of a preview."""
-    fields = dict(re.findall(r'name="(form_token|changes|seen|name)" value="([^"]*)"', preview))
+    fields = dict(re.findall(r'name="(csrf_token|changes|seen|name)" value="([^"]*)"', preview))
     return browser.post("/thresholds/sheet/apply", data=fields)
 
 
@@ -126,9 +126,9 @@ def test_a_file_that_is_no_sheet_and_no_file_at_all_are_refused_in_words(watched
     with watched.user(Role.FINANCE) as browser:
         assert "old .xls" in upload(browser, b"\xd0\xcf\x11\xe0rest", "limits.xls").text
         assert "damaged" in upload(browser, b"PK\x03\x04rest", "limits.xlsx").text
-        nothing = browser.post("/thresholds/sheet", data={"form_token": form_token(browser)})
+        nothing = browser.post("/thresholds/sheet", data={"csrf_token": csrf_token(browser)})
         assert (422, True) == (nothing.status_code, "Choose a file first." in nothing.text)
-        forged = {"form_token": form_token(browser), "changes": "!!", "seen": "0"}
+        forged = {"csrf_token": csrf_token(browser), "changes": "!!", "seen": "0"}
         assert 422 == browser.post("/thresholds/sheet/apply", data=forged).status_code
 
 

@@ -10,7 +10,7 @@ from balancebot.domain.threshold import OFF, Scope, ThresholdRow
 from balancebot.domain.user import Role
 from tests.usecases.world import SHOP, WEB, industry
 from tests.web import showcase
-from tests.web.conftest import Desk, form_token
+from tests.web.conftest import Desk, csrf_token
 
 SCOPE = Scope(SHOP, Category.INDUSTRY)
 
@@ -115,7 +115,7 @@ def test_a_saved_row_comes_back_in_its_table_for_the_page_that_is_open(watched: 
 
 def test_a_viewer_can_not_save(watched: Desk) -> None:
     with watched.user(Role.VIEWER) as browser:
-        fields = {"form_token": form_token(browser), "wallet": SHOP, "category": "*", "warning_below": "1"}
+        fields = {"csrf_token": csrf_token(browser), "wallet": SHOP, "category": "*", "warning_below": "1"}
         assert 403 == browser.post("/thresholds/save", data=fields).status_code
         assert 403 == browser.get("/thresholds/edit").status_code
 
@@ -150,21 +150,21 @@ def test_undo_is_one_click_and_asks_only_when_somebody_came_in_between(watched: 
     with watched.user(Role.FINANCE) as browser:
         for limit in ("1000", "2000"):
             browser.post("/thresholds/save", data=editor(browser) | {"warning_below": limit})
-        token = form_token(browser)
+        token = csrf_token(browser)
         links = re.findall(r'action="(/audit/\d+/undo)"', browser.get("/audit").text)
 
-        answer = browser.post(links[1], data={"form_token": token})
+        answer = browser.post(links[1], data={"csrf_token": token})
         assert 409 == answer.status_code
         assert "This was changed again since." in answer.text
         assert 2000 == row(watched).warning_below  # type: ignore[union-attr]
 
-        assert "/audit?done=undone" == browser.post(links[0], data={"form_token": token}).headers["location"]
+        assert "/audit?done=undone" == browser.post(links[0], data={"csrf_token": token}).headers["location"]
     assert 1000 == row(watched).warning_below  # type: ignore[union-attr]
 
 
 def test_a_viewer_can_not_undo(watched: Desk) -> None:
     with watched.user(Role.VIEWER) as browser:
-        assert 403 == browser.post("/audit/1/undo", data={"form_token": form_token(browser)}).status_code
+        assert 403 == browser.post("/audit/1/undo", data={"csrf_token": csrf_token(browser)}).status_code
         assert "undo" not in browser.get("/audit").text
 
 

@@ -118,13 +118,13 @@ class LogIn:
         with self._database.write() as conn:
             store.end_session(conn, self._hash(token))
 
-    def form_token(self, token: Secret) -> str:
+    def csrf_token(self, token: Secret) -> str:
         """Return what every form of this session must bring back."""
         return self._keyed("form", token)
 
-    def is_form_token(self, token: Secret, given: str) -> bool:
+    def is_csrf_token(self, token: Secret, given: str) -> bool:
         """Tell whether a form comes from this session."""
-        return hmac.compare_digest(self.form_token(token).encode(), given.encode())
+        return hmac.compare_digest(self.csrf_token(token).encode(), given.encode())
 
     def _made_known(self, name: str) -> Secret:
         mark = secrets.token_urlsafe(16)
