@@ -137,6 +137,27 @@ def test_tables_that_somebody_locks_on_postgresql_lose_nothing(
     other.dispose()
 
 
+def test_a_postgresql_that_ends_every_session_again_and_again_loses_nothing(
+    tmp_path: Path, postgresql: PostgreSQL
+) -> None:
+    url = postgresql.url(postgresql.create(template="template0"))
+    others = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+    others += "AND pid <> pg_backend_pid()"
+    other = create_engine(url)
+    with Town(tmp_path, url, seed=1, num_replicas=2) as town:
+        town.start()
+        town.move({ONE: Level.WARNING})
+        assert town.until_quiet(_PATIENCE)
+        town.move({ONE: Level.CRITICAL, TWO: Level.WARNING})
+        for _ in range(30):
+            with other.connect() as conn:
+                conn.execute(text(others))
+            time.sleep(0.15)
+        _well(town)
+        assert [] == [line for line in town.log() if "trace" in line or "said" in line]
+    other.dispose()
+
+
 def test_a_post_that_takes_effect_long_after_its_time_does_not_stand_twice_in_the_end(town: Town) -> None:
     town.slack.fail_next("chat.postMessage", Fault(delay=LATE_BY, done=True))
     began = time.monotonic()
