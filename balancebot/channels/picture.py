@@ -16,7 +16,7 @@ from PIL import Image, ImageDraw, ImageFont
 from balancebot.domain.notification import DigestFacts, DigestLine
 from balancebot.domain.runway import Runway
 from balancebot.domain.verdict import Severity
-from balancebot.wording import Wording
+from balancebot.wording import Wording, without_middle
 
 _Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Colour: TypeAlias = tuple[int, int, int]
@@ -194,9 +194,9 @@ def _width(text: str, *, size: int) -> float:
 
 
 def _fitting(name: str, *, size: int, width: float) -> str:
-    """Shorten a name in its middle until it fits: both of its ends tell it from others."""
+    """Shorten a name in its middle until it fits."""
     for kept in range(len(name), 0, -1):
-        shown = name if kept == len(name) else f"{name[: kept // 2]}…{name[len(name) - kept + kept // 2 :]}"
+        shown = name if kept == len(name) else without_middle(name, kept=kept)
         if _width(shown, size=size) <= width:
             return shown
     return ""

@@ -9,7 +9,7 @@ from balancebot.channels.slack_blocks import Block
 from balancebot.domain.alert import AlertKind
 from balancebot.domain.notification import AlertFacts, Facts, GroupFacts
 from balancebot.settings import Language
-from balancebot.wording import Wording
+from balancebot.wording import Wording, without_middle
 
 BLOCK_ID: Final = "balancebot_alert"
 """The actions block's id."""
@@ -69,7 +69,6 @@ class _Labels:
     details_of: str
     sure: str
     what_then: str
-    yes: str
     no: str
 
 
@@ -85,7 +84,6 @@ _LABELS: Final = {
         details_of="One alert …",
         sure="Acknowledge what is open here ({})?",
         what_then="There are no more reminders of them, unless one worsens.",
-        yes="Acknowledge all",
         no="Cancel",
     ),
     Language.CHINESE: _Labels(
@@ -99,7 +97,6 @@ _LABELS: Final = {
         details_of="单个告警……",
         sure="确认此处未恢复的 {} 个告警？",
         what_then="除非恶化，不再提醒。",
-        yes="全部确认",
         no="取消",
     ),
 }
@@ -155,13 +152,10 @@ def _members(still_open: Iterable[AlertFacts], words: Wording) -> list[tuple[str
 
 
 def _name(facts: AlertFacts, words: Wording) -> str:
-    """Name what an alert is about; a long name loses its middle, since both of its ends tell it from others."""
+    """Name what an alert is about."""
     about = words.category(facts.category) if facts.category else words.kind(facts.kind)
     name = f"{facts.wallet} {about}"
-    if len(name) <= _MAX_OPTION:
-        return name
-    kept = _MAX_OPTION - 1
-    return f"{name[: kept // 2]}…{name[len(name) - kept + kept // 2 :]}"
+    return name if len(name) <= _MAX_OPTION else without_middle(name, kept=_MAX_OPTION - 1)
 
 
 def _lengths(placeholder: str, target: str, labels: _Labels) -> Block:
@@ -182,7 +176,7 @@ def _question(num_alerts: int, labels: _Labels) -> Block:
     return {
         "title": _plain(labels.sure.format(num_alerts)),
         "text": _plain(labels.what_then),
-        "confirm": _plain(labels.yes),
+        "confirm": _plain(labels.acknowledge_all),
         "deny": _plain(labels.no),
     }
 

@@ -5,10 +5,9 @@ is shown as it is, so nothing is ever left unsaid.
 """
 
 from balancebot.domain.threshold_edit import EditFault
-from balancebot.packaged import packaged
 from balancebot.settings import Language
 from balancebot.web.phrases import Phrases
-from balancebot.wording import Form, read_forms, say_again
+from balancebot.wording import forms_of, say_again
 
 COLUMN_LABELS = {
     "wallet": "Wallet or pattern",
@@ -28,7 +27,7 @@ class FaultWords:
 
     def __init__(self, language: Language, phrases: Phrases) -> None:
         self._phrases = phrases
-        self._forms = _forms(language)
+        self._forms = forms_of("faults", language)
 
     def __call__(self, message: str) -> str:
         """Say one fault."""
@@ -52,9 +51,3 @@ class FaultWords:
     def _column(self, name: str) -> str:
         label = COLUMN_LABELS.get(name)
         return name if label is None else self._phrases(label)
-
-
-def _forms(language: Language) -> tuple[Form, ...]:
-    if language is Language.ENGLISH:
-        return ()
-    return read_forms(packaged("templates") / "web" / f"faults.{language.value}.toml")

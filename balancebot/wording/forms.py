@@ -8,8 +8,11 @@ import re
 import tomllib
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from functools import cache
 from typing import TypeAlias
+
+from balancebot.packaged import packaged
+from balancebot.settings import Language
 
 SayFigure: TypeAlias = Callable[[str, str], str]
 """How what stands at a name (first) is said; it is called with the text (second) that stands there."""
@@ -23,8 +26,12 @@ class Form:
     said: str
 
 
-def read_forms(file: Path) -> tuple[Form, ...]:
-    """Read a TOML file of lines `"English {name}" = "said {name}"`; their order is kept."""
+@cache
+def forms_of(name: str, language: Language) -> tuple[Form, ...]:
+    """Read `templates/words/NAME.LANGUAGE.toml`, lines of `"English {name}" = "said {name}"`; their order is kept."""
+    if language is Language.ENGLISH:  # in which everything is worded where it happens
+        return ()
+    file = packaged("templates") / "words" / f"{name}.{language.value}.toml"
     lines = tomllib.loads(file.read_text(encoding="utf-8"))
     return tuple(Form(pattern=_pattern(english), said=said) for english, said in lines.items())
 

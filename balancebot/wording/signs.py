@@ -1,4 +1,4 @@
-"""What reads the same in every language: numbers, the sign of a severity, a line of bars."""
+"""What reads the same in every language: numbers, the sign of a severity, a shortened name, a line of bars."""
 
 import math
 from collections.abc import Sequence
@@ -25,6 +25,11 @@ def number(value: float) -> str:
     if value != int(value) and abs(value) < 10:
         return f"{value:,.1f}"
     return f"{round(value):,}"
+
+
+def without_middle(text: str, *, kept: int) -> str:
+    """Leave out all but `kept` characters of a name from its middle: both of its ends tell it from others."""
+    return f"{text[: kept // 2]}…{text[len(text) - kept + kept // 2 :]}"
 
 
 def sparkline(values: Sequence[int | None]) -> str:

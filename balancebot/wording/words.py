@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
-from functools import cache
 
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category, Reading
@@ -15,11 +14,10 @@ from balancebot.domain.notification import AlertFacts, Surge
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
-from balancebot.packaged import packaged
 from balancebot.settings import Language
 from balancebot.wording.chinese import CHINESE
 from balancebot.wording.english import ENGLISH
-from balancebot.wording.forms import Form, read_forms, say_again
+from balancebot.wording.forms import forms_of, say_again
 from balancebot.wording.signs import number
 from balancebot.wording.vocabulary import Vocabulary
 
@@ -181,11 +179,11 @@ class Wording:
 
     def trouble(self, message: str) -> str:
         """Say what went wrong outside, a `SourceError` or a `ChannelError`; the other side's own words stay as they are."""
-        return say_again(message, _troubles(self.language), self._trouble_figure)
+        return say_again(message, forms_of("troubles", self.language), self._trouble_figure)
 
     def fault(self, message: str) -> str:
         """Say what is wrong with what a person wrote."""
-        return say_again(message, _faults(self.language), self._fault_figure)
+        return say_again(message, forms_of("faults", self.language), self._fault_figure)
 
     def _fault_figure(self, name: str, text: str) -> str:
         return self.fault(text) if name == "fault" else text
@@ -263,22 +261,6 @@ class Wording:
     def zone_name(self) -> str:
         """The time zone as its configuration names it: `UTC`, `Asia/Shanghai`."""
         return str(self.zone)
-
-
-@cache
-def _troubles(language: Language) -> tuple[Form, ...]:
-    return _forms(language, "words/troubles")
-
-
-@cache
-def _faults(language: Language) -> tuple[Form, ...]:
-    return _forms(language, "web/faults")
-
-
-def _forms(language: Language, name: str) -> tuple[Form, ...]:
-    if language is Language.ENGLISH:  # in which everything is worded where it happens
-        return ()
-    return read_forms(packaged("templates") / f"{name}.{language.value}.toml")
 
 
 def _brief(value: float, *, below: float) -> str:
