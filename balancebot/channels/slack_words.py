@@ -21,11 +21,12 @@ from balancebot.domain.notification import (
 def message_of(
     renderer: Renderer, parcel: Parcel, *, buttons: Sequence[Block] = (), alone: bool = False
 ) -> SlackMessage:
-    """Say a parcel; `alone`: nothing can be edited or answered, so that news stands on top of the whole message."""
+    """Say a parcel; `alone`: nothing can be edited or answered. News that is no answer stands on the whole message."""
     facts = parcel.facts
     if parcel.action is Action.REPLY and not alone:
         return message(renderer.render(_reply_template(facts), facts))
-    news = alone and isinstance(facts, AlertFacts) and facts.reason not in {None, Reason.OPENED}
+    is_look = parcel.action is Action.EDIT and not alone
+    news = isinstance(facts, AlertFacts) and facts.reason not in {None, Reason.OPENED} and not is_look
     return message(renderer.render(_template(facts), facts, news=news), extra=buttons)
 
 

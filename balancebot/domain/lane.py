@@ -1,7 +1,8 @@
 """What one destination is sent next: of all that waits for it, what is told together, looked for first, or moot.
 
 A *lane* is everything on its way to one destination. Of one living message (an alert's, or a group's) the news keeps
-its order; what is in doubt is looked for before anything else of that alert moves; the look of the message follows.
+its order; what is in doubt is looked for before anything else of that alert moves. A message that stands gets its new
+look before it is answered: if somebody has deleted it, the look finds out, and the news becomes a message of its own.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -136,11 +137,12 @@ def plan(
         messages.setdefault(_message_of(each, places, living), []).append(each)
 
     looks: list[Waiting] = []
-    sends: list[Send] = []
+    sends: list[list[Send]] = []
     moot: list[Waiting] = []
     for (group_id, alert), items in messages.items():
         place = groups[group_id] if group_id is not None else _place_of(alert, places)
         stands = place.stands
+        of_message: list[Send] = []
         for part in _parts(items, group_id, place, places):
             doubted = next((each for each in part if each.in_doubt), None)
             news = [each for each in part if each.action is not Action.EDIT]
@@ -148,14 +150,17 @@ def plan(
                 looks.append(doubted)
             elif news:
                 carrier = ([each for each in news if each.group_id == group_id] or news)[-1]
-                sends.append(_send(carrier, part, Action.REPLY if stands else Action.POST, group_id, place))
+                action = Action.REPLY if stands else Action.POST
+                of_message.append(_send(carrier, part, action, group_id, place))
             elif stands:
-                sends.append(_send(part[-1], part, Action.EDIT, group_id, place))
+                of_message.append(_send(part[-1], part, Action.EDIT, group_id, place))
             else:
                 moot += part
+        if of_message:
+            sends.append(sorted(of_message, key=_turn))
     return Plan(
         looks=tuple(looks),
-        sends=tuple(sorted(sends, key=_urgency)),
+        sends=tuple(send for of_message in sorted(sends, key=_urgency) for send in of_message),
         moot=tuple(moot),
         held=frozenset(each.method for each in ordered if each.rate_limited and not each.is_due(now)),
     )
@@ -223,10 +228,16 @@ def _parts(
         yield edits
 
 
-def _urgency(send: Send) -> tuple[bool, datetime, int]:
-    """News before looks of messages; then what has waited longest for its turn."""
-    return (
-        send.action is Action.EDIT,
-        min(each.next_attempt_at for each in send.carries),
-        send.carries[0].order,
-    )
+def _turn(send: Send) -> tuple[bool, datetime, int]:
+    """The look of a message before the answers to it: it finds out whether somebody has deleted the message."""
+    return send.action is not Action.EDIT, *_age(send)
+
+
+def _urgency(sends: Sequence[Send]) -> tuple[bool, datetime, int]:
+    """Messages of which there is news before those that only look otherwise; then what has waited longest."""
+    news = [send for send in sends if send.action is not Action.EDIT]
+    return not news, *min(_age(send) for send in news or sends)
+
+
+def _age(send: Send) -> tuple[datetime, int]:
+    return min(each.next_attempt_at for each in send.carries), send.carries[0].order

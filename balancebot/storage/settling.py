@@ -98,11 +98,11 @@ def failed(
         "error_message": error.message,
         "next_attempt_at": now + delay,
     }
+    is_gone = error.kind is ChannelErrorKind.MESSAGE_GONE and parcel.thread is not None
     match error.kind:
         case ChannelErrorKind.LEASE_LOST:
             changes["next_attempt_at"] = now
-        case ChannelErrorKind.MESSAGE_GONE if sending.subject and parcel.action is not Action.POST:
-            threads.vanish(conn, sending.subject, sending.lane)
+        case ChannelErrorKind.MESSAGE_GONE if is_gone:
             changes["next_attempt_at"] = now
         case _ if is_hopeless(parcel.attempt, age):
             changes |= {"state": DeliveryState.GAVE_UP.value, "settled_at": now}
@@ -112,6 +112,8 @@ def failed(
             pass
     if not _release(conn, sending, worker_id, changes):
         return Settled(state=None)
+    if is_gone:
+        threads.vanish(conn, sending.subject, sending.lane)
     return Settled(state=DeliveryState(changes["state"]))
 
 

@@ -45,7 +45,8 @@ def facts_of(name: str, language: Language) -> Facts:
 def test_a_slack_message_stands_as_it_was_looked_at(name: str, language: Language, update: bool) -> None:
     facts = facts_of(name, language)
     renderer = renderer_of(language)
-    living = message_of(renderer, parcel(facts), buttons=buttons_for(facts, language))
+    look = Action.EDIT if isinstance(facts, AlertFacts) else Action.POST
+    living = message_of(renderer, parcel(facts, action=look), buttons=buttons_for(facts, language))
     sent = {"text": living.text, "blocks": living.blocks}
     if isinstance(facts, AlertFacts) or (isinstance(facts, GroupFacts) and facts.new):
         reply = message_of(renderer, parcel(facts, action=Action.REPLY, thread=THREAD))

@@ -15,7 +15,7 @@ from balancebot.packaged import packaged
 from balancebot.settings import Language
 from balancebot.wording import Wording
 from tests.channels.every_message import EVERYTHING
-from tests.channels.examples import CRITICAL, DIGEST, HOSTILE, parcel
+from tests.channels.examples import CRITICAL, DIGEST, HOSTILE, WORSENED, parcel
 
 WHOLE_IN_GMAIL = 102 * 1024
 """Bytes of HTML beyond which Gmail cuts a mail."""
@@ -53,6 +53,19 @@ def test_nobody_mentions_a_channel_or_makes_a_link_through_a_name_or_a_note() ->
     assert "<@" not in shown
     assert "&lt;!channel&gt; &amp; *co*" in shown
     assert shown.count("<http") == shown.count("<https://balances.example.com/wallets/acme/") == 2
+
+
+def test_news_that_is_posted_stands_on_top_of_the_whole_message_and_its_later_look_is_without_it() -> None:
+    def shown(action: Action) -> str:
+        message = message_of(renderer_of(Language.ENGLISH), parcel(WORSENED, action=action, thread=THREAD))
+        return message.plain
+
+    news = "🔴 Worse: acme/checkout industry is now critical (was warning)"
+    assert [True, False] == [shown(action).startswith(news) for action in (Action.POST, Action.EDIT)]
+    assert [
+        "Limit: 312 messages, below the critical limit of 5,000 (set for acme/*)" in shown(action)
+        for action in (Action.POST, Action.EDIT)
+    ] == [True, True]
 
 
 def test_a_digest_speaks_its_own_language() -> None:

@@ -59,6 +59,22 @@ def test_bad_news_is_told_once_to_both_channels_however_often_it_is_polled(
 
 
 @pytest.mark.usefixtures("limit")
+def test_what_becomes_of_a_deleted_message_is_told_in_a_fresh_one_by_the_same_poll(
+    balancebot: Run, firm: Firm
+) -> None:
+    firm.slack.answers_the_dead = True
+    firm.has(900)
+    balancebot("poll")
+    (deleted,) = firm.slack.messages("ops-alerts")
+    firm.slack.delete("ops-alerts", deleted["ts"])
+    firm.has(0)
+    assert 0 == balancebot("poll").status
+    (fresh,) = firm.slack.messages("ops-alerts")
+    assert "is now depleted (was critical)" in fresh["text"]
+    assert [] == firm.slack.messages("ops-alerts", thread=deleted["ts"])
+
+
+@pytest.mark.usefixtures("limit")
 def test_the_name_of_a_channel_is_resolved_once_over_all_polls(balancebot: Run, firm: Firm) -> None:
     firm.has(900)
     balancebot("poll")

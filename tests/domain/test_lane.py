@@ -56,10 +56,10 @@ def test_all_that_waits_for_an_alert_nobody_heard_of_is_one_new_message() -> Non
     assert [(POST, "2", ["1", "2", "2e", "3e"])] == sends(result)
 
 
-def test_news_of_a_message_that_stands_is_one_answer_and_one_edit() -> None:
+def test_news_of_a_message_that_stands_is_one_edit_which_finds_out_whether_it_does_and_one_answer() -> None:
     result = planned(waits("1", REPLY), waits("1e", EDIT), waits("2", REPLY), waits("2e", EDIT), place=STANDS)
 
-    assert [(REPLY, "2", ["1", "2"]), (EDIT, "2e", ["1e", "2e"])] == sends(result)
+    assert [(EDIT, "2e", ["1e", "2e"]), (REPLY, "2", ["1", "2"])] == sends(result)
 
 
 def test_two_alerts_are_two_messages() -> None:
@@ -128,10 +128,10 @@ class TestOfAGroup:
         )
 
         assert [
+            (EDIT, "2e", ["1e", "2e"]),
             (REPLY, "1", ["1"]),
             (REPLY, "2", ["2"]),
             (REPLY, "3", ["3"]),
-            (EDIT, "2e", ["1e", "2e"]),
         ] == sends(result)
 
     def test_news_of_a_member_that_is_yet_to_be_introduced_goes_along(self) -> None:
@@ -188,7 +188,13 @@ def test_news_does_not_wait_for_what_failed_before_it() -> None:
     assert result.sends == result.ready(NOON)
 
 
-def test_news_goes_before_looks_and_what_waited_longest_before_what_failed_just_now() -> None:
-    result = planned(waits("1", REPLY, 1, at=LATER), waits("1e", EDIT, 1), waits("2", REPLY, 2), place=STANDS)
+def test_news_goes_before_mere_looks_and_what_waited_longest_before_what_failed_just_now() -> None:
+    result = planned(
+        waits("1", REPLY, 1, at=LATER),
+        waits("1e", EDIT, 1),
+        waits("2", REPLY, 2),
+        waits("0e", EDIT, 3),
+        place=STANDS,
+    )
 
-    assert ["2", "1", "1e"] == [send.carrier.id for send in result.sends]
+    assert ["2", "1e", "1", "0e"] == [send.carrier.id for send in result.sends]

@@ -88,6 +88,8 @@ class SlackStandIn:
         self.calls: list[Call] = []
         self.page_size = 1000
         self.webhook_room = ""
+        self.answers_the_dead = False
+        """Whether it takes answers to a message that was deleted; Slack does where a thread was left behind."""
         self._faults: defaultdict[str, list[Fault]] = defaultdict(list)
         self._last_ts = 0.0
         self._loop = asyncio.new_event_loop()
@@ -330,7 +332,8 @@ class SlackStandIn:
         if code := refusal_of(params):
             return _error(code)
         thread = params.get("thread_ts")
-        if thread and all(message["ts"] != thread for message in room.messages):
+        is_dead = all(message["ts"] != thread for message in room.messages)
+        if thread and is_dead and not self.answers_the_dead:
             return _error("thread_not_found")
         message = self._new_message(params)
         if thread:

@@ -94,13 +94,13 @@ class Room:
         return fate(self, parcel)
 
     def put(self, parcel: Parcel) -> Receipt | ChannelError:
-        """Let the parcel take effect."""
+        """Let the parcel take effect. An answer to a message that was deleted is taken, too; few will see it."""
         with self._lock:
-            if parcel.thread is not None and parcel.thread.ref not in {each.ref for each in self.messages}:
-                return ChannelError(kind=ChannelErrorKind.MESSAGE_GONE, message="message_not_found")
             if parcel.action is Action.EDIT:
                 assert parcel.thread is not None
-                living = next(each for each in self.messages if each.ref == parcel.thread.ref)
+                living = next((each for each in self.messages if each.ref == parcel.thread.ref), None)
+                if living is None:
+                    return ChannelError(kind=ChannelErrorKind.MESSAGE_GONE, message="message_not_found")
                 living.looks.append(parcel.facts)
                 return parcel.thread
             message = Message(

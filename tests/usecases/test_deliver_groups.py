@@ -107,9 +107,32 @@ def test_a_member_whose_group_message_was_deleted_is_posted_anew(bench: Bench) -
     bench.tell(alerts[0], Reason.RECOVERED)
 
     bench.run(minutes=5)
-    bench.run(seconds=5)
 
     assert ["recovered"] == bench.slack.told()
+
+
+def test_two_members_whose_group_message_was_deleted_are_a_message_each(bench: Bench) -> None:
+    alerts = opened(bench, 6)
+    bench.slack.messages.clear()
+    bench.tell(alerts[0], Reason.WORSENED)
+    bench.tell(alerts[1], Reason.RECOVERED)
+
+    bench.run(minutes=5)
+
+    assert ["worsened", "recovered"] == bench.slack.told()
+
+
+def test_what_joins_a_group_whose_message_was_deleted_makes_it_stand_anew_with_all_of_it(
+    bench: Bench,
+) -> None:
+    alerts = opened(bench, 6)
+    bench.slack.messages.clear()
+    late = bench.open()
+
+    bench.run(seconds=50)
+
+    (message,) = bench.slack.messages
+    assert (None, [str(alert) for alert in (*alerts, late)]) == (message.below, members(message.facts))
 
 
 def members_of(facts: Facts) -> list[AlertFacts]:

@@ -19,6 +19,7 @@ from tests.usecases.outbox_bench import (
     BrokenDatabase,
     Fate,
     Room,
+    arrives,
     dies_after,
     dies_before,
     fails,
@@ -191,6 +192,75 @@ def test_a_message_that_was_deleted_is_not_edited_and_the_next_news_is_posted_an
     bench.tell(alert, Reason.RECOVERED)
     bench.run(seconds=1)
     assert ["recovered"] == bench.slack.told()
+
+
+@pytest.mark.parametrize("reason", [Reason.WORSENED, Reason.REMINDER, Reason.RECOVERED])
+def test_news_of_a_message_that_was_deleted_is_a_fresh_message_at_once_and_no_answer_besides(
+    bench: Bench, reason: Reason
+) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.slack.messages.clear()
+    told = bench.tell(alert, reason)
+
+    bench.run(minutes=5)
+
+    (message,) = bench.slack.messages
+    assert (told, None, []) == (message.facts, message.below, message.looks)
+
+
+def test_what_follows_a_fresh_message_is_told_below_it(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.slack.messages.clear()
+    bench.tell(alert, Reason.WORSENED)
+    bench.run(seconds=1)
+    told = bench.tell(alert, Reason.RECOVERED)
+
+    bench.run(seconds=1)
+
+    fresh, answer = bench.slack.messages
+    assert ([told], told, fresh.ref) == (fresh.looks, answer.facts, answer.below)
+
+
+def test_a_fresh_message_whose_answer_was_lost_is_found(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.slack.messages.clear()
+    bench.slack.fates["#ops"] = [arrives, loses_the_answer]
+    bench.tell(alert, Reason.WORSENED)
+
+    bench.run(seconds=1)
+    bench.run(seconds=2)
+
+    assert ["worsened"] == bench.slack.told()
+    assert "delivered" == bench.states()[-1]
+
+
+@dying
+def test_one_who_dies_on_a_fresh_message_leaves_it_to_be_found(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.slack.messages.clear()
+    bench.slack.fates["#ops"] = [arrives, dies_after]
+    bench.tell(alert, Reason.WORSENED)
+    bench.run(seconds=1)
+    bench.restart()
+
+    bench.run()
+
+    assert ["worsened"] == bench.slack.told()
+
+
+def test_an_edit_that_fails_otherwise_holds_up_no_answer(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED)]
+    bench.tell(alert, Reason.WORSENED)
+
+    bench.run(seconds=1)
+
+    assert ["opened", "> worsened"] == bench.slack.told()
 
 
 def test_the_living_message_shows_the_latest_look_once(bench: Bench) -> None:

@@ -135,9 +135,9 @@ class LaneWork:
     def _start(self, conn: Connection, now: datetime) -> Sending | None:
         while self._steps:
             step = self._steps.popleft()
-            self._begun.add(_key(step))
             current = sending.start(conn, self.lane, step, worker_id=self._worker_id, now=now)
             if current is not None:
+                self._begun.add(_key(step))
                 return current
         return None
 
