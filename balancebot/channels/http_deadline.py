@@ -26,7 +26,7 @@ class DeadlineHTTPSHandler(HTTPSHandler):
         return self.do_open(_SecureConnection, req, context=self._context)  # type: ignore[attr-defined] # the stubs hide it
 
 
-class _Hurried(HTTPConnection):
+class _Connection(HTTPConnection):
     """A connection for one exchange, whose time begins with it."""
 
     def __init__(self, host: str, /, *, timeout: float = 10.0, **options: Any) -> None:
@@ -41,12 +41,8 @@ class _Hurried(HTTPConnection):
         self.sock.settimeout(self._left())
 
 
-class _Connection(_Hurried):
-    """In the clear."""
-
-
-class _SecureConnection(_Hurried, HTTPSConnection):
-    """Over TLS."""
+class _SecureConnection(_Connection, HTTPSConnection):
+    """Likewise, over TLS."""
 
 
 def _dial(

@@ -25,8 +25,8 @@ _ACCEPTED: Final = range(200, 300)
 _FAULTS: Final = (smtplib.SMTPException, OSError, UnicodeError)
 
 
-class _Hurried(smtplib.SMTP):
-    """A session whose answers have one deadline together, however slowly they come."""
+class _Server(smtplib.SMTP):
+    """A session whose answers have one deadline together, however slowly they come; in the clear to begin with."""
 
     def __init__(self, host: str, port: int, *, timeout: float, **options: Any) -> None:
         self._left = within(timeout * _WAITS, each=timeout)
@@ -39,12 +39,8 @@ class _Hurried(smtplib.SMTP):
         return super().getreply()
 
 
-class _Server(_Hurried):
-    """In the clear, at least to begin with."""
-
-
-class _SecureServer(_Hurried, smtplib.SMTP_SSL):
-    """Over TLS from its first byte."""
+class _SecureServer(_Server, smtplib.SMTP_SSL):
+    """Likewise, over TLS from its first byte."""
 
 
 class SmtpChannel:

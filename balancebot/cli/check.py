@@ -90,7 +90,7 @@ def _database(bot: "Bot") -> Iterator[_Line]:
 def _from_database(bot: "Bot") -> Iterator[_Line]:
     """Yield contradictions between limits, and what a channel refuses for good.
 
-    A refusal fails, where nothing that is tried later can tell whether it still holds: a mail server isn't asked for
+    A refusal is a failure where nothing that is tried later tells whether it still holds: a mail server isn't asked for
     recipients, a webhook isn't called.
     """
     from balancebot.domain.balance import BalanceKey, Category

@@ -38,7 +38,6 @@ Say = Callable[[str], None]
 
 _DAYS = 30
 _HISTORY_EVERY = timedelta(minutes=15)
-_CHECKOUT = WalletName("acme/checkout")
 _CODES = WalletName("acme/login-codes")
 _CAMPAIGNS = WalletName("acme/campaigns")
 _PARCELS = WalletName("acme/parcels")

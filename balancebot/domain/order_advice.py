@@ -10,9 +10,6 @@ from balancebot.domain.burn_model import Models
 from balancebot.domain.forecast import Paths, Plan
 from balancebot.domain.runway import OrderAdvice
 
-DEFAULT_DAYS = 30
-DEFAULT_CONFIDENCE = 0.9
-
 
 def advise_order(
     model: Models,
@@ -22,7 +19,7 @@ def advise_order(
     now: datetime,
     zone: str,
     until: datetime,
-    confidence: float = DEFAULT_CONFIDENCE,
+    confidence: float,
     lead_time: timedelta = timedelta(0),
     package_size: int | None = None,
     plans: Sequence[Plan] = (),

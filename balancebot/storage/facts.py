@@ -30,14 +30,6 @@ def find(conn: Connection, key: str) -> Fact | None:
     return None if row is None else Fact(key=row.key, value=row.value, at=row.at)
 
 
-def starting_with(conn: Connection, prefix: str) -> tuple[Fact, ...]:
-    """Return the facts whose names begin so, by name."""
-    rows = conn.execute(
-        select(facts).where(facts.c.key.startswith(prefix, autoescape=True)).order_by(facts.c.key)
-    )
-    return tuple(Fact(key=row.key, value=row.value, at=row.at) for row in rows)
-
-
 def forget(conn: Connection, key: str) -> None:
     """Drop a fact that no longer holds."""
     conn.execute(delete(facts).where(facts.c.key == key))

@@ -17,18 +17,21 @@ from balancebot.storage.tables import groups
 
 def load(conn: Connection, group_id: str) -> GroupFacts:
     """Return the group as its living message shows it, or will when it is next edited."""
-    facts = facts_codec.decode(
-        conn.execute(select(groups.c.facts).where(groups.c.id == group_id)).scalar_one()
-    )
-    if not isinstance(facts, GroupFacts):
-        raise TypeError(f"group {group_id} holds {type(facts).__name__}")
+    facts = find(conn, group_id)
+    if facts is None:
+        raise LookupError(f"there is no group {group_id}")
     return facts
 
 
 def find(conn: Connection, group_id: str) -> GroupFacts | None:
-    """Return a group as its living message shows it; None if there is none of this id."""
-    known = conn.execute(select(groups.c.id).where(groups.c.id == group_id)).one_or_none()
-    return None if known is None else load(conn, group_id)
+    """Return what `load` does; None if there is no group of this id."""
+    encoded = conn.execute(select(groups.c.facts).where(groups.c.id == group_id)).scalar_one_or_none()
+    if encoded is None:
+        return None
+    facts = facts_codec.decode(encoded)
+    if not isinstance(facts, GroupFacts):
+        raise TypeError(f"group {group_id} holds {type(facts).__name__}")
+    return facts
 
 
 def save(conn: Connection, facts: GroupFacts) -> None:

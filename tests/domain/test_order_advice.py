@@ -27,7 +27,7 @@ def advise(balance: int, **more: object) -> OrderAdvice | None:
         observed_at=NOW,
         now=NOW,
         zone="UTC",
-        **({"until": MONTH, "package_size": 1} | more),  # type: ignore[arg-type]
+        **({"until": MONTH, "confidence": 0.9, "package_size": 1} | more),  # type: ignore[arg-type]
     )
 
 
@@ -92,7 +92,11 @@ def test_dates_beyond_the_drawn_path_go_on_at_the_same_pace() -> None:
 
 
 def test_without_knowledge_there_is_no_advice() -> None:
-    assert advise_order(model(0.0), balance=5, observed_at=NOW, now=NOW, zone="UTC", until=MONTH) is None
+    unused = model(0.0)
+    assert (
+        advise_order(unused, balance=5, observed_at=NOW, now=NOW, zone="UTC", until=MONTH, confidence=0.9)
+        is None
+    )
 
 
 def test_without_packages_an_order_is_rounded_up_to_two_figures() -> None:

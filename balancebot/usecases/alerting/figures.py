@@ -105,19 +105,19 @@ class Figures:
 
 
 def recent_courses(
-    conn: Connection, balances: Collection[tuple[int, Category]], now: datetime
+    conn: Connection, of: Collection[tuple[int, Category]], now: datetime
 ) -> Mapping[tuple[int, Category], tuple[int | None, ...]]:
-    """Return of balances, by their wallet's id, what was left at every sixth hour of the last week.
+    """Return what was left of balances (by their wallets' ids) at every sixth hour of the last week.
 
     None where nothing was read; nothing before its first reading.
     """
     hour = int(now.timestamp() // SECONDS_PER_HOUR)
     first = hour - _RECENT_HOURS
     points: dict[tuple[int, Category], list[int | None]] = {
-        balance: [None] * (_RECENT_HOURS // _RECENT_STEP) for balance in balances
+        balance: [None] * (_RECENT_HOURS // _RECENT_STEP) for balance in of
     }
     for category in Category:
-        ids = [wallet_id for wallet_id, of in balances if of is category]
+        ids = [wallet_id for wallet_id, its in of if its is category]
         for wallet_id, at, left in rollup.courses(
             conn, ids, category, since=first, until=hour, every=_RECENT_STEP
         ):

@@ -120,6 +120,11 @@ class OpenAlerts:
         step = life.close(alert, now=self._now, silenced=until is not None, cause=cause)
         self._rewrite(alert, step)
 
+    def settle(self) -> list[Told]:
+        """Store what became of the alerts, fill the outbox, and return what is to be told; ask it at the end."""
+        self._store()
+        return self._told
+
     def _flaps(self, subject: Subject) -> int:
         """Return how often `subject` has opened of late if it opens now; only a balance can flap."""
         if subject.category is None:
@@ -150,11 +155,6 @@ class OpenAlerts:
         """Return what was last measured for the alert."""
         facts = blank_facts(alert, self._now)
         return facts if alert.id is None else alerts.facts_of(self._conn, [alert.id]).get(alert.id, facts)
-
-    def settle(self) -> list[Told]:
-        """Store what became of the alerts, fill the outbox, and return what is to be told; ask it at the end."""
-        self._store()
-        return self._told
 
     def _apply(self, subject: Subject, step: Step, facts: AlertFacts, until: datetime | None) -> None:
         self._open.pop(subject, None)

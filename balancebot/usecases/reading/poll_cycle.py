@@ -39,8 +39,6 @@ class PollReport:
     ended_at: datetime
     results: tuple[FetchResult, ...]
     told: tuple[Told, ...]
-    suspects: tuple[WalletName, ...] = ()
-    """Whose sudden zero could not be confirmed: it waits for the next reading."""
     faults: tuple[DatabaseError, ...] = ()
     """Why readings could not be kept."""
 
@@ -179,9 +177,6 @@ class PollCycle:
             ended_at=self._clock.now(),
             results=tuple(this.results.values()),
             told=tuple(this.told),
-            suspects=tuple(
-                name for name in this.first_looks if isinstance(this.results.get(name), SourceError)
-            ),
             faults=tuple(this.faults),
         )
 
