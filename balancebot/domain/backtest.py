@@ -6,7 +6,8 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import takewhile
 
-from balancebot.domain.alert import FLAPPING_WITHIN, Alert, AlertKind, Reason, Subject, advance
+from balancebot.domain.alert import FLAPPING_WITHIN, Alert, AlertKind, Reason, Subject
+from balancebot.domain.alert_life import advance
 from balancebot.domain.balance import BalanceKey, Reading
 from balancebot.domain.runway import Estimate
 from balancebot.domain.threshold import Limits

@@ -5,23 +5,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from balancebot.domain.alert import (
-    CALM_FOR,
-    FLAPS,
-    NOTHING,
-    Alert,
-    AlertKind,
-    Cause,
-    Promise,
-    Reason,
-    Step,
-    Subject,
-    acknowledge,
-    advance,
-    close,
-    mute,
-    pass_time,
-)
+from balancebot.domain.alert import CALM_FOR, FLAPS, Alert, AlertKind, Cause, Promise, Reason, Step, Subject
+from balancebot.domain.alert_life import NOTHING, acknowledge, advance, close, mute, pass_time
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.verdict import ALL_PAST, FINE, NO_DATA, Severity, Verdict
 

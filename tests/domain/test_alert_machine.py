@@ -6,21 +6,8 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from balancebot.domain.alert import (
-    CALM_FOR,
-    FLAPS,
-    Alert,
-    AlertKind,
-    Cause,
-    Reason,
-    Step,
-    Subject,
-    acknowledge,
-    advance,
-    close,
-    mute,
-    pass_time,
-)
+from balancebot.domain.alert import CALM_FOR, FLAPS, Alert, AlertKind, Cause, Reason, Step, Subject
+from balancebot.domain.alert_life import acknowledge, advance, close, mute, pass_time
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.verdict import FINE, NO_DATA, Severity, Verdict
 

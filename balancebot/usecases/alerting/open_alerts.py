@@ -9,8 +9,19 @@ from datetime import datetime
 
 from sqlalchemy import Connection
 
-from balancebot.domain import alert as life
-from balancebot.domain.alert import NO_LIMITS, Alert, AlertKind, Cause, Reason, Step, Subject
+from balancebot.domain import alert_life as life
+from balancebot.domain.alert import (
+    FLAPPING_WITHIN,
+    FLAPS,
+    FOR_GOOD,
+    NO_LIMITS,
+    Alert,
+    AlertKind,
+    Cause,
+    Reason,
+    Step,
+    Subject,
+)
 from balancebot.domain.balance import WalletName, account_of
 from balancebot.domain.notification import AlertFacts
 from balancebot.domain.silence import silenced_until
@@ -129,20 +140,20 @@ class OpenAlerts:
         """Return how often `subject` has opened of late if it opens now; only a balance can flap."""
         if subject.category is None:
             return 1
-        since = self._now - life.FLAPPING_WITHIN
+        since = self._now - FLAPPING_WITHIN
         if self._lately is None:
             self._lately = alerts.num_closed(self._conn, since=since)
-        if self._lately.get(subject, 0) < life.FLAPS - 1:
+        if self._lately.get(subject, 0) < FLAPS - 1:
             return 1
         causes = alerts.causes_of_closing(self._conn, subject, since=since)
-        return 1 + sum(cause not in life.FOR_GOOD for cause in causes)
+        return 1 + sum(cause not in FOR_GOOD for cause in causes)
 
     def _worsenings(self, alert: Alert, severity: Severity) -> int:
         """Return how often an alert has worsened to `severity` of late if it does so now."""
         worsens = alert.peak is not None and severity > alert.peak
         if not worsens or alert.id is None or alert.subject.category is None:
             return alert.flaps
-        since = self._now - life.FLAPPING_WITHIN
+        since = self._now - FLAPPING_WITHIN
         return 1 + stories.num_worsened(self._conn, alert.id, severity, since=since)
 
     def _rewrite(self, alert: Alert, step: Step, *, detail: str | None = None) -> None:

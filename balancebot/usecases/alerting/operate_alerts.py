@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from balancebot.domain import alert as life
+from balancebot.domain import alert_life as life
 from balancebot.domain.alert import Alert, Step
 from balancebot.domain.audit import Act, Actor, AuditEntry
 from balancebot.domain.notification import AlertFacts
