@@ -104,6 +104,13 @@ def _stillness(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
     return since_use[:, -1], np.where(before, since_use, 0.0).max(1)
 
 
+def shape_at(models: Models, hours: NDArray[np.int64], zone: str) -> Floats:
+    """Return the shape of each of N models at a clock hour of its own [N]: use over the mean."""
+    first = int(hours.min()) if hours.size else 0
+    local = hours_of_week(zone, first, int(hours.max()) - first + 1 if hours.size else 1)
+    return np.asarray(models["shape"][np.arange(len(models)), local[hours - first]].astype(np.float64))
+
+
 def encode_models(models: Models) -> list[bytes]:
     """Return each record as bytes."""
     return [model.tobytes() for model in models]

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from balancebot.domain.burn_model import Models
+from balancebot.domain.burn_model import Models, shape_at
 from balancebot.domain.level import HALF_LIVES, decay
 from balancebot.domain.local_week import hours_of_week
 from balancebot.domain.usage import SECONDS_PER_HOUR
@@ -31,9 +31,7 @@ class OpenHours(NamedTuple):
 def open_hours(models: Models, at: Floats, zone: str) -> OpenHours:
     """Look at the hours from each model's end up to `at` [N] (epoch seconds), when they were read last."""
     hours = np.floor(at / SECONDS_PER_HOUR).astype(np.int64)
-    first = int(hours.min()) if hours.size else 0
-    local = hours_of_week(zone, first, int(hours.max()) - first + 1 if hours.size else 1)
-    shape = models["shape"][np.arange(len(models)), local[hours - first]].astype(np.float64)
+    shape = shape_at(models, hours, zone)
     kept = np.ones((len(models), len(HALF_LIVES)))
     closed = np.where(
         models["version"] > 0, np.clip(hours - models["end"].astype(np.int64), 0, WINDOW_HOURS), 0

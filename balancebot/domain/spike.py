@@ -10,10 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from balancebot.domain.burn_model import SMOOTHING, Models
+from balancebot.domain.burn_model import SMOOTHING, Models, shape_at
 from balancebot.domain.forecast import Plan
 from balancebot.domain.level import levels, schedule_weights
-from balancebot.domain.local_week import hours_of_week
 from balancebot.domain.open_hours import open_hours
 
 Floats = NDArray[np.float64]
@@ -164,8 +163,4 @@ def _level(models: Models) -> Floats:
 
 def _rate(models: Models, level: Floats, at: Floats, zone: str) -> Floats:
     """Return the expected use per hour at `at`."""
-    hours = np.floor(at / 3600.0).astype(np.int64)
-    first = int(hours.min()) if hours.size else 0
-    local = hours_of_week(zone, first, int(hours.max()) - first + 1 if hours.size else 1)
-    shape = models["shape"][np.arange(len(models)), local[hours - first]]
-    return np.asarray(shape * level)
+    return np.asarray(shape_at(models, np.floor(at / 3600.0).astype(np.int64), zone) * level)

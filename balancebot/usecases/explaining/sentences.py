@@ -9,11 +9,15 @@ from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.notification import Channel
 from balancebot.domain.prospect import Prospect, ProspectKind
 from balancebot.domain.threshold import LimitColumn
+from balancebot.settings import Language
 from balancebot.storage.stories import Chapter, ToldDelivery
+from balancebot.usecases.explaining.chinese import CHINESE
+from balancebot.usecases.explaining.english import ENGLISH
 from balancebot.usecases.explaining.explain import BalanceStory
-from balancebot.usecases.explaining.phrases import PHRASES, Phrases
+from balancebot.usecases.explaining.phrases import Phrases
 from balancebot.wording import Wording
 
+PHRASES = {Language.ENGLISH: ENGLISH, Language.CHINESE: CHINESE}
 COUNTS = frozenset({LimitColumn.WARNING_BELOW, LimitColumn.CRITICAL_BELOW})
 _UNFINISHED = frozenset({DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.GAVE_UP})
 _SPEAKS = frozenset(

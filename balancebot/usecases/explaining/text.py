@@ -11,8 +11,8 @@ from balancebot.domain.balance import Absent
 from balancebot.domain.threshold import LimitColumn, Scope
 from balancebot.domain.verdict import Severity
 from balancebot.usecases.explaining.explain import AlertStory, BalanceStory, Explanation, LimitCheck
-from balancebot.usecases.explaining.phrases import PHRASES, Topic
-from balancebot.usecases.explaining.sentences import COUNTS, Sentences
+from balancebot.usecases.explaining.phrases import Topic
+from balancebot.usecases.explaining.sentences import COUNTS, PHRASES, Sentences
 from balancebot.wording import Wording
 
 _HOURS_PER_DAY = 24.0
