@@ -145,9 +145,9 @@ class ChannelError:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of a check: whether it is well, and in words what is."""
+    """One line of a check: whether it is well (None: a remark, nothing fails by it), and in words what is."""
 
-    ok: bool
+    ok: bool | None
     words: str
 
 

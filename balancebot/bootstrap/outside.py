@@ -120,7 +120,8 @@ def check_slack(
         return
     token = settings.slack.app_token
     scopes = ("usergroups:read",) if token is not None and settings.slack.roles.names_groups else ()
-    for finding in channel.check(settings.destinations(ChannelName.SLACK), scopes=scopes):
+    wanted = () if token is None else ("commands",)
+    for finding in channel.check(settings.destinations(ChannelName.SLACK), scopes=scopes, wanted=wanted):
         yield ChannelName.SLACK, finding
     if token is not None:
         found = check_app_token(token.reveal(), api_url=settings.slack.api_url, proxy=settings.slack.proxy)

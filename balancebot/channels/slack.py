@@ -166,8 +166,13 @@ class SlackChannel:
             return _harmless(answer)
         return None
 
-    def check(self, destinations: Sequence[str], *, scopes: Sequence[str] = ()) -> list[Finding]:
-        """Try the token, name each missing scope (`scopes` too), and look whether the bot is in each destination."""
+    def check(
+        self, destinations: Sequence[str], *, scopes: Sequence[str] = (), wanted: Sequence[str] = ()
+    ) -> list[Finding]:
+        """Try the token, name each missing scope, and look whether the bot is in each destination.
+
+        `scopes` are needed besides those of a channel; one of `wanted` that is missing is a remark.
+        """
         answer = self._api.read("auth.test", where="the bot token")
         if isinstance(answer, ChannelError):
             return [Finding(ok=False, words=answer.message)]
@@ -176,8 +181,11 @@ class SlackChannel:
         ]
         granted = {scope.strip() for scope in str(answer[SCOPES_KEY]).split(",") if scope}
         findings += [
-            Finding(ok=False, words=f"scope {scope} is missing; add it and install the app again")
-            for scope in (*SCOPES, *scopes)
+            Finding(
+                ok=None if scope in wanted else False,
+                words=f"scope {scope} is missing; add it and install the app again",
+            )
+            for scope in (*SCOPES, *scopes, *wanted)
             if granted and scope not in granted
         ]
         findings += [self._membership(destination, granted) for destination in destinations]

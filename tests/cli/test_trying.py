@@ -56,7 +56,10 @@ def test_check_tries_the_rest_where_the_database_fails(balancebot: Run, firm: Fi
 
 def test_check_tries_the_app_token_and_what_roles_by_group_need(balancebot: Run, firm: Firm) -> None:
     firm.listens()
-    assert "the app token opens a socket for buttons and /balance" in balancebot("check").out
+    outcome = balancebot("check")
+    assert "the app token opens a socket for buttons and /balance" in outcome.out
+    assert "note  slack: scope commands is missing" in outcome.out
+    assert 0 == outcome.status
     firm.also('[slack.roles]\nfinance = ["S0123456789"]\n')
     firm.slack.app_token = "another"
     outcome = balancebot("check")
