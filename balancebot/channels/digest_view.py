@@ -98,7 +98,6 @@ def _line_view(line: DigestLine, *, facts: DigestFacts, words: Wording, public_u
         "severity": line.severity.word,
         "severity_word": words.severity(line.severity),
         "before_word": "" if before is None else words.severity(before),
-        "worse": before is not None and line.severity > before,
         "mark": mark(line.severity),
         "balance": words.cell(line.reading),
         "known": isinstance(line.reading, int),

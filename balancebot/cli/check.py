@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from balancebot.cli.errors import RefusedError
+from balancebot.cli.many import many
 from balancebot.cli.paint import of_severity
 from balancebot.cli.session import application, session_of
 from balancebot.domain.verdict import Severity
@@ -61,8 +62,7 @@ def _lines(settings: "Settings", *, offline: bool) -> Iterator[_Line]:
     from balancebot.settings import remarks
     from balancebot.storage.database import Database
 
-    count = len(settings.wallets)
-    yield _Line("configuration", f"{settings.path}, {'1 wallet' if count == 1 else f'{count:,} wallets'}")
+    yield _Line("configuration", f"{settings.path}, {many(len(settings.wallets), 'wallet')}")
     for remark in remarks(settings):
         yield _Line(remark.key or "configuration", remark.message, ok=None)
     bot = Bot(settings, Database(settings.database.url.reveal()))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from balancebot.cli.errors import CommandError
+from balancebot.cli.many import many
 from balancebot.cli.session import application, session_of
 
 app = application()
@@ -56,7 +57,7 @@ def import_file(
         print(f"{file} holds no reading.")
         return
     print(
-        f"imported {_many(taken.num_rows, 'reading')} of {_many(len(taken.wallets), 'wallet')}, "
+        f"imported {many(taken.num_rows, 'reading')} of {many(len(taken.wallets), 'wallet')}, "
         f"{taken.since:%Y-%m-%d %H:%M} to {taken.until:%Y-%m-%d %H:%M} UTC"
     )
 
@@ -82,8 +83,4 @@ def export_file(
         raise
     except OSError as error:
         raise CommandError(f"{file}: can't be written: {error.strerror}") from None
-    print(f"wrote {_many(num_rows, 'reading')}", file=sys.stderr)
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+    print(f"wrote {many(num_rows, 'reading')}", file=sys.stderr)

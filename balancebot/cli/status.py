@@ -69,7 +69,7 @@ def status(
                 f"{trouble.channel} {trouble.destination}: {trouble.message} (for {_ago(now - trouble.since, words)})"
                 for trouble in troubles.standing(conn)
             ]
-        muted_line = [_muted(quiet)] if quiet.any else []
+        muted_line = [_muted(quiet, words)] if quiet.any else []
         inversions = map(str, book.inversions(view.key for view in views))
         print(for_people(views, [*inversions, *refusals, *muted_line], words, now))
 
@@ -156,22 +156,18 @@ def for_people(views: "Sequence[BalanceView]", further: Sequence[str], words: Wo
     return "\n\n".join(part for part in parts if part)
 
 
-def _muted(quiet: "Muted") -> str:
+def _muted(quiet: "Muted", words: Wording) -> str:
     """Say what of the open alerts isn't told, or not by itself."""
     parts = (
         (quiet.silenced, f"{quiet.silenced} silenced"),
         (quiet.acknowledged, f"{quiet.acknowledged} acknowledged"),
         (
             quiet.grouped,
-            f"{quiet.grouped} told together (spared {_messages(quiet.spared_by_grouping)})",
+            f"{quiet.grouped} told together (spared {words.messages(quiet.spared_by_grouping)})",
         ),
-        (quiet.flapping, f"{quiet.flapping} flapping (spared {_messages(quiet.spared_by_flapping)})"),
+        (quiet.flapping, f"{quiet.flapping} flapping (spared {words.messages(quiet.spared_by_flapping)})"),
     )
     return "muted alerts: " + ", ".join(said for num, said in parts if num)
-
-
-def _messages(num: int) -> str:
-    return "1 message" if num == 1 else f"{num} messages"
 
 
 def _row(view: "BalanceView", words: Wording, now: datetime) -> Sequence[str]:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 
 from balancebot.cli.as_json import instant
+from balancebot.cli.many import many
 from balancebot.cli.paint import bold, faint, of_severity
 from balancebot.domain.backtest import Ending, Episode
 from balancebot.domain.threshold_edit import RowChange
@@ -63,7 +64,7 @@ def _now(ahead: Prospect, words: Wording) -> Iterator[str]:
     if not ahead.num_moved:
         yield "No balance would have other limits."
         return
-    yield f"{_balances(ahead.num_moved)} would have other limits. " + (
+    yield f"{many(ahead.num_moved, 'balance')} would have other limits. " + (
         "Now:" if ahead.shifts else "No alert would open or close now."
     )
     for shift in ahead.shifts:
@@ -110,10 +111,6 @@ def _left_out(back: Retrospect, ahead: Prospect) -> Iterator[str]:
         yield "There is no history to look back at yet."
     if back.num_left_out:
         yield f"These run out first; {back.num_left_out:,} more were not looked back at."
-
-
-def _balances(count: int) -> str:
-    return "1 balance" if count == 1 else f"{count:,} balances"
 
 
 def _episode_as_json(episode: Episode) -> dict[str, object]:
