@@ -135,7 +135,7 @@ def set_limits(database: Database, watched: list[WalletName]) -> None:
     ]
     rows += [ThresholdRow(wallet=name, warning_below=5_000, note="call Ops") for name in watched[::5]]
     with database.write() as conn:
-        thresholds.put(conn, rows, by="li", now=NOW)
+        thresholds.put(conn, rows, by="finance", now=NOW)
 
 
 def settings_for(file: Path, watched: list[WalletName]) -> Settings:
@@ -206,7 +206,7 @@ def main() -> int:
         set_limits(database, watched)
         add_user(
             database,
-            name="li",
+            name="finance",
             role=Role.ADMIN,
             password=PASSWORD,
             by=Actor(who="root", way=Way.CLI),
@@ -216,11 +216,11 @@ def main() -> int:
         bot = Bot(settings, database, clock=clock)
         assert settings.web is not None
         site = replace(site_of(bot, settings.web, metrics=lambda: b""))
-        site.edit_thresholds.set(Scope("acme"), {"note": "x"}, by=Actor(who="li", way=Way.CLI))
+        site.edit_thresholds.set(Scope("acme"), {"note": "x"}, by=Actor(who="finance", way=Way.CLI))
         server = serve(create_app(site), host="127.0.0.1", port=0)
         print(f"{options.wallets:,} wallets{'':<24} {'KB':>7} {'median ms':>10} {'p95 ms':>8}")
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
-            client.post("/login", data={"name": "li", "password": PASSWORD})
+            client.post("/login", data={"name": "finance", "password": PASSWORD})
 
             def read_again() -> None:
                 """Let every wallet have been read once more."""

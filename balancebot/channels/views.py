@@ -88,7 +88,7 @@ class AlertView:
     promised_note: str
     silenced_until: str
     flaps: int
-    """Flapping: how often it has opened within 24 hours; 0 = it doesn't flap."""
+    """Flapping: how often it has opened or worsened within 24 hours; 0 = it doesn't flap."""
     calm_for: str
     """Flapping: how long it has to stay well."""
     calm_since: str

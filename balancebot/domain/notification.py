@@ -35,10 +35,10 @@ class Surge:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Flapping:
-    """It has opened again and again: it is told as recovered only once it has stayed well for a while."""
+    """It opens or worsens again and again: it is told as recovered only once it has stayed well for a while."""
 
     times: int
-    """Openings within 24 hours, the latest included."""
+    """How often it has opened, or worsened to one severity, within 24 hours, this time included."""
     hours: float
     """How long it has to stay well."""
     calm_since: datetime | None = None

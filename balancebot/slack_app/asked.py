@@ -29,7 +29,7 @@ class Person:
 
     @property
     def who(self) -> str:
-        """How they are named to others: `mei (U024BE7LH)`."""
+        """How they are named to others: `ops (U024BE7LH)`."""
         return f"{self.name[:_LONGEST_NAME]} ({self.id})" if self.name else self.id
 
 

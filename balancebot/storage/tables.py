@@ -176,7 +176,7 @@ alerts = Table(
     Column("acknowledged_at", UtcDateTime),
     Column("acknowledged_by", String(128), nullable=False, server_default=""),
     Column("acknowledged_note", Text, nullable=False, server_default=""),
-    Column("flaps", Integer, nullable=False, server_default="1"),  # openings within a day, this one included
+    Column("flaps", Integer, nullable=False, server_default="1"),  # how often within a day
     Column("calm_since", UtcDateTime),  # flapping: since when it has been past all its limits
     Column("eased_since", UtcDateTime),  # flapping: since when it has been past the limits of its peak
     Column("relapses", Integer, nullable=False, server_default="0"),  # flapping: falls back, told to nobody

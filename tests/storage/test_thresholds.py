@@ -33,7 +33,7 @@ def test_rows_come_back_as_they_were_put_with_who_and_when(database: Database) -
 def test_putting_replaces_the_row_of_the_same_scope_whole(database: Database) -> None:
     with database.write() as conn:
         thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
-        changed = replace(_ONE, warning_below=None, note="now by li")
+        changed = replace(_ONE, warning_below=None, note="now by finance")
         thresholds.put(conn, [changed], by="finance", now=_NOW)
         assert (changed,) == thresholds.load(conn)
 

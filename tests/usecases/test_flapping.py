@@ -131,7 +131,6 @@ def test_nobody_is_reminded_or_told_of_the_end_of_a_silence_while_it_is_well(day
 
 
 def test_an_alert_of_a_wallet_never_flaps(day):
-
     answers = cycle([SourceErrorKind.CREDENTIALS, SourceErrorKind.CREDENTIALS, industry(5000)])
     for _ in range(12):
         day.world.shows(next(answers))
@@ -141,4 +140,4 @@ def test_an_alert_of_a_wallet_never_flaps(day):
     assert [
         "opened critical acme/shop credentials_rejected",
         "recovered ok acme/shop credentials_rejected",
-    ] * 4 == (day.world.news())
+    ] * 4 == day.world.news()

@@ -58,7 +58,7 @@ def test_every_change_stands_in_the_audit_log_without_the_password(database: Dat
 def test_what_can_not_be_is_refused_with_its_reason(database: Database) -> None:
     add(database, "finance")
     assert add(database, "finance") is UserFault.TAKEN
-    assert add(database, " li") is UserFault.BAD_NAME
+    assert add(database, " finance") is UserFault.BAD_NAME
     assert add(database, "x" * 65) is UserFault.BAD_NAME
     assert add(database, "wu", password="1234567") is UserFault.SHORT_PASSWORD
     assert users.remove_user(database, name="wu", by=CLI, now=NOW) is UserFault.NOBODY

@@ -20,7 +20,7 @@ def test_a_change_is_told_in_chinese_to_its_last_word(open_desk: Callable[..., D
     chinese = Phrases(Language.CHINESE)
     entry = AuditEntry(
         at=NOW,
-        who="li",
+        who="finance",
         way=Way.PAGE,
         act=Act.SET_THRESHOLD,
         subject="acme/shop:industry",
@@ -39,14 +39,16 @@ def test_what_has_no_name_is_called_by_its_kind_and_id() -> None:
         (Act.END_SILENCE, "silence 3", "静默 3"),
         (Act.SET_THRESHOLD, "acme/shop:industry", "acme/shop:industry"),
     ):
-        entry = AuditEntry(at=NOW, who="li", way=Way.PAGE, act=act, subject=stored, before=None, after=None)
+        entry = AuditEntry(
+            at=NOW, who="finance", way=Way.PAGE, act=act, subject=stored, before=None, after=None
+        )
         assert said == subject(entry, chinese)
 
 
 def test_every_way_of_a_change_is_named(desk: Desk) -> None:
     for way in Way:
         desk.site.edit_thresholds.set(
-            Scope(SHOP + "*", Category.VOICE), {"note": way.value}, by=Actor(who="li", way=way)
+            Scope(SHOP + "*", Category.VOICE), {"note": way.value}, by=Actor(who="finance", way=way)
         )
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/audit").text

@@ -20,7 +20,7 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow]
 
 WIDTHS = (390, 768, 1180, 1280)
 PHONE = 390
-BY = Actor(who="li", way=Way.PAGE)
+BY = Actor(who="finance", way=Way.PAGE)
 SCOPE = Scope(CHECKOUT, Category.INDUSTRY)
 OPEN_TO_ALL = {"log-in": "/login", "missing": "/nothing"}
 PAGES = {
