@@ -142,7 +142,7 @@ def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
         runway=words.duration(runway.p50) if runway and runway.p50 > 0 else "",
         runway_range=words.runway(runway),
         burn=words.burn(facts.burn_per_day),
-        limit=words.crossed(facts.crossed) if facts.crossed and not calm_since else "",
+        limit="" if calm_since else words.limit(facts),
         empty_at=words.ahead(facts.depletes_at, now=facts.at) if facts.depletes_at and facts.reading else "",
         spark=sparkline(facts.recent) if len(facts.recent) > 1 else "",
         note=one_line(facts.note),

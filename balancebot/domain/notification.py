@@ -13,6 +13,7 @@ from balancebot.domain.alert import AlertKind, Cause, Promise, Reason
 from balancebot.domain.balance import Absent, Category, Reading, WalletName
 from balancebot.domain.muted import NOTHING_MUTED, Muted
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
+from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
 
 
@@ -63,6 +64,8 @@ class AlertFacts:
     reading: Reading = Absent.UNREAD
     observed_at: datetime | None = None
     crossed: Crossed | None = None
+    short_of: tuple[tuple[LimitColumn, float], ...] = ()
+    """It is above its limits again, all but the recovery margin: what has to be reached, in messages or days."""
     burn_per_day: float | None = None
     runway: Runway | None = None
     depletes_at: datetime | None = None
@@ -95,8 +98,13 @@ class AlertFacts:
     """RECOVERED whose opening never reached this destination: both are told in one message."""
 
     @property
+    def is_held(self) -> bool:
+        """Whether nothing is wrong any more, and only the recovery margin keeps it open; `crossed` is what was."""
+        return self.closed_at is None and bool(self.short_of)
+
+    @property
     def says_why(self) -> bool:
-        """Whether it names what is wrong: not once it is over, nor while a balance is only short of the margin."""
+        """Whether it names why it is open: not once it is over."""
         return self.closed_at is None and bool(self.crossed or self.surge or self.detail)
 
 

@@ -13,11 +13,10 @@ from balancebot.domain.alert import Alert
 from balancebot.domain.balance import Absent, Reading
 from balancebot.domain.runway import Estimate
 from balancebot.domain.threshold import LimitColumn, Limits
-from balancebot.domain.verdict import Severity, Verdict
+from balancebot.domain.verdict import COUNTS, Severity, Verdict, recovery_bars
 
 _HOURS_PER_DAY = 24.0
 _FARTHEST_DAYS = 365.0
-_COUNTS = frozenset({LimitColumn.WARNING_BELOW, LimitColumn.CRITICAL_BELOW})
 SEVERITY_OF = {
     LimitColumn.WARNING_BELOW: Severity.WARNING,
     LimitColumn.CRITICAL_BELOW: Severity.CRITICAL,
@@ -165,7 +164,9 @@ def _open(on: Standing, alert: Alert) -> Iterator[Prospect]:
         yield from _crossings(on, above=told)
     if not alert.muted and alert.calm_since is None:
         yield from _reminders(on, alert)
-    bars = tuple(_bars(on))
+    # an unknown runway holds open only what a limit in days has opened
+    in_days = on.estimate.runway is not None or alert.opened_by_days
+    bars = tuple(bar for bar in recovery_bars(on.limits, margin=on.margin) if in_days or bar[0] in COUNTS)
     if bars and alert.is_flapping:
         yield Prospect(
             kind=ProspectKind.STAYS_WELL, bars=bars, stays=alert.calm_for, at=_next_but(alert.well_at, on)
@@ -200,7 +201,7 @@ def _crossings(on: Standing, *, above: Severity) -> Iterator[Prospect]:
         limit = getattr(on.limits, column.value)
         if limit is None or severity <= above:
             continue
-        if column in _COUNTS:
+        if column in COUNTS:
             days = _days_of(on.reading - limit, on.estimate.burn_per_day)
         elif runway is None:
             is_blind = True
@@ -230,11 +231,3 @@ def _expected(prospect: Prospect, days: float | None, now: datetime) -> Prospect
     if days > _FARTHEST_DAYS:
         return replace(prospect, is_far=True)
     return replace(prospect, at=now + timedelta(days=max(0.0, days)))
-
-
-def _bars(on: Standing) -> Iterator[tuple[LimitColumn, float]]:
-    for column in LimitColumn:
-        limit = getattr(on.limits, column.value)
-        if limit is not None:
-            bar = limit * (1 + on.margin)
-            yield column, float(math.ceil(round(bar, 6))) if column in _COUNTS else round(bar, 6)

@@ -3,6 +3,7 @@
 Nothing here remembers: the same reading, estimate and limits always give the same verdict.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal
@@ -12,6 +13,8 @@ from balancebot.domain.balance import Absent, Reading
 from balancebot.domain.runway import Estimate
 from balancebot.domain.threshold import LimitColumn, Limits
 
+COUNTS = frozenset({LimitColumn.WARNING_BELOW, LimitColumn.CRITICAL_BELOW})
+"""The limits in messages; the others are in days."""
 _HOURS_PER_DAY = 24.0
 
 
@@ -57,6 +60,8 @@ class Verdict:
     by_days: bool = False
     """Whether a runway limit is among those crossed."""
     past: frozenset[Severity] = frozenset()
+    short_of: tuple[tuple[LimitColumn, float], ...] = ()
+    """OK, but not recovered: what it doesn't reach of `recovery_bars`, the highest in messages and the highest in days."""
 
     @property
     def recovered(self) -> bool:
@@ -113,7 +118,19 @@ def judge(
     past = frozenset(
         _past(reading, days, limits, margin=Decimal(str(margin)), unknown_passes=not opened_by_days)
     )
-    return Verdict(severity=severity, crossed=crossed, by_days=by_days, past=past)
+    missed: tuple[tuple[LimitColumn, float], ...] = ()
+    if severity is Severity.OK and Severity.WARNING not in past:
+        missed = _missed(reading, days, limits, margin=margin, unknown_passes=not opened_by_days)
+    return Verdict(severity=severity, crossed=crossed, by_days=by_days, past=past, short_of=missed)
+
+
+def recovery_bars(limits: Limits, *, margin: float) -> Iterator[tuple[LimitColumn, float]]:
+    """Yield each limit with what has to be reached before an alert is over: whole messages, or days of runway."""
+    for column in LimitColumn:
+        limit = getattr(limits, column.value)
+        if limit is not None:
+            bar = round(limit * (1 + margin), 6)
+            yield column, float(math.ceil(bar)) if column in COUNTS else bar
 
 
 def is_near(reading: Reading, estimate: Estimate, limits: Limits) -> bool:
@@ -169,3 +186,16 @@ def _past(
     if critical:
         yield Severity.CRITICAL
         yield Severity.DEPLETED
+
+
+def _missed(
+    reading: int, days: float | None, limits: Limits, *, margin: float, unknown_passes: bool
+) -> tuple[tuple[LimitColumn, float], ...]:
+    highest: dict[bool, tuple[LimitColumn, float]] = {}
+    for column, bar in recovery_bars(limits, margin=margin):
+        is_count = column in COUNTS
+        value = reading if is_count else days
+        is_missed = not unknown_passes if value is None else value < bar
+        if is_missed and (is_count not in highest or bar > highest[is_count][1]):
+            highest[is_count] = column, bar
+    return tuple(highest.values())

@@ -54,7 +54,7 @@ class Chapter:
 
 
 def causes(conn: Connection, alert_ids: Collection[int]) -> dict[int, AlertFacts]:
-    """Return what was last told of each alert that says why it is, or was, open; what was never told is left out."""
+    """Return what was last told of each alert that says what was wrong; what was never told is left out."""
     found: dict[int, AlertFacts] = {}
     for chunk in chunked(alert_ids):
         told = conn.execute(
@@ -64,7 +64,7 @@ def causes(conn: Connection, alert_ids: Collection[int]) -> dict[int, AlertFacts
         )
         for row in told:
             facts = facts_codec.decode(row.facts)
-            if isinstance(facts, AlertFacts) and facts.says_why:
+            if isinstance(facts, AlertFacts) and facts.says_why and not facts.is_held:
                 found[row.alert_id] = facts
     return found
 

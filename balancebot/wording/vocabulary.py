@@ -39,6 +39,10 @@ class Vocabulary:
     count_crossed: str
     days_crossed: str
     scope: str
+    held: str
+    count_bar: str
+    days_bar: str
+    both_bars: str
     order: str
     order_now: str
     order_total: str

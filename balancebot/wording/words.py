@@ -13,7 +13,7 @@ from balancebot.domain.balance import Absent, Category, Reading
 from balancebot.domain.notification import AlertFacts, Surge
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
-from balancebot.domain.verdict import Crossed, Severity
+from balancebot.domain.verdict import COUNTS, Crossed, Severity
 from balancebot.settings import Language
 from balancebot.wording.chinese import CHINESE
 from balancebot.wording.english import ENGLISH
@@ -152,6 +152,18 @@ class Wording:
                 )
         return text + words.scope.format(crossed.scope) if crossed.scope else text
 
+    def limit(self, facts: AlertFacts) -> str:
+        """Say which limit was crossed, or what a balance above its limits still lacks to have recovered; '' for neither."""
+        if facts.is_held:
+            bars = self._words.both_bars.join(self._bar(*bar) for bar in facts.short_of)
+            return self._words.held.format(value=self.reading(facts.reading), bars=bars)
+        return self.crossed(facts.crossed) if facts.crossed else ""
+
+    def _bar(self, column: LimitColumn, bar: float) -> str:
+        if column in COUNTS:
+            return self._words.count_bar.format(self.messages(int(bar)))
+        return self._words.days_bar.format(self.days(bar))
+
     def planned(self, planned: PlannedUse) -> str:
         """Say what was announced, and when it begins."""
         note = self._words.ranged.format("", planned.note) if planned.note else ""
@@ -172,10 +184,8 @@ class Wording:
         )
 
     def why(self, facts: AlertFacts) -> str:
-        """Say what caused an alert: the limit crossed, the surge, or what went wrong; '' where nothing is."""
-        if facts.crossed:
-            return self.crossed(facts.crossed)
-        return self.surge(facts.surge) or self.trouble(facts.detail)
+        """Say what caused an alert, or holds it: the limit, the surge, or what went wrong; '' where nothing is."""
+        return self.limit(facts) or self.surge(facts.surge) or self.trouble(facts.detail)
 
     def trouble(self, message: str) -> str:
         """Say what went wrong outside, a `SourceError` or a `ChannelError`; the other side's own words stay as they are."""

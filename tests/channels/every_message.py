@@ -1,11 +1,13 @@
 """Every message that the product can send: each has a golden file in each language."""
 
+import math
 from dataclasses import replace
 
 from balancebot.domain.alert import AlertKind, Cause, Promise, Reason
 from balancebot.domain.balance import Absent, Category, WalletName
 from balancebot.domain.muted import NOTHING_MUTED
 from balancebot.domain.notification import AlertFacts, Channel, Facts, GroupFacts, Surge
+from balancebot.domain.runway import Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
 from tests.channels.examples import (
@@ -19,6 +21,7 @@ from tests.channels.examples import (
     ENDLESS,
     FLAPPING,
     GROUP,
+    HELD,
     HOSTILE,
     HOUR,
     LONGEST,
@@ -118,6 +121,13 @@ _LOW: dict[str, Facts] = {
     "flapping": FLAPPING,
     "calm": CALM,
     "calmed": CALMED,
+    "held_by_the_margin": HELD,
+    "held_reminder": _reminded(HELD),
+    "held_by_days_too": replace(
+        HELD,
+        short_of=((LimitColumn.WARNING_BELOW, 52_500.0), (LimitColumn.WARNING_DAYS, 7.35)),
+        runway=Runway(p10=162, p50=231, p90=math.inf, judged=171),
+    ),
     "eased": replace(WARNING, reason=None, note=CRITICAL.note),
 }
 _SPIKES: dict[str, Facts] = {

@@ -114,6 +114,17 @@ CALMED = replace(
     previous=Severity.WARNING,
     flapping=Flapping(times=3, hours=1, calm_since=NOW - HOUR, relapses=7),
 )
+HELD = replace(
+    WARNING,
+    reason=None,
+    reading=51_000,
+    crossed=CRITICAL.crossed,
+    short_of=((LimitColumn.WARNING_BELOW, 52_500.0),),
+    burn_per_day=5_300.0,
+    runway=Runway(p10=171, p50=231, p90=math.inf, judged=186),
+    depletes_at=NOW + timedelta(hours=231),
+    opened_at=NOW - 2 * HOUR,
+)
 SPIKE = replace(
     CRITICAL,
     kind=AlertKind.BURN_SPIKE,

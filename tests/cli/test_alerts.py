@@ -64,12 +64,33 @@ def test_closed_alerts_are_listed_when_asked_for(balancebot: Run, firm: Firm) ->
 
 
 @pytest.mark.usefixtures("opened")
-def test_an_alert_short_of_the_recovery_margin_still_says_what_opened_it(balancebot: Run, firm: Firm) -> None:
+def test_an_alert_within_the_recovery_margin_says_so_everywhere_and_once_closed_what_opened_it(
+    balancebot: Run, firm: Firm
+) -> None:
+    def reason(*options: str) -> str:
+        (alert,) = json.loads(balancebot("alerts", "list", "--json", *options).out)["alerts"]
+        return str(alert["reason"])
+
+    balancebot(
+        "thresholds", "set", CHECKOUT, "industry", "--critical-below", "500", "--warning-below", "1000"
+    )
     firm.has(1020)
     balancebot("poll")
-    (alert,) = json.loads(balancebot("alerts", "list", "--json").out)["alerts"]
-    assert (
-        "900 messages, below the critical limit of 1,000 (set for acme/checkout:industry)" == alert["reason"]
+    held = (
+        "1,020 messages, above its limits, but not by enough to count as recovered: "
+        "it recovers with 1,050 messages or more"
+    )
+    assert held == reason()
+    (message,) = firm.slack.messages("ops-alerts")
+    assert (True, False) == (
+        held in str(message["blocks"]),
+        "below the critical limit" in str(message["blocks"]),
+    )
+    assert f"{held}.\n" in balancebot("why", f"{CHECKOUT}:industry").out
+    firm.has(5000)
+    balancebot("poll")
+    assert "900 messages, below the critical limit of 1,000 (set for acme/checkout:industry)" == reason(
+        "--all"
     )
 
 

@@ -96,6 +96,26 @@ def test_recovery_needs_the_margin_above_every_limit(reading, recovered):
     assert recovered is judge(reading, UNKNOWN, COUNTS, ever_positive=True, margin=0.05).recovered
 
 
+@pytest.mark.parametrize(
+    ("short_of", "reading", "estimate", "opened_by_days"),
+    [
+        ((), 999, UNKNOWN, False),
+        ((("warning_below", 1050),), 1000, UNKNOWN, False),
+        ((("warning_below", 1050), ("warning_days", 7.35)), 1049, UNKNOWN, True),
+        ((("warning_days", 7.35),), 1050, lasting(7.1), False),
+        ((), 1050, lasting(7.4), False),
+    ],
+)
+def test_what_is_ok_and_not_recovered_names_the_highest_bars_that_it_misses(
+    short_of, reading, estimate, opened_by_days
+):
+    limits = Limits(warning_below=1000, critical_below=990, warning_days=7, critical_days=3)
+
+    verdict = judge(reading, estimate, limits, ever_positive=True, margin=0.05, opened_by_days=opened_by_days)
+
+    assert short_of == verdict.short_of
+
+
 def test_the_margin_is_reckoned_without_the_error_of_floats():
     limits = Limits(warning_below=300)
 

@@ -53,6 +53,7 @@ CHINESE = Phrases(
     acknowledged="{who} 于 {when} 确认{note}。",
     silenced="由 {who} 静默至 {when}（{pattern}）{note}。",
     lifted="静默开始后又有恶化，因此仍会通知。",
+    held="{}。",
     flapping="24 小时内触发 {count} 次，属于反复波动：只在恶化时通知，持续正常 {span}后才通知恢复。",
     calm="自 {when} 起已高于限值，等待中。",
     relapses="触发后又回落 {count} 次，均未通知。",

@@ -53,6 +53,7 @@ ENGLISH = Phrases(
     acknowledged="Acknowledged by {who}, {when}{note}.",
     silenced="Silenced until {when} by {who} ({pattern}){note}.",
     lifted="It rose after the silence began, so it speaks all the same.",
+    held="{}.",
     flapping="It went wrong {count} times within 24 h, so it flaps: only what is worse is told, and that it has recovered "
     "once it has stayed well for {span}.",
     calm="It has been past its limits since {when}, and waits.",

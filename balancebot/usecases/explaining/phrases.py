@@ -69,6 +69,7 @@ class Phrases:
     acknowledged: str
     silenced: str
     lifted: str
+    held: str
     flapping: str
     calm: str
     relapses: str

@@ -9,6 +9,7 @@ from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.notification import Channel
 from balancebot.domain.prospect import Prospect, ProspectKind
 from balancebot.domain.threshold import LimitColumn
+from balancebot.domain.verdict import COUNTS
 from balancebot.settings import Language
 from balancebot.storage.stories import Chapter, ToldDelivery
 from balancebot.usecases.explaining.chinese import CHINESE
@@ -18,7 +19,6 @@ from balancebot.usecases.explaining.phrases import Phrases
 from balancebot.wording import Wording
 
 PHRASES = {Language.ENGLISH: ENGLISH, Language.CHINESE: CHINESE}
-COUNTS = frozenset({LimitColumn.WARNING_BELOW, LimitColumn.CRITICAL_BELOW})
 _UNFINISHED = frozenset({DeliveryState.PENDING, DeliveryState.SENDING, DeliveryState.GAVE_UP})
 _SPEAKS = frozenset(
     {

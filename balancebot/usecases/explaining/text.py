@@ -9,10 +9,10 @@ from datetime import datetime
 
 from balancebot.domain.balance import Absent
 from balancebot.domain.threshold import LimitColumn, Scope
-from balancebot.domain.verdict import Severity
+from balancebot.domain.verdict import COUNTS, Severity
 from balancebot.usecases.explaining.explain import AlertStory, BalanceStory, Explanation, LimitCheck
 from balancebot.usecases.explaining.phrases import Topic
-from balancebot.usecases.explaining.sentences import COUNTS, PHRASES, Sentences
+from balancebot.usecases.explaining.sentences import PHRASES, Sentences
 from balancebot.wording import Wording
 
 _HOURS_PER_DAY = 24.0
@@ -241,6 +241,8 @@ class _Teller:
                 span=self._ago(alert.opened_at),
             ),
         )
+        if story.facts.is_held:
+            yield Topic.ALERT, say.held.format(words.limit(story.facts))
         if alert.members:
             yield Topic.ALERT, say.shared.format(count=len(alert.members))
         if story.facts.detail:

@@ -120,6 +120,7 @@ class JudgeBalances:
             reading=reading,
             observed_at=snapshot.observed_at,
             crossed=_with_scope(verdict.crossed, effective),
+            short_of=verdict.short_of,
             burn_per_day=estimate.burn_per_day,
             runway=estimate.runway,
             depletes_at=_depletes_at(estimate, snapshot.observed_at),
