@@ -16,7 +16,7 @@ from balancebot.web.visit import Visit, cookie, cookie_name, session_token, stor
 
 
 async def login(request: Request) -> Response:
-    """Show the log-in form, or look at what was filled in. Needs no form token: nobody is logged in yet."""
+    """Show the log-in form, or look at what was filled in. Needs no CSRF token: nobody is logged in yet."""
     site: Site = request.app.state.site
     if request.method != "POST":
         return await run_in_threadpool(_form, site, request, next_page=request.query_params.get("next", "/"))

@@ -23,7 +23,6 @@ from balancebot.web.site import Site
 
 COOKIE = "balancebot"
 CSRF_TOKEN = "csrf_token"  # noqa: S105 -- the name of a field
-HEADER_TOKEN = "X-Form-Token"  # noqa: S105 -- the name of a header
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,7 +111,7 @@ def change(path: str, handler: Handler, *, needs: Role = Role.FINANCE) -> Route:
         if isinstance(visit, Response):
             return visit
         async with request.form(max_files=1, max_fields=200, max_part_size=512 * 1024) as form:
-            given = request.headers.get(HEADER_TOKEN) or form.get(CSRF_TOKEN)
+            given = form.get(CSRF_TOKEN)
             token = _token(site, request)
             if not isinstance(given, str) or not site.log_in.is_csrf_token(token, given):
                 raise HTTPException(403, "This form is out of date: reload the page and try again.")
