@@ -8,6 +8,7 @@ text can mention a channel or make a link.
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import Any, Final, TypeAlias
 
 Block: TypeAlias = dict[str, Any]
@@ -138,11 +139,11 @@ def _headline(paragraphs: Sequence[str]) -> str:
     title = next((part[2:].strip() for part in paragraphs if part.startswith("# ")), "")
     told = [part for part in paragraphs if not part.startswith(_NO_PROSE)]
     lead = _spoken(told[0].splitlines()[0]) if told else ""
-    more = [_spoken(line) for part in told[1:] for line in part.splitlines() if not _HEADING.fullmatch(line)][
-        :1
-    ]
+    further = (line for part in told[1:] for line in part.splitlines() if not _HEADING.fullmatch(line))
     said = f"{title} — {lead}" if title and lead else title or lead or "balancebot"
-    return " · ".join((said, *(_cut(line, _MAX_REST) for line in more))) if title else said
+    if not title:
+        return said
+    return " · ".join((said, *(_cut(_spoken(line), _MAX_REST) for line in islice(further, 1))))
 
 
 def _spoken(line: str) -> str:
