@@ -25,9 +25,17 @@ def message_of(
     facts = parcel.facts
     if parcel.action is Action.REPLY and not alone:
         return message(renderer.render(_reply_template(facts), facts))
-    is_look = parcel.action is Action.EDIT and not alone
-    news = isinstance(facts, AlertFacts) and facts.reason not in {None, Reason.OPENED} and not is_look
+    news = isinstance(facts, AlertFacts) and _is_news(facts) and (alone or _adds(parcel.action, facts))
     return message(renderer.render(_template(facts), facts, news=news), extra=buttons)
+
+
+def _is_news(facts: AlertFacts) -> bool:
+    return facts.reason not in {None, Reason.OPENED}
+
+
+def _adds(action: Action, facts: AlertFacts) -> bool:
+    """Whether a message of its own goes on from what its reader was told before."""
+    return action is Action.POST and not facts.opened_unheard
 
 
 def _template(facts: Facts) -> str:

@@ -55,6 +55,11 @@ def test_nobody_mentions_a_channel_or_makes_a_link_through_a_name_or_a_note() ->
     assert shown.count("<http") == shown.count("<https://balances.example.com/wallets/acme/") == 2
 
 
+def test_what_opened_and_recovered_unheard_is_a_first_message_with_its_title() -> None:
+    message = message_of(renderer_of(Language.ENGLISH), parcel(EVERYTHING["unheard"]))
+    assert message.plain.startswith("🟢 Recovered · acme/checkout industry")
+
+
 def test_news_that_is_posted_stands_on_top_of_the_whole_message_and_its_later_look_is_without_it() -> None:
     def shown(action: Action) -> str:
         message = message_of(renderer_of(Language.ENGLISH), parcel(WORSENED, action=action, thread=THREAD))

@@ -152,7 +152,9 @@ class _Books:
             if calm != (_CALM in str(message["blocks"])):
                 yield f"the message of alert {row.alert_id} {'does not say' if calm else 'says'} that it is well"
             title = _TITLES[severity]
-            if title not in message["text"].partition("—")[0]:
+            # a message that began as news says it in the midst of a sentence, before "(was …)"
+            head = message["text"].partition("—")[0].partition("(was")[0]
+            if title.casefold() not in head.casefold():
                 yield f"the message of alert {row.alert_id} says {message['text']!r} and not {title}"
 
 

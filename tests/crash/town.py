@@ -237,7 +237,18 @@ apps = [
             self.jsms.set(wallet, Category.INDUSTRY, level.messages)
 
     def let_an_hour_pass(self) -> None:
-        """Let whatever flaps have been as it is for an hour longer."""
+        """Let whatever flaps have been as it is for an hour longer; a frozen process may hold the alerts for a while."""
+        assert _until(self._have_waited_an_hour, 60)
+        self.episodes.an_hour_passes()
+
+    def _have_waited_an_hour(self) -> bool:
+        try:
+            self._wait_an_hour()
+        except DatabaseError:
+            return False
+        return True
+
+    def _wait_an_hour(self) -> None:
         c = alerts.c
         with self.database.write() as conn:
             turns.take(conn, turns.ALERTS)
@@ -248,7 +259,6 @@ apps = [
                     .where(c.id == row.id)
                     .values(calm_since=_earlier(row.calm_since), eased_since=_earlier(row.eased_since))
                 )
-        self.episodes.an_hour_passes()
 
     def until_recorded(self, patience: float) -> bool:
         """Wait until the bot has judged every balance as it is."""
