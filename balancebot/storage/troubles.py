@@ -1,4 +1,4 @@
-"""What a channel refuses for good, as long as it lasts: shown wherever people look, and told once per episode.
+"""What a channel refuses for good, as long as it lasts: told once per episode, and shown wherever people look.
 
 Trouble stands of a whole channel (a revoked token), of a destination (an archived channel), or of one subject (a
 message that is refused); the next delivery of the same scope that arrives clears it.
@@ -31,8 +31,8 @@ class Trouble:
 
 def arise(
     conn: Connection, lane: Lane, *, kind: ChannelErrorKind, subject: str, message: str, now: datetime
-) -> Trouble:
-    """Note a refusal of news about `subject`; return the trouble that stands, this one or an earlier of its scope."""
+) -> bool:
+    """Note a refusal of news about `subject`; False when the same trouble stands already."""
     of_channel, of_destination, of_subject = _keys(lane, subject)
     match kind:
         case ChannelErrorKind.AUTH:
@@ -42,13 +42,13 @@ def arise(
         case _:
             key = of_destination
     value = json.dumps({"channel": lane.channel, "destination": lane.destination, "message": message})
-    conn.execute(
+    statement = (
         insert_into(conn, facts)
         .values(key=key, value=value, at=now)
         .on_conflict_do_nothing(index_elements=["key"])
+        .returning(facts.c.key)
     )
-    row = conn.execute(select(facts.c.value, facts.c.at).where(facts.c.key == key)).one()
-    return _trouble(row.value, row.at)
+    return conn.execute(statement).first() is not None
 
 
 def clear(conn: Connection, lane: Lane, *, subject: str) -> None:

@@ -1,4 +1,4 @@
-"""What only a person can mend stands until it is mended, and is told through the other channel if that takes a while."""
+"""What only a person can mend is told through the other channel, and stands until it is mended."""
 
 import pytest
 
@@ -26,11 +26,11 @@ def standing(bench: Bench) -> list[tuple[Channel, str, str]]:
 def test_it_is_told_once_through_the_other_channel_until_it_is_mended(
     bench: Bench, kind: ChannelErrorKind
 ) -> None:
-    bench.slack.fates["#ops"] = [fails(kind)] * 12
+    bench.slack.fates["#ops"] = [fails(kind)] * 3
     bench.open()
 
-    for _ in range(30):
-        bench.run(seconds=10)
+    for _ in range(10):
+        bench.run(seconds=1)
         if not bench.slack.told():
             assert [(Channel.SLACK, "#ops", kind.value)] == standing(bench)
 
@@ -39,55 +39,33 @@ def test_it_is_told_once_through_the_other_channel_until_it_is_mended(
     assert [] == standing(bench)
 
 
-def test_what_is_mended_soon_is_told_to_nobody(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.NO_SUCH_DESTINATION)] * 6
-    bench.open()
-
-    for _ in range(30):
-        bench.run(seconds=10)
-
-    assert (["opened"], []) == (bench.slack.told(), bench.mail.told("finance@example.com"))
-
-
-def test_a_channel_that_refuses_everywhere_is_told_of_once(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.AUTH)] * 12
-    bench.slack.fates["#market"] = [fails(ChannelErrorKind.AUTH)] * 12
-    bench.open([OPS, (Channel.SLACK, "#market")])
-
-    for _ in range(30):
-        bench.run(seconds=10)
-
-    assert ["TroubleFacts"] == bench.mail.told("finance@example.com")
-
-
 def test_the_next_episode_is_told_again(bench: Bench) -> None:
     for _ in range(2):
-        bench.slack.fates["#ops"] = [fails(ChannelErrorKind.AUTH)] * 12
+        bench.slack.fates["#ops"] = [fails(ChannelErrorKind.AUTH)]
         bench.open()
-        for _ in range(30):
-            bench.run(seconds=10)
+        bench.run(seconds=1)
+        bench.run(seconds=5)
 
     assert ["TroubleFacts"] * 2 == bench.mail.told("finance@example.com")
 
 
 def test_trouble_that_is_over_before_it_could_be_told_is_not_told(bench: Bench) -> None:
-    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.AUTH)] * 12
-    bench.mail.fates["finance@example.com"] = [fails(ChannelErrorKind.UNREACHABLE)] * 25
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.AUTH)]
+    bench.mail.fates["finance@example.com"] = [fails(ChannelErrorKind.UNREACHABLE)] * 6
     bench.open()
 
-    for _ in range(90):
-        bench.run(seconds=10)
+    for _ in range(60):
+        bench.run(seconds=1)
 
-    assert (["opened"], []) == (bench.slack.told(), bench.mail.told("finance@example.com"))
-    assert len(bench.mail.fates["finance@example.com"]) < 25
+    assert ["opened"] == bench.slack.told()
+    assert [] == bench.mail.told("finance@example.com")
 
 
 def test_a_recipient_that_is_refused_is_told_to_slack(bench: Bench) -> None:
-    bench.mail.fates["finance@example.com"] = [fails(ChannelErrorKind.NO_SUCH_DESTINATION)] * 20
+    bench.mail.fates["finance@example.com"] = [fails(ChannelErrorKind.NO_SUCH_DESTINATION)]
     bench.open([MAIL])
 
-    for _ in range(20):
-        bench.run(seconds=10)
+    bench.run()
 
     assert ["TroubleFacts"] == bench.slack.told()
 

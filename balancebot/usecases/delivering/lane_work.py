@@ -8,7 +8,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from sqlalchemy import Connection
 
@@ -30,8 +30,6 @@ _AT_ONCE = 20
 """How many messages are sent by one plan: what opens meanwhile waits no longer than for these."""
 _OUTAGE = frozenset({ChannelErrorKind.UNREACHABLE, ChannelErrorKind.IN_DOUBT, ChannelErrorKind.SERVER})
 _REFUSED = frozenset({ChannelErrorKind.AUTH, ChannelErrorKind.NO_SUCH_DESTINATION})
-_TOLD_AFTER = timedelta(minutes=2)
-"""A refusal that stands for so long is told."""
 _STRIKES = 2
 """After so many failures of an outage's kind in a row the lane is left alone until its next turn."""
 
@@ -205,28 +203,21 @@ class LaneWork:
         state: DeliveryState | None,
         now: datetime,
     ) -> None:
-        """Keep in mind what is refused for good, or was given up, and let the other channel tell it, once.
-
-        A refusal is told when it has stood for a while: an invitation that was forgotten is soon made good.
-        """
+        """Keep in mind what is refused for good, or was given up, and let the other channel tell it, once."""
         gave_up = state is DeliveryState.GAVE_UP
         if not (error.permanent or gave_up):
             return
         kind = ChannelErrorKind.NO_SUCH_DESTINATION if gave_up else error.kind
-        trouble = troubles.arise(
+        new = troubles.arise(
             conn, self.lane, kind=kind, subject=current.about, message=error.message, now=now
         )
-        if gave_up or now - trouble.since >= _TOLD_AFTER:
+        if new:
+            channel, destination = self.lane
             outbox.enqueue_plain(
                 conn,
-                facts=TroubleFacts(
-                    at=trouble.since,
-                    channel=trouble.channel,
-                    destination=trouble.destination,
-                    message=trouble.message,
-                ),
+                facts=TroubleFacts(at=now, channel=channel, destination=destination, message=error.message),
                 destinations=self._instead,
-                dedup_key=f"trouble:{trouble.channel}:{trouble.destination}:{trouble.since.isoformat()}",
+                dedup_key=f"trouble:{channel}:{destination}:{now.isoformat()}",
                 now=now,
             )
 
