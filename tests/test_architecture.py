@@ -59,4 +59,6 @@ def test_httpx_is_used_for_reading_balances_alone() -> None:
 
 
 def test_nothing_is_left_to_be_done() -> None:
-    assert [] == [_name(file) for file in _FILES if re.search(r"\b(TODO|FIXME|XXX|HACK)\b", file.read_text())]
+    # the brackets keep a search for such marks from finding this line
+    marks = re.compile(r"\b(T[O]DO|F[I]XME|X{3}|H[A]CK)\b")
+    assert [] == [_name(file) for file in _FILES if marks.search(file.read_text())]
