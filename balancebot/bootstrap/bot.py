@@ -19,10 +19,10 @@ from balancebot.domain.notification import DigestFacts
 from balancebot.ports import Channel, Clock, Finding
 from balancebot.settings import Settings
 from balancebot.storage.database import Database
-from balancebot.usecases.alerting.figures import Figures
 from balancebot.usecases.alerting.operate_alerts import OperateAlerts
 from balancebot.usecases.alerting.telling import Teller
 from balancebot.usecases.estimating.estimates import Estimator
+from balancebot.usecases.estimating.figures import Figures
 from balancebot.usecases.limits.shelf import ThresholdShelf
 from balancebot.usecases.presence import Presence
 

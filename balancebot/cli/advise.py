@@ -49,7 +49,7 @@ def advise(
 ) -> None:
     """Say what to buy by when, so that quota lasts to a date."""
     from balancebot.bootstrap import Bot
-    from balancebot.usecases.alerting.figures import ORDER_FOR
+    from balancebot.usecases.estimating.figures import ORDER_FOR
     from balancebot.usecases.showing.orders import orders
 
     if math.isnan(confidence):  # within no range and outside of none

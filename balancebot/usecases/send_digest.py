@@ -22,7 +22,7 @@ from balancebot.storage import alerts, digest_slots, facts, muted, outbox, plans
 from balancebot.storage.database import Database
 from balancebot.storage.digest_slots import MadeDigest
 from balancebot.storage.rollup import Used
-from balancebot.usecases.alerting.figures import Figures, recent_courses, up_to_now
+from balancebot.usecases.estimating.figures import Figures, recent_courses, up_to_now
 from balancebot.usecases.limits.shelf import ThresholdShelf
 from balancebot.usecases.showing.overview import BalanceView, overview
 

@@ -11,7 +11,7 @@ from balancebot.domain.local_time import read_day_end, read_instant
 from balancebot.domain.runway import OrderAdvice
 from balancebot.domain.threshold_cell import CellFault, read_count
 from balancebot.storage import wallets
-from balancebot.usecases.alerting.figures import ORDER_CONFIDENCE, ORDER_FOR
+from balancebot.usecases.estimating.figures import ORDER_CONFIDENCE, ORDER_FOR
 from balancebot.usecases.showing.overview import BalanceView
 from balancebot.web.balances_list import Filter, Order
 from balancebot.web.flash import Done, done

@@ -14,11 +14,11 @@ from balancebot.domain.threshold import ThresholdBook
 from balancebot.ports import Clock
 from balancebot.settings import Language
 from balancebot.storage.database import Database
-from balancebot.usecases.alerting.figures import Figures
 from balancebot.usecases.alerting.operate_alerts import OperateAlerts
 from balancebot.usecases.backtesting.preview_limits import PreviewLimits
 from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
 from balancebot.usecases.estimating.announce_sends import AnnounceSends
+from balancebot.usecases.estimating.figures import Figures
 from balancebot.usecases.explaining.explain import Explanation
 from balancebot.usecases.limits.edit_thresholds import EditThresholds
 from balancebot.usecases.limits.shelf import ThresholdShelf

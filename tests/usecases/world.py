@@ -13,10 +13,10 @@ from balancebot.domain.routing import RoutingTable
 from balancebot.ports import FetchResult, SourceError, SourceErrorKind
 from balancebot.storage import facts_codec, tables, wallets
 from balancebot.storage.database import Database
-from balancebot.usecases.alerting.figures import Figures
 from balancebot.usecases.alerting.operate_alerts import OperateAlerts
 from balancebot.usecases.alerting.telling import Teller
 from balancebot.usecases.estimating.estimates import Estimator
+from balancebot.usecases.estimating.figures import Figures
 from balancebot.usecases.limits.shelf import ThresholdShelf
 from balancebot.usecases.reading.judge_spikes import JudgeSpikes
 from balancebot.usecases.reading.poll_cycle import PollCycle, PollReport

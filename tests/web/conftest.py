@@ -22,12 +22,12 @@ from balancebot.secret import Secret
 from balancebot.settings import Account, App, KeyPair, Language, Settings
 from balancebot.settings import Database as DatabaseSettings
 from balancebot.storage.database import Database
-from balancebot.usecases.alerting.figures import Figures
 from balancebot.usecases.backtesting.backtest import Backtest
 from balancebot.usecases.backtesting.preview_limits import PreviewLimits
 from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
 from balancebot.usecases.estimating.announce_sends import AnnounceSends
 from balancebot.usecases.estimating.estimates import Estimator
+from balancebot.usecases.estimating.figures import Figures
 from balancebot.usecases.explaining.explain import Explanation, explain
 from balancebot.usecases.limits.edit_thresholds import EditThresholds
 from balancebot.usecases.limits.shelf import ThresholdShelf

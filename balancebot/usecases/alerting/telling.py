@@ -11,7 +11,7 @@ from balancebot.domain.notification import AlertFacts, Flapping
 from balancebot.domain.routing import RoutingTable
 from balancebot.domain.verdict import Severity
 from balancebot.storage import alerts, outbox
-from balancebot.usecases.alerting.figures import Figures
+from balancebot.usecases.estimating.figures import Figures
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.runway import Estimate, OrderAdvice
 from balancebot.storage import wallets
-from balancebot.usecases.alerting.figures import Figures
+from balancebot.usecases.estimating.figures import Figures
 from balancebot.usecases.showing.overview import overview
 
 _NEVER = timedelta.max
