@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-from balancebot.settings import Account, reread_apps
+from balancebot.config import Account, reread_apps
 
 log = logging.getLogger(__name__)
 

@@ -11,8 +11,7 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from balancebot.domain.balance import Snapshot, WalletName
-from balancebot.domain.notification import Channel as ChannelName
-from balancebot.domain.notification import Parcel, Receipt
+from balancebot.domain.message import ChannelName, MessageRef, OutgoingMessage
 
 
 class Clock(Protocol):
@@ -159,21 +158,23 @@ class Channel(Protocol):
         """Which of the closed set of channels this is."""
         ...
 
-    def deliver(self, parcel: Parcel, *, still_mine: Callable[[], bool]) -> Receipt | ChannelError:
+    def deliver(
+        self, parcel: OutgoingMessage, *, still_mine: Callable[[], bool]
+    ) -> MessageRef | ChannelError:
         """Render and send one parcel; `still_mine` is asked right before the write, and a no means LEASE_LOST.
 
         Never raises for what the outside does. Never retries by itself: the outbox does.
         """
         ...
 
-    def look_for(self, parcel: Parcel, *, since: datetime) -> Sequence[Receipt] | ChannelError:
+    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
         """Search the destination for this very delivery, not before `since`, oldest first; empty = it isn't there.
 
         A channel that can't look (a webhook, e-mail, a missing scope) answers with kind REJECTED and says why.
         """
         ...
 
-    def withdraw(self, receipt: Receipt) -> ChannelError | None:
+    def withdraw(self, receipt: MessageRef) -> ChannelError | None:
         """Delete a message that stands twice."""
         ...
 

@@ -17,7 +17,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from balancebot.clock import SystemClock
 from balancebot.ports import Clock
-from balancebot.storage.errors import DatabaseError
+from balancebot.store.errors import DatabaseError
 
 log = logging.getLogger(__name__)
 

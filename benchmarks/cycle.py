@@ -24,15 +24,15 @@ from typing import ClassVar
 import numpy as np
 import trustme
 
-from balancebot.bootstrap import Bot
-from balancebot.cli.collector import settle_in
+from balancebot.app import App
+from balancebot.cli.process import freeze_startup_objects
+from balancebot.config import Settings, load
 from balancebot.domain.balance import Category
-from balancebot.domain.burn_model import encode_models, fit
-from balancebot.domain.use_window import WINDOW_HOURS, UseWindow, encode_window
-from balancebot.settings import Settings, load
-from balancebot.storage import burn_models, wallets
-from balancebot.storage.burn_models import ModelRow
-from balancebot.storage.database import Database
+from balancebot.forecast.burn_model import encode_models, fit
+from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow, encode_window
+from balancebot.store import burn_models, wallets
+from balancebot.store.burn_models import ModelRow
+from balancebot.store.database import Database
 
 START = datetime(2026, 11, 24, 8, 2, tzinfo=UTC)
 EVERY = timedelta(minutes=5)
@@ -170,13 +170,13 @@ def measure(folder: Path, url: str, chosen: argparse.Namespace) -> None:
     database = Database(settings.database.url.reveal())
     database.upgrade()
     clock = Clock()
-    bot = Bot(settings, database, clock=clock)
+    bot = App(settings, database, clock=clock)
     bot.sync_wallets()
     put_past(database, settings.timezone.key)
     presence = bot.presence("run")
     print(f"{chosen.wallets} wallets, {chosen.connections} connections: bound {bound:.2f} s")
     print(f"{'cycle':>5}{'seconds':>9}{'x bound':>9}{'CPU ms/wallet':>15}  lost")
-    settle_in()  # as the daemon does when it has started
+    freeze_startup_objects()  # as the daemon does when it has started
     usual: list[float] = []
     closing: list[float] = []
     with cProfile.Profile() if chosen.profile else nullcontext() as profile:

@@ -25,9 +25,9 @@ from httpx_aiohttp import HttpxAiohttpClient
 
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import Snapshot, WalletName
+from balancebot.jsms.answer import EndpointKind, ParsedBalances, Reply, parse_answer
+from balancebot.jsms.source import Endpoint, JsmsSource
 from balancebot.secret import Secret
-from balancebot.sources.answer import EndpointKind, Figures, Reply, understand
-from balancebot.sources.jsms import Endpoint, JsmsSource
 
 PATH = EndpointKind.APP.path
 AUTH = ("key", "secret")
@@ -71,7 +71,7 @@ async def serve(chain: str, latency: float) -> None:
 
 def good(response: httpx.Response) -> bool:
     reply = Reply(status=response.status_code, headers=response.headers, body=response.content)
-    return isinstance(understand(reply, EndpointKind.APP, now=SystemClock().now()), Figures)
+    return isinstance(parse_answer(reply, EndpointKind.APP, now=SystemClock().now()), ParsedBalances)
 
 
 class Balancebot:

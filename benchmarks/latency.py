@@ -23,12 +23,12 @@ from sqlalchemy import select
 
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.notification import Action, Channel
+from balancebot.domain.message import Action, ChannelName
 from balancebot.domain.threshold import OFF, ThresholdRow
-from balancebot.sources.simulator import Scenario, Simulator, crowd
-from balancebot.storage import thresholds
-from balancebot.storage.database import Database
-from balancebot.storage.tables import alerts, deliveries
+from balancebot.jsms.simulator import Scenario, Simulator, crowd
+from balancebot.store import thresholds
+from balancebot.store.database import Database
+from balancebot.store.tables import alerts, deliveries
 from tests.standins.slack_api import SlackStandIn
 
 _LOW = 400
@@ -146,7 +146,7 @@ apps = [
             rows = conn.execute(
                 select(alerts.c.wallet, deliveries.c.id, deliveries.c.superseded_by)
                 .select_from(deliveries.join(alerts, alerts.c.id == deliveries.c.alert_id))
-                .where(deliveries.c.action == Action.POST, deliveries.c.channel == Channel.SLACK)
+                .where(deliveries.c.action == Action.POST, deliveries.c.channel == ChannelName.SLACK)
             )
             return {WalletName(row.wallet): row.superseded_by or row.id for row in rows}
 

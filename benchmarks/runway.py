@@ -13,10 +13,10 @@ import time
 
 import numpy as np
 
-from balancebot.domain.burn_model import MODEL, decode_models, encode_models, fit
-from balancebot.domain.forecast import forecast
-from balancebot.domain.spike import have_stopped, judge_spikes
-from balancebot.domain.use_window import WINDOW_HOURS, UseWindow, decode_window, encode_window
+from balancebot.forecast.burn_model import MODEL, decode_models, encode_models, fit
+from balancebot.forecast.forecast import forecast
+from balancebot.forecast.spike import have_stopped, judge_spikes
+from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow, decode_window, encode_window
 
 READINGS_PER_HOUR = 12
 AT_A_TIME = 1000

@@ -14,8 +14,8 @@ import openpyxl
 
 from balancebot.domain.balance import WalletName
 from balancebot.domain.threshold import ThresholdRow
-from balancebot.domain.threshold_sheet import cells_of, import_sheet, read_csv, write_csv
-from balancebot.sheet_files import read_sheet_file, write_xlsx
+from balancebot.thresholds.files import read_sheet_file, write_xlsx
+from balancebot.thresholds.sheet import cells_of, import_sheet, read_csv, write_csv
 
 ROWS = 5_000
 

@@ -15,18 +15,10 @@ from pathlib import Path
 import numpy as np
 from series import READINGS, load
 
-from balancebot.domain.burn_model import MODEL, Models, fit
-from balancebot.domain.local_week import hours_of_week
-from balancebot.domain.spike import (
-    PER_ALERT,
-    SPIKING,
-    Spikes,
-    gather,
-    judge_spikes,
-    points_of,
-    remembered,
-)
-from balancebot.domain.use_window import WINDOW_HOURS, UseWindow
+from balancebot.forecast.burn_model import MODEL, Models, fit
+from balancebot.forecast.local_week import hours_of_week
+from balancebot.forecast.spike import PER_ALERT, SPIKING, Spikes, gather, judge_spikes, points_of, remembered
+from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
 DAY = 24 * READINGS
 ATTACK = 6

@@ -16,10 +16,10 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from balancebot.domain.balance import Absent, Category, Readings, WalletName
-from balancebot.storage import balances, claims, readings, wallets, workers
-from balancebot.storage.balances import BalanceRow
-from balancebot.storage.database import Database
-from balancebot.storage.readings import GoodRead
+from balancebot.store import balance_estimates, claims, readings, wallets, workers
+from balancebot.store.balance_estimates import BalanceRow
+from balancebot.store.database import Database
+from balancebot.store.readings import GoodRead
 
 NUM_WALLETS = 20
 AIMS = {"--help": 6, "status": 14}
@@ -47,7 +47,7 @@ def prepare(folder: Path) -> None:
             [GoodRead(wallet_id=row.id, readings=read, observed_at=now, next_read_at=now) for row in claimed],
         )
         lasts = now + timedelta(days=20)
-        balances.save(
+        balance_estimates.save(
             conn,
             [
                 BalanceRow(

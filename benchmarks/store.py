@@ -16,16 +16,16 @@ from pathlib import Path
 
 from sqlalchemy import text
 
+from balancebot.config.shapes import Retention
 from balancebot.domain.balance import Absent, BalanceKey, Category, Readings, WalletName
 from balancebot.domain.usage import Booked, Hour, Seen
-from balancebot.settings.shapes import Retention
-from balancebot.storage import balances, claims, readings, rollup, snapshots, wallets, workers
-from balancebot.storage.balances import BalanceRow
-from balancebot.storage.database import Database
-from balancebot.storage.readings import Booking, GoodRead
-from balancebot.storage.rollup import Used, UseRow
-from balancebot.storage.snapshots import SnapshotRow
-from balancebot.usecases.history.housekeeping import prune
+from balancebot.history.prune import prune
+from balancebot.store import balance_estimates, claims, readings, snapshots, usage, wallets, workers
+from balancebot.store.balance_estimates import BalanceRow
+from balancebot.store.database import Database
+from balancebot.store.readings import Booking, GoodRead
+from balancebot.store.snapshots import SnapshotRow
+from balancebot.store.usage import Used, UseRow
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
 EVERY = timedelta(minutes=5)
@@ -76,12 +76,14 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
         with costs.of("snapshots"):
             snapshots.append(conn, [SnapshotRow(second, row.id, read) for row in rows])
         with costs.of("beliefs read"):
-            balances.of_wallets(conn, [row.id for row in rows])
+            balance_estimates.of_wallets(conn, [row.id for row in rows])
         with costs.of("beliefs written"):
-            balances.save(conn, [belief(row.id, category, at) for row in rows for category in IN_USE])
+            balance_estimates.save(
+                conn, [belief(row.id, category, at) for row in rows for category in IN_USE]
+            )
         with costs.of("roll-up"):
             booked = {Hour(second // 3600, key): Booked(3, 300.0) for key in keys}
-            rollup.add(conn, ids, booked, {name: Seen(second, read) for name in ids})
+            usage.add(conn, ids, booked, {name: Seen(second, read) for name in ids})
         with costs.of("booked"):
             readings.record_booked(conn, [Booking(wallet_id=row.id, readings=read, at=at) for row in rows])
 
@@ -121,7 +123,7 @@ def write_year(database: Database, wallet_ids: list[int]) -> None:
     for hour in hours:
         with database.write() as conn:
             seen = shown(12 * (hour - hours.stop))
-            rollup.put(conn, [UseRow(hour, wallet_id, seen, used) for wallet_id in wallet_ids])
+            usage.put(conn, [UseRow(hour, wallet_id, seen, used) for wallet_id in wallet_ids])
     for number, second in enumerate(instants):
         with database.write() as conn:
             seen = shown(number - len(instants))

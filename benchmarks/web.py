@@ -22,22 +22,22 @@ from types import MappingProxyType
 
 import httpx
 
-from balancebot.bootstrap import Bot
+from balancebot.app import App
+from balancebot.config import Account, AppConfig, KeyPair, Settings, Web
+from balancebot.config import Database as DatabaseSettings
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Readings, WalletName
 from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.domain.user import Role
+from balancebot.people.users import add_user
 from balancebot.secret import Secret
-from balancebot.settings import Account, App, KeyPair, Settings, Web
-from balancebot.settings import Database as DatabaseSettings
-from balancebot.storage import balances, readings, rollup, thresholds, wallets
-from balancebot.storage.balances import BalanceRow
-from balancebot.storage.database import Database
-from balancebot.usecases.people.users import add_user
+from balancebot.store import balance_estimates, readings, thresholds, usage, wallets
+from balancebot.store.balance_estimates import BalanceRow
+from balancebot.store.database import Database
 from balancebot.web.app import create_app
 from balancebot.web.server import serve
-from balancebot.web.wiring import site_of
+from balancebot.web.wiring import web_context_of
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 MAX_KILOBYTES, MAX_MILLISECONDS = 200.0, 100.0
@@ -83,7 +83,7 @@ def fill(database: Database, watched: list[WalletName], at: datetime) -> None:
                 if isinstance(value, int)
             ]
         readings.record_good(conn, reads)
-        balances.save(conn, beliefs)
+        balance_estimates.save(conn, beliefs)
 
 
 def reading(dice: random.Random) -> Reading:
@@ -116,7 +116,7 @@ def give_history(database: Database, name: WalletName) -> None:
         for back in range(HISTORY_HOURS, 0, -1):
             hour = last - back
             left = 1_000_000 - (HISTORY_HOURS - back) * 1_000
-            rollup.add(
+            usage.add(
                 conn,
                 ids,
                 {
@@ -141,7 +141,7 @@ def set_limits(database: Database, watched: list[WalletName]) -> None:
 def settings_for(file: Path, watched: list[WalletName]) -> Settings:
     """The configuration that such a bot would have."""
     pair = KeyPair(key=Secret("k"), secret=Secret("s"))
-    apps = tuple(App(name=name.partition("/")[2], keys=pair) for name in watched[1:])
+    apps = tuple(AppConfig(name=name.partition("/")[2], keys=pair) for name in watched[1:])
     return Settings(
         path=file.with_suffix(".toml"),
         resolved=True,
@@ -213,9 +213,9 @@ def main() -> int:
             now=NOW,
         )
         clock = Clock()
-        bot = Bot(settings, database, clock=clock)
+        bot = App(settings, database, clock=clock)
         assert settings.web is not None
-        site = replace(site_of(bot, settings.web, metrics=lambda: b""))
+        site = replace(web_context_of(bot, settings.web, metrics=lambda: b""))
         site.edit_thresholds.set(Scope("acme"), {"note": "x"}, by=Actor(who="finance", way=Way.CLI))
         server = serve(create_app(site), host="127.0.0.1", port=0)
         print(f"{options.wallets:,} wallets{'':<24} {'KB':>7} {'median ms':>10} {'p95 ms':>8}")

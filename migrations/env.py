@@ -6,8 +6,8 @@ It leaves the loggers alone: Alembic's stock environment would silence the progr
 from alembic import context
 from sqlalchemy import Connection
 
-from balancebot.storage.database import Database
-from balancebot.storage.indices import metadata
+from balancebot.store.database import Database
+from balancebot.store.indices import metadata
 
 
 def migrate(connection: Connection) -> None:

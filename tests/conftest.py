@@ -2,8 +2,13 @@
 
 import logging
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
+
+from balancebot.store.database import Database
+from tests.day import Day
+from tests.outbox_bench import Bench
 
 pytest_plugins = (
     "tests.databases",
@@ -26,3 +31,19 @@ def logging_as_it_was() -> Iterator[None]:
     yield
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture
+def bench(database: Database) -> Iterator[Bench]:
+    """An outbox with Slack and e-mail, and one worker."""
+    bench = Bench(database)
+    yield bench
+    bench.deliver.close(timedelta(seconds=5))
+
+
+@pytest.fixture
+def day(database: Database) -> Iterator[Day]:
+    """A world whose news arrives at once."""
+    day = Day(database)
+    yield day
+    day.close()

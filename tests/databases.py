@@ -16,7 +16,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from balancebot.storage.database import Database
+from balancebot.store.database import Database
 
 _PATIENCE = 30.0
 

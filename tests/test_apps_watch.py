@@ -6,8 +6,8 @@ import os
 import pytest
 
 from balancebot.apps_watch import AppsWatch
+from balancebot.config import load
 from balancebot.secret import Secret
-from balancebot.settings import load
 
 HEADER = "name,app_key,master_secret\n"
 

@@ -41,7 +41,7 @@ def test_sql_is_written_in_storage_alone() -> None:
     """Others may name a Connection, and nothing else."""
     offenders = []
     for file in _FILES:
-        if _name(file).startswith("storage/"):
+        if _name(file).startswith("store/"):
             continue
         for node in ast.walk(ast.parse(file.read_text())):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
@@ -55,7 +55,7 @@ def test_sql_is_written_in_storage_alone() -> None:
 
 def test_httpx_is_used_for_reading_balances_alone() -> None:
     users = {_name(file).partition("/")[0] for file in _FILES if "httpx" in _imports(file)}
-    assert users <= {"sources"}
+    assert users <= {"jsms"}
 
 
 def test_nothing_is_left_to_be_done() -> None:

@@ -3,21 +3,20 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from balancebot.domain.muted import NOTHING_MUTED, Muted
-from balancebot.domain.notification import Channel
-from balancebot.observability.metrics import Metrics
-from balancebot.storage.troubles import Trouble
-from balancebot.usecases.showing.standing import Standing
+from balancebot.domain.message import NOTHING_MUTED, ChannelName, MutedCounts
+from balancebot.metrics import Metrics
+from balancebot.overview.system import SystemStatus
+from balancebot.store.channel_failures import ChannelFailure
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
-QUIET = Standing(
+QUIET = SystemStatus(
     balances=(), num_open={}, muted=NOTHING_MUTED, num_pending=0, refusals=(), last_cycle_at=None
 )
 
 
 def test_what_is_muted_is_counted_by_what_mutes_it() -> None:
-    muted = Muted(
+    muted = MutedCounts(
         silenced=1, acknowledged=2, grouped=40, spared_by_grouping=39, flapping=3, spared_by_flapping=14
     )
 
@@ -36,7 +35,9 @@ def test_what_is_muted_is_counted_by_what_mutes_it() -> None:
 
 
 def test_what_channels_refuse_is_counted_for_each_of_them() -> None:
-    revoked = Trouble(channel=Channel.SLACK, destination="#ops", message="token_revoked", since=NOON)
+    revoked = ChannelFailure(
+        channel=ChannelName.SLACK, destination="#ops", message="token_revoked", since=NOON
+    )
     standing = replace(QUIET, num_pending=3, refusals=(revoked,))
 
     lines = Metrics(lambda: standing).text().decode().splitlines()

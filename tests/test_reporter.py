@@ -7,19 +7,20 @@ import pytest
 
 from balancebot.domain.balance import NEVER_READ, Snapshot, WalletName
 from balancebot.domain.delivery import DeliveryState, Outcome
-from balancebot.domain.notification import Channel
-from balancebot.observability import Metrics, Reporter
+from balancebot.domain.message import ChannelName
+from balancebot.logs import Reporter
+from balancebot.metrics import Metrics
+from balancebot.notify.report import AttemptReport, DeliverReport
+from balancebot.overview.system import SystemStatus
+from balancebot.poll.cycle import PollReport
 from balancebot.ports import ChannelErrorKind, FetchResult, SourceError, SourceErrorKind
-from balancebot.storage.errors import DatabaseError, DatabaseErrorKind
-from balancebot.usecases.delivering.delivery_report import Attempt, DeliverReport
-from balancebot.usecases.reading.poll_cycle import PollReport
-from balancebot.usecases.showing.standing import Standing
+from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 
 _NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
 _SHOP, _WEB = WalletName("acme/shop"), WalletName("acme/web")
 
 
-def _unasked() -> Standing:
+def _unasked() -> SystemStatus:
     raise DatabaseError(DatabaseErrorKind.UNREACHABLE, "database here.db: the folder does not exist")
 
 
@@ -49,9 +50,9 @@ def _polled(*results: FetchResult) -> PollReport:
 def _tried(outcome: Outcome | ChannelErrorKind) -> DeliverReport:
     return DeliverReport(
         attempts=(
-            Attempt(
+            AttemptReport(
                 at=_NOW,
-                channel=Channel.SLACK,
+                channel=ChannelName.SLACK,
                 destination="#ops",
                 delivery_id="d",
                 alert_id="1",

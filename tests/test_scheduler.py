@@ -9,7 +9,7 @@ import pytest
 
 from balancebot.clock import SystemClock
 from balancebot.scheduler import Job, Scheduler
-from balancebot.storage.errors import DatabaseError, DatabaseErrorKind
+from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 
 _SOON = 5.0
 _NEVER = timedelta(hours=1)

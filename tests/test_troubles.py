@@ -8,18 +8,18 @@ from pathlib import Path
 import pytest
 
 import balancebot
-from balancebot.channels.slack_errors import _ADVICE, slack_error
-from balancebot.settings import Language
-from balancebot.sources.answer import _MEANINGS
-from balancebot.wording import Wording
+from balancebot.config import Language
+from balancebot.i18n import Wording
+from balancebot.jsms.answer import _MEANINGS
+from balancebot.notify.slack.api import _ADVICE, slack_error
 
 CHINESE = Wording(language=Language.CHINESE)
 WORDED_IN = (
-    "sources/answer.py",
-    "sources/transport.py",
-    "sources/jsms.py",
-    "channels/smtp.py",
-    "channels/http_opener.py",
+    "jsms/answer.py",
+    "jsms/transport.py",
+    "jsms/source.py",
+    "notify/email/smtp.py",
+    "notify/http.py",
 )
 TAKING_WORDS = {"_schema", "_by_code"}
 NEVER_TOLD = {

@@ -7,14 +7,13 @@ lines, never as a traceback.
 import sys
 from collections.abc import Sequence
 
-from balancebot.cli.collector import spare_start_and_end
-from balancebot.cli.streams import decoded, drop_output, make_ready
+from balancebot.cli.process import decoded_arguments, drop_output, prepare_streams, skip_startup_gc
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `words` default to the process's arguments."""
-    spare_start_and_end()
-    make_ready()
+    skip_startup_gc()
+    prepare_streams()
     try:
         status = _run(sys.argv[1:] if words is None else words)
         sys.stdout.flush()
@@ -29,7 +28,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _run(given: Sequence[str]) -> int:
-    words = decoded(given)
+    words = decoded_arguments(given)
     if words is None:
         print("the words after balancebot must be UTF-8", file=sys.stderr)
         return 2

@@ -7,17 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from balancebot.cli.arguments import read_pattern
-from balancebot.cli.as_json import instant, show
-from balancebot.cli.errors import RefusedError
-from balancebot.cli.paint import bold, faint
-from balancebot.cli.session import Session, application, session_of
-from balancebot.cli.table import Column, table
-from balancebot.wording import Wording, number
+from balancebot.cli.context import CommandContext, RefusedError, application, context_of, read_pattern
+from balancebot.cli.output import Column, bold, faint, json_instant, show_json, text_table
+from balancebot.i18n import Wording, number
 
 if TYPE_CHECKING:
     from balancebot.domain.balance import BalanceKey
-    from balancebot.usecases.showing.orders import Order
+    from balancebot.overview.orders import AdviceRow
 
 app = application()
 
@@ -48,26 +44,26 @@ def advise(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Say what to buy by when, so that quota lasts to a date."""
-    from balancebot.bootstrap import Bot
-    from balancebot.usecases.estimating.figures import ORDER_FOR
-    from balancebot.usecases.showing.orders import orders
+    from balancebot.app import App
+    from balancebot.estimates.context import ORDER_FOR
+    from balancebot.overview.orders import advice_rows
 
     if math.isnan(confidence):  # within no range and outside of none
         raise typer.BadParameter("--confidence must be a number")
-    session = session_of(context)
+    session = context_of(context)
     keys = _keys(session, pattern)
-    bot = Bot(session.settings, session.database)
+    bot = App(session.settings, session.database)
     now = bot.clock.now()
     end = now + ORDER_FOR if until is None else _end(until, session, now)
     with session.database.read() as conn:
-        found = orders(conn, keys, figures=bot.figures, until=end, confidence=confidence, now=now)
+        found = advice_rows(conn, keys, figures=bot.figures, until=end, confidence=confidence, now=now)
     if as_json:
         _show(found, now, end, confidence)
     else:
         print(_for_people(found, Wording(zone=session.settings.timezone), now, end))
 
 
-def _keys(session: Session, pattern: str | None) -> "list[BalanceKey]":
+def _keys(session: CommandContext, pattern: str | None) -> "list[BalanceKey]":
     from balancebot.domain.balance import BalanceKey, Category
 
     keys = [BalanceKey(name, category) for name in session.settings.wallets for category in Category]
@@ -80,7 +76,7 @@ def _keys(session: Session, pattern: str | None) -> "list[BalanceKey]":
     return matching
 
 
-def _end(text: str, session: Session, now: datetime) -> datetime:
+def _end(text: str, session: CommandContext, now: datetime) -> datetime:
     from balancebot.domain.local_time import read_day_end
 
     end = read_day_end(text, session.settings.timezone)
@@ -91,13 +87,13 @@ def _end(text: str, session: Session, now: datetime) -> datetime:
     return end
 
 
-def _show(found: "Sequence[Order]", now: datetime, end: datetime, confidence: float) -> None:
-    from balancebot.usecases.showing.orders import totals
+def _show(found: "Sequence[AdviceRow]", now: datetime, end: datetime, confidence: float) -> None:
+    from balancebot.overview.orders import totals
 
-    show(
+    show_json(
         {
-            "as_of": instant(now),
-            "until": instant(end),
+            "as_of": json_instant(now),
+            "until": json_instant(end),
             "confidence": confidence,
             "advice": [_as_json(order) for order in found],
             "totals": {category.value: messages for category, messages in totals(found).items()},
@@ -105,7 +101,7 @@ def _show(found: "Sequence[Order]", now: datetime, end: datetime, confidence: fl
     )
 
 
-def _as_json(order: "Order") -> dict[str, object]:
+def _as_json(order: "AdviceRow") -> dict[str, object]:
     return {
         "wallet": order.key.wallet,
         "category": order.key.category,
@@ -113,18 +109,18 @@ def _as_json(order: "Order") -> dict[str, object]:
         "burn_per_day": order.estimate.burn_per_day,
         "lead_time_days": order.lead_time.total_seconds() / 86_400,
         "messages": None if order.advice is None else order.advice.messages,
-        "order_by": None if order.advice is None else instant(order.advice.order_by),
+        "order_by": None if order.advice is None else json_instant(order.advice.order_by),
     }
 
 
-def _for_people(found: "Sequence[Order]", words: Wording, now: datetime, end: datetime) -> str:
-    from balancebot.usecases.showing.orders import totals
+def _for_people(found: "Sequence[AdviceRow]", words: Wording, now: datetime, end: datetime) -> str:
+    from balancebot.overview.orders import totals
 
     needed = [order for order in found if order.is_needed]
     num_unknown = sum(order.advice is None for order in found)
     num_enough = len(found) - len(needed) - num_unknown
     parts = [
-        table(_COLUMNS, [_row(order, words, now) for order in needed]) if needed else "",
+        text_table(_COLUMNS, [_row(order, words, now) for order in needed]) if needed else "",
         bold(words.order_total(totals(found))),
         faint(
             "; ".join(
@@ -140,7 +136,7 @@ def _for_people(found: "Sequence[Order]", words: Wording, now: datetime, end: da
     return "\n\n".join(part for part in parts if part) or "No balance has a number yet."
 
 
-def _row(order: "Order", words: Wording, now: datetime) -> tuple[str, ...]:
+def _row(order: "AdviceRow", words: Wording, now: datetime) -> tuple[str, ...]:
     return (
         str(order.key),
         number(order.balance),

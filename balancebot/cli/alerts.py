@@ -6,20 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from balancebot.cli.arguments import read_length, read_pattern
-from balancebot.cli.as_json import instant, show
-from balancebot.cli.errors import CommandError
-from balancebot.cli.paint import of_severity
-from balancebot.cli.session import application, session_of
-from balancebot.cli.table import Column, table
-from balancebot.wording import Wording
+from balancebot.cli.context import CommandError, application, context_of, read_length, read_pattern
+from balancebot.cli.output import Column, json_instant, of_severity, show_json, text_table
+from balancebot.i18n import Wording
 
 if TYPE_CHECKING:
+    from balancebot.alerts.acts import OperateAlerts
     from balancebot.domain.alert import Alert
-    from balancebot.domain.notification import AlertFacts
+    from balancebot.domain.message import AlertFacts
     from balancebot.domain.silence import Silence
     from balancebot.domain.verdict import Severity
-    from balancebot.usecases.alerting.operate_alerts import OperateAlerts
 
 alerts_app = application()
 silence_app = application()
@@ -40,18 +36,18 @@ def list_alerts(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Show the open alerts, the newest first."""
-    from balancebot.storage import alerts as store
-    from balancebot.storage import stories
+    from balancebot.store import alerts as store
+    from balancebot.store import notification_history
 
-    session = session_of(context)
+    session = context_of(context)
     with session.database.read() as conn:
         found = store.listed(conn, closed=every, limit=_MOST)
         silent = [alert.id for alert, facts in found if not facts.says_why and alert.id is not None]
-        causes = stories.causes(conn, silent)
+        causes = notification_history.causes(conn, silent)
     found = tuple((alert, causes.get(alert.id or 0, facts)) for alert, facts in found)
     words = Wording(zone=session.settings.timezone)
     if as_json:
-        show({"alerts": [_as_json(alert, facts, words, closed=every) for alert, facts in found]})
+        show_json({"alerts": [_as_json(alert, facts, words, closed=every) for alert, facts in found]})
         return
     if not found:
         print("No alert was ever opened." if every else "No alert is open.")
@@ -65,7 +61,9 @@ def list_alerts(
         "acknowledged by",
         "reason",
     )
-    print(table([Column(title) for title in columns], [_row(*each, words, closed=every) for each in found]))
+    print(
+        text_table([Column(title) for title in columns], [_row(*each, words, closed=every) for each in found])
+    )
 
 
 @alerts_app.command("ack", no_args_is_help=True)
@@ -75,7 +73,7 @@ def acknowledge(
     note: Annotated[str, typer.Option("--note", help="what is being done about it")] = "",
 ) -> None:
     """Stop the reminders of an alert until it worsens."""
-    seen = _operating(context).acknowledge(alert_id, by=session_of(context).actor(), note=note)
+    seen = _operating(context).acknowledge(alert_id, by=context_of(context).actor(), note=note)
     if seen is None:
         raise CommandError(f"no open alert has the id {alert_id}")
     print(f"acknowledged alert {alert_id}: {_about(seen)}; it speaks again when it worsens or recovers")
@@ -93,10 +91,10 @@ def silence(
 
     wanted = read_pattern(pattern)
     until = SystemClock().now() + read_length("--for", length)
-    if not any(map(wanted.wallet.matches, session_of(context).settings.wallets)):
+    if not any(map(wanted.wallet.matches, context_of(context).settings.wallets)):
         print(f"{pattern} means no wallet that is configured now", file=sys.stderr)
-    made = _operating(context).silence(wanted, until=until, reason=reason, by=session_of(context).actor())
-    zone = session_of(context).settings.timezone
+    made = _operating(context).silence(wanted, until=until, reason=reason, by=context_of(context).actor())
+    zone = context_of(context).settings.timezone
     print(f"silence {made.id}: {pattern} is silent until {until.astimezone(zone):%Y-%m-%d %H:%M} {zone}")
 
 
@@ -113,20 +111,20 @@ def list_silences(
 ) -> None:
     """Show the silences that hold."""
     from balancebot.clock import SystemClock
-    from balancebot.storage import silences as store
+    from balancebot.store import silences as store
 
-    session = session_of(context)
+    session = context_of(context)
     with session.database.read() as conn:
         found = store.all_of_them(conn) if every else store.holding(conn, SystemClock().now())
     if as_json:
-        show({"silences": [_silence_as_json(each) for each in found]})
+        show_json({"silences": [_silence_as_json(each) for each in found]})
         return
     if not found:
         print("Nothing is silent.")
         return
     zone = session.settings.timezone
     print(
-        table(
+        text_table(
             [Column(title) for title in ("id", "pattern", "until", "by", "reason")],
             [
                 (
@@ -145,16 +143,16 @@ def list_silences(
 @silences_app.command("end", no_args_is_help=True)
 def end(context: typer.Context, silence_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """End a silence before its time; what is open and untold is told."""
-    if not _operating(context).end_silence(silence_id, by=session_of(context).actor()):
+    if not _operating(context).end_silence(silence_id, by=context_of(context).actor()):
         raise CommandError(f"no silence that holds has the id {silence_id}")
     print(f"ended silence {silence_id}")
 
 
 def _operating(context: typer.Context) -> "OperateAlerts":
-    from balancebot.bootstrap import Bot
+    from balancebot.app import App
 
-    session = session_of(context)
-    return Bot(session.settings, session.database).operate_alerts
+    session = context_of(context)
+    return App(session.settings, session.database).operate_alerts
 
 
 def _as_json(alert: "Alert", facts: "AlertFacts", words: Wording, *, closed: bool) -> dict[str, object]:
@@ -164,8 +162,8 @@ def _as_json(alert: "Alert", facts: "AlertFacts", words: Wording, *, closed: boo
         "wallet": alert.subject.wallet,
         "category": alert.subject.category,
         "severity": _severity(alert).word,
-        "opened_at": instant(alert.opened_at),
-        **({"closed_at": instant(alert.closed_at)} if closed else {}),
+        "opened_at": json_instant(alert.opened_at),
+        **({"closed_at": json_instant(alert.closed_at)} if closed else {}),
         "acknowledged_by": alert.acknowledged_by or None,
         "flapping": alert.is_flapping,
         "reason": words.why(facts),
@@ -202,9 +200,9 @@ def _silence_as_json(silence: "Silence") -> dict[str, object]:
     return {
         "id": str(silence.id),
         "pattern": silence.pattern.text,
-        "begins_at": instant(silence.begins_at),
-        "until": instant(silence.until),
+        "begins_at": json_instant(silence.begins_at),
+        "until": json_instant(silence.until),
         "reason": silence.reason,
         "created_by": silence.created_by,
-        "ended_at": instant(silence.ended_at),
+        "ended_at": json_instant(silence.ended_at),
     }

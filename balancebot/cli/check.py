@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from balancebot.cli.errors import RefusedError
-from balancebot.cli.many import many
-from balancebot.cli.paint import of_severity
-from balancebot.cli.session import application, session_of
+from balancebot.cli.context import RefusedError, application, context_of
+from balancebot.cli.output import of_severity, plural
 from balancebot.domain.verdict import Severity
-from balancebot.storage.errors import DatabaseError
+from balancebot.store.errors import DatabaseError
 
 if TYPE_CHECKING:
-    from balancebot.bootstrap import Bot
-    from balancebot.settings import Settings
+    from balancebot.app import App
+    from balancebot.config import Settings
 
 app = application()
 
@@ -48,7 +46,7 @@ def check(
     ] = False,
 ) -> None:
     """Try the configuration, the database, every credential, Slack and the mail server."""
-    settings = session_of(context).settings_with_secrets
+    settings = context_of(context).settings_with_secrets
     all_ok = True
     for line in _lines(settings, offline=offline):
         print(line, flush=True)
@@ -58,14 +56,14 @@ def check(
 
 
 def _lines(settings: "Settings", *, offline: bool) -> Iterator[_Line]:
-    from balancebot.bootstrap import Bot
-    from balancebot.settings import remarks
-    from balancebot.storage.database import Database
+    from balancebot.app import App
+    from balancebot.config import remarks
+    from balancebot.store.database import Database
 
-    yield _Line("configuration", f"{settings.path}, {many(len(settings.wallets), 'wallet')}")
+    yield _Line("configuration", f"{settings.path}, {plural(len(settings.wallets), 'wallet')}")
     for remark in remarks(settings):
         yield _Line(remark.key or "configuration", remark.message, ok=None)
-    bot = Bot(settings, Database(settings.database.url.reveal()))
+    bot = App(settings, Database(settings.database.url.reveal()))
     try:
         yield from _database(bot)
         if not offline:
@@ -75,7 +73,7 @@ def _lines(settings: "Settings", *, offline: bool) -> Iterator[_Line]:
         bot.close()
 
 
-def _database(bot: "Bot") -> Iterator[_Line]:
+def _database(bot: "App") -> Iterator[_Line]:
     """Bring it up to date, and yield what it knows; where it fails, the rest can still be tried."""
     try:
         bot.database.upgrade()
@@ -87,24 +85,27 @@ def _database(bot: "Bot") -> Iterator[_Line]:
     yield from known
 
 
-def _from_database(bot: "Bot") -> Iterator[_Line]:
+def _from_database(bot: "App") -> Iterator[_Line]:
     """Yield contradictions between limits, and what a channel refuses for good.
 
     A refusal is a failure where nothing that is tried later tells whether it still holds: a mail server isn't asked for
     recipients, a webhook isn't called.
     """
     from balancebot.domain.balance import BalanceKey, Category
-    from balancebot.domain.notification import Channel
-    from balancebot.storage import troubles
+    from balancebot.domain.message import ChannelName
+    from balancebot.store import channel_failures
 
     with bot.database.read() as conn:
         book = bot.thresholds.book(conn)
-        standing = troubles.standing(conn)
+        standing = channel_failures.standing(conn)
     keys = (BalanceKey(wallet, category) for wallet in bot.settings.wallets for category in Category)
     for inversion in book.inversions(keys):
         yield _Line("thresholds", str(inversion), ok=None)
     slack = bot.settings.slack
-    is_tried = {Channel.SLACK: slack is not None and slack.bot_token is not None, Channel.EMAIL: False}
+    is_tried = {
+        ChannelName.SLACK: slack is not None and slack.bot_token is not None,
+        ChannelName.EMAIL: False,
+    }
     for trouble in standing:
         yield _Line(
             f"{trouble.channel} {trouble.destination}",
@@ -113,7 +114,7 @@ def _from_database(bot: "Bot") -> Iterator[_Line]:
         )
 
 
-def _credentials(bot: "Bot") -> Iterator[_Line]:
+def _credentials(bot: "App") -> Iterator[_Line]:
     """Ask every wallet once; nothing of it is stored."""
     from balancebot.domain.balance import Snapshot
 
@@ -128,7 +129,7 @@ def _credentials(bot: "Bot") -> Iterator[_Line]:
             yield _Line(result.wallet, result.message.removeprefix(f"{result.wallet}: "), ok=False)
 
 
-def _channels(bot: "Bot") -> Iterator[_Line]:
+def _channels(bot: "App") -> Iterator[_Line]:
     slack = bot.settings.slack
     if slack is not None and slack.webhook_url is not None:
         words = "a webhook can't be tried without posting: balancebot notify test --slack"

@@ -11,18 +11,19 @@ from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from balancebot.bootstrap import Bot
-from balancebot.cli.collector import settle_in
-from balancebot.observability import Metrics, Reporter
+from balancebot import worker
+from balancebot.app import App
+from balancebot.cli.process import freeze_startup_objects
+from balancebot.config import Settings
+from balancebot.history.prune import prune
+from balancebot.logs import Reporter
+from balancebot.metrics import Metrics
 from balancebot.scheduler import Job, Scheduler
-from balancebot.settings import Settings
-from balancebot.storage.database import Database
-from balancebot.storage.errors import DatabaseError
-from balancebot.usecases import presence
-from balancebot.usecases.history.housekeeping import prune
+from balancebot.store.database import Database
+from balancebot.store.errors import DatabaseError
 
 if TYPE_CHECKING:
-    from balancebot.slack_app.wiring import SlackApp
+    from balancebot.notify.slack.listener import SlackApp
     from balancebot.web.server import WebServer
 
 log = logging.getLogger(__name__)
@@ -42,7 +43,7 @@ class Daemon:
         self, settings: Settings, database: Database, *, say: Callable[[str], None] | None = None
     ) -> None:
         """With `say`, messages are shown and not sent."""
-        self.bot = Bot(settings, database, on_news=lambda: self._scheduler.hasten("deliver"), say=say)
+        self.bot = App(settings, database, on_news=lambda: self._scheduler.hasten("deliver"), say=say)
         self._metrics = Metrics(self.bot.standing)
         self._reporter = Reporter(self._metrics)
         self._presence = self.bot.presence("run")
@@ -69,14 +70,14 @@ class Daemon:
         self._pages = self._serve()
         if self._slack_app is not None:
             self._slack_app.start()
-        settle_in()
+        freeze_startup_objects()
         self._scheduler.start()
 
     def _listener(self) -> "SlackApp | None":
         slack = self.bot.settings.slack
         if slack is None or slack.app_token is None:
             return None
-        from balancebot.slack_app.wiring import slack_app_of
+        from balancebot.notify.slack.listener import slack_app_of
 
         return slack_app_of(self.bot, on_done=lambda: self._scheduler.hasten("deliver"))
 
@@ -86,9 +87,9 @@ class Daemon:
             return None
         from balancebot.web.app import create_app
         from balancebot.web.server import serve
-        from balancebot.web.wiring import site_of
+        from balancebot.web.wiring import web_context_of
 
-        site = site_of(self.bot, web, metrics=self._metrics.text)
+        site = web_context_of(self.bot, web, metrics=self._metrics.text)
         return serve(create_app(site), host=web.host, port=web.port)
 
     def stop(self) -> bool:
@@ -123,7 +124,7 @@ class Daemon:
 
     def _jobs(self) -> list[Job]:
         return [
-            Job(name="presence", every=presence.EVERY, act=self._presence.show),
+            Job(name="presence", every=worker.EVERY, act=self._presence.show),
             Job(name="poll", every=_TICK, act=self._poll, at_once=_ROUNDS_AT_ONCE),
             Job(name="deliver", every=_TICK, act=self._deliver),
             Job(name="tend", every=timedelta(seconds=1), act=self._tend),

@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from balancebot.cli.errors import CommandError
-from balancebot.cli.session import application, session_of
+from balancebot.cli.context import CommandError, application, context_of
 
 app = application()
 
@@ -19,7 +18,7 @@ def database() -> None:
 @app.command()
 def upgrade(context: typer.Context) -> None:
     """Make the tables, or bring those of an older version up to date."""
-    print(f"{session_of(context).database.place}: up to date")
+    print(f"{context_of(context).database.place}: up to date")
 
 
 @app.command(no_args_is_help=True)
@@ -27,9 +26,9 @@ def backup(
     context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="must not exist yet")]
 ) -> None:
     """Copy the whole database as of now, while others read and write; the copy is verified."""
-    from balancebot.storage.backup import BackupFailed, back_up
+    from balancebot.store.backup import BackupFailed, back_up
 
-    made = back_up(session_of(context).database, file)
+    made = back_up(context_of(context).database, file)
     if isinstance(made, BackupFailed):
         raise CommandError(made.message)
     print(f"wrote {made.file}: {made.num_bytes:,} bytes, verified")
@@ -39,10 +38,10 @@ def backup(
 def prune(context: typer.Context) -> None:
     """Remove now what is older than [retention] keeps; `run` does so by itself."""
     from balancebot.clock import SystemClock
-    from balancebot.usecases.history import housekeeping
+    from balancebot.history import prune
 
-    session = session_of(context)
-    gone = housekeeping.prune(session.database, session.settings.retention, now=SystemClock().now())
+    session = context_of(context)
+    gone = prune.prune(session.database, session.settings.retention, now=SystemClock().now())
     print(
         f"removed {gone.num_snapshots:,} snapshots, {gone.num_hours:,} hours (days of them stay), "
         f"{gone.num_notifications:,} notifications, {gone.num_alerts:,} closed alerts, "

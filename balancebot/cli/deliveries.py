@@ -4,16 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from balancebot.cli.as_json import instant, show
-from balancebot.cli.errors import CommandError
-from balancebot.cli.session import application, session_of
-from balancebot.cli.table import Column, table
+from balancebot.cli.context import CommandError, application, context_of
+from balancebot.cli.output import Column, json_instant, show_json, text_table
 
 if TYPE_CHECKING:
     from zoneinfo import ZoneInfo
 
-    from balancebot.storage.deliveries import Delivery
-    from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
+    from balancebot.notify.resend import OperateDeliveries
+    from balancebot.store.deliveries import Delivery
 
 app = application()
 
@@ -32,15 +30,15 @@ def list_deliveries(
     """Show what waits to be sent and what was given up, the newest first."""
     found = _operating(context).listed(every=every)
     if as_json:
-        show({"deliveries": [_as_json(each) for each in found]})
+        show_json({"deliveries": [_as_json(each) for each in found]})
         return
     if not found:
         print("Nothing was ever sent." if every else "Nothing waits, and nothing was given up.")
         return
-    zone = session_of(context).settings.timezone
+    zone = context_of(context).settings.timezone
     titles = ("id", "to", "news", "decided", "state", "attempts", "what it failed by")
     print(
-        table(
+        text_table(
             [Column(title, is_number=title == "attempts") for title in titles],
             [_row(each, zone) for each in found],
         )
@@ -52,7 +50,7 @@ def resend(context: typer.Context, delivery_id: Annotated[str, typer.Argument(me
     """Let one that was given up, or waits, be sent by the next `run` or `poll`."""
     from balancebot.domain.delivery import DeliveryState
 
-    match _operating(context).resend(delivery_id, by=session_of(context).actor()):
+    match _operating(context).resend(delivery_id, by=context_of(context).actor()):
         case None:
             raise CommandError(f"no delivery has the id {delivery_id}")
         case DeliveryState.SENDING:
@@ -67,9 +65,9 @@ def resend(context: typer.Context, delivery_id: Annotated[str, typer.Argument(me
 
 def _operating(context: typer.Context) -> "OperateDeliveries":
     from balancebot.clock import SystemClock
-    from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
+    from balancebot.notify.resend import OperateDeliveries
 
-    return OperateDeliveries(database=session_of(context).database, clock=SystemClock())
+    return OperateDeliveries(database=context_of(context).database, clock=SystemClock())
 
 
 def _row(delivery: "Delivery", zone: "ZoneInfo") -> tuple[str, ...]:
@@ -98,12 +96,12 @@ def _as_json(delivery: "Delivery") -> dict[str, object]:
         "action": delivery.action,
         "reason": delivery.reason,
         "alert": delivery.alert_id,
-        "created_at": instant(delivery.created_at),
+        "created_at": json_instant(delivery.created_at),
         "state": delivery.state,
         "in_doubt": delivery.in_doubt,
         "attempts": delivery.num_attempts,
-        "next_attempt_at": instant(delivery.next_attempt_at),
-        "settled_at": instant(delivery.settled_at),
+        "next_attempt_at": json_instant(delivery.next_attempt_at),
+        "settled_at": json_instant(delivery.settled_at),
         "error": delivery.error or None,
         "superseded_by": delivery.superseded_by,
     }

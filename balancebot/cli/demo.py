@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from balancebot.cli.errors import CommandError
-from balancebot.cli.paint import bold, faint
-from balancebot.cli.session import application
+from balancebot.cli.context import CommandError, application
+from balancebot.cli.output import bold, faint
 
 if TYPE_CHECKING:
-    from balancebot.settings import Settings
-    from balancebot.storage.database import Database
+    from balancebot.config import Settings
+    from balancebot.store.database import Database
 
 app = application()
 
@@ -45,9 +44,9 @@ def demo(
     """The whole bot against a simulator: nothing to configure."""
     from balancebot.cli.demo_story import configuration, scenario, tell
     from balancebot.clock import SystemClock
-    from balancebot.settings import load
-    from balancebot.sources.simulator import Simulator
-    from balancebot.storage.database import Database
+    from balancebot.config import load
+    from balancebot.jsms.simulator import Simulator
+    from balancebot.store.database import Database
 
     turn = threading.Lock()
 
@@ -80,7 +79,7 @@ def _go_on(settings: "Settings", database: "Database", say: Callable[[str], None
     from balancebot.clock import SystemClock
     from balancebot.domain.audit import Actor, Way
     from balancebot.domain.user import Role
-    from balancebot.usecases.people.users import add_user
+    from balancebot.people.users import add_user
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -7,32 +7,31 @@ from collections.abc import Callable, Collection, Iterator
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from balancebot.cli.at_work import at_work
-from balancebot.cli.paint import bold, faint
-from balancebot.cli.progress import share
+from balancebot.cli.output import bold, faint, share
+from balancebot.cli.running import running
 from balancebot.cli.status import for_people, look
+from balancebot.config import Settings
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.threshold import Scope
-from balancebot.settings import Settings
-from balancebot.sources.simulator import (
+from balancebot.history.files import ImportRefused, import_history
+from balancebot.jsms.simulator import (
     Event,
     EventKind,
-    Fault,
     FaultKind,
     Quota,
     Scenario,
+    SimulatedFault,
     Simulator,
     simulated_wallet,
 )
-from balancebot.sources.simulator import configuration as accounts
-from balancebot.storage.database import Database
-from balancebot.usecases.history.import_history import Refused, import_history
-from balancebot.usecases.limits.edit_thresholds import EditThresholds
+from balancebot.jsms.simulator import configuration as accounts
+from balancebot.store.database import Database
+from balancebot.thresholds.changes import EditThresholds
 
 if TYPE_CHECKING:
-    from balancebot.bootstrap import Bot
-    from balancebot.observability import Reporter
+    from balancebot.app import App
+    from balancebot.logs import Reporter
 
 Say = Callable[[str], None]
 
@@ -91,7 +90,7 @@ level = "error"
 
 def tell(jsms: Simulator, settings: Settings, database: Database, say: Say) -> None:
     """Live through the story, and say what happens, what is told of it, and how things stand in the end."""
-    with at_work(settings, database, say=say) as (bot, reporter):
+    with running(settings, database, say=say) as (bot, reporter):
         bot.sync_wallets()
         say(bold("A month of history is taken in, and limits are set"))
         _remember(jsms, bot)
@@ -107,7 +106,7 @@ def tell(jsms: Simulator, settings: Settings, database: Database, say: Say) -> N
         say(_table(bot))
 
 
-def _remember(jsms: Simulator, bot: "Bot") -> None:
+def _remember(jsms: Simulator, bot: "App") -> None:
     lines = _history(jsms)
     with share("a month of history") as progress:
         taken = import_history(
@@ -118,7 +117,7 @@ def _remember(jsms: Simulator, bot: "Bot") -> None:
             now=bot.clock.now(),
             progress=progress,
         )
-    if isinstance(taken, Refused):
+    if isinstance(taken, ImportRefused):
         raise RuntimeError("; ".join(map(str, taken.faults)))
 
 
@@ -132,7 +131,7 @@ def _history(jsms: Simulator) -> Iterator[str]:
                 yield f"{at},{snapshot.wallet},{category},{value}\n"
 
 
-def _set_limits(bot: "Bot") -> None:
+def _set_limits(bot: "App") -> None:
     editing = EditThresholds(database=bot.database, clock=bot.clock, known=lambda: bot.settings.wallets)
     by = Actor(who="finance", way=Way.CLI)
     for wallet, category, cells in (
@@ -160,7 +159,7 @@ def _chapters(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:
     def campaign() -> None:
         happen(EventKind.USE, _CAMPAIGNS, Category.MARKET, left(_CAMPAIGNS, Category.MARKET) - 4_300)
         happen(EventKind.ALLOCATE, _HOTLINE, Category.VOICE, 2_000)
-        jsms.fail(_LEGACY, Fault(kind=FaultKind.REJECTED))
+        jsms.fail(_LEGACY, SimulatedFault(kind=FaultKind.REJECTED))
 
     def pumping() -> None:
         happen(EventKind.USE, _CODES, Category.INDUSTRY, left(_CODES, Category.INDUSTRY))
@@ -177,7 +176,7 @@ def _chapters(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:
     yield "Somebody buys industry messages for parcels", purchase
 
 
-def _cycle(bot: "Bot", reporter: "Reporter", say: Say, known: Collection[str]) -> set[str]:
+def _cycle(bot: "App", reporter: "Reporter", say: Say, known: Collection[str]) -> set[str]:
     """Read, judge and tell, as `run` does; what failed is said once and returned."""
     report = bot.poll_cycle.run_all(bot.settings.wallets)
     reporter.polled(report)
@@ -191,7 +190,7 @@ def _cycle(bot: "Bot", reporter: "Reporter", say: Say, known: Collection[str]) -
     return failed
 
 
-def _table(bot: "Bot") -> str:
+def _table(bot: "App") -> str:
     now = bot.clock.now()
     views, _ = look(bot.database, bot.settings, now)
     allocated = [view for view in views if view.reading is not Absent.UNALLOCATED]

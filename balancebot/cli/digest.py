@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from balancebot.cli.errors import CommandError, RefusedError
-from balancebot.cli.session import Session, application, session_of
+from balancebot.cli.context import CommandContext, CommandError, RefusedError, application, context_of
 
 app = application()
 
@@ -21,11 +20,11 @@ def digest() -> None:
 @app.command(no_args_is_help=True)
 def send(context: typer.Context, name: _Name) -> None:
     """Send a digest now, whatever its schedule."""
-    from balancebot.cli.at_work import at_work, undelivered
+    from balancebot.cli.running import running, undelivered
 
-    session = session_of(context)
+    session = context_of(context)
     _known(session, name)
-    with at_work(session.settings_with_secrets, session.database) as (bot, reporter):
+    with running(session.settings_with_secrets, session.database) as (bot, reporter):
         bot.send_digest.send(name)
         delivered = bot.deliver_outbox.run()
         reporter.delivered(delivered)
@@ -44,11 +43,11 @@ def preview(
     ] = None,
 ) -> None:
     """Show what a digest would say now; nothing is sent."""
-    from balancebot.bootstrap import Bot
+    from balancebot.app import App
 
-    session = session_of(context)
+    session = context_of(context)
     _known(session, name)
-    bot = Bot(session.settings, session.database)
+    bot = App(session.settings, session.database)
     facts = bot.send_digest.preview(name)
     if facts is None:
         raise CommandError(f"there is no digest {name}")
@@ -62,7 +61,7 @@ def preview(
     print(f"wrote {html}")
 
 
-def _known(session: Session, name: str) -> None:
+def _known(session: CommandContext, name: str) -> None:
     """Refuse the name of a digest that isn't configured, with the nearest that is."""
     from balancebot.domain.spelling import did_you_mean
 

@@ -7,9 +7,8 @@ from typing import Annotated
 
 import typer
 
-from balancebot.cli.errors import CommandError
-from balancebot.cli.many import many
-from balancebot.cli.session import application, session_of
+from balancebot.cli.context import CommandError, application, context_of
+from balancebot.cli.output import plural
 
 app = application()
 
@@ -24,12 +23,12 @@ def import_file(
     context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
 ) -> None:
     """Take past readings: columns observed_at,wallet,category,balance."""
-    from balancebot.bootstrap import Bot
-    from balancebot.cli.progress import share
+    from balancebot.app import App
+    from balancebot.cli.output import share
     from balancebot.clock import SystemClock
-    from balancebot.usecases.history.import_history import Refused, import_history
+    from balancebot.history.files import ImportRefused, import_history
 
-    session = session_of(context)
+    session = context_of(context)
     wallets = session.settings.wallets
     try:
         with (
@@ -40,13 +39,13 @@ def import_file(
                 session.database,
                 lines,
                 configured=wallets,
-                estimator=Bot(session.settings, session.database).estimator,
+                estimator=App(session.settings, session.database).estimator,
                 now=SystemClock().now(),
                 progress=progress,
             )
     except OSError as error:
         raise CommandError(f"{file}: can't be read: {error.strerror}") from None
-    if isinstance(taken, Refused):
+    if isinstance(taken, ImportRefused):
         more = taken.num_faults - len(taken.faults)
         raise CommandError(
             *(f"{file}: {fault}" for fault in taken.faults),
@@ -57,7 +56,7 @@ def import_file(
         print(f"{file} holds no reading.")
         return
     print(
-        f"imported {many(taken.num_rows, 'reading')} of {many(len(taken.wallets), 'wallet')}, "
+        f"imported {plural(taken.num_rows, 'reading')} of {plural(len(taken.wallets), 'wallet')}, "
         f"{taken.since:%Y-%m-%d %H:%M} to {taken.until:%Y-%m-%d %H:%M} UTC"
     )
 
@@ -67,10 +66,10 @@ def export_file(
     context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="- is stdout")]
 ) -> None:
     """Write every reading that is kept, as `import` takes it."""
-    from balancebot.cli.progress import counted
-    from balancebot.usecases.history.export_history import export_history
+    from balancebot.cli.output import counted
+    from balancebot.history.files import export_history
 
-    database = session_of(context).database
+    database = context_of(context).database
     try:
         with (
             nullcontext(sys.stdout)
@@ -83,4 +82,4 @@ def export_file(
         raise
     except OSError as error:
         raise CommandError(f"{file}: can't be written: {error.strerror}") from None
-    print(f"wrote {many(num_rows, 'reading')}", file=sys.stderr)
+    print(f"wrote {plural(num_rows, 'reading')}", file=sys.stderr)

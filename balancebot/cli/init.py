@@ -6,8 +6,7 @@ from typing import Annotated
 
 import typer
 
-from balancebot.cli.errors import CommandError
-from balancebot.cli.session import application, session_of
+from balancebot.cli.context import CommandError, application, context_of
 
 app = application()
 
@@ -20,9 +19,9 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented configuration; never overwrites."""
-    from balancebot.settings.template import template
+    from balancebot.config.template import template
 
-    path = file or session_of(context).config_path
+    path = file or context_of(context).config_path
     try:
         # readable by its owner alone: people write their secrets into it
         written = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)

@@ -6,12 +6,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from balancebot.cli.errors import CommandError, RefusedError
-from balancebot.cli.session import application, session_of
+from balancebot.cli.context import CommandError, RefusedError, application, context_of
 
 if TYPE_CHECKING:
-    from balancebot.bootstrap import Bot
-    from balancebot.domain.notification import Channel
+    from balancebot.app import App
+    from balancebot.domain.message import ChannelName
 
 app = application()
 
@@ -28,18 +27,20 @@ def send_test(
     email: Annotated[bool, typer.Option("--email", help="only by e-mail")] = False,
 ) -> None:
     """Send one test message to each channel; with --slack or --email only there."""
-    from balancebot.bootstrap import Bot
-    from balancebot.domain.notification import Channel
+    from balancebot.app import App
+    from balancebot.domain.message import ChannelName
 
-    session = session_of(context)
+    session = context_of(context)
     settings = session.settings_with_secrets
-    asked = [channel for channel, is_asked in ((Channel.SLACK, slack), (Channel.EMAIL, email)) if is_asked]
+    asked = [
+        channel for channel, is_asked in ((ChannelName.SLACK, slack), (ChannelName.EMAIL, email)) if is_asked
+    ]
     missing = [channel.value for channel in asked if channel not in settings.routing.defaults]
     if missing:
         raise RefusedError(f"{settings.path}: [{missing[0]}] is not configured")
     if not settings.routing.defaults:
         raise RefusedError(f"{settings.path}: neither [slack] nor [email] is configured")
-    bot = Bot(settings, session.database)
+    bot = App(settings, session.database)
     try:
         failures = _send(bot, asked or list(settings.routing.defaults))
     finally:
@@ -48,16 +49,16 @@ def send_test(
         raise CommandError(*failures)
 
 
-def _send(bot: "Bot", channels: "Sequence[Channel]") -> list[str]:
+def _send(bot: "App", channels: "Sequence[ChannelName]") -> list[str]:
     """Send to every default destination of `channels`; return what failed."""
-    from balancebot.domain.notification import Action, Parcel, TestFacts
+    from balancebot.domain.message import Action, OutgoingMessage, TestFacts
     from balancebot.ports import ChannelError
 
     failures = []
     for channel in channels:
         for destination in bot.settings.routing.defaults[channel]:
             now = bot.clock.now()
-            parcel = Parcel(
+            parcel = OutgoingMessage(
                 delivery_id=uuid.uuid4().hex,
                 alert_id="",
                 action=Action.POST,

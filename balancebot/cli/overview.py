@@ -6,7 +6,7 @@
 from itertools import groupby
 from typing import NamedTuple
 
-from balancebot.cli.paint import bold
+from balancebot.cli.output import bold
 
 
 class Entry(NamedTuple):
@@ -47,7 +47,7 @@ COMMANDS = {
         ("Decide", "silence", "mute what a pattern matches for a while", "alerts:silence_app"),
         ("Decide", "silences", "show what is silent; end a silence", "alerts:silences_app"),
         ("Decide", "advise", "say what to buy by when, so that quota lasts to a date", "advise:app"),
-        ("Decide", "plans", "announce sends that no balance shows yet", "plans:app"),
+        ("Decide", "plans", "announce sends that no balance shows yet", "planned_sends:app"),
         ("Decide", "deliveries", "show what waits or never arrived; send it again", "deliveries:app"),
         ("Keep", "history", "take past readings from a CSV file, or write them to one", "history:app"),
         ("Keep", "db", "upgrade, back up or prune the database", "database:app"),

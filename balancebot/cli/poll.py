@@ -6,16 +6,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from balancebot.cli.errors import CommandError
-from balancebot.cli.paint import faint, of_severity
-from balancebot.cli.session import application, session_of
-from balancebot.cli.table import Column, table
+from balancebot.cli.context import CommandError, application, context_of
+from balancebot.cli.output import Column, faint, of_severity, text_table
 from balancebot.domain.balance import Category, Snapshot
-from balancebot.wording import Wording
+from balancebot.i18n import Wording
 
 if TYPE_CHECKING:
-    from balancebot.bootstrap import Bot
-    from balancebot.usecases.reading.poll_cycle import PollReport
+    from balancebot.app import App
+    from balancebot.poll.cycle import PollReport
 
 app = application()
 
@@ -28,11 +26,11 @@ def poll(
     ] = False,
 ) -> None:
     """Read every wallet now and deliver what waits."""
-    from balancebot.cli.at_work import at_work, undelivered
+    from balancebot.cli.running import running, undelivered
 
     waiting: list[str] = []
-    session = session_of(context)
-    with at_work(session.settings_with_secrets, session.database) as (bot, reporter):
+    session = context_of(context)
+    with running(session.settings_with_secrets, session.database) as (bot, reporter):
         report = _read(bot, alerts=not no_alerts)
         reporter.polled(report)
         print(_for_people(report))
@@ -50,8 +48,8 @@ def poll(
         raise CommandError(*failures)
 
 
-def _read(bot: "Bot", *, alerts: bool) -> "PollReport":
-    from balancebot.cli.progress import counted
+def _read(bot: "App", *, alerts: bool) -> "PollReport":
+    from balancebot.cli.output import counted
 
     bot.sync_wallets()
     with counted("reading", len(bot.settings.wallets)) as progress:
@@ -76,7 +74,7 @@ def _for_people(report: "PollReport") -> str:
     columns = (Column("wallet"), *(Column(category.value, is_number=True) for category in Category))
     seconds = (report.ended_at - report.started_at).total_seconds()
     lines = [
-        *([table(columns, rows), ""] if rows else []),
+        *([text_table(columns, rows), ""] if rows else []),
         *_news(report),
         faint(f"read {len(rows):,} of {len(report.results):,} wallets in {seconds:.1f} s"),
     ]

@@ -10,11 +10,10 @@ import typer
 from typer.core import TyperGroup
 
 from balancebot import __version__
-from balancebot.cli.errors import CommandError
+from balancebot.cli.context import CommandContext, CommandError
 from balancebot.cli.overview import COMMANDS, overview
-from balancebot.cli.session import Session
 from balancebot.domain.spelling import did_you_mean
-from balancebot.storage.errors import DatabaseError
+from balancebot.store.errors import DatabaseError
 
 
 class _OnDemand(TyperGroup):
@@ -52,7 +51,7 @@ def _options(
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE")] = None,
     version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version)] = False,  # noqa: ARG001 -- answered by its callback
 ) -> None:
-    context.obj = Session(config)
+    context.obj = CommandContext(config)
 
 
 def run(words: Sequence[str]) -> int:

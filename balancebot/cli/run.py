@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from balancebot.cli.errors import CommandError
-from balancebot.cli.session import application, session_of
+from balancebot.cli.context import CommandError, application, context_of
 
 if TYPE_CHECKING:
-    from balancebot.storage.database import Database
+    from balancebot.store.database import Database
 
 app = application()
 log = logging.getLogger(__name__)
@@ -30,11 +29,11 @@ def run(context: typer.Context) -> None:
 
     from balancebot import __version__
     from balancebot.cli.daemon import Daemon
-    from balancebot.cli.one_heap import share_one_heap
-    from balancebot.observability import set_up_logging
+    from balancebot.cli.process import share_one_heap
+    from balancebot.logs import set_up_logging
 
     share_one_heap()
-    session = session_of(context)
+    session = context_of(context)
     settings = session.settings_with_secrets
     set_up_logging(settings.log)
     with _alone(session.database):

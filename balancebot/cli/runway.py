@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from balancebot.cli.errors import CommandError
-from balancebot.cli.session import application
-from balancebot.cli.table import Column, table
+from balancebot.cli.context import CommandError, application
+from balancebot.cli.output import Column, text_table
 
 app = application()
 
@@ -17,7 +16,7 @@ _MAX_FAULTS = 20
 
 
 def _known_zone(zone: str) -> str:
-    from balancebot.usecases.estimating.runway_series import zone_fault
+    from balancebot.history.series import zone_fault
 
     fault = zone_fault(zone)
     if fault:
@@ -52,7 +51,7 @@ def _of_lines(zone: str) -> bool:
     """Answer every line of stdin at once; tell whether all could be read."""
     import json
 
-    from balancebot.usecases.estimating.runway_series import answer_line
+    from balancebot.history.series import answer_line
 
     all_read = True
     for line in sys.stdin.buffer:
@@ -67,9 +66,9 @@ def _of_file(file: Path, zone: str, *, as_json: bool) -> None:
     import json
     from datetime import UTC, datetime
 
-    from balancebot.usecases.estimating.runway_series import as_json as in_hours
-    from balancebot.usecases.estimating.runway_series import estimate_file
-    from balancebot.wording import Wording
+    from balancebot.history.series import as_json as in_hours
+    from balancebot.history.series import estimate_file
+    from balancebot.i18n import Wording
 
     try:
         with file.open(encoding="utf-8-sig", newline="") as lines:
@@ -87,7 +86,7 @@ def _of_file(file: Path, zone: str, *, as_json: bool) -> None:
         raise CommandError(f"{file}: holds no reading")
     words = Wording()
     print(
-        table(
+        text_table(
             (
                 Column("balance"),
                 Column("left", is_number=True),

@@ -8,8 +8,7 @@ from typing import Annotated
 
 import typer
 
-from balancebot.cli.errors import CommandError, RefusedError
-from balancebot.cli.session import application
+from balancebot.cli.context import CommandError, RefusedError, application
 
 app = application()
 
@@ -24,7 +23,7 @@ def simulate(
 ) -> None:
     """Run the JSMS simulator alone until stopped."""
     from balancebot.clock import SystemClock
-    from balancebot.sources.simulator import default_scenario, read_scenario, run_simulator
+    from balancebot.jsms.simulator import default_scenario, read_scenario, run_simulator
 
     played = default_scenario() if scenario is None else read_scenario(scenario)
     if isinstance(played, tuple):

@@ -9,22 +9,18 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from balancebot.cli.arguments import read_pattern
-from balancebot.cli.as_json import instant, show
-from balancebot.cli.errors import RefusedError
-from balancebot.cli.paint import bold, faint, of_severity
-from balancebot.cli.session import application, session_of
-from balancebot.cli.table import Column, table
+from balancebot.cli.context import RefusedError, application, context_of, read_pattern
+from balancebot.cli.output import Column, bold, faint, json_instant, of_severity, show_json, text_table
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.verdict import Severity
-from balancebot.wording import Wording
+from balancebot.i18n import Wording
 
 if TYPE_CHECKING:
-    from balancebot.domain.muted import Muted
+    from balancebot.config import Settings
+    from balancebot.domain.message import MutedCounts
     from balancebot.domain.threshold import ThresholdBook
-    from balancebot.settings import Settings
-    from balancebot.storage.database import Database
-    from balancebot.usecases.showing.overview import BalanceView
+    from balancebot.overview.balances import BalanceView
+    from balancebot.store.database import Database
 
 app = application()
 
@@ -50,24 +46,24 @@ def status(
 ) -> None:
     """Show every balance with its burn, runway and severity."""
     from balancebot.clock import SystemClock
-    from balancebot.storage import muted, troubles
+    from balancebot.store import alerts, channel_failures
 
-    session = session_of(context)
+    session = context_of(context)
     now = SystemClock().now()
     views, book = look(session.database, session.settings, now)
     if pattern is not None:
         views = _matching(views, pattern)
     with session.database.read() as conn:
-        quiet = muted.counted(conn)
+        quiet = alerts.muted_counts(conn)
     if as_json:
         balances = [view_as_json(view) for view in views]
-        show({"as_of": instant(now), "balances": balances, "muted": asdict(quiet)})
+        show_json({"as_of": json_instant(now), "balances": balances, "muted": asdict(quiet)})
     else:
         words = Wording(zone=session.settings.timezone)
         with session.database.read() as conn:
             refusals = [
                 f"{trouble.channel} {trouble.destination}: {trouble.message} (for {_ago(now - trouble.since, words)})"
-                for trouble in troubles.standing(conn)
+                for trouble in channel_failures.standing(conn)
             ]
         muted_line = [_muted(quiet, words)] if quiet.any else []
         inversions = map(str, book.inversions(view.key for view in views))
@@ -79,8 +75,8 @@ def look(
 ) -> "tuple[list[BalanceView], ThresholdBook]":
     """Return how every configured balance stands, and the limits by which it is judged."""
     from balancebot.domain.threshold import ThresholdBook
-    from balancebot.storage import thresholds
-    from balancebot.usecases.showing.overview import overview
+    from balancebot.overview.balances import overview
+    from balancebot.store import thresholds
 
     with database.read() as conn:
         book = ThresholdBook(thresholds.load(conn))
@@ -117,9 +113,9 @@ def view_as_json(view: "BalanceView") -> dict[str, object]:
         "category": view.key.category,
         "state": "known" if is_number else view.reading.value,  # type: ignore[union-attr] # then it is an absence
         "balance": view.reading if is_number else None,
-        "observed_at": instant(view.observed_at),
+        "observed_at": json_instant(view.observed_at),
         "stale": view.is_stale,
-        "next_read_at": instant(view.next_read_at),
+        "next_read_at": json_instant(view.next_read_at),
         "burn_per_day": view.estimate.burn_per_day,
         "runway_days": None
         if runway is None
@@ -129,7 +125,7 @@ def view_as_json(view: "BalanceView") -> dict[str, object]:
             "p90": days(runway.p90),
             "judged": days(runway.judged),
         },
-        "depletes_at": instant(view.depletes_at),
+        "depletes_at": json_instant(view.depletes_at),
         "severity": view.severity.word,
         "limits": {
             "warning_below": limits.warning_below,
@@ -145,7 +141,7 @@ def view_as_json(view: "BalanceView") -> dict[str, object]:
 def for_people(views: "Sequence[BalanceView]", further: Sequence[str], words: Wording, now: datetime) -> str:
     """Write a table of balances, and below it what is wrong with wallets, whose traffic stopped, and `further` lines."""
     parts = [
-        table(_COLUMNS, (_row(view, words, now) for view in views)),
+        text_table(_COLUMNS, (_row(view, words, now) for view in views)),
         "\n".join(_troubles(views, words, now)),
         "\n".join(
             f"{view.key} has gone silent, in hours that always see use" for view in views if view.stopped
@@ -156,7 +152,7 @@ def for_people(views: "Sequence[BalanceView]", further: Sequence[str], words: Wo
     return "\n\n".join(part for part in parts if part)
 
 
-def _muted(quiet: "Muted", words: Wording) -> str:
+def _muted(quiet: "MutedCounts", words: Wording) -> str:
     """Say what of the open alerts isn't told, or not by itself."""
     parts = (
         (quiet.silenced, f"{quiet.silenced} silenced"),

@@ -6,12 +6,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from balancebot.cli.as_json import show
-from balancebot.cli.errors import CommandError, RefusedError
-from balancebot.cli.paint import faint
-from balancebot.cli.session import application, session_of
-from balancebot.cli.table import Column, table
-from balancebot.cli.threshold_rows import (
+from balancebot.cli.context import CommandError, RefusedError, application, context_of
+from balancebot.cli.output import Column, faint, show_json, text_table
+from balancebot.cli.threshold_output import (
     COLUMNS,
     change_as_json,
     difference,
@@ -20,13 +17,13 @@ from balancebot.cli.threshold_rows import (
     row_cells,
     rows_of,
 )
-from balancebot.wording import Wording
+from balancebot.i18n import Wording
 
 if TYPE_CHECKING:
     from balancebot.domain.threshold import Scope
-    from balancebot.domain.threshold_edit import Edited
-    from balancebot.domain.threshold_sheet import SheetRow
-    from balancebot.usecases.limits.edit_thresholds import EditThresholds
+    from balancebot.thresholds.changes import EditThresholds
+    from balancebot.thresholds.edit import Edited
+    from balancebot.thresholds.sheet import SheetRow
 
 app = application()
 
@@ -58,12 +55,12 @@ def list_rows(
     editing = _editing(context)
     rows = list(effective_rows(editing) if effective else rows_of(editing))
     if as_json:
-        show({"thresholds": [row_as_json(row) for row in rows]})
+        show_json({"thresholds": [row_as_json(row) for row in rows]})
         return
     if not rows:
         print("No row is set: warning at 7 days of runway and critical at 3 hold for every balance.")
         return
-    print(table(COLUMNS, map(row_cells, rows)))
+    print(text_table(COLUMNS, map(row_cells, rows)))
     if not effective:
         print(
             faint("Built in below all rows: warning at 7 days, critical at 3, a lead time of 3; no counts.")
@@ -95,13 +92,13 @@ def set_row(
         lead_time_days=lead_time_days,
         note=note,
     )
-    _tell(_editing(context).set(_scope(wallet, category), cells, by=session_of(context).actor()))
+    _tell(_editing(context).set(_scope(wallet, category), cells, by=context_of(context).actor()))
 
 
 @app.command("unset", no_args_is_help=True)
 def unset_row(context: typer.Context, wallet: _Wallet, category: _Category) -> None:
     """Remove one row, so that less specific ones decide again."""
-    _tell(_editing(context).unset(_scope(wallet, category), by=session_of(context).actor()))
+    _tell(_editing(context).unset(_scope(wallet, category), by=context_of(context).actor()))
 
 
 @app.command(no_args_is_help=True)
@@ -116,8 +113,8 @@ def preview(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Tell what `set` would open now, and when it would have spoken in the last 30 days."""
-    from balancebot.bootstrap import Bot
-    from balancebot.cli.threshold_preview import for_people, for_scripts
+    from balancebot.app import App
+    from balancebot.cli.threshold_output import for_people, for_scripts
     from balancebot.domain.threshold import ThresholdBook
 
     cells = _given(
@@ -126,17 +123,17 @@ def preview(
         warning_days=warning_days,
         critical_days=critical_days,
     )
-    session = session_of(context)
+    session = context_of(context)
     editing = _editing(context)
     edited = editing.preview(_scope(wallet, category), cells)
     _refuse(edited)
-    bot = Bot(session.settings, session.database)
+    bot = App(session.settings, session.database)
     change = (editing.book(), ThresholdBook(edited.rows), [each.scope for each in edited.changes])
     now = bot.clock.now()
     ahead = bot.preview_limits.ahead(*change, now=now)
     back = bot.preview_limits.back(*change, now=now)
     if as_json:
-        show(for_scripts(ahead, back))
+        show_json(for_scripts(ahead, back))
     else:
         print(for_people(edited.changes, ahead, back, Wording(zone=session.settings.timezone)))
 
@@ -157,7 +154,7 @@ def import_file(
     edited = (
         editing.preview_sheet(sheet)
         if dry_run
-        else editing.import_sheet(sheet, by=session_of(context).actor(Way.SHEET))
+        else editing.import_sheet(sheet, by=context_of(context).actor(Way.SHEET))
     )
     _tell(edited, source=f"{file}: ", changes_nothing=dry_run)
 
@@ -169,7 +166,7 @@ def export_file(
     every: Annotated[bool, typer.Option("--all", help="every known balance, with what holds for it")] = False,
 ) -> None:
     """Write the rows as a CSV file, or XLSX by its name, that `import` takes back."""
-    from balancebot.domain.threshold_sheet import cells_of, cells_of_all, write_csv
+    from balancebot.thresholds.sheet import cells_of, cells_of_all, write_csv
 
     editing = _editing(context)
     book = editing.book()
@@ -179,7 +176,7 @@ def export_file(
         return
     try:
         if file.suffix.lower() == ".xlsx":
-            from balancebot.sheet_files import write_xlsx
+            from balancebot.thresholds.files import write_xlsx
 
             file.write_bytes(write_xlsx(cells))
         else:
@@ -200,14 +197,14 @@ def show_history(
     """Show who changed what, when, and by which way; the newest first."""
     entries = _editing(context).history(limit=limit)
     if as_json:
-        show({"changes": [change_as_json(entry) for entry in entries]})
+        show_json({"changes": [change_as_json(entry) for entry in entries]})
         return
     if not entries:
         print("Nothing was changed yet.")
         return
-    zone = session_of(context).settings.timezone
+    zone = context_of(context).settings.timezone
     print(
-        table(
+        text_table(
             (Column("when"), Column("who"), Column("by"), Column("row"), Column("change")),
             (
                 (
@@ -225,9 +222,9 @@ def show_history(
 
 def _editing(context: typer.Context) -> "EditThresholds":
     from balancebot.clock import SystemClock
-    from balancebot.usecases.limits.edit_thresholds import EditThresholds
+    from balancebot.thresholds.changes import EditThresholds
 
-    session = session_of(context)
+    session = context_of(context)
     return EditThresholds(
         database=session.database, clock=SystemClock(), known=lambda: session.settings.wallets
     )
@@ -246,7 +243,7 @@ def _scope(wallet: str, category: str) -> "Scope":
 
 
 def _read(file: Path) -> "tuple[SheetRow, ...]":
-    from balancebot.sheet_files import read_sheet_file
+    from balancebot.thresholds.files import read_sheet_file
 
     try:
         sheet, faults = read_sheet_file(file.read_bytes())

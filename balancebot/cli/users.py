@@ -5,14 +5,12 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from balancebot.cli.as_json import instant, show
-from balancebot.cli.errors import CommandError
-from balancebot.cli.session import application, session_of
-from balancebot.cli.table import Column, table
+from balancebot.cli.context import CommandError, application, context_of
+from balancebot.cli.output import Column, json_instant, show_json, text_table
 from balancebot.domain.user import Role
 
 if TYPE_CHECKING:
-    from balancebot.usecases.people.users import UserFault
+    from balancebot.people.users import UserFault
 
 app = application()
 
@@ -32,9 +30,9 @@ def add(
 ) -> None:
     """Add a user; the password is asked for, or read from stdin."""
     from balancebot.clock import SystemClock
-    from balancebot.usecases.people.users import add_user
+    from balancebot.people.users import add_user
 
-    session = session_of(context)
+    session = context_of(context)
     database = session.database
     _settle(
         add_user(
@@ -48,9 +46,9 @@ def add(
 def passwd(context: typer.Context, name: _Name) -> None:
     """Give a user a new password, and log the user out everywhere."""
     from balancebot.clock import SystemClock
-    from balancebot.usecases.people.users import set_password
+    from balancebot.people.users import set_password
 
-    session = session_of(context)
+    session = context_of(context)
     database = session.database
     _settle(
         set_password(database, name=name, password=_password(), by=session.actor(), now=SystemClock().now())
@@ -62,9 +60,9 @@ def passwd(context: typer.Context, name: _Name) -> None:
 def role(context: typer.Context, name: _Name, role: Annotated[Role, typer.Argument(metavar="ROLE")]) -> None:
     """Give a user another role."""
     from balancebot.clock import SystemClock
-    from balancebot.usecases.people.users import set_role
+    from balancebot.people.users import set_role
 
-    session = session_of(context)
+    session = context_of(context)
     _settle(set_role(session.database, name=name, role=role, by=session.actor(), now=SystemClock().now()))
     print(f"{name} is {role} now")
 
@@ -72,13 +70,17 @@ def role(context: typer.Context, name: _Name, role: Annotated[Role, typer.Argume
 @app.command("list")
 def list_users(context: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Show all users."""
-    from balancebot.usecases.people import users
+    from balancebot.people import users
 
-    session = session_of(context)
+    session = context_of(context)
     found = users.list_users(session.database)
     if as_json:
-        show(
-            {"users": [{"name": u.name, "role": u.role, "created_at": instant(u.created_at)} for u in found]}
+        show_json(
+            {
+                "users": [
+                    {"name": u.name, "role": u.role, "created_at": json_instant(u.created_at)} for u in found
+                ]
+            }
         )
         return
     if not found:
@@ -86,7 +88,7 @@ def list_users(context: typer.Context, as_json: Annotated[bool, typer.Option("--
         return
     zone = session.settings.timezone
     print(
-        table(
+        text_table(
             [Column(title) for title in ("name", "role", "since")],
             [
                 (user.name, user.role.value, f"{user.created_at.astimezone(zone):%Y-%m-%d %H:%M}")
@@ -100,9 +102,9 @@ def list_users(context: typer.Context, as_json: Annotated[bool, typer.Option("--
 def remove(context: typer.Context, name: _Name) -> None:
     """Remove a user and end the user's sessions."""
     from balancebot.clock import SystemClock
-    from balancebot.usecases.people.users import remove_user
+    from balancebot.people.users import remove_user
 
-    session = session_of(context)
+    session = context_of(context)
     _settle(remove_user(session.database, name=name, by=session.actor(), now=SystemClock().now()))
     print(f"removed {name}")
 

@@ -4,16 +4,14 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from balancebot.cli.as_json import instant, show
-from balancebot.cli.errors import RefusedError
-from balancebot.cli.paint import bold, cells, faint
-from balancebot.cli.session import Session, application, session_of
+from balancebot.cli.context import CommandContext, RefusedError, application, context_of
+from balancebot.cli.output import bold, colored_cells, faint, json_instant, show_json
 from balancebot.cli.status import view_as_json
 
 if TYPE_CHECKING:
-    from balancebot.storage.stories import Chapter, ToldDelivery
-    from balancebot.usecases.explaining.explain import AlertStory, BalanceStory, Explanation
-    from balancebot.usecases.explaining.text import Passage
+    from balancebot.explain.explain import AlertExplanation, BalanceExplanation, Explanation
+    from balancebot.explain.text import Section
+    from balancebot.store.notification_history import DeliveryRecord, NotificationRecord
 
 app = application()
 
@@ -28,24 +26,24 @@ def why(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Explain a balance: what it is judged by, who was told, what would make it speak."""
-    from balancebot.usecases.explaining.text import passages
-    from balancebot.wording import Wording
+    from balancebot.explain.text import sections
+    from balancebot.i18n import Wording
 
-    session = session_of(context)
+    session = context_of(context)
     explanation = _explained(session, target)
     if as_json:
-        show(_as_json(explanation))
+        show_json(_as_json(explanation))
         return
     words = Wording(zone=session.settings.timezone)
-    print("\n\n".join(_for_people(passage) for passage in passages(explanation, words)))
+    print("\n\n".join(_for_people(passage) for passage in sections(explanation, words)))
     print(faint(f"\nas of {explanation.at.astimezone(words.zone):%Y-%m-%d %H:%M:%S} {words.zone_name}"))
 
 
-def _explained(session: Session, target: str) -> "Explanation":
+def _explained(session: CommandContext, target: str) -> "Explanation":
     from balancebot.clock import SystemClock
     from balancebot.domain.threshold import ThresholdBook
-    from balancebot.storage import thresholds
-    from balancebot.usecases.explaining.explain import explain, read_target
+    from balancebot.explain.explain import explain, read_target
+    from balancebot.store import thresholds
 
     with session.database.read() as conn:
         asked = read_target(conn, target, configured=session.settings.wallets)
@@ -60,12 +58,12 @@ def _explained(session: Session, target: str) -> "Explanation":
         )
 
 
-def _for_people(passage: "Passage") -> str:
-    width = max(cells(paragraph.topic) for paragraph in passage.paragraphs)
+def _for_people(passage: "Section") -> str:
+    width = max(colored_cells(paragraph.topic) for paragraph in passage.paragraphs)
     lines = [bold(passage.heading)]
     for paragraph in passage.paragraphs:
         margins = [
-            paragraph.topic + " " * (width - cells(paragraph.topic)),
+            paragraph.topic + " " * (width - colored_cells(paragraph.topic)),
             *[" " * width] * len(paragraph.lines),
         ]
         lines += [
@@ -77,21 +75,21 @@ def _for_people(passage: "Passage") -> str:
 def _as_json(explanation: "Explanation") -> dict[str, object]:
     row = explanation.row
     return {
-        "as_of": instant(explanation.at),
+        "as_of": json_instant(explanation.at),
         "wallet": explanation.wallet,
         "category": explanation.category,
         "configured": explanation.is_configured,
-        "observed_at": None if row is None else instant(row.observed_at),
-        "attempted_at": None if row is None else instant(row.attempted_at),
+        "observed_at": None if row is None else json_instant(row.observed_at),
+        "attempted_at": None if row is None else json_instant(row.attempted_at),
         "error": row.error_message if row is not None and row.error_kind is not None else None,
-        "suspect_since": None if row is None else instant(row.suspect_since),
-        "next_read_at": None if row is None else instant(row.next_read_at),
+        "suspect_since": None if row is None else json_instant(row.suspect_since),
+        "next_read_at": None if row is None else json_instant(row.next_read_at),
         "alerts": [_alert(story) for story in explanation.alerts],
         "balances": [_balance(story) for story in explanation.balances],
     }
 
 
-def _balance(story: "BalanceStory") -> dict[str, object]:
+def _balance(story: "BalanceExplanation") -> dict[str, object]:
     return view_as_json(story.view) | {
         "origins": {
             check.column: "built in" if check.origin is None else str(check.origin)
@@ -104,7 +102,7 @@ def _balance(story: "BalanceStory") -> dict[str, object]:
             {
                 "id": str(silence.id),
                 "pattern": str(silence.pattern),
-                "until": instant(silence.until),
+                "until": json_instant(silence.until),
                 "reason": silence.reason,
                 "created_by": silence.created_by,
             }
@@ -116,7 +114,7 @@ def _balance(story: "BalanceStory") -> dict[str, object]:
         "outlook": [
             {
                 "kind": prospect.kind,
-                "at": instant(prospect.at),
+                "at": json_instant(prospect.at),
                 "severity": None if prospect.severity is None else prospect.severity.word,
                 "limit": None if prospect.column is None else {prospect.column: prospect.limit},
                 "reaches": dict(prospect.bars) or None,
@@ -126,48 +124,48 @@ def _balance(story: "BalanceStory") -> dict[str, object]:
     }
 
 
-def _alert(story: "AlertStory") -> dict[str, object]:
+def _alert(story: "AlertExplanation") -> dict[str, object]:
     alert = story.alert
     return {
         "id": str(alert.id),
         "kind": alert.subject.kind,
         "severity": alert.severity.word,
         "peak": None if alert.peak is None else alert.peak.word,
-        "opened_at": instant(alert.opened_at),
-        "acknowledged_at": instant(alert.acknowledged_at),
+        "opened_at": json_instant(alert.opened_at),
+        "acknowledged_at": json_instant(alert.acknowledged_at),
         "acknowledged_by": alert.acknowledged_by or None,
         "note": alert.acknowledged_note or None,
-        "expects_by": instant(alert.expects_by),
+        "expects_by": json_instant(alert.expects_by),
         "muted": alert.muted,
         "flapping": alert.is_flapping,
-        "calm_since": instant(alert.calm_since),
+        "calm_since": json_instant(alert.calm_since),
         "relapses": alert.relapses,
         "detail": story.facts.detail or None,
         "told": [_chapter(chapter) for chapter in story.chapters],
     }
 
 
-def _chapter(chapter: "Chapter") -> dict[str, object]:
+def _chapter(chapter: "NotificationRecord") -> dict[str, object]:
     return {
-        "at": instant(chapter.at),
+        "at": json_instant(chapter.at),
         "reason": chapter.reason,
         "severity": chapter.facts.severity.word,
         "deliveries": [_delivery(delivery) for delivery in chapter.deliveries],
     }
 
 
-def _delivery(delivery: "ToldDelivery") -> dict[str, object]:
+def _delivery(delivery: "DeliveryRecord") -> dict[str, object]:
     return {
         "channel": delivery.channel,
         "destination": delivery.destination,
         "action": delivery.action,
         "state": delivery.state,
         "in_doubt": delivery.in_doubt,
-        "settled_at": instant(delivery.settled_at),
-        "next_attempt_at": None if delivery.settled_at else instant(delivery.next_attempt_at),
+        "settled_at": json_instant(delivery.settled_at),
+        "next_attempt_at": None if delivery.settled_at else json_instant(delivery.next_attempt_at),
         "error": delivery.error_message or None,
         "attempts": [
-            {"at": instant(attempt.at), "outcome": attempt.outcome, "message": attempt.message}
+            {"at": json_instant(attempt.at), "outcome": attempt.outcome, "message": attempt.message}
             for attempt in delivery.attempts
         ],
     }

@@ -92,3 +92,12 @@ def account_of(wallet: WalletName) -> str:
 def app_of(wallet: WalletName) -> str | None:
     """Return the app's name, or None for a shared pool."""
     return wallet.partition("/")[2] or None
+
+
+def is_suspect(before: Readings, now: Readings) -> bool:
+    """Tell whether a balance fell to 0, or the wallet turned wholly unallocated, since the reading before."""
+    if any(
+        isinstance(was, int) and was > 0 and reading == 0 for was, reading in zip(before, now, strict=True)
+    ):
+        return True
+    return now == UNALLOCATED_EVERYWHERE and any(isinstance(was, int) for was in before)

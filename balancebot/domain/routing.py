@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.notification import Channel
+from balancebot.domain.message import ChannelName
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.verdict import Severity
 
@@ -20,7 +20,7 @@ class Route:
     match: Pattern
     severity: Severity | None = None
     """None: any."""
-    destinations: Mapping[Channel, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    destinations: Mapping[ChannelName, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Per channel: empty = not told there; a channel that is absent takes its default."""
 
     def takes(self, wallet: WalletName, category: Category | None, severity: Severity) -> bool:
@@ -38,13 +38,13 @@ class RoutingTable:
     """
 
     routes: Sequence[Route] = ()
-    defaults: Mapping[Channel, tuple[str, ...]]
+    defaults: Mapping[ChannelName, tuple[str, ...]]
 
     def destinations(
         self, wallet: WalletName, category: Category | None, severity: Severity
-    ) -> tuple[tuple[Channel, str], ...]:
+    ) -> tuple[tuple[ChannelName, str], ...]:
         """Return who is told of an alert (`category` None: of the wallet as a whole), each destination once."""
-        chosen: Mapping[Channel, tuple[str, ...]] = next(
+        chosen: Mapping[ChannelName, tuple[str, ...]] = next(
             (route.destinations for route in self.routes if route.takes(wallet, category, severity)), {}
         )
         return tuple(

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 
-from balancebot.domain.alert import Alert, Subject
+from balancebot.domain.alert import Alert, AlertSubject
 from balancebot.domain.balance import WalletName
 from balancebot.domain.pattern import Pattern, Patterns
 
@@ -27,7 +27,7 @@ class Silence:
         """Tell whether it mutes at `now`."""
         return self.begins_at <= now < self.until and self.ended_at is None
 
-    def matches(self, subject: Subject, members: tuple[WalletName, ...] = ()) -> bool:
+    def matches(self, subject: AlertSubject, members: tuple[WalletName, ...] = ()) -> bool:
         """Tell whether an alert is meant; one that wallets share is when each of these wallets is."""
         return all(self.pattern.matches(wallet, subject.category) for wallet in members or (subject.wallet,))
 
@@ -59,9 +59,11 @@ def _parsed(text: str) -> Pattern:
     return pattern
 
 
-def silenced_until(silences: Iterable[Silence], alert: Alert | Subject, now: datetime) -> datetime | None:
+def silenced_until(
+    silences: Iterable[Silence], alert: Alert | AlertSubject, now: datetime
+) -> datetime | None:
     """Return the instant to which an alert is silenced at `now`, or None if it isn't."""
-    subject, members = (alert, ()) if isinstance(alert, Subject) else (alert.subject, alert.members)
+    subject, members = (alert, ()) if isinstance(alert, AlertSubject) else (alert.subject, alert.members)
     return max(
         (silence.until for silence in silences if silence.holds(now) and silence.matches(subject, members)),
         default=None,

@@ -36,7 +36,7 @@ class Seen(NamedTuple):
     readings: Readings
 
 
-class Change(NamedTuple):
+class BalanceChange(NamedTuple):
     """Two successive readings of one balance; neither is UNREAD, and `until` is after `since`."""
 
     wallet: WalletName
@@ -90,7 +90,7 @@ def book_round(stretches: Mapping[WalletName, tuple[Seen, Seen]]) -> dict[Hour, 
     additions: dict[Hour, Booked] = {}
     for place, category in enumerate(Category):
         changes = [
-            Change(wallet, before.at, after.at, before.readings[place], after.readings[place])
+            BalanceChange(wallet, before.at, after.at, before.readings[place], after.readings[place])
             for wallet, (before, after) in stretches.items()
             if after.readings[place] is not Absent.UNALLOCATED
             or before.readings[place] is not Absent.UNALLOCATED
@@ -111,9 +111,9 @@ def book_history(readings: Iterable[tuple[float, BalanceKey, Reading]]) -> dict[
     """
     hours: dict[Hour, Booked] = {}
     last: dict[BalanceKey, tuple[float, Reading]] = {}
-    rounds: dict[tuple[str, Category], dict[WalletName, Change]] = {}
+    rounds: dict[tuple[str, Category], dict[WalletName, BalanceChange]] = {}
 
-    def book(changes: Iterable[Change], category: Category) -> None:
+    def book(changes: Iterable[BalanceChange], category: Category) -> None:
         for change, booked in book_category(changes):
             key = BalanceKey(change.wallet, category)
             for epoch_hour, part in spread(change.since, change.until, booked):
@@ -129,13 +129,13 @@ def book_history(readings: Iterable[tuple[float, BalanceKey, Reading]]) -> dict[
         if wallet in under_way:
             book(under_way.values(), category)
             under_way.clear()
-        under_way[wallet] = Change(wallet, since, at, before, reading)
+        under_way[wallet] = BalanceChange(wallet, since, at, before, reading)
     for (_, category), under_way in rounds.items():
         book(under_way.values(), category)
     return hours
 
 
-def book_category(changes: Iterable[Change]) -> Iterator[tuple[Change, Booked]]:
+def book_category(changes: Iterable[BalanceChange]) -> Iterator[tuple[BalanceChange, Booked]]:
     """Tell apart what made up each change of one category within one account's round.
 
     Changes with an unread end, with no time in between, or unallocated at both ends yield nothing.
@@ -169,7 +169,7 @@ def is_refund(before: int, rise: int) -> bool:
     return 0 < rise <= min(MAX_REFUND, before * MAX_REFUND_SHARE)
 
 
-def _is_telling(change: Change) -> bool:
+def _is_telling(change: BalanceChange) -> bool:
     _, since, until, before, after = change
     return (
         until > since
@@ -183,12 +183,12 @@ def _amount(reading: Reading) -> int:
     return reading if isinstance(reading, int) else 0
 
 
-def _delta(change: Change) -> int:
+def _delta(change: BalanceChange) -> int:
     _, _, _, before, after = change
     return _amount(after) - _amount(before)
 
 
-def _book(change: Change, *, arrived: int, left: int) -> Booked:
+def _book(change: BalanceChange, *, arrived: int, left: int) -> Booked:
     """Book one change of which `arrived` and `left` are known to be transfers."""
     _, since, until, before, after = change
     rest = _delta(change) - arrived + left
@@ -213,7 +213,7 @@ def _book(change: Change, *, arrived: int, left: int) -> Booked:
     return Booked(use=max(-rest, 0), refunded=max(rest, 0), exposure=exposure)
 
 
-def _transfers(changes: list[Change]) -> list[tuple[int, int]]:
+def _transfers(changes: list[BalanceChange]) -> list[tuple[int, int]]:
     """Return per change what arrived by transfer and what left by it. Quota moves only between pool and apps."""
     arrived = [0] * len(changes)
     left = [0] * len(changes)
@@ -237,7 +237,7 @@ def _transfers(changes: list[Change]) -> list[tuple[int, int]]:
     return list(zip(arrived, left, strict=True))
 
 
-def _rise(change: Change) -> int:
+def _rise(change: BalanceChange) -> int:
     """Return by how much a change rose beyond a refund, else 0."""
     rise = _delta(change)
     if rise <= 0 or (isinstance(change.before, int) and is_refund(change.before, rise)):
@@ -261,7 +261,7 @@ def _moved(rise: int, fall: int) -> int:
     return rise
 
 
-def _returned(changes: list[Change], falls: list[int], rise: int) -> list[tuple[int, int]]:
+def _returned(changes: list[BalanceChange], falls: list[int], rise: int) -> list[tuple[int, int]]:
     """Return which apps gave quota back to the pool, and how much, so that it explains the pool's rise."""
     gone = [i for i in falls if not isinstance(changes[i].after, int)]
     back = [(i, -_delta(changes[i])) for i in gone]

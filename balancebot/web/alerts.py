@@ -10,15 +10,15 @@ from starlette.responses import Response
 from balancebot.domain.alert import Alert
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.local_time import read_instant
-from balancebot.domain.notification import AlertFacts
+from balancebot.domain.message import AlertFacts
 from balancebot.domain.pattern import Pattern
-from balancebot.storage import alerts as store
-from balancebot.storage import muted, silences, stories
+from balancebot.store import alerts, notification_history, silences
+from balancebot.store import alerts as store
+from balancebot.web.context import WebContext
 from balancebot.web.flash import Done, done
 from balancebot.web.paging import PAGE, Page, offset, page_number, page_of
 from balancebot.web.rendering import fault_words, phrases, show, wording
-from balancebot.web.site import Site
-from balancebot.web.visit import Visit
+from balancebot.web.request import PageRequest
 
 _SPANS = {
     "1h": timedelta(hours=1),
@@ -31,17 +31,17 @@ _SPANS = {
 _MORNING = time(9)
 
 
-def listed(visit: Visit) -> Response:
+def listed(visit: PageRequest) -> Response:
     """Show the open alerts, worst first, or the past ones, newest first; and the silences that hold."""
     return _listed(visit)
 
 
-def one(visit: Visit) -> Response:
+def one(visit: PageRequest) -> Response:
     """Show one alert with its story."""
     return _one(visit)
 
 
-def acknowledge(visit: Visit) -> Response:
+def acknowledge(visit: PageRequest) -> Response:
     """Stop the reminders of an alert."""
     site, alert_id = visit.site, visit.part("id")
     expects_by = _expected(visit)
@@ -55,7 +55,7 @@ def acknowledge(visit: Visit) -> Response:
     return done(f"/alerts/{seen.id}", Done.ACKNOWLEDGED)
 
 
-def resend(visit: Visit) -> Response:
+def resend(visit: PageRequest) -> Response:
     """Let a delivery that was given up be tried again."""
     state = visit.site.operate_deliveries.resend(visit.part("delivery"), by=visit.actor)
     if state not in {DeliveryState.GAVE_UP, DeliveryState.PENDING}:
@@ -63,7 +63,7 @@ def resend(visit: Visit) -> Response:
     return done(f"/alerts/{visit.part('id')}", Done.RESENT)
 
 
-def silence(visit: Visit) -> Response:
+def silence(visit: PageRequest) -> Response:
     """Mute what a pattern means."""
     site, text = visit.site, visit.sent("pattern")
     pattern, until = Pattern.parse(text), _until(visit)
@@ -78,7 +78,7 @@ def silence(visit: Visit) -> Response:
     return done("/alerts", Done.SILENCED)
 
 
-def end_silence(visit: Visit) -> Response:
+def end_silence(visit: PageRequest) -> Response:
     """End a silence before its time."""
     if not visit.site.operate_alerts.end_silence(visit.part("id"), by=visit.actor):
         return _listed(visit, fault=phrases(visit.site.language)("This silence has ended already."))
@@ -86,16 +86,16 @@ def end_silence(visit: Visit) -> Response:
 
 
 def with_reasons(
-    site: Site, conn: Connection, found: Sequence[tuple[Alert, AlertFacts]]
+    site: WebContext, conn: Connection, found: Sequence[tuple[Alert, AlertFacts]]
 ) -> list[tuple[Alert, AlertFacts, str]]:
     """Return alerts with their latest facts and why each is, or was, open: the end of one doesn't say it any more."""
     say = wording(site)
     silent = [alert.id for alert, facts in found if not facts.says_why and alert.id is not None]
-    causes = stories.causes(conn, silent)
+    causes = notification_history.causes(conn, silent)
     return [(alert, facts, say.why(causes.get(alert.id or 0, facts))) for alert, facts in found]
 
 
-def _listed(visit: Visit, fault: str = "") -> Response:
+def _listed(visit: PageRequest, fault: str = "") -> Response:
     site = visit.site
     number, about = page_number(visit.asked("page")), visit.asked("q")
     is_past = visit.asked("show") == "past"
@@ -103,7 +103,7 @@ def _listed(visit: Visit, fault: str = "") -> Response:
     with site.database.read() as conn:
         num_open = store.num_open_about(conn)
         held = silences.holding(conn, visit.now)
-        quiet = muted.counted(conn)
+        quiet = alerts.muted_counts(conn)
         if is_past:
             closed = store.past(conn, limit=PAGE + 1, offset=offset(number), about=about)
             shown, paging = closed[:PAGE], Page(number=number, more=len(closed) > PAGE)
@@ -129,14 +129,14 @@ def _listed(visit: Visit, fault: str = "") -> Response:
     )
 
 
-def _one(visit: Visit, fault: str = "") -> Response:
+def _one(visit: PageRequest, fault: str = "") -> Response:
     site, alert_id = visit.site, visit.part("id")
     with site.database.read() as conn:
         found = store.get(conn, int(alert_id)) if alert_id.isdecimal() and len(alert_id) < 10 else None
         if found is None:
             raise HTTPException(404, "There is no such alert.")
         ((alert, facts, why),) = with_reasons(site, conn, [found])
-        chapters = stories.of_alert(conn, int(alert_id))
+        chapters = notification_history.of_alert(conn, int(alert_id))
     say = wording(site)
     return show(
         visit,
@@ -154,7 +154,7 @@ def _one(visit: Visit, fault: str = "") -> Response:
     )
 
 
-def _until(visit: Visit) -> datetime | None:
+def _until(visit: PageRequest) -> datetime | None:
     chosen = visit.sent("for")
     if chosen == "morning":
         local = visit.now.astimezone(visit.site.zone)
@@ -164,7 +164,7 @@ def _until(visit: Visit) -> datetime | None:
     return None if span is None else visit.now + span
 
 
-def _expected(visit: Visit) -> datetime | str | None:
+def _expected(visit: PageRequest) -> datetime | str | None:
     """Read by when a top-up is expected, as local time; '' is no expectation."""
     text = visit.sent("expects_by")
     if not text:

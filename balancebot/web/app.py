@@ -14,35 +14,35 @@ from starlette.types import Scope
 
 from balancebot.domain.user import Role
 from balancebot.packaged import packaged
-from balancebot.storage.errors import DatabaseError
+from balancebot.store.errors import DatabaseError
 from balancebot.web import (
     alerts,
-    doors,
-    log_book,
+    audit,
+    health,
     login,
     overview,
     people,
-    plans,
+    planned_sends,
     sheets,
     threshold_effects,
     thresholds,
     wallet,
 )
+from balancebot.web.context import WebContext
 from balancebot.web.guard import Guard
 from balancebot.web.rendering import phrases, render, show
-from balancebot.web.site import Site
-from balancebot.web.visit import change, page, visit_of
+from balancebot.web.request import change, page, page_request_of
 
 log = logging.getLogger(__name__)
 
 
-def create_app(site: Site) -> Starlette:
+def create_app(site: WebContext) -> Starlette:
     """Return the application that answers all addresses of the contract."""
     app = Starlette(
         routes=[
-            Route("/healthz", doors.healthz),
-            Route("/readyz", doors.readyz),
-            Route("/metrics", doors.metrics),
+            Route("/healthz", health.healthz),
+            Route("/readyz", health.readyz),
+            Route("/metrics", health.metrics),
             Mount("/static", _Static(directory=packaged("templates") / "web" / "static")),
             Route("/login", login.login, methods=["GET", "POST"]),
             change("/logout", login.log_out, needs=Role.VIEWER),
@@ -71,10 +71,10 @@ def create_app(site: Site) -> Starlette:
             change("/alerts/{id}/deliveries/{delivery}/resend", alerts.resend),
             change("/silences/add", alerts.silence),
             change("/silences/{id}/end", alerts.end_silence),
-            page("/plans", plans.coming),
-            change("/plans/add", plans.announce),
-            change("/plans/{id}/remove", plans.take_back),
-            page("/audit", log_book.log_book),
+            page("/plans", planned_sends.coming),
+            change("/plans/add", planned_sends.announce),
+            change("/plans/{id}/remove", planned_sends.take_back),
+            page("/audit", audit.audit_page),
             change("/audit/{id}/undo", threshold_effects.undo),
             page("/me", people.me),
             change("/me/password", people.set_my_password, needs=Role.VIEWER),
@@ -101,9 +101,9 @@ def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 -- what it was registered for
     detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""
     sentence = detail or _SAID.get(error.status_code, "")
-    site: Site = request.app.state.site
+    site: WebContext = request.app.state.site
     try:
-        visit = visit_of(site, request)
+        visit = page_request_of(site, request)
     except DatabaseError:
         visit = None  # what was refused is said all the same
     if visit is None:
@@ -129,7 +129,7 @@ _SAID = {404: "There is no such page.", 405: "This page can't be asked for in th
 
 
 def _trouble(request: Request, status: int, sentence: str) -> Response:
-    site: Site = request.app.state.site
+    site: WebContext = request.app.state.site
     said = phrases(site.language)(sentence)
     text = render(site, "trouble.html.j2", user=None, path=request.url.path, code=status, said=said)
     return HTMLResponse(text, status_code=status)

@@ -1,29 +1,74 @@
-"""Draws one balance over time: its history, what was bought and moved, its limits, and the fan of what may come.
-
-Pure: values in, an SVG element out. Only classes and geometry are written; colours are the style sheet's.
-"""
+"""Draws a balance over time with its axes, limits and expected range, and a runway as a bar."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta, tzinfo
 from enum import StrEnum
 
 from markupsafe import Markup
 
 from balancebot.domain.balance import Reading
-from balancebot.domain.course_ahead import LevelAhead
 from balancebot.domain.runway import Runway
 from balancebot.domain.threshold import Limits
-from balancebot.web.phrases import Phrases
-from balancebot.web.scale import Axis, round_instants, round_values
-from balancebot.wording import Wording, number
+from balancebot.domain.verdict import Severity
+from balancebot.forecast.course_ahead import LevelAhead
+from balancebot.i18n import Wording, number
+from balancebot.web.phrases import PagePhrases
+
+_STEPS = tuple(timedelta(hours=hours) for hours in (1, 3, 6, 12)) + tuple(
+    timedelta(days=days) for days in (1, 2, 7, 14, 28, 91, 182, 364)
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Axis:
+    """A linear scale from `low` to `high` on the paper from `start` to `end`."""
+
+    low: float
+    high: float
+    start: float
+    end: float
+
+    def at(self, value: float) -> float:
+        """Return where `value` stands, also beyond the ends."""
+        return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
+
+
+def round_values(highest: float, *, about: int) -> list[float]:
+    """Return 0, then multiples of 1, 2 or 5 times a power of ten: `about` steps until `highest` is reached.
+
+    The last is at least `highest`. Balances are whole numbers, so no step is below 1.
+    """
+    raw = max(highest, 1.0) / about
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = max(1.0, next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw * 0.999))
+    return (
+        [step * index for index in range(math.ceil(highest / step - 1e-9) + 1)] if highest > 0 else [0.0, 1.0]
+    )
+
+
+def round_instants(start: datetime, end: datetime, zone: tzinfo, *, at_most: int) -> Iterator[datetime]:
+    """Yield local midnights (or hours, in a short range) within a range, evenly, no more than `at_most`."""
+    step = next((step for step in _STEPS if (end - start) / step <= at_most), _STEPS[-1])
+    local = start.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    if step >= timedelta(days=7):
+        local -= timedelta(days=local.weekday())
+    while True:
+        # wall-clock arithmetic: a midnight stays one over a change of the clocks
+        instant = local.astimezone(UTC)
+        if instant > end:
+            return
+        if instant >= start:
+            yield instant
+        local += step
+
 
 _LABEL, _LABEL_HEIGHT = 76.0, 15.0
 """The room of a limit's figure."""
 
 
-class MarkKind(StrEnum):
+class ChartMarkKind(StrEnum):
     """What made a balance jump."""
 
     TOP_UP = "top-up"
@@ -31,21 +76,21 @@ class MarkKind(StrEnum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Mark:
+class ChartMark:
     """A jump; `messages` is negative for what was moved away."""
 
     at: datetime
-    kind: MarkKind
+    kind: ChartMarkKind
     messages: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Curve:
+class ChartCurve:
     """All that the chart of one balance shows."""
 
     points: Sequence[tuple[datetime, Reading]]
     """The oldest first; an absence leaves a gap."""
-    marks: Sequence[Mark]
+    marks: Sequence[ChartMark]
     since: datetime
     now: datetime
     reading: Reading
@@ -61,7 +106,7 @@ class Curve:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Paper:
+class ChartPaper:
     """How large it is drawn, in pixels of the style sheet's text."""
 
     name: str
@@ -73,11 +118,11 @@ class Paper:
     bottom: float = 26.0
 
 
-WIDE = Paper(name="wide", width=1000, height=330, left=74)
-NARROW = Paper(name="narrow", width=360, height=280, left=62)
+WIDE = ChartPaper(name="wide", width=1000, height=330, left=74)
+NARROW = ChartPaper(name="narrow", width=360, height=280, left=62)
 
 
-def draw(curve: Curve, paper: Paper, *, say: Wording, phrases: Phrases, title: str) -> Markup:
+def draw(curve: ChartCurve, paper: ChartPaper, *, say: Wording, phrases: PagePhrases, title: str) -> Markup:
     """Draw the curve on a paper. `title` names it for those who don't see it."""
     across = Axis(
         low=curve.since.timestamp(),
@@ -87,7 +132,7 @@ def draw(curve: Curve, paper: Paper, *, say: Wording, phrases: Phrases, title: s
     )
     steps = round_values(_highest(curve), about=4)
     up = Axis(low=0.0, high=steps[-1], start=paper.height - paper.bottom, end=paper.top)
-    pen = _Pen(curve=curve, paper=paper, across=across, up=up, say=say, phrases=phrases)
+    pen = _ChartPen(curve=curve, paper=paper, across=across, up=up, say=say, phrases=phrases)
     layers = [
         *pen.levels(steps),
         *pen.dates(),
@@ -101,7 +146,7 @@ def draw(curve: Curve, paper: Paper, *, say: Wording, phrases: Phrases, title: s
     )
 
 
-def _highest(curve: Curve) -> float:
+def _highest(curve: ChartCurve) -> float:
     """Return the top of the paper: the highest balance, and limits unless they stand far above it."""
     balances = [float(reading) for _, reading in curve.points if isinstance(reading, int)]
     if isinstance(curve.reading, int):
@@ -115,7 +160,7 @@ def _highest(curve: Curve) -> float:
     return max([highest, *limits]) * 1.06
 
 
-def future(past: timedelta, runway: Runway | None) -> timedelta:
+def future_levels(past: timedelta, runway: Runway | None) -> timedelta:
     """Return how much of the time to come is drawn beside `past`: up to P90 if there is room, a fifth at least."""
     if runway is None:
         return past * 0.12
@@ -124,13 +169,13 @@ def future(past: timedelta, runway: Runway | None) -> timedelta:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Pen:
-    curve: Curve
-    paper: Paper
+class _ChartPen:
+    curve: ChartCurve
+    paper: ChartPaper
     across: Axis
     up: Axis
     say: Wording
-    phrases: Phrases
+    phrases: PagePhrases
 
     def levels(self, steps: Sequence[float]) -> Iterable[Markup]:
         for step in steps:
@@ -217,12 +262,12 @@ class _Pen:
             if x < self.across.start:
                 continue
             sign = "+" if mark.messages > 0 else "−"
-            what = self.phrases("top-up") if mark.kind is MarkKind.TOP_UP else self.phrases("transfer")
+            what = self.phrases("top-up") if mark.kind is ChartMarkKind.TOP_UP else self.phrases("transfer")
             words = f"{self.say.when(mark.at)}: {what} {sign}{number(abs(mark.messages))}"
             top = self.paper.top
             shape = (
                 _path([(x - 5, top + 5), (x, top - 4), (x + 5, top + 5)])
-                if mark.kind is MarkKind.TOP_UP
+                if mark.kind is ChartMarkKind.TOP_UP
                 else _path([(x - 5, top), (x, top - 5), (x + 5, top), (x, top + 5)])
             )
             yield _line("mark", x, top + 5, x, self.up.start)
@@ -256,4 +301,55 @@ def _line(name: str, x1: float, y1: float, x2: float, y2: float) -> Markup:
 def _text(words: str, x: float, y: float, *, anchor: str = "start", name: str = "") -> Markup:
     return Markup('<text class="{}" x="{:.1f}" y="{:.1f}" text-anchor="{}">{}</text>').format(
         name, x, y, anchor, words
+    )
+
+
+_WIDTH, _HEIGHT = 170.0, 22.0
+_TOP, _BAR = 5.0, 12.0
+_SOFTNESS_HOURS = 6.0
+"""Below about so long the scale is nearly linear."""
+_YEAR_HOURS = 365 * 24.0
+_TICKS_DAYS = (1, 7, 30, 90)
+
+
+def runway_bar(runway: Runway | None, severity: Severity, limits: Limits, *, words: str) -> Markup:
+    """Draw P10 to P90 with the median between; `words` say the same to those who don't see it."""
+    parts = [
+        Markup('<rect class="track" x="0" y="{}" width="{}" height="{}" rx="3"/>').format(_TOP, _WIDTH, _BAR)
+    ]
+    if runway is not None:
+        low, middle, high = (_x(hours) for hours in (runway.p10, runway.p50, runway.p90))
+        parts.append(_block("maybe", 0.0, high))
+        parts.append(_block("sure", 0.0, low))
+        parts.append(
+            Markup('<rect class="middle" x="{:.1f}" y="{}" width="2" height="{}"/>').format(
+                min(max(middle - 1, 0.0), _WIDTH - 2), _TOP - 3, _BAR + 6
+            )
+        )
+    parts += [_bar_line("tick", _x(days * 24.0), _TOP, _TOP + _BAR) for days in _TICKS_DAYS]
+    parts += [
+        _bar_line("limit", _x(days * 24.0), 0.0, _HEIGHT)
+        for days in (limits.warning_days, limits.critical_days)
+        if days is not None
+    ]
+    return Markup(
+        '<svg class="runway {}" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}" preserveAspectRatio="none">{}</svg>'
+    ).format(severity.word, _WIDTH, _HEIGHT, words, Markup("").join(parts))
+
+
+def _x(hours: float) -> float:
+    """Place a length of time on the scale; beyond a year is its end."""
+    most = math.log1p(_YEAR_HOURS / _SOFTNESS_HOURS)
+    return _WIDTH * math.log1p(min(hours, _YEAR_HOURS) / _SOFTNESS_HOURS) / most
+
+
+def _block(name: str, start: float, end: float) -> Markup:
+    return Markup('<rect class="{}" x="{:.1f}" y="{}" width="{:.1f}" height="{}" rx="3"/>').format(
+        name, start, _TOP, end - start, _BAR
+    )
+
+
+def _bar_line(name: str, x: float, top: float, bottom: float) -> Markup:
+    return Markup('<line class="{}" x1="{:.1f}" x2="{:.1f}" y1="{}" y2="{}"/>').format(
+        name, x, x, top, bottom
     )

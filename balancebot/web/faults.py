@@ -4,10 +4,10 @@ Faults are worded in English where they are found. Here each is recognised by it
 is shown as it is, so nothing is ever left unsaid.
 """
 
-from balancebot.domain.threshold_edit import EditFault
-from balancebot.settings import Language
-from balancebot.web.phrases import Phrases
-from balancebot.wording import forms_of, say_again
+from balancebot.config import Language
+from balancebot.i18n import forms_of, say_again
+from balancebot.thresholds.edit import EditFault
+from balancebot.web.phrases import PagePhrases
 
 COLUMN_LABELS = {
     "wallet": "Wallet or pattern",
@@ -25,7 +25,7 @@ COLUMN_LABELS = {
 class FaultWords:
     """Says faults in one language."""
 
-    def __init__(self, language: Language, phrases: Phrases) -> None:
+    def __init__(self, language: Language, phrases: PagePhrases) -> None:
         self._phrases = phrases
         self._forms = forms_of("faults", language)
 

@@ -1,4 +1,4 @@
-"""One sentence for the page after a redirect: what was done. It travels in the address as a key, never as text."""
+"""The sentence a page shows after a redirect: what was done. It travels in the address as a key, never as text."""
 
 from enum import StrEnum
 

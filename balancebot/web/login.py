@@ -8,16 +8,16 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from balancebot.people.log_in import KNOWN_FOR, LoggedIn, LogInRefused, LogInThrottled
 from balancebot.secret import Secret
-from balancebot.usecases.people.log_in import KNOWN_FOR, LoggedIn, Refused, Throttled
+from balancebot.web.context import WebContext
 from balancebot.web.rendering import phrases, render
-from balancebot.web.site import Site
-from balancebot.web.visit import Visit, cookie, cookie_name, session_token, storable
+from balancebot.web.request import PageRequest, cookie, cookie_name, session_token, storable
 
 
 async def login(request: Request) -> Response:
     """Show the log-in form, or look at what was filled in. Needs no CSRF token: nobody is logged in yet."""
-    site: Site = request.app.state.site
+    site: WebContext = request.app.state.site
     if request.method != "POST":
         return await run_in_threadpool(_form, site, request, next_page=request.query_params.get("next", "/"))
     async with request.form(max_files=0, max_fields=10, max_part_size=16 * 1024) as form:
@@ -25,7 +25,7 @@ async def login(request: Request) -> Response:
     return await run_in_threadpool(_log_in, site, request, fields)
 
 
-def _log_in(site: Site, request: Request, fields: dict[str, str]) -> Response:
+def _log_in(site: WebContext, request: Request, fields: dict[str, str]) -> Response:
     name, next_page = fields.get("name", "").strip(), fields.get("next", "/")
     address = request.client.host if request.client is not None else ""
     outcome = site.log_in.log_in(
@@ -42,10 +42,10 @@ def _log_in(site: Site, request: Request, fields: dict[str, str]) -> Response:
             _hand_over(answer, site, cookie_name(site), token)
             _hand_over(answer, site, _known_name(site), browser, lasts=KNOWN_FOR)
             return answer
-        case Refused():
+        case LogInRefused():
             fault = words("This name and password don't go together.")
             return _form(site, request, next_page=next_page, name=name, fault=fault, status=401)
-        case Throttled(retry_after=wait):
+        case LogInThrottled(retry_after=wait):
             minutes = math.ceil(wait.total_seconds() / 60)
             fault = words("Too many wrong passwords. Try again in {minutes} min.", minutes=minutes)
             answer = _form(site, request, next_page=next_page, name=name, fault=fault, status=429)
@@ -53,7 +53,7 @@ def _log_in(site: Site, request: Request, fields: dict[str, str]) -> Response:
             return answer
 
 
-def log_out(visit: Visit) -> Response:
+def log_out(visit: PageRequest) -> Response:
     """End the session and forget the cookie."""
     token = session_token(visit.site, visit.request)
     if token is not None:
@@ -64,7 +64,7 @@ def log_out(visit: Visit) -> Response:
 
 
 def _hand_over(
-    answer: Response, site: Site, name: str, secret: Secret, *, lasts: timedelta | None = None
+    answer: Response, site: WebContext, name: str, secret: Secret, *, lasts: timedelta | None = None
 ) -> None:
     """Set a cookie that no script reads; it ends with the browser unless it `lasts`."""
     answer.set_cookie(
@@ -79,12 +79,12 @@ def _hand_over(
     )
 
 
-def _known_name(site: Site) -> str:
+def _known_name(site: WebContext) -> str:
     return f"{cookie_name(site)}-known"
 
 
 def _form(
-    site: Site, request: Request, *, next_page: str, name: str = "", fault: str = "", status: int = 200
+    site: WebContext, request: Request, *, next_page: str, name: str = "", fault: str = "", status: int = 200
 ) -> Response:
     text = render(
         site,

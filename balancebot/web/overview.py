@@ -1,4 +1,4 @@
-"""The overview: every balance, worst first, found in an instant among tens of thousands."""
+"""The overview: every balance, worst first, filtered, counted and sorted."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -8,33 +8,33 @@ from markupsafe import Markup
 from starlette.responses import Response
 
 from balancebot.domain.balance import Category
-from balancebot.usecases.showing.overview import BalanceView
-from balancebot.web.balances_list import Filter, Group, Order, group_of
+from balancebot.overview.balances import BalanceView
+from balancebot.web.chart import runway_bar
+from balancebot.web.overview_lists import OverviewFilter, OverviewGroup, SortOrder, group_of
 from balancebot.web.paging import cut, page_number
 from balancebot.web.rendering import show, wording
-from balancebot.web.runway_bar import runway_bar
-from balancebot.web.visit import Visit
+from balancebot.web.request import PageRequest
 
 _Word = TypeVar("_Word", bound=StrEnum)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Row:
+class OverviewRow:
     """One balance with its bar."""
 
     view: BalanceView
-    group: Group
+    group: OverviewGroup
     bar: Markup
 
 
-def overview(visit: Visit) -> Response:
+def overview(visit: PageRequest) -> Response:
     """Show a page of the balances that the address asks for."""
     look = visit.site.latest.look(now=visit.now)
-    wanted = Filter(
+    wanted = OverviewFilter(
         about=visit.asked("q"),
         category=_word(Category, visit.asked("category")),
-        group=_word(Group, visit.asked("group")),
-        order=_word(Order, visit.asked("order")) or Order.WORST,
+        group=_word(OverviewGroup, visit.asked("group")),
+        order=_word(SortOrder, visit.asked("order")) or SortOrder.WORST,
     )
     chosen, counts = visit.site.lists.of(look, wanted)
     shown, paging = cut(chosen, page_number(visit.asked("page")))
@@ -47,10 +47,12 @@ def overview(visit: Visit) -> Response:
             "q": wanted.about,
             "category": wanted.category or "",
             "group": wanted.group or "",
-            "order": "" if wanted.order is Order.WORST else wanted.order,
+            "order": "" if wanted.order is SortOrder.WORST else wanted.order,
         },
-        counts={group: counts.get(group, 0) for group in Group if group is not Group.UNALLOCATED},
-        num_unallocated=counts.get(Group.UNALLOCATED, 0),
+        counts={
+            group: counts.get(group, 0) for group in OverviewGroup if group is not OverviewGroup.UNALLOCATED
+        },
+        num_unallocated=counts.get(OverviewGroup.UNALLOCATED, 0),
         num_all=len(look.views),
         paging=paging,
         as_of=look.at,
@@ -58,11 +60,11 @@ def overview(visit: Visit) -> Response:
     )
 
 
-def row_of(visit: Visit, view: BalanceView) -> Row:
+def row_of(visit: PageRequest, view: BalanceView) -> OverviewRow:
     """Return a balance with its bar drawn."""
     words = wording(visit.site).runway(view.estimate.runway)
     bar = runway_bar(view.estimate.runway, view.severity, view.effective.limits, words=words)
-    return Row(view=view, group=group_of(view), bar=bar)
+    return OverviewRow(view=view, group=group_of(view), bar=bar)
 
 
 def _word(kind: type[_Word], text: str) -> _Word | None:

@@ -3,19 +3,19 @@
 from starlette.responses import Response
 
 from balancebot.domain.user import Role
-from balancebot.usecases.people import users
-from balancebot.usecases.people.users import UserFault
+from balancebot.people import users
+from balancebot.people.users import UserFault
 from balancebot.web.flash import Done, done
 from balancebot.web.rendering import show
-from balancebot.web.visit import Visit
+from balancebot.web.request import PageRequest
 
 
-def everyone(visit: Visit) -> Response:
+def everyone(visit: PageRequest) -> Response:
     """Show all users."""
     return _everyone(visit)
 
 
-def add(visit: Visit) -> Response:
+def add(visit: PageRequest) -> Response:
     """Add a user."""
     role = _role(visit)
     fault = users.add_user(
@@ -31,7 +31,7 @@ def add(visit: Visit) -> Response:
     return done("/users", Done.USER_ADDED)
 
 
-def set_role(visit: Visit) -> Response:
+def set_role(visit: PageRequest) -> Response:
     """Give a user another role."""
     fault = users.set_role(
         visit.site.database, name=visit.sent("name"), role=_role(visit), by=visit.actor, now=visit.now
@@ -39,7 +39,7 @@ def set_role(visit: Visit) -> Response:
     return done("/users", Done.ROLE_SET) if fault is None else _everyone(visit, fault)
 
 
-def set_password(visit: Visit) -> Response:
+def set_password(visit: PageRequest) -> Response:
     """Give a user another password."""
     fault = users.set_password(
         visit.site.database,
@@ -52,7 +52,7 @@ def set_password(visit: Visit) -> Response:
     return done("/users", Done.PASSWORD_SET) if fault is None else _everyone(visit, fault)
 
 
-def end_sessions(visit: Visit) -> Response:
+def end_sessions(visit: PageRequest) -> Response:
     """Log a user out everywhere."""
     fault = users.end_sessions(
         visit.site.database, name=visit.sent("name"), by=visit.actor, now=visit.now, but=visit.session_id
@@ -60,18 +60,18 @@ def end_sessions(visit: Visit) -> Response:
     return done("/users", Done.LOGGED_OUT) if fault is None else _everyone(visit, fault)
 
 
-def remove(visit: Visit) -> Response:
+def remove(visit: PageRequest) -> Response:
     """Remove a user."""
     fault = users.remove_user(visit.site.database, name=visit.sent("name"), by=visit.actor, now=visit.now)
     return done("/users", Done.USER_REMOVED) if fault is None else _everyone(visit, fault)
 
 
-def me(visit: Visit) -> Response:
+def me(visit: PageRequest) -> Response:
     """Show one's own sessions and the form for a new password."""
     return _me(visit)
 
 
-def set_my_password(visit: Visit) -> Response:
+def set_my_password(visit: PageRequest) -> Response:
     """Give oneself another password; the present one must be known."""
     if not users.is_password(
         visit.site.database, name=visit.user.name, password=visit.sent_exactly("present")
@@ -88,7 +88,7 @@ def set_my_password(visit: Visit) -> Response:
     return done("/me", Done.PASSWORD_SET) if fault is None else _me(visit, fault=fault)
 
 
-def end_my_other_sessions(visit: Visit) -> Response:
+def end_my_other_sessions(visit: PageRequest) -> Response:
     """Log oneself out everywhere else."""
     users.end_sessions(
         visit.site.database, name=visit.user.name, by=visit.actor, now=visit.now, but=visit.session_id
@@ -97,7 +97,7 @@ def end_my_other_sessions(visit: Visit) -> Response:
 
 
 def _everyone(
-    visit: Visit, fault: UserFault | None = None, *, name: str = "", role: Role = Role.FINANCE
+    visit: PageRequest, fault: UserFault | None = None, *, name: str = "", role: Role = Role.FINANCE
 ) -> Response:
     return show(
         visit,
@@ -111,7 +111,7 @@ def _everyone(
     )
 
 
-def _me(visit: Visit, fault: str = "") -> Response:
+def _me(visit: PageRequest, fault: str = "") -> Response:
     return show(
         visit,
         "me.html.j2",
@@ -122,6 +122,6 @@ def _me(visit: Visit, fault: str = "") -> Response:
     )
 
 
-def _role(visit: Visit) -> Role:
+def _role(visit: PageRequest) -> Role:
     """Read the role; a value that the form doesn't offer is the least of them."""
     return next((role for role in Role if role.value == visit.sent("role")), Role.VIEWER)

@@ -4,11 +4,11 @@ import tomllib
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from balancebot.config import Language
 from balancebot.packaged import packaged
-from balancebot.settings import Language
 
 
-class Phrases:
+class PagePhrases:
     """Says a sentence in one language; what has no translation is said in English."""
 
     def __init__(self, language: Language) -> None:

@@ -1,6 +1,4 @@
-"""Turns values into pages. Templates make words, code makes structure; everything is escaped unless it is an element
-that this package drew itself.
-"""
+"""Turns values into pages: templates make words, code makes structure; everything is escaped."""
 
 import hashlib
 import logging
@@ -14,16 +12,16 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from balancebot.config import Language
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
+from balancebot.i18n import Wording, number
 from balancebot.packaged import packaged
-from balancebot.settings import Language
+from balancebot.web.context import WebContext
 from balancebot.web.faults import FaultWords
 from balancebot.web.flash import said
-from balancebot.web.phrases import Phrases
-from balancebot.web.site import Site
-from balancebot.web.visit import CSRF_TOKEN, Visit
-from balancebot.wording import Wording, number
+from balancebot.web.phrases import PagePhrases
+from balancebot.web.request import CSRF_TOKEN, PageRequest
 
 log = logging.getLogger(__name__)
 
@@ -31,7 +29,7 @@ _BUILT_IN = packaged("templates") / "web"
 
 
 def show(
-    visit: Visit,
+    visit: PageRequest,
     template: str,
     *,
     status: int = 200,
@@ -55,7 +53,7 @@ def show(
     return HTMLResponse(text, status_code=status, headers=headers)
 
 
-def render(site: Site, template: str, **values: object) -> str:
+def render(site: WebContext, template: str, **values: object) -> str:
     """Render a template with the operator's version of it where there is one that works, else with the built-in one."""
     words = {"language": site.language.value, "_": phrases(site.language), "say": wording(site)}
     if site.templates_dir is not None and (site.templates_dir / "web" / template).is_file():
@@ -67,9 +65,9 @@ def render(site: Site, template: str, **values: object) -> str:
 
 
 @cache
-def phrases(language: Language) -> Phrases:
+def phrases(language: Language) -> PagePhrases:
     """Return the sentences of the pages in a language."""
-    return Phrases(language)
+    return PagePhrases(language)
 
 
 @cache
@@ -78,7 +76,7 @@ def fault_words(language: Language) -> FaultWords:
     return FaultWords(language, phrases(language))
 
 
-def wording(site: Site) -> Wording:
+def wording(site: WebContext) -> Wording:
     """Return the words for figures, severities and instants."""
     return Wording(language=site.language, zone=site.zone)
 

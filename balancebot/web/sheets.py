@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from balancebot.domain.threshold import ThresholdBook, ThresholdRow
-from balancebot.domain.threshold_edit import COLUMNS, Edited, EditFault
-from balancebot.domain.threshold_sheet import (
+from balancebot.thresholds.changes import Outdated, changes_token
+from balancebot.thresholds.edit import COLUMNS, Edited, EditFault
+from balancebot.thresholds.files import read_sheet_file, write_xlsx
+from balancebot.thresholds.sheet import (
     HEADER,
     Cell,
     SheetRow,
@@ -23,13 +25,11 @@ from balancebot.domain.threshold_sheet import (
     read_header,
     write_csv,
 )
-from balancebot.sheet_files import read_sheet_file, write_xlsx
-from balancebot.usecases.limits.edit_thresholds import Outdated, changes_token
 from balancebot.web.faults import FaultWords
 from balancebot.web.flash import Done, done
-from balancebot.web.limits_table import shown
 from balancebot.web.rendering import fault_words, phrases, show
-from balancebot.web.visit import Visit
+from balancebot.web.request import PageRequest
+from balancebot.web.thresholds import shown
 
 MAX_LISTED = 100
 """Changes and faults beyond these are counted: nobody reads thousands."""
@@ -48,22 +48,22 @@ class FaultyRow:
     """Those of no cell that the sheet has."""
 
 
-def form(visit: Visit) -> Response:
+def form(visit: PageRequest) -> Response:
     """Show what can be downloaded, and the form to upload."""
     return show(visit, "sheet.html.j2", faults=(), faulty=(), header=())
 
 
-def download_csv(visit: Visit) -> Response:
+def download_csv(visit: PageRequest) -> Response:
     """Send the rows, or with `all` every balance, as CSV that Excel and WPS open as they should."""
     return _file(write_csv(_cells(visit)).encode("utf-8-sig"), "thresholds.csv", "text/csv; charset=utf-8")
 
 
-def download_xlsx(visit: Visit) -> Response:
+def download_xlsx(visit: PageRequest) -> Response:
     """Send the same as a workbook."""
     return _file(write_xlsx(_cells(visit)), "thresholds.xlsx", _XLSX)
 
 
-def upload(visit: Visit) -> Response:
+def upload(visit: PageRequest) -> Response:
     """Look at a sheet: show every change that it would make, or everything that is wrong with it."""
     uploaded = visit.uploaded("sheet")
     if uploaded is None:
@@ -76,7 +76,7 @@ def upload(visit: Visit) -> Response:
     return _preview(visit, visit.site.edit_thresholds.preview_sheet(rows), rows, name=name)
 
 
-def apply(visit: Visit) -> Response:
+def apply(visit: PageRequest) -> Response:
     """Make the changes that were looked at; if they would be others by now, show those instead."""
     rows = _carried_in(visit.sent("changes"))
     outcome = visit.site.edit_thresholds.import_seen(rows, seen=visit.sent("seen"), by=visit.sheet_actor)
@@ -87,7 +87,7 @@ def apply(visit: Visit) -> Response:
     return done("/thresholds", Done.IMPORTED)
 
 
-def _cells(visit: Visit) -> list[tuple[Cell, ...]]:
+def _cells(visit: PageRequest) -> list[tuple[Cell, ...]]:
     with visit.site.database.read() as conn:
         book = visit.site.thresholds.book(conn)
     if visit.asked("all"):
@@ -100,7 +100,7 @@ def _file(data: bytes, name: str, kind: str) -> Response:
 
 
 def _preview(
-    visit: Visit, edited: Edited, rows: Sequence[SheetRow], *, name: str, outdated: bool = False
+    visit: PageRequest, edited: Edited, rows: Sequence[SheetRow], *, name: str, outdated: bool = False
 ) -> Response:
     if edited.faults:
         return _refused(visit, rows, edited.faults, name=name)
@@ -139,7 +139,7 @@ def _shown(row: ThresholdRow | None, column: str) -> str:
 
 
 def _refused(
-    visit: Visit, rows: Sequence[SheetRow], faults: Sequence[EditFault], *, name: str = ""
+    visit: PageRequest, rows: Sequence[SheetRow], faults: Sequence[EditFault], *, name: str = ""
 ) -> Response:
     header = rows[0].cells if rows else ()
     lines = dict.fromkeys(fault.line for fault in faults if fault.line is not None)

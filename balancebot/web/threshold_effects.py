@@ -4,17 +4,16 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from balancebot.domain.threshold import Scope, ThresholdBook
-from balancebot.domain.threshold_edit import COLUMNS, Edited
-from balancebot.storage import audit
-from balancebot.usecases.limits.edit_thresholds import Conflict, edit_token
+from balancebot.store import audit
+from balancebot.thresholds.changes import Conflict, edit_token
+from balancebot.thresholds.edit import COLUMNS, Edited
 from balancebot.web.flash import Done, done
-from balancebot.web.limits_table import shown
 from balancebot.web.rendering import fault_words, show, wording
-from balancebot.web.thresholds import cells_of, scope_of, typed_row
-from balancebot.web.visit import Visit
+from balancebot.web.request import PageRequest
+from balancebot.web.thresholds import cells_of, scope_of, shown, typed_row
 
 
-def preview(visit: Visit) -> Response:
+def preview(visit: PageRequest) -> Response:
     """Show which alerts would open or close now; the look back is asked for when this stands."""
     edited, tell = _edited(visit), fault_words(visit.site.language)
     if edited is None or edited.faults:
@@ -39,7 +38,7 @@ def preview(visit: Visit) -> Response:
     )
 
 
-def backtest(visit: Visit) -> Response:
+def backtest(visit: PageRequest) -> Response:
     """Show what it would have told in the last 30 days, next to today's limits."""
     edited = _edited(visit)
     if edited is None or edited.faults or not edited.changes:
@@ -48,7 +47,7 @@ def backtest(visit: Visit) -> Response:
     return show(visit, "threshold_backtest.html.j2", retrospect=retrospect)
 
 
-def undo(visit: Visit) -> Response:
+def undo(visit: PageRequest) -> Response:
     """Give a scope back what it had before a change; if it was changed again since, show that and ask."""
     with visit.site.database.read() as conn:
         entry = audit.find(conn, visit.part("id"))
@@ -87,7 +86,7 @@ def undo(visit: Visit) -> Response:
     return done("/audit", Done.UNDONE)
 
 
-def _edited(visit: Visit) -> Edited | None:
+def _edited(visit: PageRequest) -> Edited | None:
     """Return what saving the form would come to; None while no scope has been typed."""
     typed = typed_row(visit)
     scope = scope_of(typed["wallet"], typed["category"])
@@ -96,7 +95,7 @@ def _edited(visit: Visit) -> Edited | None:
     return visit.site.edit_thresholds.preview(scope, cells_of(typed))
 
 
-def _books(visit: Visit, edited: Edited) -> tuple[ThresholdBook, ThresholdBook, list[Scope]]:
+def _books(visit: PageRequest, edited: Edited) -> tuple[ThresholdBook, ThresholdBook, list[Scope]]:
     with visit.site.database.read() as conn:
         before = visit.site.thresholds.book(conn)
     return before, ThresholdBook(edited.rows), [change.scope for change in edited.changes]

@@ -1,31 +1,115 @@
-"""The table of thresholds, edited in place: looked at first, saved with one click, never over somebody else's change."""
+"""The table of thresholds, edited in place: previewed first, saved with one click, never over another person's change."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.responses import Response
 
-from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.threshold import Scope, ThresholdBook, ThresholdRow
-from balancebot.domain.threshold_cell import CellFault, read_category, read_wallet
-from balancebot.domain.threshold_edit import COLUMNS, EditFault
-from balancebot.usecases.limits.edit_thresholds import Conflict, edit_token
+from balancebot.domain.balance import BalanceKey, Category, WalletName
+from balancebot.domain.pattern import WalletPattern
+from balancebot.domain.threshold import OFF, Effective, Scope, ThresholdBook, ThresholdRow
+from balancebot.domain.threshold_cell import CellFault, read_category, read_wallet, written
+from balancebot.i18n import number
+from balancebot.thresholds.changes import Conflict, edit_token
+from balancebot.thresholds.edit import COLUMNS, EditFault
 from balancebot.web.flash import Done, done
-from balancebot.web.limits_table import Line, line, shown
 from balancebot.web.paging import Page, cut, page_number
 from balancebot.web.rendering import fault_words, show
-from balancebot.web.visit import Visit
+from balancebot.web.request import PageRequest
+
+_LOOKED_AT = 60
+"""So many balances of a pattern are looked at to say what it inherits."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InheritedValue:
+    """What holds in a column where a row says nothing. `text` '' = nothing is set; `varies`: not the same for all."""
+
+    text: str = ""
+    origin: Scope | None = None
+    """None = built in, where `text` is set."""
+    varies: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ThresholdLine:
+    """One line of the table: a scope, with what it sets and what it inherits."""
+
+    scope: Scope
+    row: ThresholdRow | None
+    """None: the scope has no row of its own."""
+    own: Mapping[str, str]
+    """Column -> what the row sets, as people write it; '' = inherits."""
+    inherited: Mapping[str, InheritedValue]
+
+
+def threshold_line(
+    scope: Scope, row: ThresholdRow | None, book: ThresholdBook, known: Sequence[WalletName]
+) -> ThresholdLine:
+    """Return the line of a scope; `book` says what it inherits."""
+    own = {column: "" if row is None else shown(getattr(row, column)) for column in COLUMNS}
+    effective = [book.effective(*balance) for balance in islice(balances_of(scope, known), _LOOKED_AT)]
+    return ThresholdLine(
+        scope=scope,
+        row=row,
+        own=own,
+        inherited={column: _inherited(column, effective) for column in COLUMNS if not own[column]},
+    )
+
+
+def balances_of(scope: Scope, known: Sequence[WalletName]) -> Iterator[BalanceKey]:
+    """Yield the known balances that a scope speaks for."""
+    pattern = WalletPattern(text=scope.wallet)
+    names = (
+        (WalletName(scope.wallet),) if pattern.is_exact else (name for name in known if pattern.matches(name))
+    )
+    for name in names:
+        for category in Category if scope.category is None else (scope.category,):
+            yield BalanceKey(name, category)
+
+
+def shown(value: object) -> str:
+    """Write a value as the table shows it: with thousands separators, which every way of editing understands."""
+    if value is OFF or value is None or isinstance(value, str):
+        return written(value)
+    assert isinstance(value, int | float)  # noqa: S101 -- all that is left
+    return number(value) if isinstance(value, int) else written(value)
+
+
+def _inherited(column: str, effective: Sequence[Effective]) -> InheritedValue:
+    found = {(_value(one, column), _origin(one, column)) for one in effective}
+    if len(found) > 1:
+        return InheritedValue(varies=True)
+    for text, origin in found:
+        return InheritedValue(text=text, origin=origin)
+    return InheritedValue()
+
+
+def _value(effective: Effective, column: str) -> str:
+    if column == "note":
+        return effective.note
+    value = effective.lead_time_days if column == "lead_time_days" else getattr(effective.limits, column)
+    if value is None:
+        return "off" if _origin(effective, column) is not None else ""
+    return shown(value)
+
+
+def _origin(effective: Effective, column: str) -> Scope | None:
+    scope: Scope | None = getattr(effective.origins, column)
+    return scope
+
 
 _ALL = "balances"
 """The view that lists every known balance, instead of the rows that were set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class ThresholdTable:
     """One page of the table."""
 
-    lines: Sequence[Line]
+    lines: Sequence[ThresholdLine]
     paging: Page
     about: str
     """What the lines were searched for."""
@@ -34,7 +118,7 @@ class Table:
     num_balances: int
 
 
-def table(visit: Visit) -> Response:
+def table(visit: PageRequest) -> Response:
     """Show the rows that were set, or every balance with what holds for it."""
     return show(
         visit,
@@ -43,7 +127,7 @@ def table(visit: Visit) -> Response:
     )
 
 
-def editor(visit: Visit) -> Response:
+def editor(visit: PageRequest) -> Response:
     """Show the form for one scope: in place of its line, or as a page of its own."""
     wallet, category = visit.asked_exactly("wallet"), visit.asked("category")
     scope = scope_of(wallet, category) if wallet else None
@@ -55,7 +139,7 @@ def editor(visit: Visit) -> Response:
     return _editor(visit, scope=scope, typed=cells, seen=edit_token(row))
 
 
-def cancelled(visit: Visit) -> Response:
+def cancelled(visit: PageRequest) -> Response:
     """Show the line of a scope again, as it was before its editor opened."""
     scope = scope_of(visit.asked_exactly("wallet"), visit.asked("category"))
     if isinstance(scope, EditFault):
@@ -64,10 +148,10 @@ def cancelled(visit: Visit) -> Response:
         book = visit.site.thresholds.book(conn)
     known = visit.site.edit_thresholds.known()
     row = next((row for row in book.rows if row.scope == scope), None)
-    return show(visit, "threshold_line.html.j2", line=line(scope, row, book, known), focus=True)
+    return show(visit, "threshold_line.html.j2", line=threshold_line(scope, row, book, known), focus=True)
 
 
-def save(visit: Visit) -> Response:
+def save(visit: PageRequest) -> Response:
     """Save what was typed, unless it is refused, or somebody else was quicker."""
     typed = typed_row(visit)
     scope = scope_of(typed["wallet"], typed["category"])
@@ -91,7 +175,7 @@ def save(visit: Visit) -> Response:
     return _saved(visit, scope)
 
 
-def typed_row(visit: Visit) -> dict[str, str]:
+def typed_row(visit: PageRequest) -> dict[str, str]:
     """Return what was typed: the scope, and a cell for each column."""
     typed = {column: visit.sent(column) for column in ("category", *COLUMNS)}
     exactly = visit.sent_exactly("wallet")
@@ -100,7 +184,7 @@ def typed_row(visit: Visit) -> dict[str, str]:
     return {"wallet": exactly if is_known else exactly.strip(), **typed}
 
 
-def _saved(visit: Visit, scope: Scope) -> Response:
+def _saved(visit: PageRequest, scope: Scope) -> Response:
     """Show the whole table anew: a change of one row may be inherited by many."""
     if not visit.wants_part:
         return done("/thresholds", Done.SAVED)
@@ -118,15 +202,15 @@ def _saved(visit: Visit, scope: Scope) -> Response:
     )
 
 
-def _table(visit: Visit, about: str, view: str, number: int) -> Table:
+def _table(visit: PageRequest, about: str, view: str, number: int) -> ThresholdTable:
     known = visit.site.edit_thresholds.known()
     with visit.site.database.read() as conn:
         book = visit.site.thresholds.book(conn)
     rows = {row.scope: row for row in book.rows}
     scopes = _all_scopes(known, about) if view == _ALL else _set_scopes(book, about)
     shown_scopes, paging = cut(scopes, number)
-    lines = [line(scope, rows.get(scope), book, known) for scope in shown_scopes]
-    return Table(
+    lines = [threshold_line(scope, rows.get(scope), book, known) for scope in shown_scopes]
+    return ThresholdTable(
         lines=lines,
         paging=paging,
         about=about,
@@ -164,7 +248,7 @@ def scope_of(wallet: str, category: str) -> Scope | EditFault:
 
 
 def _editor(
-    visit: Visit,
+    visit: PageRequest,
     *,
     scope: Scope | None,
     typed: Mapping[str, str],
@@ -187,7 +271,7 @@ def _editor(
         scope=scope,
         typed={"wallet": "", "category": "*"} | dict(typed),
         seen=seen or edit_token(None),
-        inherited=line(bare, None, others, known).inherited,
+        inherited=threshold_line(bare, None, others, known).inherited,
         faults={
             column: [say(f.message) for f in faults if f.column == column]
             for column in ("wallet", "category", *COLUMNS)

@@ -9,20 +9,20 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from balancebot.domain.balance import WalletName
-from balancebot.domain.course_ahead import LevelAhead
 from balancebot.domain.threshold import Scope
-from balancebot.storage import alerts, plans, wallets
-from balancebot.storage.wallets import WalletRow
-from balancebot.usecases.explaining.text import passages
-from balancebot.usecases.history.balance_history import Stretch, by_day, history_of
-from balancebot.usecases.showing.overview import BalanceView, overview
+from balancebot.explain.text import sections
+from balancebot.forecast.course_ahead import LevelAhead
+from balancebot.history.balances import HistoryHour, by_day, history_of
+from balancebot.overview.balances import BalanceView, overview
+from balancebot.store import alerts, planned_sends, wallets
+from balancebot.store.wallets import WalletRow
 from balancebot.web.alerts import with_reasons
-from balancebot.web.balances_list import Group, group_of
-from balancebot.web.chart import NARROW, WIDE, Curve, Mark, MarkKind, draw, future
-from balancebot.web.limits_table import line
+from balancebot.web.chart import NARROW, WIDE, ChartCurve, ChartMark, ChartMarkKind, draw, future_levels
 from balancebot.web.overview import row_of
+from balancebot.web.overview_lists import OverviewGroup, group_of
 from balancebot.web.rendering import phrases, show, wording
-from balancebot.web.visit import Visit
+from balancebot.web.request import PageRequest
+from balancebot.web.thresholds import threshold_line
 
 _SPANS = (7, 30, 90)
 """Days of history that a chart can show."""
@@ -33,10 +33,10 @@ _STEPS = (
 )
 _LISTED_DAYS = 14
 _NUM_ALERTS = 20
-_WORST_FIRST = list(Group)
+_WORST_FIRST = list(OverviewGroup)
 
 
-def wallet(visit: Visit) -> Response:
+def wallet(visit: PageRequest) -> Response:
     """Show one wallet and, in full, one of its balances: the one asked for, else the worst."""
     site, name = visit.site, WalletName(visit.part("name"))
     days = next((span for span in _SPANS if str(span) == visit.asked("days")), 30)
@@ -51,10 +51,10 @@ def wallet(visit: Visit) -> Response:
         stretches = history_of(conn, row.id, view.key.category, since=since, now=visit.now)
         told = with_reasons(site, conn, alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS))
         advice = site.figures.advise(conn, [row], now=visit.now).get(view.key)
-        end = visit.now + future(visit.now - since, view.estimate.runway)
+        end = visit.now + future_levels(visit.now - since, view.estimate.runway)
         ahead = _ahead(conn, visit, row, view, end)
         told_why = site.explain(conn, name, view.key.category, book, visit.now)
-        announced = [plan for plan in plans.not_over(conn, now=visit.now) if plan.balance == view.key]
+        announced = [plan for plan in planned_sends.not_over(conn, now=visit.now) if plan.balance == view.key]
     say, words = wording(site), phrases(site.language)
     curve = _curve(view, stretches, since=since, now=visit.now, until=end, ahead=ahead)
     title = words(
@@ -76,9 +76,9 @@ def wallet(visit: Visit) -> Response:
         days=days,
         spans=_SPANS,
         listed_days=by_day(stretches, now=visit.now, days=min(days, _LISTED_DAYS)),
-        line=line(Scope(*view.key), own, book, [name]),
+        line=threshold_line(Scope(*view.key), own, book, [name]),
         alerts=told,
-        why=passages(told_why, say)[0].paragraphs,
+        why=sections(told_why, say)[0].paragraphs,
         advice="" if advice is None else say.order(advice, view.key.category, now=visit.now),
         plans=announced,
     )
@@ -95,7 +95,7 @@ def _badness(view: BalanceView) -> tuple[int, float]:
 
 
 def _ahead(
-    conn: Connection, visit: Visit, row: WalletRow, view: BalanceView, end: datetime
+    conn: Connection, visit: PageRequest, row: WalletRow, view: BalanceView, end: datetime
 ) -> tuple[LevelAhead, ...]:
     """Return the fan up to `end`, fine enough to show day and night where these can be seen."""
     snapshot = row.snapshot
@@ -109,20 +109,23 @@ def _ahead(
 
 def _curve(
     view: BalanceView,
-    stretches: Sequence[Stretch],
+    stretches: Sequence[HistoryHour],
     *,
     since: datetime,
     now: datetime,
     until: datetime,
     ahead: Sequence[LevelAhead],
-) -> Curve:
+) -> ChartCurve:
     marks = [
-        Mark(at=one.begins_at, kind=kind, messages=messages)
+        ChartMark(at=one.begins_at, kind=kind, messages=messages)
         for one in stretches
-        for kind, messages in ((MarkKind.TOP_UP, one.topped_up), (MarkKind.TRANSFER, one.transferred))
+        for kind, messages in (
+            (ChartMarkKind.TOP_UP, one.topped_up),
+            (ChartMarkKind.TRANSFER, one.transferred),
+        )
         if messages
     ]
-    return Curve(
+    return ChartCurve(
         points=[(min(one.ends_at, view.observed_at or now), one.reading) for one in stretches],
         marks=marks,
         since=since,
@@ -136,5 +139,5 @@ def _curve(
     )
 
 
-def _is_day(stretch: Stretch) -> bool:
+def _is_day(stretch: HistoryHour) -> bool:
     return stretch.ends_at - stretch.begins_at > timedelta(hours=1)

@@ -1,24 +1,24 @@
-"""From a bot to its pages."""
+"""Makes what pages are answered from out of the app."""
 
 from collections.abc import Callable
 from datetime import datetime
 
 from sqlalchemy import Connection
 
-from balancebot.bootstrap import Bot
+from balancebot.app import App
+from balancebot.config import Web
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import ThresholdBook
-from balancebot.settings import Web
-from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
-from balancebot.usecases.estimating.announce_sends import AnnounceSends
-from balancebot.usecases.explaining.explain import Explanation, explain
-from balancebot.usecases.limits.edit_thresholds import EditThresholds
-from balancebot.usecases.people.log_in import LogIn
-from balancebot.usecases.showing.latest_overview import LatestOverview
-from balancebot.web.site import Site
+from balancebot.estimates.planned_sends import PlannedSends
+from balancebot.explain.explain import Explanation, explain
+from balancebot.notify.resend import OperateDeliveries
+from balancebot.overview.latest import LatestOverview
+from balancebot.people.log_in import LogIn
+from balancebot.thresholds.changes import EditThresholds
+from balancebot.web.context import WebContext
 
 
-def site_of(bot: Bot, web: Web, *, metrics: Callable[[], bytes]) -> Site:
+def web_context_of(bot: App, web: Web, *, metrics: Callable[[], bytes]) -> WebContext:
     """Return what the pages of a bot stand on."""
     settings = bot.settings
 
@@ -27,7 +27,7 @@ def site_of(bot: Bot, web: Web, *, metrics: Callable[[], bytes]) -> Site:
     ) -> Explanation:
         return explain(conn, wallet, category, settings=bot.settings, book=book, now=now)
 
-    return Site(
+    return WebContext(
         database=bot.database,
         clock=bot.clock,
         log_in=LogIn(bot.database, web.secret_key),
@@ -40,7 +40,7 @@ def site_of(bot: Bot, web: Web, *, metrics: Callable[[], bytes]) -> Site:
         latest=LatestOverview(bot.database, bot.thresholds, stale_after=settings.poll.stale_after),
         figures=bot.figures,
         preview=bot.preview_limits,
-        announce=AnnounceSends(
+        announce=PlannedSends(
             database=bot.database,
             clock=bot.clock,
             known=lambda: bot.settings.wallets,

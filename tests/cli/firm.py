@@ -7,7 +7,7 @@ from pathlib import Path
 
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import Category, WalletName
-from balancebot.sources.simulator import Scenario, Simulator, simulated_wallet
+from balancebot.jsms.simulator import Scenario, Simulator, simulated_wallet
 from tests.standins.slack_api import SlackStandIn
 from tests.standins.smtp import SmtpStandIn
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from balancebot.clock import SystemClock
-from balancebot.sources.simulator import Fault, FaultKind
+from balancebot.jsms.simulator import FaultKind, SimulatedFault
 from tests.cli.conftest import Outcome
 from tests.cli.firm import CHECKOUT, Firm
 from tests.standins.slack_api import Fault as SlackFault
@@ -97,7 +97,7 @@ def test_without_alerts_readings_are_stored_and_nobody_is_told(balancebot: Run, 
 def test_a_wallet_that_cannot_be_read_fails_the_command_and_stops_no_other(
     balancebot: Run, firm: Firm
 ) -> None:
-    firm.jsms.fail("acme/checkout", Fault(kind=FaultKind.REJECTED))
+    firm.jsms.fail("acme/checkout", SimulatedFault(kind=FaultKind.REJECTED))
     outcome = balancebot("poll")
     assert 1 == outcome.status
     assert "50,000" in outcome.out

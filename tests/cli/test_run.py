@@ -14,10 +14,10 @@ from typing import Any
 import httpx
 import pytest
 
-from balancebot.sources.simulator import Fault, FaultKind
+from balancebot.jsms.simulator import FaultKind, SimulatedFault
 from tests.cli.conftest import Outcome
 from tests.cli.firm import CHECKOUT, Firm
-from tests.slack_app.envelopes import click
+from tests.notify.slack.envelopes import click
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., Outcome]
@@ -162,7 +162,7 @@ def test_a_second_one_on_the_same_file_is_refused_and_a_poll_is_not(
 
 def test_a_server_that_hangs_does_not_hold_the_end(firm: Firm, tmp_path: Path) -> None:
     firm.config.write_text(firm.config.read_text().replace('timeout = "2s"', 'timeout = "60s"'))
-    firm.jsms.fail("*", Fault(kind=FaultKind.SILENCE))
+    firm.jsms.fail("*", SimulatedFault(kind=FaultKind.SILENCE))
     with _running(tmp_path) as process:
         process.address()
         _until(lambda: firm.jsms.requests)

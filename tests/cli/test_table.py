@@ -5,8 +5,7 @@ import sys
 
 import pytest
 
-from balancebot.cli.paint import is_coloured, of_severity
-from balancebot.cli.table import Column, table
+from balancebot.cli.output import Column, is_coloured, of_severity, text_table
 from balancebot.domain.verdict import Severity
 
 
@@ -21,11 +20,11 @@ def test_columns_align_text_to_the_left_and_numbers_to_the_right_in_any_script()
         "wallet      left  note\n"  #
         "acme       1,000\n"
         "acme/结账      5  here"
-    ) == table(columns, [("acme", "1,000", ""), ("acme/结账", "5", "here")])
+    ) == text_table(columns, [("acme", "1,000", ""), ("acme/结账", "5", "here")])
 
 
 def test_nothing_is_cut_however_long_it_is() -> None:
-    assert "x" * 500 in table((Column("note"),), [("x" * 500,)])
+    assert "x" * 500 in text_table((Column("note"),), [("x" * 500,)])
 
 
 @pytest.mark.parametrize(
@@ -43,11 +42,11 @@ def test_colours_are_for_terminals_that_want_them(
 
 
 def test_colours_do_not_move_columns(monkeypatch: pytest.MonkeyPatch) -> None:
-    plain = table((Column("severity"), Column("x")), [("critical", "1"), ("ok", "2")])
+    plain = text_table((Column("severity"), Column("x")), [("critical", "1"), ("ok", "2")])
     monkeypatch.delenv("NO_COLOR", raising=False)
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stdout", _Terminal())
-    painted = table(
+    painted = text_table(
         (Column("severity"), Column("x")),
         [(of_severity("critical", Severity.CRITICAL), "1"), (of_severity("ok", Severity.OK), "2")],
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from balancebot.sources.simulator import Fault, FaultKind
+from balancebot.jsms.simulator import FaultKind, SimulatedFault
 from tests.cli.conftest import Outcome
 from tests.cli.firm import CHECKOUT, Firm
 
@@ -37,7 +37,7 @@ def test_check_tries_everything_in_a_line_each(balancebot: Run, firm: Firm) -> N
 
 
 def test_check_names_each_that_fails_and_fails(balancebot: Run, firm: Firm) -> None:
-    firm.jsms.fail("acme", Fault(kind=FaultKind.REJECTED))
+    firm.jsms.fail("acme", SimulatedFault(kind=FaultKind.REJECTED))
     firm.slack.scopes = ("chat:write",)
     outcome = balancebot("check")
     assert 1 == outcome.status

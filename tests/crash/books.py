@@ -7,11 +7,11 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from balancebot.channels.mail import message_id
-from balancebot.channels.slack import EVENT_TYPE
-from balancebot.domain.notification import Action, AlertFacts, Parcel, TestFacts
-from balancebot.storage import facts_codec
-from balancebot.storage.tables import alerts, deliveries, notifications
+from balancebot.domain.message import Action, AlertFacts, OutgoingMessage, TestFacts
+from balancebot.notify.email.compose import message_id
+from balancebot.notify.slack.channel import EVENT_TYPE
+from balancebot.store import message_codec
+from balancebot.store.tables import alerts, deliveries, notifications
 from tests.crash.episodes import News
 from tests.crash.town import Town
 
@@ -74,7 +74,7 @@ def _decided(conn: Connection) -> dict[str, list[list[News]]]:
         .order_by(notifications.c.id)
     )
     for row in rows:
-        facts = facts_codec.decode(row.facts)
+        facts = message_codec.decode_facts(row.facts)
         assert isinstance(facts, AlertFacts)
         episodes = found.setdefault(str(facts.wallet), {})
         episodes.setdefault(row.alert_id, []).append((row.reason, facts.severity.word))
@@ -173,7 +173,7 @@ def _delivery_of(message: dict[str, Any]) -> str:
 
 
 def _message_id(row: Row[Any]) -> str:
-    parcel = Parcel(
+    parcel = OutgoingMessage(
         delivery_id=row.id,
         alert_id="",
         action=Action(row.action),

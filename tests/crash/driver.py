@@ -16,7 +16,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.pool import Pool
 
-from balancebot.bootstrap import bot
+from balancebot import app
 from balancebot.cli import main
 from balancebot.clock import SystemClock
 
@@ -24,7 +24,7 @@ DOOR = "CRASH_DOOR"
 """The environment variable that holds the port at which the harness listens."""
 CLOCK = "CRASH_CLOCK"
 """The environment variable that names the file in which stands by how many seconds the clock is wrong."""
-_DATABASE = "balancebot.storage.database"
+_DATABASE = "balancebot.store.database"
 _LAST_LOOK = "still_mine"
 """The one read after which a frozen process is dangerous: the sender has been told that the delivery is its own."""
 
@@ -88,5 +88,5 @@ def _whose(frame: FrameType | None) -> str | None:
 
 if __name__ == "__main__":
     Watch(int(os.environ[DOOR])).install()
-    bot.SystemClock = WrongClock  # type: ignore[misc, assignment] -- where a bot gets its clock from
+    app.SystemClock = WrongClock  # type: ignore[misc, assignment] -- where a bot gets its clock from
     sys.exit(main(["run"]))

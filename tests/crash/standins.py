@@ -8,7 +8,7 @@ from aiohttp import web
 from aiosmtpd.smtp import SMTP, Envelope, Session
 
 from balancebot.clock import SystemClock
-from balancebot.sources.simulator import Scenario, Simulator
+from balancebot.jsms.simulator import Scenario, Simulator
 from tests.crash.traps import Fate, Traps
 from tests.standins.slack_api import SlackStandIn
 from tests.standins.smtp import SmtpStandIn

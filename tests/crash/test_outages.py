@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import create_engine, text, update
 
 from balancebot.domain.balance import WalletName
-from balancebot.storage.tables import deliveries
+from balancebot.store.tables import deliveries
 from tests.crash.books import compare
 from tests.crash.episodes import Level
 from tests.crash.town import ROOM, Town

@@ -20,11 +20,11 @@ from sqlalchemy import func, select, update
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import OFF, ThresholdRow
-from balancebot.sources.simulator import Scenario, simulated_wallet
-from balancebot.storage import thresholds, turns
-from balancebot.storage.database import Database
-from balancebot.storage.errors import DatabaseError
-from balancebot.storage.tables import alerts, deliveries, wallets
+from balancebot.jsms.simulator import Scenario, simulated_wallet
+from balancebot.store import thresholds, types
+from balancebot.store.database import Database
+from balancebot.store.errors import DatabaseError
+from balancebot.store.tables import alerts, deliveries, wallets
 from tests.crash.driver import CLOCK, DOOR
 from tests.crash.episodes import Episodes, Level
 from tests.crash.standins import Reports, WatchedJsms, WatchedMail, WatchedSlack
@@ -251,7 +251,7 @@ apps = [
     def _wait_an_hour(self) -> None:
         c = alerts.c
         with self.database.write() as conn:
-            turns.take(conn, turns.ALERTS)
+            types.take_lock(conn, types.ALERTS)
             waiting = conn.execute(select(c.id, c.calm_since, c.eased_since).where(c.closed_at.is_(None)))
             for row in waiting.all():
                 conn.execute(

@@ -5,8 +5,23 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from balancebot.domain.alert import CALM_FOR, FLAPS, Alert, AlertKind, Cause, Promise, Reason, Step, Subject
-from balancebot.domain.alert_life import NOTHING, acknowledge, advance, close, mute, pass_time
+from balancebot.domain.alert import (
+    CALM_FOR,
+    FLAPS,
+    NOTHING,
+    Alert,
+    AlertKind,
+    AlertSubject,
+    Cause,
+    ExpectedTopUp,
+    Reason,
+    Transition,
+    acknowledge,
+    advance,
+    close,
+    mute,
+    pass_time,
+)
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.verdict import ALL_PAST, FINE, NO_DATA, Severity, Verdict
 
@@ -18,7 +33,9 @@ OK, WARNING, CRITICAL, DEPLETED = (
 )
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 LATER = NOON + timedelta(hours=1)
-SUBJECT = Subject(kind=AlertKind.LOW_BALANCE, wallet=WalletName("acme/checkout"), category=Category.INDUSTRY)
+SUBJECT = AlertSubject(
+    kind=AlertKind.LOW_BALANCE, wallet=WalletName("acme/checkout"), category=Category.INDUSTRY
+)
 DAY = timedelta(hours=24)
 LATER_BY = timedelta(seconds=1)
 
@@ -31,7 +48,7 @@ def bad(severity, past=()) -> Verdict:
     return Verdict(severity=severity, past=frozenset(past))
 
 
-def step(alert, verdict, *, silenced=False, now=LATER) -> Step:
+def step(alert, verdict, *, silenced=False, now=LATER) -> Transition:
     return advance(alert, verdict, subject=SUBJECT, now=now, silenced=silenced)
 
 
@@ -42,7 +59,7 @@ def test_nothing_opens_while_all_is_well_or_unknown(verdict):
 
 @pytest.mark.parametrize("severity", [WARNING, CRITICAL, DEPLETED])
 def test_a_bad_verdict_opens_and_tells(severity):
-    assert Step(
+    assert Transition(
         alert=Alert(subject=SUBJECT, severity=severity, peak=severity, opened_at=LATER, told_at=LATER),
         reason=Reason.OPENED,
     ) == step(None, bad(severity))
@@ -51,13 +68,13 @@ def test_a_bad_verdict_opens_and_tells(severity):
 def test_no_data_changes_nothing():
     alert = an_alert()
 
-    assert Step(alert=alert) == step(alert, NO_DATA)
+    assert Transition(alert=alert) == step(alert, NO_DATA)
 
 
 def test_above_the_peak_is_worse_and_clears_the_acknowledgement():
     alert = acknowledge(an_alert(), by="on-call", note="seen", now=NOON)
 
-    assert Step(
+    assert Transition(
         alert=replace(an_alert(), severity=CRITICAL, peak=CRITICAL, told_at=LATER),
         reason=Reason.WORSENED,
         edit=True,
@@ -68,13 +85,13 @@ def test_above_the_peak_is_worse_and_clears_the_acknowledgement():
 def test_the_same_again_says_nothing():
     alert = an_alert()
 
-    assert Step(alert=alert) == step(alert, bad(WARNING))
+    assert Transition(alert=alert) == step(alert, bad(WARNING))
 
 
 def test_better_but_not_well_edits_and_sends_nothing():
     alert = an_alert(severity=CRITICAL, peak=CRITICAL)
 
-    assert Step(alert=replace(alert, severity=WARNING), edit=True) == step(alert, bad(WARNING))
+    assert Transition(alert=replace(alert, severity=WARNING), edit=True) == step(alert, bad(WARNING))
 
 
 def test_flapping_around_a_critical_limit_is_told_once():
@@ -98,7 +115,7 @@ def test_the_peak_falls_once_the_limits_left_are_passed_by_the_margin():
 def test_well_but_within_the_margin_changes_nothing():
     alert = an_alert()
 
-    assert Step(alert=alert) == step(alert, bad(OK, past=[CRITICAL, DEPLETED]))
+    assert Transition(alert=alert) == step(alert, bad(OK, past=[CRITICAL, DEPLETED]))
 
 
 @pytest.mark.parametrize("peak", [CRITICAL, DEPLETED])
@@ -108,20 +125,20 @@ def test_the_peak_falls_above_all_limits_too_when_only_a_warnings_margin_keeps_i
     better = step(alert, bad(OK, past=[CRITICAL, DEPLETED]))
     worse = step(better.alert, bad(peak))
 
-    assert Step(alert=an_alert(), edit=True) == better
+    assert Transition(alert=an_alert(), edit=True) == better
     assert Reason.WORSENED == worse.reason
 
 
 def test_within_the_margin_of_a_critical_limit_the_peak_stays():
     alert = an_alert(severity=CRITICAL, peak=CRITICAL)
 
-    assert Step(alert=alert) == step(alert, bad(OK))
+    assert Transition(alert=alert) == step(alert, bad(OK))
 
 
 def test_past_the_margin_it_has_recovered():
     alert = an_alert(severity=WARNING, peak=CRITICAL)
 
-    assert Step(
+    assert Transition(
         alert=replace(alert, severity=OK, closed_at=LATER),
         reason=Reason.RECOVERED,
         edit=True,
@@ -190,7 +207,7 @@ def test_a_recovery_inside_a_silence_edits_without_a_reply():
 def test_the_end_of_a_silence_edits_what_was_told_before():
     ended = pass_time(mute(an_alert()), now=LATER, silenced=False, remind_every=DAY)
 
-    assert Step(alert=an_alert(), edit=True) == ended
+    assert Transition(alert=an_alert(), edit=True) == ended
 
 
 @pytest.mark.parametrize(
@@ -222,13 +239,16 @@ def test_an_ordered_top_up_that_does_not_come_is_asked_after_by_its_name():
     after = pass_time(ordered, now=LATER, silenced=False, remind_every=DAY)
 
     assert (None, Reason.REMINDER, None) == (before.reason, after.reason, after.alert.acknowledged_at)
-    assert (None, Promise(by="on-call", expected_by=LATER, note="ordered")) == (before.broken, after.broken)
+    assert (None, ExpectedTopUp(by="on-call", expected_by=LATER, note="ordered")) == (
+        before.broken,
+        after.broken,
+    )
 
 
 def test_the_cause_of_the_end_is_named():
     alert = an_alert()
 
-    assert Step(
+    assert Transition(
         alert=replace(alert, severity=OK, closed_at=LATER),
         reason=Reason.RECOVERED,
         edit=True,
@@ -319,7 +339,7 @@ def test_what_flaps_and_is_well_lets_its_peak_fall_after_a_while_too():
 def test_nobody_is_reminded_of_what_flaps_while_it_is_well():
     alert = an_alert(flaps=FLAPS, calm_since=LATER)
 
-    assert Step(alert=alert) == pass_time(
+    assert Transition(alert=alert) == pass_time(
         alert, now=LATER + timedelta(days=2), silenced=False, remind_every=timedelta(hours=24)
     )
 

@@ -6,12 +6,27 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from balancebot.domain.alert import CALM_FOR, FLAPS, Alert, AlertKind, Cause, Reason, Step, Subject
-from balancebot.domain.alert_life import acknowledge, advance, close, mute, pass_time
+from balancebot.domain.alert import (
+    CALM_FOR,
+    FLAPS,
+    Alert,
+    AlertKind,
+    AlertSubject,
+    Cause,
+    Reason,
+    Transition,
+    acknowledge,
+    advance,
+    close,
+    mute,
+    pass_time,
+)
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.verdict import FINE, NO_DATA, Severity, Verdict
 
-SUBJECT = Subject(kind=AlertKind.LOW_BALANCE, wallet=WalletName("acme/checkout"), category=Category.INDUSTRY)
+SUBJECT = AlertSubject(
+    kind=AlertKind.LOW_BALANCE, wallet=WalletName("acme/checkout"), category=Category.INDUSTRY
+)
 REMIND_EVERY = timedelta(hours=24)
 BAD = st.sampled_from([Severity.WARNING, Severity.CRITICAL, Severity.DEPLETED])
 
@@ -51,7 +66,7 @@ class AlertLife(RuleBasedStateMachine):
         step = advance(before, verdict, subject=SUBJECT, now=self.now, silenced=self.silenced, flaps=flaps)
         self._watch(before, step, verdict)
         if verdict is NO_DATA:
-            assert step == Step(alert=before)
+            assert step == Transition(alert=before)
         if step.reason is Reason.WORSENED:
             assert before is not None
             assert before.peak is not None
@@ -115,7 +130,7 @@ class AlertLife(RuleBasedStateMachine):
         assert self.alert is not None
         self._took(close(self.alert, now=self.now, silenced=self.silenced, cause=Cause.WALLET_REMOVED))
 
-    def _watch(self, before: Alert | None, step: Step, verdict: Verdict) -> None:
+    def _watch(self, before: Alert | None, step: Transition, verdict: Verdict) -> None:
         """Keep a book of its own of how long what flaps has been well."""
         if before is None:
             self.well_since = None
@@ -134,7 +149,7 @@ class AlertLife(RuleBasedStateMachine):
         assert (is_well, not is_well) == (step.alert.calm_since is not None, step.alert.calm_since is None)
         assert step.alert.relapses - before.relapses == (since is not None and not is_well)
 
-    def _took(self, step: Step) -> None:
+    def _took(self, step: Transition) -> None:
         if step.reason is not None:
             self.said.append(step.reason)
             self.last_told_at = self.now

@@ -14,7 +14,7 @@ from balancebot.domain.delivery import (
     retry_delay,
     surplus,
 )
-from balancebot.domain.notification import Receipt
+from balancebot.domain.message import MessageRef
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -84,7 +84,7 @@ def test_what_had_been_in_doubt_is_looked_for_again_after_a_minute_and_after_ten
     assert [timedelta(minutes=1), timedelta(minutes=10)] == seen
 
 
-FIRST, SECOND = Receipt(room="C1", ref="1.0"), Receipt(room="C1", ref="2.0")
+FIRST, SECOND = MessageRef(room="C1", ref="1.0"), MessageRef(room="C1", ref="2.0")
 
 
 @pytest.mark.parametrize(
@@ -93,6 +93,6 @@ FIRST, SECOND = Receipt(room="C1", ref="1.0"), Receipt(room="C1", ref="2.0")
     ids=["the first is known", "the second is known", "the known one is gone", "another carries the news"],
 )
 def test_of_two_messages_the_one_that_is_known_is_kept(
-    standing_twice: list[Receipt], stands_at: str | None
+    standing_twice: list[MessageRef], stands_at: str | None
 ) -> None:
     assert standing_twice == list(surplus([FIRST, SECOND], stands_at))

@@ -5,7 +5,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from balancebot.domain.digest_schedule import Slot, latest_slot
+from balancebot.domain.digest import Slot, latest_slot
 
 BERLIN, SHANGHAI = ZoneInfo("Europe/Berlin"), ZoneInfo("Asia/Shanghai")
 

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from balancebot.domain.alert import Alert, AlertKind, Subject
+from balancebot.domain.alert import Alert, AlertKind, AlertSubject
 from balancebot.domain.balance import WalletName
 from balancebot.domain.reachability import Reach, Shared, judge_credentials, judge_staleness, share
 from balancebot.domain.verdict import FINE, NO_DATA, Severity
@@ -75,7 +75,7 @@ def test_a_failure_before_its_time_tells_nothing():
 def standing(wallet, fault="unreachable", members=()) -> Alert:
     return Alert(
         id=1,
-        subject=Subject(kind=AlertKind.STALE, wallet=wallet),
+        subject=AlertSubject(kind=AlertKind.STALE, wallet=wallet),
         severity=Severity.WARNING,
         peak=Severity.WARNING,
         opened_at=NOON,

@@ -1,12 +1,12 @@
 """Routes: the first that matches decides, for each channel by itself."""
 
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.notification import Channel
+from balancebot.domain.message import ChannelName
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.routing import Route, RoutingTable
 from balancebot.domain.verdict import Severity
 
-DEFAULTS = {Channel.SLACK: ("#ops",), Channel.EMAIL: ("finance@example.com",)}
+DEFAULTS = {ChannelName.SLACK: ("#ops",), ChannelName.EMAIL: ("finance@example.com",)}
 WALLET = WalletName("acme/checkout")
 
 
@@ -19,8 +19,8 @@ def pattern(text: str) -> Pattern:
 def test_without_a_route_the_defaults_are_told() -> None:
     table = RoutingTable(defaults=DEFAULTS)
     assert (
-        (Channel.SLACK, "#ops"),
-        (Channel.EMAIL, "finance@example.com"),
+        (ChannelName.SLACK, "#ops"),
+        (ChannelName.EMAIL, "finance@example.com"),
     ) == table.destinations(WALLET, Category.VOICE, Severity.WARNING)
 
 
@@ -28,24 +28,25 @@ def test_the_first_match_wins_and_a_channel_it_does_not_name_keeps_its_default()
     table = RoutingTable(
         routes=(
             Route(
-                match=pattern("acme/*:voice"), destinations={Channel.SLACK: ("#voice", "#calls", "#voice")}
+                match=pattern("acme/*:voice"),
+                destinations={ChannelName.SLACK: ("#voice", "#calls", "#voice")},
             ),
-            Route(match=pattern("acme/*"), destinations={Channel.SLACK: ("#never",)}),
+            Route(match=pattern("acme/*"), destinations={ChannelName.SLACK: ("#never",)}),
         ),
         defaults=DEFAULTS,
     )
     assert (
-        (Channel.SLACK, "#voice"),
-        (Channel.SLACK, "#calls"),
-        (Channel.EMAIL, "finance@example.com"),
+        (ChannelName.SLACK, "#voice"),
+        (ChannelName.SLACK, "#calls"),
+        (ChannelName.EMAIL, "finance@example.com"),
     ) == table.destinations(WALLET, Category.VOICE, Severity.WARNING)
 
 
 def test_an_empty_list_tells_nobody_on_that_channel() -> None:
     table = RoutingTable(
-        routes=(Route(match=pattern("*"), destinations={Channel.EMAIL: ()}),), defaults=DEFAULTS
+        routes=(Route(match=pattern("*"), destinations={ChannelName.EMAIL: ()}),), defaults=DEFAULTS
     )
-    assert ((Channel.SLACK, "#ops"),) == table.destinations(WALLET, None, Severity.CRITICAL)
+    assert ((ChannelName.SLACK, "#ops"),) == table.destinations(WALLET, None, Severity.CRITICAL)
 
 
 def test_a_severity_means_this_or_worse_and_lets_the_milder_pass_on() -> None:
@@ -54,7 +55,7 @@ def test_a_severity_means_this_or_worse_and_lets_the_milder_pass_on() -> None:
             Route(
                 match=pattern("*"),
                 severity=Severity.CRITICAL,
-                destinations={Channel.SLACK: ("#pager",), Channel.EMAIL: ()},
+                destinations={ChannelName.SLACK: ("#pager",), ChannelName.EMAIL: ()},
             ),
         ),
         defaults=DEFAULTS,
@@ -65,15 +66,15 @@ def test_a_severity_means_this_or_worse_and_lets_the_milder_pass_on() -> None:
 
 def test_a_channel_that_is_not_configured_is_never_told() -> None:
     table = RoutingTable(
-        routes=(Route(match=pattern("*"), destinations={Channel.SLACK: ("#ops",)}),),
-        defaults={Channel.EMAIL: ("finance@example.com",)},
+        routes=(Route(match=pattern("*"), destinations={ChannelName.SLACK: ("#ops",)}),),
+        defaults={ChannelName.EMAIL: ("finance@example.com",)},
     )
-    assert ((Channel.EMAIL, "finance@example.com"),) == table.destinations(WALLET, None, Severity.WARNING)
+    assert ((ChannelName.EMAIL, "finance@example.com"),) == table.destinations(WALLET, None, Severity.WARNING)
 
 
 def test_a_pattern_with_a_category_does_not_take_the_wallets_own_alerts() -> None:
     table = RoutingTable(
-        routes=(Route(match=pattern("*:*"), destinations={Channel.SLACK: ("#balances",)}),),
-        defaults={Channel.SLACK: ("#ops",)},
+        routes=(Route(match=pattern("*:*"), destinations={ChannelName.SLACK: ("#balances",)}),),
+        defaults={ChannelName.SLACK: ("#ops",)},
     )
-    assert ((Channel.SLACK, "#ops"),) == table.destinations(WALLET, None, Severity.WARNING)
+    assert ((ChannelName.SLACK, "#ops"),) == table.destinations(WALLET, None, Severity.WARNING)

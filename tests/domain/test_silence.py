@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from balancebot.domain.alert import Alert, AlertKind, Subject
+from balancebot.domain.alert import Alert, AlertKind, AlertSubject
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.pattern import Patterns
 from balancebot.domain.silence import Silence, pattern_of, silenced_until
@@ -17,7 +17,7 @@ ACME, OF_ACME, ACME2, OF_ACME2 = map(WalletName, ("acme", "acme/shop", "acme2", 
 
 def stale(wallet: WalletName, *members: WalletName) -> Alert:
     return Alert(
-        subject=Subject(kind=AlertKind.STALE, wallet=wallet),
+        subject=AlertSubject(kind=AlertKind.STALE, wallet=wallet),
         severity=Severity.WARNING,
         peak=Severity.WARNING,
         opened_at=NOON,
@@ -26,7 +26,7 @@ def stale(wallet: WalletName, *members: WalletName) -> Alert:
 
 
 def low(wallet: WalletName, category: Category = Category.VOICE) -> Alert:
-    subject = Subject(kind=AlertKind.LOW_BALANCE, wallet=wallet, category=category)
+    subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=wallet, category=category)
     return replace(stale(wallet), subject=subject)
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Readings, WalletName
-from balancebot.domain.usage import Booked, Change, Hour, Seen, book_category, book_round, spread
+from balancebot.domain.usage import BalanceChange, Booked, Hour, Seen, book_category, book_round, spread
 
 POOL, APP, OTHER = WalletName("acme"), WalletName("acme/checkout"), WalletName("acme/login")
 GONE, UNREAD = Absent.UNALLOCATED, Absent.UNREAD
@@ -14,7 +14,7 @@ GONE, UNREAD = Absent.UNALLOCATED, Absent.UNREAD
 def booked(*, seconds: float = 300.0, **readings: tuple[Reading, Reading]) -> list[Booked]:
     """Book one round of one category; `pool`, `app`, `other` are (before, after)."""
     wallets = {"pool": POOL, "app": APP, "other": OTHER}
-    changes = [Change(wallets[name], 0.0, seconds, *ends) for name, ends in readings.items()]
+    changes = [BalanceChange(wallets[name], 0.0, seconds, *ends) for name, ends in readings.items()]
     return [part for _, part in book_category(changes)]
 
 
@@ -153,7 +153,7 @@ def test_what_is_booked_adds_up_to_what_was_read(
     ends: list[tuple[Reading, Reading]], with_pool: bool
 ) -> None:
     wallets = [POOL if with_pool and not i else WalletName(f"acme/app{i}") for i in range(len(ends))]
-    changes = [Change(wallet, 0.0, 9000.0, *pair) for wallet, pair in zip(wallets, ends, strict=True)]
+    changes = [BalanceChange(wallet, 0.0, 9000.0, *pair) for wallet, pair in zip(wallets, ends, strict=True)]
     for change, part in book_category(changes):
         parts = [piece for _, piece in spread(change.since, change.until, part)]
         before, after = (end if isinstance(end, int) else 0 for end in (change.before, change.after))

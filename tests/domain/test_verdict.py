@@ -9,15 +9,7 @@ from hypothesis import strategies as st
 from balancebot.domain.balance import Absent
 from balancebot.domain.runway import UNKNOWN, Estimate, Runway
 from balancebot.domain.threshold import LimitColumn, Limits
-from balancebot.domain.verdict import (
-    FINE,
-    NO_DATA,
-    Crossed,
-    Severity,
-    Verdict,
-    is_near,
-    judge,
-)
+from balancebot.domain.verdict import FINE, NO_DATA, Crossed, Severity, Verdict, is_near, judge
 
 COUNTS = Limits(warning_below=1000, critical_below=100)
 DAYS = Limits(warning_days=7, critical_days=3)

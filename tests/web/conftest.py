@@ -13,33 +13,32 @@ import httpx
 import pytest
 from sqlalchemy import Connection
 
+from balancebot.config import Account, AppConfig, KeyPair, Language, Settings
+from balancebot.config import Database as DatabaseSettings
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Category, Readings, WalletName
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.user import Role
+from balancebot.estimates.context import MessageContext
+from balancebot.estimates.estimator import Estimator
+from balancebot.estimates.planned_sends import PlannedSends
+from balancebot.explain.explain import Explanation, explain
+from balancebot.notify.resend import OperateDeliveries
+from balancebot.overview.latest import LatestOverview
+from balancebot.people import users
+from balancebot.people.log_in import LogIn
 from balancebot.ports import SourceErrorKind
 from balancebot.secret import Secret
-from balancebot.settings import Account, App, KeyPair, Language, Settings
-from balancebot.settings import Database as DatabaseSettings
-from balancebot.storage.database import Database
-from balancebot.usecases.backtesting.backtest import Backtest
-from balancebot.usecases.backtesting.preview_limits import PreviewLimits
-from balancebot.usecases.delivering.operate_deliveries import OperateDeliveries
-from balancebot.usecases.estimating.announce_sends import AnnounceSends
-from balancebot.usecases.estimating.estimates import Estimator
-from balancebot.usecases.estimating.figures import Figures
-from balancebot.usecases.explaining.explain import Explanation, explain
-from balancebot.usecases.limits.edit_thresholds import EditThresholds
-from balancebot.usecases.limits.shelf import ThresholdShelf
-from balancebot.usecases.people import users
-from balancebot.usecases.people.log_in import LogIn
-from balancebot.usecases.showing.latest_overview import LatestOverview
+from balancebot.store.database import Database
+from balancebot.store.thresholds import ThresholdCache
+from balancebot.thresholds.changes import EditThresholds
+from balancebot.thresholds.preview import Backtest, PreviewLimits
 from balancebot.web.app import create_app
+from balancebot.web.context import WebContext
 from balancebot.web.server import WebServer, serve
-from balancebot.web.site import Site
-from tests.usecases.world import HandClock, World
 from tests.web import showcase
 from tests.web.browser import PASSWORD
+from tests.world import HandClock, World
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 
@@ -48,7 +47,7 @@ NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 class Desk:
     """A running site with one user of each role, named like it."""
 
-    site: Site
+    site: WebContext
     world: World
     address: str
 
@@ -124,16 +123,16 @@ def _settle(database: Database) -> None:
     database.dispose()  # the last connection that closes empties SQLite's log into the file
 
 
-def site_of(world: World, **different: object) -> Site:
+def site_of(world: World, **different: object) -> WebContext:
     """Return the pages of a world, with what is to be different from usual."""
-    shelf = ThresholdShelf()
+    shelf = ThresholdCache()
 
     def explained(
         conn: Connection, wallet: WalletName, category: Category | None, book: ThresholdBook, now: datetime
     ) -> Explanation:
         return explain(conn, wallet, category, settings=settings_of(world), book=book, now=now)
 
-    site = Site(
+    site = WebContext(
         database=world.database,
         clock=world.clock,
         log_in=LogIn(world.database, Secret("key")),
@@ -146,7 +145,7 @@ def site_of(world: World, **different: object) -> Site:
         latest=LatestOverview(
             world.database, shelf, stale_after=world.stale_after, patience=timedelta(seconds=30)
         ),
-        figures=Figures(
+        figures=MessageContext(
             estimator=Estimator(zone="Asia/Shanghai", confidence=0.75), thresholds=shelf, package_sizes={}
         ),
         stale_after=world.stale_after,
@@ -155,7 +154,7 @@ def site_of(world: World, **different: object) -> Site:
             backtest=Backtest(zone="Asia/Shanghai", confidence=0.75, margin=0.05),
             stale_after=world.stale_after,
         ),
-        announce=AnnounceSends(
+        announce=PlannedSends(
             database=world.database,
             clock=world.clock,
             known=lambda: tuple(world.source.script),
@@ -174,10 +173,10 @@ def site_of(world: World, **different: object) -> Site:
 def settings_of(world: World) -> Settings:
     """Return the configuration of the wallets that a world shows."""
     pair = KeyPair(key=Secret("k"), secret=Secret("s"))
-    apps: dict[str, list[App]] = {}
+    apps: dict[str, list[AppConfig]] = {}
     for name in world.source.script:
         account, _, app = name.partition("/")
-        apps.setdefault(account, []).extend([App(name=app, keys=pair)] if app else [])
+        apps.setdefault(account, []).extend([AppConfig(name=app, keys=pair)] if app else [])
     return Settings(
         path=Path("balancebot.toml"),
         resolved=True,

@@ -5,8 +5,10 @@ from datetime import timedelta
 from itertools import chain
 
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, WalletName
-from balancebot.sources.simulator.ledger import Ledger
-from balancebot.sources.simulator.scenario import (
+from balancebot.estimates.estimator import Estimator
+from balancebot.history.files import ImportReport, import_history
+from balancebot.jsms.simulator.ledger import Ledger
+from balancebot.jsms.simulator.scenario import (
     Event,
     EventKind,
     Quota,
@@ -14,9 +16,7 @@ from balancebot.sources.simulator.scenario import (
     SimulatedWallet,
     simulated_wallet,
 )
-from balancebot.usecases.estimating.estimates import Estimator
-from balancebot.usecases.history.import_history import Imported, import_history
-from tests.usecases.world import World
+from tests.world import World
 
 CHECKOUT, LOGIN, CAMPAIGN = WalletName("acme/checkout"), WalletName("acme/login"), WalletName("acme/营销活动")
 POOL = WalletName("acme")
@@ -75,7 +75,7 @@ def fill(world: World, *, every: timedelta = timedelta(hours=1)) -> None:
         estimator=Estimator(zone="Asia/Shanghai", confidence=0.75),
         now=now,
     )
-    assert isinstance(taken, Imported), taken
+    assert isinstance(taken, ImportReport), taken
     for name in names:
         world.shows(ledger.readings(name, now), wallet=name)
     world.poll()

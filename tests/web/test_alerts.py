@@ -9,10 +9,10 @@ from sqlalchemy import update
 from balancebot.domain.alert import Alert
 from balancebot.domain.balance import WalletName
 from balancebot.domain.user import Role
-from balancebot.storage import alerts, silences, tables
-from balancebot.storage.tables import deliveries
-from tests.usecases.world import SHOP, industry
+from balancebot.store import alerts, silences, tables
+from balancebot.store.tables import deliveries
 from tests.web.conftest import Desk, csrf_token
+from tests.world import SHOP, industry
 
 
 @pytest.fixture

@@ -2,22 +2,22 @@
 
 from collections.abc import Callable
 
+from balancebot.config import Language
 from balancebot.domain.audit import Act, Actor, AuditEntry, Way
 from balancebot.domain.balance import Category
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
-from balancebot.settings import Language
-from balancebot.storage import audit
-from balancebot.web.log_book import Difference, differences, subject
-from balancebot.web.phrases import Phrases
+from balancebot.store import audit
+from balancebot.web.audit import AuditDifference, differences, subject
+from balancebot.web.phrases import PagePhrases
 from balancebot.web.rendering import wording
-from tests.usecases.world import SHOP
 from tests.web.conftest import NOW, Desk
+from tests.world import SHOP
 
 
 def test_a_change_is_told_in_chinese_to_its_last_word(open_desk: Callable[..., Desk]) -> None:
     desk = open_desk(language=Language.CHINESE)
-    chinese = Phrases(Language.CHINESE)
+    chinese = PagePhrases(Language.CHINESE)
     entry = AuditEntry(
         at=NOW,
         who="finance",
@@ -27,13 +27,13 @@ def test_a_change_is_told_in_chinese_to_its_last_word(open_desk: Callable[..., D
         before={"warning_below": "60000"},
         after={"warning_below": "off"},
     )
-    assert (Difference(label="Warning below", before="60,000", after="关闭"),) == differences(
+    assert (AuditDifference(label="Warning below", before="60,000", after="关闭"),) == differences(
         entry, wording(desk.site), chinese
     )
 
 
 def test_what_has_no_name_is_called_by_its_kind_and_id() -> None:
-    chinese = Phrases(Language.CHINESE)
+    chinese = PagePhrases(Language.CHINESE)
     for act, stored, said in (
         (Act.ACKNOWLEDGE, "alert 7 acme/shop:industry", "告警 7 acme/shop:industry"),
         (Act.END_SILENCE, "silence 3", "静默 3"),

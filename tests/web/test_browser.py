@@ -8,10 +8,10 @@ from playwright.sync_api import Page, expect
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.domain.user import Role
-from tests.usecases.world import World
 from tests.web.browser import log_in
 from tests.web.conftest import PASSWORD, Desk
 from tests.web.showcase import CHECKOUT
+from tests.world import World
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

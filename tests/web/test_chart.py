@@ -7,17 +7,26 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from balancebot.config import Language
 from balancebot.domain.balance import Absent, Reading
-from balancebot.domain.course_ahead import LevelAhead
 from balancebot.domain.runway import Runway
 from balancebot.domain.threshold import Limits
 from balancebot.domain.verdict import Severity
-from balancebot.settings import Language
-from balancebot.web.chart import WIDE, Curve, Mark, MarkKind, draw, future
-from balancebot.web.phrases import Phrases
-from balancebot.web.runway_bar import runway_bar
-from balancebot.web.scale import Axis, round_instants, round_values
-from balancebot.wording import Wording
+from balancebot.forecast.course_ahead import LevelAhead
+from balancebot.i18n import Wording
+from balancebot.web.chart import (
+    WIDE,
+    Axis,
+    ChartCurve,
+    ChartMark,
+    ChartMarkKind,
+    draw,
+    future_levels,
+    round_instants,
+    round_values,
+    runway_bar,
+)
+from balancebot.web.phrases import PagePhrases
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -29,9 +38,9 @@ def svg(
     reading: Reading = 800,
     fan: tuple[LevelAhead, ...] = (),
     limits: Limits | None = None,
-    marks: list[Mark] | None = None,
+    marks: list[ChartMark] | None = None,
 ) -> str:
-    curve = Curve(
+    curve = ChartCurve(
         points=points,
         marks=marks or [],
         since=NOW - timedelta(days=1),
@@ -44,7 +53,7 @@ def svg(
         longest_gap=3 * HOUR,
     )
     say = Wording(language=Language.ENGLISH, zone=ZoneInfo("Asia/Shanghai"))
-    return draw(curve, WIDE, say=say, phrases=Phrases(Language.ENGLISH), title="acme <checkout>")
+    return draw(curve, WIDE, say=say, phrases=PagePhrases(Language.ENGLISH), title="acme <checkout>")
 
 
 def fan(*levels: tuple[float, float, float, float]) -> tuple[LevelAhead, ...]:
@@ -116,14 +125,14 @@ def test_what_is_drawn_ahead_reaches_the_slowest_course_if_there_is_room() -> No
     week = timedelta(days=7)
     for p90, days in ((math.inf, 7), (5 * 24, 5.3), (3, 1.4)):
         runway = Runway(p10=1, p50=2, p90=p90, judged=1)
-        assert timedelta(days=days) == future(week, runway)
+        assert timedelta(days=days) == future_levels(week, runway)
 
 
 def test_limits_are_lines_with_their_figures_and_jumps_are_marked() -> None:
     drawn = svg(
         hourly(1000, 3000),
         limits=Limits(warning_below=2000, critical_below=500, critical_days=0.5),
-        marks=[Mark(at=NOW - 5 * HOUR, kind=MarkKind.TOP_UP, messages=2000)],
+        marks=[ChartMark(at=NOW - 5 * HOUR, kind=ChartMarkKind.TOP_UP, messages=2000)],
     )
     assert 3 == len(re.findall('class="limit ', drawn))
     assert ">2,000</text>" in drawn

@@ -7,15 +7,15 @@ import pytest
 from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Page, expect
 
+from balancebot.config import Language
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Category
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
-from balancebot.settings import Language
-from tests.usecases.world import World
 from tests.web.browser import log_in
 from tests.web.conftest import Desk
 from tests.web.showcase import CHECKOUT
+from tests.world import World
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow]
 

@@ -7,21 +7,21 @@ from zoneinfo import ZoneInfo
 import pytest
 from openpyxl import Workbook
 
+from balancebot.config import Language
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.local_time import read_instant
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.threshold import ThresholdRow
-from balancebot.domain.threshold_edit import EditFault
-from balancebot.domain.threshold_sheet import import_sheet
-from balancebot.settings import Language
-from balancebot.sheet_files import read_sheet_file
-from balancebot.usecases.estimating.announce_sends import AnnounceSends
-from balancebot.usecases.estimating.estimates import Estimator
+from balancebot.estimates.estimator import Estimator
+from balancebot.estimates.planned_sends import PlannedSends
+from balancebot.thresholds.edit import EditFault
+from balancebot.thresholds.files import read_sheet_file
+from balancebot.thresholds.sheet import import_sheet
 from balancebot.web.faults import FaultWords
-from balancebot.web.phrases import Phrases
-from tests.test_sheet_files import workbook
-from tests.usecases.world import HandClock
+from balancebot.web.phrases import PagePhrases
+from tests.thresholds.test_files import workbook
+from tests.world import HandClock
 
 KNOWN = (WalletName("acme/shop"), WalletName("acme/web"))
 SHEETS = (
@@ -94,7 +94,7 @@ def found() -> Iterator[str]:
 
 @pytest.fixture
 def chinese() -> FaultWords:
-    return FaultWords(Language.CHINESE, Phrases(Language.CHINESE))
+    return FaultWords(Language.CHINESE, PagePhrases(Language.CHINESE))
 
 
 def test_every_fault_of_sheets_forms_patterns_and_times_is_said_in_chinese(chinese: FaultWords) -> None:
@@ -104,7 +104,7 @@ def test_every_fault_of_sheets_forms_patterns_and_times_is_said_in_chinese(chine
 
 
 def test_faults_of_announced_sends_are_said_in_chinese(chinese: FaultWords, database: object) -> None:
-    announce = AnnounceSends(
+    announce = PlannedSends(
         database=database,
         clock=HandClock(),
         known=lambda: KNOWN,
@@ -150,7 +150,7 @@ def test_a_fault_inside_a_fault_and_the_names_of_columns_are_said_too(chinese: F
 
 def test_what_is_not_recognised_is_shown_as_it_is_and_english_stays_english(chinese: FaultWords) -> None:
     assert "something new" == chinese("something new")
-    english = FaultWords(Language.ENGLISH, Phrases(Language.ENGLISH))
+    english = FaultWords(Language.ENGLISH, PagePhrases(Language.ENGLISH))
     assert "line 2, Note: holds a control character" == english.placed(
         EditFault(message="holds a control character", line=2, column="note")
     )

@@ -5,11 +5,11 @@ from starlette.routing import Route
 
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.user import Role
-from balancebot.storage.database import Database
-from balancebot.usecases.people.users import add_user
+from balancebot.people.users import add_user
+from balancebot.store.database import Database
 from balancebot.web.app import create_app
-from tests.usecases.world import SHOP, HandClock, World, industry
 from tests.web.conftest import NOW, PASSWORD, Desk, csrf_token
+from tests.world import SHOP, HandClock, World, industry
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
-from tests.usecases.world import SHOP, WEB, industry
 from tests.web.conftest import Desk
+from tests.world import SHOP, WEB, industry
 
 
 @pytest.fixture

@@ -4,8 +4,8 @@ import pytest
 
 from balancebot.domain.audit import Act, AuditEntry, Way
 from balancebot.domain.user import Role, User
-from balancebot.storage import audit
-from balancebot.usecases.people import users
+from balancebot.people import users
+from balancebot.store import audit
 from tests.web.conftest import NOW, PASSWORD, Desk, csrf_token
 
 

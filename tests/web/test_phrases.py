@@ -4,16 +4,16 @@ import re
 from pathlib import Path
 from string import Formatter
 
+from balancebot.config import Language
 from balancebot.domain.user import Role
 from balancebot.packaged import packaged
-from balancebot.settings import Language
-from balancebot.usecases.people.users import UserFault
-from balancebot.web import log_book
+from balancebot.people.users import UserFault
+from balancebot.web import audit
 from balancebot.web.flash import Done
 from balancebot.web.phrases import translations
 
 _TEMPLATES = packaged("templates") / "web"
-_CODE = Path(log_book.__file__).parent
+_CODE = Path(audit.__file__).parent
 _IN_TEMPLATES = re.compile(r'\b_\(\s*(?:"((?:[^"\\]|\\.)*)"|\'((?:[^\'\\]|\\.)*)\')')
 _IN_CODE = re.compile(
     r'(?:phrases\([^()]*\)|words|phrases|_trouble\(request, \d+,|HTTPException\(\d+,|fault=)\(?\s*"([A-Z{][^"]*)"'
@@ -22,7 +22,7 @@ _IN_CODE = re.compile(
 
 def sentences() -> set[str]:
     """Return every sentence that a page may say, as it stands in templates and code."""
-    found = {one.value for kind in (Done, UserFault, Role) for one in kind} | set(log_book._LABELS.values())
+    found = {one.value for kind in (Done, UserFault, Role) for one in kind} | set(audit._LABELS.values())
     for file in _TEMPLATES.glob("*.j2"):
         for double, single in _IN_TEMPLATES.findall(file.read_text(encoding="utf-8")):
             found.add((double or single).replace("\\'", "'"))

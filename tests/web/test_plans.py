@@ -7,9 +7,9 @@ import pytest
 
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.user import Role
-from tests.usecases.world import World
 from tests.web.conftest import Desk, csrf_token
 from tests.web.showcase import CAMPAIGN, CHECKOUT
+from tests.world import World
 
 
 @pytest.fixture

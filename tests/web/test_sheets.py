@@ -11,9 +11,9 @@ from balancebot.domain.audit import Act, Actor, Way
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.domain.user import Role
-from balancebot.storage import audit
-from tests.usecases.world import SHOP, WEB, industry
+from balancebot.store import audit
 from tests.web.conftest import Desk, csrf_token
+from tests.world import SHOP, WEB, industry
 
 SCOPE = Scope(SHOP, Category.INDUSTRY)
 HEADER = "wallet,category,warning_below,critical_below,warning_days,critical_days,lead_time_days,note\n"

@@ -8,9 +8,9 @@ import pytest
 from balancebot.domain.balance import Category
 from balancebot.domain.threshold import OFF, Scope, ThresholdRow
 from balancebot.domain.user import Role
-from tests.usecases.world import SHOP, WEB, industry
 from tests.web import showcase
 from tests.web.conftest import Desk, csrf_token
+from tests.world import SHOP, WEB, industry
 
 SCOPE = Scope(SHOP, Category.INDUSTRY)
 

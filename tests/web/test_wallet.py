@@ -5,8 +5,8 @@ import re
 import pytest
 
 from balancebot.domain.user import Role
-from tests.usecases.world import World
 from tests.web.conftest import Desk
+from tests.world import World
 
 
 @pytest.fixture

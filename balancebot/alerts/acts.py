@@ -1,0 +1,224 @@
+"""What people do about alerts: acknowledge them, silence a pattern, end a silence. Every act is in the audit log.
+
+By which way it was done (a command, a page, Slack) and by whom is passed in; whether they may is the face's business.
+An act whose `Actor` names a request is done once: the same request again gets the same answer.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from balancebot.alerts.transitions import Decision, DecisionWriter
+from balancebot.domain import alert as life
+from balancebot.domain.alert import Alert, Transition
+from balancebot.domain.audit import Act, Actor, AuditEntry
+from balancebot.domain.message import AlertFacts
+from balancebot.domain.pattern import Pattern, Patterns
+from balancebot.domain.silence import Silence, silenced_until
+from balancebot.ports import Clock
+from balancebot.store import alerts, audit, silences, types
+from balancebot.store.database import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperateAlerts:
+    """The acts of people on alerts."""
+
+    database: Database
+    clock: Clock
+    teller: DecisionWriter
+    remind_every: timedelta
+
+    def acknowledge(
+        self, alert_id: str, *, by: Actor, note: str = "", expects_by: datetime | None = None
+    ) -> Alert | None:
+        """Stop the reminders of an open alert until it worsens; None if no open alert has this id.
+
+        With `expects_by` (a top-up was ordered) it speaks again at that instant if it is still open.
+        """
+        now = self.clock.now()
+        with self.database.write() as conn:
+            types.take_lock(conn, types.ALERTS)
+            found = _find(conn, alert_id)
+            if found is not None and audit.of_request(conn, by.request) is not None:
+                return found[0]
+            if found is None or found[0].closed_at is not None:
+                return None
+            (seen,) = self._acknowledge(conn, [found], by=by, note=note, expects_by=expects_by, now=now)
+            return seen
+
+    def acknowledge_all(self, alert_ids: Sequence[str], *, by: Actor) -> tuple[Alert, ...]:
+        """Acknowledge, of many alerts, each that is open and that nobody has acknowledged; return these."""
+        now = self.clock.now()
+        with self.database.write() as conn:
+            types.take_lock(conn, types.ALERTS)
+            found = [
+                each for alert_id in dict.fromkeys(alert_ids) if (each := _find(conn, alert_id)) is not None
+            ]
+            still_open = [each for each in found if each[0].closed_at is None]
+            if audit.of_request(conn, by.request) is not None:
+                return tuple(alert for alert, _ in still_open if alert.acknowledged_by == by.who)
+            unseen = [each for each in still_open if each[0].acknowledged_at is None]
+            return tuple(self._acknowledge(conn, unseen, by=by, note="", now=now))
+
+    def _acknowledge(
+        self,
+        conn: Connection,
+        found: Sequence[tuple[Alert, AlertFacts]],
+        *,
+        by: Actor,
+        note: str,
+        now: datetime,
+        expects_by: datetime | None = None,
+    ) -> list[Alert]:
+        seen = [
+            life.acknowledge(alert, by=by.who, note=note, now=now, expects_by=expects_by)
+            for alert, _ in found
+        ]
+        steps = [Transition(alert=alert, edit=True) for alert in seen]
+        self._tell(conn, [(step, facts) for step, (_, facts) in zip(steps, found, strict=True)], now=now)
+        for index, alert in enumerate(seen):
+            audit.record(
+                conn,
+                AuditEntry(
+                    at=now,
+                    who=by.who,
+                    way=by.way,
+                    act=Act.ACKNOWLEDGE,
+                    subject=f"alert {alert.id} {_about(alert)}",
+                    after={
+                        "note": note,
+                        "expects_by": None if expects_by is None else expects_by.isoformat(),
+                    },
+                    # the request names one act: its first entry speaks for all
+                    request="" if index else by.request,
+                ),
+            )
+        return seen
+
+    def silence(self, pattern: Pattern | Patterns, *, until: datetime, reason: str, by: Actor) -> Silence:
+        """Mute what `pattern` means until `until`; standing messages show it."""
+        now = self.clock.now()
+        wanted = Silence(pattern=pattern, begins_at=now, until=until, reason=reason, created_by=by.who)
+        with self.database.write() as conn:
+            types.take_lock(conn, types.ALERTS)
+            before = _silence_of(conn, by.request)
+            if before is not None:
+                return before
+            made = replace(wanted, id=silences.add(conn, wanted))
+            self._tell(
+                conn,
+                [
+                    (Transition(alert=life.mute(alert), edit=alert.peak is not None), facts)
+                    for alert, facts in alerts.listed(conn, limit=_ALL)
+                    if made.matches(alert.subject, alert.members)
+                ],
+                now=now,
+            )
+            audit.record(
+                conn,
+                AuditEntry(
+                    at=now,
+                    who=by.who,
+                    way=by.way,
+                    act=Act.SILENCE,
+                    subject=pattern.text,
+                    after={"id": str(made.id), "until": until.isoformat(), "reason": reason},
+                    request=by.request,
+                ),
+            )
+        return made
+
+    def end_silence(self, silence_id: str, *, by: Actor) -> bool:
+        """End a silence before its time: what is open and untold is told. False if none of this id holds."""
+        now = self.clock.now()
+        if not silence_id.isdecimal() or len(silence_id) > _LONGEST_ID:
+            return False
+        with self.database.write() as conn:
+            types.take_lock(conn, types.ALERTS)
+            if not silences.end(conn, int(silence_id), by=by.who, now=now):
+                return False
+            audit.record(
+                conn,
+                AuditEntry(
+                    at=now, who=by.who, way=by.way, act=Act.END_SILENCE, subject=f"silence {silence_id}"
+                ),
+            )
+            self._pass_time(conn, now)
+        return True
+
+    def tend(self) -> int:
+        """Let time pass over the open alerts: reminders, silences that ended, top-ups that didn't come.
+
+        Returns how many alerts have something to say or to show.
+        """
+        now = self.clock.now()
+        with self.database.read() as conn:
+            if not any(step.reason or step.edit for step in self._steps(conn, now)):
+                return 0
+        with self.database.write() as conn:
+            types.take_lock(conn, types.ALERTS)
+            return self._pass_time(conn, now)
+
+    def _pass_time(self, conn: Connection, now: datetime) -> int:
+        moved = [step for step in self._steps(conn, now) if step.reason or step.edit]
+        facts = alerts.facts_of(conn, [step.alert.id for step in moved if step.alert and step.alert.id])
+        self._tell(
+            conn,
+            [(step, facts[step.alert.id]) for step in moved if step.alert and step.alert.id],
+            now=now,
+        )
+        return len(moved)
+
+    def _steps(self, conn: Connection, now: datetime) -> list[Transition]:
+        held = silences.holding(conn, now)
+        return [
+            life.pass_time(
+                alert,
+                now=now,
+                silenced=silenced_until(held, alert, now) is not None,
+                remind_every=self.remind_every,
+            )
+            for alert in alerts.all_open(conn)
+        ]
+
+    def _tell(
+        self, conn: Connection, moved: Sequence[tuple[Transition, AlertFacts]], *, now: datetime
+    ) -> None:
+        held = silences.holding(conn, now)
+        changes = [
+            Decision(
+                alert=step.alert,
+                step=step,
+                measured=facts,
+                silenced_until=silenced_until(held, step.alert, now),
+            )
+            for step, facts in moved
+            if step.alert is not None
+        ]
+        self.teller.tell(conn, changes, now=now)
+
+
+_ALL = 1_000_000
+_LONGEST_ID = 18
+
+
+def _find(conn: Connection, alert_id: str) -> tuple[Alert, AlertFacts] | None:
+    if not alert_id.isdecimal() or len(alert_id) > _LONGEST_ID:
+        return None
+    return alerts.get(conn, int(alert_id))
+
+
+def _silence_of(conn: Connection, request: str) -> Silence | None:
+    """Return the silence that was made for a request before."""
+    done = audit.of_request(conn, request)
+    if done is None or done.after is None:
+        return None
+    return silences.get(conn, int(str(done.after["id"])))
+
+
+def _about(alert: Alert) -> str:
+    category = alert.subject.category
+    return alert.subject.wallet if category is None else f"{alert.subject.wallet}:{category}"

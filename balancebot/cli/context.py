@@ -1,0 +1,128 @@
+"""What a command works with: its configuration, its database, its arguments, and how it gives up."""
+
+import os
+from datetime import timedelta
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import typer
+
+if TYPE_CHECKING:
+    from balancebot.config import Settings
+    from balancebot.domain.audit import Actor, Way
+    from balancebot.domain.balance import Category
+    from balancebot.domain.pattern import Pattern
+    from balancebot.store.database import Database
+
+
+class CommandContext:
+    """One call of the program."""
+
+    def __init__(self, config: Path | None) -> None:
+        self._config = config
+
+    @property
+    def config_path(self) -> Path:
+        """Where the configuration is, or would be."""
+        from balancebot.config import config_path
+
+        return config_path(self._config, environ=os.environ)
+
+    @cached_property
+    def settings(self) -> "Settings":
+        """The configuration without its secrets, but the database's."""
+        return self._load(resolve_secrets=False)
+
+    @cached_property
+    def settings_with_secrets(self) -> "Settings":
+        """The configuration with every secret resolved: for commands that ask or send."""
+        return self._load(resolve_secrets=True)
+
+    @cached_property
+    def database(self) -> "Database":
+        """The database, made or brought up to date; raises `DatabaseError`."""
+        from balancebot.store.database import Database
+
+        database = Database(self.settings.database.url.reveal())
+        database.upgrade()
+        return database
+
+    def actor(self, way: "Way | None" = None) -> "Actor":
+        """Return who calls the program, for the audit log; `way` defaults to the command line."""
+        import getpass
+
+        from balancebot.domain.audit import Actor, Way
+
+        try:
+            who = getpass.getuser()
+        except (KeyError, OSError):  # a container may run as a number that has no name
+            who = f"uid {os.getuid()}"
+        return Actor(who=who, way=way or Way.CLI)
+
+    def _load(self, *, resolve_secrets: bool) -> "Settings":
+        from balancebot.config import load
+
+        loaded = load(self.config_path, environ=os.environ, resolve_secrets=resolve_secrets)
+        if isinstance(loaded, tuple):
+            raise RefusedError(*map(str, loaded))
+        return loaded
+
+
+def context_of(context: typer.Context) -> CommandContext:
+    """Return the session that the program's own options have made."""
+    session: CommandContext = context.find_object(CommandContext)  # type: ignore[assignment]
+    return session
+
+
+def application() -> typer.Typer:
+    """Return a fresh typer application as every command's module fills one: plain help, plain errors."""
+    return typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
+
+
+def read_length(option: str, text: str) -> timedelta:
+    """Read a length of time such as `30m`, `4h` or `2d`; at least a second."""
+    from balancebot.config.kinds import duration
+    from balancebot.config.table import UnfitError
+
+    try:
+        return duration(at_least=timedelta(seconds=1))(text)
+    except UnfitError as error:
+        raise typer.BadParameter(f"{option} {error}") from None
+
+
+def read_pattern(text: str) -> "Pattern":
+    """Read a pattern of balances such as `acme/*:market`."""
+    from balancebot.domain.pattern import Pattern
+
+    pattern = Pattern.parse(text)
+    if isinstance(pattern, str):
+        raise typer.BadParameter(f"PATTERN {pattern}")
+    return pattern
+
+
+def read_one_category(text: str) -> "Category":
+    """Read the name of one category, in English or Chinese."""
+    from balancebot.domain.threshold_cell import CellFault, read_category
+
+    category = read_category(text)
+    if isinstance(category, CellFault):
+        raise typer.BadParameter(f"CATEGORY {category.message}")
+    if category is None:
+        raise typer.BadParameter("CATEGORY must be one category, not *")
+    return category
+
+
+class CommandError(Exception):
+    """An expected end other than success; `str()` of it is what stderr shows."""
+
+    def __init__(self, *lines: str, status: int = 1) -> None:
+        super().__init__("\n".join(lines))
+        self.status = status
+
+
+class RefusedError(CommandError):
+    """The command was used wrongly, or the configuration is at fault: nothing was done."""
+
+    def __init__(self, *lines: str) -> None:
+        super().__init__(*lines, status=2)

@@ -1,0 +1,113 @@
+"""How commands print: tables, colors, JSON, plurals, progress."""
+
+import json
+import os
+import re
+import sys
+import unicodedata
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, TextIO
+
+if TYPE_CHECKING:
+    from balancebot.domain.verdict import Severity
+
+
+def json_instant(at: datetime | None) -> str | None:
+    """Write an instant; None stays null."""
+    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def show_json(answer: object) -> None:
+    """Print an answer, indented so that a person may look at it too."""
+    print(json.dumps(answer, ensure_ascii=False, indent=2))
+
+
+_CODES = re.compile(r"\x1b\[[0-9;]*m")
+_OF_SEVERITY = {"unknown": "35", "ok": "32", "warning": "33", "critical": "31", "depleted": "1;31"}
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Tell whether colours may be written to `stream` (https://no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+
+def bold(text: str) -> str:
+    """Make text stand out, as headings do."""
+    return _painted(text, "1")
+
+
+def faint(text: str) -> str:
+    """Make text step back."""
+    return _painted(text, "2")
+
+
+def of_severity(text: str, severity: "Severity") -> str:
+    """Give text the colour of a severity."""
+    return _painted(text, _OF_SEVERITY[severity.word])
+
+
+def colored_cells(text: str) -> int:
+    """Return how many columns of a terminal `text` takes: two for each wide character, none for marks and colours."""
+    return sum(
+        0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
+        for character in _CODES.sub("", text)
+    )
+
+
+def _painted(text: str, code: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if text and is_coloured(sys.stdout) else text
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """A heading, and on which side its cells stand."""
+
+    title: str
+    is_number: bool = False
+
+
+def text_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
+    """Lay `rows` out under the headings: text to the left, numbers to the right."""
+    lines = [[faint(column.title) for column in columns], *map(list, rows)]
+    widths = [max(colored_cells(line[place]) for line in lines) for place in range(len(columns))]
+    return "\n".join(
+        "  ".join(
+            _padded(text, width, right=column.is_number)
+            for text, width, column in zip(line, widths, columns, strict=True)
+        ).rstrip()
+        for line in lines
+    )
+
+
+def _padded(text: str, width: int, *, right: bool) -> str:
+    space = " " * (width - colored_cells(text))
+    return space + text if right else text + space
+
+
+def plural(count: int, noun: str) -> str:
+    """Write `1 wallet`, `1,200 wallets`."""
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+@contextmanager
+def share(task: str) -> Iterator[Callable[[float], None]]:
+    """Show how much of `task` is done; what is yielded is told the share from 0 to 1."""
+    with counted(task, 1.0) as tell:
+        yield tell
+
+
+@contextmanager
+def counted(task: str, total: float | None) -> Iterator[Callable[[float], None]]:
+    """Show how much of `total` is done (None: nobody knows); what is yielded is told the sum so far."""
+    if not is_coloured(sys.stderr):
+        yield lambda _: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        running = bar.add_task(task, total=total)
+        yield lambda done: bar.update(running, completed=done)

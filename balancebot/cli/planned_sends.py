@@ -1,0 +1,150 @@
+"""`plans`: sends that people announce, since no balance shows them yet."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from balancebot.cli.context import CommandError, application, context_of, read_length, read_one_category
+from balancebot.cli.output import Column, json_instant, show_json, text_table
+from balancebot.i18n import number
+
+if TYPE_CHECKING:
+    from zoneinfo import ZoneInfo
+
+    from balancebot.estimates.planned_sends import PlannedSends
+    from balancebot.store.planned_sends import PlannedSend
+
+app = application()
+
+_COLUMNS = (
+    Column("id"),
+    Column("balance"),
+    Column("messages", is_number=True),
+    Column("from"),
+    Column("to"),
+    Column("by"),
+    Column("note"),
+)
+
+
+@app.callback()
+def plans() -> None:
+    """Announce sends that no balance shows yet."""
+
+
+@app.command(no_args_is_help=True)
+def add(
+    context: typer.Context,
+    wallet: Annotated[str, typer.Argument(metavar="WALLET")],
+    category: Annotated[str, typer.Argument(metavar="CATEGORY", help="universal, voice, industry or market")],
+    messages: Annotated[str, typer.Option("--messages", metavar="N", help="how many will be sent")],
+    at: Annotated[
+        str,
+        typer.Option(
+            "--at", metavar="TIME", help="such as 2026-12-01T20:00, in the configured zone unless with offset"
+        ),
+    ],
+    over: Annotated[
+        str, typer.Option("--over", metavar="LENGTH", help="in how long a time they go out, such as 2h")
+    ],
+    note: Annotated[str, typer.Option("--note", help="what it is; messages show_json it")] = "",
+) -> None:
+    """Announce a send: runways count it, messages name it, and a spike inside it is none."""
+    from balancebot.domain.balance import BalanceKey, WalletName
+    from balancebot.domain.local_time import read_instant
+
+    zone = context_of(context).settings.timezone
+    starts_at = read_instant(at, zone)
+    if isinstance(starts_at, str):
+        raise typer.BadParameter(f"--at {starts_at}")
+    made = _announcing(context).announce(
+        BalanceKey(WalletName(wallet), read_one_category(category)),
+        messages=_count(messages),
+        starts_at=starts_at,
+        over=read_length("--over", over),
+        note=note,
+        by=context_of(context).actor(),
+    )
+    if isinstance(made, str):
+        raise CommandError(made)
+    print(f"plan {made.id}: {_about(made, zone)}; it counts from now on")
+
+
+@app.command("list")
+def list_plans(context: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
+    """Show the sends that aren't over, the next first."""
+    found = _announcing(context).standing()
+    if as_json:
+        show_json({"plans": [_as_json(plan) for plan in found]})
+        return
+    if not found:
+        print("No send is announced.")
+        return
+    zone = context_of(context).settings.timezone
+    print(text_table(_COLUMNS, [_row(plan, zone) for plan in found]))
+
+
+@app.command(no_args_is_help=True)
+def remove(context: typer.Context, plan_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
+    """Take an announcement back."""
+    gone = _announcing(context).take_back(plan_id, by=context_of(context).actor())
+    if gone is None:
+        raise CommandError(f"no plan has the id {plan_id}")
+    print(f"removed plan {plan_id}: {_about(gone, context_of(context).settings.timezone)}")
+
+
+def _announcing(context: typer.Context) -> "PlannedSends":
+    from balancebot.app import App
+    from balancebot.estimates.planned_sends import PlannedSends
+
+    session = context_of(context)
+    bot = App(session.settings, session.database)
+    return PlannedSends(
+        database=bot.database,
+        clock=bot.clock,
+        known=lambda: session.settings.wallets,
+        estimator=bot.estimator,
+    )
+
+
+def _count(text: str) -> int:
+    from balancebot.domain.threshold_cell import CellFault, read_count
+
+    count = read_count(text) if text.strip()[:1].isdigit() else None
+    if isinstance(count, CellFault):
+        raise typer.BadParameter(f"--messages {count.message}")
+    if not isinstance(count, int):
+        raise typer.BadParameter(f"--messages must be a whole number of messages, not {text!r}")
+    return count
+
+
+def _about(plan: "PlannedSend", zone: "ZoneInfo") -> str:
+    starts_at, ends_at = (at.astimezone(zone) for at in (plan.starts_at, plan.ends_at))
+    end = f"{ends_at:%H:%M}" if starts_at.date() == ends_at.date() else f"{ends_at:%Y-%m-%d %H:%M}"
+    return f"{number(plan.messages)} messages of {plan.balance}, {starts_at:%Y-%m-%d %H:%M} to {end} {zone}"
+
+
+def _row(plan: "PlannedSend", zone: "ZoneInfo") -> tuple[str, ...]:
+    return (
+        plan.id,
+        str(plan.balance),
+        number(plan.messages),
+        f"{plan.starts_at.astimezone(zone):%Y-%m-%d %H:%M}",
+        f"{plan.ends_at.astimezone(zone):%Y-%m-%d %H:%M}",
+        plan.created_by,
+        plan.note.replace("\n", " / "),
+    )
+
+
+def _as_json(plan: "PlannedSend") -> dict[str, object]:
+    return {
+        "id": plan.id,
+        "wallet": plan.balance.wallet,
+        "category": plan.balance.category,
+        "messages": plan.messages,
+        "starts_at": json_instant(plan.starts_at),
+        "ends_at": json_instant(plan.ends_at),
+        "note": plan.note,
+        "created_by": plan.created_by,
+        "created_at": json_instant(plan.created_at),
+    }

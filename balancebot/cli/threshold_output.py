@@ -1,0 +1,226 @@
+"""The rows of thresholds as tables, JSON and differences show them."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from balancebot.cli.output import Column, bold, faint, json_instant, of_severity, plural
+from balancebot.forecast.backtest import Ending, Episode
+from balancebot.i18n import Wording, number
+from balancebot.thresholds.edit import RowChange
+from balancebot.thresholds.preview import Comparison, Effect, PastEffects, PresentEffects, SeverityChange
+
+if TYPE_CHECKING:
+    from balancebot.domain.audit import AuditEntry
+    from balancebot.domain.threshold import ThresholdRow
+    from balancebot.thresholds.changes import EditThresholds
+
+COLUMNS = (
+    Column("wallet"),
+    Column("category"),
+    Column("warning below", is_number=True),
+    Column("critical below", is_number=True),
+    Column("warning days", is_number=True),
+    Column("critical days", is_number=True),
+    Column("lead time", is_number=True),
+    Column("note"),
+)
+
+
+def rows_of(editing: "EditThresholds") -> "Iterable[ThresholdRow]":
+    """Return the rows that are set, by wallet and category."""
+    return sorted(editing.book().rows, key=lambda row: (row.wallet, row.category or ""))
+
+
+def effective_rows(editing: "EditThresholds") -> "Iterable[ThresholdRow]":
+    """Yield what holds for each balance, as if it had a row of its own."""
+    from balancebot.domain.balance import Category
+    from balancebot.domain.threshold import ThresholdRow
+
+    book = editing.book()
+    for wallet in editing.known():
+        for category in Category:
+            holds = book.effective(wallet, category)
+            yield ThresholdRow(
+                wallet=wallet,
+                category=category,
+                warning_below=holds.limits.warning_below,
+                critical_below=holds.limits.critical_below,
+                warning_days=holds.limits.warning_days,
+                critical_days=holds.limits.critical_days,
+                lead_time_days=holds.lead_time_days,
+                note=holds.note,
+            )
+
+
+def row_cells(row: "ThresholdRow") -> Sequence[str]:
+    """Return the cells of a row under `COLUMNS`."""
+    from balancebot.domain.threshold_cell import written
+
+    limits = (row.warning_below, row.critical_below, row.warning_days, row.critical_days, row.lead_time_days)
+    return (
+        row.wallet,
+        row.category or "*",
+        *(number(limit) if isinstance(limit, int) else written(limit) for limit in limits),
+        row.note.replace("\n", " / "),
+    )
+
+
+def row_as_json(row: "ThresholdRow") -> dict[str, object]:
+    """Return a row as `thresholds list --json` shows it."""
+    from balancebot.domain.threshold import Off
+
+    def limit(value: object) -> object:
+        return value.value if isinstance(value, Off) else value
+
+    return {
+        "wallet": row.wallet,
+        "category": row.category or "*",
+        "warning_below": limit(row.warning_below),
+        "critical_below": limit(row.critical_below),
+        "warning_days": limit(row.warning_days),
+        "critical_days": limit(row.critical_days),
+        "lead_time_days": row.lead_time_days,
+        "note": row.note,
+        "updated_at": json_instant(row.updated_at),
+        "updated_by": row.updated_by or None,
+    }
+
+
+def change_as_json(entry: "AuditEntry") -> dict[str, object]:
+    """Write a change; `before` and `after` hold the cells that were set, as a sheet writes them; null = no row."""
+    wallet, _, category = entry.subject.rpartition(":")
+    return {
+        "at": json_instant(entry.at),
+        "who": entry.who,
+        "way": entry.way,
+        "wallet": wallet,
+        "category": category,
+        "before": None if entry.before is None else dict(entry.before),
+        "after": None if entry.after is None else dict(entry.after),
+    }
+
+
+def difference(entry: "AuditEntry") -> str:
+    """Say what a change of a row was."""
+    before, after = dict(entry.before or {}), dict(entry.after or {})
+    if not after:
+        return "removed " + ", ".join(f"{column} {value}" for column, value in before.items())
+    return ", ".join(
+        f"{column} {before.get(column, 'inherit')} -> {after.get(column, 'inherit')}"
+        for column in dict.fromkeys((*before, *after))
+        if before.get(column) != after.get(column)
+    )
+
+
+_EFFECTS = {
+    Effect.OPENS: "would open",
+    Effect.WORSENS: "would worsen to",
+    Effect.EASES: "would ease to",
+    Effect.CLOSES: "would close",
+}
+
+
+def for_people(changes: Iterable[RowChange], ahead: PresentEffects, back: PastEffects, words: Wording) -> str:
+    """Write the change, its effects now, and the course of each balance that was looked back at."""
+    return "\n\n".join(
+        "\n".join(part)
+        for part in (
+            list(map(str, changes)) or ["Nothing would change: that is how it stands."],
+            list(_now(ahead, words)),
+            *([bold(str(one.balance)), *_course(one, words)] for one in back.comparisons),
+            [faint(line) for line in _left_out(back, ahead)],
+        )
+        if part
+    )
+
+
+def for_scripts(ahead: PresentEffects, back: PastEffects) -> dict[str, object]:
+    """Return the same with stable names."""
+    return {
+        "balances_changed": ahead.num_moved,
+        "now": [
+            {
+                "wallet": shift.balance.wallet,
+                "category": shift.balance.category,
+                "effect": shift.effect,
+                "before": shift.before.word,
+                "after": shift.after.word,
+            }
+            for shift in ahead.shifts
+        ],
+        "last_30_days": [
+            {
+                "wallet": one.balance.wallet,
+                "category": one.balance.category,
+                "since": json_instant(one.since),
+                "with_these": [_episode_as_json(episode) for episode in one.after],
+                "with_todays": [_episode_as_json(episode) for episode in one.before],
+            }
+            for one in back.comparisons
+        ],
+    }
+
+
+def _now(ahead: PresentEffects, words: Wording) -> Iterator[str]:
+    if not ahead.num_moved:
+        yield "No balance would have other limits."
+        return
+    yield f"{plural(ahead.num_moved, 'balance')} would have other limits. " + (
+        "Now:" if ahead.shifts else "No alert would open or close now."
+    )
+    for shift in ahead.shifts:
+        yield f"  {_shift(shift, words)}"
+
+
+def _shift(shift: SeverityChange, words: Wording) -> str:
+    effect = _EFFECTS[shift.effect]
+    if shift.effect is not Effect.CLOSES:
+        effect = f"{effect} {of_severity(shift.after.word, shift.after)}"
+    reason = "" if shift.crossed is None else f": {words.crossed(shift.crossed)}"
+    return f"{shift.balance} {effect}{reason}"
+
+
+def _course(one: Comparison, words: Wording) -> Iterator[str]:
+    yield f"  in the last 30 days (history since {words.when(one.since)})"
+    for title, episodes in (("with these limits", one.after), ("with today's", one.before)):
+        yield f"  {title}: " + ("" if episodes else "silent")
+        for episode in episodes:
+            yield f"    {_told(episode, words)}; {_ending(episode, words)}"
+
+
+def _told(episode: Episode, words: Wording) -> str:
+    return ", ".join(
+        f"{of_severity(told.severity.word, told.severity)} {words.when(told.at)}" for told in episode.told
+    )
+
+
+def _ending(episode: Episode, words: Wording) -> str:
+    notice = episode.notice
+    match episode.ending:
+        case Ending.RAN_OUT:
+            return f"{words.elapsed(notice)} before it ran out" if notice else "only as it ran out"
+        case Ending.TOPPED_UP:
+            return f"{words.elapsed(notice)} before it was topped up" if notice else "as it was topped up"
+        case Ending.RECOVERED:
+            return "recovered without a purchase"
+        case Ending.STILL_OPEN:
+            return "still open"
+
+
+def _left_out(back: PastEffects, ahead: PresentEffects) -> Iterator[str]:
+    if ahead.num_moved and not back.comparisons:
+        yield "There is no history to look back at yet."
+    if back.num_left_out:
+        yield f"These run out first; {back.num_left_out:,} more were not looked back at."
+
+
+def _episode_as_json(episode: Episode) -> dict[str, object]:
+    return {
+        "told": [
+            {"at": json_instant(told.at), "severity": told.severity.word, "reason": told.reason.value}
+            for told in episode.told
+        ],
+        "ending": episode.ending,
+        "ended_at": json_instant(episode.ended_at),
+        "notice_seconds": None if episode.notice is None else episode.notice.total_seconds(),
+    }

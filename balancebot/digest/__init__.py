@@ -1,0 +1,1 @@
+"""Scheduled summaries, one for each name and slot."""

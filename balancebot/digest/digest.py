@@ -1,0 +1,279 @@
+"""Digests: made when their slot is due, exactly one per name and local time, however many replicas try.
+
+The slot is taken in the transaction that puts the digest into the outbox: both happen, or neither.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from balancebot.config import Digest
+from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
+from balancebot.domain.digest import Slot, latest_slot
+from balancebot.domain.message import ChannelName, DigestFacts, DigestLine
+from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.domain.verdict import Severity
+from balancebot.estimates.context import MessageContext, recent_courses, up_to_now
+from balancebot.overview.balances import BalanceView, overview
+from balancebot.ports import Clock
+from balancebot.store import (
+    alerts,
+    digest_slots,
+    installation,
+    outbox,
+    planned_sends,
+    silences,
+    usage,
+    wallets,
+)
+from balancebot.store.database import Database
+from balancebot.store.digest_slots import MadeDigest
+from balancebot.store.thresholds import ThresholdCache
+from balancebot.store.usage import Used
+
+_WEEK_HOURS = 7 * 24
+_SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
+_FIRST_SPAN = timedelta(days=7)
+"""What the first digest of a name looks back on."""
+_SILENCE_ENDS_SOON = timedelta(days=2)
+_COMING_DAYS = timedelta(days=7)
+"""How far ahead announced sends are named."""
+_DRAWN = 20
+_ORDER = {category: index for index, category in enumerate(Category)}
+_WORST_FIRST = (Severity.DEPLETED, Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.OK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SendDigest:
+    """Makes digests and hands them to the outbox."""
+
+    database: Database
+    clock: Clock
+    digests: Sequence[Digest]
+    zone: ZoneInfo
+    thresholds: ThresholdCache
+    figures: MessageContext
+    configured: Callable[[], Sequence[WalletName]]
+    """The wallets that are read now: files of apps may change while the process runs."""
+    stale_after: timedelta
+
+    def run_due(self) -> tuple[str, ...]:
+        """Make every digest whose slot is due and not taken; return their names.
+
+        A digest that was never heard of before starts with its next slot: nothing was missed.
+        """
+        now = self.clock.now()
+        due = [
+            (digest, slot)
+            for digest in self.digests
+            if (slot := latest_slot(digest.cron, self.zone, now=now)) is not None
+        ]
+        with self.database.read() as conn:
+            waiting = [(digest, slot) for digest, slot in due if self._is_wanted(conn, digest, slot)]
+            strangers = [digest for digest in self.digests if installation.find(conn, _known(digest)) is None]
+        if not waiting and not strangers:
+            return ()
+        with self.database.write() as conn:
+            for digest in strangers:
+                installation.note(conn, _known(digest), "", now=now)
+            return tuple(digest.name for digest, slot in waiting if self._make(conn, digest, slot, now))
+
+    def send(self, name: str) -> bool:
+        """Make the digest `name` now, whatever its schedule; False if there is none of this name."""
+        now = self.clock.now()
+        digest = self._named(name)
+        if digest is None:
+            return False
+        with self.database.write() as conn:
+            made = self._facts(conn, digest, local=_local(now, self.zone), late=False, now=now)
+            outbox.enqueue_plain(
+                conn,
+                facts=made,
+                destinations=_destinations(digest),
+                dedup_key=f"digest:{name}:asked:{now.isoformat()}",
+                now=now,
+            )
+        return True
+
+    def preview(self, name: str) -> DigestFacts | None:
+        """Return what the digest `name` would say now; None if there is none of this name."""
+        now = self.clock.now()
+        digest = self._named(name)
+        if digest is None:
+            return None
+        with self.database.read() as conn:
+            return self._facts(conn, digest, local=_local(now, self.zone), late=False, now=now)
+
+    def _named(self, name: str) -> Digest | None:
+        return next((digest for digest in self.digests if digest.name == name), None)
+
+    def _is_wanted(self, conn: Connection, digest: Digest, slot: Slot) -> bool:
+        known = installation.find(conn, _known(digest))
+        if known is None or slot.at < known.at:
+            return False
+        return not digest_slots.is_taken(conn, digest.name, slot.local)
+
+    def _make(self, conn: Connection, digest: Digest, slot: Slot, now: datetime) -> bool:
+        made = self._facts(conn, digest, local=slot.local, late=slot.is_late(now), now=now)
+        taken = digest_slots.claim(
+            conn, MadeDigest(name=digest.name, slot=slot.local, made_at=now, summary=_summary(made))
+        )
+        return taken and outbox.enqueue_plain(
+            conn,
+            facts=made,
+            destinations=_destinations(digest),
+            dedup_key=f"digest:{digest.name}:{slot.local}",
+            now=now,
+        )
+
+    def _facts(
+        self, conn: Connection, digest: Digest, *, local: str, late: bool, now: datetime
+    ) -> DigestFacts:
+        last = digest_slots.latest(conn, digest.name)
+        since = now - _FIRST_SPAN if last is None else last.made_at
+        views = overview(
+            conn,
+            book=self.thresholds.book(conn),
+            stale_after=self.stale_after,
+            now=now,
+            names=self.configured(),
+        )
+        pasts = _Pasts.read(conn, since=since, now=now)
+        before = {} if last is None else _severities(last.summary)
+        advice = self.figures.advise(conn, wallets.all_wallets(conn), now=now)
+        lines = [
+            replace(pasts.line(view, before), advice=advice.get(view.key))
+            for view in views
+            if view.reading is not Absent.UNALLOCATED
+        ]
+        listed = alerts.listed(conn, closed=True)
+        soon = now + _SILENCE_ENDS_SOON
+        return DigestFacts(
+            name=digest.name,
+            slot=local,
+            at=now,
+            since=None if last is None else last.made_at,
+            late=late,
+            language=digest.language.value,
+            lines=tuple(_with_courses(conn, sorted(lines, key=_worst_first), now)),
+            open_alerts=tuple(told for alert, told in listed if alert.closed_at is None),
+            recovered=tuple(
+                told
+                for alert, told in listed
+                if alert.closed_at is not None and alert.closed_at >= since and alert.peak is not None
+            ),
+            silences=tuple(
+                (silence.pattern.text, silence.until, silence.reason)
+                for silence in silences.holding(conn, now)
+                if silence.until <= soon
+            ),
+            planned=tuple(
+                (*plan.balance, plan.use)
+                for plan in planned_sends.not_over(conn, now=now)
+                if plan.starts_at <= now + _COMING_DAYS
+            ),
+            muted=alerts.muted_counts(conn),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Pasts:
+    """What happened to each wallet since the last digest, in the last week and in the week before."""
+
+    ids: Mapping[WalletName, int]
+    since: Mapping[int, tuple[Used, ...]]
+    week: Mapping[int, tuple[Used, ...]]
+    week_before: Mapping[int, tuple[Used, ...]]
+
+    @classmethod
+    def read(cls, conn: Connection, *, since: datetime, now: datetime) -> "_Pasts":
+        hour = int(now.timestamp() // SECONDS_PER_HOUR)
+        start = int(since.timestamp() // SECONDS_PER_HOUR)
+        return cls(
+            ids=wallets.ids(conn),
+            since=usage.totals(conn, since=start, until=hour + 1),
+            week=usage.totals(conn, since=hour - _WEEK_HOURS, until=hour),
+            week_before=usage.totals(conn, since=hour - 2 * _WEEK_HOURS, until=hour - _WEEK_HOURS),
+        )
+
+    def line(self, view: BalanceView, before: Mapping[str, Severity]) -> DigestLine:
+        since = self._of(self.since, view.key)
+        return DigestLine(
+            wallet=view.key.wallet,
+            category=view.key.category,
+            severity=view.severity,
+            reading=view.reading,
+            observed_at=view.observed_at,
+            stale=view.is_stale,
+            burn_per_day=view.estimate.burn_per_day,
+            burn_week=self._burn(self.week, view.key),
+            burn_week_before=self._burn(self.week_before, view.key),
+            runway=view.estimate.runway,
+            depletes_at=view.depletes_at,
+            limits_set=view.effective.set_by_people,
+            severity_before=before.get(str(view.key)),
+            stopped=view.stopped,
+            topped_up=since.topped_up,
+            transferred=since.transferred,
+            used=since.use,
+            note=view.effective.note,
+        )
+
+    def _of(self, totals: Mapping[int, tuple[Used, ...]], key: BalanceKey) -> Used:
+        wallet_id = self.ids.get(key.wallet)
+        used = None if wallet_id is None else totals.get(wallet_id)
+        return Used() if used is None else used[_ORDER[key.category]]
+
+    def _burn(self, totals: Mapping[int, tuple[Used, ...]], key: BalanceKey) -> float | None:
+        """Return the use per day of a week, of the time in which it could be seen."""
+        used = self._of(totals, key)
+        return used.use / used.exposure * _SECONDS_PER_DAY if used.exposure else None
+
+
+def _with_courses(conn: Connection, lines: Sequence[DigestLine], now: datetime) -> Iterator[DigestLine]:
+    """Give the first lines, those that a picture has room for, the course of their last days."""
+    drawn = lines[:_DRAWN]
+    rows = wallets.named(conn, {line.wallet for line in drawn})
+    balances = {(rows[line.wallet].id, line.category) for line in drawn if line.wallet in rows}
+    courses = recent_courses(conn, balances, now)
+    for line in drawn:
+        row = rows.get(line.wallet)
+        if row is None:
+            yield line
+        else:
+            yield replace(line, recent=up_to_now(courses[row.id, line.category], line.reading))
+    yield from lines[_DRAWN:]
+
+
+def _worst_first(line: DigestLine) -> tuple[int, float, str, int]:
+    judged = float("inf") if line.runway is None else line.runway.judged
+    return (_WORST_FIRST.index(line.severity), judged, line.wallet, _ORDER[line.category])
+
+
+def _destinations(digest: Digest) -> tuple[outbox.Destination, ...]:
+    return (
+        *((ChannelName.SLACK, room) for room in digest.slack),
+        *((ChannelName.EMAIL, address) for address in digest.to),
+    )
+
+
+def _known(digest: Digest) -> str:
+    return f"digest:{digest.name}"
+
+
+def _local(now: datetime, zone: ZoneInfo) -> str:
+    return now.astimezone(zone).replace(tzinfo=None).isoformat(timespec="minutes")
+
+
+def _summary(made: DigestFacts) -> str:
+    return json.dumps(
+        {f"{line.wallet}:{line.category}": line.severity.word for line in made.lines}, ensure_ascii=False
+    )
+
+
+def _severities(summary: str) -> Mapping[str, Severity]:
+    return {key: Severity[word.upper()] for key, word in json.loads(summary).items()}

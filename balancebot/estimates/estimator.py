@@ -1,0 +1,213 @@
+"""Estimates of usage and runway, and order advice: stored models asked about balances as they stand."""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, TypeAlias
+
+from sqlalchemy import Connection
+
+from balancebot.domain.balance import BalanceKey, Category, Snapshot
+from balancebot.domain.runway import Estimate, OrderAdvice
+from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.store import burn_models, planned_sends, usage
+
+if TYPE_CHECKING:
+    from balancebot.forecast.burn_model import Models
+    from balancebot.forecast.course_ahead import LevelAhead
+    from balancebot.forecast.forecast import Floats, PlannedLoad
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimator:
+    """Estimates burn and runway. `zone` decides what an hour of the week is; `confidence` which runway is judged."""
+
+    zone: str
+    confidence: float
+
+    def estimate(
+        self, conn: Connection, read: Sequence[tuple[int, Snapshot]], *, now: datetime
+    ) -> Mapping[BalanceKey, Estimate]:
+        """Estimate the balances of snapshots (with their wallets' ids); those without a number have no estimate."""
+        asked = load_modelled(conn, read, now)
+        if asked is None:
+            return {}
+        from balancebot.forecast.forecast import forecast
+
+        answers = forecast(
+            asked.models,
+            balances=asked.balances,
+            observed_at=asked.observed_at,
+            now=now.timestamp(),
+            zone=self.zone,
+            confidence=self.confidence,
+            open_use=asked.open_use,
+            open_exposure=asked.open_exposure,
+            plans=asked.plans,
+        )
+        return dict(zip(asked.keys, answers.estimates(), strict=True))
+
+    def advise(
+        self,
+        conn: Connection,
+        read: Sequence[tuple[int, Snapshot]],
+        *,
+        now: datetime,
+        until: datetime,
+        confidence: float,
+        lead_times: Mapping[BalanceKey, timedelta],
+        package_sizes: Mapping[Category, int],
+    ) -> Mapping[BalanceKey, OrderAdvice]:
+        """Advise what to buy for the balances of `lead_times`; those of whose use too little is known are left out."""
+        asked = load_modelled(conn, read, now)
+        if asked is None:
+            return {}
+        from balancebot.forecast.order_advice import advise_order
+
+        advice: dict[BalanceKey, OrderAdvice] = {}
+        for index, key in enumerate(asked.keys):
+            if key not in lead_times:
+                continue
+            found = advise_order(
+                asked.models[index : index + 1],
+                balance=int(asked.balances[index]),
+                observed_at=datetime.fromtimestamp(asked.observed_at[index], UTC),
+                now=now,
+                zone=self.zone,
+                until=until,
+                confidence=confidence,
+                lead_time=lead_times[key],
+                package_size=package_sizes.get(key.category),
+                plans=asked.plans[index],
+                open_use=float(asked.open_use[index]),
+                open_exposure=float(asked.open_exposure[index]),
+            )
+            if found is not None:
+                advice[key] = found
+        return advice
+
+    def course(
+        self,
+        conn: Connection,
+        wallet_id: int,
+        snapshot: Snapshot,
+        category: Category,
+        *,
+        until: datetime,
+        step: timedelta,
+        now: datetime,
+    ) -> "tuple[LevelAhead, ...]":
+        """Return how one balance goes from its reading on, as `course_ahead`; empty where too little is known."""
+        asked = load_modelled(conn, [(wallet_id, snapshot)], now)
+        key = BalanceKey(snapshot.wallet, category)
+        if asked is None or key not in asked.keys:
+            return ()
+        from balancebot.forecast.course_ahead import course_ahead
+
+        index = asked.keys.index(key)
+        return course_ahead(
+            asked.models[index : index + 1],
+            balance=int(asked.balances[index]),
+            observed_at=snapshot.observed_at,
+            until=until,
+            step=step,
+            zone=self.zone,
+            plans=asked.plans[index],
+            open_use=float(asked.open_use[index]),
+            open_exposure=float(asked.open_exposure[index]),
+        )
+
+
+Balance: TypeAlias = tuple[int, Category]
+"""A wallet's id and a category."""
+HourOfUse: TypeAlias = tuple[int, int, int]
+"""An epoch hour, the use in it, and the seconds in which use could be seen."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class ModelledBalances:
+    """What a forecast needs to know of N balances, each field in their order."""
+
+    keys: list[BalanceKey]
+    models: "Models"
+    balances: "Floats"
+    observed_at: "Floats"
+    open_use: "Floats"
+    open_exposure: "Floats"
+    plans: "list[list[PlannedLoad]]"
+
+
+def load_modelled(
+    conn: Connection, read: Sequence[tuple[int, Snapshot]], now: datetime
+) -> ModelledBalances | None:
+    """Gather what is known of the balances with a number and a model; None where there are none."""
+    stored = burn_models.fitted(conn, [wallet_id for wallet_id, _ in read])
+    asked = [
+        (BalanceKey(snapshot.wallet, category), snapshot, float(reading), stored[wallet_id, category])
+        for wallet_id, snapshot in read
+        for category, reading in snapshot.readings.items()
+        if isinstance(reading, int) and (wallet_id, category) in stored
+    ]
+    if not asked:
+        return None
+    import numpy as np
+
+    from balancebot.forecast.burn_model import decode_models
+
+    ids = {snapshot.wallet: wallet_id for wallet_id, snapshot in read}
+    open_hours = use_since(conn, ids.values(), min(model.hour for *_, model in asked))
+    used, exposure = open_use(
+        [((ids[key.wallet], key.category), model.hour) for key, _, _, model in asked], open_hours
+    )
+    models, _ = decode_models([model.model for *_, model in asked])
+    announced = announced_plans(conn, now)
+    return ModelledBalances(
+        keys=[key for key, *_ in asked],
+        models=models,
+        balances=np.array([balance for _, _, balance, _ in asked]),
+        observed_at=np.array([snapshot.observed_at.timestamp() for _, snapshot, _, _ in asked]),
+        open_use=used,
+        open_exposure=exposure,
+        plans=[announced.get(key, []) for key, *_ in asked],
+    )
+
+
+def open_use(
+    wanted: Sequence[tuple[Balance, int]], seen: Mapping[Balance, list[HourOfUse]]
+) -> "tuple[Floats, Floats]":
+    """Return use and hours of exposure of each balance since the hour that its model reaches up to."""
+    import numpy as np
+
+    use, exposure = np.zeros(len(wanted)), np.zeros(len(wanted))
+    for index, (balance, since) in enumerate(wanted):
+        for hour, used, seconds in seen.get(balance, ()):
+            if hour >= since:
+                use[index] += used
+                exposure[index] += seconds / SECONDS_PER_HOUR
+    return use, exposure
+
+
+def announced_plans(conn: Connection, since: datetime) -> "Mapping[BalanceKey, list[PlannedLoad]]":
+    """Return the announced sends that aren't over at `since`, as a forecast takes them."""
+    kept = planned_sends.not_over(conn, now=since)
+    if not kept:
+        return {}
+    from balancebot.forecast.forecast import PlannedLoad
+
+    announced: dict[BalanceKey, list[PlannedLoad]] = defaultdict(list)
+    for plan in kept:
+        announced[plan.balance].append(
+            PlannedLoad(
+                start=plan.starts_at.timestamp(), end=plan.ends_at.timestamp(), messages=plan.messages
+            )
+        )
+    return announced
+
+
+def use_since(conn: Connection, wallet_ids: Collection[int], hour: int) -> Mapping[Balance, list[HourOfUse]]:
+    """Return (hour, use, seconds of exposure) of each balance since an epoch hour, oldest first."""
+    seen: dict[Balance, list[HourOfUse]] = defaultdict(list)
+    for wallet_id, category, at, use, exposure in usage.use_since(conn, wallet_ids, hour):
+        seen[wallet_id, category].append((at, use, exposure))
+    return seen

@@ -1,0 +1,118 @@
+"""Announcing sends that no balance shows yet, and taking them back; each act is in the audit log.
+
+An announcement counts in the runway at once; limits are judged by it at the next reading.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from balancebot.domain.audit import Act, Actor, AuditEntry, Picture
+from balancebot.domain.balance import MAX_BALANCE, BalanceKey, WalletName
+from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.threshold_cell import CellFault, read_note
+from balancebot.estimates.estimator import Estimator
+from balancebot.estimates.stored import estimates_of
+from balancebot.ports import Clock
+from balancebot.store import audit, planned_sends, wallets
+from balancebot.store.database import Database
+from balancebot.store.planned_sends import PlannedSend
+
+LONGEST = timedelta(days=31)
+"""How long one send may take."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlannedSends:
+    """What people do about planned sends."""
+
+    database: Database
+    clock: Clock
+    known: Callable[[], Sequence[WalletName]]
+    """The wallets that are configured now."""
+    estimator: Estimator
+
+    def announce(
+        self,
+        balance: BalanceKey,
+        *,
+        messages: int,
+        starts_at: datetime,
+        over: timedelta,
+        note: str = "",
+        by: Actor,
+    ) -> PlannedSend | str:
+        """Keep that `messages` will be sent evenly from `starts_at` on for `over`; return what is wrong as text."""
+        now = self.clock.now()
+        written = read_note(note)
+        known = self.known()
+        if isinstance(written, CellFault):
+            return f"the note {written.message}"
+        if balance.wallet not in known:
+            return f"no wallet {balance.wallet} is configured{did_you_mean(balance.wallet, known)}"
+        if not 0 < messages <= MAX_BALANCE:
+            return f"a send has from 1 to {MAX_BALANCE} messages"
+        if not timedelta(0) < over <= LONGEST:
+            return f"a send takes more than no time and at most {LONGEST.days} days"
+        try:
+            ends_at = starts_at + over
+        except OverflowError:
+            return "the send would never end"
+        if ends_at <= now:
+            return f"the send would be over since {ends_at:%Y-%m-%d %H:%M} UTC"
+        plan = PlannedSend(
+            balance=balance,
+            messages=messages,
+            starts_at=starts_at,
+            ends_at=ends_at,
+            note=written,
+            created_by=by.who,
+            created_at=now,
+        )
+        with self.database.write() as conn:
+            kept = replace(plan, id=planned_sends.add(conn, plan))
+            audit.record(conn, _entry(kept, Act.ADD_PLAN, by, now))
+            self._estimate_anew(conn, balance.wallet, now)
+        return kept
+
+    def standing(self) -> tuple[PlannedSend, ...]:
+        """Return the sends that aren't over, the next first."""
+        with self.database.read() as conn:
+            return planned_sends.not_over(conn, now=self.clock.now())
+
+    def take_back(self, plan_id: str, *, by: Actor) -> PlannedSend | None:
+        """Let a send count no more; None if none that stands has this id."""
+        now = self.clock.now()
+        with self.database.write() as conn:
+            plan = planned_sends.find(conn, plan_id)
+            if plan is None or not planned_sends.remove(conn, plan_id, now=now):
+                return None
+            audit.record(conn, _entry(plan, Act.REMOVE_PLAN, by, now))
+            self._estimate_anew(conn, plan.balance.wallet, now)
+        return plan
+
+    def _estimate_anew(self, conn: Connection, wallet: WalletName, now: datetime) -> None:
+        row = wallets.find(conn, wallet)
+        if row is not None:
+            estimates_of(conn, [row], self.estimator, now=now)
+
+
+def _entry(plan: PlannedSend, act: Act, by: Actor, now: datetime) -> AuditEntry:
+    picture: Picture = {
+        "id": plan.id,
+        "messages": plan.messages,
+        "starts_at": plan.starts_at.isoformat(),
+        "ends_at": plan.ends_at.isoformat(),
+        "note": plan.note,
+    }
+    return AuditEntry(
+        at=now,
+        who=by.who,
+        way=by.way,
+        act=act,
+        subject=str(plan.balance),
+        before=picture if act is Act.REMOVE_PLAN else None,
+        after=picture if act is Act.ADD_PLAN else None,
+    )

@@ -1,0 +1,259 @@
+"""The whole chain behind one balance: read, estimated, judged, alerted, told, and what would make it speak.
+
+What `why`, the pages and Slack show alike. Reads the database only: it asks nobody and changes nothing.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from balancebot.config import Settings
+from balancebot.domain.alert import Alert, AlertKind, AlertSubject
+from balancebot.domain.balance import BalanceKey, Category, WalletName, account_of
+from balancebot.domain.message import AlertFacts, ChannelName
+from balancebot.domain.outlook import SEVERITY_OF, BalanceStanding, Outlook, outlooks
+from balancebot.domain.runway import Estimate
+from balancebot.domain.silence import Silence, silenced_until
+from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.threshold import Effective, LimitColumn, Scope, ThresholdBook
+from balancebot.domain.threshold_cell import CellFault, read_category
+from balancebot.domain.verdict import Severity, Verdict, judge
+from balancebot.overview.balances import BalanceView, overview
+from balancebot.store import alerts, notification_history, silences, wallets
+from balancebot.store.notification_history import NotificationRecord
+from balancebot.store.wallets import WalletRow
+
+_HOURS_PER_DAY = 24.0
+_REMEMBERED = 20
+"""Among so many of a wallet's latest alerts the last closed one is looked for."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LimitCheck:
+    """One limit of a balance, the row it comes from, and how the balance stands to it."""
+
+    column: LimitColumn
+    limit: float | None
+    """In messages or days; None = off, or set nowhere."""
+    origin: Scope | None
+    """The row that sets it (to a number or to off); None = built in, or set nowhere."""
+    value: float | None
+    """What is compared with it: messages, or days of the judged runway; None = unknown."""
+
+    @property
+    def is_crossed(self) -> bool:
+        """Whether the value is below the limit."""
+        return self.limit is not None and self.value is not None and self.value < self.limit
+
+    @property
+    def severity(self) -> Severity:
+        """What crossing it amounts to."""
+        return SEVERITY_OF[self.column]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertExplanation:
+    """One alert, what silences it now, and what was told of it, the latest first."""
+
+    alert: Alert
+    facts: AlertFacts
+    silences: tuple[Silence, ...]
+    chapters: tuple[NotificationRecord, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceExplanation:
+    """One balance from its reading to what it has to say."""
+
+    view: BalanceView
+    limits: tuple[LimitCheck, ...]
+    verdict: Verdict
+    """By the figures of now."""
+    alerts: tuple[AlertExplanation, ...]
+    """Its open ones."""
+    last_closed: Alert | None
+    """Its latest `low_balance` that is over."""
+    silences: tuple[Silence, ...]
+    """Those that hold for it."""
+    listeners: tuple[tuple[ChannelName, str], ...]
+    """Who is told at the severity that it has, or would have next."""
+    prospects: tuple[Outlook, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Explanation:
+    """A wallet as a whole, and one or all of its balances."""
+
+    at: datetime
+    wallet: WalletName
+    category: Category | None
+    """None: the wallet as a whole was asked about."""
+    is_configured: bool
+    row: WalletRow | None
+    """None: the wallet isn't known to the database yet."""
+    stale_after: timedelta
+    confidence: float
+    alerts: tuple[AlertExplanation, ...]
+    """The open ones that concern the wallet, those that it shares included."""
+    balances: tuple[BalanceExplanation, ...]
+
+
+def read_target(
+    conn: Connection, text: str, *, configured: Sequence[WalletName]
+) -> tuple[WalletName, Category | None] | str:
+    """Read what is to be explained, `acme/checkout:industry` or a wallet; return what is wrong as text.
+
+    A wallet that is known is configured, or was once.
+    """
+    name, colon, word = text.strip().rpartition(":")
+    if not colon:
+        name, word = word, "*"
+    category = read_category(word)
+    if isinstance(category, CellFault):
+        return f"{text.strip()}: {category.message}"
+    wallet = WalletName(name.strip())
+    if wallet in configured or wallets.find(conn, wallet) is not None:
+        return wallet, category
+    return f"{name}: there is no such wallet{did_you_mean(name, configured)}"
+
+
+def explain(
+    conn: Connection,
+    wallet: WalletName,
+    category: Category | None,
+    *,
+    settings: Settings,
+    book: ThresholdBook,
+    now: datetime,
+) -> Explanation:
+    """Explain one balance, or with `category` None every one of a wallet."""
+    row = wallets.find(conn, wallet)
+    narrator = _Collector(conn, wallet, row, settings=settings, now=now)
+    views = overview(conn, book=book, stale_after=settings.poll.stale_after, now=now, names=[wallet])
+    return Explanation(
+        at=now,
+        wallet=wallet,
+        category=category,
+        is_configured=wallet in settings.wallets,
+        row=row,
+        stale_after=settings.poll.stale_after,
+        confidence=settings.alerts.runway_confidence,
+        alerts=narrator.wallet_alerts,
+        balances=tuple(narrator.balance(view) for view in views if category in {None, view.key.category}),
+    )
+
+
+class _Collector:
+    """Gathers what is known of one wallet, once."""
+
+    def __init__(
+        self,
+        conn: Connection,
+        wallet: WalletName,
+        row: WalletRow | None,
+        *,
+        settings: Settings,
+        now: datetime,
+    ) -> None:
+        self._conn = conn
+        self._row = row
+        self._settings = settings
+        self._now = now
+        self._silences = silences.holding(conn, now)
+        self.wallet_alerts = self._stories(wallet, None)
+        """The open ones that concern the wallet."""
+
+    def balance(self, view: BalanceView) -> BalanceExplanation:
+        """Tell of one balance."""
+        key, limits = view.key, view.effective.limits
+        told = self._stories(*key)
+        low = next((one.alert for one in told if one.alert.subject.kind is AlertKind.LOW_BALANCE), None)
+        margin = self._settings.alerts.recovery_margin
+        verdict = judge(
+            view.reading,
+            view.estimate,
+            limits,
+            ever_positive=view.ever_positive,
+            margin=margin,
+            opened_by_days=low is not None and low.opened_by_days,
+        )
+        subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=key.wallet, category=key.category)
+        return BalanceExplanation(
+            view=view,
+            limits=tuple(_checks(view.reading, view.estimate, view.effective)),
+            verdict=verdict,
+            alerts=told,
+            last_closed=self._last_closed(key),
+            silences=self._holding(subject),
+            listeners=self._settings.routing.destinations(*key, max(verdict.severity, Severity.WARNING)),
+            prospects=outlooks(
+                BalanceStanding(
+                    now=self._now,
+                    is_configured=key.wallet in self._settings.wallets,
+                    reading=view.reading,
+                    next_read_at=view.next_read_at,
+                    is_failing=bool(view.error),
+                    stale_at=self._stale_at(),
+                    is_suspect=self._row is not None and self._row.suspect_since is not None,
+                    estimate=view.estimate,
+                    limits=limits,
+                    verdict=verdict,
+                    alert=low,
+                    silenced_until=silenced_until(self._silences, low or subject, self._now),
+                    margin=margin,
+                    remind_every=self._settings.alerts.remind_every,
+                )
+            ),
+        )
+
+    def _stories(self, wallet: WalletName, category: Category | None) -> tuple[AlertExplanation, ...]:
+        names: Sequence[WalletName] = (wallet, WalletName(account_of(wallet)))
+        return tuple(
+            AlertExplanation(
+                alert=alert,
+                facts=alerts.facts_of(self._conn, [alert.id])[alert.id],
+                silences=self._holding(alert.subject, alert.members),
+                chapters=notification_history.of_alert(self._conn, alert.id),
+            )
+            for alert in alerts.open_of(self._conn, set(names))
+            if alert.id is not None
+            and alert.subject.category == category
+            and wallet in (alert.members or (alert.subject.wallet,))
+        )
+
+    def _stale_at(self) -> datetime | None:
+        row = self._row
+        if row is None or row.error_kind is None or self.wallet_alerts:
+            return None
+        since = row.observed_at or row.first_attempt_at
+        return None if since is None else since + self._settings.poll.stale_after
+
+    def _holding(self, subject: AlertSubject, members: tuple[WalletName, ...] = ()) -> tuple[Silence, ...]:
+        return tuple(silence for silence in self._silences if silence.matches(subject, members))
+
+    def _last_closed(self, key: BalanceKey) -> Alert | None:
+        listed = alerts.listed(self._conn, closed=True, wallet=key.wallet, limit=_REMEMBERED)
+        return next(
+            (
+                alert
+                for alert, _ in listed
+                if alert.closed_at is not None
+                and alert.subject
+                == AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=key.wallet, category=key.category)
+            ),
+            None,
+        )
+
+
+def _checks(reading: object, estimate: Estimate, effective: Effective) -> Iterator[LimitCheck]:
+    count = float(reading) if isinstance(reading, int) else None
+    days = None if estimate.runway is None else estimate.runway.judged / _HOURS_PER_DAY
+    for column in LimitColumn:
+        yield LimitCheck(
+            column=column,
+            limit=getattr(effective.limits, column.value),
+            origin=effective.origins.of(column),
+            value=count if column in {LimitColumn.WARNING_BELOW, LimitColumn.CRITICAL_BELOW} else days,
+        )

@@ -1,0 +1,148 @@
+"""What limits would have told of a balance in the past: the alert's own table, run over what was read then."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from itertools import takewhile
+
+from balancebot.domain.alert import FLAPPING_WITHIN, Alert, AlertKind, AlertSubject, Reason, advance
+from balancebot.domain.balance import BalanceKey, Reading
+from balancebot.domain.runway import Estimate
+from balancebot.domain.threshold import Limits
+from balancebot.domain.verdict import Severity, judge
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Moment:
+    """What was known of a balance at one instant."""
+
+    at: datetime
+    reading: Reading
+    estimate: Estimate
+    topped_up: bool = False
+    """Whether quota was bought since the moment before."""
+
+
+class Ending(StrEnum):
+    """How an episode went on after it was told."""
+
+    RAN_OUT = "ran_out"
+    TOPPED_UP = "topped_up"
+    RECOVERED = "recovered"
+    """It passed its limits again without a purchase: use grew less, or quota was moved here."""
+    STILL_OPEN = "still_open"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeSent:
+    """One message that people would have got."""
+
+    at: datetime
+    severity: Severity
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Episode:
+    """One alert as it would have been."""
+
+    told: tuple[NoticeSent, ...]
+    """Opened and each worsening; never empty."""
+    ending: Ending
+    ended_at: datetime | None
+    """When it ran out, was topped up, or recovered: whatever came first; None = still open."""
+
+    @property
+    def opened_at(self) -> datetime:
+        """When it would have spoken first."""
+        return self.told[0].at
+
+    @property
+    def worst(self) -> Severity:
+        """The worst severity told."""
+        return max(one.severity for one in self.told)
+
+    @property
+    def notice(self) -> timedelta | None:
+        """How long before the balance ran out or was topped up it would have spoken; None = neither happened."""
+        if self.ended_at is None or self.ending not in {Ending.RAN_OUT, Ending.TOPPED_UP}:
+            return None
+        return self.ended_at - self.opened_at
+
+
+def episodes(
+    moments: Iterable[Moment], limits: Limits, *, balance: BalanceKey, margin: float, ever_positive: bool
+) -> tuple[Episode, ...]:
+    """Return the alerts that `limits` would have opened over `moments` (oldest first), in the order they opened."""
+    subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=balance.wallet, category=balance.category)
+    found: list[Episode] = []
+    alert: Alert | None = None
+    for moment in moments:
+        verdict = judge(
+            moment.reading,
+            moment.estimate,
+            limits,
+            ever_positive=ever_positive,
+            margin=margin,
+            opened_by_days=alert is not None and alert.opened_by_days,
+        )
+        ever_positive = ever_positive or (isinstance(moment.reading, int) and moment.reading > 0)
+        if found and alert is not None:
+            found[-1] = _gone_on(found[-1], moment)
+        step = advance(
+            alert,
+            verdict,
+            subject=subject,
+            now=moment.at,
+            silenced=False,
+            limits=limits,
+            flaps=_flaps(found, moment.at)
+            if alert is None
+            else _worsenings(found[-1], verdict.severity, moment.at),
+        )
+        alert = step.alert
+        if alert is None:
+            continue
+        if step.reason is Reason.OPENED:
+            found.append(_opened(moment, alert.severity))
+        elif step.reason is Reason.WORSENED:
+            worse = NoticeSent(at=moment.at, severity=alert.severity, reason=Reason.WORSENED)
+            found[-1] = replace(found[-1], told=(*found[-1].told, worse))
+        if alert.closed_at is not None:
+            if found[-1].ending is Ending.STILL_OPEN:
+                found[-1] = replace(found[-1], ending=Ending.RECOVERED, ended_at=moment.at)
+            alert = None
+    return tuple(found)
+
+
+def _flaps(found: Sequence[Episode], at: datetime) -> int:
+    """Return how often it has opened of late if it opens now."""
+    lately = takewhile(lambda episode: at - episode.opened_at <= FLAPPING_WITHIN, reversed(found))
+    return 1 + sum(1 for _ in lately)
+
+
+def _worsenings(episode: Episode, severity: Severity, at: datetime) -> int:
+    """Return how often it has worsened to `severity` of late if it does so now."""
+    return 1 + sum(
+        one.reason is Reason.WORSENED and one.severity is severity and at - one.at <= FLAPPING_WITHIN
+        for one in episode.told
+    )
+
+
+def _opened(moment: Moment, severity: Severity) -> Episode:
+    told = NoticeSent(at=moment.at, severity=severity, reason=Reason.OPENED)
+    if moment.reading == 0:
+        return Episode(told=(told,), ending=Ending.RAN_OUT, ended_at=moment.at)
+    return Episode(told=(told,), ending=Ending.STILL_OPEN, ended_at=None)
+
+
+def _gone_on(episode: Episode, moment: Moment) -> Episode:
+    """Note the first thing that happened to the balance since it was told of."""
+    if episode.ending is not Ending.STILL_OPEN:
+        return episode
+    if moment.topped_up:
+        return replace(episode, ending=Ending.TOPPED_UP, ended_at=moment.at)
+    if moment.reading == 0:
+        return replace(episode, ending=Ending.RAN_OUT, ended_at=moment.at)
+    return episode

@@ -1,0 +1,144 @@
+"""The shape of a balance's week: how much each hour of the week is used beside the mean hour.
+
+Every cell is shrunk towards a coarser shape by empirical Bayes, as far as the data say that its difference is noise:
+hour of the week -> (working day or weekend) x hour -> hour -> flat. So an intermittent balance isn't over-fitted.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancebot.forecast.local_week import HOURS_OF_WEEK
+from balancebot.forecast.use_window import WINDOW_HOURS
+
+Floats = NDArray[np.float64]
+
+OUTLIER = 3.0
+"""An hour counts in the shape up to so many times its hour of the day."""
+FLOOR = 0.02
+"""The least that an hour of the week is believed to use, as a part of the mean hour."""
+LEFT_OUT = 0.9
+"""How much of an hour's own part is taken out when its past self is forecast: all of it would leave nothing of a
+history of one week."""
+_TINY = 1e-9
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Profiles:
+    """The shapes of N balances."""
+
+    mean: Floats
+    """[N] use per hour of exposure."""
+    rate: Floats
+    """[N, 168] use per hour of exposure, by hour of the week."""
+    left_out: Floats
+    """[N, 840] the same per hour of the window, as it would be without that hour's own week."""
+    dispersion: Floats
+    """[N] variance of an hour's use over its mean; 1 is Poisson."""
+
+
+def fit_profiles(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> Profiles:
+    """Fit the shapes of windows [N, 840] whose hours are `hours` [840] of the week."""
+    slots, where = _slots(hours)
+    mean = use.sum(1) / np.maximum(exposure.sum(1), _TINY)
+    seen = _by_slot(exposure, slots)
+    used = _by_slot(_without_outliers(use, exposure, mean, hours, slots), slots)
+    all_used, all_seen = used.sum(1), seen.sum(1)
+    dispersion = _dispersion(used, seen, all_used, all_seen)
+    left_out = _shrunk(
+        all_used[:, None] - LEFT_OUT * used, all_seen[:, None] - LEFT_OUT * seen, dispersion[:, None, None]
+    )
+    return Profiles(
+        mean=mean,
+        rate=_shrunk(all_used, all_seen, dispersion[:, None]),
+        left_out=left_out.reshape(len(use), -1)[:, where],
+        dispersion=dispersion,
+    )
+
+
+def _slots(hours: NDArray[np.int16]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Return which window hours make up each hour of the week, [R, 168] (840 = none), and the way back, [840].
+
+    R is 5, or 6 where the clocks change.
+    """
+    order = np.argsort(hours, kind="stable")
+    count = np.bincount(hours, minlength=HOURS_OF_WEEK)
+    first = np.concatenate([[0], np.cumsum(count)[:-1]])
+    rank = np.arange(WINDOW_HOURS) - first[hours[order]]
+    slots = np.full((count.max(), HOURS_OF_WEEK), WINDOW_HOURS)
+    slots[rank, hours[order]] = order
+    where = np.empty(WINDOW_HOURS, np.intp)
+    where[order] = rank * HOURS_OF_WEEK + hours[order]
+    return slots, where
+
+
+def _by_slot(values: Floats, slots: NDArray[np.intp]) -> Floats:
+    padded = np.concatenate([values, np.zeros((len(values), 1))], axis=1)
+    return np.asarray(padded[:, slots])
+
+
+def _without_outliers(
+    use: Floats, exposure: Floats, mean: Floats, hours: NDArray[np.int16], slots: NDArray[np.intp]
+) -> Floats:
+    used = _by_slot(use, slots).sum(1).reshape(-1, 7, 24).sum(1)
+    seen = _by_slot(exposure, slots).sum(1).reshape(-1, 7, 24).sum(1)
+    hourly = np.maximum(used / np.maximum(seen, _TINY), mean[:, None] / 2)
+    return np.asarray(np.minimum(use, OUTLIER * hourly[:, hours % 24] * exposure))
+
+
+def _dispersion(used: Floats, seen: Floats, all_used: Floats, all_seen: Floats) -> Floats:
+    """Return the variance that is left within the cells, over their mean; from the flat shape where cells are few.
+
+    Halved: weeks differ in level as well, which isn't noise of the shape.
+    """
+    enough = seen > 0.3
+    within = (all_used / np.maximum(all_seen, _TINY))[:, None] * seen
+    freedom = np.maximum((enough.sum(1) - 1).clip(0).sum(1), 1)
+    cells = _pearson(used, within, enough) / freedom
+    flat = (all_used.sum(1) / np.maximum(all_seen.sum(1), _TINY))[:, None, None] * seen
+    overall = _pearson(used, flat, enough) / np.maximum(enough.sum((1, 2)) - 1, 1)
+    trust = freedom / (freedom + 50.0)
+    return np.asarray(0.5 * np.maximum(trust * cells + (1 - trust) * 0.5 * overall, 1.0))
+
+
+def _pearson(used: Floats, expected: Floats, enough: NDArray[np.bool_]) -> Floats:
+    terms = np.where(enough, (used - expected) ** 2 / np.maximum(expected, _TINY), 0.0)
+    return np.asarray(np.where(expected > 0, terms, 0.0).sum((1, 2)))
+
+
+def _shrunk(used: Floats, seen: Floats, dispersion: Floats) -> Floats:
+    """Return rates [..., 168] from use and exposure [..., 168], shrunk down the three steps."""
+    flat = used.sum(-1, keepdims=True) / np.maximum(seen.sum(-1, keepdims=True), _TINY)
+    days = (*used.shape[:-1], 7, 24)
+    used_by_day, seen_by_day = used.reshape(days), seen.reshape(days)
+    used_by_kind, seen_by_kind = _by_kind_of_day(used_by_day), _by_kind_of_day(seen_by_day)
+    by_hour = _step(used_by_kind.sum(-2), seen_by_kind.sum(-2), flat, dispersion)
+    by_kind = _step(used_by_kind, seen_by_kind, by_hour[..., None, :], dispersion[..., None], axes=(-2, -1))
+    coarse = np.concatenate(
+        [np.repeat(by_kind[..., :1, :], 5, axis=-2), np.repeat(by_kind[..., 1:, :], 2, axis=-2)], axis=-2
+    )
+    fine = _step(used, seen, coarse.reshape(used.shape), dispersion)
+    return np.asarray(np.maximum(fine, FLOOR * flat))
+
+
+def _by_kind_of_day(by_day: Floats) -> Floats:
+    return np.stack([by_day[..., :5, :].sum(-2), by_day[..., 5:, :].sum(-2)], axis=-2)
+
+
+def _step(
+    used: Floats, seen: Floats, prior: Floats, dispersion: Floats, *, axes: tuple[int, ...] = (-1,)
+) -> Floats:
+    """Shrink the rates used/seen towards `prior`.
+
+    The true ratios to the prior are taken to vary by tau^2 between the cells of `axes`, estimated by moments: the
+    observed spread less its noise, dispersion / expected. Each cell keeps tau^2 / (tau^2 + noise) of its difference.
+    """
+    expected = prior * seen
+    known = expected > 0
+    noise = dispersion / np.maximum(expected, _TINY)
+    excess = np.where(known, used / np.maximum(expected, _TINY) - 1.0, 0.0)
+    weight = expected.sum(axes, keepdims=True)
+    spread = (expected * (excess**2 - noise)).sum(axes, keepdims=True) / np.maximum(weight, _TINY)
+    spread = np.maximum(spread, 1e-3)
+    return np.asarray(prior * (1.0 + excess * np.where(known, spread / (spread + noise), 0.0)))

@@ -1,0 +1,148 @@
+"""How wrong this balance's own past forecasts would have been: the schedule to trust, and how wide the fan must be.
+
+At every fifth hour of the window the use of the next 1 to 672 hours is forecast with what was known then, and with a
+shape that hadn't seen that week. What is kept are percentiles of log2(seen / forecast), per horizon.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancebot.forecast.level import SCHEDULES, STEP, schedule_mixes
+
+Floats = NDArray[np.float64]
+Bools = NDArray[np.bool_]
+
+HORIZONS = np.array([1, 3, 6, 12, 24, 48, 96, 168, 336, 672])
+"""Hours ahead."""
+PRIOR_HIGH = np.array([1.2, 1.0, 0.9, 0.8, 0.7, 0.7, 0.8, 0.9, 0.9, 0.9])
+"""How far P90 of use lies above the path, in log2, for a balance of which nothing is known ..."""
+PRIOR_LOW = -0.8 * PRIOR_HIGH
+"""... and P10 below it: use bursts upwards."""
+_SCORED = slice(1, 7)
+"""The horizons by which schedules are chosen."""
+_SHARPNESS = 16.0
+"""Weight of a schedule: exp(-16 x its mean absolute error in log2)."""
+_WIDEN_HIGH = 1.05
+_WIDEN_LOW = 0.85
+"""How much of the balance's own past percentiles is taken. Lulls of the past rarely last as long as the balance."""
+_PRIOR_SPANS = 6.0
+"""The prior weighs as much as so many separate stretches of the horizon's length ..."""
+_CARRIED = 0.9
+"""... and so much of it is what the next shorter horizon showed."""
+_HALF = 0.5
+"""Added on both sides of the ratio, in messages: a stretch without use is no infinite error."""
+_MIN_SEEN = 72.0
+"""Hours of exposure before the first past moment that counts."""
+_MIN_ERRORS = 3
+_EXPOSED = 0.7
+"""The part of a horizon that must have been seen."""
+_MIXES = schedule_mixes(np.sqrt(np.concatenate([[0.5], HORIZONS[:-1]]) * HORIZONS))
+"""How each schedule mixes the half-lives between one horizon and the next."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Replays:
+    """What the past of N balances teaches; bands are in log2(use / forecast), per horizon [N, 10]."""
+
+    schedules: Floats
+    """[N, 3] the weight of each schedule."""
+    low: Floats
+    """P10 of use, so P90 of the runway; never above 0."""
+    high: Floats
+    """P90 of use; never below 0."""
+
+
+def replay(use: Floats, exposure: Floats, expected: Floats, level: Floats) -> Replays:
+    """Replay windows [N, 840] with `expected` [N, 840] use by the shape alone and `level` [N, 10, 168]."""
+    used, exposed, shaped = _Totals(use), _Totals(exposure), _Totals(expected)
+    begun = exposed.at(0) > _MIN_SEEN
+    last = use.shape[1] - np.arange(0, use.shape[1], STEP)
+    counts, seen = [], []
+    forecasts: list[list[Floats]] = [[] for _ in SCHEDULES]
+    shorter = 0
+    for h, horizon in enumerate(HORIZONS.tolist()):
+        counts.append(begun & (exposed.within(horizon) >= _EXPOSED * horizon) & (horizon <= last))
+        seen.append(np.log2(used.within(horizon) + _HALF))
+        piece = shaped.at(horizon) - shaped.at(shorter)
+        for forecast, (lower, share) in zip(forecasts, _MIXES[:, h], strict=True):
+            j = int(lower)
+            more = piece * (level[:, j] * (1 - share) + level[:, j + 1] * share)
+            forecast.append(more + forecast[-1] if forecast else more)
+        shorter = horizon
+    weights = _weights(seen, forecasts, counts)
+    errors = [
+        at_seen - np.log2(sum(weights[:, k, None] * forecasts[k][h] for k in range(len(SCHEDULES))) + _HALF)
+        for h, at_seen in enumerate(seen)
+    ]
+    low, high = _bands(errors, counts)
+    return Replays(schedules=weights, low=low, high=high)
+
+
+class _Totals:
+    """Running totals of hourly values [N, 840], looked at from every fifth hour; past the end nothing is added."""
+
+    def __init__(self, values: Floats) -> None:
+        self._hours = values.shape[1]
+        self._total = np.zeros((len(values), self._hours + int(HORIZONS[-1]) + 1))
+        np.cumsum(values, axis=1, out=self._total[:, 1 : self._hours + 1])
+        self._total[:, self._hours + 1 :] = self._total[:, self._hours, None]
+
+    def at(self, hours: int) -> Floats:
+        """Return the totals so many hours after each moment, [N, 168]."""
+        return self._total[:, hours : hours + self._hours : STEP]
+
+    def within(self, hours: int) -> Floats:
+        """Return what came within so many hours of each moment."""
+        return self.at(hours) - self.at(0)
+
+
+def _weights(seen: list[Floats], forecasts: list[list[Floats]], counts: list[Bools]) -> Floats:
+    """Return how far each schedule is trusted, [N, 3]."""
+    num = np.maximum(sum(count.sum(1) for count in counts[_SCORED]), 1)
+    errors = np.zeros((len(num), len(forecasts)))
+    for k, forecast in enumerate(forecasts):
+        for at_seen, expected, count in zip(seen[_SCORED], forecast[_SCORED], counts[_SCORED], strict=True):
+            error = np.minimum(np.abs(at_seen - np.log2(expected + _HALF)), 3.0)
+            errors[:, k] += np.einsum("ij,ij->i", error, count)
+        errors[:, k] /= num
+    weights = np.exp(-_SHARPNESS * (errors - errors.min(1, keepdims=True)))
+    return np.asarray(weights / weights.sum(1, keepdims=True))
+
+
+def _bands(errors: list[Floats], counts: list[Bools]) -> tuple[Floats, Floats]:
+    """Blend the percentiles of past errors ([N, 168] per horizon) with the prior, from short horizons to long ones."""
+    num = np.stack([count.sum(1) for count in counts], axis=1)
+    own_low, own_high = np.empty(num.shape), np.empty(num.shape)
+    for h, (error, count) in enumerate(zip(errors, counts, strict=True)):
+        error[~count] = np.inf
+        error.sort(axis=1)
+        own_low[:, h] = _percentile(error, num[:, h], 0.1)
+        own_high[:, h] = _percentile(error, num[:, h], 0.9)
+    spans = np.where(num >= _MIN_ERRORS, num * STEP / HORIZONS, 0.0)
+    own = spans / (spans + _PRIOR_SPANS)
+    low = _blended(own, _WIDEN_LOW * own_low, PRIOR_LOW)
+    high = _blended(own, _WIDEN_HIGH * own_high, PRIOR_HIGH)
+    return np.minimum(low, 0.0), np.maximum(high, 0.0)
+
+
+def _blended(own: Floats, seen: Floats, prior: Floats) -> Floats:
+    band = np.empty(seen.shape)
+    expected = np.full(len(seen), prior[0])
+    for h in range(len(HORIZONS)):
+        if h:
+            expected = _CARRIED * band[:, h - 1] + (1 - _CARRIED) * prior[h]
+        band[:, h] = own[:, h] * seen[:, h] + (1 - own[:, h]) * expected
+    return band
+
+
+def _percentile(ordered: Floats, num: NDArray[np.int64], q: float) -> Floats:
+    """Return the q-quantile of the first `num` [N] of `ordered` [N, M]; 0 where there are too few."""
+    at = q * np.maximum(num - 1, 0)
+    lower = np.floor(at).astype(np.intp)
+    upper = np.minimum(lower + 1, np.maximum(num - 1, 0))
+    rows = np.arange(len(num))
+    enough = num >= _MIN_ERRORS
+    below, above = np.where(enough, ordered[rows, lower], 0.0), np.where(enough, ordered[rows, upper], 0.0)
+    return np.asarray(below + (above - below) * (at - lower))

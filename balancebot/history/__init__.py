@@ -1,0 +1,1 @@
+"""Past readings: imported, exported, charted, booked again and pruned."""

@@ -1,0 +1,95 @@
+"""The past of one wallet as charts and tables show it: by hour from the roll-up, by day once the hours are gone."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import Connection
+
+from balancebot.domain.balance import Absent, Category, Reading
+from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.store import usage
+from balancebot.store.usage import HOURS_PER_DAY, UseRow
+
+_HOUR = timedelta(hours=1)
+_DAY = timedelta(days=1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryHour:
+    """What happened to one balance within one hour or day; `reading` is its last."""
+
+    begins_at: datetime
+    ends_at: datetime
+    reading: Reading
+    use: int
+    topped_up: int
+    transferred: int
+    """Moved here less moved away."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryDay:
+    """What happened to one balance on one day of 24 hours that ends at `ends_at`."""
+
+    ends_at: datetime
+    reading: Reading
+    use: int
+    topped_up: int
+    transferred: int
+
+
+def history_of(
+    conn: Connection, wallet_id: int, category: Category, *, since: datetime, now: datetime
+) -> tuple[HistoryHour, ...]:
+    """Return the stretches that end after `since`, oldest first; those in which nothing was seen are left out."""
+    first, last = _hour(since), _hour(now) + 1
+    hours = usage.hours_of(conn, wallet_id, since=first, until=last)
+    until = hours[0].at if hours else last
+    days = usage.days_of(conn, wallet_id, since=first // HOURS_PER_DAY, until=until // HOURS_PER_DAY)
+    stretches = [
+        *(_stretch(day, category, _DAY) for day in days),
+        *(_stretch(hour, category, _HOUR) for hour in hours),
+    ]
+    return tuple(one for one in stretches if one.ends_at > since and _says_something(one))
+
+
+def by_day(stretches: Sequence[HistoryHour], *, now: datetime, days: int) -> tuple[HistoryDay, ...]:
+    """Add stretches up to the last `days` times 24 hours, the latest first."""
+    found = []
+    for number in range(days):
+        ends_at = now - _DAY * number
+        part = [one for one in stretches if ends_at - _DAY <= one.begins_at < ends_at]
+        readings = [one.reading for one in part if one.reading is not Absent.UNREAD]
+        if part:
+            found.append(
+                HistoryDay(
+                    ends_at=ends_at,
+                    reading=readings[-1] if readings else Absent.UNREAD,
+                    use=sum(one.use for one in part),
+                    topped_up=sum(one.topped_up for one in part),
+                    transferred=sum(one.transferred for one in part),
+                )
+            )
+    return tuple(found)
+
+
+def _stretch(row: UseRow, category: Category, length: timedelta) -> HistoryHour:
+    begins_at = datetime.fromtimestamp(0, UTC) + length * row.at
+    used = row.of(category)
+    return HistoryHour(
+        begins_at=begins_at,
+        ends_at=begins_at + length,
+        reading=row.readings.of(category),
+        use=used.use,
+        topped_up=used.topped_up,
+        transferred=used.transferred,
+    )
+
+
+def _says_something(stretch: HistoryHour) -> bool:
+    return stretch.reading is not Absent.UNREAD or bool(stretch.topped_up or stretch.transferred)
+
+
+def _hour(at: datetime) -> int:
+    return int(at.timestamp() // SECONDS_PER_HOUR)

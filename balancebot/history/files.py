@@ -1,0 +1,322 @@
+"""Past readings as CSV files: read with all faults, imported whole or not at all, exported."""
+
+import csv
+import re
+from collections.abc import Callable, Collection, Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import islice
+from typing import NamedTuple, TextIO
+
+from balancebot.domain.balance import (
+    MAX_BALANCE,
+    Absent,
+    BalanceKey,
+    Category,
+    Reading,
+    WalletName,
+    account_of,
+)
+from balancebot.domain.spelling import did_you_mean
+from balancebot.estimates.estimator import Estimator
+from balancebot.estimates.refit import refit_models
+from balancebot.estimates.stored import estimates_of
+from balancebot.history.buffer import ReadingBuffer
+from balancebot.history.rebook import rebook_account
+from balancebot.store import balance_estimates, readings, snapshots, wallets
+from balancebot.store.database import Database
+
+COLUMNS = ("observed_at", "wallet", "category", "balance")
+
+_COUNT = re.compile(r"\d{1,3}(?:[,' \u00a0\u202f]\d{3})+|\d+")
+_CATEGORIES = {category.value: category for category in Category} | {
+    "全类型短信": Category.UNIVERSAL,
+    "语音短信": Category.VOICE,
+    "行业短信": Category.INDUSTRY,
+    "营销短信": Category.MARKET,
+}
+_HEADERS = {name: name for name in COLUMNS} | {"钱包": "wallet", "类型": "category", "余量": "balance"}
+
+
+class HistoryRow(NamedTuple):
+    """One past reading."""
+
+    at: float
+    """Epoch seconds."""
+    balance: BalanceKey
+    reading: Reading
+    line: int
+    """The header is line 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryFault:
+    """Why a line can't be taken."""
+
+    line: int
+    """The header is line 1."""
+    column: str
+    message: str
+
+    def __str__(self) -> str:
+        place = f"line {self.line}, {self.column}" if self.column else f"line {self.line}"
+        return f"{place}: {self.message}"
+
+
+def read_history(lines: Iterable[str]) -> Iterator[HistoryRow | HistoryFault]:
+    """Yield a row or a fault per line, in the order of the file; a wrong header is a fault and ends it."""
+    reader = csv.reader(lines)
+    header = [cell.strip().removeprefix("\ufeff") for cell in next(reader, [])]
+    names = [_HEADERS.get(cell.casefold(), cell) for cell in header]
+    missing = [column for column in COLUMNS if column not in names]
+    if missing:
+        yield from (
+            HistoryFault(line=1, column=column, message=f"the column is missing{did_you_mean(column, names)}")
+            for column in missing
+        )
+        return
+    places = [names.index(column) for column in COLUMNS]
+    while True:
+        try:
+            cells = next(reader)
+        except StopIteration:
+            return
+        except csv.Error as error:  # a cell of more than 128 KiB: no quote ended it
+            yield HistoryFault(line=reader.line_num, column="", message=f"is no CSV: {error}")
+            return
+        if not any(cells):
+            continue
+        if len(cells) != len(names):
+            yield HistoryFault(
+                line=reader.line_num,
+                column="",
+                message=f"has {len(cells)} cells, the header has {len(names)}",
+            )
+            continue
+        yield _row(reader.line_num, [cells[place].strip() for place in places])
+
+
+def _row(line: int, cells: list[str]) -> HistoryRow | HistoryFault:
+    observed_at, wallet, category, balance = cells
+    at = _instant(observed_at)
+    if at is None:
+        return HistoryFault(
+            line=line,
+            column="observed_at",
+            message=f"{observed_at!r} is no instant with its offset, such as 2026-11-23T09:55:00Z",
+        )
+    if not wallet:
+        return HistoryFault(line=line, column="wallet", message="is empty")
+    known = _CATEGORIES.get(category.casefold())
+    if known is None:
+        return HistoryFault(
+            line=line,
+            column="category",
+            message=f"{category!r} is none of {', '.join(Category)}{did_you_mean(category, Category)}",
+        )
+    reading = _reading(balance)
+    if reading is None:
+        return HistoryFault(
+            line=line, column="balance", message=f"{balance!r} is no whole number from 0 to 2^63 - 1"
+        )
+    return HistoryRow(at, BalanceKey(WalletName(wallet), known), reading, line)
+
+
+def _instant(text: str) -> float | None:
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return at.timestamp() if at.tzinfo is not None else None
+
+
+def _reading(text: str) -> Reading | None:
+    if not text:
+        return Absent.UNALLOCATED
+    if not text.isascii() or not text.isdigit():
+        if not _COUNT.fullmatch(text):
+            return None
+        text = re.sub(r"\D", "", text)
+    if len(text) > 19:
+        return None
+    value = int(text)
+    return value if value <= MAX_BALANCE else None
+
+
+MAX_FAULTS = 100
+"""More faults than these are counted, not listed."""
+
+_BATCH = 20_000
+"""Snapshots per transaction: less than a second, so that others get their turn."""
+_MAX_GUESSES = 10
+"""For how many unknown wallets the nearest known one is looked up."""
+
+Progress = Callable[[float], None]
+"""Told how much is done, from 0 to 1."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportReport:
+    """What was taken."""
+
+    num_rows: int
+    num_snapshots: int
+    wallets: tuple[WalletName, ...]
+    since: datetime | None
+    """The first instant; None = the file had no rows."""
+    until: datetime | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ImportRefused:
+    """Nothing was taken."""
+
+    faults: tuple[HistoryFault, ...]
+    """The first `MAX_FAULTS`, in the order of the file."""
+    num_faults: int
+
+
+def import_history(
+    database: Database,
+    lines: Iterable[str],
+    *,
+    configured: Collection[WalletName],
+    estimator: Estimator,
+    now: datetime,
+    progress: Progress | None = None,
+) -> ImportReport | ImportRefused:
+    """Take the rows of a CSV file, its header included, of wallets that are configured or were once read.
+
+    Of two rows of the same second the later one stands. The whole is refused when one row can't be taken. When the
+    database fails midway a part stays: the same import once more completes it.
+    """
+    tell = progress or (lambda _: None)
+    with database.read() as conn:
+        before = wallets.ids(conn)
+    pile = _read(lines, frozenset(configured) | before.keys(), now)
+    if isinstance(pile, ImportRefused):
+        return pile
+    tell(0.4)
+    with database.write() as conn:
+        wallets.add_known(conn, [name for name in pile.wallets if name not in before], now=now)
+        ids = wallets.ids(conn)
+        balance_estimates.mark_positive(
+            conn, [(ids[wallet], category) for wallet, category in pile.ever_positive]
+        )
+    num_snapshots = 0
+    rows = pile.snapshots(ids)
+    while batch := list(islice(rows, _BATCH)):
+        with database.write() as conn:
+            snapshots.merge(conn, batch)
+        num_snapshots += len(batch)
+        tell(0.4 + 0.2 * min(1.0, num_snapshots / len(pile)))
+    accounts = sorted({account_of(name) for name in pile.wallets})
+    for done, account in enumerate(accounts):
+        latest = rebook_account(
+            database,
+            account,
+            since=pile.since,
+            until=pile.until,
+            progress=_between(tell, 0.6 + 0.4 * done / len(accounts), 0.6 + 0.4 * (done + 1) / len(accounts)),
+        )
+        with database.write() as conn:
+            readings.catch_up(
+                conn, ((row.wallet_id, row.readings, row.observed_at) for row in latest.values())
+            )
+    _estimate(database, accounts, estimator, now)
+    return ImportReport(
+        num_rows=len(pile),
+        num_snapshots=num_snapshots,
+        wallets=tuple(sorted(pile.wallets)),
+        since=datetime.fromtimestamp(pile.since, UTC) if len(pile) else None,
+        until=datetime.fromtimestamp(pile.until, UTC) if len(pile) else None,
+    )
+
+
+def _estimate(database: Database, accounts: Collection[str], estimator: Estimator, now: datetime) -> None:
+    """Make the burn models of accounts that were booked anew, and keep what they say: `status` asks nobody.
+
+    The import of one wallet changes what is known of the whole account, for its transfers.
+    """
+    with database.read() as conn:
+        rows = wallets.of_accounts(conn, accounts, configured_only=False)
+    refit_models(database, rows, zone=estimator.zone, anew=True)
+    with database.write() as conn:
+        estimates_of(conn, rows, estimator, now=now)
+
+
+def _between(tell: Progress, begin: float, end: float) -> Progress:
+    """Return what tells the progress of one part of the whole."""
+    return lambda done: tell(begin + (end - begin) * done)
+
+
+def _read(
+    lines: Iterable[str], known: Collection[WalletName], now: datetime
+) -> ReadingBuffer | ImportRefused:
+    pile = ReadingBuffer()
+    faults: list[HistoryFault] = []
+    num_faults = 0
+    examine = _Examiner(known, now)
+    for row in read_history(lines):
+        fault = row if isinstance(row, HistoryFault) else examine(row)
+        if fault is not None:
+            num_faults += 1
+            if len(faults) < MAX_FAULTS:
+                faults.append(fault)
+        elif isinstance(row, HistoryRow):
+            pile.add(int(row.at), row.balance, row.reading)
+    return ImportRefused(faults=tuple(faults), num_faults=num_faults) if faults else pile
+
+
+class _Examiner:
+    """Says what is wrong with a row that is well written."""
+
+    def __init__(self, known: Collection[WalletName], now: datetime) -> None:
+        self._known = known
+        self._now = now.timestamp()
+        self._unknown: dict[WalletName, str] = {}
+
+    def __call__(self, row: HistoryRow) -> HistoryFault | None:
+        wallet = row.balance.wallet
+        if wallet not in self._known:
+            return HistoryFault(line=row.line, column="wallet", message=self._who(wallet))
+        if row.at > self._now:
+            return HistoryFault(line=row.line, column="observed_at", message="lies in the future")
+        if row.at < 0:
+            return HistoryFault(line=row.line, column="observed_at", message="lies before 1970")
+        return None
+
+    def _who(self, wallet: WalletName) -> str:
+        if wallet not in self._unknown:
+            # each look costs tens of milliseconds at 10,000 wallets
+            hint = did_you_mean(wallet, self._known) if len(self._unknown) < _MAX_GUESSES else ""
+            self._unknown[wallet] = f"no wallet {wallet} is configured{hint}"
+        return self._unknown[wallet]
+
+
+_END_OF_TIME = 2**40
+
+
+def export_history(database: Database, file: TextIO, *, progress: Callable[[int], None] | None = None) -> int:
+    """Write all readings by time and wallet; return how many rows. `progress` hears how many are written so far.
+
+    An unallocated category is an empty balance, one that wasn't read is no row.
+    """
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(COLUMNS)
+    num_rows = 0
+    second, instant = -1, ""
+    with database.read() as conn:
+        names = {wallet_id: name for name, wallet_id in wallets.ids(conn).items()}
+        for row in snapshots.between(conn, since=0, until=_END_OF_TIME):
+            if row.at != second:
+                second = row.at
+                instant = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"
+                if progress is not None:
+                    progress(num_rows)
+            for category, reading in row.readings.items():
+                if reading is not Absent.UNREAD:
+                    balance = "" if isinstance(reading, Absent) else reading
+                    writer.writerow((instant, names[row.wallet_id], category.value, balance))
+                    num_rows += 1
+    return num_rows

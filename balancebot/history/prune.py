@@ -1,0 +1,74 @@
+"""Keeps the database from growing without end, in small bites: nobody waits long for their turn to write.
+
+Interrupted at any point it has lost nothing that was to stay, and the next time goes on from there.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from balancebot.config.shapes import Retention
+from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.store import digest_slots, notification_history, snapshots, usage, users
+from balancebot.store.database import Database
+
+_SNAPSHOTS = 20_000
+_NOTIFICATIONS = 1_000
+_ALERTS = 1_000
+_LOGIN_FAILURES = timedelta(days=1)
+"""They slow down guesses for minutes."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What went."""
+
+    num_snapshots: int
+    num_hours: int
+    """Hours of wallets that became parts of days."""
+    num_notifications: int
+    num_alerts: int
+    """Closed ones, of which nothing told was left."""
+    num_sessions: int
+    """Log-ins that had run out."""
+
+
+def prune(database: Database, retention: Retention, *, now: datetime) -> Pruned:
+    """Remove what is older than it is to be kept.
+
+    Snapshots go after `retention.raw` (their hours stand already), and so does how things stood when a digest was made.
+    Hours become days after `retention.hourly`, and alerts that are closed go with them, with what was told of them.
+    """
+    raw = int((now - retention.raw).timestamp())
+    hourly = now - retention.hourly
+    first_hour = int(hourly.timestamp() // SECONDS_PER_HOUR)
+    pruned = Pruned(
+        num_snapshots=_bit_by_bit(database, lambda conn: snapshots.prune(conn, before=raw, most=_SNAPSHOTS)),
+        num_hours=_bit_by_bit(database, lambda conn: usage.fold_oldest_day(conn, before=first_hour)),
+        num_notifications=_bit_by_bit(
+            database,
+            lambda conn: notification_history.prune_notifications(conn, before=hourly, most=_NOTIFICATIONS),
+        ),
+        num_alerts=_bit_by_bit(
+            database, lambda conn: notification_history.prune_alerts(conn, before=hourly, most=_ALERTS)
+        ),
+        num_sessions=_once(database, lambda conn: users.drop_ended_sessions(conn, now=now)),
+    )
+    _bit_by_bit(database, lambda conn: notification_history.prune_groups(conn, before=hourly, most=_ALERTS))
+    _once(database, lambda conn: digest_slots.prune(conn, before=now - retention.raw))
+    _once(database, lambda conn: users.drop_failures(conn, before=now - _LOGIN_FAILURES))
+    return pruned
+
+
+def _once(database: Database, step: Callable[[Connection], int]) -> int:
+    with database.write() as conn:
+        return step(conn)
+
+
+def _bit_by_bit(database: Database, step: Callable[[Connection], int]) -> int:
+    total = 0
+    while num_gone := _once(database, step):
+        total += num_gone
+    return total

@@ -1,0 +1,145 @@
+"""Books past use anew from the snapshots that are kept, after some were added.
+
+Only hours that live booking is done with are written: what it adds to an hour is never lost and never counted twice.
+"""
+
+import math
+from collections.abc import Callable, Iterator, Mapping
+from itertools import islice
+
+from sqlalchemy import Connection
+
+from balancebot.domain.balance import NEVER_READ, Absent, BalanceKey, Category, Reading, Readings, WalletName
+from balancebot.domain.usage import NOTHING, SECONDS_PER_HOUR, Booked, Hour, book_history
+from balancebot.store import burn_models, readings, snapshots, types, usage, wallets
+from balancebot.store.database import Database
+from balancebot.store.readings import Booking
+from balancebot.store.snapshots import SnapshotRow
+from balancebot.store.usage import Used, UseRow
+from balancebot.store.wallets import WalletRow
+
+_MARGIN = 24
+"""For how many hours around new history the hours are booked anew too, and readings are looked at around those."""
+_BATCH = 10_000
+
+
+def rebook_account(
+    database: Database, account: str, *, since: int, until: int, progress: Callable[[float], None]
+) -> Mapping[int, SnapshotRow]:
+    """Book the hours of an account's wallets in which there is new history, from epoch second `since` to `until`.
+
+    While nobody reads the account yet, live booking will go on from the last reading. Burn models are made anew.
+    `progress` is told how much is done, from 0 to 1. Returns the last that was read of each wallet, by its id.
+    """
+    first, last = since // SECONDS_PER_HOUR - _MARGIN, until // SECONDS_PER_HOUR + _MARGIN
+    past = _Past(lambda at: progress(0.9 * min(1.0, max(0.0, at - since) / max(1, until - since))))
+    with database.read() as conn:
+        members = _members(conn, account)
+        names = {row.id: row.name for row in members}
+        rows = snapshots.of_account(
+            conn,
+            account,
+            since=(first - _MARGIN) * SECONDS_PER_HOUR,
+            until=(last + 1 + _MARGIN) * SECONDS_PER_HOUR,
+        )
+        booked = book_history(past.readings(rows, names))
+    end = min(last, _open_hour(members) - 1)
+    hours = _hours({row.name: row.id for row in members}, booked, past.last_of_hour, first, end)
+    while batch := list(islice(hours, _BATCH)):
+        with database.write() as conn:
+            usage.put(conn, batch)
+    with database.write() as conn:
+        types.take_lock(conn, types.BOOKING)
+        burn_models.forget(conn, names)
+        if not any(map(_is_live, _members(conn, account))):
+            readings.record_booked(
+                conn,
+                [
+                    Booking(wallet_id=row.wallet_id, readings=row.readings, at=row.observed_at)
+                    for row in past.latest.values()
+                ],
+            )
+    progress(1.0)
+    return past.latest
+
+
+class _Past:
+    """What was read, as it is passed on to be booked."""
+
+    def __init__(self, passed: Callable[[int], None]) -> None:
+        """`passed` is told now and then to which epoch second it has got."""
+        self._passed = passed
+        self.last_of_hour: dict[tuple[int, int], Readings] = {}
+        """By hour and wallet id; a category that wasn't read at the end has its last reading of the hour."""
+        self.latest: dict[int, SnapshotRow] = {}
+        """By wallet id; a category that wasn't read at the last instant has its reading of before."""
+
+    def readings(
+        self, rows: Iterator[SnapshotRow], names: Mapping[int, WalletName]
+    ) -> Iterator[tuple[float, BalanceKey, Reading]]:
+        """Yield the readings of snapshots that rise in time, one by one."""
+        for number, row in enumerate(rows):
+            if number % _BATCH == 0:
+                self._passed(row.at)
+            key = (row.at // SECONDS_PER_HOUR, row.wallet_id)
+            self.last_of_hour[key] = _over(self.last_of_hour.get(key, NEVER_READ), row.readings)
+            before = self.latest.get(row.wallet_id)
+            readings = row.readings if before is None else _over(before.readings, row.readings)
+            self.latest[row.wallet_id] = row._replace(readings=readings)
+            name = names[row.wallet_id]
+            for category, reading in row.readings.items():
+                if reading is not Absent.UNREAD:
+                    yield row.at, BalanceKey(name, category), reading
+
+
+def _over(before: Readings, after: Readings) -> Readings:
+    if Absent.UNREAD not in after:
+        return after
+    return Readings(*(old if new is Absent.UNREAD else new for old, new in zip(before, after, strict=True)))
+
+
+def _members(conn: Connection, account: str) -> list[WalletRow]:
+    return wallets.of_accounts(conn, [account], configured_only=False)
+
+
+def _open_hour(members: list[WalletRow]) -> float:
+    """Return the first hour that live booking may still add to; none when it hasn't begun."""
+    if not any(map(_is_live, members)):
+        return math.inf
+    return min(row.booked_at.timestamp() // SECONDS_PER_HOUR for row in members if row.booked_at is not None)
+
+
+def _is_live(row: WalletRow) -> bool:
+    """Tell whether live booking may have begun: what an earlier import booked up to doesn't bound the next one."""
+    return row.booked_at is not None and row.attempted_at is not None
+
+
+def _hours(
+    ids: Mapping[WalletName, int],
+    booked: Mapping[Hour, Booked],
+    last_of_hour: Mapping[tuple[int, int], Readings],
+    first: int,
+    end: float,
+) -> Iterator[UseRow]:
+    """Yield what is known of each wallet's hours from `first` to `end`, both included."""
+    touched = dict.fromkeys(last_of_hour)
+    touched.update(dict.fromkeys((hour.epoch_hour, ids[hour.balance.wallet]) for hour in booked))
+    names = {wallet_id: name for name, wallet_id in ids.items()}
+    for epoch_hour, wallet_id in sorted(touched):
+        if first <= epoch_hour <= end:
+            universal, voice, industry, market = (
+                _used(booked.get(Hour(epoch_hour, BalanceKey(names[wallet_id], category)), NOTHING))
+                for category in Category
+            )
+            readings = last_of_hour.get((epoch_hour, wallet_id), NEVER_READ)
+            yield UseRow(epoch_hour, wallet_id, readings, (universal, voice, industry, market))
+
+
+def _used(part: Booked) -> Used:
+    return Used(
+        part.use,
+        round(part.exposure),
+        part.topped_up,
+        part.transferred_in - part.transferred_out,
+        part.refunded,
+    )

@@ -1,0 +1,246 @@
+"""What each simulated balance is at each instant: a pure function of scenario, seed and time, but for what tests set.
+
+Use is drawn a day at a time on a grid of steps (chance around a daily and weekly rhythm), so any instant can be
+asked for in any order, and a month of history agrees with every answer given later.
+"""
+
+import zlib
+from bisect import bisect_right
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancebot.domain.balance import (
+    Absent,
+    BalanceKey,
+    Category,
+    Reading,
+    Readings,
+    Snapshot,
+    WalletName,
+    account_of,
+)
+from balancebot.jsms.simulator.scenario import Event, EventKind, Quota, Scenario
+
+_DAY = timedelta(days=1)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_PEAK_HOUR = 14
+_KEPT_DAYS = 3
+_HORIZON = timedelta(days=400)
+"""How far ahead of its start a scenario's repeated events are laid out."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Surge:
+    """A span of steps [first, last) in which more is used than usual."""
+
+    first: int
+    last: int
+    factor: float
+    per_step: float
+
+
+@dataclass(slots=True, kw_only=True)
+class _Track:
+    """One balance: what it was when last it was moved by hand, and the use since."""
+
+    quota: Quota
+    seed: tuple[int, int]
+    steps_a_day: int
+    offset_steps: int
+    anchors: list[tuple[int, int | None]]
+    """(step, value at its end), ascending."""
+    surges: list[_Surge] = field(default_factory=list)
+    _totals: dict[int, int] = field(default_factory=dict)
+    _days: dict[int, NDArray[np.int64]] = field(default_factory=dict)
+    """The running totals of the days asked for last: of an anchor, and of the present."""
+
+    def value(self, step: int) -> int | None:
+        """Return the balance at the end of `step`."""
+        place = bisect_right(self.anchors, step, key=lambda anchor: anchor[0]) - 1
+        since, value = self.anchors[max(place, 0)]
+        if value is None:
+            return None
+        return max(value - self._used(since, step), 0)
+
+    def put(self, step: int, value: int | None) -> None:
+        """Move the balance to `value` at `step`; what was laid down for later is forgotten."""
+        while self.anchors and self.anchors[-1][0] >= step:
+            self.anchors.pop()
+        self.anchors.append((step, value))
+
+    def surge(self, surge: _Surge) -> None:
+        """Change the use; draws of earlier steps stay what they were."""
+        self.surges.append(surge)
+        first_day = surge.first // self.steps_a_day
+        self._totals = {day: total for day, total in self._totals.items() if day < first_day}
+        self._days.clear()
+
+    def _used(self, after: int, until: int) -> int:
+        """Return the use in the steps (after, until]."""
+        if until <= after or (self.quota.per_day == 0 and not self.surges):
+            return 0
+        first, last = after // self.steps_a_day, until // self.steps_a_day
+        whole_days = sum(self._total(day) for day in range(first, last))
+        return whole_days + self._so_far(until) - self._so_far(after)
+
+    def _so_far(self, step: int) -> int:
+        """Return the use of its day up to and with `step`."""
+        day, place = divmod(step, self.steps_a_day)
+        return int(self._day(day)[place])
+
+    def _total(self, day: int) -> int:
+        if day not in self._totals:
+            self._totals[day] = int(self._day(day)[-1])
+        return self._totals[day]
+
+    def _day(self, day: int) -> NDArray[np.int64]:
+        """Return the running total of a day's use."""
+        found = self._days.get(day)
+        if found is None:
+            while len(self._days) >= _KEPT_DAYS:
+                del self._days[next(iter(self._days))]
+            found = self._days[day] = np.cumsum(self._draw(day))
+        return found
+
+    def _draw(self, day: int) -> NDArray[np.int64]:
+        quota, num = self.quota, self.steps_a_day
+        random = np.random.default_rng((*self.seed, day))
+        steps = np.arange(day * num, (day + 1) * num)
+        local = steps + self.offset_steps
+        hours = (local % num) * (24 / num)
+        # 1970-01-01 was a Thursday: days 2 and 3 after it are the weekend.
+        weekend = ((local // num) % 7 >= 2) & ((local // num) % 7 < 4)
+        shape = 1 + quota.daily * np.cos((hours - _PEAK_HOUR) * (2 * np.pi / 24))
+        shape = shape * np.where(weekend, 1 - quota.weekly, 1.0) / (1 - quota.weekly * 2 / 7)
+        if quota.noise > 0:
+            hourly = random.gamma(quota.noise**-2, quota.noise**2, 24)
+            shape = shape * np.repeat(hourly, -(-num // 24))[:num]
+        expected = shape * (quota.per_day / num)
+        for surge in self.surges:
+            inside = (steps >= surge.first) & (steps < surge.last)
+            expected = np.where(inside, expected * surge.factor + surge.per_step, expected)
+        drawn: NDArray[np.int64] = random.poisson(expected)
+        return drawn
+
+
+class Ledger:
+    """All balances of a scenario. Not safe for several threads."""
+
+    def __init__(self, scenario: Scenario, *, started_at: datetime) -> None:
+        """Lay out the scenario's history and events around `started_at`."""
+        self._step = scenario.step
+        self._started = self._index(started_at)
+        self._first = self._index(started_at - scenario.history)
+        offset = scenario.timezone.utcoffset(started_at) or timedelta()
+        self._tracks = {
+            BalanceKey(wallet.name, category): self._track(
+                scenario, BalanceKey(wallet.name, category), quota, offset
+            )
+            for wallet in scenario.wallets
+            for category, quota in zip(Category, wallet.quotas, strict=True)
+        }
+        self._events = iter(sorted(self._laid_out(scenario), key=lambda planned: planned[0]))
+        self._next_event = next(self._events, None)
+
+    def readings(self, wallet: WalletName, at: datetime) -> Readings:
+        """Return what the wallet holds at `at`, which is never earlier than what was put by hand before."""
+        step = self._index(at)
+        self._play(step)
+        return Readings(
+            *(_reading(self._tracks[BalanceKey(wallet, category)].value(step)) for category in Category)
+        )
+
+    def put(self, balance: BalanceKey, value: int | None, at: datetime) -> None:
+        """Move a balance to `value` (None: unallocated); it is used from there on."""
+        step = self._index(at)
+        self._play(step)
+        self._tracks[balance].put(step, value)
+
+    def happen(self, event: Event, at: datetime) -> None:
+        """Let `event` happen at `at`, whatever its own times say."""
+        step = self._index(at)
+        self._play(step)
+        self._apply(step, event)
+
+    def history(
+        self, wallets: Iterator[WalletName], *, every: timedelta, until: datetime
+    ) -> Iterator[Snapshot]:
+        """Yield what readings `every` so often would have found, from the start of the history up to `until`.
+
+        Oldest first, all wallets at each instant. Instants are whole multiples of `every` since 1970.
+        """
+        names = tuple(wallets)
+        at = _EPOCH + -(-(self._first * self._step) // every) * every
+        while at < until:
+            for wallet in names:
+                yield Snapshot(wallet=wallet, observed_at=at, readings=self.readings(wallet, at))
+            at += every
+
+    def _index(self, at: datetime) -> int:
+        return (at - _EPOCH) // self._step
+
+    def _track(self, scenario: Scenario, balance: BalanceKey, quota: Quota, offset: timedelta) -> _Track:
+        return _Track(
+            quota=quota,
+            seed=(scenario.seed, zlib.crc32(str(balance).encode())),
+            steps_a_day=_DAY // scenario.step,
+            offset_steps=offset // scenario.step,
+            anchors=[(self._first, quota.start)],
+        )
+
+    def _laid_out(self, scenario: Scenario) -> Iterator[tuple[int, Event]]:
+        for event in scenario.events:
+            at = event.at
+            while True:
+                step = self._started + at // self._step
+                if event.kind.lasts:
+                    self._apply(step, event)
+                else:
+                    yield step, event
+                if event.every is None or at > _HORIZON:
+                    break
+                at += event.every
+
+    def _play(self, step: int) -> None:
+        """Let everything happen that is due by `step`."""
+        while self._next_event is not None and self._next_event[0] <= step:
+            self._apply(*self._next_event)
+            self._next_event = next(self._events, None)
+
+    def _apply(self, step: int, event: Event) -> None:
+        track = self._tracks[event.balance]
+        held = track.value(step) or 0
+        match event.kind:
+            case EventKind.TOP_UP | EventKind.REFUND:
+                track.put(step, held + event.amount)
+            case EventKind.USE:
+                track.put(step, max(held - event.amount, 0))
+            case EventKind.SET:
+                track.put(step, event.amount)
+            case EventKind.UNALLOCATE:
+                track.put(step, None)
+            case EventKind.ALLOCATE | EventKind.RETURN:
+                pool = self._tracks[
+                    BalanceKey(WalletName(account_of(event.balance.wallet)), event.balance.category)
+                ]
+                giver, taker = (pool, track) if event.kind is EventKind.ALLOCATE else (track, pool)
+                moved = min(event.amount, giver.value(step) or 0)
+                taker.put(step, (taker.value(step) or 0) + moved)
+                giver.put(step, (giver.value(step) or 0) - moved)
+            case EventKind.BURST | EventKind.PUMPING:
+                track.surge(
+                    _Surge(
+                        first=step + 1,
+                        last=step + 1 + event.lasts // self._step,
+                        factor=event.factor,
+                        per_step=event.per_hour * (self._step / timedelta(hours=1)),
+                    )
+                )
+
+
+def _reading(value: int | None) -> Reading:
+    return Absent.UNALLOCATED if value is None else value

@@ -1,0 +1,190 @@
+"""Log lines as JSON or text with a stable event name, and the reports of poll cycles and deliveries made into them."""
+
+import json
+import logging
+import sys
+from collections import defaultdict
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import TextIO
+
+from balancebot.config import Log, LogFormat
+from balancebot.domain.balance import WalletName, account_of
+from balancebot.metrics import READ, Metrics
+from balancebot.notify.report import AttemptReport, DeliverReport
+from balancebot.poll.cycle import PollReport
+from balancebot.ports import ChannelErrorKind, SourceError, SourceErrorKind
+
+_OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
+_TALKATIVE = ("aiohttp", "alembic", "asyncio", "httpcore", "httpx", "slack_sdk", "uvicorn")
+"""Libraries whose INFO is noise, or an address with a secret in it."""
+_GRUMBLING = ("apscheduler",)
+"""Libraries that warn of what is meant: a tick that finds the last one at work is skipped."""
+
+
+def set_up_logging(log: Log, stream: TextIO | None = None) -> None:
+    """Send log lines to `stream` (default: stderr) as `log` says, for the whole process."""
+    stream = stream or sys.stderr
+    as_text = log.format is LogFormat.TEXT or (log.format is LogFormat.AUTO and stream.isatty())
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(TextLine() if as_text else JsonLine())
+    logging.basicConfig(handlers=[handler], level=log.level.value.upper(), force=True)
+    for name in _TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
+    for name in _GRUMBLING:
+        logging.getLogger(name).setLevel(logging.ERROR)
+
+
+class JsonLine(logging.Formatter):
+    """One JSON object a line: `at`, `level`, `event`, then the line's own fields."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
+        line = {
+            "at": _at(record).isoformat().replace("+00:00", "Z"),
+            "level": record.levelname.lower(),
+            "event": record.getMessage(),
+            **_fields(record),
+        }
+        if trace := _trace(self, record):
+            line["trace"] = trace
+        return json.dumps(line, ensure_ascii=False, default=str)
+
+
+class TextLine(logging.Formatter):
+    """`2026-11-23 09:55:00 info poll.cycle wallets=12 failed=0`, in UTC."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the line, and the traceback below it where there is one."""
+        fields = [f"{name}={_plain(value)}" for name, value in _fields(record).items()]
+        words = [f"{_at(record):%Y-%m-%d %H:%M:%S}", record.levelname.lower(), record.getMessage(), *fields]
+        trace = _trace(self, record)
+        return " ".join(words) + (f"\n{trace}" if trace else "")
+
+
+def _at(record: logging.LogRecord) -> datetime:
+    return datetime.fromtimestamp(record.created, UTC)
+
+
+def _fields(record: logging.LogRecord) -> dict[str, object]:
+    return {name: value for name, value in vars(record).items() if name not in _OWN_ATTRIBUTES}
+
+
+def _plain(value: object) -> str:
+    """Write a value on one line; quoted where it would read as more than one word."""
+    text = str(value)
+    return (
+        text
+        if text and text.isprintable() and not set(text) & set(' "=')
+        else json.dumps(text, ensure_ascii=False)
+    )
+
+
+def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    return formatter.formatException(record.exc_info) if record.exc_info and record.exc_info[0] else ""
+
+
+log = logging.getLogger("balancebot")
+
+
+class Reporter:
+    """Remembers what is going wrong, so that it says so once. Safe to call from several threads."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._unreadable: dict[WalletName, SourceErrorKind] = {}
+        self._refusals: dict[tuple[str, str], ChannelErrorKind] = {}
+        self._faults: tuple[str, ...] = ()
+
+    def polled(self, report: PollReport) -> None:
+        """Tell of one round."""
+        for result in report.results:
+            outcome = result.kind.value if isinstance(result, SourceError) else READ
+            self._metrics.polls.labels(outcome).inc()
+        seconds = (report.ended_at - report.started_at).total_seconds()
+        self._metrics.poll_duration.observe(max(0.0, seconds))
+        self._tell_changes(report)
+        for told in report.told:
+            subject = told.subject
+            log.info(
+                f"alert.{told.reason}",
+                extra={
+                    "kind": subject.kind.value,
+                    "wallet": subject.wallet,
+                    "category": subject.category,
+                    "severity": told.severity.word,
+                },
+            )
+        for fault in report.faults:
+            log.error("poll.not_kept", extra={"error": str(fault)})
+        log.info(
+            "poll.cycle",
+            extra={
+                "wallets": len(report.results),
+                "failed": len(report.errors),
+                "news": len(report.told),
+                "seconds": round(seconds, 3),
+            },
+        )
+
+    def delivered(self, report: DeliverReport) -> None:
+        """Tell of what was tried for the outbox."""
+        for attempt in report.attempts:
+            self._metrics.notifications.labels(attempt.channel.value, attempt.outcome.value).inc()
+            self._tell_attempt(attempt)
+        if report.withdrawn:
+            log.warning("delivery.withdrawn", extra={"messages": report.withdrawn})
+        # a tick that tried nothing says nothing of what went wrong before
+        if report.faults and report.faults != self._faults:
+            for fault in report.faults:
+                log.error("delivery.fault", extra={"error": fault})
+        if report.faults or report.attempts:
+            self._faults = report.faults
+
+    def _tell_changes(self, report: PollReport) -> None:
+        failed = {error.wallet: error for error in report.errors}
+        new = [error for name, error in failed.items() if self._unreadable.get(name) is not error.kind]
+        back = [
+            result.wallet
+            for result in report.results
+            if result.wallet not in failed and self._unreadable.pop(result.wallet, None) is not None
+        ]
+        self._unreadable.update((error.wallet, error.kind) for error in new)
+        for (account, kind), errors in _by_fault(new).items():
+            log.warning(
+                "wallet.unreadable",
+                extra={
+                    "account": account,
+                    "kind": kind.value,
+                    "wallets": len(errors),
+                    "error": errors[0].message,
+                },
+            )
+        if back:
+            log.info("wallet.readable_again", extra={"wallets": len(back), "wallet": back[0]})
+
+    def _tell_attempt(self, attempt: AttemptReport) -> None:
+        fields = {
+            "channel": attempt.channel.value,
+            "destination": attempt.destination,
+            "delivery": attempt.delivery_id,
+            "alert": attempt.alert_id,
+            "attempt": attempt.number,
+            "outcome": attempt.outcome.value,
+        }
+        where = (attempt.channel.value, attempt.destination)
+        if not isinstance(attempt.outcome, ChannelErrorKind):
+            self._refusals.pop(where, None)
+            log.info("delivery.tried", extra=fields)
+        elif self._refusals.get(where) is not attempt.outcome:
+            self._refusals[where] = attempt.outcome
+            log.warning("delivery.failed", extra=fields | {"error": attempt.message})
+        if attempt.may_stand_twice:
+            log.warning("delivery.may_stand_twice", extra=fields)
+
+
+def _by_fault(errors: Iterable[SourceError]) -> dict[tuple[str, SourceErrorKind], list[SourceError]]:
+    groups = defaultdict(list)
+    for error in errors:
+        groups[account_of(error.wallet), error.kind].append(error)
+    return groups

@@ -1,0 +1,144 @@
+"""Turns a digest's facts into plain values for templates, as `views` does for all else."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict
+from datetime import datetime
+from functools import partial
+
+from balancebot.domain.balance import Absent, Category, WalletName
+from balancebot.domain.message import DigestFacts, DigestLine
+from balancebot.domain.runway import PlannedUse
+from balancebot.domain.verdict import Severity
+from balancebot.i18n import Wording, mark, number
+from balancebot.notify.views import LONGEST_PLAN, View, alert_view, one_line, wallet_link
+
+MAX_LINES = 30
+"""How many balances a digest lists: with more, a reader as common as Gmail would cut the mail (at 102 kB)."""
+MAX_ITEMS = 12
+"""How much of each other part it lists."""
+
+
+def digest_view(facts: DigestFacts, words: Wording, *, public_url: str) -> View:
+    """Say how things stand, in the order of the facts (worst first); `more` counts what each part leaves out.
+
+    Balances that were never read are no lines: a wallet that has no other is named once.
+    """
+    lines = [line for line in facts.lines if line.reading is not Absent.UNREAD]
+    read = {line.wallet for line in lines}
+    unread = list(dict.fromkeys(line.wallet for line in facts.lines if line.wallet not in read))
+    say_line = partial(_line_view, facts=facts, words=words, public_url=public_url)
+    say_alert = partial(alert_view, words=words, public_url=public_url)
+    parts: dict[str, list[Callable[[], object]]] = {
+        "changes": [partial(say_line, line) for line in lines if _has_changed(line)],
+        "quota_moved": [partial(say_line, line) for line in lines if line.topped_up or line.transferred],
+        "without_limits": [partial(say_line, line) for line in lines if not line.limits_set],
+        "stopped": [partial(say_line, line) for line in lines if line.stopped],
+        "alerts": [partial(say_alert, alert) for alert in facts.open_alerts],
+        "recovered": [partial(say_alert, alert) for alert in facts.recovered],
+        "silences": [partial(_silence_view, *silence, words=words) for silence in facts.silences],
+        "planned": [partial(_planned_view, *planned, words=words) for planned in facts.planned],
+        "unread": [partial(str, wallet) for wallet in unread],
+    }
+    return {
+        "name": facts.name,
+        "at": words.when(facts.at),
+        "date": words.day(facts.at),
+        "since": words.when(facts.since) if facts.since else "",
+        "late": facts.late,
+        "slot": facts.slot.replace("T", " "),
+        "num_lines": len(lines),
+        "num_bad": sum(line.severity >= Severity.WARNING for line in lines),
+        "num_unknown": sum(line.severity is Severity.UNKNOWN for line in lines),
+        "counts": [
+            {
+                "severity": severity.word,
+                "mark": mark(severity),
+                "word": words.severity(severity),
+                "count": number(count),
+            }
+            for severity in sorted(Severity, reverse=True)
+            if (count := sum(line.severity == severity for line in lines))
+        ],
+        "lines": [say_line(line) for line in lines[:MAX_LINES]],
+        **{name: [say() for say in items[:MAX_ITEMS]] for name, items in parts.items()},
+        "more": {
+            "lines": max(0, len(lines) - MAX_LINES),
+            **{name: max(0, len(items) - MAX_ITEMS) for name, items in parts.items()},
+        },
+        "muted": asdict(facts.muted) if facts.muted.any else {},
+        "advice_total": words.order_total(_to_order(lines), by=_first_order(lines, words, now=facts.at)),
+        "link": public_url,
+    }
+
+
+def _has_changed(line: DigestLine) -> bool:
+    return line.severity_before not in {None, line.severity}
+
+
+def _silence_view(pattern: str, until: datetime, reason: str, *, words: Wording) -> View:
+    return {"pattern": pattern, "until": words.when(until), "reason": one_line(reason)}
+
+
+def _planned_view(wallet: WalletName, category: Category, planned: PlannedUse, *, words: Wording) -> View:
+    return {
+        "wallet": wallet,
+        "category_word": words.category(category),
+        "messages": words.messages(planned.messages),
+        "from": words.when(planned.starts_at),
+        "until": words.when(planned.ends_at),
+        "note": one_line(planned.note, at_most=LONGEST_PLAN),
+    }
+
+
+def _line_view(line: DigestLine, *, facts: DigestFacts, words: Wording, public_url: str) -> View:
+    before = line.severity_before
+    return {
+        "wallet": line.wallet,
+        "category_word": words.category(line.category),
+        "severity": line.severity.word,
+        "severity_word": words.severity(line.severity),
+        "before_word": "" if before is None else words.severity(before),
+        "mark": mark(line.severity),
+        "balance": words.cell(line.reading),
+        "known": isinstance(line.reading, int),
+        "stale": line.stale,
+        "observed_at": words.when(line.observed_at) if line.observed_at else "",
+        "burn": "—" if line.burn_per_day is None else number(line.burn_per_day),
+        "burn_change": _change(line.burn_week, line.burn_week_before),
+        "runway": "—" if line.runway is None else words.duration(line.runway.p50),
+        "runway_range": "—" if line.runway is None else words.runway(line.runway),
+        "runway_between": words.runway_between(line.runway),
+        "empty_at": words.ahead(line.depletes_at, now=facts.at) if line.depletes_at else "",
+        "topped_up": number(line.topped_up) if line.topped_up else "",
+        "moved_in": number(line.transferred) if line.transferred > 0 else "",
+        "moved_out": number(-line.transferred) if line.transferred < 0 else "",
+        "used": number(line.used),
+        "advice": words.order(line.advice, line.category, now=facts.at),
+        "note": one_line(line.note),
+        "link": wallet_link(public_url, line.wallet),
+    }
+
+
+def _to_order(lines: Iterable[DigestLine]) -> dict[Category, int]:
+    """Add up what is to be ordered of each category."""
+    messages: dict[Category, int] = {}
+    for line in lines:
+        if line.advice is not None:
+            messages[line.category] = messages.get(line.category, 0) + line.advice.messages
+    return messages
+
+
+def _first_order(lines: Iterable[DigestLine], words: Wording, *, now: datetime) -> str:
+    """Say by when the first order is due; '' where there is none."""
+    due = [line.advice.order_by for line in lines if line.advice and line.advice.order_by]
+    return words.first_order(min(due), now=now) if due else ""
+
+
+def _change(now: float | None, before: float | None) -> str:
+    """Say how a burn rate compares to the week before: `+12 %`; '' where there is nothing to compare."""
+    if now is None or not before:
+        return ""
+    percent = round((now / before - 1) * 100)
+    if percent > 999:
+        return f"× {now / before:,.0f}"
+    return f"{percent:+d} %".replace("-", "−") if percent else "± 0 %"

@@ -1,0 +1,182 @@
+"""Composes an e-mail: headers, text and HTML. The same delivery always gives the same `Message-ID`.
+
+Addresses and subjects come from outside; none of them can bring a header of its own along.
+"""
+
+import base64
+import hashlib
+import re
+from dataclasses import dataclass
+from email.header import Header
+from email.headerregistry import Address, BaseHeader, HeaderRegistry, UniqueUnstructuredHeader
+from email.message import EmailMessage
+from email.policy import SMTP, Policy
+from email.utils import unquote
+from typing import Final, assert_never
+
+from balancebot.domain.alert import Reason
+from balancebot.domain.message import (
+    Action,
+    AlertFacts,
+    ChannelFailureFacts,
+    DigestFacts,
+    Facts,
+    GroupFacts,
+    OutgoingMessage,
+    TestFacts,
+)
+from balancebot.domain.verdict import Severity
+from balancebot.notify.render import Renderer
+
+
+class _Subject(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc] # HeaderRegistry joins them too
+    """A subject that is folded where it may be: Python 3.11's own way doubles a space beside an encoded word."""
+
+    def fold(self, *, policy: Policy) -> str:
+        """Return the header's lines."""
+        charset = "us-ascii" if self.isascii() else "utf-8"
+        value = Header(str(self), charset, header_name="Subject").encode(linesep=policy.linesep)
+        return f"Subject: {value}{policy.linesep}"
+
+
+_NAMED: Final = re.compile(r"(?P<name>.*?) ?<(?P<spec>[^<>]*)>")
+_PICTURE_ID: Final = "balances@balancebot"
+_HEADERS = HeaderRegistry()
+_HEADERS.map_to_type("subject", _Subject)
+_POLICY = SMTP.clone(header_factory=_HEADERS)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mail:
+    """A composed message with its envelope."""
+
+    message: EmailMessage
+    raw: bytes
+    """The message as it goes over the line."""
+    sender: str
+    recipient: str
+    message_id: str
+    subject: str
+    """The subject of the first of the thread, which its answers repeat."""
+    needs_smtputf8: bool
+    """Whether a local part isn't ASCII; domains never need it."""
+
+
+def address(text: str) -> Address:
+    """Read `Name <local@domain>`; an international domain takes its ASCII form.
+
+    A name may hold commas and colons without being quoted. Raises ValueError for what is no address.
+    """
+    line = " ".join(text.split())
+    named = _NAMED.fullmatch(line)
+    name, spec = (unquote(named["name"]), named["spec"]) if named else ("", line)
+    local, _, domain = spec.rpartition("@")
+    if not local or not domain or " " in spec or "@" in local:
+        raise ValueError(f"{text!r} is no e-mail address")
+    try:
+        ascii_domain = domain.encode("idna").decode("ascii")
+    except UnicodeError:
+        raise ValueError(f"{text!r} has no valid domain") from None
+    return Address(display_name=name, username=local, domain=ascii_domain)
+
+
+def compose(parcel: OutgoingMessage, renderer: Renderer, *, sender: Address) -> Mail:
+    """Compose the mail of `parcel`: a first message, or an answer in its thread.
+
+    Raises ValueError where the destination is no address.
+    """
+    recipient = address(parcel.destination)
+    needs_smtputf8 = not (sender.addr_spec + recipient.addr_spec).isascii()
+    thread = parcel.thread if parcel.action is not Action.POST else None
+    subject = thread.subject if thread else _subject(parcel.facts, renderer)
+    message = EmailMessage(policy=_POLICY.clone(utf8=needs_smtputf8))
+    message["From"] = sender
+    message["To"] = recipient
+    message["Subject"] = f"Re: {subject}" if thread else subject
+    message["Date"] = parcel.created_at
+    message["Message-ID"] = own_id = message_id(parcel, domain=sender.domain)
+    if thread:
+        message["In-Reply-To"] = thread.ref
+        message["References"] = thread.ref
+    message["Auto-Submitted"] = "auto-generated"
+    message["X-Auto-Response-Suppress"] = "All"
+    message["List-Id"] = f"balancebot <balancebot.{sender.domain}>"
+    if parcel.alert_id:
+        message["X-Balancebot-Alert"] = parcel.alert_id
+    if _is_urgent(parcel.facts):
+        message["Importance"] = "high"
+    message.set_content(renderer.render(_template(parcel.facts, "txt.j2"), parcel.facts) + "\n")
+    _add_html(message, parcel.facts, renderer)
+    return Mail(
+        message=message,
+        raw=message.as_bytes(),
+        sender=sender.addr_spec,
+        recipient=recipient.addr_spec,
+        message_id=own_id,
+        subject=subject,
+        needs_smtputf8=needs_smtputf8,
+    )
+
+
+def _subject(facts: Facts, renderer: Renderer) -> str:
+    return " ".join(renderer.render(_template(facts, "subject.j2"), facts).split())
+
+
+def message_id(parcel: OutgoingMessage, *, domain: str) -> str:
+    """Return the same id for every attempt at one delivery, and another for every other one in the world."""
+    seed = "\n".join((parcel.delivery_id, parcel.created_at.isoformat(), parcel.destination))
+    return f"<{hashlib.sha256(seed.encode()).hexdigest()[:24]}@{domain}>"
+
+
+def html_page(facts: Facts, renderer: Renderer) -> str:
+    """Return the HTML of a mail as a page of its own, its picture inside."""
+    picture = _picture(facts, renderer)
+    source = f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""
+    return renderer.render(_template(facts, "html.j2"), facts, picture=source) + "\n"
+
+
+def _add_html(message: EmailMessage, facts: Facts, renderer: Renderer) -> None:
+    picture = _picture(facts, renderer)
+    source = f"cid:{_PICTURE_ID}" if picture else ""
+    html = renderer.render(_template(facts, "html.j2"), facts, picture=source) + "\n"
+    message.add_alternative(html, subtype="html")
+    part = message.get_body(("html",))
+    if picture and part is not None:
+        part.add_related(
+            picture, "image", "png", cid=f"<{_PICTURE_ID}>", filename="balances.png", disposition="inline"
+        )
+
+
+def _picture(facts: Facts, renderer: Renderer) -> bytes | None:
+    if not isinstance(facts, DigestFacts):
+        return None
+    # Only a digest needs the drawing library, which takes longer to load than all the rest of a mail.
+    from balancebot.notify.email.picture import digest_picture
+
+    return digest_picture(facts, renderer.words_for(facts))
+
+
+def _template(facts: Facts, kind: str) -> str:
+    return f"email/{_stem(facts)}.{kind}"
+
+
+def _stem(facts: Facts) -> str:
+    match facts:
+        case AlertFacts():
+            return "alert"
+        case GroupFacts():
+            return "group"
+        case DigestFacts():
+            return "digest"
+        case TestFacts() | ChannelFailureFacts():
+            return "notice"
+        case _:
+            assert_never(facts)
+
+
+def _is_urgent(facts: Facts) -> bool:
+    return (
+        isinstance(facts, AlertFacts)
+        and facts.severity >= Severity.CRITICAL
+        and facts.reason in {Reason.OPENED, Reason.WORSENED}
+    )

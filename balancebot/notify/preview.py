@@ -1,0 +1,169 @@
+"""Shows messages on a terminal as their reader would see them; for the demo."""
+
+import re
+import textwrap
+import unicodedata
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import datetime
+from email.message import EmailMessage
+from itertools import count
+from typing import Any, Final
+
+from balancebot.domain.message import Action, ChannelName, MessageRef, OutgoingMessage
+from balancebot.notify.email.compose import address, compose
+from balancebot.notify.render import Renderer
+from balancebot.notify.slack.blocks import message_of, without_links
+from balancebot.ports import ChannelError
+
+_WIDTH: Final = 76
+_BOLD = re.compile(r"(?<!\w)\*([^*\n]+)\*(?!\w)")
+
+
+def slack_preview(payload: Mapping[str, Any], *, width: int = _WIDTH) -> str:
+    """Draw a Slack message: its blocks, or its text where there are none."""
+    blocks: Sequence[Mapping[str, Any]] = payload.get("blocks") or []
+    lines = [line for block in blocks for line in _block(block, width)] if blocks else []
+    return _framed(lines or _mrkdwn(str(payload.get("text", "")), width), width)
+
+
+def mail_preview(message: EmailMessage, *, width: int = _WIDTH) -> str:
+    """Draw a mail: the headers a person looks at, and the plain text."""
+    body = message.get_body(("plain",))
+    text = body.get_content() if body is not None else ""
+    head = [f"{name}: {message[name]}" for name in ("From", "To", "Subject") if message[name]]
+    lines = [piece for line in (*head, "", *text.strip().splitlines()) for piece in _wrapped(line, width)]
+    return _framed(lines, width)
+
+
+def _block(block: Mapping[str, Any], width: int) -> Iterator[str]:
+    match block["type"]:
+        case "header":
+            yield from _mrkdwn(block["text"]["text"], width)
+        case "divider":
+            yield "─" * width
+        case "section" if "fields" in block:
+            for field in block["fields"]:
+                label, _, value = _plain(field["text"]).partition("\n")
+                yield from _wrapped(f"{label}: {value}", width)
+        case "section":
+            yield from _mrkdwn(block["text"]["text"], width)
+        case "context":
+            yield from _mrkdwn(" ".join(element["text"] for element in block["elements"]), width)
+        case "actions":
+            labels = (element.get("text") or element.get("placeholder") for element in block["elements"])
+            yield "  ".join(f"[ {label['text']} ]" for label in labels if label)
+        case other:
+            yield f"({other})"
+
+
+def _mrkdwn(text: str, width: int) -> list[str]:
+    return [piece for line in _plain(text).splitlines() for piece in _wrapped(line, width)]
+
+
+def _plain(text: str) -> str:
+    shown = _BOLD.sub(r"\1", without_links(text)).replace("`", "")
+    return shown.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+def _wrapped(line: str, width: int) -> list[str]:
+    if _columns(line) <= width:
+        return [line]
+    # Half the width holds in any script: a Chinese character takes two columns.
+    narrow = width if line.isascii() else width * len(line) // _columns(line)
+    return textwrap.wrap(line, narrow, subsequent_indent="  ", break_on_hyphens=False) or [""]
+
+
+def _framed(lines: Sequence[str], width: int) -> str:
+    edge = "─" * (width + 2)
+    return "\n".join(
+        (f"┌{edge}┐", *(f"│ {line}{' ' * (width - _columns(line))} │" for line in lines), f"└{edge}┘")
+    )
+
+
+def _columns(text: str) -> int:
+    """Count the columns of a terminal that `text` takes."""
+    return sum(
+        0
+        if unicodedata.combining(sign) or sign == "\ufe0f"
+        else 2
+        if unicodedata.east_asian_width(sign) in "WF"
+        else 1
+        for sign in text
+    )
+
+
+Say = Callable[[str], None]
+
+
+class PreviewSlack:
+    """A workspace that stands on the screen."""
+
+    name = ChannelName.SLACK
+
+    def __init__(self, renderer: Renderer, say: Say) -> None:
+        self._renderer = renderer
+        self._say = say
+        self._numbers = count(1)
+
+    def deliver(
+        self,
+        parcel: OutgoingMessage,
+        *,
+        still_mine: Callable[[], bool],  # noqa: ARG002
+    ) -> MessageRef | ChannelError:
+        """Show a message with what becomes of it there; an edit is only told of."""
+        message = message_of(self._renderer, parcel)
+        shown = slack_preview({"text": message.text, "blocks": message.blocks})
+        match parcel.action:
+            case Action.POST:
+                self._say(f"Slack {parcel.destination}\n{shown}")
+            case Action.REPLY:
+                also = ", and to the channel" if parcel.broadcast else ""
+                self._say(f"Slack {parcel.destination}, in the thread{also}\n{shown}")
+            case Action.EDIT:
+                self._say(f"Slack {parcel.destination}, the message is edited: {message.text}")
+        return MessageRef(room=parcel.destination, ref=f"{next(self._numbers)}.000")
+
+    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:  # noqa: ARG002
+        """Find nothing: no answer was ever lost."""
+        return ()
+
+    def withdraw(self, receipt: MessageRef) -> ChannelError | None:  # noqa: ARG002
+        """Have nothing to delete."""
+        return None
+
+    def close(self) -> None:
+        """Hold nothing open."""
+
+
+class PreviewMail:
+    """A mailbox that stands on the screen."""
+
+    name = ChannelName.EMAIL
+
+    def __init__(self, renderer: Renderer, say: Say, *, sender: str) -> None:
+        self._renderer = renderer
+        self._say = say
+        self._sender = address(sender)
+
+    def deliver(
+        self,
+        parcel: OutgoingMessage,
+        *,
+        still_mine: Callable[[], bool],  # noqa: ARG002
+    ) -> MessageRef | ChannelError:
+        """Show a mail."""
+        mail = compose(parcel, self._renderer, sender=self._sender)
+        self._say(f"E-mail\n{mail_preview(mail.message)}")
+        return MessageRef(room="", ref=mail.message_id, subject=mail.subject)
+
+    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:  # noqa: ARG002
+        """Find nothing: no answer was ever lost."""
+        return ()
+
+    def withdraw(self, receipt: MessageRef) -> ChannelError | None:  # noqa: ARG002
+        """Have nothing to delete."""
+        return None
+
+    def close(self) -> None:
+        """Hold nothing open."""

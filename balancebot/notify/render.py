@@ -1,0 +1,133 @@
+"""Renders facts into text through Jinja templates, the user's first, then the built-in.
+
+A template that fails, whoever wrote it, never loses a message: the built-in one speaks instead, and the log
+says so once for each fault. Templates see plain values in a sandbox. Escaping belongs to the kind of output:
+everything of Slack and HTML is rendered with it, everything plain without, words included, because a macro
+that was compiled without escaping and is called from a page that escapes would pass as safe.
+"""
+
+import logging
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Final, TypeAlias, assert_never
+
+from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, StrictUndefined
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+from balancebot.config import Language
+from balancebot.domain.message import (
+    AlertFacts,
+    ChannelFailureFacts,
+    DigestFacts,
+    Facts,
+    GroupFacts,
+    TestFacts,
+)
+from balancebot.i18n import Wording
+from balancebot.notify.digest_view import digest_view
+from balancebot.notify.views import View, alert_view, group_view, notice_view
+from balancebot.packaged import packaged
+
+_log = logging.getLogger(__name__)
+_BLANK_LINES: Final = re.compile(r"\n{3,}")
+"""What a part that has nothing to say leaves behind."""
+_HTML_SUFFIX: Final = ".html.j2"
+_SLACK_FOLDER: Final = "slack/"
+
+
+class Renderer:
+    """Turns facts into words, in one language (a digest may name its own) and one time zone."""
+
+    def __init__(self, *, words: Wording, public_url: str = "", user_dir: Path | None = None) -> None:
+        """Look for templates in `user_dir` first; `public_url` '' means that there are no pages to link to."""
+        self._words = words
+        self._public_url = public_url
+        self._custom = None if user_dir is None else _environments(FileSystemLoader(user_dir), _BUILTIN)
+        self._told: set[tuple[str, str]] = set()
+
+    @property
+    def language(self) -> Language:
+        """The language of everything but a digest that names its own."""
+        return self._words.language
+
+    def render(self, template: str, facts: Facts, **extra: str | bool) -> str:
+        """Render `template` (`slack/alert.j2`) from `facts`; blank lines around it are dropped."""
+        words = self.words_for(facts)
+        context: Mapping[str, object] = {
+            "m": self._view(facts, words),
+            "words_of": f"words/{words.language.value}.j2",
+            "language": words.language.value,
+            "zone": words.zone_name,
+            **extra,
+        }
+        if self._custom is not None:
+            try:
+                if text := _render(self._custom, template, context):
+                    return text
+                self._tell_once(template, "it renders to nothing")
+            except Exception as fault:  # noqa: BLE001 -- a user's template may fail in any way; the message must go out
+                self._tell_once(template, f"{type(fault).__name__}: {fault}")
+        return _render(_builtin_environments(), template, context)
+
+    def words_for(self, facts: Facts) -> Wording:
+        """Return the vocabulary in which `facts` are told."""
+        if isinstance(facts, DigestFacts) and facts.language:
+            return replace(self._words, language=Language(facts.language))
+        return self._words
+
+    def _view(self, facts: Facts, words: Wording) -> View:
+        match facts:
+            case AlertFacts():
+                return alert_view(facts, words, public_url=self._public_url)
+            case GroupFacts():
+                return group_view(facts, words, public_url=self._public_url)
+            case DigestFacts():
+                return digest_view(facts, words, public_url=self._public_url)
+            case TestFacts() | ChannelFailureFacts():
+                return notice_view(facts, words, public_url=self._public_url)
+            case _:
+                assert_never(facts)
+
+    def _tell_once(self, template: str, fault: str) -> None:
+        if (template, fault) not in self._told:
+            self._told.add((template, fault))
+            _log.warning("template_failed template=%s fault=%s; the built-in one is used", template, fault)
+
+
+_Environments: TypeAlias = tuple[ImmutableSandboxedEnvironment, ImmutableSandboxedEnvironment]
+_BUILTIN: Final = FileSystemLoader(packaged("templates"))
+
+
+def _environments(*loaders: BaseLoader) -> _Environments:
+    """Return the environment of plain text, and that of markup; the first loader that knows a name has it."""
+    plain, markup = (
+        ImmutableSandboxedEnvironment(
+            loader=ChoiceLoader(loaders),
+            autoescape=escapes,
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+        for escapes in (False, True)
+    )
+    return plain, markup
+
+
+@cache
+def _builtin_environments() -> _Environments:
+    """Compile each built-in template once a process."""
+    return _environments(_BUILTIN)
+
+
+def _render(environments: _Environments, template: str, context: Mapping[str, object]) -> str:
+    plain, markup = environments
+    for_slack = template.startswith(_SLACK_FOLDER)
+    environment = markup if for_slack or template.endswith(_HTML_SUFFIX) else plain
+    text = environment.get_template(template).render(context).strip()
+    if environment is plain:
+        text = _BLANK_LINES.sub("\n\n", text)
+    # Slack decodes only &amp; &lt; &gt;, and shows any other entity as it is written.
+    return text.replace("&#39;", "'").replace("&#34;", '"') if for_slack else text

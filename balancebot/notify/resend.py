@@ -1,0 +1,44 @@
+"""What people do about deliveries: look at what waits or was given up, and have it sent again. The latter is audited."""
+
+from dataclasses import dataclass
+
+from balancebot.domain.audit import Act, Actor, AuditEntry
+from balancebot.domain.delivery import DeliveryState
+from balancebot.ports import Clock
+from balancebot.store import audit, deliveries
+from balancebot.store.database import Database
+from balancebot.store.deliveries import Delivery
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperateDeliveries:
+    """The acts of people on deliveries."""
+
+    database: Database
+    clock: Clock
+
+    def listed(self, *, every: bool = False, limit: int = 1000) -> tuple[Delivery, ...]:
+        """Return deliveries, the newest first: those that wait or were given up, or `every` one."""
+        with self.database.read() as conn:
+            return deliveries.listed(conn, every=every, limit=limit)
+
+    def resend(self, delivery_id: str, *, by: Actor) -> DeliveryState | None:
+        """Let a delivery that was given up, or waits, be tried at once; return where it stood, None if it is unknown.
+
+        One that is under way, has arrived or is carried by another is left alone.
+        """
+        now = self.clock.now()
+        with self.database.write() as conn:
+            state = deliveries.resend(conn, delivery_id, now=now)
+            if state in {DeliveryState.GAVE_UP, DeliveryState.PENDING}:
+                entry = AuditEntry(
+                    at=now,
+                    who=by.who,
+                    way=by.way,
+                    act=Act.RESEND,
+                    subject=f"delivery {delivery_id}",
+                    before={"state": state.value},
+                    after={"state": DeliveryState.PENDING.value},
+                )
+                audit.record(conn, entry)
+        return state

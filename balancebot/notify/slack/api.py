@@ -1,0 +1,251 @@
+"""One call of Slack's Web API: an answer, or a `ChannelError` that says whether it may have taken effect."""
+
+import logging
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, TypeAlias
+from urllib.request import OpenerDirector, Request
+
+from slack_sdk.errors import SlackApiError
+from slack_sdk.web import WebClient
+
+from balancebot.config import Proxy
+from balancebot.notify.http import TRANSPORT_FAULTS, opener, transport_error
+from balancebot.ports import ChannelError, ChannelErrorKind, Finding
+
+Answer: TypeAlias = Mapping[str, Any]
+SCOPES_KEY: Final = "_scopes"
+"""Under which an answer carries the token's scopes, from its header."""
+
+_MOST_PAGES = 100
+_NOBODY_THERE: Final = {404, 405, 501}
+"""A server that knows no such method did nothing."""
+
+
+class SlackApi:
+    """A Slack workspace as the bot token sees it. Safe to call from several threads."""
+
+    def __init__(self, *, token: str, api_url: str, proxy: Proxy | None, timeout: timedelta) -> None:
+        self._client = _WebClient(token=token, base_url=api_url, timeout=timeout, way_out=opener(proxy))
+
+    def write(self, method: str, *, where: str, **params: object) -> Answer | ChannelError:
+        """Call a method that changes something; `where` names the channel in an error. None leaves a parameter out."""
+        return self._call(method, where=where, json=_given(params))
+
+    def read(self, method: str, *, where: str, **params: object) -> Answer | ChannelError:
+        """Call a method that only asks. Slack takes no JSON there, but a form."""
+        return self._call(method, where=where, params=_given(params))
+
+    def _call(
+        self,
+        method: str,
+        *,
+        where: str,
+        json: dict[str, object] | None = None,
+        params: dict[str, object] | None = None,
+    ) -> Answer | ChannelError:
+        try:
+            response = self._client.api_call(method, json=json, params=params)
+        except SlackApiError as refusal:
+            return _refused(refusal, where=where)
+        except TRANSPORT_FAULTS as fault:
+            return transport_error(fault, host="Slack")
+        except (ValueError, AttributeError, TypeError):
+            # The SDK stumbles over a body that isn't a JSON object in UTF-8.
+            return in_doubt_over(200, where=where)
+        headers = {key.lower(): str(value) for key, value in response.headers.items()}
+        return {**_object(response.data), SCOPES_KEY: headers.get("x-oauth-scopes", "")}
+
+    def open_socket(self) -> str | ChannelError:
+        """Ask, with an app-level token, for the address of a Socket Mode connection. It is good once, like a ticket."""
+        answer = self.write("apps.connections.open", where="the app token")
+        return answer if isinstance(answer, ChannelError) else str(answer.get("url", ""))
+
+    def pages(self, method: str, *, where: str, **params: object) -> Iterator[Answer | ChannelError]:
+        """Ask for page after page; an error is the last thing yielded."""
+        cursor: str | None = None
+        for _ in range(_MOST_PAGES):
+            answer = self.read(method, where=where, cursor=cursor, **params)
+            yield answer
+            if isinstance(answer, ChannelError):
+                return
+            cursor = answer.get("response_metadata", {}).get("next_cursor") or None
+            if cursor is None:
+                return
+
+
+def check_app_token(token: str, *, api_url: str, proxy: Proxy | None) -> Finding:
+    """Try an app-level token: whether it opens Socket Mode."""
+    api = SlackApi(token=token, api_url=api_url, proxy=proxy, timeout=timedelta(seconds=10))
+    opened = api.open_socket()
+    if isinstance(opened, ChannelError):
+        return Finding(ok=False, words=opened.message)
+    return Finding(ok=True, words="the app token opens a socket for buttons and /balance")
+
+
+def _given(params: Mapping[str, object]) -> dict[str, object]:
+    return {key: value for key, value in params.items() if value is not None}
+
+
+class _WebClient(WebClient):
+    """The SDK's client over an opener of ours: its own takes HTTPS_PROXY but not NO_PROXY, and can't go direct."""
+
+    def __init__(self, *, token: str, base_url: str, timeout: timedelta, way_out: OpenerDirector) -> None:
+        super().__init__(
+            token=token,
+            base_url=base_url,
+            timeout=max(1, round(timeout.total_seconds())),
+            retry_handlers=[],
+            logger=_SILENT,  # every fault comes back as a value, and is logged once, by the outbox
+        )
+        self._way_out = way_out
+
+    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
+        del url
+        with self._way_out.open(req, timeout=self.timeout) as answer:
+            return {
+                "status": answer.status,
+                "headers": answer.headers,
+                "body": answer.read().decode("utf-8"),
+            }
+
+
+_SILENT = logging.getLogger(f"{__name__}.sdk")
+_SILENT.setLevel(logging.CRITICAL + 1)
+
+
+def _refused(refusal: SlackApiError, *, where: str) -> ChannelError:
+    response = refusal.response
+    headers = {key.lower(): str(value) for key, value in response.headers.items()}
+    answer = _object(response.data)
+    code = str(answer.get("error", ""))
+    if response.status_code == 429:
+        return rate_limited(headers.get("retry-after"), where=where)
+    own_words = code.replace("_", "").isalnum()
+    if not own_words and response.status_code in _NOBODY_THERE:
+        return slack_error("unknown_method", where=where)
+    if response.status_code >= 500 or not own_words:
+        return in_doubt_over(response.status_code, where=where)
+    return slack_error(code, where=where, needed=str(answer.get("needed", "")))
+
+
+def _object(data: object) -> Mapping[str, Any]:
+    return data if isinstance(data, Mapping) else {}
+
+
+_AUTH: Final = {
+    "access_denied",
+    "account_inactive",
+    "ekm_access_denied",
+    "enterprise_is_restricted",
+    "invalid_auth",
+    "invalid_token",
+    "missing_scope",
+    "no_permission",
+    "no_service",
+    "no_team",
+    "not_allowed_token_type",
+    "not_authed",
+    "org_login_required",
+    "team_access_not_granted",
+    "team_disabled",
+    "token_expired",
+    "token_revoked",
+    "two_factor_setup_required",
+}
+_NO_SUCH_DESTINATION: Final = {
+    "action_prohibited",
+    "channel_is_archived",
+    "channel_not_found",
+    "is_archived",
+    "not_in_channel",
+    "posting_to_general_channel_denied",
+    "restricted_action",
+    "restricted_action_read_only_channel",
+    "restricted_action_thread_only_channel",
+    "user_not_found",
+}
+_MESSAGE_GONE: Final = {
+    "cannot_reply_to_message",
+    "cant_update_message",
+    "message_not_found",
+    "thread_not_found",
+}
+_NOTHING_DONE: Final = {"request_timeout", "service_unavailable", "team_added_to_org"}
+_IN_DOUBT: Final = {"fatal_error", "internal_error", "rollup_error"}
+"""Slack's own words: "it's possible some aspect of the operation succeeded before the error was raised"."""
+_TOO_MUCH: Final = {
+    "invalid_attachments",
+    "invalid_blocks",
+    "invalid_blocks_format",
+    "invalid_payload",
+    "msg_blocks_too_long",
+    "msg_too_long",
+}
+
+_ADVICE: Final = {
+    "account_inactive": "the bot's account is switched off; install the app again",
+    "channel_not_found": "no channel of that name or id that the bot can see; a private one must invite it",
+    "invalid_auth": "the token is not valid; put the right one into [slack]",
+    "is_archived": "the channel is archived",
+    "missing_scope": "the app lacks a scope; add it and install the app again",
+    "no_service": "the webhook was removed; make a new one",
+    "not_in_channel": "invite the bot there: /invite @balancebot",
+    "token_revoked": "the token was revoked; install the app again",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackError(ChannelError):
+    """An error in Slack's own words."""
+
+    code: str
+
+    @property
+    def of_look(self) -> bool:
+        """Whether it is the look that is refused: the same words without blocks may pass."""
+        return self.code in _TOO_MUCH
+
+
+def slack_error(
+    code: str, *, where: str, needed: str = "", retry_after: timedelta | None = None
+) -> SlackError:
+    """Class an error code of Slack's; `where` is the channel as it was configured, `needed` a missing scope."""
+    advice = _ADVICE.get(code, "")
+    scope = f" ({needed})" if needed else ""
+    return SlackError(
+        code=code,
+        kind=_kind(code),
+        message=f"Slack answers {code}{scope} for {where}{': ' if advice else ''}{advice}",
+        retry_after=retry_after,
+    )
+
+
+def _kind(code: str) -> ChannelErrorKind:
+    if code in {"ratelimited", "rate_limited", "message_limit_exceeded"}:
+        return ChannelErrorKind.RATE_LIMITED
+    for codes, kind in (
+        (_AUTH, ChannelErrorKind.AUTH),
+        (_NO_SUCH_DESTINATION, ChannelErrorKind.NO_SUCH_DESTINATION),
+        (_MESSAGE_GONE, ChannelErrorKind.MESSAGE_GONE),
+        (_NOTHING_DONE, ChannelErrorKind.SERVER),
+        (_IN_DOUBT, ChannelErrorKind.IN_DOUBT),
+    ):
+        if code in codes:
+            return kind
+    return ChannelErrorKind.REJECTED
+
+
+def in_doubt_over(status: int, *, where: str) -> ChannelError:
+    """Class an answer that isn't Slack's own: a gateway's page, a 5xx; the request behind it may have been done."""
+    return ChannelError(
+        kind=ChannelErrorKind.IN_DOUBT,
+        message=f"Slack answers HTTP {status} for {where}, and not in its own words",
+    )
+
+
+def rate_limited(retry_after: str | None, *, where: str) -> ChannelError:
+    """Class a 429; `Retry-After` is in seconds."""
+    seconds = int(retry_after) if retry_after and retry_after.isdecimal() else 1
+    return slack_error("ratelimited", where=where, retry_after=timedelta(seconds=seconds))

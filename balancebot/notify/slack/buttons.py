@@ -1,0 +1,190 @@
+"""The buttons of living messages. Their action ids and values are what the Socket Mode listener answers to."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from balancebot.config import Language
+from balancebot.domain.alert import AlertKind
+from balancebot.domain.message import AlertFacts, Facts, GroupFacts
+from balancebot.i18n import Wording, without_middle
+from balancebot.notify.slack.blocks import Block
+
+BLOCK_ID: Final = "balancebot_alert"
+"""The actions block's id."""
+
+
+class ActionId(StrEnum):
+    """What a button asks for; its `value` (an option's, for a menu) holds the alert's id, or what names a group."""
+
+    ACKNOWLEDGE = "balancebot_acknowledge"
+    SILENCE = "balancebot_silence"
+    """A menu; the options' values are `<alert or group>|1h`, `|4h` and `|tomorrow` (9:00)."""
+    TOP_UP_ORDERED = "balancebot_top_up_ordered"
+    DETAILS = "balancebot_details"
+    """Under a group it is a menu of its alerts, `<alert>|member`: the answer has the buttons of that one."""
+
+
+SILENCE_CHOICES: Final = ("1h", "4h", "tomorrow")
+MEMBER: Final = "member"
+_GROUP: Final = "group"
+_MAX_OPTIONS: Final = 50
+"""Slack takes 100, but what they say counts among the characters of the message."""
+_MAX_OPTION: Final = 75
+"""Slack's limit of an option's text."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShownGroup:
+    """A group as it was shown when somebody clicked: its first `num_members`; later ones nobody has seen there."""
+
+    group_id: str
+    num_members: int
+
+    @property
+    def value(self) -> str:
+        """How a button names it."""
+        return f"{_GROUP}:{self.group_id}:{self.num_members}"
+
+    @classmethod
+    def read(cls, value: str) -> "ShownGroup | None":
+        """Read what a button holds; None where it names an alert. Raises ValueError for a group that is none."""
+        kind, *parts = value.split(":")
+        if kind != _GROUP:
+            return None
+        group_id, num_members = parts
+        return cls(group_id=group_id, num_members=int(num_members))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Labels:
+    acknowledge: str
+    silence: str
+    lengths: tuple[str, ...]
+    ordered: str
+    details: str
+    acknowledge_all: str
+    silence_all: str
+    details_of: str
+    sure: str
+    what_then: str
+    no: str
+
+
+_LABELS: Final = {
+    Language.ENGLISH: _Labels(
+        acknowledge="Acknowledge",
+        silence="Silence",
+        lengths=("1 hour", "4 hours", "Until tomorrow 9:00"),
+        ordered="Top-up ordered",
+        details="Details",
+        acknowledge_all="Acknowledge all",
+        silence_all="Silence all",
+        details_of="One alert …",
+        sure="Acknowledge what is open here ({})?",
+        what_then="There are no more reminders of them, unless one worsens.",
+        no="Cancel",
+    ),
+    Language.CHINESE: _Labels(
+        acknowledge="确认",
+        silence="静默",
+        lengths=("1 小时", "4 小时", "至明天 9:00"),
+        ordered="已下单采购",
+        details="详情",
+        acknowledge_all="全部确认",
+        silence_all="全部静默",
+        details_of="单个告警……",
+        sure="确认此处未恢复的 {} 个告警？",
+        what_then="除非恶化，不再提醒。",
+        no="取消",
+    ),
+}
+
+
+def buttons_for(facts: Facts, language: Language, *, details: bool = True) -> list[Block]:
+    """Build the actions block of what is open; what is closed, and all but alerts and groups, has no buttons."""
+    labels = _LABELS[language]
+    match facts:
+        case AlertFacts(closed_at=None):
+            elements = _of_alert(facts, labels, details=details)
+        case GroupFacts():
+            elements = _of_group(facts, labels, Wording(language=language))
+        case _:
+            elements = []
+    return [{"type": "actions", "block_id": BLOCK_ID, "elements": elements}] if elements else []
+
+
+def _of_alert(facts: AlertFacts, labels: _Labels, *, details: bool) -> list[Block]:
+    alert = facts.alert_id
+    elements = (
+        []
+        if facts.acknowledged_by
+        else [_button(ActionId.ACKNOWLEDGE, labels.acknowledge, alert, style="primary")]
+    )
+    elements.append(_lengths(labels.silence, alert, labels))
+    if facts.kind is AlertKind.LOW_BALANCE:
+        elements.append(_button(ActionId.TOP_UP_ORDERED, labels.ordered, alert))
+    if details:
+        elements.append(_button(ActionId.DETAILS, labels.details, alert))
+    return elements
+
+
+def _of_group(facts: GroupFacts, labels: _Labels, words: Wording) -> list[Block]:
+    still_open = [member for member in facts.members if member.closed_at is None]
+    if not still_open:
+        return []
+    unseen = [member for member in still_open if not member.acknowledged_by]
+    group = ShownGroup(group_id=facts.group_id, num_members=len(facts.members)).value
+    elements = []
+    if unseen:
+        button = _button(ActionId.ACKNOWLEDGE, labels.acknowledge_all, group, style="primary")
+        elements.append({**button, "confirm": _question(len(unseen), labels)})
+    elements.append(_lengths(labels.silence_all, group, labels))
+    elements.append(_menu(ActionId.DETAILS, labels.details_of, _members(still_open, words)))
+    return elements
+
+
+def _members(still_open: Iterable[AlertFacts], words: Wording) -> list[tuple[str, str]]:
+    """Name the alerts of a group, the worst first, as far as a menu has room."""
+    worst_first = sorted(still_open, key=lambda member: -member.severity)
+    return [(_name(member, words), f"{member.alert_id}|{MEMBER}") for member in worst_first[:_MAX_OPTIONS]]
+
+
+def _name(facts: AlertFacts, words: Wording) -> str:
+    """Name what an alert is about."""
+    about = words.category(facts.category) if facts.category else words.kind(facts.kind)
+    name = f"{facts.wallet} {about}"
+    return name if len(name) <= _MAX_OPTION else without_middle(name, kept=_MAX_OPTION - 1)
+
+
+def _lengths(placeholder: str, target: str, labels: _Labels) -> Block:
+    choices = zip(labels.lengths, SILENCE_CHOICES, strict=True)
+    return _menu(ActionId.SILENCE, placeholder, [(label, f"{target}|{choice}") for label, choice in choices])
+
+
+def _menu(action: ActionId, placeholder: str, options: Sequence[tuple[str, str]]) -> Block:
+    return {
+        "type": "static_select",
+        "action_id": action.value,
+        "placeholder": _plain(placeholder),
+        "options": [{"text": _plain(label), "value": value} for label, value in options],
+    }
+
+
+def _question(num_alerts: int, labels: _Labels) -> Block:
+    return {
+        "title": _plain(labels.sure.format(num_alerts)),
+        "text": _plain(labels.what_then),
+        "confirm": _plain(labels.acknowledge_all),
+        "deny": _plain(labels.no),
+    }
+
+
+def _button(action: ActionId, label: str, value: str, *, style: str | None = None) -> Block:
+    button: Block = {"type": "button", "action_id": action.value, "text": _plain(label), "value": value}
+    return button if style is None else {**button, "style": style}
+
+
+def _plain(text: str) -> Block:
+    return {"type": "plain_text", "text": text}

@@ -1,0 +1,286 @@
+"""Slack by bot token: posts, edits and answers in threads, each marked by its delivery so that it can be found again.
+
+A message's metadata (`balancebot_delivery`) names the delivery and the alert: a delivery whose answer was lost is
+looked for by it. What Slack refuses for its look goes out as plain text.
+"""
+
+import re
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
+from typing import Final, assert_never
+
+from balancebot.config import Proxy
+from balancebot.domain.message import Action, ChannelName, MessageRef, OutgoingMessage
+from balancebot.notify.http import TIMEOUT
+from balancebot.notify.render import Renderer
+from balancebot.notify.slack.api import SCOPES_KEY, Answer, SlackApi, SlackError, slack_error
+from balancebot.notify.slack.blocks import SlackMessage, message_of
+from balancebot.notify.slack.buttons import buttons_for
+from balancebot.ports import ChannelError, ChannelErrorKind, Finding
+
+EVENT_TYPE: Final = "balancebot_delivery"
+SCOPES: Final = ("chat:write", "channels:read", "groups:read", "channels:history", "groups:history")
+"""What the bot token must be allowed to do."""
+
+_ID = re.compile(r"[CGDUW][A-Z0-9]+")
+"""A channel's name has no capitals, whatever its id may look like."""
+_CLOCK_SKEW = timedelta(minutes=5)
+_BY_NAME: Final = "#"
+_CANT_FIND: Final = {"missing_scope", "unknown_method", "channel_not_found"}
+
+
+class SlackChannel:
+    """One workspace; destinations are channels, by name or by id."""
+
+    def __init__(
+        self,
+        *,
+        token: str,
+        renderer: Renderer,
+        api_url: str = "https://slack.com/api/",
+        proxy: Proxy | None = None,
+        timeout: timedelta = TIMEOUT,
+        buttons: bool = False,
+        recall: Callable[[], Mapping[str, str]] = dict,
+    ) -> None:
+        """`buttons`: whether somebody listens for them (Socket Mode); `recall` returns ids that names had before."""
+        self._api = SlackApi(token=token, api_url=api_url, proxy=proxy, timeout=timeout)
+        self._renderer = renderer
+        self._buttons = buttons
+        self._recall = recall
+        self._rooms: dict[str, str] | None = None
+        self._resolving = threading.Lock()
+
+    @property
+    def name(self) -> ChannelName:
+        """Slack."""
+        return ChannelName.SLACK
+
+    def deliver(
+        self, parcel: OutgoingMessage, *, still_mine: Callable[[], bool]
+    ) -> MessageRef | ChannelError:
+        """Post, answer or edit; see `Channel`."""
+        room = self._room(parcel)
+        if isinstance(room, ChannelError):
+            return room
+        buttons = buttons_for(parcel.facts, self._renderer.language) if self._buttons else []
+        message = message_of(self._renderer, parcel, buttons=buttons)
+        answer = self._write(parcel, room, message, still_mine)
+        if isinstance(answer, ChannelError) and (other := self._replaced(parcel, room, answer)):
+            room, answer = other, self._write(parcel, other, message, still_mine)
+        if isinstance(answer, ChannelError):
+            in_doubt = answer.kind is ChannelErrorKind.IN_DOUBT
+            return _harmless(answer) if in_doubt and parcel.action is Action.EDIT else answer
+        receipt = MessageRef(room=str(answer.get("channel", room)), ref=str(answer.get("ts", "")))
+        self._known_rooms()[parcel.destination] = receipt.room
+        return receipt
+
+    def _replaced(self, parcel: OutgoingMessage, room: str, error: ChannelError) -> str | None:
+        """Return the id of the channel that has the name now, where the one that had it takes nothing any more."""
+        if error.kind is not ChannelErrorKind.NO_SUCH_DESTINATION or parcel.action is not Action.POST:
+            return None
+        self._known_rooms().pop(parcel.destination, None)
+        now = self._room(parcel)
+        return now if isinstance(now, str) and now != room else None
+
+    def _write(
+        self, parcel: OutgoingMessage, room: str, message: SlackMessage, still_mine: Callable[[], bool]
+    ) -> Answer | ChannelError:
+        answer = self._write_once(parcel, room, still_mine, text=message.text, blocks=list(message.blocks))
+        if isinstance(answer, SlackError) and answer.of_look:
+            return self._write_once(parcel, room, still_mine, text=message.plain, blocks=[])
+        return answer
+
+    def _write_once(
+        self,
+        parcel: OutgoingMessage,
+        room: str,
+        still_mine: Callable[[], bool],
+        *,
+        text: str,
+        blocks: list[object],
+    ) -> Answer | ChannelError:
+        if not still_mine():
+            return ChannelError(
+                kind=ChannelErrorKind.LEASE_LOST, message="the claim on this delivery has run out"
+            )
+        where = parcel.destination
+        thread = parcel.thread
+        match parcel.action:
+            case Action.EDIT:
+                return self._api.write(
+                    "chat.update",
+                    where=where,
+                    channel=room,
+                    ts=thread and thread.ref,
+                    text=text,
+                    blocks=blocks,
+                )
+            case Action.POST | Action.REPLY as action:
+                return self._api.write(
+                    "chat.postMessage",
+                    where=where,
+                    channel=room,
+                    text=text,
+                    blocks=blocks,
+                    metadata=_metadata(parcel),
+                    thread_ts=thread.ref if thread and action is Action.REPLY else None,
+                    reply_broadcast=True if parcel.broadcast and action is Action.REPLY else None,
+                    unfurl_links=False,
+                    unfurl_media=False,
+                )
+            case _:
+                assert_never(parcel.action)
+
+    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+        """Search the channel, or the thread, for messages that carry this delivery's metadata."""
+        if parcel.action is Action.EDIT:
+            return []
+        room = self._room(parcel)
+        if isinstance(room, ChannelError):
+            return room
+        if room.startswith(_BY_NAME):
+            return ChannelError(
+                kind=ChannelErrorKind.REJECTED, message=f"the id of {parcel.destination} is not known"
+            )
+        in_thread = parcel.thread is not None and parcel.action is Action.REPLY
+        found: list[MessageRef] = []
+        for page in self._api.pages(
+            "conversations.replies" if in_thread else "conversations.history",
+            where=parcel.destination,
+            channel=room,
+            ts=parcel.thread.ref if parcel.thread and in_thread else None,
+            oldest=f"{(since - _CLOCK_SKEW).timestamp():.6f}",
+            include_all_metadata=True,
+            limit=200,
+        ):
+            if isinstance(page, ChannelError):
+                return _unsearchable(page)
+            found += [
+                MessageRef(room=room, ref=str(message["ts"]))
+                for message in page.get("messages", ())
+                if _is_of(message, parcel)
+            ]
+        return sorted(found, key=lambda receipt: float(receipt.ref))
+
+    def withdraw(self, receipt: MessageRef) -> ChannelError | None:
+        """Delete a message; one that is gone already is no error."""
+        answer = self._api.write("chat.delete", where=receipt.room, channel=receipt.room, ts=receipt.ref)
+        if isinstance(answer, ChannelError) and answer.kind is not ChannelErrorKind.MESSAGE_GONE:
+            return _harmless(answer)
+        return None
+
+    def check(
+        self, destinations: Sequence[str], *, scopes: Sequence[str] = (), wanted: Sequence[str] = ()
+    ) -> list[Finding]:
+        """Try the token, name each missing scope, and look whether the bot is in each destination.
+
+        `scopes` are needed besides those of a channel; one of `wanted` that is missing is a remark.
+        """
+        answer = self._api.read("auth.test", where="the bot token")
+        if isinstance(answer, ChannelError):
+            return [Finding(ok=False, words=answer.message)]
+        findings = [
+            Finding(ok=True, words=f"token of {answer.get('user', '?')} in {answer.get('team', '?')}")
+        ]
+        granted = {scope.strip() for scope in str(answer[SCOPES_KEY]).split(",") if scope}
+        findings += [
+            Finding(
+                ok=None if scope in wanted else False,
+                words=f"scope {scope} is missing; add it and install the app again",
+            )
+            for scope in (*SCOPES, *scopes, *wanted)
+            if granted and scope not in granted
+        ]
+        findings += [self._membership(destination, granted) for destination in destinations]
+        return findings
+
+    def _membership(self, destination: str, granted: set[str]) -> Finding:
+        if destination[0] in "DUW" and _ID.fullmatch(destination):
+            return Finding(ok=True, words=f"{destination} is a direct message")
+        found = self._find(destination)
+        if isinstance(found, ChannelError):
+            return Finding(ok=False, words=found.message)
+        may_join_in = "chat:write.public" in granted and not found.get("is_private")
+        if found.get("is_member") is False and not may_join_in:
+            return Finding(ok=False, words=f"the bot isn't in {destination}: /invite it there")
+        return Finding(ok=True, words=f"may post to {destination}")
+
+    def close(self) -> None:
+        """Nothing is held open between calls."""
+
+    def _room(self, parcel: OutgoingMessage) -> str | ChannelError:
+        """Return the id of the parcel's channel: its thread's, or the resolved destination."""
+        if parcel.thread is not None and parcel.thread.room and parcel.action is not Action.POST:
+            return parcel.thread.room
+        return self._resolve(parcel.destination)
+
+    def _resolve(self, destination: str) -> str | ChannelError:
+        """Return a channel's id: from its name once, and from memory after."""
+        if _ID.fullmatch(destination):
+            return destination
+        with self._resolving:
+            rooms = self._known_rooms()
+            if room := rooms.get(destination):
+                return room
+            found = self._find(destination)
+            if isinstance(found, SlackError) and found.code in _CANT_FIND:
+                # A post takes a name too, answers with the id, and says best what is wrong with it.
+                return _BY_NAME + destination.removeprefix(_BY_NAME)
+            if isinstance(found, ChannelError):
+                return found
+            rooms[destination] = str(found["id"])
+            return rooms[destination]
+
+    def _known_rooms(self) -> dict[str, str]:
+        """Return the ids of the names that were resolved, in this process or before it."""
+        if self._rooms is None:
+            self._rooms = dict(self._recall())
+        return self._rooms
+
+    def _find(self, destination: str) -> Answer | ChannelError:
+        """Look a channel up by its name or id among all that the bot can see; archived ones aren't found."""
+        wanted = destination.removeprefix("#")
+        archived = False
+        for page in self._api.pages(
+            "conversations.list",
+            where=destination,
+            types="public_channel,private_channel",
+            limit=1000,
+        ):
+            if isinstance(page, ChannelError):
+                return _harmless(page)
+            for channel in page.get("channels", ()):
+                if wanted in {channel.get("name"), channel.get("id")}:
+                    if not channel.get("is_archived"):
+                        return dict(channel)
+                    archived = True
+        return slack_error("is_archived" if archived else "channel_not_found", where=destination)
+
+
+def _metadata(parcel: OutgoingMessage) -> dict[str, object]:
+    return {
+        "event_type": EVENT_TYPE,
+        "event_payload": {"delivery": parcel.delivery_id, "alert": parcel.alert_id},
+    }
+
+
+def _is_of(message: Answer, parcel: OutgoingMessage) -> bool:
+    metadata = message.get("metadata") or {}
+    payload = metadata.get("event_payload") or {}
+    return metadata.get("event_type") == EVENT_TYPE and payload.get("delivery") == parcel.delivery_id
+
+
+def _harmless(error: ChannelError) -> ChannelError:
+    """Say of a call that may safely be made again that nothing was done."""
+    if error.kind is not ChannelErrorKind.IN_DOUBT:
+        return error
+    return ChannelError(kind=ChannelErrorKind.SERVER, message=error.message)
+
+
+def _unsearchable(error: ChannelError) -> ChannelError:
+    """A search that a person must first allow isn't tried again; any other is."""
+    if isinstance(error, SlackError) and error.code == "missing_scope":
+        return ChannelError(kind=ChannelErrorKind.REJECTED, message=error.message)
+    return _harmless(error)

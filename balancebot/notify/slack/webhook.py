@@ -1,0 +1,102 @@
+"""Slack by incoming webhook: posts only, to the one channel that it was made for.
+
+It can't edit, thread or search: news is a new message that stands alone, and a delivery in doubt may come twice.
+"""
+
+import json
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from urllib.error import HTTPError
+from urllib.request import Request
+
+from balancebot.config import Proxy
+from balancebot.domain.message import Action, ChannelName, MessageRef, OutgoingMessage
+from balancebot.notify.http import TIMEOUT, TRANSPORT_FAULTS, opener, transport_error
+from balancebot.notify.render import Renderer
+from balancebot.notify.slack.api import SlackError, in_doubt_over, rate_limited, slack_error
+from balancebot.notify.slack.blocks import message_of
+from balancebot.ports import ChannelError, ChannelErrorKind
+
+
+class SlackWebhook:
+    """One incoming webhook; its address is a secret, and no error shows it."""
+
+    def __init__(
+        self,
+        *,
+        url: str,
+        renderer: Renderer,
+        proxy: Proxy | None = None,
+        timeout: timedelta = TIMEOUT,
+    ) -> None:
+        self._url = url
+        self._renderer = renderer
+        self._way_out = opener(proxy)
+        self._timeout = timeout.total_seconds()
+
+    @property
+    def name(self) -> ChannelName:
+        """Slack."""
+        return ChannelName.SLACK
+
+    def deliver(
+        self, parcel: OutgoingMessage, *, still_mine: Callable[[], bool]
+    ) -> MessageRef | ChannelError:
+        """Post; an edit is nothing here and arrives at once. The receipt's `ref` is '': nothing can be answered."""
+        receipt = MessageRef(room="", ref="")
+        if parcel.action is Action.EDIT:
+            return receipt
+        message = message_of(self._renderer, parcel, alone=True)
+        error = self._post({"text": message.text, "blocks": message.blocks}, parcel, still_mine)
+        if isinstance(error, SlackError) and error.of_look:
+            error = self._post({"text": message.plain}, parcel, still_mine)
+        return error or receipt
+
+    def _post(
+        self, body: dict[str, object], parcel: OutgoingMessage, still_mine: Callable[[], bool]
+    ) -> ChannelError | None:
+        if not still_mine():
+            return ChannelError(
+                kind=ChannelErrorKind.LEASE_LOST, message="the claim on this delivery has run out"
+            )
+        request = Request(  # noqa: S310 -- the opener speaks HTTP and HTTPS alone
+            self._url,
+            data=json.dumps(body).encode(),
+            headers={"Content-Type": "application/json; charset=utf-8"},
+            method="POST",
+        )
+        where = parcel.destination
+        try:
+            with self._way_out.open(request, timeout=self._timeout) as answer:
+                answer.read()
+                return None
+        except HTTPError as refusal:
+            with refusal:
+                return _refused(refusal, where=where)
+        except TRANSPORT_FAULTS as fault:
+            return transport_error(fault, host="Slack")
+
+    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+        """Say that a webhook can't look."""
+        del parcel, since
+        return ChannelError(kind=ChannelErrorKind.REJECTED, message="a webhook can't search its channel")
+
+    def withdraw(self, receipt: MessageRef) -> ChannelError | None:
+        """Say that a webhook can't delete."""
+        del receipt
+        return ChannelError(kind=ChannelErrorKind.REJECTED, message="a webhook can't delete a message")
+
+    def close(self) -> None:
+        """Nothing is held open between calls."""
+
+
+def _refused(refusal: HTTPError, *, where: str) -> ChannelError:
+    if refusal.code == 429:
+        return rate_limited(refusal.headers.get("Retry-After"), where=where)
+    try:
+        code = refusal.read(200).decode("ascii").strip()
+    except (*TRANSPORT_FAULTS, UnicodeDecodeError):
+        code = ""
+    if not code.replace("_", "").isalnum():
+        return in_doubt_over(refusal.code, where=where)
+    return slack_error(code, where=where)

@@ -1,0 +1,190 @@
+"""Delivers what waits in the outbox: each destination in a thread of its own, so that a stuck one delays no other."""
+
+import logging
+import threading
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from datetime import timedelta
+from time import monotonic
+
+from balancebot.domain.delivery import Destination
+from balancebot.domain.message import ChannelName
+from balancebot.notify.queue import LaneWork
+from balancebot.notify.report import DeliverNotes, DeliverReport
+from balancebot.ports import Channel as ChannelPort
+from balancebot.ports import Clock
+from balancebot.store import deliveries, outbox, queues, workers
+from balancebot.store.database import Database
+from balancebot.store.errors import DatabaseError
+
+log = logging.getLogger(__name__)
+
+_LANES_AT_ONCE = 8
+"""How many destinations of one channel are served at the same time."""
+_PATIENCE = workers.LEASE + timedelta(seconds=2)
+"""How long `run` waits for what others are sending: until the claims of a dead process have run out."""
+_LOOK_AGAIN = timedelta(seconds=0.2)
+
+
+class DeliverOutbox:
+    """Sends what is due. `worker_id` must be registered, and give signs of life while this is at work."""
+
+    def __init__(
+        self,
+        database: Database,
+        channels: Mapping[ChannelName, ChannelPort],
+        clock: Clock,
+        worker_id: str,
+        *,
+        group_over: int,
+        defaults: Mapping[ChannelName, Sequence[str]],
+    ) -> None:
+        """Take the configured channels; `defaults` are the destinations that learn when another channel refuses."""
+        self._database = database
+        self._channels = channels
+        self._clock = clock
+        self._worker_id = worker_id
+        self._group_over = group_over
+        self._defaults = defaults
+        self._notes = DeliverNotes()
+        self._turn = threading.Lock()
+        self._books = threading.Lock()
+        self._busy: dict[Destination, threading.Thread] = {}
+        self._saving = threading.Lock()
+        self._unsaved: list[LaneWork] = []
+        self._closing = threading.Event()
+
+    def tick(self) -> DeliverReport:
+        """Begin with every lane that is due, without waiting for any; return what was tried since the last report."""
+        self._dispatch(())
+        return self._notes.report()
+
+    def run(self) -> DeliverReport:
+        """Try every due delivery once and wait for what comes of it; `num_pending` is what is left.
+
+        What another process is sending is waited for: it is done in a moment, or that process is dead and its claim
+        runs out.
+        """
+        served: set[Destination] = set()
+        try:
+            for _ in range(int(_PATIENCE / _LOOK_AGAIN)):
+                while begun := self._dispatch(served):
+                    served |= begun
+                    for thread in self._at_work():
+                        thread.join()
+                with self._database.read() as conn:
+                    taken = queues.lanes_of_others(conn, worker_id=self._worker_id, now=self._clock.now())
+                if not taken or self._closing.wait(_LOOK_AGAIN.total_seconds()):
+                    break
+                served -= taken
+            self._save_late()
+            with self._database.read() as conn:
+                return self._notes.report(num_pending=outbox.num_pending(conn))
+        except DatabaseError as error:
+            self._notes.fault(error.message)
+            return self._notes.report()
+
+    def close(self, grace: timedelta) -> DeliverReport:
+        """Let what is being sent be finished within `grace`, and begin nothing more. Idempotent.
+
+        What isn't finished by then is in doubt, and is looked for by whoever runs next.
+        """
+        self._closing.set()
+        until = monotonic() + grace.total_seconds()
+        for thread in self._at_work():
+            thread.join(max(0.0, until - monotonic()))
+        self._save_late()
+        return self._notes.report()
+
+    def _dispatch(self, served: Collection[Destination]) -> set[Destination]:
+        """Begin with the due lanes that aren't in `served`, and return them."""
+        begun: set[Destination] = set()
+        with self._turn:
+            if self._closing.is_set():
+                return begun
+            self._save_late()
+            try:
+                with self._database.read() as conn:
+                    due = queues.due_lanes(conn, worker_id=self._worker_id, now=self._clock.now())
+                with self._books:
+                    taken = {*served, *self._busy, *(work.lane for work in self._unsaved)}
+                    num_busy = Counter(lane.channel for lane in self._busy)
+                for lane in due:
+                    if lane in taken:
+                        continue
+                    if lane.channel not in self._channels:
+                        self._give_up(lane)
+                    elif num_busy[lane.channel] < _LANES_AT_ONCE:
+                        num_busy[lane.channel] += 1
+                        self._begin(lane)
+                        begun.add(lane)
+            except DatabaseError as error:
+                self._notes.fault(error.message)
+        return begun
+
+    def _begin(self, lane: Destination) -> None:
+        work = LaneWork(
+            lane,
+            database=self._database,
+            channel=self._channels[lane.channel],
+            clock=self._clock,
+            worker_id=self._worker_id,
+            group_over=self._group_over,
+            instead=self._instead_of(lane),
+            notes=self._notes,
+            is_closing=self._closing.is_set,
+        )
+
+        def labour() -> None:
+            try:
+                work.run()
+            except Exception:
+                # our own bug: it must stop no other lane, and this one is taken up anew
+                log.exception("deliver.internal_error", extra={"channel": lane.channel.value})
+                self._notes.fault("internal error, see above")
+            finally:
+                with self._books:
+                    if work.unsaved is not None:
+                        self._unsaved.append(work)
+                    del self._busy[lane]
+
+        # a daemon: a destination that hangs must not keep the process from ending
+        thread = threading.Thread(target=labour, name=f"lane {lane.channel} {lane.destination}", daemon=True)
+        with self._books:
+            self._busy[lane] = thread
+        thread.start()
+
+    def _at_work(self) -> list[threading.Thread]:
+        with self._books:
+            return list(self._busy.values())
+
+    def _save_late(self) -> None:
+        """Tell the database what it couldn't be told when it happened."""
+        with self._saving:
+            with self._books:
+                late = list(self._unsaved)
+            for work in late:
+                try:
+                    work.save()
+                except DatabaseError as error:
+                    self._notes.fault(error.message)
+                    return
+                with self._books:
+                    self._unsaved.remove(work)
+
+    def _give_up(self, lane: Destination) -> None:
+        message = f"{lane.channel} is no longer configured"
+        with self._database.write() as conn:
+            deliveries.give_up_lane(conn, lane, message=message, now=self._clock.now())
+        self._notes.fault(f"{message}: what waits for {lane.destination} is given up")
+
+    def _instead_of(self, lane: Destination) -> list[outbox.Destination]:
+        """Return who learns of a refusal: the other channels; without any, the rest of the same one."""
+        everybody = [
+            (channel, name)
+            for channel, names in self._defaults.items()
+            if channel in self._channels
+            for name in names
+        ]
+        others = [each for each in everybody if each[0] is not lane.channel]
+        return others or [each for each in everybody if each != tuple(lane)]

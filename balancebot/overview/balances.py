@@ -1,0 +1,132 @@
+"""How every balance stands now: what `status`, the pages and the metrics show alike. Reads, and asks nobody.
+
+Estimates age: what has passed since a reading is taken off its runway, so two looks without a reading differ.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from balancebot.domain.alert import AlertKind
+from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, WalletName
+from balancebot.domain.runway import UNKNOWN, Estimate, Runway
+from balancebot.domain.threshold import Effective, ThresholdBook
+from balancebot.domain.verdict import Severity, judge
+from balancebot.estimates.stored import estimate_at
+from balancebot.store import alerts, balance_estimates, wallets
+from balancebot.store.balance_estimates import BalanceRow
+from balancebot.store.wallets import WalletRow
+
+_NONE_LEFT = Runway(p10=0.0, p50=0.0, p90=0.0, judged=0.0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BalanceView:
+    """One balance as it stands at the instant of the look."""
+
+    key: BalanceKey
+    reading: Reading
+    """The last one that was good."""
+    observed_at: datetime | None
+    """When it was read; None = never."""
+    is_stale: bool
+    """Whether it is older than `stale_after`."""
+    next_read_at: datetime | None
+    """None: the wallet isn't known to the database yet."""
+    estimate: Estimate
+    depletes_at: datetime | None
+    """When it is 0 by the P50; None = unknown, or no end in sight."""
+    severity: Severity
+    ever_positive: bool
+    """Whether it was ever above 0."""
+    effective: Effective
+    alert_id: str | None
+    """Of its open `low_balance`."""
+    stopped: bool
+    """Whether its traffic stopped in hours that are never still."""
+    error: str
+    """Why the latest attempt to read its wallet failed; '' where it didn't."""
+
+
+def overview(
+    conn: Connection,
+    *,
+    book: ThresholdBook,
+    stale_after: timedelta,
+    now: datetime,
+    names: Sequence[WalletName] | None = None,
+) -> list[BalanceView]:
+    """Return the four balances of each wallet of `names` (default: of every configured one), in their order."""
+    if names is None:
+        known = {row.name: row for row in wallets.all_wallets(conn)}
+        names, kept = list(known), balance_estimates.all_estimates(conn)
+    else:
+        known = wallets.named(conn, names, configured_only=False)
+        kept = balance_estimates.of_wallets(conn, [row.id for row in known.values()])
+    believed = {(row.wallet_id, row.category): row for row in kept}
+    open_alerts = {
+        BalanceKey(alert.subject.wallet, alert.subject.category): str(alert.id)
+        for alert in alerts.all_open(conn, kind=AlertKind.LOW_BALANCE)
+        if alert.subject.category is not None
+    }
+    views = []
+    for name in names:
+        wallet = known.get(name)
+        for category in Category:
+            key = BalanceKey(name, category)
+            views.append(
+                _view(
+                    key,
+                    wallet,
+                    believed.get((wallet.id, category)) if wallet else None,
+                    effective=book.effective(*key),
+                    alert_id=open_alerts.get(key),
+                    stale_after=stale_after,
+                    now=now,
+                )
+            )
+    return views
+
+
+def _view(
+    key: BalanceKey,
+    wallet: WalletRow | None,
+    kept: BalanceRow | None,
+    *,
+    effective: Effective,
+    alert_id: str | None,
+    stale_after: timedelta,
+    now: datetime,
+) -> BalanceView:
+    reading: Reading = Absent.UNREAD if wallet is None else wallet.readings.of(key.category)
+    observed_at = None if wallet is None or reading is Absent.UNREAD else wallet.observed_at
+    is_stale = observed_at is not None and now - observed_at > stale_after
+    estimate = estimate_at(kept, reading, now)
+    if reading == 0:
+        estimate = Estimate(burn_per_day=kept.burn_per_day if kept else None, runway=_NONE_LEFT)
+    elif estimate is UNKNOWN and kept is not None and isinstance(reading, int):
+        estimate = Estimate(burn_per_day=kept.burn_per_day)
+    verdict = judge(
+        reading,
+        estimate,
+        effective.limits,
+        ever_positive=kept is not None and kept.ever_positive,
+        margin=0.0,
+    )
+    return BalanceView(
+        key=key,
+        reading=reading,
+        observed_at=observed_at,
+        is_stale=is_stale,
+        next_read_at=None if wallet is None else wallet.next_read_at,
+        estimate=estimate,
+        depletes_at=observed_at if reading == 0 else kept.p50_at if kept and estimate.runway else None,
+        severity=Severity.UNKNOWN if is_stale and isinstance(reading, int) else verdict.severity,
+        ever_positive=kept is not None and kept.ever_positive,
+        effective=effective,
+        alert_id=alert_id,
+        stopped=kept is not None and kept.stopped,
+        error=wallet.error_message if wallet is not None and wallet.error_kind is not None else "",
+    )

@@ -1,0 +1,1 @@
+"""Users of the web pages: accounts and log-in."""

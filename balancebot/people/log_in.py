@@ -1,0 +1,186 @@
+"""Logging in and out, passwords, and who a request comes from."""
+
+import hmac
+import secrets
+import threading
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from balancebot.domain.user import MAX_USER_NAME, Session
+from balancebot.secret import Secret
+from balancebot.store import users as store
+from balancebot.store.database import Database
+
+IDLE = timedelta(hours=12)
+"""A session ends after so long without a request."""
+LONGEST = timedelta(days=14)
+"""A session ends after so long in any case."""
+TOUCH_EVERY = timedelta(minutes=5)
+
+WINDOW = timedelta(minutes=15)
+MAX_FAILURES = 5
+"""For one name from one address."""
+MAX_FAILURES_OF_ADDRESS = 20
+MAX_FAILURES_OF_NAME = 50
+"""From everywhere: so low that many strangers guess in vain. They keep out no browser that the user has used before."""
+KNOWN_FOR = timedelta(days=180)
+"""A browser is known to be a user's for so long."""
+_MAX_ADDRESS = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoggedIn:
+    """The right name and password."""
+
+    token: Secret
+    """For the cookie."""
+    expires_at: datetime
+    browser: Secret
+    """For a cookie that outlives the session: by it the user's browser is known."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogInRefused:
+    """The wrong name or password; which of them is not said."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogInThrottled:
+    """Too many wrong ones: not looked at, even if it was right."""
+
+    retry_after: timedelta
+
+
+class LogIn:
+    """Logs users in and out. Safe to share between threads."""
+
+    def __init__(self, database: Database, secret_key: Secret | None) -> None:
+        """Take the key of cookies and forms; without one, sessions end when the process does."""
+        self._database = database
+        self._key = secret_key.reveal().encode() if secret_key is not None else secrets.token_bytes(32)
+
+    def log_in(
+        self, *, name: str, password: str, address: str, now: datetime, browser: Secret | None = None
+    ) -> LoggedIn | LogInRefused | LogInThrottled:
+        """Look at a name and password that came from `address`.
+
+        A `browser` in which the user was logged in before is counted for itself, so no stranger's guesses keep it out.
+        """
+        name = name[:MAX_USER_NAME]
+        known = self._known(name, browser)
+        address = (f"browser {known}" if known else address)[:_MAX_ADDRESS]
+        with self._database.write() as conn:
+            failures = store.failures(conn, name, address, since=now - WINDOW)
+            wait = _wait(failures[:1] if known else failures, now)
+            if wait is not None:
+                return LogInThrottled(retry_after=wait)
+            # counted before it is looked at: of a hundred guesses at once only the first few are answered
+            store.note_failure(conn, name, address, at=now, forget=now - WINDOW)
+            found = store.find(conn, name)
+        password_hash = None if found is None else found[1]
+        right = len(password) <= MAX_LENGTH and matches(password, password_hash)
+        if password_hash is None or not right:
+            return LogInRefused()
+        renewed = hash_password(password) if is_outdated(password_hash) else None
+        token = Secret(secrets.token_urlsafe(32))
+        expires_at = now + IDLE
+        with self._database.write() as conn:
+            current = store.find(conn, name)
+            if current is None or current[1] != password_hash:
+                return LogInRefused()  # removed, or given a new password, in the meantime
+            store.forget_failures(conn, name, address)
+            if renewed is not None:
+                store.set_password_hash(conn, name, renewed)
+            store.start_session(conn, self._hash(token), name, now=now, expires_at=expires_at)
+        return LoggedIn(token=token, expires_at=expires_at, browser=self._made_known(name))
+
+    def session(self, token: Secret, *, now: datetime) -> Session | None:
+        """Return whose request it is; None where the session has ended or never was."""
+        token_hash = self._hash(token)
+        with self._database.read() as conn:
+            session = store.find_session(conn, token_hash, now=now)
+        if session is not None and now - session.seen_at >= TOUCH_EVERY:
+            with self._database.write() as conn:
+                store.touch_session(
+                    conn,
+                    token_hash,
+                    seen_at=now,
+                    expires_at=min(now + IDLE, session.created_at + LONGEST),
+                )
+        return session
+
+    def log_out(self, token: Secret) -> None:
+        """End a session."""
+        with self._database.write() as conn:
+            store.end_session(conn, self._hash(token))
+
+    def csrf_token(self, token: Secret) -> str:
+        """Return what every form of this session must bring back."""
+        return self._keyed("form", token)
+
+    def is_csrf_token(self, token: Secret, given: str) -> bool:
+        """Tell whether a form comes from this session."""
+        return hmac.compare_digest(self.csrf_token(token).encode(), given.encode())
+
+    def _made_known(self, name: str) -> Secret:
+        mark = secrets.token_urlsafe(16)
+        return Secret(f"{mark}.{self._keyed('browser', Secret(f'{mark}.{name}'))}")
+
+    def _known(self, name: str, browser: Secret | None) -> str:
+        """Return what marks a browser as one of this user's; '' where nothing does."""
+        mark, _, proof = ("" if browser is None else browser.reveal()).partition(".")
+        expected = self._keyed("browser", Secret(f"{mark}.{name}"))
+        return mark if hmac.compare_digest(expected.encode(), proof.encode()) else ""
+
+    def _hash(self, token: Secret) -> str:
+        return self._keyed("session", token)
+
+    def _keyed(self, use: str, token: Secret) -> str:
+        return hmac.digest(self._key, f"{use}:{token.reveal()}".encode(), "sha256").hex()
+
+
+def _wait(failures: tuple[list[datetime], ...], now: datetime) -> timedelta | None:
+    """Return how long until one more guess is looked at; None = now."""
+    limits = (MAX_FAILURES, MAX_FAILURES_OF_ADDRESS, MAX_FAILURES_OF_NAME)
+    waits = [
+        times[-most] + WINDOW - now
+        for times, most in zip(failures, limits, strict=False)
+        if len(times) >= most
+    ]
+    return max(waits, default=None)
+
+
+MIN_LENGTH = 8
+MAX_LENGTH = 1024
+
+# 19 MiB, two passes, one lane: the least that OWASP recommends, since the daemon itself is not larger than a few of these
+_HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
+_AT_ONCE = threading.BoundedSemaphore(2)
+
+
+def hash_password(password: str) -> str:
+    """Return what is kept of a password."""
+    with _AT_ONCE:
+        return _HASHER.hash(password)
+
+
+def matches(password: str, password_hash: str | None) -> bool:
+    """Tell whether a password is the one that was hashed; with None takes as long, and says no."""
+    with _AT_ONCE:
+        try:
+            _HASHER.verify(password_hash or _NOBODYS, password)
+        except (VerificationError, InvalidHashError):
+            return False
+    return password_hash is not None
+
+
+def is_outdated(password_hash: str) -> bool:
+    """Tell whether a hash was made with other costs than today's."""
+    return _HASHER.check_needs_rehash(password_hash)
+
+
+_NOBODYS = "$argon2id$v=19$m=19456,t=2,p=1$KlYezsa5Qb7z27uaxUEZgg$gLSUXAyEudcZrhzk4NQ3KdefOR98B4kfcHMRDlxCt2Q"
+"""A hash of random bytes that nobody kept: an unknown name must not answer sooner than a known one."""

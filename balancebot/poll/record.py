@@ -1,0 +1,156 @@
+"""One batch of answers in one transaction: stored, judged, alerts advanced, the outbox filled, the next reading set."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
+from balancebot.domain.balance import Snapshot, WalletName, account_of
+from balancebot.domain.reachability import Reach
+from balancebot.estimates.estimator import Estimator
+from balancebot.estimates.stored import store_estimates
+from balancebot.poll.judge_balances import JudgeBalances
+from balancebot.poll.judge_wallets import ReadAttempt, judge_wallets
+from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
+from balancebot.store import claims, readings, snapshots, wallets
+from balancebot.store.database import Database
+from balancebot.store.readings import FailedRead, GoodRead
+from balancebot.store.snapshots import SnapshotRow
+from balancebot.store.thresholds import ThresholdCache
+from balancebot.store.wallets import WalletRow
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollIntervals:
+    """How often wallets are read, and when silence becomes staleness."""
+
+    every: timedelta
+    fastest: timedelta
+    stale_after: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecordReadings:
+    """Turns answers into stored readings, alerts and notifications."""
+
+    database: Database
+    clock: Clock
+    estimator: Estimator
+    teller: DecisionWriter
+    thresholds: ThresholdCache
+    pace: PollIntervals
+    margin: float
+
+    def __call__(
+        self,
+        results: Sequence[FetchResult],
+        *,
+        first_looks: Mapping[WalletName, Snapshot],
+        claimed_by: str | None,
+        alerts: bool,
+    ) -> list[NotifiedAlert]:
+        """Record one batch and return what is to be told.
+
+        `first_looks` holds the sudden zeros that were read a second time: if the second answer is an error too, the
+        wallet stays suspect. With `claimed_by`, wallets that this worker no longer holds are
+        passed over. With `alerts` False alerts are left as they are. Raises DatabaseError with nothing done.
+        """
+        now = self.clock.now()
+        with self.database.write() as conn:
+            rows = wallets.named(conn, [result.wallet for result in results])
+            if claimed_by is not None:
+                held = claims.held(conn, claimed_by, [row.id for row in rows.values()])
+                rows = {name: row for name, row in rows.items() if row.id in held}
+            good = [result for result in results if isinstance(result, Snapshot) and result.wallet in rows]
+            failed = [
+                result for result in results if isinstance(result, SourceError) and result.wallet in rows
+            ]
+            judging = JudgeBalances(book=self.thresholds.book(conn), margin=self.margin, now=now)
+            read = [(rows[snapshot.wallet].id, snapshot) for snapshot in good]
+            estimates = self.estimator.estimate(conn, read, now=now)
+            ever_positive = store_estimates(conn, read, estimates, now=now)
+            snapshots.append(conn, [_stored(rows[snapshot.wallet].id, snapshot) for snapshot in good])
+            readings.record_good(
+                conn,
+                [
+                    self._good(rows[snapshot.wallet], snapshot, near=judging.is_near(snapshot, estimates))
+                    for snapshot in good
+                ],
+            )
+            misses = [
+                self._failed(rows[error.wallet], error, first_looks.get(error.wallet)) for error in failed
+            ]
+            readings.record_failed(conn, misses)
+            if not alerts:
+                return []
+            names = {*rows, *(WalletName(account_of(name)) for name in rows)}
+            standing = OpenAlerts(conn, names, teller=self.teller, now=now)
+            for snapshot in good:
+                judging.judge(snapshot, estimates, ever_positive, standing)
+            attempts = [
+                *(_read(rows[snapshot.wallet], snapshot) for snapshot in good),
+                *(
+                    _missed(rows[error.wallet], error, miss)
+                    for error, miss in zip(failed, misses, strict=True)
+                ),
+            ]
+            judge_wallets(attempts, standing, judging.book, now=now, stale_after=self.pace.stale_after)
+            return standing.settle()
+
+    def _good(self, row: WalletRow, snapshot: Snapshot, *, near: bool) -> GoodRead:
+        pause = self.pace.fastest if near else self.pace.every
+        return GoodRead(
+            wallet_id=row.id,
+            readings=snapshot.readings,
+            observed_at=snapshot.observed_at,
+            next_read_at=_next(row.next_read_at, snapshot.observed_at, pause),
+        )
+
+    def _failed(self, row: WalletRow, error: SourceError, first_look: Snapshot | None) -> FailedRead:
+        rejections = row.rejections + 1 if error.kind is SourceErrorKind.CREDENTIALS else 0
+        # what a person must mend isn't asked for more often; a first refusal is confirmed soon
+        pause = self.pace.every if error.permanent and rejections != 1 else self.pace.fastest
+        if error.retry_after is not None:
+            # never so long that staleness would be noticed late
+            pause = min(max(pause, error.retry_after), max(self.pace.every, self.pace.stale_after))
+        return FailedRead(
+            wallet_id=row.id,
+            at=error.at,
+            error_kind=error.kind,
+            error_message=error.message,
+            rejections=rejections,
+            next_read_at=_next(row.next_read_at, error.at, pause),
+            suspect_since=row.suspect_since if first_look is None else first_look.observed_at,
+        )
+
+
+def _next(due_at: datetime, read_at: datetime, pause: timedelta) -> datetime:
+    """Keep to the beat of when it was due, so that rounds don't drift; after a delay start a new one."""
+    return due_at + pause if due_at <= read_at < due_at + pause else read_at + pause
+
+
+def _read(row: WalletRow, snapshot: Snapshot) -> ReadAttempt:
+    reach = Reach(
+        wallet=row.name,
+        last_good_at=snapshot.observed_at,
+        first_attempt_at=row.first_attempt_at or snapshot.observed_at,
+        failed=False,
+        rejections=0,
+    )
+    return ReadAttempt(reach=reach)
+
+
+def _missed(row: WalletRow, error: SourceError, miss: FailedRead) -> ReadAttempt:
+    reach = Reach(
+        wallet=row.name,
+        last_good_at=row.observed_at,
+        first_attempt_at=row.first_attempt_at or error.at,
+        failed=True,
+        rejections=miss.rejections,
+        fault=error.kind.fault,
+    )
+    return ReadAttempt(reach=reach, detail=error.message)
+
+
+def _stored(wallet_id: int, snapshot: Snapshot) -> SnapshotRow:
+    return SnapshotRow(int(snapshot.observed_at.timestamp()), wallet_id, snapshot.readings)

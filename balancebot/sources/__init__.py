@@ -1,6 +1,0 @@
-"""Systems that can be asked for balances. Bytes from outside end here: a Snapshot or a SourceError goes on."""
-
-import sys
-
-# httpx imports a command line of its own where it can, and with it rich and pygments: 6 MB and a tenth of a second.
-sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type] # None: as if it weren't installed

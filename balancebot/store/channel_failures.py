@@ -1,0 +1,94 @@
+"""What a channel refuses for good, as long as it lasts: told once per episode, and shown wherever people look.
+
+Trouble stands of a whole channel (a revoked token), of a destination (an archived channel), or of one subject (a
+message that is refused); the next delivery of the same scope that arrives clears it.
+"""
+
+import json
+from dataclasses import dataclass
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, or_, select
+
+from balancebot.domain.delivery import Destination
+from balancebot.domain.message import ChannelFailureFacts, ChannelName
+from balancebot.ports import ChannelErrorKind
+from balancebot.store.tables import facts
+from balancebot.store.types import insert_into
+
+_PREFIX = "trouble:"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelFailure:
+    """A refusal that stands: of which destination, since when, in which words."""
+
+    channel: ChannelName
+    destination: str
+    message: str
+    since: datetime
+
+
+def arise(
+    conn: Connection, lane: Destination, *, kind: ChannelErrorKind, subject: str, message: str, now: datetime
+) -> bool:
+    """Note a refusal of news about `subject`; False when the same trouble stands already."""
+    of_channel, of_destination, of_subject = _keys(lane, subject)
+    match kind:
+        case ChannelErrorKind.AUTH:
+            key = of_channel
+        case ChannelErrorKind.REJECTED:
+            key = of_subject
+        case _:
+            key = of_destination
+    value = json.dumps({"channel": lane.channel, "destination": lane.destination, "message": message})
+    statement = (
+        insert_into(conn, facts)
+        .values(key=key, value=value, at=now)
+        .on_conflict_do_nothing(index_elements=["key"])
+        .returning(facts.c.key)
+    )
+    return conn.execute(statement).first() is not None
+
+
+def clear(conn: Connection, lane: Destination, *, subject: str) -> None:
+    """Forget every trouble that the arrival of news about `subject` disproves."""
+    conn.execute(delete(facts).where(facts.c.key.in_(_keys(lane, subject))))
+
+
+def stands(conn: Connection, told: ChannelFailureFacts) -> bool:
+    """Return whether the trouble that is to be told is still the same one."""
+    of_channel, of_destination, of_subjects = _keys(Destination(told.channel, told.destination), "")
+    same = select(facts.c.key).where(
+        facts.c.at == told.at,
+        or_(
+            facts.c.key.in_((of_channel, of_destination)),
+            facts.c.key.startswith(of_subjects, autoescape=True),
+        ),
+    )
+    return conn.execute(same).first() is not None
+
+
+def standing(conn: Connection) -> tuple[ChannelFailure, ...]:
+    """Return every trouble that stands, the longest first."""
+    found = conn.execute(
+        select(facts.c.value, facts.c.at)
+        .where(facts.c.key.startswith(_PREFIX, autoescape=True))
+        .order_by(facts.c.at, facts.c.key)
+    )
+    return tuple(_trouble(row.value, row.at) for row in found)
+
+
+def _keys(lane: Destination, subject: str) -> tuple[str, str, str]:
+    of_channel = f"{_PREFIX}{lane.channel}"
+    return of_channel, f"{of_channel}:{lane.destination}", f"{of_channel}:{lane.destination}:{subject}"
+
+
+def _trouble(value: str, since: datetime) -> ChannelFailure:
+    document = json.loads(value)
+    return ChannelFailure(
+        channel=ChannelName(document["channel"]),
+        destination=document["destination"],
+        message=document["message"],
+        since=since,
+    )

@@ -1,0 +1,349 @@
+"""Connections and transactions on SQLite and PostgreSQL, and what database errors mean in words."""
+
+import sqlite3
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from datetime import timedelta
+from pathlib import Path
+from time import monotonic, sleep
+from typing import Any
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
+from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
+from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+from sqlalchemy.pool import NullPool
+
+from balancebot.store import schema
+from balancebot.store.errors import DatabaseError, DatabaseErrorKind
+
+WAIT = timedelta(seconds=5)
+"""How long a writer waits for its turn, and anybody for a connection, before it is an error."""
+
+
+class Database:
+    """One database, by its SQLAlchemy URL. Connects when first asked; safe to share between threads."""
+
+    url: URL
+    """Its password shows in no `str` or `repr`."""
+    place: str
+    """The file, or host, port and database: for people."""
+    is_sqlite: bool
+
+    def __init__(self, url: str, *, wait: timedelta = WAIT) -> None:
+        """Take the URL of a SQLite file or a PostgreSQL database; raises `DatabaseError` for any other."""
+        self._wait = wait
+        self.url = _known(url)
+        self.place = place_of(self.url)
+        self.is_sqlite = self.url.get_backend_name() == "sqlite"
+        if self.is_sqlite:
+            self._turn: AbstractContextManager[object] = _Turn(self.place, wait)
+            self._writer = _sqlite_engine(self.url, wait, begin="BEGIN IMMEDIATE")
+            self._reader = _sqlite_engine(self.url, wait, begin="BEGIN", pragmas=("query_only = ON",))
+        else:
+            self._turn = nullcontext()
+            self._writer = _postgresql_engine(
+                self.url,
+                wait,
+                # a frozen process must not keep what it locked: others take its work over within seconds
+                "SET idle_in_transaction_session_timeout = '10s'",
+                # nor while the server has more to say than a frozen process takes in
+                "SET tcp_user_timeout = '10s'",
+                f"SET lock_timeout = {_milliseconds(wait)}",
+            )
+            self._reader = _postgresql_engine(
+                self.url, wait, f"SET lock_timeout = {_milliseconds(wait)}"
+            ).execution_options(isolation_level="REPEATABLE READ", postgresql_readonly=True)
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        """Open a transaction that sees one instant and can't write."""
+        with self._explained(), self._reader.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        """Open a transaction that commits at the end of the block, or leaves nothing behind when it raises.
+
+        Never hold it across a request to the outside, and never open one inside another.
+        """
+        with self._explained(), self._turn, self._writer.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def migrating(self) -> Iterator[Connection]:
+        """Open the transaction in which tables may be made and changed, by one process at a time.
+
+        On SQLite foreign keys are checked at its end only: rebuilding a parent table would delete its children.
+        """
+        if not self.is_sqlite:
+            with self.write() as connection:
+                schema.wait_for_turn(connection)
+                yield connection
+            return
+        engine = _sqlite_engine(
+            self.url, self._wait, begin="BEGIN IMMEDIATE", foreign_keys=False, poolclass=NullPool
+        )
+        with self._explained(), self._turn, engine.begin() as connection:
+            yield connection
+            orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
+            if orphans:
+                raise DatabaseError(
+                    DatabaseErrorKind.CORRUPT,
+                    f"database {self.place}: {len(orphans)} rows would lose their parents",
+                )
+
+    def upgrade(self) -> None:
+        """Make the tables, or bring those of an older version up to date; quick when there is nothing to do.
+
+        Any number of processes may call it at once. A database of a newer version is refused with NEWER.
+        """
+        with self.read() as connection:
+            current = schema.version(connection)
+        if current != schema.HEAD:
+            with self.migrating() as connection:
+                schema.upgrade(connection, self.place)
+
+    def dispose(self) -> None:
+        """Close every connection that isn't in use. Idempotent."""
+        self._writer.dispose()
+        self._reader.dispose()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except SQLAlchemyError as error:
+            told = explain(error, self.url)
+            if told is None:
+                raise
+            # without the cause: it carries the statement's parameters
+            raise told from None
+
+
+class _Turn:
+    """Lets the threads of one process write one after the other, waiting no longer than `wait`."""
+
+    def __init__(self, place: str, wait: timedelta) -> None:
+        self._lock = threading.Lock()
+        self._place = place
+        self._wait = wait.total_seconds()
+
+    def __enter__(self) -> None:
+        if not self._lock.acquire(timeout=self._wait):
+            raise DatabaseError(
+                DatabaseErrorKind.LOCKED, f"database {self._place}: another write did not finish in time"
+            )
+
+    def __exit__(self, *_: object) -> None:
+        self._lock.release()
+
+
+def _known(text: str) -> URL:
+    try:
+        url = make_url(text)
+    except (ArgumentError, ValueError):
+        # without the text: it may hold a password
+        raise DatabaseError(DatabaseErrorKind.UNREACHABLE, "the database's URL can't be read") from None
+    backend = url.get_backend_name()
+    if backend == "sqlite" and url.database and url.database != ":memory:":
+        return url.set(drivername="sqlite+pysqlite")
+    if backend in {"postgresql", "postgres"}:
+        return url.set(drivername="postgresql+psycopg")
+    raise DatabaseError(
+        DatabaseErrorKind.UNREACHABLE,
+        f"a database of {backend!r} can't be used: write sqlite:///FILE or postgresql+psycopg://…",
+    )
+
+
+def _sqlite_engine(
+    url: URL,
+    wait: timedelta,
+    *,
+    begin: str,
+    pragmas: tuple[str, ...] = (),
+    foreign_keys: bool = True,
+    poolclass: type[NullPool] | None = None,
+) -> Engine:
+    engine = create_engine(
+        url,
+        poolclass=poolclass,
+        hide_parameters=True,
+        # sqlite3's own transactions off: it begins late and lets two writers read the same before they write
+        connect_args={"isolation_level": None, "timeout": wait.total_seconds(), "check_same_thread": False},
+    )
+
+    @event.listens_for(engine, "connect")
+    def _(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        _ensure_wal(cursor, wait)
+        # FULL: a commit survives a power cut, or a message that was sent would be forgotten
+        for pragma in ("synchronous = FULL", f"foreign_keys = {'ON' if foreign_keys else 'OFF'}", *pragmas):
+            cursor.execute(f"PRAGMA {pragma}")
+        cursor.close()
+
+    @event.listens_for(engine, "begin")
+    def _(connection: Connection) -> None:
+        connection.exec_driver_sql(begin)
+
+    return engine
+
+
+def _postgresql_engine(url: URL, wait: timedelta, *settings: str) -> Engine:
+    connect = {
+        "connect_timeout": max(2, round(wait.total_seconds())),
+        # a server that vanished without a word is noticed within a quarter of a minute
+        "keepalives_idle": 5,
+        "keepalives_interval": 3,
+        "keepalives_count": 3,
+        "tcp_user_timeout": 14_000,
+    }
+    try:
+        engine = create_engine(
+            url,
+            hide_parameters=True,
+            pool_pre_ping=True,  # the server may have been restarted since
+            pool_timeout=wait.total_seconds(),
+            connect_args={name: value for name, value in connect.items() if name not in url.query},
+        )
+    except ModuleNotFoundError:
+        raise DatabaseError(
+            DatabaseErrorKind.UNREACHABLE, "PostgreSQL needs the extra: pip install 'balancebot[postgres]'"
+        ) from None
+
+    @event.listens_for(engine, "connect")
+    def _(connection: DBAPIConnection, _: object) -> None:
+        cursor = connection.cursor()
+        for setting in settings:
+            cursor.execute(setting)
+        cursor.close()
+        connection.commit()
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def _(_: Connection, cursor: Any, *statement: object) -> None:
+        if statement[-1]:  # it was executed many times
+            # psycopg's pipeline ends with a Flush, at which the server stops the clock of an idle transaction:
+            # only another statement starts it again
+            cursor.connection.execute("SELECT 1")
+
+    return engine
+
+
+def _milliseconds(time: timedelta) -> int:
+    return round(time.total_seconds() * 1000)
+
+
+def _ensure_wal(cursor: DBAPICursor, wait: timedelta) -> None:
+    """Switch the file to WAL, once in its life: readers and the writer don't wait for each other.
+
+    SQLite doesn't wait here for another process that is just making the file, so this does.
+    """
+    until = monotonic() + wait.total_seconds()
+    while not _is_wal(cursor):
+        try:
+            cursor.execute("PRAGMA journal_mode = WAL")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or monotonic() > until:
+                raise
+            sleep(0.01)
+
+
+def _is_wal(cursor: DBAPICursor) -> bool:
+    cursor.execute("PRAGMA journal_mode")
+    return cursor.fetchone() == ("wal",)
+
+
+_SQLITE_KINDS = {
+    sqlite3.SQLITE_BUSY: DatabaseErrorKind.LOCKED,
+    sqlite3.SQLITE_LOCKED: DatabaseErrorKind.LOCKED,
+    sqlite3.SQLITE_FULL: DatabaseErrorKind.FULL,
+    sqlite3.SQLITE_PERM: DatabaseErrorKind.UNREACHABLE,
+    sqlite3.SQLITE_AUTH: DatabaseErrorKind.UNREACHABLE,
+    sqlite3.SQLITE_READONLY: DatabaseErrorKind.UNREACHABLE,
+    sqlite3.SQLITE_CANTOPEN: DatabaseErrorKind.UNREACHABLE,
+    sqlite3.SQLITE_IOERR: DatabaseErrorKind.UNREACHABLE,
+    sqlite3.SQLITE_CORRUPT: DatabaseErrorKind.CORRUPT,
+    sqlite3.SQLITE_NOTADB: DatabaseErrorKind.CORRUPT,
+}
+
+# By SQLSTATE, or its first characters: PostgreSQL's manual, appendix A.
+_POSTGRESQL_KINDS = {
+    "08": DatabaseErrorKind.UNREACHABLE,  # connection exception
+    "28": DatabaseErrorKind.UNREACHABLE,  # log-in refused
+    "3D": DatabaseErrorKind.UNREACHABLE,  # no such database
+    "42501": DatabaseErrorKind.UNREACHABLE,  # no privilege
+    "25006": DatabaseErrorKind.UNREACHABLE,  # a read-only standby
+    "25P03": DatabaseErrorKind.UNREACHABLE,  # idle in transaction for too long: this process was frozen
+    "57P": DatabaseErrorKind.UNREACHABLE,  # shutting down, starting up
+    "53300": DatabaseErrorKind.UNREACHABLE,  # too many connections
+    "53": DatabaseErrorKind.FULL,
+    "40": DatabaseErrorKind.LOCKED,  # deadlock, serialisation
+    "55P03": DatabaseErrorKind.LOCKED,
+    "57014": DatabaseErrorKind.LOCKED,  # cancelled by a time limit
+    "42P01": DatabaseErrorKind.CORRUPT,  # no such table
+    "XX": DatabaseErrorKind.CORRUPT,
+}
+
+
+def place_of(url: URL) -> str:
+    """Name the database for people: the file, or host, port and database; nothing secret."""
+    if url.get_backend_name() == "sqlite":
+        return url.database or ":memory:"
+    host = url.host or url.query.get("host") or "localhost"
+    return f"{host}:{url.port or 5432}/{url.database or ''}"
+
+
+def explain(error: SQLAlchemyError, url: URL) -> DatabaseError | None:
+    """Say in words what is wrong with the database at `url`; None when it is rather a bug of ours."""
+    place = place_of(url)
+    if isinstance(error, PoolTimeout):
+        return DatabaseError(
+            DatabaseErrorKind.UNREACHABLE, f"database {place}: every connection is in use, gave up waiting"
+        )
+    if not isinstance(error, DBAPIError) or error.orig is None:
+        return None
+    kind = _kind_of(error.orig)
+    if kind is None:
+        return None
+    return DatabaseError(kind, f"database {place}: {_words(kind, error.orig, url)}")
+
+
+def _kind_of(raised: BaseException) -> DatabaseErrorKind | None:
+    if isinstance(raised, sqlite3.Error):
+        # the low byte is the primary code: SQLITE_BUSY_SNAPSHOT and the like are kinds of SQLITE_BUSY
+        code = getattr(raised, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
+        if code == sqlite3.SQLITE_ERROR and "no such table" in str(raised):
+            return DatabaseErrorKind.CORRUPT
+        return _SQLITE_KINDS.get(code)
+    state = getattr(raised, "sqlstate", None)
+    if state is not None:
+        return next((_POSTGRESQL_KINDS[state[:n]] for n in (5, 3, 2) if state[:n] in _POSTGRESQL_KINDS), None)
+    # psycopg sets no SQLSTATE when a connection could not be made or was lost
+    lost = type(raised).__name__ in {"OperationalError", "InterfaceError", "ConnectionTimeout"}
+    return DatabaseErrorKind.UNREACHABLE if lost else None
+
+
+def _words(kind: DatabaseErrorKind, raised: BaseException, url: URL) -> str:
+    said = " ".join(str(raised).split()) or type(raised).__name__
+    if url.get_backend_name() == "sqlite" and url.database:
+        if kind is DatabaseErrorKind.UNREACHABLE:
+            return _file_trouble(Path(url.database), said)
+        if kind is DatabaseErrorKind.LOCKED:
+            return f"another process is writing and did not finish in time ({said})"
+        if kind is DatabaseErrorKind.FULL:
+            return f"the disk is full ({said})"
+    said = said.partition(" LINE ")[0]  # where in the statement it was: nothing for people
+    if kind is DatabaseErrorKind.LOCKED:
+        return f"another session holds what is needed and did not let go in time ({said})"
+    if kind is DatabaseErrorKind.CORRUPT:
+        return f"it is damaged, or was not made by balancebot ({said})"
+    return said
+
+
+def _file_trouble(file: Path, said: str) -> str:
+    if not file.parent.is_dir():
+        return f"the folder {file.parent} does not exist"
+    if file.is_dir():
+        return "it is a folder, not a file"
+    return f"it can't be read and written; look at the disk, and at the permissions of the file and its folder ({said})"

@@ -1,0 +1,95 @@
+"""The indices. Each names the query that needs it; "only one" is a unique one.
+
+Whoever makes tables or compares them takes `metadata` from here. The program itself never looks at an index, and is
+spared PostgreSQL's dialect, which the partial ones load whatever the database is: 40 ms at every start.
+"""
+
+from sqlalchemy import Index, text
+
+from balancebot.store.tables import (
+    alerts,
+    attempts,
+    audit,
+    daily_use,
+    deliveries,
+    groups,
+    hourly_use,
+    login_failures,
+    metadata,
+    notifications,
+    sessions,
+    thresholds,
+    wallets,
+)
+
+__all__ = ["metadata"]
+
+
+# claim: the configured wallets that are due; each system knows its own way to say so
+Index(
+    "ix_wallets_due",
+    wallets.c.next_read_at,
+    postgresql_where=text("configured"),
+    sqlite_where=text("configured = 1"),
+)
+# booking: the wallets of one account
+Index("ix_wallets_account", wallets.c.account)
+
+# one wallet's history, for charts and for rebuilding its burn model
+Index("ix_hourly_use_wallet", hourly_use.c.wallet_id, hourly_use.c.hour)
+Index("ix_daily_use_wallet", daily_use.c.wallet_id, daily_use.c.day)
+
+# one row a scope
+Index("uq_thresholds_scope", thresholds.c.wallet, thresholds.c.category, unique=True)
+
+# at most one open alert per balance (or wallet) and kind
+Index(
+    "uq_alerts_open",
+    alerts.c.wallet,
+    alerts.c.category,
+    alerts.c.kind,
+    unique=True,
+    postgresql_where=text("closed_at IS NULL"),
+    sqlite_where=text("closed_at IS NULL"),
+)
+# the list of past alerts, newest first
+Index("ix_alerts_opened_at", alerts.c.opened_at)
+
+# the story of one alert (`why`, the page)
+Index("ix_notifications_alert", notifications.c.alert_id)
+
+# the group that an opening may still join
+Index("ix_groups_destination", groups.c.channel, groups.c.destination, groups.c.opened_at)
+
+# claim: what waits or was under way, in the order in which it was decided
+Index(
+    "ix_deliveries_unsettled",
+    deliveries.c.next_attempt_at,
+    postgresql_where=text("settled_at IS NULL"),
+    sqlite_where=text("settled_at IS NULL"),
+)
+# what was told of one alert
+Index("ix_deliveries_alert", deliveries.c.alert_id)
+# what became of one notification; pruning
+Index("ix_deliveries_notification", deliveries.c.notification_id)
+# what is to be looked for once more
+Index(
+    "ix_deliveries_verify",
+    deliveries.c.verify_at,
+    postgresql_where=text("verify_at IS NOT NULL"),
+    sqlite_where=text("verify_at IS NOT NULL"),
+)
+
+# what was tried for one delivery
+Index("ix_attempts_delivery", attempts.c.delivery_id)
+
+# revoking all of one user's
+Index("ix_sessions_user", sessions.c.user_name)
+
+# throttling: the failures of the last minutes
+Index("ix_login_failures_at", login_failures.c.at)
+
+# the audit page, newest first
+Index("ix_audit_at", audit.c.at)
+# one request, one act
+Index("uq_audit_request", audit.c.request, unique=True)

@@ -1,0 +1,186 @@
+"""What was sent of an alert, with every attempt; pruned when nobody can ask for it any more."""
+
+from collections.abc import Collection
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from sqlalchemy import Connection, delete, func, select
+
+from balancebot.domain.alert import Reason
+from balancebot.domain.delivery import DeliveryState
+from balancebot.domain.message import Action, AlertFacts, ChannelName
+from balancebot.domain.verdict import Severity
+from balancebot.store import living_messages, message_codec
+from balancebot.store.tables import alerts, attempts, deliveries, groups, notifications
+from balancebot.store.types import chunked
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryAttempt:
+    """One try of a delivery."""
+
+    at: datetime
+    outcome: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliveryRecord:
+    """One notification on its way to one destination, as it stands."""
+
+    id: str
+    channel: ChannelName
+    destination: str
+    action: Action
+    state: DeliveryState
+    in_doubt: bool
+    settled_at: datetime | None
+    next_attempt_at: datetime
+    is_carried: bool
+    """SUPERSEDED by another delivery that tells it too; else there was nothing left to tell."""
+    error_message: str
+    attempts: tuple[DeliveryAttempt, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NotificationRecord:
+    """One notification: what was true when it was decided, and who was to hear of it."""
+
+    at: datetime
+    reason: Reason | None
+    """None: only the look of standing messages changed."""
+    facts: AlertFacts
+    deliveries: tuple[DeliveryRecord, ...] = field(default=())
+
+
+def causes(conn: Connection, alert_ids: Collection[int]) -> dict[int, AlertFacts]:
+    """Return what was last told of each alert that says what was wrong; what was never told is left out."""
+    found: dict[int, AlertFacts] = {}
+    for chunk in chunked(alert_ids):
+        told = conn.execute(
+            select(notifications.c.alert_id, notifications.c.facts)
+            .where(notifications.c.alert_id.in_(chunk))
+            .order_by(notifications.c.id)
+        )
+        for row in told:
+            facts = message_codec.decode_facts(row.facts)
+            if isinstance(facts, AlertFacts) and facts.says_why and not facts.is_held:
+                found[row.alert_id] = facts
+    return found
+
+
+def num_worsened(conn: Connection, alert_id: int, severity: Severity, *, since: datetime) -> int:
+    """Return how often an alert was told as having worsened to `severity` since an instant."""
+    told = conn.execute(
+        select(notifications.c.facts).where(
+            notifications.c.alert_id == alert_id,
+            notifications.c.reason == Reason.WORSENED.value,
+            notifications.c.created_at >= since,
+        )
+    )
+    found = (message_codec.decode_facts(text) for (text,) in told)
+    return sum(isinstance(facts, AlertFacts) and facts.severity is severity for facts in found)
+
+
+def of_alert(conn: Connection, alert_id: int) -> tuple[NotificationRecord, ...]:
+    """Return the story of an alert, the latest first."""
+    told = conn.execute(
+        select(notifications).where(notifications.c.alert_id == alert_id).order_by(notifications.c.id.desc())
+    ).all()
+    sent = conn.execute(
+        select(deliveries)
+        .where(deliveries.c.alert_id == alert_id)
+        .order_by(deliveries.c.channel, deliveries.c.destination, deliveries.c.action)
+    ).all()
+    tried: dict[str, list[DeliveryAttempt]] = {row.id: [] for row in sent}
+    for row in conn.execute(
+        select(attempts)
+        .join(deliveries, deliveries.c.id == attempts.c.delivery_id)
+        .where(deliveries.c.alert_id == alert_id)
+        .order_by(attempts.c.id)
+    ):
+        tried[row.delivery_id].append(DeliveryAttempt(at=row.at, outcome=row.outcome, message=row.message))
+    parcels: dict[int, list[DeliveryRecord]] = {}
+    for row in sent:
+        parcels.setdefault(row.notification_id, []).append(
+            DeliveryRecord(
+                id=row.id,
+                channel=ChannelName(row.channel),
+                destination=row.destination,
+                action=Action(row.action),
+                state=DeliveryState(row.state),
+                in_doubt=row.in_doubt,
+                settled_at=row.settled_at,
+                next_attempt_at=row.next_attempt_at,
+                is_carried=row.superseded_by is not None,
+                error_message=row.error_message or "",
+                attempts=tuple(tried[row.id]),
+            )
+        )
+    return tuple(
+        NotificationRecord(
+            at=row.created_at,
+            reason=None if row.reason is None else Reason(row.reason),
+            facts=facts,
+            deliveries=tuple(parcels.get(row.id, ())),
+        )
+        for row in told
+        if isinstance(facts := message_codec.decode_facts(row.facts), AlertFacts)
+    )
+
+
+def prune_notifications(conn: Connection, *, before: datetime, most: int) -> int:
+    """Remove up to `most` notifications from before an instant; return how many went.
+
+    Those of an alert that is still open stay, and so do those that are not delivered to everybody yet.
+    """
+    still_open = select(alerts.c.id).where(alerts.c.closed_at.is_(None))
+    under_way = select(deliveries.c.notification_id).where(deliveries.c.settled_at.is_(None))
+    old = conn.scalars(
+        select(notifications.c.id)
+        .where(
+            notifications.c.created_at < before,
+            notifications.c.alert_id.is_(None) | notifications.c.alert_id.not_in(still_open),
+            notifications.c.id.not_in(under_way),
+        )
+        .order_by(notifications.c.id)
+        .limit(most)
+    ).all()
+    gone = select(deliveries.c.id).where(deliveries.c.notification_id.in_(old))
+    conn.execute(delete(attempts).where(attempts.c.delivery_id.in_(gone)))
+    conn.execute(delete(deliveries).where(deliveries.c.notification_id.in_(old)))
+    conn.execute(delete(notifications).where(notifications.c.id.in_(old)))
+    return len(old)
+
+
+def prune_alerts(conn: Connection, *, before: datetime, most: int) -> int:
+    """Remove up to `most` alerts that closed before an instant and of which nothing told is left; return how many."""
+    # SQLite would give the number of the newest one again
+    newest = select(func.max(alerts.c.id)).scalar_subquery()
+    mentioned = select(notifications.c.alert_id).where(notifications.c.alert_id.is_not(None))
+    old = conn.scalars(
+        select(alerts.c.id)
+        .where(alerts.c.closed_at < before, alerts.c.id < newest, alerts.c.id.not_in(mentioned))
+        .order_by(alerts.c.id)
+        .limit(most)
+    ).all()
+    living_messages.forget(conn, [living_messages.alert_subject(alert_id) for alert_id in old])
+    conn.execute(delete(alerts).where(alerts.c.id.in_(old)))
+    return len(old)
+
+
+def prune_groups(conn: Connection, *, before: datetime, most: int) -> int:
+    """Remove up to `most` groups from before an instant in which no alert and no delivery is any more."""
+    sent = select(deliveries.c.group_id).where(deliveries.c.group_id.is_not(None))
+    old = conn.scalars(
+        select(groups.c.id)
+        .where(
+            groups.c.opened_at < before,
+            groups.c.id.not_in(sent),
+            groups.c.id.not_in(living_messages.groups_with_members()),
+        )
+        .limit(most)
+    ).all()
+    living_messages.forget(conn, [living_messages.group_subject(group_id) for group_id in old])
+    conn.execute(delete(groups).where(groups.c.id.in_(old)))
+    return len(old)

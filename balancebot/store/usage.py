@@ -1,0 +1,275 @@
+"""Use, top-ups, transfers and the last reading, by clock hour and later by day: what charts and estimates are made of.
+
+Hours and days are counted from 1970 in UTC. What is booked is added to what stands; an import writes hours anew from
+all their readings; an hour becomes part of its day once it is old.
+"""
+
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, literal, select
+from sqlalchemy.dialects import sqlite
+
+from balancebot.domain.balance import NEVER_READ, Absent, Category, Readings, WalletName
+from balancebot.domain.usage import SECONDS_PER_HOUR, Booked, Hour, Seen
+from balancebot.store.tables import daily_use, hourly_use
+from balancebot.store.types import chunked, insert_into
+
+HOURS_PER_DAY = 24
+
+
+class Used(NamedTuple):
+    """What happened to one balance within one hour or day, in messages. (A named tuple: there are thousands.)"""
+
+    use: int = 0
+    exposure: int = 0
+    """Seconds in which use would have shown."""
+    topped_up: int = 0
+    transferred: int = 0
+    """Moved here less moved away."""
+    refunded: int = 0
+
+
+class UseRow(NamedTuple):
+    """One wallet within one hour or day."""
+
+    at: int
+    """Hours (or days) since 1970."""
+    wallet_id: int
+    readings: Readings
+    """The last of the span."""
+    used: tuple[Used, Used, Used, Used]
+    """In the order of `Category`."""
+
+    def of(self, category: Category) -> Used:
+        """Return what happened in `category`."""
+        return self.used[_INDEX[category]]
+
+
+_INDEX = {category: index for index, category in enumerate(Category)}
+_COLUMNS = ("used", "exposure", "topped_up", "transferred", "refunded")
+_NAMES = {category: tuple(f"{category.value}_{column}" for column in _COLUMNS) for category in Category}
+_ADDED = tuple(name for names in _NAMES.values() for name in names)
+_BLANK: dict[str, object] = {**NEVER_READ._asdict(), **dict.fromkeys(_ADDED)}
+
+
+def add(
+    conn: Connection,
+    ids: Mapping[WalletName, int],
+    booked: Mapping[Hour, Booked],
+    last_seen: Mapping[WalletName, Seen],
+) -> None:
+    """Add what a round has booked to its hours, and note the reading that each hour of `last_seen` ended with."""
+    rows: dict[tuple[int, int], dict[str, object]] = {}
+    for wallet, seen in last_seen.items():
+        key = (int(seen.at // SECONDS_PER_HOUR), ids[wallet])
+        rows[key] = {"hour": key[0], "wallet_id": key[1], **seen.readings._asdict()}
+    for (hour, (wallet, category)), part in booked.items():
+        key = (hour, ids[wallet])
+        values = rows.get(key)
+        if values is None:
+            values = rows[key] = {"hour": key[0], "wallet_id": key[1]}
+        use, exposure, topped_up, transferred, refunded = _NAMES[category]
+        values[use] = part.use or None
+        values[exposure] = round(part.exposure) or None
+        values[topped_up] = part.topped_up or None
+        values[transferred] = part.transferred_in - part.transferred_out or None
+        values[refunded] = part.refunded or None
+    # few wallets use all four categories: a row costs by its columns
+    alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
+    for values in rows.values():
+        alike.setdefault(tuple(values), []).append(values)
+    for columns, some in alike.items():
+        conn.execute(_adding(conn, columns), some)
+
+
+def put(conn: Connection, rows: Sequence[UseRow]) -> None:
+    """Write hours anew from all their readings; a category that a row tells nothing of stays as it was."""
+    if rows:
+        conn.execute(_replacing(insert_into(conn, hourly_use), hourly_use), [_whole(row) for row in rows])
+
+
+def _whole(row: UseRow) -> dict[str, object]:
+    values = {**_BLANK, "hour": row.at, "wallet_id": row.wallet_id, **row.readings._asdict()}
+    for (category, reading), used in zip(row.readings.items(), row.used, strict=True):
+        if reading is not Absent.UNREAD or any(used):
+            values.update(zip(_NAMES[category], used, strict=True))
+    return values
+
+
+def hours_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list[UseRow]:
+    """Return one wallet's hours in `[since, until)`, oldest first."""
+    return _history(conn, hourly_use, wallet_id, hourly_use.c.hour.between(since, until - 1))
+
+
+def days_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list[UseRow]:
+    """Return one wallet's days in `[since, until)`, oldest first; a day appears when its hours were given up."""
+    return _history(conn, daily_use, wallet_id, daily_use.c.day.between(since, until - 1))
+
+
+def hours(conn: Connection, *, since: int, until: int) -> Iterator[UseRow]:
+    """Yield every wallet's hours in `[since, until)`, oldest first."""
+    wanted = (
+        select(hourly_use)
+        .where(hourly_use.c.hour >= since, hourly_use.c.hour < until)
+        .order_by(hourly_use.c.hour, hourly_use.c.wallet_id)
+        .execution_options(yield_per=2_000)
+    )
+    for row in conn.execute(wanted):
+        yield _use(row)
+
+
+def courses(
+    conn: Connection, wallet_ids: Collection[int], category: Category, *, since: int, until: int, every: int
+) -> Iterator[tuple[int, int, int]]:
+    """Yield (wallet, hour, balance) of the last number of every so many hours of `[since, until)`, oldest first."""
+    c = hourly_use.c
+    for ids in chunked(wallet_ids):
+        lasts = (
+            select(c.wallet_id, func.max(c.hour).label("hour"))
+            .where(c.wallet_id.in_(ids), c.hour >= since, c.hour < until, c[category.value] >= 0)
+            .group_by(c.wallet_id, (c.hour - since) // every)
+            .subquery()
+        )
+        wanted = (
+            select(c.wallet_id, c.hour, c[category.value])
+            .join(lasts, (c.wallet_id == lasts.c.wallet_id) & (c.hour == lasts.c.hour))
+            .order_by(c.hour)
+        )
+        yield from map(tuple, conn.execute(wanted))
+
+
+def use_since(
+    conn: Connection, wallet_ids: Collection[int], hour: int
+) -> Iterator[tuple[int, Category, int, int, int]]:
+    """Yield (wallet, category, hour, use, seconds of exposure) of hours from `hour` on, the oldest first.
+
+    Only balances that had a number then: what is unallocated has no use.
+    """
+    columns = [
+        hourly_use.c[name] for category in Category for name in (category.value, *_NAMES[category][:2])
+    ]
+    for ids in chunked(wallet_ids):
+        wanted = (
+            select(hourly_use.c.wallet_id, hourly_use.c.hour, *columns)
+            .where(hourly_use.c.hour >= hour, hourly_use.c.wallet_id.in_(ids))
+            .order_by(hourly_use.c.hour)
+        )
+        for wallet_id, at, *values in conn.execute(wanted):
+            for index, category in enumerate(Category):
+                reading, use, exposure = values[3 * index : 3 * index + 3]
+                if use or exposure or isinstance(reading, int):
+                    yield wallet_id, category, at, use or 0, exposure or 0
+
+
+def totals(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
+    """Return what happened to each wallet (by id) in the hours `[since, until)` altogether."""
+    c = hourly_use.c
+    sums = [func.coalesce(func.sum(c[name]), 0) for name in _ADDED]
+    wanted = select(c.wallet_id, *sums).where(c.hour >= since, c.hour < until).group_by(c.wallet_id)
+    return {wallet_id: _in_categories(values) for wallet_id, *values in conn.execute(wanted)}
+
+
+def fold_oldest_day(conn: Connection, *, before: int) -> int:
+    """Make the oldest day's hours into one row a wallet, if the whole day lies before the hour `before`.
+
+    Returns how many hours went; 0 when no day is old enough.
+    """
+    c = hourly_use.c
+    oldest = conn.scalar(select(func.min(c.hour)))
+    if oldest is None:
+        return 0
+    day = oldest // HOURS_PER_DAY
+    first, end = day * HOURS_PER_DAY, (day + 1) * HOURS_PER_DAY
+    if end > before:
+        return 0
+    within = (c.hour >= first) & (c.hour < end)
+    whole_day = (
+        select(
+            literal(day).label("day"),
+            c.wallet_id,
+            *(_last_reading(category, first, end) for category in Category),
+            *(func.sum(c[name]).label(name) for name in _ADDED),
+        )
+        .where(within)
+        .group_by(c.wallet_id)
+    )
+    statement = insert_into(conn, daily_use).from_select(
+        [column.name for column in whole_day.subquery().c], whole_day
+    )
+    # a day can stand already where old hours were imported once more
+    conn.execute(_replacing(statement, daily_use))
+    return conn.execute(delete(hourly_use).where(within)).rowcount
+
+
+def _last_reading(category: Category, first: int, end: int) -> Any:
+    later = hourly_use.alias("later")
+    reading = later.c[category.value]
+    return (
+        select(reading)
+        .where(
+            later.c.wallet_id == hourly_use.c.wallet_id,
+            later.c.hour >= first,
+            later.c.hour < end,
+            reading.is_not(None),
+        )
+        .order_by(later.c.hour.desc())
+        .limit(1)
+        .correlate(hourly_use)
+        .scalar_subquery()
+        .label(category.value)
+    )
+
+
+def _adding(conn: Connection, columns: Collection[str]) -> sqlite.Insert:
+    """Return an insert of `columns` that adds to the hour that stands, if one does; a reading replaces the one there."""
+    statement = insert_into(conn, hourly_use)
+    new, old = statement.excluded, hourly_use.c
+    return statement.on_conflict_do_update(
+        index_elements=["hour", "wallet_id"],
+        set_={
+            **{name: func.coalesce(new[name], old[name]) for name in Category if name in columns},
+            # NULL is nothing, and takes no room
+            **{
+                name: func.coalesce(old[name] + new[name], new[name], old[name])
+                for name in _ADDED
+                if name in columns
+            },
+        },
+    )
+
+
+def _replacing(statement: sqlite.Insert, table: Table) -> sqlite.Insert:
+    """Let an insert replace the row that stands, but for the columns in which it holds nothing."""
+    new, old = statement.excluded, table.c
+    return statement.on_conflict_do_update(
+        index_elements=[column.name for column in table.primary_key],
+        set_={
+            name: func.coalesce(new[name], old[name])
+            for name in (*(category.value for category in Category), *_ADDED)
+        },
+    )
+
+
+def _history(conn: Connection, table: Table, wallet_id: int, span: ColumnElement[bool]) -> list[UseRow]:
+    wanted = select(table).where(table.c.wallet_id == wallet_id, span).order_by(*table.primary_key)
+    return [_use(row) for row in conn.execute(wanted)]
+
+
+def _use(row: Row[Any]) -> UseRow:
+    at, wallet_id, *values = tuple(row)
+    # tables.py: the reading of a category, then what happened to it
+    width = 1 + len(_COLUMNS)
+    readings = values[::width]
+    del values[::width]
+    return UseRow(at, wallet_id, Readings(*readings), _in_categories(values))
+
+
+def _in_categories(values: Sequence[int | None]) -> tuple[Used, Used, Used, Used]:
+    """Cut the columns of what was added into one `Used` per category."""
+    width = len(_COLUMNS)
+    universal, voice, industry, market = (
+        Used(*(int(value or 0) for value in values[start : start + width]))
+        for start in range(0, len(values), width)
+    )
+    return universal, voice, industry, market

@@ -1,0 +1,177 @@
+"""Users, their sessions and their failed log-ins. Passwords are hashes here, and so are session tokens."""
+
+from datetime import datetime
+
+from sqlalchemy import (
+    LABEL_STYLE_TABLENAME_PLUS_COL,
+    Connection,
+    Row,
+    delete,
+    insert,
+    or_,
+    select,
+    text,
+    update,
+)
+from sqlalchemy.exc import IntegrityError
+
+from balancebot.domain.user import Role, Session, User
+from balancebot.store.tables import login_failures, sessions, users
+
+
+def add(conn: Connection, user: User, password_hash: str) -> bool:
+    """Add a user; False where the name is taken."""
+    try:
+        with conn.begin_nested():
+            conn.execute(
+                insert(users).values(
+                    name=user.name,
+                    role=user.role.value,
+                    created_at=user.created_at,
+                    password_hash=password_hash,
+                )
+            )
+    except IntegrityError:
+        return False
+    return True
+
+
+def find(conn: Connection, name: str) -> tuple[User, str] | None:
+    """Return a user and the hash of the password."""
+    row = conn.execute(select(users).where(users.c.name == name)).one_or_none()
+    return None if row is None else (_user(row), row.password_hash)
+
+
+def everyone(conn: Connection) -> tuple[User, ...]:
+    """Return all users by name."""
+    return tuple(_user(row) for row in conn.execute(select(users).order_by(users.c.name)))
+
+
+def set_password_hash(conn: Connection, name: str, password_hash: str) -> None:
+    """Replace a user's password."""
+    conn.execute(update(users).where(users.c.name == name).values(password_hash=password_hash))
+
+
+def set_role(conn: Connection, name: str, role: Role) -> None:
+    """Give a user another role; it holds at the next request."""
+    conn.execute(update(users).where(users.c.name == name).values(role=role.value))
+
+
+def remove(conn: Connection, name: str) -> None:
+    """Remove a user, with all sessions."""
+    conn.execute(delete(users).where(users.c.name == name))
+
+
+def start_session(
+    conn: Connection, token_hash: str, user_name: str, *, now: datetime, expires_at: datetime
+) -> None:
+    """Keep a new session, and drop what has run out."""
+    drop_ended_sessions(conn, now=now)
+    conn.execute(
+        insert(sessions).values(
+            token_hash=token_hash, user_name=user_name, created_at=now, seen_at=now, expires_at=expires_at
+        )
+    )
+
+
+def find_session(conn: Connection, token_hash: str, *, now: datetime) -> Session | None:
+    """Return the session of a token that hasn't run out, with its user as of now."""
+    row = conn.execute(
+        select(sessions, users)
+        .join(users, users.c.name == sessions.c.user_name)
+        .where(sessions.c.token_hash == token_hash, sessions.c.expires_at > now)
+        .set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
+    ).one_or_none()
+    return None if row is None else _session(row)
+
+
+def sessions_of(conn: Connection, user_name: str, *, now: datetime) -> tuple[Session, ...]:
+    """Return a user's sessions, the latest used first."""
+    rows = conn.execute(
+        select(sessions, users)
+        .join(users, users.c.name == sessions.c.user_name)
+        .where(sessions.c.user_name == user_name, sessions.c.expires_at > now)
+        .order_by(sessions.c.seen_at.desc())
+        .set_label_style(LABEL_STYLE_TABLENAME_PLUS_COL)
+    )
+    return tuple(_session(row) for row in rows)
+
+
+def touch_session(conn: Connection, token_hash: str, *, seen_at: datetime, expires_at: datetime) -> None:
+    """Note that a session is in use."""
+    conn.execute(
+        update(sessions)
+        .where(sessions.c.token_hash == token_hash)
+        .values(seen_at=seen_at, expires_at=expires_at)
+    )
+
+
+def end_session(conn: Connection, token_hash: str) -> None:
+    """End one session."""
+    conn.execute(delete(sessions).where(sessions.c.token_hash == token_hash))
+
+
+def end_sessions_of(conn: Connection, user_name: str, *, but: str = "") -> int:
+    """End all sessions of a user, except the one with token hash `but`; return how many."""
+    return conn.execute(
+        delete(sessions).where(sessions.c.user_name == user_name, sessions.c.token_hash != but)
+    ).rowcount
+
+
+def drop_ended_sessions(conn: Connection, *, now: datetime) -> int:
+    """Remove the sessions that have run out; return how many."""
+    return conn.execute(delete(sessions).where(sessions.c.expires_at <= now)).rowcount
+
+
+def failures(conn: Connection, name: str, address: str, *, since: datetime) -> tuple[list[datetime], ...]:
+    """Return when log-ins failed since: for this name from this address, from this address, for this name.
+
+    Until the transaction ends nobody else can count, so what is noted after is counted by the next.
+    """
+    if conn.dialect.name == "postgresql":
+        conn.execute(text("LOCK TABLE login_failures IN SHARE ROW EXCLUSIVE MODE"))
+    rows = conn.execute(
+        select(login_failures.c.at, login_failures.c.name, login_failures.c.address)
+        .where(
+            login_failures.c.at > since,
+            or_(login_failures.c.name == name, login_failures.c.address == address),
+        )
+        .order_by(login_failures.c.at)
+    ).all()
+    return (
+        [row.at for row in rows if row.name == name and row.address == address],
+        [row.at for row in rows if row.address == address],
+        [row.at for row in rows if row.name == name],
+    )
+
+
+def note_failure(conn: Connection, name: str, address: str, *, at: datetime, forget: datetime) -> None:
+    """Count one failed log-in, and drop those before `forget`."""
+    conn.execute(delete(login_failures).where(login_failures.c.at <= forget))
+    conn.execute(insert(login_failures).values(at=at, name=name, address=address))
+
+
+def drop_failures(conn: Connection, *, before: datetime) -> int:
+    """Remove the failed log-ins from before an instant; return how many."""
+    return conn.execute(delete(login_failures).where(login_failures.c.at < before)).rowcount
+
+
+def forget_failures(conn: Connection, name: str, address: str) -> None:
+    """Forget the failures of a name from one address, since it has logged in."""
+    conn.execute(
+        delete(login_failures).where(login_failures.c.name == name, login_failures.c.address == address)
+    )
+
+
+def _user(row: Row[tuple[object, ...]]) -> User:
+    return User(name=row.name, role=Role(row.role), created_at=row.created_at)
+
+
+def _session(row: Row[tuple[object, ...]]) -> Session:
+    return Session(
+        id=row.sessions_token_hash,
+        user=User(name=row.users_name, role=Role(row.users_role), created_at=row.users_created_at),
+        created_at=row.sessions_created_at,
+        seen_at=row.sessions_seen_at,
+        expires_at=row.sessions_expires_at,
+    )

@@ -1,0 +1,200 @@
+"""The wallets: what each showed last, and when it is read next.
+
+A row outlives the wallet's place in the configuration, so that its history stays; only `configured` ones are claimed.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    Connection,
+    Row,
+    func,
+    select,
+    update,
+)
+
+from balancebot.domain.balance import Readings, Snapshot, WalletName, account_of
+from balancebot.ports import SourceErrorKind
+from balancebot.store.tables import wallets
+from balancebot.store.types import chunked, insert_into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WalletRow:
+    """One wallet as it is kept."""
+
+    id: int
+    name: WalletName
+    configured: bool
+    readings: Readings
+    observed_at: datetime | None
+    """When `readings` were read; None = never."""
+    first_attempt_at: datetime | None
+    """Since it was (last) configured."""
+    attempted_at: datetime | None
+    error_kind: SourceErrorKind | None
+    """Of the latest attempt; None when it was good."""
+    error_message: str
+    rejections: int
+    """Readings running that ended in a 401."""
+    suspect_since: datetime | None
+    """A sudden zero that waits for a second look."""
+    next_read_at: datetime
+    booked: Readings
+    """The readings up to which use stands in the roll-up, and when they were read."""
+    booked_at: datetime | None
+
+    @property
+    def account(self) -> str:
+        """The account it belongs to."""
+        return account_of(self.name)
+
+    @property
+    def snapshot(self) -> Snapshot | None:
+        """Its latest reading; None if it was never read."""
+        if self.observed_at is None:
+            return None
+        return Snapshot(wallet=self.name, observed_at=self.observed_at, readings=self.readings)
+
+
+def sync(conn: Connection, configured: Collection[WalletName], *, now: datetime) -> tuple[WalletName, ...]:
+    """Make the configured wallets known, and let the others rest; return those that left since the last time.
+
+    A new wallet is due at once. So is one that comes back, with no error counted against it.
+    """
+    known = {
+        WalletName(name): is_configured
+        for name, is_configured in conn.execute(select(wallets.c.name, wallets.c.configured))
+    }
+    wanted = set(configured)
+    new = [name for name in dict.fromkeys(configured) if name not in known]
+    back = [name for name, is_configured in known.items() if name in wanted and not is_configured]
+    gone = [name for name, is_configured in known.items() if is_configured and name not in wanted]
+    add_known(conn, new, now=now)
+    for names in chunked(back):
+        conn.execute(
+            update(wallets)
+            .where(wallets.c.name.in_(names))
+            .values(
+                configured=True,
+                next_read_at=now,
+                claimed_by=None,
+                first_attempt_at=None,
+                attempted_at=None,
+                error_kind=None,
+                error_message=None,
+                rejections=0,
+                suspect_since=None,
+            )
+        )
+    for names in chunked(gone):
+        conn.execute(
+            update(wallets).where(wallets.c.name.in_(names)).values(configured=False, claimed_by=None)
+        )
+    return tuple(sorted(gone))
+
+
+def all_wallets(conn: Connection, *, configured_only: bool = True) -> list[WalletRow]:
+    """Return the wallets, by name."""
+    wanted = select(wallets).order_by(wallets.c.name)
+    if configured_only:
+        wanted = wanted.where(wallets.c.configured)
+    return [wallet_of(row) for row in conn.execute(wanted)]
+
+
+def named(
+    conn: Connection, names: Collection[WalletName], *, configured_only: bool = True
+) -> dict[WalletName, WalletRow]:
+    """Return the wallets of these names that are known."""
+    found: dict[WalletName, WalletRow] = {}
+    for chunk in chunked(names):
+        wanted = select(wallets).where(wallets.c.name.in_(chunk))
+        if configured_only:
+            wanted = wanted.where(wallets.c.configured)
+        found |= {row.name: row for row in map(wallet_of, conn.execute(wanted))}
+    return found
+
+
+def edition(conn: Connection) -> tuple[object, ...]:
+    """Return what differs as soon as a wallet was read, or tried, or came, or left."""
+    figures = select(func.count(), func.max(wallets.c.attempted_at)).where(wallets.c.configured)
+    return tuple(conn.execute(figures).one())
+
+
+def find(conn: Connection, name: WalletName) -> WalletRow | None:
+    """Return one wallet, configured or not."""
+    row = conn.execute(select(wallets).where(wallets.c.name == name)).one_or_none()
+    return None if row is None else wallet_of(row)
+
+
+def of_accounts(
+    conn: Connection, accounts: Collection[str], *, configured_only: bool = True
+) -> list[WalletRow]:
+    """Return the wallets of some accounts."""
+    rows: list[WalletRow] = []
+    for names in chunked(accounts):
+        wanted = select(wallets).where(wallets.c.account.in_(names))
+        if configured_only:
+            wanted = wanted.where(wallets.c.configured)
+        rows += [wallet_of(row) for row in conn.execute(wanted)]
+    return rows
+
+
+def configured_names(conn: Connection) -> tuple[WalletName, ...]:
+    """Return the names of the configured wallets, in order."""
+    names = conn.scalars(select(wallets.c.name).where(wallets.c.configured).order_by(wallets.c.name))
+    return tuple(WalletName(name) for name in names)
+
+
+def ids(conn: Connection) -> dict[WalletName, int]:
+    """Return the id of every wallet that was ever known."""
+    return {
+        WalletName(name): wallet_id for name, wallet_id in conn.execute(select(wallets.c.name, wallets.c.id))
+    }
+
+
+def add_known(conn: Connection, names: Iterable[WalletName], *, now: datetime) -> None:
+    """Make wallets known that aren't yet, as due and configured; those that are stay as they are."""
+    rows = [
+        {"name": name, "account": account_of(name), "configured": True, "next_read_at": now} for name in names
+    ]
+    if rows:
+        # another replica may be doing the same right now
+        conn.execute(insert_into(conn, wallets).on_conflict_do_nothing(), rows)
+
+
+def wallet_of(row: Row[Any]) -> WalletRow:
+    """Return the wallet of a row with all columns."""
+    # by position, in the order of tables.py: several times as quick as by name
+    wallet_id, name, _, configured, universal, voice, industry, market, *rest = tuple(row)
+    (
+        observed_at,
+        first_attempt_at,
+        attempted_at,
+        kind,
+        message,
+        rejections,
+        suspect_since,
+        next_read_at,
+        *rest,
+    ) = rest
+    _, *booked, booked_at = rest
+    return WalletRow(
+        id=wallet_id,
+        name=name,
+        configured=configured,
+        readings=Readings(universal, voice, industry, market),
+        observed_at=observed_at,
+        first_attempt_at=first_attempt_at,
+        attempted_at=attempted_at,
+        error_kind=None if kind is None else SourceErrorKind(kind),
+        error_message=message or "",
+        rejections=rejections,
+        suspect_since=suspect_since,
+        next_read_at=next_read_at,
+        booked=Readings(*booked),
+        booked_at=booked_at,
+    )

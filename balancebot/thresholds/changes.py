@@ -1,0 +1,205 @@
+"""Changes of thresholds, whole or not at all, with who made them, when, and what was there before."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import TypeAlias, TypeVar
+
+from balancebot.domain.audit import Act, Actor, AuditEntry, Picture
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.threshold import Scope, ThresholdBook, ThresholdRow
+from balancebot.domain.threshold_cell import written
+from balancebot.ports import Clock
+from balancebot.store import audit, thresholds, types
+from balancebot.store.database import Database
+from balancebot.thresholds.edit import COLUMNS, Edited, EditFault, RowEdit, apply_edits, patch_row
+from balancebot.thresholds.sheet import SheetRow, import_sheet
+
+_Rows: TypeAlias = tuple[ThresholdRow, ...]
+_Outcome = TypeVar("_Outcome", bound="Edited | Conflict | Outdated")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conflict:
+    """Somebody else changed what was to be changed: nothing was overwritten, and this is what stands."""
+
+    scope: Scope
+    current: ThresholdRow | None
+    """None: the row isn't there any more."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outdated:
+    """A sheet would change something else than when it was looked at: nothing was done, and this is what it would do."""
+
+    edited: Edited
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EditThresholds:
+    """What people do to thresholds."""
+
+    database: Database
+    clock: Clock
+    known: Callable[[], Sequence[WalletName]]
+    """The wallets that are configured now."""
+
+    def book(self) -> ThresholdBook:
+        """Return the rows that stand, ready to be asked."""
+        with self.database.read() as conn:
+            return ThresholdBook(thresholds.load(conn))
+
+    def set(self, scope: Scope, cells: Mapping[str, str], *, by: Actor) -> Edited:
+        """Change only the columns of `cells`, as a person wrote them; faults mean that nothing was changed."""
+        return self._change(lambda rows: self._patched(rows, scope, cells), by)
+
+    def look(self, scope: Scope) -> ThresholdRow | None:
+        """Return the row of `scope` as it stands."""
+        with self.database.read() as conn:
+            return _row_of(thresholds.load(conn), scope)
+
+    def replace(self, scope: Scope, cells: Mapping[str, str], *, seen: str, by: Actor) -> Edited | Conflict:
+        """Like `set`, if the row is still the one that was looked at: `seen` is the `edit_token` of that."""
+
+        def decide(rows: _Rows) -> Edited | Conflict:
+            current = _row_of(rows, scope)
+            if edit_token(current) != seen:
+                return Conflict(scope=scope, current=current)
+            return self._patched(rows, scope, cells)
+
+        return self._change(decide, by)
+
+    def preview(self, scope: Scope, cells: Mapping[str, str]) -> Edited:
+        """Return what `set` would do, and do nothing."""
+        with self.database.read() as conn:
+            return self._patched(thresholds.load(conn), scope, cells)
+
+    def undo(self, entry: AuditEntry, *, by: Actor, seen: str | None = None) -> Edited | Conflict | None:
+        """Give a scope the row that it had before the change that `entry` tells of; None if it tells of another thing.
+
+        If the scope was changed again since, that is a conflict, unless `seen` says that it was looked at as it stands.
+        """
+        scope = _scope_of(entry)
+        if scope is None:
+            return None
+
+        def decide(rows: _Rows) -> Edited | Conflict:
+            current = _row_of(rows, scope)
+            is_expected = (
+                edit_token(current) == seen if seen is not None else _picture(current) == entry.after
+            )
+            if not is_expected:
+                return Conflict(scope=scope, current=current)
+            if entry.before is None:
+                return apply_edits(rows, [RowEdit(scope=scope, row=None)], self.known())
+            blank = ThresholdRow(wallet=scope.wallet, category=scope.category)
+            row = patch_row(blank, {column: str(text) for column, text in entry.before.items()})
+            if isinstance(row, tuple):
+                return _refused(rows, row)
+            return apply_edits(rows, [RowEdit.put(row)], self.known())
+
+        return self._change(decide, by)
+
+    def unset(self, scope: Scope, *, by: Actor) -> Edited:
+        """Remove the row of `scope`; no change when there is none."""
+        return self._change(
+            lambda rows: apply_edits(rows, [RowEdit(scope=scope, row=None)], self.known()), by
+        )
+
+    def import_sheet(self, sheet: Sequence[SheetRow], *, by: Actor) -> Edited:
+        """Put every row of a sheet; faults mean that none was."""
+        return self._change(lambda rows: import_sheet(sheet, rows, self.known()), by)
+
+    def import_seen(self, sheet: Sequence[SheetRow], *, seen: str, by: Actor) -> Edited | Outdated:
+        """Like `import_sheet`, if it still comes to the changes that were looked at: `seen` is their `changes_token`."""
+
+        def decide(rows: _Rows) -> Edited | Outdated:
+            edited = import_sheet(sheet, rows, self.known())
+            return edited if changes_token(edited) == seen else Outdated(edited=edited)
+
+        return self._change(decide, by)
+
+    def preview_sheet(self, sheet: Sequence[SheetRow]) -> Edited:
+        """Return what `import_sheet` would do, and do nothing."""
+        with self.database.read() as conn:
+            return import_sheet(sheet, thresholds.load(conn), self.known())
+
+    def history(self, *, limit: int) -> tuple[AuditEntry, ...]:
+        """Return the latest changes, the newest first."""
+        with self.database.read() as conn:
+            return audit.newest(conn, limit=limit, acts=(Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD))
+
+    def _patched(self, rows: _Rows, scope: Scope, cells: Mapping[str, str]) -> Edited:
+        blank = ThresholdRow(wallet=scope.wallet, category=scope.category)
+        patched = patch_row(_row_of(rows, scope) or blank, cells)
+        if isinstance(patched, tuple):
+            return _refused(rows, patched)
+        return apply_edits(rows, [RowEdit.put(patched)], self.known())
+
+    def _change(self, decide: Callable[[_Rows], _Outcome], by: Actor) -> _Outcome:
+        now = self.clock.now()
+        with self.database.write() as conn:
+            types.take_lock(conn, types.THRESHOLDS)
+            edited = decide(thresholds.load(conn))
+            if isinstance(edited, Conflict | Outdated) or edited.faults:
+                return edited
+            put = [change.after for change in edited.changes if change.after is not None]
+            thresholds.put(conn, put, by=by.who, now=now)
+            thresholds.remove(conn, [change.scope for change in edited.changes if change.after is None])
+            audit.record(
+                conn,
+                *(_entry(change.scope, change.before, change.after, by, now) for change in edited.changes),
+            )
+            return edited
+
+
+def edit_token(row: ThresholdRow | None) -> str:
+    """Return what stands for a row in a form, so that nobody overwrites what they haven't seen."""
+    picture = json.dumps(_picture(row), ensure_ascii=False, sort_keys=True)
+    return hashlib.sha256(picture.encode()).hexdigest()[:16]
+
+
+def changes_token(edited: Edited) -> str:
+    """Return what stands for the changes that somebody looked at."""
+    changes = [
+        [str(change.scope), _picture(change.before), _picture(change.after)] for change in edited.changes
+    ]
+    return hashlib.sha256(json.dumps(changes, ensure_ascii=False, default=dict).encode()).hexdigest()[:16]
+
+
+def _row_of(rows: _Rows, scope: Scope) -> ThresholdRow | None:
+    return next((row for row in rows if row.scope == scope), None)
+
+
+def _scope_of(entry: AuditEntry) -> Scope | None:
+    if entry.act not in {Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD}:
+        return None
+    wallet, _, category = entry.subject.rpartition(":")
+    return Scope(wallet, None if category == "*" else Category(category))
+
+
+def _refused(rows: _Rows, faults: tuple[EditFault, ...]) -> Edited:
+    return Edited(rows=rows, changes=(), faults=faults, warnings=())
+
+
+def _entry(
+    scope: Scope, before: ThresholdRow | None, after: ThresholdRow | None, by: Actor, now: datetime
+) -> AuditEntry:
+    return AuditEntry(
+        at=now,
+        who=by.who,
+        way=by.way,
+        act=Act.REMOVE_THRESHOLD if after is None else Act.SET_THRESHOLD,
+        subject=str(scope),
+        before=_picture(before),
+        after=_picture(after),
+    )
+
+
+def _picture(row: ThresholdRow | None) -> Picture | None:
+    """Return what a row sets, as a person would write it."""
+    if row is None:
+        return None
+    return {column: text for column in COLUMNS if (text := written(getattr(row, column)))}

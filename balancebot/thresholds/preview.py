@@ -1,0 +1,322 @@
+"""What other limits would do: to the alerts of now, and in the last 30 days next to today's limits."""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import TypeAlias
+
+from sqlalchemy import Connection
+
+from balancebot.domain.balance import BalanceKey, Category, Reading, WalletName
+from balancebot.domain.pattern import WalletPattern
+from balancebot.domain.runway import UNKNOWN, Estimate
+from balancebot.domain.threshold import Limits, Scope, ThresholdBook
+from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.domain.verdict import Crossed, Severity, Verdict, judge
+from balancebot.estimates.past import PastHours, past_estimates
+from balancebot.forecast.backtest import Episode, Moment, episodes
+from balancebot.history.balances import HistoryHour, history_of
+from balancebot.overview.balances import BalanceView, overview
+from balancebot.store import alerts, usage, wallets
+from balancebot.store.database import Database
+
+LOOK_BACK = timedelta(days=30)
+_MODEL_HOURS = 35 * 24
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A balance whose limits would be others."""
+
+    balance: BalanceKey
+    wallet_id: int
+    ever_positive: bool
+    before: Limits
+    after: Limits
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """One balance in the last 30 days: what today's limits would have told, and what the others would have."""
+
+    balance: BalanceKey
+    since: datetime
+    """When its history begins, at most 30 days ago."""
+    before: tuple[Episode, ...]
+    after: tuple[Episode, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Backtest:
+    """Looks back. `zone`, `confidence` and `margin` as alerts are judged by."""
+
+    zone: str
+    confidence: float
+    margin: float
+
+    def compare(
+        self, conn: Connection, candidates: Sequence[Candidate], *, now: datetime
+    ) -> tuple[Comparison, ...]:
+        """Compare the limits of each candidate over its past; those without any are left out.
+
+        Costs a tenth of a second for a balance, less for each of several.
+        """
+        since = now - LOOK_BACK
+        histories = [
+            history_of(conn, one.wallet_id, one.balance.category, since=since, now=now) for one in candidates
+        ]
+        estimates = self._estimates(conn, candidates, histories, now)
+        found = []
+        for one, history, known in zip(candidates, histories, estimates, strict=True):
+            course = _course(history, known, now)
+            if course:
+                before, after = (
+                    episodes(
+                        course,
+                        limits,
+                        balance=one.balance,
+                        margin=self.margin,
+                        ever_positive=one.ever_positive,
+                    )
+                    for limits in (one.before, one.after)
+                )
+                found.append(Comparison(balance=one.balance, since=course[0].at, before=before, after=after))
+        return tuple(found)
+
+    def _estimates(
+        self,
+        conn: Connection,
+        candidates: Sequence[Candidate],
+        histories: Sequence[Sequence[HistoryHour]],
+        now: datetime,
+    ) -> list[dict[int, Estimate]]:
+        last = _hour(now) + 1
+        first = last - int(LOOK_BACK / timedelta(hours=1))
+        used: dict[tuple[int, Category], list[tuple[int, int, int]]] = {}
+        wallet_ids = {one.wallet_id for one in candidates}
+        for wallet_id, category, hour, use, seconds in usage.use_since(
+            conn, wallet_ids, first - _MODEL_HOURS
+        ):
+            used.setdefault((wallet_id, category), []).append((hour, use, seconds))
+        pasts = [
+            PastHours(
+                used=used.get((one.wallet_id, one.balance.category), ()),
+                readings={
+                    _hour(stretch.begins_at): stretch.reading
+                    for stretch in history
+                    if isinstance(stretch.reading, int)
+                },
+            )
+            for one, history in zip(candidates, histories, strict=True)
+        ]
+        return past_estimates(pasts, first=first, last=last, zone=self.zone, confidence=self.confidence)
+
+
+def _hour(at: datetime) -> int:
+    return int(at.timestamp() // SECONDS_PER_HOUR)
+
+
+def _course(history: Sequence[HistoryHour], estimates: Mapping[int, Estimate], now: datetime) -> list[Moment]:
+    course: list[Moment] = []
+    known, of = UNKNOWN, 0
+    for one in history:
+        fresh = estimates.get(_hour(one.begins_at))
+        if fresh is not None and isinstance(one.reading, int):
+            known, of = fresh, one.reading
+        course.append(
+            Moment(
+                at=min(one.ends_at, now),
+                reading=one.reading,
+                estimate=_in_proportion(known, one.reading, of),
+                topped_up=one.topped_up > 0,
+            )
+        )
+    return course
+
+
+def _in_proportion(estimate: Estimate, reading: Reading, of: int) -> Estimate:
+    """Carry an estimate made for a balance of `of` over to the next hours, in which it is used, or topped up."""
+    runway = estimate.runway
+    if runway is None or not isinstance(reading, int) or 0 in {reading, of}:
+        return UNKNOWN  # of nothing there is no share, and nothing needs no runway
+    share = reading / of
+    return replace(
+        estimate,
+        runway=replace(
+            runway,
+            p10=runway.p10 * share,
+            p50=runway.p50 * share,
+            p90=runway.p90 * share,
+            judged=runway.judged * share,
+        ),
+    )
+
+
+MAX_COMPARED = 8
+"""So many balances are looked back at: people read no more, and it takes half a second."""
+
+
+class Effect(StrEnum):
+    """What the next reading would do that it wouldn't do under today's limits."""
+
+    OPENS = "opens"
+    WORSENS = "worsens"
+    EASES = "eases"
+    CLOSES = "closes"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeverityChange:
+    """One balance for which the change makes a difference now."""
+
+    balance: BalanceKey
+    effect: Effect
+    before: Severity
+    after: Severity
+    crossed: Crossed | None
+    """The limit that would be crossed."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PresentEffects:
+    """What a change would do now."""
+
+    shifts: tuple[SeverityChange, ...]
+    """The worst first."""
+    num_moved: int
+    """Balances whose limits would be others."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastEffects:
+    """What a change would have done in the last 30 days."""
+
+    comparisons: tuple[Comparison, ...]
+    num_left_out: int
+    """Balances with a number whose limits would be others, and that weren't looked back at."""
+
+
+_Moved: TypeAlias = tuple[BalanceView, Limits]
+"""A balance under today's limits, and the limits that it would have."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PreviewLimits:
+    """Looks ahead and back for people who are about to change limits: two sets of rows that differ in `scopes`."""
+
+    database: Database
+    backtest: Backtest
+    stale_after: timedelta
+
+    def ahead(
+        self, before: ThresholdBook, after: ThresholdBook, scopes: Sequence[Scope], *, now: datetime
+    ) -> PresentEffects:
+        """Tell what the next reading would do if it found what the last one found."""
+        with self.database.read() as conn:
+            moved = self._moved(conn, before, after, scopes, now)
+            by_days = {str(alert.id) for alert in alerts.all_open(conn) if alert.opened_by_days}
+        shifts = [self._shift(view, limits, view.alert_id in by_days) for view, limits in moved]
+        return PresentEffects(
+            shifts=tuple(
+                sorted(
+                    (shift for shift in shifts if shift is not None),
+                    key=lambda shift: (-shift.after, shift.balance),
+                )
+            ),
+            num_moved=len(moved),
+        )
+
+    def back(
+        self, before: ThresholdBook, after: ThresholdBook, scopes: Sequence[Scope], *, now: datetime
+    ) -> PastEffects:
+        """Tell what either would have told in the last 30 days, of those balances that run out first."""
+        with self.database.read() as conn:
+            pressing = _most_pressing(self._moved(conn, before, after, scopes, now))
+            chosen = pressing[:MAX_COMPARED]
+            rows = wallets.named(conn, {view.key.wallet for view, _ in chosen})
+            candidates = [
+                Candidate(
+                    balance=view.key,
+                    wallet_id=rows[view.key.wallet].id,
+                    ever_positive=view.ever_positive,
+                    before=view.effective.limits,
+                    after=limits,
+                )
+                for view, limits in chosen
+            ]
+            return PastEffects(
+                comparisons=self.backtest.compare(conn, candidates, now=now),
+                num_left_out=len(pressing) - len(chosen),
+            )
+
+    def _moved(
+        self,
+        conn: Connection,
+        before: ThresholdBook,
+        after: ThresholdBook,
+        scopes: Sequence[Scope],
+        now: datetime,
+    ) -> list[_Moved]:
+        names = _touched(conn, scopes)
+        views = overview(conn, book=before, stale_after=self.stale_after, now=now, names=names)
+        pairs = [(view, after.effective(*view.key).limits) for view in views]
+        return [(view, limits) for view, limits in pairs if limits != view.effective.limits]
+
+    def _shift(self, view: BalanceView, limits: Limits, by_days: bool) -> SeverityChange | None:
+        if view.severity is Severity.UNKNOWN:
+            return None
+        before, after = (
+            judge(
+                view.reading,
+                view.estimate,
+                these,
+                ever_positive=view.ever_positive,
+                margin=self.backtest.margin,
+                opened_by_days=by_days,
+            )
+            for these in (view.effective.limits, limits)
+        )
+        effect = _effect(before, after, is_open=view.alert_id is not None)
+        if effect is None:
+            return None
+        return SeverityChange(
+            balance=view.key,
+            effect=effect,
+            before=before.severity,
+            after=after.severity,
+            crossed=after.crossed,
+        )
+
+
+def _effect(before: Verdict, after: Verdict, *, is_open: bool) -> Effect | None:
+    if not is_open:
+        return Effect.OPENS if after.severity > Severity.OK >= before.severity else None
+    if after.recovered:
+        return None if before.recovered else Effect.CLOSES
+    if after.severity > before.severity:
+        return Effect.WORSENS
+    return Effect.EASES if Severity.OK < after.severity < before.severity else None
+
+
+def _touched(conn: Connection, scopes: Sequence[Scope]) -> list[WalletName]:
+    patterns = [WalletPattern(text=text) for text in dict.fromkeys(scope.wallet for scope in scopes)]
+    exact = {pattern.text for pattern in patterns if pattern.is_exact}
+    loose = [pattern for pattern in patterns if not pattern.is_exact]
+    return [
+        name
+        for name in wallets.configured_names(conn)
+        if name in exact or any(pattern.matches(name) for pattern in loose)
+    ]
+
+
+def _most_pressing(moved: Sequence[_Moved]) -> list[_Moved]:
+    """Return the balances that have a number, those that run out first first."""
+    known = [(view, limits) for view, limits in moved if isinstance(view.reading, int)]
+
+    def pressing(pair: _Moved) -> tuple[float, BalanceKey]:
+        runway = pair[0].estimate.runway
+        return (math.inf if runway is None else runway.judged, pair[0].key)
+
+    return sorted(known, key=pressing)

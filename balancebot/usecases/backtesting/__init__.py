@@ -1,1 +1,0 @@
-"""What other limits would tell now, and would have told."""

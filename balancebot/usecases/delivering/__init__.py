@@ -1,1 +1,0 @@
-"""From the outbox to the channels, and what people do about deliveries."""

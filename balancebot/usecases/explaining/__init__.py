@@ -1,1 +1,0 @@
-"""Why a balance speaks or stays silent, in words."""

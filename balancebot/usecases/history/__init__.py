@@ -1,1 +1,0 @@
-"""The past: taken in, given out, shown, and made smaller with age."""

@@ -1,1 +1,0 @@
-"""The limits that people set: kept at hand, and changed."""

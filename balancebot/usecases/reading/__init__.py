@@ -1,1 +1,0 @@
-"""A round of readings, from what is due to what is written."""

@@ -1,1 +1,0 @@
-"""How things stand now, for whoever asks."""

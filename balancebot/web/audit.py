@@ -1,0 +1,109 @@
+"""The audit page: who changed what, when, from what to what, and by which way."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from starlette.responses import Response
+
+from balancebot.domain.audit import Act, AuditEntry
+from balancebot.domain.threshold import LimitColumn
+from balancebot.i18n import Wording, number
+from balancebot.store import audit
+from balancebot.web.faults import COLUMN_LABELS
+from balancebot.web.paging import PAGE, Page, offset, page_number
+from balancebot.web.phrases import PagePhrases
+from balancebot.web.rendering import phrases, show, wording
+from balancebot.web.request import PageRequest
+
+TOPICS: dict[str, tuple[Act, ...]] = {
+    topic: tuple(act for act in Act if act.value.startswith(f"{topic}."))
+    for topic in dict.fromkeys(act.value.partition(".")[0] for act in Act)
+}
+_UNDONE = (Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD)
+
+
+_LABELS = COLUMN_LABELS | {
+    "role": "Role",
+    "until": "Until",
+    "reason": "Reason",
+    "expects_by": "Top-up expected by",
+    "messages": "Messages",
+    "starts_at": "From",
+    "ends_at": "To",
+}
+"""What people call the things that entries tell of; others, such as ids, are no news to them."""
+_LIMITS = frozenset(column.value for column in LimitColumn)
+_INSTANTS = frozenset({"until", "expects_by", "starts_at", "ends_at"})
+
+
+_NUMBERED = {
+    Act.ACKNOWLEDGE: "alert {name}",
+    Act.END_SILENCE: "silence {name}",
+    Act.RESEND: "delivery {name}",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuditDifference:
+    """One thing that was something else before; '' = nothing."""
+
+    label: str
+    before: str
+    after: str
+
+
+def audit_page(visit: PageRequest) -> Response:
+    """Show the latest changes, filtered as the address says."""
+    number, about, topic = page_number(visit.asked("page")), visit.asked("q"), visit.asked("topic")
+    with visit.site.database.read() as conn:
+        entries = audit.newest(
+            conn, limit=PAGE + 1, offset=offset(number), acts=TOPICS.get(topic, ()), about=about
+        )
+    say, words = wording(visit.site), phrases(visit.site.language)
+    return show(
+        visit,
+        "audit.html.j2",
+        entries=[
+            (entry, subject(entry, words), differences(entry, say, words), entry.act in _UNDONE)
+            for entry in entries[:PAGE]
+        ],
+        paging=Page(number=number, more=len(entries) > PAGE),
+        about=about,
+        topic=topic,
+        topics=list(TOPICS),
+    )
+
+
+def subject(entry: AuditEntry, words: PagePhrases) -> str:
+    """Return what was changed; what has no name but a kind and an id is named by these."""
+    form = _NUMBERED.get(entry.act)
+    return entry.subject if form is None else words(form, name=entry.subject.partition(" ")[2])
+
+
+def differences(entry: AuditEntry, say: Wording, words: PagePhrases) -> tuple[AuditDifference, ...]:
+    """Return what differs between before and after, in the order in which it was written down."""
+    before, after = entry.before or {}, entry.after or {}
+    names = [name for name in dict.fromkeys([*before, *after]) if name in _LABELS]
+    return tuple(
+        AuditDifference(
+            label=_LABELS[name],
+            before=_said(name, before.get(name), say, words),
+            after=_said(name, after.get(name), say, words),
+        )
+        for name in names
+        if before.get(name) != after.get(name)
+    )
+
+
+def _said(name: str, value: object, say: Wording, words: PagePhrases) -> str:
+    if value is None:
+        return ""
+    if name in _LIMITS and value == "off":
+        return words("off")
+    if name == "role":
+        return words(str(value))
+    if name in _LIMITS and str(value).isdecimal():
+        return number(int(str(value)))
+    if name in _INSTANTS:
+        return say.when(datetime.fromisoformat(str(value)))
+    return number(value) if isinstance(value, int) else str(value)

@@ -1,0 +1,171 @@
+"""One request of one user: who it is, what was sent, and the only two ways to make a route of a handler.
+
+A `page` needs a session and a role. A `change` needs the session's token as well. Handlers are plain functions that
+run in a thread: `Visit` in, response out.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from urllib.parse import quote
+
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import RedirectResponse, Response
+from starlette.routing import Route
+
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.user import Role, User
+from balancebot.secret import Secret
+from balancebot.web.context import WebContext
+
+COOKIE = "balancebot"
+CSRF_TOKEN = "csrf_token"  # noqa: S105 -- the name of a field
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PageRequest:
+    """A request that may be answered."""
+
+    site: WebContext
+    request: Request
+    now: datetime
+    user: User
+    session_id: str
+    csrf_token: str
+    form: FormData = field(default_factory=FormData)
+    """What was sent with a change; empty for a page."""
+
+    @property
+    def wants_part(self) -> bool:
+        """Whether htmx asks for a part of the page, and not the browser for the whole."""
+        headers = self.request.headers
+        return "hx-request" in headers and "hx-history-restore-request" not in headers
+
+    @property
+    def actor(self) -> Actor:
+        """Who answers for the change."""
+        return Actor(who=self.user.name, way=Way.PAGE)
+
+    @property
+    def sheet_actor(self) -> Actor:
+        """The same, for what comes out of a spreadsheet."""
+        return Actor(who=self.user.name, way=Way.SHEET)
+
+    def asked(self, name: str) -> str:
+        """Return a value of the address, '' where there is none."""
+        return self.asked_exactly(name).strip()
+
+    def asked_exactly(self, name: str) -> str:
+        """Return a value of the address, spaces at its ends included: a wallet's name."""
+        return storable(self.request.query_params.get(name, ""))
+
+    def sent(self, name: str) -> str:
+        """Return a field of the form, '' where there is none."""
+        return self.sent_exactly(name).strip()
+
+    def sent_exactly(self, name: str) -> str:
+        """Return a field as it was typed, spaces at its ends included: a password, a wallet's name."""
+        value = self.form.get(name)
+        return storable(value) if isinstance(value, str) else ""
+
+    def uploaded(self, name: str) -> tuple[str, bytes] | None:
+        """Return a file's name and bytes; None where none was chosen."""
+        value = self.form.get(name)
+        if not isinstance(value, UploadFile) or not value.filename:
+            return None
+        return value.filename, value.file.read()
+
+    def part(self, name: str) -> str:
+        """Return a part of the path."""
+        return storable(self.request.path_params[name])
+
+
+def storable(text: str) -> str:
+    """Return text as it can be asked for in a database: PostgreSQL refuses what holds a NUL, and nobody types one."""
+    return text.replace("\0", "")
+
+
+Handler = Callable[[PageRequest], Response]
+
+
+def page(path: str, handler: Handler, *, needs: Role = Role.VIEWER) -> Route:
+    """Make a route that shows something to users of a role."""
+
+    async def endpoint(request: Request) -> Response:
+        site: WebContext = request.app.state.site
+        visit = await run_in_threadpool(_visit, site, request, needs)
+        return visit if isinstance(visit, Response) else await run_in_threadpool(handler, visit)
+
+    return Route(path, endpoint, methods=["GET"])
+
+
+def change(path: str, handler: Handler, *, needs: Role = Role.FINANCE) -> Route:
+    """Make a route that changes something: for users of a role, whose form comes from their own session."""
+
+    async def endpoint(request: Request) -> Response:
+        site: WebContext = request.app.state.site
+        visit = await run_in_threadpool(_visit, site, request, needs)
+        if isinstance(visit, Response):
+            return visit
+        async with request.form(max_files=1, max_fields=200, max_part_size=512 * 1024) as form:
+            given = form.get(CSRF_TOKEN)
+            token = _token(site, request)
+            if not isinstance(given, str) or not site.log_in.is_csrf_token(token, given):
+                raise HTTPException(403, "This form is out of date: reload the page and try again.")
+            return await run_in_threadpool(handler, replace(visit, form=form))
+
+    return Route(path, endpoint, methods=["POST"])
+
+
+def cookie_name(site: WebContext) -> str:
+    """Return the cookie's name: over https one that only this host can have set."""
+    return f"__Host-{COOKIE}" if site.is_https else COOKIE
+
+
+def session_token(site: WebContext, request: Request) -> Secret | None:
+    """Return what the cookie of the session holds."""
+    return cookie(request, cookie_name(site))
+
+
+def cookie(request: Request, name: str) -> Secret | None:
+    """Return what a cookie holds; None where there is none."""
+    value = request.cookies.get(name)
+    return Secret(value) if value else None
+
+
+def _token(site: WebContext, request: Request) -> Secret:
+    return session_token(site, request) or Secret("")
+
+
+def page_request_of(site: WebContext, request: Request) -> PageRequest | None:
+    """Return the visit of whoever is logged in; None where nobody is."""
+    now = site.clock.now()
+    token = session_token(site, request)
+    session = None if token is None else site.log_in.session(token, now=now)
+    if token is None or session is None:
+        return None
+    return PageRequest(
+        site=site,
+        request=request,
+        now=now,
+        user=session.user,
+        session_id=session.id,
+        csrf_token=site.log_in.csrf_token(token),
+    )
+
+
+def _visit(site: WebContext, request: Request, needs: Role) -> PageRequest | Response:
+    visit = page_request_of(site, request)
+    if visit is None:
+        if "hx-request" in request.headers:
+            return Response(status_code=401)
+        if request.method != "GET":
+            return RedirectResponse("/login", status_code=303)
+        here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
+        return RedirectResponse(f"/login?next={quote(here, safe='/')}", status_code=303)
+    if not visit.user.role.may(needs):
+        raise HTTPException(403, "Your role doesn't allow this.")
+    return visit

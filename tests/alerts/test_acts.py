@@ -1,0 +1,165 @@
+"""Acknowledgements, silences and the passing of time, down to what lies in the outbox."""
+
+from datetime import timedelta
+
+import pytest
+
+from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.pattern import Pattern
+from balancebot.poll.judge_wallets import sync_wallets
+from balancebot.store import alerts, audit, silences
+from tests.world import SHOP, WEB, World, industry
+
+ON_CALL = Actor(who="on-call", way=Way.CLI)
+OPENED = "opened warning acme/shop:industry"
+
+
+@pytest.fixture
+def world(database) -> World:
+    world = World(database)
+    world.configure(SHOP)
+    world.limit(warning_below=1000, critical_below=100)
+    world.shows(industry(500))
+    world.poll()
+    return world
+
+
+def silence(world: World, text: str = "acme/shop", hours: float = 4):
+    pattern = Pattern.parse(text)
+    assert isinstance(pattern, Pattern)
+    return world.operate.silence(
+        pattern, until=world.clock.now() + timedelta(hours=hours), reason="moving house", by=ON_CALL
+    )
+
+
+def open_id(world: World) -> str:
+    with world.database.read() as conn:
+        ((alert, _),) = alerts.listed(conn)
+    return str(alert.id)
+
+
+def test_a_reminder_is_sent_after_its_time_to_all_that_were_told(world):
+    world.clock.pass_by(hours=24)
+
+    assert (1, 0) == (world.operate.tend(), world.operate.tend())
+    assert [OPENED, "reminder warning acme/shop:industry"] == world.news()
+    assert ["edit #ops", "reply #ops", "reply finance@example.com"] == world.deliveries()[2:]
+
+
+def test_acknowledging_stops_reminders_and_edits_the_message(world):
+    assert world.operate.acknowledge(open_id(world), by=ON_CALL, note="seen") is not None
+    world.clock.pass_by(days=3)
+
+    assert 0 == world.operate.tend()
+    assert ["edit #ops"] == world.deliveries()[2:]
+
+
+def test_only_an_open_alert_can_be_acknowledged(world):
+    assert world.operate.acknowledge("999", by=ON_CALL) is None
+    assert world.operate.acknowledge("nonsense", by=ON_CALL) is None
+
+
+def test_worse_speaks_although_acknowledged(world):
+    world.operate.acknowledge(open_id(world), by=ON_CALL)
+    world.shows(industry(50))
+
+    world.poll()
+
+    assert [OPENED, "worsened critical acme/shop:industry"] == world.news()
+
+
+def test_inside_a_silence_nothing_is_told_until_it_ends(world):
+    silence(world, "acme/web")
+    world.configure(SHOP, WEB)
+    world.shows(industry(50), wallet=WEB)
+    world.poll()
+    told_inside = world.news()
+
+    world.clock.pass_by(hours=4)
+    world.operate.tend()
+
+    assert ([OPENED], [OPENED, "opened critical acme/web:industry"]) == (told_inside, world.news())
+
+
+def test_what_opened_and_recovered_inside_a_silence_is_not_told(world):
+    silence(world, "acme/web")
+    world.configure(SHOP, WEB)
+    world.shows(industry(50), industry(5000), wallet=WEB)
+    world.poll()
+    world.poll()
+
+    world.clock.pass_by(hours=4)
+    world.operate.tend()
+
+    assert [OPENED] == world.news()
+
+
+def test_a_silence_lifts_for_what_rises_above_its_severity(world):
+    silence(world)
+    world.shows(industry(50))
+
+    world.poll()
+
+    assert [OPENED, "worsened critical acme/shop:industry"] == world.news()
+
+
+def test_a_recovery_inside_a_silence_only_edits(world):
+    silence(world)
+    world.shows(industry(5000))
+
+    world.poll()
+
+    assert ([OPENED], ["edit #ops", "edit #ops"]) == (world.news(), world.deliveries()[2:])
+
+
+def test_ending_a_silence_tells_what_is_open_and_untold_at_once(world):
+    made = silence(world, "*")
+    world.configure(SHOP, WEB)
+    world.shows(industry(50), wallet=WEB)
+    world.poll()
+
+    assert world.operate.end_silence(str(made.id), by=ON_CALL)
+    assert not world.operate.end_silence(str(made.id), by=ON_CALL)
+    assert [OPENED, "opened critical acme/web:industry"] == world.news()
+
+
+def test_every_act_is_in_the_audit_log(world):
+    made = silence(world)
+    world.operate.end_silence(str(made.id), by=ON_CALL)
+    world.operate.acknowledge(open_id(world), by=ON_CALL)
+
+    with world.database.read() as conn:
+        entries = audit.newest(conn, limit=10)
+    assert [(Act.ACKNOWLEDGE, "on-call"), (Act.END_SILENCE, "on-call"), (Act.SILENCE, "on-call")] == [
+        (entry.act, entry.who) for entry in entries
+    ]
+
+
+def test_a_wallet_that_leaves_the_configuration_takes_its_alerts_with_it(world):
+    removed = sync_wallets(world.database, [WEB], teller=world.teller, now=world.clock.now())
+
+    assert ((SHOP,), [OPENED, "recovered ok acme/shop:industry"]) == (removed, world.news())
+
+
+def test_a_request_that_comes_again_is_done_once_and_answered_alike(world):
+    by = Actor(who="oncall", way=Way.SLACK, request="click 17")
+    acknowledged = world.operate.acknowledge(open_id(world), by=by, note="first")
+
+    assert acknowledged == world.operate.acknowledge(open_id(world), by=by, note="again")
+    with world.database.read() as conn:
+        (entry,) = audit.newest(conn, limit=10)
+    assert ("click 17", "first") == (entry.request, entry.after["note"])
+
+
+def test_a_silence_that_is_asked_for_again_is_made_once(world):
+    by = Actor(who="oncall", way=Way.SLACK, request="command 3")
+    pattern = Pattern.parse("acme/*")
+    until = world.clock.now() + timedelta(hours=4)
+    made = world.operate.silence(pattern, until=until, reason="moving house", by=by)
+    world.clock.pass_by(minutes=1)
+
+    assert made == world.operate.silence(
+        pattern, until=until + timedelta(minutes=1), reason="moving house", by=by
+    )
+    with world.database.read() as conn:
+        assert (made,) == silences.all_of_them(conn)

@@ -1,0 +1,145 @@
+"""A balance that flaps all day says so once: from readings through the outbox to what stands in Slack and in the mailbox."""
+
+from collections.abc import Sequence
+from datetime import timedelta
+from itertools import cycle
+
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.message import AlertFacts, Flapping
+from balancebot.domain.pattern import Pattern
+from balancebot.ports import SourceErrorKind
+from balancebot.store import alerts
+from tests.outbox_bench import Message
+from tests.world import industry
+
+ONCALL = Actor(who="oncall (U17)", way=Way.SLACK)
+
+
+def shown(message: Message) -> Sequence[object]:
+    """What a living message says now: its severity, its figure, and how far it is from being well."""
+    facts = message.looks[-1] if message.looks else message.facts
+    assert isinstance(facts, AlertFacts)
+    return (facts.severity.word, facts.reading, facts.flapping)
+
+
+def test_ten_flaps_are_told_in_six_messages_of_which_the_fifth_says_that_it_flaps(day):
+    start = day.world.clock.now()
+    day.reads(*(500, 5000) * 10)
+    day.reads(5000, 5000)
+
+    # two episodes, and the third from its opening to an hour after the last flap
+    told = ["opened", "> recovered", "opened", "> recovered", "opened", "> recovered"]
+    assert (told, told) == (day.slack.told(), day.mail.told("finance@example.com"))
+    assert [0, 0.5, 1, 1.5, 2, 10.5] == [
+        (each.at - start) / timedelta(hours=1) for each in day.slack.messages
+    ]
+    opening, ending = day.slack.messages[-2:]
+    assert Flapping(times=3, hours=1) == opening.facts.flapping
+    assert (7, "warning") == (ending.facts.flapping.relapses, ending.facts.previous.word)
+
+
+def test_ten_flaps_spread_over_the_day_are_told_of_a_fourth_opening_and_then_no_more(day):
+    for _ in range(10):
+        day.reads(500, then=timedelta(minutes=72))
+        day.reads(5000, then=timedelta(minutes=61))
+        day.reads(5000, then=timedelta(minutes=11))
+
+    assert ["opened", "> recovered"] * 3 + ["opened"] == day.slack.told()
+    assert Flapping(times=4, hours=2) == day.slack.messages[-1].facts.flapping
+
+
+def test_the_living_message_says_how_it_stands_while_it_is_held(day):
+    day.reads(*(500, 5000) * 2, 500)
+    seen = [shown(day.living())]
+    for balance in (5000, 1020, 50, 500, 5000):
+        at = day.world.clock.now()
+        day.reads(balance, then=timedelta(minutes=10))
+        seen.append(shown(day.living()))
+
+    def flapping(relapses=0, calm_since=None):
+        return Flapping(times=3, hours=1, calm_since=calm_since, relapses=relapses)
+
+    assert [
+        ("warning", 500, flapping()),
+        ("warning", 5000, flapping(calm_since=at - timedelta(minutes=40))),
+        ("warning", 1020, flapping(1)),
+        ("critical", 50, flapping(1)),
+        ("warning", 500, flapping(1)),
+        ("warning", 5000, flapping(1, calm_since=at)),
+    ] == seen
+    assert ["opened", "> recovered"] * 2 + ["opened", "> worsened"] == day.slack.told()
+
+
+def test_a_worsening_is_told_while_it_is_held_and_once(day):
+    day.reads(*(500, 5000) * 2, 500)
+    day.reads(*(50, 500, 5000) * 3, 0, then=timedelta(minutes=10))
+
+    told = [each for each in day.slack.told() if each == "> worsened"]
+    assert (2, "depleted") == (len(told), day.slack.messages[-1].facts.severity.word)
+
+
+def test_what_worsens_again_and_again_within_one_alert_says_so_at_the_third_time(day):
+    day.reads(500, *(50, 500) * 9, then=timedelta(minutes=10))
+
+    assert ["opened", *["> worsened"] * 3] == day.slack.told()
+    assert [None, None, Flapping(times=3, hours=1)] == [
+        each.facts.flapping for each in day.slack.messages[1:]
+    ]
+    assert ("warning", 500) == tuple(shown(day.living()))[:2]
+
+    day.reads(*[500] * 7, 50, then=timedelta(minutes=10))
+    assert Flapping(times=4, hours=2) == day.slack.messages[-1].facts.flapping
+    assert 5 == len(day.slack.messages)
+
+
+def test_what_opened_three_times_because_the_limit_was_changed_does_not_flap(day):
+    for limit in (2000, 100, 2000, 100, 2000):
+        with day.world.database.write() as conn:
+            conn.exec_driver_sql(f"UPDATE thresholds SET warning_below = {limit}, version = version + 1")
+        day.reads(1500)
+    day.reads(5000)
+
+    assert ["opened", "> recovered"] * 3 == day.slack.told()
+
+
+def test_two_purchases_in_a_day_are_two_recoveries_told_at_once(day):
+    day.reads(500, 5000, 500, 5000)
+
+    assert ["opened", "> recovered"] * 2 == day.slack.told()
+
+
+def test_the_next_day_it_starts_anew(day):
+    day.reads(*(500, 5000) * 2)
+    day.world.clock.pass_by(hours=24)
+    day.reads(500, 5000)
+
+    assert ["opened", "> recovered"] * 3 == day.slack.told()
+
+
+def test_nobody_is_reminded_or_told_of_the_end_of_a_silence_while_it_is_well(day):
+    day.reads(*(500, 5000) * 2)
+    day.world.operate.silence(
+        Pattern.parse("acme/*"), until=day.world.clock.now() + timedelta(hours=1), reason="", by=ONCALL
+    )
+    day.reads(500, 5000, 5000, then=timedelta(minutes=31))
+
+    assert ["opened", "> recovered"] * 2 == day.slack.told()
+    with day.world.database.read() as conn:
+        ((alert, _),) = alerts.listed(conn)
+    assert (None, True) == (alert.peak, alert.is_flapping)
+
+    day.reads(500)
+    assert "opened" == day.slack.told()[-1]
+
+
+def test_an_alert_of_a_wallet_never_flaps(day):
+    answers = cycle([SourceErrorKind.CREDENTIALS, SourceErrorKind.CREDENTIALS, industry(5000)])
+    for _ in range(12):
+        day.world.shows(next(answers))
+        day.world.poll()
+        day.world.clock.pass_by(minutes=5)
+
+    assert [
+        "opened critical acme/shop credentials_rejected",
+        "recovered ok acme/shop credentials_rejected",
+    ] * 4 == day.world.news()

@@ -1,0 +1,65 @@
+"""An account's file of apps is taken whole or refused whole, at the start and whenever it is read anew."""
+
+from pathlib import Path
+
+import pytest
+
+from balancebot.config import Account, AppConfig, KeyPair, reread_apps
+from balancebot.secret import Secret
+
+KEPT = AppConfig(name="checkout", keys=KeyPair(key=Secret("k"), secret=Secret("s")))
+
+
+@pytest.fixture
+def reread(tmp_path: Path):
+    def reread(data: bytes) -> Account | list[str]:
+        path = tmp_path / "apps.csv"
+        path.write_bytes(data)
+        old = AppConfig(name="old", keys=KEPT.keys, from_file=True)
+        answer = reread_apps(Account(name="acme", apps=(KEPT, old), apps_file=path), environ={"S": "s2"})
+        return (
+            answer
+            if isinstance(answer, Account)
+            else [str(fault).removeprefix(f"{path}: ") for fault in answer]
+        )
+
+    return reread
+
+
+def test_the_apps_of_the_file_replace_those_it_named_before_and_no_others(reread, tmp_path: Path) -> None:
+    listed = AppConfig(name="注册", keys=KeyPair(key=Secret("k2"), secret=Secret("s2")), from_file=True)
+    data = "\ufeffapp_key, name,master_secret\r\n\r\nk2,注册,env:S\r\n,,\r\n".encode()
+    assert Account(name="acme", apps=(KEPT, listed), apps_file=tmp_path / "apps.csv") == reread(data)
+
+
+def test_every_fault_is_told_with_its_line_and_column(reread) -> None:
+    data = b'name,app_key,master_secret\n"a\nb",k,s\nsignup,,env:NO\ncheckout,k,s\nsignup,k,s\nlogin,k\n'
+    assert [
+        r"line 2, name: holds '\n': a name has letters, digits, space, '_', '.' and '-'",
+        "line 4, app_key: is empty",
+        "line 4, master_secret: the environment variable NO isn't set",
+        "line 5, name: 'checkout' is already the name of an app in accounts[0].apps",
+        "line 6, name: 'signup' is already the name of an app in line 4",
+        "line 7: has 2 cells where the header has 3",
+    ] == [line.replace("the configuration", "accounts[0].apps") for line in reread(data)]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (b"", "line 1: the columns must be name,app_key,master_secret, each once"),
+        (b"name,app_key\n", "line 1: the columns must be name,app_key,master_secret, each once"),
+        (b"name,appkey,master_secret\n", "line 1: column 2 is unknown; did you mean app_key?"),
+        (b"checkout,SECRET,SECRET\n", "line 1: column 1 is unknown"),
+        (b"name,app_key,master_secret\na,k\n", "line 2: has 2 cells where the header has 3"),
+        (b'name,app_key,master_secret\n\na,"k\n', "line 3: unexpected end of data"),
+        (b"\xff\xfe", "isn't UTF-8 text"),
+    ],
+)
+def test_a_file_that_is_no_table_of_apps_is_one_line(reread, data: bytes, expected: str) -> None:
+    assert [expected] == reread(data)
+
+
+def test_an_account_without_a_file_stays_as_it_is() -> None:
+    account = Account(name="acme", apps=(KEPT,))
+    assert account is reread_apps(account, environ={})

@@ -1,0 +1,259 @@
+"""What is wrong with a configuration is said all at once, one line each, and never shows a secret."""
+
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from balancebot.config import load, template
+
+SMALLEST = '[[accounts]]\nname = "acme"\ndev_key = "k"\ndev_secret = "s"\n'
+EMAIL = '[email]\nhost = "h"\nfrom = "a@b"\n'
+
+
+@pytest.fixture
+def faults(tmp_path: Path):
+    def faults(text: str | bytes, environ: Mapping[str, str] | None = None) -> list[str]:
+        path = tmp_path / "b.toml"
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        found = load(path, environ=environ or {}, resolve_secrets=True)
+        assert isinstance(found, tuple), "the file was taken"
+        assert all(fault.file == str(path) for fault in found)
+        lines = [str(fault).removeprefix(f"{path}: ") for fault in found]
+        assert not any("\n" in line for line in lines)
+        return lines
+
+    return faults
+
+
+def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
+    text = """
+    timezon = "UTC"
+    poll.every = 5
+    [[accounts]]
+    name = "acme"
+    [[accounts.apps]]
+    name = "checkout"
+    app_key = "k"
+    master_secret = "s"
+    [[accounts.apps]]
+    name = "checkout"
+    app_kye = "k"
+    master_secret = 7
+    """
+    assert [
+        'poll.every: must be a duration such as "30s", "5m", "36h" or "7d", not a whole number',
+        "accounts[0].apps[1].name: 'checkout' is already the name of accounts[0].apps[0]",
+        "accounts[0].apps[1].app_key: is missing",
+        'accounts[0].apps[1].master_secret: must be a string such as "env:NAME", "file:PATH" or the secret itself, '
+        "not a whole number",
+        "timezon: is unknown; did you mean timezone?",
+        "accounts[0].apps[1].app_kye: is unknown; did you mean app_key?",
+    ] == faults(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", "accounts: is missing: there must be at least one [[accounts]]"),
+        ("accounts = 3", "accounts: must be an array of tables, [[accounts]], not a whole number"),
+        ("poll = 3\n" + SMALLEST, "poll: must be a table, [poll], not a whole number"),
+        ("[slak]\n" + SMALLEST, "slak: is unknown; did you mean slack?"),
+        ('"a\\nb" = 1\n' + SMALLEST, r"'a\nb': is unknown"),
+        ('poll.every = "0s"\n' + SMALLEST, "poll.every: is 0s: the shortest is 1s"),
+        (
+            'poll.every = "5 min"\n' + SMALLEST,
+            'poll.every: must be a duration such as "30s", "5m", "36h" or "7d", not \'5 min\'',
+        ),
+        ('poll.every = "999999999d"\n' + SMALLEST, "poll.every: is 999999999d: the longest is 36500d"),
+        ('poll.stale_after = "1m"\n' + SMALLEST, "poll.stale_after: is 1m, shorter than `every`, 5m"),
+        ("poll.concurrency = true\n" + SMALLEST, "poll.concurrency: must be a whole number, not true or false"),
+        ("poll.concurrency = 0\n" + SMALLEST, "poll.concurrency: must be from 1 to 1000"),
+        ("poll.max_rate = 0\n" + SMALLEST, "poll.max_rate: must be from 0.001 to 1e+06"),
+        ('poll.ca_bundle = "/no.pem"\n' + SMALLEST, "poll.ca_bundle: is no file: /no.pem"),
+        ("alerts.runway_confidence = 0.95\n" + SMALLEST, "alerts.runway_confidence: must be from 0.5 to 0.9"),
+        ("alerts.recovery_margin = nan\n" + SMALLEST, "alerts.recovery_margin: must be from 0 to 1"),
+        ('retention.hourly = "7d"\n' + SMALLEST, "retention.hourly: is 7d, shorter than `raw`, 35d"),
+        ('templates.dir = "/no"\n' + SMALLEST, "templates.dir: is no folder: /no"),
+        ('language = "de"\n' + SMALLEST, 'language: must be one of "en", "zh-CN", not \'de\''),
+        (
+            'timezone = "Asia/Shangai"\n' + SMALLEST,
+            "timezone: must be an IANA name such as Asia/Shanghai, not 'Asia/Shangai'; did you mean Asia/Shanghai?",
+        ),
+        (
+            'timezone = "../etc"\n' + SMALLEST,
+            "timezone: must be an IANA name such as Asia/Shanghai, not '../etc'",
+        ),
+        (
+            "orders.package_sizes = { industri = 3 }\n" + SMALLEST,
+            "orders.package_sizes.industri: is no category; did you mean industry?",
+        ),
+        ('web.listen = "8080"\n' + SMALLEST, 'web.listen: must be a host and a port such as "127.0.0.1:8080", not \'8080\''),
+        ('database.url = "sqlite://"\n' + SMALLEST, "database.url: must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"),
+        ('[[accounts]]\nname = "a"', "accounts[0]: needs dev_key and dev_secret, or at least one app with its key pair"),
+        ('[[accounts]]\nname = "a"\ndev_key = "k"', "accounts[0].dev_secret: is missing"),
+        (SMALLEST + 'base_url = "api.sms.jpush.cn"', "accounts[0].base_url: must be an address that begins with http:// or https://"),
+        (SMALLEST + 'base_url = "http://a:b"', "accounts[0].base_url: must be an address that begins with http:// or https://"),
+        (SMALLEST + 'apps_file = "/no.csv"', "accounts[0].apps_file: is no file: /no.csv"),
+        (SMALLEST + '[slack]\nchannel = "#x"', "slack: needs either bot_token or webhook_url"),
+        (SMALLEST + '[slack]\nbot_token = "x"', "slack.channel: is missing"),
+        (
+            SMALLEST + '[slack]\nbot_token = "x"\nchannel = "#x"\nroles.admin = ["@ann"]',
+            "slack.roles.admin[0]: must be the id of a user (U…) or user group (S…), or *, not '@ann'",
+        ),
+        (
+            SMALLEST + '[slack]\nwebhook_url = "https://x/y"\n[[routes]]\nmatch = "*"\nslack = ["#other"]',
+            "routes[0].slack: names a channel, but a webhook posts to its own channel only",
+        ),
+        (SMALLEST + EMAIL + 'username = "bot"', "email.password: is missing beside username"),
+        (SMALLEST + EMAIL + 'to = "a@b"', 'email.to: must be a list such as ["…"], not a string'),
+        (SMALLEST + EMAIL + 'security = "ssl"', 'email.security: must be one of "starttls", "tls", "none", not \'ssl\''),
+        (SMALLEST + '[[routes]]\nslack = []', "routes[0].match: is missing"),
+        (SMALLEST + '[[routes]]\nmatch = "a:vioce"', "routes[0].match: names no category with 'vioce': did you mean voice?"),
+        (
+            SMALLEST + '[[routes]]\nmatch = "*"\nseverity = "ok"',
+            'routes[0].severity: must be one of "warning", "critical", "depleted", not \'ok\'',
+        ),
+        (SMALLEST + '[[digests]]\nname = "d"\ncron = "0 9 * * *"', "digests[0]: goes nowhere: it needs `to` or `slack`"),
+        (SMALLEST + '[heartbeat]\nurl = "SECRET"', "heartbeat.url: must be an address that begins with http:// or https://"),
+    ],
+)  # fmt: skip
+def test_each_fault_says_what_its_key_wants(faults, text: str, expected: str) -> None:
+    assert expected in faults(text)
+
+
+@pytest.mark.parametrize(
+    "cron", ["0 9 * *", "0 9 * * * *", "0 25 * * *", "0 9 * * 8", "0 0 30 2 *", "@daily", "x"]
+)
+def test_a_schedule_that_cron_would_not_keep_is_refused(faults, cron: str) -> None:
+    digest = f'[[digests]]\nname = "d"\ncron = "{cron}"\nto = ["a@b"]'
+    (line,) = faults(SMALLEST + digest)
+    assert line.startswith("digests[0].cron: ")
+    assert repr(cron) in line
+
+
+@pytest.mark.parametrize("cron", ["0 9 * * MON-FRI", "*/5 8-18 1 jan,JUL 0", "0 9 * * 7", "0 0 29 2 *"])
+def test_cron_is_the_one_that_everybody_knows(tmp_path: Path, cron: str) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text(SMALLEST + f'[[digests]]\nname = "d"\ncron = "{cron}"\nto = ["a@b"]')
+    assert not isinstance(load(path, environ={}, resolve_secrets=True), tuple)
+
+
+def test_an_unreadable_secret_names_the_variable_or_the_file_and_never_a_value(
+    faults, tmp_path: Path
+) -> None:
+    (tmp_path / "empty").write_text("\n")
+    (tmp_path / "two").write_text("SECRET\nSECRET\n")
+    (tmp_path / "binary").write_bytes(b"\xff\xfeSECRET")
+    references = [
+        "env:UNSET",
+        "env:EMPTY",
+        "env:",
+        "file:gone",
+        "file:empty",
+        "file:two",
+        "file:binary",
+        "file:.",
+    ]
+    apps = [
+        f'[[accounts.apps]]\nname = "a{index}"\napp_key = "k"\nmaster_secret = "{reference}"\n'
+        for index, reference in enumerate([*references, "SECRET\\t", "env:A\\nB"])
+    ]
+    assert [
+        f"accounts[0].apps[{index}].master_secret: {message}"
+        for index, message in enumerate(
+            [
+                "the environment variable UNSET isn't set",
+                "the environment variable EMPTY is empty",
+                "must name a variable behind env:",
+                "the file gone can't be read: No such file or directory",
+                "the file empty is empty",
+                "the file two holds a line break or another character that can't be printed",
+                "the file binary isn't UTF-8 text",
+                "the file . can't be read: Is a directory",
+                "holds a line break or another character that can't be printed",
+                "holds a line break or another character that can't be printed",
+            ]
+        )
+    ] == faults('[[accounts]]\nname = "acme"\n' + "".join(apps), {"EMPTY": ""})
+
+
+def test_what_is_written_literally_is_checked_even_where_no_secret_is_resolved(tmp_path: Path) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text(
+        'poll.proxy = "nonsense"\nheartbeat.url = "env:UNSET"\nslack.webhook_url = ""\n' + SMALLEST
+    )
+    found = load(path, environ={}, resolve_secrets=False)
+    assert isinstance(found, tuple)
+    assert ["poll.proxy", "slack.webhook_url"] == sorted(fault.key for fault in found)
+
+
+def test_secrets_in_wrong_places_are_not_quoted(faults) -> None:
+    text = """
+    database.url = "SECRET"
+    poll.proxy = "SECRET"
+    [[accounts]]
+    name = "acme"
+    dev_key = ["SECRET"]
+    dev_secert = "SECRET"
+    base_url = "https://SECRET:SECRET@x"
+    [slack]
+    webhook_url = "SECRET"
+    """
+    assert not any("SECRET" in line for line in faults(text))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a = 1\nb =\n", "line 2, column 4: is no TOML: "),
+        ("a = 1\n\nb = [1,\n", "line 3: is no TOML: "),
+        (b"a = 1\nb = '\xff'\n", "line 2: isn't UTF-8 text"),
+        ("x = " + "1" * 5000, "holds a number or a nesting that is too large to be read"),
+        ("x = " + "[" * 5000, "holds a number or a nesting that is too large to be read"),
+    ],
+)
+def test_a_file_that_is_no_toml_names_its_line(faults, text: str | bytes, expected: str) -> None:
+    (line,) = faults(text)  # what follows is in the words of Python's own parser
+    assert line.startswith(expected)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "1",
+        "nan",
+        "true",
+        '""',
+        '"x"',
+        r'"\u0000"',
+        "[]",
+        "[1]",
+        "[[]]",
+        "{}",
+        "2026-07-01",
+        '"http://["',
+        '"9d"',
+    ],
+)
+def test_no_value_of_any_key_breaks_the_reading(tmp_path: Path, value: str) -> None:
+    every_key = re.sub(r"(?m)^#(?=[\[a-z])", "", template())
+    path = tmp_path / "b.toml"
+    for key in re.finditer(r"(?m)^[a-z_]+ = .*$", every_key):
+        name = key[0].partition(" = ")[0]
+        path.write_text(
+            f"{every_key[: key.start()]}{name} = {value}{every_key[key.end() :]}", encoding="utf-8"
+        )
+        found = load(path, environ={}, resolve_secrets=True)
+        assert isinstance(found, tuple), "the files that it names aren't there"
+        assert not any("\n" in str(fault) for fault in found)
+
+
+def test_a_missing_file_and_a_folder_are_one_clear_line_each(tmp_path: Path) -> None:
+    assert [f"{tmp_path}/no.toml: there is no such file; `balancebot init` writes one"] == [
+        str(fault) for fault in load(tmp_path / "no.toml", environ={}, resolve_secrets=True)
+    ]
+    assert [f"{tmp_path}: can't be read: Is a directory"] == [
+        str(fault) for fault in load(tmp_path, environ={}, resolve_secrets=True)
+    ]

@@ -1,0 +1,323 @@
+"""The configuration: what is read from a file and its environment, and what is taken where it says nothing."""
+
+import re
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from balancebot.config import (
+    Account,
+    Alerts,
+    AppConfig,
+    Database,
+    Digest,
+    Email,
+    Heartbeat,
+    KeyPair,
+    Language,
+    Log,
+    LogFormat,
+    LogLevel,
+    MailSecurity,
+    Poll,
+    Proxy,
+    Retention,
+    Settings,
+    Slack,
+    SlackRoles,
+    Web,
+    config_path,
+    load,
+    template,
+)
+from balancebot.domain.balance import Category
+from balancebot.domain.digest import latest_slot
+from balancebot.domain.message import ChannelName
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.routing import Route
+from balancebot.domain.verdict import Severity
+from balancebot.secret import Secret
+
+SMALLEST = '[[accounts]]\nname = "acme"\ndev_key = "k"\ndev_secret = "s"\n'
+
+
+@pytest.fixture
+def read(tmp_path: Path):
+    def read(
+        text: str, environ: Mapping[str, str] | None = None, *, resolve_secrets: bool = True
+    ) -> Settings:
+        path = tmp_path / "balancebot.toml"
+        path.write_text(text, encoding="utf-8")
+        settings = load(path, environ=environ or {}, resolve_secrets=resolve_secrets)
+        assert isinstance(settings, Settings), [str(fault) for fault in settings]
+        return settings
+
+    return read
+
+
+def test_a_name_and_one_key_pair_suffice_and_the_rest_has_defaults(read, tmp_path: Path) -> None:
+    keys = KeyPair(key=Secret("k"), secret=Secret("s"))
+    assert Settings(
+        path=tmp_path / "balancebot.toml",
+        resolved=True,
+        timezone=ZoneInfo("UTC"),
+        language=Language.ENGLISH,
+        database=Database(url=Secret(f"sqlite:///{tmp_path}/balancebot.db")),
+        poll=Poll(
+            every=timedelta(minutes=5),
+            fastest=timedelta(minutes=5),
+            timeout=timedelta(seconds=10),
+            concurrency=50,
+            max_rate=None,
+            stale_after=timedelta(minutes=30),
+            ca_bundle=None,
+            proxy=None,
+        ),
+        alerts=Alerts(
+            remind_every=timedelta(hours=24), recovery_margin=0.05, runway_confidence=0.75, group_over=5
+        ),
+        accounts=(Account(name="acme", base_url="https://api.sms.jpush.cn", keys=keys),),
+        retention=Retention(raw=timedelta(days=35), hourly=timedelta(days=400)),
+        log=Log(level=LogLevel.INFO, format=LogFormat.AUTO),
+    ) == read(SMALLEST)
+
+
+def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").touch()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "checkout").write_text("m\r\n")
+    (tmp_path / "apps.csv").write_text("name,app_key,master_secret\nsignup,k2,env:SIGNUP\n")
+    settings = read(
+        """
+        timezone = "Asia/Shanghai"
+        language = "zh-CN"
+        database.url = "env:DATABASE"
+        poll = { every = "2m", fastest = "10s", timeout = "3s", concurrency = 7, max_rate = 2, stale_after = "1h",
+                 ca_bundle = "ca.pem", proxy = "http://u:p@proxy:3128" }
+        alerts = { remind_every = "0s", recovery_margin = 0.1, runway_confidence = 0.9, group_over = 2 }
+        web = { listen = "[::1]:9000", public_url = "https://b.example.com/", secret_key = "w" }
+        heartbeat = { url = "https://hc.example.com/ping/x", proxy = "direct" }
+        retention = { raw = "7d", hourly = "70d" }
+        templates.dir = "mine"
+        orders.package_sizes = { industry = 10000 }
+        log = { level = "debug", format = "json" }
+        [[accounts]]
+        name = "验证 1"
+        base_url = "http://127.0.0.1:8000/"
+        apps_file = "apps.csv"
+        [[accounts.apps]]
+        name = "checkout"
+        app_key = "k1"
+        master_secret = "file:checkout"
+        [slack]
+        bot_token = "b"
+        app_token = "a"
+        channel = "C1"
+        api_url = "http://127.0.0.1:1/api"
+        proxy = "direct"
+        roles = { finance = ["U1", "S2"], admin = ["U1"] }
+        [email]
+        host = "mail"
+        port = 25
+        security = "none"
+        username = "bot"
+        password = "p"
+        from = "余额 <balances@example.com>"
+        to = ["a@example.com", "a@example.com"]
+        [[routes]]
+        match = "acme/*:market"
+        severity = "critical"
+        slack = []
+        email = ["m@example.com"]
+        [[digests]]
+        name = "weekday"
+        cron = "0 9 * * 7"
+        to = ["f@example.com"]
+        slack = ["#finance"]
+        language = "en"
+        """.replace("\n                 ", ""),
+        {"DATABASE": "postgres://u:p@h/n", "SIGNUP": "s2\n"},
+    )
+    match = Pattern.parse("acme/*:market")
+    assert isinstance(match, Pattern)
+    assert (
+        Settings(
+            path=tmp_path / "balancebot.toml",
+            resolved=True,
+            timezone=ZoneInfo("Asia/Shanghai"),
+            language=Language.CHINESE,
+            database=Database(url=Secret("postgresql+psycopg://u:p@h/n")),
+            poll=Poll(
+                every=timedelta(minutes=2),
+                fastest=timedelta(seconds=10),
+                timeout=timedelta(seconds=3),
+                concurrency=7,
+                max_rate=2.0,
+                stale_after=timedelta(hours=1),
+                ca_bundle=tmp_path / "ca.pem",
+                proxy=Proxy(url=Secret("http://u:p@proxy:3128")),
+            ),
+            alerts=Alerts(
+                remind_every=timedelta(0), recovery_margin=0.1, runway_confidence=0.9, group_over=2
+            ),
+            accounts=(
+                Account(
+                    name="验证 1",
+                    base_url="http://127.0.0.1:8000",
+                    apps=(
+                        AppConfig(name="checkout", keys=KeyPair(key=Secret("k1"), secret=Secret("m"))),
+                        AppConfig(
+                            name="signup", keys=KeyPair(key=Secret("k2"), secret=Secret("s2")), from_file=True
+                        ),
+                    ),
+                    apps_file=tmp_path / "apps.csv",
+                ),
+            ),
+            slack=Slack(
+                bot_token=Secret("b"),
+                app_token=Secret("a"),
+                channel="C1",
+                api_url="http://127.0.0.1:1/api/",
+                proxy=Proxy(url=None),
+                roles=SlackRoles(finance=frozenset({"U1", "S2"}), admin=frozenset({"U1"})),
+            ),
+            email=Email(
+                host="mail",
+                port=25,
+                security=MailSecurity.NONE,
+                username="bot",
+                password=Secret("p"),
+                sender="余额 <balances@example.com>",
+                to=("a@example.com",),
+            ),
+            routes=(
+                Route(
+                    match=match,
+                    severity=Severity.CRITICAL,
+                    destinations={ChannelName.SLACK: (), ChannelName.EMAIL: ("m@example.com",)},
+                ),
+            ),
+            digests=(
+                Digest(
+                    name="weekday",
+                    cron="0 9 * * 7",
+                    to=("f@example.com",),
+                    slack=("#finance",),
+                    language=Language.ENGLISH,
+                ),
+            ),
+            web=Web(host="::1", port=9000, public_url="https://b.example.com", secret_key=Secret("w")),
+            heartbeat=Heartbeat(url=Secret("https://hc.example.com/ping/x"), proxy=Proxy(url=None)),
+            retention=Retention(raw=timedelta(days=7), hourly=timedelta(days=70)),
+            templates_dir=tmp_path / "mine",
+            package_sizes={Category.INDUSTRY: 10_000},
+            log=Log(level=LogLevel.DEBUG, format=LogFormat.JSON),
+        )
+        == settings
+    )
+    assert ("验证 1/checkout", "验证 1/signup") == settings.wallets
+
+
+def test_what_isnt_given_follows_every(read) -> None:
+    poll = read('poll.every = "2h"\n' + SMALLEST).poll
+    assert (timedelta(hours=2), timedelta(hours=2)) == (poll.fastest, poll.stale_after)
+
+
+def test_the_fastest_reading_is_never_slower_than_every(read) -> None:
+    settings = read('poll = { every = "1s", fastest = "5m" }\n' + SMALLEST)
+    assert timedelta(seconds=1) == settings.poll.fastest
+
+
+def test_a_digest_speaks_the_language_of_the_file_unless_it_has_its_own(read) -> None:
+    digest = '[[digests]]\nname = "{}"\ncron = "0 9 * * *"\nto = ["a@example.com"]\n{}\n'
+    text = 'language = "zh-CN"\n' + SMALLEST + digest.format("a", "") + digest.format("b", 'language = "en"')
+    assert [Language.CHINESE, Language.ENGLISH] == [digest.language for digest in read(text).digests]
+
+
+@pytest.mark.parametrize(
+    ("days", "weekdays"),
+    [("SAT-SUN", {5, 6}), ("Fri-sun", {4, 5, 6}), ("MON-SUN", set(range(7))), ("SUN-MON", {6, 0})],
+)
+def test_a_range_of_days_may_begin_and_end_on_a_sunday(read, days: str, weekdays: set[int]) -> None:
+    digest = f'[[digests]]\nname = "a"\ncron = "0 9 * * {days}"\nto = ["a@example.com"]\n'
+    (made,) = read(SMALLEST + digest).digests
+    noons = [datetime(2026, 11, day, 12, tzinfo=UTC) for day in range(16, 23)]
+    slots = [latest_slot(made.cron, ZoneInfo("UTC"), now=noon) for noon in noons]
+    assert weekdays == {noon.weekday() for noon, slot in zip(noons, slots, strict=True) if slot is not None}
+
+
+def test_links_lead_to_where_the_pages_listen_unless_told_otherwise(read) -> None:
+    assert "http://127.0.0.1:8080" == read("[web]\n" + SMALLEST).web.public_url
+    assert "http://[::1]:80" == read('[web]\nlisten = "[::1]:80"\n' + SMALLEST).web.public_url
+
+
+def test_the_key_of_the_pages_comes_from_the_environment_when_the_file_names_none(read) -> None:
+    web = read("[web]\n" + SMALLEST, {"BALANCEBOT_SECRET_KEY": "w"}).web
+    assert Secret("w") == web.secret_key
+    assert read("[web]\n" + SMALLEST).web.secret_key is None
+
+
+def test_alerts_without_a_route_go_where_the_channels_say(read) -> None:
+    text = (
+        SMALLEST
+        + '[slack]\nwebhook_url = "http://127.0.0.1:1/x"\n[email]\nhost = "h"\nfrom = "a@b"\nto = ["c@d"]\n'
+    )
+    assert {ChannelName.SLACK: ("webhook",), ChannelName.EMAIL: ("c@d",)} == read(text).routing.defaults
+
+
+def test_without_resolving_no_secret_is_looked_at_and_none_can_be_revealed(read) -> None:
+    text = SMALLEST.replace('"k"', '"env:UNSET"').replace('"s"', '"file:/nowhere"')
+    settings = read(text, resolve_secrets=False)
+    assert not settings.resolved
+    with pytest.raises(RuntimeError, match="without resolving"):
+        settings.accounts[0].keys.secret.reveal()
+
+
+def test_the_database_is_known_to_every_command(read) -> None:
+    settings = read(
+        'database.url = "env:DB"\n' + SMALLEST, {"DB": "sqlite:////x/y.db"}, resolve_secrets=False
+    )
+    assert "sqlite:////x/y.db" == settings.database.url.reveal()
+
+
+def test_a_byte_order_mark_is_let_pass(tmp_path: Path) -> None:
+    path = tmp_path / "balancebot.toml"
+    path.write_bytes(b"\xef\xbb\xbf" + SMALLEST.replace("\n", "\r\n").encode())
+    assert isinstance(load(path, environ={}, resolve_secrets=True), Settings)
+
+
+def test_the_file_is_the_one_given_then_the_environments_then_the_one_here() -> None:
+    assert Path("a.toml") == config_path(Path("a.toml"), environ={"BALANCEBOT_CONFIG": "b.toml"})
+    assert Path("b.toml") == config_path(None, environ={"BALANCEBOT_CONFIG": "b.toml"})
+    assert Path("balancebot.toml") == config_path(None, environ={})
+
+
+def test_the_template_loads_as_it_is_and_stands_for_the_defaults(read) -> None:
+    filled_in = read(template(), {"ACME_DEV_KEY": "k", "ACME_DEV_SECRET": "s"})
+    assert read(SMALLEST) == filled_in
+
+
+def test_the_template_loads_with_every_key_switched_on_and_names_them_all(read, tmp_path: Path) -> None:
+    for name in ("ca.pem", "checkout"):
+        (tmp_path / name).write_text("x")
+    (tmp_path / "apps.csv").write_text("name,app_key,master_secret\n")
+    (tmp_path / "my-templates").mkdir()
+    text = re.sub(r"(?m)^#(?=[\[a-z])", "", template()).replace("/run/secrets/", "")
+    environ = dict.fromkeys(re.findall(r'"env:(\w+)"', text), "x")
+    settings = read(text, environ)
+    defaults = read(SMALLEST)
+    assert (defaults.alerts, defaults.retention, defaults.log) == (
+        settings.alerts,
+        settings.retention,
+        settings.log,
+    )
+    assert SlackRoles() == settings.slack.roles
+    asked = set(re.findall(r"(?m)^#?([a-z_]+) = ", template()))
+    contract = """timezone language url every fastest timeout concurrency max_rate stale_after ca_bundle proxy
+        remind_every recovery_margin runway_confidence group_over name base_url dev_key dev_secret apps_file app_key
+        master_secret bot_token app_token channel api_url host port security username password from to match severity
+        slack email cron listen public_url secret_key raw hourly dir package_sizes level format viewer finance admin"""
+    assert set(contract.split()) == asked

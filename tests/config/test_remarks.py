@@ -1,0 +1,63 @@
+"""Oddities of a configuration are told by `check`, and refuse nothing."""
+
+from pathlib import Path
+
+from balancebot.config import Settings, load, remarks
+
+
+def told(tmp_path: Path, text: str, *, resolve_secrets: bool = True) -> list[str]:
+    path = tmp_path / "b.toml"
+    path.write_text(text)
+    settings = load(path, environ={}, resolve_secrets=resolve_secrets)
+    assert isinstance(settings, Settings)
+    return [str(remark).removeprefix(f"{path}: ") for remark in remarks(settings)]
+
+
+def test_destinations_on_a_channel_that_is_not_configured_tell_nobody(tmp_path: Path) -> None:
+    text = """
+    [[accounts]]
+    name = "acme"
+    dev_key = "k"
+    dev_secret = "s"
+    [[routes]]
+    match = "*"
+    slack = ["#ops"]
+    email = []
+    [[digests]]
+    name = "d"
+    cron = "0 9 * * *"
+    to = ["a@example.com"]
+    """
+    assert [
+        "routes[0].slack: tells nobody: there is no [slack]",
+        "digests[0].to: tells nobody: there is no [email]",
+        "without [slack] and [email].to, alerts that no route takes are told to nobody",
+    ] == told(tmp_path, text)
+
+
+COPIED = """
+[slack]
+webhook_url = "https://hooks.example.com/x"
+[[accounts]]
+name = "acme"
+dev_key = "k"
+dev_secret = "s"
+[[accounts.apps]]
+name = "checkout"
+app_key = "a"
+master_secret = "m"
+[[accounts.apps]]
+name = "signup"
+app_key = "a"
+master_secret = "m"
+"""
+
+
+def test_one_key_under_two_names_is_asked_about_without_showing_it(tmp_path: Path) -> None:
+    assert ["accounts: the same key reads acme/checkout, acme/signup: is one of them a copy?"] == told(
+        tmp_path, COPIED
+    )
+
+
+def test_without_secrets_keys_are_not_compared(tmp_path: Path) -> None:
+    assert [] == told(tmp_path, COPIED, resolve_secrets=False)

@@ -1,0 +1,162 @@
+"""Digests: one per name and local slot, however often and by however many it is tried."""
+
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import select
+
+from balancebot.config import Digest, Language
+from balancebot.digest.digest import SendDigest
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.balance import Absent, BalanceKey, Category
+from balancebot.domain.message import DigestFacts
+from balancebot.domain.runway import PlannedUse
+from balancebot.domain.verdict import Severity
+from balancebot.estimates.planned_sends import PlannedSends
+from balancebot.store import message_codec, tables
+from tests.world import SHOP, WEB, World, industry
+
+NINE = datetime(2026, 11, 24, 1, tzinfo=UTC)
+WEEKDAY = Digest(
+    name="weekday",
+    cron="0 9 * * *",
+    to=("finance@example.com",),
+    slack=("#finance",),
+    language=Language.CHINESE,
+)
+
+
+@pytest.fixture
+def world(database) -> World:
+    world = World(database)
+    world.configure(SHOP, WEB)
+    world.limit("acme/shop", warning_below=1000)
+    world.shows(industry(500, market=9000))
+    world.shows(industry(50_000), wallet=WEB)
+    world.poll()
+    return world
+
+
+def sender(world: World) -> SendDigest:
+    return SendDigest(
+        database=world.database,
+        clock=world.clock,
+        digests=[WEEKDAY],
+        zone=ZoneInfo("Asia/Shanghai"),
+        thresholds=world.thresholds,
+        figures=world.figures,
+        configured=lambda: [SHOP, WEB],
+        stale_after=timedelta(minutes=30),
+    )
+
+
+def made(world: World) -> list[DigestFacts]:
+    with world.database.read() as conn:
+        texts = conn.scalars(
+            select(tables.notifications.c.facts)
+            .where(tables.notifications.c.alert_id.is_(None))
+            .order_by(tables.notifications.c.id)
+        )
+        return [facts for text in texts if isinstance(facts := message_codec.decode_facts(text), DigestFacts)]
+
+
+def test_a_digest_is_made_once_a_slot_by_however_many_try(world):
+    sender(world).run_due()
+    world.clock.at = NINE
+
+    names = [sender(world).run_due() for _ in range(3)]
+
+    assert [("weekday",), (), ()] == names
+    assert ["2026-11-24T09:00"] == [digest.slot for digest in made(world)]
+
+
+def test_it_goes_to_every_destination_of_its_own(world):
+    sender(world).run_due()
+    world.clock.at = NINE
+    sender(world).run_due()
+
+    assert ["post #finance", "post finance@example.com"] == world.deliveries()[2:]
+
+
+def test_a_digest_that_nobody_knew_before_starts_with_its_next_slot(world):
+    world.clock.at = NINE + timedelta(hours=1)
+
+    assert () == sender(world).run_due()
+
+
+def test_what_was_missed_while_down_is_made_up_for_and_marked_late(world):
+    sender(world).run_due()
+    world.clock.at = NINE + timedelta(hours=11)
+
+    sender(world).run_due()
+
+    assert [True] == [digest.late for digest in made(world)]
+
+
+def test_what_was_missed_by_half_a_day_is_not(world):
+    sender(world).run_due()
+    world.clock.at = NINE + timedelta(hours=12)
+
+    assert () == sender(world).run_due()
+
+
+def test_the_worst_stands_first_and_what_is_unallocated_nowhere(world):
+    digest = sender(world).preview("weekday")
+
+    assert digest is not None
+    assert [
+        ("acme/shop", "industry", Severity.WARNING),
+        ("acme/shop", "market", Severity.OK),
+        ("acme/web", "industry", Severity.OK),
+    ] == [(line.wallet, line.category, line.severity) for line in digest.lines]
+
+
+def test_sends_that_were_announced_for_the_coming_days_are_named(world):
+    sends = PlannedSends(
+        database=world.database,
+        clock=world.clock,
+        known=lambda: (SHOP, WEB),
+        estimator=world.figures.estimator,
+    )
+    now = world.clock.now()
+    ann = Actor(who="ann", way=Way.CLI)
+    for days, note in ((2, "sale"), (9, "later")):
+        sends.announce(
+            BalanceKey(WEB, Category.INDUSTRY),
+            messages=700,
+            starts_at=now + timedelta(days=days),
+            over=timedelta(hours=2),
+            note=note,
+            by=ann,
+        )
+
+    digest = sender(world).preview("weekday")
+
+    begin = now + timedelta(days=2)
+    planned = PlannedUse(messages=700, starts_at=begin, ends_at=begin + timedelta(hours=2), note="sale")
+    assert digest is not None
+    assert ((WEB, Category.INDUSTRY, planned),) == digest.planned
+    assert digest == message_codec.decode_facts(message_codec.encode_facts(digest))
+
+
+def test_the_next_one_knows_how_things_stood_at_the_last(world):
+    sender(world).run_due()
+    world.clock.at = NINE
+    world.poll()
+    sender(world).run_due()
+    world.shows(industry(50_000, market=Absent.UNALLOCATED))
+    world.poll()
+
+    digest = sender(world).preview("weekday")
+
+    assert digest is not None
+    shop = next(line for line in digest.lines if line.wallet == SHOP)
+    assert (Severity.OK, Severity.WARNING) == (shop.severity, shop.severity_before)
+    assert ["acme/shop"] == [alert.wallet for alert in digest.recovered]
+
+
+def test_one_that_is_asked_for_takes_no_slot(world):
+    assert sender(world).send("weekday")
+    assert not sender(world).send("nonsense")
+    assert 1 == len(made(world))

@@ -1,0 +1,210 @@
+"""What one destination is sent next, of all that waits for it."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from balancebot.domain.alert import Reason
+from balancebot.domain.delivery import (
+    DeliveryMethod,
+    MessagePlace,
+    QueuedDelivery,
+    QueuePlan,
+    plan_queue,
+    to_gather,
+)
+from balancebot.domain.message import Action
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+LATER = NOON + timedelta(seconds=30)
+UNHEARD = MessagePlace(stands=False, told=False)
+STANDS = MessagePlace(stands=True, told=True)
+POST, REPLY, EDIT = Action.POST, Action.REPLY, Action.EDIT
+
+
+def waits(
+    name: str,
+    action: Action,
+    alert_id: int | None = 1,
+    *,
+    group_id: str | None = None,
+    in_doubt: bool = False,
+    rate_limited: bool = False,
+    at: datetime = NOON,
+) -> QueuedDelivery:
+    """A delivery whose name begins with its place in the order of decisions."""
+    return QueuedDelivery(
+        id=name,
+        order=int(name[0]),
+        action=action,
+        alert_id=alert_id,
+        group_id=group_id,
+        reason=Reason.OPENED if action is POST else None,
+        in_doubt=in_doubt,
+        rate_limited=rate_limited,
+        next_attempt_at=at,
+        touched_at=NOON,
+    )
+
+
+def planned(
+    *waiting: QueuedDelivery, place: MessagePlace = UNHEARD, group: MessagePlace | None = None
+) -> QueuePlan:
+    """The plan when every alert's message is at `place`, and that of the group g at `group`."""
+    places = {each.alert_id: place for each in waiting if each.alert_id is not None}
+    return plan_queue(waiting, places, {} if group is None else {"g": group}, now=NOON)
+
+
+def sends(plan: QueuePlan) -> list[tuple[Action, str, list[str]]]:
+    return [(send.action, send.carrier.id, [each.id for each in send.carries]) for send in plan.sends]
+
+
+def test_all_that_waits_for_an_alert_nobody_heard_of_is_one_new_message() -> None:
+    result = planned(waits("1", POST), waits("2", REPLY), waits("2e", EDIT), waits("3e", EDIT))
+
+    assert [(POST, "2", ["1", "2", "2e", "3e"])] == sends(result)
+
+
+def test_news_of_a_message_that_stands_is_one_edit_which_finds_out_whether_it_does_and_one_answer() -> None:
+    result = planned(waits("1", REPLY), waits("1e", EDIT), waits("2", REPLY), waits("2e", EDIT), place=STANDS)
+
+    assert [(EDIT, "2e", ["1e", "2e"]), (REPLY, "2", ["1", "2"])] == sends(result)
+
+
+def test_two_alerts_are_two_messages() -> None:
+    assert [(POST, "1", ["1"]), (POST, "2", ["2"])] == sends(planned(waits("1", POST), waits("2", POST, 2)))
+
+
+def test_messages_of_no_alert_are_never_merged() -> None:
+    result = planned(waits("1", POST, None), waits("2", POST, None))
+
+    assert [(POST, "1", ["1"]), (POST, "2", ["2"])] == sends(result)
+
+
+def test_what_is_in_doubt_is_looked_for_before_anything_of_its_alert_moves() -> None:
+    doubted = waits("1", POST, in_doubt=True)
+
+    result = planned(doubted, waits("2", REPLY), waits("2e", EDIT), waits("3", POST, 2))
+
+    assert ((doubted,), [(POST, "3", ["3"])]) == (result.looks, sends(result))
+
+
+def test_an_answer_in_doubt_holds_up_the_news_but_not_the_look_of_its_alert() -> None:
+    doubted = waits("1", REPLY, in_doubt=True)
+
+    result = planned(doubted, waits("1e", EDIT), waits("2", REPLY), place=STANDS)
+
+    assert ((doubted,), [(EDIT, "1e", ["1e"])]) == (result.looks, sends(result))
+
+
+def test_an_edit_of_nothing_is_moot() -> None:
+    edit = waits("1e", EDIT)
+
+    assert (edit,) == planned(edit).moot
+
+
+def test_news_of_a_message_that_was_deleted_is_posted_anew() -> None:
+    gone = MessagePlace(stands=False, told=True)
+
+    assert [(POST, "1", ["1", "1e"])] == sends(planned(waits("1", REPLY), waits("1e", EDIT), place=gone))
+
+
+class TestOfAGroup:
+    """Its living message is made, answered and edited for all members."""
+
+    member = MessagePlace(stands=False, told=False, group_id="g")
+
+    def test_whatever_happens_to_a_member_while_its_message_waits_goes_into_it(self) -> None:
+        result = planned(
+            waits("1", POST, None, group_id="g"),
+            waits("2", REPLY),
+            waits("2e", EDIT),
+            place=self.member,
+            group=UNHEARD,
+        )
+
+        assert [(POST, "1", ["1", "2", "2e"])] == sends(result)
+
+    def test_each_member_has_its_own_answer_and_all_have_one_edit(self) -> None:
+        result = planned(
+            waits("1", REPLY, 1),
+            waits("1e", EDIT, 1),
+            waits("2", REPLY, 2),
+            waits("2e", EDIT, 2),
+            waits("3", REPLY, None, group_id="g"),
+            place=MessagePlace(stands=False, told=True, group_id="g"),
+            group=STANDS,
+        )
+
+        assert [
+            (EDIT, "2e", ["1e", "2e"]),
+            (REPLY, "1", ["1"]),
+            (REPLY, "2", ["2"]),
+            (REPLY, "3", ["3"]),
+        ] == sends(result)
+
+    def test_news_of_a_member_that_is_yet_to_be_introduced_goes_along(self) -> None:
+        result = planned(
+            waits("1", REPLY, None, group_id="g"), waits("2", REPLY, 2), place=self.member, group=STANDS
+        )
+
+        assert [(REPLY, "1", ["1", "2"])] == sends(result)
+
+    def test_a_member_whose_group_message_is_gone_speaks_for_itself(self) -> None:
+        gone = MessagePlace(stands=False, told=True)
+
+        assert [(POST, "1", ["1"])] == sends(planned(waits("1", REPLY), place=self.member, group=gone))
+
+
+@pytest.mark.parametrize(
+    ("gathered", "num_openings", "open_group"),
+    [(False, 5, None), (True, 6, None), (True, 1, "g"), (False, 0, "g")],
+)
+def test_openings_are_gathered_when_they_are_too_many_or_a_group_is_open(
+    gathered: bool, num_openings: int, open_group: str | None
+) -> None:
+    firsts = planned(*(waits(f"{number}", POST, number) for number in range(num_openings)))
+
+    result = to_gather(firsts.sends, open_group=open_group, group_over=5)
+
+    assert (firsts.sends if gathered else ()) == result
+
+
+def test_only_first_messages_of_alerts_are_gathered() -> None:
+    answers = planned(*(waits(f"{number}", REPLY, number) for number in range(9)), place=STANDS)
+    digests = planned(*(waits(f"{number}", POST, None) for number in range(9)))
+    heard = planned(
+        *(waits(f"{number}", REPLY, number) for number in range(9)),
+        place=MessagePlace(stands=False, told=True),
+    )
+
+    assert () == to_gather([*answers.sends, *digests.sends, *heard.sends], open_group=None, group_over=5)
+
+
+def test_what_a_destination_wants_to_be_spared_waits_and_nothing_else() -> None:
+    limited = waits("1", REPLY, 1, rate_limited=True, at=LATER)
+
+    result = planned(limited, waits("2", REPLY, 2), waits("2e", EDIT, 2), place=STANDS)
+
+    assert frozenset({DeliveryMethod.NEWS}) == result.held
+    assert ["2e"] == [step.carrier.id for step in result.ready(NOON) if not isinstance(step, QueuedDelivery)]
+
+
+def test_news_does_not_wait_for_what_failed_before_it() -> None:
+    failed = waits("1", REPLY, at=LATER)
+
+    result = planned(failed, waits("2", REPLY), place=STANDS)
+
+    assert result.sends == result.ready(NOON)
+
+
+def test_news_goes_before_mere_looks_and_what_waited_longest_before_what_failed_just_now() -> None:
+    result = planned(
+        waits("1", REPLY, 1, at=LATER),
+        waits("1e", EDIT, 1),
+        waits("2", REPLY, 2),
+        waits("0e", EDIT, 3),
+        place=STANDS,
+    )
+
+    assert ["2", "1e", "1", "0e"] == [send.carrier.id for send in result.sends]

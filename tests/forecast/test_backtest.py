@@ -1,0 +1,83 @@
+"""A look back runs the alert's own table over the past, and says how much notice people would have had."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+
+from balancebot.domain.alert import Reason
+from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, WalletName
+from balancebot.domain.runway import UNKNOWN, Estimate, Runway
+from balancebot.domain.threshold import Limits
+from balancebot.domain.verdict import Severity
+from balancebot.forecast.backtest import Ending, Episode, Moment, NoticeSent, episodes
+
+START = datetime(2026, 11, 1, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+BALANCE = BalanceKey(WalletName("acme/shop"), Category.INDUSTRY)
+LIMITS = Limits(warning_below=100, critical_below=50)
+
+
+def course(*readings: Reading, top_ups: tuple[int, ...] = (), days: float | None = None) -> Iterator[Moment]:
+    """One reading an hour; `top_ups` are the hours in which quota was bought."""
+    runway = None if days is None else Runway(p10=days * 24, p50=days * 24, p90=days * 24, judged=days * 24)
+    for hour, reading in enumerate(readings):
+        yield Moment(
+            at=START + HOUR * hour,
+            reading=reading,
+            estimate=UNKNOWN if runway is None else Estimate(burn_per_day=1.0, runway=runway),
+            topped_up=hour in top_ups,
+        )
+
+
+def run(moments: Iterator[Moment], limits: Limits = LIMITS) -> tuple[Episode, ...]:
+    return episodes(moments, limits, balance=BALANCE, margin=0.05, ever_positive=False)
+
+
+def test_it_opens_worsens_and_counts_the_notice_until_the_balance_ran_out() -> None:
+    (episode,) = run(course(120, 90, 60, 40, 10, 0, 0))
+    assert (
+        Episode(
+            told=(
+                NoticeSent(at=START + HOUR, severity=Severity.WARNING, reason=Reason.OPENED),
+                NoticeSent(at=START + 3 * HOUR, severity=Severity.CRITICAL, reason=Reason.WORSENED),
+                NoticeSent(at=START + 5 * HOUR, severity=Severity.DEPLETED, reason=Reason.WORSENED),
+            ),
+            ending=Ending.RAN_OUT,
+            ended_at=START + 5 * HOUR,
+        )
+        == episode
+    )
+    assert (4 * HOUR, Severity.DEPLETED) == (episode.notice, episode.worst)
+
+
+def test_a_purchase_ends_the_wait_and_the_next_fall_is_another_episode() -> None:
+    first, second = run(course(120, 90, 500, 300, 80, top_ups=(2,)))
+    assert (Ending.TOPPED_UP, HOUR) == (first.ending, first.notice)
+    assert (Ending.STILL_OPEN, None) == (second.ending, second.notice)
+
+
+def test_a_rise_that_nobody_bought_is_a_recovery_without_notice() -> None:
+    (episode,) = run(course(120, 90, 500))
+    assert (Ending.RECOVERED, None) == (episode.ending, episode.notice)
+
+
+def test_what_is_not_read_neither_opens_nor_closes() -> None:
+    (episode,) = run(course(90, Absent.UNREAD, 80))
+    assert Ending.STILL_OPEN is episode.ending
+
+
+def test_limits_in_days_speak_by_the_runway_as_it_was_known_then() -> None:
+    days = Limits(warning_days=7, critical_days=3)
+    assert Severity.CRITICAL is run(course(1000, days=2), days)[0].worst
+    assert run(course(1000), days) == ()
+    assert run(course(1000, days=8), days) == ()
+
+
+def test_a_zero_that_was_never_anything_else_is_told_only_where_a_count_is_set() -> None:
+    assert run(course(0, 0), Limits(warning_days=7)) == ()
+    (episode,) = run(course(0, 0))
+    assert (Ending.RAN_OUT, timedelta(0)) == (episode.ending, episode.notice)
+
+
+def test_what_flaps_would_have_been_told_as_one_episode_from_its_third_opening_on() -> None:
+    found = run(course(*(90, 500) * 6))
+    assert [START + hours * HOUR for hours in (0, 2, 4)] == [episode.opened_at for episode in found]

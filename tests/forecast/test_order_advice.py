@@ -1,0 +1,108 @@
+"""What to buy, and by when."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from balancebot.domain.runway import OrderAdvice
+from balancebot.forecast.burn_model import Models, fit
+from balancebot.forecast.forecast import PlannedLoad
+from balancebot.forecast.order_advice import advise_order
+from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
+
+END = 494_000
+NOW = datetime.fromtimestamp(END * 3600, UTC)
+MONTH = NOW + timedelta(days=30)
+
+
+def model(rate: float = 10.0) -> Models:
+    use = np.full(WINDOW_HOURS, rate, np.float32)
+    return fit([UseWindow(end=END, use=use, exposure=np.ones(WINDOW_HOURS, np.float32))], "UTC")
+
+
+def advise(balance: int, **more: object) -> OrderAdvice | None:
+    return advise_order(
+        model(),
+        balance=balance,
+        observed_at=NOW,
+        now=NOW,
+        zone="UTC",
+        **({"until": MONTH, "confidence": 0.9, "package_size": 1} | more),  # type: ignore[arg-type]
+    )
+
+
+def test_at_even_odds_the_order_is_the_expected_use_less_the_balance() -> None:
+    advice = advise(2400, confidence=0.5)
+    assert advice is not None
+    assert advice.messages == pytest.approx(7200 - 2400, rel=0.01)
+    assert advice.order_by is not None
+    assert (advice.order_by - NOW) / timedelta(hours=1) == pytest.approx(240, rel=0.01)
+
+
+def test_more_certainty_costs_more_and_comes_earlier() -> None:
+    even, sure = advise(2400, confidence=0.5), advise(2400, confidence=0.9)
+    assert even is not None
+    assert sure is not None
+    assert sure.messages > 1.05 * even.messages
+    assert sure.order_by is not None
+    assert even.order_by is not None
+    assert sure.order_by < even.order_by
+
+
+def test_the_lead_time_counts_but_nobody_can_order_yesterday() -> None:
+    early = advise(2400, lead_time=timedelta(days=3))
+    plain = advise(2400)
+    assert early is not None
+    assert plain is not None
+    assert plain.order_by is not None
+    assert plain.order_by - timedelta(days=3) == early.order_by
+    late = advise(24, lead_time=timedelta(days=3))
+    assert late is not None
+    assert late.order_by == NOW
+
+
+def test_whole_packages_are_bought() -> None:
+    advice = advise(2400, package_size=10_000)
+    assert advice is not None
+    assert advice.messages == 10_000
+
+
+def test_enough_is_enough() -> None:
+    assert advise(1_000_000) == OrderAdvice(messages=0, order_by=None, until=MONTH, confidence=0.9)
+
+
+def test_announced_use_is_bought_for_on_top() -> None:
+    plan = PlannedLoad(
+        start=(NOW + timedelta(days=2)).timestamp(),
+        end=(NOW + timedelta(days=2, hours=2)).timestamp(),
+        messages=50_000,
+    )
+    plain, planned = advise(2400, confidence=0.5), advise(2400, confidence=0.5, plans=[plan])
+    assert plain is not None
+    assert planned is not None
+    assert planned.messages - plain.messages == pytest.approx(50_000, abs=2)
+    assert planned.order_by is not None
+    assert (planned.order_by - NOW) / timedelta(hours=1) == pytest.approx(48.1, abs=0.3)
+
+
+def test_dates_beyond_the_drawn_path_go_on_at_the_same_pace() -> None:
+    advice = advise(0, until=NOW + timedelta(days=100), confidence=0.5)
+    assert advice is not None
+    assert advice.messages == pytest.approx(24_000, rel=0.01)
+
+
+def test_without_knowledge_there_is_no_advice() -> None:
+    unused = model(0.0)
+    assert (
+        advise_order(unused, balance=5, observed_at=NOW, now=NOW, zone="UTC", until=MONTH, confidence=0.9)
+        is None
+    )
+
+
+def test_without_packages_an_order_is_rounded_up_to_two_figures() -> None:
+    exact, round_number = advise(2400, confidence=0.5), advise(2400, confidence=0.5, package_size=None)
+    assert exact is not None
+    assert round_number is not None
+    assert 0 <= round_number.messages - exact.messages < 100
+    assert round_number.messages % 100 == 0

@@ -1,0 +1,169 @@
+"""Spikes, and traffic that stopped."""
+
+import numpy as np
+import pytest
+
+from balancebot.forecast.burn_model import Models, fit
+from balancebot.forecast.forecast import PlannedLoad
+from balancebot.forecast.local_week import hours_of_week
+from balancebot.forecast.spike import (
+    REMEMBERED_DAYS,
+    SPIKING,
+    Spikes,
+    gather,
+    have_stopped,
+    is_planned,
+    judge_spikes,
+    remembered,
+)
+from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
+
+END = 494_000
+NOW = END * 3600.0
+
+
+def model(rate: float = 120.0, *, days: float = 35, silent: int = 0, bursts: float = 1.0) -> Models:
+    rng = np.random.default_rng(7)
+    use = rng.poisson(rate, WINDOW_HOURS).astype(np.float32)
+    use[::40] *= bursts
+    exposure = np.zeros(WINDOW_HOURS, np.float32)
+    exposure[WINDOW_HOURS - int(days * 24) :] = 1.0
+    use *= exposure
+    if silent:
+        use[-silent:] = 0
+    return fit([UseWindow(end=END, use=use, exposure=exposure)], "UTC")
+
+
+def judge(models: Models, use: float, *, minutes: float = 5.0, **more: object) -> Spikes:
+    return judge_spikes(
+        models,
+        use=np.array([use]),
+        since=np.array([NOW]),
+        until=np.array([NOW + minutes * 60]),
+        zone="UTC",
+        **more,  # type: ignore[arg-type]
+    )
+
+
+def points(models: Models, use: float, **more: object) -> int:
+    return int(judge(models, use, **more).points[0])  # type: ignore[arg-type]
+
+
+def test_usual_use_speaks_against_a_spike_four_times_as_much_for_it_and_ten_times_twice() -> None:
+    assert [-2, -2, 0, 1, 2] == [points(model(), 10.0 * times) for times in (0, 1.5, 2.7, 4, 10)]
+
+
+def test_a_reading_is_told_with_what_was_expected_of_it() -> None:
+    high = judge(model(), 60.0)
+    assert high.expected[0] == pytest.approx(10.0, rel=0.1)
+    assert high.factor[0] == pytest.approx(6.0, rel=0.1)
+
+
+def test_who_bursts_every_other_day_is_not_told_of_it() -> None:
+    assert 1 == points(model(), 40.0)
+    assert 1 > points(model(bursts=16.0), 40.0)
+
+
+def test_a_few_messages_instead_of_none_are_no_spike() -> None:
+    assert -2 == points(model(0.2), 2.0)
+
+
+@pytest.mark.parametrize("more", [{"alerts": np.array([0.5])}, {"bursty": np.array([True])}])
+def test_who_is_known_to_burst_needs_more(more: dict[str, object]) -> None:
+    assert 1 == points(model(), 36.0)
+    assert 1 > points(model(), 36.0, **more)
+
+
+def test_an_announced_send_says_nothing() -> None:
+    assert 0 == points(model(), 1e9, planned=np.array([True]))
+
+
+def test_a_day_of_readings_is_needed_and_the_first_days_need_more() -> None:
+    assert 0 == points(model(days=0.9), 1e6)
+    assert 2 == points(model(days=1), 1e6)
+    assert judge(model(days=1), 1.0).bar[0] > judge(model(days=30), 1.0).bar[0]
+
+
+def test_more_minutes_need_less_to_be_far_above() -> None:
+    assert [1, 2] == [points(model(), 12.0 * minutes, minutes=minutes) for minutes in (5, 15)]
+
+
+def test_a_long_gap_says_nothing_of_the_present() -> None:
+    assert [0, 0] == [points(model(), use, minutes=180) for use in (0.0, 1e6)]
+
+
+def gathered(*readings: int) -> list[int]:
+    before, course = 0, []
+    for reading in readings:
+        before = gather(before, reading)
+        course.append(before)
+    return course
+
+
+def test_two_readings_far_above_the_bar_are_a_spike_and_two_usual_ones_its_end() -> None:
+    assert [2, SPIKING, SPIKING, 2, 0] == gathered(2, 2, 2, -2, -2)
+
+
+def test_four_readings_above_the_bar_are_a_spike_whatever_says_nothing_in_between() -> None:
+    assert [1, 2, 2, 3, SPIKING] == gathered(1, 1, 0, 1, 1)
+
+
+def test_bursts_of_one_reading_never_are_a_spike() -> None:
+    assert [2, 0, 2, 0, 0] == gathered(2, -2, 2, -2, -2)
+
+
+def test_an_alert_is_forgotten_little_by_little_within_a_quarter() -> None:
+    assert [0.0, 1.0, 0.5, 0.0, 1.5] == [
+        remembered(days) for days in ([], [0], [REMEMBERED_DAYS / 2], [REMEMBERED_DAYS + 1], [0, 45, 90])
+    ]
+
+
+def test_a_days_use_at_once_is_a_spike_by_itself() -> None:
+    a_day = 24 * 120.0
+    assert [False, True] == [bool(judge(model(), use).drained[0]) for use in (a_day * 0.9, a_day * 1.1)]
+    assert not judge(model(0.2), 90.0).drained[0]
+    assert not judge(model(), a_day * 5, bursty=np.array([True])).drained[0]
+    assert SPIKING == gather(0, 2, drained=True)
+
+
+def test_a_plan_covers_its_time_and_the_hour_after() -> None:
+    plan = PlannedLoad(start=NOW, end=NOW + 7200, messages=9)
+    assert [False, True, True, False] == [
+        is_planned([plan], since, since + 300) for since in (NOW - 300, NOW - 299, NOW + 10_500, NOW + 10_800)
+    ]
+
+
+def test_a_night_that_nobody_read_is_no_stop() -> None:
+    hours = hours_of_week("UTC", END - WINDOW_HOURS, WINDOW_HOURS) % 24
+    evening = END - (END - 20) % 24  # used from 8 to 20, and read until then
+    use = np.where((hours >= 8) & (hours < 20), 60, 0).astype(np.float32)
+    window = UseWindow(
+        end=evening, use=np.roll(use, END - evening), exposure=np.ones(WINDOW_HOURS, np.float32)
+    )
+
+    def stopped(hours_later: float) -> bool:
+        at = np.array([(evening + hours_later) * 3600.0])
+        exposure = np.array([hours_later])
+        models = fit([window], "UTC")
+        return bool(have_stopped(models, open_use=np.zeros(1), open_exposure=exposure, at=at, zone="UTC")[0])
+
+    assert [False, True] == [stopped(12.2), stopped(14.0)]
+
+
+def test_traffic_that_is_still_for_longer_than_ever_has_stopped() -> None:
+    def stopped(models: Models, use: float = 0.0, exposure: float = 0.5) -> bool:
+        return bool(
+            have_stopped(
+                models,
+                open_use=np.array([use]),
+                open_exposure=np.array([exposure]),
+                at=np.array([NOW]),
+                zone="UTC",
+            )[0]
+        )
+
+    assert not stopped(model(), exposure=0.01)
+    assert stopped(model(), exposure=0.5)
+    assert stopped(model(silent=3))
+    assert not stopped(model(silent=3), use=1.0)
+    assert not stopped(model(0.1, silent=6))

@@ -1,0 +1,76 @@
+"""The window of hourly use, and its two ways of coming about."""
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from balancebot.domain.balance import WalletName
+from balancebot.domain.usage import BalanceChange, book_category, spread
+from balancebot.forecast.use_window import (
+    WINDOW_HOURS,
+    UseWindow,
+    decode_window,
+    empty_window,
+    encode_window,
+    hourly_use,
+)
+
+
+def same(left: UseWindow, right: UseWindow | None) -> bool:
+    return (
+        right is not None
+        and left.end == right.end
+        and np.array_equal(left.use, right.use)
+        and np.allclose(left.exposure, right.exposure, atol=1 / 480)
+    )
+
+
+def test_a_window_moves_on_and_forgets_what_is_older_than_35_days() -> None:
+    window = empty_window(100).moved_to(1000, [(999, 7, 3600.0), (999 - WINDOW_HOURS, 5, 3600.0)])
+    later = window.moved_to(1002, [(1000, 2, 1800.0)])
+    assert [7, 2, 0] == later.use[-3:].tolist()
+    assert [1.0, 0.5, 0.0] == later.exposure[-3:].tolist()
+    assert 9 == later.use.sum()
+    assert 0 == window.moved_to(1000 + WINDOW_HOURS).use.sum()
+
+
+@given(st.lists(st.tuples(st.integers(0, 300_000), st.floats(0, 3600)), max_size=WINDOW_HOURS))
+def test_a_window_survives_its_encoding(hours: list[tuple[int, float]]) -> None:
+    window = empty_window(0).moved_to(490_000, [(489_999 - i, u, e) for i, (u, e) in enumerate(hours)])
+    assert same(window, decode_window(encode_window(window)))
+
+
+def test_a_window_of_another_version_is_not_read() -> None:
+    blob = encode_window(empty_window(5))
+    assert decode_window(bytes([9]) + blob[1:]) is None
+
+
+def test_a_month_of_a_busy_balance_takes_less_than_two_kilobytes() -> None:
+    use = np.random.default_rng(1).poisson(400, WINDOW_HOURS)
+    window = empty_window(0).moved_to(5000, [(4160 + i, int(u), 3600.0) for i, u in enumerate(use)])
+    assert len(encode_window(window)) < 2000
+
+
+STEP = st.tuples(st.integers(1, 20_000), st.one_of(st.integers(0, 60), st.integers(0, 10_000), st.none()))
+
+
+@given(st.lists(STEP, min_size=2, max_size=40))
+def test_a_series_books_as_a_wallet_alone_does(steps: list[tuple[int, int | None]]) -> None:
+    from balancebot.domain.balance import Absent
+
+    at = np.cumsum([gap for gap, _ in steps]) + 1_000_000.0
+    readings = [Absent.UNALLOCATED if value is None else value for _, value in steps]
+    use: dict[int, float] = {}
+    exposure: dict[int, float] = {}
+    for i in range(len(steps) - 1):
+        change = BalanceChange(WalletName("acme"), at[i], at[i + 1], readings[i], readings[i + 1])
+        for change_, part in book_category([change]):
+            for hour, piece in spread(change_.since, change_.until, part):
+                use[hour] = use.get(hour, 0) + piece.use
+                exposure[hour] = exposure.get(hour, 0) + piece.exposure / 3600
+    values = np.array([np.nan if value is None else value for _, value in steps])
+    first, hourly, exposed = hourly_use(at, values, at[-1])
+    hours = range(first, first + len(hourly))
+    assert np.allclose([use.get(hour, 0) for hour in hours], hourly, atol=2 * len(steps))
+    assert sum(use.values()) == np.rint(hourly.sum())
+    assert np.allclose([exposure.get(hour, 0) for hour in hours], exposed, atol=1e-6)

@@ -1,0 +1,41 @@
+"""A balance's past comes from the roll-up: hour by hour, with what was bought and moved, and day by day in sums."""
+
+from datetime import timedelta
+
+import pytest
+
+from balancebot.domain.balance import Category
+from balancebot.history.balances import by_day, history_of
+from balancebot.store import wallets
+from balancebot.store.database import Database
+from tests.web import showcase
+from tests.world import World
+
+
+@pytest.fixture
+def world(sqlite_url: str) -> World:
+    world = World(Database(sqlite_url))
+    showcase.fill(world)
+    return world
+
+
+def test_hours_hold_readings_use_and_what_was_bought_and_days_add_them_up(world: World) -> None:
+    now = world.clock.now()
+    with world.database.read() as conn:
+        row = wallets.find(conn, showcase.CHECKOUT)
+        assert row is not None
+        hours = history_of(conn, row.id, Category.INDUSTRY, since=now - timedelta(days=30), now=now)
+        moved = history_of(conn, row.id, Category.UNIVERSAL, since=now - timedelta(days=30), now=now)
+    assert 719 <= len(hours) <= 721
+    assert [one.begins_at for one in hours] == sorted(one.begins_at for one in hours)
+    # bought 150,000, less what was used in the same hour
+    (bought,) = [one.topped_up for one in hours if one.topped_up]
+    assert 149_000 < bought <= 150_000
+    assert [25_000] == [one.transferred for one in moved if one.transferred]
+    assert [] == [one for one in moved if one.topped_up]
+
+    days = by_day(hours, now=now, days=30)
+    assert sum(one.use for one in hours if one.begins_at >= now - timedelta(days=30)) == sum(
+        day.use for day in days
+    )
+    assert hours[-1].reading == days[0].reading

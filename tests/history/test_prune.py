@@ -1,0 +1,166 @@
+"""What is old goes, what is needed stays."""
+
+from datetime import UTC, datetime, timedelta
+
+from sqlalchemy import func, insert, select, update
+
+from balancebot.config.shapes import Retention
+from balancebot.domain.alert import Reason
+from balancebot.domain.balance import BalanceKey, Category, Readings, WalletName
+from balancebot.domain.message import ChannelName, TestFacts
+from balancebot.domain.usage import Booked, Hour, Seen
+from balancebot.domain.user import Role, User
+from balancebot.history.prune import Pruned, prune
+from balancebot.store import digest_slots, outbox, snapshots, tables, usage, users, wallets
+from balancebot.store.database import Database
+from balancebot.store.digest_slots import MadeDigest
+from balancebot.store.snapshots import SnapshotRow
+from balancebot.store.tables import alerts, attempts, deliveries, groups, notifications, threads
+from tests.outbox_bench import Bench
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+RETENTION = Retention(raw=timedelta(days=35), hourly=timedelta(days=400))
+POOL = WalletName("acme")
+NOTHING = Pruned(num_snapshots=0, num_hours=0, num_notifications=0, num_alerts=0, num_sessions=0)
+
+
+def hour_of(at: datetime) -> int:
+    return int(at.timestamp()) // 3600
+
+
+def test_an_empty_database_stays_as_it_is(database: Database) -> None:
+    assert NOTHING == prune(database, RETENTION, now=NOW)
+
+
+def test_snapshots_go_after_raw_and_their_hours_stay(database: Database) -> None:
+    old, young = NOW - timedelta(days=36), NOW - timedelta(days=34)
+    with database.write() as conn:
+        wallets.sync(conn, [POOL], now=NOW)
+        for at in (old, young):
+            snapshots.append(conn, [SnapshotRow(int(at.timestamp()), 1, Readings(market=5))])
+            usage.add(conn, {POOL: 1}, {}, {POOL: Seen(at.timestamp(), Readings(market=5))})
+    pruned = prune(database, RETENTION, now=NOW)
+    assert Pruned(num_snapshots=1, num_hours=0, num_notifications=0, num_alerts=0, num_sessions=0) == pruned
+    with database.read() as conn:
+        kept = list(snapshots.between(conn, since=0, until=10**11))
+        hours = list(usage.hours(conn, since=0, until=10**6))
+    assert [SnapshotRow(int(young.timestamp()), 1, Readings(market=5))] == kept
+    assert [hour_of(old), hour_of(young)] == [row.at for row in hours]
+
+
+def test_whole_days_of_hours_become_days_after_hourly(database: Database) -> None:
+    edge = hour_of(NOW - timedelta(days=400))
+    with database.write() as conn:
+        wallets.sync(conn, [POOL], now=NOW)
+        for hour in (edge - 48, edge - 47, edge - 1, edge):
+            usage.add(conn, {POOL: 1}, {Hour(hour, BalanceKey(POOL, Category.MARKET)): Booked(1, 60.0)}, {})
+    pruned = prune(database, RETENTION, now=NOW)
+    assert Pruned(num_snapshots=0, num_hours=2, num_notifications=0, num_alerts=0, num_sessions=0) == pruned
+    with database.read() as conn:
+        assert [edge - 1, edge] == [row.at for row in usage.hours(conn, since=0, until=10**6)]
+        assert [2] == [row.of(Category.MARKET).use for row in usage.days_of(conn, 1, since=0, until=10**6)]
+
+
+def test_what_was_told_goes_with_its_deliveries_once_they_are_settled(database: Database) -> None:
+    old = NOW - timedelta(days=401)
+    with database.write() as conn:
+        for key in ("settled", "waiting"):
+            outbox.enqueue_plain(
+                conn,
+                facts=TestFacts(at=old),
+                destinations=[(ChannelName.EMAIL, "finance@example.com")],
+                dedup_key=key,
+                now=old,
+            )
+        settled = select(notifications.c.id).where(notifications.c.dedup_key == "settled").scalar_subquery()
+        conn.execute(update(deliveries).where(deliveries.c.notification_id == settled).values(settled_at=old))
+        for delivery_id in conn.scalars(select(deliveries.c.id)).all():
+            row = {"delivery_id": delivery_id, "at": old, "outcome": "delivered", "message": ""}
+            conn.execute(insert(attempts), row)
+    pruned = prune(database, RETENTION, now=NOW)
+    assert Pruned(num_snapshots=0, num_hours=0, num_notifications=1, num_alerts=0, num_sessions=0) == pruned
+    with database.read() as conn:
+        assert ["waiting"] == list(conn.scalars(select(notifications.c.dedup_key)))
+        assert (1, 1) == (
+            len(conn.execute(select(deliveries)).all()),
+            len(conn.execute(select(attempts)).all()),
+        )
+
+
+def close(bench: Bench, *alert_ids: int) -> None:
+    with bench.database.write() as conn:
+        conn.execute(
+            update(alerts)
+            .where(alerts.c.id.in_(alert_ids))
+            .values(closed_at=bench.clock.now(), severity="ok")
+        )
+
+
+def what_is_left(database: Database) -> dict[str, int]:
+    with database.read() as conn:
+        return {
+            table.name: conn.scalar(select(func.count()).select_from(table)) or 0
+            for table in (alerts, groups, threads, notifications, deliveries, attempts)
+        }
+
+
+def test_a_group_stays_as_long_as_one_of_its_alerts_is_open_and_is_answered_then(bench: Bench) -> None:
+    *closed, still_open = [bench.open() for _ in range(6)]
+    bench.run()
+    close(bench, *closed)
+    bench.clock.turn(days=401)
+    pruned = prune(bench.database, RETENTION, now=bench.clock.now())
+    assert (6, 5) == (pruned.num_notifications, pruned.num_alerts)
+    bench.tell(still_open, Reason.RECOVERED)
+    bench.run()
+    assert ["GroupFacts", "> recovered"] == bench.slack.told()
+
+
+def test_closed_alerts_go_with_all_that_was_told_of_them_but_the_newest(bench: Bench) -> None:
+    close(bench, *[bench.open() for _ in range(7)])
+    bench.run()
+    bench.clock.turn(days=401)
+    assert 6 == prune(bench.database, RETENTION, now=bench.clock.now()).num_alerts
+    rest = {"alerts": 1, "groups": 1, "threads": 2, "notifications": 0, "deliveries": 0, "attempts": 0}
+    assert rest == what_is_left(bench.database)
+    newest = bench.open()
+    assert 1 == prune(bench.database, RETENTION, now=bench.clock.now()).num_alerts
+    assert (8, {**rest, "groups": 0, "threads": 1, "notifications": 1, "deliveries": 1}) == (
+        newest,
+        what_is_left(bench.database),
+    )
+
+
+def test_of_the_digests_that_were_made_the_latest_stays_and_the_young_ones(database: Database) -> None:
+    def made(name: str, days_ago: int) -> MadeDigest:
+        at = NOW - timedelta(days=days_ago)
+        return MadeDigest(name=name, slot=f"{at:%Y-%m-%dT%H:%M}", made_at=at, summary="{}")
+
+    with database.write() as conn:
+        for digest in (
+            made("daily", 36),
+            made("daily", 34),
+            made("daily", 1),
+            made("monthly", 70),
+            made("monthly", 40),
+        ):
+            digest_slots.claim(conn, digest)
+    prune(database, RETENTION, now=NOW)
+    with database.read() as conn:
+        kept = [(row.name, (NOW - row.made_at).days) for row in conn.execute(select(tables.digest_slots))]
+    assert [("daily", 1), ("daily", 34), ("monthly", 40)] == sorted(kept)
+
+
+def test_log_ins_that_ran_out_go(database: Database) -> None:
+    with database.write() as conn:
+        users.add(conn, User(name="ada", role=Role.VIEWER, created_at=NOW), "hash")
+        begun = NOW - timedelta(days=1)
+        for token, expires_at in (("ended", NOW), ("good", NOW + timedelta(seconds=1))):
+            users.start_session(conn, token, "ada", now=begun, expires_at=expires_at)
+        users.note_failure(conn, "ada", "::1", at=NOW - timedelta(days=2), forget=NOW - timedelta(days=9))
+    assert Pruned(num_snapshots=0, num_hours=0, num_notifications=0, num_alerts=0, num_sessions=1) == prune(
+        database, RETENTION, now=NOW
+    )
+    with database.read() as conn:
+        assert ["good"] == [session.id for session in users.sessions_of(conn, "ada", now=NOW)]
+        assert ([], [], []) == users.failures(conn, "ada", "::1", since=NOW - timedelta(days=99))

@@ -1,0 +1,28 @@
+"""A Slack workspace, a mail server, and the renderer in English."""
+
+from collections.abc import Iterator
+
+import pytest
+
+from balancebot.config import Language
+from balancebot.i18n import Wording
+from balancebot.notify.render import Renderer
+from tests.standins.slack_api import SlackStandIn
+from tests.standins.smtp import SmtpStandIn
+
+
+@pytest.fixture
+def slack() -> Iterator[SlackStandIn]:
+    with SlackStandIn() as workspace:
+        yield workspace
+
+
+@pytest.fixture
+def smtp() -> Iterator[SmtpStandIn]:
+    with SmtpStandIn() as server:
+        yield server
+
+
+@pytest.fixture
+def renderer() -> Renderer:
+    return Renderer(words=Wording(language=Language.ENGLISH), public_url="https://balances.example.com")

@@ -1,0 +1,235 @@
+"""Every message that the product can send: each has a golden file in each language."""
+
+import math
+from dataclasses import replace
+
+from balancebot.domain.alert import AlertKind, Cause, ExpectedTopUp, Reason
+from balancebot.domain.balance import Absent, Category, WalletName
+from balancebot.domain.message import NOTHING_MUTED, AlertFacts, ChannelName, Facts, GroupFacts, SpikeFacts
+from balancebot.domain.runway import Runway
+from balancebot.domain.threshold import LimitColumn
+from balancebot.domain.verdict import Crossed, Severity
+from tests.notify.examples import (
+    ACKNOWLEDGED,
+    ADVICE,
+    CALM,
+    CALMED,
+    CRITICAL,
+    DEPLETED,
+    DIGEST,
+    ENDLESS,
+    FLAPPING,
+    GROUP,
+    HELD,
+    HOSTILE,
+    HOUR,
+    LONGEST,
+    NOW,
+    RECOVERED,
+    REJECTED,
+    REMINDER,
+    SPIKE,
+    STALE,
+    STALE_ACCOUNT,
+    STORM,
+    TEST,
+    TROUBLE,
+    WARNING,
+    WORSENED,
+)
+
+
+def _ended(facts: AlertFacts, cause: Cause) -> AlertFacts:
+    return replace(
+        facts,
+        reason=Reason.RECOVERED,
+        previous=facts.severity,
+        severity=Severity.OK,
+        opened_at=NOW - 3 * HOUR,
+        closed_at=NOW,
+        cause=cause,
+    )
+
+
+def _reminded(facts: AlertFacts) -> AlertFacts:
+    return replace(facts, reason=Reason.REMINDER, opened_at=NOW - 24 * HOUR)
+
+
+_FIFTY = GroupFacts(
+    group_id="g50",
+    at=NOW,
+    members=tuple(
+        replace(
+            (CRITICAL, WARNING, DEPLETED)[number % 3],
+            alert_id=str(number),
+            wallet=WalletName(f"acme/app-{number:03d}"),
+            category=tuple(Category)[number % 4],
+        )
+        for number in range(50)
+    ),
+)
+_LOW: dict[str, Facts] = {
+    "critical": CRITICAL,
+    "warning": WARNING,
+    "depleted": DEPLETED,
+    "depleted_universal": replace(DEPLETED, category=Category.UNIVERSAL, note="", advice=None, planned=()),
+    "last_one": replace(
+        CRITICAL,
+        reading=1,
+        crossed=Crossed(column=LimitColumn.CRITICAL_BELOW, limit=5000, value=1, scope="acme/*"),
+        advice=replace(ADVICE, order_by=NOW),
+    ),
+    "unknown_runway": replace(
+        WARNING,
+        crossed=Crossed(column=LimitColumn.WARNING_BELOW, limit=50_000, value=41_200),
+        burn_per_day=None,
+        runway=None,
+        depletes_at=None,
+        recent=(41_200,),
+    ),
+    "no_end_in_sight": replace(
+        WARNING,
+        crossed=Crossed(column=LimitColumn.WARNING_BELOW, limit=50_000, value=41_200),
+        burn_per_day=0.0,
+        runway=ENDLESS,
+        depletes_at=None,
+    ),
+    "worsened": WORSENED,
+    "worsened_to_depleted": replace(
+        DEPLETED, reason=Reason.WORSENED, previous=Severity.CRITICAL, opened_at=NOW - 5 * HOUR
+    ),
+    "reminder": REMINDER,
+    "reminder_of_warning": _reminded(WARNING),
+    "top_up_overdue": replace(
+        REMINDER,
+        broken=ExpectedTopUp(by="on-call (U024BE7LH)", expected_by=NOW - HOUR / 2, note="order 4711, 30,000"),
+    ),
+    "recovered": RECOVERED,
+    "limit_changed": replace(_ended(CRITICAL, Cause.LIMIT_CHANGED), crossed=None),
+    "unallocated": replace(
+        _ended(CRITICAL, Cause.UNALLOCATED), reading=Absent.UNALLOCATED, runway=None, burn_per_day=None
+    ),
+    "wallet_removed": _ended(CRITICAL, Cause.WALLET_REMOVED),
+    "unheard": replace(RECOVERED, opened_unheard=True),
+    "acknowledged": replace(
+        CRITICAL, reason=None, acknowledged_by="on-call", acknowledged_note="looking at it"
+    ),
+    "top_up_ordered": replace(ACKNOWLEDGED, silenced_until=None),
+    "silenced": replace(CRITICAL, reason=None, silenced_until=NOW + 4 * HOUR),
+    "acknowledged_and_silenced": ACKNOWLEDGED,
+    "flapping": FLAPPING,
+    "calm": CALM,
+    "calmed": CALMED,
+    "held_by_the_margin": HELD,
+    "held_reminder": _reminded(HELD),
+    "held_by_days_too": replace(
+        HELD,
+        short_of=((LimitColumn.WARNING_BELOW, 52_500.0), (LimitColumn.WARNING_DAYS, 7.35)),
+        runway=Runway(p10=162, p50=231, p90=math.inf, judged=171),
+    ),
+    "eased": replace(WARNING, reason=None, note=CRITICAL.note),
+}
+_SPIKES: dict[str, Facts] = {
+    "spike": SPIKE,
+    "spike_from_nothing": replace(
+        SPIKE,
+        surge=SpikeFacts(messages=1_900, expected=0.02, since=NOW - HOUR / 12, until=NOW),
+        runway=None,
+        depletes_at=None,
+    ),
+    "spike_to_nothing": replace(SPIKE, reading=0, runway=DEPLETED.runway, depletes_at=NOW),
+    "spike_reminder": _reminded(SPIKE),
+    "spike_recovered": _ended(SPIKE, Cause.USE_NORMAL),
+    "spike_unheard": replace(_ended(SPIKE, Cause.USE_NORMAL), opened_unheard=True),
+}
+_WALLETS: dict[str, Facts] = {
+    "rejected": REJECTED,
+    "rejected_reminder": _reminded(REJECTED),
+    "rejected_recovered": _ended(REJECTED, Cause.READ_AGAIN),
+    "stale": STALE,
+    "stale_never_read": replace(STALE, observed_at=None),
+    "stale_reminder": _reminded(STALE),
+    "stale_recovered": _ended(STALE, Cause.READ_AGAIN),
+    "stale_unheard": replace(_ended(STALE, Cause.READ_AGAIN), opened_unheard=True),
+    "stale_credentials": _ended(STALE, Cause.CREDENTIALS_INSTEAD),
+    "stale_account": STALE_ACCOUNT,
+    "stale_account_recovered": _ended(STALE_ACCOUNT, Cause.READ_AGAIN),
+}
+_GROUPS: dict[str, Facts] = {
+    "group": replace(GROUP, new=()),
+    "group_joined": GROUP,
+    "group_recovered": replace(
+        GROUP,
+        members=tuple(
+            member
+            if member.closed_at
+            else _ended(member, Cause.ROSE if member.kind is AlertKind.LOW_BALANCE else Cause.READ_AGAIN)
+            for member in GROUP.members
+        ),
+        new=(),
+    ),
+    "group_of_fifty": _FIFTY,
+    "group_seen_to": replace(
+        _FIFTY,
+        members=tuple(
+            replace(member, acknowledged_by="on-call (U024BE7LH)", silenced_until=NOW + 4 * HOUR)
+            for member in _FIFTY.members
+        ),
+    ),
+    "storm": STORM,
+}
+_WELL = tuple(
+    replace(line, severity=Severity.OK, severity_before=Severity.OK, advice=None, reading=90_000)
+    for line in DIGEST.lines
+    if line.severity is not Severity.UNKNOWN
+)
+_DIGESTS: dict[str, Facts] = {
+    "digest": DIGEST,
+    "digest_late": replace(DIGEST, late=True, at=NOW + 5 * HOUR),
+    "digest_first": replace(
+        DIGEST, since=None, lines=tuple(replace(line, severity_before=None) for line in DIGEST.lines)
+    ),
+    "digest_all_well": replace(
+        DIGEST, lines=_WELL, open_alerts=(), recovered=(), silences=(), muted=NOTHING_MUTED
+    ),
+    "digest_unknown": replace(
+        DIGEST,
+        since=None,
+        lines=tuple(
+            replace(line, severity=Severity.UNKNOWN, severity_before=None, stale=True, reading=reading)
+            for line, reading in zip(DIGEST.lines[:3], (312, 41_200, Absent.UNREAD), strict=True)
+        ),
+        open_alerts=(STALE,),
+        muted=NOTHING_MUTED,
+    ),
+    "digest_of_many": replace(
+        DIGEST,
+        lines=tuple(
+            replace(
+                line,
+                wallet=WalletName(f"{'A' * 60}-{number:03d}/{'检' * 60}-{number:03d}"),
+                limits_set=False,
+                stopped=True,
+                topped_up=500_000,
+            )
+            for number, line in enumerate(sorted(DIGEST.lines * 40, key=lambda line: -line.severity))
+        ),
+    ),
+}
+EVERYTHING: dict[str, Facts] = {
+    **_LOW,
+    **_SPIKES,
+    **_WALLETS,
+    "hostile": HOSTILE,
+    "longest": LONGEST,
+    **_GROUPS,
+    **_DIGESTS,
+    "test": TEST,
+    "trouble": TROUBLE,
+    "trouble_with_mail": replace(
+        TROUBLE,
+        channel=ChannelName.EMAIL,
+        destination="finance@example.com",
+        message="the mail server refuses finance@example.com: 550 5.1.1 user unknown",
+    ),
+}

@@ -1,0 +1,336 @@
+"""Facts as the outbox would hold them, for every message there is."""
+
+import math
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from balancebot.domain.alert import AlertKind, Cause, Reason
+from balancebot.domain.balance import Absent, Category, WalletName
+from balancebot.domain.message import (
+    Action,
+    AlertFacts,
+    ChannelFailureFacts,
+    ChannelName,
+    DigestFacts,
+    DigestLine,
+    Facts,
+    Flapping,
+    GroupFacts,
+    MessageRef,
+    MutedCounts,
+    OutgoingMessage,
+    SpikeFacts,
+    TestFacts,
+)
+from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
+from balancebot.domain.threshold import LimitColumn
+from balancebot.domain.verdict import Crossed, Severity
+
+NOW = datetime(2026, 11, 24, 9, 12, tzinfo=UTC)
+HOUR = timedelta(hours=1)
+
+ADVICE = OrderAdvice(messages=30_000, order_by=NOW + 9 * HOUR, until=NOW + timedelta(days=30), confidence=0.9)
+PLANNED = PlannedUse(messages=20_000, starts_at=NOW + 12 * HOUR, ends_at=NOW + 14 * HOUR, note="winter sale")
+
+ENDLESS = Runway(p10=math.inf, p50=math.inf, p90=math.inf, judged=math.inf)
+
+CRITICAL = AlertFacts(
+    alert_id="17",
+    kind=AlertKind.LOW_BALANCE,
+    wallet=WalletName("acme/checkout"),
+    category=Category.INDUSTRY,
+    severity=Severity.CRITICAL,
+    reason=Reason.OPENED,
+    at=NOW,
+    opened_at=NOW,
+    reading=312,
+    observed_at=NOW,
+    crossed=Crossed(column=LimitColumn.CRITICAL_BELOW, limit=5000, value=312, scope="acme/*"),
+    burn_per_day=834.2,
+    runway=Runway(p10=6.2, p50=9.1, p90=14.3, judged=7.4),
+    depletes_at=NOW + 9 * HOUR,
+    recent=(9000, 8100, 7300, 6100, None, 4000, 3000, 2100, 1200, 312),
+    note="Finance buys: tell the payments channel, the supplier needs two working days",
+    advice=ADVICE,
+    planned=(PLANNED,),
+)
+WARNING = replace(
+    CRITICAL,
+    severity=Severity.WARNING,
+    reading=41_200,
+    crossed=Crossed(column=LimitColumn.WARNING_DAYS, limit=7, value=5.8),
+    burn_per_day=6_030.0,
+    runway=Runway(p10=110, p50=164, p90=math.inf, judged=139.2),
+    depletes_at=NOW + timedelta(hours=164),
+    note="",
+    advice=None,
+    planned=(),
+)
+WORSENED = replace(CRITICAL, reason=Reason.WORSENED, previous=Severity.WARNING, opened_at=NOW - 5 * HOUR)
+REMINDER = replace(CRITICAL, reason=Reason.REMINDER, opened_at=NOW - 24 * HOUR)
+DEPLETED = replace(
+    CRITICAL,
+    severity=Severity.DEPLETED,
+    reading=0,
+    crossed=Crossed(column=LimitColumn.CRITICAL_BELOW, limit=5000, value=0, scope="acme/*"),
+    runway=Runway(p10=0, p50=0, p90=0, judged=0),
+    depletes_at=None,
+)
+RECOVERED = replace(
+    CRITICAL,
+    reason=Reason.RECOVERED,
+    severity=Severity.OK,
+    previous=Severity.CRITICAL,
+    reading=52_000,
+    runway=Runway(p10=800, p50=1400, p90=2000, judged=900),
+    opened_at=NOW - 3 * HOUR,
+    closed_at=NOW,
+    cause=Cause.ROSE,
+    depletes_at=NOW + timedelta(hours=1400),
+)
+ACKNOWLEDGED = replace(
+    CRITICAL,
+    reason=None,
+    acknowledged_by="on-call",
+    acknowledged_note="ordered 30,000",
+    expects_by=NOW + 6 * HOUR,
+    silenced_until=NOW + 4 * HOUR,
+)
+FLAPPING = replace(
+    WARNING,
+    reading=980,
+    crossed=Crossed(column=LimitColumn.WARNING_BELOW, limit=1000, value=980, scope="acme/*"),
+    flapping=Flapping(times=3, hours=1),
+)
+CALM = replace(
+    FLAPPING,
+    reason=None,
+    reading=1_200,
+    opened_at=NOW - 2 * HOUR,
+    flapping=Flapping(times=4, hours=2, calm_since=NOW - HOUR / 3, relapses=2),
+)
+CALMED = replace(
+    RECOVERED,
+    previous=Severity.WARNING,
+    flapping=Flapping(times=3, hours=1, calm_since=NOW - HOUR, relapses=7),
+)
+HELD = replace(
+    WARNING,
+    reason=None,
+    reading=51_000,
+    crossed=CRITICAL.crossed,
+    short_of=((LimitColumn.WARNING_BELOW, 52_500.0),),
+    burn_per_day=5_300.0,
+    runway=Runway(p10=171, p50=231, p90=math.inf, judged=186),
+    depletes_at=NOW + timedelta(hours=231),
+    opened_at=NOW - 2 * HOUR,
+)
+SPIKE = replace(
+    CRITICAL,
+    kind=AlertKind.BURN_SPIKE,
+    crossed=None,
+    reading=40_000,
+    surge=SpikeFacts(messages=1_900, expected=72.4, since=NOW - HOUR / 12, until=NOW),
+    note="",
+    advice=None,
+    planned=(),
+)
+REJECTED = replace(
+    CRITICAL,
+    kind=AlertKind.CREDENTIALS_REJECTED,
+    category=None,
+    crossed=None,
+    runway=None,
+    burn_per_day=None,
+    depletes_at=None,
+    recent=(),
+    reading=Absent.UNREAD,
+    detail=(
+        "acme/checkout: api.sms.example.com: 401, code 50002: credentials rejected: the likeliest mistake is the two kinds"
+        " of key pair swapped (an account wants its devKey pair, an app its appKey and masterSecret); else they are wrong"
+        " or were rotated (it said “basic auth failed”)"
+    ),
+    note="",
+    advice=None,
+    planned=(),
+)
+STALE = replace(
+    REJECTED,
+    kind=AlertKind.STALE,
+    severity=Severity.WARNING,
+    observed_at=NOW - HOUR / 2,
+    detail=(
+        "acme/checkout: api.sms.example.com: 403, code 50035: this machine's address isn't on the account's IP allowlist"
+    ),
+)
+STALE_ACCOUNT = replace(
+    STALE,
+    wallet=WalletName("acme"),
+    detail="acme/app-000: api.sms.example.com: no complete answer within 10 s",
+    members=tuple(f"acme/app-{number:03d}" for number in range(110)),
+)
+HOSTILE = replace(
+    CRITICAL,
+    wallet=WalletName("acme/<!channel> & *co*"),
+    note='<!here> buy "now"\r\nBcc: everybody@example.com\n\n# not a header <script>alert(1)</script>',
+    detail="<@U024BE7LH> {{ 7 * 7 }}",
+)
+LONGEST = replace(
+    CRITICAL,
+    wallet=WalletName(f"{'A' * 64}/{'检' * 64}"),
+    note="检查余额并立即采购 " * 300,
+    planned=(replace(PLANNED, note="Z" * 5000),) * 9,
+    detail="Y" * 5000,
+)
+GROUP = GroupFacts(
+    group_id="g5",
+    at=NOW,
+    members=(
+        replace(WARNING, alert_id="1", wallet=WalletName("acme/campaigns"), category=Category.MARKET),
+        replace(CRITICAL, alert_id="2"),
+        replace(DEPLETED, alert_id="3", wallet=WalletName("acme/login"), category=Category.VOICE),
+        replace(REJECTED, alert_id="4", wallet=WalletName("acme/legacy")),
+        replace(RECOVERED, alert_id="5", wallet=WalletName("acme/orders")),
+        replace(ACKNOWLEDGED, alert_id="6", wallet=WalletName("acme/reset")),
+        replace(FLAPPING, alert_id="7", wallet=WalletName("acme/codes")),
+    ),
+    new=("3", "4"),
+)
+STORM = GroupFacts(
+    group_id="g120",
+    at=NOW,
+    members=tuple(
+        replace(LONGEST, alert_id=str(number), wallet=WalletName(f"{'A' * 64}/{'检' * 60}-{number:03d}"))
+        for number in range(120)
+    ),
+)
+_LINE = DigestLine(
+    wallet=WalletName("acme/checkout"),
+    category=Category.INDUSTRY,
+    severity=Severity.CRITICAL,
+    reading=312,
+    observed_at=NOW,
+    stale=False,
+    burn_per_day=834.2,
+    burn_week=834.2,
+    burn_week_before=620.0,
+    runway=CRITICAL.runway,
+    depletes_at=CRITICAL.depletes_at,
+    limits_set=True,
+    severity_before=Severity.WARNING,
+    used=5_800,
+    advice=ADVICE,
+    recent=CRITICAL.recent,
+)
+_WELL = replace(
+    _LINE,
+    severity=Severity.OK,
+    severity_before=Severity.OK,
+    advice=None,
+    recent=(30_000, 28_000, 24_000, 22_000, 108_000, 104_000, 99_000, 97_000, 92_000, 88_000),
+)
+DIGEST = DigestFacts(
+    name="weekday",
+    slot="2026-11-24T09:00",
+    at=NOW,
+    since=NOW - 24 * HOUR,
+    late=False,
+    language="en",
+    lines=(
+        replace(
+            _LINE,
+            wallet=WalletName("acme/login"),
+            category=Category.VOICE,
+            severity=Severity.DEPLETED,
+            reading=0,
+            runway=DEPLETED.runway,
+            severity_before=Severity.CRITICAL,
+        ),
+        _LINE,
+        replace(
+            _LINE,
+            wallet=WalletName("acme/campaigns"),
+            category=Category.MARKET,
+            severity=Severity.WARNING,
+            reading=41_200,
+            burn_per_day=6_030.0,
+            burn_week=6_030.0,
+            burn_week_before=9_800.0,
+            runway=WARNING.runway,
+            severity_before=Severity.WARNING,
+            advice=None,
+        ),
+        replace(
+            _WELL,
+            wallet=WalletName("acme"),
+            reading=1_250_000,
+            burn_per_day=0.0,
+            burn_week=0.0,
+            runway=ENDLESS,
+            topped_up=500_000,
+            transferred=-20_000,
+        ),
+        replace(
+            _WELL,
+            wallet=WalletName("acme/结算"),
+            reading=88_000,
+            runway=RECOVERED.runway,
+            limits_set=False,
+            transferred=20_000,
+            stopped=True,
+        ),
+        replace(
+            _WELL,
+            wallet=WalletName("acme/reset"),
+            severity=Severity.UNKNOWN,
+            stale=True,
+            observed_at=NOW - 3 * HOUR,
+            runway=None,
+            burn_per_day=None,
+            severity_before=Severity.OK,
+        ),
+    ),
+    open_alerts=(REMINDER, replace(REJECTED, wallet=WalletName("acme/legacy"))),
+    recovered=(replace(RECOVERED, wallet=WalletName("acme/orders")),),
+    muted=MutedCounts(
+        silenced=1, acknowledged=2, grouped=40, spared_by_grouping=39, flapping=1, spared_by_flapping=14
+    ),
+    silences=(("acme/campaigns:*", NOW + 6 * HOUR, "the campaign is paid for by marketing"),),
+    planned=((WalletName("acme/checkout"), Category.INDUSTRY, PLANNED),),
+)
+TEST = TestFacts(at=NOW)
+TROUBLE = ChannelFailureFacts(
+    at=NOW,
+    channel=ChannelName.SLACK,
+    destination="#ops-alerts",
+    message="Slack answers is_archived for #ops-alerts: the channel is archived",
+)
+
+
+def parcel(
+    facts: Facts,
+    *,
+    action: Action = Action.POST,
+    destination: str = "#ops-alerts",
+    thread: MessageRef | None = None,
+    broadcast: bool = False,
+    delivery_id: str = "d1",
+) -> OutgoingMessage:
+    """Wrap facts for their way."""
+    alert_id = (
+        facts.alert_id
+        if isinstance(facts, AlertFacts)
+        else facts.group_id
+        if isinstance(facts, GroupFacts)
+        else ""
+    )
+    return OutgoingMessage(
+        delivery_id=delivery_id,
+        alert_id=alert_id,
+        action=action,
+        destination=destination,
+        facts=facts,
+        thread=thread,
+        broadcast=broadcast,
+        created_at=NOW,
+    )

@@ -1,0 +1,86 @@
+"""Envelopes as Slack writes them."""
+
+import itertools
+import json
+from typing import Any
+
+from balancebot.notify.slack.payloads import EXPECTED, NOTE, TOP_UP_FORM
+
+_stamps = itertools.count(1)
+ONCALL = {"id": "U000ONCALL", "username": "oncall", "name": "oncall", "team_id": "T000"}
+
+
+def click(
+    action: str, value: str, *, response_url: str = "", user: dict[str, str] = ONCALL, choice: bool = False
+) -> dict[str, Any]:
+    """A button pressed (or with `choice` an option taken) under a message in #ops."""
+    stamp = next(_stamps)
+    pressed = {"selected_option": {"value": value}} if choice else {"value": value}
+    return _envelope(
+        "interactive",
+        {
+            "type": "block_actions",
+            "user": user,
+            "trigger_id": f"{stamp}.trigger",
+            "channel": {"id": "C00000000", "name": "ops"},
+            "container": {"type": "message", "channel_id": "C00000000"},
+            "response_url": response_url,
+            "actions": [{"action_id": action, "action_ts": f"{stamp}.000001", **pressed}],
+        },
+    )
+
+
+def command(text: str, *, response_url: str = "", user: dict[str, str] = ONCALL) -> dict[str, Any]:
+    """`/balance text`"""
+    return _envelope(
+        "slash_commands",
+        {
+            "command": "/balance",
+            "text": text,
+            "user_id": user["id"],
+            "user_name": user["username"],
+            "channel_id": "C00000000",
+            "trigger_id": f"{next(_stamps)}.trigger",
+            "response_url": response_url,
+        },
+    )
+
+
+def submission(
+    form: dict[str, Any], *, note: str | None, expected: int | None, user: dict[str, str] = ONCALL
+) -> dict[str, Any]:
+    """The form, filled in."""
+    stamp = next(_stamps)
+    return _envelope(
+        "interactive",
+        {
+            "type": "view_submission",
+            "user": user,
+            "trigger_id": f"{stamp}.trigger",
+            "view": {
+                "id": f"V{stamp:08d}",
+                "callback_id": TOP_UP_FORM,
+                "private_metadata": form["private_metadata"],
+                "state": {
+                    "values": {
+                        NOTE: {NOTE: {"type": "plain_text_input", "value": note}},
+                        EXPECTED: {EXPECTED: {"type": "datetimepicker", "selected_date_time": expected}},
+                    }
+                },
+            },
+        },
+    )
+
+
+def again(envelope: dict[str, Any]) -> dict[str, Any]:
+    """The same act in another envelope."""
+    return {**json.loads(json.dumps(envelope)), "envelope_id": f"again-{next(_stamps)}", "retry_attempt": 1}
+
+
+def _envelope(kind: str, payload: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "type": kind,
+        "envelope_id": f"envelope-{next(_stamps)}",
+        "accepts_response_payload": True,
+        "payload": payload,
+    }

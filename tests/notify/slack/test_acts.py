@@ -1,0 +1,211 @@
+"""What people do by button, form and command: done once, by those who may, and told to them alone."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from balancebot.domain.audit import Act, Way
+from balancebot.notify.slack.buttons import ActionId
+from balancebot.store import audit, silences
+from tests.notify.slack.conftest import Desk
+from tests.notify.slack.envelopes import ONCALL, again, click, command, submission
+from tests.standins.slack_api import Fault
+from tests.world import NOON
+
+
+def entries(desk: Desk) -> list[tuple[str, Way, Act]]:
+    with desk.world.database.read() as conn:
+        return [(entry.who, entry.way, entry.act) for entry in audit.newest(conn, limit=20)]
+
+
+def held(desk: Desk) -> list[tuple[str, datetime, str]]:
+    with desk.world.database.read() as conn:
+        return [(one.pattern.text, one.until, one.reason) for one in silences.all_of_them(conn)]
+
+
+def test_a_click_acknowledges_edits_the_message_and_is_in_the_audit_log_with_the_user(desk: Desk) -> None:
+    with desk.listening():
+        assert {} == desk.slack.socket.deliver(
+            click(ActionId.ACKNOWLEDGE, desk.alert_id, response_url=desk.slack.response_url)
+        )
+        (said,) = desk.slack.socket.wait_for_whispers(1)
+
+    assert "oncall (U000ONCALL)" == desk.alert.acknowledged_by
+    assert [("oncall (U000ONCALL)", Way.SLACK, Act.ACKNOWLEDGE)] == entries(desk)
+    assert "edit #ops" in desk.world.deliveries()
+    assert "Acknowledged: no reminders for acme/shop:industry until it worsens." == said
+    assert ("ephemeral", False) == (
+        desk.slack.socket.whispers[0]["response_type"],
+        desk.slack.socket.whispers[0]["replace_original"],
+    )
+
+
+def test_an_act_is_done_once_though_slack_repeats_its_envelope_over_restarts(desk: Desk) -> None:
+    envelope = click(ActionId.SILENCE, f"{desk.alert_id}|4h", choice=True)
+    with desk.listening():
+        desk.slack.socket.deliver(envelope)
+        desk.slack.socket.deliver(envelope)
+        desk.slack.socket.deliver(again(envelope))
+    with desk.listening():
+        desk.slack.socket.deliver(envelope)
+        desk.slack.socket.deliver(again(envelope))
+
+    assert [("acme/shop:industry", NOON + timedelta(hours=4), "")] == held(desk)
+    assert 1 == len(entries(desk))
+
+
+def test_two_clicks_are_two_acts(desk: Desk) -> None:
+    with desk.listening():
+        for _ in range(2):
+            desk.slack.socket.deliver(click(ActionId.SILENCE, f"{desk.alert_id}|1h", choice=True))
+
+    assert 2 == len(held(desk))
+
+
+def test_until_tomorrow_is_nine_in_the_configured_zone(desk: Desk) -> None:
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.SILENCE, f"{desk.alert_id}|tomorrow", choice=True))
+        (said,) = desk.slack.socket.wait_for_whispers(1)
+
+    # noon in UTC is eight in the evening in Shanghai
+    assert [("acme/shop:industry", datetime(2026, 11, 24, 1, tzinfo=UTC), "")] == held(desk)
+    assert "Silenced acme/shop:industry until Tue 24 Nov, 09:00." == said
+
+
+def test_a_top_up_is_noted_by_a_form_and_speaks_again_when_it_does_not_come(desk: Desk) -> None:
+    expected = NOON + timedelta(hours=30)
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.TOP_UP_ORDERED, desk.alert_id))
+        (form,) = desk.slack.socket.forms
+        sent = submission(form, note="order 4711", expected=int(expected.timestamp()))
+        assert {} == desk.slack.socket.deliver(sent)
+        (said,) = desk.slack.socket.wait_for_whispers(1)
+
+    alert = desk.alert
+    assert ("order 4711", expected) == (alert.acknowledged_note, alert.expects_by)
+    assert said.startswith("Noted: a top-up of acme/shop:industry is expected by Wed 25 Nov, 02:00.")
+    desk.world.clock.pass_by(hours=30)
+    assert 1 == desk.world.operate.tend()
+    assert "reminder warning acme/shop:industry" == desk.world.news()[-1]
+
+
+@pytest.mark.parametrize(
+    ("hours", "fault"),
+    [(-1, "Choose a time that is still to come."), (24 * 91, "Choose a time within 90 days.")],
+)
+def test_a_form_that_cannot_be_taken_says_so_beside_the_field(desk: Desk, hours: int, fault: str) -> None:
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.TOP_UP_ORDERED, desk.alert_id))
+        at = int((NOON + timedelta(hours=hours)).timestamp())
+        answer = desk.slack.socket.deliver(submission(desk.slack.socket.forms[0], note=None, expected=at))
+
+    assert {"response_action": "errors", "errors": {"expected": fault}} == answer
+    assert [] == entries(desk)
+
+
+def test_a_form_that_slack_refuses_to_open_is_told(desk: Desk) -> None:
+    desk.slack.fail_next("views.open", Fault(error="expired_trigger_id"))
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.TOP_UP_ORDERED, desk.alert_id))
+        (said,) = desk.slack.socket.wait_for_whispers(1)
+
+    assert "The form could not be opened" in said
+    assert "expired_trigger_id" in said
+
+
+def test_details_are_the_chain_that_why_tells(desk: Desk) -> None:
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.DETAILS, desk.alert_id))
+        (said,) = desk.slack.socket.wait_for_whispers(1)
+
+    assert "*acme/shop:industry: warning, 500 messages*" in said
+    assert (
+        "*Limits*\nwarning below 1,000 messages (set for acme/shop:industry): crossed, 500 messages." in said
+    )
+
+
+def test_without_an_address_for_answers_they_are_posted_for_the_person_alone(desk: Desk) -> None:
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.DETAILS, desk.alert_id))
+        desk.slack.socket.wait_for_whispers(1)
+
+    (call,) = desk.slack.calls_of("chat.postEphemeral")
+    assert ("C00000000", "U000ONCALL") == (call["channel"], call["user"])
+
+
+def test_a_closed_alert_is_told_as_such(desk: Desk) -> None:
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, "999"))
+        desk.slack.socket.deliver(click(ActionId.SILENCE, "999|1h", choice=True))
+        assert ["This alert is closed by now."] * 2 == desk.slack.socket.wait_for_whispers(2)
+
+
+def test_who_may_not_is_told_so_and_nothing_is_done(desk: Desk) -> None:
+    with desk.listening('[slack.roles]\nfinance = ["U0000000BOSS"]\n'):
+        desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
+        desk.slack.socket.deliver(command("silence acme/* 1h"))
+        desk.slack.socket.deliver(command("why acme/shop:industry"))
+        said = desk.slack.socket.wait_for_whispers(3)
+
+    assert ["You may look, but not acknowledge or silence."] * 2 == [
+        text.split(" Whoever")[0] for text in said[:2]
+    ]
+    assert "*acme/shop:industry" in said[2]
+    assert ([], "") == (entries(desk), desk.alert.acknowledged_by)
+
+
+def test_members_of_a_user_group_may_and_slack_is_asked_once(desk: Desk) -> None:
+    desk.slack.groups["S00000FINANCE"] = [ONCALL["id"]]
+    with desk.listening('[slack.roles]\nviewer = ["U0000NOBODY"]\nfinance = ["S00000FINANCE"]\n'):
+        desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
+        desk.slack.socket.deliver(command("acme"))
+        desk.slack.socket.deliver(command("acme", user={"id": "U0STRANGER", "username": "stranger"}))
+        said = desk.slack.socket.wait_for_whispers(3)
+
+    assert ONCALL["id"] in desk.alert.acknowledged_by
+    assert said[2].startswith("You may not look at balances here.")
+    assert 1 == len(desk.slack.calls_of("usergroups.users.list"))
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "🟡 *acme/shop:industry* · 500 messages"),
+        ("acme/*:industry", "🟡 *acme/shop:industry* · 500 messages"),
+        ("shop", "🟡 *acme/shop:industry* · 500 messages"),
+        ("acme/shpo", "Nothing here is called acme/shpo (acme/shop?)."),
+        ("why acme/shpo", "acme/shpo: there is no such wallet; did you mean acme/shop?"),
+        ("silence acme/shop", "Say what and how long: `/balance silence acme/*:market 4h reason`."),
+        (
+            "silence acme/shop:indstry 4h",
+            "The pattern names no category with 'indstry': did you mean industry?",
+        ),
+        ("help", "`/balance` what needs attention first"),
+    ],
+)
+def test_the_command_answers_in_words(desk: Desk, text: str, said: str) -> None:
+    with desk.listening():
+        desk.slack.socket.deliver(command(text, response_url=desk.slack.response_url))
+        (answer,) = desk.slack.socket.wait_for_whispers(1)
+
+    assert said in answer
+
+
+def test_a_silence_by_command_takes_names_with_spaces_and_a_reason(desk: Desk) -> None:
+    with desk.listening():
+        desk.slack.socket.deliver(command("silence acme/my app:market 4h moving house &amp; desk"))
+        (said,) = desk.slack.socket.wait_for_whispers(1)
+
+    assert [("acme/my app:market", NOON + timedelta(hours=4), "moving house & desk")] == held(desk)
+    assert (
+        "Silenced acme/my app:market until Tue 24 Nov, 00:00. No wallet that is configured now is meant."
+        == said
+    )
+
+
+def test_it_speaks_the_configured_language(desk: Desk) -> None:
+    with desk.listening("language"):
+        desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
+        (said,) = desk.slack.socket.wait_for_whispers(1)
+
+    assert "已确认：acme/shop:industry 恶化之前不再提醒。" == said

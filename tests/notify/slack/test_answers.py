@@ -1,0 +1,90 @@
+"""Everything that one person is told alone, block by block, in both languages."""
+
+import json
+from collections.abc import Mapping
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from balancebot.config import Language
+from balancebot.notify.slack.buttons import MEMBER, ActionId
+from tests.notify import golden
+from tests.notify.slack.conftest import Desk
+from tests.notify.slack.envelopes import click, command, submission
+from tests.standins.slack_api import Fault
+from tests.standins.slack_rules import refusal_of
+from tests.world import NOON
+
+Envelope = Mapping[str, Any]
+
+
+@pytest.fixture
+def update(request: pytest.FixtureRequest) -> bool:
+    return bool(request.config.getoption("--update-golden"))
+
+
+def asked_in_turn(desk: Desk) -> dict[str, Envelope]:
+    """Name everything that can be asked, up to acting on the one alert."""
+    alert = desk.alert_id
+    return {
+        "help": command("help"),
+        "list": command(""),
+        "list of a part": command("shop"),
+        "nothing of the name": command("acme/shpo"),
+        "why a balance": command("why acme/shop:industry"),
+        "why a wallet": command("why acme/shop"),
+        "why nothing": command("why acme/shpo"),
+        "silence without a length": command("silence acme/shop"),
+        "silence of no category": command("silence acme/shop:indstry 4h"),
+        "silence of no length": command("silence acme/shop 0s"),
+        "details": click(ActionId.DETAILS, alert),
+        "details of a member": click(ActionId.DETAILS, f"{alert}|{MEMBER}", choice=True),
+        "acknowledge": click(ActionId.ACKNOWLEDGE, alert),
+        "acknowledge what is closed": click(ActionId.ACKNOWLEDGE, "999"),
+        "acknowledge a group that is over": click(ActionId.ACKNOWLEDGE, f"group:{'0' * 32}:2"),
+        "silence": click(ActionId.SILENCE, f"{alert}|4h", choice=True),
+        "silence until tomorrow": command("silence acme/*:market tomorrow moving house"),
+    }
+
+
+@pytest.mark.parametrize("language", Language)
+def test_an_answer_stands_as_it_was_looked_at(desk: Desk, language: Language, update: bool) -> None:
+    chinese = "language\n" if language is Language.CHINESE else ""
+    answers: dict[str, Any] = {}
+
+    def ask(name: str, envelope: Envelope) -> None:
+        asked = dict(envelope)
+        asked["payload"] = {**asked["payload"], "response_url": desk.slack.response_url}
+        said = len(desk.slack.socket.whispers)
+        desk.slack.socket.deliver(asked)
+        desk.slack.socket.wait_for_whispers(said + 1)
+        answers[name] = {key: desk.slack.socket.whispers[-1][key] for key in ("text", "blocks")}
+
+    with desk.listening(chinese):
+        for name, envelope in asked_in_turn(desk).items():
+            ask(name, envelope)
+        desk.slack.socket.deliver(click(ActionId.TOP_UP_ORDERED, desk.alert_id))
+        (form,) = desk.slack.socket.forms
+        answers["the form"] = {key: value for key, value in form.items() if key != "private_metadata"}
+        late = int((NOON - timedelta(hours=1)).timestamp())
+        answers["the form, too late"] = desk.slack.socket.deliver(submission(form, note=None, expected=late))
+        ask(
+            "a top-up",
+            submission(form, note="order 4711", expected=int((NOON + timedelta(hours=30)).timestamp())),
+        )
+        desk.slack.fail_next("views.open", Fault(error="expired_trigger_id"))
+        ask("a form that Slack refuses", click(ActionId.TOP_UP_ORDERED, desk.alert_id))
+    with desk.listening(f'{chinese}[slack.roles]\nviewer = ["U0BOSS"]\nfinance = ["U0BOSS"]\n'):
+        ask("a list for a stranger", command(""))
+    with desk.listening(f'{chinese}[slack.roles]\nfinance = ["U0BOSS"]\n'):
+        ask("an act of a viewer", click(ActionId.ACKNOWLEDGE, desk.alert_id))
+
+    assert [""] * len(answers) == [
+        refusal_of(answer) if "text" in answer else "" for answer in answers.values()
+    ]
+    golden.compare(
+        f"{language.value}/answers.json",
+        json.dumps(answers, ensure_ascii=False, indent=1) + "\n",
+        update=update,
+    )

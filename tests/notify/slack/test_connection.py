@@ -1,0 +1,129 @@
+"""The socket: replaced when it is dead, dropped or about to be closed, and acknowledged in time."""
+
+import logging
+import threading
+import time
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import text
+
+from balancebot.config import Proxy
+from balancebot.notify.slack.buttons import ActionId
+from balancebot.notify.slack.socket import way_out
+from balancebot.secret import Secret
+from balancebot.store import silences
+from balancebot.store.database import Database
+from tests.notify.slack.conftest import Desk
+from tests.notify.slack.envelopes import click, command
+from tests.standins.slack_api import Fault
+
+
+def test_a_socket_that_looks_open_and_is_dead_is_replaced(desk: Desk) -> None:
+    with desk.listening():
+        desk.slack.socket.go_deaf()
+        desk.slack.socket.wait_for_sockets(2)
+        assert {} == desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
+
+    assert desk.alert.acknowledged_by
+
+
+def test_a_socket_that_breaks_without_a_word_is_replaced(desk: Desk) -> None:
+    with desk.listening():
+        desk.slack.socket.drop()
+        desk.slack.socket.wait_for_sockets(2)
+        assert {} == desk.slack.socket.deliver(command("help"))
+
+
+def test_a_socket_that_slack_is_about_to_close_is_read_to_the_end(desk: Desk) -> None:
+    with desk.listening():
+        side = desk.slack.socket
+        old = side._sockets[-1]
+        side.disconnect()
+        side.wait_for_sockets(2)
+        side._sockets.append(
+            side._sockets.pop(side._sockets.index(old))
+        )  # the old one is written to once more
+        assert {} == side.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
+
+    assert desk.alert.acknowledged_by
+
+
+def test_while_slack_cannot_be_asked_for_a_socket_it_is_asked_again(desk: Desk) -> None:
+    desk.slack.fail_next("apps.connections.open", Fault(status=503), Fault(error="internal_error"))
+    with desk.listening():
+        assert {} == desk.slack.socket.deliver(command("help"))
+
+
+def test_a_locked_database_holds_no_acknowledgement_and_the_act_is_done_when_it_opens(
+    desk: Desk, sqlite_url: str
+) -> None:
+    other = Database(sqlite_url)
+    with desk.listening():
+        with other.write() as conn:
+            conn.execute(text("UPDATE facts SET value = value"))
+            envelope = click(ActionId.ACKNOWLEDGE, desk.alert_id)
+            assert {} == desk.slack.socket.deliver(envelope)
+            assert not desk.alert.acknowledged_by
+        desk.slack.socket.wait_for_whispers(1)
+    other.dispose()
+
+    assert desk.slack.socket.seconds[envelope["envelope_id"]] < 3
+    assert desk.alert.acknowledged_by
+
+
+def test_it_stops_at_once_and_takes_nothing_new(desk: Desk) -> None:
+    with desk.listening() as app:
+        began = time.monotonic()
+        assert app.stop(timedelta(seconds=8))
+        assert time.monotonic() - began < 3
+    assert not [thread for thread in threading.enumerate() if thread.name == "socket mode"]
+
+
+def test_what_slack_never_writes_is_acknowledged_and_does_nothing(desk: Desk) -> None:
+    strange = click("somebody_elses_button", "7")
+    with desk.listening():
+        assert {} == desk.slack.socket.deliver(strange)
+        assert {} == desk.slack.socket.deliver({"type": "events_api", "envelope_id": "e1", "payload": {}})
+        assert {} == desk.slack.socket.deliver({"type": "interactive", "envelope_id": "e2", "payload": []})
+
+
+def test_sockets_are_refused_where_socket_mode_is_switched_off_and_the_log_says_so(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "balancebot")
+    with desk.listening():
+        desk.slack.socket.disconnect("link_disabled")
+        desk.slack.socket.wait_for_sockets(2)
+
+    assert "Socket Mode is switched off in the Slack app's settings" in [
+        getattr(record, "error", "") for record in caplog.records
+    ]
+
+
+def test_a_socket_goes_the_configured_way_or_the_one_of_the_environment(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("https_proxy", "http://proxy:3128")
+    monkeypatch.setenv("no_proxy", "slack.example.com")
+    url = "wss://wss-primary.slack.com/link/?ticket=1"
+
+    assert "http://proxy:3128" == way_out(None, url)
+    assert way_out(None, "wss://slack.example.com/link") is None
+    assert way_out(Proxy(url=None), url) is None
+    assert "http://other:1" == way_out(Proxy(url=Secret("http://other:1")), url)
+
+
+def test_two_replicas_that_get_the_same_click_do_it_once(desk: Desk) -> None:
+    envelope = click(ActionId.SILENCE, f"{desk.alert_id}|1h", choice=True)
+    with desk.listening(), desk.listening():
+        first, second = desk.slack.socket._sockets
+        for socket in (first, second):
+            desk.slack.socket._sockets.append(
+                desk.slack.socket._sockets.pop(desk.slack.socket._sockets.index(socket))
+            )
+            desk.slack.socket.send(envelope)
+        desk.slack.socket.wait_for_whispers(2)
+
+    with desk.world.database.read() as conn:
+        assert 1 == len(silences.all_of_them(conn))

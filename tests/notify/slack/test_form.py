@@ -1,0 +1,21 @@
+"""The form is one that Slack opens: checked by the SDK's own models, in both languages."""
+
+import pytest
+from slack_sdk.models.views import View
+
+from balancebot.config import Language
+from balancebot.notify.slack.payloads import ReplyTo
+from balancebot.notify.slack.responses import top_up_form
+from tests.world import NOON
+
+
+@pytest.mark.parametrize("language", Language)
+def test_the_form_is_valid(language: Language) -> None:
+    reply_to = ReplyTo(
+        person="U000ONCALL", channel="C00000000", url="https://hooks.slack.com/actions/" + "x" * 200
+    )
+    form = top_up_form("17", reply_to, language=language, now=NOON)
+
+    View(**form).validate_json()
+    assert all(len(form[part]["text"]) <= 24 for part in ("title", "submit", "close"))
+    assert len(form["private_metadata"]) <= 3000

@@ -1,0 +1,138 @@
+"""The buttons of a group: what was shown is acknowledged or silenced as one act, and each member can be reached."""
+
+from datetime import timedelta
+
+import pytest
+from sqlalchemy import select
+
+from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.delivery import Destination
+from balancebot.domain.message import ChannelName
+from balancebot.notify.slack.buttons import MEMBER, ActionId, ShownGroup
+from balancebot.store import alerts, audit, queues, silences
+from balancebot.store.tables import groups
+from tests.notify.slack.conftest import Desk
+from tests.notify.slack.envelopes import again, click
+from tests.world import NOON, SHOP, WEB, industry
+
+ON_CALL = Actor(who="on-call", way=Way.CLI)
+BOTH = {"acme/shop:industry", "acme/web:industry"}
+
+
+@pytest.fixture
+def group(desk: Desk) -> ShownGroup:
+    """Two openings in #ops that became one message; the second of them came later."""
+    world = desk.world
+    world.configure(SHOP, WEB)
+    world.limit("acme/web", "industry", warning_below=1000)
+    world.shows(industry(400), wallet=WEB)
+    world.poll()
+    with world.database.write() as conn:
+        queues.open_lane(
+            conn, Destination(ChannelName.SLACK, "#ops"), worker_id="w", group_over=1, now=world.clock.now()
+        )
+        group_id = conn.execute(select(groups.c.id)).scalar_one()
+    return ShownGroup(group_id=group_id, num_members=2)
+
+
+def acknowledged(desk: Desk) -> dict[str, str]:
+    with desk.world.database.read() as conn:
+        return {
+            f"{alert.subject.wallet}:{alert.subject.category}": alert.acknowledged_by
+            for alert, _ in alerts.listed(conn)
+        }
+
+
+def acts(desk: Desk) -> list[tuple[Act, str]]:
+    with desk.world.database.read() as conn:
+        return [(entry.act, entry.subject.split()[-1]) for entry in audit.newest(conn, limit=20)]
+
+
+def test_all_that_is_open_is_acknowledged_once_with_an_entry_for_each(desk: Desk, group: ShownGroup) -> None:
+    envelope = click(ActionId.ACKNOWLEDGE, group.value)
+    with desk.listening():
+        desk.slack.socket.deliver(envelope)
+        (said,) = desk.slack.socket.wait_for_whispers(1)
+    with desk.listening():
+        desk.slack.socket.deliver(again(envelope))
+
+    assert dict.fromkeys(BOTH, "oncall (U000ONCALL)") == acknowledged(desk)
+    assert {(Act.ACKNOWLEDGE, subject) for subject in BOTH} == set(acts(desk))
+    assert 2 == len(acts(desk))
+    assert "Acknowledged what is open here (2): no reminders unless one worsens." == said
+
+
+def test_what_somebody_has_seen_to_keeps_its_note(desk: Desk, group: ShownGroup) -> None:
+    desk.world.operate.acknowledge(first_id(desk), by=ON_CALL, expects_by=NOON + timedelta(hours=5))
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, group.value))
+
+    assert {"acme/shop:industry": "on-call", "acme/web:industry": "oncall (U000ONCALL)"} == acknowledged(desk)
+
+
+def test_only_what_was_shown_is_acknowledged(desk: Desk, group: ShownGroup) -> None:
+    with desk.listening():
+        shown = ShownGroup(group_id=group.group_id, num_members=1)
+        desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, shown.value))
+
+    assert ["", "oncall (U000ONCALL)"] == sorted(acknowledged(desk).values())
+
+
+def test_a_group_is_silenced_as_one_and_means_its_balances_alone(desk: Desk, group: ShownGroup) -> None:
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.SILENCE, f"{group.value}|4h", choice=True))
+        (said,) = desk.slack.socket.wait_for_whispers(1)
+
+    with desk.world.database.read() as conn:
+        (silence,) = silences.all_of_them(conn)
+        assert all(alert.muted for alert, _ in alerts.listed(conn))
+    assert ("acme/shop:industry, acme/web:industry", NOON + timedelta(hours=4)) == (
+        silence.pattern.text,
+        silence.until,
+    )
+    assert "Silenced acme/shop:industry, acme/web:industry until Tue 24 Nov, 00:00." == said
+    assert [(Act.SILENCE, "acme/web:industry")] == acts(desk)
+
+
+def test_a_member_is_explained_with_buttons_of_its_own(desk: Desk, group: ShownGroup) -> None:
+    with desk.listening():
+        desk.slack.socket.deliver(
+            click(
+                ActionId.DETAILS,
+                f"{first_id(desk)}|{MEMBER}",
+                choice=True,
+                response_url=desk.slack.response_url,
+            )
+        )
+        (said,) = desk.slack.socket.wait_for_whispers(1)
+
+    assert "*acme/shop:industry: warning, 500 messages*" in said
+    (actions,) = (block for block in desk.slack.socket.whispers[0]["blocks"] if block["type"] == "actions")
+    assert [ActionId.ACKNOWLEDGE, ActionId.SILENCE, ActionId.TOP_UP_ORDERED] == [
+        element["action_id"] for element in actions["elements"]
+    ]
+
+
+def test_a_group_that_nobody_knows_and_one_that_is_over_are_told(desk: Desk) -> None:
+    nobody = ShownGroup(group_id="0" * 32, num_members=3)
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, nobody.value))
+        desk.slack.socket.deliver(click(ActionId.SILENCE, f"{nobody.value}|1h", choice=True))
+        desk.slack.socket.deliver(click(ActionId.SILENCE, "group:x|1h", choice=True))
+        said = desk.slack.socket.wait_for_whispers(2)
+
+    assert ["Nothing is left to do here: these alerts are closed, or acknowledged already."] * 2 == said
+
+
+def test_who_may_not_changes_nothing_in_a_group(desk: Desk, group: ShownGroup) -> None:
+    with desk.listening('[slack.roles]\nfinance = ["U0000000BOSS"]\n'):
+        desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, group.value))
+        desk.slack.socket.deliver(click(ActionId.SILENCE, f"{group.value}|1h", choice=True))
+        desk.slack.socket.wait_for_whispers(2)
+
+    assert ([], dict.fromkeys(BOTH, "")) == (acts(desk), acknowledged(desk))
+
+
+def first_id(desk: Desk) -> str:
+    with desk.world.database.read() as conn:
+        return str(min(alert.id or 0 for alert, _ in alerts.listed(conn)))

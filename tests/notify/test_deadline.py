@@ -1,0 +1,87 @@
+"""No server holds a request for longer than its time-out, however it spreads its bytes."""
+
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import timedelta
+
+import pytest
+
+from balancebot.config import MailSecurity, Proxy
+from balancebot.notify.email.smtp import SmtpChannel
+from balancebot.notify.render import Renderer
+from balancebot.notify.slack.channel import SlackChannel
+from balancebot.notify.slack.webhook import SlackWebhook
+from balancebot.ports import ChannelError, ChannelErrorKind
+from tests.notify.examples import CRITICAL, parcel
+
+PATIENCE = timedelta(seconds=1)
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
+GREETING = b"220-"
+NO_ANSWER = ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="Slack gave no answer: timed out")
+
+
+@contextmanager
+def trickling(pieces: Sequence[bytes]) -> Iterator[str]:
+    """Serve `pieces` at once, then a byte every tenth of a second for six; yields the address."""
+    stopping = threading.Event()
+    listener = socket.create_server(("127.0.0.1", 0))
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as line:
+            if pieces != [GREETING]:
+                line.recv(65536)
+            for piece in pieces:
+                line.sendall(piece)
+            for _ in range(60):
+                if stopping.wait(0.1):
+                    return
+                try:
+                    line.sendall(b"x")
+                except OSError:
+                    return
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+    finally:
+        stopping.set()
+        server.join()
+
+
+@pytest.mark.parametrize(
+    "pieces", [[], [b"HTTP/1.1 200 OK\r\nX-Slow: "], [HEAD]], ids=["status", "header", "body"]
+)
+def test_a_server_that_trickles_holds_nobody_longer_than_the_time_out(
+    pieces: list[bytes], renderer: Renderer
+) -> None:
+    direct = Proxy(url=None)
+    with trickling(pieces) as address:
+        channel = SlackChannel(token="t", api_url=address, renderer=renderer, proxy=direct, timeout=PATIENCE)
+        outcome = channel.deliver(parcel(CRITICAL, destination="C0000000"), still_mine=lambda: True)
+
+    assert NO_ANSWER == outcome
+
+
+def test_a_mail_server_that_trickles_holds_nobody_either(renderer: Renderer) -> None:
+    with trickling([GREETING]) as address:
+        channel = SmtpChannel(
+            host="127.0.0.1",
+            port=int(address.rstrip("/").rpartition(":")[2]),
+            security=MailSecurity.NONE,
+            sender="balances@example.com",
+            renderer=renderer,
+            timeout=PATIENCE / 2,
+        )
+        outcome = channel.deliver(parcel(CRITICAL, destination="a@example.com"), still_mine=lambda: True)
+
+    assert isinstance(outcome, ChannelError)
+    assert (ChannelErrorKind.UNREACHABLE, True) == (outcome.kind, outcome.message.endswith("timed out"))
+
+
+def test_a_webhook_that_trickles_holds_nobody_either(renderer: Renderer) -> None:
+    with trickling([HEAD]) as address:
+        channel = SlackWebhook(url=address, renderer=renderer, proxy=Proxy(url=None), timeout=PATIENCE)
+        assert NO_ANSWER == channel.deliver(parcel(CRITICAL), still_mine=lambda: True)

@@ -1,0 +1,193 @@
+"""Whatever course things take, the latest truth of every alert is told exactly once, and in order.
+
+A state machine opens, worsens and closes alerts while requests and answers are lost, arrive late or are refused, and
+processes die and are replaced; then all is well again, and the books of the room are compared with what was decided.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
+
+from balancebot.domain.alert import Reason
+from balancebot.domain.message import Action, AlertFacts, GroupFacts, MessageRef, OutgoingMessage
+from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.store.database import Database
+from tests.outbox_bench import (
+    Bench,
+    Message,
+    Room,
+    arrives,
+    dies_after,
+    dies_before,
+    fails,
+    loses_the_answer,
+    loses_the_request,
+)
+
+
+class Course(RuleBasedStateMachine):
+    """One destination, a few alerts, one process at a time."""
+
+    template: Path
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.folder = Path(tempfile.mkdtemp(dir="/dev/shm" if Path("/dev/shm").is_dir() else None))
+        shutil.copyfile(self.template, self.folder / "course.db")
+        self.database = Database(f"sqlite:///{self.folder / 'course.db'}")
+        self.bench = Bench(self.database, group_over=2)
+        self.under_way: list[OutgoingMessage] = []
+        self.decided: dict[int, list[str]] = {}
+        """By alert the notes of all that was decided, in order; every note is unique."""
+        self.last_news: dict[int, str] = {}
+        """By alert the note of what must have been heard in the end, or something later."""
+        self.closed: set[int] = set()
+
+    def _decide(self, alert_id: int, reason: Reason | None) -> None:
+        notes = self.decided.setdefault(alert_id, [])
+        note = f"{alert_id}.{len(notes)}"
+        notes.append(note)
+        if reason is None:
+            self.bench.edit(alert_id, note=note)
+        else:
+            self.bench.tell(alert_id, reason, note=note)
+            self.last_news[alert_id] = note
+
+    @rule()
+    def opens(self) -> None:
+        if len(self.decided) < 6:
+            self._decide(self.bench.alert(), Reason.OPENED)
+
+    @precondition(lambda self: self.decided.keys() - self.closed)
+    @rule(data=st.data(), reason=st.sampled_from([Reason.WORSENED, Reason.REMINDER, Reason.RECOVERED, None]))
+    def goes_on(self, data: st.DataObject, reason: Reason | None) -> None:
+        alert_id = data.draw(st.sampled_from(sorted(self.decided.keys() - self.closed)))
+        self._decide(alert_id, reason)
+        if reason is Reason.RECOVERED:
+            self.closed.add(alert_id)
+
+    @rule(
+        names=st.lists(
+            st.sampled_from(
+                [
+                    "arrives",
+                    "answer",
+                    "request",
+                    "late",
+                    "limited",
+                    "down",
+                    "server",
+                    "dies before",
+                    "dies after",
+                ]
+            ),
+            max_size=4,
+        ),
+        seconds=st.sampled_from([0, 1, 5, 20]),
+    )
+    def delivers(self, names: list[str], seconds: int) -> None:
+        self._late_ones_arrive()
+        fates = {
+            "arrives": arrives,
+            "answer": loses_the_answer,
+            "request": loses_the_request,
+            "late": self._comes_late,
+            "limited": fails(ChannelErrorKind.RATE_LIMITED),
+            "down": fails(ChannelErrorKind.UNREACHABLE),
+            "server": fails(ChannelErrorKind.SERVER),
+            "dies before": dies_before,
+            "dies after": dies_after,
+        }
+        self.bench.slack.fates["#ops"] = [fates[name] for name in names]
+        self.bench.run(seconds=seconds)
+
+    @rule()
+    def restarts(self) -> None:
+        self.bench.restart()
+
+    def _comes_late(self, room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+        """The answer is lost, and the message appears when nobody waits for it any more."""
+        if parcel.action is not Action.EDIT:
+            self.under_way.append(parcel)
+        return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="no answer")
+
+    def _late_ones_arrive(self) -> None:
+        for parcel in self.under_way:
+            self.bench.slack.put(parcel)
+        self.under_way.clear()
+
+    def teardown(self) -> None:
+        """Let all be well until nothing is left to do, and compare the books."""
+        try:
+            self._late_ones_arrive()
+            self.bench.slack.fates.clear()
+            self.bench.restart()
+            for _ in range(40):
+                report = self.bench.run(minutes=1)
+            assert (0, ()) == (report.num_pending, report.faults)
+            messages = self.bench.slack.messages
+            assert len(messages) == len({message.delivery_id for message in messages})
+            for alert_id in self.decided:
+                self._compare(alert_id, messages)
+        finally:
+            self.database.dispose()
+            shutil.rmtree(self.folder)
+
+    def _compare(self, alert_id: int, messages: list[Message]) -> None:
+        notes = self.decided[alert_id]
+        heard = [note for message in messages for note in _news_of(message, str(alert_id))]
+        homes = [each for each in messages if each.below is None and _shown(each, str(alert_id))]
+        assert [note for note in notes if note in heard] == heard, "each once, and in order"
+        assert notes.index(self.last_news[alert_id]) <= notes.index(heard[-1]), "the latest news was told"
+        assert [notes[-1]] == [_shown(home, str(alert_id)) for home in homes], (
+            "one living message, up to date"
+        )
+
+
+def _news_of(message: Message, alert_id: str) -> list[str]:
+    """What somebody who is notified of the message hears of the alert."""
+    match message.facts:
+        case AlertFacts(alert_id=told) as facts if told == alert_id:
+            return [facts.note]
+        case GroupFacts(members=members, new=new):
+            return [
+                each.note for each in members if each.alert_id == alert_id and alert_id in (new or [alert_id])
+            ]
+        case _:
+            return []
+
+
+def _shown(message: Message, alert_id: str) -> str | None:
+    """What somebody who looks at the message now reads of the alert."""
+    latest = [message.facts, *message.looks][-1]
+    members = latest.members if isinstance(latest, GroupFacts) else [latest]
+    return next(
+        (each.note for each in members if isinstance(each, AlertFacts) and each.alert_id == alert_id), None
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_the_latest_truth_is_told_exactly_once_whatever_course_things_take(sqlite_template: Path) -> None:
+    class FromTemplate(Course):
+        template = sqlite_template
+
+    run_state_machine_as_test(
+        FromTemplate,
+        settings=settings(
+            max_examples=40,
+            stateful_step_count=25,
+            deadline=None,
+            suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
+        ),
+    )

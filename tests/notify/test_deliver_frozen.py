@@ -1,0 +1,101 @@
+"""One that was replaced sends nothing when it wakes; if it was too late for that, the double is deleted."""
+
+import threading
+from collections.abc import Callable
+from datetime import timedelta
+
+from balancebot.domain.alert import Reason
+from balancebot.domain.message import MessageRef, OutgoingMessage
+from balancebot.domain.verdict import Severity
+from balancebot.ports import ChannelError, ChannelErrorKind
+from tests.outbox_bench import (
+    Bench,
+    Fate,
+    Room,
+    arrives,
+    loses_the_answer,
+)
+
+
+def frozen_in(bench: Bench, moment: Fate) -> Callable[[], None]:
+    """Freeze the first worker in the midst of sending; return what wakes it and waits until it has done."""
+    asleep, awake = threading.Event(), threading.Event()
+
+    def freezes(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+        asleep.set()
+        awake.wait(30)
+        return moment(room, parcel)
+
+    bench.slack.fates["#ops"] = [freezes]
+    frozen = bench.deliver
+    frozen.tick()
+    asleep.wait(30)
+
+    def wake() -> None:
+        awake.set()
+        frozen.close(timedelta(seconds=5))
+
+    return wake
+
+
+def test_it_takes_its_own_message_back(bench: Bench) -> None:
+    bench.open()
+    wake = frozen_in(bench, arrives)
+    bench.restart()
+    bench.run()
+
+    wake()
+
+    assert ["opened"] == bench.slack.told()
+
+
+def test_its_message_is_found_when_it_died_right_after(bench: Bench) -> None:
+    bench.open()
+    wake = frozen_in(bench, loses_the_answer)
+    bench.restart()
+    bench.run()
+    wake()
+    assert ["opened", "opened"] == bench.slack.told()
+
+    report = bench.run(minutes=2)
+
+    assert ["opened"] == bench.slack.told()
+    assert 1 == report.withdrawn
+
+
+def test_its_message_is_deleted_when_the_news_was_told_otherwise_meanwhile(bench: Bench) -> None:
+    alert = bench.open()
+    wake = frozen_in(bench, loses_the_answer)
+    bench.restart()
+    bench.tell(alert, Reason.RECOVERED)
+    bench.run()
+    wake()
+
+    bench.run(minutes=2)
+
+    assert ["opened+recovered"] == bench.slack.told()
+
+
+def test_a_late_edit_is_followed_by_the_latest_one(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.edit(alert, acknowledged_by="ada")
+    wake = frozen_in(bench, arrives)
+    bench.restart()
+    latest = bench.edit(alert, acknowledged_by="ada", severity=Severity.WARNING)
+    bench.run()
+
+    wake()
+    bench.run(seconds=1)
+
+    assert latest == bench.slack.messages[0].looks[-1]
+
+
+def test_a_worker_without_signs_of_life_sends_nothing(bench: Bench) -> None:
+    bench.open()
+    bench.clock.turn(seconds=20)
+
+    report = bench.deliver.run()
+
+    assert [ChannelErrorKind.LEASE_LOST] == [attempt.outcome for attempt in report.attempts]
+    assert [] == bench.slack.told()

@@ -1,0 +1,150 @@
+"""Many openings at once are one living message."""
+
+from dataclasses import replace
+
+from balancebot.domain.alert import Reason
+from balancebot.domain.message import AlertFacts, Facts, GroupFacts
+from balancebot.domain.verdict import Severity
+from balancebot.ports import ChannelErrorKind
+from tests.outbox_bench import (
+    MAIL,
+    OPS,
+    Bench,
+    fails,
+    loses_the_answer,
+)
+
+
+def opened(bench: Bench, num: int) -> list[int]:
+    alerts = [bench.open([OPS, MAIL]) for _ in range(num)]
+    bench.run()
+    return alerts
+
+
+def test_more_openings_than_the_limit_are_one_message_for_each_destination(bench: Bench) -> None:
+    alerts = opened(bench, 6)
+
+    assert ["GroupFacts"] == bench.slack.told() == bench.mail.told("finance@example.com")
+    (message,) = bench.slack.messages
+    assert [str(alert) for alert in alerts] == members(message.facts)
+
+
+def test_openings_up_to_the_limit_are_messages_of_their_own(bench: Bench) -> None:
+    opened(bench, 5)
+
+    assert ["opened"] * 5 == bench.slack.told()
+
+
+def test_what_opens_within_a_minute_joins_by_an_edit_and_one_answer(bench: Bench) -> None:
+    alerts = opened(bench, 6)
+    late = [bench.open([OPS, MAIL]) for _ in range(2)]
+
+    bench.run(seconds=50)
+
+    living, answer = bench.slack.messages
+    assert ["GroupFacts", "> GroupFacts"] == bench.slack.told() == bench.mail.told("finance@example.com")
+    assert [str(alert) for alert in alerts + late] == members(living.looks[-1])
+    assert tuple(str(alert) for alert in late) == new(answer.facts)
+
+
+def test_what_opens_later_is_a_message_of_its_own(bench: Bench) -> None:
+    opened(bench, 6)
+    bench.open()
+
+    bench.run(seconds=70)
+
+    assert ["GroupFacts", "opened"] == bench.slack.told()
+
+
+def test_later_news_of_a_member_edits_the_group_and_answers_below_it(bench: Bench) -> None:
+    alerts = opened(bench, 6)
+    told = bench.tell(alerts[2], Reason.RECOVERED, [OPS, MAIL], severity=Severity.OK)
+
+    bench.run(minutes=5)
+
+    living, answer = bench.slack.messages
+    assert ["GroupFacts", "> recovered"] == bench.slack.told() == bench.mail.told("finance@example.com")
+    assert (told, living.ref) == (answer.facts, answer.below)
+    assert told == members_of(living.looks[-1])[2]
+
+
+def test_two_members_that_change_at_once_make_one_edit(bench: Bench) -> None:
+    alerts = opened(bench, 6)
+    first = bench.edit(alerts[0], acknowledged_by="ada")
+    second = bench.edit(alerts[1], acknowledged_by="ada")
+
+    bench.run(minutes=5)
+
+    (living,) = bench.slack.messages
+    assert [[first, second]] == [members_of(look)[:2] for look in living.looks]
+
+
+def test_what_happens_while_the_group_waits_is_in_its_message(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
+    alerts = opened(bench, 6)
+    recovered = bench.tell(alerts[0], Reason.RECOVERED, severity=Severity.OK)
+    late = bench.open()
+
+    bench.run(seconds=10)
+
+    (message,) = bench.slack.messages
+    assert [str(alert) for alert in (*alerts, late)] == members(message.facts)
+    assert replace(recovered, opened_unheard=True) == members_of(message.facts)[0]
+
+
+def test_a_group_in_doubt_is_told_once(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [loses_the_answer]
+    opened(bench, 6)
+    bench.open()
+
+    bench.run(seconds=5)
+
+    assert ["GroupFacts", "> GroupFacts"] == bench.slack.told()
+
+
+def test_a_member_whose_group_message_was_deleted_is_posted_anew(bench: Bench) -> None:
+    alerts = opened(bench, 6)
+    bench.slack.messages.clear()
+    bench.tell(alerts[0], Reason.RECOVERED)
+
+    bench.run(minutes=5)
+
+    assert ["recovered"] == bench.slack.told()
+
+
+def test_two_members_whose_group_message_was_deleted_are_a_message_each(bench: Bench) -> None:
+    alerts = opened(bench, 6)
+    bench.slack.messages.clear()
+    bench.tell(alerts[0], Reason.WORSENED)
+    bench.tell(alerts[1], Reason.RECOVERED)
+
+    bench.run(minutes=5)
+
+    assert ["worsened", "recovered"] == bench.slack.told()
+
+
+def test_what_joins_a_group_whose_message_was_deleted_makes_it_stand_anew_with_all_of_it(
+    bench: Bench,
+) -> None:
+    alerts = opened(bench, 6)
+    bench.slack.messages.clear()
+    late = bench.open()
+
+    bench.run(seconds=50)
+
+    (message,) = bench.slack.messages
+    assert (None, [str(alert) for alert in (*alerts, late)]) == (message.below, members(message.facts))
+
+
+def members_of(facts: Facts) -> list[AlertFacts]:
+    assert isinstance(facts, GroupFacts)
+    return list(facts.members)
+
+
+def members(facts: Facts) -> list[str]:
+    return [member.alert_id for member in members_of(facts)]
+
+
+def new(facts: Facts) -> tuple[str, ...]:
+    assert isinstance(facts, GroupFacts)
+    return facts.new

@@ -1,0 +1,342 @@
+"""Every notification is told once, whatever the channel, the network and the process do in between."""
+
+import threading
+import time
+from dataclasses import replace
+from datetime import timedelta
+from itertools import pairwise
+
+import pytest
+
+from balancebot.domain.alert import Reason
+from balancebot.domain.message import MessageRef, OutgoingMessage
+from balancebot.domain.verdict import Severity
+from balancebot.ports import ChannelError, ChannelErrorKind
+from tests.outbox_bench import (
+    MAIL,
+    MARKETING,
+    OPS,
+    Bench,
+    BrokenDatabase,
+    Fate,
+    Room,
+    arrives,
+    dies_after,
+    dies_before,
+    fails,
+    loses_the_answer,
+    loses_the_request,
+)
+
+dying = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+
+
+def test_news_is_sent_and_settled(bench: Bench) -> None:
+    alert = bench.open([OPS, MAIL])
+
+    report = bench.run()
+
+    assert ["opened"] == bench.slack.told()
+    assert ["opened"] == bench.mail.told("finance@example.com")
+    assert 0 == report.num_pending
+    bench.tell(alert, Reason.RECOVERED, [OPS, MAIL])
+    bench.run(seconds=1)
+    assert ["opened", "> recovered"] == bench.slack.told()
+    assert [Reason.RECOVERED] == [look.reason for look in bench.slack.messages[0].looks]
+    assert ["opened", "> recovered"] == bench.mail.told("finance@example.com")
+
+
+def test_nothing_is_sent_again(bench: Bench) -> None:
+    bench.open()
+
+    bench.run()
+    bench.run(minutes=30)
+
+    assert ["opened"] == bench.slack.told()
+
+
+def test_a_failed_delivery_is_tried_again_at_least_every_30_seconds_in_the_first_minutes(
+    bench: Bench,
+) -> None:
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)] * 20
+    bench.open()
+
+    for _ in range(300):
+        bench.run(seconds=1)
+
+    attempts = [at for at, _, _ in bench.slack.asked]
+    assert ["opened"] == bench.slack.told()
+    assert timedelta(seconds=16) >= max(later - earlier for earlier, later in pairwise(attempts))
+
+
+@pytest.mark.parametrize("fate", [loses_the_answer, loses_the_request])
+def test_a_lost_answer_is_looked_for_before_anything_is_sent_again(bench: Bench, fate: Fate) -> None:
+    bench.slack.fates["#ops"] = [fate]
+    bench.open()
+
+    bench.run()
+    bench.run(seconds=1)
+
+    assert ["opened"] == bench.slack.told()
+    assert "look" == bench.slack.asked[1][2]
+
+
+@dying
+@pytest.mark.parametrize("fate", [dies_before, dies_after])
+def test_a_process_that_dies_while_it_sends_is_replaced_and_nothing_stands_twice(
+    bench: Bench, fate: Fate
+) -> None:
+    bench.slack.fates["#ops"] = [fate]
+    bench.open()
+    bench.run()
+
+    bench.restart()
+    bench.run()
+
+    assert ["opened"] == bench.slack.told()
+
+
+def test_while_a_channel_is_away_nothing_piles_up(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
+    alert = bench.open()
+    bench.run()
+    bench.tell(alert, Reason.WORSENED, severity=Severity.DEPLETED)
+    told = bench.tell(alert, Reason.REMINDER, severity=Severity.DEPLETED, note="call the office")
+
+    bench.run(seconds=5)
+
+    assert [replace(told, reason=Reason.OPENED)] == [each.facts for each in bench.slack.messages]
+    assert ["superseded"] * 4 + ["delivered"] == bench.states()
+
+
+def test_an_alert_that_opened_and_recovered_unheard_is_one_message(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.SERVER)]
+    alert = bench.open()
+    bench.run()
+    bench.tell(alert, Reason.RECOVERED)
+
+    bench.run(seconds=5)
+
+    assert ["opened+recovered"] == bench.slack.told()
+
+
+def test_an_opening_in_doubt_is_looked_for_before_its_recovery_is_told(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [loses_the_answer]
+    alert = bench.open()
+    bench.run()
+    bench.tell(alert, Reason.RECOVERED)
+
+    bench.run(seconds=5)
+
+    assert ["opened", "> recovered"] == bench.slack.told()
+
+
+def test_a_channel_that_cannot_look_is_sent_the_same_again_and_the_report_says_so(bench: Bench) -> None:
+    bench.mail.fates["finance@example.com"] = [loses_the_answer]
+    alert = bench.open([MAIL])
+    bench.run()
+    bench.tell(alert, Reason.RECOVERED, [MAIL])
+
+    report = bench.run(seconds=5)
+
+    first, second, news = bench.mail.messages
+    assert first.delivery_id == second.delivery_id != news.delivery_id
+    assert ["opened", "opened", "> recovered"] == bench.mail.told("finance@example.com")
+    assert [True, False] == [attempt.may_stand_twice for attempt in report.attempts]
+
+
+def test_one_stuck_destination_holds_up_no_other(bench: Bench) -> None:
+    released = threading.Event()
+
+    def hangs(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+        released.wait(10)
+        return room.put(parcel)
+
+    bench.slack.fates["#ops"] = [hangs]
+    bench.open([OPS])
+    bench.deliver.tick()
+    bench.open([MARKETING, MAIL])
+
+    bench.deliver.tick()
+    while not (bench.slack.told("#marketing") and bench.mail.told("finance@example.com")):
+        time.sleep(0.01)
+
+    assert [] == bench.slack.told("#ops")
+    released.set()
+    bench.deliver.close(timedelta(seconds=5))
+    assert ["opened"] == bench.slack.told("#ops")
+
+
+def test_a_destination_is_spared_for_as_long_as_it_asks_and_no_other_is(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED, timedelta(seconds=40))]
+    bench.open([OPS, MARKETING])
+    bench.run()
+    bench.open([OPS])
+
+    bench.run(seconds=39)
+    assert [] == bench.slack.told()
+    assert ["opened"] == bench.slack.told("#marketing")
+
+    bench.run(seconds=2)
+    assert ["opened", "opened"] == bench.slack.told()
+
+
+def test_a_message_that_was_deleted_is_not_edited_and_the_next_news_is_posted_anew(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.slack.messages.clear()
+
+    bench.edit(alert, acknowledged_by="ada")
+    bench.run(seconds=1)
+    assert [] == bench.slack.told()
+
+    bench.tell(alert, Reason.RECOVERED)
+    bench.run(seconds=1)
+    assert ["recovered"] == bench.slack.told()
+
+
+@pytest.mark.parametrize("reason", [Reason.WORSENED, Reason.REMINDER, Reason.RECOVERED])
+def test_news_of_a_message_that_was_deleted_is_a_fresh_message_at_once_and_no_answer_besides(
+    bench: Bench, reason: Reason
+) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.slack.messages.clear()
+    told = bench.tell(alert, reason)
+
+    bench.run(minutes=5)
+
+    (message,) = bench.slack.messages
+    assert (told, None, []) == (message.facts, message.below, message.looks)
+
+
+def test_what_follows_a_fresh_message_is_told_below_it(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.slack.messages.clear()
+    bench.tell(alert, Reason.WORSENED)
+    bench.run(seconds=1)
+    told = bench.tell(alert, Reason.RECOVERED)
+
+    bench.run(seconds=1)
+
+    fresh, answer = bench.slack.messages
+    assert ([told], told, fresh.ref) == (fresh.looks, answer.facts, answer.below)
+
+
+def test_a_fresh_message_whose_answer_was_lost_is_found(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.slack.messages.clear()
+    bench.slack.fates["#ops"] = [arrives, loses_the_answer]
+    bench.tell(alert, Reason.WORSENED)
+
+    bench.run(seconds=1)
+    bench.run(seconds=2)
+
+    assert ["worsened"] == bench.slack.told()
+    assert "delivered" == bench.states()[-1]
+
+
+@dying
+def test_one_who_dies_on_a_fresh_message_leaves_it_to_be_found(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.slack.messages.clear()
+    bench.slack.fates["#ops"] = [arrives, dies_after]
+    bench.tell(alert, Reason.WORSENED)
+    bench.run(seconds=1)
+    bench.restart()
+
+    bench.run()
+
+    assert ["worsened"] == bench.slack.told()
+
+
+def test_an_edit_that_fails_otherwise_holds_up_no_answer(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED)]
+    bench.tell(alert, Reason.WORSENED)
+
+    bench.run(seconds=1)
+
+    assert ["opened", "> worsened"] == bench.slack.told()
+
+
+def test_the_living_message_shows_the_latest_look_once(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.edit(alert, acknowledged_by="ada")
+    latest = bench.edit(alert, acknowledged_by="ada", severity=Severity.WARNING)
+
+    bench.run(seconds=1)
+
+    assert ["opened"] == bench.slack.told()
+    assert [latest] == bench.slack.messages[0].looks
+
+
+def test_a_poisoned_message_does_not_block_its_destination(bench: Bench) -> None:
+    poisoned = [bench.open(), bench.open()]
+    bench.slack.refuse = {f"{alert}": ChannelErrorKind.SERVER for alert in poisoned}
+    bench.run()
+
+    bench.open()
+    bench.run(seconds=1)
+    bench.run(seconds=1)
+
+    assert ["opened"] == bench.slack.told()
+
+
+def test_an_outcome_that_could_not_be_saved_is_saved_later(bench: Bench) -> None:
+    bench.open()
+    broken = BrokenDatabase(bench.database)
+    bench.deliver = bench.worker(broken)
+    bench.slack.fates["#ops"] = [broken.breaks]
+
+    report = bench.run()
+    assert {"the disk is full"} == set(report.faults)
+    broken.is_broken = False
+    bench.run(seconds=1)
+
+    assert (["opened"], ["delivered"]) == (bench.slack.told(), bench.states())
+    assert 1 == len(bench.slack.asked)
+
+
+def test_a_broken_database_is_reported_in_one_line(bench: Bench) -> None:
+    bench.open()
+    broken = BrokenDatabase(bench.database)
+    broken.is_broken = True
+    bench.deliver = bench.worker(broken)
+
+    assert {"the disk is full"} == set(bench.run().faults)
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_jumps_delays_nothing_and_repeats_nothing(bench: Bench, hours: int) -> None:
+    bench.slack.fates["#ops"] = [loses_the_answer]
+    bench.open()
+    bench.run()
+    bench.clock.turn(hours=hours)
+    bench.open()
+
+    bench.run(seconds=1)
+    bench.run(seconds=5)
+
+    assert ["opened", "opened"] == bench.slack.told()
+
+
+def test_a_bug_in_a_channel_neither_loses_the_message_nor_stops_the_lane(bench: Bench) -> None:
+    def stumbles(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+        raise KeyError("secret")
+
+    bench.slack.fates["#ops"] = [stumbles]
+    bench.open()
+    bench.open()
+
+    report = bench.run()
+    assert ["opened"] == bench.slack.told()
+    assert "internal error: KeyError" == report.attempts[0].message
+    bench.run(seconds=1)
+
+    assert ["opened", "opened"] == bench.slack.told()

@@ -1,0 +1,92 @@
+"""What only a person can mend is told through the other channel, and stands until it is mended."""
+
+import pytest
+
+from balancebot.domain.delivery import GIVE_UP_ATTEMPTS
+from balancebot.domain.message import ChannelName
+from balancebot.ports import ChannelErrorKind
+from balancebot.store import channel_failures
+from balancebot.store.database import Database
+from tests.outbox_bench import (
+    MAIL,
+    OPS,
+    Bench,
+    fails,
+)
+
+
+def standing(bench: Bench) -> list[tuple[ChannelName, str, str]]:
+    with bench.database.read() as conn:
+        return [(each.channel, each.destination, each.message) for each in channel_failures.standing(conn)]
+
+
+@pytest.mark.parametrize(
+    "kind", [ChannelErrorKind.AUTH, ChannelErrorKind.NO_SUCH_DESTINATION, ChannelErrorKind.REJECTED]
+)
+def test_it_is_told_once_through_the_other_channel_until_it_is_mended(
+    bench: Bench, kind: ChannelErrorKind
+) -> None:
+    bench.slack.fates["#ops"] = [fails(kind)] * 3
+    bench.open()
+
+    for _ in range(10):
+        bench.run(seconds=1)
+        if not bench.slack.told():
+            assert [(ChannelName.SLACK, "#ops", kind.value)] == standing(bench)
+
+    assert ["ChannelFailureFacts"] == bench.mail.told("finance@example.com")
+    assert ["opened"] == bench.slack.told()
+    assert [] == standing(bench)
+
+
+def test_the_next_episode_is_told_again(bench: Bench) -> None:
+    for _ in range(2):
+        bench.slack.fates["#ops"] = [fails(ChannelErrorKind.AUTH)]
+        bench.open()
+        bench.run(seconds=1)
+        bench.run(seconds=5)
+
+    assert ["ChannelFailureFacts"] * 2 == bench.mail.told("finance@example.com")
+
+
+def test_trouble_that_is_over_before_it_could_be_told_is_not_told(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.AUTH)]
+    bench.mail.fates["finance@example.com"] = [fails(ChannelErrorKind.UNREACHABLE)] * 6
+    bench.open()
+
+    for _ in range(60):
+        bench.run(seconds=1)
+
+    assert ["opened"] == bench.slack.told()
+    assert [] == bench.mail.told("finance@example.com")
+
+
+def test_a_recipient_that_is_refused_is_told_to_slack(bench: Bench) -> None:
+    bench.mail.fates["finance@example.com"] = [fails(ChannelErrorKind.NO_SUCH_DESTINATION)]
+    bench.open([MAIL])
+
+    bench.run()
+
+    assert ["ChannelFailureFacts"] == bench.slack.told()
+
+
+def test_a_delivery_that_is_given_up_is_told_and_stands(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.SERVER)] * 1000
+    bench.open()
+
+    for _ in range(GIVE_UP_ATTEMPTS + 1):
+        bench.run(minutes=30)
+
+    assert ["gave_up", "delivered"] == bench.states()
+    assert ["ChannelFailureFacts"] == bench.mail.told("finance@example.com")
+    assert [(ChannelName.SLACK, "#ops", "server")] == standing(bench)
+
+
+def test_what_waits_for_a_channel_that_left_the_configuration_is_given_up(database: Database) -> None:
+    bench = Bench(database, channels=[ChannelName.EMAIL])
+    bench.open([OPS, MAIL])
+
+    report = bench.run()
+
+    assert (["gave_up", "delivered"], 0) == (sorted(bench.states(), reverse=True), report.num_pending)
+    assert ("slack is no longer configured: what waits for #ops is given up",) == report.faults

@@ -1,0 +1,86 @@
+"""Any number of processes deliver at the same time: the work is shared, and everything is told once and in order."""
+
+import random
+import threading
+import time
+
+import pytest
+
+from balancebot.domain.alert import Reason
+from balancebot.domain.message import AlertFacts, ChannelName, MessageRef, OutgoingMessage
+from balancebot.notify.worker import DeliverOutbox
+from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.store import outbox
+from tests.outbox_bench import OPS, Bench, Room, arrives, fails, loses_the_answer, loses_the_request
+
+ROOMS = [(ChannelName.SLACK, f"#room-{number}") for number in range(4)]
+
+
+def news_in(room: Room, destination: str, alert_id: int) -> list[str]:
+    return [
+        message.facts.note
+        for message in room.messages
+        if message.destination == destination
+        and isinstance(message.facts, AlertFacts)
+        and message.facts.alert_id == str(alert_id)
+    ]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(3))
+def test_four_processes_tell_everything_once_and_in_order(bench: Bench, seed: int) -> None:
+    chance = random.Random(seed)
+    fates = [arrives] * 6 + [
+        loses_the_answer,
+        loses_the_request,
+        fails(ChannelErrorKind.UNREACHABLE),
+        fails(ChannelErrorKind.SERVER),
+    ]
+    for _, destination in ROOMS:
+        bench.slack.fates[destination] = chance.choices(fates, k=40)
+    everybody = [bench.deliver, *(bench.worker() for _ in range(3))]
+    alerts = [bench.alert() for _ in range(4)]
+    decided: list[str] = []
+
+    for number, reason in enumerate([Reason.OPENED, Reason.WORSENED, Reason.REMINDER, Reason.RECOVERED]):
+        decided.append(f"{number}")
+        for alert_id in alerts:
+            bench.tell(alert_id, reason, ROOMS, note=f"{number}")
+        _deliver_all_at_once(everybody)
+        bench.run(seconds=1)
+    for _ in range(60):
+        bench.run(seconds=30)
+
+    with bench.database.read() as conn:
+        assert 0 == outbox.num_pending(conn)
+    for _, destination in ROOMS:
+        for alert_id in alerts:
+            heard = news_in(bench.slack, destination, alert_id)
+            assert ([note for note in decided if note in heard], "3") == (heard, heard[-1])
+
+
+def test_a_round_waits_for_what_another_process_is_sending(bench: Bench) -> None:
+    arrived = threading.Event()
+
+    def is_slow(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+        arrived.wait(5)
+        return room.put(parcel)
+
+    bench.slack.fates["#ops"] = [is_slow]
+    bench.open([OPS])
+    bench.deliver.tick()
+    while not bench.slack.asked:
+        time.sleep(0.01)
+    threading.Timer(0.3, arrived.set).start()
+
+    report = bench.worker().run()
+
+    assert (0, ["opened"]) == (report.num_pending, bench.slack.told())
+
+
+def _deliver_all_at_once(everybody: list[DeliverOutbox]) -> None:
+    threads = [threading.Thread(target=deliver.run) for deliver in everybody]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()

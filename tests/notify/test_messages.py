@@ -1,0 +1,131 @@
+"""What every message says and looks like: within Slack's limits, safe, and never lost to a template."""
+
+import logging
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from balancebot.config import Language
+from balancebot.domain.message import Action, DigestFacts, Facts, MessageRef
+from balancebot.i18n import Wording
+from balancebot.notify.email.compose import address, compose
+from balancebot.notify.render import Renderer
+from balancebot.notify.slack.blocks import message_of
+from balancebot.packaged import packaged
+from tests.notify.every_message import EVERYTHING
+from tests.notify.examples import CRITICAL, DIGEST, HOSTILE, WORSENED, parcel
+
+WHOLE_IN_GMAIL = 102 * 1024
+"""Bytes of HTML beyond which Gmail cuts a mail."""
+THREAD = MessageRef(room="C1", ref="1.0", subject="the first")
+
+
+def renderer_of(language: Language, user_dir: Path | None = None) -> Renderer:
+    return Renderer(
+        words=Wording(language=language), public_url="https://balances.example.com", user_dir=user_dir
+    )
+
+
+def said_in(facts: Facts, language: Language) -> Facts:
+    return replace(facts, language=language.value) if isinstance(facts, DigestFacts) else facts
+
+
+@pytest.mark.parametrize("language", Language)
+@pytest.mark.parametrize("name", EVERYTHING)
+def test_every_mail_has_one_line_of_subject_and_both_bodies(name: str, language: Language) -> None:
+    told = parcel(said_in(EVERYTHING[name], language), destination="finance@example.com")
+    mail = compose(told, renderer_of(language), sender=address("balances@example.com"))
+    text, html = (mail.message.get_body((kind,)) for kind in ("plain", "html"))
+    assert text is not None
+    assert html is not None
+    assert mail.subject == str(mail.message["Subject"])
+    assert all(len(line) <= 998 for line in mail.message.as_bytes().splitlines())
+    assert "http" not in html.get_content().replace("https://balances.example.com", "")
+    assert len(html.get_content().encode()) < WHOLE_IN_GMAIL
+
+
+def test_nobody_mentions_a_channel_or_makes_a_link_through_a_name_or_a_note() -> None:
+    message = message_of(renderer_of(Language.ENGLISH), parcel(HOSTILE))
+    shown = f"{message.text}{message.blocks}{message.plain}"
+    assert "<!" not in shown
+    assert "<@" not in shown
+    assert "&lt;!channel&gt; &amp; *co*" in shown
+    assert shown.count("<http") == shown.count("<https://balances.example.com/wallets/acme/") == 2
+
+
+def test_what_opened_and_recovered_unheard_is_a_first_message_with_its_title() -> None:
+    message = message_of(renderer_of(Language.ENGLISH), parcel(EVERYTHING["unheard"]))
+    assert message.plain.startswith("🟢 Recovered · acme/checkout industry")
+
+
+def test_news_that_is_posted_stands_on_top_of_the_whole_message_and_its_later_look_is_without_it() -> None:
+    def shown(action: Action) -> str:
+        message = message_of(renderer_of(Language.ENGLISH), parcel(WORSENED, action=action, thread=THREAD))
+        return message.plain
+
+    news = "🔴 Worse: acme/checkout industry is now critical (was warning)"
+    assert [True, False] == [shown(action).startswith(news) for action in (Action.POST, Action.EDIT)]
+    assert [
+        "Limit: 312 messages, below the critical limit of 5,000 (set for acme/*)" in shown(action)
+        for action in (Action.POST, Action.EDIT)
+    ] == [True, True]
+
+
+def test_a_digest_speaks_its_own_language() -> None:
+    chinese = message_of(renderer_of(Language.ENGLISH), parcel(replace(DIGEST, language="zh-CN")))
+    assert chinese.text.startswith("📊 2026年11月24日 短信余量 — 6 项余量中有 3 项需要处理")
+
+
+def test_a_users_template_replaces_the_built_in_of_its_name(tmp_path: Path) -> None:
+    (tmp_path / "slack").mkdir()
+    (tmp_path / "slack" / "alert.j2").write_text("# {{ m.wallet }}\n\nOnly {{ m.balance }} left & <b>")
+    message = message_of(renderer_of(Language.ENGLISH, tmp_path), parcel(CRITICAL))
+    assert message.plain == "acme/checkout\nOnly 312 left & <b>"
+    reply = message_of(renderer_of(Language.ENGLISH, tmp_path), parcel(CRITICAL, action=Action.REPLY))
+    assert reply.text.startswith("🔴 Critical: acme/checkout industry")
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        "{% if %}",
+        "{{ m.nothing_of_the_sort }}",
+        "{{ m.wallet.__class__.__mro__ }}",
+        "{% include 'not/there.j2' %}",
+        "{{ 1 // 0 }}",
+        "   ",
+        b"\xff\xfe broken",
+    ],
+)
+def test_a_broken_template_of_a_user_gives_way_to_the_built_in_with_one_word_in_the_log(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, broken: str | bytes
+) -> None:
+    (tmp_path / "slack").mkdir()
+    (tmp_path / "slack" / "alert.j2").write_bytes(broken if isinstance(broken, bytes) else broken.encode())
+    renderer = renderer_of(Language.ENGLISH, tmp_path)
+    with caplog.at_level(logging.WARNING):
+        messages = [message_of(renderer, parcel(CRITICAL)) for _ in range(2)]
+    assert messages == [message_of(renderer_of(Language.ENGLISH), parcel(CRITICAL))] * 2
+    assert [record.getMessage().split(" fault=")[0] for record in caplog.records] == [
+        "template_failed template=slack/alert.j2"
+    ]
+
+
+def test_broken_words_of_a_user_give_way_in_every_template_that_needs_them(tmp_path: Path) -> None:
+    (tmp_path / "words").mkdir()
+    (tmp_path / "words" / "en.j2").write_text("{% macro title(m) %}")
+    assert message_of(renderer_of(Language.ENGLISH, tmp_path), parcel(CRITICAL)) == message_of(
+        renderer_of(Language.ENGLISH), parcel(CRITICAL)
+    )
+
+
+def test_every_language_has_the_same_sentences_and_labels() -> None:
+    macros, labels = [], []
+    for language in Language:
+        text = (packaged("templates") / "words" / f"{language.value}.j2").read_text(encoding="utf-8")
+        macros.append(re.findall(r"{% macro (\w+\([^)]*\))", text))
+        labels.append(re.findall(r'"(\w+)":', text.partition("%}")[0]))
+    assert len(set(map(frozenset, macros))) == len(set(map(tuple, labels))) == 1
+    assert all(len(names) == len(set(names)) for names in macros)

@@ -1,0 +1,64 @@
+"""People see what waits or was given up, and have it sent again; what has arrived is never sent twice."""
+
+from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.delivery import GIVE_UP_ATTEMPTS, DeliveryState
+from balancebot.notify.resend import OperateDeliveries
+from balancebot.ports import ChannelErrorKind
+from balancebot.store import audit
+from tests.outbox_bench import Bench, fails
+
+ADA = Actor(who="ada", way=Way.CLI)
+
+
+def operating(bench: Bench) -> OperateDeliveries:
+    return OperateDeliveries(database=bench.database, clock=bench.clock)
+
+
+def given_up(bench: Bench) -> str:
+    """Let an opening fail until it is given up; return its delivery."""
+    bench.slack.refuse = {f"{bench.open()}": ChannelErrorKind.SERVER}
+    for _ in range(GIVE_UP_ATTEMPTS + 1):
+        bench.run(minutes=30)
+    bench.slack.refuse = {}
+    return next(each.id for each in operating(bench).listed() if each.state is DeliveryState.GAVE_UP)
+
+
+def test_what_waits_and_what_was_given_up_is_listed_with_its_cause(bench: Bench) -> None:
+    delivered, waiting = bench.open(), bench.alert()
+    bench.run()
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.UNREACHABLE)]
+    bench.open()
+    bench.run()
+
+    (only,) = operating(bench).listed()
+
+    assert (DeliveryState.PENDING, 1, "unreachable") == (only.state, only.num_attempts, only.error)
+    assert 2 == len(operating(bench).listed(every=True))
+    assert delivered < waiting
+
+
+def test_what_was_given_up_is_sent_again_and_the_act_is_kept(bench: Bench) -> None:
+    delivery = given_up(bench)
+
+    assert DeliveryState.GAVE_UP is operating(bench).resend(delivery, by=ADA)
+    bench.run(seconds=1)
+
+    assert ["opened"] == bench.slack.told()
+    with bench.database.read() as conn:
+        (entry,) = audit.newest(conn, limit=9)
+    assert (Act.RESEND, "ada", f"delivery {delivery}") == (entry.act, entry.who, entry.subject)
+
+
+def test_what_has_arrived_is_not_sent_again(bench: Bench) -> None:
+    bench.open()
+    bench.run()
+    (delivery,) = operating(bench).listed(every=True)
+
+    assert DeliveryState.DELIVERED is operating(bench).resend(delivery.id, by=ADA)
+    bench.run(seconds=1)
+
+    assert ["opened"] == bench.slack.told()
+
+
+def test_an_unknown_delivery_is_none(bench: Bench) -> None:
+    assert operating(bench).resend("0" * 32, by=ADA) is None

@@ -1,0 +1,363 @@
+"""Slack by bot token, against a workspace over real HTTP."""
+
+import socket
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from balancebot.clock import SystemClock
+from balancebot.config import Proxy
+from balancebot.domain.message import Action, MessageRef
+from balancebot.notify.render import Renderer
+from balancebot.notify.slack.channel import SlackChannel
+from balancebot.ports import ChannelError, ChannelErrorKind, Finding
+from tests.notify.examples import CRITICAL, RECOVERED, WORSENED, parcel
+from tests.standins.slack_api import ALL_SCOPES, Fault, SlackStandIn
+
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
+
+
+def mine() -> bool:
+    return True
+
+
+def not_mine() -> bool:
+    return False
+
+
+@pytest.fixture
+def channel(slack: SlackStandIn, renderer: Renderer) -> SlackChannel:
+    return channel_of(slack, renderer)
+
+
+def channel_of(slack: SlackStandIn, renderer: Renderer, **options: object) -> SlackChannel:
+    settings: dict[str, object] = {"timeout": timedelta(seconds=1), "proxy": Proxy(url=None), **options}
+    return SlackChannel(token=slack.token, api_url=slack.api_url, renderer=renderer, **settings)  # type: ignore[arg-type]
+
+
+def posted(outcome: MessageRef | ChannelError) -> MessageRef:
+    assert isinstance(outcome, MessageRef), outcome
+    return outcome
+
+
+def kind_of(outcome: object) -> ChannelErrorKind:
+    assert isinstance(outcome, ChannelError), outcome
+    return outcome.kind
+
+
+def test_a_first_message_is_posted_with_the_metadata_it_can_be_found_by(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    room = slack.add_channel("ops-alerts")
+    receipt = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    (message,) = slack.messages("ops-alerts")
+    assert receipt == MessageRef(room=room, ref=message["ts"])
+    assert message["metadata"] == {
+        "event_type": "balancebot_delivery",
+        "event_payload": {"delivery": "d1", "alert": "17"},
+    }
+    assert message["text"] == (
+        "🔴 Critical · acme/checkout industry — 312 messages left, for ≈ 9 h at the expected use"
+        " · 📝 Finance buys: tell the payments channel, the supplier needs two working days"
+    )
+    assert message["blocks"][0]["text"]["text"] == "🔴 Critical · acme/checkout industry"
+
+
+def test_news_edits_the_living_message_and_answers_in_its_thread(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    slack.add_channel("ops-alerts")
+    thread = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    edited = channel.deliver(parcel(RECOVERED, action=Action.EDIT, thread=thread), still_mine=mine)
+    reply = channel.deliver(
+        parcel(RECOVERED, action=Action.REPLY, thread=thread, delivery_id="d2"), still_mine=mine
+    )
+    (living,) = slack.messages("ops-alerts")
+    (answer,) = slack.messages("ops-alerts", thread=thread.ref)
+    assert (edited, posted(reply).ref) == (thread, answer["ts"])
+    assert living["text"].startswith("🟢 Recovered · acme/checkout industry")
+    assert living["metadata"]["event_payload"] == {"delivery": "d1", "alert": "17"}
+    assert answer["text"].startswith("🟢 Recovered from critical after 3 h: acme/checkout industry")
+    assert "subtype" not in answer
+
+
+def test_only_a_broadcast_reply_shows_in_the_channel(slack: SlackStandIn, channel: SlackChannel) -> None:
+    slack.add_channel("ops-alerts")
+    thread = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    channel.deliver(
+        parcel(WORSENED, action=Action.REPLY, thread=thread, broadcast=True, delivery_id="d2"),
+        still_mine=mine,
+    )
+    (answer,) = slack.messages("ops-alerts", thread=thread.ref)
+    assert answer["subtype"] == "thread_broadcast"
+
+
+def test_a_name_is_resolved_once_over_all_pages_and_an_id_never(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    for number in range(5):
+        slack.add_channel(f"other-{number}")
+    room = slack.add_channel("ops-alerts", private=True)
+    slack.page_size = 2
+    for destination in ("#ops-alerts", "ops-alerts", "#ops-alerts", room):
+        assert (
+            posted(channel.deliver(parcel(CRITICAL, destination=destination), still_mine=mine)).room == room
+        )
+    assert len(slack.calls_of("conversations.list")) == 6  # three pages, for either spelling
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(status=404), Fault(error="unknown_method"), Fault(error="missing_scope")]
+)
+def test_a_name_that_nobody_resolves_is_posted_to_as_it_is(
+    fault: Fault, slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    room = slack.add_channel("ops-alerts")
+    slack.fail_next("conversations.list", fault)
+    assert posted(channel.deliver(parcel(CRITICAL, destination="ops-alerts"), still_mine=mine)).room == room
+    (call,) = slack.calls_of("chat.postMessage")
+    assert call["channel"] == "#ops-alerts"
+
+
+def test_an_id_needs_no_look_up_however_short_it_is(slack: SlackStandIn, channel: SlackChannel) -> None:
+    slack.add_channel("ops-alerts")
+    slack.rooms["C1"] = replace(slack.rooms.popitem()[1], id="C1")
+    told = parcel(CRITICAL, destination="C1")
+    receipt = posted(channel.deliver(told, still_mine=mine))
+    assert (MessageRef(room="C1", ref=receipt.ref), []) == (receipt, slack.calls_of("conversations.list"))
+    assert channel.look_for(told, since=LONG_AGO) == [receipt]
+
+
+def test_a_name_that_was_resolved_before_a_restart_is_not_again(
+    slack: SlackStandIn, renderer: Renderer
+) -> None:
+    room = slack.add_channel("ops-alerts")
+    channel = channel_of(slack, renderer, recall=lambda: {"#ops-alerts": room})
+    posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    assert [] == slack.calls_of("conversations.list")
+
+
+def test_nothing_is_written_once_the_delivery_is_somebody_elses(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    slack.add_channel("ops-alerts")
+    assert kind_of(channel.deliver(parcel(CRITICAL), still_mine=not_mine)) is ChannelErrorKind.LEASE_LOST
+    assert slack.messages("ops-alerts") == []
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (Fault(error="invalid_auth"), ChannelErrorKind.AUTH),
+        (Fault(error="token_revoked"), ChannelErrorKind.AUTH),
+        (Fault(error="account_inactive"), ChannelErrorKind.AUTH),
+        (Fault(error="channel_not_found"), ChannelErrorKind.NO_SUCH_DESTINATION),
+        (Fault(error="is_archived"), ChannelErrorKind.NO_SUCH_DESTINATION),
+        (Fault(error="not_in_channel"), ChannelErrorKind.NO_SUCH_DESTINATION),
+        (Fault(error="thread_not_found"), ChannelErrorKind.MESSAGE_GONE),
+        (Fault(error="service_unavailable"), ChannelErrorKind.SERVER),
+        (Fault(error="something_new"), ChannelErrorKind.REJECTED),
+        (Fault(error="internal_error", done=True), ChannelErrorKind.IN_DOUBT),
+        (Fault(error="fatal_error"), ChannelErrorKind.IN_DOUBT),
+        (Fault(status=500), ChannelErrorKind.IN_DOUBT),
+        (Fault(status=502, done=True), ChannelErrorKind.IN_DOUBT),
+        (Fault(status=200), ChannelErrorKind.IN_DOUBT),
+        (Fault(status=302), ChannelErrorKind.IN_DOUBT),
+        (Fault(lose_answer=True), ChannelErrorKind.IN_DOUBT),
+        (Fault(delay=1.5), ChannelErrorKind.IN_DOUBT),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_what_goes_wrong_is_classed_by_whether_the_message_may_stand(
+    slack: SlackStandIn, channel: SlackChannel, fault: Fault, kind: ChannelErrorKind
+) -> None:
+    room = slack.add_channel("ops-alerts")
+    slack.fail_next("chat.postMessage", fault)
+    assert kind_of(channel.deliver(parcel(CRITICAL, destination=room), still_mine=mine)) is kind
+    assert len(slack.calls_of("chat.postMessage")) == 1
+
+
+def test_a_rate_limit_says_how_long_to_wait(slack: SlackStandIn, channel: SlackChannel) -> None:
+    room = slack.add_channel("ops-alerts")
+    slack.fail_next("chat.postMessage", Fault(rate_limited=7))
+    error = channel.deliver(parcel(CRITICAL, destination=room), still_mine=mine)
+    assert isinstance(error, ChannelError)
+    assert (error.kind, error.retry_after) == (ChannelErrorKind.RATE_LIMITED, timedelta(seconds=7))
+
+
+def test_a_closed_door_is_unreachable_and_not_in_doubt(slack: SlackStandIn, renderer: Renderer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    channel = SlackChannel(token="xoxb", api_url=f"http://127.0.0.1:{port}/api/", renderer=renderer)
+    error = channel.deliver(parcel(CRITICAL, destination="C00000000"), still_mine=mine)
+    assert error == ChannelError(
+        kind=ChannelErrorKind.UNREACHABLE, message="Slack can't be reached: connection refused"
+    )
+
+
+def test_an_edit_in_doubt_may_simply_be_made_again(slack: SlackStandIn, channel: SlackChannel) -> None:
+    slack.add_channel("ops-alerts")
+    thread = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    slack.fail_next("chat.update", Fault(lose_answer=True))
+    edit = parcel(RECOVERED, action=Action.EDIT, thread=thread)
+    assert kind_of(channel.deliver(edit, still_mine=mine)) is ChannelErrorKind.SERVER
+    assert posted(channel.deliver(edit, still_mine=mine)) == thread
+
+
+@pytest.mark.parametrize("refusal", ["invalid_blocks", "msg_too_long", "msg_blocks_too_long"])
+def test_words_go_out_plain_when_slack_refuses_their_look(
+    slack: SlackStandIn, channel: SlackChannel, refusal: str
+) -> None:
+    slack.add_channel("ops-alerts")
+    slack.fail_next("chat.postMessage", Fault(error=refusal))
+    posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    (message,) = slack.messages("ops-alerts")
+    assert message["blocks"] == []
+    assert "Limit: 312 messages, below the critical limit of 5,000 (set for acme/*)" in message["text"]
+    assert message["metadata"]["event_payload"]["delivery"] == "d1"
+
+
+@pytest.mark.parametrize("action", [Action.EDIT, Action.REPLY])
+def test_a_message_that_somebody_deleted_is_gone(
+    slack: SlackStandIn, channel: SlackChannel, action: Action
+) -> None:
+    slack.add_channel("ops-alerts")
+    thread = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    slack.delete("ops-alerts", thread.ref)
+    news = parcel(RECOVERED, action=action, thread=thread)
+    assert kind_of(channel.deliver(news, still_mine=mine)) is ChannelErrorKind.MESSAGE_GONE
+
+
+def test_a_lost_delivery_is_found_by_its_metadata_and_nothing_else_is(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    slack.add_channel("ops-alerts")
+    slack.page_size = 2
+    since = SystemClock().now()
+    slack.fail_next("chat.postMessage", *(Fault(lose_answer=True, done=True),) * 2)
+    for _ in range(2):
+        assert kind_of(channel.deliver(parcel(CRITICAL), still_mine=mine)) is ChannelErrorKind.IN_DOUBT
+    for number in range(5):
+        posted(channel.deliver(parcel(CRITICAL, delivery_id=f"other{number}"), still_mine=mine))
+    first, second = slack.messages("ops-alerts")[:2]
+    assert [receipt.ref for receipt in found(channel.look_for(parcel(CRITICAL), since=since))] == [
+        first["ts"],
+        second["ts"],
+    ]
+    assert found(channel.look_for(parcel(CRITICAL, delivery_id="never"), since=since)) == []
+    assert found(channel.look_for(parcel(CRITICAL), since=since + timedelta(hours=1))) == []
+
+
+def found(outcome: object) -> list[MessageRef]:
+    assert isinstance(outcome, list), outcome
+    return outcome
+
+
+def test_a_lost_reply_is_looked_for_in_its_thread(slack: SlackStandIn, channel: SlackChannel) -> None:
+    room = slack.add_channel("ops-alerts")
+    thread = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    slack.fail_next("chat.postMessage", Fault(lose_answer=True, done=True))
+    reply = parcel(WORSENED, action=Action.REPLY, thread=thread, delivery_id="d2")
+    channel.deliver(reply, still_mine=mine)
+    (answer,) = slack.messages("ops-alerts", thread=thread.ref)
+    assert found(channel.look_for(reply, since=LONG_AGO)) == [MessageRef(room=room, ref=answer["ts"])]
+
+
+def test_a_token_that_may_not_read_history_says_that_it_cannot_look(renderer: Renderer) -> None:
+    with SlackStandIn(scopes=("chat:write", "channels:read", "groups:read")) as slack:
+        slack.add_channel("ops-alerts")
+        error = channel_of(slack, renderer).look_for(parcel(CRITICAL), since=LONG_AGO)
+    assert isinstance(error, ChannelError)
+    assert error.kind is ChannelErrorKind.REJECTED
+    assert "channels:history" in error.message
+
+
+def test_a_search_that_fails_for_now_is_to_be_tried_again(slack: SlackStandIn, channel: SlackChannel) -> None:
+    slack.add_channel("ops-alerts")
+    slack.fail_next("conversations.history", Fault(lose_answer=True))
+    assert kind_of(channel.look_for(parcel(CRITICAL), since=LONG_AGO)) is ChannelErrorKind.SERVER
+
+
+def test_a_message_that_stands_twice_is_withdrawn_and_one_that_is_gone_is_no_error(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    slack.add_channel("ops-alerts")
+    receipt = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    assert [channel.withdraw(receipt), channel.withdraw(receipt)] == [None, None]
+    assert slack.messages("ops-alerts") == []
+
+
+def test_a_channel_that_was_replaced_by_another_of_its_name_is_resolved_anew_at_once(
+    slack: SlackStandIn, channel: SlackChannel
+) -> None:
+    old = slack.add_channel("ops-alerts")
+    posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    slack.rooms[old].archived = True
+    new = slack.add_channel("ops-alerts")
+    assert posted(channel.deliver(parcel(CRITICAL), still_mine=mine)).room == new
+
+
+def test_without_the_scopes_to_list_channels_a_name_is_posted_to_as_it_is(renderer: Renderer) -> None:
+    with SlackStandIn(scopes=("chat:write",)) as slack:
+        room = slack.add_channel("ops-alerts")
+        channel = channel_of(slack, renderer)
+        assert kind_of(channel.look_for(parcel(CRITICAL), since=LONG_AGO)) is ChannelErrorKind.REJECTED
+        assert posted(channel.deliver(parcel(CRITICAL), still_mine=mine)).room == room
+        posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+        assert len(slack.calls_of("conversations.list")) == 2  # the id of the first post is remembered
+
+
+def test_check_names_each_missing_scope_and_each_channel_the_bot_is_not_in(renderer: Renderer) -> None:
+    with SlackStandIn(scopes=("chat:write", "channels:read", "groups:read", "channels:history")) as slack:
+        slack.add_channel("ops-alerts")
+        finance = slack.add_channel("finance", member=False)
+        slack.add_channel("old", archived=True)
+        findings = channel_of(slack, renderer).check(["#ops-alerts", finance, "#old", "#nowhere"])
+    assert findings == [
+        Finding(ok=True, words="token of balancebot in Example"),
+        Finding(ok=False, words="scope groups:history is missing; add it and install the app again"),
+        Finding(ok=True, words="may post to #ops-alerts"),
+        Finding(ok=False, words=f"the bot isn't in {finance}: /invite it there"),
+        Finding(ok=False, words="Slack answers is_archived for #old: the channel is archived"),
+        Finding(
+            ok=False,
+            words="Slack answers channel_not_found for #nowhere: no channel of that name or id that the bot can see; "
+            "a private one must invite it",
+        ),
+    ]
+
+
+def test_check_ends_with_a_token_that_is_refused(slack: SlackStandIn, renderer: Renderer) -> None:
+    slack.token = "xoxb-another"
+    refused = SlackChannel(token="xoxb-old", api_url=slack.api_url, renderer=renderer, proxy=Proxy(url=None))
+    (finding,) = refused.check(["#ops-alerts"])
+    assert finding == Finding(
+        ok=False,
+        words="Slack answers invalid_auth for the bot token: the token is not valid; put the right one into [slack]",
+    )
+
+
+def test_buttons_stand_only_where_somebody_listens_and_only_while_the_alert_is_open(
+    slack: SlackStandIn, renderer: Renderer
+) -> None:
+    assert set(ALL_SCOPES) == set(slack.scopes)
+    slack.add_channel("ops-alerts")
+    listening = channel_of(slack, renderer, buttons=True)
+    for facts in (CRITICAL, replace(CRITICAL, acknowledged_by="U1"), RECOVERED):
+        posted(listening.deliver(parcel(facts), still_mine=mine))
+    posted(channel_of(slack, renderer).deliver(parcel(CRITICAL), still_mine=mine))
+    assert [
+        [
+            element["action_id"]
+            for block in message["blocks"]
+            if block["type"] == "actions"
+            for element in block["elements"]
+        ]
+        for message in slack.messages("ops-alerts")
+    ] == [
+        ["balancebot_acknowledge", "balancebot_silence", "balancebot_top_up_ordered", "balancebot_details"],
+        ["balancebot_silence", "balancebot_top_up_ordered", "balancebot_details"],
+        [],
+        [],
+    ]

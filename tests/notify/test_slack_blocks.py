@@ -1,0 +1,60 @@
+"""A template's text becomes Slack blocks, whatever its length."""
+
+from balancebot.notify.slack.blocks import message
+from tests.standins.slack_rules import refusal_of
+
+
+def mrkdwn(text: str) -> dict[str, object]:
+    return {"type": "mrkdwn", "text": text, "verbatim": True}
+
+
+def test_each_kind_of_paragraph_has_its_block() -> None:
+    built = message("# Title\n\n*lead*\nmore\n\n| A | 1\n| B | 2 | 3\n\n---\n\n~ small\n~ print")
+    assert built.blocks == [
+        {"type": "header", "text": {"type": "plain_text", "text": "Title", "emoji": True}},
+        {"type": "section", "text": mrkdwn("*lead*\nmore")},
+        {"type": "section", "fields": [mrkdwn("*A*\n1"), mrkdwn("*B*\n2 | 3")]},
+        {"type": "divider"},
+        {"type": "context", "elements": [mrkdwn("small print")]},
+    ]
+    assert built.text == "Title — lead"
+
+
+def test_buttons_stand_above_the_small_print() -> None:
+    buttons = {"type": "actions", "elements": []}
+    assert [block["type"] for block in message("one\n\n~ two", extra=[buttons]).blocks] == [
+        "section",
+        "actions",
+        "context",
+    ]
+
+
+def test_a_title_that_no_header_takes_is_a_bold_section() -> None:
+    assert message(f"# {'t' * 151}").blocks == [{"type": "section", "text": mrkdwn(f"*{'t' * 151}*")}]
+    assert message("# a &amp; b").blocks == [{"type": "section", "text": mrkdwn("*a &amp; b*")}]
+
+
+def test_long_paragraphs_are_cut_between_lines_and_emoji_count_double() -> None:
+    first, second = message("\n".join("🔴" * 700 for _ in range(3))).blocks
+    assert [block["text"]["text"].count("\n") for block in (first, second)] == [1, 0]
+
+
+def test_too_many_blocks_lose_their_middle_and_keep_their_ends() -> None:
+    built = message("\n\n".join(["# Title", *(f"part {number}" for number in range(80)), "~ the end"]))
+    assert len(built.blocks) == 50
+    assert [block["elements"][0]["text"] for block in built.blocks[-2:]] == ["…", "the end"]
+
+
+def test_too_many_characters_lose_what_comes_last() -> None:
+    built = message("\n\n".join(["x" * 2900] * 10))
+    assert refusal_of({"text": built.text, "blocks": list(built.blocks)}) == ""
+    assert len(built.blocks) == 5
+
+
+def test_nothing_is_cut_inside_an_entity_or_a_link() -> None:
+    for offset in range(12):
+        text = "x" * (3890 + offset) + "&amp;<https://example.com|there>" + "y" * 100
+        shown = message(text).text
+        assert shown.endswith("…")
+        assert shown.count("<") == shown.count(">")
+        assert shown.count("&") == shown.count("&amp;")

@@ -1,0 +1,80 @@
+"""Slack by webhook: posts that stand alone."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from balancebot.config import Proxy
+from balancebot.domain.message import Action, MessageRef
+from balancebot.notify.render import Renderer
+from balancebot.notify.slack.webhook import SlackWebhook
+from balancebot.ports import ChannelError, ChannelErrorKind
+from tests.notify.examples import CRITICAL, WORSENED, parcel
+from tests.standins.slack_api import Fault, SlackStandIn
+
+POSTED = MessageRef(room="", ref="")
+
+
+@pytest.fixture
+def webhook(slack: SlackStandIn, renderer: Renderer) -> SlackWebhook:
+    slack.add_channel("ops-alerts")
+    return SlackWebhook(
+        url=slack.webhook_url, renderer=renderer, proxy=Proxy(url=None), timeout=timedelta(seconds=1)
+    )
+
+
+def mine() -> bool:
+    return True
+
+
+def test_news_is_a_new_message_that_begins_with_the_news(slack: SlackStandIn, webhook: SlackWebhook) -> None:
+    assert webhook.deliver(parcel(CRITICAL), still_mine=mine) == POSTED
+    assert webhook.deliver(parcel(WORSENED, delivery_id="d2"), still_mine=mine) == POSTED
+    first, second = slack.messages("ops-alerts")
+    assert first["blocks"][0]["type"] == "header"
+    assert second["blocks"][0]["text"]["text"] == (
+        "🔴 Worse: acme/checkout industry is now critical (was warning), 312 messages left (≈ 9 h)"
+    )
+
+
+def test_an_edit_is_nothing(slack: SlackStandIn, webhook: SlackWebhook) -> None:
+    assert webhook.deliver(parcel(CRITICAL, action=Action.EDIT, thread=POSTED), still_mine=mine) == POSTED
+    assert slack.calls == []
+
+
+def test_a_refused_look_goes_out_plain(slack: SlackStandIn, webhook: SlackWebhook) -> None:
+    slack.fail_next("webhook", Fault(error="invalid_blocks"))
+    webhook.deliver(parcel(CRITICAL), still_mine=mine)
+    (message,) = slack.messages("ops-alerts")
+    assert "blocks" not in message
+    assert "Runway: ≈ 9 h (6 h to 14 h)" in message["text"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind"),
+    [
+        (Fault(rate_limited=3), ChannelErrorKind.RATE_LIMITED),
+        (Fault(status=500), ChannelErrorKind.IN_DOUBT),
+        (Fault(lose_answer=True, done=True), ChannelErrorKind.IN_DOUBT),
+        (Fault(error="channel_is_archived"), ChannelErrorKind.NO_SUCH_DESTINATION),
+        (Fault(error="no_service"), ChannelErrorKind.AUTH),
+    ],
+)
+def test_what_goes_wrong_is_classed(
+    slack: SlackStandIn, webhook: SlackWebhook, fault: Fault, kind: ChannelErrorKind
+) -> None:
+    slack.fail_next("webhook", fault)
+    error = webhook.deliver(parcel(CRITICAL), still_mine=mine)
+    assert isinstance(error, ChannelError)
+    assert error.kind is kind
+    assert "secret" not in error.message
+
+
+def test_it_can_neither_look_nor_delete(webhook: SlackWebhook) -> None:
+    answers = (
+        webhook.look_for(parcel(CRITICAL), since=datetime(2026, 1, 1, tzinfo=UTC)),
+        webhook.withdraw(POSTED),
+    )
+    assert [answer.kind for answer in answers if isinstance(answer, ChannelError)] == [
+        ChannelErrorKind.REJECTED
+    ] * 2

@@ -1,0 +1,262 @@
+"""E-mail, against a mail server on loopback."""
+
+import socket
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from balancebot.config import MailSecurity
+from balancebot.domain.message import Action, MessageRef, OutgoingMessage
+from balancebot.notify.email.smtp import SmtpChannel
+from balancebot.notify.render import Renderer
+from balancebot.ports import ChannelError, ChannelErrorKind, Finding
+from tests.notify.examples import CRITICAL, DIGEST, HOSTILE, NOW, WORSENED, parcel
+from tests.standins.smtp import SmtpStandIn
+
+TO = "finance@example.com"
+
+
+def channel_of(smtp: SmtpStandIn, renderer: Renderer, **options: object) -> SmtpChannel:
+    settings: dict[str, object] = {
+        "security": MailSecurity(smtp.security),
+        "sender": "SMS balances <balances@example.com>",
+        "timeout": timedelta(seconds=2),
+        "ssl_context": smtp.client_tls,
+        **options,
+    }
+    return SmtpChannel(host=smtp.host, port=smtp.port, renderer=renderer, **settings)  # type: ignore[arg-type]
+
+
+def mine() -> bool:
+    return True
+
+
+def mail(facts: object = CRITICAL, **more: object) -> OutgoingMessage:
+    return parcel(facts, **{"destination": TO, **more})  # type: ignore[arg-type]
+
+
+def sent(outcome: MessageRef | ChannelError) -> MessageRef:
+    assert isinstance(outcome, MessageRef), outcome
+    return outcome
+
+
+def test_a_first_mail_says_all_in_its_subject_and_has_text_and_html(
+    smtp: SmtpStandIn, renderer: Renderer
+) -> None:
+    receipt = sent(channel_of(smtp, renderer).deliver(mail(), still_mine=mine))
+    (received,) = smtp.mails
+    message = received.message
+    assert (received.sender, received.recipients) == ("balances@example.com", (TO,))
+    assert message["Subject"] == "[critical] acme/checkout industry: 312 messages left (≈ 9 h)"
+    assert (message["From"], message["To"]) == ("SMS balances <balances@example.com>", TO)
+    assert message["Auto-Submitted"] == "auto-generated"
+    assert message["List-Id"] == "balancebot <balancebot.example.com>"
+    assert message["Date"].datetime == NOW
+    assert receipt == MessageRef(room="", ref=message["Message-ID"], subject=message["Subject"])
+    assert message.get_content_type() == "multipart/alternative"
+    assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
+
+
+def test_a_digest_brings_its_picture_along(smtp: SmtpStandIn, renderer: Renderer) -> None:
+    sent(channel_of(smtp, renderer).deliver(mail(DIGEST), still_mine=mine))
+    message = smtp.mails[0].message
+    assert [part.get_content_type() for part in message.walk()] == [
+        "multipart/alternative",
+        "text/plain",
+        "multipart/related",
+        "text/html",
+        "image/png",
+    ]
+    picture = list(message.walk())[-1]
+    assert (picture["Content-ID"], picture.get_content_disposition()) == ("<balances@balancebot>", "inline")
+    html = message.get_body(("html",))
+    assert html is not None
+    assert 'src="cid:balances@balancebot"' in html.get_content()
+
+
+def test_answers_join_the_thread_of_the_first_with_the_news_in_the_first_line(
+    smtp: SmtpStandIn, renderer: Renderer
+) -> None:
+    channel = channel_of(smtp, renderer)
+    first = sent(channel.deliver(mail(), still_mine=mine))
+    answer = sent(
+        channel.deliver(mail(WORSENED, action=Action.REPLY, thread=first, delivery_id="d2"), still_mine=mine)
+    )
+    message = smtp.mails[1].message
+    assert message["Subject"] == f"Re: {first.subject}"
+    assert (message["References"], message["In-Reply-To"]) == (first.ref, first.ref)
+    assert answer.subject == first.subject
+    body = message.get_body(("plain",))
+    assert body is not None
+    assert body.get_content().splitlines()[0] == (
+        "Worse: acme/checkout industry is now critical (was warning), 312 messages left (≈ 9 h)"
+    )
+
+
+def test_every_attempt_at_one_delivery_has_one_message_id_and_no_other_has_it(
+    smtp: SmtpStandIn, renderer: Renderer
+) -> None:
+    channel = channel_of(smtp, renderer)
+    attempts = [mail(), replace(mail(), attempt=2), mail(delivery_id="d2"), mail(destination="b@example.com")]
+    refs = [sent(channel.deliver(attempt, still_mine=mine)).ref for attempt in attempts]
+    assert refs[0] == refs[1]
+    assert len(set(refs)) == 3
+
+
+def test_nobody_smuggles_a_header_in_or_markup_into_the_html(smtp: SmtpStandIn, renderer: Renderer) -> None:
+    sent(channel_of(smtp, renderer).deliver(mail(HOSTILE), still_mine=mine))
+    message = smtp.mails[0].message
+    assert message["Bcc"] is None
+    body = message.get_body(("html",))
+    assert body is not None
+    html = body.get_content()
+    assert "<script>" not in html
+    assert "acme/&lt;!channel&gt; &amp; *co*" in html
+    assert "{{ 7 * 7 }}" in html
+    text = message.get_body(("plain",))
+    assert text is not None
+    assert '* <!here> buy "now" Bcc: everybody@example.com # not a header' in text.get_content()
+
+
+@pytest.mark.parametrize(
+    ("destination", "envelope", "header"),
+    [
+        (
+            "财务 <finance@例子.example.com>",
+            "finance@xn--fsqu00a.example.com",
+            "财务 <finance@xn--fsqu00a.example.com>",
+        ),
+        ("财务@example.com", "财务@example.com", "财务@example.com"),
+        (
+            "Finance, buying <finance@example.com>",
+            "finance@example.com",
+            '"Finance, buying" <finance@example.com>',
+        ),
+        (
+            '"Finance, buying" <finance@example.com>',
+            "finance@example.com",
+            '"Finance, buying" <finance@example.com>',
+        ),
+    ],
+)
+def test_names_and_addresses_of_any_script_arrive(
+    smtp: SmtpStandIn, renderer: Renderer, destination: str, envelope: str, header: str
+) -> None:
+    sent(channel_of(smtp, renderer).deliver(mail(destination=destination), still_mine=mine))
+    (received,) = smtp.mails
+    assert received.recipients == (envelope,)
+    assert received.message["To"] == header
+
+
+def test_an_address_that_the_server_has_no_letters_for_is_refused_in_words(renderer: Renderer) -> None:
+    with SmtpStandIn(smtputf8=False) as smtp:
+        error = channel_of(smtp, renderer).deliver(mail(destination="财务@example.com"), still_mine=mine)
+    assert error == ChannelError(
+        kind=ChannelErrorKind.NO_SUCH_DESTINATION,
+        message="the mail server can't write to 财务@example.com: it doesn't know SMTPUTF8",
+    )
+
+
+@pytest.mark.parametrize("destination", ["nobody", "", "a b@example.com", "finance@", "a@b@example.com"])
+def test_what_is_no_address_is_no_destination(
+    smtp: SmtpStandIn, renderer: Renderer, destination: str
+) -> None:
+    error = channel_of(smtp, renderer).deliver(mail(destination=destination), still_mine=mine)
+    assert isinstance(error, ChannelError)
+    assert error.kind is ChannelErrorKind.NO_SUCH_DESTINATION
+
+
+@pytest.mark.parametrize(
+    ("stage", "reply", "kind"),
+    [
+        ("MAIL", "550 no such sender", ChannelErrorKind.AUTH),
+        ("MAIL", "451 later", ChannelErrorKind.SERVER),
+        ("RCPT", "550 no such mailbox", ChannelErrorKind.NO_SUCH_DESTINATION),
+        ("RCPT", "450 greylisted", ChannelErrorKind.SERVER),
+        ("DATA", "554 looks like spam", ChannelErrorKind.REJECTED),
+        ("DATA", "452 disk full", ChannelErrorKind.SERVER),
+    ],
+)
+def test_a_refusal_is_classed_by_its_stage_and_its_code(
+    smtp: SmtpStandIn, renderer: Renderer, stage: str, reply: str, kind: ChannelErrorKind
+) -> None:
+    smtp.reply_next(stage, reply)
+    error = channel_of(smtp, renderer).deliver(mail(), still_mine=mine)
+    assert isinstance(error, ChannelError)
+    assert error.kind is kind
+    assert smtp.mails == []
+
+
+def test_a_line_that_breaks_after_the_message_leaves_it_in_doubt(
+    smtp: SmtpStandIn, renderer: Renderer
+) -> None:
+    smtp.drop_after_data()
+    error = channel_of(smtp, renderer).deliver(mail(), still_mine=mine)
+    assert isinstance(error, ChannelError)
+    assert error.kind is ChannelErrorKind.IN_DOUBT
+    assert len(smtp.mails) == 1
+
+
+def test_a_closed_door_is_unreachable(renderer: Renderer) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as unused:
+        port = unused.getsockname()[1]
+    channel = SmtpChannel(
+        host="127.0.0.1", port=port, security=MailSecurity.NONE, sender="a@example.com", renderer=renderer
+    )
+    error = channel.deliver(mail(), still_mine=mine)
+    assert isinstance(error, ChannelError)
+    assert error.kind is ChannelErrorKind.UNREACHABLE
+
+
+def test_nothing_is_sent_once_the_delivery_is_somebody_elses(smtp: SmtpStandIn, renderer: Renderer) -> None:
+    error = channel_of(smtp, renderer).deliver(mail(), still_mine=lambda: False)
+    assert isinstance(error, ChannelError)
+    assert error.kind is ChannelErrorKind.LEASE_LOST
+    assert smtp.mails == []
+
+
+@pytest.mark.parametrize("security", ["starttls", "tls"])
+def test_the_line_is_secured_before_anybody_logs_in(renderer: Renderer, security: str) -> None:
+    with SmtpStandIn(security=security, users={"bot": "geheim"}) as smtp:
+        channel = channel_of(smtp, renderer, username="bot", password="geheim")
+        sent(channel.deliver(mail(), still_mine=mine))
+        (received,) = smtp.mails
+        assert (received.encrypted, received.username) == (True, "bot")
+        assert channel.check() == [
+            Finding(ok=True, words=f"localhost:{smtp.port} ({security}), log-in accepted")
+        ]
+
+
+def test_a_refused_log_in_is_told_without_the_password(renderer: Renderer) -> None:
+    with SmtpStandIn(users={"bot": "geheim"}) as smtp:
+        channel = channel_of(smtp, renderer, username="bot", password="falsch")
+        error = channel.deliver(mail(), still_mine=mine)
+        (finding,) = channel.check()
+    assert isinstance(error, ChannelError)
+    assert error.kind is ChannelErrorKind.AUTH
+    assert "falsch" not in error.message
+    assert finding == Finding(ok=False, words=error.message)
+
+
+def test_a_password_that_cannot_be_sent_is_told_and_not_shown(renderer: Renderer) -> None:
+    with SmtpStandIn(users={"bot": "geheim"}) as smtp:
+        error = channel_of(smtp, renderer, username="bot", password="gehëim").deliver(mail(), still_mine=mine)
+    assert error == ChannelError(
+        kind=ChannelErrorKind.AUTH, message=f"127.0.0.1:{smtp.port} can't be sent a log-in that isn't ASCII"
+    )
+
+
+def test_a_server_without_starttls_gets_no_mail(smtp: SmtpStandIn, renderer: Renderer) -> None:
+    error = channel_of(smtp, renderer, security=MailSecurity.STARTTLS).deliver(mail(), still_mine=mine)
+    assert isinstance(error, ChannelError)
+    assert error.kind is ChannelErrorKind.AUTH
+    assert smtp.mails == []
+
+
+def test_a_certificate_that_nobody_vouches_for_is_not_trusted(renderer: Renderer) -> None:
+    with SmtpStandIn(security="tls") as smtp:
+        error = channel_of(smtp, renderer, ssl_context=None).deliver(mail(), still_mine=mine)
+    assert isinstance(error, ChannelError)
+    assert error.kind is ChannelErrorKind.UNREACHABLE
+    assert "certificate" in error.message

@@ -1,0 +1,328 @@
+"""A world in which deliveries can be watched: a database, a clock to turn, and a channel that keeps its own books."""
+
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+from itertools import count
+from typing import Any
+
+from sqlalchemy import Connection, insert, select
+
+from balancebot.domain.alert import AlertKind, Reason
+from balancebot.domain.balance import WalletName
+from balancebot.domain.message import Action, AlertFacts, ChannelName, Facts, MessageRef, OutgoingMessage
+from balancebot.domain.verdict import Severity
+from balancebot.notify.report import DeliverReport
+from balancebot.notify.worker import DeliverOutbox
+from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.store import outbox, workers
+from balancebot.store.database import Database
+from balancebot.store.errors import DatabaseError, DatabaseErrorKind
+from balancebot.store.tables import alerts, deliveries
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+OPS = (ChannelName.SLACK, "#ops")
+MARKETING = (ChannelName.SLACK, "#marketing")
+MAIL = (ChannelName.EMAIL, "finance@example.com")
+
+
+class Killed(BaseException):
+    """The process ends in the middle of a step."""
+
+
+class TurnedClock:
+    """A clock that stands still until it is turned."""
+
+    def __init__(self) -> None:
+        self._now = NOON
+
+    def now(self) -> datetime:
+        return self._now
+
+    def turn(self, **by: float) -> None:
+        self._now += timedelta(**by)
+
+
+@dataclass(kw_only=True)
+class Message:
+    """What somebody at the destination can read."""
+
+    ref: str
+    at: datetime
+    destination: str
+    delivery_id: str
+    alert_id: str
+    facts: Facts
+    below: str | None
+    broadcast: bool
+    looks: list[Facts] = field(default_factory=list)
+    """What edits made of it."""
+
+
+Fate = Callable[["Room", OutgoingMessage], MessageRef | ChannelError]
+
+
+class Room:
+    """One channel and all that stands in it; `fates` decide what becomes of the next parcels, then all is well."""
+
+    def __init__(self, name: ChannelName, clock: TurnedClock, *, can_look: bool = True) -> None:
+        self._name = name
+        self._clock = clock
+        self._numbers = count(1)
+        self._lock = threading.Lock()
+        self.can_look = can_look
+        self.messages: list[Message] = []
+        self.fates: dict[str, list[Fate]] = {}
+        self.refuse: dict[str, ChannelErrorKind] = {}
+        """The alerts whose messages never get through."""
+        self.asked: list[tuple[datetime, str, str]] = []
+        """When which destination was asked for what."""
+
+    @property
+    def name(self) -> ChannelName:
+        return self._name
+
+    def deliver(
+        self, parcel: OutgoingMessage, *, still_mine: Callable[[], bool]
+    ) -> MessageRef | ChannelError:
+        self.asked.append((self._clock.now(), parcel.destination, parcel.action.value))
+        fates = self.fates.get(parcel.destination, [])
+        fate = fates.pop(0) if fates else arrives
+        if not still_mine():
+            return ChannelError(kind=ChannelErrorKind.LEASE_LOST, message="taken over")
+        if parcel.alert_id in self.refuse:
+            fate = fails(self.refuse[parcel.alert_id])
+        return fate(self, parcel)
+
+    def put(self, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+        """Let the parcel take effect. An answer to a message that was deleted is taken, too; few will see it."""
+        with self._lock:
+            if parcel.action is Action.EDIT:
+                assert parcel.thread is not None
+                living = next((each for each in self.messages if each.ref == parcel.thread.ref), None)
+                if living is None:
+                    return ChannelError(kind=ChannelErrorKind.MESSAGE_GONE, message="message_not_found")
+                living.looks.append(parcel.facts)
+                return parcel.thread
+            message = Message(
+                ref=f"{next(self._numbers)}",
+                at=self._clock.now(),
+                destination=parcel.destination,
+                delivery_id=parcel.delivery_id,
+                alert_id=parcel.alert_id,
+                facts=parcel.facts,
+                below=None if parcel.thread is None else parcel.thread.ref,
+                broadcast=parcel.broadcast,
+            )
+            self.messages.append(message)
+            return MessageRef(room=parcel.destination, ref=message.ref)
+
+    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+        self.asked.append((self._clock.now(), parcel.destination, "look"))
+        if not self.can_look:
+            return ChannelError(kind=ChannelErrorKind.REJECTED, message="nothing can be looked for here")
+        return [
+            MessageRef(room=each.destination, ref=each.ref)
+            for each in self.messages
+            if each.delivery_id == parcel.delivery_id and each.at >= since
+        ]
+
+    def withdraw(self, receipt: MessageRef) -> ChannelError | None:
+        self.messages = [each for each in self.messages if each.ref != receipt.ref]
+        return None
+
+    def close(self) -> None:
+        pass
+
+    def told(self, destination: str = "#ops") -> list[str]:
+        """What stands at a destination: `opened`, or `> recovered` for an answer; a group's size; a type's name."""
+        return [self._told(each) for each in self.messages if each.destination == destination]
+
+    @staticmethod
+    def _told(message: Message) -> str:
+        match message.facts:
+            case AlertFacts(reason=Reason() as reason, opened_unheard=unheard):
+                word = f"opened+{reason}" if unheard else reason.value
+            case other:
+                word = type(other).__name__
+        return f"> {word}" if message.below else word
+
+
+def arrives(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+    return room.put(parcel)
+
+
+def fails(kind: ChannelErrorKind, retry_after: timedelta | None = None) -> Fate:
+    """Nothing is done, and the other side (or nobody) says so."""
+    return lambda room, parcel: ChannelError(kind=kind, message=kind.value, retry_after=retry_after)
+
+
+def loses_the_answer(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+    room.put(parcel)
+    return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="no answer")
+
+
+def loses_the_request(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+    return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="no answer")
+
+
+def dies_before(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+    raise Killed
+
+
+def dies_after(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+    room.put(parcel)
+    raise Killed
+
+
+class BrokenDatabase(Database):
+    """The same database, but sometimes it fails."""
+
+    def __init__(self, whole: Database) -> None:
+        self._whole = whole
+        self.is_broken = False
+
+    @contextmanager
+    def read(self) -> Iterator[Connection]:
+        with self._fail_or(self._whole.read()) as conn:
+            yield conn
+
+    @contextmanager
+    def write(self) -> Iterator[Connection]:
+        with self._fail_or(self._whole.write()) as conn:
+            yield conn
+
+    def breaks(self, room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+        """Let the parcel arrive, and the database fail right after."""
+        self.is_broken = True
+        return room.put(parcel)
+
+    def _fail_or(self, whole: AbstractContextManager[Connection]) -> AbstractContextManager[Connection]:
+        if self.is_broken:
+            raise DatabaseError(DatabaseErrorKind.FULL, "the disk is full")
+        return whole
+
+
+class Bench:
+    """An outbox, the rooms it is delivered to, and as many workers as a test wants."""
+
+    def __init__(
+        self, database: Database, *, group_over: int = 5, channels: Sequence[ChannelName] = tuple(ChannelName)
+    ) -> None:
+        self.database = database
+        self.clock = TurnedClock()
+        self.slack = Room(ChannelName.SLACK, self.clock)
+        self.mail = Room(ChannelName.EMAIL, self.clock, can_look=False)
+        self._rooms = {room.name: room for room in (self.slack, self.mail) if room.name in channels}
+        self._group_over = group_over
+        self._numbers = count(1)
+        self._workers: list[str] = []
+        self.deliver = self.worker()
+
+    def worker(self, database: Database | None = None) -> DeliverOutbox:
+        """Begin a process of its own, perhaps with a database of its own kind."""
+        name = f"worker-{len(self._workers)}"
+        self._workers.append(name)
+        with self.database.write() as conn:
+            workers.register(conn, name, kind="run", now=self.clock.now())
+        return DeliverOutbox(
+            database or self.database,
+            self._rooms,
+            self.clock,
+            name,
+            group_over=self._group_over,
+            defaults={ChannelName.SLACK: ("#ops",), ChannelName.EMAIL: ("finance@example.com",)},
+        )
+
+    def restart(self) -> None:
+        """The process that delivered is dead; another one runs, after its lease has run out."""
+        self._workers[-1] = f"dead {self._workers[-1]}"
+        self.clock.turn(seconds=10)
+        self.deliver = self.worker()
+
+    def run(self, **later: float) -> DeliverReport:
+        """Turn the clock and deliver what is due."""
+        self.clock.turn(**later)
+        with self.database.write() as conn:
+            for name in self._workers:
+                workers.renew(conn, name, now=self.clock.now())
+        return self.deliver.run()
+
+    def alert(self) -> int:
+        """Make an alert that nobody has been told of."""
+        number = next(self._numbers)
+        with self.database.write() as conn:
+            conn.execute(
+                insert(alerts).values(
+                    id=number,
+                    kind="low_balance",
+                    wallet=f"acme/{number}",
+                    category="industry",
+                    severity="critical",
+                    opened_at=self.clock.now(),
+                    opened_by_days=False,
+                    limits="{}",
+                    facts="{}",
+                )
+            )
+        return number
+
+    def facts(self, alert_id: int, reason: Reason | None, **changes: Any) -> AlertFacts:
+        """What is to be said of an alert now."""
+        facts = AlertFacts(
+            alert_id=str(alert_id),
+            kind=AlertKind.LOW_BALANCE,
+            wallet=WalletName(f"acme/{alert_id}"),
+            category=None,
+            severity=Severity.CRITICAL,
+            reason=reason,
+            at=self.clock.now(),
+            opened_at=NOON,
+        )
+        return replace(facts, **changes)
+
+    def tell(
+        self,
+        alert_id: int,
+        reason: Reason,
+        destinations: Sequence[outbox.Destination] = (OPS,),
+        **changes: Any,
+    ) -> AlertFacts:
+        """Enqueue news of an alert."""
+        facts = self.facts(alert_id, reason, **changes)
+        news = outbox.OutboxEntry(
+            alert_id=alert_id,
+            facts=facts,
+            reason=reason,
+            destinations=destinations,
+            broadcast=reason is Reason.WORSENED,
+        )
+        self._enqueue(news)
+        return facts
+
+    def open(self, destinations: Sequence[outbox.Destination] = (OPS,)) -> int:
+        """Make an alert and enqueue its opening."""
+        alert_id = self.alert()
+        self.tell(alert_id, Reason.OPENED, destinations)
+        return alert_id
+
+    def edit(self, alert_id: int, **changes: Any) -> AlertFacts:
+        """Enqueue a new look of an alert's living messages."""
+        facts = self.facts(alert_id, None, **changes)
+        self._enqueue(outbox.OutboxEntry(alert_id=alert_id, facts=facts, reason=None))
+        return facts
+
+    def _enqueue(self, news: outbox.OutboxEntry) -> None:
+        with self.database.write() as conn:
+            outbox.enqueue(conn, [news], now=self.clock.now())
+
+    def states(self) -> list[str]:
+        """The state of every delivery, in the order in which they were decided."""
+        with self.database.read() as conn:
+            return list(
+                conn.execute(
+                    select(deliveries.c.state).order_by(deliveries.c.notification_id, deliveries.c.action)
+                ).scalars()
+            )

@@ -1,0 +1,167 @@
+"""Log-ins: sessions that end, guesses that are throttled, tokens that only a browser holds."""
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from sqlalchemy import select
+
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.user import Role
+from balancebot.people import users
+from balancebot.people.log_in import IDLE, LONGEST, WINDOW, LoggedIn, LogIn, LogInRefused, LogInThrottled
+from balancebot.secret import Secret
+from balancebot.store import tables
+from balancebot.store.database import Database
+
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+CLI = Actor(who="root", way=Way.CLI)
+RIGHT = "a long secret"
+
+
+@pytest.fixture
+def desk(database: Database) -> LogIn:
+    users.add_user(database, name="finance", role=Role.FINANCE, password=RIGHT, by=CLI, now=NOW)
+    return LogIn(database, Secret("key"))
+
+
+def guess(
+    desk: LogIn,
+    password: str,
+    *,
+    name: str = "finance",
+    address: str = "192.0.2.1",
+    after: timedelta = timedelta(0),
+    browser: Secret | None = None,
+) -> LoggedIn | LogInRefused | LogInThrottled:
+    return desk.log_in(name=name, password=password, address=address, now=NOW + after, browser=browser)
+
+
+def enter(desk: LogIn, after: timedelta = timedelta(0)) -> Secret:
+    outcome = guess(desk, RIGHT, after=after)
+    assert isinstance(outcome, LoggedIn)
+    return outcome.token
+
+
+def test_the_right_password_starts_a_session_that_log_out_ends(desk: LogIn) -> None:
+    token = enter(desk)
+    session = desk.session(token, now=NOW)
+    assert session is not None
+    assert ("finance", Role.FINANCE) == (session.user.name, session.user.role)
+
+    desk.log_out(token)
+    assert desk.session(token, now=NOW) is None
+
+
+def test_a_wrong_password_and_an_unknown_name_are_refused_alike(desk: LogIn) -> None:
+    assert LogInRefused() == guess(desk, "wrong")
+    assert LogInRefused() == guess(desk, RIGHT, name="nobody")
+
+
+def test_the_sixth_guess_is_not_even_looked_at_until_the_window_has_passed(desk: LogIn) -> None:
+    for _ in range(5):
+        assert LogInRefused() == guess(desk, "wrong")
+    assert LogInThrottled(retry_after=WINDOW) == guess(desk, RIGHT)
+    assert isinstance(guess(desk, RIGHT, after=WINDOW), LoggedIn)
+
+
+def test_a_stranger_who_guesses_keeps_nobody_out_who_comes_from_elsewhere(desk: LogIn) -> None:
+    for _ in range(10):
+        guess(desk, "wrong", address="192.0.2.66")
+    assert isinstance(guess(desk, RIGHT), LoggedIn)
+
+
+def test_strangers_from_everywhere_keep_out_no_browser_that_the_user_has_used_before(desk: LogIn) -> None:
+    before = guess(desk, RIGHT)
+    assert isinstance(before, LoggedIn)
+    for number in range(60):
+        guess(desk, "wrong", address=f"192.0.2.{number // 4}")
+    assert isinstance(guess(desk, RIGHT, address="198.51.100.1"), LogInThrottled)
+    assert isinstance(guess(desk, RIGHT, address="198.51.100.1", browser=before.browser), LoggedIn)
+
+
+def test_a_known_browser_guesses_no_more_often_than_any_and_only_for_its_user(
+    desk: LogIn, database: Database
+) -> None:
+    users.add_user(database, name="admin", role=Role.ADMIN, password=RIGHT, by=CLI, now=NOW)
+    before = guess(desk, RIGHT)
+    assert isinstance(before, LoggedIn)
+    for _ in range(5):
+        assert LogInRefused() == guess(desk, "wrong", browser=before.browser)
+    assert LogInThrottled(retry_after=WINDOW) == guess(desk, RIGHT, browser=before.browser)
+
+    forged = Secret(before.browser.reveal().replace(".", "x.", 1))
+    for browser in (before.browser, forged, Secret("."), Secret("")):
+        for number in range(60):
+            guess(desk, "wrong", name="admin", address=f"192.0.2.{number // 4}")
+        assert isinstance(guess(desk, RIGHT, name="admin", browser=browser), LogInThrottled)
+
+
+def test_one_address_that_tries_many_names_is_throttled(desk: LogIn) -> None:
+    for number in range(20):
+        guess(desk, "wrong", name=f"user{number}")
+    assert isinstance(guess(desk, RIGHT), LogInThrottled)
+
+
+def test_guesses_at_the_same_time_are_no_way_around(desk: LogIn) -> None:
+    with ThreadPoolExecutor(12) as crowd:
+        outcomes = list(crowd.map(lambda _: guess(desk, "wrong"), range(12)))
+    assert 5 == outcomes.count(LogInRefused())
+
+
+def test_a_success_forgets_the_failures_before_it(desk: LogIn) -> None:
+    for _ in range(4):
+        guess(desk, "wrong")
+    enter(desk)
+    for _ in range(4):
+        assert LogInRefused() == guess(desk, "wrong")
+
+
+def test_a_session_ends_when_it_is_not_used_and_after_two_weeks_in_any_case(desk: LogIn) -> None:
+    token = enter(desk)
+    assert desk.session(token, now=NOW + IDLE) is None
+
+    token, at = enter(desk), NOW
+    while at < NOW + LONGEST - IDLE:
+        at += IDLE - timedelta(minutes=10)
+        assert desk.session(token, now=at) is not None
+    assert desk.session(token, now=NOW + LONGEST) is None
+
+
+def test_a_new_password_a_removal_and_a_revocation_end_every_session(desk: LogIn, database: Database) -> None:
+    token = enter(desk)
+    users.set_password(database, name="finance", password=RIGHT, by=CLI, now=NOW)
+    assert desk.session(token, now=NOW) is None
+
+    first, second = enter(desk), enter(desk)
+    keep = desk.session(first, now=NOW)
+    assert keep is not None
+    users.end_sessions(database, name="finance", by=CLI, now=NOW, but=keep.id)
+    assert desk.session(second, now=NOW) is None
+    assert keep == desk.session(first, now=NOW)
+
+    users.remove_user(database, name="finance", by=CLI, now=NOW)
+    assert desk.session(first, now=NOW) is None
+
+
+def test_a_role_that_is_taken_away_is_gone_at_the_next_request(desk: LogIn, database: Database) -> None:
+    token = enter(desk)
+    users.set_role(database, name="finance", role=Role.VIEWER, by=CLI, now=NOW)
+    session = desk.session(token, now=NOW)
+    assert session is not None
+    assert Role.VIEWER is session.user.role
+
+
+def test_the_database_holds_neither_tokens_nor_what_makes_them(desk: LogIn, database: Database) -> None:
+    token = enter(desk)
+    with database.read() as conn:
+        kept = conn.scalar(select(tables.sessions.c.token_hash))
+    assert token.reveal() != kept
+    assert LogIn(database, Secret("another key")).session(token, now=NOW) is None
+
+
+def test_a_form_of_one_session_is_none_of_another(desk: LogIn) -> None:
+    first, second = enter(desk), enter(desk)
+    assert desk.is_csrf_token(first, desk.csrf_token(first))
+    assert not desk.is_csrf_token(second, desk.csrf_token(first))
+    assert not desk.is_csrf_token(first, "")

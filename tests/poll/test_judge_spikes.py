@@ -1,0 +1,121 @@
+"""Use far above what is usual is told within two readings; moved quota and a calm balance tell nothing."""
+
+from datetime import timedelta
+
+import pytest
+
+from balancebot.domain.balance import Readings
+from balancebot.history.files import ImportReport, import_history
+from balancebot.overview.balances import overview
+from balancebot.store import wallets
+from tests.world import POOL, SHOP, World, industry
+
+SPIKE = "opened critical acme/shop:industry"
+A_LOT = 10_000_000
+
+
+class Traffic:
+    """A shop whose balance falls by so many an hour, in readings an hour apart."""
+
+    def __init__(self, world: World) -> None:
+        self.world = world
+        self.left = A_LOT
+
+    def passes(self, hours: int, an_hour: int, *, pool: Readings | None = None) -> None:
+        for _ in range(hours):
+            self.world.clock.pass_by(hours=1)
+            self.left -= an_hour
+            self.world.shows(industry(self.left))
+            if pool is not None:
+                self.world.shows(pool, wallet=POOL)
+            self.world.poll()
+
+
+@pytest.fixture
+def traffic(database) -> Traffic:
+    """A shop whose last thirty hours were read hour by hour, with a hundred messages used in each."""
+    world = World(database)
+    world.configure(SHOP)
+    world.limit(warning_days=-1, critical_days=-1)
+    past = [
+        f"{(world.clock.now() - timedelta(hours=hours)).isoformat()},{SHOP},industry,{A_LOT + 100 * hours}"
+        for hours in range(30, -1, -1)
+    ]
+    taken = import_history(
+        world.database,
+        ["observed_at,wallet,category,balance", *past],
+        configured=[SHOP],
+        estimator=world.figures.estimator,
+        now=world.clock.now(),
+    )
+    assert isinstance(taken, ImportReport)
+    return Traffic(world)
+
+
+def spikes(traffic: Traffic) -> list[str]:
+    return traffic.world.news()
+
+
+def test_a_spike_is_told_at_the_second_reading_and_its_end_too(traffic):
+    traffic.passes(1, 4000)
+    suspicion = spikes(traffic)
+    traffic.passes(1, 4000)
+    told = spikes(traffic)
+    traffic.passes(4, 100)
+
+    assert ([], [SPIKE], [SPIKE, "recovered ok acme/shop:industry"]) == (suspicion, told, spikes(traffic))
+
+
+def test_a_days_use_at_once_is_told_at_the_first_reading_where_it_can_be_nothing_else(traffic):
+    traffic.passes(1, 9000)
+    alone = spikes(traffic)
+    traffic.passes(3, 100)
+    traffic.world.configure(POOL, SHOP)
+    pool = industry(1_000_000)
+    traffic.passes(2, 100, pool=pool)
+    traffic.passes(1, 30_000, pool=pool)
+
+    assert ([], [SPIKE]) == (alone, spikes(traffic))
+
+
+def test_usual_use_is_no_spike(traffic):
+    traffic.passes(10, 130)
+
+    assert [] == spikes(traffic)
+
+
+def test_quota_that_is_moved_is_no_spike(traffic):
+    traffic.world.configure(POOL, SHOP)
+    pool = industry(1_000_000)
+    traffic.passes(3, 100, pool=pool)
+
+    traffic.passes(1, 50_100, pool=industry(1_050_000))
+    traffic.passes(1, 50_100, pool=industry(1_100_000))
+
+    assert [] == spikes(traffic)
+
+
+def test_traffic_that_stopped_is_a_note_and_no_alert(traffic):
+    traffic.passes(6, 0)
+
+    with traffic.world.database.read() as conn:
+        views = overview(
+            conn,
+            book=traffic.world.thresholds.book(conn),
+            stale_after=traffic.world.stale_after,
+            now=traffic.world.clock.now(),
+        )
+    assert ([], [False, False, True, False]) == (spikes(traffic), [view.stopped for view in views])
+
+
+def advised(traffic: Traffic) -> bool:
+    with traffic.world.database.read() as conn:
+        rows = wallets.all_wallets(conn)
+        return bool(traffic.world.figures.advise(conn, rows, now=traffic.world.clock.now()))
+
+
+def test_nobody_is_advised_to_buy_for_a_robot(traffic):
+    usual = advised(traffic)
+    traffic.passes(2, 4000)
+
+    assert (True, False) == (usual, advised(traffic))

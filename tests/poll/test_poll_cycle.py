@@ -1,0 +1,367 @@
+"""From an answer of the source to what lies in the outbox."""
+
+from contextlib import contextmanager, suppress
+from datetime import timedelta
+from threading import Event, Thread
+
+import pytest
+from sqlalchemy import Engine, event
+
+from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Snapshot, WalletName
+from balancebot.domain.threshold import LimitColumn
+from balancebot.domain.verdict import Crossed
+from balancebot.ports import SourceErrorKind
+from balancebot.store import alerts, claims, wallets, workers
+from balancebot.store.database import Database
+from balancebot.store.errors import DatabaseError, DatabaseErrorKind
+from tests.world import POOL, SHOP, WEB, World, industry
+
+TIMEOUT, REFUSED = SourceErrorKind.TIMEOUT, SourceErrorKind.CREDENTIALS
+
+
+@pytest.fixture
+def world(database) -> World:
+    world = World(database)
+    world.configure(SHOP)
+    world.limit(warning_below=1000, critical_below=100)
+    return world
+
+
+def test_a_low_balance_is_told_once_however_often_it_is_read(world):
+    world.shows(industry(500))
+
+    for _ in range(3):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+
+    assert ["opened warning acme/shop:industry"] == world.news()
+    assert ["post #ops", "post finance@example.com"] == world.deliveries()
+
+
+def test_twenty_openings_at_once_take_no_more_statements_than_two(world):
+    def num_statements(names: list[WalletName]) -> int:
+        world.configure(*names)
+        low = [Snapshot(wallet=name, observed_at=world.clock.now(), readings=industry(500)) for name in names]
+        statements: list[str] = []
+        heard = (Engine, "before_cursor_execute", lambda _, __, statement, *___: statements.append(statement))
+        event.listen(*heard)
+        world.record(low, first_looks={}, claimed_by=None, alerts=True)
+        event.remove(*heard)
+        return len(statements)
+
+    two, twenty = ([WalletName(f"acme/{num}-{index}") for index in range(num)] for num in (2, 20))
+    assert num_statements(two) >= num_statements(twenty)
+    assert [f"opened warning {name}:industry" for name in (*two, *twenty)] == world.news()
+
+
+def test_it_is_told_when_worse_and_when_well(world):
+    world.shows(industry(500), industry(50), industry(5000))
+
+    for _ in range(3):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+
+    assert [
+        "opened warning acme/shop:industry",
+        "worsened critical acme/shop:industry",
+        "recovered ok acme/shop:industry",
+    ] == world.news()
+
+
+def test_a_zero_is_read_a_second_time_before_anybody_is_told(world):
+    world.shows(industry(5000), industry(0), industry(4990))
+
+    world.poll()
+    world.poll()
+
+    assert ([], [SHOP, SHOP, SHOP]) == (world.news(), world.source.asked)
+
+
+def test_a_zero_that_is_confirmed_is_told_at_once(world):
+    world.shows(industry(5000), industry(0))
+
+    world.poll()
+    world.poll()
+
+    assert ["opened depleted acme/shop:industry"] == world.news()
+
+
+def test_a_zero_whose_second_reading_fails_waits_for_the_next(world):
+    world.shows(industry(5000), industry(0), TIMEOUT, industry(0))
+
+    world.poll()
+    world.poll()
+    told_before = world.news()
+    world.poll()
+
+    assert ([], ["opened depleted acme/shop:industry"]) == (told_before, world.news())
+
+
+def test_a_wallet_that_turns_wholly_null_is_read_a_second_time(world):
+    world.shows(industry(500), UNALLOCATED_EVERYWHERE, industry(500))
+
+    world.poll()
+    world.poll()
+
+    assert ["opened warning acme/shop:industry"] == world.news()
+
+
+def test_a_category_that_becomes_unallocated_recovers(world):
+    world.shows(industry(500, market=5000), industry(Absent.UNALLOCATED, market=5000))
+
+    world.poll()
+    world.poll()
+
+    assert "recovered ok acme/shop:industry" == world.news()[-1]
+
+
+def test_no_data_neither_opens_nor_closes(world):
+    world.shows(industry(500), TIMEOUT)
+
+    world.poll()
+    world.poll()
+
+    assert ["opened warning acme/shop:industry"] == world.news()
+
+
+def test_a_loosened_limit_recovers_at_the_next_reading(world, database):
+    world.shows(industry(500))
+    world.poll()
+
+    world.limit(SHOP, "industry", warning_below=400)
+    world.poll()
+
+    assert "recovered ok acme/shop:industry" == world.news()[-1]
+
+
+def test_an_alert_names_the_limit_that_was_crossed_until_it_is_over_and_after(world, database):
+    crossed = Crossed(column=LimitColumn.WARNING_BELOW, limit=1000, value=990, scope="*:*")
+    for left, still_open in ((990, True), (1010, True), (5000, False)):
+        world.shows(industry(left))
+        world.poll()
+
+        with database.read() as conn:
+            ((alert, facts),) = alerts.listed(conn, closed=True)
+        assert (still_open, left, crossed) == (alert.closed_at is None, facts.reading, facts.crossed)
+
+
+def test_readings_without_alerts_leave_alerts_as_they_are(world):
+    world.shows(industry(500))
+
+    world.poll(alerts=False)
+
+    assert [] == world.news()
+
+
+def test_credentials_are_rejected_after_two_refusals_and_nothing_is_stale_then(world):
+    world.shows(REFUSED)
+
+    for _ in range(10):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+
+    assert ["opened critical acme/shop credentials_rejected"] == world.news()
+
+
+def test_a_wallet_without_a_good_reading_turns_stale_and_recovers(world):
+    world.shows(industry(5000), *[TIMEOUT] * 7, industry(5000))
+
+    for _ in range(9):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+
+    assert ["opened warning acme/shop stale", "recovered ok acme/shop stale"] == world.news()
+
+
+def test_one_outage_is_one_alert_of_the_account(world):
+    world.configure(POOL, SHOP, WEB)
+    for wallet in (POOL, SHOP, WEB):
+        world.shows(industry(5000), *[TIMEOUT] * 7, industry(5000), wallet=wallet)
+
+    for _ in range(9):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+
+    assert ["opened warning acme stale", "recovered ok acme stale"] == world.news()
+
+
+def test_the_outage_is_over_when_all_are_read(world):
+    world.configure(SHOP, WEB)
+    world.shows(*[TIMEOUT] * 8, industry(5000))
+    world.shows(*[TIMEOUT] * 9, industry(5000), wallet=WEB)
+    news = []
+
+    for _ in range(10):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+        news.append(len(world.news()))
+
+    assert [0, 0, 0, 0, 0, 0, 1, 1, 1, 2] == news
+
+
+def test_due_wallets_are_read_and_are_due_again_after_their_time(world):
+    world.shows(industry(5000))
+
+    read = []
+    for _ in range(11):
+        read.append(world.cycle.run_due() is not None)
+        world.clock.pass_by(minutes=1)
+
+    assert [minute % 5 == 0 for minute in range(11)] == read
+
+
+def test_a_wallet_near_a_limit_is_read_more_often(database):
+    world = World(database, fastest=timedelta(minutes=1))
+    world.configure(SHOP)
+    world.limit(warning_below=1000)
+    world.shows(industry(1900))
+
+    world.cycle.run_due()
+    world.clock.pass_by(minutes=1)
+
+    assert world.cycle.run_due() is not None
+
+
+def test_one_bad_wallet_does_not_stop_the_others(world):
+    world.configure(SHOP, WEB)
+    world.shows(TIMEOUT)
+    world.shows(industry(50), wallet=WEB)
+
+    report = world.poll()
+
+    assert ([SHOP], ["opened critical acme/web:industry"]) == (
+        [error.wallet for error in report.errors],
+        world.news(),
+    )
+
+
+def test_use_is_booked_when_the_whole_account_was_read(world, database):
+    world.configure(POOL, SHOP)
+    world.shows(industry(9000), industry(8000), wallet=POOL)
+    world.shows(industry(5000), industry(5990))
+
+    world.poll()
+    world.clock.pass_by(minutes=5)
+    world.poll()
+
+    with database.read() as conn:
+        booked = {row.name: row.booked.industry for row in wallets.all_wallets(conn)}
+    assert {POOL: 8000, SHOP: 5990} == booked
+
+
+def test_a_note_for_one_category_is_not_put_into_an_alert_of_the_wallet(world):
+    world.limit(SHOP, "industry", note="buy industry quota")
+    world.shows(REFUSED)
+    world.poll()
+    world.poll()
+    with world.database.read() as conn:
+        ((_, facts),) = alerts.listed(conn)
+    assert "" == facts.note
+
+    world.limit("acme/*", note="ask the payments channel")
+    world.shows(industry(5000), REFUSED)
+    for _ in range(3):
+        world.poll()
+    with world.database.read() as conn:
+        ((_, facts),) = alerts.listed(conn)
+    assert "ask the payments channel" == facts.note
+
+
+def test_a_clock_that_is_set_back_makes_no_wallet_wait_for_it(world):
+    world.shows(industry(5000), industry(500))
+    reports = []
+    for hours in (0, -1):
+        world.clock.pass_by(hours=hours)
+        with world.database.write() as conn:
+            workers.leave(conn, "worker")
+            workers.register(conn, "worker", kind="run", now=world.clock.now())
+        reports.append(world.cycle.run_due())
+
+    assert (False, ["opened warning acme/shop:industry"]) == (None in reports, world.news())
+
+
+class LossyDatabase(Database):
+    """The same database, behind a line that may break after a commit, or before it."""
+
+    def __init__(self, whole: Database) -> None:
+        self._whole = whole
+        self.is_sqlite = whole.is_sqlite
+        self.fates: list[bool | None] = []
+        """What becomes of the coming transactions: kept and never answered (True), lost (False), or nothing."""
+
+    def read(self):
+        return self._whole.read()
+
+    @contextmanager
+    def write(self):
+        fate = self.fates.pop(0) if self.fates else None
+        with self._whole.write() as conn:
+            yield conn
+            if fate is False:
+                raise _GONE
+        if fate:
+            raise _GONE
+
+
+_GONE = DatabaseError(DatabaseErrorKind.UNREACHABLE, "the server closed the connection")
+
+
+@pytest.mark.parametrize("is_kept", [True, False])
+@pytest.mark.parametrize("broken", ["the claim", "the record", "the record and the next claim"])
+def test_a_line_that_breaks_while_wallets_are_claimed_or_recorded_leaves_none_unread(
+    database, broken, is_kept
+):
+    lossy = LossyDatabase(database)
+    world = World(lossy)
+    world.configure(SHOP, WEB)
+    for wallet in (SHOP, WEB):
+        world.shows(industry(5000), wallet=wallet)
+    with database.write() as conn:
+        workers.register(conn, "worker", kind="run", now=world.clock.now())
+    world.cycle.run_due()
+    world.clock.pass_by(minutes=5)
+    with database.write() as conn:
+        workers.renew(conn, "worker", now=world.clock.now())
+
+    fault = [is_kept]
+    lossy.fates = {
+        "the claim": fault,
+        "the record": [None, *fault],
+        "the record and the next claim": [None, False, None, *fault],
+    }[broken]
+    for _ in range(3):
+        with suppress(DatabaseError):
+            world.cycle.run_due()
+
+    with database.read() as conn:
+        assert {world.clock.now()} == {row.observed_at for row in wallets.all_wallets(conn)}
+
+
+def test_what_a_round_brings_after_it_was_frozen_is_old_once_the_wallet_is_read_anew(world):
+    with world.database.write() as conn:
+        workers.register(conn, "worker", kind="run", now=world.clock.now())
+        workers.register(conn, "other", kind="run", now=world.clock.now())
+    world.shows(industry(5000), industry(500))
+
+    def frozen_and_replaced() -> None:
+        world.clock.pass_by(seconds=10)
+        with world.database.write() as conn:
+            workers.renew(conn, "other", now=world.clock.now())
+            claims.claim_due(conn, "other", now=world.clock.now())
+            claims.release_all_but(conn, "other", [])
+            workers.renew(conn, "worker", now=world.clock.now())
+        world.source.meanwhile = lambda: (is_claimed.set(), is_over.wait(10))
+        anew.start()
+        assert is_claimed.wait(10)
+
+    is_claimed, is_over = Event(), Event()
+    anew = Thread(target=world.cycle.run_due)
+    world.source.meanwhile = frozen_and_replaced
+    world.cycle.run_due()
+    is_over.set()
+    anew.join()
+
+    assert ["opened warning acme/shop:industry"] == world.news()
+    with world.database.read() as conn:
+        (row,) = wallets.all_wallets(conn)
+    assert 500 == row.readings.industry

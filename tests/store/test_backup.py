@@ -1,0 +1,117 @@
+"""A backup is a whole copy, or nothing and a word why."""
+
+import sqlite3
+import stat
+import subprocess
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from balancebot.domain.balance import WalletName
+from balancebot.store import wallets
+from balancebot.store.backup import BackupFailed, BackupMade, back_up
+from balancebot.store.database import Database
+from tests.databases import PostgreSQL
+
+NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+
+
+def fill(database: Database) -> None:
+    with database.write() as conn:
+        wallets.sync(conn, [WalletName("acme")], now=NOW)
+
+
+def test_a_copy_of_sqlite_opens_as_a_database_with_everything_in_it(sqlite_url: str, tmp_path: Path) -> None:
+    database, file = Database(sqlite_url), tmp_path / "copy.db"
+    fill(database)
+    made = back_up(database, file)
+    assert BackupMade(file=file, num_bytes=file.stat().st_size) == made
+    copy = Database(f"sqlite:///{file}")
+    copy.upgrade()
+    with copy.read() as conn, database.read() as original:
+        assert wallets.all_wallets(original) == wallets.all_wallets(conn)
+    copy.dispose()
+    database.dispose()
+
+
+def test_a_dump_of_postgresql_can_be_restored(
+    postgresql: PostgreSQL, postgresql_url: str, tmp_path: Path
+) -> None:
+    database, file = Database(postgresql_url), tmp_path / "copy.dump"
+    fill(database)
+    made = back_up(database, file)
+    assert BackupMade(file=file, num_bytes=file.stat().st_size) == made
+    name = postgresql.create(template="template0")
+    command = [
+        "pg_restore",
+        "--no-owner",
+        f"--dbname=postgresql://tests@/{name}?host={postgresql.folder}",
+        file,
+    ]
+    subprocess.run(command, check=True, capture_output=True)
+    copy = Database(postgresql.url(name))
+    with copy.read() as conn, database.read() as original:
+        assert wallets.all_wallets(original) == wallets.all_wallets(conn)
+    copy.dispose()
+    database.dispose()
+    postgresql.drop(name)
+
+
+def test_a_file_that_stands_is_not_overwritten(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "notes.txt"
+    file.write_text("mine")
+    failed = back_up(database, file)
+    assert BackupFailed(message=f"{file} exists already; a backup overwrites nothing") == failed
+    assert "mine" == file.read_text()
+
+
+def test_only_its_owner_can_read_a_backup(database: Database, tmp_path: Path) -> None:
+    back_up(database, tmp_path / "copy")
+    assert 0o600 == stat.S_IMODE((tmp_path / "copy").stat().st_mode)
+
+
+def test_a_missing_folder_is_told(database: Database, tmp_path: Path) -> None:
+    file = tmp_path / "nowhere" / "copy"
+    assert BackupFailed(message=f"can't write {file}: No such file or directory") == back_up(database, file)
+
+
+def test_a_damaged_database_leaves_no_copy(sqlite_url: str, tmp_path: Path) -> None:
+    database = Database(sqlite_url)
+    fill(database)
+    database.dispose()
+    original = Path(database.place)
+    with sqlite3.connect(original) as connection:
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    connection.close()
+    pages = bytearray(original.read_bytes())
+    pages[4096 : 4096 * 20] = b"\xff" * 4096 * 19
+    original.write_bytes(pages)
+    failed = back_up(database, tmp_path / "copy")
+    assert isinstance(failed, BackupFailed)
+    assert failed.message.startswith(f"can't copy {original}: ")
+    assert [] == list(tmp_path.glob("*copy*"))
+
+
+def test_a_database_that_does_not_exist_is_not_made_by_backing_it_up(tmp_path: Path) -> None:
+    database = Database(f"sqlite:///{tmp_path}/none.db")
+    assert BackupFailed(message=f"there is no database {tmp_path}/none.db yet") == back_up(
+        database, tmp_path / "copy"
+    )
+    assert [] == list(tmp_path.iterdir())
+
+
+def test_a_server_that_is_down_is_told_without_the_password(tmp_path: Path) -> None:
+    database = Database("postgresql+psycopg://bot:hunter2@127.0.0.1:1/balances")
+    failed = back_up(database, tmp_path / "copy")
+    assert isinstance(failed, BackupFailed)
+    assert failed.message.startswith("pg_dump failed on 127.0.0.1:1/balances: ")
+    assert "hunter2" not in failed.message
+
+
+def test_without_pg_dump_the_package_is_named(
+    postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    message = "a backup of PostgreSQL needs pg_dump and pg_restore in PATH (the package postgresql-client)"
+    assert BackupFailed(message=message) == back_up(Database(postgresql_url), tmp_path / "copy")

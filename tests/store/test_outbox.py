@@ -1,0 +1,144 @@
+"""The outbox: every destination is told of an alert by one full message, and of all later news below it."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+from sqlalchemy import Connection, insert, select
+
+from balancebot.domain.alert import AlertKind, Reason
+from balancebot.domain.balance import WalletName
+from balancebot.domain.message import AlertFacts, ChannelName, TestFacts
+from balancebot.domain.verdict import Severity
+from balancebot.store import living_messages, outbox
+from balancebot.store.database import Database
+from balancebot.store.tables import alerts, deliveries, notifications
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+OPS = (ChannelName.SLACK, "#ops")
+MARKETING = (ChannelName.SLACK, "#marketing")
+MAIL = (ChannelName.EMAIL, "finance@example.com")
+
+
+@pytest.fixture
+def conn(database: Database) -> Iterator[Connection]:
+    with database.write() as connection:
+        connection.execute(
+            insert(alerts).values(
+                id=17,
+                kind="low_balance",
+                wallet="acme",
+                category="industry",
+                severity="critical",
+                opened_at=NOON,
+                opened_by_days=False,
+                limits="{}",
+                facts="{}",
+            )
+        )
+        yield connection
+
+
+def _facts(reason: Reason | None) -> AlertFacts:
+    return AlertFacts(
+        alert_id="17",
+        kind=AlertKind.LOW_BALANCE,
+        wallet=WalletName("acme"),
+        category=None,
+        severity=Severity.CRITICAL,
+        reason=reason,
+        at=NOON,
+        opened_at=NOON,
+    )
+
+
+def _enqueue(
+    conn: Connection,
+    reason: Reason | None,
+    destinations: list[outbox.Destination] | None = None,
+    *,
+    broadcast: bool = False,
+) -> int:
+    news = outbox.OutboxEntry(
+        alert_id=17,
+        facts=_facts(reason),
+        reason=reason,
+        dedup_key=f"17:{reason}",
+        destinations=destinations,
+        broadcast=broadcast,
+    )
+    return outbox.enqueue(conn, [news], now=NOON)
+
+
+def _waiting(conn: Connection, reason: Reason | None) -> list[tuple[str, str, bool]]:
+    rows = conn.execute(
+        select(deliveries.c.destination, deliveries.c.action, deliveries.c.broadcast)
+        .join(notifications)
+        .where(notifications.c.reason.is_(None) if reason is None else notifications.c.reason == reason)
+    )
+    return sorted((row.destination, row.action, row.broadcast) for row in rows)
+
+
+def test_an_opening_is_one_new_message_for_every_destination(conn: Connection) -> None:
+    assert 1 == _enqueue(conn, Reason.OPENED, [OPS, MAIL, OPS])
+
+    assert [("#ops", "post", False), ("finance@example.com", "post", False)] == _waiting(conn, Reason.OPENED)
+    assert {"alert:17": (MAIL, OPS)} == living_messages.destinations(conn, ["alert:17"])
+
+
+def test_later_news_answers_below_and_edits_the_living_message_on_slack(conn: Connection) -> None:
+    _enqueue(conn, Reason.OPENED, [OPS, MAIL])
+
+    _enqueue(conn, Reason.RECOVERED)
+
+    assert [
+        ("#ops", "edit", False),
+        ("#ops", "reply", False),
+        ("finance@example.com", "reply", False),
+    ] == _waiting(conn, Reason.RECOVERED)
+
+
+def test_a_destination_that_was_not_told_gets_a_full_message_and_the_told_ones_an_edit(
+    conn: Connection,
+) -> None:
+    _enqueue(conn, Reason.OPENED, [OPS])
+
+    _enqueue(conn, Reason.WORSENED, [MARKETING], broadcast=True)
+
+    assert [("#marketing", "post", False), ("#ops", "edit", False)] == _waiting(conn, Reason.WORSENED)
+
+
+def test_only_the_answer_is_broadcast(conn: Connection) -> None:
+    _enqueue(conn, Reason.OPENED, [OPS])
+
+    _enqueue(conn, Reason.WORSENED, [OPS], broadcast=True)
+
+    assert [("#ops", "edit", False), ("#ops", "reply", True)] == _waiting(conn, Reason.WORSENED)
+
+
+def test_the_same_thing_is_enqueued_once(conn: Connection) -> None:
+    _enqueue(conn, Reason.OPENED, [OPS])
+
+    assert 0 == _enqueue(conn, Reason.OPENED, [OPS, MARKETING])
+
+    assert [("#ops", "post", False)] == _waiting(conn, Reason.OPENED)
+
+
+def test_a_mere_edit_reaches_slack_only(conn: Connection) -> None:
+    _enqueue(conn, Reason.OPENED, [OPS, MAIL])
+
+    _enqueue(conn, None)
+
+    assert [("#ops", "edit", False)] == _waiting(conn, None)
+
+
+def test_a_message_of_no_alert_is_posted_once(conn: Connection) -> None:
+    facts = TestFacts(at=NOON)
+
+    sent = [
+        outbox.enqueue_plain(conn, facts=facts, destinations=[OPS], dedup_key="test:1", now=NOON)
+        for _ in range(2)
+    ]
+
+    assert [True, False] == sent
+    assert [("#ops", "post", False)] == _waiting(conn, None)

@@ -1,0 +1,127 @@
+"""The migrations make exactly `tables.py`, go both ways, and run by themselves when a program starts."""
+
+import logging
+import subprocess
+import sys
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+from alembic.config import Config
+from alembic.script import ScriptDirectory
+from sqlalchemy import Connection, text
+
+from balancebot.store import schema
+from balancebot.store.database import Database
+from balancebot.store.errors import DatabaseError, DatabaseErrorKind
+from balancebot.store.indices import metadata
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def blank(blank_url: str) -> Iterator[Database]:
+    database = Database(blank_url)
+    yield database
+    database.dispose()
+
+
+def shape(connection: Connection) -> list[tuple[str, ...]]:
+    """Everything that was made, as the database itself describes it, but Alembic's own table."""
+    if connection.dialect.name == "sqlite":
+        query = """SELECT type, name, tbl_name, replace(replace(sql, char(10), ''), char(9), '')
+                   FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name <> 'alembic_version' ORDER BY 1, 2"""
+    else:
+        query = """SELECT table_name, column_name, ordinal_position::text, data_type, is_nullable,
+                          coalesce(column_default, ''), coalesce(character_maximum_length, 0)::text
+                   FROM information_schema.columns
+                   WHERE table_schema = 'public' AND table_name <> 'alembic_version'
+                   UNION ALL
+                   SELECT 'index', indexname, tablename, indexdef, '', '', '' FROM pg_indexes
+                   WHERE schemaname = 'public' AND tablename <> 'alembic_version'
+                   UNION ALL
+                   SELECT 'constraint', conname, conrelid::regclass::text, pg_get_constraintdef(oid), '', '', ''
+                   FROM pg_constraint
+                   WHERE connamespace = 'public'::regnamespace AND conrelid IS DISTINCT FROM to_regclass('alembic_version')
+                   ORDER BY 1, 2, 3"""
+    return [tuple(row) for row in connection.execute(text(query))]
+
+
+def test_the_migrations_make_what_tables_says(blank: Database) -> None:
+    with blank.migrating() as connection:
+        metadata.create_all(connection)
+        expected = shape(connection)
+        metadata.drop_all(connection)
+    blank.upgrade()
+    with blank.read() as connection:
+        assert shape(connection) == expected
+
+
+def test_every_migration_goes_back_and_forth(blank: Database, blank_url: str) -> None:
+    blank.upgrade()
+    with blank.read() as connection:
+        made = shape(connection)
+    for step in (["downgrade", "base"], ["upgrade", "head"]):
+        command = [sys.executable, "-m", "alembic", "-x", f"url={blank_url}", *step]
+        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        with blank.read() as connection:
+            assert shape(connection) == ([] if step[0] == "downgrade" else made)
+
+
+def test_the_program_knows_its_newest_migration() -> None:
+    assert ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_current_head() == schema.HEAD
+
+
+def test_upgrading_twice_changes_nothing_and_needs_no_alembic(blank: Database, blank_url: str) -> None:
+    blank.upgrade()
+    script = (
+        "import sys; from balancebot.store.database import Database\n"
+        f"Database({blank_url!r}).upgrade(); print([m for m in sys.modules if m.split('.')[0] == 'alembic'])"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    assert answer.stdout == "[]\n"
+
+
+def test_many_that_start_at_once_make_the_tables_once(blank_url: str) -> None:
+    starters = [Database(blank_url) for _ in range(6)]
+    with ThreadPoolExecutor(len(starters)) as pool:
+        list(pool.map(Database.upgrade, starters))
+    with starters[0].read() as connection:
+        assert schema.version(connection) == schema.HEAD
+    for database in starters:
+        database.dispose()
+
+
+def test_a_database_of_a_newer_program_is_refused_and_left_alone(blank: Database) -> None:
+    blank.upgrade()
+    with blank.write() as connection:
+        connection.execute(text("UPDATE alembic_version SET version_num = '9999'"))
+    with pytest.raises(DatabaseError) as caught:
+        blank.upgrade()
+    assert caught.value.kind is DatabaseErrorKind.NEWER
+    assert str(caught.value) == (
+        f"database {blank.place}: made by a newer balancebot (schema 9999; this one knows up to {schema.HEAD}); "
+        "upgrade the program"
+    )
+    with blank.read() as connection:
+        assert schema.version(connection) == "9999"
+
+
+def test_an_upgrade_that_fails_leaves_nothing_behind(blank: Database) -> None:
+    with blank.write() as connection:
+        connection.execute(text("CREATE TABLE audit (id INTEGER)"))
+        before = shape(connection)
+    with pytest.raises(Exception, match="audit"):
+        blank.upgrade()
+    with blank.read() as connection:
+        assert shape(connection) == before
+        assert schema.version(connection) is None
+
+
+def test_an_upgrade_leaves_the_loggers_of_the_program_alone(blank: Database) -> None:
+    logger = logging.getLogger("balancebot.poll")
+    blank.upgrade()
+    assert not logger.disabled

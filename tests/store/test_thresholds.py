@@ -1,0 +1,62 @@
+"""Threshold rows come back as they were put; an edition changes with every change."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from balancebot.domain.balance import Category
+from balancebot.domain.threshold import OFF, ThresholdRow
+from balancebot.store import thresholds
+from balancebot.store.database import Database
+
+_NOW = datetime(2026, 11, 23, 9, tzinfo=UTC)
+_ALL = ThresholdRow(wallet="acme/*", warning_days=OFF, note="ask finance")
+_ONE = ThresholdRow(
+    wallet="acme/checkout",
+    category=Category.INDUSTRY,
+    warning_below=20_000,
+    critical_below=0,
+    critical_days=0.5,
+    lead_time_days=2.5,
+)
+
+
+def test_rows_come_back_as_they_were_put_with_who_and_when(database: Database) -> None:
+    with database.write() as conn:
+        thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
+        thresholds.put(conn, [_ALL], by="finance", now=_NOW)
+    with database.read() as conn:
+        loaded = thresholds.load(conn)
+    assert (_ALL, _ONE) == loaded
+    assert [("finance", _NOW), ("oncall", _NOW)] == [(row.updated_by, row.updated_at) for row in loaded]
+
+
+def test_putting_replaces_the_row_of_the_same_scope_whole(database: Database) -> None:
+    with database.write() as conn:
+        thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
+        changed = replace(_ONE, warning_below=None, note="now by finance")
+        thresholds.put(conn, [changed], by="finance", now=_NOW)
+        assert (changed,) == thresholds.load(conn)
+
+
+def test_a_removed_row_is_gone_and_removing_none_is_no_fault(database: Database) -> None:
+    with database.write() as conn:
+        thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
+        thresholds.remove(conn, [_ALL.scope])
+        thresholds.remove(conn, [_ONE.scope])
+        assert () == thresholds.load(conn)
+
+
+def test_the_edition_changes_with_every_change_and_with_nothing_else(database: Database) -> None:
+    editions = []
+    with database.write() as conn:
+        editions.append(thresholds.edition(conn))
+        thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
+        editions.append(thresholds.edition(conn))
+        thresholds.put(conn, [replace(_ONE, note="by nobody else")], by="oncall", now=_NOW)
+        editions.append(thresholds.edition(conn))
+        thresholds.remove(conn, [_ONE.scope])
+        thresholds.put(conn, [_ALL], by="oncall", now=_NOW + timedelta(seconds=1))
+        editions.append(thresholds.edition(conn))
+    assert 4 == len(set(editions))
+    with database.read() as conn:
+        assert editions[-1] == thresholds.edition(conn)

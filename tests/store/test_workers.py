@@ -1,0 +1,50 @@
+"""A claim holds for as long as its worker gives signs of life."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from balancebot.store import workers
+from balancebot.store.database import Database
+
+NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("alive", "later"),
+    [
+        (True, timedelta(0)),
+        (True, workers.LEASE),
+        (False, workers.LEASE + timedelta(seconds=1)),
+        (True, -workers.LEASE),
+        (False, timedelta(hours=-1)),
+    ],
+)
+def test_a_claim_holds_for_the_lease_whichever_way_the_clock_jumps(
+    database: Database, alive: bool, later: timedelta
+) -> None:
+    with database.write() as conn:
+        workers.register(conn, "a", kind="run", now=NOON)
+
+        assert alive == workers.is_alive(conn, "a", now=NOON + later)
+
+
+def test_a_sign_of_life_renews_the_claims_and_leaving_ends_them(database: Database) -> None:
+    later = NOON + timedelta(minutes=1)
+    with database.write() as conn:
+        workers.register(conn, "a", kind="run", now=NOON)
+
+        assert workers.renew(conn, "a", now=later)
+        assert workers.is_alive(conn, "a", now=later)
+
+        workers.leave(conn, "a")
+        assert not workers.is_alive(conn, "a", now=later)
+        assert not workers.renew(conn, "a", now=later)
+
+
+def test_workers_that_died_long_ago_are_forgotten(database: Database) -> None:
+    with database.write() as conn:
+        workers.register(conn, "a", kind="run", now=NOON)
+        workers.register(conn, "b", kind="poll", now=NOON + timedelta(days=2))
+
+        assert not workers.renew(conn, "a", now=NOON)

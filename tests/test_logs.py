@@ -1,0 +1,63 @@
+"""Log lines: a stable event, its fields, and no secret."""
+
+import io
+import json
+import logging
+
+import pytest
+
+from balancebot.config import Log, LogFormat, LogLevel
+from balancebot.logs import set_up_logging
+from balancebot.secret import Secret
+
+pytestmark = pytest.mark.usefixtures("logging_as_it_was")
+
+
+def _logged(log: Log) -> tuple[logging.Logger, io.StringIO]:
+    stream = io.StringIO()
+    set_up_logging(log, stream)
+    return logging.getLogger("balancebot.here"), stream
+
+
+def test_a_json_line_holds_the_event_and_its_fields() -> None:
+    log, stream = _logged(Log(format=LogFormat.JSON))
+    log.info("poll.cycle", extra={"wallets": 12, "failed": 0})
+    line = json.loads(stream.getvalue())
+    assert line.pop("at").endswith("Z")
+    assert {"level": "info", "event": "poll.cycle", "wallets": 12, "failed": 0} == line
+
+
+def test_a_text_line_quotes_what_would_read_as_two_words() -> None:
+    log, stream = _logged(Log(format=LogFormat.TEXT))
+    log.warning("poll.failed", extra={"wallet": "acme/check out", "kind": "timeout"})
+    assert 'warning poll.failed wallet="acme/check out" kind=timeout\n' == stream.getvalue()[20:]
+
+
+def test_automatic_format_is_json_where_nobody_watches() -> None:
+    log, stream = _logged(Log())
+    log.info("started")
+    assert "started" == json.loads(stream.getvalue())["event"]
+
+
+def test_a_line_below_the_level_is_not_written() -> None:
+    log, stream = _logged(Log(level=LogLevel.WARNING))
+    log.info("poll.cycle")
+    assert "" == stream.getvalue()
+
+
+def test_no_library_logs_the_addresses_it_asks() -> None:
+    _, stream = _logged(Log(level=LogLevel.DEBUG))
+    logging.getLogger("httpx").info("HTTP Request: GET https://example.com/ping/secret")
+    assert "" == stream.getvalue()
+
+
+@pytest.mark.parametrize("form", [LogFormat.JSON, LogFormat.TEXT])
+def test_neither_a_field_nor_a_traceback_shows_a_secret(form: LogFormat) -> None:
+    log, stream = _logged(Log(format=form))
+    token = Secret("xoxb-hidden")
+    try:
+        raise ValueError(f"refused {token}")
+    except ValueError:
+        log.exception("slack.refused", extra={"token": token})
+    assert "ValueError: refused ***" in stream.getvalue()
+    assert "hidden" not in stream.getvalue()

@@ -1,0 +1,45 @@
+"""A worker holds its claims while it gives signs of life, and gives them up when it leaves."""
+
+from datetime import timedelta
+
+from balancebot.store import workers
+from balancebot.store.database import Database
+from balancebot.worker import EVERY, WorkerHeartbeat
+from tests.world import HandClock
+
+
+def test_signs_of_life_keep_a_worker_alive_until_it_leaves(database: Database) -> None:
+    clock = HandClock()
+    presence = WorkerHeartbeat(database=database, clock=clock, worker_id="w", kind="run")
+
+    def is_alive() -> bool:
+        with database.read() as conn:
+            return workers.is_alive(conn, "w", now=clock.now())
+
+    alive = [is_alive()]
+    for _ in range(2):
+        presence.show()
+        clock.at += workers.LEASE
+        alive.append(is_alive())
+        clock.at += timedelta(seconds=1)
+    alive.append(is_alive())
+    presence.show()
+    presence.leave()
+    assert [False, True, True, False, False] == [*alive, is_alive()]
+    assert 3 * EVERY < workers.LEASE
+
+
+def test_who_has_a_database_to_itself_waits_for_no_lease_of_its_predecessor(database: Database) -> None:
+    clock = HandClock()
+    killed, other, present = (
+        WorkerHeartbeat(database=database, clock=clock, worker_id=worker_id, kind=kind)
+        for worker_id, kind in (("killed", "run"), ("polling", "poll"), ("present", "run"))
+    )
+    for each in (killed, other, present):
+        each.show()
+    present.succeed()
+    with database.read() as conn:
+        alive = {
+            each: workers.is_alive(conn, each, now=clock.now()) for each in ("killed", "polling", "present")
+        }
+    assert {"killed": False, "polling": True, "present": True} == alive

@@ -1,0 +1,86 @@
+"""Editing thresholds as people do on pages: nobody overwrites what they haven't seen, and every change can be undone."""
+
+import pytest
+
+from balancebot.domain.audit import Act, Actor, AuditEntry, Way
+from balancebot.domain.balance import Category
+from balancebot.domain.threshold import Scope, ThresholdRow
+from balancebot.store import audit
+from balancebot.store.database import Database
+from balancebot.thresholds.changes import Conflict, EditThresholds, edit_token
+from tests.world import NOON, SHOP, HandClock
+
+SCOPE = Scope(SHOP, Category.INDUSTRY)
+ONE, OTHER = Actor(who="finance", way=Way.PAGE), Actor(who="audit", way=Way.PAGE)
+
+
+@pytest.fixture
+def edit(database: Database) -> EditThresholds:
+    return EditThresholds(database=database, clock=HandClock(), known=lambda: (SHOP,))
+
+
+def row(**columns: object) -> ThresholdRow:
+    return ThresholdRow(wallet=SHOP, category=Category.INDUSTRY, **columns)  # type: ignore[arg-type]
+
+
+def last_entry(edit: EditThresholds) -> AuditEntry:
+    with edit.database.read() as conn:
+        return audit.newest(conn, limit=1)[0]
+
+
+def test_the_second_of_two_editors_is_shown_what_the_first_has_changed(edit: EditThresholds) -> None:
+    seen = edit_token(edit.look(SCOPE))
+    edit.replace(SCOPE, {"warning_below": "1000"}, seen=seen, by=ONE)
+
+    outcome = edit.replace(SCOPE, {"warning_below": "2000"}, seen=seen, by=OTHER)
+    assert Conflict(scope=SCOPE, current=row(warning_below=1000)) == outcome
+    assert row(warning_below=1000) == edit.look(SCOPE)
+
+    edit.replace(SCOPE, {"warning_below": "2000"}, seen=edit_token(row(warning_below=1000)), by=OTHER)
+    assert row(warning_below=2000) == edit.look(SCOPE)
+
+
+def test_a_preview_changes_nothing(edit: EditThresholds) -> None:
+    edited = edit.preview(SCOPE, {"warning_below": "1000"})
+    assert (row(warning_below=1000),) == edited.rows
+    assert edit.look(SCOPE) is None
+
+
+def test_undoing_gives_back_the_row_as_it_was_and_is_a_change_itself(edit: EditThresholds) -> None:
+    edit.set(SCOPE, {"warning_below": "1000", "critical_days": "off", "note": "call Ops"}, by=ONE)
+    before = edit.look(SCOPE)
+    edit.set(SCOPE, {"warning_below": "5", "note": ""}, by=ONE)
+
+    edit.undo(last_entry(edit), by=OTHER)
+    assert before == edit.look(SCOPE)
+    assert AuditEntry(
+        id="3",
+        at=NOON,
+        who="audit",
+        way=Way.PAGE,
+        act=Act.SET_THRESHOLD,
+        subject="acme/shop:industry",
+        before={"warning_below": "5", "critical_days": "off"},
+        after={"warning_below": "1000", "critical_days": "off", "note": "call Ops"},
+    ) == last_entry(edit)
+
+
+def test_undoing_an_addition_removes_and_undoing_a_removal_adds(edit: EditThresholds) -> None:
+    edit.set(SCOPE, {"warning_below": "1000"}, by=ONE)
+    edit.undo(last_entry(edit), by=ONE)
+    assert edit.look(SCOPE) is None
+    edit.undo(last_entry(edit), by=ONE)
+    assert row(warning_below=1000) == edit.look(SCOPE)
+
+
+def test_undoing_what_was_changed_again_since_asks_first(edit: EditThresholds) -> None:
+    edit.set(SCOPE, {"warning_below": "1000"}, by=ONE)
+    edit.set(SCOPE, {"warning_below": "2000"}, by=ONE)
+    entry = last_entry(edit)
+    edit.set(SCOPE, {"warning_below": "3000"}, by=OTHER)
+
+    assert Conflict(scope=SCOPE, current=row(warning_below=3000)) == edit.undo(entry, by=ONE)
+    assert row(warning_below=3000) == edit.look(SCOPE)
+
+    edit.undo(entry, by=ONE, seen=edit_token(row(warning_below=3000)))
+    assert row(warning_below=1000) == edit.look(SCOPE)

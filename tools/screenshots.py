@@ -1,0 +1,83 @@
+"""Take the pictures of the pages that the README shows: `PYTHONPATH=. python docs/screenshots.py` from the root.
+
+They show the account that the tests of the pages are made over, in the system's headless Chromium.
+"""
+
+import shutil
+import tempfile
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+from playwright.sync_api import Page, sync_playwright
+
+from balancebot.config import Language
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.user import Role
+from balancebot.people.users import add_user
+from balancebot.store.database import Database
+from balancebot.web.app import create_app
+from balancebot.web.server import serve
+from tests.web import showcase
+from tests.web.browser import QUIETLY
+from tests.web.conftest import site_of
+from tests.world import HandClock, World
+
+IMAGES = Path(__file__).parent / "images"
+NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+NAME, PASSWORD = "demo", "a long secret"
+
+
+def edit(page: Page) -> None:
+    """Open a row, type another limit, and wait for what it would do."""
+    page.locator("tr", has_text="acme/checkout").locator("a.button").click()
+    page.locator("#e-warning_below").fill("150,000")
+    page.locator(".compare").wait_for()
+
+
+def nothing(page: Page) -> None:
+    """Show the page as it opens."""
+
+
+CAMPAIGN = f"/wallets/{showcase.CAMPAIGN}?category=market"
+PICTURES: tuple[tuple[str, str, tuple[int, int], Language, Callable[[Page], None]], ...] = (
+    ("overview", "/", (1280, 860), Language.ENGLISH, nothing),
+    ("wallet", CAMPAIGN, (1280, 860), Language.ENGLISH, nothing),
+    ("thresholds", "/thresholds", (1280, 1180), Language.ENGLISH, edit),
+    ("phone", CAMPAIGN, (390, 860), Language.CHINESE, nothing),
+)
+
+
+def main() -> None:
+    """Take them all."""
+    IMAGES.mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
+        database = Database(f"sqlite:///{folder}/balancebot.db")
+        database.upgrade()
+        by = Actor(who="root", way=Way.CLI)
+        add_user(database, name=NAME, role=Role.FINANCE, password=PASSWORD, by=by, now=NOW)
+        world = World(database, clock=HandClock(NOW))
+        showcase.set_limits(world)
+        showcase.fill(world)
+        browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(QUIETLY))
+        for name, address, (width, height), language, act in PICTURES:
+            server = serve(create_app(site_of(world, language=language)), host="127.0.0.1", port=0)
+            page = browser.new_page(
+                base_url=f"http://127.0.0.1:{server.port}", viewport={"width": width, "height": height}
+            )
+            page.goto("/login")
+            page.locator("#name").fill(NAME)
+            page.locator("#password").fill(PASSWORD)
+            page.keyboard.press("Enter")
+            page.locator("nav.sections").wait_for()
+            page.goto(address)
+            act(page)
+            page.screenshot(path=IMAGES / f"{name}.png")
+            page.close()
+            server.stop()
+        browser.close()
+        database.dispose()
+
+
+if __name__ == "__main__":
+    main()
