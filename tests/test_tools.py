@@ -1,0 +1,33 @@
+"""The programs in tools/ run on the code as it is."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+_ROOT = Path(__file__).parents[1]
+
+
+@pytest.mark.slow
+def test_every_flow_is_counted() -> None:
+    command = [sys.executable, str(_ROOT / "tools" / "flows.py"), "--json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert "" == done.stderr
+    found = json.loads(done.stdout)
+
+    assert [
+        "calm poll of one wallet",
+        "poll that opens an alert",
+        "Slack delivery",
+        "Slack button (acknowledge)",
+        "threshold edit (web)",
+        "wallet page (web)",
+    ] == list(found["flows"])
+    assert [] == [
+        name
+        for name, flow in found["flows"].items()
+        if not (flow["sql_statements"] and flow["transactions"] and flow["files_entered"])
+    ]
+    assert 0 < found["package"]["python_files"] < found["package"]["lines"]
