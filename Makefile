@@ -18,7 +18,7 @@ INSTALL = $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static fix lock clean
+.PHONY: help demo test check static fix lock bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ static: $(VENV)/.installed-dev ## format, lint, types and imports, without the t
 fix: $(VENV)/.installed-dev ## format, and mend what the linter can mend by itself
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
+
+bench: $(VENV)/.installed-dev ## list the benchmarks; make bench NAME=cycle ARGS="--wallets 1000" runs one
+	@$(BIN)/python -m benchmarks $(NAME) $(ARGS)
 
 lock: pyproject.toml ## write the lock files anew from pyproject.toml (needs uv)
 	@$(if $(UV),,$(error make lock needs uv))

@@ -1,6 +1,6 @@
 """Draws docs/runway.svg: one balance with its top-ups, its limits and the fan of its runway.
 
-    python docs/runway_picture.py
+    PYTHONPATH=. python tools/runway_picture.py
 
 The balance is made up (a fixed seed): an app that sends log-in codes, busy on working days. The estimate is the real one.
 """
@@ -177,7 +177,7 @@ def main() -> None:
     title = f"acme/checkout:industry, {answer.burn_per_day[0]:,.0f} expected in the next 24 hours"
     parts.append(text((LEFT, 24), title, fill=INK, font_size="15", font_weight="600"))
     body = "\n".join(parts)
-    Path(__file__).with_name("runway.svg").write_text(
+    (Path(__file__).parents[1] / "docs" / "runway.svg").write_text(
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {WIDTH} {HEIGHT}" role="img" '
         f'aria-label="A balance, its top-ups and limits, and the fan of its runway" '
         f'font-family="system-ui, sans-serif" font-size="12">\n'

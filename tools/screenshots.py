@@ -1,4 +1,4 @@
-"""Take the pictures of the pages that the README shows: `PYTHONPATH=. python docs/screenshots.py` from the root.
+"""Take the pictures of the pages that the README shows: `PYTHONPATH=. python tools/screenshots.py` from the root.
 
 They show the account that the tests of the pages are made over, in the system's headless Chromium.
 """
@@ -23,7 +23,7 @@ from tests.web.browser import QUIETLY
 from tests.web.conftest import site_of
 from tests.world import HandClock, World
 
-IMAGES = Path(__file__).parent / "images"
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 NAME, PASSWORD = "demo", "a long secret"
 
