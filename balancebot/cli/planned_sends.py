@@ -47,7 +47,7 @@ def add(
     over: Annotated[
         str, typer.Option("--over", metavar="LENGTH", help="in how long a time they go out, such as 2h")
     ],
-    note: Annotated[str, typer.Option("--note", help="what it is; messages show_json it")] = "",
+    note: Annotated[str, typer.Option("--note", help="what it is; messages show it")] = "",
 ) -> None:
     """Announce a send: runways count it, messages name it, and a spike inside it is none."""
     from balancebot.domain.balance import BalanceKey, WalletName
