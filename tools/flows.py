@@ -43,7 +43,7 @@ from sqlalchemy import Engine, event
 
 @dataclass(frozen=True, kw_only=True)
 class RunningApp:
-    """A running balancebot with its pages and its Slack listener, but with no scheduler: flows are started here."""
+    """A running balancebot with its pages, but with no scheduler: flows are started here."""
 
     poll: Callable[[], object]
     """Poll the wallets that are due, as the daemon's job does."""
@@ -51,6 +51,8 @@ class RunningApp:
     """Begin to send what the outbox holds, as the daemon's job does; may return before it is sent."""
     heartbeat: Callable[[], object]
     """Record that this process is alive."""
+    listening: Callable[[], contextlib.AbstractContextManager[None]]
+    """Listen to Slack's Socket Mode in a block. Not always: its pings would be counted with other flows."""
     address: str
     """Where the pages are served."""
     close: Callable[[], object]
@@ -74,11 +76,15 @@ def open_app(config: Path, clock: "Clock") -> RunningApp:
     server = serve(
         create_app(web_context_of(app, settings.web, metrics=lambda: b"")), host="127.0.0.1", port=0
     )
-    listener = slack_app_of(app, on_done=lambda: None)
-    listener.start()
+
+    @contextlib.contextmanager
+    def listening() -> Iterator[None]:
+        listener = slack_app_of(app, on_done=lambda: None)
+        listener.start()
+        yield
+        listener.stop(timedelta(seconds=5))
 
     def close() -> None:
-        listener.stop(timedelta(seconds=5))
         server.stop()
         app.close()
 
@@ -86,6 +92,7 @@ def open_app(config: Path, clock: "Clock") -> RunningApp:
         poll=app.poll_cycle.run_due,
         deliver=app.deliver_outbox.tick,
         heartbeat=presence.show,
+        listening=listening,
         address=f"http://127.0.0.1:{server.port}",
         close=close,
     )
@@ -381,10 +388,13 @@ class Flows:
         """Press the button under the newest message and wait for the answer that the person sees."""
         button = button_of(self._slack.messages("ops")[-1]["blocks"], "Acknowledge")
         envelope = click(button, self._slack.response_url, next(self._numbers))
-        answers = len(self._slack.socket.whispers)
-        with self._recorder.counting() as count:
-            self._slack.socket.deliver(envelope)
-            self._slack.socket.wait_for_whispers(answers + 1)
+        socket = self._slack.socket
+        answers, sockets = len(socket.whispers), socket.num_opened
+        with self._app.listening():
+            socket.wait_for_sockets(sockets + 1)
+            with self._recorder.counting() as count:
+                socket.deliver(envelope)
+                socket.wait_for_whispers(answers + 1)
         return count
 
     def edit_threshold(self, category: str, limit: int) -> Count:
@@ -461,7 +471,6 @@ def measure_flows(package: Path) -> dict[str, Count]:
         clock = Clock()
         app = open_app(config, clock)
         stack.callback(app.close)
-        slack.socket.wait_for_sockets(1)
         flows = Flows(app, clock, slack, recorder)
         stack.callback(flows.close)
         return flows.measure()
