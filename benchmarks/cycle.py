@@ -30,9 +30,9 @@ from balancebot.config import Settings, load
 from balancebot.domain.balance import Category
 from balancebot.forecast.burn_model import encode_models, fit
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow, encode_window
-from balancebot.store import burn_models, wallets
-from balancebot.store.burn_models import ModelRow
+from balancebot.store import estimates, wallets
 from balancebot.store.database import Database
+from balancebot.store.estimates import ModelRow
 
 START = datetime(2026, 11, 24, 8, 2, tzinfo=UTC)
 EVERY = timedelta(minutes=5)
@@ -154,7 +154,7 @@ def put_past(database: Database, zone: str) -> None:
         ]
         models = encode_models(fit(windows, zone))
         with database.write() as conn:
-            burn_models.save(
+            estimates.save_models(
                 conn,
                 [
                     ModelRow(*balance, hour, encode_window(window), model)

@@ -16,9 +16,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from balancebot.domain.balance import Absent, Category, Readings, WalletName
-from balancebot.store import balance_estimates, claims, readings, wallets, workers
-from balancebot.store.balance_estimates import BalanceRow
+from balancebot.store import estimates, readings, wallets, workers
 from balancebot.store.database import Database
+from balancebot.store.estimates import EstimateRow
 from balancebot.store.readings import GoodRead
 
 NUM_WALLETS = 20
@@ -40,17 +40,17 @@ def prepare(folder: Path) -> None:
     with database.write() as conn:
         workers.register(conn, "benchmark", kind="poll", now=now)
         wallets.sync(conn, names, now=now)
-        claimed = claims.claim_due(conn, "benchmark", now=now)
+        claimed = wallets.claim_due(conn, "benchmark", now=now)
         read = Readings(Absent.UNALLOCATED, Absent.UNALLOCATED, 5_000, 90_000)
         readings.record_good(
             conn,
             [GoodRead(wallet_id=row.id, readings=read, observed_at=now, next_read_at=now) for row in claimed],
         )
         lasts = now + timedelta(days=20)
-        balance_estimates.save(
+        estimates.save_estimates(
             conn,
             [
-                BalanceRow(
+                EstimateRow(
                     wallet_id=row.id,
                     category=category,
                     ever_positive=True,

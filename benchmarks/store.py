@@ -20,11 +20,10 @@ from balancebot.config.shapes import Retention
 from balancebot.domain.balance import Absent, BalanceKey, Category, Readings, WalletName
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.history.prune import prune
-from balancebot.store import balance_estimates, claims, readings, snapshots, usage, wallets, workers
-from balancebot.store.balance_estimates import BalanceRow
+from balancebot.store import estimates, readings, usage, wallets, workers
 from balancebot.store.database import Database
-from balancebot.store.readings import Booking, GoodRead
-from balancebot.store.snapshots import SnapshotRow
+from balancebot.store.estimates import EstimateRow
+from balancebot.store.readings import Booking, GoodRead, SnapshotRow
 from balancebot.store.usage import Used, UseRow
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
@@ -64,8 +63,8 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
     with costs.of("transaction"), database.write() as conn:
         workers.renew(conn, ME, now=at)
         with costs.of("claim"):
-            rows = claims.claim_due(conn, ME, now=at)
-            claims.held(conn, ME, [row.id for row in rows])
+            rows = wallets.claim_due(conn, ME, now=at)
+            wallets.held(conn, ME, [row.id for row in rows])
         with costs.of("wallets"):
             next_read_at = at + EVERY
             good = [
@@ -74,11 +73,11 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
             ]
             readings.record_good(conn, good)
         with costs.of("snapshots"):
-            snapshots.append(conn, [SnapshotRow(second, row.id, read) for row in rows])
+            readings.append_snapshots(conn, [SnapshotRow(second, row.id, read) for row in rows])
         with costs.of("beliefs read"):
-            balance_estimates.of_wallets(conn, [row.id for row in rows])
+            estimates.of_wallets(conn, [row.id for row in rows])
         with costs.of("beliefs written"):
-            balance_estimates.save(
+            estimates.save_estimates(
                 conn, [belief(row.id, category, at) for row in rows for category in IN_USE]
             )
         with costs.of("roll-up"):
@@ -88,9 +87,9 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
             readings.record_booked(conn, [Booking(wallet_id=row.id, readings=read, at=at) for row in rows])
 
 
-def belief(wallet_id: int, category: Category, at: datetime) -> BalanceRow:
+def belief(wallet_id: int, category: Category, at: datetime) -> EstimateRow:
     """What is believed of one balance."""
-    return BalanceRow(
+    return EstimateRow(
         wallet_id=wallet_id,
         category=category,
         ever_positive=True,
@@ -127,7 +126,9 @@ def write_year(database: Database, wallet_ids: list[int]) -> None:
     for number, second in enumerate(instants):
         with database.write() as conn:
             seen = shown(number - len(instants))
-            snapshots.append(conn, [SnapshotRow(second, wallet_id, seen) for wallet_id in wallet_ids])
+            readings.append_snapshots(
+                conn, [SnapshotRow(second, wallet_id, seen) for wallet_id in wallet_ids]
+            )
 
 
 def size_of(database: Database) -> int:

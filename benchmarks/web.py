@@ -32,9 +32,9 @@ from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.domain.user import Role
 from balancebot.people.users import add_user
 from balancebot.secret import Secret
-from balancebot.store import balance_estimates, readings, thresholds, usage, wallets
-from balancebot.store.balance_estimates import BalanceRow
+from balancebot.store import estimates, readings, thresholds, usage, wallets
 from balancebot.store.database import Database
+from balancebot.store.estimates import EstimateRow
 from balancebot.web.app import create_app
 from balancebot.web.server import serve
 from balancebot.web.wiring import web_context_of
@@ -83,7 +83,7 @@ def fill(database: Database, watched: list[WalletName], at: datetime) -> None:
                 if isinstance(value, int)
             ]
         readings.record_good(conn, reads)
-        balance_estimates.save(conn, beliefs)
+        estimates.save_estimates(conn, beliefs)
 
 
 def reading(dice: random.Random) -> Reading:
@@ -92,10 +92,10 @@ def reading(dice: random.Random) -> Reading:
     return Absent.UNALLOCATED if kind < 0.5 else 0 if kind < 0.52 else dice.randint(1_000, 500_000)
 
 
-def belief(wallet_id: int, category: Category, value: int, at: datetime, dice: random.Random) -> BalanceRow:
+def belief(wallet_id: int, category: Category, value: int, at: datetime, dice: random.Random) -> EstimateRow:
     """What an estimate would have left behind."""
     hours = dice.uniform(5, 3_000)
-    return BalanceRow(
+    return EstimateRow(
         wallet_id=wallet_id,
         category=category,
         ever_positive=True,

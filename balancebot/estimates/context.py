@@ -15,7 +15,7 @@ from balancebot.domain.message import AlertFacts
 from balancebot.domain.runway import OrderAdvice, PlannedUse
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.estimates.estimator import Estimator
-from balancebot.store import balance_estimates, planned_sends, usage, wallets
+from balancebot.store import estimates, planned_sends, usage, wallets
 from balancebot.store.thresholds import ThresholdCache
 from balancebot.store.wallets import WalletRow
 
@@ -81,7 +81,7 @@ class MessageContext:
 
         unusual = {
             (row.wallet_id, row.category)
-            for row in balance_estimates.of_wallets(conn, [row.id for row in rows])
+            for row in estimates.of_wallets(conn, [row.id for row in rows])
             if row.spike_points >= SUSPICIOUS
         }
         book = self.thresholds.book(conn)

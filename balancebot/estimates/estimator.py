@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 from balancebot.domain.balance import BalanceKey, Category, Snapshot
 from balancebot.domain.runway import Estimate, OrderAdvice
 from balancebot.domain.usage import SECONDS_PER_HOUR
-from balancebot.store import burn_models, planned_sends, usage
+from balancebot.store import estimates, planned_sends, usage
 
 if TYPE_CHECKING:
     from balancebot.forecast.burn_model import Models
@@ -142,7 +142,7 @@ def load_modelled(
     conn: Connection, read: Sequence[tuple[int, Snapshot]], now: datetime
 ) -> ModelledBalances | None:
     """Gather what is known of the balances with a number and a model; None where there are none."""
-    stored = burn_models.fitted(conn, [wallet_id for wallet_id, _ in read])
+    stored = estimates.fitted_models(conn, [wallet_id for wallet_id, _ in read])
     asked = [
         (BalanceKey(snapshot.wallet, category), snapshot, float(reading), stored[wallet_id, category])
         for wallet_id, snapshot in read

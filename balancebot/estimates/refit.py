@@ -11,9 +11,9 @@ from sqlalchemy import Connection
 
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.estimates.estimator import Balance, use_since
-from balancebot.store import burn_models
-from balancebot.store.burn_models import ModelRow
+from balancebot.store import estimates
 from balancebot.store.database import Database
+from balancebot.store.estimates import ModelRow
 from balancebot.store.types import chunked
 from balancebot.store.wallets import WalletRow
 
@@ -41,7 +41,7 @@ def refit_models(database: Database, booked: Collection[WalletRow], *, zone: str
 
 def _refit(database: Database, wallet_ids: Sequence[int], hour: int, *, zone: str, anew: bool) -> None:
     with database.read() as conn:
-        late = wallet_ids if anew else burn_models.behind(conn, wallet_ids, hour)
+        late = wallet_ids if anew else estimates.models_behind(conn, wallet_ids, hour)
     if not late:
         return
     from balancebot.forecast.burn_model import encode_models, fit
@@ -57,7 +57,7 @@ def _refit(database: Database, wallet_ids: Sequence[int], hour: int, *, zone: st
         for ((wallet_id, category), window), model in zip(windows.items(), models, strict=True)
     ]
     with database.write() as conn:
-        burn_models.save(conn, fitted)
+        estimates.save_models(conn, fitted)
 
 
 def _windows(
@@ -66,7 +66,7 @@ def _windows(
     """Return the use windows that have to move on to `hour`, moved."""
     from balancebot.forecast.use_window import WINDOW_HOURS, decode_window, empty_window
 
-    stored = [] if anew else burn_models.of_wallets(conn, wallet_ids)
+    stored = [] if anew else estimates.models_of_wallets(conn, wallet_ids)
     standing = {
         (row.wallet_id, row.category): window
         for row in stored

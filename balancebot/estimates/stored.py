@@ -9,8 +9,8 @@ from sqlalchemy import Connection
 
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Snapshot
 from balancebot.domain.runway import UNKNOWN, Estimate, Runway
-from balancebot.store import balance_estimates
-from balancebot.store.balance_estimates import BalanceRow
+from balancebot.store import estimates as estimate_rows
+from balancebot.store.estimates import EstimateRow
 from balancebot.store.wallets import WalletRow
 
 if TYPE_CHECKING:
@@ -27,9 +27,9 @@ def store_estimates(
     now: datetime,
 ) -> Collection[BalanceKey]:
     """Keep what is believed at `now` of each balance with a number; return those that were ever above zero."""
-    before = balance_estimates.ever_positive(conn, [wallet_id for wallet_id, _ in read])
+    before = estimate_rows.ever_positive(conn, [wallet_id for wallet_id, _ in read])
     ever_positive: set[BalanceKey] = set()
-    beliefs: list[BalanceRow] = []
+    beliefs: list[EstimateRow] = []
     for wallet_id, snapshot in read:
         for category, reading in snapshot.readings.items():
             if isinstance(reading, Absent):
@@ -40,7 +40,7 @@ def store_estimates(
                 ever_positive.add(key)
             estimate = estimates.get(key, UNKNOWN)
             beliefs.append(estimate_of(wallet_id, category, estimate, ever_positive=ever, as_of=now))
-    balance_estimates.save(conn, beliefs)
+    estimate_rows.save_estimates(conn, beliefs)
     return ever_positive
 
 
@@ -54,11 +54,11 @@ def estimates_of(
 
 def estimate_of(
     wallet_id: int, category: Category, estimate: Estimate, *, ever_positive: bool, as_of: datetime
-) -> BalanceRow:
+) -> EstimateRow:
     """Return what is to be kept of an estimate that was made at `as_of`."""
     runway = estimate.runway
     if runway is None:
-        return BalanceRow(
+        return EstimateRow(
             wallet_id=wallet_id,
             category=category,
             ever_positive=ever_positive,
@@ -68,7 +68,7 @@ def estimate_of(
     def instant(hours: float) -> datetime | None:
         return as_of + timedelta(hours=hours) if math.isfinite(hours) else None
 
-    return BalanceRow(
+    return EstimateRow(
         wallet_id=wallet_id,
         category=category,
         ever_positive=ever_positive,
@@ -81,7 +81,7 @@ def estimate_of(
     )
 
 
-def estimate_at(kept: BalanceRow | None, reading: Reading, now: datetime) -> Estimate:
+def estimate_at(kept: EstimateRow | None, reading: Reading, now: datetime) -> Estimate:
     """Return the estimate as it stands at `now`: what has passed since is taken off; 0 is the least."""
     if kept is None or isinstance(reading, Absent) or not kept.runway_known:
         return UNKNOWN

@@ -2,7 +2,8 @@
 
 import csv
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator
+from array import array
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
@@ -14,6 +15,7 @@ from balancebot.domain.balance import (
     BalanceKey,
     Category,
     Reading,
+    Readings,
     WalletName,
     account_of,
 )
@@ -21,15 +23,96 @@ from balancebot.domain.spelling import did_you_mean
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.refit import refit_models
 from balancebot.estimates.stored import estimates_of
-from balancebot.history.buffer import ReadingBuffer
 from balancebot.history.rebook import rebook_account
-from balancebot.store import balance_estimates, readings, snapshots, wallets
+from balancebot.store import estimates, readings, wallets
 from balancebot.store.database import Database
+from balancebot.store.readings import SnapshotRow
+
+_CATEGORIES = tuple(Category)
+_UNALLOCATED = -1
+
+
+class ReadingBuffer:
+    """Readings by second, wallet and category; of two of the same the one added later stands."""
+
+    def __init__(self) -> None:
+        self._at = array("q")
+        self._balance = array("q")
+        self._value = array("q")
+        self._indices: dict[BalanceKey, int] = {}
+        self._positive: set[int] = set()
+
+    def __len__(self) -> int:
+        return len(self._at)
+
+    def add(self, at: int, balance: BalanceKey, reading: Reading) -> None:
+        """Add one reading of an epoch second; an unread one can't be."""
+        index = self._indices.setdefault(balance, len(self._indices))
+        value = reading if isinstance(reading, int) else _UNALLOCATED
+        if value > 0:
+            self._positive.add(index)
+        self._at.append(at)
+        self._balance.append(index)
+        self._value.append(value)
+
+    @property
+    def wallets(self) -> list[WalletName]:
+        """Whose readings there are, in the order in which they came."""
+        return list(dict.fromkeys(balance.wallet for balance in self._indices))
+
+    @property
+    def ever_positive(self) -> list[BalanceKey]:
+        """The balances that are above 0 in some reading."""
+        return [balance for balance, index in self._indices.items() if index in self._positive]
+
+    @property
+    def since(self) -> int:
+        """The first epoch second."""
+        return min(self._at)
+
+    @property
+    def until(self) -> int:
+        """The last epoch second."""
+        return max(self._at)
+
+    def snapshots(self, ids: Mapping[WalletName, int]) -> Iterator[SnapshotRow]:
+        """Yield the readings as snapshots, in the order of time."""
+        import numpy as np
+
+        places = [
+            (ids[balance.wallet], _CATEGORIES.index(balance.category)) for balance in self._indices
+        ] or [(0, 0)]
+        wallet_ids, categories = (np.array(column, dtype=np.int64) for column in zip(*places, strict=True))
+        at, balance, value = (
+            np.frombuffer(column, dtype=np.int64) for column in (self._at, self._balance, self._value)
+        )
+        wallet_of, category_of = wallet_ids[balance], categories[balance]
+        order = np.lexsort((wallet_of, at))  # stable: later ones stay later
+        readings: list[Reading] = [Absent.UNREAD] * len(_CATEGORIES)
+        key: tuple[int, int] | None = None
+        for start in range(0, len(order), _SLICE):
+            part = order[start : start + _SLICE]
+            columns = (at[part], wallet_of[part], category_of[part], value[part])
+            for second, wallet_id, category, number in zip(
+                *(column.tolist() for column in columns), strict=True
+            ):
+                if key != (second, wallet_id):
+                    if key is not None:
+                        yield SnapshotRow(*key, Readings(*readings))
+                    key = (second, wallet_id)
+                    readings = [Absent.UNREAD] * len(_CATEGORIES)
+                readings[category] = Absent.UNALLOCATED if number == _UNALLOCATED else number
+        if key is not None:
+            yield SnapshotRow(*key, Readings(*readings))
+
+
+_SLICE = 100_000
+
 
 COLUMNS = ("observed_at", "wallet", "category", "balance")
 
 _COUNT = re.compile(r"\d{1,3}(?:[,' \u00a0\u202f]\d{3})+|\d+")
-_CATEGORIES = {category.value: category for category in Category} | {
+_CATEGORY_WORDS = {category.value: category for category in Category} | {
     "全类型短信": Category.UNIVERSAL,
     "语音短信": Category.VOICE,
     "行业短信": Category.INDUSTRY,
@@ -107,7 +190,7 @@ def _row(line: int, cells: list[str]) -> HistoryRow | HistoryFault:
         )
     if not wallet:
         return HistoryFault(line=line, column="wallet", message="is empty")
-    known = _CATEGORIES.get(category.casefold())
+    known = _CATEGORY_WORDS.get(category.casefold())
     if known is None:
         return HistoryFault(
             line=line,
@@ -200,14 +283,12 @@ def import_history(
     with database.write() as conn:
         wallets.add_known(conn, [name for name in pile.wallets if name not in before], now=now)
         ids = wallets.ids(conn)
-        balance_estimates.mark_positive(
-            conn, [(ids[wallet], category) for wallet, category in pile.ever_positive]
-        )
+        estimates.mark_positive(conn, [(ids[wallet], category) for wallet, category in pile.ever_positive])
     num_snapshots = 0
     rows = pile.snapshots(ids)
     while batch := list(islice(rows, _BATCH)):
         with database.write() as conn:
-            snapshots.merge(conn, batch)
+            readings.merge_snapshots(conn, batch)
         num_snapshots += len(batch)
         tell(0.4 + 0.2 * min(1.0, num_snapshots / len(pile)))
     accounts = sorted({account_of(name) for name in pile.wallets})
@@ -308,7 +389,7 @@ def export_history(database: Database, file: TextIO, *, progress: Callable[[int]
     second, instant = -1, ""
     with database.read() as conn:
         names = {wallet_id: name for name, wallet_id in wallets.ids(conn).items()}
-        for row in snapshots.between(conn, since=0, until=_END_OF_TIME):
+        for row in readings.snapshots_between(conn, since=0, until=_END_OF_TIME):
             if row.at != second:
                 second = row.at
                 instant = f"{datetime.fromtimestamp(second, UTC):%Y-%m-%dT%H:%M:%SZ}"

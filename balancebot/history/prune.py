@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from balancebot.config.shapes import Retention
 from balancebot.domain.usage import SECONDS_PER_HOUR
-from balancebot.store import digest_slots, notification_history, snapshots, usage, users
+from balancebot.store import digest_slots, notification_history, readings, usage, users
 from balancebot.store.database import Database
 
 _SNAPSHOTS = 20_000
@@ -45,7 +45,9 @@ def prune(database: Database, retention: Retention, *, now: datetime) -> Pruned:
     hourly = now - retention.hourly
     first_hour = int(hourly.timestamp() // SECONDS_PER_HOUR)
     pruned = Pruned(
-        num_snapshots=_bit_by_bit(database, lambda conn: snapshots.prune(conn, before=raw, most=_SNAPSHOTS)),
+        num_snapshots=_bit_by_bit(
+            database, lambda conn: readings.prune_snapshots(conn, before=raw, most=_SNAPSHOTS)
+        ),
         num_hours=_bit_by_bit(database, lambda conn: usage.fold_oldest_day(conn, before=first_hour)),
         num_notifications=_bit_by_bit(
             database,

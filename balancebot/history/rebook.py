@@ -11,10 +11,9 @@ from sqlalchemy import Connection
 
 from balancebot.domain.balance import NEVER_READ, Absent, BalanceKey, Category, Reading, Readings, WalletName
 from balancebot.domain.usage import NOTHING, SECONDS_PER_HOUR, Booked, Hour, book_history
-from balancebot.store import burn_models, readings, snapshots, types, usage, wallets
+from balancebot.store import estimates, readings, types, usage, wallets
 from balancebot.store.database import Database
-from balancebot.store.readings import Booking
-from balancebot.store.snapshots import SnapshotRow
+from balancebot.store.readings import Booking, SnapshotRow
 from balancebot.store.usage import Used, UseRow
 from balancebot.store.wallets import WalletRow
 
@@ -36,13 +35,13 @@ def rebook_account(
     with database.read() as conn:
         members = _members(conn, account)
         names = {row.id: row.name for row in members}
-        rows = snapshots.of_account(
+        rows = readings.snapshots_of_account(
             conn,
             account,
             since=(first - _MARGIN) * SECONDS_PER_HOUR,
             until=(last + 1 + _MARGIN) * SECONDS_PER_HOUR,
         )
-        booked = book_history(past.readings(rows, names))
+        booked = book_history(past.readings_of(rows, names))
     end = min(last, _open_hour(members) - 1)
     hours = _hours({row.name: row.id for row in members}, booked, past.last_of_hour, first, end)
     while batch := list(islice(hours, _BATCH)):
@@ -50,7 +49,7 @@ def rebook_account(
             usage.put(conn, batch)
     with database.write() as conn:
         types.take_lock(conn, types.BOOKING)
-        burn_models.forget(conn, names)
+        estimates.forget_models(conn, names)
         if not any(map(_is_live, _members(conn, account))):
             readings.record_booked(
                 conn,
@@ -74,7 +73,7 @@ class _Past:
         self.latest: dict[int, SnapshotRow] = {}
         """By wallet id; a category that wasn't read at the last instant has its reading of before."""
 
-    def readings(
+    def readings_of(
         self, rows: Iterator[SnapshotRow], names: Mapping[int, WalletName]
     ) -> Iterator[tuple[float, BalanceKey, Reading]]:
         """Yield the readings of snapshots that rise in time, one by one."""

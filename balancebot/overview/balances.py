@@ -15,8 +15,8 @@ from balancebot.domain.runway import UNKNOWN, Estimate, Runway
 from balancebot.domain.threshold import Effective, ThresholdBook
 from balancebot.domain.verdict import Severity, judge
 from balancebot.estimates.stored import estimate_at
-from balancebot.store import alerts, balance_estimates, wallets
-from balancebot.store.balance_estimates import BalanceRow
+from balancebot.store import alerts, estimates, wallets
+from balancebot.store.estimates import EstimateRow
 from balancebot.store.wallets import WalletRow
 
 _NONE_LEFT = Runway(p10=0.0, p50=0.0, p90=0.0, judged=0.0)
@@ -61,10 +61,10 @@ def overview(
     """Return the four balances of each wallet of `names` (default: of every configured one), in their order."""
     if names is None:
         known = {row.name: row for row in wallets.all_wallets(conn)}
-        names, kept = list(known), balance_estimates.all_estimates(conn)
+        names, kept = list(known), estimates.all_estimates(conn)
     else:
         known = wallets.named(conn, names, configured_only=False)
-        kept = balance_estimates.of_wallets(conn, [row.id for row in known.values()])
+        kept = estimates.of_wallets(conn, [row.id for row in known.values()])
     believed = {(row.wallet_id, row.category): row for row in kept}
     open_alerts = {
         BalanceKey(alert.subject.wallet, alert.subject.category): str(alert.id)
@@ -93,7 +93,7 @@ def overview(
 def _view(
     key: BalanceKey,
     wallet: WalletRow | None,
-    kept: BalanceRow | None,
+    kept: EstimateRow | None,
     *,
     effective: Effective,
     alert_id: str | None,

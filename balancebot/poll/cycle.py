@@ -14,7 +14,7 @@ from balancebot.poll.book_usage import book_use
 from balancebot.poll.judge_spikes import JudgeSpikes
 from balancebot.poll.record import RecordReadings
 from balancebot.ports import BalanceSource, Clock, FetchResult, SourceError
-from balancebot.store import claims, installation, wallets
+from balancebot.store import installation, wallets
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 from balancebot.store.wallets import WalletRow
@@ -169,7 +169,7 @@ class PollCycle:
         with self._claiming:
             self._mind_the_clock(started_at)
             with self._database.read() as conn:
-                if not claims.any_due(conn, now=started_at):
+                if not wallets.any_due(conn, now=started_at):
                     return None
             this = self._claim(started_at)
         return self._run(this, started_at) if this.rows else None
@@ -180,9 +180,9 @@ class PollCycle:
         with self._database.write() as conn:
             if frees:
                 kept = set().union(*(each.unread for each in self._rounds))
-                claims.release_all_but(conn, self._worker_id, kept)
+                wallets.release_all_but(conn, self._worker_id, kept)
             limit = None if self._database.is_sqlite else _SHARE
-            rows = claims.claim_due(conn, self._worker_id, now=now, limit=limit)
+            rows = wallets.claim_due(conn, self._worker_id, now=now, limit=limit)
         self._may_hold_more = False
         ids = {row.id for row in rows}
         for each in self._rounds:
@@ -197,7 +197,7 @@ class PollCycle:
         """See to it that a clock that was set back, lately or while nobody ran, makes no wallet wait for it."""
         if self._asked_at is None or now < self._asked_at:
             with self._database.write() as conn:
-                claims.make_due(conn, now=now)
+                wallets.make_due(conn, now=now)
         self._asked_at = now
 
     def run_all(

@@ -16,8 +16,8 @@ from balancebot.domain.verdict import FINE, NO_DATA, Severity, Verdict
 from balancebot.estimates.estimator import announced_plans, open_use, use_since
 from balancebot.estimates.stored import estimate_at
 from balancebot.poll.book_usage import BookedUsage
-from balancebot.store import alerts, balance_estimates, burn_models
-from balancebot.store.balance_estimates import BalanceRow
+from balancebot.store import alerts, estimates
+from balancebot.store.estimates import EstimateRow
 from balancebot.store.thresholds import ThresholdCache
 from balancebot.store.types import chunked
 
@@ -60,7 +60,7 @@ def spike_evidence(
 
     `alerts` is what is remembered of the spikes told of each balance. What was announced adds no evidence.
     """
-    stored = burn_models.fitted(conn, {one.wallet_id for one in intervals})
+    stored = estimates.fitted_models(conn, {one.wallet_id for one in intervals})
     asked = [one for one in intervals if (one.wallet_id, one.balance.category) in stored]
     if not asked:
         return {}
@@ -118,7 +118,7 @@ class _Balance(NamedTuple):
     stretch: BookedUsage
     since: datetime
     until: datetime
-    kept: BalanceRow
+    kept: EstimateRow
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,15 +185,15 @@ class JudgeSpikes:
                     lambda one=one, expected=pace.expected: _facts(one, expected, book, now),  # type: ignore[misc]
                     cause=Cause.USE_NORMAL,
                 )
-        balance_estimates.save_pace(conn, kept)
+        estimates.save_spike_evidence(conn, kept)
         return standing.settle()
 
 
 def _balances(conn: Connection, stretches: Sequence[BookedUsage]) -> list[_Balance]:
     """Return the balances whose stretch has two ends and a number at the later one."""
-    believed: Mapping[tuple[int, Category], BalanceRow] = {
+    believed: Mapping[tuple[int, Category], EstimateRow] = {
         (row.wallet_id, row.category): row
-        for row in balance_estimates.of_wallets(conn, [stretch.row.id for stretch in stretches])
+        for row in estimates.of_wallets(conn, [stretch.row.id for stretch in stretches])
     }
     found = []
     for stretch in stretches:

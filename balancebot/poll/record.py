@@ -12,10 +12,9 @@ from balancebot.estimates.stored import store_estimates
 from balancebot.poll.judge_balances import JudgeBalances
 from balancebot.poll.judge_wallets import ReadAttempt, judge_wallets
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
-from balancebot.store import claims, readings, snapshots, wallets
+from balancebot.store import readings, wallets
 from balancebot.store.database import Database
-from balancebot.store.readings import FailedRead, GoodRead
-from balancebot.store.snapshots import SnapshotRow
+from balancebot.store.readings import FailedRead, GoodRead, SnapshotRow
 from balancebot.store.thresholds import ThresholdCache
 from balancebot.store.wallets import WalletRow
 
@@ -59,7 +58,7 @@ class RecordReadings:
         with self.database.write() as conn:
             rows = wallets.named(conn, [result.wallet for result in results])
             if claimed_by is not None:
-                held = claims.held(conn, claimed_by, [row.id for row in rows.values()])
+                held = wallets.held(conn, claimed_by, [row.id for row in rows.values()])
                 rows = {name: row for name, row in rows.items() if row.id in held}
             good = [result for result in results if isinstance(result, Snapshot) and result.wallet in rows]
             failed = [
@@ -69,7 +68,9 @@ class RecordReadings:
             read = [(rows[snapshot.wallet].id, snapshot) for snapshot in good]
             estimates = self.estimator.estimate(conn, read, now=now)
             ever_positive = store_estimates(conn, read, estimates, now=now)
-            snapshots.append(conn, [_stored(rows[snapshot.wallet].id, snapshot) for snapshot in good])
+            readings.append_snapshots(
+                conn, [_stored(rows[snapshot.wallet].id, snapshot) for snapshot in good]
+            )
             readings.record_good(
                 conn,
                 [

@@ -9,11 +9,10 @@ from balancebot.domain.balance import NEVER_READ, Absent, Category, Readings, Wa
 from balancebot.domain.usage import Seen, book_round
 from balancebot.estimates.estimator import Estimator
 from balancebot.history.files import MAX_FAULTS, ImportRefused, ImportReport, export_history, import_history
-from balancebot.store import balance_estimates, burn_models, readings, snapshots, usage, wallets
-from balancebot.store.burn_models import ModelRow
+from balancebot.store import estimates, readings, usage, wallets
 from balancebot.store.database import Database
-from balancebot.store.readings import Booking, GoodRead
-from balancebot.store.snapshots import SnapshotRow
+from balancebot.store.estimates import ModelRow
+from balancebot.store.readings import Booking, GoodRead, SnapshotRow
 from balancebot.store.usage import Used, UseRow
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -37,10 +36,10 @@ def hours(database: Database, wallet_id: int = 1) -> list[UseRow]:
 def everything(database: Database) -> tuple[object, ...]:
     with database.read() as conn:
         return (
-            list(snapshots.between(conn, since=0, until=10**11)),
+            list(readings.snapshots_between(conn, since=0, until=10**11)),
             list(usage.hours(conn, since=0, until=10**6)),
             wallets.all_wallets(conn, configured_only=False),
-            sorted(balance_estimates.all_estimates(conn), key=lambda row: (row.wallet_id, row.category)),
+            sorted(estimates.all_estimates(conn), key=lambda row: (row.wallet_id, row.category)),
         )
 
 
@@ -193,7 +192,7 @@ def test_after_an_import_before_the_first_poll_the_wallet_is_still_due_and_live_
 
 def burn(database: Database, wallet: WalletName) -> float | None:
     with database.read() as conn:
-        (believed,) = balance_estimates.of_wallets(conn, [wallets.named(conn, [wallet])[wallet].id])
+        (believed,) = estimates.of_wallets(conn, [wallets.named(conn, [wallet])[wallet].id])
     return believed.burn_per_day
 
 
@@ -221,7 +220,7 @@ def test_the_history_of_one_wallet_takes_nothing_from_what_is_known_of_another(d
     take(database, *reversed(of_shop))
 
     with database.read() as conn:
-        assert {1, 2} == {row.wallet_id for row in burn_models.all_models(conn)}
+        assert {1, 2} == {row.wallet_id for row in estimates.all_models(conn)}
     assert burn(database, POOL) == pytest.approx(240, rel=0.1)
 
 
@@ -236,7 +235,9 @@ def live(database: Database) -> Database:
         readings.record_good(
             conn, [GoodRead(wallet_id=1, readings=last.readings, observed_at=eleven, next_read_at=NOON)]
         )
-        snapshots.append(conn, [SnapshotRow(int(seen.at), 1, seen.readings) for seen in (first, last)])
+        readings.append_snapshots(
+            conn, [SnapshotRow(int(seen.at), 1, seen.readings) for seen in (first, last)]
+        )
         usage.add(conn, {POOL: 1}, book_round({POOL: (first, last)}), {POOL: first})
         usage.add(conn, {POOL: 1}, {}, {POOL: last})
         readings.record_booked(conn, [Booking(wallet_id=1, readings=last.readings, at=eleven)])
@@ -265,10 +266,10 @@ def test_an_hour_that_live_booking_may_still_add_to_is_not_written(live: Databas
 
 def test_models_of_the_account_are_made_anew(live: Database) -> None:
     with live.write() as conn:
-        burn_models.save(conn, [ModelRow(1, Category.MARKET, 1, b"", b"")])
+        estimates.save_models(conn, [ModelRow(1, Category.MARKET, 1, b"", b"")])
     take(live, "2026-11-24T08:30:00Z,acme,market,1000")
     with live.read() as conn:
-        assert [False] == [row.window == b"" for row in burn_models.all_models(conn)]
+        assert [False] == [row.window == b"" for row in estimates.all_models(conn)]
 
 
 def test_progress_rises_to_the_whole(database: Database) -> None:
@@ -292,7 +293,7 @@ def test_what_was_imported_is_the_latest_reading_and_has_a_runway_at_once(databa
 
     with database.read() as conn:
         shop = wallets.named(conn, [SHOP])[SHOP]
-        (believed,) = balance_estimates.of_wallets(conn, [shop.id])
+        (believed,) = estimates.of_wallets(conn, [shop.id])
     assert (NOON, NEVER_READ._replace(industry=1000)) == (shop.observed_at, shop.readings)
     assert believed.burn_per_day == pytest.approx(2880, rel=0.1)
     assert believed.p50_at == pytest.approx(NOON + timedelta(hours=8.3), abs=timedelta(hours=1))

@@ -11,10 +11,10 @@ from balancebot.domain.message import ChannelName, TestFacts
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.domain.user import Role, User
 from balancebot.history.prune import Pruned, prune
-from balancebot.store import digest_slots, outbox, snapshots, tables, usage, users, wallets
+from balancebot.store import digest_slots, outbox, readings, tables, usage, users, wallets
 from balancebot.store.database import Database
 from balancebot.store.digest_slots import MadeDigest
-from balancebot.store.snapshots import SnapshotRow
+from balancebot.store.readings import SnapshotRow
 from balancebot.store.tables import alerts, attempts, deliveries, groups, notifications, threads
 from tests.outbox_bench import Bench
 
@@ -37,12 +37,12 @@ def test_snapshots_go_after_raw_and_their_hours_stay(database: Database) -> None
     with database.write() as conn:
         wallets.sync(conn, [POOL], now=NOW)
         for at in (old, young):
-            snapshots.append(conn, [SnapshotRow(int(at.timestamp()), 1, Readings(market=5))])
+            readings.append_snapshots(conn, [SnapshotRow(int(at.timestamp()), 1, Readings(market=5))])
             usage.add(conn, {POOL: 1}, {}, {POOL: Seen(at.timestamp(), Readings(market=5))})
     pruned = prune(database, RETENTION, now=NOW)
     assert Pruned(num_snapshots=1, num_hours=0, num_notifications=0, num_alerts=0, num_sessions=0) == pruned
     with database.read() as conn:
-        kept = list(snapshots.between(conn, since=0, until=10**11))
+        kept = list(readings.snapshots_between(conn, since=0, until=10**11))
         hours = list(usage.hours(conn, since=0, until=10**6))
     assert [SnapshotRow(int(young.timestamp()), 1, Readings(market=5))] == kept
     assert [hour_of(old), hour_of(young)] == [row.at for row in hours]

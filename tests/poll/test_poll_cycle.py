@@ -11,7 +11,7 @@ from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Snapshot, 
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed
 from balancebot.ports import SourceErrorKind
-from balancebot.store import alerts, claims, wallets, workers
+from balancebot.store import alerts, wallets, workers
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from tests.world import POOL, SHOP, WEB, World, industry
@@ -347,8 +347,8 @@ def test_what_a_round_brings_after_it_was_frozen_is_old_once_the_wallet_is_read_
         world.clock.pass_by(seconds=10)
         with world.database.write() as conn:
             workers.renew(conn, "other", now=world.clock.now())
-            claims.claim_due(conn, "other", now=world.clock.now())
-            claims.release_all_but(conn, "other", [])
+            wallets.claim_due(conn, "other", now=world.clock.now())
+            wallets.release_all_but(conn, "other", [])
             workers.renew(conn, "worker", now=world.clock.now())
         world.source.meanwhile = lambda: (is_claimed.set(), is_over.wait(10))
         anew.start()

@@ -8,14 +8,13 @@ import pytest
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import Category, WalletName
-from balancebot.store import balance_estimates, burn_models, installation, wallets
-from balancebot.store.balance_estimates import BalanceRow
-from balancebot.store.burn_models import ModelRow
+from balancebot.store import estimates, installation, wallets
 from balancebot.store.database import Database
+from balancebot.store.estimates import EstimateRow, ModelRow
 from balancebot.store.installation import InstallationFact
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
-BELIEVED = BalanceRow(
+BELIEVED = EstimateRow(
     wallet_id=1,
     category=Category.MARKET,
     ever_positive=True,
@@ -36,32 +35,32 @@ def conn(database: Database) -> Iterator[Connection]:
 
 
 def test_a_balance_is_kept_whole_and_replaced_whole(conn: Connection) -> None:
-    balance_estimates.save(conn, [BELIEVED])
-    assert [BELIEVED] == balance_estimates.all_estimates(conn)
-    later = BalanceRow(wallet_id=1, category=Category.MARKET, ever_positive=True)
-    balance_estimates.save(conn, [later])
-    assert [later] == balance_estimates.of_wallets(conn, [1])
-    assert [] == balance_estimates.of_wallets(conn, [2])
+    estimates.save_estimates(conn, [BELIEVED])
+    assert [BELIEVED] == estimates.all_estimates(conn)
+    later = EstimateRow(wallet_id=1, category=Category.MARKET, ever_positive=True)
+    estimates.save_estimates(conn, [later])
+    assert [later] == estimates.of_wallets(conn, [1])
+    assert [] == estimates.of_wallets(conn, [2])
 
 
 def test_that_it_was_once_above_zero_is_remembered_and_nothing_else_changes(conn: Connection) -> None:
-    balance_estimates.save(conn, [replace(BELIEVED, ever_positive=False)])
-    balance_estimates.mark_positive(conn, [(1, Category.MARKET), (2, Category.VOICE)])
+    estimates.save_estimates(conn, [replace(BELIEVED, ever_positive=False)])
+    estimates.mark_positive(conn, [(1, Category.MARKET), (2, Category.VOICE)])
     assert [
         BELIEVED,
-        BalanceRow(wallet_id=2, category=Category.VOICE, ever_positive=True),
-    ] == sorted(balance_estimates.all_estimates(conn), key=lambda row: row.wallet_id)
+        EstimateRow(wallet_id=2, category=Category.VOICE, ever_positive=True),
+    ] == sorted(estimates.all_estimates(conn), key=lambda row: row.wallet_id)
 
 
 def test_models_are_replaced_and_forgotten_by_wallet(conn: Connection) -> None:
     first = ModelRow(1, Category.MARKET, 10, b"window", None)
     second = ModelRow(2, Category.MARKET, 10, b"window", b"model")
-    burn_models.save(conn, [first, second])
+    estimates.save_models(conn, [first, second])
     newer = ModelRow(1, Category.MARKET, 11, b"\x00\xff", b"")
-    burn_models.save(conn, [newer])
-    assert [newer, second] == sorted(burn_models.all_models(conn))
-    burn_models.forget(conn, [2])
-    assert [newer] == burn_models.of_wallets(conn, [1, 2])
+    estimates.save_models(conn, [newer])
+    assert [newer, second] == sorted(estimates.all_models(conn))
+    estimates.forget_models(conn, [2])
+    assert [newer] == estimates.models_of_wallets(conn, [1, 2])
 
 
 def test_a_fact_stands_until_the_next_of_its_name_or_until_it_is_forgotten(conn: Connection) -> None:

@@ -1,9 +1,9 @@
 """Snapshots come back as they were read."""
 
 from balancebot.domain.balance import Absent, Readings
-from balancebot.store import snapshots
+from balancebot.store import readings
 from balancebot.store.database import Database
-from balancebot.store.snapshots import SnapshotRow
+from balancebot.store.readings import SnapshotRow
 
 FULL = Readings(1, 2, 3, 4)
 MIXED = Readings(0, Absent.UNALLOCATED, Absent.UNREAD, 2**63 - 1)
@@ -11,41 +11,43 @@ MIXED = Readings(0, Absent.UNALLOCATED, Absent.UNREAD, 2**63 - 1)
 
 def everything(database: Database) -> list[SnapshotRow]:
     with database.read() as conn:
-        return list(snapshots.between(conn, since=0, until=10**10))
+        return list(readings.snapshots_between(conn, since=0, until=10**10))
 
 
 def test_numbers_and_both_absences_come_back_as_they_were(database: Database) -> None:
     rows = [SnapshotRow(100, 1, MIXED), SnapshotRow(100, 2, FULL), SnapshotRow(400, 1, FULL)]
     with database.write() as conn:
-        snapshots.append(conn, rows)
+        readings.append_snapshots(conn, rows)
     assert rows == everything(database)
 
 
 def test_the_later_reading_of_the_same_second_stands(database: Database) -> None:
     with database.write() as conn:
-        snapshots.append(conn, [SnapshotRow(100, 1, FULL)])
-        snapshots.append(conn, [SnapshotRow(100, 1, MIXED)])
+        readings.append_snapshots(conn, [SnapshotRow(100, 1, FULL)])
+        readings.append_snapshots(conn, [SnapshotRow(100, 1, MIXED)])
     assert [SnapshotRow(100, 1, MIXED)] == everything(database)
 
 
 def test_merging_keeps_what_the_new_row_leaves_unread(database: Database) -> None:
     with database.write() as conn:
-        snapshots.append(conn, [SnapshotRow(100, 1, FULL)])
-        snapshots.merge(conn, [SnapshotRow(100, 1, MIXED)])
+        readings.append_snapshots(conn, [SnapshotRow(100, 1, FULL)])
+        readings.merge_snapshots(conn, [SnapshotRow(100, 1, MIXED)])
     assert [SnapshotRow(100, 1, Readings(0, Absent.UNALLOCATED, 3, 2**63 - 1))] == everything(database)
 
 
 def test_one_wallet_is_read_back_within_its_span(database: Database) -> None:
     with database.write() as conn:
-        snapshots.append(
+        readings.append_snapshots(
             conn, [SnapshotRow(at, wallet, FULL) for at in (99, 100, 199, 200) for wallet in (1, 2)]
         )
-        found = snapshots.of_wallet(conn, 2, since=100, until=200)
+        found = readings.snapshots_of_wallet(conn, 2, since=100, until=200)
     assert [SnapshotRow(100, 2, FULL), SnapshotRow(199, 2, FULL)] == found
 
 
 def test_pruning_takes_whole_instants_until_nothing_old_is_left(database: Database) -> None:
     with database.write() as conn:
-        snapshots.append(conn, [SnapshotRow(at, wallet, FULL) for at in (1, 2, 3, 4) for wallet in (1, 2)])
-        assert [4, 2, 0] == [snapshots.prune(conn, before=4, most=3) for _ in range(3)]
+        readings.append_snapshots(
+            conn, [SnapshotRow(at, wallet, FULL) for at in (1, 2, 3, 4) for wallet in (1, 2)]
+        )
+        assert [4, 2, 0] == [readings.prune_snapshots(conn, before=4, most=3) for _ in range(3)]
     assert [SnapshotRow(4, 1, FULL), SnapshotRow(4, 2, FULL)] == everything(database)

@@ -10,7 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from balancebot.domain.balance import NEVER_READ, Absent, Readings, WalletName
 from balancebot.ports import SourceErrorKind
-from balancebot.store import claims, readings, wallets, workers
+from balancebot.store import readings, wallets, workers
 from balancebot.store.database import Database
 from balancebot.store.readings import Booking, FailedRead, GoodRead
 from balancebot.store.tables import wallets as table
@@ -68,7 +68,7 @@ def test_configuring_the_same_again_changes_nothing(conn: Connection) -> None:
 def test_a_wallet_that_leaves_the_configuration_is_named_once_and_rests(conn: Connection) -> None:
     assert (CHECKOUT,) == wallets.sync(conn, [POOL], now=LATER)
     assert () == wallets.sync(conn, [POOL], now=LATER)
-    assert ["acme"] == names(claims.claim_due(conn, "me", now=LATER))
+    assert ["acme"] == names(wallets.claim_due(conn, "me", now=LATER))
     assert replace(new_wallet(2, CHECKOUT), configured=False) == wallets.find(conn, CHECKOUT)
 
 
@@ -85,32 +85,32 @@ def test_a_wallet_that_comes_back_is_due_with_its_readings_and_no_error(conn: Co
 
 
 def test_a_due_wallet_goes_to_one_worker_until_it_is_recorded(conn: Connection) -> None:
-    assert ["acme", "acme/checkout"] == names(claims.claim_due(conn, "me", now=NOON))
-    assert [] == claims.claim_due(conn, "other", now=NOON)
+    assert ["acme", "acme/checkout"] == names(wallets.claim_due(conn, "me", now=NOON))
+    assert [] == wallets.claim_due(conn, "other", now=NOON)
     readings.record_good(conn, [GoodRead(wallet_id=1, readings=READ, observed_at=NOON, next_read_at=LATER)])
     workers.renew(conn, "me", now=LATER)
-    assert [] == claims.claim_due(conn, "other", now=LATER - timedelta(seconds=1))
-    assert ["acme"] == names(claims.claim_due(conn, "other", now=LATER))
+    assert [] == wallets.claim_due(conn, "other", now=LATER - timedelta(seconds=1))
+    assert ["acme"] == names(wallets.claim_due(conn, "other", now=LATER))
 
 
 def test_the_claims_of_a_worker_without_a_sign_of_life_are_free(conn: Connection) -> None:
-    claims.claim_due(conn, "me", now=NOON)
+    wallets.claim_due(conn, "me", now=NOON)
     after = NOON + workers.LEASE + timedelta(seconds=1)
     workers.renew(conn, "other", now=after)
-    assert ["acme", "acme/checkout"] == names(claims.claim_due(conn, "other", now=after))
-    assert frozenset() == claims.held(conn, "me", [1, 2])
+    assert ["acme", "acme/checkout"] == names(wallets.claim_due(conn, "other", now=after))
+    assert frozenset() == wallets.held(conn, "me", [1, 2])
 
 
 def test_a_worker_does_not_get_again_what_it_is_reading(conn: Connection) -> None:
-    claims.claim_due(conn, "me", now=NOON)
-    assert [] == names(claims.claim_due(conn, "me", now=NOON))
+    wallets.claim_due(conn, "me", now=NOON)
+    assert [] == names(wallets.claim_due(conn, "me", now=NOON))
 
 
 def test_what_is_given_back_is_still_due(conn: Connection) -> None:
-    claims.claim_due(conn, "me", now=NOON)
-    claims.release_all_but(conn, "me", [2])
-    claims.release_all_but(conn, "other", [])
-    assert ["acme"] == names(claims.claim_due(conn, "other", now=NOON))
+    wallets.claim_due(conn, "me", now=NOON)
+    wallets.release_all_but(conn, "me", [2])
+    wallets.release_all_but(conn, "other", [])
+    assert ["acme"] == names(wallets.claim_due(conn, "other", now=NOON))
 
 
 def test_the_longest_due_come_first_when_there_is_a_limit(conn: Connection) -> None:
@@ -118,8 +118,8 @@ def test_the_longest_due_come_first_when_there_is_a_limit(conn: Connection) -> N
         conn,
         [GoodRead(wallet_id=1, readings=READ, observed_at=NOON, next_read_at=NOON + timedelta(seconds=1))],
     )
-    assert ["acme/checkout"] == names(claims.claim_due(conn, "me", now=LATER, limit=1))
-    assert ["acme"] == names(claims.claim_due(conn, "other", now=NOON + timedelta(seconds=2), limit=1))
+    assert ["acme/checkout"] == names(wallets.claim_due(conn, "me", now=LATER, limit=1))
+    assert ["acme"] == names(wallets.claim_due(conn, "other", now=NOON + timedelta(seconds=2), limit=1))
 
 
 def test_replicas_that_claim_at_once_share_without_overlap(database: Database, database_url: str) -> None:
@@ -135,7 +135,7 @@ def test_replicas_that_claim_at_once_share_without_overlap(database: Database, d
         taken: list[str] = []
         for _ in range(20):
             with own.write() as connection:
-                rows = claims.claim_due(connection, replica, now=NOON, limit=5)
+                rows = wallets.claim_due(connection, replica, now=NOON, limit=5)
                 taken += names(rows)
                 readings.record_good(
                     connection,

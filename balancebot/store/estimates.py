@@ -1,0 +1,252 @@
+"""What is expected of each balance as of its wallet's latest reading, and the usage model this comes from.
+
+Estimates are kept as instants, so that reading them needs no arithmetic but a subtraction. Models are derived from the
+roll-up: any row may be lost and made again.
+"""
+
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, NamedTuple
+
+from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
+
+from balancebot.domain.balance import Category
+from balancebot.store.tables import balances, burn_models
+from balancebot.store.types import chunked, insert_into
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimateRow:
+    """One balance as it was last judged."""
+
+    wallet_id: int
+    category: Category
+    ever_positive: bool
+    """Whether it was ever above 0, imported history included."""
+    burn_per_day: float | None = None
+    runway_known: bool = False
+    p10_at: datetime | None = None
+    """When it is 0 by P10, and so on; None = beyond 365 days, or unknown."""
+    p50_at: datetime | None = None
+    p90_at: datetime | None = None
+    judged_at: datetime | None = None
+    """When it is 0 by the percentile that runway limits are judged by."""
+    spike_points: int = 0
+    """Evidence of a spike, as `domain/spike.py` gathers it. Kept by `save_pace` alone."""
+    stopped: bool = False
+    """Whether its traffic stopped in hours that are never still. Kept by `save_pace` alone."""
+
+
+def all_estimates(conn: Connection) -> list[EstimateRow]:
+    """Return every balance that was ever judged."""
+    return [_estimate_row(row) for row in conn.execute(select(balances))]
+
+
+def ever_positive(conn: Connection, wallet_ids: Collection[int]) -> frozenset[tuple[int, Category]]:
+    """Return (wallet, category) of those balances of some wallets that were ever above 0."""
+    columns = (balances.c.wallet_id, balances.c.category)
+    return frozenset(
+        (wallet_id, Category(category))
+        for ids in chunked(wallet_ids)
+        for wallet_id, category in conn.execute(
+            select(*columns).where(balances.c.wallet_id.in_(ids), balances.c.ever_positive)
+        )
+    )
+
+
+def of_wallets(conn: Connection, wallet_ids: Collection[int]) -> list[EstimateRow]:
+    """Return the balances of some wallets."""
+    rows: list[EstimateRow] = []
+    for ids in chunked(wallet_ids):
+        rows += [
+            _estimate_row(row) for row in conn.execute(select(balances).where(balances.c.wallet_id.in_(ids)))
+        ]
+    return rows
+
+
+def save_estimates(conn: Connection, rows: Sequence[EstimateRow]) -> None:
+    """Keep what is now believed of balances, whether they were known or not."""
+    if rows:
+        statement = insert_into(conn, balances)
+        believed = [
+            column.name
+            for column in balances.c
+            if not column.primary_key and column.name not in {"spike_points", "stopped"}
+        ]
+        conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=["wallet_id", "category"],
+                set_={name: statement.excluded[name] for name in believed},
+            ),
+            [_values(row) for row in rows],
+        )
+
+
+_PACE = (
+    update(balances)
+    .where(balances.c.wallet_id == bindparam("of_wallet"), balances.c.category == bindparam("of_category"))
+    .values(spike_points=bindparam("points"), stopped=bindparam("has_stopped"))
+)
+
+
+def save_spike_evidence(conn: Connection, paces: Sequence[tuple[int, Category, int, bool]]) -> None:
+    """Keep (wallet, category, points of a spike, whether traffic stopped) of balances that are known."""
+    if paces:
+        conn.execute(
+            _PACE,
+            [
+                {
+                    "of_wallet": wallet_id,
+                    "of_category": category.value,
+                    "points": points,
+                    "has_stopped": stopped,
+                }
+                for wallet_id, category, points, stopped in paces
+            ],
+        )
+
+
+def mark_positive(conn: Connection, keys: Iterable[tuple[int, Category]]) -> None:
+    """Remember that balances were above 0 at some time; what else is believed of them stays."""
+    rows = [
+        _values(EstimateRow(wallet_id=wallet_id, category=category, ever_positive=True))
+        for wallet_id, category in keys
+    ]
+    if rows:
+        conn.execute(
+            insert_into(conn, balances).on_conflict_do_update(
+                index_elements=["wallet_id", "category"], set_={"ever_positive": True}
+            ),
+            rows,
+        )
+
+
+def _values(row: EstimateRow) -> dict[str, object]:
+    return {
+        "wallet_id": row.wallet_id,
+        "category": row.category.value,
+        "ever_positive": row.ever_positive,
+        "burn_per_day": row.burn_per_day,
+        "runway_known": row.runway_known,
+        "p10_at": row.p10_at,
+        "p50_at": row.p50_at,
+        "p90_at": row.p90_at,
+        "judged_at": row.judged_at,
+    }
+
+
+def _estimate_row(row: Row[Any]) -> EstimateRow:
+    # by position, in the order of tables.py: several times as quick as by name
+    wallet_id, category, ever_positive, burn, known, p10_at, p50_at, p90_at, judged_at, points, stopped = (
+        tuple(row)
+    )
+    return EstimateRow(
+        wallet_id=wallet_id,
+        category=Category(category),
+        ever_positive=ever_positive,
+        burn_per_day=burn,
+        runway_known=known,
+        p10_at=p10_at,
+        p50_at=p50_at,
+        p90_at=p90_at,
+        judged_at=judged_at,
+        spike_points=points,
+        stopped=stopped,
+    )
+
+
+class ModelRow(NamedTuple):
+    """The model of one balance. (A named tuple: there are thousands.)"""
+
+    wallet_id: int
+    category: Category
+    hour: int
+    """Hours since 1970 up to which the window reaches."""
+    window: bytes
+    model: bytes | None
+
+
+class FittedModel(NamedTuple):
+    """A model as forecasts need it."""
+
+    hour: int
+    model: bytes | None
+
+
+def all_models(conn: Connection) -> list[ModelRow]:
+    """Return every model."""
+    return [_model_row(*row) for row in conn.execute(_WANTED)]
+
+
+def models_of_wallets(conn: Connection, wallet_ids: Collection[int]) -> list[ModelRow]:
+    """Return the models of some wallets."""
+    rows: list[ModelRow] = []
+    for ids in chunked(wallet_ids):
+        rows += [_model_row(*row) for row in conn.execute(_WANTED.where(burn_models.c.wallet_id.in_(ids)))]
+    return rows
+
+
+def fitted_models(conn: Connection, wallet_ids: Collection[int]) -> dict[tuple[int, Category], FittedModel]:
+    """Return the models of some wallets without their windows, which only a refit needs."""
+    wanted = select(burn_models.c.wallet_id, burn_models.c.category, burn_models.c.hour, burn_models.c.model)
+    found: dict[tuple[int, Category], FittedModel] = {}
+    for ids in chunked(wallet_ids):
+        for wallet_id, category, hour, model in conn.execute(wanted.where(burn_models.c.wallet_id.in_(ids))):
+            found[wallet_id, Category(category)] = FittedModel(hour, model)
+    return found
+
+
+def models_behind(conn: Connection, wallet_ids: Collection[int], hour: int) -> list[int]:
+    """Return which of the wallets have no model yet, or one that doesn't reach up to the epoch hour `hour`."""
+    current: set[int] = set()
+    for ids in chunked(wallet_ids):
+        wanted = (
+            select(burn_models.c.wallet_id)
+            .where(burn_models.c.wallet_id.in_(ids))
+            .group_by(burn_models.c.wallet_id)
+            .having(func.min(burn_models.c.hour) >= hour)
+        )
+        current.update(conn.scalars(wanted))
+    return [wallet_id for wallet_id in wallet_ids if wallet_id not in current]
+
+
+def save_models(conn: Connection, rows: Sequence[ModelRow]) -> None:
+    """Keep models, whether there were any or not."""
+    if rows:
+        statement = insert_into(conn, burn_models)
+        conn.execute(
+            statement.on_conflict_do_update(
+                index_elements=["wallet_id", "category"],
+                set_={name: statement.excluded[name] for name in ("hour", "use_window", "model")},
+            ),
+            [
+                {
+                    "wallet_id": row.wallet_id,
+                    "category": row.category.value,
+                    "hour": row.hour,
+                    "use_window": row.window,
+                    "model": row.model,
+                }
+                for row in rows
+            ],
+        )
+
+
+def forget_models(conn: Connection, wallet_ids: Collection[int]) -> None:
+    """Drop the models of wallets whose past has changed: they are made anew from the roll-up."""
+    for ids in chunked(wallet_ids):
+        conn.execute(delete(burn_models).where(burn_models.c.wallet_id.in_(ids)))
+
+
+_WANTED = select(
+    burn_models.c.wallet_id,
+    burn_models.c.category,
+    burn_models.c.hour,
+    burn_models.c.use_window,
+    burn_models.c.model,
+)
+
+
+def _model_row(wallet_id: int, category: str, hour: int, window: bytes, model: bytes | None) -> ModelRow:
+    return ModelRow(wallet_id, Category(category), hour, window, model)
