@@ -17,7 +17,7 @@ from balancebot.alerts.transitions import DecisionWriter
 from balancebot.apps_watch import AppsWatch
 from balancebot.clock import SystemClock
 from balancebot.config import Settings
-from balancebot.domain.message import ChannelName, DigestFacts
+from balancebot.domain.message import DigestFacts
 from balancebot.estimates.context import MessageContext
 from balancebot.estimates.estimator import Estimator
 from balancebot.ports import Channel, Clock, Finding
@@ -136,19 +136,19 @@ class App:
         return None if email is None else outside.email(email, self.renderer)
 
     @cached_property
-    def channels(self) -> Mapping[ChannelName, Channel]:
+    def channels(self) -> Mapping[str, Channel]:
         """The ways to tell people that are configured."""
         if self._say is not None:
             return outside.shown(self.settings, self.renderer, self._say)
         configured: tuple[Channel | None, ...] = (self.slack, self.email)
         return {channel.name: channel for channel in configured if channel is not None}
 
-    def check_channels(self) -> Iterator[tuple[ChannelName, Finding]]:
+    def check_channels(self) -> Iterator[tuple[str, Finding]]:
         """Try each channel without sending anything, and yield what was found."""
         yield from outside.check_slack(self.settings, self.slack)
         if self.email is not None:
             for finding in self.email.check():
-                yield ChannelName.EMAIL, finding
+                yield "email", finding
 
     def digest_text(self, facts: DigestFacts) -> str:
         """Return a digest as its mail's plain text."""

@@ -130,7 +130,7 @@ class Reporter:
     def delivered(self, report: DeliverReport) -> None:
         """Tell of what was tried for the outbox."""
         for attempt in report.attempts:
-            self._metrics.notifications.labels(attempt.channel.value, attempt.outcome.value).inc()
+            self._metrics.notifications.labels(attempt.channel, attempt.outcome.value).inc()
             self._tell_attempt(attempt)
         if report.withdrawn:
             log.warning("delivery.withdrawn", extra={"messages": report.withdrawn})
@@ -165,14 +165,14 @@ class Reporter:
 
     def _tell_attempt(self, attempt: AttemptReport) -> None:
         fields = {
-            "channel": attempt.channel.value,
+            "channel": attempt.channel,
             "destination": attempt.destination,
             "delivery": attempt.delivery_id,
             "alert": attempt.alert_id,
             "attempt": attempt.number,
             "outcome": attempt.outcome.value,
         }
-        where = (attempt.channel.value, attempt.destination)
+        where = (attempt.channel, attempt.destination)
         if not isinstance(attempt.outcome, ChannelErrorKind):
             self._refusals.pop(where, None)
             log.info("delivery.tried", extra=fields)

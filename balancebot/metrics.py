@@ -14,7 +14,7 @@ from prometheus_client.registry import Collector
 
 from balancebot.domain.alert import AlertKind
 from balancebot.domain.balance import account_of, app_of
-from balancebot.domain.message import ChannelName, MutedCounts
+from balancebot.domain.message import MutedCounts
 from balancebot.domain.runway import Runway
 from balancebot.domain.verdict import Severity
 from balancebot.overview.system import SystemStatus
@@ -57,8 +57,8 @@ class Metrics:
         )
         for outcome in (READ, *SourceErrorKind):
             self.polls.labels(outcome)
-        for channel in ChannelName:
-            self.notifications.labels(channel.value, "delivered")
+        for channel in ("slack", "email"):
+            self.notifications.labels(channel, "delivered")
         self._registry.register(_FromDatabase(standing))
         ProcessCollector(registry=self._registry)
 
@@ -115,8 +115,8 @@ class _FromDatabase(Collector):
             "Destinations that refuse messages until a person has acted",
             labels=("channel",),
         )
-        for channel in ChannelName:
-            refusals.add_metric([channel.value], sum(each.channel is channel for each in now.refusals))
+        for channel in ("slack", "email"):
+            refusals.add_metric([channel], sum(each.channel == channel for each in now.refusals))
         yield refusals
         if now.last_cycle_at is not None:
             yield GaugeMetricFamily(

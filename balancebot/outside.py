@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 from balancebot.config import Account, Email, Settings, Slack
 from balancebot.domain.balance import WalletName, app_of
-from balancebot.domain.message import ChannelName
 from balancebot.ports import Channel, Clock, Finding
 from balancebot.store import living_messages
 from balancebot.store.database import Database
@@ -75,7 +74,7 @@ def _rooms_before(database: Database) -> Mapping[str, str]:
     """Return the ids of Slack's channels by name; none where the database can't be asked: they are resolved anew."""
     try:
         with database.read() as conn:
-            return living_messages.channel_ids(conn)
+            return living_messages.channel_ids(conn, "slack")
     except DatabaseError:
         return {}
 
@@ -95,23 +94,21 @@ def email(email: Email, renderer: "Renderer") -> "SmtpChannel":
     )
 
 
-def shown(
-    settings: Settings, renderer: "Renderer", say: Callable[[str], None]
-) -> Mapping[ChannelName, Channel]:
+def shown(settings: Settings, renderer: "Renderer", say: Callable[[str], None]) -> Mapping[str, Channel]:
     """Make channels that show each message as its reader would see it, and send nothing."""
     from balancebot.notify.preview import PreviewMail, PreviewSlack
 
-    channels: dict[ChannelName, Channel] = {}
+    channels: dict[str, Channel] = {}
     if settings.slack is not None:
-        channels[ChannelName.SLACK] = PreviewSlack(renderer, say)
+        channels["slack"] = PreviewSlack(renderer, say)
     if settings.email is not None:
-        channels[ChannelName.EMAIL] = PreviewMail(renderer, say, sender=settings.email.sender)
+        channels["email"] = PreviewMail(renderer, say, sender=settings.email.sender)
     return channels
 
 
 def check_slack(
     settings: Settings, channel: "SlackChannel | SlackWebhook | None"
-) -> Iterator[tuple[ChannelName, Finding]]:
+) -> Iterator[tuple[str, Finding]]:
     """Try Slack's tokens, scopes and rooms without sending anything; a webhook can't be tried."""
     from balancebot.notify.slack.api import check_app_token
     from balancebot.notify.slack.channel import SlackChannel
@@ -121,8 +118,8 @@ def check_slack(
     token = settings.slack.app_token
     scopes = ("usergroups:read",) if token is not None and settings.slack.roles.names_groups else ()
     wanted = () if token is None else ("commands",)
-    for finding in channel.check(settings.destinations(ChannelName.SLACK), scopes=scopes, wanted=wanted):
-        yield ChannelName.SLACK, finding
+    for finding in channel.check(settings.destinations("slack"), scopes=scopes, wanted=wanted):
+        yield "slack", finding
     if token is not None:
         found = check_app_token(token.reveal(), api_url=settings.slack.api_url, proxy=settings.slack.proxy)
-        yield ChannelName.SLACK, found
+        yield "slack", found

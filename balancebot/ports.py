@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Protocol, TypeAlias
 
 from balancebot.domain.balance import Snapshot, WalletName
-from balancebot.domain.message import ChannelName, MessageRef, OutgoingMessage
+from balancebot.domain.message import MessageRef, OutgoingMessage
 
 
 class Clock(Protocol):
@@ -150,12 +150,29 @@ class Finding:
     words: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capabilities:
+    """What a channel can do besides posting; what it can't, nobody asks of it."""
+
+    can_edit: bool = False
+    """A message that was sent can be changed: an alert has a living message there."""
+    has_threads: bool = False
+    """A message can be answered: later news of an alert is a reply to its first message."""
+    can_find: bool = False
+    """It can look for its own messages: what was in doubt is not sent twice, and duplicates are deleted."""
+
+
 class Channel(Protocol):
     """A way to tell people: Slack, e-mail. One instance per configured channel; safe to call from several threads."""
 
     @property
-    def name(self) -> ChannelName:
-        """Which of the closed set of channels this is."""
+    def capabilities(self) -> Capabilities:
+        """What it can do besides posting."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Its configured name."""
         ...
 
     def deliver(

@@ -23,7 +23,7 @@ from sqlalchemy import select
 
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.message import Action, ChannelName
+from balancebot.domain.message import Action
 from balancebot.domain.threshold import OFF, ThresholdRow
 from balancebot.jsms.simulator import Scenario, Simulator, crowd
 from balancebot.store import thresholds
@@ -146,7 +146,7 @@ apps = [
             rows = conn.execute(
                 select(alerts.c.wallet, deliveries.c.id, deliveries.c.superseded_by)
                 .select_from(deliveries.join(alerts, alerts.c.id == deliveries.c.alert_id))
-                .where(deliveries.c.action == Action.POST, deliveries.c.channel == ChannelName.SLACK)
+                .where(deliveries.c.action == Action.POST, deliveries.c.channel == "slack")
             )
             return {WalletName(row.wallet): row.superseded_by or row.id for row in rows}
 

@@ -2,7 +2,6 @@
 
 from datetime import timedelta
 
-from balancebot.domain.message import ChannelName
 from balancebot.notify.worker import DeliverOutbox
 from balancebot.store import workers
 from balancebot.store.database import Database
@@ -17,17 +16,17 @@ class Day:
         self.world = World(database)
         self.world.configure(SHOP)
         self.world.limit(warning_below=1000, critical_below=100, warning_days=-1, critical_days=-1)
-        self.slack = Room(ChannelName.SLACK, self.world.clock)
-        self.mail = Room(ChannelName.EMAIL, self.world.clock, can_look=False)
+        self.slack = Room("slack", self.world.clock)
+        self.mail = Room("email", self.world.clock, can_look=False)
         with database.write() as conn:
             workers.register(conn, "sender", kind="run", now=self.world.clock.now())
         self._deliver = DeliverOutbox(
             database,
-            {ChannelName.SLACK: self.slack, ChannelName.EMAIL: self.mail},
+            {"slack": self.slack, "email": self.mail},
             self.world.clock,
             "sender",
             group_over=5,
-            defaults={ChannelName.SLACK: ("#ops",), ChannelName.EMAIL: ("finance@example.com",)},
+            defaults={"slack": ("#ops",), "email": ("finance@example.com",)},
         )
 
     def reads(self, *balances: int, then: timedelta = timedelta(minutes=30)) -> None:

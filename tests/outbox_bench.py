@@ -12,20 +12,21 @@ from sqlalchemy import Connection, insert, select
 
 from balancebot.domain.alert import AlertKind, Reason
 from balancebot.domain.balance import WalletName
-from balancebot.domain.message import Action, AlertFacts, ChannelName, Facts, MessageRef, OutgoingMessage
+from balancebot.domain.message import Action, AlertFacts, Facts, MessageRef, OutgoingMessage
+from balancebot.domain.routing import Destination
 from balancebot.domain.verdict import Severity
 from balancebot.notify.report import DeliverReport
 from balancebot.notify.worker import DeliverOutbox
-from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind
 from balancebot.store import outbox, workers
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from balancebot.store.tables import alerts, deliveries
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-OPS = (ChannelName.SLACK, "#ops")
-MARKETING = (ChannelName.SLACK, "#marketing")
-MAIL = (ChannelName.EMAIL, "finance@example.com")
+OPS = Destination("slack", "#ops")
+MARKETING = Destination("slack", "#marketing")
+MAIL = Destination("email", "finance@example.com")
 
 
 class Killed(BaseException):
@@ -67,7 +68,7 @@ Fate = Callable[["Room", OutgoingMessage], MessageRef | ChannelError]
 class Room:
     """One channel and all that stands in it; `fates` decide what becomes of the next parcels, then all is well."""
 
-    def __init__(self, name: ChannelName, clock: TurnedClock, *, can_look: bool = True) -> None:
+    def __init__(self, name: str, clock: TurnedClock, *, can_look: bool = True) -> None:
         self._name = name
         self._clock = clock
         self._numbers = count(1)
@@ -81,7 +82,11 @@ class Room:
         """When which destination was asked for what."""
 
     @property
-    def name(self) -> ChannelName:
+    def capabilities(self) -> Capabilities:
+        return Capabilities(can_edit=self.can_look, has_threads=True, can_find=self.can_look)
+
+    @property
+    def name(self) -> str:
         return self._name
 
     def deliver(
@@ -209,12 +214,12 @@ class Bench:
     """An outbox, the rooms it is delivered to, and as many workers as a test wants."""
 
     def __init__(
-        self, database: Database, *, group_over: int = 5, channels: Sequence[ChannelName] = tuple(ChannelName)
+        self, database: Database, *, group_over: int = 5, channels: Sequence[str] = ("slack", "email")
     ) -> None:
         self.database = database
         self.clock = TurnedClock()
-        self.slack = Room(ChannelName.SLACK, self.clock)
-        self.mail = Room(ChannelName.EMAIL, self.clock, can_look=False)
+        self.slack = Room("slack", self.clock)
+        self.mail = Room("email", self.clock, can_look=False)
         self._rooms = {room.name: room for room in (self.slack, self.mail) if room.name in channels}
         self._group_over = group_over
         self._numbers = count(1)
@@ -233,7 +238,7 @@ class Bench:
             self.clock,
             name,
             group_over=self._group_over,
-            defaults={ChannelName.SLACK: ("#ops",), ChannelName.EMAIL: ("finance@example.com",)},
+            defaults={"slack": ("#ops",), "email": ("finance@example.com",)},
         )
 
     def restart(self) -> None:
@@ -287,7 +292,7 @@ class Bench:
         self,
         alert_id: int,
         reason: Reason,
-        destinations: Sequence[outbox.Destination] = (OPS,),
+        destinations: Sequence[Destination] = (OPS,),
         **changes: Any,
     ) -> AlertFacts:
         """Enqueue news of an alert."""
@@ -302,7 +307,7 @@ class Bench:
         self._enqueue(news)
         return facts
 
-    def open(self, destinations: Sequence[outbox.Destination] = (OPS,)) -> int:
+    def open(self, destinations: Sequence[Destination] = (OPS,)) -> int:
         """Make an alert and enqueue its opening."""
         alert_id = self.alert()
         self.tell(alert_id, Reason.OPENED, destinations)
@@ -316,7 +321,7 @@ class Bench:
 
     def _enqueue(self, news: outbox.OutboxEntry) -> None:
         with self.database.write() as conn:
-            outbox.enqueue(conn, [news], now=self.clock.now())
+            outbox.enqueue(conn, [news], editable={"slack"}, now=self.clock.now())
 
     def states(self) -> list[str]:
         """The state of every delivery, in the order in which they were decided."""

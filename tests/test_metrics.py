@@ -3,7 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
-from balancebot.domain.message import NOTHING_MUTED, ChannelName, MutedCounts
+from balancebot.domain.message import NOTHING_MUTED, MutedCounts
 from balancebot.metrics import Metrics
 from balancebot.overview.system import SystemStatus
 from balancebot.store.channel_failures import ChannelFailure
@@ -35,9 +35,7 @@ def test_what_is_muted_is_counted_by_what_mutes_it() -> None:
 
 
 def test_what_channels_refuse_is_counted_for_each_of_them() -> None:
-    revoked = ChannelFailure(
-        channel=ChannelName.SLACK, destination="#ops", message="token_revoked", since=NOON
-    )
+    revoked = ChannelFailure(channel="slack", destination="#ops", message="token_revoked", since=NOON)
     standing = replace(QUIET, num_pending=3, refusals=(revoked,))
 
     lines = Metrics(lambda: standing).text().decode().splitlines()

@@ -7,7 +7,6 @@ import pytest
 
 from balancebot.domain.balance import NEVER_READ, Snapshot, WalletName
 from balancebot.domain.delivery import DeliveryState, Outcome
-from balancebot.domain.message import ChannelName
 from balancebot.logs import Reporter
 from balancebot.metrics import Metrics
 from balancebot.notify.report import AttemptReport, DeliverReport
@@ -52,7 +51,7 @@ def _tried(outcome: Outcome | ChannelErrorKind) -> DeliverReport:
         attempts=(
             AttemptReport(
                 at=_NOW,
-                channel=ChannelName.SLACK,
+                channel="slack",
                 destination="#ops",
                 delivery_id="d",
                 alert_id="1",

@@ -10,8 +10,8 @@ from sqlalchemy import insert, select
 from balancebot.alerts.acts import OperateAlerts
 from balancebot.alerts.transitions import DecisionWriter
 from balancebot.domain.balance import Absent, Reading, Readings, Snapshot, WalletName
-from balancebot.domain.message import AlertFacts, ChannelName
-from balancebot.domain.routing import RoutingTable
+from balancebot.domain.message import AlertFacts
+from balancebot.domain.routing import Destination, RoutingTable
 from balancebot.estimates.context import MessageContext
 from balancebot.estimates.estimator import Estimator
 from balancebot.poll.cycle import PollCycle, PollReport
@@ -24,7 +24,7 @@ from balancebot.store.thresholds import ThresholdCache
 
 NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 POOL, SHOP, WEB = WalletName("acme"), WalletName("acme/shop"), WalletName("acme/web")
-OPS, FINANCE = (ChannelName.SLACK, "#ops"), (ChannelName.EMAIL, "finance@example.com")
+OPS, FINANCE = Destination("slack", "#ops"), Destination("email", "finance@example.com")
 
 
 @dataclass
@@ -79,9 +79,8 @@ class World:
     clock: HandClock = field(default_factory=HandClock)
     routing: RoutingTable = field(
         default_factory=lambda: RoutingTable(
-            defaults=MappingProxyType(
-                {ChannelName.SLACK: ("#ops",), ChannelName.EMAIL: ("finance@example.com",)}
-            )
+            defaults=MappingProxyType({"slack": ("#ops",), "email": ("finance@example.com",)}),
+            editable=frozenset({"slack"}),
         )
     )
     every: timedelta = timedelta(minutes=5)

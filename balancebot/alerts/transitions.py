@@ -21,7 +21,7 @@ from balancebot.domain.alert import (
 )
 from balancebot.domain.balance import WalletName, account_of
 from balancebot.domain.message import AlertFacts, Flapping
-from balancebot.domain.routing import RoutingTable
+from balancebot.domain.routing import Destination, RoutingTable
 from balancebot.domain.silence import silenced_until
 from balancebot.domain.threshold import Limits
 from balancebot.domain.verdict import Severity, Verdict
@@ -69,6 +69,7 @@ class DecisionWriter:
                 for change, told in zip(changes, facts, strict=True)
                 if change.shows and change.alert.id in saved
             ],
+            editable=self.routing.editable,
             now=now,
         )
         return [change.alert if change.alert.id in saved else None for change in changes]
@@ -94,7 +95,7 @@ class DecisionWriter:
             broadcast=_broadcast(reason, alert.severity),
         )
 
-    def _destinations(self, alert: Alert, reason: Reason) -> tuple[outbox.Destination, ...] | None:
+    def _destinations(self, alert: Alert, reason: Reason) -> tuple[Destination, ...] | None:
         """Return who is told; None = all that were before."""
         if reason in {Reason.OPENED, Reason.WORSENED}:
             return self.routing.destinations(alert.subject.wallet, alert.subject.category, alert.severity)

@@ -92,7 +92,6 @@ def _from_database(bot: "App") -> Iterator[_Line]:
     recipients, a webhook isn't called.
     """
     from balancebot.domain.balance import BalanceKey, Category
-    from balancebot.domain.message import ChannelName
     from balancebot.store import channel_failures
 
     with bot.database.read() as conn:
@@ -103,8 +102,8 @@ def _from_database(bot: "App") -> Iterator[_Line]:
         yield _Line("thresholds", str(inversion), ok=None)
     slack = bot.settings.slack
     is_tried = {
-        ChannelName.SLACK: slack is not None and slack.bot_token is not None,
-        ChannelName.EMAIL: False,
+        "slack": slack is not None and slack.bot_token is not None,
+        "email": False,
     }
     for trouble in standing:
         yield _Line(
@@ -135,4 +134,4 @@ def _channels(bot: "App") -> Iterator[_Line]:
         words = "a webhook can't be tried without posting: balancebot notify test --slack"
         yield _Line("slack", words, ok=None)
     for channel, finding in bot.check_channels():
-        yield _Line(channel.value, finding.words, ok=finding.ok)
+        yield _Line(channel, finding.words, ok=finding.ok)

@@ -10,7 +10,6 @@ from balancebot.cli.context import CommandError, RefusedError, application, cont
 
 if TYPE_CHECKING:
     from balancebot.app import App
-    from balancebot.domain.message import ChannelName
 
 app = application()
 
@@ -28,14 +27,11 @@ def send_test(
 ) -> None:
     """Send one test message to each channel; with --slack or --email only there."""
     from balancebot.app import App
-    from balancebot.domain.message import ChannelName
 
     session = context_of(context)
     settings = session.settings_with_secrets
-    asked = [
-        channel for channel, is_asked in ((ChannelName.SLACK, slack), (ChannelName.EMAIL, email)) if is_asked
-    ]
-    missing = [channel.value for channel in asked if channel not in settings.routing.defaults]
+    asked = [channel for channel, is_asked in (("slack", slack), ("email", email)) if is_asked]
+    missing = [channel for channel in asked if channel not in settings.routing.defaults]
     if missing:
         raise RefusedError(f"{settings.path}: [{missing[0]}] is not configured")
     if not settings.routing.defaults:
@@ -49,7 +45,7 @@ def send_test(
         raise CommandError(*failures)
 
 
-def _send(bot: "App", channels: "Sequence[ChannelName]") -> list[str]:
+def _send(bot: "App", channels: "Sequence[str]") -> list[str]:
     """Send to every default destination of `channels`; return what failed."""
     from balancebot.domain.message import Action, OutgoingMessage, TestFacts
     from balancebot.ports import ChannelError

@@ -69,8 +69,8 @@ def routes(root: Table, slack: Slack | None) -> tuple[Route, ...]:
     for table in root.tables("routes"):
         match = table.need("match", kinds.pattern, None)
         severity = table.take("severity", kinds.severity, None)
-        destinations = {
-            channel: table.take(channel.value, list_of(parse), ())
+        destinations: dict[str, tuple[str, ...]] = {
+            channel.value: table.take(channel.value, list_of(parse), ())
             for channel, parse in ((ChannelName.SLACK, text), (ChannelName.EMAIL, kinds.address))
             if table.has(channel.value)
         }

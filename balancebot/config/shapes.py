@@ -265,17 +265,18 @@ class Settings:
     @property
     def routing(self) -> RoutingTable:
         """Who is told of what."""
-        defaults: dict[ChannelName, tuple[str, ...]] = {}
+        defaults: dict[str, tuple[str, ...]] = {}
         if self.slack is not None:
             defaults[ChannelName.SLACK] = (self.slack.channel,)
         if self.email is not None:
             defaults[ChannelName.EMAIL] = self.email.to
-        return RoutingTable(routes=self.routes, defaults=MappingProxyType(defaults))
+        editable = frozenset({"slack"} if self.slack is not None and self.slack.bot_token is not None else ())
+        return RoutingTable(routes=self.routes, defaults=MappingProxyType(defaults), editable=editable)
 
-    def destinations(self, channel: ChannelName) -> tuple[str, ...]:
+    def destinations(self, channel: str) -> tuple[str, ...]:
         """Return every place on `channel` that may be told of something, each once."""
         told = [*self.routing.defaults.get(channel, ())]
         told += [name for route in self.routes for name in route.destinations.get(channel, ())]
         for digest in self.digests:
-            told += digest.slack if channel is ChannelName.SLACK else digest.to
+            told += digest.slack if channel == ChannelName.SLACK else digest.to
         return tuple(dict.fromkeys(told))

@@ -14,7 +14,8 @@ from sqlalchemy import Connection
 from balancebot.config import Digest
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.digest import Slot, latest_slot
-from balancebot.domain.message import ChannelName, DigestFacts, DigestLine
+from balancebot.domain.message import DigestFacts, DigestLine
+from balancebot.domain.routing import Destination
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.domain.verdict import Severity
 from balancebot.estimates.context import MessageContext, recent_courses, up_to_now
@@ -254,10 +255,10 @@ def _worst_first(line: DigestLine) -> tuple[int, float, str, int]:
     return (_WORST_FIRST.index(line.severity), judged, line.wallet, _ORDER[line.category])
 
 
-def _destinations(digest: Digest) -> tuple[outbox.Destination, ...]:
+def _destinations(digest: Digest) -> tuple[Destination, ...]:
     return (
-        *((ChannelName.SLACK, room) for room in digest.slack),
-        *((ChannelName.EMAIL, address) for address in digest.to),
+        *(Destination("slack", room) for room in digest.slack),
+        *(Destination("email", address) for address in digest.to),
     )
 
 

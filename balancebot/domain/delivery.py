@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import NamedTuple, TypeAlias
+from typing import TypeAlias
 
 from balancebot.domain.alert import Reason
-from balancebot.domain.message import Action, ChannelName, MessageRef
+from balancebot.domain.message import Action, MessageRef
 
 GIVE_UP_AFTER = timedelta(hours=24)
 """How long a delivery is tried, from its first attempt."""
@@ -103,13 +103,6 @@ _Message: TypeAlias = tuple[str | None, int | str | None]
 """A living message: of a group (its id, None), of an alert (None, its id), of a lone delivery (None, its id)."""
 
 
-class Destination(NamedTuple):
-    """A destination of a channel, with all that is on its way there."""
-
-    channel: ChannelName
-    destination: str
-
-
 class DeliveryMethod(StrEnum):
     """What a destination can ask us to spare it for a while, one without the others."""
 
@@ -189,7 +182,7 @@ Step: TypeAlias = PlannedMessage | QueuedDelivery
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuePlan:
-    """What can be done in a lane, each in the order in which it is to be tried."""
+    """What can be done for one destination, each in the order in which it is to be tried."""
 
     looks: tuple[QueuedDelivery, ...]
     """In doubt: to be looked for."""

@@ -206,7 +206,7 @@ class ChannelFailureFacts:
     """A channel refuses for good: told through the other channel."""
 
     at: datetime
-    channel: ChannelName
+    channel: str
     destination: str
     message: str
 

@@ -6,11 +6,20 @@ Routes are asked at each notification, with the severity it has then.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
+from typing import NamedTuple
 
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.message import ChannelName
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.verdict import Severity
+
+
+class Destination(NamedTuple):
+    """Where a channel delivers: one Slack channel, one e-mail address, one bot's chat."""
+
+    channel: str
+    """The configured name of the channel: `slack`, `email`, `ops-feishu`."""
+    address: str
+    """What the channel calls the place: a Slack channel's name or id, an e-mail address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -20,7 +29,7 @@ class Route:
     match: Pattern
     severity: Severity | None = None
     """None: any."""
-    destinations: Mapping[ChannelName, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    destinations: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Per channel: empty = not told there; a channel that is absent takes its default."""
 
     def takes(self, wallet: WalletName, category: Category | None, severity: Severity) -> bool:
@@ -38,17 +47,19 @@ class RoutingTable:
     """
 
     routes: Sequence[Route] = ()
-    defaults: Mapping[ChannelName, tuple[str, ...]]
+    defaults: Mapping[str, tuple[str, ...]]
+    editable: frozenset[str] = frozenset()
+    """The channels whose messages can be edited after they were sent."""
 
     def destinations(
         self, wallet: WalletName, category: Category | None, severity: Severity
-    ) -> tuple[tuple[ChannelName, str], ...]:
+    ) -> tuple[Destination, ...]:
         """Return who is told of an alert (`category` None: of the wallet as a whole), each destination once."""
-        chosen: Mapping[ChannelName, tuple[str, ...]] = next(
+        chosen: Mapping[str, tuple[str, ...]] = next(
             (route.destinations for route in self.routes if route.takes(wallet, category, severity)), {}
         )
         return tuple(
-            (channel, destination)
+            Destination(channel, address)
             for channel, usual in self.defaults.items()
-            for destination in dict.fromkeys(chosen.get(channel, usual))
+            for address in dict.fromkeys(chosen.get(channel, usual))
         )

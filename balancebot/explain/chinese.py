@@ -1,6 +1,5 @@
 """The sentences of an explanation in Chinese."""
 
-from balancebot.domain.message import ChannelName
 from balancebot.domain.outlook import OutlookKind
 from balancebot.explain.phrases import ExplainPhrases, Topic
 
@@ -14,7 +13,7 @@ CHINESE = ExplainPhrases(
         Topic.TOLD: "通知",
         Topic.OUTLOOK: "接下来",
     },
-    channels={ChannelName.SLACK: "Slack {}", ChannelName.EMAIL: "邮件 {}"},
+    channels={"slack": "Slack {}", "email": "邮件 {}"},
     heading="{name}：{severity}，{reading}",
     left_configuration="已不在配置中，不再读取。",
     never_read="从未读取。",

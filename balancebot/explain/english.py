@@ -1,6 +1,5 @@
 """The sentences of an explanation in English."""
 
-from balancebot.domain.message import ChannelName
 from balancebot.domain.outlook import OutlookKind
 from balancebot.explain.phrases import ExplainPhrases, Topic
 
@@ -14,7 +13,7 @@ ENGLISH = ExplainPhrases(
         Topic.TOLD: "Told",
         Topic.OUTLOOK: "Outlook",
     },
-    channels={ChannelName.SLACK: "Slack {}", ChannelName.EMAIL: "e-mail {}"},
+    channels={"slack": "Slack {}", "email": "e-mail {}"},
     heading="{name}: {severity}, {reading}",
     left_configuration="It is no longer in the configuration, so it isn't read.",
     never_read="It was never read.",

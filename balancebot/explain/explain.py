@@ -12,8 +12,9 @@ from sqlalchemy import Connection
 from balancebot.config import Settings
 from balancebot.domain.alert import Alert, AlertKind, AlertSubject
 from balancebot.domain.balance import BalanceKey, Category, WalletName, account_of
-from balancebot.domain.message import AlertFacts, ChannelName
+from balancebot.domain.message import AlertFacts
 from balancebot.domain.outlook import SEVERITY_OF, BalanceStanding, Outlook, outlooks
+from balancebot.domain.routing import Destination
 from balancebot.domain.runway import Estimate
 from balancebot.domain.silence import Silence, silenced_until
 from balancebot.domain.spelling import did_you_mean
@@ -77,7 +78,7 @@ class BalanceExplanation:
     """Its latest `low_balance` that is over."""
     silences: tuple[Silence, ...]
     """Those that hold for it."""
-    listeners: tuple[tuple[ChannelName, str], ...]
+    listeners: tuple[Destination, ...]
     """Who is told at the severity that it has, or would have next."""
     prospects: tuple[Outlook, ...]
 

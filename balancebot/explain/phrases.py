@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
-from balancebot.domain.message import ChannelName
 from balancebot.domain.outlook import OutlookKind
 
 
@@ -25,7 +24,7 @@ class ExplainPhrases:
     """One language's sentences."""
 
     topics: Mapping[Topic, str]
-    channels: Mapping[ChannelName, str]
+    channels: Mapping[str, str]
     heading: str
     # reading
     left_configuration: str

@@ -7,7 +7,6 @@ from typing import assert_never
 
 from balancebot.config import Language
 from balancebot.domain.delivery import DeliveryState
-from balancebot.domain.message import ChannelName
 from balancebot.domain.outlook import Outlook, OutlookKind
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import COUNTS
@@ -113,8 +112,8 @@ class Sentences:
             case _:
                 assert_never(delivery.state)
 
-    def _place(self, channel: ChannelName, destination: str) -> str:
-        return self.say.channels[channel].format(destination)
+    def _place(self, channel: str, destination: str) -> str:
+        return self.say.channels.get(channel, f"{channel} {{}}").format(destination)
 
     def _prospect(self, prospect: Outlook) -> str:
         say, words = self.say, self.words

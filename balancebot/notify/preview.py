@@ -9,11 +9,11 @@ from email.message import EmailMessage
 from itertools import count
 from typing import Any, Final
 
-from balancebot.domain.message import Action, ChannelName, MessageRef, OutgoingMessage
+from balancebot.domain.message import Action, MessageRef, OutgoingMessage
 from balancebot.notify.email.compose import address, compose
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.blocks import message_of, without_links
-from balancebot.ports import ChannelError
+from balancebot.ports import Capabilities, ChannelError
 
 _WIDTH: Final = 76
 _BOLD = re.compile(r"(?<!\w)\*([^*\n]+)\*(?!\w)")
@@ -98,7 +98,8 @@ Say = Callable[[str], None]
 class PreviewSlack:
     """A workspace that stands on the screen."""
 
-    name = ChannelName.SLACK
+    name = "slack"
+    capabilities = Capabilities(can_edit=True, has_threads=True, can_find=True)
 
     def __init__(self, renderer: Renderer, say: Say) -> None:
         self._renderer = renderer
@@ -139,7 +140,8 @@ class PreviewSlack:
 class PreviewMail:
     """A mailbox that stands on the screen."""
 
-    name = ChannelName.EMAIL
+    name = "email"
+    capabilities = Capabilities(has_threads=True)
 
     def __init__(self, renderer: Renderer, say: Say, *, sender: str) -> None:
         self._renderer = renderer

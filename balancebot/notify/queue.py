@@ -1,7 +1,7 @@
-"""One worker in one lane: sends what is due there, one message after the other, and keeps what came of each.
+"""One worker in one destination: sends what is due there, one message after the other, and keeps what came of each.
 
 No transaction is open while something is sent. What came of one message and the claim of the next are one
-transaction: while the lane is worked on it always holds a claim, so nobody else sends there.
+transaction: while the destination is worked on it always holds a claim, so nobody else sends there.
 """
 
 import logging
@@ -15,13 +15,13 @@ from sqlalchemy import Connection
 from balancebot.domain.delivery import (
     DeliveryMethod,
     DeliveryState,
-    Destination,
     Outcome,
     QueuedDelivery,
     Step,
     surplus,
 )
 from balancebot.domain.message import ChannelFailureFacts, MessageRef, OutgoingMessage
+from balancebot.domain.routing import Destination
 from balancebot.notify.report import AttemptReport, DeliverNotes
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import ChannelError, ChannelErrorKind, Clock
@@ -38,7 +38,7 @@ _AT_ONCE = 20
 _OUTAGE = frozenset({ChannelErrorKind.UNREACHABLE, ChannelErrorKind.IN_DOUBT, ChannelErrorKind.SERVER})
 _REFUSED = frozenset({ChannelErrorKind.AUTH, ChannelErrorKind.NO_SUCH_DESTINATION})
 _STRIKES = 2
-"""After so many failures of an outage's kind in a row the lane is left alone until its next turn."""
+"""After so many failures of an outage's kind in a row the destination is left alone until its next turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,23 +63,23 @@ class Result:
                 return Outcome.DELIVERED if was_sent else Outcome.FOUND
 
 
-class LaneWork:
-    """The work on one lane until nothing is due there, or its destination can't be reached."""
+class DestinationQueue:
+    """The work on one destination until nothing is due there, or its destination can't be reached."""
 
     def __init__(
         self,
-        lane: Destination,
+        destination: Destination,
         *,
         database: Database,
         channel: ChannelPort,
         clock: Clock,
         worker_id: str,
         group_over: int,
-        instead: Sequence[outbox.Destination],
+        instead: Sequence[Destination],
         notes: DeliverNotes,
         is_closing: Callable[[], bool],
     ) -> None:
-        self.lane = lane
+        self.destination = destination
         self._database = database
         self._channel = channel
         self._clock = clock
@@ -93,7 +93,7 @@ class LaneWork:
         self._strikes = 0
         self._has_left = False
         self.unsaved: Result | None = None
-        """What the database couldn't be told; nothing else happens in the lane until it was."""
+        """What the database couldn't be told; nothing else happens in the destination until it was."""
 
     def run(self) -> None:
         """Send everything that is due, each delivery once; then look for what may stand twice."""
@@ -125,11 +125,16 @@ class LaneWork:
         return upcoming
 
     def _begin(self) -> ClaimedDelivery | None:
-        """Plan the lane and claim the first message; None when nothing is due, or somebody else is at it."""
+        """Plan the destination and claim the first message; None when nothing is due, or somebody else is at it."""
         now = self._clock.now()
         with self._database.write() as conn:
-            plan = queues.open_lane(
-                conn, self.lane, worker_id=self._worker_id, group_over=self._group_over, now=now
+            plan = queues.open_queue(
+                conn,
+                self.destination,
+                worker_id=self._worker_id,
+                group_over=self._group_over,
+                can_edit=self._channel.capabilities.can_edit,
+                now=now,
             )
             ready = (
                 [] if plan is None else [step for step in plan.ready(now) if _key(step) not in self._begun]
@@ -140,7 +145,7 @@ class LaneWork:
     def _start(self, conn: Connection, now: datetime) -> ClaimedDelivery | None:
         while self._steps:
             step = self._steps.popleft()
-            current = sending.start(conn, self.lane, step, worker_id=self._worker_id, now=now)
+            current = sending.start(conn, self.destination, step, worker_id=self._worker_id, now=now)
             if current is not None:
                 self._begun.add(_key(step))
                 return current
@@ -172,7 +177,7 @@ class LaneWork:
         try:
             return self._channel.deliver(parcel, still_mine=still_mine)
         except Exception as error:
-            # our own bug must neither lose the message nor stop the lane
+            # our own bug must neither lose the message nor stop the destination
             log.exception("deliver.internal_error")
             return ChannelError(
                 kind=ChannelErrorKind.IN_DOUBT, message=f"internal error: {type(error).__name__}"
@@ -193,7 +198,7 @@ class LaneWork:
             case None:
                 return outcomes.not_found(conn, current, worker_id=mine, now=now)
             case MessageRef() as receipt:
-                channel_failures.clear(conn, self.lane, subject=current.about)
+                channel_failures.clear(conn, self.destination, subject=current.about)
                 return outcomes.arrived(
                     conn, current, receipt, outcome=Outcome(result.word), worker_id=mine, now=now
                 )
@@ -216,22 +221,22 @@ class LaneWork:
             return
         kind = ChannelErrorKind.NO_SUCH_DESTINATION if gave_up else error.kind
         new = channel_failures.arise(
-            conn, self.lane, kind=kind, subject=current.about, message=error.message, now=now
+            conn, self.destination, kind=kind, subject=current.about, message=error.message, now=now
         )
         if new:
-            channel, destination = self.lane
+            channel, address = self.destination
             outbox.enqueue_plain(
                 conn,
                 facts=ChannelFailureFacts(
-                    at=now, channel=channel, destination=destination, message=error.message
+                    at=now, channel=channel, destination=address, message=error.message
                 ),
                 destinations=self._instead,
-                dedup_key=f"trouble:{channel}:{destination}:{now.isoformat()}",
+                dedup_key=f"trouble:{channel}:{address}:{now.isoformat()}",
                 now=now,
             )
 
     def _judge(self, result: Result) -> None:
-        """Leave the lane when its destination can't be reached; spare it what it asked us to spare."""
+        """Leave the destination when its destination can't be reached; spare it what it asked us to spare."""
         error = result.outcome
         if not isinstance(error, ChannelError):
             self._strikes = 0
@@ -245,11 +250,11 @@ class LaneWork:
     def _verify(self) -> None:
         """Look once more for what had been in doubt, and delete what stands twice."""
         with self._database.write() as conn:
-            due = sending.due_verifications(conn, self.lane, now=self._clock.now())
+            due = sending.due_verifications(conn, self.destination, now=self._clock.now())
         for each in due:
             found = self._look(each)
             if isinstance(found, ChannelError) and found.kind is not ChannelErrorKind.REJECTED:
-                self._notes.fault(f"{self.lane.channel}: looking for duplicates: {found.message}")
+                self._notes.fault(f"{self.destination.channel}: looking for duplicates: {found.message}")
                 continue
             receipts = () if isinstance(found, ChannelError) else found
             if all(self._withdraw(receipt) for receipt in surplus(receipts, each.stands_at)):
@@ -261,7 +266,7 @@ class LaneWork:
         if error is None:
             self._notes.withdrawal()
         else:
-            self._notes.fault(f"{self.lane.channel}: deleting what stands twice: {error.message}")
+            self._notes.fault(f"{self.destination.channel}: deleting what stands twice: {error.message}")
         return error is None
 
     def _report(self, result: Result, state: DeliveryState | None, now: datetime) -> None:
@@ -269,8 +274,8 @@ class LaneWork:
         self._notes.attempt(
             AttemptReport(
                 at=now,
-                channel=self.lane.channel,
-                destination=self.lane.destination,
+                channel=self.destination.channel,
+                destination=self.destination.address,
                 delivery_id=parcel.delivery_id,
                 alert_id=parcel.alert_id,
                 number=parcel.attempt,

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from balancebot.domain.delivery import DeliveryState, Outcome
-from balancebot.domain.message import ChannelName
 from balancebot.ports import ChannelErrorKind
 
 
@@ -14,7 +13,7 @@ class AttemptReport:
     """One attempt at one delivery, and what came of it."""
 
     at: datetime
-    channel: ChannelName
+    channel: str
     destination: str
     delivery_id: str
     alert_id: str

@@ -247,7 +247,7 @@ def notice_view(facts: TestFacts | ChannelFailureFacts, words: Wording, *, publi
         "trouble": trouble is not None,
         "at": words.when(facts.at),
         "zone": words.zone_name,
-        "channel": trouble.channel.value if trouble else "",
+        "channel": trouble.channel if trouble else "",
         "destination": trouble.destination if trouble else "",
         "message": one_line(words.trouble(trouble.message)) if trouble else "",
         "link": public_url,

@@ -7,9 +7,8 @@ from collections.abc import Collection, Mapping, Sequence
 from datetime import timedelta
 from time import monotonic
 
-from balancebot.domain.delivery import Destination
-from balancebot.domain.message import ChannelName
-from balancebot.notify.queue import LaneWork
+from balancebot.domain.routing import Destination
+from balancebot.notify.queue import DestinationQueue
 from balancebot.notify.report import DeliverNotes, DeliverReport
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import Clock
@@ -32,12 +31,12 @@ class DeliverOutbox:
     def __init__(
         self,
         database: Database,
-        channels: Mapping[ChannelName, ChannelPort],
+        channels: Mapping[str, ChannelPort],
         clock: Clock,
         worker_id: str,
         *,
         group_over: int,
-        defaults: Mapping[ChannelName, Sequence[str]],
+        defaults: Mapping[str, Sequence[str]],
     ) -> None:
         """Take the configured channels; `defaults` are the destinations that learn when another channel refuses."""
         self._database = database
@@ -51,11 +50,11 @@ class DeliverOutbox:
         self._books = threading.Lock()
         self._busy: dict[Destination, threading.Thread] = {}
         self._saving = threading.Lock()
-        self._unsaved: list[LaneWork] = []
+        self._unsaved: list[DestinationQueue] = []
         self._closing = threading.Event()
 
     def tick(self) -> DeliverReport:
-        """Begin with every lane that is due, without waiting for any; return what was tried since the last report."""
+        """Begin with every destination that is due, without waiting for any; return what was tried since the last report."""
         self._dispatch(())
         return self._notes.report()
 
@@ -73,7 +72,9 @@ class DeliverOutbox:
                     for thread in self._at_work():
                         thread.join()
                 with self._database.read() as conn:
-                    taken = queues.lanes_of_others(conn, worker_id=self._worker_id, now=self._clock.now())
+                    taken = queues.destinations_of_others(
+                        conn, worker_id=self._worker_id, now=self._clock.now()
+                    )
                 if not taken or self._closing.wait(_LOOK_AGAIN.total_seconds()):
                     break
                 served -= taken
@@ -105,32 +106,32 @@ class DeliverOutbox:
             self._save_late()
             try:
                 with self._database.read() as conn:
-                    due = queues.due_lanes(conn, worker_id=self._worker_id, now=self._clock.now())
+                    due = queues.due_destinations(conn, worker_id=self._worker_id, now=self._clock.now())
                 with self._books:
-                    taken = {*served, *self._busy, *(work.lane for work in self._unsaved)}
-                    num_busy = Counter(lane.channel for lane in self._busy)
-                for lane in due:
-                    if lane in taken:
+                    taken = {*served, *self._busy, *(work.destination for work in self._unsaved)}
+                    num_busy = Counter(destination.channel for destination in self._busy)
+                for destination in due:
+                    if destination in taken:
                         continue
-                    if lane.channel not in self._channels:
-                        self._give_up(lane)
-                    elif num_busy[lane.channel] < _LANES_AT_ONCE:
-                        num_busy[lane.channel] += 1
-                        self._begin(lane)
-                        begun.add(lane)
+                    if destination.channel not in self._channels:
+                        self._give_up(destination)
+                    elif num_busy[destination.channel] < _LANES_AT_ONCE:
+                        num_busy[destination.channel] += 1
+                        self._begin(destination)
+                        begun.add(destination)
             except DatabaseError as error:
                 self._notes.fault(error.message)
         return begun
 
-    def _begin(self, lane: Destination) -> None:
-        work = LaneWork(
-            lane,
+    def _begin(self, destination: Destination) -> None:
+        work = DestinationQueue(
+            destination,
             database=self._database,
-            channel=self._channels[lane.channel],
+            channel=self._channels[destination.channel],
             clock=self._clock,
             worker_id=self._worker_id,
             group_over=self._group_over,
-            instead=self._instead_of(lane),
+            instead=self._instead_of(destination),
             notes=self._notes,
             is_closing=self._closing.is_set,
         )
@@ -139,19 +140,21 @@ class DeliverOutbox:
             try:
                 work.run()
             except Exception:
-                # our own bug: it must stop no other lane, and this one is taken up anew
-                log.exception("deliver.internal_error", extra={"channel": lane.channel.value})
+                # our own bug: it must stop no other destination, and this one is taken up anew
+                log.exception("deliver.internal_error", extra={"channel": destination.channel})
                 self._notes.fault("internal error, see above")
             finally:
                 with self._books:
                     if work.unsaved is not None:
                         self._unsaved.append(work)
-                    del self._busy[lane]
+                    del self._busy[destination]
 
         # a daemon: a destination that hangs must not keep the process from ending
-        thread = threading.Thread(target=labour, name=f"lane {lane.channel} {lane.destination}", daemon=True)
+        thread = threading.Thread(
+            target=labour, name=f"destination {destination.channel} {destination.address}", daemon=True
+        )
         with self._books:
-            self._busy[lane] = thread
+            self._busy[destination] = thread
         thread.start()
 
     def _at_work(self) -> list[threading.Thread]:
@@ -172,19 +175,19 @@ class DeliverOutbox:
                 with self._books:
                     self._unsaved.remove(work)
 
-    def _give_up(self, lane: Destination) -> None:
-        message = f"{lane.channel} is no longer configured"
+    def _give_up(self, destination: Destination) -> None:
+        message = f"{destination.channel} is no longer configured"
         with self._database.write() as conn:
-            deliveries.give_up_lane(conn, lane, message=message, now=self._clock.now())
-        self._notes.fault(f"{message}: what waits for {lane.destination} is given up")
+            deliveries.give_up_destination(conn, destination, message=message, now=self._clock.now())
+        self._notes.fault(f"{message}: what waits for {destination.address} is given up")
 
-    def _instead_of(self, lane: Destination) -> list[outbox.Destination]:
+    def _instead_of(self, destination: Destination) -> list[Destination]:
         """Return who learns of a refusal: the other channels; without any, the rest of the same one."""
-        everybody = [
-            (channel, name)
-            for channel, names in self._defaults.items()
+        known = [
+            Destination(channel, address)
+            for channel, addresses in self._defaults.items()
             if channel in self._channels
-            for name in names
+            for address in addresses
         ]
-        others = [each for each in everybody if each[0] is not lane.channel]
-        return others or [each for each in everybody if each != tuple(lane)]
+        others = [other for other in known if other.channel != destination.channel]
+        return others or [other for other in known if other != destination]

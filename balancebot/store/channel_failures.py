@@ -10,8 +10,8 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, or_, select
 
-from balancebot.domain.delivery import Destination
-from balancebot.domain.message import ChannelFailureFacts, ChannelName
+from balancebot.domain.message import ChannelFailureFacts
+from balancebot.domain.routing import Destination
 from balancebot.ports import ChannelErrorKind
 from balancebot.store.tables import facts
 from balancebot.store.types import insert_into
@@ -23,17 +23,23 @@ _PREFIX = "trouble:"
 class ChannelFailure:
     """A refusal that stands: of which destination, since when, in which words."""
 
-    channel: ChannelName
+    channel: str
     destination: str
     message: str
     since: datetime
 
 
 def arise(
-    conn: Connection, lane: Destination, *, kind: ChannelErrorKind, subject: str, message: str, now: datetime
+    conn: Connection,
+    destination: Destination,
+    *,
+    kind: ChannelErrorKind,
+    subject: str,
+    message: str,
+    now: datetime,
 ) -> bool:
     """Note a refusal of news about `subject`; False when the same trouble stands already."""
-    of_channel, of_destination, of_subject = _keys(lane, subject)
+    of_channel, of_destination, of_subject = _keys(destination, subject)
     match kind:
         case ChannelErrorKind.AUTH:
             key = of_channel
@@ -41,7 +47,9 @@ def arise(
             key = of_subject
         case _:
             key = of_destination
-    value = json.dumps({"channel": lane.channel, "destination": lane.destination, "message": message})
+    value = json.dumps(
+        {"channel": destination.channel, "destination": destination.address, "message": message}
+    )
     statement = (
         insert_into(conn, facts)
         .values(key=key, value=value, at=now)
@@ -51,9 +59,9 @@ def arise(
     return conn.execute(statement).first() is not None
 
 
-def clear(conn: Connection, lane: Destination, *, subject: str) -> None:
+def clear(conn: Connection, destination: Destination, *, subject: str) -> None:
     """Forget every trouble that the arrival of news about `subject` disproves."""
-    conn.execute(delete(facts).where(facts.c.key.in_(_keys(lane, subject))))
+    conn.execute(delete(facts).where(facts.c.key.in_(_keys(destination, subject))))
 
 
 def stands(conn: Connection, told: ChannelFailureFacts) -> bool:
@@ -79,15 +87,15 @@ def standing(conn: Connection) -> tuple[ChannelFailure, ...]:
     return tuple(_trouble(row.value, row.at) for row in found)
 
 
-def _keys(lane: Destination, subject: str) -> tuple[str, str, str]:
-    of_channel = f"{_PREFIX}{lane.channel}"
-    return of_channel, f"{of_channel}:{lane.destination}", f"{of_channel}:{lane.destination}:{subject}"
+def _keys(destination: Destination, subject: str) -> tuple[str, str, str]:
+    of_channel = f"{_PREFIX}{destination.channel}"
+    return of_channel, f"{of_channel}:{destination.address}", f"{of_channel}:{destination.address}:{subject}"
 
 
 def _trouble(value: str, since: datetime) -> ChannelFailure:
     document = json.loads(value)
     return ChannelFailure(
-        channel=ChannelName(document["channel"]),
+        channel=document["channel"],
         destination=document["destination"],
         message=document["message"],
         since=since,

@@ -8,8 +8,9 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
 from balancebot.domain.alert import Reason
-from balancebot.domain.delivery import DeliveryState, Destination, Outcome, QueuedDelivery, next_verification
-from balancebot.domain.message import Action, AlertFacts, ChannelName, merged
+from balancebot.domain.delivery import DeliveryState, Outcome, QueuedDelivery, next_verification
+from balancebot.domain.message import Action, AlertFacts, merged
+from balancebot.domain.routing import Destination
 from balancebot.ports import ChannelErrorKind
 from balancebot.store import message_codec
 from balancebot.store.tables import attempts, deliveries, notifications
@@ -20,7 +21,7 @@ class Delivery:
     """One delivery as a person asks for it."""
 
     id: str
-    channel: ChannelName
+    channel: str
     destination: str
     action: Action
     reason: Reason | None
@@ -123,9 +124,11 @@ def latest_news(conn: Connection, carries: Sequence[QueuedDelivery], *, heard: b
     return [merged(told, told=heard) for told in news.values()]
 
 
-def give_up_lane(conn: Connection, lane: Destination, *, message: str, now: datetime) -> None:
+def give_up_destination(conn: Connection, destination: Destination, *, message: str, now: datetime) -> None:
     """Give up all that waits for a destination which can't be reached any more."""
-    at_lane = and_(deliveries.c.channel == lane.channel, deliveries.c.destination == lane.destination)
+    at_lane = and_(
+        deliveries.c.channel == destination.channel, deliveries.c.destination == destination.address
+    )
     conn.execute(
         update(deliveries).where(at_lane, deliveries.c.verify_at.is_not(None)).values(verify_at=None)
     )
@@ -180,7 +183,7 @@ def resend(conn: Connection, delivery_id: str, *, now: datetime) -> DeliveryStat
 def _delivery(row: Row[Any]) -> Delivery:
     return Delivery(
         id=row.id,
-        channel=ChannelName(row.channel),
+        channel=row.channel,
         destination=row.destination,
         action=Action(row.action),
         reason=None if row.reason is None else Reason(row.reason),

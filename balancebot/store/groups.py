@@ -10,11 +10,11 @@ from sqlalchemy import Connection, insert, select, update
 from balancebot.domain.delivery import (
     CLOCK_JUMP,
     GROUP_STAYS_OPEN,
-    Destination,
     PlannedMessage,
     QueuedDelivery,
 )
 from balancebot.domain.message import Action, GroupFacts, with_members
+from balancebot.domain.routing import Destination
 from balancebot.store import deliveries, living_messages, message_codec, outbox
 from balancebot.store.tables import groups
 
@@ -44,13 +44,13 @@ def save(conn: Connection, facts: GroupFacts) -> None:
     conn.execute(update(groups).where(groups.c.id == facts.group_id).values(facts=encoded))
 
 
-def young(conn: Connection, lane: Destination, now: datetime) -> str | None:
+def young(conn: Connection, destination: Destination, now: datetime) -> str | None:
     """Return the group that was formed at the destination so lately that openings may join it."""
     found: str | None = conn.execute(
         select(groups.c.id)
         .where(
-            groups.c.channel == lane.channel,
-            groups.c.destination == lane.destination,
+            groups.c.channel == destination.channel,
+            groups.c.destination == destination.address,
             groups.c.opened_at.between(now - GROUP_STAYS_OPEN, now + CLOCK_JUMP),
         )
         .order_by(groups.c.opened_at.desc())
@@ -59,31 +59,34 @@ def young(conn: Connection, lane: Destination, now: datetime) -> str | None:
     return found
 
 
-def form(conn: Connection, lane: Destination, firsts: Sequence[PlannedMessage], *, now: datetime) -> None:
+def form(
+    conn: Connection, destination: Destination, firsts: Sequence[PlannedMessage], *, now: datetime
+) -> None:
     """Let one new message tell what `firsts` would have told."""
     members = deliveries.latest_news(conn, _carried(firsts), heard=False)
     facts = GroupFacts(group_id=uuid4().hex, at=now, members=tuple(members))
     conn.execute(
         insert(groups).values(
             id=facts.group_id,
-            channel=lane.channel.value,
-            destination=lane.destination,
+            channel=destination.channel,
+            destination=destination.address,
             opened_at=now,
             facts=message_codec.encode_facts(facts),
         )
     )
-    living_messages.start(conn, [(living_messages.group_subject(facts.group_id), *lane)])
-    post = outbox.enqueue_group(conn, facts=facts, lane=lane, action=Action.POST, now=now)
-    _hand_over(conn, lane, firsts, group_id=facts.group_id, by=post, now=now)
+    living_messages.start(conn, [(living_messages.group_subject(facts.group_id), destination)])
+    post = outbox.enqueue_group(conn, facts=facts, destination=destination, actions=[Action.POST], now=now)
+    _hand_over(conn, destination, firsts, group_id=facts.group_id, by=post, now=now)
 
 
 def join(
     conn: Connection,
-    lane: Destination,
+    destination: Destination,
     firsts: Sequence[PlannedMessage],
     *,
     group_id: str,
     post: QueuedDelivery | None,
+    can_edit: bool,
     now: datetime,
 ) -> None:
     """Let the group's message tell `firsts` too: `post` while it waits itself, else an answer below it and an edit."""
@@ -94,13 +97,14 @@ def join(
         by = post.id
     else:
         news = replace(facts, new=tuple(member.alert_id for member in members))
-        by = outbox.enqueue_group(conn, facts=news, lane=lane, action=Action.REPLY, now=now)
-    _hand_over(conn, lane, firsts, group_id=group_id, by=by, now=now)
+        actions = [Action.REPLY, Action.EDIT] if can_edit else [Action.REPLY]
+        by = outbox.enqueue_group(conn, facts=news, destination=destination, actions=actions, now=now)
+    _hand_over(conn, destination, firsts, group_id=group_id, by=by, now=now)
 
 
 def _hand_over(
     conn: Connection,
-    lane: Destination,
+    destination: Destination,
     firsts: Sequence[PlannedMessage],
     *,
     group_id: str,
@@ -109,7 +113,7 @@ def _hand_over(
 ) -> None:
     carried = _carried(firsts)
     living_messages.join(
-        conn, {each.alert_id for each in carried if each.alert_id is not None}, group_id, lane
+        conn, {each.alert_id for each in carried if each.alert_id is not None}, group_id, destination
     )
     deliveries.supersede(conn, carried, by=by, now=now)
 

@@ -6,8 +6,9 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, Connection, Select, and_, delete, func, insert, select, update
 
-from balancebot.domain.delivery import Destination, MessagePlace
-from balancebot.domain.message import ChannelName, MessageRef
+from balancebot.domain.delivery import MessagePlace
+from balancebot.domain.message import MessageRef
+from balancebot.domain.routing import Destination
 from balancebot.store.tables import threads
 from balancebot.store.types import chunked
 
@@ -44,20 +45,19 @@ def group_subject(group_id: str) -> str:
     return f"group:{group_id}"
 
 
-def start(conn: Connection, told: Sequence[tuple[str, ChannelName, str]]) -> None:
-    """Note that of each (subject, channel, destination) the destination is about to be told for the first time."""
+def start(conn: Connection, told: Sequence[tuple[str, Destination]]) -> None:
+    """Note that each destination is about to be told of its subject for the first time."""
     rows = [
-        {"subject": subject, "channel": channel.value, "destination": name} for subject, channel, name in told
+        {"subject": subject, "channel": destination.channel, "destination": destination.address}
+        for subject, destination in told
     ]
     if rows:
         conn.execute(insert(threads), rows)
 
 
-def destinations(
-    conn: Connection, subjects: Collection[str]
-) -> dict[str, tuple[tuple[ChannelName, str], ...]]:
+def destinations(conn: Connection, subjects: Collection[str]) -> dict[str, tuple[Destination, ...]]:
     """Return every destination that was told of each subject or is about to be, in a stable order."""
-    found: dict[str, tuple[tuple[ChannelName, str], ...]] = dict.fromkeys(subjects, ())
+    found: dict[str, tuple[Destination, ...]] = dict.fromkeys(subjects, ())
     for some in chunked(subjects):
         rows = conn.execute(
             select(threads.c.subject, threads.c.channel, threads.c.destination)
@@ -65,24 +65,26 @@ def destinations(
             .order_by(threads.c.channel, threads.c.destination)
         )
         for row in rows:
-            found[row.subject] += ((ChannelName(row.channel), row.destination),)
+            found[row.subject] += (Destination(row.channel, row.destination),)
     return found
 
 
-def read(conn: Connection, subjects: Collection[str], lane: Destination) -> dict[str, LivingMessage]:
+def read(conn: Connection, subjects: Collection[str], destination: Destination) -> dict[str, LivingMessage]:
     """Return the thread of each of `subjects` at one destination; `NOWHERE` where there is none."""
     found = dict.fromkeys(subjects, NOWHERE)
-    for row in conn.execute(select(threads).where(_at(lane), threads.c.subject.in_(list(subjects)))):
+    for row in conn.execute(select(threads).where(_at(destination), threads.c.subject.in_(list(subjects)))):
         receipt = MessageRef(room=row.room, ref=row.ref, subject=row.title) if row.ref else None
         found[row.subject] = LivingMessage(receipt=receipt, told_at=row.told_at, group_id=row.group_id)
     return found
 
 
-def record_ref(conn: Connection, subject: str, lane: Destination, receipt: MessageRef, now: datetime) -> None:
+def record_ref(
+    conn: Connection, subject: str, destination: Destination, receipt: MessageRef, now: datetime
+) -> None:
     """Note where the living message stands; a receipt without a ref has been heard but can't be answered."""
     conn.execute(
         update(threads)
-        .where(_at(lane), threads.c.subject == subject)
+        .where(_at(destination), threads.c.subject == subject)
         .values(
             room=receipt.room,
             ref=receipt.ref,
@@ -93,34 +95,40 @@ def record_ref(conn: Connection, subject: str, lane: Destination, receipt: Messa
     )
 
 
-def channel_ids(conn: Connection) -> dict[str, str]:
-    """Return the id of each Slack channel in which a message of late stands, by the name it goes by."""
+def channel_ids(conn: Connection, channel: str) -> dict[str, str]:
+    """Return the id of each address of `channel` in which a message of late stands, by the name it goes by."""
     rows = conn.execute(
         select(threads.c.destination, threads.c.room)
-        .where(threads.c.channel == ChannelName.SLACK.value, threads.c.room != "")
+        .where(threads.c.channel == channel, threads.c.room != "")
         .order_by(threads.c.told_at.desc())
         .limit(_LATE_ROOMS)
     ).all()
     return {row.destination: row.room for row in reversed(rows)}
 
 
-def mark_deleted(conn: Connection, subject: str, lane: Destination) -> None:
+def mark_deleted(conn: Connection, subject: str, destination: Destination) -> None:
     """Note that the living message was deleted: the next news is posted anew."""
-    conn.execute(update(threads).where(_at(lane), threads.c.subject == subject).values(room="", ref=""))
+    conn.execute(
+        update(threads).where(_at(destination), threads.c.subject == subject).values(room="", ref="")
+    )
 
 
-def join(conn: Connection, alert_ids: Collection[int], group_id: str, lane: Destination) -> None:
+def join(conn: Connection, alert_ids: Collection[int], group_id: str, destination: Destination) -> None:
     """Note that the alerts are told in the message of a group."""
     subjects = [alert_subject(alert_id) for alert_id in alert_ids]
-    conn.execute(update(threads).where(_at(lane), threads.c.subject.in_(subjects)).values(group_id=group_id))
+    conn.execute(
+        update(threads).where(_at(destination), threads.c.subject.in_(subjects)).values(group_id=group_id)
+    )
 
 
-def mark_reachable(conn: Connection, alert_ids: Collection[int], lane: Destination, now: datetime) -> None:
+def mark_reachable(
+    conn: Connection, alert_ids: Collection[int], destination: Destination, now: datetime
+) -> None:
     """Note that the destination has heard of the alerts, in a message of their group."""
     subjects = [alert_subject(alert_id) for alert_id in alert_ids]
     conn.execute(
         update(threads)
-        .where(_at(lane), threads.c.subject.in_(subjects), threads.c.told_at.is_(None))
+        .where(_at(destination), threads.c.subject.in_(subjects), threads.c.told_at.is_(None))
         .values(told_at=now)
     )
 
@@ -135,5 +143,5 @@ def forget(conn: Connection, subjects: Collection[str]) -> None:
     conn.execute(delete(threads).where(threads.c.subject.in_(list(subjects))))
 
 
-def _at(lane: Destination) -> ColumnElement[bool]:
-    return and_(threads.c.channel == lane.channel, threads.c.destination == lane.destination)
+def _at(destination: Destination) -> ColumnElement[bool]:
+    return and_(threads.c.channel == destination.channel, threads.c.destination == destination.address)

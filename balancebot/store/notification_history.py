@@ -8,7 +8,7 @@ from sqlalchemy import Connection, delete, func, select
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState
-from balancebot.domain.message import Action, AlertFacts, ChannelName
+from balancebot.domain.message import Action, AlertFacts
 from balancebot.domain.verdict import Severity
 from balancebot.store import living_messages, message_codec
 from balancebot.store.tables import alerts, attempts, deliveries, groups, notifications
@@ -29,7 +29,7 @@ class DeliveryRecord:
     """One notification on its way to one destination, as it stands."""
 
     id: str
-    channel: ChannelName
+    channel: str
     destination: str
     action: Action
     state: DeliveryState
@@ -105,7 +105,7 @@ def of_alert(conn: Connection, alert_id: int) -> tuple[NotificationRecord, ...]:
         parcels.setdefault(row.notification_id, []).append(
             DeliveryRecord(
                 id=row.id,
-                channel=ChannelName(row.channel),
+                channel=row.channel,
                 destination=row.destination,
                 action=Action(row.action),
                 state=DeliveryState(row.state),

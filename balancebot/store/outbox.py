@@ -1,25 +1,24 @@
 """The outbox: what is to be told, written in the very transaction that decided it.
 
 A notification is stored once (its dedup key is unique) with one delivery per destination. Whether a delivery becomes
-a new message or an answer is settled when its lane is planned: here stands what is right if nothing else waits.
+a new message or an answer is settled when its destination is planned: here stands what is right if nothing else waits.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import Any
 from uuid import uuid4
 
 from sqlalchemy import Connection, func, insert, select
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState
-from balancebot.domain.message import Action, AlertFacts, ChannelName, Facts, GroupFacts
+from balancebot.domain.message import Action, AlertFacts, Facts, GroupFacts
+from balancebot.domain.routing import Destination
 from balancebot.store import living_messages, message_codec
 from balancebot.store.tables import deliveries, notifications
 from balancebot.store.types import insert_into
-
-Destination: TypeAlias = tuple[ChannelName, str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,12 +35,15 @@ class OutboxEntry:
     """None: every destination that was told of the alert or is about to be."""
     broadcast: bool = False
 
-    def sends(self, told: Sequence[Destination]) -> list[tuple[Destination, Action]]:
+    def sends(
+        self, told: Sequence[Destination], editable: Collection[str]
+    ) -> list[tuple[Destination, Action]]:
         """Return what it comes to: a full message where the alert is new, else an answer in its thread.
 
-        The living messages of all destinations that were `told` are edited, also of those that get no answer.
+        The living messages of all destinations that were `told` are edited, also of those that get no answer, where
+        the channel is one of the `editable`.
         """
-        edits = [(destination, Action.EDIT) for destination in told if destination[0] is ChannelName.SLACK]
+        edits = [(destination, Action.EDIT) for destination in told if destination.channel in editable]
         if self.reason is None:
             return edits
         wanted = tuple(dict.fromkeys(told if self.destinations is None else self.destinations))
@@ -52,9 +54,12 @@ class OutboxEntry:
         ]
 
 
-def enqueue(conn: Connection, news: Sequence[OutboxEntry], *, now: datetime) -> int:
+def enqueue(
+    conn: Connection, news: Sequence[OutboxEntry], *, editable: Collection[str], now: datetime
+) -> int:
     """Tell of alerts, in this order; return how many notifications that came to.
 
+    `editable` are the channels whose messages can be edited.
     What was enqueued before, and a new look where no living message is, comes to none.
     """
     subjects = [living_messages.alert_subject(one.alert_id) for one in news]
@@ -62,7 +67,7 @@ def enqueue(conn: Connection, news: Sequence[OutboxEntry], *, now: datetime) -> 
     planned = [
         (one, subject, sends)
         for one, subject in zip(news, subjects, strict=True)
-        if (sends := one.sends(told[subject])) or one.reason is not None
+        if (sends := one.sends(told[subject], editable)) or one.reason is not None
     ]
     ids = _record(
         conn,
@@ -85,7 +90,7 @@ def enqueue(conn: Connection, news: Sequence[OutboxEntry], *, now: datetime) -> 
     living_messages.start(
         conn,
         [
-            (subject, *destination)
+            (subject, destination)
             for _, subject, sends in new
             for destination, action in sends
             if action is Action.POST
@@ -115,28 +120,33 @@ def enqueue_plain(
 
 
 def enqueue_group(
-    conn: Connection, *, facts: GroupFacts, lane: Destination, action: Action, now: datetime
+    conn: Connection,
+    *,
+    facts: GroupFacts,
+    destination: Destination,
+    actions: Sequence[Action],
+    now: datetime,
 ) -> str:
-    """Send the message of a group, news below it (with an edit on Slack), or only its new look; return the delivery."""
-    reason = None if action is Action.EDIT else Reason.OPENED
+    """Send the message of a group, news below it, or its new look; return the delivery of the first action."""
+    reason = None if actions[0] is Action.EDIT else Reason.OPENED
     (notification_id,) = _record(conn, [_notification(facts, now, uuid4().hex, reason=reason)]).values()
-    actions = [action, Action.EDIT] if action is Action.REPLY and lane[0] is ChannelName.SLACK else [action]
-    rows = [_delivery(notification_id, lane, each, now, group_id=facts.group_id) for each in actions]
+    rows = [
+        _delivery(notification_id, destination, action, now, group_id=facts.group_id) for action in actions
+    ]
     _add_deliveries(conn, rows)
     return str(rows[0]["id"])
 
 
-def enqueue_refresh(conn: Connection, *, alert_id: int, lane: Destination, now: datetime) -> None:
+def enqueue_refresh(conn: Connection, *, alert_id: int, destination: Destination, now: datetime) -> None:
     """Give a living message the look of the latest news of its alert once more."""
-    channel, destination = lane
     latest = conn.execute(
         select(func.max(deliveries.c.notification_id)).where(
             deliveries.c.alert_id == alert_id,
-            deliveries.c.channel == channel,
-            deliveries.c.destination == destination,
+            deliveries.c.channel == destination.channel,
+            deliveries.c.destination == destination.address,
         )
     ).scalar_one()
-    _add_deliveries(conn, [_delivery(latest, lane, Action.EDIT, now, alert_id=alert_id)])
+    _add_deliveries(conn, [_delivery(latest, destination, Action.EDIT, now, alert_id=alert_id)])
 
 
 def num_pending(conn: Connection) -> int:
@@ -190,14 +200,13 @@ def _delivery(
     group_id: str | None = None,
     broadcast: bool = False,
 ) -> dict[str, Any]:
-    channel, name = destination
     return {
         "id": uuid4().hex,
         "notification_id": notification_id,
         "alert_id": alert_id,
         "group_id": group_id,
-        "channel": channel.value,
-        "destination": name,
+        "channel": destination.channel,
+        "destination": destination.address,
         "action": action.value,
         "broadcast": broadcast and action is Action.REPLY,
         "state": DeliveryState.PENDING.value,

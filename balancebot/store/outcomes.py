@@ -64,10 +64,12 @@ def arrived(
         .values(verify_at=next_verification(now, now))
     )
     if sending.subject and parcel.action is Action.POST:
-        living_messages.record_ref(conn, sending.subject, sending.lane, receipt, now)
+        living_messages.record_ref(conn, sending.subject, sending.destination, receipt, now)
     if isinstance(parcel.facts, GroupFacts) and parcel.action is not Action.EDIT:
         introduced = parcel.facts.new or [member.alert_id for member in parcel.facts.members]
-        living_messages.mark_reachable(conn, [int(alert_id) for alert_id in introduced], sending.lane, now)
+        living_messages.mark_reachable(
+            conn, [int(alert_id) for alert_id in introduced], sending.destination, now
+        )
     return Settled(state=DeliveryState.DELIVERED)
 
 
@@ -113,7 +115,7 @@ def failed(
     if not _release(conn, sending, worker_id, changes):
         return Settled(state=None)
     if is_gone:
-        living_messages.mark_deleted(conn, sending.subject, sending.lane)
+        living_messages.mark_deleted(conn, sending.subject, sending.destination)
     return Settled(state=DeliveryState(changes["state"]))
 
 
@@ -132,9 +134,13 @@ def _too_late(conn: Connection, sending: ClaimedDelivery, receipt: MessageRef, n
     if parcel.action is Action.EDIT:
         if sending.group_id is not None:
             facts = groups.load(conn, sending.group_id)
-            outbox.enqueue_group(conn, facts=facts, lane=sending.lane, action=Action.EDIT, now=now)
+            outbox.enqueue_group(
+                conn, facts=facts, destination=sending.destination, actions=[Action.EDIT], now=now
+            )
         else:
-            outbox.enqueue_refresh(conn, alert_id=int(parcel.alert_id), lane=sending.lane, now=now)
+            outbox.enqueue_refresh(
+                conn, alert_id=int(parcel.alert_id), destination=sending.destination, now=now
+            )
         return Settled(state=None)
     row = conn.execute(select(rows.c.state, rows.c.ref).where(rows.c.id == parcel.delivery_id)).one()
     settled_without_it = row.state in _STANDS_ELSEWHERE and row.ref != receipt.ref

@@ -1,6 +1,6 @@
-"""Which destinations have something to be sent, and what: a lane is planned by one worker at a time.
+"""Which destinations have something to be sent, and what: each is planned by one worker at a time.
 
-Whoever plans a lane locks its unsettled rows, and finds nothing to do while a living worker is sending there. So the
+Whoever plans a destination locks its unsettled rows, and finds nothing to do while a living worker is sending there. So the
 order of news is kept and nothing is merged under a sender's hands, however many processes share the work.
 """
 
@@ -13,21 +13,22 @@ from sqlalchemy import Connection, func, not_, or_, select, union
 
 from balancebot.domain import delivery as planning
 from balancebot.domain.alert import Reason
-from balancebot.domain.delivery import CLOCK_JUMP, DeliveryState, Destination, QueuedDelivery, QueuePlan
-from balancebot.domain.message import Action, ChannelName
+from balancebot.domain.delivery import CLOCK_JUMP, DeliveryState, QueuedDelivery, QueuePlan
+from balancebot.domain.message import Action
+from balancebot.domain.routing import Destination
 from balancebot.ports import ChannelErrorKind
 from balancebot.store import deliveries, groups, living_messages, workers
 from balancebot.store.tables import deliveries as rows
 from balancebot.store.tables import notifications
 
 _WINDOW = 2000
-"""How many of a lane's deliveries are planned at once, the oldest first."""
+"""How many of a destination's deliveries are planned at once, the oldest first."""
 
 
-def due_lanes(conn: Connection, *, worker_id: str, now: datetime) -> tuple[Destination, ...]:
-    """Return the lanes in which something may be due that no other living worker is sending."""
-    lane = (rows.c.channel, rows.c.destination)
-    waiting = select(*lane).where(
+def due_destinations(conn: Connection, *, worker_id: str, now: datetime) -> tuple[Destination, ...]:
+    """Return the destinations in which something may be due that no other living worker is sending."""
+    columns = (rows.c.channel, rows.c.destination)
+    waiting = select(*columns).where(
         rows.c.settled_at.is_(None),
         or_(
             rows.c.next_attempt_at <= now,
@@ -35,13 +36,13 @@ def due_lanes(conn: Connection, *, worker_id: str, now: datetime) -> tuple[Desti
         ),
         or_(rows.c.claimed_by == worker_id, workers.is_free(rows.c.claimed_by, now)),
     )
-    doubted = select(*lane).where(rows.c.verify_at <= now)
+    doubted = select(*columns).where(rows.c.verify_at <= now)
     found = conn.execute(union(waiting, doubted).order_by("channel", "destination"))
-    return tuple(Destination(ChannelName(row.channel), row.destination) for row in found)
+    return tuple(Destination(row.channel, row.destination) for row in found)
 
 
-def lanes_of_others(conn: Connection, *, worker_id: str, now: datetime) -> frozenset[Destination]:
-    """Return the lanes in which another living worker is sending."""
+def destinations_of_others(conn: Connection, *, worker_id: str, now: datetime) -> frozenset[Destination]:
+    """Return the destinations in which another living worker is sending."""
     found = conn.execute(
         select(rows.c.channel, rows.c.destination)
         .where(
@@ -51,29 +52,35 @@ def lanes_of_others(conn: Connection, *, worker_id: str, now: datetime) -> froze
         )
         .distinct()
     )
-    return frozenset(Destination(ChannelName(row.channel), row.destination) for row in found)
+    return frozenset(Destination(row.channel, row.destination) for row in found)
 
 
-def open_lane(
-    conn: Connection, lane: Destination, *, worker_id: str, group_over: int, now: datetime
+def open_queue(
+    conn: Connection,
+    destination: Destination,
+    *,
+    worker_id: str,
+    group_over: int,
+    can_edit: bool,
+    now: datetime,
 ) -> QueuePlan | None:
-    """Return what can be done in the lane; None while another living worker is sending there.
+    """Return what can be sent to the destination; None while another living worker is sending there.
 
-    What a dead worker was sending becomes in doubt, and so does what this one left behind: it opens no lane in which
+    What a dead worker was sending becomes in doubt, and so does what this one left behind: it opens no queue in which
     it is still at work. First messages that are too many are gathered into one here, and what has nothing to edit is
     settled. The rows stay locked until the end of the transaction.
     """
-    waiting = _locked(conn, lane, worker_id, now)
+    waiting = _locked(conn, destination, worker_id, now)
     if waiting is None:
         return None
-    plan = _planned(conn, lane, waiting, now)
+    plan = _planned(conn, destination, waiting, now)
     deliveries.supersede(conn, plan.moot, by=None, now=now)
-    group_id = groups.young(conn, lane, now)
+    group_id = groups.young(conn, destination, now)
     post = next(
         (each for each in waiting if group_id and each.group_id == group_id and each.action is Action.POST),
         None,
     )
-    if post is None and group_id and not _told(conn, group_id, lane):
+    if post is None and group_id and not _told(conn, group_id, destination):
         group_id = None
     firsts = planning.to_gather(plan.sends, open_group=group_id, group_over=group_over)
     if not firsts:
@@ -82,21 +89,21 @@ def open_lane(
         # whether the group's message stands is about to be known: until then nobody can join it
         return replace(plan, sends=tuple(send for send in plan.sends if send not in firsts))
     if group_id is None:
-        groups.form(conn, lane, firsts, now=now)
+        groups.form(conn, destination, firsts, now=now)
     else:
-        groups.join(conn, lane, firsts, group_id=group_id, post=post, now=now)
-    return _planned(conn, lane, _locked(conn, lane, worker_id, now) or (), now)
+        groups.join(conn, destination, firsts, group_id=group_id, post=post, can_edit=can_edit, now=now)
+    return _planned(conn, destination, _locked(conn, destination, worker_id, now) or (), now)
 
 
 def _locked(
-    conn: Connection, lane: Destination, worker_id: str, now: datetime
+    conn: Connection, destination: Destination, worker_id: str, now: datetime
 ) -> list[QueuedDelivery] | None:
     found = conn.execute(
         select(rows, notifications.c.reason)
         .join(notifications)
         .where(
-            rows.c.channel == lane.channel,
-            rows.c.destination == lane.destination,
+            rows.c.channel == destination.channel,
+            rows.c.destination == destination.address,
             rows.c.settled_at.is_(None),
         )
         .order_by(rows.c.notification_id, rows.c.id)
@@ -131,16 +138,16 @@ def _waiting(row: Any, now: datetime) -> QueuedDelivery:
 
 
 def _planned(
-    conn: Connection, lane: Destination, waiting: Sequence[QueuedDelivery], now: datetime
+    conn: Connection, destination: Destination, waiting: Sequence[QueuedDelivery], now: datetime
 ) -> QueuePlan:
     alert_ids = {each.alert_id for each in waiting if each.alert_id is not None}
     alerts = living_messages.read(
-        conn, [living_messages.alert_subject(alert_id) for alert_id in alert_ids], lane
+        conn, [living_messages.alert_subject(alert_id) for alert_id in alert_ids], destination
     )
     group_ids = {each.group_id for each in waiting if each.group_id is not None}
     group_ids |= {thread.group_id for thread in alerts.values() if thread.group_id is not None}
     standing = living_messages.read(
-        conn, [living_messages.group_subject(group_id) for group_id in group_ids], lane
+        conn, [living_messages.group_subject(group_id) for group_id in group_ids], destination
     )
     return planning.plan_queue(
         waiting,
@@ -150,6 +157,6 @@ def _planned(
     )
 
 
-def _told(conn: Connection, group_id: str, lane: Destination) -> bool:
+def _told(conn: Connection, group_id: str, destination: Destination) -> bool:
     subject = living_messages.group_subject(group_id)
-    return living_messages.read(conn, [subject], lane)[subject].told_at is not None
+    return living_messages.read(conn, [subject], destination)[subject].told_at is not None

@@ -12,7 +12,6 @@ from sqlalchemy import Connection, Row, and_, func, select, update
 from balancebot.domain.delivery import (
     DeliveryMethod,
     DeliveryState,
-    Destination,
     PlannedMessage,
     QueuedDelivery,
     Step,
@@ -28,6 +27,7 @@ from balancebot.domain.message import (
     most_urgent,
     with_members,
 )
+from balancebot.domain.routing import Destination
 from balancebot.store import channel_failures, deliveries, groups, living_messages, message_codec, workers
 from balancebot.store.living_messages import LivingMessage
 from balancebot.store.tables import deliveries as rows
@@ -40,7 +40,7 @@ _VERIFIED_FOR = timedelta(hours=1)
 class ClaimedDelivery:
     """A delivery that this worker has claimed, with the parcel that is sent for it."""
 
-    lane: Destination
+    destination: Destination
     parcel: OutgoingMessage
     subject: str
     """Whose living message it makes, answers or edits; '' for a message of no alert."""
@@ -78,13 +78,13 @@ class _Living:
 
 
 def start(
-    conn: Connection, lane: Destination, step: Step, *, worker_id: str, now: datetime
+    conn: Connection, destination: Destination, step: Step, *, worker_id: str, now: datetime
 ) -> ClaimedDelivery | None:
     """Claim what is to be sent, settling all else that it carries, or to be looked for; None if the plan is outdated."""
     if isinstance(step, QueuedDelivery):
         row = _claim(conn, step, worker_id, now, {})
-        return None if row is None else _as_sent(conn, lane, row)
-    message = _living(conn, lane, step.carrier.alert_id, step.group_id)
+        return None if row is None else _as_sent(conn, destination, row)
+    message = _living(conn, destination, step.carrier.alert_id, step.group_id)
     if (step.action is Action.POST) == (message.thread.receipt is not None):
         return None
     told = _facts(conn, step, told=message.thread.told_at is not None, now=now)
@@ -106,12 +106,14 @@ def start(
     if row is None:
         return None
     deliveries.supersede(conn, step.carries, by=step.carrier.id, now=now)
-    return _sending(conn, lane, row, message)
+    return _sending(conn, destination, row, message)
 
 
-def due_verifications(conn: Connection, lane: Destination, *, now: datetime) -> tuple[ClaimedDelivery, ...]:
+def due_verifications(
+    conn: Connection, destination: Destination, *, now: datetime
+) -> tuple[ClaimedDelivery, ...]:
     """Return what had been in doubt and is to be looked for once more, each claimed for a minute."""
-    at_lane = and_(rows.c.channel == lane.channel, rows.c.destination == lane.destination)
+    at_lane = and_(rows.c.channel == destination.channel, rows.c.destination == destination.address)
     conn.execute(
         update(rows)
         .where(at_lane, rows.c.verify_at <= now, rows.c.settled_at < now - _VERIFIED_FOR)
@@ -123,7 +125,7 @@ def due_verifications(conn: Connection, lane: Destination, *, now: datetime) -> 
         .values(verify_at=now + timedelta(minutes=1))
         .returning(rows)
     ).all()
-    return tuple(_as_sent(conn, lane, row) for row in claimed)
+    return tuple(_as_sent(conn, destination, row) for row in claimed)
 
 
 def verified(conn: Connection, looked_for: ClaimedDelivery, *, now: datetime) -> None:
@@ -141,13 +143,15 @@ def is_mine(conn: Connection, delivery_id: str, *, worker_id: str, now: datetime
     return conn.execute(held).first() is not None and workers.is_alive(conn, worker_id, now=now)
 
 
-def _living(conn: Connection, lane: Destination, alert_id: int | None, group_id: str | None) -> _Living:
+def _living(
+    conn: Connection, destination: Destination, alert_id: int | None, group_id: str | None
+) -> _Living:
     if group_id is not None:
         subject = living_messages.group_subject(group_id)
     else:
         subject = "" if alert_id is None else living_messages.alert_subject(alert_id)
     return _Living(
-        subject=subject, group_id=group_id, thread=living_messages.read(conn, [subject], lane)[subject]
+        subject=subject, group_id=group_id, thread=living_messages.read(conn, [subject], destination)[subject]
     )
 
 
@@ -194,15 +198,15 @@ def _claim(
     ).first()
 
 
-def _as_sent(conn: Connection, lane: Destination, row: Row[Any]) -> ClaimedDelivery:
+def _as_sent(conn: Connection, destination: Destination, row: Row[Any]) -> ClaimedDelivery:
     """Return the delivery as its last attempt sent it."""
-    message = _living(conn, lane, row.alert_id, row.group_id)
+    message = _living(conn, destination, row.alert_id, row.group_id)
     if message.thread.group_id is not None and row.action != Action.POST:
-        message = _living(conn, lane, None, message.thread.group_id)
-    return _sending(conn, lane, row, message)
+        message = _living(conn, destination, None, message.thread.group_id)
+    return _sending(conn, destination, row, message)
 
 
-def _sending(conn: Connection, lane: Destination, row: Row[Any], message: _Living) -> ClaimedDelivery:
+def _sending(conn: Connection, destination: Destination, row: Row[Any], message: _Living) -> ClaimedDelivery:
     action = Action(row.action)
     of_group = message.group_id is not None and (row.alert_id is None or action is Action.EDIT)
     alert_id = message.group_id if of_group else row.alert_id
@@ -210,7 +214,7 @@ def _sending(conn: Connection, lane: Destination, row: Row[Any], message: _Livin
         delivery_id=row.id,
         alert_id="" if alert_id is None else str(alert_id),
         action=action,
-        destination=lane.destination,
+        destination=destination.address,
         facts=message_codec.decode_facts(deliveries.told(conn, row.id)),
         thread=None if action is Action.POST else message.thread.receipt,
         broadcast=row.broadcast,
@@ -218,7 +222,7 @@ def _sending(conn: Connection, lane: Destination, row: Row[Any], message: _Livin
         attempt=row.attempts,
     )
     return ClaimedDelivery(
-        lane=lane,
+        destination=destination,
         parcel=parcel,
         subject=message.subject,
         group_id=message.group_id,

@@ -35,7 +35,6 @@ from balancebot.config import (
 )
 from balancebot.domain.balance import Category
 from balancebot.domain.digest import latest_slot
-from balancebot.domain.message import ChannelName
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.routing import Route
 from balancebot.domain.verdict import Severity
@@ -197,7 +196,7 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
                 Route(
                     match=match,
                     severity=Severity.CRITICAL,
-                    destinations={ChannelName.SLACK: (), ChannelName.EMAIL: ("m@example.com",)},
+                    destinations={"slack": (), "email": ("m@example.com",)},
                 ),
             ),
             digests=(
@@ -265,7 +264,7 @@ def test_alerts_without_a_route_go_where_the_channels_say(read) -> None:
         SMALLEST
         + '[slack]\nwebhook_url = "http://127.0.0.1:1/x"\n[email]\nhost = "h"\nfrom = "a@b"\nto = ["c@d"]\n'
     )
-    assert {ChannelName.SLACK: ("webhook",), ChannelName.EMAIL: ("c@d",)} == read(text).routing.defaults
+    assert {"slack": ("webhook",), "email": ("c@d",)} == read(text).routing.defaults
 
 
 def test_without_resolving_no_secret_is_looked_at_and_none_can_be_revealed(read) -> None:

@@ -26,11 +26,11 @@ def _a_town(folder: Path, url: str, *, num_replicas: int = 1) -> Iterator[Town]:
 
 def test_a_killed_process_on_sqlite_loses_nothing_and_repeats_nothing(tmp_path: Path) -> None:
     blows = [
-        Blow(boundary="record_readings.call committing", nth=1, fate=Fate.KILL),
+        Blow(boundary="record.call committing", nth=1, fate=Fate.KILL),
         Blow(boundary="slack chat.postMessage done", nth=1, fate=Fate.KILL),
         Blow(boundary="slack chat.postMessage done", nth=1, fate=Fate.LOSE),
         Blow(boundary="mail DATA done", nth=1, fate=Fate.KILL),
-        Blow(boundary="lane_work.save committing", nth=1, fate=Fate.KILL),
+        Blow(boundary="queue.save committing", nth=1, fate=Fate.KILL),
     ]
     with _a_town(tmp_path, f"sqlite:///{tmp_path}/balancebot.db") as town:
         _endure(town, blows)
@@ -41,7 +41,7 @@ def test_replicas_on_postgresql_take_over_from_one_that_is_killed_or_frozen(
 ) -> None:
     blows = [
         Blow(boundary="slack chat.postMessage done", nth=1, fate=Fate.KILL),
-        Blow(boundary="lane_work.still_mine committed", nth=1, fate=Fate.FREEZE),
+        Blow(boundary="queue.still_mine committed", nth=1, fate=Fate.FREEZE),
     ]
     name = postgresql.create(template="template0")
     with _a_town(tmp_path, postgresql.url(name), num_replicas=2) as town:

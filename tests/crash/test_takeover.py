@@ -20,10 +20,10 @@ pytestmark = pytest.mark.slow
 _PROMISED = timedelta(seconds=15)
 _PATIENCE = 60.0
 _STAGES = (
-    "poll_cycle.claim committing",  # wallets are claimed, their rows locked
+    "cycle.claim committing",  # wallets are claimed, their rows locked
     "jsms asked",
-    "record_readings.call committing",  # whoever else would change alerts waits
-    "lane_work.begin committing",  # a lane's rows are locked
+    "record.call committing",  # whoever else would change alerts waits
+    "queue.begin committing",  # the rows of a destination are locked
     "slack chat.postMessage done",
 )
 

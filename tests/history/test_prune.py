@@ -7,7 +7,7 @@ from sqlalchemy import func, insert, select, update
 from balancebot.config.shapes import Retention
 from balancebot.domain.alert import Reason
 from balancebot.domain.balance import BalanceKey, Category, Readings, WalletName
-from balancebot.domain.message import ChannelName, TestFacts
+from balancebot.domain.message import TestFacts
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.domain.user import Role, User
 from balancebot.history.prune import Pruned, prune
@@ -68,7 +68,7 @@ def test_what_was_told_goes_with_its_deliveries_once_they_are_settled(database: 
             outbox.enqueue_plain(
                 conn,
                 facts=TestFacts(at=old),
-                destinations=[(ChannelName.EMAIL, "finance@example.com")],
+                destinations=[("email", "finance@example.com")],
                 dedup_key=key,
                 now=old,
             )

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from balancebot.domain.alert import AlertKind, Cause, ExpectedTopUp, Reason
 from balancebot.domain.balance import Absent, Category, WalletName
-from balancebot.domain.message import NOTHING_MUTED, AlertFacts, ChannelName, Facts, GroupFacts, SpikeFacts
+from balancebot.domain.message import NOTHING_MUTED, AlertFacts, Facts, GroupFacts, SpikeFacts
 from balancebot.domain.runway import Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
@@ -228,7 +228,7 @@ EVERYTHING: dict[str, Facts] = {
     "trouble": TROUBLE,
     "trouble_with_mail": replace(
         TROUBLE,
-        channel=ChannelName.EMAIL,
+        channel="email",
         destination="finance@example.com",
         message="the mail server refuses finance@example.com: 550 5.1.1 user unknown",
     ),

@@ -10,7 +10,6 @@ from balancebot.domain.message import (
     Action,
     AlertFacts,
     ChannelFailureFacts,
-    ChannelName,
     DigestFacts,
     DigestLine,
     Facts,
@@ -301,7 +300,7 @@ DIGEST = DigestFacts(
 TEST = TestFacts(at=NOW)
 TROUBLE = ChannelFailureFacts(
     at=NOW,
-    channel=ChannelName.SLACK,
+    channel="slack",
     destination="#ops-alerts",
     message="Slack answers is_archived for #ops-alerts: the channel is archived",
 )

@@ -3,7 +3,6 @@
 import pytest
 
 from balancebot.domain.delivery import GIVE_UP_ATTEMPTS
-from balancebot.domain.message import ChannelName
 from balancebot.ports import ChannelErrorKind
 from balancebot.store import channel_failures
 from balancebot.store.database import Database
@@ -15,7 +14,7 @@ from tests.outbox_bench import (
 )
 
 
-def standing(bench: Bench) -> list[tuple[ChannelName, str, str]]:
+def standing(bench: Bench) -> list[tuple[str, str, str]]:
     with bench.database.read() as conn:
         return [(each.channel, each.destination, each.message) for each in channel_failures.standing(conn)]
 
@@ -32,7 +31,7 @@ def test_it_is_told_once_through_the_other_channel_until_it_is_mended(
     for _ in range(10):
         bench.run(seconds=1)
         if not bench.slack.told():
-            assert [(ChannelName.SLACK, "#ops", kind.value)] == standing(bench)
+            assert [("slack", "#ops", kind.value)] == standing(bench)
 
     assert ["ChannelFailureFacts"] == bench.mail.told("finance@example.com")
     assert ["opened"] == bench.slack.told()
@@ -79,11 +78,11 @@ def test_a_delivery_that_is_given_up_is_told_and_stands(bench: Bench) -> None:
 
     assert ["gave_up", "delivered"] == bench.states()
     assert ["ChannelFailureFacts"] == bench.mail.told("finance@example.com")
-    assert [(ChannelName.SLACK, "#ops", "server")] == standing(bench)
+    assert [("slack", "#ops", "server")] == standing(bench)
 
 
 def test_what_waits_for_a_channel_that_left_the_configuration_is_given_up(database: Database) -> None:
-    bench = Bench(database, channels=[ChannelName.EMAIL])
+    bench = Bench(database, channels=["email"])
     bench.open([OPS, MAIL])
 
     report = bench.run()

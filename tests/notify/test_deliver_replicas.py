@@ -7,13 +7,13 @@ import time
 import pytest
 
 from balancebot.domain.alert import Reason
-from balancebot.domain.message import AlertFacts, ChannelName, MessageRef, OutgoingMessage
+from balancebot.domain.message import AlertFacts, MessageRef, OutgoingMessage
 from balancebot.notify.worker import DeliverOutbox
 from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.store import outbox
 from tests.outbox_bench import OPS, Bench, Room, arrives, fails, loses_the_answer, loses_the_request
 
-ROOMS = [(ChannelName.SLACK, f"#room-{number}") for number in range(4)]
+ROOMS = [("slack", f"#room-{number}") for number in range(4)]
 
 
 def news_in(room: Room, destination: str, alert_id: int) -> list[str]:

@@ -8,16 +8,17 @@ from sqlalchemy import Connection, insert, select
 
 from balancebot.domain.alert import AlertKind, Reason
 from balancebot.domain.balance import WalletName
-from balancebot.domain.message import AlertFacts, ChannelName, TestFacts
+from balancebot.domain.message import AlertFacts, TestFacts
+from balancebot.domain.routing import Destination
 from balancebot.domain.verdict import Severity
 from balancebot.store import living_messages, outbox
 from balancebot.store.database import Database
 from balancebot.store.tables import alerts, deliveries, notifications
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
-OPS = (ChannelName.SLACK, "#ops")
-MARKETING = (ChannelName.SLACK, "#marketing")
-MAIL = (ChannelName.EMAIL, "finance@example.com")
+OPS = Destination("slack", "#ops")
+MARKETING = Destination("slack", "#marketing")
+MAIL = Destination("email", "finance@example.com")
 
 
 @pytest.fixture
@@ -55,7 +56,7 @@ def _facts(reason: Reason | None) -> AlertFacts:
 def _enqueue(
     conn: Connection,
     reason: Reason | None,
-    destinations: list[outbox.Destination] | None = None,
+    destinations: list[Destination] | None = None,
     *,
     broadcast: bool = False,
 ) -> int:
@@ -67,7 +68,7 @@ def _enqueue(
         destinations=destinations,
         broadcast=broadcast,
     )
-    return outbox.enqueue(conn, [news], now=NOON)
+    return outbox.enqueue(conn, [news], editable={"slack"}, now=NOON)
 
 
 def _waiting(conn: Connection, reason: Reason | None) -> list[tuple[str, str, bool]]:

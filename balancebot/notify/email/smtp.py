@@ -12,11 +12,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from balancebot.config import MailSecurity
-from balancebot.domain.message import ChannelName, MessageRef, OutgoingMessage
+from balancebot.domain.message import MessageRef, OutgoingMessage
 from balancebot.notify.email.compose import Mail, address, compose
 from balancebot.notify.http import Answer, within
 from balancebot.notify.render import Renderer
-from balancebot.ports import ChannelError, ChannelErrorKind, Finding
+from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
 
 _WAITS: Final = 3
 """How many time-outs all of a session may take."""
@@ -68,10 +68,12 @@ class SmtpChannel:
         self._timeout = timeout.total_seconds()
         self._ssl_context = ssl_context or ssl.create_default_context()
 
+    capabilities = Capabilities(has_threads=True)
+
     @property
-    def name(self) -> ChannelName:
+    def name(self) -> str:
         """E-mail."""
-        return ChannelName.EMAIL
+        return "email"
 
     def deliver(
         self, parcel: OutgoingMessage, *, still_mine: Callable[[], bool]

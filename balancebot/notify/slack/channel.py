@@ -11,13 +11,13 @@ from datetime import datetime, timedelta
 from typing import Final, assert_never
 
 from balancebot.config import Proxy
-from balancebot.domain.message import Action, ChannelName, MessageRef, OutgoingMessage
+from balancebot.domain.message import Action, MessageRef, OutgoingMessage
 from balancebot.notify.http import TIMEOUT
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.api import SCOPES_KEY, Answer, SlackApi, SlackError, slack_error
 from balancebot.notify.slack.blocks import SlackMessage, message_of
 from balancebot.notify.slack.buttons import buttons_for
-from balancebot.ports import ChannelError, ChannelErrorKind, Finding
+from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
 
 EVENT_TYPE: Final = "balancebot_delivery"
 SCOPES: Final = ("chat:write", "channels:read", "groups:read", "channels:history", "groups:history")
@@ -52,10 +52,12 @@ class SlackChannel:
         self._rooms: dict[str, str] | None = None
         self._resolving = threading.Lock()
 
+    capabilities = Capabilities(can_edit=True, has_threads=True, can_find=True)
+
     @property
-    def name(self) -> ChannelName:
+    def name(self) -> str:
         """Slack."""
-        return ChannelName.SLACK
+        return "slack"
 
     def deliver(
         self, parcel: OutgoingMessage, *, still_mine: Callable[[], bool]

@@ -10,12 +10,12 @@ from urllib.error import HTTPError
 from urllib.request import Request
 
 from balancebot.config import Proxy
-from balancebot.domain.message import Action, ChannelName, MessageRef, OutgoingMessage
+from balancebot.domain.message import Action, MessageRef, OutgoingMessage
 from balancebot.notify.http import TIMEOUT, TRANSPORT_FAULTS, opener, transport_error
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.api import SlackError, in_doubt_over, rate_limited, slack_error
 from balancebot.notify.slack.blocks import message_of
-from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind
 
 
 class SlackWebhook:
@@ -34,10 +34,12 @@ class SlackWebhook:
         self._way_out = opener(proxy)
         self._timeout = timeout.total_seconds()
 
+    capabilities = Capabilities()
+
     @property
-    def name(self) -> ChannelName:
+    def name(self) -> str:
         """Slack."""
-        return ChannelName.SLACK
+        return "slack"
 
     def deliver(
         self, parcel: OutgoingMessage, *, still_mine: Callable[[], bool]

@@ -6,8 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from balancebot.domain.audit import Act, Actor, Way
-from balancebot.domain.delivery import Destination
-from balancebot.domain.message import ChannelName
+from balancebot.domain.routing import Destination
 from balancebot.notify.slack.buttons import MEMBER, ActionId, ShownGroup
 from balancebot.store import alerts, audit, queues, silences
 from balancebot.store.tables import groups
@@ -28,8 +27,13 @@ def group(desk: Desk) -> ShownGroup:
     world.shows(industry(400), wallet=WEB)
     world.poll()
     with world.database.write() as conn:
-        queues.open_lane(
-            conn, Destination(ChannelName.SLACK, "#ops"), worker_id="w", group_over=1, now=world.clock.now()
+        queues.open_queue(
+            conn,
+            Destination("slack", "#ops"),
+            worker_id="w",
+            group_over=1,
+            can_edit=True,
+            now=world.clock.now(),
         )
         group_id = conn.execute(select(groups.c.id)).scalar_one()
     return ShownGroup(group_id=group_id, num_members=2)
