@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING
 from balancebot import outside
 from balancebot.alerts.acts import OperateAlerts
 from balancebot.alerts.transitions import DecisionWriter
-from balancebot.apps_watch import AppsWatch
 from balancebot.clock import SystemClock
-from balancebot.config import Settings
+from balancebot.config import AppsWatch, Settings
 from balancebot.domain.message import DigestFacts
 from balancebot.estimates.context import MessageContext
 from balancebot.estimates.estimator import Estimator
@@ -67,7 +66,7 @@ class App:
         self.thresholds = ThresholdCache()
         self.estimator = Estimator(zone=settings.timezone.key, confidence=settings.alerts.runway_confidence)
         self.figures = MessageContext(
-            estimator=self.estimator, thresholds=self.thresholds, package_sizes=settings.package_sizes
+            estimator=self.estimator, thresholds=self.thresholds, package_sizes=settings.orders.package_sizes
         )
         self.teller = DecisionWriter(routing=settings.routing, figures=self.figures)
 
@@ -121,7 +120,7 @@ class App:
         """Facts into words, by the user's templates first."""
         from balancebot.notify.render import Renderer
 
-        return Renderer(words=self.words, public_url=self.public_url, user_dir=self.settings.templates_dir)
+        return Renderer(words=self.words, public_url=self.public_url, user_dir=self.settings.templates.dir)
 
     @cached_property
     def slack(self) -> "SlackChannel | SlackWebhook | None":

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import TextIO
 
-from balancebot.config import Log, LogFormat
+from balancebot.config import LogConfig, LogFormat
 from balancebot.domain.balance import WalletName, account_of
 from balancebot.metrics import READ, Metrics
 from balancebot.notify.report import AttemptReport, DeliverReport
@@ -22,7 +22,7 @@ _GRUMBLING = ("apscheduler",)
 """Libraries that warn of what is meant: a tick that finds the last one at work is skipped."""
 
 
-def set_up_logging(log: Log, stream: TextIO | None = None) -> None:
+def set_up_logging(log: LogConfig, stream: TextIO | None = None) -> None:
     """Send log lines to `stream` (default: stderr) as `log` says, for the whole process."""
     stream = stream or sys.stderr
     as_text = log.format is LogFormat.TEXT or (log.format is LogFormat.AUTO and stream.isatty())

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from balancebot.config import Account, Email, Settings, Slack
+from balancebot.config import AccountConfig, EmailConfig, Settings, SlackConfig
 from balancebot.domain.balance import WalletName, app_of
 from balancebot.ports import Channel, Clock, Finding
 from balancebot.store import living_messages
@@ -35,7 +35,7 @@ def source(settings: Settings, clock: Clock) -> "JsmsSource":
     )
 
 
-def endpoints(accounts: Iterable[Account]) -> "dict[WalletName, Endpoint]":
+def endpoints(accounts: Iterable[AccountConfig]) -> "dict[WalletName, Endpoint]":
     """Return where and with what each wallet is asked for."""
     from balancebot.jsms.answer import EndpointKind
     from balancebot.jsms.source import Endpoint
@@ -52,7 +52,7 @@ def endpoints(accounts: Iterable[Account]) -> "dict[WalletName, Endpoint]":
     }
 
 
-def slack(slack: Slack, renderer: "Renderer", database: Database) -> "SlackChannel | SlackWebhook":
+def slack(slack: SlackConfig, renderer: "Renderer", database: Database) -> "SlackChannel | SlackWebhook":
     """Make Slack, by webhook or by bot token; with buttons where somebody listens to them."""
     from balancebot.notify.slack.channel import SlackChannel
     from balancebot.notify.slack.webhook import SlackWebhook
@@ -79,7 +79,7 @@ def _rooms_before(database: Database) -> Mapping[str, str]:
         return {}
 
 
-def email(email: Email, renderer: "Renderer") -> "SmtpChannel":
+def email(email: EmailConfig, renderer: "Renderer") -> "SmtpChannel":
     """Make the way to the mail server."""
     from balancebot.notify.email.smtp import SmtpChannel
 

@@ -24,10 +24,10 @@ import trustme
 from httpx_aiohttp import HttpxAiohttpClient
 
 from balancebot.clock import SystemClock
+from balancebot.config import Secret
 from balancebot.domain.balance import Snapshot, WalletName
 from balancebot.jsms.answer import EndpointKind, ParsedBalances, Reply, parse_answer
 from balancebot.jsms.source import Endpoint, JsmsSource
-from balancebot.secret import Secret
 
 PATH = EndpointKind.APP.path
 AUTH = ("key", "secret")

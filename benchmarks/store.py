@@ -16,7 +16,7 @@ from pathlib import Path
 
 from sqlalchemy import text
 
-from balancebot.config.shapes import Retention
+from balancebot.config import RetentionConfig
 from balancebot.domain.balance import Absent, BalanceKey, Category, Readings, WalletName
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.history.prune import prune
@@ -118,7 +118,7 @@ def write_year(database: Database, wallet_ids: list[int]) -> None:
     end = int(START.timestamp())
     used = (Used(), Used(), Used(36, 3600), Used(84, 3600))
     hours = range(end // 3600 - 365 * 24, end // 3600)
-    instants = range(end - int(Retention().raw.total_seconds()), end, int(EVERY.total_seconds()))
+    instants = range(end - int(RetentionConfig().raw.total_seconds()), end, int(EVERY.total_seconds()))
     for hour in hours:
         with database.write() as conn:
             seen = shown(12 * (hour - hours.stop))
@@ -160,7 +160,7 @@ def report(database: Database, *, num_wallets: int, num_cycles: int, num_years: 
     print(f"{'sum':18}{sum(empty.values()):8.1f}{sum(year.values()):8.1f}")
     print(f"disk per wallet and year: {grown / num_years / 1e6:.2f} MB")
     began = time.perf_counter()
-    pruned = prune(database, Retention(), now=START + timedelta(days=7))
+    pruned = prune(database, RetentionConfig(), now=START + timedelta(days=7))
     print(f"pruning a week of {num_years} wallets: {time.perf_counter() - began:.2f} s ({pruned})")
 
 

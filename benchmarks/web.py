@@ -18,20 +18,25 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from types import MappingProxyType
 
 import httpx
 
 from balancebot.app import App
-from balancebot.config import Account, AppConfig, KeyPair, Settings, Web
-from balancebot.config import Database as DatabaseSettings
+from balancebot.config import (
+    AccountConfig,
+    AppConfig,
+    DatabaseConfig,
+    ListenAddress,
+    Secret,
+    Settings,
+    WebConfig,
+)
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Readings, WalletName
 from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.domain.user import Role
 from balancebot.people.users import add_user
-from balancebot.secret import Secret
 from balancebot.store import estimates, readings, thresholds, usage, wallets
 from balancebot.store.database import Database
 from balancebot.store.estimates import EstimateRow
@@ -140,15 +145,18 @@ def set_limits(database: Database, watched: list[WalletName]) -> None:
 
 def settings_for(file: Path, watched: list[WalletName]) -> Settings:
     """The configuration that such a bot would have."""
-    pair = KeyPair(key=Secret("k"), secret=Secret("s"))
-    apps = tuple(AppConfig(name=name.partition("/")[2], keys=pair) for name in watched[1:])
+    key, secret = Secret("k"), Secret("s")
+    apps = tuple(
+        AppConfig(name=name.partition("/")[2], app_key=key, master_secret=secret) for name in watched[1:]
+    )
     return Settings(
         path=file.with_suffix(".toml"),
         resolved=True,
-        database=DatabaseSettings(url=Secret(f"sqlite:///{file}")),
-        accounts=(Account(name="acme", keys=pair, apps=apps),),
-        package_sizes=MappingProxyType({}),
-        web=Web(host="127.0.0.1", port=0, public_url="http://127.0.0.1", secret_key=Secret("key")),
+        database=DatabaseConfig(url=Secret(f"sqlite:///{file}")),
+        accounts=(AccountConfig(name="acme", dev_key=key, dev_secret=secret, apps=apps),),
+        web=WebConfig(
+            listen=ListenAddress("127.0.0.1", 0), public_url="http://127.0.0.1", secret_key=Secret("key")
+        ),
     )
 
 

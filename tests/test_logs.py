@@ -6,21 +6,20 @@ import logging
 
 import pytest
 
-from balancebot.config import Log, LogFormat, LogLevel
+from balancebot.config import LogConfig, LogFormat, LogLevel, Secret
 from balancebot.logs import set_up_logging
-from balancebot.secret import Secret
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
 
-def _logged(log: Log) -> tuple[logging.Logger, io.StringIO]:
+def _logged(log: LogConfig) -> tuple[logging.Logger, io.StringIO]:
     stream = io.StringIO()
     set_up_logging(log, stream)
     return logging.getLogger("balancebot.here"), stream
 
 
 def test_a_json_line_holds_the_event_and_its_fields() -> None:
-    log, stream = _logged(Log(format=LogFormat.JSON))
+    log, stream = _logged(LogConfig(format=LogFormat.JSON))
     log.info("poll.cycle", extra={"wallets": 12, "failed": 0})
     line = json.loads(stream.getvalue())
     assert line.pop("at").endswith("Z")
@@ -28,32 +27,32 @@ def test_a_json_line_holds_the_event_and_its_fields() -> None:
 
 
 def test_a_text_line_quotes_what_would_read_as_two_words() -> None:
-    log, stream = _logged(Log(format=LogFormat.TEXT))
+    log, stream = _logged(LogConfig(format=LogFormat.TEXT))
     log.warning("poll.failed", extra={"wallet": "acme/check out", "kind": "timeout"})
     assert 'warning poll.failed wallet="acme/check out" kind=timeout\n' == stream.getvalue()[20:]
 
 
 def test_automatic_format_is_json_where_nobody_watches() -> None:
-    log, stream = _logged(Log())
+    log, stream = _logged(LogConfig())
     log.info("started")
     assert "started" == json.loads(stream.getvalue())["event"]
 
 
 def test_a_line_below_the_level_is_not_written() -> None:
-    log, stream = _logged(Log(level=LogLevel.WARNING))
+    log, stream = _logged(LogConfig(level=LogLevel.WARNING))
     log.info("poll.cycle")
     assert "" == stream.getvalue()
 
 
 def test_no_library_logs_the_addresses_it_asks() -> None:
-    _, stream = _logged(Log(level=LogLevel.DEBUG))
+    _, stream = _logged(LogConfig(level=LogLevel.DEBUG))
     logging.getLogger("httpx").info("HTTP Request: GET https://example.com/ping/secret")
     assert "" == stream.getvalue()
 
 
 @pytest.mark.parametrize("form", [LogFormat.JSON, LogFormat.TEXT])
 def test_neither_a_field_nor_a_traceback_shows_a_secret(form: LogFormat) -> None:
-    log, stream = _logged(Log(format=form))
+    log, stream = _logged(LogConfig(format=form))
     token = Secret("xoxb-hidden")
     try:
         raise ValueError(f"refused {token}")

@@ -82,8 +82,8 @@ def application() -> typer.Typer:
 
 def read_length(option: str, text: str) -> timedelta:
     """Read a length of time such as `30m`, `4h` or `2d`; at least a second."""
-    from balancebot.config.kinds import duration
-    from balancebot.config.table import UnfitError
+    from balancebot.config import UnfitError
+    from balancebot.config.values import duration
 
     try:
         return duration(at_least=timedelta(seconds=1))(text)

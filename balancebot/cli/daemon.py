@@ -58,7 +58,7 @@ class Daemon:
     def address(self) -> str | None:
         """Where the pages are served, once started; None = nowhere."""
         web = self.bot.settings.web
-        return None if web is None or self._pages is None else f"http://{web.host}:{self._pages.port}"
+        return None if web is None or self._pages is None else f"http://{web.listen.host}:{self._pages.port}"
 
     def start(self) -> None:
         """Begin. Raises `DatabaseError` when the database can't be asked, OSError when the pages can't be served."""
@@ -90,7 +90,7 @@ class Daemon:
         from balancebot.web.wiring import web_context_of
 
         site = web_context_of(self.bot, web, metrics=self._metrics.text)
-        return serve(create_app(site), host=web.host, port=web.port)
+        return serve(create_app(site), host=web.listen.host, port=web.listen.port)
 
     def stop(self) -> bool:
         """End within `DRAIN`; tell whether all that was under way was finished."""

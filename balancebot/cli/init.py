@@ -19,7 +19,7 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented configuration; never overwrites."""
-    from balancebot.config.template import template
+    from balancebot.config.reference import template
 
     path = file or context_of(context).config_path
     try:

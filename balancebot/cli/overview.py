@@ -25,6 +25,7 @@ COMMANDS = {
     for part, name, summary, place in (
         ("See", "demo", "the whole bot against a simulator: nothing to configure", "demo:app"),
         ("Start", "init", "write a commented configuration; never overwrites", "init:app"),
+        ("Start", "config", "list the keys of the configuration", "config:app"),
         (
             "Start",
             "check",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from balancebot.app import App
 from balancebot.cli.context import RefusedError
-from balancebot.config import Log, LogLevel, Settings
+from balancebot.config import LogConfig, LogLevel, Settings
 from balancebot.logs import Reporter, set_up_logging
 from balancebot.metrics import Metrics
 from balancebot.notify.report import DeliverReport
@@ -60,6 +60,6 @@ def undelivered(report: DeliverReport) -> list[str]:
     return [*dict.fromkeys(failed), waits]
 
 
-def _quiet(log: Log) -> Log:
+def _quiet(log: LogConfig) -> LogConfig:
     """Log faults of our own only: the command itself tells what was done and what failed."""
     return replace(log, level=LogLevel.ERROR) if log.level is LogLevel.INFO else log

@@ -1,63 +1,65 @@
 """The configuration: a file and the environment become one frozen `Settings`, or all the faults in them at once.
 
-Everything is checked here, strictly and once; nobody checks again inside. No fault ever shows a secret.
+Each key is declared once, on the dataclass of its section (`sections.py`, `accounts.py`, `slack.py`, `email.py`); start
+there, or with `settings.py`, which loads them. Everything is checked here, strictly and once; nothing is checked again
+inside. No fault ever shows a secret.
 """
 
-from balancebot.config.apps_file import reread_apps
-from balancebot.config.loading import config_path, load
-from balancebot.config.remarks import remarks
-from balancebot.config.shapes import (
-    NO_ROOM,
-    Account,
-    Alerts,
-    AppConfig,
-    Database,
-    Digest,
-    Email,
-    Heartbeat,
-    KeyPair,
+from balancebot.config.accounts import AccountConfig, AppConfig, AppsWatch, KeyPair, reread_apps
+from balancebot.config.email import EmailConfig, MailSecurity
+from balancebot.config.secrets import Secret
+from balancebot.config.sections import (
+    AlertsConfig,
+    DatabaseConfig,
+    DigestConfig,
+    HeartbeatConfig,
     Language,
-    Log,
+    LogConfig,
     LogFormat,
     LogLevel,
-    MailSecurity,
-    Poll,
-    Proxy,
-    Retention,
-    Settings,
-    Slack,
-    SlackRoles,
-    Web,
+    OrdersConfig,
+    PollConfig,
+    RetentionConfig,
+    RouteConfig,
+    TemplatesConfig,
+    WebConfig,
 )
-from balancebot.config.table import Fault
-from balancebot.config.template import template
+from balancebot.config.settings import Settings, config_path, load, remarks
+from balancebot.config.slack import SlackConfig, SlackRoles
+from balancebot.config.toml_table import ConfigFault, UnfitError
+from balancebot.config.values import ListenAddress, Proxy
 
 __all__ = [
-    "NO_ROOM",
-    "Account",
-    "Alerts",
+    "AccountConfig",
+    "AlertsConfig",
     "AppConfig",
-    "Database",
-    "Digest",
-    "Email",
-    "Fault",
-    "Heartbeat",
+    "AppsWatch",
+    "ConfigFault",
+    "DatabaseConfig",
+    "DigestConfig",
+    "EmailConfig",
+    "HeartbeatConfig",
     "KeyPair",
     "Language",
-    "Log",
+    "ListenAddress",
+    "LogConfig",
     "LogFormat",
     "LogLevel",
     "MailSecurity",
-    "Poll",
+    "OrdersConfig",
+    "PollConfig",
     "Proxy",
-    "Retention",
+    "RetentionConfig",
+    "RouteConfig",
+    "Secret",
     "Settings",
-    "Slack",
+    "SlackConfig",
     "SlackRoles",
-    "Web",
+    "TemplatesConfig",
+    "UnfitError",
+    "WebConfig",
     "config_path",
     "load",
     "remarks",
     "reread_apps",
-    "template",
 ]

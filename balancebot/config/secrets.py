@@ -1,22 +1,57 @@
-"""Secrets: written `env:NAME`, `file:PATH` or literally, and read only where a command needs them.
+"""Secrets: a type that never shows its value, and the reader of `env:NAME`, `file:PATH` and literal values.
 
-Faults name the variable or the file, never a value.
+A secret is read only where a command needs it. Faults name the variable or the file, never a value.
 """
 
+import hmac
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NoReturn
 
-from balancebot.config.table import UnfitError, described
-from balancebot.secret import Secret
+from balancebot.config.toml_table import UnfitError, described
 
-MAX_BYTES = 65_536
+MAX_SECRET_BYTES = 65_536
 """A secret is short; a larger file is a mistake."""
 
 
+class Secret:
+    """A value that is shown as stars, compared in constant time and never pickled.
+
+    It leaves the wrapper only through `reveal`, at the one place that sends it.
+    """
+
+    __slots__ = ("_value",)
+
+    def __init__(self, value: str) -> None:
+        self._value = value
+
+    def reveal(self) -> str:
+        """Return the value itself: for the request that needs it, and nothing else."""
+        return self._value
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Secret):
+            return NotImplemented
+        return hmac.compare_digest(self._value.encode(), other._value.encode())
+
+    def __hash__(self) -> int:
+        return hash((Secret, self._value))
+
+    def __repr__(self) -> str:
+        return "***"
+
+    __str__ = __repr__
+
+    def __format__(self, format_spec: str) -> str:
+        return format("***", format_spec)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("a secret is not written down")
+
+
 class UnresolvedSecret(Secret):
-    """A secret that stands in the configuration of a command that was to need none."""
+    """A secret of a configuration that was loaded for a command that needs none."""
 
     __slots__ = ()
 
@@ -24,45 +59,44 @@ class UnresolvedSecret(Secret):
         super().__init__("")
 
     def reveal(self) -> NoReturn:
-        """Refuse: whoever asks forgot to have the settings loaded with their secrets."""
+        """Refuse: the caller should have loaded the settings with their secrets."""
         raise RuntimeError("this command loaded its settings without resolving secrets")
 
 
 NO_SECRET: Secret = UnresolvedSecret()
-"""Stands where a secret wasn't to be resolved, or was found unfit."""
+"""Stands for every secret that was not resolved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Secrets:
-    """Reads secrets for one file."""
+class ConfigContext:
+    """What the values of one file refer to: the environment, and the files beside it."""
 
     environ: Mapping[str, str]
     base: Path
     """Where relative paths begin."""
     resolve: bool
+    """Whether secrets are read. Without it no variable and no file of a secret is looked at."""
 
-    def read(self, value: object) -> Secret:
-        """Read a secret, or stand in for it when none is to be resolved."""
-        return Secret(self.look_up(value)) if self.resolve else _unread(value)
+    def read_secret(self, value: object, check: Callable[[str], object] | None = None) -> Secret:
+        """Read a secret, or return `NO_SECRET` when none is to be resolved.
 
-    def reading(self, check: Callable[[str], object]) -> Callable[[object], Secret]:
-        """Make a reader of secrets whose value must pass `check`, which raises `UnfitError` without quoting it.
-
-        One that is written literally is checked for every command.
+        `check` raises `UnfitError` for an unfit value without quoting it. A secret that is written literally is
+        checked for every command. Raises `UnfitError`.
         """
-
-        def parse(value: object) -> Secret:
-            secret = self.read(value)
-            if self.resolve:
-                check(secret.reveal())
-            elif isinstance(value, str) and _reference(value) is None:
-                check(value)
-            return secret
-
-        return parse
+        if not isinstance(value, str):
+            raise UnfitError(_wrong_type(value))
+        if self.resolve:
+            found = self.look_up(value)
+        elif _reference(_usable(value, "")) is None:
+            found = value
+        else:
+            return NO_SECRET
+        if check is not None:
+            check(found)
+        return Secret(found) if self.resolve else NO_SECRET
 
     def look_up(self, value: object) -> str:
-        """Return the value that is meant, for every command."""
+        """Return the value that is meant, whether secrets are to be resolved or not. Raises `UnfitError`."""
         if not isinstance(value, str):
             raise UnfitError(_wrong_type(value))
         match _reference(_usable(value, "")):
@@ -85,9 +119,9 @@ class Secrets:
             raise UnfitError("must name a file behind file:")
         try:
             with (self.base / name).open("rb") as file:
-                data = file.read(MAX_BYTES + 1)
-            if len(data) > MAX_BYTES:
-                raise UnfitError(f"the file {name} is larger than {MAX_BYTES} bytes")
+                data = file.read(MAX_SECRET_BYTES + 1)
+            if len(data) > MAX_SECRET_BYTES:
+                raise UnfitError(f"the file {name} is larger than {MAX_SECRET_BYTES} bytes")
             return _without_newline(data.decode("utf-8-sig"))
         except UnicodeDecodeError:
             raise UnfitError(f"the file {name} isn't UTF-8 text") from None
@@ -97,21 +131,14 @@ class Secrets:
 
 
 def _reference(value: str) -> tuple[str, str] | None:
-    """Split `env:NAME` and `file:PATH`; None is the secret itself."""
+    """Split `env:NAME` and `file:PATH`; None means that the value is the secret itself."""
     kind, colon, name = value.partition(":")
     return (kind, name) if colon and kind in {"env", "file"} else None
 
 
 def _without_newline(value: str) -> str:
-    """Drop the one that editors, and shells that pass files on, leave at the end."""
+    """Drop the line break that editors, and shells that pass files on, leave at the end."""
     return value.removesuffix("\n").removesuffix("\r")
-
-
-def _unread(value: object) -> Secret:
-    if not isinstance(value, str):
-        raise UnfitError(_wrong_type(value))
-    _usable(value, "")
-    return NO_SECRET
 
 
 def _wrong_type(value: object) -> str:
@@ -121,6 +148,8 @@ def _wrong_type(value: object) -> str:
 def _usable(value: str, where: str) -> str:
     if not value:
         raise UnfitError(f"{where}is empty")
+    if len(value) > MAX_SECRET_BYTES:
+        raise UnfitError(f"{where}is longer than {MAX_SECRET_BYTES} characters")
     if not value.isprintable():
         raise UnfitError(f"{where}holds a line break or another character that can't be printed")
     return value

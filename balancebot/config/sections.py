@@ -1,130 +1,281 @@
-"""How balances are read and kept: one function per table of the configuration, with its keys and defaults.
+"""The sections that belong to no channel: each key with its type, bounds, default and meaning."""
 
-What a key is when it isn't given, and how keys depend on each other, is said here and nowhere else.
-"""
-
-import os
 from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import timedelta
+from enum import StrEnum
 from pathlib import Path
-from types import MappingProxyType
+from typing import Self
 
-from balancebot.config import kinds
-from balancebot.config.kinds import duration, number, one_of, text, whole
-from balancebot.config.secrets import NO_SECRET, Secrets
-from balancebot.config.shapes import (
-    Alerts,
-    Database,
-    Heartbeat,
-    Log,
-    LogFormat,
-    LogLevel,
-    Poll,
-    Retention,
-    Web,
-)
-from balancebot.config.shared_keys import existing_file, proxy
-from balancebot.config.table import Table
+from balancebot.config import values
+from balancebot.config.declare import ChannelConfig, ConfigSection, key, per_channel
+from balancebot.config.secrets import ConfigContext, Secret
+from balancebot.config.toml_table import TomlTable
 from balancebot.domain.balance import Category
-from balancebot.secret import Secret
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.routing import Route
+from balancebot.domain.verdict import Severity
 
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
+_AS_ENVIRONMENT = "as HTTPS_PROXY and NO_PROXY say"
 
 
-def database(table: Table, secrets: Secrets) -> Database:
-    """`[database]`: resolved for every command, the path of a SQLite file made absolute."""
+class Language(StrEnum):
+    """The languages that messages, digests and pages are written in."""
 
-    def parse(value: object) -> Secret:
-        return Secret(kinds.database_url(secrets.look_up(value), secrets.base))
-
-    return Database(url=table.take("url", parse, None) or parse("sqlite:///balancebot.db"))
+    ENGLISH = "en"
+    CHINESE = "zh-CN"
 
 
-def poll(table: Table, secrets: Secrets) -> Poll:
-    """`[poll]`: what isn't given follows `every`."""
-    usual = Poll()
-    every = table.take("every", duration(at_least=_SECOND), usual.every)
-    fastest = table.take("fastest", duration(at_least=_SECOND), every)
-    stale_after = table.take("stale_after", duration(), max(usual.stale_after, every))
-    if stale_after < every:
-        table.fault(
-            "stale_after", f"is {kinds.shown(stale_after)}, shorter than `every`, {kinds.shown(every)}"
-        )
-    return Poll(
-        every=every,
-        fastest=min(fastest, every),
-        timeout=table.take("timeout", duration(at_least=_SECOND), usual.timeout),
-        concurrency=table.take("concurrency", whole(at_least=1, at_most=1_000), usual.concurrency),
-        max_rate=table.take("max_rate", number(at_least=0.001, at_most=1e6), usual.max_rate),
-        stale_after=stale_after,
-        ca_bundle=existing_file(table, "ca_bundle", secrets),
-        proxy=proxy(table, secrets),
+class LogFormat(StrEnum):
+    """How log lines look. AUTO is text on a terminal and JSON elsewhere."""
+
+    AUTO = "auto"
+    JSON = "json"
+    TEXT = "text"
+
+
+class LogLevel(StrEnum):
+    """What is logged: this and worse."""
+
+    DEBUG = "debug"
+    INFO = "info"
+    WARNING = "warning"
+    ERROR = "error"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DatabaseConfig(ConfigSection):
+    """Where everything is kept."""
+
+    url: Secret = key(
+        values.database_url,
+        "a SQLite file, or postgresql+psycopg://USER:PASSWORD@HOST/NAME (extra `postgres`)",
+        default="sqlite:///balancebot.db",
+    )
+    """An SQLAlchemy URL with an absolute path; resolved for every command."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PollConfig(ConfigSection):
+    """How balances are read."""
+
+    every: timedelta = key(
+        values.duration(at_least=_SECOND), "the longest time between two readings of a wallet", default="5m"
+    )
+    fastest: timedelta = key(
+        values.duration(at_least=_SECOND),
+        "how soon a wallet near a limit may be read again",
+        default="5m",
+        default_note="`every`",
+    )
+    timeout: timedelta = key(
+        values.duration(at_least=_SECOND),
+        "time limit of one request, whatever the server does",
+        default="10s",
+    )
+    concurrency: int = key(values.whole(at_least=1, at_most=1_000), "requests under way at once", default=50)
+    max_rate: float | None = key(
+        values.number(at_least=0.001, at_most=1e6),
+        "requests per second to one base_url",
+        default=None,
+        default_note="no limit",
+        example="100",
+    )
+    stale_after: timedelta = key(
+        values.duration(),
+        "a wallet without a good reading for so long is stale; at least `every`",
+        default="30m",
+    )
+    ca_bundle: Path | None = key(
+        values.existing_file,
+        "file of the certificates that are trusted",
+        default=None,
+        default_note="the system's",
+        example='"ca.pem"',
+    )
+    proxy: values.Proxy | None = key(
+        values.proxy,
+        'the way out; "direct" = none',
+        default=None,
+        default_note=_AS_ENVIRONMENT,
+        example='"http://proxy:3128"',
+    )
+
+    def checked(self, table: TomlTable, context: ConfigContext) -> Self:  # noqa: ARG002
+        """Derive what is absent from `every`, and refuse a `stale_after` that is shorter."""
+        stale_after = self.stale_after
+        if not table.has("stale_after"):
+            stale_after = max(stale_after, self.every)
+        if stale_after < self.every:
+            table.fault(
+                "stale_after",
+                f"is {values.shown(stale_after)}, shorter than `every`, {values.shown(self.every)}",
+            )
+        fastest = min(self.fastest, self.every) if table.has("fastest") else self.every
+        return replace(self, fastest=fastest, stale_after=stale_after)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertsConfig(ConfigSection):
+    """How alerts behave. Limits are set with `balancebot thresholds`, not here."""
+
+    remind_every: timedelta = key(
+        values.duration(), 'how often an open alert is told again; "0s" = never', default="24h"
+    )
+    recovery_margin: float = key(
+        values.number(at_least=0, at_most=1),
+        "how far above its limit a balance must be before its alert closes",
+        default=0.05,
+    )
+    runway_confidence: float = key(
+        values.number(at_least=0.5, at_most=0.9),
+        "runway limits hold with this probability; 0.75 judges by P25",
+        default=0.75,
+    )
+    group_over: int = key(
+        values.whole(at_least=1, at_most=10**9),
+        "more openings than this at once for one destination become one message",
+        default=5,
     )
 
 
-def alerts(table: Table) -> Alerts:
-    """`[alerts]`."""
-    usual = Alerts()
-    return Alerts(
-        remind_every=table.take("remind_every", duration(), usual.remind_every),
-        recovery_margin=table.take("recovery_margin", number(at_least=0, at_most=1), usual.recovery_margin),
-        runway_confidence=table.take(
-            "runway_confidence", number(at_least=0.5, at_most=0.9), usual.runway_confidence
-        ),
-        group_over=table.take("group_over", whole(at_least=1, at_most=10**9), usual.group_over),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteConfig(Route, ConfigSection):
+    """Who is told of what. The first route that matches decides; where none does, each channel's default is told."""
+
+    match: Pattern = key(
+        values.pattern,
+        "acme is the shared pool only, acme/* its apps, * everything",
+        example='"acme/*:market"',
+    )
+    severity: Severity | None = key(
+        values.severity, "this severity or worse", default=None, default_note="any", example='"warning"'
+    )
+    destinations: Mapping[str, tuple[str, ...]] = per_channel(ChannelConfig.route_key)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DigestConfig(ConfigSection):
+    """Scheduled summaries of how things stand."""
+
+    name: str = key(values.text, "for `balancebot digest send`", example='"weekday"', unique=True)
+    cron: str = key(
+        values.cron,
+        "minute, hour, day, month, weekday (0 and 7 are Sunday), in `timezone`",
+        example='"0 9 * * MON-FRI"',
+    )
+    destinations: Mapping[str, tuple[str, ...]] = per_channel(
+        ChannelConfig.digest_table_key, needed="goes nowhere"
+    )
+    language: Language = key(
+        values.one_of(Language),
+        "the language of this digest",
+        default="en",
+        default_note="the top-level `language`",
+        example='"zh-CN"',
+        inherited=True,
     )
 
 
-def retention(table: Table) -> Retention:
-    """`[retention]`: hourly readings outlive the raw ones."""
-    usual = Retention()
-    raw = table.take("raw", duration(at_least=_DAY), usual.raw)
-    hourly = table.take("hourly", duration(at_least=_DAY), max(usual.hourly, raw))
-    if hourly < raw:
-        table.fault("hourly", f"is {kinds.shown(hourly)}, shorter than `raw`, {kinds.shown(raw)}")
-    return Retention(raw=raw, hourly=hourly)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebConfig(ConfigSection):
+    """The web pages."""
+
+    listen: values.ListenAddress = key(values.listen, "where the pages are served", default="127.0.0.1:8080")
+    public_url: str = key(
+        values.base_url,
+        "for links in messages",
+        default="http://127.0.0.1:8080",
+        default_note="http:// and `listen`",
+        example='"https://balances.example.com"',
+    )
+    """Without a slash at its end."""
+    secret_key: Secret | None = key(
+        values.secret(),
+        "key of the log-in sessions",
+        default=None,
+        default_note="$BALANCEBOT_SECRET_KEY, else a random one at each start",
+        example='"env:BALANCEBOT_SECRET_KEY"',
+    )
+
+    def checked(self, table: TomlTable, context: ConfigContext) -> Self:
+        """Derive the address of links from where the pages listen, and take the secret key from the environment."""
+        made = self
+        if not table.has("public_url"):
+            made = replace(made, public_url=f"http://{self.listen}")
+        secret_key = context.environ.get("BALANCEBOT_SECRET_KEY")
+        if not table.has("secret_key") and secret_key and context.resolve:
+            made = replace(made, secret_key=Secret(secret_key))
+        return made
 
 
-def web(table: Table, secrets: Secrets) -> Web:
-    """`[web]`: without a `secret_key` the environment is asked for BALANCEBOT_SECRET_KEY."""
-    host, port = table.take("listen", kinds.listen, ("127.0.0.1", 8080))
-    shown_host = f"[{host}]" if ":" in host else host
-    usual_key = secrets.environ.get("BALANCEBOT_SECRET_KEY")
-    usual = Secret(usual_key) if usual_key and secrets.resolve else None
-    return Web(
-        host=host,
-        port=port,
-        public_url=table.take("public_url", kinds.base_url, f"http://{shown_host}:{port}"),
-        secret_key=table.take("secret_key", secrets.read, usual),
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeartbeatConfig(ConfigSection):
+    """A dead man's switch: an address that is fetched after every complete poll cycle."""
+
+    url: Secret = key(values.secret_url, "what to fetch", example='"https://hc.example.com/ping/…"')
+    proxy: values.Proxy | None = key(
+        values.proxy,
+        'the way out; "direct" = none',
+        default=None,
+        default_note=_AS_ENVIRONMENT,
+        example='"direct"',
     )
 
 
-def heartbeat(table: Table, secrets: Secrets) -> Heartbeat:
-    """`[heartbeat]`: whoever knows the address can ping it, so it is a secret."""
-    return Heartbeat(
-        url=table.need("url", secrets.reading(kinds.web_url), NO_SECRET), proxy=proxy(table, secrets)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RetentionConfig(ConfigSection):
+    """How long readings are kept: all of them, then one an hour, then one a day for ever."""
+
+    raw: timedelta = key(values.duration(at_least=_DAY), "every reading", default="35d")
+    hourly: timedelta = key(
+        values.duration(at_least=_DAY),
+        "one reading an hour; at least `raw`",
+        default="400d",
+    )
+
+    def checked(self, table: TomlTable, context: ConfigContext) -> Self:  # noqa: ARG002
+        """Refuse hourly readings that go before the raw ones do."""
+        if not table.has("hourly"):
+            return replace(self, hourly=max(self.hourly, self.raw))
+        if self.hourly < self.raw:
+            table.fault(
+                "hourly", f"is {values.shown(self.hourly)}, shorter than `raw`, {values.shown(self.raw)}"
+            )
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TemplatesConfig(ConfigSection):
+    """Templates of your own for messages, digests and pages."""
+
+    dir: Path | None = key(
+        values.existing_folder,
+        "files here replace the built-in ones of the same name",
+        default=None,
+        example='"my-templates"',
     )
 
 
-def templates_dir(table: Table, secrets: Secrets) -> Path | None:
-    """`[templates].dir`: a folder that is there."""
-    path = table.take("dir", text, None)
-    if path is None:
-        return None
-    folder = secrets.base / path
-    if not os.path.isdir(folder):  # Path.is_dir raises where a folder above may not be entered
-        table.fault("dir", f"is no folder: {folder}")
-    return folder
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OrdersConfig(ConfigSection):
+    """How quota is bought."""
+
+    package_sizes: Mapping[Category, int] = key(
+        values.per_category(values.whole(at_least=1, at_most=10**12), "{ industry = 10000 }"),
+        "order advice is rounded up to these",
+        default={},
+        default_note="no rounding",
+        example="{ industry = 10000 }",
+    )
 
 
-def package_sizes(table: Table) -> Mapping[Category, int]:
-    """`[orders].package_sizes`."""
-    return table.take("package_sizes", kinds.package_sizes, MappingProxyType({}))
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LogConfig(ConfigSection):
+    """What the process logs, on stderr."""
 
-
-def log(table: Table) -> Log:
-    """`[log]`."""
-    return Log(
-        level=table.take("level", one_of(LogLevel), LogLevel.INFO),
-        format=table.take("format", one_of(LogFormat), LogFormat.AUTO),
+    level: LogLevel = key(values.one_of(LogLevel), "this and worse", default="info")
+    format: LogFormat = key(
+        values.one_of(LogFormat), "auto = text on a terminal, JSON elsewhere", default="auto"
     )

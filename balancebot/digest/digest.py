@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from balancebot.config import Digest
+from balancebot.config import DigestConfig
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.digest import Slot, latest_slot
 from balancebot.domain.message import DigestFacts, DigestLine
@@ -54,7 +54,7 @@ class SendDigest:
 
     database: Database
     clock: Clock
-    digests: Sequence[Digest]
+    digests: Sequence[DigestConfig]
     zone: ZoneInfo
     thresholds: ThresholdCache
     figures: MessageContext
@@ -109,16 +109,16 @@ class SendDigest:
         with self.database.read() as conn:
             return self._facts(conn, digest, local=_local(now, self.zone), late=False, now=now)
 
-    def _named(self, name: str) -> Digest | None:
+    def _named(self, name: str) -> DigestConfig | None:
         return next((digest for digest in self.digests if digest.name == name), None)
 
-    def _is_wanted(self, conn: Connection, digest: Digest, slot: Slot) -> bool:
+    def _is_wanted(self, conn: Connection, digest: DigestConfig, slot: Slot) -> bool:
         known = installation.find(conn, _known(digest))
         if known is None or slot.at < known.at:
             return False
         return not digest_slots.is_taken(conn, digest.name, slot.local)
 
-    def _make(self, conn: Connection, digest: Digest, slot: Slot, now: datetime) -> bool:
+    def _make(self, conn: Connection, digest: DigestConfig, slot: Slot, now: datetime) -> bool:
         made = self._facts(conn, digest, local=slot.local, late=slot.is_late(now), now=now)
         taken = digest_slots.claim(
             conn, MadeDigest(name=digest.name, slot=slot.local, made_at=now, summary=_summary(made))
@@ -132,7 +132,7 @@ class SendDigest:
         )
 
     def _facts(
-        self, conn: Connection, digest: Digest, *, local: str, late: bool, now: datetime
+        self, conn: Connection, digest: DigestConfig, *, local: str, late: bool, now: datetime
     ) -> DigestFacts:
         last = digest_slots.latest(conn, digest.name)
         since = now - _FIRST_SPAN if last is None else last.made_at
@@ -255,14 +255,15 @@ def _worst_first(line: DigestLine) -> tuple[int, float, str, int]:
     return (_WORST_FIRST.index(line.severity), judged, line.wallet, _ORDER[line.category])
 
 
-def _destinations(digest: Digest) -> tuple[Destination, ...]:
-    return (
-        *(Destination("slack", room) for room in digest.slack),
-        *(Destination("email", address) for address in digest.to),
+def _destinations(digest: DigestConfig) -> tuple[Destination, ...]:
+    return tuple(
+        Destination(channel, address)
+        for channel, addresses in digest.destinations.items()
+        for address in addresses
     )
 
 
-def _known(digest: Digest) -> str:
+def _known(digest: DigestConfig) -> str:
     return f"digest:{digest.name}"
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from balancebot.config.shapes import Retention
+from balancebot.config import RetentionConfig
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.store import digest_slots, notification_history, readings, usage, users
 from balancebot.store.database import Database
@@ -35,7 +35,7 @@ class Pruned:
     """Log-ins that had run out."""
 
 
-def prune(database: Database, retention: Retention, *, now: datetime) -> Pruned:
+def prune(database: Database, retention: RetentionConfig, *, now: datetime) -> Pruned:
     """Remove what is older than it is to be kept.
 
     Snapshots go after `retention.raw` (their hours stand already), and so does how things stood when a digest was made.

@@ -20,12 +20,12 @@ from typing import assert_never
 import httpx
 
 from balancebot import __version__
+from balancebot.config import Secret
 from balancebot.domain.balance import Snapshot, WalletName, account_of
 from balancebot.jsms.answer import AnswerFault, EndpointKind, ParsedBalances, Understood, parse_answer, plain
 from balancebot.jsms.pool import FetchCall, FetchPool, FetchTask
 from balancebot.jsms.transport import Transport
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
-from balancebot.secret import Secret
 
 log = logging.getLogger(__name__)
 

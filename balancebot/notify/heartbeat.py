@@ -8,9 +8,8 @@ from http.client import HTTPException
 from urllib.error import HTTPError, URLError
 from urllib.request import Request
 
-from balancebot.config import Proxy
+from balancebot.config import Proxy, Secret
 from balancebot.notify.http import opener
-from balancebot.secret import Secret
 
 
 class Heartbeat:

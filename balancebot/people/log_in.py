@@ -9,8 +9,8 @@ from datetime import datetime, timedelta
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
 
+from balancebot.config import Secret
 from balancebot.domain.user import MAX_USER_NAME, Session
-from balancebot.secret import Secret
 from balancebot.store import users as store
 from balancebot.store.database import Database
 

@@ -8,8 +8,8 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from balancebot.config import Secret
 from balancebot.people.log_in import KNOWN_FOR, LoggedIn, LogInRefused, LogInThrottled
-from balancebot.secret import Secret
 from balancebot.web.context import WebContext
 from balancebot.web.rendering import phrases, render
 from balancebot.web.request import PageRequest, cookie, cookie_name, session_token, storable

@@ -16,9 +16,9 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from balancebot.config import Secret
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.user import Role, User
-from balancebot.secret import Secret
 from balancebot.web.context import WebContext
 
 COOKIE = "balancebot"

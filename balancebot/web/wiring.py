@@ -6,7 +6,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from balancebot.app import App
-from balancebot.config import Web
+from balancebot.config import WebConfig
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.estimates.planned_sends import PlannedSends
@@ -18,7 +18,7 @@ from balancebot.thresholds.changes import EditThresholds
 from balancebot.web.context import WebContext
 
 
-def web_context_of(bot: App, web: Web, *, metrics: Callable[[], bytes]) -> WebContext:
+def web_context_of(bot: App, web: WebConfig, *, metrics: Callable[[], bytes]) -> WebContext:
     """Return what the pages of a bot stand on."""
     settings = bot.settings
 
@@ -53,5 +53,5 @@ def web_context_of(bot: App, web: Web, *, metrics: Callable[[], bytes]) -> WebCo
         public_url=web.public_url,
         metrics=metrics,
         unready=bot.unready,
-        templates_dir=settings.templates_dir,
+        templates_dir=settings.templates.dir,
     )

@@ -4,22 +4,23 @@ from pathlib import Path
 
 import pytest
 
-from balancebot.config import Account, AppConfig, KeyPair, reread_apps
-from balancebot.secret import Secret
+from balancebot.config import AccountConfig, AppConfig, Secret, reread_apps
 
-KEPT = AppConfig(name="checkout", keys=KeyPair(key=Secret("k"), secret=Secret("s")))
+KEPT = AppConfig(name="checkout", app_key=Secret("k"), master_secret=Secret("s"))
 
 
 @pytest.fixture
 def reread(tmp_path: Path):
-    def reread(data: bytes) -> Account | list[str]:
+    def reread(data: bytes) -> AccountConfig | list[str]:
         path = tmp_path / "apps.csv"
         path.write_bytes(data)
-        old = AppConfig(name="old", keys=KEPT.keys, from_file=True)
-        answer = reread_apps(Account(name="acme", apps=(KEPT, old), apps_file=path), environ={"S": "s2"})
+        old = AppConfig(name="old", app_key=KEPT.app_key, master_secret=KEPT.master_secret, from_file=True)
+        answer = reread_apps(
+            AccountConfig(name="acme", apps=(KEPT, old), apps_file=path), environ={"S": "s2"}
+        )
         return (
             answer
-            if isinstance(answer, Account)
+            if isinstance(answer, AccountConfig)
             else [str(fault).removeprefix(f"{path}: ") for fault in answer]
         )
 
@@ -27,9 +28,9 @@ def reread(tmp_path: Path):
 
 
 def test_the_apps_of_the_file_replace_those_it_named_before_and_no_others(reread, tmp_path: Path) -> None:
-    listed = AppConfig(name="注册", keys=KeyPair(key=Secret("k2"), secret=Secret("s2")), from_file=True)
+    listed = AppConfig(name="注册", app_key=Secret("k2"), master_secret=Secret("s2"), from_file=True)
     data = "\ufeffapp_key, name,master_secret\r\n\r\nk2,注册,env:S\r\n,,\r\n".encode()
-    assert Account(name="acme", apps=(KEPT, listed), apps_file=tmp_path / "apps.csv") == reread(data)
+    assert AccountConfig(name="acme", apps=(KEPT, listed), apps_file=tmp_path / "apps.csv") == reread(data)
 
 
 def test_every_fault_is_told_with_its_line_and_column(reread) -> None:
@@ -61,5 +62,5 @@ def test_a_file_that_is_no_table_of_apps_is_one_line(reread, data: bytes, expect
 
 
 def test_an_account_without_a_file_stays_as_it_is() -> None:
-    account = Account(name="acme", apps=(KEPT,))
+    account = AccountConfig(name="acme", apps=(KEPT,))
     assert account is reread_apps(account, environ={})

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from balancebot.config import load, template
+from balancebot.config import load
+from balancebot.config.reference import template
 
 SMALLEST = '[[accounts]]\nname = "acme"\ndev_key = "k"\ndev_secret = "s"\n'
 EMAIL = '[email]\nhost = "h"\nfrom = "a@b"\n'
@@ -115,7 +116,7 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
             SMALLEST + '[[routes]]\nmatch = "*"\nseverity = "ok"',
             'routes[0].severity: must be one of "warning", "critical", "depleted", not \'ok\'',
         ),
-        (SMALLEST + '[[digests]]\nname = "d"\ncron = "0 9 * * *"', "digests[0]: goes nowhere: it needs `to` or `slack`"),
+        (SMALLEST + '[[digests]]\nname = "d"\ncron = "0 9 * * *"', "digests[0]: goes nowhere: it needs `slack` or `to`"),
         (SMALLEST + '[heartbeat]\nurl = "SECRET"', "heartbeat.url: must be an address that begins with http:// or https://"),
     ],
 )  # fmt: skip

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
-from balancebot.config import Digest, Language
+from balancebot.config import DigestConfig, Language
 from balancebot.digest.digest import SendDigest
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Absent, BalanceKey, Category
@@ -18,11 +18,10 @@ from balancebot.store import message_codec, tables
 from tests.world import SHOP, WEB, World, industry
 
 NINE = datetime(2026, 11, 24, 1, tzinfo=UTC)
-WEEKDAY = Digest(
+WEEKDAY = DigestConfig(
     name="weekday",
     cron="0 9 * * *",
-    to=("finance@example.com",),
-    slack=("#finance",),
+    destinations={"slack": ("#finance",), "email": ("finance@example.com",)},
     language=Language.CHINESE,
 )
 

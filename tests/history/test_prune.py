@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import func, insert, select, update
 
-from balancebot.config.shapes import Retention
+from balancebot.config import RetentionConfig
 from balancebot.domain.alert import Reason
 from balancebot.domain.balance import BalanceKey, Category, Readings, WalletName
 from balancebot.domain.message import TestFacts
@@ -19,7 +19,7 @@ from balancebot.store.tables import alerts, attempts, deliveries, groups, notifi
 from tests.outbox_bench import Bench
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
-RETENTION = Retention(raw=timedelta(days=35), hourly=timedelta(days=400))
+RETENTION = RetentionConfig(raw=timedelta(days=35), hourly=timedelta(days=400))
 POOL = WalletName("acme")
 NOTHING = Pruned(num_snapshots=0, num_hours=0, num_notifications=0, num_alerts=0, num_sessions=0)
 

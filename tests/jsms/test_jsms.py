@@ -12,12 +12,12 @@ import pytest
 import trustme
 
 from balancebot.clock import SystemClock
+from balancebot.config import Secret
 from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Readings, Snapshot, WalletName
 from balancebot.jsms.answer import EndpointKind
 from balancebot.jsms.simulator import FaultKind, Scenario, SimulatedFault, Simulator, crowd, simulated_wallet
 from balancebot.jsms.source import Endpoint, JsmsSource, Retrying
 from balancebot.ports import SourceError, SourceErrorKind
-from balancebot.secret import Secret
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 ACME, SHOP, PILOT = (WalletName(name) for name in ("acme", "acme/shop", "acme/pilot"))

@@ -6,9 +6,8 @@ from contextlib import contextmanager
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
-from balancebot.config import Proxy
+from balancebot.config import Proxy, Secret
 from balancebot.notify.heartbeat import Heartbeat
-from balancebot.secret import Secret
 
 _DIRECT = Proxy(url=None)
 

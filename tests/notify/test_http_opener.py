@@ -2,12 +2,11 @@
 
 import pytest
 
-from balancebot.config import Proxy
+from balancebot.config import Proxy, Secret
 from balancebot.domain.message import MessageRef
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.channel import SlackChannel
 from balancebot.ports import ChannelError, ChannelErrorKind
-from balancebot.secret import Secret
 from tests.notify.examples import CRITICAL, parcel
 from tests.standins.slack_api import SlackStandIn
 

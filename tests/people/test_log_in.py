@@ -6,11 +6,11 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from sqlalchemy import select
 
+from balancebot.config import Secret
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.user import Role
 from balancebot.people import users
 from balancebot.people.log_in import IDLE, LONGEST, WINDOW, LoggedIn, LogIn, LogInRefused, LogInThrottled
-from balancebot.secret import Secret
 from balancebot.store import tables
 from balancebot.store.database import Database
 

@@ -13,8 +13,7 @@ import httpx
 import pytest
 from sqlalchemy import Connection
 
-from balancebot.config import Account, AppConfig, KeyPair, Language, Settings
-from balancebot.config import Database as DatabaseSettings
+from balancebot.config import AccountConfig, AppConfig, DatabaseConfig, Language, Secret, Settings
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Category, Readings, WalletName
 from balancebot.domain.threshold import ThresholdBook
@@ -28,7 +27,6 @@ from balancebot.overview.latest import LatestOverview
 from balancebot.people import users
 from balancebot.people.log_in import LogIn
 from balancebot.ports import SourceErrorKind
-from balancebot.secret import Secret
 from balancebot.store.database import Database
 from balancebot.store.thresholds import ThresholdCache
 from balancebot.thresholds.changes import EditThresholds
@@ -172,16 +170,21 @@ def site_of(world: World, **different: object) -> WebContext:
 
 def settings_of(world: World) -> Settings:
     """Return the configuration of the wallets that a world shows."""
-    pair = KeyPair(key=Secret("k"), secret=Secret("s"))
+    key, secret = Secret("k"), Secret("s")
     apps: dict[str, list[AppConfig]] = {}
     for name in world.source.script:
         account, _, app = name.partition("/")
-        apps.setdefault(account, []).extend([AppConfig(name=app, keys=pair)] if app else [])
+        apps.setdefault(account, []).extend(
+            [AppConfig(name=app, app_key=key, master_secret=secret)] if app else []
+        )
     return Settings(
         path=Path("balancebot.toml"),
         resolved=True,
-        database=DatabaseSettings(url=Secret("")),
-        accounts=tuple(Account(name=name, keys=pair, apps=tuple(found)) for name, found in apps.items()),
+        database=DatabaseConfig(url=Secret("")),
+        accounts=tuple(
+            AccountConfig(name=name, dev_key=key, dev_secret=secret, apps=tuple(found))
+            for name, found in apps.items()
+        ),
     )
 
 

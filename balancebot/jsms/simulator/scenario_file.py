@@ -8,11 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
-from balancebot.config import kinds
-from balancebot.config.loading import parse_toml
-from balancebot.config.shared_keys import unique_name
-from balancebot.config.table import Fault as FileFault
-from balancebot.config.table import Reading, Table, UnfitError, described
+from balancebot.config import ConfigFault, UnfitError, values
+from balancebot.config.toml_table import TomlFile, TomlTable, described, parse_toml
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
 from balancebot.domain.spelling import did_you_mean
@@ -27,20 +24,20 @@ from balancebot.jsms.simulator.scenario import (
     simulated_wallet,
 )
 
-_ANY_COUNT = kinds.whole(at_least=0, at_most=MAX_BALANCE)
-_ANY_RATE = kinds.number(at_least=0, at_most=1e9)
-_SHARE = kinds.number(at_least=0, at_most=1)
+_ANY_COUNT = values.whole(at_least=0, at_most=MAX_BALANCE)
+_ANY_RATE = values.number(at_least=0, at_most=1e9)
+_SHARE = values.number(at_least=0, at_most=1)
 _MINUTE = timedelta(minutes=1)
 _EVERYWHERE = WalletPattern(text="*")
 _NOWHERE = BalanceKey(WalletName(""), Category.UNIVERSAL)
 
 
-def read_scenario(path: Path) -> Scenario | tuple[FileFault, ...]:
+def read_scenario(path: Path) -> Scenario | tuple[ConfigFault, ...]:
     """Read a scenario file, or return all that is wrong with it."""
     try:
         data = path.read_bytes()
     except OSError as error:
-        return (FileFault(file=str(path), key="", message=f"can't be read: {error.strerror}"),)
+        return (ConfigFault(file=str(path), key="", message=f"can't be read: {error.strerror}"),)
     return parse_scenario(data, file=str(path))
 
 
@@ -53,14 +50,14 @@ def default_scenario() -> Scenario:
     return scenario
 
 
-def parse_scenario(data: bytes, *, file: str) -> Scenario | tuple[FileFault, ...]:
+def parse_scenario(data: bytes, *, file: str) -> Scenario | tuple[ConfigFault, ...]:
     """Read a scenario from TOML, or return all that is wrong with it, under the name `file`."""
-    reading = Reading(file=file)
+    reading = TomlFile(file=file)
     try:
         root = reading.root(parse_toml(data))
     except UnfitError as unfit:
-        return (FileFault(file=file, key="", message=str(unfit)),)
-    seed = root.take("seed", kinds.whole(at_least=0, at_most=2**32 - 1), 1)
+        return (ConfigFault(file=file, key="", message=str(unfit)),)
+    seed = root.take("seed", values.whole(at_least=0, at_most=2**32 - 1), 1)
     wallets = tuple(_wallets(root, seed))
     names = {wallet.name for wallet in wallets}
     scenario = Scenario(
@@ -68,27 +65,27 @@ def parse_scenario(data: bytes, *, file: str) -> Scenario | tuple[FileFault, ...
         events=tuple(_event(table, names) for table in root.tables("events")),
         faults=tuple(_fault(table, names) for table in root.tables("faults")),
         seed=seed,
-        history=root.take("history", kinds.duration(), timedelta(days=30)),
+        history=root.take("history", values.duration(), timedelta(days=30)),
         step=root.take("step", _step, _MINUTE),
-        timezone=root.take("timezone", kinds.timezone, ZoneInfo("Asia/Shanghai")),
+        timezone=root.take("timezone", values.timezone, ZoneInfo("Asia/Shanghai")),
         latency=_milliseconds(root, "latency_ms", timedelta()),
     )
     reading.note_unknown_keys()
     return tuple(reading.faults) or scenario
 
 
-def _wallets(root: Table, seed: int) -> Iterator[SimulatedWallet]:
+def _wallets(root: TomlTable, seed: int) -> Iterator[SimulatedWallet]:
     accounts = root.tables("accounts")
     if not accounts:
         root.fault("accounts", "must name at least one account, [[accounts]]")
     account_names: dict[str, str] = {}
     for account in accounts:
-        name = unique_name(account, account_names, kinds.name)
+        name = account.need_unique("name", values.name, "", taken=account_names)
         yield _wallet(account, name, None, seed=seed)
         app_names: dict[str, str] = {}
         for app in account.tables("apps"):
-            app_name = unique_name(app, app_names, kinds.name)
-            copies = app.take("copies", kinds.whole(at_least=1, at_most=100_000), 1)
+            app_name = app.need_unique("name", values.name, "", taken=app_names)
+            copies = app.take("copies", values.whole(at_least=1, at_most=100_000), 1)
             wallet = _wallet(app, name, app_name, seed=seed)
             if copies == 1:
                 yield wallet
@@ -106,13 +103,13 @@ def _wallets(root: Table, seed: int) -> Iterator[SimulatedWallet]:
                 )
 
 
-def _wallet(table: Table, account: str, app: str | None, *, seed: int) -> SimulatedWallet:
+def _wallet(table: TomlTable, account: str, app: str | None, *, seed: int) -> SimulatedWallet:
     return simulated_wallet(
         account,
         app,
         seed=seed,
-        key=table.take("dev_key" if app is None else "app_key", kinds.text, None),
-        secret=table.take("dev_secret" if app is None else "master_secret", kinds.text, None),
+        key=table.take("dev_key" if app is None else "app_key", values.text, None),
+        secret=table.take("dev_secret" if app is None else "master_secret", values.text, None),
         universal=_quota(table, Category.UNIVERSAL),
         voice=_quota(table, Category.VOICE),
         industry=_quota(table, Category.INDUSTRY),
@@ -120,7 +117,7 @@ def _wallet(table: Table, account: str, app: str | None, *, seed: int) -> Simula
     )
 
 
-def _quota(wallet: Table, category: Category) -> Quota:
+def _quota(wallet: TomlTable, category: Category) -> Quota:
     """`industry = 5000`, or a table with its start and its use; absent: unallocated."""
     if not wallet.holds_table(category):
         return Quota(start=wallet.take(category, _count_or_table, None))
@@ -130,7 +127,7 @@ def _quota(wallet: Table, category: Category) -> Quota:
         per_day=table.take("per_day", _ANY_RATE, 0.0),
         daily=table.take("daily", _SHARE, 0.6),
         weekly=table.take("weekly", _SHARE, 0.3),
-        noise=table.take("noise", kinds.number(at_least=0, at_most=2), 0.15),
+        noise=table.take("noise", values.number(at_least=0, at_most=2), 0.15),
     )
 
 
@@ -143,17 +140,17 @@ def _count_or_table(value: object) -> int:
         ) from None
 
 
-def _event(table: Table, names: set[WalletName]) -> Event:
-    kind = table.need("kind", kinds.one_of(EventKind), EventKind.TOP_UP)
+def _event(table: TomlTable, names: set[WalletName]) -> Event:
+    kind = table.need("kind", values.one_of(EventKind), EventKind.TOP_UP)
     event = Event(
         kind=kind,
         balance=table.need("balance", lambda value: _balance(value, names), _NOWHERE),
         at=_when(table),
-        every=table.take("every", kinds.duration(at_least=_MINUTE), None),
+        every=table.take("every", values.duration(at_least=_MINUTE), None),
         amount=table.take("amount", _ANY_COUNT, 0),
         factor=table.take("factor", _ANY_RATE, 1.0),
         per_hour=table.take("per_hour", _ANY_RATE, 0.0),
-        lasts=table.take("lasts", kinds.duration(), timedelta()),
+        lasts=table.take("lasts", values.duration(), timedelta()),
     )
     for key in _wanted(kind):
         if not table.has(key):
@@ -179,30 +176,30 @@ def _wanted(kind: EventKind) -> tuple[str, ...]:
             return ("amount",)
 
 
-def _fault(table: Table, names: set[WalletName]) -> SimulatedFault:
+def _fault(table: TomlTable, names: set[WalletName]) -> SimulatedFault:
     return SimulatedFault(
-        kind=table.need("kind", kinds.one_of(FaultKind), FaultKind.OUTAGE),
+        kind=table.need("kind", values.one_of(FaultKind), FaultKind.OUTAGE),
         match=table.take("match", lambda value: _match(value, names), _EVERYWHERE),
         at=_when(table),
-        lasts=table.take("lasts", kinds.duration(), None),
+        lasts=table.take("lasts", values.duration(), None),
         share=table.take("share", _SHARE, 1.0),
-        retry_after=table.take("retry_after", kinds.duration(), None),
+        retry_after=table.take("retry_after", values.duration(), None),
         delay=_milliseconds(table, "delay_ms", timedelta(seconds=1)),
-        times=table.take("times", kinds.whole(at_least=1, at_most=10**9), None),
+        times=table.take("times", values.whole(at_least=1, at_most=10**9), None),
     )
 
 
-def _when(table: Table) -> timedelta:
+def _when(table: TomlTable) -> timedelta:
     """`at`: so long after the start; or `before`: so long before it, in the history."""
     if table.has("at") and table.has("before"):
         table.fault("before", "stands beside at: only one of the two can be")
-    return table.take("at", kinds.duration(), timedelta()) - table.take(
-        "before", kinds.duration(), timedelta()
+    return table.take("at", values.duration(), timedelta()) - table.take(
+        "before", values.duration(), timedelta()
     )
 
 
 def _balance(value: object, names: set[WalletName]) -> BalanceKey:
-    written = kinds.text(value)
+    written = values.text(value)
     wallet, _, category = written.rpartition(":")
     if category not in list(Category):
         raise UnfitError(
@@ -215,7 +212,7 @@ def _balance(value: object, names: set[WalletName]) -> BalanceKey:
 
 
 def _match(value: object, names: set[WalletName]) -> WalletPattern:
-    written = kinds.text(value)
+    written = values.text(value)
     pattern = WalletPattern.parse(written)
     if isinstance(pattern, str):
         raise UnfitError(pattern)
@@ -225,12 +222,12 @@ def _match(value: object, names: set[WalletName]) -> WalletPattern:
 
 
 def _step(value: object) -> timedelta:
-    step = kinds.duration(at_least=timedelta(seconds=1))(value)
+    step = values.duration(at_least=timedelta(seconds=1))(value)
     if timedelta(days=1) % step:
         raise UnfitError("must go into a day a whole number of times")
     return step
 
 
-def _milliseconds(table: Table, key: str, default: timedelta) -> timedelta:
-    found = table.take(key, kinds.number(at_least=0, at_most=600_000), None)
+def _milliseconds(table: TomlTable, key: str, default: timedelta) -> timedelta:
+    found = table.take(key, values.number(at_least=0, at_most=600_000), None)
     return default if found is None else timedelta(milliseconds=found)

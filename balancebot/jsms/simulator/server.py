@@ -19,6 +19,7 @@ from typing import Self
 
 from aiohttp import web
 
+from balancebot.config import Secret
 from balancebot.domain.balance import BalanceKey, Category, Readings, Snapshot, WalletName
 from balancebot.domain.pattern import WalletPattern
 from balancebot.jsms.answer import EndpointKind
@@ -27,7 +28,6 @@ from balancebot.jsms.simulator.ledger import Ledger
 from balancebot.jsms.simulator.scenario import Event, Scenario, SimulatedFault
 from balancebot.jsms.source import Endpoint
 from balancebot.ports import Clock
-from balancebot.secret import Secret
 
 _KEPT_REQUESTS = 100_000
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, time, timedelta, tzinfo
 from typing import Final, TypeAlias
 
-from balancebot.config.kinds import duration
-from balancebot.config.table import UnfitError
+from balancebot.config import UnfitError
+from balancebot.config.values import duration
 from balancebot.domain.pattern import Pattern
 from balancebot.i18n import Wording
 from balancebot.notify.slack.phrases import PHRASES

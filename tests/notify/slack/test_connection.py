@@ -8,10 +8,9 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import text
 
-from balancebot.config import Proxy
+from balancebot.config import Proxy, Secret
 from balancebot.notify.slack.buttons import ActionId
 from balancebot.notify.slack.socket import way_out
-from balancebot.secret import Secret
 from balancebot.store import silences
 from balancebot.store.database import Database
 from tests.notify.slack.conftest import Desk

@@ -5,9 +5,7 @@ import os
 
 import pytest
 
-from balancebot.apps_watch import AppsWatch
-from balancebot.config import load
-from balancebot.secret import Secret
+from balancebot.config import AppsWatch, Secret, load
 
 HEADER = "name,app_key,master_secret\n"
 
@@ -46,7 +44,7 @@ def test_a_changed_file_gives_the_accounts_anew_once(watch, apps):
     apps.write_text(HEADER + "shop,k1,s1\nbilling,k2,env:SECRET\n")
     (account,) = looked(watch)
     assert ["shop", "billing"] == [app.name for app in account.apps]
-    assert Secret("s2") == account.apps[1].keys.secret
+    assert Secret("s2") == account.apps[1].master_secret
     assert watch.look() is None
 
 
@@ -62,7 +60,7 @@ def test_a_rotated_secret_of_the_same_length_is_a_change(watch, apps):
     looked(watch)
     apps.write_text(HEADER + "shop,k1,s9\n")
     (account,) = looked(watch)
-    assert Secret("s9") == account.apps[0].keys.secret
+    assert Secret("s9") == account.apps[0].master_secret
 
 
 def test_a_broken_new_version_keeps_the_old_and_says_so_once_with_row_and_column(watch, apps, caplog):

@@ -6,7 +6,7 @@ import pickle
 
 import pytest
 
-from balancebot.secret import Secret
+from balancebot.config import Secret
 
 
 @dataclasses.dataclass(frozen=True)

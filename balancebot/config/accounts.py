@@ -1,0 +1,254 @@
+"""`[[accounts]]` and their apps: what is watched, with which key pairs, in the file and in files of apps.
+
+A file of apps is for an account that has thousands: a CSV file, accepted whole or refused whole, and read anew when it
+changes.
+"""
+
+import csv
+import logging
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from io import StringIO
+from pathlib import Path
+from typing import NamedTuple, Self, TypeAlias
+
+from balancebot.config import values
+from balancebot.config.declare import ConfigSection, key, tables
+from balancebot.config.secrets import NO_SECRET, ConfigContext, Secret
+from balancebot.config.toml_table import ConfigFault, Parser, T, TomlTable, UnfitError
+from balancebot.domain.balance import WalletName, wallet_name
+from balancebot.domain.spelling import did_you_mean
+
+log = logging.getLogger(__name__)
+
+MAX_APPS_FILE_BYTES = 64 * 1024 * 1024
+
+_COLUMNS = ("name", "app_key", "master_secret")
+
+
+class KeyPair(NamedTuple):
+    """The two halves of what one wallet is read with: HTTP Basic user and password."""
+
+    key: Secret
+    secret: Secret
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppConfig(ConfigSection):
+    """The apps of an account."""
+
+    name: str = key(values.name, "letters, digits, space, `_ . -`; unique", example='"checkout"', unique=True)
+    app_key: Secret = key(values.secret(), "the app's key pair", example='"env:CHECKOUT_APP_KEY"')
+    master_secret: Secret = key(
+        values.secret(), "the other half of it", example='"file:/run/secrets/checkout"'
+    )
+    from_file: bool = False
+    """Whether it is listed in `apps_file` and not in the configuration itself."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AccountConfig(ConfigSection):
+    """What is watched. An account needs its name and one key pair: its own or that of one app."""
+
+    name: str = key(values.name, "letters, digits, space, `_ . -`; unique", example='"acme"', unique=True)
+    base_url: str = key(values.base_url, "the address of the API", default="https://api.sms.jpush.cn")
+    """Without a slash at its end."""
+    dev_key: Secret | None = key(
+        values.secret(),
+        "the account's own key pair, for the shared pool",
+        default=None,
+        example='"env:ACME_DEV_KEY"',
+        filled_in=True,
+    )
+    dev_secret: Secret | None = key(
+        values.secret(),
+        "the other half of it",
+        default=None,
+        example='"env:ACME_DEV_SECRET"',
+        filled_in=True,
+    )
+    apps_file: Path | None = key(
+        values.existing_file,
+        "CSV with the columns name,app_key,master_secret; read anew when it changes",
+        default=None,
+        example='"apps.csv"',
+    )
+    apps: tuple[AppConfig, ...] = tables(AppConfig)
+    """Those of the configuration, then those of `apps_file`."""
+
+    def checked(self, table: TomlTable, context: ConfigContext) -> Self:  # noqa: ARG002
+        """Refuse half a key pair, and an account without any."""
+        for given, other in (("dev_key", "dev_secret"), ("dev_secret", "dev_key")):
+            if table.has(given) and not table.has(other):
+                table.fault(other, "is missing")
+        if not table.has_any("dev_key", "dev_secret", "apps_file") and not self.apps:
+            table.fault("", "needs dev_key and dev_secret, or at least one app with its key pair")
+        return self
+
+    def wallets(self) -> Iterator[tuple[WalletName, KeyPair]]:
+        """Yield every wallet that is read, with its key pair: the shared pool first."""
+        if self.dev_key is not None and self.dev_secret is not None:
+            yield wallet_name(self.name), KeyPair(self.dev_key, self.dev_secret)
+        for app in self.apps:
+            yield wallet_name(self.name, app.name), KeyPair(app.app_key, app.master_secret)
+
+
+def reread_apps(
+    account: AccountConfig, *, environ: Mapping[str, str]
+) -> AccountConfig | tuple[ConfigFault, ...]:
+    """Return `account` with the apps that its `apps_file` lists now, or all that is wrong with the file."""
+    if account.apps_file is None:
+        return account
+    kept = tuple(app for app in account.apps if not app.from_file)
+    context = ConfigContext(environ=environ, base=account.apps_file.parent, resolve=True)
+    taken = {app.name: "the configuration" for app in kept}
+    listed = read_apps_file(account.apps_file, context=context, taken=taken)
+    return tuple(listed) if isinstance(listed, list) else replace(account, apps=kept + listed)
+
+
+def read_apps_file(
+    path: Path, *, context: ConfigContext, taken: Mapping[str, str]
+) -> tuple[AppConfig, ...] | list[ConfigFault]:
+    """Read a file of apps; `taken` maps the names that the account has already to their places.
+
+    The columns come in any order; a BOM and blank lines are accepted. Lines count from the header, which is line 1.
+    """
+    faults: list[ConfigFault] = []
+    apps: list[AppConfig] = []
+    names = dict(taken)
+    try:
+        lines = _lines(_text(path))
+        header = _header(next(lines, (1, []))[1])
+        for line, cells in lines:
+            if len(cells) != len(header):
+                message = f"has {len(cells)} cells where the header has {len(header)}"
+                faults.append(ConfigFault(file=str(path), key=f"line {line}", message=message))
+                continue
+            row = _AppRow(str(path), line, dict(zip(header, cells, strict=True)), faults)
+            name = row.take("name", values.name, "")
+            app_key: Secret = row.take("app_key", context.read_secret, NO_SECRET)
+            master_secret: Secret = row.take("master_secret", context.read_secret, NO_SECRET)
+            if name and name in names:
+                row.fault("name", f"{name!r} is already the name of an app in {names[name]}")
+            names.setdefault(name, f"line {line}")
+            apps.append(AppConfig(name=name, app_key=app_key, master_secret=master_secret, from_file=True))
+    except UnfitError as unfit:
+        faults.append(ConfigFault(file=str(path), key="", message=str(unfit)))
+    return faults or tuple(apps)
+
+
+class _AppRow:
+    """One line of the file, with the list that its faults go to."""
+
+    def __init__(self, file: str, line: int, cells: dict[str, str], faults: list[ConfigFault]) -> None:
+        self._file, self._line, self._cells, self._faults = file, line, cells, faults
+
+    def fault(self, column: str, message: str) -> None:
+        place = f"line {self._line}, {column}"
+        self._faults.append(ConfigFault(file=self._file, key=place, message=message))
+
+    def take(self, column: str, parse: Parser[T], stand_in: T) -> T:
+        try:
+            return parse(self._cells[column])
+        except UnfitError as unfit:
+            self.fault(column, str(unfit))
+            return stand_in
+
+
+def _text(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_APPS_FILE_BYTES + 1)
+        if len(data) > MAX_APPS_FILE_BYTES:
+            raise UnfitError(f"is larger than {MAX_APPS_FILE_BYTES} bytes")
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise UnfitError("isn't UTF-8 text") from None
+    except OSError as error:
+        raise UnfitError(f"can't be read: {error.strerror}") from None
+
+
+def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
+    """Yield each line that isn't blank, its cells stripped, with its number."""
+    rows = csv.reader(StringIO(text, newline=""), strict=True)
+    before = 0
+    try:
+        for row in rows:
+            cells = [cell.strip() for cell in row]
+            if any(cells):
+                yield before + 1, cells
+            before = rows.line_num
+    except csv.Error as error:
+        raise UnfitError(f"line {before + 1}: {error}") from None
+
+
+def _header(cells: list[str]) -> list[str]:
+    header = [cell.lower() for cell in cells]
+    missing = [column for column in _COLUMNS if column not in header]
+    for position, column in enumerate(header, start=1):
+        if column not in _COLUMNS:  # never quoted: without a header line it may be a secret
+            raise UnfitError(f"line 1: column {position} is unknown{did_you_mean(column, _COLUMNS)}")
+    if missing or len(set(header)) != len(header):
+        raise UnfitError(f"line 1: the columns must be {','.join(_COLUMNS)}, each once")
+    return header
+
+
+_FileVersion: TypeAlias = tuple[int, int, int] | None
+"""Time of change, size and inode; None = no such file."""
+
+
+class AppsWatch:
+    """Watches the `apps_file` of each account. Not safe for several threads.
+
+    A version counts when two looks have found it: the first may have met a file that is still being written.
+    """
+
+    def __init__(self, accounts: Sequence[AccountConfig], *, environ: Mapping[str, str]) -> None:
+        """Take the accounts as they were read at the start; `environ` resolves the files' secrets."""
+        self._accounts = {account.name: account for account in accounts}
+        self._environ = environ
+        self._read: dict[str, _FileVersion] = {}
+        self._seen = {account.name: _version(account.apps_file) for account in accounts}
+
+    def look(self) -> tuple[AccountConfig, ...] | None:
+        """Return all accounts, if a file has changed and what they are with it; None when nothing is to be done.
+
+        A version that can't be used is logged once, every fault with its row and column, and changes nothing.
+        """
+        changed = [self._look_at(account) for account in tuple(self._accounts.values()) if account.apps_file]
+        return tuple(self._accounts.values()) if any(changed) else None
+
+    def _look_at(self, account: AccountConfig) -> bool:
+        version = _version(account.apps_file)
+        settled = version == self._seen[account.name]
+        self._seen[account.name] = version
+        if not settled or (account.name in self._read and version == self._read[account.name]):
+            return False
+        self._read[account.name] = version
+        found = reread_apps(account, environ=self._environ)
+        if isinstance(found, tuple):
+            log.warning(
+                "apps_file.refused",
+                extra={
+                    "account": account.name,
+                    "kept_apps": len(account.apps),
+                    "faults": "; ".join(map(str, found)),
+                },
+            )
+            return False
+        if found == account:
+            return False
+        log.info("apps_file.taken", extra={"account": account.name, "apps": len(found.apps)})
+        self._accounts[account.name] = found
+        return True
+
+
+def _version(path: Path | None) -> _FileVersion:
+    if path is None:
+        return None
+    try:
+        status = os.stat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size, status.st_ino

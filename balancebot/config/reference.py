@@ -1,0 +1,166 @@
+"""The reference of all keys and the template of `init`, both made from the declarations of the sections."""
+
+from collections.abc import Iterator, Sequence
+from textwrap import fill
+
+from balancebot.config.declare import ChannelConfig, KeySpec, TableSpec, declared
+from balancebot.config.settings import CHANNELS, Settings
+
+_COMMENT_COLUMN = 36
+"""Where the comment behind a key of the template begins, if the key is not longer."""
+
+_MAX_WIDTH = 120
+"""A comment that would make the line longer stands in the line above."""
+
+_TEMPLATE_HEAD = """\
+# The configuration of balancebot. A line that begins with # is a default, or an example where there is none: remove
+# the # and change it. Durations are written 30s, 5m, 36h, 7d. Every secret may be written "env:NAME" (an environment
+# variable), "file:PATH" (a file) or as it is. Relative paths begin at this file. `balancebot config reference` lists
+# all keys.
+"""
+
+_INTRODUCTION = """\
+The configuration is one TOML file: `--config FILE`, else `$BALANCEBOT_CONFIG`, else `./balancebot.toml`. \
+`balancebot init` writes one with every key in it, `balancebot check` tries it. Only an account's `name` and one key \
+pair are required.
+
+- **Durations** are written `"30s"`, `"5m"`, `"36h"`, `"7d"`.
+- **Secrets** are written `"env:NAME"` (an environment variable), `"file:PATH"` (a file; a line break at its end is \
+dropped) or literally. They are read only by commands that need them, and never shown.
+- **Paths** are relative to the configuration file.
+- **Patterns** name balances: `acme/checkout:industry`, `acme/*:market`, `*:voice`. `acme` is the shared pool only, \
+`acme/*` its apps only, `*` everything.
+
+A file with a fault is refused before anything else happens: exit status 2, and one line per fault on stderr that \
+names the file, the key and, for a misspelt key, the nearest known one.
+"""
+
+
+def template(channels: Sequence[ChannelConfig] = CHANNELS) -> str:
+    """Return the commented configuration that `init` writes, ready to be filled in.
+
+    What must be there comes first and is switched on; everything else is commented out.
+    """
+    keys, tables = _split(Settings, channels)
+    parts = [_TEMPLATE_HEAD, "".join(_template_line(key, switched_on=False) for key in keys)]
+    tables.sort(key=lambda table: not table.required)
+    parts += [part for table in tables for part in _template_table(table, "", channels)]
+    return "\n".join(parts)
+
+
+def _template_table(table: TableSpec, place: str, channels: Sequence[ChannelConfig]) -> Iterator[str]:
+    """Yield a table, then each table inside it."""
+    path = f"{place}{table.name}"
+    keys, inner = _split(table.section, channels)
+    off = "" if table.required else "#"
+    heading = f"{off}[[{path}]]" if table.many else f"{off}[{path}]"
+    lines = [f"# {_about(table)}\n", heading + "\n"]
+    lines += [_template_line(key, switched_on=table.required) for key in keys]
+    yield "".join(lines)
+    for deeper in inner:
+        yield from _template_table(deeper, f"{path}.", channels)
+
+
+def _template_line(key: KeySpec, *, switched_on: bool) -> str:
+    off = "" if switched_on and (key.required or key.filled_in) else "#"
+    if key.instead_of:
+        off = f"# instead of {key.instead_of}: "
+    written = f"{off}{key.name} = {key.example or toml(key.default)}"
+    note = f"; default: {key.default_note}" if key.default_note else ""
+    comment = f"# {key.doc}{note}"
+    line = f"{written:<{_COMMENT_COLUMN - 1}} {comment}"
+    return f"{comment}\n{written}\n" if len(line) > _MAX_WIDTH else f"{line}\n"
+
+
+def reference_markdown(channels: Sequence[ChannelConfig] = CHANNELS) -> str:
+    """Return docs/configuration.md."""
+    head = (
+        "# Configuration\n\n"
+        "<!-- Made by `balancebot config reference --format md`: change the declarations in balancebot/config/. -->\n\n"
+        f"{_INTRODUCTION}"
+    )
+    parts = [head]
+    for heading, about, keys in _sections(channels):
+        parts.append(f"\n## {heading}\n\n{about}\n")
+        if keys:
+            rows = "".join(
+                f"| `{key.name}` | {_cell(key.kind.label)} | {_cell(_default(key))} | {_cell(key.doc)} |\n"
+                for key in keys
+            )
+            parts.append(f"\n| Key | Value | Default | Meaning |\n| --- | --- | --- | --- |\n{rows}")
+    return "".join(parts)
+
+
+def reference_text(channels: Sequence[ChannelConfig] = CHANNELS) -> str:
+    """Return the reference for a terminal."""
+    introduction = (
+        fill(line, 100, subsequent_indent="  ") for line in _INTRODUCTION.replace("**", "").splitlines()
+    )
+    parts = ["\n".join(introduction) + "\n"]
+    for heading, about, keys in _sections(channels):
+        lines = [f"{heading.replace('`', '')}  {about}\n"]
+        for key in keys:
+            lines.append(f"  {key.name:<18} {key.doc}\n")
+            lines.append(f"  {'':<18} {key.kind.label}; default: {_default(key).replace('`', '')}\n")
+        parts.append("".join(lines))
+    return "\n".join(parts)
+
+
+def _sections(channels: Sequence[ChannelConfig]) -> Iterator[tuple[str, str, Sequence[KeySpec]]]:
+    """Yield the heading, description and keys of every section, in the order of the file."""
+    keys, tables = _split(Settings, channels)
+    yield "Top of the file", "Keys that stand before any section.", keys
+    for table in tables:
+        yield from _nested_sections(table, "", channels)
+
+
+def _nested_sections(
+    table: TableSpec, place: str, channels: Sequence[ChannelConfig]
+) -> Iterator[tuple[str, str, Sequence[KeySpec]]]:
+    path = f"{place}{table.name}"
+    keys, inner = _split(table.section, channels)
+    number = " At least one." if table.required else " Any number." if table.many else ""
+    absent = " Absent: off." if table.optional else ""
+    yield f"`[[{path}]]`" if table.many else f"`[{path}]`", _about(table) + number + absent, keys
+    for deeper in inner:
+        yield from _nested_sections(deeper, f"{path}.", channels)
+
+
+def _split(section: type, channels: Sequence[ChannelConfig]) -> tuple[list[KeySpec], list[TableSpec]]:
+    """Return the keys and the tables of a section: in TOML, keys come first."""
+    specs = declared(section, channels)
+    return (
+        [spec for spec in specs if isinstance(spec, KeySpec)],
+        [spec for spec in specs if isinstance(spec, TableSpec)],
+    )
+
+
+def _about(table: TableSpec) -> str:
+    return " ".join((table.section.__doc__ or "").partition("\n\n")[0].split())
+
+
+def _default(key: KeySpec) -> str:
+    if key.required:
+        return "required"
+    if key.default_note:
+        return key.default_note
+    return "none" if key.default is None else f"`{toml(key.default)}`"
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", r"\|")
+
+
+def toml(value: object) -> str:
+    """Return a value as TOML writes it, for what a default or an example may be."""
+    match value:
+        case bool():
+            return "true" if value else "false"
+        case str():
+            return '"' + value.replace("\\", r"\\").replace('"', r"\"") + '"'
+        case list():
+            return "[" + ", ".join(map(toml, value)) + "]"
+        case dict():
+            return "{ " + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + " }"
+        case _:
+            return str(value)

@@ -1,0 +1,225 @@
+"""`Settings`, one configuration file as a frozen value, and how it is loaded: refused with every fault, or returned.
+
+The fields of `Settings` are in the order in which the file is read and in which the reference lists the sections.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from types import MappingProxyType
+from typing import TypeVar
+from zoneinfo import ZoneInfo
+
+from balancebot.config import values
+from balancebot.config.accounts import AccountConfig, read_apps_file
+from balancebot.config.declare import (
+    ChannelConfig,
+    ChannelSection,
+    ConfigSection,
+    SectionReader,
+    key,
+    optional_table,
+    per_channel,
+    table,
+    tables,
+)
+from balancebot.config.email import EMAIL, EmailConfig
+from balancebot.config.secrets import ConfigContext
+from balancebot.config.sections import (
+    AlertsConfig,
+    DatabaseConfig,
+    DigestConfig,
+    HeartbeatConfig,
+    Language,
+    LogConfig,
+    OrdersConfig,
+    PollConfig,
+    RetentionConfig,
+    RouteConfig,
+    TemplatesConfig,
+    WebConfig,
+)
+from balancebot.config.slack import SLACK, SlackConfig
+from balancebot.config.toml_table import ConfigFault, TomlFile, UnfitError, read_toml
+from balancebot.domain.balance import WalletName
+from balancebot.domain.routing import RoutingTable
+
+C = TypeVar("C", bound=ChannelSection)
+
+DEFAULT_PATH = "balancebot.toml"
+
+CHANNELS: tuple[ChannelConfig, ...] = (SLACK, EMAIL)
+"""The channels that can be configured."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings(ConfigSection):
+    """Keys at the top of the file."""
+
+    path: Path
+    """The file it came from."""
+    resolved: bool
+    """Whether secrets were resolved; without them nothing can be fetched or sent."""
+    timezone: ZoneInfo = key(
+        values.timezone,
+        "such as Asia/Shanghai: times in messages, digest schedules, hours of the week",
+        default="UTC",
+    )
+    language: Language = key(
+        values.one_of(Language), "the language of messages, digests and web pages", default="en"
+    )
+    database: DatabaseConfig = table(DatabaseConfig)
+    poll: PollConfig = table(PollConfig)
+    alerts: AlertsConfig = table(AlertsConfig)
+    accounts: tuple[AccountConfig, ...] = tables(AccountConfig, required=True)
+    channel_sections: Mapping[str, ChannelSection] = per_channel(ChannelConfig.table)
+    routes: tuple[RouteConfig, ...] = tables(RouteConfig)
+    digests: tuple[DigestConfig, ...] = tables(DigestConfig)
+    web: WebConfig | None = optional_table(WebConfig)
+    heartbeat: HeartbeatConfig | None = optional_table(HeartbeatConfig)
+    retention: RetentionConfig = table(RetentionConfig)
+    templates: TemplatesConfig = table(TemplatesConfig)
+    orders: OrdersConfig = table(OrdersConfig)
+    log: LogConfig = table(LogConfig)
+
+    def section(self, section: type[C]) -> C | None:
+        """Return the section of one channel, or None when that channel is not configured."""
+        return next((found for found in self.channel_sections.values() if isinstance(found, section)), None)
+
+    @property
+    def slack(self) -> SlackConfig | None:
+        """Return `[slack]`."""
+        return self.section(SlackConfig)
+
+    @property
+    def email(self) -> EmailConfig | None:
+        """Return `[email]`."""
+        return self.section(EmailConfig)
+
+    @property
+    def wallets(self) -> tuple[WalletName, ...]:
+        """Return every wallet that is read, in the order of the file."""
+        return tuple(name for account in self.accounts for name, _ in account.wallets())
+
+    @property
+    def routing(self) -> RoutingTable:
+        """Return who is told of what."""
+        sections = self.channel_sections.items()
+        defaults = {channel: section.default_destinations for channel, section in sections}
+        editable = frozenset(channel for channel, section in sections if section.can_edit)
+        return RoutingTable(routes=self.routes, defaults=MappingProxyType(defaults), editable=editable)
+
+    def destinations(self, channel: str) -> tuple[str, ...]:
+        """Return every destination on `channel` that may be told of something, each once."""
+        found = [*self.routing.defaults.get(channel, ())]
+        entries: tuple[RouteConfig | DigestConfig, ...] = (*self.routes, *self.digests)
+        for entry in entries:
+            found += entry.destinations.get(channel, ())
+        return tuple(dict.fromkeys(found))
+
+
+def config_path(given: Path | None, *, environ: Mapping[str, str]) -> Path:
+    """Return where the configuration is: as given, else `$BALANCEBOT_CONFIG`, else `./balancebot.toml`."""
+    return given or Path(environ.get("BALANCEBOT_CONFIG") or DEFAULT_PATH)
+
+
+def load(
+    path: Path,
+    *,
+    environ: Mapping[str, str],
+    resolve_secrets: bool,
+    channels: Sequence[ChannelConfig] = CHANNELS,
+) -> Settings | tuple[ConfigFault, ...]:
+    """Read the configuration, or return all that is wrong with it; unknown keys and files of apps come last.
+
+    Without `resolve_secrets` no variable and no file of a secret is looked at (but the database's), and every
+    secret in the result refuses to be revealed. The files and folders that it names must be there in either case.
+    """
+    file = TomlFile(file=str(path))
+    try:
+        root = file.root(read_toml(path))
+    except UnfitError as unfit:
+        file.fault("", str(unfit))
+        return tuple(file.faults)
+    context = ConfigContext(environ=environ, base=path.absolute().parent, resolve=resolve_secrets)
+    reader = SectionReader(context, channels)
+    settings = reader.read_root(Settings, root, path=path, resolved=resolve_secrets)
+    for config, place, destinations in _named_destinations(settings, channels):
+        section = settings.channel_sections.get(config.name)
+        fault = None if section is None else section.destination_fault(destinations)
+        if fault is not None:
+            file.fault(place, fault)
+    file.note_unknown_keys()
+    faults = list(file.faults)
+    accounts = tuple(
+        _with_listed_apps(account, f"accounts[{index}]", context, faults)
+        for index, account in enumerate(settings.accounts)
+    )
+    return tuple(faults) or replace(settings, accounts=accounts)
+
+
+def _with_listed_apps(
+    account: AccountConfig, place: str, context: ConfigContext, faults: list[ConfigFault]
+) -> AccountConfig:
+    """Return the account with the apps of its file too; what is wrong with that file goes to `faults`."""
+    if account.apps_file is None:
+        return account
+    listed = read_apps_file(
+        account.apps_file,
+        context=replace(context, base=account.apps_file.parent),
+        taken={app.name: f"{place}.apps[{index}]" for index, app in enumerate(account.apps)},
+    )
+    if isinstance(listed, list):
+        faults += listed
+        return account
+    return replace(account, apps=account.apps + listed)
+
+
+def remarks(settings: Settings, *, channels: Sequence[ChannelConfig] = CHANNELS) -> tuple[ConfigFault, ...]:
+    """Return what a configuration may say but hardly means: no reason to refuse it, but `check` shows it.
+
+    That is: destinations on a channel that isn't configured, nobody to tell, one key pair used twice.
+    """
+    found = (*_unreachable(settings, channels), *_nobody_told(settings), *_shared_keys(settings))
+    return tuple(ConfigFault(file=str(settings.path), key=place, message=message) for place, message in found)
+
+
+def _named_destinations(
+    settings: Settings, channels: Sequence[ChannelConfig]
+) -> Iterator[tuple[ChannelConfig, str, tuple[str, ...]]]:
+    """Yield the destinations that routes and digests name, per channel, with the key that names them."""
+    arrays: tuple[tuple[str, Sequence[RouteConfig | DigestConfig]], ...] = (
+        ("routes", settings.routes),
+        ("digests", settings.digests),
+    )
+    for config in channels:
+        for array, entries in arrays:
+            name = config.digest_key if array == "digests" else config.name
+            for index, entry in enumerate(entries):
+                if config.name in entry.destinations:
+                    yield config, f"{array}[{index}].{name}", entry.destinations[config.name]
+
+
+def _unreachable(settings: Settings, channels: Sequence[ChannelConfig]) -> Iterator[tuple[str, str]]:
+    for config, place, destinations in _named_destinations(settings, channels):
+        if destinations and config.name not in settings.channel_sections:
+            yield place, f"tells nobody: there is no [{config.name}]"
+
+
+def _nobody_told(settings: Settings) -> Iterator[tuple[str, str]]:
+    if not any(settings.routing.defaults.values()):
+        yield "", "without [slack] and [email].to, alerts that no route takes are told to nobody"
+
+
+def _shared_keys(settings: Settings) -> Iterator[tuple[str, str]]:
+    """One key pair under two names reads one wallet twice, and its quota counts twice. Only with secrets resolved."""
+    if not settings.resolved:
+        return
+    users: dict[tuple[str, str], list[str]] = defaultdict(list)
+    for account in settings.accounts:
+        for wallet, keys in account.wallets():
+            users[account.base_url, keys.key.reveal()].append(wallet)
+    for wallets in users.values():
+        if len(wallets) > 1:
+            yield "accounts", f"the same key reads {', '.join(wallets)}: is one of them a copy?"

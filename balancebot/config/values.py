@@ -1,0 +1,421 @@
+"""The kinds of value that a key may have: each reads a value, or says what the key needs, and names itself in the docs.
+
+Call a kind with a value to read it: it returns the parsed value or raises `UnfitError`. Values are bounded here, once.
+Only values of keys that hold no secret are ever quoted.
+"""
+
+import os
+import re
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from enum import StrEnum
+from itertools import chain
+from pathlib import Path
+from types import MappingProxyType
+from typing import Generic, TypeVar
+from urllib.parse import urlsplit
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from balancebot.config.secrets import ConfigContext, Secret
+from balancebot.config.toml_table import Parser, UnfitError, described
+from balancebot.domain.balance import Category
+from balancebot.domain.pattern import Pattern, name_fault
+from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.verdict import Severity
+
+T = TypeVar("T")
+V = TypeVar("V")
+E = TypeVar("E", bound=StrEnum)
+
+MAX_TEXT = 1_000
+"""The longest text of one key, in characters; no host, name, address or schedule comes near it."""
+
+MAX_LIST = 1_000
+"""The most elements of one list."""
+
+_DURATION = re.compile(r"([0-9]{1,9})([smhd])")
+_UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
+_LONGEST = timedelta(days=36_500)
+_ADDRESS = re.compile(r"[^\s<>@,;:\"]+@[^\s<>@,;:\"]+")
+_UNTIL_SUNDAY = re.compile(r"-sun\b", re.IGNORECASE)
+"""The end of a range, where Sunday is the seventh day and not the one before Monday."""
+_NAMED_ADDRESS = re.compile(rf"[^<>\x00-\x1f\x7f]*<{_ADDRESS.pattern}>")
+_NO_CONTEXT = ConfigContext(environ={}, base=Path(), resolve=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """A kind of value: what the reference calls it, and how it is read."""
+
+    label: str
+    read: Callable[[object, ConfigContext], T]
+    """Takes the value as TOML gives it. Raises `UnfitError`."""
+    is_secret: bool = False
+
+    def __call__(self, value: object) -> T:
+        """Read a value that refers to nothing outside itself. Raises `UnfitError`."""
+        return self.read(value, _NO_CONTEXT)
+
+
+def kind(label: str) -> Callable[[Parser[T]], Kind[T]]:
+    """Decorate a parser of values that refer to nothing outside themselves."""
+
+    def made(parse: Parser[T]) -> Kind[T]:
+        return Kind(label, lambda value, _: parse(value))
+
+    return made
+
+
+def kind_in_context(label: str) -> Callable[[Callable[[object, ConfigContext], T]], Kind[T]]:
+    """Decorate a parser of values that name a file or a variable."""
+
+    def made(parse: Callable[[object, ConfigContext], T]) -> Kind[T]:
+        return Kind(label, parse)
+
+    return made
+
+
+# ---- Texts and numbers
+
+
+@kind("text")
+def text(value: object) -> str:
+    """Read a line of text that is not empty."""
+    if not isinstance(value, str):
+        raise UnfitError(f"must be a string, not {described(value)}")
+    if not value.strip():
+        raise UnfitError("is empty")
+    if len(value) > MAX_TEXT:
+        raise UnfitError(f"is longer than {MAX_TEXT} characters")
+    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in value):
+        raise UnfitError("holds a line break or another control character")
+    return value
+
+
+@kind("name")
+def name(value: object) -> str:
+    """Read the name of an account or an app."""
+    if not isinstance(value, str):
+        raise UnfitError(f"must be a string, not {described(value)}")
+    fault = name_fault(value)
+    if fault is not None:
+        raise UnfitError(fault)
+    return value
+
+
+def whole(*, at_least: int, at_most: int) -> Kind[int]:
+    """Make the kind of whole numbers within both bounds."""
+
+    @kind(f"whole number, {at_least:,} to {at_most:,}")
+    def parse(value: object) -> int:
+        if not isinstance(value, int) or isinstance(value, bool):
+            raise UnfitError(f"must be a whole number, not {described(value)}")
+        if not at_least <= value <= at_most:
+            raise UnfitError(f"must be from {at_least} to {at_most}")
+        return value
+
+    return parse
+
+
+def number(*, at_least: float, at_most: float) -> Kind[float]:
+    """Make the kind of numbers within both bounds; `nan` is in no bounds."""
+
+    @kind(f"number, {at_least:g} to {at_most:.15g}")
+    def parse(value: object) -> float:
+        if not isinstance(value, int | float) or isinstance(value, bool):
+            raise UnfitError(f"must be a number, not {described(value)}")
+        if not at_least <= value <= at_most:
+            raise UnfitError(f"must be from {at_least:g} to {at_most:g}")
+        return float(value)
+
+    return parse
+
+
+def one_of(choices: type[E]) -> Kind[E]:
+    """Make the kind of a closed set of words."""
+    words = {choice.value: choice for choice in choices}
+    return _word_of(words)
+
+
+def _word_of(choices: Mapping[str, V]) -> Kind[V]:
+    listed = ", ".join(f'"{choice}"' for choice in choices)
+
+    @kind(f"one of {listed}")
+    def parse(value: object) -> V:
+        if not isinstance(value, str):
+            raise UnfitError(f"must be a string, not {described(value)}")
+        if value not in choices:
+            written = text(value)
+            raise UnfitError(f"must be one of {listed}, not {written!r}{did_you_mean(written, choices)}")
+        return choices[value]
+
+    return parse
+
+
+def list_of(element: Kind[T], label: str) -> Kind[tuple[T, ...]]:
+    """Make the kind of lists, `label` naming the elements; one that is given twice counts once."""
+
+    def parse(value: object, context: ConfigContext) -> tuple[T, ...]:
+        if not isinstance(value, list):
+            raise UnfitError(f'must be a list such as ["…"], not {described(value)}')
+        if len(value) > MAX_LIST:
+            raise UnfitError(f"has more than {MAX_LIST} elements")
+        elements = ((f"[{index}]", item) for index, item in enumerate(value))
+        return tuple(dict.fromkeys(parse_elements(lambda item: element.read(item, context), elements)))
+
+    return Kind(f"list of {label}", parse)
+
+
+def set_of(element: Kind[T], label: str) -> Kind[frozenset[T]]:
+    """Make the kind of lists whose order means nothing."""
+    members = list_of(element, label)
+    return Kind(members.label, lambda value, context: frozenset(members.read(value, context)))
+
+
+def parse_elements(parse: Callable[[V], T], elements: Iterable[tuple[str, V]]) -> list[T]:
+    """Parse each element of a value, given with its place in it; all faults are raised at once."""
+    parsed: list[T] = []
+    unfit: list[tuple[str, UnfitError]] = []
+    for at, element in elements:
+        try:
+            parsed.append(parse(element))
+        except UnfitError as error:
+            unfit.append((at, error))
+    if unfit:
+        raise UnfitError.of_elements(unfit)
+    return parsed
+
+
+# ---- Time
+
+
+def duration(*, at_least: timedelta = timedelta(0)) -> Kind[timedelta]:
+    """Make the kind of durations such as `30s`, `5m`, `36h`, `7d`."""
+
+    @kind("duration" + (f", at least {shown(at_least)}" if at_least else ""))
+    def parse(value: object) -> timedelta:
+        found = _DURATION.fullmatch(value) if isinstance(value, str) else None
+        if found is None:
+            wrong = repr(text(value)) if isinstance(value, str) and value else described(value)
+            raise UnfitError(f'must be a duration such as "30s", "5m", "36h" or "7d", not {wrong}')
+        try:
+            parsed = timedelta(**{_UNITS[found[2]]: int(found[1])})
+        except OverflowError:
+            parsed = timedelta.max
+        if parsed > _LONGEST:
+            raise UnfitError(f"is {value}: the longest is {shown(_LONGEST)}")
+        if parsed < at_least:
+            raise UnfitError(f"is {value}: the shortest is {shown(at_least)}")
+        return parsed
+
+    return parse
+
+
+def shown(length: timedelta) -> str:
+    """Return a duration as the file writes it, in its largest whole unit."""
+    seconds = int(length.total_seconds())
+    for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
+        if seconds and seconds % size == 0:
+            return f"{seconds // size}{unit}"
+    return f"{seconds}s"
+
+
+@kind("IANA time zone")
+def timezone(value: object) -> ZoneInfo:
+    """Read an IANA name."""
+    written = text(value)
+    try:
+        return ZoneInfo(written)
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        from zoneinfo import available_timezones
+
+        hint = did_you_mean(written, sorted(available_timezones()))
+        raise UnfitError(f"must be an IANA name such as Asia/Shanghai, not {written!r}{hint}") from None
+
+
+@kind("cron schedule")
+def cron(value: object) -> str:
+    """Read a cron expression of five fields that comes true at least once."""
+    from cronsim import CronSim, CronSimError
+
+    written = " ".join(text(value).split())
+    if len(written.split()) != 5:
+        raise UnfitError(f'must have five fields such as "0 9 * * MON-FRI", not {written!r}')
+    understood = _UNTIL_SUNDAY.sub("-7", written)
+    try:
+        slots = CronSim(understood, datetime(2000, 1, 1, tzinfo=UTC))
+    except CronSimError as error:
+        raise UnfitError(f"is no cron expression: {error} in {written!r}") from None
+    if next(chain(slots, [None])) is None:
+        raise UnfitError(f"never comes true: {written!r}")
+    return understood
+
+
+# ---- What balances are called and judged by
+
+severity = _word_of({choice.word: choice for choice in Severity if choice > Severity.OK})
+
+
+@kind("pattern of balances")
+def pattern(value: object) -> Pattern:
+    """Read a pattern of balances such as `acme/*:market`."""
+    parsed = Pattern.parse(text(value))
+    if isinstance(parsed, str):
+        raise UnfitError(parsed)
+    return parsed
+
+
+def per_category(amount: Kind[T], example: str) -> Kind[Mapping[Category, T]]:
+    """Make the kind of inline tables with an amount for some of the categories."""
+
+    def parse(value: object, context: ConfigContext) -> Mapping[Category, T]:
+        if not isinstance(value, dict):
+            raise UnfitError(f"must be a table such as {example}, not {described(value)}")
+
+        def parse_entry(entry: tuple[str, object]) -> tuple[Category, T]:
+            if entry[0] not in set(Category):
+                raise UnfitError(f"is no category{did_you_mean(entry[0], Category)}")
+            return Category(entry[0]), amount.read(entry[1], context)
+
+        entries = ((f".{key}", (key, found)) for key, found in value.items())
+        return MappingProxyType(dict(parse_elements(parse_entry, entries)))
+
+    return Kind(f"table; per category: {amount.label}", parse)
+
+
+# ---- Addresses
+
+
+@kind("e-mail address")
+def address(value: object) -> str:
+    """Read a recipient's bare address."""
+    written = text(value).strip()
+    if not _ADDRESS.fullmatch(written):
+        raise UnfitError(f"must be an e-mail address such as finance@example.com, not {written!r}")
+    return written
+
+
+@kind("e-mail address, alone or as Name <address>")
+def sender(value: object) -> str:
+    """Read the address of the sender, alone or behind a name."""
+    written = text(value).strip()
+    if not _ADDRESS.fullmatch(written) and not _NAMED_ADDRESS.fullmatch(written):
+        raise UnfitError(f'must be an address such as "Balances <balances@example.com>", not {written!r}')
+    return written
+
+
+@kind("web address")
+def web_url(value: object) -> str:
+    """Read an address of the web; a slash at its end is dropped. The value is never quoted: it may be a secret."""
+    written = text(value)
+    try:
+        parts = urlsplit(written)
+        fit = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        fit = False
+    if not fit or any(character.isspace() for character in written):
+        raise UnfitError("must be an address that begins with http:// or https://")
+    return written.rstrip("/")
+
+
+@kind("web address")
+def base_url(value: object) -> str:
+    """Read the address of an API: no user, query or fragment belongs in it."""
+    written = web_url(value)
+    parts = urlsplit(written)
+    if parts.query or parts.fragment or parts.username is not None:
+        raise UnfitError("must be an address without user, query or fragment")
+    return written
+
+
+@dataclass(frozen=True, slots=True)
+class ListenAddress:
+    """Where a server listens."""
+
+    host: str
+    """Without brackets."""
+    port: int
+
+    def __str__(self) -> str:
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@kind("host:port")
+def listen(value: object) -> ListenAddress:
+    """Read `host:port`, an IPv6 host in brackets."""
+    written = text(value)
+    host, _, port = written.rpartition(":")
+    if not host or not port.isascii() or not port.isdigit() or int(port[:6]) > 65_535:
+        raise UnfitError(f'must be a host and a port such as "127.0.0.1:8080", not {written!r}')
+    return ListenAddress(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+# ---- Files and folders
+
+
+@kind_in_context("path of a file")
+def existing_file(value: object, context: ConfigContext) -> Path:
+    """Read the path of a file that is there."""
+    path = context.base / text(value)
+    if not os.path.isfile(path):  # Path.is_file raises where a folder above may not be entered
+        raise UnfitError(f"is no file: {path}")
+    return path
+
+
+@kind_in_context("path of a folder")
+def existing_folder(value: object, context: ConfigContext) -> Path:
+    """Read the path of a folder that is there."""
+    path = context.base / text(value)
+    if not os.path.isdir(path):
+        raise UnfitError(f"is no folder: {path}")
+    return path
+
+
+# ---- Secrets, and addresses that may hold one
+
+
+def secret(check: Callable[[str], object] | None = None, *, label: str = "secret") -> Kind[Secret]:
+    """Make the kind of secrets whose value passes `check`, which raises `UnfitError` without quoting it."""
+    return Kind(label, lambda value, context: context.read_secret(value, check), is_secret=True)
+
+
+secret_url = secret(web_url, label="web address, secret")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proxy:
+    """The way out. `url` None: directly, whatever the environment says. (Without a `Proxy` the environment decides.)"""
+
+    url: Secret | None
+    """It may hold a password."""
+
+
+@kind_in_context('"direct" or web address, secret')
+def proxy(value: object, context: ConfigContext) -> Proxy:
+    """Read the address of a proxy, or "direct" for none."""
+    return Proxy(url=None if value == "direct" else secret_url.read(value, context))
+
+
+@kind_in_context("database address, secret")
+def database_url(value: object, context: ConfigContext) -> Secret:
+    """Read the address of the database, which may hold a password and is never quoted.
+
+    It is resolved for every command. `sqlite:///FILE` is made absolute; `postgres://` and `postgresql://` get the
+    driver that we use.
+    """
+    scheme, separator, rest = context.look_up(value).partition("://")
+    if separator and scheme in {"postgres", "postgresql", "postgresql+psycopg"}:
+        return Secret(f"postgresql+psycopg://{rest}")
+    file, question_mark, options = rest.partition("?")
+    if (
+        not separator
+        or scheme not in {"sqlite", "sqlite+pysqlite"}
+        or not file.startswith("/")
+        or file == "/"
+    ):
+        raise UnfitError("must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
+    if file == "/:memory:":
+        raise UnfitError("must name a file: a database in memory forgets what it has told")
+    return Secret(f"sqlite:///{context.base / file[1:]}{question_mark}{options}")
