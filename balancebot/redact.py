@@ -1,0 +1,239 @@
+"""Hides secrets in text from outside, in whichever spelling it repeats them.
+
+A server, a proxy or a mail server may quote what it was sent: plainly, in Base64 as an `Authorization` header has it,
+percent-encoded, in hexadecimal, with escapes, wrapped over lines or cut off. A `Redactor` is built once from every
+resolved secret and applied to the uncut text before anything is stored, logged or sent on. It decodes what the text
+holds, rather than keep every spelling of every secret: with 10,000 key pairs it takes a few megabytes.
+"""
+
+import base64
+import dataclasses
+import html
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Self
+from urllib.parse import unquote
+
+from balancebot.config.secrets import Secret
+
+STARS = "***"
+MIN_LENGTH = 6
+"""A shorter value would hide parts of ordinary words."""
+_MIN_FRAGMENT = 8
+"""Characters at the beginning or end of a secret that are hidden without the rest."""
+_MIN_FRAGMENTED = 12
+"""A shorter secret is hidden as a whole only."""
+_MAX_TEXT = 65_536
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}")
+_HEX = re.compile(r"[0-9A-Fa-f]{12,}")
+_ESCAPE = re.compile(r"%[0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\x[0-9A-Fa-f]{2}|\\.|&#?[0-9A-Za-z]{1,8};")
+_BETWEEN_WORDS = re.compile(r"[/?&=:@#]")
+_DATABASES = frozenset({"sqlite", "postgresql", "postgres"})
+_FROM_URL_SAFE = str.maketrans("-_", "+/")
+
+
+class Redactor:
+    """Replaces secrets in text by stars. Safe to call from several threads."""
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        """Take the values to hide; those shorter than `MIN_LENGTH` are left alone."""
+        self._by_start: dict[str, list[str]] = {}
+        self._by_end: dict[str, list[str]] = {}
+        self._fragmented: set[str] = set()
+        self._windows: set[str] = set()
+        """Every key of the two, to pass over most places of a text at once."""
+        for secret in secrets:
+            for part, is_token in _parts(secret):
+                # what was decoded from bytes is looked at as Latin-1
+                for value in (
+                    (part,) if part.isascii() else (part, part.encode(errors="replace").decode("latin-1"))
+                ):
+                    self._add(_squeezed(value), is_fragmented=is_token)
+
+    def _add(self, value: str, *, is_fragmented: bool) -> None:
+        if len(value) < MIN_LENGTH or value in self._by_start.get(value[:MIN_LENGTH], ()):
+            return
+        self._by_start.setdefault(value[:MIN_LENGTH], []).append(value)
+        self._windows.add(value[:MIN_LENGTH])
+        if is_fragmented and len(value) >= _MIN_FRAGMENTED:
+            self._fragmented.add(value)
+            self._by_end.setdefault(value[-MIN_LENGTH:], []).append(value)
+            self._windows.add(value[-MIN_LENGTH:])
+
+    @classmethod
+    def of(cls, *roots: object) -> Self:
+        """Make one of every resolved `Secret` that is found in dataclasses, mappings and sequences."""
+        return cls(_secrets_in(roots))
+
+    def __call__(self, text: str) -> str:
+        """Return `text` with stars for every secret, and for every beginning or end of one of 8 characters and more.
+
+        White space within a secret makes no difference, nor does upper or lower case. Text beyond 64 Ki characters is
+        cut off.
+        """
+        text = text[:_MAX_TEXT]
+        if not self._by_start or len(text) < MIN_LENGTH:
+            return text
+        hidden = sorted(self._hidden(text))
+        if not hidden:
+            return text
+        pieces: list[str] = []
+        shown = 0
+        for first, last in hidden:
+            if first >= shown:
+                if first > shown or not pieces:
+                    pieces.append(text[shown:first])
+                pieces.append(STARS)
+            shown = max(shown, last)
+        return "".join(pieces) + text[shown:]
+
+    def _hidden(self, text: str) -> Iterator[tuple[int, int]]:
+        """Yield the spans of `text` that hold a secret in any spelling."""
+        places = [place for place, char in enumerate(text) if not char.isspace()]
+        squeezed = "".join(text[place] for place in places)
+        spans = list(self._found(squeezed))
+        view, origins = _unescaped(squeezed)
+        spans += [(origins[start], origins[end]) for start, end in self._found(view)]
+        for run in _BASE64.finditer(squeezed):
+            # Base64 of anything has letters of both cases: ordinary words are passed over
+            mixed = run.group().lower() != run.group() != run.group().upper()
+            for offset in range(4 if mixed else 0):
+                spans += self._found_in_base64(run, offset)
+        for run in _HEX.finditer(squeezed):
+            for first in (run.start(), run.start() + 1):
+                digits = squeezed[first : run.end() - (run.end() - first) % 2]
+                spans += [
+                    (first + 2 * start, first + 2 * end)
+                    for start, end in self._found(bytes.fromhex(digits).decode("latin-1"))
+                ]
+        for start, end in spans:
+            yield places[start], places[min(end, len(places)) - 1] + 1
+
+    def _found_in_base64(self, run: re.Match[str], offset: int) -> Iterator[tuple[int, int]]:
+        """Yield where Base64 that begins `offset` characters into `run` holds a secret."""
+        first = run.start() + offset
+        digits = run.string[first : run.end()].translate(_FROM_URL_SAFE)
+        digits = digits[: len(digits) - (len(digits) % 4 == 1)]
+        decoded = base64.b64decode(digits + "=" * (-len(digits) % 4))
+        for start, end in self._found(decoded.decode("latin-1")):
+            yield first + start * 4 // 3, min(first + -(-end * 4 // 3), run.end())
+
+    def _found(self, view: str) -> Iterator[tuple[int, int]]:
+        """Yield the spans of `view` that are a secret, or the beginning or the end of a long one."""
+        whole, windows = view, self._windows
+        view = _squeezed(view)
+        hits = [
+            first
+            for first in range(len(view) - MIN_LENGTH + 1)
+            if view[first : first + MIN_LENGTH] in windows
+        ]
+        if not hits:
+            return
+        places = [place for place, char in enumerate(whole) if not char.isspace()]
+        for first in hits:
+            window = view[first : first + MIN_LENGTH]
+            for value in self._by_start.get(window, ()):
+                length = _common(view[first : first + len(value)], value)
+                if self._is_hidden(value, value[:length]):
+                    yield places[first], places[first + length - 1] + 1
+            for value in self._by_end.get(window, ()):
+                end = first + MIN_LENGTH
+                length = _common(view[max(end - len(value), 0) : end][::-1], value[::-1])
+                if self._is_hidden(value, value[-length:]):
+                    yield places[end - length], places[end - 1] + 1
+
+    def _is_hidden(self, value: str, fragment: str) -> bool:
+        """Tell whether so much of `value` gives something away; a few letters may be an ordinary word."""
+        return fragment == value or (
+            value in self._fragmented
+            and len(fragment) >= (_MIN_FRAGMENTED if fragment.isalpha() else _MIN_FRAGMENT)
+        )
+
+
+NO_REDACTOR = Redactor()
+"""Hides nothing."""
+
+
+def _parts(secret: str) -> Iterator[tuple[str, bool]]:
+    """Yield what is secret in a value, and whether a part of it is, too: of an address the password and the path."""
+    scheme, is_address, rest = secret.partition("://")
+    if not is_address:
+        yield secret, True
+        return
+    host, _, path = rest.partition("/")
+    password = host.rpartition("@")[0].partition(":")[2]
+    if password:
+        yield password, True
+        yield unquote(password), True
+    if scheme.partition("+")[0] in _DATABASES:
+        return
+    yield path, False
+    for word in _BETWEEN_WORDS.split(rest if scheme not in {"http", "https"} else path):
+        if len(word) >= _MIN_FRAGMENTED:  # a webhook's token
+            yield word, True
+
+
+def _secrets_in(value: object) -> Iterator[str]:
+    if isinstance(value, Secret):
+        try:
+            yield value.reveal()
+        except RuntimeError:  # it was not to be resolved
+            return
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for field in dataclasses.fields(value):
+            yield from _secrets_in(getattr(value, field.name))
+    elif isinstance(value, Mapping):
+        for held in value.values():
+            yield from _secrets_in(held)
+    elif isinstance(value, Sequence | set | frozenset) and not isinstance(value, str | bytes | Enum):
+        for held in value:
+            yield from _secrets_in(held)
+
+
+def _squeezed(text: str) -> str:
+    return _folded("".join(text.split()))
+
+
+def _folded(text: str) -> str:
+    lower = text.lower()
+    return lower if len(lower) == len(text) else text
+
+
+def _common(view: str, value: str) -> int:
+    """Return how many characters `view` and `value` have in common at their beginning."""
+    if view == value:
+        return len(value)
+    return next(
+        (place for place, (a, b) in enumerate(zip(view, value, strict=False)) if a != b),
+        min(len(view), len(value)),
+    )
+
+
+def _unescaped(text: str) -> tuple[str, list[int]]:
+    """Return `text` with its escapes resolved, and where each character (and the end) of that stands in `text`."""
+    pieces: list[str] = []
+    places: list[int] = []
+    shown = 0
+    for escape in _ESCAPE.finditer(text):
+        pieces.append(text[shown : escape.start()])
+        places += range(shown, escape.start())
+        meant = _meant(escape.group())
+        pieces.append(meant)
+        places += [escape.start()] * len(meant)
+        shown = escape.end()
+    if not pieces:
+        return "", [0]
+    pieces.append(text[shown:])
+    places += range(shown, len(text) + 1)
+    return "".join(pieces), places
+
+
+def _meant(escape: str) -> str:
+    if escape.startswith("&"):
+        return html.unescape(escape)
+    if escape[0] == "%" or escape[:2] in {"\\u", "\\x"}:
+        code = escape.lstrip("%\\ux")
+        return chr(int(code, 16)) if code else escape[-1]
+    return escape[-1]
