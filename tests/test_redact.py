@@ -8,9 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancebot.config.secrets import NO_SECRET
+from balancebot.config.secrets import NO_SECRET, Secret
 from balancebot.redact import Redactor
-from balancebot.config.secrets import Secret
 
 SECRET = "9f8Ke7d6c5b4a3Xq20AA17zz"
 KEY = "7e503edcb0cb725e331b0311"

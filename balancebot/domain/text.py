@@ -2,11 +2,11 @@
 
 import unicodedata
 
-MAX_FOREIGN = 200
+MAX_WORDS = 200
 """Characters of foreign text that a message quotes, unless it says otherwise."""
 
 
-def printable_line(text: str, *, at_most: int = MAX_FOREIGN) -> str:
+def clean_text(text: str, *, at_most: int = MAX_WORDS) -> str:
     """Return `text` on one line and at most `at_most` characters long.
 
     What has no shape of its own is dropped: control and formatting characters (NUL, ESC, zero-width and bidirectional
