@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 from series import READINGS, load
 
-from balancebot.history.series import estimate_series
+from balancebot.forecast.series import estimate_series
 
 LONGEST = 60 * 24.0
 """Hours; forecasts are clipped here."""

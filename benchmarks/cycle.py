@@ -28,7 +28,7 @@ from balancebot.app import App
 from balancebot.cli.process import freeze_startup_objects
 from balancebot.config import Settings, load
 from balancebot.domain.balance import Category
-from balancebot.forecast.burn_model import encode_models, fit
+from balancebot.forecast.model import encode_models, fit
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow, encode_window
 from balancebot.store import estimates, wallets
 from balancebot.store.database import Database
@@ -152,7 +152,7 @@ def put_past(database: Database, zone: str) -> None:
             UseWindow(end=hour, use=rng.poisson(daily).astype(np.float64), exposure=np.ones(WINDOW_HOURS))
             for _ in balances
         ]
-        models = encode_models(fit(windows, zone))
+        models = encode_models(fit(windows, zone).models)
         with database.write() as conn:
             estimates.save_models(
                 conn,

@@ -13,8 +13,8 @@ import time
 
 import numpy as np
 
-from balancebot.forecast.burn_model import MODEL, decode_models, encode_models, fit
 from balancebot.forecast.forecast import forecast
+from balancebot.forecast.model import MODEL, decode_models, encode_models, fit
 from balancebot.forecast.spike import have_stopped, judge_spikes
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow, decode_window, encode_window
 
@@ -41,7 +41,8 @@ def close_hour(stored: list[bytes]) -> tuple[list[bytes], list[bytes]]:
         window = decode_window(blob)
         assert window is not None
         moved.append(window.moved_to(END, [(END - 1, 12.0, 3600.0)]))
-    return [encode_window(window) for window in moved], encode_models(fit(moved, "Asia/Shanghai"))
+    fitted = fit(moved, "Asia/Shanghai")
+    return [encode_window(window) for window in fitted.windows], encode_models(fitted.models)
 
 
 def read(stored: list[bytes], rng: np.random.Generator) -> int:

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from series import READINGS, load
 
-from balancebot.forecast.burn_model import MODEL, Models, fit
 from balancebot.forecast.local_week import hours_of_week
+from balancebot.forecast.model import MODEL, Models, fit
 from balancebot.forecast.spike import PER_ALERT, SPIKING, Spikes, gather, judge_spikes, points_of, remembered
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
@@ -61,7 +61,7 @@ class Series:
         if known.size:
             hourly[-known.size :], exposed[-known.size :] = known, 1.0
             hourly[-1] += added
-        return fit([UseWindow(end=self.start + hour, use=hourly, exposure=exposed)], "UTC")
+        return fit([UseWindow(end=self.start + hour, use=hourly, exposure=exposed)], "UTC").models
 
     def usual(self) -> np.ndarray:
         """Return what each hour of the week usually uses, as known at that hour."""

@@ -24,6 +24,8 @@ MAX_REFUND = 50
 """Refunds of failed sends come back by the few; nobody buys so little ..."""
 MAX_REFUND_SHARE = 0.01
 """... nor adds so small a part to what is there."""
+CORRECTED_TO = 0.10
+"""How much usage, as a part of the change that was taken back, may have gone on beside a wrong reading."""
 TRANSFER_SLACK = 0.10
 """How much use, as a part of the transfer, may hide on either side before a rise and a fall count as unrelated."""
 
@@ -167,6 +169,17 @@ def spread(since: float, until: float, booked: Booked) -> Iterator[tuple[int, Bo
 def is_refund(before: int, rise: int) -> bool:
     """Whether a rise is so small, in itself and beside what was there, that failed sends came back."""
     return 0 < rise <= min(MAX_REFUND, before * MAX_REFUND_SHARE)
+
+
+def is_taken_back(before: int, between: int, after: int) -> bool:
+    """Whether a reading is wrong because the next one takes its rise back, or gives its fall back, but for some usage.
+
+    It is a correction: neither usage nor a top-up. Never told from an empty balance on, which may be filled and emptied.
+    """
+    change = between - before
+    if before <= 0 or abs(change) <= max(MAX_REFUND, before * MAX_REFUND_SHARE):
+        return False
+    return 0 <= before - after <= min(CORRECTED_TO * abs(change), before / 2)
 
 
 def _is_telling(change: BalanceChange) -> bool:

@@ -14,9 +14,14 @@ from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.store import estimates, planned_sends, usage
 
 if TYPE_CHECKING:
-    from balancebot.forecast.burn_model import Models
     from balancebot.forecast.course_ahead import LevelAhead
-    from balancebot.forecast.forecast import Floats, PlannedLoad
+    from balancebot.forecast.forecast import Floats
+    from balancebot.forecast.model import Models
+    from balancebot.forecast.recurring import DatedSend
+
+
+_SENDS_RUN_LATE = timedelta(hours=3)
+"""For so long after its end an announced send may still explain what was used since a model was fitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,7 +140,7 @@ class ModelledBalances:
     observed_at: "Floats"
     open_use: "Floats"
     open_exposure: "Floats"
-    plans: "list[list[PlannedLoad]]"
+    plans: "list[list[DatedSend]]"
 
 
 def load_modelled(
@@ -153,7 +158,7 @@ def load_modelled(
         return None
     import numpy as np
 
-    from balancebot.forecast.burn_model import decode_models
+    from balancebot.forecast.model import decode_models
 
     ids = {snapshot.wallet: wallet_id for wallet_id, snapshot in read}
     open_hours = use_since(conn, ids.values(), min(model.hour for *_, model in asked))
@@ -161,7 +166,10 @@ def load_modelled(
         [((ids[key.wallet], key.category), model.hour) for key, _, _, model in asked], open_hours
     )
     models, _ = decode_models([model.model for *_, model in asked])
-    announced = announced_plans(conn, now)
+    announced = announced_plans(conn, now - _SENDS_RUN_LATE)
+    for index, (key, snapshot, _, model) in enumerate(asked):
+        if _explains(announced.get(key, ()), model.hour * SECONDS_PER_HOUR, snapshot.observed_at.timestamp()):
+            used[index] = exposure[index] = 0.0
     return ModelledBalances(
         keys=[key for key, *_ in asked],
         models=models,
@@ -171,6 +179,11 @@ def load_modelled(
         open_exposure=exposure,
         plans=[announced.get(key, []) for key, *_ in asked],
     )
+
+
+def _explains(plans: "Sequence[DatedSend]", since: float, until: float) -> bool:
+    """Whether an announced send was under way between two instants, or ended within the hour before."""
+    return any(plan.start < until and plan.end + SECONDS_PER_HOUR > since for plan in plans)
 
 
 def open_use(
@@ -188,19 +201,17 @@ def open_use(
     return use, exposure
 
 
-def announced_plans(conn: Connection, since: datetime) -> "Mapping[BalanceKey, list[PlannedLoad]]":
-    """Return the announced sends that aren't over at `since`, as a forecast takes them."""
+def announced_plans(conn: Connection, since: datetime) -> "Mapping[BalanceKey, list[DatedSend]]":
+    """Return the announced sends that weren't over at `since`, as a forecast takes them."""
     kept = planned_sends.not_over(conn, now=since)
     if not kept:
         return {}
-    from balancebot.forecast.forecast import PlannedLoad
+    from balancebot.forecast.recurring import DatedSend
 
-    announced: dict[BalanceKey, list[PlannedLoad]] = defaultdict(list)
+    announced: dict[BalanceKey, list[DatedSend]] = defaultdict(list)
     for plan in kept:
         announced[plan.balance].append(
-            PlannedLoad(
-                start=plan.starts_at.timestamp(), end=plan.ends_at.timestamp(), messages=plan.messages
-            )
+            DatedSend(start=plan.starts_at.timestamp(), end=plan.ends_at.timestamp(), messages=plan.messages)
         )
     return announced
 

@@ -41,8 +41,8 @@ def past_estimates(
     """
     import numpy as np
 
-    from balancebot.forecast.burn_model import fit
     from balancebot.forecast.forecast import forecast
+    from balancebot.forecast.model import fit
     from balancebot.forecast.use_window import WINDOW_HOURS, empty_window
 
     found: list[dict[int, Estimate]] = [{} for _ in pasts]
@@ -60,7 +60,7 @@ def past_estimates(
             continue
         now = float(end * SECONDS_PER_HOUR)
         estimates = forecast(
-            fit([windows[index] for index in known], zone),
+            fit([windows[index] for index in known], zone).models,
             balances=np.array([float(pasts[index].readings[hour]) for index in known]),
             observed_at=np.full(len(known), now),
             now=now,

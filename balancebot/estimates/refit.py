@@ -4,13 +4,15 @@ A model is derived from the roll-up alone, so any process can take it up and any
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
+from balancebot.domain.balance import BalanceKey, WalletName
 from balancebot.domain.usage import SECONDS_PER_HOUR
-from balancebot.estimates.estimator import Balance, use_since
+from balancebot.estimates.estimator import Balance, announced_plans, use_since
 from balancebot.store import estimates
 from balancebot.store.database import Database
 from balancebot.store.estimates import ModelRow
@@ -18,66 +20,113 @@ from balancebot.store.types import chunked
 from balancebot.store.wallets import WalletRow
 
 if TYPE_CHECKING:
+    from balancebot.forecast.recurring import DatedSend
     from balancebot.forecast.use_window import UseWindow
 
+_REMEMBERED = timedelta(days=400)
 _AT_ONCE = 200
 """Wallets: the window of a balance takes 13 KB while it is fitted."""
+_ANEW_AT_ONCE = 20
+"""Wallets whose 13 months of hours are read at once."""
 
 
 def refit_models(database: Database, booked: Collection[WalletRow], *, zone: str, anew: bool = False) -> None:
     """Bring the models of wallets that were just booked up to the hour of their reading, if one closed since.
 
-    `anew` forgets what stands and reads the roll-up of the whole window: after an import. The arithmetic is
-    done outside of any transaction, so that nobody waits for it.
+    `anew` forgets what stands and reads the whole roll-up: after an import. The arithmetic is done outside of any
+    transaction, so that nobody waits for it.
     """
-    by_hour: dict[int, list[int]] = defaultdict(list)
+    by_hour: dict[int, list[WalletRow]] = defaultdict(list)
     for row in booked:
         if row.observed_at is not None and any(isinstance(reading, int) for reading in row.readings):
-            by_hour[int(row.observed_at.timestamp() // SECONDS_PER_HOUR)].append(row.id)
-    for hour, wallet_ids in by_hour.items():
-        for chunk in chunked(wallet_ids, _AT_ONCE):
-            _refit(database, chunk, hour, zone=zone, anew=anew)
+            by_hour[int(row.observed_at.timestamp() // SECONDS_PER_HOUR)].append(row)
+    for hour, rows in by_hour.items():
+        names = {row.id: row.name for row in rows}
+        for chunk in chunked(list(names), _ANEW_AT_ONCE if anew else _AT_ONCE):
+            unread = chunk if anew else _refit(database, names, chunk, hour, zone=zone)
+            for some in chunked(unread, _ANEW_AT_ONCE):
+                _fit_anew(database, names, some, hour, zone=zone)
 
 
-def _refit(database: Database, wallet_ids: Sequence[int], hour: int, *, zone: str, anew: bool) -> None:
+def _refit(
+    database: Database, names: Mapping[int, WalletName], wallet_ids: Sequence[int], hour: int, *, zone: str
+) -> list[int]:
+    """Move what stands on to `hour`; return the wallets of which nothing stands, or nothing that can be read."""
     with database.read() as conn:
-        late = wallet_ids if anew else estimates.models_behind(conn, wallet_ids, hour)
+        late = estimates.models_behind(conn, wallet_ids, hour)
     if not late:
-        return
-    from balancebot.forecast.burn_model import encode_models, fit
-    from balancebot.forecast.use_window import encode_window
+        return []
+    from balancebot.forecast.use_window import decode_window, empty_window
 
     with database.read() as conn:
-        windows = _windows(conn, late, hour, anew=anew)
+        stored = estimates.models_of_wallets(conn, late)
+        windows = {(row.wallet_id, row.category): decode_window(row.window) for row in stored}
+        standing = {balance: window for balance, window in windows.items() if window is not None}
+        anew = {wallet_id for wallet_id, _ in windows.keys() - standing.keys()}
+        anew |= set(late) - {wallet_id for wallet_id, _ in windows}
+        if len(anew) == len(late):
+            return late
+        oldest = min(window.end for window in standing.values())
+        moved = {
+            balance: window.moved_to(hour, hours)
+            for balance, hours in use_since(conn, [id_ for id_ in late if id_ not in anew], oldest).items()
+            if (window := standing.get(balance) or empty_window(oldest)).end < hour
+        }
+        announced = _announced(conn, names, moved, hour)
+    _save(database, moved, announced, hour, zone=zone)
+    return sorted(anew)
+
+
+def _fit_anew(
+    database: Database, names: Mapping[int, WalletName], wallet_ids: Sequence[int], hour: int, *, zone: str
+) -> None:
+    import numpy as np
+
+    from balancebot.forecast.series import window_of
+    from balancebot.forecast.use_window import REMEMBERED_HOURS
+
+    with database.read() as conn:
+        seen = use_since(conn, wallet_ids, hour - REMEMBERED_HOURS)
+        announced = _announced(conn, names, seen, hour)
+    windows = {}
+    for (balance, hours), sends in zip(seen.items(), announced, strict=True):
+        first = min(hours[0][0], hour)
+        use, exposure = np.zeros((2, hour - first))
+        for at, used, seconds in hours:
+            if at < hour:
+                use[at - first], exposure[at - first] = used, seconds / SECONDS_PER_HOUR
+        windows[balance] = window_of(use, exposure, hour, sends)
+    _save(database, windows, announced, hour, zone=zone)
+
+
+def _announced(
+    conn: Connection, names: Mapping[int, WalletName], balances: Iterable[Balance], hour: int
+) -> "list[Sequence[DatedSend]]":
+    """Return the sends announced for each balance, as far back as its bursts are remembered."""
+    now = datetime.fromtimestamp(hour * SECONDS_PER_HOUR, UTC)
+    plans = announced_plans(conn, now - _REMEMBERED)
+    return [plans.get(BalanceKey(names[wallet_id], category), ()) for wallet_id, category in balances]
+
+
+def _save(
+    database: Database,
+    windows: "Mapping[Balance, UseWindow]",
+    announced: "Sequence[Sequence[DatedSend]]",
+    hour: int,
+    *,
+    zone: str,
+) -> None:
     if not windows:
         return
-    models = encode_models(fit(list(windows.values()), zone))
-    fitted = [
+    from balancebot.forecast.model import encode_models, fit
+    from balancebot.forecast.use_window import encode_window
+
+    fitted = fit(list(windows.values()), zone, announced)
+    rows = [
         ModelRow(wallet_id, category, hour, encode_window(window), model)
-        for ((wallet_id, category), window), model in zip(windows.items(), models, strict=True)
+        for (wallet_id, category), window, model in zip(
+            windows, fitted.windows, encode_models(fitted.models), strict=True
+        )
     ]
     with database.write() as conn:
-        estimates.save_models(conn, fitted)
-
-
-def _windows(
-    conn: Connection, wallet_ids: Sequence[int], hour: int, *, anew: bool
-) -> dict[Balance, "UseWindow"]:
-    """Return the use windows that have to move on to `hour`, moved."""
-    from balancebot.forecast.use_window import WINDOW_HOURS, decode_window, empty_window
-
-    stored = [] if anew else estimates.models_of_wallets(conn, wallet_ids)
-    standing = {
-        (row.wallet_id, row.category): window
-        for row in stored
-        if (window := decode_window(row.window)) is not None
-    }
-    oldest = hour - WINDOW_HOURS
-    if standing and len(standing) == len(stored):
-        oldest = max(oldest, min(window.end for window in standing.values()))
-    seen = use_since(conn, wallet_ids, oldest)
-    return {
-        balance: window.moved_to(hour, hours)
-        for balance, hours in seen.items()
-        if (window := standing.get(balance) or empty_window(oldest)).end < hour
-    }
+        estimates.save_models(conn, rows)

@@ -9,12 +9,10 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
-from balancebot.forecast.burn_model import Models
-from balancebot.forecast.forecast import PATH_HOURS, Floats, Paths, PlannedLoad
-from balancebot.forecast.replay import HORIZONS
-
-_WEEK_HOURS = 168
-_FAR_HOURS = 365 * 24.0
+from balancebot.forecast.forecast import dated_sends
+from balancebot.forecast.model import Models
+from balancebot.forecast.paths import Paths
+from balancebot.forecast.recurring import DatedSend
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +33,7 @@ def course_ahead(
     until: datetime,
     step: timedelta,
     zone: str,
-    plans: Sequence[PlannedLoad] = (),
+    plans: Sequence[DatedSend] = (),
     open_use: float = 0.0,
     open_exposure: float = 0.0,
 ) -> tuple[LevelAhead, ...]:
@@ -44,38 +42,38 @@ def course_ahead(
     It ends early where even the slowest path has used all. Empty where too little is known of its use. No top-up is
     assumed; arguments as in `forecast`.
     """
-    since = np.array([observed_at.timestamp()])
-    paths = Paths(model, since, zone, np.array([open_use]), np.array([open_exposure]))
-    if not paths.known[0] or until <= observed_at:
+    since = observed_at.timestamp()
+    if until <= observed_at:
         return ()
-    if plans:
-        paths.add_plans([plans])
     count = int(np.ceil((until - observed_at) / step))
     hours = np.minimum(
-        np.arange(count + 1) * (step / timedelta(hours=1)), (until - observed_at) / timedelta(hours=1)
+        np.arange(1, count + 1) * (step / timedelta(hours=1)), (until - observed_at) / timedelta(hours=1)
     )
-    low, middle, high = (
-        np.maximum(balance - _used(paths, hours, quantile), 0.0) for quantile in (0.9, 0.5, 0.1)
+    paths = Paths(
+        model,
+        np.array([since]),
+        zone,
+        open_use=np.array([open_use]),
+        open_exposure=np.array([open_exposure]),
+        dated=dated_sends(model[0], since, zone, plans, until.timestamp()),
+        at=hours.tolist(),
     )
-    alive = int((high > 0).sum()) + 1
-    return tuple(
-        LevelAhead(at=observed_at + timedelta(hours=after), p10=p10, p50=p50, p90=p90)
-        for after, p10, p50, p90 in zip(
-            hours[:alive].tolist(), low.tolist(), middle.tolist(), high.tolist(), strict=False
-        )
+    if not paths.known[0]:
+        return ()
+    spans = [int(np.argmin(np.abs(paths.time[0] - after))) for after in hours]
+    levels = np.array(
+        [
+            [balance - float(paths.quantile(quantile, span)[0]) for quantile in (0.9, 0.5, 0.1)]
+            for span in spans
+        ]
     )
-
-
-def _used(paths: Paths, hours: Floats, quantile: float) -> Floats:
-    """Return what one path has used within each of `hours`; beyond its end its last week repeats."""
-    total = paths.total[0]
-    ends = paths.rest[0] + np.arange(PATH_HOURS)
-    weekly = float(total[-1] - total[-1 - _WEEK_HOURS]) / _WEEK_HOURS
-    at = np.concatenate(([0.0], ends, [ends[-1] + _FAR_HOURS]))
-    expected = np.interp(hours, at, np.concatenate(([0.0], total, [total[-1] + weekly * _FAR_HOURS])))
-    factor = 2.0 ** np.interp(np.log2(np.maximum(hours, 1.0)), np.log2(HORIZONS), paths.band(quantile)[0])
-    used = np.maximum.accumulate(expected * factor)
-    if paths.planned is None:
-        return used
-    planned = np.concatenate(([0.0], paths.planned[0]))
-    return np.asarray(used + np.interp(hours, np.concatenate(([0.0], ends)), planned))
+    levels = np.minimum.accumulate(np.maximum(levels, 0.0), axis=0)
+    alive = min(int((levels[:, 2] > 0).sum()) + 1, count)
+    start = LevelAhead(at=observed_at, p10=float(balance), p50=float(balance), p90=float(balance))
+    return (
+        start,
+        *(
+            LevelAhead(at=observed_at + timedelta(hours=after), p10=p10, p50=p50, p90=p90)
+            for after, (p10, p50, p90) in zip(hours[:alive].tolist(), levels[:alive].tolist(), strict=True)
+        ),
+    )

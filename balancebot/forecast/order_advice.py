@@ -7,8 +7,17 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from balancebot.domain.runway import OrderAdvice
-from balancebot.forecast.burn_model import Models
-from balancebot.forecast.forecast import Paths, PlannedLoad
+from balancebot.forecast.forecast import NO_END_HOURS, dated_sends
+from balancebot.forecast.model import Models
+from balancebot.forecast.paths import Paths
+from balancebot.forecast.recurring import DatedSend
+
+MIN_DAYS = 3.0
+"""Days of history before an order is advised."""
+_GROWS = 1.5
+"""The rail: so many times the busiest week ever seen, or the expected usage if it is higher ..."""
+_SPREADS = 3.0
+"""... and so many standard deviations of days that follow each other."""
 
 
 def advise_order(
@@ -22,36 +31,119 @@ def advise_order(
     confidence: float,
     lead_time: timedelta = timedelta(0),
     package_size: int | None = None,
-    plans: Sequence[PlannedLoad] = (),
+    plans: Sequence[DatedSend] = (),
     open_use: float = 0.0,
     open_exposure: float = 0.0,
 ) -> OrderAdvice | None:
-    """Advise on one balance read at `observed_at` (its record alone, [1]); None where too little is known of its use.
+    """Advise on one balance read at `observed_at` (its record alone, [1]); None with less than three days of history.
 
-    `confidence` is 0.5 to 0.99: the quantity is that quantile of the use until `until`, less the balance. The order
-    must be placed a lead time before the instant up to which the balance lasts with the same probability.
-    It is rounded up to whole packages, or where there is no `package_size` to two figures: it isn't known better.
-    `open_use` and `open_exposure` as in `forecast`.
+    `confidence` is 0.5 to 0.99: the quantity is that quantile of the use until `until`, less the balance, and never more
+    than usage has ever made likely. The order must be placed a lead time before the instant up to which the balance
+    lasts with the same probability. It is rounded up to whole packages, or where there is no `package_size` to two
+    figures: it isn't known better. `open_use` and `open_exposure` as in `forecast`.
     """
     if not 0.5 <= confidence <= 0.99:
         raise ValueError("confidence must be from 0.5 to 0.99")
-    since = np.array([observed_at.timestamp()])
-    paths = Paths(model, since, zone, np.array([open_use]), np.array([open_exposure]))
-    if not paths.known[0]:
+    since = observed_at.timestamp()
+    paths = _paths(
+        model, since, until.timestamp(), zone, plans=plans, open_use=open_use, open_exposure=open_exposure
+    )
+    if paths is None:
         return None
-    if plans:
-        paths.add_plans([plans])
-    hours = (until - observed_at) / timedelta(hours=1)
-    needed = float(paths.used_by(np.array([max(hours, 0.0)]), confidence)[0])
-    lacking = needed - balance
+    lacking = _needed(model, paths, (until.timestamp() - since) / 3600.0, confidence) - balance
     if lacking <= 0:
         return OrderAdvice(messages=0, order_by=None, until=until, confidence=confidence)
     size = package_size or _round_unit(lacking)
     packages = math.ceil(lacking / size)
-    lasts = float(paths.lasts(np.array([float(balance)]), confidence)[0])
-    empty_at = min(since[0] + lasts * 3600.0, until.timestamp())
+    lasts = float(paths.lasts(np.array([float(balance)]), np.array([1.0 - confidence]))[0, 0])
+    empty_at = min(since + lasts * 3600.0, until.timestamp())
     order_by = max(datetime.fromtimestamp(empty_at, UTC) - lead_time, now)
     return OrderAdvice(messages=packages * size, order_by=order_by, until=until, confidence=confidence)
+
+
+def needed_until(
+    model: Models,
+    *,
+    observed_at: float,
+    until: float,
+    zone: str,
+    confidence: float,
+    plans: Sequence[DatedSend] = (),
+    open_use: float = 0.0,
+    open_exposure: float = 0.0,
+) -> float | None:
+    """Return what one balance uses from `observed_at` up to `until` (epoch seconds), at most with that probability.
+
+    None with less than three days of history.
+    """
+    paths = _paths(
+        model, observed_at, until, zone, plans=plans, open_use=open_use, open_exposure=open_exposure
+    )
+    return None if paths is None else _needed(model, paths, (until - observed_at) / 3600.0, confidence)
+
+
+def pool_first(lacking: Sequence[int], spare: int) -> list[tuple[int, int]]:
+    """Return for each app's lack, the most urgent first, what to move from the pool and what is left to buy.
+
+    `spare` is what the pool holds beyond its own need up to the same date; it is counted once.
+    """
+    shares = []
+    left = max(spare, 0)
+    for messages in lacking:
+        moved = min(max(messages, 0), left)
+        left -= moved
+        shares.append((moved, max(messages, 0) - moved))
+    return shares
+
+
+def _paths(
+    model: Models,
+    since: float,
+    until: float,
+    zone: str,
+    *,
+    plans: Sequence[DatedSend],
+    open_use: float,
+    open_exposure: float,
+) -> Paths | None:
+    record = model[0]
+    if record["version"] == 0 or record["seen"] + open_exposure < MIN_DAYS * 24.0:
+        return None
+    hours = min(max((until - since) / 3600.0, 0.0), NO_END_HOURS)
+    paths = Paths(
+        model,
+        np.array([since]),
+        zone,
+        open_use=np.array([open_use]),
+        open_exposure=np.array([open_exposure]),
+        dated=dated_sends(record, since, zone, plans, max(until, since)),
+        at=(hours,),
+    )
+    return paths if paths.known[0] else None
+
+
+def _needed(model: Models, paths: Paths, hours: float, confidence: float) -> float:
+    if hours <= 0:
+        return 0.0
+    span = int(np.argmin(np.abs(paths.time[0] - min(hours, NO_END_HOURS))))
+    needed = min(float(paths.quantile(confidence, span)[0]), _rail(model[0], paths, span))
+    return needed * max(hours / NO_END_HOURS, 1.0)
+
+
+def _rail(record: np.void, paths: Paths, span: int) -> float:
+    """Return the most that usage has ever made likely: its busiest week, spread, persistence, bursts, dated sends."""
+    usual, _, _, dated, dated_variance, bursts, size, size_variance = (
+        float(field[0, span]) for field in paths.usage
+    )
+    days = float(paths.time[0, span]) / 24.0
+    persistence = float(record["persistence"])
+    spread = float(record["daily_spread"]) * math.sqrt(days * (1 + persistence) / (1 - persistence))
+    return (
+        _GROWS * max(float(record["busiest"]) * days, usual)
+        + bursts * size
+        + dated
+        + _SPREADS * (spread + math.sqrt(bursts * (size**2 + size_variance)) + math.sqrt(dated_variance))
+    )
 
 
 def _round_unit(lacking: float) -> int:

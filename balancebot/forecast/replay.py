@@ -24,12 +24,13 @@ _SCORED = slice(1, 7)
 """The horizons by which schedules are chosen."""
 _SHARPNESS = 16.0
 """Weight of a schedule: exp(-16 x its mean absolute error in log2)."""
-_WIDEN_HIGH = 1.05
-_WIDEN_LOW = 0.85
-"""How much of the balance's own past percentiles is taken. Lulls of the past rarely last as long as the balance."""
+_QUARTILES_TO_BAND = 0.95
+"""Half of the middle four fifths of a normal distribution, over the distance of its quartiles."""
+_WL = 0.8
+_OF_BAND = 1.0
 _PRIOR_SPANS = 6.0
 """The prior weighs as much as so many separate stretches of the horizon's length ..."""
-_CARRIED = 0.9
+_CARRIED = 1.0
 """... and so much of it is what the next shorter horizon showed."""
 _HALF = 0.5
 """Added on both sides of the ratio, in messages: a stretch without use is no infinite error."""
@@ -52,10 +53,15 @@ class Replays:
     """P10 of use, so P90 of the runway; never above 0."""
     high: Floats
     """P90 of use; never below 0."""
+    usual_error: Floats
+    """Half the width of the middle four fifths of these errors, by their quartiles: a change doesn't widen it."""
 
 
-def replay(use: Floats, exposure: Floats, expected: Floats, level: Floats) -> Replays:
-    """Replay windows [N, 840] with `expected` [N, 840] use by the shape alone and `level` [N, 10, 168]."""
+def replay(use: Floats, exposure: Floats, expected: Floats, level: Floats, gap: Floats) -> Replays:
+    """Replay windows [N, 840] with `expected` [N, 840] use by the shape alone and `level` [N, 10, 168].
+
+    `gap` [N] is the usual time between two readings: errors over less than that can't be seen.
+    """
     used, exposed, shaped = _Totals(use), _Totals(exposure), _Totals(expected)
     begun = exposed.at(0) > _MIN_SEEN
     last = use.shape[1] - np.arange(0, use.shape[1], STEP)
@@ -76,8 +82,8 @@ def replay(use: Floats, exposure: Floats, expected: Floats, level: Floats) -> Re
         at_seen - np.log2(sum(weights[:, k, None] * forecasts[k][h] for k in range(len(SCHEDULES))) + _HALF)
         for h, at_seen in enumerate(seen)
     ]
-    low, high = _bands(errors, counts)
-    return Replays(schedules=weights, low=low, high=high)
+    low, high, usual = _bands(errors, counts, gap)
+    return Replays(schedules=weights, low=low, high=high, usual_error=usual)
 
 
 class _Totals:
@@ -111,20 +117,26 @@ def _weights(seen: list[Floats], forecasts: list[list[Floats]], counts: list[Boo
     return np.asarray(weights / weights.sum(1, keepdims=True))
 
 
-def _bands(errors: list[Floats], counts: list[Bools]) -> tuple[Floats, Floats]:
+def _bands(errors: list[Floats], counts: list[Bools], gap: Floats) -> tuple[Floats, Floats, Floats]:
     """Blend the percentiles of past errors ([N, 168] per horizon) with the prior, from short horizons to long ones."""
     num = np.stack([count.sum(1) for count in counts], axis=1)
-    own_low, own_high = np.empty(num.shape), np.empty(num.shape)
+    own_low, own_high, quartiles = (np.empty(num.shape) for _ in range(3))
     for h, (error, count) in enumerate(zip(errors, counts, strict=True)):
         error[~count] = np.inf
         error.sort(axis=1)
         own_low[:, h] = _percentile(error, num[:, h], 0.1)
         own_high[:, h] = _percentile(error, num[:, h], 0.9)
-    spans = np.where(num >= _MIN_ERRORS, num * STEP / HORIZONS, 0.0)
+        quartiles[:, h] = _percentile(error, num[:, h], 0.75) - _percentile(error, num[:, h], 0.25)
+    resolved = (num >= _MIN_ERRORS) & (gap[:, None] <= HORIZONS)
+    spans = np.where(resolved, num * STEP / HORIZONS, 0.0)
     own = spans / (spans + _PRIOR_SPANS)
-    low = _blended(own, _WIDEN_LOW * own_low, PRIOR_LOW)
-    high = _blended(own, _WIDEN_HIGH * own_high, PRIOR_HIGH)
-    return np.minimum(low, 0.0), np.maximum(high, 0.0)
+    low = _blended(own, _WL * own_low, PRIOR_LOW)
+    high = _blended(own, own_high, PRIOR_HIGH)
+    usual = (
+        own * np.maximum(_QUARTILES_TO_BAND * quartiles, _OF_BAND * np.maximum(own_high, -own_low))
+        + (1 - own) * PRIOR_HIGH
+    )
+    return np.minimum(low, 0.0), np.maximum(high, 0.0), usual
 
 
 def _blended(own: Floats, seen: Floats, prior: Floats) -> Floats:

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from balancebot.forecast.burn_model import SMOOTHING, Models, shape_at
-from balancebot.forecast.forecast import PlannedLoad
 from balancebot.forecast.level import levels, schedule_weights
-from balancebot.forecast.open_hours import open_hours
+from balancebot.forecast.model import SMOOTHING, Models, shape_at
+from balancebot.forecast.paths import open_hours
+from balancebot.forecast.recurring import DatedSend
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -132,7 +132,7 @@ def remembered(days_ago: Iterable[float]) -> float:
     return sum(max(0.0, 1.0 - days / REMEMBERED_DAYS) for days in days_ago)
 
 
-def is_planned(plans: Sequence[PlannedLoad], since: float, until: float) -> bool:
+def is_planned(plans: Sequence[DatedSend], since: float, until: float) -> bool:
     """Whether any of the plans overlaps the interval, or ended within the hour before: sends run late."""
     return any(plan.start < until and plan.end + 3600.0 > since for plan in plans)
 
@@ -142,7 +142,7 @@ def have_stopped(models: Models, *, open_use: Floats, open_exposure: Floats, at:
 
     `open_use` and `open_exposure` (hours) are those since the models' hours closed, `at` [N] the last readings.
     """
-    rate = open_hours(models, at, zone).shape * _level(models)
+    rate = open_hours(models, at, zone)[0] * _level(models)
     expected = models["still"] + rate * open_exposure
     judged = (models["version"] > 0) & (models["seen"] >= _MIN_SEEN) & (open_use == 0)
     return np.asarray(judged & (expected > _STILL_TIMES * models["lull"] + _STILL_LEAST))

@@ -1,4 +1,4 @@
-"""The last 35 days of one balance: use and exposure per clock hour. All that the estimate ever looks at.
+"""The last 35 days of one balance, use and exposure per clock hour, and its bursts of 13 months: all an estimate looks at.
 
 A window holds closed hours only and is derived: it can be built anew from the hourly roll-up at any time.
 """
@@ -6,17 +6,24 @@ A window holds closed hours only and is derived: it can be built anew from the h
 import struct
 import zlib
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from balancebot.domain.usage import MAX_REFUND, MAX_REFUND_SHARE, SECONDS_PER_HOUR
+from balancebot.domain.usage import CORRECTED_TO, MAX_REFUND, MAX_REFUND_SHARE, SECONDS_PER_HOUR
+from balancebot.forecast.bursts import Burst
 
 WINDOW_HOURS = 35 * 24
 
-_VERSION = 1
-_HEAD = struct.Struct("<BxHI")
+_CORRECTED_WITHIN = 7200.0
+"""Seconds."""
+REMEMBERED_HOURS = 400 * 24
+"""How long bursts are remembered: month ends and yearly days come again."""
+_MOST_BURSTS = 60
+_VERSION = 2
+_HEAD = struct.Struct("<BBHII")
+_BURST = struct.Struct("<IHf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -28,6 +35,10 @@ class UseWindow:
     use: NDArray[np.float32]
     exposure: NDArray[np.float32]
     """Hours, 0 to 1."""
+    since: int | None = None
+    """The clock hour of the first use that is remembered, if it lies before the window."""
+    bursts: tuple[Burst, ...] = ()
+    """What was used in bursts, the oldest first; `hour` is the clock hour. Those within the window are found anew."""
 
     def moved_to(self, end: int, hours: Iterable[tuple[int, float, float]] = ()) -> "UseWindow":
         """Return the window that ends at `end` (never earlier), with what was booked since.
@@ -45,13 +56,36 @@ class UseWindow:
             if 0 <= i < WINDOW_HOURS:
                 use[i] = used
                 exposure[i] = min(seconds / SECONDS_PER_HOUR, 1.0)
-        return UseWindow(end=end, use=use, exposure=exposure)
+        begun = self.begun
+        return replace(
+            self, end=end, use=use, exposure=exposure, since=begun if begun < end - WINDOW_HOURS else None
+        )
+
+    @property
+    def begun(self) -> int:
+        """The clock hour of the first use that is remembered; `end` where there was none."""
+        if self.since is not None:
+            return self.since
+        used = np.flatnonzero(self.use)
+        return self.end - WINDOW_HOURS + int(used[0]) if used.size else self.end
+
+    def with_bursts(self, found: Iterable[Burst]) -> "UseWindow":
+        """Return the window with the bursts that were found in it; older ones stay while they are remembered."""
+        first = self.end - WINDOW_HOURS
+        kept = [burst for burst in self.bursts if self.end - REMEMBERED_HOURS <= burst.hour < first]
+        return replace(
+            self,
+            bursts=(*kept, *found)[-_MOST_BURSTS:],
+            since=None if self.since is None else max(self.since, self.end - REMEMBERED_HOURS),
+        )
 
 
 def empty_window(end: int) -> UseWindow:
     """Return a window in which nothing was seen."""
     return UseWindow(
-        end=end, use=np.zeros(WINDOW_HOURS, np.float32), exposure=np.zeros(WINDOW_HOURS, np.float32)
+        end=end,
+        use=np.zeros(WINDOW_HOURS, np.float32),
+        exposure=np.zeros(WINDOW_HOURS, np.float32),
     )
 
 
@@ -62,22 +96,28 @@ def encode_window(window: UseWindow) -> bytes:
     use = np.rint(window.use[start:])
     kind = "<u2" if not use.size or use.max() < 2**16 else "<f4"
     body = use.astype(kind).tobytes() + np.rint(window.exposure[start:] * 240).astype(np.uint8).tobytes()
-    return _HEAD.pack(_VERSION + (0 if kind == "<u2" else 128), start, window.end) + zlib.compress(body, 1)
+    bursts = b"".join(_BURST.pack(*burst) for burst in window.bursts)
+    head = _HEAD.pack(
+        _VERSION + (0 if kind == "<u2" else 128), len(window.bursts), start, window.end, window.since or 0
+    )
+    return head + bursts + zlib.compress(body, 1)
 
 
 def decode_window(blob: bytes) -> UseWindow | None:
     """Return the window, or None if it was written by another version: build it anew from the roll-up."""
-    version, start, end = _HEAD.unpack_from(blob)
-    if version & 127 != _VERSION:
+    if not blob or blob[0] & 127 != _VERSION:
         return None
-    body = zlib.decompress(blob[_HEAD.size :])
+    version, num_bursts, start, end, since = _HEAD.unpack_from(blob)
+    body_at = _HEAD.size + num_bursts * _BURST.size
+    bursts = tuple(Burst(*kept) for kept in _BURST.iter_unpack(blob[_HEAD.size : body_at]))
+    body = zlib.decompress(blob[body_at:])
     kind, width = ("<f4", 4) if version & 128 else ("<u2", 2)
     count = WINDOW_HOURS - start
     use = np.zeros(WINDOW_HOURS, np.float32)
     exposure = np.zeros(WINDOW_HOURS, np.float32)
     use[start:] = np.frombuffer(body, kind, count)
     exposure[start:] = np.frombuffer(body, np.uint8, count, count * width) / np.float32(240)
-    return UseWindow(end=end, use=use, exposure=exposure)
+    return UseWindow(end=end, use=use, exposure=exposure, since=since or None, bursts=bursts)
 
 
 def hourly_use(
@@ -88,6 +128,7 @@ def hourly_use(
     `at` are epoch seconds, rising; NaN is an unallocated reading. Returns the epoch hour of the first element, then
     use and exposure (hours) per clock hour up to the one of `until`, which is still open. Use isn't rounded.
     """
+    at, balance = without_wrong_readings(at, balance)
     change = np.diff(balance)
     seconds = np.diff(at)
     before, after = balance[:-1], balance[1:]
@@ -100,3 +141,26 @@ def hourly_use(
     total_use = np.interp(edges, at, np.concatenate([[0.0], np.cumsum(use)]))
     total_exposed = np.interp(edges, at, np.concatenate([[0.0], np.cumsum(exposed)]))
     return first, np.diff(total_use), np.diff(total_exposed) / SECONDS_PER_HOUR
+
+
+def without_wrong_readings(
+    at: NDArray[np.float64], balance: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Leave out single readings that the next one takes back (`usage.is_taken_back`), if it came within two hours."""
+    if len(at) < 3:
+        return at, balance
+    before, between, after = balance[:-2], balance[1:-1], balance[2:]
+    change, rest = np.abs(between - before), before - after
+    wrong = (
+        (before > 0)
+        & (change > np.maximum(MAX_REFUND, before * MAX_REFUND_SHARE))
+        & (rest >= 0)
+        & (rest <= np.minimum(CORRECTED_TO * change, before / 2))
+        & (at[2:] - at[:-2] <= _CORRECTED_WITHIN)
+    )
+    if not wrong.any():
+        return at, balance
+    # of two in a row the second one is what the first was corrected to
+    wrong[1:] &= ~wrong[:-1]
+    kept = np.concatenate([[True], ~wrong, [True]])
+    return at[kept], balance[kept]

@@ -1,4 +1,4 @@
-"""Burn and runway of series that come from outside: a CSV file, or JSON lines one by one. Keeps no state.
+"""Usage, runway and order of series that come from outside: a CSV file, or JSON lines one by one. Keeps no state.
 
 The same booking and the same estimate as for the wallets that are watched.
 """
@@ -7,7 +7,7 @@ import json
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TypeGuard
+from typing import NamedTuple, TypeGuard
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -16,19 +16,24 @@ from numpy.typing import NDArray
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, Reading
 from balancebot.domain.runway import UNKNOWN, Estimate
 from balancebot.domain.usage import SECONDS_PER_HOUR, book_history
-from balancebot.forecast.burn_model import fit
-from balancebot.forecast.forecast import forecast
-from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow, empty_window, hourly_use
+from balancebot.forecast.model import fit
+from balancebot.forecast.order_advice import needed_until
+from balancebot.forecast.recurring import DatedSend
+from balancebot.forecast.series import Series, fit_series, forecast_series, window_of
+from balancebot.forecast.use_window import REMEMBERED_HOURS
 from balancebot.history.files import HistoryFault, HistoryRow, read_history
 
 Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.75
 """Nobody judges here: `judged` is computed as by default, and not shown."""
-_MAX_EPOCH = 253_402_300_799.0
-"""The end of the year 9999."""
+_LAST_INSTANT = 7_258_118_400.0
+"""The year 2200 begins: no question is about what is beyond."""
 _ROUNDING = 1.0
 """Seconds by which a rounded instant may lie beyond `now`."""
+_MOST_PLANS = 1_000
+_FARTHEST_ORDER = 3 * 365 * 86400.0
+"""Seconds from `now` up to which an order may be asked for."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,49 +66,32 @@ def estimate_file(lines: Iterable[str], zone: str) -> tuple[list[SeriesEstimate]
     for balance, row in sorted(last.items()):
         estimate = UNKNOWN
         if isinstance(row.reading, int):
-            end = int(row.at // SECONDS_PER_HOUR)
-            hours = booked.get(balance, [])
-            window = empty_window(end).moved_to(end, hours)
-            open_hour = next(
-                ((use, seconds / SECONDS_PER_HOUR) for hour, use, seconds in hours if hour == end), (0.0, 0.0)
-            )
-            estimate = _estimate(window, open_hour, (row.at, float(row.reading)), now, zone)
+            series = _fit_hours(booked.get(balance, []), row.at, row.reading, zone)
+            estimate = forecast_series(series, now, zone, CONFIDENCE).estimates()[0]
         estimates.append(
             SeriesEstimate(balance=balance, reading=row.reading, observed_at=row.at, estimate=estimate)
         )
     return estimates, []
 
 
-def estimate_series(at: Floats, balance: Floats, now: float, zone: str) -> Estimate:
-    """Estimate one balance from its readings at `at` (epoch seconds, rising, up to `now`); NaN is unallocated."""
-    if not at.size or math.isnan(balance[-1]):
-        return UNKNOWN
-    first, use, exposure = hourly_use(at, balance, float(at[-1]))
-    end = first + len(use) - 1
-    seconds = exposure * SECONDS_PER_HOUR
-    closed = range(first, end)
-    window = empty_window(end).moved_to(end, zip(closed, use[:-1], seconds[:-1], strict=True))
-    open_hour = (float(use[-1]), float(exposure[-1]))
-    return _estimate(window, open_hour, (float(at[-1]), float(balance[-1])), now, zone)
-
-
 def answer_line(line: str, zone: str) -> str:
-    """Answer one request of `runway --jsonl`, without its line break.
-
-    A request that can't be read is answered as unknown, with the reason as `error`.
-    """
-    request_id: object = None
+    """Answer one question of `runway --jsonl`, without its line break; one that can't be answered says why."""
+    question_id: object = None
     try:
-        request = json.loads(line)
-        if not isinstance(request, dict):
-            raise TypeError("a request is a JSON object")
-        request_id = request.get("id")
-        at, balance, now = _series(request)
-        answer = as_json(estimate_series(at, balance, now, zone))
-    except (TypeError, ValueError, KeyError, OverflowError, RecursionError) as error:
-        refusal = {"id": request_id, **as_json(UNKNOWN), "error": _in_words(error)}
-        return json.dumps(refusal, ensure_ascii=False)
-    return json.dumps({"id": request_id} | answer, ensure_ascii=False)
+        asked = json.loads(line)
+        if not isinstance(asked, dict):
+            raise BadQuestionError("a question is a JSON object")
+        question_id = asked.get("id")
+        answer = _answer(_question(asked, zone))
+    except BadQuestionError as error:
+        return json.dumps({"id": question_id, "error": str(error)}, ensure_ascii=False)
+    except json.JSONDecodeError as error:
+        return json.dumps({"id": None, "error": f"not JSON: {error}"}, ensure_ascii=False)
+    except RecursionError:
+        return json.dumps({"id": None, "error": "not JSON: nested too deep"})
+    except ValueError:  # an integer with more digits than Python reads
+        return json.dumps({"id": None, "error": "not JSON: a number is too large"})
+    return json.dumps({"id": question_id} | answer, ensure_ascii=False)
 
 
 def as_json(estimate: Estimate) -> dict[str, float | bool | None]:
@@ -129,68 +117,169 @@ def zone_fault(zone: str) -> str | None:
     return None
 
 
-def _estimate(
-    window: UseWindow, open_hour: tuple[float, float], last: tuple[float, float], now: float, zone: str
-) -> Estimate:
-    """Estimate from the closed hours, the open hour's (use, exposure in hours), and the last (instant, balance)."""
-    return forecast(
-        fit([window], zone),
-        balances=np.array([last[1]]),
-        observed_at=np.array([last[0]]),
-        now=now,
-        zone=zone,
-        confidence=CONFIDENCE,
-        open_use=np.array([open_hour[0]]),
-        open_exposure=np.array([open_hour[1]]),
-    ).estimates()[0]
+class BadQuestionError(Exception):
+    """A question of `runway --jsonl` that can't be answered; the text says why, for people."""
+
+
+class _Question(NamedTuple):
+    at: Floats
+    balance: Floats
+    now: float
+    zone: str
+    plans: tuple[DatedSend, ...]
+    order_until: float | None
+    confidence: float
+
+
+def _answer(asked: _Question) -> dict[str, object]:
+    answer: dict[str, object] = {}
+    known = len(asked.at) > 0 and not math.isnan(asked.balance[-1])
+    series = fit_series(asked.at, asked.balance, asked.zone, asked.plans) if known else None
+    estimate = UNKNOWN
+    if series is not None:
+        estimate = forecast_series(series, asked.now, asked.zone, CONFIDENCE, asked.plans).estimates()[0]
+    answer |= as_json(estimate)
+    if asked.order_until is not None:
+        answer["order"] = None if series is None else _order(series, asked, asked.order_until)
+    return answer
+
+
+def _order(series: Series, asked: _Question, until: float) -> int | None:
+    needed = needed_until(
+        series.model,
+        observed_at=series.at,
+        until=until,
+        zone=asked.zone,
+        confidence=asked.confidence,
+        plans=asked.plans,
+        open_use=series.open_use,
+        open_exposure=series.open_exposure,
+    )
+    return None if needed is None else max(0, math.ceil(needed - series.balance))
+
+
+def _question(asked: dict[str, object], zone: str) -> _Question:
+    """Return what is asked, or raise with what is wrong with it."""
+    now = _instant(asked, "now")
+    at, balance = _readings(asked, now)
+    named = asked.get("tz", zone)
+    fault = zone_fault(named) if isinstance(named, str) else f"tz must be a text, not {_shown(named)}"
+    if fault is not None or not isinstance(named, str):
+        raise BadQuestionError(f"{fault}")
+    until = None if asked.get("order_until") is None else _instant(asked, "order_until")
+    if until is not None and until <= now:
+        raise BadQuestionError("order_until must be later than now")
+    if until is not None and until > now + _FARTHEST_ORDER:
+        raise BadQuestionError("order_until must be within three years from now")
+    confidence = asked.get("confidence", 0.9)
+    if not _is_number(confidence) or not 0.5 <= confidence <= 0.99:
+        raise BadQuestionError(f"confidence must be a number from 0.5 to 0.99, not {_shown(confidence)}")
+    return _Question(at, balance, now, named, _plans(asked.get("plans", [])), until, confidence)
+
+
+def _readings(asked: dict[str, object], now: float) -> tuple[Floats, Floats]:
+    ts, values = (_list(asked, key) for key in ("ts", "balance"))
+    if len(ts) != len(values):
+        raise BadQuestionError(f"ts has {len(ts)} and balance {len(values)} entries: they must be as many")
+    for place, value in enumerate(ts):
+        if not _is_instant(value):
+            raise BadQuestionError(
+                f"ts[{place}] must be unix seconds before the year 2200, not {_shown(value)}"
+            )
+    for place, value in enumerate(values):
+        if value is not None and not (
+            _is_number(value) and 0 <= value <= MAX_BALANCE and value == int(value)
+        ):
+            raise BadQuestionError(
+                f"balance[{place}] must be a whole number from 0 to 2^63 - 1, or null, not {_shown(value)}"
+            )
+    at = np.array(ts, np.float64)
+    late = np.flatnonzero(np.diff(at) <= 0)
+    if late.size:
+        place = int(late[0]) + 1
+        raise BadQuestionError(
+            f"ts[{place}] must be later than ts[{place - 1}]: the readings in order of time, each once"
+        )
+    if at.size and at[-1] > now + _ROUNDING:
+        raise BadQuestionError(f"ts[{len(ts) - 1}] must not be later than now")
+    balance = np.array([math.nan if value is None else value for value in values], np.float64)
+    recent = at > (at[-1] if at.size else now) - REMEMBERED_HOURS * SECONDS_PER_HOUR
+    return at[recent], balance[recent]
+
+
+def _plans(value: object) -> tuple[DatedSend, ...]:
+    if not isinstance(value, list):
+        raise BadQuestionError(f"plans must be a list, not {_shown(value)}")
+    if len(value) > _MOST_PLANS:
+        raise BadQuestionError(f"plans has {len(value)} entries: at most {_MOST_PLANS} are taken")
+    plans = []
+    for place, plan in enumerate(value):
+        if not isinstance(plan, dict):
+            raise BadQuestionError(f"plans[{place}] must be an object with start, end and messages")
+        start, end = (_instant(plan, key, f"plans[{place}].") for key in ("start", "end"))
+        if end <= start:
+            raise BadQuestionError(f"plans[{place}] ends before it begins")
+        messages = plan.get("messages")
+        if not _is_number(messages) or not 0 <= messages <= MAX_BALANCE:
+            raise BadQuestionError(
+                f"plans[{place}].messages must be a number from 0 to 2^63 - 1, not {_shown(messages)}"
+            )
+        plans.append(DatedSend(start, end, float(messages)))
+    return tuple(plans)
+
+
+def _instant(asked: dict[str, object], key: str, of: str = "") -> float:
+    value = asked.get(key)
+    if value is None:
+        raise BadQuestionError(f"{of}{key} is missing")
+    if not _is_instant(value):
+        raise BadQuestionError(f"{of}{key} must be unix seconds before the year 2200, not {_shown(value)}")
+    return float(value)
+
+
+def _list(asked: dict[str, object], key: str) -> list[object]:
+    value = asked.get(key)
+    if value is None:
+        raise BadQuestionError(f"{key} is missing")
+    if not isinstance(value, list):
+        raise BadQuestionError(f"{key} must be a list, not {_shown(value)}")
+    return value
+
+
+def _is_number(value: object) -> TypeGuard[int | float]:
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+def _is_instant(value: object) -> TypeGuard[int | float]:
+    return _is_number(value) and 0 <= value < _LAST_INSTANT
+
+
+def _shown(value: object) -> str:
+    """Return a value as JSON, cut to a length that fits a line."""
+    try:
+        text = json.dumps(value, ensure_ascii=False)
+    except ValueError:
+        return "a very long number"
+    return text if len(text) <= 40 else text[:37] + "..."
+
+
+def _fit_hours(hours: list[tuple[int, float, float]], at: float, balance: int, zone: str) -> Series:
+    """Fit a balance from its booked hours (epoch hour, use, seconds of exposure), read last at `at`."""
+    end = int(at // SECONDS_PER_HOUR)
+    first = min((hour for hour, _, _ in hours), default=end)
+    use, exposure = np.zeros((2, end - first + 1))
+    for hour, used, seconds in hours:
+        use[hour - first] += used
+        exposure[hour - first] += seconds / SECONDS_PER_HOUR
+    window = window_of(use[:-1], exposure[:-1], end)
+    return Series(fit([window], zone).models, at, float(balance), float(use[-1]), float(exposure[-1]))
 
 
 def _by_balance(rows: list[HistoryRow]) -> dict[BalanceKey, list[tuple[int, float, float]]]:
-    oldest = rows[-1].at - (WINDOW_HOURS + 1) * SECONDS_PER_HOUR * 2
+    oldest = rows[-1].at - REMEMBERED_HOURS * SECONDS_PER_HOUR
     hours: dict[BalanceKey, list[tuple[int, float, float]]] = {}
     for hour, booked in book_history(row[:3] for row in rows if row.at >= oldest).items():
         hours.setdefault(hour.balance, []).append((hour.epoch_hour, booked.use, booked.exposure))
     return hours
-
-
-def _series(request: dict[str, object]) -> tuple[Floats, Floats, float]:
-    """Return instants, balances (NaN = null) and `now`, or raise with what is wrong with them.
-
-    They may come in any order; of two readings of one instant the later in the list stands.
-    """
-    now, ts, values = request["now"], request["ts"], request["balance"]
-    if not isinstance(ts, list) or not isinstance(values, list) or len(ts) != len(values):
-        raise TypeError("ts and balance must be lists of the same length")
-    if not _is_number(now) or not all(map(_is_number, ts)):
-        raise TypeError("now and ts must be unix seconds")
-    if not all(
-        value is None or (_is_number(value) and 0 <= value <= MAX_BALANCE and value == int(value))
-        for value in values
-    ):
-        raise ValueError("a balance must be a whole number from 0 to 2^63 - 1, or null")
-    at = np.array(ts, np.float64)
-    moment = float(now)
-    if not np.all((at >= 0) & (at <= _MAX_EPOCH)) or not 0 <= moment <= _MAX_EPOCH:
-        raise ValueError("now and ts must be unix seconds")
-    if at.size and at.max() > moment + _ROUNDING:
-        raise ValueError("ts must not be later than now")
-    balance = np.array([math.nan if value is None else value for value in values], np.float64)
-    order = np.argsort(at, kind="stable")
-    stands = order[np.append(np.diff(at[order]) > 0, True)[: at.size]]
-    return at[stands], balance[stands], max([moment, *at[stands][-1:].tolist()])
-
-
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _in_words(error: Exception) -> str:
-    match error:
-        case json.JSONDecodeError():
-            return f"not JSON: {error}"
-        case KeyError():
-            return f"{error.args[0]} is missing"
-        case RecursionError():
-            return "not JSON: nested too deep"
-        case _:
-            return str(error)

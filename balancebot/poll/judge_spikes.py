@@ -66,7 +66,7 @@ def spike_evidence(
         return {}
     import numpy as np
 
-    from balancebot.forecast.burn_model import decode_models
+    from balancebot.forecast.model import decode_models
     from balancebot.forecast.spike import have_stopped, is_planned, judge_spikes
 
     fitted = [stored[one.wallet_id, one.balance.category] for one in asked]

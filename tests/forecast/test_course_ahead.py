@@ -7,9 +7,10 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from balancebot.forecast.burn_model import Models, fit
 from balancebot.forecast.course_ahead import LevelAhead, course_ahead
-from balancebot.forecast.forecast import PlannedLoad, forecast
+from balancebot.forecast.forecast import forecast
+from balancebot.forecast.model import Models, fit
+from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
 END = 494_000
@@ -20,7 +21,7 @@ HOUR = timedelta(hours=1)
 def model(use: Sequence[float]) -> Models:
     """Return the model of a balance that was used so, over and over, up to now."""
     hours = np.resize(np.array(use, np.float32), WINDOW_HOURS)
-    return fit([UseWindow(end=END, use=hours, exposure=np.ones(WINDOW_HOURS, np.float32))], "UTC")
+    return fit([UseWindow(end=END, use=hours, exposure=np.ones(WINDOW_HOURS, np.float32))], "UTC").models
 
 
 def course(
@@ -29,7 +30,7 @@ def course(
     *,
     until: timedelta,
     step: timedelta = HOUR,
-    plans: Sequence[PlannedLoad] = (),
+    plans: Sequence[DatedSend] = (),
 ) -> tuple[LevelAhead, ...]:
     return course_ahead(
         model, balance=balance, observed_at=NOW, until=NOW + until, step=step, zone="UTC", plans=plans
@@ -78,7 +79,7 @@ def test_it_ends_where_the_runways_do() -> None:
 
 def test_an_announced_send_is_a_step_down() -> None:
     start = (NOW + 3 * HOUR).timestamp()
-    plan = PlannedLoad(start=start, end=start + 3600, messages=1000)
+    plan = DatedSend(start=start, end=start + 3600, messages=1000)
     levels = course(model([10.0]), 5000, until=6 * HOUR, plans=[plan])
     falls = [round(before.p50 - after.p50, -1) for before, after in pairwise(levels)]
     assert [10, 10, 10, 1010, 10, 10] == falls

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from balancebot.domain.runway import UNKNOWN
-from balancebot.forecast.burn_model import MODEL, decode_models, encode_models, fit
-from balancebot.forecast.forecast import Forecasts, PlannedLoad, forecast
+from balancebot.forecast.forecast import Forecasts, forecast
 from balancebot.forecast.local_week import hours_of_week
+from balancebot.forecast.model import MODEL, decode_models, encode_models, fit
+from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
 END = 494_000
@@ -34,7 +35,7 @@ def daily() -> UseWindow:
 def ask(
     windows: list[UseWindow], balances: list[float], *, age: float = 0.0, zone: str = "UTC", **more: object
 ) -> Forecasts:
-    models = fit(windows, zone)
+    models = fit(windows, zone).models
     return forecast(
         models,
         balances=np.array(balances, np.float64),
@@ -63,7 +64,7 @@ def test_a_balance_for_the_night_outlasts_one_for_the_morning() -> None:
     # END is Sunday 08:00 UTC: two hours' worth lasts two hours; read in the evening it lasts until morning.
     morning = ask([daily()], [200.0]).p50[0]
     evening = forecast(
-        fit([daily()], "UTC"),
+        fit([daily()], "UTC").models,
         balances=np.array([200.0]),
         observed_at=np.array([NOW + 12 * 3600.0]),
         now=NOW + 12 * 3600.0,
@@ -117,7 +118,7 @@ def test_hours_since_the_model_was_fitted_count_as_if_it_had_been_fitted_anew(la
     use = daily().use
     then = UseWindow(end=END - late, use=np.roll(use, late), exposure=np.ones(WINDOW_HOURS, np.float32))
     answer = forecast(
-        fit([then], "UTC"),
+        fit([then], "UTC").models,
         balances=np.array([3000.0]),
         observed_at=np.array([NOW]),
         now=NOW,
@@ -133,7 +134,7 @@ def test_hours_since_the_model_was_fitted_count_as_if_it_had_been_fitted_anew(la
 
 
 def test_announced_use_is_counted_when_it_comes() -> None:
-    plan = PlannedLoad(start=NOW + 10 * 3600.0, end=NOW + 12 * 3600.0, messages=200)
+    plan = DatedSend(start=NOW + 10 * 3600.0, end=NOW + 12 * 3600.0, messages=200)
     answer = ask([steady(), steady(), steady()], [480.0, 90.0, 480.0], plans=[[plan], [plan], []])
     plain = ask([steady()], [480.0]).p50[0]
     assert answer.p50.tolist() == pytest.approx([plain - 20.0, 9.0, plain], rel=0.04)
@@ -141,7 +142,7 @@ def test_announced_use_is_counted_when_it_comes() -> None:
 
 
 def test_a_plan_under_way_counts_what_is_left_of_it() -> None:
-    plan = PlannedLoad(start=NOW - 3600.0, end=NOW + 3600.0, messages=200)
+    plan = DatedSend(start=NOW - 3600.0, end=NOW + 3600.0, messages=200)
     assert ask([steady()], [10_000.0], plans=[[plan]]).burn_per_day[0] == pytest.approx(340.0, rel=0.01)
 
 
@@ -155,7 +156,7 @@ def test_many_balances_answer_as_each_alone() -> None:
 
 
 def test_models_survive_their_encoding_and_others_are_unknown() -> None:
-    models = fit([steady(), daily()], "UTC")
+    models = fit([steady(), daily()], "UTC").models
     blobs = encode_models(models)
     again, readable = decode_models([blobs[0], None, b"\x63" + blobs[1][1:], blobs[1]])
     assert [True, False, False, True] == readable.tolist()

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from balancebot.domain.runway import OrderAdvice
-from balancebot.forecast.burn_model import Models, fit
-from balancebot.forecast.forecast import PlannedLoad
+from balancebot.forecast.model import Models, fit
 from balancebot.forecast.order_advice import advise_order
+from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
 END = 494_000
@@ -18,7 +18,7 @@ MONTH = NOW + timedelta(days=30)
 
 def model(rate: float = 10.0) -> Models:
     use = np.full(WINDOW_HOURS, rate, np.float32)
-    return fit([UseWindow(end=END, use=use, exposure=np.ones(WINDOW_HOURS, np.float32))], "UTC")
+    return fit([UseWindow(end=END, use=use, exposure=np.ones(WINDOW_HOURS, np.float32))], "UTC").models
 
 
 def advise(balance: int, **more: object) -> OrderAdvice | None:
@@ -73,7 +73,7 @@ def test_enough_is_enough() -> None:
 
 
 def test_announced_use_is_bought_for_on_top() -> None:
-    plan = PlannedLoad(
+    plan = DatedSend(
         start=(NOW + timedelta(days=2)).timestamp(),
         end=(NOW + timedelta(days=2, hours=2)).timestamp(),
         messages=50_000,

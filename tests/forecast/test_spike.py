@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from balancebot.forecast.burn_model import Models, fit
-from balancebot.forecast.forecast import PlannedLoad
 from balancebot.forecast.local_week import hours_of_week
+from balancebot.forecast.model import Models, fit
+from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.spike import (
     REMEMBERED_DAYS,
     SPIKING,
@@ -31,7 +31,7 @@ def model(rate: float = 120.0, *, days: float = 35, silent: int = 0, bursts: flo
     use *= exposure
     if silent:
         use[-silent:] = 0
-    return fit([UseWindow(end=END, use=use, exposure=exposure)], "UTC")
+    return fit([UseWindow(end=END, use=use, exposure=exposure)], "UTC").models
 
 
 def judge(models: Models, use: float, *, minutes: float = 5.0, **more: object) -> Spikes:
@@ -127,7 +127,7 @@ def test_a_days_use_at_once_is_a_spike_by_itself() -> None:
 
 
 def test_a_plan_covers_its_time_and_the_hour_after() -> None:
-    plan = PlannedLoad(start=NOW, end=NOW + 7200, messages=9)
+    plan = DatedSend(start=NOW, end=NOW + 7200, messages=9)
     assert [False, True, True, False] == [
         is_planned([plan], since, since + 300) for since in (NOW - 300, NOW - 299, NOW + 10_500, NOW + 10_800)
     ]
@@ -144,7 +144,7 @@ def test_a_night_that_nobody_read_is_no_stop() -> None:
     def stopped(hours_later: float) -> bool:
         at = np.array([(evening + hours_later) * 3600.0])
         exposure = np.array([hours_later])
-        models = fit([window], "UTC")
+        models = fit([window], "UTC").models
         return bool(have_stopped(models, open_use=np.zeros(1), open_exposure=exposure, at=at, zone="UTC")[0])
 
     assert [False, True] == [stopped(12.2), stopped(14.0)]

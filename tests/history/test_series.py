@@ -8,7 +8,8 @@ import pytest
 
 from balancebot.domain.balance import Absent
 from balancebot.domain.runway import UNKNOWN
-from balancebot.history.series import answer_line, as_json, estimate_file, estimate_series, zone_fault
+from balancebot.forecast.series import estimate_series
+from balancebot.history.series import answer_line, as_json, estimate_file, zone_fault
 
 START = 1_795_312_800.0  # on a clock hour
 
@@ -60,13 +61,42 @@ def test_a_line_is_answered_in_hours() -> None:
     assert answer["p10"] < answer["p50"] < answer["p90"]
 
 
-def test_readings_may_come_in_any_order_and_the_later_of_one_instant_stands() -> None:
-    ts, balance = [0.0, 3600.0, 7200.0], [100, 90, 70]
-    in_order = answer_line(request(ts=ts, balance=balance, now=7200.0), "UTC")
-    assert "unknown" not in json.loads(in_order)
-    assert in_order == answer_line(
-        request(ts=[7200.0, 3600.0, 0.0, 3600.0], balance=[70, 5, 100, 90], now=7200.0), "UTC"
+def test_an_order_is_answered_where_one_is_asked_for() -> None:
+    at, balance = steady(10)
+    ts, left = at.tolist(), balance.astype(int).tolist()
+    day = 86_400.0
+    asked = json.loads(
+        answer_line(request(ts=ts, balance=left, now=ts[-1], order_until=ts[-1] + 60 * day), "UTC")
     )
+    lacking = 60 * 288 - left[-1]
+    assert lacking <= asked["order"] <= 2 * lacking
+    assert "order" not in json.loads(answer_line(request(), "UTC"))
+
+
+def test_no_order_is_advised_before_three_days_of_history() -> None:
+    at, _ = steady(2)
+    assert json.loads(answer_line(request(order_until=float(at[-1]) + 1e6), "UTC"))["order"] is None
+
+
+def test_the_time_zone_of_a_question_counts_before_that_of_the_command() -> None:
+    assert answer_line(request(tz="Asia/Shanghai"), "UTC") == answer_line(request(), "Asia/Shanghai")
+
+
+def test_a_send_that_is_announced_shortens_the_runway_and_one_that_has_run_is_no_usage() -> None:
+    at, balance = steady(10)
+    now = float(at[-1])
+    plan = {"start": now + 3600, "end": now + 7200, "messages": 2000}
+    plain = json.loads(answer_line(request(ts=at.tolist(), balance=balance.tolist(), now=now), "UTC"))
+    ahead = json.loads(
+        answer_line(request(ts=at.tolist(), balance=balance.tolist(), now=now, plans=[plan]), "UTC")
+    )
+    assert plain["p50"] - ahead["p50"] == pytest.approx(2000 / 12.0, rel=0.05)
+    balance[at > now - 36_000] -= 2000
+    past = {"start": now - 38_000, "end": now - 34_000, "messages": 2000}
+    after = json.loads(
+        answer_line(request(ts=at.tolist(), balance=balance.tolist(), now=now, plans=[past]), "UTC")
+    )
+    assert after["p50"] == pytest.approx(plain["p50"] - 2000 / 12.0, rel=0.05)
 
 
 def test_what_is_not_known_or_has_no_end_is_null() -> None:
@@ -90,22 +120,52 @@ def test_what_is_not_known_or_has_no_end_is_null() -> None:
     [
         ("{", "not JSON"),
         ("[" * 100_000, "not JSON"),
-        ("[]", "a request is a JSON object"),
+        ('{"now": 1' + "0" * 5000 + "}", "not JSON"),
+        ("[]", "a question is a JSON object"),
         (request(now=...), "now is missing"),
-        (request(ts=[1.0]), "same length"),
+        (request(ts=None), "ts is missing"),
+        (request(ts=[1.0]), "as many"),
+        (request(ts={}), "ts must be a list"),
         (request(now="today"), "unix seconds"),
         (request(now=1.0), "later than now"),
         (request(now=math.nan), "unix seconds"),
-        (request(ts=[2.0], balance=[-5]), "whole number"),
+        (request(now=1e18), "before the year 2200"),
+        (request(ts=[2.0], balance=[-5]), "balance[0] must be a whole number"),
+        (request(ts=[2.0], balance=[1.5]), "whole number"),
         (request(ts=[2.0], balance=[True]), "whole number"),
         (request(ts=[2.0], balance=[2**70]), "whole number"),
-        (request(ts=[10**400], balance=[1]), "too large"),
+        (request(ts=[None], balance=[1]), "ts[0] must be unix seconds"),
+        (request(ts=[10**400], balance=[1]), "unix seconds"),
+        (request(ts=[2.0, 2.0], balance=[2, 1]), "ts[1] must be later than ts[0]"),
+        (request(ts=[3.0, 2.0], balance=[2, 1]), "ts[1] must be later than ts[0]"),
+        (request(tz="Asia/Atlantis"), "no IANA time zone"),
+        (request(tz=8), "tz must be a text"),
+        (request(order_until=1.0), "later than now"),
+        (request(order_until=7e9), "within three years"),
+        (request(confidence=1.5), "confidence"),
+        (request(confidence="high"), "confidence"),
+        (request(plans={}), "plans must be a list"),
+        (request(plans=[3]), "plans[0] must be an object"),
+        (request(plans=[{"start": 5, "end": 4, "messages": 1}]), "plans[0] ends before it begins"),
+        (request(plans=[{"start": 5, "end": 6, "messages": -1}]), "plans[0].messages"),
+        (request(plans=[{"start": 5, "messages": 1}]), "plans[0].end is missing"),
     ],
 )
-def test_a_line_that_cannot_be_read_says_why(line: str, said: str) -> None:
+def test_a_line_that_cannot_be_answered_says_why(line: str, said: str) -> None:
     answer = json.loads(answer_line(line, "UTC"))
-    assert said in answer.pop("error")
-    assert json.loads(answer_line(request(id=answer["id"], ts=[], balance=[]), "UTC")) == answer
+    assert ["id", "error"] == list(answer)
+    assert said in answer["error"]
+
+
+def test_odd_but_possible_questions_are_answered() -> None:
+    for changes in (
+        {"ts": [0.0, 7.2e9], "balance": [5, 4], "now": 7.2e9},
+        {"ts": [1.0], "balance": [None], "now": 5.0},
+        {"ts": [1.0, 2.0, 3.0], "balance": [2**62, 0, 2**62], "now": 4.0},
+        {"ts": [0.0, 1e9, 1e9 + 1], "balance": [9, 8, 7], "now": 6e9, "order_until": 6.05e9},
+        {"plans": [{"start": 0, "end": 7e9, "messages": 10**18}]},
+    ):
+        assert "error" not in json.loads(answer_line(request(**changes), "UTC"))
 
 
 def test_a_file_is_estimated_per_balance_as_of_its_last_row() -> None:

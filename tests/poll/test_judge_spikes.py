@@ -33,13 +33,13 @@ class Traffic:
 
 @pytest.fixture
 def traffic(database) -> Traffic:
-    """A shop whose last thirty hours were read hour by hour, with a hundred messages used in each."""
+    """A shop whose last eighty hours were read hour by hour, with a hundred messages used in each."""
     world = World(database)
     world.configure(SHOP)
     world.limit(warning_days=-1, critical_days=-1)
     past = [
         f"{(world.clock.now() - timedelta(hours=hours)).isoformat()},{SHOP},industry,{A_LOT + 100 * hours}"
-        for hours in range(30, -1, -1)
+        for hours in range(80, -1, -1)
     ]
     taken = import_history(
         world.database,

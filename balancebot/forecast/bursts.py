@@ -1,0 +1,124 @@
+"""Usage far above what is usual at its time of day: how much of it counts in the level, and what is a burst of its own.
+
+An hour counts up to a cap, and the cap of what goes on grows with every hour that it lasts: a single mailing hardly
+moves the level, a lasting change counts in full within a day, and of what is over only the usual counts. What lies above
+the cap is a *burst* if it is worth a usual day or more; smaller excess is ordinary noise and counts after all.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+
+CAP = 5.0
+"""An hour counts up to so many times the usual of its time of day, one of n that go on up to n times that."""
+LEAST_CAP = 1.5
+"""The cap of rare readings comes down to this."""
+BURST_DAYS = 1.0
+"""Excess of at least so many usual days is a burst."""
+_CALM_HOURS = 1
+"""Hours back to less than half the cap that end what seemed to last; hours in which little is sent don't count."""
+_APART = 3
+"""Hours without excess that end a burst."""
+_TYPICAL_SHARE = 0.8
+"""The usual of a time of day is the mean of its lower 80 %: bursts and busy days are left out."""
+_LEAST = 3.0
+"""Messages an hour that are never excess."""
+
+
+class Burst(NamedTuple):
+    """One burst."""
+
+    hour: int
+    """The clock hour in which it began."""
+    hours: int
+    """How many clock hours it lasted."""
+    messages: float
+    """What it used above the cap."""
+
+
+class UsualUse(NamedTuple):
+    """The usage of N windows, cleaned."""
+
+    use: Floats
+    """[N, T] what counts in the level."""
+    bursts: list[list[Burst]]
+    """Per window, the earliest first; `hour` counts from the window's first hour. Those that go on at its end too."""
+
+
+def usual_use(use: Floats, exposure: Floats, gap: Floats) -> UsualUse:
+    """Tell usual usage [N, T] from bursts; T is whole days, `exposure` in hours.
+
+    `gap` [N] is the usual time between two readings, in hours: where it is long a burst shows less, spread over it.
+    """
+    typical, own = _typical(use, exposure)
+    gap = np.maximum(gap, 1.0)[:, None]
+    cap = LEAST_CAP + (CAP - LEAST_CAP) / np.sqrt(gap)
+    cap = np.maximum(cap * np.tile(typical, use.shape[1] // 24) * exposure, _LEAST)
+    hot = use > cap
+    kept = np.minimum(use, cap)
+    lasting = np.zeros(use.shape, np.bool_)
+    expected = np.tile(own, use.shape[1] // 24) * exposure
+    if hot.any():
+        calm = (use < CAP / 2 * expected) & (expected > typical.mean(1)[:, None] / 4)
+        lasting = hot & (np.cumsum(calm[:, ::-1], axis=1)[:, ::-1] < _CALM_HOURS)
+        kept = np.where(lasting, np.minimum(use, cap * np.maximum(lasting.sum(1)[:, None] / gap, 1.0)), kept)
+    bursts: list[list[Burst]] = [[] for _ in use]
+    usual_day = 24.0 * kept.sum(1) / np.maximum(exposure.sum(1), 1e-9)
+    for row in np.flatnonzero((use > kept).any(1)):
+        bursts[row] = _bursts(use[row], kept[row], expected[row], lasting[row], BURST_DAYS * usual_day[row])
+    return UsualUse(use=kept, bursts=bursts)
+
+
+def _typical(use: Floats, exposure: Floats) -> tuple[Floats, Floats]:
+    """Return the usual usage per hour of exposure by time of day [N, 24]: at least half the day's mean, and as it is."""
+    seen = exposure > 0.3
+    rate = np.where(seen, use / np.maximum(exposure, 0.3), np.inf)
+    rate = np.sort(rate.reshape(len(use), use.shape[1] // 24, 24), axis=1)
+    count = seen.reshape(rate.shape).sum(1)
+    lower = np.ceil(_TYPICAL_SHARE * count)
+    taken = np.arange(rate.shape[1])[:, None] < lower[:, None, :]
+    sums = np.where(taken, rate, 0.0).sum(1)
+    overall = sums.sum(1, keepdims=True) / np.maximum(lower.sum(1, keepdims=True), 1.0)
+    own = (sums + 2.0 * overall) / (lower + 2.0)
+    return np.maximum(own, overall / 2), sums / np.maximum(lower, 1.0)
+
+
+def _bursts(
+    use: Floats, kept: Floats, expected: Floats, lasting: NDArray[np.bool_], least: float
+) -> list[Burst]:
+    """Return the bursts of one window, with what counts of them set in `kept`: all of what is too small for one."""
+    places = np.flatnonzero(use > kept)
+    found = []
+    for part in np.split(places, np.flatnonzero(np.diff(places) > _APART) + 1):
+        if (use[part] - kept[part]).sum() < least:
+            kept[part] = use[part]
+            continue
+        over = part[~lasting[part]]
+        kept[over] = np.minimum(use[over], expected[over])
+        found.append(Burst(int(part[0]), int(part[-1] - part[0]) + 1, float((use[part] - kept[part]).sum())))
+    return found
+
+
+class BurstRate(NamedTuple):
+    """How often a balance bursts and how big its bursts are."""
+
+    per_day: float
+    mean: float
+    spread: float
+    """Standard deviation of the size."""
+
+
+def burst_rate(bursts: Sequence[Burst], days: float) -> BurstRate:
+    """Return the rate of `bursts` seen in so many days: what happened once hardly counts, what recurs counts in full."""
+    if not bursts or days <= 0:
+        return BurstRate(0.0, 0.0, 0.0)
+    sizes = np.array([burst.messages for burst in bursts])
+    count = len(sizes)
+    mean = float(sizes.mean())
+    prior = (0.5 * mean) ** 2
+    spread = float(np.sqrt((prior + ((sizes - mean) ** 2).sum()) / count))
+    return BurstRate((count - 1.0 / count) / max(days, 7.0), mean, spread)

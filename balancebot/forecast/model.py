@@ -1,0 +1,273 @@
+"""What is known of a balance's usage, fitted when an hour closes: one record of fixed size per balance.
+
+A record is derived from the balance's use window and its earlier bursts and can be fitted anew at any time. Records of
+many balances are one structured array: everything here is done for all of them at once.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancebot.forecast.bursts import Burst, burst_rate, usual_use
+from balancebot.forecast.changes import lasting_change, weekly_trend
+from balancebot.forecast.level import (
+    HALF_LIVES,
+    SCHEDULES,
+    STEP,
+    levels,
+    remembered,
+    remembered_on_the_way,
+)
+from balancebot.forecast.local_week import HOURS_OF_WEEK, hours_of_week
+from balancebot.forecast.profile import fit_profiles
+from balancebot.forecast.recurring import MOST_RULES, DatedSend, recurring
+from balancebot.forecast.replay import HORIZONS, replay
+from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
+
+VERSION = 2
+
+RULE = np.dtype(
+    [
+        ("repeats", "u1"),
+        ("day", "u1"),
+        ("hour", "u1"),
+        ("hours", "u1"),
+        ("chance", "<f4"),
+        ("messages", "<f4"),
+        ("spread", "<f4"),
+    ]
+)
+MODEL = np.dtype(
+    [
+        ("version", "u1"),
+        ("rules", "u1"),  # how many of the recurring bursts are set
+        ("end", "<u4"),  # the first clock hour that it hasn't seen
+        ("seen", "<f4"),  # hours of exposure since the first use
+        ("mean", "<f4"),  # usual use per hour
+        ("dispersion", "<f4"),
+        ("shape", "<f2", HOURS_OF_WEEK),  # use by hour of the week, over the mean
+        ("used", "<f4", len(HALF_LIVES)),  # remembered use ...
+        ("expected", "<f4", len(HALF_LIVES)),  # ... and what the shape alone expected
+        ("schedules", "<f4", len(SCHEDULES)),
+        ("low", "<f2", len(HORIZONS)),
+        ("high", "<f2", len(HORIZONS)),
+        ("trend", "<f4"),  # log2 per week ...
+        ("trend_error", "<f4"),  # ... and what of it isn't clear
+        ("changed", "<f4"),  # hours since a change that seems to last ...
+        ("changed_level", "<f4"),  # ... the level since, and ...
+        ("changed_weight", "<f4"),  # ... how sure it is that it lasts, 0 to 1
+        ("bursts_per_day", "<f4"),
+        ("burst_mean", "<f4"),
+        ("burst_spread", "<f4"),
+        ("recurring", RULE, MOST_RULES),
+        ("not_counted", "<f4"),  # messages of the latest burst that the level leaves out ...
+        ("not_counted_hour", "<u4"),  # ... and the clock hour in which it began
+        ("busiest", "<f4"),  # the highest usual use of seven days in a row, a day
+        ("daily_spread", "<f4"),  # standard deviation of usual use per day
+        ("persistence", "<f4"),  # correlation of one day with the next
+        ("burst", "<f4"),  # log2 of use over expected use in the second highest hour
+        ("still", "<f4"),  # expected use of the hours without use at the end ...
+        ("lull", "<f4"),  # ... and of the longest stretch without use before
+    ]
+)
+"""About 650 bytes, little-endian, without padding: what is stored is what is computed with."""
+
+Models = NDArray[np.void]
+Floats = NDArray[np.float64]
+_RECENT = 3
+"""The half-life, of 16 hours, by which bursts are measured."""
+SMOOTHING = 3.0
+"""Messages added on both sides of a burst's ratio, so that a few instead of none are no burst."""
+_LATE = 1
+"""Hours after an announced send that belong to it: sends run late."""
+_NOT_COUNTED_FOR = 7 * 24
+"""Hours for which a burst is named as not counted."""
+_SPREAD_LEAST = 3.0
+_MOSTLY = 0.7
+"""Readings are hours apart where so many of the hours with at least three messages are like the one before."""
+_CHUNK = 64
+"""Balances fitted at a time: their arrays stay within the processor's cache, and memory bounded."""
+
+
+class Fitted(NamedTuple):
+    """Models, and the windows with the bursts that were found in them."""
+
+    models: Models
+    windows: list[UseWindow]
+
+
+def fit(
+    windows: Sequence[UseWindow], zone: str, announced: Sequence[Sequence[DatedSend]] | None = None
+) -> Fitted:
+    """Fit the models of windows that all end at the same hour; `zone` decides what an hour of the week is.
+
+    `announced` are the sends announced for each balance, past ones included: their hours are no evidence.
+    """
+    models = np.zeros(len(windows), MODEL)
+    if not windows:
+        return Fitted(models, [])
+    end = windows[0].end
+    if any(window.end != end for window in windows):
+        raise ValueError("windows must end at the same hour; move them first")
+    first = end - WINDOW_HOURS
+    hours = hours_of_week(zone, first, WINDOW_HOURS)
+    fitted: list[UseWindow] = []
+    for start in range(0, len(windows), _CHUNK):
+        rows = slice(start, start + _CHUNK)
+        use = np.stack([window.use for window in windows[rows]]).astype(np.float64)
+        exposure = np.stack([window.exposure for window in windows[rows]]).astype(np.float64)
+        if announced is not None:
+            for row, sends in enumerate(announced[rows]):
+                leave_out(use[row], exposure[row], sends, end)
+        _start_at_first_use(use, exposure)
+        models[rows], bursts = _fit(use, exposure, hours)
+        for row, (window, found) in enumerate(zip(windows[rows], bursts, strict=True), start):
+            if not found and not window.bursts:
+                fitted.append(window)
+                continue
+            fitted.append(window.with_bursts(burst._replace(hour=burst.hour + first) for burst in found))
+            _set_bursts(models[row : row + 1], fitted[-1], zone)
+    models["end"] = end
+    return Fitted(models, fitted)
+
+
+def leave_out(use: Floats, exposure: Floats, sends: Sequence[DatedSend], end: int) -> None:
+    """Clear the hours of announced sends from hourly `use` and `exposure` that end before the clock hour `end`."""
+    for send in sends:
+        first = int(send.start // 3600) - end + len(use)
+        last = int(-(-send.end // 3600)) + _LATE - end + len(use)
+        if last > 0 and first < len(use):
+            use[max(first, 0) : last] = 0.0
+            exposure[max(first, 0) : last] = 0.0
+
+
+def reading_gap(use: Floats) -> Floats:
+    """Return the usual hours between two readings [N]: a fall that is spread over hours is the same in each of them."""
+    busy = (use[:, 1:] >= _SPREAD_LEAST) & (use[:, :-1] >= _SPREAD_LEAST)
+    same = np.logical_and(busy, np.abs(np.diff(use, axis=1)) <= 1.0)
+    count, num_same = busy.sum(1), same.sum(1)
+    ends = np.logical_and(same[:, :-1], busy[:, 1:] & ~same[:, 1:]).sum(1)
+    return np.asarray(np.where(num_same > _MOSTLY * count, count / np.maximum(ends, 1), 0.0))
+
+
+def _start_at_first_use(use: Floats, exposure: Floats) -> None:
+    """Drop the silence before the first use: it isn't evidence of little use."""
+    used = use > 0
+    first = np.argmax(used, axis=1)
+    exposure[(np.arange(WINDOW_HOURS) < first[:, None]) & np.any(used, axis=1, keepdims=True)] = 0.0
+
+
+def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> tuple[Models, list[list[Burst]]]:
+    gap = reading_gap(use)
+    usual = usual_use(use, exposure, gap)
+    kept = usual.use
+    profiles = fit_profiles(kept, exposure, hours)
+    shaped = exposure * profiles.rate[:, hours]
+    trend, trend_error = weekly_trend(kept, shaped)
+    growth = 2.0 ** (-trend[:, None] * (np.arange(WINDOW_HOURS) - WINDOW_HOURS) / 168.0)
+    today = kept * growth
+    unseen = exposure * profiles.left_out
+    past = levels(
+        remembered_on_the_way(today), remembered_on_the_way(unseen), profiles.mean, profiles.dispersion
+    )
+    replays = replay(today, exposure, unseen, past, gap)
+    change = lasting_change(
+        today, exposure, unseen, past=past, replays=replays, dispersion=profiles.dispersion, gap=gap
+    )
+    models = np.zeros(len(use), MODEL)
+    models["version"] = VERSION
+    models["seen"] = exposure.sum(1)
+    models["mean"] = profiles.mean
+    models["dispersion"] = profiles.dispersion
+    models["shape"] = profiles.rate / np.maximum(profiles.mean, 1e-9)[:, None]
+    models["used"] = remembered(today)
+    models["expected"] = remembered(shaped)
+    models["schedules"] = replays.schedules
+    models["low"], models["high"] = replays.low, replays.high
+    models["trend"] = trend * (1 - change.weight)
+    models["trend_error"] = trend_error * (1 - change.weight)
+    models["changed"], models["changed_level"] = change.hours, change.level
+    models["changed_weight"] = change.weight
+    _set_days(models, kept, exposure)
+    models["burst"] = _burst(use, exposure, unseen, past)
+    models["still"], models["lull"] = _stillness(use, shaped)
+    return models, usual.bursts
+
+
+def _set_bursts(model: Models, window: UseWindow, zone: str) -> None:
+    bursts = window.bursts
+    if bursts and window.end - bursts[-1].hour <= _NOT_COUNTED_FOR:
+        model["not_counted"], model["not_counted_hour"] = bursts[-1].messages, bursts[-1].hour
+    rules, left = recurring(bursts, window.begun, window.end, zone)
+    model["rules"] = len(rules)
+    for place, rule in enumerate(rules):
+        model["recurring"][0, place] = tuple(rule)
+    rate = burst_rate(left, (window.end - window.begun) / 24.0)
+    model["bursts_per_day"], model["burst_mean"], model["burst_spread"] = rate
+
+
+def _set_days(models: Models, kept: Floats, exposure: Floats) -> None:
+    """Set what an order may lean on: the busiest week, and how days vary and persist."""
+    days = kept.reshape(len(kept), -1, 24).sum(2)
+    seen = exposure.reshape(days.shape[0], -1, 24).sum(2)
+    whole = seen >= 18.0
+    rate = np.where(whole, days * 24.0 / np.maximum(seen, 1.0), 0.0)
+    count = np.maximum(whole.sum(1), 1)
+    mean = rate.sum(1) / count
+    off = np.where(whole, rate - mean[:, None], 0.0)
+    variance = (off**2).sum(1) / np.maximum(count - 1, 1)
+    pairs = np.maximum((whole[:, 1:] & whole[:, :-1]).sum(1), 1)
+    models["daily_spread"] = np.sqrt(variance)
+    models["persistence"] = np.clip(
+        (off[:, 1:] * off[:, :-1]).sum(1) / pairs / np.maximum(variance, 1e-9), 0.0, 0.9
+    )
+    total = np.concatenate([np.zeros((len(days), 1)), np.cumsum(days, axis=1)], axis=1)
+    time = np.concatenate([np.zeros((len(days), 1)), np.cumsum(seen, axis=1)], axis=1)
+    week = (total[:, 7:] - total[:, :-7]) * 24.0 / np.maximum(time[:, 7:] - time[:, :-7], 24.0)
+    models["busiest"] = week.max(1)
+
+
+def _burst(use: Floats, exposure: Floats, unseen: Floats, past: Floats) -> Floats:
+    """Return how far the second highest hour rose above what was expected of it; the highest may be an accident."""
+    level = np.maximum(past[:, _RECENT], past[:, -1])
+    expected = unseen * np.repeat(level, STEP, axis=1)
+    score = np.where(exposure > 0.5, np.log2((use + SMOOTHING) / (expected + SMOOTHING)), 0.0)
+    return np.asarray(np.partition(score, -2, axis=1)[:, -2])
+
+
+def _stillness(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
+    """Return the expected use of the hours since the last use, and of the longest stretch without use before it."""
+    total = np.cumsum(expected, axis=1)
+    since_use = total - np.maximum.accumulate(np.where(use > 0, total, 0.0), axis=1)
+    last = WINDOW_HOURS - 1 - np.argmax(use[:, ::-1] > 0, axis=1)
+    before = np.arange(WINDOW_HOURS) < last[:, None]
+    return since_use[:, -1], np.where(before, since_use, 0.0).max(1)
+
+
+def shape_at(models: Models, hours: NDArray[np.int64], zone: str) -> Floats:
+    """Return the shape of each of N models at a clock hour of its own [N]: use over the mean."""
+    first = int(hours.min()) if hours.size else 0
+    local = hours_of_week(zone, first, int(hours.max()) - first + 1 if hours.size else 1)
+    return np.asarray(models["shape"][np.arange(len(models)), local[hours - first]].astype(np.float64))
+
+
+def encode_models(models: Models) -> list[bytes]:
+    """Return each record as bytes."""
+    return [model.tobytes() for model in models]
+
+
+def decode_models(blobs: Sequence[bytes | None]) -> tuple[Models, NDArray[np.bool_]]:
+    """Return the records, and which of them could be read.
+
+    None, another version, or another length can't: that record is all zeros, which forecasts *unknown*; fit it anew.
+    """
+    readable = np.array(
+        [blob is not None and len(blob) == MODEL.itemsize and blob[0] == VERSION for blob in blobs], np.bool_
+    )
+    blank = bytes(MODEL.itemsize)
+    whole = b"".join(
+        blob if ok and blob is not None else blank for blob, ok in zip(blobs, readable, strict=True)
+    )
+    return np.frombuffer(whole, MODEL), readable

@@ -1,0 +1,382 @@
+"""How much is used up to each moment ahead, as a distribution: usual usage, bursts, and what is announced or recurs.
+
+Usual usage is shape x level, log-normal around its path; bursts are a compound Poisson process; dated sends come on
+their days. P10 of the runway is the moment by which the balance is used up with a probability of 10 %.
+"""
+
+from collections.abc import Sequence
+from functools import lru_cache
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancebot.forecast.bursts import CAP
+from balancebot.forecast.level import HALF_LIVES, decay, levels, schedule_weights
+from balancebot.forecast.local_week import HOURS_OF_WEEK, hours_of_week
+from balancebot.forecast.model import Models, shape_at
+from balancebot.forecast.recurring import DatedSend
+from balancebot.forecast.replay import HORIZONS
+from balancebot.forecast.use_window import WINDOW_HOURS
+
+Floats = NDArray[np.float64]
+
+MIN_SEEN = 0.99
+"""Hours of exposure below which nothing is said."""
+_HOURLY = 35 * 24
+"""How far the hours are counted one by one; beyond, whole weeks repeat."""
+# fmt: off
+_KNOTS = np.array([
+    0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 24, 25, 26, 30, 36, 48, 64, 85, 113, 151, 201, 268, 357, 476, 635, _HOURLY,
+    1120, 1500, 2000, 2700, 3600, 4900, 6600, 8800,
+], np.float64)
+# fmt: on
+"""Clock hours ahead at which the distribution is computed. In between it is taken to move with the path."""
+_DAMPING = 8 * 168.0
+"""Hours over which a trend fades."""
+_SOME_BURSTS = 4
+"""So many bursts or more are one case."""
+_P90 = 1.2815515655446004
+_UNSEEN_DAY = 1.2
+_UNSEEN_WEEK = 0.3
+"""log2 by which the range is wider at first, until a day and a week have been seen."""
+_LN2 = 0.6931471805599453
+_BISECTIONS = 9
+_TINY = 1e-9
+
+
+class Usage(NamedTuple):
+    """The distribution of what is used up to some moments; the fields broadcast against each other."""
+
+    usual: Floats
+    """The median of usual usage ..."""
+    up: Floats
+    """... how far its P90 is above it, in log2 ..."""
+    down: Floats
+    """... and its P10 below."""
+    dated: Floats
+    """The mean of what dated sends use, and its variance."""
+    dated_variance: Floats
+    bursts: Floats
+    """The expected number of bursts, and the mean and variance of one's size."""
+    burst_mean: Floats
+    burst_variance: Floats
+
+    def exceeds(self, used: Floats) -> Floats:
+        """Return the probability that at least `used` is used.
+
+        Per number of bursts the sum is taken as log-normal: L. F. Fenton, The sum of log-normal probability distributions
+        in scatter transmission systems, IRE Transactions (1960).
+        """
+        if not np.any(self.bursts):
+            return self._exceeds_with(used, self.dated, self.dated_variance)
+        chance = np.exp(-self.bursts)
+        total, left = np.zeros(self.bursts.shape), np.ones(self.bursts.shape)
+        mean, square = self.bursts, self.bursts + self.bursts**2
+        for count in range(_SOME_BURSTS):
+            if count:
+                chance = chance * self.bursts / count
+            left, mean, square = left - chance, mean - count * chance, square - count**2 * chance
+            total = total + chance * self._exceeds_with(
+                used,
+                self.dated + count * self.burst_mean,
+                self.dated_variance + count * self.burst_variance,
+            )
+        left = np.maximum(left, 1e-9)
+        number = mean / left
+        spread = np.maximum(square / left - number**2, 0.0)
+        return np.asarray(
+            total
+            + left
+            * self._exceeds_with(
+                used,
+                self.dated + number * self.burst_mean,
+                self.dated_variance + number * self.burst_variance + spread * self.burst_mean**2,
+            )
+        )
+
+    def _exceeds_with(self, used: Floats, more: Floats, variance: Floats) -> Floats:
+        """Return the probability if `more` is used besides the usual, on average and with that variance."""
+        middle = self.usual + more + _TINY
+        band = np.where(used > middle, self.up, self.down) * (_LN2 / _P90)
+        relative = (self.usual / middle) ** 2 * np.expm1(np.minimum(band**2, 20.0)) + variance / middle**2
+        scale = np.sqrt(np.log1p(np.maximum(relative, 1e-8)))
+        z = np.clip(np.log(np.maximum(used, _TINY) / middle) / scale, -8.0, 8.0)
+        # the normal distribution to three digits; numpy has no error function
+        return np.asarray(0.5 * (1.0 - np.tanh(0.7978845608028654 * (z + 0.044715 * z**3))))
+
+
+class Paths:
+    """The distribution of what N balances use from `since` [N] on."""
+
+    def __init__(
+        self,
+        models: Models,
+        since: Floats,
+        zone: str,
+        *,
+        open_use: Floats,
+        open_exposure: Floats,
+        dated: Sequence[DatedSend] = (),
+        at: Sequence[float] = (),
+    ) -> None:
+        """Draw the paths. `open_use` and `open_exposure` (hours) are what was seen since the models' hours closed.
+
+        `dated` sends are those of the only balance (N is 1), and `at` are further moments, in hours after `since`.
+        """
+        hour = np.floor(since / 3600.0)
+        self.rest = 1.0 - (since / 3600.0 - hour)
+        """The part of the first clock hour that is still to come."""
+        self._hours = hour.astype(np.int64)
+        self._zone = zone
+        seen = models["seen"] + open_exposure
+        self.known = (models["version"] > 0) & (seen >= MIN_SEEN) & (models["used"][:, -1] + open_use > 0)
+        self.knots = _KNOTS if not dated and not len(at) else self._with_moments(dated, at)
+        self.time = self.knots[1:] - (1.0 - self.rest[:, None])
+        """[N, K] hours from `since` to the end of each span between two knots."""
+        usual, spread, weeks = self._usual(models, since, open_use, open_exposure)
+        # what hasn't been seen yet, other hours of the day and other days of the week; what trend isn't clear
+        blind = _UNSEEN_DAY * np.exp(-seen / 24.0) + _UNSEEN_WEEK * np.maximum(1.0 - seen / 168.0, 0.0)
+        unclear = models["trend_error"][:, None] * weeks / 2
+        widened = (_P90 * spread) ** 2 + blind[:, None] ** 2 + unclear**2
+        dated_mean, dated_variance = np.zeros((2, *usual.shape))
+        for send in dated:
+            self._add(send, float(since[0]), dated_mean[0], dated_variance[0])
+        self.bursts_per_day = models["bursts_per_day"] * models["burst_mean"].astype(np.float64)
+        """[N] messages that bursts use in a day on average."""
+        bursts = models["bursts_per_day"].astype(np.float64)[:, None] * self.time / 24.0
+        self.usage = Usage(
+            usual,
+            np.sqrt(_at_ends(models["high"], self.knots) ** 2 + widened),
+            np.sqrt(_at_ends(models["low"], self.knots) ** 2 + widened),
+            dated_mean,
+            dated_variance,
+            bursts,
+            np.broadcast_to(models["burst_mean"].astype(np.float64)[:, None], usual.shape),
+            np.broadcast_to(models["burst_spread"].astype(np.float64)[:, None] ** 2, usual.shape),
+        )
+        """[N, K] usage up to the end of each span."""
+
+    def _with_moments(self, dated: Sequence[DatedSend], at: Sequence[float]) -> Floats:
+        start = float(self._hours[0])
+        moments = [moment / 3600.0 - start for send in dated for moment in (send.start, send.end)]
+        moments += [1.0 - float(self.rest[0]) + hours for hours in at]
+        first = 1.0 - float(self.rest[0]) + 1e-6
+        return np.unique(np.concatenate([_KNOTS, [m for m in moments if first < m < _KNOTS[-1]]]))
+
+    def _usual(
+        self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return the path up to the end of each span, what a change makes unsure of it, and the weeks of trend to it."""
+        fresh = models["mean"] <= 0  # the first use ever was seen in the open hour
+        mean = np.where(
+            fresh,
+            np.maximum(open_use, _TINY) / np.maximum(models["seen"] + open_exposure, 1e-2),
+            models["mean"],
+        )
+        shape = np.where(fresh[:, None], 1.0, models["shape"]) * mean[:, None]
+        self._shape = shape
+        middle = (self.knots[:-1] + self.knots[1:]) / 2
+        weights = _knot_weights() if self.knots is _KNOTS else schedule_weights(middle)
+        level = self._levels_now(models, since, open_use, open_exposure, mean)
+        changed = models["changed_weight"].astype(np.float64)
+        at_knots = _at_knots(models, level, weights)
+        spread = np.zeros((len(models), 1))
+        if changed.any():
+            lasting = np.where(
+                models["changed"][:, None] / 2 < HALF_LIVES, models["changed_level"][:, None], level
+            )
+            other = np.log2(np.maximum(_at_knots(models, lasting, weights), 1e-6))
+            before = np.log2(np.maximum(at_knots, 1e-6))
+            at_knots = 2.0 ** (before + changed[:, None] * (other - before))
+            spread = np.abs(other - before) * np.sqrt(changed * (1 - changed))[:, None]
+        weeks = (_DAMPING / 168.0) * (1 - np.exp(-middle / _DAMPING))
+        at_knots = at_knots * 2.0 ** (models["trend"][:, None] * weeks)
+        pieces = np.empty_like(at_knots)
+        for start in np.unique(self._hours):
+            rows = self._hours == start
+            local, counts = _counts(self._zone, int(start))
+            pieces[rows] = shape[rows] @ np.diff(_interpolated(counts, self.knots), axis=0).T
+            pieces[rows, 0] -= (1.0 - self.rest[rows]) * shape[rows, local[0]]
+        return np.cumsum(np.maximum(pieces, 0.0) * at_knots, axis=1), spread, weeks
+
+    def _add(self, send: DatedSend, since: float, means: Floats, variances: Floats) -> None:
+        """Count a dated send; what of it lies in the past has been sent."""
+        begin = max(send.start, since)
+        to_come = (send.end - begin) / max(send.end - send.start, 1e-9)
+        if to_come <= 0:
+            return
+        ends = since + self.time[0] * 3600.0
+        share = min(to_come, 1.0) * np.clip((ends - begin) / max(send.end - begin, 1e-9), 0.0, 1.0)
+        mean = send.chance * send.messages
+        means += share * mean
+        variances += share**2 * (send.chance * (send.messages**2 + send.spread**2) - mean**2)
+
+    def lasts(self, balances: Floats, chances: Floats) -> Floats:
+        """Return the hours from `since` by which `balances` [N] are used up with each of `chances` [Q]: [N, Q].
+
+        Infinite where that isn't within a year.
+        """
+        chance = np.maximum.accumulate(self.usage.exceeds(balances[:, None]), axis=1)
+        after = (chance[:, :, None] < chances).sum(1)
+        never = after >= chance.shape[1]
+        after = np.minimum(after, chance.shape[1] - 1)
+        rows = np.arange(len(balances))[:, None]
+        before = np.maximum(after - 1, 0)
+        start, end = (Usage(*(field[rows, at] for field in self.usage)) for at in (before, after))
+        zero = np.where(after > 0, 1.0, 0.0)
+        start = start._replace(
+            usual=start.usual * zero,
+            dated=start.dated * zero,
+            dated_variance=start.dated_variance * zero,
+            bursts=start.bursts * zero,
+        )
+        step = Usage(*(last - first for first, last in zip(start, end, strict=True)))
+        low, high = np.zeros(after.shape), np.ones(after.shape)
+        for _ in range(_BISECTIONS):
+            share = (low + high) / 2
+            at = Usage(*(first + share * more for first, more in zip(start, step, strict=True)))
+            reached = at.exceeds(balances[:, None]) >= chances
+            low, high = np.where(reached, low, share), np.where(reached, share, high)
+        share = (low + high) / 2
+        begun = np.where(after > 0, self.time[rows, before], 0.0)
+        hours = begun + (self.time[rows, after] - begun) * share
+        hours = np.where(step.dated <= 0, self._within(after, share, hours), hours)
+        return np.where(never, np.inf, np.maximum(hours, 0.0))
+
+    def _within(self, span: NDArray[np.intp], share: Floats, straight: Floats) -> Floats:
+        """Return when the path has gone `share` of a span between two knots, hour by hour."""
+        first, last = self.knots[span], self.knots[span + 1]
+        width = int(min((last - first)[last <= _HOURLY].max(initial=0.0), _HOURLY))
+        if width < 2:
+            return straight
+        steps = np.arange(width)
+        whole = np.minimum(first[..., None].astype(np.int64) + steps, _HOURLY - 1)
+        rows = np.arange(len(span))[:, None, None]
+        local = np.empty(whole.shape, np.intp)
+        for start in np.unique(self._hours):
+            of = self._hours == start
+            local[of] = _counts(self._zone, int(start))[0][whole[of]]
+        rate = self._shape[rows, local] * (steps < (last - first)[..., None])
+        total = np.cumsum(rate, axis=2)
+        wanted = share * total[..., -1]
+        step = np.minimum((total < wanted[..., None]).sum(2), width - 1)
+        into = np.take_along_axis(rate, step[..., None], 2)[..., 0]
+        before = np.take_along_axis(total, step[..., None], 2)[..., 0] - into
+        hours = first - (1.0 - self.rest[:, None]) + step + (wanted - before) / np.maximum(into, 1e-12)
+        is_whole = (
+            (last <= _HOURLY) & (last - first >= 2) & (first == np.floor(first)) & (last == np.floor(last))
+        )
+        return np.where(is_whole & (span > 0) & (total[..., -1] > 0), hours, straight)
+
+    def quantile(self, chance: float, span: int) -> Floats:
+        """Return what [N] is used by the end of a span at most, with the given probability."""
+        at = Usage(*(field[:, span] for field in self.usage))
+        most = at.usual + at.dated + at.burst_mean * (at.bursts + 8.0)
+        low, high = np.full(len(most), -20.0), np.log2(most + 1.0) + 4 * at.up + 1
+        for _ in range(40):
+            middle = (low + high) / 2
+            over = at.exceeds(2.0**middle) > 1.0 - chance
+            low, high = np.where(over, middle, low), np.where(over, high, middle)
+        return np.asarray(2.0 ** ((low + high) / 2))
+
+    def _levels_now(
+        self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats, mean: Floats
+    ) -> Floats:
+        """Return the level per half-life [N, 10] with what was seen since the fit, capped like a closed hour."""
+        fresh = models["mean"] <= 0
+        shape, kept, closed = open_hours(models, since, self._zone)
+        fading = decay(np.maximum(open_exposure, closed))
+        expected = open_exposure * np.where(fresh, 1.0, shape) * mean
+        usual = mean * np.maximum(shape, models["changed_weight"] * models["changed_level"]).clip(0.5)
+        cap = CAP * np.maximum(open_exposure, 1.0) ** 2 * usual + 3.0
+        use = np.where(fresh, open_use, np.minimum(open_use, cap))
+        return levels(
+            models["used"] * fading + use[:, None] * kept,
+            models["expected"] * fading + expected[:, None] * kept,
+            mean,
+            np.maximum(models["dispersion"], 0.5).astype(np.float64),
+        )
+
+    def usual_by(self, hours: Floats) -> Floats:
+        """Return the median of usual usage within `hours` [N] of `since`."""
+        return self._by(hours, self.usage.usual)
+
+    def dated_by(self, hours: Floats) -> Floats:
+        """Return what dated sends are expected to use within `hours` [N] of `since`."""
+        return self._by(hours, self.usage.dated)
+
+    def _by(self, hours: Floats, total: Floats) -> Floats:
+        at = hours + 1.0 - self.rest
+        rows = np.arange(len(at))
+        after = np.clip(np.searchsorted(self.knots, at), 1, len(self.knots) - 1) - 1
+        before = np.where(after > 0, total[rows, np.maximum(after - 1, 0)], 0.0)
+        start = np.where(after > 0, self.knots[after], 1.0 - self.rest)
+        share = np.clip((at - start) / (self.knots[after + 1] - start), 0.0, 1.0)
+        return np.asarray(before + (total[rows, after] - before) * share)
+
+
+def open_hours(models: Models, at: Floats, zone: str) -> tuple[Floats, Floats, Floats]:
+    """Look at the hours from each model's end up to `at` [N] (epoch seconds), when they were read last.
+
+    Returns their mean shape [N], the part of it that each half-life remembers [N, 10], and how many are closed [N]. Of
+    their usage only the total is known, so it is taken to have come as the shape of the week has it.
+    """
+    hours = np.floor(at / 3600.0).astype(np.int64)
+    shape = shape_at(models, hours, zone)
+    kept = np.ones((len(models), len(HALF_LIVES)))
+    closed = np.where(
+        models["version"] > 0, np.clip(hours - models["end"].astype(np.int64), 0, WINDOW_HOURS), 0
+    )
+    for row in np.flatnonzero(closed):
+        count = int(closed[row]) + 1
+        course = models["shape"][row, hours_of_week(zone, int(hours[row]) - count + 1, count)].astype(
+            np.float64
+        )
+        passed = np.ones(count)
+        passed[-1] = at[row] / 3600.0 - hours[row]
+        used = course * passed
+        shape[row] = used.sum() / passed.sum()
+        if shape[row] > 0:
+            kept[row] = used @ decay(np.arange(count - 1.0, -1.0, -1.0)) / used.sum()
+    return shape, kept, closed.astype(np.float64)
+
+
+def _at_ends(band: Floats, knots: Floats) -> Floats:
+    """Return a band at HORIZONS [N, 10] at the ends of the spans, linear in log time."""
+    known = np.log2(HORIZONS)
+    wanted = np.log2(np.maximum(knots[1:], 1.0))
+    upper = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
+    share = np.clip((wanted - known[upper - 1]) / (known[upper] - known[upper - 1]), 0.0, 1.0)
+    band = band.astype(np.float64)
+    return np.asarray(band[:, upper - 1] * (1 - share) + band[:, upper] * share)
+
+
+def _at_knots(models: Models, level: Floats, weights: Floats) -> Floats:
+    return np.asarray(sum(models["schedules"][:, k, None] * (level @ mix.T) for k, mix in enumerate(weights)))
+
+
+@lru_cache(maxsize=1)
+def _knot_weights() -> Floats:
+    return schedule_weights((_KNOTS[:-1] + _KNOTS[1:]) / 2)
+
+
+@lru_cache(maxsize=4)
+def _counts(zone: str, first: int) -> tuple[NDArray[np.int16], Floats]:
+    """Return the hours of the week from a clock hour on, and how often each has come before the i-th, [841, 168]."""
+    local = hours_of_week(zone, first, _HOURLY)
+    counts = np.zeros((_HOURLY + 1, HOURS_OF_WEEK))
+    counts[np.arange(1, _HOURLY + 1), local] = 1.0
+    np.cumsum(counts, axis=0, out=counts)
+    return local, counts
+
+
+def _interpolated(counts: Floats, knots: Floats) -> Floats:
+    near = np.minimum(knots, _HOURLY)
+    lower = np.minimum(near.astype(np.intp), _HOURLY - 1)
+    share = (near - lower)[:, None]
+    return np.asarray(
+        counts[lower] * (1 - share)
+        + counts[lower + 1] * share
+        + np.maximum(knots - _HOURLY, 0.0)[:, None] / HOURS_OF_WEEK
+    )
