@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 from balancebot.domain.balance import Snapshot, WalletName
 from balancebot.domain.message import MessageRef, OutgoingMessage
+from balancebot.domain.text import printable_line
 
 
 class Clock(Protocol):
@@ -106,7 +107,7 @@ class ChannelErrorKind(StrEnum):
     IN_DOUBT = "in_doubt"
     """The request went out and no answer came: it may or may not stand there."""
     AUTH = "auth"
-    """Token revoked, log-in refused."""
+    """Token revoked, log-in refused, certificate not trusted: nothing reaches this channel until a person has acted."""
     NO_SUCH_DESTINATION = "no_such_destination"
     """Channel archived or unknown, bot not in it, recipient refused."""
     MESSAGE_GONE = "message_gone"
@@ -128,18 +129,48 @@ class ChannelErrorKind(StrEnum):
         }
 
 
+MAX_RETRY_AFTER = timedelta(minutes=15)
+"""The longest wait that a channel may ask for and get."""
+_MAX_MESSAGE = 500
+_MAX_ASKED = timedelta(days=365)
+
+
+def parse_retry_after(text: str | None) -> timedelta:
+    """Read a `Retry-After` in seconds; a second where there is none or nonsense, a year where it is more."""
+    digits = (text or "").strip()
+    if not (digits.isascii() and digits.isdecimal()):
+        return timedelta(seconds=1)
+    return timedelta(seconds=min(int(digits[:30]), int(_MAX_ASKED.total_seconds())))
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelError:
     """A delivery that did not arrive (or may not have), and why."""
 
     kind: ChannelErrorKind
     message: str
+    """For people; foreign words in it are cleaned here, so that every database and terminal takes it."""
     retry_after: timedelta | None = None
+    """How long the other side asks us to stay away."""
+
+    def __post_init__(self) -> None:
+        """Clean the message: much of it comes from outside."""
+        object.__setattr__(self, "message", printable_line(self.message, at_most=_MAX_MESSAGE))
 
     @property
     def permanent(self) -> bool:
         """Whether sending the same again is pointless until a person has acted."""
         return self.kind.permanent
+
+    @property
+    def wait(self) -> timedelta:
+        """How long the other side is left alone: as it asks, but no longer than `MAX_RETRY_AFTER`."""
+        return min(self.retry_after or timedelta(0), MAX_RETRY_AFTER)
+
+    @property
+    def needs_attention(self) -> bool:
+        """Whether people are told through another channel: only they can help, or it asks for an unreasonable wait."""
+        return self.permanent or (self.retry_after or timedelta(0)) > MAX_RETRY_AFTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ which message to take back.
 """
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Connection, select, update
@@ -93,7 +93,7 @@ def failed(
     parcel = sending.parcel
     deliveries.note_attempt(conn, parcel.delivery_id, outcome=error.kind, message=error.message, now=now)
     age = now - sending.first_attempt_at
-    delay = max(retry_delay(parcel.attempt, age), error.retry_after or timedelta(0))
+    delay = max(retry_delay(parcel.attempt, age), error.wait)
     changes: dict[str, Any] = {
         "state": DeliveryState.PENDING.value,
         "error_kind": error.kind.value,

@@ -12,7 +12,7 @@ from slack_sdk.web import WebClient
 
 from balancebot.config import Proxy
 from balancebot.notify.http import TRANSPORT_FAULTS, opener, transport_error
-from balancebot.ports import ChannelError, ChannelErrorKind, Finding
+from balancebot.ports import ChannelError, ChannelErrorKind, Finding, parse_retry_after
 
 Answer: TypeAlias = Mapping[str, Any]
 SCOPES_KEY: Final = "_scopes"
@@ -247,5 +247,4 @@ def in_doubt_over(status: int, *, where: str) -> ChannelError:
 
 def rate_limited(retry_after: str | None, *, where: str) -> ChannelError:
     """Class a 429; `Retry-After` is in seconds."""
-    seconds = int(retry_after) if retry_after and retry_after.isdecimal() else 1
-    return slack_error("ratelimited", where=where, retry_after=timedelta(seconds=seconds))
+    return slack_error("ratelimited", where=where, retry_after=parse_retry_after(retry_after))
