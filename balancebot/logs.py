@@ -11,7 +11,7 @@ from typing import TextIO
 from balancebot.config import LogConfig, LogFormat
 from balancebot.domain.balance import WalletName, account_of
 from balancebot.metrics import READ, Metrics
-from balancebot.notify.report import AttemptReport, DeliverReport
+from balancebot.notify.queue import AttemptReport, DeliverReport
 from balancebot.poll.cycle import PollReport
 from balancebot.ports import ChannelErrorKind, SourceError, SourceErrorKind
 
@@ -132,8 +132,8 @@ class Reporter:
         for attempt in report.attempts:
             self._metrics.notifications.labels(attempt.channel, attempt.outcome.value).inc()
             self._tell_attempt(attempt)
-        if report.withdrawn:
-            log.warning("delivery.withdrawn", extra={"messages": report.withdrawn})
+        if report.deleted:
+            log.warning("delivery.duplicate_deleted", extra={"messages": report.deleted})
         # a tick that tried nothing says nothing of what went wrong before
         if report.faults and report.faults != self._faults:
             for fault in report.faults:

@@ -206,23 +206,23 @@ class Channel(Protocol):
         """Its configured name."""
         ...
 
-    def deliver(
-        self, parcel: OutgoingMessage, *, still_mine: Callable[[], bool]
+    def send(
+        self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
-        """Render and send one parcel; `still_mine` is asked right before the write, and a no means LEASE_LOST.
+        """Render and send one outgoing; `holds_claim` is asked right before the write, and a no means LEASE_LOST.
 
         Never raises for what the outside does. Never retries by itself: the outbox does.
         """
         ...
 
-    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
         """Search the destination for this very delivery, not before `since`, oldest first; empty = it isn't there.
 
         A channel that can't look (a webhook, e-mail, a missing scope) answers with kind REJECTED and says why.
         """
         ...
 
-    def withdraw(self, receipt: MessageRef) -> ChannelError | None:
+    def delete(self, ref: MessageRef) -> ChannelError | None:
         """Delete a message that stands twice."""
         ...
 

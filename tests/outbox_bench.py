@@ -15,7 +15,7 @@ from balancebot.domain.balance import WalletName
 from balancebot.domain.message import Action, AlertFacts, Facts, MessageRef, OutgoingMessage
 from balancebot.domain.routing import Destination
 from balancebot.domain.verdict import Severity
-from balancebot.notify.report import DeliverReport
+from balancebot.notify.queue import DeliverReport
 from balancebot.notify.worker import DeliverOutbox
 from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind
 from balancebot.store import outbox, workers
@@ -66,7 +66,7 @@ Fate = Callable[["Room", OutgoingMessage], MessageRef | ChannelError]
 
 
 class Room:
-    """One channel and all that stands in it; `fates` decide what becomes of the next parcels, then all is well."""
+    """One channel and all that stands in it; `fates` decide what becomes of the next messages, then all is well."""
 
     def __init__(self, name: str, clock: TurnedClock, *, can_look: bool = True) -> None:
         self._name = name
@@ -89,53 +89,55 @@ class Room:
     def name(self) -> str:
         return self._name
 
-    def deliver(
-        self, parcel: OutgoingMessage, *, still_mine: Callable[[], bool]
+    def send(
+        self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
-        self.asked.append((self._clock.now(), parcel.destination, parcel.action.value))
-        fates = self.fates.get(parcel.destination, [])
+        self.asked.append((self._clock.now(), outgoing.destination.address, outgoing.action.value))
+        fates = self.fates.get(outgoing.destination.address, [])
         fate = fates.pop(0) if fates else arrives
-        if not still_mine():
+        if not holds_claim():
             return ChannelError(kind=ChannelErrorKind.LEASE_LOST, message="taken over")
-        if parcel.alert_id in self.refuse:
-            fate = fails(self.refuse[parcel.alert_id])
-        return fate(self, parcel)
+        if outgoing.alert_id in self.refuse:
+            fate = fails(self.refuse[outgoing.alert_id])
+        return fate(self, outgoing)
 
-    def put(self, parcel: OutgoingMessage) -> MessageRef | ChannelError:
-        """Let the parcel take effect. An answer to a message that was deleted is taken, too; few will see it."""
+    def put(self, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+        """Let the outgoing take effect. An answer to a message that was deleted is taken, too; few will see it."""
         with self._lock:
-            if parcel.action is Action.EDIT:
-                assert parcel.thread is not None
-                living = next((each for each in self.messages if each.ref == parcel.thread.ref), None)
+            if outgoing.action is Action.EDIT:
+                assert outgoing.thread is not None
+                living = next(
+                    (each for each in self.messages if each.ref == outgoing.thread.message_id), None
+                )
                 if living is None:
                     return ChannelError(kind=ChannelErrorKind.MESSAGE_GONE, message="message_not_found")
-                living.looks.append(parcel.facts)
-                return parcel.thread
+                living.looks.append(outgoing.facts)
+                return outgoing.thread
             message = Message(
                 ref=f"{next(self._numbers)}",
                 at=self._clock.now(),
-                destination=parcel.destination,
-                delivery_id=parcel.delivery_id,
-                alert_id=parcel.alert_id,
-                facts=parcel.facts,
-                below=None if parcel.thread is None else parcel.thread.ref,
-                broadcast=parcel.broadcast,
+                destination=outgoing.destination.address,
+                delivery_id=outgoing.delivery_id,
+                alert_id=outgoing.alert_id,
+                facts=outgoing.facts,
+                below=None if outgoing.thread is None else outgoing.thread.message_id,
+                broadcast=outgoing.broadcast,
             )
             self.messages.append(message)
-            return MessageRef(room=parcel.destination, ref=message.ref)
+            return MessageRef(channel_id=outgoing.destination.address, message_id=message.ref)
 
-    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
-        self.asked.append((self._clock.now(), parcel.destination, "look"))
+    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+        self.asked.append((self._clock.now(), outgoing.destination.address, "look"))
         if not self.can_look:
             return ChannelError(kind=ChannelErrorKind.REJECTED, message="nothing can be looked for here")
         return [
-            MessageRef(room=each.destination, ref=each.ref)
+            MessageRef(channel_id=each.destination, message_id=each.ref)
             for each in self.messages
-            if each.delivery_id == parcel.delivery_id and each.at >= since
+            if each.delivery_id == outgoing.delivery_id and each.at >= since
         ]
 
-    def withdraw(self, receipt: MessageRef) -> ChannelError | None:
-        self.messages = [each for each in self.messages if each.ref != receipt.ref]
+    def delete(self, ref: MessageRef) -> ChannelError | None:
+        self.messages = [each for each in self.messages if each.ref != ref.message_id]
         return None
 
     def close(self) -> None:
@@ -155,30 +157,30 @@ class Room:
         return f"> {word}" if message.below else word
 
 
-def arrives(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
-    return room.put(parcel)
+def arrives(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    return room.put(outgoing)
 
 
 def fails(kind: ChannelErrorKind, retry_after: timedelta | None = None) -> Fate:
     """Nothing is done, and the other side (or nobody) says so."""
-    return lambda room, parcel: ChannelError(kind=kind, message=kind.value, retry_after=retry_after)
+    return lambda room, outgoing: ChannelError(kind=kind, message=kind.value, retry_after=retry_after)
 
 
-def loses_the_answer(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
-    room.put(parcel)
+def loses_the_answer(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    room.put(outgoing)
     return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="no answer")
 
 
-def loses_the_request(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+def loses_the_request(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
     return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="no answer")
 
 
-def dies_before(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+def dies_before(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
     raise Killed
 
 
-def dies_after(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
-    room.put(parcel)
+def dies_after(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    room.put(outgoing)
     raise Killed
 
 
@@ -199,10 +201,10 @@ class BrokenDatabase(Database):
         with self._fail_or(self._whole.write()) as conn:
             yield conn
 
-    def breaks(self, room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
-        """Let the parcel arrive, and the database fail right after."""
+    def breaks(self, room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+        """Let the outgoing arrive, and the database fail right after."""
         self.is_broken = True
-        return room.put(parcel)
+        return room.put(outgoing)
 
     def _fail_or(self, whole: AbstractContextManager[Connection]) -> AbstractContextManager[Connection]:
         if self.is_broken:

@@ -9,7 +9,7 @@ from balancebot.domain.balance import NEVER_READ, Snapshot, WalletName
 from balancebot.domain.delivery import DeliveryState, Outcome
 from balancebot.logs import Reporter
 from balancebot.metrics import Metrics
-from balancebot.notify.report import AttemptReport, DeliverReport
+from balancebot.notify.queue import AttemptReport, DeliverReport
 from balancebot.overview.system import SystemStatus
 from balancebot.poll.cycle import PollReport
 from balancebot.ports import ChannelErrorKind, FetchResult, SourceError, SourceErrorKind

@@ -39,7 +39,7 @@ _DAYS = 30
 _HISTORY_EVERY = timedelta(minutes=15)
 _CODES = WalletName("acme/login-codes")
 _CAMPAIGNS = WalletName("acme/campaigns")
-_PARCELS = WalletName("acme/parcels")
+_PARCELS = WalletName("acme/messages")
 _HOTLINE = WalletName("acme/hotline")
 _LEGACY = WalletName("acme/legacy")
 
@@ -56,7 +56,7 @@ def scenario() -> Scenario:
             simulated_wallet("acme", "checkout", industry=used(3_900, 64_000)),
             simulated_wallet("acme", "login-codes", industry=used(6_200, 95_000)),
             simulated_wallet("acme", "campaigns", market=used(900, 31_000)),
-            simulated_wallet("acme", "parcels", industry=used(1_600, 9_000)),
+            simulated_wallet("acme", "messages", industry=used(1_600, 9_000)),
             simulated_wallet("acme", "hotline", voice=used(40, 900)),
             simulated_wallet("acme", "legacy", industry=used(20, 2_000)),
         ),
@@ -167,13 +167,13 @@ def _chapters(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:
     def purchase() -> None:
         happen(EventKind.TOP_UP, _PARCELS, Category.INDUSTRY, 60_000)
 
-    yield "The first look: parcels will not last", lambda: None
+    yield "The first look: messages will not last", lambda: None
     yield (
         "A campaign goes out. Quota moves from the shared pool to the hotline: no news. Legacy's keys are rotated",
         campaign,
     )
     yield "A robot makes the log-in page send codes until none is left. Legacy is rejected once more", pumping
-    yield "Somebody buys industry messages for parcels", purchase
+    yield "Somebody buys industry messages for messages", purchase
 
 
 def _cycle(bot: "App", reporter: "Reporter", say: Say, known: Collection[str]) -> set[str]:

@@ -48,21 +48,22 @@ def send_test(
 def _send(bot: "App", channels: "Sequence[str]") -> list[str]:
     """Send to every default destination of `channels`; return what failed."""
     from balancebot.domain.message import Action, OutgoingMessage, TestFacts
+    from balancebot.domain.routing import Destination
     from balancebot.ports import ChannelError
 
     failures = []
     for channel in channels:
         for destination in bot.settings.routing.defaults[channel]:
             now = bot.clock.now()
-            parcel = OutgoingMessage(
+            outgoing = OutgoingMessage(
                 delivery_id=uuid.uuid4().hex,
                 alert_id="",
                 action=Action.POST,
-                destination=destination,
+                destination=Destination(channel, destination),
                 facts=TestFacts(at=now),
                 created_at=now,
             )
-            answer = bot.channels[channel].deliver(parcel, still_mine=lambda: True)
+            answer = bot.channels[channel].send(outgoing, holds_claim=lambda: True)
             if isinstance(answer, ChannelError):
                 failures.append(f"{channel} {destination}: {answer.message}")
             else:

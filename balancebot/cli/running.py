@@ -10,7 +10,7 @@ from balancebot.cli.context import RefusedError
 from balancebot.config import LogConfig, LogLevel, Settings
 from balancebot.logs import Reporter, set_up_logging
 from balancebot.metrics import Metrics
-from balancebot.notify.report import DeliverReport
+from balancebot.notify.queue import DeliverReport
 from balancebot.ports import ChannelErrorKind
 from balancebot.scheduler import Job, Scheduler
 from balancebot.store.database import Database

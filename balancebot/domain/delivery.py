@@ -82,7 +82,7 @@ def next_verification(settled_at: datetime, now: datetime) -> datetime | None:
     return next((settled_at + after for after in _VERIFICATIONS if settled_at + after > now), None)
 
 
-def surplus(found: Sequence[MessageRef], stands_at: str | None) -> Sequence[MessageRef]:
+def duplicates(found: Sequence[MessageRef], stands_at: str | None) -> Sequence[MessageRef]:
     """Return what stands twice of the messages `found` for one delivery, oldest first.
 
     `stands_at` is the ref of the one that is kept; the oldest is where that one is gone. None: another delivery
@@ -90,9 +90,9 @@ def surplus(found: Sequence[MessageRef], stands_at: str | None) -> Sequence[Mess
     """
     if stands_at is None or not found:
         return found
-    refs = [receipt.ref for receipt in found]
+    refs = [ref.message_id for ref in found]
     kept = refs.index(stands_at) if stands_at in refs else 0
-    return [receipt for position, receipt in enumerate(found) if position != kept]
+    return [ref for position, ref in enumerate(found) if position != kept]
 
 
 GROUP_STAYS_OPEN = timedelta(minutes=1)
@@ -187,15 +187,15 @@ class QueuePlan:
     looks: tuple[QueuedDelivery, ...]
     """In doubt: to be looked for."""
     sends: tuple[PlannedMessage, ...]
-    moot: tuple[QueuedDelivery, ...]
+    obsolete: tuple[QueuedDelivery, ...]
     """Edits of a message that doesn't stand and isn't on its way."""
-    held: frozenset[DeliveryMethod]
+    paused: frozenset[DeliveryMethod]
     """What the destination has asked us to spare it for now."""
 
     def ready(self, now: datetime) -> tuple[Step, ...]:
         """Return what may be tried now, in the order in which it is to be."""
         steps: tuple[Step, ...] = (*self.looks, *self.sends)
-        return tuple(step for step in steps if step.method not in self.held and step.is_due(now))
+        return tuple(step for step in steps if step.method not in self.paused and step.is_due(now))
 
 
 def plan_queue(
@@ -215,7 +215,7 @@ def plan_queue(
 
     looks: list[QueuedDelivery] = []
     sends: list[list[PlannedMessage]] = []
-    moot: list[QueuedDelivery] = []
+    obsolete: list[QueuedDelivery] = []
     for (group_id, alert), items in messages.items():
         place = groups[group_id] if group_id is not None else _place_of(alert, places)
         stands = place.stands
@@ -232,14 +232,14 @@ def plan_queue(
             elif stands:
                 of_message.append(_send(part[-1], part, Action.EDIT, group_id, place))
             else:
-                moot += part
+                obsolete += part
         if of_message:
             sends.append(sorted(of_message, key=_turn))
     return QueuePlan(
         looks=tuple(looks),
         sends=tuple(send for of_message in sorted(sends, key=_urgency) for send in of_message),
-        moot=tuple(moot),
-        held=frozenset(each.method for each in ordered if each.rate_limited and not each.is_due(now)),
+        obsolete=tuple(obsolete),
+        paused=frozenset(each.method for each in ordered if each.rate_limited and not each.is_due(now)),
     )
 
 

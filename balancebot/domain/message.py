@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from balancebot.domain.alert import AlertKind, Cause, ExpectedTopUp, Reason
 from balancebot.domain.balance import Absent, Category, Reading, WalletName
+from balancebot.domain.routing import Destination
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
@@ -229,8 +230,8 @@ class Action(StrEnum):
 class MessageRef:
     """Where a message stands: Slack's channel id and `ts`; for e-mail '' and the `Message-ID`."""
 
-    room: str
-    ref: str
+    channel_id: str
+    message_id: str
     subject: str = ""
     """E-mail: the subject of the first of a thread, which its answers repeat."""
 
@@ -243,8 +244,7 @@ class OutgoingMessage:
     alert_id: str
     """The alert's (or the group's) id, for metadata; '' for digests and tests."""
     action: Action
-    destination: str
-    """A Slack channel's name or id; an e-mail address."""
+    destination: Destination
     facts: Facts
     thread: MessageRef | None = None
     """The living message; None for POST."""

@@ -106,30 +106,30 @@ class PreviewSlack:
         self._say = say
         self._numbers = count(1)
 
-    def deliver(
+    def send(
         self,
-        parcel: OutgoingMessage,
+        outgoing: OutgoingMessage,
         *,
-        still_mine: Callable[[], bool],  # noqa: ARG002
+        holds_claim: Callable[[], bool],  # noqa: ARG002
     ) -> MessageRef | ChannelError:
         """Show a message with what becomes of it there; an edit is only told of."""
-        message = message_of(self._renderer, parcel)
+        message = message_of(self._renderer, outgoing)
         shown = slack_preview({"text": message.text, "blocks": message.blocks})
-        match parcel.action:
+        match outgoing.action:
             case Action.POST:
-                self._say(f"Slack {parcel.destination}\n{shown}")
+                self._say(f"Slack {outgoing.destination.address}\n{shown}")
             case Action.REPLY:
-                also = ", and to the channel" if parcel.broadcast else ""
-                self._say(f"Slack {parcel.destination}, in the thread{also}\n{shown}")
+                also = ", and to the channel" if outgoing.broadcast else ""
+                self._say(f"Slack {outgoing.destination.address}, in the thread{also}\n{shown}")
             case Action.EDIT:
-                self._say(f"Slack {parcel.destination}, the message is edited: {message.text}")
-        return MessageRef(room=parcel.destination, ref=f"{next(self._numbers)}.000")
+                self._say(f"Slack {outgoing.destination.address}, the message is edited: {message.text}")
+        return MessageRef(channel_id=outgoing.destination.address, message_id=f"{next(self._numbers)}.000")
 
-    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:  # noqa: ARG002
+    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:  # noqa: ARG002
         """Find nothing: no answer was ever lost."""
         return ()
 
-    def withdraw(self, receipt: MessageRef) -> ChannelError | None:  # noqa: ARG002
+    def delete(self, ref: MessageRef) -> ChannelError | None:  # noqa: ARG002
         """Have nothing to delete."""
         return None
 
@@ -148,22 +148,22 @@ class PreviewMail:
         self._say = say
         self._sender = address(sender)
 
-    def deliver(
+    def send(
         self,
-        parcel: OutgoingMessage,
+        outgoing: OutgoingMessage,
         *,
-        still_mine: Callable[[], bool],  # noqa: ARG002
+        holds_claim: Callable[[], bool],  # noqa: ARG002
     ) -> MessageRef | ChannelError:
         """Show a mail."""
-        mail = compose(parcel, self._renderer, sender=self._sender)
+        mail = compose(outgoing, self._renderer, sender=self._sender)
         self._say(f"E-mail\n{mail_preview(mail.message)}")
-        return MessageRef(room="", ref=mail.message_id, subject=mail.subject)
+        return MessageRef(channel_id="", message_id=mail.message_id, subject=mail.subject)
 
-    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:  # noqa: ARG002
+    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:  # noqa: ARG002
         """Find nothing: no answer was ever lost."""
         return ()
 
-    def withdraw(self, receipt: MessageRef) -> ChannelError | None:  # noqa: ARG002
+    def delete(self, ref: MessageRef) -> ChannelError | None:  # noqa: ARG002
         """Have nothing to delete."""
         return None
 

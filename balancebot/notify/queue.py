@@ -1,10 +1,11 @@
-"""One worker in one destination: sends what is due there, one message after the other, and keeps what came of each.
+"""What waits for one destination: sent one message after the other, each outcome stored, by one worker at a time.
 
-No transaction is open while something is sent. What came of one message and the claim of the next are one
-transaction: while the destination is worked on it always holds a claim, so nobody else sends there.
+No transaction is open while something is sent. The outcome of one message and the claim of the next are one
+transaction: while the queue is worked on it always holds a claim, so nobody else sends there.
 """
 
 import logging
+import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -18,53 +19,120 @@ from balancebot.domain.delivery import (
     Outcome,
     QueuedDelivery,
     Step,
-    surplus,
+    duplicates,
 )
-from balancebot.domain.message import ChannelFailureFacts, MessageRef, OutgoingMessage
+from balancebot.domain.message import Action, ChannelFailureFacts, MessageRef, OutgoingMessage
 from balancebot.domain.routing import Destination
-from balancebot.notify.report import AttemptReport, DeliverNotes
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import ChannelError, ChannelErrorKind, Clock
-from balancebot.store import channel_failures, outbox, outcomes, queues, sending
+from balancebot.store import channel_failures, outbox, queues, sending
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
-from balancebot.store.outcomes import Settled
-from balancebot.store.sending import ClaimedDelivery
+from balancebot.store.sending import ClaimedDelivery, SettledDelivery
 
 log = logging.getLogger(__name__)
 
-_AT_ONCE = 20
+_BATCH = 20
 """How many messages are sent by one plan: what opens meanwhile waits no longer than for these."""
 _OUTAGE = frozenset({ChannelErrorKind.UNREACHABLE, ChannelErrorKind.IN_DOUBT, ChannelErrorKind.SERVER})
 _REFUSED = frozenset({ChannelErrorKind.AUTH, ChannelErrorKind.NO_SUCH_DESTINATION})
-_STRIKES = 2
+_MAX_OUTAGES = 2
 """After so many failures of an outage's kind in a row the destination is left alone until its next turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Result:
-    """What came of one message, until the database has it. No receipt and no error: it was looked for in vain."""
+class AttemptReport:
+    """One attempt at one delivery, and its outcome."""
 
-    sending: ClaimedDelivery
-    outcome: MessageRef | ChannelError | None
-    surplus: tuple[MessageRef, ...] = ()
+    at: datetime
+    channel: str
+    destination: str
+    delivery_id: str
+    alert_id: str
+    """The alert's (or the group's) id; '' for messages of no alert."""
+    number: int
+    outcome: Outcome | ChannelErrorKind
+    state: DeliveryState | None
+    """Where the delivery stands now; None when another worker has taken it over."""
+    message: str = ""
+    may_stand_twice: bool = False
+    """It was sent again without knowing whether it had arrived: the channel can't look."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeliverReport:
+    """What was tried since the last report."""
+
+    attempts: tuple[AttemptReport, ...] = ()
+    deleted: int = 0
+    """Messages that stood twice and were deleted."""
+    faults: tuple[str, ...] = ()
+    """What went wrong on our side or while looking for duplicates, one line each; nothing is lost by it."""
+    num_pending: int | None = None
+    """Deliveries that still wait; None when it wasn't asked or can't be known."""
+
+
+class DeliverNotes:
+    """Collects what happens in several threads until it is reported."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._attempts: list[AttemptReport] = []
+        self._faults: list[str] = []
+        self._deleted = 0
+
+    def attempt(self, attempt: AttemptReport) -> None:
+        """Note an attempt."""
+        with self._lock:
+            self._attempts.append(attempt)
+
+    def fault(self, message: str) -> None:
+        """Note a fault."""
+        with self._lock:
+            self._faults.append(message)
+
+    def deletion(self) -> None:
+        """Note that a message which stood twice was deleted."""
+        with self._lock:
+            self._deleted += 1
+
+    def report(self, *, num_pending: int | None = None) -> DeliverReport:
+        """Return what was noted since the last report."""
+        with self._lock:
+            report = DeliverReport(
+                attempts=tuple(self._attempts),
+                deleted=self._deleted,
+                faults=tuple(self._faults),
+                num_pending=num_pending,
+            )
+            self._attempts, self._faults, self._deleted = [], [], 0
+        return report
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AttemptResult:
+    """The outcome of one message, until the database has it. `answer` None: it was looked for and isn't there."""
+
+    claimed: ClaimedDelivery
+    answer: MessageRef | ChannelError | None
+    duplicates: tuple[MessageRef, ...] = ()
     may_stand_twice: bool = False
 
     @property
-    def word(self) -> Outcome | ChannelErrorKind:
+    def outcome(self) -> Outcome | ChannelErrorKind:
         """The outcome in one word."""
-        match self.outcome:
+        match self.answer:
             case ChannelError() as error:
                 return error.kind
             case None:
                 return Outcome.NOT_FOUND
             case MessageRef():
-                was_sent = not self.sending.in_doubt or self.may_stand_twice
+                was_sent = not self.claimed.in_doubt or self.may_stand_twice
                 return Outcome.DELIVERED if was_sent else Outcome.FOUND
 
 
 class DestinationQueue:
-    """The work on one destination until nothing is due there, or its destination can't be reached."""
+    """The work on one destination until nothing is due there, or it can't be reached."""
 
     def __init__(
         self,
@@ -75,33 +143,34 @@ class DestinationQueue:
         clock: Clock,
         worker_id: str,
         group_over: int,
-        instead: Sequence[Destination],
+        others: Sequence[Destination],
         notes: DeliverNotes,
         is_closing: Callable[[], bool],
     ) -> None:
+        """`others` are told when this destination refuses; `is_closing` ends the work after the message under way."""
         self.destination = destination
         self._database = database
         self._channel = channel
         self._clock = clock
         self._worker_id = worker_id
         self._group_over = group_over
-        self._instead = instead
+        self._others = others
         self._notes = notes
         self._is_closing = is_closing
         self._steps: deque[Step] = deque()
-        self._begun: set[tuple[str, DeliveryMethod]] = set()
-        self._strikes = 0
+        self._tried: set[tuple[str, DeliveryMethod]] = set()
+        self._outages = 0
         self._has_left = False
-        self.unsaved: Result | None = None
-        """What the database couldn't be told; nothing else happens in the destination until it was."""
+        self.unsaved: AttemptResult | None = None
+        """What couldn't be stored yet; nothing else is sent to the destination until it is."""
 
     def run(self) -> None:
         """Send everything that is due, each delivery once; then look for what may stand twice."""
         try:
-            while not self._is_over() and (current := self._begin()) is not None:
+            while not self._is_over() and (current := self._open()) is not None:
                 while current is not None:
                     self.unsaved = self._attempt(current)
-                    self._judge(self.unsaved)
+                    self._decide_whether_to_stay(self.unsaved)
                     current = self.save()
             if not self._is_closing():
                 self._verify()
@@ -110,22 +179,37 @@ class DestinationQueue:
             self._notes.fault(error.message)
 
     def save(self) -> ClaimedDelivery | None:
-        """Tell the database what came of the last message; claim the next one of the plan, unless it is over."""
+        """Store the last outcome; claim the next message of the plan, unless the work is over.
+
+        Raises DatabaseError while the database can't be written; then this is to be called again. An outcome that no
+        database takes is stored as a plain failure, in doubt: it never blocks what comes after it.
+        """
         result = self.unsaved
         if result is None:
             return None
         now = self._clock.now()
-        with self._database.write() as conn:
-            settled = self._settle(conn, result, now)
-            upcoming = None if self._is_over() else self._start(conn, now)
+        try:
+            settled, upcoming = self._store(result, now)
+        except DatabaseError:
+            raise
+        except Exception as error:
+            log.exception("deliver.internal_error")
+            result = replace(result, answer=_internal_error(error), duplicates=())
+            self._has_left = True
+            self.unsaved = None  # should this fail too, the claim is taken over like that of a dead process
+            settled, upcoming = self._store(result, now)
         self.unsaved = None
         self._report(result, settled.state, now)
-        for receipt in (*result.surplus, *((settled.surplus,) if settled.surplus else ())):
-            self._withdraw(receipt)
+        for ref in (*result.duplicates, *((settled.duplicate,) if settled.duplicate else ())):
+            self._delete(ref)
         return upcoming
 
-    def _begin(self) -> ClaimedDelivery | None:
-        """Plan the destination and claim the first message; None when nothing is due, or somebody else is at it."""
+    def _store(self, result: AttemptResult, now: datetime) -> tuple[SettledDelivery, ClaimedDelivery | None]:
+        with self._database.write() as conn:
+            return self._settle(conn, result, now), None if self._is_over() else self._claim_next(conn, now)
+
+    def _open(self) -> ClaimedDelivery | None:
+        """Plan the queue and claim the first message; None when nothing is due, or another worker is at it."""
         now = self._clock.now()
         with self._database.write() as conn:
             plan = queues.open_queue(
@@ -136,78 +220,79 @@ class DestinationQueue:
                 can_edit=self._channel.capabilities.can_edit,
                 now=now,
             )
-            ready = (
-                [] if plan is None else [step for step in plan.ready(now) if _key(step) not in self._begun]
-            )
-            self._steps = deque(ready[:_AT_ONCE])
-            return self._start(conn, now)
+            ready = () if plan is None else plan.ready(now)
+            self._steps = deque([step for step in ready if _key(step) not in self._tried][:_BATCH])
+            return self._claim_next(conn, now)
 
-    def _start(self, conn: Connection, now: datetime) -> ClaimedDelivery | None:
+    def _claim_next(self, conn: Connection, now: datetime) -> ClaimedDelivery | None:
         while self._steps:
             step = self._steps.popleft()
-            current = sending.start(conn, self.destination, step, worker_id=self._worker_id, now=now)
+            current = sending.claim(conn, self.destination, step, worker_id=self._worker_id, now=now)
             if current is not None:
-                self._begun.add(_key(step))
+                self._tried.add(_key(step))
                 return current
         return None
 
-    def _attempt(self, current: ClaimedDelivery) -> Result:
+    def _attempt(self, current: ClaimedDelivery) -> AttemptResult:
         if not current.in_doubt:
-            return Result(sending=current, outcome=self._deliver(current.parcel))
-        found = self._look(current)
-        if isinstance(found, ChannelError):
-            if found.kind is not ChannelErrorKind.REJECTED:
-                return Result(sending=current, outcome=found)
-            parcel = replace(current.parcel, may_stand_twice=True)
-            return Result(sending=current, outcome=self._deliver(parcel), may_stand_twice=True)
-        if not found:
-            return Result(sending=current, outcome=None)
-        return Result(sending=current, outcome=found[0], surplus=tuple(found[1:]))
+            return AttemptResult(claimed=current, answer=self._send(current.outgoing))
+        found = self._find(current)
+        match found:
+            case ChannelError(kind=ChannelErrorKind.REJECTED):
+                again = replace(current.outgoing, may_stand_twice=True)
+                return AttemptResult(claimed=current, answer=self._send(again), may_stand_twice=True)
+            case ChannelError():
+                return AttemptResult(claimed=current, answer=found)
+            case []:
+                return AttemptResult(claimed=current, answer=None)
+            case [first, *more]:
+                return AttemptResult(claimed=current, answer=first, duplicates=tuple(more))
+        raise AssertionError(found)
 
-    def _deliver(self, parcel: OutgoingMessage) -> MessageRef | ChannelError:
-        def still_mine() -> bool:
+    def _send(self, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+        def holds_claim() -> bool:
             try:
                 with self._database.read() as conn:
-                    return sending.is_mine(
-                        conn, parcel.delivery_id, worker_id=self._worker_id, now=self._clock.now()
+                    return sending.holds_claim(
+                        conn, outgoing.delivery_id, worker_id=self._worker_id, now=self._clock.now()
                     )
             except DatabaseError:
                 return False
 
         try:
-            return self._channel.deliver(parcel, still_mine=still_mine)
+            return self._channel.send(outgoing, holds_claim=holds_claim)
         except Exception as error:
-            # our own bug must neither lose the message nor stop the destination
+            # a bug of ours must neither lose the message nor stop the queue
             log.exception("deliver.internal_error")
-            return ChannelError(
-                kind=ChannelErrorKind.IN_DOUBT, message=f"internal error: {type(error).__name__}"
-            )
+            return _internal_error(error)
 
-    def _look(self, current: ClaimedDelivery) -> Sequence[MessageRef] | ChannelError:
+    def _find(self, current: ClaimedDelivery) -> Sequence[MessageRef] | ChannelError:
+        if not self._channel.capabilities.can_find:
+            return ChannelError(
+                kind=ChannelErrorKind.REJECTED, message="this channel can't look for its messages"
+            )
         try:
-            return self._channel.look_for(current.parcel, since=current.look_since)
+            found = self._channel.find(current.outgoing, since=current.look_since)
         except Exception as error:
             log.exception("deliver.internal_error")
-            return ChannelError(
-                kind=ChannelErrorKind.IN_DOUBT, message=f"internal error: {type(error).__name__}"
-            )
+            return _internal_error(error)
+        return found if isinstance(found, ChannelError) else list(found)
 
-    def _settle(self, conn: Connection, result: Result, now: datetime) -> Settled:
-        current, mine = result.sending, self._worker_id
-        match result.outcome:
+    def _settle(self, conn: Connection, result: AttemptResult, now: datetime) -> SettledDelivery:
+        current, worker_id = result.claimed, self._worker_id
+        match result.answer:
             case None:
-                return outcomes.not_found(conn, current, worker_id=mine, now=now)
-            case MessageRef() as receipt:
+                return sending.not_found(conn, current, worker_id=worker_id, now=now)
+            case MessageRef() as ref:
                 channel_failures.clear(conn, self.destination, subject=current.about)
-                return outcomes.arrived(
-                    conn, current, receipt, outcome=Outcome(result.word), worker_id=mine, now=now
-                )
+                outcome = Outcome(result.outcome)
+                return sending.arrived(conn, current, ref, outcome=outcome, worker_id=worker_id, now=now)
             case ChannelError() as error:
-                settled = outcomes.failed(conn, current, error, worker_id=mine, now=now)
-                self._complain(conn, current, error, settled.state, now)
+                settled = sending.failed(conn, current, error, worker_id=worker_id, now=now)
+                self._tell_others(conn, current, error, settled.state, now)
                 return settled
 
-    def _complain(
+    def _tell_others(
         self,
         conn: Connection,
         current: ClaimedDelivery,
@@ -215,9 +300,10 @@ class DestinationQueue:
         state: DeliveryState | None,
         now: datetime,
     ) -> None:
-        """Keep in mind what is refused for good, or was given up, and let the other channel tell it, once."""
+        """Remember what is refused for good, was given up or is put off for long; tell it through another channel, once."""
         gave_up = state is DeliveryState.GAVE_UP
-        if not (error.permanent or gave_up):
+        is_edit = current.outgoing.action is Action.EDIT and error.kind is ChannelErrorKind.REJECTED
+        if is_edit or not (error.needs_attention or gave_up):
             return
         kind = ChannelErrorKind.NO_SUCH_DESTINATION if gave_up else error.kind
         new = channel_failures.arise(
@@ -230,58 +316,62 @@ class DestinationQueue:
                 facts=ChannelFailureFacts(
                     at=now, channel=channel, destination=address, message=error.message
                 ),
-                destinations=self._instead,
+                destinations=self._others,
                 dedup_key=f"trouble:{channel}:{address}:{now.isoformat()}",
                 now=now,
             )
 
-    def _judge(self, result: Result) -> None:
-        """Leave the destination when its destination can't be reached; spare it what it asked us to spare."""
-        error = result.outcome
+    def _decide_whether_to_stay(self, result: AttemptResult) -> None:
+        """Leave a destination that can't be reached; don't do for now what it asked us to stop."""
+        error = result.answer
         if not isinstance(error, ChannelError):
-            self._strikes = 0
+            self._outages = 0
             return
-        self._strikes = self._strikes + 1 if error.kind in _OUTAGE else 0
-        self._has_left = self._has_left or error.kind in _REFUSED or self._strikes >= _STRIKES
+        self._outages = self._outages + 1 if error.kind in _OUTAGE else 0
+        self._has_left = self._has_left or error.kind in _REFUSED or self._outages >= _MAX_OUTAGES
         if error.kind is ChannelErrorKind.RATE_LIMITED:
-            spared = result.sending.method
-            self._steps = deque(step for step in self._steps if step.method is not spared)
+            paused = result.claimed.method
+            self._steps = deque(step for step in self._steps if step.method is not paused)
 
     def _verify(self) -> None:
         """Look once more for what had been in doubt, and delete what stands twice."""
         with self._database.write() as conn:
             due = sending.due_verifications(conn, self.destination, now=self._clock.now())
-        for each in due:
-            found = self._look(each)
+        for claimed in due:
+            found = self._find(claimed)
             if isinstance(found, ChannelError) and found.kind is not ChannelErrorKind.REJECTED:
                 self._notes.fault(f"{self.destination.channel}: looking for duplicates: {found.message}")
                 continue
-            receipts = () if isinstance(found, ChannelError) else found
-            if all(self._withdraw(receipt) for receipt in surplus(receipts, each.stands_at)):
+            refs = () if isinstance(found, ChannelError) else found
+            if all(self._delete(ref) for ref in duplicates(refs, claimed.stands_at)):
                 with self._database.write() as conn:
-                    sending.verified(conn, each, now=self._clock.now())
+                    sending.verified(conn, claimed, now=self._clock.now())
 
-    def _withdraw(self, receipt: MessageRef) -> bool:
-        error = self._channel.withdraw(receipt)
+    def _delete(self, ref: MessageRef) -> bool:
+        try:
+            error = self._channel.delete(ref)
+        except Exception as fault:
+            log.exception("deliver.internal_error")
+            error = _internal_error(fault)
         if error is None:
-            self._notes.withdrawal()
+            self._notes.deletion()
         else:
-            self._notes.fault(f"{self.destination.channel}: deleting what stands twice: {error.message}")
+            self._notes.fault(f"{self.destination.channel}: deleting a duplicate: {error.message}")
         return error is None
 
-    def _report(self, result: Result, state: DeliveryState | None, now: datetime) -> None:
-        parcel = result.sending.parcel
+    def _report(self, result: AttemptResult, state: DeliveryState | None, now: datetime) -> None:
+        outgoing = result.claimed.outgoing
         self._notes.attempt(
             AttemptReport(
                 at=now,
                 channel=self.destination.channel,
                 destination=self.destination.address,
-                delivery_id=parcel.delivery_id,
-                alert_id=parcel.alert_id,
-                number=parcel.attempt,
-                outcome=result.word,
+                delivery_id=outgoing.delivery_id,
+                alert_id=outgoing.alert_id,
+                number=outgoing.attempt,
+                outcome=result.outcome,
                 state=state,
-                message=result.outcome.message if isinstance(result.outcome, ChannelError) else "",
+                message=result.answer.message if isinstance(result.answer, ChannelError) else "",
                 may_stand_twice=result.may_stand_twice,
             )
         )
@@ -292,3 +382,7 @@ class DestinationQueue:
 
 def _key(step: Step) -> tuple[str, DeliveryMethod]:
     return (step.id if isinstance(step, QueuedDelivery) else step.carrier.id), step.method
+
+
+def _internal_error(error: Exception) -> ChannelError:
+    return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=f"internal error: {type(error).__name__}")

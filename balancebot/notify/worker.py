@@ -8,8 +8,7 @@ from datetime import timedelta
 from time import monotonic
 
 from balancebot.domain.routing import Destination
-from balancebot.notify.queue import DestinationQueue
-from balancebot.notify.report import DeliverNotes, DeliverReport
+from balancebot.notify.queue import DeliverNotes, DeliverReport, DestinationQueue
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import Clock
 from balancebot.store import deliveries, outbox, queues, workers
@@ -18,15 +17,15 @@ from balancebot.store.errors import DatabaseError
 
 log = logging.getLogger(__name__)
 
-_LANES_AT_ONCE = 8
+_AT_ONCE = 8
 """How many destinations of one channel are served at the same time."""
 _PATIENCE = workers.LEASE + timedelta(seconds=2)
 """How long `run` waits for what others are sending: until the claims of a dead process have run out."""
-_LOOK_AGAIN = timedelta(seconds=0.2)
+_CHECK_EVERY = timedelta(seconds=0.2)
 
 
 class DeliverOutbox:
-    """Sends what is due. `worker_id` must be registered, and give signs of life while this is at work."""
+    """Sends what is due. `worker_id` must be registered, and renew its heartbeat while this runs."""
 
     def __init__(
         self,
@@ -38,7 +37,7 @@ class DeliverOutbox:
         group_over: int,
         defaults: Mapping[str, Sequence[str]],
     ) -> None:
-        """Take the configured channels; `defaults` are the destinations that learn when another channel refuses."""
+        """Take the configured channels; `defaults` are the destinations that are told when another channel refuses."""
         self._database = database
         self._channels = channels
         self._clock = clock
@@ -46,11 +45,12 @@ class DeliverOutbox:
         self._group_over = group_over
         self._defaults = defaults
         self._notes = DeliverNotes()
-        self._turn = threading.Lock()
-        self._books = threading.Lock()
-        self._busy: dict[Destination, threading.Thread] = {}
-        self._saving = threading.Lock()
+        self._dispatching = threading.Lock()
+        self._lock = threading.Lock()
+        """Of `_running` and `_unsaved`."""
+        self._running: dict[Destination, threading.Thread] = {}
         self._unsaved: list[DestinationQueue] = []
+        self._saving = threading.Lock()
         self._closing = threading.Event()
 
     def tick(self) -> DeliverReport:
@@ -59,23 +59,23 @@ class DeliverOutbox:
         return self._notes.report()
 
     def run(self) -> DeliverReport:
-        """Try every due delivery once and wait for what comes of it; `num_pending` is what is left.
+        """Try every due delivery once and wait for the outcomes; `num_pending` is what is left.
 
         What another process is sending is waited for: it is done in a moment, or that process is dead and its claim
         runs out.
         """
         served: set[Destination] = set()
         try:
-            for _ in range(int(_PATIENCE / _LOOK_AGAIN)):
+            for _ in range(int(_PATIENCE / _CHECK_EVERY)):
                 while begun := self._dispatch(served):
                     served |= begun
-                    for thread in self._at_work():
+                    for thread in self._threads():
                         thread.join()
                 with self._database.read() as conn:
                     taken = queues.destinations_of_others(
                         conn, worker_id=self._worker_id, now=self._clock.now()
                     )
-                if not taken or self._closing.wait(_LOOK_AGAIN.total_seconds()):
+                if not taken or self._closing.wait(_CHECK_EVERY.total_seconds()):
                     break
                 served -= taken
             self._save_late()
@@ -92,31 +92,31 @@ class DeliverOutbox:
         """
         self._closing.set()
         until = monotonic() + grace.total_seconds()
-        for thread in self._at_work():
+        for thread in self._threads():
             thread.join(max(0.0, until - monotonic()))
         self._save_late()
         return self._notes.report()
 
     def _dispatch(self, served: Collection[Destination]) -> set[Destination]:
-        """Begin with the due lanes that aren't in `served`, and return them."""
+        """Begin with the due destinations that aren't in `served`, and return them."""
         begun: set[Destination] = set()
-        with self._turn:
+        with self._dispatching:
             if self._closing.is_set():
                 return begun
             self._save_late()
             try:
                 with self._database.read() as conn:
                     due = queues.due_destinations(conn, worker_id=self._worker_id, now=self._clock.now())
-                with self._books:
-                    taken = {*served, *self._busy, *(work.destination for work in self._unsaved)}
-                    num_busy = Counter(destination.channel for destination in self._busy)
+                with self._lock:
+                    taken = {*served, *self._running, *(queue.destination for queue in self._unsaved)}
+                    num_running = Counter(destination.channel for destination in self._running)
                 for destination in due:
                     if destination in taken:
                         continue
                     if destination.channel not in self._channels:
                         self._give_up(destination)
-                    elif num_busy[destination.channel] < _LANES_AT_ONCE:
-                        num_busy[destination.channel] += 1
+                    elif num_running[destination.channel] < _AT_ONCE:
+                        num_running[destination.channel] += 1
                         self._begin(destination)
                         begun.add(destination)
             except DatabaseError as error:
@@ -124,56 +124,60 @@ class DeliverOutbox:
         return begun
 
     def _begin(self, destination: Destination) -> None:
-        work = DestinationQueue(
+        queue = DestinationQueue(
             destination,
             database=self._database,
             channel=self._channels[destination.channel],
             clock=self._clock,
             worker_id=self._worker_id,
             group_over=self._group_over,
-            instead=self._instead_of(destination),
+            others=self._others(destination),
             notes=self._notes,
             is_closing=self._closing.is_set,
         )
 
-        def labour() -> None:
+        def work() -> None:
             try:
-                work.run()
+                queue.run()
             except Exception:
-                # our own bug: it must stop no other destination, and this one is taken up anew
+                # a bug of ours: it must stop no other destination, and this one is taken up anew
                 log.exception("deliver.internal_error", extra={"channel": destination.channel})
                 self._notes.fault("internal error, see above")
             finally:
-                with self._books:
-                    if work.unsaved is not None:
-                        self._unsaved.append(work)
-                    del self._busy[destination]
+                with self._lock:
+                    if queue.unsaved is not None:
+                        self._unsaved.append(queue)
+                    del self._running[destination]
 
         # a daemon: a destination that hangs must not keep the process from ending
         thread = threading.Thread(
-            target=labour, name=f"destination {destination.channel} {destination.address}", daemon=True
+            target=work, name=f"{destination.channel} {destination.address}", daemon=True
         )
-        with self._books:
-            self._busy[destination] = thread
+        with self._lock:
+            self._running[destination] = thread
         thread.start()
 
-    def _at_work(self) -> list[threading.Thread]:
-        with self._books:
-            return list(self._busy.values())
+    def _threads(self) -> list[threading.Thread]:
+        with self._lock:
+            return list(self._running.values())
 
     def _save_late(self) -> None:
-        """Tell the database what it couldn't be told when it happened."""
+        """Store the outcomes that the database couldn't take when they came."""
         with self._saving:
-            with self._books:
+            with self._lock:
                 late = list(self._unsaved)
-            for work in late:
+            for queue in late:
                 try:
-                    work.save()
+                    queue.save()
                 except DatabaseError as error:
                     self._notes.fault(error.message)
                     return
-                with self._books:
-                    self._unsaved.remove(work)
+                except Exception:
+                    # a bug of ours: the claim is taken over later, and every other destination goes on
+                    log.exception("deliver.internal_error", extra={"channel": queue.destination.channel})
+                    self._notes.fault("internal error, see above")
+                with self._lock:
+                    self._unsaved.remove(queue)
 
     def _give_up(self, destination: Destination) -> None:
         message = f"{destination.channel} is no longer configured"
@@ -181,8 +185,8 @@ class DeliverOutbox:
             deliveries.give_up_destination(conn, destination, message=message, now=self._clock.now())
         self._notes.fault(f"{message}: what waits for {destination.address} is given up")
 
-    def _instead_of(self, destination: Destination) -> list[Destination]:
-        """Return who learns of a refusal: the other channels; without any, the rest of the same one."""
+    def _others(self, destination: Destination) -> list[Destination]:
+        """Return who is told when `destination` refuses: the other channels; without any, the rest of the same one."""
         known = [
             Destination(channel, address)
             for channel, addresses in self._defaults.items()

@@ -15,9 +15,9 @@ from balancebot.store.types import chunked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivingMessage:
-    """The living message of one subject at one destination; its receipt is None while none stands."""
+    """The living message of one subject at one destination; its ref is None while none stands."""
 
-    receipt: MessageRef | None
+    ref: MessageRef | None
     told_at: datetime | None
     group_id: str | None
 
@@ -25,11 +25,11 @@ class LivingMessage:
     def place(self) -> MessagePlace:
         """What the planner needs to know of it."""
         return MessagePlace(
-            stands=self.receipt is not None, told=self.told_at is not None, group_id=self.group_id
+            stands=self.ref is not None, told=self.told_at is not None, group_id=self.group_id
         )
 
 
-NOWHERE = LivingMessage(receipt=None, told_at=None, group_id=None)
+NOWHERE = LivingMessage(ref=None, told_at=None, group_id=None)
 ALERT = "alert:"
 """Before an alert's id: its subject."""
 _LATE_ROOMS = 200
@@ -73,22 +73,22 @@ def read(conn: Connection, subjects: Collection[str], destination: Destination) 
     """Return the thread of each of `subjects` at one destination; `NOWHERE` where there is none."""
     found = dict.fromkeys(subjects, NOWHERE)
     for row in conn.execute(select(threads).where(_at(destination), threads.c.subject.in_(list(subjects)))):
-        receipt = MessageRef(room=row.room, ref=row.ref, subject=row.title) if row.ref else None
-        found[row.subject] = LivingMessage(receipt=receipt, told_at=row.told_at, group_id=row.group_id)
+        ref = MessageRef(channel_id=row.room, message_id=row.ref, subject=row.title) if row.ref else None
+        found[row.subject] = LivingMessage(ref=ref, told_at=row.told_at, group_id=row.group_id)
     return found
 
 
 def record_ref(
-    conn: Connection, subject: str, destination: Destination, receipt: MessageRef, now: datetime
+    conn: Connection, subject: str, destination: Destination, ref: MessageRef, now: datetime
 ) -> None:
-    """Note where the living message stands; a receipt without a ref has been heard but can't be answered."""
+    """Note where the living message stands; a ref without a ref has been heard but can't be answered."""
     conn.execute(
         update(threads)
         .where(_at(destination), threads.c.subject == subject)
         .values(
-            room=receipt.room,
-            ref=receipt.ref,
-            title=receipt.subject,
+            room=ref.channel_id,
+            ref=ref.message_id,
+            title=ref.subject,
             told_at=func.coalesce(threads.c.told_at, now),
             group_id=None,
         )

@@ -74,7 +74,7 @@ def open_queue(
     if waiting is None:
         return None
     plan = _planned(conn, destination, waiting, now)
-    deliveries.supersede(conn, plan.moot, by=None, now=now)
+    deliveries.supersede(conn, plan.obsolete, by=None, now=now)
     group_id = groups.young(conn, destination, now)
     post = next(
         (each for each in waiting if group_id and each.group_id == group_id and each.action is Action.POST),

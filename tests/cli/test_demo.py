@@ -30,7 +30,7 @@ def test_the_story_is_told_with_every_message_and_ends_by_itself(tmp_path: Path)
     slack = re.findall(r"Slack #ops-alerts.*\n┌─+┐\n│ (.*?) *│\n", done.stdout)
     assert sorted(
         [
-            "🟡 Warning · acme/parcels industry",
+            "🟡 Warning · acme/messages industry",
             "🔴 Critical · acme/campaigns market",
             "🔴 Critical · acme/login-codes industry: burn spike",
             "🔴 Critical · acme/legacy: credentials rejected",

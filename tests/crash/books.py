@@ -173,7 +173,7 @@ def _delivery_of(message: dict[str, Any]) -> str:
 
 
 def _message_id(row: Row[Any]) -> str:
-    parcel = OutgoingMessage(
+    outgoing = OutgoingMessage(
         delivery_id=row.id,
         alert_id="",
         action=Action(row.action),
@@ -181,4 +181,4 @@ def _message_id(row: Row[Any]) -> str:
         facts=TestFacts(at=row.created_at),
         created_at=row.created_at,
     )
-    return message_id(parcel, domain="example.com")
+    return message_id(outgoing, domain="example.com")

@@ -25,7 +25,7 @@ DOOR = "CRASH_DOOR"
 CLOCK = "CRASH_CLOCK"
 """The environment variable that names the file in which stands by how many seconds the clock is wrong."""
 _DATABASE = "balancebot.store.database"
-_LAST_LOOK = "still_mine"
+_LAST_LOOK = "holds_claim"
 """The one read after which a frozen process is dangerous: the sender has been told that the delivery is its own."""
 
 

@@ -41,7 +41,7 @@ def test_replicas_on_postgresql_take_over_from_one_that_is_killed_or_frozen(
 ) -> None:
     blows = [
         Blow(boundary="slack chat.postMessage done", nth=1, fate=Fate.KILL),
-        Blow(boundary="queue.still_mine committed", nth=1, fate=Fate.FREEZE),
+        Blow(boundary="queue.holds_claim committed", nth=1, fate=Fate.FREEZE),
     ]
     name = postgresql.create(template="template0")
     with _a_town(tmp_path, postgresql.url(name), num_replicas=2) as town:

@@ -8,11 +8,11 @@ import pytest
 from balancebot.domain.delivery import (
     GIVE_UP_AFTER,
     GIVE_UP_ATTEMPTS,
+    duplicates,
     is_due,
     is_hopeless,
     next_verification,
     retry_delay,
-    surplus,
 )
 from balancebot.domain.message import MessageRef
 
@@ -84,7 +84,7 @@ def test_what_had_been_in_doubt_is_looked_for_again_after_a_minute_and_after_ten
     assert [timedelta(minutes=1), timedelta(minutes=10)] == seen
 
 
-FIRST, SECOND = MessageRef(room="C1", ref="1.0"), MessageRef(room="C1", ref="2.0")
+FIRST, SECOND = MessageRef(channel_id="C1", message_id="1.0"), MessageRef(channel_id="C1", message_id="2.0")
 
 
 @pytest.mark.parametrize(
@@ -95,4 +95,4 @@ FIRST, SECOND = MessageRef(room="C1", ref="1.0"), MessageRef(room="C1", ref="2.0
 def test_of_two_messages_the_one_that_is_known_is_kept(
     standing_twice: list[MessageRef], stands_at: str | None
 ) -> None:
-    assert standing_twice == list(surplus([FIRST, SECOND], stands_at))
+    assert standing_twice == list(duplicates([FIRST, SECOND], stands_at))

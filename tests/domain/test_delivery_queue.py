@@ -100,7 +100,7 @@ def test_an_answer_in_doubt_holds_up_the_news_but_not_the_look_of_its_alert() ->
 def test_an_edit_of_nothing_is_moot() -> None:
     edit = waits("1e", EDIT)
 
-    assert (edit,) == planned(edit).moot
+    assert (edit,) == planned(edit).obsolete
 
 
 def test_news_of_a_message_that_was_deleted_is_posted_anew() -> None:

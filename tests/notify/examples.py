@@ -21,6 +21,7 @@ from balancebot.domain.message import (
     SpikeFacts,
     TestFacts,
 )
+from balancebot.domain.routing import Destination
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
@@ -306,7 +307,7 @@ TROUBLE = ChannelFailureFacts(
 )
 
 
-def parcel(
+def outgoing(
     facts: Facts,
     *,
     action: Action = Action.POST,
@@ -327,7 +328,7 @@ def parcel(
         delivery_id=delivery_id,
         alert_id=alert_id,
         action=action,
-        destination=destination,
+        destination=Destination("slack", destination),
         facts=facts,
         thread=thread,
         broadcast=broadcast,

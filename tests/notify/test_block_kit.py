@@ -14,7 +14,7 @@ from balancebot.domain.message import Action
 from balancebot.notify.slack.blocks import message_of
 from balancebot.notify.slack.buttons import ActionId, buttons_for
 from tests.notify.every_message import EVERYTHING
-from tests.notify.examples import parcel
+from tests.notify.examples import outgoing
 from tests.notify.test_golden import facts_of, renderer_of
 from tests.standins.slack_rules import faults_of, refusal_of
 
@@ -41,7 +41,7 @@ def test_every_message_is_one_that_slack_takes(name: str, language: Language) ->
         for alone in (False, True):
             message = message_of(
                 renderer_of(language),
-                parcel(facts, action=action),
+                outgoing(facts, action=action),
                 buttons=buttons_for(facts, language),
                 alone=alone,
             )

@@ -14,7 +14,7 @@ from balancebot.notify.render import Renderer
 from balancebot.notify.slack.channel import SlackChannel
 from balancebot.notify.slack.webhook import SlackWebhook
 from balancebot.ports import ChannelError, ChannelErrorKind
-from tests.notify.examples import CRITICAL, parcel
+from tests.notify.examples import CRITICAL, outgoing
 
 PATIENCE = timedelta(seconds=1)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
@@ -60,7 +60,7 @@ def test_a_server_that_trickles_holds_nobody_longer_than_the_time_out(
     direct = Proxy(url=None)
     with trickling(pieces) as address:
         channel = SlackChannel(token="t", api_url=address, renderer=renderer, proxy=direct, timeout=PATIENCE)
-        outcome = channel.deliver(parcel(CRITICAL, destination="C0000000"), still_mine=lambda: True)
+        outcome = channel.send(outgoing(CRITICAL, destination="C0000000"), holds_claim=lambda: True)
 
     assert NO_ANSWER == outcome
 
@@ -75,7 +75,7 @@ def test_a_mail_server_that_trickles_holds_nobody_either(renderer: Renderer) -> 
             renderer=renderer,
             timeout=PATIENCE / 2,
         )
-        outcome = channel.deliver(parcel(CRITICAL, destination="a@example.com"), still_mine=lambda: True)
+        outcome = channel.send(outgoing(CRITICAL, destination="a@example.com"), holds_claim=lambda: True)
 
     assert isinstance(outcome, ChannelError)
     assert (ChannelErrorKind.UNREACHABLE, True) == (outcome.kind, outcome.message.endswith("timed out"))
@@ -84,4 +84,4 @@ def test_a_mail_server_that_trickles_holds_nobody_either(renderer: Renderer) -> 
 def test_a_webhook_that_trickles_holds_nobody_either(renderer: Renderer) -> None:
     with trickling([HEAD]) as address:
         channel = SlackWebhook(url=address, renderer=renderer, proxy=Proxy(url=None), timeout=PATIENCE)
-        assert NO_ANSWER == channel.deliver(parcel(CRITICAL), still_mine=lambda: True)
+        assert NO_ANSWER == channel.send(outgoing(CRITICAL), holds_claim=lambda: True)

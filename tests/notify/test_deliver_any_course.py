@@ -115,15 +115,15 @@ class Course(RuleBasedStateMachine):
     def restarts(self) -> None:
         self.bench.restart()
 
-    def _comes_late(self, room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+    def _comes_late(self, room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         """The answer is lost, and the message appears when nobody waits for it any more."""
-        if parcel.action is not Action.EDIT:
-            self.under_way.append(parcel)
+        if outgoing.action is not Action.EDIT:
+            self.under_way.append(outgoing)
         return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="no answer")
 
     def _late_ones_arrive(self) -> None:
-        for parcel in self.under_way:
-            self.bench.slack.put(parcel)
+        for outgoing in self.under_way:
+            self.bench.slack.put(outgoing)
         self.under_way.clear()
 
     def teardown(self) -> None:

@@ -21,10 +21,10 @@ def frozen_in(bench: Bench, moment: Fate) -> Callable[[], None]:
     """Freeze the first worker in the midst of sending; return what wakes it and waits until it has done."""
     asleep, awake = threading.Event(), threading.Event()
 
-    def freezes(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+    def freezes(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         asleep.set()
         awake.wait(30)
-        return moment(room, parcel)
+        return moment(room, outgoing)
 
     bench.slack.fates["#ops"] = [freezes]
     frozen = bench.deliver
@@ -60,7 +60,7 @@ def test_its_message_is_found_when_it_died_right_after(bench: Bench) -> None:
     report = bench.run(minutes=2)
 
     assert ["opened"] == bench.slack.told()
-    assert 1 == report.withdrawn
+    assert 1 == report.deleted
 
 
 def test_its_message_is_deleted_when_the_news_was_told_otherwise_meanwhile(bench: Bench) -> None:

@@ -148,9 +148,9 @@ def test_a_channel_that_cannot_look_is_sent_the_same_again_and_the_report_says_s
 def test_one_stuck_destination_holds_up_no_other(bench: Bench) -> None:
     released = threading.Event()
 
-    def hangs(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+    def hangs(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         released.wait(10)
-        return room.put(parcel)
+        return room.put(outgoing)
 
     bench.slack.fates["#ops"] = [hangs]
     bench.open([OPS])
@@ -327,7 +327,7 @@ def test_a_clock_that_jumps_delays_nothing_and_repeats_nothing(bench: Bench, hou
 
 
 def test_a_bug_in_a_channel_neither_loses_the_message_nor_stops_the_lane(bench: Bench) -> None:
-    def stumbles(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+    def stumbles(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         raise KeyError("secret")
 
     bench.slack.fates["#ops"] = [stumbles]

@@ -1,15 +1,20 @@
 """What only a person can mend is told through the other channel, and stands until it is mended."""
 
+from datetime import timedelta
+
 import pytest
 
 from balancebot.domain.delivery import GIVE_UP_ATTEMPTS
-from balancebot.ports import ChannelErrorKind
+from balancebot.domain.message import MessageRef, OutgoingMessage
+from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.store import channel_failures
 from balancebot.store.database import Database
 from tests.outbox_bench import (
     MAIL,
+    MARKETING,
     OPS,
     Bench,
+    Room,
     fails,
 )
 
@@ -89,3 +94,65 @@ def test_what_waits_for_a_channel_that_left_the_configuration_is_given_up(databa
 
     assert (["gave_up", "delivered"], 0) == (sorted(bench.states(), reverse=True), report.num_pending)
     assert ("slack is no longer configured: what waits for #ops is given up",) == report.faults
+
+
+def answers_with_what_no_database_takes(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+    room.put(outgoing)
+    return MessageRef(channel_id="C1\ud800", message_id="\ud800")
+
+
+def test_an_outcome_that_cannot_be_stored_stops_no_other_destination_and_is_in_doubt(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [answers_with_what_no_database_takes]
+    bench.open([OPS, MAIL])
+
+    bench.run(seconds=1)
+    bench.open([MARKETING, MAIL])
+    for _ in range(5):
+        bench.run(seconds=5)
+
+    assert ["opened"] == bench.slack.told()
+    assert ["opened"] == bench.slack.told("#marketing")
+    assert ["opened", "opened"] == bench.mail.told("finance@example.com")
+
+
+@pytest.mark.parametrize("words", ["no\0w busy", "\ud800", "\x1b[31mred\x07"])
+def test_foreign_words_in_an_error_are_stored_and_shown_clean(bench: Bench, words: str) -> None:
+    def fate(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+        return ChannelError(kind=ChannelErrorKind.AUTH, message=f"450 {words}")
+
+    bench.slack.fates["#ops"] = [fate]
+    bench.open([OPS, MAIL])
+    bench.run(seconds=1)
+
+    ((_, _, message),) = standing(bench)
+    assert message.isprintable()
+    assert "opened" in bench.mail.told("finance@example.com")
+
+
+def test_an_unreasonable_wait_is_bounded_and_told_through_the_other_channel(bench: Bench) -> None:
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.RATE_LIMITED, timedelta(days=100))]
+    bench.open()
+
+    bench.run(seconds=1)
+    bench.run(seconds=1)
+    assert ["ChannelFailureFacts"] == bench.mail.told("finance@example.com")
+    assert [] == bench.slack.told()
+
+    bench.run(minutes=15)
+    assert (["opened"], []) == (bench.slack.told(), standing(bench))
+
+
+def test_a_refused_edit_is_given_up_and_is_no_trouble_of_the_channel(bench: Bench) -> None:
+    alert = bench.open()
+    bench.run()
+    bench.edit(alert)
+    bench.slack.fates["#ops"] = [fails(ChannelErrorKind.REJECTED)]
+
+    bench.run(seconds=1)
+
+    assert (["opened"], [], []) == (
+        bench.slack.told(),
+        bench.mail.told("finance@example.com"),
+        standing(bench),
+    )
+    assert ["delivered", "gave_up"] == bench.states()

@@ -62,9 +62,9 @@ def test_four_processes_tell_everything_once_and_in_order(bench: Bench, seed: in
 def test_a_round_waits_for_what_another_process_is_sending(bench: Bench) -> None:
     arrived = threading.Event()
 
-    def is_slow(room: Room, parcel: OutgoingMessage) -> MessageRef | ChannelError:
+    def is_slow(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         arrived.wait(5)
-        return room.put(parcel)
+        return room.put(outgoing)
 
     bench.slack.fates["#ops"] = [is_slow]
     bench.open([OPS])

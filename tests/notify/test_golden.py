@@ -16,10 +16,10 @@ from balancebot.notify.slack.blocks import message_of
 from balancebot.notify.slack.buttons import buttons_for
 from tests.notify import golden
 from tests.notify.every_message import EVERYTHING
-from tests.notify.examples import parcel
+from tests.notify.examples import outgoing
 
 ZONES = {Language.ENGLISH: ZoneInfo("UTC"), Language.CHINESE: ZoneInfo("Asia/Shanghai")}
-THREAD = MessageRef(room="C1", ref="<first@example.com>", subject="the first")
+THREAD = MessageRef(channel_id="C1", message_id="<first@example.com>", subject="the first")
 
 every_message = pytest.mark.parametrize("name", EVERYTHING)
 both_languages = pytest.mark.parametrize("language", Language)
@@ -46,12 +46,12 @@ def test_a_slack_message_stands_as_it_was_looked_at(name: str, language: Languag
     facts = facts_of(name, language)
     renderer = renderer_of(language)
     look = Action.EDIT if isinstance(facts, AlertFacts) else Action.POST
-    living = message_of(renderer, parcel(facts, action=look), buttons=buttons_for(facts, language))
+    living = message_of(renderer, outgoing(facts, action=look), buttons=buttons_for(facts, language))
     sent = {"text": living.text, "blocks": living.blocks}
     if isinstance(facts, AlertFacts) or (isinstance(facts, GroupFacts) and facts.new):
-        reply = message_of(renderer, parcel(facts, action=Action.REPLY, thread=THREAD))
+        reply = message_of(renderer, outgoing(facts, action=Action.REPLY, thread=THREAD))
         sent["reply"] = {"text": reply.text, "blocks": reply.blocks}
-        alone = message_of(renderer, parcel(facts, action=Action.REPLY, thread=THREAD), alone=True)
+        alone = message_of(renderer, outgoing(facts, action=Action.REPLY, thread=THREAD), alone=True)
         sent["by webhook"] = {"text": alone.text, "blocks": alone.blocks}
     golden.compare(
         f"{language.value}/{name}.slack.json",
@@ -63,7 +63,7 @@ def test_a_slack_message_stands_as_it_was_looked_at(name: str, language: Languag
 @both_languages
 @every_message
 def test_a_mail_stands_as_it_was_looked_at(name: str, language: Language, update: bool) -> None:
-    told = parcel(facts_of(name, language), destination="finance@example.com")
+    told = outgoing(facts_of(name, language), destination="finance@example.com")
     mail = compose(told, renderer_of(language), sender=address("balances@example.com"))
     text, html = (mail.message.get_body((kind,)) for kind in ("plain", "html"))
     assert text is not None
@@ -75,6 +75,6 @@ def test_a_mail_stands_as_it_was_looked_at(name: str, language: Language, update
 @both_languages
 def test_a_terminal_shows_slack_as_its_reader_sees_it(language: Language, update: bool) -> None:
     facts = facts_of("critical", language)
-    message = message_of(renderer_of(language), parcel(facts), buttons=buttons_for(facts, language))
+    message = message_of(renderer_of(language), outgoing(facts), buttons=buttons_for(facts, language))
     shown = slack_preview({"text": message.text, "blocks": message.blocks})
     golden.compare(f"{language.value}/critical.terminal.txt", shown + "\n", update=update)

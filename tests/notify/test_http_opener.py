@@ -7,7 +7,7 @@ from balancebot.domain.message import MessageRef
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.channel import SlackChannel
 from balancebot.ports import ChannelError, ChannelErrorKind
-from tests.notify.examples import CRITICAL, parcel
+from tests.notify.examples import CRITICAL, outgoing
 from tests.standins.slack_api import SlackStandIn
 
 ELSEWHERE = "http://slack.invalid/api/"
@@ -25,7 +25,7 @@ def sent_by(
 ) -> MessageRef | ChannelError:
     room = slack.add_channel("ops-alerts")
     channel = SlackChannel(token=slack.token, api_url=api_url, renderer=renderer, proxy=proxy)
-    return channel.deliver(parcel(CRITICAL, destination=room), still_mine=lambda: True)
+    return channel.send(outgoing(CRITICAL, destination=room), holds_claim=lambda: True)
 
 
 def base_of(slack: SlackStandIn) -> str:

@@ -3,7 +3,7 @@
 from balancebot.notify.email.compose import address, compose
 from balancebot.notify.preview import mail_preview, slack_preview
 from balancebot.notify.render import Renderer
-from tests.notify.examples import TEST, parcel
+from tests.notify.examples import TEST, outgoing
 
 
 def test_marks_of_slack_are_shown_as_slack_shows_them() -> None:
@@ -24,7 +24,7 @@ def test_chinese_takes_two_columns_and_is_folded_within_the_frame() -> None:
 
 def test_a_mail_shows_its_headers_and_its_text(renderer: Renderer) -> None:
     mail = compose(
-        parcel(TEST, destination="finance@example.com"), renderer, sender=address("balances@example.com")
+        outgoing(TEST, destination="finance@example.com"), renderer, sender=address("balances@example.com")
     )
     lines = [line.strip("│ ") for line in mail_preview(mail.message).splitlines()]
     assert lines[1:6] == [

@@ -12,7 +12,7 @@ from balancebot.domain.message import Action, MessageRef
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.channel import SlackChannel
 from balancebot.ports import ChannelError, ChannelErrorKind, Finding
-from tests.notify.examples import CRITICAL, RECOVERED, WORSENED, parcel
+from tests.notify.examples import CRITICAL, RECOVERED, WORSENED, outgoing
 from tests.standins.slack_api import ALL_SCOPES, Fault, SlackStandIn
 
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -50,9 +50,9 @@ def test_a_first_message_is_posted_with_the_metadata_it_can_be_found_by(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     room = slack.add_channel("ops-alerts")
-    receipt = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    ref = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
     (message,) = slack.messages("ops-alerts")
-    assert receipt == MessageRef(room=room, ref=message["ts"])
+    assert ref == MessageRef(channel_id=room, message_id=message["ts"])
     assert message["metadata"] == {
         "event_type": "balancebot_delivery",
         "event_payload": {"delivery": "d1", "alert": "17"},
@@ -68,14 +68,14 @@ def test_news_edits_the_living_message_and_answers_in_its_thread(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     slack.add_channel("ops-alerts")
-    thread = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
-    edited = channel.deliver(parcel(RECOVERED, action=Action.EDIT, thread=thread), still_mine=mine)
-    reply = channel.deliver(
-        parcel(RECOVERED, action=Action.REPLY, thread=thread, delivery_id="d2"), still_mine=mine
+    thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    edited = channel.send(outgoing(RECOVERED, action=Action.EDIT, thread=thread), holds_claim=mine)
+    reply = channel.send(
+        outgoing(RECOVERED, action=Action.REPLY, thread=thread, delivery_id="d2"), holds_claim=mine
     )
     (living,) = slack.messages("ops-alerts")
-    (answer,) = slack.messages("ops-alerts", thread=thread.ref)
-    assert (edited, posted(reply).ref) == (thread, answer["ts"])
+    (answer,) = slack.messages("ops-alerts", thread=thread.message_id)
+    assert (edited, posted(reply).message_id) == (thread, answer["ts"])
     assert living["text"].startswith("🟢 Recovered · acme/checkout industry")
     assert living["metadata"]["event_payload"] == {"delivery": "d1", "alert": "17"}
     assert answer["text"].startswith("🟢 Recovered from critical after 3 h: acme/checkout industry")
@@ -84,12 +84,12 @@ def test_news_edits_the_living_message_and_answers_in_its_thread(
 
 def test_only_a_broadcast_reply_shows_in_the_channel(slack: SlackStandIn, channel: SlackChannel) -> None:
     slack.add_channel("ops-alerts")
-    thread = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
-    channel.deliver(
-        parcel(WORSENED, action=Action.REPLY, thread=thread, broadcast=True, delivery_id="d2"),
-        still_mine=mine,
+    thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    channel.send(
+        outgoing(WORSENED, action=Action.REPLY, thread=thread, broadcast=True, delivery_id="d2"),
+        holds_claim=mine,
     )
-    (answer,) = slack.messages("ops-alerts", thread=thread.ref)
+    (answer,) = slack.messages("ops-alerts", thread=thread.message_id)
     assert answer["subtype"] == "thread_broadcast"
 
 
@@ -102,7 +102,8 @@ def test_a_name_is_resolved_once_over_all_pages_and_an_id_never(
     slack.page_size = 2
     for destination in ("#ops-alerts", "ops-alerts", "#ops-alerts", room):
         assert (
-            posted(channel.deliver(parcel(CRITICAL, destination=destination), still_mine=mine)).room == room
+            posted(channel.send(outgoing(CRITICAL, destination=destination), holds_claim=mine)).channel_id
+            == room
         )
     assert len(slack.calls_of("conversations.list")) == 6  # three pages, for either spelling
 
@@ -115,7 +116,10 @@ def test_a_name_that_nobody_resolves_is_posted_to_as_it_is(
 ) -> None:
     room = slack.add_channel("ops-alerts")
     slack.fail_next("conversations.list", fault)
-    assert posted(channel.deliver(parcel(CRITICAL, destination="ops-alerts"), still_mine=mine)).room == room
+    assert (
+        posted(channel.send(outgoing(CRITICAL, destination="ops-alerts"), holds_claim=mine)).channel_id
+        == room
+    )
     (call,) = slack.calls_of("chat.postMessage")
     assert call["channel"] == "#ops-alerts"
 
@@ -123,10 +127,13 @@ def test_a_name_that_nobody_resolves_is_posted_to_as_it_is(
 def test_an_id_needs_no_look_up_however_short_it_is(slack: SlackStandIn, channel: SlackChannel) -> None:
     slack.add_channel("ops-alerts")
     slack.rooms["C1"] = replace(slack.rooms.popitem()[1], id="C1")
-    told = parcel(CRITICAL, destination="C1")
-    receipt = posted(channel.deliver(told, still_mine=mine))
-    assert (MessageRef(room="C1", ref=receipt.ref), []) == (receipt, slack.calls_of("conversations.list"))
-    assert channel.look_for(told, since=LONG_AGO) == [receipt]
+    told = outgoing(CRITICAL, destination="C1")
+    ref = posted(channel.send(told, holds_claim=mine))
+    assert (MessageRef(channel_id="C1", message_id=ref.message_id), []) == (
+        ref,
+        slack.calls_of("conversations.list"),
+    )
+    assert channel.find(told, since=LONG_AGO) == [ref]
 
 
 def test_a_name_that_was_resolved_before_a_restart_is_not_again(
@@ -134,7 +141,7 @@ def test_a_name_that_was_resolved_before_a_restart_is_not_again(
 ) -> None:
     room = slack.add_channel("ops-alerts")
     channel = channel_of(slack, renderer, recall=lambda: {"#ops-alerts": room})
-    posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
     assert [] == slack.calls_of("conversations.list")
 
 
@@ -142,7 +149,7 @@ def test_nothing_is_written_once_the_delivery_is_somebody_elses(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     slack.add_channel("ops-alerts")
-    assert kind_of(channel.deliver(parcel(CRITICAL), still_mine=not_mine)) is ChannelErrorKind.LEASE_LOST
+    assert kind_of(channel.send(outgoing(CRITICAL), holds_claim=not_mine)) is ChannelErrorKind.LEASE_LOST
     assert slack.messages("ops-alerts") == []
 
 
@@ -174,14 +181,14 @@ def test_what_goes_wrong_is_classed_by_whether_the_message_may_stand(
 ) -> None:
     room = slack.add_channel("ops-alerts")
     slack.fail_next("chat.postMessage", fault)
-    assert kind_of(channel.deliver(parcel(CRITICAL, destination=room), still_mine=mine)) is kind
+    assert kind_of(channel.send(outgoing(CRITICAL, destination=room), holds_claim=mine)) is kind
     assert len(slack.calls_of("chat.postMessage")) == 1
 
 
 def test_a_rate_limit_says_how_long_to_wait(slack: SlackStandIn, channel: SlackChannel) -> None:
     room = slack.add_channel("ops-alerts")
     slack.fail_next("chat.postMessage", Fault(rate_limited=7))
-    error = channel.deliver(parcel(CRITICAL, destination=room), still_mine=mine)
+    error = channel.send(outgoing(CRITICAL, destination=room), holds_claim=mine)
     assert isinstance(error, ChannelError)
     assert (error.kind, error.retry_after) == (ChannelErrorKind.RATE_LIMITED, timedelta(seconds=7))
 
@@ -190,7 +197,7 @@ def test_a_closed_door_is_unreachable_and_not_in_doubt(slack: SlackStandIn, rend
     with socket.create_server(("127.0.0.1", 0)) as unused:
         port = unused.getsockname()[1]
     channel = SlackChannel(token="xoxb", api_url=f"http://127.0.0.1:{port}/api/", renderer=renderer)
-    error = channel.deliver(parcel(CRITICAL, destination="C00000000"), still_mine=mine)
+    error = channel.send(outgoing(CRITICAL, destination="C00000000"), holds_claim=mine)
     assert error == ChannelError(
         kind=ChannelErrorKind.UNREACHABLE, message="Slack can't be reached: connection refused"
     )
@@ -198,11 +205,11 @@ def test_a_closed_door_is_unreachable_and_not_in_doubt(slack: SlackStandIn, rend
 
 def test_an_edit_in_doubt_may_simply_be_made_again(slack: SlackStandIn, channel: SlackChannel) -> None:
     slack.add_channel("ops-alerts")
-    thread = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
     slack.fail_next("chat.update", Fault(lose_answer=True))
-    edit = parcel(RECOVERED, action=Action.EDIT, thread=thread)
-    assert kind_of(channel.deliver(edit, still_mine=mine)) is ChannelErrorKind.SERVER
-    assert posted(channel.deliver(edit, still_mine=mine)) == thread
+    edit = outgoing(RECOVERED, action=Action.EDIT, thread=thread)
+    assert kind_of(channel.send(edit, holds_claim=mine)) is ChannelErrorKind.SERVER
+    assert posted(channel.send(edit, holds_claim=mine)) == thread
 
 
 @pytest.mark.parametrize("refusal", ["invalid_blocks", "msg_too_long", "msg_blocks_too_long"])
@@ -211,7 +218,7 @@ def test_words_go_out_plain_when_slack_refuses_their_look(
 ) -> None:
     slack.add_channel("ops-alerts")
     slack.fail_next("chat.postMessage", Fault(error=refusal))
-    posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
     (message,) = slack.messages("ops-alerts")
     assert message["blocks"] == []
     assert "Limit: 312 messages, below the critical limit of 5,000 (set for acme/*)" in message["text"]
@@ -223,10 +230,10 @@ def test_a_message_that_somebody_deleted_is_gone(
     slack: SlackStandIn, channel: SlackChannel, action: Action
 ) -> None:
     slack.add_channel("ops-alerts")
-    thread = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
-    slack.delete("ops-alerts", thread.ref)
-    news = parcel(RECOVERED, action=action, thread=thread)
-    assert kind_of(channel.deliver(news, still_mine=mine)) is ChannelErrorKind.MESSAGE_GONE
+    thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    slack.delete("ops-alerts", thread.message_id)
+    news = outgoing(RECOVERED, action=action, thread=thread)
+    assert kind_of(channel.send(news, holds_claim=mine)) is ChannelErrorKind.MESSAGE_GONE
 
 
 def test_a_lost_delivery_is_found_by_its_metadata_and_nothing_else_is(
@@ -237,16 +244,16 @@ def test_a_lost_delivery_is_found_by_its_metadata_and_nothing_else_is(
     since = SystemClock().now()
     slack.fail_next("chat.postMessage", *(Fault(lose_answer=True, done=True),) * 2)
     for _ in range(2):
-        assert kind_of(channel.deliver(parcel(CRITICAL), still_mine=mine)) is ChannelErrorKind.IN_DOUBT
+        assert kind_of(channel.send(outgoing(CRITICAL), holds_claim=mine)) is ChannelErrorKind.IN_DOUBT
     for number in range(5):
-        posted(channel.deliver(parcel(CRITICAL, delivery_id=f"other{number}"), still_mine=mine))
+        posted(channel.send(outgoing(CRITICAL, delivery_id=f"other{number}"), holds_claim=mine))
     first, second = slack.messages("ops-alerts")[:2]
-    assert [receipt.ref for receipt in found(channel.look_for(parcel(CRITICAL), since=since))] == [
+    assert [ref.message_id for ref in found(channel.find(outgoing(CRITICAL), since=since))] == [
         first["ts"],
         second["ts"],
     ]
-    assert found(channel.look_for(parcel(CRITICAL, delivery_id="never"), since=since)) == []
-    assert found(channel.look_for(parcel(CRITICAL), since=since + timedelta(hours=1))) == []
+    assert found(channel.find(outgoing(CRITICAL, delivery_id="never"), since=since)) == []
+    assert found(channel.find(outgoing(CRITICAL), since=since + timedelta(hours=1))) == []
 
 
 def found(outcome: object) -> list[MessageRef]:
@@ -256,18 +263,20 @@ def found(outcome: object) -> list[MessageRef]:
 
 def test_a_lost_reply_is_looked_for_in_its_thread(slack: SlackStandIn, channel: SlackChannel) -> None:
     room = slack.add_channel("ops-alerts")
-    thread = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    thread = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
     slack.fail_next("chat.postMessage", Fault(lose_answer=True, done=True))
-    reply = parcel(WORSENED, action=Action.REPLY, thread=thread, delivery_id="d2")
-    channel.deliver(reply, still_mine=mine)
-    (answer,) = slack.messages("ops-alerts", thread=thread.ref)
-    assert found(channel.look_for(reply, since=LONG_AGO)) == [MessageRef(room=room, ref=answer["ts"])]
+    reply = outgoing(WORSENED, action=Action.REPLY, thread=thread, delivery_id="d2")
+    channel.send(reply, holds_claim=mine)
+    (answer,) = slack.messages("ops-alerts", thread=thread.message_id)
+    assert found(channel.find(reply, since=LONG_AGO)) == [
+        MessageRef(channel_id=room, message_id=answer["ts"])
+    ]
 
 
 def test_a_token_that_may_not_read_history_says_that_it_cannot_look(renderer: Renderer) -> None:
     with SlackStandIn(scopes=("chat:write", "channels:read", "groups:read")) as slack:
         slack.add_channel("ops-alerts")
-        error = channel_of(slack, renderer).look_for(parcel(CRITICAL), since=LONG_AGO)
+        error = channel_of(slack, renderer).find(outgoing(CRITICAL), since=LONG_AGO)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.REJECTED
     assert "channels:history" in error.message
@@ -276,15 +285,15 @@ def test_a_token_that_may_not_read_history_says_that_it_cannot_look(renderer: Re
 def test_a_search_that_fails_for_now_is_to_be_tried_again(slack: SlackStandIn, channel: SlackChannel) -> None:
     slack.add_channel("ops-alerts")
     slack.fail_next("conversations.history", Fault(lose_answer=True))
-    assert kind_of(channel.look_for(parcel(CRITICAL), since=LONG_AGO)) is ChannelErrorKind.SERVER
+    assert kind_of(channel.find(outgoing(CRITICAL), since=LONG_AGO)) is ChannelErrorKind.SERVER
 
 
 def test_a_message_that_stands_twice_is_withdrawn_and_one_that_is_gone_is_no_error(
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     slack.add_channel("ops-alerts")
-    receipt = posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
-    assert [channel.withdraw(receipt), channel.withdraw(receipt)] == [None, None]
+    ref = posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
+    assert [channel.delete(ref), channel.delete(ref)] == [None, None]
     assert slack.messages("ops-alerts") == []
 
 
@@ -292,19 +301,19 @@ def test_a_channel_that_was_replaced_by_another_of_its_name_is_resolved_anew_at_
     slack: SlackStandIn, channel: SlackChannel
 ) -> None:
     old = slack.add_channel("ops-alerts")
-    posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+    posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
     slack.rooms[old].archived = True
     new = slack.add_channel("ops-alerts")
-    assert posted(channel.deliver(parcel(CRITICAL), still_mine=mine)).room == new
+    assert posted(channel.send(outgoing(CRITICAL), holds_claim=mine)).channel_id == new
 
 
 def test_without_the_scopes_to_list_channels_a_name_is_posted_to_as_it_is(renderer: Renderer) -> None:
     with SlackStandIn(scopes=("chat:write",)) as slack:
         room = slack.add_channel("ops-alerts")
         channel = channel_of(slack, renderer)
-        assert kind_of(channel.look_for(parcel(CRITICAL), since=LONG_AGO)) is ChannelErrorKind.REJECTED
-        assert posted(channel.deliver(parcel(CRITICAL), still_mine=mine)).room == room
-        posted(channel.deliver(parcel(CRITICAL), still_mine=mine))
+        assert kind_of(channel.find(outgoing(CRITICAL), since=LONG_AGO)) is ChannelErrorKind.REJECTED
+        assert posted(channel.send(outgoing(CRITICAL), holds_claim=mine)).channel_id == room
+        posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
         assert len(slack.calls_of("conversations.list")) == 2  # the id of the first post is remembered
 
 
@@ -345,8 +354,8 @@ def test_buttons_stand_only_where_somebody_listens_and_only_while_the_alert_is_o
     slack.add_channel("ops-alerts")
     listening = channel_of(slack, renderer, buttons=True)
     for facts in (CRITICAL, replace(CRITICAL, acknowledged_by="U1"), RECOVERED):
-        posted(listening.deliver(parcel(facts), still_mine=mine))
-    posted(channel_of(slack, renderer).deliver(parcel(CRITICAL), still_mine=mine))
+        posted(listening.send(outgoing(facts), holds_claim=mine))
+    posted(channel_of(slack, renderer).send(outgoing(CRITICAL), holds_claim=mine))
     assert [
         [
             element["action_id"]

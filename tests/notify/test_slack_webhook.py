@@ -9,10 +9,10 @@ from balancebot.domain.message import Action, MessageRef
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.webhook import SlackWebhook
 from balancebot.ports import ChannelError, ChannelErrorKind
-from tests.notify.examples import CRITICAL, WORSENED, parcel
+from tests.notify.examples import CRITICAL, WORSENED, outgoing
 from tests.standins.slack_api import Fault, SlackStandIn
 
-POSTED = MessageRef(room="", ref="")
+POSTED = MessageRef(channel_id="", message_id="")
 
 
 @pytest.fixture
@@ -28,8 +28,8 @@ def mine() -> bool:
 
 
 def test_news_is_a_new_message_that_begins_with_the_news(slack: SlackStandIn, webhook: SlackWebhook) -> None:
-    assert webhook.deliver(parcel(CRITICAL), still_mine=mine) == POSTED
-    assert webhook.deliver(parcel(WORSENED, delivery_id="d2"), still_mine=mine) == POSTED
+    assert webhook.send(outgoing(CRITICAL), holds_claim=mine) == POSTED
+    assert webhook.send(outgoing(WORSENED, delivery_id="d2"), holds_claim=mine) == POSTED
     first, second = slack.messages("ops-alerts")
     assert first["blocks"][0]["type"] == "header"
     assert second["blocks"][0]["text"]["text"] == (
@@ -38,13 +38,13 @@ def test_news_is_a_new_message_that_begins_with_the_news(slack: SlackStandIn, we
 
 
 def test_an_edit_is_nothing(slack: SlackStandIn, webhook: SlackWebhook) -> None:
-    assert webhook.deliver(parcel(CRITICAL, action=Action.EDIT, thread=POSTED), still_mine=mine) == POSTED
+    assert webhook.send(outgoing(CRITICAL, action=Action.EDIT, thread=POSTED), holds_claim=mine) == POSTED
     assert slack.calls == []
 
 
 def test_a_refused_look_goes_out_plain(slack: SlackStandIn, webhook: SlackWebhook) -> None:
     slack.fail_next("webhook", Fault(error="invalid_blocks"))
-    webhook.deliver(parcel(CRITICAL), still_mine=mine)
+    webhook.send(outgoing(CRITICAL), holds_claim=mine)
     (message,) = slack.messages("ops-alerts")
     assert "blocks" not in message
     assert "Runway: ≈ 9 h (6 h to 14 h)" in message["text"]
@@ -64,7 +64,7 @@ def test_what_goes_wrong_is_classed(
     slack: SlackStandIn, webhook: SlackWebhook, fault: Fault, kind: ChannelErrorKind
 ) -> None:
     slack.fail_next("webhook", fault)
-    error = webhook.deliver(parcel(CRITICAL), still_mine=mine)
+    error = webhook.send(outgoing(CRITICAL), holds_claim=mine)
     assert isinstance(error, ChannelError)
     assert error.kind is kind
     assert "secret" not in error.message
@@ -72,8 +72,8 @@ def test_what_goes_wrong_is_classed(
 
 def test_it_can_neither_look_nor_delete(webhook: SlackWebhook) -> None:
     answers = (
-        webhook.look_for(parcel(CRITICAL), since=datetime(2026, 1, 1, tzinfo=UTC)),
-        webhook.withdraw(POSTED),
+        webhook.find(outgoing(CRITICAL), since=datetime(2026, 1, 1, tzinfo=UTC)),
+        webhook.delete(POSTED),
     )
     assert [answer.kind for answer in answers if isinstance(answer, ChannelError)] == [
         ChannelErrorKind.REJECTED

@@ -11,7 +11,7 @@ from balancebot.domain.message import Action, MessageRef, OutgoingMessage
 from balancebot.notify.email.smtp import SmtpChannel
 from balancebot.notify.render import Renderer
 from balancebot.ports import ChannelError, ChannelErrorKind, Finding
-from tests.notify.examples import CRITICAL, DIGEST, HOSTILE, NOW, WORSENED, parcel
+from tests.notify.examples import CRITICAL, DIGEST, HOSTILE, NOW, WORSENED, outgoing
 from tests.standins.smtp import SmtpStandIn
 
 TO = "finance@example.com"
@@ -33,7 +33,7 @@ def mine() -> bool:
 
 
 def mail(facts: object = CRITICAL, **more: object) -> OutgoingMessage:
-    return parcel(facts, **{"destination": TO, **more})  # type: ignore[arg-type]
+    return outgoing(facts, **{"destination": TO, **more})  # type: ignore[arg-type]
 
 
 def sent(outcome: MessageRef | ChannelError) -> MessageRef:
@@ -44,7 +44,7 @@ def sent(outcome: MessageRef | ChannelError) -> MessageRef:
 def test_a_first_mail_says_all_in_its_subject_and_has_text_and_html(
     smtp: SmtpStandIn, renderer: Renderer
 ) -> None:
-    receipt = sent(channel_of(smtp, renderer).deliver(mail(), still_mine=mine))
+    ref = sent(channel_of(smtp, renderer).send(mail(), holds_claim=mine))
     (received,) = smtp.mails
     message = received.message
     assert (received.sender, received.recipients) == ("balances@example.com", (TO,))
@@ -53,13 +53,13 @@ def test_a_first_mail_says_all_in_its_subject_and_has_text_and_html(
     assert message["Auto-Submitted"] == "auto-generated"
     assert message["List-Id"] == "balancebot <balancebot.example.com>"
     assert message["Date"].datetime == NOW
-    assert receipt == MessageRef(room="", ref=message["Message-ID"], subject=message["Subject"])
+    assert ref == MessageRef(channel_id="", message_id=message["Message-ID"], subject=message["Subject"])
     assert message.get_content_type() == "multipart/alternative"
     assert [part.get_content_type() for part in message.iter_parts()] == ["text/plain", "text/html"]
 
 
 def test_a_digest_brings_its_picture_along(smtp: SmtpStandIn, renderer: Renderer) -> None:
-    sent(channel_of(smtp, renderer).deliver(mail(DIGEST), still_mine=mine))
+    sent(channel_of(smtp, renderer).send(mail(DIGEST), holds_claim=mine))
     message = smtp.mails[0].message
     assert [part.get_content_type() for part in message.walk()] == [
         "multipart/alternative",
@@ -79,13 +79,13 @@ def test_answers_join_the_thread_of_the_first_with_the_news_in_the_first_line(
     smtp: SmtpStandIn, renderer: Renderer
 ) -> None:
     channel = channel_of(smtp, renderer)
-    first = sent(channel.deliver(mail(), still_mine=mine))
+    first = sent(channel.send(mail(), holds_claim=mine))
     answer = sent(
-        channel.deliver(mail(WORSENED, action=Action.REPLY, thread=first, delivery_id="d2"), still_mine=mine)
+        channel.send(mail(WORSENED, action=Action.REPLY, thread=first, delivery_id="d2"), holds_claim=mine)
     )
     message = smtp.mails[1].message
     assert message["Subject"] == f"Re: {first.subject}"
-    assert (message["References"], message["In-Reply-To"]) == (first.ref, first.ref)
+    assert (message["References"], message["In-Reply-To"]) == (first.message_id, first.message_id)
     assert answer.subject == first.subject
     body = message.get_body(("plain",))
     assert body is not None
@@ -99,13 +99,13 @@ def test_every_attempt_at_one_delivery_has_one_message_id_and_no_other_has_it(
 ) -> None:
     channel = channel_of(smtp, renderer)
     attempts = [mail(), replace(mail(), attempt=2), mail(delivery_id="d2"), mail(destination="b@example.com")]
-    refs = [sent(channel.deliver(attempt, still_mine=mine)).ref for attempt in attempts]
+    refs = [sent(channel.send(attempt, holds_claim=mine)).message_id for attempt in attempts]
     assert refs[0] == refs[1]
     assert len(set(refs)) == 3
 
 
 def test_nobody_smuggles_a_header_in_or_markup_into_the_html(smtp: SmtpStandIn, renderer: Renderer) -> None:
-    sent(channel_of(smtp, renderer).deliver(mail(HOSTILE), still_mine=mine))
+    sent(channel_of(smtp, renderer).send(mail(HOSTILE), holds_claim=mine))
     message = smtp.mails[0].message
     assert message["Bcc"] is None
     body = message.get_body(("html",))
@@ -143,7 +143,7 @@ def test_nobody_smuggles_a_header_in_or_markup_into_the_html(smtp: SmtpStandIn, 
 def test_names_and_addresses_of_any_script_arrive(
     smtp: SmtpStandIn, renderer: Renderer, destination: str, envelope: str, header: str
 ) -> None:
-    sent(channel_of(smtp, renderer).deliver(mail(destination=destination), still_mine=mine))
+    sent(channel_of(smtp, renderer).send(mail(destination=destination), holds_claim=mine))
     (received,) = smtp.mails
     assert received.recipients == (envelope,)
     assert received.message["To"] == header
@@ -151,7 +151,7 @@ def test_names_and_addresses_of_any_script_arrive(
 
 def test_an_address_that_the_server_has_no_letters_for_is_refused_in_words(renderer: Renderer) -> None:
     with SmtpStandIn(smtputf8=False) as smtp:
-        error = channel_of(smtp, renderer).deliver(mail(destination="财务@example.com"), still_mine=mine)
+        error = channel_of(smtp, renderer).send(mail(destination="财务@example.com"), holds_claim=mine)
     assert error == ChannelError(
         kind=ChannelErrorKind.NO_SUCH_DESTINATION,
         message="the mail server can't write to 财务@example.com: it doesn't know SMTPUTF8",
@@ -162,7 +162,7 @@ def test_an_address_that_the_server_has_no_letters_for_is_refused_in_words(rende
 def test_what_is_no_address_is_no_destination(
     smtp: SmtpStandIn, renderer: Renderer, destination: str
 ) -> None:
-    error = channel_of(smtp, renderer).deliver(mail(destination=destination), still_mine=mine)
+    error = channel_of(smtp, renderer).send(mail(destination=destination), holds_claim=mine)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.NO_SUCH_DESTINATION
 
@@ -182,7 +182,7 @@ def test_a_refusal_is_classed_by_its_stage_and_its_code(
     smtp: SmtpStandIn, renderer: Renderer, stage: str, reply: str, kind: ChannelErrorKind
 ) -> None:
     smtp.reply_next(stage, reply)
-    error = channel_of(smtp, renderer).deliver(mail(), still_mine=mine)
+    error = channel_of(smtp, renderer).send(mail(), holds_claim=mine)
     assert isinstance(error, ChannelError)
     assert error.kind is kind
     assert smtp.mails == []
@@ -192,7 +192,7 @@ def test_a_line_that_breaks_after_the_message_leaves_it_in_doubt(
     smtp: SmtpStandIn, renderer: Renderer
 ) -> None:
     smtp.drop_after_data()
-    error = channel_of(smtp, renderer).deliver(mail(), still_mine=mine)
+    error = channel_of(smtp, renderer).send(mail(), holds_claim=mine)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.IN_DOUBT
     assert len(smtp.mails) == 1
@@ -204,13 +204,13 @@ def test_a_closed_door_is_unreachable(renderer: Renderer) -> None:
     channel = SmtpChannel(
         host="127.0.0.1", port=port, security=MailSecurity.NONE, sender="a@example.com", renderer=renderer
     )
-    error = channel.deliver(mail(), still_mine=mine)
+    error = channel.send(mail(), holds_claim=mine)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.UNREACHABLE
 
 
 def test_nothing_is_sent_once_the_delivery_is_somebody_elses(smtp: SmtpStandIn, renderer: Renderer) -> None:
-    error = channel_of(smtp, renderer).deliver(mail(), still_mine=lambda: False)
+    error = channel_of(smtp, renderer).send(mail(), holds_claim=lambda: False)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.LEASE_LOST
     assert smtp.mails == []
@@ -220,7 +220,7 @@ def test_nothing_is_sent_once_the_delivery_is_somebody_elses(smtp: SmtpStandIn, 
 def test_the_line_is_secured_before_anybody_logs_in(renderer: Renderer, security: str) -> None:
     with SmtpStandIn(security=security, users={"bot": "geheim"}) as smtp:
         channel = channel_of(smtp, renderer, username="bot", password="geheim")
-        sent(channel.deliver(mail(), still_mine=mine))
+        sent(channel.send(mail(), holds_claim=mine))
         (received,) = smtp.mails
         assert (received.encrypted, received.username) == (True, "bot")
         assert channel.check() == [
@@ -231,7 +231,7 @@ def test_the_line_is_secured_before_anybody_logs_in(renderer: Renderer, security
 def test_a_refused_log_in_is_told_without_the_password(renderer: Renderer) -> None:
     with SmtpStandIn(users={"bot": "geheim"}) as smtp:
         channel = channel_of(smtp, renderer, username="bot", password="falsch")
-        error = channel.deliver(mail(), still_mine=mine)
+        error = channel.send(mail(), holds_claim=mine)
         (finding,) = channel.check()
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.AUTH
@@ -241,14 +241,14 @@ def test_a_refused_log_in_is_told_without_the_password(renderer: Renderer) -> No
 
 def test_a_password_that_cannot_be_sent_is_told_and_not_shown(renderer: Renderer) -> None:
     with SmtpStandIn(users={"bot": "geheim"}) as smtp:
-        error = channel_of(smtp, renderer, username="bot", password="gehëim").deliver(mail(), still_mine=mine)
+        error = channel_of(smtp, renderer, username="bot", password="gehëim").send(mail(), holds_claim=mine)
     assert error == ChannelError(
         kind=ChannelErrorKind.AUTH, message=f"127.0.0.1:{smtp.port} can't be sent a log-in that isn't ASCII"
     )
 
 
 def test_a_server_without_starttls_gets_no_mail(smtp: SmtpStandIn, renderer: Renderer) -> None:
-    error = channel_of(smtp, renderer, security=MailSecurity.STARTTLS).deliver(mail(), still_mine=mine)
+    error = channel_of(smtp, renderer, security=MailSecurity.STARTTLS).send(mail(), holds_claim=mine)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.AUTH
     assert smtp.mails == []
@@ -256,7 +256,7 @@ def test_a_server_without_starttls_gets_no_mail(smtp: SmtpStandIn, renderer: Ren
 
 def test_a_certificate_that_nobody_vouches_for_is_not_trusted(renderer: Renderer) -> None:
     with SmtpStandIn(security="tls") as smtp:
-        error = channel_of(smtp, renderer, ssl_context=None).deliver(mail(), still_mine=mine)
+        error = channel_of(smtp, renderer, ssl_context=None).send(mail(), holds_claim=mine)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.UNREACHABLE
     assert "certificate" in error.message

@@ -80,33 +80,33 @@ def address(text: str) -> Address:
     return Address(display_name=name, username=local, domain=ascii_domain)
 
 
-def compose(parcel: OutgoingMessage, renderer: Renderer, *, sender: Address) -> Mail:
-    """Compose the mail of `parcel`: a first message, or an answer in its thread.
+def compose(outgoing: OutgoingMessage, renderer: Renderer, *, sender: Address) -> Mail:
+    """Compose the mail of `outgoing`: a first message, or an answer in its thread.
 
     Raises ValueError where the destination is no address.
     """
-    recipient = address(parcel.destination)
+    recipient = address(outgoing.destination.address)
     needs_smtputf8 = not (sender.addr_spec + recipient.addr_spec).isascii()
-    thread = parcel.thread if parcel.action is not Action.POST else None
-    subject = thread.subject if thread else _subject(parcel.facts, renderer)
+    thread = outgoing.thread if outgoing.action is not Action.POST else None
+    subject = thread.subject if thread else _subject(outgoing.facts, renderer)
     message = EmailMessage(policy=_POLICY.clone(utf8=needs_smtputf8))
     message["From"] = sender
     message["To"] = recipient
     message["Subject"] = f"Re: {subject}" if thread else subject
-    message["Date"] = parcel.created_at
-    message["Message-ID"] = own_id = message_id(parcel, domain=sender.domain)
+    message["Date"] = outgoing.created_at
+    message["Message-ID"] = own_id = message_id(outgoing, domain=sender.domain)
     if thread:
-        message["In-Reply-To"] = thread.ref
-        message["References"] = thread.ref
+        message["In-Reply-To"] = thread.message_id
+        message["References"] = thread.message_id
     message["Auto-Submitted"] = "auto-generated"
     message["X-Auto-Response-Suppress"] = "All"
     message["List-Id"] = f"balancebot <balancebot.{sender.domain}>"
-    if parcel.alert_id:
-        message["X-Balancebot-Alert"] = parcel.alert_id
-    if _is_urgent(parcel.facts):
+    if outgoing.alert_id:
+        message["X-Balancebot-Alert"] = outgoing.alert_id
+    if _is_urgent(outgoing.facts):
         message["Importance"] = "high"
-    message.set_content(renderer.render(_template(parcel.facts, "txt.j2"), parcel.facts) + "\n")
-    _add_html(message, parcel.facts, renderer)
+    message.set_content(renderer.render(_template(outgoing.facts, "txt.j2"), outgoing.facts) + "\n")
+    _add_html(message, outgoing.facts, renderer)
     return Mail(
         message=message,
         raw=message.as_bytes(),
@@ -122,9 +122,9 @@ def _subject(facts: Facts, renderer: Renderer) -> str:
     return " ".join(renderer.render(_template(facts, "subject.j2"), facts).split())
 
 
-def message_id(parcel: OutgoingMessage, *, domain: str) -> str:
+def message_id(outgoing: OutgoingMessage, *, domain: str) -> str:
     """Return the same id for every attempt at one delivery, and another for every other one in the world."""
-    seed = "\n".join((parcel.delivery_id, parcel.created_at.isoformat(), parcel.destination))
+    seed = "\n".join((outgoing.delivery_id, outgoing.created_at.isoformat(), outgoing.destination.address))
     return f"<{hashlib.sha256(seed.encode()).hexdigest()[:24]}@{domain}>"
 
 

@@ -75,24 +75,24 @@ class SmtpChannel:
         """E-mail."""
         return "email"
 
-    def deliver(
-        self, parcel: OutgoingMessage, *, still_mine: Callable[[], bool]
+    def send(
+        self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
         """Send one mail; see `Channel`."""
         try:
-            mail = compose(parcel, self._renderer, sender=self._sender)
+            mail = compose(outgoing, self._renderer, sender=self._sender)
         except ValueError as fault:
             return ChannelError(kind=ChannelErrorKind.NO_SUCH_DESTINATION, message=str(fault))
-        error = self._send(mail, still_mine)
-        return error or MessageRef(room="", ref=mail.message_id, subject=mail.subject)
+        error = self._send(mail, holds_claim)
+        return error or MessageRef(channel_id="", message_id=mail.message_id, subject=mail.subject)
 
-    def _send(self, mail: Mail, still_mine: Callable[[], bool]) -> ChannelError | None:
+    def _send(self, mail: Mail, holds_claim: Callable[[], bool]) -> ChannelError | None:
         handed_over = False
         try:
             with self._session() as server:
                 if error := _name_envelope(server, mail):
                     return error
-                if not still_mine():
+                if not holds_claim():
                     return ChannelError(
                         kind=ChannelErrorKind.LEASE_LOST,
                         message="the claim on this delivery has run out",
@@ -149,14 +149,14 @@ class SmtpChannel:
             )
         return ChannelError(kind=ChannelErrorKind.UNREACHABLE, message=f"{where} can't be reached: {words}")
 
-    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
         """Say that nobody can look into a mailbox."""
-        del parcel, since
+        del outgoing, since
         return ChannelError(kind=ChannelErrorKind.REJECTED, message="nobody can look into a mailbox")
 
-    def withdraw(self, receipt: MessageRef) -> ChannelError | None:
+    def delete(self, ref: MessageRef) -> ChannelError | None:
         """Say that a mail can't be taken back."""
-        del receipt
+        del ref
         return ChannelError(kind=ChannelErrorKind.REJECTED, message="a mail can't be taken back")
 
     def check(self) -> list[Finding]:

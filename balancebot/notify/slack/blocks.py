@@ -190,13 +190,13 @@ def without_links(text: str) -> str:
 
 
 def message_of(
-    renderer: Renderer, parcel: OutgoingMessage, *, buttons: Sequence[Block] = (), alone: bool = False
+    renderer: Renderer, outgoing: OutgoingMessage, *, buttons: Sequence[Block] = (), alone: bool = False
 ) -> SlackMessage:
-    """Say a parcel; `alone`: nothing can be edited or answered. News that is no answer stands on the whole message."""
-    facts = parcel.facts
-    if parcel.action is Action.REPLY and not alone:
+    """Say a outgoing; `alone`: nothing can be edited or answered. News that is no answer stands on the whole message."""
+    facts = outgoing.facts
+    if outgoing.action is Action.REPLY and not alone:
         return message(renderer.render(_reply_template(facts), facts))
-    news = isinstance(facts, AlertFacts) and _is_news(facts) and (alone or _adds(parcel.action, facts))
+    news = isinstance(facts, AlertFacts) and _is_news(facts) and (alone or _adds(outgoing.action, facts))
     return message(renderer.render(_template(facts), facts, news=news), extra=buttons)
 
 

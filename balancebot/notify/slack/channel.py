@@ -59,63 +59,63 @@ class SlackChannel:
         """Slack."""
         return "slack"
 
-    def deliver(
-        self, parcel: OutgoingMessage, *, still_mine: Callable[[], bool]
+    def send(
+        self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
         """Post, answer or edit; see `Channel`."""
-        room = self._room(parcel)
+        room = self._room(outgoing)
         if isinstance(room, ChannelError):
             return room
-        buttons = buttons_for(parcel.facts, self._renderer.language) if self._buttons else []
-        message = message_of(self._renderer, parcel, buttons=buttons)
-        answer = self._write(parcel, room, message, still_mine)
-        if isinstance(answer, ChannelError) and (other := self._replaced(parcel, room, answer)):
-            room, answer = other, self._write(parcel, other, message, still_mine)
+        buttons = buttons_for(outgoing.facts, self._renderer.language) if self._buttons else []
+        message = message_of(self._renderer, outgoing, buttons=buttons)
+        answer = self._write(outgoing, room, message, holds_claim)
+        if isinstance(answer, ChannelError) and (other := self._replaced(outgoing, room, answer)):
+            room, answer = other, self._write(outgoing, other, message, holds_claim)
         if isinstance(answer, ChannelError):
             in_doubt = answer.kind is ChannelErrorKind.IN_DOUBT
-            return _harmless(answer) if in_doubt and parcel.action is Action.EDIT else answer
-        receipt = MessageRef(room=str(answer.get("channel", room)), ref=str(answer.get("ts", "")))
-        self._known_rooms()[parcel.destination] = receipt.room
-        return receipt
+            return _harmless(answer) if in_doubt and outgoing.action is Action.EDIT else answer
+        ref = MessageRef(channel_id=str(answer.get("channel", room)), message_id=str(answer.get("ts", "")))
+        self._known_rooms()[outgoing.destination.address] = ref.channel_id
+        return ref
 
-    def _replaced(self, parcel: OutgoingMessage, room: str, error: ChannelError) -> str | None:
+    def _replaced(self, outgoing: OutgoingMessage, room: str, error: ChannelError) -> str | None:
         """Return the id of the channel that has the name now, where the one that had it takes nothing any more."""
-        if error.kind is not ChannelErrorKind.NO_SUCH_DESTINATION or parcel.action is not Action.POST:
+        if error.kind is not ChannelErrorKind.NO_SUCH_DESTINATION or outgoing.action is not Action.POST:
             return None
-        self._known_rooms().pop(parcel.destination, None)
-        now = self._room(parcel)
+        self._known_rooms().pop(outgoing.destination.address, None)
+        now = self._room(outgoing)
         return now if isinstance(now, str) and now != room else None
 
     def _write(
-        self, parcel: OutgoingMessage, room: str, message: SlackMessage, still_mine: Callable[[], bool]
+        self, outgoing: OutgoingMessage, room: str, message: SlackMessage, holds_claim: Callable[[], bool]
     ) -> Answer | ChannelError:
-        answer = self._write_once(parcel, room, still_mine, text=message.text, blocks=list(message.blocks))
+        answer = self._write_once(outgoing, room, holds_claim, text=message.text, blocks=list(message.blocks))
         if isinstance(answer, SlackError) and answer.of_look:
-            return self._write_once(parcel, room, still_mine, text=message.plain, blocks=[])
+            return self._write_once(outgoing, room, holds_claim, text=message.plain, blocks=[])
         return answer
 
     def _write_once(
         self,
-        parcel: OutgoingMessage,
+        outgoing: OutgoingMessage,
         room: str,
-        still_mine: Callable[[], bool],
+        holds_claim: Callable[[], bool],
         *,
         text: str,
         blocks: list[object],
     ) -> Answer | ChannelError:
-        if not still_mine():
+        if not holds_claim():
             return ChannelError(
                 kind=ChannelErrorKind.LEASE_LOST, message="the claim on this delivery has run out"
             )
-        where = parcel.destination
-        thread = parcel.thread
-        match parcel.action:
+        where = outgoing.destination.address
+        thread = outgoing.thread
+        match outgoing.action:
             case Action.EDIT:
                 return self._api.write(
                     "chat.update",
                     where=where,
                     channel=room,
-                    ts=thread and thread.ref,
+                    ts=thread and thread.message_id,
                     text=text,
                     blocks=blocks,
                 )
@@ -126,33 +126,34 @@ class SlackChannel:
                     channel=room,
                     text=text,
                     blocks=blocks,
-                    metadata=_metadata(parcel),
-                    thread_ts=thread.ref if thread and action is Action.REPLY else None,
-                    reply_broadcast=True if parcel.broadcast and action is Action.REPLY else None,
+                    metadata=_metadata(outgoing),
+                    thread_ts=thread.message_id if thread and action is Action.REPLY else None,
+                    reply_broadcast=True if outgoing.broadcast and action is Action.REPLY else None,
                     unfurl_links=False,
                     unfurl_media=False,
                 )
             case _:
-                assert_never(parcel.action)
+                assert_never(outgoing.action)
 
-    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
         """Search the channel, or the thread, for messages that carry this delivery's metadata."""
-        if parcel.action is Action.EDIT:
+        if outgoing.action is Action.EDIT:
             return []
-        room = self._room(parcel)
+        room = self._room(outgoing)
         if isinstance(room, ChannelError):
             return room
         if room.startswith(_BY_NAME):
             return ChannelError(
-                kind=ChannelErrorKind.REJECTED, message=f"the id of {parcel.destination} is not known"
+                kind=ChannelErrorKind.REJECTED,
+                message=f"the id of {outgoing.destination.address} is not known",
             )
-        in_thread = parcel.thread is not None and parcel.action is Action.REPLY
+        in_thread = outgoing.thread is not None and outgoing.action is Action.REPLY
         found: list[MessageRef] = []
         for page in self._api.pages(
             "conversations.replies" if in_thread else "conversations.history",
-            where=parcel.destination,
+            where=outgoing.destination.address,
             channel=room,
-            ts=parcel.thread.ref if parcel.thread and in_thread else None,
+            ts=outgoing.thread.message_id if outgoing.thread and in_thread else None,
             oldest=f"{(since - _CLOCK_SKEW).timestamp():.6f}",
             include_all_metadata=True,
             limit=200,
@@ -160,15 +161,17 @@ class SlackChannel:
             if isinstance(page, ChannelError):
                 return _unsearchable(page)
             found += [
-                MessageRef(room=room, ref=str(message["ts"]))
+                MessageRef(channel_id=room, message_id=str(message["ts"]))
                 for message in page.get("messages", ())
-                if _is_of(message, parcel)
+                if _is_of(message, outgoing)
             ]
-        return sorted(found, key=lambda receipt: float(receipt.ref))
+        return sorted(found, key=lambda ref: float(ref.message_id))
 
-    def withdraw(self, receipt: MessageRef) -> ChannelError | None:
+    def delete(self, ref: MessageRef) -> ChannelError | None:
         """Delete a message; one that is gone already is no error."""
-        answer = self._api.write("chat.delete", where=receipt.room, channel=receipt.room, ts=receipt.ref)
+        answer = self._api.write(
+            "chat.delete", where=ref.channel_id, channel=ref.channel_id, ts=ref.message_id
+        )
         if isinstance(answer, ChannelError) and answer.kind is not ChannelErrorKind.MESSAGE_GONE:
             return _harmless(answer)
         return None
@@ -212,11 +215,11 @@ class SlackChannel:
     def close(self) -> None:
         """Nothing is held open between calls."""
 
-    def _room(self, parcel: OutgoingMessage) -> str | ChannelError:
-        """Return the id of the parcel's channel: its thread's, or the resolved destination."""
-        if parcel.thread is not None and parcel.thread.room and parcel.action is not Action.POST:
-            return parcel.thread.room
-        return self._resolve(parcel.destination)
+    def _room(self, outgoing: OutgoingMessage) -> str | ChannelError:
+        """Return the id of the outgoing's channel: its thread's, or the resolved destination."""
+        if outgoing.thread is not None and outgoing.thread.channel_id and outgoing.action is not Action.POST:
+            return outgoing.thread.channel_id
+        return self._resolve(outgoing.destination.address)
 
     def _resolve(self, destination: str) -> str | ChannelError:
         """Return a channel's id: from its name once, and from memory after."""
@@ -261,17 +264,17 @@ class SlackChannel:
         return slack_error("is_archived" if archived else "channel_not_found", where=destination)
 
 
-def _metadata(parcel: OutgoingMessage) -> dict[str, object]:
+def _metadata(outgoing: OutgoingMessage) -> dict[str, object]:
     return {
         "event_type": EVENT_TYPE,
-        "event_payload": {"delivery": parcel.delivery_id, "alert": parcel.alert_id},
+        "event_payload": {"delivery": outgoing.delivery_id, "alert": outgoing.alert_id},
     }
 
 
-def _is_of(message: Answer, parcel: OutgoingMessage) -> bool:
+def _is_of(message: Answer, outgoing: OutgoingMessage) -> bool:
     metadata = message.get("metadata") or {}
     payload = metadata.get("event_payload") or {}
-    return metadata.get("event_type") == EVENT_TYPE and payload.get("delivery") == parcel.delivery_id
+    return metadata.get("event_type") == EVENT_TYPE and payload.get("delivery") == outgoing.delivery_id
 
 
 def _harmless(error: ChannelError) -> ChannelError:

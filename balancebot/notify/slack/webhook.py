@@ -41,23 +41,23 @@ class SlackWebhook:
         """Slack."""
         return "slack"
 
-    def deliver(
-        self, parcel: OutgoingMessage, *, still_mine: Callable[[], bool]
+    def send(
+        self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
-        """Post; an edit is nothing here and arrives at once. The receipt's `ref` is '': nothing can be answered."""
-        receipt = MessageRef(room="", ref="")
-        if parcel.action is Action.EDIT:
-            return receipt
-        message = message_of(self._renderer, parcel, alone=True)
-        error = self._post({"text": message.text, "blocks": message.blocks}, parcel, still_mine)
+        """Post; an edit is nothing here and arrives at once. The ref's `ref` is '': nothing can be answered."""
+        ref = MessageRef(channel_id="", message_id="")
+        if outgoing.action is Action.EDIT:
+            return ref
+        message = message_of(self._renderer, outgoing, alone=True)
+        error = self._post({"text": message.text, "blocks": message.blocks}, outgoing, holds_claim)
         if isinstance(error, SlackError) and error.of_look:
-            error = self._post({"text": message.plain}, parcel, still_mine)
-        return error or receipt
+            error = self._post({"text": message.plain}, outgoing, holds_claim)
+        return error or ref
 
     def _post(
-        self, body: dict[str, object], parcel: OutgoingMessage, still_mine: Callable[[], bool]
+        self, body: dict[str, object], outgoing: OutgoingMessage, holds_claim: Callable[[], bool]
     ) -> ChannelError | None:
-        if not still_mine():
+        if not holds_claim():
             return ChannelError(
                 kind=ChannelErrorKind.LEASE_LOST, message="the claim on this delivery has run out"
             )
@@ -67,7 +67,7 @@ class SlackWebhook:
             headers={"Content-Type": "application/json; charset=utf-8"},
             method="POST",
         )
-        where = parcel.destination
+        where = outgoing.destination.address
         try:
             with self._way_out.open(request, timeout=self._timeout) as answer:
                 answer.read()
@@ -78,14 +78,14 @@ class SlackWebhook:
         except TRANSPORT_FAULTS as fault:
             return transport_error(fault, host="Slack")
 
-    def look_for(self, parcel: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
         """Say that a webhook can't look."""
-        del parcel, since
+        del outgoing, since
         return ChannelError(kind=ChannelErrorKind.REJECTED, message="a webhook can't search its channel")
 
-    def withdraw(self, receipt: MessageRef) -> ChannelError | None:
+    def delete(self, ref: MessageRef) -> ChannelError | None:
         """Say that a webhook can't delete."""
-        del receipt
+        del ref
         return ChannelError(kind=ChannelErrorKind.REJECTED, message="a webhook can't delete a message")
 
     def close(self) -> None:
