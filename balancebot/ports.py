@@ -12,7 +12,7 @@ from typing import Protocol, TypeAlias
 
 from balancebot.domain.balance import Snapshot, WalletName
 from balancebot.domain.message import MessageRef, OutgoingMessage
-from balancebot.domain.text import printable_line
+from balancebot.domain.text import clean_text
 
 
 class Clock(Protocol):
@@ -155,7 +155,7 @@ class ChannelError:
 
     def __post_init__(self) -> None:
         """Clean the message: much of it comes from outside."""
-        object.__setattr__(self, "message", printable_line(self.message, at_most=_MAX_MESSAGE))
+        object.__setattr__(self, "message", clean_text(self.message, at_most=_MAX_MESSAGE))
 
     @property
     def permanent(self) -> bool:

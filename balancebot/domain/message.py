@@ -39,13 +39,6 @@ class MutedCounts:
 NOTHING_MUTED = MutedCounts()
 
 
-class ChannelName(StrEnum):
-    """How people are told."""
-
-    SLACK = "slack"
-    EMAIL = "email"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpikeFacts:
     """Use far above what is usual: `messages` between two readings that make `expected` likely."""
