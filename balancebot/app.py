@@ -1,12 +1,14 @@
-"""Everything that one configuration comes to. Each part is made when it is first asked for.
+"""The composition root: settings and a database in, one `App` out. The only place that names adapters.
 
-A bot is one process's: it has a worker's name under which it claims what it does.
+The command line, the pages, the Slack handlers, benchmarks and tests all take an `App`; `build_app` is where its parts
+are put together. Parts that import a network library are made when they are first used: a command that asks nobody
+and sends nothing would wait for them in vain.
 """
 
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,17 +18,29 @@ from balancebot.alerts.acts import OperateAlerts
 from balancebot.alerts.transitions import DecisionWriter
 from balancebot.clock import SystemClock
 from balancebot.config import AppsWatch, Settings
+from balancebot.digest.digest import SendDigest
 from balancebot.domain.message import DigestFacts
 from balancebot.estimates.context import MessageContext
 from balancebot.estimates.estimator import Estimator
-from balancebot.ports import Channel, Clock, Finding
+from balancebot.estimates.planned_sends import PlannedSends
+from balancebot.i18n import Wording
+from balancebot.notify.resend import OperateDeliveries
+from balancebot.overview.latest import LatestOverview
+from balancebot.overview.system import SystemStatus, system_status
+from balancebot.poll.cycle import LAST_CYCLE, PollCycle
+from balancebot.poll.judge_spikes import JudgeSpikes
+from balancebot.poll.judge_wallets import sync_wallets
+from balancebot.poll.record import PollIntervals, RecordReadings
+from balancebot.ports import BalanceSource, Channel, Clock, Finding
+from balancebot.store import installation
 from balancebot.store.database import Database
+from balancebot.store.errors import DatabaseError
 from balancebot.store.thresholds import ThresholdCache
+from balancebot.thresholds.changes import EditThresholds
+from balancebot.thresholds.preview import Backtest, PreviewLimits
 from balancebot.worker import WorkerHeartbeat
 
 if TYPE_CHECKING:
-    from balancebot.digest.digest import SendDigest
-    from balancebot.i18n import Wording
     from balancebot.jsms.source import JsmsSource
     from balancebot.notify.email.smtp import SmtpChannel
     from balancebot.notify.heartbeat import Heartbeat
@@ -34,93 +48,116 @@ if TYPE_CHECKING:
     from balancebot.notify.slack.channel import SlackChannel
     from balancebot.notify.slack.webhook import SlackWebhook
     from balancebot.notify.worker import DeliverOutbox
-    from balancebot.overview.system import SystemStatus
-    from balancebot.poll.cycle import PollCycle
-    from balancebot.thresholds.preview import PreviewLimits
+    from balancebot.people.log_in import LogIn
 
 _LEAST_BUDGET = timedelta(seconds=30)
-"""A round may take so long in any case, retries included."""
+"""A poll cycle may always take this long, retries included."""
 
 
+class LiveSettings:
+    """The settings as they are now: the accounts change while the process runs, when a file of apps does."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.now = settings
+        self.wallets_unsynced = False
+        """Whether the database doesn't know the accounts yet."""
+        self._watch = AppsWatch(settings.accounts, environ=os.environ)
+
+    def reread(self) -> bool:
+        """Read files of apps that have changed; return whether the accounts are others now."""
+        accounts = self._watch.look()
+        if accounts is None:
+            return False
+        self.now = replace(self.now, accounts=accounts)
+        self.wallets_unsynced = True
+        return True
+
+
+@dataclass(frozen=True, kw_only=True)
 class App:
-    """Everything that one configuration comes to, wired once."""
+    """Everything that one configuration comes to, as one process uses it. Safe to share between threads."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        database: Database,
-        *,
-        clock: Clock | None = None,
-        on_news: Callable[[], None] = lambda: None,
-        say: Callable[[str], None] | None = None,
-    ) -> None:
-        """`on_news` is called whenever the outbox has something new. With `say`, messages are shown and not sent."""
-        self.settings = settings
-        self.database = database
-        self.clock = clock or SystemClock()
-        self.worker_id = uuid.uuid4().hex
-        self._on_news = on_news
-        self._say = say
-        self._apps_watch = AppsWatch(settings.accounts, environ=os.environ)
-        self._wallets_unsynced = False
-        self.thresholds = ThresholdCache()
-        self.estimator = Estimator(zone=settings.timezone.key, confidence=settings.alerts.runway_confidence)
-        self.figures = MessageContext(
-            estimator=self.estimator, thresholds=self.thresholds, package_sizes=settings.orders.package_sizes
-        )
-        self.teller = DecisionWriter(routing=settings.routing, figures=self.figures)
+    live: LiveSettings
+    database: Database
+    clock: Clock
+    worker_id: str
+    """The name under which this process claims work."""
+    thresholds: ThresholdCache
+    estimator: Estimator
+    figures: MessageContext
+    decision_writer: DecisionWriter
+    operate_alerts: OperateAlerts
+    operate_deliveries: OperateDeliveries
+    edit_thresholds: EditThresholds
+    preview_limits: PreviewLimits
+    planned_sends: PlannedSends
+    send_digest: SendDigest
+    latest: LatestOverview
+    on_enqueued: Callable[[], None]
+    """Called whenever the outbox has something new."""
+    given_source: BalanceSource | None = field(default=None, repr=False)
+    given_channels: Mapping[str, Channel] | None = field(default=None, repr=False)
+
+    @property
+    def settings(self) -> Settings:
+        """The settings as they are now."""
+        return self.live.now
+
+    @property
+    def words(self) -> Wording:
+        """The language and the time zone of messages and pages."""
+        return _words(self.settings)
+
+    @property
+    def public_url(self) -> str:
+        """Where the pages are; '' where there are none."""
+        return _public_url(self.settings)
 
     @cached_property
-    def source(self) -> "JsmsSource":
-        """What the balances are asked of."""
+    def source(self) -> BalanceSource:
+        """What the balances are asked of. Raises ValueError where its proxy or certificates can't be used."""
+        return self.given_source or self._jsms
+
+    @cached_property
+    def _jsms(self) -> "JsmsSource":
         return outside.source(self.settings, self.clock)
 
     @cached_property
-    def poll_cycle(self) -> "PollCycle":
-        """Reading wallets."""
-        from balancebot.poll.cycle import PollCycle
-        from balancebot.poll.judge_spikes import JudgeSpikes
-        from balancebot.poll.record import PollIntervals, RecordReadings
-
+    def record_readings(self) -> RecordReadings:
+        """Storing what was read, and judging it."""
         poll = self.settings.poll
+        return RecordReadings(
+            database=self.database,
+            clock=self.clock,
+            estimator=self.estimator,
+            teller=self.decision_writer,
+            thresholds=self.thresholds,
+            pace=PollIntervals(every=poll.every, fastest=poll.fastest, stale_after=poll.stale_after),
+            margin=self.settings.alerts.recovery_margin,
+        )
+
+    @cached_property
+    def poll_cycle(self) -> PollCycle:
+        """Reading and judging wallets."""
+        judge_spikes = JudgeSpikes(
+            zone=self.estimator.zone, teller=self.decision_writer, thresholds=self.thresholds
+        )
         return PollCycle(
             database=self.database,
             source=self.source,
             clock=self.clock,
             worker_id=self.worker_id,
-            record=RecordReadings(
-                database=self.database,
-                clock=self.clock,
-                estimator=self.estimator,
-                teller=self.teller,
-                thresholds=self.thresholds,
-                pace=PollIntervals(every=poll.every, fastest=poll.fastest, stale_after=poll.stale_after),
-                margin=self.settings.alerts.recovery_margin,
-            ),
-            judge_spikes=JudgeSpikes(
-                zone=self.estimator.zone, teller=self.teller, thresholds=self.thresholds
-            ),
+            record=self.record_readings,
+            judge_spikes=judge_spikes,
             zone=self.estimator.zone,
-            budget=lambda: self.round_budget,
-            on_news=self._on_news,
-        )
-
-    @cached_property
-    def operate_alerts(self) -> OperateAlerts:
-        """What people do about alerts."""
-        return OperateAlerts(
-            database=self.database,
-            clock=self.clock,
-            teller=self.teller,
-            remind_every=self.settings.alerts.remind_every,
+            budget=lambda: cycle_budget(self.settings),
+            on_news=self.on_enqueued,
         )
 
     @cached_property
     def renderer(self) -> "Renderer":
-        """Facts into words, by the user's templates first."""
-        from balancebot.notify.render import Renderer
-
-        return Renderer(words=self.words, public_url=self.public_url, user_dir=self.settings.templates.dir)
+        """Messages as text, by the user's templates first."""
+        return _renderer(self.settings)
 
     @cached_property
     def slack(self) -> "SlackChannel | SlackWebhook | None":
@@ -136,11 +173,41 @@ class App:
 
     @cached_property
     def channels(self) -> Mapping[str, Channel]:
-        """The ways to tell people that are configured."""
-        if self._say is not None:
-            return outside.shown(self.settings, self.renderer, self._say)
+        """The configured ways to send messages."""
+        if self.given_channels is not None:
+            return self.given_channels
         configured: tuple[Channel | None, ...] = (self.slack, self.email)
         return {channel.name: channel for channel in configured if channel is not None}
+
+    @cached_property
+    def deliver_outbox(self) -> "DeliverOutbox":
+        """Sending what waits in the outbox."""
+        from balancebot.notify.worker import DeliverOutbox
+
+        return DeliverOutbox(
+            self.database,
+            self.channels,
+            self.clock,
+            self.worker_id,
+            group_over=self.settings.alerts.group_over,
+            defaults=self.settings.routing.defaults,
+        )
+
+    @cached_property
+    def heartbeat(self) -> "Heartbeat | None":
+        """The dead man's switch."""
+        from balancebot.notify.heartbeat import Heartbeat
+
+        heartbeat = self.settings.heartbeat
+        return None if heartbeat is None else Heartbeat(heartbeat.url, proxy=heartbeat.proxy)
+
+    @cached_property
+    def log_in(self) -> "LogIn":
+        """Logging in to the pages."""
+        from balancebot.people.log_in import LogIn
+
+        web = self.settings.web
+        return LogIn(self.database, None if web is None else web.secret_key)
 
     def check_channels(self) -> Iterator[tuple[str, Finding]]:
         """Try each channel without sending anything, and yield what was found."""
@@ -159,84 +226,24 @@ class App:
 
         return html_page(facts, self.renderer)
 
-    @cached_property
-    def deliver_outbox(self) -> "DeliverOutbox":
-        """Sending what waits."""
-        from balancebot.notify.worker import DeliverOutbox
-
-        return DeliverOutbox(
-            self.database,
-            self.channels,
-            self.clock,
-            self.worker_id,
-            group_over=self.settings.alerts.group_over,
-            defaults=self.settings.routing.defaults,
-        )
-
-    @cached_property
-    def send_digest(self) -> "SendDigest":
-        """Digests."""
-        from balancebot.digest.digest import SendDigest
-
-        return SendDigest(
-            database=self.database,
-            clock=self.clock,
-            digests=self.settings.digests,
-            zone=self.settings.timezone,
-            thresholds=self.thresholds,
-            figures=self.figures,
-            configured=lambda: self.settings.wallets,
-            stale_after=self.settings.poll.stale_after,
-        )
-
-    @cached_property
-    def preview_limits(self) -> "PreviewLimits":
-        """What other limits would do."""
-        from balancebot.thresholds.preview import Backtest, PreviewLimits
-
-        return PreviewLimits(
-            database=self.database,
-            backtest=Backtest(
-                zone=self.settings.timezone.key,
-                confidence=self.settings.alerts.runway_confidence,
-                margin=self.settings.alerts.recovery_margin,
-            ),
-            stale_after=self.settings.poll.stale_after,
-        )
-
-    @cached_property
-    def heartbeat(self) -> "Heartbeat | None":
-        """The dead man's switch."""
-        from balancebot.notify.heartbeat import Heartbeat
-
-        heartbeat = self.settings.heartbeat
-        return None if heartbeat is None else Heartbeat(heartbeat.url, proxy=heartbeat.proxy)
-
     def sync_wallets(self) -> None:
-        """Make the configured wallets known, and let the others rest."""
-        from balancebot.poll.judge_wallets import sync_wallets
-
-        sync_wallets(self.database, self.settings.wallets, teller=self.teller, now=self.clock.now())
+        """Make the configured wallets known to the database, and stop reading the others."""
+        sync_wallets(self.database, self.settings.wallets, teller=self.decision_writer, now=self.clock.now())
 
     def reread_apps(self) -> None:
-        """Take files of apps that have changed: their wallets are read from now on, those gone no more."""
-        accounts = self._apps_watch.look()
-        if accounts is not None:
-            self.settings = replace(self.settings, accounts=accounts)
-            self.source.configure(outside.endpoints(accounts))
-            self._wallets_unsynced = True
-        if self._wallets_unsynced:
+        """Read files of apps that have changed: new wallets are read from now on, removed ones no more."""
+        if self.live.reread() and self.given_source is None:
+            self._jsms.configure(outside.endpoints(self.settings.accounts))
+        if self.live.wallets_unsynced:
             self.sync_wallets()  # which may fail with the database; it is then tried again
-            self._wallets_unsynced = False
+            self.live.wallets_unsynced = False
 
-    def presence(self, kind: str) -> WorkerHeartbeat:
-        """Return this process's signs of life."""
+    def worker_heartbeat(self, kind: str) -> WorkerHeartbeat:
+        """Return what shows that this process is alive."""
         return WorkerHeartbeat(database=self.database, clock=self.clock, worker_id=self.worker_id, kind=kind)
 
-    def standing(self) -> "SystemStatus":
-        """Return how all things stand now."""
-        from balancebot.overview.system import system_status
-
+    def system_status(self) -> SystemStatus:
+        """Return balances, alerts, outbox and the last cycle as they are now."""
         with self.database.read() as conn:
             return system_status(
                 conn,
@@ -246,11 +253,7 @@ class App:
             )
 
     def unready(self) -> str:
-        """Return why the bot isn't ready in a line, '' when it is: the database answers and the cycle is on time."""
-        from balancebot.poll.cycle import LAST_CYCLE
-        from balancebot.store import installation
-        from balancebot.store.errors import DatabaseError
-
+        """Return in a line why the app isn't ready; '' when the database answers and the last cycle was on time."""
         try:
             with self.database.read() as conn:
                 last = installation.find(conn, LAST_CYCLE)
@@ -258,37 +261,104 @@ class App:
             return str(error)
         if last is None:
             return "no poll cycle has ended yet"
-        late = self.clock.now() - last.at - self.settings.poll.every - self._longest_round
+        late = self.clock.now() - last.at - self.settings.poll.every - _longest_cycle(self.settings)
         return f"the last poll cycle ended at {last.at:%Y-%m-%d %H:%M:%S} UTC" if late > timedelta() else ""
-
-    @property
-    def words(self) -> "Wording":
-        """The language and the time zone of messages."""
-        from balancebot.i18n import Wording
-
-        return Wording(language=self.settings.language, zone=self.settings.timezone)
-
-    @property
-    def public_url(self) -> str:
-        """Where the pages are; '' where there are none."""
-        return "" if self.settings.web is None else self.settings.web.public_url
-
-    @property
-    def round_budget(self) -> timedelta:
-        """Bound a round so that every wallet has its turn, and a server that trickles can't hold it."""
-        return max(self.settings.poll.every, self._longest_round)
-
-    @property
-    def _longest_round(self) -> timedelta:
-        """What a round needs when requests are paced, or servers answer late."""
-        poll = self.settings.poll
-        paced = len(self.settings.wallets) / poll.max_rate * 1.5 if poll.max_rate else 0.0
-        return max(_LEAST_BUDGET, 3 * poll.timeout, timedelta(seconds=paced))
 
     def close(self) -> None:
         """Give back connections and threads."""
-        for made in ("source", "slack", "email"):
-            part = self.__dict__.get(made)
-            if part is not None:
-                part.close()
+        for name in ("_jsms", "slack", "email"):
+            made = self.__dict__.get(name)
+            if made is not None:
+                made.close()
         self.database.dispose()
+
+
+def build_app(
+    settings: Settings,
+    database: Database,
+    *,
+    clock: Clock | None = None,
+    source: BalanceSource | None = None,
+    channels: Mapping[str, Channel] | None = None,
+    on_enqueued: Callable[[], None] = lambda: None,
+    worker_id: str | None = None,
+) -> App:
+    """Build the app of one configuration. `source` and `channels` take the place of those that are configured."""
+    clock = clock or SystemClock()
+    live = LiveSettings(settings)
+    zone, confidence = settings.timezone, settings.alerts.runway_confidence
+    stale_after = settings.poll.stale_after
+    thresholds = ThresholdCache()
+    estimator = Estimator(zone=zone.key, confidence=confidence)
+    figures = MessageContext(
+        estimator=estimator, thresholds=thresholds, package_sizes=settings.orders.package_sizes
+    )
+    writer = DecisionWriter(routing=settings.routing, figures=figures)
+    return App(
+        live=live,
+        database=database,
+        clock=clock,
+        worker_id=worker_id or uuid.uuid4().hex,
+        thresholds=thresholds,
+        estimator=estimator,
+        figures=figures,
+        decision_writer=writer,
+        operate_alerts=OperateAlerts(
+            database=database, clock=clock, teller=writer, remind_every=settings.alerts.remind_every
+        ),
+        operate_deliveries=OperateDeliveries(database=database, clock=clock),
+        edit_thresholds=EditThresholds(database=database, clock=clock, known=lambda: live.now.wallets),
+        preview_limits=PreviewLimits(
+            database=database,
+            backtest=Backtest(zone=zone.key, confidence=confidence, margin=settings.alerts.recovery_margin),
+            stale_after=stale_after,
+        ),
+        planned_sends=PlannedSends(
+            database=database, clock=clock, known=lambda: live.now.wallets, estimator=estimator
+        ),
+        send_digest=SendDigest(
+            database=database,
+            clock=clock,
+            digests=settings.digests,
+            zone=zone,
+            thresholds=thresholds,
+            figures=figures,
+            configured=lambda: live.now.wallets,
+            stale_after=stale_after,
+        ),
+        latest=LatestOverview(database, thresholds, stale_after=stale_after),
+        on_enqueued=on_enqueued,
+        given_source=source,
+        given_channels=channels,
+    )
+
+
+def preview_channels(settings: Settings, show: Callable[[str], None]) -> Mapping[str, Channel]:
+    """Return channels that show each message as its reader would see it, and send nothing."""
+    return outside.shown(settings, _renderer(settings), show)
+
+
+def _renderer(settings: Settings) -> "Renderer":
+    from balancebot.notify.render import Renderer
+
+    return Renderer(words=_words(settings), public_url=_public_url(settings), user_dir=settings.templates.dir)
+
+
+def _words(settings: Settings) -> Wording:
+    return Wording(language=settings.language, zone=settings.timezone)
+
+
+def _public_url(settings: Settings) -> str:
+    return "" if settings.web is None else settings.web.public_url
+
+
+def cycle_budget(settings: Settings) -> timedelta:
+    """Return how long a cycle may take: every wallet has its turn, and a server that trickles can't hold it."""
+    return max(settings.poll.every, _longest_cycle(settings))
+
+
+def _longest_cycle(settings: Settings) -> timedelta:
+    """Return what a cycle needs when requests are paced, or servers answer late."""
+    poll = settings.poll
+    paced = len(settings.wallets) / poll.max_rate * 1.5 if poll.max_rate else 0.0
+    return max(_LEAST_BUDGET, 3 * poll.timeout, timedelta(seconds=paced))

@@ -24,7 +24,7 @@ from typing import ClassVar
 import numpy as np
 import trustme
 
-from balancebot.app import App
+from balancebot.app import build_app
 from balancebot.cli.process import freeze_startup_objects
 from balancebot.config import Settings, load
 from balancebot.domain.balance import Category
@@ -170,10 +170,10 @@ def measure(folder: Path, url: str, chosen: argparse.Namespace) -> None:
     database = Database(settings.database.url.reveal())
     database.upgrade()
     clock = Clock()
-    bot = App(settings, database, clock=clock)
+    bot = build_app(settings, database, clock=clock)
     bot.sync_wallets()
     put_past(database, settings.timezone.key)
-    presence = bot.presence("run")
+    presence = bot.worker_heartbeat("run")
     print(f"{chosen.wallets} wallets, {chosen.connections} connections: bound {bound:.2f} s")
     print(f"{'cycle':>5}{'seconds':>9}{'x bound':>9}{'CPU ms/wallet':>15}  lost")
     freeze_startup_objects()  # as the daemon does when it has started

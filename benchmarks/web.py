@@ -15,13 +15,12 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import httpx
 
-from balancebot.app import App
+from balancebot.app import build_app
 from balancebot.config import (
     AccountConfig,
     AppConfig,
@@ -40,9 +39,8 @@ from balancebot.people.users import add_user
 from balancebot.store import estimates, readings, thresholds, usage, wallets
 from balancebot.store.database import Database
 from balancebot.store.estimates import EstimateRow
-from balancebot.web.app import create_app
+from balancebot.web.app import create_pages
 from balancebot.web.server import serve
-from balancebot.web.wiring import web_context_of
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 MAX_KILOBYTES, MAX_MILLISECONDS = 200.0, 100.0
@@ -221,11 +219,10 @@ def main() -> int:
             now=NOW,
         )
         clock = Clock()
-        bot = App(settings, database, clock=clock)
+        bot = build_app(settings, database, clock=clock)
         assert settings.web is not None
-        site = replace(web_context_of(bot, settings.web, metrics=lambda: b""))
-        site.edit_thresholds.set(Scope("acme"), {"note": "x"}, by=Actor(who="finance", way=Way.CLI))
-        server = serve(create_app(site), host="127.0.0.1", port=0)
+        bot.edit_thresholds.set(Scope("acme"), {"note": "x"}, by=Actor(who="finance", way=Way.CLI))
+        server = serve(create_pages(bot, metrics=bytes), host="127.0.0.1", port=0)
         print(f"{options.wallets:,} wallets{'':<24} {'KB':>7} {'median ms':>10} {'p95 ms':>8}")
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:
             client.post("/login", data={"name": "finance", "password": PASSWORD})

@@ -7,8 +7,8 @@ from datetime import timedelta
 import pytest
 
 from balancebot.store.database import Database
-from tests.day import Day
 from tests.outbox_bench import Bench
+from tests.world import SHOP, World
 
 pytest_plugins = (
     "tests.databases",
@@ -42,8 +42,10 @@ def bench(database: Database) -> Iterator[Bench]:
 
 
 @pytest.fixture
-def day(database: Database) -> Iterator[Day]:
-    """A world whose news arrives at once."""
-    day = Day(database)
-    yield day
-    day.close()
+def day(database: Database) -> Iterator[World]:
+    """A world with one shop that has limits in messages."""
+    world = World(database)
+    world.configure(SHOP)
+    world.limit(warning_below=1000, critical_below=100, warning_days=-1, critical_days=-1)
+    yield world
+    world.close()

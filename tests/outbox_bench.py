@@ -6,10 +6,21 @@ from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from itertools import count
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import Connection, insert, select
 
+from balancebot.app import build_app
+from balancebot.config import (
+    AlertsConfig,
+    DatabaseConfig,
+    EmailConfig,
+    Secret,
+    Settings,
+    SlackConfig,
+    WebConfig,
+)
 from balancebot.domain.alert import AlertKind, Reason
 from balancebot.domain.balance import WalletName
 from balancebot.domain.message import Action, AlertFacts, Facts, MessageRef, OutgoingMessage
@@ -27,23 +38,35 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OPS = Destination("slack", "#ops")
 MARKETING = Destination("slack", "#marketing")
 MAIL = Destination("email", "finance@example.com")
+SETTINGS = Settings(
+    path=Path("balancebot.toml"),
+    resolved=True,
+    database=DatabaseConfig(url=Secret("")),
+    accounts=(),
+    channel_sections={
+        "slack": SlackConfig(bot_token=Secret("xoxb-1"), channel="#ops"),
+        "email": EmailConfig(host="localhost", sender="balances@example.com", to=("finance@example.com",)),
+    },
+    web=WebConfig(public_url="http://127.0.0.1", secret_key=Secret("key")),
+)
+"""The settings of a world; the accounts are those whose wallets its source answers for."""
 
 
 class Killed(BaseException):
     """The process ends in the middle of a step."""
 
 
-class TurnedClock:
-    """A clock that stands still until it is turned."""
+@dataclass
+class HandClock:
+    """A clock that stands still until it is moved."""
 
-    def __init__(self) -> None:
-        self._now = NOON
+    at: datetime = NOON
 
     def now(self) -> datetime:
-        return self._now
+        return self.at
 
-    def turn(self, **by: float) -> None:
-        self._now += timedelta(**by)
+    def pass_by(self, **time: float) -> None:
+        self.at += timedelta(**time)
 
 
 @dataclass(kw_only=True)
@@ -68,7 +91,7 @@ Fate = Callable[["Room", OutgoingMessage], MessageRef | ChannelError]
 class Room:
     """One channel and all that stands in it; `fates` decide what becomes of the next messages, then all is well."""
 
-    def __init__(self, name: str, clock: TurnedClock, *, can_look: bool = True) -> None:
+    def __init__(self, name: str, clock: HandClock, *, can_look: bool = True) -> None:
         self._name = name
         self._clock = clock
         self._numbers = count(1)
@@ -219,11 +242,11 @@ class Bench:
         self, database: Database, *, group_over: int = 5, channels: Sequence[str] = ("slack", "email")
     ) -> None:
         self.database = database
-        self.clock = TurnedClock()
+        self.clock = HandClock()
         self.slack = Room("slack", self.clock)
         self.mail = Room("email", self.clock, can_look=False)
         self._rooms = {room.name: room for room in (self.slack, self.mail) if room.name in channels}
-        self._group_over = group_over
+        self._settings = replace(SETTINGS, alerts=AlertsConfig(group_over=group_over))
         self._numbers = count(1)
         self._workers: list[str] = []
         self.deliver = self.worker()
@@ -234,24 +257,23 @@ class Bench:
         self._workers.append(name)
         with self.database.write() as conn:
             workers.register(conn, name, kind="run", now=self.clock.now())
-        return DeliverOutbox(
+        return build_app(
+            self._settings,
             database or self.database,
-            self._rooms,
-            self.clock,
-            name,
-            group_over=self._group_over,
-            defaults={"slack": ("#ops",), "email": ("finance@example.com",)},
-        )
+            clock=self.clock,
+            channels=self._rooms,
+            worker_id=name,
+        ).deliver_outbox
 
     def restart(self) -> None:
         """The process that delivered is dead; another one runs, after its lease has run out."""
         self._workers[-1] = f"dead {self._workers[-1]}"
-        self.clock.turn(seconds=10)
+        self.clock.pass_by(seconds=10)
         self.deliver = self.worker()
 
     def run(self, **later: float) -> DeliverReport:
         """Turn the clock and deliver what is due."""
-        self.clock.turn(**later)
+        self.clock.pass_by(**later)
         with self.database.write() as conn:
             for name in self._workers:
                 workers.renew(conn, name, now=self.clock.now())

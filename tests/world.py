@@ -1,43 +1,43 @@
-"""A small world for use-case tests: a clock that is set by hand, a source that answers what it is told to."""
+"""A small world for tests: an app with a clock that is set by hand, a source that follows a script, and two channels."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
-from types import MappingProxyType
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+from typing import Any
 
 from sqlalchemy import insert, select
 
-from balancebot.alerts.acts import OperateAlerts
-from balancebot.alerts.transitions import DecisionWriter
+from balancebot.app import App, build_app
+from balancebot.config import AccountConfig, AppConfig, Secret
 from balancebot.domain.balance import Absent, Reading, Readings, Snapshot, WalletName
 from balancebot.domain.message import AlertFacts
-from balancebot.domain.routing import Destination, RoutingTable
-from balancebot.estimates.context import MessageContext
-from balancebot.estimates.estimator import Estimator
-from balancebot.poll.cycle import PollCycle, PollReport
-from balancebot.poll.judge_spikes import JudgeSpikes
-from balancebot.poll.record import PollIntervals, RecordReadings
+from balancebot.domain.routing import Destination
+from balancebot.overview.latest import LatestOverview
+from balancebot.poll.cycle import PollReport
 from balancebot.ports import FetchResult, SourceError, SourceErrorKind
 from balancebot.store import message_codec, tables, wallets
 from balancebot.store.database import Database
-from balancebot.store.thresholds import ThresholdCache
+from tests.outbox_bench import NOON, SETTINGS, HandClock, Message, Room
 
-NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
+__all__ = [
+    "FINANCE",
+    "NOON",
+    "OPS",
+    "POOL",
+    "SETTINGS",
+    "SHOP",
+    "WEB",
+    "HandClock",
+    "ScriptedSource",
+    "World",
+    "industry",
+]
+
 POOL, SHOP, WEB = WalletName("acme"), WalletName("acme/shop"), WalletName("acme/web")
 OPS, FINANCE = Destination("slack", "#ops"), Destination("email", "finance@example.com")
-
-
-@dataclass
-class HandClock:
-    """Moves only when it is moved."""
-
-    at: datetime = NOON
-
-    def now(self) -> datetime:
-        return self.at
-
-    def pass_by(self, **time: float) -> None:
-        self.at += timedelta(**time)
+_KEY, _SECRET = Secret("key"), Secret("secret")
+_OWN_KEYS = {"dev_key": _KEY, "dev_secret": _SECRET}
+_LONG = timedelta(seconds=30)
 
 
 @dataclass
@@ -71,55 +71,57 @@ class ScriptedSource:
         pass
 
 
-@dataclass
 class World:
-    """Everything that a poll cycle needs, with hands on it."""
+    """An app whose clock, source and channels are in the test's hands."""
 
-    database: Database
-    clock: HandClock = field(default_factory=HandClock)
-    routing: RoutingTable = field(
-        default_factory=lambda: RoutingTable(
-            defaults=MappingProxyType({"slack": ("#ops",), "email": ("finance@example.com",)}),
-            editable=frozenset({"slack"}),
-        )
-    )
-    every: timedelta = timedelta(minutes=5)
-    fastest: timedelta = timedelta(minutes=5)
-    stale_after: timedelta = timedelta(minutes=30)
-    remind_every: timedelta = timedelta(hours=24)
-
-    def __post_init__(self) -> None:
+    def __init__(self, database: Database, *, clock: HandClock | None = None, **changes: Any) -> None:
+        """`changes` are settings that are to be different from `SETTINGS`."""
+        self.database = database
+        self.clock = clock or HandClock()
         self.source = ScriptedSource(self.clock)
-        estimator = Estimator(zone="UTC", confidence=0.75)
-        self.thresholds = ThresholdCache()
-        self.figures = MessageContext(estimator=estimator, thresholds=self.thresholds, package_sizes={})
-        self.teller = DecisionWriter(routing=self.routing, figures=self.figures)
-        self.operate = OperateAlerts(
-            database=self.database, clock=self.clock, teller=self.teller, remind_every=self.remind_every
-        )
-        self.record = RecordReadings(
-            database=self.database,
+        self.slack = Room("slack", self.clock)
+        self.mail = Room("email", self.clock, can_look=False)
+        self._apps: list[App] = []
+        self.app = self.another_app(**changes)
+
+    def another_app(self, **changes: Any) -> App:
+        """Return one more app in the same world, with `changes` of its settings."""
+        app = build_app(
+            replace(SETTINGS, accounts=self._accounts(), **changes),
+            self.database,
             clock=self.clock,
-            estimator=estimator,
-            teller=self.teller,
-            thresholds=self.thresholds,
-            pace=PollIntervals(every=self.every, fastest=self.fastest, stale_after=self.stale_after),
-            margin=0.05,
-        )
-        self.cycle = PollCycle(
-            database=self.database,
             source=self.source,
-            clock=self.clock,
+            channels={"slack": self.slack, "email": self.mail},
             worker_id="worker",
-            record=self.record,
-            judge_spikes=JudgeSpikes(zone=estimator.zone, teller=self.teller, thresholds=self.thresholds),
-            zone=estimator.zone,
-            budget=lambda: timedelta(seconds=30),
+        )
+        # no page shows an overview from before what the test did last
+        app = replace(
+            app,
+            latest=LatestOverview(
+                self.database, app.thresholds, stale_after=SETTINGS.poll.stale_after, patience=_LONG
+            ),
+        )
+        self._apps.append(app)
+        return app
+
+    def _accounts(self) -> tuple[AccountConfig, ...]:
+        """Return the accounts of the wallets that the source answers for."""
+        apps: dict[str, list[AppConfig]] = {}
+        for name in self.source.script:
+            account, _, app = name.partition("/")
+            found = apps.setdefault(account, [])
+            if app:
+                found.append(AppConfig(name=app, app_key=_KEY, master_secret=_SECRET))
+        return tuple(
+            AccountConfig(name=name, apps=tuple(found), **(_OWN_KEYS if name in self.source.script else {}))
+            for name, found in apps.items()
         )
 
     def shows(self, *lines: Readings | SourceErrorKind, wallet: WalletName = SHOP) -> None:
         """Let the source answer for `wallet` with `lines`, one after the other."""
         self.source.script[wallet] = list(lines)
+        for app in self._apps:
+            app.live.now = replace(app.live.now, accounts=self._accounts())
 
     def configure(self, *names: WalletName) -> None:
         with self.database.write() as conn:
@@ -135,7 +137,29 @@ class World:
 
     def poll(self, *, alerts: bool = True) -> PollReport:
         """Read every wallet now."""
-        return self.cycle.run_all(list(self.source.script), alerts=alerts)
+        return self.app.poll_cycle.run_all(list(self.source.script), alerts=alerts)
+
+    def reads(self, *balances: int, then: timedelta = timedelta(minutes=30)) -> None:
+        """Read these balances of the shop one after the other; after each, deliver everything and let time pass."""
+        for balance in balances:
+            self.shows(industry(balance))
+            self.poll()
+            self.app.operate_alerts.tend()
+            self.deliver()
+            self.clock.at += then
+
+    def deliver(self) -> None:
+        """Send all that waits in the outbox."""
+        self.app.worker_heartbeat("run").show()
+        self.app.deliver_outbox.run()
+
+    def living(self) -> Message:
+        """Return the latest message in Slack that isn't an answer."""
+        return [message for message in self.slack.messages if message.below is None][-1]
+
+    def close(self) -> None:
+        """End what sends."""
+        self.app.deliver_outbox.close(timedelta(seconds=5))
 
     def news(self) -> list[str]:
         """Return what was decided to be told so far: `opened warning acme/shop:industry`, in order."""

@@ -60,22 +60,19 @@ class RunningApp:
 
 def open_app(config: Path, clock: "Clock") -> RunningApp:
     """Build what `balancebot run` runs."""
-    from balancebot.app import App
+    from balancebot.app import build_app
     from balancebot.config import load
     from balancebot.notify.slack.listener import slack_app_of
     from balancebot.store.database import Database
-    from balancebot.web.app import create_app
+    from balancebot.web.app import create_pages
     from balancebot.web.server import serve
-    from balancebot.web.wiring import web_context_of
 
     settings = load(config, environ={}, resolve_secrets=True)
-    app = App(settings, Database(settings.database.url.reveal()), clock=clock)
-    presence = app.presence("run")
+    app = build_app(settings, Database(settings.database.url.reveal()), clock=clock)
+    presence = app.worker_heartbeat("run")
     presence.show()
     app.sync_wallets()
-    server = serve(
-        create_app(web_context_of(app, settings.web, metrics=lambda: b"")), host="127.0.0.1", port=0
-    )
+    server = serve(create_pages(app, metrics=bytes), host="127.0.0.1", port=0)
 
     @contextlib.contextmanager
     def listening() -> Iterator[None]:

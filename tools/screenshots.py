@@ -16,11 +16,11 @@ from balancebot.domain.audit import Actor, Way
 from balancebot.domain.user import Role
 from balancebot.people.users import add_user
 from balancebot.store.database import Database
-from balancebot.web.app import create_app
+from balancebot.web.app import create_pages
 from balancebot.web.server import serve
 from tests.web import showcase
 from tests.web.browser import QUIETLY
-from tests.web.conftest import site_of
+from tests.web.conftest import pages_of
 from tests.world import HandClock, World
 
 IMAGES = Path(__file__).parents[1] / "docs" / "images"
@@ -61,7 +61,9 @@ def main() -> None:
         showcase.fill(world)
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"), args=list(QUIETLY))
         for name, address, (width, height), language, act in PICTURES:
-            server = serve(create_app(site_of(world, language=language)), host="127.0.0.1", port=0)
+            server = serve(
+                create_pages(pages_of(world, language=language), metrics=bytes), host="127.0.0.1", port=0
+            )
             page = browser.new_page(
                 base_url=f"http://127.0.0.1:{server.port}", viewport={"width": width, "height": height}
             )

@@ -44,7 +44,7 @@ def advise(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Say what to buy by when, so that quota lasts to a date."""
-    from balancebot.app import App
+    from balancebot.app import build_app
     from balancebot.estimates.context import ORDER_FOR
     from balancebot.overview.orders import advice_rows
 
@@ -52,7 +52,7 @@ def advise(
         raise typer.BadParameter("--confidence must be a number")
     session = context_of(context)
     keys = _keys(session, pattern)
-    bot = App(session.settings, session.database)
+    bot = build_app(session.settings, session.database)
     now = bot.clock.now()
     end = now + ORDER_FOR if until is None else _end(until, session, now)
     with session.database.read() as conn:

@@ -149,10 +149,10 @@ def end(context: typer.Context, silence_id: Annotated[str, typer.Argument(metava
 
 
 def _operating(context: typer.Context) -> "OperateAlerts":
-    from balancebot.app import App
+    from balancebot.app import build_app
 
     session = context_of(context)
-    return App(session.settings, session.database).operate_alerts
+    return build_app(session.settings, session.database).operate_alerts
 
 
 def _as_json(alert: "Alert", facts: "AlertFacts", words: Wording, *, closed: bool) -> dict[str, object]:

@@ -56,14 +56,14 @@ def check(
 
 
 def _lines(settings: "Settings", *, offline: bool) -> Iterator[_Line]:
-    from balancebot.app import App
+    from balancebot.app import build_app
     from balancebot.config import remarks
     from balancebot.store.database import Database
 
     yield _Line("configuration", f"{settings.path}, {plural(len(settings.wallets), 'wallet')}")
     for remark in remarks(settings):
         yield _Line(remark.key or "configuration", remark.message, ok=None)
-    bot = App(settings, Database(settings.database.url.reveal()))
+    bot = build_app(settings, Database(settings.database.url.reveal()))
     try:
         yield from _database(bot)
         if not offline:
@@ -115,13 +115,14 @@ def _from_database(bot: "App") -> Iterator[_Line]:
 
 def _credentials(bot: "App") -> Iterator[_Line]:
     """Ask every wallet once; nothing of it is stored."""
+    from balancebot.app import cycle_budget
     from balancebot.domain.balance import Snapshot
 
     try:
         source = bot.source
     except ValueError as error:
         raise RefusedError(f"{bot.settings.path}: poll: {error}") from None
-    for result in source.fetch(bot.settings.wallets, budget=bot.round_budget):
+    for result in source.fetch(bot.settings.wallets, budget=cycle_budget(bot.settings)):
         if isinstance(result, Snapshot):
             yield _Line(result.wallet, "read")
         else:

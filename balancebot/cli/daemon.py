@@ -5,19 +5,20 @@ Stopping begins nothing more, lets what is under way be finished, and leaves the
 
 import logging
 import threading
-from collections.abc import Callable
+from collections.abc import Mapping
 from dataclasses import asdict
 from datetime import timedelta
 from time import monotonic
 from typing import TYPE_CHECKING
 
 from balancebot import worker
-from balancebot.app import App
+from balancebot.app import App, build_app
 from balancebot.cli.process import freeze_startup_objects
 from balancebot.config import Settings
 from balancebot.history.prune import prune
 from balancebot.logs import Reporter
 from balancebot.metrics import Metrics
+from balancebot.ports import Channel
 from balancebot.scheduler import Job, Scheduler
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
@@ -40,13 +41,22 @@ class Daemon:
     """One process that reads, judges and tells until it is stopped."""
 
     def __init__(
-        self, settings: Settings, database: Database, *, say: Callable[[str], None] | None = None
+        self,
+        settings: Settings,
+        database: Database,
+        *,
+        channels: Mapping[str, Channel] | None = None,
     ) -> None:
-        """With `say`, messages are shown and not sent."""
-        self.bot = App(settings, database, on_news=lambda: self._scheduler.hasten("deliver"), say=say)
-        self._metrics = Metrics(self.bot.standing)
+        """`channels` take the place of those that are configured."""
+        self.bot: App = build_app(
+            settings,
+            database,
+            channels=channels,
+            on_enqueued=lambda: self._scheduler.hasten("deliver"),
+        )
+        self._metrics = Metrics(self.bot.system_status)
         self._reporter = Reporter(self._metrics)
-        self._presence = self.bot.presence("run")
+        self._presence = self.bot.worker_heartbeat("run")
         self._beat_due = threading.Event()
         self._heartbeat_trouble = ""
         self._scheduler = Scheduler(self._jobs())
@@ -85,12 +95,12 @@ class Daemon:
         web = self.bot.settings.web
         if web is None:
             return None
-        from balancebot.web.app import create_app
+        from balancebot.web.app import create_pages
         from balancebot.web.server import serve
-        from balancebot.web.wiring import web_context_of
 
-        site = web_context_of(self.bot, web, metrics=self._metrics.text)
-        return serve(create_app(site), host=web.listen.host, port=web.listen.port)
+        return serve(
+            create_pages(self.bot, metrics=self._metrics.text), host=web.listen.host, port=web.listen.port
+        )
 
     def stop(self) -> bool:
         """End within `DRAIN`; tell whether all that was under way was finished."""

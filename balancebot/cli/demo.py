@@ -75,6 +75,7 @@ def demo(
 
 def _go_on(settings: "Settings", database: "Database", say: Callable[[str], None]) -> None:
     """Keep the bot running with its pages until it is stopped."""
+    from balancebot.app import preview_channels
     from balancebot.cli.daemon import Daemon
     from balancebot.clock import SystemClock
     from balancebot.domain.audit import Actor, Way
@@ -88,7 +89,7 @@ def _go_on(settings: "Settings", database: "Database", say: Callable[[str], None
     by = Actor(who=_USER, way=Way.CLI)
     now = SystemClock().now()
     add_user(database, name=_USER, role=Role.ADMIN, password=password, by=by, now=now)
-    daemon = Daemon(settings, database, say=say)
+    daemon = Daemon(settings, database, channels=preview_channels(settings, say))
     try:
         daemon.start()
     except OSError as error:

@@ -27,7 +27,6 @@ from balancebot.jsms.simulator import (
 )
 from balancebot.jsms.simulator import configuration as accounts
 from balancebot.store.database import Database
-from balancebot.thresholds.changes import EditThresholds
 
 if TYPE_CHECKING:
     from balancebot.app import App
@@ -132,7 +131,6 @@ def _history(jsms: Simulator) -> Iterator[str]:
 
 
 def _set_limits(bot: "App") -> None:
-    editing = EditThresholds(database=bot.database, clock=bot.clock, known=lambda: bot.settings.wallets)
     by = Actor(who="finance", way=Way.CLI)
     for wallet, category, cells in (
         ("acme/*", Category.INDUSTRY, {"note": "Buy industry quota in the console, then tell #finance."}),
@@ -143,7 +141,7 @@ def _set_limits(bot: "App") -> None:
             {"critical_below": "10000", "note": "Users can't log in without: call on-call."},
         ),
     ):
-        editing.set(Scope(wallet, category), cells, by=by)
+        bot.edit_thresholds.set(Scope(wallet, category), cells, by=by)
 
 
 def _chapters(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:

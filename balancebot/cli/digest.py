@@ -43,11 +43,11 @@ def preview(
     ] = None,
 ) -> None:
     """Show what a digest would say now; nothing is sent."""
-    from balancebot.app import App
+    from balancebot.app import build_app
 
     session = context_of(context)
     _known(session, name)
-    bot = App(session.settings, session.database)
+    bot = build_app(session.settings, session.database)
     facts = bot.send_digest.preview(name)
     if facts is None:
         raise CommandError(f"there is no digest {name}")

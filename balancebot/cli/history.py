@@ -23,7 +23,7 @@ def import_file(
     context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
 ) -> None:
     """Take past readings: columns observed_at,wallet,category,balance."""
-    from balancebot.app import App
+    from balancebot.app import build_app
     from balancebot.cli.output import share
     from balancebot.clock import SystemClock
     from balancebot.history.files import ImportRefused, import_history
@@ -39,7 +39,7 @@ def import_file(
                 session.database,
                 lines,
                 configured=wallets,
-                estimator=App(session.settings, session.database).estimator,
+                estimator=build_app(session.settings, session.database).estimator,
                 now=SystemClock().now(),
                 progress=progress,
             )

@@ -26,7 +26,7 @@ def send_test(
     email: Annotated[bool, typer.Option("--email", help="only by e-mail")] = False,
 ) -> None:
     """Send one test message to each channel; with --slack or --email only there."""
-    from balancebot.app import App
+    from balancebot.app import build_app
 
     session = context_of(context)
     settings = session.settings_with_secrets
@@ -36,7 +36,7 @@ def send_test(
         raise RefusedError(f"{settings.path}: [{missing[0]}] is not configured")
     if not settings.routing.defaults:
         raise RefusedError(f"{settings.path}: neither [slack] nor [email] is configured")
-    bot = App(settings, session.database)
+    bot = build_app(settings, session.database)
     try:
         failures = _send(bot, asked or list(settings.routing.defaults))
     finally:

@@ -94,17 +94,10 @@ def remove(context: typer.Context, plan_id: Annotated[str, typer.Argument(metava
 
 
 def _announcing(context: typer.Context) -> "PlannedSends":
-    from balancebot.app import App
-    from balancebot.estimates.planned_sends import PlannedSends
+    from balancebot.app import build_app
 
     session = context_of(context)
-    bot = App(session.settings, session.database)
-    return PlannedSends(
-        database=bot.database,
-        clock=bot.clock,
-        known=lambda: session.settings.wallets,
-        estimator=bot.estimator,
-    )
+    return build_app(session.settings, session.database).planned_sends
 
 
 def _count(text: str) -> int:

@@ -5,7 +5,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from balancebot.app import App
+from balancebot.app import App, build_app, preview_channels
 from balancebot.cli.context import RefusedError
 from balancebot.config import LogConfig, LogLevel, Settings
 from balancebot.logs import Reporter, set_up_logging
@@ -27,17 +27,18 @@ def running(
 ) -> Iterator[tuple[App, Reporter]]:
     """Open the bot, and close it at the end of the block; with `say`, messages are shown and not sent."""
     set_up_logging(_quiet(settings.log))
-    bot = App(settings, database, say=say)
+    channels = None if say is None else preview_channels(settings, say)
+    bot = build_app(settings, database, channels=channels)
     try:
         _ = bot.source
     except ValueError as error:
         raise RefusedError(f"{settings.path}: poll: {error}") from None
-    presence = bot.presence("poll")
+    presence = bot.worker_heartbeat("poll")
     presence.show()
     alive = Scheduler([Job(name="presence", every=EVERY, act=presence.show)])
     alive.start()
     try:
-        yield bot, Reporter(Metrics(bot.standing))
+        yield bot, Reporter(Metrics(bot.system_status))
     finally:
         alive.stop(EVERY)
         presence.leave()

@@ -113,7 +113,7 @@ def preview(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Tell what `set` would open now, and when it would have spoken in the last 30 days."""
-    from balancebot.app import App
+    from balancebot.app import build_app
     from balancebot.cli.threshold_output import for_people, for_scripts
     from balancebot.domain.threshold import ThresholdBook
 
@@ -127,7 +127,7 @@ def preview(
     editing = _editing(context)
     edited = editing.preview(_scope(wallet, category), cells)
     _refuse(edited)
-    bot = App(session.settings, session.database)
+    bot = build_app(session.settings, session.database)
     change = (editing.book(), ThresholdBook(edited.rows), [each.scope for each in edited.changes])
     now = bot.clock.now()
     ahead = bot.preview_limits.ahead(*change, now=now)

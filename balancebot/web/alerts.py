@@ -7,6 +7,7 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from balancebot.app import App
 from balancebot.domain.alert import Alert
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.local_time import read_instant
@@ -14,7 +15,6 @@ from balancebot.domain.message import AlertFacts
 from balancebot.domain.pattern import Pattern
 from balancebot.store import alerts, notification_history, silences
 from balancebot.store import alerts as store
-from balancebot.web.context import WebContext
 from balancebot.web.flash import Done, done
 from balancebot.web.paging import PAGE, Page, offset, page_number, page_of
 from balancebot.web.rendering import fault_words, phrases, show, wording
@@ -31,78 +31,80 @@ _SPANS = {
 _MORNING = time(9)
 
 
-def listed(visit: PageRequest) -> Response:
+def listed(request: PageRequest) -> Response:
     """Show the open alerts, worst first, or the past ones, newest first; and the silences that hold."""
-    return _listed(visit)
+    return _listed(request)
 
 
-def one(visit: PageRequest) -> Response:
+def one(request: PageRequest) -> Response:
     """Show one alert with its story."""
-    return _one(visit)
+    return _one(request)
 
 
-def acknowledge(visit: PageRequest) -> Response:
+def acknowledge(request: PageRequest) -> Response:
     """Stop the reminders of an alert."""
-    site, alert_id = visit.site, visit.part("id")
-    expects_by = _expected(visit)
+    app, alert_id = request.app, request.part("id")
+    expects_by = _expected(request)
     if isinstance(expects_by, str):
-        return _one(visit, fault=expects_by)
-    seen = site.operate_alerts.acknowledge(
-        alert_id, by=visit.actor, note=visit.sent("note")[:500], expects_by=expects_by
+        return _one(request, fault=expects_by)
+    seen = app.operate_alerts.acknowledge(
+        alert_id, by=request.actor, note=request.sent("note")[:500], expects_by=expects_by
     )
     if seen is None:
-        return _one(visit, fault=phrases(site.language)("This alert is closed by now."))
+        return _one(request, fault=phrases(request.language)("This alert is closed by now."))
     return done(f"/alerts/{seen.id}", Done.ACKNOWLEDGED)
 
 
-def resend(visit: PageRequest) -> Response:
+def resend(request: PageRequest) -> Response:
     """Let a delivery that was given up be tried again."""
-    state = visit.site.operate_deliveries.resend(visit.part("delivery"), by=visit.actor)
+    state = request.app.operate_deliveries.resend(request.part("delivery"), by=request.actor)
     if state not in {DeliveryState.GAVE_UP, DeliveryState.PENDING}:
-        return _one(visit, fault=phrases(visit.site.language)("This delivery has arrived, or is under way."))
-    return done(f"/alerts/{visit.part('id')}", Done.RESENT)
+        return _one(request, fault=phrases(request.language)("This delivery has arrived, or is under way."))
+    return done(f"/alerts/{request.part('id')}", Done.RESENT)
 
 
-def silence(visit: PageRequest) -> Response:
+def silence(request: PageRequest) -> Response:
     """Mute what a pattern means."""
-    site, text = visit.site, visit.sent("pattern")
-    pattern, until = Pattern.parse(text), _until(visit)
+    app, text = request.app, request.sent("pattern")
+    pattern, until = Pattern.parse(text), _until(request)
     if isinstance(pattern, str):
         return _listed(
-            visit,
-            fault=phrases(site.language)("The pattern {fault}", fault=fault_words(site.language)(pattern)),
+            request,
+            fault=phrases(request.language)(
+                "The pattern {fault}", fault=fault_words(request.language)(pattern)
+            ),
         )
     if until is None:
-        return _listed(visit, fault=phrases(site.language)("Choose until when."))
-    site.operate_alerts.silence(pattern, until=until, reason=visit.sent("reason")[:500], by=visit.actor)
+        return _listed(request, fault=phrases(request.language)("Choose until when."))
+    app.operate_alerts.silence(pattern, until=until, reason=request.sent("reason")[:500], by=request.actor)
     return done("/alerts", Done.SILENCED)
 
 
-def end_silence(visit: PageRequest) -> Response:
+def end_silence(request: PageRequest) -> Response:
     """End a silence before its time."""
-    if not visit.site.operate_alerts.end_silence(visit.part("id"), by=visit.actor):
-        return _listed(visit, fault=phrases(visit.site.language)("This silence has ended already."))
+    if not request.app.operate_alerts.end_silence(request.part("id"), by=request.actor):
+        return _listed(request, fault=phrases(request.language)("This silence has ended already."))
     return done("/alerts", Done.SILENCE_ENDED)
 
 
 def with_reasons(
-    site: WebContext, conn: Connection, found: Sequence[tuple[Alert, AlertFacts]]
+    app: App, conn: Connection, found: Sequence[tuple[Alert, AlertFacts]]
 ) -> list[tuple[Alert, AlertFacts, str]]:
     """Return alerts with their latest facts and why each is, or was, open: the end of one doesn't say it any more."""
-    say = wording(site)
+    say = wording(app)
     silent = [alert.id for alert, facts in found if not facts.says_why and alert.id is not None]
     causes = notification_history.causes(conn, silent)
     return [(alert, facts, say.why(causes.get(alert.id or 0, facts))) for alert, facts in found]
 
 
-def _listed(visit: PageRequest, fault: str = "") -> Response:
-    site = visit.site
-    number, about = page_number(visit.asked("page")), visit.asked("q")
-    is_past = visit.asked("show") == "past"
+def _listed(request: PageRequest, fault: str = "") -> Response:
+    app = request.app
+    number, about = page_number(request.asked("page")), request.asked("q")
+    is_past = request.asked("show") == "past"
     shown: Sequence[tuple[Alert, AlertFacts]]
-    with site.database.read() as conn:
+    with app.database.read() as conn:
         num_open = store.num_open_about(conn)
-        held = silences.holding(conn, visit.now)
+        held = silences.holding(conn, request.now)
         quiet = alerts.muted_counts(conn)
         if is_past:
             closed = store.past(conn, limit=PAGE + 1, offset=offset(number), about=about)
@@ -110,9 +112,9 @@ def _listed(visit: PageRequest, fault: str = "") -> Response:
         else:
             paging = page_of(store.num_open_about(conn, about), number)
             shown = store.worst_open(conn, limit=PAGE, offset=offset(paging.number), about=about)
-        listed = with_reasons(site, conn, shown)
+        listed = with_reasons(app, conn, shown)
     return show(
-        visit,
+        request,
         "alerts.html.j2",
         status=422 if fault else 200,
         alerts=listed,
@@ -123,23 +125,23 @@ def _listed(visit: PageRequest, fault: str = "") -> Response:
         paging=paging,
         silences=held,
         spans=list(_SPANS),
-        pattern=visit.sent("pattern") or visit.asked("silence"),
-        reason=visit.sent("reason"),
+        pattern=request.sent("pattern") or request.asked("silence"),
+        reason=request.sent("reason"),
         fault=fault,
     )
 
 
-def _one(visit: PageRequest, fault: str = "") -> Response:
-    site, alert_id = visit.site, visit.part("id")
-    with site.database.read() as conn:
+def _one(request: PageRequest, fault: str = "") -> Response:
+    app, alert_id = request.app, request.part("id")
+    with app.database.read() as conn:
         found = store.get(conn, int(alert_id)) if alert_id.isdecimal() and len(alert_id) < 10 else None
         if found is None:
             raise HTTPException(404, "There is no such alert.")
-        ((alert, facts, why),) = with_reasons(site, conn, [found])
+        ((alert, facts, why),) = with_reasons(app, conn, [found])
         chapters = notification_history.of_alert(conn, int(alert_id))
-    say = wording(site)
+    say = wording(app)
     return show(
-        visit,
+        request,
         "alert.html.j2",
         status=422 if fault else 200,
         alert=alert,
@@ -154,25 +156,25 @@ def _one(visit: PageRequest, fault: str = "") -> Response:
     )
 
 
-def _until(visit: PageRequest) -> datetime | None:
-    chosen = visit.sent("for")
+def _until(request: PageRequest) -> datetime | None:
+    chosen = request.sent("for")
     if chosen == "morning":
-        local = visit.now.astimezone(visit.site.zone)
+        local = request.now.astimezone(request.zone)
         tomorrow = local.date() + timedelta(days=1)
-        return datetime.combine(tomorrow, _MORNING, tzinfo=visit.site.zone).astimezone(UTC)
+        return datetime.combine(tomorrow, _MORNING, tzinfo=request.zone).astimezone(UTC)
     span = _SPANS.get(chosen)
-    return None if span is None else visit.now + span
+    return None if span is None else request.now + span
 
 
-def _expected(visit: PageRequest) -> datetime | str | None:
+def _expected(request: PageRequest) -> datetime | str | None:
     """Read by when a top-up is expected, as local time; '' is no expectation."""
-    text = visit.sent("expects_by")
+    text = request.sent("expects_by")
     if not text:
         return None
-    at = read_instant(text, visit.site.zone)
+    at = read_instant(text, request.zone)
     if isinstance(at, str):
-        fault = fault_words(visit.site.language)(at)
-        return phrases(visit.site.language)("The time {fault}", fault=fault)
-    if at <= visit.now:
-        return phrases(visit.site.language)("The top-up is expected in the past: choose a later time.")
+        fault = fault_words(request.language)(at)
+        return phrases(request.language)("The time {fault}", fault=fault)
+    if at <= request.now:
+        return phrases(request.language)("The top-up is expected in the past: choose a later time.")
     return at

@@ -1,6 +1,7 @@
 """Puts the pages together: every address, who may go there, and what is said when something is wrong."""
 
 import logging
+from collections.abc import Callable
 from http import HTTPStatus
 
 from starlette.applications import Starlette
@@ -12,6 +13,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from balancebot.app import App
 from balancebot.domain.user import Role
 from balancebot.packaged import packaged
 from balancebot.store.errors import DatabaseError
@@ -27,17 +29,17 @@ from balancebot.web import (
     thresholds,
     wallet,
 )
-from balancebot.web.context import WebContext
 from balancebot.web.guard import Guard
+from balancebot.web.overview_lists import OverviewLists
 from balancebot.web.rendering import phrases, render, show
-from balancebot.web.request import change, page, page_request_of
+from balancebot.web.request import app_of, change, page, page_request_of
 
 log = logging.getLogger(__name__)
 
 
-def create_app(site: WebContext) -> Starlette:
-    """Return the application that answers all addresses of the contract."""
-    app = Starlette(
+def create_pages(app: App, *, metrics: Callable[[], bytes]) -> Starlette:
+    """Return the application that answers all addresses of the contract. `metrics` returns text for Prometheus."""
+    pages = Starlette(
         routes=[
             Route("/healthz", health.healthz),
             Route("/readyz", health.readyz),
@@ -79,11 +81,13 @@ def create_app(site: WebContext) -> Starlette:
             change("/me/password", people.set_my_password, needs=Role.VIEWER),
             change("/me/sessions", people.end_my_other_sessions, needs=Role.VIEWER),
         ],
-        middleware=[Middleware(Guard, public_url=site.public_url, on_failure=_failed)],
+        middleware=[Middleware(Guard, public_url=app.public_url, on_failure=_failed)],
         exception_handlers={HTTPException: _refused, DatabaseError: _without_database},
     )
-    app.state.site = site
-    return app
+    pages.state.app = app
+    pages.state.metrics = metrics
+    pages.state.lists = OverviewLists()
+    return pages
 
 
 class _Static(StaticFiles):
@@ -100,16 +104,15 @@ def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 -- what it was registered for
     detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""
     sentence = detail or _SAID.get(error.status_code, "")
-    site: WebContext = request.app.state.site
     try:
-        visit = page_request_of(site, request)
+        page_request = page_request_of(request)
     except DatabaseError:
-        visit = None  # what was refused is said all the same
-    if visit is None:
+        page_request = None  # what was refused is said all the same
+    if page_request is None:
         answer = _trouble(request, error.status_code, sentence)
     else:
-        code, said = error.status_code, phrases(site.language)(sentence)
-        answer = show(visit, "trouble.html.j2", status=code, code=code, said=said)
+        code, said = error.status_code, phrases(page_request.language)(sentence)
+        answer = show(page_request, "trouble.html.j2", status=code, code=code, said=said)
     answer.headers.update(error.headers or {})
     return answer
 
@@ -128,7 +131,7 @@ _SAID = {404: "There is no such page.", 405: "This page can't be asked for in th
 
 
 def _trouble(request: Request, status: int, sentence: str) -> Response:
-    site: WebContext = request.app.state.site
-    said = phrases(site.language)(sentence)
-    text = render(site, "trouble.html.j2", user=None, path=request.url.path, code=status, said=said)
+    app = app_of(request)
+    said = phrases(app.settings.language)(sentence)
+    text = render(app, "trouble.html.j2", user=None, path=request.url.path, code=status, said=said)
     return HTMLResponse(text, status_code=status)

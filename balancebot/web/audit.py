@@ -52,16 +52,16 @@ class AuditDifference:
     after: str
 
 
-def audit_page(visit: PageRequest) -> Response:
+def audit_page(request: PageRequest) -> Response:
     """Show the latest changes, filtered as the address says."""
-    number, about, topic = page_number(visit.asked("page")), visit.asked("q"), visit.asked("topic")
-    with visit.site.database.read() as conn:
+    number, about, topic = page_number(request.asked("page")), request.asked("q"), request.asked("topic")
+    with request.app.database.read() as conn:
         entries = audit.newest(
             conn, limit=PAGE + 1, offset=offset(number), acts=TOPICS.get(topic, ()), about=about
         )
-    say, words = wording(visit.site), phrases(visit.site.language)
+    say, words = wording(request.app), phrases(request.language)
     return show(
-        visit,
+        request,
         "audit.html.j2",
         entries=[
             (entry, subject(entry, words), differences(entry, say, words), entry.act in _UNDONE)

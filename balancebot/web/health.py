@@ -3,7 +3,7 @@
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from balancebot.web.context import WebContext
+from balancebot.web.request import app_of
 
 
 def healthz(request: Request) -> Response:  # noqa: ARG001 -- asks nothing of it
@@ -13,12 +13,10 @@ def healthz(request: Request) -> Response:  # noqa: ARG001 -- asks nothing of it
 
 def readyz(request: Request) -> Response:
     """Tell whether the database answers and the last cycle was on time."""
-    site: WebContext = request.app.state.site
-    why_not = site.unready()
+    why_not = app_of(request).unready()
     return PlainTextResponse(f"{why_not or 'ready'}\n", status_code=503 if why_not else 200)
 
 
 def metrics(request: Request) -> Response:
     """Answer Prometheus."""
-    site: WebContext = request.app.state.site
-    return Response(site.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+    return Response(request.app.state.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")

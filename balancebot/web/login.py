@@ -8,63 +8,63 @@ from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from balancebot.app import App
 from balancebot.config import Secret
 from balancebot.people.log_in import KNOWN_FOR, LoggedIn, LogInRefused, LogInThrottled
-from balancebot.web.context import WebContext
 from balancebot.web.rendering import phrases, render
-from balancebot.web.request import PageRequest, cookie, cookie_name, session_token, storable
+from balancebot.web.request import PageRequest, app_of, cookie, cookie_name, is_https, session_token, storable
 
 
 async def login(request: Request) -> Response:
     """Show the log-in form, or look at what was filled in. Needs no CSRF token: nobody is logged in yet."""
-    site: WebContext = request.app.state.site
+    app = app_of(request)
     if request.method != "POST":
-        return await run_in_threadpool(_form, site, request, next_page=request.query_params.get("next", "/"))
+        return await run_in_threadpool(_form, app, request, next_page=request.query_params.get("next", "/"))
     async with request.form(max_files=0, max_fields=10, max_part_size=16 * 1024) as form:
         fields = {name: storable(value) for name, value in form.items() if isinstance(value, str)}
-    return await run_in_threadpool(_log_in, site, request, fields)
+    return await run_in_threadpool(_log_in, app, request, fields)
 
 
-def _log_in(site: WebContext, request: Request, fields: dict[str, str]) -> Response:
+def _log_in(app: App, request: Request, fields: dict[str, str]) -> Response:
     name, next_page = fields.get("name", "").strip(), fields.get("next", "/")
     address = request.client.host if request.client is not None else ""
-    outcome = site.log_in.log_in(
+    outcome = app.log_in.log_in(
         name=name,
         password=fields.get("password", ""),
         address=address,
-        now=site.clock.now(),
-        browser=cookie(request, _known_name(site)),
+        now=app.clock.now(),
+        browser=cookie(request, _known_name(app)),
     )
-    words = phrases(site.language)
+    words = phrases(app.settings.language)
     match outcome:
         case LoggedIn(token=token, browser=browser):
             answer: Response = RedirectResponse(_within(next_page), status_code=303)
-            _hand_over(answer, site, cookie_name(site), token)
-            _hand_over(answer, site, _known_name(site), browser, lasts=KNOWN_FOR)
+            _hand_over(answer, app, cookie_name(app), token)
+            _hand_over(answer, app, _known_name(app), browser, lasts=KNOWN_FOR)
             return answer
         case LogInRefused():
             fault = words("This name and password don't go together.")
-            return _form(site, request, next_page=next_page, name=name, fault=fault, status=401)
+            return _form(app, request, next_page=next_page, name=name, fault=fault, status=401)
         case LogInThrottled(retry_after=wait):
             minutes = math.ceil(wait.total_seconds() / 60)
             fault = words("Too many wrong passwords. Try again in {minutes} min.", minutes=minutes)
-            answer = _form(site, request, next_page=next_page, name=name, fault=fault, status=429)
+            answer = _form(app, request, next_page=next_page, name=name, fault=fault, status=429)
             answer.headers["Retry-After"] = str(math.ceil(wait.total_seconds()))
             return answer
 
 
-def log_out(visit: PageRequest) -> Response:
+def log_out(request: PageRequest) -> Response:
     """End the session and forget the cookie."""
-    token = session_token(visit.site, visit.request)
+    token = session_token(request.app, request.http)
     if token is not None:
-        visit.site.log_in.log_out(token)
+        request.app.log_in.log_out(token)
     answer = RedirectResponse("/login", status_code=303)
-    answer.delete_cookie(cookie_name(visit.site), path="/", secure=visit.site.is_https, httponly=True)
+    answer.delete_cookie(cookie_name(request.app), path="/", secure=is_https(request.app), httponly=True)
     return answer
 
 
 def _hand_over(
-    answer: Response, site: WebContext, name: str, secret: Secret, *, lasts: timedelta | None = None
+    answer: Response, app: App, name: str, secret: Secret, *, lasts: timedelta | None = None
 ) -> None:
     """Set a cookie that no script reads; it ends with the browser unless it `lasts`."""
     answer.set_cookie(
@@ -72,22 +72,22 @@ def _hand_over(
         secret.reveal(),
         max_age=None if lasts is None else int(lasts.total_seconds()),
         httponly=True,
-        secure=site.is_https,
+        secure=is_https(app),
         # lax, so that a link from Slack or a mail finds the session
         samesite="lax",
         path="/",
     )
 
 
-def _known_name(site: WebContext) -> str:
-    return f"{cookie_name(site)}-known"
+def _known_name(app: App) -> str:
+    return f"{cookie_name(app)}-known"
 
 
 def _form(
-    site: WebContext, request: Request, *, next_page: str, name: str = "", fault: str = "", status: int = 200
+    app: App, request: Request, *, next_page: str, name: str = "", fault: str = "", status: int = 200
 ) -> Response:
     text = render(
-        site,
+        app,
         "login.html.j2",
         user=None,
         path=request.url.path,

@@ -27,21 +27,21 @@ class OverviewRow:
     bar: Markup
 
 
-def overview(visit: PageRequest) -> Response:
+def overview(request: PageRequest) -> Response:
     """Show a page of the balances that the address asks for."""
-    look = visit.site.latest.look(now=visit.now)
+    look = request.app.latest.look(now=request.now)
     wanted = OverviewFilter(
-        about=visit.asked("q"),
-        category=_word(Category, visit.asked("category")),
-        group=_word(OverviewGroup, visit.asked("group")),
-        order=_word(SortOrder, visit.asked("order")) or SortOrder.WORST,
+        about=request.asked("q"),
+        category=_word(Category, request.asked("category")),
+        group=_word(OverviewGroup, request.asked("group")),
+        order=_word(SortOrder, request.asked("order")) or SortOrder.WORST,
     )
-    chosen, counts = visit.site.lists.of(look, wanted)
-    shown, paging = cut(chosen, page_number(visit.asked("page")))
+    chosen, counts = request.lists.of(look, wanted)
+    shown, paging = cut(chosen, page_number(request.asked("page")))
     return show(
-        visit,
+        request,
         "overview.html.j2",
-        rows=[row_of(visit, view) for view in shown],
+        rows=[row_of(request, view) for view in shown],
         wanted=wanted,
         asked={
             "q": wanted.about,
@@ -60,9 +60,9 @@ def overview(visit: PageRequest) -> Response:
     )
 
 
-def row_of(visit: PageRequest, view: BalanceView) -> OverviewRow:
+def row_of(request: PageRequest, view: BalanceView) -> OverviewRow:
     """Return a balance with its bar drawn."""
-    words = wording(visit.site).runway(view.estimate.runway)
+    words = wording(request.app).runway(view.estimate.runway)
     bar = runway_bar(view.estimate.runway, view.severity, view.effective.limits, words=words)
     return OverviewRow(view=view, group=group_of(view), bar=bar)
 

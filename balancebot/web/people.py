@@ -10,100 +10,114 @@ from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 
 
-def everyone(visit: PageRequest) -> Response:
+def everyone(request: PageRequest) -> Response:
     """Show all users."""
-    return _everyone(visit)
+    return _everyone(request)
 
 
-def add(visit: PageRequest) -> Response:
+def add(request: PageRequest) -> Response:
     """Add a user."""
-    role = _role(visit)
+    role = _role(request)
     fault = users.add_user(
-        visit.site.database,
-        name=visit.sent("name"),
+        request.app.database,
+        name=request.sent("name"),
         role=role,
-        password=visit.sent_exactly("password"),
-        by=visit.actor,
-        now=visit.now,
+        password=request.sent_exactly("password"),
+        by=request.actor,
+        now=request.now,
     )
     if fault is not None:
-        return _everyone(visit, fault, name=visit.sent("name"), role=role)
+        return _everyone(request, fault, name=request.sent("name"), role=role)
     return done("/users", Done.USER_ADDED)
 
 
-def set_role(visit: PageRequest) -> Response:
+def set_role(request: PageRequest) -> Response:
     """Give a user another role."""
     fault = users.set_role(
-        visit.site.database, name=visit.sent("name"), role=_role(visit), by=visit.actor, now=visit.now
+        request.app.database,
+        name=request.sent("name"),
+        role=_role(request),
+        by=request.actor,
+        now=request.now,
     )
-    return done("/users", Done.ROLE_SET) if fault is None else _everyone(visit, fault)
+    return done("/users", Done.ROLE_SET) if fault is None else _everyone(request, fault)
 
 
-def set_password(visit: PageRequest) -> Response:
+def set_password(request: PageRequest) -> Response:
     """Give a user another password."""
     fault = users.set_password(
-        visit.site.database,
-        name=visit.sent("name"),
-        password=visit.sent_exactly("password"),
-        by=visit.actor,
-        now=visit.now,
-        keep_session=visit.session_id,
+        request.app.database,
+        name=request.sent("name"),
+        password=request.sent_exactly("password"),
+        by=request.actor,
+        now=request.now,
+        keep_session=request.session_id,
     )
-    return done("/users", Done.PASSWORD_SET) if fault is None else _everyone(visit, fault)
+    return done("/users", Done.PASSWORD_SET) if fault is None else _everyone(request, fault)
 
 
-def end_sessions(visit: PageRequest) -> Response:
+def end_sessions(request: PageRequest) -> Response:
     """Log a user out everywhere."""
     fault = users.end_sessions(
-        visit.site.database, name=visit.sent("name"), by=visit.actor, now=visit.now, but=visit.session_id
+        request.app.database,
+        name=request.sent("name"),
+        by=request.actor,
+        now=request.now,
+        but=request.session_id,
     )
-    return done("/users", Done.LOGGED_OUT) if fault is None else _everyone(visit, fault)
+    return done("/users", Done.LOGGED_OUT) if fault is None else _everyone(request, fault)
 
 
-def remove(visit: PageRequest) -> Response:
+def remove(request: PageRequest) -> Response:
     """Remove a user."""
-    fault = users.remove_user(visit.site.database, name=visit.sent("name"), by=visit.actor, now=visit.now)
-    return done("/users", Done.USER_REMOVED) if fault is None else _everyone(visit, fault)
+    fault = users.remove_user(
+        request.app.database, name=request.sent("name"), by=request.actor, now=request.now
+    )
+    return done("/users", Done.USER_REMOVED) if fault is None else _everyone(request, fault)
 
 
-def me(visit: PageRequest) -> Response:
+def me(request: PageRequest) -> Response:
     """Show one's own sessions and the form for a new password."""
-    return _me(visit)
+    return _me(request)
 
 
-def set_my_password(visit: PageRequest) -> Response:
+def set_my_password(request: PageRequest) -> Response:
     """Give oneself another password; the present one must be known."""
     if not users.is_password(
-        visit.site.database, name=visit.user.name, password=visit.sent_exactly("present")
+        request.app.database, name=request.user.name, password=request.sent_exactly("present")
     ):
-        return _me(visit, fault="The present password is another one.")
+        return _me(request, fault="The present password is another one.")
     fault = users.set_password(
-        visit.site.database,
-        name=visit.user.name,
-        password=visit.sent_exactly("password"),
-        by=visit.actor,
-        now=visit.now,
-        keep_session=visit.session_id,
+        request.app.database,
+        name=request.user.name,
+        password=request.sent_exactly("password"),
+        by=request.actor,
+        now=request.now,
+        keep_session=request.session_id,
     )
-    return done("/me", Done.PASSWORD_SET) if fault is None else _me(visit, fault=fault)
+    return done("/me", Done.PASSWORD_SET) if fault is None else _me(request, fault=fault)
 
 
-def end_my_other_sessions(visit: PageRequest) -> Response:
+def end_my_other_sessions(request: PageRequest) -> Response:
     """Log oneself out everywhere else."""
     users.end_sessions(
-        visit.site.database, name=visit.user.name, by=visit.actor, now=visit.now, but=visit.session_id
+        request.app.database,
+        name=request.user.name,
+        by=request.actor,
+        now=request.now,
+        but=request.session_id,
     )
     return done("/me", Done.LOGGED_OUT)
 
 
 def _everyone(
-    visit: PageRequest, fault: UserFault | None = None, *, name: str = "", role: Role = Role.FINANCE
+    request: PageRequest, fault: UserFault | None = None, *, name: str = "", role: Role = Role.FINANCE
 ) -> Response:
     return show(
-        visit,
+        request,
         "users.html.j2",
         status=200 if fault is None else 422,
-        users=users.list_users(visit.site.database),
+        users=users.list_users(request.app.database),
         roles=list(Role),
         fault=fault,
         name=name,
@@ -111,17 +125,17 @@ def _everyone(
     )
 
 
-def _me(visit: PageRequest, fault: str = "") -> Response:
+def _me(request: PageRequest, fault: str = "") -> Response:
     return show(
-        visit,
+        request,
         "me.html.j2",
         status=422 if fault else 200,
-        sessions=users.sessions_of(visit.site.database, name=visit.user.name, now=visit.now),
-        this=visit.session_id,
+        sessions=users.sessions_of(request.app.database, name=request.user.name, now=request.now),
+        this=request.session_id,
         fault=fault,
     )
 
 
-def _role(visit: PageRequest) -> Role:
+def _role(request: PageRequest) -> Role:
     """Read the role; a value that the form doesn't offer is the least of them."""
-    return next((role for role in Role if role.value == visit.sent("role")), Role.VIEWER)
+    return next((role for role in Role if role.value == request.sent("role")), Role.VIEWER)

@@ -32,89 +32,93 @@ class Purchase:
     advice: OrderAdvice
 
 
-def coming(visit: PageRequest) -> Response:
+def coming(request: PageRequest) -> Response:
     """Show announced sends and what to order."""
-    return _coming(visit)
+    return _coming(request)
 
 
-def announce(visit: PageRequest) -> Response:
+def announce(request: PageRequest) -> Response:
     """Announce a send."""
-    site, words, tell = visit.site, phrases(visit.site.language), fault_words(visit.site.language)
-    messages = read_count(visit.sent("messages"))
-    starts_at = read_instant(visit.sent("starts_at"), site.zone)
-    hours = read_count(visit.sent("hours"))
-    category = next((one for one in Category if one.value == visit.sent("category")), None)
+    app, words, tell = request.app, phrases(request.language), fault_words(request.language)
+    messages = read_count(request.sent("messages"))
+    starts_at = read_instant(request.sent("starts_at"), request.zone)
+    hours = read_count(request.sent("hours"))
+    category = next((one for one in Category if one.value == request.sent("category")), None)
     if isinstance(messages, CellFault) or not isinstance(messages, int):
-        return _coming(visit, fault=words("The number of messages must be a whole number."))
+        return _coming(request, fault=words("The number of messages must be a whole number."))
     if isinstance(starts_at, str):
-        return _coming(visit, fault=words("The start {fault}", fault=tell(starts_at)))
+        return _coming(request, fault=words("The start {fault}", fault=tell(starts_at)))
     if isinstance(hours, CellFault) or not isinstance(hours, int):
-        return _coming(visit, fault=words("The length must be a whole number of hours."))
+        return _coming(request, fault=words("The length must be a whole number of hours."))
     if category is None:
-        return _coming(visit, fault=words("Choose a category."))
-    exactly = visit.sent_exactly("wallet")
-    name = WalletName(exactly if exactly in site.announce.known() else exactly.strip())
-    made = site.announce.announce(
+        return _coming(request, fault=words("Choose a category."))
+    exactly = request.sent_exactly("wallet")
+    name = WalletName(exactly if exactly in app.planned_sends.known() else exactly.strip())
+    made = app.planned_sends.announce(
         BalanceKey(name, category),
         messages=messages,
         starts_at=starts_at,
         over=timedelta(hours=min(hours, 10_000)),
-        note=visit.sent("note"),
-        by=visit.actor,
+        note=request.sent("note"),
+        by=request.actor,
     )
-    return _coming(visit, fault=tell(made)) if isinstance(made, str) else done("/plans", Done.PLAN_ADDED)
+    return _coming(request, fault=tell(made)) if isinstance(made, str) else done("/plans", Done.PLAN_ADDED)
 
 
-def take_back(visit: PageRequest) -> Response:
+def take_back(request: PageRequest) -> Response:
     """Let a send count no more."""
-    if visit.site.announce.take_back(visit.part("id"), by=visit.actor) is None:
+    if request.app.planned_sends.take_back(request.part("id"), by=request.actor) is None:
         return _coming(
-            visit, fault=phrases(visit.site.language)("This send is over, or was taken back already.")
+            request, fault=phrases(request.language)("This send is over, or was taken back already.")
         )
     return done("/plans", Done.PLAN_REMOVED)
 
 
-def _coming(visit: PageRequest, fault: str = "") -> Response:
-    site = visit.site
-    until = read_day_end(visit.asked("until"), site.zone) if visit.asked("until") else visit.now + ORDER_FOR
-    if isinstance(until, str) or not visit.now < until <= visit.now + _FURTHEST:
-        until = visit.now + ORDER_FOR
-        fault = fault or phrases(site.language)("Choose a day within the next year.")
-    asked = visit.asked("confidence")
+def _coming(request: PageRequest, fault: str = "") -> Response:
+    app = request.app
+    until = (
+        read_day_end(request.asked("until"), request.zone)
+        if request.asked("until")
+        else request.now + ORDER_FOR
+    )
+    if isinstance(until, str) or not request.now < until <= request.now + _FURTHEST:
+        until = request.now + ORDER_FOR
+        fault = fault or phrases(request.language)("Choose a day within the next year.")
+    asked = request.asked("confidence")
     confidence = next((one for one in _CONFIDENCES if f"{one:g}" == asked), ORDER_CONFIDENCE)
-    purchases, num_looked_at = _purchases(visit, until, confidence)
+    purchases, num_looked_at = _purchases(request, until, confidence)
     totals: Counter[Category] = Counter()
     for one in purchases:
         totals[one.view.key.category] += one.advice.messages
     typed = ("wallet", "category", "messages", "starts_at", "hours", "note")
     return show(
-        visit,
+        request,
         "plans.html.j2",
         status=422 if fault else 200,
         fault=fault,
-        plans=site.announce.standing(),
+        plans=app.planned_sends.standing(),
         purchases=purchases,
         totals=totals,
         num_looked_at=num_looked_at,
-        until=until.astimezone(site.zone) - timedelta(seconds=1),
+        until=until.astimezone(request.zone) - timedelta(seconds=1),
         confidence=confidence,
         confidences=_CONFIDENCES,
         categories=list(Category),
-        known=site.announce.known()[:200],
-        typed={name: visit.sent(name) or visit.asked(name) for name in typed},
+        known=app.planned_sends.known()[:200],
+        typed={name: request.sent(name) or request.asked(name) for name in typed},
     )
 
 
-def _purchases(visit: PageRequest, until: datetime, confidence: float) -> tuple[list[Purchase], int]:
+def _purchases(request: PageRequest, until: datetime, confidence: float) -> tuple[list[Purchase], int]:
     """Return what to buy for the balances that run out first, and how many of these were looked at."""
-    site = visit.site
-    look = site.latest.look(now=visit.now)
-    first, _ = site.lists.of(look, OverviewFilter(order=SortOrder.RUNWAY))
+    app = request.app
+    look = app.latest.look(now=request.now)
+    first, _ = request.lists.of(look, OverviewFilter(order=SortOrder.RUNWAY))
     used = [view for view in first[:_MAX_ADVISED] if view.estimate.runway is not None]
-    with site.database.read() as conn:
+    with app.database.read() as conn:
         rows = wallets.named(conn, {view.key.wallet for view in used})
-        advice = site.figures.advise(
-            conn, list(rows.values()), now=visit.now, until=until, confidence=confidence
+        advice = app.figures.advise(
+            conn, list(rows.values()), now=request.now, until=until, confidence=confidence
         )
     return [
         Purchase(view=view, advice=found)

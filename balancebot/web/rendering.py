@@ -12,12 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from balancebot.app import App
 from balancebot.config import Language
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
 from balancebot.i18n import Wording, number
 from balancebot.packaged import packaged
-from balancebot.web.context import WebContext
 from balancebot.web.faults import FaultWords
 from balancebot.web.flash import said
 from balancebot.web.phrases import PagePhrases
@@ -29,7 +29,7 @@ _BUILT_IN = packaged("templates") / "web"
 
 
 def show(
-    visit: PageRequest,
+    request: PageRequest,
     template: str,
     *,
     status: int = 200,
@@ -37,28 +37,28 @@ def show(
     **values: object,
 ) -> HTMLResponse:
     """Render a page, or a part of one, for a user."""
-    site = visit.site
     text = render(
-        site,
+        request.app,
         template,
-        now=visit.now,
-        user=visit.user,
-        path=visit.request.url.path,
-        token=Markup('<input type="hidden" name="{}" value="{}">').format(CSRF_TOKEN, visit.csrf_token),
-        may_edit=visit.user.role.may(Role.FINANCE),
-        is_admin=visit.user.role.may(Role.ADMIN),
-        was_done=said(visit.asked("done")),
+        now=request.now,
+        user=request.user,
+        path=request.http.url.path,
+        token=Markup('<input type="hidden" name="{}" value="{}">').format(CSRF_TOKEN, request.csrf_token),
+        may_edit=request.user.role.may(Role.FINANCE),
+        is_admin=request.user.role.may(Role.ADMIN),
+        was_done=said(request.asked("done")),
         **values,
     )
     return HTMLResponse(text, status_code=status, headers=headers)
 
 
-def render(site: WebContext, template: str, **values: object) -> str:
+def render(app: App, template: str, **values: object) -> str:
     """Render a template with the operator's version of it where there is one that works, else with the built-in one."""
-    words = {"language": site.language.value, "_": phrases(site.language), "say": wording(site)}
-    if site.templates_dir is not None and (site.templates_dir / "web" / template).is_file():
+    language, folder = app.settings.language, app.settings.templates.dir
+    words = {"language": language.value, "_": phrases(language), "say": wording(app)}
+    if folder is not None and (folder / "web" / template).is_file():
         try:
-            return _environment(site.templates_dir / "web").get_template(template).render(words | values)
+            return _environment(folder / "web").get_template(template).render(words | values)
         except Exception as error:  # noqa: BLE001 -- a template of the operator's may fail in any way; the page is shown all the same
             log.warning("web.template_failed", extra={"template": template, "error": str(error)})
     return _environment(_BUILT_IN).get_template(template).render(words | values)
@@ -76,9 +76,9 @@ def fault_words(language: Language) -> FaultWords:
     return FaultWords(language, phrases(language))
 
 
-def wording(site: WebContext) -> Wording:
+def wording(app: App) -> Wording:
     """Return the words for figures, severities and instants."""
-    return Wording(language=site.language, zone=site.zone)
+    return app.words
 
 
 @cache

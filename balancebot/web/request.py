@@ -1,13 +1,14 @@
 """One request of one user: who it is, what was sent, and the only two ways to make a route of a handler.
 
 A `page` needs a session and a role. A `change` needs the session's token as well. Handlers are plain functions that
-run in a thread: `Visit` in, response out.
+run in a thread: `PageRequest` in, response out.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
@@ -16,10 +17,11 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
-from balancebot.config import Secret
+from balancebot.app import App
+from balancebot.config import Language, Secret
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.user import Role, User
-from balancebot.web.context import WebContext
+from balancebot.web.overview_lists import OverviewLists
 
 COOKIE = "balancebot"
 CSRF_TOKEN = "csrf_token"  # noqa: S105 -- the name of a field
@@ -29,8 +31,9 @@ CSRF_TOKEN = "csrf_token"  # noqa: S105 -- the name of a field
 class PageRequest:
     """A request that may be answered."""
 
-    site: WebContext
-    request: Request
+    app: App
+    http: Request
+    """What the browser sent."""
     now: datetime
     user: User
     session_id: str
@@ -39,9 +42,25 @@ class PageRequest:
     """What was sent with a change; empty for a page."""
 
     @property
+    def language(self) -> Language:
+        """The language of the pages."""
+        return self.app.settings.language
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The time zone of the pages."""
+        return self.app.settings.timezone
+
+    @property
+    def lists(self) -> OverviewLists:
+        """The lists of balances that were filtered and sorted before."""
+        lists: OverviewLists = self.http.app.state.lists
+        return lists
+
+    @property
     def wants_part(self) -> bool:
         """Whether htmx asks for a part of the page, and not the browser for the whole."""
-        headers = self.request.headers
+        headers = self.http.headers
         return "hx-request" in headers and "hx-history-restore-request" not in headers
 
     @property
@@ -60,7 +79,7 @@ class PageRequest:
 
     def asked_exactly(self, name: str) -> str:
         """Return a value of the address, spaces at its ends included: a wallet's name."""
-        return storable(self.request.query_params.get(name, ""))
+        return storable(self.http.query_params.get(name, ""))
 
     def sent(self, name: str) -> str:
         """Return a field of the form, '' where there is none."""
@@ -80,7 +99,7 @@ class PageRequest:
 
     def part(self, name: str) -> str:
         """Return a part of the path."""
-        return storable(self.request.path_params[name])
+        return storable(self.http.path_params[name])
 
 
 def storable(text: str) -> str:
@@ -95,9 +114,8 @@ def page(path: str, handler: Handler, *, needs: Role = Role.VIEWER) -> Route:
     """Make a route that shows something to users of a role."""
 
     async def endpoint(request: Request) -> Response:
-        site: WebContext = request.app.state.site
-        visit = await run_in_threadpool(_visit, site, request, needs)
-        return visit if isinstance(visit, Response) else await run_in_threadpool(handler, visit)
+        allowed = await run_in_threadpool(_authorized, request, needs)
+        return allowed if isinstance(allowed, Response) else await run_in_threadpool(handler, allowed)
 
     return Route(path, endpoint, methods=["GET"])
 
@@ -106,28 +124,38 @@ def change(path: str, handler: Handler, *, needs: Role = Role.FINANCE) -> Route:
     """Make a route that changes something: for users of a role, whose form comes from their own session."""
 
     async def endpoint(request: Request) -> Response:
-        site: WebContext = request.app.state.site
-        visit = await run_in_threadpool(_visit, site, request, needs)
-        if isinstance(visit, Response):
-            return visit
+        allowed = await run_in_threadpool(_authorized, request, needs)
+        if isinstance(allowed, Response):
+            return allowed
         async with request.form(max_files=1, max_fields=200, max_part_size=512 * 1024) as form:
             given = form.get(CSRF_TOKEN)
-            token = _token(site, request)
-            if not isinstance(given, str) or not site.log_in.is_csrf_token(token, given):
+            token = session_token(allowed.app, request) or Secret("")
+            if not isinstance(given, str) or not allowed.app.log_in.is_csrf_token(token, given):
                 raise HTTPException(403, "This form is out of date: reload the page and try again.")
-            return await run_in_threadpool(handler, replace(visit, form=form))
+            return await run_in_threadpool(handler, replace(allowed, form=form))
 
     return Route(path, endpoint, methods=["POST"])
 
 
-def cookie_name(site: WebContext) -> str:
+def app_of(request: Request) -> App:
+    """Return the app whose pages are served."""
+    app: App = request.app.state.app
+    return app
+
+
+def is_https(app: App) -> bool:
+    """Tell whether people reach the pages by https; cookies are then for https only."""
+    return app.public_url.startswith("https://")
+
+
+def cookie_name(app: App) -> str:
     """Return the cookie's name: over https one that only this host can have set."""
-    return f"__Host-{COOKIE}" if site.is_https else COOKIE
+    return f"__Host-{COOKIE}" if is_https(app) else COOKIE
 
 
-def session_token(site: WebContext, request: Request) -> Secret | None:
+def session_token(app: App, request: Request) -> Secret | None:
     """Return what the cookie of the session holds."""
-    return cookie(request, cookie_name(site))
+    return cookie(request, cookie_name(app))
 
 
 def cookie(request: Request, name: str) -> Secret | None:
@@ -136,36 +164,33 @@ def cookie(request: Request, name: str) -> Secret | None:
     return Secret(value) if value else None
 
 
-def _token(site: WebContext, request: Request) -> Secret:
-    return session_token(site, request) or Secret("")
-
-
-def page_request_of(site: WebContext, request: Request) -> PageRequest | None:
-    """Return the visit of whoever is logged in; None where nobody is."""
-    now = site.clock.now()
-    token = session_token(site, request)
-    session = None if token is None else site.log_in.session(token, now=now)
+def page_request_of(request: Request) -> PageRequest | None:
+    """Return the request of whoever is logged in; None where nobody is."""
+    app = app_of(request)
+    now = app.clock.now()
+    token = session_token(app, request)
+    session = None if token is None else app.log_in.session(token, now=now)
     if token is None or session is None:
         return None
     return PageRequest(
-        site=site,
-        request=request,
+        app=app,
+        http=request,
         now=now,
         user=session.user,
         session_id=session.id,
-        csrf_token=site.log_in.csrf_token(token),
+        csrf_token=app.log_in.csrf_token(token),
     )
 
 
-def _visit(site: WebContext, request: Request, needs: Role) -> PageRequest | Response:
-    visit = page_request_of(site, request)
-    if visit is None:
+def _authorized(request: Request, needs: Role) -> PageRequest | Response:
+    page_request = page_request_of(request)
+    if page_request is None:
         if "hx-request" in request.headers:
             return Response(status_code=401)
         if request.method != "GET":
             return RedirectResponse("/login", status_code=303)
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/login?next={quote(here, safe='/')}", status_code=303)
-    if not visit.user.role.may(needs):
+    if not page_request.user.role.may(needs):
         raise HTTPException(403, "Your role doesn't allow this.")
-    return visit
+    return page_request

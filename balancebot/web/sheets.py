@@ -48,50 +48,50 @@ class FaultyRow:
     """Those of no cell that the sheet has."""
 
 
-def form(visit: PageRequest) -> Response:
+def form(request: PageRequest) -> Response:
     """Show what can be downloaded, and the form to upload."""
-    return show(visit, "sheet.html.j2", faults=(), faulty=(), header=())
+    return show(request, "sheet.html.j2", faults=(), faulty=(), header=())
 
 
-def download_csv(visit: PageRequest) -> Response:
+def download_csv(request: PageRequest) -> Response:
     """Send the rows, or with `all` every balance, as CSV that Excel and WPS open as they should."""
-    return _file(write_csv(_cells(visit)).encode("utf-8-sig"), "thresholds.csv", "text/csv; charset=utf-8")
+    return _file(write_csv(_cells(request)).encode("utf-8-sig"), "thresholds.csv", "text/csv; charset=utf-8")
 
 
-def download_xlsx(visit: PageRequest) -> Response:
+def download_xlsx(request: PageRequest) -> Response:
     """Send the same as a workbook."""
-    return _file(write_xlsx(_cells(visit)), "thresholds.xlsx", _XLSX)
+    return _file(write_xlsx(_cells(request)), "thresholds.xlsx", _XLSX)
 
 
-def upload(visit: PageRequest) -> Response:
+def upload(request: PageRequest) -> Response:
     """Look at a sheet: show every change that it would make, or everything that is wrong with it."""
-    uploaded = visit.uploaded("sheet")
+    uploaded = request.uploaded("sheet")
     if uploaded is None:
-        fault = EditFault(message=phrases(visit.site.language)("Choose a file first."))
-        return _refused(visit, (), (fault,))
+        fault = EditFault(message=phrases(request.language)("Choose a file first."))
+        return _refused(request, (), (fault,))
     name, data = uploaded
     rows, faults = read_sheet_file(data)
     if faults:
-        return _refused(visit, rows, faults, name=name)
-    return _preview(visit, visit.site.edit_thresholds.preview_sheet(rows), rows, name=name)
+        return _refused(request, rows, faults, name=name)
+    return _preview(request, request.app.edit_thresholds.preview_sheet(rows), rows, name=name)
 
 
-def apply(visit: PageRequest) -> Response:
+def apply(request: PageRequest) -> Response:
     """Make the changes that were looked at; if they would be others by now, show those instead."""
-    rows = _carried_in(visit.sent("changes"))
-    outcome = visit.site.edit_thresholds.import_seen(rows, seen=visit.sent("seen"), by=visit.sheet_actor)
+    rows = _carried_in(request.sent("changes"))
+    outcome = request.app.edit_thresholds.import_seen(rows, seen=request.sent("seen"), by=request.sheet_actor)
     if isinstance(outcome, Outdated):
-        return _preview(visit, outcome.edited, rows, name=visit.sent("name"), outdated=True)
+        return _preview(request, outcome.edited, rows, name=request.sent("name"), outdated=True)
     if outcome.faults:
-        return _refused(visit, rows, outcome.faults, name=visit.sent("name"))
+        return _refused(request, rows, outcome.faults, name=request.sent("name"))
     return done("/thresholds", Done.IMPORTED)
 
 
-def _cells(visit: PageRequest) -> list[tuple[Cell, ...]]:
-    with visit.site.database.read() as conn:
-        book = visit.site.thresholds.book(conn)
-    if visit.asked("all"):
-        return list(cells_of_all(book, visit.site.edit_thresholds.known()))
+def _cells(request: PageRequest) -> list[tuple[Cell, ...]]:
+    with request.app.database.read() as conn:
+        book = request.app.thresholds.book(conn)
+    if request.asked("all"):
+        return list(cells_of_all(book, request.app.edit_thresholds.known()))
     return list(cells_of(book.rows))
 
 
@@ -100,17 +100,17 @@ def _file(data: bytes, name: str, kind: str) -> Response:
 
 
 def _preview(
-    visit: PageRequest, edited: Edited, rows: Sequence[SheetRow], *, name: str, outdated: bool = False
+    request: PageRequest, edited: Edited, rows: Sequence[SheetRow], *, name: str, outdated: bool = False
 ) -> Response:
     if edited.faults:
-        return _refused(visit, rows, edited.faults, name=name)
-    with visit.site.database.read() as conn:
-        before = visit.site.thresholds.book(conn)
+        return _refused(request, rows, edited.faults, name=name)
+    with request.app.database.read() as conn:
+        before = request.app.thresholds.book(conn)
     scopes = [change.scope for change in edited.changes]
-    prospect = visit.site.preview.ahead(before, ThresholdBook(edited.rows), scopes, now=visit.now)
-    tell = fault_words(visit.site.language)
+    prospect = request.app.preview_limits.ahead(before, ThresholdBook(edited.rows), scopes, now=request.now)
+    tell = fault_words(request.language)
     return show(
-        visit,
+        request,
         "sheet_preview.html.j2",
         status=409 if outdated else 200,
         name=name,
@@ -139,15 +139,15 @@ def _shown(row: ThresholdRow | None, column: str) -> str:
 
 
 def _refused(
-    visit: PageRequest, rows: Sequence[SheetRow], faults: Sequence[EditFault], *, name: str = ""
+    request: PageRequest, rows: Sequence[SheetRow], faults: Sequence[EditFault], *, name: str = ""
 ) -> Response:
     header = rows[0].cells if rows else ()
     lines = dict.fromkeys(fault.line for fault in faults if fault.line is not None)
     by_line = {row.line: row for row in rows}
     listed = [line for line in lines if line in by_line][:MAX_LISTED]
-    tell = fault_words(visit.site.language)
+    tell = fault_words(request.language)
     return show(
-        visit,
+        request,
         "sheet.html.j2",
         status=422,
         name=name,

@@ -123,94 +123,94 @@ class ThresholdTable:
     num_balances: int
 
 
-def table(visit: PageRequest) -> Response:
+def table(request: PageRequest) -> Response:
     """Show the rows that were set, or every balance with what holds for it."""
     return show(
-        visit,
+        request,
         "thresholds.html.j2",
-        table=_table(visit, visit.asked("q"), visit.asked("view"), page_number(visit.asked("page"))),
+        table=_table(request, request.asked("q"), request.asked("view"), page_number(request.asked("page"))),
     )
 
 
-def editor(visit: PageRequest) -> Response:
+def editor(request: PageRequest) -> Response:
     """Show the form for one scope: in place of its line, or as a page of its own."""
-    wallet, category = visit.asked_exactly("wallet"), visit.asked("category")
+    wallet, category = request.asked_exactly("wallet"), request.asked("category")
     scope = scope_of(wallet, category) if wallet else None
     if isinstance(scope, EditFault):
         typed = dict.fromkeys(COLUMNS, "") | {"wallet": wallet, "category": category}
-        return _editor(visit, scope=None, typed=typed, faults=(scope,))
-    row = None if scope is None else visit.site.edit_thresholds.look(scope)
+        return _editor(request, scope=None, typed=typed, faults=(scope,))
+    row = None if scope is None else request.app.edit_thresholds.look(scope)
     cells = {column: "" if row is None else shown(getattr(row, column)) for column in COLUMNS}
-    return _editor(visit, scope=scope, typed=cells, seen=edit_token(row))
+    return _editor(request, scope=scope, typed=cells, seen=edit_token(row))
 
 
-def cancelled(visit: PageRequest) -> Response:
+def cancelled(request: PageRequest) -> Response:
     """Show the line of a scope again, as it was before its editor opened."""
-    scope = scope_of(visit.asked_exactly("wallet"), visit.asked("category"))
+    scope = scope_of(request.asked_exactly("wallet"), request.asked("category"))
     if isinstance(scope, EditFault):
         return Response(status_code=204)
-    with visit.site.database.read() as conn:
-        book = visit.site.thresholds.book(conn)
-    known = visit.site.edit_thresholds.known()
+    with request.app.database.read() as conn:
+        book = request.app.thresholds.book(conn)
+    known = request.app.edit_thresholds.known()
     row = next((row for row in book.rows if row.scope == scope), None)
-    return show(visit, "threshold_line.html.j2", line=threshold_line(scope, row, book, known), focus=True)
+    return show(request, "threshold_line.html.j2", line=threshold_line(scope, row, book, known), focus=True)
 
 
-def save(visit: PageRequest) -> Response:
+def save(request: PageRequest) -> Response:
     """Save what was typed, unless it is refused, or somebody else was quicker."""
-    typed = typed_row(visit)
+    typed = typed_row(request)
     scope = scope_of(typed["wallet"], typed["category"])
     if isinstance(scope, EditFault):
-        return _editor(visit, scope=None, typed=typed, seen=visit.sent("seen"), faults=(scope,))
-    outcome = visit.site.edit_thresholds.replace(
-        scope, cells_of(typed), seen=visit.sent("seen"), by=visit.actor
+        return _editor(request, scope=None, typed=typed, seen=request.sent("seen"), faults=(scope,))
+    outcome = request.app.edit_thresholds.replace(
+        scope, cells_of(typed), seen=request.sent("seen"), by=request.actor
     )
     if isinstance(outcome, Conflict):
         seen = edit_token(outcome.current)
-        return _editor(visit, scope=scope, typed=typed, seen=seen, conflict=outcome)
+        return _editor(request, scope=scope, typed=typed, seen=seen, conflict=outcome)
     if outcome.faults:
-        is_new = visit.sent("is_new") == "yes"
+        is_new = request.sent("is_new") == "yes"
         return _editor(
-            visit,
+            request,
             scope=None if is_new else scope,
             typed=typed,
-            seen=visit.sent("seen"),
+            seen=request.sent("seen"),
             faults=outcome.faults,
         )
-    return _saved(visit, scope)
+    return _saved(request, scope)
 
 
-def typed_row(visit: PageRequest) -> dict[str, str]:
+def typed_row(request: PageRequest) -> dict[str, str]:
     """Return what was typed: the scope, and a cell for each column."""
-    typed = {column: visit.sent(column) for column in ("category", *COLUMNS)}
-    exactly = visit.sent_exactly("wallet")
+    typed = {column: request.sent(column) for column in ("category", *COLUMNS)}
+    exactly = request.sent_exactly("wallet")
     # a configured name may begin or end with a space; what else is typed has it by accident
-    is_known = exactly in visit.site.edit_thresholds.known()
+    is_known = exactly in request.app.edit_thresholds.known()
     return {"wallet": exactly if is_known else exactly.strip(), **typed}
 
 
-def _saved(visit: PageRequest, scope: Scope) -> Response:
+def _saved(request: PageRequest, scope: Scope) -> Response:
     """Show the whole table anew: a change of one row may be inherited by many."""
-    if not visit.wants_part:
+    if not request.wants_part:
         return done("/thresholds", Done.SAVED)
-    here = parse_qs(urlsplit(visit.request.headers.get("hx-current-url", "")).query)
+    here = parse_qs(urlsplit(request.http.headers.get("hx-current-url", "")).query)
 
     def asked(name: str) -> str:
         return here.get(name, [""])[0]
 
     return show(
-        visit,
+        request,
         "threshold_table.html.j2",
         headers={"HX-Retarget": "#rows", "HX-Reswap": "outerHTML"},
         saved=scope,
-        table=_table(visit, asked("q"), asked("view"), page_number(asked("page"))),
+        table=_table(request, asked("q"), asked("view"), page_number(asked("page"))),
     )
 
 
-def _table(visit: PageRequest, about: str, view: str, number: int) -> ThresholdTable:
-    known = visit.site.edit_thresholds.known()
-    with visit.site.database.read() as conn:
-        book = visit.site.thresholds.book(conn)
+def _table(request: PageRequest, about: str, view: str, number: int) -> ThresholdTable:
+    known = request.app.edit_thresholds.known()
+    with request.app.database.read() as conn:
+        book = request.app.thresholds.book(conn)
     rows = {row.scope: row for row in book.rows}
     scopes = _all_scopes(known, about) if view == _ALL else _set_scopes(book, about)
     shown_scopes, paging = cut(scopes, number)
@@ -253,7 +253,7 @@ def scope_of(wallet: str, category: str) -> Scope | EditFault:
 
 
 def _editor(
-    visit: PageRequest,
+    request: PageRequest,
     *,
     scope: Scope | None,
     typed: Mapping[str, str],
@@ -262,16 +262,16 @@ def _editor(
     conflict: Conflict | None = None,
 ) -> Response:
     """Show the form. `scope` None: a new row, whose scope is still to be typed."""
-    with visit.site.database.read() as conn:
-        rows = visit.site.thresholds.book(conn).rows
-    known = visit.site.edit_thresholds.known()
+    with request.app.database.read() as conn:
+        rows = request.app.thresholds.book(conn).rows
+    known = request.app.edit_thresholds.known()
     # what would hold if this row said nothing
     others = ThresholdBook(row for row in rows if row.scope != scope)
-    say = fault_words(visit.site.language)
+    say = fault_words(request.language)
     bare = Scope("*") if scope is None else scope
     return show(
-        visit,
-        "threshold_editor.html.j2" if visit.wants_part else "threshold_page.html.j2",
+        request,
+        "threshold_editor.html.j2" if request.wants_part else "threshold_page.html.j2",
         status=409 if conflict else 422 if faults else 200,
         scope=scope,
         typed={"wallet": "", "category": "*"} | dict(typed),
@@ -298,22 +298,22 @@ def _theirs(current: ThresholdRow | None, typed: Mapping[str, str]) -> list[tupl
     ]
 
 
-def preview(visit: PageRequest) -> Response:
+def preview(request: PageRequest) -> Response:
     """Show which alerts would open or close now; the look back is asked for when this stands."""
-    edited, tell = _edited(visit), fault_words(visit.site.language)
+    edited, tell = _edited(request), fault_words(request.language)
     if edited is None or edited.faults:
         faults = () if edited is None else edited.faults
         return show(
-            visit,
+            request,
             "threshold_preview.html.j2",
             faults=[tell.placed(fault) for fault in faults],
             prospect=None,
         )
-    before, after, scopes = _books(visit, edited)
-    prospect = visit.site.preview.ahead(before, after, scopes, now=visit.now)
-    say = wording(visit.site)
+    before, after, scopes = _books(request, edited)
+    prospect = request.app.preview_limits.ahead(before, after, scopes, now=request.now)
+    say = wording(request.app)
     return show(
-        visit,
+        request,
         "threshold_preview.html.j2",
         faults=[],
         warnings=[tell(warning.message) for warning in edited.warnings],
@@ -323,29 +323,29 @@ def preview(visit: PageRequest) -> Response:
     )
 
 
-def backtest(visit: PageRequest) -> Response:
+def backtest(request: PageRequest) -> Response:
     """Show what it would have told in the last 30 days, next to today's limits."""
-    edited = _edited(visit)
+    edited = _edited(request)
     if edited is None or edited.faults or not edited.changes:
         return Response("", media_type="text/html")
-    retrospect = visit.site.preview.back(*_books(visit, edited), now=visit.now)
-    return show(visit, "threshold_backtest.html.j2", retrospect=retrospect)
+    retrospect = request.app.preview_limits.back(*_books(request, edited), now=request.now)
+    return show(request, "threshold_backtest.html.j2", retrospect=retrospect)
 
 
-def undo(visit: PageRequest) -> Response:
+def undo(request: PageRequest) -> Response:
     """Give a scope back what it had before a change; if it was changed again since, show that and ask."""
-    with visit.site.database.read() as conn:
-        entry = audit.find(conn, visit.part("id"))
+    with request.app.database.read() as conn:
+        entry = audit.find(conn, request.part("id"))
     if entry is None:
         raise HTTPException(404, "There is no such change.")
-    outcome = visit.site.edit_thresholds.undo(entry, by=visit.actor, seen=visit.sent("seen") or None)
+    outcome = request.app.edit_thresholds.undo(entry, by=request.actor, seen=request.sent("seen") or None)
     if outcome is None:
         raise HTTPException(404, "There is no such change.")
     if isinstance(outcome, Conflict):
         before = entry.before or {}
         current = outcome.current
         return show(
-            visit,
+            request,
             "undo.html.j2",
             status=409,
             entry=entry,
@@ -359,28 +359,28 @@ def undo(visit: PageRequest) -> Response:
         )
     if outcome.faults:
         return show(
-            visit,
+            request,
             "undo.html.j2",
             status=422,
             entry=entry,
             current=None,
             seen="",
             columns=[],
-            faults=[fault_words(visit.site.language).placed(fault) for fault in outcome.faults],
+            faults=[fault_words(request.language).placed(fault) for fault in outcome.faults],
         )
     return done("/audit", Done.UNDONE)
 
 
-def _edited(visit: PageRequest) -> Edited | None:
+def _edited(request: PageRequest) -> Edited | None:
     """Return what saving the form would come to; None while no scope has been typed."""
-    typed = typed_row(visit)
+    typed = typed_row(request)
     scope = scope_of(typed["wallet"], typed["category"])
     if not isinstance(scope, Scope):
         return None
-    return visit.site.edit_thresholds.preview(scope, cells_of(typed))
+    return request.app.edit_thresholds.preview(scope, cells_of(typed))
 
 
-def _books(visit: PageRequest, edited: Edited) -> tuple[ThresholdBook, ThresholdBook, list[Scope]]:
-    with visit.site.database.read() as conn:
-        before = visit.site.thresholds.book(conn)
+def _books(request: PageRequest, edited: Edited) -> tuple[ThresholdBook, ThresholdBook, list[Scope]]:
+    with request.app.database.read() as conn:
+        before = request.app.thresholds.book(conn)
     return before, ThresholdBook(edited.rows), [change.scope for change in edited.changes]

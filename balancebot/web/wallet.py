@@ -10,6 +10,7 @@ from starlette.responses import Response
 
 from balancebot.domain.balance import WalletName
 from balancebot.domain.threshold import Scope
+from balancebot.explain.explain import explain
 from balancebot.explain.text import sections
 from balancebot.forecast.course_ahead import LevelAhead
 from balancebot.history.balances import HistoryHour, by_day, history_of
@@ -36,27 +37,31 @@ _NUM_ALERTS = 20
 _WORST_FIRST = list(OverviewGroup)
 
 
-def wallet(visit: PageRequest) -> Response:
+def wallet(request: PageRequest) -> Response:
     """Show one wallet and, in full, one of its balances: the one asked for, else the worst."""
-    site, name = visit.site, WalletName(visit.part("name"))
-    days = next((span for span in _SPANS if str(span) == visit.asked("days")), 30)
-    since = visit.now - timedelta(days=days)
-    with site.database.read() as conn:
+    app, name = request.app, WalletName(request.part("name"))
+    days = next((span for span in _SPANS if str(span) == request.asked("days")), 30)
+    since = request.now - timedelta(days=days)
+    with app.database.read() as conn:
         row = wallets.find(conn, name)
         if row is None:
             raise HTTPException(404, "There is no such wallet.")
-        book = site.thresholds.book(conn)
-        views = overview(conn, book=book, stale_after=site.stale_after, now=visit.now, names=[name])
-        view = _chosen(views, visit.asked("category"))
-        stretches = history_of(conn, row.id, view.key.category, since=since, now=visit.now)
-        told = with_reasons(site, conn, alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS))
-        advice = site.figures.advise(conn, [row], now=visit.now).get(view.key)
-        end = visit.now + future_levels(visit.now - since, view.estimate.runway)
-        ahead = _ahead(conn, visit, row, view, end)
-        told_why = site.explain(conn, name, view.key.category, book, visit.now)
-        announced = [plan for plan in planned_sends.not_over(conn, now=visit.now) if plan.balance == view.key]
-    say, words = wording(site), phrases(site.language)
-    curve = _curve(view, stretches, since=since, now=visit.now, until=end, ahead=ahead)
+        book = app.thresholds.book(conn)
+        views = overview(
+            conn, book=book, stale_after=app.settings.poll.stale_after, now=request.now, names=[name]
+        )
+        view = _chosen(views, request.asked("category"))
+        stretches = history_of(conn, row.id, view.key.category, since=since, now=request.now)
+        told = with_reasons(app, conn, alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS))
+        advice = app.figures.advise(conn, [row], now=request.now).get(view.key)
+        end = request.now + future_levels(request.now - since, view.estimate.runway)
+        ahead = _ahead(conn, request, row, view, end)
+        told_why = explain(conn, name, view.key.category, settings=app.settings, book=book, now=request.now)
+        announced = [
+            plan for plan in planned_sends.not_over(conn, now=request.now) if plan.balance == view.key
+        ]
+    say, words = wording(app), phrases(request.language)
+    curve = _curve(view, stretches, since=since, now=request.now, until=end, ahead=ahead)
     title = words(
         "{balance}: the last {days} days, and what is to come",
         balance=f"{name} {say.category(view.key.category)}",
@@ -64,22 +69,22 @@ def wallet(visit: PageRequest) -> Response:
     )
     own = next((found for found in book.rows if found.scope == Scope(*view.key)), None)
     return show(
-        visit,
+        request,
         "wallet.html.j2",
         wallet=row,
-        rows=[row_of(visit, one) for one in views],
-        row=row_of(visit, view),
+        rows=[row_of(request, one) for one in views],
+        row=row_of(request, view),
         view=view,
         charts=[draw(curve, paper, say=say, phrases=words, title=title) for paper in (WIDE, NARROW)],
         has_history=any(isinstance(one.reading, int) for one in stretches),
         has_fan=bool(ahead) and view.reading != 0,
         days=days,
         spans=_SPANS,
-        listed_days=by_day(stretches, now=visit.now, days=min(days, _LISTED_DAYS)),
+        listed_days=by_day(stretches, now=request.now, days=min(days, _LISTED_DAYS)),
         line=threshold_line(Scope(*view.key), own, book, [name]),
         alerts=told,
         why=sections(told_why, say)[0].paragraphs,
-        advice="" if advice is None else say.order(advice, view.key.category, now=visit.now),
+        advice="" if advice is None else say.order(advice, view.key.category, now=request.now),
         plans=announced,
     )
 
@@ -95,15 +100,15 @@ def _badness(view: BalanceView) -> tuple[int, float]:
 
 
 def _ahead(
-    conn: Connection, visit: PageRequest, row: WalletRow, view: BalanceView, end: datetime
+    conn: Connection, request: PageRequest, row: WalletRow, view: BalanceView, end: datetime
 ) -> tuple[LevelAhead, ...]:
     """Return the fan up to `end`, fine enough to show day and night where these can be seen."""
     snapshot = row.snapshot
     if snapshot is None or view.estimate.runway is None:
         return ()
-    step = next(step for span, step in _STEPS if end - visit.now <= span)
-    return visit.site.figures.estimator.course(
-        conn, row.id, snapshot, view.key.category, until=end, step=step, now=visit.now
+    step = next(step for span, step in _STEPS if end - request.now <= span)
+    return request.app.figures.estimator.course(
+        conn, row.id, snapshot, view.key.category, until=end, step=step, now=request.now
     )
 
 

@@ -27,7 +27,7 @@ def world(database) -> World:
 def silence(world: World, text: str = "acme/shop", hours: float = 4):
     pattern = Pattern.parse(text)
     assert isinstance(pattern, Pattern)
-    return world.operate.silence(
+    return world.app.operate_alerts.silence(
         pattern, until=world.clock.now() + timedelta(hours=hours), reason="moving house", by=ON_CALL
     )
 
@@ -41,26 +41,26 @@ def open_id(world: World) -> str:
 def test_a_reminder_is_sent_after_its_time_to_all_that_were_told(world):
     world.clock.pass_by(hours=24)
 
-    assert (1, 0) == (world.operate.tend(), world.operate.tend())
+    assert (1, 0) == (world.app.operate_alerts.tend(), world.app.operate_alerts.tend())
     assert [OPENED, "reminder warning acme/shop:industry"] == world.news()
     assert ["edit #ops", "reply #ops", "reply finance@example.com"] == world.deliveries()[2:]
 
 
 def test_acknowledging_stops_reminders_and_edits_the_message(world):
-    assert world.operate.acknowledge(open_id(world), by=ON_CALL, note="seen") is not None
+    assert world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL, note="seen") is not None
     world.clock.pass_by(days=3)
 
-    assert 0 == world.operate.tend()
+    assert 0 == world.app.operate_alerts.tend()
     assert ["edit #ops"] == world.deliveries()[2:]
 
 
 def test_only_an_open_alert_can_be_acknowledged(world):
-    assert world.operate.acknowledge("999", by=ON_CALL) is None
-    assert world.operate.acknowledge("nonsense", by=ON_CALL) is None
+    assert world.app.operate_alerts.acknowledge("999", by=ON_CALL) is None
+    assert world.app.operate_alerts.acknowledge("nonsense", by=ON_CALL) is None
 
 
 def test_worse_speaks_although_acknowledged(world):
-    world.operate.acknowledge(open_id(world), by=ON_CALL)
+    world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
     world.shows(industry(50))
 
     world.poll()
@@ -76,7 +76,7 @@ def test_inside_a_silence_nothing_is_told_until_it_ends(world):
     told_inside = world.news()
 
     world.clock.pass_by(hours=4)
-    world.operate.tend()
+    world.app.operate_alerts.tend()
 
     assert ([OPENED], [OPENED, "opened critical acme/web:industry"]) == (told_inside, world.news())
 
@@ -89,7 +89,7 @@ def test_what_opened_and_recovered_inside_a_silence_is_not_told(world):
     world.poll()
 
     world.clock.pass_by(hours=4)
-    world.operate.tend()
+    world.app.operate_alerts.tend()
 
     assert [OPENED] == world.news()
 
@@ -118,15 +118,15 @@ def test_ending_a_silence_tells_what_is_open_and_untold_at_once(world):
     world.shows(industry(50), wallet=WEB)
     world.poll()
 
-    assert world.operate.end_silence(str(made.id), by=ON_CALL)
-    assert not world.operate.end_silence(str(made.id), by=ON_CALL)
+    assert world.app.operate_alerts.end_silence(str(made.id), by=ON_CALL)
+    assert not world.app.operate_alerts.end_silence(str(made.id), by=ON_CALL)
     assert [OPENED, "opened critical acme/web:industry"] == world.news()
 
 
 def test_every_act_is_in_the_audit_log(world):
     made = silence(world)
-    world.operate.end_silence(str(made.id), by=ON_CALL)
-    world.operate.acknowledge(open_id(world), by=ON_CALL)
+    world.app.operate_alerts.end_silence(str(made.id), by=ON_CALL)
+    world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
 
     with world.database.read() as conn:
         entries = audit.newest(conn, limit=10)
@@ -136,16 +136,16 @@ def test_every_act_is_in_the_audit_log(world):
 
 
 def test_a_wallet_that_leaves_the_configuration_takes_its_alerts_with_it(world):
-    removed = sync_wallets(world.database, [WEB], teller=world.teller, now=world.clock.now())
+    removed = sync_wallets(world.database, [WEB], teller=world.app.decision_writer, now=world.clock.now())
 
     assert ((SHOP,), [OPENED, "recovered ok acme/shop:industry"]) == (removed, world.news())
 
 
 def test_a_request_that_comes_again_is_done_once_and_answered_alike(world):
     by = Actor(who="oncall", way=Way.SLACK, request="click 17")
-    acknowledged = world.operate.acknowledge(open_id(world), by=by, note="first")
+    acknowledged = world.app.operate_alerts.acknowledge(open_id(world), by=by, note="first")
 
-    assert acknowledged == world.operate.acknowledge(open_id(world), by=by, note="again")
+    assert acknowledged == world.app.operate_alerts.acknowledge(open_id(world), by=by, note="again")
     with world.database.read() as conn:
         (entry,) = audit.newest(conn, limit=10)
     assert ("click 17", "first") == (entry.request, entry.after["note"])
@@ -155,10 +155,10 @@ def test_a_silence_that_is_asked_for_again_is_made_once(world):
     by = Actor(who="oncall", way=Way.SLACK, request="command 3")
     pattern = Pattern.parse("acme/*")
     until = world.clock.now() + timedelta(hours=4)
-    made = world.operate.silence(pattern, until=until, reason="moving house", by=by)
+    made = world.app.operate_alerts.silence(pattern, until=until, reason="moving house", by=by)
     world.clock.pass_by(minutes=1)
 
-    assert made == world.operate.silence(
+    assert made == world.app.operate_alerts.silence(
         pattern, until=until + timedelta(minutes=1), reason="moving house", by=by
     )
     with world.database.read() as conn:

@@ -23,7 +23,7 @@ def shown(message: Message) -> Sequence[object]:
 
 
 def test_ten_flaps_are_told_in_six_messages_of_which_the_fifth_says_that_it_flaps(day):
-    start = day.world.clock.now()
+    start = day.clock.now()
     day.reads(*(500, 5000) * 10)
     day.reads(5000, 5000)
 
@@ -52,7 +52,7 @@ def test_the_living_message_says_how_it_stands_while_it_is_held(day):
     day.reads(*(500, 5000) * 2, 500)
     seen = [shown(day.living())]
     for balance in (5000, 1020, 50, 500, 5000):
-        at = day.world.clock.now()
+        at = day.clock.now()
         day.reads(balance, then=timedelta(minutes=10))
         seen.append(shown(day.living()))
 
@@ -94,7 +94,7 @@ def test_what_worsens_again_and_again_within_one_alert_says_so_at_the_third_time
 
 def test_what_opened_three_times_because_the_limit_was_changed_does_not_flap(day):
     for limit in (2000, 100, 2000, 100, 2000):
-        with day.world.database.write() as conn:
+        with day.database.write() as conn:
             conn.exec_driver_sql(f"UPDATE thresholds SET warning_below = {limit}, version = version + 1")
         day.reads(1500)
     day.reads(5000)
@@ -110,7 +110,7 @@ def test_two_purchases_in_a_day_are_two_recoveries_told_at_once(day):
 
 def test_the_next_day_it_starts_anew(day):
     day.reads(*(500, 5000) * 2)
-    day.world.clock.pass_by(hours=24)
+    day.clock.pass_by(hours=24)
     day.reads(500, 5000)
 
     assert ["opened", "> recovered"] * 3 == day.slack.told()
@@ -118,13 +118,13 @@ def test_the_next_day_it_starts_anew(day):
 
 def test_nobody_is_reminded_or_told_of_the_end_of_a_silence_while_it_is_well(day):
     day.reads(*(500, 5000) * 2)
-    day.world.operate.silence(
-        Pattern.parse("acme/*"), until=day.world.clock.now() + timedelta(hours=1), reason="", by=ONCALL
+    day.app.operate_alerts.silence(
+        Pattern.parse("acme/*"), until=day.clock.now() + timedelta(hours=1), reason="", by=ONCALL
     )
     day.reads(500, 5000, 5000, then=timedelta(minutes=31))
 
     assert ["opened", "> recovered"] * 2 == day.slack.told()
-    with day.world.database.read() as conn:
+    with day.database.read() as conn:
         ((alert, _),) = alerts.listed(conn)
     assert (None, True) == (alert.peak, alert.is_flapping)
 
@@ -135,11 +135,11 @@ def test_nobody_is_reminded_or_told_of_the_end_of_a_silence_while_it_is_well(day
 def test_an_alert_of_a_wallet_never_flaps(day):
     answers = cycle([SourceErrorKind.CREDENTIALS, SourceErrorKind.CREDENTIALS, industry(5000)])
     for _ in range(12):
-        day.world.shows(next(answers))
-        day.world.poll()
-        day.world.clock.pass_by(minutes=5)
+        day.shows(next(answers))
+        day.poll()
+        day.clock.pass_by(minutes=5)
 
     assert [
         "opened critical acme/shop credentials_rejected",
         "recovered ok acme/shop credentials_rejected",
-    ] * 4 == day.world.news()
+    ] * 4 == day.news()

@@ -7,45 +7,44 @@ from balancebot.domain.balance import WalletName
 from balancebot.domain.message import NOTHING_MUTED, MutedCounts
 from balancebot.domain.pattern import Pattern
 from balancebot.store import alerts
-from tests.day import Day
-from tests.world import industry
+from tests.world import World, industry
 
 ONCALL = Actor(who="oncall (U17)", way=Way.SLACK)
 WEBS = [WalletName(f"acme/web-{number}") for number in range(6)]
 
 
-def counted(day: Day) -> MutedCounts:
-    with day.world.database.read() as conn:
+def counted(day: World) -> MutedCounts:
+    with day.database.read() as conn:
         return alerts.muted_counts(conn)
 
 
-def test_nothing_is_muted_while_all_is_told(day: Day) -> None:
+def test_nothing_is_muted_while_all_is_told(day: World) -> None:
     day.reads(500)
 
     assert NOTHING_MUTED == counted(day)
 
 
-def test_silences_and_acknowledgements_are_counted(day: Day) -> None:
+def test_silences_and_acknowledgements_are_counted(day: World) -> None:
     day.reads(500)
-    day.world.operate.acknowledge("1", by=ONCALL)
-    until = day.world.clock.now() + timedelta(hours=1)
-    day.world.operate.silence(Pattern.parse("acme/shop"), until=until, reason="", by=ONCALL)
+    day.app.operate_alerts.acknowledge("1", by=ONCALL)
+    until = day.clock.now() + timedelta(hours=1)
+    day.app.operate_alerts.silence(Pattern.parse("acme/shop"), until=until, reason="", by=ONCALL)
     day.reads(500)
 
     assert MutedCounts(silenced=1, acknowledged=1) == counted(day)
 
 
-def test_what_a_group_tells_is_counted_with_the_messages_that_it_spares(day: Day) -> None:
-    day.world.configure(*WEBS)
+def test_what_a_group_tells_is_counted_with_the_messages_that_it_spares(day: World) -> None:
+    day.configure(*WEBS)
     for wallet in WEBS:
-        day.world.shows(industry(500), wallet=wallet)
+        day.shows(industry(500), wallet=wallet)
     day.reads(5000)
 
     # six openings in one message of Slack, and in one mail
     assert MutedCounts(grouped=6, spared_by_grouping=10) == counted(day)
 
 
-def test_what_flaps_is_counted_with_the_messages_that_it_spares(day: Day) -> None:
+def test_what_flaps_is_counted_with_the_messages_that_it_spares(day: World) -> None:
     day.reads(*(500, 5000) * 5, 500)
 
     assert MutedCounts(flapping=1, spared_by_flapping=6) == counted(day)

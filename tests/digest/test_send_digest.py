@@ -43,8 +43,8 @@ def sender(world: World) -> SendDigest:
         clock=world.clock,
         digests=[WEEKDAY],
         zone=ZoneInfo("Asia/Shanghai"),
-        thresholds=world.thresholds,
-        figures=world.figures,
+        thresholds=world.app.thresholds,
+        figures=world.app.figures,
         configured=lambda: [SHOP, WEB],
         stale_after=timedelta(minutes=30),
     )
@@ -116,7 +116,7 @@ def test_sends_that_were_announced_for_the_coming_days_are_named(world):
         database=world.database,
         clock=world.clock,
         known=lambda: (SHOP, WEB),
-        estimator=world.figures.estimator,
+        estimator=world.app.figures.estimator,
     )
     now = world.clock.now()
     ann = Actor(who="ann", way=Way.CLI)

@@ -30,7 +30,10 @@ def world(database) -> World:
 @pytest.fixture
 def sends(world) -> PlannedSends:
     return PlannedSends(
-        database=world.database, clock=world.clock, known=lambda: (SHOP,), estimator=world.figures.estimator
+        database=world.database,
+        clock=world.clock,
+        known=lambda: (SHOP,),
+        estimator=world.app.figures.estimator,
     )
 
 
@@ -57,7 +60,10 @@ def a_day_of_use(world: World, *, left: int, an_hour: int, hours: int = 30) -> i
 def runway(world: World) -> float:
     with world.database.read() as conn:
         views = overview(
-            conn, book=world.thresholds.book(conn), stale_after=world.stale_after, now=world.clock.now()
+            conn,
+            book=world.app.thresholds.book(conn),
+            stale_after=world.app.settings.poll.stale_after,
+            now=world.clock.now(),
         )
     estimate = next(view.estimate for view in views if view.key == BALANCE)
     assert estimate.runway is not None

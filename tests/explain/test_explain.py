@@ -131,8 +131,10 @@ def test_an_acknowledged_and_silenced_alert_says_why_it_stays_silent(world, expl
     with world.database.read() as conn:
         ((alert, _),) = alerts.listed(conn)
     until = world.clock.now() + timedelta(hours=4)
-    world.operate.acknowledge(str(alert.id), by=ONCALL, note="ordered", expects_by=until)
-    world.operate.silence(Pattern.parse("acme/shop"), until=until, reason="moving house", by=ONCALL)
+    world.app.operate_alerts.acknowledge(str(alert.id), by=ONCALL, note="ordered", expects_by=until)
+    world.app.operate_alerts.silence(
+        Pattern.parse("acme/shop"), until=until, reason="moving house", by=ONCALL
+    )
 
     said = text(explained()).splitlines()
     assert [

@@ -8,6 +8,7 @@ from balancebot.config import RetentionConfig
 from balancebot.domain.alert import Reason
 from balancebot.domain.balance import BalanceKey, Category, Readings, WalletName
 from balancebot.domain.message import TestFacts
+from balancebot.domain.routing import Destination
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.domain.user import Role, User
 from balancebot.history.prune import Pruned, prune
@@ -68,7 +69,7 @@ def test_what_was_told_goes_with_its_deliveries_once_they_are_settled(database: 
             outbox.enqueue_plain(
                 conn,
                 facts=TestFacts(at=old),
-                destinations=[("email", "finance@example.com")],
+                destinations=[Destination("email", "finance@example.com")],
                 dedup_key=key,
                 now=old,
             )
@@ -108,7 +109,7 @@ def test_a_group_stays_as_long_as_one_of_its_alerts_is_open_and_is_answered_then
     *closed, still_open = [bench.open() for _ in range(6)]
     bench.run()
     close(bench, *closed)
-    bench.clock.turn(days=401)
+    bench.clock.pass_by(days=401)
     pruned = prune(bench.database, RETENTION, now=bench.clock.now())
     assert (6, 5) == (pruned.num_notifications, pruned.num_alerts)
     bench.tell(still_open, Reason.RECOVERED)
@@ -119,7 +120,7 @@ def test_a_group_stays_as_long_as_one_of_its_alerts_is_open_and_is_answered_then
 def test_closed_alerts_go_with_all_that_was_told_of_them_but_the_newest(bench: Bench) -> None:
     close(bench, *[bench.open() for _ in range(7)])
     bench.run()
-    bench.clock.turn(days=401)
+    bench.clock.pass_by(days=401)
     assert 6 == prune(bench.database, RETENTION, now=bench.clock.now()).num_alerts
     rest = {"alerts": 1, "groups": 1, "threads": 2, "notifications": 0, "deliveries": 0, "attempts": 0}
     assert rest == what_is_left(bench.database)

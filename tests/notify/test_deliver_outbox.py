@@ -317,7 +317,7 @@ def test_a_clock_that_jumps_delays_nothing_and_repeats_nothing(bench: Bench, hou
     bench.slack.fates["#ops"] = [loses_the_answer]
     bench.open()
     bench.run()
-    bench.clock.turn(hours=hours)
+    bench.clock.pass_by(hours=hours)
     bench.open()
 
     bench.run(seconds=1)

@@ -45,7 +45,7 @@ def traffic(database) -> Traffic:
         world.database,
         ["observed_at,wallet,category,balance", *past],
         configured=[SHOP],
-        estimator=world.figures.estimator,
+        estimator=world.app.figures.estimator,
         now=world.clock.now(),
     )
     assert isinstance(taken, ImportReport)
@@ -101,8 +101,8 @@ def test_traffic_that_stopped_is_a_note_and_no_alert(traffic):
     with traffic.world.database.read() as conn:
         views = overview(
             conn,
-            book=traffic.world.thresholds.book(conn),
-            stale_after=traffic.world.stale_after,
+            book=traffic.world.app.thresholds.book(conn),
+            stale_after=traffic.world.app.settings.poll.stale_after,
             now=traffic.world.clock.now(),
         )
     assert ([], [False, False, True, False]) == (spikes(traffic), [view.stopped for view in views])
@@ -111,7 +111,7 @@ def test_traffic_that_stopped_is_a_note_and_no_alert(traffic):
 def advised(traffic: Traffic) -> bool:
     with traffic.world.database.read() as conn:
         rows = wallets.all_wallets(conn)
-        return bool(traffic.world.figures.advise(conn, rows, now=traffic.world.clock.now()))
+        return bool(traffic.world.app.figures.advise(conn, rows, now=traffic.world.clock.now()))
 
 
 def test_nobody_is_advised_to_buy_for_a_robot(traffic):

@@ -7,6 +7,7 @@ from threading import Event, Thread
 import pytest
 from sqlalchemy import Engine, event
 
+from balancebot.config import PollConfig
 from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Snapshot, WalletName
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed
@@ -45,7 +46,7 @@ def test_twenty_openings_at_once_take_no_more_statements_than_two(world):
         statements: list[str] = []
         heard = (Engine, "before_cursor_execute", lambda _, __, statement, *___: statements.append(statement))
         event.listen(*heard)
-        world.record(low, first_looks={}, claimed_by=None, alerts=True)
+        world.app.record_readings(low, first_looks={}, claimed_by=None, alerts=True)
         event.remove(*heard)
         return len(statements)
 
@@ -204,22 +205,22 @@ def test_due_wallets_are_read_and_are_due_again_after_their_time(world):
 
     read = []
     for _ in range(11):
-        read.append(world.cycle.run_due() is not None)
+        read.append(world.app.poll_cycle.run_due() is not None)
         world.clock.pass_by(minutes=1)
 
     assert [minute % 5 == 0 for minute in range(11)] == read
 
 
 def test_a_wallet_near_a_limit_is_read_more_often(database):
-    world = World(database, fastest=timedelta(minutes=1))
+    world = World(database, poll=PollConfig(fastest=timedelta(minutes=1)))
     world.configure(SHOP)
     world.limit(warning_below=1000)
     world.shows(industry(1900))
 
-    world.cycle.run_due()
+    world.app.poll_cycle.run_due()
     world.clock.pass_by(minutes=1)
 
-    assert world.cycle.run_due() is not None
+    assert world.app.poll_cycle.run_due() is not None
 
 
 def test_one_bad_wallet_does_not_stop_the_others(world):
@@ -275,7 +276,7 @@ def test_a_clock_that_is_set_back_makes_no_wallet_wait_for_it(world):
         with world.database.write() as conn:
             workers.leave(conn, "worker")
             workers.register(conn, "worker", kind="run", now=world.clock.now())
-        reports.append(world.cycle.run_due())
+        reports.append(world.app.poll_cycle.run_due())
 
     assert (False, ["opened warning acme/shop:industry"]) == (None in reports, world.news())
 
@@ -318,7 +319,7 @@ def test_a_line_that_breaks_while_wallets_are_claimed_or_recorded_leaves_none_un
         world.shows(industry(5000), wallet=wallet)
     with database.write() as conn:
         workers.register(conn, "worker", kind="run", now=world.clock.now())
-    world.cycle.run_due()
+    world.app.poll_cycle.run_due()
     world.clock.pass_by(minutes=5)
     with database.write() as conn:
         workers.renew(conn, "worker", now=world.clock.now())
@@ -331,7 +332,7 @@ def test_a_line_that_breaks_while_wallets_are_claimed_or_recorded_leaves_none_un
     }[broken]
     for _ in range(3):
         with suppress(DatabaseError):
-            world.cycle.run_due()
+            world.app.poll_cycle.run_due()
 
     with database.read() as conn:
         assert {world.clock.now()} == {row.observed_at for row in wallets.all_wallets(conn)}
@@ -355,9 +356,9 @@ def test_what_a_round_brings_after_it_was_frozen_is_old_once_the_wallet_is_read_
         assert is_claimed.wait(10)
 
     is_claimed, is_over = Event(), Event()
-    anew = Thread(target=world.cycle.run_due)
+    anew = Thread(target=world.app.poll_cycle.run_due)
     world.source.meanwhile = frozen_and_replaced
-    world.cycle.run_due()
+    world.app.poll_cycle.run_due()
     is_over.set()
     anew.join()
 

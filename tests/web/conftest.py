@@ -4,54 +4,43 @@ import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
-from sqlalchemy import Connection
 
-from balancebot.config import AccountConfig, AppConfig, DatabaseConfig, Language, Secret, Settings
+from balancebot.app import App
 from balancebot.domain.audit import Actor, Way
-from balancebot.domain.balance import Category, Readings, WalletName
-from balancebot.domain.threshold import ThresholdBook
+from balancebot.domain.balance import Readings, WalletName
 from balancebot.domain.user import Role
-from balancebot.estimates.context import MessageContext
-from balancebot.estimates.estimator import Estimator
-from balancebot.estimates.planned_sends import PlannedSends
-from balancebot.explain.explain import Explanation, explain
-from balancebot.notify.resend import OperateDeliveries
-from balancebot.overview.latest import LatestOverview
 from balancebot.people import users
-from balancebot.people.log_in import LogIn
 from balancebot.ports import SourceErrorKind
 from balancebot.store.database import Database
-from balancebot.store.thresholds import ThresholdCache
-from balancebot.thresholds.changes import EditThresholds
-from balancebot.thresholds.preview import Backtest, PreviewLimits
-from balancebot.web.app import create_app
-from balancebot.web.context import WebContext
+from balancebot.web.app import create_pages
 from balancebot.web.server import WebServer, serve
 from tests.web import showcase
 from tests.web.browser import PASSWORD
 from tests.world import HandClock, World
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
+METRICS = b"balancebot_outbox_pending 0.0\n"
 
 
 @dataclass
 class Desk:
     """A running site with one user of each role, named like it."""
 
-    site: WebContext
+    app: App
     world: World
     address: str
 
     def visitor(self) -> httpx.Client:
         """A browser that nobody has logged in with."""
-        return httpx.Client(base_url=self.address, trust_env=False)
+        return httpx.Client(base_url=self.address, trust_env=False, timeout=60)
 
     @contextmanager
     def user(self, role: Role) -> Iterator[httpx.Client]:
@@ -105,7 +94,8 @@ def world(staffed: Path, tmp_path: Path) -> Iterator[World]:
 def watching(filled: Filled, tmp_path: Path) -> Iterator[World]:
     """A bot that has watched the showcase: what a module's `world` may be instead."""
     for world in _copy(filled.file, tmp_path, filled.at):
-        world.source.script.update({name: list(lines) for name, lines in filled.script.items()})
+        for name, lines in filled.script.items():
+            world.shows(*lines, wallet=name)
         yield world
 
 
@@ -121,71 +111,9 @@ def _settle(database: Database) -> None:
     database.dispose()  # the last connection that closes empties SQLite's log into the file
 
 
-def site_of(world: World, **different: object) -> WebContext:
-    """Return the pages of a world, with what is to be different from usual."""
-    shelf = ThresholdCache()
-
-    def explained(
-        conn: Connection, wallet: WalletName, category: Category | None, book: ThresholdBook, now: datetime
-    ) -> Explanation:
-        return explain(conn, wallet, category, settings=settings_of(world), book=book, now=now)
-
-    site = WebContext(
-        database=world.database,
-        clock=world.clock,
-        log_in=LogIn(world.database, Secret("key")),
-        operate_alerts=world.operate,
-        operate_deliveries=OperateDeliveries(database=world.database, clock=world.clock),
-        edit_thresholds=EditThresholds(
-            database=world.database, clock=world.clock, known=lambda: tuple(world.source.script)
-        ),
-        thresholds=shelf,
-        latest=LatestOverview(
-            world.database, shelf, stale_after=world.stale_after, patience=timedelta(seconds=30)
-        ),
-        figures=MessageContext(
-            estimator=Estimator(zone="Asia/Shanghai", confidence=0.75), thresholds=shelf, package_sizes={}
-        ),
-        stale_after=world.stale_after,
-        preview=PreviewLimits(
-            database=world.database,
-            backtest=Backtest(zone="Asia/Shanghai", confidence=0.75, margin=0.05),
-            stale_after=world.stale_after,
-        ),
-        announce=PlannedSends(
-            database=world.database,
-            clock=world.clock,
-            known=lambda: tuple(world.source.script),
-            estimator=world.figures.estimator,
-        ),
-        explain=explained,
-        language=Language.ENGLISH,
-        zone=ZoneInfo("Asia/Shanghai"),
-        public_url="http://127.0.0.1",
-        metrics=lambda: b"balancebot_outbox_pending 0.0\n",
-        unready=lambda: "",
-    )
-    return replace(site, **different)  # type: ignore[arg-type]
-
-
-def settings_of(world: World) -> Settings:
-    """Return the configuration of the wallets that a world shows."""
-    key, secret = Secret("k"), Secret("s")
-    apps: dict[str, list[AppConfig]] = {}
-    for name in world.source.script:
-        account, _, app = name.partition("/")
-        apps.setdefault(account, []).extend(
-            [AppConfig(name=app, app_key=key, master_secret=secret)] if app else []
-        )
-    return Settings(
-        path=Path("balancebot.toml"),
-        resolved=True,
-        database=DatabaseConfig(url=Secret("")),
-        accounts=tuple(
-            AccountConfig(name=name, dev_key=key, dev_secret=secret, apps=tuple(found))
-            for name, found in apps.items()
-        ),
-    )
+def pages_of(world: World, **changes: Any) -> App:
+    """Return an app whose pages show a world, with what is to be different in its settings."""
+    return world.another_app(timezone=ZoneInfo("Asia/Shanghai"), **changes)
 
 
 @pytest.fixture
@@ -210,13 +138,13 @@ def stop_serving(servers: list[WebServer]) -> Callable[[], None]:
 
 @pytest.fixture
 def open_desk(world: World, servers: list[WebServer]) -> Callable[..., Desk]:
-    """Opens the pages, with what is to be different from usual."""
+    """Opens the pages of an app, or of the usual one with `changes` of its settings."""
 
-    def open_(**different: object) -> Desk:
-        site = site_of(world, **different)
-        server = serve(create_app(site), host="127.0.0.1", port=0)
+    def open_(app: App | None = None, **changes: Any) -> Desk:
+        app = app or pages_of(world, **changes)
+        server = serve(create_pages(app, metrics=lambda: METRICS), host="127.0.0.1", port=0)
         servers.append(server)
-        return Desk(site=site, world=world, address=f"http://127.0.0.1:{server.port}")
+        return Desk(app=app, world=world, address=f"http://127.0.0.1:{server.port}")
 
     return open_
 

@@ -28,7 +28,7 @@ def test_a_change_is_told_in_chinese_to_its_last_word(open_desk: Callable[..., D
         after={"warning_below": "off"},
     )
     assert (AuditDifference(label="Warning below", before="60,000", after="关闭"),) == differences(
-        entry, wording(desk.site), chinese
+        entry, wording(desk.app), chinese
     )
 
 
@@ -47,14 +47,14 @@ def test_what_has_no_name_is_called_by_its_kind_and_id() -> None:
 
 def test_every_way_of_a_change_is_named(desk: Desk) -> None:
     for way in Way:
-        desk.site.edit_thresholds.set(
+        desk.app.edit_thresholds.set(
             Scope(SHOP + "*", Category.VOICE), {"note": way.value}, by=Actor(who="finance", way=way)
         )
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/audit").text
     for name in ("command line", "page", "sheet", "Slack"):
         assert f'data-label="Way">{name}</td>' in text
-    with desk.site.database.read() as conn:
+    with desk.app.database.read() as conn:
         assert [Way.SLACK, Way.SHEET, Way.PAGE, Way.CLI] == [
             entry.way for entry in audit.newest(conn, limit=4, acts=(Act.SET_THRESHOLD,))
         ]

@@ -31,7 +31,7 @@ def open_editor(page: Page, wallet: str) -> None:
 
 
 def row(desk: Desk) -> ThresholdRow:
-    found = desk.site.edit_thresholds.look(SCOPE)
+    found = desk.app.edit_thresholds.look(SCOPE)
     assert found is not None
     return found
 

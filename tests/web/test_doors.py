@@ -1,23 +1,29 @@
 """The doors for machines need no log-in; everything else does."""
 
 from collections.abc import Callable
+from dataclasses import replace
+from typing import NoReturn
 
 import pytest
 
-from tests.web.conftest import Desk
+from balancebot.poll.cycle import LAST_CYCLE
+from balancebot.store import installation
+from balancebot.store.database import Database
+from tests.web.conftest import METRICS, NOW, Desk
 
 
 def test_the_process_is_alive_and_ready(desk: Desk) -> None:
+    with desk.world.database.write() as conn:
+        installation.note(conn, LAST_CYCLE, "", now=NOW)
     with desk.visitor() as visitor:
         assert 200 == visitor.get("/healthz").status_code
         assert 200 == visitor.get("/readyz").status_code
 
 
-def test_what_is_not_ready_says_why(open_desk: Callable[..., Desk]) -> None:
-    desk = open_desk(unready=lambda: "the last cycle ended 12 minutes ago")
+def test_what_is_not_ready_says_why(desk: Desk) -> None:
     with desk.visitor() as visitor:
         answer = visitor.get("/readyz")
-        assert (503, "the last cycle ended 12 minutes ago\n") == (answer.status_code, answer.text)
+        assert (503, "no poll cycle has ended yet\n") == (answer.status_code, answer.text)
         assert 200 == visitor.get("/healthz").status_code
 
 
@@ -25,7 +31,7 @@ def test_metrics_are_prometheus_text(desk: Desk) -> None:
     with desk.visitor() as visitor:
         answer = visitor.get("/metrics")
     assert "text/plain; version=0.0.4; charset=utf-8" == answer.headers["content-type"]
-    assert "balancebot_outbox_pending 0.0\n" == answer.text
+    assert METRICS == answer.content
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/login", "/", "/no-such-page", "/static/page.css", "/metrics"])
@@ -43,10 +49,17 @@ def test_every_answer_carries_the_security_headers(desk: Desk, path: str) -> Non
 
 
 def test_a_fault_of_ours_carries_them_too(desk: Desk, open_desk: Callable[..., Desk]) -> None:
-    def broken() -> str:
-        raise ZeroDivisionError
+    class Broken(Database):
+        """One that fails in a way that nobody expects."""
 
-    with desk.visitor() as well, open_desk(unready=broken).visitor() as unwell:
+        def __init__(self) -> None:
+            pass
+
+        def read(self) -> NoReturn:
+            raise ZeroDivisionError
+
+    broken = open_desk(replace(desk.app, database=Broken()))
+    with desk.visitor() as well, broken.visitor() as unwell:
         expected, answer = well.get("/readyz"), unwell.get("/readyz")
     assert 500 == answer.status_code
     for name in ("content-security-policy", "x-content-type-options", "x-frame-options", "cache-control"):

@@ -125,12 +125,12 @@ def states(desk: Desk, page: Page) -> Iterator[str]:
     expect(page.locator(".editor [aria-invalid]")).to_be_visible()
     yield "editor, refused"
     open_editor("80,000")
-    desk.site.edit_thresholds.set(SCOPE, {"warning_below": "70,000"}, by=BY)
+    desk.app.edit_thresholds.set(SCOPE, {"warning_below": "70,000"}, by=BY)
     page.locator(".editor button.primary").click()
     expect(page.locator(".editor .notice")).to_be_visible()
     yield "editor, conflict"
 
-    desk.site.edit_thresholds.set(SCOPE, {"warning_below": "71,000"}, by=BY)
+    desk.app.edit_thresholds.set(SCOPE, {"warning_below": "71,000"}, by=BY)
     page.goto("/audit")
     with page.expect_navigation():
         page.locator("form[action$='/undo'] button").last.click()

@@ -7,7 +7,7 @@ from balancebot.domain.audit import Actor, Way
 from balancebot.domain.user import Role
 from balancebot.people.users import add_user
 from balancebot.store.database import Database
-from balancebot.web.app import create_app
+from balancebot.web.app import create_pages
 from tests.web.conftest import NOW, PASSWORD, Desk, csrf_token
 from tests.world import SHOP, HandClock, World, industry
 
@@ -84,7 +84,7 @@ def test_no_field_is_a_fault_of_ours(desk: Desk) -> None:
     with desk.user(Role.ADMIN) as browser:
         odd["csrf_token"] = csrf_token(browser)
         assert browser.post("/login", data={"name": "\0", "password": "\0"}).status_code == 401
-        for route in create_app(desk.site).routes:
+        for route in create_pages(desk.app, metrics=bytes).routes:
             if isinstance(route, Route) and "POST" in (route.methods or ()) and route.path != "/logout":
                 address = route.path.replace("{id}", "%00").replace("{delivery}", "%00")
                 assert browser.post(address, data=odd).status_code < 500, address

@@ -69,7 +69,7 @@ def test_balances_are_found(watched: Desk, query: str, wallets: list[str]) -> No
 def test_a_change_of_limits_shows_at_once_and_a_reading_at_the_next_look(watched: Desk) -> None:
     with watched.user(Role.VIEWER) as browser:
         browser.get("/")
-        watched.site.edit_thresholds.set(
+        watched.app.edit_thresholds.set(
             Scope(SHOP, Category.INDUSTRY), {"critical_below": "200"}, by=Actor(who="finance", way=Way.CLI)
         )
         assert ("warning", "acme/shop") == rows(browser.get("/").text)[0]

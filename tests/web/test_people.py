@@ -10,7 +10,7 @@ from tests.web.conftest import NOW, PASSWORD, Desk, csrf_token
 
 
 def roles(desk: Desk) -> dict[str, Role]:
-    return {user.name: user.role for user in users.list_users(desk.site.database)}
+    return {user.name: user.role for user in users.list_users(desk.app.database)}
 
 
 def test_an_admin_adds_changes_and_removes_a_user(desk: Desk) -> None:
@@ -26,7 +26,7 @@ def test_an_admin_adds_changes_and_removes_a_user(desk: Desk) -> None:
         assert "The user was added." in admin.get("/users?done=user_added").text
         assert (303, "/users?done=role_set") == post("/users/role", name="吴", role="finance")
         assert Role.FINANCE is roles(desk)["吴"]
-        assert User(name="吴", role=Role.FINANCE, created_at=NOW) in users.list_users(desk.site.database)
+        assert User(name="吴", role=Role.FINANCE, created_at=NOW) in users.list_users(desk.app.database)
         assert (303, "/users?done=user_removed") == post("/users/remove", name="吴")
     assert "吴" not in roles(desk)
 
@@ -76,7 +76,7 @@ def test_every_change_of_users_stands_on_the_audit_page(desk: Desk) -> None:
 
 
 def test_every_act_by_every_way_can_be_read_on_the_audit_page(desk: Desk) -> None:
-    with desk.site.database.write() as conn:
+    with desk.app.database.write() as conn:
         for act in Act:
             for way in Way:
                 audit.record(conn, AuditEntry(at=NOW, who="finance", way=way, act=act, subject="acme"))

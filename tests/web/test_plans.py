@@ -33,7 +33,7 @@ def test_a_send_is_announced_in_local_time_and_taken_back(desk: Desk) -> None:
     with desk.user(Role.FINANCE) as browser:
         token = {"csrf_token": csrf_token(browser)}
         assert "/plans?done=plan_added" == browser.post("/plans/add", data=token | send()).headers["location"]
-        (plan,) = desk.site.announce.standing()
+        (plan,) = desk.app.planned_sends.standing()
         assert (BalanceKey(CAMPAIGN, Category.MARKET), 50_000, "finance") == (
             plan.balance,
             plan.messages,
@@ -45,7 +45,7 @@ def test_a_send_is_announced_in_local_time_and_taken_back(desk: Desk) -> None:
         assert "Black Friday" in browser.get(f"/wallets/{CAMPAIGN}").text
 
         browser.post(f"/plans/{plan.id}/remove", data=token)
-    assert () == desk.site.announce.standing()
+    assert () == desk.app.planned_sends.standing()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from balancebot.config import TemplatesConfig
 from balancebot.domain.user import Role
 from tests.web.conftest import Desk
 
@@ -26,7 +27,7 @@ def test_a_page_of_the_operator_s_own_replaces_ours_unless_it_fails(
 ) -> None:
     (tmp_path / "web").mkdir()
     (tmp_path / "web" / "audit.html.j2").write_text(template)
-    desk = open_desk(templates_dir=tmp_path)
+    desk = open_desk(templates=TemplatesConfig(dir=tmp_path))
     with desk.user(Role.VIEWER) as browser:
         assert shown in browser.get("/audit?topic=plan").text
         assert 200 == browser.get("/me").status_code

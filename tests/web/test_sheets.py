@@ -41,7 +41,7 @@ def take_over(browser: httpx.Client, preview: str) -> httpx.Response:
 
 
 def row(desk: Desk, scope: Scope = SCOPE) -> ThresholdRow | None:
-    return desk.site.edit_thresholds.look(scope)
+    return desk.app.edit_thresholds.look(scope)
 
 
 def test_a_sheet_is_previewed_and_taken_over_with_one_click(watched: Desk) -> None:
@@ -110,7 +110,7 @@ def test_what_changed_between_the_look_and_the_click_is_shown_first(watched: Des
     data = HEADER + "acme/shop,industry,900,,,,,\n"
     with watched.user(Role.FINANCE) as browser:
         preview = upload(browser, data.encode()).text
-        watched.site.edit_thresholds.set(
+        watched.app.edit_thresholds.set(
             SCOPE, {"critical_below": "100"}, by=Actor(who="finance", way=Way.CLI)
         )
         answer = take_over(browser, preview)

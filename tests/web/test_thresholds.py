@@ -34,7 +34,7 @@ def editor(browser: httpx.Client, wallet: str = SHOP, category: str = "industry"
 
 
 def row(desk: Desk, scope: Scope = SCOPE) -> ThresholdRow | None:
-    return desk.site.edit_thresholds.look(scope)
+    return desk.app.edit_thresholds.look(scope)
 
 
 def test_what_is_inherited_is_shown_with_its_origin(watched: Desk) -> None:

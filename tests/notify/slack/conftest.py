@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from balancebot.app import App
+from balancebot.app import build_app
 from balancebot.config import load
 from balancebot.notify.slack.listener import SlackApp, slack_app_of
 from balancebot.store import alerts
@@ -51,7 +51,7 @@ apps = [{{ name = "shop", app_key = "key2", master_secret = "secret" }}]
         )
         settings = load(file, environ={}, resolve_secrets=True)
         assert not isinstance(settings, tuple), settings
-        bot = App(settings, self.world.database, clock=self.world.clock)
+        bot = build_app(settings, self.world.database, clock=self.world.clock)
         app = slack_app_of(bot, on_done=lambda: None, heartbeat=HEARTBEAT)
         assert app is not None
         opened = self.slack.socket.num_opened

@@ -67,7 +67,9 @@ def test_all_that_is_open_is_acknowledged_once_with_an_entry_for_each(desk: Desk
 
 
 def test_what_somebody_has_seen_to_keeps_its_note(desk: Desk, group: ShownGroup) -> None:
-    desk.world.operate.acknowledge(first_id(desk), by=ON_CALL, expects_by=NOON + timedelta(hours=5))
+    desk.world.app.operate_alerts.acknowledge(
+        first_id(desk), by=ON_CALL, expects_by=NOON + timedelta(hours=5)
+    )
     with desk.listening():
         desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, group.value))
 
