@@ -10,7 +10,7 @@ from typing import Self
 from balancebot.config import values
 from balancebot.config.declare import ChannelConfig, ConfigSection, key, per_channel
 from balancebot.config.secrets import ConfigContext, Secret
-from balancebot.config.toml_table import TomlTable
+from balancebot.config.toml_table import TomlTable, UnfitError
 from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.routing import Route
@@ -18,6 +18,10 @@ from balancebot.domain.verdict import Severity
 
 _SECOND, _DAY = timedelta(seconds=1), timedelta(days=1)
 _AS_ENVIRONMENT = "as HTTPS_PROXY and NO_PROXY say"
+
+
+_KEY_VARIABLE = "BALANCEBOT_SECRET_KEY"
+_LONG_ENOUGH = values.at_least_long(32)
 
 
 class Language(StrEnum):
@@ -192,11 +196,11 @@ class WebConfig(ConfigSection):
     )
     """Without a slash at its end."""
     secret_key: Secret | None = key(
-        values.secret(),
+        values.secret(_LONG_ENOUGH, label="secret of at least 32 characters"),
         "key of the log-in sessions",
         default=None,
-        default_note="$BALANCEBOT_SECRET_KEY, else a random one at each start",
-        example='"env:BALANCEBOT_SECRET_KEY"',
+        default_note=f"${_KEY_VARIABLE}, else a random one at each start",
+        example=f'"env:{_KEY_VARIABLE}"',
     )
 
     def checked(self, table: TomlTable, context: ConfigContext) -> Self:
@@ -204,9 +208,11 @@ class WebConfig(ConfigSection):
         made = self
         if not table.has("public_url"):
             made = replace(made, public_url=f"http://{self.listen}")
-        secret_key = context.environ.get("BALANCEBOT_SECRET_KEY")
-        if not table.has("secret_key") and secret_key and context.resolve:
-            made = replace(made, secret_key=Secret(secret_key))
+        if not table.has("secret_key") and context.resolve and context.environ.get(_KEY_VARIABLE):
+            try:
+                made = replace(made, secret_key=context.read_secret(f"env:{_KEY_VARIABLE}", _LONG_ENOUGH))
+            except UnfitError as unfit:
+                table.fault("secret_key", f"from {_KEY_VARIABLE} {unfit}")
         return made
 
 

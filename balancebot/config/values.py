@@ -381,6 +381,16 @@ def secret(check: Callable[[str], object] | None = None, *, label: str = "secret
     return Kind(label, lambda value, context: context.read_secret(value, check), is_secret=True)
 
 
+def at_least_long(characters: int) -> Callable[[str], object]:
+    """Make a check of secrets that refuses short ones."""
+
+    def check(value: str) -> None:
+        if len(value) < characters:
+            raise UnfitError(f"is shorter than {characters} characters")
+
+    return check
+
+
 secret_url = secret(web_url, label="web address, secret")
 
 

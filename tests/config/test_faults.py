@@ -86,6 +86,7 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
             'timezone = "../etc"\n' + SMALLEST,
             "timezone: must be an IANA name such as Asia/Shanghai, not '../etc'",
         ),
+        (f'web.secret_key = "{"k" * 31}"\n' + SMALLEST, "web.secret_key: is shorter than 32 characters"),
         (
             "orders.package_sizes = { industri = 3 }\n" + SMALLEST,
             "orders.package_sizes.industri: is no category; did you mean industry?",
@@ -178,6 +179,12 @@ def test_an_unreadable_secret_names_the_variable_or_the_file_and_never_a_value(
             ]
         )
     ] == faults('[[accounts]]\nname = "acme"\n' + "".join(apps), {"EMPTY": ""})
+
+
+def test_a_short_key_of_the_pages_in_the_environment_is_refused_by_its_name(faults) -> None:
+    assert ["web.secret_key: from BALANCEBOT_SECRET_KEY is shorter than 32 characters"] == faults(
+        "[web]\n" + SMALLEST, {"BALANCEBOT_SECRET_KEY": "SECRET"}
+    )
 
 
 def test_what_is_written_literally_is_checked_even_where_no_secret_is_resolved(tmp_path: Path) -> None:

@@ -102,7 +102,7 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
         poll = { every = "2m", fastest = "10s", timeout = "3s", concurrency = 7, max_rate = 2, stale_after = "1h",
                  ca_bundle = "ca.pem", proxy = "http://u:p@proxy:3128" }
         alerts = { remind_every = "0s", recovery_margin = 0.1, runway_confidence = 0.9, group_over = 2 }
-        web = { listen = "[::1]:9000", public_url = "https://b.example.com/", secret_key = "w" }
+        web = { listen = "[::1]:9000", public_url = "https://b.example.com/", secret_key = "env:WEB" }
         heartbeat = { url = "https://hc.example.com/ping/x", proxy = "direct" }
         retention = { raw = "7d", hourly = "70d" }
         templates.dir = "mine"
@@ -143,7 +143,7 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
         slack = ["#finance"]
         language = "en"
         """.replace("\n                 ", ""),
-        {"DATABASE": "postgres://u:p@h/n", "SIGNUP": "s2\n"},
+        {"DATABASE": "postgres://u:p@h/n", "SIGNUP": "s2\n", "WEB": "w" * 32},
     )
     match = Pattern.parse("acme/*:market")
     assert isinstance(match, Pattern)
@@ -215,7 +215,9 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
                 ),
             ),
             web=WebConfig(
-                listen=ListenAddress("::1", 9000), public_url="https://b.example.com", secret_key=Secret("w")
+                listen=ListenAddress("::1", 9000),
+                public_url="https://b.example.com",
+                secret_key=Secret("w" * 32),
             ),
             heartbeat=HeartbeatConfig(url=Secret("https://hc.example.com/ping/x"), proxy=Proxy(url=None)),
             retention=RetentionConfig(raw=timedelta(days=7), hourly=timedelta(days=70)),
@@ -262,8 +264,8 @@ def test_links_lead_to_where_the_pages_listen_unless_told_otherwise(read) -> Non
 
 
 def test_the_key_of_the_pages_comes_from_the_environment_when_the_file_names_none(read) -> None:
-    web = read("[web]\n" + SMALLEST, {"BALANCEBOT_SECRET_KEY": "w"}).web
-    assert Secret("w") == web.secret_key
+    web = read("[web]\n" + SMALLEST, {"BALANCEBOT_SECRET_KEY": "w" * 32}).web
+    assert Secret("w" * 32) == web.secret_key
     assert read("[web]\n" + SMALLEST).web.secret_key is None
 
 
@@ -313,7 +315,7 @@ def test_the_template_loads_with_every_key_switched_on_and_names_them_all(read, 
     (tmp_path / "apps.csv").write_text("name,app_key,master_secret\n")
     (tmp_path / "my-templates").mkdir()
     text = re.sub(r"(?m)^#(?=[\[a-z])", "", template()).replace("/run/secrets/", "")
-    environ = dict.fromkeys(re.findall(r'"env:(\w+)"', text), "x")
+    environ = dict.fromkeys(re.findall(r'"env:(\w+)"', text), "x" * 32)
     settings = read(text, environ)
     defaults = read(SMALLEST)
     assert (defaults.alerts, defaults.retention, defaults.log) == (
