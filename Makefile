@@ -18,7 +18,7 @@ INSTALL = $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check static fix lock bench clean
+.PHONY: help demo test check static fix messages lock bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,13 +29,14 @@ demo: $(VENV)/.installed ## the whole bot against a simulator, in under 20 secon
 test: $(VENV)/.installed-dev ## all tests
 	@$(BIN)/python -m pytest -q -n 3 --dist worksteal # they wait as much as they work
 
-check: static test ## all that CI asks: format, lint, types, imports, tests
+check: static test ## all that CI asks: format, lint, types, imports, translations, tests
 
-static: $(VENV)/.installed-dev ## format, lint, types and imports, without the tests
+static: $(VENV)/.installed-dev ## format, lint, types, imports and translations, without the tests
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
+	@$(BIN)/python tools/messages.py --check
 
 fix: $(VENV)/.installed-dev ## format, and mend what the linter can mend by itself
 	@$(BIN)/ruff check --fix .
@@ -43,6 +44,9 @@ fix: $(VENV)/.installed-dev ## format, and mend what the linter can mend by itse
 
 bench: $(VENV)/.installed-dev ## list the benchmarks; make bench NAME=cycle ARGS="--wallets 1000" runs one
 	@$(BIN)/python -m benchmarks $(NAME) $(ARGS)
+
+messages: $(VENV)/.installed-dev ## collect the sentences of code and templates into the catalogues, and compile them
+	@$(BIN)/python tools/messages.py
 
 lock: pyproject.toml ## write the lock files anew from pyproject.toml (needs uv)
 	@$(if $(UV),,$(error make lock needs uv))

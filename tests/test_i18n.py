@@ -24,14 +24,14 @@ NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
     ("hours", "english", "chinese"),
     [
         (None, "unknown", "未知"),
-        (math.inf, "no end in sight", "一年内用不完"),
+        (math.inf, "more than a year", "一年以上"),
         (0.0, "none left", "已用完"),
-        (0.001, "≈ 1 min", "≈ 1 分钟"),
-        (0.66, "≈ 40 min", "≈ 40 分钟"),
-        (1.5, "≈ 1.5 h", "≈ 1.5 小时"),
-        (9.2, "≈ 9 h", "≈ 9 小时"),
-        (60.0, "≈ 2.5 days", "≈ 2.5 天"),
-        (816.0, "≈ 34 days", "≈ 34 天"),
+        (0.001, "≈ 1 min", "约 1 分钟"),
+        (0.66, "≈ 40 min", "约 40 分钟"),
+        (1.5, "≈ 1.5 h", "约 1.5 小时"),
+        (9.2, "≈ 9 h", "约 9 小时"),
+        (60.0, "≈ 2.5 days", "约 2.5 天"),
+        (816.0, "≈ 34 days", "约 34 天"),
     ],
 )
 def test_a_runway_is_said_as_exactly_as_a_person_cares(
@@ -43,7 +43,7 @@ def test_a_runway_is_said_as_exactly_as_a_person_cares(
 def test_a_runway_shows_its_range() -> None:
     assert ENGLISH.runway(Runway(p10=6, p50=9, p90=14, judged=7)) == "≈ 9 h (6 h to 14 h)"
     assert ENGLISH.runway(Runway(p10=80, p50=math.inf, p90=math.inf, judged=90)) == (
-        "no end in sight (3.3 days or more)"
+        "more than a year (3.3 days or more)"
     )
     assert CHINESE.runway(Runway(p10=0, p50=0, p90=0, judged=0)) == "已用完"
 
@@ -58,8 +58,8 @@ def test_a_runway_shows_its_range() -> None:
         ),
         (
             Crossed(column=LimitColumn.WARNING_DAYS, limit=7, value=2.8),
-            "2.8 days to count on, below the warning limit of 7 days",
-            "稳妥估计可用 2.8 天，低于预警天数 7 天",
+            "sure for 2.8 days, below the warning limit of 7 days",
+            "有把握可用 2.8 天，低于预警天数 7 天",
         ),
         (Crossed(column=None, limit=None, value=0), "nothing is left", "余量为 0"),
     ],
@@ -72,7 +72,7 @@ def test_the_crossed_limit_is_told_with_the_value_that_crossed_it(
 
 def test_a_value_that_would_round_to_its_limit_keeps_the_digits_that_tell_them_apart() -> None:
     crossed = Crossed(column=LimitColumn.CRITICAL_DAYS, limit=3, value=2.96)
-    assert ENGLISH.crossed(crossed) == "2.96 days to count on, below the critical limit of 3 days"
+    assert ENGLISH.crossed(crossed) == "sure for 2.96 days, below the critical limit of 3 days"
 
 
 def test_unallocated_and_unread_are_neither_zero_nor_each_other() -> None:
@@ -89,11 +89,11 @@ def test_unallocated_and_unread_are_neither_zero_nor_each_other() -> None:
 
 def test_small_burn_rates_keep_a_decimal() -> None:
     assert [number(value) for value in (0, 0.4, 9.96, 1204.4)] == ["0", "0.4", "10.0", "1,204"]
-    assert [ENGLISH.burn(value) for value in (None, 0.0, 1204.4)] == ["unknown", "no use", "1,204 a day"]
+    assert [ENGLISH.burn(value) for value in (None, 0.0, 1204.4)] == ["unknown", "no usage", "1,204 a day"]
 
 
 def test_instants_are_told_in_the_zone_of_the_reader() -> None:
-    assert [ENGLISH.when(NOON), CHINESE.when(NOON)] == ["Tue 24 Nov, 12:00", "11月24日 周二 20:00"]
+    assert [ENGLISH.when(NOON), CHINESE.when(NOON)] == ["Tue 24 Nov, 12:00", "11月24日周二 20:00"]
     later = [NOON + timedelta(days=days) for days in (1, 10, 200)]
     assert [ENGLISH.ahead(at, now=NOON) for at in later] == ["Wed 25 Nov, 12:00", "Fri 4 Dec", "12 Jun 2027"]
 
@@ -111,7 +111,7 @@ def test_order_advice_says_how_much_by_when_and_how_sure() -> None:
         "Buy about 30,000 industry SMS by Tue 24 Nov, 18:00: enough until Thu 24 Dec (90 % sure)"
     )
     assert CHINESE.order(advice, Category.INDUSTRY, now=NOON) == (
-        "请在 11月25日 周三 02:00 前采购行业短信约 30,000 条，有 90% 的把握用到 12月24日 周四"
+        "请在 11月25日周三 02:00 前采购行业短信约 30,000 条，有 90% 的把握可用到 12月24日周四"
     )
     at_once = replace(advice, order_by=NOON)
     assert ENGLISH.order(at_once, Category.VOICE, now=NOON).startswith(
@@ -122,16 +122,14 @@ def test_order_advice_says_how_much_by_when_and_how_sure() -> None:
 
 def test_orders_of_many_balances_are_told_by_category() -> None:
     total = {Category.MARKET: 20_000, Category.INDUSTRY: 60_000, Category.VOICE: 0}
-    assert ENGLISH.order_total(total) == "Buy about 60,000 industry, 20,000 market SMS in all"
-    assert CHINESE.order_total(total) == "合计约采购：行业短信 60,000 条、营销短信 20,000 条"
+    assert ENGLISH.order_total(total, now=NOON) == "Buy in total about 60,000 industry, 20,000 market SMS"
+    assert CHINESE.order_total(total, now=NOON) == "合计需采购约：行业短信 60,000 条、营销短信 20,000 条"
     due = [NOON, NOON + timedelta(hours=6)]
-    assert [
-        ENGLISH.order_total(total, by=ENGLISH.first_order(at, now=NOON)).partition(" in all")[2] for at in due
-    ] == [
-        ", the first now",
-        ", the first by Tue 24 Nov, 18:00",
+    assert [ENGLISH.order_total(total, order_by=at, now=NOON).partition(" SMS")[2] for at in due] == [
+        ", the first of it now",
+        ", the first of it by Tue 24 Nov, 18:00",
     ]
-    assert ENGLISH.order_total({}) == ""
+    assert ENGLISH.order_total({}, now=NOON) == ""
 
 
 def test_every_member_of_every_closed_set_has_its_word_in_every_language() -> None:

@@ -121,7 +121,7 @@ def _for_people(found: "Sequence[AdviceRow]", words: Wording, now: datetime, end
     num_enough = len(found) - len(needed) - num_unknown
     parts = [
         text_table(_COLUMNS, [_row(order, words, now) for order in needed]) if needed else "",
-        bold(words.order_total(totals(found))),
+        bold(words.order_total(totals(found), now=now)),
         faint(
             "; ".join(
                 f"{count:,} {said}"

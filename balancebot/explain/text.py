@@ -179,7 +179,7 @@ class _TextWriter:
             burn=burn,
             runway=runway,
             certainty=round(self._told.confidence * 100),
-            judged=words.duration(estimate.runway.judged).removeprefix("≈ "),
+            judged=words.sure(estimate.runway.judged / _HOURS_PER_DAY),
         )
 
     def _limits(self, story: BalanceExplanation) -> Iterator[str]:
@@ -218,7 +218,7 @@ class _TextWriter:
     def _value(self, column: LimitColumn, value: float) -> str:
         if column in COUNTS:
             return self._words.messages(int(value))
-        return self._words.duration(value * _HOURS_PER_DAY).removeprefix("≈ ")
+        return self._words.sure(value)
 
     def _verdict(self, story: BalanceExplanation) -> str:
         say, severity = self._say, self._words.severity(story.view.severity)

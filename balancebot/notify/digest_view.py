@@ -66,7 +66,7 @@ def digest_view(facts: DigestFacts, words: Wording, *, public_url: str) -> View:
             **{name: max(0, len(items) - MAX_ITEMS) for name, items in parts.items()},
         },
         "muted": asdict(facts.muted) if facts.muted.any else {},
-        "advice_total": words.order_total(_to_order(lines), by=_first_order(lines, words, now=facts.at)),
+        "advice_total": words.order_total(_to_order(lines), order_by=_first_order(lines), now=facts.at),
         "link": public_url,
     }
 
@@ -104,7 +104,7 @@ def _line_view(line: DigestLine, *, facts: DigestFacts, words: Wording, public_u
         "stale": line.stale,
         "observed_at": words.when(line.observed_at) if line.observed_at else "",
         "burn": "—" if line.burn_per_day is None else number(line.burn_per_day),
-        "burn_change": _change(line.burn_week, line.burn_week_before),
+        "burn_change": _change(line.burn_week, line.burn_week_before, words),
         "runway": "—" if line.runway is None else words.duration(line.runway.p50),
         "runway_range": "—" if line.runway is None else words.runway(line.runway),
         "runway_between": words.runway_between(line.runway),
@@ -128,17 +128,17 @@ def _to_order(lines: Iterable[DigestLine]) -> dict[Category, int]:
     return messages
 
 
-def _first_order(lines: Iterable[DigestLine], words: Wording, *, now: datetime) -> str:
-    """Say by when the first order is due; '' where there is none."""
-    due = [line.advice.order_by for line in lines if line.advice and line.advice.order_by]
-    return words.first_order(min(due), now=now) if due else ""
+def _first_order(lines: Iterable[DigestLine]) -> datetime | None:
+    """Return by when the first order is due; None where there is none."""
+    return min((line.advice.order_by for line in lines if line.advice and line.advice.order_by), default=None)
 
 
-def _change(now: float | None, before: float | None) -> str:
-    """Say how a burn rate compares to the week before: `+12 %`; '' where there is nothing to compare."""
+def _change(now: float | None, before: float | None, words: Wording) -> str:
+    """Say how a usage rate compares to the week before: `+12 %`; '' where there is nothing to compare."""
     if now is None or not before:
         return ""
     percent = round((now / before - 1) * 100)
     if percent > 999:
-        return f"× {now / before:,.0f}"
-    return f"{percent:+d} %".replace("-", "−") if percent else "± 0 %"
+        return f"× {words.number(now / before)}"
+    shown = f"{percent:+d}".replace("-", "−") if percent else "± 0"
+    return words.gettext("%(number)s %%", number=shown)

@@ -2,8 +2,8 @@
 
 A template that fails, whoever wrote it, never loses a message: the built-in one speaks instead, and the log
 says so once for each fault. Templates see plain values in a sandbox. Escaping belongs to the kind of output:
-everything of Slack and HTML is rendered with it, everything plain without, words included, because a macro
-that was compiled without escaping and is called from a page that escapes would pass as safe.
+everything of Slack and HTML is rendered with it, everything plain without, the sentences of `words.j2` included,
+because a macro that was compiled without escaping and is called from a page that escapes would pass as safe.
 """
 
 import logging
@@ -14,7 +14,7 @@ from functools import cache
 from pathlib import Path
 from typing import Final, TypeAlias, assert_never
 
-from jinja2 import BaseLoader, ChoiceLoader, FileSystemLoader, StrictUndefined
+from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from balancebot.config import Language
@@ -26,7 +26,7 @@ from balancebot.domain.message import (
     GroupFacts,
     TestFacts,
 )
-from balancebot.i18n import Wording
+from balancebot.i18n import Wording, install
 from balancebot.notify.digest_view import digest_view
 from balancebot.notify.views import View, alert_view, group_view, notice_view
 from balancebot.packaged import packaged
@@ -45,7 +45,7 @@ class Renderer:
         """Look for templates in `user_dir` first; `public_url` '' means that there are no pages to link to."""
         self._words = words
         self._public_url = public_url
-        self._custom = None if user_dir is None else _environments(FileSystemLoader(user_dir), _BUILTIN)
+        self._user_dir = user_dir
         self._told: set[tuple[str, str]] = set()
 
     @property
@@ -58,19 +58,19 @@ class Renderer:
         words = self.words_for(facts)
         context: Mapping[str, object] = {
             "m": self._view(facts, words),
-            "words_of": f"words/{words.language.value}.j2",
-            "language": words.language.value,
+            "words_of": "words.j2",
+            "language": words.language,
             "zone": words.zone_name,
             **extra,
         }
-        if self._custom is not None:
+        if self._user_dir is not None:
             try:
-                if text := _render(self._custom, template, context):
+                if text := _render(_environments(words.language, self._user_dir), template, context):
                     return text
                 self._tell_once(template, "it renders to nothing")
             except Exception as fault:  # noqa: BLE001 -- a user's template may fail in any way; the message must go out
                 self._tell_once(template, f"{type(fault).__name__}: {fault}")
-        return _render(_builtin_environments(), template, context)
+        return _render(_environments(words.language, None), template, context)
 
     def words_for(self, facts: Facts) -> Wording:
         """Return the vocabulary in which `facts` are told."""
@@ -98,14 +98,15 @@ class Renderer:
 
 
 _Environments: TypeAlias = tuple[ImmutableSandboxedEnvironment, ImmutableSandboxedEnvironment]
-_BUILTIN: Final = FileSystemLoader(packaged("templates"))
 
 
-def _environments(*loaders: BaseLoader) -> _Environments:
-    """Return the environment of plain text, and that of markup; the first loader that knows a name has it."""
+@cache
+def _environments(language: Language, user_dir: Path | None) -> _Environments:
+    """Return the environment of plain text, and that of markup: the user's templates come before the built-in ones."""
+    folders = [packaged("templates")] if user_dir is None else [user_dir, packaged("templates")]
     plain, markup = (
         ImmutableSandboxedEnvironment(
-            loader=ChoiceLoader(loaders),
+            loader=FileSystemLoader(folders),
             autoescape=escapes,
             undefined=StrictUndefined,
             trim_blocks=True,
@@ -113,13 +114,9 @@ def _environments(*loaders: BaseLoader) -> _Environments:
         )
         for escapes in (False, True)
     )
+    install(plain, language)
+    install(markup, language)
     return plain, markup
-
-
-@cache
-def _builtin_environments() -> _Environments:
-    """Compile each built-in template once a process."""
-    return _environments(_BUILTIN)
 
 
 def _render(environments: _Environments, template: str, context: Mapping[str, object]) -> str:

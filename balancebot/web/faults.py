@@ -5,7 +5,7 @@ is shown as it is, so nothing is ever left unsaid.
 """
 
 from balancebot.config import Language
-from balancebot.i18n import forms_of, say_again
+from balancebot.forms import forms_of, say_again
 from balancebot.thresholds.edit import EditFault
 from balancebot.web.phrases import PagePhrases
 

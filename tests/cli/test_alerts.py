@@ -76,10 +76,7 @@ def test_an_alert_within_the_recovery_margin_says_so_everywhere_and_once_closed_
     )
     firm.has(1020)
     balancebot("poll")
-    held = (
-        "1,020 messages, above its limits, but not by enough to count as recovered: "
-        "it recovers with 1,050 messages or more"
-    )
+    held = "1,020 messages, above its limits; it recovers at 1,050 messages"
     assert held == reason()
     (message,) = firm.slack.messages("ops-alerts")
     assert (True, False) == (

@@ -1,7 +1,6 @@
 """What every message says and looks like: within Slack's limits, safe, and never lost to a template."""
 
 import logging
-import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,7 +12,6 @@ from balancebot.i18n import Wording
 from balancebot.notify.email.compose import address, compose
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.blocks import message_of
-from balancebot.packaged import packaged
 from tests.notify.every_message import EVERYTHING
 from tests.notify.examples import CRITICAL, DIGEST, HOSTILE, WORSENED, outgoing
 
@@ -114,18 +112,21 @@ def test_a_broken_template_of_a_user_gives_way_to_the_built_in_with_one_word_in_
 
 
 def test_broken_words_of_a_user_give_way_in_every_template_that_needs_them(tmp_path: Path) -> None:
-    (tmp_path / "words").mkdir()
-    (tmp_path / "words" / "en.j2").write_text("{% macro title(m) %}")
+    (tmp_path / "words.j2").write_text("{% macro title(m) %}")
     assert message_of(renderer_of(Language.ENGLISH, tmp_path), outgoing(CRITICAL)) == message_of(
         renderer_of(Language.ENGLISH), outgoing(CRITICAL)
     )
 
 
-def test_every_language_has_the_same_sentences_and_labels() -> None:
-    macros, labels = [], []
-    for language in Language:
-        text = (packaged("templates") / "words" / f"{language.value}.j2").read_text(encoding="utf-8")
-        macros.append(re.findall(r"{% macro (\w+\([^)]*\))", text))
-        labels.append(re.findall(r'"(\w+)":', text.partition("%}")[0]))
-    assert len(set(map(frozenset, macros))) == len(set(map(tuple, labels))) == 1
-    assert all(len(names) == len(set(names)) for names in macros)
+def test_a_template_of_a_user_may_translate_and_may_write_its_own_text(tmp_path: Path) -> None:
+    (tmp_path / "email").mkdir()
+    (tmp_path / "email" / "alert.subject.j2").write_text(
+        "{% trans %}All balances{% endtrans %}, {{ _('All alerts') }}, {% trans name=m.wallet %}see {{ name }}{% endtrans %}"
+    )
+    subjects = [
+        renderer_of(language, tmp_path).render("email/alert.subject.j2", CRITICAL) for language in Language
+    ]
+    assert [
+        "All balances, All alerts, see acme/checkout",
+        "全部余量, 全部告警, see acme/checkout",
+    ] == subjects

@@ -127,10 +127,10 @@ def test_past_alerts_say_when_and_why_they_closed(desk: Desk, alert: Alert) -> N
     with desk.user(Role.VIEWER) as browser:
         assert "No alert is open." in browser.get("/alerts").text
         past, one = browser.get("/alerts?show=past").text, browser.get(f"/alerts/{alert.id}").text
-    assert "<div>it rose past its limits</div>" in one
+    assert "<div>the balance is above its limits again</div>" in one
     for text in (past, one):
         assert "300 messages, below the critical limit of 500" in text
-        assert "it rose past its limits" in text
+        assert "the balance is above its limits again" in text
     with desk.user(Role.VIEWER) as browser:
         assert 404 == browser.get("/alerts/999").status_code
 

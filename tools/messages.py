@@ -1,0 +1,136 @@
+"""Collects the sentences of code and templates into the catalogues, and compiles them: `make messages`.
+
+`--check` writes nothing and fails where a catalogue is behind the sources, has a sentence that is untranslated or
+fuzzy or names other figures than the English, or where the compiled file is not what the catalogue says.
+"""
+
+import io
+import re
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+from babel.messages.catalog import Catalog, Message
+from babel.messages.extract import DEFAULT_KEYWORDS, extract_from_dir
+from babel.messages.mofile import read_mo, write_mo
+from babel.messages.pofile import read_po, write_po
+
+ROOT = Path(__file__).parents[1]
+LOCALE = ROOT / "balancebot" / "locale"
+DOMAIN = "balancebot"
+SOURCES = {
+    "balancebot": [("**.py", "python")],
+    "templates": [("web/**", "ignore"), ("**.j2", "jinja2")],
+}
+KEYWORDS = DEFAULT_KEYWORDS | {"sentence": None}
+_JINJA = {"trimmed": "true", "silent": "false"}
+_FIGURE = re.compile(r"%\((\w+)\)[sd]|%%|%")
+
+
+def collected() -> Catalog:
+    """Return the sentences of the sources, without translations."""
+    found = Catalog(domain=DOMAIN, charset="utf-8")
+    for folder, methods in SOURCES.items():
+        extracted = extract_from_dir(
+            ROOT / folder,
+            method_map=methods,
+            options_map={pattern: _JINJA for pattern, method in methods if method == "jinja2"},
+            keywords=KEYWORDS,
+            comment_tags=("Translators:",),
+            strip_comment_tags=True,
+        )
+        for name, _, message, comments, context in sorted(extracted, key=lambda one: one[:2]):
+            found.add(message, None, [(f"{folder}/{name}", 1)], auto_comments=comments, context=context)
+    return found
+
+
+def updated(po: Path, sources: Catalog) -> Catalog:
+    """Return the catalogue of one language with the sentences of the sources; what is new is empty, the rest goes."""
+    catalogue = read_po(io.BytesIO(po.read_bytes()), domain=DOMAIN)
+    catalogue.update(sources, no_fuzzy_matching=True, update_creation_date=False)
+    catalogue.obsolete.clear()
+    return catalogue
+
+
+def body(catalogue: Catalog) -> bytes:
+    """Return a .po file without its header; sentences name their files, but no lines, which would change daily."""
+    text = io.BytesIO()
+    write_po(text, catalogue, width=120, include_lineno=False, sort_by_file=True)
+    return text.getvalue().partition(b"\n\n")[2].lstrip()
+
+
+def is_current(po: Path, catalogue: Catalog) -> bool:
+    """Tell whether the files of a language say what its catalogue, brought up to date, says; which Babel wrote them
+    doesn't matter."""
+    mo = po.with_suffix(".mo")
+    return (
+        po.read_bytes().partition(b"\n\n")[2] == body(catalogue)
+        and mo.is_file()
+        and _translations(catalogue) == _translations(read_mo(io.BytesIO(mo.read_bytes())))
+    )
+
+
+def _translations(catalogue: Catalog) -> dict[object, object]:
+    return {
+        (message.id if isinstance(message.id, str) else tuple(message.id), message.context): (
+            message.string if isinstance(message.string, str) else tuple(message.string)
+        )
+        for message in catalogue
+        if message.id
+    }
+
+
+def faults(catalogue: Catalog) -> Iterator[str]:
+    """Yield what is wrong with the translations."""
+    for message in catalogue:
+        if not message.id:
+            continue
+        said = message.string if isinstance(message.string, tuple) else (message.string,)
+        if message.fuzzy:
+            yield f"fuzzy: {message.id!r}"
+        elif not all(said):
+            yield f"untranslated: {message.id!r}"
+        elif any(
+            not figures(one) <= allowed(message) or not allowed(message, least=True) <= figures(one)
+            for one in said
+        ):
+            yield f"other figures: {message.id!r} = {message.string!r}"
+
+
+def figures(text: str) -> set[str]:
+    """Return the names in `%(names)s`; a lone `%` counts as one, for it would fail."""
+    return {found[1] or found[0] for found in _FIGURE.finditer(text) if found[0] != "%%"}
+
+
+def allowed(message: Message, *, least: bool = False) -> set[str]:
+    """Return the figures of the English; of its plural forms the one with most or, with `least`, with fewest."""
+    forms = [figures(form) for form in ([message.id] if isinstance(message.id, str) else message.id)]
+    return min(forms, key=len) if least else max(forms, key=len)
+
+
+def catalogues() -> list[Path]:
+    """Return the .po files, one per language."""
+    return sorted(LOCALE.glob(f"*/LC_MESSAGES/{DOMAIN}.po"))
+
+
+def main() -> int:
+    """Update and compile, or check."""
+    checks, wrong = "--check" in sys.argv[1:], 0
+    sources = collected()
+    for po in catalogues():
+        catalogue = updated(po, sources)
+        if not checks:
+            po.write_bytes(po.read_bytes().partition(b"\n\n")[0] + b"\n\n" + body(catalogue))
+            with po.with_suffix(".mo").open("wb") as file:
+                write_mo(file, catalogue)
+        elif not is_current(po, catalogue):
+            wrong += 1
+            print(f"{po.relative_to(ROOT)} is behind the sources: run `make messages`")
+        for fault in faults(catalogue):
+            wrong += 1
+            print(f"{po.relative_to(ROOT)}: {fault}")
+    return 1 if wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
