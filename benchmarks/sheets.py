@@ -14,8 +14,8 @@ import openpyxl
 
 from balancebot.domain.balance import WalletName
 from balancebot.domain.threshold import ThresholdRow
-from balancebot.thresholds.files import read_sheet_file, write_xlsx
-from balancebot.thresholds.sheet import cells_of, import_sheet, read_csv, write_csv
+from balancebot.sheets import write_csv
+from balancebot.thresholds.sheet import cells_of, import_sheet, read_limits, write_limits
 
 ROWS = 5_000
 
@@ -37,14 +37,14 @@ def main() -> None:
         ThresholdRow(wallet=name, warning_below=1000, critical_below=10, note="call sales") for name in known
     ]
     text = timed("write CSV", lambda: write_csv(cells_of(rows))).encode()
-    book = timed("write XLSX", lambda: write_xlsx(cells_of(rows)))
+    book = timed("write XLSX", lambda: write_limits(cells_of(rows)))
     timed(
         "openpyxl alone walks the XLSX",
         lambda: [list(row) for row in openpyxl.load_workbook(io.BytesIO(book), read_only=True).active],
     )
-    sheet = timed("read XLSX", lambda: read_sheet_file(book)[0])
+    sheet = timed("read XLSX", lambda: read_limits(book)[0])
     timed("judge and compare its rows", lambda: import_sheet(sheet, [], known))
-    timed("read, judge and compare the CSV", lambda: import_sheet(read_csv(text)[0], [], known))
+    timed("read, judge and compare the CSV", lambda: import_sheet(read_limits(text)[0], [], known))
 
 
 if __name__ == "__main__":

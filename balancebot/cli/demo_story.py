@@ -14,7 +14,7 @@ from balancebot.config import Settings
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.threshold import Scope
-from balancebot.history.files import ImportRefused, import_history
+from balancebot.history.files import COLUMNS, ImportRefused, import_history
 from balancebot.jsms.simulator import (
     Event,
     EventKind,
@@ -26,6 +26,7 @@ from balancebot.jsms.simulator import (
     simulated_wallet,
 )
 from balancebot.jsms.simulator import configuration as accounts
+from balancebot.sheets import SheetRow
 from balancebot.store.database import Database
 
 if TYPE_CHECKING:
@@ -106,11 +107,10 @@ def tell(jsms: Simulator, settings: Settings, database: Database, say: Say) -> N
 
 
 def _remember(jsms: Simulator, bot: "App") -> None:
-    lines = _history(jsms)
     with share("a month of history") as progress:
         taken = import_history(
             bot.database,
-            lines,
+            _history(jsms),
             configured=bot.settings.wallets,
             estimator=bot.estimator,
             now=bot.clock.now(),
@@ -120,14 +120,14 @@ def _remember(jsms: Simulator, bot: "App") -> None:
         raise RuntimeError("; ".join(map(str, taken.faults)))
 
 
-def _history(jsms: Simulator) -> Iterator[str]:
-    yield "observed_at,wallet,category,balance\n"
+def _history(jsms: Simulator) -> Iterator[SheetRow]:
+    yield SheetRow(1, COLUMNS)
     for snapshot in jsms.history(every=_HISTORY_EVERY):
         at = snapshot.observed_at.isoformat()
         for category, reading in snapshot.readings.items():
             if reading is not Absent.UNREAD:
-                value = reading if isinstance(reading, int) else ""
-                yield f"{at},{snapshot.wallet},{category},{value}\n"
+                value = str(reading) if isinstance(reading, int) else ""
+                yield SheetRow(0, (at, snapshot.wallet, category.value, value))
 
 
 def _set_limits(bot: "App") -> None:

@@ -22,22 +22,22 @@ def history() -> None:
 def import_file(
     context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
 ) -> None:
-    """Take past readings: columns observed_at,wallet,category,balance."""
+    """Take past readings from CSV or XLSX: columns observed_at,wallet,category,balance."""
     from balancebot.app import build_app
     from balancebot.cli.output import share
     from balancebot.clock import SystemClock
-    from balancebot.history.files import ImportRefused, import_history
+    from balancebot.history.files import ImportRefused, import_history, open_history
 
     session = context_of(context)
     wallets = session.settings.wallets
     try:
         with (
-            file.open(encoding="utf-8", errors="replace", newline="") as lines,
+            file.open("rb") as data,
             share("importing") as progress,
         ):
             taken = import_history(
                 session.database,
-                lines,
+                open_history(data),
                 configured=wallets,
                 estimator=build_app(session.settings, session.database).estimator,
                 now=SystemClock().now(),

@@ -66,15 +66,16 @@ def _of_file(file: Path, zone: str, *, as_json: bool) -> None:
     import json
     from datetime import UTC, datetime
 
+    from balancebot.history.files import open_history
     from balancebot.history.series import as_json as in_hours
     from balancebot.history.series import estimate_file
     from balancebot.i18n import Wording
 
     try:
-        with file.open(encoding="utf-8-sig", newline="") as lines:
-            estimates, faults = estimate_file(lines, zone)
-    except (OSError, ValueError) as error:
-        raise CommandError(f"{file}: can't be read: {error}") from None
+        with file.open("rb") as data:
+            estimates, faults = estimate_file(open_history(data), zone)
+    except OSError as error:
+        raise CommandError(f"{file}: can't be read: {error.strerror}") from None
     if faults:
         more = [f"… and {len(faults) - _MAX_FAULTS:,} more"] if len(faults) > _MAX_FAULTS else []
         raise CommandError(*(f"{file}: {fault}" for fault in faults[:_MAX_FAULTS]), *more)

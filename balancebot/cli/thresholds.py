@@ -21,9 +21,9 @@ from balancebot.i18n import Wording
 
 if TYPE_CHECKING:
     from balancebot.domain.threshold import Scope
+    from balancebot.sheets import SheetRow
     from balancebot.thresholds.changes import EditThresholds
     from balancebot.thresholds.edit import Edited
-    from balancebot.thresholds.sheet import SheetRow
 
 app = application()
 
@@ -166,7 +166,8 @@ def export_file(
     every: Annotated[bool, typer.Option("--all", help="every known balance, with what holds for it")] = False,
 ) -> None:
     """Write the rows as a CSV file, or XLSX by its name, that `import` takes back."""
-    from balancebot.thresholds.sheet import cells_of, cells_of_all, write_csv
+    from balancebot.sheets import write_csv
+    from balancebot.thresholds.sheet import cells_of, cells_of_all, write_limits
 
     editing = _editing(context)
     book = editing.book()
@@ -176,9 +177,7 @@ def export_file(
         return
     try:
         if file.suffix.lower() == ".xlsx":
-            from balancebot.thresholds.files import write_xlsx
-
-            file.write_bytes(write_xlsx(cells))
+            file.write_bytes(write_limits(cells))
         else:
             file.write_text(write_csv(cells), encoding="utf-8")
     except OSError as error:
@@ -243,10 +242,10 @@ def _scope(wallet: str, category: str) -> "Scope":
 
 
 def _read(file: Path) -> "tuple[SheetRow, ...]":
-    from balancebot.thresholds.files import read_sheet_file
+    from balancebot.thresholds.sheet import read_limits
 
     try:
-        sheet, faults = read_sheet_file(file.read_bytes())
+        sheet, faults = read_limits(file.read_bytes())
     except OSError as error:
         raise CommandError(f"{file}: can't be read: {error.strerror}") from None
     if faults:

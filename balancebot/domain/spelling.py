@@ -2,9 +2,14 @@
 
 from collections.abc import Iterable
 
+_LONGEST = 200
+"""No name is longer; comparing costs by length."""
+
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word nearest to `word`, letter case aside, or None when none is near."""
+    if len(word) > _LONGEST:
+        return None
     from difflib import get_close_matches
 
     by_folded = {candidate.casefold(): candidate for candidate in known}

@@ -30,9 +30,12 @@ CATEGORY_WORDS: Final[Mapping[str, Category]] = MappingProxyType(
 
 MAX_DAYS: Final = 365
 """A runway is looked for that far ahead, and no further."""
+MAX_DAYS_WRITTEN: Final = 36_500
+"""Of a limit; what is above `MAX_DAYS` is warned of."""
 MAX_NOTE: Final = 1_000
 """A note stands in every alert: longer than this and it wouldn't be read, nor fit."""
 
+_SHOWN: Final = 60
 _DECIMALS: Final = 6
 """Of days: a tenth of a second is as near as anybody looks."""
 _OFF_WORDS = frozenset({"off", "关闭"})
@@ -42,6 +45,9 @@ _NUMBER = re.compile(r"(\+?(?:\d+|\d{1,3}(?:([, '’])\d{3})(?:\2\d{3})*)(?:\.\d
 _SCIENTIFIC = re.compile(r"[+-]?\d+(?:\.\d+)?e[+-]?\d+", re.ASCII)
 _DOTTED_THOUSANDS = re.compile(r"\+?\d{1,3}\.\d{3}", re.ASCII)
 _DECIMAL_COMMA = re.compile(r"\+?\d+,\d+", re.ASCII)
+_STARTS_WITH_ZERO = re.compile(r"\+?0,\d+", re.ASCII)
+_ONE_GROUP = re.compile(r"\+?([1-9]\d{0,2})[.,](\d{3})", re.ASCII)
+"""1,500 and 1.500: a fraction or thousands, as the country has it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +60,14 @@ class CellFault:
 Value: TypeAlias = int | float | Off | str | None
 
 
-def read_column(column: str, text: str) -> Value | CellFault:
-    """Read the cell of a column that a row can set, see `threshold_edit.COLUMNS`."""
+def read_column(column: str, text: str, *, comma_is_decimal: bool = False) -> Value | CellFault:
+    """Read the cell of a column that a row can set, one of `thresholds.edit.COLUMNS`.
+
+    Where `comma_is_decimal` may hold, as in a sheet with semicolons, 1,500 is refused with both readings.
+    """
+    if comma_is_decimal and column != "note" and (found := _ONE_GROUP.fullmatch(_folded(text))):
+        fraction = f"{found[1]}.{found[2]}".rstrip("0").rstrip(".")
+        return CellFault(f"{quoted(text)} can be read in two ways: write {fraction} or {found[1]}{found[2]}")
     match column:
         case "note":
             return read_note(text)
@@ -75,9 +87,9 @@ def read_count(text: str) -> Count | CellFault:
     if not isinstance(value, Decimal):
         return value
     if _DOTTED_THOUSANDS.fullmatch(_folded(text)):
-        return CellFault(f"{text.strip()!r} can be read in two ways: write thousands as 1,000 or 1000")
+        return CellFault(f"{quoted(text)} can be read in two ways: write thousands as 1,000 or 1000")
     if value != value.to_integral_value():
-        return CellFault(f"must be a whole number of messages, not {text.strip()!r}")
+        return CellFault(f"must be a whole number of messages, not {quoted(text)}")
     if value > MAX_BALANCE:
         return CellFault(f"must be at most {MAX_BALANCE}")
     return int(value)
@@ -88,6 +100,8 @@ def read_days(text: str) -> Days | CellFault:
     value = _read_number(text)
     if not isinstance(value, Decimal):
         return value
+    if value > MAX_DAYS_WRITTEN:
+        return CellFault(f"must be at most {MAX_DAYS_WRITTEN} days; `off` means no limit")
     days = round(float(value), _DECIMALS)
     return days if days > 0 else CellFault("must be above 0 days; `off` means no limit")
 
@@ -131,14 +145,14 @@ def read_category(text: str) -> Category | CellFault | None:
     if not word:
         return CellFault(f"is empty: write one of {', '.join(Category)}, or * for all")
     hint = did_you_mean(word, CATEGORY_WORDS) or f": write one of {', '.join(Category)}, or * for all"
-    return CellFault(f"there is no category {text.strip()!r}{hint}")
+    return CellFault(f"there is no category {quoted(text)}{hint}")
 
 
 def read_wallet(text: str) -> str | CellFault:
     """Read a wallet's name or a pattern of names."""
     wallet, colon, _ = text.partition(":")
     if colon:
-        return CellFault(f"holds ':': the category has a place of its own, so write {wallet!r} alone")
+        return CellFault(f"holds ':': the category has a place of its own, so write {quoted(wallet)} alone")
     pattern = WalletPattern.parse(text)
     return CellFault(pattern) if isinstance(pattern, str) else pattern.text
 
@@ -154,6 +168,12 @@ def written(value: Value) -> str:
     return str(value)
 
 
+def quoted(text: str) -> str:
+    """Show what somebody wrote, in quotes and made printable; of a long text the beginning."""
+    text = text.strip()
+    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
+
+
 def _folded(text: str) -> str:
     """Make full-width digits and signs, the many kinds of space, and letter case alike."""
     return unicodedata.normalize("NFKC", text).strip().casefold()
@@ -166,10 +186,10 @@ def _read_number(text: str) -> Decimal | Off | CellFault | None:
         return None
     if word in _OFF_WORDS:
         return OFF
-    if len(word) <= 40 and (found := _NUMBER.fullmatch(word)):
+    if len(word) <= 40 and not _STARTS_WITH_ZERO.fullmatch(word) and (found := _NUMBER.fullmatch(word)):
         number = Decimal(found[1].replace(found[2] or ",", ""))
         return number / 100 if found[3] else number
-    shown = repr(text.strip())
+    shown = quoted(text)
     if word[0] in "-\N{MINUS SIGN}" and word[1:2].isdigit():
         return CellFault(f"{shown} is below 0")
     if _SCIENTIFIC.fullmatch(word):

@@ -1,13 +1,12 @@
 """Past readings as CSV files: read with all faults, imported whole or not at all, exported."""
 
 import csv
-import re
 from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import islice
-from typing import NamedTuple, TextIO
+from typing import BinaryIO, NamedTuple, TextIO
 
 from balancebot.domain.balance import (
     MAX_BALANCE,
@@ -20,10 +19,12 @@ from balancebot.domain.balance import (
     account_of,
 )
 from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.threshold_cell import CATEGORY_WORDS, CellFault, quoted, read_column
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.refit import refit_models
 from balancebot.estimates.stored import estimates_of
 from balancebot.history.rebook import rebook_account
+from balancebot.sheets import InputFault, SheetRow, guarded, read_sheet, unguarded
 from balancebot.store import estimates, readings, wallets
 from balancebot.store.database import Database
 from balancebot.store.readings import SnapshotRow
@@ -111,14 +112,11 @@ _SLICE = 100_000
 
 COLUMNS = ("observed_at", "wallet", "category", "balance")
 
-_COUNT = re.compile(r"\d{1,3}(?:[,' \u00a0\u202f]\d{3})+|\d+")
-_CATEGORY_WORDS = {category.value: category for category in Category} | {
-    "全类型短信": Category.UNIVERSAL,
-    "语音短信": Category.VOICE,
-    "行业短信": Category.INDUSTRY,
-    "营销短信": Category.MARKET,
-}
 _HEADERS = {name: name for name in COLUMNS} | {"钱包": "wallet", "类型": "category", "余量": "balance"}
+_MAX_DIGITS = 19
+_EARLIEST = datetime(2000, 1, 1, tzinfo=UTC).timestamp()
+_LATEST = datetime(2100, 1, 1, tzinfo=UTC).timestamp()
+_OUT_OF_RANGE = "must lie between the years 2000 and 2100"
 
 
 class HistoryRow(NamedTuple):
@@ -132,98 +130,93 @@ class HistoryRow(NamedTuple):
     """The header is line 1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryFault:
-    """Why a line can't be taken."""
-
-    line: int
-    """The header is line 1."""
-    column: str
-    message: str
-
-    def __str__(self) -> str:
-        place = f"line {self.line}, {self.column}" if self.column else f"line {self.line}"
-        return f"{place}: {self.message}"
+def open_history(file: BinaryIO) -> Iterator[SheetRow | InputFault]:
+    """Read a CSV file of any length, or a workbook, with the columns of an export."""
+    names = ({name for name, column in _HEADERS.items() if column == wanted} for wanted in COLUMNS)
+    return read_sheet(file, names, max_rows=None)
 
 
-def read_history(lines: Iterable[str]) -> Iterator[HistoryRow | HistoryFault]:
-    """Yield a row or a fault per line, in the order of the file; a wrong header is a fault and ends it."""
-    reader = csv.reader(lines)
-    header = [cell.strip().removeprefix("\ufeff") for cell in next(reader, [])]
-    names = [_HEADERS.get(cell.casefold(), cell) for cell in header]
+def read_history(sheet: Iterable[SheetRow | InputFault]) -> Iterator[HistoryRow | InputFault]:
+    """Yield a reading or a fault per row below the header; a wrong header or an unreadable file is a fault and ends it."""
+    rows = iter(sheet)
+    header = next(rows, SheetRow(1, ()))
+    if isinstance(header, InputFault):
+        yield from (header, *(fault for fault in rows if isinstance(fault, InputFault)))
+        return
+    names = [
+        _HEADERS.get(cell.strip().casefold().replace(" ", "_"), cell.strip().casefold())
+        for cell in header.cells
+    ]
     missing = [column for column in COLUMNS if column not in names]
     if missing:
         yield from (
-            HistoryFault(line=1, column=column, message=f"the column is missing{did_you_mean(column, names)}")
+            InputFault(
+                line=header.line,
+                column=column,
+                message=f"the column is missing{did_you_mean(column, names[:_MAX_GUESSES])}",
+            )
             for column in missing
         )
         return
     places = [names.index(column) for column in COLUMNS]
-    while True:
-        try:
-            cells = next(reader)
-        except StopIteration:
-            return
-        except csv.Error as error:  # a cell of more than 128 KiB: no quote ended it
-            yield HistoryFault(line=reader.line_num, column="", message=f"is no CSV: {error}")
-            return
-        if not any(cells):
-            continue
-        if len(cells) != len(names):
-            yield HistoryFault(
-                line=reader.line_num,
-                column="",
-                message=f"has {len(cells)} cells, the header has {len(names)}",
+    for row in rows:
+        if isinstance(row, InputFault):
+            yield row
+        elif len(row.cells) > len(names):
+            yield InputFault(
+                line=row.line, message=f"has {len(row.cells)} cells, the header has {len(names)}"
             )
-            continue
-        yield _row(reader.line_num, [cells[place].strip() for place in places])
+        else:
+            # a workbook has no cell where nothing stands any more
+            cells = (*row.cells, *("" for _ in range(len(names) - len(row.cells))))
+            yield _row(row, [unguarded(cells[place].strip()) for place in places])
 
 
-def _row(line: int, cells: list[str]) -> HistoryRow | HistoryFault:
+def _row(row: SheetRow, cells: list[str]) -> HistoryRow | InputFault:
     observed_at, wallet, category, balance = cells
     at = _instant(observed_at)
-    if at is None:
-        return HistoryFault(
-            line=line,
-            column="observed_at",
-            message=f"{observed_at!r} is no instant with its offset, such as 2026-11-23T09:55:00Z",
-        )
+    if isinstance(at, str):
+        return InputFault(line=row.line, column="observed_at", message=f"{quoted(observed_at)} {at}")
     if not wallet:
-        return HistoryFault(line=line, column="wallet", message="is empty")
-    known = _CATEGORY_WORDS.get(category.casefold())
+        return InputFault(line=row.line, column="wallet", message="is empty")
+    known = CATEGORY_WORDS.get(category.casefold())
     if known is None:
-        return HistoryFault(
-            line=line,
+        return InputFault(
+            line=row.line,
             column="category",
-            message=f"{category!r} is none of {', '.join(Category)}{did_you_mean(category, Category)}",
+            message=f"{quoted(category)} is none of {', '.join(Category)}{did_you_mean(category, Category)}",
         )
-    reading = _reading(balance)
-    if reading is None:
-        return HistoryFault(
-            line=line, column="balance", message=f"{balance!r} is no whole number from 0 to 2^63 - 1"
-        )
-    return HistoryRow(at, BalanceKey(WalletName(wallet), known), reading, line)
+    reading = _reading(balance, comma_is_decimal=row.comma_is_decimal)
+    if isinstance(reading, str):
+        return InputFault(line=row.line, column="balance", message=reading)
+    return HistoryRow(at, BalanceKey(WalletName(wallet), known), reading, row.line)
 
 
-def _instant(text: str) -> float | None:
+def _instant(text: str) -> float | str:
+    """Return epoch seconds, or what is wrong."""
     try:
         at = datetime.fromisoformat(text)
+        if at.tzinfo is None:
+            raise ValueError(text)
+        seconds = at.timestamp()
     except ValueError:
-        return None
-    return at.timestamp() if at.tzinfo is not None else None
+        return "is no instant with its offset, such as 2026-11-23T09:55:00Z"
+    except OverflowError:
+        return _OUT_OF_RANGE
+    return seconds if _EARLIEST <= seconds < _LATEST else _OUT_OF_RANGE
 
 
-def _reading(text: str) -> Reading | None:
+def _reading(text: str, *, comma_is_decimal: bool) -> Reading | str:
+    """Return what was read, or what is wrong."""
     if not text:
         return Absent.UNALLOCATED
-    if not text.isascii() or not text.isdigit():
-        if not _COUNT.fullmatch(text):
-            return None
-        text = re.sub(r"\D", "", text)
-    if len(text) > 19:
-        return None
-    value = int(text)
-    return value if value <= MAX_BALANCE else None
+    if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:  # nearly all of millions
+        value = int(text)
+        return value if value <= MAX_BALANCE else f"must be at most {MAX_BALANCE}"
+    count = read_column("warning_below", text, comma_is_decimal=comma_is_decimal)
+    if isinstance(count, CellFault):
+        return count.message
+    return count if isinstance(count, int) else f"must be a whole number or empty, not {quoted(text)}"
 
 
 MAX_FAULTS = 100
@@ -254,21 +247,21 @@ class ImportReport:
 class ImportRefused:
     """Nothing was taken."""
 
-    faults: tuple[HistoryFault, ...]
+    faults: tuple[InputFault, ...]
     """The first `MAX_FAULTS`, in the order of the file."""
     num_faults: int
 
 
 def import_history(
     database: Database,
-    lines: Iterable[str],
+    sheet: Iterable[SheetRow | InputFault],
     *,
     configured: Collection[WalletName],
     estimator: Estimator,
     now: datetime,
     progress: Progress | None = None,
 ) -> ImportReport | ImportRefused:
-    """Take the rows of a CSV file, its header included, of wallets that are configured or were once read.
+    """Take the rows of a sheet, its header first, of wallets that are configured or were once read.
 
     Of two rows of the same second the later one stands. The whole is refused when one row can't be taken. When the
     database fails midway a part stays: the same import once more completes it.
@@ -276,7 +269,7 @@ def import_history(
     tell = progress or (lambda _: None)
     with database.read() as conn:
         before = wallets.ids(conn)
-    pile = _read(lines, frozenset(configured) | before.keys(), now)
+    pile = _read(sheet, frozenset(configured) | before.keys(), now)
     if isinstance(pile, ImportRefused):
         return pile
     tell(0.4)
@@ -332,14 +325,14 @@ def _between(tell: Progress, begin: float, end: float) -> Progress:
 
 
 def _read(
-    lines: Iterable[str], known: Collection[WalletName], now: datetime
+    sheet: Iterable[SheetRow | InputFault], known: Collection[WalletName], now: datetime
 ) -> ReadingBuffer | ImportRefused:
     pile = ReadingBuffer()
-    faults: list[HistoryFault] = []
+    faults: list[InputFault] = []
     num_faults = 0
     examine = _Examiner(known, now)
-    for row in read_history(lines):
-        fault = row if isinstance(row, HistoryFault) else examine(row)
+    for row in read_history(sheet):
+        fault = row if isinstance(row, InputFault) else examine(row)
         if fault is not None:
             num_faults += 1
             if len(faults) < MAX_FAULTS:
@@ -357,21 +350,21 @@ class _Examiner:
         self._now = now.timestamp()
         self._unknown: dict[WalletName, str] = {}
 
-    def __call__(self, row: HistoryRow) -> HistoryFault | None:
+    def __call__(self, row: HistoryRow) -> InputFault | None:
         wallet = row.balance.wallet
         if wallet not in self._known:
-            return HistoryFault(line=row.line, column="wallet", message=self._who(wallet))
+            return InputFault(line=row.line, column="wallet", message=self._who(wallet))
         if row.at > self._now:
-            return HistoryFault(line=row.line, column="observed_at", message="lies in the future")
-        if row.at < 0:
-            return HistoryFault(line=row.line, column="observed_at", message="lies before 1970")
+            return InputFault(line=row.line, column="observed_at", message="lies in the future")
         return None
 
     def _who(self, wallet: WalletName) -> str:
         if wallet not in self._unknown:
             # each look costs tens of milliseconds at 10,000 wallets
             hint = did_you_mean(wallet, self._known) if len(self._unknown) < _MAX_GUESSES else ""
-            self._unknown[wallet] = f"no wallet {wallet} is configured{hint}"
+            if len(self._unknown) >= MAX_FAULTS:
+                return f"no wallet {quoted(wallet)[1:-1]} is configured"
+            self._unknown[wallet] = f"no wallet {quoted(wallet)[1:-1]} is configured{hint}"
         return self._unknown[wallet]
 
 
@@ -388,7 +381,7 @@ def export_history(database: Database, file: TextIO, *, progress: Callable[[int]
     num_rows = 0
     second, instant = -1, ""
     with database.read() as conn:
-        names = {wallet_id: name for name, wallet_id in wallets.ids(conn).items()}
+        names = {wallet_id: guarded(name) for name, wallet_id in wallets.ids(conn).items()}
         for row in readings.snapshots_between(conn, since=0, until=_END_OF_TIME):
             if row.at != second:
                 second = row.at

@@ -21,7 +21,8 @@ from balancebot.forecast.order_advice import needed_until
 from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.series import Series, fit_series, forecast_series, window_of
 from balancebot.forecast.use_window import REMEMBERED_HOURS
-from balancebot.history.files import HistoryFault, HistoryRow, read_history
+from balancebot.history.files import HistoryRow, read_history
+from balancebot.sheets import InputFault, SheetRow
 
 Floats = NDArray[np.float64]
 
@@ -47,14 +48,16 @@ class SeriesEstimate:
     estimate: Estimate
 
 
-def estimate_file(lines: Iterable[str], zone: str) -> tuple[list[SeriesEstimate], list[HistoryFault]]:
+def estimate_file(
+    sheet: Iterable[SheetRow | InputFault], zone: str
+) -> tuple[list[SeriesEstimate], list[InputFault]]:
     """Estimate every balance of a file with the columns of `history export`; `now` is its last instant.
 
     Faults mean that nothing was estimated. An unallocated balance has no runway.
     """
     rows: list[HistoryRow] = []
-    faults: list[HistoryFault] = []
-    for row in read_history(lines):
+    faults: list[InputFault] = []
+    for row in read_history(sheet):
         (rows if isinstance(row, HistoryRow) else faults).append(row)  # type: ignore[arg-type]
     if faults or not rows:
         return [], faults

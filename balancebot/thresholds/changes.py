@@ -12,10 +12,11 @@ from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import written
 from balancebot.ports import Clock
+from balancebot.sheets import InputFault, SheetRow
 from balancebot.store import audit, thresholds, types
 from balancebot.store.database import Database
-from balancebot.thresholds.edit import COLUMNS, Edited, EditFault, RowEdit, apply_edits, patch_row
-from balancebot.thresholds.sheet import SheetRow, import_sheet
+from balancebot.thresholds.edit import COLUMNS, Edited, RowEdit, apply_edits, patch_row
+from balancebot.thresholds.sheet import import_sheet
 
 _Rows: TypeAlias = tuple[ThresholdRow, ...]
 _Outcome = TypeVar("_Outcome", bound="Edited | Conflict | Outdated")
@@ -180,7 +181,7 @@ def _scope_of(entry: AuditEntry) -> Scope | None:
     return Scope(wallet, None if category == "*" else Category(category))
 
 
-def _refused(rows: _Rows, faults: tuple[EditFault, ...]) -> Edited:
+def _refused(rows: _Rows, faults: tuple[InputFault, ...]) -> Edited:
     return Edited(rows=rows, changes=(), faults=faults, warnings=())
 
 

@@ -11,6 +11,7 @@ from balancebot.domain.pattern import WalletPattern
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import Inversion, LimitColumn, Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import MAX_DAYS, CellFault, read_column, written
+from balancebot.sheets import InputFault
 
 COLUMNS = (
     "warning_below",
@@ -22,7 +23,9 @@ COLUMNS = (
 )
 """What a row can set, in the order of sheets."""
 
-MAX_GUESSES = 10
+MAX_PATTERNS = 1_000
+"""Rows whose wallet is a pattern: each is compared with every wallet."""
+MAX_GUESSES = 3
 """For how many unknown names the nearest known one is looked up: each look costs tens of milliseconds at 10,000 wallets."""
 
 
@@ -40,20 +43,6 @@ class RowEdit:
     def put(cls, row: ThresholdRow, *, line: int | None = None) -> "RowEdit":
         """Replace the row of the same scope, or add it."""
         return cls(scope=row.scope, row=None if row.sets_nothing else row, line=line)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EditFault:
-    """Why an edit is refused (or, as a warning, looked at twice): one line for a person."""
-
-    message: str
-    line: int | None = None
-    column: str = ""
-    scope: Scope | None = None
-
-    def __str__(self) -> str:
-        place = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.column) if part)
-        return f"{place}: {self.message}" if place else self.message
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,15 +87,19 @@ class Edited:
 
     rows: tuple[ThresholdRow, ...]
     changes: tuple[RowChange, ...]
-    faults: tuple[EditFault, ...]
-    warnings: tuple[EditFault, ...]
+    faults: tuple[InputFault, ...]
+    warnings: tuple[InputFault, ...]
 
 
-def patch_row(row: ThresholdRow, cells: Mapping[str, str]) -> ThresholdRow | tuple[EditFault, ...]:
+def patch_row(
+    row: ThresholdRow, cells: Mapping[str, str], *, comma_is_decimal: bool = False
+) -> ThresholdRow | tuple[InputFault, ...]:
     """Return `row` with only the given columns changed, as a person wrote them; or what is wrong with each."""
-    values = {column: read_column(column, text) for column, text in cells.items()}
+    values = {
+        column: read_column(column, text, comma_is_decimal=comma_is_decimal) for column, text in cells.items()
+    }
     faults = tuple(
-        EditFault(message=value.message, column=column, scope=row.scope)
+        InputFault(message=value.message, column=column)
         for column, value in values.items()
         if isinstance(value, CellFault)
     )
@@ -142,6 +135,11 @@ def apply_edits(
     changes = diff(old.values(), new.values())
     lines = {edit.scope: edit.line for edit in edits}
     put = [change.scope for change in changes if change.after is not None]
+    if _num_patterns(new) > max(MAX_PATTERNS, _num_patterns(old)):
+        message = f"there may be at most {MAX_PATTERNS:,} rows with a pattern as their wallet"
+        return Edited(
+            rows=tuple(old.values()), changes=(), faults=(InputFault(message=message),), warnings=()
+        )
     missed = [edit.scope for edit in edits if edit.row is None and edit.scope not in old]
     return Edited(
         rows=tuple(new.values()),
@@ -160,7 +158,11 @@ def apply_edits(
 _Lines = dict[Scope, int | None]
 
 
-def _unknown_wallets(named: list[Scope], known: Sequence[WalletName], lines: _Lines) -> Iterator[EditFault]:
+def _num_patterns(rows: Iterable[Scope]) -> int:
+    return sum("*" in scope.wallet for scope in rows)
+
+
+def _unknown_wallets(named: list[Scope], known: Sequence[WalletName], lines: _Lines) -> Iterator[InputFault]:
     names = frozenset(known)
     hints: dict[str, str] = {}
     for scope in named:
@@ -168,36 +170,33 @@ def _unknown_wallets(named: list[Scope], known: Sequence[WalletName], lines: _Li
             continue
         if scope.wallet not in hints:
             hints[scope.wallet] = did_you_mean(scope.wallet, names) if len(hints) < MAX_GUESSES else ""
-        yield EditFault(
+        yield InputFault(
             message=f"no wallet {scope.wallet} is configured{hints[scope.wallet]}",
             line=lines[scope],
             column="wallet",
-            scope=scope,
         )
 
 
-def _idle_patterns(put: list[Scope], known: Sequence[WalletName], lines: _Lines) -> Iterator[EditFault]:
+def _idle_patterns(put: list[Scope], known: Sequence[WalletName], lines: _Lines) -> Iterator[InputFault]:
     for scope in put:
         pattern = WalletPattern(text=scope.wallet)
         if not pattern.is_exact and not any(pattern.matches(name) for name in known):
-            yield EditFault(
+            yield InputFault(
                 message=f"{scope.wallet} means no wallet that is configured now",
                 line=lines[scope],
                 column="wallet",
-                scope=scope,
             )
 
 
-def _out_of_sight(changes: Sequence[RowChange], lines: _Lines) -> Iterator[EditFault]:
+def _out_of_sight(changes: Sequence[RowChange], lines: _Lines) -> Iterator[InputFault]:
     for change in changes:
         for column in (LimitColumn.WARNING_DAYS, LimitColumn.CRITICAL_DAYS):
             days = getattr(change.after, column)
             if isinstance(days, float) and days > MAX_DAYS and days != getattr(change.before, column, None):
-                yield EditFault(
+                yield InputFault(
                     message=f"a runway of more than {MAX_DAYS} days counts as no end in sight, which meets any limit",
                     line=lines[change.scope],
                     column=column,
-                    scope=change.scope,
                 )
 
 
@@ -207,7 +206,7 @@ def _inversions(
     changes: Sequence[RowChange],
     known: Sequence[WalletName],
     lines: _Lines,
-) -> Iterator[EditFault]:
+) -> Iterator[InputFault]:
     """Report each pair of rows that now contradict each other once, with the first balance that shows it."""
     changed = {change.scope for change in changes}
     touched = {scope.wallet for scope in changed}
@@ -237,9 +236,8 @@ def _inversions(
             (None, ""),
         )
         others = f", and {len(inversions) - 1:,} more" if len(inversions) > 1 else ""
-        yield EditFault(
+        yield InputFault(
             message=f"{first}{others}",
             line=None if scope is None else lines[scope],
             column=column,
-            scope=scope,
         )

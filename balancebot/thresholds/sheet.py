@@ -1,23 +1,28 @@
 """Thresholds as a sheet: one row a scope. A sheet is taken whole or refused whole, with every fault in its place.
 
-Lines count from the header, which is line 1, and a row of several lines is where it begins. Text that a spreadsheet
-would run is written behind an apostrophe, which is taken off again: what goes out comes back as it was.
+`read_limits` reads a file, `import_sheet` says what its rows come to, `cells_of` gives the rows that an export writes.
 """
 
-import csv
-import re
 import unicodedata
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
-from io import StringIO
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Final, TypeAlias
+from typing import Final
 
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import Effective, Scope, ThresholdBook, ThresholdRow
-from balancebot.domain.threshold_cell import CellFault, read_category, read_wallet, written
-from balancebot.thresholds.edit import COLUMNS, Edited, EditFault, RowEdit, apply_edits, patch_row
+from balancebot.domain.threshold_cell import CellFault, quoted, read_category, read_wallet, written
+from balancebot.sheets import (
+    MAX_FAULTS,
+    Cell,
+    InputFault,
+    SheetRow,
+    read_whole_sheet,
+    unguarded,
+    write_xlsx,
+)
+from balancebot.thresholds.edit import COLUMNS, MAX_GUESSES, Edited, RowEdit, apply_edits, patch_row
 
 HEADER: Final = ("wallet", "category", *COLUMNS)
 EFFECTIVE_PREFIX: Final = "effective_"
@@ -35,18 +40,16 @@ _CHINESE: Final[Mapping[str, str]] = MappingProxyType(
         "备注": "note",
     }
 )
-_RUNS_IN_A_SPREADSHEET = re.compile(r"'*[=+\-@＝＋－＠\t\r]")
-
-Cell: TypeAlias = str | int | float
-"""One cell to be written; '' is an empty one."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SheetRow:
-    """One row as it was read, with the line it begins at."""
+def read_limits(data: bytes) -> tuple[tuple[SheetRow, ...], tuple[InputFault, ...]]:
+    """Read the rows of a CSV file or workbook, its header first; with faults there is no row."""
+    return read_whole_sheet(data, ({"wallet", "钱包"}, {"category", "类型"}))
 
-    line: int
-    cells: tuple[str, ...]
+
+def write_limits(table: Iterable[Sequence[Cell]]) -> bytes:
+    """Write cells, the header first, as a workbook."""
+    return write_xlsx(table, title="thresholds", widths=(32, 12, 15, 15, 15, 15, 15, 60))
 
 
 def import_sheet(
@@ -56,15 +59,17 @@ def import_sheet(
 
     A column that the sheet doesn't have inherits, as if it were empty; where that loses a value it is warned of.
     """
-    edits, faults, columns = _read(sheet, frozenset(known))
+    rows = tuple(rows)
+    edits, faults, columns = _read(sheet, known, rows)
+    if len(faults) >= MAX_FAULTS:
+        return Edited(rows=rows, changes=(), faults=tuple(faults), warnings=())
     edited = apply_edits(rows, edits, known)
     lines = {edit.scope: edit.line for edit in edits}
     lost = [
-        EditFault(
+        InputFault(
             message=f"the sheet has no such column: what {change.scope} had in it is given up",
             line=lines[change.scope],
             column=column,
-            scope=change.scope,
         )
         for change in edited.changes
         for column in change.columns
@@ -78,30 +83,10 @@ def import_sheet(
     )
 
 
-def read_csv(data: bytes) -> tuple[tuple[SheetRow, ...], tuple[EditFault, ...]]:
-    """Read the rows of a CSV file: UTF-8, UTF-16 or GBK, between commas, semicolons or tabs; blank rows are let pass."""
-    text = _decoded(data)
-    if text is None or "\0" in text:
-        return (), (EditFault(message="the file is no text in UTF-8 or GBK"),)
-    first_line = text.partition("\n")[0]
-    separator = max(",;\t", key=first_line.count)
-    reader = csv.reader(StringIO(text, newline=""), delimiter=separator, strict=True)
-    rows: list[SheetRow] = []
-    begins = 1
-    try:
-        for cells in reader:
-            if any(cell.strip() for cell in cells):
-                rows.append(SheetRow(line=begins, cells=tuple(cells)))
-            begins = reader.line_num + 1
-    except csv.Error as error:
-        return (), (EditFault(message=f"the row that begins here can't be read: {error}", line=begins),)
-    return tuple(rows), ()
-
-
-def read_header(header: SheetRow) -> tuple[dict[int, str], list[EditFault]]:
+def read_header(header: SheetRow) -> tuple[dict[int, str], list[InputFault]]:
     """Return which column stands where, those that import ignores included, and what is wrong with them."""
     columns: dict[int, str] = {}
-    faults: list[EditFault] = []
+    faults: list[InputFault] = []
     for position, cell in enumerate(header.cells):
         name = "_".join(unicodedata.normalize("NFKC", cell).casefold().split())
         if not name:
@@ -109,16 +94,14 @@ def read_header(header: SheetRow) -> tuple[dict[int, str], list[EditFault]]:
         column = _CHINESE.get(name, name)
         if column in columns.values():
             faults.append(
-                EditFault(message=f"the column {column} stands twice", line=header.line, column=column)
+                InputFault(message=f"the column {column} stands twice", line=header.line, column=column)
             )
         elif column not in HEADER and not column.startswith(EFFECTIVE_PREFIX):
             hint = did_you_mean(column, (*HEADER, *_CHINESE))
-            faults.append(
-                EditFault(message=f"the column {cell.strip()!r} is unknown{hint}", line=header.line)
-            )
+            faults.append(InputFault(message=f"the column {quoted(cell)} is unknown{hint}", line=header.line))
         columns[position] = column
     faults += [
-        EditFault(message=f"the column {column} is missing", line=header.line, column=column)
+        InputFault(message=f"the column {column} is missing", line=header.line, column=column)
         for column in ("wallet", "category")
         if column not in columns.values()
     ]
@@ -146,26 +129,6 @@ def cells_of_all(book: ThresholdBook, known: Sequence[WalletName]) -> Iterator[t
         yield (*_cells(own_row), *_effective_cells(book.effective(wallet, category)))
 
 
-def write_csv(table: Iterable[Sequence[Cell]]) -> str:
-    """Write cells as CSV that no spreadsheet runs."""
-    out = StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerows(
-        [guarded(cell) if isinstance(cell, str) else written(cell) for cell in row] for row in table
-    )
-    return out.getvalue()
-
-
-def guarded(text: str) -> str:
-    """Put an apostrophe before text that a spreadsheet would take for a formula."""
-    return f"'{text}" if _RUNS_IN_A_SPREADSHEET.match(text) else text
-
-
-def unguarded(text: str) -> str:
-    """Take the apostrophe of `guarded` off again."""
-    return text[1:] if text.startswith("'") and _RUNS_IN_A_SPREADSHEET.match(text) else text
-
-
 def _cells(row: ThresholdRow) -> tuple[Cell, ...]:
     return (row.wallet, row.category or "*", *(_cell(getattr(row, column)) for column in COLUMNS))
 
@@ -183,25 +146,30 @@ def _cell(value: object) -> Cell:
 
 
 def _read(
-    sheet: Sequence[SheetRow], known: Collection[str]
-) -> tuple[list[RowEdit], list[EditFault], Collection[str]]:
-    """Return the edits that can be read, all that is wrong with the others, and the columns there are."""
+    sheet: Sequence[SheetRow], known: Sequence[WalletName], rows: Collection[ThresholdRow]
+) -> tuple[list[RowEdit], list[InputFault], Collection[str]]:
+    """Return the edits that can be read, what is wrong with the others, and the columns there are.
+
+    After `MAX_FAULTS` nobody looks further: such a sheet is of another kind.
+    """
     if not sheet:
         return (
             [],
-            [EditFault(message=f"the sheet is empty: its header is {','.join(HEADER)}", line=1)],
+            [InputFault(message=f"the sheet is empty: its header is {','.join(HEADER)}", line=1)],
             HEADER,
         )
     header, *body = sheet
     columns, faults = read_header(header)
     if faults:
         return [], faults, HEADER
+    reader = _RowReader(columns, known, {row.wallet for row in rows})
     edits: list[RowEdit] = []
     seen: dict[Scope, int] = {}
     for row in body:
-        if any(cell.strip() for position, cell in enumerate(row.cells) if position not in columns):
-            faults.append(EditFault(message="has a cell that stands under no column", line=row.line))
-        edit, row_faults = _edit(row, columns, known)
+        if len(faults) >= MAX_FAULTS:
+            faults.append(InputFault(message="the rows below were not looked at", line=row.line))
+            break
+        edit, row_faults = reader.read(row)
         faults += row_faults
         if edit is None:
             continue
@@ -210,49 +178,60 @@ def _read(
             edits.append(edit)
         else:
             message = f"{edit.scope} stands in line {earlier} already"
-            faults.append(EditFault(message=message, line=row.line, column="wallet", scope=edit.scope))
+            faults.append(InputFault(message=message, line=row.line, column="wallet"))
     return edits, faults, columns.values()
 
 
-def _edit(
-    row: SheetRow, columns: Mapping[int, str], known: Collection[str]
-) -> tuple[RowEdit | None, list[EditFault]]:
-    cells = {
-        column: unguarded(row.cells[position].strip()) if position < len(row.cells) else ""
-        for position, column in columns.items()
-        if not column.startswith(EFFECTIVE_PREFIX)
-    }
-    wallet_at = next(position for position, column in columns.items() if column == "wallet")
-    if wallet_at < len(row.cells) and row.cells[wallet_at] in known:
-        cells["wallet"] = row.cells[wallet_at]  # a name may begin or end with a space
-    wallet, category = read_wallet(cells.pop("wallet")), read_category(cells.pop("category"))
-    faults = [
-        EditFault(message=value.message, line=row.line, column=column)
-        for column, value in (("wallet", wallet), ("category", category))
-        if isinstance(value, CellFault)
-    ]
-    blank = ThresholdRow(wallet=wallet if isinstance(wallet, str) else "", category=_or_none(category))
-    patched = patch_row(blank, cells)
-    if isinstance(patched, tuple):
-        faults += [replace(fault, line=row.line) for fault in patched]
-    elif not faults:
+class _RowReader:
+    """Reads the rows below one header."""
+
+    def __init__(
+        self, columns: Mapping[int, str], known: Sequence[WalletName], with_rows: Collection[str]
+    ) -> None:
+        """`known` are the configured wallets; `with_rows` are the wallets and patterns that have rows."""
+        self._columns = columns
+        self._known = frozenset(known)
+        self._with_rows = with_rows
+        self._wallet_at = next(at for at, column in columns.items() if column == "wallet")
+        self._hints: dict[str, str] = {}
+
+    def read(self, row: SheetRow) -> tuple[RowEdit | None, list[InputFault]]:
+        """Return what a row asks for, or every fault of it."""
+        faults: list[InputFault] = []
+        if any(cell.strip() for at, cell in enumerate(row.cells) if at not in self._columns):
+            faults.append(InputFault(message="has a cell that stands under no column", line=row.line))
+        cells = {
+            column: unguarded(row.cells[at].strip()) if at < len(row.cells) else ""
+            for at, column in self._columns.items()
+            if not column.startswith(EFFECTIVE_PREFIX)
+        }
+        if self._wallet_at < len(row.cells) and row.cells[self._wallet_at] in self._known:
+            cells["wallet"] = row.cells[self._wallet_at]  # a name may begin or end with a space
+        wallet, category = self._wallet(cells.pop("wallet")), read_category(cells.pop("category"))
+        faults += [
+            InputFault(message=value.message, line=row.line, column=column)
+            for column, value in (("wallet", wallet), ("category", category))
+            if isinstance(value, CellFault)
+        ]
+        blank = ThresholdRow(
+            wallet=wallet if isinstance(wallet, str) else "",
+            category=None if isinstance(category, CellFault) else category,
+        )
+        patched = patch_row(blank, cells, comma_is_decimal=row.comma_is_decimal)
+        if isinstance(patched, tuple):
+            faults += [replace(fault, line=row.line) for fault in patched]
+        if faults or isinstance(patched, tuple):
+            return None, faults
         return RowEdit.put(patched, line=row.line), []
-    return None, faults
 
-
-def _or_none(category: Category | CellFault | None) -> Category | None:
-    return None if isinstance(category, CellFault) else category
-
-
-def _decoded(data: bytes) -> str | None:
-    encodings: tuple[str, ...] = ("utf-8", "gb18030")
-    if data.startswith(b"\xef\xbb\xbf"):
-        encodings = ("utf-8-sig",)
-    elif data.startswith((b"\xff\xfe", b"\xfe\xff")):
-        encodings = ("utf-16",)
-    for encoding in encodings:
-        try:
-            return data.decode(encoding)
-        except UnicodeDecodeError:
-            continue
-    return None
+    def _wallet(self, text: str) -> str | CellFault:
+        """Read the wallet; one that isn't configured and has no row yet can't be meant."""
+        wallet = read_wallet(text)
+        if isinstance(wallet, CellFault) or "*" in wallet:
+            return wallet
+        if wallet in self._known or wallet in self._with_rows:
+            return wallet
+        if wallet not in self._hints:
+            near = did_you_mean(wallet, self._known) if len(self._hints) < MAX_GUESSES else ""
+            self._hints[wallet] = near
+        return CellFault(f"no wallet {wallet} is configured{self._hints[wallet]}")

@@ -6,7 +6,7 @@ is shown as it is, so nothing is ever left unsaid.
 
 from balancebot.config import Language
 from balancebot.forms import forms_of, say_again
-from balancebot.thresholds.edit import EditFault
+from balancebot.sheets import InputFault
 from balancebot.web.phrases import PagePhrases
 
 COLUMN_LABELS = {
@@ -33,7 +33,7 @@ class FaultWords:
         """Say one fault."""
         return say_again(message, self._forms, self._figure)
 
-    def placed(self, fault: EditFault) -> str:
+    def placed(self, fault: InputFault) -> str:
         """Say a fault with the line and column that it stands at."""
         place = [
             *([self._phrases("line {line}", line=fault.line)] if fault.line is not None else []),

@@ -12,18 +12,16 @@ from dataclasses import dataclass
 from starlette.responses import Response
 
 from balancebot.domain.threshold import ThresholdBook, ThresholdRow
+from balancebot.sheets import Cell, InputFault, SheetRow, write_csv
 from balancebot.thresholds.changes import Outdated, changes_token
-from balancebot.thresholds.edit import COLUMNS, Edited, EditFault
-from balancebot.thresholds.files import read_sheet_file, write_xlsx
+from balancebot.thresholds.edit import COLUMNS, Edited
 from balancebot.thresholds.sheet import (
     HEADER,
-    Cell,
-    SheetRow,
     cells_of,
     cells_of_all,
-    read_csv,
     read_header,
-    write_csv,
+    read_limits,
+    write_limits,
 )
 from balancebot.web.faults import FaultWords
 from balancebot.web.flash import Done, done
@@ -60,17 +58,17 @@ def download_csv(request: PageRequest) -> Response:
 
 def download_xlsx(request: PageRequest) -> Response:
     """Send the same as a workbook."""
-    return _file(write_xlsx(_cells(request)), "thresholds.xlsx", _XLSX)
+    return _file(write_limits(_cells(request)), "thresholds.xlsx", _XLSX)
 
 
 def upload(request: PageRequest) -> Response:
     """Look at a sheet: show every change that it would make, or everything that is wrong with it."""
     uploaded = request.uploaded("sheet")
     if uploaded is None:
-        fault = EditFault(message=phrases(request.language)("Choose a file first."))
+        fault = InputFault(message=phrases(request.language)("Choose a file first."))
         return _refused(request, (), (fault,))
     name, data = uploaded
-    rows, faults = read_sheet_file(data)
+    rows, faults = read_limits(data)
     if faults:
         return _refused(request, rows, faults, name=name)
     return _preview(request, request.app.edit_thresholds.preview_sheet(rows), rows, name=name)
@@ -139,7 +137,7 @@ def _shown(row: ThresholdRow | None, column: str) -> str:
 
 
 def _refused(
-    request: PageRequest, rows: Sequence[SheetRow], faults: Sequence[EditFault], *, name: str = ""
+    request: PageRequest, rows: Sequence[SheetRow], faults: Sequence[InputFault], *, name: str = ""
 ) -> Response:
     header = rows[0].cells if rows else ()
     lines = dict.fromkeys(fault.line for fault in faults if fault.line is not None)
@@ -158,7 +156,7 @@ def _refused(
     )
 
 
-def _faulty(row: SheetRow, header: SheetRow, faults: Sequence[EditFault], tell: FaultWords) -> FaultyRow:
+def _faulty(row: SheetRow, header: SheetRow, faults: Sequence[InputFault], tell: FaultWords) -> FaultyRow:
     columns, _ = read_header(header)
     mine = [fault for fault in faults if fault.line == row.line]
     placed = set(columns.values()) if len(row.cells) >= len(header.cells) else set()
@@ -195,5 +193,5 @@ def _carried_in(text: str) -> tuple[SheetRow, ...]:
         unpacked = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), _MAX_CARRIED)
     except (ValueError, zlib.error):
         return ()
-    rows, faults = read_csv(unpacked)
+    rows, faults = read_limits(unpacked)
     return () if faults else rows

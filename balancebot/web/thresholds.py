@@ -16,9 +16,10 @@ from balancebot.domain.pattern import WalletPattern
 from balancebot.domain.threshold import OFF, Effective, Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import CellFault, read_category, read_wallet, written
 from balancebot.i18n import number
+from balancebot.sheets import InputFault
 from balancebot.store import audit
 from balancebot.thresholds.changes import Conflict, edit_token
-from balancebot.thresholds.edit import COLUMNS, Edited, EditFault
+from balancebot.thresholds.edit import COLUMNS, Edited
 from balancebot.web.flash import Done, done
 from balancebot.web.paging import Page, cut, page_number
 from balancebot.web.rendering import fault_words, show, wording
@@ -136,7 +137,7 @@ def editor(request: PageRequest) -> Response:
     """Show the form for one scope: in place of its line, or as a page of its own."""
     wallet, category = request.asked_exactly("wallet"), request.asked("category")
     scope = scope_of(wallet, category) if wallet else None
-    if isinstance(scope, EditFault):
+    if isinstance(scope, InputFault):
         typed = dict.fromkeys(COLUMNS, "") | {"wallet": wallet, "category": category}
         return _editor(request, scope=None, typed=typed, faults=(scope,))
     row = None if scope is None else request.app.edit_thresholds.look(scope)
@@ -147,7 +148,7 @@ def editor(request: PageRequest) -> Response:
 def cancelled(request: PageRequest) -> Response:
     """Show the line of a scope again, as it was before its editor opened."""
     scope = scope_of(request.asked_exactly("wallet"), request.asked("category"))
-    if isinstance(scope, EditFault):
+    if isinstance(scope, InputFault):
         return Response(status_code=204)
     with request.app.database.read() as conn:
         book = request.app.thresholds.book(conn)
@@ -160,7 +161,7 @@ def save(request: PageRequest) -> Response:
     """Save what was typed, unless it is refused, or somebody else was quicker."""
     typed = typed_row(request)
     scope = scope_of(typed["wallet"], typed["category"])
-    if isinstance(scope, EditFault):
+    if isinstance(scope, InputFault):
         return _editor(request, scope=None, typed=typed, seen=request.sent("seen"), faults=(scope,))
     outcome = request.app.edit_thresholds.replace(
         scope, cells_of(typed), seen=request.sent("seen"), by=request.actor
@@ -241,14 +242,14 @@ def cells_of(typed: Mapping[str, str]) -> dict[str, str]:
     return {column: typed[column] for column in COLUMNS}
 
 
-def scope_of(wallet: str, category: str) -> Scope | EditFault:
+def scope_of(wallet: str, category: str) -> Scope | InputFault:
     """Read a scope as people write it; return what is wrong with it."""
     name = read_wallet(wallet)
     if isinstance(name, CellFault):
-        return EditFault(message=name.message, column="wallet")
+        return InputFault(message=name.message, column="wallet")
     kind = read_category(category)
     if isinstance(kind, CellFault):
-        return EditFault(message=kind.message, column="category")
+        return InputFault(message=kind.message, column="category")
     return Scope(name, kind)
 
 
@@ -258,7 +259,7 @@ def _editor(
     scope: Scope | None,
     typed: Mapping[str, str],
     seen: str = "",
-    faults: Sequence[EditFault] = (),
+    faults: Sequence[InputFault] = (),
     conflict: Conflict | None = None,
 ) -> Response:
     """Show the form. `scope` None: a new row, whose scope is still to be typed."""

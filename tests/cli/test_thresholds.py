@@ -137,6 +137,7 @@ def test_a_sheet_is_refused_whole_with_every_fault_in_its_place(balancebot: Run,
     assert [
         "sheet.csv: line 3, category: there is no category 'fax': write one of universal, voice, industry, market, "
         "or * for all",
+        "sheet.csv: line 4, wallet: no wallet acme/nobody is configured",
         "sheet.csv: line 4, warning_below: must be a number, `off`, or empty to inherit, not 'x'",
         "Nothing was changed.",
     ] == outcome.err.splitlines()

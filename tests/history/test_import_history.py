@@ -14,6 +14,7 @@ from balancebot.store.database import Database
 from balancebot.store.estimates import ModelRow
 from balancebot.store.readings import Booking, GoodRead, SnapshotRow
 from balancebot.store.usage import Used, UseRow
+from tests.history.lines import sheet_of
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 NOON_HOUR = int(NOON.timestamp()) // 3600
@@ -25,7 +26,9 @@ ESTIMATOR = Estimator(zone="UTC", confidence=0.75)
 
 
 def take(database: Database, *rows: str, now: datetime = NOON) -> ImportReport | ImportRefused:
-    return import_history(database, [HEADER, *rows], configured=[POOL, SHOP], estimator=ESTIMATOR, now=now)
+    return import_history(
+        database, sheet_of([HEADER, *rows]), configured=[POOL, SHOP], estimator=ESTIMATOR, now=now
+    )
 
 
 def hours(database: Database, wallet_id: int = 1) -> list[UseRow]:
@@ -116,7 +119,7 @@ def test_a_single_fault_refuses_the_whole_and_all_faults_are_told(database: Data
     assert [
         "line 3, wallet: no wallet acme/shpo is configured; did you mean acme/shop?",
         "line 4, observed_at: lies in the future",
-        "line 5, observed_at: lies before 1970",
+        "line 5, observed_at: '1969-12-31T23:59:59Z' must lie between the years 2000 and 2100",
         "line 6, observed_at: '2026-11-24T08:00:00' is no instant with its offset, such as 2026-11-23T09:55:00Z",
     ] == [str(fault) for fault in refused.faults]
     assert 4 == refused.num_faults
@@ -276,7 +279,12 @@ def test_progress_rises_to_the_whole(database: Database) -> None:
     told: list[float] = []
     rows = [f"2026-11-24T08:{minute:02}:00Z,acme,market,1" for minute in range(60)]
     import_history(
-        database, [HEADER, *rows], configured=[POOL], estimator=ESTIMATOR, now=NOON, progress=told.append
+        database,
+        sheet_of([HEADER, *rows]),
+        configured=[POOL],
+        estimator=ESTIMATOR,
+        now=NOON,
+        progress=told.append,
     )
     whole = [round(part, 9) for part in told]
     assert sorted(whole) == whole

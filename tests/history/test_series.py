@@ -10,6 +10,7 @@ from balancebot.domain.balance import Absent
 from balancebot.domain.runway import UNKNOWN
 from balancebot.forecast.series import estimate_series
 from balancebot.history.series import answer_line, as_json, estimate_file, zone_fault
+from tests.history.lines import sheet_of
 
 START = 1_795_312_800.0  # on a clock hour
 
@@ -178,7 +179,7 @@ def test_a_file_is_estimated_per_balance_as_of_its_last_row() -> None:
             f"{at},acme/checkout,industry,{1000 - 2 * i + moved}",
         ]
         lines += [f"{at},acme/checkout,voice,"]
-    estimates, faults = estimate_file(lines, "UTC")
+    estimates, faults = estimate_file(sheet_of(lines), "UTC")
     assert [] == faults
     found = {str(one.balance): one for one in estimates}
     assert ["acme/checkout:industry", "acme/checkout:voice", "acme:industry"] == sorted(found)
@@ -188,7 +189,9 @@ def test_a_file_is_estimated_per_balance_as_of_its_last_row() -> None:
 
 
 def test_a_file_with_a_fault_is_not_estimated() -> None:
-    estimates, faults = estimate_file(["observed_at,wallet,category,balance", "now,acme,voice,1"], "UTC")
+    estimates, faults = estimate_file(
+        sheet_of(["observed_at,wallet,category,balance", "now,acme,voice,1"]), "UTC"
+    )
     assert [] == estimates
     assert [2] == [fault.line for fault in faults]
 

@@ -8,6 +8,7 @@ from balancebot.domain.balance import Readings
 from balancebot.history.files import ImportReport, import_history
 from balancebot.overview.balances import overview
 from balancebot.store import wallets
+from tests.history.lines import sheet_of
 from tests.world import POOL, SHOP, World, industry
 
 SPIKE = "opened critical acme/shop:industry"
@@ -43,7 +44,7 @@ def traffic(database) -> Traffic:
     ]
     taken = import_history(
         world.database,
-        ["observed_at,wallet,category,balance", *past],
+        sheet_of(["observed_at,wallet,category,balance", *past]),
         configured=[SHOP],
         estimator=world.app.figures.estimator,
         now=world.clock.now(),

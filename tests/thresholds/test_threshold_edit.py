@@ -1,8 +1,9 @@
 """Edits of thresholds are taken whole or refused whole, with every reason."""
 
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.threshold import OFF, Scope, ThresholdRow
-from balancebot.thresholds.edit import Edited, EditFault, RowChange, RowEdit, apply_edits, patch_row
+from balancebot.domain.threshold import OFF, ThresholdRow
+from balancebot.sheets import InputFault
+from balancebot.thresholds.edit import Edited, RowChange, RowEdit, apply_edits, patch_row
 
 KNOWN = [WalletName(name) for name in ("acme", "acme/checkout", "acme/signup")]
 VOICE = Category.VOICE
@@ -62,11 +63,10 @@ def test_a_pattern_that_means_nothing_is_only_warned_of() -> None:
         changes=(RowChange(scope=row.scope, before=None, after=row),),
         faults=(),
         warnings=(
-            EditFault(
+            InputFault(
                 message="other/* means no wallet that is configured now",
                 line=3,
                 column="wallet",
-                scope=Scope("other/*"),
             ),
         ),
     ) == apply_edits([], [RowEdit.put(row, line=3)], KNOWN)
@@ -76,12 +76,11 @@ def test_an_inversion_is_refused_once_for_each_pair_of_rows_with_a_balance_that_
     rows = [ThresholdRow(wallet="acme/*", warning_below=100)]
     edit = RowEdit.put(ThresholdRow(wallet="*", critical_below=500), line=2)
     assert (
-        EditFault(
+        InputFault(
             message="acme/checkout:universal: critical_below 500 (from *:*) is looser than warning_below 100 "
             "(from acme/*:*), and 7 more",
             line=2,
             column="critical_below",
-            scope=Scope("*"),
         ),
     ) == apply_edits(rows, [edit], KNOWN).faults
 
@@ -133,11 +132,10 @@ def test_a_patch_changes_only_the_columns_given() -> None:
 def test_a_patch_that_cannot_be_read_names_every_column() -> None:
     row = ThresholdRow(wallet="acme")
     assert (
-        EditFault(message="'-1' is below 0", column="warning_below", scope=row.scope),
-        EditFault(
+        InputFault(message="'-1' is below 0", column="warning_below"),
+        InputFault(
             message="must be a number, `off`, or empty to inherit, not 'soon'",
             column="critical_days",
-            scope=row.scope,
         ),
     ) == patch_row(row, {"warning_below": "-1", "warning_days": "2", "critical_days": "soon"})
 
@@ -163,10 +161,9 @@ def test_days_beyond_what_a_runway_is_looked_for_are_taken_with_a_warning() -> N
     edited = apply_edits([], [RowEdit.put(row, line=2)], KNOWN)
     assert ((row,), ()) == (edited.rows, edited.faults)
     assert (
-        EditFault(
+        InputFault(
             message="a runway of more than 365 days counts as no end in sight, which meets any limit",
             line=2,
             column="warning_days",
-            scope=row.scope,
         ),
     ) == edited.warnings

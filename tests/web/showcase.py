@@ -16,6 +16,7 @@ from balancebot.jsms.simulator.scenario import (
     SimulatedWallet,
     simulated_wallet,
 )
+from tests.history.lines import sheet_of
 from tests.world import World
 
 CHECKOUT, LOGIN, CAMPAIGN = WalletName("acme/checkout"), WalletName("acme/login"), WalletName("acme/营销活动")
@@ -70,7 +71,7 @@ def fill(world: World, *, every: timedelta = timedelta(hours=1)) -> None:
     world.configure(*names)
     taken = import_history(
         world.database,
-        _lines(ledger, names, every, world),
+        sheet_of(_lines(ledger, names, every, world)),
         configured=names,
         estimator=Estimator(zone="Asia/Shanghai", confidence=0.75),
         now=now,

@@ -15,12 +15,11 @@ from balancebot.domain.pattern import Pattern
 from balancebot.domain.threshold import ThresholdRow
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.planned_sends import PlannedSends
-from balancebot.thresholds.edit import EditFault
-from balancebot.thresholds.files import read_sheet_file
-from balancebot.thresholds.sheet import import_sheet
+from balancebot.sheets import InputFault
+from balancebot.thresholds.sheet import import_sheet, read_limits
 from balancebot.web.faults import FaultWords
 from balancebot.web.phrases import PagePhrases
-from tests.thresholds.test_files import workbook
+from tests.test_sheets import workbook
 from tests.world import HandClock
 
 KNOWN = (WalletName("acme/shop"), WalletName("acme/web"))
@@ -76,15 +75,15 @@ def found() -> Iterator[str]:
     """Yield faults as they are found, one of each kind."""
     before = [ThresholdRow(wallet="acme/shop", category=Category.VOICE, note="x", warning_below=7)]
     for text in SHEETS:
-        rows, faults = read_sheet_file(text.encode())
+        rows, faults = read_limits(text.encode())
         edited = import_sheet(rows, before, KNOWN)
         for fault in (*faults, *edited.faults, *edited.warnings):
             yield fault.message
     for data in (b"\xd0\xcf\x11\xe0", b"PK\x03\x04", b"\xff\x00\xff", b'wallet,category\n"x'):
-        for fault in read_sheet_file(data)[1]:
+        for fault in read_limits(data)[1]:
             yield fault.message
     for fill in (_merged, _twice):
-        for fault in read_sheet_file(workbook(fill))[1]:
+        for fault in read_limits(workbook(fill))[1]:
             yield fault.message
     for text in ("", "a:foo", "a:indstry", "a?"):
         yield str(Pattern.parse(text))
@@ -136,7 +135,7 @@ def test_faults_of_announced_sends_are_said_in_chinese(chinese: FaultWords, data
 
 
 def test_a_fault_inside_a_fault_and_the_names_of_columns_are_said_too(chinese: FaultWords) -> None:
-    fault = EditFault(
+    fault = InputFault(
         message="acme/shop:voice: critical_below 10 (from acme/*:*) is looser than warning_below 5 (built in), "
         "and 3 more",
         line=3,
@@ -152,5 +151,5 @@ def test_what_is_not_recognised_is_shown_as_it_is_and_english_stays_english(chin
     assert "something new" == chinese("something new")
     english = FaultWords(Language.ENGLISH, PagePhrases(Language.ENGLISH))
     assert "line 2, Note: holds a control character" == english.placed(
-        EditFault(message="holds a control character", line=2, column="note")
+        InputFault(message="holds a control character", line=2, column="note")
     )

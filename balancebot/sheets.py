@@ -1,0 +1,449 @@
+"""Tables that people send and take: CSV files and workbooks in, each row with its line; CSV and XLSX out.
+
+The one reader of all sheets: `read_sheet` for what holds a header and rows of limits, orders or past readings. A file
+is judged by what it holds, not by its name. What could be read in two ways is refused, and said with both readings.
+
+A workbook is read by `workbook_reader.py` in a process of its own with limits of time and memory, because no list of
+what a hostile file can do to a parser is complete. Every cell becomes the text that a person sees in it.
+"""
+
+import codecs
+import csv
+import json
+import os
+import re
+import subprocess
+import sys
+import threading
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from io import BytesIO, StringIO, TextIOWrapper
+from pathlib import Path
+from typing import BinaryIO, Final, NamedTuple, TypeAlias
+
+from balancebot.domain.threshold_cell import written
+
+MAX_ROWS: Final = 100_000
+"""Of a sheet that is kept in memory as a whole."""
+MAX_CELLS: Final = 200
+"""In one row."""
+MAX_CELL: Final = 32_767
+"""Characters in one cell, as in a spreadsheet."""
+MAX_FAULTS: Final = 1_000
+"""Where so many faults were found, nobody looks for more."""
+
+_MAX_LINE = 2**20
+_WALL_SECONDS = 30
+_AT_ONCE = threading.BoundedSemaphore(2)
+"""Workbooks that are read at once: each may take half a GB and a processor."""
+_READER = Path(__file__).with_name("workbook_reader.py")
+_CHUNK = 2**20
+
+_ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
+_RUNS_IN_A_SPREADSHEET = re.compile(r"'*[=+\-@＝＋－＠\t\r]")
+_SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[,;\t]*', re.IGNORECASE)
+_ESCAPED_RETURN = re.compile(r"_x000[dD]_\n?")
+"""How Excel files write the first half of a line's end, and what programs that read them carelessly hand on."""
+_EXACT_IN_A_SPREADSHEET = 10**15
+"""Spreadsheets keep 15 digits: larger numbers travel as text."""
+
+Cell: TypeAlias = str | int | float
+"""One cell to be written; '' is an empty one."""
+
+
+class SheetRow(NamedTuple):
+    """One row as it was read, with the line it begins at: the first of the file is 1."""
+
+    line: int
+    cells: tuple[str, ...]
+    comma_is_decimal: bool = False
+    """Whether the sheet's cells lie between semicolons, as where a comma stands before the fraction."""
+
+    @property
+    def is_blank(self) -> bool:
+        """Whether no cell holds anything."""
+        return not any(map(str.strip, self.cells))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputFault:
+    """Why something that a person wrote can't be taken (or, as a warning, is looked at twice): one line to read."""
+
+    message: str
+    line: int | None = None
+    """Of the sheet, the first of the file being 1."""
+    column: str = ""
+
+    def __str__(self) -> str:
+        place = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.column) if part)
+        return f"{place}: {self.message}" if place else self.message
+
+
+def read_sheet(
+    file: BinaryIO, columns: Iterable[Collection[str]], *, max_rows: int | None = MAX_ROWS
+) -> Iterator[SheetRow | InputFault]:
+    """Yield the rows of a CSV file or workbook, its header first, without those that are blank.
+
+    `columns` are the names of each column by which the sheet of a workbook with several is known. A fault ends it,
+    unless it is one of several in a workbook, which then has no rows. `file` must be seekable; a CSV file is read bit
+    by bit, and with `max_rows` None may be of any length.
+    """
+    start = file.read(4)
+    file.seek(0)
+    if start == _OLE:
+        yield InputFault(message="the file is an old .xls or has a password: save it as .xlsx or CSV")
+    elif start == _ZIP:
+        yield from _read_workbook(file.read(), columns)
+    else:
+        yield from _read_csv(file, max_rows)
+
+
+def read_whole_sheet(
+    data: bytes, columns: Iterable[Collection[str]]
+) -> tuple[tuple[SheetRow, ...], tuple[InputFault, ...]]:
+    """Return the rows that `read_sheet` yields, or with no row why the file can't be read."""
+    rows: list[SheetRow] = []
+    faults: list[InputFault] = []
+    for found in read_sheet(BytesIO(data), columns):
+        if isinstance(found, SheetRow):
+            rows.append(found)
+        else:
+            faults.append(found)
+    return ((), tuple(faults)) if faults else (tuple(rows), ())
+
+
+def write_csv(table: Iterable[Sequence[Cell]]) -> str:
+    """Write cells as CSV that no spreadsheet runs."""
+    out = StringIO(newline="")
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerows(
+        [guarded(cell) if isinstance(cell, str) else written(cell) for cell in row] for row in table
+    )
+    return out.getvalue()
+
+
+def write_xlsx(table: Iterable[Sequence[Cell]], *, title: str, widths: Sequence[int]) -> bytes:
+    """Write cells, the header first, as a workbook: numbers as numbers, text as text that never becomes a formula."""
+    from openpyxl import Workbook  # takes a quarter of a second to load: only where a workbook is made
+    from openpyxl.cell import WriteOnlyCell
+    from openpyxl.styles import Alignment, Font
+    from openpyxl.utils import get_column_letter
+
+    workbook = Workbook(write_only=True)
+    sheet = workbook.create_sheet(title)
+    sheet.freeze_panes = "C2"
+    for number, width in enumerate(widths, start=1):
+        sheet.column_dimensions[get_column_letter(number)].width = width
+    bold, wrapped = Font(bold=True), Alignment(wrap_text=True, vertical="top")
+    for line, row in enumerate(table, start=1):
+        cells = []
+        for value in row:
+            exact = (
+                value if isinstance(value, str) or abs(value) < _EXACT_IN_A_SPREADSHEET else written(value)
+            )
+            cell = WriteOnlyCell(sheet, value=None if exact == "" else exact)
+            if isinstance(exact, str) and exact:
+                cell.data_type = "s"
+                cell.quotePrefix = guarded(exact) != exact  # stays text when somebody edits it, too
+                cell.alignment = wrapped
+            elif isinstance(exact, int):
+                cell.number_format = "#,##0"
+            if line == 1:
+                cell.font = bold
+            cells.append(cell)
+        sheet.append(cells)
+    out = BytesIO()
+    workbook.save(out)
+    return out.getvalue()
+
+
+def guarded(text: str) -> str:
+    """Put an apostrophe before text that a spreadsheet would take for a formula."""
+    return f"'{text}" if _RUNS_IN_A_SPREADSHEET.match(text) else text
+
+
+def unguarded(text: str) -> str:
+    """Take the apostrophe of `guarded` off again."""
+    return text[1:] if text.startswith("'") and _RUNS_IN_A_SPREADSHEET.match(text) else text
+
+
+# CSV
+
+_NO_TEXT = InputFault(message="the file is no text in UTF-8, UTF-16 or GBK")
+
+
+class _BadLineError(Exception):
+    pass
+
+
+def _read_csv(file: BinaryIO, max_rows: int | None) -> Iterator[SheetRow | InputFault]:
+    encoding = _encoding(file)
+    if isinstance(encoding, InputFault):
+        yield encoding
+        return
+    file.seek(0)
+    text = TextIOWrapper(file, encoding=encoding, newline="")
+    try:
+        yield from _csv_rows(text, max_rows)
+    except UnicodeError:  # half a character in UTF-16
+        yield _NO_TEXT
+    finally:
+        text.detach()  # the caller's file stays open
+
+
+def _csv_rows(text: TextIOWrapper, max_rows: int | None) -> Iterator[SheetRow | InputFault]:
+    """Yield the rows below the blank lines and the line `sep=;` that may stand above the header."""
+    lines = _Lines(text)
+    begins, num_rows = 1, 0
+    try:
+        separator = lines.find_header()
+        comma_is_decimal = separator == ";"
+        reader = csv.reader(lines, delimiter=separator, strict=True)
+        begins = lines.number + 1
+        for cells in reader:
+            if len(cells) > MAX_CELLS or max(map(len, cells), default=0) > MAX_CELL:
+                message = f"has more than {MAX_CELLS} cells, or {MAX_CELL:,} characters in one"
+                yield InputFault(message=message, line=begins)
+                return
+            if any(map(str.strip, cells)):
+                if lines.may_have_escapes:
+                    cells = [_ESCAPED_RETURN.sub("\n", cell) for cell in cells]
+                    lines.may_have_escapes = False
+                num_rows += 1
+                if max_rows is not None and num_rows > max_rows:
+                    yield InputFault(message=f"the sheet has more than {max_rows:,} rows", line=begins)
+                    return
+                yield SheetRow(begins, tuple(cells), comma_is_decimal)
+            begins = lines.number + 1
+    except (csv.Error, _BadLineError) as error:
+        yield InputFault(message=f"the row that begins here can't be read: {error}", line=begins)
+
+
+class _Lines:
+    """The lines of a text, one by one, each of a bounded length."""
+
+    def __init__(self, text: TextIOWrapper) -> None:
+        self._text = text
+        self._next = ""
+        self.number = 0
+        """Of the line that was handed out last."""
+        self.may_have_escapes = False
+        """Whether `_x000D_` stood in a line since this was last unset."""
+
+    def find_header(self) -> str:
+        """Pass over what may stand above the header; return what separates cells."""
+        separator = ""
+        for line in self:
+            found = _SEPARATOR_LINE.fullmatch(line.strip())
+            if found:
+                separator = found[1]
+            elif line.strip(",;\t \r\n"):
+                self._next = line
+                self.number -= 1
+                return separator or max(",;\t", key=line.count)
+        return ","
+
+    def __iter__(self) -> "_Lines":
+        return self
+
+    def __next__(self) -> str:
+        line, self._next = self._next or self._text.readline(_MAX_LINE), ""
+        if not line:
+            raise StopIteration
+        self.number += 1
+        if len(line) == _MAX_LINE:
+            raise _BadLineError("the line is too long")
+        if "_x000" in line:
+            self.may_have_escapes = True
+        if "\0" in line:
+            raise _BadLineError("it holds a NUL character, which no text has")
+        return line
+
+
+def _encoding(file: BinaryIO) -> str | InputFault:
+    """Return how a text is encoded; a fault where it can't be told for sure."""
+    start = file.read(4)
+    file.seek(0)
+    if start[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
+        return "utf-16"
+    if len(start) == 4 and start[1::2] == b"\0\0":
+        return "utf-16-le"
+    if len(start) == 4 and start[::2] == b"\0\0":
+        return "utf-16-be"
+    encoding = "utf-8-sig" if start.startswith(codecs.BOM_UTF8) else "utf-8"
+    line = _fault_of(file, encoding)
+    if line is None:
+        return encoding
+    file.seek(0)
+    if encoding != "utf-8":
+        return _NO_TEXT
+    if _reads_as_chinese(file):
+        return "gb18030"
+    return _unknown_encoding(file, line)
+
+
+def _fault_of(file: BinaryIO, encoding: str) -> int | None:
+    """Return the line in which the text isn't of an encoding; None where it is throughout."""
+    decoder = codecs.getincrementaldecoder(encoding)()
+    line = 1
+    while True:
+        chunk = file.read(_CHUNK)
+        try:
+            decoder.decode(chunk, final=not chunk)
+        except UnicodeDecodeError as error:
+            return line + error.object[: error.start].count(b"\n")
+        if not chunk:
+            return None
+        line += chunk.count(b"\n")
+
+
+def _reads_as_chinese(file: BinaryIO) -> bool:
+    """Tell whether a text in GB 18030 makes sense: most of what isn't ASCII is a common character or a sign.
+
+    Nearly every pair of bytes is some character in it: `Müller` in Windows-1252 would read as `M黮ler`.
+    """
+    decoder = codecs.getincrementaldecoder("gb18030")()
+    found: Counter[str] = Counter()
+    while True:
+        chunk = file.read(_CHUNK)
+        try:
+            found.update(decoder.decode(chunk, final=not chunk))
+        except UnicodeDecodeError:
+            return False
+        if not chunk:
+            break
+    common = rare = 0
+    for character, times in found.items():
+        if not character.isascii():
+            if _is_common(character):
+                common += times
+            else:
+                rare += times
+    return common >= 2 * rare
+
+
+def _is_common(character: str) -> bool:
+    """Tell whether a character is of the first level of GB 2312, or one of its signs."""
+    encoded = character.encode("gb2312", "replace")
+    return len(encoded) == 2 and (0xB0 <= encoded[0] <= 0xD7 or 0xA1 <= encoded[0] <= 0xA3)
+
+
+def _unknown_encoding(file: BinaryIO, number: int) -> InputFault:
+    """Show the line in which the readings part, in both."""
+    file.seek(0)
+    raw = b""
+    for _ in range(number):
+        raw = file.readline(_MAX_LINE)
+    if b"\0" not in raw:
+        at = next((place for place, byte in enumerate(raw) if byte >= 0x80), 0)
+        start = max(raw.rfind(mark, 0, at) for mark in (b",", b";", b"\t", b'"', b" ")) + 1
+        word = re.split(rb'[,;\t" \r\n]', raw[start : start + 40])[0]
+        readings = [
+            reading
+            for encoding in ("cp1252", "gb18030")
+            if (reading := word.decode(encoding, "replace")).isprintable() and "\ufffd" not in reading
+        ]
+        if readings:
+            shown = " or ".join(repr(reading) for reading in readings)
+            return InputFault(
+                message=f"the file isn't UTF-8, and this line can be read as {shown}: save it as UTF-8 "
+                "(in Excel: CSV UTF-8)",
+                line=number,
+            )
+    return _NO_TEXT
+
+
+# Workbooks
+
+
+_DAMAGED = InputFault(message="the file is damaged, or no workbook")
+_TOO_LARGE = InputFault(
+    message="the workbook takes too much time or memory to read: save only the sheet that is meant, or as CSV"
+)
+_CALCULATE = "save the file in a spreadsheet first, or write the number itself"
+
+
+def _read_workbook(data: bytes, columns: Iterable[Collection[str]]) -> Iterator[SheetRow | InputFault]:
+    answer = _ask_reader(data, [sorted(names) for names in columns])
+    if isinstance(answer, InputFault):
+        yield answer
+        return
+    problems = answer["problems"]
+    if problems:
+        yield from (_problem(*problem) for problem in problems)
+        return
+    for line, cells in enumerate(answer["rows"], start=1):
+        while cells and cells[-1] == "":
+            cells.pop()
+        row = SheetRow(line, tuple(map(_seen, cells)))
+        if row.is_blank:
+            continue
+        if max(map(len, row.cells)) > MAX_CELL:
+            yield InputFault(message=f"has more than {MAX_CELL:,} characters in one cell", line=line)
+            return
+        yield row
+
+
+def _ask_reader(data: bytes, columns: list[list[str]]) -> dict | InputFault:  # type: ignore[type-arg]
+    """Let the reader's process read a workbook."""
+    if not _AT_ONCE.acquire(timeout=_WALL_SECONDS):
+        return InputFault(message="other workbooks are being read: try again in a moment")
+    try:
+        answer = subprocess.run(  # noqa: S603 -- no shell, and only our own arguments
+            [sys.executable, "-I", str(_READER), json.dumps(columns)],
+            input=data,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            timeout=_WALL_SECONDS,
+            check=False,
+            # none of the secrets that this process may hold in its own
+            env={name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ},
+        )
+    except subprocess.TimeoutExpired:
+        return _TOO_LARGE
+    finally:
+        _AT_ONCE.release()
+    if answer.returncode != 0:  # ended by one of its limits
+        return _TOO_LARGE
+    found: dict[str, list[list[object]]] = json.loads(answer.stdout)
+    return found
+
+
+def _problem(kind: str, *about: object) -> InputFault:
+    match kind, about:
+        case "too large", _:
+            return _TOO_LARGE
+        case "unpacks", (most,):
+            return InputFault(message=f"the file unpacks to more than {most} MB")
+        case "too many rows", (int(most),):
+            return InputFault(message=f"the sheet has more than {most:,} rows")
+        case "too many sheets", (most,):
+            return InputFault(message=f"the workbook has more than {most} sheets")
+        case "several sheets", (names,):
+            return InputFault(message=f"more than one sheet has these columns ({names}): leave one of them")
+        case "row order", (int(line),):
+            return InputFault(
+                message="the rows of the file are out of order: save it in a spreadsheet", line=line
+            )
+        case "merged", (int(line), cells):
+            return InputFault(
+                message=f"the cells {cells} are merged: split them, and fill in each", line=line
+            )
+        case "formula", (int(line), place):
+            return InputFault(message=f"the formula in {place} has no value: {_CALCULATE}", line=line)
+        case "error", (int(line), place):
+            return InputFault(message=f"the cell {place} holds an error such as #N/A", line=line)
+    return _DAMAGED
+
+
+def _seen(cell: object) -> str:
+    """Return what a person sees in a cell, guarded as in a CSV file, so that both are read alike."""
+    if isinstance(cell, str):
+        return guarded(cell.replace("\r\n", "\n") if "\r" in cell else cell)
+    match cell:
+        case {"percent": float(share)}:
+            return f"{written(share * 100)}%"
+        case int() | float():
+            return written(float(cell))
+    return str(cell)
