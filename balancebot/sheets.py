@@ -208,7 +208,7 @@ def _csv_rows(text: TextIOWrapper, max_rows: int | None) -> Iterator[SheetRow | 
                 return
             if any(map(str.strip, cells)):
                 if lines.may_have_escapes:
-                    cells = [_ESCAPED_RETURN.sub("\n", cell) for cell in cells]
+                    cells = [_ESCAPED_RETURN.sub("\n", cell) for cell in cells]  # noqa: PLW2901
                     lines.may_have_escapes = False
                 num_rows += 1
                 if max_rows is not None and num_rows > max_rows:

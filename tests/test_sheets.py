@@ -194,6 +194,17 @@ def test_rows_that_do_not_rise_are_refused_since_readers_drop_them() -> None:
     ]
 
 
+def _far(book: Workbook) -> None:
+    book.active["A1"], book.active["XFD90000"] = "wallet", "x"
+
+
+def _doubled() -> bytes:
+    out = BytesIO(write_limits(cells_of(ROWS)))
+    with ZipFile(out, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr(SHEET, "<worksheet/>")
+    return out.getvalue()
+
+
 HOSTILE = {
     "merged cells that never end": lambda: with_part(
         SHEET,
@@ -237,7 +248,7 @@ HOSTILE = {
             + b"</definedNames></workbook>",
         ),
     ),
-    "a cell far away": lambda: workbook(lambda book: _far(book)),
+    "a cell far away": lambda: workbook(_far),
     "entities that grow": lambda: with_part(
         SHEET,
         lambda xml: (
@@ -260,7 +271,7 @@ HOSTILE = {
             + b"</sheetData>",
         ),
     ),
-    "two parts of one name": lambda: _doubled(),
+    "two parts of one name": _doubled,
     "an encrypted part": lambda: write_limits(cells_of(ROWS)).replace(
         b"PK\x01\x02\x14\x03\x14\x00\x00\x00", b"PK\x01\x02\x14\x03\x14\x00\x01\x00"
     ),
@@ -269,17 +280,6 @@ HOSTILE = {
     ),
 }
 """Workbooks that once took a minute, a GB, or ended in a traceback."""
-
-
-def _far(book: Workbook) -> None:
-    book.active["A1"], book.active["XFD90000"] = "wallet", "x"
-
-
-def _doubled() -> bytes:
-    out = BytesIO(write_limits(cells_of(ROWS)))
-    with ZipFile(out, "a") as archive, pytest.warns(UserWarning):
-        archive.writestr(SHEET, "<worksheet/>")
-    return out.getvalue()
 
 
 @pytest.mark.parametrize("name", HOSTILE)
@@ -331,10 +331,14 @@ def test_csv_files_of_every_make_are_read(data: bytes, rows: list[tuple[int, tup
         ),
         (
             "note\nà vérifier\n".encode("cp1252"),
-            "line 2: the file isn't UTF-8, and this line can be read as 'à': save it as UTF-8 (in Excel: CSV UTF-8)",
+            "line 2: the file isn't UTF-8, and this line can be read as 'à': save it as UTF-8 "
+            "(in Excel: CSV UTF-8)",
         ),
         (b"\xef\xbb\xbfwallet,\xff\n", "the file is no text in UTF-8, UTF-16 or GBK"),
-        (b"a,b\n1,\0\n", "line 2: the row that begins here can't be read: it holds a NUL character, which no text has"),
+        (
+            b"a,b\n1,\0\n",
+            "line 2: the row that begins here can't be read: it holds a NUL character, which no text has",
+        ),
         (b"a\n" + b"x" * 2**21, "line 2: the row that begins here can't be read: the line is too long"),
         (b"a" + b",b" * 300, "line 1: has more than 200 cells, or 32,767 characters in one"),
         (b"a\n" * 100_002, "line 100001: the sheet has more than 100,000 rows"),
@@ -356,17 +360,23 @@ def test_any_bytes_come_to_rows_or_one_fault(data: bytes) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "fault"),
+    ("separator", "column", "text", "write"),
     [
-        ("wallet;category;warning_days\nacme;voice;1,500\n", "line 2, warning_days: '1,500' can be read in two ways: write 1.5 or 1500"),
-        ("wallet;category;warning_days\nacme;voice;1.500\n", "line 2, warning_days: '1.500' can be read in two ways: write 1.5 or 1500"),
-        ("wallet;category;warning_below\nacme;voice;12,000\n", "line 2, warning_below: '12,000' can be read in two ways: write 12 or 12000"),
-        ('wallet,category,warning_days\nacme,voice,"0,500"\n', "line 2, warning_days: '0,500' can be read in two ways: write 1.5 for a fraction, 1,500 for thousands"),
+        (";", "warning_days", "1,500", "write 1.5 or 1500"),
+        (";", "warning_days", "1.500", "write 1.5 or 1500"),
+        (";", "warning_below", "12,000", "write 12 or 12000"),
+        (",", "warning_days", '"0,500"', "write 1.5 for a fraction, 1,500 for thousands"),
     ],
-)  # fmt: skip
-def test_a_comma_that_may_be_a_decimal_point_is_refused_with_both_readings(text: str, fault: str) -> None:
-    sheet, _ = read_limits(text.encode())
-    assert [fault] == [str(found) for found in import_sheet(sheet, [], KNOWN).faults]
+)
+def test_a_comma_that_may_be_a_decimal_point_is_refused_with_both_readings(
+    separator: str, column: str, text: str, write: str
+) -> None:
+    lines = ("wallet", "category", column), ("acme", "voice", text)
+    sheet, _ = read_limits("\n".join(separator.join(line) for line in lines).encode())
+    shown = text.strip('"')
+    assert [f"line 2, {column}: '{shown}' can be read in two ways: {write}"] == [
+        str(found) for found in import_sheet(sheet, [], KNOWN).faults
+    ]
 
 
 def test_thousands_between_commas_are_understood() -> None:

@@ -39,7 +39,11 @@ def test_rows_are_read_in_any_order_of_columns_with_bom_and_chinese_words() -> N
         ("2026-11-22T05:55:00Z,acme,voice,-1", "balance", "is below 0"),
         ("2026-11-22T05:55:00Z,acme,voice,1.5", "balance", "must be a whole number"),
         ("2026-11-22T05:55:00Z,acme,voice,off", "balance", "must be a whole number"),
-        ("2026-11-22T05:55:00Z,acme,voice,9223372036854775808", "balance", "must be at most 9223372036854775807"),
+        (
+            "2026-11-22T05:55:00Z,acme,voice,9223372036854775808",
+            "balance",
+            "must be at most 9223372036854775807",
+        ),
         ("2026-11-22T05:55:00Z,acme,voice,1,5", "", "has 5 cells, the header has 4"),
         ("9999-12-31T23:59:59+00:00,acme,voice,1", "observed_at", "between the years 2000 and 2100"),
         ("0001-01-01T00:00:00+14:00,acme,voice,1", "observed_at", "between the years 2000 and 2100"),
@@ -63,7 +67,9 @@ def test_an_empty_file_lacks_its_header() -> None:
 
 def test_a_quote_that_never_ends_is_a_fault() -> None:
     (fault,) = read(HEADER, '2026-11-22T05:55:00Z,"acme' + "x" * 200_000, "")
-    assert "line 2: the row that begins here can't be read: field larger than field limit (131072)" == str(fault)
+    assert "line 2: the row that begins here can't be read: field larger than field limit (131072)" == str(
+        fault
+    )
 
 
 @pytest.mark.parametrize("encoding", ["gbk", "utf-16", "utf-8-sig"])
