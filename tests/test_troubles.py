@@ -19,7 +19,7 @@ WORDED_IN = (
     "jsms/transport.py",
     "jsms/source.py",
     "notify/email/smtp.py",
-    "notify/http.py",
+    "network.py",
 )
 TAKING_WORDS = {"_schema", "_by_code"}
 NEVER_TOLD = {

@@ -1,14 +1,17 @@
-"""No server holds a request for longer than its time-out, however it spreads its bytes."""
+"""No server holds a request for longer than its time-out, however it spreads its bytes, nor fills the memory."""
 
 import socket
+import ssl
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import timedelta
 
 import pytest
+import trustme
 
 from balancebot.config import MailSecurity, Proxy
+from balancebot.domain.message import MessageRef
 from balancebot.notify.email.smtp import SmtpChannel
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.channel import SlackChannel
@@ -52,7 +55,7 @@ def trickling(pieces: Sequence[bytes]) -> Iterator[str]:
 
 
 @pytest.mark.parametrize(
-    "pieces", [[], [b"HTTP/1.1 200 OK\r\nX-Slow: "], [HEAD]], ids=["status", "header", "body"]
+    "pieces", [[b"HTTP/1.1 200 "], [b"HTTP/1.1 200 OK\r\nX-Slow: "], [HEAD]], ids=["status", "header", "body"]
 )
 def test_a_server_that_trickles_holds_nobody_longer_than_the_time_out(
     pieces: list[bytes], renderer: Renderer
@@ -85,3 +88,81 @@ def test_a_webhook_that_trickles_holds_nobody_either(renderer: Renderer) -> None
     with trickling([HEAD]) as address:
         channel = SlackWebhook(url=address, renderer=renderer, proxy=Proxy(url=None), timeout=PATIENCE)
         assert NO_ANSWER == channel.send(outgoing(CRITICAL), holds_claim=lambda: True)
+
+
+@contextmanager
+def answering(*pieces: bytes, half_closed: bool = False, tls: bool = False) -> Iterator[str]:
+    """Serve `pieces` to one request, then close the connection, or only our way to send; yields the address."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    context = None
+    if tls:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trustme.CA().issue_cert("127.0.0.1").configure_cert(context)
+
+    def serve() -> None:
+        with listener, listener.accept()[0] as raw, suppress(OSError):
+            line = context.wrap_socket(raw, server_side=True) if context else raw
+            line.recv(65536)
+            for piece in pieces:
+                line.sendall(piece)
+            if half_closed:
+                line.shutdown(socket.SHUT_WR)
+                line.settimeout(5)
+                while line.recv(65536):
+                    pass
+
+    server = threading.Thread(target=serve)
+    server.start()
+    try:
+        yield f"{'https' if tls else 'http'}://127.0.0.1:{listener.getsockname()[1]}/"
+    finally:
+        server.join()
+
+
+def posted_to(address: str, renderer: Renderer) -> MessageRef | ChannelError:
+    channel = SlackChannel(
+        token="t", api_url=address, renderer=renderer, proxy=Proxy(url=None), timeout=PATIENCE
+    )
+    return channel.send(outgoing(CRITICAL, destination="C0000000"), holds_claim=lambda: True)
+
+
+@pytest.mark.parametrize("pieces", [[], [b"HTTP/1.1 200 OK\r\n"], [HEAD], [HEAD, b'{"ok": true,']])
+def test_a_server_that_half_closes_leaves_the_message_in_doubt(
+    pieces: list[bytes], renderer: Renderer
+) -> None:
+    with answering(*pieces, half_closed=True) as address:
+        outcome = posted_to(address, renderer)
+
+    assert isinstance(outcome, ChannelError)
+    assert ChannelErrorKind.IN_DOUBT is outcome.kind
+
+
+def test_an_answer_without_end_is_cut_off_and_in_doubt(renderer: Renderer) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nConnection: close\r\n\r\n"
+    with answering(head, *[b"x" * 65536] * 64) as address:
+        outcome = posted_to(address, renderer)
+
+    assert (
+        ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="Slack gave no answer: the answer is too large")
+        == outcome
+    )
+
+
+def test_a_certificate_that_nobody_vouches_for_is_told_as_what_it_is(renderer: Renderer) -> None:
+    with answering(tls=True) as address:
+        outcome = posted_to(address, renderer)
+
+    assert isinstance(outcome, ChannelError)
+    assert (ChannelErrorKind.AUTH, True) == (outcome.kind, "certificate is not trusted" in outcome.message)
+
+
+@pytest.mark.parametrize(
+    "answer", [b'{"ok": true}', b'{"ok": true, "ts": "\\ud800"}', b'{"ok": true, "ts": 1}']
+)
+def test_a_post_without_a_proper_timestamp_is_in_doubt(answer: bytes, renderer: Renderer) -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
+    with answering(head % len(answer) + answer) as address:
+        outcome = posted_to(address, renderer)
+
+    assert isinstance(outcome, ChannelError)
+    assert ChannelErrorKind.IN_DOUBT is outcome.kind

@@ -56,5 +56,5 @@ def test_nobody_there_is_told_without_the_address() -> None:
     with _watcher(200) as (url, _):
         pass
     said = _beat(url)
-    assert said.startswith("the heartbeat can't be sent: ")
+    assert said.startswith("the heartbeat can't be reached: ")
     assert "hidden" not in said

@@ -8,7 +8,7 @@ import pytest
 
 from balancebot.config import MailSecurity
 from balancebot.domain.message import Action, MessageRef, OutgoingMessage
-from balancebot.notify.email.smtp import SmtpChannel
+from balancebot.notify.email.smtp import SmtpChannel, _own_name
 from balancebot.notify.render import Renderer
 from balancebot.ports import ChannelError, ChannelErrorKind, Finding
 from tests.notify.examples import CRITICAL, DIGEST, HOSTILE, NOW, WORSENED, outgoing
@@ -239,12 +239,27 @@ def test_a_refused_log_in_is_told_without_the_password(renderer: Renderer) -> No
     assert finding == Finding(ok=False, words=error.message)
 
 
-def test_a_password_that_cannot_be_sent_is_told_and_not_shown(renderer: Renderer) -> None:
-    with SmtpStandIn(users={"bot": "geheim"}) as smtp:
-        error = channel_of(smtp, renderer, username="bot", password="gehëim").send(mail(), holds_claim=mine)
-    assert error == ChannelError(
-        kind=ChannelErrorKind.AUTH, message=f"127.0.0.1:{smtp.port} can't be sent a log-in that isn't ASCII"
-    )
+def test_a_password_of_any_script_logs_in(renderer: Renderer) -> None:
+    with SmtpStandIn(users={"bot": "gehëim"}) as smtp:
+        sent(channel_of(smtp, renderer, username="bot", password="gehëim").send(mail(), holds_claim=mine))
+    assert "bot" == smtp.mails[0].username
+
+
+def test_a_mail_has_no_byte_above_127_whatever_it_says(smtp: SmtpStandIn, renderer: Renderer) -> None:
+    sent(channel_of(smtp, renderer).send(mail(DIGEST), holds_claim=mine))
+    assert smtp.mails[0].raw.isascii()
+
+
+def test_a_server_of_another_protocol_is_told_as_what_it_is(smtp: SmtpStandIn, renderer: Renderer) -> None:
+    error = channel_of(smtp, renderer, security=MailSecurity.TLS).send(mail(), holds_claim=mine)
+    assert isinstance(error, ChannelError)
+    assert (ChannelErrorKind.AUTH, True) == (error.kind, "no TLS connection" in error.message)
+
+
+@pytest.mark.parametrize("name", ["sms_bot.corp.local", "机器人.local", "localhost", "-a.example.com"])
+def test_a_name_that_no_mail_server_takes_is_not_said(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "gethostname", lambda: name)
+    assert "[127.0.0.1]" == _own_name()
 
 
 def test_a_server_without_starttls_gets_no_mail(smtp: SmtpStandIn, renderer: Renderer) -> None:
@@ -258,5 +273,5 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(renderer: Renderer
     with SmtpStandIn(security="tls") as smtp:
         error = channel_of(smtp, renderer, ssl_context=None).send(mail(), holds_claim=mine)
     assert isinstance(error, ChannelError)
-    assert error.kind is ChannelErrorKind.UNREACHABLE
+    assert error.kind is ChannelErrorKind.AUTH
     assert "certificate" in error.message

@@ -43,7 +43,7 @@ _NAMED: Final = re.compile(r"(?P<name>.*?) ?<(?P<spec>[^<>]*)>")
 _PICTURE_ID: Final = "balances@balancebot"
 _HEADERS = HeaderRegistry()
 _HEADERS.map_to_type("subject", _Subject)
-_POLICY = SMTP.clone(header_factory=_HEADERS)
+_POLICY = SMTP.clone(header_factory=_HEADERS, cte_type="7bit")  # not every mail server takes bytes above 127
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,43 +3,30 @@
 Until the message's last byte has gone out nothing was sent; from then until the server's answer it is in doubt.
 """
 
-import io
-import smtplib
+import asyncio
+import re
+import socket
 import ssl
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
+
+import aiosmtplib
 
 from balancebot.config import MailSecurity
 from balancebot.domain.message import MessageRef, OutgoingMessage
+from balancebot.domain.text import clean_text
+from balancebot.network import run
 from balancebot.notify.email.compose import Mail, address, compose
-from balancebot.notify.http import Answer, within
 from balancebot.notify.render import Renderer
 from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
 
 _WAITS: Final = 3
 """How many time-outs all of a session may take."""
-_ACCEPTED: Final = range(200, 300)
-_FAULTS: Final = (smtplib.SMTPException, OSError, UnicodeError)
-
-
-class _Server(smtplib.SMTP):
-    """A session whose answers have one deadline together, however slowly they come; in the clear to begin with."""
-
-    def __init__(self, host: str, port: int, *, timeout: float, **options: Any) -> None:
-        self._left = within(timeout * _WAITS, each=timeout)
-        super().__init__(host, port, timeout=timeout, **options)
-
-    def getreply(self) -> tuple[int, bytes]:
-        """Read an answer."""
-        if self.file is None and self.sock is not None:
-            self.file = io.BufferedReader(Answer(self.sock, self.sock.makefile("rb"), self._left))
-        return super().getreply()
-
-
-class _SecureServer(_Server, smtplib.SMTP_SSL):
-    """Likewise, over TLS from its first byte."""
+_FAULTS: Final = (aiosmtplib.SMTPException, OSError)
+_LABEL: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
+_HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})+")
 
 
 class SmtpChannel:
@@ -65,7 +52,7 @@ class SmtpChannel:
         self._sender = address(sender)
         self._renderer = renderer
         self._login = (username, password or "") if username is not None else None
-        self._timeout = timeout.total_seconds()
+        self._timeout = timeout
         self._ssl_context = ssl_context or ssl.create_default_context()
 
     capabilities = Capabilities(has_threads=True)
@@ -88,65 +75,79 @@ class SmtpChannel:
 
     def _send(self, mail: Mail, holds_claim: Callable[[], bool]) -> ChannelError | None:
         handed_over = False
-        try:
-            with self._session() as server:
-                if error := _name_envelope(server, mail):
+
+        async def session() -> ChannelError | None:
+            nonlocal handed_over
+            async with self._session() as server:
+                if error := await _name_envelope(server, mail):
                     return error
-                if not holds_claim():
+                # the answer is read from the database, which blocks
+                if not await asyncio.to_thread(holds_claim):
                     return ChannelError(
-                        kind=ChannelErrorKind.LEASE_LOST,
-                        message="the claim on this delivery has run out",
+                        kind=ChannelErrorKind.LEASE_LOST, message="the claim on this delivery has run out"
                     )
                 handed_over = True
-                code, words = server.data(mail.raw)
-                return None if code in _ACCEPTED else _message_refused(code, words)
-        except smtplib.SMTPDataError as fault:
-            return _message_refused(fault.smtp_code, fault.smtp_error)
+                await server.data(mail.raw)
+                return None
+
+        try:
+            return run(session, within=self._timeout * _WAITS)
+        except aiosmtplib.SMTPDataError as fault:
+            if fault.code >= 400:
+                return _message_refused(fault.code, fault.message)
+            return self._fault(fault, handed_over=True)
         except _FAULTS as fault:
             return self._fault(fault, handed_over=handed_over)
 
-    @contextmanager
-    def _session(self) -> Iterator[smtplib.SMTP]:
-        """Connect, secure and log in; say goodbye afterwards, and don't mind if nobody listens any more."""
-        server = (
-            _SecureServer(self._host, self._port, timeout=self._timeout, context=self._ssl_context)
-            if self._security is MailSecurity.TLS
-            else _Server(self._host, self._port, timeout=self._timeout)
+    @asynccontextmanager
+    async def _session(self) -> AsyncIterator[aiosmtplib.SMTP]:
+        """Connect, secure and log in; end politely, and don't mind if nobody listens any more."""
+        server = aiosmtplib.SMTP(
+            hostname=self._host,
+            port=self._port,
+            local_hostname=_own_name(),
+            timeout=self._timeout.total_seconds(),
+            use_tls=self._security is MailSecurity.TLS,
+            start_tls=self._security is MailSecurity.STARTTLS,
+            tls_context=self._ssl_context,
         )
         try:
-            if self._security is MailSecurity.STARTTLS:
-                server.starttls(context=self._ssl_context)
-            server.ehlo_or_helo_if_needed()
+            await server.connect()
             if self._login is not None:
-                server.login(*self._login)
+                await server.login(*self._login)
             yield server
+            with suppress(*_FAULTS):
+                await server.quit(timeout=1)
         finally:
-            _say_goodbye(server)
+            server.close()
 
     def _fault(self, fault: Exception, *, handed_over: bool) -> ChannelError:
         where = f"{self._host}:{self._port}"
-        match fault:
-            case smtplib.SMTPAuthenticationError():
-                return _by_code(fault.smtp_code, f"{where} refuses the log-in: {_say(fault.smtp_error)}")
-            case UnicodeError():
-                # Its text would hold what couldn't be encoded: the password.
-                return ChannelError(
-                    kind=ChannelErrorKind.AUTH, message=f"{where} can't be sent a log-in that isn't ASCII"
-                )
-            case smtplib.SMTPNotSupportedError():
-                return ChannelError(
-                    kind=ChannelErrorKind.AUTH, message=f"{where} doesn't offer what is configured: {fault}"
-                )
-            case smtplib.SMTPResponseException():
-                return ChannelError(
-                    kind=ChannelErrorKind.SERVER,
-                    message=f"{where} answers {fault.smtp_code} {_say(fault.smtp_error)}",
-                )
         words = str(fault) or type(fault).__name__
-        if handed_over:
-            return ChannelError(
-                kind=ChannelErrorKind.IN_DOUBT, message=f"{where} gave no answer to the message: {words}"
-            )
+        match fault:
+            case aiosmtplib.SMTPAuthenticationError():
+                return _by_code(fault.code, f"{where} refuses the log-in: {_say(fault.message)}")
+            case aiosmtplib.SMTPResponseException(code=code) if code >= 400:
+                return ChannelError(
+                    kind=ChannelErrorKind.SERVER, message=f"{where} answers {code} {_say(fault.message)}"
+                )
+            case _ if handed_over:
+                reason = "timed out" if isinstance(fault, TimeoutError) else words
+                return ChannelError(
+                    kind=ChannelErrorKind.IN_DOUBT, message=f"{where} gave no answer to the message: {reason}"
+                )
+            case TimeoutError():
+                words = "timed out"
+            case OSError():
+                if reason := _tls_reason(fault):
+                    # no retry mends this: whoever runs the bot is told through another channel at once
+                    return ChannelError(
+                        kind=ChannelErrorKind.AUTH, message=f"{where} can't be reached: {reason}"
+                    )
+            case aiosmtplib.SMTPException() if not isinstance(fault, aiosmtplib.SMTPResponseException):
+                return ChannelError(
+                    kind=ChannelErrorKind.AUTH, message=f"{where} doesn't offer what is configured: {words}"
+                )
         return ChannelError(kind=ChannelErrorKind.UNREACHABLE, message=f"{where} can't be reached: {words}")
 
     def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
@@ -161,9 +162,13 @@ class SmtpChannel:
 
     def check(self) -> list[Finding]:
         """Connect, secure the line and log in; nothing is sent."""
-        try:
-            with self._session():
+
+        async def session() -> None:
+            async with self._session():
                 pass
+
+        try:
+            run(session, within=self._timeout * _WAITS)
         except _FAULTS as fault:
             return [Finding(ok=False, words=self._fault(fault, handed_over=False).message)]
         logged_in = "log-in accepted" if self._login is not None else "no log-in"
@@ -173,24 +178,49 @@ class SmtpChannel:
         """Nothing is held open between deliveries."""
 
 
-def _name_envelope(server: smtplib.SMTP, mail: Mail) -> ChannelError | None:
-    options = ["SMTPUTF8", "BODY=8BITMIME"] if mail.needs_smtputf8 else []
-    if mail.needs_smtputf8 and not server.has_extn("smtputf8"):
+async def _name_envelope(server: aiosmtplib.SMTP, mail: Mail) -> ChannelError | None:
+    if mail.needs_smtputf8 and server.is_ehlo_or_helo_needed:
+        with suppress(aiosmtplib.SMTPHeloError):
+            await server.ehlo()
+    if mail.needs_smtputf8 and not server.supports_extension("smtputf8"):
         return ChannelError(
             kind=ChannelErrorKind.NO_SUCH_DESTINATION,
             message=f"the mail server can't write to {mail.recipient}: it doesn't know SMTPUTF8",
         )
-    if mail.needs_smtputf8:
-        server.command_encoding = "utf-8"
-    code, words = server.mail(mail.sender, options)
-    if code not in _ACCEPTED:
+    encoding = "utf-8" if mail.needs_smtputf8 else "ascii"
+    try:
+        options = ["SMTPUTF8", "BODY=8BITMIME"] if mail.needs_smtputf8 else []
+        await server.mail(mail.sender, options=options, encoding=encoding)
+        await server.rcpt(mail.recipient, encoding=encoding)
+    except aiosmtplib.SMTPSenderRefused as refusal:
         # It is the sender that is refused: no recipient will do better.
-        return _by_code(code, f"the mail server refuses {mail.sender} as sender: {_say(words)}")
-    code, words = server.rcpt(mail.recipient)
-    return None if code in _ACCEPTED else _refusal(code, words, mail.recipient)
+        return _by_code(
+            refusal.code, f"the mail server refuses {mail.sender} as sender: {_say(refusal.message)}"
+        )
+    except aiosmtplib.SMTPRecipientRefused as refusal:
+        return _refusal(refusal.code, refusal.message, mail.recipient)
+    return None
 
 
-def _refusal(code: int, words: bytes | str, recipient: str) -> ChannelError:
+def _own_name() -> str:
+    """Return what this machine calls itself to a mail server: its name if it may be one, else an address."""
+    name = socket.gethostname()
+    return name if _HOST_NAME.fullmatch(name) else "[127.0.0.1]"
+
+
+def _tls_reason(fault: BaseException | None) -> str:
+    """Say why there is no TLS; '' where TLS isn't the cause."""
+    while fault is not None:
+        match fault:
+            case ssl.SSLCertVerificationError():
+                return f"its certificate is not trusted ({fault.verify_message})"
+            case ssl.SSLError():
+                return f"no TLS connection ({(fault.reason or '').replace('_', ' ').lower()})"
+        fault = fault.__cause__
+    return ""
+
+
+def _refusal(code: int, words: str, recipient: str) -> ChannelError:
     return _by_code(
         code,
         f"the mail server refuses {recipient}: {code} {_say(words)}",
@@ -198,7 +228,7 @@ def _refusal(code: int, words: bytes | str, recipient: str) -> ChannelError:
     )
 
 
-def _message_refused(code: int, words: bytes | str) -> ChannelError:
+def _message_refused(code: int, words: str) -> ChannelError:
     return _by_code(
         code,
         f"the mail server refuses this message: {code} {_say(words)}",
@@ -212,13 +242,5 @@ def _by_code(code: int, message: str, *, for_good: ChannelErrorKind = ChannelErr
     return ChannelError(kind=for_good if permanent else ChannelErrorKind.SERVER, message=message)
 
 
-def _say(words: bytes | str) -> str:
-    text = words.decode("utf-8", "replace") if isinstance(words, bytes) else words
-    return " ".join(text.split())[:200]
-
-
-def _say_goodbye(server: smtplib.SMTP) -> None:
-    try:
-        server.quit()
-    except (smtplib.SMTPException, OSError):
-        server.close()
+def _say(words: str) -> str:
+    return clean_text(words)

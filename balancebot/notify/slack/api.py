@@ -5,13 +5,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, TypeAlias
-from urllib.request import OpenerDirector, Request
 
+import aiohttp
 from slack_sdk.errors import SlackApiError
-from slack_sdk.web import WebClient
+from slack_sdk.web.async_client import AsyncWebClient
+from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from balancebot.config import Proxy
-from balancebot.notify.http import TRANSPORT_FAULTS, opener, transport_error
+from balancebot.network import exchange, proxy_for
 from balancebot.ports import ChannelError, ChannelErrorKind, Finding, parse_retry_after
 
 Answer: TypeAlias = Mapping[str, Any]
@@ -27,7 +28,10 @@ class SlackApi:
     """A Slack workspace as the bot token sees it. Safe to call from several threads."""
 
     def __init__(self, *, token: str, api_url: str, proxy: Proxy | None, timeout: timedelta) -> None:
-        self._client = _WebClient(token=token, base_url=api_url, timeout=timeout, way_out=opener(proxy))
+        self._token = token
+        self._api_url = api_url
+        self._proxy = proxy
+        self._timeout = timeout
 
     def write(self, method: str, *, where: str, **params: object) -> Answer | ChannelError:
         """Call a method that changes something; `where` names the channel in an error. None leaves a parameter out."""
@@ -35,7 +39,11 @@ class SlackApi:
 
     def read(self, method: str, *, where: str, **params: object) -> Answer | ChannelError:
         """Call a method that only asks. Slack takes no JSON there, but a form."""
-        return self._call(method, where=where, params=_given(params))
+        form = {
+            key: str(int(value) if isinstance(value, bool) else value)
+            for key, value in _given(params).items()
+        }
+        return self._call(method, where=where, data=form)
 
     def _call(
         self,
@@ -43,17 +51,29 @@ class SlackApi:
         *,
         where: str,
         json: dict[str, object] | None = None,
-        params: dict[str, object] | None = None,
+        data: dict[str, str] | None = None,
     ) -> Answer | ChannelError:
+        async def call(session: aiohttp.ClientSession) -> AsyncSlackResponse:
+            client = AsyncWebClient(
+                token=self._token,
+                base_url=self._api_url,
+                session=session,
+                retry_handlers=[],  # the outbox tries again: the SDK would post twice when an answer is lost
+                logger=_SILENT,  # every failure comes back as a value, and is logged once, by the outbox
+            )
+            # not the SDK's own reading of the environment, which knows no NO_PROXY
+            client.proxy = proxy_for(self._api_url, self._proxy)
+            return await client.api_call(method, json=json, data=data)
+
         try:
-            response = self._client.api_call(method, json=json, params=params)
+            response = exchange(call, service="Slack", within=self._timeout)
         except SlackApiError as refusal:
             return _refused(refusal, where=where)
-        except TRANSPORT_FAULTS as fault:
-            return transport_error(fault, host="Slack")
-        except (ValueError, AttributeError, TypeError):
+        except (ValueError, AttributeError, TypeError, RecursionError):
             # The SDK stumbles over a body that isn't a JSON object in UTF-8.
             return in_doubt_over(200, where=where)
+        if isinstance(response, ChannelError):
+            return response
         headers = {key.lower(): str(value) for key, value in response.headers.items()}
         return {**_object(response.data), SCOPES_KEY: headers.get("x-oauth-scopes", "")}
 
@@ -86,29 +106,6 @@ def check_app_token(token: str, *, api_url: str, proxy: Proxy | None) -> Finding
 
 def _given(params: Mapping[str, object]) -> dict[str, object]:
     return {key: value for key, value in params.items() if value is not None}
-
-
-class _WebClient(WebClient):
-    """The SDK's client over an opener of ours: its own takes HTTPS_PROXY but not NO_PROXY, and can't go direct."""
-
-    def __init__(self, *, token: str, base_url: str, timeout: timedelta, way_out: OpenerDirector) -> None:
-        super().__init__(
-            token=token,
-            base_url=base_url,
-            timeout=max(1, round(timeout.total_seconds())),
-            retry_handlers=[],
-            logger=_SILENT,  # every fault comes back as a value, and is logged once, by the outbox
-        )
-        self._way_out = way_out
-
-    def _perform_urllib_http_request_internal(self, url: str, req: Request) -> dict[str, Any]:
-        del url
-        with self._way_out.open(req, timeout=self.timeout) as answer:
-            return {
-                "status": answer.status,
-                "headers": answer.headers,
-                "body": answer.read().decode("utf-8"),
-            }
 
 
 _SILENT = logging.getLogger(f"{__name__}.sdk")

@@ -12,9 +12,9 @@ from typing import Final, assert_never
 
 from balancebot.config import Proxy
 from balancebot.domain.message import Action, MessageRef, OutgoingMessage
-from balancebot.notify.http import TIMEOUT
+from balancebot.network import TIMEOUT
 from balancebot.notify.render import Renderer
-from balancebot.notify.slack.api import SCOPES_KEY, Answer, SlackApi, SlackError, slack_error
+from balancebot.notify.slack.api import SCOPES_KEY, Answer, SlackApi, SlackError, in_doubt_over, slack_error
 from balancebot.notify.slack.blocks import SlackMessage, message_of
 from balancebot.notify.slack.buttons import buttons_for
 from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
@@ -25,6 +25,7 @@ SCOPES: Final = ("chat:write", "channels:read", "groups:read", "channels:history
 
 _ID = re.compile(r"[CGDUW][A-Z0-9]+")
 """A channel's name has no capitals, whatever its id may look like."""
+_TIMESTAMP = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 _CLOCK_SKEW = timedelta(minutes=5)
 _BY_NAME: Final = "#"
 _CANT_FIND: Final = {"missing_scope", "unknown_method", "channel_not_found"}
@@ -74,9 +75,15 @@ class SlackChannel:
         if isinstance(answer, ChannelError):
             in_doubt = answer.kind is ChannelErrorKind.IN_DOUBT
             return _harmless(answer) if in_doubt and outgoing.action is Action.EDIT else answer
-        ref = MessageRef(channel_id=str(answer.get("channel", room)), message_id=str(answer.get("ts", "")))
-        self._known_rooms()[outgoing.destination.address] = ref.channel_id
-        return ref
+        if outgoing.thread is not None and outgoing.action is Action.EDIT:
+            return outgoing.thread
+        timestamp = answer.get("ts")
+        if not isinstance(timestamp, str) or not _TIMESTAMP.fullmatch(timestamp):
+            return in_doubt_over(200, where=outgoing.destination.address)
+        named = answer.get("channel")
+        channel_id = named if isinstance(named, str) and _ID.fullmatch(named) else room
+        self._known_rooms()[outgoing.destination.address] = channel_id
+        return MessageRef(channel_id=channel_id, message_id=timestamp)
 
     def _replaced(self, outgoing: OutgoingMessage, room: str, error: ChannelError) -> str | None:
         """Return the id of the channel that has the name now, where the one that had it takes nothing any more."""

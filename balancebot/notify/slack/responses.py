@@ -5,16 +5,14 @@ import logging
 from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
-from urllib.error import HTTPError
-from urllib.request import Request
 
 from balancebot.config import Language, Proxy
-from balancebot.notify.http import TRANSPORT_FAULTS, opener, transport_error
+from balancebot.network import post_json
 from balancebot.notify.slack.api import SlackApi
 from balancebot.notify.slack.blocks import Block, message
 from balancebot.notify.slack.payloads import EXPECTED, NOTE, TOP_UP_FORM, ReplyTo, Submission
 from balancebot.notify.slack.phrases import PHRASES
-from balancebot.ports import ChannelError
+from balancebot.ports import ChannelError, ChannelErrorKind
 
 MAX_NOTE = 500
 _USUAL_WAIT = timedelta(days=3)
@@ -87,7 +85,7 @@ class SlackWorkspace:
     def __init__(self, *, bot_token: str, app_token: str, api_url: str, proxy: Proxy | None) -> None:
         self._bot = SlackApi(token=bot_token, api_url=api_url, proxy=proxy, timeout=_TIMEOUT)
         self._app = SlackApi(token=app_token, api_url=api_url, proxy=proxy, timeout=_TIMEOUT)
-        self._way_out = opener(proxy)
+        self._proxy = proxy
 
     def open_url(self) -> str | ChannelError:
         """Ask for the address of a new socket."""
@@ -118,16 +116,10 @@ class SlackWorkspace:
 
     def _by_address(self, url: str, body: Mapping[str, Any]) -> ChannelError | None:
         told = {**body, "response_type": "ephemeral", "replace_original": False}
-        request = Request(  # noqa: S310 -- the opener speaks HTTP and HTTPS only
-            url, data=json.dumps(told).encode(), headers={"Content-Type": "application/json; charset=utf-8"}
-        )
-        try:
-            with self._way_out.open(request, timeout=_TIMEOUT.total_seconds()):
-                return None
-        except HTTPError as refusal:
-            return transport_error(OSError(0, f"status {refusal.code}"), host="Slack")
-        except TRANSPORT_FAULTS as fault:
-            return transport_error(fault, host="Slack")
+        answer = post_json(url, told, service="Slack", proxy=self._proxy, within=_TIMEOUT)
+        if isinstance(answer, ChannelError) or answer.status == 200:
+            return answer if isinstance(answer, ChannelError) else None
+        return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=f"Slack answers HTTP {answer.status}")
 
 
 def escaped(text: str) -> str:

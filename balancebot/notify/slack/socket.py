@@ -13,12 +13,11 @@ from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from datetime import timedelta
 from typing import Any, TypeAlias
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 
 from balancebot.config import Proxy
+from balancebot.network import proxy_for
 from balancebot.notify.slack.payloads import Asked, Envelope, parse_envelope
 from balancebot.ports import ChannelError
 
@@ -122,7 +121,7 @@ class SocketMode:
             return await session.ws_connect(
                 url,
                 heartbeat=self._heartbeat,
-                proxy=way_out(self._proxy, url),
+                proxy=proxy_for(url, self._proxy),
                 timeout=aiohttp.ClientWSTimeout(ws_close=2.0),
                 max_msg_size=0,
             )
@@ -203,16 +202,6 @@ class SocketMode:
         else:
             log.info("slack.connected")
         self._trouble = trouble
-
-
-def way_out(proxy: Proxy | None, url: str) -> str | None:
-    """Return the proxy to a socket: sockets go the way of pages, by HTTPS_PROXY and NO_PROXY."""
-    if proxy is not None:
-        return None if proxy.url is None else proxy.url.reveal()
-    address = urlsplit(url)
-    if not address.hostname or proxy_bypass(address.hostname):
-        return None
-    return getproxies().get("https" if address.scheme == "wss" else "http")
 
 
 def _parsed(data: Any) -> Envelope:

@@ -3,15 +3,12 @@
 It can't edit, thread or search: news is a new message that stands alone, and a delivery in doubt may come twice.
 """
 
-import json
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
-from urllib.error import HTTPError
-from urllib.request import Request
 
 from balancebot.config import Proxy
 from balancebot.domain.message import Action, MessageRef, OutgoingMessage
-from balancebot.notify.http import TIMEOUT, TRANSPORT_FAULTS, opener, transport_error
+from balancebot.network import TIMEOUT, HttpAnswer, post_json
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.api import SlackError, in_doubt_over, rate_limited, slack_error
 from balancebot.notify.slack.blocks import message_of
@@ -31,8 +28,8 @@ class SlackWebhook:
     ) -> None:
         self._url = url
         self._renderer = renderer
-        self._way_out = opener(proxy)
-        self._timeout = timeout.total_seconds()
+        self._proxy = proxy
+        self._timeout = timeout
 
     capabilities = Capabilities()
 
@@ -61,22 +58,11 @@ class SlackWebhook:
             return ChannelError(
                 kind=ChannelErrorKind.LEASE_LOST, message="the claim on this delivery has run out"
             )
-        request = Request(  # noqa: S310 -- the opener speaks HTTP and HTTPS alone
-            self._url,
-            data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json; charset=utf-8"},
-            method="POST",
-        )
         where = outgoing.destination.address
-        try:
-            with self._way_out.open(request, timeout=self._timeout) as answer:
-                answer.read()
-                return None
-        except HTTPError as refusal:
-            with refusal:
-                return _refused(refusal, where=where)
-        except TRANSPORT_FAULTS as fault:
-            return transport_error(fault, host="Slack")
+        answer = post_json(self._url, body, service="Slack", proxy=self._proxy, within=self._timeout)
+        if isinstance(answer, ChannelError):
+            return answer
+        return None if (answer.status, answer.text) == (200, "ok") else _refused(answer, where=where)
 
     def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
         """Say that a webhook can't look."""
@@ -92,13 +78,10 @@ class SlackWebhook:
         """Nothing is held open between calls."""
 
 
-def _refused(refusal: HTTPError, *, where: str) -> ChannelError:
-    if refusal.code == 429:
-        return rate_limited(refusal.headers.get("Retry-After"), where=where)
-    try:
-        code = refusal.read(200).decode("ascii").strip()
-    except (*TRANSPORT_FAULTS, UnicodeDecodeError):
-        code = ""
-    if not code.replace("_", "").isalnum():
-        return in_doubt_over(refusal.code, where=where)
+def _refused(answer: HttpAnswer, *, where: str) -> ChannelError:
+    if answer.status == 429:
+        return rate_limited(answer.headers.get("Retry-After"), where=where)
+    code = answer.text.strip()
+    if answer.status == 200 or len(code) > 200 or not (code.isascii() and code.replace("_", "").isalnum()):
+        return in_doubt_over(answer.status, where=where)
     return slack_error(code, where=where)

@@ -9,8 +9,8 @@ import pytest
 from sqlalchemy import text
 
 from balancebot.config import Proxy, Secret
+from balancebot.network import proxy_for
 from balancebot.notify.slack.buttons import ActionId
-from balancebot.notify.slack.socket import way_out
 from balancebot.store import silences
 from balancebot.store.database import Database
 from tests.notify.slack.conftest import Desk
@@ -107,10 +107,10 @@ def test_a_socket_goes_the_configured_way_or_the_one_of_the_environment(
     monkeypatch.setenv("no_proxy", "slack.example.com")
     url = "wss://wss-primary.slack.com/link/?ticket=1"
 
-    assert "http://proxy:3128" == way_out(None, url)
-    assert way_out(None, "wss://slack.example.com/link") is None
-    assert way_out(Proxy(url=None), url) is None
-    assert "http://other:1" == way_out(Proxy(url=Secret("http://other:1")), url)
+    assert "http://proxy:3128" == proxy_for(url, None)
+    assert proxy_for("wss://slack.example.com/link", None) is None
+    assert proxy_for(url, Proxy(url=None)) is None
+    assert "http://other:1" == proxy_for(url, Proxy(url=Secret("http://other:1")))
 
 
 def test_two_replicas_that_get_the_same_click_do_it_once(desk: Desk) -> None:

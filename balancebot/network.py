@@ -1,0 +1,232 @@
+"""What goes out over the network: one event loop, a deadline for each exchange as a whole, proxies, bounded answers.
+
+A thread that delivers hands its work to `run` and waits. However slowly the other side sends its bytes, the wait ends
+with the deadline. `exchange` does that for one HTTP request and says of a failure whether the request may have had an
+effect. JSMS has a loop of its own (`jsms/pool.py`): thousands of readings must not delay a message.
+"""
+
+import asyncio
+import json
+import os
+import socket
+import ssl
+import threading
+from collections.abc import Callable, Coroutine, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import cache
+from types import MappingProxyType
+from typing import Any, TypeVar
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import aiohttp
+import certifi
+
+from balancebot.config import Proxy
+from balancebot.ports import ChannelError, ChannelErrorKind
+
+T = TypeVar("T")
+
+MAX_ANSWER_BYTES = 1024 * 1024
+TIMEOUT = timedelta(seconds=7)
+"""Of a request that sends a message: it ends before the claim under which it began could have run out (8 s)."""
+
+
+def run(work: Callable[[], Coroutine[Any, Any, T]], *, within: timedelta) -> T:
+    """Do `work` on the event loop and wait for it. Raises TimeoutError when it isn't done `within` that time."""
+
+    async def limited() -> T:
+        async with asyncio.timeout(within.total_seconds()):
+            return await work()
+
+    return asyncio.run_coroutine_threadsafe(limited(), _loop()).result()
+
+
+@cache
+def _loop() -> asyncio.AbstractEventLoop:
+    """Start the loop in a daemon thread: a host name that nobody resolves must not keep the process from ending."""
+    loop = asyncio.new_event_loop()
+    threading.Thread(target=loop.run_forever, name="network", daemon=True).start()
+    return loop
+
+
+def exchange(
+    work: Callable[[aiohttp.ClientSession], Coroutine[Any, Any, T]], *, service: str, within: timedelta
+) -> T | ChannelError:
+    """Let `work` make one HTTP request in a session of its own; an error names `service`, never the address.
+
+    Its kind is UNREACHABLE if the request can't have had an effect, since not even its headers were sent, else IN_DOUBT.
+    A certificate that isn't trusted is of kind AUTH: only a person can mend it. Redirects are the caller's to refuse.
+    """
+    was_sent = False
+
+    async def note_sent(*_: object) -> None:
+        nonlocal was_sent
+        was_sent = True
+
+    async def request() -> T:
+        trace = aiohttp.TraceConfig()
+        trace.on_request_headers_sent.append(note_sent)
+        async with aiohttp.ClientSession(
+            # no connection is used twice: on one that the other side has closed, a message would be in doubt
+            connector=aiohttp.TCPConnector(ssl=_tls(), force_close=True),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            response_class=_BoundedResponse,
+            trace_configs=[trace],
+        ) as session:
+            return await work(session)
+
+    try:
+        return run(request, within=within)
+    except (aiohttp.ClientError, OSError, UnicodeError) as fault:
+        reason = _reason(fault)
+        if not was_sent:
+            is_certificate = isinstance(_cause(fault), ssl.SSLCertVerificationError)
+            return ChannelError(
+                kind=ChannelErrorKind.AUTH if is_certificate else ChannelErrorKind.UNREACHABLE,
+                message=f"{service} can't be reached: {reason}",
+            )
+        return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=f"{service} gave no answer: {reason}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HttpAnswer:
+    """The whole answer to one request."""
+
+    status: int
+    headers: Mapping[str, str]
+    """Their names may be written in any case."""
+    text: str
+
+
+def post_json(
+    url: str,
+    body: object,
+    *,
+    service: str,
+    proxy: Proxy | None,
+    within: timedelta,
+    headers: Mapping[str, str] = MappingProxyType({}),
+) -> HttpAnswer | ChannelError:
+    """Post `body` as JSON (bytes as they are); an error names `service`, never `url`. Redirects aren't followed."""
+    data = body if isinstance(body, bytes) else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json; charset=utf-8", **headers}
+    return _request("POST", url, service=service, proxy=proxy, within=within, data=data, headers=headers)
+
+
+def get(url: str, *, service: str, proxy: Proxy | None, within: timedelta) -> HttpAnswer | ChannelError:
+    """Get `url`, which no error names. Redirects aren't followed."""
+    return _request("GET", url, service=service, proxy=proxy, within=within)
+
+
+def _request(
+    method: str, url: str, *, service: str, proxy: Proxy | None, within: timedelta, **options: Any
+) -> HttpAnswer | ChannelError:
+    async def request(session: aiohttp.ClientSession) -> HttpAnswer:
+        way = proxy_for(url, proxy)
+        async with session.request(method, url, proxy=way, allow_redirects=False, **options) as answer:
+            body = await answer.read()
+            return HttpAnswer(
+                status=answer.status, headers=answer.headers, text=body.decode("utf-8", "replace")
+            )
+
+    return exchange(request, service=service, within=within)
+
+
+def proxy_for(url: str, proxy: Proxy | None) -> str | None:
+    """Return the proxy to `url`: the configured one, or without one as HTTPS_PROXY and NO_PROXY say.
+
+    A WebSocket goes the way of pages. SOCKS proxies of the environment are passed over: nothing here speaks SOCKS.
+    """
+    if proxy is not None:
+        return None if proxy.url is None else proxy.url.reveal()
+    address = urlsplit(url)
+    if not address.hostname or proxy_bypass(address.netloc):
+        return None
+    scheme = {"ws": "http", "wss": "https"}.get(address.scheme, address.scheme)
+    found = getproxies().get(scheme)
+    if not found:
+        return None
+    found = found if "://" in found else f"http://{found}"
+    return found if found.startswith(("http://", "https://")) else None
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    paths = ssl.get_default_verify_paths()
+    # Some builds of Python know no store of the system; a list of public authorities is then the next best.
+    return ssl.create_default_context(cafile=None if paths.cafile or paths.capath else certifi.where())
+
+
+class AnswerTooLargeError(aiohttp.ClientPayloadError):
+    """An answer of more than `MAX_ANSWER_BYTES`."""
+
+
+class _BoundedResponse(aiohttp.ClientResponse):
+    """An answer that is read whole, up to `MAX_ANSWER_BYTES`."""
+
+    async def start(self, connection: Any) -> "_BoundedResponse":
+        await super().start(connection)
+        self.content = _BoundedStream(self.content)  # type: ignore[assignment]
+        return self
+
+
+class _BoundedStream:
+    """A body that can only be read as a whole."""
+
+    def __init__(self, stream: aiohttp.StreamReader) -> None:
+        self._stream = stream
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+    async def read(self, n: int = -1) -> bytes:
+        """Read it to its end."""
+        del n
+        body = bytearray()
+        while piece := await self._stream.readany():
+            body += piece
+            if len(body) > MAX_ANSWER_BYTES:
+                raise AnswerTooLargeError("larger than 1 MiB")
+        return bytes(body)
+
+
+def _cause(fault: BaseException) -> BaseException:
+    """Return the fault of the operating system or of TLS that aiohttp wraps."""
+    inner = getattr(fault, "certificate_error", None) or getattr(fault, "os_error", None) or fault.__cause__
+    return fault if inner is None else _cause(inner)
+
+
+def _reason(fault: BaseException) -> str:
+    """Say what broke; the fault's own words may hold an address or a proxy's password."""
+    match fault:
+        case AnswerTooLargeError():
+            return "the answer is too large"
+        case aiohttp.ClientHttpProxyError():
+            return f"the proxy answers {fault.status}"
+        case aiohttp.ClientProxyConnectionError():
+            return "the proxy can't be reached"
+        case aiohttp.ClientConnectorDNSError():
+            return "no such host"
+        case aiohttp.InvalidURL() | UnicodeError():
+            return "the address is not valid"
+        case aiohttp.ClientResponseError():
+            return "not an HTTP answer"
+        case aiohttp.ClientPayloadError():
+            return "the answer broke off"
+        case aiohttp.ServerDisconnectedError():
+            return "the connection was closed"
+        case TimeoutError():
+            return "timed out"
+    match _cause(fault):
+        case ssl.SSLCertVerificationError() as untrusted:
+            return f"its certificate is not trusted ({untrusted.verify_message})"
+        case socket.gaierror():
+            return "no such host"
+        case ssl.SSLError() as broken:
+            return f"no TLS connection ({(broken.reason or type(broken).__name__).replace('_', ' ').lower()})"
+        case OSError(errno=int(number)):
+            return os.strerror(number).lower()
+        case other:
+            return type(other).__name__
