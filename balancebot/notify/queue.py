@@ -163,6 +163,8 @@ class DestinationQueue:
         self._has_left = False
         self.unsaved: AttemptResult | None = None
         """What couldn't be stored yet; nothing else is sent to the destination until it is."""
+        self.told: set[Destination] = set()
+        """Who has news since this destination refused."""
 
     def run(self) -> None:
         """Send everything that is due, each delivery once; then look for what may stand twice."""
@@ -310,6 +312,7 @@ class DestinationQueue:
             conn, self.destination, kind=kind, subject=current.about, message=error.message, now=now
         )
         if new:
+            self.told.update(self._others)
             channel, address = self.destination
             outbox.enqueue_plain(
                 conn,

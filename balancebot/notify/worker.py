@@ -47,9 +47,11 @@ class DeliverOutbox:
         self._notes = DeliverNotes()
         self._dispatching = threading.Lock()
         self._lock = threading.Lock()
-        """Of `_running` and `_unsaved`."""
+        """Of the next three."""
         self._running: dict[Destination, threading.Thread] = {}
         self._unsaved: list[DestinationQueue] = []
+        self._told: set[Destination] = set()
+        """Who has news since another destination refused: `run` serves them once more."""
         self._saving = threading.Lock()
         self._closing = threading.Event()
 
@@ -71,6 +73,9 @@ class DeliverOutbox:
                     served |= begun
                     for thread in self._threads():
                         thread.join()
+                    with self._lock:
+                        served -= self._told
+                        self._told.clear()
                 with self._database.read() as conn:
                     taken = queues.destinations_of_others(
                         conn, worker_id=self._worker_id, now=self._clock.now()
@@ -145,6 +150,7 @@ class DeliverOutbox:
                 self._notes.fault("internal error, see above")
             finally:
                 with self._lock:
+                    self._told |= queue.told
                     if queue.unsaved is not None:
                         self._unsaved.append(queue)
                     del self._running[destination]

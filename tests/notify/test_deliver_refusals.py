@@ -1,5 +1,6 @@
 """What only a person can mend is told through the other channel, and stands until it is mended."""
 
+import time
 from datetime import timedelta
 
 import pytest
@@ -156,3 +157,19 @@ def test_a_refused_edit_is_given_up_and_is_no_trouble_of_the_channel(bench: Benc
         standing(bench),
     )
     assert ["delivered", "gave_up"] == bench.states()
+
+
+def test_one_run_tells_of_a_refusal_though_the_other_channel_was_done_before(bench: Bench) -> None:
+    def refuses_late(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
+        deadline = time.monotonic() + 10
+        while not bench.mail.told("finance@example.com") and time.monotonic() < deadline:
+            time.sleep(0.01)
+        time.sleep(0.2)
+        return ChannelError(kind=ChannelErrorKind.AUTH, message="token_revoked")
+
+    bench.slack.fates["#ops"] = [refuses_late]
+    bench.open([OPS, MAIL])
+
+    bench.run(seconds=1)
+
+    assert ["opened", "ChannelFailureFacts"] == bench.mail.told("finance@example.com")
