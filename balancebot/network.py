@@ -135,9 +135,10 @@ def _request(
 
 
 def proxy_for(url: str, proxy: Proxy | None) -> str | None:
-    """Return the proxy to `url`: the configured one, or without one as HTTPS_PROXY and NO_PROXY say.
+    """Return the proxy to `url`: the configured one, or without one as HTTPS_PROXY (else ALL_PROXY) and NO_PROXY say.
 
-    A WebSocket goes the way of pages. SOCKS proxies of the environment are passed over: nothing here speaks SOCKS.
+    A WebSocket goes the way of pages. SOCKS proxies of the environment are passed over: nothing here speaks SOCKS, and
+    desktop tools put one into ALL_PROXY for programs that do.
     """
     if proxy is not None:
         return None if proxy.url is None else proxy.url.reveal()
@@ -145,7 +146,8 @@ def proxy_for(url: str, proxy: Proxy | None) -> str | None:
     if not address.hostname or proxy_bypass(address.netloc):
         return None
     scheme = {"ws": "http", "wss": "https"}.get(address.scheme, address.scheme)
-    found = getproxies().get(scheme)
+    proxies = getproxies()
+    found = proxies.get(scheme) or proxies.get("all")
     if not found:
         return None
     found = found if "://" in found else f"http://{found}"

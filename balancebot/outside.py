@@ -23,7 +23,6 @@ def source(settings: Settings, clock: Clock) -> "JsmsSource":
     from balancebot.jsms.source import JsmsSource
 
     poll = settings.poll
-    proxy = poll.proxy
     return JsmsSource(
         endpoints(settings.accounts),
         clock=clock,
@@ -31,7 +30,7 @@ def source(settings: Settings, clock: Clock) -> "JsmsSource":
         concurrency=poll.concurrency,
         max_rate=poll.max_rate,
         ca_bundle=poll.ca_bundle,
-        proxy=None if proxy is None else "direct" if proxy.url is None else proxy.url.reveal(),
+        proxy=poll.proxy,
     )
 
 

@@ -41,6 +41,7 @@ class SourceErrorKind(StrEnum):
     NETWORK = "network"
     """No connection: refused, no such host, reset."""
     TLS = "tls"
+    """The certificate doesn't hold, or the other side speaks no TLS that is accepted here."""
 
     @property
     def permanent(self) -> bool:
@@ -50,6 +51,7 @@ class SourceErrorKind(StrEnum):
             SourceErrorKind.PERMISSION,
             SourceErrorKind.CONFIGURATION,
             SourceErrorKind.SCHEMA,
+            SourceErrorKind.TLS,
         }
 
     @property

@@ -91,25 +91,23 @@ class Redactor:
 
     def _hidden(self, text: str) -> Iterator[tuple[int, int]]:
         """Yield the spans of `text` that hold a secret in any spelling."""
-        places = [place for place, char in enumerate(text) if not char.isspace()]
-        squeezed = "".join(text[place] for place in places)
-        spans = list(self._found(squeezed))
-        view, origins = _unescaped(squeezed)
-        spans += [(origins[start], origins[end]) for start, end in self._found(view)]
-        for run in _BASE64.finditer(squeezed):
+        for view, spans in _views(text):
+            for start, end in self._found_in(view):
+                yield spans[start][0], spans[end - 1][1]
+
+    def _found_in(self, view: str) -> Iterator[tuple[int, int]]:
+        """Yield the spans of a text without white space that hold a secret, encoded or not."""
+        yield from self._found(view)
+        for run in _BASE64.finditer(view):
             # Base64 of anything has letters of both cases: ordinary words are passed over
-            mixed = run.group().lower() != run.group() != run.group().upper()
-            for offset in range(4 if mixed else 0):
-                spans += self._found_in_base64(run, offset)
-        for run in _HEX.finditer(squeezed):
+            if run.group().lower() != run.group() != run.group().upper():
+                for offset in range(4):
+                    yield from self._found_in_base64(run, offset)
+        for run in _HEX.finditer(view):
             for first in (run.start(), run.start() + 1):
-                digits = squeezed[first : run.end() - (run.end() - first) % 2]
-                spans += [
-                    (first + 2 * start, first + 2 * end)
-                    for start, end in self._found(bytes.fromhex(digits).decode("latin-1"))
-                ]
-        for start, end in spans:
-            yield places[start], places[min(end, len(places)) - 1] + 1
+                digits = view[first : run.end() - (run.end() - first) % 2]
+                for start, end in self._found(bytes.fromhex(digits).decode("latin-1")):
+                    yield first + 2 * start, first + 2 * end
 
     def _found_in_base64(self, run: re.Match[str], offset: int) -> Iterator[tuple[int, int]]:
         """Yield where Base64 that begins `offset` characters into `run` holds a secret."""
@@ -211,29 +209,31 @@ def _common(view: str, value: str) -> int:
     )
 
 
-def _unescaped(text: str) -> tuple[str, list[int]]:
-    """Return `text` with its escapes resolved, and where each character (and the end) of that stands in `text`."""
-    pieces: list[str] = []
-    places: list[int] = []
+def _views(text: str) -> Iterator[tuple[str, Sequence[tuple[int, int]]]]:
+    """Yield `text` without white space, as it is and with escapes resolved, and the span that each character came from."""
+    plain = [(char, (place, place + 1)) for place, char in enumerate(text)]
+    yield _without_space(plain)
+    if _ESCAPE.search(text) is None:
+        return
+    resolved: list[tuple[str, tuple[int, int]]] = []
     shown = 0
     for escape in _ESCAPE.finditer(text):
-        pieces.append(text[shown : escape.start()])
-        places += range(shown, escape.start())
-        meant = _meant(escape.group())
-        pieces.append(meant)
-        places += [escape.start()] * len(meant)
+        resolved += plain[shown : escape.start()]
+        resolved += [(char, escape.span()) for char in _meant(escape.group())]
         shown = escape.end()
-    if not pieces:
-        return "", [0]
-    pieces.append(text[shown:])
-    places += range(shown, len(text) + 1)
-    return "".join(pieces), places
+    yield _without_space([*resolved, *plain[shown:]])
+
+
+def _without_space(
+    chars: Sequence[tuple[str, tuple[int, int]]],
+) -> tuple[str, Sequence[tuple[int, int]]]:
+    kept = [(char, span) for char, span in chars if not char.isspace()]
+    return "".join(char for char, _ in kept), [span for _, span in kept]
 
 
 def _meant(escape: str) -> str:
     if escape.startswith("&"):
         return html.unescape(escape)
-    if escape[0] == "%" or escape[:2] in {"\\u", "\\x"}:
-        code = escape.lstrip("%\\ux")
-        return chr(int(code, 16)) if code else escape[-1]
-    return escape[-1]
+    if escape.startswith("%") or (escape[:2] in {"\\u", "\\x"} and len(escape) > 2):
+        return chr(int(escape.lstrip("%\\ux"), 16))
+    return " " if escape[-1] in "nrtfv" else escape[-1]

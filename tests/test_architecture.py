@@ -53,9 +53,10 @@ def test_sql_is_written_in_storage_alone() -> None:
     assert [] == offenders
 
 
-def test_httpx_is_used_for_reading_balances_alone() -> None:
-    users = {_name(file).partition("/")[0] for file in _FILES if "httpx" in _imports(file)}
-    assert users <= {"jsms"}
+def test_aiohttp_is_used_for_what_is_outside_alone() -> None:
+    users = {_name(file).partition("/")[0] for file in _FILES if "aiohttp" in _imports(file)}
+    assert users <= {"jsms", "network.py", "notify"}
+    assert not [_name(file) for file in _FILES if "httpx" in _imports(file)]
 
 
 def test_nothing_is_left_to_be_done() -> None:

@@ -1,20 +1,22 @@
-"""What JSMS said, in our words: an answer's bytes become readings or a fault, and nothing else.
+"""What an answer of JSMS means: its bytes become readings or a fault, and nothing else.
 
 Strict where a balance is read, lenient where a fault is described: a body that isn't as documented is
-a loud SCHEMA fault, never a guess, while the words of an error may come as HTML, empty or not at all.
+a loud SCHEMA fault, never a guess, while the words of an error may come as HTML, empty or not at all. Whatever a
+message quotes of the answer is cleaned first: see `clean_foreign`.
 """
 
 import json
-import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from email.utils import parsedate_to_datetime
 from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
-from balancebot.domain.balance import MAX_BALANCE, UNALLOCATED_EVERYWHERE, Absent, Category, Reading, Readings
+from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Category, Reading, Readings
+from balancebot.domain.text import clean_text, without_marks
 from balancebot.ports import SourceErrorKind
+from balancebot.redact import NO_REDACTOR
 
 
 class EndpointKind(StrEnum):
@@ -63,7 +65,7 @@ class AnswerFault:
     kind: SourceErrorKind
     message: str
     said: str = ""
-    """The source's own words, as they came: not to be shown before they are made plain and free of keys."""
+    """The source's own words, cleaned."""
     retry_after: timedelta | None = None
 
 
@@ -76,6 +78,11 @@ class ParsedBalances:
 
 
 Understood: TypeAlias = ParsedBalances | AnswerFault
+
+MAX_READING = 10**15
+"""No account holds more messages: what is above is a number that means something else, such as 2^63-1 for "no limit"."""
+MAX_RETRY_AFTER = timedelta(minutes=15)
+"""The longest wait that a server may ask for and get."""
 
 _SWAPPED = (
     "credentials rejected: the likeliest mistake is the two kinds of key pair swapped"
@@ -93,25 +100,37 @@ _MEANINGS: Mapping[int, tuple[SourceErrorKind, str]] = {
     50036: (SourceErrorKind.PERMISSION, "the app is in a blacklist"),
 }
 _QUOTA_NOT_ASSIGNED = 50033
-_LONGEST_WORDS = 200
+_QUOTED = 2_000
+"""Characters of foreign text that are looked at for secrets; a message shows far fewer."""
 
 
-def parse_answer(reply: Reply, kind: EndpointKind, *, now: datetime) -> Understood:
+def clean_foreign(text: str, redact: Callable[[str], str], *, at_most: int = 200) -> str:
+    """Return foreign `text` on one line, without secrets and what can't be printed, cut to `at_most` characters.
+
+    Secrets are hidden before it is cut: half a key is one, too.
+    """
+    return clean_text(redact(without_marks(text[:_QUOTED])), at_most=at_most)
+
+
+def parse_answer(
+    reply: Reply, kind: EndpointKind, *, now: datetime, redact: Callable[[str], str] = NO_REDACTOR
+) -> Understood:
     """Return the readings of an answer to the call of `kind`, or the fault it tells of.
 
     Code 50033 is a state: every category of the app is unallocated. `now` dates a `Retry-After` that is a date,
-    unless the answer carries a `Date` of its own.
+    unless the answer carries a `Date` of its own. `redact` hides the key pair in what is quoted. Raises nothing.
     """
     if reply.status == 200:
-        return _figures(reply.body, kind)
+        return _readings(reply.body, kind, redact)
     if 200 < reply.status < 300:
         return AnswerFault(
             kind=SourceErrorKind.SCHEMA, message=f"{reply.status}, which is no answer to this call"
         )
     if 300 <= reply.status < 400:
+        target = _target(reply.headers.get("location", ""), redact)
         return AnswerFault(
             kind=SourceErrorKind.CONFIGURATION,
-            message=f"{reply.status}, a redirect to {_target(reply.headers.get('location', ''))}, which is not followed:"
+            message=f"{reply.status}, a redirect to {target}, which is not followed:"
             " the key pair would go along; is base_url right?",
         )
     code, words = _error(reply.body)
@@ -122,53 +141,56 @@ def parse_answer(reply: Reply, kind: EndpointKind, *, now: datetime) -> Understo
     return AnswerFault(
         kind=fault_kind,
         message=f"{status}: {meaning}",
-        said=words,
+        said=clean_foreign(words, redact),
         retry_after=retry_after(reply.headers, now=now),
     )
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime) -> timedelta | None:
-    """Return how long `Retry-After` (seconds or an HTTP date) asks to stay away; None if it doesn't say."""
+    """Return how long `Retry-After` asks to stay away, from nothing up to `MAX_RETRY_AFTER`; None if it doesn't say.
+
+    It is a number of seconds or an HTTP date; some servers write an instant in seconds or milliseconds since 1970.
+    """
     value = headers.get("retry-after", "").strip()
-    if value.isascii() and value.isdigit():
-        return timedelta(seconds=min(int(value[:9]), 10**8))
-    until = _http_date(value)
-    if until is None:
-        return None
-    return max(until - (_http_date(headers.get("date", "")) or now), timedelta())
+    if value.isascii() and value.replace(".", "", 1).isdigit():
+        seconds = float(value[:20])
+        if seconds >= _AN_INSTANT:
+            seconds = (seconds / 1000 if seconds >= 1000 * _AN_INSTANT else seconds) - now.timestamp()
+        wait = timedelta(seconds=min(max(seconds, 0.0), MAX_RETRY_AFTER.total_seconds()))
+    else:
+        until = _http_date(value)
+        if until is None:
+            return None
+        wait = until - (_http_date(headers.get("date", "")) or now)
+    return min(max(wait, timedelta()), MAX_RETRY_AFTER)
 
 
-def plain(text: str, *, at_most: int = _LONGEST_WORDS) -> str:
-    """Return foreign `text` on one line, without control and formatting characters, cut to `at_most`."""
-    kept = "".join(
-        " " if char.isspace() else "" if unicodedata.category(char).startswith("C") else char
-        for char in text[: 4 * at_most]
-    )
-    line = " ".join(kept.split())
-    return line if len(line) <= at_most else line[: at_most - 1] + "…"
+_AN_INSTANT = 1e9
+"""Seconds: no server asks to stay away for 30 years; it is a time since 1970."""
 
 
-def _figures(body: bytes, kind: EndpointKind) -> Understood:
+def _readings(body: bytes, kind: EndpointKind, redact: Callable[[str], str]) -> Understood:
     try:
         answer = _strict_json(body)
     except (ValueError, RecursionError) as error:
-        return _schema(f"200, but {_looks_like(body)} ({plain(str(error), at_most=80)})")
+        return _schema(f"200, but {_looks_like(body)} ({clean_foreign(str(error), redact, at_most=80)})")
     if not isinstance(answer, dict):
         return _schema("200, but not a JSON object")
     missing = [field for field in kind.fields if field not in answer]
     if missing:
         code, words = _error(body)
         also = f", but with code {code}" if code is not None else ""
-        return _schema(f"200 without {', '.join(missing)}{also}", said=words)
+        return _schema(f"200 without {', '.join(missing)}{also}", said=clean_foreign(words, redact))
     readings: list[Reading] = []
     for field in kind.fields:
         value = answer[field]
         if value is None:
             readings.append(Absent.UNALLOCATED)
-        elif type(value) is int and 0 <= value <= MAX_BALANCE:
+        elif type(value) is int and 0 <= value <= MAX_READING:
             readings.append(value)
         else:
-            return _schema(f"200 with {field} = {plain(json.dumps(value), at_most=40)}, which is no balance")
+            shown = clean_foreign(json.dumps(value, ensure_ascii=False), redact, at_most=40)
+            return _schema(f"200 with {field} = {shown}, which is no balance")
     unknown = {name: value for name, value in answer.items() if name not in kind.fields}
     return ParsedBalances(readings=Readings(*readings), unknown_fields=unknown)
 
@@ -217,7 +239,7 @@ def _error(body: bytes) -> tuple[int | None, str]:
     if isinstance(code, str) and code.isascii() and code.isdigit() and len(code) < 10:
         code = int(code)
     return (
-        code if type(code) is int else None,
+        code if type(code) is int and abs(code) < 10**9 else None,
         words if isinstance(words, str) else "",
     )
 
@@ -245,14 +267,14 @@ def _class(status: int, code: int | None) -> tuple[SourceErrorKind, str]:
 
 def _http_date(value: str) -> datetime | None:
     try:
-        date = parsedate_to_datetime(value)
-    except ValueError:
+        date = parsedate_to_datetime(value[:100])
+        return date.replace(tzinfo=UTC) if date.tzinfo is None else date.astimezone(UTC)
+    except (ValueError, OverflowError):
         return None
-    return date if date.tzinfo is not None else date.replace(tzinfo=UTC)
 
 
-def _target(location: str) -> str:
+def _target(location: str, redact: Callable[[str], str]) -> str:
     """Return where a redirect leads, without what could be a secret: user, query and fragment."""
-    address = plain(location.partition("?")[0].partition("#")[0])
+    address = clean_foreign(location.partition("?")[0].partition("#")[0], redact)
     scheme, separator, rest = address.rpartition("//")
     return (scheme + separator + rest.rpartition("@")[2]) or "nowhere"

@@ -1,10 +1,23 @@
-"""Fetches many wallets on one event loop: a queue for each host, rate limited, and a fixed set of workers."""
+"""Runs requests on one event loop: which wallet is asked next, how many at once, and how fast each host is asked.
+
+Connections are what is scarce, and a wallet that never answers holds one for a whole timeout. So a wallet whose last
+request failed or took too long is a *suspect*. Suspects wait in a line of their own, quick failures first and then
+whoever was not asked for the longest time, and while any other wallet waits they hold at most a quarter of the
+connections: what they hold beyond that, because nobody else wanted it, is taken from them when somebody does. A request
+that takes far longer than its host usually does becomes a suspect's on the way. Suspects that wait too long while none
+of them answers are given up for this call.
+
+`FetchPool` is called from any thread; all else happens on its event loop.
+"""
 
 import asyncio
+import heapq
+import itertools
+import math
 import queue
 import threading
 from collections import Counter, deque
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,7 +25,15 @@ from balancebot.domain.balance import WalletName
 from balancebot.ports import FetchResult
 
 _CATCH_UP_SECONDS = 0.01
-"""How far behind its pace a lane may fall and still make it good: timers are late by about a millisecond."""
+"""How far a host may fall behind its rate and still make up for it: timers are late by about a millisecond."""
+_SUSPECT_SHARE = 4
+"""One in so many connections, and one in so many turns at a host, is for suspects."""
+_LEAST_PATIENCE = 2.0
+"""Seconds that any request may take before it is a suspect's: enough for a new TLS connection round the world."""
+_PATIENCE_FACTOR = 8.0
+"""Likewise, in multiples of what the host usually takes."""
+_USUAL_WEIGHT = 1 / 16
+"""Of the latest answer in what a host usually takes."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
@@ -26,7 +47,10 @@ class FetchCall:
     under_way: set[asyncio.Timeout] = field(default_factory=set)
     abandoned: bool = False
     unanswered: Counter[str] = field(default_factory=Counter)
-    """By base URL: how many wallets running got no answer at all, at the first attempt."""
+    """By base URL: how many wallets in a row got no answer at all."""
+    waiting_suspects: "set[FetchTask]" = field(default_factory=set)
+    giving_up: asyncio.TimerHandle | None = None
+    """When those will have waited too long."""
     _fresh: list[FetchResult] = field(default_factory=list)
 
     def deliver(self, result: FetchResult) -> None:
@@ -43,88 +67,154 @@ class FetchCall:
         """Let nothing more go out for this call, and cut off what is under way."""
         self.abandoned = True
         self.results.put(())
+        self.waiting_suspects.clear()
+        if self.giving_up is not None:
+            self.giving_up.cancel()
         for limit in self.under_way:
             if not limit.expired():
                 limit.reschedule(0)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(eq=False, slots=True, kw_only=True)
 class FetchTask:
-    """One wallet to be read for one call; `attempt` counts from 1."""
+    """One wallet to be read for one call, attempt by attempt."""
 
     call: FetchCall
     wallet: WalletName
+    base_url: str
     attempt: int = 1
+    limit: asyncio.Timeout | None = None
+    """Of the request that is under way."""
+    is_suspect: bool = False
+    is_cut_off: bool = False
+    """Whether the request was stopped to make room for others, rather than at its timeout."""
+    is_given_up: bool = False
+
+
+@dataclass(slots=True)
+class Trouble:
+    """What is remembered of a wallet whose latest request wasn't answered well and in time."""
+
+    asked_at: float
+    is_slow: bool
+    """Whether it held its connection for long."""
+    num_rate_limited: int = 0
+    """Readings in a row that ended so."""
 
 
 class HostQueue:
-    """The way to one base URL."""
+    """What waits to be asked of one base URL, and how fast it may be asked."""
 
-    def __init__(self, ready: asyncio.Queue[FetchTask], *, max_rate: float | None) -> None:
-        """Hand jobs over to `ready`, at most `max_rate` a second and evenly spaced (None: as fast as it takes them)."""
-        self._ready = ready
-        self._interval = 1 / max_rate if max_rate else 0.0
-        self._waiting: deque[deque[FetchTask]] = deque()
-        self._arrived = asyncio.Event()
+    def __init__(self, *, max_rate: float | None, now: float) -> None:
+        """Hand out at most `max_rate` tasks a second, evenly spaced (None: no limit)."""
+        self.interval = 1 / max_rate if max_rate else 0.0
+        self.next_at = now + self.interval if self.interval else -math.inf
+        """When the next request may go out."""
+        self.usual: float | None = None
+        """Seconds that an answer usually takes; None before the first one."""
+        self.is_silent = False
+        """Whether it was given up, and has answered nothing since."""
+        self.wakes_at = now
+        self._usual_tasks: deque[deque[FetchTask]] = deque()
+        self._suspects: list[tuple[bool, float, int, FetchTask]] = []
+        self._sequence = itertools.count()
+        self._turn = 0
 
-    def add(self, jobs: Iterable[FetchTask]) -> None:
-        """Queue `jobs`, which take turns with those that were added before."""
-        queued = deque(jobs)
+    def add(self, tasks: Iterable[FetchTask]) -> None:
+        """Queue `tasks`, which take turns with those that were added before."""
+        queued = deque(tasks)
         if queued:
-            self._waiting.append(queued)
-            self._arrived.set()
+            self._usual_tasks.append(queued)
 
-    async def feed(self) -> None:
-        """Hand over for ever."""
-        loop = asyncio.get_running_loop()
-        slot = loop.time()
-        while True:
-            await self._arrived.wait()
-            job = self._next()
-            if job.call.abandoned:
-                continue
-            if self._interval:
-                slot = max(slot + self._interval, loop.time() - _CATCH_UP_SECONDS)
-                await asyncio.sleep(slot - loop.time())
-            await self._ready.put(job)
+    def add_suspect(self, task: FetchTask, trouble: Trouble | None) -> None:
+        """Queue `task` behind quick failures and behind slow wallets that were asked longer ago."""
+        order = (False, 0.0) if trouble is None else (trouble.is_slow, trouble.asked_at)
+        heapq.heappush(self._suspects, (*order, next(self._sequence), task))
 
-    def _next(self) -> FetchTask:
-        jobs = self._waiting.popleft()
-        job = jobs.popleft()
-        if jobs:
-            self._waiting.append(jobs)
-        if not self._waiting:
-            self._arrived.clear()
-        return job
+    def has_usual(self) -> bool:
+        """Tell whether a wallet that isn't suspect waits."""
+        while self._usual_tasks and self._usual_tasks[0][0].call.abandoned:
+            self._usual_tasks.popleft()
+        return bool(self._usual_tasks)
+
+    def has_suspects(self) -> bool:
+        """Tell whether a suspect waits."""
+        while self._suspects and _is_over(self._suspects[0][3]):
+            heapq.heappop(self._suspects)
+        return bool(self._suspects)
+
+    def take(self, *, now: float, suspects_too: bool) -> FetchTask | None:
+        """Take the next task; None where none may be asked now."""
+        has_suspects = suspects_too and self.has_suspects()
+        if now < self.next_at or not (has_suspects or self.has_usual()):
+            return None
+        if self.interval:
+            self.next_at = max(self.next_at, now - _CATCH_UP_SECONDS) + self.interval
+        self._turn += 1
+        if has_suspects and (not self._usual_tasks or self._turn % _SUSPECT_SHARE == 0):
+            task = heapq.heappop(self._suspects)[3]
+            task.call.waiting_suspects.discard(task)
+            task.is_suspect = True
+            return task
+        tasks = self._usual_tasks.popleft()
+        task = tasks.popleft()
+        if tasks:
+            self._usual_tasks.append(tasks)
+        return task
+
+    def note_answer(self, seconds: float) -> None:
+        """Learn from an answer that took so long."""
+        self.is_silent = False
+        self.usual = seconds if self.usual is None else self.usual + (seconds - self.usual) * _USUAL_WEIGHT
+
+    @property
+    def patience(self) -> float | None:
+        """How many seconds a request may take before it is a suspect's; None while nothing is known of the host."""
+        return None if self.usual is None else max(_LEAST_PATIENCE, self.usual * _PATIENCE_FACTOR)
 
 
 class FetchPool:
-    """Does `work` on jobs, at most `num_workers` at once, each base URL at most `max_rate` times a second."""
+    """Does `work` on tasks, at most `num_workers` at once, each base URL at most `max_rate` times a second."""
 
     def __init__(
         self,
         *,
         work: Callable[[FetchTask], Awaitable[None]],
+        give_up: Callable[[FetchTask], None],
         at_end: Callable[[], Awaitable[None]],
         num_workers: int,
         max_rate: float | None,
+        longest_wait: float,
     ) -> None:
-        """Take the work, which raises nothing, and what is to be awaited on the loop at its end. Starts nothing."""
+        """Take the work, which raises nothing, and what is to be awaited on the loop at its end. Starts nothing.
+
+        `give_up` is called with each suspect that has waited for its turn for about `longest_wait` seconds.
+        """
         self._work = work
+        self._give_up = give_up
         self._at_end = at_end
         self._num_workers = num_workers
+        self._max_suspects = max(1, num_workers // _SUSPECT_SHARE)
         self._max_rate = max_rate
+        self._longest_wait = longest_wait
         self._lock = threading.Lock()
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
         self._closed = False
         self._calls: set[FetchCall] = set()
-        self._lanes: dict[str, HostQueue] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._ready: asyncio.Queue[FetchTask] = asyncio.Queue(maxsize=num_workers)
+        self._hosts: dict[str, HostQueue] = {}
+        self._turns: deque[HostQueue] = deque()
+        self._troubles: dict[WalletName, Trouble] = {}
+        self._running_suspects: dict[FetchTask, None] = {}
+        """In the order in which they began; without those that were cut off."""
+        self._suspect_read_at = -math.inf
+        self._idle: deque[asyncio.Future[None]] = deque()
+        self._workers: set[asyncio.Task[None]] = set()
 
-    def submit(self, call: FetchCall, by_lane: Mapping[str, Iterable[FetchTask]]) -> None:
-        """Queue the jobs of `call`, given by base URL. Raises RuntimeError after `close`."""
+    # From any thread
+
+    def submit(self, call: FetchCall, tasks: Mapping[str, Collection[FetchTask]]) -> None:
+        """Queue the tasks of `call`, given by base URL. Raises RuntimeError after `close`."""
         with self._lock:
             if self._closed:
                 raise RuntimeError("this source is closed")
@@ -132,17 +222,18 @@ class FetchPool:
                 self._loop = asyncio.new_event_loop()
                 self._thread = threading.Thread(target=self._run, name="balance-source", daemon=True)
                 self._thread.start()
-            self._loop.call_soon_threadsafe(self._accept, call, by_lane)
-
-    def later(self, seconds: float, base_url: str, job: FetchTask) -> None:
-        """Queue `job` again after a while. On the loop only."""
-        self._loop.call_later(seconds, self._lane(base_url).add, (job,))
+            self._loop.call_soon_threadsafe(self._accept, call, tasks)
 
     def abandon(self, call: FetchCall) -> None:
         """Let nothing more be done for `call`."""
         with self._lock:
             if not self._closed:
                 self._loop.call_soon_threadsafe(self._forget, call)
+
+    def forget_troubles(self, wallets: Collection[WalletName]) -> None:
+        """Take these wallets for healthy until they are asked again: their key pairs were replaced."""
+        for wallet in wallets:
+            self._troubles.pop(wallet, None)
 
     def close(self) -> None:
         """Abandon every call and end the thread. Idempotent."""
@@ -155,6 +246,45 @@ class FetchPool:
             self._thread.join()
             self._loop.close()
 
+    # On the event loop
+
+    def trouble_of(self, wallet: WalletName) -> Trouble | None:
+        """Return what is remembered of a wallet's latest failure."""
+        return self._troubles.get(wallet)
+
+    def note_answer(self, task: FetchTask, seconds: float) -> None:
+        """Learn that a request was answered, well or badly, after so many seconds."""
+        self._hosts[task.base_url].note_answer(seconds)
+
+    def note_good(self, task: FetchTask, seconds: float) -> None:
+        """Learn that a wallet was read; it stays a suspect where that took too long."""
+        patience = self._hosts[task.base_url].patience
+        if task.is_suspect:
+            self._suspect_read_at = self._loop.time()
+        if patience is not None and seconds > patience:
+            self.note_trouble(task, is_slow=True)
+        else:
+            self._troubles.pop(task.wallet, None)
+
+    def note_trouble(self, task: FetchTask, *, is_slow: bool, is_rate_limited: bool = False) -> Trouble:
+        """Remember that a request failed, and return all that is remembered of the wallet."""
+        before = self._troubles.get(task.wallet)
+        num_before = 0 if before is None else before.num_rate_limited
+        trouble = Trouble(self._loop.time(), is_slow, num_before + 1 if is_rate_limited else 0)
+        self._troubles[task.wallet] = trouble
+        return trouble
+
+    def note_silence(self, base_url: str) -> None:
+        """Take every wallet of a host that was given up for a suspect, until one answers."""
+        self._hosts[base_url].is_silent = True
+
+    def retry(self, task: FetchTask, *, after: float = 0.0) -> None:
+        """Queue `task` among the suspects, in `after` seconds."""
+        if after:
+            self._loop.call_later(after, self._queue_suspect, task)
+        else:
+            self._queue_suspect(task)
+
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         for _ in range(self._num_workers):
@@ -165,32 +295,130 @@ class FetchPool:
     async def _end(self) -> None:
         for call in self._calls:
             call.abandon()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for worker in self._workers:
+            worker.cancel()
+        await asyncio.gather(*self._workers, return_exceptions=True)
         await self._at_end()
 
     def _start(self, coroutine: Coroutine[Any, Any, None]) -> None:
-        self._tasks.add(self._loop.create_task(coroutine))
+        self._workers.add(self._loop.create_task(coroutine))
 
-    def _accept(self, call: FetchCall, by_lane: Mapping[str, Iterable[FetchTask]]) -> None:
+    def _accept(self, call: FetchCall, tasks: Mapping[str, Collection[FetchTask]]) -> None:
         self._calls.add(call)
-        for base_url, jobs in by_lane.items():
-            self._lane(base_url).add(jobs)
+        for base_url, queued in tasks.items():
+            host = self._hosts.get(base_url)
+            if host is None:
+                host = HostQueue(max_rate=self._max_rate, now=self._loop.time())
+                self._hosts[base_url] = host
+                self._turns.append(host)
+            usual: list[FetchTask] = []
+            suspects: list[FetchTask] = []
+            for task in queued:
+                is_suspect = host.is_silent or task.wallet in self._troubles
+                (suspects if is_suspect else usual).append(task)
+            host.add(usual)
+            for task in suspects:
+                self._queue_suspect(task)
+            self._wake(len(queued))
+            self._make_room(len(usual))
 
     def _forget(self, call: FetchCall) -> None:
         self._calls.discard(call)
         call.abandon()
 
-    def _lane(self, base_url: str) -> HostQueue:
-        lane = self._lanes.get(base_url)
-        if lane is None:
-            lane = self._lanes[base_url] = HostQueue(self._ready, max_rate=self._max_rate)
-            self._start(lane.feed())
-        return lane
+    def _queue_suspect(self, task: FetchTask) -> None:
+        call = task.call
+        if call.abandoned:
+            return
+        call.waiting_suspects.add(task)
+        if call.giving_up is None:
+            call.giving_up = self._loop.call_later(self._longest_wait, self._give_up_waiting, call)
+        self._hosts[task.base_url].add_suspect(task, self._troubles.get(task.wallet))
+        self._wake(1)
+
+    def _give_up_waiting(self, call: FetchCall) -> None:
+        """Give up what waits, unless suspects are being read: then the others will have their turn."""
+        call.giving_up = None
+        if self._loop.time() - self._suspect_read_at < self._longest_wait:
+            call.giving_up = self._loop.call_later(self._longest_wait, self._give_up_waiting, call)
+            return
+        waiting = list(call.waiting_suspects)
+        call.waiting_suspects.clear()
+        for task in waiting:
+            task.is_given_up = True
+            self._give_up(task)
 
     async def _worker(self) -> None:
         while True:
-            job = await self._ready.get()
-            if not job.call.abandoned:
-                await self._work(job)
+            task = self._next()
+            if task is None:
+                woken = self._loop.create_future()
+                self._idle.append(woken)
+                await woken
+            elif not task.call.abandoned:
+                await self._run_task(task)
+
+    async def _run_task(self, task: FetchTask) -> None:
+        timer: asyncio.TimerHandle | None = None
+        if task.is_suspect:
+            self._running_suspects[task] = None
+        elif (patience := self._hosts[task.base_url].patience) is not None:
+            timer = self._loop.call_later(patience, self._become_suspect, task)
+        try:
+            await self._work(task)
+        finally:
+            if timer is not None:
+                timer.cancel()
+            self._running_suspects.pop(task, None)
+
+    def _become_suspect(self, task: FetchTask) -> None:
+        task.is_suspect = True
+        self._running_suspects[task] = None
+        self._make_room(1)
+
+    def _make_room(self, num: int) -> None:
+        """Cut off up to `num` suspects beyond their share if other wallets wait, those that began last first."""
+        if self._idle or not self._usual_wait():
+            return
+        for _ in range(min(num, len(self._running_suspects) - self._max_suspects)):
+            task, _ = self._running_suspects.popitem()
+            task.is_cut_off = True
+            if task.limit is not None and not task.limit.expired():
+                task.limit.reschedule(0)
+
+    def _usual_wait(self) -> bool:
+        return any(host.has_usual() for host in self._turns)
+
+    def _next(self) -> FetchTask | None:
+        """Take the next task that may be asked now; hosts take turns."""
+        now = self._loop.time()
+        suspects_too = len(self._running_suspects) < self._max_suspects or not self._usual_wait()
+        for _ in range(len(self._turns)):
+            host = self._turns[0]
+            self._turns.rotate(-1)
+            task = host.take(now=now, suspects_too=suspects_too)
+            if host.interval and (host.has_usual() or host.has_suspects()):
+                self._wake_for(host, now)
+            if task is not None:
+                if len(self._turns) > 1:  # another host may have something for an idle worker
+                    self._wake(1)
+                return task
+        return None
+
+    def _wake_for(self, host: HostQueue, now: float) -> None:
+        """Let a worker look for a task when `host` may be asked again."""
+        if host.wakes_at <= now:
+            host.wakes_at = host.next_at
+            self._loop.call_at(host.next_at, self._wake, 1)
+
+    def _wake(self, num: int) -> None:
+        """Let up to `num` idle workers look for a task."""
+        while num and self._idle:
+            woken = self._idle.popleft()
+            if not woken.done():
+                woken.set_result(None)
+                num -= 1
+
+
+def _is_over(task: FetchTask) -> bool:
+    return task.is_given_up or task.call.abandoned

@@ -1,7 +1,9 @@
 """Reads balances from JSMS: many wallets at once, each a Snapshot or a SourceError, streamed as they come.
 
-The caller's side is plain and synchronous, and safe from several threads; behind it one thread runs one event loop
-over the source's life. What goes out is bounded: requests under way, their rate, and the time of each and of all.
+`JsmsSource` is synchronous and safe to call from several threads; behind it one thread runs one event loop for the
+source's whole life. Its requests are bounded in number, in rate, and in the time that each and all of them take:
+`fetch` hands tasks to the pool (`pool.py`), whose workers call `_read`: one request (`transport.py`), its answer
+understood (`answer.py`), and then a result for the caller or a retry.
 """
 
 import asyncio
@@ -9,23 +11,25 @@ import base64
 import logging
 import queue
 import random
+import re
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
 from types import MappingProxyType
 from typing import assert_never
 
-import httpx
+from yarl import URL
 
 from balancebot import __version__
-from balancebot.config import Secret
+from balancebot.config import Proxy, Secret
 from balancebot.domain.balance import Snapshot, WalletName, account_of
-from balancebot.jsms.answer import AnswerFault, EndpointKind, ParsedBalances, Understood, parse_answer, plain
-from balancebot.jsms.pool import FetchCall, FetchPool, FetchTask
-from balancebot.jsms.transport import Transport
+from balancebot.jsms.answer import AnswerFault, EndpointKind, ParsedBalances, Understood, parse_answer
+from balancebot.jsms.pool import FetchCall, FetchPool, FetchTask, Trouble
+from balancebot.jsms.transport import Route, Transport
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
+from balancebot.redact import MIN_LENGTH, STARS, Redactor
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +51,15 @@ class Retrying:
     """How often and how soon a passing fault is tried again within one call."""
 
     attempts: int = 3
-    """In all. A timeout is tried twice at most: it has cost a whole deadline already."""
+    """In all. A timeout is tried twice at most, and once where the last reading failed so, too."""
     first_wait: timedelta = timedelta(seconds=0.5)
     """Doubles with each attempt; up to half of it is taken off at random, so that retries don't march in step."""
     rate_limited_wait: timedelta = timedelta(seconds=5)
     """Likewise, after "out of freq" without a `Retry-After`."""
     longest_wait: timedelta = timedelta(seconds=30)
-    """A source that asks for more is left alone in this call; its `Retry-After` goes into the error."""
+    """A server that asks for more is left alone in this call; its `Retry-After` goes into the error."""
+    most_backed_off: timedelta = timedelta(minutes=5)
+    """How long a wallet that is rate limited again and again is left alone at most, unless its server asks for more."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,27 +67,22 @@ class _Target:
     """An endpoint made ready: its request is built once and sent often."""
 
     endpoint: Endpoint
-    request: httpx.Request
+    route: Route
     host: str
-    hidden: tuple[str, ...]
-    """What no message may hold, should the source repeat it."""
     twin: WalletName | None
     """A wallet of the other kind that is configured with the same key."""
 
-    def without_keys(self, text: str, *, at_least: int = 1) -> str:
-        """Return `text` with the key pair as stars, should the source have repeated it."""
-        for hidden in self.hidden:
-            if len(hidden) >= at_least:
-                text = text.replace(hidden, "***")
-        return text
 
-
-_NO_WORD_OF_OURS = 8
-"""A key of so many characters is in our own words only where the source put it; a shorter one may be by chance."""
 _NOT_CONFIGURED = AnswerFault(kind=SourceErrorKind.CONFIGURATION, message="no key pair is configured for it")
-_NOT_ASKED = AnswerFault(
+_HOST_GIVEN_UP = AnswerFault(
     kind=SourceErrorKind.NETWORK, message="not asked: no request there got an answer any more"
 )
+_NO_TURN = AnswerFault(
+    kind=SourceErrorKind.TIMEOUT,
+    message="not asked: no answer lately, and too many others that don't answer wait, too",
+)
+_CUT_OFF = AnswerFault(kind=SourceErrorKind.TIMEOUT, message="")
+"""Delivered to nobody: the request was stopped to make room, and the task waits for its next turn."""
 
 
 class JsmsSource:
@@ -96,13 +97,13 @@ class JsmsSource:
         concurrency: int = 50,
         max_rate: float | None = None,
         ca_bundle: Path | None = None,
-        proxy: str | None = None,
+        proxy: Proxy | None = None,
         retrying: Retrying | None = None,
     ) -> None:
         """Take what stands in `[poll]`; nothing is started or connected before the first `fetch`.
 
         `timeout` bounds one request whatever the server does; `max_rate` is in requests per second to one base URL;
-        `ca_bundle` None means the system's, `proxy` None as the environment says, "direct" none.
+        `ca_bundle` None means the system's, `proxy` None as the environment says.
         Raises ValueError for a CA bundle that can't be read and for a base URL that is none.
         """
         self._clock = clock
@@ -111,14 +112,28 @@ class JsmsSource:
         self._retrying = retrying or Retrying()
         self._transport = Transport(ca_bundle=ca_bundle, proxy=proxy)
         self._targets = _targets(endpoints)
+        self._redact = _redactor(endpoints)
         self._rejected: set[WalletName] = set()
-        self._crew = FetchPool(
-            work=self._read, at_end=self._transport.close, num_workers=concurrency, max_rate=max_rate
+        self._pool = FetchPool(
+            work=self._read,
+            give_up=lambda task: self._deliver_fault(task, _NO_TURN),
+            at_end=self._transport.close,
+            num_workers=concurrency,
+            max_rate=max_rate,
+            longest_wait=2 * timeout.total_seconds(),
         )
 
     def configure(self, endpoints: Mapping[WalletName, Endpoint]) -> None:
         """Replace all endpoints; a call under way asks by the new ones from its next request on."""
-        self._targets = _targets(endpoints)
+        before, self._targets = self._targets, _targets(endpoints)
+        self._redact = _redactor(endpoints)
+        self._pool.forget_troubles(
+            [
+                wallet
+                for wallet, target in self._targets.items()
+                if wallet not in before or before[wallet].endpoint != target.endpoint
+            ]
+        )
 
     def fetch(self, wallets: Sequence[WalletName], *, budget: timedelta) -> Iterator[FetchResult]:
         """Read `wallets` and yield each one's result once, as it comes; see `BalanceSource.fetch`.
@@ -129,19 +144,20 @@ class JsmsSource:
         targets = self._targets
         call = FetchCall(deadline=time.monotonic() + budget.total_seconds())
         pending = set(wallets)
-        by_lane: dict[str, list[FetchTask]] = {}
+        by_host: dict[str, list[FetchTask]] = {}
         for wallet in dict.fromkeys(wallets):
             if wallet in targets:
-                job = FetchTask(call=call, wallet=wallet)
-                by_lane.setdefault(targets[wallet].endpoint.base_url, []).append(job)
+                base_url = targets[wallet].endpoint.base_url
+                task = FetchTask(call=call, wallet=wallet, base_url=base_url)
+                by_host.setdefault(base_url, []).append(task)
             else:
-                call.results.put([self._error(wallet, _NOT_CONFIGURED, _NOT_CONFIGURED.message)])
-        self._crew.submit(call, by_lane)
+                call.results.put([self._error(wallet, _NOT_CONFIGURED)])
+        self._pool.submit(call, by_host)
         return self._results(call, pending, budget)
 
     def close(self) -> None:
         """Close the connections and end the thread; what calls under way still wait for yields timeouts. Idempotent."""
-        self._crew.close()
+        self._pool.close()
 
     def _results(self, call: FetchCall, pending: set[WalletName], budget: timedelta) -> Iterator[FetchResult]:
         try:
@@ -159,115 +175,139 @@ class JsmsSource:
                 message=f"not read within the {budget.total_seconds():g} s given to all",
             )
             for wallet in sorted(pending):
-                yield self._error(wallet, late, late.message)
+                yield self._error(wallet, late)
         finally:
-            self._crew.abandon(call)
+            self._pool.abandon(call)
 
-    # What follows runs on the crew's event loop.
+    # On the pool's event loop
 
-    async def _read(self, job: FetchTask) -> None:
-        """Ask once; deliver what came, or put the job back for later."""
+    async def _read(self, task: FetchTask) -> None:
+        """Ask once; deliver what came, or queue the task again."""
         try:
-            await self._read_once(job)
+            await self._read_once(task)
         except Exception as error:  # a fault of ours costs neither a worker nor the caller's patience
-            log.exception("reading_failed", extra={"wallet": job.wallet})
+            log.exception("source.internal_error", extra={"wallet": task.wallet})
             fault = AnswerFault(kind=SourceErrorKind.SCHEMA, message=f"unforeseen: {type(error).__name__}")
-            job.call.deliver(self._error(job.wallet, fault, fault.message))
+            self._deliver_fault(task, fault)
 
-    async def _read_once(self, job: FetchTask) -> None:
-        target = self._targets.get(job.wallet)
+    async def _read_once(self, task: FetchTask) -> None:
+        target = self._targets.get(task.wallet)
+        unanswered = task.call.unanswered
         if target is None:
-            job.call.deliver(self._error(job.wallet, _NOT_CONFIGURED, _NOT_CONFIGURED.message))
+            self._deliver_fault(task, _NOT_CONFIGURED)
             return
-        base_url = target.endpoint.base_url
-        outcome = await self._ask_unless_away(job, target)
+        if unanswered[task.base_url] >= self._given_up_after:
+            # a dead host costs seconds, not the whole budget
+            self._pool.note_silence(task.base_url)
+            self._deliver_fault(task, _HOST_GIVEN_UP)
+            return
+        began = time.monotonic()
+        outcome = await self._ask(task, target)
+        seconds = time.monotonic() - began
+        if not _is_silence(outcome):
+            unanswered[task.base_url] = 0
+            self._pool.note_answer(task, seconds)
+        elif task.attempt == 1:  # retries are of bad wallets alone: they say nothing of the host
+            unanswered[task.base_url] += 1
         match outcome:
             case ParsedBalances():
-                self._rejected.discard(job.wallet)
-                job.call.deliver(
+                self._rejected.discard(task.wallet)
+                self._pool.note_good(task, seconds)
+                task.call.deliver(
                     Snapshot(
-                        wallet=job.wallet,
+                        wallet=task.wallet,
                         observed_at=self._clock.now(),
                         readings=outcome.readings,
                         unknown_fields=outcome.unknown_fields,
                     )
                 )
+            case AnswerFault() if outcome is _CUT_OFF:
+                self._pool.note_trouble(task, is_slow=True)
+                self._pool.retry(task)
             case AnswerFault():
-                wait = self._wait_before_retry(outcome, job, base_url)
-                if wait is not None:
-                    self._crew.later(wait, base_url, replace(job, attempt=job.attempt + 1))
-                else:
-                    job.call.deliver(
-                        self._error(job.wallet, outcome, self._words(job.wallet, target, outcome))
-                    )
+                self._settle_fault(task, target, outcome)
             case _:
                 assert_never(outcome)
 
-    async def _ask_unless_away(self, job: FetchTask, target: _Target) -> Understood:
-        """Ask, unless so many others got no answer in this call: a dead host costs seconds, not the whole budget."""
-        base_url, unanswered = target.endpoint.base_url, job.call.unanswered
-        if unanswered[base_url] >= self._given_up_after:
-            return _NOT_ASKED
-        outcome = await self._ask(job, target)
-        if not _is_silence(outcome):
-            unanswered[base_url] = 0
-        elif job.attempt == 1:  # retries are of bad wallets alone: they say nothing of the host
-            unanswered[base_url] += 1
-        return outcome
+    def _settle_fault(self, task: FetchTask, target: _Target, fault: AnswerFault) -> None:
+        """Queue the task again if that may help, else deliver the fault."""
+        before = self._pool.trouble_of(task.wallet)
+        trouble = self._pool.note_trouble(
+            task,
+            is_slow=fault.kind is SourceErrorKind.TIMEOUT,
+            is_rate_limited=fault.kind is SourceErrorKind.RATE_LIMITED,
+        )
+        wait = self._wait_before_retry(fault, task, before)
+        if wait is not None:
+            task.attempt += 1
+            self._pool.retry(task, after=wait)
+            return
+        if fault.kind is SourceErrorKind.RATE_LIMITED:
+            doublings = min(trouble.num_rate_limited - 1, 30)
+            back_off = min(self._retrying.rate_limited_wait * 2.0**doublings, self._retrying.most_backed_off)
+            fault = replace(fault, retry_after=max(back_off, fault.retry_after or timedelta()))
+        self._deliver_fault(task, self._with_context(task.wallet, target, fault))
 
-    async def _ask(self, job: FetchTask, target: _Target) -> Understood:
-        limit = asyncio.timeout_at(min(time.monotonic() + self._timeout, job.call.deadline))
+    async def _ask(self, task: FetchTask, target: _Target) -> Understood:
+        task.is_cut_off = False
+        task.limit = limit = asyncio.timeout_at(min(time.monotonic() + self._timeout, task.call.deadline))
         try:
             async with limit:
-                job.call.under_way.add(limit)
-                reply = await self._transport.get(target.request, base_url=target.endpoint.base_url)
+                task.call.under_way.add(limit)
+                reply = await self._transport.get(target.route)
         except TimeoutError:
+            if task.is_cut_off:
+                return _CUT_OFF
             return AnswerFault(
                 kind=SourceErrorKind.TIMEOUT, message=f"no complete answer within {self._timeout:g} s"
             )
         finally:
-            job.call.under_way.discard(limit)
+            task.call.under_way.discard(limit)
         if isinstance(reply, AnswerFault):
             return reply
-        return parse_answer(reply, target.endpoint.kind, now=self._clock.now())
+        return parse_answer(reply, target.endpoint.kind, now=self._clock.now(), redact=self._redact)
 
-    def _wait_before_retry(self, fault: AnswerFault, job: FetchTask, base_url: str) -> float | None:
+    def _wait_before_retry(self, fault: AnswerFault, task: FetchTask, before: Trouble | None) -> float | None:
         """Return the seconds to wait before the next attempt; None where there is to be none."""
         rules = self._retrying
-        if fault.kind.permanent or fault.kind is SourceErrorKind.TLS:
+        if fault.kind.permanent:
             return None
-        attempts = min(rules.attempts, 2) if fault.kind is SourceErrorKind.TIMEOUT else rules.attempts
-        if job.attempt >= attempts or job.call.unanswered[base_url] >= self._given_up_after // 2:
+        attempts = rules.attempts
+        if fault.kind is SourceErrorKind.TIMEOUT:
+            attempts = min(attempts, 1 if before is not None and before.is_slow else 2)
+        elif fault.kind is SourceErrorKind.RATE_LIMITED and task.attempt == 1 and _was_rate_limited(before):
+            attempts = 1
+        if task.attempt >= attempts or task.call.unanswered[task.base_url] >= self._given_up_after // 2:
             return None
         first = rules.rate_limited_wait if fault.kind is SourceErrorKind.RATE_LIMITED else rules.first_wait
         jitter = random.random()  # noqa: S311 -- keeps retries from marching in step; no secret
         if fault.retry_after is None:
-            wait = first * 2.0 ** (job.attempt - 1) * (1 - jitter / 2)
+            wait = first * 2.0 ** (task.attempt - 1) * (1 - jitter / 2)
         else:
             wait = max(fault.retry_after, rules.first_wait) * (1 + jitter / 4)
-        if wait > rules.longest_wait or time.monotonic() + wait.total_seconds() >= job.call.deadline:
+        if wait > rules.longest_wait or time.monotonic() + wait.total_seconds() >= task.call.deadline:
             return None
         return wait.total_seconds()
 
-    def _error(self, wallet: WalletName, fault: AnswerFault, words: str) -> SourceError:
+    def _deliver_fault(self, task: FetchTask, fault: AnswerFault) -> None:
+        task.call.deliver(self._error(task.wallet, fault))
+
+    def _error(self, wallet: WalletName, fault: AnswerFault) -> SourceError:
         return SourceError(
             wallet=wallet,
             at=self._clock.now(),
             kind=fault.kind,
-            message=f"{wallet}: {words}",
+            message=f"{wallet}: {fault.message}" + (f" (it said “{fault.said}”)" if fault.said else ""),
             retry_after=fault.retry_after,
         )
 
-    def _words(self, wallet: WalletName, target: _Target, fault: AnswerFault) -> str:
-        """Say what an answer meant, and what the source itself said of it, the key pair left out."""
-        words = f"{target.host}: {fault.message}"
+    def _with_context(self, wallet: WalletName, target: _Target, fault: AnswerFault) -> AnswerFault:
+        """Add the host to a fault, and to rejected credentials what looks wrong about them."""
+        message = f"{target.host}: {fault.message}"
         if fault.kind is SourceErrorKind.CREDENTIALS:
             self._rejected.add(wallet)
-            words += self._looks_swapped(wallet, target)
-        # Hidden before it is cut: half a key is one too.
-        said = plain(target.without_keys(fault.said))
-        words = target.without_keys(words, at_least=_NO_WORD_OF_OURS)
-        return words + (f" (it said “{said}”)" if said else "")
+            message += self._looks_swapped(wallet, target) + _looks_odd(target.endpoint)
+        return replace(fault, message=message)
 
     def _looks_swapped(self, wallet: WalletName, target: _Target) -> str:
         """Say what we know of it: the same key configured as both kinds, or both kinds rejected in one account."""
@@ -292,6 +332,50 @@ def _is_silence(outcome: Understood) -> bool:
     }
 
 
+def _was_rate_limited(trouble: Trouble | None) -> bool:
+    return trouble is not None and trouble.num_rate_limited > 0
+
+
+def _looks_odd(endpoint: Endpoint) -> str:
+    """Say what looks odd about a key pair, without showing it: what was copied along, most of all."""
+    oddities = [
+        f"the {half} {oddity}"
+        for half, value in (("key", endpoint.key), ("secret", endpoint.secret))
+        if (oddity := _oddity(value.reveal()))
+    ]
+    return "; " + "; ".join(oddities) if oddities else ""
+
+
+def _oddity(value: str) -> str:
+    bare = value.strip()
+    if bare != value:
+        return "begins or ends with a space"
+    if len(bare) > 1 and (bare[0] == bare[-1] or bare[0] + bare[-1] in _QUOTES) and bare[0] in _OPENING:
+        return "stands in quotes"
+    if any(char.isspace() for char in bare):
+        return "has a space in it"
+    if not bare.isascii():
+        return "has characters beyond ASCII"
+    if ":" in bare:
+        return "has a colon in it"
+    return ""
+
+
+_QUOTES = frozenset({"“”", "‘’", "„“", "«»", "「」", "<>", "()", "[]", "{}"})
+_OPENING = frozenset("\"'`“‘„«「<([{")
+
+
+def _redactor(endpoints: Mapping[WalletName, Endpoint]) -> Callable[[str], str]:
+    """Return what hides every key pair: in whole where it is short, and in any spelling where it is long."""
+    values = {half.reveal() for endpoint in endpoints.values() for half in (endpoint.key, endpoint.secret)}
+    short = sorted((value for value in values if 0 < len(value) < MIN_LENGTH), key=len, reverse=True)
+    redact = Redactor(values)
+    if not short:
+        return redact
+    pattern = re.compile("|".join(map(re.escape, short)))
+    return lambda text: redact(pattern.sub(STARS, text))
+
+
 def _targets(endpoints: Mapping[WalletName, Endpoint]) -> Mapping[WalletName, _Target]:
     by_key: dict[tuple[EndpointKind, Secret], WalletName] = {}
     for wallet, endpoint in endpoints.items():
@@ -305,27 +389,19 @@ def _targets(endpoints: Mapping[WalletName, Endpoint]) -> Mapping[WalletName, _T
 
 
 def _target(endpoint: Endpoint, *, twin: WalletName | None) -> _Target:
-    key, secret = endpoint.key.reveal(), endpoint.secret.reveal()
-    pair = base64.b64encode(f"{key}:{secret}".encode()).decode()
     try:
-        url = httpx.URL(endpoint.base_url.rstrip("/") + endpoint.kind.path)
-    except httpx.InvalidURL as error:
+        url = URL(endpoint.base_url.rstrip("/") + endpoint.kind.path)
+    except ValueError as error:
         raise ValueError("base_url is no address") from error
-    if url.scheme not in {"http", "https"} or not url.host or url.userinfo:
+    if url.scheme not in {"http", "https"} or not url.host or url.user is not None:
         raise ValueError("base_url must be http:// or https:// and a host, without a user")
+    pair = f"{endpoint.key.reveal()}:{endpoint.secret.reveal()}"
+    headers = {
+        "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}",
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": f"balancebot/{__version__}",
+    }
     return _Target(
-        endpoint=endpoint,
-        request=httpx.Request(
-            "GET",
-            url,
-            headers={
-                "Authorization": f"Basic {pair}",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                "User-Agent": f"balancebot/{__version__}",
-            },
-        ),
-        host=url.netloc.decode(),
-        hidden=(pair, secret, key),
-        twin=twin,
+        endpoint=endpoint, route=Route(str(url.origin()), url, headers), host=url.authority, twin=twin
     )

@@ -1,61 +1,88 @@
-"""One GET over httpx: an answer read whole and no larger than 64 KiB, or a fault. Nothing else comes out.
+"""One GET over aiohttp: an answer read whole and no larger than 64 KiB, or a fault. Nothing else comes out.
 
-The requests go to httpx's transport itself: its client would add redirects, cookies, authentication and log lines,
-none of which is wanted here, for half as much time again (benchmarks/fetch.py). Redirects aren't followed and
-cookies aren't kept: the one would carry credentials away, the other would mix wallets.
+Redirects aren't followed and cookies aren't kept: the one would carry credentials away, the other would mix wallets.
+Nothing is decompressed: what comes compressed wasn't asked for so. A connection that was kept and on which something
+arrived that nobody asked for is dropped: the next wallet would take it for its answer.
 Deadlines are the caller's: it cancels, and what is under way is closed.
 """
 
+import asyncio
+import logging
+import socket
 import ssl
-from asyncio.sslproto import SSLProtocol
-from collections.abc import Iterator
+import threading
+import weakref
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlsplit
-from urllib.request import getproxies, proxy_bypass
+from typing import Any
 
 import aiohttp
 import certifi
-import httpx
-from httpx_aiohttp import AiohttpTransport
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
 
-from balancebot.jsms.answer import AnswerFault, Reply, plain
+from balancebot.config import Proxy
+from balancebot.domain.text import clean_text
+from balancebot.jsms.answer import AnswerFault, Reply
+from balancebot.network import proxy_for
 from balancebot.ports import SourceErrorKind
+
+log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 * 1024
 _IDLE_SECONDS = 15.0
+_DNS_SECONDS = 60
+"""How long a resolved host name is believed."""
 
-SSLProtocol.max_size = MAX_BODY_BYTES  # of each connection's buffer: asyncio takes four times as much
+# What OpenSSL calls a certificate's fault, and what a person can do about it
+_CERTIFICATE_ADVICE: Mapping[int, str] = {
+    9: "is this machine's clock right?",  # not yet valid
+    10: "its operator must renew it, or this machine's clock is wrong",  # expired
+    18: "ca_bundle must hold it or its authority",  # self-signed
+    19: "ca_bundle must hold its authority",  # self-signed in the chain
+    20: "ca_bundle must hold its authority",  # unknown issuer
+    21: "ca_bundle must hold its authority",  # first certificate of the chain is missing
+    62: "is base_url right?",  # another host name
+    64: "is base_url right?",  # another address
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """A request that is built once and sent often."""
+
+    origin: str
+    url: URL
+    headers: Mapping[str, str]
 
 
 class Transport:
     """An HTTP client for one event loop. Its SSL context, made once, is the costly part."""
 
-    def __init__(self, *, ca_bundle: Path | None, proxy: str | None) -> None:
-        """Take the CA bundle (None: the system's) and the proxy (None: as the environment says; "direct": none).
+    def __init__(self, *, ca_bundle: Path | None, proxy: Proxy | None) -> None:
+        """Take the CA bundle (None: the system's) and the proxy (None: as the environment says).
 
         Raises ValueError for a bundle that can't be read.
         """
         self._context = ssl_context(ca_bundle)
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
-        self._routes: dict[str, AiohttpTransport] = {}
+        self._proxies: dict[str, _ProxyRoute] = {}
 
-    async def get(self, request: httpx.Request, *, base_url: str) -> Reply | AnswerFault:
-        """Send `request`, made whole beforehand and below `base_url`, and read its answer."""
+    async def get(self, route: Route) -> Reply | AnswerFault:
+        """Send a request and read its answer."""
         try:
-            response = await self._route(base_url).handle_async_request(request)
-            try:
+            proxy = self._proxy_of(route.origin)
+            async with self._shared_session().get(
+                route.url,
+                headers=route.headers,
+                allow_redirects=False,
+                proxy=proxy.url,
+                proxy_headers=proxy.headers,
+            ) as response:
                 return await _read(response)
-            finally:
-                await response.aclose()
-        except (
-            httpx.HTTPError,
-            httpx.InvalidURL,
-            httpx.StreamError,
-            aiohttp.ClientError,
-            OSError,
-            ValueError,
-        ) as error:
+        except (aiohttp.ClientError, OSError, ValueError) as error:
             return _fault(error)
 
     async def close(self) -> None:
@@ -63,25 +90,119 @@ class Transport:
         if self._session is not None:
             await self._session.close()
 
-    def _route(self, base_url: str) -> AiohttpTransport:
-        route = self._routes.get(base_url)
+    def _proxy_of(self, origin: str) -> "_ProxyRoute":
+        route = self._proxies.get(origin)
         if route is None:
-            proxy = proxy_for(base_url, self._proxy)
-            route = self._routes[base_url] = AiohttpTransport(
-                verify=self._context,
-                proxy=None if proxy is None else _proxy(proxy),
-                client=self._shared_session,
-            )
+            route = self._proxies[origin] = _proxy_route(proxy_for(origin, self._proxy))
         return route
 
     def _shared_session(self) -> aiohttp.ClientSession:
         if self._session is None:
+            # No limit of connections here: the fixed set of workers is the limit.
+            connector = _Connector(
+                limit=0,
+                ssl=self._context,
+                keepalive_timeout=_IDLE_SECONDS,
+                ttl_dns_cache=_DNS_SECONDS,
+                resolver=_Resolver(),
+            )
             self._session = aiohttp.ClientSession(
-                # No limit here: the fixed set of workers is the limit.
-                connector=aiohttp.TCPConnector(limit=0, ssl=self._context, keepalive_timeout=_IDLE_SECONDS),
+                connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
+                timeout=aiohttp.ClientTimeout(),
+                auto_decompress=False,
             )
         return self._session
+
+
+@dataclass(frozen=True, slots=True)
+class _ProxyRoute:
+    url: URL | None
+    headers: Mapping[str, str] | None = None
+
+
+def _proxy_route(address: str | None) -> _ProxyRoute:
+    if address is None:
+        return _ProxyRoute(None)
+    url = URL(address)
+    if url.user is None:
+        return _ProxyRoute(url)
+    # as a header of the proxy's own request, which aiohttp turns into Proxy-Authorization: it warns of the other way
+    credentials = aiohttp.encode_basic_auth(url.user, url.password or "")
+    return _ProxyRoute(url.with_user(None), {"Authorization": credentials})
+
+
+class _Connector(aiohttp.TCPConnector):
+    """Reuses a connection only if nothing arrived on it while it was idle."""
+
+    def __init__(self, **rest: Any) -> None:
+        super().__init__(**rest)
+        self._known: weakref.WeakSet[object] = weakref.WeakSet()
+
+    async def connect(
+        self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
+    ) -> Any:
+        """Return a connection that is new or in order."""
+        while True:
+            connection = await super().connect(req, traces, timeout)
+            protocol = connection.protocol
+            if protocol is None or protocol not in self._known:
+                self._known.add(protocol)
+                return connection
+            if not protocol.should_close:
+                return connection
+            log.warning("source.unasked_answer", extra={"host": req.url.host})
+            connection.close()
+
+
+class _Resolver(AbstractResolver):
+    """Resolves host names in threads that nobody waits for at the end: a name server may hang for half a minute."""
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
+    ) -> list[ResolveResult]:
+        """Return the addresses of `host`. Raises OSError."""
+        loop = asyncio.get_running_loop()
+        found: asyncio.Future[list[ResolveResult]] = loop.create_future()
+
+        def settle(addresses: list[ResolveResult], error: OSError | None) -> None:
+            if not found.done():
+                if error is None:
+                    found.set_result(addresses)
+                else:
+                    found.set_exception(error)
+
+        def look_up() -> None:
+            addresses: list[ResolveResult] = []
+            failure: OSError | None = None
+            try:
+                addresses = _addresses(host, port, family)
+            except (OSError, UnicodeError) as error:
+                failure = error if isinstance(error, OSError) else OSError(str(error))
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(settle, addresses, failure)
+
+        threading.Thread(target=look_up, name="name lookup", daemon=True).start()
+        return await found
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+
+def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:
+    return [
+        ResolveResult(
+            hostname=host,
+            host=str(address[0]),
+            port=int(address[1]),
+            family=found,
+            proto=proto,
+            flags=socket.AI_NUMERICHOST,
+        )
+        for found, _, proto, _, address in socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, family=family, flags=socket.AI_ADDRCONFIG
+        )
+    ]
 
 
 def ssl_context(ca_bundle: Path | None) -> ssl.SSLContext:
@@ -96,44 +217,22 @@ def ssl_context(ca_bundle: Path | None) -> ssl.SSLContext:
         raise ValueError(f"ca_bundle {ca_bundle} can't be used: {error.strerror or error}") from error
 
 
-def proxy_for(url: str, setting: str | None) -> str | None:
-    """Return the proxy for `url`: by `setting` ("direct": none), or without one by HTTPS_PROXY and NO_PROXY."""
-    if setting is not None:
-        return None if setting == "direct" else setting
-    parts = urlsplit(url)
-    proxies = getproxies()
-    if proxy_bypass(parts.netloc):
-        return None
-    proxy = proxies.get(parts.scheme) or proxies.get("all")
-    return proxy if not proxy or "://" in proxy else f"http://{proxy}"
-
-
-def _proxy(url: str) -> httpx.Proxy:
-    proxy = httpx.Proxy(url)
-    if proxy.url.scheme not in {"http", "https"}:
-        raise httpx.UnsupportedProtocol("a proxy speaks HTTP")
-    if proxy.auth is None:
-        return proxy
-    # As a header of the proxy's own request, which aiohttp turns into Proxy-Authorization: it warns of the other way.
-    user, password = proxy.auth
-    return httpx.Proxy(proxy.url, headers={"Authorization": aiohttp.encode_basic_auth(user, password)})
-
-
-async def _read(response: httpx.Response) -> Reply | AnswerFault:
-    if response.headers.get("content-encoding", "identity") != "identity":
+async def _read(response: aiohttp.ClientResponse) -> Reply | AnswerFault:
+    if response.headers.get("Content-Encoding", "identity") != "identity":
+        response.close()
         return AnswerFault(
-            kind=SourceErrorKind.SCHEMA, message=f"{response.status_code}, compressed though not asked to be"
+            kind=SourceErrorKind.SCHEMA, message=f"{response.status}, compressed though not asked to be"
         )
-    assert isinstance(response.stream, httpx.AsyncByteStream)  # noqa: S101 -- what an async transport answers with
     body = bytearray()
-    async for chunk in response.stream:
+    while chunk := await response.content.readany():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
+            response.close()
             return AnswerFault(
                 kind=SourceErrorKind.SCHEMA,
-                message=f"{response.status_code} with a body of more than 64 KiB, cut off",
+                message=f"{response.status} with a body of more than 64 KiB, cut off",
             )
-    return Reply(status=response.status_code, headers=response.headers, body=bytes(body))
+    return Reply(status=response.status, headers=response.headers, body=bytes(body))
 
 
 def _fault(error: Exception) -> AnswerFault:
@@ -144,13 +243,16 @@ def _fault(error: Exception) -> AnswerFault:
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
                 continue  # wraps the one that says why
             case ssl.SSLCertVerificationError():
+                advice = _CERTIFICATE_ADVICE.get(cause.verify_code, "")
+                message = f"the certificate doesn't hold: {clean_text(cause.verify_message)}"
                 return AnswerFault(
-                    kind=SourceErrorKind.TLS,
-                    message=f"the certificate doesn't hold: {plain(cause.verify_message)}",
+                    kind=SourceErrorKind.TLS, message=f"{message} ({advice})" if advice else message
                 )
             case aiohttp.ClientHttpProxyError():
                 return AnswerFault(
-                    kind=SourceErrorKind.CONFIGURATION if cause.status == 407 else SourceErrorKind.NETWORK,
+                    kind=SourceErrorKind.CONFIGURATION
+                    if cause.status in {401, 403, 405, 407}
+                    else SourceErrorKind.NETWORK,
                     message=f"the proxy refused the connection with {cause.status}",
                 )
             case aiohttp.ClientProxyConnectionError():
@@ -159,19 +261,16 @@ def _fault(error: Exception) -> AnswerFault:
                 return AnswerFault(kind=SourceErrorKind.NETWORK, message="no such host, or no name server")
             case aiohttp.ClientPayloadError():
                 return AnswerFault(kind=SourceErrorKind.NETWORK, message="the answer broke off")
-            case (
-                aiohttp.InvalidURL()
-                | aiohttp.NonHttpUrlClientError()
-                | httpx.InvalidURL()
-                | httpx.UnsupportedProtocol()
-            ):
+            case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
                 return AnswerFault(
                     kind=SourceErrorKind.CONFIGURATION,
                     message="no usable address: are base_url and proxy right?",
                 )
+            case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
+                return AnswerFault(kind=SourceErrorKind.NETWORK, message="hung up without an answer")
             case ssl.SSLError():
                 return AnswerFault(
-                    kind=SourceErrorKind.TLS, message=f"no TLS connection: {plain(cause.reason or '')}"
+                    kind=SourceErrorKind.TLS, message=f"no TLS connection: {clean_text(cause.reason or '')}"
                 )
             case aiohttp.ClientResponseError():
                 return AnswerFault(kind=SourceErrorKind.SCHEMA, message="not an HTTP answer")
@@ -181,7 +280,8 @@ def _fault(error: Exception) -> AnswerFault:
                 continue
     reason = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), "")
     return AnswerFault(
-        kind=SourceErrorKind.NETWORK, message=f"no connection: {plain(reason or type(causes[-1]).__name__)}"
+        kind=SourceErrorKind.NETWORK,
+        message=f"no connection: {clean_text(reason or type(causes[-1]).__name__)}",
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 import trustme
 
 from balancebot.clock import SystemClock
-from balancebot.config import Secret
+from balancebot.config import Proxy, Secret
 from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Readings, Snapshot, WalletName
 from balancebot.jsms.answer import EndpointKind
 from balancebot.jsms.simulator import FaultKind, Scenario, SimulatedFault, Simulator, crowd, simulated_wallet
@@ -29,6 +29,7 @@ SCENARIO = Scenario(
     )
 )
 BUDGET = timedelta(seconds=5)
+DIRECT = Proxy(url=None)
 SOON = Retrying(first_wait=timedelta(milliseconds=10), rate_limited_wait=timedelta(milliseconds=10))
 
 
@@ -43,8 +44,12 @@ def sim():
         yield simulator
 
 
+def through(proxy):
+    return Proxy(url=Secret(proxy))
+
+
 def source_of(endpoints, **rest):
-    settings = {"timeout": timedelta(seconds=0.3), "retrying": SOON, "proxy": "direct", **rest}
+    settings = {"timeout": timedelta(seconds=0.3), "retrying": SOON, "proxy": DIRECT, **rest}
     return closing(JsmsSource(endpoints, clock=StandingClock(), **settings))
 
 
@@ -322,7 +327,7 @@ def test_an_iterator_closed_early_abandons_what_is_under_way():
 
 def test_closing_the_source_ends_calls_under_way_and_refuses_new_ones(sim):
     sim.fail(SHOP, SimulatedFault(kind=FaultKind.SILENCE))
-    source = JsmsSource(sim.endpoints(), clock=StandingClock(), timeout=timedelta(seconds=60), proxy="direct")
+    source = JsmsSource(sim.endpoints(), clock=StandingClock(), timeout=timedelta(seconds=60), proxy=DIRECT)
     results = source.fetch([SHOP], budget=timedelta(seconds=60))
     before = time.monotonic()
     source.close()
@@ -391,7 +396,7 @@ def test_a_bundle_that_cannot_be_used_is_refused_at_once(tmp_path, content):
 
 def test_requests_go_through_the_proxy(sim):
     with proxying() as (proxy, asked):
-        found = read_one(sim, proxy=proxy)
+        found = read_one(sim, proxy=through(proxy))
     assert (Readings(1, 22, 44, Absent.UNALLOCATED), [f"GET {sim.url}/v1/accounts/app"]) == (
         found.readings,
         asked,
@@ -402,7 +407,7 @@ def test_https_goes_through_a_tunnel_of_the_proxy(tls_sim, authority, tmp_path):
     bundle = tmp_path / "ca.pem"
     authority.cert_pem.write_to_path(bundle)
     with proxying() as (proxy, asked):
-        found = read_one(tls_sim, proxy=proxy, ca_bundle=bundle)
+        found = read_one(tls_sim, proxy=through(proxy), ca_bundle=bundle)
     assert (True, [f"CONNECT {tls_sim.url[8:]}"]) == (isinstance(found, Snapshot), asked)
 
 
@@ -415,7 +420,9 @@ def test_https_goes_through_a_tunnel_of_the_proxy(tls_sim, authority, tmp_path):
         ({"HTTP_PROXY": "{proxy}", "NO_PROXY": "127.0.0.1"}, None, False),
         ({"HTTP_PROXY": "{proxy}", "NO_PROXY": "*"}, None, False),
         ({"HTTPS_PROXY": "{proxy}"}, None, False),
-        ({"HTTP_PROXY": "{proxy}"}, "direct", False),
+        ({"ALL_PROXY": "socks5://127.0.0.1:1080"}, None, False),
+        ({"ALL_PROXY": "socks5h://127.0.0.1:1080", "HTTP_PROXY": "{proxy}"}, None, True),
+        ({"HTTP_PROXY": "{proxy}"}, DIRECT, False),
         ({}, None, False),
     ],
 )
@@ -433,7 +440,7 @@ def test_the_environment_names_the_proxy_unless_the_settings_do(
 
 
 def test_a_proxy_that_is_away_is_named_and_its_password_is_not(sim):
-    found = read_one(sim, proxy=f"http://user:password@127.0.0.1:{unused_port()}")
+    found = read_one(sim, proxy=through(f"http://user:password@127.0.0.1:{unused_port()}"))
     assert (SourceErrorKind.NETWORK, True, False) == (
         found.kind,
         "the proxy can't be reached" in found.message,

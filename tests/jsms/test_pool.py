@@ -1,0 +1,153 @@
+"""Wallets that don't answer have a bounded share of connections, and whoever answers is read first."""
+
+from contextlib import closing
+from datetime import timedelta
+
+import pytest
+
+from balancebot.domain.balance import Snapshot, WalletName
+from balancebot.jsms.pool import FetchCall, FetchTask, HostQueue, Trouble
+from balancebot.jsms.simulator import FaultKind, SimulatedFault, Simulator, crowd
+from balancebot.ports import SourceErrorKind
+from tests.jsms.test_jsms import BUDGET, SOON, StandingClock, source_of
+
+
+def tasks_of(call, *names):
+    return [FetchTask(call=call, wallet=WalletName(name), base_url="http://x") for name in names]
+
+
+def taken(host, num, *, now=0.0, suspects_too=True):
+    tasks = (host.take(now=now, suspects_too=suspects_too) for _ in range(num))
+    return [None if task is None else task.wallet for task in tasks]
+
+
+@pytest.fixture
+def call():
+    return FetchCall(deadline=60.0)
+
+
+def test_calls_take_turns(call):
+    host = HostQueue(max_rate=None, now=0.0)
+    host.add(tasks_of(call, "a1", "a2", "a3"))
+    host.add(tasks_of(call, "b1"))
+    assert ["a1", "b1", "a2", "a3", None] == taken(host, 5)
+
+
+def test_suspects_have_one_turn_in_four_quick_failures_first_then_who_waited_longest(call):
+    host = HostQueue(max_rate=None, now=0.0)
+    host.add(tasks_of(call, *"abcdefgh"))
+    slow_lately, slow_before, quick = tasks_of(call, "slow lately", "slow before", "quick")
+    host.add_suspect(slow_lately, Trouble(9.0, is_slow=True))
+    host.add_suspect(slow_before, Trouble(3.0, is_slow=True))
+    host.add_suspect(quick, Trouble(9.5, is_slow=False))
+    expected = [*"abc", "quick", *"def", "slow before", *"gh", "slow lately", None]
+    assert expected == taken(host, 12)
+
+
+def test_suspects_wait_where_their_share_is_full(call):
+    host = HostQueue(max_rate=None, now=0.0)
+    host.add(tasks_of(call, "a"))
+    host.add_suspect(*tasks_of(call, "s"), None)
+    assert ["a", None] == taken(host, 2, suspects_too=False)
+    assert ["s"] == taken(host, 1)
+
+
+def test_a_host_is_asked_no_faster_than_its_rate(call):
+    host = HostQueue(max_rate=10, now=0.0)
+    host.add(tasks_of(call, *"abc"))
+    assert [None] == taken(host, 1, now=0.05)
+    assert ["a", None] == taken(host, 2, now=0.1)
+    assert ["b", None] == taken(host, 2, now=0.2)
+
+
+def test_what_was_abandoned_or_given_up_is_passed_over(call):
+    host = HostQueue(max_rate=None, now=0.0)
+    gone = FetchCall(deadline=60.0)
+    host.add(tasks_of(gone, "gone"))
+    host.add(tasks_of(call, "a"))
+    (given_up,) = tasks_of(call, "given up")
+    host.add_suspect(given_up, None)
+    gone.abandoned = True
+    given_up.is_given_up = True
+    assert ["a", None] == taken(host, 2)
+
+
+def test_patience_follows_what_a_host_usually_takes():
+    host = HostQueue(max_rate=None, now=0.0)
+    assert host.patience is None
+    host.note_answer(0.05)
+    assert 2.0 == host.patience
+    for _ in range(200):
+        host.note_answer(1.0)
+    assert 8.0 == pytest.approx(host.patience, rel=0.01)
+
+
+@pytest.fixture
+def sim():
+    with Simulator(crowd(19), clock=StandingClock()) as simulator:
+        yield simulator
+
+
+def hang(sim, wallets):
+    for wallet in wallets:
+        sim.fail(wallet, SimulatedFault(kind=FaultKind.SILENCE))
+
+
+def test_wallets_that_did_not_answer_keep_no_other_waiting_the_next_time(sim):
+    silent, well = sim.wallets[:8], sim.wallets[8:]
+    hang(sim, silent)
+    with source_of(sim.endpoints(), concurrency=4) as source:
+        list(source.fetch(sim.wallets, budget=BUDGET))
+        results = [result.wallet for result in source.fetch([*silent, *well], budget=BUDGET)]
+    assert set(well) == set(results[: len(well)])
+    assert set(silent) == set(results[len(well) :])
+
+
+def test_wallets_that_stop_answering_make_room_for_others_before_their_timeout(sim):
+    first, silent, well = sim.wallets[:4], sim.wallets[4:9], sim.wallets[9:]
+    with source_of(sim.endpoints(), concurrency=4, timeout=timedelta(seconds=60)) as source:
+        list(source.fetch(first, budget=BUDGET))
+        hang(sim, silent)
+        results = source.fetch([*silent, *well], budget=timedelta(seconds=60))
+        with closing(results):
+            assert set(well) == {next(results).wallet for _ in well}
+
+
+def test_suspects_that_wait_too_long_are_given_up_and_asked_first_the_next_time(sim):
+    hang(sim, sim.wallets)
+    with source_of(sim.endpoints(), concurrency=4, retrying=SOON) as source:
+        list(source.fetch(sim.wallets, budget=BUDGET))
+        sim.requests.clear()
+        results = list(source.fetch(sim.wallets, budget=BUDGET))
+        asked = {request.wallet for request in sim.requests}
+        given_up = {result.wallet for result in results if "others that don't answer" in result.message}
+        assert given_up
+        assert not asked & given_up
+        assert {SourceErrorKind.TIMEOUT} == {result.kind for result in results}
+        sim.requests.clear()
+        sim.mend()
+        assert {Snapshot} == {type(result) for result in source.fetch(sim.wallets, budget=BUDGET)}
+        first = [request.wallet for request in sim.requests][: len(given_up)]
+        assert given_up == set(first)
+
+
+def test_a_rate_limited_wallet_is_left_alone_for_longer_each_time(sim):
+    wallet = sim.wallets[0]
+    sim.fail(wallet, SimulatedFault(kind=FaultKind.OUT_OF_FREQ))
+    with source_of(sim.endpoints()) as source:
+        waits = []
+        for _ in range(3):
+            (found,) = source.fetch([wallet], budget=BUDGET)
+            waits.append(found.retry_after)
+    assert waits[0] < waits[1] < waits[2]
+    assert 5 == len(sim.requests)  # three attempts the first time, then one a reading
+
+
+def test_a_replaced_key_pair_is_asked_like_any_other(sim):
+    wallet = sim.wallets[0]
+    sim.fail(wallet, SimulatedFault(kind=FaultKind.SERVER_ERROR))
+    with source_of(sim.endpoints()) as source:
+        list(source.fetch([wallet], budget=BUDGET))
+        assert source._pool.trouble_of(wallet) is not None
+        source.configure({**sim.endpoints(), wallet: sim.endpoints()[sim.wallets[1]]})
+        assert source._pool.trouble_of(wallet) is None
