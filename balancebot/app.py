@@ -7,7 +7,7 @@ and sends nothing would wait for them in vain.
 
 import os
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 from functools import cached_property
@@ -24,6 +24,8 @@ from balancebot.estimates.context import MessageContext
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.planned_sends import PlannedSends
 from balancebot.i18n import Wording
+from balancebot.notify.channel import ChannelContext, RegisteredChannel
+from balancebot.notify.registry import REGISTERED, build_channels
 from balancebot.notify.resend import OperateDeliveries
 from balancebot.overview.latest import LatestOverview
 from balancebot.overview.system import SystemStatus, system_status
@@ -32,7 +34,7 @@ from balancebot.poll.judge_spikes import JudgeSpikes
 from balancebot.poll.judge_wallets import sync_wallets
 from balancebot.poll.record import PollIntervals, RecordReadings
 from balancebot.ports import BalanceSource, Channel, Clock, Finding
-from balancebot.store import installation
+from balancebot.store import installation, living_messages
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 from balancebot.store.thresholds import ThresholdCache
@@ -42,11 +44,8 @@ from balancebot.worker import WorkerHeartbeat
 
 if TYPE_CHECKING:
     from balancebot.jsms.source import JsmsSource
-    from balancebot.notify.email.smtp import SmtpChannel
     from balancebot.notify.heartbeat import Heartbeat
     from balancebot.notify.render import Renderer
-    from balancebot.notify.slack.channel import SlackChannel
-    from balancebot.notify.slack.webhook import SlackWebhook
     from balancebot.notify.worker import DeliverOutbox
     from balancebot.people.log_in import LogIn
 
@@ -97,6 +96,7 @@ class App:
     """Called whenever the outbox has something new."""
     given_source: BalanceSource | None = field(default=None, repr=False)
     given_channels: Mapping[str, Channel] | None = field(default=None, repr=False)
+    registered: Sequence[RegisteredChannel] = REGISTERED
 
     @property
     def settings(self) -> Settings:
@@ -160,24 +160,23 @@ class App:
         return _renderer(self.settings)
 
     @cached_property
-    def slack(self) -> "SlackChannel | SlackWebhook | None":
-        """Slack, by whichever way is configured."""
-        slack = self.settings.slack
-        return None if slack is None else outside.slack(slack, self.renderer, self.database)
-
-    @cached_property
-    def email(self) -> "SmtpChannel | None":
-        """E-mail."""
-        email = self.settings.email
-        return None if email is None else outside.email(email, self.renderer)
-
-    @cached_property
     def channels(self) -> Mapping[str, Channel]:
         """The configured ways to send messages."""
         if self.given_channels is not None:
             return self.given_channels
-        configured: tuple[Channel | None, ...] = (self.slack, self.email)
-        return {channel.name: channel for channel in configured if channel is not None}
+        return build_channels(self.settings.channel_sections, self._channel_context, self.registered)
+
+    @property
+    def _channel_context(self) -> ChannelContext:
+        return ChannelContext(renderer=self.renderer, known_ids=self._known_ids)
+
+    def _known_ids(self, channel: str) -> Mapping[str, str]:
+        """Return the ids of a channel's addresses; none where the database can't be asked: they are resolved anew."""
+        try:
+            with self.database.read() as conn:
+                return living_messages.channel_ids(conn, channel)
+        except DatabaseError:
+            return {}
 
     @cached_property
     def deliver_outbox(self) -> "DeliverOutbox":
@@ -211,10 +210,9 @@ class App:
 
     def check_channels(self) -> Iterator[tuple[str, Finding]]:
         """Try each channel without sending anything, and yield what was found."""
-        yield from outside.check_slack(self.settings, self.slack)
-        if self.email is not None:
-            for finding in self.email.check():
-                yield "email", finding
+        for name, channel in self.channels.items():
+            for finding in channel.check(self.settings.destinations(name)):
+                yield name, finding
 
     def digest_text(self, facts: DigestFacts) -> str:
         """Return a digest as its mail's plain text."""
@@ -266,10 +264,10 @@ class App:
 
     def close(self) -> None:
         """Give back connections and threads."""
-        for name in ("_jsms", "slack", "email"):
-            made = self.__dict__.get(name)
-            if made is not None:
-                made.close()
+        if "_jsms" in self.__dict__:
+            self._jsms.close()
+        for channel in self.__dict__.get("channels", {}).values():
+            channel.close()
         self.database.dispose()
 
 
@@ -280,6 +278,7 @@ def build_app(
     clock: Clock | None = None,
     source: BalanceSource | None = None,
     channels: Mapping[str, Channel] | None = None,
+    registered: Sequence[RegisteredChannel] = REGISTERED,
     on_enqueued: Callable[[], None] = lambda: None,
     worker_id: str | None = None,
 ) -> App:
@@ -330,12 +329,14 @@ def build_app(
         on_enqueued=on_enqueued,
         given_source=source,
         given_channels=channels,
+        registered=registered,
     )
 
 
 def preview_channels(settings: Settings, show: Callable[[str], None]) -> Mapping[str, Channel]:
     """Return channels that show each message as its reader would see it, and send nothing."""
-    return outside.shown(settings, _renderer(settings), show)
+    context = ChannelContext(renderer=_renderer(settings), known_ids=lambda _: {})
+    return build_channels(settings.channel_sections, context, show=show)
 
 
 def _renderer(settings: Settings) -> "Renderer":

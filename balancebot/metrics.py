@@ -4,7 +4,7 @@ So every replica shows the same balances, and a balance that is gone has no samp
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from prometheus_client import CollectorRegistry, Counter, Histogram, generate_latest
@@ -40,8 +40,8 @@ _POSSIBLE = (
 class Metrics:
     """The figures of one process."""
 
-    def __init__(self, standing: Callable[[], SystemStatus]) -> None:
-        """`standing` reads how things stand; it may raise `DatabaseError`, and then no gauge has a sample."""
+    def __init__(self, standing: Callable[[], SystemStatus], *, channels: Iterable[str] = ()) -> None:
+        """`channels` have samples from the start; `standing` may raise `DatabaseError`, and then no gauge has a sample."""
         self._registry = CollectorRegistry()
         self.polls = Counter(
             "balancebot_polls", "Readings of wallets, by outcome", ["outcome"], registry=self._registry
@@ -57,9 +57,9 @@ class Metrics:
         )
         for outcome in (READ, *SourceErrorKind):
             self.polls.labels(outcome)
-        for channel in ("slack", "email"):
+        for channel in channels:
             self.notifications.labels(channel, "delivered")
-        self._registry.register(_FromDatabase(standing))
+        self._registry.register(_FromDatabase(standing, tuple(channels)))
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
@@ -70,6 +70,7 @@ class Metrics:
 @dataclass(frozen=True, slots=True)
 class _FromDatabase(Collector):
     standing: Callable[[], SystemStatus]
+    channels: Sequence[str]
 
     def describe(self) -> Iterator[Metric]:
         """Name nothing beforehand: registering must not read the database."""
@@ -115,7 +116,7 @@ class _FromDatabase(Collector):
             "Destinations that refuse messages until a person has acted",
             labels=("channel",),
         )
-        for channel in ("slack", "email"):
+        for channel in dict.fromkeys((*self.channels, *(refusal.channel for refusal in now.refusals))):
             refusals.add_metric([channel], sum(each.channel == channel for each in now.refusals))
         yield refusals
         if now.last_cycle_at is not None:

@@ -193,6 +193,8 @@ class Capabilities:
     """A message can be answered: later news of an alert is a reply to its first message."""
     can_find: bool = False
     """It can look for its own messages: what was in doubt is not sent twice, and duplicates are deleted."""
+    can_check: bool = False
+    """Its check tells whether a destination takes messages: what one refused before isn't a failure by itself."""
 
 
 class Channel(Protocol):
@@ -226,6 +228,10 @@ class Channel(Protocol):
 
     def delete(self, ref: MessageRef) -> ChannelError | None:
         """Delete a message that stands twice."""
+        ...
+
+    def check(self, destinations: Sequence[str]) -> list[Finding]:
+        """Try what can be tried without sending anything: log-in, permissions, these addresses."""
         ...
 
     def close(self) -> None:

@@ -100,16 +100,11 @@ def _from_database(bot: "App") -> Iterator[_Line]:
     keys = (BalanceKey(wallet, category) for wallet in bot.settings.wallets for category in Category)
     for inversion in book.inversions(keys):
         yield _Line("thresholds", str(inversion), ok=None)
-    slack = bot.settings.slack
-    is_tried = {
-        "slack": slack is not None and slack.bot_token is not None,
-        "email": False,
-    }
     for trouble in standing:
         yield _Line(
             f"{trouble.channel} {trouble.destination}",
             f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M} UTC)",
-            ok=None if is_tried[trouble.channel] else False,
+            ok=None if _is_tried(bot, trouble.channel) else False,
         )
 
 
@@ -129,10 +124,10 @@ def _credentials(bot: "App") -> Iterator[_Line]:
             yield _Line(result.wallet, result.message.removeprefix(f"{result.wallet}: "), ok=False)
 
 
+def _is_tried(bot: "App", channel: str) -> bool:
+    return channel in bot.channels and bot.channels[channel].capabilities.can_check
+
+
 def _channels(bot: "App") -> Iterator[_Line]:
-    slack = bot.settings.slack
-    if slack is not None and slack.webhook_url is not None:
-        words = "a webhook can't be tried without posting: balancebot notify test --slack"
-        yield _Line("slack", words, ok=None)
     for channel, finding in bot.check_channels():
         yield _Line(channel, finding.words, ok=finding.ok)

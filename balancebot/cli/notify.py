@@ -24,16 +24,22 @@ def send_test(
     context: typer.Context,
     slack: Annotated[bool, typer.Option("--slack", help="only to Slack")] = False,
     email: Annotated[bool, typer.Option("--email", help="only by e-mail")] = False,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option("--channel", metavar="NAME", help="only to this channel; may be repeated"),
+    ] = None,
 ) -> None:
-    """Send one test message to each channel; with --slack or --email only there."""
+    """Send one test message to each channel; with --slack, --email or --channel only there."""
     from balancebot.app import build_app
 
     session = context_of(context)
     settings = session.settings_with_secrets
-    asked = [channel for channel, is_asked in (("slack", slack), ("email", email)) if is_asked]
-    missing = [channel for channel in asked if channel not in settings.routing.defaults]
-    if missing:
-        raise RefusedError(f"{settings.path}: [{missing[0]}] is not configured")
+    names = (*(["slack"] if slack else []), *(["email"] if email else []), *(channel or []))
+    asked = list(dict.fromkeys(names))
+    for name in asked:
+        if name not in settings.routing.defaults:
+            known = ", ".join(settings.routing.defaults) or "none"
+            raise RefusedError(f"{settings.path}: no channel {name} is configured (configured: {known})")
     if not settings.routing.defaults:
         raise RefusedError(f"{settings.path}: neither [slack] nor [email] is configured")
     bot = build_app(settings, session.database)

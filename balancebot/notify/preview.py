@@ -13,7 +13,7 @@ from balancebot.domain.message import Action, MessageRef, OutgoingMessage
 from balancebot.notify.email.compose import address, compose
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.blocks import message_of, without_links
-from balancebot.ports import Capabilities, ChannelError
+from balancebot.ports import Capabilities, ChannelError, Finding
 
 _WIDTH: Final = 76
 _BOLD = re.compile(r"(?<!\w)\*([^*\n]+)\*(?!\w)")
@@ -133,6 +133,10 @@ class PreviewSlack:
         """Have nothing to delete."""
         return None
 
+    def check(self, destinations: Sequence[str]) -> list[Finding]:  # noqa: ARG002
+        """Have nothing to try."""
+        return []
+
     def close(self) -> None:
         """Hold nothing open."""
 
@@ -166,6 +170,10 @@ class PreviewMail:
     def delete(self, ref: MessageRef) -> ChannelError | None:  # noqa: ARG002
         """Have nothing to delete."""
         return None
+
+    def check(self, destinations: Sequence[str]) -> list[Finding]:  # noqa: ARG002
+        """Have nothing to try."""
+        return []
 
     def close(self) -> None:
         """Hold nothing open."""

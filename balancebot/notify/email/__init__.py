@@ -1,1 +1,29 @@
-"""E-mail: `compose.py` builds a message, `smtp.py` sends it to one recipient."""
+"""E-mail: `compose.py` makes a mail of a message, `smtp.py` sends it."""
+
+from balancebot.config import EmailConfig
+from balancebot.notify.channel import ChannelContext, RegisteredChannel, Show
+from balancebot.ports import Channel
+
+
+def _build(name: str, email: EmailConfig, context: ChannelContext) -> Channel:
+    from balancebot.notify.email.smtp import SmtpChannel
+
+    del name
+    return SmtpChannel(
+        host=email.host,
+        port=email.port,
+        security=email.security,
+        sender=email.sender,
+        username=email.username,
+        password=None if email.password is None else email.password.reveal(),
+        renderer=context.renderer,
+    )
+
+
+def _preview(email: EmailConfig, context: ChannelContext, show: Show) -> Channel:
+    from balancebot.notify.preview import PreviewMail
+
+    return PreviewMail(context.renderer, show, sender=email.sender)
+
+
+EMAIL = RegisteredChannel(section=EmailConfig, build=_build, preview=_preview)

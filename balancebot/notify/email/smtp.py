@@ -160,8 +160,9 @@ class SmtpChannel:
         del ref
         return ChannelError(kind=ChannelErrorKind.REJECTED, message="a mail can't be taken back")
 
-    def check(self) -> list[Finding]:
-        """Connect, secure the line and log in; nothing is sent."""
+    def check(self, destinations: Sequence[str] = ()) -> list[Finding]:
+        """Connect, secure the line and log in; nothing is sent, and no recipient is asked for."""
+        del destinations
 
         async def session() -> None:
             async with self._session():

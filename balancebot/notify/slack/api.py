@@ -13,7 +13,7 @@ from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from balancebot.config import Proxy
 from balancebot.network import exchange, proxy_for
-from balancebot.ports import ChannelError, ChannelErrorKind, Finding, parse_retry_after
+from balancebot.ports import ChannelError, ChannelErrorKind, parse_retry_after
 
 Answer: TypeAlias = Mapping[str, Any]
 SCOPES_KEY: Final = "_scopes"
@@ -93,15 +93,6 @@ class SlackApi:
             cursor = answer.get("response_metadata", {}).get("next_cursor") or None
             if cursor is None:
                 return
-
-
-def check_app_token(token: str, *, api_url: str, proxy: Proxy | None) -> Finding:
-    """Try an app-level token: whether it opens Socket Mode."""
-    api = SlackApi(token=token, api_url=api_url, proxy=proxy, timeout=timedelta(seconds=10))
-    opened = api.open_socket()
-    if isinstance(opened, ChannelError):
-        return Finding(ok=False, words=opened.message)
-    return Finding(ok=True, words="the app token opens a socket for buttons and /balance")
 
 
 def _given(params: Mapping[str, object]) -> dict[str, object]:

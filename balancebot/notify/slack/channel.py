@@ -42,18 +42,27 @@ class SlackChannel:
         api_url: str = "https://slack.com/api/",
         proxy: Proxy | None = None,
         timeout: timedelta = TIMEOUT,
-        buttons: bool = False,
+        app_token: str | None = None,
+        names_groups: bool = False,
         recall: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """`buttons`: whether somebody listens for them (Socket Mode); `recall` returns ids that names had before."""
+        """With `app_token` somebody listens (Socket Mode), so messages have buttons; `names_groups`: roles name user groups.
+
+        `recall` returns the ids that names had before.
+        """
         self._api = SlackApi(token=token, api_url=api_url, proxy=proxy, timeout=timeout)
+        self._app = (
+            None
+            if app_token is None
+            else SlackApi(token=app_token, api_url=api_url, proxy=proxy, timeout=timeout)
+        )
+        self._names_groups = names_groups
         self._renderer = renderer
-        self._buttons = buttons
         self._recall = recall
         self._rooms: dict[str, str] | None = None
         self._resolving = threading.Lock()
 
-    capabilities = Capabilities(can_edit=True, has_threads=True, can_find=True)
+    capabilities = Capabilities(can_edit=True, has_threads=True, can_find=True, can_check=True)
 
     @property
     def name(self) -> str:
@@ -67,7 +76,7 @@ class SlackChannel:
         room = self._room(outgoing)
         if isinstance(room, ChannelError):
             return room
-        buttons = buttons_for(outgoing.facts, self._renderer.language) if self._buttons else []
+        buttons = buttons_for(outgoing.facts, self._renderer.language) if self._app else []
         message = message_of(self._renderer, outgoing, buttons=buttons)
         answer = self._write(outgoing, room, message, holds_claim)
         if isinstance(answer, ChannelError) and (other := self._replaced(outgoing, room, answer)):
@@ -183,30 +192,36 @@ class SlackChannel:
             return _harmless(answer)
         return None
 
-    def check(
-        self, destinations: Sequence[str], *, scopes: Sequence[str] = (), wanted: Sequence[str] = ()
-    ) -> list[Finding]:
-        """Try the token, name each missing scope, and look whether the bot is in each destination.
-
-        `scopes` are needed besides those of a channel; one of `wanted` that is missing is a remark.
-        """
+    def check(self, destinations: Sequence[str]) -> list[Finding]:
+        """Try the tokens, name each missing scope, and look whether the bot is in each destination."""
         answer = self._api.read("auth.test", where="the bot token")
         if isinstance(answer, ChannelError):
-            return [Finding(ok=False, words=answer.message)]
+            return [Finding(ok=False, words=answer.message), *self._check_app_token()]
         findings = [
             Finding(ok=True, words=f"token of {answer.get('user', '?')} in {answer.get('team', '?')}")
         ]
         granted = {scope.strip() for scope in str(answer[SCOPES_KEY]).split(",") if scope}
+        listens = self._app is not None
+        needed = (*SCOPES, *(["usergroups:read"] if listens and self._names_groups else []))
+        useful = ["commands"] if listens else []
         findings += [
             Finding(
-                ok=None if scope in wanted else False,
+                ok=None if scope in useful else False,
                 words=f"scope {scope} is missing; add it and install the app again",
             )
-            for scope in (*SCOPES, *scopes, *wanted)
+            for scope in (*needed, *useful)
             if granted and scope not in granted
         ]
         findings += [self._membership(destination, granted) for destination in destinations]
-        return findings
+        return findings + self._check_app_token()
+
+    def _check_app_token(self) -> list[Finding]:
+        if self._app is None:
+            return []
+        opened = self._app.open_socket()
+        if isinstance(opened, ChannelError):
+            return [Finding(ok=False, words=opened.message)]
+        return [Finding(ok=True, words="the app token opens a socket for buttons and /balance")]
 
     def _membership(self, destination: str, granted: set[str]) -> Finding:
         if destination[0] in "DUW" and _ID.fullmatch(destination):

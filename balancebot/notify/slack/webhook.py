@@ -12,7 +12,7 @@ from balancebot.network import TIMEOUT, HttpAnswer, post_json
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.api import SlackError, in_doubt_over, rate_limited, slack_error
 from balancebot.notify.slack.blocks import message_of
-from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind
+from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
 
 
 class SlackWebhook:
@@ -73,6 +73,12 @@ class SlackWebhook:
         """Say that a webhook can't delete."""
         del ref
         return ChannelError(kind=ChannelErrorKind.REJECTED, message="a webhook can't delete a message")
+
+    def check(self, destinations: Sequence[str]) -> list[Finding]:
+        """Say that a webhook can't be tried."""
+        del destinations
+        words = "a webhook can't be tried without posting: balancebot notify test --slack"
+        return [Finding(ok=None, words=words)]
 
     def close(self) -> None:
         """Nothing is held open between calls."""

@@ -1,0 +1,32 @@
+"""The kinds of channel: each is a folder with one registration, and nothing else knows which kinds there are.
+
+A registration says how a section of the configuration (balancebot/config/) becomes a channel. What a channel can do
+(edit, threads, find its messages) it says itself, in its `capabilities`.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from balancebot.config.declare import ChannelSection
+from balancebot.notify.channel import ChannelContext, RegisteredChannel, Show
+from balancebot.notify.email import EMAIL
+from balancebot.notify.slack import SLACK
+from balancebot.ports import Channel
+
+REGISTERED: tuple[RegisteredChannel, ...] = (SLACK, EMAIL)
+
+
+def build_channels(
+    sections: Mapping[str, ChannelSection],
+    context: ChannelContext,
+    registered: Sequence[RegisteredChannel] = REGISTERED,
+    *,
+    show: Show | None = None,
+) -> dict[str, Channel]:
+    """Make the channel of each section, by its configured name. With `show` they show each message and send nothing."""
+    channels: dict[str, Channel] = {}
+    for name, section in sections.items():
+        kind = next(kind for kind in registered if isinstance(section, kind.section))
+        channels[name] = (
+            kind.build(name, section, context) if show is None else kind.preview(section, context, show)
+        )
+    return channels
