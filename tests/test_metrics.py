@@ -38,7 +38,7 @@ def test_what_channels_refuse_is_counted_for_each_of_them() -> None:
     revoked = ChannelFailure(channel="slack", destination="#ops", message="token_revoked", since=NOON)
     standing = replace(QUIET, num_pending=3, refusals=(revoked,))
 
-    lines = Metrics(lambda: standing).text().decode().splitlines()
+    lines = Metrics(lambda: standing, channels=["slack", "email"]).text().decode().splitlines()
 
     assert [
         'balancebot_channel_refusals{channel="slack"} 1.0',

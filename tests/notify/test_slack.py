@@ -352,7 +352,7 @@ def test_buttons_stand_only_where_somebody_listens_and_only_while_the_alert_is_o
 ) -> None:
     assert set(ALL_SCOPES) == set(slack.scopes)
     slack.add_channel("ops-alerts")
-    listening = channel_of(slack, renderer, buttons=True)
+    listening = channel_of(slack, renderer, app_token="xapp")
     for facts in (CRITICAL, replace(CRITICAL, acknowledged_by="U1"), RECOVERED):
         posted(listening.send(outgoing(facts), holds_claim=mine))
     posted(channel_of(slack, renderer).send(outgoing(CRITICAL), holds_claim=mine))

@@ -1,0 +1,226 @@
+"""A third channel is a section and one registration: nothing else has to know of it. This one exists only here."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from balancebot.app import App, build_app
+from balancebot.cli.check import _channels, _from_database
+from balancebot.cli.notify import _send
+from balancebot.config import Settings, load, remarks, values
+from balancebot.config.declare import ChannelConfig, ChannelSection, key
+from balancebot.config.settings import CHANNELS
+from balancebot.domain.balance import Category
+from balancebot.domain.message import MessageRef, OutgoingMessage
+from balancebot.domain.routing import Destination
+from balancebot.domain.threshold import ThresholdRow
+from balancebot.explain.explain import explain
+from balancebot.explain.text import sections
+from balancebot.metrics import Metrics
+from balancebot.notify.channel import ChannelContext, RegisteredChannel, Show
+from balancebot.notify.registry import REGISTERED
+from balancebot.ports import Capabilities, Channel, ChannelError, ChannelErrorKind, Finding
+from balancebot.store import thresholds
+from balancebot.store.database import Database
+from tests.world import SHOP, HandClock, ScriptedSource, industry
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagerConfig(ChannelSection):
+    """Pagers, by number."""
+
+    numbers: tuple[str, ...] = key(
+        values.list_of(values.text, "numbers"), "whom alerts reach", default=[], example='["17"]'
+    )
+
+    @property
+    def default_destinations(self) -> tuple[str, ...]:
+        return self.numbers
+
+
+class Pager:
+    """A channel that can only post; what was posted stands in `pages`."""
+
+    capabilities = Capabilities()
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.pages: list[tuple[str, str]] = []
+        self.refuses: set[str] = set()
+
+    def send(
+        self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
+    ) -> MessageRef | ChannelError:
+        address = outgoing.destination.address
+        if not holds_claim():
+            return ChannelError(kind=ChannelErrorKind.LEASE_LOST, message="taken over")
+        if address in self.refuses:
+            return ChannelError(kind=ChannelErrorKind.NO_SUCH_DESTINATION, message=f"no pager {address}")
+        reason = getattr(outgoing.facts, "reason", None)
+        self.pages.append((address, str(reason or type(outgoing.facts).__name__)))
+        return MessageRef(channel_id="", message_id="")
+
+    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+        raise AssertionError("it can't find, so nobody asks")
+
+    def delete(self, ref: MessageRef) -> ChannelError | None:
+        raise AssertionError("it can't find, so nothing stands twice")
+
+    def check(self, destinations: Sequence[str]) -> list[Finding]:
+        return [Finding(ok=True, words=f"reaches {', '.join(destinations)}")]
+
+    def close(self) -> None:
+        pass
+
+
+def _build(name: str, pager: PagerConfig, context: ChannelContext) -> Channel:
+    return Pager(name)
+
+
+def _preview(pager: PagerConfig, context: ChannelContext, show: Show) -> Channel:
+    return Pager("preview")
+
+
+SECTION = ChannelConfig(
+    name="pager",
+    section=PagerConfig,
+    destination=values.text,
+    destinations="pagers",
+    example='["17"]',
+    digest_key="pagers",
+)
+REGISTRATION = RegisteredChannel(section=PagerConfig, build=_build, preview=_preview)
+
+TEXT = """\
+[pager]
+numbers = ["17", "18"]
+[email]
+host = "127.0.0.1"
+port = 9
+from = "bot@example.com"
+to = []
+[[routes]]
+match = "*"
+severity = "critical"
+pager = ["911"]
+[[digests]]
+name = "weekday"
+cron = "0 9 * * *"
+pagers = ["17"]
+[[accounts]]
+name = "acme"
+apps = [{ name = "shop", app_key = "key", master_secret = "secret" }]
+"""
+
+
+def read(folder: Path, text: str = TEXT) -> Settings:
+    file = folder / "balancebot.toml"
+    file.write_text(text)
+    settings = load(file, environ={}, resolve_secrets=True, channels=(*CHANNELS, SECTION))
+    assert isinstance(settings, Settings), settings
+    return settings
+
+
+@pytest.fixture
+def app(database: Database, tmp_path: Path) -> App:
+    clock = HandClock()
+    app = build_app(
+        read(tmp_path),
+        database,
+        clock=clock,
+        source=ScriptedSource(clock),
+        registered=(*REGISTERED, REGISTRATION),
+    )
+    app.sync_wallets()
+    with database.write() as conn:
+        thresholds.put(
+            conn,
+            [ThresholdRow(wallet="*", warning_below=1000, critical_below=100)],
+            by="test",
+            now=clock.now(),
+        )
+    return app
+
+
+def pager_of(app: App) -> Pager:
+    pager = app.channels["pager"]
+    assert isinstance(pager, Pager)
+    return pager
+
+
+def reads(app: App, balance: int) -> None:
+    assert isinstance(app.source, ScriptedSource)
+    app.source.script[SHOP] = [industry(balance)]
+    app.poll_cycle.run_all([SHOP])
+    app.worker_heartbeat("run").show()
+    app.deliver_outbox.run()
+    app.source.clock.pass_by(minutes=10)
+
+
+def test_routes_and_the_outbox_send_each_news_once_as_a_message_of_its_own(app: App) -> None:
+    reads(app, 500)
+    reads(app, 50)
+    reads(app, 5000)
+
+    assert {("17", "opened"), ("18", "opened"), ("911", "worsened"), ("17", "recovered")} <= {
+        *pager_of(app).pages
+    }
+    assert len(pager_of(app).pages) == len({*pager_of(app).pages})
+
+
+def test_digests_reach_it(app: App) -> None:
+    assert app.send_digest.send("weekday")
+    app.worker_heartbeat("run").show()
+    app.deliver_outbox.run()
+
+    assert [("17", "DigestFacts")] == pager_of(app).pages
+
+
+def test_notify_test_and_check_know_it_by_its_name(app: App, capsys: pytest.CaptureFixture[str]) -> None:
+    assert [] == _send(app, ["pager"])
+
+    assert [("17", "TestFacts"), ("18", "TestFacts")] == pager_of(app).pages
+    assert "pager 17: sent\npager 18: sent\n" == capsys.readouterr().out
+    assert "pager: reaches 17, 18, 911" in [str(line)[6:] for line in _channels(app)]
+
+
+def test_what_it_refuses_is_a_failure_in_check_and_a_sample_in_the_metrics(app: App) -> None:
+    pager_of(app).refuses.add("18")
+    reads(app, 500)
+
+    assert ["FAIL  pager 18"] == [str(line).split(":")[0] for line in _from_database(app)]
+    text = Metrics(app.system_status, channels=app.settings.channel_sections).text().decode()
+    assert 'balancebot_channel_refusals{channel="pager"} 1.0' in text
+
+
+def test_why_names_it(app: App) -> None:
+    reads(app, 500)
+    with app.database.read() as conn:
+        told = explain(
+            conn,
+            SHOP,
+            Category.INDUSTRY,
+            settings=app.settings,
+            book=app.thresholds.book(conn),
+            now=app.clock.now(),
+        )
+
+    assert Destination("pager", "17") in told.balances[0].listeners
+    assert "pager 17" in str(sections(told, app.words))
+
+
+def test_its_destinations_are_listed_among_the_deliveries(app: App) -> None:
+    reads(app, 500)
+
+    listed = app.operate_deliveries.listed(every=True)
+    assert {("pager", "17"), ("pager", "18")} == {(each.channel, each.destination) for each in listed}
+
+
+def test_a_route_to_it_where_it_is_not_configured_is_remarked_on(tmp_path: Path) -> None:
+    settings = read(tmp_path, TEXT.replace('[pager]\nnumbers = ["17", "18"]\n', ""))
+
+    told = [remark.key for remark in remarks(settings, channels=(*CHANNELS, SECTION))]
+    assert {"routes[0].pager", "digests[0].pagers"} <= {*told}
