@@ -117,6 +117,8 @@ def view_as_json(view: "BalanceView") -> dict[str, object]:
         "stale": view.is_stale,
         "next_read_at": json_instant(view.next_read_at),
         "burn_per_day": view.estimate.burn_per_day,
+        "usual_burn_per_day": view.estimate.usual_burn_per_day,
+        "not_counted": view.estimate.not_counted,
         "runway_days": None
         if runway is None
         else {

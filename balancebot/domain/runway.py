@@ -25,6 +25,12 @@ class Estimate:
     burn_per_day: float | None = None
     """Expected use of the next 24 hours, in messages."""
     runway: Runway | None = None
+    usual_burn_per_day: float | None = None
+    """The same without bursts and dated sends, as a mean of the next week."""
+    not_counted: int = 0
+    """Messages of the latest burst that the usual usage leaves out; 0 = none in the last week."""
+    not_counted_at: datetime | None = None
+    """The hour in which that burst began."""
 
 
 UNKNOWN = Estimate()

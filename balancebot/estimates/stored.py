@@ -78,6 +78,9 @@ def estimate_of(
         p50_at=instant(runway.p50),
         p90_at=instant(runway.p90),
         judged_at=instant(runway.judged),
+        usual_burn_per_day=estimate.usual_burn_per_day,
+        not_counted=estimate.not_counted,
+        not_counted_at=estimate.not_counted_at,
     )
 
 
@@ -99,4 +102,7 @@ def estimate_at(kept: EstimateRow | None, reading: Reading, now: datetime) -> Es
             p90=hours(kept.p90_at),
             judged=hours(kept.judged_at),
         ),
+        usual_burn_per_day=kept.usual_burn_per_day,
+        not_counted=kept.not_counted,
+        not_counted_at=kept.not_counted_at,
     )

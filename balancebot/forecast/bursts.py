@@ -112,8 +112,11 @@ class BurstRate(NamedTuple):
     """Standard deviation of the size."""
 
 
-def burst_rate(bursts: Sequence[Burst], days: float) -> BurstRate:
-    """Return the rate of `bursts` seen in so many days: what happened once hardly counts, what recurs counts in full."""
+def burst_rate(bursts: Sequence[Burst], days: float, usual: float) -> BurstRate:
+    """Return the rate of `bursts` seen in so many days with `usual` messages beside them.
+
+    What happened once hardly counts, what recurs counts in full; where nearly all is used in bursts, one counts as well.
+    """
     if not bursts or days <= 0:
         return BurstRate(0.0, 0.0, 0.0)
     sizes = np.array([burst.messages for burst in bursts])
@@ -121,4 +124,5 @@ def burst_rate(bursts: Sequence[Burst], days: float) -> BurstRate:
     mean = float(sizes.mean())
     prior = (0.5 * mean) ** 2
     spread = float(np.sqrt((prior + ((sizes - mean) ** 2).sum()) / count))
-    return BurstRate((count - 1.0 / count) / max(days, 7.0), mean, spread)
+    share = float(sizes.sum()) / max(float(sizes.sum()) + usual, 1e-9)
+    return BurstRate((count - (1.0 - share**4) / count) / max(days, 7.0), mean, spread)

@@ -6,6 +6,7 @@ Everything starts at the last reading, with its balance; a top-up to come is nev
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 import numpy as np
 from numpy.typing import NDArray
@@ -35,15 +36,37 @@ class Forecasts:
     p50: Floats
     p90: Floats
     judged: Floats
+    not_counted: Floats
+    """Messages of the latest burst that usual use leaves out."""
+    not_counted_at: Floats
+    """When it began, in epoch seconds; meaningless where there is none."""
 
     def estimates(self) -> list[Estimate]:
         """Return the answers one by one."""
-        rows = (self.known, self.burn_per_day, self.p10, self.p50, self.p90, self.judged)
+        rows = (
+            self.known,
+            self.burn_per_day,
+            self.usual_per_day,
+            self.p10,
+            self.p50,
+            self.p90,
+            self.judged,
+            self.not_counted,
+            self.not_counted_at,
+        )
         return [
-            Estimate(burn_per_day=burn, runway=Runway(p10=p10, p50=p50, p90=p90, judged=judged))
+            Estimate(
+                burn_per_day=burn,
+                usual_burn_per_day=usual,
+                runway=Runway(p10=p10, p50=p50, p90=p90, judged=judged),
+                not_counted=round(left_out),
+                not_counted_at=datetime.fromtimestamp(at, UTC) if left_out else None,
+            )
             if known
             else UNKNOWN
-            for known, burn, p10, p50, p90, judged in zip(*(row.tolist() for row in rows), strict=True)
+            for known, burn, usual, p10, p50, p90, judged, left_out, at in zip(
+                *(row.tolist() for row in rows), strict=True
+            )
         ]
 
 
@@ -67,7 +90,7 @@ def forecast(
     count = len(models)
     use = np.zeros(count) if open_use is None else open_use
     exposure = np.zeros(count) if open_exposure is None else open_exposure
-    answers = np.zeros((6, count))
+    answers = np.zeros((8, count))
     known = np.zeros(count, np.bool_)
     has_dates = models["rules"] > 0
     if plans is not None:
@@ -95,10 +118,21 @@ def forecast(
             dated=dated,
         )
         known[rows] = paths.known
-        answers[:, rows] = _answers(paths, balances[rows], now - observed_at[rows], confidence)
-    burn, usual, p10, p50, p90, judged = answers
+        answers[:6, rows] = _answers(paths, balances[rows], now - observed_at[rows], confidence)
+        now_bursting = paths.open_burst > 0
+        answers[6, rows] = np.where(now_bursting, paths.open_burst, models["not_counted"][rows])
+        answers[7, rows] = np.where(now_bursting, paths.hour, models["not_counted_hour"][rows]) * 3600.0
+    burn, usual, p10, p50, p90, judged, left_out, left_out_at = answers
     return Forecasts(
-        known=known, burn_per_day=burn, usual_per_day=usual, p10=p10, p50=p50, p90=p90, judged=judged
+        known=known,
+        burn_per_day=burn,
+        usual_per_day=usual,
+        p10=p10,
+        p50=p50,
+        p90=p90,
+        judged=judged,
+        not_counted=left_out,
+        not_counted_at=left_out_at,
     )
 
 

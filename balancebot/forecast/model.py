@@ -197,14 +197,14 @@ def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> tuple[Model
 
 
 def _set_bursts(model: Models, window: UseWindow, zone: str) -> None:
-    bursts = window.bursts
-    if bursts and window.end - bursts[-1].hour <= _NOT_COUNTED_FOR:
-        model["not_counted"], model["not_counted_hour"] = bursts[-1].messages, bursts[-1].hour
-    rules, left = recurring(bursts, window.begun, window.end, zone)
+    rules, left = recurring(window.bursts, window.begun, window.end, zone)
     model["rules"] = len(rules)
+    if left and window.end - left[-1].hour <= _NOT_COUNTED_FOR:
+        model["not_counted"], model["not_counted_hour"] = left[-1].messages, left[-1].hour
     for place, rule in enumerate(rules):
         model["recurring"][0, place] = tuple(rule)
-    rate = burst_rate(left, (window.end - window.begun) / 24.0)
+    days = (window.end - window.begun) / 24.0
+    rate = burst_rate(left, days, float(model["mean"][0]) * 24.0 * days)
     model["bursts_per_day"], model["burst_mean"], model["burst_spread"] = rate
 
 

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from balancebot.forecast.bursts import CAP
+from balancebot.forecast.bursts import BURST_DAYS, CAP
 from balancebot.forecast.level import HALF_LIVES, decay, levels, schedule_weights
 from balancebot.forecast.local_week import HOURS_OF_WEEK, hours_of_week
 from balancebot.forecast.model import Models, shape_at
@@ -37,6 +37,8 @@ _DAMPING = 8 * 168.0
 _SOME_BURSTS = 4
 """So many bursts or more are one case."""
 _P90 = 1.2815515655446004
+_DRIFT = 0.03
+"""log2 per week that every level may drift."""
 _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
 """log2 by which the range is wider at first, until a day and a week have been seen."""
@@ -124,7 +126,8 @@ class Paths:
 
         `dated` sends are those of the only balance (N is 1), and `at` are further moments, in hours after `since`.
         """
-        hour = np.floor(since / 3600.0)
+        self.hour = hour = np.floor(since / 3600.0)
+        """The clock hours in which the paths begin."""
         self.rest = 1.0 - (since / 3600.0 - hour)
         """The part of the first clock hour that is still to come."""
         self._hours = hour.astype(np.int64)
@@ -137,7 +140,7 @@ class Paths:
         usual, spread, weeks = self._usual(models, since, open_use, open_exposure)
         # what hasn't been seen yet, other hours of the day and other days of the week; what trend isn't clear
         blind = _UNSEEN_DAY * np.exp(-seen / 24.0) + _UNSEEN_WEEK * np.maximum(1.0 - seen / 168.0, 0.0)
-        unclear = models["trend_error"][:, None] * weeks / 2
+        unclear = (models["trend_error"][:, None] + _DRIFT) * weeks
         widened = (_P90 * spread) ** 2 + blind[:, None] ** 2 + unclear**2
         dated_mean, dated_variance = np.zeros((2, *usual.shape))
         for send in dated:
@@ -291,6 +294,8 @@ class Paths:
         usual = mean * np.maximum(shape, models["changed_weight"] * models["changed_level"]).clip(0.5)
         cap = CAP * np.maximum(open_exposure, 1.0) ** 2 * usual + 3.0
         use = np.where(fresh, open_use, np.minimum(open_use, cap))
+        self.open_burst = np.where(open_use - use >= BURST_DAYS * 24.0 * mean, open_use - use, 0.0)
+        """[N] what was used in a burst since the models were fitted, and counts no more than a burst does."""
         return levels(
             models["used"] * fading + use[:, None] * kept,
             models["expected"] * fading + expected[:, None] * kept,

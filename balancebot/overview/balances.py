@@ -4,7 +4,7 @@ Estimates age: what has passed since a reading is taken off its runway, so two l
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
@@ -105,7 +105,7 @@ def _view(
     is_stale = observed_at is not None and now - observed_at > stale_after
     estimate = estimate_at(kept, reading, now)
     if reading == 0:
-        estimate = Estimate(burn_per_day=kept.burn_per_day if kept else None, runway=_NONE_LEFT)
+        estimate = replace(estimate, burn_per_day=kept.burn_per_day if kept else None, runway=_NONE_LEFT)
     elif estimate is UNKNOWN and kept is not None and isinstance(reading, int):
         estimate = Estimate(burn_per_day=kept.burn_per_day)
     verdict = judge(

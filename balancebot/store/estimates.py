@@ -32,6 +32,9 @@ class EstimateRow:
     p90_at: datetime | None = None
     judged_at: datetime | None = None
     """When it is 0 by the percentile that runway limits are judged by."""
+    usual_burn_per_day: float | None = None
+    not_counted: int = 0
+    not_counted_at: datetime | None = None
     spike_points: int = 0
     """Evidence of a spike, as `domain/spike.py` gathers it. Kept by `save_pace` alone."""
     stopped: bool = False
@@ -133,14 +136,29 @@ def _values(row: EstimateRow) -> dict[str, object]:
         "p50_at": row.p50_at,
         "p90_at": row.p90_at,
         "judged_at": row.judged_at,
+        "usual_burn_per_day": row.usual_burn_per_day,
+        "not_counted": row.not_counted,
+        "not_counted_at": row.not_counted_at,
     }
 
 
 def _estimate_row(row: Row[Any]) -> EstimateRow:
     # by position, in the order of tables.py: several times as quick as by name
-    wallet_id, category, ever_positive, burn, known, p10_at, p50_at, p90_at, judged_at, points, stopped = (
-        tuple(row)
-    )
+    (
+        wallet_id,
+        category,
+        ever_positive,
+        burn,
+        known,
+        p10_at,
+        p50_at,
+        p90_at,
+        judged_at,
+        points,
+        stopped,
+        *rest,
+    ) = tuple(row)
+    usual, not_counted, not_counted_at = rest
     return EstimateRow(
         wallet_id=wallet_id,
         category=Category(category),
@@ -153,6 +171,9 @@ def _estimate_row(row: Row[Any]) -> EstimateRow:
         judged_at=judged_at,
         spike_points=points,
         stopped=stopped,
+        usual_burn_per_day=usual,
+        not_counted=not_counted,
+        not_counted_at=not_counted_at,
     )
 
 

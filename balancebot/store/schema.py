@@ -8,7 +8,7 @@ from sqlalchemy import Connection, inspect, text
 from balancebot.packaged import packaged
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 
-HEAD = "0001"
+HEAD = "0002"
 """The version this program works with: the newest of `migrations/versions`."""
 
 _ADVISORY_LOCK = 0x62616C62  # "balb": PostgreSQL locks by number

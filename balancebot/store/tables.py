@@ -84,6 +84,10 @@ balances = Table(
     # evidence of a spike; 0 = use is usual
     Column("spike_points", Integer, nullable=False, server_default="0"),
     Column("stopped", Boolean, nullable=False, server_default=text("false")),
+    Column("usual_burn_per_day", Float),
+    # messages of the latest burst that the usual usage leaves out
+    Column("not_counted", BigInteger, nullable=False, server_default="0"),
+    Column("not_counted_at", UtcDateTime),
     PrimaryKeyConstraint("wallet_id", "category"),
 )
 
