@@ -123,6 +123,13 @@ class App:
         return outside.source(self.settings, self.clock)
 
     @cached_property
+    def judge_spikes(self) -> JudgeSpikes:
+        """Judging what was used."""
+        return JudgeSpikes(
+            zone=self.estimator.zone, teller=self.decision_writer, thresholds=self.thresholds
+        )
+
+    @cached_property
     def record_readings(self) -> RecordReadings:
         """Storing what was read, and judging it."""
         poll = self.settings.poll
@@ -132,6 +139,7 @@ class App:
             estimator=self.estimator,
             teller=self.decision_writer,
             thresholds=self.thresholds,
+            judge_spikes=self.judge_spikes,
             pace=PollIntervals(every=poll.every, fastest=poll.fastest, stale_after=poll.stale_after),
             margin=self.settings.alerts.recovery_margin,
         )
@@ -139,16 +147,13 @@ class App:
     @cached_property
     def poll_cycle(self) -> PollCycle:
         """Reading and judging wallets."""
-        judge_spikes = JudgeSpikes(
-            zone=self.estimator.zone, teller=self.decision_writer, thresholds=self.thresholds
-        )
         return PollCycle(
             database=self.database,
             source=self.source,
             clock=self.clock,
             worker_id=self.worker_id,
             record=self.record_readings,
-            judge_spikes=judge_spikes,
+            judge_spikes=self.judge_spikes,
             zone=self.estimator.zone,
             budget=lambda: cycle_budget(self.settings),
             on_news=self.on_enqueued,

@@ -33,7 +33,7 @@ def book_use(conn: Connection, accounts: Collection[str]) -> tuple[BookedUsage, 
     """Book the round of each account that is complete; return what each of its wallets used."""
     types.take_lock(conn, types.BOOKING)
     stretches: list[BookedUsage] = []
-    for account in sorted(accounts):
+    for account in sorted(set(accounts) - wallets.waiting_accounts(conn, accounts)):
         rows = wallets.of_accounts(conn, [account])
         if _is_complete(rows):
             stretches += _book(conn, rows)

@@ -125,6 +125,7 @@ class _Round:
     first_looks: dict[WalletName, Snapshot] = field(default_factory=dict)
     results: dict[WalletName, FetchResult] = field(default_factory=dict)
     told: list[NotifiedAlert] = field(default_factory=list)
+    booked: list[WalletRow] = field(default_factory=list)
     faults: list[DatabaseError] = field(default_factory=list)
 
 
@@ -260,7 +261,7 @@ class PollCycle:
                 accepted.append(result)
         if accepted:
             try:
-                told = self._record(
+                told, booked = self._record(
                     accepted,
                     first_looks=this.first_looks,
                     claimed_by=self._worker_id if this.claimed else None,
@@ -272,6 +273,7 @@ class PollCycle:
                     self._may_hold_more = True
             else:
                 this.told.extend(told)
+                this.booked.extend(stretch.row for stretch in booked)
                 if told:
                     self._on_news()
             with self._claiming:
@@ -291,6 +293,7 @@ class PollCycle:
             if told:
                 this.told.extend(told)
                 self._on_news()
-            refit_models(self._database, [stretch.row for stretch in stretches], zone=self._zone)
+            booked = [*this.booked, *(stretch.row for stretch in stretches)]
+            refit_models(self._database, booked, zone=self._zone)
         except DatabaseError as fault:
             this.faults.append(fault)

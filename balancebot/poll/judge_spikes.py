@@ -12,7 +12,7 @@ from balancebot.domain.alert import AlertKind, AlertSubject, Cause
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.message import AlertFacts, SpikeFacts
 from balancebot.domain.threshold import ThresholdBook
-from balancebot.domain.verdict import FINE, NO_DATA, Severity, Verdict
+from balancebot.domain.verdict import FINE, Severity, Verdict
 from balancebot.estimates.estimator import announced_plans, open_use, use_since
 from balancebot.estimates.stored import estimate_at
 from balancebot.poll.book_usage import BookedUsage
@@ -107,6 +107,8 @@ def spike_evidence(
 
 
 _SPIKE = Verdict(severity=Severity.CRITICAL)
+SPIKING_POINTS = 4
+"""As `forecast.spike.SPIKING`, which would load numpy."""
 _AT_ONCE = 1_000
 """Wallets: what is known of each is held in memory."""
 
@@ -121,9 +123,17 @@ class _Balance(NamedTuple):
     kept: EstimateRow
 
 
+class _Evidence(NamedTuple):
+    """What the latest stretch of one balance says."""
+
+    of: _Balance
+    expected: float
+    points: int
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSpikes:
-    """Judges the use of a round."""
+    """Judges what was booked, in two steps: the evidence is kept before anything is rendered, then alerts advance."""
 
     zone: str
     teller: DecisionWriter
@@ -132,26 +142,57 @@ class JudgeSpikes:
     def __call__(
         self, conn: Connection, stretches: Sequence[BookedUsage], *, now: datetime, alerts_too: bool
     ) -> list[NotifiedAlert]:
-        """Keep the pace of each balance that was booked and advance its `burn_spike`; return what is to be told.
+        """Take both steps, for usage that was booked at the end of a round; return what is to be told."""
+        evidence = self.gather(conn, stretches, now=now)
+        if not alerts_too or not evidence:
+            return []
+        standing = OpenAlerts(conn, {found.of.key.wallet for found in evidence}, teller=self.teller, now=now)
+        self.advance(evidence, standing, self.thresholds.book(conn), now=now)
+        return standing.settle()
+
+    def gather(self, conn: Connection, stretches: Sequence[BookedUsage], *, now: datetime) -> list[_Evidence]:
+        """Keep the evidence of each balance that was booked, and return it.
 
         Nothing is judged before a day of readings, nor where the other end of a transfer can't be read.
         """
-        return [
-            told
-            for some in chunked(stretches, _AT_ONCE)
-            for told in self._judge(conn, some, now=now, alerts_too=alerts_too)
-        ]
+        return [found for some in chunked(stretches, _AT_ONCE) for found in self._gather(conn, some, now=now)]
 
-    def _judge(
-        self, conn: Connection, stretches: Sequence[BookedUsage], *, now: datetime, alerts_too: bool
-    ) -> list[NotifiedAlert]:
+    def advance(
+        self, evidence: Sequence[_Evidence], standing: OpenAlerts, book: ThresholdBook, *, now: datetime
+    ) -> None:
+        """Advance the `burn_spike` of each balance.
+
+        One whose `low_balance` is critical or worse is told in that alert and opens none; at 0 none ends because it became
+        quiet.
+        """
+        for found in evidence:
+            key = found.of.key
+            subject = AlertSubject(kind=AlertKind.BURN_SPIKE, wallet=key.wallet, category=key.category)
+            if found.points >= SPIKING_POINTS:
+                if not standing.is_open(subject) and _is_critical(standing, key):
+                    continue
+                verdict = _SPIKE
+            elif found.points == 0 and found.of.stretch.row.readings.of(key.category) != 0:
+                verdict = FINE
+            else:
+                continue
+            standing.advance(
+                subject,
+                verdict,
+                lambda found=found: _facts(found.of, found.expected, book, now),  # type: ignore[misc]
+                cause=Cause.USE_NORMAL,
+            )
+
+    def _gather(
+        self, conn: Connection, stretches: Sequence[BookedUsage], *, now: datetime
+    ) -> list[_Evidence]:
         candidates = _balances(conn, stretches)
         if not candidates:
             return []
-        from balancebot.forecast.spike import REMEMBERED_DAYS, SPIKING, gather, remembered
+        from balancebot.forecast.spike import REMEMBERED_DAYS, gather, remembered
 
         told_before = alerts.openings(conn, AlertKind.BURN_SPIKE, since=now - timedelta(days=REMEMBERED_DAYS))
-        found = spike_evidence(
+        compared = spike_evidence(
             conn,
             [
                 Interval(one.key, one.stretch.row.id, one.since, one.until, one.stretch.used.get(one.key, 0))
@@ -164,11 +205,10 @@ class JudgeSpikes:
             },
             now=now,
         )
-        standing = OpenAlerts(conn, {one.key.wallet for one in candidates}, teller=self.teller, now=now)
-        book = self.thresholds.book(conn)
         kept: list[tuple[int, Category, int, bool]] = []
+        evidence: list[_Evidence] = []
         for one in candidates:
-            pace = found.get(one.key)
+            pace = compared.get(one.key)
             if pace is None:
                 continue
             points = one.kept.spike_points
@@ -177,16 +217,14 @@ class JudgeSpikes:
                 points = gather(points, pace.points, drained=drained)
             if (points, pace.stopped) != (one.kept.spike_points, one.kept.stopped):
                 kept.append((one.stretch.row.id, one.key.category, points, pace.stopped))
-            verdict = _SPIKE if points >= SPIKING else FINE if points == 0 else NO_DATA
-            if alerts_too and verdict is not NO_DATA:
-                standing.advance(
-                    AlertSubject(kind=AlertKind.BURN_SPIKE, wallet=one.key.wallet, category=one.key.category),
-                    verdict,
-                    lambda one=one, expected=pace.expected: _facts(one, expected, book, now),  # type: ignore[misc]
-                    cause=Cause.USE_NORMAL,
-                )
+            evidence.append(_Evidence(one, pace.expected, points))
         estimates.save_spike_evidence(conn, kept)
-        return standing.settle()
+        return evidence
+
+
+def _is_critical(standing: OpenAlerts, key: BalanceKey) -> bool:
+    low = standing.of(AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=key.wallet, category=key.category))
+    return low is not None and low.severity >= Severity.CRITICAL
 
 
 def _balances(conn: Connection, stretches: Sequence[BookedUsage]) -> list[_Balance]:

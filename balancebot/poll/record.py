@@ -3,13 +3,16 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
 from balancebot.domain.balance import Snapshot, WalletName, account_of
 from balancebot.domain.reachability import Reach
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.stored import store_estimates
+from balancebot.poll.book_usage import BookedUsage, book_use
 from balancebot.poll.judge_balances import JudgeBalances
+from balancebot.poll.judge_spikes import JudgeSpikes
 from balancebot.poll.judge_wallets import ReadAttempt, judge_wallets
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
 from balancebot.store import readings, wallets
@@ -28,6 +31,13 @@ class PollIntervals:
     stale_after: timedelta
 
 
+class Recorded(NamedTuple):
+    """What came of one batch."""
+
+    told: list[NotifiedAlert]
+    booked: tuple[BookedUsage, ...]
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordReadings:
     """Turns answers into stored readings, alerts and notifications."""
@@ -37,6 +47,7 @@ class RecordReadings:
     estimator: Estimator
     teller: DecisionWriter
     thresholds: ThresholdCache
+    judge_spikes: JudgeSpikes
     pace: PollIntervals
     margin: float
 
@@ -47,9 +58,11 @@ class RecordReadings:
         first_looks: Mapping[WalletName, Snapshot],
         claimed_by: str | None,
         alerts: bool,
-    ) -> list[NotifiedAlert]:
-        """Record one batch and return what is to be told.
+    ) -> Recorded:
+        """Record one batch and return what is to be told, and what was booked.
 
+        Usage is booked before anything is estimated, and spikes are judged before anything is rendered, for the accounts
+        whose last wallet came with this batch; the others follow with a later batch, or at the end of the round.
         `first_looks` holds the sudden zeros that were read a second time: if the second answer is an error too, the
         wallet stays suspect. With `claimed_by`, wallets that this worker no longer holds are
         passed over. With `alerts` False alerts are left as they are. Raises DatabaseError with nothing done.
@@ -66,28 +79,38 @@ class RecordReadings:
             ]
             judging = JudgeBalances(book=self.thresholds.book(conn), margin=self.margin, now=now)
             read = [(rows[snapshot.wallet].id, snapshot) for snapshot in good]
-            estimates = self.estimator.estimate(conn, read, now=now)
-            ever_positive = store_estimates(conn, read, estimates, now=now)
             readings.append_snapshots(
                 conn, [_stored(rows[snapshot.wallet].id, snapshot) for snapshot in good]
             )
             readings.record_good(
                 conn,
-                [
-                    self._good(rows[snapshot.wallet], snapshot, near=judging.is_near(snapshot, estimates))
-                    for snapshot in good
-                ],
+                [self._good(rows[snapshot.wallet], snapshot, self.pace.every) for snapshot in good],
             )
             misses = [
                 self._failed(rows[error.wallet], error, first_looks.get(error.wallet)) for error in failed
             ]
             readings.record_failed(conn, misses)
+            booked = book_use(conn, {account_of(name) for name in rows})
+            estimates = self.estimator.estimate(conn, read, now=now)
+            ever_positive = store_estimates(conn, read, estimates, now=now)
+            near = [
+                self._good(rows[snapshot.wallet], snapshot, self.pace.fastest)
+                for snapshot in good
+                if judging.is_near(snapshot, estimates)
+            ]
+            readings.read_sooner(conn, [(again.wallet_id, again.next_read_at) for again in near])
+            evidence = self.judge_spikes.gather(conn, booked, now=now)
             if not alerts:
-                return []
-            names = {*rows, *(WalletName(account_of(name)) for name in rows)}
+                return Recorded([], booked)
+            names = {
+                *rows,
+                *(WalletName(account_of(name)) for name in rows),
+                *(each.row.name for each in booked),
+            }
             standing = OpenAlerts(conn, names, teller=self.teller, now=now)
             for snapshot in good:
                 judging.judge(snapshot, estimates, ever_positive, standing)
+            self.judge_spikes.advance(evidence, standing, judging.book, now=now)
             attempts = [
                 *(_read(rows[snapshot.wallet], snapshot) for snapshot in good),
                 *(
@@ -96,10 +119,9 @@ class RecordReadings:
                 ),
             ]
             judge_wallets(attempts, standing, judging.book, now=now, stale_after=self.pace.stale_after)
-            return standing.settle()
+            return Recorded(standing.settle(), booked)
 
-    def _good(self, row: WalletRow, snapshot: Snapshot, *, near: bool) -> GoodRead:
-        pause = self.pace.fastest if near else self.pace.every
+    def _good(self, row: WalletRow, snapshot: Snapshot, pause: timedelta) -> GoodRead:
         return GoodRead(
             wallet_id=row.id,
             readings=snapshot.readings,

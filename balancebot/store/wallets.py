@@ -12,6 +12,7 @@ from sqlalchemy import (
     Connection,
     Row,
     func,
+    or_,
     select,
     update,
 )
@@ -143,6 +144,25 @@ def of_accounts(
             wanted = wanted.where(wallets.c.configured)
         rows += [wallet_of(row) for row in conn.execute(wanted)]
     return rows
+
+
+def waiting_accounts(conn: Connection, accounts: Collection[str]) -> frozenset[str]:
+    """Return which of the accounts have a wallet that can be read, and wasn't since its usage was booked."""
+    c = wallets.c
+    waiting: set[str] = set()
+    for names in chunked(accounts):
+        wanted = (
+            select(c.account)
+            .where(
+                c.account.in_(names),
+                c.configured,
+                c.error_kind.is_(None),
+                or_(c.observed_at.is_(None), c.observed_at <= c.booked_at),
+            )
+            .distinct()
+        )
+        waiting.update(conn.scalars(wanted))
+    return frozenset(waiting)
 
 
 def configured_names(conn: Connection) -> tuple[WalletName, ...]:
