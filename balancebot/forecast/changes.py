@@ -33,7 +33,10 @@ class Change(NamedTuple):
     """The latest change of N balances; `weight` 0 is none."""
 
     hours: Floats
+    before: Floats
+    """The level before it ..."""
     level: Floats
+    """... and since."""
     weight: Floats
 
 
@@ -51,18 +54,19 @@ def lasting_change(
 
     `past` are the levels on the way [N, 10, 168]. The level of the last c hours is compared with the one before them
     in units of the errors that this balance's forecasts of c hours usually have. What is over by half in any shorter
-    stretch up to now is no change.
+    stretch up to now is no change, and what had not begun by half in the older part of the c hours is a younger one.
     """
     count, hours = use.shape
     seen = exposure.sum(1)
     mean = np.maximum(expected.sum(1) / np.maximum(seen, 1e-9), 1e-9)
     best = np.zeros(count)
+    newer = np.zeros(count), np.zeros(count)
     goes_on_up, goes_on_down = np.full(count, np.inf), np.full(count, np.inf)
-    change = Change(np.ones(count), np.ones(count), np.zeros(count))
+    change = Change(np.ones(count), np.ones(count), np.ones(count), np.zeros(count))
     for place, c in enumerate(HORIZONS[:_LOOKED_AT].tolist()):
         known = (gap <= 1.0) | (c >= 2 * gap)  # two readings at least
         used, shaped = use[:, -c:].sum(1), expected[:, -c:].sum(1)
-        before = past[:, _MEMORY, (hours - c) // STEP]
+        before = np.maximum(past[:, _MEMORY, (hours - c) // STEP], 1e-6)
         level = (used + dispersion * before) / (shaped + dispersion)
         rise = np.log2(np.maximum(level, 1e-6) / np.maximum(before, 1e-6))
         noise = _NOISE_BAND**2 * dispersion / np.maximum(shaped * before, 1e-3)
@@ -70,6 +74,13 @@ def lasting_change(
         goes_on = np.where(rise > 0, goes_on_up > rise / 2, goes_on_down > -rise / 2)
         goes_on_up = np.where(known, np.minimum(goes_on_up, rise + error), goes_on_up)
         goes_on_down = np.where(known, np.minimum(goes_on_down, error - rise), goes_on_down)
+        older = np.log2(
+            np.maximum(used - newer[0] + dispersion * before, 1e-6)
+            / (shaped - newer[1] + dispersion)
+            / before
+        )
+        newer = used, shaped
+        goes_on &= older * np.sign(rise) >= np.abs(rise) / 2
         score = np.where(goes_on, np.abs(rise) / error, 0.0)
         clear = np.clip((score - _NOTICED) / (_CLEAR - _NOTICED), 0.0, 1.0)
         lasted = shaped / mean  # hours, by how much of a usual hour was to come in them
@@ -79,6 +90,7 @@ def lasting_change(
         best = np.where(better, weight * np.abs(rise), best)
         change = Change(
             np.where(better, float(c), change.hours),
+            np.where(better, before, change.before),
             np.where(better, level, change.level),
             np.where(better, weight, change.weight),
         )

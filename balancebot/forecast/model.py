@@ -56,7 +56,8 @@ MODEL = np.dtype(
         ("trend", "<f4"),  # log2 per week ...
         ("trend_error", "<f4"),  # ... and what of it isn't clear
         ("changed", "<f4"),  # hours since a change that seems to last ...
-        ("changed_level", "<f4"),  # ... the level since, and ...
+        ("changed_from", "<f4"),  # ... the level before ...
+        ("changed_level", "<f4"),  # ... and since, and ...
         ("changed_weight", "<f4"),  # ... how sure it is that it lasts, 0 to 1
         ("bursts_per_day", "<f4"),
         ("burst_mean", "<f4"),
@@ -188,7 +189,8 @@ def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> tuple[Model
     models["low"], models["high"] = replays.low, replays.high
     models["trend"] = trend * (1 - change.weight)
     models["trend_error"] = trend_error * (1 - change.weight)
-    models["changed"], models["changed_level"] = change.hours, change.level
+    models["changed"], models["changed_from"] = change.hours, change.before
+    models["changed_level"] = change.level
     models["changed_weight"] = change.weight
     _set_days(models, kept, exposure)
     models["burst"] = _burst(use, exposure, unseen, past)

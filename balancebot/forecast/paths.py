@@ -192,7 +192,10 @@ class Paths:
             other = np.log2(np.maximum(_at_knots(models, lasting, weights), 1e-6))
             before = np.log2(np.maximum(at_knots, 1e-6))
             at_knots = 2.0 ** (before + changed[:, None] * (other - before))
-            spread = np.abs(other - before) * np.sqrt(changed * (1 - changed))[:, None]
+            step = np.log2(
+                np.maximum(models["changed_level"], 1e-6) / np.maximum(models["changed_from"], 1e-6)
+            )
+            spread = (np.abs(step) * np.sqrt(changed * (1 - changed)))[:, None]
         weeks = (_DAMPING / 168.0) * (1 - np.exp(-middle / _DAMPING))
         at_knots = at_knots * 2.0 ** (models["trend"][:, None] * weeks)
         pieces = np.empty_like(at_knots)

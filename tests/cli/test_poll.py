@@ -135,6 +135,8 @@ def test_status_shows_what_was_read(balancebot: Run, firm: Firm) -> None:
         "balance": 900,
         "stale": False,
         "burn_per_day": None,
+        "usual_burn_per_day": None,
+        "not_counted": 0,
         "runway_days": None,
         "depletes_at": None,
         "severity": "critical",

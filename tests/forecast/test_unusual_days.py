@@ -1,0 +1,184 @@
+"""What an estimate makes of bursts, lasting changes, starts, months and wrong readings."""
+
+from datetime import UTC, datetime, timedelta
+
+import numpy as np
+import pytest
+
+from balancebot.forecast.forecast import Forecasts
+from balancebot.forecast.order_advice import needed_until, pool_first
+from balancebot.forecast.recurring import DatedSend
+from balancebot.forecast.series import Series, fit_series, forecast_series
+
+STEP = 900.0
+START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
+A_DAY = 2400.0
+
+
+class Sender:
+    """A day's use of 2,400 messages, evenly, with some noise; read every quarter of an hour."""
+
+    def __init__(self, days: float, *, seed: int = 1) -> None:
+        rng = np.random.default_rng(seed)
+        self.use = rng.poisson(25.0, int(days * 96)).astype(float)
+
+    def at(self, day: float) -> int:
+        return int(day * 96)
+
+    def bursts(self, day: float, messages: float) -> "Sender":
+        self.use[self.at(day)] += messages
+        return self
+
+    def read(self, *, left: float = 24_000.0, plans: tuple[DatedSend, ...] = (), every: int = 1) -> Series:
+        balance = left + self.use.sum() - np.concatenate([[0.0], np.cumsum(self.use)])
+        at = START + STEP * np.arange(len(balance))
+        return fit_series(at[::-every][::-1], balance[::-every][::-1], "UTC", plans)
+
+
+def answer(series: Series, plans: tuple[DatedSend, ...] = ()) -> Forecasts:
+    return forecast_series(series, series.at, "UTC", 0.75, plans)
+
+
+def days(hours: np.ndarray) -> float:
+    return float(hours[0]) / 24.0
+
+
+def order(series: Series, for_days: float = 30.0) -> float | None:
+    needed = needed_until(
+        series.model,
+        observed_at=series.at,
+        until=series.at + for_days * 86400.0,
+        zone="UTC",
+        confidence=0.9,
+        open_use=series.open_use,
+        open_exposure=series.open_exposure,
+    )
+    return None if needed is None else needed - series.balance
+
+
+@pytest.mark.parametrize("hours_ago", [0.25, 1, 5, 30])
+def test_a_single_mailing_leaves_the_runway_as_it_is(hours_ago: float) -> None:
+    found = answer(Sender(30).bursts(30 - hours_ago / 24, 30 * A_DAY).read())
+
+    assert days(found.p50) == pytest.approx(10.0, rel=0.25 if hours_ago <= 1 else 0.1)
+
+
+def test_what_is_not_counted_is_named_with_its_hour() -> None:
+    found = answer(Sender(30).bursts(29.5, 26_700).read())
+
+    assert float(found.not_counted[0]) == pytest.approx(26_700, rel=0.02)
+    assert float(found.not_counted_at[0]) == START + 29.5 * 86400.0
+    assert 0.0 == float(answer(Sender(30).bursts(15, 26_700).read()).not_counted[0])
+
+
+def test_one_burst_is_no_rate_and_three_are() -> None:
+    once = order(Sender(35).bursts(20, 10 * A_DAY).read())
+    thrice = order(Sender(35).bursts(5, 10 * A_DAY).bursts(14, 10 * A_DAY).bursts(28, 10 * A_DAY).read())
+
+    assert once is not None
+    assert thrice is not None
+    assert once < 27 * A_DAY
+    assert thrice > once + 20 * A_DAY
+
+
+@pytest.mark.parametrize("factor", [0.4, 2.0, 10.0])
+def test_a_lasting_change_is_followed_within_a_day(factor: float) -> None:
+    sender = Sender(30)
+    sender.use[sender.at(29) :] *= factor
+
+    assert days(answer(sender.read()).p50) == pytest.approx(10.0 / factor, rel=0.45)
+
+
+def test_while_a_change_is_fresh_the_range_covers_both_ends() -> None:
+    sender = Sender(30)
+    sender.use[sender.at(30 - 7 / 24) :] *= 10
+    found = answer(sender.read(left=10 * A_DAY))
+
+    assert days(found.p10) < 3.0
+    assert days(found.p90) > 8.0
+
+
+def test_silence_before_the_first_use_is_no_evidence() -> None:
+    sender = Sender(30)
+    sender.use[: sender.at(28)] = 0
+
+    assert days(answer(sender.read()).p50) == pytest.approx(10.0, rel=0.2)
+
+
+def test_no_order_is_advised_on_less_than_three_days_of_use() -> None:
+    sender = Sender(30)
+    sender.use[: sender.at(27.5)] = 0
+
+    assert order(sender.read()) is None
+    assert order(Sender(30).read()) is not None
+
+
+def test_an_announced_send_is_neither_usage_nor_quiet() -> None:
+    plan = DatedSend(START + 29 * 86400.0, START + 29 * 86400.0 + 900.0, 5 * A_DAY)
+    found = answer(Sender(30).bursts(29, 5 * A_DAY).read(plans=(plan,)), (plan,))
+
+    assert days(found.p50) == pytest.approx(10.0, rel=0.1)
+    assert 0.0 == float(found.not_counted[0])
+
+
+def test_a_month_end_that_came_back_is_expected_again() -> None:
+    sender = Sender(110)  # up to 21 April
+    for day in (30, 58, 89):  # 31 January, 28 February, 31 March
+        sender.bursts(day + 9 / 24, 20 * A_DAY)
+    found = answer(sender.read(left=20 * A_DAY))
+
+    assert days(found.p50) == pytest.approx(9.4, abs=0.3)  # 30 April, 09:00
+
+
+def test_a_campaign_of_every_tuesday_is_expected_on_tuesday() -> None:
+    sender = Sender(36)  # up to 6 February, a Friday
+    for day in (5, 12, 19, 26, 33):
+        sender.bursts(day + 10 / 24, 4 * A_DAY)
+    found = answer(sender.read(left=6 * A_DAY))
+
+    assert days(found.p50) == pytest.approx(4.4, abs=0.3)
+
+
+def test_a_reading_that_the_next_one_takes_back_is_a_correction() -> None:
+    sender = Sender(30)
+    balance = 24_000.0 + sender.use.sum() - np.concatenate([[0.0], np.cumsum(sender.use)])
+    at = START + STEP * np.arange(len(balance))
+    right = fit_series(at, balance, "UTC")
+    for wrong in (10.0, 0.01):
+        read = balance.copy()
+        read[-300] *= wrong
+        assert answer(fit_series(at, read, "UTC")).p50 == pytest.approx(answer(right).p50, rel=0.01)
+
+
+def test_growth_of_some_percent_a_week_shows_in_a_long_runway() -> None:
+    sender = Sender(35)
+    weeks = np.arange(len(sender.use)) / 96 / 7
+    sender.use = np.round(sender.use * 1.1**weeks)
+    today = float(sender.use[-96:].sum())
+
+    assert days(answer(sender.read(left=25 * today)).p50) < 23.5
+
+
+def test_one_reading_a_day_tells_a_burst_from_a_change() -> None:
+    found = answer(Sender(30).bursts(29.5, 5 * A_DAY).read(every=96))
+
+    assert days(found.p50) == pytest.approx(10.0, rel=0.3)
+
+
+def test_an_order_is_never_beyond_what_usage_made_likely() -> None:
+    sender = Sender(30)
+    sender.use[sender.at(29.8) :] *= 200
+    asked = order(sender.read())
+
+    assert asked is None or asked < 100 * 30 * A_DAY
+
+
+def test_the_pool_is_counted_once_the_most_urgent_app_first() -> None:
+    assert [(400, 0), (100, 250), (0, 30)] == pool_first([400, 350, 30], 500)
+    assert [(0, 400)] == pool_first([400], -5)
+
+
+def test_a_balance_of_zero_is_empty_now() -> None:
+    series = Sender(30).read(left=0.0)
+    assert 0.0 == answer(series).p50[0]
+    assert timedelta(0) == timedelta(hours=float(answer(series).p90[0]))
