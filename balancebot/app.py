@@ -125,9 +125,7 @@ class App:
     @cached_property
     def judge_spikes(self) -> JudgeSpikes:
         """Judging what was used."""
-        return JudgeSpikes(
-            zone=self.estimator.zone, teller=self.decision_writer, thresholds=self.thresholds
-        )
+        return JudgeSpikes(zone=self.estimator.zone, teller=self.decision_writer, thresholds=self.thresholds)
 
     @cached_property
     def record_readings(self) -> RecordReadings:
