@@ -88,6 +88,7 @@ _NOT_COUNTED_FOR = 7 * 24
 _SPREAD_LEAST = 3.0
 _MOSTLY = 0.7
 """Readings are hours apart where so many of the hours with at least three messages are like the one before."""
+_ENDS = 3
 _CHUNK = 64
 """Balances fitted at a time: their arrays stay within the processor's cache, and memory bounded."""
 
@@ -150,7 +151,9 @@ def reading_gap(use: Floats) -> Floats:
     same = np.logical_and(busy, np.abs(np.diff(use, axis=1)) <= 1.0)
     count, num_same = busy.sum(1), same.sum(1)
     ends = np.logical_and(same[:, :-1], busy[:, 1:] & ~same[:, 1:]).sum(1)
-    return np.asarray(np.where(num_same > _MOSTLY * count, count / np.maximum(ends, 1), 0.0))
+    # what never changes is steady, however often it is read
+    rare = (num_same > _MOSTLY * count) & (ends >= _ENDS)
+    return np.asarray(np.where(rare, count / np.maximum(ends, 1), 0.0))
 
 
 def _start_at_first_use(use: Floats, exposure: Floats) -> None:
