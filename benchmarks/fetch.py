@@ -24,7 +24,7 @@ import trustme
 from httpx_aiohttp import HttpxAiohttpClient
 
 from balancebot.clock import SystemClock
-from balancebot.config import Secret
+from balancebot.config import Proxy, Secret
 from balancebot.domain.balance import Snapshot, WalletName
 from balancebot.jsms.answer import EndpointKind, ParsedBalances, Reply, parse_answer
 from balancebot.jsms.source import Endpoint, JsmsSource
@@ -82,7 +82,7 @@ class Balancebot:
         endpoints = {WalletName(f"acme/{number}"): endpoint for number in range(num)}
         self.wallets = list(endpoints)
         self.source = JsmsSource(
-            endpoints, clock=SystemClock(), concurrency=connections, ca_bundle=bundle, proxy="direct"
+            endpoints, clock=SystemClock(), concurrency=connections, ca_bundle=bundle, proxy=Proxy(url=None)
         )
 
     def cycle(self) -> int:

@@ -135,7 +135,8 @@ class Daemon:
     def _jobs(self) -> list[Job]:
         return [
             Job(name="presence", every=worker.EVERY, act=self._presence.show),
-            Job(name="poll", every=_TICK, act=self._poll, at_once=_ROUNDS_AT_ONCE),
+            Job(name="poll", every=_TICK, act=lambda: self._poll(failing=False), at_once=_ROUNDS_AT_ONCE),
+            Job(name="poll failing", every=_TICK, act=lambda: self._poll(failing=True), at_once=2),
             Job(name="deliver", every=_TICK, act=self._deliver),
             Job(name="tend", every=timedelta(seconds=1), act=self._tend),
             Job(name="digests", every=timedelta(seconds=5), act=self._send_digests),
@@ -144,8 +145,8 @@ class Daemon:
             Job(name="heartbeat", every=timedelta(seconds=1), act=self._beat),
         ]
 
-    def _poll(self) -> None:
-        report = self.bot.poll_cycle.run_due()
+    def _poll(self, *, failing: bool) -> None:
+        report = self.bot.poll_cycle.run_due(failing=failing)
         if report is not None:
             self._reporter.polled(report)
             if report.complete:

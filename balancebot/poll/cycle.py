@@ -161,21 +161,23 @@ class PollCycle:
         self._claiming = threading.Lock()
         self._asked_at: datetime | None = None
 
-    def run_due(self) -> PollReport | None:
+    def run_due(self, *, failing: bool | None = None) -> PollReport | None:
         """Read the wallets that are due and nobody else is reading; None where there are none.
 
+        With `failing`, only those whose latest attempt failed, or only those whose latest attempt did not: a cycle lasts
+        until its last wallet answered or timed out, and those that fail must not keep others from being claimed.
         Raises DatabaseError when the database can't be asked at all.
         """
         started_at = self._clock.now()
         with self._claiming:
             self._mind_the_clock(started_at)
             with self._database.read() as conn:
-                if not wallets.any_due(conn, now=started_at):
+                if not wallets.any_due(conn, now=started_at, failing=failing):
                     return None
-            this = self._claim(started_at)
+            this = self._claim(started_at, failing)
         return self._run(this, started_at) if this.rows else None
 
-    def _claim(self, now: datetime) -> _Round:
+    def _claim(self, now: datetime, failing: bool | None) -> _Round:
         """Take what is due. What becomes of it when the answer to the commit is lost, the next claim settles."""
         frees, self._may_hold_more = self._may_hold_more, True
         with self._database.write() as conn:
@@ -183,7 +185,7 @@ class PollCycle:
                 kept = set().union(*(each.unread for each in self._rounds))
                 wallets.release_all_but(conn, self._worker_id, kept)
             limit = None if self._database.is_sqlite else _SHARE
-            rows = wallets.claim_due(conn, self._worker_id, now=now, limit=limit)
+            rows = wallets.claim_due(conn, self._worker_id, now=now, limit=limit, failing=failing)
         self._may_hold_more = False
         ids = {row.id for row in rows}
         for each in self._rounds:

@@ -9,8 +9,10 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    ColumnElement,
     Connection,
     Row,
+    and_,
     func,
     or_,
     select,
@@ -222,9 +224,9 @@ def wallet_of(row: Row[Any]) -> WalletRow:
     )
 
 
-def any_due(conn: Connection, *, now: datetime) -> bool:
-    """Tell whether a wallet is due, without asking who is reading it."""
-    wanted = select(wallets.c.id).where(wallets.c.configured, wallets.c.next_read_at <= now).limit(1)
+def any_due(conn: Connection, *, now: datetime, failing: bool | None = None) -> bool:
+    """Tell whether a wallet is due (of those whose latest attempt failed, or did not), whoever may be reading it."""
+    wanted = select(wallets.c.id).where(_is_due(now, failing)).limit(1)
     return conn.execute(wanted).first() is not None
 
 
@@ -235,16 +237,22 @@ def make_due(conn: Connection, *, now: datetime) -> None:
 
 
 def claim_due(
-    conn: Connection, worker_id: str, *, now: datetime, limit: int | None = None
+    conn: Connection,
+    worker_id: str,
+    *,
+    now: datetime,
+    limit: int | None = None,
+    failing: bool | None = None,
 ) -> list[WalletRow]:
     """Take the wallets that are due and that no other living worker has, the longest due first.
 
+    With `failing`, only those whose latest attempt failed, or only those whose latest attempt did not.
     The claim ends when the reading is recorded, or is given back; what the worker holds itself it doesn't get again.
     """
     # a CTE, since PostgreSQL may run a subquery that locks and limits more than once
     free = (
         select(wallets.c.id)
-        .where(wallets.c.configured, wallets.c.next_read_at <= now, is_free(wallets.c.claimed_by, now))
+        .where(_is_due(now, failing), is_free(wallets.c.claimed_by, now))
         .order_by(wallets.c.next_read_at)
         .limit(limit)
         .with_for_update(skip_locked=True)
@@ -257,6 +265,14 @@ def claim_due(
         .returning(wallets)
     )
     return [wallet_of(row) for row in conn.execute(taken)]
+
+
+def _is_due(now: datetime, failing: bool | None) -> ColumnElement[bool]:
+    due = and_(wallets.c.configured, wallets.c.next_read_at <= now)
+    if failing is None:
+        return due
+    failed = wallets.c.error_kind.is_not(None)
+    return and_(due, failed if failing else ~failed)
 
 
 def held(conn: Connection, worker_id: str, wallet_ids: Collection[int]) -> frozenset[int]:

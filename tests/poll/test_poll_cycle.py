@@ -236,6 +236,21 @@ def test_one_bad_wallet_does_not_stop_the_others(world):
     )
 
 
+def test_wallets_that_fail_are_read_in_cycles_of_their_own(world):
+    world.configure(SHOP, WEB)
+    world.shows(TIMEOUT, industry(5000))
+    world.shows(industry(5000), wallet=WEB)
+    world.app.poll_cycle.run_due()
+    world.clock.pass_by(minutes=5)
+    world.source.asked.clear()
+
+    world.app.poll_cycle.run_due(failing=False)
+    assert [WEB] == world.source.asked
+    world.app.poll_cycle.run_due(failing=True)
+    assert [WEB, SHOP] == world.source.asked
+    assert world.app.poll_cycle.run_due(failing=True) is None
+
+
 def test_use_is_booked_when_the_whole_account_was_read(world, database):
     world.configure(POOL, SHOP)
     world.shows(industry(9000), industry(8000), wallet=POOL)

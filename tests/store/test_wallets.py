@@ -93,6 +93,15 @@ def test_a_due_wallet_goes_to_one_worker_until_it_is_recorded(conn: Connection) 
     assert ["acme"] == names(wallets.claim_due(conn, "other", now=LATER))
 
 
+def test_wallets_that_fail_and_those_that_do_not_can_be_claimed_apart(conn: Connection) -> None:
+    readings.record_failed(conn, [failed(at=NOON, rejections=0)])
+    assert (True, True) == tuple(
+        wallets.any_due(conn, now=LATER, failing=failing) for failing in (True, False)
+    )
+    assert ["acme"] == names(wallets.claim_due(conn, "me", now=LATER, failing=False))
+    assert ["acme/checkout"] == names(wallets.claim_due(conn, "me", now=LATER, failing=True))
+
+
 def test_the_claims_of_a_worker_without_a_sign_of_life_are_free(conn: Connection) -> None:
     wallets.claim_due(conn, "me", now=NOON)
     after = NOON + workers.LEASE + timedelta(seconds=1)
