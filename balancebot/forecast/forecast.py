@@ -19,7 +19,7 @@ from balancebot.forecast.recurring import DatedSend, Repeats, Rule, occurrences
 Floats = NDArray[np.float64]
 
 NO_END_HOURS = 365 * 24.0
-_CHUNK = 256
+_CHUNK = 128
 _AHEAD = 366 * 86400.0
 
 

@@ -43,7 +43,7 @@ _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
 """log2 by which the range is wider at first, until a day and a week have been seen."""
 _LN2 = 0.6931471805599453
-_BISECTIONS = 9
+_BISECTIONS = 6
 _TINY = 1e-9
 
 
@@ -178,7 +178,7 @@ class Paths:
             models["mean"],
         )
         shape = np.where(fresh[:, None], 1.0, models["shape"]) * mean[:, None]
-        self._shape = shape
+        self._shape = shape.astype(np.float32)
         middle = (self.knots[:-1] + self.knots[1:]) / 2
         weights = _knot_weights() if self.knots is _KNOTS else schedule_weights(middle)
         level = self._levels_now(models, since, open_use, open_exposure, mean)
