@@ -1,4 +1,4 @@
-"""A JSMS of our own, over real HTTP: what the demo shows, the tests ask and the benchmarks measure against."""
+"""A simulated JSMS over real HTTP, for the demo, the tests and the benchmarks. Open `server.py` first."""
 
 from balancebot.jsms.simulator.scenario import (
     Event,
@@ -12,8 +12,7 @@ from balancebot.jsms.simulator.scenario import (
     simulated_wallet,
 )
 from balancebot.jsms.simulator.scenario_file import default_scenario, read_scenario
-from balancebot.jsms.simulator.server import Request, Simulator
-from balancebot.jsms.simulator.serving import configuration, run_simulator
+from balancebot.jsms.simulator.server import Request, Simulator, configuration, run_simulator
 
 __all__ = [
     "Event",

@@ -1,4 +1,4 @@
-"""What JSMS answers: figures, its documented errors, and every known way in which an answer can be broken."""
+"""The HTTP answers of the simulator: balances, the documented errors, and every known kind of broken answer."""
 
 import asyncio
 import html
@@ -37,7 +37,7 @@ _CODES: Mapping[FaultKind, int] = {
 }
 
 
-def _figures(wallet: SimulatedWallet, readings: Readings) -> dict[str, int | None]:
+def _balances(wallet: SimulatedWallet, readings: Readings) -> dict[str, int | None]:
     return {
         wallet.kind.field(category): None if isinstance(reading, Absent) else reading
         for category, reading in readings.items()
@@ -51,10 +51,10 @@ def _json(answer: object, *, status: int = 200, headers: Mapping[str, str] | Non
 
 
 def good(wallet: SimulatedWallet, readings: Readings) -> web.Response:
-    """Answer with what the wallet holds; an app without any quota has a code of its own."""
+    """Answer with the wallet's balances; an app without any quota gets code 50033."""
     if wallet.kind is EndpointKind.APP and all(isinstance(reading, Absent) for reading in readings):
         return error(50033)
-    return _json(_figures(wallet, readings))
+    return _json(_balances(wallet, readings))
 
 
 def error(code: int, *, headers: Mapping[str, str] | None = None) -> web.Response:
@@ -71,10 +71,10 @@ def _page(status: int, words: str, headers: Mapping[str, str] | None = None) -> 
 async def broken(
     request: web.BaseRequest, wallet: SimulatedWallet, readings: Readings, fault: SimulatedFault
 ) -> web.StreamResponse:
-    """Answer in the way that `fault` says."""
+    """Answer as `fault` says."""
     wait = fault.retry_after
     headers = {"Retry-After": str(-(-wait // timedelta(seconds=1)))} if wait is not None else {}
-    figures: dict[str, object] = {**_figures(wallet, readings)}
+    balances: dict[str, object] = {**_balances(wallet, readings)}
     match fault.kind:
         case (
             FaultKind.REJECTED
@@ -100,9 +100,9 @@ async def broken(
             await asyncio.sleep(fault.delay.total_seconds())
             return good(wallet, readings)
         case FaultKind.TRICKLE:
-            return await _dribble(request, json.dumps(figures).encode(), fault.delay.total_seconds())
+            return await _trickle(request, json.dumps(balances).encode(), fault.delay.total_seconds())
         case FaultKind.TRUNCATED:
-            body = json.dumps(figures).encode()
+            body = json.dumps(balances).encode()
             response = web.StreamResponse(headers={"Content-Type": "application/json"})
             response.content_length = len(body)
             await response.prepare(request)
@@ -114,21 +114,21 @@ async def broken(
         case FaultKind.EMPTY:
             return web.Response(body=b"", content_type="application/json")
         case FaultKind.HUGE:
-            return _json({**figures, "padding": "x" * 1024 * 1024})
+            return _json({**balances, "padding": "x" * 1024 * 1024})
         case FaultKind.MISSING_FIELD:
-            figures.pop(wallet.kind.field(Category.MARKET))
-            return _json(figures)
+            balances.pop(wallet.kind.field(Category.MARKET))
+            return _json(balances)
         case FaultKind.UNKNOWN_FIELD:
-            return _json({**figures, wallet.kind.field(Category.MARKET) + "_special": 42})
+            return _json({**balances, wallet.kind.field(Category.MARKET) + "_special": 42})
         case FaultKind.ALL_NULL:
-            return _json(dict.fromkeys(figures))
+            return _json(dict.fromkeys(balances))
         case FaultKind.REDIRECT:
             return web.Response(status=302, headers={"Location": "http://127.0.0.1:9/elsewhere?token=1"})
         case _:
             assert_never(fault.kind)
 
 
-async def _dribble(request: web.BaseRequest, body: bytes, delay: float) -> web.StreamResponse:
+async def _trickle(request: web.BaseRequest, body: bytes, delay: float) -> web.StreamResponse:
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     response.content_length = len(body)
     await response.prepare(request)

@@ -1,7 +1,7 @@
-"""What each simulated balance is at each instant: a pure function of scenario, seed and time, but for what tests set.
+"""Computes each simulated balance at any instant from the scenario, its seed and the time, and from what tests set.
 
-Use is drawn a day at a time on a grid of steps (chance around a daily and weekly rhythm), so any instant can be
-asked for in any order, and a month of history agrees with every answer given later.
+Usage is drawn for whole days on a grid of steps: random around a daily and weekly rhythm. So instants can be asked for
+in any order, and a month of history agrees with every later answer.
 """
 
 import zlib
@@ -45,7 +45,7 @@ class _Surge:
 
 @dataclass(slots=True, kw_only=True)
 class _Track:
-    """One balance: what it was when last it was moved by hand, and the use since."""
+    """One balance: the values it was set to, and the usage since."""
 
     quota: Quota
     seed: tuple[int, int]
@@ -67,7 +67,7 @@ class _Track:
         return max(value - self._used(since, step), 0)
 
     def put(self, step: int, value: int | None) -> None:
-        """Move the balance to `value` at `step`; what was laid down for later is forgotten."""
+        """Set the balance to `value` at `step`, and forget what was set for later."""
         while self.anchors and self.anchors[-1][0] >= step:
             self.anchors.pop()
         self.anchors.append((step, value))
@@ -155,13 +155,13 @@ class Ledger:
         )
 
     def put(self, balance: BalanceKey, value: int | None, at: datetime) -> None:
-        """Move a balance to `value` (None: unallocated); it is used from there on."""
+        """Set a balance to `value` (None: unallocated); usage goes on from there."""
         step = self._index(at)
         self._play(step)
         self._tracks[balance].put(step, value)
 
     def happen(self, event: Event, at: datetime) -> None:
-        """Let `event` happen at `at`, whatever its own times say."""
+        """Apply `event` at `at`, whatever time it names."""
         step = self._index(at)
         self._play(step)
         self._apply(step, event)
@@ -206,7 +206,7 @@ class Ledger:
                 at += event.every
 
     def _play(self, step: int) -> None:
-        """Let everything happen that is due by `step`."""
+        """Apply every event that is due by `step`."""
         while self._next_event is not None and self._next_event[0] <= step:
             self._apply(*self._next_event)
             self._next_event = next(self._events, None)

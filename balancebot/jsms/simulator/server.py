@@ -1,6 +1,7 @@
-"""JSMS over real HTTP on loopback, as its documentation has it, error bodies included; and broken in every known way.
+"""JSMS over real HTTP on loopback, as documented, error bodies included, and with every known fault on demand.
 
-Runs in a thread of its own. What it holds can be moved by hand, for tests and for the demo.
+`Simulator` serves from a thread of its own; tests and the demo change balances and start faults while it runs.
+`run_simulator` is the command `simulate`: it serves until told to stop, and prints the configuration that reads it.
 """
 
 import asyncio
@@ -11,7 +12,7 @@ import random
 import ssl
 import threading
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -20,7 +21,7 @@ from typing import Self
 from aiohttp import web
 
 from balancebot.config import Secret
-from balancebot.domain.balance import BalanceKey, Category, Readings, Snapshot, WalletName
+from balancebot.domain.balance import BalanceKey, Category, Readings, Snapshot, WalletName, account_of, app_of
 from balancebot.domain.pattern import WalletPattern
 from balancebot.jsms.answer import EndpointKind
 from balancebot.jsms.simulator.answers import broken, error, good
@@ -45,8 +46,8 @@ class Request:
 
 
 @dataclass(slots=True)
-class _Standing:
-    """A fault and from when to when it stands."""
+class _ActiveFault:
+    """A fault that was started, and how many answers it still spoils (None: no such limit)."""
 
     fault: SimulatedFault
     since: datetime
@@ -73,7 +74,7 @@ class Simulator:
         port: int = 0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Take the scenario and the clock by which it lives, which may run faster than the world's.
+        """Take the scenario and its clock, which may run faster than real time.
 
         `port` 0 is any free one; `tls` makes it https.
         """
@@ -86,8 +87,8 @@ class Simulator:
         self._lock = threading.Lock()
         self._ledger = Ledger(scenario, started_at=self.started_at)
         self._random = random.Random(scenario.seed)  # noqa: S311 -- the same scenario twice, no secret
-        self._standing = [
-            _Standing(fault, self.started_at + fault.at, fault.times) for fault in scenario.faults
+        self._faults = [
+            _ActiveFault(fault, self.started_at + fault.at, fault.times) for fault in scenario.faults
         ]
         self._by_pair = {(w.kind, w.key, w.secret): w for w in scenario.wallets}
         self._thread: threading.Thread | None = None
@@ -95,7 +96,7 @@ class Simulator:
         self.url = ""
         """The base URL, once it serves."""
 
-    # ----- what it holds
+    # Balances and faults
 
     @property
     def wallets(self) -> tuple[WalletName, ...]:
@@ -117,7 +118,7 @@ class Simulator:
             return self._ledger.readings(wallet, self._clock.now())
 
     def history(self, *, every: timedelta) -> Iterator[Snapshot]:
-        """Yield the readings that were to be had before the simulator started; oldest first, all wallets at a time."""
+        """Yield the readings from before the simulator started, oldest first, all wallets at each instant."""
         return self._ledger.history(iter(self.wallets), every=every, until=self.started_at)
 
     def set(self, wallet: WalletName, category: Category, value: int | None) -> None:
@@ -126,22 +127,24 @@ class Simulator:
             self._ledger.put(BalanceKey(wallet, category), value, self._clock.now())
 
     def happen(self, event: Event) -> None:
-        """Let `event` happen now."""
+        """Apply `event` now, whatever time it names."""
         with self._lock:
             self._ledger.happen(event, self._clock.now())
 
     def fail(self, wallets: str, fault: SimulatedFault) -> None:
-        """Let the answers of `wallets` (a name or a pattern) go wrong from now on."""
+        """Start `fault` for `wallets` (a name or a pattern), now or after its `at`."""
         with self._lock:
-            mine = replace(fault, match=WalletPattern(text=wallets))
-            self._standing.append(_Standing(mine, self._clock.now() + fault.at, fault.times))
+            fault = replace(fault, match=WalletPattern(text=wallets))
+            self._faults.append(_ActiveFault(fault, self._clock.now() + fault.at, fault.times))
 
     def mend(self, wallets: str = "*") -> None:
-        """End every fault of exactly this name or pattern; `*` ends all."""
+        """End every fault that was started for exactly this name or pattern; `*` ends all."""
         with self._lock:
-            self._standing = [s for s in self._standing if wallets not in {"*", s.fault.match.text}]
+            self._faults = [
+                active for active in self._faults if wallets not in {"*", active.fault.match.text}
+            ]
 
-    # ----- serving
+    # Serving
 
     def __enter__(self) -> Self:
         """Start to serve. Raises OSError for a port that is taken."""
@@ -230,11 +233,11 @@ class Simulator:
             return web.Response()
 
     def _fault(self, wallet: WalletName, at: datetime) -> SimulatedFault | None:
-        for standing in reversed(self._standing):
-            if standing.holds(wallet, at) and self._random.random() < standing.fault.share:
-                if standing.left is not None:
-                    standing.left -= 1
-                return standing.fault
+        for active in reversed(self._faults):
+            if active.holds(wallet, at) and self._random.random() < active.fault.share:
+                if active.left is not None:
+                    active.left -= 1
+                return active.fault
         return None
 
 
@@ -248,3 +251,40 @@ def _basic(header: str) -> tuple[str, str] | None:
     except (binascii.Error, UnicodeDecodeError):
         return None
     return (user, password) if colon else None
+
+
+def run_simulator(
+    scenario: Scenario, *, clock: Clock, port: int, announce: Callable[[str], None], until: threading.Event
+) -> None:
+    """Serve `scenario` on loopback until `until` is set; once it serves, announce a configuration that reads it.
+
+    Raises OSError for a port that is taken.
+    """
+    with Simulator(scenario, clock=clock, port=port) as simulator:
+        announce(configuration(simulator))
+        until.wait()
+
+
+def configuration(simulator: Simulator) -> str:
+    """Return the `[[accounts]]` of a configuration file that reads every wallet of `simulator`."""
+    lines: list[str] = []
+    wallets = sorted(simulator.scenario.wallets, key=lambda wallet: account_of(wallet.name))
+    for wallet in wallets:
+        app = app_of(wallet.name)
+        if app is None:
+            lines += [
+                "[[accounts]]",
+                f'name = "{wallet.name}"',
+                f'base_url = "{simulator.url}"',
+                f'dev_key = "{wallet.key}"',
+                f'dev_secret = "{wallet.secret}"',
+            ]
+        else:
+            lines += [
+                "",
+                "  [[accounts.apps]]",
+                f'  name = "{app}"',
+                f'  app_key = "{wallet.key}"',
+                f'  master_secret = "{wallet.secret}"',
+            ]
+    return "\n".join(lines) + "\n"
