@@ -17,7 +17,7 @@ from typing import Any, Self, TypeVar, overload
 
 from balancebot.config.secrets import ConfigContext
 from balancebot.config.toml_table import TomlTable
-from balancebot.config.values import Kind, list_of
+from balancebot.config.values import Kind, list_of, word_of
 
 T = TypeVar("T")
 S = TypeVar("S", bound="ConfigSection")
@@ -97,6 +97,8 @@ class TableSpec:
     """An absent table is None, and not one with all defaults."""
     required: bool = False
     """At least one must be there."""
+    by_kind: bool = False
+    """The key `kind` of each table chooses the section, which a `ChannelKind` registers; `section` is what they share."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,6 +138,17 @@ class ChannelConfig:
             example=self.example,
         )
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChannelKind:
+    """What a channel registers that is configured as one of the `[[channels]]`."""
+
+    kind: str
+    section: type[ConfigSection]
+    """A subclass of the section that all of them share."""
+
+
+ChannelRegistration = ChannelConfig | ChannelKind
 
 Spec = KeySpec | TableSpec
 
@@ -198,9 +211,9 @@ def optional_table(section: type[S]) -> S | None:
     return made
 
 
-def tables(section: type[S], *, required: bool = False) -> tuple[S, ...]:
-    """Declare an array of tables, `[[name]]`; `required`: at least one."""
-    spec = TableSpec(name="", section=section, many=True, required=required)
+def tables(section: type[S], *, required: bool = False, by_kind: bool = False) -> tuple[S, ...]:
+    """Declare an array of tables, `[[name]]`; `required`: at least one; `by_kind`: as `TableSpec` says."""
+    spec = TableSpec(name="", section=section, many=True, required=required, by_kind=by_kind)
     made: tuple[S, ...] = field(default=(), metadata={_SPEC: spec})
     return made
 
@@ -212,11 +225,14 @@ def per_channel(spec: Callable[[ChannelConfig], Spec], *, needed: str = "") -> M
     return made
 
 
-def declared(section: type[ConfigSection], channels: Sequence[ChannelConfig]) -> list[Spec]:
+def declared(section: type[ConfigSection], channels: Sequence[ChannelRegistration]) -> list[Spec]:
     """Return what a section declares, in its order, with what each of `channels` adds."""
     found: list[Spec] = []
     for _, spec in _specs(section):
-        found += [spec.spec(channel) for channel in channels] if isinstance(spec, PerChannel) else [spec]
+        if isinstance(spec, PerChannel):
+            found += [spec.spec(channel) for channel in channels if isinstance(channel, ChannelConfig)]
+        else:
+            found.append(spec)
     return found
 
 
@@ -235,9 +251,12 @@ def _specs(section: type[ConfigSection]) -> list[tuple[str, Spec | PerChannel]]:
 class SectionReader:
     """Reads the sections of one file, and records every fault on its tables."""
 
-    def __init__(self, context: ConfigContext, channels: Sequence[ChannelConfig]) -> None:
+    def __init__(self, context: ConfigContext, channels: Sequence[ChannelRegistration]) -> None:
         self._context = context
-        self._channels = channels
+        self._channels = [channel for channel in channels if isinstance(channel, ChannelConfig)]
+        self._kinds = {
+            channel.kind: channel.section for channel in channels if isinstance(channel, ChannelKind)
+        }
         self._top: dict[str, object] = {}
         """The values of the keys at the top, by name, for keys that inherit them."""
         self._specs: dict[type[ConfigSection], list[tuple[str, Spec | PerChannel]]] = {}
@@ -290,11 +309,17 @@ class SectionReader:
         if spec.many:
             taken: dict[object, str] = {}
             opened = table.tables(spec.name, needed=spec.required)
-            return tuple(self._read(spec.section, item, taken) for item in opened)
+            return tuple(self._read(self._section_of(spec, item), item, taken) for item in opened)
         if not spec.optional:
             return self._read(spec.section, table.section(spec.name), {})
         present = table.table(spec.name)
         return None if present is None else self._read(spec.section, present, {})
+
+    def _section_of(self, spec: TableSpec, table: TomlTable) -> type[ConfigSection]:
+        """Return what a table of an array is read as; an unknown kind is a fault, and read as what all kinds share."""
+        if not spec.by_kind or not isinstance(table.take("kind", lambda value: value, None), str):
+            return spec.section
+        return table.take("kind", word_of(self._kinds), spec.section)
 
     def _each_channel(self, per_channel: PerChannel, table: TomlTable) -> Mapping[str, object]:
         found: dict[str, object] = {}

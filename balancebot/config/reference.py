@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from textwrap import fill
 
-from balancebot.config.declare import ChannelConfig, KeySpec, TableSpec, declared
+from balancebot.config.declare import ChannelKind, ChannelRegistration, KeySpec, TableSpec, declared
 from balancebot.config.settings import CHANNELS, Settings
 
 _COMMENT_COLUMN = 36
@@ -36,7 +36,7 @@ names the file, the key and, for a misspelt key, the nearest known one.
 """
 
 
-def template(channels: Sequence[ChannelConfig] = CHANNELS) -> str:
+def template(channels: Sequence[ChannelRegistration] = CHANNELS) -> str:
     """Return the commented configuration that `init` writes, ready to be filled in.
 
     What must be there comes first and is switched on; everything else is commented out.
@@ -48,13 +48,15 @@ def template(channels: Sequence[ChannelConfig] = CHANNELS) -> str:
     return "\n".join(parts)
 
 
-def _template_table(table: TableSpec, place: str, channels: Sequence[ChannelConfig]) -> Iterator[str]:
+def _template_table(table: TableSpec, place: str, channels: Sequence[ChannelRegistration]) -> Iterator[str]:
     """Yield a table, then each table inside it."""
     path = f"{place}{table.name}"
     keys, inner = _split(table.section, channels)
     off = "" if table.required else "#"
     heading = f"{off}[[{path}]]" if table.many else f"{off}[{path}]"
-    lines = [f"# {_about(table)}\n", heading + "\n"]
+    lines = [f"# {_about(table.section)}\n"]
+    lines += [f"# {kind.kind}: {_about(kind.section)}\n" for kind in _kinds(table, channels)]
+    lines.append(heading + "\n")
     lines += [_template_line(key, switched_on=table.required) for key in keys]
     yield "".join(lines)
     for deeper in inner:
@@ -72,7 +74,7 @@ def _template_line(key: KeySpec, *, switched_on: bool) -> str:
     return f"{comment}\n{written}\n" if len(line) > _MAX_WIDTH else f"{line}\n"
 
 
-def reference_markdown(channels: Sequence[ChannelConfig] = CHANNELS) -> str:
+def reference_markdown(channels: Sequence[ChannelRegistration] = CHANNELS) -> str:
     """Return docs/configuration.md."""
     head = (
         "# Configuration\n\n"
@@ -91,7 +93,7 @@ def reference_markdown(channels: Sequence[ChannelConfig] = CHANNELS) -> str:
     return "".join(parts)
 
 
-def reference_text(channels: Sequence[ChannelConfig] = CHANNELS) -> str:
+def reference_text(channels: Sequence[ChannelRegistration] = CHANNELS) -> str:
     """Return the reference for a terminal."""
     introduction = (
         fill(line, 100, subsequent_indent="  ") for line in _INTRODUCTION.replace("**", "").splitlines()
@@ -106,7 +108,7 @@ def reference_text(channels: Sequence[ChannelConfig] = CHANNELS) -> str:
     return "\n".join(parts)
 
 
-def _sections(channels: Sequence[ChannelConfig]) -> Iterator[tuple[str, str, Sequence[KeySpec]]]:
+def _sections(channels: Sequence[ChannelRegistration]) -> Iterator[tuple[str, str, Sequence[KeySpec]]]:
     """Yield the heading, description and keys of every section, in the order of the file."""
     keys, tables = _split(Settings, channels)
     yield "Top of the file", "Keys that stand before any section.", keys
@@ -115,18 +117,20 @@ def _sections(channels: Sequence[ChannelConfig]) -> Iterator[tuple[str, str, Seq
 
 
 def _nested_sections(
-    table: TableSpec, place: str, channels: Sequence[ChannelConfig]
+    table: TableSpec, place: str, channels: Sequence[ChannelRegistration]
 ) -> Iterator[tuple[str, str, Sequence[KeySpec]]]:
     path = f"{place}{table.name}"
     keys, inner = _split(table.section, channels)
     number = " At least one." if table.required else " Any number." if table.many else ""
     absent = " Absent: off." if table.optional else ""
-    yield f"`[[{path}]]`" if table.many else f"`[{path}]`", _about(table) + number + absent, keys
+    kinds = "".join(f"\n- `{kind.kind}`: {_about(kind.section)}" for kind in _kinds(table, channels))
+    about = _about(table.section) + number + absent + (f"\n{kinds}" if kinds else "")
+    yield f"`[[{path}]]`" if table.many else f"`[{path}]`", about, keys
     for deeper in inner:
         yield from _nested_sections(deeper, f"{path}.", channels)
 
 
-def _split(section: type, channels: Sequence[ChannelConfig]) -> tuple[list[KeySpec], list[TableSpec]]:
+def _split(section: type, channels: Sequence[ChannelRegistration]) -> tuple[list[KeySpec], list[TableSpec]]:
     """Return the keys and the tables of a section: in TOML, keys come first."""
     specs = declared(section, channels)
     return (
@@ -135,8 +139,12 @@ def _split(section: type, channels: Sequence[ChannelConfig]) -> tuple[list[KeySp
     )
 
 
-def _about(table: TableSpec) -> str:
-    return " ".join((table.section.__doc__ or "").partition("\n\n")[0].split())
+def _kinds(table: TableSpec, channels: Sequence[ChannelRegistration]) -> list[ChannelKind]:
+    return [channel for channel in channels if isinstance(channel, ChannelKind)] if table.by_kind else []
+
+
+def _about(section: type) -> str:
+    return " ".join((section.__doc__ or "").partition("\n\n")[0].split())
 
 
 def _default(key: KeySpec) -> str:

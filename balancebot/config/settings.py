@@ -15,6 +15,7 @@ from balancebot.config import values
 from balancebot.config.accounts import AccountConfig, read_apps_file
 from balancebot.config.declare import (
     ChannelConfig,
+    ChannelRegistration,
     ChannelSection,
     ConfigSection,
     SectionReader,
@@ -25,6 +26,7 @@ from balancebot.config.declare import (
     tables,
 )
 from balancebot.config.email import EMAIL, EmailConfig
+from balancebot.config.further_channels import CHANNEL_KINDS, FurtherChannelConfig
 from balancebot.config.secrets import ConfigContext
 from balancebot.config.sections import (
     AlertsConfig,
@@ -49,7 +51,7 @@ C = TypeVar("C", bound=ChannelSection)
 
 DEFAULT_PATH = "balancebot.toml"
 
-CHANNELS: tuple[ChannelConfig, ...] = (SLACK, EMAIL)
+CHANNELS: tuple[ChannelRegistration, ...] = (SLACK, EMAIL, *CHANNEL_KINDS)
 """The channels that can be configured."""
 
 
@@ -74,6 +76,7 @@ class Settings(ConfigSection):
     alerts: AlertsConfig = table(AlertsConfig)
     accounts: tuple[AccountConfig, ...] = tables(AccountConfig, required=True)
     channel_sections: Mapping[str, ChannelSection] = per_channel(ChannelConfig.table)
+    channels: tuple[FurtherChannelConfig, ...] = tables(FurtherChannelConfig, by_kind=True)
     routes: tuple[RouteConfig, ...] = tables(RouteConfig)
     digests: tuple[DigestConfig, ...] = tables(DigestConfig)
     web: WebConfig | None = optional_table(WebConfig)
@@ -129,7 +132,7 @@ def load(
     *,
     environ: Mapping[str, str],
     resolve_secrets: bool,
-    channels: Sequence[ChannelConfig] = CHANNELS,
+    channels: Sequence[ChannelRegistration] = CHANNELS,
 ) -> Settings | tuple[ConfigFault, ...]:
     """Read the configuration, or return all that is wrong with it; unknown keys and files of apps come last.
 
@@ -145,6 +148,13 @@ def load(
     context = ConfigContext(environ=environ, base=path.absolute().parent, resolve=resolve_secrets)
     reader = SectionReader(context, channels)
     settings = reader.read_root(Settings, root, path=path, resolved=resolve_secrets)
+    own_sections = {channel.name for channel in channels if isinstance(channel, ChannelConfig)}
+    for index, further in enumerate(settings.channels):
+        if further.name in own_sections:
+            file.fault(
+                f"channels[{index}].name",
+                f"{further.name!r} is the name of a channel with a section of its own",
+            )
     for config, place, destinations in _named_destinations(settings, channels):
         section = settings.channel_sections.get(config.name)
         fault = None if section is None else section.destination_fault(destinations)
@@ -176,7 +186,9 @@ def _with_listed_apps(
     return replace(account, apps=account.apps + listed)
 
 
-def remarks(settings: Settings, *, channels: Sequence[ChannelConfig] = CHANNELS) -> tuple[ConfigFault, ...]:
+def remarks(
+    settings: Settings, *, channels: Sequence[ChannelRegistration] = CHANNELS
+) -> tuple[ConfigFault, ...]:
     """Return what a configuration may say but hardly means: no reason to refuse it, but `check` shows it.
 
     That is: destinations on a channel that isn't configured, nobody to tell, one key pair used twice.
@@ -186,14 +198,14 @@ def remarks(settings: Settings, *, channels: Sequence[ChannelConfig] = CHANNELS)
 
 
 def _named_destinations(
-    settings: Settings, channels: Sequence[ChannelConfig]
+    settings: Settings, channels: Sequence[ChannelRegistration]
 ) -> Iterator[tuple[ChannelConfig, str, tuple[str, ...]]]:
     """Yield the destinations that routes and digests name, per channel, with the key that names them."""
     arrays: tuple[tuple[str, Sequence[RouteConfig | DigestConfig]], ...] = (
         ("routes", settings.routes),
         ("digests", settings.digests),
     )
-    for config in channels:
+    for config in (channel for channel in channels if isinstance(channel, ChannelConfig)):
         for array, entries in arrays:
             name = config.digest_key if array == "digests" else config.name
             for index, entry in enumerate(entries):
@@ -201,7 +213,7 @@ def _named_destinations(
                     yield config, f"{array}[{index}].{name}", entry.destinations[config.name]
 
 
-def _unreachable(settings: Settings, channels: Sequence[ChannelConfig]) -> Iterator[tuple[str, str]]:
+def _unreachable(settings: Settings, channels: Sequence[ChannelRegistration]) -> Iterator[tuple[str, str]]:
     for config, place, destinations in _named_destinations(settings, channels):
         if destinations and config.name not in settings.channel_sections:
             yield place, f"tells nobody: there is no [{config.name}]"

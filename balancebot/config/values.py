@@ -136,10 +136,11 @@ def number(*, at_least: float, at_most: float) -> Kind[float]:
 def one_of(choices: type[E]) -> Kind[E]:
     """Make the kind of a closed set of words."""
     words = {choice.value: choice for choice in choices}
-    return _word_of(words)
+    return word_of(words)
 
 
-def _word_of(choices: Mapping[str, V]) -> Kind[V]:
+def word_of(choices: Mapping[str, V]) -> Kind[V]:
+    """Make the kind of words that stand for something."""
     listed = ", ".join(f'"{choice}"' for choice in choices)
 
     @kind(f"one of {listed}")
@@ -152,6 +153,14 @@ def _word_of(choices: Mapping[str, V]) -> Kind[V]:
         return choices[value]
 
     return parse
+
+
+@kind("true or false")
+def flag(value: object) -> bool:
+    """Read a switch."""
+    if not isinstance(value, bool):
+        raise UnfitError(f"must be true or false, not {described(value)}")
+    return value
 
 
 def list_of(element: Kind[T], label: str) -> Kind[tuple[T, ...]]:
@@ -255,7 +264,7 @@ def cron(value: object) -> str:
 
 # ---- What balances are called and judged by
 
-severity = _word_of({choice.word: choice for choice in Severity if choice > Severity.OK})
+severity = word_of({choice.word: choice for choice in Severity if choice > Severity.OK})
 
 
 @kind("pattern of balances")

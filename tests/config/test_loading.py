@@ -315,7 +315,7 @@ def test_the_template_loads_with_every_key_switched_on_and_names_them_all(read, 
     (tmp_path / "apps.csv").write_text("name,app_key,master_secret\n")
     (tmp_path / "my-templates").mkdir()
     text = re.sub(r"(?m)^#(?=[\[a-z])", "", template()).replace("/run/secrets/", "")
-    environ = dict.fromkeys(re.findall(r'"env:(\w+)"', text), "x" * 32)
+    environ = dict.fromkeys(re.findall(r'"env:(\w+)"', text), "https://example.com/" + "x" * 32)
     settings = read(text, environ)
     defaults = read(SMALLEST)
     assert (defaults.alerts, defaults.retention, defaults.log) == (
