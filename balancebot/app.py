@@ -167,11 +167,11 @@ class App:
         """The configured ways to send messages."""
         if self.given_channels is not None:
             return self.given_channels
-        return build_channels(self.settings.channel_sections, self._channel_context, self.registered)
+        return build_channels(self.settings.channel_by_name, self._channel_context, self.registered)
 
     @property
     def _channel_context(self) -> ChannelContext:
-        return ChannelContext(renderer=self.renderer, known_ids=self._known_ids)
+        return ChannelContext(renderer=self.renderer, clock=self.clock, known_ids=self._known_ids)
 
     def _known_ids(self, channel: str) -> Mapping[str, str]:
         """Return the ids of a channel's addresses; none where the database can't be asked: they are resolved anew."""
@@ -338,8 +338,8 @@ def build_app(
 
 def preview_channels(settings: Settings, show: Callable[[str], None]) -> Mapping[str, Channel]:
     """Return channels that show each message as its reader would see it, and send nothing."""
-    context = ChannelContext(renderer=_renderer(settings), known_ids=lambda _: {})
-    return build_channels(settings.channel_sections, context, show=show)
+    context = ChannelContext(renderer=_renderer(settings), clock=SystemClock(), known_ids=lambda _: {})
+    return build_channels(settings.channel_by_name, context, show=show)
 
 
 def _renderer(settings: Settings) -> "Renderer":

@@ -54,7 +54,7 @@ class Daemon:
             channels=channels,
             on_enqueued=lambda: self._scheduler.hasten("deliver"),
         )
-        self._metrics = Metrics(self.bot.system_status, channels=self.bot.settings.channel_sections)
+        self._metrics = Metrics(self.bot.system_status, channels=self.bot.settings.channel_by_name)
         self._reporter = Reporter(self._metrics)
         self._presence = self.bot.worker_heartbeat("run")
         self._beat_due = threading.Event()

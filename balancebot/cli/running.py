@@ -38,7 +38,7 @@ def running(
     alive = Scheduler([Job(name="presence", every=EVERY, act=presence.show)])
     alive.start()
     try:
-        yield bot, Reporter(Metrics(bot.system_status, channels=bot.settings.channel_sections))
+        yield bot, Reporter(Metrics(bot.system_status, channels=bot.settings.channel_by_name))
     finally:
         alive.stop(EVERY)
         presence.leave()

@@ -159,7 +159,8 @@ class PerChannel:
 
     spec: Callable[[ChannelConfig], Spec]
     needed: str = ""
-    """The fault when none of them is there."""
+    """The fault when none of them is there, and no key of `or_keys`."""
+    or_keys: tuple[str, ...] = ()
 
 
 @overload
@@ -218,9 +219,11 @@ def tables(section: type[S], *, required: bool = False, by_kind: bool = False) -
     return made
 
 
-def per_channel(spec: Callable[[ChannelConfig], Spec], *, needed: str = "") -> Mapping[str, Any]:
+def per_channel(
+    spec: Callable[[ChannelConfig], Spec], *, needed: str = "", or_keys: tuple[str, ...] = ()
+) -> Mapping[str, Any]:
     """Declare what each channel adds here; the field maps the channels that the file names to their values."""
-    metadata = {_SPEC: PerChannel(spec=spec, needed=needed)}
+    metadata = {_SPEC: PerChannel(spec=spec, needed=needed, or_keys=or_keys)}
     made: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), metadata=metadata)
     return made
 
@@ -334,7 +337,8 @@ class SectionReader:
             )
             if value is not None:
                 found[channel] = value
-        if per_channel.needed and not table.has_any(*(spec.name for spec in specs.values())):
-            keys = " or ".join(f"`{spec.name}`" for spec in specs.values())
+        names = (*(spec.name for spec in specs.values()), *per_channel.or_keys)
+        if per_channel.needed and not table.has_any(*names):
+            keys = " or ".join(f"`{name}`" for name in names)
             table.fault("", f"{per_channel.needed}: it needs {keys}")
         return MappingProxyType(found)

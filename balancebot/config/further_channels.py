@@ -2,22 +2,13 @@
 
 import base64
 import binascii
-import re
 from dataclasses import dataclass
 
 from balancebot.config import values
-from balancebot.config.declare import ChannelKind, ConfigSection, key
+from balancebot.config.declare import ChannelKind, ChannelSection, key
 from balancebot.config.secrets import Secret
 from balancebot.config.sections import Language
 from balancebot.config.toml_table import UnfitError
-
-_ANY_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://\S+")
-
-
-def _apprise_url(value: str) -> None:
-    """Refuse what is no address of any scheme; it may hold a password and is not quoted."""
-    if not _ANY_URL.fullmatch(value):
-        raise UnfitError("must be an Apprise address such as mailto://… or tgram://…")
 
 
 def _signing_key(value: str) -> None:
@@ -30,7 +21,7 @@ def _signing_key(value: str) -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class FurtherChannelConfig(ConfigSection):
+class FurtherChannelConfig(ChannelSection):
     """Further channels, each of one kind."""
 
     name: str = key(
@@ -52,6 +43,16 @@ class FurtherChannelConfig(ConfigSection):
         example='"zh-CN"',
         inherited=True,
     )
+
+    @property
+    def addresses(self) -> tuple[str, ...]:
+        """Return its one destination, which goes by its kind: the address itself is a secret."""
+        return (self.kind,)
+
+    @property
+    def default_destinations(self) -> tuple[str, ...]:
+        """Return its destination if it is told where a route names no channels."""
+        return self.addresses if self.default else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,28 +86,9 @@ class WebhookConfig(FurtherChannelConfig):
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PagerDutyConfig(FurtherChannelConfig):
-    """`secret` is the routing key; `url` is its events address unless given."""
-
-    url: Secret = key(
-        values.secret_url, "the events address", default="https://events.pagerduty.com/v2/enqueue"
-    )
-    secret: Secret = key(values.secret(), "the routing key", example='"env:PAGERDUTY_KEY"')
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AppriseConfig(FurtherChannelConfig):
-    """`url` is an Apprise address (extra `apprise`)."""
-
-    url: Secret = key(values.secret(_apprise_url), "an Apprise address", example='"env:APPRISE_URL"')
-
-
 CHANNEL_KINDS = (
     ChannelKind(kind="feishu", section=FeishuConfig),
     ChannelKind(kind="dingtalk", section=DingTalkConfig),
     ChannelKind(kind="wecom", section=WeComConfig),
     ChannelKind(kind="webhook", section=WebhookConfig),
-    ChannelKind(kind="pagerduty", section=PagerDutyConfig),
-    ChannelKind(kind="apprise", section=AppriseConfig),
 )

@@ -157,6 +157,13 @@ class RouteConfig(Route, ConfigSection):
         values.severity, "this severity or worse", default=None, default_note="any", example='"warning"'
     )
     destinations: Mapping[str, tuple[str, ...]] = per_channel(ChannelConfig.route_key)
+    channels: tuple[str, ...] | None = key(
+        values.list_of(values.name, "names"),
+        "names of [[channels]] that are told; [] = none",
+        default=None,
+        default_note="those with default = true",
+        example='["ops-feishu"]',
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -170,7 +177,13 @@ class DigestConfig(ConfigSection):
         example='"0 9 * * MON-FRI"',
     )
     destinations: Mapping[str, tuple[str, ...]] = per_channel(
-        ChannelConfig.digest_table_key, needed="goes nowhere"
+        ChannelConfig.digest_table_key, needed="goes nowhere", or_keys=("channels",)
+    )
+    channels: tuple[str, ...] = key(
+        values.list_of(values.name, "names"),
+        "names of [[channels]] that it is sent to",
+        default=[],
+        example='["ops-feishu"]',
     )
     language: Language = key(
         values.one_of(Language),

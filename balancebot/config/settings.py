@@ -46,6 +46,7 @@ from balancebot.config.slack import SLACK, SlackConfig
 from balancebot.config.toml_table import ConfigFault, TomlFile, UnfitError, read_toml
 from balancebot.domain.balance import WalletName
 from balancebot.domain.routing import RoutingTable
+from balancebot.domain.spelling import did_you_mean
 
 C = TypeVar("C", bound=ChannelSection)
 
@@ -106,9 +107,14 @@ class Settings(ConfigSection):
         return tuple(name for account in self.accounts for name, _ in account.wallets())
 
     @property
+    def channel_by_name(self) -> Mapping[str, ChannelSection]:
+        """Return the section of every configured channel: `slack`, `email`, and the names of `[[channels]]`."""
+        return {**self.channel_sections, **{channel.name: channel for channel in self.channels}}
+
+    @property
     def routing(self) -> RoutingTable:
         """Return who is told of what."""
-        sections = self.channel_sections.items()
+        sections = self.channel_by_name.items()
         defaults = {channel: section.default_destinations for channel, section in sections}
         editable = frozenset(channel for channel, section in sections if section.can_edit)
         return RoutingTable(routes=self.routes, defaults=MappingProxyType(defaults), editable=editable)
@@ -160,13 +166,52 @@ def load(
         fault = None if section is None else section.destination_fault(destinations)
         if fault is not None:
             file.fault(place, fault)
+    _refuse_unknown_channels(file, settings)
     file.note_unknown_keys()
     faults = list(file.faults)
     accounts = tuple(
         _with_listed_apps(account, f"accounts[{index}]", context, faults)
         for index, account in enumerate(settings.accounts)
     )
-    return tuple(faults) or replace(settings, accounts=accounts)
+    return tuple(faults) or _with_further_channels(replace(settings, accounts=accounts))
+
+
+def _with_further_channels(settings: Settings) -> Settings:
+    """Give routes and digests that name further channels their destinations: one that isn't named isn't told."""
+
+    def further(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        return {
+            channel.name: channel.addresses if channel.name in names else () for channel in settings.channels
+        }
+
+    routes = tuple(
+        route
+        if route.channels is None
+        else replace(route, destinations={**route.destinations, **further(route.channels)})
+        for route in settings.routes
+    )
+    digests = tuple(
+        replace(digest, destinations={**digest.destinations, **further(digest.channels)})
+        if digest.channels
+        else digest
+        for digest in settings.digests
+    )
+    return replace(settings, routes=routes, digests=digests)
+
+
+def _refuse_unknown_channels(file: TomlFile, settings: Settings) -> None:
+    """Record names of further channels that no `[[channels]]` has."""
+    known = [channel.name for channel in settings.channels if channel.name]
+    arrays: tuple[tuple[str, Sequence[RouteConfig | DigestConfig]], ...] = (
+        ("routes", settings.routes),
+        ("digests", settings.digests),
+    )
+    for array, entries in arrays:
+        for index, entry in enumerate(entries):
+            for name in entry.channels or ():
+                if name not in known:
+                    meant = did_you_mean(name, known)
+                    file.fault(f"{array}[{index}].channels", f"no [[channels]] is called {name!r}{meant}")
 
 
 def _with_listed_apps(

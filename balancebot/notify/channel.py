@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from balancebot.config.declare import ChannelSection
-from balancebot.ports import Channel
+from balancebot.ports import Channel, Clock
 
 if TYPE_CHECKING:
     from balancebot.notify.render import Renderer
@@ -19,6 +19,7 @@ class ChannelContext:
     """What a channel may need besides its section of the configuration."""
 
     renderer: "Renderer"
+    clock: Clock
     known_ids: Callable[[str], Mapping[str, str]]
     """Returns the ids that the addresses of a channel had of late, for a channel that resolves names."""
 
@@ -33,3 +34,10 @@ class RegisteredChannel:
     """Makes the channel of a name from its section; it connects to nothing yet."""
     preview: Callable[[Any, ChannelContext, Show], Channel]
     """Makes one that shows each message as its reader would see it, and sends nothing."""
+
+
+def posting_preview(section: object, context: ChannelContext, show: Show) -> Channel:
+    """Make the preview of a channel that only posts: title and text."""
+    from balancebot.notify.preview import PreviewPosts
+
+    return PreviewPosts(type(section).__name__.removesuffix("Config"), context.renderer, show)

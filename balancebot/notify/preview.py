@@ -11,6 +11,7 @@ from typing import Any, Final
 
 from balancebot.domain.message import Action, MessageRef, OutgoingMessage
 from balancebot.notify.email.compose import address, compose
+from balancebot.notify.posting import content_of
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.blocks import message_of, without_links
 from balancebot.ports import Capabilities, ChannelError, Finding
@@ -162,6 +163,44 @@ class PreviewMail:
         mail = compose(outgoing, self._renderer, sender=self._sender)
         self._say(f"E-mail\n{mail_preview(mail.message)}")
         return MessageRef(channel_id="", message_id=mail.message_id, subject=mail.subject)
+
+    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:  # noqa: ARG002
+        """Find nothing: no answer was ever lost."""
+        return ()
+
+    def delete(self, ref: MessageRef) -> ChannelError | None:  # noqa: ARG002
+        """Have nothing to delete."""
+        return None
+
+    def check(self, destinations: Sequence[str]) -> list[Finding]:  # noqa: ARG002
+        """Have nothing to try."""
+        return []
+
+    def close(self) -> None:
+        """Hold nothing open."""
+
+
+class PreviewPosts:
+    """A chat that stands on the screen."""
+
+    capabilities = Capabilities()
+
+    def __init__(self, name: str, renderer: Renderer, show: Say) -> None:
+        self.name = name
+        self._renderer = renderer
+        self._show = show
+
+    def send(
+        self,
+        outgoing: OutgoingMessage,
+        *,
+        holds_claim: Callable[[], bool],  # noqa: ARG002
+    ) -> MessageRef | ChannelError:
+        """Show title and text."""
+        content = content_of(outgoing, self._renderer)
+        lines = [*_wrapped(content.title, _WIDTH), "", *_mrkdwn(content.text, _WIDTH)]
+        self._show(f"{self.name}\n{_framed(lines, _WIDTH)}")
+        return MessageRef(channel_id="", message_id="")
 
     def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:  # noqa: ARG002
         """Find nothing: no answer was ever lost."""

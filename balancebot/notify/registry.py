@@ -8,11 +8,15 @@ from collections.abc import Mapping, Sequence
 
 from balancebot.config.declare import ChannelSection
 from balancebot.notify.channel import ChannelContext, RegisteredChannel, Show
+from balancebot.notify.dingtalk import DINGTALK
 from balancebot.notify.email import EMAIL
+from balancebot.notify.feishu import FEISHU
 from balancebot.notify.slack import SLACK
+from balancebot.notify.webhook import WEBHOOK
+from balancebot.notify.wecom import WECOM
 from balancebot.ports import Channel
 
-REGISTERED: tuple[RegisteredChannel, ...] = (SLACK, EMAIL)
+REGISTERED: tuple[RegisteredChannel, ...] = (SLACK, EMAIL, FEISHU, DINGTALK, WECOM, WEBHOOK)
 
 
 def build_channels(

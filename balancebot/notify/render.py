@@ -53,6 +53,18 @@ class Renderer:
         """The language of everything but a digest that names its own."""
         return self._words.language
 
+    def speaking(self, language: Language) -> "Renderer":
+        """Return a renderer like this one, in `language`."""
+        return Renderer(
+            words=replace(self._words, language=language),
+            public_url=self._public_url,
+            user_dir=self._user_dir,
+        )
+
+    def link_of(self, facts: Facts) -> str:
+        """Return the address of the page behind a message; '' where there is none."""
+        return str(self._view(facts, self.words_for(facts))["link"])
+
     def render(self, template: str, facts: Facts, **extra: str | bool) -> str:
         """Render `template` (`slack/alert.j2`) from `facts`; blank lines around it are dropped."""
         words = self.words_for(facts)
@@ -95,6 +107,21 @@ class Renderer:
         if (template, fault) not in self._told:
             self._told.add((template, fault))
             _log.warning("template_failed template=%s fault=%s; the built-in one is used", template, fault)
+
+
+def stem_of(facts: Facts) -> str:
+    """Return the name that the templates of a message begin with."""
+    match facts:
+        case AlertFacts():
+            return "alert"
+        case GroupFacts():
+            return "group"
+        case DigestFacts():
+            return "digest"
+        case TestFacts() | ChannelFailureFacts():
+            return "notice"
+        case _:
+            assert_never(facts)
 
 
 _Environments: TypeAlias = tuple[ImmutableSandboxedEnvironment, ImmutableSandboxedEnvironment]

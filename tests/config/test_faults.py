@@ -117,7 +117,10 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
             SMALLEST + '[[routes]]\nmatch = "*"\nseverity = "ok"',
             'routes[0].severity: must be one of "warning", "critical", "depleted", not \'ok\'',
         ),
-        (SMALLEST + '[[digests]]\nname = "d"\ncron = "0 9 * * *"', "digests[0]: goes nowhere: it needs `slack` or `to`"),
+        (
+            SMALLEST + '[[digests]]\nname = "d"\ncron = "0 9 * * *"',
+            "digests[0]: goes nowhere: it needs `slack` or `to` or `channels`",
+        ),
         (SMALLEST + '[heartbeat]\nurl = "SECRET"', "heartbeat.url: must be an address that begins with http:// or https://"),
     ],
 )  # fmt: skip

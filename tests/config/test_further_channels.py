@@ -5,8 +5,11 @@ from pathlib import Path
 import pytest
 
 from balancebot.config import Language, Secret, Settings, load
-from balancebot.config.further_channels import CHANNEL_KINDS, FeishuConfig, PagerDutyConfig
+from balancebot.config.further_channels import CHANNEL_KINDS, FeishuConfig, WebhookConfig
 from balancebot.config.reference import reference_markdown
+from balancebot.domain.balance import WalletName
+from balancebot.domain.routing import Destination
+from balancebot.domain.verdict import Severity
 
 WATCHED = '[[accounts]]\nname = "acme"\ndev_key = "k"\ndev_secret = "s"\n'
 
@@ -27,7 +30,7 @@ def read(tmp_path: Path):
 def test_a_channel_is_read_as_its_kind_with_the_defaults_of_all(read) -> None:
     settings = read(
         '[[channels]]\nname = "a"\nkind = "feishu"\nurl = "env:URL"\nsecret = "env:KEY"\ndefault = true\n'
-        '[[channels]]\nname = "b"\nkind = "pagerduty"\nsecret = "env:KEY"\nlanguage = "en"\n'
+        '[[channels]]\nname = "b"\nkind = "webhook"\nurl = "env:URL"\nlanguage = "en"\n'
     )
     assert (
         FeishuConfig(
@@ -38,11 +41,10 @@ def test_a_channel_is_read_as_its_kind_with_the_defaults_of_all(read) -> None:
             default=True,
             language=Language.CHINESE,
         ),
-        PagerDutyConfig(
+        WebhookConfig(
             name="b",
-            kind="pagerduty",
-            url=Secret("https://events.pagerduty.com/v2/enqueue"),
-            secret=Secret("s"),
+            kind="webhook",
+            url=Secret("https://bot.example.com/x"),
             language=Language.ENGLISH,
         ),
     ) == settings.channels
@@ -53,20 +55,15 @@ def test_a_channel_is_read_as_its_kind_with_the_defaults_of_all(read) -> None:
     [
         (
             'kind = "feisu"\nurl = "env:URL"',
-            'kind: must be one of "feishu", "dingtalk", "wecom", "webhook", "pagerduty", "apprise", not \'feisu\'; '
+            'kind: must be one of "feishu", "dingtalk", "wecom", "webhook", not \'feisu\'; '
             "did you mean feishu?",
         ),
         ("kind = 3", "kind: must be a string, not a whole number"),
         ('url = "env:URL"', "kind: is missing"),
         ('kind = "wecom"', "url: is missing"),
-        ('kind = "pagerduty"', "secret: is missing"),
         (
             'kind = "dingtalk"\nurl = "SECRET"',
             "url: must be an address that begins with http:// or https://",
-        ),
-        (
-            'kind = "apprise"\nurl = "SECRET"',
-            "url: must be an Apprise address such as mailto://… or tgram://…",
         ),
         (
             'kind = "webhook"\nurl = "env:URL"\nsecret = "whsec_SECRET!"',
@@ -97,3 +94,25 @@ def test_a_name_that_stands_for_another_channel_is_refused(read) -> None:
 @pytest.mark.parametrize("kind", CHANNEL_KINDS, ids=lambda kind: kind.kind)
 def test_every_kind_stands_in_the_reference(kind) -> None:
     assert f"- `{kind.kind}`: " in reference_markdown()
+
+
+def test_routes_and_digests_choose_among_further_channels_and_others_take_the_default(read) -> None:
+    settings = read(
+        '[[channels]]\nname = "a"\nkind = "feishu"\nurl = "env:URL"\ndefault = true\n'
+        '[[channels]]\nname = "b"\nkind = "wecom"\nurl = "env:URL"\n'
+        '[[routes]]\nmatch = "acme"\nchannels = ["b"]\n'
+        '[[digests]]\nname = "d"\ncron = "0 9 * * *"\nchannels = ["b"]\n'
+    )
+    wallet = WalletName("acme")
+    other = WalletName("acme/shop")
+    assert {"a": ("feishu",), "b": ()} == settings.routing.defaults
+    assert (Destination("b", "wecom"),) == settings.routing.destinations(wallet, None, Severity.WARNING)
+    assert (Destination("a", "feishu"),) == settings.routing.destinations(other, None, Severity.WARNING)
+    assert ("wecom",) == settings.digests[0].destinations["b"]
+
+
+def test_a_name_that_no_channel_has_is_refused_with_the_nearest(read) -> None:
+    assert ["routes[0].channels: no [[channels]] is called 'ops-fieshu'; did you mean ops-feishu?"] == read(
+        '[[channels]]\nname = "ops-feishu"\nkind = "feishu"\nurl = "env:URL"\n'
+        '[[routes]]\nmatch = "*"\nchannels = ["ops-fieshu"]\n'
+    )

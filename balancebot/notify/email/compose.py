@@ -12,21 +12,18 @@ from email.headerregistry import Address, BaseHeader, HeaderRegistry, UniqueUnst
 from email.message import EmailMessage
 from email.policy import SMTP, Policy
 from email.utils import unquote
-from typing import Final, assert_never
+from typing import Final
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.message import (
     Action,
     AlertFacts,
-    ChannelFailureFacts,
     DigestFacts,
     Facts,
-    GroupFacts,
     OutgoingMessage,
-    TestFacts,
 )
 from balancebot.domain.verdict import Severity
-from balancebot.notify.render import Renderer
+from balancebot.notify.render import Renderer, stem_of
 
 
 class _Subject(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc] # HeaderRegistry joins them too
@@ -157,21 +154,7 @@ def _picture(facts: Facts, renderer: Renderer) -> bytes | None:
 
 
 def _template(facts: Facts, kind: str) -> str:
-    return f"email/{_stem(facts)}.{kind}"
-
-
-def _stem(facts: Facts) -> str:
-    match facts:
-        case AlertFacts():
-            return "alert"
-        case GroupFacts():
-            return "group"
-        case DigestFacts():
-            return "digest"
-        case TestFacts() | ChannelFailureFacts():
-            return "notice"
-        case _:
-            assert_never(facts)
+    return f"email/{stem_of(facts)}.{kind}"
 
 
 def _is_urgent(facts: Facts) -> bool:
