@@ -6,12 +6,14 @@ effect. JSMS has a loop of its own (`jsms/pool.py`): thousands of readings must 
 """
 
 import asyncio
+import atexit
 import json
 import os
 import socket
 import ssl
 import threading
 from collections.abc import Callable, Coroutine, Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
@@ -40,7 +42,12 @@ def run(work: Callable[[], Coroutine[Any, Any, T]], *, within: timedelta) -> T:
         async with asyncio.timeout(within.total_seconds()):
             return await work()
 
-    return asyncio.run_coroutine_threadsafe(limited(), _loop()).result()
+    with _starting:
+        loop = _loop()
+    return asyncio.run_coroutine_threadsafe(limited(), loop).result()
+
+
+_starting = threading.Lock()
 
 
 @cache
@@ -51,37 +58,55 @@ def _loop() -> asyncio.AbstractEventLoop:
     return loop
 
 
+@dataclass(slots=True)
+class _Exchange:
+    """One request under way: whether any of it has gone out."""
+
+    was_sent: bool = False
+
+
+_current: ContextVar[_Exchange] = ContextVar("exchange")
+
+
+@cache
+def _session() -> aiohttp.ClientSession:
+    """Make the session of all exchanges, on the loop. It keeps nothing: what takes time to make is its TLS context."""
+
+    async def note_sent(*_: object) -> None:
+        _current.get().was_sent = True
+
+    trace = aiohttp.TraceConfig()
+    trace.on_request_headers_sent.append(note_sent)
+    session = aiohttp.ClientSession(
+        # no connection is used twice: on one that the other side has closed, a message would be in doubt
+        connector=aiohttp.TCPConnector(ssl=_tls(), force_close=True, limit=0),
+        cookie_jar=aiohttp.DummyCookieJar(),
+        response_class=_BoundedResponse,
+        trace_configs=[trace],
+    )
+    atexit.register(run, session.close, within=timedelta(seconds=1))
+    return session
+
+
 def exchange(
     work: Callable[[aiohttp.ClientSession], Coroutine[Any, Any, T]], *, service: str, within: timedelta
 ) -> T | ChannelError:
-    """Let `work` make one HTTP request in a session of its own; an error names `service`, never the address.
+    """Let `work` make one HTTP request; an error names `service`, never the address.
 
     Its kind is UNREACHABLE if the request can't have had an effect, since not even its headers were sent, else IN_DOUBT.
     A certificate that isn't trusted is of kind AUTH: only a person can mend it. Redirects are the caller's to refuse.
     """
-    was_sent = False
-
-    async def note_sent(*_: object) -> None:
-        nonlocal was_sent
-        was_sent = True
+    exchanged = _Exchange()
 
     async def request() -> T:
-        trace = aiohttp.TraceConfig()
-        trace.on_request_headers_sent.append(note_sent)
-        async with aiohttp.ClientSession(
-            # no connection is used twice: on one that the other side has closed, a message would be in doubt
-            connector=aiohttp.TCPConnector(ssl=_tls(), force_close=True),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            response_class=_BoundedResponse,
-            trace_configs=[trace],
-        ) as session:
-            return await work(session)
+        _current.set(exchanged)
+        return await work(_session())
 
     try:
         return run(request, within=within)
     except (aiohttp.ClientError, OSError, UnicodeError) as fault:
         reason = _reason(fault)
-        if not was_sent:
+        if not exchanged.was_sent:
             is_certificate = isinstance(_cause(fault), ssl.SSLCertVerificationError)
             return ChannelError(
                 kind=ChannelErrorKind.AUTH if is_certificate else ChannelErrorKind.UNREACHABLE,
