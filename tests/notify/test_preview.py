@@ -32,5 +32,5 @@ def test_a_mail_shows_its_headers_and_its_text(renderer: Renderer) -> None:
         "To: finance@example.com",
         "Subject: [test] balancebot reaches you",
         "",
-        "A test message of balancebot",
+        "Test message from balancebot",
     ]

@@ -58,7 +58,7 @@ def test_a_first_message_is_posted_with_the_metadata_it_can_be_found_by(
         "event_payload": {"delivery": "d1", "alert": "17"},
     }
     assert message["text"] == (
-        "🔴 Critical · acme/checkout industry — 312 messages left, for ≈ 9 h at the expected use"
+        "🔴 Critical · acme/checkout industry — 312 messages left, enough for ≈ 9 h at the expected usage"
         " · 📝 Finance buys: tell the payments channel, the supplier needs two working days"
     )
     assert message["blocks"][0]["text"]["text"] == "🔴 Critical · acme/checkout industry"
