@@ -7,15 +7,29 @@ all their readings; an hour becomes part of its day once it is old.
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, Table, delete, func, literal, select
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    Row,
+    Table,
+    and_,
+    case,
+    cast,
+    delete,
+    func,
+    literal,
+    select,
+)
 from sqlalchemy.dialects import sqlite
 
-from balancebot.domain.balance import NEVER_READ, Absent, Category, Readings, WalletName
+from balancebot.domain.balance import MAX_BALANCE, NEVER_READ, Absent, Category, Readings, WalletName
 from balancebot.domain.usage import SECONDS_PER_HOUR, Booked, Hour, Seen
 from balancebot.store.tables import daily_use, hourly_use
 from balancebot.store.types import chunked, insert_into
 
 HOURS_PER_DAY = 24
+_HALF = 2**31
 
 
 class Used(NamedTuple):
@@ -93,7 +107,8 @@ def _whole(row: UseRow) -> dict[str, object]:
     values = {**_BLANK, "hour": row.at, "wallet_id": row.wallet_id, **row.readings._asdict()}
     for (category, reading), used in zip(row.readings.items(), row.used, strict=True):
         if reading is not Absent.UNREAD or any(used):
-            values.update(zip(_NAMES[category], used, strict=True))
+            bounded = (max(-MAX_BALANCE, min(number, MAX_BALANCE)) for number in used)
+            values.update(zip(_NAMES[category], bounded, strict=True))
     return values
 
 
@@ -165,9 +180,19 @@ def use_since(
 def totals(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
     """Return what happened to each wallet (by id) in the hours `[since, until)` altogether."""
     c = hourly_use.c
-    sums = [func.coalesce(func.sum(c[name]), 0) for name in _ADDED]
-    wanted = select(c.wallet_id, *sums).where(c.hour >= since, c.hour < until).group_by(c.wallet_id)
-    return {wallet_id: _in_categories(values) for wallet_id, *values in conn.execute(wanted)}
+    # in two halves: a sum may be larger than any column, and SQLite refuses to make such a one
+    columns = [cast(c[name], BigInteger) for name in _ADDED]
+    halves = [half for column in columns for half in (func.sum(column // _HALF), func.sum(column % _HALF))]
+    wanted = select(c.wallet_id, *halves).where(c.hour >= since, c.hour < until).group_by(c.wallet_id)
+    return {
+        wallet_id: _in_categories(
+            [
+                int(high or 0) * _HALF + int(low or 0)
+                for high, low in zip(values[::2], values[1::2], strict=True)
+            ]
+        )
+        for wallet_id, *values in conn.execute(wanted)
+    }
 
 
 def fold_oldest_day(conn: Connection, *, before: int) -> int:
@@ -189,7 +214,7 @@ def fold_oldest_day(conn: Connection, *, before: int) -> int:
             literal(day).label("day"),
             c.wallet_id,
             *(_last_reading(category, first, end) for category in Category),
-            *(func.sum(c[name]).label(name) for name in _ADDED),
+            *(_bounded_sum(c[name]).label(name) for name in _ADDED),
         )
         .where(within)
         .group_by(c.wallet_id)
@@ -221,6 +246,26 @@ def _last_reading(category: Category, first: int, end: int) -> Any:
     )
 
 
+def _plus(old: ColumnElement[int], new: ColumnElement[int]) -> ColumnElement[int]:
+    """Return the sum of two numbers, or the largest that a column can hold: a sum may be larger than any balance."""
+    if not isinstance(old.type, BigInteger):  # seconds
+        return old + new
+    return case(
+        (and_(new > 0, old > MAX_BALANCE - new), MAX_BALANCE),
+        (and_(new < 0, old < -MAX_BALANCE - new), -MAX_BALANCE),
+        else_=old + new,
+    )
+
+
+def _bounded_sum(column: ColumnElement[int]) -> ColumnElement[int]:
+    """Return the sum over a group, within what a column can hold."""
+    if not isinstance(column.type, BigInteger):
+        return func.sum(column)
+    high, low = func.sum(column // _HALF), func.sum(column % _HALF)
+    most = MAX_BALANCE // _HALF - HOURS_PER_DAY  # each hour may add nearly one half more
+    return case((high >= most, MAX_BALANCE), (high <= -most, -MAX_BALANCE), else_=high * _HALF + low)
+
+
 def _adding(conn: Connection, columns: Collection[str]) -> sqlite.Insert:
     """Return an insert of `columns` that adds to the hour that stands, if one does; a reading replaces the one there."""
     statement = insert_into(conn, hourly_use)
@@ -231,7 +276,7 @@ def _adding(conn: Connection, columns: Collection[str]) -> sqlite.Insert:
             **{name: func.coalesce(new[name], old[name]) for name in Category if name in columns},
             # NULL is nothing, and takes no room
             **{
-                name: func.coalesce(old[name] + new[name], new[name], old[name])
+                name: func.coalesce(_plus(old[name], new[name]), new[name], old[name])
                 for name in _ADDED
                 if name in columns
             },

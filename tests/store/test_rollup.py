@@ -1,6 +1,6 @@
 """What is booked adds up by hour, and by day once it is old."""
 
-from balancebot.domain.balance import Absent, BalanceKey, Category, Readings, WalletName
+from balancebot.domain.balance import MAX_BALANCE, Absent, BalanceKey, Category, Readings, WalletName
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.store import usage
 from balancebot.store.database import Database
@@ -113,3 +113,20 @@ def test_a_course_is_the_last_number_of_every_so_many_hours(database: Database) 
         usage.add(conn, IDS, {}, {SHOP: Seen(13 * 3600, Readings(voice=7, market=70))})
         found = list(usage.courses(conn, [1, 2], Category.MARKET, since=10, until=22, every=6))
     assert [(1, 12, 800), (2, 13, 70), (1, 16, 500)] == found
+
+
+def test_sums_may_be_larger_than_a_balance(database: Database) -> None:
+    top_up = Booked(MAX_BALANCE, 0, MAX_BALANCE, 0, MAX_BALANCE)
+    with database.write() as conn:
+        for _ in range(2):
+            usage.add(conn, IDS, {Hour(25, POOL_MARKET): top_up}, {})
+        usage.put(conn, [market(Readings(market=5), at=26, used=Used(2 * MAX_BALANCE, 9))])
+        bounded = Used(MAX_BALANCE, 0, MAX_BALANCE, -MAX_BALANCE)
+        assert [market(Readings(), at=25, used=bounded)] == usage.hours_of(conn, 1, since=25, until=26)
+        assert {1: (NOTHING, NOTHING, NOTHING, Used(2 * MAX_BALANCE, 9, MAX_BALANCE, -MAX_BALANCE))} == (
+            usage.totals(conn, since=25, until=27)
+        )
+        usage.fold_oldest_day(conn, before=48)
+        assert [market(Readings(market=5), at=1, used=Used(MAX_BALANCE, 9, MAX_BALANCE, -MAX_BALANCE))] == (
+            usage.days_of(conn, 1, since=1, until=2)
+        )
