@@ -4,6 +4,7 @@ Exit status: 0 done; 1 it ran and something failed; 2 usage or configuration. Wh
 lines, never as a traceback.
 """
 
+import os
 import sys
 from collections.abc import Sequence
 
@@ -14,6 +15,8 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `words` default to the process's arguments."""
     skip_startup_gc()
     prepare_streams()
+    # the database holds password hashes, exports hold balances: for nobody else on the machine to read
+    os.umask(0o077)
     try:
         status = _run(sys.argv[1:] if words is None else words)
         sys.stdout.flush()

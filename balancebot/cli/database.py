@@ -12,7 +12,7 @@ app = application()
 
 @app.callback()
 def database() -> None:
-    """Upgrade, back up or prune the database."""
+    """Upgrade, back up, restore, check or prune the database."""
 
 
 @app.command()
@@ -32,6 +32,39 @@ def backup(
     if isinstance(made, BackupFailed):
         raise CommandError(made.message)
     print(f"wrote {made.file}: {made.num_bytes:,} bytes, verified")
+
+
+@app.command(no_args_is_help=True)
+def restore(
+    context: typer.Context,
+    file: Annotated[
+        Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="made by `db backup`")
+    ],
+) -> None:
+    """Put a backup in the place of the database, which nobody may be using; what was sent before isn't sent again."""
+    from balancebot.clock import SystemClock
+    from balancebot.store.backup import BackupFailed
+    from balancebot.store.backup import restore as put_back
+    from balancebot.store.database import Database
+
+    database = Database(context_of(context).settings.database.url.reveal())
+    restored = put_back(database, file, now=SystemClock().now())
+    if isinstance(restored, BackupFailed):
+        raise CommandError(restored.message)
+    kept = "" if restored.kept is None else f"; what stood there before is {restored.kept}"
+    print(f"{database.place}: restored from {file}{kept}")
+
+
+@app.command()
+def check(context: typer.Context) -> None:
+    """Look through the whole database for damage; exit 1 if there is any."""
+    from balancebot.store.backup import find_faults
+
+    database = context_of(context).database
+    faults = find_faults(database)
+    if faults:
+        raise CommandError(*(f"{database.place}: {fault}" for fault in faults))
+    print(f"{database.place}: whole")
 
 
 @app.command()

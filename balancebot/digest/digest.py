@@ -264,7 +264,7 @@ def _destinations(digest: DigestConfig) -> tuple[Destination, ...]:
 
 
 def _known(digest: DigestConfig) -> str:
-    return f"digest:{digest.name}"
+    return f"{installation.DIGEST_KNOWN}{digest.name}"
 
 
 def _local(now: datetime, zone: ZoneInfo) -> str:

@@ -172,6 +172,7 @@ class PollCycle:
         with self._claiming:
             self._mind_the_clock(started_at)
             with self._database.read() as conn:
+                self._database.verify(conn)
                 if not wallets.any_due(conn, now=started_at, failing=failing):
                     return None
             this = self._claim(started_at, failing)

@@ -1,6 +1,7 @@
-"""A copy of the whole database as of one instant, while others read and write. Verified, and never over a file that stands.
+"""Copies of the whole database: made while others read and write, put back while nobody does, and verified both times.
 
-SQLite's copy is a database file of its own; PostgreSQL's is what `pg_dump --format=custom` makes, for `pg_restore`.
+SQLite's copy is a database file of its own; PostgreSQL's is what `pg_dump --format=custom` makes, for `pg_restore`. No
+file that stands is written over: the database that a backup takes the place of is kept beside it.
 """
 
 import os
@@ -8,10 +9,16 @@ import shutil
 import sqlite3
 import subprocess
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
+from sqlalchemy import text
+
+from balancebot.store import installation, schema
 from balancebot.store.database import Database
+from balancebot.store.database_file import BACKUP_MARK
+from balancebot.store.errors import DatabaseError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +60,162 @@ def back_up(database: Database, file: Path) -> BackupMade | BackupFailed:
     return BackupMade(file=file, num_bytes=file.stat().st_size)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """A backup was put back."""
+
+    kept: Path | None
+    """Where the SQLite file is that stood there before."""
+
+
+def restore(database: Database, file: Path, *, now: datetime) -> Restored | BackupFailed:
+    """Put the backup `file` in the place of `database`, which nobody may be using; what it says was sent stays said."""
+    if not file.is_file():
+        return BackupFailed(message=f"{file}: there is no such file")
+    try:
+        return (
+            _restore_sqlite(database, file, now)
+            if database.is_sqlite
+            else _restore_postgresql(database, file, now)
+        )
+    except OSError as error:
+        return BackupFailed(message=f"can't put {file} back: {error.strerror or error}")
+
+
+def _restore_sqlite(database: Database, file: Path, now: datetime) -> Restored | BackupFailed:
+    target = Path(database.url.database or "")
+    if target.exists() and target.samefile(file):
+        return BackupFailed(message=f"{file} is the database itself")
+    part = target.with_name(f".{target.name}.{uuid4().hex}.part")
+    try:
+        part.touch(mode=0o600, exist_ok=False)
+        shutil.copyfile(file, part)
+        fault = _fault_of_backup(part, file, now)
+        if fault is not None:
+            return BackupFailed(message=fault)
+        if _is_used(target):
+            return _in_use(database)
+        kept = _set_aside(target, now)
+        for suffix in ("-wal", "-shm"):
+            target.with_name(target.name + suffix).unlink(missing_ok=True)
+        part.replace(target)
+    except sqlite3.Error as error:
+        return BackupFailed(message=f"{file} is no backup of balancebot: {error}")
+    finally:
+        part.unlink(missing_ok=True)
+    return Restored(kept=kept)
+
+
+def _fault_of_backup(part: Path, file: Path, now: datetime) -> str | None:
+    """Verify a copy of a backup and bring it up to date; return what is wrong with it."""
+    answer = _integrity(part, mark=True)
+    if answer != "ok":
+        return f"{file} is damaged: {answer}"
+    copy = Database(f"sqlite:///{part}")
+    try:
+        with copy.read() as conn:
+            if schema.version(conn) is None:
+                return f"{file} is no backup of balancebot"
+        copy.upgrade()
+        with copy.write() as conn:
+            installation.settle_restored(conn, now=now)
+    except DatabaseError as error:
+        return str(error).replace(str(part), str(file))
+    finally:
+        copy.dispose()
+    connection = sqlite3.connect(part)
+    try:
+        connection.execute("PRAGMA journal_mode = DELETE")  # all of it in the one file that is moved
+    finally:
+        connection.close()
+    return None
+
+
+def _is_used(target: Path) -> bool:
+    """Tell whether any process has the database open; its write-ahead log is taken in if none has."""
+    if not target.exists() or target.stat().st_size == 0:
+        return False
+    try:
+        connection = sqlite3.connect(target, timeout=0.5)
+        try:
+            connection.execute("PRAGMA journal_mode = DELETE")
+        finally:
+            connection.close()
+    except sqlite3.OperationalError as error:
+        return error.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
+    except sqlite3.DatabaseError:
+        pass  # damaged: that is why a backup is put back
+    return False
+
+
+def _set_aside(target: Path, now: datetime) -> Path | None:
+    if not target.exists():
+        return None
+    kept = target.with_name(f"{target.name}.before-{now:%Y%m%dT%H%M%SZ}")
+    os.link(target, kept)  # fails where it stands; replacing the target leaves it be
+    return kept
+
+
+def _restore_postgresql(database: Database, file: Path, now: datetime) -> Restored | BackupFailed:
+    with database.read() as conn:
+        others = conn.scalar(
+            text(
+                "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+                " AND backend_type = 'client backend'"
+            )
+        )
+    database.dispose()
+    if others:
+        return _in_use(database)
+    fault = _run_postgresql(
+        database,
+        ["pg_restore", "--list", str(file)],
+        [
+            "pg_restore",
+            "--clean",
+            "--if-exists",
+            "--no-owner",
+            "--no-privileges",
+            "--single-transaction",
+            "--no-password",
+            _ADDRESS,
+            str(file),
+        ],
+    )
+    if fault is not None:
+        return BackupFailed(message=fault)
+    database.upgrade()
+    with database.write() as conn:
+        installation.settle_restored(conn, now=now)
+    return Restored(kept=None)
+
+
+def _in_use(database: Database) -> BackupFailed:
+    return BackupFailed(
+        message=f"database {database.place} is in use: stop every balancebot (and every other program) that has it open"
+    )
+
+
+def find_faults(database: Database) -> tuple[str, ...]:
+    """Look through the whole database; return what is wrong with it, in words for a person."""
+    try:
+        with database.read() as conn:
+            database.verify(conn)
+            if not database.is_sqlite:
+                broken = conn.scalars(
+                    text("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
+                )
+                return tuple(f"the index {name} is not valid: REINDEX INDEX {name}" for name in broken)
+            answers = conn.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+            orphans = conn.exec_driver_sql("PRAGMA foreign_key_check").all()
+    except DatabaseError as error:
+        return (str(error),)
+    faults = [str(answer) for answer in answers if answer != "ok"]
+    if orphans:
+        faults.append(f"{len(orphans)} rows refer to rows that are gone, the first in {orphans[0][0]}")
+    return tuple(faults)
+
+
 def _stands_already(file: Path) -> BackupFailed:
     return BackupFailed(message=f"{file} exists already; a backup overwrites nothing")
 
@@ -69,33 +232,52 @@ def _copy_sqlite(database: Database, part: Path) -> str | None:
             original.execute("VACUUM INTO ?", (str(part),))
         finally:
             original.close()
-        copy = sqlite3.connect(part)
-        try:
-            (answer,) = copy.execute("PRAGMA integrity_check").fetchone()
-        finally:
-            copy.close()
+        answer = _integrity(part, mark=True)
     except sqlite3.Error as error:
         return f"can't copy {database.place}: {error}"
     return None if answer == "ok" else f"the copy of {database.place} is damaged: {answer}"
 
 
+def _integrity(file: Path, *, mark: bool = False) -> str:
+    """Return "ok", or what SQLite finds wrong with a file; `mark` it as a backup that nobody has opened."""
+    connection = sqlite3.connect(file)
+    try:
+        if mark:
+            connection.execute(f"PRAGMA user_version = {BACKUP_MARK}")
+        (answer,) = connection.execute("PRAGMA integrity_check").fetchone()
+    finally:
+        connection.close()
+    return str(answer)
+
+
 def _dump_postgresql(database: Database, part: Path) -> str | None:
     """Dump, and read the dump's contents back; return what went wrong."""
-    pg_dump, pg_restore = shutil.which("pg_dump"), shutil.which("pg_restore")
-    if pg_dump is None or pg_restore is None:
-        return "a backup of PostgreSQL needs pg_dump and pg_restore in PATH (the package postgresql-client)"
+    return _run_postgresql(
+        database,
+        ["pg_dump", "--format=custom", "--no-password", f"--file={part}", _ADDRESS],
+        ["pg_restore", "--list", str(part)],
+    )
+
+
+_ADDRESS = "--dbname="
+"""Stands for the database's address among arguments."""
+
+
+def _run_postgresql(database: Database, *commands: list[str]) -> str | None:
+    """Run PostgreSQL's own programs one after the other; return what went wrong."""
     url = database.url.set(drivername="postgresql", password=None).difference_update_query(["password"])
     password = database.url.password or database.url.query.get("password")
     # not among the arguments, which anybody on the machine can see
     environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
     address = url.render_as_string()
-    for command in (
-        [pg_dump, "--format=custom", "--no-password", f"--file={part}", f"--dbname={address}"],
-        [pg_restore, "--list", str(part)],
-    ):
+    for name, *arguments in commands:
+        program = shutil.which(name)
+        if program is None:
+            return "PostgreSQL's backups need pg_dump and pg_restore in PATH (the package postgresql-client)"
+        command = [program, *(f"{_ADDRESS}{address}" if word == _ADDRESS else word for word in arguments)]
         answer = subprocess.run(  # noqa: S603 -- no shell, and only our own arguments
             command, env=environment, capture_output=True, text=True, check=False
         )
         if answer.returncode != 0:
-            return f"{Path(command[0]).name} failed on {database.place}: {' '.join(answer.stderr.split())}"
+            return f"{name} failed on {database.place}: {' '.join(answer.stderr.split())}"
     return None

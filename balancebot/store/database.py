@@ -15,7 +15,9 @@ from sqlalchemy.exc import ArgumentError, DBAPIError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 from sqlalchemy.pool import NullPool
 
-from balancebot.store import schema
+from balancebot.clock import SystemClock
+from balancebot.store import installation, schema
+from balancebot.store.database_file import DatabaseFile
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 
 WAIT = timedelta(seconds=5)
@@ -30,6 +32,9 @@ class Database:
     place: str
     """The file, or host, port and database: for people."""
     is_sqlite: bool
+    _id: str | None = None
+    """What names the database among all, once `upgrade` has seen it."""
+    _file: DatabaseFile | None = None
 
     def __init__(self, url: str, *, wait: timedelta = WAIT) -> None:
         """Take the URL of a SQLite file or a PostgreSQL database; raises `DatabaseError` for any other."""
@@ -38,6 +43,7 @@ class Database:
         self.place = place_of(self.url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
+            self._file = DatabaseFile(self.url.database or "")
             self._turn: AbstractContextManager[object] = _Turn(self.place, wait)
             self._writer = _sqlite_engine(self.url, wait, begin="BEGIN IMMEDIATE")
             self._reader = _sqlite_engine(self.url, wait, begin="BEGIN", pragmas=("query_only = ON",))
@@ -60,6 +66,7 @@ class Database:
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one instant and can't write."""
         with self._explained(), self._reader.begin() as connection:
+            self._remember_file()
             yield connection
 
     @contextmanager
@@ -69,6 +76,7 @@ class Database:
         Never hold it across a request to the outside, and never open one inside another.
         """
         with self._explained(), self._turn, self._writer.begin() as connection:
+            self._remember_file()
             yield connection
 
     @contextmanager
@@ -101,17 +109,50 @@ class Database:
         """
         with self.read() as connection:
             current = schema.version(connection)
-        if current != schema.HEAD:
+            is_ready = current == schema.HEAD and not (
+                self.is_sqlite and schema.is_unopened_backup(connection)
+            )
+            self._id = schema.database_id(connection, self.place) if is_ready else None
+        if self._id is None:
             with self.migrating() as connection:
                 schema.upgrade(connection, self.place)
+                if self.is_sqlite and schema.is_unopened_backup(connection):
+                    installation.settle_restored(connection, now=SystemClock().now())
+                    schema.unmark_backup(connection)
+                self._id = schema.make_database_id(connection)
+            if self.is_sqlite:
+                self._check_point()
+
+    def _check_point(self) -> None:
+        """Bring what was made into the file itself, by whose header another file in its place is known."""
+        with self._explained(), self._writer.connect() as connection:
+            cursor = connection.connection.cursor()
+            cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            cursor.close()
 
     def dispose(self) -> None:
         """Close every connection that isn't in use. Idempotent."""
         self._writer.dispose()
         self._reader.dispose()
+        if self._file is not None:
+            self._file.forget()
+
+    def verify(self, connection: Connection) -> None:
+        """Raise DatabaseError unless this is the database that `upgrade` has seen, in the version of this program.
+
+        A server may have been put back to another database, and a newer program may have upgraded this one meanwhile.
+        """
+        if self._id is not None:
+            schema.verify(connection, self.place, self._id)
+
+    def _remember_file(self) -> None:
+        if self._file is not None:
+            self._file.opened()
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
+        if self._file is not None:
+            self._file.check()
         try:
             yield
         except SQLAlchemyError as error:

@@ -18,6 +18,8 @@ class DatabaseErrorKind(StrEnum):
     """Not a database, damaged, or not the tables that were made here."""
     NEWER = "newer"
     """Made by a later version of the program."""
+    REPLACED = "replaced"
+    """Not the database that was opened: deleted, emptied, or another in its place."""
 
 
 class DatabaseError(Exception):

@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, select
+from sqlalchemy import Connection, delete, select, update
 
-from balancebot.store.tables import facts
+from balancebot.domain.delivery import DeliveryState
+from balancebot.store.tables import alerts, deliveries, facts, wallets, workers
 from balancebot.store.types import insert_into
 
 
@@ -33,3 +34,26 @@ def find(conn: Connection, key: str) -> InstallationFact | None:
 def forget(conn: Connection, key: str) -> None:
     """Drop a fact that no longer holds."""
     conn.execute(delete(facts).where(facts.c.key == key))
+
+
+DIGEST_KNOWN = "digest:"
+"""Before a digest's name: since when its slots count."""
+RESTORED = "restored"
+"""When a backup was put back, or first opened as a database."""
+
+
+def settle_restored(conn: Connection, *, now: datetime) -> None:
+    """Let a database that comes from a backup go on from now: what waited there was sent long ago, or is old news.
+
+    Deliveries that waited are settled, reminders and digests count from now, and nobody's claims hold any more.
+    """
+    conn.execute(
+        update(deliveries)
+        .where(deliveries.c.settled_at.is_(None))
+        .values(state=DeliveryState.SUPERSEDED.value, settled_at=now, in_doubt=False, claimed_by=None)
+    )
+    conn.execute(update(alerts).where(alerts.c.closed_at.is_(None)).values(told_at=now))
+    conn.execute(update(wallets).values(claimed_by=None))
+    conn.execute(delete(workers))
+    conn.execute(update(facts).where(facts.c.key.startswith(DIGEST_KNOWN)).values(at=now))
+    note(conn, RESTORED, "", now=now)

@@ -3,14 +3,24 @@
 Alembic is imported only when there is something to do: looking at the version costs two small queries.
 """
 
+from uuid import uuid4
+
 from sqlalchemy import Connection, inspect, text
 
+from balancebot.clock import SystemClock
 from balancebot.packaged import packaged
+from balancebot.store import installation
+from balancebot.store.database_file import BACKUP_MARK
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
+from balancebot.store.tables import metadata
 
 HEAD = "0002"
 """The version this program works with: the newest of `migrations/versions`."""
 
+_DATABASE_ID = "database_id"
+_VERSION_AND_ID = text(
+    "SELECT (SELECT version_num FROM alembic_version), (SELECT value FROM facts WHERE key = :key)"
+)
 _ADVISORY_LOCK = 0x62616C62  # "balb": PostgreSQL locks by number
 
 
@@ -20,6 +30,75 @@ def version(connection: Connection) -> str | None:
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
     return found
+
+
+def database_id(connection: Connection, place: str) -> str | None:
+    """Return what names this database among all; None where nothing does yet. Raises DatabaseError for odd tables."""
+    missing = _missing_columns(connection)
+    if missing:
+        raise DatabaseError(
+            DatabaseErrorKind.CORRUPT,
+            f"database {place}: its tables of schema {HEAD} lack {', '.join(sorted(missing)[:3])}: a version made them that "
+            "was never released; begin with a new database, and take the past over by that version's `history export`",
+        )
+    found = installation.find(connection, _DATABASE_ID)
+    return None if found is None else found.value
+
+
+def make_database_id(connection: Connection) -> str:
+    """Name this database, unless it has a name."""
+    found = installation.find(connection, _DATABASE_ID)
+    if found is not None:
+        return found.value
+    name = uuid4().hex
+    installation.note(connection, _DATABASE_ID, name, now=SystemClock().now())
+    return name
+
+
+def is_unopened_backup(connection: Connection) -> bool:
+    """Tell whether a SQLite database is a backup that nobody has opened since it was made."""
+    return bool(connection.exec_driver_sql("PRAGMA user_version").scalar() == BACKUP_MARK)
+
+
+def unmark_backup(connection: Connection) -> None:
+    """Let a backup be a database like any other."""
+    connection.exec_driver_sql("PRAGMA user_version = 0")
+
+
+def verify(connection: Connection, place: str, expected_id: str) -> None:
+    """Raise DatabaseError if this is another database, or one that a newer program has upgraded since."""
+    current, found = connection.execute(_VERSION_AND_ID, {"key": _DATABASE_ID}).one()
+    if current != HEAD:
+        raise _unknown_version(place, current)
+    if found != expected_id:
+        raise DatabaseError(
+            DatabaseErrorKind.REPLACED,
+            f"database {place}: it is another database than the one this process has opened; restart it if that is meant",
+        )
+
+
+def _missing_columns(connection: Connection) -> set[str]:
+    """Return the columns that the program knows and the tables don't have."""
+    if connection.dialect.name == "sqlite":
+        query = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
+    else:
+        query = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema()"
+    there = {f"{table}.{column}" for table, column in connection.execute(text(query))}
+    return {str(column) for table in metadata.tables.values() for column in table.columns} - there
+
+
+def _unknown_version(place: str, current: str | None) -> DatabaseError:
+    if current is not None and current.isdecimal() and current > HEAD:
+        return DatabaseError(
+            DatabaseErrorKind.NEWER,
+            f"database {place}: made by a newer balancebot (schema {current}; this one knows up to {HEAD}); "
+            "upgrade the program",
+        )
+    return DatabaseError(
+        DatabaseErrorKind.CORRUPT,
+        f"database {place}: this balancebot doesn't know its schema {current or 'at all'} (it knows up to {HEAD}); run "
+        "the version that made it, or put a backup back with `db restore FILE`",
+    )
 
 
 def wait_for_turn(connection: Connection) -> None:
@@ -45,10 +124,6 @@ def upgrade(connection: Connection, place: str) -> None:
     config.set_main_option("script_location", str(packaged("migrations")).replace("%", "%%"))
     known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
     if current is not None and current not in known:
-        raise DatabaseError(
-            DatabaseErrorKind.NEWER,
-            f"database {place}: made by a newer balancebot (schema {current}; this one knows up to {HEAD}); "
-            "upgrade the program",
-        )
+        raise _unknown_version(place, current)
     config.attributes["connection"] = connection
     command.upgrade(config, HEAD)

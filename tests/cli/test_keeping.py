@@ -3,12 +3,15 @@
 import io
 import json
 import sqlite3
+import stat
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from balancebot.store.backup import back_up
+from balancebot.store.database import Database
 from tests.cli.conftest import Outcome
 
 Run = Callable[..., Outcome]
@@ -35,6 +38,40 @@ def test_a_backup_is_a_database_of_its_own_and_overwrites_nothing(balancebot: Ru
     copy.close()
     again = balancebot("db", "backup", "copy.db")
     assert (1, "copy.db exists already; a backup overwrites nothing\n") == (again.status, again.err)
+
+
+def test_a_backup_is_put_back_and_checked(balancebot: Run, tmp_path: Path) -> None:
+    place = tmp_path / "balancebot.db"
+    database = Database(f"sqlite:///{place}")
+    database.upgrade()
+    back_up(database, tmp_path / "copy.db")
+    refused = balancebot("db", "restore", "copy.db")
+    assert 1 == refused.status
+    assert refused.err.startswith(f"database {place} is in use: stop every balancebot")
+    database.dispose()
+    outcome = balancebot("db", "restore", "copy.db")
+    assert (0, "") == (outcome.status, outcome.err)
+    assert outcome.out.startswith(
+        f"{place}: restored from copy.db; what stood there before is {place}.before-"
+    )
+    assert (0, f"{place}: whole\n") == ((checked := balancebot("db", "check")).status, checked.out)
+
+
+def test_what_is_no_backup_is_refused(balancebot: Run, tmp_path: Path) -> None:
+    balancebot("db", "upgrade")
+    (tmp_path / "notes.txt").write_text("hello " * 1000)
+    outcome = balancebot("db", "restore", "notes.txt")
+    assert (1, "notes.txt is no backup of balancebot: file is not a database\n") == (
+        outcome.status,
+        outcome.err,
+    )
+
+
+def test_database_and_exports_are_for_their_owner_alone(balancebot: Run, tmp_path: Path) -> None:
+    balancebot("thresholds", "export", "limits.csv")
+    balancebot("history", "export", "history.csv")
+    for name in ("balancebot.db", "limits.csv", "history.csv"):
+        assert 0o600 == stat.S_IMODE((tmp_path / name).stat().st_mode), name
 
 
 def test_pruning_tells_what_went(balancebot: Run) -> None:

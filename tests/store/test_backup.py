@@ -7,11 +7,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select
 
 from balancebot.domain.balance import WalletName
-from balancebot.store import wallets
-from balancebot.store.backup import BackupFailed, BackupMade, back_up
+from balancebot.domain.delivery import DeliveryState
+from balancebot.domain.message import TestFacts
+from balancebot.domain.routing import Destination
+from balancebot.store import outbox, wallets
+from balancebot.store.backup import BackupFailed, BackupMade, Restored, back_up, find_faults, restore
 from balancebot.store.database import Database
+from balancebot.store.tables import deliveries
 from tests.databases import PostgreSQL
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
@@ -113,5 +118,108 @@ def test_without_pg_dump_the_package_is_named(
     postgresql_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    message = "a backup of PostgreSQL needs pg_dump and pg_restore in PATH (the package postgresql-client)"
+    message = "PostgreSQL's backups need pg_dump and pg_restore in PATH (the package postgresql-client)"
     assert BackupFailed(message=message) == back_up(Database(postgresql_url), tmp_path / "copy")
+
+
+def waiting(database: Database) -> None:
+    """Let an alert be open and its delivery wait."""
+    with database.write() as conn:
+        outbox.enqueue_plain(
+            conn, facts=TestFacts(at=NOW), destinations=[Destination("slack", "#ops")], dedup_key="x", now=NOW
+        )
+
+
+def states(database: Database) -> list[str]:
+    with database.read() as conn:
+        return list(conn.scalars(select(deliveries.c.state)))
+
+
+def test_a_backup_that_is_put_back_tells_nothing_again_and_keeps_what_stood_there(
+    sqlite_url: str, tmp_path: Path
+) -> None:
+    database = Database(sqlite_url)
+    fill(database)
+    waiting(database)
+    back_up(database, tmp_path / "backup.db")
+    with database.write() as conn:
+        wallets.sync(conn, [WalletName("later")], now=NOW)
+    database.dispose()
+    restored = restore(Database(sqlite_url), tmp_path / "backup.db", now=NOW)
+    assert isinstance(restored, Restored)
+    with database.read() as conn:
+        assert ("acme",) == wallets.configured_names(conn)
+    assert [DeliveryState.SUPERSEDED.value] == states(database)
+    assert restored.kept is not None
+    before = Database(f"sqlite:///{restored.kept}")
+    with before.read() as conn:
+        assert ("later",) == wallets.configured_names(conn)
+    assert () == find_faults(database)
+    assert 0o600 == stat.S_IMODE(Path(database.place).stat().st_mode)
+    before.dispose()
+    database.dispose()
+
+
+def test_a_backup_of_postgresql_is_put_back(postgresql_url: str, tmp_path: Path) -> None:
+    database = Database(postgresql_url)
+    fill(database)
+    waiting(database)
+    back_up(database, tmp_path / "copy.dump")
+    with database.write() as conn:
+        wallets.sync(conn, [WalletName("later")], now=NOW)
+    database.dispose()
+    assert Restored(kept=None) == restore(database, tmp_path / "copy.dump", now=NOW)
+    with database.read() as conn:
+        assert ("acme",) == wallets.configured_names(conn)
+    assert [DeliveryState.SUPERSEDED.value] == states(database)
+    assert () == find_faults(database)
+    database.dispose()
+
+
+def test_nothing_is_put_over_a_database_in_use(database: Database, database_url: str, tmp_path: Path) -> None:
+    fill(database)
+    back_up(database, tmp_path / "backup")
+    with database.read():
+        refused = restore(Database(database_url), tmp_path / "backup", now=NOW)
+    assert isinstance(refused, BackupFailed)
+    assert f"database {database.place} is in use" in refused.message
+
+
+def test_what_is_no_backup_is_not_put_back(sqlite_url: str, tmp_path: Path) -> None:
+    database = Database(sqlite_url)
+    fill(database)
+    database.dispose()
+    for name, data in (("text", b"hello" * 1000), ("empty", b"")):
+        (tmp_path / name).write_bytes(data)
+        refused = restore(Database(sqlite_url), tmp_path / name, now=NOW)
+        assert isinstance(refused, BackupFailed)
+        assert "is no backup of balancebot" in refused.message
+    with database.read() as conn:
+        assert ("acme",) == wallets.configured_names(conn)
+    database.dispose()
+
+
+def test_a_copy_that_is_opened_as_a_database_tells_nothing_again(sqlite_url: str, tmp_path: Path) -> None:
+    database = Database(sqlite_url)
+    fill(database)
+    waiting(database)
+    back_up(database, tmp_path / "copy.db")
+    copy = Database(f"sqlite:///{tmp_path / 'copy.db'}")
+    copy.upgrade()
+    assert ([DeliveryState.PENDING.value], [DeliveryState.SUPERSEDED.value]) == (
+        states(database),
+        states(copy),
+    )
+    copy.dispose()
+    database.dispose()
+
+
+def test_damage_is_found(sqlite_url: str) -> None:
+    database = Database(sqlite_url)
+    fill(database)
+    with database.migrating() as conn:
+        conn.exec_driver_sql("PRAGMA writable_schema = ON")
+        conn.exec_driver_sql("DELETE FROM sqlite_master WHERE name = 'ix_audit_at'")
+    database.dispose()
+    assert find_faults(database)
+    database.dispose()
