@@ -8,6 +8,7 @@ from typing import Any
 from sqlalchemy import Connection, Row, select
 
 from balancebot.domain.message import Action, AlertFacts, OutgoingMessage, TestFacts
+from balancebot.domain.routing import Destination
 from balancebot.notify.email.compose import message_id
 from balancebot.notify.slack.channel import EVENT_TYPE
 from balancebot.store import message_codec
@@ -177,7 +178,7 @@ def _message_id(row: Row[Any]) -> str:
         delivery_id=row.id,
         alert_id="",
         action=Action(row.action),
-        destination=row.destination,
+        destination=Destination(row.channel, row.destination),
         facts=TestFacts(at=row.created_at),
         created_at=row.created_at,
     )

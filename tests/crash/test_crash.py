@@ -30,7 +30,7 @@ def test_a_killed_process_on_sqlite_loses_nothing_and_repeats_nothing(tmp_path: 
         Blow(boundary="slack chat.postMessage done", nth=1, fate=Fate.KILL),
         Blow(boundary="slack chat.postMessage done", nth=1, fate=Fate.LOSE),
         Blow(boundary="mail DATA done", nth=1, fate=Fate.KILL),
-        Blow(boundary="queue.save committing", nth=1, fate=Fate.KILL),
+        Blow(boundary="queue.store committing", nth=1, fate=Fate.KILL),
     ]
     with _a_town(tmp_path, f"sqlite:///{tmp_path}/balancebot.db") as town:
         _endure(town, blows)

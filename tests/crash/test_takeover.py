@@ -23,7 +23,7 @@ _STAGES = (
     "cycle.claim committing",  # wallets are claimed, their rows locked
     "jsms asked",
     "record.call committing",  # whoever else would change alerts waits
-    "queue.begin committing",  # the rows of a destination are locked
+    "queue.open committing",  # the rows of a destination are locked
     "slack chat.postMessage done",
 )
 
