@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from balancebot.jsms.source import JsmsSource
     from balancebot.notify.heartbeat import Heartbeat
     from balancebot.notify.render import Renderer
+    from balancebot.notify.slack.listener import SlackApp
     from balancebot.notify.worker import DeliverOutbox
     from balancebot.people.log_in import LogIn
 
@@ -210,6 +211,15 @@ class App:
 
         web = self.settings.web
         return LogIn(self.database, None if web is None else web.secret_key)
+
+    def slack_app(self, *, on_done: Callable[[], None]) -> "SlackApp | None":
+        """Return what listens to buttons and `/balance` in Slack; None where no app token is configured.
+
+        `on_done` is called after each change that somebody has made.
+        """
+        from balancebot.notify.slack.listener import slack_app_of
+
+        return slack_app_of(self, on_done=on_done)
 
     def check_channels(self) -> Iterator[tuple[str, Finding]]:
         """Try each channel without sending anything, and yield what was found."""

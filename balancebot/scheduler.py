@@ -1,19 +1,21 @@
-"""APScheduler's jobs call use-cases, and nothing else drives them. What is due stands in the database.
+"""Runs the daemon's jobs at their intervals, by APScheduler. What is due stands in the database, not here.
 
-So every job may be late, doubled or lost: the next one does what was due. APScheduler knows the wall clock alone: when
-that is set back, a watch on the monotonic clock makes every job due at once, else all would stand still for as long.
-A job that fails is logged when the kind of its failure changes, and never takes another with it.
+So a job may be late, skipped or run twice: the next run does what was due. APScheduler reads the wall clock only, so
+two things here make jumps of that clock harmless: the trigger skips runs that were missed when it jumps forward, and
+a thread that compares it with the monotonic clock makes every job due when it jumps back.
+A job that fails is logged, and never stops another job.
 """
 
 import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 
 from apscheduler.executors.pool import ThreadPoolExecutor
 from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.base import BaseTrigger
 
 from balancebot.clock import SystemClock
 from balancebot.ports import Clock
@@ -22,76 +24,98 @@ from balancebot.store.errors import DatabaseError
 log = logging.getLogger(__name__)
 
 _MACHINE = SystemClock()
-_LOOK_EVERY = 0.5
-"""Seconds between two looks at the clocks."""
+_COMPARE_CLOCKS_EVERY = 0.5
+"""Seconds."""
 _SET_BACK = timedelta(seconds=1)
-"""What the wall clock may lose against the monotonic one before it counts as set back."""
+"""What the wall clock may lose against the monotonic clock before it counts as set back."""
+_LOG_AGAIN = timedelta(minutes=10)
+"""A failure that lasts is logged again after this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One use-case and how often it is asked whether something is due."""
+    """A function and how often it is called to do what is due."""
 
     name: str
     every: timedelta
-    act: Callable[[], object]
-    at_once: int = 1
-    """How often it may run side by side with itself."""
+    run: Callable[[], object]
+    max_running: int = 1
+    """How many runs of it may overlap."""
+
+
+class EveryInterval(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
+    """The next run is one interval after the last one, or after now when that is past: missed runs are skipped.
+
+    APScheduler's own trigger steps through every missed run: after a jump of 30 days, for a minute and 370 MB.
+    """
+
+    def __init__(self, every: timedelta) -> None:
+        self._every = every
+
+    def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
+        """Return when to run next: always after `now`, and within one interval."""
+        latest = now + self._every
+        following = latest if previous_fire_time is None else previous_fire_time + self._every
+        return following if now < following <= latest else latest
 
 
 class Scheduler:
-    """Runs jobs side by side, each in its turn, until it is stopped."""
+    """Runs jobs side by side, each at its interval, until it is stopped."""
 
     def __init__(self, jobs: Sequence[Job], clock: Clock = _MACHINE) -> None:
-        """`clock` is the one that is watched; APScheduler itself reads the machine's."""
-        self._intervals = {job.name: job.every for job in jobs}
-        self._jobs = {job.name: _Guarded(job) for job in jobs}
+        """`clock` is compared with the monotonic clock; APScheduler itself reads the machine's."""
+        self._jobs = {job.name: _JobRunner(job) for job in jobs}
         self._clock = clock
-        self._over = threading.Event()
+        self._stopped = threading.Event()
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
-            executors={"default": ThreadPoolExecutor(sum(job.at_once for job in jobs))},
-            # late is better than never, and once is enough
+            executors={"default": ThreadPoolExecutor(sum(job.max_running for job in jobs))},
+            # a late run is better than none, and one run does what several missed ones would have done
             job_defaults={"coalesce": True, "misfire_grace_time": None},
         )
 
     def start(self) -> None:
-        """Run every job now, and then each in its interval."""
-        for name, job in self._jobs.items():
+        """Run every job now, and then at its interval."""
+        for name, runner in self._jobs.items():
             self._scheduler.add_job(
-                job,
-                "interval",
-                seconds=self._intervals[name].total_seconds(),
+                runner,
+                EveryInterval(runner.job.every),
                 id=name,
-                max_instances=job.at_once,
+                max_instances=runner.job.max_running,
                 next_run_time=_MACHINE.now(),
             )
         self._scheduler.start()
         threading.Thread(target=self._watch_clock, name="clock watch", daemon=True).start()
 
-    def hasten(self, name: str) -> None:
-        """Run the job `name` at once, or as soon as it can run again."""
-        if not self._jobs[name].asked_again():
+    def run_now(self, name: str) -> None:
+        """Run the job `name` at once, or as soon as a run of it has ended."""
+        if not self._jobs[name].run_again_later():
             self._make_due(name)
 
+    def has_failed_for(self, name: str, time: timedelta) -> bool:
+        """Return whether every run of the job `name` in that time has failed."""
+        return self._jobs[name].failing_for() >= time.total_seconds()
+
     def stop(self, patience: timedelta) -> tuple[str, ...]:
-        """Start nothing more and wait for what is under way; return the jobs that did not end in time."""
-        self._over.set()
-        for job in self._jobs.values():
-            job.end()
+        """Start no more runs and wait for those under way; return the jobs that did not end in time."""
+        self._stopped.set()
+        for runner in self._jobs.values():
+            runner.stop()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
         until = monotonic() + patience.total_seconds()
-        return tuple(name for name, job in self._jobs.items() if not job.wait(max(0.0, until - monotonic())))
+        return tuple(
+            name for name, runner in self._jobs.items() if not runner.wait(max(0.0, until - monotonic()))
+        )
 
     def _make_due(self, name: str) -> None:
         if self._scheduler.running:
             self._scheduler.modify_job(name, next_run_time=_MACHINE.now())
 
     def _watch_clock(self) -> None:
-        """Make every job due when the wall clock was set back."""
+        """Make every job due when the wall clock was set back: each would wait until it has caught up."""
         wall, steady = self._clock.now(), monotonic()
-        while not self._over.wait(_LOOK_EVERY):
+        while not self._stopped.wait(_COMPARE_CLOCKS_EVERY):
             new_wall, new_steady = self._clock.now(), monotonic()
             if new_wall - wall < timedelta(seconds=new_steady - steady) - _SET_BACK:
                 log.warning("clock.set_back", extra={"by": str(wall - new_wall)})
@@ -100,69 +124,77 @@ class Scheduler:
             wall, steady = new_wall, new_steady
 
 
-class _Guarded:
-    """A job at whose rim every failure ends."""
+class _JobRunner:
+    """Calls one job and catches whatever it raises."""
 
     def __init__(self, job: Job) -> None:
-        self._name = job.name
-        self._act = job.act
-        self.at_once = job.at_once
+        self.job = job
         self._num_running = 0
-        self._again = False
-        self._over = False
+        self._run_again = False
+        self._stopped = False
         self._changed = threading.Condition()
-        self._trouble: str | None = None
+        self._failure: str | None = None
+        """What was logged last; None when the last run succeeded."""
+        self._logged_at = self._failing_since = 0.0
 
     def __call__(self) -> None:
         with self._changed:
-            if self._over:
+            if self._stopped:
                 return
             self._num_running += 1
         try:
             self._run()
-            while self._takes_another_turn():
+            while self._must_run_again():
                 self._run()
         finally:
             with self._changed:
                 self._num_running -= 1
                 self._changed.notify_all()
 
-    def asked_again(self) -> bool:
-        """Ask for one more run after those that are under way; False when there is room for one right now."""
+    def run_again_later(self) -> bool:
+        """Request one more run after those under way; return False when a run can start right now instead."""
         with self._changed:
-            if self._num_running < self.at_once:
+            if self._num_running < self.job.max_running:
                 return False
-            self._again = True
+            self._run_again = True
             return True
 
-    def end(self) -> None:
-        """Begin nothing more."""
+    def failing_for(self) -> float:
+        """Return for how many seconds it has been failing; 0 where the last run succeeded."""
+        return 0.0 if self._failure is None else monotonic() - self._failing_since
+
+    def stop(self) -> None:
+        """Start no more runs."""
         with self._changed:
-            self._over = True
+            self._stopped = True
 
     def wait(self, seconds: float) -> bool:
-        """Wait until it isn't running; tell whether it ended in time."""
+        """Wait until no run is under way; return whether that was in time."""
         with self._changed:
             return self._changed.wait_for(lambda: self._num_running == 0, timeout=seconds)
 
-    def _takes_another_turn(self) -> bool:
+    def _must_run_again(self) -> bool:
         with self._changed:
-            again, self._again = self._again and not self._over, False
+            again, self._run_again = self._run_again and not self._stopped, False
             return again
 
     def _run(self) -> None:
         try:
-            self._act()
+            self.job.run()
         except DatabaseError as error:
-            self._tell(str(error))
+            self._log_failure(str(error))
         except Exception as error:  # noqa: BLE001 -- the rim of a job: logged, and tried again
-            self._tell(repr(error), unexpected=True)
+            self._log_failure(repr(error), unexpected=True)
         else:
-            if self._trouble is not None:
-                log.info("job.recovered", extra={"job": self._name})
-            self._trouble = None
+            if self._failure is not None:
+                log.info("job.recovered", extra={"job": self.job.name})
+            self._failure = None
 
-    def _tell(self, trouble: str, *, unexpected: bool = False) -> None:
-        if trouble != self._trouble:
-            log.error("job.failed", extra={"job": self._name, "error": trouble}, exc_info=unexpected)
-        self._trouble = trouble
+    def _log_failure(self, failure: str, *, unexpected: bool = False) -> None:
+        """Log a failure when it is another one than before, and from time to time while it lasts."""
+        if self._failure is None:
+            self._failing_since = monotonic()
+        if failure != self._failure or monotonic() - self._logged_at >= _LOG_AGAIN.total_seconds():
+            log.error("job.failed", extra={"job": self.job.name, "error": failure}, exc_info=unexpected)
+            self._logged_at = monotonic()
+        self._failure = failure

@@ -25,7 +25,6 @@ import numpy as np
 import trustme
 
 from balancebot.app import build_app
-from balancebot.cli.process import freeze_startup_objects
 from balancebot.config import Settings, load
 from balancebot.domain.balance import Category
 from balancebot.forecast.model import encode_models, fit
@@ -176,7 +175,6 @@ def measure(folder: Path, url: str, chosen: argparse.Namespace) -> None:
     presence = bot.worker_heartbeat("run")
     print(f"{chosen.wallets} wallets, {chosen.connections} connections: bound {bound:.2f} s")
     print(f"{'cycle':>5}{'seconds':>9}{'x bound':>9}{'CPU ms/wallet':>15}  lost")
-    freeze_startup_objects()  # as the daemon does when it has started
     usual: list[float] = []
     closing: list[float] = []
     with cProfile.Profile() if chosen.profile else nullcontext() as profile:

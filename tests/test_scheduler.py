@@ -1,18 +1,19 @@
-"""The scheduler calls use-cases: at once, in their interval, hastened, and none after the stop."""
+"""The scheduler calls use-cases: at once, in their interval, requested, and none after the stop."""
 
 import logging
 import threading
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from balancebot.clock import SystemClock
-from balancebot.scheduler import Job, Scheduler
+from balancebot.scheduler import EveryInterval, Job, Scheduler
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 
 _SOON = 5.0
 _NEVER = timedelta(hours=1)
+_NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
 
 def _scheduler(jobs: Sequence[Job]) -> Scheduler:
@@ -21,7 +22,7 @@ def _scheduler(jobs: Sequence[Job]) -> Scheduler:
 
 def test_a_job_runs_at_once_and_again_after_its_interval() -> None:
     twice = threading.Semaphore(0)
-    scheduler = _scheduler([Job(name="tick", every=timedelta(milliseconds=50), act=twice.release)])
+    scheduler = _scheduler([Job(name="tick", every=timedelta(milliseconds=50), run=twice.release)])
     scheduler.start()
     try:
         assert [True, True] == [twice.acquire(timeout=_SOON) for _ in range(2)]
@@ -29,13 +30,13 @@ def test_a_job_runs_at_once_and_again_after_its_interval() -> None:
         scheduler.stop(timedelta(seconds=1))
 
 
-def test_a_hastened_job_does_not_wait_for_its_interval() -> None:
+def test_a_requested_job_does_not_wait_for_its_interval() -> None:
     runs = threading.Semaphore(0)
-    scheduler = _scheduler([Job(name="deliver", every=_NEVER, act=runs.release)])
+    scheduler = _scheduler([Job(name="deliver", every=_NEVER, run=runs.release)])
     scheduler.start()
     try:
         assert runs.acquire(timeout=_SOON)
-        scheduler.hasten("deliver")
+        scheduler.run_now("deliver")
         assert runs.acquire(timeout=_SOON)
     finally:
         scheduler.stop(timedelta(seconds=1))
@@ -53,8 +54,8 @@ def test_a_job_that_fails_takes_no_other_with_it_and_is_logged_once_per_kind(
 
     scheduler = _scheduler(
         [
-            Job(name="fails", every=timedelta(milliseconds=20), act=fail),
-            Job(name="works", every=timedelta(milliseconds=20), act=runs.release),
+            Job(name="fails", every=timedelta(milliseconds=20), run=fail),
+            Job(name="works", every=timedelta(milliseconds=20), run=runs.release),
         ]
     )
     with caplog.at_level(logging.INFO, "balancebot"):
@@ -75,7 +76,7 @@ def test_stopping_waits_for_what_is_under_way() -> None:
         threading.Event().wait(0.2)
         ended.set()
 
-    scheduler = _scheduler([Job(name="poll", every=_NEVER, act=work)])
+    scheduler = _scheduler([Job(name="poll", every=_NEVER, run=work)])
     scheduler.start()
     assert begun.wait(_SOON)
     assert () == scheduler.stop(timedelta(seconds=_SOON))
@@ -90,7 +91,7 @@ def test_stopping_names_what_did_not_end_in_time() -> None:
         released.wait(_SOON)
 
     scheduler = _scheduler(
-        [Job(name="poll", every=_NEVER, act=hang), Job(name="tend", every=_NEVER, act=int)]
+        [Job(name="poll", every=_NEVER, run=hang), Job(name="tend", every=_NEVER, run=int)]
     )
     scheduler.start()
     assert begun.wait(_SOON)
@@ -105,7 +106,7 @@ def test_a_job_that_hangs_leaves_the_turns_to_its_other_threads() -> None:
         begun.release()
         released.wait(_SOON)
 
-    scheduler = _scheduler([Job(name="poll", every=timedelta(milliseconds=20), act=hang_once, at_once=2)])
+    scheduler = _scheduler([Job(name="poll", every=timedelta(milliseconds=20), run=hang_once, max_running=2)])
     scheduler.start()
     assert [True, True, False] == [begun.acquire(timeout=each) for each in (_SOON, _SOON, 0.2)]
     released.set()
@@ -113,18 +114,18 @@ def test_a_job_that_hangs_leaves_the_turns_to_its_other_threads() -> None:
     assert () == scheduler.stop(timedelta(seconds=_SOON))
 
 
-def test_what_is_hastened_while_it_runs_runs_again_at_once() -> None:
+def test_what_is_requested_while_it_runs_runs_again_at_once() -> None:
     begun, released = threading.Semaphore(0), threading.Event()
 
     def work() -> None:
         begun.release()
         released.wait(_SOON)
 
-    scheduler = _scheduler([Job(name="deliver", every=_NEVER, act=work)])
+    scheduler = _scheduler([Job(name="deliver", every=_NEVER, run=work)])
     scheduler.start()
     assert begun.acquire(timeout=_SOON)
-    scheduler.hasten("deliver")
-    scheduler.hasten("deliver")
+    scheduler.run_now("deliver")
+    scheduler.run_now("deliver")
     released.set()
     assert begun.acquire(timeout=_SOON)
     assert not begun.acquire(timeout=0.2)
@@ -144,7 +145,7 @@ class _ClockSetBack:
 def test_no_job_stands_still_when_the_clock_was_set_back(caplog: pytest.LogCaptureFixture) -> None:
     runs = threading.Semaphore(0)
     clock = _ClockSetBack()
-    scheduler = Scheduler([Job(name="poll", every=_NEVER, act=runs.release)], clock)
+    scheduler = Scheduler([Job(name="poll", every=_NEVER, run=runs.release)], clock)
     scheduler.start()
     try:
         assert runs.acquire(timeout=_SOON)
@@ -156,3 +157,18 @@ def test_no_job_stands_still_when_the_clock_was_set_back(caplog: pytest.LogCaptu
     assert ["clock.set_back"] == [
         record.message for record in caplog.records if record.name.startswith("balancebot")
     ]
+
+
+@pytest.mark.parametrize(
+    ("previous", "following"),
+    [
+        (_NOON, _NOON + timedelta(seconds=5)),
+        (_NOON - timedelta(seconds=3), _NOON + timedelta(seconds=2)),
+        (None, _NOON + timedelta(seconds=5)),
+        (datetime(1970, 1, 1, tzinfo=UTC), _NOON + timedelta(seconds=5)),
+        (_NOON + timedelta(days=30), _NOON + timedelta(seconds=5)),
+    ],
+    ids=["on time", "late", "first", "clock jumped forward", "clock jumped back"],
+)
+def test_runs_that_were_missed_are_skipped(previous: datetime | None, following: datetime) -> None:
+    assert following == EveryInterval(timedelta(seconds=5)).get_next_fire_time(previous, _NOON)

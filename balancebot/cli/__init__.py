@@ -1,30 +1,90 @@
-"""The command line: one file per group of commands, and nothing imported before it is known which one is meant.
+"""The command line: `main`, and the table of commands. Each command's module is imported when the command is called.
 
-Exit status: 0 done; 1 it ran and something failed; 2 usage or configuration. What is expected to fail is told in
-lines, never as a traceback.
+Start with the table below; `root.py` finds and runs the command, `context.py` holds what every command works with.
+Exit status: 0 done; 1 it ran and something failed; 2 usage or configuration. Expected failures are printed in lines,
+never as a traceback.
 """
 
 import os
 import sys
 from collections.abc import Sequence
+from itertools import groupby
+from typing import NamedTuple
 
-from balancebot.cli.process import decoded_arguments, drop_output, prepare_streams, skip_startup_gc
+from balancebot.cli.output import bold
+from balancebot.cli.process import (
+    decoded_arguments,
+    discard_output,
+    prepare_streams,
+    skip_httpx_command_line,
+    skip_startup_gc,
+)
+
+
+class CommandEntry(NamedTuple):
+    """One command, or a group of them."""
+
+    heading: str
+    """The heading under which it is listed."""
+    name: str
+    summary: str
+    place: str
+    """`module:attribute` of its typer application, below this package."""
+
+
+COMMANDS = {
+    name: CommandEntry(heading=heading, name=name, summary=summary, place=place)
+    for heading, name, summary, place in (
+        ("See", "demo", "the whole bot against a simulator: nothing to configure", "demo:commands"),
+        ("Start", "init", "write a commented configuration; never overwrites", "init:commands"),
+        ("Start", "config", "list the keys of the configuration", "config:commands"),
+        (
+            "Start",
+            "check",
+            "try the configuration, the database, every credential, Slack and the mail server",
+            "check:commands",
+        ),
+        ("Start", "run", "read, judge and tell until stopped; serves the pages", "run:commands"),
+        ("Start", "poll", "read every wallet now and deliver what waits", "poll:commands"),
+        ("Look", "status", "show every balance with its burn, runway and severity", "status:commands"),
+        (
+            "Look",
+            "why",
+            "explain a balance: what it is judged by, who was told, what would make it speak",
+            "why:commands",
+        ),
+        ("Look", "runway", "tell burn and runway of series of your own", "runway:commands"),
+        ("Look", "digest", "send a digest now, or look at it", "digest:commands"),
+        ("Decide", "thresholds", "show and change limits", "thresholds:commands"),
+        ("Decide", "alerts", "show what is open; acknowledge", "alerts:alert_commands"),
+        ("Decide", "silence", "mute what a pattern matches for a while", "alerts:silence_commands"),
+        ("Decide", "silences", "show what is silent; end a silence", "alerts:silences_commands"),
+        ("Decide", "advise", "say what to buy by when, so that quota lasts to a date", "advise:commands"),
+        ("Decide", "plans", "announce sends that no balance shows yet", "planned_sends:commands"),
+        ("Decide", "deliveries", "show what waits or never arrived; send it again", "deliveries:commands"),
+        ("Keep", "history", "take past readings from a CSV file, or write them to one", "history:commands"),
+        ("Keep", "db", "upgrade, back up, restore, check or prune the database", "database:commands"),
+        ("Keep", "users", "keep the log-ins of the web pages", "users:commands"),
+        ("Try", "notify", "send a test message to each channel", "notify:commands"),
+        ("Try", "simulate", "run the JSMS simulator alone until stopped", "simulate:commands"),
+    )
+}
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `words` default to the process's arguments."""
-    skip_startup_gc()
+    given = sys.argv[1:] if words is None else words
     prepare_streams()
     # the database holds password hashes, exports hold balances: for nobody else on the machine to read
     os.umask(0o077)
     try:
-        status = _run(sys.argv[1:] if words is None else words)
+        status = _run(given)
         sys.stdout.flush()
     except BrokenPipeError:  # whoever read along has seen enough
-        drop_output()
+        discard_output()
         return 1
     except OSError as error:
-        drop_output()
+        discard_output()
         print(f"can't go on: {error.strerror or error}", file=sys.stderr)
         return 1
     return status
@@ -36,11 +96,32 @@ def _run(given: Sequence[str]) -> int:
         print("the words after balancebot must be UTF-8", file=sys.stderr)
         return 2
     if words in (["--help"], ["-h"], []):
-        from balancebot.cli.overview import overview
-
         print(overview())
         return 0 if words else 2
-
-    from balancebot.cli.root import run
+    skip_startup_gc()
+    skip_httpx_command_line()
+    from balancebot.cli.root import run  # lazy: `--help` needs neither typer nor the database
 
     return run(words)
+
+
+def overview() -> str:
+    """Return what `balancebot --help` shows."""
+    width = max(map(len, COMMANDS))
+    parts = "\n\n".join(
+        "\n".join((bold(heading), *(f"  {entry.name:<{width}}  {entry.summary}" for entry in entries)))
+        for heading, entries in groupby(COMMANDS.values(), key=lambda entry: entry.heading)
+    )
+    return f"""\
+Will we run out of SMS, when, and who must act?
+
+{bold("balancebot [--config FILE] COMMAND")}
+
+{parts}
+
+{bold("Options")}
+  --config FILE  the configuration; else $BALANCEBOT_CONFIG, else ./balancebot.toml
+  --version      which balancebot this is
+  --help         this list; after a command, what it takes
+
+Exit status: 0 done; 1 it ran and something failed; 2 usage or configuration."""

@@ -3,19 +3,19 @@
 import math
 from collections.abc import Sequence
 from datetime import datetime
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandContext, RefusedError, application, context_of, read_pattern
+from balancebot.cli.context import CommandContext, RefusedError, command_group, context_of, read_pattern
 from balancebot.cli.output import Column, bold, faint, json_instant, show_json, text_table
+from balancebot.domain.balance import BalanceKey, Category
+from balancebot.domain.local_time import read_day_end
+from balancebot.estimates.context import ORDER_FOR
 from balancebot.i18n import Wording, number
+from balancebot.overview.orders import AdviceRow, advice_rows, totals
 
-if TYPE_CHECKING:
-    from balancebot.domain.balance import BalanceKey
-    from balancebot.overview.orders import AdviceRow
-
-app = application()
+commands = command_group()
 
 _COLUMNS = (
     Column("balance"),
@@ -29,7 +29,7 @@ _LEAST, _MOST = 0.5, 0.99
 _FARTHEST_DAYS = 365
 
 
-@app.command(no_args_is_help=False)
+@commands.command(no_args_is_help=False)
 def advise(
     context: typer.Context,
     pattern: Annotated[
@@ -44,29 +44,24 @@ def advise(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Say what to buy by when, so that quota lasts to a date."""
-    from balancebot.app import build_app
-    from balancebot.estimates.context import ORDER_FOR
-    from balancebot.overview.orders import advice_rows
 
     if math.isnan(confidence):  # within no range and outside of none
         raise typer.BadParameter("--confidence must be a number")
-    session = context_of(context)
-    keys = _keys(session, pattern)
-    bot = build_app(session.settings, session.database)
-    now = bot.clock.now()
-    end = now + ORDER_FOR if until is None else _end(until, session, now)
-    with session.database.read() as conn:
-        found = advice_rows(conn, keys, figures=bot.figures, until=end, confidence=confidence, now=now)
+    command = context_of(context)
+    keys = _keys(command, pattern)
+    app = command.app
+    now = app.clock.now()
+    end = now + ORDER_FOR if until is None else _end(until, command, now)
+    with command.database.read() as conn:
+        found = advice_rows(conn, keys, figures=app.figures, until=end, confidence=confidence, now=now)
     if as_json:
         _show(found, now, end, confidence)
     else:
-        print(_for_people(found, Wording(zone=session.settings.timezone), now, end))
+        print(_for_people(found, Wording(zone=command.settings.timezone), now, end))
 
 
-def _keys(session: CommandContext, pattern: str | None) -> "list[BalanceKey]":
-    from balancebot.domain.balance import BalanceKey, Category
-
-    keys = [BalanceKey(name, category) for name in session.settings.wallets for category in Category]
+def _keys(command: CommandContext, pattern: str | None) -> list[BalanceKey]:
+    keys = [BalanceKey(name, category) for name in command.settings.wallets for category in Category]
     if pattern is None:
         return keys
     wanted = read_pattern(pattern)
@@ -76,10 +71,8 @@ def _keys(session: CommandContext, pattern: str | None) -> "list[BalanceKey]":
     return matching
 
 
-def _end(text: str, session: CommandContext, now: datetime) -> datetime:
-    from balancebot.domain.local_time import read_day_end
-
-    end = read_day_end(text, session.settings.timezone)
+def _end(text: str, command: CommandContext, now: datetime) -> datetime:
+    end = read_day_end(text, command.settings.timezone)
     if isinstance(end, str):
         raise typer.BadParameter(f"--until {end}")
     if not now < end or (end - now).days >= _FARTHEST_DAYS:
@@ -87,9 +80,7 @@ def _end(text: str, session: CommandContext, now: datetime) -> datetime:
     return end
 
 
-def _show(found: "Sequence[AdviceRow]", now: datetime, end: datetime, confidence: float) -> None:
-    from balancebot.overview.orders import totals
-
+def _show(found: Sequence[AdviceRow], now: datetime, end: datetime, confidence: float) -> None:
     show_json(
         {
             "as_of": json_instant(now),
@@ -101,7 +92,7 @@ def _show(found: "Sequence[AdviceRow]", now: datetime, end: datetime, confidence
     )
 
 
-def _as_json(order: "AdviceRow") -> dict[str, object]:
+def _as_json(order: AdviceRow) -> dict[str, object]:
     return {
         "wallet": order.key.wallet,
         "category": order.key.category,
@@ -113,9 +104,7 @@ def _as_json(order: "AdviceRow") -> dict[str, object]:
     }
 
 
-def _for_people(found: "Sequence[AdviceRow]", words: Wording, now: datetime, end: datetime) -> str:
-    from balancebot.overview.orders import totals
-
+def _for_people(found: Sequence[AdviceRow], words: Wording, now: datetime, end: datetime) -> str:
     needed = [order for order in found if order.is_needed]
     num_unknown = sum(order.advice is None for order in found)
     num_enough = len(found) - len(needed) - num_unknown
@@ -136,7 +125,7 @@ def _for_people(found: "Sequence[AdviceRow]", words: Wording, now: datetime, end
     return "\n\n".join(part for part in parts if part) or "No balance has a number yet."
 
 
-def _row(order: "AdviceRow", words: Wording, now: datetime) -> tuple[str, ...]:
+def _row(order: AdviceRow, words: Wording, now: datetime) -> tuple[str, ...]:
     return (
         str(order.key),
         number(order.balance),

@@ -2,50 +2,50 @@
 
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandError, application, context_of, read_length, read_pattern
+from balancebot.alerts.acts import OperateAlerts
+from balancebot.cli.context import CommandError, command_group, context_of, read_length, read_pattern
 from balancebot.cli.output import Column, json_instant, of_severity, show_json, text_table
+from balancebot.clock import SystemClock
+from balancebot.domain.alert import Alert
+from balancebot.domain.message import AlertFacts
+from balancebot.domain.silence import Silence
+from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording
+from balancebot.store import alerts as stored_alerts
+from balancebot.store import notification_history
+from balancebot.store import silences as stored_silences
 
-if TYPE_CHECKING:
-    from balancebot.alerts.acts import OperateAlerts
-    from balancebot.domain.alert import Alert
-    from balancebot.domain.message import AlertFacts
-    from balancebot.domain.silence import Silence
-    from balancebot.domain.verdict import Severity
-
-alerts_app = application()
-silence_app = application()
-silences_app = application()
+alert_commands = command_group()
+silence_commands = command_group()
+silences_commands = command_group()
 
 _MOST = 10_000
 
 
-@alerts_app.callback()
+@alert_commands.callback()
 def alerts() -> None:
     """Show what is open; acknowledge."""
 
 
-@alerts_app.command("list")
+@alert_commands.command("list")
 def list_alerts(
     context: typer.Context,
     every: Annotated[bool, typer.Option("--all", help="those that are closed too")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Show the open alerts, the newest first."""
-    from balancebot.store import alerts as store
-    from balancebot.store import notification_history
 
-    session = context_of(context)
-    with session.database.read() as conn:
-        found = store.listed(conn, closed=every, limit=_MOST)
+    command = context_of(context)
+    with command.database.read() as conn:
+        found = stored_alerts.listed(conn, closed=every, limit=_MOST)
         silent = [alert.id for alert, facts in found if not facts.says_why and alert.id is not None]
         causes = notification_history.causes(conn, silent)
     found = tuple((alert, causes.get(alert.id or 0, facts)) for alert, facts in found)
-    words = Wording(zone=session.settings.timezone)
+    words = Wording(zone=command.settings.timezone)
     if as_json:
         show_json({"alerts": [_as_json(alert, facts, words, closed=every) for alert, facts in found]})
         return
@@ -66,7 +66,7 @@ def list_alerts(
     )
 
 
-@alerts_app.command("ack", no_args_is_help=True)
+@alert_commands.command("ack", no_args_is_help=True)
 def acknowledge(
     context: typer.Context,
     alert_id: Annotated[str, typer.Argument(metavar="ID")],
@@ -79,7 +79,7 @@ def acknowledge(
     print(f"acknowledged alert {alert_id}: {_about(seen)}; it speaks again when it worsens or recovers")
 
 
-@silence_app.command(no_args_is_help=True)
+@silence_commands.command(no_args_is_help=True)
 def silence(
     context: typer.Context,
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="such as 'acme/*:market'")],
@@ -87,7 +87,6 @@ def silence(
     reason: Annotated[str, typer.Option("--reason")] = "",
 ) -> None:
     """Mute what a pattern matches for a while."""
-    from balancebot.clock import SystemClock
 
     wanted = read_pattern(pattern)
     until = SystemClock().now() + read_length("--for", length)
@@ -98,31 +97,31 @@ def silence(
     print(f"silence {made.id}: {pattern} is silent until {until.astimezone(zone):%Y-%m-%d %H:%M} {zone}")
 
 
-@silences_app.callback()
+@silences_commands.callback()
 def silences() -> None:
     """Show what is silent; end a silence."""
 
 
-@silences_app.command("list")
+@silences_commands.command("list")
 def list_silences(
     context: typer.Context,
     every: Annotated[bool, typer.Option("--all", help="those that are over too")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Show the silences that hold."""
-    from balancebot.clock import SystemClock
-    from balancebot.store import silences as store
 
-    session = context_of(context)
-    with session.database.read() as conn:
-        found = store.all_of_them(conn) if every else store.holding(conn, SystemClock().now())
+    command = context_of(context)
+    with command.database.read() as conn:
+        found = (
+            stored_silences.all_of_them(conn) if every else stored_silences.holding(conn, SystemClock().now())
+        )
     if as_json:
         show_json({"silences": [_silence_as_json(each) for each in found]})
         return
     if not found:
         print("Nothing is silent.")
         return
-    zone = session.settings.timezone
+    zone = command.settings.timezone
     print(
         text_table(
             [Column(title) for title in ("id", "pattern", "until", "by", "reason")],
@@ -140,7 +139,7 @@ def list_silences(
     )
 
 
-@silences_app.command("end", no_args_is_help=True)
+@silences_commands.command("end", no_args_is_help=True)
 def end(context: typer.Context, silence_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """End a silence before its time; what is open and untold is told."""
     if not _operating(context).end_silence(silence_id, by=context_of(context).actor()):
@@ -148,14 +147,11 @@ def end(context: typer.Context, silence_id: Annotated[str, typer.Argument(metava
     print(f"ended silence {silence_id}")
 
 
-def _operating(context: typer.Context) -> "OperateAlerts":
-    from balancebot.app import build_app
-
-    session = context_of(context)
-    return build_app(session.settings, session.database).operate_alerts
+def _operating(context: typer.Context) -> OperateAlerts:
+    return context_of(context).app.operate_alerts
 
 
-def _as_json(alert: "Alert", facts: "AlertFacts", words: Wording, *, closed: bool) -> dict[str, object]:
+def _as_json(alert: Alert, facts: AlertFacts, words: Wording, *, closed: bool) -> dict[str, object]:
     return {
         "id": str(alert.id),
         "kind": alert.subject.kind,
@@ -170,7 +166,7 @@ def _as_json(alert: "Alert", facts: "AlertFacts", words: Wording, *, closed: boo
     }
 
 
-def _row(alert: "Alert", facts: "AlertFacts", words: Wording, *, closed: bool) -> Sequence[str]:
+def _row(alert: Alert, facts: AlertFacts, words: Wording, *, closed: bool) -> Sequence[str]:
     def local(at: object) -> str:
         return "" if at is None else f"{at.astimezone(words.zone):%Y-%m-%d %H:%M}"  # type: ignore[attr-defined]
 
@@ -185,18 +181,18 @@ def _row(alert: "Alert", facts: "AlertFacts", words: Wording, *, closed: bool) -
     )
 
 
-def _about(alert: "Alert") -> str:
+def _about(alert: Alert) -> str:
     subject = alert.subject
     wallet = subject.wallet if subject.category is None else f"{subject.wallet}:{subject.category}"
     return f"{wallet} {subject.kind.replace('_', ' ')}"
 
 
-def _severity(alert: "Alert") -> "Severity":
+def _severity(alert: Alert) -> Severity:
     """Return the present one, or of a closed alert the one it closed from."""
     return alert.severity if alert.closed_at is None else alert.peak or alert.muted_from or alert.severity
 
 
-def _silence_as_json(silence: "Silence") -> dict[str, object]:
+def _silence_as_json(silence: Silence) -> dict[str, object]:
     return {
         "id": str(silence.id),
         "pattern": silence.pattern.text,

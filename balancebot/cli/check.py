@@ -2,20 +2,21 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import RefusedError, application, context_of
+from balancebot.app import App, build_app, cycle_budget
+from balancebot.cli.context import RefusedError, command_group, context_of
 from balancebot.cli.output import of_severity, plural
+from balancebot.config import Settings, remarks
+from balancebot.domain.balance import BalanceKey, Category, Snapshot
 from balancebot.domain.verdict import Severity
+from balancebot.store import channel_failures
+from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 
-if TYPE_CHECKING:
-    from balancebot.app import App
-    from balancebot.config import Settings
-
-app = application()
+commands = command_group()
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +39,7 @@ class _Line:
         return f"{mark}  {self.about}: {self.words}"
 
 
-@app.command(no_args_is_help=False)
+@commands.command(no_args_is_help=False)
 def check(
     context: typer.Context,
     offline: Annotated[
@@ -55,79 +56,69 @@ def check(
         raise typer.Exit(1)
 
 
-def _lines(settings: "Settings", *, offline: bool) -> Iterator[_Line]:
-    from balancebot.app import build_app
-    from balancebot.config import remarks
-    from balancebot.store.database import Database
-
+def _lines(settings: Settings, *, offline: bool) -> Iterator[_Line]:
     yield _Line("configuration", f"{settings.path}, {plural(len(settings.wallets), 'wallet')}")
     for remark in remarks(settings):
         yield _Line(remark.key or "configuration", remark.message, ok=None)
-    bot = build_app(settings, Database(settings.database.url.reveal()))
+    app = build_app(settings, Database(settings.database.url.reveal()))
     try:
-        yield from _database(bot)
+        yield from _database(app)
         if not offline:
-            yield from _credentials(bot)
-            yield from _channels(bot)
+            yield from _credentials(app)
+            yield from _channels(app)
     finally:
-        bot.close()
+        app.close()
 
 
-def _database(bot: "App") -> Iterator[_Line]:
+def _database(app: App) -> Iterator[_Line]:
     """Bring it up to date, and yield what it knows; where it fails, the rest can still be tried."""
     try:
-        bot.database.upgrade()
-        known = list(_from_database(bot))
+        app.database.upgrade()
+        known = list(_from_database(app))
     except DatabaseError as error:
         yield _Line("database", str(error).removeprefix("database "), ok=False)
         return
-    yield _Line("database", bot.database.place)
+    yield _Line("database", app.database.place)
     yield from known
 
 
-def _from_database(bot: "App") -> Iterator[_Line]:
+def _from_database(app: App) -> Iterator[_Line]:
     """Yield contradictions between limits, and what a channel refuses for good.
 
     A refusal is a failure where nothing that is tried later tells whether it still holds: a mail server isn't asked for
     recipients, a webhook isn't called.
     """
-    from balancebot.domain.balance import BalanceKey, Category
-    from balancebot.store import channel_failures
-
-    with bot.database.read() as conn:
-        book = bot.thresholds.book(conn)
+    with app.database.read() as conn:
+        book = app.thresholds.book(conn)
         standing = channel_failures.standing(conn)
-    keys = (BalanceKey(wallet, category) for wallet in bot.settings.wallets for category in Category)
+    keys = (BalanceKey(wallet, category) for wallet in app.settings.wallets for category in Category)
     for inversion in book.inversions(keys):
         yield _Line("thresholds", str(inversion), ok=None)
     for trouble in standing:
         yield _Line(
             f"{trouble.channel} {trouble.destination}",
             f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M} UTC)",
-            ok=None if _is_tried(bot, trouble.channel) else False,
+            ok=None if _is_tried(app, trouble.channel) else False,
         )
 
 
-def _credentials(bot: "App") -> Iterator[_Line]:
+def _credentials(app: App) -> Iterator[_Line]:
     """Ask every wallet once; nothing of it is stored."""
-    from balancebot.app import cycle_budget
-    from balancebot.domain.balance import Snapshot
-
     try:
-        source = bot.source
+        source = app.source
     except ValueError as error:
-        raise RefusedError(f"{bot.settings.path}: poll: {error}") from None
-    for result in source.fetch(bot.settings.wallets, budget=cycle_budget(bot.settings)):
+        raise RefusedError(f"{app.settings.path}: poll: {error}") from None
+    for result in source.fetch(app.settings.wallets, budget=cycle_budget(app.settings)):
         if isinstance(result, Snapshot):
             yield _Line(result.wallet, "read")
         else:
             yield _Line(result.wallet, result.message.removeprefix(f"{result.wallet}: "), ok=False)
 
 
-def _is_tried(bot: "App", channel: str) -> bool:
-    return channel in bot.channels and bot.channels[channel].capabilities.can_check
+def _is_tried(app: App, channel: str) -> bool:
+    return channel in app.channels and app.channels[channel].capabilities.can_check
 
 
-def _channels(bot: "App") -> Iterator[_Line]:
-    for channel, finding in bot.check_channels():
+def _channels(app: App) -> Iterator[_Line]:
+    for channel, finding in app.check_channels():
         yield _Line(channel, finding.words, ok=finding.ok)

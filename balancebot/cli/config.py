@@ -5,10 +5,10 @@ from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import application
+from balancebot.cli.context import command_group
 from balancebot.config.reference import reference_markdown, reference_text
 
-app = application()
+commands = command_group()
 
 
 class ReferenceFormat(StrEnum):
@@ -18,12 +18,12 @@ class ReferenceFormat(StrEnum):
     MD = "md"
 
 
-@app.callback()
+@commands.callback()
 def config() -> None:
     """List the keys of the configuration."""
 
 
-@app.command()
+@commands.command()
 def reference(
     form: Annotated[
         ReferenceFormat, typer.Option("--format", help="for a terminal, or Markdown")

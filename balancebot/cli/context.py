@@ -1,5 +1,6 @@
-"""What a command works with: its configuration, its database, its arguments, and how it gives up."""
+"""What a command works with: its configuration, database and app; how it reads arguments, and how it gives up."""
 
+import getpass
 import os
 from datetime import timedelta
 from functools import cached_property
@@ -8,12 +9,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from balancebot.config import Settings, UnfitError, config_path, load
+from balancebot.config.values import duration
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.balance import Category
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.threshold_cell import CellFault, read_category
+from balancebot.store.database import Database
+
 if TYPE_CHECKING:
-    from balancebot.config import Settings
-    from balancebot.domain.audit import Actor, Way
-    from balancebot.domain.balance import Category
-    from balancebot.domain.pattern import Pattern
-    from balancebot.store.database import Database
+    from balancebot.app import App
 
 
 class CommandContext:
@@ -25,44 +30,41 @@ class CommandContext:
     @property
     def config_path(self) -> Path:
         """Where the configuration is, or would be."""
-        from balancebot.config import config_path
-
         return config_path(self._config, environ=os.environ)
 
     @cached_property
-    def settings(self) -> "Settings":
+    def settings(self) -> Settings:
         """The configuration without its secrets, but the database's."""
         return self._load(resolve_secrets=False)
 
     @cached_property
-    def settings_with_secrets(self) -> "Settings":
+    def settings_with_secrets(self) -> Settings:
         """The configuration with every secret resolved: for commands that ask or send."""
         return self._load(resolve_secrets=True)
 
     @cached_property
-    def database(self) -> "Database":
+    def database(self) -> Database:
         """The database, made or brought up to date; raises `DatabaseError`."""
-        from balancebot.store.database import Database
-
         database = Database(self.settings.database.url.reveal())
         database.upgrade()
         return database
 
-    def actor(self, way: "Way | None" = None) -> "Actor":
+    @cached_property
+    def app(self) -> "App":
+        """The app, for commands that neither fetch nor send: its settings hold no secret."""
+        from balancebot.app import build_app  # lazy: `status` and others that only read start without it
+
+        return build_app(self.settings, self.database)
+
+    def actor(self, way: Way | None = None) -> Actor:
         """Return who calls the program, for the audit log; `way` defaults to the command line."""
-        import getpass
-
-        from balancebot.domain.audit import Actor, Way
-
         try:
             who = getpass.getuser()
         except (KeyError, OSError):  # a container may run as a number that has no name
             who = f"uid {os.getuid()}"
         return Actor(who=who, way=way or Way.CLI)
 
-    def _load(self, *, resolve_secrets: bool) -> "Settings":
-        from balancebot.config import load
-
+    def _load(self, *, resolve_secrets: bool) -> Settings:
         loaded = load(self.config_path, environ=os.environ, resolve_secrets=resolve_secrets)
         if isinstance(loaded, tuple):
             raise RefusedError(*map(str, loaded))
@@ -70,41 +72,34 @@ class CommandContext:
 
 
 def context_of(context: typer.Context) -> CommandContext:
-    """Return the session that the program's own options have made."""
-    session: CommandContext = context.find_object(CommandContext)  # type: ignore[assignment]
-    return session
+    """Return what the running command works with."""
+    command: CommandContext = context.find_object(CommandContext)  # type: ignore[assignment]
+    return command
 
 
-def application() -> typer.Typer:
+def command_group() -> typer.Typer:
     """Return a fresh typer application as every command's module fills one: plain help, plain errors."""
     return typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 
 def read_length(option: str, text: str) -> timedelta:
     """Read a length of time such as `30m`, `4h` or `2d`; at least a second."""
-    from balancebot.config import UnfitError
-    from balancebot.config.values import duration
-
     try:
         return duration(at_least=timedelta(seconds=1))(text)
     except UnfitError as error:
         raise typer.BadParameter(f"{option} {error}") from None
 
 
-def read_pattern(text: str) -> "Pattern":
+def read_pattern(text: str) -> Pattern:
     """Read a pattern of balances such as `acme/*:market`."""
-    from balancebot.domain.pattern import Pattern
-
     pattern = Pattern.parse(text)
     if isinstance(pattern, str):
         raise typer.BadParameter(f"PATTERN {pattern}")
     return pattern
 
 
-def read_one_category(text: str) -> "Category":
+def read_one_category(text: str) -> Category:
     """Read the name of one category, in English or Chinese."""
-    from balancebot.domain.threshold_cell import CellFault, read_category
-
     category = read_category(text)
     if isinstance(category, CellFault):
         raise typer.BadParameter(f"CATEGORY {category.message}")

@@ -5,28 +5,32 @@ from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandError, application, context_of
+from balancebot.cli.context import CommandError, command_group, context_of
+from balancebot.clock import SystemClock
+from balancebot.history.prune import prune
+from balancebot.store.backup import BackupFailed, back_up, find_faults
+from balancebot.store.backup import restore as put_back
+from balancebot.store.database import Database
 
-app = application()
+commands = command_group()
 
 
-@app.callback()
+@commands.callback()
 def database() -> None:
     """Upgrade, back up, restore, check or prune the database."""
 
 
-@app.command()
+@commands.command()
 def upgrade(context: typer.Context) -> None:
     """Make the tables, or bring those of an older version up to date."""
     print(f"{context_of(context).database.place}: up to date")
 
 
-@app.command(no_args_is_help=True)
+@commands.command(no_args_is_help=True)
 def backup(
     context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="must not exist yet")]
 ) -> None:
     """Copy the whole database as of now, while others read and write; the copy is verified."""
-    from balancebot.store.backup import BackupFailed, back_up
 
     made = back_up(context_of(context).database, file)
     if isinstance(made, BackupFailed):
@@ -34,7 +38,7 @@ def backup(
     print(f"wrote {made.file}: {made.num_bytes:,} bytes, verified")
 
 
-@app.command(no_args_is_help=True)
+@commands.command(no_args_is_help=True)
 def restore(
     context: typer.Context,
     file: Annotated[
@@ -42,10 +46,6 @@ def restore(
     ],
 ) -> None:
     """Put a backup in the place of the database, which nobody may be using; what was sent before isn't sent again."""
-    from balancebot.clock import SystemClock
-    from balancebot.store.backup import BackupFailed
-    from balancebot.store.backup import restore as put_back
-    from balancebot.store.database import Database
 
     database = Database(context_of(context).settings.database.url.reveal())
     restored = put_back(database, file, now=SystemClock().now())
@@ -55,10 +55,9 @@ def restore(
     print(f"{database.place}: restored from {file}{kept}")
 
 
-@app.command()
+@commands.command()
 def check(context: typer.Context) -> None:
     """Look through the whole database for damage; exit 1 if there is any."""
-    from balancebot.store.backup import find_faults
 
     database = context_of(context).database
     faults = find_faults(database)
@@ -67,14 +66,11 @@ def check(context: typer.Context) -> None:
     print(f"{database.place}: whole")
 
 
-@app.command()
-def prune(context: typer.Context) -> None:
+@commands.command("prune")
+def prune_now(context: typer.Context) -> None:
     """Remove now what is older than [retention] keeps; `run` does so by itself."""
-    from balancebot.clock import SystemClock
-    from balancebot.history import prune
-
-    session = context_of(context)
-    gone = prune.prune(session.database, session.settings.retention, now=SystemClock().now())
+    command = context_of(context)
+    gone = prune(command.database, command.settings.retention, now=SystemClock().now())
     print(
         f"removed {gone.num_snapshots:,} snapshots, {gone.num_hours:,} hours (days of them stay), "
         f"{gone.num_notifications:,} notifications, {gone.num_alerts:,} closed alerts, "

@@ -1,27 +1,26 @@
 """`deliveries`: what is on its way to people or never arrived, and sending it again."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
-from balancebot.cli.context import CommandError, application, context_of
+from balancebot.cli.context import CommandError, command_group, context_of
 from balancebot.cli.output import Column, json_instant, show_json, text_table
+from balancebot.clock import SystemClock
+from balancebot.domain.delivery import DeliveryState
+from balancebot.notify.resend import OperateDeliveries
+from balancebot.store.deliveries import Delivery
 
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
-    from balancebot.notify.resend import OperateDeliveries
-    from balancebot.store.deliveries import Delivery
-
-app = application()
+commands = command_group()
 
 
-@app.callback()
+@commands.callback()
 def deliveries() -> None:
     """Show what waits or never arrived; send it again."""
 
 
-@app.command("list")
+@commands.command("list")
 def list_deliveries(
     context: typer.Context,
     every: Annotated[bool, typer.Option("--all", help="those that arrived, too")] = False,
@@ -45,11 +44,9 @@ def list_deliveries(
     )
 
 
-@app.command(no_args_is_help=True)
+@commands.command(no_args_is_help=True)
 def resend(context: typer.Context, delivery_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Let one that was given up, or waits, be sent by the next `run` or `poll`."""
-    from balancebot.domain.delivery import DeliveryState
-
     match _operating(context).resend(delivery_id, by=context_of(context).actor()):
         case None:
             raise CommandError(f"no delivery has the id {delivery_id}")
@@ -63,14 +60,11 @@ def resend(context: typer.Context, delivery_id: Annotated[str, typer.Argument(me
             print(f"delivery {delivery_id} is sent by the next run or poll")
 
 
-def _operating(context: typer.Context) -> "OperateDeliveries":
-    from balancebot.clock import SystemClock
-    from balancebot.notify.resend import OperateDeliveries
-
+def _operating(context: typer.Context) -> OperateDeliveries:
     return OperateDeliveries(database=context_of(context).database, clock=SystemClock())
 
 
-def _row(delivery: "Delivery", zone: "ZoneInfo") -> tuple[str, ...]:
+def _row(delivery: Delivery, zone: ZoneInfo) -> tuple[str, ...]:
     state = delivery.state.replace("_", " ")
     return (
         delivery.id,
@@ -83,12 +77,12 @@ def _row(delivery: "Delivery", zone: "ZoneInfo") -> tuple[str, ...]:
     )
 
 
-def _news(delivery: "Delivery") -> str:
+def _news(delivery: Delivery) -> str:
     what = delivery.reason or delivery.action
     return what.value if delivery.alert_id is None else f"alert {delivery.alert_id} {what.value}"
 
 
-def _as_json(delivery: "Delivery") -> dict[str, object]:
+def _as_json(delivery: Delivery) -> dict[str, object]:
     return {
         "id": delivery.id,
         "channel": delivery.channel,

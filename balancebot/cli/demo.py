@@ -1,4 +1,8 @@
-"""`demo`: the whole bot against the simulator, over HTTP, with nothing to configure; messages are shown, not sent."""
+"""`demo`: the whole bot against the simulator, over HTTP, with nothing to configure; messages are shown, not sent.
+
+First a story is played: a firm with a month behind it, and the hour in which everything happens that the bot must
+report. Then the bot goes on with its pages until it is stopped.
+"""
 
 import os
 import secrets
@@ -6,20 +10,44 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
+from datetime import timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandError, application
-from balancebot.cli.output import bold, faint
+from balancebot.app import App, preview_channels
+from balancebot.cli.context import CommandError, command_group
+from balancebot.cli.output import bold, faint, share
+from balancebot.cli.poll import running
+from balancebot.cli.status import for_people, look
+from balancebot.clock import SystemClock
+from balancebot.config import Settings, load
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
+from balancebot.domain.threshold import Scope
+from balancebot.domain.user import Role
+from balancebot.history.files import COLUMNS, ImportRefused, import_history
+from balancebot.jsms.simulator import (
+    Event,
+    EventKind,
+    FaultKind,
+    Quota,
+    Scenario,
+    SimulatedFault,
+    Simulator,
+    simulated_wallet,
+)
+from balancebot.jsms.simulator import configuration as accounts
+from balancebot.logs import Reporter
+from balancebot.people.users import add_user
+from balancebot.sheets import SheetRow
+from balancebot.store.database import Database
 
-if TYPE_CHECKING:
-    from balancebot.config import Settings
-    from balancebot.store.database import Database
+Show = Callable[[str], None]
 
-app = application()
+commands = command_group()
 
 _HOST = "127.0.0.1"
 _PORT = 8080
@@ -31,7 +59,7 @@ _NEXT = """\
   balancebot run               reads, judges and tells from then on"""
 
 
-@app.command(no_args_is_help=False)
+@commands.command(no_args_is_help=False)
 def demo(
     once: Annotated[bool, typer.Option("--once", help="end after the story, without the pages")] = False,
     port: Annotated[
@@ -42,15 +70,10 @@ def demo(
     ] = None,
 ) -> None:
     """The whole bot against a simulator: nothing to configure."""
-    from balancebot.cli.demo_story import configuration, scenario, tell
-    from balancebot.clock import SystemClock
-    from balancebot.config import load
-    from balancebot.jsms.simulator import Simulator
-    from balancebot.store.database import Database
 
     turn = threading.Lock()
 
-    def say(text: str) -> None:
+    def show(text: str) -> None:
         with turn:
             print(f"\n{text}", flush=True)
 
@@ -65,22 +88,17 @@ def demo(
             raise RuntimeError("; ".join(map(str, settings)))
         database = Database(settings.database.url.reveal())
         database.upgrade()
-        tell(jsms, settings, database, say)
-        say(f"{bold('What to do next')}\n{_NEXT}")
+        play_story(jsms, settings, database, show)
+        show(f"{bold('What to do next')}\n{_NEXT}")
         if once:
             database.dispose()
         else:
-            _go_on(settings, database, say)
+            _go_on(settings, database, show)
 
 
-def _go_on(settings: "Settings", database: "Database", say: Callable[[str], None]) -> None:
+def _go_on(settings: Settings, database: Database, show: Show) -> None:
     """Keep the bot running with its pages until it is stopped."""
-    from balancebot.app import preview_channels
-    from balancebot.cli.daemon import Daemon
-    from balancebot.clock import SystemClock
-    from balancebot.domain.audit import Actor, Way
-    from balancebot.domain.user import Role
-    from balancebot.people.users import add_user
+    from balancebot.cli.run import Daemon  # lazy: with --once nobody serves pages
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -89,12 +107,12 @@ def _go_on(settings: "Settings", database: "Database", say: Callable[[str], None
     by = Actor(who=_USER, way=Way.CLI)
     now = SystemClock().now()
     add_user(database, name=_USER, role=Role.ADMIN, password=password, by=by, now=now)
-    daemon = Daemon(settings, database, channels=preview_channels(settings, say))
+    daemon = Daemon(settings, database, channels=preview_channels(settings, show))
     try:
         daemon.start()
     except OSError as error:
         raise _not_served(error) from None
-    say(
+    show(
         f"{bold(daemon.address or '')}  log in as {_USER} with {password}\n{faint('running until stopped (Ctrl-C)')}"
     )
     stop.wait()
@@ -117,3 +135,165 @@ def _free(port: int | None) -> int:
 def _not_served(error: OSError) -> CommandError:
     why = os.strerror(error.errno) if error.errno else error
     return CommandError(f"the pages can't be served there: {why}; try --port 0")
+
+
+# ---------------------------------------------------------------- the story
+
+_DAYS = 30
+_HISTORY_EVERY = timedelta(minutes=15)
+_CODES = WalletName("acme/login-codes")
+_CAMPAIGNS = WalletName("acme/campaigns")
+_PARCELS = WalletName("acme/messages")
+_HOTLINE = WalletName("acme/hotline")
+_LEGACY = WalletName("acme/legacy")
+
+
+def scenario() -> Scenario:
+    """Return the firm: a shared pool and six apps, each with what a month of use leaves."""
+
+    def used(per_day: float, left: int) -> Quota:
+        return Quota(start=round(per_day * _DAYS) + left, per_day=per_day)
+
+    return Scenario(
+        wallets=(
+            simulated_wallet("acme", universal=30_000, voice=5_000, industry=150_000),
+            simulated_wallet("acme", "checkout", industry=used(3_900, 64_000)),
+            simulated_wallet("acme", "login-codes", industry=used(6_200, 95_000)),
+            simulated_wallet("acme", "campaigns", market=used(900, 31_000)),
+            simulated_wallet("acme", "messages", industry=used(1_600, 9_000)),
+            simulated_wallet("acme", "hotline", voice=used(40, 900)),
+            simulated_wallet("acme", "legacy", industry=used(20, 2_000)),
+        ),
+        history=timedelta(days=_DAYS),
+    )
+
+
+def configuration(jsms: Simulator, *, port: int) -> str:
+    """Return the configuration file of the firm's bot."""
+    return f"""\
+timezone = "Asia/Shanghai"
+[poll]
+every = "5s"
+fastest = "5s"
+stale_after = "1m"
+[slack]
+bot_token = "shown, not sent"
+channel = "#ops-alerts"
+[email]
+host = "localhost"
+security = "none"
+from = "SMS balances <balances@example.com>"
+to = ["finance@example.com"]
+[web]
+listen = "127.0.0.1:{port}"
+[log]
+level = "error"
+{accounts(jsms)}
+"""
+
+
+def play_story(jsms: Simulator, settings: Settings, database: Database, show: Show) -> None:
+    """Play the story: show what happens, each message about it, and how every balance stands in the end."""
+    with running(settings, database, show=show) as (app, reporter):
+        app.sync_wallets()
+        show(bold("A month of history is taken in, and limits are set"))
+        _remember(jsms, app)
+        _set_limits(app)
+        app.poll_cycle.run_all(settings.wallets, alerts=False)
+        show(_table(app))
+        known: set[str] = set()
+        for title, events in _happenings(jsms):
+            show(bold(title))
+            events()
+            known |= _cycle(app, reporter, show, known)
+        show(bold("How things stand now"))
+        show(_table(app))
+
+
+def _remember(jsms: Simulator, app: App) -> None:
+    with share("a month of history") as progress:
+        taken = import_history(
+            app.database,
+            _history(jsms),
+            configured=app.settings.wallets,
+            estimator=app.estimator,
+            now=app.clock.now(),
+            progress=progress,
+        )
+    if isinstance(taken, ImportRefused):
+        raise RuntimeError("; ".join(map(str, taken.faults)))
+
+
+def _history(jsms: Simulator) -> Iterator[SheetRow]:
+    yield SheetRow(1, COLUMNS)
+    for snapshot in jsms.history(every=_HISTORY_EVERY):
+        at = snapshot.observed_at.isoformat()
+        for category, reading in snapshot.readings.items():
+            if reading is not Absent.UNREAD:
+                value = str(reading) if isinstance(reading, int) else ""
+                yield SheetRow(0, (at, snapshot.wallet, category.value, value))
+
+
+def _set_limits(app: App) -> None:
+    by = Actor(who="finance", way=Way.CLI)
+    for wallet, category, cells in (
+        ("acme/*", Category.INDUSTRY, {"note": "Buy industry quota in the console, then tell #finance."}),
+        (_CAMPAIGNS, Category.MARKET, {"warning_below": "20000", "critical_below": "5000"}),
+        (
+            _CODES,
+            Category.INDUSTRY,
+            {"critical_below": "10000", "note": "Users can't log in without: call on-call."},
+        ),
+    ):
+        app.edit_thresholds.set(Scope(wallet, category), cells, by=by)
+
+
+def _happenings(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield what happens between one reading and the next, and how it is brought about."""
+
+    def happen(kind: EventKind, wallet: WalletName, category: Category, amount: int) -> None:
+        jsms.happen(Event(kind=kind, balance=BalanceKey(wallet, category), at=timedelta(), amount=amount))
+
+    def left(wallet: WalletName, category: Category) -> int:
+        reading = jsms.readings(wallet).of(category)
+        return reading if isinstance(reading, int) else 0
+
+    def campaign() -> None:
+        happen(EventKind.USE, _CAMPAIGNS, Category.MARKET, left(_CAMPAIGNS, Category.MARKET) - 4_300)
+        happen(EventKind.ALLOCATE, _HOTLINE, Category.VOICE, 2_000)
+        jsms.fail(_LEGACY, SimulatedFault(kind=FaultKind.REJECTED))
+
+    def pumping() -> None:
+        happen(EventKind.USE, _CODES, Category.INDUSTRY, left(_CODES, Category.INDUSTRY))
+
+    def purchase() -> None:
+        happen(EventKind.TOP_UP, _PARCELS, Category.INDUSTRY, 60_000)
+
+    yield "The first look: messages will not last", lambda: None
+    yield (
+        "A campaign goes out. Quota moves from the shared pool to the hotline: no news. Legacy's keys are rotated",
+        campaign,
+    )
+    yield "A robot makes the log-in page send codes until none is left. Legacy is rejected once more", pumping
+    yield "Somebody buys industry messages for messages", purchase
+
+
+def _cycle(app: App, reporter: Reporter, show: Show, known: Collection[str]) -> set[str]:
+    """Read, judge and tell, as `run` does; what failed is said once and returned."""
+    report = app.poll_cycle.run_all(app.settings.wallets)
+    reporter.polled(report)
+    seconds = (report.ended_at - report.started_at).total_seconds()
+    num_read = len(report.results) - len(report.errors)
+    show(faint(f"read {num_read} of {len(report.results)} wallets over HTTP in {seconds:.1f} s"))
+    failed = {error.message for error in report.errors}
+    for message in failed.difference(known):
+        show(message)
+    reporter.delivered(app.deliver_outbox.run())
+    return failed
+
+
+def _table(app: App) -> str:
+    now = app.clock.now()
+    views, _ = look(app.database, app.settings, now)
+    allocated = [view for view in views if view.reading is not Absent.UNALLOCATED]
+    return for_people(allocated, [], app.words, now)

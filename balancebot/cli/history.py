@@ -7,39 +7,37 @@ from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandError, application, context_of
-from balancebot.cli.output import plural
+from balancebot.cli.context import CommandError, command_group, context_of
+from balancebot.cli.output import counted, plural, share
+from balancebot.clock import SystemClock
+from balancebot.history.files import ImportRefused, export_history, import_history, open_history
 
-app = application()
+commands = command_group()
 
 
-@app.callback()
+@commands.callback()
 def history() -> None:
     """Take past readings from a CSV file, or write them to one."""
 
 
-@app.command("import", no_args_is_help=True)
+@commands.command("import", no_args_is_help=True)
 def import_file(
     context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
 ) -> None:
     """Take past readings from CSV or XLSX: columns observed_at,wallet,category,balance."""
-    from balancebot.app import build_app
-    from balancebot.cli.output import share
-    from balancebot.clock import SystemClock
-    from balancebot.history.files import ImportRefused, import_history, open_history
 
-    session = context_of(context)
-    wallets = session.settings.wallets
+    command = context_of(context)
+    wallets = command.settings.wallets
     try:
         with (
             file.open("rb") as data,
             share("importing") as progress,
         ):
             taken = import_history(
-                session.database,
+                command.database,
                 open_history(data),
                 configured=wallets,
-                estimator=build_app(session.settings, session.database).estimator,
+                estimator=command.app.estimator,
                 now=SystemClock().now(),
                 progress=progress,
             )
@@ -61,13 +59,11 @@ def import_file(
     )
 
 
-@app.command("export", no_args_is_help=True)
+@commands.command("export", no_args_is_help=True)
 def export_file(
     context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="- is stdout")]
 ) -> None:
     """Write every reading that is kept, as `import` takes it."""
-    from balancebot.cli.output import counted
-    from balancebot.history.files import export_history
 
     database = context_of(context).database
     try:

@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandError, application, context_of
+from balancebot.cli.context import CommandError, command_group, context_of
+from balancebot.config.reference import template
 
-app = application()
+commands = command_group()
 
 
-@app.command()
+@commands.command()
 def init(
     context: typer.Context,
     file: Annotated[
@@ -19,7 +20,6 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented configuration; never overwrites."""
-    from balancebot.config.reference import template
 
     path = file or context_of(context).config_path
     try:

@@ -2,24 +2,25 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandError, RefusedError, application, context_of
+from balancebot.app import App, build_app
+from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
+from balancebot.domain.message import Action, OutgoingMessage, TestFacts
+from balancebot.domain.routing import Destination
+from balancebot.ports import ChannelError
 
-if TYPE_CHECKING:
-    from balancebot.app import App
-
-app = application()
+commands = command_group()
 
 
-@app.callback()
+@commands.callback()
 def notify() -> None:
     """Send a test message to each channel."""
 
 
-@app.command("test")
+@commands.command("test")
 def send_test(
     context: typer.Context,
     slack: Annotated[bool, typer.Option("--slack", help="only to Slack")] = False,
@@ -30,10 +31,8 @@ def send_test(
     ] = None,
 ) -> None:
     """Send one test message to each channel; with --slack, --email or --channel only there."""
-    from balancebot.app import build_app
-
-    session = context_of(context)
-    settings = session.settings_with_secrets
+    command = context_of(context)
+    settings = command.settings_with_secrets
     names = (*(["slack"] if slack else []), *(["email"] if email else []), *(channel or []))
     asked = list(dict.fromkeys(names))
     for name in asked:
@@ -42,25 +41,21 @@ def send_test(
             raise RefusedError(f"{settings.path}: no channel {name} is configured (configured: {known})")
     if not settings.routing.defaults:
         raise RefusedError(f"{settings.path}: neither [slack] nor [email] is configured")
-    bot = build_app(settings, session.database)
+    app = build_app(settings, command.database)
     try:
-        failures = _send(bot, asked or list(settings.routing.defaults))
+        failures = _send(app, asked or list(settings.routing.defaults))
     finally:
-        bot.close()
+        app.close()
     if failures:
         raise CommandError(*failures)
 
 
-def _send(bot: "App", channels: "Sequence[str]") -> list[str]:
+def _send(app: App, channels: Sequence[str]) -> list[str]:
     """Send to every default destination of `channels`; return what failed."""
-    from balancebot.domain.message import Action, OutgoingMessage, TestFacts
-    from balancebot.domain.routing import Destination
-    from balancebot.ports import ChannelError
-
     failures = []
     for channel in channels:
-        for destination in bot.settings.routing.defaults[channel]:
-            now = bot.clock.now()
+        for destination in app.settings.routing.defaults[channel]:
+            now = app.clock.now()
             outgoing = OutgoingMessage(
                 delivery_id=uuid.uuid4().hex,
                 alert_id="",
@@ -69,7 +64,7 @@ def _send(bot: "App", channels: "Sequence[str]") -> list[str]:
                 facts=TestFacts(at=now),
                 created_at=now,
             )
-            answer = bot.channels[channel].send(outgoing, holds_claim=lambda: True)
+            answer = app.channels[channel].send(outgoing, holds_claim=lambda: True)
             if isinstance(answer, ChannelError):
                 failures.append(f"{channel} {destination}: {answer.message}")
             else:

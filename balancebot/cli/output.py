@@ -7,9 +7,8 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from balancebot.domain.verdict import Severity
@@ -61,8 +60,7 @@ def _painted(text: str, code: str) -> str:
     return f"\x1b[{code}m{text}\x1b[0m" if text and is_coloured(sys.stdout) else text
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A heading, and on which side its cells stand."""
 
     title: str
@@ -105,8 +103,8 @@ def counted(task: str, total: float | None) -> Iterator[Callable[[float], None]]
     if not is_coloured(sys.stderr):
         yield lambda _: None
         return
-    from rich.console import Console
-    from rich.progress import Progress
+    from rich.console import Console  # lazy: only a terminal shows progress
+    from rich.progress import Progress  # lazy: the same
 
     with Progress(console=Console(stderr=True), transient=True) as bar:
         running = bar.add_task(task, total=total)

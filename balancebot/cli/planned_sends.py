@@ -1,20 +1,20 @@
 """`plans`: sends that people announce, since no balance shows them yet."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
-from balancebot.cli.context import CommandError, application, context_of, read_length, read_one_category
+from balancebot.cli.context import CommandError, command_group, context_of, read_length, read_one_category
 from balancebot.cli.output import Column, json_instant, show_json, text_table
+from balancebot.domain.balance import BalanceKey, WalletName
+from balancebot.domain.local_time import read_instant
+from balancebot.domain.threshold_cell import CellFault, read_count
+from balancebot.estimates.planned_sends import PlannedSends
 from balancebot.i18n import number
+from balancebot.store.planned_sends import PlannedSend
 
-if TYPE_CHECKING:
-    from zoneinfo import ZoneInfo
-
-    from balancebot.estimates.planned_sends import PlannedSends
-    from balancebot.store.planned_sends import PlannedSend
-
-app = application()
+commands = command_group()
 
 _COLUMNS = (
     Column("id"),
@@ -27,12 +27,12 @@ _COLUMNS = (
 )
 
 
-@app.callback()
+@commands.callback()
 def plans() -> None:
     """Announce sends that no balance shows yet."""
 
 
-@app.command(no_args_is_help=True)
+@commands.command(no_args_is_help=True)
 def add(
     context: typer.Context,
     wallet: Annotated[str, typer.Argument(metavar="WALLET")],
@@ -50,8 +50,6 @@ def add(
     note: Annotated[str, typer.Option("--note", help="what it is; messages show it")] = "",
 ) -> None:
     """Announce a send: runways count it, messages name it, and a spike inside it is none."""
-    from balancebot.domain.balance import BalanceKey, WalletName
-    from balancebot.domain.local_time import read_instant
 
     zone = context_of(context).settings.timezone
     starts_at = read_instant(at, zone)
@@ -70,7 +68,7 @@ def add(
     print(f"plan {made.id}: {_about(made, zone)}; it counts from now on")
 
 
-@app.command("list")
+@commands.command("list")
 def list_plans(context: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Show the sends that aren't over, the next first."""
     found = _announcing(context).standing()
@@ -84,7 +82,7 @@ def list_plans(context: typer.Context, as_json: Annotated[bool, typer.Option("--
     print(text_table(_COLUMNS, [_row(plan, zone) for plan in found]))
 
 
-@app.command(no_args_is_help=True)
+@commands.command(no_args_is_help=True)
 def remove(context: typer.Context, plan_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Take an announcement back."""
     gone = _announcing(context).take_back(plan_id, by=context_of(context).actor())
@@ -93,16 +91,11 @@ def remove(context: typer.Context, plan_id: Annotated[str, typer.Argument(metava
     print(f"removed plan {plan_id}: {_about(gone, context_of(context).settings.timezone)}")
 
 
-def _announcing(context: typer.Context) -> "PlannedSends":
-    from balancebot.app import build_app
-
-    session = context_of(context)
-    return build_app(session.settings, session.database).planned_sends
+def _announcing(context: typer.Context) -> PlannedSends:
+    return context_of(context).app.planned_sends
 
 
 def _count(text: str) -> int:
-    from balancebot.domain.threshold_cell import CellFault, read_count
-
     count = read_count(text) if text.strip()[:1].isdigit() else None
     if isinstance(count, CellFault):
         raise typer.BadParameter(f"--messages {count.message}")
@@ -111,13 +104,13 @@ def _count(text: str) -> int:
     return count
 
 
-def _about(plan: "PlannedSend", zone: "ZoneInfo") -> str:
+def _about(plan: PlannedSend, zone: ZoneInfo) -> str:
     starts_at, ends_at = (at.astimezone(zone) for at in (plan.starts_at, plan.ends_at))
     end = f"{ends_at:%H:%M}" if starts_at.date() == ends_at.date() else f"{ends_at:%Y-%m-%d %H:%M}"
     return f"{number(plan.messages)} messages of {plan.balance}, {starts_at:%Y-%m-%d %H:%M} to {end} {zone}"
 
 
-def _row(plan: "PlannedSend", zone: "ZoneInfo") -> tuple[str, ...]:
+def _row(plan: PlannedSend, zone: ZoneInfo) -> tuple[str, ...]:
     return (
         plan.id,
         str(plan.balance),
@@ -129,7 +122,7 @@ def _row(plan: "PlannedSend", zone: "ZoneInfo") -> tuple[str, ...]:
     )
 
 
-def _as_json(plan: "PlannedSend") -> dict[str, object]:
+def _as_json(plan: PlannedSend) -> dict[str, object]:
     return {
         "id": plan.id,
         "wallet": plan.balance.wallet,

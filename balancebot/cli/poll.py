@@ -1,24 +1,35 @@
-"""`poll`: one round by hand or from cron, beside a running daemon or instead of one."""
+"""`poll`: one poll cycle by hand or from cron, beside a running daemon or instead of one.
+
+`running` is for every command that does the daemon's work for a moment.
+"""
 
 import sys
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandError, application, context_of
-from balancebot.cli.output import Column, faint, of_severity, text_table
+from balancebot.app import App, build_app, preview_channels
+from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
+from balancebot.cli.output import Column, counted, faint, of_severity, text_table
+from balancebot.config import LogConfig, LogLevel, Settings
 from balancebot.domain.balance import Category, Snapshot
 from balancebot.i18n import Wording
+from balancebot.logs import Reporter, set_up_logging
+from balancebot.metrics import Metrics
+from balancebot.notify.queue import DeliverReport
+from balancebot.poll.cycle import PollReport
+from balancebot.ports import ChannelErrorKind
+from balancebot.scheduler import Job, Scheduler
+from balancebot.store.database import Database
+from balancebot.worker import EVERY
 
-if TYPE_CHECKING:
-    from balancebot.app import App
-    from balancebot.poll.cycle import PollReport
-
-app = application()
+commands = command_group()
 
 
-@app.command(no_args_is_help=False)
+@commands.command(no_args_is_help=False)
 def poll(
     context: typer.Context,
     no_alerts: Annotated[
@@ -26,17 +37,16 @@ def poll(
     ] = False,
 ) -> None:
     """Read every wallet now and deliver what waits."""
-    from balancebot.cli.running import running, undelivered
 
     waiting: list[str] = []
-    session = context_of(context)
-    with running(session.settings_with_secrets, session.database) as (bot, reporter):
-        report = _read(bot, alerts=not no_alerts)
+    command = context_of(context)
+    with running(command.settings_with_secrets, command.database) as (app, reporter):
+        report = _read(app, alerts=not no_alerts)
         reporter.polled(report)
         print(_for_people(report))
         if not no_alerts:
-            bot.operate_alerts.tend()
-            delivered = bot.deliver_outbox.run()
+            app.operate_alerts.tend()
+            delivered = app.deliver_outbox.run()
             reporter.delivered(delivered)
             waiting = undelivered(delivered)
     failures = [
@@ -48,20 +58,18 @@ def poll(
         raise CommandError(*failures)
 
 
-def _read(bot: "App", *, alerts: bool) -> "PollReport":
-    from balancebot.cli.output import counted
-
-    bot.sync_wallets()
-    with counted("reading", len(bot.settings.wallets)) as progress:
-        report = bot.poll_cycle.run_all(bot.settings.wallets, alerts=alerts, progress=progress)
-    if report.complete and bot.heartbeat is not None:
-        trouble = bot.heartbeat.beat()
+def _read(app: App, *, alerts: bool) -> PollReport:
+    app.sync_wallets()
+    with counted("reading", len(app.settings.wallets)) as progress:
+        report = app.poll_cycle.run_all(app.settings.wallets, alerts=alerts, progress=progress)
+    if report.complete and app.heartbeat is not None:
+        trouble = app.heartbeat.beat()
         if trouble:
             print(trouble, file=sys.stderr)
     return report
 
 
-def _for_people(report: "PollReport") -> str:
+def _for_people(report: PollReport) -> str:
     words = Wording()
     rows = sorted(
         (
@@ -81,9 +89,57 @@ def _for_people(report: "PollReport") -> str:
     return "\n".join(lines)
 
 
-def _news(report: "PollReport") -> Iterator[str]:
+def _news(report: PollReport) -> Iterator[str]:
     for told in report.told:
         subject = told.subject
         about = subject.wallet if subject.category is None else f"{subject.wallet}:{subject.category}"
         kind = subject.kind.replace("_", " ")
         yield f"{told.reason}: {about} {kind}, {of_severity(told.severity.word, told.severity)}"
+
+
+@contextmanager
+def running(
+    settings: Settings, database: Database, *, show: Callable[[str], None] | None = None
+) -> Iterator[tuple[App, Reporter]]:
+    """Open an app, and close it at the end of the block; with `show`, messages are shown and not sent.
+
+    Meanwhile a worker heartbeat says that the process is alive, so that its claims hold.
+    """
+    set_up_logging(_quiet(settings.log))
+    channels = None if show is None else preview_channels(settings, show)
+    app = build_app(settings, database, channels=channels)
+    try:
+        _ = app.source
+    except ValueError as error:
+        raise RefusedError(f"{settings.path}: poll: {error}") from None
+    heartbeat = app.worker_heartbeat("poll")
+    heartbeat.show()
+    scheduler = Scheduler([Job(name="worker_heartbeat", every=EVERY, run=heartbeat.show)])
+    scheduler.start()
+    try:
+        yield app, Reporter(Metrics(app.system_status, channels=settings.channel_by_name))
+    finally:
+        scheduler.stop(EVERY)
+        heartbeat.leave()
+        app.close()
+
+
+def undelivered(report: DeliverReport) -> list[str]:
+    """Say what stayed undelivered, and why; nothing where nothing did."""
+    if report.num_pending is None:
+        return ["whether everything was delivered is not known: the database can't be asked"]
+    if report.num_pending == 0:
+        return []
+    failed = [
+        f"{attempt.channel} {attempt.destination}: {attempt.message}"
+        for attempt in report.attempts
+        if isinstance(attempt.outcome, ChannelErrorKind)
+    ]
+    num = report.num_pending
+    waits = f"{num} deliver{'y waits' if num == 1 else 'ies wait'} in the outbox for the next try"
+    return [*dict.fromkeys(failed), waits]
+
+
+def _quiet(log: LogConfig) -> LogConfig:
+    """Log faults of our own only: the command itself tells what was done and what failed."""
+    return replace(log, level=LogLevel.ERROR) if log.level is LogLevel.INFO else log

@@ -1,9 +1,13 @@
-"""The process itself: its standard streams, and memory settings for short commands and the daemon."""
+"""The process itself: its standard streams and limits, and the few tricks that make it start and run cheaper.
+
+No other module touches the collector, the allocator or `sys.modules`. Each trick stands beside what it was measured to
+buy (2 shared cores under load, medians, with and without in turns); one that buys nothing any more goes.
+"""
 
 import atexit
-import ctypes
 import gc
 import os
+import resource
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -26,7 +30,7 @@ def decoded_arguments(words: Sequence[str]) -> list[str] | None:
         return None
 
 
-def drop_output() -> None:
+def discard_output() -> None:
     """Let what can't be written any more go nowhere, or the interpreter would complain of it at its end."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -34,23 +38,42 @@ def drop_output() -> None:
         return
 
 
+_MAX_FILES = 65_536
+
+
+def raise_file_limit() -> None:
+    """Raise the soft limit of open files (often 1,024) to the hard one: pages, channels and the database share it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+_USUAL = gc.get_threshold()
 _WHILE_LOADING = 100_000
-"""More objects than the modules of any command are."""
-_LATER = 10_000
-"""So much garbage takes about a megabyte."""
+"""More objects than the modules of any command make."""
 
 
 def skip_startup_gc() -> None:
-    """Look for no garbage while modules are loaded, nor at the end: both would cost a fifth of a short command."""
+    """Collect no garbage while modules are imported, nor at the end.
+
+    Buys a quarter of a short command: `status` takes 0.88 s of CPU with it and 1.19 s without.
+    """
     gc.set_threshold(_WHILE_LOADING)
     atexit.register(gc.freeze)
 
 
-def freeze_startup_objects() -> None:
-    """Let what stands now stay to the end, so that each look for garbage is spared a look through it."""
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_LATER)
+def skip_httpx_command_line() -> None:
+    """Keep httpx from importing a command line of its own, and with it click, rich and pygments.
+
+    Buys 6 MB and a third of `import httpx`: 0.27 s of CPU with it and 0.41 s without.
+    """
+    sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type] # None: as if it weren't installed
+
+
+def resume_gc() -> None:
+    """Collect garbage as usual again: `run` goes on for months."""
+    gc.set_threshold(*_USUAL)
 
 
 _M_ARENA_MAX = -8
@@ -58,7 +81,12 @@ _M_ARENA_MAX = -8
 
 
 def share_one_heap() -> None:
-    """Let all threads share the heap, before there are any; glibc would give each its own. Elsewhere it does nothing."""
+    """Let all threads share the heap, before there are any; glibc would give each its own. Elsewhere it does nothing.
+
+    Buys 20 MB: the daemon has 111 MB with it and 131 MB without, at 1,000 wallets.
+    """
+    import ctypes  # lazy: only `run` needs it, and `--help` is to be quick
+
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:
         mallopt(_M_ARENA_MAX, 1)

@@ -1,4 +1,4 @@
-"""Finds the command that is meant, loads its module alone, runs it, and turns how it ended into an exit status."""
+"""Finds a command by its name, imports its module alone, runs it, and returns the exit status."""
 
 import sys
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ import typer
 from typer.core import TyperGroup
 
 from balancebot import __version__
+from balancebot.cli import COMMANDS, overview
 from balancebot.cli.context import CommandContext, CommandError
-from balancebot.cli.overview import COMMANDS, overview
 from balancebot.domain.spelling import did_you_mean
 from balancebot.store.errors import DatabaseError
 
 
-class _OnDemand(TyperGroup):
-    """The commands of the table, each loaded when it is called."""
+class _LazyGroup(TyperGroup):
+    """The commands of the table, each imported when it is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ARG002
         return list(COMMANDS)
@@ -36,7 +36,7 @@ class _OnDemand(TyperGroup):
         return overview()
 
 
-root = typer.Typer(cls=_OnDemand, add_completion=True, rich_markup_mode=None)
+root = typer.Typer(cls=_LazyGroup, add_completion=True, rich_markup_mode=None)
 
 
 def _show_version(wanted: bool) -> None:

@@ -1,30 +1,34 @@
 """`runway`: burn and runway of series of the user's own; it needs no configuration and no database."""
 
+import json
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandError, application
+from balancebot.cli.context import CommandError, command_group
 from balancebot.cli.output import Column, text_table
+from balancebot.history.files import open_history
+from balancebot.history.series import answer_line, estimate_file, zone_fault
+from balancebot.history.series import as_json as in_hours
+from balancebot.i18n import Wording
 
-app = application()
+commands = command_group()
 
 _MAX_FAULTS = 20
 """So many faults of a file are told one by one; a file of another kind has one in every line."""
 
 
 def _known_zone(zone: str) -> str:
-    from balancebot.history.series import zone_fault
-
     fault = zone_fault(zone)
     if fault:
         raise typer.BadParameter(fault)
     return zone
 
 
-@app.command(no_args_is_help=True)
+@commands.command(no_args_is_help=True)
 def runway(
     file: Annotated[
         Path | None,
@@ -49,10 +53,6 @@ def runway(
 
 def _of_lines(zone: str) -> bool:
     """Answer every line of stdin at once; tell whether all could be read."""
-    import json
-
-    from balancebot.history.series import answer_line
-
     all_read = True
     for line in sys.stdin.buffer:
         if line.strip():
@@ -63,13 +63,6 @@ def _of_lines(zone: str) -> bool:
 
 
 def _of_file(file: Path, zone: str, *, as_json: bool) -> None:
-    import json
-    from datetime import UTC, datetime
-
-    from balancebot.history.files import open_history
-    from balancebot.history.series import as_json as in_hours
-    from balancebot.history.series import estimate_file
-    from balancebot.i18n import Wording
 
     try:
         with file.open("rb") as data:

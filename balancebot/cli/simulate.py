@@ -8,12 +8,14 @@ from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandError, RefusedError, application
+from balancebot.cli.context import CommandError, RefusedError, command_group
+from balancebot.clock import SystemClock
+from balancebot.jsms.simulator import default_scenario, read_scenario, run_simulator
 
-app = application()
+commands = command_group()
 
 
-@app.command(no_args_is_help=False)
+@commands.command(no_args_is_help=False)
 def simulate(
     port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 = any that is free")] = 0,
     scenario: Annotated[
@@ -22,8 +24,6 @@ def simulate(
     ] = None,
 ) -> None:
     """Run the JSMS simulator alone until stopped."""
-    from balancebot.clock import SystemClock
-    from balancebot.jsms.simulator import default_scenario, read_scenario, run_simulator
 
     played = default_scenario() if scenario is None else read_scenario(scenario)
     if isinstance(played, tuple):

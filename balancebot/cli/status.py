@@ -5,24 +5,24 @@ import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import RefusedError, application, context_of, read_pattern
+from balancebot.cli.context import RefusedError, command_group, context_of, read_pattern
 from balancebot.cli.output import Column, bold, faint, json_instant, of_severity, show_json, text_table
+from balancebot.clock import SystemClock
+from balancebot.config import Settings
+from balancebot.domain.message import MutedCounts
 from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording
+from balancebot.overview.balances import BalanceView, overview
+from balancebot.store import alerts, channel_failures, thresholds
+from balancebot.store.database import Database
 
-if TYPE_CHECKING:
-    from balancebot.config import Settings
-    from balancebot.domain.message import MutedCounts
-    from balancebot.domain.threshold import ThresholdBook
-    from balancebot.overview.balances import BalanceView
-    from balancebot.store.database import Database
-
-app = application()
+commands = command_group()
 
 _COLUMNS = (
     Column("balance"),
@@ -36,7 +36,7 @@ _COLUMNS = (
 _HOURS_PER_DAY = 24
 
 
-@app.command(no_args_is_help=False)
+@commands.command(no_args_is_help=False)
 def status(
     context: typer.Context,
     pattern: Annotated[
@@ -45,22 +45,20 @@ def status(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Show every balance with its burn, runway and severity."""
-    from balancebot.clock import SystemClock
-    from balancebot.store import alerts, channel_failures
 
-    session = context_of(context)
+    command = context_of(context)
     now = SystemClock().now()
-    views, book = look(session.database, session.settings, now)
+    views, book = look(command.database, command.settings, now)
     if pattern is not None:
         views = _matching(views, pattern)
-    with session.database.read() as conn:
+    with command.database.read() as conn:
         quiet = alerts.muted_counts(conn)
     if as_json:
         balances = [view_as_json(view) for view in views]
         show_json({"as_of": json_instant(now), "balances": balances, "muted": asdict(quiet)})
     else:
-        words = Wording(zone=session.settings.timezone)
-        with session.database.read() as conn:
+        words = Wording(zone=command.settings.timezone)
+        with command.database.read() as conn:
             refusals = [
                 f"{trouble.channel} {trouble.destination}: {trouble.message} (for {_ago(now - trouble.since, words)})"
                 for trouble in channel_failures.standing(conn)
@@ -70,14 +68,8 @@ def status(
         print(for_people(views, [*inversions, *refusals, *muted_line], words, now))
 
 
-def look(
-    database: "Database", settings: "Settings", now: datetime
-) -> "tuple[list[BalanceView], ThresholdBook]":
+def look(database: Database, settings: Settings, now: datetime) -> tuple[list[BalanceView], ThresholdBook]:
     """Return how every configured balance stands, and the limits by which it is judged."""
-    from balancebot.domain.threshold import ThresholdBook
-    from balancebot.overview.balances import overview
-    from balancebot.store import thresholds
-
     with database.read() as conn:
         book = ThresholdBook(thresholds.load(conn))
         views = overview(
@@ -86,7 +78,7 @@ def look(
     return views, book
 
 
-def _matching(views: "list[BalanceView]", pattern: str) -> "list[BalanceView]":
+def _matching(views: list[BalanceView], pattern: str) -> list[BalanceView]:
     """Choose what `pattern` names. A wallet that isn't configured is refused; a pattern may well mean nothing yet."""
     wanted = read_pattern(pattern)
     found = [view for view in views if wanted.matches(*view.key)]
@@ -99,7 +91,7 @@ def _matching(views: "list[BalanceView]", pattern: str) -> "list[BalanceView]":
     return found
 
 
-def view_as_json(view: "BalanceView") -> dict[str, object]:
+def view_as_json(view: BalanceView) -> dict[str, object]:
     """Write one balance as `status --json` shows it."""
     limits = view.effective.limits
     is_number = isinstance(view.reading, int)
@@ -140,7 +132,7 @@ def view_as_json(view: "BalanceView") -> dict[str, object]:
     }
 
 
-def for_people(views: "Sequence[BalanceView]", further: Sequence[str], words: Wording, now: datetime) -> str:
+def for_people(views: Sequence[BalanceView], further: Sequence[str], words: Wording, now: datetime) -> str:
     """Write a table of balances, and below it what is wrong with wallets, whose traffic stopped, and `further` lines."""
     parts = [
         text_table(_COLUMNS, (_row(view, words, now) for view in views)),
@@ -154,7 +146,7 @@ def for_people(views: "Sequence[BalanceView]", further: Sequence[str], words: Wo
     return "\n\n".join(part for part in parts if part)
 
 
-def _muted(quiet: "MutedCounts", words: Wording) -> str:
+def _muted(quiet: MutedCounts, words: Wording) -> str:
     """Say what of the open alerts isn't told, or not by itself."""
     parts = (
         (quiet.silenced, f"{quiet.silenced} silenced"),
@@ -168,7 +160,7 @@ def _muted(quiet: "MutedCounts", words: Wording) -> str:
     return "muted alerts: " + ", ".join(said for num, said in parts if num)
 
 
-def _row(view: "BalanceView", words: Wording, now: datetime) -> Sequence[str]:
+def _row(view: BalanceView, words: Wording, now: datetime) -> Sequence[str]:
     balance = str(view.key)
     if view.severity > Severity.OK:
         balance = bold(balance)
@@ -185,7 +177,7 @@ def _row(view: "BalanceView", words: Wording, now: datetime) -> Sequence[str]:
     )
 
 
-def _times(view: "BalanceView", words: Wording, now: datetime) -> tuple[str, str]:
+def _times(view: BalanceView, words: Wording, now: datetime) -> tuple[str, str]:
     last = "" if view.observed_at is None else f"{_ago(now - view.observed_at, words)} ago"
     if view.next_read_at is None:
         return last, ""
@@ -197,7 +189,7 @@ def _ago(time: timedelta, words: Wording) -> str:
     return words.elapsed(time) if time >= timedelta(minutes=1) else f"{max(0, round(time.total_seconds()))} s"
 
 
-def _troubles(views: "Sequence[BalanceView]", words: Wording, now: datetime) -> Iterator[str]:
+def _troubles(views: Sequence[BalanceView], words: Wording, now: datetime) -> Iterator[str]:
     """Yield a line for each wallet whose latest attempt failed."""
     for view in {view.key.wallet: view for view in views if view.error}.values():
         last = (
@@ -208,7 +200,7 @@ def _troubles(views: "Sequence[BalanceView]", words: Wording, now: datetime) -> 
         yield f"{view.error} ({last})"
 
 
-def _count(views: "Sequence[BalanceView]") -> str:
+def _count(views: Sequence[BalanceView]) -> str:
     """Count the severities that are there, the worst first."""
     severities = [view.severity for view in views]
     return ", ".join(

@@ -1,18 +1,17 @@
 """The rows of thresholds as tables, JSON and differences show them."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING
 
 from balancebot.cli.output import Column, bold, faint, json_instant, of_severity, plural
+from balancebot.domain.audit import AuditEntry
+from balancebot.domain.balance import Category
+from balancebot.domain.threshold import Off, ThresholdRow
+from balancebot.domain.threshold_cell import written
 from balancebot.forecast.backtest import Ending, Episode
 from balancebot.i18n import Wording, number
+from balancebot.thresholds.changes import EditThresholds
 from balancebot.thresholds.edit import RowChange
 from balancebot.thresholds.preview import Comparison, Effect, PastEffects, PresentEffects, SeverityChange
-
-if TYPE_CHECKING:
-    from balancebot.domain.audit import AuditEntry
-    from balancebot.domain.threshold import ThresholdRow
-    from balancebot.thresholds.changes import EditThresholds
 
 COLUMNS = (
     Column("wallet"),
@@ -26,15 +25,13 @@ COLUMNS = (
 )
 
 
-def rows_of(editing: "EditThresholds") -> "Iterable[ThresholdRow]":
+def rows_of(editing: EditThresholds) -> Iterable[ThresholdRow]:
     """Return the rows that are set, by wallet and category."""
     return sorted(editing.book().rows, key=lambda row: (row.wallet, row.category or ""))
 
 
-def effective_rows(editing: "EditThresholds") -> "Iterable[ThresholdRow]":
+def effective_rows(editing: EditThresholds) -> Iterable[ThresholdRow]:
     """Yield what holds for each balance, as if it had a row of its own."""
-    from balancebot.domain.balance import Category
-    from balancebot.domain.threshold import ThresholdRow
 
     book = editing.book()
     for wallet in editing.known():
@@ -52,9 +49,8 @@ def effective_rows(editing: "EditThresholds") -> "Iterable[ThresholdRow]":
             )
 
 
-def row_cells(row: "ThresholdRow") -> Sequence[str]:
+def row_cells(row: ThresholdRow) -> Sequence[str]:
     """Return the cells of a row under `COLUMNS`."""
-    from balancebot.domain.threshold_cell import written
 
     limits = (row.warning_below, row.critical_below, row.warning_days, row.critical_days, row.lead_time_days)
     return (
@@ -65,9 +61,8 @@ def row_cells(row: "ThresholdRow") -> Sequence[str]:
     )
 
 
-def row_as_json(row: "ThresholdRow") -> dict[str, object]:
+def row_as_json(row: ThresholdRow) -> dict[str, object]:
     """Return a row as `thresholds list --json` shows it."""
-    from balancebot.domain.threshold import Off
 
     def limit(value: object) -> object:
         return value.value if isinstance(value, Off) else value
@@ -86,7 +81,7 @@ def row_as_json(row: "ThresholdRow") -> dict[str, object]:
     }
 
 
-def change_as_json(entry: "AuditEntry") -> dict[str, object]:
+def change_as_json(entry: AuditEntry) -> dict[str, object]:
     """Write a change; `before` and `after` hold the cells that were set, as a sheet writes them; null = no row."""
     wallet, _, category = entry.subject.rpartition(":")
     return {
@@ -100,7 +95,7 @@ def change_as_json(entry: "AuditEntry") -> dict[str, object]:
     }
 
 
-def difference(entry: "AuditEntry") -> str:
+def difference(entry: AuditEntry) -> str:
     """Say what a change of a row was."""
     before, after = dict(entry.before or {}), dict(entry.after or {})
     if not after:

@@ -2,30 +2,33 @@
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandError, RefusedError, application, context_of
+from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
 from balancebot.cli.output import Column, faint, show_json, text_table
 from balancebot.cli.threshold_output import (
     COLUMNS,
     change_as_json,
     difference,
     effective_rows,
+    for_people,
+    for_scripts,
     row_as_json,
     row_cells,
     rows_of,
 )
+from balancebot.domain.audit import Way
+from balancebot.domain.threshold import Scope, ThresholdBook
+from balancebot.domain.threshold_cell import CellFault, read_category, read_column, read_wallet
 from balancebot.i18n import Wording
+from balancebot.sheets import SheetRow, write_csv
+from balancebot.thresholds.changes import EditThresholds
+from balancebot.thresholds.edit import Edited
+from balancebot.thresholds.sheet import cells_of, cells_of_all, read_limits, write_limits
 
-if TYPE_CHECKING:
-    from balancebot.domain.threshold import Scope
-    from balancebot.sheets import SheetRow
-    from balancebot.thresholds.changes import EditThresholds
-    from balancebot.thresholds.edit import Edited
-
-app = application()
+commands = command_group()
 
 _LIMIT = "a number, off or inherit"
 _Wallet = Annotated[str, typer.Argument(metavar="WALLET", help="a wallet, or a pattern such as 'acme/*'")]
@@ -38,12 +41,12 @@ _WarningDays = Annotated[str | None, typer.Option(metavar="DAYS", help=f"of runw
 _CriticalDays = Annotated[str | None, typer.Option(metavar="DAYS", help=f"of runway: {_LIMIT}")]
 
 
-@app.callback()
+@commands.callback()
 def thresholds() -> None:
     """Show and change limits."""
 
 
-@app.command("list")
+@commands.command("list")
 def list_rows(
     context: typer.Context,
     effective: Annotated[
@@ -67,7 +70,7 @@ def list_rows(
         )
 
 
-@app.command("set", no_args_is_help=True)
+@commands.command("set", no_args_is_help=True)
 def set_row(
     context: typer.Context,
     wallet: _Wallet,
@@ -95,13 +98,13 @@ def set_row(
     _tell(_editing(context).set(_scope(wallet, category), cells, by=context_of(context).actor()))
 
 
-@app.command("unset", no_args_is_help=True)
+@commands.command("unset", no_args_is_help=True)
 def unset_row(context: typer.Context, wallet: _Wallet, category: _Category) -> None:
     """Remove one row, so that less specific ones decide again."""
     _tell(_editing(context).unset(_scope(wallet, category), by=context_of(context).actor()))
 
 
-@app.command(no_args_is_help=True)
+@commands.command(no_args_is_help=True)
 def preview(
     context: typer.Context,
     wallet: _Wallet,
@@ -113,9 +116,6 @@ def preview(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Tell what `set` would open now, and when it would have spoken in the last 30 days."""
-    from balancebot.app import build_app
-    from balancebot.cli.threshold_output import for_people, for_scripts
-    from balancebot.domain.threshold import ThresholdBook
 
     cells = _given(
         warning_below=warning_below,
@@ -123,22 +123,22 @@ def preview(
         warning_days=warning_days,
         critical_days=critical_days,
     )
-    session = context_of(context)
+    command = context_of(context)
     editing = _editing(context)
     edited = editing.preview(_scope(wallet, category), cells)
     _refuse(edited)
-    bot = build_app(session.settings, session.database)
+    app = command.app
     change = (editing.book(), ThresholdBook(edited.rows), [each.scope for each in edited.changes])
-    now = bot.clock.now()
-    ahead = bot.preview_limits.ahead(*change, now=now)
-    back = bot.preview_limits.back(*change, now=now)
+    now = app.clock.now()
+    ahead = app.preview_limits.ahead(*change, now=now)
+    back = app.preview_limits.back(*change, now=now)
     if as_json:
         show_json(for_scripts(ahead, back))
     else:
-        print(for_people(edited.changes, ahead, back, Wording(zone=session.settings.timezone)))
+        print(for_people(edited.changes, ahead, back, Wording(zone=command.settings.timezone)))
 
 
-@app.command("import", no_args_is_help=True)
+@commands.command("import", no_args_is_help=True)
 def import_file(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)],
@@ -147,7 +147,6 @@ def import_file(
     ] = False,
 ) -> None:
     """Replace each row that a CSV or XLSX file names, whole, and leave the others alone."""
-    from balancebot.domain.audit import Way
 
     sheet = _read(file)
     editing = _editing(context)
@@ -159,15 +158,13 @@ def import_file(
     _tell(edited, source=f"{file}: ", changes_nothing=dry_run)
 
 
-@app.command("export", no_args_is_help=True)
+@commands.command("export", no_args_is_help=True)
 def export_file(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="- is stdout")],
     every: Annotated[bool, typer.Option("--all", help="every known balance, with what holds for it")] = False,
 ) -> None:
     """Write the rows as a CSV file, or XLSX by its name, that `import` takes back."""
-    from balancebot.sheets import write_csv
-    from balancebot.thresholds.sheet import cells_of, cells_of_all, write_limits
 
     editing = _editing(context)
     book = editing.book()
@@ -185,7 +182,7 @@ def export_file(
     print(f"wrote {file}", file=sys.stderr)
 
 
-@app.command("history")
+@commands.command("history")
 def show_history(
     context: typer.Context,
     limit: Annotated[
@@ -219,20 +216,11 @@ def show_history(
     )
 
 
-def _editing(context: typer.Context) -> "EditThresholds":
-    from balancebot.clock import SystemClock
-    from balancebot.thresholds.changes import EditThresholds
-
-    session = context_of(context)
-    return EditThresholds(
-        database=session.database, clock=SystemClock(), known=lambda: session.settings.wallets
-    )
+def _editing(context: typer.Context) -> EditThresholds:
+    return context_of(context).app.edit_thresholds
 
 
-def _scope(wallet: str, category: str) -> "Scope":
-    from balancebot.domain.threshold import Scope
-    from balancebot.domain.threshold_cell import CellFault, read_category, read_wallet
-
+def _scope(wallet: str, category: str) -> Scope:
     name, kind = read_wallet(wallet), read_category(category)
     if isinstance(name, CellFault):
         raise RefusedError(f"WALLET {name.message}")
@@ -241,8 +229,7 @@ def _scope(wallet: str, category: str) -> "Scope":
     return Scope(name, kind)
 
 
-def _read(file: Path) -> "tuple[SheetRow, ...]":
-    from balancebot.thresholds.sheet import read_limits
+def _read(file: Path) -> tuple[SheetRow, ...]:
 
     try:
         sheet, faults = read_limits(file.read_bytes())
@@ -253,7 +240,7 @@ def _read(file: Path) -> "tuple[SheetRow, ...]":
     return sheet
 
 
-def _tell(edited: "Edited", *, source: str = "", changes_nothing: bool = False) -> None:
+def _tell(edited: Edited, *, source: str = "", changes_nothing: bool = False) -> None:
     """Print what was changed, and why not what wasn't."""
     _refuse(edited, source=source)
     for change in edited.changes:
@@ -264,7 +251,7 @@ def _tell(edited: "Edited", *, source: str = "", changes_nothing: bool = False) 
         print(f"{len(edited.changes)} rows would change; nothing was changed.", file=sys.stderr)
 
 
-def _refuse(edited: "Edited", *, source: str = "") -> None:
+def _refuse(edited: Edited, *, source: str = "") -> None:
     """Give up if there are faults; else say what is to be looked at twice."""
     if edited.faults:
         raise CommandError(*(f"{source}{fault}" for fault in edited.faults), "Nothing was changed.")
@@ -274,8 +261,6 @@ def _refuse(edited: "Edited", *, source: str = "") -> None:
 
 def _given(**columns: str | None) -> dict[str, str]:
     """Return the columns that were given, at least one, each with what can be read."""
-    from balancebot.domain.threshold_cell import CellFault, read_column
-
     cells = {column: text for column, text in columns.items() if text is not None}
     if not cells:
         raise typer.BadParameter("name at least one column, such as --warning-below 1000")

@@ -1,79 +1,69 @@
 """`users`: who may log in to the pages. A password is asked for, or read from stdin; it is never an argument."""
 
 import sys
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandError, application, context_of
+from balancebot.cli.context import CommandError, command_group, context_of
 from balancebot.cli.output import Column, json_instant, show_json, text_table
+from balancebot.clock import SystemClock
 from balancebot.domain.user import Role
+from balancebot.people import users
+from balancebot.people.users import UserFault, add_user, remove_user, set_password, set_role
 
-if TYPE_CHECKING:
-    from balancebot.people.users import UserFault
-
-app = application()
+commands = command_group()
 
 _Name = Annotated[str, typer.Argument(metavar="NAME")]
 
 
-@app.callback()
-def users() -> None:
+@commands.callback()
+def user_commands() -> None:
     """Keep the log-ins of the web pages."""
 
 
-@app.command(no_args_is_help=True)
+@commands.command(no_args_is_help=True)
 def add(
     context: typer.Context,
     name: _Name,
     role: Annotated[Role, typer.Option("--role", help="viewer reads; finance edits; admin everything")],
 ) -> None:
     """Add a user; the password is asked for, or read from stdin."""
-    from balancebot.clock import SystemClock
-    from balancebot.people.users import add_user
 
-    session = context_of(context)
-    database = session.database
+    command = context_of(context)
+    database = command.database
     _settle(
         add_user(
-            database, name=name, role=role, password=_password(), by=session.actor(), now=SystemClock().now()
+            database, name=name, role=role, password=_password(), by=command.actor(), now=SystemClock().now()
         )
     )
     print(f"added {name} as {role}")
 
 
-@app.command(no_args_is_help=True)
+@commands.command(no_args_is_help=True)
 def passwd(context: typer.Context, name: _Name) -> None:
     """Give a user a new password, and log the user out everywhere."""
-    from balancebot.clock import SystemClock
-    from balancebot.people.users import set_password
-
-    session = context_of(context)
-    database = session.database
+    command = context_of(context)
+    database = command.database
     _settle(
-        set_password(database, name=name, password=_password(), by=session.actor(), now=SystemClock().now())
+        set_password(database, name=name, password=_password(), by=command.actor(), now=SystemClock().now())
     )
     print(f"changed the password of {name}")
 
 
-@app.command(no_args_is_help=True)
+@commands.command(no_args_is_help=True)
 def role(context: typer.Context, name: _Name, role: Annotated[Role, typer.Argument(metavar="ROLE")]) -> None:
     """Give a user another role."""
-    from balancebot.clock import SystemClock
-    from balancebot.people.users import set_role
-
-    session = context_of(context)
-    _settle(set_role(session.database, name=name, role=role, by=session.actor(), now=SystemClock().now()))
+    command = context_of(context)
+    _settle(set_role(command.database, name=name, role=role, by=command.actor(), now=SystemClock().now()))
     print(f"{name} is {role} now")
 
 
-@app.command("list")
+@commands.command("list")
 def list_users(context: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
     """Show all users."""
-    from balancebot.people import users
-
-    session = context_of(context)
-    found = users.list_users(session.database)
+    command = context_of(context)
+    found = users.list_users(command.database)
     if as_json:
         show_json(
             {
@@ -86,7 +76,7 @@ def list_users(context: typer.Context, as_json: Annotated[bool, typer.Option("--
     if not found:
         print("Nobody can log in yet: balancebot users add NAME --role admin")
         return
-    zone = session.settings.timezone
+    zone = command.settings.timezone
     print(
         text_table(
             [Column(title) for title in ("name", "role", "since")],
@@ -98,14 +88,11 @@ def list_users(context: typer.Context, as_json: Annotated[bool, typer.Option("--
     )
 
 
-@app.command(no_args_is_help=True)
+@commands.command(no_args_is_help=True)
 def remove(context: typer.Context, name: _Name) -> None:
     """Remove a user and end the user's sessions."""
-    from balancebot.clock import SystemClock
-    from balancebot.people.users import remove_user
-
-    session = context_of(context)
-    _settle(remove_user(session.database, name=name, by=session.actor(), now=SystemClock().now()))
+    command = context_of(context)
+    _settle(remove_user(command.database, name=name, by=command.actor(), now=SystemClock().now()))
     print(f"removed {name}")
 
 
@@ -116,6 +103,6 @@ def _password() -> str:
     return sys.stdin.readline().rstrip("\r\n")
 
 
-def _settle(fault: "UserFault | None") -> None:
+def _settle(fault: UserFault | None) -> None:
     if fault is not None:
         raise CommandError(fault.value)

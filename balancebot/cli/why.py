@@ -1,22 +1,24 @@
 """`why`: the whole chain behind a balance or a wallet, from the database alone."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandContext, RefusedError, application, context_of
+from balancebot.cli.context import CommandContext, RefusedError, command_group, context_of
 from balancebot.cli.output import bold, colored_cells, faint, json_instant, show_json
 from balancebot.cli.status import view_as_json
+from balancebot.clock import SystemClock
+from balancebot.domain.threshold import ThresholdBook
+from balancebot.explain.explain import AlertExplanation, BalanceExplanation, Explanation, explain, read_target
+from balancebot.explain.text import Section, sections
+from balancebot.i18n import Wording
+from balancebot.store import thresholds
+from balancebot.store.notification_history import DeliveryRecord, NotificationRecord
 
-if TYPE_CHECKING:
-    from balancebot.explain.explain import AlertExplanation, BalanceExplanation, Explanation
-    from balancebot.explain.text import Section
-    from balancebot.store.notification_history import DeliveryRecord, NotificationRecord
-
-app = application()
+commands = command_group()
 
 
-@app.command(no_args_is_help=True)
+@commands.command(no_args_is_help=True)
 def why(
     context: typer.Context,
     target: Annotated[
@@ -26,39 +28,32 @@ def why(
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Explain a balance: what it is judged by, who was told, what would make it speak."""
-    from balancebot.explain.text import sections
-    from balancebot.i18n import Wording
 
-    session = context_of(context)
-    explanation = _explained(session, target)
+    command = context_of(context)
+    explanation = _explained(command, target)
     if as_json:
         show_json(_as_json(explanation))
         return
-    words = Wording(zone=session.settings.timezone)
+    words = Wording(zone=command.settings.timezone)
     print("\n\n".join(_for_people(passage) for passage in sections(explanation, words)))
     print(faint(f"\nas of {explanation.at.astimezone(words.zone):%Y-%m-%d %H:%M:%S} {words.zone_name}"))
 
 
-def _explained(session: CommandContext, target: str) -> "Explanation":
-    from balancebot.clock import SystemClock
-    from balancebot.domain.threshold import ThresholdBook
-    from balancebot.explain.explain import explain, read_target
-    from balancebot.store import thresholds
-
-    with session.database.read() as conn:
-        asked = read_target(conn, target, configured=session.settings.wallets)
+def _explained(command: CommandContext, target: str) -> Explanation:
+    with command.database.read() as conn:
+        asked = read_target(conn, target, configured=command.settings.wallets)
         if isinstance(asked, str):
             raise RefusedError(f"BALANCE {asked}")
         return explain(
             conn,
             *asked,
-            settings=session.settings,
+            settings=command.settings,
             book=ThresholdBook(thresholds.load(conn)),
             now=SystemClock().now(),
         )
 
 
-def _for_people(passage: "Section") -> str:
+def _for_people(passage: Section) -> str:
     width = max(colored_cells(paragraph.topic) for paragraph in passage.paragraphs)
     lines = [bold(passage.heading)]
     for paragraph in passage.paragraphs:
@@ -72,7 +67,7 @@ def _for_people(passage: "Section") -> str:
     return "\n".join(lines)
 
 
-def _as_json(explanation: "Explanation") -> dict[str, object]:
+def _as_json(explanation: Explanation) -> dict[str, object]:
     row = explanation.row
     return {
         "as_of": json_instant(explanation.at),
@@ -89,7 +84,7 @@ def _as_json(explanation: "Explanation") -> dict[str, object]:
     }
 
 
-def _balance(story: "BalanceExplanation") -> dict[str, object]:
+def _balance(story: BalanceExplanation) -> dict[str, object]:
     return view_as_json(story.view) | {
         "origins": {
             check.column: "built in" if check.origin is None else str(check.origin)
@@ -124,7 +119,7 @@ def _balance(story: "BalanceExplanation") -> dict[str, object]:
     }
 
 
-def _alert(story: "AlertExplanation") -> dict[str, object]:
+def _alert(story: AlertExplanation) -> dict[str, object]:
     alert = story.alert
     return {
         "id": str(alert.id),
@@ -145,7 +140,7 @@ def _alert(story: "AlertExplanation") -> dict[str, object]:
     }
 
 
-def _chapter(chapter: "NotificationRecord") -> dict[str, object]:
+def _chapter(chapter: NotificationRecord) -> dict[str, object]:
     return {
         "at": json_instant(chapter.at),
         "reason": chapter.reason,
@@ -154,7 +149,7 @@ def _chapter(chapter: "NotificationRecord") -> dict[str, object]:
     }
 
 
-def _delivery(delivery: "DeliveryRecord") -> dict[str, object]:
+def _delivery(delivery: DeliveryRecord) -> dict[str, object]:
     return {
         "channel": delivery.channel,
         "destination": delivery.destination,

@@ -37,8 +37,13 @@ from balancebot.web.request import app_of, change, page, page_request_of
 log = logging.getLogger(__name__)
 
 
-def create_pages(app: App, *, metrics: Callable[[], bytes]) -> Starlette:
-    """Return the application that answers all addresses of the contract. `metrics` returns text for Prometheus."""
+def create_pages(
+    app: App, *, metrics: Callable[[], bytes], unready: Callable[[], str] | None = None
+) -> Starlette:
+    """Return the application that answers all addresses of the contract. `metrics` returns text for Prometheus.
+
+    `unready` returns in a line why the process isn't ready, '' when it is; by default the app answers.
+    """
     pages = Starlette(
         routes=[
             Route("/healthz", health.healthz),
@@ -86,6 +91,7 @@ def create_pages(app: App, *, metrics: Callable[[], bytes]) -> Starlette:
     )
     pages.state.app = app
     pages.state.metrics = metrics
+    pages.state.unready = unready or app.unready
     pages.state.lists = OverviewLists()
     return pages
 

@@ -3,8 +3,6 @@
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 
-from balancebot.web.request import app_of
-
 
 def healthz(request: Request) -> Response:  # noqa: ARG001 -- asks nothing of it
     """Tell that the process is alive."""
@@ -13,7 +11,7 @@ def healthz(request: Request) -> Response:  # noqa: ARG001 -- asks nothing of it
 
 def readyz(request: Request) -> Response:
     """Tell whether the database answers and the last cycle was on time."""
-    why_not = app_of(request).unready()
+    why_not = request.app.state.unready()
     return PlainTextResponse(f"{why_not or 'ready'}\n", status_code=503 if why_not else 200)
 
 

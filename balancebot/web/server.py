@@ -1,25 +1,53 @@
-"""Serves the pages from a thread of its own. Signals stay with whoever started it."""
+"""Serves the pages from a thread of its own, and bounds what one visitor can take from the process.
 
+Polling and delivery share this process and its file handles. So the number of connections is limited, in all and per
+address, and each has to send a whole request, and take the whole answer, within a time.
+"""
+
+import asyncio
+import logging
+import resource
 import socket
 import threading
+from collections.abc import Callable
 from datetime import timedelta
+from time import monotonic
+from typing import Any
 
+import h11
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+log = logging.getLogger(__name__)
 
 _DRAIN = timedelta(seconds=3)
-"""How long answers under way may take once it is told to stop."""
+"""How long answers under way may take once the server is told to stop."""
+_MAX_CONNECTIONS = 200
+_MAX_PER_ADDRESS = 50
+_SHARE_OF_FILES = 4
+"""At most one in so many of the file handles that this process may open is a connection of a visitor."""
+_HEAD_WITHIN, _BODY_WITHIN, _ANSWER_WITHIN = 10.0, 30.0, 120.0
+"""Seconds in which a request's head, its body and its answer have to be sent."""
+_LOG_AGAIN = 60.0
+"""Seconds between two log lines about the same trouble with connections."""
 
 
 class WebServer:
-    """A running server. `port` tells the one that was given where 0 was asked for."""
+    """A running server. `port` is the one that was chosen where 0 was given."""
 
     def __init__(self, app: ASGIApp, *, host: str, port: int) -> None:
         """Bind and start; raises OSError where the address can't be had."""
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
+        connections = Connections(max_connections())
+
+        def protocol(*args: Any, **kwargs: Any) -> BoundedConnection:
+            return BoundedConnection(*args, connections=connections, **kwargs)
+
         config = uvicorn.Config(
             app,
+            http=protocol,  # type: ignore[arg-type] # any factory of a protocol will do
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -29,10 +57,13 @@ class WebServer:
         )
         # outside the main thread uvicorn installs no signal handlers
         self._server = uvicorn.Server(config)
-        self._thread = threading.Thread(
-            target=self._server.run, kwargs={"sockets": [self._socket]}, name="web", daemon=True
-        )
+        self._thread = threading.Thread(target=self._run, name="web", daemon=True)
         self._thread.start()
+
+    def _run(self) -> None:
+        with asyncio.Runner() as runner:
+            runner.get_loop().set_exception_handler(_log_fault(Occasionally()))
+            runner.run(self._server.serve(sockets=[self._socket]))
 
     def stop(self) -> None:
         """Answer what is under way, then end. Idempotent."""
@@ -44,6 +75,133 @@ class WebServer:
 def serve(app: ASGIApp, *, host: str, port: int) -> WebServer:
     """Serve `app` at once, before this returns; raises OSError where the address can't be had."""
     return WebServer(app, host=host, port=port)
+
+
+class Connections:
+    """The open connections of one server. Used on its event loop only."""
+
+    def __init__(self, limit: int, *, per_address: int = _MAX_PER_ADDRESS) -> None:
+        self._limit = limit
+        self._per_address = per_address
+        self._open: dict[BoundedConnection, None] = {}
+        self._dropped = Occasionally()
+
+    def add(self, connection: "BoundedConnection") -> None:
+        """Take a new connection. Where there are too many, the one that has been idle the longest goes, or the new one."""
+        self._open[connection] = None
+        neighbours = [other for other in self._open if other.address == connection.address]
+        if len(neighbours) > self._per_address:
+            self._drop_one(neighbours, connection)
+        elif len(self._open) > self._limit:
+            self._drop_one(list(self._open), connection)
+
+    def remove(self, connection: "BoundedConnection") -> None:
+        """Forget a connection that has ended."""
+        self._open.pop(connection, None)
+
+    def _drop_one(self, among: "list[BoundedConnection]", newest: "BoundedConnection") -> None:
+        idle = (connection for connection in among if connection.is_idle and connection is not newest)
+        dropped = next(idle, newest)
+        self.remove(dropped)
+        dropped.transport.abort()
+        if num := self._dropped.due():
+            log.warning("web.too_many_connections", extra={"address": dropped.address, "dropped": num})
+
+
+class BoundedConnection(H11Protocol):
+    """A connection that is counted, and ended when a request or its answer takes too long."""
+
+    def __init__(self, *args: Any, connections: Connections, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._connections = connections
+        self._waits_for: type | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self.address = ""
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no whole head of a request has come yet."""
+        return self.conn.their_state is h11.IDLE
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to wait for a request."""
+        super().connection_made(transport)
+        self.address = self.client[0] if self.client else ""
+        self._connections.add(self)
+        self._set_timer()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Forget the connection."""
+        self._connections.remove(self)
+        self._cancel_timer()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take what has come, and wait for what is to come next."""
+        super().data_received(data)
+        self._set_timer()
+
+    def on_response_complete(self) -> None:
+        """Wait for the next request."""
+        self._waits_for = None
+        super().on_response_complete()
+        self._set_timer()
+
+    def _set_timer(self) -> None:
+        """Start the time of what is waited for; more of the same doesn't start it anew."""
+        state = self.conn.their_state
+        if state is self._waits_for:
+            return
+        self._cancel_timer()
+        self._waits_for = state
+        if not self.transport.is_closing():
+            seconds = {h11.IDLE: _HEAD_WITHIN, h11.SEND_BODY: _BODY_WITHIN}.get(state, _ANSWER_WITHIN)
+            self._timer = self.loop.call_later(seconds, self.transport.abort)
+
+    def _cancel_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+
+class Occasionally:
+    """Counts what happens often, and says when it is time for a log line."""
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._logged_at: float | None = None
+        self._num = 0
+
+    def due(self) -> int:
+        """Count once more; return how many there were since the last log line when one is due, else 0."""
+        self._num += 1
+        now = self._clock()
+        if self._logged_at is not None and now - self._logged_at < _LOG_AGAIN:
+            return 0
+        num, self._num, self._logged_at = self._num, 0, now
+        return num
+
+
+def max_connections() -> int:
+    """Return how many connections are held at once: polling and delivery need file handles, too."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return (
+        _MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(_MAX_CONNECTIONS, soft // _SHARE_OF_FILES)
+    )
+
+
+def _log_fault(
+    occasionally: Occasionally,
+) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
+    """Return a handler of what the event loop reports: out of file handles, asyncio would log thousands of lines."""
+
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if "socket.accept() out of system resource" not in context.get("message", ""):
+            loop.default_exception_handler(context)
+        elif num := occasionally.due():
+            log.error("web.accept_failed", extra={"error": str(context.get("exception")), "times": num})
+
+    return handle
 
 
 def _bind(host: str, port: int) -> socket.socket:

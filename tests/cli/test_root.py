@@ -10,7 +10,7 @@ import pytest
 import typer
 
 from balancebot import __version__
-from balancebot.cli.overview import COMMANDS
+from balancebot.cli import COMMANDS
 from balancebot.cli.root import root
 from tests.cli.conftest import Outcome
 

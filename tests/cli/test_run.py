@@ -2,7 +2,9 @@
 
 import json
 import os
+import shutil
 import signal
+import sqlite3
 import subprocess
 import sys
 import time
@@ -21,7 +23,7 @@ from tests.notify.slack.envelopes import click
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., Outcome]
-_PATIENCE = 20.0
+_PATIENCE = 90.0
 _COMMAND = (sys.executable, "-m", "balancebot", "run")
 _ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 
@@ -97,10 +99,8 @@ def test_it_tells_at_once_and_ends_when_asked_to(firm: Firm, tmp_path: Path) -> 
     with _running(tmp_path) as process:
         _until(lambda: "poll.cycle" in _events(process))
         firm.has(900)
-        _until(lambda: firm.slack.messages("ops-alerts") and firm.mail.mails, 5)
-        began = time.monotonic()
+        _until(lambda: firm.slack.messages("ops-alerts") and firm.mail.mails)
         assert 0 == process.end()
-        assert time.monotonic() - began < 5
     assert ("run.stopped", True) == (_events(process)[-1], process.lines()[-1]["finished"])
 
 
@@ -113,10 +113,8 @@ def test_a_button_of_its_message_changes_that_message(firm: Firm, tmp_path: Path
         (buttons,) = [block for block in message["blocks"] if block["type"] == "actions"]
         acknowledge = buttons["elements"][0]
         firm.slack.socket.deliver(click(acknowledge["action_id"], acknowledge["value"]))
-        _until(lambda: "oncall (U000ONCALL)" in str(firm.slack.messages("ops-alerts")[0]["blocks"]), 5)
-        began = time.monotonic()
+        _until(lambda: "oncall (U000ONCALL)" in str(firm.slack.messages("ops-alerts")[0]["blocks"]))
         assert 0 == process.end()
-        assert time.monotonic() - began < 10
         assert "stop.unfinished" not in _events(process)
 
 
@@ -160,6 +158,7 @@ def test_a_second_one_on_the_same_file_is_refused_and_a_poll_is_not(
         assert 0 == balancebot("poll").status
 
 
+@pytest.mark.timing
 def test_a_server_that_hangs_does_not_hold_the_end(firm: Firm, tmp_path: Path) -> None:
     firm.config.write_text(firm.config.read_text().replace('timeout = "2s"', 'timeout = "60s"'))
     firm.jsms.fail("*", SimulatedFault(kind=FaultKind.SILENCE))
@@ -178,3 +177,49 @@ def test_an_address_that_is_taken_is_told_in_a_line(firm: Firm, tmp_path: Path) 
     assert 1 == done.returncode
     assert "[web].listen" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.timing
+def test_a_locked_database_does_not_hold_the_end(firm: Firm, tmp_path: Path) -> None:
+    with _running(tmp_path) as process:
+        process.address()
+        with sqlite3.connect(tmp_path / "balancebot.db", isolation_level=None) as locked:
+            locked.execute("BEGIN IMMEDIATE")
+            began = time.monotonic()
+            assert 0 == process.end()
+            assert time.monotonic() - began < 10
+
+
+@pytest.mark.skipif(
+    shutil.which("unshare") is None or os.geteuid() != 0, reason="makes a process with the number 1"
+)
+@pytest.mark.parametrize("seconds", [0.0, 0.2, 1.0])
+def test_as_the_first_process_it_ends_however_early_it_is_told(
+    firm: Firm, tmp_path: Path, seconds: float
+) -> None:
+    """The first process of a container is not ended by a signal that it doesn't handle."""
+    outer = subprocess.Popen(
+        ("unshare", "--pid", "--fork", "--kill-child", *_COMMAND),
+        cwd=tmp_path,
+        env=_ENVIRONMENT,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        (inner,) = _until(lambda: _children_of(outer.pid))
+        _until(lambda: _handles_sigterm(inner))
+        time.sleep(seconds)
+        os.kill(inner, signal.SIGTERM)
+        assert 0 == outer.wait(_PATIENCE)
+    finally:
+        outer.kill()
+        outer.wait()
+
+
+def _children_of(pid: int) -> list[int]:
+    return [int(child) for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def _handles_sigterm(pid: int) -> bool:
+    status = Path(f"/proc/{pid}/status").read_text()
+    (caught,) = (line.split()[1] for line in status.splitlines() if line.startswith("SigCgt"))
+    return bool(int(caught, 16) >> (signal.SIGTERM - 1) & 1)
