@@ -5,7 +5,8 @@
 `balancebot run` is a process of its own; the server is a bare asyncio one in this process, on loopback. It takes the
 requests of some wallets and never answers, answers others "out of freq" and others 500, and the rest after
 `--latency-ms`. Some healthy balances fall to 0 on the way: how many of them have an alert at the end is counted, too.
-A reading is due once an interval; a gap runs from one answer to the next, or from the start or to the end.
+Of each healthy wallet a reading is due once an interval; more of them count for nothing. A gap runs from one answer to
+the next, or from the start or to the end.
 """
 
 import argparse
@@ -163,12 +164,12 @@ async def play(outage: Outage, folder: Path, chosen: argparse.Namespace) -> tupl
 def report(outage: Outage, folder: Path, times: tuple[float, float, int], chosen: argparse.Namespace) -> None:
     """Print readings due and done, the gaps, and the drops that have an alert."""
     started, ended, num_drops = times
-    due = len(outage.healthy) * (chosen.seconds // chosen.every)
-    in_time = 0
+    due = chosen.seconds // chosen.every
+    done = 0
     gaps: list[float] = []
     for name in outage.healthy:
         instants = [at for at in outage.answered[name] if at <= ended]
-        in_time += len({int((at - started) // chosen.every) for at in instants})
+        done += min(len(instants), due)
         marks = [started, *instants, ended]
         gaps += [later - earlier for earlier, later in itertools.pairwise(marks)]
     gaps.sort()
@@ -179,7 +180,7 @@ def report(outage: Outage, folder: Path, times: tuple[float, float, int], chosen
         ).all()
     told = len({wallet.partition("/")[2] for wallet in opened} & outage.empty)
     database.dispose()
-    print(f"healthy readings: {min(in_time, due)} of {due} due")
+    print(f"healthy readings: {done} of {due * len(outage.healthy)} due")
     print(f"gaps between them: median {gaps[len(gaps) // 2]:.0f} s, worst {gaps[-1]:.0f} s")
     print(f"drops with an alert: {told} of {num_drops}")
     print(f"requests: {dict(outage.num_requests)}; most connections open: {outage.most_open}")

@@ -28,8 +28,10 @@ _CATCH_UP_SECONDS = 0.01
 """How far a host may fall behind its rate and still make up for it: timers are late by about a millisecond."""
 _SUSPECT_SHARE = 4
 """One in so many connections, and one in so many turns at a host, is for suspects."""
-_LEAST_PATIENCE = 2.0
-"""Seconds that any request may take before it is a suspect's: enough for a new TLS connection round the world."""
+_LEAST_PATIENCE = 1.0
+"""Seconds that any request may take before it is a suspect's."""
+_FIRST_PATIENCE = 5.0
+"""Likewise, while nothing is known of the host."""
 _PATIENCE_FACTOR = 8.0
 """Likewise, in multiples of what the host usually takes."""
 _USUAL_WEIGHT = 1 / 16
@@ -85,6 +87,7 @@ class FetchTask:
     attempt: int = 1
     limit: asyncio.Timeout | None = None
     """Of the request that is under way."""
+    watch: asyncio.TimerHandle | None = None
     is_suspect: bool = False
     is_cut_off: bool = False
     """Whether the request was stopped to make room for others, rather than at its timeout."""
@@ -168,9 +171,11 @@ class HostQueue:
         self.usual = seconds if self.usual is None else self.usual + (seconds - self.usual) * _USUAL_WEIGHT
 
     @property
-    def patience(self) -> float | None:
-        """How many seconds a request may take before it is a suspect's; None while nothing is known of the host."""
-        return None if self.usual is None else max(_LEAST_PATIENCE, self.usual * _PATIENCE_FACTOR)
+    def patience(self) -> float:
+        """How many seconds a request may take before it is a suspect's."""
+        if self.usual is None:
+            return _FIRST_PATIENCE
+        return max(_LEAST_PATIENCE, self.usual * _PATIENCE_FACTOR)
 
 
 class FetchPool:
@@ -261,7 +266,7 @@ class FetchPool:
         patience = self._hosts[task.base_url].patience
         if task.is_suspect:
             self._suspect_read_at = self._loop.time()
-        if patience is not None and seconds > patience:
+        if seconds > patience:
             self.note_trouble(task, is_slow=True)
         else:
             self._troubles.pop(task.wallet, None)
@@ -359,22 +364,26 @@ class FetchPool:
                 await self._run_task(task)
 
     async def _run_task(self, task: FetchTask) -> None:
-        timer: asyncio.TimerHandle | None = None
         if task.is_suspect:
             self._running_suspects[task] = None
-        elif (patience := self._hosts[task.base_url].patience) is not None:
-            timer = self._loop.call_later(patience, self._become_suspect, task)
+        else:
+            self._watch(task, self._loop.time())
         try:
             await self._work(task)
         finally:
-            if timer is not None:
-                timer.cancel()
+            if task.watch is not None:
+                task.watch.cancel()
             self._running_suspects.pop(task, None)
 
-    def _become_suspect(self, task: FetchTask) -> None:
-        task.is_suspect = True
-        self._running_suspects[task] = None
-        self._make_room(1)
+    def _watch(self, task: FetchTask, began: float) -> None:
+        """Make a request a suspect's once it has taken too long; how long that is may be learned meanwhile."""
+        left = began + self._hosts[task.base_url].patience - self._loop.time()
+        if left > 0:
+            task.watch = self._loop.call_later(min(left, _LEAST_PATIENCE), self._watch, task, began)
+        else:
+            task.is_suspect = True
+            self._running_suspects[task] = None
+            self._make_room(1)
 
     def _make_room(self, num: int) -> None:
         """Cut off up to `num` suspects beyond their share if other wallets wait, those that began last first."""

@@ -74,9 +74,9 @@ def test_what_was_abandoned_or_given_up_is_passed_over(call):
 
 def test_patience_follows_what_a_host_usually_takes():
     host = HostQueue(max_rate=None, now=0.0)
-    assert host.patience is None
+    assert 5.0 == host.patience
     host.note_answer(0.05)
-    assert 2.0 == host.patience
+    assert 1.0 == host.patience
     for _ in range(200):
         host.note_answer(1.0)
     assert 8.0 == pytest.approx(host.patience, rel=0.01)
@@ -108,6 +108,15 @@ def test_wallets_that_stop_answering_make_room_for_others_before_their_timeout(s
     with source_of(sim.endpoints(), concurrency=4, timeout=timedelta(seconds=60)) as source:
         list(source.fetch(first, budget=BUDGET))
         hang(sim, silent)
+        results = source.fetch([*silent, *well], budget=timedelta(seconds=60))
+        with closing(results):
+            assert set(well) == {next(results).wallet for _ in well}
+
+
+def test_wallets_that_never_answered_make_room_for_others_though_nothing_is_known_of_their_host(sim):
+    silent, well = sim.wallets[:4], sim.wallets[4:]
+    hang(sim, silent)
+    with source_of(sim.endpoints(), concurrency=4, timeout=timedelta(seconds=60)) as source:
         results = source.fetch([*silent, *well], budget=timedelta(seconds=60))
         with closing(results):
             assert set(well) == {next(results).wallet for _ in well}
