@@ -94,10 +94,22 @@ def app_of(wallet: WalletName) -> str | None:
     return wallet.partition("/")[2] or None
 
 
+OUT_OF_PROPORTION = 8
+"""A balance that changes by so many times is read again at once ..."""
+FEW_MESSAGES = 1_000
+"""... if the change is larger than this."""
+
+
 def is_suspect(before: Readings, now: Readings) -> bool:
-    """Tell whether a balance fell to 0, or the wallet turned wholly unallocated, since the reading before."""
-    if any(
-        isinstance(was, int) and was > 0 and reading == 0 for was, reading in zip(before, now, strict=True)
-    ):
-        return True
+    """Tell whether a reading must be confirmed by a second one at once.
+
+    A balance fell to 0 or changed out of all proportion since the reading before, or the wallet turned wholly unallocated.
+    """
+    for was, reading in zip(before, now, strict=True):
+        if isinstance(was, int) and isinstance(reading, int) and was > 0:
+            if reading == 0:
+                return True
+            low, high = sorted((was, reading))
+            if high >= low * OUT_OF_PROPORTION and high - low > FEW_MESSAGES:
+                return True
     return now == UNALLOCATED_EVERYWHERE and any(isinstance(was, int) for was in before)

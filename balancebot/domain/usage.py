@@ -26,6 +26,8 @@ MAX_REFUND_SHARE = 0.01
 """... nor adds so small a part to what is there."""
 CORRECTED_TO = 0.10
 """How much usage, as a part of the change that was taken back, may have gone on beside a wrong reading."""
+MAX_CORRECTION_SECONDS = 2 * SECONDS_PER_HOUR
+"""So soon after the last good reading a wrong one must be taken back."""
 TRANSFER_SLACK = 0.10
 """How much use, as a part of the transfer, may hide on either side before a rise and a fall count as unrelated."""
 
@@ -70,6 +72,22 @@ class Booked(NamedTuple):
             refunded=self.refunded + other.refunded,
         )
 
+    def minus(self, other: "Booked") -> "Booked":
+        """Return what is left without `other`."""
+        return Booked(
+            use=self.use - other.use,
+            exposure=self.exposure - other.exposure,
+            topped_up=self.topped_up - other.topped_up,
+            transferred_in=self.transferred_in - other.transferred_in,
+            transferred_out=self.transferred_out - other.transferred_out,
+            refunded=self.refunded - other.refunded,
+        )
+
+    @property
+    def is_transfer(self) -> bool:
+        """Whether quota was moved."""
+        return bool(self.transferred_in or self.transferred_out)
+
 
 NOTHING = Booked()
 
@@ -109,16 +127,27 @@ def book_round(stretches: Mapping[WalletName, tuple[Seen, Seen]]) -> dict[Hour, 
 def book_history(readings: Iterable[tuple[float, BalanceKey, Reading]]) -> dict[Hour, Booked]:
     """Book past readings (epoch seconds, rising) of any number of accounts; return the whole of each hour.
 
-    A round of an account ends where one of its balances comes again.
+    A round of an account ends where one of its balances comes again. A reading that the next one takes back counts for
+    nothing, and what came before it is compared with what came after.
     """
     hours: dict[Hour, Booked] = {}
     last: dict[BalanceKey, tuple[float, Reading]] = {}
+    latest: dict[BalanceKey, tuple[BalanceChange, Booked]] = {}
     rounds: dict[tuple[str, Category], dict[WalletName, BalanceChange]] = {}
 
     def book(changes: Iterable[BalanceChange], category: Category) -> None:
         for change, booked in book_category(changes):
             key = BalanceKey(change.wallet, category)
-            for epoch_hour, part in spread(change.since, change.until, booked):
+            previous = latest.pop(key, None)
+            if previous is None or not _corrects(previous, change, booked):
+                latest[key] = counted = change, booked
+            else:
+                wrong, before = previous
+                for epoch_hour, part in spread(wrong.since, wrong.until, before):
+                    hours[Hour(epoch_hour, key)] = hours[Hour(epoch_hour, key)].minus(part)
+                whole = change._replace(since=wrong.since, before=wrong.before)
+                counted = whole, _book(whole, arrived=0, left=0)
+            for epoch_hour, part in spread(counted[0].since, counted[0].until, counted[1]):
                 hour = Hour(epoch_hour, key)
                 hours[hour] = hours.get(hour, NOTHING).plus(part)
 
@@ -171,15 +200,34 @@ def is_refund(before: int, rise: int) -> bool:
     return 0 < rise <= min(MAX_REFUND, before * MAX_REFUND_SHARE)
 
 
+def is_considerable(before: int, after: int) -> bool:
+    """Whether a change is larger than failed sends that came back, in itself and beside what was there."""
+    return before > 0 and abs(after - before) > max(MAX_REFUND, before * MAX_REFUND_SHARE)
+
+
 def is_taken_back(before: int, between: int, after: int) -> bool:
     """Whether a reading is wrong because the next one takes its rise back, or gives its fall back, but for some usage.
 
     It is a correction: neither usage nor a top-up. Never told from an empty balance on, which may be filled and emptied.
     """
-    change = between - before
-    if before <= 0 or abs(change) <= max(MAX_REFUND, before * MAX_REFUND_SHARE):
+    if not is_considerable(before, between):
         return False
-    return 0 <= before - after <= min(CORRECTED_TO * abs(change), before / 2)
+    return 0 <= before - after <= min(CORRECTED_TO * abs(between - before), before / 2)
+
+
+def _corrects(previous: tuple[BalanceChange, Booked], change: BalanceChange, booked: Booked) -> bool:
+    """Tell whether `change` takes back the one before it; quota that was moved, there or back, is no mistake."""
+    wrong, before = previous
+    return (
+        isinstance(wrong.before, int)
+        and isinstance(wrong.after, int)
+        and isinstance(change.after, int)
+        and wrong.until == change.since
+        and change.until - wrong.since <= MAX_CORRECTION_SECONDS
+        and not before.is_transfer
+        and not booked.is_transfer
+        and is_taken_back(wrong.before, wrong.after, change.after)
+    )
 
 
 def _is_telling(change: BalanceChange) -> bool:

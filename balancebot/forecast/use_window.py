@@ -11,13 +11,16 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
-from balancebot.domain.usage import CORRECTED_TO, MAX_REFUND, MAX_REFUND_SHARE, SECONDS_PER_HOUR
+from balancebot.domain.usage import (
+    CORRECTED_TO,
+    MAX_CORRECTION_SECONDS,
+    MAX_REFUND,
+    MAX_REFUND_SHARE,
+    SECONDS_PER_HOUR,
+)
 from balancebot.forecast.bursts import Burst
 
 WINDOW_HOURS = 35 * 24
-
-_CORRECTED_WITHIN = 7200.0
-"""Seconds."""
 REMEMBERED_HOURS = 400 * 24
 """How long bursts are remembered: month ends and yearly days come again."""
 _MOST_BURSTS = 60
@@ -156,11 +159,14 @@ def without_wrong_readings(
         & (change > np.maximum(MAX_REFUND, before * MAX_REFUND_SHARE))
         & (rest >= 0)
         & (rest <= np.minimum(CORRECTED_TO * change, before / 2))
-        & (at[2:] - at[:-2] <= _CORRECTED_WITHIN)
+        & (at[2:] - at[:-2] <= MAX_CORRECTION_SECONDS)
     )
     if not wrong.any():
         return at, balance
-    # of two in a row the second one is what the first was corrected to
-    wrong[1:] &= ~wrong[:-1]
+    last = -2
+    for place in np.flatnonzero(wrong).tolist():
+        # of two in a row the second one is what the first was corrected to
+        wrong[place] = place != last + 1
+        last = place if wrong[place] else last
     kept = np.concatenate([[True], ~wrong, [True]])
     return at[kept], balance[kept]

@@ -4,17 +4,32 @@ Until every wallet of an account that can be read has been read, nothing is book
 when it can be, over the longer stretch. Booking is what moves `booked_at` on, so none is lost or counted twice.
 """
 
+import logging
 from collections import defaultdict
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
-from balancebot.domain.balance import BalanceKey, WalletName, app_of
-from balancebot.domain.usage import Seen, book_round
-from balancebot.store import readings, types, usage, wallets
+from balancebot.domain.balance import BalanceKey, Category, WalletName, app_of
+from balancebot.domain.usage import (
+    CORRECTED_TO,
+    MAX_CORRECTION_SECONDS,
+    NOTHING,
+    SECONDS_PER_HOUR,
+    Booked,
+    Hour,
+    Seen,
+    book_round,
+    is_considerable,
+    is_taken_back,
+)
+from balancebot.store import estimates, readings, types, usage, wallets
 from balancebot.store.readings import Booking
 from balancebot.store.wallets import WalletRow
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,14 +67,21 @@ def _is_fresh(row: WalletRow) -> bool:
 def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
     fresh = [row for row in rows if _is_fresh(row)]
     now = {row.name: Seen(row.observed_at.timestamp(), row.readings) for row in fresh if row.observed_at}
-    booked = book_round(
-        {
-            row.name: (Seen(row.booked_at.timestamp(), row.booked), now[row.name])
-            for row in fresh
-            if row.booked_at is not None
-        }
-    )
-    usage.add(conn, {row.name: row.id for row in fresh}, booked, now)
+    stretches = {
+        row.name: (Seen(row.booked_at.timestamp(), row.booked), now[row.name])
+        for row in fresh
+        if row.booked_at is not None
+    }
+    booked = book_round(stretches)
+    wrong = list(_wrong_readings(conn, fresh, stretches, booked))
+    if wrong:
+        for reading in wrong:
+            since, until = stretches[reading.balance.wallet]
+            replaced = since.readings._replace(**{reading.balance.category.value: reading.instead})
+            stretches[reading.balance.wallet] = (since._replace(readings=replaced), until)
+        booked = book_round(stretches)
+    usage.add(conn, {row.name: row.id for row in fresh}, _with_corrections(booked, wrong), now)
+    _forget_models(conn, {row.name: row.id for row in fresh}, wrong)
     readings.record_booked(
         conn,
         [
@@ -92,3 +114,134 @@ def _may_hide_transfer(row: WalletRow, unread: Collection[WalletRow]) -> bool:
 
 def _is_pool(row: WalletRow) -> bool:
     return app_of(row.name) is None
+
+
+class _WrongReading(NamedTuple):
+    """A reading that was booked, and that the next one takes back."""
+
+    balance: BalanceKey
+    instead: int
+    """The reading before it."""
+    corrections: Mapping[Hour, Booked]
+    """What must be added to the hours so that they are as if it had never been read."""
+
+
+def _wrong_readings(
+    conn: Connection,
+    fresh: Collection[WalletRow],
+    stretches: Mapping[WalletName, tuple[Seen, Seen]],
+    booked: Mapping[Hour, Booked],
+) -> Iterator[_WrongReading]:
+    """Yield the booked readings that those of now take back.
+
+    A large change without a transfer is suspected; it is a correction if the hours show the opposite change, and the
+    snapshot before the booked reading agrees with the one of now. Quota that is bought for the pool and moved on at once
+    isn't taken back.
+    """
+    totals: dict[BalanceKey, Booked] = {}
+    for hour, part in booked.items():
+        totals[hour.balance] = totals.get(hour.balance, NOTHING).plus(part)
+    rows = {row.name: row for row in fresh}
+    suspected = [
+        (key, before, after)
+        for key, total in totals.items()
+        if isinstance(before := stretches[key.wallet][0].readings.of(key.category), int)
+        and isinstance(after := stretches[key.wallet][1].readings.of(key.category), int)
+        and not total.is_transfer
+        and (is_considerable(before, after) or before == 0 < after)
+    ]
+    if not suspected:
+        return
+    first = min(stretches[key.wallet][0].at for key, _, _ in suspected) - MAX_CORRECTION_SECONDS
+    hours = usage.hours_of_wallets(
+        conn, {rows[key.wallet].id for key, _, _ in suspected}, since=int(first // SECONDS_PER_HOUR)
+    )
+    for key, between, after in suspected:
+        row = rows[key.wallet]
+        since, until = (seen.at for seen in stretches[key.wallet])
+        last = int(since // SECONDS_PER_HOUR) - (since % SECONDS_PER_HOUR == 0)
+        recent = [
+            (hour.at, hour.of(key.category))
+            for hour in hours.get(row.id, ())
+            if last - MAX_CORRECTION_SECONDS / SECONDS_PER_HOUR <= hour.at <= last + 1
+        ]
+        opposite = sum(used.topped_up if after < between else used.use for _, used in recent)
+        if opposite < (1 - CORRECTED_TO) * abs(after - between) or any(
+            used.transferred for _, used in recent
+        ):
+            continue
+        earlier = readings.snapshot_before(
+            conn, row.id, at=int(since), since=int(until - MAX_CORRECTION_SECONDS)
+        )
+        if earlier is None:
+            continue
+        good = earlier.readings.of(key.category)
+        if not isinstance(good, int) or not is_taken_back(good, between, after):
+            continue
+        corrections = _corrections(key, between - good, since - earlier.at, recent, was_zero=between == 0)
+        if corrections:
+            log.info(
+                "wrong reading",
+                extra={"balance": str(key), "before": good, "reading": between, "after": after},
+            )
+            yield _WrongReading(key, good, corrections)
+
+
+def _corrections(
+    key: BalanceKey,
+    change: int,
+    seconds: float,
+    recent: Collection[tuple[int, usage.Used]],
+    *,
+    was_zero: bool,
+) -> dict[Hour, Booked]:
+    """Return what takes a booked change back out of the hours; empty where they don't hold it.
+
+    `seconds` lie between the two readings; where the wrong one was 0 only half of them are booked as exposure.
+    """
+    corrections: dict[Hour, Booked] = {}
+    left = abs(change)
+    for hour, used in sorted(recent, reverse=True):
+        part = min(left, used.topped_up if change > 0 else used.use)
+        if part:
+            corrections[Hour(hour, key)] = Booked(topped_up=-part) if change > 0 else Booked(use=-part)
+            left -= part
+    if corrections:
+        latest = max(corrections)
+        if change > 0:
+            # the usage that the rise hid, and the time in which it was sent
+            hidden = Booked(use=left, exposure=min(seconds, SECONDS_PER_HOUR))
+            left = 0
+        else:
+            hidden = Booked(exposure=seconds / 2 if was_zero else 0.0)
+        corrections[latest] = corrections[latest].plus(hidden)
+    return {} if left else corrections
+
+
+def _with_corrections(booked: Mapping[Hour, Booked], wrong: Collection[_WrongReading]) -> dict[Hour, Booked]:
+    additions = dict(booked)
+    for reading in wrong:
+        for hour, part in reading.corrections.items():
+            additions[hour] = additions.get(hour, NOTHING).plus(part)
+    return additions
+
+
+def _forget_models(conn: Connection, ids: Mapping[WalletName, int], wrong: Collection[_WrongReading]) -> None:
+    """Drop the models that have learned from usage that never was."""
+    learned: dict[int, list[tuple[Category, int]]] = defaultdict(list)
+    for reading in wrong:
+        for hour, part in reading.corrections.items():
+            if part.use < 0:
+                learned[ids[reading.balance.wallet]].append((reading.balance.category, hour.epoch_hour))
+    if not learned:
+        return
+    fitted = estimates.fitted_models(conn, learned)
+    estimates.forget_models(
+        conn,
+        {
+            wallet_id
+            for wallet_id, hours in learned.items()
+            for category, hour in hours
+            if (wallet_id, category) in fitted and fitted[wallet_id, category].hour > hour
+        },
+    )

@@ -254,6 +254,22 @@ def snapshots_of_wallet(conn: Connection, wallet_id: int, *, since: int, until: 
     return [_snapshot(row) for row in conn.execute(wanted)]
 
 
+def snapshot_before(conn: Connection, wallet_id: int, *, at: int, since: int) -> SnapshotRow | None:
+    """Return one wallet's latest snapshot in `[since, at)` (epoch seconds)."""
+    wanted = (
+        select(snapshots)
+        .where(
+            snapshots.c.observed_at >= since,
+            snapshots.c.observed_at < at,
+            snapshots.c.wallet_id == wallet_id,
+        )
+        .order_by(snapshots.c.observed_at.desc())
+        .limit(1)
+    )
+    row = conn.execute(wanted).first()
+    return None if row is None else _snapshot(row)
+
+
 def snapshots_of_account(conn: Connection, account: str, *, since: int, until: int) -> Iterator[SnapshotRow]:
     """Yield the snapshots of all wallets of an account, as `between` does."""
     members = select(wallets.c.id).where(wallets.c.account == account)

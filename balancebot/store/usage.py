@@ -117,6 +117,17 @@ def hours_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> lis
     return _history(conn, hourly_use, wallet_id, hourly_use.c.hour.between(since, until - 1))
 
 
+def hours_of_wallets(conn: Connection, wallet_ids: Collection[int], *, since: int) -> dict[int, list[UseRow]]:
+    """Return the hours of wallets from `since` on, by their ids, oldest first."""
+    found: dict[int, list[UseRow]] = {}
+    for ids in chunked(wallet_ids):
+        wanted = select(hourly_use).where(hourly_use.c.hour >= since, hourly_use.c.wallet_id.in_(ids))
+        for row in conn.execute(wanted.order_by(hourly_use.c.hour)):
+            used = _use(row)
+            found.setdefault(used.wallet_id, []).append(used)
+    return found
+
+
 def days_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list[UseRow]:
     """Return one wallet's days in `[since, until)`, oldest first; a day appears when its hours were given up."""
     return _history(conn, daily_use, wallet_id, daily_use.c.day.between(since, until - 1))

@@ -5,7 +5,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Readings, WalletName
-from balancebot.domain.usage import BalanceChange, Booked, Hour, Seen, book_category, book_round, spread
+from balancebot.domain.usage import (
+    BalanceChange,
+    Booked,
+    Hour,
+    Seen,
+    book_category,
+    book_history,
+    book_round,
+    spread,
+)
 
 POOL, APP, OTHER = WalletName("acme"), WalletName("acme/checkout"), WalletName("acme/login")
 GONE, UNREAD = Absent.UNALLOCATED, Absent.UNREAD
@@ -161,3 +170,26 @@ def test_what_is_booked_adds_up_to_what_was_read(
         went = sum(p.use + p.transferred_out for p in parts)
         assert after - before == came - went
         assert min(min(p) for p in parts) >= 0
+
+
+@pytest.mark.parametrize("wrong", [60_000, 7_000, 3_000, 0])
+def test_history_counts_nothing_of_a_reading_that_the_next_one_takes_back(wrong: int) -> None:
+    balance = BalanceKey(APP, Category.INDUSTRY)
+    course = [6000, 5990, wrong, 5970, 5960]
+
+    hours = book_history((300.0 * i, balance, reading) for i, reading in enumerate(course))
+
+    assert {Hour(0, balance): Booked(use=40, exposure=1200.0)} == hours
+
+
+def test_history_knows_quota_that_is_lent_to_an_app_and_given_back() -> None:
+    pool, app = BalanceKey(POOL, Category.INDUSTRY), BalanceKey(APP, Category.INDUSTRY)
+    rounds = [(9000, 1000), (4000, 6000), (9000, 1000)]
+
+    hours = book_history(
+        (300.0 * i, key, reading)
+        for i, readings in enumerate(rounds)
+        for key, reading in zip((pool, app), readings, strict=True)
+    )
+
+    assert (5000, 5000) == (hours[Hour(0, app)].transferred_in, hours[Hour(0, app)].transferred_out)

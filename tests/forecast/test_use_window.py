@@ -4,8 +4,8 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancebot.domain.balance import WalletName
-from balancebot.domain.usage import BalanceChange, book_category, spread
+from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
+from balancebot.domain.usage import book_history
 from balancebot.forecast.use_window import (
     WINDOW_HOURS,
     UseWindow,
@@ -56,18 +56,15 @@ STEP = st.tuples(st.integers(1, 20_000), st.one_of(st.integers(0, 60), st.intege
 
 @given(st.lists(STEP, min_size=2, max_size=40))
 def test_a_series_books_as_a_wallet_alone_does(steps: list[tuple[int, int | None]]) -> None:
-    from balancebot.domain.balance import Absent
-
     at = np.cumsum([gap for gap, _ in steps]) + 1_000_000.0
     readings = [Absent.UNALLOCATED if value is None else value for _, value in steps]
     use: dict[int, float] = {}
     exposure: dict[int, float] = {}
-    for i in range(len(steps) - 1):
-        change = BalanceChange(WalletName("acme"), at[i], at[i + 1], readings[i], readings[i + 1])
-        for change_, part in book_category([change]):
-            for hour, piece in spread(change_.since, change_.until, part):
-                use[hour] = use.get(hour, 0) + piece.use
-                exposure[hour] = exposure.get(hour, 0) + piece.exposure / 3600
+    balance = BalanceKey(WalletName("acme"), Category.INDUSTRY)
+    booked = book_history((when, balance, reading) for when, reading in zip(at, readings, strict=True))
+    for hour, piece in booked.items():
+        use[hour.epoch_hour] = piece.use
+        exposure[hour.epoch_hour] = piece.exposure / 3600
     values = np.array([np.nan if value is None else value for _, value in steps])
     first, hourly, exposed = hourly_use(at, values, at[-1])
     hours = range(first, first + len(hourly))

@@ -12,7 +12,7 @@ from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Snapshot, 
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed
 from balancebot.ports import SourceErrorKind
-from balancebot.store import alerts, wallets, workers
+from balancebot.store import alerts, usage, wallets, workers
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from tests.world import POOL, SHOP, WEB, World, industry
@@ -96,6 +96,64 @@ def test_a_zero_whose_second_reading_fails_waits_for_the_next(world):
     world.poll()
 
     assert ([], ["opened depleted acme/shop:industry"]) == (told_before, world.news())
+
+
+@pytest.mark.parametrize("wrong", [50_000, 600])
+def test_a_reading_out_of_all_proportion_is_read_a_second_time(world, wrong):
+    world.shows(industry(5000), industry(wrong), industry(4990))
+
+    world.poll()
+    world.poll()
+
+    assert ([], [SHOP, SHOP, SHOP]) == (world.news(), world.source.asked)
+
+
+def booked_hours(world, *balances: int) -> tuple[int, int, int]:
+    """Read the shop and the pool every five minutes; return what was used, topped up and moved in the shop."""
+    for balance in balances:
+        world.shows(industry(balance))
+        world.poll()
+        world.clock.pass_by(minutes=5)
+    with world.database.read() as conn:
+        (of_shop,) = usage.totals(conn, since=0, until=10**7).values()
+    used = of_shop[2]
+    return used.use, used.topped_up, used.exposure
+
+
+@pytest.mark.parametrize("wrong", [60_000, 7_000, 3_000, 600, 0])
+def test_a_reading_that_the_next_one_takes_back_is_neither_usage_nor_a_top_up(world, wrong):
+    assert (40, 0, 1200) == booked_hours(world, 6000, 5990, wrong, 5970, 5960)
+
+
+@pytest.mark.parametrize("wrong", [60_000, 600])
+def test_a_wrong_reading_across_two_hours_is_taken_back_too(world, wrong):
+    world.clock.pass_by(minutes=47)
+
+    assert (40, 0, 1200) == booked_hours(world, 6000, 5990, wrong, 5970, 5960)
+
+
+def test_a_top_up_that_stays_is_one(world):
+    assert (40, 54_000, 900) == booked_hours(world, 6000, 5990, 59_990, 59_970, 59_960)
+
+
+def test_quota_that_is_bought_for_the_pool_and_moved_on_at_once_is_no_wrong_reading(world, database):
+    world.configure(POOL, SHOP)
+    world.shows(industry(9000), industry(9000), industry(59_000), industry(9000), wallet=POOL)
+    world.shows(industry(5000), industry(4990), industry(4980), industry(54_970))
+    for _ in range(4):
+        world.poll()
+        world.clock.pass_by(minutes=5)
+
+    with database.read() as conn:
+        ids = {row.id: row.name for row in wallets.all_wallets(conn)}
+        moved = {
+            ids[wallet_id]: used[2] for wallet_id, used in usage.totals(conn, since=0, until=10**7).items()
+        }
+    assert (50_000, -50_000, 50_000) == (
+        moved[POOL].topped_up,
+        moved[POOL].transferred,
+        moved[SHOP].transferred,
+    )
 
 
 def test_a_wallet_that_turns_wholly_null_is_read_a_second_time(world):
