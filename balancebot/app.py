@@ -19,8 +19,8 @@ from balancebot.alerts.transitions import DecisionWriter
 from balancebot.clock import SystemClock
 from balancebot.config import AppsWatch, Settings
 from balancebot.digest.digest import SendDigest
-from balancebot.domain.message import DigestFacts
-from balancebot.estimates.context import MessageContext
+from balancebot.domain.message import DigestMessage
+from balancebot.estimates.context import ContextReader
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.planned_sends import PlannedSends
 from balancebot.i18n import Wording
@@ -84,7 +84,7 @@ class App:
     """The name under which this process claims work."""
     thresholds: ThresholdCache
     estimator: Estimator
-    figures: MessageContext
+    figures: ContextReader
     decision_writer: DecisionWriter
     operate_alerts: OperateAlerts
     operate_deliveries: OperateDeliveries
@@ -126,7 +126,7 @@ class App:
     @cached_property
     def judge_spikes(self) -> JudgeSpikes:
         """Judging what was used."""
-        return JudgeSpikes(zone=self.estimator.zone, teller=self.decision_writer, thresholds=self.thresholds)
+        return JudgeSpikes(zone=self.estimator.zone, writer=self.decision_writer)
 
     @cached_property
     def record_readings(self) -> RecordReadings:
@@ -136,7 +136,7 @@ class App:
             database=self.database,
             clock=self.clock,
             estimator=self.estimator,
-            teller=self.decision_writer,
+            writer=self.decision_writer,
             thresholds=self.thresholds,
             judge_spikes=self.judge_spikes,
             pace=PollIntervals(every=poll.every, fastest=poll.fastest, stale_after=poll.stale_after),
@@ -227,19 +227,19 @@ class App:
             for finding in channel.check(self.settings.destinations(name)):
                 yield name, finding
 
-    def digest_text(self, facts: DigestFacts) -> str:
+    def digest_text(self, message: DigestMessage) -> str:
         """Return a digest as its mail's plain text."""
-        return self.renderer.render("email/digest.txt.j2", facts)
+        return self.renderer.render("email/digest.txt.j2", message)
 
-    def digest_page(self, facts: DigestFacts) -> str:
+    def digest_page(self, message: DigestMessage) -> str:
         """Return a digest as its mail's HTML, as a page of its own."""
         from balancebot.notify.email.compose import html_page
 
-        return html_page(facts, self.renderer)
+        return html_page(message, self.renderer)
 
     def sync_wallets(self) -> None:
         """Make the configured wallets known to the database, and stop reading the others."""
-        sync_wallets(self.database, self.settings.wallets, teller=self.decision_writer, now=self.clock.now())
+        sync_wallets(self.database, self.settings.wallets, writer=self.decision_writer, now=self.clock.now())
 
     def reread_apps(self) -> None:
         """Read files of apps that have changed: new wallets are read from now on, removed ones no more."""
@@ -302,10 +302,10 @@ def build_app(
     stale_after = settings.poll.stale_after
     thresholds = ThresholdCache()
     estimator = Estimator(zone=zone.key, confidence=confidence)
-    figures = MessageContext(
+    figures = ContextReader(
         estimator=estimator, thresholds=thresholds, package_sizes=settings.orders.package_sizes
     )
-    writer = DecisionWriter(routing=settings.routing, figures=figures)
+    writer = DecisionWriter(routing=settings.routing, contexts=figures)
     return App(
         live=live,
         database=database,
@@ -316,7 +316,7 @@ def build_app(
         figures=figures,
         decision_writer=writer,
         operate_alerts=OperateAlerts(
-            database=database, clock=clock, teller=writer, remind_every=settings.alerts.remind_every
+            database=database, clock=clock, writer=writer, remind_every=settings.alerts.remind_every
         ),
         operate_deliveries=OperateDeliveries(database=database, clock=clock),
         edit_thresholds=EditThresholds(database=database, clock=clock, known=lambda: live.now.wallets),

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from balancebot.config import Language
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category, Reading
-from balancebot.domain.message import AlertFacts, SpikeFacts
+from balancebot.domain.message import AlertMessage, SpikeMeasurement
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import LimitColumn
@@ -317,15 +317,16 @@ class Wording:
             return self.gettext("%(limit)s (set for %(scope)s)", limit=text, scope=crossed.scope)
         return text
 
-    def limit(self, facts: AlertFacts) -> str:
+    def limit(self, message: AlertMessage) -> str:
         """Write which limit was crossed, or what a balance above its limits lacks to have recovered; '' for neither."""
-        if facts.is_held:
+        measured = message.measurement
+        if message.is_recovering:
             return self.gettext(
                 "%(value)s, above its limits; it recovers at %(bars)s",
-                value=self.reading(facts.reading),
-                bars=self.all_of(self.bar(*bar) for bar in facts.short_of),
+                value=self.reading(measured.reading),
+                bars=self.all_of(self.bar(*bar) for bar in measured.short_of),
             )
-        return self.crossed(facts.crossed) if facts.crossed else ""
+        return self.crossed(measured.crossed) if measured.crossed else ""
 
     def bar(self, column: LimitColumn, bar: float) -> str:
         """Write what a balance has to reach: `5,500 messages`, `sure for 3.3 days`."""
@@ -350,7 +351,7 @@ class Wording:
         )
         return self.gettext("%(value)s (%(range)s)", value=text, range=planned.note) if planned.note else text
 
-    def surge(self, surge: SpikeFacts | None) -> str:
+    def surge(self, surge: SpikeMeasurement | None) -> str:
         """Write what was used in how short a time, against what is usual; '' for none."""
         if surge is None:
             return ""
@@ -367,9 +368,10 @@ class Wording:
             expected=self.number(surge.expected),
         )
 
-    def why(self, facts: AlertFacts) -> str:
+    def why(self, message: AlertMessage) -> str:
         """Write what caused an alert, or keeps it open: the limit, the surge, or what went wrong; '' where nothing is."""
-        return self.limit(facts) or self.surge(facts.surge) or self.trouble(facts.detail)
+        measured = message.measurement
+        return self.limit(message) or self.surge(measured.spike) or self.trouble(measured.detail)
 
     def trouble(self, message: str) -> str:
         """Say what went wrong outside, a `SourceError` or a `ChannelError`; the other side's own words stay as they are."""

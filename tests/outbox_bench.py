@@ -21,11 +21,18 @@ from balancebot.config import (
     SlackConfig,
     WebConfig,
 )
-from balancebot.domain.alert import AlertKind, Reason
+from balancebot.domain.alert import NO_LIMITS, Reason
 from balancebot.domain.balance import WalletName
-from balancebot.domain.message import Action, AlertFacts, Facts, MessageRef, OutgoingMessage
+from balancebot.domain.message import (
+    NO_CONTEXT,
+    Action,
+    AlertMessage,
+    Measurement,
+    Message,
+    MessageRef,
+    OutgoingMessage,
+)
 from balancebot.domain.routing import Destination
-from balancebot.domain.verdict import Severity
 from balancebot.notify.queue import DeliverReport
 from balancebot.notify.worker import DeliverOutbox
 from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind
@@ -33,6 +40,7 @@ from balancebot.store import outbox, workers
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from balancebot.store.tables import alerts, deliveries
+from tests.messages import alert_message, changed
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OPS = Destination("slack", "#ops")
@@ -70,7 +78,7 @@ class HandClock:
 
 
 @dataclass(kw_only=True)
-class Message:
+class SentMessage:
     """What somebody at the destination can read."""
 
     ref: str
@@ -78,10 +86,10 @@ class Message:
     destination: str
     delivery_id: str
     alert_id: str
-    facts: Facts
+    message: Message
     below: str | None
     broadcast: bool
-    looks: list[Facts] = field(default_factory=list)
+    looks: list[Message] = field(default_factory=list)
     """What edits made of it."""
 
 
@@ -97,7 +105,7 @@ class Room:
         self._numbers = count(1)
         self._lock = threading.Lock()
         self.can_look = can_look
-        self.messages: list[Message] = []
+        self.messages: list[SentMessage] = []
         self.fates: dict[str, list[Fate]] = {}
         self.refuse: dict[str, ChannelErrorKind] = {}
         """The alerts whose messages never get through."""
@@ -134,15 +142,15 @@ class Room:
                 )
                 if living is None:
                     return ChannelError(kind=ChannelErrorKind.MESSAGE_GONE, message="message_not_found")
-                living.looks.append(outgoing.facts)
+                living.looks.append(outgoing.message)
                 return outgoing.thread
-            message = Message(
+            message = SentMessage(
                 ref=f"{next(self._numbers)}",
                 at=self._clock.now(),
                 destination=outgoing.destination.address,
                 delivery_id=outgoing.delivery_id,
                 alert_id=outgoing.alert_id,
-                facts=outgoing.facts,
+                message=outgoing.message,
                 below=None if outgoing.thread is None else outgoing.thread.message_id,
                 broadcast=outgoing.broadcast,
             )
@@ -171,9 +179,9 @@ class Room:
         return [self._told(each) for each in self.messages if each.destination == destination]
 
     @staticmethod
-    def _told(message: Message) -> str:
-        match message.facts:
-            case AlertFacts(reason=Reason() as reason, opened_unheard=unheard):
+    def _told(message: SentMessage) -> str:
+        match message.message:
+            case AlertMessage(reason=Reason() as reason, opening_undelivered=unheard):
                 word = f"opened+{reason}" if unheard else reason.value
             case other:
                 word = type(other).__name__
@@ -292,25 +300,19 @@ class Bench:
                     severity="critical",
                     opened_at=self.clock.now(),
                     opened_by_days=False,
-                    limits="{}",
-                    facts="{}",
+                    limits=NO_LIMITS,
+                    measurement=Measurement(at=self.clock.now()),
+                    context=NO_CONTEXT,
+                    members=(),
                 )
             )
         return number
 
-    def facts(self, alert_id: int, reason: Reason | None, **changes: Any) -> AlertFacts:
+    def message(self, alert_id: int, reason: Reason | None, **changes: Any) -> AlertMessage:
         """What is to be said of an alert now."""
-        facts = AlertFacts(
-            alert_id=str(alert_id),
-            kind=AlertKind.LOW_BALANCE,
-            wallet=WalletName(f"acme/{alert_id}"),
-            category=None,
-            severity=Severity.CRITICAL,
-            reason=reason,
-            at=self.clock.now(),
-            opened_at=NOON,
-        )
-        return replace(facts, **changes)
+        now = self.clock.now()
+        found = alert_message(NOON, id=alert_id, wallet=WalletName(f"acme/{alert_id}"), reason=reason, at=now)
+        return changed(found, **changes)
 
     def tell(
         self,
@@ -318,18 +320,16 @@ class Bench:
         reason: Reason,
         destinations: Sequence[Destination] = (OPS,),
         **changes: Any,
-    ) -> AlertFacts:
+    ) -> AlertMessage:
         """Enqueue news of an alert."""
-        facts = self.facts(alert_id, reason, **changes)
+        message = self.message(alert_id, reason, **changes)
         news = outbox.OutboxEntry(
-            alert_id=alert_id,
-            facts=facts,
-            reason=reason,
+            message=message,
             destinations=destinations,
             broadcast=reason is Reason.WORSENED,
         )
         self._enqueue(news)
-        return facts
+        return message
 
     def open(self, destinations: Sequence[Destination] = (OPS,)) -> int:
         """Make an alert and enqueue its opening."""
@@ -337,11 +337,11 @@ class Bench:
         self.tell(alert_id, Reason.OPENED, destinations)
         return alert_id
 
-    def edit(self, alert_id: int, **changes: Any) -> AlertFacts:
+    def edit(self, alert_id: int, **changes: Any) -> AlertMessage:
         """Enqueue a new look of an alert's living messages."""
-        facts = self.facts(alert_id, None, **changes)
-        self._enqueue(outbox.OutboxEntry(alert_id=alert_id, facts=facts, reason=None))
-        return facts
+        message = self.message(alert_id, None, **changes)
+        self._enqueue(outbox.OutboxEntry(message=message))
+        return message
 
     def _enqueue(self, news: outbox.OutboxEntry) -> None:
         with self.database.write() as conn:

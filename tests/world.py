@@ -10,14 +10,14 @@ from sqlalchemy import insert, select
 from balancebot.app import App, build_app
 from balancebot.config import AccountConfig, AppConfig, Secret
 from balancebot.domain.balance import Absent, Reading, Readings, Snapshot, WalletName
-from balancebot.domain.message import AlertFacts
+from balancebot.domain.message import AlertMessage
 from balancebot.domain.routing import Destination
 from balancebot.overview.latest import LatestOverview
 from balancebot.poll.cycle import PollReport
 from balancebot.ports import FetchResult, SourceError, SourceErrorKind
-from balancebot.store import message_codec, tables, wallets
+from balancebot.store import tables, wallets
 from balancebot.store.database import Database
-from tests.outbox_bench import NOON, SETTINGS, HandClock, Message, Room
+from tests.outbox_bench import NOON, SETTINGS, HandClock, Room, SentMessage
 
 __all__ = [
     "FINANCE",
@@ -144,7 +144,7 @@ class World:
         for balance in balances:
             self.shows(industry(balance))
             self.poll()
-            self.app.operate_alerts.tend()
+            self.app.operate_alerts.tick()
             self.deliver()
             self.clock.at += then
 
@@ -153,7 +153,7 @@ class World:
         self.app.worker_heartbeat("run").show()
         self.app.deliver_outbox.run()
 
-    def living(self) -> Message:
+    def living(self) -> SentMessage:
         """Return the latest message in Slack that isn't an answer."""
         return [message for message in self.slack.messages if message.below is None][-1]
 
@@ -164,12 +164,12 @@ class World:
     def news(self) -> list[str]:
         """Return what was decided to be told so far: `opened warning acme/shop:industry`, in order."""
         with self.database.read() as conn:
-            rows = conn.execute(
-                select(tables.notifications.c.facts)
+            messages = conn.scalars(
+                select(tables.notifications.c.message)
                 .where(tables.notifications.c.reason.is_not(None))
                 .order_by(tables.notifications.c.id)
             )
-            return [_line(message_codec.decode_facts(text)) for (text,) in rows]
+            return [_line(message) for message in messages]
 
     def deliveries(self) -> list[str]:
         """Return what lies in the outbox: `post #ops`, in order."""
@@ -186,8 +186,9 @@ def industry(reading: Reading, **others: Reading) -> Readings:
     return Readings(*(Absent.UNALLOCATED,) * 4)._replace(industry=reading, **others)
 
 
-def _line(facts: object) -> str:
-    assert isinstance(facts, AlertFacts)
-    about = facts.wallet if facts.category is None else f"{facts.wallet}:{facts.category}"
-    kind = "" if facts.category is not None else f" {facts.kind}"
-    return f"{facts.reason} {facts.severity.word} {about}{kind}"
+def _line(message: object) -> str:
+    assert isinstance(message, AlertMessage)
+    subject = message.alert.subject
+    about = subject.wallet if subject.category is None else f"{subject.wallet}:{subject.category}"
+    kind = "" if subject.category is not None else f" {subject.kind}"
+    return f"{message.reason} {message.alert.severity.word} {about}{kind}"

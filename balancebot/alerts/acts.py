@@ -14,7 +14,7 @@ from balancebot.alerts.transitions import Decision, DecisionWriter
 from balancebot.domain import alert as life
 from balancebot.domain.alert import Alert, Transition
 from balancebot.domain.audit import Act, Actor, AuditEntry
-from balancebot.domain.message import AlertFacts
+from balancebot.domain.message import AlertMessage
 from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.silence import Silence, silenced_until
 from balancebot.ports import Clock
@@ -28,7 +28,7 @@ class OperateAlerts:
 
     database: Database
     clock: Clock
-    teller: DecisionWriter
+    writer: DecisionWriter
     remind_every: timedelta
 
     def acknowledge(
@@ -43,8 +43,8 @@ class OperateAlerts:
             types.take_lock(conn, types.ALERTS)
             found = _find(conn, alert_id)
             if found is not None and audit.of_request(conn, by.request) is not None:
-                return found[0]
-            if found is None or found[0].closed_at is not None:
+                return found.alert
+            if found is None or not found.is_open:
                 return None
             (seen,) = self._acknowledge(conn, [found], by=by, note=note, expects_by=expects_by, now=now)
             return seen
@@ -54,19 +54,17 @@ class OperateAlerts:
         now = self.clock.now()
         with self.database.write() as conn:
             types.take_lock(conn, types.ALERTS)
-            found = [
-                each for alert_id in dict.fromkeys(alert_ids) if (each := _find(conn, alert_id)) is not None
-            ]
-            still_open = [each for each in found if each[0].closed_at is None]
+            found = [_find(conn, alert_id) for alert_id in dict.fromkeys(alert_ids)]
+            still_open = [last for last in found if last is not None and last.is_open]
             if audit.of_request(conn, by.request) is not None:
-                return tuple(alert for alert, _ in still_open if alert.acknowledged_by == by.who)
-            unseen = [each for each in still_open if each[0].acknowledged_at is None]
+                return tuple(last.alert for last in still_open if last.alert.acknowledged_by == by.who)
+            unseen = [last for last in still_open if last.alert.acknowledged_at is None]
             return tuple(self._acknowledge(conn, unseen, by=by, note="", now=now))
 
     def _acknowledge(
         self,
         conn: Connection,
-        found: Sequence[tuple[Alert, AlertFacts]],
+        found: Sequence[AlertMessage],
         *,
         by: Actor,
         note: str,
@@ -74,11 +72,14 @@ class OperateAlerts:
         expects_by: datetime | None = None,
     ) -> list[Alert]:
         seen = [
-            life.acknowledge(alert, by=by.who, note=note, now=now, expects_by=expects_by)
-            for alert, _ in found
+            life.acknowledge(last.alert, by=by.who, note=note, now=now, expects_by=expects_by)
+            for last in found
         ]
-        steps = [Transition(alert=alert, edit=True) for alert in seen]
-        self._tell(conn, [(step, facts) for step, (_, facts) in zip(steps, found, strict=True)], now=now)
+        self._save(
+            conn,
+            [(Transition(alert=alert, edit=True), last) for alert, last in zip(seen, found, strict=True)],
+            now=now,
+        )
         for index, alert in enumerate(seen):
             audit.record(
                 conn,
@@ -108,12 +109,12 @@ class OperateAlerts:
             if before is not None:
                 return before
             made = replace(wanted, id=silences.add(conn, wanted))
-            self._tell(
+            self._save(
                 conn,
                 [
-                    (Transition(alert=life.mute(alert), edit=alert.peak is not None), facts)
-                    for alert, facts in alerts.listed(conn, limit=_ALL)
-                    if made.matches(alert.subject, alert.members)
+                    (Transition(alert=life.mute(last.alert), edit=last.alert.peak is not None), last)
+                    for last in alerts.all_open(conn)
+                    if made.matches(last.alert.subject, last.alert.members)
                 ],
                 now=now,
             )
@@ -149,63 +150,68 @@ class OperateAlerts:
             self._pass_time(conn, now)
         return True
 
-    def tend(self) -> int:
+    def tick(self) -> int:
         """Let time pass over the open alerts: reminders, silences that ended, top-ups that didn't come.
 
-        Returns how many alerts have something to say or to show.
+        Returns how many alerts send or edit something.
         """
         now = self.clock.now()
         with self.database.read() as conn:
-            if not any(step.reason or step.edit for step in self._steps(conn, now)):
+            if not self._timed(conn, now):
                 return 0
         with self.database.write() as conn:
             types.take_lock(conn, types.ALERTS)
             return self._pass_time(conn, now)
 
     def _pass_time(self, conn: Connection, now: datetime) -> int:
-        moved = [step for step in self._steps(conn, now) if step.reason or step.edit]
-        facts = alerts.facts_of(conn, [step.alert.id for step in moved if step.alert and step.alert.id])
-        self._tell(
-            conn,
-            [(step, facts[step.alert.id]) for step in moved if step.alert and step.alert.id],
-            now=now,
-        )
+        moved = self._timed(conn, now)
+        self._save(conn, moved, now=now)
         return len(moved)
 
-    def _steps(self, conn: Connection, now: datetime) -> list[Transition]:
+    def _timed(self, conn: Connection, now: datetime) -> list[tuple[Transition, AlertMessage]]:
+        """Return what the time does to the open alerts, where anybody sees something of it."""
         held = silences.holding(conn, now)
-        return [
-            life.pass_time(
-                alert,
-                now=now,
-                silenced=silenced_until(held, alert, now) is not None,
-                remind_every=self.remind_every,
+        moved = [
+            (
+                life.pass_time(
+                    last.alert,
+                    now=now,
+                    silenced=silenced_until(held, last.alert, now) is not None,
+                    remind_every=self.remind_every,
+                ),
+                last,
             )
-            for alert in alerts.all_open(conn)
+            for last in alerts.all_open(conn)
         ]
+        return [(transition, last) for transition, last in moved if transition.reason or transition.edit]
 
-    def _tell(
-        self, conn: Connection, moved: Sequence[tuple[Transition, AlertFacts]], *, now: datetime
+    def _save(
+        self, conn: Connection, moved: Sequence[tuple[Transition, AlertMessage]], *, now: datetime
     ) -> None:
+        """Store transitions; what is only edited keeps the context of its last message."""
         held = silences.holding(conn, now)
-        changes = [
-            Decision(
-                alert=step.alert,
-                step=step,
-                measured=facts,
-                silenced_until=silenced_until(held, step.alert, now),
-            )
-            for step, facts in moved
-            if step.alert is not None
-        ]
-        self.teller.tell(conn, changes, now=now)
+        self.writer.save(
+            conn,
+            [
+                Decision(
+                    transition=transition,
+                    alert=transition.alert,
+                    measurement=last.measurement,
+                    last_context=last.context,
+                    needs_context=transition.reason is not None,
+                    silenced_until=silenced_until(held, transition.alert, now),
+                )
+                for transition, last in moved
+                if transition.alert is not None
+            ],
+            now=now,
+        )
 
 
-_ALL = 1_000_000
 _LONGEST_ID = 18
 
 
-def _find(conn: Connection, alert_id: str) -> tuple[Alert, AlertFacts] | None:
+def _find(conn: Connection, alert_id: str) -> AlertMessage | None:
     if not alert_id.isdecimal() or len(alert_id) > _LONGEST_ID:
         return None
     return alerts.get(conn, int(alert_id))

@@ -11,7 +11,7 @@ from balancebot.cli.context import CommandError, command_group, context_of, read
 from balancebot.cli.output import Column, json_instant, of_severity, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.domain.alert import Alert
-from balancebot.domain.message import AlertFacts
+from balancebot.domain.message import AlertMessage
 from balancebot.domain.silence import Silence
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording
@@ -42,14 +42,14 @@ def list_alerts(
     command = context_of(context)
     with command.database.read() as conn:
         found = stored_alerts.listed(conn, closed=every, limit=_MOST)
-        silent = [alert.id for alert, facts in found if not facts.says_why and alert.id is not None]
+        silent = [last.alert.id for last in found if not last.has_reason and last.alert.id is not None]
         causes = notification_history.causes(conn, silent)
-    found = tuple((alert, causes.get(alert.id or 0, facts)) for alert, facts in found)
+    listed = [(last.alert, causes.get(last.alert.id or 0, last)) for last in found]
     words = Wording(zone=command.settings.timezone)
     if as_json:
-        show_json({"alerts": [_as_json(alert, facts, words, closed=every) for alert, facts in found]})
+        show_json({"alerts": [_as_json(alert, message, words, closed=every) for alert, message in listed]})
         return
-    if not found:
+    if not listed:
         print("No alert was ever opened." if every else "No alert is open.")
         return
     columns = (
@@ -62,7 +62,10 @@ def list_alerts(
         "reason",
     )
     print(
-        text_table([Column(title) for title in columns], [_row(*each, words, closed=every) for each in found])
+        text_table(
+            [Column(title) for title in columns],
+            [_row(alert, message, words, closed=every) for alert, message in listed],
+        )
     )
 
 
@@ -151,7 +154,7 @@ def _operating(context: typer.Context) -> OperateAlerts:
     return context_of(context).app.operate_alerts
 
 
-def _as_json(alert: Alert, facts: AlertFacts, words: Wording, *, closed: bool) -> dict[str, object]:
+def _as_json(alert: Alert, message: AlertMessage, words: Wording, *, closed: bool) -> dict[str, object]:
     return {
         "id": str(alert.id),
         "kind": alert.subject.kind,
@@ -162,11 +165,11 @@ def _as_json(alert: Alert, facts: AlertFacts, words: Wording, *, closed: bool) -
         **({"closed_at": json_instant(alert.closed_at)} if closed else {}),
         "acknowledged_by": alert.acknowledged_by or None,
         "flapping": alert.is_flapping,
-        "reason": words.why(facts),
+        "reason": words.why(message),
     }
 
 
-def _row(alert: Alert, facts: AlertFacts, words: Wording, *, closed: bool) -> Sequence[str]:
+def _row(alert: Alert, message: AlertMessage, words: Wording, *, closed: bool) -> Sequence[str]:
     def local(at: object) -> str:
         return "" if at is None else f"{at.astimezone(words.zone):%Y-%m-%d %H:%M}"  # type: ignore[attr-defined]
 
@@ -177,7 +180,7 @@ def _row(alert: Alert, facts: AlertFacts, words: Wording, *, closed: bool) -> Se
         local(alert.opened_at),
         *((local(alert.closed_at),) if closed else ()),
         alert.acknowledged_by,
-        words.why(facts),
+        words.why(message),
     )
 
 

@@ -47,14 +47,14 @@ def preview(
     command = context_of(context)
     _known(command, name)
     app = command.app
-    facts = app.send_digest.preview(name)
-    if facts is None:
+    digest = app.send_digest.preview(name)
+    if digest is None:
         raise CommandError(f"there is no digest {name}")
     if html is None:
-        print(app.digest_text(facts))
+        print(app.digest_text(digest))
         return
     try:
-        html.write_text(app.digest_page(facts), encoding="utf-8")
+        html.write_text(app.digest_page(digest), encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{html}: can't be written: {error.strerror}") from None
     print(f"wrote {html}")

@@ -8,7 +8,7 @@ import typer
 
 from balancebot.app import App, build_app
 from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
-from balancebot.domain.message import Action, OutgoingMessage, TestFacts
+from balancebot.domain.message import Action, OutgoingMessage, TestMessage
 from balancebot.domain.routing import Destination
 from balancebot.ports import ChannelError
 
@@ -61,7 +61,7 @@ def _send(app: App, channels: Sequence[str]) -> list[str]:
                 alert_id="",
                 action=Action.POST,
                 destination=Destination(channel, destination),
-                facts=TestFacts(at=now),
+                message=TestMessage(at=now),
                 created_at=now,
             )
             answer = app.channels[channel].send(outgoing, holds_claim=lambda: True)

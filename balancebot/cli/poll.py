@@ -45,7 +45,7 @@ def poll(
         reporter.polled(report)
         print(_for_people(report))
         if not no_alerts:
-            app.operate_alerts.tend()
+            app.operate_alerts.tick()
             delivered = app.deliver_outbox.run()
             reporter.delivered(delivered)
             waiting = undelivered(delivered)

@@ -135,7 +135,7 @@ def _alert(story: AlertExplanation) -> dict[str, object]:
         "flapping": alert.is_flapping,
         "calm_since": json_instant(alert.calm_since),
         "relapses": alert.relapses,
-        "detail": story.facts.detail or None,
+        "detail": story.message.measurement.detail or None,
         "told": [_chapter(chapter) for chapter in story.chapters],
     }
 
@@ -144,7 +144,7 @@ def _chapter(chapter: NotificationRecord) -> dict[str, object]:
     return {
         "at": json_instant(chapter.at),
         "reason": chapter.reason,
-        "severity": chapter.facts.severity.word,
+        "severity": chapter.message.alert.severity.word,
         "deliveries": [_delivery(delivery) for delivery in chapter.deliveries],
     }
 

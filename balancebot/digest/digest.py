@@ -14,11 +14,11 @@ from sqlalchemy import Connection
 from balancebot.config import DigestConfig
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.digest import Slot, latest_slot
-from balancebot.domain.message import DigestFacts, DigestLine
+from balancebot.domain.message import DigestLine, DigestMessage
 from balancebot.domain.routing import Destination
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.domain.verdict import Severity
-from balancebot.estimates.context import MessageContext, recent_courses, up_to_now
+from balancebot.estimates.context import ContextReader, recent_courses, up_to_now
 from balancebot.overview.balances import BalanceView, overview
 from balancebot.ports import Clock
 from balancebot.store import (
@@ -57,7 +57,7 @@ class SendDigest:
     digests: Sequence[DigestConfig]
     zone: ZoneInfo
     thresholds: ThresholdCache
-    figures: MessageContext
+    figures: ContextReader
     configured: Callable[[], Sequence[WalletName]]
     """The wallets that are read now: files of apps may change while the process runs."""
     stale_after: timedelta
@@ -90,24 +90,23 @@ class SendDigest:
         if digest is None:
             return False
         with self.database.write() as conn:
-            made = self._facts(conn, digest, local=_local(now, self.zone), late=False, now=now)
+            made = self._message(conn, digest, local=_local(now, self.zone), late=False, now=now)
             outbox.enqueue_plain(
                 conn,
-                facts=made,
+                message=made,
                 destinations=_destinations(digest),
-                dedup_key=f"digest:{name}:asked:{now.isoformat()}",
                 now=now,
             )
         return True
 
-    def preview(self, name: str) -> DigestFacts | None:
+    def preview(self, name: str) -> DigestMessage | None:
         """Return what the digest `name` would say now; None if there is none of this name."""
         now = self.clock.now()
         digest = self._named(name)
         if digest is None:
             return None
         with self.database.read() as conn:
-            return self._facts(conn, digest, local=_local(now, self.zone), late=False, now=now)
+            return self._message(conn, digest, local=_local(now, self.zone), late=False, now=now)
 
     def _named(self, name: str) -> DigestConfig | None:
         return next((digest for digest in self.digests if digest.name == name), None)
@@ -119,21 +118,17 @@ class SendDigest:
         return not digest_slots.is_taken(conn, digest.name, slot.local)
 
     def _make(self, conn: Connection, digest: DigestConfig, slot: Slot, now: datetime) -> bool:
-        made = self._facts(conn, digest, local=slot.local, late=slot.is_late(now), now=now)
+        made = self._message(conn, digest, local=slot.local, late=slot.is_late(now), now=now)
         taken = digest_slots.claim(
             conn, MadeDigest(name=digest.name, slot=slot.local, made_at=now, summary=_summary(made))
         )
-        return taken and outbox.enqueue_plain(
-            conn,
-            facts=made,
-            destinations=_destinations(digest),
-            dedup_key=f"digest:{digest.name}:{slot.local}",
-            now=now,
-        )
+        if taken:
+            outbox.enqueue_plain(conn, message=made, destinations=_destinations(digest), now=now)
+        return taken
 
-    def _facts(
+    def _message(
         self, conn: Connection, digest: DigestConfig, *, local: str, late: bool, now: datetime
-    ) -> DigestFacts:
+    ) -> DigestMessage:
         last = digest_slots.latest(conn, digest.name)
         since = now - _FIRST_SPAN if last is None else last.made_at
         views = overview(
@@ -153,7 +148,7 @@ class SendDigest:
         ]
         listed = alerts.listed(conn, closed=True)
         soon = now + _SILENCE_ENDS_SOON
-        return DigestFacts(
+        return DigestMessage(
             name=digest.name,
             slot=local,
             at=now,
@@ -161,11 +156,13 @@ class SendDigest:
             late=late,
             language=digest.language.value,
             lines=tuple(_with_courses(conn, sorted(lines, key=_worst_first), now)),
-            open_alerts=tuple(told for alert, told in listed if alert.closed_at is None),
+            open_alerts=tuple(message for message in listed if message.is_open),
             recovered=tuple(
-                told
-                for alert, told in listed
-                if alert.closed_at is not None and alert.closed_at >= since and alert.peak is not None
+                message
+                for message in listed
+                if message.alert.closed_at is not None
+                and message.alert.closed_at >= since
+                and message.alert.peak is not None
             ),
             silences=tuple(
                 (silence.pattern.text, silence.until, silence.reason)
@@ -271,7 +268,7 @@ def _local(now: datetime, zone: ZoneInfo) -> str:
     return now.astimezone(zone).replace(tzinfo=None).isoformat(timespec="minutes")
 
 
-def _summary(made: DigestFacts) -> str:
+def _summary(made: DigestMessage) -> str:
     return json.dumps(
         {f"{line.wallet}:{line.category}": line.severity.word for line in made.lines}, ensure_ascii=False
     )

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.threshold import Limits
 from balancebot.domain.verdict import Severity, Verdict
 
@@ -19,12 +19,18 @@ class AlertKind(StrEnum):
 
 
 class Reason(StrEnum):
-    """Why we speak."""
+    """Why a message is sent."""
 
     OPENED = "opened"
     WORSENED = "worsened"
     REMINDER = "reminder"
     RECOVERED = "recovered"
+    """It ended well: the balance rose past its limits, the wallet can be read again."""
+    CLOSED = "closed"
+    """It ended for another cause."""
+
+
+ENDINGS = frozenset({Reason.RECOVERED, Reason.CLOSED})
 
 
 class Cause(StrEnum):
@@ -61,6 +67,11 @@ class AlertSubject:
     wallet: WalletName
     category: Category | None = None
 
+    @property
+    def balance(self) -> BalanceKey | None:
+        """The balance that it is about; None where it is about a wallet."""
+        return None if self.category is None else BalanceKey(self.wallet, self.category)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Alert:
@@ -74,6 +85,7 @@ class Alert:
     """The worst severity told; None while nothing has been told of it."""
     opened_at: datetime
     closed_at: datetime | None = None
+    closed_because: Cause | None = None
     opened_by_days: bool = False
     """Whether a runway limit was ever among those crossed: then an unknown runway doesn't recover it."""
     limits: Limits = NO_LIMITS
@@ -143,10 +155,9 @@ class Transition:
     alert: Alert | None
     reason: Reason | None = None
     edit: bool = False
-    cause: Cause | None = None
-    previous: Severity | None = None
-    """The peak before, for WORSENED and RECOVERED."""
-    broken: ExpectedTopUp | None = None
+    previous_peak: Severity | None = None
+    """WORSENED: the peak before."""
+    missed_top_up: ExpectedTopUp | None = None
     """REMINDER: because of this."""
 
 
@@ -218,17 +229,11 @@ def advance(
 
 def close(alert: Alert, *, now: datetime, silenced: bool, cause: Cause) -> Transition:
     """End the episode. What was never told isn't told now; inside a silence only standing messages change."""
-    closed = replace(alert, severity=Severity.OK, closed_at=now)
+    closed = replace(alert, severity=Severity.OK, closed_at=now, closed_because=cause)
     if alert.peak is None:
-        return Transition(alert=closed, cause=cause)
+        return Transition(alert=closed)
     muted = silenced and not alert.mute_lifted
-    return Transition(
-        alert=closed,
-        reason=None if muted else Reason.RECOVERED,
-        edit=True,
-        cause=cause,
-        previous=alert.peak,
-    )
+    return Transition(alert=closed, reason=None if muted else Reason.RECOVERED, edit=True)
 
 
 def pass_time(alert: Alert, *, now: datetime, silenced: bool, remind_every: timedelta) -> Transition:
@@ -244,8 +249,8 @@ def pass_time(alert: Alert, *, now: datetime, silenced: bool, remind_every: time
         return Transition(alert=alert, edit=edit)
     if alert.peak is None:
         return _tell(alert, now=now)
-    broken = _broken_promise(alert, now)
-    if broken is not None:
+    missed = _missed_top_up(alert, now)
+    if missed is not None:
         alert = _unacknowledged(alert)
     due = (
         remind_every > timedelta(0)
@@ -253,8 +258,10 @@ def pass_time(alert: Alert, *, now: datetime, silenced: bool, remind_every: time
         and alert.told_at is not None
         and now >= alert.told_at + remind_every
     )
-    if broken is not None or due:
-        return Transition(alert=replace(alert, told_at=now), reason=Reason.REMINDER, edit=True, broken=broken)
+    if missed is not None or due:
+        return Transition(
+            alert=replace(alert, told_at=now), reason=Reason.REMINDER, edit=True, missed_top_up=missed
+        )
     return Transition(alert=alert, edit=edit)
 
 
@@ -277,7 +284,7 @@ def _tell(alert: Alert, *, now: datetime) -> Transition:
     news = replace(_unacknowledged(alert), peak=alert.severity, told_at=now)
     if alert.peak is None:
         return Transition(alert=news, reason=Reason.OPENED)
-    return Transition(alert=news, reason=Reason.WORSENED, edit=True, previous=alert.peak)
+    return Transition(alert=news, reason=Reason.WORSENED, edit=True, previous_peak=alert.peak)
 
 
 def _watched(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
@@ -307,7 +314,7 @@ def _has_left_its_peak(alert: Alert, verdict: Verdict, now: datetime) -> bool:
     return alert.peak in verdict.past and has_stayed
 
 
-def _broken_promise(alert: Alert, now: datetime) -> ExpectedTopUp | None:
+def _missed_top_up(alert: Alert, now: datetime) -> ExpectedTopUp | None:
     if alert.expects_by is None or now < alert.expects_by:
         return None
     return ExpectedTopUp(by=alert.acknowledged_by, expected_by=alert.expects_by, note=alert.acknowledged_note)

@@ -1,4 +1,4 @@
-"""What is decided to be sent: frozen facts, how several are merged, and how they travel to one destination."""
+"""What is decided to be sent: frozen messages, how several are merged, and how they travel to one destination."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -6,7 +6,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import TypeAlias
 
-from balancebot.domain.alert import AlertKind, Cause, ExpectedTopUp, Reason
+from balancebot.domain.alert import ENDINGS, Alert, ExpectedTopUp, Reason
 from balancebot.domain.balance import Absent, Category, Reading, WalletName
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
@@ -40,8 +40,8 @@ NOTHING_MUTED = MutedCounts()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SpikeFacts:
-    """Use far above what is usual: `messages` between two readings that make `expected` likely."""
+class SpikeMeasurement:
+    """Usage far above what is usual: `messages` between two readings that make `expected` likely."""
 
     messages: int
     expected: float
@@ -50,86 +50,89 @@ class SpikeFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Flapping:
-    """It opens or worsens again and again: it is told as recovered only once it has stayed well for a while."""
+class Measurement:
+    """What was read and estimated when an alert was judged; of a wallet's alert only `observed_at` and `detail`."""
 
-    times: int
-    """How often it has opened, or worsened to one severity, within 24 hours, this time included."""
-    hours: float
-    """How long it has to stay well."""
-    calm_since: datetime | None = None
-    """Since when it has been past its limits; None = it isn't."""
-    relapses: int = 0
-    """How often it fell back since it opened, without a word."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class AlertFacts:
-    """All that any message about one alert may say."""
-
-    alert_id: str
-    kind: AlertKind
-    wallet: WalletName
-    category: Category | None
-    severity: Severity
-    reason: Reason | None
-    """None: nothing is told, a living message is only edited."""
     at: datetime
-    opened_at: datetime
+    """When it was judged."""
     reading: Reading = Absent.UNREAD
     observed_at: datetime | None = None
     crossed: Crossed | None = None
+    """The limit crossed; where none is any more, the last one that was."""
     short_of: tuple[tuple[LimitColumn, float], ...] = ()
-    """It is above its limits again, all but the recovery margin: what has to be reached, in messages or days."""
+    """Above its limits, but for the recovery margin: what it must still reach, in messages or days."""
     burn_per_day: float | None = None
     runway: Runway | None = None
     depletes_at: datetime | None = None
-    recent: tuple[int | None, ...] = ()
-    """The balance over the last days, oldest first, evenly spaced; for a sparkline. None = not read then."""
-    note: str = ""
-    """Who acts and what to do, from the threshold row."""
-    advice: OrderAdvice | None = None
-    planned: tuple[PlannedUse, ...] = ()
-    """Sends to come that were announced, the next first."""
+    spike: SpikeMeasurement | None = None
     detail: str = ""
-    """The cause in words for the wallet kinds (an error's message); '' otherwise."""
-    surge: SpikeFacts | None = None
-    """BURN_SPIKE: what was seen."""
-    members: tuple[str, ...] = ()
-    """The wallets that share an account's alert; empty for an alert of one wallet."""
-    previous: Severity | None = None
-    """WORSENED, RECOVERED: the peak it had before."""
-    closed_at: datetime | None = None
-    cause: Cause | None = None
-    acknowledged_by: str = ""
-    acknowledged_note: str = ""
-    expects_by: datetime | None = None
-    """Acknowledged with "top-up ordered": when it is expected."""
-    broken: ExpectedTopUp | None = None
-    """REMINDER: the ordered top-up that should have come by now."""
-    silenced_until: datetime | None = None
-    flapping: Flapping | None = None
-    opened_unheard: bool = False
-    """RECOVERED whose opening never reached this destination: both are told in one message."""
-
-    @property
-    def is_held(self) -> bool:
-        """Whether nothing is wrong any more, and only the recovery margin keeps it open; `crossed` is what was."""
-        return self.closed_at is None and bool(self.short_of)
-
-    @property
-    def says_why(self) -> bool:
-        """Whether it names why it is open: not once it is over."""
-        return self.closed_at is None and bool(self.crossed or self.surge or self.detail)
+    """Why a wallet can't be read, in the words of the error."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GroupFacts:
-    """Many openings for one destination, told as one message. `new`: the alert ids a reply speaks of."""
+class MessageContext:
+    """What a message shows beside the measurement. It is looked up only when something is sent."""
+
+    recent: tuple[int | None, ...] = ()
+    """The balance over the last days, oldest first, evenly spaced; for a sparkline. None = not read then."""
+    advice: OrderAdvice | None = None
+    planned: tuple[PlannedUse, ...] = ()
+    """Planned sends, the next first."""
+    note: str = ""
+    """Who acts and what to do, from the threshold row."""
+    silenced_until: datetime | None = None
+    """Until when the alert is silenced."""
+
+
+NO_CONTEXT = MessageContext()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertMessage:
+    """An alert as it was at one instant, with all that a message about it may say."""
+
+    alert: Alert
+    measurement: Measurement
+    context: MessageContext = NO_CONTEXT
+    reason: Reason | None = None
+    """None: nothing is sent; a living message is edited."""
+    at: datetime
+    previous_peak: Severity | None = None
+    """WORSENED: the worst severity sent before."""
+    missed_top_up: ExpectedTopUp | None = None
+    """REMINDER: the ordered top-up that should have come by now."""
+    opening_undelivered: bool = False
+    """Its opening never reached this destination: the end of the alert tells both."""
+
+    @property
+    def alert_id(self) -> str:
+        """The alert's id as people and channels see it."""
+        return str(self.alert.id)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the alert was open."""
+        return self.alert.closed_at is None
+
+    @property
+    def is_recovering(self) -> bool:
+        """Whether no limit is crossed any more, and only the recovery margin keeps it open."""
+        return self.is_open and bool(self.measurement.short_of)
+
+    @property
+    def has_reason(self) -> bool:
+        """Whether it names why the alert is open: not once it is over."""
+        measured = self.measurement
+        return self.is_open and bool(measured.crossed or measured.spike or measured.detail)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GroupMessage:
+    """Many openings for one destination, sent as one message. `new`: the alert ids that a reply is about."""
 
     group_id: str
     at: datetime
-    members: tuple[AlertFacts, ...]
+    members: tuple[AlertMessage, ...]
     new: tuple[str, ...] = ()
 
 
@@ -165,7 +168,7 @@ class DigestLine:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DigestFacts:
+class DigestMessage:
     """A scheduled summary of how things stand at `at`, worst first."""
 
     name: str
@@ -177,8 +180,8 @@ class DigestFacts:
     late: bool
     language: str
     lines: tuple[DigestLine, ...]
-    open_alerts: tuple[AlertFacts, ...] = ()
-    recovered: tuple[AlertFacts, ...] = ()
+    open_alerts: tuple[AlertMessage, ...] = ()
+    recovered: tuple[AlertMessage, ...] = ()
     silences: tuple[tuple[str, datetime, str], ...] = ()
     """(pattern, until, reason) of those that end soon."""
     planned: tuple[tuple[WalletName, Category, PlannedUse], ...] = ()
@@ -188,7 +191,7 @@ class DigestFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class TestFacts:
+class TestMessage:
     """A message that a person asked for, to see that the channel works."""
 
     __test__ = False
@@ -196,7 +199,7 @@ class TestFacts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class ChannelFailureFacts:
+class ChannelFailureMessage:
     """A channel refuses for good: told through the other channel."""
 
     at: datetime
@@ -205,7 +208,7 @@ class ChannelFailureFacts:
     message: str
 
 
-Facts: TypeAlias = AlertFacts | GroupFacts | DigestFacts | TestFacts | ChannelFailureFacts
+Message: TypeAlias = AlertMessage | GroupMessage | DigestMessage | TestMessage | ChannelFailureMessage
 
 
 class Action(StrEnum):
@@ -216,7 +219,7 @@ class Action(StrEnum):
     REPLY = "reply"
     """News in the thread of a message that stands."""
     EDIT = "edit"
-    """The living message takes the look of these facts. Idempotent; Slack with a bot token only."""
+    """The living message is edited to show this message. Idempotent; Slack with a bot token only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +241,7 @@ class OutgoingMessage:
     """The alert's (or the group's) id, for metadata; '' for digests and tests."""
     action: Action
     destination: Destination
-    facts: Facts
+    message: Message
     thread: MessageRef | None = None
     """The living message; None for POST."""
     broadcast: bool = False
@@ -248,7 +251,7 @@ class OutgoingMessage:
     """An earlier attempt is in doubt and could not be looked for: the message carries the alert's id and the log says so."""
 
 
-_BY_WEIGHT = (Reason.RECOVERED, Reason.OPENED, Reason.WORSENED, Reason.REMINDER)
+_BY_WEIGHT = (Reason.RECOVERED, Reason.CLOSED, Reason.OPENED, Reason.WORSENED, Reason.REMINDER)
 
 
 def most_urgent(reasons: Sequence[Reason | None]) -> Reason | None:
@@ -256,26 +259,27 @@ def most_urgent(reasons: Sequence[Reason | None]) -> Reason | None:
     return next((reason for reason in _BY_WEIGHT if reason in reasons), None)
 
 
-def merged(facts: Sequence[AlertFacts], *, told: bool) -> AlertFacts:
-    """Return the news of one alert, oldest first, as one message with the latest figures.
+def merged(messages: Sequence[AlertMessage], *, delivered: bool) -> AlertMessage:
+    """Return the messages of one alert, oldest first, as one with the latest figures.
 
-    An opening that worsened is an opening; what worsened twice did so from where it stood first; a recovery ends
-    everything. `told` says whether this destination has heard of the alert: if not, a recovery tells of the opening too.
+    An opening that worsened is an opening; what worsened twice did so from where it stood first; an end ends
+    everything. `delivered` says whether this destination was told of the alert before: if not, the end tells of the
+    opening too.
     """
-    reason = most_urgent([each.reason for each in facts])
-    of_that_reason = [each for each in facts if each.reason is reason]
-    spoken = of_that_reason[-1 if reason is Reason.RECOVERED else 0]
+    reason = most_urgent([message.reason for message in messages])
+    of_that_reason = [message for message in messages if message.reason is reason]
+    spoken = of_that_reason[-1 if reason in ENDINGS else 0]
     return replace(
-        facts[-1],
+        messages[-1],
         reason=reason,
-        previous=spoken.previous,
-        broken=spoken.broken,
-        opened_unheard=reason is Reason.RECOVERED and not told,
+        previous_peak=spoken.previous_peak,
+        missed_top_up=spoken.missed_top_up,
+        opening_undelivered=reason in ENDINGS and not delivered,
     )
 
 
-def with_members(group: GroupFacts, news: Sequence[AlertFacts], at: datetime) -> GroupFacts:
-    """Return the group as it stands after `news`, oldest first: each member as it was last, new ones at the end."""
+def with_members(group: GroupMessage, messages: Sequence[AlertMessage], at: datetime) -> GroupMessage:
+    """Return the group as it stands after `messages`, oldest first: each member as it was last, new ones at the end."""
     members = {member.alert_id: member for member in group.members}
-    members |= {facts.alert_id: facts for facts in news}
+    members |= {message.alert_id: message for message in messages}
     return replace(group, at=at, members=tuple(members.values()), new=())

@@ -1,7 +1,15 @@
 """How long a balance lasts and what to do about it: the values that the estimate fills and everybody else reads."""
 
+import math
 from dataclasses import dataclass
 from datetime import datetime
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    Hours: TypeAlias = float
+else:
+    # JSON has no infinity: it is written as null, and `Runway` turns null into infinity
+    Hours = float | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -12,10 +20,17 @@ class Runway:
     `judged` is the runway that holds with the probability `runway_confidence` (0.75 gives P25).
     """
 
-    p10: float
-    p50: float
-    p90: float
-    judged: float
+    p10: Hours
+    p50: Hours
+    p90: Hours
+    judged: Hours
+
+    def __post_init__(self) -> None:
+        """Take None, as it comes from JSON, for infinity."""
+        if None in (self.p10, self.p50, self.p90, self.judged):
+            for name in ("p10", "p50", "p90", "judged"):
+                if getattr(self, name) is None:
+                    object.__setattr__(self, name, math.inf)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -4,15 +4,17 @@ It is looked up only when something is told: thousands of readings that tell not
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from itertools import dropwhile
 
 from sqlalchemy import Connection
 
-from balancebot.domain.balance import BalanceKey, Category, Reading
-from balancebot.domain.message import AlertFacts
+from balancebot.domain.alert import Alert
+from balancebot.domain.balance import BalanceKey, Category, Reading, WalletName
+from balancebot.domain.message import MessageContext
 from balancebot.domain.runway import OrderAdvice, PlannedUse
+from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.estimates.estimator import Estimator
 from balancebot.store import estimates, planned_sends, usage, wallets
@@ -27,40 +29,41 @@ ORDER_CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class MessageContext:
-    """Fills in the figures of messages about balances."""
+class ContextReader:
+    """Looks up what messages show beside a measurement."""
 
     estimator: Estimator
     thresholds: ThresholdCache
     package_sizes: Mapping[Category, int]
 
-    def fill(self, conn: Connection, told: Sequence[AlertFacts], *, now: datetime) -> list[AlertFacts]:
-        """Return `told` with recent past, order advice and announced sends; what concerns a wallet as it is."""
-        names = {facts.wallet for facts in told if facts.category is not None}
-        rows = wallets.named(conn, names, configured_only=False)
-        keys = {
-            BalanceKey(facts.wallet, facts.category)
-            for facts in told
-            if facts.category is not None and facts.wallet in rows
-        }
-        if not keys:
-            return list(told)
-        courses = recent_courses(conn, [(rows[key.wallet].id, key.category) for key in keys], now)
-        advice = self.advise(conn, list(rows.values()), now=now, only=keys)
-        planned = _planned(conn, now)
+    def read(
+        self, conn: Connection, shown: Sequence[tuple[Alert, Reading]], *, now: datetime
+    ) -> list[MessageContext]:
+        """Return the context of each alert, given what its balance reads; of a wallet's alert only the note."""
+        if not shown:
+            return []
+        book = self.thresholds.book(conn)
+        keys = {key for alert, _ in shown if (key := alert.subject.balance) is not None}
+        rows = wallets.named(conn, {key.wallet for key in keys}, configured_only=False) if keys else {}
+        known = {key for key in keys if key.wallet in rows}
+        courses = recent_courses(conn, [(rows[key.wallet].id, key.category) for key in known], now)
+        advice = self.advise(conn, list(rows.values()), now=now, only=known) if known else {}
+        planned = _planned(conn, now) if known else {}
 
-        def filled(facts: AlertFacts) -> AlertFacts:
-            if facts.category is None or facts.wallet not in rows:
-                return facts
-            key = BalanceKey(facts.wallet, facts.category)
-            return replace(
-                facts,
-                recent=up_to_now(courses[rows[key.wallet].id, key.category], facts.reading),
+        def context_of(alert: Alert, reading: Reading) -> MessageContext:
+            key = alert.subject.balance
+            if key is None:
+                return MessageContext(note=_wallet_note(book, (alert.members or (alert.subject.wallet,))[0]))
+            if key not in known:
+                return MessageContext(note=book.effective(*key).note)
+            return MessageContext(
+                recent=up_to_now(courses[rows[key.wallet].id, key.category], reading),
                 advice=advice.get(key),
                 planned=planned.get(key, ()),
+                note=book.effective(*key).note,
             )
 
-        return [filled(facts) for facts in told]
+        return [context_of(alert, reading) for alert, reading in shown]
 
     def advise(
         self,
@@ -137,3 +140,13 @@ def _planned(conn: Connection, now: datetime) -> Mapping[BalanceKey, tuple[Plann
     for plan in planned_sends.not_over(conn, now=now):
         announced[plan.balance] = (*announced.get(plan.balance, ()), plan.use)
     return announced
+
+
+def _wallet_note(book: ThresholdBook, wallet: WalletName) -> str:
+    """Return the note that a row sets for every category of the wallet: one of a category is about that alone."""
+    for category in Category:
+        effective = book.effective(wallet, category)
+        origin = effective.origins.note
+        if origin is not None and origin.category is None:
+            return effective.note
+    return ""

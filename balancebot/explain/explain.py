@@ -12,7 +12,7 @@ from sqlalchemy import Connection
 from balancebot.config import Settings
 from balancebot.domain.alert import Alert, AlertKind, AlertSubject
 from balancebot.domain.balance import BalanceKey, Category, WalletName, account_of
-from balancebot.domain.message import AlertFacts
+from balancebot.domain.message import AlertMessage
 from balancebot.domain.outlook import SEVERITY_OF, BalanceStanding, Outlook, outlooks
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import Estimate
@@ -59,7 +59,7 @@ class AlertExplanation:
     """One alert, what silences it now, and what was told of it, the latest first."""
 
     alert: Alert
-    facts: AlertFacts
+    message: AlertMessage
     silences: tuple[Silence, ...]
     chapters: tuple[NotificationRecord, ...]
 
@@ -214,12 +214,12 @@ class _Collector:
         return tuple(
             AlertExplanation(
                 alert=alert,
-                facts=alerts.facts_of(self._conn, [alert.id])[alert.id],
+                message=message,
                 silences=self._holding(alert.subject, alert.members),
                 chapters=notification_history.of_alert(self._conn, alert.id),
             )
-            for alert in alerts.open_of(self._conn, set(names))
-            if alert.id is not None
+            for message in alerts.open_of(self._conn, set(names))
+            if (alert := message.alert).id is not None
             and alert.subject.category == category
             and wallet in (alert.members or (alert.subject.wallet,))
         )
@@ -239,8 +239,8 @@ class _Collector:
         return next(
             (
                 alert
-                for alert, _ in listed
-                if alert.closed_at is not None
+                for last in listed
+                if (alert := last.alert).closed_at is not None
                 and alert.subject
                 == AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=key.wallet, category=key.category)
             ),

@@ -54,7 +54,7 @@ class Sentences:
         return self.say.chapter.format(
             when=self.words.when(chapter.at),
             reason=self.say.edited if chapter.reason is None else self.words.reason(chapter.reason),
-            severity=self.words.severity(chapter.facts.severity),
+            severity=self.words.severity(chapter.message.alert.severity),
             deliveries=self.say.semicolon.join(
                 dict.fromkeys(self._delivery(delivery, chapter.at) for delivery in told)
             ),

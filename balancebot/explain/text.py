@@ -241,12 +241,12 @@ class _TextWriter:
                 span=self._ago(alert.opened_at),
             ),
         )
-        if story.facts.is_held:
-            yield Topic.ALERT, say.held.format(words.limit(story.facts))
+        if story.message.is_recovering:
+            yield Topic.ALERT, say.held.format(words.limit(story.message))
         if alert.members:
             yield Topic.ALERT, say.shared.format(count=len(alert.members))
-        if story.facts.detail:
-            yield Topic.ALERT, f"{story.facts.detail.rstrip('.')}."
+        if story.message.measurement.detail:
+            yield Topic.ALERT, f"{story.message.measurement.detail.rstrip('.')}."
         if alert.peak is None:
             yield Topic.ALERT, say.untold
         elif alert.peak is not alert.severity:

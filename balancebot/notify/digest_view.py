@@ -1,4 +1,4 @@
-"""Turns a digest's facts into plain values for templates, as `views` does for all else."""
+"""Turns a digest into plain values for templates, as `views` does for all else."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
@@ -6,7 +6,7 @@ from datetime import datetime
 from functools import partial
 
 from balancebot.domain.balance import Absent, Category, WalletName
-from balancebot.domain.message import DigestFacts, DigestLine
+from balancebot.domain.message import DigestLine, DigestMessage
 from balancebot.domain.runway import PlannedUse
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording, mark, number
@@ -18,34 +18,34 @@ MAX_ITEMS = 12
 """How much of each other part it lists."""
 
 
-def digest_view(facts: DigestFacts, words: Wording, *, public_url: str) -> View:
-    """Say how things stand, in the order of the facts (worst first); `more` counts what each part leaves out.
+def digest_view(digest: DigestMessage, words: Wording, *, public_url: str) -> View:
+    """Say how things stand, in the order of its lines (worst first); `more` counts what each part leaves out.
 
     Balances that were never read are no lines: a wallet that has no other is named once.
     """
-    lines = [line for line in facts.lines if line.reading is not Absent.UNREAD]
+    lines = [line for line in digest.lines if line.reading is not Absent.UNREAD]
     read = {line.wallet for line in lines}
-    unread = list(dict.fromkeys(line.wallet for line in facts.lines if line.wallet not in read))
-    say_line = partial(_line_view, facts=facts, words=words, public_url=public_url)
+    unread = list(dict.fromkeys(line.wallet for line in digest.lines if line.wallet not in read))
+    say_line = partial(_line_view, digest=digest, words=words, public_url=public_url)
     say_alert = partial(alert_view, words=words, public_url=public_url)
     parts: dict[str, list[Callable[[], object]]] = {
         "changes": [partial(say_line, line) for line in lines if _has_changed(line)],
         "quota_moved": [partial(say_line, line) for line in lines if line.topped_up or line.transferred],
         "without_limits": [partial(say_line, line) for line in lines if not line.limits_set],
         "stopped": [partial(say_line, line) for line in lines if line.stopped],
-        "alerts": [partial(say_alert, alert) for alert in facts.open_alerts],
-        "recovered": [partial(say_alert, alert) for alert in facts.recovered],
-        "silences": [partial(_silence_view, *silence, words=words) for silence in facts.silences],
-        "planned": [partial(_planned_view, *planned, words=words) for planned in facts.planned],
+        "alerts": [partial(say_alert, alert) for alert in digest.open_alerts],
+        "recovered": [partial(say_alert, alert) for alert in digest.recovered],
+        "silences": [partial(_silence_view, *silence, words=words) for silence in digest.silences],
+        "planned": [partial(_planned_view, *planned, words=words) for planned in digest.planned],
         "unread": [partial(str, wallet) for wallet in unread],
     }
     return {
-        "name": facts.name,
-        "at": words.when(facts.at),
-        "date": words.day(facts.at),
-        "since": words.when(facts.since) if facts.since else "",
-        "late": facts.late,
-        "slot": facts.slot.replace("T", " "),
+        "name": digest.name,
+        "at": words.when(digest.at),
+        "date": words.day(digest.at),
+        "since": words.when(digest.since) if digest.since else "",
+        "late": digest.late,
+        "slot": digest.slot.replace("T", " "),
         "num_lines": len(lines),
         "num_bad": sum(line.severity >= Severity.WARNING for line in lines),
         "num_unknown": sum(line.severity is Severity.UNKNOWN for line in lines),
@@ -65,8 +65,8 @@ def digest_view(facts: DigestFacts, words: Wording, *, public_url: str) -> View:
             "lines": max(0, len(lines) - MAX_LINES),
             **{name: max(0, len(items) - MAX_ITEMS) for name, items in parts.items()},
         },
-        "muted": asdict(facts.muted) if facts.muted.any else {},
-        "advice_total": words.order_total(_to_order(lines), order_by=_first_order(lines), now=facts.at),
+        "muted": asdict(digest.muted) if digest.muted.any else {},
+        "advice_total": words.order_total(_to_order(lines), order_by=_first_order(lines), now=digest.at),
         "link": public_url,
     }
 
@@ -90,7 +90,7 @@ def _planned_view(wallet: WalletName, category: Category, planned: PlannedUse, *
     }
 
 
-def _line_view(line: DigestLine, *, facts: DigestFacts, words: Wording, public_url: str) -> View:
+def _line_view(line: DigestLine, *, digest: DigestMessage, words: Wording, public_url: str) -> View:
     before = line.severity_before
     return {
         "wallet": line.wallet,
@@ -108,12 +108,12 @@ def _line_view(line: DigestLine, *, facts: DigestFacts, words: Wording, public_u
         "runway": "—" if line.runway is None else words.duration(line.runway.p50),
         "runway_range": "—" if line.runway is None else words.runway(line.runway),
         "runway_between": words.runway_between(line.runway),
-        "empty_at": words.ahead(line.depletes_at, now=facts.at) if line.depletes_at else "",
+        "empty_at": words.ahead(line.depletes_at, now=digest.at) if line.depletes_at else "",
         "topped_up": number(line.topped_up) if line.topped_up else "",
         "moved_in": number(line.transferred) if line.transferred > 0 else "",
         "moved_out": number(-line.transferred) if line.transferred < 0 else "",
         "used": number(line.used),
-        "advice": words.order(line.advice, line.category, now=facts.at),
+        "advice": words.order(line.advice, line.category, now=digest.at),
         "note": one_line(line.note),
         "link": wallet_link(public_url, line.wallet),
     }

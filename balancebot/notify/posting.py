@@ -14,7 +14,14 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from balancebot.domain.alert import Cause
-from balancebot.domain.message import Action, AlertFacts, DigestFacts, GroupFacts, MessageRef, OutgoingMessage
+from balancebot.domain.message import (
+    Action,
+    AlertMessage,
+    DigestMessage,
+    GroupMessage,
+    MessageRef,
+    OutgoingMessage,
+)
 from balancebot.domain.text import clean_text
 from balancebot.domain.verdict import Severity
 from balancebot.network import TIMEOUT, HttpAnswer, post_json
@@ -54,24 +61,24 @@ class PostedContent:
 
 def content_of(outgoing: OutgoingMessage, renderer: Renderer) -> PostedContent:
     """Render a message as title and text."""
-    facts = outgoing.facts
-    title = " ".join(renderer.render(f"email/{stem_of(facts)}.subject.j2", facts).split())
-    text = renderer.render(f"email/{stem_of(facts)}.txt.j2", facts)
-    link = renderer.link_of(facts)
-    match facts:
-        case AlertFacts():
+    message = outgoing.message
+    title = " ".join(renderer.render(f"email/{stem_of(message)}.subject.j2", message).split())
+    text = renderer.render(f"email/{stem_of(message)}.txt.j2", message)
+    link = renderer.link_of(message)
+    match message:
+        case AlertMessage():
             return PostedContent(
                 title=title,
                 text=text,
                 link=link,
-                severity=facts.severity,
-                is_over=facts.closed_at is not None,
-                has_recovered=facts.cause in _RECOVERED,
+                severity=message.alert.severity,
+                is_over=not message.is_open,
+                has_recovered=message.alert.closed_because in _RECOVERED,
             )
-        case GroupFacts():
-            worst = max((member.severity for member in facts.members), default=None)
+        case GroupMessage():
+            worst = max((member.alert.severity for member in message.members), default=None)
             return PostedContent(title=title, text=text, link=link, severity=worst)
-        case DigestFacts():
+        case DigestMessage():
             text = "\n".join(text.splitlines()[:_DIGEST_LINES])
             return PostedContent(title=title, text=text, link=link, severity=None)
         case _:

@@ -21,7 +21,7 @@ from balancebot.domain.delivery import (
     Step,
     duplicates,
 )
-from balancebot.domain.message import Action, ChannelFailureFacts, MessageRef, OutgoingMessage
+from balancebot.domain.message import Action, ChannelFailureMessage, MessageRef, OutgoingMessage
 from balancebot.domain.routing import Destination
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import ChannelError, ChannelErrorKind, Clock
@@ -316,11 +316,10 @@ class DestinationQueue:
             channel, address = self.destination
             outbox.enqueue_plain(
                 conn,
-                facts=ChannelFailureFacts(
+                message=ChannelFailureMessage(
                     at=now, channel=channel, destination=address, message=error.message
                 ),
                 destinations=self._others,
-                dedup_key=f"trouble:{channel}:{address}:{now.isoformat()}",
                 now=now,
             )
 

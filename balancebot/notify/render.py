@@ -1,4 +1,4 @@
-"""Renders facts into text through Jinja templates, the user's first, then the built-in.
+"""Renders message into text through Jinja templates, the user's first, then the built-in.
 
 A template that fails, whoever wrote it, never loses a message: the built-in one speaks instead, and the log
 says so once for each fault. Templates see plain values in a sandbox. Escaping belongs to the kind of output:
@@ -19,12 +19,12 @@ from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from balancebot.config import Language
 from balancebot.domain.message import (
-    AlertFacts,
-    ChannelFailureFacts,
-    DigestFacts,
-    Facts,
-    GroupFacts,
-    TestFacts,
+    AlertMessage,
+    ChannelFailureMessage,
+    DigestMessage,
+    GroupMessage,
+    Message,
+    TestMessage,
 )
 from balancebot.i18n import Wording, install
 from balancebot.notify.digest_view import digest_view
@@ -39,7 +39,7 @@ _SLACK_FOLDER: Final = "slack/"
 
 
 class Renderer:
-    """Turns facts into words, in one language (a digest may name its own) and one time zone."""
+    """Turns message into words, in one language (a digest may name its own) and one time zone."""
 
     def __init__(self, *, words: Wording, public_url: str = "", user_dir: Path | None = None) -> None:
         """Look for templates in `user_dir` first; `public_url` '' means that there are no pages to link to."""
@@ -61,15 +61,15 @@ class Renderer:
             user_dir=self._user_dir,
         )
 
-    def link_of(self, facts: Facts) -> str:
+    def link_of(self, message: Message) -> str:
         """Return the address of the page behind a message; '' where there is none."""
-        return str(self._view(facts, self.words_for(facts))["link"])
+        return str(self._view(message, self.words_for(message))["link"])
 
-    def render(self, template: str, facts: Facts, **extra: str | bool) -> str:
-        """Render `template` (`slack/alert.j2`) from `facts`; blank lines around it are dropped."""
-        words = self.words_for(facts)
+    def render(self, template: str, message: Message, **extra: str | bool) -> str:
+        """Render `template` (`slack/alert.j2`) from `message`; blank lines around it are dropped."""
+        words = self.words_for(message)
         context: Mapping[str, object] = {
-            "m": self._view(facts, words),
+            "m": self._view(message, words),
             "words_of": "words.j2",
             "language": words.language,
             "zone": words.zone_name,
@@ -84,24 +84,24 @@ class Renderer:
                 self._tell_once(template, f"{type(fault).__name__}: {fault}")
         return _render(_environments(words.language, None), template, context)
 
-    def words_for(self, facts: Facts) -> Wording:
-        """Return the vocabulary in which `facts` are told."""
-        if isinstance(facts, DigestFacts) and facts.language:
-            return replace(self._words, language=Language(facts.language))
+    def words_for(self, message: Message) -> Wording:
+        """Return the vocabulary in which `message` are told."""
+        if isinstance(message, DigestMessage) and message.language:
+            return replace(self._words, language=Language(message.language))
         return self._words
 
-    def _view(self, facts: Facts, words: Wording) -> View:
-        match facts:
-            case AlertFacts():
-                return alert_view(facts, words, public_url=self._public_url)
-            case GroupFacts():
-                return group_view(facts, words, public_url=self._public_url)
-            case DigestFacts():
-                return digest_view(facts, words, public_url=self._public_url)
-            case TestFacts() | ChannelFailureFacts():
-                return notice_view(facts, words, public_url=self._public_url)
+    def _view(self, message: Message, words: Wording) -> View:
+        match message:
+            case AlertMessage():
+                return alert_view(message, words, public_url=self._public_url)
+            case GroupMessage():
+                return group_view(message, words, public_url=self._public_url)
+            case DigestMessage():
+                return digest_view(message, words, public_url=self._public_url)
+            case TestMessage() | ChannelFailureMessage():
+                return notice_view(message, words, public_url=self._public_url)
             case _:
-                assert_never(facts)
+                assert_never(message)
 
     def _tell_once(self, template: str, fault: str) -> None:
         if (template, fault) not in self._told:
@@ -109,19 +109,19 @@ class Renderer:
             _log.warning("template_failed template=%s fault=%s; the built-in one is used", template, fault)
 
 
-def stem_of(facts: Facts) -> str:
+def stem_of(message: Message) -> str:
     """Return the name that the templates of a message begin with."""
-    match facts:
-        case AlertFacts():
+    match message:
+        case AlertMessage():
             return "alert"
-        case GroupFacts():
+        case GroupMessage():
             return "group"
-        case DigestFacts():
+        case DigestMessage():
             return "digest"
-        case TestFacts() | ChannelFailureFacts():
+        case TestMessage() | ChannelFailureMessage():
             return "notice"
         case _:
-            assert_never(facts)
+            assert_never(message)
 
 
 _Environments: TypeAlias = tuple[ImmutableSandboxedEnvironment, ImmutableSandboxedEnvironment]

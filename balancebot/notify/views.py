@@ -1,15 +1,17 @@
-"""Turns frozen facts into plain values for templates: text, numbers, booleans, lists. Nothing else goes in.
+"""Turns messages into plain values for templates: text, numbers, booleans, lists. Nothing else goes in.
 
 A template is a stranger's: whatever it is given here, it can read. Texts from outside lose their line breaks.
 """
 
+import math
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
-from datetime import timedelta
+from dataclasses import dataclass, fields
+from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
-from balancebot.domain.message import AlertFacts, ChannelFailureFacts, GroupFacts, TestFacts
+from balancebot.domain.alert import Alert
+from balancebot.domain.message import AlertMessage, ChannelFailureMessage, GroupMessage, TestMessage
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording, mark, number, sparkline
 
@@ -105,94 +107,96 @@ def wallet_link(public_url: str, wallet: str) -> str:
     return f"{public_url.rstrip('/')}/wallets/{quote(wallet)}" if public_url else ""
 
 
-def alert_view(facts: AlertFacts, words: Wording, *, public_url: str) -> View:
+def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> View:
     """Say one alert."""
-    closed = facts.closed_at is not None
-    runway = facts.runway
-    flapping = facts.flapping
-    calm_for = timedelta(hours=flapping.hours if flapping else 0)
-    calm_since = flapping.calm_since if flapping else None
-    shown = Severity.OK if closed else facts.severity
+    alert, measured, context = message.alert, message.measurement, message.context
+    wallet, category = alert.subject.wallet, alert.subject.category
+    runway = measured.runway
+    calm_since = alert.calm_since if alert.is_flapping else None
+    missed = message.missed_top_up
+    shown = alert.severity if message.is_open else Severity.OK
+    was = message.previous_peak if message.is_open else alert.peak
     view = AlertView(
-        id=facts.alert_id,
-        kind=facts.kind.value,
-        kind_word=words.kind(facts.kind),
-        reason=facts.reason.value if facts.reason else "",
-        closed=closed,
-        unheard=facts.opened_unheard,
+        id=message.alert_id,
+        kind=alert.subject.kind.value,
+        kind_word=words.kind(alert.subject.kind),
+        reason=message.reason.value if message.reason else "",
+        closed=not message.is_open,
+        unheard=message.opening_undelivered,
         severity=shown.word,
         severity_word=words.severity(shown),
-        was_word="" if facts.previous is None else words.severity(facts.previous),
+        was_word="" if was is None else words.severity(was),
         mark=mark(shown),
-        wallet=facts.wallet,
-        category=facts.category.value if facts.category else "",
-        category_word=words.category(facts.category) if facts.category else "",
-        members=list(facts.members[:MAX_WALLETS]),
-        num_members=len(facts.members),
-        num_more_members=max(0, len(facts.members) - MAX_WALLETS),
-        known=isinstance(facts.reading, int),
-        empty=facts.reading == 0,
-        balance=words.cell(facts.reading),
-        messages=words.reading(facts.reading),
+        wallet=wallet,
+        category=category.value if category else "",
+        category_word=words.category(category) if category else "",
+        members=list(alert.members[:MAX_WALLETS]),
+        num_members=len(alert.members),
+        num_more_members=max(0, len(alert.members) - MAX_WALLETS),
+        known=isinstance(measured.reading, int),
+        empty=measured.reading == 0,
+        balance=words.cell(measured.reading),
+        messages=words.reading(measured.reading),
         runway=words.duration(runway.p50) if runway and runway.p50 > 0 else "",
         runway_range=words.runway(runway),
-        burn=words.burn(facts.burn_per_day),
-        limit="" if calm_since else words.limit(facts),
-        empty_at=words.ahead(facts.depletes_at, now=facts.at) if facts.depletes_at and facts.reading else "",
-        spark=sparkline(facts.recent) if len(facts.recent) > 1 else "",
-        note=one_line(facts.note),
-        advice=words.order(facts.advice, facts.category, now=facts.at),
+        burn=words.burn(measured.burn_per_day),
+        limit="" if calm_since else words.limit(message),
+        empty_at=(
+            words.ahead(measured.depletes_at, now=message.at)
+            if measured.depletes_at and measured.reading
+            else ""
+        ),
+        spark=sparkline(context.recent) if len(context.recent) > 1 else "",
+        note=one_line(context.note),
+        advice=words.order(context.advice, category, now=message.at),
         planned=[
-            one_line(words.planned(planned), at_most=LONGEST_PLAN) for planned in facts.planned[:_MOST_PLANS]
+            one_line(words.planned(planned), at_most=LONGEST_PLAN)
+            for planned in context.planned[:_MOST_PLANS]
         ],
-        surge=words.surge(facts.surge),
-        detail=one_line(words.trouble(facts.detail.removeprefix(f"{facts.wallet}: "))),
-        at=words.when(facts.at),
-        opened_at=words.when(facts.opened_at),
-        open_for=words.elapsed((facts.closed_at or facts.at) - facts.opened_at),
-        observed_at=words.when(facts.observed_at) if facts.observed_at else "",
-        cause=words.cause(facts.cause) if facts.cause else "",
-        acknowledged_by=one_line(facts.acknowledged_by),
-        acknowledged_note=one_line(facts.acknowledged_note),
-        expects_by=words.when(facts.expects_by) if facts.expects_by else "",
-        promised_by=one_line(facts.broken.by) if facts.broken else "",
-        promised_for=words.when(facts.broken.expected_by) if facts.broken else "",
-        promised_note=one_line(facts.broken.note) if facts.broken else "",
-        silenced_until=words.when(facts.silenced_until) if facts.silenced_until else "",
-        flaps=flapping.times if flapping else 0,
-        calm_for=words.elapsed(calm_for),
+        surge=words.surge(measured.spike),
+        detail=one_line(words.trouble(measured.detail.removeprefix(f"{wallet}: "))),
+        at=words.when(message.at),
+        opened_at=words.when(alert.opened_at),
+        open_for=words.elapsed((alert.closed_at or message.at) - alert.opened_at),
+        observed_at=words.when(measured.observed_at) if measured.observed_at else "",
+        cause=words.cause(alert.closed_because) if alert.closed_because else "",
+        acknowledged_by=one_line(alert.acknowledged_by),
+        acknowledged_note=one_line(alert.acknowledged_note),
+        expects_by=words.when(alert.expects_by) if alert.expects_by else "",
+        promised_by=one_line(missed.by) if missed else "",
+        promised_for=words.when(missed.expected_by) if missed else "",
+        promised_note=one_line(missed.note) if missed else "",
+        silenced_until=words.when(context.silenced_until) if context.silenced_until else "",
+        flaps=alert.flaps if alert.is_flapping else 0,
+        calm_for=words.elapsed(alert.calm_for),
         calm_since=words.when(calm_since) if calm_since else "",
-        well_at=words.when(calm_since + calm_for) if calm_since else "",
-        relapses=flapping.relapses if flapping else 0,
-        link=_alert_link(facts, public_url),
+        well_at=words.when(calm_since + alert.calm_for) if calm_since else "",
+        relapses=alert.relapses if alert.is_flapping else 0,
+        link=_alert_link(alert, public_url),
     )
     return {field.name: getattr(view, field.name) for field in fields(view)}
 
 
-def _alert_link(facts: AlertFacts, public_url: str) -> str:
-    if public_url and facts.members:
+def _alert_link(alert: Alert, public_url: str) -> str:
+    if public_url and alert.members:
         return f"{public_url.rstrip('/')}/alerts"
-    return wallet_link(public_url, facts.wallet)
+    return wallet_link(public_url, alert.subject.wallet)
 
 
-def group_view(facts: GroupFacts, words: Wording, *, public_url: str) -> View:
+def group_view(group: GroupMessage, words: Wording, *, public_url: str) -> View:
     """Say many alerts at once: the open ones first, the worst of them first; what holds for all of these once."""
-    seen_by = _shared(member.acknowledged_by for member in facts.members if member.closed_at is None)
-    silent_until = _shared(member.silenced_until for member in facts.members if member.closed_at is None)
-    members = [
-        replace(
-            member,
-            acknowledged_by="" if seen_by else member.acknowledged_by,
-            silenced_until=None if silent_until else member.silenced_until,
-        )
-        for member in sorted(facts.members, key=_urgency)
-    ]
-    new = [member for member in members if member.alert_id in facts.new]
-    still_open = [member for member in members if member.closed_at is None]
-    worst = max((member.severity for member in still_open), default=Severity.OK)
+    members = sorted(group.members, key=_urgency)
+    still_open = [member for member in members if member.is_open]
+    seen_by = _shared(member.alert.acknowledged_by for member in still_open)
+    silent_until = _shared(member.context.silenced_until for member in still_open)
+    said_of_all = {"acknowledged_by": seen_by, "silenced_until": silent_until}
+    unsaid = {name: "" for name, shared in said_of_all.items() if shared}
+    say = partial(alert_view, words=words, public_url=public_url)
+    new = [member for member in members if member.alert_id in group.new]
+    worst = max((member.alert.severity for member in still_open), default=Severity.OK)
     return {
-        "id": facts.group_id[:_SHOWN_ID],
-        "at": words.when(facts.at),
+        "id": group.group_id[:_SHOWN_ID],
+        "at": words.when(group.at),
         "mark": mark(worst),
         "severity": worst.word,
         "severity_word": words.severity(worst),
@@ -206,11 +210,11 @@ def group_view(facts: GroupFacts, words: Wording, *, public_url: str) -> View:
                 "count": number(count),
             }
             for severity in sorted(Severity, reverse=True)
-            if (count := sum(member.severity == severity for member in still_open))
+            if (count := sum(member.alert.severity == severity for member in still_open))
         ],
-        "members": [alert_view(member, words, public_url=public_url) for member in members[:MAX_MEMBERS]],
+        "members": [say(member) | unsaid for member in members[:MAX_MEMBERS]],
         "num_more": max(0, len(members) - MAX_MEMBERS),
-        "new": [alert_view(member, words, public_url=public_url) for member in new[:MAX_MEMBERS]],
+        "new": [say(member) | unsaid for member in new[:MAX_MEMBERS]],
         "num_new": len(new),
         "num_more_new": max(0, len(new) - MAX_MEMBERS),
         "acknowledged_by": one_line(seen_by or ""),
@@ -227,25 +231,29 @@ def _shared(values: Iterable[T]) -> T | None:
     return all_of_them[0] if len(all_of_them) > 1 and len(set(all_of_them)) == 1 else None
 
 
-def _notes(members: Iterable[AlertFacts]) -> list[str]:
+def _notes(members: Iterable[AlertMessage]) -> list[str]:
     """Return what the members' rows say of whom to ask, each once: in a storm many share one."""
-    return list(dict.fromkeys(one_line(member.note) for member in members if member.note))[:MAX_NOTES]
+    return list(dict.fromkeys(one_line(note) for member in members if (note := member.context.note)))[
+        :MAX_NOTES
+    ]
 
 
-def _urgency(facts: AlertFacts) -> tuple[bool, int, float, str]:
-    return (facts.closed_at is not None, -facts.severity, _hours_left(facts), facts.wallet)
+def _urgency(message: AlertMessage) -> tuple[bool, int, float, str]:
+    runway = message.measurement.runway
+    return (
+        not message.is_open,
+        -message.alert.severity,
+        runway.p50 if runway else math.inf,
+        message.alert.subject.wallet,
+    )
 
 
-def _hours_left(facts: AlertFacts) -> float:
-    return facts.runway.p50 if facts.runway else float("inf")
-
-
-def notice_view(facts: TestFacts | ChannelFailureFacts, words: Wording, *, public_url: str) -> View:
+def notice_view(notice: TestMessage | ChannelFailureMessage, words: Wording, *, public_url: str) -> View:
     """Say a test, or the trouble of the other channel."""
-    trouble = facts if isinstance(facts, ChannelFailureFacts) else None
+    trouble = notice if isinstance(notice, ChannelFailureMessage) else None
     return {
         "trouble": trouble is not None,
-        "at": words.when(facts.at),
+        "at": words.when(notice.at),
         "zone": words.zone_name,
         "channel": trouble.channel if trouble else "",
         "destination": trouble.destination if trouble else "",

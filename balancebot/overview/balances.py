@@ -67,9 +67,9 @@ def overview(
         kept = estimates.of_wallets(conn, [row.id for row in known.values()])
     believed = {(row.wallet_id, row.category): row for row in kept}
     open_alerts = {
-        BalanceKey(alert.subject.wallet, alert.subject.category): str(alert.id)
-        for alert in alerts.all_open(conn, kind=AlertKind.LOW_BALANCE)
-        if alert.subject.category is not None
+        key: last.alert_id
+        for last in alerts.all_open(conn, kind=AlertKind.LOW_BALANCE)
+        if (key := last.alert.subject.balance) is not None
     }
     views = []
     for name in names:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.runway import Estimate, OrderAdvice
-from balancebot.estimates.context import MessageContext
+from balancebot.estimates.context import ContextReader
 from balancebot.overview.balances import overview
 from balancebot.store import wallets
 
@@ -37,7 +37,7 @@ def advice_rows(
     conn: Connection,
     keys: Sequence[BalanceKey],
     *,
-    figures: MessageContext,
+    figures: ContextReader,
     until: datetime,
     confidence: float,
     now: datetime,

@@ -7,7 +7,7 @@ from datetime import datetime, timedelta
 from balancebot.alerts.transitions import OpenAlerts
 from balancebot.domain.alert import AlertKind, AlertSubject, Cause
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Snapshot
-from balancebot.domain.message import AlertFacts
+from balancebot.domain.message import Measurement
 from balancebot.domain.runway import UNKNOWN, Estimate
 from balancebot.domain.threshold import Effective, Limits, ThresholdBook
 from balancebot.domain.verdict import Crossed, Verdict, is_near, judge
@@ -91,32 +91,24 @@ class JudgeBalances:
         alerts.advance(
             subject,
             verdict,
-            lambda: self._facts(
-                subject, snapshot, reading, estimate=estimate, effective=effective, verdict=verdict
+            lambda: self._measurement(
+                snapshot, reading, estimate=estimate, effective=effective, verdict=verdict
             ),
             limits=effective.limits,
             cause=cause,
         )
 
-    def _facts(
+    def _measurement(
         self,
-        subject: AlertSubject,
         snapshot: Snapshot,
         reading: Reading,
         *,
         estimate: Estimate,
         effective: Effective,
         verdict: Verdict,
-    ) -> AlertFacts:
-        return AlertFacts(
-            alert_id="",
-            kind=subject.kind,
-            wallet=subject.wallet,
-            category=subject.category,
-            severity=verdict.severity,
-            reason=None,
+    ) -> Measurement:
+        return Measurement(
             at=self.now,
-            opened_at=self.now,
             reading=reading,
             observed_at=snapshot.observed_at,
             crossed=_with_scope(verdict.crossed, effective),
@@ -124,7 +116,6 @@ class JudgeBalances:
             burn_per_day=estimate.burn_per_day,
             runway=estimate.runway,
             depletes_at=_depletes_at(estimate, snapshot.observed_at),
-            note=effective.note,
         )
 
 

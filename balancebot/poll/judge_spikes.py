@@ -10,15 +10,13 @@ from sqlalchemy import Connection
 from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
 from balancebot.domain.alert import AlertKind, AlertSubject, Cause
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
-from balancebot.domain.message import AlertFacts, SpikeFacts
-from balancebot.domain.threshold import ThresholdBook
+from balancebot.domain.message import Measurement, SpikeMeasurement
 from balancebot.domain.verdict import FINE, Severity, Verdict
 from balancebot.estimates.estimator import announced_plans, open_use, use_since
 from balancebot.estimates.stored import estimate_at
 from balancebot.poll.book_usage import BookedUsage
 from balancebot.store import alerts, estimates
 from balancebot.store.estimates import EstimateRow
-from balancebot.store.thresholds import ThresholdCache
 from balancebot.store.types import chunked
 
 _SENDS_RUN_LATE = timedelta(hours=3)
@@ -136,8 +134,7 @@ class JudgeSpikes:
     """Judges what was booked, in two steps: the evidence is kept before anything is rendered, then alerts advance."""
 
     zone: str
-    teller: DecisionWriter
-    thresholds: ThresholdCache
+    writer: DecisionWriter
 
     def __call__(
         self, conn: Connection, stretches: Sequence[BookedUsage], *, now: datetime, alerts_too: bool
@@ -146,9 +143,9 @@ class JudgeSpikes:
         evidence = self.gather(conn, stretches, now=now)
         if not alerts_too or not evidence:
             return []
-        standing = OpenAlerts(conn, {found.of.key.wallet for found in evidence}, teller=self.teller, now=now)
-        self.advance(evidence, standing, self.thresholds.book(conn), now=now)
-        return standing.settle()
+        standing = OpenAlerts(conn, {found.of.key.wallet for found in evidence}, writer=self.writer, now=now)
+        self.advance(evidence, standing, now=now)
+        return standing.save()
 
     def gather(self, conn: Connection, stretches: Sequence[BookedUsage], *, now: datetime) -> list[_Evidence]:
         """Keep the evidence of each balance that was booked, and return it.
@@ -157,9 +154,7 @@ class JudgeSpikes:
         """
         return [found for some in chunked(stretches, _AT_ONCE) for found in self._gather(conn, some, now=now)]
 
-    def advance(
-        self, evidence: Sequence[_Evidence], standing: OpenAlerts, book: ThresholdBook, *, now: datetime
-    ) -> None:
+    def advance(self, evidence: Sequence[_Evidence], standing: OpenAlerts, *, now: datetime) -> None:
         """Advance the `burn_spike` of each balance.
 
         One whose `low_balance` is critical or worse is told in that alert and opens none; at 0 none ends because it became
@@ -179,7 +174,7 @@ class JudgeSpikes:
             standing.advance(
                 subject,
                 verdict,
-                lambda found=found: _facts(found.of, found.expected, book, now),  # type: ignore[misc]
+                lambda found=found: _measurement(found.of, found.expected, now),  # type: ignore[misc]
                 cause=Cause.USE_NORMAL,
             )
 
@@ -246,25 +241,17 @@ def _balances(conn: Connection, stretches: Sequence[BookedUsage]) -> list[_Balan
     return found
 
 
-def _facts(one: _Balance, expected: float, book: ThresholdBook, now: datetime) -> AlertFacts:
+def _measurement(one: _Balance, expected: float, now: datetime) -> Measurement:
     reading = one.stretch.row.readings.of(one.key.category)
     estimate = estimate_at(one.kept, reading, now)
-    return AlertFacts(
-        alert_id="",
-        kind=AlertKind.BURN_SPIKE,
-        wallet=one.key.wallet,
-        category=one.key.category,
-        severity=Severity.CRITICAL,
-        reason=None,
+    return Measurement(
         at=now,
-        opened_at=now,
         reading=reading,
         observed_at=one.until,
         burn_per_day=estimate.burn_per_day,
         runway=estimate.runway,
         depletes_at=one.kept.p50_at,
-        note=book.effective(*one.key).note,
-        surge=SpikeFacts(
+        spike=SpikeMeasurement(
             messages=one.stretch.used.get(one.key, 0), expected=expected, since=one.since, until=one.until
         ),
     )

@@ -7,10 +7,9 @@ from datetime import datetime, timedelta
 
 from balancebot.alerts.transitions import DecisionWriter, OpenAlerts
 from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Cause
-from balancebot.domain.balance import Category, WalletName, account_of
-from balancebot.domain.message import AlertFacts
+from balancebot.domain.balance import WalletName, account_of
+from balancebot.domain.message import Measurement
 from balancebot.domain.reachability import Reach, Shared, judge_credentials, judge_staleness, share
-from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.verdict import Severity, Verdict
 from balancebot.store import wallets
 from balancebot.store.database import Database
@@ -30,7 +29,6 @@ class ReadAttempt:
 def judge_wallets(
     attempts: Sequence[ReadAttempt],
     alerts: OpenAlerts,
-    book: ThresholdBook,
     *,
     now: datetime,
     stale_after: timedelta,
@@ -46,7 +44,7 @@ def judge_wallets(
         alerts.advance(
             subject,
             judge_credentials(reach),
-            lambda subject=subject, attempt=attempt: _facts(subject, attempt, book, now),  # type: ignore[misc]
+            lambda attempt=attempt: _measurement(attempt, now),  # type: ignore[misc]
             cause=Cause.READ_AGAIN,
         )
         rejected = alerts.is_open(subject)
@@ -64,7 +62,7 @@ def judge_wallets(
         for shared in share(account, stale, alerts.stale_of(account)):
             first = next((member for member in (shared.members or (shared.wallet,)) if member in stale), None)
             if first is not None:
-                _cover(alerts, shared, details[first], book, now)
+                _cover(alerts, shared, details[first], now)
 
 
 def forget_wallets(alerts: OpenAlerts, removed: Collection[WalletName]) -> None:
@@ -101,9 +99,7 @@ def _uncover(alerts: OpenAlerts, subject: AlertSubject, gone: Sequence[tuple[Wal
         alerts.close(alert, gone[-1][1])
 
 
-def _cover(
-    alerts: OpenAlerts, shared: Shared, attempt: ReadAttempt, book: ThresholdBook, now: datetime
-) -> None:
+def _cover(alerts: OpenAlerts, shared: Shared, attempt: ReadAttempt, now: datetime) -> None:
     subject = AlertSubject(kind=AlertKind.STALE, wallet=shared.wallet)
     if shared.standing is not None:
         wider = replace(shared.standing, subject=subject, fault=shared.fault, members=shared.members)
@@ -112,47 +108,25 @@ def _cover(
         alerts.advance(
             subject,
             _STALE,
-            lambda: _facts(subject, attempt, book, now),
+            lambda: _measurement(attempt, now),
             fault=shared.fault,
             members=shared.members,
         )
 
 
-def _facts(subject: AlertSubject, attempt: ReadAttempt, book: ThresholdBook, now: datetime) -> AlertFacts:
-    return AlertFacts(
-        alert_id="",
-        kind=subject.kind,
-        wallet=subject.wallet,
-        category=None,
-        severity=Severity.UNKNOWN,
-        reason=None,
-        at=now,
-        opened_at=now,
-        observed_at=attempt.reach.last_good_at,
-        note=_note(book, attempt.reach.wallet),
-        detail=attempt.detail,
-    )
-
-
-def _note(book: ThresholdBook, wallet: WalletName) -> str:
-    """Return the note that a row sets for every category of the wallet: one of a category speaks of that alone."""
-    for category in Category:
-        effective = book.effective(wallet, category)
-        origin = effective.origins.note
-        if origin is not None and origin.category is None:
-            return effective.note
-    return ""
+def _measurement(attempt: ReadAttempt, now: datetime) -> Measurement:
+    return Measurement(at=now, observed_at=attempt.reach.last_good_at, detail=attempt.detail)
 
 
 def sync_wallets(
-    database: Database, configured: Collection[WalletName], *, teller: DecisionWriter, now: datetime
+    database: Database, configured: Collection[WalletName], *, writer: DecisionWriter, now: datetime
 ) -> tuple[WalletName, ...]:
     """Make the configured wallets due where they are new, and return those that left the configuration."""
     with database.write() as conn:
         removed = wallets.sync(conn, configured, now=now)
         if removed:
             names = {*removed, *(WalletName(account_of(name)) for name in removed)}
-            standing = OpenAlerts(conn, names, teller=teller, now=now)
+            standing = OpenAlerts(conn, names, writer=writer, now=now)
             forget_wallets(standing, removed)
-            standing.settle()
+            standing.save()
     return removed

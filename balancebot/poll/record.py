@@ -45,7 +45,7 @@ class RecordReadings:
     database: Database
     clock: Clock
     estimator: Estimator
-    teller: DecisionWriter
+    writer: DecisionWriter
     thresholds: ThresholdCache
     judge_spikes: JudgeSpikes
     pace: PollIntervals
@@ -107,10 +107,10 @@ class RecordReadings:
                 *(WalletName(account_of(name)) for name in rows),
                 *(each.row.name for each in booked),
             }
-            standing = OpenAlerts(conn, names, teller=self.teller, now=now)
+            standing = OpenAlerts(conn, names, writer=self.writer, now=now)
             for snapshot in good:
                 judging.judge(snapshot, estimates, ever_positive, standing)
-            self.judge_spikes.advance(evidence, standing, judging.book, now=now)
+            self.judge_spikes.advance(evidence, standing, now=now)
             attempts = [
                 *(_read(rows[snapshot.wallet], snapshot) for snapshot in good),
                 *(
@@ -118,8 +118,8 @@ class RecordReadings:
                     for error, miss in zip(failed, misses, strict=True)
                 ),
             ]
-            judge_wallets(attempts, standing, judging.book, now=now, stale_after=self.pace.stale_after)
-            return Recorded(standing.settle(), booked)
+            judge_wallets(attempts, standing, now=now, stale_after=self.pace.stale_after)
+            return Recorded(standing.save(), booked)
 
     def _good(self, row: WalletRow, snapshot: Snapshot, pause: timedelta) -> GoodRead:
         return GoodRead(

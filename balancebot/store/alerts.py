@@ -1,9 +1,8 @@
 """Alerts: one row an episode, at most one open per balance (or wallet) and kind."""
 
-import json
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import asdict
+from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
@@ -24,78 +23,72 @@ from sqlalchemy import (
 
 from balancebot.domain.alert import FLAPS, Alert, AlertKind, AlertSubject, Cause
 from balancebot.domain.balance import BalanceKey, Category, WalletName
-from balancebot.domain.message import AlertFacts, MutedCounts
-from balancebot.domain.threshold import Limits
+from balancebot.domain.message import AlertMessage, Measurement, MutedCounts
 from balancebot.domain.verdict import Severity
-from balancebot.store import message_codec
 from balancebot.store.living_messages import ALERT
 from balancebot.store.tables import alerts, threads
 from balancebot.store.types import chunked
 
+_IS_OPEN = alerts.c.closed_at.is_(None)
 _RANK = case({severity.word: int(severity) for severity in Severity}, value=alerts.c.severity)
 
 
-def add(conn: Connection, new: Sequence[Alert]) -> list[int]:
-    """Store new alerts, without their facts yet, and return their ids in the same order.
+def save(conn: Connection, changed: Sequence[AlertMessage]) -> list[AlertMessage]:
+    """Store alerts with their measurements and contexts; return them in the same order, new ones with their ids.
 
-    Raises IntegrityError if one is open for the same subject: the caller holds the turn to write, so that is a bug.
+    Whoever calls it has read the alerts under the lock `ALERTS` in this transaction. Raises IntegrityError if one is
+    open already for the subject of a new one.
     """
-    if not new:
-        return []
-    rows = [{**_values(alert), "facts": ""} for alert in new]
-    about = ("kind", "wallet", "category")
-    statement = insert(alerts).returning(alerts.c.id, *(alerts.c[name] for name in about))
-    # the rows come back in any order
-    ids = {tuple(subject): alert_id for alert_id, *subject in conn.execute(statement, rows)}
-    return [ids[tuple(row[name] for name in about)] for row in rows]
-
-
-def save(conn: Connection, changed: Sequence[tuple[Alert, AlertFacts]]) -> frozenset[int]:
-    """Write the new state of alerts and what any message would say of each now.
-
-    Returns the ids of those it could be written over: the others were closed before.
-    """
-    found: set[int] = set()
-    for ids in chunked([alert.id for alert, _ in changed]):
-        still_open = select(alerts.c.id).where(alerts.c.id.in_(ids), alerts.c.closed_at.is_(None))
-        found.update(conn.scalars(still_open.with_for_update()))
-    rows = [
-        {**_values(alert), "facts": message_codec.encode_facts(facts), "of_id": alert.id}
-        for alert, facts in changed
-        if alert.id in found
+    new = [_values(message) for message in changed if message.alert.id is None]
+    ids: dict[tuple[str, ...], int] = {}
+    if new:
+        statement = insert(alerts).returning(alerts.c.id, *(alerts.c[name] for name in _SUBJECT))
+        # the rows come back in any order
+        ids = {tuple(subject): alert_id for alert_id, *subject in conn.execute(statement, new)}
+    old = [
+        {**_values(message), "of_id": message.alert.id} for message in changed if message.alert.id is not None
     ]
-    if rows:
-        conn.execute(update(alerts).where(alerts.c.id == bindparam("of_id")), rows)
-    return frozenset(found)
+    if old:
+        conn.execute(update(alerts).where(alerts.c.id == bindparam("of_id")), old)
+    return [
+        message
+        if message.alert.id is not None
+        else replace(message, alert=replace(message.alert, id=ids[_subject_values(message.alert.subject)]))
+        for message in changed
+    ]
 
 
-def open_of(conn: Connection, wallets: Collection[WalletName]) -> tuple[Alert, ...]:
-    """Return the open alerts of `wallets`, in the order in which they opened."""
-    found: list[Alert] = []
+def open_of(
+    conn: Connection, wallets: Collection[WalletName], *, kind_of_all: AlertKind | None = None
+) -> tuple[AlertMessage, ...]:
+    """Return the open alerts of `wallets` (and all of `kind_of_all`), in the order in which they opened."""
+    found: dict[int, AlertMessage] = {}
     for chunk in chunked(wallets):
-        rows = conn.execute(select(alerts).where(alerts.c.closed_at.is_(None), alerts.c.wallet.in_(chunk)))
-        found += (_alert(row) for row in rows)
-    return tuple(sorted(found, key=lambda alert: alert.id or 0))
+        wanted: ColumnElement[bool] = alerts.c.wallet.in_(chunk)
+        if kind_of_all is not None:
+            wanted |= alerts.c.kind == kind_of_all.value
+        found |= {row.id: _message(row) for row in conn.execute(select(alerts).where(_IS_OPEN, wanted))}
+    return tuple(found[alert_id] for alert_id in sorted(found))
 
 
-def all_open(conn: Connection, *, kind: AlertKind | None = None) -> tuple[Alert, ...]:
+def all_open(conn: Connection, *, kind: AlertKind | None = None) -> tuple[AlertMessage, ...]:
     """Return every open alert (of one kind), in the order in which they opened."""
-    query = select(alerts).where(alerts.c.closed_at.is_(None)).order_by(alerts.c.id)
+    query = select(alerts).where(_IS_OPEN).order_by(alerts.c.id)
     if kind is not None:
         query = query.where(alerts.c.kind == kind.value)
-    return tuple(_alert(row) for row in conn.execute(query))
+    return tuple(_message(row) for row in conn.execute(query))
 
 
 def listed(
     conn: Connection, *, closed: bool = False, wallet: str | None = None, limit: int = 1000
-) -> tuple[tuple[Alert, AlertFacts], ...]:
-    """Return alerts with their latest facts, newest first: the open ones, or with `closed` the past ones too."""
+) -> tuple[AlertMessage, ...]:
+    """Return alerts, newest first: the open ones, or with `closed` the past ones too."""
     query = select(alerts).order_by(alerts.c.opened_at.desc(), alerts.c.id.desc()).limit(limit)
     if not closed:
-        query = query.where(alerts.c.closed_at.is_(None))
+        query = query.where(_IS_OPEN)
     if wallet is not None:
         query = query.where(alerts.c.wallet == wallet)
-    return tuple((_alert(row), _facts(row)) for row in conn.execute(query))
+    return tuple(_message(row) for row in conn.execute(query))
 
 
 def num_open_about(conn: Connection, about: str = "") -> int:
@@ -104,9 +97,7 @@ def num_open_about(conn: Connection, about: str = "") -> int:
     return conn.execute(query).scalar_one()
 
 
-def worst_open(
-    conn: Connection, *, limit: int, offset: int = 0, about: str = ""
-) -> tuple[tuple[Alert, AlertFacts], ...]:
+def worst_open(conn: Connection, *, limit: int, offset: int = 0, about: str = "") -> tuple[AlertMessage, ...]:
     """Return the open alerts of wallets whose name holds `about`, the worst and of these the oldest first."""
     query = (
         select(alerts)
@@ -115,13 +106,11 @@ def worst_open(
         .limit(limit)
         .offset(offset)
     )
-    return tuple((_alert(row), _facts(row)) for row in conn.execute(query))
+    return tuple(_message(row) for row in conn.execute(query))
 
 
-def past(
-    conn: Connection, *, limit: int, offset: int = 0, about: str = ""
-) -> tuple[tuple[Alert, AlertFacts], ...]:
-    """Return closed alerts with what was last said of them, newest first; of wallets whose name holds `about`."""
+def past(conn: Connection, *, limit: int, offset: int = 0, about: str = "") -> tuple[AlertMessage, ...]:
+    """Return closed alerts, newest first; of wallets whose name holds `about`."""
     query = (
         select(alerts)
         .where(alerts.c.closed_at.is_not(None), alerts.c.wallet.icontains(about, autoescape=True))
@@ -129,22 +118,13 @@ def past(
         .limit(limit)
         .offset(offset)
     )
-    return tuple((_alert(row), _facts(row)) for row in conn.execute(query))
+    return tuple(_message(row) for row in conn.execute(query))
 
 
-def get(conn: Connection, alert_id: int) -> tuple[Alert, AlertFacts] | None:
-    """Return one alert with its latest facts, or None if there is none of this id."""
+def get(conn: Connection, alert_id: int) -> AlertMessage | None:
+    """Return one alert as a message would show it now, or None if there is none of this id."""
     row = conn.execute(select(alerts).where(alerts.c.id == alert_id)).one_or_none()
-    return None if row is None else (_alert(row), _facts(row))
-
-
-def facts_of(conn: Connection, alert_ids: Collection[int]) -> dict[int, AlertFacts]:
-    """Return the latest facts of alerts by id."""
-    found: dict[int, AlertFacts] = {}
-    for chunk in chunked(alert_ids):
-        rows = conn.execute(select(alerts.c.id, alerts.c.facts).where(alerts.c.id.in_(chunk)))
-        found |= {row.id: _facts(row) for row in rows}
-    return found
+    return None if row is None else _message(row)
 
 
 def edition(conn: Connection) -> tuple[object, ...]:
@@ -193,72 +173,60 @@ def causes_of_closing(
     """Return why each alert of `subject` closed that was opened since an instant."""
     c = alerts.c
     rows = conn.execute(
-        select(c.id, c.facts).where(
+        select(c.closed_because).where(
             c.opened_at >= since,
             c.closed_at.is_not(None),
-            c.kind == subject.kind.value,
-            c.wallet == subject.wallet,
-            c.category == ("" if subject.category is None else subject.category.value),
+            *(c[name] == value for name, value in zip(_SUBJECT, _subject_values(subject), strict=True)),
         )
     )
-    return tuple(_facts(row).cause for row in rows)
+    return tuple(None if cause is None else Cause(cause) for (cause,) in rows)
 
 
-def _values(alert: Alert) -> dict[str, Any]:
+def _values(message: AlertMessage) -> dict[str, Any]:
+    """Return a row; what is about its columns by other names or types is written out."""
+    alert = message.alert
     return {
-        "kind": alert.subject.kind.value,
-        "wallet": alert.subject.wallet,
-        "category": "" if alert.subject.category is None else alert.subject.category.value,
+        **dict(zip(_SUBJECT, _subject_values(alert.subject), strict=True)),
+        **{name: getattr(alert, name) for name in _AS_THEY_ARE},
         "severity": alert.severity.word,
         "peak": None if alert.peak is None else alert.peak.word,
-        "opened_at": alert.opened_at,
-        "closed_at": alert.closed_at,
-        "opened_by_days": alert.opened_by_days,
-        "limits": json.dumps(asdict(alert.limits)),
-        "told_at": alert.told_at,
-        "acknowledged_at": alert.acknowledged_at,
-        "acknowledged_by": alert.acknowledged_by,
-        "acknowledged_note": alert.acknowledged_note,
-        "flaps": alert.flaps,
-        "calm_since": alert.calm_since,
-        "eased_since": alert.eased_since,
-        "relapses": alert.relapses,
-        "expects_by": alert.expects_by,
         "muted_from": None if alert.muted_from is None else alert.muted_from.word,
-        "mute_lifted": alert.mute_lifted,
-        "fault": alert.fault,
-        "members": json.dumps(alert.members, ensure_ascii=False),
+        "closed_because": None if alert.closed_because is None else alert.closed_because.value,
+        "measurement": message.measurement,
+        "context": message.context,
     }
 
 
+_SUBJECT = ("kind", "wallet", "category")
+_AS_THEY_ARE = tuple(
+    field.name
+    for field in fields(Alert)
+    if field.name not in {"id", "subject", "severity", "peak", "muted_from", "closed_because"}
+)
+"""The fields of an alert that are columns of the same name and type."""
+
+
+def _subject_values(subject: AlertSubject) -> tuple[str, ...]:
+    return subject.kind.value, subject.wallet, "" if subject.category is None else subject.category.value
+
+
 def _open_about(about: str) -> tuple[ColumnElement[bool], ...]:
-    return alerts.c.closed_at.is_(None), alerts.c.wallet.icontains(about, autoescape=True)
+    return _IS_OPEN, alerts.c.wallet.icontains(about, autoescape=True)
 
 
-def _alert(row: Any) -> Alert:
-    return Alert(
+def _message(row: Any) -> AlertMessage:
+    """Return an alert as a message would show it now."""
+    alert = Alert(
         id=row.id,
         subject=_subject(row),
         severity=_severity(row.severity),
         peak=None if row.peak is None else _severity(row.peak),
-        opened_at=row.opened_at,
-        closed_at=row.closed_at,
-        opened_by_days=row.opened_by_days,
-        limits=Limits(**json.loads(row.limits)),
-        told_at=row.told_at,
-        acknowledged_at=row.acknowledged_at,
-        acknowledged_by=row.acknowledged_by,
-        acknowledged_note=row.acknowledged_note,
-        flaps=row.flaps,
-        calm_since=row.calm_since,
-        eased_since=row.eased_since,
-        relapses=row.relapses,
-        expects_by=row.expects_by,
         muted_from=None if row.muted_from is None else _severity(row.muted_from),
-        mute_lifted=row.mute_lifted,
-        fault=row.fault,
-        members=tuple(WalletName(name) for name in json.loads(row.members)),
+        closed_because=None if row.closed_because is None else Cause(row.closed_because),
+        **{name: getattr(row, name) for name in _AS_THEY_ARE},
     )
+    measurement: Measurement = row.measurement
+    return AlertMessage(alert=alert, measurement=measurement, context=row.context, at=measurement.at)
 
 
 def _subject(row: Any) -> AlertSubject:
@@ -271,13 +239,6 @@ def _subject(row: Any) -> AlertSubject:
 
 def _severity(word: str) -> Severity:
     return Severity[word.upper()]
-
-
-def _facts(row: Any) -> AlertFacts:
-    facts = message_codec.decode_facts(row.facts)
-    if not isinstance(facts, AlertFacts):
-        raise TypeError(f"alert {row.id} holds the facts of something else")
-    return facts
 
 
 def muted_counts(conn: Connection) -> MutedCounts:

@@ -10,7 +10,7 @@ from datetime import datetime
 
 from sqlalchemy import Connection, delete, or_, select
 
-from balancebot.domain.message import ChannelFailureFacts
+from balancebot.domain.message import ChannelFailureMessage
 from balancebot.domain.routing import Destination
 from balancebot.ports import ChannelErrorKind
 from balancebot.store.tables import facts
@@ -64,7 +64,7 @@ def clear(conn: Connection, destination: Destination, *, subject: str) -> None:
     conn.execute(delete(facts).where(facts.c.key.in_(_keys(destination, subject))))
 
 
-def stands(conn: Connection, told: ChannelFailureFacts) -> bool:
+def stands(conn: Connection, told: ChannelFailureMessage) -> bool:
     """Return whether the trouble that is to be told is still the same one."""
     of_channel, of_destination, of_subjects = _keys(Destination(told.channel, told.destination), "")
     same = select(facts.c.key).where(

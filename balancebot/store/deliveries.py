@@ -9,10 +9,9 @@ from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, 
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState, Outcome, QueuedDelivery, next_verification
-from balancebot.domain.message import Action, AlertFacts, merged
+from balancebot.domain.message import Action, AlertMessage, Message, merged
 from balancebot.domain.routing import Destination
 from balancebot.ports import ChannelErrorKind
-from balancebot.store import message_codec
 from balancebot.store.tables import attempts, deliveries, notifications
 
 
@@ -39,7 +38,7 @@ class Delivery:
     """The delivery that carries its news."""
 
 
-_TOLD = func.coalesce(deliveries.c.facts, notifications.c.facts)
+_MESSAGE = func.coalesce(deliveries.c.message, notifications.c.message)
 
 
 def note_attempt(
@@ -97,31 +96,33 @@ def was_in_doubt(delivery_id: ColumnElement[str]) -> ColumnElement[bool]:
     return doubted.exists()
 
 
-def told(conn: Connection, delivery_id: str) -> str:
-    """Return, encoded, what the delivery tells: its notification's facts, or what was merged into them."""
-    facts: str = conn.execute(
-        select(_TOLD).join(notifications).where(deliveries.c.id == delivery_id)
+def message_of(conn: Connection, delivery_id: str) -> Message:
+    """Return what the delivery sends: its notification's message, or what was merged into it."""
+    message: Message = conn.execute(
+        select(_MESSAGE).join(notifications).where(deliveries.c.id == delivery_id)
     ).scalar_one()
-    return facts
+    return message
 
 
-def latest_news(conn: Connection, carries: Sequence[QueuedDelivery], *, heard: bool) -> list[AlertFacts]:
-    """Return what `carries` say of each alert, as one message of each; a group's own say nothing of one alone.
+def latest_messages(
+    conn: Connection, carried: Sequence[QueuedDelivery], *, delivered: bool
+) -> list[AlertMessage]:
+    """Return what `carried` say of each alert, as one message of each; a group's own say nothing of one alone.
 
-    `heard` tells whether this destination has heard of the alerts.
+    `delivered` tells whether this destination was told of the alerts before.
     """
     rows = conn.execute(
-        select(deliveries.c.id, _TOLD.label("told"))
+        select(deliveries.c.id, _MESSAGE.label("message"))
         .join(notifications)
-        .where(deliveries.c.id.in_([each.id for each in carries if each.alert_id is not None]))
+        .where(deliveries.c.id.in_([delivery.id for delivery in carried if delivery.alert_id is not None]))
     )
-    by_id = {row.id: message_codec.decode_facts(row.told) for row in rows}
-    news: dict[str, list[AlertFacts]] = {}
-    for each in carries:
-        facts = by_id.get(each.id)
-        if isinstance(facts, AlertFacts):
-            news.setdefault(facts.alert_id, []).append(facts)
-    return [merged(told, told=heard) for told in news.values()]
+    by_id = {row.id: row.message for row in rows}
+    by_alert: dict[str, list[AlertMessage]] = {}
+    for delivery in carried:
+        message = by_id.get(delivery.id)
+        if isinstance(message, AlertMessage):
+            by_alert.setdefault(message.alert_id, []).append(message)
+    return [merged(messages, delivered=delivered) for messages in by_alert.values()]
 
 
 def give_up_destination(conn: Connection, destination: Destination, *, message: str, now: datetime) -> None:

@@ -13,35 +13,31 @@ from balancebot.domain.delivery import (
     PlannedMessage,
     QueuedDelivery,
 )
-from balancebot.domain.message import Action, GroupFacts, with_members
+from balancebot.domain.message import Action, GroupMessage, with_members
 from balancebot.domain.routing import Destination
-from balancebot.store import deliveries, living_messages, message_codec, outbox
+from balancebot.store import deliveries, living_messages, outbox
 from balancebot.store.tables import groups
 
 
-def load(conn: Connection, group_id: str) -> GroupFacts:
+def load(conn: Connection, group_id: str) -> GroupMessage:
     """Return the group as its living message shows it, or will when it is next edited."""
-    facts = find(conn, group_id)
-    if facts is None:
+    group = find(conn, group_id)
+    if group is None:
         raise LookupError(f"there is no group {group_id}")
-    return facts
+    return group
 
 
-def find(conn: Connection, group_id: str) -> GroupFacts | None:
+def find(conn: Connection, group_id: str) -> GroupMessage | None:
     """Return what `load` does; None if there is no group of this id."""
-    encoded = conn.execute(select(groups.c.facts).where(groups.c.id == group_id)).scalar_one_or_none()
-    if encoded is None:
-        return None
-    facts = message_codec.decode_facts(encoded)
-    if not isinstance(facts, GroupFacts):
-        raise TypeError(f"group {group_id} holds {type(facts).__name__}")
-    return facts
+    group = conn.scalars(select(groups.c.message).where(groups.c.id == group_id)).one_or_none()
+    if group is not None and not isinstance(group, GroupMessage):
+        raise TypeError(f"group {group_id} holds a message of type {type(group).__name__}")
+    return group
 
 
-def save(conn: Connection, facts: GroupFacts) -> None:
+def save(conn: Connection, group: GroupMessage) -> None:
     """Keep what the group's living message is to show."""
-    encoded = message_codec.encode_facts(facts)
-    conn.execute(update(groups).where(groups.c.id == facts.group_id).values(facts=encoded))
+    conn.execute(update(groups).where(groups.c.id == group.group_id).values(message=group))
 
 
 def young(conn: Connection, destination: Destination, now: datetime) -> str | None:
@@ -63,20 +59,20 @@ def form(
     conn: Connection, destination: Destination, firsts: Sequence[PlannedMessage], *, now: datetime
 ) -> None:
     """Let one new message tell what `firsts` would have told."""
-    members = deliveries.latest_news(conn, _carried(firsts), heard=False)
-    facts = GroupFacts(group_id=uuid4().hex, at=now, members=tuple(members))
+    members = deliveries.latest_messages(conn, _carried(firsts), delivered=False)
+    group = GroupMessage(group_id=uuid4().hex, at=now, members=tuple(members))
     conn.execute(
         insert(groups).values(
-            id=facts.group_id,
+            id=group.group_id,
             channel=destination.channel,
             destination=destination.address,
             opened_at=now,
-            facts=message_codec.encode_facts(facts),
+            message=group,
         )
     )
-    living_messages.start(conn, [(living_messages.group_subject(facts.group_id), destination)])
-    post = outbox.enqueue_group(conn, facts=facts, destination=destination, actions=[Action.POST], now=now)
-    _hand_over(conn, destination, firsts, group_id=facts.group_id, by=post, now=now)
+    living_messages.start(conn, [(living_messages.group_subject(group.group_id), destination)])
+    post = outbox.enqueue_group(conn, group=group, destination=destination, actions=[Action.POST], now=now)
+    _hand_over(conn, destination, firsts, group_id=group.group_id, by=post, now=now)
 
 
 def join(
@@ -90,15 +86,15 @@ def join(
     now: datetime,
 ) -> None:
     """Let the group's message tell `firsts` too: `post` while it waits itself, else an answer below it and an edit."""
-    members = deliveries.latest_news(conn, _carried(firsts), heard=False)
-    facts = with_members(load(conn, group_id), members, now)
-    save(conn, facts)
+    members = deliveries.latest_messages(conn, _carried(firsts), delivered=False)
+    group = with_members(load(conn, group_id), members, now)
+    save(conn, group)
     if post is not None:
         by = post.id
     else:
-        news = replace(facts, new=tuple(member.alert_id for member in members))
+        reply = replace(group, new=tuple(member.alert_id for member in members))
         actions = [Action.REPLY, Action.EDIT] if can_edit else [Action.REPLY]
-        by = outbox.enqueue_group(conn, facts=news, destination=destination, actions=actions, now=now)
+        by = outbox.enqueue_group(conn, group=reply, destination=destination, actions=actions, now=now)
     _hand_over(conn, destination, firsts, group_id=group_id, by=by, now=now)
 
 

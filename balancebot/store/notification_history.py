@@ -8,9 +8,9 @@ from sqlalchemy import Connection, delete, func, select
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState
-from balancebot.domain.message import Action, AlertFacts
+from balancebot.domain.message import Action, AlertMessage
 from balancebot.domain.verdict import Severity
-from balancebot.store import living_messages, message_codec
+from balancebot.store import living_messages
 from balancebot.store.tables import alerts, attempts, deliveries, groups, notifications
 from balancebot.store.types import chunked
 
@@ -49,37 +49,39 @@ class NotificationRecord:
     at: datetime
     reason: Reason | None
     """None: only the look of standing messages changed."""
-    facts: AlertFacts
+    message: AlertMessage
     deliveries: tuple[DeliveryRecord, ...] = field(default=())
 
 
-def causes(conn: Connection, alert_ids: Collection[int]) -> dict[int, AlertFacts]:
-    """Return what was last told of each alert that says what was wrong; what was never told is left out."""
-    found: dict[int, AlertFacts] = {}
+def causes(conn: Connection, alert_ids: Collection[int]) -> dict[int, AlertMessage]:
+    """Return the last message of each alert that says what was wrong; an alert without a message is left out."""
+    found: dict[int, AlertMessage] = {}
     for chunk in chunked(alert_ids):
-        told = conn.execute(
-            select(notifications.c.alert_id, notifications.c.facts)
+        rows = conn.execute(
+            select(notifications.c.alert_id, notifications.c.message)
             .where(notifications.c.alert_id.in_(chunk))
             .order_by(notifications.c.id)
         )
-        for row in told:
-            facts = message_codec.decode_facts(row.facts)
-            if isinstance(facts, AlertFacts) and facts.says_why and not facts.is_held:
-                found[row.alert_id] = facts
+        found |= {
+            alert_id: message
+            for alert_id, message in rows
+            if isinstance(message, AlertMessage) and message.has_reason and not message.is_recovering
+        }
     return found
 
 
 def num_worsened(conn: Connection, alert_id: int, severity: Severity, *, since: datetime) -> int:
     """Return how often an alert was told as having worsened to `severity` since an instant."""
-    told = conn.execute(
-        select(notifications.c.facts).where(
+    messages = conn.scalars(
+        select(notifications.c.message).where(
             notifications.c.alert_id == alert_id,
             notifications.c.reason == Reason.WORSENED.value,
             notifications.c.created_at >= since,
         )
     )
-    found = (message_codec.decode_facts(text) for (text,) in told)
-    return sum(isinstance(facts, AlertFacts) and facts.severity is severity for facts in found)
+    return sum(
+        isinstance(message, AlertMessage) and message.alert.severity is severity for message in messages
+    )
 
 
 def of_alert(conn: Connection, alert_id: int) -> tuple[NotificationRecord, ...]:
@@ -121,11 +123,11 @@ def of_alert(conn: Connection, alert_id: int) -> tuple[NotificationRecord, ...]:
         NotificationRecord(
             at=row.created_at,
             reason=None if row.reason is None else Reason(row.reason),
-            facts=facts,
+            message=row.message,
             deliveries=tuple(parcels.get(row.id, ())),
         )
         for row in told
-        if isinstance(facts := message_codec.decode_facts(row.facts), AlertFacts)
+        if isinstance(row.message, AlertMessage)
     )
 
 

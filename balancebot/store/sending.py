@@ -25,9 +25,9 @@ from balancebot.domain.delivery import (
 )
 from balancebot.domain.message import (
     Action,
-    ChannelFailureFacts,
-    Facts,
-    GroupFacts,
+    ChannelFailureMessage,
+    GroupMessage,
+    Message,
     MessageRef,
     OutgoingMessage,
     most_urgent,
@@ -40,7 +40,6 @@ from balancebot.store import (
     deliveries,
     groups,
     living_messages,
-    message_codec,
     outbox,
     workers,
 )
@@ -102,12 +101,11 @@ def claim(
     message = _living(conn, destination, step.carrier.alert_id, step.group_id)
     if (step.action is Action.POST) == (message.living.ref is not None):
         return None
-    told = _facts(conn, step, told=message.living.told_at is not None, now=now)
-    if isinstance(told, ChannelFailureFacts) and not channel_failures.stands(conn, told):
+    sent = _message(conn, step, delivered=message.living.told_at is not None, now=now)
+    if isinstance(sent, ChannelFailureMessage) and not channel_failures.stands(conn, sent):
         # it was mended before anybody could be told
         deliveries.supersede(conn, step.carries, by=None, now=now)
         return None
-    facts = message_codec.encode_facts(told)
     news = [each for each in step.carries if each.action is not Action.EDIT]
     spoken = most_urgent([each.reason for each in news])
     changes: dict[str, Any] = {
@@ -115,8 +113,8 @@ def claim(
         "broadcast": step.action is Action.REPLY
         and any(each.broadcast for each in news if each.reason is spoken),
     }
-    if facts != deliveries.told(conn, step.carrier.id):
-        changes["facts"] = facts
+    if sent != deliveries.message_of(conn, step.carrier.id):
+        changes["message"] = sent
     row = _claim(conn, step.carrier, worker_id, now, changes)
     if row is None:
         return None
@@ -170,12 +168,12 @@ def _living(
     )
 
 
-def _facts(conn: Connection, send: PlannedMessage, *, told: bool, now: datetime) -> Facts:
-    """Return what is told: the latest truth of all that is carried."""
+def _message(conn: Connection, send: PlannedMessage, *, delivered: bool, now: datetime) -> Message:
+    """Return what is sent: the latest truth of all that is carried."""
     carrier = send.carrier
     if carrier.alert_id is None and send.group_id is None:
-        return message_codec.decode_facts(deliveries.told(conn, carrier.id))
-    latest = deliveries.latest_news(conn, send.carries, heard=told)
+        return deliveries.message_of(conn, carrier.id)
+    latest = deliveries.latest_messages(conn, send.carries, delivered=delivered)
     if send.group_id is None:
         return latest[0]
     if send.action is Action.REPLY and carrier.alert_id is not None:
@@ -184,11 +182,11 @@ def _facts(conn: Connection, send: PlannedMessage, *, told: bool, now: datetime)
     if send.action is not Action.REPLY:
         # an answer that waited must not turn back what later edits have shown
         groups.save(conn, group)
-    if send.action is Action.EDIT or not told:
+    if send.action is Action.EDIT or not delivered:
         return group
-    joined = [message_codec.decode_facts(deliveries.told(conn, each.id)) for each in send.carries]
+    joined = [deliveries.message_of(conn, delivery.id) for delivery in send.carries]
     new = dict.fromkeys(
-        alert_id for facts in joined if isinstance(facts, GroupFacts) for alert_id in facts.new
+        alert_id for message in joined if isinstance(message, GroupMessage) for alert_id in message.new
     )
     return replace(group, new=tuple(new))
 
@@ -230,7 +228,7 @@ def _claimed(conn: Connection, destination: Destination, row: Row[Any], message:
         alert_id="" if alert_id is None else str(alert_id),
         action=action,
         destination=destination,
-        facts=message_codec.decode_facts(deliveries.told(conn, row.id)),
+        message=deliveries.message_of(conn, row.id),
         thread=None if action is Action.POST else message.living.ref,
         broadcast=row.broadcast,
         created_at=row.created_at,
@@ -293,8 +291,9 @@ def arrived(
     )
     if claimed.subject and outgoing.action is Action.POST:
         living_messages.record_ref(conn, claimed.subject, claimed.outgoing.destination, ref, now)
-    if isinstance(outgoing.facts, GroupFacts) and outgoing.action is not Action.EDIT:
-        introduced = outgoing.facts.new or [member.alert_id for member in outgoing.facts.members]
+    told = outgoing.message
+    if isinstance(told, GroupMessage) and outgoing.action is not Action.EDIT:
+        introduced = told.new or [member.alert_id for member in told.members]
         living_messages.mark_reachable(
             conn, [int(alert_id) for alert_id in introduced], claimed.outgoing.destination, now
         )
@@ -366,9 +365,9 @@ def _too_late(conn: Connection, claimed: ClaimedDelivery, ref: MessageRef, now: 
     outgoing = claimed.outgoing
     if outgoing.action is Action.EDIT:
         if claimed.group_id is not None:
-            facts = groups.load(conn, claimed.group_id)
+            group = groups.load(conn, claimed.group_id)
             outbox.enqueue_group(
-                conn, facts=facts, destination=claimed.outgoing.destination, actions=[Action.EDIT], now=now
+                conn, group=group, destination=claimed.outgoing.destination, actions=[Action.EDIT], now=now
             )
         else:
             outbox.enqueue_refresh(

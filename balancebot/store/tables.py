@@ -18,7 +18,10 @@ from sqlalchemy import (
     text,
 )
 
-from balancebot.domain.balance import Category
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.message import Measurement, MessageContext
+from balancebot.domain.threshold import Limits
+from balancebot.store.json_columns import JsonColumn, MessageColumn
 from balancebot.store.types import ReadingColumn, UtcDateTime
 
 metadata = MetaData(
@@ -170,8 +173,8 @@ alerts = Table(
     Column("opened_at", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime),
     Column("opened_by_days", Boolean, nullable=False),
-    Column("limits", Text, nullable=False),  # JSON: the limits it was last judged by
-    Column("facts", Text, nullable=False),  # JSON: what any message would say now
+    Column("limits", JsonColumn(Limits), nullable=False),  # by which it was last judged
+    Column("measurement", JsonColumn(Measurement), nullable=False),  # when it was last judged
     Column("told_at", UtcDateTime),  # last opened, worsened or reminder
     Column("acknowledged_at", UtcDateTime),
     Column("acknowledged_by", String(128), nullable=False, server_default=""),
@@ -184,9 +187,10 @@ alerts = Table(
     Column("muted_from", String(16)),  # the severity it had when it became muted; NULL = not muted
     Column("mute_lifted", Boolean, nullable=False, server_default=text("false")),
     Column("fault", String(32), nullable=False, server_default=""),
-    Column(
-        "members", Text, nullable=False, server_default="[]"
-    ),  # JSON: wallets that share an account's alert
+    # wallets that share an account's alert
+    Column("members", JsonColumn(tuple[WalletName, ...]), nullable=False, server_default="[]"),
+    Column("context", JsonColumn(MessageContext), nullable=False, server_default="{}"),  # of its last message
+    Column("closed_because", String(32)),
 )
 
 silences = Table(
@@ -209,9 +213,8 @@ notifications = Table(
     Column("id", Integer, primary_key=True),
     Column("alert_id", ForeignKey("alerts.id")),
     Column("reason", String(16)),  # NULL = an edit only, a digest, a test
-    Column("dedup_key", String(200), nullable=False, unique=True),
     Column("created_at", UtcDateTime, nullable=False),
-    Column("facts", Text, nullable=False),  # JSON with its type's name
+    Column("message", MessageColumn, nullable=False),
 )
 
 groups = Table(
@@ -222,8 +225,8 @@ groups = Table(
     Column("destination", String(320), nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
     Column(
-        "facts", Text, nullable=False
-    ),  # JSON: what its living message shows, or will when it is next edited
+        "message", MessageColumn, nullable=False
+    ),  # as its living message shows it, or will when next edited
 )
 
 deliveries = Table(
@@ -250,7 +253,7 @@ deliveries = Table(
     Column("error_message", Text),
     Column("room", String(64)),
     Column("ref", String(320)),
-    Column("facts", Text),  # JSON: what is told here, where that differs from the notification's
+    Column("message", MessageColumn),  # what is sent here, where that differs from the notification's
     Column("superseded_by", String(32)),  # the delivery that carries what this one would have told
     Column("verify_at", UtcDateTime),  # when to look for a duplicate of what had been in doubt
 )

@@ -216,7 +216,7 @@ class PreviewLimits:
         """Tell what the next reading would do if it found what the last one found."""
         with self.database.read() as conn:
             moved = self._moved(conn, before, after, scopes, now)
-            by_days = {str(alert.id) for alert in alerts.all_open(conn) if alert.opened_by_days}
+            by_days = {last.alert_id for last in alerts.all_open(conn) if last.alert.opened_by_days}
         shifts = [self._shift(view, limits, view.alert_id in by_days) for view, limits in moved]
         return PresentEffects(
             shifts=tuple(

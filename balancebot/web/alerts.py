@@ -11,7 +11,7 @@ from balancebot.app import App
 from balancebot.domain.alert import Alert
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.local_time import read_instant
-from balancebot.domain.message import AlertFacts
+from balancebot.domain.message import AlertMessage
 from balancebot.domain.pattern import Pattern
 from balancebot.store import alerts, notification_history, silences
 from balancebot.store import alerts as store
@@ -88,20 +88,20 @@ def end_silence(request: PageRequest) -> Response:
 
 
 def with_reasons(
-    app: App, conn: Connection, found: Sequence[tuple[Alert, AlertFacts]]
-) -> list[tuple[Alert, AlertFacts, str]]:
-    """Return alerts with their latest facts and why each is, or was, open: the end of one doesn't say it any more."""
+    app: App, conn: Connection, found: Sequence[AlertMessage]
+) -> list[tuple[Alert, AlertMessage, str]]:
+    """Return alerts as a message would show them and why each is, or was, open: the end of one doesn't say it any more."""
     say = wording(app)
-    silent = [alert.id for alert, facts in found if not facts.says_why and alert.id is not None]
+    silent = [last.alert.id for last in found if not last.has_reason and last.alert.id is not None]
     causes = notification_history.causes(conn, silent)
-    return [(alert, facts, say.why(causes.get(alert.id or 0, facts))) for alert, facts in found]
+    return [(last.alert, last, say.why(causes.get(last.alert.id or 0, last))) for last in found]
 
 
 def _listed(request: PageRequest, fault: str = "") -> Response:
     app = request.app
     number, about = page_number(request.asked("page")), request.asked("q")
     is_past = request.asked("show") == "past"
-    shown: Sequence[tuple[Alert, AlertFacts]]
+    shown: Sequence[AlertMessage]
     with app.database.read() as conn:
         num_open = store.num_open_about(conn)
         held = silences.holding(conn, request.now)
@@ -137,7 +137,7 @@ def _one(request: PageRequest, fault: str = "") -> Response:
         found = store.get(conn, int(alert_id)) if alert_id.isdecimal() and len(alert_id) < 10 else None
         if found is None:
             raise HTTPException(404, "There is no such alert.")
-        ((alert, facts, why),) = with_reasons(app, conn, [found])
+        ((alert, last, why),) = with_reasons(app, conn, [found])
         chapters = notification_history.of_alert(conn, int(alert_id))
     say = wording(app)
     return show(
@@ -145,10 +145,15 @@ def _one(request: PageRequest, fault: str = "") -> Response:
         "alert.html.j2",
         status=422 if fault else 200,
         alert=alert,
-        facts=facts,
+        last=last,
         why=why,
         chapters=[
-            (chapter, say.cause(chapter.facts.cause) if chapter.facts.cause else say.why(chapter.facts))
+            (
+                chapter,
+                say.cause(cause)
+                if (cause := chapter.message.alert.closed_because)
+                else say.why(chapter.message),
+            )
             for chapter in chapters
         ],
         spans=list(_SPANS),

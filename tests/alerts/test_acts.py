@@ -34,14 +34,14 @@ def silence(world: World, text: str = "acme/shop", hours: float = 4):
 
 def open_id(world: World) -> str:
     with world.database.read() as conn:
-        ((alert, _),) = alerts.listed(conn)
-    return str(alert.id)
+        (last,) = alerts.listed(conn)
+    return last.alert_id
 
 
 def test_a_reminder_is_sent_after_its_time_to_all_that_were_told(world):
     world.clock.pass_by(hours=24)
 
-    assert (1, 0) == (world.app.operate_alerts.tend(), world.app.operate_alerts.tend())
+    assert (1, 0) == (world.app.operate_alerts.tick(), world.app.operate_alerts.tick())
     assert [OPENED, "reminder warning acme/shop:industry"] == world.news()
     assert ["edit #ops", "reply #ops", "reply finance@example.com"] == world.deliveries()[2:]
 
@@ -50,7 +50,7 @@ def test_acknowledging_stops_reminders_and_edits_the_message(world):
     assert world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL, note="seen") is not None
     world.clock.pass_by(days=3)
 
-    assert 0 == world.app.operate_alerts.tend()
+    assert 0 == world.app.operate_alerts.tick()
     assert ["edit #ops"] == world.deliveries()[2:]
 
 
@@ -76,7 +76,7 @@ def test_inside_a_silence_nothing_is_told_until_it_ends(world):
     told_inside = world.news()
 
     world.clock.pass_by(hours=4)
-    world.app.operate_alerts.tend()
+    world.app.operate_alerts.tick()
 
     assert ([OPENED], [OPENED, "opened critical acme/web:industry"]) == (told_inside, world.news())
 
@@ -89,7 +89,7 @@ def test_what_opened_and_recovered_inside_a_silence_is_not_told(world):
     world.poll()
 
     world.clock.pass_by(hours=4)
-    world.app.operate_alerts.tend()
+    world.app.operate_alerts.tick()
 
     assert [OPENED] == world.news()
 
@@ -136,7 +136,7 @@ def test_every_act_is_in_the_audit_log(world):
 
 
 def test_a_wallet_that_leaves_the_configuration_takes_its_alerts_with_it(world):
-    removed = sync_wallets(world.database, [WEB], teller=world.app.decision_writer, now=world.clock.now())
+    removed = sync_wallets(world.database, [WEB], writer=world.app.decision_writer, now=world.clock.now())
 
     assert ((SHOP,), [OPENED, "recovered ok acme/shop:industry"]) == (removed, world.news())
 

@@ -1,25 +1,32 @@
 """A balance that flaps all day says so once: from readings through the outbox to what stands in Slack and in the mailbox."""
 
 from collections.abc import Sequence
-from datetime import timedelta
+from datetime import datetime, timedelta
 from itertools import cycle
 
 from balancebot.domain.audit import Actor, Way
-from balancebot.domain.message import AlertFacts, Flapping
+from balancebot.domain.message import AlertMessage
 from balancebot.domain.pattern import Pattern
 from balancebot.ports import SourceErrorKind
 from balancebot.store import alerts
-from tests.outbox_bench import Message
+from tests.outbox_bench import SentMessage
 from tests.world import industry
 
 ONCALL = Actor(who="oncall (U17)", way=Way.SLACK)
 
 
-def shown(message: Message) -> Sequence[object]:
+def shown(message: SentMessage) -> Sequence[object]:
     """What a living message says now: its severity, its figure, and how far it is from being well."""
-    facts = message.looks[-1] if message.looks else message.facts
-    assert isinstance(facts, AlertFacts)
-    return (facts.severity.word, facts.reading, facts.flapping)
+    last = message.looks[-1] if message.looks else message.message
+    assert isinstance(last, AlertMessage)
+    return (last.alert.severity.word, last.measurement.reading, flapping(last))
+
+
+def flapping(message: object) -> tuple[int, datetime | None, int] | None:
+    """How often it went wrong, since when it has been well, and how often it fell back; None = it doesn't flap."""
+    assert isinstance(message, AlertMessage)
+    alert = message.alert
+    return (alert.flaps, alert.calm_since, alert.relapses) if alert.is_flapping else None
 
 
 def test_ten_flaps_are_told_in_six_messages_of_which_the_fifth_says_that_it_flaps(day):
@@ -34,8 +41,8 @@ def test_ten_flaps_are_told_in_six_messages_of_which_the_fifth_says_that_it_flap
         (each.at - start) / timedelta(hours=1) for each in day.slack.messages
     ]
     opening, ending = day.slack.messages[-2:]
-    assert Flapping(times=3, hours=1) == opening.facts.flapping
-    assert (7, "warning") == (ending.facts.flapping.relapses, ending.facts.previous.word)
+    assert (3, None, 0) == flapping(opening.message)
+    assert (7, "warning") == (ending.message.alert.relapses, ending.message.alert.peak.word)
 
 
 def test_ten_flaps_spread_over_the_day_are_told_of_a_fourth_opening_and_then_no_more(day):
@@ -45,7 +52,7 @@ def test_ten_flaps_spread_over_the_day_are_told_of_a_fourth_opening_and_then_no_
         day.reads(5000, then=timedelta(minutes=11))
 
     assert ["opened", "> recovered"] * 3 + ["opened"] == day.slack.told()
-    assert Flapping(times=4, hours=2) == day.slack.messages[-1].facts.flapping
+    assert (4, None, 0) == flapping(day.slack.messages[-1].message)
 
 
 def test_the_living_message_says_how_it_stands_while_it_is_held(day):
@@ -56,16 +63,13 @@ def test_the_living_message_says_how_it_stands_while_it_is_held(day):
         day.reads(balance, then=timedelta(minutes=10))
         seen.append(shown(day.living()))
 
-    def flapping(relapses=0, calm_since=None):
-        return Flapping(times=3, hours=1, calm_since=calm_since, relapses=relapses)
-
     assert [
-        ("warning", 500, flapping()),
-        ("warning", 5000, flapping(calm_since=at - timedelta(minutes=40))),
-        ("warning", 1020, flapping(1)),
-        ("critical", 50, flapping(1)),
-        ("warning", 500, flapping(1)),
-        ("warning", 5000, flapping(1, calm_since=at)),
+        ("warning", 500, (3, None, 0)),
+        ("warning", 5000, (3, at - timedelta(minutes=40), 0)),
+        ("warning", 1020, (3, None, 1)),
+        ("critical", 50, (3, None, 1)),
+        ("warning", 500, (3, None, 1)),
+        ("warning", 5000, (3, at, 1)),
     ] == seen
     assert ["opened", "> recovered"] * 2 + ["opened", "> worsened"] == day.slack.told()
 
@@ -75,20 +79,18 @@ def test_a_worsening_is_told_while_it_is_held_and_once(day):
     day.reads(*(50, 500, 5000) * 3, 0, then=timedelta(minutes=10))
 
     told = [each for each in day.slack.told() if each == "> worsened"]
-    assert (2, "depleted") == (len(told), day.slack.messages[-1].facts.severity.word)
+    assert (2, "depleted") == (len(told), day.slack.messages[-1].message.alert.severity.word)
 
 
 def test_what_worsens_again_and_again_within_one_alert_says_so_at_the_third_time(day):
     day.reads(500, *(50, 500) * 9, then=timedelta(minutes=10))
 
     assert ["opened", *["> worsened"] * 3] == day.slack.told()
-    assert [None, None, Flapping(times=3, hours=1)] == [
-        each.facts.flapping for each in day.slack.messages[1:]
-    ]
+    assert [None, None, (3, None, 0)] == [flapping(each.message) for each in day.slack.messages[1:]]
     assert ("warning", 500) == tuple(shown(day.living()))[:2]
 
     day.reads(*[500] * 7, 50, then=timedelta(minutes=10))
-    assert Flapping(times=4, hours=2) == day.slack.messages[-1].facts.flapping
+    assert (4, None, 0) == flapping(day.slack.messages[-1].message)
     assert 5 == len(day.slack.messages)
 
 
@@ -125,7 +127,7 @@ def test_nobody_is_reminded_or_told_of_the_end_of_a_silence_while_it_is_well(day
 
     assert ["opened", "> recovered"] * 2 == day.slack.told()
     with day.database.read() as conn:
-        ((alert, _),) = alerts.listed(conn)
+        alert = alerts.listed(conn)[0].alert
     assert (None, True) == (alert.peak, alert.is_flapping)
 
     day.reads(500)

@@ -7,11 +7,10 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, select
 
-from balancebot.domain.message import Action, AlertFacts, OutgoingMessage, TestFacts
+from balancebot.domain.message import Action, AlertMessage, OutgoingMessage, TestMessage
 from balancebot.domain.routing import Destination
 from balancebot.notify.email.compose import message_id
 from balancebot.notify.slack.channel import EVENT_TYPE
-from balancebot.store import message_codec
 from balancebot.store.tables import alerts, deliveries, notifications
 from tests.crash.episodes import News
 from tests.crash.town import Town
@@ -70,15 +69,15 @@ def _decided(conn: Connection) -> dict[str, list[list[News]]]:
     """Return the news of each wallet, episode by episode, as the outbox has it."""
     found: dict[str, dict[int, list[News]]] = {}
     rows = conn.execute(
-        select(notifications.c.alert_id, notifications.c.reason, notifications.c.facts)
+        select(notifications.c.alert_id, notifications.c.reason, notifications.c.message)
         .where(notifications.c.reason.is_not(None), notifications.c.alert_id.is_not(None))
         .order_by(notifications.c.id)
     )
     for row in rows:
-        facts = message_codec.decode_facts(row.facts)
-        assert isinstance(facts, AlertFacts)
-        episodes = found.setdefault(str(facts.wallet), {})
-        episodes.setdefault(row.alert_id, []).append((row.reason, facts.severity.word))
+        assert isinstance(row.message, AlertMessage)
+        alert = row.message.alert
+        episodes = found.setdefault(str(alert.subject.wallet), {})
+        episodes.setdefault(row.alert_id, []).append((row.reason, alert.severity.word))
     return {wallet: list(episodes.values()) for wallet, episodes in found.items()}
 
 
@@ -179,7 +178,7 @@ def _message_id(row: Row[Any]) -> str:
         alert_id="",
         action=Action(row.action),
         destination=Destination(row.channel, row.destination),
-        facts=TestFacts(at=row.created_at),
+        message=TestMessage(at=row.created_at),
         created_at=row.created_at,
     )
     return message_id(outgoing, domain="example.com")

@@ -10,11 +10,12 @@ from balancebot.config import DigestConfig, Language
 from balancebot.digest.digest import SendDigest
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Absent, BalanceKey, Category
-from balancebot.domain.message import DigestFacts
+from balancebot.domain.message import DigestMessage
 from balancebot.domain.runway import PlannedUse
 from balancebot.domain.verdict import Severity
 from balancebot.estimates.planned_sends import PlannedSends
-from balancebot.store import message_codec, tables
+from balancebot.store import tables
+from balancebot.store.json_columns import decode_message, encode_message
 from tests.world import SHOP, WEB, World, industry
 
 NINE = datetime(2026, 11, 24, 1, tzinfo=UTC)
@@ -50,14 +51,14 @@ def sender(world: World) -> SendDigest:
     )
 
 
-def made(world: World) -> list[DigestFacts]:
+def made(world: World) -> list[DigestMessage]:
     with world.database.read() as conn:
-        texts = conn.scalars(
-            select(tables.notifications.c.facts)
+        messages = conn.scalars(
+            select(tables.notifications.c.message)
             .where(tables.notifications.c.alert_id.is_(None))
             .order_by(tables.notifications.c.id)
         )
-        return [facts for text in texts if isinstance(facts := message_codec.decode_facts(text), DigestFacts)]
+        return [message for message in messages if isinstance(message, DigestMessage)]
 
 
 def test_a_digest_is_made_once_a_slot_by_however_many_try(world):
@@ -136,7 +137,7 @@ def test_sends_that_were_announced_for_the_coming_days_are_named(world):
     planned = PlannedUse(messages=700, starts_at=begin, ends_at=begin + timedelta(hours=2), note="sale")
     assert digest is not None
     assert ((WEB, Category.INDUSTRY, planned),) == digest.planned
-    assert digest == message_codec.decode_facts(message_codec.encode_facts(digest))
+    assert digest == decode_message(encode_message(digest))
 
 
 def test_the_next_one_knows_how_things_stood_at_the_last(world):
@@ -152,7 +153,7 @@ def test_the_next_one_knows_how_things_stood_at_the_last(world):
     assert digest is not None
     shop = next(line for line in digest.lines if line.wallet == SHOP)
     assert (Severity.OK, Severity.WARNING) == (shop.severity, shop.severity_before)
-    assert ["acme/shop"] == [alert.wallet for alert in digest.recovered]
+    assert ["acme/shop"] == [message.alert.subject.wallet for message in digest.recovered]
 
 
 def test_one_that_is_asked_for_takes_no_slot(world):

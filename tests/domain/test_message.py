@@ -7,15 +7,15 @@ import pytest
 
 from balancebot.domain.alert import AlertKind, Reason
 from balancebot.domain.balance import WalletName
-from balancebot.domain.message import AlertFacts, GroupFacts, merged, with_members
+from balancebot.domain.message import AlertMessage, GroupMessage, merged, with_members
 from balancebot.domain.verdict import Severity
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OPENED, WORSENED, REMINDER, RECOVERED = Reason.OPENED, Reason.WORSENED, Reason.REMINDER, Reason.RECOVERED
 
 
-def _facts(reason: Reason | None, minute: int = 0, *, alert_id: str = "17") -> AlertFacts:
-    return AlertFacts(
+def _facts(reason: Reason | None, minute: int = 0, *, alert_id: str = "17") -> AlertMessage:
+    return AlertMessage(
         alert_id=alert_id,
         kind=AlertKind.LOW_BALANCE,
         wallet=WalletName("acme"),
@@ -71,7 +71,7 @@ def test_an_alert_that_opened_and_recovered_unheard_is_told_as_both() -> None:
 
 
 def test_a_member_of_a_group_is_shown_as_it_was_last_and_new_ones_at_the_end() -> None:
-    group = GroupFacts(
+    group = GroupMessage(
         group_id="g",
         at=NOON,
         members=(_facts(OPENED, alert_id="1"), _facts(OPENED, alert_id="2")),
@@ -80,6 +80,6 @@ def test_a_member_of_a_group_is_shown_as_it_was_last_and_new_ones_at_the_end() -
     recovered, third = _facts(RECOVERED, 1, alert_id="1"), _facts(OPENED, 1, alert_id="3")
 
     later = NOON + timedelta(minutes=2)
-    assert GroupFacts(
+    assert GroupMessage(
         group_id="g", at=later, members=(recovered, _facts(OPENED, alert_id="2"), third)
     ) == with_members(group, [third, recovered], later)

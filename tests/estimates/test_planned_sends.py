@@ -7,7 +7,6 @@ import pytest
 
 from balancebot.domain.audit import Act, Actor, AuditEntry, Way
 from balancebot.domain.balance import BalanceKey, Category, WalletName
-from balancebot.domain.message import AlertFacts
 from balancebot.domain.runway import PlannedUse
 from balancebot.estimates.planned_sends import PlannedSends
 from balancebot.overview.balances import overview
@@ -93,11 +92,10 @@ def test_an_alert_names_what_was_announced(world, sends):
     world.poll()
 
     with world.database.read() as conn:
-        [facts] = [facts for _, facts in alerts.listed(conn)]
-    assert isinstance(facts, AlertFacts)
+        [message] = alerts.listed(conn)
     assert (
         PlannedUse(messages=4_000, starts_at=plan.starts_at, ends_at=plan.ends_at, note="sale"),
-    ) == facts.planned
+    ) == message.context.planned
 
 
 def test_a_spike_inside_an_announced_send_is_none(world, sends):

@@ -129,7 +129,7 @@ def test_an_acknowledged_and_silenced_alert_says_why_it_stays_silent(world, expl
     world.shows(industry(500))
     world.poll()
     with world.database.read() as conn:
-        ((alert, _),) = alerts.listed(conn)
+        alert = alerts.listed(conn)[0].alert
     until = world.clock.now() + timedelta(hours=4)
     world.app.operate_alerts.acknowledge(str(alert.id), by=ONCALL, note="ordered", expects_by=until)
     world.app.operate_alerts.silence(

@@ -7,7 +7,7 @@ from sqlalchemy import func, insert, select, update
 from balancebot.config import RetentionConfig
 from balancebot.domain.alert import Reason
 from balancebot.domain.balance import BalanceKey, Category, Readings, WalletName
-from balancebot.domain.message import TestFacts
+from balancebot.domain.message import TestMessage
 from balancebot.domain.routing import Destination
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.domain.user import Role, User
@@ -65,15 +65,14 @@ def test_whole_days_of_hours_become_days_after_hourly(database: Database) -> Non
 def test_what_was_told_goes_with_its_deliveries_once_they_are_settled(database: Database) -> None:
     old = NOW - timedelta(days=401)
     with database.write() as conn:
-        for key in ("settled", "waiting"):
+        for _ in ("settled", "waiting"):
             outbox.enqueue_plain(
                 conn,
-                facts=TestFacts(at=old),
+                message=TestMessage(at=old),
                 destinations=[Destination("email", "finance@example.com")],
-                dedup_key=key,
                 now=old,
             )
-        settled = select(notifications.c.id).where(notifications.c.dedup_key == "settled").scalar_subquery()
+        settled, waiting = conn.scalars(select(notifications.c.id).order_by(notifications.c.id))
         conn.execute(update(deliveries).where(deliveries.c.notification_id == settled).values(settled_at=old))
         for delivery_id in conn.scalars(select(deliveries.c.id)).all():
             row = {"delivery_id": delivery_id, "at": old, "outcome": "delivered", "message": ""}
@@ -81,7 +80,7 @@ def test_what_was_told_goes_with_its_deliveries_once_they_are_settled(database: 
     pruned = prune(database, RETENTION, now=NOW)
     assert Pruned(num_snapshots=0, num_hours=0, num_notifications=1, num_alerts=0, num_sessions=0) == pruned
     with database.read() as conn:
-        assert ["waiting"] == list(conn.scalars(select(notifications.c.dedup_key)))
+        assert [waiting] == list(conn.scalars(select(notifications.c.id)))
         assert (1, 1) == (
             len(conn.execute(select(deliveries)).all()),
             len(conn.execute(select(attempts)).all()),
@@ -114,7 +113,7 @@ def test_a_group_stays_as_long_as_one_of_its_alerts_is_open_and_is_answered_then
     assert (6, 5) == (pruned.num_notifications, pruned.num_alerts)
     bench.tell(still_open, Reason.RECOVERED)
     bench.run()
-    assert ["GroupFacts", "> recovered"] == bench.slack.told()
+    assert ["GroupMessage", "> recovered"] == bench.slack.told()
 
 
 def test_closed_alerts_go_with_all_that_was_told_of_them_but_the_newest(bench: Bench) -> None:

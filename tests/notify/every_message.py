@@ -5,10 +5,17 @@ from dataclasses import replace
 
 from balancebot.domain.alert import AlertKind, Cause, ExpectedTopUp, Reason
 from balancebot.domain.balance import Absent, Category, WalletName
-from balancebot.domain.message import NOTHING_MUTED, AlertFacts, Facts, GroupFacts, SpikeFacts
+from balancebot.domain.message import (
+    NOTHING_MUTED,
+    AlertMessage,
+    GroupMessage,
+    Message,
+    SpikeMeasurement,
+)
 from balancebot.domain.runway import Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
+from tests.messages import changed
 from tests.notify.examples import (
     ACKNOWLEDGED,
     ADVICE,
@@ -39,47 +46,47 @@ from tests.notify.examples import (
 )
 
 
-def _ended(facts: AlertFacts, cause: Cause) -> AlertFacts:
-    return replace(
-        facts,
+def _ended(message: AlertMessage, cause: Cause) -> AlertMessage:
+    return changed(
+        message,
         reason=Reason.RECOVERED,
-        previous=facts.severity,
+        peak=message.alert.severity,
         severity=Severity.OK,
         opened_at=NOW - 3 * HOUR,
         closed_at=NOW,
-        cause=cause,
+        closed_because=cause,
     )
 
 
-def _reminded(facts: AlertFacts) -> AlertFacts:
-    return replace(facts, reason=Reason.REMINDER, opened_at=NOW - 24 * HOUR)
+def _reminded(message: AlertMessage) -> AlertMessage:
+    return changed(message, reason=Reason.REMINDER, opened_at=NOW - 24 * HOUR)
 
 
-_FIFTY = GroupFacts(
+_FIFTY = GroupMessage(
     group_id="g50",
     at=NOW,
     members=tuple(
-        replace(
+        changed(
             (CRITICAL, WARNING, DEPLETED)[number % 3],
-            alert_id=str(number),
+            id=number,
             wallet=WalletName(f"acme/app-{number:03d}"),
             category=tuple(Category)[number % 4],
         )
         for number in range(50)
     ),
 )
-_LOW: dict[str, Facts] = {
+_LOW: dict[str, Message] = {
     "critical": CRITICAL,
     "warning": WARNING,
     "depleted": DEPLETED,
-    "depleted_universal": replace(DEPLETED, category=Category.UNIVERSAL, note="", advice=None, planned=()),
-    "last_one": replace(
+    "depleted_universal": changed(DEPLETED, category=Category.UNIVERSAL, note="", advice=None, planned=()),
+    "last_one": changed(
         CRITICAL,
         reading=1,
         crossed=Crossed(column=LimitColumn.CRITICAL_BELOW, limit=5000, value=1, scope="acme/*"),
         advice=replace(ADVICE, order_by=NOW),
     ),
-    "unknown_runway": replace(
+    "unknown_runway": changed(
         WARNING,
         crossed=Crossed(column=LimitColumn.WARNING_BELOW, limit=50_000, value=41_200),
         burn_per_day=None,
@@ -87,7 +94,7 @@ _LOW: dict[str, Facts] = {
         depletes_at=None,
         recent=(41_200,),
     ),
-    "no_end_in_sight": replace(
+    "no_end_in_sight": changed(
         WARNING,
         crossed=Crossed(column=LimitColumn.WARNING_BELOW, limit=50_000, value=41_200),
         burn_per_day=0.0,
@@ -95,75 +102,79 @@ _LOW: dict[str, Facts] = {
         depletes_at=None,
     ),
     "worsened": WORSENED,
-    "worsened_to_depleted": replace(
-        DEPLETED, reason=Reason.WORSENED, previous=Severity.CRITICAL, opened_at=NOW - 5 * HOUR
+    "worsened_to_depleted": changed(
+        DEPLETED, reason=Reason.WORSENED, previous_peak=Severity.CRITICAL, opened_at=NOW - 5 * HOUR
     ),
     "reminder": REMINDER,
     "reminder_of_warning": _reminded(WARNING),
-    "top_up_overdue": replace(
+    "top_up_overdue": changed(
         REMINDER,
-        broken=ExpectedTopUp(by="on-call (U024BE7LH)", expected_by=NOW - HOUR / 2, note="order 4711, 30,000"),
+        missed_top_up=ExpectedTopUp(
+            by="on-call (U024BE7LH)", expected_by=NOW - HOUR / 2, note="order 4711, 30,000"
+        ),
     ),
     "recovered": RECOVERED,
-    "limit_changed": replace(_ended(CRITICAL, Cause.LIMIT_CHANGED), crossed=None),
-    "unallocated": replace(
+    "limit_changed": changed(_ended(CRITICAL, Cause.LIMIT_CHANGED), crossed=None),
+    "unallocated": changed(
         _ended(CRITICAL, Cause.UNALLOCATED), reading=Absent.UNALLOCATED, runway=None, burn_per_day=None
     ),
     "wallet_removed": _ended(CRITICAL, Cause.WALLET_REMOVED),
-    "unheard": replace(RECOVERED, opened_unheard=True),
-    "acknowledged": replace(
+    "unheard": changed(RECOVERED, opening_undelivered=True),
+    "acknowledged": changed(
         CRITICAL, reason=None, acknowledged_by="on-call", acknowledged_note="looking at it"
     ),
-    "top_up_ordered": replace(ACKNOWLEDGED, silenced_until=None),
-    "silenced": replace(CRITICAL, reason=None, silenced_until=NOW + 4 * HOUR),
+    "top_up_ordered": changed(ACKNOWLEDGED, silenced_until=None),
+    "silenced": changed(CRITICAL, reason=None, silenced_until=NOW + 4 * HOUR),
     "acknowledged_and_silenced": ACKNOWLEDGED,
     "flapping": FLAPPING,
     "calm": CALM,
     "calmed": CALMED,
     "held_by_the_margin": HELD,
     "held_reminder": _reminded(HELD),
-    "held_by_days_too": replace(
+    "held_by_days_too": changed(
         HELD,
         short_of=((LimitColumn.WARNING_BELOW, 52_500.0), (LimitColumn.WARNING_DAYS, 7.35)),
         runway=Runway(p10=162, p50=231, p90=math.inf, judged=171),
     ),
-    "eased": replace(WARNING, reason=None, note=CRITICAL.note),
+    "eased": changed(WARNING, reason=None, note=CRITICAL.context.note),
 }
-_SPIKES: dict[str, Facts] = {
+_SPIKES: dict[str, Message] = {
     "spike": SPIKE,
-    "spike_from_nothing": replace(
+    "spike_from_nothing": changed(
         SPIKE,
-        surge=SpikeFacts(messages=1_900, expected=0.02, since=NOW - HOUR / 12, until=NOW),
+        spike=SpikeMeasurement(messages=1_900, expected=0.02, since=NOW - HOUR / 12, until=NOW),
         runway=None,
         depletes_at=None,
     ),
-    "spike_to_nothing": replace(SPIKE, reading=0, runway=DEPLETED.runway, depletes_at=NOW),
+    "spike_to_nothing": changed(SPIKE, reading=0, runway=DEPLETED.measurement.runway, depletes_at=NOW),
     "spike_reminder": _reminded(SPIKE),
     "spike_recovered": _ended(SPIKE, Cause.USE_NORMAL),
-    "spike_unheard": replace(_ended(SPIKE, Cause.USE_NORMAL), opened_unheard=True),
+    "spike_unheard": changed(_ended(SPIKE, Cause.USE_NORMAL), opening_undelivered=True),
 }
-_WALLETS: dict[str, Facts] = {
+_WALLETS: dict[str, Message] = {
     "rejected": REJECTED,
     "rejected_reminder": _reminded(REJECTED),
     "rejected_recovered": _ended(REJECTED, Cause.READ_AGAIN),
     "stale": STALE,
-    "stale_never_read": replace(STALE, observed_at=None),
+    "stale_never_read": changed(STALE, observed_at=None),
     "stale_reminder": _reminded(STALE),
     "stale_recovered": _ended(STALE, Cause.READ_AGAIN),
-    "stale_unheard": replace(_ended(STALE, Cause.READ_AGAIN), opened_unheard=True),
+    "stale_unheard": changed(_ended(STALE, Cause.READ_AGAIN), opening_undelivered=True),
     "stale_credentials": _ended(STALE, Cause.CREDENTIALS_INSTEAD),
     "stale_account": STALE_ACCOUNT,
     "stale_account_recovered": _ended(STALE_ACCOUNT, Cause.READ_AGAIN),
 }
-_GROUPS: dict[str, Facts] = {
+_GROUPS: dict[str, Message] = {
     "group": replace(GROUP, new=()),
     "group_joined": GROUP,
     "group_recovered": replace(
         GROUP,
         members=tuple(
             member
-            if member.closed_at
-            else _ended(member, Cause.ROSE if member.kind is AlertKind.LOW_BALANCE else Cause.READ_AGAIN)
+            if not member.is_open
+            else _ended(
+                member, Cause.ROSE if member.alert.subject.kind is AlertKind.LOW_BALANCE else Cause.READ_AGAIN
+            )
             for member in GROUP.members
         ),
         new=(),
@@ -172,7 +183,7 @@ _GROUPS: dict[str, Facts] = {
     "group_seen_to": replace(
         _FIFTY,
         members=tuple(
-            replace(member, acknowledged_by="on-call (U024BE7LH)", silenced_until=NOW + 4 * HOUR)
+            changed(member, acknowledged_by="on-call (U024BE7LH)", silenced_until=NOW + 4 * HOUR)
             for member in _FIFTY.members
         ),
     ),
@@ -183,7 +194,7 @@ _WELL = tuple(
     for line in DIGEST.lines
     if line.severity is not Severity.UNKNOWN
 )
-_DIGESTS: dict[str, Facts] = {
+_DIGESTS: dict[str, Message] = {
     "digest": DIGEST,
     "digest_late": replace(DIGEST, late=True, at=NOW + 5 * HOUR),
     "digest_first": replace(
@@ -216,7 +227,7 @@ _DIGESTS: dict[str, Facts] = {
         ),
     ),
 }
-EVERYTHING: dict[str, Facts] = {
+EVERYTHING: dict[str, Message] = {
     **_LOW,
     **_SPIKES,
     **_WALLETS,

@@ -1,4 +1,4 @@
-"""Facts as the outbox would hold them, for every message there is."""
+"""Message as the outbox would hold them, for every message there is."""
 
 import math
 from dataclasses import replace
@@ -8,23 +8,23 @@ from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category, WalletName
 from balancebot.domain.message import (
     Action,
-    AlertFacts,
-    ChannelFailureFacts,
-    DigestFacts,
+    AlertMessage,
+    ChannelFailureMessage,
     DigestLine,
-    Facts,
-    Flapping,
-    GroupFacts,
+    DigestMessage,
+    GroupMessage,
+    Message,
     MessageRef,
     MutedCounts,
     OutgoingMessage,
-    SpikeFacts,
-    TestFacts,
+    SpikeMeasurement,
+    TestMessage,
 )
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
+from tests.messages import alert_message, changed
 
 NOW = datetime(2026, 11, 24, 9, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -34,15 +34,14 @@ PLANNED = PlannedUse(messages=20_000, starts_at=NOW + 12 * HOUR, ends_at=NOW + 1
 
 ENDLESS = Runway(p10=math.inf, p50=math.inf, p90=math.inf, judged=math.inf)
 
-CRITICAL = AlertFacts(
-    alert_id="17",
+CRITICAL = alert_message(
+    NOW,
+    id=17,
     kind=AlertKind.LOW_BALANCE,
     wallet=WalletName("acme/checkout"),
     category=Category.INDUSTRY,
     severity=Severity.CRITICAL,
     reason=Reason.OPENED,
-    at=NOW,
-    opened_at=NOW,
     reading=312,
     observed_at=NOW,
     crossed=Crossed(column=LimitColumn.CRITICAL_BELOW, limit=5000, value=312, scope="acme/*"),
@@ -54,7 +53,7 @@ CRITICAL = AlertFacts(
     advice=ADVICE,
     planned=(PLANNED,),
 )
-WARNING = replace(
+WARNING = changed(
     CRITICAL,
     severity=Severity.WARNING,
     reading=41_200,
@@ -66,9 +65,9 @@ WARNING = replace(
     advice=None,
     planned=(),
 )
-WORSENED = replace(CRITICAL, reason=Reason.WORSENED, previous=Severity.WARNING, opened_at=NOW - 5 * HOUR)
-REMINDER = replace(CRITICAL, reason=Reason.REMINDER, opened_at=NOW - 24 * HOUR)
-DEPLETED = replace(
+WORSENED = changed(CRITICAL, reason=Reason.WORSENED, previous_peak=Severity.WARNING, opened_at=NOW - 5 * HOUR)
+REMINDER = changed(CRITICAL, reason=Reason.REMINDER, opened_at=NOW - 24 * HOUR)
+DEPLETED = changed(
     CRITICAL,
     severity=Severity.DEPLETED,
     reading=0,
@@ -76,19 +75,18 @@ DEPLETED = replace(
     runway=Runway(p10=0, p50=0, p90=0, judged=0),
     depletes_at=None,
 )
-RECOVERED = replace(
+RECOVERED = changed(
     CRITICAL,
     reason=Reason.RECOVERED,
     severity=Severity.OK,
-    previous=Severity.CRITICAL,
     reading=52_000,
     runway=Runway(p10=800, p50=1400, p90=2000, judged=900),
     opened_at=NOW - 3 * HOUR,
     closed_at=NOW,
-    cause=Cause.ROSE,
+    closed_because=Cause.ROSE,
     depletes_at=NOW + timedelta(hours=1400),
 )
-ACKNOWLEDGED = replace(
+ACKNOWLEDGED = changed(
     CRITICAL,
     reason=None,
     acknowledged_by="on-call",
@@ -96,46 +94,50 @@ ACKNOWLEDGED = replace(
     expects_by=NOW + 6 * HOUR,
     silenced_until=NOW + 4 * HOUR,
 )
-FLAPPING = replace(
+FLAPPING = changed(
     WARNING,
     reading=980,
     crossed=Crossed(column=LimitColumn.WARNING_BELOW, limit=1000, value=980, scope="acme/*"),
-    flapping=Flapping(times=3, hours=1),
+    flaps=3,
 )
-CALM = replace(
+CALM = changed(
     FLAPPING,
     reason=None,
     reading=1_200,
     opened_at=NOW - 2 * HOUR,
-    flapping=Flapping(times=4, hours=2, calm_since=NOW - HOUR / 3, relapses=2),
+    flaps=4,
+    calm_since=NOW - HOUR / 3,
+    relapses=2,
 )
-CALMED = replace(
+CALMED = changed(
     RECOVERED,
-    previous=Severity.WARNING,
-    flapping=Flapping(times=3, hours=1, calm_since=NOW - HOUR, relapses=7),
+    peak=Severity.WARNING,
+    flaps=3,
+    calm_since=NOW - HOUR,
+    relapses=7,
 )
-HELD = replace(
+HELD = changed(
     WARNING,
     reason=None,
     reading=51_000,
-    crossed=CRITICAL.crossed,
+    crossed=CRITICAL.measurement.crossed,
     short_of=((LimitColumn.WARNING_BELOW, 52_500.0),),
     burn_per_day=5_300.0,
     runway=Runway(p10=171, p50=231, p90=math.inf, judged=186),
     depletes_at=NOW + timedelta(hours=231),
     opened_at=NOW - 2 * HOUR,
 )
-SPIKE = replace(
+SPIKE = changed(
     CRITICAL,
     kind=AlertKind.BURN_SPIKE,
     crossed=None,
     reading=40_000,
-    surge=SpikeFacts(messages=1_900, expected=72.4, since=NOW - HOUR / 12, until=NOW),
+    spike=SpikeMeasurement(messages=1_900, expected=72.4, since=NOW - HOUR / 12, until=NOW),
     note="",
     advice=None,
     planned=(),
 )
-REJECTED = replace(
+REJECTED = changed(
     CRITICAL,
     kind=AlertKind.CREDENTIALS_REJECTED,
     category=None,
@@ -154,7 +156,7 @@ REJECTED = replace(
     advice=None,
     planned=(),
 )
-STALE = replace(
+STALE = changed(
     REJECTED,
     kind=AlertKind.STALE,
     severity=Severity.WARNING,
@@ -163,44 +165,44 @@ STALE = replace(
         "acme/checkout: api.sms.example.com: 403, code 50035: this machine's address isn't on the account's IP allowlist"
     ),
 )
-STALE_ACCOUNT = replace(
+STALE_ACCOUNT = changed(
     STALE,
     wallet=WalletName("acme"),
     detail="acme/app-000: api.sms.example.com: no complete answer within 10 s",
     members=tuple(f"acme/app-{number:03d}" for number in range(110)),
 )
-HOSTILE = replace(
+HOSTILE = changed(
     CRITICAL,
     wallet=WalletName("acme/<!channel> & *co*"),
     note='<!here> buy "now"\r\nBcc: everybody@example.com\n\n# not a header <script>alert(1)</script>',
     detail="<@U024BE7LH> {{ 7 * 7 }}",
 )
-LONGEST = replace(
+LONGEST = changed(
     CRITICAL,
     wallet=WalletName(f"{'A' * 64}/{'检' * 64}"),
     note="检查余额并立即采购 " * 300,
     planned=(replace(PLANNED, note="Z" * 5000),) * 9,
     detail="Y" * 5000,
 )
-GROUP = GroupFacts(
+GROUP = GroupMessage(
     group_id="g5",
     at=NOW,
     members=(
-        replace(WARNING, alert_id="1", wallet=WalletName("acme/campaigns"), category=Category.MARKET),
-        replace(CRITICAL, alert_id="2"),
-        replace(DEPLETED, alert_id="3", wallet=WalletName("acme/login"), category=Category.VOICE),
-        replace(REJECTED, alert_id="4", wallet=WalletName("acme/legacy")),
-        replace(RECOVERED, alert_id="5", wallet=WalletName("acme/orders")),
-        replace(ACKNOWLEDGED, alert_id="6", wallet=WalletName("acme/reset")),
-        replace(FLAPPING, alert_id="7", wallet=WalletName("acme/codes")),
+        changed(WARNING, id=1, wallet=WalletName("acme/campaigns"), category=Category.MARKET),
+        changed(CRITICAL, id=2),
+        changed(DEPLETED, id=3, wallet=WalletName("acme/login"), category=Category.VOICE),
+        changed(REJECTED, id=4, wallet=WalletName("acme/legacy")),
+        changed(RECOVERED, id=5, wallet=WalletName("acme/orders")),
+        changed(ACKNOWLEDGED, id=6, wallet=WalletName("acme/reset")),
+        changed(FLAPPING, id=7, wallet=WalletName("acme/codes")),
     ),
     new=("3", "4"),
 )
-STORM = GroupFacts(
+STORM = GroupMessage(
     group_id="g120",
     at=NOW,
     members=tuple(
-        replace(LONGEST, alert_id=str(number), wallet=WalletName(f"{'A' * 64}/{'检' * 60}-{number:03d}"))
+        changed(LONGEST, id=number, wallet=WalletName(f"{'A' * 64}/{'检' * 60}-{number:03d}"))
         for number in range(120)
     ),
 )
@@ -214,13 +216,13 @@ _LINE = DigestLine(
     burn_per_day=834.2,
     burn_week=834.2,
     burn_week_before=620.0,
-    runway=CRITICAL.runway,
-    depletes_at=CRITICAL.depletes_at,
+    runway=CRITICAL.measurement.runway,
+    depletes_at=CRITICAL.measurement.depletes_at,
     limits_set=True,
     severity_before=Severity.WARNING,
     used=5_800,
     advice=ADVICE,
-    recent=CRITICAL.recent,
+    recent=CRITICAL.context.recent,
 )
 _WELL = replace(
     _LINE,
@@ -229,7 +231,7 @@ _WELL = replace(
     advice=None,
     recent=(30_000, 28_000, 24_000, 22_000, 108_000, 104_000, 99_000, 97_000, 92_000, 88_000),
 )
-DIGEST = DigestFacts(
+DIGEST = DigestMessage(
     name="weekday",
     slot="2026-11-24T09:00",
     at=NOW,
@@ -243,7 +245,7 @@ DIGEST = DigestFacts(
             category=Category.VOICE,
             severity=Severity.DEPLETED,
             reading=0,
-            runway=DEPLETED.runway,
+            runway=DEPLETED.measurement.runway,
             severity_before=Severity.CRITICAL,
         ),
         _LINE,
@@ -256,7 +258,7 @@ DIGEST = DigestFacts(
             burn_per_day=6_030.0,
             burn_week=6_030.0,
             burn_week_before=9_800.0,
-            runway=WARNING.runway,
+            runway=WARNING.measurement.runway,
             severity_before=Severity.WARNING,
             advice=None,
         ),
@@ -274,7 +276,7 @@ DIGEST = DigestFacts(
             _WELL,
             wallet=WalletName("acme/结算"),
             reading=88_000,
-            runway=RECOVERED.runway,
+            runway=RECOVERED.measurement.runway,
             limits_set=False,
             transferred=20_000,
             stopped=True,
@@ -290,16 +292,16 @@ DIGEST = DigestFacts(
             severity_before=Severity.OK,
         ),
     ),
-    open_alerts=(REMINDER, replace(REJECTED, wallet=WalletName("acme/legacy"))),
-    recovered=(replace(RECOVERED, wallet=WalletName("acme/orders")),),
+    open_alerts=(REMINDER, changed(REJECTED, wallet=WalletName("acme/legacy"))),
+    recovered=(changed(RECOVERED, wallet=WalletName("acme/orders")),),
     muted=MutedCounts(
         silenced=1, acknowledged=2, grouped=40, spared_by_grouping=39, flapping=1, spared_by_flapping=14
     ),
     silences=(("acme/campaigns:*", NOW + 6 * HOUR, "the campaign is paid for by marketing"),),
     planned=((WalletName("acme/checkout"), Category.INDUSTRY, PLANNED),),
 )
-TEST = TestFacts(at=NOW)
-TROUBLE = ChannelFailureFacts(
+TEST = TestMessage(at=NOW)
+TROUBLE = ChannelFailureMessage(
     at=NOW,
     channel="slack",
     destination="#ops-alerts",
@@ -308,7 +310,7 @@ TROUBLE = ChannelFailureFacts(
 
 
 def outgoing(
-    facts: Facts,
+    message: Message,
     *,
     action: Action = Action.POST,
     destination: str = "#ops-alerts",
@@ -316,12 +318,12 @@ def outgoing(
     broadcast: bool = False,
     delivery_id: str = "d1",
 ) -> OutgoingMessage:
-    """Wrap facts for their way."""
+    """Return a message on its way to Slack."""
     alert_id = (
-        facts.alert_id
-        if isinstance(facts, AlertFacts)
-        else facts.group_id
-        if isinstance(facts, GroupFacts)
+        message.alert_id
+        if isinstance(message, AlertMessage)
+        else message.group_id
+        if isinstance(message, GroupMessage)
         else ""
     )
     return OutgoingMessage(
@@ -329,7 +331,7 @@ def outgoing(
         alert_id=alert_id,
         action=action,
         destination=Destination("slack", destination),
-        facts=facts,
+        message=message,
         thread=thread,
         broadcast=broadcast,
         created_at=NOW,

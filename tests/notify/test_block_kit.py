@@ -15,7 +15,7 @@ from balancebot.notify.slack.blocks import message_of
 from balancebot.notify.slack.buttons import ActionId, buttons_for
 from tests.notify.every_message import EVERYTHING
 from tests.notify.examples import outgoing
-from tests.notify.test_golden import facts_of, renderer_of
+from tests.notify.test_golden import message_in, renderer_of
 from tests.standins.slack_rules import faults_of, refusal_of
 
 SCHEMA = Path(__file__).parent / "block_kit" / "schema.json"
@@ -36,13 +36,13 @@ def faults_by_schema(block: str) -> tuple[str, ...]:
 @pytest.mark.parametrize("language", Language)
 @pytest.mark.parametrize("name", EVERYTHING)
 def test_every_message_is_one_that_slack_takes(name: str, language: Language) -> None:
-    facts = facts_of(name, language)
+    told = message_in(name, language)
     for action in Action:
         for alone in (False, True):
             message = message_of(
                 renderer_of(language),
-                outgoing(facts, action=action),
-                buttons=buttons_for(facts, language),
+                outgoing(told, action=action),
+                buttons=buttons_for(told, language),
                 alone=alone,
             )
             blocks = list(message.blocks)
@@ -60,7 +60,7 @@ def test_a_group_has_buttons_for_what_is_open_and_none_when_it_is_over(language:
     def actions_of(name: str) -> list[str]:
         return [
             element["action_id"]
-            for block in buttons_for(facts_of(name, language), language)
+            for block in buttons_for(message_in(name, language), language)
             for element in block["elements"]
         ]
 

@@ -19,13 +19,13 @@ from hypothesis.stateful import (
 )
 
 from balancebot.domain.alert import Reason
-from balancebot.domain.message import Action, AlertFacts, GroupFacts, MessageRef, OutgoingMessage
+from balancebot.domain.message import Action, AlertMessage, GroupMessage, MessageRef, OutgoingMessage
 from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.store.database import Database
 from tests.outbox_bench import (
     Bench,
-    Message,
     Room,
+    SentMessage,
     arrives,
     dies_after,
     dies_before,
@@ -143,7 +143,7 @@ class Course(RuleBasedStateMachine):
             self.database.dispose()
             shutil.rmtree(self.folder)
 
-    def _compare(self, alert_id: int, messages: list[Message]) -> None:
+    def _compare(self, alert_id: int, messages: list[SentMessage]) -> None:
         notes = self.decided[alert_id]
         heard = [note for message in messages for note in _news_of(message, str(alert_id))]
         homes = [each for each in messages if each.below is None and _shown(each, str(alert_id))]
@@ -154,25 +154,32 @@ class Course(RuleBasedStateMachine):
         )
 
 
-def _news_of(message: Message, alert_id: str) -> list[str]:
+def _news_of(message: SentMessage, alert_id: str) -> list[str]:
     """What somebody who is notified of the message hears of the alert."""
-    match message.facts:
-        case AlertFacts(alert_id=told) as facts if told == alert_id:
-            return [facts.note]
-        case GroupFacts(members=members, new=new):
+    match message.message:
+        case AlertMessage(alert_id=told, context=context) if told == alert_id:
+            return [context.note]
+        case GroupMessage(members=members, new=new):
             return [
-                each.note for each in members if each.alert_id == alert_id and alert_id in (new or [alert_id])
+                each.context.note
+                for each in members
+                if each.alert_id == alert_id and alert_id in (new or [alert_id])
             ]
         case _:
             return []
 
 
-def _shown(message: Message, alert_id: str) -> str | None:
+def _shown(message: SentMessage, alert_id: str) -> str | None:
     """What somebody who looks at the message now reads of the alert."""
-    latest = [message.facts, *message.looks][-1]
-    members = latest.members if isinstance(latest, GroupFacts) else [latest]
+    latest = [message.message, *message.looks][-1]
+    members = latest.members if isinstance(latest, GroupMessage) else [latest]
     return next(
-        (each.note for each in members if isinstance(each, AlertFacts) and each.alert_id == alert_id), None
+        (
+            each.context.note
+            for each in members
+            if isinstance(each, AlertMessage) and each.alert_id == alert_id
+        ),
+        None,
     )
 
 

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from balancebot.domain.alert import Reason
-from balancebot.domain.message import AlertFacts, Facts, GroupFacts
+from balancebot.domain.message import AlertMessage, GroupMessage, Message
 from balancebot.domain.verdict import Severity
 from balancebot.ports import ChannelErrorKind
 from tests.outbox_bench import (
@@ -24,9 +24,9 @@ def opened(bench: Bench, num: int) -> list[int]:
 def test_more_openings_than_the_limit_are_one_message_for_each_destination(bench: Bench) -> None:
     alerts = opened(bench, 6)
 
-    assert ["GroupFacts"] == bench.slack.told() == bench.mail.told("finance@example.com")
+    assert ["GroupMessage"] == bench.slack.told() == bench.mail.told("finance@example.com")
     (message,) = bench.slack.messages
-    assert [str(alert) for alert in alerts] == members(message.facts)
+    assert [str(alert) for alert in alerts] == members(message.message)
 
 
 def test_openings_up_to_the_limit_are_messages_of_their_own(bench: Bench) -> None:
@@ -42,9 +42,9 @@ def test_what_opens_within_a_minute_joins_by_an_edit_and_one_answer(bench: Bench
     bench.run(seconds=50)
 
     living, answer = bench.slack.messages
-    assert ["GroupFacts", "> GroupFacts"] == bench.slack.told() == bench.mail.told("finance@example.com")
+    assert ["GroupMessage", "> GroupMessage"] == bench.slack.told() == bench.mail.told("finance@example.com")
     assert [str(alert) for alert in alerts + late] == members(living.looks[-1])
-    assert tuple(str(alert) for alert in late) == new(answer.facts)
+    assert tuple(str(alert) for alert in late) == new(answer.message)
 
 
 def test_what_opens_later_is_a_message_of_its_own(bench: Bench) -> None:
@@ -53,7 +53,7 @@ def test_what_opens_later_is_a_message_of_its_own(bench: Bench) -> None:
 
     bench.run(seconds=70)
 
-    assert ["GroupFacts", "opened"] == bench.slack.told()
+    assert ["GroupMessage", "opened"] == bench.slack.told()
 
 
 def test_later_news_of_a_member_edits_the_group_and_answers_below_it(bench: Bench) -> None:
@@ -63,8 +63,8 @@ def test_later_news_of_a_member_edits_the_group_and_answers_below_it(bench: Benc
     bench.run(minutes=5)
 
     living, answer = bench.slack.messages
-    assert ["GroupFacts", "> recovered"] == bench.slack.told() == bench.mail.told("finance@example.com")
-    assert (told, living.ref) == (answer.facts, answer.below)
+    assert ["GroupMessage", "> recovered"] == bench.slack.told() == bench.mail.told("finance@example.com")
+    assert (told, living.ref) == (answer.message, answer.below)
     assert told == members_of(living.looks[-1])[2]
 
 
@@ -88,8 +88,8 @@ def test_what_happens_while_the_group_waits_is_in_its_message(bench: Bench) -> N
     bench.run(seconds=10)
 
     (message,) = bench.slack.messages
-    assert [str(alert) for alert in (*alerts, late)] == members(message.facts)
-    assert replace(recovered, opened_unheard=True) == members_of(message.facts)[0]
+    assert [str(alert) for alert in (*alerts, late)] == members(message.message)
+    assert replace(recovered, opening_undelivered=True) == members_of(message.message)[0]
 
 
 def test_a_group_in_doubt_is_told_once(bench: Bench) -> None:
@@ -99,7 +99,7 @@ def test_a_group_in_doubt_is_told_once(bench: Bench) -> None:
 
     bench.run(seconds=5)
 
-    assert ["GroupFacts", "> GroupFacts"] == bench.slack.told()
+    assert ["GroupMessage", "> GroupMessage"] == bench.slack.told()
 
 
 def test_a_member_whose_group_message_was_deleted_is_posted_anew(bench: Bench) -> None:
@@ -133,18 +133,18 @@ def test_what_joins_a_group_whose_message_was_deleted_makes_it_stand_anew_with_a
     bench.run(seconds=50)
 
     (message,) = bench.slack.messages
-    assert (None, [str(alert) for alert in (*alerts, late)]) == (message.below, members(message.facts))
+    assert (None, [str(alert) for alert in (*alerts, late)]) == (message.below, members(message.message))
 
 
-def members_of(facts: Facts) -> list[AlertFacts]:
-    assert isinstance(facts, GroupFacts)
-    return list(facts.members)
+def members_of(message: Message) -> list[AlertMessage]:
+    assert isinstance(message, GroupMessage)
+    return list(message.members)
 
 
-def members(facts: Facts) -> list[str]:
-    return [member.alert_id for member in members_of(facts)]
+def members(message: Message) -> list[str]:
+    return [member.alert_id for member in members_of(message)]
 
 
-def new(facts: Facts) -> tuple[str, ...]:
-    assert isinstance(facts, GroupFacts)
-    return facts.new
+def new(message: Message) -> tuple[str, ...]:
+    assert isinstance(message, GroupMessage)
+    return message.new

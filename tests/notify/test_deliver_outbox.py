@@ -105,7 +105,7 @@ def test_while_a_channel_is_away_nothing_piles_up(bench: Bench) -> None:
 
     bench.run(seconds=5)
 
-    assert [replace(told, reason=Reason.OPENED)] == [each.facts for each in bench.slack.messages]
+    assert [replace(told, reason=Reason.OPENED)] == [each.message for each in bench.slack.messages]
     assert ["superseded"] * 4 + ["delivered"] == bench.states()
 
 
@@ -207,7 +207,7 @@ def test_news_of_a_message_that_was_deleted_is_a_fresh_message_at_once_and_no_an
     bench.run(minutes=5)
 
     (message,) = bench.slack.messages
-    assert (told, None, []) == (message.facts, message.below, message.looks)
+    assert (told, None, []) == (message.message, message.below, message.looks)
 
 
 def test_what_follows_a_fresh_message_is_told_below_it(bench: Bench) -> None:
@@ -221,7 +221,7 @@ def test_what_follows_a_fresh_message_is_told_below_it(bench: Bench) -> None:
     bench.run(seconds=1)
 
     fresh, answer = bench.slack.messages
-    assert ([told], told, fresh.ref) == (fresh.looks, answer.facts, answer.below)
+    assert ([told], told, fresh.ref) == (fresh.looks, answer.message, answer.below)
 
 
 def test_a_fresh_message_whose_answer_was_lost_is_found(bench: Bench) -> None:

@@ -39,7 +39,7 @@ def test_it_is_told_once_through_the_other_channel_until_it_is_mended(
         if not bench.slack.told():
             assert [("slack", "#ops", kind.value)] == standing(bench)
 
-    assert ["ChannelFailureFacts"] == bench.mail.told("finance@example.com")
+    assert ["ChannelFailureMessage"] == bench.mail.told("finance@example.com")
     assert ["opened"] == bench.slack.told()
     assert [] == standing(bench)
 
@@ -51,7 +51,7 @@ def test_the_next_episode_is_told_again(bench: Bench) -> None:
         bench.run(seconds=1)
         bench.run(seconds=5)
 
-    assert ["ChannelFailureFacts"] * 2 == bench.mail.told("finance@example.com")
+    assert ["ChannelFailureMessage"] * 2 == bench.mail.told("finance@example.com")
 
 
 def test_trouble_that_is_over_before_it_could_be_told_is_not_told(bench: Bench) -> None:
@@ -72,7 +72,7 @@ def test_a_recipient_that_is_refused_is_told_to_slack(bench: Bench) -> None:
 
     bench.run()
 
-    assert ["ChannelFailureFacts"] == bench.slack.told()
+    assert ["ChannelFailureMessage"] == bench.slack.told()
 
 
 def test_a_delivery_that_is_given_up_is_told_and_stands(bench: Bench) -> None:
@@ -83,7 +83,7 @@ def test_a_delivery_that_is_given_up_is_told_and_stands(bench: Bench) -> None:
         bench.run(minutes=30)
 
     assert ["gave_up", "delivered"] == bench.states()
-    assert ["ChannelFailureFacts"] == bench.mail.told("finance@example.com")
+    assert ["ChannelFailureMessage"] == bench.mail.told("finance@example.com")
     assert [("slack", "#ops", "server")] == standing(bench)
 
 
@@ -136,7 +136,7 @@ def test_an_unreasonable_wait_is_bounded_and_told_through_the_other_channel(benc
 
     bench.run(seconds=1)
     bench.run(seconds=1)
-    assert ["ChannelFailureFacts"] == bench.mail.told("finance@example.com")
+    assert ["ChannelFailureMessage"] == bench.mail.told("finance@example.com")
     assert [] == bench.slack.told()
 
     bench.run(minutes=15)
@@ -172,4 +172,4 @@ def test_one_run_tells_of_a_refusal_though_the_other_channel_was_done_before(ben
 
     bench.run(seconds=1)
 
-    assert ["opened", "ChannelFailureFacts"] == bench.mail.told("finance@example.com")
+    assert ["opened", "ChannelFailureMessage"] == bench.mail.told("finance@example.com")

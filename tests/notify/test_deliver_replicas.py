@@ -7,7 +7,7 @@ import time
 import pytest
 
 from balancebot.domain.alert import Reason
-from balancebot.domain.message import AlertFacts, MessageRef, OutgoingMessage
+from balancebot.domain.message import AlertMessage, MessageRef, OutgoingMessage
 from balancebot.notify.worker import DeliverOutbox
 from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.store import outbox
@@ -18,11 +18,11 @@ ROOMS = [("slack", f"#room-{number}") for number in range(4)]
 
 def news_in(room: Room, destination: str, alert_id: int) -> list[str]:
     return [
-        message.facts.note
+        message.message.context.note
         for message in room.messages
         if message.destination == destination
-        and isinstance(message.facts, AlertFacts)
-        and message.facts.alert_id == str(alert_id)
+        and isinstance(message.message, AlertMessage)
+        and message.message.alert_id == str(alert_id)
     ]
 
 

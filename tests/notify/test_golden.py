@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from balancebot.config import Language
-from balancebot.domain.message import Action, AlertFacts, DigestFacts, Facts, GroupFacts, MessageRef
+from balancebot.domain.message import Action, AlertMessage, DigestMessage, GroupMessage, Message, MessageRef
 from balancebot.i18n import Wording
 from balancebot.notify.email.compose import address, compose
 from balancebot.notify.preview import slack_preview
@@ -53,20 +53,18 @@ def renderer_of(language: Language) -> Renderer:
     return Renderer(words=words, public_url="https://balances.example.com")
 
 
-def facts_of(name: str, language: Language) -> Facts:
-    facts = EVERYTHING[name]
-    return replace(facts, language=language) if isinstance(facts, DigestFacts) else facts
+def message_in(name: str, language: Language) -> Message:
+    told = EVERYTHING[name]
+    return replace(told, language=language) if isinstance(told, DigestMessage) else told
 
 
 def in_slack(name: str, language: Language) -> dict[str, dict[str, object]]:
     """Return the living message, and where there are any the answer in its thread and what a webhook posts instead."""
-    facts, renderer = facts_of(name, language), renderer_of(language)
-    look = Action.EDIT if isinstance(facts, AlertFacts) else Action.POST
-    sent = {
-        "message": message_of(renderer, outgoing(facts, action=look), buttons=buttons_for(facts, language))
-    }
-    if isinstance(facts, AlertFacts) or (isinstance(facts, GroupFacts) and facts.new):
-        reply = outgoing(facts, action=Action.REPLY, thread=THREAD)
+    told, renderer = message_in(name, language), renderer_of(language)
+    look = Action.EDIT if isinstance(told, AlertMessage) else Action.POST
+    sent = {"message": message_of(renderer, outgoing(told, action=look), buttons=buttons_for(told, language))}
+    if isinstance(told, AlertMessage) or (isinstance(told, GroupMessage) and told.new):
+        reply = outgoing(told, action=Action.REPLY, thread=THREAD)
         sent["reply"] = message_of(renderer, reply)
         sent["by webhook"] = message_of(renderer, reply, alone=True)
     return {kind: {"text": message.text, "blocks": message.blocks} for kind, message in sent.items()}
@@ -74,7 +72,7 @@ def in_slack(name: str, language: Language) -> dict[str, dict[str, object]]:
 
 def as_mail(name: str, language: Language) -> tuple[str, str, str]:
     """Return a mail's subject, text and HTML."""
-    told = outgoing(facts_of(name, language), destination="finance@example.com")
+    told = outgoing(message_in(name, language), destination="finance@example.com")
     mail = compose(told, renderer_of(language), sender=address("balances@example.com"))
     text, html = (mail.message.get_body((kind,)) for kind in ("plain", "html"))
     assert text is not None

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from balancebot.config import Language
-from balancebot.domain.message import Action, DigestFacts, Facts, MessageRef
+from balancebot.domain.message import Action, DigestMessage, Message, MessageRef
 from balancebot.i18n import Wording
 from balancebot.notify.email.compose import address, compose
 from balancebot.notify.render import Renderer
@@ -26,8 +26,8 @@ def renderer_of(language: Language, user_dir: Path | None = None) -> Renderer:
     )
 
 
-def said_in(facts: Facts, language: Language) -> Facts:
-    return replace(facts, language=language.value) if isinstance(facts, DigestFacts) else facts
+def said_in(message: Message, language: Language) -> Message:
+    return replace(message, language=language.value) if isinstance(message, DigestMessage) else message
 
 
 @pytest.mark.parametrize("language", Language)

@@ -6,7 +6,7 @@ import hmac
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -18,7 +18,7 @@ import pytest
 
 from balancebot.app import build_app
 from balancebot.config import Settings, load
-from balancebot.domain.message import Action, Facts, MessageRef
+from balancebot.domain.message import Action, Message, MessageRef
 from balancebot.domain.threshold import ThresholdRow
 from balancebot.notify.dingtalk.channel import DingTalkChannel
 from balancebot.notify.feishu.channel import FeishuChannel
@@ -29,6 +29,7 @@ from balancebot.notify.wecom.channel import WeComChannel
 from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.store import thresholds
 from balancebot.store.database import Database
+from tests.messages import changed
 from tests.notify.examples import CRITICAL, DIGEST, NOW, RECOVERED, TEST, outgoing
 from tests.outbox_bench import HandClock
 from tests.world import SHOP, ScriptedSource, industry
@@ -88,8 +89,8 @@ def channel_of(
     return kind("ops", url=receiver.url, secret=secret, renderer=renderer, clock=HandClock(NOW))
 
 
-def sent(channel: PostingChannel, facts: Facts = CRITICAL, **more: Any) -> MessageRef | ChannelError:
-    return channel.send(outgoing(facts, **more), holds_claim=lambda: True)
+def sent(channel: PostingChannel, message: Message = CRITICAL, **more: Any) -> MessageRef | ChannelError:
+    return channel.send(outgoing(message, **more), holds_claim=lambda: True)
 
 
 def digest_of(key: bytes, text: bytes) -> str:
@@ -152,7 +153,7 @@ def test_dingtalk_signs_the_address(receiver: Receiver, renderer: Renderer) -> N
 
 
 def test_wecom_keeps_to_its_4096_bytes(receiver: Receiver, renderer: Renderer) -> None:
-    sent(channel_of(WeComChannel, receiver, renderer), replace(CRITICAL, note="余量不足" * 2000))
+    sent(channel_of(WeComChannel, receiver, renderer), changed(CRITICAL, note="余量不足" * 2000))
 
     content = json.loads(receiver.got[0][2])["markdown"]["content"]
     assert len(content.encode()) <= 4096
@@ -164,7 +165,7 @@ def test_a_note_mentions_nobody_and_makes_no_link(
 ) -> None:
     sent(
         channel_of(kind, receiver, renderer),
-        replace(CRITICAL, note="<at id=all></at> <@all> [x](http://evil)"),
+        changed(CRITICAL, note="<at id=all></at> <@all> [x](http://evil)"),
     )
 
     body = receiver.got[0][2].decode()
@@ -175,11 +176,11 @@ def test_a_note_mentions_nobody_and_makes_no_link(
 
 
 @ALL
-@pytest.mark.parametrize("facts", [DIGEST, TEST], ids=["digest", "test"])
+@pytest.mark.parametrize("message", [DIGEST, TEST], ids=["digest", "test"])
 def test_digests_and_tests_are_sent_too(
-    kind: type[PostingChannel], facts: Facts, receiver: Receiver, renderer: Renderer
+    kind: type[PostingChannel], message: Message, receiver: Receiver, renderer: Renderer
 ) -> None:
-    assert isinstance(sent(channel_of(kind, receiver, renderer, None), facts), MessageRef)
+    assert isinstance(sent(channel_of(kind, receiver, renderer, None), message), MessageRef)
     assert len(receiver.got[0][2]) < 20_000
 
 

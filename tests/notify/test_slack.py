@@ -12,6 +12,7 @@ from balancebot.domain.message import Action, MessageRef
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.channel import SlackChannel
 from balancebot.ports import ChannelError, ChannelErrorKind, Finding
+from tests.messages import changed
 from tests.notify.examples import CRITICAL, RECOVERED, WORSENED, outgoing
 from tests.standins.slack_api import ALL_SCOPES, Fault, SlackStandIn
 
@@ -353,8 +354,8 @@ def test_buttons_stand_only_where_somebody_listens_and_only_while_the_alert_is_o
     assert set(ALL_SCOPES) == set(slack.scopes)
     slack.add_channel("ops-alerts")
     listening = channel_of(slack, renderer, app_token="xapp")
-    for facts in (CRITICAL, replace(CRITICAL, acknowledged_by="U1"), RECOVERED):
-        posted(listening.send(outgoing(facts), holds_claim=mine))
+    for message in (CRITICAL, changed(CRITICAL, acknowledged_by="U1"), RECOVERED):
+        posted(listening.send(outgoing(message), holds_claim=mine))
     posted(channel_of(slack, renderer).send(outgoing(CRITICAL), holds_claim=mine))
     assert [
         [

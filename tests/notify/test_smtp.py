@@ -32,8 +32,8 @@ def mine() -> bool:
     return True
 
 
-def mail(facts: object = CRITICAL, **more: object) -> OutgoingMessage:
-    return outgoing(facts, **{"destination": TO, **more})  # type: ignore[arg-type]
+def mail(message: object = CRITICAL, **more: object) -> OutgoingMessage:
+    return outgoing(message, **{"destination": TO, **more})  # type: ignore[arg-type]
 
 
 def sent(outcome: MessageRef | ChannelError) -> MessageRef:

@@ -59,8 +59,8 @@ class Pager:
             return ChannelError(kind=ChannelErrorKind.LEASE_LOST, message="taken over")
         if address in self.refuses:
             return ChannelError(kind=ChannelErrorKind.NO_SUCH_DESTINATION, message=f"no pager {address}")
-        reason = getattr(outgoing.facts, "reason", None)
-        self.pages.append((address, str(reason or type(outgoing.facts).__name__)))
+        reason = getattr(outgoing.message, "reason", None)
+        self.pages.append((address, str(reason or type(outgoing.message).__name__)))
         return MessageRef(channel_id="", message_id="")
 
     def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
@@ -176,13 +176,13 @@ def test_digests_reach_it(app: App) -> None:
     app.worker_heartbeat("run").show()
     app.deliver_outbox.run()
 
-    assert [("17", "DigestFacts")] == pager_of(app).pages
+    assert [("17", "DigestMessage")] == pager_of(app).pages
 
 
 def test_notify_test_and_check_know_it_by_its_name(app: App, capsys: pytest.CaptureFixture[str]) -> None:
     assert [] == _send(app, ["pager"])
 
-    assert [("17", "TestFacts"), ("18", "TestFacts")] == pager_of(app).pages
+    assert [("17", "TestMessage"), ("18", "TestMessage")] == pager_of(app).pages
     assert "pager 17: sent\npager 18: sent\n" == capsys.readouterr().out
     assert "pager: reaches 17, 18, 911" in [str(line)[6:] for line in _channels(app)]
 

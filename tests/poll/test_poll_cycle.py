@@ -200,8 +200,12 @@ def test_an_alert_names_the_limit_that_was_crossed_until_it_is_over_and_after(wo
         world.poll()
 
         with database.read() as conn:
-            ((alert, facts),) = alerts.listed(conn, closed=True)
-        assert (still_open, left, crossed) == (alert.closed_at is None, facts.reading, facts.crossed)
+            (last,) = alerts.listed(conn, closed=True)
+        assert (still_open, left, crossed) == (
+            last.is_open,
+            last.measurement.reading,
+            last.measurement.crossed,
+        )
 
 
 def test_readings_without_alerts_leave_alerts_as_they_are(world):
@@ -329,16 +333,16 @@ def test_a_note_for_one_category_is_not_put_into_an_alert_of_the_wallet(world):
     world.poll()
     world.poll()
     with world.database.read() as conn:
-        ((_, facts),) = alerts.listed(conn)
-    assert "" == facts.note
+        (last,) = alerts.listed(conn)
+    assert "" == last.context.note
 
     world.limit("acme/*", note="ask the payments channel")
     world.shows(industry(5000), REFUSED)
     for _ in range(3):
         world.poll()
     with world.database.read() as conn:
-        ((_, facts),) = alerts.listed(conn)
-    assert "ask the payments channel" == facts.note
+        (last,) = alerts.listed(conn)
+    assert "ask the payments channel" == last.context.note
 
 
 def test_a_clock_that_is_set_back_makes_no_wallet_wait_for_it(world):

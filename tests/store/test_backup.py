@@ -11,7 +11,7 @@ from sqlalchemy import select
 
 from balancebot.domain.balance import WalletName
 from balancebot.domain.delivery import DeliveryState
-from balancebot.domain.message import TestFacts
+from balancebot.domain.message import TestMessage
 from balancebot.domain.routing import Destination
 from balancebot.store import outbox, wallets
 from balancebot.store.backup import BackupFailed, BackupMade, Restored, back_up, find_faults, restore
@@ -126,7 +126,7 @@ def waiting(database: Database) -> None:
     """Let an alert be open and its delivery wait."""
     with database.write() as conn:
         outbox.enqueue_plain(
-            conn, facts=TestFacts(at=NOW), destinations=[Destination("slack", "#ops")], dedup_key="x", now=NOW
+            conn, message=TestMessage(at=NOW), destinations=[Destination("slack", "#ops")], now=NOW
         )
 
 

@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 import pytest
 from sqlalchemy import Connection, insert, select
 
-from balancebot.domain.alert import AlertKind, Reason
-from balancebot.domain.balance import WalletName
-from balancebot.domain.message import AlertFacts, TestFacts
+from balancebot.domain.alert import NO_LIMITS, Reason
+from balancebot.domain.message import Measurement, TestMessage
 from balancebot.domain.routing import Destination
-from balancebot.domain.verdict import Severity
 from balancebot.store import living_messages, outbox
 from balancebot.store.database import Database
 from balancebot.store.tables import alerts, deliveries, notifications
+from tests.messages import alert_message
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OPS = Destination("slack", "#ops")
@@ -33,24 +32,12 @@ def conn(database: Database) -> Iterator[Connection]:
                 severity="critical",
                 opened_at=NOON,
                 opened_by_days=False,
-                limits="{}",
-                facts="{}",
+                limits=NO_LIMITS,
+                measurement=Measurement(at=NOON),
+                members=(),
             )
         )
         yield connection
-
-
-def _facts(reason: Reason | None) -> AlertFacts:
-    return AlertFacts(
-        alert_id="17",
-        kind=AlertKind.LOW_BALANCE,
-        wallet=WalletName("acme"),
-        category=None,
-        severity=Severity.CRITICAL,
-        reason=reason,
-        at=NOON,
-        opened_at=NOON,
-    )
 
 
 def _enqueue(
@@ -61,10 +48,7 @@ def _enqueue(
     broadcast: bool = False,
 ) -> int:
     news = outbox.OutboxEntry(
-        alert_id=17,
-        facts=_facts(reason),
-        reason=reason,
-        dedup_key=f"17:{reason}",
+        message=alert_message(NOON, reason=reason),
         destinations=destinations,
         broadcast=broadcast,
     )
@@ -117,14 +101,6 @@ def test_only_the_answer_is_broadcast(conn: Connection) -> None:
     assert [("#ops", "edit", False), ("#ops", "reply", True)] == _waiting(conn, Reason.WORSENED)
 
 
-def test_the_same_thing_is_enqueued_once(conn: Connection) -> None:
-    _enqueue(conn, Reason.OPENED, [OPS])
-
-    assert 0 == _enqueue(conn, Reason.OPENED, [OPS, MARKETING])
-
-    assert [("#ops", "post", False)] == _waiting(conn, Reason.OPENED)
-
-
 def test_a_mere_edit_reaches_slack_only(conn: Connection) -> None:
     _enqueue(conn, Reason.OPENED, [OPS, MAIL])
 
@@ -133,13 +109,7 @@ def test_a_mere_edit_reaches_slack_only(conn: Connection) -> None:
     assert [("#ops", "edit", False)] == _waiting(conn, None)
 
 
-def test_a_message_of_no_alert_is_posted_once(conn: Connection) -> None:
-    facts = TestFacts(at=NOON)
+def test_a_message_of_no_alert_is_posted(conn: Connection) -> None:
+    outbox.enqueue_plain(conn, message=TestMessage(at=NOON), destinations=[OPS, OPS], now=NOON)
 
-    sent = [
-        outbox.enqueue_plain(conn, facts=facts, destinations=[OPS], dedup_key="test:1", now=NOON)
-        for _ in range(2)
-    ]
-
-    assert [True, False] == sent
     assert [("#ops", "post", False)] == _waiting(conn, None)

@@ -30,10 +30,12 @@ def blank(blank_url: str) -> Iterator[Database]:
 def shape(connection: Connection) -> list[tuple[str, ...]]:
     """Everything that was made, as the database itself describes it, but Alembic's own table."""
     if connection.dialect.name == "sqlite":
-        query = """SELECT type, name, tbl_name, replace(replace(sql, char(10), ''), char(9), '')
+        query = """SELECT type, name, tbl_name, replace(replace(replace(sql, char(10), ''), char(9), ''), '"', '')
                    FROM sqlite_master WHERE sql IS NOT NULL AND tbl_name <> 'alembic_version' ORDER BY 1, 2"""
     else:
-        query = """SELECT table_name, column_name, ordinal_position::text, data_type, is_nullable,
+        query = """SELECT table_name, column_name,
+                          row_number() OVER (PARTITION BY table_name ORDER BY ordinal_position)::text, data_type,
+                          is_nullable,
                           coalesce(column_default, ''), coalesce(character_maximum_length, 0)::text
                    FROM information_schema.columns
                    WHERE table_schema = 'public' AND table_name <> 'alembic_version'

@@ -24,7 +24,7 @@ def alert(desk: Desk) -> Alert:
     world.shows(industry(300))
     world.poll()
     with world.database.read() as conn:
-        return alerts.all_open(conn)[0]
+        return alerts.all_open(conn)[0].alert
 
 
 def test_an_open_alert_is_listed_with_its_reason_and_its_story(desk: Desk, alert: Alert) -> None:
@@ -73,9 +73,9 @@ def test_finance_acknowledges_with_a_note_and_an_expected_time(desk: Desk, alert
     with desk.world.database.read() as conn:
         found = alerts.get(conn, alert.id)
     assert found is not None
-    assert ("finance", "ordered") == (found[0].acknowledged_by, found[0].acknowledged_note)
+    assert ("finance", "ordered") == (found.alert.acknowledged_by, found.alert.acknowledged_note)
     # the page's time is local: Asia/Shanghai
-    assert "2026-11-25T04:00:00+00:00" == found[0].expects_by.isoformat()  # type: ignore[union-attr]
+    assert "2026-11-25T04:00:00+00:00" == found.alert.expects_by.isoformat()  # type: ignore[union-attr]
 
 
 def test_what_flaps_says_since_when_it_is_well(desk: Desk, alert: Alert) -> None:

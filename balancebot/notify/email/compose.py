@@ -17,9 +17,9 @@ from typing import Final
 from balancebot.domain.alert import Reason
 from balancebot.domain.message import (
     Action,
-    AlertFacts,
-    DigestFacts,
-    Facts,
+    AlertMessage,
+    DigestMessage,
+    Message,
     OutgoingMessage,
 )
 from balancebot.domain.verdict import Severity
@@ -85,7 +85,7 @@ def compose(outgoing: OutgoingMessage, renderer: Renderer, *, sender: Address) -
     recipient = address(outgoing.destination.address)
     needs_smtputf8 = not (sender.addr_spec + recipient.addr_spec).isascii()
     thread = outgoing.thread if outgoing.action is not Action.POST else None
-    subject = thread.subject if thread else _subject(outgoing.facts, renderer)
+    subject = thread.subject if thread else _subject(outgoing.message, renderer)
     message = EmailMessage(policy=_POLICY.clone(utf8=needs_smtputf8))
     message["From"] = sender
     message["To"] = recipient
@@ -100,10 +100,10 @@ def compose(outgoing: OutgoingMessage, renderer: Renderer, *, sender: Address) -
     message["List-Id"] = f"balancebot <balancebot.{sender.domain}>"
     if outgoing.alert_id:
         message["X-Balancebot-Alert"] = outgoing.alert_id
-    if _is_urgent(outgoing.facts):
+    if _is_urgent(outgoing.message):
         message["Importance"] = "high"
-    message.set_content(renderer.render(_template(outgoing.facts, "txt.j2"), outgoing.facts) + "\n")
-    _add_html(message, outgoing.facts, renderer)
+    message.set_content(renderer.render(_template(outgoing.message, "txt.j2"), outgoing.message) + "\n")
+    _add_html(message, outgoing.message, renderer)
     return Mail(
         message=message,
         raw=message.as_bytes(),
@@ -115,8 +115,8 @@ def compose(outgoing: OutgoingMessage, renderer: Renderer, *, sender: Address) -
     )
 
 
-def _subject(facts: Facts, renderer: Renderer) -> str:
-    return " ".join(renderer.render(_template(facts, "subject.j2"), facts).split())
+def _subject(told: Message, renderer: Renderer) -> str:
+    return " ".join(renderer.render(_template(told, "subject.j2"), told).split())
 
 
 def message_id(outgoing: OutgoingMessage, *, domain: str) -> str:
@@ -125,17 +125,17 @@ def message_id(outgoing: OutgoingMessage, *, domain: str) -> str:
     return f"<{hashlib.sha256(seed.encode()).hexdigest()[:24]}@{domain}>"
 
 
-def html_page(facts: Facts, renderer: Renderer) -> str:
+def html_page(told: Message, renderer: Renderer) -> str:
     """Return the HTML of a mail as a page of its own, its picture inside."""
-    picture = _picture(facts, renderer)
+    picture = _picture(told, renderer)
     source = f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""
-    return renderer.render(_template(facts, "html.j2"), facts, picture=source) + "\n"
+    return renderer.render(_template(told, "html.j2"), told, picture=source) + "\n"
 
 
-def _add_html(message: EmailMessage, facts: Facts, renderer: Renderer) -> None:
-    picture = _picture(facts, renderer)
+def _add_html(message: EmailMessage, told: Message, renderer: Renderer) -> None:
+    picture = _picture(told, renderer)
     source = f"cid:{_PICTURE_ID}" if picture else ""
-    html = renderer.render(_template(facts, "html.j2"), facts, picture=source) + "\n"
+    html = renderer.render(_template(told, "html.j2"), told, picture=source) + "\n"
     message.add_alternative(html, subtype="html")
     part = message.get_body(("html",))
     if picture and part is not None:
@@ -144,22 +144,22 @@ def _add_html(message: EmailMessage, facts: Facts, renderer: Renderer) -> None:
         )
 
 
-def _picture(facts: Facts, renderer: Renderer) -> bytes | None:
-    if not isinstance(facts, DigestFacts):
+def _picture(told: Message, renderer: Renderer) -> bytes | None:
+    if not isinstance(told, DigestMessage):
         return None
     # Only a digest needs the drawing library, which takes longer to load than all the rest of a mail.
     from balancebot.notify.email.picture import digest_picture
 
-    return digest_picture(facts, renderer.words_for(facts))
+    return digest_picture(told, renderer.words_for(told))
 
 
-def _template(facts: Facts, kind: str) -> str:
-    return f"email/{stem_of(facts)}.{kind}"
+def _template(told: Message, kind: str) -> str:
+    return f"email/{stem_of(told)}.{kind}"
 
 
-def _is_urgent(facts: Facts) -> bool:
+def _is_urgent(told: Message) -> bool:
     return (
-        isinstance(facts, AlertFacts)
-        and facts.severity >= Severity.CRITICAL
-        and facts.reason in {Reason.OPENED, Reason.WORSENED}
+        isinstance(told, AlertMessage)
+        and told.alert.severity >= Severity.CRITICAL
+        and told.reason in {Reason.OPENED, Reason.WORSENED}
     )

@@ -13,7 +13,7 @@ from typing import Final, TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
-from balancebot.domain.message import DigestFacts, DigestLine
+from balancebot.domain.message import DigestLine, DigestMessage
 from balancebot.domain.runway import Runway
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording, without_middle
@@ -57,9 +57,9 @@ _CHINESE_FONTS: Final = (
 )
 
 
-def digest_picture(facts: DigestFacts, words: Wording) -> bytes | None:
+def digest_picture(digest: DigestMessage, words: Wording) -> bytes | None:
     """Return a PNG of the first balances that have a number, worst first; None if there is none."""
-    rows = [(place, line) for place, line in enumerate(facts.lines, 1) if isinstance(line.reading, int)][
+    rows = [(place, line) for place, line in enumerate(digest.lines, 1) if isinstance(line.reading, int)][
         :MAX_ROWS
     ]
     if not rows:

@@ -9,13 +9,13 @@ from typing import Any, Final, TypeAlias, assert_never
 from balancebot.domain.alert import Reason
 from balancebot.domain.message import (
     Action,
-    AlertFacts,
-    ChannelFailureFacts,
-    DigestFacts,
-    Facts,
-    GroupFacts,
+    AlertMessage,
+    ChannelFailureMessage,
+    DigestMessage,
+    GroupMessage,
+    Message,
     OutgoingMessage,
-    TestFacts,
+    TestMessage,
 )
 from balancebot.notify.render import Renderer
 
@@ -193,41 +193,41 @@ def message_of(
     renderer: Renderer, outgoing: OutgoingMessage, *, buttons: Sequence[Block] = (), alone: bool = False
 ) -> SlackMessage:
     """Say a outgoing; `alone`: nothing can be edited or answered. News that is no answer stands on the whole message."""
-    facts = outgoing.facts
+    told = outgoing.message
     if outgoing.action is Action.REPLY and not alone:
-        return message(renderer.render(_reply_template(facts), facts))
-    news = isinstance(facts, AlertFacts) and _is_news(facts) and (alone or _adds(outgoing.action, facts))
-    return message(renderer.render(_template(facts), facts, news=news), extra=buttons)
+        return message(renderer.render(_reply_template(told), told))
+    news = isinstance(told, AlertMessage) and _is_news(told) and (alone or _adds(outgoing.action, told))
+    return message(renderer.render(_template(told), told, news=news), extra=buttons)
 
 
-def _is_news(facts: AlertFacts) -> bool:
-    return facts.reason not in {None, Reason.OPENED}
+def _is_news(told: AlertMessage) -> bool:
+    return told.reason not in {None, Reason.OPENED}
 
 
-def _adds(action: Action, facts: AlertFacts) -> bool:
+def _adds(action: Action, told: AlertMessage) -> bool:
     """Whether a message of its own goes on from what its reader was told before."""
-    return action is Action.POST and not facts.opened_unheard
+    return action is Action.POST and not told.opening_undelivered
 
 
-def _template(facts: Facts) -> str:
-    match facts:
-        case AlertFacts():
+def _template(told: Message) -> str:
+    match told:
+        case AlertMessage():
             return "slack/alert.j2"
-        case GroupFacts():
+        case GroupMessage():
             return "slack/group.j2"
-        case DigestFacts():
+        case DigestMessage():
             return "slack/digest.j2"
-        case TestFacts() | ChannelFailureFacts():
+        case TestMessage() | ChannelFailureMessage():
             return "slack/notice.j2"
         case _:
-            assert_never(facts)
+            assert_never(told)
 
 
-def _reply_template(facts: Facts) -> str:
-    match facts:
-        case AlertFacts():
+def _reply_template(told: Message) -> str:
+    match told:
+        case AlertMessage():
             return "slack/reply.j2"
-        case GroupFacts():
+        case GroupMessage():
             return "slack/group_reply.j2"
         case _:
-            return _template(facts)
+            return _template(told)

@@ -7,7 +7,7 @@ from typing import Final
 
 from balancebot.config import Language
 from balancebot.domain.alert import AlertKind
-from balancebot.domain.message import AlertFacts, Facts, GroupFacts
+from balancebot.domain.message import AlertMessage, GroupMessage, Message
 from balancebot.i18n import Wording, without_middle
 from balancebot.notify.slack.blocks import Block
 
@@ -102,40 +102,40 @@ _LABELS: Final = {
 }
 
 
-def buttons_for(facts: Facts, language: Language, *, details: bool = True) -> list[Block]:
+def buttons_for(message: Message, language: Language, *, details: bool = True) -> list[Block]:
     """Build the actions block of what is open; what is closed, and all but alerts and groups, has no buttons."""
     labels = _LABELS[language]
-    match facts:
-        case AlertFacts(closed_at=None):
-            elements = _of_alert(facts, labels, details=details)
-        case GroupFacts():
-            elements = _of_group(facts, labels, Wording(language=language))
+    match message:
+        case AlertMessage(is_open=True):
+            elements = _of_alert(message, labels, details=details)
+        case GroupMessage():
+            elements = _of_group(message, labels, Wording(language=language))
         case _:
             elements = []
     return [{"type": "actions", "block_id": BLOCK_ID, "elements": elements}] if elements else []
 
 
-def _of_alert(facts: AlertFacts, labels: _Labels, *, details: bool) -> list[Block]:
-    alert = facts.alert_id
+def _of_alert(message: AlertMessage, labels: _Labels, *, details: bool) -> list[Block]:
+    alert = message.alert_id
     elements = (
         []
-        if facts.acknowledged_by
+        if message.alert.acknowledged_by
         else [_button(ActionId.ACKNOWLEDGE, labels.acknowledge, alert, style="primary")]
     )
     elements.append(_lengths(labels.silence, alert, labels))
-    if facts.kind is AlertKind.LOW_BALANCE:
+    if message.alert.subject.kind is AlertKind.LOW_BALANCE:
         elements.append(_button(ActionId.TOP_UP_ORDERED, labels.ordered, alert))
     if details:
         elements.append(_button(ActionId.DETAILS, labels.details, alert))
     return elements
 
 
-def _of_group(facts: GroupFacts, labels: _Labels, words: Wording) -> list[Block]:
-    still_open = [member for member in facts.members if member.closed_at is None]
+def _of_group(group_message: GroupMessage, labels: _Labels, words: Wording) -> list[Block]:
+    still_open = [member for member in group_message.members if member.is_open]
     if not still_open:
         return []
-    unseen = [member for member in still_open if not member.acknowledged_by]
-    group = ShownGroup(group_id=facts.group_id, num_members=len(facts.members)).value
+    unseen = [member for member in still_open if not member.alert.acknowledged_by]
+    group = ShownGroup(group_id=group_message.group_id, num_members=len(group_message.members)).value
     elements = []
     if unseen:
         button = _button(ActionId.ACKNOWLEDGE, labels.acknowledge_all, group, style="primary")
@@ -145,16 +145,17 @@ def _of_group(facts: GroupFacts, labels: _Labels, words: Wording) -> list[Block]
     return elements
 
 
-def _members(still_open: Iterable[AlertFacts], words: Wording) -> list[tuple[str, str]]:
+def _members(still_open: Iterable[AlertMessage], words: Wording) -> list[tuple[str, str]]:
     """Name the alerts of a group, the worst first, as far as a menu has room."""
-    worst_first = sorted(still_open, key=lambda member: -member.severity)
+    worst_first = sorted(still_open, key=lambda member: -member.alert.severity)
     return [(_name(member, words), f"{member.alert_id}|{MEMBER}") for member in worst_first[:_MAX_OPTIONS]]
 
 
-def _name(facts: AlertFacts, words: Wording) -> str:
+def _name(message: AlertMessage, words: Wording) -> str:
     """Name what an alert is about."""
-    about = words.category(facts.category) if facts.category else words.kind(facts.kind)
-    name = f"{facts.wallet} {about}"
+    subject = message.alert.subject
+    about = words.category(subject.category) if subject.category else words.kind(subject.kind)
+    name = f"{subject.wallet} {about}"
     return name if len(name) <= _MAX_OPTION else without_middle(name, kept=_MAX_OPTION - 1)
 
 

@@ -76,7 +76,7 @@ class SlackChannel:
         room = self._room(outgoing)
         if isinstance(room, ChannelError):
             return room
-        buttons = buttons_for(outgoing.facts, self._renderer.language) if self._app else []
+        buttons = buttons_for(outgoing.message, self._renderer.language) if self._app else []
         message = message_of(self._renderer, outgoing, buttons=buttons)
         answer = self._write(outgoing, room, message, holds_claim)
         if isinstance(answer, ChannelError) and (other := self._replaced(outgoing, room, answer)):

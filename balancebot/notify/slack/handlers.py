@@ -11,7 +11,7 @@ from typing import Any, TypeVar, assert_never
 from balancebot.alerts.acts import OperateAlerts
 from balancebot.domain.alert import Alert
 from balancebot.domain.audit import Actor, Way
-from balancebot.domain.message import AlertFacts
+from balancebot.domain.message import AlertMessage
 from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.silence import pattern_of
 from balancebot.domain.user import Role
@@ -133,10 +133,9 @@ class SlackHandlers:
         if found is None:
             self._whisper(asked.reply_to, self._say.closed)
             return
-        alert, facts = found
         language = self.telling.words.language
-        buttons = buttons_for(facts, language, details=False) if asked.choice == MEMBER else []
-        self._whisper(asked.reply_to, self._patient(lambda: self.telling.why_alert(alert)), buttons)
+        buttons = buttons_for(found, language, details=False) if asked.choice == MEMBER else []
+        self._whisper(asked.reply_to, self._patient(lambda: self.telling.why_alert(found.alert)), buttons)
 
     def _acknowledge_group(self, asked: Click, group: ShownGroup) -> None:
         by = _actor(asked.person, asked.request)
@@ -202,9 +201,9 @@ class SlackHandlers:
         """Return what a click means, as far as it is open."""
         ids = [asked.alert_id] if asked.group is None else self._members(asked.group)
         found = filter(None, map(self._find, ids))
-        return [alert for alert, _ in found if alert.closed_at is None]
+        return [last.alert for last in found if last.is_open]
 
-    def _find(self, alert_id: str) -> tuple[Alert, AlertFacts] | None:
+    def _find(self, alert_id: str) -> AlertMessage | None:
         if not alert_id.isdecimal() or len(alert_id) > _LONGEST_ID:
             return None
         with self.database.read() as conn:
@@ -213,8 +212,8 @@ class SlackHandlers:
     def _members(self, group: ShownGroup) -> list[str]:
         """Return the ids of the alerts that the group's message showed."""
         with self.database.read() as conn:
-            facts = groups.find(conn, group.group_id)
-        return [] if facts is None else [member.alert_id for member in facts.members[: group.num_members]]
+            found = groups.find(conn, group.group_id)
+        return [] if found is None else [member.alert_id for member in found.members[: group.num_members]]
 
     def _may(self, asked: Asked, needed: Role) -> bool:
         if self.roles.may(asked.person.id, needed):

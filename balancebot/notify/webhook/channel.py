@@ -9,13 +9,13 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from balancebot.domain.message import (
-    AlertFacts,
-    ChannelFailureFacts,
-    DigestFacts,
-    Facts,
-    GroupFacts,
+    AlertMessage,
+    ChannelFailureMessage,
+    DigestMessage,
+    GroupMessage,
+    Message,
     OutgoingMessage,
-    TestFacts,
+    TestMessage,
 )
 from balancebot.notify.posting import Post, PostingChannel, as_json, content_of, signed
 from balancebot.notify.render import Renderer
@@ -45,60 +45,61 @@ class WebhookChannel(PostingChannel):
 def _document(outgoing: OutgoingMessage, renderer: Renderer) -> dict[str, object]:
     content = content_of(outgoing, renderer)
     said = {"title": content.title, "text": content.text, "link": content.link or None}
-    facts = outgoing.facts
+    message = outgoing.message
     return {
-        "type": f"balancebot.{_type_of(facts)}",
+        "type": f"balancebot.{_type_of(message)}",
         "timestamp": _instant(outgoing.created_at),
-        "data": {**_data_of(facts), **said},
+        "data": {**_data_of(message), **said},
     }
 
 
-def _type_of(facts: Facts) -> str:
-    match facts:
-        case AlertFacts():
-            return f"alert.{facts.reason.value if facts.reason else 'edited'}"
-        case GroupFacts():
+def _type_of(message: Message) -> str:
+    match message:
+        case AlertMessage():
+            return f"alert.{message.reason.value if message.reason else 'edited'}"
+        case GroupMessage():
             return "alerts.opened"
-        case DigestFacts():
+        case DigestMessage():
             return "digest"
-        case TestFacts():
+        case TestMessage():
             return "test"
-        case ChannelFailureFacts():
+        case ChannelFailureMessage():
             return "channel.refused"
 
 
-def _data_of(facts: Facts) -> dict[str, Any]:
-    match facts:
-        case AlertFacts():
-            return _alert(facts)
-        case GroupFacts():
-            return {"alerts": [_alert(member) for member in facts.members], "new": list(facts.new)}
-        case DigestFacts():
-            return {"name": facts.name, "slot": facts.slot}
-        case ChannelFailureFacts():
-            return {"channel": facts.channel, "destination": facts.destination, "error": facts.message}
-        case TestFacts():
+def _data_of(message: Message) -> dict[str, Any]:
+    match message:
+        case AlertMessage():
+            return _alert(message)
+        case GroupMessage():
+            return {"alerts": [_alert(member) for member in message.members], "new": list(message.new)}
+        case DigestMessage():
+            return {"name": message.name, "slot": message.slot}
+        case ChannelFailureMessage():
+            return {"channel": message.channel, "destination": message.destination, "error": message.message}
+        case TestMessage():
             return {}
 
 
-def _alert(facts: AlertFacts) -> dict[str, Any]:
-    runway = facts.runway
-    balance = facts.reading if isinstance(facts.reading, int) else None
+def _alert(message: AlertMessage) -> dict[str, Any]:
+    alert, measured, context = message.alert, message.measurement, message.context
+    runway = measured.runway
+    balance = measured.reading if isinstance(measured.reading, int) else None
     return {
-        "id": facts.alert_id,
-        "kind": facts.kind.value,
-        "wallet": facts.wallet,
-        "category": None if facts.category is None else facts.category.value,
-        "severity": facts.severity.word,
-        "opened_at": _instant(facts.opened_at),
-        "closed_at": _instant(facts.closed_at),
-        "closed_because": None if facts.cause is None else facts.cause.value,
-        "acknowledged_by": facts.acknowledged_by or None,
-        "silenced_until": _instant(facts.silenced_until),
-        "expected_top_up_at": _instant(facts.expects_by),
+        "id": message.alert_id,
+        "kind": alert.subject.kind.value,
+        "wallet": alert.subject.wallet,
+        "category": None if alert.subject.category is None else alert.subject.category.value,
+        "severity": alert.severity.word,
+        "opened_at": _instant(alert.opened_at),
+        "closed_at": _instant(alert.closed_at),
+        "closed_because": None if alert.closed_because is None else alert.closed_because.value,
+        "acknowledged_by": alert.acknowledged_by or None,
+        "silenced_until": _instant(context.silenced_until),
+        "expected_top_up_at": _instant(alert.expects_by),
         "balance": balance,
-        "observed_at": _instant(facts.observed_at),
-        "burn_per_day": facts.burn_per_day,
+        "observed_at": _instant(measured.observed_at),
+        "burn_per_day": measured.burn_per_day,
         "runway_days": None
         if runway is None
         else {
@@ -107,8 +108,8 @@ def _alert(facts: AlertFacts) -> dict[str, Any]:
             "p90": _days(runway.p90),
             "judged": _days(runway.judged),
         },
-        "depletes_at": _instant(facts.depletes_at),
-        "note": facts.note or None,
+        "depletes_at": _instant(measured.depletes_at),
+        "note": context.note or None,
     }
 
 

@@ -67,8 +67,7 @@ apps = [{{ name = "shop", app_key = "key2", master_secret = "secret" }}]
     def alert(self) -> alerts.Alert:
         """The one alert there is."""
         with self.world.database.read() as conn:
-            ((alert, _),) = alerts.listed(conn, closed=True)
-        return alert
+            return alerts.listed(conn, closed=True)[0].alert
 
     @property
     def alert_id(self) -> str:

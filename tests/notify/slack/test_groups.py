@@ -43,7 +43,7 @@ def acknowledged(desk: Desk) -> dict[str, str]:
     with desk.world.database.read() as conn:
         return {
             f"{alert.subject.wallet}:{alert.subject.category}": alert.acknowledged_by
-            for alert, _ in alerts.listed(conn)
+            for alert in (last.alert for last in alerts.listed(conn))
         }
 
 
@@ -91,7 +91,7 @@ def test_a_group_is_silenced_as_one_and_means_its_balances_alone(desk: Desk, gro
 
     with desk.world.database.read() as conn:
         (silence,) = silences.all_of_them(conn)
-        assert all(alert.muted for alert, _ in alerts.listed(conn))
+        assert all(alert.muted for alert in (last.alert for last in alerts.listed(conn)))
     assert ("acme/shop:industry, acme/web:industry", NOON + timedelta(hours=4)) == (
         silence.pattern.text,
         silence.until,
@@ -141,4 +141,4 @@ def test_who_may_not_changes_nothing_in_a_group(desk: Desk, group: ShownGroup) -
 
 def first_id(desk: Desk) -> str:
     with desk.world.database.read() as conn:
-        return str(min(alert.id or 0 for alert, _ in alerts.listed(conn)))
+        return str(min(alert.id or 0 for alert in (last.alert for last in alerts.listed(conn))))
