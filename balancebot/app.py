@@ -13,7 +13,6 @@ from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from balancebot import outside
 from balancebot.alerts.acts import OperateAlerts
 from balancebot.alerts.transitions import DecisionWriter
 from balancebot.clock import SystemClock
@@ -27,6 +26,7 @@ from balancebot.i18n import Wording
 from balancebot.notify.channel import ChannelContext, RegisteredChannel
 from balancebot.notify.registry import REGISTERED, build_channels
 from balancebot.notify.resend import OperateDeliveries
+from balancebot.notify.worker import DeliverOutbox
 from balancebot.overview.latest import LatestOverview
 from balancebot.overview.system import SystemStatus, system_status
 from balancebot.poll.cycle import LAST_CYCLE, PollCycle
@@ -121,7 +121,9 @@ class App:
 
     @cached_property
     def _jsms(self) -> "JsmsSource":
-        return outside.source(self.settings, self.clock)
+        from balancebot.jsms.source import build_source  # lazy: aiohttp; most commands ask nobody
+
+        return build_source(self.settings.poll, self.settings.accounts, self.clock)
 
     @cached_property
     def judge_spikes(self) -> JudgeSpikes:
@@ -185,7 +187,6 @@ class App:
     @cached_property
     def deliver_outbox(self) -> "DeliverOutbox":
         """Sending what waits in the outbox."""
-        from balancebot.notify.worker import DeliverOutbox
 
         return DeliverOutbox(
             self.database,
@@ -199,7 +200,7 @@ class App:
     @cached_property
     def heartbeat(self) -> "Heartbeat | None":
         """The dead man's switch."""
-        from balancebot.notify.heartbeat import Heartbeat
+        from balancebot.notify.heartbeat import Heartbeat  # lazy: aiohttp; few commands send one
 
         heartbeat = self.settings.heartbeat
         return None if heartbeat is None else Heartbeat(heartbeat.url, proxy=heartbeat.proxy)
@@ -207,7 +208,7 @@ class App:
     @cached_property
     def log_in(self) -> "LogIn":
         """Logging in to the pages."""
-        from balancebot.people.log_in import LogIn
+        from balancebot.people.log_in import LogIn  # lazy: argon2; only the pages check passwords
 
         web = self.settings.web
         return LogIn(self.database, None if web is None else web.secret_key)
@@ -217,7 +218,7 @@ class App:
 
         `on_done` is called after each change that somebody has made.
         """
-        from balancebot.notify.slack.listener import slack_app_of
+        from balancebot.notify.slack.listener import slack_app_of  # lazy: only the daemon listens
 
         return slack_app_of(self, on_done=on_done)
 
@@ -233,7 +234,7 @@ class App:
 
     def digest_page(self, message: DigestMessage) -> str:
         """Return a digest as its mail's HTML, as a page of its own."""
-        from balancebot.notify.email.compose import html_page
+        from balancebot.notify.email.compose import html_page  # lazy: jinja2
 
         return html_page(message, self.renderer)
 
@@ -244,7 +245,9 @@ class App:
     def reread_apps(self) -> None:
         """Read files of apps that have changed: new wallets are read from now on, removed ones no more."""
         if self.live.reread() and self.given_source is None:
-            self._jsms.configure(outside.endpoints(self.settings.accounts))
+            from balancebot.jsms.source import endpoints_of  # lazy: the same
+
+            self._jsms.configure(endpoints_of(self.settings.accounts))
         if self.live.wallets_unsynced:
             self.sync_wallets()  # which may fail with the database; it is then tried again
             self.live.wallets_unsynced = False
@@ -353,7 +356,7 @@ def preview_channels(settings: Settings, show: Callable[[str], None]) -> Mapping
 
 
 def _renderer(settings: Settings) -> "Renderer":
-    from balancebot.notify.render import Renderer
+    from balancebot.notify.render import Renderer  # lazy: jinja2; most commands write no message
 
     return Renderer(words=_words(settings), public_url=_public_url(settings), user_dir=settings.templates.dir)
 

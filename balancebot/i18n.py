@@ -188,7 +188,7 @@ class Wording:
         """Write a whole number with the language's thousands separators; a small fraction keeps one decimal."""
         if self.language == Language.ENGLISH:
             return number(value)
-        from babel.numbers import format_decimal  # 0.1 s to import, and English does without
+        from babel.numbers import format_decimal  # lazy: only when it is shown
 
         has_decimal = value != int(value) and abs(value) < 10
         figure = round(value, 1) if has_decimal else round(value)
@@ -462,7 +462,7 @@ class Wording:
             if skeleton == "yMMMd":
                 return f"{local.day} {local:%b %Y}"
             return f"{local:%a} {local.day} {local:%b}"
-        from babel.dates import format_skeleton  # 0.1 s to import, and English does without
+        from babel.dates import format_skeleton  # lazy: only when it is shown
 
         return format_skeleton(skeleton, local, tzinfo=None, locale=self._locale)
 

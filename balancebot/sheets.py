@@ -125,10 +125,10 @@ def write_csv(table: Iterable[Sequence[Cell]]) -> str:
 
 def write_xlsx(table: Iterable[Sequence[Cell]], *, title: str, widths: Sequence[int]) -> bytes:
     """Write cells, the header first, as a workbook: numbers as numbers, text as text that never becomes a formula."""
-    from openpyxl import Workbook  # takes a quarter of a second to load: only where a workbook is made
-    from openpyxl.cell import WriteOnlyCell
-    from openpyxl.styles import Alignment, Font
-    from openpyxl.utils import get_column_letter
+    from openpyxl import Workbook  # lazy: only writing a workbook needs it
+    from openpyxl.cell import WriteOnlyCell  # lazy: only writing a workbook needs it
+    from openpyxl.styles import Alignment, Font  # lazy: only writing a workbook needs it
+    from openpyxl.utils import get_column_letter  # lazy: only writing a workbook needs it
 
     workbook = Workbook(write_only=True)
     sheet = workbook.create_sheet(title)

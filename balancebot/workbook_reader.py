@@ -61,7 +61,7 @@ def main() -> None:
 
 def _limit() -> None:
     with suppress(ImportError):
-        import resource  # not on Windows, where only the time is limited
+        import resource  # not on Windows, where only the time is limited  # lazy: only in the process that reads a workbook
 
         for what, most in (
             (resource.RLIMIT_CPU, CPU_SECONDS),
@@ -77,7 +77,10 @@ def _limit() -> None:
 
 def read(data: bytes, wanted: list[frozenset[str]]) -> dict[str, Any]:
     """Return the rows of the sheet that has the wanted columns, from A1 on, and what a person must mend."""
-    from python_calamine import CalamineWorkbook, SheetTypeEnum
+    from python_calamine import (  # lazy: only in the process that reads a workbook
+        CalamineWorkbook,
+        SheetTypeEnum,
+    )
 
     parts = _Parts(data)
     workbook = CalamineWorkbook.from_filelike(BytesIO(data))

@@ -2,6 +2,7 @@
 
 import ast
 import re
+from collections import Counter
 from pathlib import Path
 
 import pytest
@@ -57,6 +58,32 @@ def test_aiohttp_is_used_for_what_is_outside_alone() -> None:
     users = {_name(file).partition("/")[0] for file in _FILES if "aiohttp" in _imports(file)}
     assert users <= {"jsms", "network.py", "notify"}
     assert not [_name(file) for file in _FILES if "httpx" in _imports(file)]
+
+
+def test_every_class_name_exists_once() -> None:
+    names = Counter(
+        node.name
+        for file in _FILES
+        for node in ast.walk(ast.parse(file.read_text()))
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
+    )
+    assert {} == {name: times for name, times in names.items() if times > 1}
+
+
+def test_an_import_inside_a_function_says_why() -> None:
+    """`# lazy: ...` on its line; all others stand at the top."""
+    offenders = []
+    for file in _FILES:
+        lines = file.read_text().splitlines()
+        for function in ast.walk(ast.parse(file.read_text())):
+            if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
+                offenders += [
+                    f"{_name(file)}:{node.lineno}"
+                    for node in ast.walk(function)
+                    if isinstance(node, ast.Import | ast.ImportFrom)
+                    and "# lazy: " not in lines[node.lineno - 1]
+                ]
+    assert [] == offenders
 
 
 def test_nothing_is_left_to_be_done() -> None:

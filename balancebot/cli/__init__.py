@@ -16,7 +16,6 @@ from balancebot.cli.process import (
     decoded_arguments,
     discard_output,
     prepare_streams,
-    skip_httpx_command_line,
     skip_startup_gc,
 )
 
@@ -99,7 +98,6 @@ def _run(given: Sequence[str]) -> int:
         print(overview())
         return 0 if words else 2
     skip_startup_gc()
-    skip_httpx_command_line()
     from balancebot.cli.root import run  # lazy: `--help` needs neither typer nor the database
 
     return run(words)

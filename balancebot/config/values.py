@@ -16,7 +16,9 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar
 from urllib.parse import urlsplit
-from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
+
+from cronsim import CronSim, CronSimError
 
 from balancebot.config.secrets import ConfigContext, Secret
 from balancebot.config.toml_table import Parser, UnfitError, described
@@ -238,8 +240,6 @@ def timezone(value: object) -> ZoneInfo:
     try:
         return ZoneInfo(written)
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        from zoneinfo import available_timezones
-
         hint = did_you_mean(written, sorted(available_timezones()))
         raise UnfitError(f"must be an IANA name such as Asia/Shanghai, not {written!r}{hint}") from None
 
@@ -247,7 +247,6 @@ def timezone(value: object) -> ZoneInfo:
 @kind("cron schedule")
 def cron(value: object) -> str:
     """Read a cron expression of five fields that comes true at least once."""
-    from cronsim import CronSim, CronSimError
 
     written = " ".join(text(value).split())
     if len(written.split()) != 5:

@@ -1,6 +1,7 @@
 """What somebody may have meant: the nearest known word, for faults that say how to mend them."""
 
 from collections.abc import Iterable
+from difflib import get_close_matches
 
 _LONGEST = 200
 """No name is longer; comparing costs by length."""
@@ -10,7 +11,6 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     """Return the known word nearest to `word`, letter case aside, or None when none is near."""
     if len(word) > _LONGEST:
         return None
-    from difflib import get_close_matches
 
     by_folded = {candidate.casefold(): candidate for candidate in known}
     found = get_close_matches(word.casefold(), by_folded, n=1)

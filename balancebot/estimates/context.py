@@ -80,7 +80,7 @@ class ContextReader:
         Without `until` an order is to last 30 days from now; `confidence` is the probability that it does. While use is
         far above what is usual there is no advice: nobody should buy for a robot.
         """
-        from balancebot.forecast.spike import SUSPICIOUS
+        from balancebot.forecast.spike import SUSPICIOUS  # lazy: numpy
 
         unusual = {
             (row.wallet_id, row.category)

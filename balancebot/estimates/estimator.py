@@ -38,7 +38,7 @@ class Estimator:
         asked = load_modelled(conn, read, now)
         if asked is None:
             return {}
-        from balancebot.forecast.forecast import forecast
+        from balancebot.forecast.forecast import forecast  # lazy: numpy
 
         answers = forecast(
             asked.models,
@@ -68,7 +68,7 @@ class Estimator:
         asked = load_modelled(conn, read, now)
         if asked is None:
             return {}
-        from balancebot.forecast.order_advice import advise_order
+        from balancebot.forecast.order_advice import advise_order  # lazy: numpy
 
         advice: dict[BalanceKey, OrderAdvice] = {}
         for index, key in enumerate(asked.keys):
@@ -108,7 +108,7 @@ class Estimator:
         key = BalanceKey(snapshot.wallet, category)
         if asked is None or key not in asked.keys:
             return ()
-        from balancebot.forecast.course_ahead import course_ahead
+        from balancebot.forecast.course_ahead import course_ahead  # lazy: numpy
 
         index = asked.keys.index(key)
         return course_ahead(
@@ -156,9 +156,9 @@ def load_modelled(
     ]
     if not asked:
         return None
-    import numpy as np
+    import numpy as np  # lazy: numpy
 
-    from balancebot.forecast.model import decode_models
+    from balancebot.forecast.model import decode_models  # lazy: numpy
 
     ids = {snapshot.wallet: wallet_id for wallet_id, snapshot in read}
     open_hours = use_since(conn, ids.values(), min(model.hour for *_, model in asked))
@@ -190,7 +190,7 @@ def open_use(
     wanted: Sequence[tuple[Balance, int]], seen: Mapping[Balance, list[HourOfUse]]
 ) -> "tuple[Floats, Floats]":
     """Return use and hours of exposure of each balance since the hour that its model reaches up to."""
-    import numpy as np
+    import numpy as np  # lazy: numpy
 
     use, exposure = np.zeros(len(wanted)), np.zeros(len(wanted))
     for index, (balance, since) in enumerate(wanted):
@@ -206,7 +206,7 @@ def announced_plans(conn: Connection, since: datetime) -> "Mapping[BalanceKey, l
     kept = planned_sends.not_over(conn, now=since)
     if not kept:
         return {}
-    from balancebot.forecast.recurring import DatedSend
+    from balancebot.forecast.recurring import DatedSend  # lazy: numpy
 
     announced: dict[BalanceKey, list[DatedSend]] = defaultdict(list)
     for plan in kept:

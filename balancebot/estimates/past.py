@@ -39,11 +39,14 @@ def past_estimates(
     Models are fitted anew at each step, as they are when an hour closes: one that is older, with the use since then on
     top, would take the time of day for a change of pace.
     """
-    import numpy as np
+    import numpy as np  # lazy: numpy
 
-    from balancebot.forecast.forecast import forecast
-    from balancebot.forecast.model import fit
-    from balancebot.forecast.use_window import WINDOW_HOURS, empty_window
+    from balancebot.forecast.forecast import forecast  # lazy: numpy
+    from balancebot.forecast.model import fit  # lazy: numpy
+    from balancebot.forecast.use_window import (  # lazy: numpy
+        WINDOW_HOURS,
+        empty_window,
+    )
 
     found: list[dict[int, Estimate]] = [{} for _ in pasts]
     windows: list[UseWindow] = [

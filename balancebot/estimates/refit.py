@@ -56,7 +56,10 @@ def _refit(
         late = estimates.models_behind(conn, wallet_ids, hour)
     if not late:
         return []
-    from balancebot.forecast.use_window import decode_window, empty_window
+    from balancebot.forecast.use_window import (  # lazy: numpy
+        decode_window,
+        empty_window,
+    )
 
     with database.read() as conn:
         stored = estimates.models_of_wallets(conn, late)
@@ -80,10 +83,10 @@ def _refit(
 def _fit_anew(
     database: Database, names: Mapping[int, WalletName], wallet_ids: Sequence[int], hour: int, *, zone: str
 ) -> None:
-    import numpy as np
+    import numpy as np  # lazy: numpy
 
-    from balancebot.forecast.series import window_of
-    from balancebot.forecast.use_window import REMEMBERED_HOURS
+    from balancebot.forecast.series import window_of  # lazy: numpy
+    from balancebot.forecast.use_window import REMEMBERED_HOURS  # lazy: numpy
 
     with database.read() as conn:
         seen = use_since(conn, wallet_ids, hour - REMEMBERED_HOURS)
@@ -118,8 +121,11 @@ def _save(
 ) -> None:
     if not windows:
         return
-    from balancebot.forecast.model import encode_models, fit
-    from balancebot.forecast.use_window import encode_window
+    from balancebot.forecast.model import (  # lazy: numpy
+        encode_models,
+        fit,
+    )
+    from balancebot.forecast.use_window import encode_window  # lazy: numpy
 
     fitted = fit(list(windows.values()), zone, announced)
     rows = [

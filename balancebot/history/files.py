@@ -78,7 +78,7 @@ class ReadingBuffer:
 
     def snapshots(self, ids: Mapping[WalletName, int]) -> Iterator[SnapshotRow]:
         """Yield the readings as snapshots, in the order of time."""
-        import numpy as np
+        import numpy as np  # lazy: numpy
 
         places = [
             (ids[balance.wallet], _CATEGORIES.index(balance.category)) for balance in self._indices

@@ -13,7 +13,7 @@ import queue
 import random
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
@@ -23,11 +23,11 @@ from typing import assert_never
 from yarl import URL
 
 from balancebot import __version__
-from balancebot.config import Proxy, Secret
-from balancebot.domain.balance import Snapshot, WalletName, account_of
+from balancebot.config import AccountConfig, PollConfig, Proxy, Secret
+from balancebot.domain.balance import Snapshot, WalletName, account_of, app_of
 from balancebot.jsms.answer import AnswerFault, EndpointKind, ParsedBalances, Understood, parse_answer
 from balancebot.jsms.pool import FetchCall, FetchPool, FetchTask, Trouble
-from balancebot.jsms.transport import Route, Transport
+from balancebot.jsms.transport import PreparedRequest, Transport
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
 from balancebot.redact import MIN_LENGTH, STARS, Redactor
 
@@ -67,7 +67,7 @@ class _Target:
     """An endpoint made ready: its request is built once and sent often."""
 
     endpoint: Endpoint
-    route: Route
+    request: PreparedRequest
     host: str
     twin: WalletName | None
     """A wallet of the other kind that is configured with the same key."""
@@ -254,7 +254,7 @@ class JsmsSource:
         try:
             async with limit:
                 task.call.under_way.add(limit)
-                reply = await self._transport.get(target.route)
+                reply = await self._transport.get(target.request)
         except TimeoutError:
             if task.is_cut_off:
                 return _CUT_OFF
@@ -403,5 +403,35 @@ def _target(endpoint: Endpoint, *, twin: WalletName | None) -> _Target:
         "User-Agent": f"balancebot/{__version__}",
     }
     return _Target(
-        endpoint=endpoint, route=Route(str(url.origin()), url, headers), host=url.authority, twin=twin
+        endpoint=endpoint,
+        request=PreparedRequest(str(url.origin()), url, headers),
+        host=url.authority,
+        twin=twin,
     )
+
+
+def build_source(poll: PollConfig, accounts: Iterable[AccountConfig], clock: Clock) -> JsmsSource:
+    """Build the source that the configuration describes. Raises ValueError where proxy or certificates can't be used."""
+    return JsmsSource(
+        endpoints_of(accounts),
+        clock=clock,
+        timeout=poll.timeout,
+        concurrency=poll.concurrency,
+        max_rate=poll.max_rate,
+        ca_bundle=poll.ca_bundle,
+        proxy=poll.proxy,
+    )
+
+
+def endpoints_of(accounts: Iterable[AccountConfig]) -> dict[WalletName, Endpoint]:
+    """Return where and with which key pair each wallet is read."""
+    return {
+        name: Endpoint(
+            base_url=account.base_url,
+            kind=EndpointKind.ACCOUNT if app_of(name) is None else EndpointKind.APP,
+            key=keys.key,
+            secret=keys.secret,
+        )
+        for account in accounts
+        for name, keys in account.wallets()
+    }

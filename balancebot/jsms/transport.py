@@ -52,7 +52,7 @@ _CERTIFICATE_ADVICE: Mapping[int, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Route:
+class PreparedRequest:
     """A request that is built once and sent often."""
 
     origin: str
@@ -73,13 +73,13 @@ class Transport:
         self._session: aiohttp.ClientSession | None = None
         self._proxies: dict[str, _ProxyRoute] = {}
 
-    async def get(self, route: Route) -> Reply | AnswerFault:
+    async def get(self, request: PreparedRequest) -> Reply | AnswerFault:
         """Send a request and read its answer."""
         try:
-            proxy = self._proxy_of(route.origin)
+            proxy = self._proxy_of(request.origin)
             async with self._shared_session().get(
-                route.url,
-                headers=route.headers,
+                request.url,
+                headers=request.headers,
                 allow_redirects=False,
                 proxy=proxy.url,
                 proxy_headers=proxy.headers,

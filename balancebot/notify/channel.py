@@ -38,6 +38,6 @@ class RegisteredChannel:
 
 def posting_preview(section: object, context: ChannelContext, show: Show) -> Channel:
     """Make the preview of a channel that only posts: title and text."""
-    from balancebot.notify.preview import PreviewPosts
+    from balancebot.notify.preview import PreviewPosts  # lazy: only the demo shows messages
 
     return PreviewPosts(type(section).__name__.removesuffix("Config"), context.renderer, show)

@@ -62,10 +62,14 @@ def spike_evidence(
     asked = [one for one in intervals if (one.wallet_id, one.balance.category) in stored]
     if not asked:
         return {}
-    import numpy as np
+    import numpy as np  # lazy: numpy
 
-    from balancebot.forecast.model import decode_models
-    from balancebot.forecast.spike import have_stopped, is_planned, judge_spikes
+    from balancebot.forecast.model import decode_models  # lazy: numpy
+    from balancebot.forecast.spike import (  # lazy: numpy
+        have_stopped,
+        is_planned,
+        judge_spikes,
+    )
 
     fitted = [stored[one.wallet_id, one.balance.category] for one in asked]
     models, _ = decode_models([model.model for model in fitted])
@@ -184,7 +188,11 @@ class JudgeSpikes:
         candidates = _balances(conn, stretches)
         if not candidates:
             return []
-        from balancebot.forecast.spike import REMEMBERED_DAYS, gather, remembered
+        from balancebot.forecast.spike import (  # lazy: numpy
+            REMEMBERED_DAYS,
+            gather,
+            remembered,
+        )
 
         told_before = alerts.openings(conn, AlertKind.BURN_SPIKE, since=now - timedelta(days=REMEMBERED_DAYS))
         compared = spike_evidence(

@@ -96,7 +96,7 @@ def insert_into(conn: Connection, table: Table) -> sqlite.Insert:
     """
     if conn.dialect.name == "sqlite":
         return sqlite.insert(table)
-    from sqlalchemy.dialects import postgresql  # its drivers take a while to load
+    from sqlalchemy.dialects import postgresql  # lazy: half of all installations have SQLite alone
 
     return postgresql.insert(table)  # type: ignore[return-value]
 

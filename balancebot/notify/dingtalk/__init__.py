@@ -6,7 +6,7 @@ from balancebot.ports import Channel
 
 
 def _build(name: str, section: DingTalkConfig, context: ChannelContext) -> Channel:
-    from balancebot.notify.dingtalk.channel import DingTalkChannel
+    from balancebot.notify.dingtalk.channel import DingTalkChannel  # lazy: only a configured channel
 
     return DingTalkChannel(
         name,

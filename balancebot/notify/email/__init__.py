@@ -6,7 +6,7 @@ from balancebot.ports import Channel
 
 
 def _build(name: str, email: EmailConfig, context: ChannelContext) -> Channel:
-    from balancebot.notify.email.smtp import SmtpChannel
+    from balancebot.notify.email.smtp import SmtpChannel  # lazy: only a configured channel
 
     del name
     return SmtpChannel(
@@ -21,7 +21,7 @@ def _build(name: str, email: EmailConfig, context: ChannelContext) -> Channel:
 
 
 def _preview(email: EmailConfig, context: ChannelContext, show: Show) -> Channel:
-    from balancebot.notify.preview import PreviewMail
+    from balancebot.notify.preview import PreviewMail  # lazy: only the demo shows messages
 
     return PreviewMail(context.renderer, show, sender=email.sender)
 

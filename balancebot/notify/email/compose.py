@@ -148,7 +148,7 @@ def _picture(told: Message, renderer: Renderer) -> bytes | None:
     if not isinstance(told, DigestMessage):
         return None
     # Only a digest needs the drawing library, which takes longer to load than all the rest of a mail.
-    from balancebot.notify.email.picture import digest_picture
+    from balancebot.notify.email.picture import digest_picture  # lazy: pillow; only a digest has a picture
 
     return digest_picture(told, renderer.words_for(told))
 

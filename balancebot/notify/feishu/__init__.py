@@ -6,7 +6,7 @@ from balancebot.ports import Channel
 
 
 def _build(name: str, section: FeishuConfig, context: ChannelContext) -> Channel:
-    from balancebot.notify.feishu.channel import FeishuChannel
+    from balancebot.notify.feishu.channel import FeishuChannel  # lazy: only a configured channel
 
     return FeishuChannel(
         name,

@@ -10,8 +10,8 @@ from balancebot.ports import Channel
 
 def _build(name: str, slack: SlackConfig, context: ChannelContext) -> Channel:
     """Make Slack by webhook or by bot token; with buttons where an app token lets somebody listen to them."""
-    from balancebot.notify.slack.channel import SlackChannel
-    from balancebot.notify.slack.webhook import SlackWebhook
+    from balancebot.notify.slack.channel import SlackChannel  # lazy: only a configured channel
+    from balancebot.notify.slack.webhook import SlackWebhook  # lazy: only a configured channel
 
     if slack.webhook_url is not None:
         return SlackWebhook(url=slack.webhook_url.reveal(), renderer=context.renderer, proxy=slack.proxy)
@@ -28,7 +28,7 @@ def _build(name: str, slack: SlackConfig, context: ChannelContext) -> Channel:
 
 
 def _preview(slack: SlackConfig, context: ChannelContext, show: Show) -> Channel:
-    from balancebot.notify.preview import PreviewSlack
+    from balancebot.notify.preview import PreviewSlack  # lazy: only the demo shows messages
 
     del slack
     return PreviewSlack(context.renderer, show)

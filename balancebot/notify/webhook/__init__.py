@@ -6,7 +6,7 @@ from balancebot.ports import Channel
 
 
 def _build(name: str, section: WebhookConfig, context: ChannelContext) -> Channel:
-    from balancebot.notify.webhook.channel import WebhookChannel
+    from balancebot.notify.webhook.channel import WebhookChannel  # lazy: only a configured channel
 
     return WebhookChannel(
         name,

@@ -6,7 +6,7 @@ from balancebot.ports import Channel
 
 
 def _build(name: str, section: WeComConfig, context: ChannelContext) -> Channel:
-    from balancebot.notify.wecom.channel import WeComChannel
+    from balancebot.notify.wecom.channel import WeComChannel  # lazy: only a configured channel
 
     return WeComChannel(
         name,
