@@ -368,6 +368,20 @@ class Wording:
             expected=self.number(surge.expected),
         )
 
+    def at_this_pace(self, hours: float) -> str:
+        """Write how long a balance lasts if a usage spike goes on."""
+        return self.gettext("%(runway)s at this pace", runway=self.duration(hours))
+
+    def not_counted(self, messages: int, at: datetime | None) -> str:
+        """Write which burst the usage rate leaves out; '' for none."""
+        if messages <= 0 or at is None:
+            return ""
+        return self.gettext(
+            "%(messages)s sent at once at %(at)s, not counted as usual",
+            messages=self.number(messages),
+            at=self.when(at),
+        )
+
     def why(self, message: AlertMessage) -> str:
         """Write what caused an alert, or keeps it open: the limit, the surge, or what went wrong; '' where nothing is."""
         measured = message.measurement
@@ -388,15 +402,46 @@ class Wording:
         return self.trouble(text) if name == "trouble" else text
 
     def order(self, advice: OrderAdvice | None, category: Category | None, *, now: datetime) -> str:
-        """Write how much to buy by when; '' where nothing is to be bought."""
-        if advice is None or category is None or advice.messages == 0 or advice.order_by is None:
+        """Write how much to move and buy by when; '' where nothing is to be done."""
+        if advice is None or category is None:
+            return ""
+        if advice.stop_first:
+            return self.gettext("Buy nothing yet: the sending must be stopped first")
+        if not advice.is_needed or advice.order_by is None:
             return ""
         figures = {
-            "count": self.number(advice.messages),
+            "count": self.number(advice.messages or advice.move),
+            "moved": self.number(advice.move),
             "category": self.category(category),
             "until": self.ahead(advice.until, now=now),
             "certainty": round(advice.confidence * 100),
         }
+        if advice.move and not advice.messages:
+            if advice.order_by <= now:
+                return self.gettext(
+                    "Move %(count)s %(category)s SMS here from the shared pool now and buy nothing:"
+                    " enough until %(until)s (%(certainty)s %% sure)",
+                    **figures,
+                )
+            return self.gettext(
+                "Move %(count)s %(category)s SMS here from the shared pool by %(by)s and buy nothing:"
+                " enough until %(until)s (%(certainty)s %% sure)",
+                by=self.ahead(advice.order_by, now=now),
+                **figures,
+            )
+        if advice.move:
+            if advice.order_by <= now:
+                return self.gettext(
+                    "Move %(moved)s %(category)s SMS here from the shared pool and buy about %(count)s more now:"
+                    " enough until %(until)s (%(certainty)s %% sure)",
+                    **figures,
+                )
+            return self.gettext(
+                "Move %(moved)s %(category)s SMS here from the shared pool and buy about %(count)s more by %(by)s:"
+                " enough until %(until)s (%(certainty)s %% sure)",
+                by=self.ahead(advice.order_by, now=now),
+                **figures,
+            )
         if advice.order_by <= now:
             return self.gettext(
                 "Buy about %(count)s %(category)s SMS now: enough until %(until)s (%(certainty)s %% sure)",

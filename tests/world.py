@@ -163,13 +163,18 @@ class World:
 
     def news(self) -> list[str]:
         """Return what was decided to be told so far: `opened warning acme/shop:industry`, in order."""
+        return [_line(message) for message in self.messages()]
+
+    def messages(self) -> list[AlertMessage]:
+        """Return the messages that were decided to be sent so far, in order."""
         with self.database.read() as conn:
-            messages = conn.scalars(
-                select(tables.notifications.c.message)
-                .where(tables.notifications.c.reason.is_not(None))
-                .order_by(tables.notifications.c.id)
+            return list(
+                conn.scalars(
+                    select(tables.notifications.c.message)
+                    .where(tables.notifications.c.reason.is_not(None))
+                    .order_by(tables.notifications.c.id)
+                )
             )
-            return [_line(message) for message in messages]
 
     def deliveries(self) -> list[str]:
         """Return what lies in the outbox: `post #ops`, in order."""

@@ -2,7 +2,7 @@
 
 import math
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from typing import Annotated
@@ -13,10 +13,13 @@ from balancebot.cli.context import RefusedError, command_group, context_of, read
 from balancebot.cli.output import Column, bold, faint, json_instant, of_severity, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.config import Settings
+from balancebot.domain.balance import BalanceKey, account_of, app_of
 from balancebot.domain.message import MutedCounts
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.verdict import Severity
+from balancebot.estimates.context import ContextReader
+from balancebot.estimates.estimator import Estimator
 from balancebot.i18n import Wording
 from balancebot.overview.balances import BalanceView, overview
 from balancebot.store import alerts, channel_failures, thresholds
@@ -54,7 +57,8 @@ def status(
     with command.database.read() as conn:
         quiet = alerts.muted_counts(conn)
     if as_json:
-        balances = [view_as_json(view) for view in views]
+        movable = movable_to(views, command.settings, command.database, now)
+        balances = [view_as_json(view, movable=movable.get(view.key, 0)) for view in views]
         show_json({"as_of": json_instant(now), "balances": balances, "muted": asdict(quiet)})
     else:
         words = Wording(zone=command.settings.timezone)
@@ -91,8 +95,25 @@ def _matching(views: list[BalanceView], pattern: str) -> list[BalanceView]:
     return found
 
 
-def view_as_json(view: BalanceView) -> dict[str, object]:
-    """Write one balance as `status --json` shows it."""
+def movable_to(
+    views: Sequence[BalanceView], settings: Settings, database: Database, now: datetime
+) -> Mapping[BalanceKey, int]:
+    """Return what the shared pool of its account can spare for each balance of an app."""
+    apps = [view.key for view in views if app_of(view.key.wallet) is not None]
+    if not apps:
+        return {}
+    reader = ContextReader(
+        estimator=Estimator(zone=settings.timezone.key, confidence=settings.alerts.runway_confidence),
+        thresholds=thresholds.ThresholdCache(),
+        package_sizes=settings.orders.package_sizes,
+    )
+    with database.read() as conn:
+        spare = reader.movable(conn, {account_of(key.wallet) for key in apps}, now=now)
+    return {key: spare.get((account_of(key.wallet), key.category), 0) for key in apps}
+
+
+def view_as_json(view: BalanceView, *, movable: int) -> dict[str, object]:
+    """Write one balance as `status --json` shows it; `movable` is what the shared pool can spare for it."""
     limits = view.effective.limits
     is_number = isinstance(view.reading, int)
     runway = view.estimate.runway
@@ -128,6 +149,9 @@ def view_as_json(view: BalanceView) -> dict[str, object]:
             "critical_days": limits.critical_days,
         },
         "alert": view.alert_id,
+        "movable": movable,
+        "spike": view.spike_id,
+        "wallet_alert": view.wallet_alert_id,
         "stopped": view.stopped,
     }
 
@@ -139,6 +163,11 @@ def for_people(views: Sequence[BalanceView], further: Sequence[str], words: Word
         "\n".join(_troubles(views, words, now)),
         "\n".join(
             f"{view.key} has gone silent, in hours that always see use" for view in views if view.stopped
+        ),
+        "\n".join(
+            f"{view.key}: {burst}"
+            for view in views
+            if (burst := words.not_counted(view.estimate.not_counted, view.estimate.not_counted_at))
         ),
         "\n".join(further),
         faint(f"as of {now.astimezone(words.zone):%Y-%m-%d %H:%M:%S} {words.zone_name}; ") + _count(views),

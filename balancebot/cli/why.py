@@ -1,13 +1,15 @@
 """`why`: the whole chain behind a balance or a wallet, from the database alone."""
 
+from collections.abc import Mapping
 from typing import Annotated
 
 import typer
 
 from balancebot.cli.context import CommandContext, RefusedError, command_group, context_of
 from balancebot.cli.output import bold, colored_cells, faint, json_instant, show_json
-from balancebot.cli.status import view_as_json
+from balancebot.cli.status import movable_to, view_as_json
 from balancebot.clock import SystemClock
+from balancebot.domain.balance import BalanceKey
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.explain.explain import AlertExplanation, BalanceExplanation, Explanation, explain, read_target
 from balancebot.explain.text import Section, sections
@@ -32,7 +34,9 @@ def why(
     command = context_of(context)
     explanation = _explained(command, target)
     if as_json:
-        show_json(_as_json(explanation))
+        views = [story.view for story in explanation.balances]
+        movable = movable_to(views, command.settings, command.database, explanation.at)
+        show_json(_as_json(explanation, movable))
         return
     words = Wording(zone=command.settings.timezone)
     print("\n\n".join(_for_people(passage) for passage in sections(explanation, words)))
@@ -67,7 +71,7 @@ def _for_people(passage: Section) -> str:
     return "\n".join(lines)
 
 
-def _as_json(explanation: Explanation) -> dict[str, object]:
+def _as_json(explanation: Explanation, movable: Mapping[BalanceKey, int]) -> dict[str, object]:
     row = explanation.row
     return {
         "as_of": json_instant(explanation.at),
@@ -80,12 +84,12 @@ def _as_json(explanation: Explanation) -> dict[str, object]:
         "suspect_since": None if row is None else json_instant(row.suspect_since),
         "next_read_at": None if row is None else json_instant(row.next_read_at),
         "alerts": [_alert(story) for story in explanation.alerts],
-        "balances": [_balance(story) for story in explanation.balances],
+        "balances": [_balance(story, movable.get(story.view.key, 0)) for story in explanation.balances],
     }
 
 
-def _balance(story: BalanceExplanation) -> dict[str, object]:
-    return view_as_json(story.view) | {
+def _balance(story: BalanceExplanation, movable: int) -> dict[str, object]:
+    return view_as_json(story.view, movable=movable) | {
         "origins": {
             check.column: "built in" if check.origin is None else str(check.origin)
             for check in story.limits

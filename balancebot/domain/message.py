@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import TypeAlias
 
@@ -39,6 +39,9 @@ class MutedCounts:
 NOTHING_MUTED = MutedCounts()
 
 
+_YEAR_SECONDS = 365 * 86_400.0
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpikeMeasurement:
     """Usage far above what is usual: `messages` between two readings that make `expected` likely."""
@@ -47,6 +50,13 @@ class SpikeMeasurement:
     expected: float
     since: datetime
     until: datetime
+
+    def lasts(self, balance: int) -> timedelta | None:
+        """Return for how long so many messages last at this pace; None without usage, or for more than a year."""
+        if self.messages <= 0:
+            return None
+        length = balance / self.messages * (self.until - self.since).total_seconds()
+        return timedelta(seconds=length) if length < _YEAR_SECONDS else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,6 +74,10 @@ class Measurement:
     burn_per_day: float | None = None
     runway: Runway | None = None
     depletes_at: datetime | None = None
+    not_counted: int = 0
+    """Messages of the latest burst that the usage rate leaves out."""
+    not_counted_at: datetime | None = None
+    """When that burst began, to the hour."""
     spike: SpikeMeasurement | None = None
     detail: str = ""
     """Why a wallet can't be read, in the words of the error."""

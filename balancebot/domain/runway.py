@@ -53,14 +53,25 @@ UNKNOWN = Estimate()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderAdvice:
-    """Buy `messages` by `order_by`, and the balance lasts until `until` with the probability `confidence`."""
+    """Move `move` and buy `messages` by `order_by`: the balance lasts until `until` with the probability `confidence`."""
 
     messages: int
-    """What is lacking, rounded up to whole packages; 0 = what is there will do."""
+    """What must be bought, in whole packages; 0 = what is there, or can be moved here, will do."""
     order_by: datetime | None
     """The latest instant that leaves the lead time before the balance might be used up; not before now. None with 0."""
     until: datetime
     confidence: float
+    lacking: int = 0
+    """What is lacking, not rounded to packages."""
+    move: int = 0
+    """What the account's shared pool can spare for it, of what is lacking."""
+    stop_first: bool = False
+    """While usage is far above what is usual nothing is advised: the sending must be stopped first."""
+
+    @property
+    def is_needed(self) -> bool:
+        """Whether anything is to be done."""
+        return self.messages > 0 or self.move > 0 or self.stop_first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

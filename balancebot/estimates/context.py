@@ -10,19 +10,21 @@ from itertools import dropwhile
 
 from sqlalchemy import Connection
 
-from balancebot.domain.alert import Alert
-from balancebot.domain.balance import BalanceKey, Category, Reading, WalletName
+from balancebot.domain.alert import Alert, AlertKind
+from balancebot.domain.balance import BalanceKey, Category, Reading, WalletName, app_of
 from balancebot.domain.message import MessageContext
 from balancebot.domain.runway import OrderAdvice, PlannedUse
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.estimates.estimator import Estimator
-from balancebot.store import estimates, planned_sends, usage, wallets
+from balancebot.store import alerts, estimates, planned_sends, usage, wallets
 from balancebot.store.thresholds import ThresholdCache
 from balancebot.store.wallets import WalletRow
 
 _RECENT_HOURS = 7 * 24
 _RECENT_STEP = 6
+_FEW_APPS = 50
+"""In an account of so many wallets the pool is shared out among all its apps, not only those that are looked at."""
 ORDER_FOR = timedelta(days=30)
 """How long an order is to last where nobody says otherwise."""
 ORDER_CONFIDENCE = 0.9
@@ -75,36 +77,92 @@ class ContextReader:
         confidence: float = ORDER_CONFIDENCE,
         only: Collection[BalanceKey] | None = None,
     ) -> Mapping[BalanceKey, OrderAdvice]:
-        """Advise what to buy for every balance of the wallets (or `only` for some) that has a number and is used.
+        """Advise what to move and buy for every balance of the wallets (or `only` for some) that has a number and is used.
 
-        Without `until` an order is to last 30 days from now; `confidence` is the probability that it does. While use is
-        far above what is usual there is no advice: nobody should buy for a robot.
+        Without `until` an order is to last 30 days from now; `confidence` is the probability that it does. While usage is
+        far above what is usual, the advice is to stop the sending first: nobody should buy for a robot. The shared pool
+        is counted before anything is bought, once for all apps of its account (of a large one: for those of `rows`).
         """
-        from balancebot.forecast.spike import SUSPICIOUS  # lazy: numpy
-
-        unusual = {
-            (row.wallet_id, row.category)
-            for row in estimates.of_wallets(conn, [row.id for row in rows])
-            if row.spike_points >= SUSPICIOUS
-        }
+        until = until or now + ORDER_FOR
+        members = _with_their_accounts(conn, rows)
+        spiking, unusual = self._unusual(conn, members)
         book = self.thresholds.book(conn)
-        return self.estimator.advise(
+        asked = {row.name for row in rows}
+        found = self.estimator.advise(
+            conn,
+            [(row.id, snapshot) for row in members if (snapshot := row.snapshot) is not None],
+            now=now,
+            until=until,
+            confidence=confidence,
+            lead_times={
+                key: timedelta(days=book.effective(*key).lead_time_days)
+                for row in members
+                for category in Category
+                if (key := BalanceKey(row.name, category)) not in unusual
+            },
+            package_sizes=self.package_sizes,
+            reserves=_reserves(members, book, unusual),
+        )
+        stop = OrderAdvice(messages=0, order_by=None, until=until, confidence=confidence, stop_first=True)
+        return {
+            key: advice
+            for key, advice in {**found, **dict.fromkeys(spiking, stop)}.items()
+            if key.wallet in asked and (only is None or key in only)
+        }
+
+    def movable(
+        self, conn: Connection, accounts: Collection[str], *, now: datetime
+    ) -> Mapping[tuple[str, Category], int]:
+        """Return what the shared pools of accounts can spare in the next 30 days, by account and category."""
+        rows = list(wallets.named(conn, [WalletName(account) for account in accounts]).values())
+        return self.estimator.spare(
             conn,
             [(row.id, snapshot) for row in rows if (snapshot := row.snapshot) is not None],
             now=now,
-            until=until or now + ORDER_FOR,
-            confidence=confidence,
-            lead_times={
-                BalanceKey(row.name, category): timedelta(
-                    days=book.effective(row.name, category).lead_time_days
-                )
-                for row in rows
-                for category in Category
-                if (row.id, category) not in unusual
-                and (only is None or BalanceKey(row.name, category) in only)
-            },
-            package_sizes=self.package_sizes,
+            until=now + ORDER_FOR,
+            confidence=ORDER_CONFIDENCE,
+            reserves=_reserves(rows, self.thresholds.book(conn), self._unusual(conn, rows)[1]),
         )
+
+    def _unusual(
+        self, conn: Connection, rows: Collection[WalletRow]
+    ) -> tuple[set[BalanceKey], set[BalanceKey]]:
+        """Return the balances with a usage spike, and all whose usage isn't taken for usual."""
+        from balancebot.forecast.spike import SPIKING, SUSPICIOUS  # lazy: numpy
+
+        names = {row.id: row.name for row in rows}
+        points = {
+            BalanceKey(names[row.wallet_id], row.category): row.spike_points
+            for row in estimates.of_wallets(conn, list(names))
+        }
+        told = {message.alert.subject.balance for message in alerts.all_open(conn, kind=AlertKind.BURN_SPIKE)}
+        spiking = {key for key, found in points.items() if found >= SPIKING or key in told}
+        return spiking, spiking | {key for key, found in points.items() if found >= SUSPICIOUS}
+
+
+def _with_their_accounts(conn: Connection, rows: Sequence[WalletRow]) -> list[WalletRow]:
+    """Return wallets with the shared pools of their accounts, and with all apps of accounts that have few."""
+    found = {row.name: row for row in rows}
+    lone = {row.account for row in rows if app_of(row.name) is not None}
+    pools = [WalletName(account) for account in lone if WalletName(account) not in found]
+    found.update(wallets.named(conn, pools))
+    small = [account for account, size in wallets.num_members(conn, lone).items() if size <= _FEW_APPS]
+    found.update({row.name: row for row in wallets.of_accounts(conn, small)})
+    return list(found.values())
+
+
+def _reserves(
+    rows: Collection[WalletRow], book: ThresholdBook, unusual: Collection[BalanceKey]
+) -> dict[BalanceKey, int]:
+    """Return the shared pools from which may be moved, each with what its own limits want to stay there."""
+    reserves: dict[BalanceKey, int] = {}
+    for row in rows:
+        for category in Category:
+            key = BalanceKey(row.name, category)
+            if app_of(row.name) is None and key not in unusual:
+                limits = book.effective(*key).limits
+                reserves[key] = int(max(limits.warning_below or 0, limits.critical_below or 0))
+    return reserves
 
 
 def recent_courses(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from sqlalchemy import Connection
 
-from balancebot.domain.balance import BalanceKey, Category, Snapshot
+from balancebot.domain.balance import BalanceKey, Category, Snapshot, account_of
 from balancebot.domain.runway import Estimate, OrderAdvice
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.store import estimates, planned_sends, usage
@@ -63,12 +63,16 @@ class Estimator:
         confidence: float,
         lead_times: Mapping[BalanceKey, timedelta],
         package_sizes: Mapping[Category, int],
+        reserves: Mapping[BalanceKey, int],
     ) -> Mapping[BalanceKey, OrderAdvice]:
-        """Advise what to buy for the balances of `lead_times`; those of whose use too little is known are left out."""
+        """Advise what to move and buy for the balances of `lead_times`; those of whose use too little is known are left out.
+
+        `reserves` are the shared pools from which may be moved, each with what must stay in it at least.
+        """
         asked = load_modelled(conn, read, now)
         if asked is None:
             return {}
-        from balancebot.forecast.order_advice import advise_order  # lazy: numpy
+        from balancebot.forecast.order_advice import advise_order, first_from_pools  # lazy: numpy
 
         advice: dict[BalanceKey, OrderAdvice] = {}
         for index, key in enumerate(asked.keys):
@@ -90,7 +94,64 @@ class Estimator:
             )
             if found is not None:
                 advice[key] = found
-        return advice
+        spare = self._spare(asked, read, until=until, confidence=confidence, reserves=reserves)
+        return first_from_pools(advice, spare, package_sizes)
+
+    def spare(
+        self,
+        conn: Connection,
+        read: Sequence[tuple[int, Snapshot]],
+        *,
+        now: datetime,
+        until: datetime,
+        confidence: float,
+        reserves: Mapping[BalanceKey, int],
+    ) -> Mapping[tuple[str, Category], int]:
+        """Return what the pools of `reserves` can spare, by account and category."""
+        asked = load_modelled(conn, read, now) if reserves else None
+        return self._spare(asked, read, until=until, confidence=confidence, reserves=reserves)
+
+    def _spare(
+        self,
+        asked: "ModelledBalances | None",
+        read: Sequence[tuple[int, Snapshot]],
+        *,
+        until: datetime,
+        confidence: float,
+        reserves: Mapping[BalanceKey, int],
+    ) -> dict[tuple[str, Category], int]:
+        """Return what is above both the reserve of each pool and what it uses itself up to `until`."""
+        if not reserves:
+            return {}
+        from balancebot.forecast.order_advice import needed_until  # lazy: numpy
+
+        places = {} if asked is None else {key: index for index, key in enumerate(asked.keys)}
+        spare: dict[tuple[str, Category], int] = {}
+        for _, snapshot in read:
+            for category, reading in snapshot.readings.items():
+                key = BalanceKey(snapshot.wallet, category)
+                if key not in reserves or not isinstance(reading, int):
+                    continue
+                needed = 0.0
+                if asked is not None and key in places:
+                    index = places[key]
+                    needed = (
+                        needed_until(
+                            asked.models[index : index + 1],
+                            observed_at=float(asked.observed_at[index]),
+                            until=until.timestamp(),
+                            zone=self.zone,
+                            confidence=confidence,
+                            plans=asked.plans[index],
+                            open_use=float(asked.open_use[index]),
+                            open_exposure=float(asked.open_exposure[index]),
+                        )
+                        or 0.0
+                    )
+                spare[account_of(snapshot.wallet), category] = max(
+                    0, int(reading - max(needed, reserves[key]))
+                )
+        return spare
 
     def course(
         self,

@@ -110,6 +110,9 @@ class _TextWriter:
             yield from self._reach()
         if isinstance(view.reading, int):
             yield Topic.USE, self._use(story)
+            burst = words.not_counted(view.estimate.not_counted, view.estimate.not_counted_at)
+            if burst:
+                yield Topic.USE, burst
         if view.reading is not Absent.UNALLOCATED:
             for line in self._limits(story):
                 yield Topic.LIMITS, line

@@ -1,11 +1,14 @@
 """How much to buy and by when, so that quota lasts to a date with a stated probability."""
 
 import math
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
+from balancebot.domain.balance import BalanceKey, Category, account_of, app_of
 from balancebot.domain.runway import OrderAdvice
 from balancebot.forecast.forecast import NO_END_HOURS, dated_sends
 from balancebot.forecast.model import Models
@@ -53,12 +56,16 @@ def advise_order(
     lacking = _needed(model, paths, (until.timestamp() - since) / 3600.0, confidence) - balance
     if lacking <= 0:
         return OrderAdvice(messages=0, order_by=None, until=until, confidence=confidence)
-    size = package_size or _round_unit(lacking)
-    packages = math.ceil(lacking / size)
     lasts = float(paths.lasts(np.array([float(balance)]), np.array([1.0 - confidence]))[0, 0])
     empty_at = min(since + lasts * 3600.0, until.timestamp())
     order_by = max(datetime.fromtimestamp(empty_at, UTC) - lead_time, now)
-    return OrderAdvice(messages=packages * size, order_by=order_by, until=until, confidence=confidence)
+    return OrderAdvice(
+        messages=_in_packages(lacking, package_size),
+        order_by=order_by,
+        until=until,
+        confidence=confidence,
+        lacking=math.ceil(lacking),
+    )
 
 
 def needed_until(
@@ -82,18 +89,37 @@ def needed_until(
     return None if paths is None else _needed(model, paths, (until - observed_at) / 3600.0, confidence)
 
 
-def pool_first(lacking: Sequence[int], spare: int) -> list[tuple[int, int]]:
-    """Return for each app's lack, the most urgent first, what to move from the pool and what is left to buy.
+def first_from_pools(
+    advice: Mapping[BalanceKey, OrderAdvice],
+    spare: Mapping[tuple[str, Category], int],
+    package_sizes: Mapping[Category, int],
+) -> dict[BalanceKey, OrderAdvice]:
+    """Return advice on apps with what can be moved from their account's pool, which is counted once, for
+    the most urgent app first.
 
-    `spare` is what the pool holds beyond its own need up to the same date; it is counted once.
+    `spare` is what the pool of an account can spare of a category.
     """
-    shares = []
-    left = max(spare, 0)
-    for messages in lacking:
-        moved = min(max(messages, 0), left)
-        left -= moved
-        shares.append((moved, max(messages, 0) - moved))
-    return shares
+    lacking: dict[tuple[str, Category], list[BalanceKey]] = defaultdict(list)
+    for key, found in advice.items():
+        pool = account_of(key.wallet), key.category
+        if found.lacking > 0 and app_of(key.wallet) is not None and spare.get(pool, 0) > 0:
+            lacking[pool].append(key)
+    changed = dict(advice)
+    for pool, keys in lacking.items():
+        left = spare[pool]
+        for key in sorted(keys, key=lambda key: (advice[key].order_by or advice[key].until, key)):
+            lacks = advice[key].lacking
+            # rounded up where it is all that is lacking, else down to what the pool holds
+            move = min(_in_packages(lacks, None), left) if lacks <= left else left - left % _round_unit(left)
+            left -= move
+            to_buy = _in_packages(lacks - move, package_sizes.get(key.category)) if move < lacks else 0
+            changed[key] = replace(advice[key], move=move, messages=to_buy)
+    return changed
+
+
+def _in_packages(messages: float, package_size: int | None) -> int:
+    size = package_size or _round_unit(messages)
+    return math.ceil(messages / size) * size
 
 
 def _paths(

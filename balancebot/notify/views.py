@@ -6,6 +6,7 @@ A template is a stranger's: whatever it is given here, it can read. Texts from o
 import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
+from datetime import timedelta
 from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
@@ -62,8 +63,12 @@ class AlertView:
     runway: str
     """In brief, without its range: `≈ 9 h`; '' where it is unknown or 0."""
     runway_range: str
+    at_this_pace: bool
+    """Whether the runway is by the pace of a usage spike, not by the expected usage."""
     burn: str
     limit: str
+    not_counted: str
+    """Which burst the usage rate leaves out; '' for none."""
     empty_at: str
     spark: str
     note: str
@@ -112,6 +117,8 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
     alert, measured, context = message.alert, message.measurement, message.context
     wallet, category = alert.subject.wallet, alert.subject.category
     runway = measured.runway
+    # a spike is told by its own pace: the usual one would say that there is time
+    pace = _pace(message)
     calm_since = alert.calm_since if alert.is_flapping else None
     missed = message.missed_top_up
     shown = alert.severity if message.is_open else Severity.OK
@@ -137,12 +144,20 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         empty=measured.reading == 0,
         balance=words.cell(measured.reading),
         messages=words.reading(measured.reading),
-        runway=words.duration(runway.p50) if runway and runway.p50 > 0 else "",
-        runway_range=words.runway(runway),
+        runway=words.duration(_hours(pace))
+        if pace
+        else words.duration(runway.p50)
+        if runway and runway.p50 > 0
+        else "",
+        runway_range=words.at_this_pace(_hours(pace)) if pace else words.runway(runway),
+        at_this_pace=bool(pace),
         burn=words.burn(measured.burn_per_day),
         limit="" if calm_since else words.limit(message),
+        not_counted=words.not_counted(measured.not_counted, measured.not_counted_at),
         empty_at=(
-            words.ahead(measured.depletes_at, now=message.at)
+            words.when(measured.observed_at + pace)
+            if pace and measured.observed_at
+            else words.ahead(measured.depletes_at, now=message.at)
             if measured.depletes_at and measured.reading
             else ""
         ),
@@ -175,6 +190,18 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         link=_alert_link(alert, public_url),
     )
     return {field.name: getattr(view, field.name) for field in fields(view)}
+
+
+def _pace(message: AlertMessage) -> timedelta | None:
+    """Return how long the balance lasts at the pace of an open usage spike."""
+    measured = message.measurement
+    if not message.is_open or measured.spike is None or not isinstance(measured.reading, int):
+        return None
+    return measured.spike.lasts(measured.reading)
+
+
+def _hours(time: timedelta) -> float:
+    return time / timedelta(hours=1)
 
 
 def _alert_link(alert: Alert, public_url: str) -> str:

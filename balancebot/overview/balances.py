@@ -3,7 +3,7 @@
 Estimates age: what has passed since a reading is taken off its runway, so two looks without a reading differ.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
@@ -44,10 +44,34 @@ class BalanceView:
     effective: Effective
     alert_id: str | None
     """Of its open `low_balance`."""
+    spike_id: str | None
+    """Of its open `burn_spike`."""
+    wallet_alert_id: str | None
+    """Of the open alert of its wallet, or of its account where the wallet is a member."""
     stopped: bool
     """Whether its traffic stopped in hours that are never still."""
     error: str
     """Why the latest attempt to read its wallet failed; '' where it didn't."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _OpenIds:
+    """The ids of the open alerts."""
+
+    of_balance: Mapping[tuple[AlertKind, BalanceKey], str]
+    of_wallet: Mapping[WalletName, str]
+
+    @classmethod
+    def read(cls, conn: Connection) -> "_OpenIds":
+        of_balance: dict[tuple[AlertKind, BalanceKey], str] = {}
+        of_wallet: dict[WalletName, str] = {}
+        for message in alerts.all_open(conn):
+            alert = message.alert
+            if alert.subject.balance is not None:
+                of_balance[alert.subject.kind, alert.subject.balance] = str(alert.id)
+            else:
+                of_wallet.update(dict.fromkeys(alert.members or (alert.subject.wallet,), str(alert.id)))
+        return cls(of_balance=of_balance, of_wallet=of_wallet)
 
 
 def overview(
@@ -66,11 +90,7 @@ def overview(
         known = wallets.named(conn, names, configured_only=False)
         kept = estimates.of_wallets(conn, [row.id for row in known.values()])
     believed = {(row.wallet_id, row.category): row for row in kept}
-    open_alerts = {
-        key: last.alert_id
-        for last in alerts.all_open(conn, kind=AlertKind.LOW_BALANCE)
-        if (key := last.alert.subject.balance) is not None
-    }
+    open_alerts = _OpenIds.read(conn)
     views = []
     for name in names:
         wallet = known.get(name)
@@ -82,7 +102,7 @@ def overview(
                     wallet,
                     believed.get((wallet.id, category)) if wallet else None,
                     effective=book.effective(*key),
-                    alert_id=open_alerts.get(key),
+                    open_alerts=open_alerts,
                     stale_after=stale_after,
                     now=now,
                 )
@@ -96,7 +116,7 @@ def _view(
     kept: EstimateRow | None,
     *,
     effective: Effective,
-    alert_id: str | None,
+    open_alerts: _OpenIds,
     stale_after: timedelta,
     now: datetime,
 ) -> BalanceView:
@@ -126,7 +146,9 @@ def _view(
         severity=Severity.UNKNOWN if is_stale and isinstance(reading, int) else verdict.severity,
         ever_positive=kept is not None and kept.ever_positive,
         effective=effective,
-        alert_id=alert_id,
+        alert_id=open_alerts.of_balance.get((AlertKind.LOW_BALANCE, key)),
+        spike_id=open_alerts.of_balance.get((AlertKind.BURN_SPIKE, key)),
+        wallet_alert_id=open_alerts.of_wallet.get(key.wallet),
         stopped=kept is not None and kept.stopped,
         error=wallet.error_message if wallet is not None and wallet.error_kind is not None else "",
     )

@@ -25,12 +25,12 @@ class AdviceRow:
     lead_time: timedelta
     note: str
     advice: OrderAdvice | None
-    """None: too little is known of its use. `messages` 0: what is there will do."""
+    """None: too little is known of its usage."""
 
     @property
     def is_needed(self) -> bool:
-        """Tell whether something is to be bought."""
-        return self.advice is not None and self.advice.messages > 0
+        """Tell whether something is to be done."""
+        return self.advice is not None and self.advice.is_needed
 
 
 def advice_rows(
@@ -85,4 +85,6 @@ def totals(found: Sequence[AdviceRow]) -> Mapping[Category, int]:
 
 def _urgency(order: AdviceRow) -> tuple[bool, float, BalanceKey]:
     by = order.advice.order_by if order.advice is not None else None
+    if order.advice is not None and order.advice.stop_first:
+        return (False, 0.0, order.key)
     return (by is None, 0.0 if by is None else by.timestamp(), order.key)

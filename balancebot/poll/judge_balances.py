@@ -115,6 +115,8 @@ class JudgeBalances:
             short_of=verdict.short_of,
             burn_per_day=estimate.burn_per_day,
             runway=estimate.runway,
+            not_counted=estimate.not_counted,
+            not_counted_at=estimate.not_counted_at,
             depletes_at=_depletes_at(estimate, snapshot.observed_at),
         )
 

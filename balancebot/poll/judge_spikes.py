@@ -258,6 +258,8 @@ def _measurement(one: _Balance, expected: float, now: datetime) -> Measurement:
         observed_at=one.until,
         burn_per_day=estimate.burn_per_day,
         runway=estimate.runway,
+        not_counted=estimate.not_counted,
+        not_counted_at=estimate.not_counted_at,
         depletes_at=one.kept.p50_at,
         spike=SpikeMeasurement(
             messages=one.stretch.used.get(one.key, 0), expected=expected, since=one.since, until=one.until

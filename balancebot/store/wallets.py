@@ -148,6 +148,17 @@ def of_accounts(
     return rows
 
 
+def num_members(conn: Connection, accounts: Collection[str]) -> dict[str, int]:
+    """Return how many configured wallets each of the accounts has."""
+    sizes: dict[str, int] = {}
+    for names in chunked(accounts):
+        wanted = select(wallets.c.account, func.count()).where(
+            wallets.c.account.in_(names), wallets.c.configured
+        )
+        sizes.update((account, size) for account, size in conn.execute(wanted.group_by(wallets.c.account)))
+    return sizes
+
+
 def waiting_accounts(conn: Connection, accounts: Collection[str]) -> frozenset[str]:
     """Return which of the accounts have a wallet that can be read, and wasn't since its usage was booked."""
     c = wallets.c

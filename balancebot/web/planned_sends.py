@@ -26,7 +26,7 @@ _FURTHEST = timedelta(days=366)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
-    """One balance for which something is to be bought."""
+    """One balance for which something is to be done."""
 
     view: BalanceView
     advice: OrderAdvice
@@ -123,5 +123,5 @@ def _purchases(request: PageRequest, until: datetime, confidence: float) -> tupl
     return [
         Purchase(view=view, advice=found)
         for view in used
-        if (found := advice.get(view.key)) is not None and found.messages > 0
+        if (found := advice.get(view.key)) is not None and found.is_needed
     ], len(used)

@@ -38,12 +38,14 @@ def test_scripts_get_every_balance_with_a_number_the_most_urgent_first(balancebo
     first, second, third = answer["advice"]
     due = datetime.fromisoformat(first.pop("order_by")) - datetime.fromisoformat(answer["as_of"])
     assert 2400 == pytest.approx(first.pop("burn_per_day"), rel=0.02)
-    needed = first.pop("messages")
+    bought, moved = first.pop("messages"), first.pop("move")
+    needed = bought + moved
     assert {
         "wallet": "acme/checkout",
         "category": "industry",
         "balance": 10_000,
         "lead_time_days": 3.0,
+        "stop_sending_first": False,
     } == first
     assert (True, 0) == (65_000 <= needed <= 100_000, needed % 5_000)
     assert timedelta(0) <= due < timedelta(days=1, hours=12)

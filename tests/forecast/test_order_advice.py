@@ -5,9 +5,10 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.runway import OrderAdvice
 from balancebot.forecast.model import Models, fit
-from balancebot.forecast.order_advice import advise_order
+from balancebot.forecast.order_advice import advise_order, first_from_pools
 from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
@@ -106,3 +107,23 @@ def test_without_packages_an_order_is_rounded_up_to_two_figures() -> None:
     assert round_number is not None
     assert 0 <= round_number.messages - exact.messages < 100
     assert round_number.messages % 100 == 0
+
+
+def test_the_pool_is_counted_once_and_the_most_urgent_app_comes_first() -> None:
+    shop, web, other = (
+        BalanceKey(WalletName(name), Category.INDUSTRY) for name in ("acme/shop", "acme/web", "else/app")
+    )
+
+    def lacks(messages: int, days: int) -> OrderAdvice:
+        by = NOW + timedelta(days=days)
+        return OrderAdvice(messages=messages, order_by=by, until=MONTH, confidence=0.9, lacking=messages - 10)
+
+    found = first_from_pools(
+        {shop: lacks(40_000, 9), web: lacks(50_000, 2), other: lacks(7_000, 1)},
+        {("acme", Category.INDUSTRY): 70_000},
+        {Category.INDUSTRY: 5_000},
+    )
+
+    assert {web: (50_000, 0), shop: (20_000, 20_000), other: (0, 7_000)} == {
+        key: (advice.move, advice.messages) for key, advice in found.items()
+    }

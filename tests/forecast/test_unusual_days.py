@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from balancebot.forecast.forecast import Forecasts
-from balancebot.forecast.order_advice import needed_until, pool_first
+from balancebot.forecast.order_advice import needed_until
 from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.series import Series, fit_series, forecast_series
 
@@ -171,11 +171,6 @@ def test_an_order_is_never_beyond_what_usage_made_likely() -> None:
     asked = order(sender.read())
 
     assert asked is None or asked < 100 * 30 * A_DAY
-
-
-def test_the_pool_is_counted_once_the_most_urgent_app_first() -> None:
-    assert [(400, 0), (100, 250), (0, 30)] == pool_first([400, 350, 30], 500)
-    assert [(0, 400)] == pool_first([400], -5)
 
 
 def test_a_balance_of_zero_is_empty_now() -> None:

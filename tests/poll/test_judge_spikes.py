@@ -4,7 +4,9 @@ from datetime import timedelta
 
 import pytest
 
-from balancebot.domain.balance import Readings
+from balancebot.domain.balance import BalanceKey, Readings
+from balancebot.domain.message import AlertMessage
+from balancebot.domain.runway import OrderAdvice
 from balancebot.history.files import ImportReport, import_history
 from balancebot.overview.balances import overview
 from balancebot.store import wallets
@@ -18,9 +20,9 @@ A_LOT = 10_000_000
 class Traffic:
     """A shop whose balance falls by so many an hour, in readings an hour apart."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, world: World, left: int) -> None:
         self.world = world
-        self.left = A_LOT
+        self.left = left
 
     def passes(self, hours: int, an_hour: int, *, pool: Readings | None = None) -> None:
         for _ in range(hours):
@@ -34,12 +36,15 @@ class Traffic:
 
 @pytest.fixture
 def traffic(database) -> Traffic:
-    """A shop whose last eighty hours were read hour by hour, with a hundred messages used in each."""
-    world = World(database)
+    return traffic_of(World(database), left=A_LOT)
+
+
+def traffic_of(world: World, *, left: int) -> Traffic:
+    """Let the shop's last eighty hours be read hour by hour, with a hundred messages used in each."""
     world.configure(SHOP)
     world.limit(warning_days=-1, critical_days=-1)
     past = [
-        f"{(world.clock.now() - timedelta(hours=hours)).isoformat()},{SHOP},industry,{A_LOT + 100 * hours}"
+        f"{(world.clock.now() - timedelta(hours=hours)).isoformat()},{SHOP},industry,{left + 100 * hours}"
         for hours in range(80, -1, -1)
     ]
     taken = import_history(
@@ -50,7 +55,7 @@ def traffic(database) -> Traffic:
         now=world.clock.now(),
     )
     assert isinstance(taken, ImportReport)
-    return Traffic(world)
+    return Traffic(world, left)
 
 
 def spikes(traffic: Traffic) -> list[str]:
@@ -109,14 +114,40 @@ def test_traffic_that_stopped_is_a_note_and_no_alert(traffic):
     assert ([], [False, False, True, False]) == (spikes(traffic), [view.stopped for view in views])
 
 
-def advised(traffic: Traffic) -> bool:
+def advised(traffic: Traffic) -> dict[BalanceKey, OrderAdvice]:
     with traffic.world.database.read() as conn:
         rows = wallets.all_wallets(conn)
-        return bool(traffic.world.app.figures.advise(conn, rows, now=traffic.world.clock.now()))
+        return dict(traffic.world.app.figures.advise(conn, rows, now=traffic.world.clock.now()))
 
 
 def test_nobody_is_advised_to_buy_for_a_robot(traffic):
     usual = advised(traffic)
+    traffic.passes(1, 4000)
+    suspicious = advised(traffic)
+    traffic.passes(1, 4000)
+
+    assert ([False], [], [True]) == tuple(
+        [advice.stop_first for advice in found.values()] for found in (usual, suspicious, advised(traffic))
+    )
+
+
+@pytest.mark.parametrize(("held", "buys"), [(1_000_000, False), (30_000, True)])
+def test_what_is_lacking_is_moved_from_the_shared_pool_before_it_is_bought(database, held, buys):
+    traffic = traffic_of(World(database), left=20_000)
+    traffic.world.configure(POOL, SHOP)
+    traffic.passes(2, 100, pool=industry(held))
+
+    (advice,) = [advice for key, advice in advised(traffic).items() if key.wallet == SHOP]
+    assert buys == (advice.messages > 0)
+    assert 50_000 < advice.lacking <= advice.move + advice.messages
+    assert advice.move <= held
+
+
+def test_a_spike_says_when_the_balance_is_empty_at_this_pace(traffic):
     traffic.passes(2, 4000)
 
-    assert (True, False) == (usual, advised(traffic))
+    (news,) = [message for message in traffic.world.messages() if isinstance(message, AlertMessage)]
+    spike, context = news.measurement.spike, news.context
+    assert spike is not None
+    assert context.advice is not None
+    assert (timedelta(hours=A_LOT / 4000 - 2), True) == (spike.lasts(A_LOT - 8000), context.advice.stop_first)
