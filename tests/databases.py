@@ -125,7 +125,13 @@ class PostgreSQL:
         """Make the server when there is none yet, and run it; returns when it answers."""
         data = self.folder / "data"
         if not data.exists():
-            command = [self._programs / "initdb", "--pgdata", data, "--username=tests", "--auth=trust"]
+            command: list[str | Path] = [
+                self._programs / "initdb",
+                "--pgdata",
+                data,
+                "--username=tests",
+                "--auth=trust",
+            ]
             command += ["--no-sync", "--no-instructions", "--encoding=UTF8", "--locale=C"]
             subprocess.run(command, user=self._user, cwd=self.folder, check=True, capture_output=True)
         settings = {

@@ -35,7 +35,7 @@ from balancebot.domain.message import (
 from balancebot.domain.routing import Destination
 from balancebot.notify.queue import DeliverReport
 from balancebot.notify.worker import DeliverOutbox
-from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind
+from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
 from balancebot.store import outbox, workers
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
@@ -170,6 +170,9 @@ class Room:
     def delete(self, ref: MessageRef) -> ChannelError | None:
         self.messages = [each for each in self.messages if each.ref != ref.message_id]
         return None
+
+    def check(self, destinations: Sequence[str]) -> list[Finding]:
+        return []
 
     def close(self) -> None:
         pass

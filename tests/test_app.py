@@ -1,12 +1,13 @@
 """A bot follows its configuration while it runs."""
 
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
 from balancebot.app import build_app
 from balancebot.clock import SystemClock
-from balancebot.config import load
+from balancebot.config import Settings, load
 from balancebot.domain.balance import Snapshot, WalletName
 from balancebot.jsms.simulator import Scenario, Simulator, simulated_wallet
 from balancebot.poll.cycle import LAST_CYCLE
@@ -15,6 +16,12 @@ from balancebot.store.database import Database
 from tests.world import HandClock
 
 SHOP, BILLING = WalletName("acme/shop"), WalletName("acme/billing")
+
+
+def _settings(config: Path) -> Settings:
+    settings = load(config, environ={}, resolve_secrets=True)
+    assert isinstance(settings, Settings), settings
+    return settings
 
 
 @pytest.fixture
@@ -34,7 +41,7 @@ def test_wallets_come_and_go_with_a_file_of_apps(sim, sqlite_url, tmp_path):
     apps.write_text("name,app_key,master_secret\nshop,k1,s1\n")
     config = tmp_path / "balancebot.toml"
     config.write_text(f'[[accounts]]\nname = "acme"\nbase_url = "{sim.url}"\napps_file = "apps.csv"\n')
-    bot = build_app(load(config, environ={}, resolve_secrets=True), Database(sqlite_url))
+    bot = build_app(_settings(config), Database(sqlite_url))
     try:
         bot.sync_wallets()
         apps.write_text("name,app_key,master_secret\nbilling,k2,s2\n")
@@ -58,7 +65,7 @@ def test_a_round_that_is_paced_may_take_its_time_before_the_bot_counts_as_late(
         '[poll]\nevery = "2m"\nmax_rate = 0.1\n' + f'[[accounts]]\nname = "acme"\napps = [{apps}]\n'
     )
     clock = HandClock(datetime(2026, 11, 24, 9, tzinfo=UTC))
-    bot = build_app(load(config, environ={}, resolve_secrets=True), Database(sqlite_url), clock=clock)
+    bot = build_app(_settings(config), Database(sqlite_url), clock=clock)
     try:
         with bot.database.write() as conn:
             installation.note(conn, LAST_CYCLE, "", now=clock.at)

@@ -64,7 +64,7 @@ def test_a_job_that_fails_takes_no_other_with_it_and_is_logged_once_per_kind(
             assert all(failures.acquire(timeout=_SOON) and runs.acquire(timeout=_SOON) for _ in range(3))
         finally:
             scheduler.stop(timedelta(seconds=1))
-    told = [(record.getMessage(), vars(record)["error"], record.exc_info) for record in caplog.records]
+    told = [(record.getMessage(), vars(record)["error"], bool(record.exc_info)) for record in caplog.records]
     assert [("job.failed", "database here.db: the disk is full", False)] == told
 
 

@@ -61,7 +61,7 @@ def text_of(node: ast.expr) -> str | None:
         case ast.Constant(value=str(text)) if text not in NEVER_TOLD:
             return text
         case ast.JoinedStr(values=parts):
-            return "".join(part.value if isinstance(part, ast.Constant) else "x7" for part in parts)
+            return "".join(str(part.value) if isinstance(part, ast.Constant) else "x7" for part in parts)
         case _:
             return None
 

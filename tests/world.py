@@ -36,7 +36,7 @@ __all__ = [
 POOL, SHOP, WEB = WalletName("acme"), WalletName("acme/shop"), WalletName("acme/web")
 OPS, FINANCE = Destination("slack", "#ops"), Destination("email", "finance@example.com")
 _KEY, _SECRET = Secret("key"), Secret("secret")
-_OWN_KEYS = {"dev_key": _KEY, "dev_secret": _SECRET}
+_OWN_KEYS: dict[str, Any] = {"dev_key": _KEY, "dev_secret": _SECRET}
 _LONG = timedelta(seconds=30)
 
 
@@ -127,7 +127,7 @@ class World:
         with self.database.write() as conn:
             wallets.sync(conn, names, now=self.clock.now())
 
-    def limit(self, wallet: str = "*", category: str = "*", **limits: float) -> None:
+    def limit(self, wallet: str = "*", category: str = "*", **limits: float | str) -> None:
         with self.database.write() as conn:
             conn.execute(
                 insert(tables.thresholds).values(

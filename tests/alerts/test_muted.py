@@ -28,7 +28,7 @@ def test_silences_and_acknowledgements_are_counted(day: World) -> None:
     day.reads(500)
     day.app.operate_alerts.acknowledge("1", by=ONCALL)
     until = day.clock.now() + timedelta(hours=1)
-    day.app.operate_alerts.silence(Pattern.parse("acme/shop"), until=until, reason="", by=ONCALL)
+    day.app.operate_alerts.silence(Pattern.parse("acme/shop"), until=until, reason="", by=ONCALL)  # type: ignore[arg-type] # it can be read
     day.reads(500)
 
     assert MutedCounts(silenced=1, acknowledged=1) == counted(day)

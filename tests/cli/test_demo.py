@@ -51,7 +51,7 @@ def test_it_goes_on_with_its_pages_until_it_is_stopped(tmp_path: Path) -> None:
     try:
         assert running.stdout is not None
         line = next(line for line in running.stdout if "log in as" in line)
-        address, name, password = re.fullmatch(r"(\S+)  log in as (\S+) with (\S+)\n", line).groups()  # type: ignore[union-attr]
+        address, name, password = re.fullmatch(r"(\S+)  log in as (\S+) with (\S+)\n", line).groups()
         with httpx.Client(base_url=address, trust_env=False) as browser:
             assert 303 == browser.post("/login", data={"name": name, "password": password}).status_code
             assert "acme/login-codes" in browser.get("/").text

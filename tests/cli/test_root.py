@@ -113,7 +113,7 @@ def test_a_closed_stream_is_no_fault(closed: str) -> None:
 
 def test_words_are_utf_8_whatever_the_locale_says() -> None:
     env = os.environ | {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
-    words = [sys.executable, "-m", "balancebot", "结账".encode()]
+    words: list[str | bytes] = [sys.executable, "-m", "balancebot", "结账".encode()]
     done = subprocess.run(words, capture_output=True, env=env, check=False)
     assert (2, True) == (done.returncode, "no command '结账'".encode() in done.stderr)
     done = subprocess.run([*words[:3], b"\xff"], capture_output=True, check=False)

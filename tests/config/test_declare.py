@@ -148,7 +148,7 @@ def test_a_channel_refuses_destinations_and_keys_that_it_does_not_know(tmp_path:
 def test_texts_lists_keys_and_secrets_are_bounded(tmp_path: Path, text: str, expected: str) -> None:
     path = tmp_path / "b.toml"
     path.write_text(f"{text}\n{WATCHED}")
-    (fault,) = load(path, environ={}, resolve_secrets=True)
+    (fault,) = load(path, environ={}, resolve_secrets=True)  # type: ignore[misc] # there are faults
     assert expected == f"{fault.key}: {fault.message}"
 
 
@@ -156,7 +156,7 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     path = tmp_path / "b.toml"
     with path.open("wb") as file:
         file.truncate(2**40)  # a hole: it takes no room
-    (fault,) = load(path, environ={}, resolve_secrets=True)
+    (fault,) = load(path, environ={}, resolve_secrets=True)  # type: ignore[misc] # there are faults
     assert f"{path}: is larger than 16777216 bytes" == str(fault)
 
 
@@ -165,5 +165,5 @@ def test_a_huge_file_of_apps_is_refused_unread(tmp_path: Path) -> None:
     path.write_text(WATCHED + 'apps_file = "apps.csv"')
     with (tmp_path / "apps.csv").open("wb") as file:
         file.truncate(2**40)
-    (fault,) = load(path, environ={}, resolve_secrets=True)
+    (fault,) = load(path, environ={}, resolve_secrets=True)  # type: ignore[misc] # there are faults
     assert f"{tmp_path}/apps.csv: is larger than 67108864 bytes" == str(fault)

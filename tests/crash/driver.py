@@ -88,5 +88,5 @@ def _whose(frame: FrameType | None) -> str | None:
 
 if __name__ == "__main__":
     Watch(int(os.environ[DOOR])).install()
-    app.SystemClock = WrongClock  # type: ignore[misc, assignment] -- where a bot gets its clock from
+    app.SystemClock = WrongClock  # type: ignore[assignment, attr-defined] # where an app gets its clock from
     sys.exit(main(["run"]))

@@ -127,5 +127,5 @@ def _broken(request: web.BaseRequest) -> web.StreamResponse:
 
 def _hung_up(server: SMTP) -> str:
     if server.transport is not None:
-        server.transport.abort()
+        server.transport.abort()  # type: ignore[attr-defined] # a socket's has it
     return "421 gone"

@@ -186,6 +186,8 @@ def _look_again(town: Town) -> None:
         conn.execute(update(deliveries).where(c.verify_at.is_not(None)).values(verify_at=c.created_at))
 
 
+@pytest.mark.slow
+@pytest.mark.timing
 @pytest.mark.parametrize("hours", [1, -1])
 def test_a_clock_that_jumps_an_hour_loses_nothing(town: Town, hours: int) -> None:
     _move(town, TWO, Level.CRITICAL)

@@ -130,7 +130,7 @@ def test_announcing_and_taking_back_are_in_the_audit_log(world, sends):
     world.clock.pass_by(minutes=1)
     removed = sends.take_back(plan.id, by=ANN)
 
-    picture = {
+    picture: dict[str, str | int | float | bool | None] = {
         "id": plan.id,
         "messages": 4_000,
         "starts_at": "2026-11-23T13:00:00+00:00",

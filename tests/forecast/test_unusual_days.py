@@ -32,7 +32,7 @@ class Sender:
     def read(self, *, left: float = 24_000.0, plans: tuple[DatedSend, ...] = (), every: int = 1) -> Series:
         balance = left + self.use.sum() - np.concatenate([[0.0], np.cumsum(self.use)])
         at = START + STEP * np.arange(len(balance))
-        return fit_series(at[::-every][::-1], balance[::-every][::-1], "UTC", plans)
+        return fit_series(at[::-every][::-1], balance[::-every][::-1], "UTC", plans)  # type: ignore[arg-type] # float64 at run time
 
 
 def answer(series: Series, plans: tuple[DatedSend, ...] = ()) -> Forecasts:
@@ -143,11 +143,11 @@ def test_a_reading_that_the_next_one_takes_back_is_a_correction() -> None:
     sender = Sender(30)
     balance = 24_000.0 + sender.use.sum() - np.concatenate([[0.0], np.cumsum(sender.use)])
     at = START + STEP * np.arange(len(balance))
-    right = fit_series(at, balance, "UTC")
+    right = fit_series(at, balance, "UTC")  # type: ignore[arg-type] # float64 at run time
     for wrong in (10.0, 0.01):
         read = balance.copy()
         read[-300] *= wrong
-        assert answer(fit_series(at, read, "UTC")).p50 == pytest.approx(answer(right).p50, rel=0.01)
+        assert answer(fit_series(at, read, "UTC")).p50 == pytest.approx(answer(right).p50, rel=0.01)  # type: ignore[arg-type] # float64 at run time
 
 
 def test_growth_of_some_percent_a_week_shows_in_a_long_runway() -> None:

@@ -85,6 +85,6 @@ def test_a_comma_between_semicolons_may_be_a_decimal_point() -> None:
 
 
 def test_a_workbook_holds_history_too() -> None:
-    rows = [COLUMNS, ("2026-11-22T05:55:00Z", "acme/checkout", "industry", 7)]
+    rows: list[tuple[str | int, ...]] = [COLUMNS, ("2026-11-22T05:55:00Z", "acme/checkout", "industry", 7)]
     data = write_xlsx(rows, title="history", widths=(30, 30, 10, 10))
     assert [HistoryRow(1795326900.0, KEY, 7, 2)] == list(read_history(open_history(BytesIO(data))))

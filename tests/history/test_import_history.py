@@ -178,7 +178,8 @@ def test_a_balance_that_was_once_above_zero_is_remembered(database: Database) ->
         "2026-11-24T09:00:00Z,acme,voice,0",
     )
     assert {Category.MARKET: True, Category.VOICE: False} == {
-        row.category: row.ever_positive for row in everything(database)[3]
+        row.category: row.ever_positive
+        for row in everything(database)[3]  # type: ignore[attr-defined] # rows
     }
 
 

@@ -116,6 +116,8 @@ def test_a_fault_that_passes_costs_a_retry_and_no_reading(sim, kind):
     assert Readings(1, 22, 44, Absent.UNALLOCATED) == read_one(sim).readings
 
 
+@pytest.mark.slow
+@pytest.mark.timing
 @pytest.mark.parametrize("kind", [FaultKind.SILENCE, FaultKind.TRICKLE, FaultKind.SLOW])
 def test_no_server_stretches_the_deadline_of_a_request(sim, kind):
     sim.fail(
@@ -123,25 +125,29 @@ def test_no_server_stretches_the_deadline_of_a_request(sim, kind):
     )
     before = time.monotonic()
     found = read_one(sim, timeout=timedelta(seconds=0.3), retrying=Retrying(attempts=1))
-    assert (SourceErrorKind.TIMEOUT, True) == (found.kind, time.monotonic() - before < 5)
+    assert (SourceErrorKind.TIMEOUT, True) == (found.kind, time.monotonic() - before < 10)
     assert f"acme/shop: {sim.url[7:]}: no complete answer within 0.3 s" == found.message
 
 
+@pytest.mark.slow
+@pytest.mark.timing
 def test_no_server_stretches_the_budget_of_a_call_and_every_wallet_yields(sim):
     sim.fail("acme/*", SimulatedFault(kind=FaultKind.SILENCE))
     before = time.monotonic()
     found = read(sim, ACME, SHOP, PILOT, budget=timedelta(seconds=0.3), timeout=timedelta(seconds=60))
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 10
     kinds = {wallet: getattr(result, "kind", None) for wallet, result in found.items()}
     assert {ACME: None, SHOP: SourceErrorKind.TIMEOUT, PILOT: SourceErrorKind.TIMEOUT} == kinds
 
 
+@pytest.mark.slow
+@pytest.mark.timing
 def test_one_bad_wallet_keeps_no_other_waiting(sim):
     sim.fail(SHOP, SimulatedFault(kind=FaultKind.SILENCE))
     with source_of(sim.endpoints(), timeout=timedelta(seconds=60)) as source:
         results = source.fetch([SHOP, ACME], budget=timedelta(seconds=30))
         before = time.monotonic()
-        assert (ACME, True) == (next(results).wallet, time.monotonic() - before < 5)
+        assert (ACME, True) == (next(results).wallet, time.monotonic() - before < 10)
         results.close()
 
 
@@ -325,6 +331,8 @@ def test_an_iterator_closed_early_abandons_what_is_under_way():
         assert asked == len(sim.requests) < 50
 
 
+@pytest.mark.slow
+@pytest.mark.timing
 def test_closing_the_source_ends_calls_under_way_and_refuses_new_ones(sim):
     sim.fail(SHOP, SimulatedFault(kind=FaultKind.SILENCE))
     source = JsmsSource(sim.endpoints(), clock=StandingClock(), timeout=timedelta(seconds=60), proxy=DIRECT)
@@ -333,7 +341,7 @@ def test_closing_the_source_ends_calls_under_way_and_refuses_new_ones(sim):
     source.close()
     source.close()
     assert [SourceErrorKind.TIMEOUT] == [result.kind for result in results]
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 10
     with pytest.raises(RuntimeError, match="closed"):
         source.fetch([SHOP], budget=BUDGET)
 

@@ -207,7 +207,7 @@ _DIGESTS: dict[str, Message] = {
         DIGEST,
         since=None,
         lines=tuple(
-            replace(line, severity=Severity.UNKNOWN, severity_before=None, stale=True, reading=reading)
+            replace(line, severity=Severity.UNKNOWN, severity_before=None, stale=True, reading=reading)  # type: ignore[arg-type] # one of the three below
             for line, reading in zip(DIGEST.lines[:3], (312, 41_200, Absent.UNREAD), strict=True)
         ),
         open_alerts=(STALE,),

@@ -8,12 +8,13 @@ import pytest
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.message import AlertMessage, MessageRef, OutgoingMessage
+from balancebot.domain.routing import Destination
 from balancebot.notify.worker import DeliverOutbox
 from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.store import outbox
 from tests.outbox_bench import OPS, Bench, Room, arrives, fails, loses_the_answer, loses_the_request
 
-ROOMS = [("slack", f"#room-{number}") for number in range(4)]
+ROOMS = [Destination("slack", f"#room-{number}") for number in range(4)]
 
 
 def news_in(room: Room, destination: str, alert_id: int) -> list[str]:

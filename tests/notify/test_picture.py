@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from balancebot.config import Language
-from balancebot.domain.balance import Absent
+from balancebot.domain.balance import Absent, WalletName
 from balancebot.i18n import Wording
 from balancebot.notify.email import picture
 from balancebot.notify.email.compose import html_page
@@ -37,7 +37,7 @@ def test_each_balance_with_a_number_has_a_row(language: Language) -> None:
 
 
 def test_only_the_first_rows_are_drawn_whatever_they_hold() -> None:
-    empty = replace(DIGEST.lines[0], recent=(None, None, 5), runway=None, wallet="检" * 64)
+    empty = replace(DIGEST.lines[0], recent=(None, None, 5), runway=None, wallet=WalletName("检" * 64))
     image = opened(digest_picture(replace(DIGEST, lines=(*DIGEST.lines, *(empty,) * 30)), Wording()))
     assert image.size == (960, 2 * (34 + 76 * MAX_ROWS + 12))
 

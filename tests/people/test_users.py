@@ -42,8 +42,8 @@ def test_every_change_stands_in_the_audit_log_without_the_password(database: Dat
             way=Way.CLI,
             act=act,
             subject="finance",
-            before=before and {"role": before},
-            after=after and {"role": after},
+            before={"role": before} if before else None,
+            after={"role": after} if after else None,
         )
 
     with database.read() as conn:

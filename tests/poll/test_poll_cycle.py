@@ -428,7 +428,12 @@ def test_what_a_round_brings_after_it_was_frozen_is_old_once_the_wallet_is_read_
             wallets.claim_due(conn, "other", now=world.clock.now())
             wallets.release_all_but(conn, "other", [])
             workers.renew(conn, "worker", now=world.clock.now())
-        world.source.meanwhile = lambda: (is_claimed.set(), is_over.wait(10))
+
+        def hold() -> None:
+            is_claimed.set()
+            is_over.wait(10)
+
+        world.source.meanwhile = hold
         anew.start()
         assert is_claimed.wait(10)
 

@@ -345,7 +345,9 @@ class SlackStandIn:
 
     def _new_message(self, params: dict[str, Any]) -> dict[str, Any]:
         self._last_ts = max(SystemClock().now().timestamp(), self._last_ts + 0.000001)
-        kept = {key: params[key] for key in ("text", "blocks", "attachments", "metadata") if key in params}
+        kept: dict[str, Any] = {
+            key: params[key] for key in ("text", "blocks", "attachments", "metadata") if key in params
+        }
         return {"type": "message", "bot_id": "B00000000", "ts": f"{self._last_ts:.6f}", **kept}
 
     def _update(self, params: dict[str, Any]) -> dict[str, Any]:

@@ -73,7 +73,7 @@ class SocketSide:
 
     def drop(self) -> None:
         """Break the newest socket without a word."""
-        transport = self._sockets[-1]._req.transport  # type: ignore[union-attr]
+        transport = self._sockets[-1]._req.transport
         assert transport is not None
         self._loop.call_soon_threadsafe(transport.abort)
 

@@ -157,7 +157,7 @@ class SmtpStandIn:
                 message=BytesParser(EmailMessage, policy=email.policy.default).parsebytes(raw),
                 raw=raw,
                 encrypted=session.ssl is not None or self.security == "tls",
-                username=str(session.auth_data or ""),
+                username=str(session.auth_data or ""),  # type: ignore[redundant-expr] # None without a log-in
             )
         )
         if self._drops:

@@ -48,7 +48,7 @@ def test_a_dump_of_postgresql_can_be_restored(
     made = back_up(database, file)
     assert BackupMade(file=file, num_bytes=file.stat().st_size) == made
     name = postgresql.create(template="template0")
-    command = [
+    command: list[str | Path] = [
         "pg_restore",
         "--no-owner",
         f"--dbname=postgresql://tests@/{name}?host={postgresql.folder}",

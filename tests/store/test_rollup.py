@@ -1,6 +1,6 @@
 """What is booked adds up by hour, and by day once it is old."""
 
-from balancebot.domain.balance import MAX_BALANCE, Absent, BalanceKey, Category, Readings, WalletName
+from balancebot.domain.balance import MAX_BALANCE, Absent, BalanceKey, Category, Reading, Readings, WalletName
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.store import usage
 from balancebot.store.database import Database
@@ -106,7 +106,7 @@ def test_an_hour_written_anew_keeps_the_categories_it_tells_nothing_of(database:
 
 
 def test_a_course_is_the_last_number_of_every_so_many_hours(database: Database) -> None:
-    left = {10: 900, 12: 800, 14: Absent.UNALLOCATED, 16: 500, 22: 100}
+    left: dict[int, Reading] = {10: 900, 12: 800, 14: Absent.UNALLOCATED, 16: 500, 22: 100}
     with database.write() as conn:
         for hour, reading in left.items():
             usage.add(conn, IDS, {}, {POOL: Seen(hour * 3600, Readings(market=reading))})

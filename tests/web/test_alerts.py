@@ -75,7 +75,7 @@ def test_finance_acknowledges_with_a_note_and_an_expected_time(desk: Desk, alert
     assert found is not None
     assert ("finance", "ordered") == (found.alert.acknowledged_by, found.alert.acknowledged_note)
     # the page's time is local: Asia/Shanghai
-    assert "2026-11-25T04:00:00+00:00" == found.alert.expects_by.isoformat()  # type: ignore[union-attr]
+    assert "2026-11-25T04:00:00+00:00" == found.alert.expects_by.isoformat()
 
 
 def test_what_flaps_says_since_when_it_is_well(desk: Desk, alert: Alert) -> None:

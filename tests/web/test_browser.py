@@ -3,13 +3,13 @@
 from collections.abc import Callable
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.domain.user import Role
-from tests.web.browser import log_in
-from tests.web.conftest import PASSWORD, Desk
+from tests.web.browser import PASSWORD, log_in
+from tests.web.conftest import Desk
 from tests.web.showcase import CHECKOUT
 from tests.world import World
 
@@ -117,8 +117,12 @@ def test_a_bad_sheet_is_marked_in_place_and_a_good_one_is_taken_over_and_undone(
 
     def upload(text: str) -> None:
         page.goto("/thresholds/sheet")
-        sheet = {"name": "limits.csv", "mimeType": "text/csv", "buffer": text.encode("utf-8-sig")}
-        page.locator("#sheet").set_input_files(files=[sheet])  # type: ignore[list-item]
+        sheet: FilePayload = {
+            "name": "limits.csv",
+            "mimeType": "text/csv",
+            "buffer": text.encode("utf-8-sig"),
+        }
+        page.locator("#sheet").set_input_files(files=[sheet])
         page.get_by_role("button", name="See the changes").click()
 
     upload("wallet,category,warning_below\nacme/checkout,industry,12%\n")

@@ -151,7 +151,7 @@ def test_the_bar_shows_what_is_sure_what_is_possible_and_the_limits() -> None:
     runway = Runway(p10=24, p50=48, p90=24 * 365, judged=30)
     drawn = runway_bar(runway, Severity.WARNING, Limits(warning_days=7, critical_days=3), words="≈ 2 days")
     widths = {
-        name: float(re.search(rf'class="{name}" x="0.0" y="[^"]+" width="([^"]+)"', drawn)[1])  # type: ignore[index]
+        name: float(re.search(rf'class="{name}" x="0.0" y="[^"]+" width="([^"]+)"', drawn)[1])
         for name in ("sure", "maybe")
     }
     assert 170.0 == widths["maybe"]

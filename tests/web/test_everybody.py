@@ -5,7 +5,7 @@ from typing import Literal
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import FilePayload, Page, expect
 
 from balancebot.config import Language
 from balancebot.domain.audit import Actor, Way
@@ -63,7 +63,7 @@ def test_every_page_and_state_can_be_used_by_everybody(
 ) -> None:
     desk, axe = open_desk(language=language), Axe()
     scheme, wide = LOOKS[language]
-    found = {}
+    found: dict[str, list[object]] = {}
     page = open_page(desk.address)
     page.emulate_media(color_scheme=scheme)
     for name in states(desk, page):
@@ -106,8 +106,8 @@ def states(desk: Desk, page: Page) -> Iterator[str]:
 
     for name, text in {"bad sheet": BAD_SHEET, "good sheet": GOOD_SHEET, "empty sheet": ""}.items():
         page.goto("/thresholds/sheet")
-        sheet = {"name": "limits.csv", "mimeType": "text/csv", "buffer": text.encode()}
-        page.locator("#sheet").set_input_files(files=[sheet])  # type: ignore[list-item]
+        sheet: FilePayload = {"name": "limits.csv", "mimeType": "text/csv", "buffer": text.encode()}
+        page.locator("#sheet").set_input_files(files=[sheet])
         with page.expect_navigation():
             page.locator("form[enctype] button").click()
         yield name

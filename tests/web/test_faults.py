@@ -16,6 +16,7 @@ from balancebot.domain.threshold import ThresholdRow
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.planned_sends import PlannedSends
 from balancebot.sheets import InputFault
+from balancebot.store.database import Database
 from balancebot.thresholds.sheet import import_sheet, read_limits
 from balancebot.web.faults import FaultWords
 from balancebot.web.phrases import PagePhrases
@@ -102,13 +103,13 @@ def test_every_fault_of_sheets_forms_patterns_and_times_is_said_in_chinese(chine
     assert [] == [message for message in messages if chinese(message) == message]
 
 
-def test_faults_of_announced_sends_are_said_in_chinese(chinese: FaultWords, database: object) -> None:
+def test_faults_of_announced_sends_are_said_in_chinese(chinese: FaultWords, database: Database) -> None:
     announce = PlannedSends(
         database=database,
         clock=HandClock(),
         known=lambda: KNOWN,
         estimator=Estimator(zone="UTC", confidence=0.75),
-    )  # type: ignore[arg-type]
+    )
 
     def refused(
         wallet: str = "acme/shop", messages: int = 5, hours: int = 1, note: str = "", year: int = 2026

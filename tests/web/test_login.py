@@ -1,13 +1,13 @@
 """Nobody reads or changes anything without a session, and nobody changes anything from another site."""
 
 from collections.abc import Callable
-from dataclasses import replace
 
 import pytest
 
+from balancebot.config import WebConfig
 from balancebot.domain.user import Role
-from tests.web.conftest import PASSWORD, Desk, csrf_token
-from tests.world import SETTINGS
+from tests.web.browser import PASSWORD
+from tests.web.conftest import Desk, csrf_token
 
 
 def test_a_page_without_a_session_leads_to_the_log_in_and_back(desk: Desk) -> None:
@@ -55,7 +55,7 @@ def test_the_cookie_is_out_of_reach_of_scripts_and_of_plain_http_behind_https(
     login = {"name": "viewer", "password": PASSWORD}
     with open_desk().visitor() as visitor:
         plain = visitor.post("/login", data=login).headers.get_list("set-cookie")
-    desk = open_desk(web=replace(SETTINGS.web, public_url="https://balances.example.com"))
+    desk = open_desk(web=WebConfig(public_url="https://balances.example.com"))
     with desk.visitor() as visitor:
         answer = visitor.post("/login", data=login, headers={"Origin": "https://balances.example.com"})
     secure = answer.headers.get_list("set-cookie")

@@ -8,7 +8,8 @@ from balancebot.domain.user import Role
 from balancebot.people.users import add_user
 from balancebot.store.database import Database
 from balancebot.web.app import create_pages
-from tests.web.conftest import NOW, PASSWORD, Desk, csrf_token
+from tests.web.browser import PASSWORD
+from tests.web.conftest import NOW, Desk, csrf_token
 from tests.world import SHOP, HandClock, World, industry
 
 

@@ -6,7 +6,8 @@ from balancebot.domain.audit import Act, AuditEntry, Way
 from balancebot.domain.user import Role, User
 from balancebot.people import users
 from balancebot.store import audit
-from tests.web.conftest import NOW, PASSWORD, Desk, csrf_token
+from tests.web.browser import PASSWORD
+from tests.web.conftest import NOW, Desk, csrf_token
 
 
 def roles(desk: Desk) -> dict[str, Role]:

@@ -53,13 +53,13 @@ def test_a_sheet_is_previewed_and_taken_over_with_one_click(watched: Desk) -> No
         assert "<del>500</del>" in preview.text
         assert "<ins>900</ins>" in preview.text
         assert "opening <strong>1</strong>" in preview.text
-        assert 500 == row(watched).warning_below  # type: ignore[union-attr]
+        assert 500 == row(watched).warning_below
 
         assert "/thresholds?done=imported" == take_over(browser, preview.text).headers["location"]
     assert (900, 850, "call Ops") == (
-        row(watched).warning_below,  # type: ignore[union-attr]
-        row(watched).critical_below,  # type: ignore[union-attr]
-        row(watched).note,  # type: ignore[union-attr]
+        row(watched).warning_below,
+        row(watched).critical_below,
+        row(watched).note,
     )
     with watched.world.database.read() as conn:
         entries = audit.newest(conn, limit=2)
@@ -80,14 +80,14 @@ def test_every_fault_stands_at_its_cell_and_nothing_is_taken(watched: Desk) -> N
         r'<td role="cell" class="wrong">acme/shp<span class="origin fault">no wallet acme/shp', text
     )
     assert "acme/web" not in text
-    assert 500 == row(watched).warning_below  # type: ignore[union-attr]
+    assert 500 == row(watched).warning_below
 
 
 def test_gbk_reordered_columns_and_chinese_headers_are_understood(watched: Desk) -> None:
     data = '备注,类型,钱包,预警余量\n联系财务, 行业短信 ,acme/shop,"1,200"\n'.encode("gbk")
     with watched.user(Role.FINANCE) as browser:
         take_over(browser, upload(browser, data).text)
-    assert (1200, "联系财务") == (row(watched).warning_below, row(watched).note)  # type: ignore[union-attr]
+    assert (1200, "联系财务") == (row(watched).warning_below, row(watched).note)
 
 
 @pytest.mark.parametrize("kind", ["csv", "xlsx"])
@@ -102,7 +102,7 @@ def test_no_spreadsheet_runs_what_is_downloaded(watched: Desk) -> None:
     with watched.user(Role.VIEWER) as browser:
         assert "\n\ufeff" not in browser.get("/thresholds/sheet.csv").text
         assert ",'=1+1" in browser.get("/thresholds/sheet.csv").text
-        cells = load_workbook(BytesIO(browser.get("/thresholds/sheet.xlsx").content)).active[2]  # type: ignore[index]
+        cells = load_workbook(BytesIO(browser.get("/thresholds/sheet.xlsx").content)).active[2]
     assert "f" not in {cell.data_type for cell in cells}
 
 
@@ -116,10 +116,10 @@ def test_what_changed_between_the_look_and_the_click_is_shown_first(watched: Des
         answer = take_over(browser, preview)
         assert 409 == answer.status_code
         assert "Somebody changed thresholds since you looked." in answer.text
-        assert 500 == row(watched).warning_below  # type: ignore[union-attr]
+        assert 500 == row(watched).warning_below
 
         assert 303 == take_over(browser, answer.text).status_code
-    assert (900, None) == (row(watched).warning_below, row(watched).critical_below)  # type: ignore[union-attr]
+    assert (900, None) == (row(watched).warning_below, row(watched).critical_below)
 
 
 def test_a_file_that_is_no_sheet_and_no_file_at_all_are_refused_in_words(watched: Desk) -> None:

@@ -86,12 +86,12 @@ def test_the_second_of_two_people_sees_what_changed_and_is_asked(watched: Desk) 
         assert "finance changed this row while you were editing it." in answer.text
         assert "<ins>1,000</ins>" in answer.text
         assert "<del>2000</del>" in answer.text
-        assert 1000 == row(watched).warning_below  # type: ignore[union-attr]
+        assert 1000 == row(watched).warning_below
 
         seen = re.search('name="seen" value="([^"]+)"', answer.text)
         assert seen
         second.post("/thresholds/save", data=theirs | {"warning_below": "2000", "seen": seen[1]})
-    assert 2000 == row(watched).warning_below  # type: ignore[union-attr]
+    assert 2000 == row(watched).warning_below
 
 
 def test_a_new_row_for_a_wallet_that_is_not_configured_names_the_nearest(watched: Desk) -> None:
@@ -156,10 +156,10 @@ def test_undo_is_one_click_and_asks_only_when_somebody_came_in_between(watched: 
         answer = browser.post(links[1], data={"csrf_token": token})
         assert 409 == answer.status_code
         assert "This was changed again since." in answer.text
-        assert 2000 == row(watched).warning_below  # type: ignore[union-attr]
+        assert 2000 == row(watched).warning_below
 
         assert "/audit?done=undone" == browser.post(links[0], data={"csrf_token": token}).headers["location"]
-    assert 1000 == row(watched).warning_below  # type: ignore[union-attr]
+    assert 1000 == row(watched).warning_below
 
 
 def test_a_viewer_can_not_undo(watched: Desk) -> None:

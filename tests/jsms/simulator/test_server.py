@@ -168,12 +168,13 @@ def test_time_may_run_faster_than_the_worlds(clock):
 
 def test_a_taken_port_is_an_os_error(sim, clock):
     port = httpx.URL(sim.url).port
+    assert port is not None
     with pytest.raises(OSError, match="address already in use"):
         Simulator(SCENARIO, clock=clock, port=port).__enter__()
 
 
 def test_the_announced_configuration_reads_every_wallet(clock, tmp_path):
-    announced = []
+    announced: list[str] = []
     until = threading.Event()
     until.set()
     run_simulator(SCENARIO, clock=clock, port=0, announce=announced.append, until=until)

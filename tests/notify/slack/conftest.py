@@ -10,6 +10,7 @@ import pytest
 
 from balancebot.app import build_app
 from balancebot.config import load
+from balancebot.domain.alert import Alert
 from balancebot.notify.slack.listener import SlackApp, slack_app_of
 from balancebot.store import alerts
 from balancebot.store.database import Database
@@ -64,7 +65,7 @@ apps = [{{ name = "shop", app_key = "key2", master_secret = "secret" }}]
             assert app.stop(timedelta(seconds=8))
 
     @property
-    def alert(self) -> alerts.Alert:
+    def alert(self) -> Alert:
         """The one alert there is."""
         with self.world.database.read() as conn:
             return alerts.listed(conn, closed=True)[0].alert
