@@ -20,8 +20,8 @@ from balancebot.domain.message import AlertMessage, SpikeMeasurement
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import LimitColumn
+from balancebot.domain.user import Role
 from balancebot.domain.verdict import COUNTS, Crossed, Severity
-from balancebot.forms import forms_of, say_again
 
 if TYPE_CHECKING:
     from jinja2 import Environment
@@ -70,6 +70,11 @@ _CAUSES = {
     Cause.READ_AGAIN: sentence("the balance can be read again"),
     Cause.CREDENTIALS_INSTEAD: sentence("the source answers again, but rejects the credentials"),
     Cause.USE_NORMAL: sentence("usage is normal again"),
+}
+_ROLES = {
+    Role.VIEWER: sentence("viewer"),
+    Role.FINANCE: sentence("finance"),
+    Role.ADMIN: sentence("admin"),
 }
 _COLUMNS = {
     "wallet": sentence("Wallet"),
@@ -177,6 +182,10 @@ class Wording:
     def cause(self, cause: Cause) -> str:
         """Say why an alert closed, as a clause."""
         return self.translate(_CAUSES[cause])
+
+    def role(self, role: Role) -> str:
+        """Name what a user may do."""
+        return self.translate(_ROLES[role])
 
     def column(self, column: str) -> str:
         """Name a column of thresholds; an unknown one keeps its name."""
@@ -388,18 +397,8 @@ class Wording:
         return self.limit(message) or self.surge(measured.spike) or self.trouble(measured.detail)
 
     def trouble(self, message: str) -> str:
-        """Say what went wrong outside, a `SourceError` or a `ChannelError`; the other side's own words stay as they are."""
-        return say_again(message, forms_of("troubles", self.language), self._trouble_figure)
-
-    def fault(self, message: str) -> str:
-        """Say what is wrong with what a person wrote."""
-        return say_again(message, forms_of("faults", self.language), self._fault_figure)
-
-    def _fault_figure(self, name: str, text: str) -> str:
-        return self.fault(text) if name == "fault" else text
-
-    def _trouble_figure(self, name: str, text: str) -> str:
-        return self.trouble(text) if name == "trouble" else text
+        """Translate a sentence as the database holds it: why a wallet can't be read, why a message didn't arrive."""
+        return self.translate(Sentence.restored(message))
 
     def order(self, advice: OrderAdvice | None, category: Category | None, *, now: datetime) -> str:
         """Write how much to move and buy by when; '' where nothing is to be done."""

@@ -157,7 +157,7 @@ class Reporter:
                     "account": account,
                     "kind": kind.value,
                     "wallets": len(errors),
-                    "error": errors[0].message,
+                    "error": str(errors[0].message),
                 },
             )
         if back:

@@ -26,6 +26,7 @@ import aiohttp
 import certifi
 
 from balancebot.config import Proxy
+from balancebot.domain.sentence import Sentence, sentence, verbatim
 from balancebot.ports import ChannelError, ChannelErrorKind
 
 T = TypeVar("T")
@@ -110,9 +111,12 @@ def exchange(
             is_certificate = isinstance(_cause(fault), ssl.SSLCertVerificationError)
             return ChannelError(
                 kind=ChannelErrorKind.AUTH if is_certificate else ChannelErrorKind.UNREACHABLE,
-                message=f"{service} can't be reached: {reason}",
+                message=sentence("%(host)s can't be reached: %(reason)s", host=service, reason=reason),
             )
-        return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=f"{service} gave no answer: {reason}")
+        return ChannelError(
+            kind=ChannelErrorKind.IN_DOUBT,
+            message=sentence("%(host)s gave no answer: %(reason)s", host=service, reason=reason),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -225,35 +229,36 @@ def _cause(fault: BaseException) -> BaseException:
     return fault if inner is None else _cause(inner)
 
 
-def _reason(fault: BaseException) -> str:
+def _reason(fault: BaseException) -> Sentence:
     """Say what broke; the fault's own words may hold an address or a proxy's password."""
     match fault:
         case AnswerTooLargeError():
-            return "the answer is too large"
+            return sentence("the answer is too large")
         case aiohttp.ClientHttpProxyError():
-            return f"the proxy answers {fault.status}"
+            return sentence("the proxy answers %(status)s", status=fault.status)
         case aiohttp.ClientProxyConnectionError():
-            return "the proxy can't be reached"
+            return sentence("the proxy can't be reached")
         case aiohttp.ClientConnectorDNSError():
-            return "no such host"
+            return sentence("no such host")
         case aiohttp.InvalidURL() | UnicodeError():
-            return "the address is not valid"
+            return sentence("the address is not valid")
         case aiohttp.ClientResponseError():
-            return "not an HTTP answer"
+            return sentence("not an HTTP answer")
         case aiohttp.ClientPayloadError():
-            return "the answer broke off"
+            return sentence("the answer broke off")
         case aiohttp.ServerDisconnectedError():
-            return "the connection was closed"
+            return sentence("the connection was closed")
         case TimeoutError():
-            return "timed out"
+            return sentence("timed out")
     match _cause(fault):
         case ssl.SSLCertVerificationError() as untrusted:
-            return f"its certificate is not trusted ({untrusted.verify_message})"
+            return sentence("its certificate is not trusted (%(reason)s)", reason=untrusted.verify_message)
         case socket.gaierror():
-            return "no such host"
+            return sentence("no such host")
         case ssl.SSLError() as broken:
-            return f"no TLS connection ({(broken.reason or type(broken).__name__).replace('_', ' ').lower()})"
+            reason = (broken.reason or type(broken).__name__).replace("_", " ").lower()
+            return sentence("no TLS connection (%(reason)s)", reason=reason)
         case OSError(errno=int(number)):
-            return os.strerror(number).lower()
+            return verbatim(os.strerror(number).lower())
         case other:
-            return type(other).__name__
+            return verbatim(type(other).__name__)

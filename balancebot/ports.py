@@ -12,6 +12,7 @@ from typing import Protocol, TypeAlias
 
 from balancebot.domain.balance import Snapshot, WalletName
 from balancebot.domain.message import MessageRef, OutgoingMessage
+from balancebot.domain.sentence import Sentence
 from balancebot.domain.text import clean_text
 
 
@@ -69,7 +70,7 @@ class SourceError:
     wallet: WalletName
     at: datetime
     kind: SourceErrorKind
-    message: str
+    message: Sentence
     """For people: names the wallet, the status and code, and what to do; never a key."""
     retry_after: timedelta | None = None
     """How long the source asked us to stay away, if it did."""
@@ -133,7 +134,8 @@ class ChannelErrorKind(StrEnum):
 
 MAX_RETRY_AFTER = timedelta(minutes=15)
 """The longest wait that a channel may ask for and get."""
-_MAX_MESSAGE = 500
+_MAX_PART = 300
+"""Characters of one foreign text in a message."""
 _MAX_ASKED = timedelta(days=365)
 
 
@@ -150,14 +152,15 @@ class ChannelError:
     """A delivery that did not arrive (or may not have), and why."""
 
     kind: ChannelErrorKind
-    message: str
+    message: Sentence
     """For people; foreign words in it are cleaned here, so that every database and terminal takes it."""
     retry_after: timedelta | None = None
     """How long the other side asks us to stay away."""
 
     def __post_init__(self) -> None:
         """Clean the message: much of it comes from outside."""
-        object.__setattr__(self, "message", clean_text(self.message, at_most=_MAX_MESSAGE))
+        cleaned = self.message.mapped(lambda text: clean_text(text, at_most=_MAX_PART))
+        object.__setattr__(self, "message", cleaned)
 
     @property
     def permanent(self) -> bool:

@@ -22,6 +22,8 @@ from io import BytesIO, StringIO, TextIOWrapper
 from pathlib import Path
 from typing import BinaryIO, Final, NamedTuple, TypeAlias
 
+from balancebot.domain.sentence import Sentence, sentence
+from balancebot.domain.threshold import COLUMN_NAMES
 from balancebot.domain.threshold_cell import written
 
 MAX_ROWS: Final = 100_000
@@ -70,14 +72,27 @@ class SheetRow(NamedTuple):
 class InputFault:
     """Why something that a person wrote can't be taken (or, as a warning, is looked at twice): one line to read."""
 
-    message: str
+    message: Sentence
     line: int | None = None
     """Of the sheet, the first of the file being 1."""
     column: str = ""
 
+    @property
+    def placed(self) -> Sentence:
+        """The message with the line and the column that it is about."""
+        column = COLUMN_NAMES.get(self.column, Sentence(self.column))
+        if self.line is not None and self.column:
+            return sentence(
+                "line %(line)s, %(column)s: %(fault)s", line=self.line, column=column, fault=self.message
+            )
+        if self.line is not None:
+            return sentence("line %(line)s: %(fault)s", line=self.line, fault=self.message)
+        if self.column:
+            return sentence("%(column)s: %(fault)s", column=column, fault=self.message)
+        return self.message
+
     def __str__(self) -> str:
-        place = ", ".join(part for part in (f"line {self.line}" if self.line else "", self.column) if part)
-        return f"{place}: {self.message}" if place else self.message
+        return str(self.placed)
 
 
 def read_sheet(
@@ -92,7 +107,9 @@ def read_sheet(
     start = file.read(4)
     file.seek(0)
     if start == _OLE:
-        yield InputFault(message="the file is an old .xls or has a password: save it as .xlsx or CSV")
+        yield InputFault(
+            message=sentence("the file is an old .xls or has a password: save it as .xlsx or CSV")
+        )
     elif start == _ZIP:
         yield from _read_workbook(file.read(), columns)
     else:
@@ -170,7 +187,7 @@ def unguarded(text: str) -> str:
 
 # CSV
 
-_NO_TEXT = InputFault(message="the file is no text in UTF-8, UTF-16 or GBK")
+_NO_TEXT = InputFault(message=sentence("the file is not text in UTF-8, UTF-16 or GBK"))
 
 
 class _BadLineError(Exception):
@@ -203,7 +220,11 @@ def _csv_rows(text: TextIOWrapper, max_rows: int | None) -> Iterator[SheetRow | 
         begins = lines.number + 1
         for cells in reader:
             if len(cells) > MAX_CELLS or max(map(len, cells), default=0) > MAX_CELL:
-                message = f"has more than {MAX_CELLS} cells, or {MAX_CELL:,} characters in one"
+                message = sentence(
+                    "has more than %(count)s cells, or more than %(most)s characters in one",
+                    count=MAX_CELLS,
+                    most=f"{MAX_CELL:,}",
+                )
                 yield InputFault(message=message, line=begins)
                 return
             if any(map(str.strip, cells)):
@@ -212,12 +233,18 @@ def _csv_rows(text: TextIOWrapper, max_rows: int | None) -> Iterator[SheetRow | 
                     lines.may_have_escapes = False
                 num_rows += 1
                 if max_rows is not None and num_rows > max_rows:
-                    yield InputFault(message=f"the sheet has more than {max_rows:,} rows", line=begins)
+                    yield InputFault(
+                        message=sentence("the sheet has more than %(count)s rows", count=f"{max_rows:,}"),
+                        line=begins,
+                    )
                     return
                 yield SheetRow(begins, tuple(cells), comma_is_decimal)
             begins = lines.number + 1
     except (csv.Error, _BadLineError) as error:
-        yield InputFault(message=f"the row that begins here can't be read: {error}", line=begins)
+        yield InputFault(
+            message=sentence("the row that begins here can't be read: %(reason)s", reason=str(error)),
+            line=begins,
+        )
 
 
 class _Lines:
@@ -347,8 +374,11 @@ def _unknown_encoding(file: BinaryIO, number: int) -> InputFault:
         if readings:
             shown = " or ".join(repr(reading) for reading in readings)
             return InputFault(
-                message=f"the file isn't UTF-8, and this line can be read as {shown}: save it as UTF-8 "
-                "(in Excel: CSV UTF-8)",
+                message=sentence(
+                    "the file isn't UTF-8, and this line can be read as %(text)s: save it as UTF-8"
+                    " (in Excel: CSV UTF-8)",
+                    text=shown,
+                ),
                 line=number,
             )
     return _NO_TEXT
@@ -357,11 +387,12 @@ def _unknown_encoding(file: BinaryIO, number: int) -> InputFault:
 # Workbooks
 
 
-_DAMAGED = InputFault(message="the file is damaged, or no workbook")
+_DAMAGED = InputFault(message=sentence("the file is damaged, or not a workbook"))
 _TOO_LARGE = InputFault(
-    message="the workbook takes too much time or memory to read: save only the sheet that is meant, or as CSV"
+    message=sentence(
+        "the workbook takes too much time or memory to read: save only the sheet you need, or save it as CSV"
+    )
 )
-_CALCULATE = "save the file in a spreadsheet first, or write the number itself"
 
 
 def _read_workbook(data: bytes, columns: Iterable[Collection[str]]) -> Iterator[SheetRow | InputFault]:
@@ -380,7 +411,10 @@ def _read_workbook(data: bytes, columns: Iterable[Collection[str]]) -> Iterator[
         if row.is_blank:
             continue
         if max(map(len, row.cells)) > MAX_CELL:
-            yield InputFault(message=f"has more than {MAX_CELL:,} characters in one cell", line=line)
+            yield InputFault(
+                message=sentence("has more than %(most)s characters in one cell", most=f"{MAX_CELL:,}"),
+                line=line,
+            )
             return
         yield row
 
@@ -388,7 +422,7 @@ def _read_workbook(data: bytes, columns: Iterable[Collection[str]]) -> Iterator[
 def _ask_reader(data: bytes, columns: list[list[str]]) -> dict | InputFault:  # type: ignore[type-arg]
     """Let the reader's process read a workbook."""
     if not _AT_ONCE.acquire(timeout=_WALL_SECONDS):
-        return InputFault(message="other workbooks are being read: try again in a moment")
+        return InputFault(message=sentence("other workbooks are being read: try again in a moment"))
     try:
         answer = subprocess.run(  # noqa: S603 -- no shell, and only our own arguments
             [sys.executable, "-I", str(_READER), json.dumps(columns)],
@@ -415,25 +449,45 @@ def _problem(kind: str, *about: object) -> InputFault:
         case "too large", _:
             return _TOO_LARGE
         case "unpacks", (most,):
-            return InputFault(message=f"the file unpacks to more than {most} MB")
+            return InputFault(message=sentence("the file unpacks to more than %(size)s MB", size=str(most)))
         case "too many rows", (int(most),):
-            return InputFault(message=f"the sheet has more than {most:,} rows")
+            return InputFault(message=sentence("the sheet has more than %(count)s rows", count=f"{most:,}"))
         case "too many sheets", (most,):
-            return InputFault(message=f"the workbook has more than {most} sheets")
+            return InputFault(
+                message=sentence("the workbook has more than %(count)s sheets", count=str(most))
+            )
         case "several sheets", (names,):
-            return InputFault(message=f"more than one sheet has these columns ({names}): leave one of them")
+            return InputFault(
+                message=sentence(
+                    "more than one sheet has these columns (%(names)s): keep only one", names=str(names)
+                )
+            )
         case "row order", (int(line),):
             return InputFault(
-                message="the rows of the file are out of order: save it in a spreadsheet", line=line
+                message=sentence("the rows of the file are out of order: save it again in a spreadsheet"),
+                line=line,
             )
         case "merged", (int(line), cells):
             return InputFault(
-                message=f"the cells {cells} are merged: split them, and fill in each", line=line
+                message=sentence(
+                    "the cells %(range)s are merged: split them and fill in each", range=str(cells)
+                ),
+                line=line,
             )
         case "formula", (int(line), place):
-            return InputFault(message=f"the formula in {place} has no value: {_CALCULATE}", line=line)
+            return InputFault(
+                message=sentence(
+                    "the formula in %(cell)s has no value: save the file in a spreadsheet first,"
+                    " or write the number",
+                    cell=str(place),
+                ),
+                line=line,
+            )
         case "error", (int(line), place):
-            return InputFault(message=f"the cell {place} holds an error such as #N/A", line=line)
+            return InputFault(
+                message=sentence("the cell %(cell)s contains an error such as #N/A", cell=str(place)),
+                line=line,
+            )
     return _DAMAGED
 
 

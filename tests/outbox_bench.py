@@ -33,6 +33,7 @@ from balancebot.domain.message import (
     OutgoingMessage,
 )
 from balancebot.domain.routing import Destination
+from balancebot.domain.sentence import verbatim
 from balancebot.notify.queue import DeliverReport
 from balancebot.notify.worker import DeliverOutbox
 from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
@@ -127,7 +128,7 @@ class Room:
         fates = self.fates.get(outgoing.destination.address, [])
         fate = fates.pop(0) if fates else arrives
         if not holds_claim():
-            return ChannelError(kind=ChannelErrorKind.LEASE_LOST, message="taken over")
+            return ChannelError(kind=ChannelErrorKind.LEASE_LOST, message=verbatim("taken over"))
         if outgoing.alert_id in self.refuse:
             fate = fails(self.refuse[outgoing.alert_id])
         return fate(self, outgoing)
@@ -141,7 +142,9 @@ class Room:
                     (each for each in self.messages if each.ref == outgoing.thread.message_id), None
                 )
                 if living is None:
-                    return ChannelError(kind=ChannelErrorKind.MESSAGE_GONE, message="message_not_found")
+                    return ChannelError(
+                        kind=ChannelErrorKind.MESSAGE_GONE, message=verbatim("message_not_found")
+                    )
                 living.looks.append(outgoing.message)
                 return outgoing.thread
             message = SentMessage(
@@ -160,7 +163,9 @@ class Room:
     def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
         self.asked.append((self._clock.now(), outgoing.destination.address, "look"))
         if not self.can_look:
-            return ChannelError(kind=ChannelErrorKind.REJECTED, message="nothing can be looked for here")
+            return ChannelError(
+                kind=ChannelErrorKind.REJECTED, message=verbatim("nothing can be looked for here")
+            )
         return [
             MessageRef(channel_id=each.destination, message_id=each.ref)
             for each in self.messages
@@ -197,16 +202,18 @@ def arrives(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
 
 def fails(kind: ChannelErrorKind, retry_after: timedelta | None = None) -> Fate:
     """Nothing is done, and the other side (or nobody) says so."""
-    return lambda room, outgoing: ChannelError(kind=kind, message=kind.value, retry_after=retry_after)
+    return lambda room, outgoing: ChannelError(
+        kind=kind, message=verbatim(kind.value), retry_after=retry_after
+    )
 
 
 def loses_the_answer(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
     room.put(outgoing)
-    return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="no answer")
+    return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=verbatim("no answer"))
 
 
 def loses_the_request(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-    return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="no answer")
+    return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=verbatim("no answer"))
 
 
 def dies_before(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:

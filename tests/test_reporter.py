@@ -7,6 +7,7 @@ import pytest
 
 from balancebot.domain.balance import NEVER_READ, Snapshot, WalletName
 from balancebot.domain.delivery import DeliveryState, Outcome
+from balancebot.domain.sentence import verbatim
 from balancebot.logs import Reporter
 from balancebot.metrics import Metrics
 from balancebot.notify.queue import AttemptReport, DeliverReport
@@ -35,7 +36,7 @@ def reporter(metrics: Metrics, caplog: pytest.LogCaptureFixture) -> Reporter:
 
 
 def _error(wallet: WalletName, kind: SourceErrorKind) -> SourceError:
-    return SourceError(wallet=wallet, at=_NOW, kind=kind, message=f"{wallet}: {kind}")
+    return SourceError(wallet=wallet, at=_NOW, kind=kind, message=verbatim(f"{wallet}: {kind}"))
 
 
 def _good(wallet: WalletName) -> Snapshot:

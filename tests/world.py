@@ -12,6 +12,7 @@ from balancebot.config import AccountConfig, AppConfig, Secret
 from balancebot.domain.balance import Absent, Reading, Readings, Snapshot, WalletName
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.routing import Destination
+from balancebot.domain.sentence import verbatim
 from balancebot.overview.latest import LatestOverview
 from balancebot.poll.cycle import PollReport
 from balancebot.ports import FetchResult, SourceError, SourceErrorKind
@@ -63,7 +64,9 @@ class ScriptedSource:
             lines = self.script[wallet]
             line = lines.pop(0) if len(lines) > 1 else lines[0]
             if isinstance(line, SourceErrorKind):
-                yield SourceError(wallet=wallet, at=self.clock.now(), kind=line, message=f"{wallet}: {line}")
+                yield SourceError(
+                    wallet=wallet, at=self.clock.now(), kind=line, message=verbatim(f"{wallet}: {line}")
+                )
             else:
                 yield Snapshot(wallet=wallet, observed_at=self.clock.now(), readings=line)
 

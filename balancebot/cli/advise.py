@@ -11,6 +11,7 @@ from balancebot.cli.context import CommandContext, RefusedError, command_group, 
 from balancebot.cli.output import Column, bold, faint, json_instant, show_json, text_table
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.local_time import read_day_end
+from balancebot.domain.sentence import Sentence
 from balancebot.estimates.context import ORDER_FOR
 from balancebot.i18n import Wording, number
 from balancebot.overview.orders import AdviceRow, advice_rows, totals
@@ -73,7 +74,7 @@ def _keys(command: CommandContext, pattern: str | None) -> list[BalanceKey]:
 
 def _end(text: str, command: CommandContext, now: datetime) -> datetime:
     end = read_day_end(text, command.settings.timezone)
-    if isinstance(end, str):
+    if isinstance(end, Sentence):
         raise typer.BadParameter(f"--until {end}")
     if not now < end or (end - now).days >= _FARTHEST_DAYS:
         raise typer.BadParameter(f"--until {text} must be ahead, and within {_FARTHEST_DAYS} days")

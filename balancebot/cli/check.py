@@ -11,6 +11,7 @@ from balancebot.cli.context import RefusedError, command_group, context_of
 from balancebot.cli.output import of_severity, plural
 from balancebot.config import Settings, remarks
 from balancebot.domain.balance import BalanceKey, Category, Snapshot
+from balancebot.domain.sentence import in_english
 from balancebot.domain.verdict import Severity
 from balancebot.store import channel_failures
 from balancebot.store.database import Database
@@ -97,7 +98,7 @@ def _from_database(app: App) -> Iterator[_Line]:
     for trouble in standing:
         yield _Line(
             f"{trouble.channel} {trouble.destination}",
-            f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M} UTC)",
+            f"{in_english(trouble.message)} (since {trouble.since:%Y-%m-%d %H:%M} UTC)",
             ok=None if _is_tried(app, trouble.channel) else False,
         )
 
@@ -112,7 +113,7 @@ def _credentials(app: App) -> Iterator[_Line]:
         if isinstance(result, Snapshot):
             yield _Line(result.wallet, "read")
         else:
-            yield _Line(result.wallet, result.message.removeprefix(f"{result.wallet}: "), ok=False)
+            yield _Line(result.wallet, str(result.message).removeprefix(f"{result.wallet}: "), ok=False)
 
 
 def _is_tried(app: App, channel: str) -> bool:

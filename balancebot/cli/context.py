@@ -14,7 +14,8 @@ from balancebot.config.values import duration
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern
-from balancebot.domain.threshold_cell import CellFault, read_category
+from balancebot.domain.sentence import Sentence
+from balancebot.domain.threshold_cell import read_category
 from balancebot.store.database import Database
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ def read_length(option: str, text: str) -> timedelta:
 def read_pattern(text: str) -> Pattern:
     """Read a pattern of balances such as `acme/*:market`."""
     pattern = Pattern.parse(text)
-    if isinstance(pattern, str):
+    if isinstance(pattern, Sentence):
         raise typer.BadParameter(f"PATTERN {pattern}")
     return pattern
 
@@ -101,8 +102,8 @@ def read_pattern(text: str) -> Pattern:
 def read_one_category(text: str) -> Category:
     """Read the name of one category, in English or Chinese."""
     category = read_category(text)
-    if isinstance(category, CellFault):
-        raise typer.BadParameter(f"CATEGORY {category.message}")
+    if isinstance(category, Sentence):
+        raise typer.BadParameter(f"CATEGORY {category}")
     if category is None:
         raise typer.BadParameter("CATEGORY must be one category, not *")
     return category

@@ -285,7 +285,7 @@ def _cycle(app: App, reporter: Reporter, show: Show, known: Collection[str]) -> 
     seconds = (report.ended_at - report.started_at).total_seconds()
     num_read = len(report.results) - len(report.errors)
     show(faint(f"read {num_read} of {len(report.results)} wallets over HTTP in {seconds:.1f} s"))
-    failed = {error.message for error in report.errors}
+    failed = {str(error.message) for error in report.errors}
     for message in failed.difference(known):
         show(message)
     reporter.delivered(app.deliver_outbox.run())

@@ -9,7 +9,8 @@ from balancebot.cli.context import CommandError, command_group, context_of, read
 from balancebot.cli.output import Column, json_instant, show_json, text_table
 from balancebot.domain.balance import BalanceKey, WalletName
 from balancebot.domain.local_time import read_instant
-from balancebot.domain.threshold_cell import CellFault, read_count
+from balancebot.domain.sentence import Sentence
+from balancebot.domain.threshold_cell import read_count
 from balancebot.estimates.planned_sends import PlannedSends
 from balancebot.i18n import number
 from balancebot.store.planned_sends import PlannedSend
@@ -53,7 +54,7 @@ def add(
 
     zone = context_of(context).settings.timezone
     starts_at = read_instant(at, zone)
-    if isinstance(starts_at, str):
+    if isinstance(starts_at, Sentence):
         raise typer.BadParameter(f"--at {starts_at}")
     made = _announcing(context).announce(
         BalanceKey(WalletName(wallet), read_one_category(category)),
@@ -63,8 +64,8 @@ def add(
         note=note,
         by=context_of(context).actor(),
     )
-    if isinstance(made, str):
-        raise CommandError(made)
+    if isinstance(made, Sentence):
+        raise CommandError(str(made))
     print(f"plan {made.id}: {_about(made, zone)}; it counts from now on")
 
 
@@ -97,8 +98,8 @@ def _announcing(context: typer.Context) -> PlannedSends:
 
 def _count(text: str) -> int:
     count = read_count(text) if text.strip()[:1].isdigit() else None
-    if isinstance(count, CellFault):
-        raise typer.BadParameter(f"--messages {count.message}")
+    if isinstance(count, Sentence):
+        raise typer.BadParameter(f"--messages {count}")
     if not isinstance(count, int):
         raise typer.BadParameter(f"--messages must be a whole number of messages, not {text!r}")
     return count

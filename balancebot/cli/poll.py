@@ -50,7 +50,7 @@ def poll(
             reporter.delivered(delivered)
             waiting = undelivered(delivered)
     failures = [
-        *(error.message for error in report.errors),
+        *(str(error.message) for error in report.errors),
         *(f"not kept: {fault}" for fault in report.faults),
         *waiting,
     ]

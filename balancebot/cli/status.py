@@ -15,6 +15,7 @@ from balancebot.clock import SystemClock
 from balancebot.config import Settings
 from balancebot.domain.balance import BalanceKey, account_of, app_of
 from balancebot.domain.message import MutedCounts
+from balancebot.domain.sentence import in_english
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.verdict import Severity
@@ -64,7 +65,8 @@ def status(
         words = Wording(zone=command.settings.timezone)
         with command.database.read() as conn:
             refusals = [
-                f"{trouble.channel} {trouble.destination}: {trouble.message} (for {_ago(now - trouble.since, words)})"
+                f"{trouble.channel} {trouble.destination}: {in_english(trouble.message)}"
+                f" (for {_ago(now - trouble.since, words)})"
                 for trouble in channel_failures.standing(conn)
             ]
         muted_line = [_muted(quiet, words)] if quiet.any else []
@@ -90,7 +92,7 @@ def _matching(views: list[BalanceView], pattern: str) -> list[BalanceView]:
         wallet = pattern.partition(":")[0]
         unmet = f"PATTERN {pattern} means no balance that is configured"
         if "*" not in wallet:
-            raise RefusedError(unmet + did_you_mean(wallet, {view.key.wallet for view in views}))
+            raise RefusedError(unmet + str(did_you_mean(wallet, {view.key.wallet for view in views})))
         print(unmet, file=sys.stderr)
     return found
 

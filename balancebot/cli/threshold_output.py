@@ -158,9 +158,9 @@ def for_scripts(ahead: PresentEffects, back: PastEffects) -> dict[str, object]:
 
 def _now(ahead: PresentEffects, words: Wording) -> Iterator[str]:
     if not ahead.num_moved:
-        yield "No balance would have other limits."
+        yield "No balance would get different limits."
         return
-    yield f"{plural(ahead.num_moved, 'balance')} would have other limits. " + (
+    yield f"{plural(ahead.num_moved, 'balance')} would get different limits. " + (
         "Now:" if ahead.shifts else "No alert would open or close now."
     )
     for shift in ahead.shifts:
@@ -204,9 +204,9 @@ def _ending(episode: Episode, words: Wording) -> str:
 
 def _left_out(back: PastEffects, ahead: PresentEffects) -> Iterator[str]:
     if ahead.num_moved and not back.comparisons:
-        yield "There is no history to look back at yet."
+        yield "There is no history yet."
     if back.num_left_out:
-        yield f"These run out first; {back.num_left_out:,} more were not looked back at."
+        yield f"These run out first; {back.num_left_out:,} more were not backtested."
 
 
 def _episode_as_json(episode: Episode) -> dict[str, object]:

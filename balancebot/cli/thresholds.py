@@ -20,8 +20,9 @@ from balancebot.cli.threshold_output import (
     rows_of,
 )
 from balancebot.domain.audit import Way
+from balancebot.domain.sentence import Sentence
 from balancebot.domain.threshold import Scope, ThresholdBook
-from balancebot.domain.threshold_cell import CellFault, read_category, read_column, read_wallet
+from balancebot.domain.threshold_cell import read_category, read_column, read_wallet
 from balancebot.i18n import Wording
 from balancebot.sheets import SheetRow, write_csv
 from balancebot.thresholds.changes import EditThresholds
@@ -222,10 +223,10 @@ def _editing(context: typer.Context) -> EditThresholds:
 
 def _scope(wallet: str, category: str) -> Scope:
     name, kind = read_wallet(wallet), read_category(category)
-    if isinstance(name, CellFault):
-        raise RefusedError(f"WALLET {name.message}")
-    if isinstance(kind, CellFault):
-        raise RefusedError(f"CATEGORY: {kind.message}")
+    if isinstance(name, Sentence):
+        raise RefusedError(f"WALLET {name}")
+    if isinstance(kind, Sentence):
+        raise RefusedError(f"CATEGORY: {kind}")
     return Scope(name, kind)
 
 
@@ -265,9 +266,9 @@ def _given(**columns: str | None) -> dict[str, str]:
     if not cells:
         raise typer.BadParameter("name at least one column, such as --warning-below 1000")
     faults = [
-        f"--{column.replace('_', '-')}: {value.message}"
+        f"--{column.replace('_', '-')}: {value}"
         for column, text in cells.items()
-        if isinstance(value := read_column(column, text), CellFault)
+        if isinstance(value := read_column(column, text), Sentence)
     ]
     if faults:
         raise RefusedError(*faults)

@@ -10,6 +10,7 @@ from balancebot.cli.output import bold, colored_cells, faint, json_instant, show
 from balancebot.cli.status import movable_to, view_as_json
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import BalanceKey
+from balancebot.domain.sentence import Sentence, in_english
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.explain.explain import AlertExplanation, BalanceExplanation, Explanation, explain, read_target
 from balancebot.explain.text import Section, sections
@@ -46,7 +47,7 @@ def why(
 def _explained(command: CommandContext, target: str) -> Explanation:
     with command.database.read() as conn:
         asked = read_target(conn, target, configured=command.settings.wallets)
-        if isinstance(asked, str):
+        if isinstance(asked, Sentence):
             raise RefusedError(f"BALANCE {asked}")
         return explain(
             conn,
@@ -80,7 +81,7 @@ def _as_json(explanation: Explanation, movable: Mapping[BalanceKey, int]) -> dic
         "configured": explanation.is_configured,
         "observed_at": None if row is None else json_instant(row.observed_at),
         "attempted_at": None if row is None else json_instant(row.attempted_at),
-        "error": row.error_message if row is not None and row.error_kind is not None else None,
+        "error": in_english(row.error_message) if row is not None and row.error_kind is not None else None,
         "suspect_since": None if row is None else json_instant(row.suspect_since),
         "next_read_at": None if row is None else json_instant(row.next_read_at),
         "alerts": [_alert(story) for story in explanation.alerts],
@@ -139,7 +140,7 @@ def _alert(story: AlertExplanation) -> dict[str, object]:
         "flapping": alert.is_flapping,
         "calm_since": json_instant(alert.calm_since),
         "relapses": alert.relapses,
-        "detail": story.message.measurement.detail or None,
+        "detail": in_english(story.message.measurement.detail) or None,
         "told": [_chapter(chapter) for chapter in story.chapters],
     }
 
@@ -162,9 +163,13 @@ def _delivery(delivery: DeliveryRecord) -> dict[str, object]:
         "in_doubt": delivery.in_doubt,
         "settled_at": json_instant(delivery.settled_at),
         "next_attempt_at": None if delivery.settled_at else json_instant(delivery.next_attempt_at),
-        "error": delivery.error_message or None,
+        "error": in_english(delivery.error_message) or None,
         "attempts": [
-            {"at": json_instant(attempt.at), "outcome": attempt.outcome, "message": attempt.message}
+            {
+                "at": json_instant(attempt.at),
+                "outcome": attempt.outcome,
+                "message": in_english(attempt.message),
+            }
             for attempt in delivery.attempts
         ],
     }

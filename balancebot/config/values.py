@@ -24,6 +24,7 @@ from balancebot.config.secrets import ConfigContext, Secret
 from balancebot.config.toml_table import Parser, UnfitError, described
 from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern, name_fault
+from balancebot.domain.sentence import Sentence
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.verdict import Severity
 
@@ -270,8 +271,8 @@ severity = word_of({choice.word: choice for choice in Severity if choice > Sever
 def pattern(value: object) -> Pattern:
     """Read a pattern of balances such as `acme/*:market`."""
     parsed = Pattern.parse(text(value))
-    if isinstance(parsed, str):
-        raise UnfitError(parsed)
+    if isinstance(parsed, Sentence):
+        raise UnfitError(str(parsed))
     return parsed
 
 

@@ -8,7 +8,8 @@ import unicodedata
 from dataclasses import dataclass, field
 
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.spelling import nearest
+from balancebot.domain.sentence import Sentence, sentence
+from balancebot.domain.spelling import did_you_mean
 
 MAX_NAME = 64
 """The longest name of an account or an app, in characters."""
@@ -55,17 +56,19 @@ class WalletPattern:
         object.__setattr__(self, "_pieces", tuple(self.text.split("*")))
 
     @classmethod
-    def parse(cls, text: str) -> "WalletPattern | str":
-        """Read a wallet's name or a pattern of names; return what is wrong as text."""
+    def parse(cls, text: str) -> "WalletPattern | Sentence":
+        """Read a wallet's name or a pattern of names; return what is wrong."""
         if not text:
-            return "is empty: write a wallet such as acme/checkout, or * for all"
+            return sentence("is empty: write a wallet such as acme/checkout, or * for all")
         if len(text) > MAX_WALLET:
-            return f"has {len(text)} characters: at most {MAX_WALLET}"
+            return sentence(
+                "has %(count)s characters: at most %(most)s are allowed", count=len(text), most=MAX_WALLET
+            )
         strange = _strange_character(text.replace("*", "").replace("/", ""))
         if strange is not None:
-            return f"holds {strange}, which no name has"
+            return sentence("contains %(character)s, which no name has", character=strange)
         if text.count("/") > 1 and "*" not in text:
-            return "has more than one '/': an app is written account/app"
+            return sentence("has more than one '/': an app is written account/app")
         return cls(text=text)
 
     @property
@@ -114,21 +117,25 @@ class Pattern:
     """As it was written."""
 
     @classmethod
-    def parse(cls, text: str) -> "Pattern | str":
-        """Read a pattern; return what is wrong as text, with the nearest category for a misspelt one."""
+    def parse(cls, text: str) -> "Pattern | Sentence":
+        """Read a pattern; return what is wrong, with the nearest category for a misspelt one."""
         text = text.strip()
         name, colon, category = text.partition(":")
         wallet = WalletPattern.parse(name)
-        if isinstance(wallet, str):
+        if isinstance(wallet, Sentence):
             return wallet
         if not colon:
             return cls(wallet=wallet, categories=None, text=text)
         wanted = WalletPattern(text=category)
         categories = frozenset(known for known in Category if wanted.matches(known.value))
         if not categories or len(category) > _MAX_CATEGORY:
-            meant = nearest(category, Category)
-            hint = f"did you mean {meant}?" if meant else f"there are {', '.join(Category)}"
-            return f"names no category with {category!r}: {hint}"
+            if hint := did_you_mean(category, Category):
+                return sentence("there is no category %(text)s%(hint)s", text=repr(category), hint=hint)
+            return sentence(
+                "there is no category %(text)s: write one of %(names)s",
+                text=repr(category),
+                names=", ".join(Category),
+            )
         return cls(wallet=wallet, categories=categories, text=text)
 
     def matches(self, wallet: WalletName, category: Category | None) -> bool:

@@ -32,6 +32,20 @@ class Sentence:
         except (KeyError, TypeError, ValueError):
             return self.id
 
+    def mapped(self, change: Callable[[str], str]) -> "Sentence":
+        """Return the sentence with `change` made to every text in its parts."""
+        return Sentence(
+            self.id,
+            {
+                name: part.mapped(change)
+                if isinstance(part, Sentence)
+                else change(part)
+                if isinstance(part, str)
+                else part
+                for name, part in self.parts.items()
+            },
+        )
+
     def stored(self) -> str:
         """Return the sentence as text for the database: the id alone, or JSON where it has parts."""
         return json.dumps(_document(self), ensure_ascii=False) if self.parts else self.id
@@ -66,6 +80,11 @@ def sentence(id_: str, /, **parts: Part) -> Sentence:
 def verbatim(text: str) -> Sentence:
     """Make a sentence of foreign words that no catalogue knows."""
     return Sentence("%(text)s", {"text": text}) if text else NO_SENTENCE
+
+
+def in_english(stored: str) -> str:
+    """Return the English of what `Sentence.stored` wrote."""
+    return str(Sentence.restored(stored))
 
 
 def _document(of: Sentence) -> dict[str, object]:

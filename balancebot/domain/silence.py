@@ -7,6 +7,7 @@ from datetime import datetime
 from balancebot.domain.alert import Alert, AlertSubject
 from balancebot.domain.balance import WalletName
 from balancebot.domain.pattern import Pattern, Patterns
+from balancebot.domain.sentence import Sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,7 +55,7 @@ def _parts(alert: Alert) -> Iterator[Pattern]:
 
 def _parsed(text: str) -> Pattern:
     pattern = Pattern.parse(text)
-    if isinstance(pattern, str):  # names are made of what patterns are made of
+    if isinstance(pattern, Sentence):  # names are made of what patterns are made of
         raise TypeError(f"{text}: the pattern {pattern}")
     return pattern
 

@@ -3,6 +3,8 @@
 from collections.abc import Iterable
 from difflib import get_close_matches
 
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
+
 _LONGEST = 200
 """No name is longer; comparing costs by length."""
 
@@ -17,7 +19,7 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
     return by_folded[found[0]] if found else None
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
+def did_you_mean(word: str, known: Iterable[str]) -> Sentence:
     """Return `; did you mean …?` to append to a fault, or nothing when no known word is near."""
     meant = nearest(word, known)
-    return "" if meant is None else f"; did you mean {meant}?"
+    return NO_SENTENCE if meant is None else sentence("; did you mean %(word)s?", word=meant)

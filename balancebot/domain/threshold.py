@@ -13,6 +13,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
+from balancebot.domain.sentence import Sentence, sentence
 
 
 class LimitColumn(StrEnum):
@@ -22,6 +23,19 @@ class LimitColumn(StrEnum):
     CRITICAL_BELOW = "critical_below"
     WARNING_DAYS = "warning_days"
     CRITICAL_DAYS = "critical_days"
+
+
+COLUMN_NAMES = {
+    "wallet": sentence("wallet"),
+    "category": sentence("category"),
+    LimitColumn.WARNING_BELOW: sentence("warning_below"),
+    LimitColumn.CRITICAL_BELOW: sentence("critical_below"),
+    LimitColumn.WARNING_DAYS: sentence("warning_days"),
+    LimitColumn.CRITICAL_DAYS: sentence("critical_days"),
+    "lead_time_days": sentence("lead_time_days"),
+    "note": sentence("note"),
+}
+"""The columns of a row as a sentence names them: in English as files do."""
 
 
 class Off(Enum):
@@ -145,15 +159,25 @@ class Inversion:
     warning: float
     warning_from: Scope | None
 
-    def __str__(self) -> str:
-        return (
-            f"{self.balance}: {self.critical_column} {self.critical:g} ({_origin(self.critical_from)}) is looser than "
-            f"{self.warning_column} {self.warning:g} ({_origin(self.warning_from)})"
+    @property
+    def sentence(self) -> Sentence:
+        """The contradiction, with both limits and the rows that they come from."""
+        return sentence(
+            "%(balance)s: %(critical)s is looser than %(warning)s",
+            balance=str(self.balance),
+            critical=_limit(self.critical_column, self.critical, self.critical_from),
+            warning=_limit(self.warning_column, self.warning, self.warning_from),
         )
 
+    def __str__(self) -> str:
+        return str(self.sentence)
 
-def _origin(scope: Scope | None) -> str:
-    return "built in" if scope is None else f"from {scope}"
+
+def _limit(column: LimitColumn, limit: float, scope: Scope | None) -> Sentence:
+    name = COLUMN_NAMES[column]
+    if scope is None:
+        return sentence("%(column)s %(limit)s (built in)", column=name, limit=f"{limit:g}")
+    return sentence("%(column)s %(limit)s (from %(row)s)", column=name, limit=f"{limit:g}", row=str(scope))
 
 
 class ThresholdBook:

@@ -7,13 +7,13 @@ in words that say what to write instead.
 import re
 import unicodedata
 from collections.abc import Mapping
-from dataclasses import dataclass
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
 from balancebot.domain.balance import MAX_BALANCE, Category
 from balancebot.domain.pattern import WalletPattern
+from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import OFF, Count, Days, Off
 
@@ -50,24 +50,23 @@ _ONE_GROUP = re.compile(r"\+?([1-9]\d{0,2})[.,](\d{3})", re.ASCII)
 """1,500 and 1.500: a fraction or thousands, as the country has it."""
 
 
-@dataclass(frozen=True, slots=True)
-class CellFault:
-    """Why a cell can't be taken. The message completes a sentence that begins with its column."""
-
-    message: str
-
-
 Value: TypeAlias = int | float | Off | str | None
+"""What a cell holds. Where it can't be taken, a sentence that begins with its column says why."""
 
 
-def read_column(column: str, text: str, *, comma_is_decimal: bool = False) -> Value | CellFault:
+def read_column(column: str, text: str, *, comma_is_decimal: bool = False) -> Value | Sentence:
     """Read the cell of a column that a row can set, one of `thresholds.edit.COLUMNS`.
 
     Where `comma_is_decimal` may hold, as in a sheet with semicolons, 1,500 is refused with both readings.
     """
     if comma_is_decimal and column != "note" and (found := _ONE_GROUP.fullmatch(_folded(text))):
         fraction = f"{found[1]}.{found[2]}".rstrip("0").rstrip(".")
-        return CellFault(f"{quoted(text)} can be read in two ways: write {fraction} or {found[1]}{found[2]}")
+        return sentence(
+            "%(text)s can be read in two ways: write %(one)s or %(other)s",
+            text=quoted(text),
+            one=fraction,
+            other=found[1] + found[2],
+        )
     match column:
         case "note":
             return read_note(text)
@@ -81,51 +80,55 @@ def read_column(column: str, text: str, *, comma_is_decimal: bool = False) -> Va
             raise ValueError(column)
 
 
-def read_count(text: str) -> Count | CellFault:
+def read_count(text: str) -> Count | Sentence:
     """Read a limit in messages: a whole number from 0, `off`, or nothing to inherit."""
     value = _read_number(text)
     if not isinstance(value, Decimal):
         return value
     if _DOTTED_THOUSANDS.fullmatch(_folded(text)):
-        return CellFault(f"{quoted(text)} can be read in two ways: write thousands as 1,000 or 1000")
+        return sentence(
+            "%(text)s can be read in two ways: write thousands as 1,000 or 1000", text=quoted(text)
+        )
     if value != value.to_integral_value():
-        return CellFault(f"must be a whole number of messages, not {quoted(text)}")
+        return sentence("must be a whole number of messages, not %(text)s", text=quoted(text))
     if value > MAX_BALANCE:
-        return CellFault(f"must be at most {MAX_BALANCE}")
+        return sentence("must be at most %(most)s", most=MAX_BALANCE)
     return int(value)
 
 
-def read_days(text: str) -> Days | CellFault:
+def read_days(text: str) -> Days | Sentence:
     """Read a limit in days of runway: a number above 0, `off`, or nothing to inherit."""
     value = _read_number(text)
     if not isinstance(value, Decimal):
         return value
     if value > MAX_DAYS_WRITTEN:
-        return CellFault(f"must be at most {MAX_DAYS_WRITTEN} days; `off` means no limit")
+        return sentence("must be at most %(most)s days; `off` means no limit", most=MAX_DAYS_WRITTEN)
     days = round(float(value), _DECIMALS)
-    return days if days > 0 else CellFault("must be above 0 days; `off` means no limit")
+    return days if days > 0 else sentence("must be above 0 days; `off` means no limit")
 
 
-def _read_lead_time(text: str) -> float | CellFault | None:
+def _read_lead_time(text: str) -> float | Sentence | None:
     value = _read_number(text)
     if value is OFF:
-        return CellFault("can't be off: write 0, or nothing to inherit")
+        return sentence("can't be off: write 0, or leave it empty to inherit")
     if not isinstance(value, Decimal):
         return value
     if value > MAX_DAYS:
-        return CellFault(f"must be from 0 to {MAX_DAYS} days")
+        return sentence("must be from 0 to %(most)s days", most=MAX_DAYS)
     return round(float(value), _DECIMALS)
 
 
-def read_note(text: str) -> str | CellFault:
+def read_note(text: str) -> str | Sentence:
     """Read a note: trimmed, its line breaks made alike. An empty one ('') inherits."""
     if _folded(text) in _INHERIT_WORDS:
         return ""
     note = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ").strip()
     if len(note) > MAX_NOTE:
-        return CellFault(f"has {len(note)} characters: at most {MAX_NOTE}")
+        return sentence(
+            "has %(count)s characters: at most %(most)s are allowed", count=len(note), most=MAX_NOTE
+        )
     if any(_unfit_for_files(character) for character in note):
-        return CellFault("holds a control character")
+        return sentence("contains a control character")
     return note
 
 
@@ -135,7 +138,7 @@ def _unfit_for_files(character: str) -> bool:
     ) or character in "\ufffe\uffff"
 
 
-def read_category(text: str) -> Category | CellFault | None:
+def read_category(text: str) -> Category | Sentence | None:
     """Read a category's name in English or Chinese, or `*` for all (None)."""
     word = _folded(text)
     if word == "*":
@@ -143,18 +146,25 @@ def read_category(text: str) -> Category | CellFault | None:
     if word in CATEGORY_WORDS:
         return CATEGORY_WORDS[word]
     if not word:
-        return CellFault(f"is empty: write one of {', '.join(Category)}, or * for all")
-    hint = did_you_mean(word, CATEGORY_WORDS) or f": write one of {', '.join(Category)}, or * for all"
-    return CellFault(f"there is no category {quoted(text)}{hint}")
+        return sentence("is empty: write one of %(names)s, or * for all", names=", ".join(Category))
+    if hint := did_you_mean(word, CATEGORY_WORDS):
+        return sentence("there is no category %(text)s%(hint)s", text=quoted(text), hint=hint)
+    return sentence(
+        "there is no category %(text)s: write one of %(names)s, or * for all",
+        text=quoted(text),
+        names=", ".join(Category),
+    )
 
 
-def read_wallet(text: str) -> str | CellFault:
+def read_wallet(text: str) -> str | Sentence:
     """Read a wallet's name or a pattern of names."""
     wallet, colon, _ = text.partition(":")
     if colon:
-        return CellFault(f"holds ':': the category has a place of its own, so write {quoted(wallet)} alone")
+        return sentence(
+            "contains ':': the category has its own field, so write only %(name)s", name=quoted(wallet)
+        )
     pattern = WalletPattern.parse(text)
-    return CellFault(pattern) if isinstance(pattern, str) else pattern.text
+    return pattern if isinstance(pattern, Sentence) else pattern.text
 
 
 def written(value: Value) -> str:
@@ -179,7 +189,7 @@ def _folded(text: str) -> str:
     return unicodedata.normalize("NFKC", text).strip().casefold()
 
 
-def _read_number(text: str) -> Decimal | Off | CellFault | None:
+def _read_number(text: str) -> Decimal | Off | Sentence | None:
     """Read a number from 0 with any of the usual thousands separators, `off`, or nothing (None)."""
     word = _folded(text)
     if word in _INHERIT_WORDS:
@@ -191,9 +201,11 @@ def _read_number(text: str) -> Decimal | Off | CellFault | None:
         return number / 100 if found[3] else number
     shown = quoted(text)
     if word[0] in "-\N{MINUS SIGN}" and word[1:2].isdigit():
-        return CellFault(f"{shown} is below 0")
+        return sentence("%(text)s is below 0", text=shown)
     if _SCIENTIFIC.fullmatch(word):
-        return CellFault(f"{shown} may have lost digits: write the number out")
+        return sentence("%(text)s may have lost digits: write all digits of the number", text=shown)
     if _DECIMAL_COMMA.fullmatch(word):
-        return CellFault(f"{shown} can be read in two ways: write 1.5 for a fraction, 1,500 for thousands")
-    return CellFault(f"must be a number, `off`, or empty to inherit, not {shown}")
+        return sentence(
+            "%(text)s can be read in two ways: write 1.5 for a fraction, 1,500 for thousands", text=shown
+        )
+    return sentence("must be a number, `off`, or empty to inherit, not %(text)s", text=shown)

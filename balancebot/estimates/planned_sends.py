@@ -11,8 +11,9 @@ from sqlalchemy import Connection
 
 from balancebot.domain.audit import Act, Actor, AuditEntry, Picture
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, WalletName
+from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.spelling import did_you_mean
-from balancebot.domain.threshold_cell import CellFault, read_note
+from balancebot.domain.threshold_cell import read_note
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.stored import estimates_of
 from balancebot.ports import Clock
@@ -43,25 +44,26 @@ class PlannedSends:
         over: timedelta,
         note: str = "",
         by: Actor,
-    ) -> PlannedSend | str:
-        """Keep that `messages` will be sent evenly from `starts_at` on for `over`; return what is wrong as text."""
+    ) -> PlannedSend | Sentence:
+        """Keep that `messages` will be sent evenly from `starts_at` on for `over`; return what is wrong."""
         now = self.clock.now()
         written = read_note(note)
         known = self.known()
-        if isinstance(written, CellFault):
-            return f"the note {written.message}"
+        if isinstance(written, Sentence):
+            return sentence("the note %(fault)s", fault=written)
         if balance.wallet not in known:
-            return f"no wallet {balance.wallet} is configured{did_you_mean(balance.wallet, known)}"
+            hint = did_you_mean(balance.wallet, known)
+            return sentence("no wallet %(name)s is configured%(hint)s", name=balance.wallet, hint=hint)
         if not 0 < messages <= MAX_BALANCE:
-            return f"a send has from 1 to {MAX_BALANCE} messages"
+            return sentence("a send has from 1 to %(most)s messages", most=MAX_BALANCE)
         if not timedelta(0) < over <= LONGEST:
-            return f"a send takes more than no time and at most {LONGEST.days} days"
+            return sentence("a send lasts longer than 0 and at most %(most)s days", most=LONGEST.days)
         try:
             ends_at = starts_at + over
         except OverflowError:
-            return "the send would never end"
+            return sentence("the send would never end")
         if ends_at <= now:
-            return f"the send would be over since {ends_at:%Y-%m-%d %H:%M} UTC"
+            return sentence("the send would have ended at %(at)s", at=f"{ends_at:%Y-%m-%d %H:%M} UTC")
         plan = PlannedSend(
             balance=balance,
             messages=messages,

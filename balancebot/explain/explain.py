@@ -16,10 +16,11 @@ from balancebot.domain.message import AlertMessage
 from balancebot.domain.outlook import SEVERITY_OF, BalanceStanding, Outlook, outlooks
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import Estimate
+from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.silence import Silence, silenced_until
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import Effective, LimitColumn, Scope, ThresholdBook
-from balancebot.domain.threshold_cell import CellFault, read_category
+from balancebot.domain.threshold_cell import read_category
 from balancebot.domain.verdict import Severity, Verdict, judge
 from balancebot.overview.balances import BalanceView, overview
 from balancebot.store import alerts, notification_history, silences, wallets
@@ -103,8 +104,8 @@ class Explanation:
 
 def read_target(
     conn: Connection, text: str, *, configured: Sequence[WalletName]
-) -> tuple[WalletName, Category | None] | str:
-    """Read what is to be explained, `acme/checkout:industry` or a wallet; return what is wrong as text.
+) -> tuple[WalletName, Category | None] | Sentence:
+    """Read what is to be explained, `acme/checkout:industry` or a wallet; return what is wrong.
 
     A wallet that is known is configured, or was once.
     """
@@ -112,12 +113,12 @@ def read_target(
     if not colon:
         name, word = word, "*"
     category = read_category(word)
-    if isinstance(category, CellFault):
-        return f"{text.strip()}: {category.message}"
+    if isinstance(category, Sentence):
+        return sentence("%(balance)s: %(fault)s", balance=text.strip(), fault=category)
     wallet = WalletName(name.strip())
     if wallet in configured or wallets.find(conn, wallet) is not None:
         return wallet, category
-    return f"{name}: there is no such wallet{did_you_mean(name, configured)}"
+    return sentence("there is no wallet %(name)s%(hint)s", name=name, hint=did_you_mean(name, configured))
 
 
 def explain(

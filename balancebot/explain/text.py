@@ -156,7 +156,7 @@ class _TextWriter:
             if row.suspect_since is not None:
                 yield Topic.READING, say.suspect.format(when=self._words.when(row.suspect_since))
             if row.error_kind is not None and row.attempted_at is not None:
-                error = self._words.trouble(row.error_message.rstrip("."))
+                error = self._words.trouble(row.error_message).rstrip(".")
                 yield Topic.READING, say.failed.format(ago=self._ago(row.attempted_at), error=error)
         if not told.is_configured:
             yield Topic.READING, say.left_configuration
@@ -249,7 +249,7 @@ class _TextWriter:
         if alert.members:
             yield Topic.ALERT, say.shared.format(count=len(alert.members))
         if story.message.measurement.detail:
-            yield Topic.ALERT, f"{story.message.measurement.detail.rstrip('.')}."
+            yield Topic.ALERT, f"{words.trouble(story.message.measurement.detail).rstrip('.')}."
         if alert.peak is None:
             yield Topic.ALERT, say.untold
         elif alert.peak is not alert.severity:

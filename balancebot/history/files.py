@@ -18,8 +18,9 @@ from balancebot.domain.balance import (
     WalletName,
     account_of,
 )
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, verbatim
 from balancebot.domain.spelling import did_you_mean
-from balancebot.domain.threshold_cell import CATEGORY_WORDS, CellFault, quoted, read_column
+from balancebot.domain.threshold_cell import CATEGORY_WORDS, quoted, read_column
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.refit import refit_models
 from balancebot.estimates.stored import estimates_of
@@ -153,7 +154,7 @@ def read_history(sheet: Iterable[SheetRow | InputFault]) -> Iterator[HistoryRow 
             InputFault(
                 line=header.line,
                 column=column,
-                message=f"the column is missing{did_you_mean(column, names[:_MAX_GUESSES])}",
+                message=verbatim(f"the column is missing{did_you_mean(column, names[:_MAX_GUESSES])}"),
             )
             for column in missing
         )
@@ -164,7 +165,7 @@ def read_history(sheet: Iterable[SheetRow | InputFault]) -> Iterator[HistoryRow 
             yield row
         elif len(row.cells) > len(names):
             yield InputFault(
-                line=row.line, message=f"has {len(row.cells)} cells, the header has {len(names)}"
+                line=row.line, message=verbatim(f"has {len(row.cells)} cells, the header has {len(names)}")
             )
         else:
             # a workbook has no cell where nothing stands any more
@@ -176,19 +177,23 @@ def _row(row: SheetRow, cells: list[str]) -> HistoryRow | InputFault:
     observed_at, wallet, category, balance = cells
     at = _instant(observed_at)
     if isinstance(at, str):
-        return InputFault(line=row.line, column="observed_at", message=f"{quoted(observed_at)} {at}")
+        return InputFault(
+            line=row.line, column="observed_at", message=verbatim(f"{quoted(observed_at)} {at}")
+        )
     if not wallet:
-        return InputFault(line=row.line, column="wallet", message="is empty")
+        return InputFault(line=row.line, column="wallet", message=verbatim("is empty"))
     known = CATEGORY_WORDS.get(category.casefold())
     if known is None:
         return InputFault(
             line=row.line,
             column="category",
-            message=f"{quoted(category)} is none of {', '.join(Category)}{did_you_mean(category, Category)}",
+            message=verbatim(
+                f"{quoted(category)} is none of {', '.join(Category)}{did_you_mean(category, Category)}"
+            ),
         )
     reading = _reading(balance, comma_is_decimal=row.comma_is_decimal)
     if isinstance(reading, str):
-        return InputFault(line=row.line, column="balance", message=reading)
+        return InputFault(line=row.line, column="balance", message=verbatim(reading))
     return HistoryRow(at, BalanceKey(WalletName(wallet), known), reading, row.line)
 
 
@@ -214,8 +219,8 @@ def _reading(text: str, *, comma_is_decimal: bool) -> Reading | str:
         value = int(text)
         return value if value <= MAX_BALANCE else f"must be at most {MAX_BALANCE}"
     count = read_column("warning_below", text, comma_is_decimal=comma_is_decimal)
-    if isinstance(count, CellFault):
-        return count.message
+    if isinstance(count, Sentence):
+        return str(count)
     return count if isinstance(count, int) else f"must be a whole number or empty, not {quoted(text)}"
 
 
@@ -353,15 +358,15 @@ class _Examiner:
     def __call__(self, row: HistoryRow) -> InputFault | None:
         wallet = row.balance.wallet
         if wallet not in self._known:
-            return InputFault(line=row.line, column="wallet", message=self._who(wallet))
+            return InputFault(line=row.line, column="wallet", message=verbatim(self._who(wallet)))
         if row.at > self._now:
-            return InputFault(line=row.line, column="observed_at", message="lies in the future")
+            return InputFault(line=row.line, column="observed_at", message=verbatim("lies in the future"))
         return None
 
     def _who(self, wallet: WalletName) -> str:
         if wallet not in self._unknown:
             # each look costs tens of milliseconds at 10,000 wallets
-            hint = did_you_mean(wallet, self._known) if len(self._unknown) < _MAX_GUESSES else ""
+            hint = did_you_mean(wallet, self._known) if len(self._unknown) < _MAX_GUESSES else NO_SENTENCE
             if len(self._unknown) >= MAX_FAULTS:
                 return f"no wallet {quoted(wallet)[1:-1]} is configured"
             self._unknown[wallet] = f"no wallet {quoted(wallet)[1:-1]} is configured{hint}"

@@ -14,6 +14,7 @@ from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
 from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Category, Reading, Readings
+from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.text import clean_text, without_marks
 from balancebot.ports import SourceErrorKind
 from balancebot.redact import NO_REDACTOR
@@ -63,7 +64,7 @@ class AnswerFault:
     """Why a request gave no readings. `message` names neither the wallet nor the host: the caller does."""
 
     kind: SourceErrorKind
-    message: str
+    message: Sentence
     said: str = ""
     """The source's own words, cleaned."""
     retry_after: timedelta | None = None
@@ -84,20 +85,23 @@ MAX_READING = 10**15
 MAX_RETRY_AFTER = timedelta(minutes=15)
 """The longest wait that a server may ask for and get."""
 
-_SWAPPED = (
-    "credentials rejected: the likeliest mistake is the two kinds of key pair swapped"
-    " (an account wants its devKey pair, an app its appKey and masterSecret); else they are wrong or were rotated"
+_SWAPPED = sentence(
+    "credentials rejected: most likely the two kinds of key pair are swapped"
+    " (an account wants its devKey pair, an app its appKey and masterSecret); otherwise they are wrong or were rotated"
 )
-_MEANINGS: Mapping[int, tuple[SourceErrorKind, str]] = {
-    50001: (SourceErrorKind.CONFIGURATION, "the request came without credentials"),
+_MEANINGS: Mapping[int, tuple[SourceErrorKind, Sentence]] = {
+    50001: (SourceErrorKind.CONFIGURATION, sentence("the request came without credentials")),
     50002: (SourceErrorKind.CREDENTIALS, _SWAPPED),
-    50008: (SourceErrorKind.PERMISSION, "the SMS service isn't opened for this account"),
-    50009: (SourceErrorKind.RATE_LIMITED, "asked too often"),
-    50016: (SourceErrorKind.CONFIGURATION, "no such call there: is base_url right?"),
-    50017: (SourceErrorKind.CONFIGURATION, "media type refused: is base_url right?"),
-    50018: (SourceErrorKind.CONFIGURATION, "method refused: is base_url right?"),
-    50035: (SourceErrorKind.PERMISSION, "this machine's address isn't on the account's IP allowlist"),
-    50036: (SourceErrorKind.PERMISSION, "the app is in a blacklist"),
+    50008: (SourceErrorKind.PERMISSION, sentence("the SMS service isn't opened for this account")),
+    50009: (SourceErrorKind.RATE_LIMITED, sentence("too many requests")),
+    50016: (SourceErrorKind.CONFIGURATION, sentence("there is no such call: is base_url right?")),
+    50017: (SourceErrorKind.CONFIGURATION, sentence("media type refused: is base_url right?")),
+    50018: (SourceErrorKind.CONFIGURATION, sentence("method refused: is base_url right?")),
+    50035: (
+        SourceErrorKind.PERMISSION,
+        sentence("this machine's address isn't on the account's IP allowlist"),
+    ),
+    50036: (SourceErrorKind.PERMISSION, sentence("the app is in a blacklist")),
 }
 _QUOTA_NOT_ASSIGNED = 50033
 _QUOTED = 2_000
@@ -124,23 +128,33 @@ def parse_answer(
         return _readings(reply.body, kind, redact)
     if 200 < reply.status < 300:
         return AnswerFault(
-            kind=SourceErrorKind.SCHEMA, message=f"{reply.status}, which is no answer to this call"
+            kind=SourceErrorKind.SCHEMA,
+            message=sentence("%(status)s, which is not an answer to this call", status=reply.status),
         )
     if 300 <= reply.status < 400:
         target = _target(reply.headers.get("location", ""), redact)
         return AnswerFault(
             kind=SourceErrorKind.CONFIGURATION,
-            message=f"{reply.status}, a redirect to {target}, which is not followed:"
-            " the key pair would go along; is base_url right?",
+            message=sentence(
+                "%(status)s, a redirect to %(target)s, which is not followed: it would get the key pair, too;"
+                " is base_url right?",
+                status=reply.status,
+                target=target,
+            ),
         )
     code, words = _error(reply.body)
     if code == _QUOTA_NOT_ASSIGNED and reply.status == 403 and kind is EndpointKind.APP:
         return ParsedBalances(readings=UNALLOCATED_EVERYWHERE, unknown_fields={})
     fault_kind, meaning = _class(reply.status, code)
-    status = f"{reply.status}" if code is None else f"{reply.status}, code {code}"
+    if code is None:
+        message = sentence("%(status)s: %(meaning)s", status=reply.status, meaning=meaning)
+    else:
+        message = sentence(
+            "%(status)s, code %(code)s: %(meaning)s", status=reply.status, code=code, meaning=meaning
+        )
     return AnswerFault(
         kind=fault_kind,
-        message=f"{status}: {meaning}",
+        message=message,
         said=clean_foreign(words, redact),
         retry_after=retry_after(reply.headers, now=now),
     )
@@ -173,14 +187,18 @@ def _readings(body: bytes, kind: EndpointKind, redact: Callable[[str], str]) -> 
     try:
         answer = _strict_json(body)
     except (ValueError, RecursionError) as error:
-        return _schema(f"200, but {_looks_like(body)} ({clean_foreign(str(error), redact, at_most=80)})")
+        return _schema(_unlike_json(body, clean_foreign(str(error), redact, at_most=80)))
     if not isinstance(answer, dict):
-        return _schema("200, but not a JSON object")
+        return _schema(sentence("200, but not a JSON object"))
     missing = [field for field in kind.fields if field not in answer]
     if missing:
         code, words = _error(body)
-        also = f", but with code {code}" if code is not None else ""
-        return _schema(f"200 without {', '.join(missing)}{also}", said=clean_foreign(words, redact))
+        fields, quoted = ", ".join(missing), clean_foreign(words, redact)
+        if code is None:
+            return _schema(sentence("200 without %(fields)s", fields=fields), said=quoted)
+        return _schema(
+            sentence("200 without %(fields)s, but with code %(code)s", fields=fields, code=code), said=quoted
+        )
     readings: list[Reading] = []
     for field in kind.fields:
         value = answer[field]
@@ -190,12 +208,14 @@ def _readings(body: bytes, kind: EndpointKind, redact: Callable[[str], str]) -> 
             readings.append(value)
         else:
             shown = clean_foreign(json.dumps(value, ensure_ascii=False), redact, at_most=40)
-            return _schema(f"200 with {field} = {shown}, which is no balance")
+            return _schema(
+                sentence("200 with %(field)s = %(value)s, which is not a balance", field=field, value=shown)
+            )
     unknown = {name: value for name, value in answer.items() if name not in kind.fields}
     return ParsedBalances(readings=Readings(*readings), unknown_fields=unknown)
 
 
-def _schema(message: str, *, said: str = "") -> AnswerFault:
+def _schema(message: Sentence, *, said: str = "") -> AnswerFault:
     return AnswerFault(kind=SourceErrorKind.SCHEMA, message=message, said=said)
 
 
@@ -219,11 +239,13 @@ def _once_each(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
 _STRICT = json.JSONDecoder(parse_constant=_refuse_constant, object_pairs_hook=_once_each)
 
 
-def _looks_like(body: bytes) -> str:
+def _unlike_json(body: bytes, reason: str) -> Sentence:
     start = body[:200].lstrip().lower()
     if not start:
-        return "empty"
-    return "an HTML page" if start.startswith((b"<!doctype", b"<html", b"<head", b"<body")) else "not JSON"
+        return sentence("200, but empty (%(reason)s)", reason=reason)
+    if start.startswith((b"<!doctype", b"<html", b"<head", b"<body")):
+        return sentence("200, but an HTML page (%(reason)s)", reason=reason)
+    return sentence("200, but not JSON (%(reason)s)", reason=reason)
 
 
 def _error(body: bytes) -> tuple[int | None, str]:
@@ -244,7 +266,7 @@ def _error(body: bytes) -> tuple[int | None, str]:
     )
 
 
-def _class(status: int, code: int | None) -> tuple[SourceErrorKind, str]:
+def _class(status: int, code: int | None) -> tuple[SourceErrorKind, Sentence]:
     """Return what a failure is to us: 5xx by its status alone, 4xx by its code where it is a known one."""
     if status < 500 and code is not None and code in _MEANINGS:
         return _MEANINGS[code]
@@ -252,17 +274,17 @@ def _class(status: int, code: int | None) -> tuple[SourceErrorKind, str]:
         case 401:
             return SourceErrorKind.CREDENTIALS, _SWAPPED
         case 403:
-            return SourceErrorKind.PERMISSION, "refused to these credentials or to this machine"
+            return SourceErrorKind.PERMISSION, sentence("refused for these credentials or this machine")
         case 407:
-            return SourceErrorKind.CONFIGURATION, "the proxy wants a log-in"
+            return SourceErrorKind.CONFIGURATION, sentence("the proxy requires a log-in")
         case 408 | 425:
-            return SourceErrorKind.SERVER, "a passing fault there"
+            return SourceErrorKind.SERVER, sentence("a temporary error there")
         case 429:
-            return SourceErrorKind.RATE_LIMITED, "asked too often"
+            return SourceErrorKind.RATE_LIMITED, sentence("too many requests")
         case _ if status >= 500:
-            return SourceErrorKind.SERVER, "a fault there"
+            return SourceErrorKind.SERVER, sentence("an error there")
         case _:
-            return SourceErrorKind.CONFIGURATION, "the call is refused: is base_url right?"
+            return SourceErrorKind.CONFIGURATION, sentence("the call is refused: is base_url right?")
 
 
 def _http_date(value: str) -> datetime | None:

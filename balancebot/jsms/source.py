@@ -25,6 +25,7 @@ from yarl import URL
 from balancebot import __version__
 from balancebot.config import AccountConfig, PollConfig, Proxy, Secret
 from balancebot.domain.balance import Snapshot, WalletName, account_of, app_of
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
 from balancebot.jsms.answer import AnswerFault, EndpointKind, ParsedBalances, Understood, parse_answer
 from balancebot.jsms.pool import FetchCall, FetchPool, FetchTask, Trouble
 from balancebot.jsms.transport import PreparedRequest, Transport
@@ -73,15 +74,17 @@ class _Target:
     """A wallet of the other kind that is configured with the same key."""
 
 
-_NOT_CONFIGURED = AnswerFault(kind=SourceErrorKind.CONFIGURATION, message="no key pair is configured for it")
+_NOT_CONFIGURED = AnswerFault(
+    kind=SourceErrorKind.CONFIGURATION, message=sentence("no key pair is configured for it")
+)
 _HOST_GIVEN_UP = AnswerFault(
-    kind=SourceErrorKind.NETWORK, message="not asked: no request there got an answer any more"
+    kind=SourceErrorKind.NETWORK, message=sentence("not asked: requests there are no longer answered")
 )
 _NO_TURN = AnswerFault(
     kind=SourceErrorKind.TIMEOUT,
-    message="not asked: no answer lately, and too many others that don't answer wait, too",
+    message=sentence("not asked: no answer lately, and too many others are waiting without an answer, too"),
 )
-_CUT_OFF = AnswerFault(kind=SourceErrorKind.TIMEOUT, message="")
+_CUT_OFF = AnswerFault(kind=SourceErrorKind.TIMEOUT, message=NO_SENTENCE)
 """Delivered to nobody: the request was stopped to make room, and the task waits for its next turn."""
 
 
@@ -172,7 +175,9 @@ class JsmsSource:
                 yield from results
             late = AnswerFault(
                 kind=SourceErrorKind.TIMEOUT,
-                message=f"not read within the {budget.total_seconds():g} s given to all",
+                message=sentence(
+                    "not read within the %(seconds)s s for all wallets", seconds=f"{budget.total_seconds():g}"
+                ),
             )
             for wallet in sorted(pending):
                 yield self._error(wallet, late)
@@ -187,7 +192,10 @@ class JsmsSource:
             await self._read_once(task)
         except Exception as error:  # a fault of ours costs neither a worker nor the caller's patience
             log.exception("source.internal_error", extra={"wallet": task.wallet})
-            fault = AnswerFault(kind=SourceErrorKind.SCHEMA, message=f"unforeseen: {type(error).__name__}")
+            fault = AnswerFault(
+                kind=SourceErrorKind.SCHEMA,
+                message=sentence("unexpected error: %(name)s", name=type(error).__name__),
+            )
             self._deliver_fault(task, fault)
 
     async def _read_once(self, task: FetchTask) -> None:
@@ -259,7 +267,8 @@ class JsmsSource:
             if task.is_cut_off:
                 return _CUT_OFF
             return AnswerFault(
-                kind=SourceErrorKind.TIMEOUT, message=f"no complete answer within {self._timeout:g} s"
+                kind=SourceErrorKind.TIMEOUT,
+                message=sentence("no complete answer within %(seconds)s s", seconds=f"{self._timeout:g}"),
             )
         finally:
             task.call.under_way.discard(limit)
@@ -297,32 +306,34 @@ class JsmsSource:
             wallet=wallet,
             at=self._clock.now(),
             kind=fault.kind,
-            message=f"{wallet}: {fault.message}" + (f" (it said “{fault.said}”)" if fault.said else ""),
+            message=sentence("%(wallet)s: %(fault)s", wallet=wallet, fault=_with_quote(fault)),
             retry_after=fault.retry_after,
         )
 
     def _with_context(self, wallet: WalletName, target: _Target, fault: AnswerFault) -> AnswerFault:
         """Add the host to a fault, and to rejected credentials what looks wrong about them."""
-        message = f"{target.host}: {fault.message}"
+        message = sentence("%(host)s: %(fault)s", host=target.host, fault=fault.message)
         if fault.kind is SourceErrorKind.CREDENTIALS:
             self._rejected.add(wallet)
-            message += self._looks_swapped(wallet, target) + _looks_odd(target.endpoint)
+            for hint in (self._looks_swapped(wallet, target), *_looks_odd(target.endpoint)):
+                if hint:
+                    message = sentence("%(fault)s; %(hint)s", fault=message, hint=hint)
         return replace(fault, message=message)
 
-    def _looks_swapped(self, wallet: WalletName, target: _Target) -> str:
+    def _looks_swapped(self, wallet: WalletName, target: _Target) -> Sentence:
         """Say what we know of it: the same key configured as both kinds, or both kinds rejected in one account."""
         if target.twin is not None:
-            return f"; they do look swapped: {target.twin} is configured with the same key"
+            return sentence(
+                "they look swapped: %(wallet)s is configured with the same key", wallet=target.twin
+            )
         kinds = {
             self._targets[other].endpoint.kind
             for other in self._rejected
             if other in self._targets and account_of(other) == account_of(wallet)
         }
-        return (
-            "; they do look swapped: the account's pair and an app's are both rejected"
-            if len(kinds) == 2
-            else ""
-        )
+        if len(kinds) < 2:
+            return NO_SENTENCE
+        return sentence("they look swapped: the account's pair and an app's are both rejected")
 
 
 def _is_silence(outcome: Understood) -> bool:
@@ -336,31 +347,46 @@ def _was_rate_limited(trouble: Trouble | None) -> bool:
     return trouble is not None and trouble.num_rate_limited > 0
 
 
-def _looks_odd(endpoint: Endpoint) -> str:
+def _with_quote(fault: AnswerFault) -> Sentence:
+    if not fault.said:
+        return fault.message
+    return sentence("%(fault)s (it said “%(quote)s”)", fault=fault.message, quote=fault.said)
+
+
+def _looks_odd(endpoint: Endpoint) -> Iterator[Sentence]:
     """Say what looks odd about a key pair, without showing it: what was copied along, most of all."""
-    oddities = [
-        f"the {half} {oddity}"
-        for half, value in (("key", endpoint.key), ("secret", endpoint.secret))
-        if (oddity := _oddity(value.reveal()))
-    ]
-    return "; " + "; ".join(oddities) if oddities else ""
+    for value, odd in ((endpoint.key, _ODD_KEY), (endpoint.secret, _ODD_SECRET)):
+        if oddity := _oddity(value.reveal()):
+            yield odd[oddity]
 
 
 def _oddity(value: str) -> str:
     bare = value.strip()
     if bare != value:
-        return "begins or ends with a space"
+        return "padded"
     if len(bare) > 1 and (bare[0] == bare[-1] or bare[0] + bare[-1] in _QUOTES) and bare[0] in _OPENING:
-        return "stands in quotes"
+        return "quoted"
     if any(char.isspace() for char in bare):
-        return "has a space in it"
+        return "spaced"
     if not bare.isascii():
-        return "has characters beyond ASCII"
-    if ":" in bare:
-        return "has a colon in it"
-    return ""
+        return "not ascii"
+    return "colon" if ":" in bare else ""
 
 
+_ODD_KEY = {
+    "padded": sentence("the key begins or ends with a space"),
+    "quoted": sentence("the key is in quotes"),
+    "spaced": sentence("the key contains a space"),
+    "not ascii": sentence("the key contains characters that aren't ASCII"),
+    "colon": sentence("the key contains a colon"),
+}
+_ODD_SECRET = {
+    "padded": sentence("the secret begins or ends with a space"),
+    "quoted": sentence("the secret is in quotes"),
+    "spaced": sentence("the secret contains a space"),
+    "not ascii": sentence("the secret contains characters that aren't ASCII"),
+    "colon": sentence("the secret contains a colon"),
+}
 _QUOTES = frozenset({"“”", "‘’", "„“", "«»", "「」", "<>", "()", "[]", "{}"})
 _OPENING = frozenset("\"'`“‘„«「<([{")
 

@@ -24,6 +24,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
 from balancebot.config import Proxy
+from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.text import clean_text
 from balancebot.jsms.answer import AnswerFault, Reply
 from balancebot.network import proxy_for
@@ -39,15 +40,15 @@ _DNS_SECONDS = 60
 """How long a resolved host name is believed."""
 
 # What OpenSSL calls a certificate's fault, and what a person can do about it
-_CERTIFICATE_ADVICE: Mapping[int, str] = {
-    9: "is this machine's clock right?",  # not yet valid
-    10: "its operator must renew it, or this machine's clock is wrong",  # expired
-    18: "ca_bundle must hold it or its authority",  # self-signed
-    19: "ca_bundle must hold its authority",  # self-signed in the chain
-    20: "ca_bundle must hold its authority",  # unknown issuer
-    21: "ca_bundle must hold its authority",  # first certificate of the chain is missing
-    62: "is base_url right?",  # another host name
-    64: "is base_url right?",  # another address
+_CERTIFICATE_ADVICE: Mapping[int, Sentence] = {
+    9: sentence("is this machine's clock right?"),  # not yet valid
+    10: sentence("its operator must renew it, or this machine's clock is wrong"),  # expired
+    18: sentence("ca_bundle must contain it or its authority"),  # self-signed
+    19: sentence("ca_bundle must contain its authority"),  # self-signed in the chain
+    20: sentence("ca_bundle must contain its authority"),  # unknown issuer
+    21: sentence("ca_bundle must contain its authority"),  # first certificate of the chain is missing
+    62: sentence("is base_url right?"),  # another host name
+    64: sentence("is base_url right?"),  # another address
 }
 
 
@@ -224,7 +225,8 @@ async def _read(response: aiohttp.ClientResponse) -> Reply | AnswerFault:
     if response.headers.get("Content-Encoding", "identity") != "identity":
         response.close()
         return AnswerFault(
-            kind=SourceErrorKind.SCHEMA, message=f"{response.status}, compressed though not asked to be"
+            kind=SourceErrorKind.SCHEMA,
+            message=sentence("%(status)s, compressed without being asked to", status=response.status),
         )
     body = bytearray()
     while chunk := await response.content.readany():
@@ -233,7 +235,9 @@ async def _read(response: aiohttp.ClientResponse) -> Reply | AnswerFault:
             response.close()
             return AnswerFault(
                 kind=SourceErrorKind.SCHEMA,
-                message=f"{response.status} with a body of more than 64 KiB, cut off",
+                message=sentence(
+                    "%(status)s with a body of more than 64 KiB, cut off", status=response.status
+                ),
             )
     return Reply(status=response.status, headers=response.headers, body=bytes(body))
 
@@ -246,45 +250,57 @@ def _fault(error: Exception) -> AnswerFault:
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
                 continue  # wraps the one that says why
             case ssl.SSLCertVerificationError():
-                advice = _CERTIFICATE_ADVICE.get(cause.verify_code, "")
-                message = f"the certificate doesn't hold: {clean_text(cause.verify_message)}"
-                return AnswerFault(
-                    kind=SourceErrorKind.TLS, message=f"{message} ({advice})" if advice else message
+                message = sentence(
+                    "the certificate is not valid: %(reason)s", reason=clean_text(cause.verify_message)
                 )
+                if advice := _CERTIFICATE_ADVICE.get(cause.verify_code):
+                    message = sentence("%(fault)s (%(advice)s)", fault=message, advice=advice)
+                return AnswerFault(kind=SourceErrorKind.TLS, message=message)
             case aiohttp.ClientHttpProxyError():
                 return AnswerFault(
                     kind=SourceErrorKind.CONFIGURATION
                     if cause.status in {401, 403, 405, 407}
                     else SourceErrorKind.NETWORK,
-                    message=f"the proxy refused the connection with {cause.status}",
+                    message=sentence("the proxy refused the connection with %(status)s", status=cause.status),
                 )
             case aiohttp.ClientProxyConnectionError():
-                return AnswerFault(kind=SourceErrorKind.NETWORK, message="the proxy can't be reached")
+                return AnswerFault(
+                    kind=SourceErrorKind.NETWORK, message=sentence("the proxy can't be reached")
+                )
             case aiohttp.ClientConnectorDNSError():
-                return AnswerFault(kind=SourceErrorKind.NETWORK, message="no such host, or no name server")
+                return AnswerFault(
+                    kind=SourceErrorKind.NETWORK, message=sentence("no such host, or no name server")
+                )
             case aiohttp.ClientPayloadError():
-                return AnswerFault(kind=SourceErrorKind.NETWORK, message="the answer broke off")
+                return AnswerFault(kind=SourceErrorKind.NETWORK, message=sentence("the answer broke off"))
             case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
                 return AnswerFault(
                     kind=SourceErrorKind.CONFIGURATION,
-                    message="no usable address: are base_url and proxy right?",
+                    message=sentence("no usable address: are base_url and proxy right?"),
                 )
             case ssl.SSLEOFError() | ssl.SSLZeroReturnError():
-                return AnswerFault(kind=SourceErrorKind.NETWORK, message="hung up without an answer")
+                return AnswerFault(
+                    kind=SourceErrorKind.NETWORK,
+                    message=sentence("the connection was closed without an answer"),
+                )
             case ssl.SSLError():
                 return AnswerFault(
-                    kind=SourceErrorKind.TLS, message=f"no TLS connection: {clean_text(cause.reason or '')}"
+                    kind=SourceErrorKind.TLS,
+                    message=sentence("no TLS connection: %(reason)s", reason=clean_text(cause.reason or "")),
                 )
             case aiohttp.ClientResponseError():
-                return AnswerFault(kind=SourceErrorKind.SCHEMA, message="not an HTTP answer")
+                return AnswerFault(kind=SourceErrorKind.SCHEMA, message=sentence("not an HTTP answer"))
             case aiohttp.ServerDisconnectedError():
-                return AnswerFault(kind=SourceErrorKind.NETWORK, message="hung up without an answer")
+                return AnswerFault(
+                    kind=SourceErrorKind.NETWORK,
+                    message=sentence("the connection was closed without an answer"),
+                )
             case _:
                 continue
     reason = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), "")
     return AnswerFault(
         kind=SourceErrorKind.NETWORK,
-        message=f"no connection: {clean_text(reason or type(causes[-1]).__name__)}",
+        message=sentence("no connection: %(reason)s", reason=clean_text(reason or type(causes[-1]).__name__)),
     )
 
 

@@ -24,5 +24,5 @@ class Heartbeat:
         """Get the address; return what is wrong in words, '' when the answer is a good one."""
         answer = get(self._url.reveal(), service="the heartbeat", proxy=self._proxy, within=self._timeout)
         if isinstance(answer, ChannelError):
-            return answer.message
+            return str(answer.message)
         return "" if 200 <= answer.status < 300 else f"the heartbeat was answered with {answer.status}"

@@ -22,6 +22,7 @@ from balancebot.domain.message import (
     MessageRef,
     OutgoingMessage,
 )
+from balancebot.domain.sentence import sentence
 from balancebot.domain.text import clean_text
 from balancebot.domain.verdict import Severity
 from balancebot.network import TIMEOUT, HttpAnswer, post_json
@@ -126,7 +127,7 @@ class PostingChannel:
         post = self._post_of(outgoing, self._clock.now())
         if not holds_claim():
             return ChannelError(
-                kind=ChannelErrorKind.LEASE_LOST, message="the claim on this delivery has run out"
+                kind=ChannelErrorKind.LEASE_LOST, message=sentence("the claim on this delivery has run out")
             )
         answer = post_json(
             post.url, post.body, service=self.name, proxy=None, within=self._timeout, headers=post.headers
@@ -151,32 +152,44 @@ class PostingChannel:
         if status == 429:
             return ChannelError(
                 kind=ChannelErrorKind.RATE_LIMITED,
-                message=f"{self.name} asks for fewer messages",
+                message=sentence("%(channel)s asks for fewer messages", channel=self.name),
                 retry_after=parse_retry_after(answer.headers.get("Retry-After")),
             )
         kind = ChannelErrorKind.SERVER if status >= 500 else ChannelErrorKind.REJECTED
         kind = ChannelErrorKind.AUTH if status in _REFUSED else kind
         return ChannelError(
-            kind=kind, message=f"{self.name} answers HTTP {status}: {clean_text(answer.text, at_most=80)}"
+            kind=kind,
+            message=sentence(
+                "%(channel)s answers HTTP %(status)s: %(said)s",
+                channel=self.name,
+                status=status,
+                said=clean_text(answer.text, at_most=80),
+            ),
         )
 
     def _refusal(
         self, kind: ChannelErrorKind, code: object, words: object, *, wait: timedelta | None = None
     ) -> ChannelError:
         said = clean_text(f"{code} {words or ''}", at_most=120)
-        return ChannelError(kind=kind, message=f"{self.name} answers {said}", retry_after=wait)
+        return ChannelError(
+            kind=kind,
+            message=sentence("%(host)s answers %(said)s", host=self.name, said=said),
+            retry_after=wait,
+        )
 
     def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
         """Say that it can't look."""
         del outgoing, since
         return ChannelError(
-            kind=ChannelErrorKind.REJECTED, message="this channel can't look for its messages"
+            kind=ChannelErrorKind.REJECTED, message=sentence("this channel can't look for its messages")
         )
 
     def delete(self, ref: MessageRef) -> ChannelError | None:
         """Say that it can't delete."""
         del ref
-        return ChannelError(kind=ChannelErrorKind.REJECTED, message="this channel can't delete a message")
+        return ChannelError(
+            kind=ChannelErrorKind.REJECTED, message=sentence("this channel can't delete a message")
+        )
 
     def check(self, destinations: Sequence[str]) -> list[Finding]:
         """Say that it can't be tried."""

@@ -23,6 +23,7 @@ from balancebot.domain.delivery import (
 )
 from balancebot.domain.message import Action, ChannelFailureMessage, MessageRef, OutgoingMessage
 from balancebot.domain.routing import Destination
+from balancebot.domain.sentence import sentence
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import ChannelError, ChannelErrorKind, Clock
 from balancebot.store import channel_failures, outbox, queues, sending
@@ -178,7 +179,7 @@ class DestinationQueue:
                 self._verify()
         except DatabaseError as error:
             self._has_left = True
-            self._notes.fault(error.message)
+            self._notes.fault(str(error.message))
 
     def save(self) -> ClaimedDelivery | None:
         """Store the last outcome; claim the next message of the plan, unless the work is over.
@@ -271,7 +272,7 @@ class DestinationQueue:
     def _find(self, current: ClaimedDelivery) -> Sequence[MessageRef] | ChannelError:
         if not self._channel.capabilities.can_find:
             return ChannelError(
-                kind=ChannelErrorKind.REJECTED, message="this channel can't look for its messages"
+                kind=ChannelErrorKind.REJECTED, message=sentence("this channel can't look for its messages")
             )
         try:
             found = self._channel.find(current.outgoing, since=current.look_since)
@@ -309,7 +310,7 @@ class DestinationQueue:
             return
         kind = ChannelErrorKind.NO_SUCH_DESTINATION if gave_up else error.kind
         new = channel_failures.arise(
-            conn, self.destination, kind=kind, subject=current.about, message=error.message, now=now
+            conn, self.destination, kind=kind, subject=current.about, message=error.message.stored(), now=now
         )
         if new:
             self.told.update(self._others)
@@ -317,7 +318,7 @@ class DestinationQueue:
             outbox.enqueue_plain(
                 conn,
                 message=ChannelFailureMessage(
-                    at=now, channel=channel, destination=address, message=error.message
+                    at=now, channel=channel, destination=address, message=error.message.stored()
                 ),
                 destinations=self._others,
                 now=now,
@@ -373,7 +374,7 @@ class DestinationQueue:
                 number=outgoing.attempt,
                 outcome=result.outcome,
                 state=state,
-                message=result.answer.message if isinstance(result.answer, ChannelError) else "",
+                message=str(result.answer.message) if isinstance(result.answer, ChannelError) else "",
                 may_stand_twice=result.may_stand_twice,
             )
         )
@@ -387,4 +388,7 @@ def _key(step: Step) -> tuple[str, DeliveryMethod]:
 
 
 def _internal_error(error: Exception) -> ChannelError:
-    return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=f"internal error: {type(error).__name__}")
+    return ChannelError(
+        kind=ChannelErrorKind.IN_DOUBT,
+        message=sentence("unexpected error: %(name)s", name=type(error).__name__),
+    )

@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from balancebot.domain.alert import Alert
 from balancebot.domain.message import AlertMessage, ChannelFailureMessage, GroupMessage, TestMessage
+from balancebot.domain.sentence import Sentence
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording, mark, number, sparkline
 
@@ -169,7 +170,7 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
             for planned in context.planned[:_MOST_PLANS]
         ],
         surge=words.surge(measured.spike),
-        detail=one_line(words.trouble(measured.detail.removeprefix(f"{wallet}: "))),
+        detail=one_line(words.translate(_about_wallet(Sentence.restored(measured.detail), wallet))),
         at=words.when(message.at),
         opened_at=words.when(alert.opened_at),
         open_for=words.elapsed((alert.closed_at or message.at) - alert.opened_at),
@@ -202,6 +203,12 @@ def _pace(message: AlertMessage) -> timedelta | None:
 
 def _hours(time: timedelta) -> float:
     return time / timedelta(hours=1)
+
+
+def _about_wallet(detail: Sentence, wallet: str) -> Sentence:
+    """Return what went wrong, without the wallet's name where the alert has it already."""
+    fault = detail.parts.get("fault")
+    return fault if detail.parts.get("wallet") == wallet and isinstance(fault, Sentence) else detail
 
 
 def _alert_link(alert: Alert, public_url: str) -> str:

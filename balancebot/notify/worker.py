@@ -87,7 +87,7 @@ class DeliverOutbox:
             with self._database.read() as conn:
                 return self._notes.report(num_pending=outbox.num_pending(conn))
         except DatabaseError as error:
-            self._notes.fault(error.message)
+            self._notes.fault(str(error.message))
             return self._notes.report()
 
     def close(self, grace: timedelta) -> DeliverReport:
@@ -125,7 +125,7 @@ class DeliverOutbox:
                         self._begin(destination)
                         begun.add(destination)
             except DatabaseError as error:
-                self._notes.fault(error.message)
+                self._notes.fault(str(error.message))
         return begun
 
     def _begin(self, destination: Destination) -> None:
@@ -176,7 +176,7 @@ class DeliverOutbox:
                 try:
                     queue.save()
                 except DatabaseError as error:
-                    self._notes.fault(error.message)
+                    self._notes.fault(str(error.message))
                     return
                 except Exception:
                     # a bug of ours: the claim is taken over later, and every other destination goes on

@@ -4,6 +4,7 @@ from datetime import datetime
 from enum import StrEnum
 
 from balancebot.domain.audit import Act, Actor, AuditEntry, Way
+from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role, Session, User, user_name_fault
 from balancebot.people import log_in
 from balancebot.store import audit
@@ -12,16 +13,16 @@ from balancebot.store.database import Database
 
 
 class UserFault(StrEnum):
-    """Why a change of users is refused, as a sentence for a person."""
+    """Why a change of users is refused, as the id of a sentence."""
 
-    BAD_NAME = "A name has 1 to 64 printable characters, and no space at its ends."
-    TAKEN = "There is a user of this name already."
-    NOBODY = "There is no user of this name."
-    SHORT_PASSWORD = "A password has at least 8 characters."  # noqa: S105 -- a sentence about one
-    LONG_PASSWORD = "A password has at most 1024 characters."  # noqa: S105 -- a sentence about one
-    YOURSELF = (
+    BAD_NAME = sentence("A name has 1 to 64 printable characters, without spaces at its ends.").id
+    TAKEN = sentence("A user of this name already exists.").id
+    NOBODY = sentence("No user has this name.").id
+    SHORT_PASSWORD = sentence("A password has at least 8 characters.").id
+    LONG_PASSWORD = sentence("A password has at most 1024 characters.").id
+    YOURSELF = sentence(
         "You can't remove yourself or change your own role: ask another admin, or use the command line."
-    )
+    ).id
 
 
 def add_user(

@@ -140,7 +140,7 @@ class RecordReadings:
             wallet_id=row.id,
             at=error.at,
             error_kind=error.kind,
-            error_message=error.message,
+            error_message=error.message.stored(),
             rejections=rejections,
             next_read_at=_next(row.next_read_at, error.at, pause),
             suspect_since=row.suspect_since if first_look is None else first_look.observed_at,
@@ -172,7 +172,7 @@ def _missed(row: WalletRow, error: SourceError, miss: FailedRead) -> ReadAttempt
         rejections=miss.rejections,
         fault=error.kind.fault,
     )
-    return ReadAttempt(reach=reach, detail=error.message)
+    return ReadAttempt(reach=reach, detail=error.message.stored())
 
 
 def _stored(wallet_id: int, snapshot: Snapshot) -> SnapshotRow:

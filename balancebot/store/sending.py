@@ -320,13 +320,15 @@ def failed(
 ) -> SettledDelivery:
     """Put a delivery off, or give it up when it was tried for long enough; what the error says of it is kept."""
     outgoing = claimed.outgoing
-    deliveries.note_attempt(conn, outgoing.delivery_id, outcome=error.kind, message=error.message, now=now)
+    deliveries.note_attempt(
+        conn, outgoing.delivery_id, outcome=error.kind, message=error.message.stored(), now=now
+    )
     age = now - claimed.first_attempt_at
     delay = max(retry_delay(outgoing.attempt, age), error.wait)
     changes: dict[str, Any] = {
         "state": DeliveryState.PENDING.value,
         "error_kind": error.kind.value,
-        "error_message": error.message,
+        "error_message": error.message.stored(),
         "next_attempt_at": now + delay,
     }
     is_gone = error.kind is ChannelErrorKind.MESSAGE_GONE and outgoing.thread is not None

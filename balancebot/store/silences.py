@@ -6,6 +6,7 @@ from typing import Any
 from sqlalchemy import Connection, insert, select, update
 
 from balancebot.domain.pattern import Pattern, Patterns
+from balancebot.domain.sentence import Sentence
 from balancebot.domain.silence import Silence
 from balancebot.store.tables import silences
 
@@ -87,6 +88,6 @@ def _read(text: str) -> Pattern | Patterns:
 
 def _parsed(text: str) -> Pattern:
     pattern = Pattern.parse(text)
-    if isinstance(pattern, str):  # was checked when it was made
+    if isinstance(pattern, Sentence):  # was checked when it was made
         raise TypeError(f"a silence of {text}: the pattern {pattern}")
     return pattern

@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import Inversion, LimitColumn, Scope, ThresholdBook, ThresholdRow
-from balancebot.domain.threshold_cell import MAX_DAYS, CellFault, read_column, written
+from balancebot.domain.threshold_cell import MAX_DAYS, read_column, written
 from balancebot.sheets import InputFault
 
 COLUMNS = (
@@ -99,9 +100,9 @@ def patch_row(
         column: read_column(column, text, comma_is_decimal=comma_is_decimal) for column, text in cells.items()
     }
     faults = tuple(
-        InputFault(message=value.message, column=column)
+        InputFault(message=value, column=column)
         for column, value in values.items()
-        if isinstance(value, CellFault)
+        if isinstance(value, Sentence)
     )
     return faults or replace(row, **values)  # type: ignore[arg-type] # each reader gives its own column's type
 
@@ -136,7 +137,9 @@ def apply_edits(
     lines = {edit.scope: edit.line for edit in edits}
     put = [change.scope for change in changes if change.after is not None]
     if _num_patterns(new) > max(MAX_PATTERNS, _num_patterns(old)):
-        message = f"there may be at most {MAX_PATTERNS:,} rows with a pattern as their wallet"
+        message = sentence(
+            "at most %(count)s rows may have a pattern as their wallet", count=f"{MAX_PATTERNS:,}"
+        )
         return Edited(
             rows=tuple(old.values()), changes=(), faults=(InputFault(message=message),), warnings=()
         )
@@ -164,14 +167,18 @@ def _num_patterns(rows: Iterable[Scope]) -> int:
 
 def _unknown_wallets(named: list[Scope], known: Sequence[WalletName], lines: _Lines) -> Iterator[InputFault]:
     names = frozenset(known)
-    hints: dict[str, str] = {}
+    hints: dict[str, Sentence] = {}
     for scope in named:
         if "*" in scope.wallet or scope.wallet in names:
             continue
         if scope.wallet not in hints:
-            hints[scope.wallet] = did_you_mean(scope.wallet, names) if len(hints) < MAX_GUESSES else ""
+            hints[scope.wallet] = (
+                did_you_mean(scope.wallet, names) if len(hints) < MAX_GUESSES else NO_SENTENCE
+            )
         yield InputFault(
-            message=f"no wallet {scope.wallet} is configured{hints[scope.wallet]}",
+            message=sentence(
+                "no wallet %(name)s is configured%(hint)s", name=scope.wallet, hint=hints[scope.wallet]
+            ),
             line=lines[scope],
             column="wallet",
         )
@@ -182,7 +189,7 @@ def _idle_patterns(put: list[Scope], known: Sequence[WalletName], lines: _Lines)
         pattern = WalletPattern(text=scope.wallet)
         if not pattern.is_exact and not any(pattern.matches(name) for name in known):
             yield InputFault(
-                message=f"{scope.wallet} means no wallet that is configured now",
+                message=sentence("%(name)s matches no configured wallet", name=scope.wallet),
                 line=lines[scope],
                 column="wallet",
             )
@@ -194,7 +201,10 @@ def _out_of_sight(changes: Sequence[RowChange], lines: _Lines) -> Iterator[Input
             days = getattr(change.after, column)
             if isinstance(days, float) and days > MAX_DAYS and days != getattr(change.before, column, None):
                 yield InputFault(
-                    message=f"a runway of more than {MAX_DAYS} days counts as no end in sight, which meets any limit",
+                    message=sentence(
+                        "a runway is estimated up to %(most)s days: beyond that no limit is crossed",
+                        most=MAX_DAYS,
+                    ),
                     line=lines[change.scope],
                     column=column,
                 )
@@ -235,9 +245,11 @@ def _inversions(
             ),
             (None, ""),
         )
-        others = f", and {len(inversions) - 1:,} more" if len(inversions) > 1 else ""
+        fault = first.sentence
+        if len(inversions) > 1:
+            fault = sentence("%(fault)s, and %(count)s more", fault=fault, count=f"{len(inversions) - 1:,}")
         yield InputFault(
-            message=f"{first}{others}",
+            message=fault,
             line=None if scope is None else lines[scope],
             column=column,
         )

@@ -10,9 +10,10 @@ from types import MappingProxyType
 from typing import Final
 
 from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import Effective, Scope, ThresholdBook, ThresholdRow
-from balancebot.domain.threshold_cell import CellFault, quoted, read_category, read_wallet, written
+from balancebot.domain.threshold_cell import quoted, read_category, read_wallet, written
 from balancebot.sheets import (
     MAX_FAULTS,
     Cell,
@@ -67,7 +68,9 @@ def import_sheet(
     lines = {edit.scope: edit.line for edit in edits}
     lost = [
         InputFault(
-            message=f"the sheet has no such column: what {change.scope} had in it is given up",
+            message=sentence(
+                "the sheet has no such column: %(scope)s loses its value", scope=str(change.scope)
+            ),
             line=lines[change.scope],
             column=column,
         )
@@ -94,14 +97,29 @@ def read_header(header: SheetRow) -> tuple[dict[int, str], list[InputFault]]:
         column = _CHINESE.get(name, name)
         if column in columns.values():
             faults.append(
-                InputFault(message=f"the column {column} stands twice", line=header.line, column=column)
+                InputFault(
+                    message=sentence("the column %(column)s occurs twice", column=column),
+                    line=header.line,
+                    column=column,
+                )
             )
         elif column not in HEADER and not column.startswith(EFFECTIVE_PREFIX):
             hint = did_you_mean(column, (*HEADER, *_CHINESE))
-            faults.append(InputFault(message=f"the column {quoted(cell)} is unknown{hint}", line=header.line))
+            faults.append(
+                InputFault(
+                    message=sentence(
+                        "the column %(column)s is unknown%(hint)s", column=quoted(cell), hint=hint
+                    ),
+                    line=header.line,
+                )
+            )
         columns[position] = column
     faults += [
-        InputFault(message=f"the column {column} is missing", line=header.line, column=column)
+        InputFault(
+            message=sentence("the column %(column)s is missing", column=column),
+            line=header.line,
+            column=column,
+        )
         for column in ("wallet", "category")
         if column not in columns.values()
     ]
@@ -155,7 +173,12 @@ def _read(
     if not sheet:
         return (
             [],
-            [InputFault(message=f"the sheet is empty: its header is {','.join(HEADER)}", line=1)],
+            [
+                InputFault(
+                    message=sentence("the sheet is empty: its header is %(header)s", header=",".join(HEADER)),
+                    line=1,
+                )
+            ],
             HEADER,
         )
     header, *body = sheet
@@ -167,7 +190,7 @@ def _read(
     seen: dict[Scope, int] = {}
     for row in body:
         if len(faults) >= MAX_FAULTS:
-            faults.append(InputFault(message="the rows below were not looked at", line=row.line))
+            faults.append(InputFault(message=sentence("the rows below were not checked"), line=row.line))
             break
         edit, row_faults = reader.read(row)
         faults += row_faults
@@ -177,7 +200,7 @@ def _read(
         if earlier == row.line:
             edits.append(edit)
         else:
-            message = f"{edit.scope} stands in line {earlier} already"
+            message = sentence("%(scope)s is already in line %(line)s", scope=str(edit.scope), line=earlier)
             faults.append(InputFault(message=message, line=row.line, column="wallet"))
     return edits, faults, columns.values()
 
@@ -193,13 +216,13 @@ class _RowReader:
         self._known = frozenset(known)
         self._with_rows = with_rows
         self._wallet_at = next(at for at, column in columns.items() if column == "wallet")
-        self._hints: dict[str, str] = {}
+        self._hints: dict[str, Sentence] = {}
 
     def read(self, row: SheetRow) -> tuple[RowEdit | None, list[InputFault]]:
         """Return what a row asks for, or every fault of it."""
         faults: list[InputFault] = []
         if any(cell.strip() for at, cell in enumerate(row.cells) if at not in self._columns):
-            faults.append(InputFault(message="has a cell that stands under no column", line=row.line))
+            faults.append(InputFault(message=sentence("has a cell that is under no column"), line=row.line))
         cells = {
             column: unguarded(row.cells[at].strip()) if at < len(row.cells) else ""
             for at, column in self._columns.items()
@@ -209,13 +232,13 @@ class _RowReader:
             cells["wallet"] = row.cells[self._wallet_at]  # a name may begin or end with a space
         wallet, category = self._wallet(cells.pop("wallet")), read_category(cells.pop("category"))
         faults += [
-            InputFault(message=value.message, line=row.line, column=column)
+            InputFault(message=value, line=row.line, column=column)
             for column, value in (("wallet", wallet), ("category", category))
-            if isinstance(value, CellFault)
+            if isinstance(value, Sentence)
         ]
         blank = ThresholdRow(
             wallet=wallet if isinstance(wallet, str) else "",
-            category=None if isinstance(category, CellFault) else category,
+            category=None if isinstance(category, Sentence) else category,
         )
         patched = patch_row(blank, cells, comma_is_decimal=row.comma_is_decimal)
         if isinstance(patched, tuple):
@@ -224,14 +247,14 @@ class _RowReader:
             return None, faults
         return RowEdit.put(patched, line=row.line), []
 
-    def _wallet(self, text: str) -> str | CellFault:
+    def _wallet(self, text: str) -> str | Sentence:
         """Read the wallet; one that isn't configured and has no row yet can't be meant."""
         wallet = read_wallet(text)
-        if isinstance(wallet, CellFault) or "*" in wallet:
+        if isinstance(wallet, Sentence) or "*" in wallet:
             return wallet
         if wallet in self._known or wallet in self._with_rows:
             return wallet
         if wallet not in self._hints:
-            near = did_you_mean(wallet, self._known) if len(self._hints) < MAX_GUESSES else ""
+            near = did_you_mean(wallet, self._known) if len(self._hints) < MAX_GUESSES else NO_SENTENCE
             self._hints[wallet] = near
-        return CellFault(f"no wallet {wallet} is configured{self._hints[wallet]}")
+        return sentence("no wallet %(name)s is configured%(hint)s", name=wallet, hint=self._hints[wallet])

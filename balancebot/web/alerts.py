@@ -13,11 +13,12 @@ from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.local_time import read_instant
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.pattern import Pattern
+from balancebot.domain.sentence import Sentence, sentence
 from balancebot.store import alerts, notification_history, silences
 from balancebot.store import alerts as store
 from balancebot.web.flash import Done, done
 from balancebot.web.paging import PAGE, Page, offset, page_number, page_of
-from balancebot.web.rendering import fault_words, phrases, show, wording
+from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 
 _SPANS = {
@@ -51,7 +52,7 @@ def acknowledge(request: PageRequest) -> Response:
         alert_id, by=request.actor, note=request.sent("note")[:500], expects_by=expects_by
     )
     if seen is None:
-        return _one(request, fault=phrases(request.language)("This alert is closed by now."))
+        return _one(request, fault=request.words.gettext("This alert is already closed."))
     return done(f"/alerts/{seen.id}", Done.ACKNOWLEDGED)
 
 
@@ -59,7 +60,9 @@ def resend(request: PageRequest) -> Response:
     """Let a delivery that was given up be tried again."""
     state = request.app.operate_deliveries.resend(request.part("delivery"), by=request.actor)
     if state not in {DeliveryState.GAVE_UP, DeliveryState.PENDING}:
-        return _one(request, fault=phrases(request.language)("This delivery has arrived, or is under way."))
+        return _one(
+            request, fault=request.words.gettext("This delivery has already arrived or is being sent.")
+        )
     return done(f"/alerts/{request.part('id')}", Done.RESENT)
 
 
@@ -67,15 +70,13 @@ def silence(request: PageRequest) -> Response:
     """Mute what a pattern means."""
     app, text = request.app, request.sent("pattern")
     pattern, until = Pattern.parse(text), _until(request)
-    if isinstance(pattern, str):
+    if isinstance(pattern, Sentence):
         return _listed(
             request,
-            fault=phrases(request.language)(
-                "The pattern {fault}", fault=fault_words(request.language)(pattern)
-            ),
+            fault=request.words.translate(sentence("The pattern %(fault)s", fault=pattern)),
         )
     if until is None:
-        return _listed(request, fault=phrases(request.language)("Choose until when."))
+        return _listed(request, fault=request.words.gettext("Choose until when."))
     app.operate_alerts.silence(pattern, until=until, reason=request.sent("reason")[:500], by=request.actor)
     return done("/alerts", Done.SILENCED)
 
@@ -83,7 +84,7 @@ def silence(request: PageRequest) -> Response:
 def end_silence(request: PageRequest) -> Response:
     """End a silence before its time."""
     if not request.app.operate_alerts.end_silence(request.part("id"), by=request.actor):
-        return _listed(request, fault=phrases(request.language)("This silence has ended already."))
+        return _listed(request, fault=request.words.gettext("This silence has already ended."))
     return done("/alerts", Done.SILENCE_ENDED)
 
 
@@ -91,7 +92,7 @@ def with_reasons(
     app: App, conn: Connection, found: Sequence[AlertMessage]
 ) -> list[tuple[Alert, AlertMessage, str]]:
     """Return alerts as a message would show them and why each is, or was, open: the end of one doesn't say it any more."""
-    say = wording(app)
+    say = app.words
     silent = [last.alert.id for last in found if not last.has_reason and last.alert.id is not None]
     causes = notification_history.causes(conn, silent)
     return [(last.alert, last, say.why(causes.get(last.alert.id or 0, last))) for last in found]
@@ -136,10 +137,10 @@ def _one(request: PageRequest, fault: str = "") -> Response:
     with app.database.read() as conn:
         found = store.get(conn, int(alert_id)) if alert_id.isdecimal() and len(alert_id) < 10 else None
         if found is None:
-            raise HTTPException(404, "There is no such alert.")
+            raise HTTPException(404, sentence("This alert doesn't exist.").id)
         ((alert, last, why),) = with_reasons(app, conn, [found])
         chapters = notification_history.of_alert(conn, int(alert_id))
-    say = wording(app)
+    say = app.words
     return show(
         request,
         "alert.html.j2",
@@ -177,9 +178,8 @@ def _expected(request: PageRequest) -> datetime | str | None:
     if not text:
         return None
     at = read_instant(text, request.zone)
-    if isinstance(at, str):
-        fault = fault_words(request.language)(at)
-        return phrases(request.language)("The time {fault}", fault=fault)
+    if isinstance(at, Sentence):
+        return request.words.translate(sentence("The time %(fault)s", fault=at))
     if at <= request.now:
-        return phrases(request.language)("The top-up is expected in the past: choose a later time.")
+        return request.words.gettext("The top-up is expected in the past: choose a later time.")
     return at

@@ -14,6 +14,7 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
 from balancebot.app import App
+from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role
 from balancebot.packaged import packaged
 from balancebot.store.errors import DatabaseError
@@ -31,7 +32,7 @@ from balancebot.web import (
 )
 from balancebot.web.guard import Guard
 from balancebot.web.overview_lists import OverviewLists
-from balancebot.web.rendering import phrases, render, show
+from balancebot.web.rendering import render, show
 from balancebot.web.request import app_of, change, page, page_request_of
 
 log = logging.getLogger(__name__)
@@ -109,15 +110,15 @@ class _Static(StaticFiles):
 def _refused(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 -- what it was registered for
     detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""
-    sentence = detail or _SAID.get(error.status_code, "")
+    told = detail or _SAID.get(error.status_code, "")
     try:
         page_request = page_request_of(request)
     except DatabaseError:
         page_request = None  # what was refused is said all the same
     if page_request is None:
-        answer = _trouble(request, error.status_code, sentence)
+        answer = _trouble(request, error.status_code, told)
     else:
-        code, said = error.status_code, phrases(page_request.language)(sentence)
+        code, said = error.status_code, page_request.words.gettext(told)
         answer = show(page_request, "trouble.html.j2", status=code, code=code, said=said)
     answer.headers.update(error.headers or {})
     return answer
@@ -125,19 +126,24 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def _without_database(request: Request, error: Exception) -> Response:
     log.warning("web.database", extra={"path": request.url.path, "error": str(error)})
-    return _trouble(request, 503, "The database can't be reached right now. Nothing was changed.")
+    return _trouble(
+        request, 503, sentence("The database can't be reached right now. Nothing was changed.").id
+    )
 
 
 def _failed(request: Request, error: Exception) -> Response:
     log.error("web.failed", extra={"path": request.url.path}, exc_info=error)
-    return _trouble(request, 500, "Something is wrong on our side; it has been logged.")
+    return _trouble(request, 500, sentence("Something is wrong on our side; it has been logged.").id)
 
 
-_SAID = {404: "There is no such page.", 405: "This page can't be asked for in this way."}
+_SAID = {
+    404: sentence("This page doesn't exist.").id,
+    405: sentence("This page doesn't support this request.").id,
+}
 
 
-def _trouble(request: Request, status: int, sentence: str) -> Response:
+def _trouble(request: Request, status: int, told: str) -> Response:
     app = app_of(request)
-    said = phrases(app.settings.language)(sentence)
+    said = app.words.gettext(told)
     text = render(app, "trouble.html.j2", user=None, path=request.url.path, code=status, said=said)
     return HTMLResponse(text, status_code=status)

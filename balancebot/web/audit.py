@@ -6,13 +6,14 @@ from datetime import datetime
 from starlette.responses import Response
 
 from balancebot.domain.audit import Act, AuditEntry
+from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import LimitColumn
-from balancebot.i18n import Wording, number
+from balancebot.domain.user import Role
+from balancebot.i18n import Wording
 from balancebot.store import audit
-from balancebot.web.faults import COLUMN_LABELS
+from balancebot.thresholds.edit import COLUMNS
 from balancebot.web.paging import PAGE, Page, offset, page_number
-from balancebot.web.phrases import PagePhrases
-from balancebot.web.rendering import phrases, show, wording
+from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 
 TOPICS: dict[str, tuple[Act, ...]] = {
@@ -22,14 +23,15 @@ TOPICS: dict[str, tuple[Act, ...]] = {
 _UNDONE = (Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD)
 
 
-_LABELS = COLUMN_LABELS | {
-    "role": "Role",
-    "until": "Until",
-    "reason": "Reason",
-    "expects_by": "Top-up expected by",
-    "messages": "Messages",
-    "starts_at": "From",
-    "ends_at": "To",
+_LABELS = {
+    **dict.fromkeys(("wallet", "category", *COLUMNS), None),
+    "role": sentence("Role"),
+    "until": sentence("Until"),
+    "reason": sentence("Reason"),
+    "expects_by": sentence("Top-up expected by"),
+    "messages": sentence("Messages"),
+    "starts_at": sentence("From"),
+    "ends_at": sentence("To"),
 }
 """What people call the things that entries tell of; others, such as ids, are no news to them."""
 _LIMITS = frozenset(column.value for column in LimitColumn)
@@ -37,9 +39,9 @@ _INSTANTS = frozenset({"until", "expects_by", "starts_at", "ends_at"})
 
 
 _NUMBERED = {
-    Act.ACKNOWLEDGE: "alert {name}",
-    Act.END_SILENCE: "silence {name}",
-    Act.RESEND: "delivery {name}",
+    Act.ACKNOWLEDGE: sentence("alert %(name)s"),
+    Act.END_SILENCE: sentence("silence %(name)s"),
+    Act.RESEND: sentence("delivery %(name)s"),
 }
 
 
@@ -59,12 +61,12 @@ def audit_page(request: PageRequest) -> Response:
         entries = audit.newest(
             conn, limit=PAGE + 1, offset=offset(number), acts=TOPICS.get(topic, ()), about=about
         )
-    say, words = wording(request.app), phrases(request.language)
+    words = request.words
     return show(
         request,
         "audit.html.j2",
         entries=[
-            (entry, subject(entry, words), differences(entry, say, words), entry.act in _UNDONE)
+            (entry, subject(entry, words), differences(entry, words), entry.act in _UNDONE)
             for entry in entries[:PAGE]
         ],
         paging=Page(number=number, more=len(entries) > PAGE),
@@ -74,36 +76,41 @@ def audit_page(request: PageRequest) -> Response:
     )
 
 
-def subject(entry: AuditEntry, words: PagePhrases) -> str:
+def subject(entry: AuditEntry, words: Wording) -> str:
     """Return what was changed; what has no name but a kind and an id is named by these."""
     form = _NUMBERED.get(entry.act)
-    return entry.subject if form is None else words(form, name=entry.subject.partition(" ")[2])
+    return entry.subject if form is None else words.gettext(form.id, name=entry.subject.partition(" ")[2])
 
 
-def differences(entry: AuditEntry, say: Wording, words: PagePhrases) -> tuple[AuditDifference, ...]:
+def differences(entry: AuditEntry, words: Wording) -> tuple[AuditDifference, ...]:
     """Return what differs between before and after, in the order in which it was written down."""
     before, after = entry.before or {}, entry.after or {}
     names = [name for name in dict.fromkeys([*before, *after]) if name in _LABELS]
     return tuple(
         AuditDifference(
-            label=_LABELS[name],
-            before=_said(name, before.get(name), say, words),
-            after=_said(name, after.get(name), say, words),
+            label=_label(name, words),
+            before=_said(name, before.get(name), words),
+            after=_said(name, after.get(name), words),
         )
         for name in names
         if before.get(name) != after.get(name)
     )
 
 
-def _said(name: str, value: object, say: Wording, words: PagePhrases) -> str:
+def _label(name: str, words: Wording) -> str:
+    label = _LABELS[name]
+    return words.column(name) if label is None else words.translate(label)
+
+
+def _said(name: str, value: object, words: Wording) -> str:
     if value is None:
         return ""
     if name in _LIMITS and value == "off":
-        return words("off")
+        return words.gettext("off")
     if name == "role":
-        return words(str(value))
+        return words.role(Role(str(value)))
     if name in _LIMITS and str(value).isdecimal():
-        return number(int(str(value)))
+        return words.number(int(str(value)))
     if name in _INSTANTS:
-        return say.when(datetime.fromisoformat(str(value)))
-    return number(value) if isinstance(value, int) else str(value)
+        return words.when(datetime.fromisoformat(str(value)))
+    return words.number(value) if isinstance(value, int) else str(value)

@@ -14,7 +14,6 @@ from balancebot.domain.threshold import Limits
 from balancebot.domain.verdict import Severity
 from balancebot.forecast.course_ahead import LevelAhead
 from balancebot.i18n import Wording, number
-from balancebot.web.phrases import PagePhrases
 
 _STEPS = tuple(timedelta(hours=hours) for hours in (1, 3, 6, 12)) + tuple(
     timedelta(days=days) for days in (1, 2, 7, 14, 28, 91, 182, 364)
@@ -122,7 +121,7 @@ WIDE = ChartPaper(name="wide", width=1000, height=330, left=74)
 NARROW = ChartPaper(name="narrow", width=360, height=280, left=62)
 
 
-def draw(curve: ChartCurve, paper: ChartPaper, *, say: Wording, phrases: PagePhrases, title: str) -> Markup:
+def draw(curve: ChartCurve, paper: ChartPaper, *, words: Wording, title: str) -> Markup:
     """Draw the curve on a paper. `title` names it for those who don't see it."""
     across = Axis(
         low=curve.since.timestamp(),
@@ -132,7 +131,7 @@ def draw(curve: ChartCurve, paper: ChartPaper, *, say: Wording, phrases: PagePhr
     )
     steps = round_values(_highest(curve), about=4)
     up = Axis(low=0.0, high=steps[-1], start=paper.height - paper.bottom, end=paper.top)
-    pen = _ChartPen(curve=curve, paper=paper, across=across, up=up, say=say, phrases=phrases)
+    pen = _ChartPen(curve=curve, paper=paper, across=across, up=up, words=words)
     layers = [
         *pen.levels(steps),
         *pen.dates(),
@@ -174,8 +173,7 @@ class _ChartPen:
     paper: ChartPaper
     across: Axis
     up: Axis
-    say: Wording
-    phrases: PagePhrases
+    words: Wording
 
     def levels(self, steps: Sequence[float]) -> Iterable[Markup]:
         for step in steps:
@@ -186,14 +184,14 @@ class _ChartPen:
     def dates(self) -> Iterable[Markup]:
         bottom = self.up.start
         room = int((self.across.end - self.across.start) / 104)
-        for at in round_instants(self.curve.since, self.curve.until, self.say.zone, at_most=max(3, room)):
+        for at in round_instants(self.curve.since, self.curve.until, self.words.zone, at_most=max(3, room)):
             x = self._x(at)
             yield _line("grid", x, bottom, x, bottom + 5)
             if self.across.start + 30 <= x <= self.across.end - 34:
-                yield _text(self.say.date(at), x, bottom + 20, anchor="middle")
+                yield _text(self.words.date(at), x, bottom + 20, anchor="middle")
         now = self._x(self.curve.now)
         yield _line("now", now, self.paper.top - 8, now, bottom)
-        yield _text(self.phrases("now"), now, self.paper.top - 13, anchor="middle")
+        yield _text(self.words.gettext("now"), now, self.paper.top - 13, anchor="middle")
 
     def fan(self) -> Iterable[Markup]:
         ahead = self.curve.ahead
@@ -252,7 +250,7 @@ class _ChartPen:
                 yield _line(f"limit {name}", x, self.paper.top, x, self.up.start)
                 if x - labelled >= 48:
                     middle = min(x, self.across.end - 14)
-                    yield _text(self.say.days(days), middle, self.paper.top - 5, anchor="middle", name=name)
+                    yield _text(self.words.days(days), middle, self.paper.top - 5, anchor="middle", name=name)
                     labelled = x
 
     def jumps(self) -> Iterable[Markup]:
@@ -262,8 +260,12 @@ class _ChartPen:
             if x < self.across.start:
                 continue
             sign = "+" if mark.messages > 0 else "−"
-            what = self.phrases("top-up") if mark.kind is ChartMarkKind.TOP_UP else self.phrases("transfer")
-            words = f"{self.say.when(mark.at)}: {what} {sign}{number(abs(mark.messages))}"
+            what = (
+                self.words.gettext("top-up")
+                if mark.kind is ChartMarkKind.TOP_UP
+                else self.words.gettext("transfer")
+            )
+            words = f"{self.words.when(mark.at)}: {what} {sign}{number(abs(mark.messages))}"
             top = self.paper.top
             shape = (
                 _path([(x - 5, top + 5), (x, top - 4), (x + 5, top + 5)])

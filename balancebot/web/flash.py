@@ -4,24 +4,26 @@ from enum import StrEnum
 
 from starlette.responses import RedirectResponse, Response
 
+from balancebot.domain.sentence import sentence
+
 
 class Done(StrEnum):
-    """What was done."""
+    """What was done, as the id of a sentence."""
 
-    USER_ADDED = "The user was added."
-    USER_REMOVED = "The user was removed and is logged out everywhere."
-    ROLE_SET = "The role was changed; it holds at once."
-    PASSWORD_SET = "The password was changed; all other sessions have ended."  # noqa: S105 -- a sentence about one
-    LOGGED_OUT = "The sessions have ended."
-    SAVED = "Saved. It takes effect at the next reading."
-    UNDONE = "Undone. It takes effect at the next reading."
-    IMPORTED = "The sheet was taken over. It takes effect at the next reading."
-    ACKNOWLEDGED = "Acknowledged: no more reminders unless it gets worse."
-    RESENT = "It is tried again at once."
-    SILENCED = "Silenced."
-    SILENCE_ENDED = "The silence has ended."
-    PLAN_ADDED = "The plan was added; runways count with it from now on."
-    PLAN_REMOVED = "The plan was removed."
+    USER_ADDED = sentence("The user was added.").id
+    USER_REMOVED = sentence("The user was removed and is logged out everywhere.").id
+    ROLE_SET = sentence("The role was changed and applies immediately.").id
+    PASSWORD_SET = sentence("The password was changed; all other sessions have ended.").id
+    LOGGED_OUT = sentence("The sessions have ended.").id
+    SAVED = sentence("Saved. It takes effect at the next reading.").id
+    UNDONE = sentence("Undone. It takes effect at the next reading.").id
+    IMPORTED = sentence("The sheet was applied. It takes effect at the next reading.").id
+    ACKNOWLEDGED = sentence("Acknowledged: no reminders unless it gets worse.").id
+    RESENT = sentence("It will be sent again now.").id
+    SILENCED = sentence("Silenced.").id
+    SILENCE_ENDED = sentence("The silence has ended.").id
+    PLAN_ADDED = sentence("The send was added and counts towards the runway from now on.").id
+    PLAN_REMOVED = sentence("The send was removed.").id
 
 
 def done(address: str, what: Done) -> Response:
@@ -31,5 +33,5 @@ def done(address: str, what: Done) -> Response:
 
 
 def said(key: str) -> str:
-    """Return the sentence of a key; '' for any other."""
+    """Return the id of the sentence of a key; '' for any other."""
     return next((what.value for what in Done if what.name.lower() == key), "")

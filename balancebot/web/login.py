@@ -11,7 +11,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from balancebot.app import App
 from balancebot.config import Secret
 from balancebot.people.log_in import KNOWN_FOR, LoggedIn, LogInRefused, LogInThrottled
-from balancebot.web.rendering import phrases, render
+from balancebot.web.rendering import render
 from balancebot.web.request import PageRequest, app_of, cookie, cookie_name, is_https, session_token, storable
 
 
@@ -35,7 +35,7 @@ def _log_in(app: App, request: Request, fields: dict[str, str]) -> Response:
         now=app.clock.now(),
         browser=cookie(request, _known_name(app)),
     )
-    words = phrases(app.settings.language)
+    words = app.words
     match outcome:
         case LoggedIn(token=token, browser=browser):
             answer: Response = RedirectResponse(_within(next_page), status_code=303)
@@ -43,11 +43,11 @@ def _log_in(app: App, request: Request, fields: dict[str, str]) -> Response:
             _hand_over(answer, app, _known_name(app), browser, lasts=KNOWN_FOR)
             return answer
         case LogInRefused():
-            fault = words("This name and password don't go together.")
+            fault = words.gettext("The name or the password is wrong.")
             return _form(app, request, next_page=next_page, name=name, fault=fault, status=401)
         case LogInThrottled(retry_after=wait):
             minutes = math.ceil(wait.total_seconds() / 60)
-            fault = words("Too many wrong passwords. Try again in {minutes} min.", minutes=minutes)
+            fault = words.gettext("Too many wrong passwords. Try again in %(minutes)s min.", minutes=minutes)
             answer = _form(app, request, next_page=next_page, name=name, fault=fault, status=429)
             answer.headers["Retry-After"] = str(math.ceil(wait.total_seconds()))
             return answer

@@ -12,7 +12,7 @@ from balancebot.overview.balances import BalanceView
 from balancebot.web.chart import runway_bar
 from balancebot.web.overview_lists import OverviewFilter, OverviewGroup, SortOrder, group_of
 from balancebot.web.paging import cut, page_number
-from balancebot.web.rendering import show, wording
+from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 
 _Word = TypeVar("_Word", bound=StrEnum)
@@ -62,7 +62,7 @@ def overview(request: PageRequest) -> Response:
 
 def row_of(request: PageRequest, view: BalanceView) -> OverviewRow:
     """Return a balance with its bar drawn."""
-    words = wording(request.app).runway(view.estimate.runway)
+    words = request.words.runway(view.estimate.runway)
     bar = runway_bar(view.estimate.runway, view.severity, view.effective.limits, words=words)
     return OverviewRow(view=view, group=group_of(view), bar=bar)
 

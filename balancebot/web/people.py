@@ -2,6 +2,7 @@
 
 from starlette.responses import Response
 
+from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role
 from balancebot.people import users
 from balancebot.people.users import UserFault
@@ -86,7 +87,7 @@ def set_my_password(request: PageRequest) -> Response:
     if not users.is_password(
         request.app.database, name=request.user.name, password=request.sent_exactly("present")
     ):
-        return _me(request, fault="The present password is another one.")
+        return _me(request, fault=sentence("The current password is wrong.").id)
     fault = users.set_password(
         request.app.database,
         name=request.user.name,

@@ -9,13 +9,14 @@ from starlette.responses import Response
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.local_time import read_day_end, read_instant
 from balancebot.domain.runway import OrderAdvice
-from balancebot.domain.threshold_cell import CellFault, read_count
+from balancebot.domain.sentence import Sentence, sentence
+from balancebot.domain.threshold_cell import read_count
 from balancebot.estimates.context import ORDER_CONFIDENCE, ORDER_FOR
 from balancebot.overview.balances import BalanceView
 from balancebot.store import wallets
 from balancebot.web.flash import Done, done
 from balancebot.web.overview_lists import OverviewFilter, SortOrder
-from balancebot.web.rendering import fault_words, phrases, show
+from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 
 _MAX_ADVISED = 20
@@ -39,19 +40,19 @@ def coming(request: PageRequest) -> Response:
 
 def announce(request: PageRequest) -> Response:
     """Announce a send."""
-    app, words, tell = request.app, phrases(request.language), fault_words(request.language)
+    app, words = request.app, request.words
     messages = read_count(request.sent("messages"))
     starts_at = read_instant(request.sent("starts_at"), request.zone)
     hours = read_count(request.sent("hours"))
     category = next((one for one in Category if one.value == request.sent("category")), None)
-    if isinstance(messages, CellFault) or not isinstance(messages, int):
-        return _coming(request, fault=words("The number of messages must be a whole number."))
-    if isinstance(starts_at, str):
-        return _coming(request, fault=words("The start {fault}", fault=tell(starts_at)))
-    if isinstance(hours, CellFault) or not isinstance(hours, int):
-        return _coming(request, fault=words("The length must be a whole number of hours."))
+    if not isinstance(messages, int):
+        return _coming(request, fault=words.gettext("The number of messages must be a whole number."))
+    if isinstance(starts_at, Sentence):
+        return _coming(request, fault=words.translate(sentence("The start %(fault)s", fault=starts_at)))
+    if not isinstance(hours, int):
+        return _coming(request, fault=words.gettext("The duration must be a whole number of hours."))
     if category is None:
-        return _coming(request, fault=words("Choose a category."))
+        return _coming(request, fault=words.gettext("Choose a category."))
     exactly = request.sent_exactly("wallet")
     name = WalletName(exactly if exactly in app.planned_sends.known() else exactly.strip())
     made = app.planned_sends.announce(
@@ -62,15 +63,17 @@ def announce(request: PageRequest) -> Response:
         note=request.sent("note"),
         by=request.actor,
     )
-    return _coming(request, fault=tell(made)) if isinstance(made, str) else done("/plans", Done.PLAN_ADDED)
+    return (
+        _coming(request, fault=words.translate(made))
+        if isinstance(made, Sentence)
+        else done("/plans", Done.PLAN_ADDED)
+    )
 
 
 def take_back(request: PageRequest) -> Response:
     """Let a send count no more."""
     if request.app.planned_sends.take_back(request.part("id"), by=request.actor) is None:
-        return _coming(
-            request, fault=phrases(request.language)("This send is over, or was taken back already.")
-        )
+        return _coming(request, fault=request.words.gettext("This send is already over or removed."))
     return done("/plans", Done.PLAN_REMOVED)
 
 
@@ -81,9 +84,9 @@ def _coming(request: PageRequest, fault: str = "") -> Response:
         if request.asked("until")
         else request.now + ORDER_FOR
     )
-    if isinstance(until, str) or not request.now < until <= request.now + _FURTHEST:
+    if isinstance(until, Sentence) or not request.now < until <= request.now + _FURTHEST:
         until = request.now + ORDER_FOR
-        fault = fault or phrases(request.language)("Choose a day within the next year.")
+        fault = fault or request.words.gettext("Choose a day within the next year.")
     asked = request.asked("confidence")
     confidence = next((one for one in _CONFIDENCES if f"{one:g}" == asked), ORDER_CONFIDENCE)
     purchases, num_looked_at = _purchases(request, until, confidence)

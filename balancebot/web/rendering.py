@@ -16,11 +16,9 @@ from balancebot.app import App
 from balancebot.config import Language
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
-from balancebot.i18n import Wording, number
+from balancebot.i18n import Wording, install
 from balancebot.packaged import packaged
-from balancebot.web.faults import FaultWords
 from balancebot.web.flash import said
-from balancebot.web.phrases import PagePhrases
 from balancebot.web.request import CSRF_TOKEN, PageRequest
 
 log = logging.getLogger(__name__)
@@ -55,34 +53,17 @@ def show(
 def render(app: App, template: str, **values: object) -> str:
     """Render a template with the operator's version of it where there is one that works, else with the built-in one."""
     language, folder = app.settings.language, app.settings.templates.dir
-    words = {"language": language.value, "_": phrases(language), "say": wording(app)}
+    words = {"language": language, "say": app.words}
     if folder is not None and (folder / "web" / template).is_file():
         try:
-            return _environment(folder / "web").get_template(template).render(words | values)
+            return _environment(folder / "web", language).get_template(template).render(words | values)
         except Exception as error:  # noqa: BLE001 -- a template of the operator's may fail in any way; the page is shown all the same
             log.warning("web.template_failed", extra={"template": template, "error": str(error)})
-    return _environment(_BUILT_IN).get_template(template).render(words | values)
+    return _environment(_BUILT_IN, language).get_template(template).render(words | values)
 
 
 @cache
-def phrases(language: Language) -> PagePhrases:
-    """Return the sentences of the pages in a language."""
-    return PagePhrases(language)
-
-
-@cache
-def fault_words(language: Language) -> FaultWords:
-    """Return the words for what is wrong with what people write."""
-    return FaultWords(language, phrases(language))
-
-
-def wording(app: App) -> Wording:
-    """Return the words for figures, severities and instants."""
-    return app.words
-
-
-@cache
-def _environment(folder: Path) -> Environment:
+def _environment(folder: Path, language: Language) -> Environment:
     environment = Environment(
         loader=FileSystemLoader([folder, _BUILT_IN]),
         autoescape=True,
@@ -98,8 +79,9 @@ def _environment(folder: Path) -> Environment:
     )
     environment.filters["ago"] = _ago
     environment.filters["combine"] = _combine
-    environment.filters["number"] = number
+    environment.filters["number"] = Wording(language=language).number
     environment.filters["instant"] = _instant
+    install(environment, language)
     return environment
 
 

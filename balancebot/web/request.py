@@ -18,9 +18,11 @@ from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
 from balancebot.app import App
-from balancebot.config import Language, Secret
+from balancebot.config import Secret
 from balancebot.domain.audit import Actor, Way
+from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role, User
+from balancebot.i18n import Wording
 from balancebot.web.overview_lists import OverviewLists
 
 COOKIE = "balancebot"
@@ -42,9 +44,9 @@ class PageRequest:
     """What was sent with a change; empty for a page."""
 
     @property
-    def language(self) -> Language:
-        """The language of the pages."""
-        return self.app.settings.language
+    def words(self) -> Wording:
+        """What writes sentences and figures in the language of the pages."""
+        return self.app.words
 
     @property
     def zone(self) -> ZoneInfo:
@@ -131,7 +133,9 @@ def change(path: str, handler: Handler, *, needs: Role = Role.FINANCE) -> Route:
             given = form.get(CSRF_TOKEN)
             token = session_token(allowed.app, request) or Secret("")
             if not isinstance(given, str) or not allowed.app.log_in.is_csrf_token(token, given):
-                raise HTTPException(403, "This form is out of date: reload the page and try again.")
+                raise HTTPException(
+                    403, sentence("This form is out of date: reload the page and try again.").id
+                )
             return await run_in_threadpool(handler, replace(allowed, form=form))
 
     return Route(path, endpoint, methods=["POST"])
@@ -192,5 +196,5 @@ def _authorized(request: Request, needs: Role) -> PageRequest | Response:
         here = request.url.path + (f"?{request.url.query}" if request.url.query else "")
         return RedirectResponse(f"/login?next={quote(here, safe='/')}", status_code=303)
     if not page_request.user.role.may(needs):
-        raise HTTPException(403, "Your role doesn't allow this.")
+        raise HTTPException(403, sentence("Your role doesn't allow this.").id)
     return page_request

@@ -11,7 +11,9 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import ThresholdBook, ThresholdRow
+from balancebot.i18n import Wording
 from balancebot.sheets import Cell, InputFault, SheetRow, write_csv
 from balancebot.thresholds.changes import Outdated, changes_token
 from balancebot.thresholds.edit import COLUMNS, Edited
@@ -23,9 +25,8 @@ from balancebot.thresholds.sheet import (
     read_limits,
     write_limits,
 )
-from balancebot.web.faults import FaultWords
 from balancebot.web.flash import Done, done
-from balancebot.web.rendering import fault_words, phrases, show
+from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 from balancebot.web.thresholds import shown
 
@@ -65,7 +66,7 @@ def upload(request: PageRequest) -> Response:
     """Look at a sheet: show every change that it would make, or everything that is wrong with it."""
     uploaded = request.uploaded("sheet")
     if uploaded is None:
-        fault = InputFault(message=phrases(request.language)("Choose a file first."))
+        fault = InputFault(message=sentence("Choose a file first."))
         return _refused(request, (), (fault,))
     name, data = uploaded
     rows, faults = read_limits(data)
@@ -106,7 +107,6 @@ def _preview(
         before = request.app.thresholds.book(conn)
     scopes = [change.scope for change in edited.changes]
     prospect = request.app.preview_limits.ahead(before, ThresholdBook(edited.rows), scopes, now=request.now)
-    tell = fault_words(request.language)
     return show(
         request,
         "sheet_preview.html.j2",
@@ -125,7 +125,7 @@ def _preview(
             for change in edited.changes[:MAX_LISTED]
         ],
         num_changes=len(edited.changes),
-        warnings=[tell.placed(warning) for warning in edited.warnings[:MAX_LISTED]],
+        warnings=[request.words.translate(warning.placed) for warning in edited.warnings[:MAX_LISTED]],
         prospect=prospect,
         carried=_carried_out(edited),
         seen=changes_token(edited),
@@ -143,20 +143,19 @@ def _refused(
     lines = dict.fromkeys(fault.line for fault in faults if fault.line is not None)
     by_line = {row.line: row for row in rows}
     listed = [line for line in lines if line in by_line][:MAX_LISTED]
-    tell = fault_words(request.language)
     return show(
         request,
         "sheet.html.j2",
         status=422,
         name=name,
         header=header[: len(HEADER) + len(COLUMNS)],
-        faults=[tell.placed(fault) for fault in faults if fault.line not in by_line],
-        faulty=[_faulty(by_line[line], rows[0], faults, tell) for line in listed],
+        faults=[request.words.translate(fault.placed) for fault in faults if fault.line not in by_line],
+        faulty=[_faulty(by_line[line], rows[0], faults, request.words) for line in listed],
         num_left_out=len([line for line in lines if line in by_line]) - len(listed),
     )
 
 
-def _faulty(row: SheetRow, header: SheetRow, faults: Sequence[InputFault], tell: FaultWords) -> FaultyRow:
+def _faulty(row: SheetRow, header: SheetRow, faults: Sequence[InputFault], words: Wording) -> FaultyRow:
     columns, _ = read_header(header)
     mine = [fault for fault in faults if fault.line == row.line]
     placed = set(columns.values()) if len(row.cells) >= len(header.cells) else set()
@@ -167,14 +166,14 @@ def _faulty(row: SheetRow, header: SheetRow, faults: Sequence[InputFault], tell:
             (
                 cell,
                 tuple(
-                    tell(fault.message)
+                    words.translate(fault.message)
                     for fault in mine
                     if fault.column in placed and fault.column == columns.get(position)
                 ),
             )
             for position, cell in enumerate(row.cells[:width])
         ),
-        other_faults=tuple(tell(fault.message) for fault in mine if fault.column not in placed),
+        other_faults=tuple(words.translate(fault.message) for fault in mine if fault.column not in placed),
     )
 
 

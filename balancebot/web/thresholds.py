@@ -13,8 +13,9 @@ from starlette.responses import Response
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
+from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import OFF, Effective, Scope, ThresholdBook, ThresholdRow
-from balancebot.domain.threshold_cell import CellFault, read_category, read_wallet, written
+from balancebot.domain.threshold_cell import read_category, read_wallet, written
 from balancebot.i18n import number
 from balancebot.sheets import InputFault
 from balancebot.store import audit
@@ -22,7 +23,7 @@ from balancebot.thresholds.changes import Conflict, edit_token
 from balancebot.thresholds.edit import COLUMNS, Edited
 from balancebot.web.flash import Done, done
 from balancebot.web.paging import Page, cut, page_number
-from balancebot.web.rendering import fault_words, show, wording
+from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 
 _LOOKED_AT = 60
@@ -245,11 +246,11 @@ def cells_of(typed: Mapping[str, str]) -> dict[str, str]:
 def scope_of(wallet: str, category: str) -> Scope | InputFault:
     """Read a scope as people write it; return what is wrong with it."""
     name = read_wallet(wallet)
-    if isinstance(name, CellFault):
-        return InputFault(message=name.message, column="wallet")
+    if isinstance(name, Sentence):
+        return InputFault(message=name, column="wallet")
     kind = read_category(category)
-    if isinstance(kind, CellFault):
-        return InputFault(message=kind.message, column="category")
+    if isinstance(kind, Sentence):
+        return InputFault(message=kind, column="category")
     return Scope(name, kind)
 
 
@@ -268,7 +269,7 @@ def _editor(
     known = request.app.edit_thresholds.known()
     # what would hold if this row said nothing
     others = ThresholdBook(row for row in rows if row.scope != scope)
-    say = fault_words(request.language)
+    words = request.words
     bare = Scope("*") if scope is None else scope
     return show(
         request,
@@ -279,10 +280,10 @@ def _editor(
         seen=seen or edit_token(None),
         inherited=threshold_line(bare, None, others, known).inherited,
         faults={
-            column: [say(f.message) for f in faults if f.column == column]
+            column: [words.translate(f.message) for f in faults if f.column == column]
             for column in ("wallet", "category", *COLUMNS)
         },
-        other_faults=[say(fault.message) for fault in faults if not fault.column],
+        other_faults=[words.translate(fault.message) for fault in faults if not fault.column],
         theirs=None if conflict is None else _theirs(conflict.current, typed),
         current=None if conflict is None else conflict.current,
         columns=COLUMNS,
@@ -301,26 +302,25 @@ def _theirs(current: ThresholdRow | None, typed: Mapping[str, str]) -> list[tupl
 
 def preview(request: PageRequest) -> Response:
     """Show which alerts would open or close now; the look back is asked for when this stands."""
-    edited, tell = _edited(request), fault_words(request.language)
+    edited, words = _edited(request), request.words
     if edited is None or edited.faults:
         faults = () if edited is None else edited.faults
         return show(
             request,
             "threshold_preview.html.j2",
-            faults=[tell.placed(fault) for fault in faults],
+            faults=[words.translate(fault.placed) for fault in faults],
             prospect=None,
         )
     before, after, scopes = _books(request, edited)
     prospect = request.app.preview_limits.ahead(before, after, scopes, now=request.now)
-    say = wording(request.app)
     return show(
         request,
         "threshold_preview.html.j2",
         faults=[],
-        warnings=[tell(warning.message) for warning in edited.warnings],
+        warnings=[words.translate(warning.message) for warning in edited.warnings],
         is_change=bool(edited.changes),
         prospect=prospect,
-        reasons=["" if shift.crossed is None else say.crossed(shift.crossed) for shift in prospect.shifts],
+        reasons=["" if shift.crossed is None else words.crossed(shift.crossed) for shift in prospect.shifts],
     )
 
 
@@ -338,10 +338,10 @@ def undo(request: PageRequest) -> Response:
     with request.app.database.read() as conn:
         entry = audit.find(conn, request.part("id"))
     if entry is None:
-        raise HTTPException(404, "There is no such change.")
+        raise HTTPException(404, sentence("This change doesn't exist.").id)
     outcome = request.app.edit_thresholds.undo(entry, by=request.actor, seen=request.sent("seen") or None)
     if outcome is None:
-        raise HTTPException(404, "There is no such change.")
+        raise HTTPException(404, sentence("This change doesn't exist.").id)
     if isinstance(outcome, Conflict):
         before = entry.before or {}
         current = outcome.current
@@ -367,7 +367,7 @@ def undo(request: PageRequest) -> Response:
             current=None,
             seen="",
             columns=[],
-            faults=[fault_words(request.language).placed(fault) for fault in outcome.faults],
+            faults=[request.words.translate(fault.placed) for fault in outcome.faults],
         )
     return done("/audit", Done.UNDONE)
 

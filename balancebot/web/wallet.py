@@ -9,6 +9,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from balancebot.domain.balance import WalletName
+from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import Scope
 from balancebot.explain.explain import explain
 from balancebot.explain.text import sections
@@ -21,7 +22,7 @@ from balancebot.web.alerts import with_reasons
 from balancebot.web.chart import NARROW, WIDE, ChartCurve, ChartMark, ChartMarkKind, draw, future_levels
 from balancebot.web.overview import row_of
 from balancebot.web.overview_lists import OverviewGroup, group_of
-from balancebot.web.rendering import phrases, show, wording
+from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 from balancebot.web.thresholds import threshold_line
 
@@ -45,7 +46,7 @@ def wallet(request: PageRequest) -> Response:
     with app.database.read() as conn:
         row = wallets.find(conn, name)
         if row is None:
-            raise HTTPException(404, "There is no such wallet.")
+            raise HTTPException(404, sentence("This wallet doesn't exist.").id)
         book = app.thresholds.book(conn)
         views = overview(
             conn, book=book, stale_after=app.settings.poll.stale_after, now=request.now, names=[name]
@@ -60,11 +61,11 @@ def wallet(request: PageRequest) -> Response:
         announced = [
             plan for plan in planned_sends.not_over(conn, now=request.now) if plan.balance == view.key
         ]
-    say, words = wording(app), phrases(request.language)
+    words = request.words
     curve = _curve(view, stretches, since=since, now=request.now, until=end, ahead=ahead)
-    title = words(
-        "{balance}: the last {days} days, and what is to come",
-        balance=f"{name} {say.category(view.key.category)}",
+    title = words.gettext(
+        "%(balance)s: the last %(days)s days and the forecast",
+        balance=f"{name} {words.category(view.key.category)}",
         days=days,
     )
     own = next((found for found in book.rows if found.scope == Scope(*view.key)), None)
@@ -75,7 +76,7 @@ def wallet(request: PageRequest) -> Response:
         rows=[row_of(request, one) for one in views],
         row=row_of(request, view),
         view=view,
-        charts=[draw(curve, paper, say=say, phrases=words, title=title) for paper in (WIDE, NARROW)],
+        charts=[draw(curve, paper, words=words, title=title) for paper in (WIDE, NARROW)],
         has_history=any(isinstance(one.reading, int) for one in stretches),
         has_fan=bool(ahead) and view.reading != 0,
         days=days,
@@ -83,8 +84,8 @@ def wallet(request: PageRequest) -> Response:
         listed_days=by_day(stretches, now=request.now, days=min(days, _LISTED_DAYS)),
         line=threshold_line(Scope(*view.key), own, book, [name]),
         alerts=told,
-        why=sections(told_why, say)[0].paragraphs,
-        advice="" if advice is None else say.order(advice, view.key.category, now=request.now),
+        why=sections(told_why, words)[0].paragraphs,
+        advice="" if advice is None else words.order(advice, view.key.category, now=request.now),
         plans=announced,
     )
 

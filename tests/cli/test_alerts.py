@@ -126,4 +126,4 @@ def test_a_silence_that_means_nothing_is_wrong_usage(words: tuple[str, ...], bal
 @pytest.mark.usefixtures("config")
 def test_a_silence_of_nothing_that_is_configured_holds_and_is_warned_of(balancebot: Run) -> None:
     outcome = balancebot("silence", "acme/chekout", "--for", "4h")
-    assert (0, "acme/chekout means no wallet that is configured now\n") == (outcome.status, outcome.err)
+    assert (0, "acme/chekout matches no configured wallet\n") == (outcome.status, outcome.err)

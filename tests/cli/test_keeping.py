@@ -109,7 +109,7 @@ def test_users_are_added_listed_and_removed(balancebot: Run, monkeypatch: pytest
     assert "oncall is admin now\n" == balancebot("users", "role", "oncall", "admin").out
     assert 0 == balancebot("users", "remove", "oncall").status
     outcome = balancebot("users", "remove", "oncall")
-    assert (1, "There is no user of this name.\n") == (outcome.status, outcome.err)
+    assert (1, "No user has this name.\n") == (outcome.status, outcome.err)
 
 
 def test_a_short_password_is_refused(balancebot: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def test_an_unknown_wallet_is_refused_with_the_nearest(balancebot: Run) -> None:
 @pytest.mark.parametrize(
     ("odd", "said"),
     [
-        (("--at", "2026-03-29T02:30"), "which the clocks skip in Europe/Berlin"),
+        (("--at", "2026-03-29T02:30"), "which is skipped in Europe/Berlin"),
         (("--at", "2026-10-25T02:30"), "write 2026-10-25T02:30+02:00 or 2026-10-25T02:30+01:00"),
         (("--at", "soon"), "--at must be a time such as 2026-12-01T20:00, not 'soon'"),
         (("--at", "2096-12-01T20:00", "--over", "2 hours"), "--over must be a duration"),

@@ -35,7 +35,7 @@ def test_people_see_what_would_open_now_and_how_long_before_the_top_up_it_would_
     assert [
         "+ acme/checkout:industry  warning_below 1000",
         "",
-        "1 balance would have other limits. Now:",
+        "1 balance would get different limits. Now:",
         "  acme/checkout:industry would open warning: 850 messages, below the warning limit of 1,000",
         "",
         "acme/checkout:industry",
@@ -89,6 +89,6 @@ def test_without_history_that_is_said(balancebot: Run) -> None:
     outcome = balancebot(*PREVIEW, "--warning-below", "1000")
     assert 0 == outcome.status
     assert outcome.out.splitlines()[-1] in {
-        "No balance would have other limits.",
-        "There is no history to look back at yet.",
+        "No balance would get different limits.",
+        "There is no history yet.",
     }

@@ -27,4 +27,4 @@ def test_why_refuses_a_wallet_that_nobody_knows(balancebot, config):
     outcome = balancebot("why", "acme/chekout")
 
     assert (2, "") == (outcome.status, outcome.out)
-    assert "BALANCE acme/chekout: there is no such wallet; did you mean acme/checkout?\n" == outcome.err
+    assert "BALANCE there is no wallet acme/chekout; did you mean acme/checkout?\n" == outcome.err

@@ -112,7 +112,7 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
         (SMALLEST + EMAIL + 'to = "a@b"', 'email.to: must be a list such as ["…"], not a string'),
         (SMALLEST + EMAIL + 'security = "ssl"', 'email.security: must be one of "starttls", "tls", "none", not \'ssl\''),
         (SMALLEST + '[[routes]]\nslack = []', "routes[0].match: is missing"),
-        (SMALLEST + '[[routes]]\nmatch = "a:vioce"', "routes[0].match: names no category with 'vioce': did you mean voice?"),
+        (SMALLEST + '[[routes]]\nmatch = "a:vioce"', "routes[0].match: there is no category 'vioce'; did you mean voice?"),
         (
             SMALLEST + '[[routes]]\nmatch = "*"\nseverity = "ok"',
             'routes[0].severity: must be one of "warning", "critical", "depleted", not \'ok\'',

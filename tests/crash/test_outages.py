@@ -180,7 +180,7 @@ def _standing(town: Town) -> Counter[str]:
 
 
 def _look_again(town: Town) -> None:
-    """Let the minutes pass after which the bot looks for what stands twice."""
+    """Let the minutes pass after which the bot looks for what occurs twice."""
     c = deliveries.c
     with town.database.write() as conn:
         conn.execute(update(deliveries).where(c.verify_at.is_not(None)).values(verify_at=c.created_at))

@@ -27,21 +27,22 @@ def test_a_time_is_local_unless_an_offset_stands_there(text: str, zone: ZoneInfo
 
 def test_a_time_that_the_clocks_skip_is_refused_with_the_next() -> None:
     assert (
-        "is 2026-03-29T02:30, which the clocks skip in Europe/Berlin: after it comes 2026-03-29T03:30+02:00"
-        == read_instant("2026-03-29T02:30", BERLIN)
+        "is 2026-03-29T02:30, which is skipped in Europe/Berlin when the clocks change:"
+        " the next time is 2026-03-29T03:30+02:00" == str(read_instant("2026-03-29T02:30", BERLIN))
     )
 
 
 def test_a_time_that_comes_twice_is_refused_with_both() -> None:
     assert (
-        "is 2026-10-25T02:30, which comes twice in Europe/Berlin:"
-        " write 2026-10-25T02:30+02:00 or 2026-10-25T02:30+01:00" == read_instant("2026-10-25T02:30", BERLIN)
+        "is 2026-10-25T02:30, which occurs twice in Europe/Berlin when the clocks change:"
+        " write 2026-10-25T02:30+02:00 or 2026-10-25T02:30+01:00"
+        == str(read_instant("2026-10-25T02:30", BERLIN))
     )
 
 
 @pytest.mark.parametrize("text", ["", "tomorrow", "2026-12-01T25:00", "2026-13-01T20:00"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    assert f"must be a time such as 2026-12-01T20:00, not {text!r}" == read_instant(text, BERLIN)
+    assert f"must be a time such as 2026-12-01T20:00, not {text!r}" == str(read_instant(text, BERLIN))
 
 
 @pytest.mark.parametrize("text", ["0001-01-01T00:00", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])
@@ -61,4 +62,4 @@ def test_a_day_ends_with_its_last_local_minute(text: str, instant: datetime) -> 
 
 
 def test_what_is_no_day_is_refused() -> None:
-    assert "must be a time such as 2026-12-01T20:00, not 'soon'" == read_day_end("soon", SHANGHAI)
+    assert "must be a time such as 2026-12-01T20:00, not 'soon'" == str(read_day_end("soon", SHANGHAI))

@@ -120,7 +120,7 @@ def test_a_critical_limit_looser_than_the_warning_one_is_an_inversion_and_names_
     )
     assert (
         "acme/checkout:voice: critical_days 3 (built in) is looser than warning_days 2 (from acme/checkout:*)"
-        == str(days)
+        == str(days.sentence)
     )
 
 

@@ -167,17 +167,17 @@ def test_what_stands_is_the_next_first(world, sends):
             "no wallet acme/shpo is configured; did you mean acme/shop?",
         ),
         ({"messages": 0}, "a send has from 1 to 9223372036854775807 messages"),
-        ({"over": timedelta(0)}, "a send takes more than no time and at most 31 days"),
-        ({"over": timedelta(days=32)}, "a send takes more than no time and at most 31 days"),
-        ({"starts_at": NOON - 2 * HOUR}, "the send would be over since 2026-11-23 12:00 UTC"),
-        ({"note": "x" * 1001}, "the note has 1001 characters: at most 1000"),
+        ({"over": timedelta(0)}, "a send lasts longer than 0 and at most 31 days"),
+        ({"over": timedelta(days=32)}, "a send lasts longer than 0 and at most 31 days"),
+        ({"starts_at": NOON - 2 * HOUR}, "the send would have ended at 2026-11-23 12:00 UTC"),
+        ({"note": "x" * 1001}, "the note has 1001 characters: at most 1000 are allowed"),
     ],
     ids=["wallet", "no messages", "no time", "too long", "over", "note"],
 )
 def test_what_cannot_be_is_refused_and_nothing_is_kept(sends, odd, said):
     asked = {"balance": BALANCE, "messages": 10, "starts_at": NOON, "over": 2 * HOUR, "by": ANN, **odd}
 
-    assert said == sends.announce(asked.pop("balance"), **asked)
+    assert said == str(sends.announce(asked.pop("balance"), **asked))
     assert () == sends.standing()
 
 

@@ -53,7 +53,7 @@ def test_a_bad_row_names_its_line_and_column(row: str, column: str, message: str
     (fault,) = read(HEADER, row)
     assert isinstance(fault, InputFault)
     assert (2, column) == (fault.line, fault.column)
-    assert message in fault.message
+    assert message in str(fault.message)
 
 
 def test_a_missing_column_is_told_once_with_the_nearest_name() -> None:

@@ -17,7 +17,7 @@ from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Readings, 
 from balancebot.jsms.answer import EndpointKind
 from balancebot.jsms.simulator import FaultKind, Scenario, SimulatedFault, Simulator, crowd, simulated_wallet
 from balancebot.jsms.source import Endpoint, JsmsSource, Retrying
-from balancebot.ports import SourceError, SourceErrorKind
+from balancebot.ports import SourceErrorKind
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 ACME, SHOP, PILOT = (WalletName(name) for name in ("acme", "acme/shop", "acme/pilot"))
@@ -126,7 +126,7 @@ def test_no_server_stretches_the_deadline_of_a_request(sim, kind):
     before = time.monotonic()
     found = read_one(sim, timeout=timedelta(seconds=0.3), retrying=Retrying(attempts=1))
     assert (SourceErrorKind.TIMEOUT, True) == (found.kind, time.monotonic() - before < 10)
-    assert f"acme/shop: {sim.url[7:]}: no complete answer within 0.3 s" == found.message
+    assert f"acme/shop: {sim.url[7:]}: no complete answer within 0.3 s" == str(found.message)
 
 
 @pytest.mark.slow
@@ -188,7 +188,7 @@ def test_messages_name_wallet_host_status_and_code_and_the_sources_own_words(sim
     sim.fail(SHOP, SimulatedFault(kind=FaultKind.BLACKLISTED))
     host = sim.url.removeprefix("http://")
     expected = f"acme/shop: {host}: 403, code 50036: the app is in a blacklist (it said “app in blacklist”)"
-    assert expected == read_one(sim).message
+    assert expected == str(read_one(sim).message)
 
 
 def endpoint(url, key="key-0123456789", secret="secret-0123456789", kind=EndpointKind.APP):
@@ -201,15 +201,15 @@ def test_a_key_that_the_source_repeats_is_not_passed_on():
     with answering(b"HTTP/1.1 401 no\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as url:
         found = read_from(endpoint(url))
     assert SourceErrorKind.CREDENTIALS is found.kind
-    assert ("no user *** with *** xxx" in found.message, "key-" in found.message) == (True, False)
+    assert ("no user *** with *** xxx" in str(found.message), "key-" in str(found.message)) == (True, False)
 
 
 def test_a_key_that_is_a_common_word_leaves_our_own_words_alone():
     body = b'{"error": {"code": 50002, "message": "no key secret"}}'
     with answering(b"HTTP/1.1 401 no\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body)) as url:
         found = read_from(endpoint(url, key="key", secret="secret"))
-    assert "the two kinds of key pair swapped (an account wants its devKey pair" in found.message
-    assert found.message.endswith("(it said “no *** ***”)")
+    assert "the two kinds of key pair are swapped (an account wants its devKey pair" in str(found.message)
+    assert str(found.message).endswith("(it said “no *** ***”)")
 
 
 def test_rejected_credentials_look_swapped_where_an_app_has_its_accounts_key(sim):
@@ -217,7 +217,7 @@ def test_rejected_credentials_look_swapped_where_an_app_has_its_accounts_key(sim
     copied = Endpoint(base_url=sim.url, kind=EndpointKind.APP, key=pool.key, secret=pool.secret)
     with source_of({ACME: pool, SHOP: copied}) as source:
         (found,) = source.fetch([SHOP], budget=BUDGET)
-    assert "they do look swapped: acme is configured with the same key" in found.message
+    assert "they look swapped: acme is configured with the same key" in str(found.message)
 
 
 def test_rejected_credentials_look_swapped_where_both_kinds_of_an_account_are_rejected(sim):
@@ -228,18 +228,16 @@ def test_rejected_credentials_look_swapped_where_both_kinds_of_an_account_are_re
     }
     with source_of(swapped) as source:
         first, second = source.fetch([ACME, SHOP], budget=BUDGET)
-    words = "they do look swapped: the account's pair and an app's are both rejected"
-    assert [False, True] == [words in message for message in (first.message, second.message)]
+    words = "they look swapped: the account's pair and an app's are both rejected"
+    assert [False, True] == [words in message for message in (str(first.message), str(second.message))]
 
 
 def test_a_wallet_without_key_pair_is_a_configuration_fault(sim):
-    expected = SourceError(
-        wallet=WalletName("acme/new"),
-        at=NOW,
-        kind=SourceErrorKind.CONFIGURATION,
-        message="acme/new: no key pair is configured for it",
+    found = read_one(sim, WalletName("acme/new"))
+    assert (SourceErrorKind.CONFIGURATION, "acme/new: no key pair is configured for it") == (
+        found.kind,
+        str(found.message),
     )
-    assert expected == read_one(sim, WalletName("acme/new"))
 
 
 def test_endpoints_can_be_replaced(sim):
@@ -380,7 +378,7 @@ def test_a_private_authority_is_trusted_by_its_bundle(tls_sim, authority, tmp_pa
 
 def test_a_certificate_that_nobody_vouches_for_is_a_tls_fault_and_no_key_is_sent(tls_sim):
     found = read_one(tls_sim)
-    assert (SourceErrorKind.TLS, True) == (found.kind, "the certificate doesn't hold" in found.message)
+    assert (SourceErrorKind.TLS, True) == (found.kind, "the certificate is not valid" in str(found.message))
     assert [] == list(tls_sim.requests)
 
 
@@ -451,19 +449,19 @@ def test_a_proxy_that_is_away_is_named_and_its_password_is_not(sim):
     found = read_one(sim, proxy=through(f"http://user:password@127.0.0.1:{unused_port()}"))
     assert (SourceErrorKind.NETWORK, True, False) == (
         found.kind,
-        "the proxy can't be reached" in found.message,
-        "password" in found.message,
+        "the proxy can't be reached" in str(found.message),
+        "password" in str(found.message),
     )
 
 
 def test_nobody_listening_is_a_network_fault():
     found = read_from(endpoint(f"http://127.0.0.1:{unused_port()}"))
-    assert (SourceErrorKind.NETWORK, True) == (found.kind, "Connect" in found.message)
+    assert (SourceErrorKind.NETWORK, True) == (found.kind, "Connect" in str(found.message))
 
 
 def test_no_such_host_is_a_network_fault():
     found = read_from(endpoint("http://nowhere.invalid"))
-    assert (SourceErrorKind.NETWORK, True) == (found.kind, "no such host" in found.message)
+    assert (SourceErrorKind.NETWORK, True) == (found.kind, "no such host" in str(found.message))
 
 
 @pytest.mark.parametrize(

@@ -129,7 +129,9 @@ def test_suspects_that_wait_too_long_are_given_up_and_asked_first_the_next_time(
         sim.requests.clear()
         results = list(source.fetch(sim.wallets, budget=BUDGET))
         asked = {request.wallet for request in sim.requests}
-        given_up = {result.wallet for result in results if "others that don't answer" in result.message}
+        given_up = {
+            result.wallet for result in results if "too many others are waiting" in str(result.message)
+        }
         assert given_up
         assert not asked & given_up
         assert {SourceErrorKind.TIMEOUT} == {result.kind for result in results}

@@ -13,6 +13,7 @@ from balancebot.domain.message import (
     SpikeMeasurement,
 )
 from balancebot.domain.runway import Runway
+from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
 from tests.messages import changed
@@ -241,6 +242,10 @@ EVERYTHING: dict[str, Message] = {
         TROUBLE,
         channel="email",
         destination="finance@example.com",
-        message="the mail server refuses finance@example.com: 550 5.1.1 user unknown",
+        message=sentence(
+            "the mail server refuses %(address)s: %(said)s",
+            address="finance@example.com",
+            said="550 5.1.1 user unknown",
+        ).stored(),
     ),
 }

@@ -1,5 +1,6 @@
 """Message as the outbox would hold them, for every message there is."""
 
+import json
 import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -22,9 +23,28 @@ from balancebot.domain.message import (
 )
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
+from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
+from balancebot.jsms.answer import AnswerFault, EndpointKind, Reply, parse_answer
+from balancebot.notify.slack.api import slack_error
 from tests.messages import alert_message, changed
+
+
+def unreadable(wallet: str, fault: Sentence, *, quote: str = "") -> str:
+    """Return, as it is stored, why a wallet can't be read."""
+    placed = sentence("%(host)s: %(fault)s", host="api.sms.example.com", fault=fault)
+    if quote:
+        placed = sentence("%(fault)s (it said “%(quote)s”)", fault=placed, quote=quote)
+    return sentence("%(wallet)s: %(fault)s", wallet=wallet, fault=placed).stored()
+
+
+def _failure(status: int, code: int) -> Sentence:
+    body = json.dumps({"error": {"code": code, "message": ""}}).encode()
+    fault = parse_answer(Reply(status=status, headers={}, body=body), EndpointKind.APP, now=NOW)
+    assert isinstance(fault, AnswerFault)
+    return fault.message
+
 
 NOW = datetime(2026, 11, 24, 9, 12, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -147,11 +167,7 @@ REJECTED = changed(
     depletes_at=None,
     recent=(),
     reading=Absent.UNREAD,
-    detail=(
-        "acme/checkout: api.sms.example.com: 401, code 50002: credentials rejected: the likeliest mistake is the two kinds"
-        " of key pair swapped (an account wants its devKey pair, an app its appKey and masterSecret); else they are wrong"
-        " or were rotated (it said “basic auth failed”)"
-    ),
+    detail=unreadable("acme/checkout", _failure(401, 50002), quote="basic auth failed"),
     note="",
     advice=None,
     planned=(),
@@ -161,14 +177,12 @@ STALE = changed(
     kind=AlertKind.STALE,
     severity=Severity.WARNING,
     observed_at=NOW - HOUR / 2,
-    detail=(
-        "acme/checkout: api.sms.example.com: 403, code 50035: this machine's address isn't on the account's IP allowlist"
-    ),
+    detail=unreadable("acme/checkout", _failure(403, 50035)),
 )
 STALE_ACCOUNT = changed(
     STALE,
     wallet=WalletName("acme"),
-    detail="acme/app-000: api.sms.example.com: no complete answer within 10 s",
+    detail=unreadable("acme/app-000", sentence("no complete answer within %(seconds)s s", seconds="10")),
     members=tuple(f"acme/app-{number:03d}" for number in range(110)),
 )
 HOSTILE = changed(
@@ -305,7 +319,7 @@ TROUBLE = ChannelFailureMessage(
     at=NOW,
     channel="slack",
     destination="#ops-alerts",
-    message="Slack answers is_archived for #ops-alerts: the channel is archived",
+    message=slack_error("is_archived", where="#ops-alerts").message.stored(),
 )
 
 

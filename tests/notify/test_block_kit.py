@@ -11,6 +11,7 @@ from slack_sdk.models.blocks import Block
 
 from balancebot.config import Language
 from balancebot.domain.message import Action
+from balancebot.i18n import Wording
 from balancebot.notify.slack.blocks import message_of
 from balancebot.notify.slack.buttons import ActionId, buttons_for
 from tests.notify.every_message import EVERYTHING
@@ -42,7 +43,7 @@ def test_every_message_is_one_that_slack_takes(name: str, language: Language) ->
             message = message_of(
                 renderer_of(language),
                 outgoing(told, action=action),
-                buttons=buttons_for(told, language),
+                buttons=buttons_for(told, renderer_of(language).words_for(told)),
                 alone=alone,
             )
             blocks = list(message.blocks)
@@ -60,7 +61,7 @@ def test_a_group_has_buttons_for_what_is_open_and_none_when_it_is_over(language:
     def actions_of(name: str) -> list[str]:
         return [
             element["action_id"]
-            for block in buttons_for(message_in(name, language), language)
+            for block in buttons_for(message_in(name, language), Wording(language=language))
             for element in block["elements"]
         ]
 

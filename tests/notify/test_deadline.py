@@ -12,6 +12,7 @@ import trustme
 
 from balancebot.config import MailSecurity, Proxy
 from balancebot.domain.message import MessageRef
+from balancebot.domain.sentence import Sentence, sentence
 from balancebot.notify.email.smtp import SmtpChannel
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.channel import SlackChannel
@@ -22,7 +23,13 @@ from tests.notify.examples import CRITICAL, outgoing
 PATIENCE = timedelta(seconds=1)
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 60000\r\n\r\n"
 GREETING = b"220-"
-NO_ANSWER = ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="Slack gave no answer: timed out")
+
+
+def no_answer(reason: str) -> Sentence:
+    return sentence("%(host)s gave no answer: %(reason)s", host="Slack", reason=Sentence(reason))
+
+
+NO_ANSWER = ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=no_answer("timed out"))
 
 
 @contextmanager
@@ -81,7 +88,7 @@ def test_a_mail_server_that_trickles_holds_nobody_either(renderer: Renderer) -> 
         outcome = channel.send(outgoing(CRITICAL, destination="a@example.com"), holds_claim=lambda: True)
 
     assert isinstance(outcome, ChannelError)
-    assert (ChannelErrorKind.UNREACHABLE, True) == (outcome.kind, outcome.message.endswith("timed out"))
+    assert (ChannelErrorKind.UNREACHABLE, True) == (outcome.kind, str(outcome.message).endswith("timed out"))
 
 
 def test_a_webhook_that_trickles_holds_nobody_either(renderer: Renderer) -> None:
@@ -143,8 +150,7 @@ def test_an_answer_without_end_is_cut_off_and_in_doubt(renderer: Renderer) -> No
         outcome = posted_to(address, renderer)
 
     assert (
-        ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="Slack gave no answer: the answer is too large")
-        == outcome
+        ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=no_answer("the answer is too large")) == outcome
     )
 
 
@@ -153,7 +159,10 @@ def test_a_certificate_that_nobody_vouches_for_is_told_as_what_it_is(renderer: R
         outcome = posted_to(address, renderer)
 
     assert isinstance(outcome, ChannelError)
-    assert (ChannelErrorKind.AUTH, True) == (outcome.kind, "certificate is not trusted" in outcome.message)
+    assert (ChannelErrorKind.AUTH, True) == (
+        outcome.kind,
+        "certificate is not trusted" in str(outcome.message),
+    )
 
 
 @pytest.mark.parametrize(

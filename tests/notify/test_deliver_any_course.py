@@ -20,6 +20,7 @@ from hypothesis.stateful import (
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.message import Action, AlertMessage, GroupMessage, MessageRef, OutgoingMessage
+from balancebot.domain.sentence import verbatim
 from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.store.database import Database
 from tests.outbox_bench import (
@@ -119,7 +120,7 @@ class Course(RuleBasedStateMachine):
         """The answer is lost, and the message appears when nobody waits for it any more."""
         if outgoing.action is not Action.EDIT:
             self.under_way.append(outgoing)
-        return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message="no answer")
+        return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=verbatim("no answer"))
 
     def _late_ones_arrive(self) -> None:
         for outgoing in self.under_way:

@@ -336,7 +336,7 @@ def test_a_bug_in_a_channel_neither_loses_the_message_nor_stops_the_lane(bench: 
 
     report = bench.run()
     assert ["opened"] == bench.slack.told()
-    assert "internal error: KeyError" == report.attempts[0].message
+    assert "unexpected error: KeyError" == report.attempts[0].message
     bench.run(seconds=1)
 
     assert ["opened", "opened"] == bench.slack.told()

@@ -7,6 +7,7 @@ import pytest
 
 from balancebot.domain.delivery import GIVE_UP_ATTEMPTS
 from balancebot.domain.message import MessageRef, OutgoingMessage
+from balancebot.domain.sentence import in_english, verbatim
 from balancebot.ports import ChannelError, ChannelErrorKind
 from balancebot.store import channel_failures
 from balancebot.store.database import Database
@@ -22,7 +23,10 @@ from tests.outbox_bench import (
 
 def standing(bench: Bench) -> list[tuple[str, str, str]]:
     with bench.database.read() as conn:
-        return [(each.channel, each.destination, each.message) for each in channel_failures.standing(conn)]
+        return [
+            (each.channel, each.destination, in_english(each.message))
+            for each in channel_failures.standing(conn)
+        ]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +123,7 @@ def test_an_outcome_that_cannot_be_stored_stops_no_other_destination_and_is_in_d
 @pytest.mark.parametrize("words", ["no\0w busy", "\ud800", "\x1b[31mred\x07"])
 def test_foreign_words_in_an_error_are_stored_and_shown_clean(bench: Bench, words: str) -> None:
     def fate(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-        return ChannelError(kind=ChannelErrorKind.AUTH, message=f"450 {words}")
+        return ChannelError(kind=ChannelErrorKind.AUTH, message=verbatim(f"450 {words}"))
 
     bench.slack.fates["#ops"] = [fate]
     bench.open([OPS, MAIL])
@@ -165,7 +169,7 @@ def test_one_run_tells_of_a_refusal_though_the_other_channel_was_done_before(ben
         while not bench.mail.told("finance@example.com") and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.2)
-        return ChannelError(kind=ChannelErrorKind.AUTH, message="token_revoked")
+        return ChannelError(kind=ChannelErrorKind.AUTH, message=verbatim("token_revoked"))
 
     bench.slack.fates["#ops"] = [refuses_late]
     bench.open([OPS, MAIL])

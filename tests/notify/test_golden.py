@@ -62,7 +62,11 @@ def in_slack(name: str, language: Language) -> dict[str, dict[str, object]]:
     """Return the living message, and where there are any the answer in its thread and what a webhook posts instead."""
     told, renderer = message_in(name, language), renderer_of(language)
     look = Action.EDIT if isinstance(told, AlertMessage) else Action.POST
-    sent = {"message": message_of(renderer, outgoing(told, action=look), buttons=buttons_for(told, language))}
+    sent = {
+        "message": message_of(
+            renderer, outgoing(told, action=look), buttons=buttons_for(told, renderer.words_for(told))
+        )
+    }
     if isinstance(told, AlertMessage) or (isinstance(told, GroupMessage) and told.new):
         reply = outgoing(told, action=Action.REPLY, thread=THREAD)
         sent["reply"] = message_of(renderer, reply)

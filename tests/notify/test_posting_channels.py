@@ -222,7 +222,7 @@ def test_an_error_code_in_an_answer_of_200_is_a_failure_with_its_meaning(
     error = sent(channel_of(kind, receiver, renderer))
     assert isinstance(error, ChannelError)
     assert (expected, wait and timedelta(seconds=wait)) == (error.kind, error.retry_after)
-    assert str(answer.get("errmsg", answer.get("msg", ""))) in error.message
+    assert str(answer.get("errmsg", answer.get("msg", ""))) in str(error.message)
 
 
 @pytest.mark.parametrize(
@@ -248,7 +248,7 @@ def test_a_status_is_classed_and_no_secret_is_shown(
     error = sent(channel_of(kind, receiver, renderer))
     assert isinstance(error, ChannelError)
     assert expected is error.kind
-    assert (False, False) == ("HIDDEN" in error.message, "127.0.0.1" in error.message)
+    assert (False, False) == ("HIDDEN" in str(error.message), "127.0.0.1" in str(error.message))
     if status == 429:
         assert timedelta(seconds=7) == error.retry_after
 

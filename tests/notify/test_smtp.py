@@ -152,10 +152,11 @@ def test_names_and_addresses_of_any_script_arrive(
 def test_an_address_that_the_server_has_no_letters_for_is_refused_in_words(renderer: Renderer) -> None:
     with SmtpStandIn(smtputf8=False) as smtp:
         error = channel_of(smtp, renderer).send(mail(destination="财务@example.com"), holds_claim=mine)
-    assert error == ChannelError(
-        kind=ChannelErrorKind.NO_SUCH_DESTINATION,
-        message="the mail server can't write to 财务@example.com: it doesn't know SMTPUTF8",
-    )
+    assert isinstance(error, ChannelError)
+    assert (
+        ChannelErrorKind.NO_SUCH_DESTINATION,
+        "the mail server can't send to 财务@example.com: it doesn't support SMTPUTF8",
+    ) == (error.kind, str(error.message))
 
 
 @pytest.mark.parametrize("destination", ["nobody", "", "a b@example.com", "finance@", "a@b@example.com"])
@@ -235,8 +236,8 @@ def test_a_refused_log_in_is_told_without_the_password(renderer: Renderer) -> No
         (finding,) = channel.check()
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.AUTH
-    assert "falsch" not in error.message
-    assert finding == Finding(ok=False, words=error.message)
+    assert "falsch" not in str(error.message)
+    assert finding == Finding(ok=False, words=str(error.message))
 
 
 def test_a_password_of_any_script_logs_in(renderer: Renderer) -> None:
@@ -253,7 +254,7 @@ def test_a_mail_has_no_byte_above_127_whatever_it_says(smtp: SmtpStandIn, render
 def test_a_server_of_another_protocol_is_told_as_what_it_is(smtp: SmtpStandIn, renderer: Renderer) -> None:
     error = channel_of(smtp, renderer, security=MailSecurity.TLS).send(mail(), holds_claim=mine)
     assert isinstance(error, ChannelError)
-    assert (ChannelErrorKind.AUTH, True) == (error.kind, "no TLS connection" in error.message)
+    assert (ChannelErrorKind.AUTH, True) == (error.kind, "no TLS connection" in str(error.message))
 
 
 @pytest.mark.parametrize("name", ["sms_bot.corp.local", "机器人.local", "localhost", "-a.example.com"])
@@ -274,4 +275,4 @@ def test_a_certificate_that_nobody_vouches_for_is_not_trusted(renderer: Renderer
         error = channel_of(smtp, renderer, ssl_context=None).send(mail(), holds_claim=mine)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.AUTH
-    assert "certificate" in error.message
+    assert "certificate" in str(error.message)

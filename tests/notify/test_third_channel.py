@@ -16,6 +16,7 @@ from balancebot.config.settings import CHANNELS
 from balancebot.domain.balance import Category
 from balancebot.domain.message import MessageRef, OutgoingMessage
 from balancebot.domain.routing import Destination
+from balancebot.domain.sentence import verbatim
 from balancebot.domain.threshold import ThresholdRow
 from balancebot.explain.explain import explain
 from balancebot.explain.text import sections
@@ -56,9 +57,11 @@ class Pager:
     ) -> MessageRef | ChannelError:
         address = outgoing.destination.address
         if not holds_claim():
-            return ChannelError(kind=ChannelErrorKind.LEASE_LOST, message="taken over")
+            return ChannelError(kind=ChannelErrorKind.LEASE_LOST, message=verbatim("taken over"))
         if address in self.refuses:
-            return ChannelError(kind=ChannelErrorKind.NO_SUCH_DESTINATION, message=f"no pager {address}")
+            return ChannelError(
+                kind=ChannelErrorKind.NO_SUCH_DESTINATION, message=verbatim(f"no pager {address}")
+            )
         reason = getattr(outgoing.message, "reason", None)
         self.pages.append((address, str(reason or type(outgoing.message).__name__)))
         return MessageRef(channel_id="", message_id="")

@@ -1,4 +1,4 @@
-"""Announced sends and the slots of digests."""
+"""Planned sends and the slots of digests."""
 
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace

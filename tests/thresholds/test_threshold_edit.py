@@ -1,9 +1,22 @@
 """Edits of thresholds are taken whole or refused whole, with every reason."""
 
+from dataclasses import replace
+
 from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.sentence import Sentence
 from balancebot.domain.threshold import OFF, ThresholdRow
 from balancebot.sheets import InputFault
 from balancebot.thresholds.edit import Edited, RowChange, RowEdit, apply_edits, patch_row
+
+
+def in_english(edited: Edited) -> Edited:
+    """Make the sentences of faults and warnings plain English ones, without parts."""
+    faults, warnings = (
+        tuple(replace(fault, message=Sentence(str(fault.message))) for fault in found)
+        for found in (edited.faults, edited.warnings)
+    )
+    return replace(edited, faults=faults, warnings=warnings)
+
 
 KNOWN = [WalletName(name) for name in ("acme", "acme/checkout", "acme/signup")]
 VOICE = Category.VOICE
@@ -64,12 +77,12 @@ def test_a_pattern_that_means_nothing_is_only_warned_of() -> None:
         faults=(),
         warnings=(
             InputFault(
-                message="other/* means no wallet that is configured now",
+                message=Sentence("other/* matches no configured wallet"),
                 line=3,
                 column="wallet",
             ),
         ),
-    ) == apply_edits([], [RowEdit.put(row, line=3)], KNOWN)
+    ) == in_english(apply_edits([], [RowEdit.put(row, line=3)], KNOWN))
 
 
 def test_an_inversion_is_refused_once_for_each_pair_of_rows_with_a_balance_that_shows_it() -> None:
@@ -77,12 +90,14 @@ def test_an_inversion_is_refused_once_for_each_pair_of_rows_with_a_balance_that_
     edit = RowEdit.put(ThresholdRow(wallet="*", critical_below=500), line=2)
     assert (
         InputFault(
-            message="acme/checkout:universal: critical_below 500 (from *:*) is looser than warning_below 100 "
-            "(from acme/*:*), and 7 more",
+            message=Sentence(
+                "acme/checkout:universal: critical_below 500 (from *:*) is looser than warning_below 100 "
+                "(from acme/*:*), and 7 more"
+            ),
             line=2,
             column="critical_below",
         ),
-    ) == apply_edits(rows, [edit], KNOWN).faults
+    ) == in_english(apply_edits(rows, [edit], KNOWN)).faults
 
 
 def test_removing_a_row_can_uncover_an_inversion_and_is_refused() -> None:
@@ -95,7 +110,7 @@ def test_removing_a_row_can_uncover_an_inversion_and_is_refused() -> None:
     assert ["acme:universal", "9"] == [
         part
         for fault in apply_edits(rows, edits, KNOWN).faults
-        for part in (fault.message.split(": ")[0], str(fault.line))
+        for part in (str(fault.message).split(": ")[0], str(fault.line))
     ]
 
 
@@ -131,13 +146,12 @@ def test_a_patch_changes_only_the_columns_given() -> None:
 
 def test_a_patch_that_cannot_be_read_names_every_column() -> None:
     row = ThresholdRow(wallet="acme")
-    assert (
-        InputFault(message="'-1' is below 0", column="warning_below"),
-        InputFault(
-            message="must be a number, `off`, or empty to inherit, not 'soon'",
-            column="critical_days",
-        ),
-    ) == patch_row(row, {"warning_below": "-1", "warning_days": "2", "critical_days": "soon"})
+    patched = patch_row(row, {"warning_below": "-1", "warning_days": "2", "critical_days": "soon"})
+    assert isinstance(patched, tuple)
+    assert [
+        "warning_below: '-1' is below 0",
+        "critical_days: must be a number, `off`, or empty to inherit, not 'soon'",
+    ] == [str(fault) for fault in patched]
 
 
 def test_a_change_reads_as_one_line() -> None:
@@ -162,8 +176,8 @@ def test_days_beyond_what_a_runway_is_looked_for_are_taken_with_a_warning() -> N
     assert ((row,), ()) == (edited.rows, edited.faults)
     assert (
         InputFault(
-            message="a runway of more than 365 days counts as no end in sight, which meets any limit",
+            message=Sentence("a runway is estimated up to 365 days: beyond that no limit is crossed"),
             line=2,
             column="warning_days",
         ),
-    ) == edited.warnings
+    ) == in_english(edited).warnings

@@ -87,7 +87,7 @@ def test_each_named_row_is_replaced_whole_and_the_others_stay() -> None:
 def test_a_column_that_is_missing_is_warned_of_where_it_loses_a_value() -> None:
     sheet, _ = read_limits(b"wallet,category,warning_below,critical_below,warning_days,critical_days,lead_time_days\n"
                         b"acme/checkout,voice,1000,0,7.5,off,3\n")  # fmt: skip
-    assert ["line 2, note: the sheet has no such column: what acme/checkout:voice had in it is given up"] == [
+    assert ["line 2, note: the sheet has no such column: acme/checkout:voice loses its value"] == [
         str(warning) for warning in import_sheet(sheet, [FULL], KNOWN).warnings
     ]
 
@@ -109,8 +109,8 @@ def test_every_fault_is_told_with_its_line_and_column_and_rows_of_several_lines_
         "line 5, wallet: no wallet acme/chekout is configured; did you mean acme/checkout?",
         "line 5, category: there is no category 'vioce'; did you mean voice?",
         "line 6, wallet: no wallet acme/chekout is configured; did you mean acme/checkout?",
-        "line 8, wallet: acme:market stands in line 7 already",
-        "line 9: has a cell that stands under no column",
+        "line 8, wallet: acme:market is already in line 7",
+        "line 9: has a cell that is under no column",
     ] == refused(text)
 
 
@@ -130,7 +130,7 @@ def test_an_inversion_names_the_line_that_makes_it() -> None:
             "wallet,warning_belov,wallet\n",
             [
                 "line 1: the column 'warning_belov' is unknown; did you mean warning_below?",
-                "line 1, wallet: the column wallet stands twice",
+                "line 1, wallet: the column wallet occurs twice",
                 "line 1, category: the column category is missing",
             ],
         ),

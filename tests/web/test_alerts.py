@@ -32,8 +32,8 @@ def test_an_open_alert_is_listed_with_its_reason_and_its_story(desk: Desk, alert
         listed = browser.get("/alerts").text
         story = browser.get(f"/alerts/{alert.id}").text
     assert "300 messages, below the critical limit of 500" in listed
-    assert "#ops: waits" in story
-    assert "finance@example.com: waits" in story
+    assert "#ops: waiting" in story
+    assert "finance@example.com: waiting" in story
     assert "Acknowledge</button>" not in story
 
 
@@ -85,9 +85,9 @@ def test_what_flaps_says_since_when_it_is_well(desk: Desk, alert: Alert) -> None
     with desk.user(Role.VIEWER) as browser:
         listed = " ".join(browser.get("/alerts").text.split())
         story = browser.get(f"/alerts/{alert.id}").text
-    assert f'waits, well since <time datetime="{since:%Y-%m-%dT%H:%M:%SZ}"' in listed
+    assert f'waiting, normal since <time datetime="{since:%Y-%m-%dT%H:%M:%SZ}"' in listed
     assert "<b>1</b> flapping" in listed
-    assert "Went wrong 3 times within 24 hours: it recovers once it has stayed well for 1 h." in story
+    assert "Triggered 3 times within 24 hours: recovers after 1 h without a new one." in story
 
 
 def test_a_pattern_is_silenced_and_the_silence_is_ended(desk: Desk, alert: Alert) -> None:

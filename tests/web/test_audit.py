@@ -1,23 +1,19 @@
 """The audit page tells each change in the reader's language."""
 
-from collections.abc import Callable
-
 from balancebot.config import Language
 from balancebot.domain.audit import Act, Actor, AuditEntry, Way
 from balancebot.domain.balance import Category
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
+from balancebot.i18n import Wording
 from balancebot.store import audit
 from balancebot.web.audit import AuditDifference, differences, subject
-from balancebot.web.phrases import PagePhrases
-from balancebot.web.rendering import wording
 from tests.web.conftest import NOW, Desk
 from tests.world import SHOP
 
 
-def test_a_change_is_told_in_chinese_to_its_last_word(open_desk: Callable[..., Desk]) -> None:
-    desk = open_desk(language=Language.CHINESE)
-    chinese = PagePhrases(Language.CHINESE)
+def test_a_change_is_told_in_chinese_to_its_last_word() -> None:
+    chinese = Wording(language=Language.CHINESE)
     entry = AuditEntry(
         at=NOW,
         who="finance",
@@ -27,13 +23,11 @@ def test_a_change_is_told_in_chinese_to_its_last_word(open_desk: Callable[..., D
         before={"warning_below": "60000"},
         after={"warning_below": "off"},
     )
-    assert (AuditDifference(label="Warning below", before="60,000", after="关闭"),) == differences(
-        entry, wording(desk.app), chinese
-    )
+    assert (AuditDifference(label="预警余量", before="60,000", after="关闭"),) == differences(entry, chinese)
 
 
 def test_what_has_no_name_is_called_by_its_kind_and_id() -> None:
-    chinese = PagePhrases(Language.CHINESE)
+    chinese = Wording(language=Language.CHINESE)
     for act, stored, said in (
         (Act.ACKNOWLEDGE, "alert 7 acme/shop:industry", "告警 7 acme/shop:industry"),
         (Act.END_SILENCE, "silence 3", "静默 3"),
@@ -53,7 +47,7 @@ def test_every_way_of_a_change_is_named(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/audit").text
     for name in ("command line", "page", "sheet", "Slack"):
-        assert f'data-label="Way">{name}</td>' in text
+        assert f'data-label="Via">{name}</td>' in text
     with desk.app.database.read() as conn:
         assert [Way.SLACK, Way.SHEET, Way.PAGE, Way.CLI] == [
             entry.way for entry in audit.newest(conn, limit=4, acts=(Act.SET_THRESHOLD,))

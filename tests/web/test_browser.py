@@ -57,11 +57,11 @@ def test_a_limit_is_edited_in_place_with_the_keyboard_after_a_look_at_what_it_do
 ) -> None:
     page = log_in(open_page(desk.address), Role.FINANCE)
     open_editor(page, "acme/checkout")
-    expect(page.locator(".effect")).to_contain_text("Nothing: that is how it stands.")
+    expect(page.locator(".effect")).to_contain_text("No effect: these are the current settings.")
 
     page.keyboard.press("Control+a")
     page.keyboard.type("70,000")
-    expect(page.locator(".effect")).to_contain_text("1 balance would have other limits.")
+    expect(page.locator(".effect")).to_contain_text("1 balance would get different limits.")
     expect(page.locator(".effect")).to_contain_text("before it was topped up")
     page.keyboard.press("Enter")
 
@@ -123,7 +123,7 @@ def test_a_bad_sheet_is_marked_in_place_and_a_good_one_is_taken_over_and_undone(
             "buffer": text.encode("utf-8-sig"),
         }
         page.locator("#sheet").set_input_files(files=[sheet])
-        page.get_by_role("button", name="See the changes").click()
+        page.get_by_role("button", name="Show the changes").click()
 
     upload("wallet,category,warning_below\nacme/checkout,industry,12%\n")
     expect(page.locator("td.wrong")).to_contain_text("must be a whole number of messages")

@@ -26,7 +26,6 @@ from balancebot.web.chart import (
     round_values,
     runway_bar,
 )
-from balancebot.web.phrases import PagePhrases
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
 HOUR = timedelta(hours=1)
@@ -52,8 +51,8 @@ def svg(
         limits=limits or Limits(),
         longest_gap=3 * HOUR,
     )
-    say = Wording(language=Language.ENGLISH, zone=ZoneInfo("Asia/Shanghai"))
-    return draw(curve, WIDE, say=say, phrases=PagePhrases(Language.ENGLISH), title="acme <checkout>")
+    words = Wording(language=Language.ENGLISH, zone=ZoneInfo("Asia/Shanghai"))
+    return draw(curve, WIDE, words=words, title="acme <checkout>")
 
 
 def fan(*levels: tuple[float, float, float, float]) -> tuple[LevelAhead, ...]:

@@ -37,7 +37,7 @@ def test_a_wrong_password_says_so_and_too_many_are_throttled(desk: Desk) -> None
         wrong = {"name": "viewer", "password": "wrong"}
         answers = [visitor.post("/login", data=wrong) for _ in range(6)]
     assert [401] * 5 + [429] == [answer.status_code for answer in answers]
-    assert "This name and password don&#39;t go together." in answers[0].text
+    assert "The name or the password is wrong." in answers[0].text
     assert "900" == answers[5].headers["retry-after"]
 
 

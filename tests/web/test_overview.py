@@ -45,7 +45,7 @@ def test_the_worst_stands_first_and_the_unallocated_are_hidden_and_counted(watch
 def test_a_search_that_only_finds_unallocated_balances_says_so(watched: Desk) -> None:
     with watched.user(Role.VIEWER) as browser:
         text = browser.get("/?q=*:voice").text
-    assert "What matches is unallocated" in text
+    assert "The matching balances are unallocated" in text
     assert 'href="/?q=%2A%3Avoice&amp;group=unallocated"' in text
 
 

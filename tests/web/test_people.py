@@ -58,7 +58,7 @@ def test_a_new_password_of_ones_own_needs_the_present_one_and_ends_the_other_ses
     with desk.user(Role.VIEWER) as here, desk.user(Role.VIEWER) as elsewhere:
         token = csrf_token(here)
         fields = {"csrf_token": token, "present": "wrong", "password": "another secret"}
-        assert "The present password is another one." in here.post("/me/password", data=fields).text
+        assert "The current password is wrong." in here.post("/me/password", data=fields).text
         assert 200 == elsewhere.get("/").status_code
 
         fields["present"] = PASSWORD

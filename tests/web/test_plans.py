@@ -54,7 +54,7 @@ def test_a_send_is_announced_in_local_time_and_taken_back(desk: Desk) -> None:
         ({"messages": "many"}, "The number of messages must be a whole number."),
         ({"starts_at": "soon"}, "The start must be a time"),
         ({"wallet": "acme/chekout"}, "did you mean acme/checkout?"),
-        ({"hours": "0"}, "a send takes more than no time"),
+        ({"hours": "0"}, "a send lasts longer than 0"),
     ],
 )
 def test_what_is_wrong_is_said_and_what_was_typed_stays(
@@ -85,4 +85,4 @@ def test_a_viewer_announces_nothing(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         fields = {"csrf_token": csrf_token(browser)} | send()
         assert 403 == browser.post("/plans/add", data=fields).status_code
-        assert "Announce a send" not in browser.get("/plans").text
+        assert "Plan a send" not in browser.get("/plans").text

@@ -115,7 +115,7 @@ def test_what_changed_between_the_look_and_the_click_is_shown_first(watched: Des
         )
         answer = take_over(browser, preview)
         assert 409 == answer.status_code
-        assert "Somebody changed thresholds since you looked." in answer.text
+        assert "Somebody changed thresholds in the meantime." in answer.text
         assert 500 == row(watched).warning_below
 
         assert 303 == take_over(browser, answer.text).status_code

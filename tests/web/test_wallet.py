@@ -49,7 +49,7 @@ def test_where_nothing_is_allocated_no_empty_chart_is_drawn(desk: Desk) -> None:
 def test_without_a_choice_the_worst_balance_is_shown(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/wallets/acme/checkout").text
-    assert 'aria-label="acme/checkout industry: the last 30 days, and what is to come"' in text
+    assert 'aria-label="acme/checkout industry: the last 30 days and the forecast"' in text
 
 
 def test_a_transfer_is_marked_apart_from_a_top_up(desk: Desk) -> None:
@@ -62,4 +62,4 @@ def test_a_transfer_is_marked_apart_from_a_top_up(desk: Desk) -> None:
 def test_an_unknown_wallet_is_no_page(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         answer = browser.get("/wallets/acme/nothing")
-    assert (404, True) == (answer.status_code, "There is no such wallet." in answer.text)
+    assert (404, True) == (answer.status_code, "This wallet doesn't exist." in answer.text)

@@ -12,6 +12,7 @@ from balancebot.config import ConfigFault, UnfitError, values
 from balancebot.config.toml_table import TomlFile, TomlTable, described, parse_toml
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
+from balancebot.domain.sentence import Sentence
 from balancebot.domain.spelling import did_you_mean
 from balancebot.jsms.simulator.scenario import (
     Event,
@@ -214,8 +215,8 @@ def _balance(value: object, names: set[WalletName]) -> BalanceKey:
 def _match(value: object, names: set[WalletName]) -> WalletPattern:
     written = values.text(value)
     pattern = WalletPattern.parse(written)
-    if isinstance(pattern, str):
-        raise UnfitError(pattern)
+    if isinstance(pattern, Sentence):
+        raise UnfitError(str(pattern))
     if not any(pattern.matches(name) for name in names):
         raise UnfitError(f"names no wallet of this file with {written!r}{did_you_mean(written, names)}")
     return pattern

@@ -16,6 +16,7 @@ import aiosmtplib
 
 from balancebot.config import MailSecurity
 from balancebot.domain.message import MessageRef, OutgoingMessage
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence, verbatim
 from balancebot.domain.text import clean_text
 from balancebot.network import run
 from balancebot.notify.email.compose import Mail, address, compose
@@ -27,6 +28,9 @@ _WAITS: Final = 3
 _FAULTS: Final = (aiosmtplib.SMTPException, OSError)
 _LABEL: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})+")
+
+
+_TIMED_OUT = sentence("timed out")
 
 
 class SmtpChannel:
@@ -69,7 +73,7 @@ class SmtpChannel:
         try:
             mail = compose(outgoing, self._renderer, sender=self._sender)
         except ValueError as fault:
-            return ChannelError(kind=ChannelErrorKind.NO_SUCH_DESTINATION, message=str(fault))
+            return ChannelError(kind=ChannelErrorKind.NO_SUCH_DESTINATION, message=verbatim(str(fault)))
         error = self._send(mail, holds_claim)
         return error or MessageRef(channel_id="", message_id=mail.message_id, subject=mail.subject)
 
@@ -84,7 +88,8 @@ class SmtpChannel:
                 # the answer is read from the database, which blocks
                 if not await asyncio.to_thread(holds_claim):
                     return ChannelError(
-                        kind=ChannelErrorKind.LEASE_LOST, message="the claim on this delivery has run out"
+                        kind=ChannelErrorKind.LEASE_LOST,
+                        message=sentence("the claim on this delivery has run out"),
                     )
                 handed_over = True
                 await server.data(mail.raw)
@@ -126,39 +131,54 @@ class SmtpChannel:
         words = str(fault) or type(fault).__name__
         match fault:
             case aiosmtplib.SMTPAuthenticationError():
-                return _by_code(fault.code, f"{where} refuses the log-in: {_say(fault.message)}")
+                return _by_code(
+                    fault.code,
+                    sentence("%(host)s refuses the log-in: %(said)s", host=where, said=_say(fault.message)),
+                )
             case aiosmtplib.SMTPResponseException(code=code) if code >= 400:
                 return ChannelError(
-                    kind=ChannelErrorKind.SERVER, message=f"{where} answers {code} {_say(fault.message)}"
+                    kind=ChannelErrorKind.SERVER,
+                    message=sentence(
+                        "%(host)s answers %(said)s", host=where, said=f"{code} {_say(fault.message)}"
+                    ),
                 )
             case _ if handed_over:
-                reason = "timed out" if isinstance(fault, TimeoutError) else words
+                reason = _TIMED_OUT if isinstance(fault, TimeoutError) else verbatim(words)
                 return ChannelError(
-                    kind=ChannelErrorKind.IN_DOUBT, message=f"{where} gave no answer to the message: {reason}"
+                    kind=ChannelErrorKind.IN_DOUBT,
+                    message=sentence(
+                        "%(host)s gave no answer to the message: %(reason)s", host=where, reason=reason
+                    ),
                 )
             case TimeoutError():
-                words = "timed out"
+                return _unreachable(where, _TIMED_OUT)
             case OSError():
                 if reason := _tls_reason(fault):
                     # no retry mends this: whoever runs the bot is told through another channel at once
                     return ChannelError(
-                        kind=ChannelErrorKind.AUTH, message=f"{where} can't be reached: {reason}"
+                        kind=ChannelErrorKind.AUTH,
+                        message=sentence("%(host)s can't be reached: %(reason)s", host=where, reason=reason),
                     )
             case aiosmtplib.SMTPException() if not isinstance(fault, aiosmtplib.SMTPResponseException):
                 return ChannelError(
-                    kind=ChannelErrorKind.AUTH, message=f"{where} doesn't offer what is configured: {words}"
+                    kind=ChannelErrorKind.AUTH,
+                    message=sentence(
+                        "%(host)s doesn't offer what is configured: %(said)s", host=where, said=words
+                    ),
                 )
-        return ChannelError(kind=ChannelErrorKind.UNREACHABLE, message=f"{where} can't be reached: {words}")
+        return _unreachable(where, verbatim(words))
 
     def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
         """Say that nobody can look into a mailbox."""
         del outgoing, since
-        return ChannelError(kind=ChannelErrorKind.REJECTED, message="nobody can look into a mailbox")
+        return ChannelError(
+            kind=ChannelErrorKind.REJECTED, message=sentence("nobody can look into a mailbox")
+        )
 
     def delete(self, ref: MessageRef) -> ChannelError | None:
         """Say that a mail can't be taken back."""
         del ref
-        return ChannelError(kind=ChannelErrorKind.REJECTED, message="a mail can't be taken back")
+        return ChannelError(kind=ChannelErrorKind.REJECTED, message=sentence("a mail can't be taken back"))
 
     def check(self, destinations: Sequence[str] = ()) -> list[Finding]:
         """Connect, secure the line and log in; nothing is sent, and no recipient is asked for."""
@@ -171,7 +191,7 @@ class SmtpChannel:
         try:
             run(session, within=self._timeout * _WAITS)
         except _FAULTS as fault:
-            return [Finding(ok=False, words=self._fault(fault, handed_over=False).message)]
+            return [Finding(ok=False, words=str(self._fault(fault, handed_over=False).message))]
         logged_in = "log-in accepted" if self._login is not None else "no log-in"
         return [Finding(ok=True, words=f"{self._host}:{self._port} ({self._security.value}), {logged_in}")]
 
@@ -186,7 +206,10 @@ async def _name_envelope(server: aiosmtplib.SMTP, mail: Mail) -> ChannelError | 
     if mail.needs_smtputf8 and not server.supports_extension("smtputf8"):
         return ChannelError(
             kind=ChannelErrorKind.NO_SUCH_DESTINATION,
-            message=f"the mail server can't write to {mail.recipient}: it doesn't know SMTPUTF8",
+            message=sentence(
+                "the mail server can't send to %(address)s: it doesn't support SMTPUTF8",
+                address=mail.recipient,
+            ),
         )
     encoding = "utf-8" if mail.needs_smtputf8 else "ascii"
     try:
@@ -196,7 +219,12 @@ async def _name_envelope(server: aiosmtplib.SMTP, mail: Mail) -> ChannelError | 
     except aiosmtplib.SMTPSenderRefused as refusal:
         # It is the sender that is refused: no recipient will do better.
         return _by_code(
-            refusal.code, f"the mail server refuses {mail.sender} as sender: {_say(refusal.message)}"
+            refusal.code,
+            sentence(
+                "the mail server refuses %(address)s as sender: %(said)s",
+                address=mail.sender,
+                said=_say(refusal.message),
+            ),
         )
     except aiosmtplib.SMTPRecipientRefused as refusal:
         return _refusal(refusal.code, refusal.message, mail.recipient)
@@ -209,22 +237,32 @@ def _own_name() -> str:
     return name if _HOST_NAME.fullmatch(name) else "[127.0.0.1]"
 
 
-def _tls_reason(fault: BaseException | None) -> str:
-    """Say why there is no TLS; '' where TLS isn't the cause."""
+def _tls_reason(fault: BaseException | None) -> Sentence:
+    """Say why there is no TLS; an empty sentence where TLS isn't the cause."""
     while fault is not None:
         match fault:
             case ssl.SSLCertVerificationError():
-                return f"its certificate is not trusted ({fault.verify_message})"
+                return sentence("its certificate is not trusted (%(reason)s)", reason=fault.verify_message)
             case ssl.SSLError():
-                return f"no TLS connection ({(fault.reason or '').replace('_', ' ').lower()})"
+                reason = (fault.reason or "").replace("_", " ").lower()
+                return sentence("no TLS connection (%(reason)s)", reason=reason)
         fault = fault.__cause__
-    return ""
+    return NO_SENTENCE
+
+
+def _unreachable(where: str, reason: Sentence) -> ChannelError:
+    return ChannelError(
+        kind=ChannelErrorKind.UNREACHABLE,
+        message=sentence("%(host)s can't be reached: %(reason)s", host=where, reason=reason),
+    )
 
 
 def _refusal(code: int, words: str, recipient: str) -> ChannelError:
     return _by_code(
         code,
-        f"the mail server refuses {recipient}: {code} {_say(words)}",
+        sentence(
+            "the mail server refuses %(address)s: %(said)s", address=recipient, said=f"{code} {_say(words)}"
+        ),
         for_good=ChannelErrorKind.NO_SUCH_DESTINATION,
     )
 
@@ -232,12 +270,14 @@ def _refusal(code: int, words: str, recipient: str) -> ChannelError:
 def _message_refused(code: int, words: str) -> ChannelError:
     return _by_code(
         code,
-        f"the mail server refuses this message: {code} {_say(words)}",
+        sentence("the mail server refuses this message: %(said)s", said=f"{code} {_say(words)}"),
         for_good=ChannelErrorKind.REJECTED,
     )
 
 
-def _by_code(code: int, message: str, *, for_good: ChannelErrorKind = ChannelErrorKind.AUTH) -> ChannelError:
+def _by_code(
+    code: int, message: Sentence, *, for_good: ChannelErrorKind = ChannelErrorKind.AUTH
+) -> ChannelError:
     """A 5xx is for good; anything else passes."""
     permanent = 500 <= code < 600
     return ChannelError(kind=for_good if permanent else ChannelErrorKind.SERVER, message=message)

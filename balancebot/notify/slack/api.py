@@ -12,6 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from balancebot.config import Proxy
+from balancebot.domain.sentence import sentence
 from balancebot.network import exchange, proxy_for
 from balancebot.ports import ChannelError, ChannelErrorKind, parse_retry_after
 
@@ -173,14 +174,16 @@ _TOO_MUCH: Final = {
 }
 
 _ADVICE: Final = {
-    "account_inactive": "the bot's account is switched off; install the app again",
-    "channel_not_found": "no channel of that name or id that the bot can see; a private one must invite it",
-    "invalid_auth": "the token is not valid; put the right one into [slack]",
-    "is_archived": "the channel is archived",
-    "missing_scope": "the app lacks a scope; add it and install the app again",
-    "no_service": "the webhook was removed; make a new one",
-    "not_in_channel": "invite the bot there: /invite @balancebot",
-    "token_revoked": "the token was revoked; install the app again",
+    "account_inactive": sentence("the bot's account is switched off; install the app again"),
+    "channel_not_found": sentence(
+        "the bot sees no channel of that name or id; it must be invited to a private one"
+    ),
+    "invalid_auth": sentence("the token is not valid; put the correct one into [slack]"),
+    "is_archived": sentence("the channel is archived"),
+    "missing_scope": sentence("the app lacks a scope; add it and install the app again"),
+    "no_service": sentence("the webhook was removed; create a new one"),
+    "not_in_channel": sentence("invite the bot: /invite @balancebot"),
+    "token_revoked": sentence("the token was revoked; install the app again"),
 }
 
 
@@ -200,12 +203,17 @@ def slack_error(
     code: str, *, where: str, needed: str = "", retry_after: timedelta | None = None
 ) -> SlackError:
     """Class an error code of Slack's; `where` is the channel as it was configured, `needed` a missing scope."""
-    advice = _ADVICE.get(code, "")
-    scope = f" ({needed})" if needed else ""
+    answer = f"{code} ({needed})" if needed else code
+    if code in _ADVICE:
+        message = sentence(
+            "Slack answers %(code)s for %(where)s: %(advice)s", code=answer, where=where, advice=_ADVICE[code]
+        )
+    else:
+        message = sentence("Slack answers %(code)s for %(where)s", code=answer, where=where)
     return SlackError(
         code=code,
         kind=_kind(code),
-        message=f"Slack answers {code}{scope} for {where}{': ' if advice else ''}{advice}",
+        message=message,
         retry_after=retry_after,
     )
 
@@ -229,7 +237,11 @@ def in_doubt_over(status: int, *, where: str) -> ChannelError:
     """Class an answer that isn't Slack's own: a gateway's page, a 5xx; the request behind it may have been done."""
     return ChannelError(
         kind=ChannelErrorKind.IN_DOUBT,
-        message=f"Slack answers HTTP {status} for {where}, and not in its own words",
+        message=sentence(
+            "Slack answers HTTP %(status)s for %(where)s, which is not an answer of Slack itself",
+            status=status,
+            where=where,
+        ),
     )
 
 

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
-from balancebot.config import Language
 from balancebot.domain.alert import AlertKind
 from balancebot.domain.message import AlertMessage, GroupMessage, Message
 from balancebot.i18n import Wording, without_middle
@@ -57,80 +56,34 @@ class ShownGroup:
         return cls(group_id=group_id, num_members=int(num_members))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Labels:
-    acknowledge: str
-    silence: str
-    lengths: tuple[str, ...]
-    ordered: str
-    details: str
-    acknowledge_all: str
-    silence_all: str
-    details_of: str
-    sure: str
-    what_then: str
-    no: str
-
-
-_LABELS: Final = {
-    Language.ENGLISH: _Labels(
-        acknowledge="Acknowledge",
-        silence="Silence",
-        lengths=("1 hour", "4 hours", "Until tomorrow 9:00"),
-        ordered="Top-up ordered",
-        details="Details",
-        acknowledge_all="Acknowledge all",
-        silence_all="Silence all",
-        details_of="One alert …",
-        sure="Acknowledge what is open here ({})?",
-        what_then="There are no more reminders of them, unless one worsens.",
-        no="Cancel",
-    ),
-    Language.CHINESE: _Labels(
-        acknowledge="确认",
-        silence="静默",
-        lengths=("1 小时", "4 小时", "至明天 9:00"),
-        ordered="已下单采购",
-        details="详情",
-        acknowledge_all="全部确认",
-        silence_all="全部静默",
-        details_of="单个告警……",
-        sure="确认此处未恢复的 {} 个告警？",
-        what_then="除非恶化，不再提醒。",
-        no="取消",
-    ),
-}
-
-
-def buttons_for(message: Message, language: Language, *, details: bool = True) -> list[Block]:
+def buttons_for(message: Message, words: Wording, *, details: bool = True) -> list[Block]:
     """Build the actions block of what is open; what is closed, and all but alerts and groups, has no buttons."""
-    labels = _LABELS[language]
     match message:
         case AlertMessage(is_open=True):
-            elements = _of_alert(message, labels, details=details)
+            elements = _of_alert(message, words, details=details)
         case GroupMessage():
-            elements = _of_group(message, labels, Wording(language=language))
+            elements = _of_group(message, words)
         case _:
             elements = []
     return [{"type": "actions", "block_id": BLOCK_ID, "elements": elements}] if elements else []
 
 
-def _of_alert(message: AlertMessage, labels: _Labels, *, details: bool) -> list[Block]:
+def _of_alert(message: AlertMessage, words: Wording, *, details: bool) -> list[Block]:
     alert = message.alert_id
     elements = (
         []
         if message.alert.acknowledged_by
-        else [_button(ActionId.ACKNOWLEDGE, labels.acknowledge, alert, style="primary")]
+        else [_button(ActionId.ACKNOWLEDGE, words.gettext("Acknowledge"), alert, style="primary")]
     )
-    elements.append(_lengths(labels.silence, alert, labels))
+    elements.append(_lengths(words.gettext("Silence"), alert, words))
     if message.alert.subject.kind is AlertKind.LOW_BALANCE:
-        elements.append(_button(ActionId.TOP_UP_ORDERED, labels.ordered, alert))
+        elements.append(_button(ActionId.TOP_UP_ORDERED, words.gettext("Top-up ordered"), alert))
     if details:
-        elements.append(_button(ActionId.DETAILS, labels.details, alert))
+        elements.append(_button(ActionId.DETAILS, words.gettext("Details"), alert))
     return elements
 
 
-def _of_group(group_message: GroupMessage, labels: _Labels, words: Wording) -> list[Block]:
+def _of_group(group_message: GroupMessage, words: Wording) -> list[Block]:
     still_open = [member for member in group_message.members if member.is_open]
     if not still_open:
         return []
@@ -138,10 +91,10 @@ def _of_group(group_message: GroupMessage, labels: _Labels, words: Wording) -> l
     group = ShownGroup(group_id=group_message.group_id, num_members=len(group_message.members)).value
     elements = []
     if unseen:
-        button = _button(ActionId.ACKNOWLEDGE, labels.acknowledge_all, group, style="primary")
-        elements.append({**button, "confirm": _question(len(unseen), labels)})
-    elements.append(_lengths(labels.silence_all, group, labels))
-    elements.append(_menu(ActionId.DETAILS, labels.details_of, _members(still_open, words)))
+        button = _button(ActionId.ACKNOWLEDGE, words.gettext("Acknowledge all"), group, style="primary")
+        elements.append({**button, "confirm": _question(len(unseen), words)})
+    elements.append(_lengths(words.gettext("Silence all"), group, words))
+    elements.append(_menu(ActionId.DETAILS, words.gettext("One alert …"), _members(still_open, words)))
     return elements
 
 
@@ -159,8 +112,13 @@ def _name(message: AlertMessage, words: Wording) -> str:
     return name if len(name) <= _MAX_OPTION else without_middle(name, kept=_MAX_OPTION - 1)
 
 
-def _lengths(placeholder: str, target: str, labels: _Labels) -> Block:
-    choices = zip(labels.lengths, SILENCE_CHOICES, strict=True)
+def _lengths(placeholder: str, target: str, words: Wording) -> Block:
+    labels = (
+        words.gettext("1 hour"),
+        words.gettext("4 hours"),
+        words.gettext("Until tomorrow 9:00"),
+    )
+    choices = zip(labels, SILENCE_CHOICES, strict=True)
     return _menu(ActionId.SILENCE, placeholder, [(label, f"{target}|{choice}") for label, choice in choices])
 
 
@@ -173,12 +131,16 @@ def _menu(action: ActionId, placeholder: str, options: Sequence[tuple[str, str]]
     }
 
 
-def _question(num_alerts: int, labels: _Labels) -> Block:
+def _question(num_alerts: int, words: Wording) -> Block:
     return {
-        "title": _plain(labels.sure.format(num_alerts)),
-        "text": _plain(labels.what_then),
-        "confirm": _plain(labels.acknowledge_all),
-        "deny": _plain(labels.no),
+        "title": _plain(
+            words.ngettext(
+                "Acknowledge %(count)s open alert?", "Acknowledge %(count)s open alerts?", num_alerts
+            )
+        ),
+        "text": _plain(words.gettext("No more reminders unless one gets worse.")),
+        "confirm": _plain(words.gettext("Acknowledge all")),
+        "deny": _plain(words.gettext("Cancel")),
     }
 
 

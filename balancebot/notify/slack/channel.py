@@ -12,6 +12,7 @@ from typing import Final, assert_never
 
 from balancebot.config import Proxy
 from balancebot.domain.message import Action, MessageRef, OutgoingMessage
+from balancebot.domain.sentence import sentence
 from balancebot.network import TIMEOUT
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.api import SCOPES_KEY, Answer, SlackApi, SlackError, in_doubt_over, slack_error
@@ -76,7 +77,9 @@ class SlackChannel:
         room = self._room(outgoing)
         if isinstance(room, ChannelError):
             return room
-        buttons = buttons_for(outgoing.message, self._renderer.language) if self._app else []
+        buttons = (
+            buttons_for(outgoing.message, self._renderer.words_for(outgoing.message)) if self._app else []
+        )
         message = message_of(self._renderer, outgoing, buttons=buttons)
         answer = self._write(outgoing, room, message, holds_claim)
         if isinstance(answer, ChannelError) and (other := self._replaced(outgoing, room, answer)):
@@ -121,7 +124,7 @@ class SlackChannel:
     ) -> Answer | ChannelError:
         if not holds_claim():
             return ChannelError(
-                kind=ChannelErrorKind.LEASE_LOST, message="the claim on this delivery has run out"
+                kind=ChannelErrorKind.LEASE_LOST, message=sentence("the claim on this delivery has run out")
             )
         where = outgoing.destination.address
         thread = outgoing.thread
@@ -161,7 +164,7 @@ class SlackChannel:
         if room.startswith(_BY_NAME):
             return ChannelError(
                 kind=ChannelErrorKind.REJECTED,
-                message=f"the id of {outgoing.destination.address} is not known",
+                message=sentence("the id of %(name)s is not known", name=outgoing.destination.address),
             )
         in_thread = outgoing.thread is not None and outgoing.action is Action.REPLY
         found: list[MessageRef] = []
@@ -196,7 +199,7 @@ class SlackChannel:
         """Try the tokens, name each missing scope, and look whether the bot is in each destination."""
         answer = self._api.read("auth.test", where="the bot token")
         if isinstance(answer, ChannelError):
-            return [Finding(ok=False, words=answer.message), *self._check_app_token()]
+            return [Finding(ok=False, words=str(answer.message)), *self._check_app_token()]
         findings = [
             Finding(ok=True, words=f"token of {answer.get('user', '?')} in {answer.get('team', '?')}")
         ]
@@ -220,7 +223,7 @@ class SlackChannel:
             return []
         opened = self._app.open_socket()
         if isinstance(opened, ChannelError):
-            return [Finding(ok=False, words=opened.message)]
+            return [Finding(ok=False, words=str(opened.message))]
         return [Finding(ok=True, words="the app token opens a socket for buttons and /balance")]
 
     def _membership(self, destination: str, granted: set[str]) -> Finding:
@@ -228,7 +231,7 @@ class SlackChannel:
             return Finding(ok=True, words=f"{destination} is a direct message")
         found = self._find(destination)
         if isinstance(found, ChannelError):
-            return Finding(ok=False, words=found.message)
+            return Finding(ok=False, words=str(found.message))
         may_join_in = "chat:write.public" in granted and not found.get("is_private")
         if found.get("is_member") is False and not may_join_in:
             return Finding(ok=False, words=f"the bot isn't in {destination}: /invite it there")

@@ -8,8 +8,7 @@ from typing import Final, TypeAlias
 from balancebot.config import UnfitError
 from balancebot.config.values import duration
 from balancebot.domain.pattern import Pattern
-from balancebot.i18n import Wording
-from balancebot.notify.slack.phrases import PHRASES
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
 
 _TOMORROW: Final = "tomorrow"
 _MORNING = time(9)
@@ -48,15 +47,14 @@ class Mute:
 class Help:
     """How the command is used; `fault`: and what is wrong with this use."""
 
-    fault: str = ""
+    fault: Sentence = NO_SENTENCE
 
 
 Wanted: TypeAlias = ShowList | Why | Mute | Help
 
 
-def parse_command(text: str, *, words: Wording) -> Wanted:
+def parse_command(text: str) -> Wanted:
     """Read the text of a command; names may hold spaces, and may be quoted."""
-    say = PHRASES[words.language]
     verb, _, rest = text.partition(" ")
     match verb.lower(), rest.strip():
         case "help" | "?", "":
@@ -66,14 +64,20 @@ def parse_command(text: str, *, words: Wording) -> Wanted:
         case "silence", wish:
             found = _SILENCE.fullmatch(wish)
             if found is None:
-                return Help(fault=say.silence_usage)
+                return Help(
+                    fault=sentence(
+                        "Say what to silence and how long: `/balance silence acme/*:market 4h reason`."
+                    )
+                )
             pattern = Pattern.parse(found["pattern"].strip(_QUOTES))
-            if isinstance(pattern, str):
-                return Help(fault=say.wrong_pattern.format(fault=words.fault(pattern)))
+            if isinstance(pattern, Sentence):
+                return Help(fault=sentence("The pattern %(fault)s", fault=pattern))
             try:
                 length = read_length(found["length"])
-            except UnfitError as unfit:
-                return Help(fault=say.wrong_length.format(fault=words.fault(str(unfit))))
+            except UnfitError:
+                return Help(
+                    fault=sentence("The length %(text)s must be from 1s to 3650d", text=found["length"])
+                )
             return Mute(pattern=pattern, length=length, reason=(found["reason"] or "").strip())
         case _:
             return ShowList(pattern=text.strip(_QUOTES))

@@ -15,6 +15,7 @@ from balancebot.domain.message import AlertMessage
 from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.silence import pattern_of
 from balancebot.domain.user import Role
+from balancebot.i18n import Wording
 from balancebot.notify.slack.blocks import Block
 from balancebot.notify.slack.buttons import MEMBER, ActionId, ShownGroup, buttons_for
 from balancebot.notify.slack.commands import (
@@ -28,7 +29,6 @@ from balancebot.notify.slack.commands import (
     read_length,
 )
 from balancebot.notify.slack.payloads import Asked, Click, Command, ReplyTo, SlackUser, Submission
-from balancebot.notify.slack.phrases import PHRASES, SlackPhrases
 from balancebot.notify.slack.queries import SlackQueries
 from balancebot.notify.slack.responses import MAX_NOTE, SlackWorkspace, escaped, fault_of, top_up_form
 from balancebot.notify.slack.roles import Roles
@@ -65,19 +65,22 @@ class SlackHandlers:
     def answer(self, asked: Asked) -> Mapping[str, Any] | None:
         """Do what is asked; what is returned goes along with the acknowledgement of the request."""
         if isinstance(asked, Submission):
-            fault = fault_of(asked, language=self.telling.words.language, now=self.clock.now())
+            fault = fault_of(asked, words=self._words, now=self.clock.now())
             if fault is not None:
                 return fault
         try:
             self._answer(asked)
         except DatabaseError as error:
             log.error("slack.database", extra={"error": str(error)})
-            self._whisper(asked.reply_to, self._say.failed)
+            self._whisper(
+                asked.reply_to,
+                self._words.gettext("Not done: the database did not answer. Try again in a while."),
+            )
         return None
 
     @property
-    def _say(self) -> SlackPhrases:
-        return PHRASES[self.telling.words.language]
+    def _words(self) -> Wording:
+        return self.telling.words
 
     def _answer(self, asked: Asked) -> None:
         match asked:
@@ -109,7 +112,7 @@ class SlackHandlers:
                 assert_never(asked.action)
 
     def _command(self, asked: Command) -> None:
-        wanted = parse_command(asked.text, words=self.telling.words)
+        wanted = parse_command(asked.text)
         match wanted:
             case Mute():
                 if self._may(asked, Role.FINANCE):
@@ -117,9 +120,8 @@ class SlackHandlers:
             case _ if not self._may(asked, Role.VIEWER):
                 pass
             case Help():
-                self._whisper(
-                    asked.reply_to, "\n\n".join(filter(None, (escaped(wanted.fault), self._say.help)))
-                )
+                fault = escaped(self._words.translate(wanted.fault))
+                self._whisper(asked.reply_to, "\n\n".join(filter(None, (fault, self._help()))))
             case ShowList():
                 self._whisper(asked.reply_to, self._patient(lambda: self.telling.listed(wanted.pattern)))
             case Why():
@@ -131,20 +133,26 @@ class SlackHandlers:
         """Tell why an alert stands as it does; one of a group, which has no message of its own, with its buttons."""
         found = self._patient(lambda: self._find(asked.alert_id))
         if found is None:
-            self._whisper(asked.reply_to, self._say.closed)
+            self._whisper(asked.reply_to, self._words.gettext("This alert is already closed."))
             return
-        language = self.telling.words.language
-        buttons = buttons_for(found, language, details=False) if asked.choice == MEMBER else []
+        buttons = buttons_for(found, self._words, details=False) if asked.choice == MEMBER else []
         self._whisper(asked.reply_to, self._patient(lambda: self.telling.why_alert(found.alert)), buttons)
 
     def _acknowledge_group(self, asked: Click, group: ShownGroup) -> None:
         by = _actor(asked.person, asked.request)
         seen = self._patient(lambda: self.operate_alerts.acknowledge_all(self._members(group), by=by))
         if not seen:
-            self._whisper(asked.reply_to, self._say.nothing_left)
+            self._whisper(asked.reply_to, self._nothing_left())
             return
         self.on_done()
-        self._whisper(asked.reply_to, self._say.acknowledged_many.format(count=len(seen)))
+        self._whisper(
+            asked.reply_to,
+            self._words.ngettext(
+                "Acknowledged %(count)s open alert: no reminders unless it gets worse.",
+                "Acknowledged %(count)s open alerts: no reminders unless one gets worse.",
+                len(seen),
+            ),
+        )
 
     def _acknowledge(
         self, asked: Click | Submission, alert_id: str, *, note: str = "", expects_by: datetime | None = None
@@ -154,21 +162,29 @@ class SlackHandlers:
             lambda: self.operate_alerts.acknowledge(alert_id, by=by, note=note, expects_by=expects_by)
         )
         if seen is None:
-            self._whisper(asked.reply_to, self._say.closed)
+            self._whisper(asked.reply_to, self._words.gettext("This alert is already closed."))
             return
         self.on_done()
         subject = escaped(pattern_of(seen).text)
         if expects_by is None:
-            text = self._say.acknowledged.format(subject=subject)
+            text = self._words.gettext(
+                "Acknowledged %(subject)s: no reminders unless it gets worse.", subject=subject
+            )
         else:
-            when = self.telling.words.ahead(expects_by, now=self.clock.now())
-            text = self._say.top_up_noted.format(subject=subject, when=when)
+            text = self._words.gettext(
+                "Noted: a top-up of %(subject)s is expected by %(at)s. If the alert is still open then, it is sent again.",
+                subject=subject,
+                at=self._words.ahead(expects_by, now=self.clock.now()),
+            )
         self._whisper(asked.reply_to, text)
 
     def _silence_alerts(self, asked: Click) -> None:
         meant = self._patient(lambda: self._open_alerts(asked))
         if not meant:
-            self._whisper(asked.reply_to, self._say.nothing_left if asked.group else self._say.closed)
+            self._whisper(
+                asked.reply_to,
+                self._nothing_left() if asked.group else self._words.gettext("This alert is already closed."),
+            )
             return
         self._silence(asked, pattern_of(*meant), read_length(asked.choice), "")
 
@@ -181,20 +197,28 @@ class SlackHandlers:
             lambda: self.operate_alerts.silence(pattern, until=until, reason=reason[:MAX_NOTE], by=by)
         )
         self.on_done()
-        when = self.telling.words.ahead(made.until, now=self.clock.now())
-        said = self._say.silenced.format(pattern=escaped(made.pattern.text), when=when)
-        meant = self.telling.means_something(made.pattern)
-        self._whisper(asked.reply_to, said if meant else said + self._say.means_nothing)
+        figures = {
+            "pattern": escaped(made.pattern.text),
+            "at": self._words.ahead(made.until, now=self.clock.now()),
+        }
+        if self.telling.means_something(made.pattern):
+            text = self._words.gettext("Silenced %(pattern)s until %(at)s.", **figures)
+        else:
+            text = self._words.gettext(
+                "Silenced %(pattern)s until %(at)s. It matches no wallet that is configured now.", **figures
+            )
+        self._whisper(asked.reply_to, text)
 
     def _open_form(self, asked: Click) -> None:
-        form = top_up_form(
-            asked.alert_id, asked.reply_to, language=self.telling.words.language, now=self.clock.now()
-        )
+        form = top_up_form(asked.alert_id, asked.reply_to, words=self._words, now=self.clock.now())
         error = self.workspace.open_form(asked.trigger, form)
         if error is not None:
             self._whisper(
                 asked.reply_to,
-                self._say.too_slow.format(error=escaped(self.telling.words.trouble(error.message))),
+                self._words.gettext(
+                    "The form could not be opened (%(error)s). Please click again.",
+                    error=escaped(self._words.translate(error.message)),
+                ),
             )
 
     def _open_alerts(self, asked: Click) -> list[Alert]:
@@ -218,9 +242,32 @@ class SlackHandlers:
     def _may(self, asked: Asked, needed: Role) -> bool:
         if self.roles.may(asked.person.id, needed):
             return True
-        refusal = self._say.may_not_ask if needed is Role.VIEWER else self._say.may_not_act
+        if needed is Role.VIEWER:
+            refusal = self._words.gettext(
+                "You may not see balances here. Whoever maintains `[slack.roles]` can change that."
+            )
+        else:
+            refusal = self._words.gettext(
+                "You may see balances, but not acknowledge or silence. Whoever maintains `[slack.roles]` can change that."
+            )
         self._whisper(asked.reply_to, refusal)
         return False
+
+    def _nothing_left(self) -> str:
+        return self._words.gettext("Nothing to do here: these alerts are closed or already acknowledged.")
+
+    def _help(self) -> str:
+        gettext = self._words.gettext
+        return "\n".join(
+            (
+                "`/balance` " + gettext("the balances, most urgent first"),
+                "`/balance acme/*:market` " + gettext("the balances that match a pattern"),
+                "`/balance why acme/checkout:industry` "
+                + gettext("how it is judged, who was notified, when it alerts next"),
+                "`/balance silence acme/checkout 4h reason` "
+                + gettext("silences it for a while; `tomorrow` means until tomorrow 9:00"),
+            )
+        )
 
     def _whisper(self, to: ReplyTo, text: str, buttons: Sequence[Block] = ()) -> None:
         self.workspace.whisper(to, text, buttons)

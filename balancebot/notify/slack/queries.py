@@ -9,12 +9,12 @@ from balancebot.config import Settings
 from balancebot.domain.alert import Alert
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.pattern import Pattern, Patterns
-from balancebot.domain.spelling import nearest
+from balancebot.domain.sentence import Sentence, sentence
+from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.verdict import Severity
 from balancebot.explain.explain import explain, read_target
 from balancebot.explain.text import Section, sections
 from balancebot.i18n import Wording, mark
-from balancebot.notify.slack.phrases import PHRASES
 from balancebot.notify.slack.responses import escaped
 from balancebot.overview.balances import BalanceView, overview
 from balancebot.ports import Clock
@@ -44,14 +44,21 @@ class SlackQueries:
         )
         if text and not wanted:
             wanted = [view for view in views if text.casefold() in str(view.key).casefold()]
-        say = PHRASES[self.words.language]
         if not wanted:
-            meant = nearest(text, (view.key.wallet for view in views))
-            hint = f" ({escaped(meant)}?)" if meant else ""
-            return say.nothing_matches.format(pattern=escaped(text), hint=hint)
+            hint = did_you_mean(text, (view.key.wallet for view in views))
+            return escaped(
+                self.words.translate(
+                    sentence("No balance matches %(pattern)s%(hint)s", pattern=text, hint=hint)
+                )
+            )
         lines = [self._line(view) for view in sorted(wanted, key=_urgency)]
         if len(lines) > _SHOWN:
-            lines[_SHOWN:] = [say.more.format(count=len(lines) - _SHOWN)]
+            lines[_SHOWN:] = [
+                self.words.gettext(
+                    "… and %(count)s more: narrow it down with a pattern such as `/balance acme/*:market`.",
+                    count=self.words.number(len(lines) - _SHOWN),
+                )
+            ]
         return "\n".join(lines)
 
     def means_something(self, pattern: Pattern | Patterns) -> bool:
@@ -63,8 +70,8 @@ class SlackQueries:
         """Tell the chain behind a balance or a wallet."""
         with self.database.read() as conn:
             asked = read_target(conn, text, configured=self.settings().wallets)
-            if isinstance(asked, str):
-                return escaped(self.words.fault(asked))
+            if isinstance(asked, Sentence):
+                return escaped(self.words.translate(asked))
             return self._explained(conn, *asked)
 
     def why_alert(self, alert: Alert) -> str:

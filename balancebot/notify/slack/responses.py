@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
-from balancebot.config import Language, Proxy
+from balancebot.config import Proxy
+from balancebot.domain.sentence import sentence
+from balancebot.i18n import Wording
 from balancebot.network import post_json
 from balancebot.notify.slack.api import SlackApi
 from balancebot.notify.slack.blocks import Block, message
 from balancebot.notify.slack.payloads import EXPECTED, NOTE, TOP_UP_FORM, ReplyTo, Submission
-from balancebot.notify.slack.phrases import PHRASES
 from balancebot.ports import ChannelError, ChannelErrorKind
 
 MAX_NOTE = 500
@@ -20,23 +21,24 @@ _USUAL_WAIT = timedelta(days=3)
 _LONGEST_WAIT = timedelta(days=90)
 
 
-def top_up_form(alert_id: str, reply_to: ReplyTo, *, language: Language, now: datetime) -> dict[str, Any]:
+def top_up_form(alert_id: str, reply_to: ReplyTo, *, words: Wording, now: datetime) -> dict[str, Any]:
     """Build the form for one alert; the time is chosen, and shown by Slack, in the person's own time zone."""
-    say = PHRASES[language]
     usual = (now + _USUAL_WAIT).replace(minute=0, second=0, microsecond=0)
     return {
         "type": "modal",
         "callback_id": TOP_UP_FORM,
         "private_metadata": json.dumps({"alert": alert_id, "channel": reply_to.channel, "url": reply_to.url}),
-        "title": _plain(say.form_title),
-        "submit": _plain(say.form_submit),
-        "close": _plain(say.form_close),
+        "title": _plain(words.gettext("Top-up ordered")),
+        "submit": _plain(words.gettext("Acknowledge")),
+        "close": _plain(words.gettext("Cancel")),
         "blocks": [
             {
                 "type": "input",
                 "block_id": EXPECTED,
-                "label": _plain(say.form_expected),
-                "hint": _plain(say.form_hint),
+                "label": _plain(words.gettext("Expected by")),
+                "hint": _plain(
+                    words.gettext("If the balance hasn't risen by then, the alert is sent again.")
+                ),
                 "element": {
                     "type": "datetimepicker",
                     "action_id": EXPECTED,
@@ -47,7 +49,7 @@ def top_up_form(alert_id: str, reply_to: ReplyTo, *, language: Language, now: da
                 "type": "input",
                 "block_id": NOTE,
                 "optional": True,
-                "label": _plain(say.form_note),
+                "label": _plain(words.gettext("Note")),
                 "element": {
                     "type": "plain_text_input",
                     "action_id": NOTE,
@@ -58,13 +60,12 @@ def top_up_form(alert_id: str, reply_to: ReplyTo, *, language: Language, now: da
     }
 
 
-def fault_of(submission: Submission, *, language: Language, now: datetime) -> dict[str, Any] | None:
+def fault_of(submission: Submission, *, words: Wording, now: datetime) -> dict[str, Any] | None:
     """Return what Slack is to show beside the field that is wrong; None when the form can be taken."""
-    say = PHRASES[language]
     if submission.expected is None or submission.expected <= now.timestamp():
-        fault = say.form_past
+        fault = words.gettext("Choose a time in the future.")
     elif submission.expected > (now + _LONGEST_WAIT).timestamp():
-        fault = say.form_far.format(days=_LONGEST_WAIT.days)
+        fault = words.gettext("Choose a time within %(days)s days.", days=_LONGEST_WAIT.days)
     else:
         return None
     return {"response_action": "errors", "errors": {EXPECTED: fault}}
@@ -112,14 +113,17 @@ class SlackWorkspace:
             )
             error = answer if isinstance(answer, ChannelError) else None
         if error is not None:
-            log.warning("slack.unanswered", extra={"error": error.message})
+            log.warning("slack.unanswered", extra={"error": str(error.message)})
 
     def _by_address(self, url: str, body: Mapping[str, Any]) -> ChannelError | None:
         told = {**body, "response_type": "ephemeral", "replace_original": False}
         answer = post_json(url, told, service="Slack", proxy=self._proxy, within=_TIMEOUT)
         if isinstance(answer, ChannelError) or answer.status == 200:
             return answer if isinstance(answer, ChannelError) else None
-        return ChannelError(kind=ChannelErrorKind.IN_DOUBT, message=f"Slack answers HTTP {answer.status}")
+        return ChannelError(
+            kind=ChannelErrorKind.IN_DOUBT,
+            message=sentence("%(host)s answers %(said)s", host="Slack", said=f"HTTP {answer.status}"),
+        )
 
 
 def escaped(text: str) -> str:

@@ -60,5 +60,5 @@ class Roles:
         members = self._members(group)
         if not isinstance(members, ChannelError):
             return _Group(members, now + _FRESH_FOR)
-        log.warning("slack.group", extra={"group": group, "error": members.message})
+        log.warning("slack.group", extra={"group": group, "error": str(members.message)})
         return _Group(known.members if known else frozenset(), now + _RETRY_AFTER)

@@ -115,7 +115,7 @@ class SocketMode:
     async def _open(self, session: aiohttp.ClientSession) -> aiohttp.ClientWebSocketResponse | None:
         url = await asyncio.to_thread(self._open_url)
         if isinstance(url, ChannelError):
-            self._note(url.message)
+            self._note(str(url.message))
             return None
         try:
             return await session.ws_connect(

@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from balancebot.config import Proxy
 from balancebot.domain.message import Action, MessageRef, OutgoingMessage
+from balancebot.domain.sentence import sentence
 from balancebot.network import TIMEOUT, HttpAnswer, post_json
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.api import SlackError, in_doubt_over, rate_limited, slack_error
@@ -56,7 +57,7 @@ class SlackWebhook:
     ) -> ChannelError | None:
         if not holds_claim():
             return ChannelError(
-                kind=ChannelErrorKind.LEASE_LOST, message="the claim on this delivery has run out"
+                kind=ChannelErrorKind.LEASE_LOST, message=sentence("the claim on this delivery has run out")
             )
         where = outgoing.destination.address
         answer = post_json(self._url, body, service="Slack", proxy=self._proxy, within=self._timeout)
@@ -67,12 +68,16 @@ class SlackWebhook:
     def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
         """Say that a webhook can't look."""
         del outgoing, since
-        return ChannelError(kind=ChannelErrorKind.REJECTED, message="a webhook can't search its channel")
+        return ChannelError(
+            kind=ChannelErrorKind.REJECTED, message=sentence("a webhook can't search its channel")
+        )
 
     def delete(self, ref: MessageRef) -> ChannelError | None:
         """Say that a webhook can't delete."""
         del ref
-        return ChannelError(kind=ChannelErrorKind.REJECTED, message="a webhook can't delete a message")
+        return ChannelError(
+            kind=ChannelErrorKind.REJECTED, message=sentence("a webhook can't delete a message")
+        )
 
     def check(self, destinations: Sequence[str]) -> list[Finding]:
         """Say that a webhook can't be tried."""

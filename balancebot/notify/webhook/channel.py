@@ -17,6 +17,7 @@ from balancebot.domain.message import (
     OutgoingMessage,
     TestMessage,
 )
+from balancebot.domain.sentence import in_english
 from balancebot.notify.posting import Post, PostingChannel, as_json, content_of, signed
 from balancebot.notify.render import Renderer
 
@@ -76,7 +77,11 @@ def _data_of(message: Message) -> dict[str, Any]:
         case DigestMessage():
             return {"name": message.name, "slot": message.slot}
         case ChannelFailureMessage():
-            return {"channel": message.channel, "destination": message.destination, "error": message.message}
+            return {
+                "channel": message.channel,
+                "destination": message.destination,
+                "error": in_english(message.message),
+            }
         case TestMessage():
             return {}
 

@@ -33,7 +33,7 @@ def test_a_click_acknowledges_edits_the_message_and_is_in_the_audit_log_with_the
     assert "oncall (U000ONCALL)" == desk.alert.acknowledged_by
     assert [("oncall (U000ONCALL)", Way.SLACK, Act.ACKNOWLEDGE)] == entries(desk)
     assert "edit #ops" in desk.world.deliveries()
-    assert "Acknowledged: no reminders for acme/shop:industry until it worsens." == said
+    assert "Acknowledged acme/shop:industry: no reminders unless it gets worse." == said
     assert ("ephemeral", False) == (
         desk.slack.socket.whispers[0]["response_type"],
         desk.slack.socket.whispers[0]["replace_original"],
@@ -91,7 +91,7 @@ def test_a_top_up_is_noted_by_a_form_and_speaks_again_when_it_does_not_come(desk
 
 @pytest.mark.parametrize(
     ("hours", "fault"),
-    [(-1, "Choose a time that is still to come."), (24 * 91, "Choose a time within 90 days.")],
+    [(-1, "Choose a time in the future."), (24 * 91, "Choose a time within 90 days.")],
 )
 def test_a_form_that_cannot_be_taken_says_so_beside_the_field(desk: Desk, hours: int, fault: str) -> None:
     with desk.listening():
@@ -137,7 +137,7 @@ def test_a_closed_alert_is_told_as_such(desk: Desk) -> None:
     with desk.listening():
         desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, "999"))
         desk.slack.socket.deliver(click(ActionId.SILENCE, "999|1h", choice=True))
-        assert ["This alert is closed by now."] * 2 == desk.slack.socket.wait_for_whispers(2)
+        assert ["This alert is already closed."] * 2 == desk.slack.socket.wait_for_whispers(2)
 
 
 def test_who_may_not_is_told_so_and_nothing_is_done(desk: Desk) -> None:
@@ -147,7 +147,7 @@ def test_who_may_not_is_told_so_and_nothing_is_done(desk: Desk) -> None:
         desk.slack.socket.deliver(command("why acme/shop:industry"))
         said = desk.slack.socket.wait_for_whispers(3)
 
-    assert ["You may look, but not acknowledge or silence."] * 2 == [
+    assert ["You may see balances, but not acknowledge or silence."] * 2 == [
         text.split(" Whoever")[0] for text in said[:2]
     ]
     assert "*acme/shop:industry" in said[2]
@@ -163,7 +163,7 @@ def test_members_of_a_user_group_may_and_slack_is_asked_once(desk: Desk) -> None
         said = desk.slack.socket.wait_for_whispers(3)
 
     assert ONCALL["id"] in desk.alert.acknowledged_by
-    assert said[2].startswith("You may not look at balances here.")
+    assert said[2].startswith("You may not see balances here.")
     assert 1 == len(desk.slack.calls_of("usergroups.users.list"))
 
 
@@ -173,14 +173,17 @@ def test_members_of_a_user_group_may_and_slack_is_asked_once(desk: Desk) -> None
         ("", "🟡 *acme/shop:industry* · 500 messages"),
         ("acme/*:industry", "🟡 *acme/shop:industry* · 500 messages"),
         ("shop", "🟡 *acme/shop:industry* · 500 messages"),
-        ("acme/shpo", "Nothing here is called acme/shpo (acme/shop?)."),
-        ("why acme/shpo", "acme/shpo: there is no such wallet; did you mean acme/shop?"),
-        ("silence acme/shop", "Say what and how long: `/balance silence acme/*:market 4h reason`."),
+        ("acme/shpo", "No balance matches acme/shpo; did you mean acme/shop?"),
+        ("why acme/shpo", "there is no wallet acme/shpo; did you mean acme/shop?"),
+        (
+            "silence acme/shop",
+            "Say what to silence and how long: `/balance silence acme/*:market 4h reason`.",
+        ),
         (
             "silence acme/shop:indstry 4h",
-            "The pattern names no category with 'indstry': did you mean industry?",
+            "The pattern there is no category 'indstry'; did you mean industry?",
         ),
-        ("help", "`/balance` what needs attention first"),
+        ("help", "`/balance` the balances, most urgent first"),
     ],
 )
 def test_the_command_answers_in_words(desk: Desk, text: str, said: str) -> None:
@@ -198,7 +201,7 @@ def test_a_silence_by_command_takes_names_with_spaces_and_a_reason(desk: Desk) -
 
     assert [("acme/my app:market", NOON + timedelta(hours=4), "moving house & desk")] == held(desk)
     assert (
-        "Silenced acme/my app:market until Tue 24 Nov, 00:00. No wallet that is configured now is meant."
+        "Silenced acme/my app:market until Tue 24 Nov, 00:00. It matches no wallet that is configured now."
         == said
     )
 
@@ -208,4 +211,4 @@ def test_it_speaks_the_configured_language(desk: Desk) -> None:
         desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
         (said,) = desk.slack.socket.wait_for_whispers(1)
 
-    assert "已确认：acme/shop:industry 恶化之前不再提醒。" == said
+    assert "已确认 acme/shop:industry：恶化之前不再提醒。" == said

@@ -4,6 +4,7 @@ import pytest
 from slack_sdk.models.views import View
 
 from balancebot.config import Language
+from balancebot.i18n import Wording
 from balancebot.notify.slack.payloads import ReplyTo
 from balancebot.notify.slack.responses import top_up_form
 from tests.world import NOON
@@ -14,7 +15,7 @@ def test_the_form_is_valid(language: Language) -> None:
     reply_to = ReplyTo(
         person="U000ONCALL", channel="C00000000", url="https://hooks.slack.com/actions/" + "x" * 200
     )
-    form = top_up_form("17", reply_to, language=language, now=NOON)
+    form = top_up_form("17", reply_to, words=Wording(language=language), now=NOON)
 
     View(**form).validate_json()
     assert all(len(form[part]["text"]) <= 24 for part in ("title", "submit", "close"))

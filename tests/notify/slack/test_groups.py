@@ -63,7 +63,7 @@ def test_all_that_is_open_is_acknowledged_once_with_an_entry_for_each(desk: Desk
     assert dict.fromkeys(BOTH, "oncall (U000ONCALL)") == acknowledged(desk)
     assert {(Act.ACKNOWLEDGE, subject) for subject in BOTH} == set(acts(desk))
     assert 2 == len(acts(desk))
-    assert "Acknowledged what is open here (2): no reminders unless one worsens." == said
+    assert "Acknowledged 2 open alerts: no reminders unless one gets worse." == said
 
 
 def test_what_somebody_has_seen_to_keeps_its_note(desk: Desk, group: ShownGroup) -> None:
@@ -127,7 +127,7 @@ def test_a_group_that_nobody_knows_and_one_that_is_over_are_told(desk: Desk) -> 
         desk.slack.socket.deliver(click(ActionId.SILENCE, "group:x|1h", choice=True))
         said = desk.slack.socket.wait_for_whispers(2)
 
-    assert ["Nothing is left to do here: these alerts are closed, or acknowledged already."] * 2 == said
+    assert ["Nothing to do here: these alerts are closed or already acknowledged."] * 2 == said
 
 
 def test_who_may_not_changes_nothing_in_a_group(desk: Desk, group: ShownGroup) -> None:
