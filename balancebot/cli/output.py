@@ -1,6 +1,5 @@
 """How commands print: tables, colors, JSON, plurals, progress."""
 
-import json
 import os
 import re
 import sys
@@ -21,6 +20,8 @@ def json_instant(at: datetime | None) -> str | None:
 
 def show_json(answer: object) -> None:
     """Print an answer, indented so that a person may look at it too."""
+    import json  # lazy: `--help` is to be quick
+
     print(json.dumps(answer, ensure_ascii=False, indent=2))
 
 

@@ -7,7 +7,6 @@ buy (2 shared cores under load, medians, with and without in turns); one that bu
 import atexit
 import gc
 import os
-import resource
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -43,6 +42,8 @@ _MAX_FILES = 65_536
 
 def raise_file_limit() -> None:
     """Raise the soft limit of open files (often 1,024) to the hard one: pages, channels and the database share it."""
+    import resource  # lazy: only `run` needs it, and `--help` is to be quick
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
