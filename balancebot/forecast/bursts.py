@@ -125,4 +125,4 @@ def burst_rate(bursts: Sequence[Burst], days: float, usual: float) -> BurstRate:
     prior = (0.5 * mean) ** 2
     spread = float(np.sqrt((prior + ((sizes - mean) ** 2).sum()) / count))
     share = float(sizes.sum()) / max(float(sizes.sum()) + usual, 1e-9)
-    return BurstRate((count - (1.0 - share**4) / count) / max(days, 7.0), mean, spread)
+    return BurstRate((count - (1.0 - share**4) / count**2) / max(days, 7.0), mean, spread)

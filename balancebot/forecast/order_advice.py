@@ -158,17 +158,18 @@ def _needed(model: Models, paths: Paths, hours: float, confidence: float) -> flo
 
 def _rail(record: np.void, paths: Paths, span: int) -> float:
     """Return the most that usage has ever made likely: its busiest week, spread, persistence, bursts, dated sends."""
-    usual, _, _, dated, dated_variance, bursts, size, size_variance = (
+    usual, _, _, dated, dated_variance, bursts, size, size_variance, evidence = (
         float(field[0, span]) for field in paths.usage
     )
     days = float(paths.time[0, span]) / 24.0
+    burst_variance = bursts * (size**2 + size_variance) + (bursts * size) ** 2 / evidence
     persistence = float(record["persistence"])
     spread = float(record["daily_spread"]) * math.sqrt(days * (1 + persistence) / (1 - persistence))
     return (
         _GROWS * max(float(record["busiest"]) * days, usual)
         + bursts * size
         + dated
-        + _SPREADS * (spread + math.sqrt(bursts * (size**2 + size_variance)) + math.sqrt(dated_variance))
+        + _SPREADS * (spread + math.sqrt(burst_variance) + math.sqrt(dated_variance))
     )
 
 

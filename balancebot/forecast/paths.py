@@ -63,6 +63,8 @@ class Usage(NamedTuple):
     """The expected number of bursts, and the mean and variance of one's size."""
     burst_mean: Floats
     burst_variance: Floats
+    burst_evidence: Floats
+    """How many bursts their rate was learned from: it is a gamma distribution of that shape."""
 
     def exceeds(self, used: Floats) -> Floats:
         """Return the probability that at least `used` is used.
@@ -72,12 +74,15 @@ class Usage(NamedTuple):
         """
         if not np.any(self.bursts):
             return self._exceeds_with(used, self.dated, self.dated_variance)
-        chance = np.exp(-self.bursts)
+        # a Poisson process whose rate isn't known well: the number of bursts is negative binomial
+        shape = self.burst_evidence
+        odds = self.bursts / (shape + self.bursts)
+        chance = (1.0 - odds) ** shape
         total, left = np.zeros(self.bursts.shape), np.ones(self.bursts.shape)
-        mean, square = self.bursts, self.bursts + self.bursts**2
+        mean, square = self.bursts, self.bursts + self.bursts**2 * (1.0 + 1.0 / shape)
         for count in range(_SOME_BURSTS):
             if count:
-                chance = chance * self.bursts / count
+                chance = chance * odds * (shape + count - 1.0) / count
             left, mean, square = left - chance, mean - count * chance, square - count**2 * chance
             total = total + chance * self._exceeds_with(
                 used,
@@ -157,6 +162,10 @@ class Paths:
             bursts,
             np.broadcast_to(models["burst_mean"].astype(np.float64)[:, None], usual.shape),
             np.broadcast_to(models["burst_spread"].astype(np.float64)[:, None] ** 2, usual.shape),
+            np.broadcast_to(
+                np.maximum(models["bursts_per_day"].astype(np.float64) * models["seen"] / 24.0, 1.0)[:, None],
+                usual.shape,
+            ),
         )
         """[N, K] usage up to the end of each span."""
 
