@@ -126,11 +126,6 @@ class App:
         return build_source(self.settings.poll, self.settings.accounts, self.clock)
 
     @cached_property
-    def judge_spikes(self) -> JudgeSpikes:
-        """Judging what was used."""
-        return JudgeSpikes(zone=self.estimator.zone, writer=self.decision_writer)
-
-    @cached_property
     def record_readings(self) -> RecordReadings:
         """Storing what was read, and judging it."""
         poll = self.settings.poll
@@ -140,7 +135,7 @@ class App:
             estimator=self.estimator,
             writer=self.decision_writer,
             thresholds=self.thresholds,
-            judge_spikes=self.judge_spikes,
+            judge_spikes=JudgeSpikes(zone=self.estimator.zone),
             pace=PollIntervals(every=poll.every, fastest=poll.fastest, stale_after=poll.stale_after),
             margin=self.settings.alerts.recovery_margin,
         )
@@ -154,7 +149,6 @@ class App:
             clock=self.clock,
             worker_id=self.worker_id,
             record=self.record_readings,
-            judge_spikes=self.judge_spikes,
             zone=self.estimator.zone,
             budget=lambda: cycle_budget(self.settings),
             on_news=self.on_enqueued,

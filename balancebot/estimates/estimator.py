@@ -12,6 +12,7 @@ from balancebot.domain.balance import BalanceKey, Category, Snapshot, account_of
 from balancebot.domain.runway import Estimate, OrderAdvice
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.store import estimates, planned_sends, usage
+from balancebot.store.estimates import FittedModel
 
 if TYPE_CHECKING:
     from balancebot.forecast.course_ahead import LevelAhead
@@ -32,10 +33,10 @@ class Estimator:
     confidence: float
 
     def estimate(
-        self, conn: Connection, read: Sequence[tuple[int, Snapshot]], *, now: datetime
+        self, known: "KnownUsage", read: Sequence[tuple[int, Snapshot]], *, now: datetime
     ) -> Mapping[BalanceKey, Estimate]:
         """Estimate the balances of snapshots (with their wallets' ids); those without a number have no estimate."""
-        asked = load_modelled(conn, read, now)
+        asked = modelled(known, read)
         if asked is None:
             return {}
         from balancebot.forecast.forecast import forecast  # lazy: numpy
@@ -69,7 +70,7 @@ class Estimator:
 
         `reserves` are the shared pools from which may be moved, each with what must stay in it at least.
         """
-        asked = load_modelled(conn, read, now)
+        asked = modelled(KnownUsage.read(conn, [wallet_id for wallet_id, _ in read], now=now), read)
         if asked is None:
             return {}
         from balancebot.forecast.order_advice import advise_order, first_from_pools  # lazy: numpy
@@ -108,7 +109,8 @@ class Estimator:
         reserves: Mapping[BalanceKey, int],
     ) -> Mapping[tuple[str, Category], int]:
         """Return what the pools of `reserves` can spare, by account and category."""
-        asked = load_modelled(conn, read, now) if reserves else None
+        ids = [wallet_id for wallet_id, _ in read]
+        asked = modelled(KnownUsage.read(conn, ids, now=now), read) if reserves else None
         return self._spare(asked, read, until=until, confidence=confidence, reserves=reserves)
 
     def _spare(
@@ -165,7 +167,7 @@ class Estimator:
         now: datetime,
     ) -> "tuple[LevelAhead, ...]":
         """Return how one balance goes from its reading on, as `course_ahead`; empty where too little is known."""
-        asked = load_modelled(conn, [(wallet_id, snapshot)], now)
+        asked = modelled(KnownUsage.read(conn, [wallet_id], now=now), [(wallet_id, snapshot)])
         key = BalanceKey(snapshot.wallet, category)
         if asked is None or key not in asked.keys:
             return ()
@@ -204,16 +206,34 @@ class ModelledBalances:
     plans: "list[list[DatedSend]]"
 
 
-def load_modelled(
-    conn: Connection, read: Sequence[tuple[int, Snapshot]], now: datetime
-) -> ModelledBalances | None:
-    """Gather what is known of the balances with a number and a model; None where there are none."""
-    stored = estimates.fitted_models(conn, [wallet_id for wallet_id, _ in read])
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class KnownUsage:
+    """The models of some wallets, what was used since they were fitted, and the sends announced."""
+
+    models: Mapping[Balance, FittedModel]
+    hours: Mapping[Balance, list[HourOfUse]]
+    announced: "Mapping[BalanceKey, list[DatedSend]]"
+
+    @classmethod
+    def read(cls, conn: Connection, wallet_ids: Collection[int], *, now: datetime) -> "KnownUsage":
+        """Read it; where nothing is modelled the rest isn't asked for."""
+        models = estimates.fitted_models(conn, wallet_ids)
+        if not models:
+            return cls(models={}, hours={}, announced={})
+        return cls(
+            models=models,
+            hours=use_since(conn, wallet_ids, min(model.hour for model in models.values())),
+            announced=announced_plans(conn, now - _SENDS_RUN_LATE),
+        )
+
+
+def modelled(known: KnownUsage, read: Sequence[tuple[int, Snapshot]]) -> ModelledBalances | None:
+    """Return what a forecast needs of the balances with a number and a model; None where there are none."""
     asked = [
-        (BalanceKey(snapshot.wallet, category), snapshot, float(reading), stored[wallet_id, category])
+        (BalanceKey(snapshot.wallet, category), snapshot, float(reading), known.models[wallet_id, category])
         for wallet_id, snapshot in read
         for category, reading in snapshot.readings.items()
-        if isinstance(reading, int) and (wallet_id, category) in stored
+        if isinstance(reading, int) and (wallet_id, category) in known.models
     ]
     if not asked:
         return None
@@ -222,12 +242,11 @@ def load_modelled(
     from balancebot.forecast.model import decode_models  # lazy: numpy
 
     ids = {snapshot.wallet: wallet_id for wallet_id, snapshot in read}
-    open_hours = use_since(conn, ids.values(), min(model.hour for *_, model in asked))
     used, exposure = open_use(
-        [((ids[key.wallet], key.category), model.hour) for key, _, _, model in asked], open_hours
+        [((ids[key.wallet], key.category), model.hour) for key, _, _, model in asked], known.hours
     )
     models, _ = decode_models([model.model for *_, model in asked])
-    announced = announced_plans(conn, now - _SENDS_RUN_LATE)
+    announced = known.announced
     for index, (key, snapshot, _, model) in enumerate(asked):
         if _explains(announced.get(key, ()), model.hour * SECONDS_PER_HOUR, snapshot.observed_at.timestamp()):
             used[index] = exposure[index] = 0.0

@@ -3,18 +3,15 @@
 import math
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
-from typing import TYPE_CHECKING
 
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Snapshot
 from balancebot.domain.runway import UNKNOWN, Estimate, Runway
+from balancebot.estimates.estimator import Estimator, KnownUsage
 from balancebot.store import estimates as estimate_rows
 from balancebot.store.estimates import EstimateRow
 from balancebot.store.wallets import WalletRow
-
-if TYPE_CHECKING:
-    from balancebot.estimates.estimator import Estimator
 
 _HOUR = timedelta(hours=1)
 
@@ -23,11 +20,14 @@ def store_estimates(
     conn: Connection,
     read: Sequence[tuple[int, Snapshot]],
     estimates: Mapping[BalanceKey, Estimate],
+    before: Mapping[tuple[int, Category], EstimateRow],
     *,
     now: datetime,
 ) -> Collection[BalanceKey]:
-    """Keep what is believed at `now` of each balance with a number; return those that were ever above zero."""
-    before = estimate_rows.ever_positive(conn, [wallet_id for wallet_id, _ in read])
+    """Keep what is expected at `now` of each balance with a number; return those that were ever above zero.
+
+    `before` is what was kept of them so far.
+    """
     ever_positive: set[BalanceKey] = set()
     beliefs: list[EstimateRow] = []
     for wallet_id, snapshot in read:
@@ -35,7 +35,8 @@ def store_estimates(
             if isinstance(reading, Absent):
                 continue
             key = BalanceKey(snapshot.wallet, category)
-            ever = reading > 0 or (wallet_id, category) in before
+            kept = before.get((wallet_id, category))
+            ever = reading > 0 or (kept is not None and kept.ever_positive)
             if ever:
                 ever_positive.add(key)
             estimate = estimates.get(key, UNKNOWN)
@@ -45,11 +46,13 @@ def store_estimates(
 
 
 def estimates_of(
-    conn: Connection, rows: Collection[WalletRow], estimator: "Estimator", *, now: datetime
+    conn: Connection, rows: Collection[WalletRow], estimator: Estimator, *, now: datetime
 ) -> None:
     """Estimate what the latest readings of wallets come to now, and keep it: after what changes an estimate."""
     read = [(row.id, snapshot) for row in rows if (snapshot := row.snapshot) is not None]
-    store_estimates(conn, read, estimator.estimate(conn, read, now=now), now=now)
+    ids = [wallet_id for wallet_id, _ in read]
+    estimates = estimator.estimate(KnownUsage.read(conn, ids, now=now), read, now=now)
+    store_estimates(conn, read, estimates, estimate_rows.by_balance(conn, ids), now=now)
 
 
 def estimate_of(

@@ -25,7 +25,7 @@ from balancebot.domain.usage import (
     is_considerable,
     is_taken_back,
 )
-from balancebot.store import estimates, readings, types, usage, wallets
+from balancebot.store import estimates, readings, usage, wallets
 from balancebot.store.readings import Booking
 from balancebot.store.wallets import WalletRow
 
@@ -44,15 +44,22 @@ class BookedUsage:
     """An app's whose pool was read with it: quota that it gave back would have been seen to arrive."""
 
 
-def book_use(conn: Connection, accounts: Collection[str]) -> tuple[BookedUsage, ...]:
-    """Book the round of each account that is complete; return what each of its wallets used."""
-    types.take_lock(conn, types.BOOKING)
-    stretches: list[BookedUsage] = []
-    for account in sorted(set(accounts) - wallets.waiting_accounts(conn, accounts)):
-        rows = wallets.of_accounts(conn, [account])
+def book_use(
+    conn: Connection, accounts: Collection[str], read: Mapping[WalletName, WalletRow]
+) -> tuple[BookedUsage, ...]:
+    """Book each of the accounts that is complete; return what each of its wallets used.
+
+    `read` holds wallets as their latest attempts leave them, which isn't stored yet. Whoever calls it has taken the lock
+    `BOOKING` before reading them.
+    """
+    booked: list[BookedUsage] = []
+    by_account: dict[str, list[WalletRow]] = defaultdict(list)
+    for row in wallets.of_accounts(conn, accounts) if accounts else ():
+        by_account[row.account].append(read.get(row.name, row))
+    for _, rows in sorted(by_account.items()):
         if _is_complete(rows):
-            stretches += _book(conn, rows)
-    return tuple(stretches)
+            booked += _book(conn, rows)
+    return tuple(booked)
 
 
 def _is_complete(rows: Collection[WalletRow]) -> bool:

@@ -3,15 +3,14 @@
 import queue
 import threading
 import time
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from balancebot.alerts.transitions import NotifiedAlert
-from balancebot.domain.balance import Snapshot, WalletName, is_suspect
+from balancebot.domain.balance import Snapshot, WalletName, account_of, is_suspect
 from balancebot.estimates.refit import refit_models
-from balancebot.poll.book_usage import book_use
-from balancebot.poll.judge_spikes import JudgeSpikes
 from balancebot.poll.record import RecordReadings
 from balancebot.ports import BalanceSource, Clock, FetchResult, SourceError
 from balancebot.store import installation, wallets
@@ -127,6 +126,17 @@ class _Round:
     told: list[NotifiedAlert] = field(default_factory=list)
     booked: list[WalletRow] = field(default_factory=list)
     faults: list[DatabaseError] = field(default_factory=list)
+    _num_waiting: Counter[str] = field(init=False)
+    """How many wallets of each account have still to be recorded."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "_num_waiting", Counter(row.account for row in self.rows.values()))
+
+    def finish(self, answers: Iterable[FetchResult]) -> set[str]:
+        """Note that these are recorded now; return the accounts of which none is left to be."""
+        accounts = Counter(account_of(answer.wallet) for answer in answers)
+        self._num_waiting.subtract(accounts)
+        return {account for account in accounts if self._num_waiting[account] <= 0}
 
 
 class PollCycle:
@@ -140,7 +150,6 @@ class PollCycle:
         clock: Clock,
         worker_id: str,
         record: RecordReadings,
-        judge_spikes: JudgeSpikes,
         zone: str,
         budget: Callable[[], timedelta],
         on_news: Callable[[], None] = lambda: None,
@@ -151,7 +160,6 @@ class PollCycle:
         self._clock = clock
         self._worker_id = worker_id
         self._record = record
-        self._judge_spikes = judge_spikes
         self._zone = zone
         self._budget = budget
         self._on_news = on_news
@@ -266,6 +274,7 @@ class PollCycle:
             try:
                 told, booked = self._record(
                     accepted,
+                    finished=this.finish(accepted),
                     first_looks=this.first_looks,
                     claimed_by=self._worker_id if this.claimed else None,
                     alerts=this.alerts,
@@ -285,18 +294,11 @@ class PollCycle:
         return again
 
     def _end(self, this: _Round) -> None:
-        """Book what was used in the round, note that it came to its end, and let the models catch up."""
-        now = self._clock.now()
+        """Note that the round came to its end, and let the models catch up."""
         try:
-            with self._database.write() as conn:
-                stretches = book_use(conn, {row.account for row in this.rows.values()})
-                told = self._judge_spikes(conn, stretches, now=now, alerts_too=this.alerts)
-                if not this.faults:
-                    installation.note(conn, LAST_CYCLE, "", now=now)
-            if told:
-                this.told.extend(told)
-                self._on_news()
-            booked = [*this.booked, *(stretch.row for stretch in stretches)]
-            refit_models(self._database, booked, zone=self._zone)
+            if not this.faults:
+                with self._database.write() as conn:
+                    installation.note(conn, LAST_CYCLE, "", now=self._clock.now())
+            refit_models(self._database, this.booked, zone=self._zone)
         except DatabaseError as fault:
             this.faults.append(fault)

@@ -1,7 +1,7 @@
 """One batch of answers in one transaction: stored, judged, alerts advanced, the outbox filled, the next reading set."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import NamedTuple
 
@@ -11,15 +11,20 @@ from balancebot.domain.reachability import Reach
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.stored import store_estimates
 from balancebot.poll.book_usage import BookedUsage, book_use
+from balancebot.poll.context import PollContext
 from balancebot.poll.judge_balances import JudgeBalances
 from balancebot.poll.judge_spikes import JudgeSpikes
 from balancebot.poll.judge_wallets import ReadAttempt, judge_wallets
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
-from balancebot.store import readings, wallets
+from balancebot.store import readings, types, wallets
 from balancebot.store.database import Database
 from balancebot.store.readings import FailedRead, GoodRead, SnapshotRow
 from balancebot.store.thresholds import ThresholdCache
+from balancebot.store.types import chunked
 from balancebot.store.wallets import WalletRow
+
+_AT_ONCE = 1_000
+"""Wallets read in earlier batches that are judged with this one: what is known of each is held in memory."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +60,7 @@ class RecordReadings:
         self,
         results: Sequence[FetchResult],
         *,
+        finished: Collection[str],
         first_looks: Mapping[WalletName, Snapshot],
         claimed_by: str | None,
         alerts: bool,
@@ -62,13 +68,15 @@ class RecordReadings:
         """Record one batch and return what is to be told, and what was booked.
 
         Usage is booked before anything is estimated, and spikes are judged before anything is rendered, for the accounts
-        whose last wallet came with this batch; the others follow with a later batch, or at the end of the round.
+        that are `finished`: their last wallet came with this batch.
         `first_looks` holds the sudden zeros that were read a second time: if the second answer is an error too, the
         wallet stays suspect. With `claimed_by`, wallets that this worker no longer holds are
         passed over. With `alerts` False alerts are left as they are. Raises DatabaseError with nothing done.
         """
         now = self.clock.now()
         with self.database.write() as conn:
+            if finished:
+                types.take_lock(conn, types.BOOKING)
             rows = wallets.named(conn, [result.wallet for result in results])
             if claimed_by is not None:
                 held = wallets.held(conn, claimed_by, [row.id for row in rows.values()])
@@ -77,40 +85,42 @@ class RecordReadings:
             failed = [
                 result for result in results if isinstance(result, SourceError) and result.wallet in rows
             ]
-            judging = JudgeBalances(book=self.thresholds.book(conn), margin=self.margin, now=now)
+            booked = book_use(conn, finished, {row.name: row for row in _as_read(rows, good, failed)})
+            book = self.thresholds.book(conn)
+            context = PollContext.read(conn, [row.id for row in rows.values()], book=book, now=now)
             read = [(rows[snapshot.wallet].id, snapshot) for snapshot in good]
-            readings.append_snapshots(
-                conn, [_stored(rows[snapshot.wallet].id, snapshot) for snapshot in good]
-            )
+            estimates = self.estimator.estimate(context.usage, read, now=now)
+            ever_positive = store_estimates(conn, read, estimates, context.kept, now=now)
+            readings.append_snapshots(conn, [_stored(wallet_id, snapshot) for wallet_id, snapshot in read])
+            judging = JudgeBalances(book=context.book, margin=self.margin, now=now)
             readings.record_good(
                 conn,
-                [self._good(rows[snapshot.wallet], snapshot, self.pace.every) for snapshot in good],
+                [
+                    self._good(rows[snapshot.wallet], snapshot, near=judging.is_near(snapshot, estimates))
+                    for snapshot in good
+                ],
             )
             misses = [
                 self._failed(rows[error.wallet], error, first_looks.get(error.wallet)) for error in failed
             ]
             readings.record_failed(conn, misses)
-            booked = book_use(conn, {account_of(name) for name in rows})
-            estimates = self.estimator.estimate(conn, read, now=now)
-            ever_positive = store_estimates(conn, read, estimates, now=now)
-            near = [
-                self._good(rows[snapshot.wallet], snapshot, self.pace.fastest)
-                for snapshot in good
-                if judging.is_near(snapshot, estimates)
-            ]
-            readings.read_sooner(conn, [(again.wallet_id, again.next_read_at) for again in near])
-            evidence = self.judge_spikes.gather(conn, booked, now=now)
+            spikes = self.judge_spikes.gather(conn, [one for one in booked if one.row.name in rows], context)
+            for some in chunked([one for one in booked if one.row.name not in rows], _AT_ONCE):
+                ids = [one.row.id for one in some]
+                spikes += self.judge_spikes.gather(
+                    conn, some, PollContext.read(conn, ids, book=book, now=now)
+                )
             if not alerts:
                 return Recorded([], booked)
             names = {
                 *rows,
                 *(WalletName(account_of(name)) for name in rows),
-                *(each.row.name for each in booked),
+                *(one.row.name for one in booked),
             }
-            standing = OpenAlerts(conn, names, writer=self.writer, now=now)
+            open_alerts = OpenAlerts(conn, names, writer=self.writer, now=now)
             for snapshot in good:
-                judging.judge(snapshot, estimates, ever_positive, standing)
-            self.judge_spikes.advance(evidence, standing, now=now)
+                judging.judge(snapshot, estimates, ever_positive, open_alerts)
+            self.judge_spikes.advance(spikes, open_alerts, now=now)
             attempts = [
                 *(_read(rows[snapshot.wallet], snapshot) for snapshot in good),
                 *(
@@ -118,10 +128,11 @@ class RecordReadings:
                     for error, miss in zip(failed, misses, strict=True)
                 ),
             ]
-            judge_wallets(attempts, standing, now=now, stale_after=self.pace.stale_after)
-            return Recorded(standing.save(), booked)
+            judge_wallets(attempts, open_alerts, now=now, stale_after=self.pace.stale_after)
+            return Recorded(open_alerts.save(), booked)
 
-    def _good(self, row: WalletRow, snapshot: Snapshot, pause: timedelta) -> GoodRead:
+    def _good(self, row: WalletRow, snapshot: Snapshot, *, near: bool) -> GoodRead:
+        pause = self.pace.fastest if near else self.pace.every
         return GoodRead(
             wallet_id=row.id,
             readings=snapshot.readings,
@@ -145,6 +156,21 @@ class RecordReadings:
             next_read_at=_next(row.next_read_at, error.at, pause),
             suspect_since=row.suspect_since if first_look is None else first_look.observed_at,
         )
+
+
+def _as_read(
+    rows: Mapping[WalletName, WalletRow], good: Sequence[Snapshot], failed: Sequence[SourceError]
+) -> Iterator[WalletRow]:
+    """Yield the wallets as these attempts leave them."""
+    for snapshot in good:
+        yield replace(
+            rows[snapshot.wallet],
+            readings=snapshot.readings,
+            observed_at=snapshot.observed_at,
+            error_kind=None,
+        )
+    for error in failed:
+        yield replace(rows[error.wallet], error_kind=error.kind)
 
 
 def _next(due_at: datetime, read_at: datetime, pause: timedelta) -> datetime:

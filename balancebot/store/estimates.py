@@ -46,18 +46,6 @@ def all_estimates(conn: Connection) -> list[EstimateRow]:
     return [_estimate_row(row) for row in conn.execute(select(balances))]
 
 
-def ever_positive(conn: Connection, wallet_ids: Collection[int]) -> frozenset[tuple[int, Category]]:
-    """Return (wallet, category) of those balances of some wallets that were ever above 0."""
-    columns = (balances.c.wallet_id, balances.c.category)
-    return frozenset(
-        (wallet_id, Category(category))
-        for ids in chunked(wallet_ids)
-        for wallet_id, category in conn.execute(
-            select(*columns).where(balances.c.wallet_id.in_(ids), balances.c.ever_positive)
-        )
-    )
-
-
 def of_wallets(conn: Connection, wallet_ids: Collection[int]) -> list[EstimateRow]:
     """Return the balances of some wallets."""
     rows: list[EstimateRow] = []
@@ -66,6 +54,11 @@ def of_wallets(conn: Connection, wallet_ids: Collection[int]) -> list[EstimateRo
             _estimate_row(row) for row in conn.execute(select(balances).where(balances.c.wallet_id.in_(ids)))
         ]
     return rows
+
+
+def by_balance(conn: Connection, wallet_ids: Collection[int]) -> dict[tuple[int, Category], EstimateRow]:
+    """Return the balances of some wallets by wallet and category."""
+    return {(row.wallet_id, row.category): row for row in of_wallets(conn, wallet_ids)}
 
 
 def save_estimates(conn: Connection, rows: Sequence[EstimateRow]) -> None:

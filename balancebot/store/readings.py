@@ -49,19 +49,6 @@ class Booking:
     at: datetime
 
 
-_SOONER = (
-    update(wallets)
-    .where(wallets.c.id == bindparam("of_wallet"), wallets.c.next_read_at > bindparam("sooner"))
-    .values(next_read_at=bindparam("sooner"))
-)
-
-
-def read_sooner(conn: Connection, due: Sequence[tuple[int, datetime]]) -> None:
-    """Let (wallet, instant) be read again by then, if it isn't due before."""
-    if due:
-        conn.execute(_SOONER, [{"of_wallet": wallet_id, "sooner": at} for wallet_id, at in due])
-
-
 _CAUGHT_UP = (
     update(wallets)
     .where(

@@ -14,7 +14,6 @@ from sqlalchemy import (
     Row,
     and_,
     func,
-    or_,
     select,
     update,
 )
@@ -157,25 +156,6 @@ def num_members(conn: Connection, accounts: Collection[str]) -> dict[str, int]:
         )
         sizes.update((account, size) for account, size in conn.execute(wanted.group_by(wallets.c.account)))
     return sizes
-
-
-def waiting_accounts(conn: Connection, accounts: Collection[str]) -> frozenset[str]:
-    """Return which of the accounts have a wallet that can be read, and wasn't since its usage was booked."""
-    c = wallets.c
-    waiting: set[str] = set()
-    for names in chunked(accounts):
-        wanted = (
-            select(c.account)
-            .where(
-                c.account.in_(names),
-                c.configured,
-                c.error_kind.is_(None),
-                or_(c.observed_at.is_(None), c.observed_at <= c.booked_at),
-            )
-            .distinct()
-        )
-        waiting.update(conn.scalars(wanted))
-    return frozenset(waiting)
 
 
 def configured_names(conn: Connection) -> tuple[WalletName, ...]:
