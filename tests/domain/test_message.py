@@ -5,27 +5,23 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from balancebot.domain.alert import AlertKind, Reason
-from balancebot.domain.balance import WalletName
+from balancebot.domain.alert import Reason
 from balancebot.domain.message import AlertMessage, GroupMessage, merged, with_members
 from balancebot.domain.verdict import Severity
+from tests.messages import alert_message, changed
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 OPENED, WORSENED, REMINDER, RECOVERED = Reason.OPENED, Reason.WORSENED, Reason.REMINDER, Reason.RECOVERED
 
 
-def _facts(reason: Reason | None, minute: int = 0, *, alert_id: str = "17") -> AlertMessage:
-    return AlertMessage(
-        alert_id=alert_id,
-        kind=AlertKind.LOW_BALANCE,
-        wallet=WalletName("acme"),
-        category=None,
-        severity=Severity.CRITICAL,
+def _message(reason: Reason | None, minute: int = 0, *, alert_id: str = "17") -> AlertMessage:
+    return alert_message(
+        NOON,
+        id=int(alert_id),
         reason=reason,
         at=NOON + timedelta(minutes=minute),
-        opened_at=NOON,
         reading=100 - minute,
-        previous={WORSENED: Severity.WARNING, RECOVERED: Severity.CRITICAL}.get(reason or OPENED),
+        previous_peak=Severity.WARNING if reason is WORSENED else None,
     )
 
 
@@ -46,40 +42,44 @@ def _facts(reason: Reason | None, minute: int = 0, *, alert_id: str = "17") -> A
 def test_news_that_waited_together_has_one_reason_and_the_latest_figures(
     told_as: Reason, waited: list[Reason | None]
 ) -> None:
-    one = merged([_facts(reason, minute) for minute, reason in enumerate(waited)], told=True)
+    one = merged([_message(reason, minute) for minute, reason in enumerate(waited)], delivered=True)
 
     latest = len(waited) - 1
-    assert (told_as, 100 - latest, NOON + timedelta(minutes=latest)) == (one.reason, one.reading, one.at)
+    assert (told_as, 100 - latest, NOON + timedelta(minutes=latest)) == (
+        one.reason,
+        one.measurement.reading,
+        one.at,
+    )
 
 
 @pytest.mark.parametrize("reason", [None, *Reason])
 def test_news_that_waited_alone_is_told_as_it_was_decided(reason: Reason | None) -> None:
-    assert _facts(reason) == merged([_facts(reason)], told=True)
+    assert _message(reason) == merged([_message(reason)], delivered=True)
 
 
 def test_what_worsened_twice_did_so_from_where_it_stood_first() -> None:
-    first = replace(_facts(WORSENED, 0), previous=Severity.WARNING)
-    second = replace(_facts(WORSENED, 1), previous=Severity.CRITICAL, severity=Severity.DEPLETED)
+    first = replace(_message(WORSENED, 0), previous_peak=Severity.WARNING)
+    second = changed(_message(WORSENED, 1), previous_peak=Severity.CRITICAL, severity=Severity.DEPLETED)
 
-    assert replace(second, previous=Severity.WARNING) == merged([first, second], told=True)
+    assert replace(second, previous_peak=Severity.WARNING) == merged([first, second], delivered=True)
 
 
 def test_an_alert_that_opened_and_recovered_unheard_is_told_as_both() -> None:
-    waited = [_facts(OPENED, 0), _facts(RECOVERED, 1)]
+    waited = [_message(OPENED, 0), _message(RECOVERED, 1)]
 
-    assert replace(_facts(RECOVERED, 1), opened_unheard=True) == merged(waited, told=False)
+    assert replace(_message(RECOVERED, 1), opening_undelivered=True) == merged(waited, delivered=False)
 
 
 def test_a_member_of_a_group_is_shown_as_it_was_last_and_new_ones_at_the_end() -> None:
     group = GroupMessage(
         group_id="g",
         at=NOON,
-        members=(_facts(OPENED, alert_id="1"), _facts(OPENED, alert_id="2")),
+        members=(_message(OPENED, alert_id="1"), _message(OPENED, alert_id="2")),
         new=("2",),
     )
-    recovered, third = _facts(RECOVERED, 1, alert_id="1"), _facts(OPENED, 1, alert_id="3")
+    recovered, third = _message(RECOVERED, 1, alert_id="1"), _message(OPENED, 1, alert_id="3")
 
     later = NOON + timedelta(minutes=2)
     assert GroupMessage(
-        group_id="g", at=later, members=(recovered, _facts(OPENED, alert_id="2"), third)
+        group_id="g", at=later, members=(recovered, _message(OPENED, alert_id="2"), third)
     ) == with_members(group, [third, recovered], later)
