@@ -11,12 +11,11 @@ from enum import StrEnum
 
 from balancebot.domain.alert import Alert
 from balancebot.domain.balance import Absent, Reading
-from balancebot.domain.runway import Estimate
+from balancebot.domain.runway import NO_END_DAYS, Estimate
 from balancebot.domain.threshold import LimitColumn, Limits
 from balancebot.domain.verdict import COUNTS, Severity, Verdict, recovery_bars
 
 _HOURS_PER_DAY = 24.0
-_FARTHEST_DAYS = 365.0
 SEVERITY_OF = {
     LimitColumn.WARNING_BELOW: Severity.WARNING,
     LimitColumn.CRITICAL_BELOW: Severity.CRITICAL,
@@ -228,6 +227,6 @@ def _days_of(messages: float, burn_per_day: float | None) -> float | None:
 def _expected(prospect: Outlook, days: float | None, now: datetime) -> Outlook:
     if days is None:
         return prospect
-    if days > _FARTHEST_DAYS:
+    if days > NO_END_DAYS:
         return replace(prospect, is_far=True)
     return replace(prospect, at=now + timedelta(days=max(0.0, days)))

@@ -3,13 +3,19 @@
 import math
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 if TYPE_CHECKING:
     Hours: TypeAlias = float
 else:
     # JSON has no infinity: it is written as null, and `Runway` turns null into infinity
     Hours = float | None
+
+NO_END_DAYS: Final = 365
+"""How far ahead the end of a balance is looked for; what lasts longer has no end in sight."""
+NO_END_HOURS: Final = NO_END_DAYS * 24.0
+
+_NEARLY_LINEAR_HOURS = 6.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -82,3 +88,9 @@ class PlannedUse:
     starts_at: datetime
     ends_at: datetime
     note: str = ""
+
+
+def position_on_bar(hours: float) -> float:
+    """Return where a runway ends on a bar from 0 (now) to 1 (a year or more): nearly linear at first, then by powers."""
+    most = math.log1p(NO_END_HOURS / _NEARLY_LINEAR_HOURS)
+    return math.log1p(min(max(hours, 0.0), NO_END_HOURS) / _NEARLY_LINEAR_HOURS) / most

@@ -13,6 +13,7 @@ from typing import Final, TypeAlias
 
 from balancebot.domain.balance import MAX_BALANCE, Category
 from balancebot.domain.pattern import WalletPattern
+from balancebot.domain.runway import NO_END_DAYS
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import OFF, Count, Days, Off
@@ -28,10 +29,8 @@ CATEGORY_WORDS: Final[Mapping[str, Category]] = MappingProxyType(
 )
 """The categories as sheets may name them."""
 
-MAX_DAYS: Final = 365
-"""A runway is looked for that far ahead, and no further."""
-MAX_DAYS_WRITTEN: Final = 36_500
-"""Of a limit; what is above `MAX_DAYS` is warned of."""
+MAX_DAYS: Final = 36_500
+"""Of a limit; what is above `NO_END_DAYS` is warned of."""
 MAX_NOTE: Final = 1_000
 """A note stands in every alert: longer than this and it wouldn't be read, nor fit."""
 
@@ -101,8 +100,8 @@ def read_days(text: str) -> Days | Sentence:
     value = _read_number(text)
     if not isinstance(value, Decimal):
         return value
-    if value > MAX_DAYS_WRITTEN:
-        return sentence("must be at most %(most)s days; `off` means no limit", most=MAX_DAYS_WRITTEN)
+    if value > MAX_DAYS:
+        return sentence("must be at most %(most)s days; `off` means no limit", most=MAX_DAYS)
     days = round(float(value), _DECIMALS)
     return days if days > 0 else sentence("must be above 0 days; `off` means no limit")
 
@@ -113,8 +112,8 @@ def _read_lead_time(text: str) -> float | Sentence | None:
         return sentence("can't be off: write 0, or leave it empty to inherit")
     if not isinstance(value, Decimal):
         return value
-    if value > MAX_DAYS:
-        return sentence("must be from 0 to %(most)s days", most=MAX_DAYS)
+    if value > NO_END_DAYS:
+        return sentence("must be from 0 to %(most)s days", most=NO_END_DAYS)
     return round(float(value), _DECIMALS)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from balancebot.domain.audit import Act, Actor, AuditEntry, Picture
+from balancebot.domain.audit import Act, Actor, Picture
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, WalletName
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.spelling import did_you_mean
@@ -75,7 +75,7 @@ class PlannedSends:
         )
         with self.database.write() as conn:
             kept = replace(plan, id=planned_sends.add(conn, plan))
-            audit.record(conn, _entry(kept, Act.ADD_PLAN, by, now))
+            audit.record_change(conn, by, Act.ADD_PLAN, str(balance), after=_picture(kept), now=now)
             self._estimate_anew(conn, balance.wallet, now)
         return kept
 
@@ -91,7 +91,7 @@ class PlannedSends:
             plan = planned_sends.find(conn, plan_id)
             if plan is None or not planned_sends.remove(conn, plan_id, now=now):
                 return None
-            audit.record(conn, _entry(plan, Act.REMOVE_PLAN, by, now))
+            audit.record_change(conn, by, Act.REMOVE_PLAN, str(plan.balance), before=_picture(plan), now=now)
             self._estimate_anew(conn, plan.balance.wallet, now)
         return plan
 
@@ -101,20 +101,11 @@ class PlannedSends:
             estimates_of(conn, [row], self.estimator, now=now)
 
 
-def _entry(plan: PlannedSend, act: Act, by: Actor, now: datetime) -> AuditEntry:
-    picture: Picture = {
+def _picture(plan: PlannedSend) -> Picture:
+    return {
         "id": plan.id,
         "messages": plan.messages,
         "starts_at": plan.starts_at.isoformat(),
         "ends_at": plan.ends_at.isoformat(),
         "note": plan.note,
     }
-    return AuditEntry(
-        at=now,
-        who=by.who,
-        way=by.way,
-        act=act,
-        subject=str(plan.balance),
-        before=picture if act is Act.REMOVE_PLAN else None,
-        after=picture if act is Act.ADD_PLAN else None,
-    )

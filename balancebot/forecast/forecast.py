@@ -11,14 +11,13 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from balancebot.domain.runway import UNKNOWN, Estimate, Runway
+from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate, Runway
 from balancebot.forecast.model import Models
 from balancebot.forecast.paths import Paths
 from balancebot.forecast.recurring import DatedSend, Repeats, Rule, occurrences
 
 Floats = NDArray[np.float64]
 
-NO_END_HOURS = 365 * 24.0
 _CHUNK = 128
 _AHEAD = 366 * 86400.0
 

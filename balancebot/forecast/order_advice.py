@@ -9,8 +9,8 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from balancebot.domain.balance import BalanceKey, Category, account_of, app_of
-from balancebot.domain.runway import OrderAdvice
-from balancebot.forecast.forecast import NO_END_HOURS, dated_sends
+from balancebot.domain.runway import NO_END_HOURS, OrderAdvice
+from balancebot.forecast.forecast import dated_sends
 from balancebot.forecast.model import Models
 from balancebot.forecast.paths import Paths
 from balancebot.forecast.recurring import DatedSend

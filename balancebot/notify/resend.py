@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from balancebot.domain.audit import Act, Actor, AuditEntry
+from balancebot.domain.audit import Act, Actor
 from balancebot.domain.delivery import DeliveryState
 from balancebot.ports import Clock
 from balancebot.store import audit, deliveries
@@ -31,14 +31,8 @@ class OperateDeliveries:
         with self.database.write() as conn:
             state = deliveries.resend(conn, delivery_id, now=now)
             if state in {DeliveryState.GAVE_UP, DeliveryState.PENDING}:
-                entry = AuditEntry(
-                    at=now,
-                    who=by.who,
-                    way=by.way,
-                    act=Act.RESEND,
-                    subject=f"delivery {delivery_id}",
-                    before={"state": state.value},
-                    after={"state": DeliveryState.PENDING.value},
+                before, after = {"state": state.value}, {"state": DeliveryState.PENDING.value}
+                audit.record_change(
+                    conn, by, Act.RESEND, f"delivery {delivery_id}", before=before, after=after, now=now
                 )
-                audit.record(conn, entry)
         return state

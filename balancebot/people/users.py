@@ -3,7 +3,7 @@
 from datetime import datetime
 from enum import StrEnum
 
-from balancebot.domain.audit import Act, Actor, AuditEntry, Way
+from balancebot.domain.audit import Act, Actor, Picture, Way
 from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role, Session, User, user_name_fault
 from balancebot.people import log_in
@@ -37,7 +37,7 @@ def add_user(
     with database.write() as conn:
         if not store.add(conn, User(name=name, role=role, created_at=now), password_hash):
             return UserFault.TAKEN
-        audit.record(conn, _entry(Act.ADD_USER, name, by, now, after=role))
+        audit.record_change(conn, by, Act.ADD_USER, name, after=_role(role), now=now)
     return None
 
 
@@ -53,7 +53,7 @@ def set_password(
             return UserFault.NOBODY
         store.set_password_hash(conn, name, password_hash)
         store.end_sessions_of(conn, name, but=keep_session)
-        audit.record(conn, _entry(Act.SET_PASSWORD, name, by, now))
+        audit.record_change(conn, by, Act.SET_PASSWORD, name, now=now)
     return None
 
 
@@ -67,7 +67,9 @@ def set_role(database: Database, *, name: str, role: Role, by: Actor, now: datet
             return UserFault.YOURSELF
         if found[0].role is not role:
             store.set_role(conn, name, role)
-            audit.record(conn, _entry(Act.SET_ROLE, name, by, now, before=found[0].role, after=role))
+            audit.record_change(
+                conn, by, Act.SET_ROLE, name, before=_role(found[0].role), after=_role(role), now=now
+            )
     return None
 
 
@@ -80,7 +82,7 @@ def remove_user(database: Database, *, name: str, by: Actor, now: datetime) -> U
         if _is_self(by, name):
             return UserFault.YOURSELF
         store.remove(conn, name)
-        audit.record(conn, _entry(Act.REMOVE_USER, name, by, now, before=found[0].role))
+        audit.record_change(conn, by, Act.REMOVE_USER, name, before=_role(found[0].role), now=now)
     return None
 
 
@@ -92,7 +94,7 @@ def end_sessions(
         if store.find(conn, name) is None:
             return UserFault.NOBODY
         if store.end_sessions_of(conn, name, but=but):
-            audit.record(conn, _entry(Act.END_SESSIONS, name, by, now))
+            audit.record_change(conn, by, Act.END_SESSIONS, name, now=now)
     return None
 
 
@@ -126,15 +128,5 @@ def _is_self(by: Actor, name: str) -> bool:
     return by.way is Way.PAGE and by.who == name
 
 
-def _entry(
-    act: Act, name: str, by: Actor, now: datetime, *, before: Role | None = None, after: Role | None = None
-) -> AuditEntry:
-    return AuditEntry(
-        at=now,
-        who=by.who,
-        way=by.way,
-        act=act,
-        subject=name,
-        before=None if before is None else {"role": before.value},
-        after=None if after is None else {"role": after.value},
-    )
+def _role(role: Role) -> Picture:
+    return {"role": role.value}

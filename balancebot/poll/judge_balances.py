@@ -8,11 +8,9 @@ from balancebot.alerts.transitions import OpenAlerts
 from balancebot.domain.alert import AlertKind, AlertSubject, Cause
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Snapshot
 from balancebot.domain.message import Measurement
-from balancebot.domain.runway import UNKNOWN, Estimate
+from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate
 from balancebot.domain.threshold import Effective, Limits, ThresholdBook
 from balancebot.domain.verdict import Crossed, Verdict, is_near, judge
-
-_NO_END_HOURS = 365 * 24.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,6 +128,6 @@ def _with_scope(crossed: Crossed | None, effective: Effective) -> Crossed | None
 
 def _depletes_at(estimate: Estimate, observed_at: datetime) -> datetime | None:
     runway = estimate.runway
-    if runway is None or runway.p50 > _NO_END_HOURS:
+    if runway is None or runway.p50 > NO_END_HOURS:
         return None
     return observed_at + timedelta(hours=runway.p50)

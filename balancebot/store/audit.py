@@ -1,48 +1,75 @@
 """The audit log: only ever added to, read newest first."""
 
-import json
+from collections.abc import Iterable
+from dataclasses import fields
+from datetime import datetime
+from typing import TypeAlias
 
-from sqlalchemy import Connection, Row, insert, or_, select
+from sqlalchemy import Connection, insert, or_, select
 
-from balancebot.domain.audit import Act, AuditEntry, Picture, Way
+from balancebot.domain.audit import Act, Actor, AuditEntry, Picture
 from balancebot.store.tables import audit
+from balancebot.store.types import columns_of
+
+_COLUMNS = columns_of(audit, AuditEntry)
 
 
 def record(conn: Connection, *entries: AuditEntry) -> None:
     """Keep entries, in the transaction of the change that they tell of."""
     if entries:
-        conn.execute(
-            insert(audit),
-            [
-                {
-                    "at": entry.at,
-                    "who": entry.who,
-                    "way": entry.way.value,
-                    "action": entry.act.value,
-                    "subject": entry.subject,
-                    "before": _encode(entry.before),
-                    "after": _encode(entry.after),
-                    "request": entry.request or None,
-                }
-                for entry in entries
-            ],
-        )
+        conn.execute(insert(audit), [_values(entry) for entry in entries])
+
+
+Change: TypeAlias = tuple[Act, str, Picture | None, Picture | None]
+"""What was done to which subject, and what was there before and after; None = nothing."""
+
+
+def record_change(
+    conn: Connection,
+    actor: Actor,
+    act: Act,
+    subject: str,
+    *,
+    before: Picture | None = None,
+    after: Picture | None = None,
+    now: datetime,
+) -> None:
+    """Note in the transaction of a change who made it, and what was there before and after."""
+    record_changes(conn, actor, [(act, subject, before, after)], now=now)
+
+
+def record_changes(conn: Connection, actor: Actor, changes: Iterable[Change], *, now: datetime) -> None:
+    """Note changes that were made together; the request that asked for them stands at the first."""
+    record(
+        conn,
+        *(
+            AuditEntry(
+                at=now,
+                who=actor.who,
+                way=actor.way,
+                act=act,
+                subject=subject,
+                before=before,
+                after=after,
+                request="" if index else actor.request,
+            )
+            for index, (act, subject, before, after) in enumerate(changes)
+        ),
+    )
 
 
 def find(conn: Connection, entry_id: str) -> AuditEntry | None:
     """Return one entry by its id; None for anything that names none."""
-    if not entry_id.isdecimal() or len(entry_id) > 18:
-        return None
-    row = conn.execute(select(audit).where(audit.c.id == int(entry_id))).one_or_none()
-    return None if row is None else _entry(row)
+    row = conn.execute(select(*_COLUMNS).where(audit.c.id == entry_id)).one_or_none()
+    return None if row is None else AuditEntry(**row._mapping)
 
 
 def of_request(conn: Connection, request: str) -> AuditEntry | None:
     """Return what was done for a request; None for one that wasn't seen yet, and for ''."""
     if not request:
         return None
-    row = conn.execute(select(audit).where(audit.c.request == request)).one_or_none()
-    return None if row is None else _entry(row)
+    row = conn.execute(select(*_COLUMNS).where(audit.c.request == request)).one_or_none()
+    return None if row is None else AuditEntry(**row._mapping)
 
 
 def newest(
@@ -54,9 +81,9 @@ def newest(
     about: str = "",
 ) -> tuple[AuditEntry, ...]:
     """Return entries, the newest first: of `acts` only (empty = all), and where `about` stands in who or subject."""
-    wanted = select(audit).order_by(audit.c.id.desc()).limit(limit).offset(offset)
+    wanted = select(*_COLUMNS).order_by(audit.c.id.desc()).limit(limit).offset(offset)
     if acts:
-        wanted = wanted.where(audit.c.action.in_([act.value for act in acts]))
+        wanted = wanted.where(audit.c.act.in_(acts))
     if about:
         wanted = wanted.where(
             or_(
@@ -64,22 +91,10 @@ def newest(
                 audit.c.who.icontains(about, autoescape=True),
             )
         )
-    return tuple(_entry(row) for row in conn.execute(wanted))
+    return tuple(AuditEntry(**row._mapping) for row in conn.execute(wanted))
 
 
-def _encode(picture: Picture | None) -> str | None:
-    return None if picture is None else json.dumps(dict(picture), ensure_ascii=False, sort_keys=False)
-
-
-def _entry(row: Row[tuple[object, ...]]) -> AuditEntry:
-    return AuditEntry(
-        id=str(row.id),
-        at=row.at,
-        who=row.who,
-        way=Way(row.way),
-        act=Act(row.action),
-        subject=row.subject,
-        before=None if row.before is None else json.loads(row.before),
-        after=None if row.after is None else json.loads(row.after),
-        request=row.request or "",
-    )
+def _values(entry: AuditEntry) -> dict[str, object]:
+    values = {field.name: getattr(entry, field.name) for field in fields(entry)}
+    del values["id"]
+    return values

@@ -6,7 +6,7 @@ from typing import Any
 
 from sqlalchemy import Connection, Row, insert, select, update
 
-from balancebot.domain.balance import BalanceKey, Category, WalletName
+from balancebot.domain.balance import BalanceKey, WalletName
 from balancebot.domain.runway import PlannedUse
 from balancebot.store.tables import plans
 
@@ -35,11 +35,11 @@ class PlannedSend:
 
 def add(conn: Connection, plan: PlannedSend) -> str:
     """Keep a plan; return its id."""
-    plan_id = conn.execute(
+    plan_id: str = conn.execute(
         insert(plans)
         .values(
             wallet=plan.balance.wallet,
-            category=plan.balance.category.value,
+            category=plan.balance.category,
             messages=plan.messages,
             starts_at=plan.starts_at,
             ends_at=plan.ends_at,
@@ -49,16 +49,12 @@ def add(conn: Connection, plan: PlannedSend) -> str:
         )
         .returning(plans.c.id)
     ).scalar_one()
-    return str(plan_id)
+    return plan_id
 
 
 def find(conn: Connection, plan_id: str) -> PlannedSend | None:
     """Return a plan that wasn't removed; None for anything that names none."""
-    if not plan_id.isdecimal() or len(plan_id) > 9:
-        return None
-    row = conn.execute(
-        select(plans).where(plans.c.id == int(plan_id), plans.c.removed_at.is_(None))
-    ).one_or_none()
+    row = conn.execute(select(plans).where(plans.c.id == plan_id, plans.c.removed_at.is_(None))).one_or_none()
     return None if row is None else _plan(row)
 
 
@@ -74,18 +70,14 @@ def not_over(conn: Connection, *, now: datetime) -> tuple[PlannedSend, ...]:
 
 def remove(conn: Connection, plan_id: str, *, now: datetime) -> bool:
     """Take a plan back; False when there is none such, or somebody was quicker."""
-    if find(conn, plan_id) is None:
-        return False
-    removed = (
-        update(plans).where(plans.c.id == int(plan_id), plans.c.removed_at.is_(None)).values(removed_at=now)
-    )
+    removed = update(plans).where(plans.c.id == plan_id, plans.c.removed_at.is_(None)).values(removed_at=now)
     return conn.execute(removed).rowcount == 1
 
 
 def _plan(row: Row[Any]) -> PlannedSend:
     return PlannedSend(
-        id=str(row.id),
-        balance=BalanceKey(WalletName(row.wallet), Category(row.category)),
+        id=row.id,
+        balance=BalanceKey(WalletName(row.wallet), row.category),
         messages=row.messages,
         starts_at=row.starts_at,
         ends_at=row.ends_at,

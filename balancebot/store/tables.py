@@ -18,11 +18,23 @@ from sqlalchemy import (
     text,
 )
 
+from balancebot.domain.audit import Act, Way
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.message import Measurement, MessageContext
 from balancebot.domain.threshold import Limits
+from balancebot.domain.user import Role
 from balancebot.store.json_columns import JsonColumn, MessageColumn
-from balancebot.store.types import ReadingColumn, UtcDateTime
+from balancebot.store.types import (
+    CountLimit,
+    DaysLimit,
+    EnumColumn,
+    PatternColumn,
+    PictureColumn,
+    ReadingColumn,
+    TextId,
+    TextOrNull,
+    UtcDateTime,
+)
 
 metadata = MetaData(
     naming_convention={
@@ -148,12 +160,11 @@ thresholds = Table(
     metadata,
     Column("id", Integer, primary_key=True),
     Column("wallet", String(129), nullable=False),
-    Column("category", String(16), nullable=False),
-    # a limit is a number, -1 = off, NULL = inherit
-    Column("warning_below", BigInteger),
-    Column("critical_below", BigInteger),
-    Column("warning_days", Float),
-    Column("critical_days", Float),
+    Column("category", EnumColumn(Category, nothing="*"), nullable=False),
+    Column("warning_below", CountLimit),
+    Column("critical_below", CountLimit),
+    Column("warning_days", DaysLimit),
+    Column("critical_days", DaysLimit),
     Column("lead_time_days", Float),
     Column("note", Text, nullable=False, server_default=""),
     Column("version", Integer, nullable=False, server_default="1"),  # edit token against lost updates
@@ -197,13 +208,13 @@ silences = Table(
     "silences",
     metadata,
     Column("id", Integer, primary_key=True),
-    Column("pattern", Text, nullable=False),  # or several, parted by commas
+    Column("pattern", PatternColumn, nullable=False),
     Column("begins_at", UtcDateTime, nullable=False),
     Column("until", UtcDateTime, nullable=False),
     Column("reason", Text, nullable=False),
     Column("created_by", String(128), nullable=False),
     Column("ended_at", UtcDateTime),  # ended by a person before `until`
-    Column("ended_by", String(128)),
+    Column("ended_by", TextOrNull(128)),
 )
 
 # The outbox: written in the transaction that changed the alert.
@@ -296,9 +307,9 @@ digest_slots = Table(
 plans = Table(
     "plans",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", TextId, primary_key=True),
     Column("wallet", String(129), nullable=False),
-    Column("category", String(16), nullable=False),
+    Column("category", EnumColumn(Category), nullable=False),
     Column("messages", BigInteger, nullable=False),
     Column("starts_at", UtcDateTime, nullable=False),
     Column("ends_at", UtcDateTime, nullable=False),
@@ -312,7 +323,7 @@ users = Table(
     "users",
     metadata,
     Column("name", String(64), primary_key=True),
-    Column("role", String(16), nullable=False),
+    Column("role", EnumColumn(Role), nullable=False),
     Column("password_hash", String(200), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
 )
@@ -339,15 +350,15 @@ login_failures = Table(
 audit = Table(
     "audit",
     metadata,
-    Column("id", Integer, primary_key=True),
+    Column("id", TextId, primary_key=True),
     Column("at", UtcDateTime, nullable=False),
     Column("who", String(128), nullable=False),
-    Column("way", String(16), nullable=False),  # cli, page, sheet, slack
-    Column("action", String(32), nullable=False),
+    Column("way", EnumColumn(Way), nullable=False),
+    Column("action", EnumColumn(Act, 32), nullable=False, key="act"),
     Column("subject", String(200), nullable=False),
-    Column("before", Text),  # JSON
-    Column("after", Text),  # JSON
-    Column("request", String(64)),  # what asked for it, where one request may come twice (Slack)
+    Column("before", PictureColumn),
+    Column("after", PictureColumn),
+    Column("request", TextOrNull(64)),  # what asked for it, where one request may come twice (Slack)
 )
 
 # Single facts about the installation: the last cycle's end, a channel's refusal.

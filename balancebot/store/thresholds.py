@@ -2,37 +2,28 @@
 
 import threading
 from collections.abc import Sequence
+from dataclasses import fields
 from datetime import datetime
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from sqlalchemy import Connection, bindparam, delete, func, select
 
-from balancebot.domain.balance import Category
-from balancebot.domain.threshold import OFF, Off, Scope, ThresholdBook, ThresholdRow
+from balancebot.domain.threshold import Scope, ThresholdBook, ThresholdRow
 from balancebot.store.tables import thresholds
-from balancebot.store.types import insert_into
+from balancebot.store.types import columns_of, insert_into
 
 Edition: TypeAlias = tuple[object, ...]
 """Equal as long as no row was added, changed or removed."""
 
-_OFF = -1
-_EVERY = "*"
-_WRITTEN = (
-    "warning_below",
-    "critical_below",
-    "warning_days",
-    "critical_days",
-    "lead_time_days",
-    "note",
-    "updated_at",
-    "updated_by",
-)
+_WRITTEN = tuple(field.name for field in fields(ThresholdRow) if field.name not in {"wallet", "category"})
 
 
 def load(conn: Connection) -> tuple[ThresholdRow, ...]:
     """Return every row, in the order of scopes."""
-    rows = conn.execute(select(thresholds).order_by(thresholds.c.wallet, thresholds.c.category))
-    return tuple(_row(row) for row in rows)
+    wanted = select(*columns_of(thresholds, ThresholdRow)).order_by(
+        thresholds.c.wallet, thresholds.c.category
+    )
+    return tuple(ThresholdRow(**row._mapping) for row in conn.execute(wanted))
 
 
 def edition(conn: Connection) -> Edition:
@@ -60,14 +51,7 @@ def put(conn: Connection, rows: Sequence[ThresholdRow], *, by: str, now: datetim
             ),
             [
                 {
-                    "wallet": row.wallet,
-                    "category": _word(row.category),
-                    "warning_below": _encode(row.warning_below),
-                    "critical_below": _encode(row.critical_below),
-                    "warning_days": _encode(row.warning_days),
-                    "critical_days": _encode(row.critical_days),
-                    "lead_time_days": row.lead_time_days,
-                    "note": row.note,
+                    **{field.name: getattr(row, field.name) for field in fields(row)},
                     "updated_at": now,
                     "updated_by": by,
                 }
@@ -84,35 +68,8 @@ def remove(conn: Connection, scopes: Sequence[Scope]) -> None:
                 thresholds.c.wallet == bindparam("of_wallet"),
                 thresholds.c.category == bindparam("of_category"),
             ),
-            [{"of_wallet": scope.wallet, "of_category": _word(scope.category)} for scope in scopes],
+            [{"of_wallet": scope.wallet, "of_category": scope.category} for scope in scopes],
         )
-
-
-def _word(category: Category | None) -> str:
-    return _EVERY if category is None else category.value
-
-
-def _encode(limit: float | Off | None) -> float | None:
-    return _OFF if isinstance(limit, Off) else limit
-
-
-def _row(row: Any) -> ThresholdRow:
-    return ThresholdRow(
-        wallet=row.wallet,
-        category=None if row.category == _EVERY else Category(row.category),
-        warning_below=_decode(row.warning_below),
-        critical_below=_decode(row.critical_below),
-        warning_days=_decode(row.warning_days),
-        critical_days=_decode(row.critical_days),
-        lead_time_days=row.lead_time_days,
-        note=row.note,
-        updated_at=row.updated_at,
-        updated_by=row.updated_by,
-    )
-
-
-def _decode(limit: Any) -> Any:
-    return OFF if limit == _OFF else limit
 
 
 class ThresholdCache:

@@ -1,17 +1,37 @@
 """Column types and small SQL helpers: instants, readings, chunks of long lists, upserts, locks."""
 
+import json
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import fields
 from datetime import UTC, datetime
+from enum import StrEnum
 from itertools import islice
 from typing import Any, TypeVar
 
-from sqlalchemy import BigInteger, Connection, DateTime, Dialect, Table, text
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    Connection,
+    DateTime,
+    Dialect,
+    Float,
+    Integer,
+    String,
+    Table,
+    Text,
+    text,
+)
 from sqlalchemy.dialects import sqlite
 from sqlalchemy.types import TypeDecorator
 
 from balancebot.domain.balance import Absent, Reading
+from balancebot.domain.pattern import Pattern, Patterns
+from balancebot.domain.sentence import Sentence
+from balancebot.domain.threshold import OFF, Off
 
 _UNALLOCATED = -1
+_OFF = -1
+_BETWEEN_PATTERNS = ", "
 
 
 class UtcDateTime(TypeDecorator[datetime]):
@@ -46,6 +66,128 @@ class ReadingColumn(TypeDecorator[Reading]):
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], Reading]:  # noqa: ARG002
         """Return what makes a reading of a column's value."""
         return _from_integer
+
+
+class EnumColumn(TypeDecorator[Any]):
+    """A member of a closed set, by its value; `nothing` is how None is written where the column can't be NULL."""
+
+    impl = String
+    cache_ok = True
+
+    def __init__(self, kind: type[StrEnum], length: int = 16, *, nothing: str | None = None) -> None:
+        super().__init__(length)
+        self.kind = kind
+        self.nothing = nothing
+
+    def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return the word of a member."""
+        return self.nothing if value is None else str(value)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
+        """Return the member of a word."""
+        return None if value is None or value == self.nothing else self.kind(value)
+
+
+class _LimitColumn(TypeDecorator[Any]):
+    """A limit of a threshold: a number, -1 for off, NULL to inherit."""
+
+    def process_bind_param(self, value: float | Off | None, dialect: Dialect) -> float | None:  # noqa: ARG002
+        """Return what stands for a limit."""
+        return _OFF if isinstance(value, Off) else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Return the limit that a number stands for."""
+        return OFF if value == _OFF else value
+
+
+class CountLimit(_LimitColumn):
+    """A limit in messages."""
+
+    impl = BigInteger
+    cache_ok = True
+
+
+class DaysLimit(_LimitColumn):
+    """A limit in days of runway."""
+
+    impl = Float
+    cache_ok = True
+
+
+class PatternColumn(TypeDecorator[Any]):
+    """One pattern of balances, or several with commas between them: no name holds one."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Pattern | Patterns | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return a pattern as text."""
+        if value is None:
+            return None
+        parts = value.parts if isinstance(value, Patterns) else (value,)
+        return _BETWEEN_PATTERNS.join(part.text for part in parts)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Pattern | Patterns:  # noqa: ARG002
+        """Return the pattern of a text; TypeError for one that was never checked."""
+        parts = tuple(map(_parsed, value.split(_BETWEEN_PATTERNS)))
+        return parts[0] if len(parts) == 1 else Patterns(parts=parts)
+
+
+class PictureColumn(TypeDecorator[Any]):
+    """What something was or became, as JSON; NULL where it wasn't there."""
+
+    impl = Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return it as JSON, in the order in which it was written down."""
+        return None if value is None else json.dumps(dict(value), ensure_ascii=False)
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
+        """Return what the JSON says."""
+        return None if value is None else json.loads(value)
+
+
+class TextOrNull(TypeDecorator[str]):
+    """A text that is NULL where it is empty."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: str | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return NULL for ''."""
+        return value or None
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str:  # noqa: ARG002
+        """Return '' for NULL."""
+        return value or ""
+
+
+class TextId(TypeDecorator[str]):
+    """The number of a row, which faces and files show as text."""
+
+    impl = Integer
+    cache_ok = True
+
+    def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:  # noqa: ARG002
+        """Return the number; None for a text that names no row."""
+        return parse_id(value) if isinstance(value, str) else value
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> str:  # noqa: ARG002
+        """Return the number as text."""
+        return str(value)
+
+
+def _parsed(text: str) -> Pattern:
+    pattern = Pattern.parse(text)
+    if isinstance(pattern, Sentence):  # was checked when it was made
+        raise TypeError(f"{text}: the pattern {pattern}")
+    return pattern
+
+
+def columns_of(table: Table, kind: type) -> list[ColumnElement[Any]]:
+    """Return the columns that fill the dataclass `kind`: `kind(**row._mapping)`."""
+    return [table.c[field.name].label(field.name) for field in fields(kind)]
 
 
 def _to_utc(value: datetime | None) -> datetime | None:
@@ -99,6 +241,17 @@ def insert_into(conn: Connection, table: Table) -> sqlite.Insert:
     from sqlalchemy.dialects import postgresql  # lazy: half of all installations have SQLite alone
 
     return postgresql.insert(table)  # type: ignore[return-value]
+
+
+MAX_ID = 2**31 - 1
+
+
+def parse_id(text: str) -> int | None:
+    """Read the number of a row as people and forms write it; None for anything that names none."""
+    if not text.isascii() or not text.isdecimal() or len(text) > len(str(MAX_ID)):
+        return None
+    number = int(text)
+    return number if number <= MAX_ID else None
 
 
 ALERTS = 1

@@ -26,7 +26,7 @@ def add(conn: Connection, user: User, password_hash: str) -> bool:
             conn.execute(
                 insert(users).values(
                     name=user.name,
-                    role=user.role.value,
+                    role=user.role,
                     created_at=user.created_at,
                     password_hash=password_hash,
                 )
@@ -54,7 +54,7 @@ def set_password_hash(conn: Connection, name: str, password_hash: str) -> None:
 
 def set_role(conn: Connection, name: str, role: Role) -> None:
     """Give a user another role; it holds at the next request."""
-    conn.execute(update(users).where(users.c.name == name).values(role=role.value))
+    conn.execute(update(users).where(users.c.name == name).values(role=role))
 
 
 def remove(conn: Connection, name: str) -> None:
@@ -164,13 +164,13 @@ def forget_failures(conn: Connection, name: str, address: str) -> None:
 
 
 def _user(row: Row[tuple[object, ...]]) -> User:
-    return User(name=row.name, role=Role(row.role), created_at=row.created_at)
+    return User(name=row.name, role=row.role, created_at=row.created_at)
 
 
 def _session(row: Row[tuple[object, ...]]) -> Session:
     return Session(
         id=row.sessions_token_hash,
-        user=User(name=row.users_name, role=Role(row.users_role), created_at=row.users_created_at),
+        user=User(name=row.users_name, role=row.users_role, created_at=row.users_created_at),
         created_at=row.sessions_created_at,
         seen_at=row.sessions_seen_at,
         expires_at=row.sessions_expires_at,

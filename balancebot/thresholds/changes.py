@@ -4,7 +4,6 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import TypeAlias, TypeVar
 
 from balancebot.domain.audit import Act, Actor, AuditEntry, Picture
@@ -15,7 +14,7 @@ from balancebot.ports import Clock
 from balancebot.sheets import InputFault, SheetRow
 from balancebot.store import audit, thresholds, types
 from balancebot.store.database import Database
-from balancebot.thresholds.edit import COLUMNS, Edited, RowEdit, apply_edits, patch_row
+from balancebot.thresholds.edit import COLUMNS, Edited, RowChange, RowEdit, apply_edits, patch_row
 from balancebot.thresholds.sheet import import_sheet
 
 _Rows: TypeAlias = tuple[ThresholdRow, ...]
@@ -149,10 +148,7 @@ class EditThresholds:
             put = [change.after for change in edited.changes if change.after is not None]
             thresholds.put(conn, put, by=by.who, now=now)
             thresholds.remove(conn, [change.scope for change in edited.changes if change.after is None])
-            audit.record(
-                conn,
-                *(_entry(change.scope, change.before, change.after, by, now) for change in edited.changes),
-            )
+            audit.record_changes(conn, by, map(_as_change, edited.changes), now=now)
             return edited
 
 
@@ -185,18 +181,9 @@ def _refused(rows: _Rows, faults: tuple[InputFault, ...]) -> Edited:
     return Edited(rows=rows, changes=(), faults=faults, warnings=())
 
 
-def _entry(
-    scope: Scope, before: ThresholdRow | None, after: ThresholdRow | None, by: Actor, now: datetime
-) -> AuditEntry:
-    return AuditEntry(
-        at=now,
-        who=by.who,
-        way=by.way,
-        act=Act.REMOVE_THRESHOLD if after is None else Act.SET_THRESHOLD,
-        subject=str(scope),
-        before=_picture(before),
-        after=_picture(after),
-    )
+def _as_change(change: RowChange) -> audit.Change:
+    act = Act.REMOVE_THRESHOLD if change.after is None else Act.SET_THRESHOLD
+    return act, str(change.scope), _picture(change.before), _picture(change.after)
 
 
 def _picture(row: ThresholdRow | None) -> Picture | None:

@@ -8,10 +8,11 @@ from dataclasses import dataclass, replace
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
+from balancebot.domain.runway import NO_END_DAYS
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import Inversion, LimitColumn, Scope, ThresholdBook, ThresholdRow
-from balancebot.domain.threshold_cell import MAX_DAYS, read_column, written
+from balancebot.domain.threshold_cell import read_column, written
 from balancebot.sheets import InputFault
 
 COLUMNS = (
@@ -199,11 +200,15 @@ def _out_of_sight(changes: Sequence[RowChange], lines: _Lines) -> Iterator[Input
     for change in changes:
         for column in (LimitColumn.WARNING_DAYS, LimitColumn.CRITICAL_DAYS):
             days = getattr(change.after, column)
-            if isinstance(days, float) and days > MAX_DAYS and days != getattr(change.before, column, None):
+            if (
+                isinstance(days, float)
+                and days > NO_END_DAYS
+                and days != getattr(change.before, column, None)
+            ):
                 yield InputFault(
                     message=sentence(
                         "a runway is estimated up to %(most)s days: beyond that no limit is crossed",
-                        most=MAX_DAYS,
+                        most=NO_END_DAYS,
                     ),
                     line=lines[change.scope],
                     column=column,

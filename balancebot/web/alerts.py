@@ -16,6 +16,7 @@ from balancebot.domain.pattern import Pattern
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.store import alerts, notification_history, silences
 from balancebot.store import alerts as store
+from balancebot.store.types import parse_id
 from balancebot.web.flash import Done, done
 from balancebot.web.paging import PAGE, Page, offset, page_number, page_of
 from balancebot.web.rendering import show
@@ -133,13 +134,13 @@ def _listed(request: PageRequest, fault: str = "") -> Response:
 
 
 def _one(request: PageRequest, fault: str = "") -> Response:
-    app, alert_id = request.app, request.part("id")
+    app, alert_id = request.app, parse_id(request.part("id"))
     with app.database.read() as conn:
-        found = store.get(conn, int(alert_id)) if alert_id.isdecimal() and len(alert_id) < 10 else None
-        if found is None:
+        found = None if alert_id is None else store.get(conn, alert_id)
+        if alert_id is None or found is None:
             raise HTTPException(404, sentence("This alert doesn't exist.").id)
         ((alert, last, why),) = with_reasons(app, conn, [found])
-        chapters = notification_history.of_alert(conn, int(alert_id))
+        chapters = notification_history.of_alert(conn, alert_id)
     say = app.words
     return show(
         request,

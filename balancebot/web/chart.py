@@ -9,7 +9,7 @@ from enum import StrEnum
 from markupsafe import Markup
 
 from balancebot.domain.balance import Reading
-from balancebot.domain.runway import Runway
+from balancebot.domain.runway import Runway, position_on_bar
 from balancebot.domain.threshold import Limits
 from balancebot.domain.verdict import Severity
 from balancebot.forecast.course_ahead import LevelAhead
@@ -308,9 +308,6 @@ def _text(words: str, x: float, y: float, *, anchor: str = "start", name: str = 
 
 _WIDTH, _HEIGHT = 170.0, 22.0
 _TOP, _BAR = 5.0, 12.0
-_SOFTNESS_HOURS = 6.0
-"""Below about so long the scale is nearly linear."""
-_YEAR_HOURS = 365 * 24.0
 _TICKS_DAYS = (1, 7, 30, 90)
 
 
@@ -341,8 +338,7 @@ def runway_bar(runway: Runway | None, severity: Severity, limits: Limits, *, wor
 
 def _x(hours: float) -> float:
     """Place a length of time on the scale; beyond a year is its end."""
-    most = math.log1p(_YEAR_HOURS / _SOFTNESS_HOURS)
-    return _WIDTH * math.log1p(min(hours, _YEAR_HOURS) / _SOFTNESS_HOURS) / most
+    return _WIDTH * position_on_bar(hours)
 
 
 def _block(name: str, start: float, end: float) -> Markup:

@@ -5,7 +5,6 @@ a row whose name needs one is called by its place in the table, and nothing is e
 """
 
 import io
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -14,7 +13,7 @@ from typing import Final, TypeAlias
 from PIL import Image, ImageDraw, ImageFont
 
 from balancebot.domain.message import DigestLine, DigestMessage
-from balancebot.domain.runway import Runway
+from balancebot.domain.runway import Runway, position_on_bar
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording, without_middle
 
@@ -32,7 +31,6 @@ _ROW: Final = 76
 _HEAD: Final = 34
 _LEFT: Final = (_MARGIN, 222)
 _RIGHT: Final = (246, _WIDTH - _MARGIN)
-_SHORTEST_HOURS, _LONGEST_HOURS = 1.0, 365 * 24.0
 _TICKS_DAYS: Final = (1, 7, 30)
 _INK: Final = (31, 35, 40)
 _FAINT: Final = (120, 126, 136)
@@ -178,14 +176,7 @@ def _font(size: int) -> tuple[_Font, bool]:
 
 def _runway_x(hours: float) -> float:
     left, right = _RIGHT
-    clamped = min(max(hours, _SHORTEST_HOURS), _LONGEST_HOURS)
-    return (
-        left
-        + 8
-        + (right - left - 16)
-        * math.log(clamped / _SHORTEST_HOURS)
-        / math.log(_LONGEST_HOURS / _SHORTEST_HOURS)
-    )
+    return left + 8 + (right - left - 16) * position_on_bar(hours)
 
 
 def _width(text: str, *, size: int) -> float:
