@@ -57,7 +57,11 @@ def test_sql_is_written_in_storage_alone() -> None:
 def test_aiohttp_is_used_for_what_is_outside_alone() -> None:
     users = {_name(file).partition("/")[0] for file in _FILES if "aiohttp" in _imports(file)}
     assert users <= {"jsms", "network.py", "notify"}
-    assert not [_name(file) for file in _FILES if "httpx" in _imports(file)]
+
+
+def test_balances_are_fetched_with_httpx_and_nothing_else_uses_it() -> None:
+    users = {_name(file) for file in _FILES if any(name.startswith("httpx") for name in _imports(file))}
+    assert {"jsms/source.py", "jsms/transport.py"} == users
 
 
 def test_every_class_name_exists_once() -> None:

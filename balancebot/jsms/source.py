@@ -20,7 +20,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import assert_never
 
-from yarl import URL
+import httpx
 
 from balancebot import __version__
 from balancebot.config import AccountConfig, PollConfig, Proxy, Secret
@@ -28,7 +28,7 @@ from balancebot.domain.balance import Snapshot, WalletName, account_of, app_of
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
 from balancebot.jsms.answer import AnswerFault, EndpointKind, ParsedBalances, Understood, parse_answer
 from balancebot.jsms.pool import FetchCall, FetchPool, FetchTask, Trouble
-from balancebot.jsms.transport import PreparedRequest, Transport
+from balancebot.jsms.transport import Transport
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
 from balancebot.redact import MIN_LENGTH, STARS, Redactor
 
@@ -68,7 +68,7 @@ class _Target:
     """An endpoint made ready: its request is built once and sent often."""
 
     endpoint: Endpoint
-    request: PreparedRequest
+    request: httpx.Request
     host: str
     twin: WalletName | None
     """A wallet of the other kind that is configured with the same key."""
@@ -262,7 +262,7 @@ class JsmsSource:
         try:
             async with limit:
                 task.call.under_way.add(limit)
-                reply = await self._transport.get(target.request)
+                reply = await self._transport.get(target.request, base_url=target.endpoint.base_url)
         except TimeoutError:
             if task.is_cut_off:
                 return _CUT_OFF
@@ -416,10 +416,10 @@ def _targets(endpoints: Mapping[WalletName, Endpoint]) -> Mapping[WalletName, _T
 
 def _target(endpoint: Endpoint, *, twin: WalletName | None) -> _Target:
     try:
-        url = URL(endpoint.base_url.rstrip("/") + endpoint.kind.path)
-    except ValueError as error:
+        url = httpx.URL(endpoint.base_url.rstrip("/") + endpoint.kind.path)
+    except httpx.InvalidURL as error:
         raise ValueError("base_url is no address") from error
-    if url.scheme not in {"http", "https"} or not url.host or url.user is not None:
+    if url.scheme not in {"http", "https"} or not url.host or url.userinfo:
         raise ValueError("base_url must be http:// or https:// and a host, without a user")
     pair = f"{endpoint.key.reveal()}:{endpoint.secret.reveal()}"
     headers = {
@@ -430,8 +430,8 @@ def _target(endpoint: Endpoint, *, twin: WalletName | None) -> _Target:
     }
     return _Target(
         endpoint=endpoint,
-        request=PreparedRequest(str(url.origin()), url, headers),
-        host=url.authority,
+        request=httpx.Request("GET", url, headers=headers),
+        host=url.netloc.decode(),
         twin=twin,
     )
 

@@ -1,5 +1,7 @@
-"""One GET over aiohttp: an answer read whole and no larger than 64 KiB, or a fault. Nothing else comes out.
+"""One GET with httpx: an answer read whole and no larger than 64 KiB, or a fault. Nothing else comes out.
 
+httpx sends through aiohttp (httpx-aiohttp) and a connector of our own: httpx's own pool is searched anew for every
+request, and gets slower with every connection (benchmarks/fetch.py).
 Redirects aren't followed and cookies aren't kept: the one would carry credentials away, the other would mix wallets.
 Nothing is decompressed: what comes compressed wasn't asked for so. A connection that was kept and on which something
 arrived that nobody asked for is dropped: the next wallet would take it for its answer.
@@ -14,14 +16,15 @@ import threading
 import weakref
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from http.cookiejar import CookieJar
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import certifi
+import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
-from yarl import URL
+from httpx_aiohttp import AiohttpTransport
 
 from balancebot.config import Proxy
 from balancebot.domain.sentence import Sentence, sentence
@@ -31,6 +34,7 @@ from balancebot.network import proxy_for
 from balancebot.ports import SourceErrorKind
 
 log = logging.getLogger(__name__)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # below that it says a line for each request
 
 MAX_BODY_BYTES = 64 * 1024
 _IDLE_SECONDS = 15.0
@@ -52,15 +56,6 @@ _CERTIFICATE_ADVICE: Mapping[int, Sentence] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class PreparedRequest:
-    """A request that is built once and sent often."""
-
-    origin: str
-    url: URL
-    headers: Mapping[str, str]
-
-
 class Transport:
     """An HTTP client for one event loop. Its SSL context, made once, is the costly part."""
 
@@ -72,21 +67,17 @@ class Transport:
         self._context = ssl_context(ca_bundle)
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
-        self._proxies: dict[str, _ProxyRoute] = {}
+        self._clients: dict[str, httpx.AsyncClient] = {}
 
-    async def get(self, request: PreparedRequest) -> Reply | AnswerFault:
-        """Send a request and read its answer."""
+    async def get(self, request: httpx.Request, *, base_url: str) -> Reply | AnswerFault:
+        """Send `request`, which is built once and sent often, to what is below `base_url`, and read its answer."""
         try:
-            proxy = self._proxy_of(request.origin)
-            async with self._shared_session().get(
-                request.url,
-                headers=request.headers,
-                allow_redirects=False,
-                proxy=proxy.url,
-                proxy_headers=proxy.headers,
-            ) as response:
+            response = await self._client(base_url).send(request, stream=True)
+            try:
                 return await _read(response)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
             return _fault(error)
 
     async def close(self) -> None:
@@ -94,11 +85,23 @@ class Transport:
         if self._session is not None:
             await self._session.close()
 
-    def _proxy_of(self, origin: str) -> "_ProxyRoute":
-        route = self._proxies.get(origin)
-        if route is None:
-            route = self._proxies[origin] = _proxy_route(proxy_for(origin, self._proxy))
-        return route
+    def _client(self, base_url: str) -> httpx.AsyncClient:
+        """Return the client for a base URL: it knows the way through the proxy. All share their connections."""
+        client = self._clients.get(base_url)
+        if client is None:
+            transport = AiohttpTransport(
+                verify=self._context,
+                client=self._shared_session(),
+                proxy=_proxy(proxy_for(base_url, self._proxy)),
+            )
+            client = self._clients[base_url] = httpx.AsyncClient(
+                transport=transport,
+                follow_redirects=False,
+                trust_env=False,
+                cookies=_NoCookies(),
+                timeout=None,  # noqa: S113 -- the caller's deadline bounds the whole exchange, which httpx's doesn't
+            )
+        return client
 
     def _shared_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -113,27 +116,25 @@ class Transport:
             self._session = aiohttp.ClientSession(
                 connector=connector,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                timeout=aiohttp.ClientTimeout(),
-                auto_decompress=False,
             )
         return self._session
 
 
-@dataclass(frozen=True, slots=True)
-class _ProxyRoute:
-    url: URL | None
-    headers: Mapping[str, str] | None = None
+class _NoCookies(CookieJar):
+    """Keeps no cookie."""
+
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Take none of an answer's cookies."""
 
 
-def _proxy_route(address: str | None) -> _ProxyRoute:
+def _proxy(address: str | None) -> httpx.Proxy | None:
     if address is None:
-        return _ProxyRoute(None)
-    url = URL(address)
-    if url.user is None:
-        return _ProxyRoute(url)
+        return None
+    proxy = httpx.Proxy(address)
+    if proxy.auth is None:
+        return proxy
     # as a header of the proxy's own request, which aiohttp turns into Proxy-Authorization: it warns of the other way
-    credentials = aiohttp.encode_basic_auth(url.user, url.password or "")
-    return _ProxyRoute(url.with_user(None), {"Authorization": credentials})
+    return httpx.Proxy(proxy.url, headers={"Authorization": aiohttp.encode_basic_auth(*proxy.auth)})
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -221,25 +222,22 @@ def ssl_context(ca_bundle: Path | None) -> ssl.SSLContext:
         raise ValueError(f"ca_bundle {ca_bundle} can't be used: {error.strerror or error}") from error
 
 
-async def _read(response: aiohttp.ClientResponse) -> Reply | AnswerFault:
+async def _read(response: httpx.Response) -> Reply | AnswerFault:
+    status = response.status_code
     if response.headers.get("Content-Encoding", "identity") != "identity":
-        response.close()
         return AnswerFault(
             kind=SourceErrorKind.SCHEMA,
-            message=sentence("%(status)s, compressed without being asked to", status=response.status),
+            message=sentence("%(status)s, compressed without being asked to", status=status),
         )
     body = bytearray()
-    while chunk := await response.content.readany():
+    async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
-            response.close()
             return AnswerFault(
                 kind=SourceErrorKind.SCHEMA,
-                message=sentence(
-                    "%(status)s with a body of more than 64 KiB, cut off", status=response.status
-                ),
+                message=sentence("%(status)s with a body of more than 64 KiB, cut off", status=status),
             )
-    return Reply(status=response.status, headers=response.headers, body=bytes(body))
+    return Reply(status=status, headers=response.headers, body=bytes(body))
 
 
 def _fault(error: Exception) -> AnswerFault:
@@ -273,7 +271,12 @@ def _fault(error: Exception) -> AnswerFault:
                 )
             case aiohttp.ClientPayloadError():
                 return AnswerFault(kind=SourceErrorKind.NETWORK, message=sentence("the answer broke off"))
-            case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            case (
+                aiohttp.InvalidURL()
+                | aiohttp.NonHttpUrlClientError()
+                | httpx.InvalidURL()
+                | httpx.UnsupportedProtocol()
+            ):
                 return AnswerFault(
                     kind=SourceErrorKind.CONFIGURATION,
                     message=sentence("no usable address: are base_url and proxy right?"),
