@@ -34,6 +34,7 @@ from balancebot.poll.judge_spikes import JudgeSpikes
 from balancebot.poll.judge_wallets import sync_wallets
 from balancebot.poll.record import PollIntervals, RecordReadings
 from balancebot.ports import BalanceSource, Channel, Clock, Finding
+from balancebot.redact import NO_REDACTOR, Redactor
 from balancebot.store import installation, living_messages
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
@@ -97,6 +98,7 @@ class App:
     """Called whenever the outbox has something new."""
     given_source: BalanceSource | None = field(default=None, repr=False)
     given_channels: Mapping[str, Channel] | None = field(default=None, repr=False)
+    given_redactor: Redactor | None = field(default=None, repr=False)
     registered: Sequence[RegisteredChannel] = REGISTERED
 
     @property
@@ -166,9 +168,16 @@ class App:
             return self.given_channels
         return build_channels(self.settings.channel_by_name, self._channel_context, self.registered)
 
+    @cached_property
+    def redact(self) -> Redactor:
+        """Hides every secret of the configuration in text from outside."""
+        return self.given_redactor or Redactor.of(self.settings)
+
     @property
     def _channel_context(self) -> ChannelContext:
-        return ChannelContext(renderer=self.renderer, clock=self.clock, known_ids=self._known_ids)
+        return ChannelContext(
+            renderer=self.renderer, clock=self.clock, known_ids=self._known_ids, redact=self.redact
+        )
 
     def _known_ids(self, channel: str) -> Mapping[str, str]:
         """Return the ids of a channel's addresses; none where the database can't be asked: they are resolved anew."""
@@ -288,11 +297,15 @@ def build_app(
     clock: Clock | None = None,
     source: BalanceSource | None = None,
     channels: Mapping[str, Channel] | None = None,
+    redactor: Redactor | None = None,
     registered: Sequence[RegisteredChannel] = REGISTERED,
     on_enqueued: Callable[[], None] = lambda: None,
     worker_id: str | None = None,
 ) -> App:
-    """Build the app of one configuration. `source` and `channels` take the place of those that are configured."""
+    """Build the app of one configuration. `source` and `channels` take the place of those that are configured.
+
+    `redactor` is one that was made of the same settings already: with thousands of key pairs that takes a while.
+    """
     clock = clock or SystemClock()
     live = LiveSettings(settings)
     zone, confidence = settings.timezone, settings.alerts.runway_confidence
@@ -339,13 +352,16 @@ def build_app(
         on_enqueued=on_enqueued,
         given_source=source,
         given_channels=channels,
+        given_redactor=redactor,
         registered=registered,
     )
 
 
 def preview_channels(settings: Settings, show: Callable[[str], None]) -> Mapping[str, Channel]:
     """Return channels that show each message as its reader would see it, and send nothing."""
-    context = ChannelContext(renderer=_renderer(settings), clock=SystemClock(), known_ids=lambda _: {})
+    context = ChannelContext(
+        renderer=_renderer(settings), clock=SystemClock(), known_ids=lambda _: {}, redact=NO_REDACTOR
+    )
     return build_channels(settings.channel_by_name, context, show=show)
 
 

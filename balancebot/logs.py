@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TextIO
 
@@ -14,6 +14,7 @@ from balancebot.metrics import READ, Metrics
 from balancebot.notify.queue import AttemptReport, DeliverReport
 from balancebot.poll.cycle import PollReport
 from balancebot.ports import ChannelErrorKind, SourceError, SourceErrorKind
+from balancebot.redact import NO_REDACTOR
 
 _OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _TALKATIVE = ("aiohttp", "alembic", "asyncio", "httpcore", "httpx", "slack_sdk", "uvicorn")
@@ -22,12 +23,14 @@ _GRUMBLING = ("apscheduler",)
 """Libraries that warn of what is meant: a tick that finds the last one at work is skipped."""
 
 
-def set_up_logging(log: LogConfig, stream: TextIO | None = None) -> None:
-    """Send log lines to `stream` (default: stderr) as `log` says, for the whole process."""
+def set_up_logging(
+    log: LogConfig, stream: TextIO | None = None, *, redact: Callable[[str], str] = NO_REDACTOR
+) -> None:
+    """Send log lines to `stream` (default: stderr) as `log` says, for the whole process; `redact` hides secrets in them."""
     stream = stream or sys.stderr
     as_text = log.format is LogFormat.TEXT or (log.format is LogFormat.AUTO and stream.isatty())
     handler = logging.StreamHandler(stream)
-    handler.setFormatter(TextLine() if as_text else JsonLine())
+    handler.setFormatter(TextLine(redact) if as_text else JsonLine(redact))
     logging.basicConfig(handlers=[handler], level=log.level.value.upper(), force=True)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(logging.WARNING)
@@ -35,7 +38,43 @@ def set_up_logging(log: LogConfig, stream: TextIO | None = None) -> None:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
-class JsonLine(logging.Formatter):
+class _LogLine(logging.Formatter):
+    """The parts of a line, without secrets."""
+
+    def __init__(self, redact: Callable[[str], str]) -> None:
+        super().__init__()
+        self._redact = redact
+
+    def _event(self, record: logging.LogRecord) -> str:
+        return self._redact(record.getMessage())
+
+    def _fields(self, record: logging.LogRecord) -> dict[str, object]:
+        return {
+            name: self._redacted(value) for name, value in vars(record).items() if name not in _OWN_ATTRIBUTES
+        }
+
+    def _trace(self, record: logging.LogRecord) -> str:
+        return (
+            self._redact(self.formatException(record.exc_info))
+            if record.exc_info and record.exc_info[0]
+            else ""
+        )
+
+    def _redacted(self, value: object) -> object:
+        match value:
+            case None | bool() | int() | float():
+                return value
+            case Mapping():
+                return {str(name): self._redacted(held) for name, held in value.items()}
+            case list() | tuple():
+                return [self._redacted(held) for held in value]
+            case str():
+                return self._redact(value)
+            case _:
+                return self._redact(str(value))
+
+
+class JsonLine(_LogLine):
     """One JSON object a line: `at`, `level`, `event`, then the line's own fields."""
 
     def format(self, record: logging.LogRecord) -> str:
@@ -43,31 +82,27 @@ class JsonLine(logging.Formatter):
         line = {
             "at": _at(record).isoformat().replace("+00:00", "Z"),
             "level": record.levelname.lower(),
-            "event": record.getMessage(),
-            **_fields(record),
+            "event": self._event(record),
+            **self._fields(record),
         }
-        if trace := _trace(self, record):
+        if trace := self._trace(record):
             line["trace"] = trace
-        return json.dumps(line, ensure_ascii=False, default=str)
+        return json.dumps(line, ensure_ascii=False)
 
 
-class TextLine(logging.Formatter):
+class TextLine(_LogLine):
     """`2026-11-23 09:55:00 info poll.cycle wallets=12 failed=0`, in UTC."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line, and the traceback below it where there is one."""
-        fields = [f"{name}={_plain(value)}" for name, value in _fields(record).items()]
-        words = [f"{_at(record):%Y-%m-%d %H:%M:%S}", record.levelname.lower(), record.getMessage(), *fields]
-        trace = _trace(self, record)
+        fields = [f"{name}={_plain(value)}" for name, value in self._fields(record).items()]
+        words = [f"{_at(record):%Y-%m-%d %H:%M:%S}", record.levelname.lower(), self._event(record), *fields]
+        trace = self._trace(record)
         return " ".join(words) + (f"\n{trace}" if trace else "")
 
 
 def _at(record: logging.LogRecord) -> datetime:
     return datetime.fromtimestamp(record.created, UTC)
-
-
-def _fields(record: logging.LogRecord) -> dict[str, object]:
-    return {name: value for name, value in vars(record).items() if name not in _OWN_ATTRIBUTES}
 
 
 def _plain(value: object) -> str:
@@ -78,10 +113,6 @@ def _plain(value: object) -> str:
         if text and text.isprintable() and not set(text) & set(' "=')
         else json.dumps(text, ensure_ascii=False)
     )
-
-
-def _trace(formatter: logging.Formatter, record: logging.LogRecord) -> str:
-    return formatter.formatException(record.exc_info) if record.exc_info and record.exc_info[0] else ""
 
 
 log = logging.getLogger("balancebot")

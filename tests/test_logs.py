@@ -8,6 +8,7 @@ import pytest
 
 from balancebot.config import LogConfig, LogFormat, LogLevel, Secret
 from balancebot.logs import set_up_logging
+from balancebot.redact import Redactor
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -60,3 +61,28 @@ def test_neither_a_field_nor_a_traceback_shows_a_secret(form: LogFormat) -> None
         log.exception("slack.refused", extra={"token": token})
     assert "ValueError: refused ***" in stream.getvalue()
     assert "hidden" not in stream.getvalue()
+
+
+@pytest.mark.parametrize("form", [LogFormat.JSON, LogFormat.TEXT])
+def test_a_secret_that_another_side_repeats_is_hidden_in_the_event_the_fields_and_the_traceback(
+    form: LogFormat,
+) -> None:
+    stream = io.StringIO()
+    set_up_logging(LogConfig(format=form), stream, redact=Redactor(["canary-password"]))
+    log = logging.getLogger("balancebot.here")
+    try:
+        raise ValueError("it said canary-password")
+    except ValueError:
+        log.exception(
+            "told of canary-password", extra={"error": ["535 canary-password"], "num": 7, "wallet": "acme"}
+        )
+    assert "canary" not in stream.getvalue()
+    assert 4 == stream.getvalue().count("***")
+    if form is LogFormat.JSON:
+        line = json.loads(stream.getvalue())
+        assert ("told of ***", ["535 ***"], 7, "acme") == (
+            line["event"],
+            line["error"],
+            line["num"],
+            line["wallet"],
+        )

@@ -16,6 +16,7 @@ from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.threshold_cell import read_category
+from balancebot.redact import Redactor
 from balancebot.store.database import Database
 
 if TYPE_CHECKING:
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
 class CommandContext:
     """One call of the program."""
 
-    def __init__(self, config: Path | None) -> None:
-        self._config = config
+    def __init__(self) -> None:
+        self.given_config: Path | None = None
+        """What `--config` says."""
 
     @property
     def config_path(self) -> Path:
         """Where the configuration is, or would be."""
-        return config_path(self._config, environ=os.environ)
+        return config_path(self.given_config, environ=os.environ)
 
     @cached_property
     def settings(self) -> Settings:
@@ -49,6 +51,11 @@ class CommandContext:
         database = Database(self.settings.database.url.reveal())
         database.upgrade()
         return database
+
+    @cached_property
+    def redact(self) -> Redactor:
+        """Hides every secret that this call has resolved: in its log lines, and in its last words."""
+        return Redactor.of(*(self.__dict__.get(name) for name in ("settings", "settings_with_secrets")))
 
     @cached_property
     def app(self) -> "App":

@@ -105,9 +105,9 @@ def running(
 
     Meanwhile a worker heartbeat says that the process is alive, so that its claims hold.
     """
-    set_up_logging(_quiet(settings.log))
     channels = None if show is None else preview_channels(settings, show)
     app = build_app(settings, database, channels=channels)
+    set_up_logging(_quiet(settings.log), redact=app.redact)
     try:
         _ = app.source
     except ValueError as error:

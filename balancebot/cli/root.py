@@ -11,7 +11,7 @@ from typer.core import TyperGroup
 
 from balancebot import __version__
 from balancebot.cli import COMMANDS, overview
-from balancebot.cli.context import CommandContext, CommandError
+from balancebot.cli.context import CommandContext, CommandError, context_of
 from balancebot.domain.spelling import did_you_mean
 from balancebot.store.errors import DatabaseError
 
@@ -51,20 +51,18 @@ def _options(
     config: Annotated[Path | None, typer.Option("--config", metavar="FILE")] = None,
     version: Annotated[bool, typer.Option("--version", is_eager=True, callback=_show_version)] = False,  # noqa: ARG001 -- answered by its callback
 ) -> None:
-    context.obj = CommandContext(config)
+    context_of(context).given_config = config
 
 
 def run(words: Sequence[str]) -> int:
     """Run the command that `words` name; return its exit status."""
     command = typer.main.get_command(root)
+    context = CommandContext()
     try:
-        command.main(args=list(words), prog_name="balancebot")
+        command.main(args=list(words), prog_name="balancebot", obj=context)
     except SystemExit as end:
         return end.code if isinstance(end.code, int) else 0
-    except CommandError as error:
-        print(error, file=sys.stderr)
-        return error.status
-    except DatabaseError as error:
-        print(error, file=sys.stderr)
-        return 1
+    except (CommandError, DatabaseError) as error:
+        print(context.redact(str(error)), file=sys.stderr)
+        return error.status if isinstance(error, CommandError) else 1
     return 0

@@ -28,6 +28,7 @@ from balancebot.history.prune import prune
 from balancebot.logs import Reporter, set_up_logging
 from balancebot.metrics import Metrics
 from balancebot.ports import Channel
+from balancebot.redact import Redactor
 from balancebot.scheduler import Job, Scheduler
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
@@ -61,10 +62,10 @@ def run(context: typer.Context) -> None:
     resume_gc()
     command = context_of(context)
     settings = command.settings_with_secrets
-    set_up_logging(settings.log)
+    set_up_logging(settings.log, redact=command.redact)
     database = command.database
     with _alone(database):
-        daemon = Daemon(settings, database)
+        daemon = Daemon(settings, database, redactor=command.redact)
         try:
             daemon.start()
         except OSError as error:
@@ -114,11 +115,20 @@ class Daemon:
     """One process that polls, judges and delivers until it is stopped."""
 
     def __init__(
-        self, settings: Settings, database: Database, *, channels: Mapping[str, Channel] | None = None
+        self,
+        settings: Settings,
+        database: Database,
+        *,
+        channels: Mapping[str, Channel] | None = None,
+        redactor: Redactor | None = None,
     ) -> None:
-        """`channels` take the place of those that are configured."""
+        """`channels` take the place of those that are configured; `redactor` is one made of these settings already."""
         self._app = build_app(
-            settings, database, channels=channels, on_enqueued=lambda: self._scheduler.run_now("deliver")
+            settings,
+            database,
+            channels=channels,
+            redactor=redactor,
+            on_enqueued=lambda: self._scheduler.run_now("deliver"),
         )
         self._metrics = Metrics(self._app.system_status, channels=settings.channel_by_name)
         self._reporter = Reporter(self._metrics)

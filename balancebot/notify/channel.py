@@ -1,11 +1,13 @@
 """What a channel's folder registers, and what it is given to make its channel."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from balancebot.config.declare import ChannelSection
-from balancebot.ports import Channel, Clock
+from balancebot.domain.message import MessageRef, OutgoingMessage
+from balancebot.ports import Capabilities, Channel, ChannelError, Clock, Finding
 
 if TYPE_CHECKING:
     from balancebot.notify.render import Renderer
@@ -22,6 +24,8 @@ class ChannelContext:
     clock: Clock
     known_ids: Callable[[str], Mapping[str, str]]
     """Returns the ids that the addresses of a channel had of late, for a channel that resolves names."""
+    redact: Callable[[str], str]
+    """Hides secrets in what a channel says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +38,55 @@ class RegisteredChannel:
     """Makes the channel of a name from its section; it connects to nothing yet."""
     preview: Callable[[Any, ChannelContext, Show], Channel]
     """Makes one that shows each message as its reader would see it, and sends nothing."""
+
+
+class RedactedChannel:
+    """A channel whose errors and findings show no secret: the other side may have repeated what it was sent."""
+
+    def __init__(self, channel: Channel, redact: Callable[[str], str]) -> None:
+        self.channel = channel
+        self._redact = redact
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What the channel can do besides posting."""
+        return self.channel.capabilities
+
+    @property
+    def name(self) -> str:
+        """Its configured name."""
+        return self.channel.name
+
+    def send(
+        self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
+    ) -> MessageRef | ChannelError:
+        """Send a message."""
+        answer = self.channel.send(outgoing, holds_claim=holds_claim)
+        return self._redacted(answer) if isinstance(answer, ChannelError) else answer
+
+    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+        """Search the destination for a message."""
+        answer = self.channel.find(outgoing, since=since)
+        return self._redacted(answer) if isinstance(answer, ChannelError) else answer
+
+    def delete(self, ref: MessageRef) -> ChannelError | None:
+        """Delete a message."""
+        error = self.channel.delete(ref)
+        return None if error is None else self._redacted(error)
+
+    def check(self, destinations: Sequence[str]) -> list[Finding]:
+        """Try what can be tried without sending anything."""
+        return [
+            replace(finding, words=self._redact(finding.words))
+            for finding in self.channel.check(destinations)
+        ]
+
+    def close(self) -> None:
+        """Give back connections."""
+        self.channel.close()
+
+    def _redacted(self, error: ChannelError) -> ChannelError:
+        return replace(error, message=error.message.mapped(self._redact))
 
 
 def posting_preview(section: object, context: ChannelContext, show: Show) -> Channel:

@@ -7,7 +7,7 @@ A registration says how a section of the configuration (balancebot/config/) beco
 from collections.abc import Mapping, Sequence
 
 from balancebot.config.declare import ChannelSection
-from balancebot.notify.channel import ChannelContext, RegisteredChannel, Show
+from balancebot.notify.channel import ChannelContext, RedactedChannel, RegisteredChannel, Show
 from balancebot.notify.dingtalk import DINGTALK
 from balancebot.notify.email import EMAIL
 from balancebot.notify.feishu import FEISHU
@@ -26,11 +26,15 @@ def build_channels(
     *,
     show: Show | None = None,
 ) -> dict[str, Channel]:
-    """Make the channel of each section, by its configured name. With `show` they show each message and send nothing."""
+    """Make the channel of each section, by its configured name; what it says shows no secret.
+
+    With `show` they show each message and send nothing.
+    """
     channels: dict[str, Channel] = {}
     for name, section in sections.items():
         kind = next(kind for kind in registered if isinstance(section, kind.section))
-        channels[name] = (
-            kind.build(name, section, context) if show is None else kind.preview(section, context, show)
-        )
+        if show is None:
+            channels[name] = RedactedChannel(kind.build(name, section, context), context.redact)
+        else:
+            channels[name] = kind.preview(section, context, show)
     return channels

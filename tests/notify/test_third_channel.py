@@ -21,7 +21,7 @@ from balancebot.domain.threshold import ThresholdRow
 from balancebot.explain.explain import explain
 from balancebot.explain.text import sections
 from balancebot.metrics import Metrics
-from balancebot.notify.channel import ChannelContext, RegisteredChannel, Show
+from balancebot.notify.channel import ChannelContext, RedactedChannel, RegisteredChannel, Show
 from balancebot.notify.registry import REGISTERED
 from balancebot.ports import Capabilities, Channel, ChannelError, ChannelErrorKind, Finding
 from balancebot.store import thresholds
@@ -149,9 +149,10 @@ def app(database: Database, tmp_path: Path) -> App:
 
 
 def pager_of(app: App) -> Pager:
-    pager = app.channels["pager"]
-    assert isinstance(pager, Pager)
-    return pager
+    redacted = app.channels["pager"]
+    assert isinstance(redacted, RedactedChannel)
+    assert isinstance(redacted.channel, Pager)
+    return redacted.channel
 
 
 def reads(app: App, balance: int) -> None:

@@ -43,11 +43,12 @@ _SCOPE_OF = {"chat.postMessage": "chat:write", "chat.update": "chat:write", "cha
 class Fault:
     """What goes wrong with one call. It may take effect first (`done`), or not.
 
-    `error` answers with a code of Slack's, `status` with a bare HTTP status, `lose_answer` closes the line without a
-    word, `rate_limited` answers 429 with that many seconds; `delay` alone is only slow.
+    `error` answers with a code of Slack's and the scope that is `needed`, `status` with a bare HTTP status, `lose_answer`
+    closes the line without a word, `rate_limited` answers 429 with that many seconds; `delay` alone is only slow.
     """
 
     error: str = ""
+    needed: str = ""
     status: int = 0
     lose_answer: bool = False
     rate_limited: int | None = None
@@ -209,7 +210,7 @@ class SlackStandIn:
         if fault.status:
             return web.Response(status=fault.status, text="<html>oops</html>", content_type="text/html")
         if fault.error:
-            answer = _error(fault.error)
+            answer = _error(fault.error, needed=fault.needed)
         return web.json_response(answer, headers={"X-OAuth-Scopes": ",".join(self.scopes)})
 
     async def _handle_webhook(self, request: web.Request) -> web.StreamResponse:

@@ -43,6 +43,8 @@ class SmtpStandIn:
         self.port = 0
         self.security = security
         self.users = users
+        self.refusal: str | None = None
+        """What a log-in that is refused is answered with; None: the usual words."""
         self._smtputf8 = smtputf8
         self._refused: dict[str, str] = {}
         self._replies: defaultdict[str, list[str]] = defaultdict(list)
@@ -123,7 +125,8 @@ class SmtpStandIn:
             return AuthResult(success=False, handled=False)
         name, password = data.login.decode(), data.password.decode()
         good = (self.users or {}).get(name) == password
-        return AuthResult(success=good, handled=False, auth_data=name if good else None)
+        message = None if good else self.refusal
+        return AuthResult(success=good, handled=False, message=message, auth_data=name if good else None)
 
     async def handle_MAIL(  # noqa: N802 -- aiosmtpd's name
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
