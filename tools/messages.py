@@ -79,7 +79,7 @@ def is_current(po: Path, catalogue: Catalog) -> bool:
 def _translations(catalogue: Catalog) -> dict[object, object]:
     return {
         (message.id if isinstance(message.id, str) else tuple(message.id), message.context): (
-            message.string if isinstance(message.string, str) else tuple(message.string)
+            message.string if isinstance(message.string, str) else tuple(message.string or ())
         )
         for message in catalogue
         if message.id
@@ -97,8 +97,9 @@ def faults(catalogue: Catalog) -> Iterator[str]:
         elif not all(said):
             yield f"untranslated: {message.id!r}"
         elif any(
-            not figures(one) <= allowed(message) or not allowed(message, least=True) <= figures(one)
-            for one in said
+            not figures(str(text)) <= allowed(message)
+            or not allowed(message, least=True) <= figures(str(text))
+            for text in said
         ):
             yield f"other figures: {message.id!r} = {message.string!r}"
 

@@ -186,7 +186,7 @@ def test_what_a_destination_wants_to_be_spared_waits_and_nothing_else() -> None:
 
     result = planned(limited, waits("2", REPLY, 2), waits("2e", EDIT, 2), place=STANDS)
 
-    assert frozenset({DeliveryMethod.NEWS}) == result.held
+    assert frozenset({DeliveryMethod.NEWS}) == result.paused
     assert ["2e"] == [step.carrier.id for step in result.ready(NOON) if not isinstance(step, QueuedDelivery)]
 
 

@@ -47,7 +47,8 @@ def test_suspects_have_one_turn_in_four_quick_failures_first_then_who_waited_lon
 def test_suspects_wait_where_their_share_is_full(call):
     host = HostQueue(max_rate=None, now=0.0)
     host.add(tasks_of(call, "a"))
-    host.add_suspect(*tasks_of(call, "s"), None)
+    [task] = tasks_of(call, "s")
+    host.add_suspect(task, None)
     assert ["a", None] == taken(host, 2, suspects_too=False)
     assert ["s"] == taken(host, 1)
 
