@@ -94,7 +94,7 @@ def silence(
     wanted = read_pattern(pattern)
     until = SystemClock().now() + read_length("--for", length)
     if not any(map(wanted.wallet.matches, context_of(context).settings.wallets)):
-        print(f"{pattern} means no wallet that is configured now", file=sys.stderr)
+        print(f"{pattern} matches no configured wallet", file=sys.stderr)
     made = _operating(context).silence(wanted, until=until, reason=reason, by=context_of(context).actor())
     zone = context_of(context).settings.timezone
     print(f"silence {made.id}: {pattern} is silent until {until.astimezone(zone):%Y-%m-%d %H:%M} {zone}")

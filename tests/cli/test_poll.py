@@ -143,6 +143,9 @@ def test_status_shows_what_was_read(balancebot: Run, firm: Firm) -> None:
         "limits": {"warning_below": None, "critical_below": 1000, "warning_days": 7, "critical_days": 3},
         "alert": "1",
         "stopped": False,
+        "movable": 50000,
+        "spike": None,
+        "wallet_alert": None,
     } == balance
     row = next(line for line in balancebot("status").out.splitlines() if CHECKOUT in line and "900" in line)
     assert ["acme/checkout:industry", "900", "unknown", "unknown", "critical"] == row.split()[:5]

@@ -2,6 +2,7 @@
 
 from balancebot.domain.audit import Act, Actor, Way
 from balancebot.domain.delivery import GIVE_UP_ATTEMPTS, DeliveryState
+from balancebot.domain.sentence import in_english
 from balancebot.notify.resend import OperateDeliveries
 from balancebot.ports import ChannelErrorKind
 from balancebot.store import audit
@@ -32,7 +33,11 @@ def test_what_waits_and_what_was_given_up_is_listed_with_its_cause(bench: Bench)
 
     (only,) = operating(bench).listed()
 
-    assert (DeliveryState.PENDING, 1, "unreachable") == (only.state, only.num_attempts, only.error)
+    assert (DeliveryState.PENDING, 1, "unreachable") == (
+        only.state,
+        only.num_attempts,
+        in_english(only.error),
+    )
     assert 2 == len(operating(bench).listed(every=True))
     assert delivered < waiting
 

@@ -12,7 +12,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from slack_sdk.web.async_slack_response import AsyncSlackResponse
 
 from balancebot.config import Proxy
-from balancebot.domain.sentence import sentence
+from balancebot.domain.sentence import Part, sentence
 from balancebot.network import exchange, proxy_for
 from balancebot.ports import ChannelError, ChannelErrorKind, parse_retry_after
 
@@ -34,11 +34,11 @@ class SlackApi:
         self._proxy = proxy
         self._timeout = timeout
 
-    def write(self, method: str, *, where: str, **params: object) -> Answer | ChannelError:
+    def write(self, method: str, *, where: Part, **params: object) -> Answer | ChannelError:
         """Call a method that changes something; `where` names the channel in an error. None leaves a parameter out."""
         return self._call(method, where=where, json=_given(params))
 
-    def read(self, method: str, *, where: str, **params: object) -> Answer | ChannelError:
+    def read(self, method: str, *, where: Part, **params: object) -> Answer | ChannelError:
         """Call a method that only asks. Slack takes no JSON there, but a form."""
         form = {
             key: str(int(value) if isinstance(value, bool) else value)
@@ -50,7 +50,7 @@ class SlackApi:
         self,
         method: str,
         *,
-        where: str,
+        where: Part,
         json: dict[str, object] | None = None,
         data: dict[str, str] | None = None,
     ) -> Answer | ChannelError:
@@ -80,10 +80,10 @@ class SlackApi:
 
     def open_socket(self) -> str | ChannelError:
         """Ask, with an app-level token, for the address of a Socket Mode connection. It is good once, like a ticket."""
-        answer = self.write("apps.connections.open", where="the app token")
+        answer = self.write("apps.connections.open", where=sentence("the app token"))
         return answer if isinstance(answer, ChannelError) else str(answer.get("url", ""))
 
-    def pages(self, method: str, *, where: str, **params: object) -> Iterator[Answer | ChannelError]:
+    def pages(self, method: str, *, where: Part, **params: object) -> Iterator[Answer | ChannelError]:
         """Ask for page after page; an error is the last thing yielded."""
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
@@ -104,7 +104,7 @@ _SILENT = logging.getLogger(f"{__name__}.sdk")
 _SILENT.setLevel(logging.CRITICAL + 1)
 
 
-def _refused(refusal: SlackApiError, *, where: str) -> ChannelError:
+def _refused(refusal: SlackApiError, *, where: Part) -> ChannelError:
     response = refusal.response
     headers = {key.lower(): str(value) for key, value in response.headers.items()}
     answer = _object(response.data)
@@ -200,7 +200,7 @@ class SlackError(ChannelError):
 
 
 def slack_error(
-    code: str, *, where: str, needed: str = "", retry_after: timedelta | None = None
+    code: str, *, where: Part, needed: str = "", retry_after: timedelta | None = None
 ) -> SlackError:
     """Class an error code of Slack's; `where` is the channel as it was configured, `needed` a missing scope."""
     answer = f"{code} ({needed})" if needed else code
@@ -233,7 +233,7 @@ def _kind(code: str) -> ChannelErrorKind:
     return ChannelErrorKind.REJECTED
 
 
-def in_doubt_over(status: int, *, where: str) -> ChannelError:
+def in_doubt_over(status: int, *, where: Part) -> ChannelError:
     """Class an answer that isn't Slack's own: a gateway's page, a 5xx; the request behind it may have been done."""
     return ChannelError(
         kind=ChannelErrorKind.IN_DOUBT,
@@ -245,6 +245,6 @@ def in_doubt_over(status: int, *, where: str) -> ChannelError:
     )
 
 
-def rate_limited(retry_after: str | None, *, where: str) -> ChannelError:
+def rate_limited(retry_after: str | None, *, where: Part) -> ChannelError:
     """Class a 429; `Retry-After` is in seconds."""
     return slack_error("ratelimited", where=where, retry_after=parse_retry_after(retry_after))

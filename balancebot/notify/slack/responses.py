@@ -99,7 +99,7 @@ class SlackWorkspace:
 
     def open_form(self, trigger: str, form: Mapping[str, Any]) -> ChannelError | None:
         """Open a form for the person who clicked."""
-        answer = self._bot.write("views.open", where="the form", trigger_id=trigger, view=form)
+        answer = self._bot.write("views.open", where=sentence("the form"), trigger_id=trigger, view=form)
         return answer if isinstance(answer, ChannelError) else None
 
     def whisper(self, to: ReplyTo, text: str, buttons: Sequence[Block] = ()) -> None:
