@@ -19,6 +19,7 @@ from sqlalchemy import (
     delete,
     func,
     literal,
+    literal_column,
     select,
 )
 from sqlalchemy.dialects import sqlite
@@ -30,6 +31,10 @@ from balancebot.store.types import chunked, insert_into
 
 HOURS_PER_DAY = 24
 _HALF = 2**31
+# written into the statement: each bound value costs with every row
+_ZERO: ColumnElement[int] = literal_column("0", BigInteger)
+_MOST: ColumnElement[int] = literal_column(str(MAX_BALANCE), BigInteger)
+_LEAST: ColumnElement[int] = literal_column(str(-MAX_BALANCE), BigInteger)
 
 
 class Used(NamedTuple):
@@ -262,8 +267,8 @@ def _plus(old: ColumnElement[int], new: ColumnElement[int]) -> ColumnElement[int
     if not isinstance(old.type, BigInteger):  # seconds
         return old + new
     return case(
-        (and_(new > 0, old > MAX_BALANCE - new), MAX_BALANCE),
-        (and_(new < 0, old < -MAX_BALANCE - new), -MAX_BALANCE),
+        (and_(new > _ZERO, old > _MOST - new), _MOST),
+        (and_(new < _ZERO, old < _LEAST - new), _LEAST),
         else_=old + new,
     )
 
@@ -274,7 +279,7 @@ def _bounded_sum(column: ColumnElement[int]) -> ColumnElement[int]:
         return func.sum(column)
     high, low = func.sum(column // _HALF), func.sum(column % _HALF)
     most = MAX_BALANCE // _HALF - HOURS_PER_DAY  # each hour may add nearly one half more
-    return case((high >= most, MAX_BALANCE), (high <= -most, -MAX_BALANCE), else_=high * _HALF + low)
+    return case((high >= most, _MOST), (high <= -most, _LEAST), else_=high * _HALF + low)
 
 
 def _adding(conn: Connection, columns: Collection[str]) -> sqlite.Insert:
