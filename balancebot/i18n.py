@@ -61,6 +61,7 @@ _REASONS = {
     Reason.WORSENED: sentence("worsened"),
     Reason.REMINDER: sentence("reminder"),
     Reason.RECOVERED: sentence("recovered"),
+    Reason.CLOSED: sentence("closed"),
 }
 _CAUSES = {
     Cause.ROSE: sentence("the balance is above its limits again"),

@@ -62,4 +62,4 @@ def test_a_transfer_is_marked_apart_from_a_top_up(desk: Desk) -> None:
 def test_an_unknown_wallet_is_no_page(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         answer = browser.get("/wallets/acme/nothing")
-    assert (404, True) == (answer.status_code, "This wallet doesn't exist." in answer.text)
+    assert (404, True) == (answer.status_code, "This wallet doesn&#39;t exist." in answer.text)
