@@ -131,7 +131,7 @@ def test_a_bad_sheet_is_marked_in_place_and_a_good_one_is_taken_over_and_undone(
     upload('wallet,category,warning_below,critical_below\nacme/checkout,industry,"90,000",30000\n')
     expect(page.locator("h2").first).to_have_text("1 row would change")
     page.get_by_role("button", name="Apply 1 change").click()
-    expect(page.get_by_role("status").filter(has_text="taken over")).to_be_visible()
+    expect(page.get_by_role("status").filter(has_text="The sheet was applied.")).to_be_visible()
     assert (90_000, 30_000) == (row(desk).warning_below, row(desk).critical_below)
 
     page.goto("/audit")
