@@ -7,6 +7,7 @@ for a message: what is in doubt is sent again, with the same id where the servic
 import hashlib
 import hmac
 import json
+from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -95,7 +96,7 @@ class Post:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class PostingChannel:
+class PostingChannel(ABC):
     """A channel with one address that takes posts. `url` is a secret: no error names it."""
 
     capabilities = Capabilities()
@@ -135,9 +136,9 @@ class PostingChannel:
         error = answer if isinstance(answer, ChannelError) else self._error_in(answer)
         return error or MessageRef(channel_id="", message_id="")
 
+    @abstractmethod
     def _post_of(self, outgoing: OutgoingMessage, now: datetime) -> Post:
         """Make the request that sends a message."""
-        raise NotImplementedError
 
     def _service_error(self, document: Mapping[str, Any]) -> ChannelError | None:
         """Read an answer of status 200; None when the message was taken."""
@@ -197,7 +198,7 @@ class PostingChannel:
         words = f"can't be tried without posting: balancebot notify test --channel {self.name}"
         return [Finding(ok=None, words=words)]
 
-    def close(self) -> None:
+    def close(self) -> None:  # noqa: B027 -- nothing is open, in any of them
         """Nothing is held open between messages."""
 
 
