@@ -143,7 +143,7 @@ _DAYS = 30
 _HISTORY_EVERY = timedelta(minutes=15)
 _CODES = WalletName("acme/login-codes")
 _CAMPAIGNS = WalletName("acme/campaigns")
-_PARCELS = WalletName("acme/messages")
+_PARCELS = WalletName("acme/parcels")
 _HOTLINE = WalletName("acme/hotline")
 _LEGACY = WalletName("acme/legacy")
 
@@ -160,7 +160,7 @@ def scenario() -> Scenario:
             simulated_wallet("acme", "checkout", industry=used(3_900, 64_000)),
             simulated_wallet("acme", "login-codes", industry=used(6_200, 95_000)),
             simulated_wallet("acme", "campaigns", market=used(900, 31_000)),
-            simulated_wallet("acme", "messages", industry=used(1_600, 9_000)),
+            simulated_wallet("acme", "parcels", industry=used(1_600, 9_000)),
             simulated_wallet("acme", "hotline", voice=used(40, 900)),
             simulated_wallet("acme", "legacy", industry=used(20, 2_000)),
         ),
@@ -275,7 +275,7 @@ def _happenings(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:
         campaign,
     )
     yield "A robot makes the log-in page send codes until none is left. Legacy is rejected once more", pumping
-    yield "Somebody buys industry messages for messages", purchase
+    yield "Somebody buys industry messages for parcels", purchase
 
 
 def _cycle(app: App, reporter: Reporter, show: Show, known: Collection[str]) -> set[str]:

@@ -102,9 +102,9 @@ def of_alert(conn: Connection, alert_id: int) -> tuple[NotificationRecord, ...]:
         .order_by(attempts.c.id)
     ):
         tried[row.delivery_id].append(DeliveryAttempt(at=row.at, outcome=row.outcome, message=row.message))
-    parcels: dict[int, list[DeliveryRecord]] = {}
+    by_notification: dict[int, list[DeliveryRecord]] = {}
     for row in sent:
-        parcels.setdefault(row.notification_id, []).append(
+        by_notification.setdefault(row.notification_id, []).append(
             DeliveryRecord(
                 id=row.id,
                 channel=row.channel,
@@ -124,7 +124,7 @@ def of_alert(conn: Connection, alert_id: int) -> tuple[NotificationRecord, ...]:
             at=row.created_at,
             reason=None if row.reason is None else Reason(row.reason),
             message=row.message,
-            deliveries=tuple(parcels.get(row.id, ())),
+            deliveries=tuple(by_notification.get(row.id, ())),
         )
         for row in told
         if isinstance(row.message, AlertMessage)

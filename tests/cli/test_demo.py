@@ -30,7 +30,7 @@ def test_the_story_is_told_with_every_message_and_ends_by_itself(tmp_path: Path)
     slack = re.findall(r"Slack #ops-alerts.*\n┌─+┐\n│ (.*?) *│\n", done.stdout)
     assert sorted(
         [
-            "🟡 Warning · acme/messages industry",
+            "🟡 Warning · acme/parcels industry",
             "🔴 Critical · acme/campaigns market",
             "🔴 Critical · acme/legacy: credentials rejected",
             "⛔ Depleted · acme/login-codes industry",
