@@ -163,7 +163,10 @@ def _as_json(alert: Alert, message: AlertMessage, words: Wording, *, closed: boo
         "severity": _severity(alert).word,
         "opened_at": json_instant(alert.opened_at),
         **({"closed_at": json_instant(alert.closed_at)} if closed else {}),
+        "closed_because": alert.closed_because,
         "acknowledged_by": alert.acknowledged_by or None,
+        "expected_top_up_at": json_instant(alert.expects_by),
+        "silenced_until": json_instant(message.context.silenced_until) if alert.muted else None,
         "flapping": alert.is_flapping,
         "reason": words.why(message),
     }

@@ -49,6 +49,8 @@ class Cause(StrEnum):
     """A burn spike is over."""
 
 
+RECOVERIES = frozenset({Cause.ROSE, Cause.READ_AGAIN, Cause.USE_NORMAL})
+"""Causes of a recovery; for any other an alert is closed."""
 NO_LIMITS = Limits()
 FLAPS = 3
 """What opens, or worsens to the same severity, so often within `FLAPPING_WITHIN` flaps: twice may be two purchases."""
@@ -113,6 +115,11 @@ class Alert:
     """STALE: what its wallets share."""
     members: tuple[WalletName, ...] = ()
     """STALE of an account: the wallets that can't be read."""
+
+    @property
+    def has_recovered(self) -> bool:
+        """Whether it ended well, and not for another cause."""
+        return self.closed_because in RECOVERIES
 
     @property
     def muted(self) -> bool:
@@ -233,7 +240,8 @@ def close(alert: Alert, *, now: datetime, silenced: bool, cause: Cause) -> Trans
     if alert.peak is None:
         return Transition(alert=closed)
     muted = silenced and not alert.mute_lifted
-    return Transition(alert=closed, reason=None if muted else Reason.RECOVERED, edit=True)
+    reason = Reason.RECOVERED if closed.has_recovered else Reason.CLOSED
+    return Transition(alert=closed, reason=None if muted else reason, edit=True)
 
 
 def pass_time(alert: Alert, *, now: datetime, silenced: bool, remind_every: timedelta) -> Transition:

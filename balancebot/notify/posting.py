@@ -14,7 +14,6 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from balancebot.domain.alert import Cause
 from balancebot.domain.message import (
     Action,
     AlertMessage,
@@ -42,8 +41,6 @@ _DIGEST_LINES: Final = 12
 _REFUSED: Final = frozenset({401, 403, 404, 410})
 
 
-_RECOVERED: Final = frozenset({Cause.ROSE, Cause.READ_AGAIN, Cause.USE_NORMAL})
-"""What ends an alert well; any other end is a closing, and never green."""
 _HARMLESS: Final = str.maketrans("[]<>@", "［］＜＞＠")
 
 
@@ -75,7 +72,7 @@ def content_of(outgoing: OutgoingMessage, renderer: Renderer) -> PostedContent:
                 link=link,
                 severity=message.alert.severity,
                 is_over=not message.is_open,
-                has_recovered=message.alert.closed_because in _RECOVERED,
+                has_recovered=message.alert.has_recovered,
             )
         case GroupMessage():
             worst = max((member.alert.severity for member in message.members), default=None)

@@ -44,6 +44,8 @@ class AlertView:
     kind_word: str
     reason: str
     closed: bool
+    recovered: bool
+    """Whether it ended well; closed but not recovered is shown in grey."""
     unheard: bool
     severity: str
     severity_word: str
@@ -122,7 +124,8 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
     pace = _pace(message)
     calm_since = alert.calm_since if alert.is_flapping else None
     missed = message.missed_top_up
-    shown = alert.severity if message.is_open else Severity.OK
+    ended = Severity.OK if alert.has_recovered else Severity.UNKNOWN
+    shown = alert.severity if message.is_open else ended
     was = message.previous_peak if message.is_open else alert.peak
     view = AlertView(
         id=message.alert_id,
@@ -130,6 +133,7 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         kind_word=words.kind(alert.subject.kind),
         reason=message.reason.value if message.reason else "",
         closed=not message.is_open,
+        recovered=alert.has_recovered,
         unheard=message.opening_undelivered,
         severity=shown.word,
         severity_word=words.severity(shown),
@@ -227,7 +231,9 @@ def group_view(group: GroupMessage, words: Wording, *, public_url: str) -> View:
     unsaid = {name: "" for name, shared in said_of_all.items() if shared}
     say = partial(alert_view, words=words, public_url=public_url)
     new = [member for member in members if member.alert_id in group.new]
-    worst = max((member.alert.severity for member in still_open), default=Severity.OK)
+    all_recovered = all(member.alert.has_recovered for member in members if not member.is_open)
+    ended = Severity.OK if all_recovered else Severity.UNKNOWN
+    worst = max((member.alert.severity for member in still_open), default=ended)
     return {
         "id": group.group_id[:_SHOWN_ID],
         "at": words.when(group.at),
@@ -236,6 +242,7 @@ def group_view(group: GroupMessage, words: Wording, *, public_url: str) -> View:
         "severity_word": words.severity(worst),
         "num_members": len(members),
         "num_open": len(still_open),
+        "all_recovered": all_recovered,
         "counts": [
             {
                 "severity": severity.word,

@@ -65,6 +65,10 @@ class JudgeBalances:
     ) -> None:
         subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=snapshot.wallet, category=category)
         standing = alerts.of(subject)
+        if reading is Absent.UNALLOCATED:
+            spike = alerts.of(replace(subject, kind=AlertKind.BURN_SPIKE))
+            if spike is not None:
+                alerts.close(spike, Cause.UNALLOCATED)
         if standing is None and reading is Absent.UNALLOCATED:
             return  # half of all balances are
         effective = self.book.effective(snapshot.wallet, category)

@@ -138,7 +138,7 @@ def test_every_act_is_in_the_audit_log(world):
 def test_a_wallet_that_leaves_the_configuration_takes_its_alerts_with_it(world):
     removed = sync_wallets(world.database, [WEB], writer=world.app.decision_writer, now=world.clock.now())
 
-    assert ((SHOP,), [OPENED, "recovered ok acme/shop:industry"]) == (removed, world.news())
+    assert ((SHOP,), [OPENED, "closed ok acme/shop:industry"]) == (removed, world.news())
 
 
 def test_a_request_that_comes_again_is_done_once_and_answered_alike(world):

@@ -29,7 +29,10 @@ def test_open_alerts_are_listed_with_the_limit_crossed(balancebot: Run) -> None:
         "wallet": "acme/checkout",
         "category": "industry",
         "severity": "critical",
+        "closed_because": None,
         "acknowledged_by": None,
+        "expected_top_up_at": None,
+        "silenced_until": None,
         "flapping": False,
         "reason": "900 messages, below the critical limit of 1,000 (set for acme/checkout:industry)",
     } == alert
@@ -56,9 +59,11 @@ def test_closed_alerts_are_listed_when_asked_for(balancebot: Run, firm: Firm) ->
     assert alert["closed_at"].endswith("Z")
     assert (
         "critical",
+        "rose",
         "900 messages, below the critical limit of 1,000 (set for acme/checkout:industry)",
     ) == (
         alert["severity"],
+        alert["closed_because"],
         alert["reason"],
     )
 

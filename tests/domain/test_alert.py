@@ -250,7 +250,7 @@ def test_the_cause_of_the_end_is_named():
 
     assert Transition(
         alert=replace(alert, severity=OK, closed_at=LATER, closed_because=Cause.WALLET_REMOVED),
-        reason=Reason.RECOVERED,
+        reason=Reason.CLOSED,
         edit=True,
     ) == close(alert, now=LATER, silenced=False, cause=Cause.WALLET_REMOVED)
 
@@ -292,7 +292,7 @@ def test_a_changed_limit_ends_what_flaps_at_once():
         an_alert(flaps=FLAPS), FINE, subject=SUBJECT, now=LATER, silenced=False, cause=Cause.LIMIT_CHANGED
     )
 
-    assert Reason.RECOVERED is ended.reason
+    assert Reason.CLOSED is ended.reason
 
 
 @pytest.mark.parametrize(

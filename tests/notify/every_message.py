@@ -3,7 +3,7 @@
 import math
 from dataclasses import replace
 
-from balancebot.domain.alert import AlertKind, Cause, ExpectedTopUp, Reason
+from balancebot.domain.alert import RECOVERIES, AlertKind, Cause, ExpectedTopUp, Reason
 from balancebot.domain.balance import Absent, Category, WalletName
 from balancebot.domain.message import (
     NOTHING_MUTED,
@@ -50,7 +50,7 @@ from tests.notify.examples import (
 def _ended(message: AlertMessage, cause: Cause) -> AlertMessage:
     return changed(
         message,
-        reason=Reason.RECOVERED,
+        reason=Reason.RECOVERED if cause in RECOVERIES else Reason.CLOSED,
         peak=message.alert.severity,
         severity=Severity.OK,
         opened_at=NOW - 3 * HOUR,

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from balancebot.domain.balance import BalanceKey, Readings
+from balancebot.domain.balance import Absent, BalanceKey, Readings
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.runway import OrderAdvice
 from balancebot.history.files import ImportReport, import_history
@@ -151,3 +151,12 @@ def test_a_spike_says_when_the_balance_is_empty_at_this_pace(traffic):
     assert spike is not None
     assert context.advice is not None
     assert (timedelta(hours=A_LOT / 4000 - 2), True) == (spike.lasts(A_LOT - 8000), context.advice.stop_first)
+
+
+def test_a_spike_of_a_category_that_is_no_longer_allocated_is_closed(traffic):
+    traffic.passes(2, 4000)
+
+    traffic.world.shows(industry(Absent.UNALLOCATED, market=5000))
+    traffic.world.poll()
+
+    assert [SPIKE, "closed ok acme/shop:industry"] == spikes(traffic)

@@ -165,13 +165,13 @@ def test_a_wallet_that_turns_wholly_null_is_read_a_second_time(world):
     assert ["opened warning acme/shop:industry"] == world.news()
 
 
-def test_a_category_that_becomes_unallocated_recovers(world):
+def test_an_alert_of_a_category_that_becomes_unallocated_is_closed(world):
     world.shows(industry(500, market=5000), industry(Absent.UNALLOCATED, market=5000))
 
     world.poll()
     world.poll()
 
-    assert "recovered ok acme/shop:industry" == world.news()[-1]
+    assert "closed ok acme/shop:industry" == world.news()[-1]
 
 
 def test_no_data_neither_opens_nor_closes(world):
@@ -183,14 +183,14 @@ def test_no_data_neither_opens_nor_closes(world):
     assert ["opened warning acme/shop:industry"] == world.news()
 
 
-def test_a_loosened_limit_recovers_at_the_next_reading(world, database):
+def test_a_loosened_limit_closes_the_alert_at_the_next_reading(world, database):
     world.shows(industry(500))
     world.poll()
 
     world.limit(SHOP, "industry", warning_below=400)
     world.poll()
 
-    assert "recovered ok acme/shop:industry" == world.news()[-1]
+    assert "closed ok acme/shop:industry" == world.news()[-1]
 
 
 def test_an_alert_names_the_limit_that_was_crossed_until_it_is_over_and_after(world, database):
