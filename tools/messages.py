@@ -61,7 +61,7 @@ def updated(po: Path, sources: Catalog) -> Catalog:
 def body(catalogue: Catalog) -> bytes:
     """Return a .po file without its header; sentences name their files, but no lines, which would change daily."""
     text = io.BytesIO()
-    write_po(text, catalogue, width=120, include_lineno=False, sort_by_file=True)
+    write_po(text, catalogue, width=120, include_lineno=False, sort_output=True)
     return text.getvalue().partition(b"\n\n")[2].lstrip()
 
 
@@ -91,10 +91,10 @@ def faults(catalogue: Catalog) -> Iterator[str]:
     for message in catalogue:
         if not message.id:
             continue
-        said = message.string if isinstance(message.string, tuple) else (message.string,)
+        said = [message.string] if isinstance(message.string, str) else list(message.string or ())
         if message.fuzzy:
             yield f"fuzzy: {message.id!r}"
-        elif not all(said):
+        elif not said or not all(said):
             yield f"untranslated: {message.id!r}"
         elif any(
             not figures(str(text)) <= allowed(message)

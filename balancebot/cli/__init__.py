@@ -49,7 +49,7 @@ COMMANDS = {
         (
             "Look",
             "why",
-            "explain a balance: what it is judged by, who was told, what would make it speak",
+            "explain a balance: how it is judged, who was notified, when it alerts next",
             "why:commands",
         ),
         ("Look", "runway", "tell burn and runway of series of your own", "runway:commands"),

@@ -6,14 +6,14 @@ from typing import Annotated
 import typer
 
 from balancebot.cli.context import CommandContext, RefusedError, command_group, context_of
-from balancebot.cli.output import bold, colored_cells, faint, json_instant, show_json
+from balancebot.cli.output import bold, faint, json_instant, show_json
 from balancebot.cli.status import movable_to, view_as_json
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import BalanceKey
 from balancebot.domain.sentence import Sentence, in_english
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.explain.explain import AlertExplanation, BalanceExplanation, Explanation, explain, read_target
-from balancebot.explain.text import Section, sections
+from balancebot.explain.render import Face, render
 from balancebot.i18n import Wording
 from balancebot.store import thresholds
 from balancebot.store.notification_history import DeliveryRecord, NotificationRecord
@@ -30,8 +30,7 @@ def why(
     ],
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Explain a balance: what it is judged by, who was told, what would make it speak."""
-
+    """Explain a balance: how it is judged, who was notified, when it alerts next."""
     command = context_of(context)
     explanation = _explained(command, target)
     if as_json:
@@ -40,7 +39,7 @@ def why(
         show_json(_as_json(explanation, movable))
         return
     words = Wording(zone=command.settings.timezone)
-    print("\n\n".join(_for_people(passage) for passage in sections(explanation, words)))
+    print(render(explanation, words, Face.TEXT, bold=bold, faint=faint))
     print(faint(f"\nas of {explanation.at.astimezone(words.zone):%Y-%m-%d %H:%M:%S} {words.zone_name}"))
 
 
@@ -56,20 +55,6 @@ def _explained(command: CommandContext, target: str) -> Explanation:
             book=ThresholdBook(thresholds.load(conn)),
             now=SystemClock().now(),
         )
-
-
-def _for_people(passage: Section) -> str:
-    width = max(colored_cells(paragraph.topic) for paragraph in passage.paragraphs)
-    lines = [bold(passage.heading)]
-    for paragraph in passage.paragraphs:
-        margins = [
-            paragraph.topic + " " * (width - colored_cells(paragraph.topic)),
-            *[" " * width] * len(paragraph.lines),
-        ]
-        lines += [
-            f"  {faint(margin)}  {line}" for margin, line in zip(margins, paragraph.lines, strict=False)
-        ]
-    return "\n".join(lines)
 
 
 def _as_json(explanation: Explanation, movable: Mapping[BalanceKey, int]) -> dict[str, object]:
@@ -109,7 +94,7 @@ def _balance(story: BalanceExplanation, movable: int) -> dict[str, object]:
             for silence in story.silences
         ],
         "listeners": [
-            {"channel": channel, "destination": destination} for channel, destination in story.listeners
+            {"channel": channel, "destination": destination} for channel, destination in story.destinations
         ],
         "outlook": [
             {
@@ -119,7 +104,7 @@ def _balance(story: BalanceExplanation, movable: int) -> dict[str, object]:
                 "limit": None if prospect.column is None else {prospect.column: prospect.limit},
                 "reaches": dict(prospect.bars) or None,
             }
-            for prospect in story.prospects
+            for prospect in story.outlook
         ],
     }
 
@@ -141,7 +126,7 @@ def _alert(story: AlertExplanation) -> dict[str, object]:
         "calm_since": json_instant(alert.calm_since),
         "relapses": alert.relapses,
         "detail": in_english(story.message.measurement.detail) or None,
-        "told": [_chapter(chapter) for chapter in story.chapters],
+        "told": [_chapter(chapter) for chapter in story.notifications],
     }
 
 

@@ -82,6 +82,37 @@ class Outlook:
     stays: timedelta | None = None
     """STAYS_WELL: for how long."""
 
+    @property
+    def alerts(self) -> bool:
+        """Whether it is something that would be sent."""
+        return self.kind in _ALERTS
+
+    @property
+    def is_count(self) -> bool:
+        """CROSSES: whether the limit is in messages."""
+        return self.column in COUNTS
+
+    @property
+    def highest_bars(self) -> tuple[tuple[LimitColumn, float], ...]:
+        """Of the bars in messages, and of those in days, the highest: that one has to be reached."""
+        highest: dict[bool, tuple[LimitColumn, float]] = {}
+        for column, bar in self.bars:
+            is_count = column in COUNTS
+            if is_count not in highest or bar > highest[is_count][1]:
+                highest[is_count] = column, bar
+        return tuple(highest[is_count] for is_count in (True, False) if is_count in highest)
+
+
+_ALERTS = frozenset(
+    {
+        OutlookKind.CROSSES,
+        OutlookKind.EMPTIES,
+        OutlookKind.GOES_STALE,
+        OutlookKind.NEXT_READING,
+        OutlookKind.SECOND_READING,
+    }
+)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceStanding:

@@ -1,6 +1,6 @@
-"""The whole chain behind one balance: read, estimated, judged, alerted, told, and what would make it speak.
+"""The whole chain behind one balance: read, estimated, judged, alerted, sent, and when it alerts next.
 
-What `why`, the pages and Slack show alike. Reads the database only: it asks nobody and changes nothing.
+What `why`, the pages and Slack show alike, as data; `render.py` puts it into words. Reads the database only.
 """
 
 from collections.abc import Iterator, Sequence
@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from balancebot.config import Settings
 from balancebot.domain.alert import Alert, AlertKind, AlertSubject
-from balancebot.domain.balance import BalanceKey, Category, WalletName, account_of
+from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName, account_of
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.outlook import SEVERITY_OF, BalanceStanding, Outlook, outlooks
 from balancebot.domain.routing import Destination
@@ -21,7 +21,7 @@ from balancebot.domain.silence import Silence, silenced_until
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import Effective, LimitColumn, Scope, ThresholdBook
 from balancebot.domain.threshold_cell import read_category
-from balancebot.domain.verdict import Severity, Verdict, judge
+from balancebot.domain.verdict import COUNTS, Severity, Verdict, judge
 from balancebot.overview.balances import BalanceView, overview
 from balancebot.store import alerts, notification_history, silences, wallets
 from balancebot.store.notification_history import NotificationRecord
@@ -50,6 +50,11 @@ class LimitCheck:
         return self.limit is not None and self.value is not None and self.value < self.limit
 
     @property
+    def is_count(self) -> bool:
+        """Whether it is in messages, not in days."""
+        return self.column in COUNTS
+
+    @property
     def severity(self) -> Severity:
         """What crossing it amounts to."""
         return SEVERITY_OF[self.column]
@@ -57,31 +62,36 @@ class LimitCheck:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertExplanation:
-    """One alert, what silences it now, and what was told of it, the latest first."""
+    """One alert, what silences it now, and what was sent of it, the latest first."""
 
     alert: Alert
     message: AlertMessage
     silences: tuple[Silence, ...]
-    chapters: tuple[NotificationRecord, ...]
+    notifications: tuple[NotificationRecord, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceExplanation:
-    """One balance from its reading to what it has to say."""
+    """One balance, from its reading to what comes next."""
 
     view: BalanceView
     limits: tuple[LimitCheck, ...]
     verdict: Verdict
-    """By the figures of now."""
+    """By the present reading and estimate."""
     alerts: tuple[AlertExplanation, ...]
     """Its open ones."""
     last_closed: Alert | None
     """Its latest `low_balance` that is over."""
     silences: tuple[Silence, ...]
     """Those that hold for it."""
-    listeners: tuple[Destination, ...]
-    """Who is told at the severity that it has, or would have next."""
-    prospects: tuple[Outlook, ...]
+    destinations: tuple[Destination, ...]
+    """Where an alert of the severity that it has, or would have next, is sent."""
+    outlook: tuple[Outlook, ...]
+
+    @property
+    def is_allocated(self) -> bool:
+        """Whether it has quota, as far as is known."""
+        return self.view.reading is not Absent.UNALLOCATED
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,6 +110,13 @@ class Explanation:
     alerts: tuple[AlertExplanation, ...]
     """The open ones that concern the wallet, those that it shares included."""
     balances: tuple[BalanceExplanation, ...]
+
+    @property
+    def shown(self) -> tuple[BalanceExplanation, ...]:
+        """The balances to show: the one that was asked about, or those of the wallet that have quota."""
+        return tuple(
+            balance for balance in self.balances if self.category is not None or balance.is_allocated
+        )
 
 
 def read_target(
@@ -132,7 +149,7 @@ def explain(
 ) -> Explanation:
     """Explain one balance, or with `category` None every one of a wallet."""
     row = wallets.find(conn, wallet)
-    narrator = _Collector(conn, wallet, row, settings=settings, now=now)
+    collector = _Collector(conn, wallet, row, settings=settings, now=now)
     views = overview(conn, book=book, stale_after=settings.poll.stale_after, now=now, names=[wallet])
     return Explanation(
         at=now,
@@ -142,8 +159,8 @@ def explain(
         row=row,
         stale_after=settings.poll.stale_after,
         confidence=settings.alerts.runway_confidence,
-        alerts=narrator.wallet_alerts,
-        balances=tuple(narrator.balance(view) for view in views if category in {None, view.key.category}),
+        alerts=collector.wallet_alerts,
+        balances=tuple(collector.balance(view) for view in views if category in {None, view.key.category}),
     )
 
 
@@ -164,14 +181,14 @@ class _Collector:
         self._settings = settings
         self._now = now
         self._silences = silences.holding(conn, now)
-        self.wallet_alerts = self._stories(wallet, None)
+        self.wallet_alerts = self._explained(wallet, None)
         """The open ones that concern the wallet."""
 
     def balance(self, view: BalanceView) -> BalanceExplanation:
-        """Tell of one balance."""
+        """Explain one balance."""
         key, limits = view.key, view.effective.limits
-        told = self._stories(*key)
-        low = next((one.alert for one in told if one.alert.subject.kind is AlertKind.LOW_BALANCE), None)
+        found = self._explained(*key)
+        low = next((one.alert for one in found if one.alert.subject.kind is AlertKind.LOW_BALANCE), None)
         margin = self._settings.alerts.recovery_margin
         verdict = judge(
             view.reading,
@@ -186,11 +203,11 @@ class _Collector:
             view=view,
             limits=tuple(_checks(view.reading, view.estimate, view.effective)),
             verdict=verdict,
-            alerts=told,
+            alerts=found,
             last_closed=self._last_closed(key),
             silences=self._holding(subject),
-            listeners=self._settings.routing.destinations(*key, max(verdict.severity, Severity.WARNING)),
-            prospects=outlooks(
+            destinations=self._settings.routing.destinations(*key, max(verdict.severity, Severity.WARNING)),
+            outlook=outlooks(
                 BalanceStanding(
                     now=self._now,
                     is_configured=key.wallet in self._settings.wallets,
@@ -210,14 +227,14 @@ class _Collector:
             ),
         )
 
-    def _stories(self, wallet: WalletName, category: Category | None) -> tuple[AlertExplanation, ...]:
+    def _explained(self, wallet: WalletName, category: Category | None) -> tuple[AlertExplanation, ...]:
         names: Sequence[WalletName] = (wallet, WalletName(account_of(wallet)))
         return tuple(
             AlertExplanation(
                 alert=alert,
                 message=message,
                 silences=self._holding(alert.subject, alert.members),
-                chapters=notification_history.of_alert(self._conn, alert.id),
+                notifications=notification_history.of_alert(self._conn, alert.id),
             )
             for message in alerts.open_of(self._conn, set(names))
             if (alert := message.alert).id is not None
@@ -257,5 +274,5 @@ def _checks(reading: object, estimate: Estimate, effective: Effective) -> Iterat
             column=column,
             limit=getattr(effective.limits, column.value),
             origin=effective.origins.of(column),
-            value=count if column in {LimitColumn.WARNING_BELOW, LimitColumn.CRITICAL_BELOW} else days,
+            value=count if column in COUNTS else days,
         )

@@ -12,7 +12,7 @@ from balancebot.domain.balance import WalletName
 from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import Scope
 from balancebot.explain.explain import explain
-from balancebot.explain.text import sections
+from balancebot.explain.render import Face, render
 from balancebot.forecast.course_ahead import LevelAhead
 from balancebot.history.balances import HistoryHour, by_day, history_of
 from balancebot.overview.balances import BalanceView, overview
@@ -57,7 +57,9 @@ def wallet(request: PageRequest) -> Response:
         advice = app.figures.advise(conn, [row], now=request.now).get(view.key)
         end = request.now + future_levels(request.now - since, view.estimate.runway)
         ahead = _ahead(conn, request, row, view, end)
-        told_why = explain(conn, name, view.key.category, settings=app.settings, book=book, now=request.now)
+        explanation = explain(
+            conn, name, view.key.category, settings=app.settings, book=book, now=request.now
+        )
         announced = [
             plan for plan in planned_sends.not_over(conn, now=request.now) if plan.balance == view.key
         ]
@@ -84,7 +86,7 @@ def wallet(request: PageRequest) -> Response:
         listed_days=by_day(stretches, now=request.now, days=min(days, _LISTED_DAYS)),
         line=threshold_line(Scope(*view.key), own, book, [name]),
         alerts=told,
-        why=sections(told_why, words)[0].paragraphs,
+        why=render(explanation, words, Face.PAGE),
         advice="" if advice is None else words.order(advice, view.key.category, now=request.now),
         plans=announced,
     )

@@ -7,9 +7,7 @@ def test_why_tells_the_chain_without_any_secret(balancebot, config):
     outcome = balancebot("why", "acme/checkout:industry")
 
     assert (0, "") == (outcome.status, outcome.err)
-    assert outcome.out.startswith(
-        "acme/checkout:industry: unknown, not read yet\n  Reading  It was never read.\n"
-    )
+    assert outcome.out.startswith("acme/checkout:industry: unknown, not read yet\n  Reading  Never read.\n")
 
 
 def test_why_as_json_has_what_status_says_and_the_rest_of_the_chain(balancebot, config):

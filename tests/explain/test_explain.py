@@ -15,7 +15,7 @@ from balancebot.domain.runway import Estimate, Runway
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.threshold import Scope, ThresholdBook
 from balancebot.explain.explain import Explanation, explain, read_target
-from balancebot.explain.text import sections
+from balancebot.explain.render import Face, render
 from balancebot.i18n import Wording
 from balancebot.ports import SourceErrorKind
 from balancebot.store import alerts, thresholds
@@ -72,13 +72,14 @@ def explained(world, settings):
 
 
 def text(explanation: Explanation, language: Language = Language.ENGLISH) -> str:
-    said = sections(explanation, Wording(language=language, zone=ZoneInfo("UTC")))
-    return "\n".join(
-        f"{paragraph.topic}: {line}"
-        for passage in said
-        for paragraph in passage.paragraphs
-        for line in paragraph.lines
-    )
+    """Return each line with its topic, without the headings."""
+    said = render(explanation, Wording(language=language, zone=ZoneInfo("UTC")), Face.TEXT)
+    lines, topic = [], ""
+    for line in said.splitlines():
+        if line.startswith("  "):
+            topic = line[2:10].strip() or topic
+            lines.append(f"{topic}: {line[11:]}")
+    return "\n".join(lines)
 
 
 def test_the_chain_of_an_open_alert_is_told_from_its_reading_to_its_recovery(world, explained):
@@ -87,21 +88,21 @@ def test_the_chain_of_an_open_alert_is_told_from_its_reading_to_its_recovery(wor
     world.clock.pass_by(minutes=3)
 
     assert """\
-Reading: 500 messages, read 3 min ago, Mon 23 Nov, 12:00.
-Reading: The next reading is in 2 min.
-Use: Unknown: there is less than an hour of readings, or no use was seen.
+Reading: 500 messages, read 3 min ago (Mon 23 Nov, 12:00).
+Reading: Next reading in 2 min.
+Usage: Unknown: less than one hour of readings, or no usage seen.
 Limits: warning below 1,000 messages (set for acme/*:industry): crossed, 500 messages.
-Limits: critical below 100 messages (set for acme/*:industry): met, 500 messages.
+Limits: critical below 100 messages (set for acme/*:industry): not crossed, 500 messages.
 Limits: warning below 7 days of runway (built in): can't be judged.
 Limits: critical below 3 days of runway (built in): can't be judged.
 Verdict: warning: 500 messages, below the warning limit of 1,000.
 Alert: 1: low balance, warning, open since Mon 23 Nov, 12:00 (3 min).
-Told: Mon 23 Nov, 12:00, opened, warning: e-mail finance@example.com waits to be sent; Slack #ops waits to be sent.
-Outlook: It speaks as critical when fewer than 100 messages are left.
+Sent: Mon 23 Nov, 12:00, opened, warning: e-mail finance@example.com waiting to be sent; Slack #ops waiting to be sent.
+Outlook: Alerts as critical when fewer than 100 messages are left.
 Outlook: Limits in days can't be crossed yet: the runway is unknown.
-Outlook: If it stays like this, it reminds Tue 24 Nov, 12:00.
-Outlook: It recovers with 1,050 messages or more.
-Outlook: Slack #ops and e-mail finance@example.com would be told.""" == text(explained())
+Outlook: If nothing changes, a reminder is sent Tue 24 Nov, 12:00.
+Outlook: Recovers at 1,050 messages.
+Outlook: It would be sent to Slack #ops and e-mail finance@example.com.""" == text(explained())
 
 
 def test_it_is_told_in_chinese_as_well(world, explained):
@@ -112,15 +113,15 @@ def test_it_is_told_in_chinese_as_well(world, explained):
 读数: 500 条，几秒前读取（11月23日周一 12:00）。
 读数: 5 分钟后再次读取。
 用量: 未知：读数不足一小时，或未见用量。
-限值: 预警：低于 1,000 条（按 acme/*:industry 的设置）：已越过，500 条。
-限值: 严重：低于 100 条（按 acme/*:industry 的设置）：未越过，500 条。
-限值: 预警：可用时长低于 7 天（内置）：无法判定。
-限值: 严重：可用时长低于 3 天（内置）：无法判定。
+限值: 预警：低于 1,000 条（按 acme/*:industry 的设置）：已低于，现为 500 条。
+限值: 严重：低于 100 条（按 acme/*:industry 的设置）：未低于，现为 500 条。
+限值: 预警：可用时间低于 7 天（内置）：无法判定。
+限值: 严重：可用时间低于 3 天（内置）：无法判定。
 判定: 预警：500 条，低于预警余量 1,000。
 告警: 1：余量不足，预警，自 11月23日周一 12:00 起（几秒）。
 通知: 11月23日周一 12:00，新告警，预警：邮件 finance@example.com 等待发送；Slack #ops 等待发送。
-接下来: 余量少于 100 条时通知（严重）。
-接下来: 天数限值暂时无法判定：可用时长未知。
+接下来: 余量少于 100 条时告警（严重）。
+接下来: 天数限值暂时无法判定：可用时间未知。
 接下来: 如无变化，11月24日周二 12:00 再次提醒。
 接下来: 达到 1,050 条时恢复。
 接下来: 届时通知 Slack #ops、邮件 finance@example.com。""" == text(explained(), Language.CHINESE)
@@ -142,10 +143,7 @@ def test_an_acknowledged_and_silenced_alert_says_why_it_stays_silent(world, expl
         "Alert: Acknowledged by oncall (U17), Mon 23 Nov, 12:00: ordered.",
         "Alert: Silenced until Mon 23 Nov, 16:00 by oncall (U17) (acme/shop): moving house.",
     ] == [line for line in said if line.startswith("Alert: ")][1:]
-    assert (
-        "Outlook: It stays silent until Mon 23 Nov, 16:00, when the silence ends; "
-        "above warning it speaks all the same." in said
-    )
+    assert "Outlook: Silenced until Mon 23 Nov, 16:00; above warning it alerts anyway." in said
 
 
 def test_what_flaps_says_that_it_waits_and_for_how_long(world, explained):
@@ -164,18 +162,18 @@ def test_what_flaps_says_that_it_waits_and_for_how_long(world, explained):
 
     assert [
         "Alert: 3: low balance, warning, open since Mon 23 Nov, 12:40 (20 min).",
-        "Alert: It went wrong 3 times within 24 h, so it flaps: only what is worse is told, and that it has recovered once "
-        "it has stayed well for 1 h.",
-        "Alert: It has been past its limits since Mon 23 Nov, 12:50, and waits.",
-        "Outlook: It speaks as critical when fewer than 100 messages are left.",
-        "Outlook: It recovers Mon 23 Nov, 13:50 if it keeps 1,050 messages or more until then.",
-        "Outlook: Slack #ops and e-mail finance@example.com would be told.",
+        "Alert: Triggered 3 times within 24 h, so it is flapping: only worse news is sent, and the recovery after 1 h "
+        "without a new one.",
+        "Alert: Above its limits since Mon 23 Nov, 12:50, waiting.",
+        "Outlook: Alerts as critical when fewer than 100 messages are left.",
+        "Outlook: Recovers Mon 23 Nov, 13:50 if it keeps 1,050 messages until then.",
+        "Outlook: It would be sent to Slack #ops and e-mail finance@example.com.",
     ] == said(Language.ENGLISH)
     assert [
         "告警: 3：余量不足，预警，自 11月23日周一 12:40 起（20 分钟）。",
-        "告警: 24 小时内触发 3 次，属于反复波动：只在恶化时通知，持续正常 1 小时后才通知恢复。",
-        "告警: 自 11月23日周一 12:50 起已高于限值，等待中。",
-        "接下来: 余量少于 100 条时通知（严重）。",
+        "告警: 24 小时内触发 3 次，属于反复波动：只在恶化时通知，持续正常 1 小时后通知恢复。",
+        "告警: 自 11月23日周一 12:50 起已高于限值，观察中。",
+        "接下来: 余量少于 100 条时告警（严重）。",
         "接下来: 保持 1,050 条，将于 11月23日周一 13:50 恢复。",
         "接下来: 届时通知 Slack #ops、邮件 finance@example.com。",
     ] == said(Language.CHINESE)
@@ -183,9 +181,9 @@ def test_what_flaps_says_that_it_waits_and_for_how_long(world, explained):
     world.shows(industry(500))
     world.poll()
     assert [
-        "Alert: It has fallen back 1 × since it opened, which was told to nobody.",
-        "Outlook: It recovers after 1 h with 1,050 messages or more.",
-    ] == [line for line in said(Language.ENGLISH) if "fallen" in line or "recovers" in line]
+        "Alert: Fell back 1 time since it opened, without a message.",
+        "Outlook: Recovers after 1 h at 1,050 messages.",
+    ] == [line for line in said(Language.ENGLISH) if "Fell back" in line or "Recovers" in line]
 
 
 def test_a_wallet_that_cannot_be_read_says_what_that_keeps_from_happening(world, explained):
@@ -193,7 +191,7 @@ def test_a_wallet_that_cannot_be_read_says_what_that_keeps_from_happening(world,
     world.poll()
     world.clock.pass_by(minutes=20)
     world.poll()
-    assert "Outlook: If no reading is good until Mon 23 Nov, 12:30, that is told as warning." in text(
+    assert "Outlook: Alerts as warning if there is no valid reading until Mon 23 Nov, 12:30." in text(
         explained()
     )
     world.clock.pass_by(minutes=20)
@@ -210,18 +208,18 @@ def test_a_wallet_that_cannot_be_read_says_what_that_keeps_from_happening(world,
 def test_a_wallet_as_a_whole_tells_of_each_allocated_balance(world, explained):
     world.shows(industry(500, market=9000))
     world.poll()
-    said = sections(explained(category=None), Wording())
+    said = render(explained(category=None), Wording(), Face.TEXT).splitlines()
 
     assert [
         "acme/shop",
         "acme/shop:industry: warning, 500 messages",
         "acme/shop:market: ok, 9,000 messages",
-    ] == [passage.heading for passage in said]
-    assert "No quota of its own: universal, voice." in said[0].paragraphs[0].lines
+    ] == [line for line in said if line and not line.startswith(" ")]
+    assert "           Unallocated: universal, voice." in said
 
 
 def test_a_wallet_that_was_never_read_says_so(world, explained):
-    assert "It was never read." in text(explained())
+    assert "Never read." in text(explained())
     assert "Nothing is judged before the first reading." in text(explained())
 
 
@@ -238,7 +236,7 @@ def test_a_wallet_that_left_the_configuration_is_still_explained(world, explaine
             now=world.clock.now(),
         )
 
-    assert "It is no longer in the configuration, so it isn't read." in text(gone)
+    assert "No longer in the configuration, so it isn't read." in text(gone)
 
 
 def test_a_runway_without_a_range_is_said_once(world, explained):
@@ -249,7 +247,7 @@ def test_a_runway_without_a_range_is_said_once(world, explained):
     view = replace(story.view, estimate=Estimate(burn_per_day=3.0, runway=endless))
     told = replace(explained(), balances=(replace(story, view=view),))
 
-    assert "Use: 3 a day; more than a year." in text(told).splitlines()
+    assert "Usage: 3 a day; lasts more than a year." in text(told).splitlines()
 
 
 def test_who_acts_is_told_with_the_row_that_says_so(world, explained):
@@ -284,3 +282,15 @@ def test_what_is_asked_about_is_a_balance_or_a_wallet(world, settings, asked, me
     with world.database.read() as conn:
         found = read_target(conn, asked, configured=settings.wallets)
     assert meant == (str(found) if isinstance(found, Sentence) else found)
+
+
+def test_slack_and_pages_escape_what_comes_from_outside_and_show_the_same_sentences(world, explained):
+    world.limit(SHOP, "industry", note="<!channel> & buy's")
+    world.shows(industry(500))
+    world.poll()
+    slack, page = (render(explained(), Wording(), face) for face in (Face.SLACK, Face.PAGE))
+
+    assert "*acme/shop:industry: warning, 500 messages*\n\n*Reading*\n500 messages, read" in slack
+    assert "&lt;!channel&gt; &amp; buy's." in slack
+    assert "<dt>Reading</dt><dd><div>500 messages, read a few seconds ago" in page
+    assert "&lt;!channel&gt; &amp; buy&#39;s." in page

@@ -19,7 +19,7 @@ from balancebot.domain.routing import Destination
 from balancebot.domain.sentence import verbatim
 from balancebot.domain.threshold import ThresholdRow
 from balancebot.explain.explain import explain
-from balancebot.explain.text import sections
+from balancebot.explain.render import Face, render
 from balancebot.metrics import Metrics
 from balancebot.notify.channel import ChannelContext, RedactedChannel, RegisteredChannel, Show
 from balancebot.notify.registry import REGISTERED
@@ -212,8 +212,8 @@ def test_why_names_it(app: App) -> None:
             now=app.clock.now(),
         )
 
-    assert Destination("pager", "17") in told.balances[0].listeners
-    assert "pager 17" in str(sections(told, app.words))
+    assert Destination("pager", "17") in told.balances[0].destinations
+    assert "pager 17" in render(told, app.words, Face.TEXT)
 
 
 def test_its_destinations_are_listed_among_the_deliveries(app: App) -> None:

@@ -34,7 +34,7 @@ def test_the_whole_chain_behind_a_balance_is_told(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/wallets/acme/checkout?category=industry").text
     chain = re.findall(r"<dt>(.*?)</dt><dd>(?=<div>)", text.split('<section class="card" id="why">')[1])
-    assert ["Reading", "Use", "Limits", "Verdict", "Alert", "Told", "Outlook"] == chain
+    assert ["Reading", "Usage", "Limits", "Verdict", "Alert", "Sent", "Outlook"] == chain
     assert "below the critical limit of 20,000" in text
 
 

@@ -13,7 +13,7 @@ from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.verdict import Severity
 from balancebot.explain.explain import explain, read_target
-from balancebot.explain.text import Section, sections
+from balancebot.explain.render import Face, render
 from balancebot.i18n import Wording, mark
 from balancebot.notify.slack.responses import escaped
 from balancebot.overview.balances import BalanceView, overview
@@ -88,7 +88,7 @@ class SlackQueries:
             book=self.thresholds.book(conn),
             now=self.clock.now(),
         )
-        return "\n\n".join(map(_in_markup, sections(explanation, self.words)))
+        return render(explanation, self.words, Face.SLACK)
 
     def _views(self) -> list[BalanceView]:
         settings = self.settings()
@@ -116,12 +116,3 @@ def _urgency(view: BalanceView) -> tuple[int, float, BalanceKey]:
         float("inf") if runway is None else runway.judged,
         view.key,
     )
-
-
-def _in_markup(passage: Section) -> str:
-    parts = [f"*{escaped(passage.heading)}*"]
-    parts += (
-        "\n".join((f"*{paragraph.topic}*", *map(escaped, paragraph.lines)))
-        for paragraph in passage.paragraphs
-    )
-    return "\n\n".join(parts)
