@@ -16,7 +16,7 @@ from typing import NamedTuple, Self, TypeAlias
 from balancebot.config import values
 from balancebot.config.declare import ConfigSection, key, tables
 from balancebot.config.secrets import NO_SECRET, ConfigContext, Secret
-from balancebot.config.toml_table import ConfigFault, Parser, T, TomlTable, UnfitError
+from balancebot.config.toml_table import ConfigFault, D, Parser, T, TomlTable, UnfitError
 from balancebot.domain.balance import WalletName, wallet_name
 from balancebot.domain.spelling import did_you_mean
 
@@ -25,6 +25,8 @@ log = logging.getLogger(__name__)
 MAX_APPS_FILE_BYTES = 64 * 1024 * 1024
 
 _COLUMNS = ("name", "app_key", "master_secret")
+_OWNER = "owner"
+"""The one column that may be left out; a cell of it may be empty."""
 
 
 class KeyPair(NamedTuple):
@@ -42,6 +44,9 @@ class AppConfig(ConfigSection):
     app_key: Secret = key(values.secret(), "the app's key pair", example='"env:CHECKOUT_APP_KEY"')
     master_secret: Secret = key(
         values.secret(), "the other half of it", example='"file:/run/secrets/checkout"'
+    )
+    owner: str | None = key(
+        values.short_text, "whose it is, for statements: a cost centre", default=None, example='"shop team"'
     )
     from_file: bool = False
     """Whether it is listed in `apps_file` and not in the configuration itself."""
@@ -70,7 +75,7 @@ class AccountConfig(ConfigSection):
     )
     apps_file: Path | None = key(
         values.existing_file,
-        "CSV with the columns name,app_key,master_secret; read anew when it changes",
+        "CSV with the columns name,app_key,master_secret and, if need be, owner; read anew when it changes",
         default=None,
         example='"apps.csv"',
     )
@@ -129,10 +134,15 @@ def read_apps_file(
             name = row.take("name", values.name, "")
             app_key: Secret = row.take("app_key", context.read_secret, NO_SECRET)
             master_secret: Secret = row.take("master_secret", context.read_secret, NO_SECRET)
+            owner = row.take(_OWNER, values.short_text, None) if row.has(_OWNER) else None
             if name and name in names:
                 row.fault("name", f"{name!r} is already the name of an app in {names[name]}")
             names.setdefault(name, f"line {line}")
-            apps.append(AppConfig(name=name, app_key=app_key, master_secret=master_secret, from_file=True))
+            apps.append(
+                AppConfig(
+                    name=name, app_key=app_key, master_secret=master_secret, owner=owner, from_file=True
+                )
+            )
     except UnfitError as unfit:
         faults.append(ConfigFault(file=str(path), key="", message=str(unfit)))
     return faults or tuple(apps)
@@ -148,7 +158,10 @@ class _AppRow:
         place = f"line {self._line}, {column}"
         self._faults.append(ConfigFault(file=self._file, key=place, message=message))
 
-    def take(self, column: str, parse: Parser[T], stand_in: T) -> T:
+    def has(self, column: str) -> bool:
+        return bool(self._cells.get(column))
+
+    def take(self, column: str, parse: Parser[T], stand_in: D) -> T | D:
         try:
             return parse(self._cells[column])
         except UnfitError as unfit:
@@ -186,11 +199,14 @@ def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
 def _header(cells: list[str]) -> list[str]:
     header = [cell.lower() for cell in cells]
     missing = [column for column in _COLUMNS if column not in header]
+    known = (*_COLUMNS, _OWNER)
     for position, column in enumerate(header, start=1):
-        if column not in _COLUMNS:  # never quoted: without a header line it may be a secret
-            raise UnfitError(f"line 1: column {position} is unknown{did_you_mean(column, _COLUMNS)}")
+        if column not in known:  # never quoted: without a header line it may be a secret
+            raise UnfitError(f"line 1: column {position} is unknown{did_you_mean(column, known)}")
     if missing or len(set(header)) != len(header):
-        raise UnfitError(f"line 1: the columns must be {','.join(_COLUMNS)}, each once")
+        raise UnfitError(
+            f"line 1: the columns must be {','.join(_COLUMNS)}, each once, and may have {_OWNER}"
+        )
     return header
 
 

@@ -97,6 +97,15 @@ def text(value: object) -> str:
     return value
 
 
+@kind("text, at most 100 characters")
+def short_text(value: object) -> str:
+    """Read a line of text that fits a cell or a log line."""
+    written = text(value)
+    if len(written) > 100:
+        raise UnfitError("is longer than 100 characters")
+    return written
+
+
 @kind("name")
 def name(value: object) -> str:
     """Read the name of an account or an app."""

@@ -45,11 +45,23 @@ def test_every_fault_is_told_with_its_line_and_column(reread) -> None:
     ] == [line.replace("the configuration", "accounts[0].apps") for line in reread(data)]
 
 
+def test_a_column_of_owners_may_be_there_and_its_cells_may_be_empty(reread) -> None:
+    account = reread("owner,name,app_key,master_secret\n门店,a,k,s\n,b,k,s\n".encode())
+    assert isinstance(account, AccountConfig)
+    assert [None, "门店", None] == [app.owner for app in account.apps]
+    assert ["line 2, owner: is longer than 100 characters"] == reread(
+        b"name,app_key,master_secret,owner\na,k,s," + b"x" * 101
+    )
+
+
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (b"", "line 1: the columns must be name,app_key,master_secret, each once"),
-        (b"name,app_key\n", "line 1: the columns must be name,app_key,master_secret, each once"),
+        (b"", "line 1: the columns must be name,app_key,master_secret, each once, and may have owner"),
+        (
+            b"name,app_key\n",
+            "line 1: the columns must be name,app_key,master_secret, each once, and may have owner",
+        ),
         (b"name,appkey,master_secret\n", "line 1: column 2 is unknown; did you mean app_key?"),
         (b"checkout,SECRET,SECRET\n", "line 1: column 1 is unknown"),
         (b"name,app_key,master_secret\na,k\n", "line 2: has 2 cells where the header has 3"),

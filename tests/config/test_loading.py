@@ -116,6 +116,7 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
         name = "checkout"
         app_key = "k1"
         master_secret = "file:checkout"
+        owner = "shop team"
         [slack]
         bot_token = "b"
         app_token = "a"
@@ -172,7 +173,12 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
                     name="验证 1",
                     base_url="http://127.0.0.1:8000",
                     apps=(
-                        AppConfig(name="checkout", app_key=Secret("k1"), master_secret=Secret("m")),
+                        AppConfig(
+                            name="checkout",
+                            app_key=Secret("k1"),
+                            master_secret=Secret("m"),
+                            owner="shop team",
+                        ),
                         AppConfig(
                             name="signup", app_key=Secret("k2"), master_secret=Secret("s2"), from_file=True
                         ),
