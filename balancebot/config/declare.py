@@ -129,6 +129,15 @@ class ChannelConfig:
             example=self.example,
         )
 
+    def escalation_key(self) -> KeySpec:
+        """Return the declaration of its key in `[[escalations]]`."""
+        return KeySpec(
+            name=self.name,
+            kind=list_of(self.destination, self.destinations),
+            doc=f"{self.destinations} that are told",
+            example=self.example,
+        )
+
     def digest_table_key(self) -> KeySpec:
         """Return the declaration of its key in `[[digests]]`."""
         return KeySpec(

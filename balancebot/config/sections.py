@@ -167,6 +167,30 @@ class RouteConfig(Route, ConfigSection):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class EscalationConfig(ConfigSection):
+    """Who is told when nobody has acknowledged an alert in time. Every one that matches applies."""
+
+    match: Pattern = key(values.pattern, "as in [[routes]]", example='"acme/*"')
+    severity: Severity | None = key(
+        values.severity, "this severity or worse", default=None, default_note="any", example='"critical"'
+    )
+    after: timedelta = key(
+        values.duration(at_least=timedelta(minutes=1)),
+        "since it opened or last worsened, not acknowledged and not silenced",
+        example='"30m"',
+    )
+    destinations: Mapping[str, tuple[str, ...]] = per_channel(
+        ChannelConfig.escalation_key, needed="tells nobody", or_keys=("channels",)
+    )
+    channels: tuple[str, ...] = key(
+        values.list_of(values.name, "names"),
+        "names of [[channels]] that are told",
+        default=[],
+        example='["ops-feishu"]',
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DigestConfig(ConfigSection):
     """Scheduled summaries of how things stand."""
 

@@ -32,6 +32,7 @@ from balancebot.config.sections import (
     AlertsConfig,
     DatabaseConfig,
     DigestConfig,
+    EscalationConfig,
     HeartbeatConfig,
     Language,
     LogConfig,
@@ -49,6 +50,7 @@ from balancebot.domain.routing import RoutingTable
 from balancebot.domain.spelling import did_you_mean
 
 C = TypeVar("C", bound=ChannelSection)
+E = TypeVar("E", RouteConfig, EscalationConfig, DigestConfig)
 
 DEFAULT_PATH = "balancebot.toml"
 
@@ -79,6 +81,7 @@ class Settings(ConfigSection):
     channel_sections: Mapping[str, ChannelSection] = per_channel(ChannelConfig.table)
     channels: tuple[FurtherChannelConfig, ...] = tables(FurtherChannelConfig, by_kind=True)
     routes: tuple[RouteConfig, ...] = tables(RouteConfig)
+    escalations: tuple[EscalationConfig, ...] = tables(EscalationConfig)
     digests: tuple[DigestConfig, ...] = tables(DigestConfig)
     web: WebConfig | None = optional_table(WebConfig)
     heartbeat: HeartbeatConfig | None = optional_table(HeartbeatConfig)
@@ -122,7 +125,8 @@ class Settings(ConfigSection):
     def destinations(self, channel: str) -> tuple[str, ...]:
         """Return every destination on `channel` that may be told of something, each once."""
         found = [*self.routing.defaults.get(channel, ())]
-        entries: tuple[RouteConfig | DigestConfig, ...] = (*self.routes, *self.digests)
+        entries: tuple[RouteConfig | EscalationConfig | DigestConfig, ...]
+        entries = (*self.routes, *self.escalations, *self.digests)
         for entry in entries:
             found += entry.destinations.get(channel, ())
         return tuple(dict.fromkeys(found))
@@ -177,33 +181,32 @@ def load(
 
 
 def _with_further_channels(settings: Settings) -> Settings:
-    """Give routes and digests that name further channels their destinations: one that isn't named isn't told."""
+    """Give what names further channels their destinations; a route that names some doesn't tell the others."""
 
-    def further(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        return {
-            channel.name: channel.addresses if channel.name in names else () for channel in settings.channels
-        }
+    def named(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
+        return {channel.name: channel.addresses for channel in settings.channels if channel.name in names}
 
-    routes = tuple(
-        route
-        if route.channels is None
-        else replace(route, destinations={**route.destinations, **further(route.channels)})
-        for route in settings.routes
+    def extended(entry: E, further: Mapping[str, tuple[str, ...]]) -> E:
+        return replace(entry, destinations=MappingProxyType({**entry.destinations, **further}))
+
+    untold = {channel.name: () for channel in settings.channels}
+    return replace(
+        settings,
+        routes=tuple(
+            route if route.channels is None else extended(route, {**untold, **named(route.channels)})
+            for route in settings.routes
+        ),
+        escalations=tuple(extended(rule, named(rule.channels)) for rule in settings.escalations),
+        digests=tuple(extended(digest, named(digest.channels)) for digest in settings.digests),
     )
-    digests = tuple(
-        replace(digest, destinations={**digest.destinations, **further(digest.channels)})
-        if digest.channels
-        else digest
-        for digest in settings.digests
-    )
-    return replace(settings, routes=routes, digests=digests)
 
 
 def _refuse_unknown_channels(file: TomlFile, settings: Settings) -> None:
     """Record names of further channels that no `[[channels]]` has."""
     known = [channel.name for channel in settings.channels if channel.name]
-    arrays: tuple[tuple[str, Sequence[RouteConfig | DigestConfig]], ...] = (
+    arrays: tuple[tuple[str, Sequence[RouteConfig | EscalationConfig | DigestConfig]], ...] = (
         ("routes", settings.routes),
+        ("escalations", settings.escalations),
         ("digests", settings.digests),
     )
     for array, entries in arrays:
@@ -245,9 +248,10 @@ def remarks(
 def _named_destinations(
     settings: Settings, channels: Sequence[ChannelRegistration]
 ) -> Iterator[tuple[ChannelConfig, str, tuple[str, ...]]]:
-    """Yield the destinations that routes and digests name, per channel, with the key that names them."""
-    arrays: tuple[tuple[str, Sequence[RouteConfig | DigestConfig]], ...] = (
+    """Yield the destinations that routes, escalations and digests name, per channel, with the key that names them."""
+    arrays: tuple[tuple[str, Sequence[RouteConfig | EscalationConfig | DigestConfig]], ...] = (
         ("routes", settings.routes),
+        ("escalations", settings.escalations),
         ("digests", settings.digests),
     )
     for config in (channel for channel in channels if isinstance(channel, ChannelConfig)):

@@ -121,6 +121,16 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
             SMALLEST + '[[digests]]\nname = "d"\ncron = "0 9 * * *"',
             "digests[0]: goes nowhere: it needs `slack` or `to` or `channels`",
         ),
+        (SMALLEST + '[[escalations]]\nmatch = "*"\nslack = ["#x"]', "escalations[0].after: is missing"),
+        (SMALLEST + '[[escalations]]\nmatch = "*"\nafter = "30s"', "escalations[0].after: is 30s: the shortest is 1m"),
+        (
+            SMALLEST + '[[escalations]]\nmatch = "*"\nafter = "5m"',
+            "escalations[0]: tells nobody: it needs `slack` or `email` or `channels`",
+        ),
+        (
+            SMALLEST + '[slack]\nwebhook_url = "https://x/y"\n[[escalations]]\nmatch = "*"\nafter = "5m"\nslack = ["#o"]',
+            "escalations[0].slack: names a channel, but a webhook posts to its own channel only",
+        ),
         (SMALLEST + '[heartbeat]\nurl = "SECRET"', "heartbeat.url: must be an address that begins with http:// or https://"),
     ],
 )  # fmt: skip

@@ -15,6 +15,7 @@ from balancebot.config import (
     DatabaseConfig,
     DigestConfig,
     EmailConfig,
+    EscalationConfig,
     HeartbeatConfig,
     Language,
     ListenAddress,
@@ -36,6 +37,7 @@ from balancebot.config import (
     config_path,
     load,
 )
+from balancebot.config.further_channels import WebhookConfig
 from balancebot.config.reference import template
 from balancebot.domain.balance import Category
 from balancebot.domain.digest import latest_slot
@@ -137,6 +139,18 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
         severity = "critical"
         slack = []
         email = ["m@example.com"]
+        channels = ["hook"]
+        [[escalations]]
+        match = "acme/*"
+        severity = "critical"
+        after = "30m"
+        slack = ["#oncall"]
+        email = ["cto@example.com"]
+        channels = ["hook"]
+        [[channels]]
+        name = "hook"
+        kind = "webhook"
+        url = "https://hook.example.com/x"
         [[digests]]
         name = "weekday"
         cron = "0 9 * * 7"
@@ -146,8 +160,9 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
         """.replace("\n                 ", ""),
         {"DATABASE": "postgres://u:p@h/n", "SIGNUP": "s2\n", "WEB": "w" * 32},
     )
-    match = Pattern.parse("acme/*:market")
+    match, anywhere = Pattern.parse("acme/*:market"), Pattern.parse("acme/*")
     assert isinstance(match, Pattern)
+    assert isinstance(anywhere, Pattern)
     assert (
         Settings(
             path=tmp_path / "balancebot.toml",
@@ -209,7 +224,29 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
                 RouteConfig(
                     match=match,
                     severity=Severity.CRITICAL,
-                    destinations={"slack": (), "email": ("m@example.com",)},
+                    destinations={"slack": (), "email": ("m@example.com",), "hook": ("webhook",)},
+                    channels=("hook",),
+                ),
+            ),
+            channels=(
+                WebhookConfig(
+                    name="hook",
+                    kind="webhook",
+                    url=Secret("https://hook.example.com/x"),
+                    language=Language.CHINESE,
+                ),
+            ),
+            escalations=(
+                EscalationConfig(
+                    match=anywhere,
+                    severity=Severity.CRITICAL,
+                    after=timedelta(minutes=30),
+                    destinations={
+                        "slack": ("#oncall",),
+                        "email": ("cto@example.com",),
+                        "hook": ("webhook",),
+                    },
+                    channels=("hook",),
                 ),
             ),
             digests=(
@@ -281,6 +318,13 @@ def test_alerts_without_a_route_go_where_the_channels_say(read) -> None:
         + '[slack]\nwebhook_url = "http://127.0.0.1:1/x"\n[email]\nhost = "h"\nfrom = "a@b"\nto = ["c@d"]\n'
     )
     assert {"slack": ("webhook",), "email": ("c@d",)} == read(text).routing.defaults
+
+
+def test_what_escalations_tell_is_among_the_destinations(read) -> None:
+    escalation = (
+        '[slack]\nbot_token = "b"\nchannel = "#a"\n[[escalations]]\nmatch = "*"\nafter = "1m"\nslack = ["#b"]'
+    )
+    assert ("#a", "#b") == read(SMALLEST + escalation).destinations("slack")
 
 
 def test_without_resolving_no_secret_is_looked_at_and_none_can_be_revealed(read) -> None:
