@@ -191,6 +191,35 @@ class EscalationConfig(ConfigSection):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class QuietConfig(ConfigSection):
+    """Quiet hours: what is below a severity waits until they end."""
+
+    hours: values.DailyHours | None = key(
+        values.daily_hours,
+        "every day, in `timezone`; may cross midnight",
+        default=None,
+        example='"22:00-08:00"',
+    )
+    days: frozenset[values.Weekday] = key(
+        values.set_of(values.one_of(values.Weekday), "days"),
+        "whole days besides",
+        default=[],
+        example='["SAT", "SUN"]',
+    )
+    below: Severity = key(
+        values.word_of({"critical": Severity.CRITICAL, "depleted": Severity.DEPLETED}),
+        "what is below this severity waits; depleted never does",
+        default="critical",
+    )
+
+    def checked(self, table: TomlTable, context: ConfigContext) -> Self:  # noqa: ARG002
+        """Refuse quiet hours that are never."""
+        if not table.has_any("hours", "days"):
+            table.fault("", "is never quiet: it needs `hours` or `days`")
+        return self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class DigestConfig(ConfigSection):
     """Scheduled summaries of how things stand."""
 

@@ -38,6 +38,7 @@ from balancebot.config.sections import (
     LogConfig,
     OrdersConfig,
     PollConfig,
+    QuietConfig,
     RetentionConfig,
     RouteConfig,
     TemplatesConfig,
@@ -82,6 +83,7 @@ class Settings(ConfigSection):
     channels: tuple[FurtherChannelConfig, ...] = tables(FurtherChannelConfig, by_kind=True)
     routes: tuple[RouteConfig, ...] = tables(RouteConfig)
     escalations: tuple[EscalationConfig, ...] = tables(EscalationConfig)
+    quiet: QuietConfig | None = optional_table(QuietConfig)
     digests: tuple[DigestConfig, ...] = tables(DigestConfig)
     web: WebConfig | None = optional_table(WebConfig)
     heartbeat: HeartbeatConfig | None = optional_table(HeartbeatConfig)

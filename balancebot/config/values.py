@@ -9,7 +9,7 @@ import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
 from itertools import chain
 from pathlib import Path
@@ -41,6 +41,7 @@ MAX_LIST = 1_000
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 _LONGEST = timedelta(days=36_500)
+_DAILY_HOURS = re.compile(r"((?:[01][0-9]|2[0-3]):[0-5][0-9])-((?:[01][0-9]|2[0-3]):[0-5][0-9])", re.ASCII)
 _ADDRESS = re.compile(r"[^\s<>@,;:\"]+@[^\s<>@,;:\"]+")
 _UNTIL_SUNDAY = re.compile(r"-sun\b", re.IGNORECASE)
 """The end of a range, where Sunday is the seventh day and not the one before Monday."""
@@ -241,6 +242,40 @@ def shown(length: timedelta) -> str:
         if seconds and seconds % size == 0:
             return f"{seconds // size}{unit}"
     return f"{seconds}s"
+
+
+@dataclass(frozen=True, slots=True)
+class DailyHours:
+    """A time of every day, in local time; it crosses midnight where it ends before it begins."""
+
+    start: time
+    end: time
+    """The first instant after it."""
+
+
+@kind("HH:MM-HH:MM")
+def daily_hours(value: object) -> DailyHours:
+    """Read a time of every day such as `22:00-08:00`."""
+    written = text(value)
+    found = _DAILY_HOURS.fullmatch(written)
+    if found is None:
+        raise UnfitError(f'must be two times of day such as "22:00-08:00", not {written!r}')
+    start, end = time.fromisoformat(found[1]), time.fromisoformat(found[2])
+    if start == end:
+        raise UnfitError("begins and ends at the same time")
+    return DailyHours(start, end)
+
+
+class Weekday(StrEnum):
+    """The days of the week, as in schedules."""
+
+    MON = "MON"
+    TUE = "TUE"
+    WED = "WED"
+    THU = "THU"
+    FRI = "FRI"
+    SAT = "SAT"
+    SUN = "SUN"
 
 
 @kind("IANA time zone")

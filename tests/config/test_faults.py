@@ -131,6 +131,24 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
             SMALLEST + '[slack]\nwebhook_url = "https://x/y"\n[[escalations]]\nmatch = "*"\nafter = "5m"\nslack = ["#o"]',
             "escalations[0].slack: names a channel, but a webhook posts to its own channel only",
         ),
+        ("[quiet]\n" + SMALLEST, "quiet: is never quiet: it needs `hours` or `days`"),
+        (
+            'quiet.hours = "22-8"\n' + SMALLEST,
+            "quiet.hours: must be two times of day such as \"22:00-08:00\", not '22-8'",
+        ),
+        (
+            'quiet.hours = "22:00-24:00"\n' + SMALLEST,
+            "quiet.hours: must be two times of day such as \"22:00-08:00\", not '22:00-24:00'",
+        ),
+        ('quiet.hours = "08:00-08:00"\n' + SMALLEST, "quiet.hours: begins and ends at the same time"),
+        (
+            'quiet.days = ["Sat"]\n' + SMALLEST,
+            'quiet.days[0]: must be one of "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN", not \'Sat\'; did you mean SAT?',
+        ),
+        (
+            'quiet = { days = ["SAT"], below = "warning" }\n' + SMALLEST,
+            'quiet.below: must be one of "critical", "depleted", not \'warning\'',
+        ),
         (SMALLEST + '[heartbeat]\nurl = "SECRET"', "heartbeat.url: must be an address that begins with http:// or https://"),
     ],
 )  # fmt: skip

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, time, timedelta
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -26,6 +26,7 @@ from balancebot.config import (
     OrdersConfig,
     PollConfig,
     Proxy,
+    QuietConfig,
     RetentionConfig,
     RouteConfig,
     Secret,
@@ -39,6 +40,7 @@ from balancebot.config import (
 )
 from balancebot.config.further_channels import WebhookConfig
 from balancebot.config.reference import template
+from balancebot.config.values import DailyHours, Weekday
 from balancebot.domain.balance import Category
 from balancebot.domain.digest import latest_slot
 from balancebot.domain.pattern import Pattern
@@ -106,6 +108,7 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
         alerts = { remind_every = "0s", recovery_margin = 0.1, runway_confidence = 0.9, group_over = 2 }
         web = { listen = "[::1]:9000", public_url = "https://b.example.com/", secret_key = "env:WEB" }
         heartbeat = { url = "https://hc.example.com/ping/x", proxy = "direct" }
+        quiet = { hours = "22:00-08:00", days = ["SAT", "SUN"], below = "depleted" }
         retention = { raw = "7d", hourly = "70d" }
         templates.dir = "mine"
         orders.package_sizes = { industry = 10000 }
@@ -248,6 +251,11 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
                     },
                     channels=("hook",),
                 ),
+            ),
+            quiet=QuietConfig(
+                hours=DailyHours(time(22), time(8)),
+                days=frozenset({Weekday.SAT, Weekday.SUN}),
+                below=Severity.DEPLETED,
             ),
             digests=(
                 DigestConfig(
