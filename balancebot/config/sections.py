@@ -219,11 +219,23 @@ class QuietConfig(ConfigSection):
         return self
 
 
+class DigestKind(StrEnum):
+    """What is sent on a schedule."""
+
+    DIGEST = "digest"
+    STATEMENT = "statement"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigestConfig(ConfigSection):
-    """Scheduled summaries of how things stand."""
+    """Scheduled summaries of how things stand, and statements of the month that ended."""
 
     name: str = key(values.text, "for `balancebot digest send`", example='"weekday"', unique=True)
+    kind: DigestKind = key(
+        values.one_of(DigestKind),
+        '"statement": the month that ended before, its workbook attached to mails',
+        default="digest",
+    )
     cron: str = key(
         values.cron,
         "minute, hour, day, month, weekday (0 and 7 are Sunday), in `timezone`",

@@ -117,10 +117,6 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
             SMALLEST + '[[routes]]\nmatch = "*"\nseverity = "ok"',
             'routes[0].severity: must be one of "warning", "critical", "depleted", not \'ok\'',
         ),
-        (
-            SMALLEST + '[[digests]]\nname = "d"\ncron = "0 9 * * *"',
-            "digests[0]: goes nowhere: it needs `slack` or `to` or `channels`",
-        ),
         (SMALLEST + '[[escalations]]\nmatch = "*"\nslack = ["#x"]', "escalations[0].after: is missing"),
         (SMALLEST + '[[escalations]]\nmatch = "*"\nafter = "30s"', "escalations[0].after: is 30s: the shortest is 1m"),
         (
@@ -148,6 +144,18 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
         (
             'quiet = { days = ["SAT"], below = "warning" }\n' + SMALLEST,
             'quiet.below: must be one of "critical", "depleted", not \'warning\'',
+        ),
+        (
+            SMALLEST + '[[digests]]\nname = "d"\ncron = "0 9 1 * *"\nkind = "statment"\nto = ["a@b"]',
+            'digests[0].kind: must be one of "digest", "statement", not \'statment\'; did you mean statement?',
+        ),
+        (
+            SMALLEST + '[[digests]]\nname = "d"\ncron = "0 9 1 * *"\nchannels = ["x"]',
+            "digests[0].channels: no [[channels]] is called 'x'",
+        ),
+        (
+            SMALLEST + '[[digests]]\nname = "d"\ncron = "0 9 * * *"',
+            "digests[0]: goes nowhere: it needs `slack` or `to` or `channels`",
         ),
         (SMALLEST + '[heartbeat]\nurl = "SECRET"', "heartbeat.url: must be an address that begins with http:// or https://"),
     ],

@@ -14,6 +14,7 @@ from balancebot.config import (
     AppConfig,
     DatabaseConfig,
     DigestConfig,
+    DigestKind,
     EmailConfig,
     EscalationConfig,
     HeartbeatConfig,
@@ -160,6 +161,8 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
         to = ["f@example.com"]
         slack = ["#finance"]
         language = "en"
+        kind = "statement"
+        channels = ["hook"]
         """.replace("\n                 ", ""),
         {"DATABASE": "postgres://u:p@h/n", "SIGNUP": "s2\n", "WEB": "w" * 32},
     )
@@ -262,6 +265,8 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
                     name="weekday",
                     cron="0 9 * * 7",
                     destinations={"slack": ("#finance",), "email": ("f@example.com",)},
+                    kind=DigestKind.STATEMENT,
+                    channels=("hook",),
                     language=Language.ENGLISH,
                 ),
             ),
