@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
 from enum import StrEnum
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
@@ -21,7 +22,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 from cronsim import CronSim, CronSimError
 
 from balancebot.config.secrets import ConfigContext, Secret
-from balancebot.config.toml_table import Parser, UnfitError, described
+from balancebot.config.toml_table import MAX_KEY, Parser, UnfitError, described
 from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern, name_fault
 from balancebot.domain.sentence import Sentence
@@ -46,6 +47,7 @@ _ADDRESS = re.compile(r"[^\s<>@,;:\"]+@[^\s<>@,;:\"]+")
 _UNTIL_SUNDAY = re.compile(r"-sun\b", re.IGNORECASE)
 """The end of a range, where Sunday is the seventh day and not the one before Monday."""
 _NAMED_ADDRESS = re.compile(rf"[^<>\x00-\x1f\x7f]*<{_ADDRESS.pattern}>")
+_HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _NO_CONTEXT = ConfigContext(environ={}, base=Path(), resolve=False)
 
 
@@ -194,6 +196,24 @@ def set_of(element: Kind[T], label: str) -> Kind[frozenset[T]]:
     """Make the kind of lists whose order means nothing."""
     members = list_of(element, label)
     return Kind(members.label, lambda value, context: frozenset(members.read(value, context)))
+
+
+def table_of(element: Kind[T], label: str, example: str) -> Kind[Mapping[str, T]]:
+    """Make the kind of inline tables with any keys; `label` says what they are."""
+
+    def parse(value: object, context: ConfigContext) -> Mapping[str, T]:
+        if not isinstance(value, dict):
+            raise UnfitError(f"must be a table such as {example}, not {described(value)}")
+        if len(value) > MAX_LIST:
+            raise UnfitError(f"has more than {MAX_LIST} entries")
+
+        def parse_entry(entry: tuple[str, object]) -> tuple[str, T]:
+            return text(entry[0]), element.read(entry[1], context)
+
+        entries = ((f".{key[:MAX_KEY]!r}", (key, found)) for key, found in value.items())
+        return MappingProxyType(dict(parse_elements(parse_entry, entries)))
+
+    return Kind(f"table; {label}: {element.label}", parse)
 
 
 def parse_elements(parse: Callable[[V], T], elements: Iterable[tuple[str, V]]) -> list[T]:
@@ -403,6 +423,35 @@ def listen(value: object) -> ListenAddress:
     if not host or not port.isascii() or not port.isdigit() or int(port[:6]) > 65_535:
         raise UnfitError(f'must be a host and a port such as "127.0.0.1:8080", not {written!r}')
     return ListenAddress(host.removeprefix("[").removesuffix("]"), int(port))
+
+
+@kind("https address")
+def https_url(value: object) -> str:
+    """Read the address of a service that vouches for people; plain http is for one on this machine."""
+    written = base_url(value)
+    parts = urlsplit(written)
+    if parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+        raise UnfitError(f"must begin with https://, not {written!r}")
+    return written
+
+
+@kind("address or network")
+def network(value: object) -> IPv4Network | IPv6Network:
+    """Read an IP address, or a network such as `10.0.0.0/8`."""
+    written = text(value)
+    try:
+        return ip_network(written)
+    except ValueError:
+        raise UnfitError(f"must be an address or a network such as 10.0.0.0/8, not {written!r}") from None
+
+
+@kind("name of an HTTP header")
+def header_name(value: object) -> str:
+    """Read the name of an HTTP header."""
+    written = text(value)
+    if not _HEADER.fullmatch(written):
+        raise UnfitError(f"must be the name of a header such as X-Forwarded-User, not {written!r}")
+    return written
 
 
 # ---- Files and folders

@@ -86,6 +86,31 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
             'timezone = "../etc"\n' + SMALLEST,
             "timezone: must be an IANA name such as Asia/Shanghai, not '../etc'",
         ),
+        (
+            'web.user_header = "X-User"\n' + SMALLEST,
+            "web.trusted_proxies: is missing beside user_header: nobody would be believed",
+        ),
+        (
+            'web = { user_header = "X User", trusted_proxies = ["10.0.0.1/8"] }\n' + SMALLEST,
+            "web.user_header: must be the name of a header such as X-Forwarded-User, not 'X User'",
+        ),
+        (
+            'web.trusted_proxies = ["10.0.0.1/8"]\n' + SMALLEST,
+            "web.trusted_proxies[0]: must be an address or a network such as 10.0.0.0/8, not '10.0.0.1/8'",
+        ),
+        (
+            'web.default_role = "viewer"\n' + SMALLEST,
+            "web.default_role: is for users of user_header or [web.oidc], and neither is there",
+        ),
+        (
+            'web.oidc = { issuer = "http://sso", client_id = "b", client_secret = "s" }\n' + SMALLEST,
+            "web.oidc.issuer: must begin with https://, not 'http://sso'",
+        ),
+        ('web.oidc.client_id = "b"\n' + SMALLEST, "web.oidc.client_secret: is missing"),
+        (
+            'web.oidc.roles = { "grp ops" = "boss" }\n' + SMALLEST,
+            "web.oidc.roles.'grp ops': must be one of \"viewer\", \"finance\", \"admin\", not 'boss'",
+        ),
         (f'web.secret_key = "{"k" * 31}"\n' + SMALLEST, "web.secret_key: is shorter than 32 characters"),
         (
             "orders.package_sizes = { industri = 3 }\n" + SMALLEST,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
+from ipaddress import ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
@@ -24,6 +25,7 @@ from balancebot.config import (
     LogFormat,
     LogLevel,
     MailSecurity,
+    OidcConfig,
     OrdersConfig,
     PollConfig,
     Proxy,
@@ -45,6 +47,7 @@ from balancebot.config.values import DailyHours, Weekday
 from balancebot.domain.balance import Category
 from balancebot.domain.digest import latest_slot
 from balancebot.domain.pattern import Pattern
+from balancebot.domain.user import Role
 from balancebot.domain.verdict import Severity
 
 SMALLEST = '[[accounts]]\nname = "acme"\ndev_key = "k"\ndev_secret = "s"\n'
@@ -107,13 +110,25 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
         poll = { every = "2m", fastest = "10s", timeout = "3s", concurrency = 7, max_rate = 2, stale_after = "1h",
                  ca_bundle = "ca.pem", proxy = "http://u:p@proxy:3128" }
         alerts = { remind_every = "0s", recovery_margin = 0.1, runway_confidence = 0.9, group_over = 2 }
-        web = { listen = "[::1]:9000", public_url = "https://b.example.com/", secret_key = "env:WEB" }
         heartbeat = { url = "https://hc.example.com/ping/x", proxy = "direct" }
         quiet = { hours = "22:00-08:00", days = ["SAT", "SUN"], below = "depleted" }
         retention = { raw = "7d", hourly = "70d" }
         templates.dir = "mine"
         orders.package_sizes = { industry = 10000 }
         log = { level = "debug", format = "json" }
+        [web]
+        listen = "[::1]:9000"
+        public_url = "https://b.example.com/"
+        secret_key = "env:WEB"
+        user_header = "X-Forwarded-User"
+        trusted_proxies = ["127.0.0.1", "fd00::/8"]
+        default_role = "viewer"
+        metrics_token = "t"
+        [web.oidc]
+        issuer = "https://sso.example.com/"
+        client_id = "balancebot"
+        client_secret = "o"
+        roles = { "grp-ops" = "admin" }
         [[accounts]]
         name = "验证 1"
         base_url = "http://127.0.0.1:8000/"
@@ -274,6 +289,16 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
                 listen=ListenAddress("::1", 9000),
                 public_url="https://b.example.com",
                 secret_key=Secret("w" * 32),
+                user_header="X-Forwarded-User",
+                trusted_proxies=(ip_network("127.0.0.1"), ip_network("fd00::/8")),
+                default_role=Role.VIEWER,
+                metrics_token=Secret("t"),
+                oidc=OidcConfig(
+                    issuer="https://sso.example.com",
+                    client_id="balancebot",
+                    client_secret=Secret("o"),
+                    roles={"grp-ops": Role.ADMIN},
+                ),
             ),
             heartbeat=HeartbeatConfig(url=Secret("https://hc.example.com/ping/x"), proxy=Proxy(url=None)),
             retention=RetentionConfig(raw=timedelta(days=7), hourly=timedelta(days=70)),
