@@ -402,6 +402,21 @@ class OrdersConfig(ConfigSection):
         default_note="no rounding",
         example="{ industry = 10000 }",
     )
+    prices: Mapping[Category, float] = key(
+        values.per_category(values.number(at_least=0, at_most=1e6), "{ industry = 0.045 }"),
+        "per message, in `currency`: costs in advice, orders and statements",
+        default={},
+        default_note="no costs are shown",
+        example="{ industry = 0.045, market = 0.05 }",
+    )
+    currency: str = key(values.currency, "of `prices` and of what orders cost", default="CNY")
+    console_url: str | None = key(
+        values.web_url,
+        'where quota is bought: a link "Buy or move quota" in messages and pages',
+        default=None,
+        default_note="no link",
+        example='"https://www.jiguang.cn/"',
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -47,6 +47,7 @@ _ADDRESS = re.compile(r"[^\s<>@,;:\"]+@[^\s<>@,;:\"]+")
 _UNTIL_SUNDAY = re.compile(r"-sun\b", re.IGNORECASE)
 """The end of a range, where Sunday is the seventh day and not the one before Monday."""
 _NAMED_ADDRESS = re.compile(rf"[^<>\x00-\x1f\x7f]*<{_ADDRESS.pattern}>")
+_CURRENCY = re.compile(r"[A-Z]{3}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _NO_CONTEXT = ConfigContext(environ={}, base=Path(), resolve=False)
 
@@ -338,6 +339,15 @@ def pattern(value: object) -> Pattern:
     if isinstance(parsed, Sentence):
         raise UnfitError(str(parsed))
     return parsed
+
+
+@kind("ISO 4217 code")
+def currency(value: object) -> str:
+    """Read the code of a currency."""
+    written = text(value)
+    if not _CURRENCY.fullmatch(written):
+        raise UnfitError(f"must be a code of three capitals such as CNY, not {written!r}")
+    return written
 
 
 def per_category(amount: Kind[T], example: str) -> Kind[Mapping[Category, T]]:

@@ -112,6 +112,15 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
             "web.oidc.roles.'grp ops': must be one of \"viewer\", \"finance\", \"admin\", not 'boss'",
         ),
         (f'web.secret_key = "{"k" * 31}"\n' + SMALLEST, "web.secret_key: is shorter than 32 characters"),
+        ("orders.prices = { market = -0.01 }\n" + SMALLEST, "orders.prices.market: must be from 0 to 1e+06"),
+        (
+            'orders.currency = "yuan"\n' + SMALLEST,
+            "orders.currency: must be a code of three capitals such as CNY, not 'yuan'",
+        ),
+        (
+            'orders.console_url = "console"\n' + SMALLEST,
+            "orders.console_url: must be an address that begins with http:// or https://",
+        ),
         (
             "orders.package_sizes = { industri = 3 }\n" + SMALLEST,
             "orders.package_sizes.industri: is no category; did you mean industry?",

@@ -115,6 +115,9 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
         retention = { raw = "7d", hourly = "70d" }
         templates.dir = "mine"
         orders.package_sizes = { industry = 10000 }
+        orders.prices = { industry = 0.045, market = 1 }
+        orders.currency = "USD"
+        orders.console_url = "https://console.example.com/?page=quota"
         log = { level = "debug", format = "json" }
         [web]
         listen = "[::1]:9000"
@@ -303,7 +306,12 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
             heartbeat=HeartbeatConfig(url=Secret("https://hc.example.com/ping/x"), proxy=Proxy(url=None)),
             retention=RetentionConfig(raw=timedelta(days=7), hourly=timedelta(days=70)),
             templates=TemplatesConfig(dir=tmp_path / "mine"),
-            orders=OrdersConfig(package_sizes={Category.INDUSTRY: 10_000}),
+            orders=OrdersConfig(
+                package_sizes={Category.INDUSTRY: 10_000},
+                prices={Category.INDUSTRY: 0.045, Category.MARKET: 1.0},
+                currency="USD",
+                console_url="https://console.example.com/?page=quota",
+            ),
             log=LogConfig(level=LogLevel.DEBUG, format=LogFormat.JSON),
         )
         == settings
