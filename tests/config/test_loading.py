@@ -282,7 +282,7 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
                 DigestConfig(
                     name="weekday",
                     cron="0 9 * * 7",
-                    destinations={"slack": ("#finance",), "email": ("f@example.com",)},
+                    destinations={"slack": ("#finance",), "email": ("f@example.com",), "hook": ("webhook",)},
                     kind=DigestKind.STATEMENT,
                     channels=("hook",),
                     language=Language.ENGLISH,
