@@ -169,6 +169,7 @@ def toml(value: object) -> str:
         case list():
             return "[" + ", ".join(map(toml, value)) + "]"
         case dict():
-            return "{ " + ", ".join(f"{key} = {toml(item)}" for key, item in value.items()) + " }"
+            entries = ", ".join(f"{key} = {toml(item)}" for key, item in value.items())
+            return f"{{ {entries} }}" if entries else "{}"
         case _:
             return str(value)

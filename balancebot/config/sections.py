@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import timedelta
+from decimal import Decimal
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
@@ -159,6 +160,15 @@ class RouteConfig(Route, ConfigSection):
         values.severity, "this severity or worse", default=None, default_note="any", example='"warning"'
     )
     destinations: Mapping[str, tuple[str, ...]] = per_channel(ChannelConfig.route_key)
+    mention: Mapping[Severity, tuple[str, ...]] = key(
+        values.per_severity(
+            values.list_of(values.mention, values.mention.label), '{ critical = ["U024BE7LH"] }'
+        ),
+        "who is mentioned in messages of this severity or worse that open, worsen, remind or escalate",
+        default={},
+        default_note="nobody",
+        example='{ critical = ["U024BE7LH", "S0614TZR7", "here"] }',
+    )
     channels: tuple[str, ...] | None = key(
         values.list_of(values.name, "names"),
         "names of [[channels]] that are told; [] = none",
@@ -402,8 +412,8 @@ class OrdersConfig(ConfigSection):
         default_note="no rounding",
         example="{ industry = 10000 }",
     )
-    prices: Mapping[Category, float] = key(
-        values.per_category(values.number(at_least=0, at_most=1e6), "{ industry = 0.045 }"),
+    prices: Mapping[Category, Decimal] = key(
+        values.per_category(values.price, "{ industry = 0.045 }"),
         "per message, in `currency`: costs in advice, orders and statements",
         default={},
         default_note="no costs are shown",

@@ -15,6 +15,7 @@ from balancebot.config import values
 from balancebot.config.accounts import AccountConfig, read_apps_file
 from balancebot.config.declare import (
     ChannelConfig,
+    ChannelKind,
     ChannelRegistration,
     ChannelSection,
     ConfigSection,
@@ -173,6 +174,7 @@ def load(
         if fault is not None:
             file.fault(place, fault)
     _refuse_unknown_channels(file, settings)
+    _refuse_unknown_mentions(file, settings, channels)
     file.note_unknown_keys()
     faults = list(file.faults)
     accounts = tuple(
@@ -217,6 +219,20 @@ def _refuse_unknown_channels(file: TomlFile, settings: Settings) -> None:
                 if name not in known:
                     meant = did_you_mean(name, known)
                     file.fault(f"{array}[{index}].channels", f"no [[channels]] is called {name!r}{meant}")
+
+
+def _refuse_unknown_mentions(
+    file: TomlFile, settings: Settings, channels: Sequence[ChannelRegistration]
+) -> None:
+    """Record ids behind a kind of channel that there is not."""
+    kinds = [channel.kind for channel in channels if isinstance(channel, ChannelKind)]
+    for index, route in enumerate(settings.routes):
+        for severity, ids in route.mention.items():
+            for written in ids:
+                kind, colon, _ = written.partition(":")
+                if colon and kind not in kinds:
+                    place = f"routes[{index}].mention.{severity.word}"
+                    file.fault(place, f"no kind of channel is called {kind!r}{did_you_mean(kind, kinds)}")
 
 
 def _with_listed_apps(

@@ -10,6 +10,7 @@ import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from enum import StrEnum
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from itertools import chain
@@ -47,6 +48,10 @@ _ADDRESS = re.compile(r"[^\s<>@,;:\"]+@[^\s<>@,;:\"]+")
 _UNTIL_SUNDAY = re.compile(r"-sun\b", re.IGNORECASE)
 """The end of a range, where Sunday is the seventh day and not the one before Monday."""
 _NAMED_ADDRESS = re.compile(rf"[^<>\x00-\x1f\x7f]*<{_ADDRESS.pattern}>")
+_MENTION = re.compile(
+    r"here|channel|[UWS][A-Z0-9]{2,30}|ou_[a-z0-9]{8,64}|\+?[0-9][0-9-]{5,19}|[a-z]{2,20}:[\w.@-]{1,64}",
+    re.ASCII,
+)
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _NO_CONTEXT = ConfigContext(environ={}, base=Path(), resolve=False)
@@ -329,7 +334,9 @@ def cron(value: object) -> str:
 
 # ---- What balances are called and judged by
 
-severity = word_of({choice.word: choice for choice in Severity if choice > Severity.OK})
+_SEVERITIES = {choice.word: choice for choice in Severity if choice > Severity.OK}
+
+severity = word_of(_SEVERITIES)
 
 
 @kind("pattern of balances")
@@ -350,22 +357,54 @@ def currency(value: object) -> str:
     return written
 
 
-def per_category(amount: Kind[T], example: str) -> Kind[Mapping[Category, T]]:
-    """Make the kind of inline tables with an amount for some of the categories."""
+def _per(words: Mapping[str, V], word: str, element: Kind[T], example: str) -> Kind[Mapping[V, T]]:
+    """Make the kind of inline tables with a value for some of `words`; `word` says what these are."""
 
-    def parse(value: object, context: ConfigContext) -> Mapping[Category, T]:
+    def parse(value: object, context: ConfigContext) -> Mapping[V, T]:
         if not isinstance(value, dict):
             raise UnfitError(f"must be a table such as {example}, not {described(value)}")
 
-        def parse_entry(entry: tuple[str, object]) -> tuple[Category, T]:
-            if entry[0] not in set(Category):
-                raise UnfitError(f"is no category{did_you_mean(entry[0], Category)}")
-            return Category(entry[0]), amount.read(entry[1], context)
+        def parse_entry(entry: tuple[str, object]) -> tuple[V, T]:
+            if entry[0] not in words:
+                raise UnfitError(f"is no {word}{did_you_mean(entry[0], words)}")
+            return words[entry[0]], element.read(entry[1], context)
 
         entries = ((f".{key}", (key, found)) for key, found in value.items())
         return MappingProxyType(dict(parse_elements(parse_entry, entries)))
 
-    return Kind(f"table; per category: {amount.label}", parse)
+    return Kind(f"table; per {word}: {element.label}", parse)
+
+
+def per_category(amount: Kind[T], example: str) -> Kind[Mapping[Category, T]]:
+    """Make the kind of inline tables with an amount for some of the categories."""
+    return _per({category.value: category for category in Category}, "category", amount, example)
+
+
+def per_severity(element: Kind[T], example: str) -> Kind[Mapping[Severity, T]]:
+    """Make the kind of inline tables with a value for some of the severities."""
+    return _per(_SEVERITIES, "severity", element, example)
+
+
+@kind("amount of money, 0 to 1000000")
+def price(value: object) -> Decimal:
+    """Read an amount of money exactly as it is written, to eight decimals."""
+    written = number(at_least=0, at_most=1e6)(value)
+    amount = Decimal(repr(value))
+    if round(amount, 8) != amount:
+        raise UnfitError(f"has more than eight decimals: {written!r}")
+    return amount
+
+
+@kind("ids (U…, S…, here, channel, ou_…, phone numbers, kind:id)")
+def mention(value: object) -> str:
+    """Read whom a message mentions: an id that tells by itself whose it is, or one behind the kind of its channel."""
+    written = text(value)
+    if not _MENTION.fullmatch(written):
+        raise UnfitError(
+            'must be the id of a Slack user (U…) or user group (S…), "here", "channel", a Feishu open id (ou_…), '
+            f'a phone number, or an id behind a kind of channel such as "wecom:zhangsan", not {written!r}'
+        )
+    return written
 
 
 # ---- Addresses

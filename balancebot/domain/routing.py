@@ -32,6 +32,9 @@ class Route:
     destinations: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     """Per channel: empty = not told there; a channel that is absent takes its default."""
 
+    mention: Mapping[Severity, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
+    """Who is mentioned in messages of that severity or worse."""
+
     def takes(self, wallet: WalletName, category: Category | None, severity: Severity) -> bool:
         """Tell whether this route decides for an alert."""
         if self.severity is not None and severity < self.severity:

@@ -114,6 +114,10 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
         (f'web.secret_key = "{"k" * 31}"\n' + SMALLEST, "web.secret_key: is shorter than 32 characters"),
         ("orders.prices = { market = -0.01 }\n" + SMALLEST, "orders.prices.market: must be from 0 to 1e+06"),
         (
+            "orders.prices = { market = 0.1234567891 }\n" + SMALLEST,
+            "orders.prices.market: has more than eight decimals: 0.1234567891",
+        ),
+        (
             'orders.currency = "yuan"\n' + SMALLEST,
             "orders.currency: must be a code of three capitals such as CNY, not 'yuan'",
         ),
@@ -150,6 +154,20 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
         (
             SMALLEST + '[[routes]]\nmatch = "*"\nseverity = "ok"',
             'routes[0].severity: must be one of "warning", "critical", "depleted", not \'ok\'',
+        ),
+        (
+            SMALLEST + '[[routes]]\nmatch = "*"\nmention = { critcal = ["U1"], warning = ["@ann"] }',
+            "routes[0].mention.critcal: is no severity; did you mean critical?",
+        ),
+        (
+            SMALLEST + '[[routes]]\nmatch = "*"\nmention = { warning = ["@ann"] }',
+            "routes[0].mention.warning[0]: must be the id of a Slack user (U…) or user group (S…), "
+            '"here", "channel", a Feishu open id (ou_…), a phone number, or an id behind a kind of channel '
+            "such as \"wecom:zhangsan\", not '@ann'",
+        ),
+        (
+            SMALLEST + '[[routes]]\nmatch = "*"\nmention = { critical = ["wecon:zhangsan"] }',
+            "routes[0].mention.critical: no kind of channel is called 'wecon'; did you mean wecom?",
         ),
         (SMALLEST + '[[escalations]]\nmatch = "*"\nslack = ["#x"]', "escalations[0].after: is missing"),
         (SMALLEST + '[[escalations]]\nmatch = "*"\nafter = "30s"', "escalations[0].after: is 30s: the shortest is 1m"),

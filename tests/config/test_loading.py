@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, time, timedelta
+from decimal import Decimal
 from ipaddress import ip_network
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -161,6 +162,7 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
         severity = "critical"
         slack = []
         email = ["m@example.com"]
+        mention = { warning = ["U1A"], critical = ["S2B", "here", "ou_12345678", "+86-13800138000", "wecom:ann"] }
         channels = ["hook"]
         [[escalations]]
         match = "acme/*"
@@ -249,6 +251,10 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
                     match=match,
                     severity=Severity.CRITICAL,
                     destinations={"slack": (), "email": ("m@example.com",), "hook": ("webhook",)},
+                    mention={
+                        Severity.WARNING: ("U1A",),
+                        Severity.CRITICAL: ("S2B", "here", "ou_12345678", "+86-13800138000", "wecom:ann"),
+                    },
                     channels=("hook",),
                 ),
             ),
@@ -308,7 +314,7 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
             templates=TemplatesConfig(dir=tmp_path / "mine"),
             orders=OrdersConfig(
                 package_sizes={Category.INDUSTRY: 10_000},
-                prices={Category.INDUSTRY: 0.045, Category.MARKET: 1.0},
+                prices={Category.INDUSTRY: Decimal("0.045"), Category.MARKET: Decimal(1)},
                 currency="USD",
                 console_url="https://console.example.com/?page=quota",
             ),
