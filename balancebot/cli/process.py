@@ -7,8 +7,10 @@ buy (2 shared cores under load, medians, with and without in turns); one that bu
 import atexit
 import gc
 import os
+import socket
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 
 
@@ -48,6 +50,23 @@ def raise_file_limit() -> None:
     wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
+
+
+def notify_service_manager(state: str) -> None:
+    """Tell systemd how the service is (`READY=1`, `WATCHDOG=1`, `STOPPING=1`), as sd_notify(3) has it.
+
+    Does nothing where no service manager asked for it; one that is gone is no fault of the service.
+    """
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if address[:1] not in {"/", "@"}:
+        return
+    with (
+        socket.socket(
+            socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+        ) as sender,
+        suppress(OSError),
+    ):
+        sender.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
 
 
 _USUAL = gc.get_threshold()

@@ -22,7 +22,7 @@ import typer
 from balancebot import __version__, worker
 from balancebot.app import build_app
 from balancebot.cli.context import CommandError, command_group, context_of
-from balancebot.cli.process import raise_file_limit, resume_gc, share_one_heap
+from balancebot.cli.process import notify_service_manager, raise_file_limit, resume_gc, share_one_heap
 from balancebot.config import Settings
 from balancebot.history.prune import prune
 from balancebot.logs import Reporter, set_up_logging
@@ -79,8 +79,10 @@ def run(context: typer.Context) -> None:
                 "pages": daemon.address,
             },
         )
+        notify_service_manager("READY=1")
         stop.wait()
         log.info("run.stopping")
+        notify_service_manager("STOPPING=1")
         finished = daemon.stop()
         log.info("run.stopped", extra={"finished": finished})
     if not finished:
@@ -213,7 +215,7 @@ class Daemon:
 
     def _jobs(self) -> list[Job]:
         return [
-            Job(name="worker_heartbeat", every=worker.EVERY, run=self._worker.show),
+            Job(name="worker_heartbeat", every=worker.EVERY, run=self._show_alive),
             Job(name="poll", every=_TICK, run=lambda: self._poll(failing=False), max_running=_MAX_CYCLES),
             Job(
                 name="poll_failing",
@@ -228,6 +230,11 @@ class Daemon:
             Job(name="prune", every=timedelta(hours=1), run=self._prune),
             Job(name="heartbeat", every=timedelta(seconds=1), run=self._send_heartbeat),
         ]
+
+    def _show_alive(self) -> None:
+        """Renew the claims of this worker; a database that is away is no reason for systemd to restart it."""
+        notify_service_manager("WATCHDOG=1")
+        self._worker.show()
 
     def _poll(self, *, failing: bool) -> None:
         """Poll the wallets that are due: those that answer, or those that fail."""

@@ -1,31 +1,27 @@
 """`run`: a process of its own that reads, tells, serves, ends when asked to, and takes up what it left."""
 
-import json
 import os
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from balancebot.jsms.simulator import FaultKind, SimulatedFault
 from tests.cli.conftest import Outcome
+from tests.cli.daemon import COMMAND, ENVIRONMENT, PATIENCE, DaemonProcess, running, until
 from tests.cli.firm import CHECKOUT, Firm
 from tests.notify.slack.envelopes import click
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., Outcome]
-_PATIENCE = 90.0
-_COMMAND = (sys.executable, "-m", "balancebot", "run")
-_ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 
 
 @pytest.fixture(autouse=True)
@@ -35,85 +31,62 @@ def _pages_and_a_limit(firm: Firm, balancebot: Run) -> None:
     balancebot("thresholds", "set", CHECKOUT, "industry", "--critical-below", "1000")
 
 
-class _Process:
-    """`balancebot run`, watched."""
-
-    def __init__(self, folder: Path) -> None:
-        self._log = folder / "log"
-        with self._log.open("ab") as log:
-            self.popen = subprocess.Popen(
-                _COMMAND, cwd=folder, env=_ENVIRONMENT, stderr=log, stdin=subprocess.DEVNULL
-            )
-
-    def lines(self) -> list[dict[str, Any]]:
-        text = self._log.read_text()
-        return [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
-
-    def address(self) -> str:
-        started = _until(lambda: [line for line in self.lines() if line["event"] == "run.started"])
-        return str(started[-1]["pages"])
-
-    def end(self, number: int = signal.SIGTERM) -> int:
-        self.popen.send_signal(number)
-        return self.popen.wait(_PATIENCE)
-
-
-@contextmanager
-def _running(folder: Path) -> Iterator[_Process]:
-    process = _Process(folder)
-    try:
-        yield process
-    finally:
-        if process.popen.poll() is None:
-            process.popen.kill()
-            process.popen.wait()
-
-
-def _until(holds: Callable[[], Any], patience: float = _PATIENCE) -> Any:
-    end = time.monotonic() + patience
-    while True:
-        answer = holds()
-        if answer:
-            return answer
-        assert time.monotonic() < end, "waited in vain"
-        time.sleep(0.05)
-
-
 def _refused(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        _COMMAND,
+        COMMAND,
         cwd=folder,
-        env=_ENVIRONMENT,
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
-        timeout=_PATIENCE,
+        timeout=PATIENCE,
     )
 
 
-def _events(process: _Process) -> list[str]:
+def _events(process: DaemonProcess) -> list[str]:
     return [line["event"] for line in process.lines()]
 
 
 def test_it_tells_at_once_and_ends_when_asked_to(firm: Firm, tmp_path: Path) -> None:
-    with _running(tmp_path) as process:
-        _until(lambda: "poll.cycle" in _events(process))
+    with running(tmp_path) as process:
+        until(lambda: "poll.cycle" in _events(process))
         firm.has(900)
-        _until(lambda: firm.slack.messages("ops-alerts") and firm.mail.mails)
+        until(lambda: firm.slack.messages("ops-alerts") and firm.mail.mails)
         assert 0 == process.end()
     assert ("run.stopped", True) == (_events(process)[-1], process.lines()[-1]["finished"])
+
+
+def test_a_service_manager_is_told_when_it_is_ready_alive_and_stopping(
+    firm: Firm,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(str(tmp_path / "notify"))
+        manager.settimeout(PATIENCE)
+        monkeypatch.setitem(ENVIRONMENT, "NOTIFY_SOCKET", str(tmp_path / "notify"))
+        with running(tmp_path) as process:
+            told = {manager.recv(64) for _ in range(2)}
+            assert {b"READY=1", b"WATCHDOG=1"} == told
+            assert 0 == process.end()
+        manager.setblocking(False)
+        rest = []
+        with suppress(BlockingIOError):
+            while True:
+                rest.append(manager.recv(64))
+    assert b"STOPPING=1" in rest
 
 
 def test_a_button_of_its_message_changes_that_message(firm: Firm, tmp_path: Path) -> None:
     firm.listens()
     firm.has(900)
-    with _running(tmp_path) as process:
+    with running(tmp_path) as process:
         firm.slack.socket.wait_for_sockets(1)
-        (message,) = _until(lambda: firm.slack.messages("ops-alerts"))
+        (message,) = until(lambda: firm.slack.messages("ops-alerts"))
         (buttons,) = [block for block in message["blocks"] if block["type"] == "actions"]
         acknowledge = buttons["elements"][0]
         firm.slack.socket.deliver(click(acknowledge["action_id"], acknowledge["value"]))
-        _until(lambda: "oncall (U000ONCALL)" in str(firm.slack.messages("ops-alerts")[0]["blocks"]))
+        until(lambda: "oncall (U000ONCALL)" in str(firm.slack.messages("ops-alerts")[0]["blocks"]))
         assert 0 == process.end()
         assert "stop.unfinished" not in _events(process)
 
@@ -121,19 +94,19 @@ def test_a_button_of_its_message_changes_that_message(firm: Firm, tmp_path: Path
 def test_what_was_told_before_a_stop_or_a_kill_is_not_told_again(firm: Firm, tmp_path: Path) -> None:
     firm.has(900)
     for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
-        with _running(tmp_path) as process:
-            _until(lambda: firm.slack.messages("ops-alerts") and firm.mail.mails)
+        with running(tmp_path) as process:
+            until(lambda: firm.slack.messages("ops-alerts") and firm.mail.mails)
             cycles = _events(process).count("poll.cycle")
-            _until(lambda: _events(process).count("poll.cycle") > cycles + 1)  # noqa: B023 -- called at once
+            until(lambda: _events(process).count("poll.cycle") > cycles + 1)  # noqa: B023 -- called at once
             process.end(number)
     assert (1, 1) == (len(firm.slack.messages("ops-alerts")), len(firm.mail.mails))
 
 
 def test_the_doors_tell_machines_how_it_stands(firm: Firm, tmp_path: Path) -> None:
-    with _running(tmp_path) as process, httpx.Client(base_url=process.address(), trust_env=False) as door:
-        _until(lambda: door.get("/readyz").status_code == 200)
+    with running(tmp_path) as process, httpx.Client(base_url=process.address(), trust_env=False) as door:
+        until(lambda: door.get("/readyz").status_code == 200)
         assert 200 == door.get("/healthz").status_code
-        text = _until(
+        text = until(
             lambda: (found := door.get("/metrics").text) and "balancebot_balance{" in found and found
         )
     assert 'balancebot_balance{account="acme",app="",category="industry"} 50000.0' in text
@@ -149,7 +122,7 @@ def test_the_doors_tell_machines_how_it_stands(firm: Firm, tmp_path: Path) -> No
 def test_a_second_one_on_the_same_file_is_refused_and_a_poll_is_not(
     firm: Firm, tmp_path: Path, balancebot: Run
 ) -> None:
-    with _running(tmp_path) as process:
+    with running(tmp_path) as process:
         process.address()
         second = _refused(tmp_path)
         assert (1, "") == (second.returncode, second.stdout)
@@ -162,9 +135,9 @@ def test_a_second_one_on_the_same_file_is_refused_and_a_poll_is_not(
 def test_a_server_that_hangs_does_not_hold_the_end(firm: Firm, tmp_path: Path) -> None:
     firm.config.write_text(firm.config.read_text().replace('timeout = "2s"', 'timeout = "60s"'))
     firm.jsms.fail("*", SimulatedFault(kind=FaultKind.SILENCE))
-    with _running(tmp_path) as process:
+    with running(tmp_path) as process:
         process.address()
-        _until(lambda: firm.jsms.requests)
+        until(lambda: firm.jsms.requests)
         began = time.monotonic()
         assert 0 == process.end()
         assert time.monotonic() - began < 10
@@ -181,7 +154,7 @@ def test_an_address_that_is_taken_is_told_in_a_line(firm: Firm, tmp_path: Path) 
 
 @pytest.mark.timing
 def test_a_locked_database_does_not_hold_the_end(firm: Firm, tmp_path: Path) -> None:
-    with _running(tmp_path) as process:
+    with running(tmp_path) as process:
         process.address()
         with sqlite3.connect(tmp_path / "balancebot.db", isolation_level=None) as locked:
             locked.execute("BEGIN IMMEDIATE")
@@ -199,17 +172,17 @@ def test_as_the_first_process_it_ends_however_early_it_is_told(
 ) -> None:
     """The first process of a container is not ended by a signal that it doesn't handle."""
     outer = subprocess.Popen(
-        ("unshare", "--pid", "--fork", "--kill-child", *_COMMAND),
+        ("unshare", "--pid", "--fork", "--kill-child", *COMMAND),
         cwd=tmp_path,
-        env=_ENVIRONMENT,
+        env=ENVIRONMENT,
         stderr=subprocess.DEVNULL,
     )
     try:
-        (inner,) = _until(lambda: _children_of(outer.pid))
-        _until(lambda: _handles_sigterm(inner))
+        (inner,) = until(lambda: _children_of(outer.pid))
+        until(lambda: _handles_sigterm(inner))
         time.sleep(seconds)
         os.kill(inner, signal.SIGTERM)
-        assert 0 == outer.wait(_PATIENCE)
+        assert 0 == outer.wait(PATIENCE)
     finally:
         outer.kill()
         outer.wait()
