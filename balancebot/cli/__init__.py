@@ -64,6 +64,7 @@ COMMANDS = {
         ("Keep", "history", "take past readings from a CSV file, or write them to one", "history:commands"),
         ("Keep", "db", "upgrade, back up, restore, check or prune the database", "database:commands"),
         ("Keep", "users", "keep the log-ins of the web pages", "users:commands"),
+        ("Keep", "tokens", "keep the tokens of programs that use the API", "tokens:commands"),
         ("Try", "notify", "send a test message to each channel", "notify:commands"),
         ("Try", "simulate", "run the JSMS simulator alone until stopped", "simulate:commands"),
     )

@@ -15,6 +15,7 @@ class Way(StrEnum):
     SHEET = "sheet"
     """A spreadsheet, uploaded on the page or imported by the command."""
     SLACK = "slack"
+    API = "api"
 
 
 class Act(StrEnum):
@@ -33,6 +34,8 @@ class Act(StrEnum):
     SET_PASSWORD = "user.password"  # noqa: S105 -- the name of an act
     REMOVE_USER = "user.remove"
     END_SESSIONS = "user.sessions"
+    ADD_TOKEN = "token.add"  # noqa: S105 -- the name of an act
+    REMOVE_TOKEN = "token.remove"  # noqa: S105 -- the name of an act
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -46,6 +46,25 @@ class Session:
     expires_at: datetime
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """What a program shows instead of a log-in. Its name stands in the audit log for what it changes."""
+
+    name: str
+    role: Role
+    """Viewer or finance: no program keeps users."""
+    created_at: datetime
+    created_by: str
+    expires_at: datetime | None
+    """None: it holds until it is removed."""
+    used_at: datetime | None = None
+    """To within a few minutes; None: never."""
+
+    def holds(self, now: datetime) -> bool:
+        """Tell whether it opens anything at `now`."""
+        return self.expires_at is None or now < self.expires_at
+
+
 def user_name_fault(name: str) -> str | None:
     """Return what is wrong with a user's name, or None when it may be used."""
     if not name or name != name.strip():

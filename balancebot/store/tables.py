@@ -347,6 +347,19 @@ login_failures = Table(
     Column("address", String(64), nullable=False),
 )
 
+# What programs show to the API. Only a hash is kept: nobody can read a token from here.
+tokens = Table(
+    "tokens",
+    metadata,
+    Column("name", String(64), primary_key=True),
+    Column("role", EnumColumn(Role), nullable=False),
+    Column("token_hash", String(64), nullable=False, unique=True),
+    Column("created_at", UtcDateTime, nullable=False),
+    Column("created_by", String(128), nullable=False),
+    Column("expires_at", UtcDateTime),
+    Column("used_at", UtcDateTime),  # to within a few minutes
+)
+
 audit = Table(
     "audit",
     metadata,

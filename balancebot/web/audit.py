@@ -32,6 +32,7 @@ _LABELS = {
     "messages": sentence("Messages"),
     "starts_at": sentence("From"),
     "ends_at": sentence("To"),
+    "expires_at": sentence("Expires"),
 }
 """What people call the things that entries tell of; others, such as ids, are no news to them."""
 _LIMITS = frozenset(column.value for column in LimitColumn)
@@ -111,6 +112,8 @@ def _said(name: str, value: object, words: Wording) -> str:
         return words.role(Role(str(value)))
     if name in _LIMITS and str(value).isdecimal():
         return words.number(int(str(value)))
+    if name == "expires_at":
+        return words.day(datetime.fromisoformat(str(value)))
     if name in _INSTANTS:
         return words.when(datetime.fromisoformat(str(value)))
     return words.number(value) if isinstance(value, int) else str(value)

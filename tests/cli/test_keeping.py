@@ -1,7 +1,8 @@
-"""`db`, `history`, `users`: what is kept, copied, taken in and given out. None of them asks for a secret."""
+"""`db`, `history`, `users`, `tokens`: what is kept, copied, taken in and given out. None of them asks for a secret."""
 
 import io
 import json
+import re
 import sqlite3
 import stat
 import sys
@@ -116,3 +117,32 @@ def test_a_short_password_is_refused(balancebot: Run, monkeypatch: pytest.Monkey
     monkeypatch.setattr(sys, "stdin", io.StringIO("short\n"))
     outcome = balancebot("users", "add", "oncall", "--role", "viewer")
     assert (1, "A password has at least 8 characters.\n") == (outcome.status, outcome.err)
+
+
+def test_a_token_is_printed_once_listed_and_removed(balancebot: Run) -> None:
+    made = balancebot("tokens", "add", "grafana", "--role", "viewer", "--expires", "90d")
+    assert (0, "") == (made.status, made.err)
+    assert re.fullmatch(r"balancebot_[A-Za-z0-9_-]{43}\n", made.out)
+    listed = balancebot("tokens", "list").out
+    assert made.out.strip() not in listed
+    assert ["grafana", "viewer"] == listed.splitlines()[1].split()[:2]
+    (token,) = json.loads(balancebot("tokens", "list", "--json").out)["tokens"]
+    assert ("grafana", "viewer", False, None) == (
+        token["name"],
+        token["role"],
+        token["expired"],
+        token["used_at"],
+    )
+    assert "removed grafana\n" == balancebot("tokens", "remove", "grafana").out
+    assert (1, "No token has this name.\n") == (
+        (again := balancebot("tokens", "remove", "grafana")).status,
+        again.err,
+    )
+
+
+def test_a_token_for_an_admin_or_for_no_time_is_a_fault_of_usage(balancebot: Run) -> None:
+    for words in (("--role", "admin"), ("--role", "viewer", "--expires", "soon")):
+        outcome = balancebot("tokens", "add", "grafana", *words)
+        assert 2 == outcome.status
+        assert words[-2] in outcome.err
+    assert "There is no token yet" in balancebot("tokens", "list").out

@@ -46,9 +46,9 @@ def test_every_way_of_a_change_is_named(desk: Desk) -> None:
         )
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/audit").text
-    for name in ("command line", "page", "sheet", "Slack"):
+    for name in ("command line", "page", "sheet", "Slack", "API"):
         assert f'data-label="Via">{name}</td>' in text
     with desk.app.database.read() as conn:
-        assert [Way.SLACK, Way.SHEET, Way.PAGE, Way.CLI] == [
-            entry.way for entry in audit.newest(conn, limit=4, acts=(Act.SET_THRESHOLD,))
+        assert [Way.API, Way.SLACK, Way.SHEET, Way.PAGE, Way.CLI] == [
+            entry.way for entry in audit.newest(conn, limit=5, acts=(Act.SET_THRESHOLD,))
         ]
