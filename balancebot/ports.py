@@ -12,8 +12,7 @@ from typing import Protocol, TypeAlias
 
 from balancebot.domain.balance import Snapshot, WalletName
 from balancebot.domain.message import MessageRef, OutgoingMessage
-from balancebot.domain.sentence import Sentence
-from balancebot.domain.text import clean_text
+from balancebot.domain.sentence import Sentence, clean_text
 
 
 class Clock(Protocol):

@@ -7,7 +7,7 @@ import typer
 
 from balancebot.cli.context import CommandContext, CommandError, RefusedError, command_group, context_of
 from balancebot.cli.poll import running, undelivered
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import did_you_mean
 
 commands = command_group()
 

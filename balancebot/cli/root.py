@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 from balancebot import __version__
 from balancebot.cli import COMMANDS, overview
 from balancebot.cli.context import CommandContext, CommandError, context_of
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import did_you_mean
 from balancebot.store.errors import DatabaseError
 
 

@@ -15,8 +15,7 @@ from balancebot.clock import SystemClock
 from balancebot.config import Settings
 from balancebot.domain.balance import BalanceKey, account_of, app_of
 from balancebot.domain.message import MutedCounts
-from balancebot.domain.sentence import in_english
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import did_you_mean, in_english
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.verdict import Severity
 from balancebot.estimates.context import ContextReader

@@ -18,7 +18,7 @@ from balancebot.config.declare import ConfigSection, key, tables
 from balancebot.config.secrets import NO_SECRET, ConfigContext, Secret
 from balancebot.config.toml_table import ConfigFault, D, Parser, T, TomlTable, UnfitError
 from balancebot.domain.balance import WalletName, wallet_name
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import did_you_mean
 
 log = logging.getLogger(__name__)
 

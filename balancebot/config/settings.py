@@ -49,7 +49,7 @@ from balancebot.config.slack import SLACK, SlackConfig
 from balancebot.config.toml_table import ConfigFault, TomlFile, UnfitError, read_toml
 from balancebot.domain.balance import WalletName
 from balancebot.domain.routing import RoutingTable
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import did_you_mean
 
 C = TypeVar("C", bound=ChannelSection)
 E = TypeVar("E", RouteConfig, EscalationConfig, DigestConfig)

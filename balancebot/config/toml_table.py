@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar, cast
 
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import did_you_mean
 
 T = TypeVar("T")
 D = TypeVar("D")

@@ -26,8 +26,7 @@ from balancebot.config.secrets import ConfigContext, Secret
 from balancebot.config.toml_table import MAX_KEY, Parser, UnfitError, described
 from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern, name_fault
-from balancebot.domain.sentence import Sentence
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import Sentence, did_you_mean
 from balancebot.domain.verdict import Severity
 
 T = TypeVar("T")

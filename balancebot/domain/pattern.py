@@ -8,8 +8,7 @@ import unicodedata
 from dataclasses import dataclass, field
 
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.sentence import Sentence, sentence
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import Sentence, did_you_mean, sentence
 
 MAX_NAME = 64
 """The longest name of an account or an app, in characters."""

@@ -1,8 +1,14 @@
-"""A sentence that is written where its cause is known and translated where somebody reads it."""
+"""Sentences that are written where their cause is known and translated where somebody reads them.
+
+And the foreign words in them: made fit for a database, a terminal, a protocol and a reader, or corrected by the nearest
+known word.
+"""
 
 import json
-from collections.abc import Callable, Mapping
+import unicodedata
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import TypeAlias
 
 
@@ -103,3 +109,46 @@ def _read(document: Mapping[str, object]) -> Sentence:
     return Sentence(
         id_, {name: _read(part) if isinstance(part, dict) else part for name, part in parts.items()}
     )
+
+
+MAX_WORDS = 200
+"""Characters of foreign text that a message quotes, unless it says otherwise."""
+
+
+def clean_text(text: str, *, at_most: int = MAX_WORDS) -> str:
+    """Return `text` on one line and at most `at_most` characters long.
+
+    What has no shape of its own is dropped: control and formatting characters (NUL, ESC, zero-width and bidirectional
+    marks), surrogates, private and unassigned characters. Any white space becomes one space.
+    """
+    line = " ".join(without_marks(text[: 8 * at_most + 64]).split())
+    return line if len(line) <= at_most else line[: at_most - 1] + "…"
+
+
+def without_marks(text: str) -> str:
+    """Return `text` without characters that have no shape of their own; its white space becomes spaces."""
+    if text.isascii() and text.isprintable():
+        return text
+    return "".join(
+        " " if char.isspace() else "" if unicodedata.category(char).startswith("C") else char for char in text
+    )
+
+
+_LONGEST = 200
+"""No name is longer; comparing costs by length."""
+
+
+def nearest(word: str, known: Iterable[str]) -> str | None:
+    """Return the known word nearest to `word`, letter case aside, or None when none is near."""
+    if len(word) > _LONGEST:
+        return None
+
+    by_folded = {candidate.casefold(): candidate for candidate in known}
+    found = get_close_matches(word.casefold(), by_folded, n=1)
+    return by_folded[found[0]] if found else None
+
+
+def did_you_mean(word: str, known: Iterable[str]) -> Sentence:
+    """Return `; did you mean …?` to append to a fault, or nothing when no known word is near."""
+    meant = nearest(word, known)
+    return NO_SENTENCE if meant is None else sentence("; did you mean %(word)s?", word=meant)

@@ -14,8 +14,7 @@ from typing import Final, TypeAlias
 from balancebot.domain.balance import MAX_BALANCE, Category
 from balancebot.domain.pattern import WalletPattern
 from balancebot.domain.runway import NO_END_DAYS
-from balancebot.domain.sentence import Sentence, sentence
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import Sentence, did_you_mean, sentence
 from balancebot.domain.threshold import OFF, Count, Days, Off
 
 CATEGORY_WORDS: Final[Mapping[str, Category]] = MappingProxyType(

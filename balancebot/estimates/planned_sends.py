@@ -11,8 +11,7 @@ from sqlalchemy import Connection
 
 from balancebot.domain.audit import Act, Actor, Picture
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, WalletName
-from balancebot.domain.sentence import Sentence, sentence
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import Sentence, did_you_mean, sentence
 from balancebot.domain.threshold_cell import read_note
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.stored import estimates_of

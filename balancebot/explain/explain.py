@@ -16,9 +16,8 @@ from balancebot.domain.message import AlertMessage
 from balancebot.domain.outlook import SEVERITY_OF, BalanceStanding, Outlook, outlooks
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import Estimate
-from balancebot.domain.sentence import Sentence, sentence
+from balancebot.domain.sentence import Sentence, did_you_mean, sentence
 from balancebot.domain.silence import Silence, silenced_until
-from balancebot.domain.spelling import did_you_mean
 from balancebot.domain.threshold import Effective, LimitColumn, Scope, ThresholdBook
 from balancebot.domain.threshold_cell import read_category
 from balancebot.domain.verdict import COUNTS, Severity, Verdict, judge

@@ -18,8 +18,7 @@ from balancebot.domain.balance import (
     WalletName,
     account_of,
 )
-from balancebot.domain.sentence import NO_SENTENCE, Sentence, verbatim
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, verbatim
 from balancebot.domain.threshold_cell import CATEGORY_WORDS, quoted, read_column
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.refit import refit_models

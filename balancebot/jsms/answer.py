@@ -14,8 +14,7 @@ from enum import StrEnum
 from typing import NoReturn, TypeAlias
 
 from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Category, Reading, Readings
-from balancebot.domain.sentence import Sentence, sentence
-from balancebot.domain.text import clean_text, without_marks
+from balancebot.domain.sentence import Sentence, clean_text, sentence, without_marks
 from balancebot.ports import SourceErrorKind
 from balancebot.redact import NO_REDACTOR
 

@@ -27,8 +27,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from httpx_aiohttp import AiohttpTransport
 
 from balancebot.config import Proxy
-from balancebot.domain.sentence import Sentence, sentence
-from balancebot.domain.text import clean_text
+from balancebot.domain.sentence import Sentence, clean_text, sentence
 from balancebot.jsms.answer import AnswerFault, Reply
 from balancebot.network import proxy_for
 from balancebot.ports import SourceErrorKind

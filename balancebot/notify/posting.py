@@ -22,8 +22,7 @@ from balancebot.domain.message import (
     MessageRef,
     OutgoingMessage,
 )
-from balancebot.domain.sentence import sentence
-from balancebot.domain.text import clean_text
+from balancebot.domain.sentence import clean_text, sentence
 from balancebot.domain.verdict import Severity
 from balancebot.network import TIMEOUT, HttpAnswer, post_json
 from balancebot.notify.render import Renderer, stem_of

@@ -9,8 +9,7 @@ from dataclasses import dataclass, replace
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
 from balancebot.domain.runway import NO_END_DAYS
-from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, sentence
 from balancebot.domain.threshold import Inversion, LimitColumn, Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import read_column, written
 from balancebot.sheets import InputFault

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancebot.domain.text import clean_text
+from balancebot.domain.sentence import clean_text
 
 
 def test_control_and_formatting_characters_are_dropped_and_white_space_is_one_space():

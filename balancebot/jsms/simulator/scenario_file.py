@@ -12,8 +12,7 @@ from balancebot.config import ConfigFault, UnfitError, values
 from balancebot.config.toml_table import TomlFile, TomlTable, described, parse_toml
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
-from balancebot.domain.sentence import Sentence
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import Sentence, did_you_mean
 from balancebot.jsms.simulator.scenario import (
     Event,
     EventKind,

@@ -16,8 +16,7 @@ import aiosmtplib
 
 from balancebot.config import MailSecurity
 from balancebot.domain.message import MessageRef, OutgoingMessage
-from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence, verbatim
-from balancebot.domain.text import clean_text
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, clean_text, sentence, verbatim
 from balancebot.network import run
 from balancebot.notify.email.compose import Mail, address, compose
 from balancebot.notify.render import Renderer

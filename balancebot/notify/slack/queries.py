@@ -9,8 +9,7 @@ from balancebot.config import Settings
 from balancebot.domain.alert import Alert
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.pattern import Pattern, Patterns
-from balancebot.domain.sentence import Sentence, sentence
-from balancebot.domain.spelling import did_you_mean
+from balancebot.domain.sentence import Sentence, did_you_mean, sentence
 from balancebot.domain.verdict import Severity
 from balancebot.explain.explain import explain, read_target
 from balancebot.explain.render import Face, render
