@@ -27,11 +27,11 @@ from balancebot.notify.channel import ChannelContext, RegisteredChannel
 from balancebot.notify.registry import REGISTERED, build_channels
 from balancebot.notify.resend import OperateDeliveries
 from balancebot.notify.worker import DeliverOutbox
+from balancebot.overview.balances import SystemStatus, system_status
 from balancebot.overview.latest import LatestOverview
-from balancebot.overview.system import SystemStatus, system_status
 from balancebot.poll.cycle import LAST_CYCLE, PollCycle
+from balancebot.poll.judge import sync_wallets
 from balancebot.poll.judge_spikes import JudgeSpikes
-from balancebot.poll.judge_wallets import sync_wallets
 from balancebot.poll.record import PollIntervals, RecordReadings
 from balancebot.ports import BalanceSource, Channel, Clock, Finding
 from balancebot.redact import NO_REDACTOR, Redactor
@@ -39,9 +39,9 @@ from balancebot.store import installation, living_messages
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 from balancebot.store.thresholds import ThresholdCache
+from balancebot.store.workers import WorkerHeartbeat
 from balancebot.thresholds.changes import EditThresholds
 from balancebot.thresholds.preview import Backtest, PreviewLimits
-from balancebot.worker import WorkerHeartbeat
 
 if TYPE_CHECKING:
     from balancebot.jsms.source import JsmsSource

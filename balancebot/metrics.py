@@ -17,7 +17,7 @@ from balancebot.domain.balance import account_of, app_of
 from balancebot.domain.message import MutedCounts
 from balancebot.domain.runway import Runway
 from balancebot.domain.verdict import Severity
-from balancebot.overview.system import SystemStatus
+from balancebot.overview.balances import SystemStatus
 from balancebot.ports import SourceErrorKind
 from balancebot.store.errors import DatabaseError
 

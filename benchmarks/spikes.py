@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from series import READINGS, load
 
-from balancebot.forecast.local_week import hours_of_week
 from balancebot.forecast.model import MODEL, Models, fit
+from balancebot.forecast.profile import hours_of_week
 from balancebot.forecast.spike import PER_ALERT, SPIKING, Spikes, gather, judge_spikes, points_of, remembered
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from balancebot.domain.message import NOTHING_MUTED, MutedCounts
 from balancebot.metrics import Metrics
-from balancebot.overview.system import SystemStatus
+from balancebot.overview.balances import SystemStatus
 from balancebot.store.channel_failures import ChannelFailure
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -11,7 +11,7 @@ from balancebot.domain.sentence import verbatim
 from balancebot.logs import Reporter
 from balancebot.metrics import Metrics
 from balancebot.notify.queue import AttemptReport, DeliverReport
-from balancebot.overview.system import SystemStatus
+from balancebot.overview.balances import SystemStatus
 from balancebot.poll.cycle import PollReport
 from balancebot.ports import ChannelErrorKind, FetchResult, SourceError, SourceErrorKind
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind

@@ -12,7 +12,7 @@ import numpy as np
 
 from balancebot.forecast.burn_model import fit
 from balancebot.forecast.forecast import Paths, PlannedLoad, forecast
-from balancebot.forecast.local_week import hours_of_week
+from balancebot.forecast.profile import hours_of_week
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
 END = 494_090  # Wednesday 2026-05-13 02:00 UTC, 10:00 in Shanghai

@@ -24,7 +24,7 @@ from balancebot.poll.cycle import PollReport
 from balancebot.ports import ChannelErrorKind
 from balancebot.scheduler import Job, Scheduler
 from balancebot.store.database import Database
-from balancebot.worker import EVERY
+from balancebot.store.workers import HEARTBEAT_EVERY
 
 commands = command_group()
 
@@ -114,12 +114,12 @@ def running(
         raise RefusedError(f"{settings.path}: poll: {error}") from None
     heartbeat = app.worker_heartbeat("poll")
     heartbeat.show()
-    scheduler = Scheduler([Job(name="worker_heartbeat", every=EVERY, run=heartbeat.show)])
+    scheduler = Scheduler([Job(name="worker_heartbeat", every=HEARTBEAT_EVERY, run=heartbeat.show)])
     scheduler.start()
     try:
         yield app, Reporter(Metrics(app.system_status, channels=settings.channel_by_name))
     finally:
-        scheduler.stop(EVERY)
+        scheduler.stop(HEARTBEAT_EVERY)
         heartbeat.leave()
         app.close()
 

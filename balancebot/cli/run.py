@@ -19,7 +19,7 @@ from time import monotonic
 
 import typer
 
-from balancebot import __version__, worker
+from balancebot import __version__
 from balancebot.app import build_app
 from balancebot.cli.context import CommandError, command_group, context_of
 from balancebot.cli.process import notify_service_manager, raise_file_limit, resume_gc, share_one_heap
@@ -32,6 +32,7 @@ from balancebot.redact import Redactor
 from balancebot.scheduler import Job, Scheduler
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
+from balancebot.store.workers import HEARTBEAT_EVERY
 from balancebot.web.app import create_pages
 from balancebot.web.server import WebServer, serve
 
@@ -215,7 +216,7 @@ class Daemon:
 
     def _jobs(self) -> list[Job]:
         return [
-            Job(name="worker_heartbeat", every=worker.EVERY, run=self._show_alive),
+            Job(name="worker_heartbeat", every=HEARTBEAT_EVERY, run=self._show_alive),
             Job(name="poll", every=_TICK, run=lambda: self._poll(failing=False), max_running=_MAX_CYCLES),
             Job(
                 name="poll_failing",

@@ -13,8 +13,7 @@ from balancebot.domain.audit import Act, Actor, Picture
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, WalletName
 from balancebot.domain.sentence import Sentence, did_you_mean, sentence
 from balancebot.domain.threshold_cell import read_note
-from balancebot.estimates.estimator import Estimator
-from balancebot.estimates.stored import estimates_of
+from balancebot.estimates.estimator import Estimator, estimates_of
 from balancebot.ports import Clock
 from balancebot.store import audit, planned_sends, wallets
 from balancebot.store.database import Database

@@ -7,10 +7,10 @@ from functools import cache
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from balancebot import packaged
 from balancebot.config import Language
 from balancebot.explain.explain import Explanation
 from balancebot.i18n import Wording, install
-from balancebot.packaged import packaged
 
 
 class Face(StrEnum):

@@ -20,8 +20,7 @@ from balancebot.forecast.level import (
     remembered,
     remembered_on_the_way,
 )
-from balancebot.forecast.local_week import HOURS_OF_WEEK, hours_of_week
-from balancebot.forecast.profile import fit_profiles
+from balancebot.forecast.profile import HOURS_OF_WEEK, fit_profiles, hours_of_week
 from balancebot.forecast.recurring import MOST_RULES, DatedSend, recurring
 from balancebot.forecast.replay import HORIZONS, replay
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow

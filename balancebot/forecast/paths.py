@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from balancebot.forecast.bursts import BURST_DAYS, CAP
 from balancebot.forecast.level import HALF_LIVES, decay, levels, schedule_weights
-from balancebot.forecast.local_week import HOURS_OF_WEEK, hours_of_week
 from balancebot.forecast.model import Models, shape_at
+from balancebot.forecast.profile import HOURS_OF_WEEK, hours_of_week
 from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.replay import HORIZONS
 from balancebot.forecast.use_window import WINDOW_HOURS

@@ -5,11 +5,13 @@ hour of the week -> (working day or weekend) x hour -> hour -> flat. So an inter
 """
 
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from zoneinfo import ZoneInfo
 
 import numpy as np
 from numpy.typing import NDArray
 
-from balancebot.forecast.local_week import HOURS_OF_WEEK
 from balancebot.forecast.use_window import WINDOW_HOURS
 
 Floats = NDArray[np.float64]
@@ -22,6 +24,9 @@ LEFT_OUT = 0.9
 """How much of an hour's own part is taken out when its past self is forecast: all of it would leave nothing of a
 history of one week."""
 _TINY = 1e-9
+HOURS_OF_WEEK = 168
+_BLOCK = 1024
+"""Clock hours per cached table: about six weeks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -142,3 +147,27 @@ def _step(
     spread = (expected * (excess**2 - noise)).sum(axes, keepdims=True) / np.maximum(weight, _TINY)
     spread = np.maximum(spread, 1e-3)
     return np.asarray(prior * (1.0 + excess * np.where(known, spread / (spread + noise), 0.0)))
+
+
+def hours_of_week(zone: str, first: int, count: int) -> NDArray[np.int16]:
+    """Return the hour of the week (0 = Monday 00:00, to 167) of `count` clock hours from `first` on, in local time.
+
+    Clock hours are whole hours since 1970 in UTC. Where the offset of the zone isn't whole (Kolkata), a clock hour counts as
+    the local hour in which its middle lies.
+    """
+    blocks = range(first // _BLOCK, (first + count - 1) // _BLOCK + 1)
+    table = np.concatenate([_block(zone, block) for block in blocks])
+    start = first - blocks[0] * _BLOCK
+    return table[start : start + count]
+
+
+@lru_cache(maxsize=64)
+def _block(zone: str, block: int) -> NDArray[np.int16]:
+    local = ZoneInfo(zone)
+    middle = datetime.fromtimestamp(block * _BLOCK * 3600, UTC) + timedelta(minutes=30)
+    hours = np.empty(_BLOCK, np.int16)
+    for i in range(_BLOCK):
+        at = (middle + timedelta(hours=i)).astimezone(local)
+        hours[i] = at.weekday() * 24 + at.hour
+    hours.setflags(write=False)
+    return hours

@@ -20,9 +20,8 @@ from balancebot.domain.balance import (
 )
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, verbatim
 from balancebot.domain.threshold_cell import CATEGORY_WORDS, quoted, read_column
-from balancebot.estimates.estimator import Estimator
+from balancebot.estimates.estimator import Estimator, estimates_of
 from balancebot.estimates.refit import refit_models
-from balancebot.estimates.stored import estimates_of
 from balancebot.history.rebook import rebook_account
 from balancebot.sheets import InputFault, SheetRow, guarded, read_sheet, unguarded
 from balancebot.store import estimates, readings, wallets

@@ -17,6 +17,7 @@ from typing import Final, TypeAlias, assert_never
 from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from balancebot import packaged
 from balancebot.config import Language
 from balancebot.domain.message import (
     AlertMessage,
@@ -29,7 +30,6 @@ from balancebot.domain.message import (
 from balancebot.i18n import Wording, install
 from balancebot.notify.digest_view import digest_view
 from balancebot.notify.views import View, alert_view, group_view, notice_view
-from balancebot.packaged import packaged
 
 _log = logging.getLogger(__name__)
 _BLANK_LINES: Final = re.compile(r"\n{3,}")

@@ -12,10 +12,9 @@ from balancebot.domain.alert import AlertKind, AlertSubject, Cause
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, WalletName
 from balancebot.domain.message import Measurement, SpikeMeasurement
 from balancebot.domain.verdict import FINE, Severity, Verdict
-from balancebot.estimates.estimator import KnownUsage, open_use
-from balancebot.estimates.stored import estimate_at
+from balancebot.estimates.estimator import KnownUsage, estimate_at, open_use
 from balancebot.poll.book_usage import BookedUsage
-from balancebot.poll.context import PollContext
+from balancebot.poll.judge import PollContext
 from balancebot.store import alerts, estimates
 from balancebot.store.estimates import EstimateRow
 

@@ -8,13 +8,10 @@ from typing import NamedTuple
 from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
 from balancebot.domain.balance import Snapshot, WalletName, account_of
 from balancebot.domain.reachability import Reach
-from balancebot.estimates.estimator import Estimator
-from balancebot.estimates.stored import store_estimates
+from balancebot.estimates.estimator import Estimator, store_estimates
 from balancebot.poll.book_usage import BookedUsage, book_use
-from balancebot.poll.context import PollContext
-from balancebot.poll.judge_balances import JudgeBalances
+from balancebot.poll.judge import JudgeBalances, PollContext, ReadAttempt, judge_wallets
 from balancebot.poll.judge_spikes import JudgeSpikes
-from balancebot.poll.judge_wallets import ReadAttempt, judge_wallets
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
 from balancebot.store import readings, types, wallets
 from balancebot.store.database import Database

@@ -7,8 +7,8 @@ from uuid import uuid4
 
 from sqlalchemy import Connection, inspect, text
 
+from balancebot import packaged
 from balancebot.clock import SystemClock
-from balancebot.packaged import packaged
 from balancebot.store import installation
 from balancebot.store.database_file import BACKUP_MARK
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind

@@ -23,11 +23,12 @@ from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.message import Measurement, MessageContext
 from balancebot.domain.threshold import Limits
 from balancebot.domain.user import Role
-from balancebot.store.json_columns import JsonColumn, MessageColumn
 from balancebot.store.types import (
     CountLimit,
     DaysLimit,
     EnumColumn,
+    JsonColumn,
+    MessageColumn,
     PatternColumn,
     PictureColumn,
     ReadingColumn,

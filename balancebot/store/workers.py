@@ -1,28 +1,33 @@
-"""The processes that share the work. A claim holds while the worker that made it was seen within `LEASE`.
+"""The processes that share the work. A claim holds while the heartbeat of the worker that made it is younger than `LEASE`.
 
-There is no leader and no lease per row: a dead or frozen process is replaced as soon as its last sign of life is old.
+There is no leader and no lease per row: others take over from a dead or frozen process as soon as its heartbeat is old.
 """
 
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import ColumnElement, Connection, ScalarSelect, delete, insert, or_, select, update
 
+from balancebot.ports import Clock
+from balancebot.store.database import Database
 from balancebot.store.tables import workers
 
 LEASE = timedelta(seconds=8)
-"""How long after its last sign of life a worker keeps its claims."""
+"""How long after its last heartbeat a worker keeps its claims."""
+HEARTBEAT_EVERY = timedelta(seconds=2)
+"""How often a heartbeat is due: several fit into a lease."""
 
 _FORGOTTEN = timedelta(days=1)
 
 
 def register(conn: Connection, worker_id: str, *, kind: str, now: datetime) -> None:
-    """Let the worker be known as alive, and forget those that died long ago."""
+    """Add the worker, and remove those that died long ago."""
     conn.execute(delete(workers).where(workers.c.seen_at < now - _FORGOTTEN))
     conn.execute(insert(workers).values(id=worker_id, kind=kind, started_at=now, seen_at=now))
 
 
 def renew(conn: Connection, worker_id: str, *, now: datetime) -> bool:
-    """Give a sign of life; False when the worker was forgotten and has to register anew."""
+    """Write a heartbeat; False when the worker was removed and has to register again."""
     return conn.execute(update(workers).where(workers.c.id == worker_id).values(seen_at=now)).rowcount == 1
 
 
@@ -32,7 +37,7 @@ def leave(conn: Connection, worker_id: str) -> None:
 
 
 def expire(conn: Connection, *, kind: str, successor: str) -> None:
-    """Free what every other worker of a kind has claimed: they are known to be dead."""
+    """Remove every other worker of a kind, known to be dead, so that what they claimed is free."""
     conn.execute(delete(workers).where(workers.c.kind == kind, workers.c.id != successor))
 
 
@@ -54,5 +59,32 @@ def is_free(claimed_by: ColumnElement[str | None], now: datetime) -> ColumnEleme
 
 
 def _fresh(now: datetime) -> ColumnElement[bool]:
-    # a sign of life from far in the future was given before the clock was set back: it proves nothing
+    # a heartbeat from far in the future was written before the clock was set back: it proves nothing
     return workers.c.seen_at.between(now - LEASE, now + LEASE)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WorkerHeartbeat:
+    """The heartbeat of one worker, each time in a transaction of its own."""
+
+    database: Database
+    clock: Clock
+    worker_id: str
+    kind: str
+
+    def show(self) -> None:
+        """Write a heartbeat; register the worker at the first one, or when it was removed."""
+        now = self.clock.now()
+        with self.database.write() as conn:
+            if not renew(conn, self.worker_id, now=now):
+                register(conn, self.worker_id, kind=self.kind, now=now)
+
+    def succeed(self) -> None:
+        """Expire every other worker of its kind without waiting for their leases: they must be dead."""
+        with self.database.write() as conn:
+            expire(conn, kind=self.kind, successor=self.worker_id)
+
+    def leave(self) -> None:
+        """Give up every claim at once, so that nobody waits for the lease."""
+        with self.database.write() as conn:
+            leave(conn, self.worker_id)

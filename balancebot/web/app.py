@@ -13,10 +13,10 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 from starlette.types import Scope
 
+from balancebot import packaged
 from balancebot.app import App
 from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role
-from balancebot.packaged import packaged
 from balancebot.store.errors import DatabaseError
 from balancebot.web import (
     alerts,

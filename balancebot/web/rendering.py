@@ -12,12 +12,12 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 from starlette.responses import HTMLResponse
 
+from balancebot import packaged
 from balancebot.app import App
 from balancebot.config import Language
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
 from balancebot.i18n import Wording, install
-from balancebot.packaged import packaged
 from balancebot.web.flash import said
 from balancebot.web.request import CSRF_TOKEN, PageRequest
 

@@ -6,7 +6,7 @@ import pytest
 
 from balancebot.domain.audit import Act, Actor, Way
 from balancebot.domain.pattern import Pattern
-from balancebot.poll.judge_wallets import sync_wallets
+from balancebot.poll.judge import sync_wallets
 from balancebot.store import alerts, audit, silences
 from tests.world import SHOP, WEB, World, industry
 

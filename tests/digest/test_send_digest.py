@@ -15,7 +15,7 @@ from balancebot.domain.runway import PlannedUse
 from balancebot.domain.verdict import Severity
 from balancebot.estimates.planned_sends import PlannedSends
 from balancebot.store import tables
-from balancebot.store.json_columns import decode_message, encode_message
+from balancebot.store.types import decode_message, encode_message
 from tests.world import SHOP, WEB, World, industry
 
 NINE = datetime(2026, 11, 24, 1, tzinfo=UTC)

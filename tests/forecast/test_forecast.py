@@ -7,8 +7,8 @@ import pytest
 
 from balancebot.domain.runway import UNKNOWN
 from balancebot.forecast.forecast import Forecasts, forecast
-from balancebot.forecast.local_week import hours_of_week
 from balancebot.forecast.model import MODEL, decode_models, encode_models, fit
+from balancebot.forecast.profile import hours_of_week
 from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 

@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime
 
-from balancebot.forecast.local_week import hours_of_week
+from balancebot.forecast.profile import hours_of_week
 
 
 def hour(*when: int) -> int:

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from balancebot.forecast.local_week import hours_of_week
 from balancebot.forecast.model import Models, fit
+from balancebot.forecast.profile import hours_of_week
 from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.spike import (
     REMEMBERED_DAYS,

@@ -23,7 +23,7 @@ from balancebot.domain.message import (
 )
 from balancebot.domain.runway import Runway
 from balancebot.domain.verdict import Crossed
-from balancebot.store.json_columns import decode_message, encode_message
+from balancebot.store.types import decode_message, encode_message
 from tests.messages import alert_message
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 from balancebot.store import workers
 from balancebot.store.database import Database
-from balancebot.worker import EVERY, WorkerHeartbeat
+from balancebot.store.workers import HEARTBEAT_EVERY, WorkerHeartbeat
 from tests.world import HandClock
 
 
@@ -26,7 +26,7 @@ def test_signs_of_life_keep_a_worker_alive_until_it_leaves(database: Database) -
     presence.show()
     presence.leave()
     assert [False, True, True, False, False] == [*alive, is_alive()]
-    assert 3 * EVERY < workers.LEASE
+    assert 3 * HEARTBEAT_EVERY < workers.LEASE
 
 
 def test_who_has_a_database_to_itself_waits_for_no_lease_of_its_predecessor(database: Database) -> None:

@@ -1,0 +1,288 @@
+"""Judges what was read: `low_balance` by the limits of each balance; `credentials_rejected` and `stale` of each wallet.
+
+`judge_spikes.py` judges usage. All of them advance the alerts in `OpenAlerts`, and measure only what changes an alert.
+"""
+
+from collections import defaultdict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
+
+from balancebot.alerts.transitions import DecisionWriter, OpenAlerts
+from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Cause
+from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Snapshot, WalletName, account_of
+from balancebot.domain.message import Measurement
+from balancebot.domain.reachability import Reach, Shared, judge_credentials, judge_staleness, share
+from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate
+from balancebot.domain.threshold import Effective, Limits, ThresholdBook
+from balancebot.domain.verdict import Crossed, Severity, Verdict, is_near, judge
+from balancebot.estimates.estimator import Balance, KnownUsage
+from balancebot.store import estimates, wallets
+from balancebot.store.database import Database
+from balancebot.store.estimates import EstimateRow
+
+_STALE = Verdict(severity=Severity.WARNING)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class PollContext:
+    """What is known of some wallets once their usage is booked; their open alerts are in `OpenAlerts`."""
+
+    now: datetime
+    book: ThresholdBook
+    usage: KnownUsage
+    kept: Mapping[Balance, EstimateRow]
+    """What was expected of each balance so far, and whether it was ever above 0."""
+
+    @classmethod
+    def read(
+        cls, conn: Connection, wallet_ids: Collection[int], *, book: ThresholdBook, now: datetime
+    ) -> "PollContext":
+        """Read it in the transaction that records the batch."""
+        return cls(
+            now=now,
+            book=book,
+            usage=KnownUsage.read(conn, wallet_ids, now=now),
+            kept=estimates.by_balance(conn, wallet_ids),
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeBalances:
+    """Judges the balances of snapshots and advances their alerts."""
+
+    book: ThresholdBook
+    margin: float
+    now: datetime
+
+    def judge(
+        self,
+        snapshot: Snapshot,
+        estimates: Mapping[BalanceKey, Estimate],
+        ever_positive: Collection[BalanceKey],
+        alerts: OpenAlerts,
+    ) -> None:
+        """Advance the alert of each category that was read; an unread one changes nothing."""
+        for category, reading in snapshot.readings.items():
+            if reading is not Absent.UNREAD:
+                key = BalanceKey(snapshot.wallet, category)
+                estimate = estimates.get(key, UNKNOWN)
+                self._judge(
+                    snapshot,
+                    category,
+                    reading,
+                    estimate=estimate,
+                    alerts=alerts,
+                    ever=key in ever_positive,
+                )
+
+    def is_near(self, snapshot: Snapshot, estimates: Mapping[BalanceKey, Estimate]) -> bool:
+        """Tell whether a balance of the wallet is within twice one of its limits."""
+        return any(
+            is_near(
+                reading,
+                estimates.get(BalanceKey(snapshot.wallet, category), UNKNOWN),
+                self.book.effective(snapshot.wallet, category).limits,
+            )
+            for category, reading in snapshot.readings.items()
+        )
+
+    def _judge(
+        self,
+        snapshot: Snapshot,
+        category: Category,
+        reading: Reading,
+        *,
+        estimate: Estimate,
+        alerts: OpenAlerts,
+        ever: bool,
+    ) -> None:
+        subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=snapshot.wallet, category=category)
+        standing = alerts.of(subject)
+        if reading is Absent.UNALLOCATED:
+            spike = alerts.of(replace(subject, kind=AlertKind.BURN_SPIKE))
+            if spike is not None:
+                alerts.close(spike, Cause.UNALLOCATED)
+        if standing is None and reading is Absent.UNALLOCATED:
+            return  # half of all balances are
+        effective = self.book.effective(snapshot.wallet, category)
+
+        def judged(limits: Limits) -> Verdict:
+            return judge(
+                reading,
+                estimate,
+                limits,
+                ever_positive=ever,
+                margin=self.margin,
+                opened_by_days=standing is not None and standing.opened_by_days,
+            )
+
+        verdict = judged(effective.limits)
+        cause = Cause.ROSE
+        if standing is not None and verdict.recovered:
+            if reading is Absent.UNALLOCATED:
+                cause = Cause.UNALLOCATED
+            elif not judged(standing.limits).recovered:
+                cause = Cause.LIMIT_CHANGED
+        alerts.advance(
+            subject,
+            verdict,
+            lambda: self._measurement(
+                snapshot, reading, estimate=estimate, effective=effective, verdict=verdict
+            ),
+            limits=effective.limits,
+            cause=cause,
+        )
+
+    def _measurement(
+        self,
+        snapshot: Snapshot,
+        reading: Reading,
+        *,
+        estimate: Estimate,
+        effective: Effective,
+        verdict: Verdict,
+    ) -> Measurement:
+        return Measurement(
+            at=self.now,
+            reading=reading,
+            observed_at=snapshot.observed_at,
+            crossed=_with_scope(verdict.crossed, effective),
+            short_of=verdict.short_of,
+            burn_per_day=estimate.burn_per_day,
+            runway=estimate.runway,
+            not_counted=estimate.not_counted,
+            not_counted_at=estimate.not_counted_at,
+            depletes_at=_depletes_at(estimate, snapshot.observed_at),
+        )
+
+
+def _with_scope(crossed: Crossed | None, effective: Effective) -> Crossed | None:
+    if crossed is None or crossed.column is None:
+        return crossed
+    scope = effective.origins.of(crossed.column)
+    return crossed if scope is None else replace(crossed, scope=str(scope))
+
+
+def _depletes_at(estimate: Estimate, observed_at: datetime) -> datetime | None:
+    runway = estimate.runway
+    if runway is None or runway.p50 > NO_END_HOURS:
+        return None
+    return observed_at + timedelta(hours=runway.p50)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadAttempt:
+    """How the latest attempt to read a wallet ended, with what is known of it since before."""
+
+    reach: Reach
+    detail: str = ""
+    """The error in words; '' after a good reading."""
+
+
+def judge_wallets(
+    attempts: Sequence[ReadAttempt],
+    alerts: OpenAlerts,
+    *,
+    now: datetime,
+    stale_after: timedelta,
+) -> None:
+    """Advance `credentials_rejected` and `stale` by the latest attempts."""
+    covering = _covering(alerts, {account_of(attempt.reach.wallet) for attempt in attempts})
+    newly_stale: dict[str, dict[WalletName, str]] = defaultdict(dict)
+    over: dict[AlertSubject, list[tuple[WalletName, Cause]]] = defaultdict(list)
+    details: dict[WalletName, ReadAttempt] = {}
+    for attempt in attempts:
+        reach = attempt.reach
+        subject = AlertSubject(kind=AlertKind.CREDENTIALS_REJECTED, wallet=reach.wallet)
+        alerts.advance(
+            subject,
+            judge_credentials(reach),
+            lambda attempt=attempt: _measurement(attempt, now),  # type: ignore[misc]
+            cause=Cause.READ_AGAIN,
+        )
+        rejected = alerts.is_open(subject)
+        staleness = judge_staleness(reach, now=now, stale_after=stale_after, rejected=rejected)
+        covered_by = covering.get(reach.wallet)
+        if staleness.severity is Severity.WARNING and covered_by is None:
+            newly_stale[account_of(reach.wallet)][reach.wallet] = reach.fault
+            details[reach.wallet] = attempt
+        elif staleness.severity is Severity.OK and covered_by is not None:
+            cause = Cause.CREDENTIALS_INSTEAD if rejected else Cause.READ_AGAIN
+            over[covered_by.subject].append((reach.wallet, cause))
+    for subject, gone in over.items():
+        _uncover(alerts, subject, gone)
+    for account, stale in newly_stale.items():
+        for shared in share(account, stale, alerts.stale_of(account)):
+            first = next((member for member in (shared.members or (shared.wallet,)) if member in stale), None)
+            if first is not None:
+                _cover(alerts, shared, details[first], now)
+
+
+def forget_wallets(alerts: OpenAlerts, removed: Collection[WalletName]) -> None:
+    """Close what is open of wallets that left the configuration."""
+    for alert in {id(alert): alert for wallet in removed for alert in alerts.of_wallet(wallet)}.values():
+        if not alert.members:
+            alerts.close(alert, Cause.WALLET_REMOVED)
+    for account in {account_of(wallet) for wallet in removed}:
+        for alert in alerts.stale_of(account):
+            gone = [(wallet, Cause.WALLET_REMOVED) for wallet in removed if wallet in alert.members]
+            if gone:
+                _uncover(alerts, alert.subject, gone)
+
+
+def _covering(alerts: OpenAlerts, accounts: Collection[str]) -> Mapping[WalletName, Alert]:
+    """Return which open `stale` alert speaks for each wallet."""
+    return {
+        wallet: alert
+        for account in accounts
+        for alert in alerts.stale_of(account)
+        for wallet in (alert.members or (alert.subject.wallet,))
+    }
+
+
+def _uncover(alerts: OpenAlerts, subject: AlertSubject, gone: Sequence[tuple[WalletName, Cause]]) -> None:
+    alert = alerts.of(subject)
+    if alert is None:
+        return
+    names = {wallet for wallet, _ in gone}
+    left = tuple(wallet for wallet in alert.members if wallet not in names)
+    if left:
+        alerts.narrow(alert, left)
+    else:
+        alerts.close(alert, gone[-1][1])
+
+
+def _cover(alerts: OpenAlerts, shared: Shared, attempt: ReadAttempt, now: datetime) -> None:
+    subject = AlertSubject(kind=AlertKind.STALE, wallet=shared.wallet)
+    if shared.standing is not None:
+        wider = replace(shared.standing, subject=subject, fault=shared.fault, members=shared.members)
+        alerts.widen(shared.standing, wider, attempt.detail)
+    else:
+        alerts.advance(
+            subject,
+            _STALE,
+            lambda: _measurement(attempt, now),
+            fault=shared.fault,
+            members=shared.members,
+        )
+
+
+def _measurement(attempt: ReadAttempt, now: datetime) -> Measurement:
+    return Measurement(at=now, observed_at=attempt.reach.last_good_at, detail=attempt.detail)
+
+
+def sync_wallets(
+    database: Database, configured: Collection[WalletName], *, writer: DecisionWriter, now: datetime
+) -> tuple[WalletName, ...]:
+    """Make the configured wallets due where they are new, and return those that left the configuration."""
+    with database.write() as conn:
+        removed = wallets.sync(conn, configured, now=now)
+        if removed:
+            names = {*removed, *(WalletName(account_of(name)) for name in removed)}
+            standing = OpenAlerts(conn, names, writer=writer, now=now)
+            forget_wallets(standing, removed)
+            standing.save()
+    return removed
