@@ -254,7 +254,9 @@ class DecisionWriter:
         messages = alerts.save(
             conn,
             [
-                _message(decision, next(contexts) if decision.needs_context else decision.last_context, now)
+                self._message(
+                    decision, next(contexts) if decision.needs_context else decision.last_context, now
+                )
                 for decision in decisions
             ],
         )
@@ -283,15 +285,17 @@ class DecisionWriter:
             or (reason is Reason.REMINDER and alert.severity >= Severity.CRITICAL),
         )
 
-
-def _message(decision: Decision, context: MessageContext, now: datetime) -> AlertMessage:
-    transition = decision.transition
-    return AlertMessage(
-        alert=decision.alert,
-        measurement=decision.measurement,
-        context=replace(context, silenced_until=decision.silenced_until if decision.alert.muted else None),
-        reason=transition.reason,
-        at=now,
-        previous_peak=transition.previous_peak,
-        missed_top_up=transition.missed_top_up,
-    )
+    def _message(self, decision: Decision, context: MessageContext, now: datetime) -> AlertMessage:
+        transition, alert = decision.transition, decision.alert
+        return AlertMessage(
+            alert=alert,
+            measurement=decision.measurement,
+            context=replace(context, silenced_until=decision.silenced_until if alert.muted else None),
+            reason=transition.reason,
+            at=now,
+            previous_peak=transition.previous_peak,
+            missed_top_up=transition.missed_top_up,
+            route_mentions=self.routing.mentioned(
+                alert.subject.wallet, alert.subject.category, alert.severity
+            ),
+        )

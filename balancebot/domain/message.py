@@ -117,6 +117,16 @@ class AlertMessage:
     """REMINDER: the ordered top-up that should have come by now."""
     opening_undelivered: bool = False
     """Its opening never reached this destination: the end of the alert tells both."""
+    route_mentions: tuple[str, ...] = ()
+    """Whom its route names for this severity, as the configuration writes them; `mentions` says whether it does."""
+
+    @property
+    def mentions(self) -> tuple[str, ...]:
+        """Who is mentioned when it is told: nobody at its end, in reminders of warnings and where it is only edited."""
+        if not self.is_open or self.reason is None:
+            return ()
+        is_lesser_reminder = self.reason is Reason.REMINDER and self.alert.severity < Severity.CRITICAL
+        return () if is_lesser_reminder else self.route_mentions
 
     @property
     def alert_id(self) -> str:
@@ -148,6 +158,12 @@ class GroupMessage:
     at: datetime
     members: tuple[AlertMessage, ...]
     new: tuple[str, ...] = ()
+
+    @property
+    def mentions(self) -> tuple[str, ...]:
+        """Who is mentioned when it is told: whoever its new members mention, or all of them in its first message."""
+        told = [member for member in self.members if not self.new or member.alert_id in self.new]
+        return tuple(dict.fromkeys(id_ for member in told for id_ in member.mentions))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +279,17 @@ class OutgoingMessage:
     attempt: int = 1
     may_stand_twice: bool = field(default=False)
     """An earlier attempt is in doubt and could not be looked for: the message carries the alert's id and the log says so."""
+
+    @property
+    def mentions(self) -> tuple[str, ...]:
+        """Who is mentioned in it, as the configuration writes them; each channel names those that it knows.
+
+        Slack's `U…`, `W…`, `S…`, `here` and `channel`, Feishu's `ou_…`, phone numbers, and ids behind a kind of channel
+        (`wecom:zhangsan`). Nobody is in an edit.
+        """
+        if self.action is Action.EDIT or not isinstance(self.message, AlertMessage | GroupMessage):
+            return ()
+        return self.message.mentions
 
 
 _BY_WEIGHT = (Reason.RECOVERED, Reason.CLOSED, Reason.OPENED, Reason.WORSENED, Reason.REMINDER)

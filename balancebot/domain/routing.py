@@ -41,6 +41,11 @@ class Route:
             return False
         return self.match.matches(wallet, category)
 
+    def mentioned(self, severity: Severity) -> tuple[str, ...]:
+        """Return who is mentioned in messages of `severity`, each once."""
+        ids = (id_ for least, ids in self.mention.items() if severity >= least for id_ in ids)
+        return tuple(dict.fromkeys(ids))
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoutingTable:
@@ -58,11 +63,18 @@ class RoutingTable:
         self, wallet: WalletName, category: Category | None, severity: Severity
     ) -> tuple[Destination, ...]:
         """Return who is told of an alert (`category` None: of the wallet as a whole), each destination once."""
-        chosen: Mapping[str, tuple[str, ...]] = next(
-            (route.destinations for route in self.routes if route.takes(wallet, category, severity)), {}
-        )
+        route = self._route(wallet, category, severity)
+        chosen: Mapping[str, tuple[str, ...]] = {} if route is None else route.destinations
         return tuple(
             Destination(channel, address)
             for channel, usual in self.defaults.items()
             for address in dict.fromkeys(chosen.get(channel, usual))
         )
+
+    def mentioned(self, wallet: WalletName, category: Category | None, severity: Severity) -> tuple[str, ...]:
+        """Return who is mentioned where an alert is told."""
+        route = self._route(wallet, category, severity)
+        return () if route is None else route.mentioned(severity)
+
+    def _route(self, wallet: WalletName, category: Category | None, severity: Severity) -> Route | None:
+        return next((route for route in self.routes if route.takes(wallet, category, severity)), None)

@@ -6,7 +6,15 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from balancebot.domain.alert import Reason
-from balancebot.domain.message import AlertMessage, GroupMessage, merged, with_members
+from balancebot.domain.message import (
+    Action,
+    AlertMessage,
+    GroupMessage,
+    OutgoingMessage,
+    merged,
+    with_members,
+)
+from balancebot.domain.routing import Destination
 from balancebot.domain.verdict import Severity
 from tests.messages import alert_message, changed
 
@@ -83,3 +91,44 @@ def test_a_member_of_a_group_is_shown_as_it_was_last_and_new_ones_at_the_end() -
     assert GroupMessage(
         group_id="g", at=later, members=(recovered, _message(OPENED, alert_id="2"), third)
     ) == with_members(group, [third, recovered], later)
+
+
+@pytest.mark.parametrize(
+    ("reason", "severity", "expected"),
+    [
+        (OPENED, Severity.WARNING, ("U1A",)),
+        (WORSENED, Severity.CRITICAL, ("U1A",)),
+        (REMINDER, Severity.CRITICAL, ("U1A",)),
+        (REMINDER, Severity.WARNING, ()),
+        (None, Severity.CRITICAL, ()),
+    ],
+)
+def test_people_are_mentioned_in_what_opens_worsens_or_reminds_of_something_critical(
+    reason: Reason | None, severity: Severity, expected: tuple[str, ...]
+) -> None:
+    message = changed(_message(reason), severity=severity, route_mentions=("U1A",))
+    sent = OutgoingMessage(
+        delivery_id="d",
+        alert_id="17",
+        action=Action.POST,
+        destination=Destination("slack", "#ops"),
+        message=message,
+        created_at=NOON,
+    )
+    assert expected == sent.mentions
+    assert () == replace(sent, action=Action.EDIT).mentions
+
+
+@pytest.mark.parametrize("reason", [RECOVERED, Reason.CLOSED])
+def test_nobody_is_mentioned_at_the_end_of_an_alert(reason: Reason) -> None:
+    assert () == changed(_message(reason), closed_at=NOON, route_mentions=("U1A",)).mentions
+
+
+def test_a_group_mentions_whoever_its_new_members_mention_once() -> None:
+    members = tuple(
+        changed(_message(OPENED, alert_id=alert_id), route_mentions=ids)
+        for alert_id, ids in (("1", ("U1A", "here")), ("2", ("U1A", "U2B")))
+    )
+    group = GroupMessage(group_id="g", at=NOON, members=members)
+    assert ("U1A", "here", "U2B") == group.mentions
+    assert ("U1A", "U2B") == replace(group, new=("2",)).mentions

@@ -75,3 +75,17 @@ def test_a_pattern_with_a_category_does_not_take_the_wallets_own_alerts() -> Non
         defaults={"slack": ("#ops",)},
     )
     assert (("slack", "#ops"),) == table.destinations(WALLET, None, Severity.WARNING)
+
+
+def test_a_route_mentions_everybody_named_for_this_severity_or_a_lesser_one_once() -> None:
+    route = Route(
+        match=pattern("acme/*"),
+        mention={Severity.WARNING: ("U1A",), Severity.CRITICAL: ("here", "U1A")},
+    )
+    table = RoutingTable(routes=(route,), defaults=DEFAULTS)
+    assert {
+        Severity.WARNING: ("U1A",),
+        Severity.CRITICAL: ("U1A", "here"),
+        Severity.DEPLETED: ("U1A", "here"),
+    } == {s: table.mentioned(WALLET, None, s) for s in Severity if s > Severity.OK}
+    assert () == table.mentioned(WalletName("acme"), None, Severity.CRITICAL)

@@ -53,6 +53,15 @@ def test_nobody_mentions_a_channel_or_makes_a_link_through_a_name_or_a_note() ->
     assert shown.count("<http") == shown.count("<https://balances.example.com/wallets/acme/") == 2
 
 
+def test_only_who_the_route_names_is_mentioned_and_not_in_an_edit() -> None:
+    told = outgoing(replace(HOSTILE, route_mentions=("U1A", "here", "wecom:ann")))
+    message = message_of(renderer_of(Language.ENGLISH), told)
+    shown = f"{message.text}{message.blocks}"
+    assert (2, 2) == (shown.count("<@U1A> <!here>"), shown.count("<@") + shown.count("<!") - 2)
+    edited = message_of(renderer_of(Language.ENGLISH), replace(told, action=Action.EDIT))
+    assert "<@" not in f"{edited.text}{edited.blocks}{edited.plain}"
+
+
 def test_what_opened_and_recovered_unheard_is_a_first_message_with_its_title() -> None:
     message = message_of(renderer_of(Language.ENGLISH), outgoing(EVERYTHING["unheard"]))
     assert message.plain.startswith("🟢 Recovered · acme/checkout industry")

@@ -1,6 +1,6 @@
 """A template's text becomes Slack blocks, whatever its length."""
 
-from balancebot.notify.slack.blocks import message
+from balancebot.notify.slack.blocks import mentions_of, message
 from tests.standins.slack_rules import refusal_of
 
 
@@ -58,3 +58,29 @@ def test_nothing_is_cut_inside_an_entity_or_a_link() -> None:
         assert shown.endswith("…")
         assert shown.count("<") == shown.count(">")
         assert shown.count("&") == shown.count("&amp;")
+
+
+def test_slack_mentions_its_own_ids_and_leaves_those_of_other_channels_out() -> None:
+    ids = (
+        "U024BE7LH",
+        "W0ABC",
+        "S0614TZR7",
+        "here",
+        "channel",
+        "ou_12345678",
+        "+86-13800138000",
+        "wecom:ann",
+    )
+    assert "<@U024BE7LH> <@W0ABC> <!subteam^S0614TZR7> <!here> <!channel>" == mentions_of(ids)
+
+
+def test_mentions_stand_above_the_buttons_and_in_the_text_however_long_it_is() -> None:
+    buttons = {"type": "actions", "elements": []}
+    built = message("# Title\n\n*lead*\n\n~ small", extra=[buttons], mentions="<@U1A> <!here>")
+    assert ["header", "section", "section", "actions", "context"] == [block["type"] for block in built.blocks]
+    assert mrkdwn("<@U1A> <!here>") == built.blocks[2]["text"]
+    assert "Title — lead <@U1A> <!here>" == built.text
+    long = message("x" * 5000, mentions="<@U1A>")
+    assert long.text.endswith("… <@U1A>")
+    assert long.plain.endswith("…\n<@U1A>")
+    assert max(len(long.text), len(long.plain)) <= 3900

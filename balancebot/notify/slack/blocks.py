@@ -36,6 +36,9 @@ _MAX_REST: Final = 200
 _NO_PROSE: Final = ("# ", "|", "~ ", "---", "`")
 _CUT_ENTITY = re.compile(r"&[a-z]{0,3}$")
 _HEADING = re.compile(r"\*[^*]+\*")
+_USER = re.compile(r"[UW][A-Z0-9]+")
+_USER_GROUP = re.compile(r"S[A-Z0-9]+")
+_MOST_MENTIONS: Final = 50
 _LINK = re.compile(r"<([^|>]+)\|([^>]+)>")
 
 
@@ -49,17 +52,35 @@ class SlackMessage:
     """All of it without blocks: what is sent when Slack refuses those."""
 
 
-def message(rendered: str, *, extra: Sequence[Block] = ()) -> SlackMessage:
-    """Build a message from a rendered template; `extra` blocks (buttons) go before the small print."""
+def message(rendered: str, *, extra: Sequence[Block] = (), mentions: str = "") -> SlackMessage:
+    """Build a message from a rendered template; `mentions` and `extra` blocks (buttons) go before the small print."""
     paragraphs = [part for part in re.split(r"\n\s*\n", rendered.strip()) if part.strip()]
     blocks: list[Block] = []
     for paragraph in paragraphs:
         blocks.extend(_blocks(paragraph.strip()))
+    if mentions:
+        extra = [{"type": "section", "text": _mrkdwn(mentions)}, *extra]
+    room = MAX_TEXT - _size(mentions) - 1
+    plain = _cut("\n".join(_plain(paragraphs)), room)
     return SlackMessage(
-        text=_cut(_headline(paragraphs), MAX_TEXT),
+        text=f"{_cut(_headline(paragraphs), room)} {mentions}".rstrip(),
         blocks=_within_limits(blocks, extra),
-        plain=_cut("\n".join(_plain(paragraphs)), MAX_TEXT),
+        plain=f"{plain}\n{mentions}".rstrip(),
     )
+
+
+def mentions_of(ids: Sequence[str]) -> str:
+    """Return the mentions, in Slack's markup, of those ids that are Slack's."""
+    written = [
+        f"<@{id_}>"
+        if _USER.fullmatch(id_)
+        else f"<!subteam^{id_}>"
+        if _USER_GROUP.fullmatch(id_)
+        else f"<!{id_}>"
+        for id_ in ids
+        if id_ in {"here", "channel"} or _USER.fullmatch(id_) or _USER_GROUP.fullmatch(id_)
+    ]
+    return " ".join(written[:_MOST_MENTIONS])
 
 
 def _blocks(paragraph: str) -> Iterator[Block]:
@@ -193,11 +214,11 @@ def message_of(
     renderer: Renderer, outgoing: OutgoingMessage, *, buttons: Sequence[Block] = (), alone: bool = False
 ) -> SlackMessage:
     """Say a outgoing; `alone`: nothing can be edited or answered. News that is no answer stands on the whole message."""
-    told = outgoing.message
+    told, mentions = outgoing.message, mentions_of(outgoing.mentions)
     if outgoing.action is Action.REPLY and not alone:
-        return message(renderer.render(_reply_template(told), told))
+        return message(renderer.render(_reply_template(told), told), mentions=mentions)
     news = isinstance(told, AlertMessage) and _is_news(told) and (alone or _adds(outgoing.action, told))
-    return message(renderer.render(_template(told), told, news=news), extra=buttons)
+    return message(renderer.render(_template(told), told, news=news), extra=buttons, mentions=mentions)
 
 
 def _is_news(told: AlertMessage) -> bool:
