@@ -163,11 +163,12 @@ def test_a_post_that_takes_effect_long_after_its_time_does_not_stand_twice_in_th
     _move(town, TWO, Level.CRITICAL)
     _well(town)
     time.sleep(max(0.0, began + LATE_BY + 2 - time.monotonic()))
-    assert [2] == [times for times in _standing(town).values() if times != 1]
+    # it stands twice now, unless the bot was so slow that it found the late one before it sent again
     _look_again(town)
     end = time.monotonic() + _PATIENCE
     while set(_standing(town).values()) != {1} and time.monotonic() < end:
         time.sleep(0.1)
+    assert {1} == set(_standing(town).values())
     _move(town, TWO, Level.OK)
     _well(town)
 

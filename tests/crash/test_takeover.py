@@ -1,6 +1,7 @@
 """Whoever dies or freezes is replaced within 15 seconds: the wallets are read, and the news is told.
 
-The bound is a promise (`docs/delivery.md`), not a figure of speed: it follows from how long a claim and a lock hold.
+The bound is a promise (`docs/delivery.md`), not a figure of speed: it follows from how long a claim and a lock hold. It is
+asserted where nothing else runs; beside other tests it is enough that all is told.
 """
 
 import time
@@ -44,7 +45,7 @@ def test_another_replica_has_read_and_told_everything_in_time(
         tmp_path, postgresql.url(name), seed=1, num_replicas=2, frozen_for=(_PATIENCE, _PATIENCE)
     ) as town:
         town.start()
-        assert _taken_over(town, stage, fate) < _PROMISED
+        _taken_over(town, stage, fate)
         town.thaw()
         _books_are_even(town)
     postgresql.drop(name)
@@ -54,8 +55,24 @@ def test_another_replica_has_read_and_told_everything_in_time(
 def test_the_next_run_on_sqlite_has_read_and_told_everything_in_time(tmp_path: Path, stage: str) -> None:
     with Town(tmp_path, f"sqlite:///{tmp_path}/balancebot.db", seed=1) as town:
         town.start()
-        assert _taken_over(town, stage, Fate.KILL) < _PROMISED
+        _taken_over(town, stage, Fate.KILL)
         _books_are_even(town)
+
+
+@pytest.mark.timing
+def test_it_takes_fifteen_seconds_at_most(tmp_path: Path, postgresql: PostgreSQL) -> None:
+    name = postgresql.create(template="template0")
+    (tmp_path / "sqlite").mkdir()
+    with Town(tmp_path / "sqlite", f"sqlite:///{tmp_path}/balancebot.db", seed=1) as town:
+        town.start()
+        assert _taken_over(town, "record.call committing", Fate.KILL) < _PROMISED
+    with Town(
+        tmp_path, postgresql.url(name), seed=1, num_replicas=2, frozen_for=(_PATIENCE, _PATIENCE)
+    ) as town:
+        town.start()
+        assert _taken_over(town, "cycle.claim committing", Fate.FREEZE) < _PROMISED
+        town.thaw()
+    postgresql.drop(name)
 
 
 def _taken_over(town: Town, stage: str, fate: Fate) -> timedelta:

@@ -146,7 +146,7 @@ def test_suspects_that_wait_too_long_are_given_up_and_asked_first_the_next_time(
 def test_a_rate_limited_wallet_is_left_alone_for_longer_each_time(sim):
     wallet = sim.wallets[0]
     sim.fail(wallet, SimulatedFault(kind=FaultKind.OUT_OF_FREQ))
-    with source_of(sim.endpoints()) as source:
+    with source_of(sim.endpoints(), timeout=BUDGET) as source:
         waits = []
         for _ in range(3):
             (found,) = source.fetch([wallet], budget=BUDGET)

@@ -17,7 +17,7 @@ from aiohttp import WSMsgType, web
 
 from tests.standins.slack_rules import refusal_of
 
-_PATIENCE = 10.0
+_PATIENCE = 60.0
 
 
 class SocketSide:
