@@ -35,7 +35,7 @@ COMMANDS = {
     name: CommandEntry(heading=heading, name=name, summary=summary, place=place)
     for heading, name, summary, place in (
         ("See", "demo", "the whole bot against a simulator: nothing to configure", "demo:commands"),
-        ("Start", "init", "write a commented configuration; never overwrites", "init:commands"),
+        ("Start", "init", "write a commented configuration; never overwrites", "config:init_commands"),
         ("Start", "config", "list the keys of the configuration", "config:commands"),
         (
             "Start",
@@ -66,7 +66,7 @@ COMMANDS = {
         ("Keep", "users", "keep the log-ins of the web pages", "users:commands"),
         ("Keep", "tokens", "keep the tokens of programs that use the API", "tokens:commands"),
         ("Try", "notify", "send a test message to each channel", "notify:commands"),
-        ("Try", "simulate", "run the JSMS simulator alone until stopped", "simulate:commands"),
+        ("Try", "simulate", "run the JSMS simulator alone until stopped", "demo:simulate_commands"),
     )
 }
 

@@ -8,6 +8,7 @@ import os
 import secrets
 import signal
 import socket
+import sys
 import tempfile
 import threading
 from collections.abc import Callable, Collection, Iterator
@@ -18,7 +19,7 @@ from typing import Annotated
 import typer
 
 from balancebot.app import App, preview_channels
-from balancebot.cli.context import CommandError, command_group
+from balancebot.cli.context import CommandError, RefusedError, command_group
 from balancebot.cli.output import bold, faint, share
 from balancebot.cli.poll import running
 from balancebot.cli.status import for_people, look
@@ -37,6 +38,9 @@ from balancebot.jsms.simulator import (
     Scenario,
     SimulatedFault,
     Simulator,
+    default_scenario,
+    read_scenario,
+    run_simulator,
     simulated_wallet,
 )
 from balancebot.jsms.simulator import configuration as accounts
@@ -48,6 +52,7 @@ from balancebot.store.database import Database
 Show = Callable[[str], None]
 
 commands = command_group()
+simulate_commands = command_group()
 
 _HOST = "127.0.0.1"
 _PORT = 8080
@@ -297,3 +302,30 @@ def _table(app: App) -> str:
     views, _ = look(app.database, app.settings, now)
     allocated = [view for view in views if view.reading is not Absent.UNALLOCATED]
     return for_people(allocated, [], app.words, now)
+
+
+@simulate_commands.command(no_args_is_help=False)
+def simulate(
+    port: Annotated[int, typer.Option("--port", min=0, max=65535, help="0 = any that is free")] = 0,
+    scenario: Annotated[
+        Path | None,
+        typer.Option("--scenario", metavar="FILE", exists=True, dir_okay=False, help="default: a firm's day"),
+    ] = None,
+) -> None:
+    """Run the JSMS simulator alone until stopped."""
+
+    played = default_scenario() if scenario is None else read_scenario(scenario)
+    if isinstance(played, tuple):
+        raise RefusedError(*map(str, played))
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+
+    def announce(configuration: str) -> None:
+        print(configuration, flush=True)
+        print("serving until stopped (Ctrl-C)", file=sys.stderr)
+
+    try:
+        run_simulator(played, clock=SystemClock(), port=port, announce=announce, until=stop)
+    except OSError as error:
+        raise CommandError(f"port {port} can't be served: {error.strerror}") from None

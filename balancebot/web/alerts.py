@@ -17,10 +17,9 @@ from balancebot.domain.sentence import Sentence, sentence
 from balancebot.store import alerts, notification_history, silences
 from balancebot.store import alerts as store
 from balancebot.store.types import parse_id
-from balancebot.web.flash import Done, done
 from balancebot.web.paging import PAGE, Page, offset, page_number, page_of
 from balancebot.web.rendering import show
-from balancebot.web.request import PageRequest
+from balancebot.web.request import Done, PageRequest, done
 
 _SPANS = {
     "1h": timedelta(hours=1),

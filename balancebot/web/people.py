@@ -6,9 +6,8 @@ from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role
 from balancebot.people import users
 from balancebot.people.users import UserFault
-from balancebot.web.flash import Done, done
 from balancebot.web.rendering import show
-from balancebot.web.request import PageRequest
+from balancebot.web.request import Done, PageRequest, done
 
 
 def everyone(request: PageRequest) -> Response:

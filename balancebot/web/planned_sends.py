@@ -14,10 +14,9 @@ from balancebot.domain.threshold_cell import read_count
 from balancebot.estimates.context import ORDER_CONFIDENCE, ORDER_FOR
 from balancebot.overview.balances import BalanceView
 from balancebot.store import wallets
-from balancebot.web.flash import Done, done
 from balancebot.web.overview_lists import OverviewFilter, SortOrder
 from balancebot.web.rendering import show
-from balancebot.web.request import PageRequest
+from balancebot.web.request import Done, PageRequest, done
 
 _MAX_ADVISED = 20
 """So many balances are advised on: those that run out first. Each costs a few milliseconds."""

@@ -18,8 +18,7 @@ from balancebot.config import Language
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
 from balancebot.i18n import Wording, install
-from balancebot.web.flash import said
-from balancebot.web.request import CSRF_TOKEN, PageRequest
+from balancebot.web.request import CSRF_TOKEN, PageRequest, said
 
 log = logging.getLogger(__name__)
 

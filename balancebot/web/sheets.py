@@ -25,9 +25,8 @@ from balancebot.thresholds.sheet import (
     read_limits,
     write_limits,
 )
-from balancebot.web.flash import Done, done
 from balancebot.web.rendering import show
-from balancebot.web.request import PageRequest
+from balancebot.web.request import Done, PageRequest, done
 from balancebot.web.thresholds import shown
 
 MAX_LISTED = 100

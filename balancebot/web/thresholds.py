@@ -21,10 +21,9 @@ from balancebot.sheets import InputFault
 from balancebot.store import audit
 from balancebot.thresholds.changes import Conflict, edit_token
 from balancebot.thresholds.edit import COLUMNS, Edited
-from balancebot.web.flash import Done, done
 from balancebot.web.paging import Page, cut, page_number
 from balancebot.web.rendering import show
-from balancebot.web.request import PageRequest
+from balancebot.web.request import Done, PageRequest, done
 
 _LOOKED_AT = 60
 """So many balances of a pattern are looked at to say what it inherits."""
