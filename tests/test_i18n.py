@@ -7,16 +7,16 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from balancebot.config import Language
+from balancebot.catalogue import number, sparkline
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category
 from balancebot.domain.runway import OrderAdvice, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
-from balancebot.i18n import Wording, mark, number, sparkline
+from balancebot.i18n import Wording, mark
 
-ENGLISH = Wording(language=Language.ENGLISH)
-CHINESE = Wording(language=Language.CHINESE, zone=ZoneInfo("Asia/Shanghai"))
+ENGLISH = Wording(language="en")
+CHINESE = Wording(language="zh-CN", zone=ZoneInfo("Asia/Shanghai"))
 NOON = datetime(2026, 11, 24, 12, 0, tzinfo=UTC)
 
 

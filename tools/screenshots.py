@@ -11,7 +11,6 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from balancebot.config import Language
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.user import Role
 from balancebot.people.users import add_user
@@ -40,11 +39,11 @@ def nothing(page: Page) -> None:
 
 
 CAMPAIGN = f"/wallets/{showcase.CAMPAIGN}?category=market"
-PICTURES: tuple[tuple[str, str, tuple[int, int], Language, Callable[[Page], None]], ...] = (
-    ("overview", "/", (1280, 860), Language.ENGLISH, nothing),
-    ("wallet", CAMPAIGN, (1280, 860), Language.ENGLISH, nothing),
-    ("thresholds", "/thresholds", (1280, 1180), Language.ENGLISH, edit),
-    ("phone", CAMPAIGN, (390, 860), Language.CHINESE, nothing),
+PICTURES: tuple[tuple[str, str, tuple[int, int], str, Callable[[Page], None]], ...] = (
+    ("overview", "/", (1280, 860), "en", nothing),
+    ("wallet", CAMPAIGN, (1280, 860), "en", nothing),
+    ("thresholds", "/thresholds", (1280, 1180), "en", edit),
+    ("phone", CAMPAIGN, (390, 860), "zh-CN", nothing),
 )
 
 

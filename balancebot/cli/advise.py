@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
+from balancebot.catalogue import number
 from balancebot.cli.context import CommandContext, RefusedError, command_group, context_of, read_pattern
 from balancebot.cli.output import Column, bold, faint, json_instant, show_json, text_table
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.local_time import read_day_end
 from balancebot.domain.sentence import Sentence
 from balancebot.estimates.context import ORDER_FOR
-from balancebot.i18n import Wording, number
+from balancebot.i18n import Wording
 from balancebot.overview.orders import AdviceRow, advice_rows, totals
 
 commands = command_group()

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import typer
 
+from balancebot.catalogue import number
 from balancebot.cli.context import CommandError, command_group, context_of, read_length, read_one_category
 from balancebot.cli.output import Column, json_instant, show_json, text_table
 from balancebot.domain.balance import BalanceKey, WalletName
@@ -12,7 +13,6 @@ from balancebot.domain.local_time import read_instant
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.threshold_cell import read_count
 from balancebot.estimates.planned_sends import PlannedSends
-from balancebot.i18n import number
 from balancebot.store.planned_sends import PlannedSend
 
 commands = command_group()

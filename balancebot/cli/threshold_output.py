@@ -2,13 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
+from balancebot.catalogue import number
 from balancebot.cli.output import Column, bold, faint, json_instant, of_severity, plural
 from balancebot.domain.audit import AuditEntry
 from balancebot.domain.balance import Category
 from balancebot.domain.threshold import Off, ThresholdRow
 from balancebot.domain.threshold_cell import written
 from balancebot.forecast.backtest import Ending, Episode
-from balancebot.i18n import Wording, number
+from balancebot.i18n import Wording
 from balancebot.thresholds.changes import EditThresholds
 from balancebot.thresholds.edit import RowChange
 from balancebot.thresholds.preview import Comparison, Effect, PastEffects, PresentEffects, SeverityChange

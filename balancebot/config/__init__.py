@@ -9,13 +9,14 @@ from balancebot.config.accounts import AccountConfig, AppConfig, AppsWatch, KeyP
 from balancebot.config.email import EmailConfig, MailSecurity
 from balancebot.config.secrets import Secret
 from balancebot.config.sections import (
+    ENGLISH,
+    LANGUAGES,
     AlertsConfig,
     DatabaseConfig,
     DigestConfig,
     DigestKind,
     EscalationConfig,
     HeartbeatConfig,
-    Language,
     LogConfig,
     LogFormat,
     LogLevel,
@@ -34,6 +35,8 @@ from balancebot.config.toml_table import ConfigFault, UnfitError
 from balancebot.config.values import ListenAddress, Proxy
 
 __all__ = [
+    "ENGLISH",
+    "LANGUAGES",
     "AccountConfig",
     "AlertsConfig",
     "AppConfig",
@@ -46,7 +49,6 @@ __all__ = [
     "EscalationConfig",
     "HeartbeatConfig",
     "KeyPair",
-    "Language",
     "ListenAddress",
     "LogConfig",
     "LogFormat",

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from balancebot.config import values
 from balancebot.config.declare import ChannelKind, ChannelSection, key
 from balancebot.config.secrets import Secret
-from balancebot.config.sections import Language
+from balancebot.config.sections import language
 from balancebot.config.toml_table import UnfitError
 
 
@@ -35,8 +35,8 @@ class FurtherChannelConfig(ChannelSection):
         values.secret(), "what messages are signed with", default=None, example='"env:FEISHU_SECRET"'
     )
     default: bool = key(values.flag, "whether it is told where a route names no channels", default=False)
-    language: Language = key(
-        values.one_of(Language),
+    language: str = key(
+        language,
         "the language of its messages",
         default="en",
         default_note="the top-level `language`",

@@ -9,6 +9,7 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Self
 
+import balancebot
 from balancebot.config import values
 from balancebot.config.declare import ChannelConfig, ConfigSection, key, optional_table, per_channel
 from balancebot.config.secrets import ConfigContext, Secret
@@ -27,11 +28,17 @@ _KEY_VARIABLE = "BALANCEBOT_SECRET_KEY"
 _LONG_ENOUGH = values.at_least_long(32)
 
 
-class Language(StrEnum):
-    """The languages that messages, digests and pages are written in."""
-
-    ENGLISH = "en"
-    CHINESE = "zh-CN"
+ENGLISH = "en"
+"""The language of the source, which needs no catalogue."""
+LANGUAGES = (
+    ENGLISH,
+    *sorted(
+        catalogue.parent.parent.name.replace("_", "-")
+        for catalogue in Path(balancebot.__file__).parent.glob("locale/*/LC_MESSAGES/balancebot.mo")
+    ),
+)
+"""The languages that messages, digests and pages can be written in, as the configuration names them."""
+language = values.word_of({name: name for name in LANGUAGES})
 
 
 class LogFormat(StrEnum):
@@ -262,8 +269,8 @@ class DigestConfig(ConfigSection):
         default=[],
         example='["ops-feishu"]',
     )
-    language: Language = key(
-        values.one_of(Language),
+    language: str = key(
+        language,
         "the language of this digest",
         default="en",
         default_note="the top-level `language`",

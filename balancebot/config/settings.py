@@ -35,7 +35,6 @@ from balancebot.config.sections import (
     DigestConfig,
     EscalationConfig,
     HeartbeatConfig,
-    Language,
     LogConfig,
     OrdersConfig,
     PollConfig,
@@ -44,6 +43,7 @@ from balancebot.config.sections import (
     RouteConfig,
     TemplatesConfig,
     WebConfig,
+    language,
 )
 from balancebot.config.slack import SLACK, SlackConfig
 from balancebot.config.toml_table import ConfigFault, TomlFile, UnfitError, read_toml
@@ -73,9 +73,7 @@ class Settings(ConfigSection):
         "such as Asia/Shanghai: times in messages, digest schedules, hours of the week",
         default="UTC",
     )
-    language: Language = key(
-        values.one_of(Language), "the language of messages, digests and web pages", default="en"
-    )
+    language: str = key(language, "the language of messages, digests and web pages", default="en")
     database: DatabaseConfig = table(DatabaseConfig)
     poll: PollConfig = table(PollConfig)
     alerts: AlertsConfig = table(AlertsConfig)

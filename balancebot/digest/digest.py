@@ -154,7 +154,7 @@ class SendDigest:
             at=now,
             since=None if last is None else last.made_at,
             late=late,
-            language=digest.language.value,
+            language=digest.language,
             lines=tuple(_with_courses(conn, sorted(lines, key=_worst_first), now)),
             open_alerts=tuple(message for message in listed if message.is_open),
             recovered=tuple(

@@ -8,9 +8,9 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from balancebot import packaged
-from balancebot.config import Language
+from balancebot.catalogue import install
 from balancebot.explain.explain import Explanation
-from balancebot.i18n import Wording, install
+from balancebot.i18n import Wording
 
 
 class Face(StrEnum):
@@ -43,7 +43,7 @@ def render(
 
 
 @cache
-def _environment(language: Language, *, escapes: bool) -> Environment:
+def _environment(language: str, *, escapes: bool) -> Environment:
     environment = Environment(
         loader=FileSystemLoader(packaged("templates")),
         autoescape=escapes,  # noqa: S701 -- a terminal shows no markup

@@ -5,11 +5,12 @@ from dataclasses import asdict
 from datetime import datetime
 from functools import partial
 
+from balancebot.catalogue import number
 from balancebot.domain.balance import Absent, Category, WalletName
 from balancebot.domain.message import DigestLine, DigestMessage
 from balancebot.domain.runway import PlannedUse
 from balancebot.domain.verdict import Severity
-from balancebot.i18n import Wording, mark, number
+from balancebot.i18n import Wording, mark
 from balancebot.notify.views import LONGEST_PLAN, View, alert_view, one_line, wallet_link
 
 MAX_LINES = 30

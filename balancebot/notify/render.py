@@ -18,7 +18,7 @@ from jinja2 import FileSystemLoader, StrictUndefined
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from balancebot import packaged
-from balancebot.config import Language
+from balancebot.catalogue import install
 from balancebot.domain.message import (
     AlertMessage,
     ChannelFailureMessage,
@@ -27,7 +27,7 @@ from balancebot.domain.message import (
     Message,
     TestMessage,
 )
-from balancebot.i18n import Wording, install
+from balancebot.i18n import Wording
 from balancebot.notify.digest_view import digest_view
 from balancebot.notify.views import View, alert_view, group_view, notice_view
 
@@ -49,11 +49,11 @@ class Renderer:
         self._told: set[tuple[str, str]] = set()
 
     @property
-    def language(self) -> Language:
+    def language(self) -> str:
         """The language of everything but a digest that names its own."""
         return self._words.language
 
-    def speaking(self, language: Language) -> "Renderer":
+    def speaking(self, language: str) -> "Renderer":
         """Return a renderer like this one, in `language`."""
         return Renderer(
             words=replace(self._words, language=language),
@@ -87,7 +87,7 @@ class Renderer:
     def words_for(self, message: Message) -> Wording:
         """Return the vocabulary in which `message` are told."""
         if isinstance(message, DigestMessage) and message.language:
-            return replace(self._words, language=Language(message.language))
+            return replace(self._words, language=message.language)
         return self._words
 
     def _view(self, message: Message, words: Wording) -> View:
@@ -128,7 +128,7 @@ _Environments: TypeAlias = tuple[ImmutableSandboxedEnvironment, ImmutableSandbox
 
 
 @cache
-def _environments(language: Language, user_dir: Path | None) -> _Environments:
+def _environments(language: str, user_dir: Path | None) -> _Environments:
     """Return the environment of plain text, and that of markup: the user's templates come before the built-in ones."""
     folders = [packaged("templates")] if user_dir is None else [user_dir, packaged("templates")]
     plain, markup = (

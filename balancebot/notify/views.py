@@ -11,11 +11,12 @@ from functools import partial
 from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
+from balancebot.catalogue import number, sparkline
 from balancebot.domain.alert import Alert
 from balancebot.domain.message import AlertMessage, ChannelFailureMessage, GroupMessage, TestMessage
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.verdict import Severity
-from balancebot.i18n import Wording, mark, number, sparkline
+from balancebot.i18n import Wording, mark
 
 T = TypeVar("T")
 View: TypeAlias = dict[str, Any]

@@ -8,12 +8,13 @@ from enum import StrEnum
 
 from markupsafe import Markup
 
+from balancebot.catalogue import number
 from balancebot.domain.balance import Reading
 from balancebot.domain.runway import Runway, position_on_bar
 from balancebot.domain.threshold import Limits
 from balancebot.domain.verdict import Severity
 from balancebot.forecast.course_ahead import LevelAhead
-from balancebot.i18n import Wording, number
+from balancebot.i18n import Wording
 
 _STEPS = tuple(timedelta(hours=hours) for hours in (1, 3, 6, 12)) + tuple(
     timedelta(days=days) for days in (1, 2, 7, 14, 28, 91, 182, 364)

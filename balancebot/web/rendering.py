@@ -14,10 +14,10 @@ from starlette.responses import HTMLResponse
 
 from balancebot import packaged
 from balancebot.app import App
-from balancebot.config import Language
+from balancebot.catalogue import install
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
-from balancebot.i18n import Wording, install
+from balancebot.i18n import Wording
 from balancebot.web.request import CSRF_TOKEN, PageRequest, said
 
 log = logging.getLogger(__name__)
@@ -62,7 +62,7 @@ def render(app: App, template: str, **values: object) -> str:
 
 
 @cache
-def _environment(folder: Path, language: Language) -> Environment:
+def _environment(folder: Path, language: str) -> Environment:
     environment = Environment(
         loader=FileSystemLoader([folder, _BUILT_IN]),
         autoescape=True,

@@ -11,12 +11,12 @@ from urllib.parse import parse_qs, urlsplit
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from balancebot.catalogue import number
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import OFF, Effective, Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import read_category, read_wallet, written
-from balancebot.i18n import number
 from balancebot.sheets import InputFault
 from balancebot.store import audit
 from balancebot.thresholds.changes import Conflict, edit_token

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from balancebot.config import Language, Secret, Settings, load
+from balancebot.config import Secret, Settings, load
 from balancebot.config.further_channels import CHANNEL_KINDS, FeishuConfig, WebhookConfig
 from balancebot.config.reference import reference_markdown
 from balancebot.domain.balance import WalletName
@@ -39,13 +39,13 @@ def test_a_channel_is_read_as_its_kind_with_the_defaults_of_all(read) -> None:
             url=Secret("https://bot.example.com/x"),
             secret=Secret("s"),
             default=True,
-            language=Language.CHINESE,
+            language="zh-CN",
         ),
         WebhookConfig(
             name="b",
             kind="webhook",
             url=Secret("https://bot.example.com/x"),
-            language=Language.ENGLISH,
+            language="en",
         ),
     ) == settings.channels
 

@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 from sqlalchemy import select
 
-from balancebot.config import DigestConfig, Language
+from balancebot.config import DigestConfig
 from balancebot.digest.digest import SendDigest
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Absent, BalanceKey, Category
@@ -23,7 +23,7 @@ WEEKDAY = DigestConfig(
     name="weekday",
     cron="0 9 * * *",
     destinations={"slack": ("#finance",), "email": ("finance@example.com",)},
-    language=Language.CHINESE,
+    language="zh-CN",
 )
 
 

@@ -6,11 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancebot.config import Language
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, in_english, sentence, verbatim
 from balancebot.i18n import Wording
 
-CHINESE = Wording(language=Language.CHINESE)
+CHINESE = Wording(language="zh-CN")
 BLACKLISTED = sentence(
     "%(status)s, code %(code)s: %(meaning)s",
     status=403,

@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from balancebot.config import Language
 from balancebot.i18n import Wording
 from balancebot.notify.render import Renderer
 from tests.standins.slack_api import SlackStandIn
@@ -25,4 +24,4 @@ def smtp() -> Iterator[SmtpStandIn]:
 
 @pytest.fixture
 def renderer() -> Renderer:
-    return Renderer(words=Wording(language=Language.ENGLISH), public_url="https://balances.example.com")
+    return Renderer(words=Wording(language="en"), public_url="https://balances.example.com")

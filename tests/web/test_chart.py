@@ -7,7 +7,6 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from balancebot.config import Language
 from balancebot.domain.balance import Absent, Reading
 from balancebot.domain.runway import Runway
 from balancebot.domain.threshold import Limits
@@ -51,7 +50,7 @@ def svg(
         limits=limits or Limits(),
         longest_gap=3 * HOUR,
     )
-    words = Wording(language=Language.ENGLISH, zone=ZoneInfo("Asia/Shanghai"))
+    words = Wording(language="en", zone=ZoneInfo("Asia/Shanghai"))
     return draw(curve, WIDE, words=words, title="acme <checkout>")
 
 

@@ -12,10 +12,11 @@ from typing import Final, TypeAlias
 
 from PIL import Image, ImageDraw, ImageFont
 
+from balancebot.catalogue import without_middle
 from balancebot.domain.message import DigestLine, DigestMessage
 from balancebot.domain.runway import Runway, position_on_bar
 from balancebot.domain.verdict import Severity
-from balancebot.i18n import Wording, without_middle
+from balancebot.i18n import Wording
 
 _Font: TypeAlias = ImageFont.FreeTypeFont | ImageFont.ImageFont
 _Colour: TypeAlias = tuple[int, int, int]

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
+from balancebot.catalogue import without_middle
 from balancebot.domain.alert import AlertKind
 from balancebot.domain.message import AlertMessage, GroupMessage, Message
-from balancebot.i18n import Wording, without_middle
+from balancebot.i18n import Wording
 from balancebot.notify.slack.blocks import Block
 
 BLOCK_ID: Final = "balancebot_alert"

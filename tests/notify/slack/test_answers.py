@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from balancebot.config import Language
+from balancebot.config import LANGUAGES
 from balancebot.notify.slack.buttons import MEMBER, ActionId
 from tests.notify import golden
 from tests.notify.slack.conftest import Desk
@@ -48,9 +48,9 @@ def asked_in_turn(desk: Desk) -> dict[str, Envelope]:
     }
 
 
-@pytest.mark.parametrize("language", Language)
-def test_an_answer_stands_as_it_was_looked_at(desk: Desk, language: Language, update: bool) -> None:
-    chinese = "language\n" if language is Language.CHINESE else ""
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_an_answer_stands_as_it_was_looked_at(desk: Desk, language: str, update: bool) -> None:
+    chinese = "language\n" if language == "zh-CN" else ""
     answers: dict[str, Any] = {}
 
     def ask(name: str, envelope: Envelope) -> None:
@@ -84,7 +84,7 @@ def test_an_answer_stands_as_it_was_looked_at(desk: Desk, language: Language, up
         refusal_of(answer) if "text" in answer else "" for answer in answers.values()
     ]
     golden.compare(
-        f"{language.value}/answers.json",
+        f"{language}/answers.json",
         json.dumps(answers, ensure_ascii=False, indent=1) + "\n",
         update=update,
     )

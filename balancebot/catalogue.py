@@ -1,0 +1,249 @@
+"""The catalogue of a language, and what its locale writes: numbers, spans of time, instants, lists.
+
+English is the language of the source, where each sentence is written once; every other language is one file,
+`locale/<language>/LC_MESSAGES/balancebot.po`. `make messages` collects the sentences, `docs/templates.md` tells how.
+"""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta, tzinfo
+from functools import cache
+from gettext import GNUTranslations, NullTranslations
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from balancebot.config import ENGLISH, LANGUAGES
+from balancebot.domain.balance import Absent, Reading
+from balancebot.domain.runway import Runway
+from balancebot.domain.sentence import Sentence
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
+
+_LOCALE = Path(__file__).parent / "locale"
+_HOURS_PER_DAY = 24.0
+_TABLE_DASH = "—"
+_SPARKS = "▁▂▃▄▅▆▇█"
+
+
+@cache
+def catalogue(language: str) -> NullTranslations:
+    """Return the sentences of a language; English needs none, and stands in for one that is no longer there."""
+    if language not in LANGUAGES or language == ENGLISH:
+        return NullTranslations()
+    with (_LOCALE / language.replace("-", "_") / "LC_MESSAGES" / "balancebot.mo").open("rb") as file:
+        return GNUTranslations(file)
+
+
+def install(environment: "Environment", language: str) -> None:
+    """Let the templates of `environment` translate: `{{ _("…") }}`, `ngettext`, `{% trans %}`; and `|upfirst`."""
+    found = catalogue(language)
+    environment.add_extension("jinja2.ext.i18n")
+    environment.policies["ext.i18n.trimmed"] = True
+    environment.install_gettext_callables(  # type: ignore[attr-defined] # the extension adds it
+        found.gettext, found.ngettext, newstyle=True, pgettext=found.pgettext, npgettext=found.npgettext
+    )
+    environment.filters["upfirst"] = upfirst
+
+
+def upfirst(text: str) -> str:
+    """Begin a sentence with a capital letter, where the script has them."""
+    return text[:1].upper() + text[1:]
+
+
+def number(value: float) -> str:
+    """Write a whole number with thousands separators; a small fraction keeps one decimal."""
+    if value != int(value) and abs(value) < 10:
+        return f"{value:,.1f}"
+    return f"{round(value):,}"
+
+
+def without_middle(text: str, *, kept: int) -> str:
+    """Leave out all but `kept` characters of a name from its middle: both of its ends tell it from others."""
+    return f"{text[: kept // 2]}…{text[len(text) - kept + kept // 2 :]}"
+
+
+def sparkline(values: Sequence[int | None]) -> str:
+    """Draw a balance over time as one line of bars from 0 to its highest; a gap is where it wasn't read."""
+    top = max((value for value in values if value is not None), default=0)
+    steps = len(_SPARKS) - 1
+    return "".join(
+        " " if value is None else _SPARKS[math.ceil(value / top * steps) if top else 0] for value in values
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Figures:
+    """Writes sentences and figures in one language, and instants in one time zone."""
+
+    language: str = ENGLISH
+    zone: tzinfo = field(default=UTC)
+
+    def gettext(self, message: str, /, **figures: object) -> str:
+        """Translate an English sentence and fill in its `%(names)s`."""
+        return catalogue(self.language).gettext(message) % figures
+
+    def ngettext(self, one: str, many: str, count: int, /, **figures: object) -> str:
+        """Translate the form of a sentence for `count`; `%(count)s` is written with thousands separators."""
+        text = catalogue(self.language).ngettext(one, many, count)
+        return text % {"count": self.number(count), **figures}
+
+    def translate(self, told: Sentence) -> str:
+        """Translate a sentence that was made elsewhere."""
+        return told.translated(catalogue(self.language).gettext)
+
+    def all_of(self, texts: Iterable[str]) -> str:
+        """Join what holds together: `a and b`."""
+        return self.gettext(" and ").join(texts)
+
+    def listed(self, texts: Iterable[str]) -> str:
+        """Join the items of a list: `a, b`."""
+        return self.gettext(", ").join(texts)
+
+    # numbers and spans of time
+
+    def number(self, value: float) -> str:
+        """Write a whole number with the language's thousands separators; a small fraction keeps one decimal."""
+        if self.language == ENGLISH:
+            return number(value)
+        from babel.numbers import format_decimal  # lazy: only when it is shown
+
+        has_decimal = value != int(value) and abs(value) < 10
+        figure = round(value, 1) if has_decimal else round(value)
+        return format_decimal(figure, "#,##0.0" if has_decimal else "#,##0", locale=self._locale)
+
+    def messages(self, count: int) -> str:
+        """Write a number of messages: `312 messages`, 312 条."""
+        return self.ngettext("%(count)s message", "%(count)s messages", count)
+
+    def reading(self, reading: Reading) -> str:
+        """Write a reading in a sentence; its absences in words."""
+        match reading:
+            case Absent.UNALLOCATED:
+                return self.gettext("unallocated")
+            case Absent.UNREAD:
+                return self.gettext("not read yet")
+            case int():
+                return self.messages(reading)
+
+    def cell(self, reading: Reading) -> str:
+        """Write a reading in a table: the bare number, `—` where unallocated."""
+        match reading:
+            case Absent.UNALLOCATED:
+                return _TABLE_DASH
+            case Absent.UNREAD:
+                return self.gettext("not read yet")
+            case int():
+                return self.number(reading)
+
+    def burn(self, per_day: float | None) -> str:
+        """Write a usage rate in messages a day; None is unknown."""
+        if per_day is None:
+            return self.gettext("unknown")
+        if per_day <= 0:
+            return self.gettext("no usage")
+        return self.gettext("%(count)s a day", count=self.number(per_day))
+
+    def span(self, hours: float) -> str:
+        """Write a finite length of time, as exactly as a person cares: `40 min`, `9 h`, `2.5 days`."""
+        if hours < 1:
+            return self.gettext("%(count)s min", count=max(1, round(hours * 60)))
+        if hours < 2 * _HOURS_PER_DAY:
+            return self.gettext("%(count)s h", count=_brief(hours, below=3))
+        return self._days(_brief(hours / _HOURS_PER_DAY, below=10))
+
+    def elapsed(self, time: timedelta) -> str:
+        """Write how long something has lasted."""
+        return self.span(time.total_seconds() / 3600)
+
+    def days(self, days: float) -> str:
+        """Write a limit in days, as it was entered: `3 days`, `2.5 days`."""
+        return self._days(f"{days:,.10g}")
+
+    def _days(self, text: str) -> str:
+        return self.ngettext("%(count)s day", "%(count)s days", 1 if text == "1" else 2, count=text)
+
+    def duration(self, hours: float | None) -> str:
+        """Write a runway: `≈ 9 h`; None is unknown, infinity is beyond a year, 0 is none left."""
+        text = self._length(hours)
+        return self.gettext("≈ %(span)s", span=text) if hours and math.isfinite(hours) else text
+
+    def _length(self, hours: float | None) -> str:
+        if hours is None:
+            return self.gettext("unknown")
+        if math.isinf(hours):
+            return self.gettext("more than a year")
+        return self.span(hours) if hours > 0 else self.gettext("none left")
+
+    def runway(self, runway: Runway | None) -> str:
+        """Write a runway with its range where there is one: `≈ 9 h (6 h to 14 h)`."""
+        if runway is None:
+            return self.gettext("unknown")
+        between = self.runway_between(runway)
+        middle = self.duration(runway.p50)
+        return self.gettext("%(value)s (%(range)s)", value=middle, range=between) if between else middle
+
+    def runway_between(self, runway: Runway | None) -> str:
+        """Write the range of a runway, P10 to P90: `6 h to 14 h`; '' where the two read the same."""
+        if runway is None:
+            return ""
+        low, high = self._length(runway.p10), self._length(runway.p90)
+        if math.isinf(runway.p90) and not math.isinf(runway.p10):
+            return self.gettext("%(low)s or more", low=low)
+        return "" if low == high else self.gettext("%(low)s to %(high)s", low=low, high=high)
+
+    def sure(self, days: float | None, *, limit: float | None = None) -> str:
+        """Write a judged runway in days; one that would read like its `limit` keeps two decimals."""
+        text = self._length(None if days is None else days * _HOURS_PER_DAY)
+        if days is not None and limit is not None and text == self.days(limit):
+            return self.days(math.floor(days * 100) / 100)
+        return text
+
+    # instants
+
+    def day(self, at: datetime) -> str:
+        """Write the date of an instant with its year: `3 Apr 2027`, 2027年4月3日."""
+        return self._date(at, "yMMMd")
+
+    def date(self, at: datetime) -> str:
+        """Write the date of an instant near enough to need no year: `Tue 24 Nov`, 11月24日周二."""
+        return self._date(at, "MMMEd")
+
+    def when(self, at: datetime) -> str:
+        """Write an instant near enough to need no year: `Tue 24 Nov, 18:40`."""
+        time = f"{at.astimezone(self.zone):%H:%M}"
+        return self.gettext("%(date)s, %(time)s", date=self.date(at), time=time)
+
+    def ahead(self, at: datetime, *, now: datetime) -> str:
+        """Write a future instant no more exactly than it can be known: the hour within three days, then the day."""
+        if at - now < timedelta(days=3):
+            return self.when(at)
+        if at - now < timedelta(days=60):
+            return self.date(at)
+        return self.day(at)
+
+    def _date(self, at: datetime, skeleton: str) -> str:
+        local = at.astimezone(self.zone)
+        if self.language == ENGLISH:
+            if skeleton == "yMMMd":
+                return f"{local.day} {local:%b %Y}"
+            return f"{local:%a} {local.day} {local:%b}"
+        from babel.dates import format_skeleton  # lazy: only when it is shown
+
+        return format_skeleton(skeleton, local, tzinfo=None, locale=self._locale)
+
+    @property
+    def _locale(self) -> str:
+        """The language as Babel names it."""
+        return self.language.replace("-", "_")
+
+    @property
+    def zone_name(self) -> str:
+        """The time zone as its configuration names it: `UTC`, `Asia/Shanghai`."""
+        return str(self.zone)
+
+
+def _brief(value: float, *, below: float) -> str:
+    """Write `value` with one decimal below a bound, rounded above; `3.0` is `3`."""
+    return f"{value:.1f}".removesuffix(".0") if value < below else f"{round(value):,}"
