@@ -55,10 +55,10 @@ def test_nobody_mentions_a_channel_or_makes_a_link_through_a_name_or_a_note() ->
 
 def test_only_who_the_route_names_is_mentioned_and_not_in_an_edit() -> None:
     told = outgoing(replace(HOSTILE, route_mentions=("U1A", "here", "wecom:ann")))
-    message = message_of(renderer_of(Language.ENGLISH), told)
+    message = message_of(renderer_of("en"), told)
     shown = f"{message.text}{message.blocks}"
     assert (2, 2) == (shown.count("<@U1A> <!here>"), shown.count("<@") + shown.count("<!") - 2)
-    edited = message_of(renderer_of(Language.ENGLISH), replace(told, action=Action.EDIT))
+    edited = message_of(renderer_of("en"), replace(told, action=Action.EDIT))
     assert "<@" not in f"{edited.text}{edited.blocks}{edited.plain}"
 
 
