@@ -10,8 +10,8 @@ from balancebot.cli.context import CommandError, command_group, context_of, read
 from balancebot.cli.output import Column, json_instant, show_json, text_table
 from balancebot.domain.balance import BalanceKey, WalletName
 from balancebot.domain.local_time import read_instant
+from balancebot.domain.number_text import read_quantity
 from balancebot.domain.sentence import Sentence
-from balancebot.domain.threshold_cell import read_count
 from balancebot.estimates.planned_sends import PlannedSends
 from balancebot.store.planned_sends import PlannedSend
 
@@ -97,11 +97,9 @@ def _announcing(context: typer.Context) -> PlannedSends:
 
 
 def _count(text: str) -> int:
-    count = read_count(text) if text.strip()[:1].isdigit() else None
+    count = read_quantity(text)
     if isinstance(count, Sentence):
         raise typer.BadParameter(f"--messages {count}")
-    if not isinstance(count, int):
-        raise typer.BadParameter(f"--messages must be a whole number of messages, not {text!r}")
     return count
 
 

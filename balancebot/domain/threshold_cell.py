@@ -1,17 +1,16 @@
 """One cell of a threshold sheet, a form or a command line: what people write, and what it means.
 
-A number is understood the way spreadsheets in English and Chinese write it. What could be read in two ways is refused
-in words that say what to write instead.
+Numbers are read by `number_text.py`.
 """
 
-import re
 import unicodedata
 from collections.abc import Mapping
 from decimal import Decimal
 from types import MappingProxyType
 from typing import Final, TypeAlias
 
-from balancebot.domain.balance import MAX_BALANCE, Category
+from balancebot.domain.balance import Category
+from balancebot.domain.number_text import as_count, folded, quoted, read_number
 from balancebot.domain.pattern import WalletPattern
 from balancebot.domain.runway import NO_END_DAYS
 from balancebot.domain.sentence import Sentence, did_you_mean, sentence
@@ -28,26 +27,13 @@ CATEGORY_WORDS: Final[Mapping[str, Category]] = MappingProxyType(
 )
 """The categories as sheets may name them."""
 
-MAX_DAYS: Final = 36_500
-"""Of a limit; what is above `NO_END_DAYS` is warned of."""
 MAX_NOTE: Final = 1_000
 """A note stands in every alert: longer than this and it wouldn't be read, nor fit."""
 
-_SHOWN: Final = 60
 _DECIMALS: Final = 6
 """Of days: a tenth of a second is as near as anybody looks."""
 _OFF_WORDS = frozenset({"off", "关闭"})
 _INHERIT_WORDS = frozenset({"", "inherit", "继承"})
-_NUMBER = re.compile(r"(\+?(?:\d+|\d{1,3}(?:([, '’])\d{3})(?:\2\d{3})*)(?:\.\d+)?) ?(%?)", re.ASCII)
-"""A number, its thousands separator, and the percent sign of a cell that is formatted so: 50% is 0.5."""
-_SCIENTIFIC = re.compile(r"[+-]?\d+(?:\.\d+)?e[+-]?\d+", re.ASCII)
-_DOTTED_THOUSANDS = re.compile(r"\+?\d{1,3}\.\d{3}", re.ASCII)
-_DECIMAL_COMMA = re.compile(r"\+?\d+,\d+", re.ASCII)
-_STARTS_WITH_ZERO = re.compile(r"\+?0,\d+", re.ASCII)
-_ONE_GROUP = re.compile(r"\+?([1-9]\d{0,2})[.,](\d{3})", re.ASCII)
-"""1,500 and 1.500: a fraction or thousands, as the country has it."""
-
-
 Value: TypeAlias = int | float | Off | str | None
 """What a cell holds. Where it can't be taken, a sentence that begins with its column says why."""
 
@@ -55,58 +41,41 @@ Value: TypeAlias = int | float | Off | str | None
 def read_column(column: str, text: str, *, comma_is_decimal: bool = False) -> Value | Sentence:
     """Read the cell of a column that a row can set, one of `thresholds.edit.COLUMNS`.
 
-    Where `comma_is_decimal` may hold, as in a sheet with semicolons, 1,500 is refused with both readings.
+    `comma_is_decimal` may hold in a sheet with semicolons; see `read_number`.
     """
-    if comma_is_decimal and column != "note" and (found := _ONE_GROUP.fullmatch(_folded(text))):
-        fraction = f"{found[1]}.{found[2]}".rstrip("0").rstrip(".")
-        return sentence(
-            "%(text)s can be read in two ways: write %(one)s or %(other)s",
-            text=quoted(text),
-            one=fraction,
-            other=found[1] + found[2],
-        )
     match column:
         case "note":
             return read_note(text)
         case "lead_time_days":
-            return _read_lead_time(text)
+            return _read_lead_time(text, comma_is_decimal)
         case "warning_below" | "critical_below":
-            return read_count(text)
+            return read_count(text, comma_is_decimal=comma_is_decimal)
         case "warning_days" | "critical_days":
-            return read_days(text)
+            return read_days(text, comma_is_decimal=comma_is_decimal)
         case _:
             raise ValueError(column)
 
 
-def read_count(text: str) -> Count | Sentence:
+def read_count(text: str, *, comma_is_decimal: bool = False) -> Count | Sentence:
     """Read a limit in messages: a whole number from 0, `off`, or nothing to inherit."""
-    value = _read_number(text)
-    if not isinstance(value, Decimal):
-        return value
-    if _DOTTED_THOUSANDS.fullmatch(_folded(text)):
-        return sentence(
-            "%(text)s can be read in two ways: write thousands as 1,000 or 1000", text=quoted(text)
-        )
-    if value != value.to_integral_value():
-        return sentence("must be a whole number of messages, not %(text)s", text=quoted(text))
-    if value > MAX_BALANCE:
-        return sentence("must be at most %(most)s", most=MAX_BALANCE)
-    return int(value)
+    value = _read_limit(text, is_count=True, comma_is_decimal=comma_is_decimal)
+    return as_count(value, text) if isinstance(value, Decimal) else value
 
 
-def read_days(text: str) -> Days | Sentence:
+def read_days(text: str, *, comma_is_decimal: bool = False) -> Days | Sentence:
     """Read a limit in days of runway: a number above 0, `off`, or nothing to inherit."""
-    value = _read_number(text)
+    value = _read_limit(text, comma_is_decimal=comma_is_decimal)
     if not isinstance(value, Decimal):
         return value
-    if value > MAX_DAYS:
-        return sentence("must be at most %(most)s days; `off` means no limit", most=MAX_DAYS)
+    if value > NO_END_DAYS:
+        # no runway is estimated beyond that
+        return sentence("must be at most %(most)s days; `off` means no limit", most=NO_END_DAYS)
     days = round(float(value), _DECIMALS)
     return days if days > 0 else sentence("must be above 0 days; `off` means no limit")
 
 
-def _read_lead_time(text: str) -> float | Sentence | None:
-    value = _read_number(text)
+def _read_lead_time(text: str, comma_is_decimal: bool) -> float | Sentence | None:
+    value = _read_limit(text, comma_is_decimal=comma_is_decimal)
     if value is OFF:
         return sentence("can't be off: write 0, or leave it empty to inherit")
     if not isinstance(value, Decimal):
@@ -118,7 +87,7 @@ def _read_lead_time(text: str) -> float | Sentence | None:
 
 def read_note(text: str) -> str | Sentence:
     """Read a note: trimmed, its line breaks made alike. An empty one ('') inherits."""
-    if _folded(text) in _INHERIT_WORDS:
+    if folded(text) in _INHERIT_WORDS:
         return ""
     note = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ").strip()
     if len(note) > MAX_NOTE:
@@ -138,7 +107,7 @@ def _unfit_for_files(character: str) -> bool:
 
 def read_category(text: str) -> Category | Sentence | None:
     """Read a category's name in English or Chinese, or `*` for all (None)."""
-    word = _folded(text)
+    word = folded(text)
     if word == "*":
         return None
     if word in CATEGORY_WORDS:
@@ -176,34 +145,16 @@ def written(value: Value) -> str:
     return str(value)
 
 
-def quoted(text: str) -> str:
-    """Show what somebody wrote, in quotes and made printable; of a long text the beginning."""
-    text = text.strip()
-    return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")
-
-
-def _folded(text: str) -> str:
-    """Make full-width digits and signs, the many kinds of space, and letter case alike."""
-    return unicodedata.normalize("NFKC", text).strip().casefold()
-
-
-def _read_number(text: str) -> Decimal | Off | Sentence | None:
-    """Read a number from 0 with any of the usual thousands separators, `off`, or nothing (None)."""
-    word = _folded(text)
+def _read_limit(
+    text: str, *, is_count: bool = False, comma_is_decimal: bool = False
+) -> Decimal | Off | Sentence | None:
+    """Read a number from 0, `off`, or nothing (None)."""
+    word = folded(text)
     if word in _INHERIT_WORDS:
         return None
     if word in _OFF_WORDS:
         return OFF
-    if len(word) <= 40 and not _STARTS_WITH_ZERO.fullmatch(word) and (found := _NUMBER.fullmatch(word)):
-        number = Decimal(found[1].replace(found[2] or ",", ""))
-        return number / 100 if found[3] else number
-    shown = quoted(text)
-    if word[0] in "-\N{MINUS SIGN}" and word[1:2].isdigit():
-        return sentence("%(text)s is below 0", text=shown)
-    if _SCIENTIFIC.fullmatch(word):
-        return sentence("%(text)s may have lost digits: write all digits of the number", text=shown)
-    if _DECIMAL_COMMA.fullmatch(word):
-        return sentence(
-            "%(text)s can be read in two ways: write 1.5 for a fraction, 1,500 for thousands", text=shown
-        )
-    return sentence("must be a number, `off`, or empty to inherit, not %(text)s", text=shown)
+    value = read_number(text, is_count=is_count, comma_is_decimal=comma_is_decimal)
+    if value is None:
+        return sentence("must be a number, `off`, or empty to inherit, not %(text)s", text=quoted(text))
+    return value

@@ -8,9 +8,8 @@ from dataclasses import dataclass, replace
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
-from balancebot.domain.runway import NO_END_DAYS
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, sentence
-from balancebot.domain.threshold import Inversion, LimitColumn, Scope, ThresholdBook, ThresholdRow
+from balancebot.domain.threshold import Inversion, Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import read_column, written
 from balancebot.sheets import InputFault
 
@@ -124,7 +123,7 @@ def apply_edits(
 
     Refused: an exact wallet name that isn't known (its row may still be removed), and a critical limit that becomes
     looser than the warning limit for a known balance. An inversion that was there before is nobody's fault now.
-    Warned of: a pattern that means no known wallet, and days that lie farther ahead than a runway is looked for.
+    Warned of: a pattern that means no known wallet.
     """
     old = {row.scope: row for row in rows}
     new = dict(old)
@@ -151,10 +150,7 @@ def apply_edits(
             *_unknown_wallets([*put, *missed], known, lines),
             *_inversions(ThresholdBook(old.values()), ThresholdBook(new.values()), changes, known, lines),
         ),
-        warnings=(
-            *_idle_patterns(put, known, lines),
-            *_out_of_sight([change for change in changes if change.after is not None], lines),
-        ),
+        warnings=tuple(_idle_patterns(put, known, lines)),
     )
 
 
@@ -193,25 +189,6 @@ def _idle_patterns(put: list[Scope], known: Sequence[WalletName], lines: _Lines)
                 line=lines[scope],
                 column="wallet",
             )
-
-
-def _out_of_sight(changes: Sequence[RowChange], lines: _Lines) -> Iterator[InputFault]:
-    for change in changes:
-        for column in (LimitColumn.WARNING_DAYS, LimitColumn.CRITICAL_DAYS):
-            days = getattr(change.after, column)
-            if (
-                isinstance(days, float)
-                and days > NO_END_DAYS
-                and days != getattr(change.before, column, None)
-            ):
-                yield InputFault(
-                    message=sentence(
-                        "a runway is estimated up to %(most)s days: beyond that no limit is crossed",
-                        most=NO_END_DAYS,
-                    ),
-                    line=lines[change.scope],
-                    column=column,
-                )
 
 
 def _inversions(

@@ -8,9 +8,9 @@ from starlette.responses import Response
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.local_time import read_day_end, read_instant
+from balancebot.domain.number_text import read_quantity
 from balancebot.domain.runway import OrderAdvice
 from balancebot.domain.sentence import Sentence, sentence
-from balancebot.domain.threshold_cell import read_count
 from balancebot.estimates.context import ORDER_CONFIDENCE, ORDER_FOR
 from balancebot.overview.balances import BalanceView
 from balancebot.store import wallets
@@ -40,9 +40,9 @@ def coming(request: PageRequest) -> Response:
 def announce(request: PageRequest) -> Response:
     """Announce a send."""
     app, words = request.app, request.words
-    messages = read_count(request.sent("messages"))
+    messages = read_quantity(request.sent("messages"))
     starts_at = read_instant(request.sent("starts_at"), request.zone)
-    hours = read_count(request.sent("hours"))
+    hours = read_quantity(request.sent("hours"))
     category = next((one for one in Category if one.value == request.sent("category")), None)
     if not isinstance(messages, int):
         return _coming(request, fault=words.gettext("The number of messages must be a whole number."))

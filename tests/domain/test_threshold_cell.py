@@ -31,6 +31,13 @@ from balancebot.domain.threshold_cell import (
         ("12,345,678.00", 12_345_678),
         ("1,000,000%", 10_000),
         ("500 ％", 5),
+        ("20k", 20_000),
+        ("1.5K", 1500),
+        ("5万", 50_000),
+        ("1.2 萬", 12_000),
+        ("３千", 3000),
+        ("2m", 2_000_000),
+        ("1,000万", 10_000_000),
         ("9223372036854775807", 2**63 - 1),
         ("OFF", OFF),
         ("关闭", OFF),
@@ -53,6 +60,10 @@ def test_a_count_is_read_the_way_spreadsheets_write_it(text: str, count: int | O
         ("1.5", "must be a whole number of messages, not '1.5'"),
         ("1.000", "'1.000' can be read in two ways: write thousands as 1,000 or 1000"),
         ("1,5", "'1,5' can be read in two ways: write 1.5 for a fraction, 1,500 for thousands"),
+        ("1.250k", "'1.250k' can be read in two ways: write thousands as 1,000 or 1000"),
+        ("2,5万", "'2,5万' can be read in two ways: write 1.5 for a fraction, 1,500 for thousands"),
+        ("1.2345k", "must be a whole number of messages, not '1.2345k'"),
+        ("5kk", "must be a number, `off`, or empty to inherit, not '5kk'"),
         ("1,0000", "'1,0000' can be read in two ways: write 1.5 for a fraction, 1,500 for thousands"),
         ("1.2E+05", "'1.2E+05' may have lost digits: write all digits of the number"),
         ("1,000 000", "must be a number, `off`, or empty to inherit, not '1,000 000'"),
@@ -69,7 +80,7 @@ def test_what_is_no_count_or_could_be_two_says_what_to_write(text: str, message:
 
 @pytest.mark.parametrize(
     ("text", "days"),
-    [("7", 7.0), ("1.5", 1.5), ("0.25", 0.25), ("50%", 0.5), ("400", 400.0), ("off", OFF), ("", None)],
+    [("7", 7.0), ("1.5", 1.5), ("0.25", 0.25), ("50%", 0.5), ("365", 365.0), ("off", OFF), ("", None)],
 )
 def test_days_may_have_a_fraction(text: str, days: float | Off | None) -> None:
     assert days == read_days(text)
@@ -78,6 +89,46 @@ def test_days_may_have_a_fraction(text: str, days: float | Off | None) -> None:
 @pytest.mark.parametrize("text", ["0", "0.0", "0.0000001"])
 def test_days_are_above_nothing(text: str) -> None:
     assert "must be above 0 days; `off` means no limit" == str(read_days(text))
+
+
+@pytest.mark.parametrize("text", ["365.1", "9e9", "400", "9" * 39])
+def test_days_end_where_no_runway_is_estimated_any_more(text: str) -> None:
+    assert not isinstance(read_days(text), float)
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "value"),
+    [
+        ("warning_days", "1,5", 1.5),
+        ("warning_days", "0,500", 0.5),
+        ("warning_days", "1.5", 1.5),
+        ("warning_below", "1,500", 1500),
+        ("warning_below", "1.500", 1500),
+        ("warning_below", "1.234.567", 1_234_567),
+        ("warning_below", "1.000,00", 1000),
+        ("warning_below", "2,5k", 2500),
+        ("warning_below", "20000", 20_000),
+    ],
+)
+def test_between_semicolons_what_has_one_reading_is_read_so(column: str, text: str, value: float) -> None:
+    assert value == read_column(column, text, comma_is_decimal=True)
+
+
+@pytest.mark.parametrize(
+    ("column", "text", "both"),
+    [
+        ("warning_days", "1,500", "write 1.5 or 1500"),
+        ("critical_days", "2.250", "write 2.25 or 2250"),
+        ("lead_time_days", "7,000", "write 7 or 7000"),
+        ("warning_below", "12,000", "write 12 or 12000"),
+    ],
+)
+def test_between_semicolons_what_has_two_readings_is_refused_with_both(
+    column: str, text: str, both: str
+) -> None:
+    assert f"'{text}' can be read in two ways: {both}" == str(
+        read_column(column, text, comma_is_decimal=True)
+    )
 
 
 def test_a_lead_time_may_be_nothing_but_not_off() -> None:

@@ -168,16 +168,3 @@ def test_a_change_reads_as_one_line() -> None:
         '~ acme:voice  warning_below 1000 -> 2000, note "call / sales" -> inherit',
         "- acme:voice  warning_below 2000, critical_days off",
     ] == lines
-
-
-def test_days_beyond_what_a_runway_is_looked_for_are_taken_with_a_warning() -> None:
-    row = ThresholdRow(wallet="acme", warning_days=400.0, critical_days=365.0)
-    edited = apply_edits([], [RowEdit.put(row, line=2)], KNOWN)
-    assert ((row,), ()) == (edited.rows, edited.faults)
-    assert (
-        InputFault(
-            message=Sentence("a runway is estimated up to 365 days: beyond that no limit is crossed"),
-            line=2,
-            column="warning_days",
-        ),
-    ) == in_english(edited).warnings
