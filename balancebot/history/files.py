@@ -18,8 +18,9 @@ from balancebot.domain.balance import (
     WalletName,
     account_of,
 )
+from balancebot.domain.number_text import quoted
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, verbatim
-from balancebot.domain.threshold_cell import CATEGORY_WORDS, quoted, read_column
+from balancebot.domain.threshold_cell import CATEGORY_WORDS, read_column
 from balancebot.estimates.estimator import Estimator, estimates_of
 from balancebot.estimates.refit import refit_models
 from balancebot.history.rebook import rebook_account

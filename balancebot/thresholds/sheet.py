@@ -10,9 +10,10 @@ from types import MappingProxyType
 from typing import Final
 
 from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.number_text import quoted
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, sentence
 from balancebot.domain.threshold import Effective, Scope, ThresholdBook, ThresholdRow
-from balancebot.domain.threshold_cell import quoted, read_category, read_wallet, written
+from balancebot.domain.threshold_cell import read_category, read_wallet, written
 from balancebot.sheets import (
     MAX_FAULTS,
     Cell,
