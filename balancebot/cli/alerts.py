@@ -7,16 +7,21 @@ from typing import Annotated
 import typer
 
 from balancebot.alerts.acts import OperateAlerts
+from balancebot.answers import (
+    AlertsAnswer,
+    SilencesAnswer,
+    alert_answer,
+    severity_told,
+    silence_answer,
+    with_causes,
+)
 from balancebot.cli.context import CommandError, command_group, context_of, read_length, read_pattern
-from balancebot.cli.output import Column, json_instant, of_severity, show_json, text_table
+from balancebot.cli.output import Column, of_severity, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.domain.alert import Alert
 from balancebot.domain.message import AlertMessage
-from balancebot.domain.silence import Silence
-from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording
 from balancebot.store import alerts as stored_alerts
-from balancebot.store import notification_history
 from balancebot.store import silences as stored_silences
 
 alert_commands = command_group()
@@ -42,12 +47,10 @@ def list_alerts(
     command = context_of(context)
     with command.database.read() as conn:
         found = stored_alerts.listed(conn, closed=every, limit=_MOST)
-        silent = [last.alert.id for last in found if not last.has_reason and last.alert.id is not None]
-        causes = notification_history.causes(conn, silent)
-    listed = [(last.alert, causes.get(last.alert.id or 0, last)) for last in found]
+        listed = with_causes(conn, found)
     words = Wording(zone=command.settings.timezone)
     if as_json:
-        show_json({"alerts": [_as_json(alert, message, words, closed=every) for alert, message in listed]})
+        show_json(AlertsAnswer(alerts=[alert_answer(*pair, words, closed=every) for pair in listed]))
         return
     if not listed:
         print("No alert was ever opened." if every else "No alert is open.")
@@ -64,7 +67,7 @@ def list_alerts(
     print(
         text_table(
             [Column(title) for title in columns],
-            [_row(alert, message, words, closed=every) for alert, message in listed],
+            [_row(last.alert, cause, words, closed=every) for last, cause in listed],
         )
     )
 
@@ -119,7 +122,7 @@ def list_silences(
             stored_silences.all_of_them(conn) if every else stored_silences.holding(conn, SystemClock().now())
         )
     if as_json:
-        show_json({"silences": [_silence_as_json(each) for each in found]})
+        show_json(SilencesAnswer(silences=[silence_answer(silence) for silence in found]))
         return
     if not found:
         print("Nothing is silent.")
@@ -154,36 +157,18 @@ def _operating(context: typer.Context) -> OperateAlerts:
     return context_of(context).app.operate_alerts
 
 
-def _as_json(alert: Alert, message: AlertMessage, words: Wording, *, closed: bool) -> dict[str, object]:
-    return {
-        "id": str(alert.id),
-        "kind": alert.subject.kind,
-        "wallet": alert.subject.wallet,
-        "category": alert.subject.category,
-        "severity": _severity(alert).word,
-        "opened_at": json_instant(alert.opened_at),
-        **({"closed_at": json_instant(alert.closed_at)} if closed else {}),
-        "closed_because": alert.closed_because,
-        "acknowledged_by": alert.acknowledged_by or None,
-        "expected_top_up_at": json_instant(alert.expects_by),
-        "silenced_until": json_instant(message.context.silenced_until) if alert.muted else None,
-        "flapping": alert.is_flapping,
-        "reason": words.why(message),
-    }
-
-
-def _row(alert: Alert, message: AlertMessage, words: Wording, *, closed: bool) -> Sequence[str]:
+def _row(alert: Alert, cause: AlertMessage, words: Wording, *, closed: bool) -> Sequence[str]:
     def local(at: object) -> str:
         return "" if at is None else f"{at.astimezone(words.zone):%Y-%m-%d %H:%M}"  # type: ignore[attr-defined]
 
     return (
         str(alert.id),
         _about(alert),
-        of_severity(_severity(alert).word, _severity(alert)),
+        of_severity(severity_told(alert).word, severity_told(alert)),
         local(alert.opened_at),
         *((local(alert.closed_at),) if closed else ()),
         alert.acknowledged_by,
-        words.why(message),
+        words.why(cause),
     )
 
 
@@ -191,20 +176,3 @@ def _about(alert: Alert) -> str:
     subject = alert.subject
     wallet = subject.wallet if subject.category is None else f"{subject.wallet}:{subject.category}"
     return f"{wallet} {subject.kind.replace('_', ' ')}"
-
-
-def _severity(alert: Alert) -> Severity:
-    """Return the present one, or of a closed alert the one it closed from."""
-    return alert.severity if alert.closed_at is None else alert.peak or alert.muted_from or alert.severity
-
-
-def _silence_as_json(silence: Silence) -> dict[str, object]:
-    return {
-        "id": str(silence.id),
-        "pattern": silence.pattern.text,
-        "begins_at": json_instant(silence.begins_at),
-        "until": json_instant(silence.until),
-        "reason": silence.reason,
-        "created_by": silence.created_by,
-        "ended_at": json_instant(silence.ended_at),
-    }

@@ -22,7 +22,9 @@ def show_json(answer: object) -> None:
     """Print an answer, indented so that a person may look at it too."""
     import json  # lazy: `--help` is to be quick
 
-    print(json.dumps(answer, ensure_ascii=False, indent=2))
+    from msgspec import to_builtins  # lazy: the same
+
+    print(json.dumps(to_builtins(answer), ensure_ascii=False, indent=2))
 
 
 _CODES = re.compile(r"\x1b\[[0-9;]*m")

@@ -1,19 +1,17 @@
 """`status`: how every balance stands, from the database alone; no request is made and no secret is read."""
 
-import math
 import sys
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from typing import Annotated
 
 import typer
 
+from balancebot.answers import balances_answer
 from balancebot.cli.context import RefusedError, command_group, context_of, read_pattern
-from balancebot.cli.output import Column, bold, faint, json_instant, of_severity, show_json, text_table
+from balancebot.cli.output import Column, bold, faint, of_severity, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.config import Settings
-from balancebot.domain.balance import BalanceKey, account_of, app_of
 from balancebot.domain.message import MutedCounts
 from balancebot.domain.sentence import did_you_mean, in_english
 from balancebot.domain.threshold import ThresholdBook
@@ -36,7 +34,6 @@ _COLUMNS = (
     Column("last reading"),
     Column("next"),
 )
-_HOURS_PER_DAY = 24
 
 
 @commands.command(no_args_is_help=False)
@@ -54,15 +51,13 @@ def status(
     views, book = look(command.database, command.settings, now)
     if pattern is not None:
         views = _matching(views, pattern)
-    with command.database.read() as conn:
-        quiet = alerts.muted_counts(conn)
     if as_json:
-        movable = movable_to(views, command.settings, command.database, now)
-        balances = [view_as_json(view, movable=movable.get(view.key, 0)) for view in views]
-        show_json({"as_of": json_instant(now), "balances": balances, "muted": asdict(quiet)})
+        with command.database.read() as conn:
+            show_json(balances_answer(conn, views, figures=figures_of(command.settings), as_of=now))
     else:
         words = Wording(zone=command.settings.timezone)
         with command.database.read() as conn:
+            quiet = alerts.muted_counts(conn)
             refusals = [
                 f"{trouble.channel} {trouble.destination}: {in_english(trouble.message)}"
                 f" (for {_ago(now - trouble.since, words)})"
@@ -96,65 +91,13 @@ def _matching(views: list[BalanceView], pattern: str) -> list[BalanceView]:
     return found
 
 
-def movable_to(
-    views: Sequence[BalanceView], settings: Settings, database: Database, now: datetime
-) -> Mapping[BalanceKey, int]:
-    """Return what the shared pool of its account can spare for each balance of an app."""
-    apps = [view.key for view in views if app_of(view.key.wallet) is not None]
-    if not apps:
-        return {}
-    reader = ContextReader(
+def figures_of(settings: Settings) -> ContextReader:
+    """Return what estimates for a command that needs nothing else of the app."""
+    return ContextReader(
         estimator=Estimator(zone=settings.timezone.key, confidence=settings.alerts.runway_confidence),
         thresholds=thresholds.ThresholdCache(),
         package_sizes=settings.orders.package_sizes,
     )
-    with database.read() as conn:
-        spare = reader.movable(conn, {account_of(key.wallet) for key in apps}, now=now)
-    return {key: spare.get((account_of(key.wallet), key.category), 0) for key in apps}
-
-
-def view_as_json(view: BalanceView, *, movable: int) -> dict[str, object]:
-    """Write one balance as `status --json` shows it; `movable` is what the shared pool can spare for it."""
-    limits = view.effective.limits
-    is_number = isinstance(view.reading, int)
-    runway = view.estimate.runway
-
-    def days(hours: float) -> float | None:
-        return hours / _HOURS_PER_DAY if math.isfinite(hours) else None
-
-    return {
-        "wallet": view.key.wallet,
-        "category": view.key.category,
-        "state": "known" if is_number else view.reading.value,  # type: ignore[union-attr] # then it is an absence
-        "balance": view.reading if is_number else None,
-        "observed_at": json_instant(view.observed_at),
-        "stale": view.is_stale,
-        "next_read_at": json_instant(view.next_read_at),
-        "burn_per_day": view.estimate.burn_per_day,
-        "usual_burn_per_day": view.estimate.usual_burn_per_day,
-        "not_counted": view.estimate.not_counted,
-        "runway_days": None
-        if runway is None
-        else {
-            "p10": days(runway.p10),
-            "p50": days(runway.p50),
-            "p90": days(runway.p90),
-            "judged": days(runway.judged),
-        },
-        "depletes_at": json_instant(view.depletes_at),
-        "severity": view.severity.word,
-        "limits": {
-            "warning_below": limits.warning_below,
-            "critical_below": limits.critical_below,
-            "warning_days": limits.warning_days,
-            "critical_days": limits.critical_days,
-        },
-        "alert": view.alert_id,
-        "movable": movable,
-        "spike": view.spike_id,
-        "wallet_alert": view.wallet_alert_id,
-        "stopped": view.stopped,
-    }
 
 
 def for_people(views: Sequence[BalanceView], further: Sequence[str], words: Wording, now: datetime) -> str:

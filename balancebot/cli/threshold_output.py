@@ -6,7 +6,7 @@ from balancebot.catalogue import number
 from balancebot.cli.output import Column, bold, faint, json_instant, of_severity, plural
 from balancebot.domain.audit import AuditEntry
 from balancebot.domain.balance import Category
-from balancebot.domain.threshold import Off, ThresholdRow
+from balancebot.domain.threshold import ThresholdRow
 from balancebot.domain.threshold_cell import written
 from balancebot.forecast.backtest import Ending, Episode
 from balancebot.i18n import Wording
@@ -62,26 +62,6 @@ def row_cells(row: ThresholdRow) -> Sequence[str]:
     )
 
 
-def row_as_json(row: ThresholdRow) -> dict[str, object]:
-    """Return a row as `thresholds list --json` shows it."""
-
-    def limit(value: object) -> object:
-        return value.value if isinstance(value, Off) else value
-
-    return {
-        "wallet": row.wallet,
-        "category": row.category or "*",
-        "warning_below": limit(row.warning_below),
-        "critical_below": limit(row.critical_below),
-        "warning_days": limit(row.warning_days),
-        "critical_days": limit(row.critical_days),
-        "lead_time_days": row.lead_time_days,
-        "note": row.note,
-        "updated_at": json_instant(row.updated_at),
-        "updated_by": row.updated_by or None,
-    }
-
-
 def change_as_json(entry: AuditEntry) -> dict[str, object]:
     """Write a change; `before` and `after` hold the cells that were set, as a sheet writes them; null = no row."""
     wallet, _, category = entry.subject.rpartition(":")
@@ -128,33 +108,6 @@ def for_people(changes: Iterable[RowChange], ahead: PresentEffects, back: PastEf
         )
         if part
     )
-
-
-def for_scripts(ahead: PresentEffects, back: PastEffects) -> dict[str, object]:
-    """Return the same with stable names."""
-    return {
-        "balances_changed": ahead.num_moved,
-        "now": [
-            {
-                "wallet": shift.balance.wallet,
-                "category": shift.balance.category,
-                "effect": shift.effect,
-                "before": shift.before.word,
-                "after": shift.after.word,
-            }
-            for shift in ahead.shifts
-        ],
-        "last_30_days": [
-            {
-                "wallet": one.balance.wallet,
-                "category": one.balance.category,
-                "since": json_instant(one.since),
-                "with_these": [_episode_as_json(episode) for episode in one.after],
-                "with_todays": [_episode_as_json(episode) for episode in one.before],
-            }
-            for one in back.comparisons
-        ],
-    }
 
 
 def _now(ahead: PresentEffects, words: Wording) -> Iterator[str]:
@@ -208,15 +161,3 @@ def _left_out(back: PastEffects, ahead: PresentEffects) -> Iterator[str]:
         yield "There is no history yet."
     if back.num_left_out:
         yield f"These run out first; {back.num_left_out:,} more were not backtested."
-
-
-def _episode_as_json(episode: Episode) -> dict[str, object]:
-    return {
-        "told": [
-            {"at": json_instant(told.at), "severity": told.severity.word, "reason": told.reason.value}
-            for told in episode.told
-        ],
-        "ending": episode.ending,
-        "ended_at": json_instant(episode.ended_at),
-        "notice_seconds": None if episode.notice is None else episode.notice.total_seconds(),
-    }

@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from balancebot.answers import ThresholdsAnswer, preview_answer, threshold_answer
 from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
 from balancebot.cli.output import Column, faint, show_json, text_table
 from balancebot.cli.threshold_output import (
@@ -14,8 +15,6 @@ from balancebot.cli.threshold_output import (
     difference,
     effective_rows,
     for_people,
-    for_scripts,
-    row_as_json,
     row_cells,
     rows_of,
 )
@@ -59,7 +58,7 @@ def list_rows(
     editing = _editing(context)
     rows = list(effective_rows(editing) if effective else rows_of(editing))
     if as_json:
-        show_json({"thresholds": [row_as_json(row) for row in rows]})
+        show_json(ThresholdsAnswer(thresholds=[threshold_answer(row) for row in rows]))
         return
     if not rows:
         print("No row is set: warning at 7 days of runway and critical at 3 hold for every balance.")
@@ -134,7 +133,7 @@ def preview(
     ahead = app.preview_limits.ahead(*change, now=now)
     back = app.preview_limits.back(*change, now=now)
     if as_json:
-        show_json(for_scripts(ahead, back))
+        show_json(preview_answer(ahead, back))
     else:
         print(for_people(edited.changes, ahead, back, Wording(zone=command.settings.timezone)))
 

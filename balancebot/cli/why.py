@@ -4,10 +4,12 @@ from collections.abc import Mapping
 from typing import Annotated
 
 import typer
+from msgspec import to_builtins
 
+from balancebot.answers import balance_answer, movable_to
 from balancebot.cli.context import CommandContext, RefusedError, command_group, context_of
 from balancebot.cli.output import bold, faint, json_instant, show_json
-from balancebot.cli.status import movable_to, view_as_json
+from balancebot.cli.status import figures_of
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import BalanceKey
 from balancebot.domain.sentence import Sentence, in_english
@@ -34,8 +36,9 @@ def why(
     command = context_of(context)
     explanation = _explained(command, target)
     if as_json:
-        views = [story.view for story in explanation.balances]
-        movable = movable_to(views, command.settings, command.database, explanation.at)
+        keys = [story.view.key for story in explanation.balances]
+        with command.database.read() as conn:
+            movable = movable_to(conn, keys, figures=figures_of(command.settings), now=explanation.at)
         show_json(_as_json(explanation, movable))
         return
     words = Wording(zone=command.settings.timezone)
@@ -75,7 +78,8 @@ def _as_json(explanation: Explanation, movable: Mapping[BalanceKey, int]) -> dic
 
 
 def _balance(story: BalanceExplanation, movable: int) -> dict[str, object]:
-    return view_as_json(story.view, movable=movable) | {
+    answer: dict[str, object] = to_builtins(balance_answer(story.view, movable=movable))
+    return answer | {
         "origins": {
             check.column: "built in" if check.origin is None else str(check.origin)
             for check in story.limits

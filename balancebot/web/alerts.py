@@ -7,13 +7,14 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from balancebot.app import App
+from balancebot.answers import with_causes
 from balancebot.domain.alert import Alert
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.local_time import read_instant
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.sentence import Sentence, sentence
+from balancebot.i18n import Wording
 from balancebot.store import alerts, notification_history, silences
 from balancebot.store import alerts as store
 from balancebot.store.types import parse_id
@@ -89,13 +90,10 @@ def end_silence(request: PageRequest) -> Response:
 
 
 def with_reasons(
-    app: App, conn: Connection, found: Sequence[AlertMessage]
+    conn: Connection, found: Sequence[AlertMessage], words: Wording
 ) -> list[tuple[Alert, AlertMessage, str]]:
-    """Return alerts as a message would show them and why each is, or was, open: the end of one doesn't say it any more."""
-    say = app.words
-    silent = [last.alert.id for last in found if not last.has_reason and last.alert.id is not None]
-    causes = notification_history.causes(conn, silent)
-    return [(last.alert, last, say.why(causes.get(last.alert.id or 0, last))) for last in found]
+    """Return alerts as a message would show them and why each is, or was, open."""
+    return [(last.alert, last, words.why(cause)) for last, cause in with_causes(conn, found)]
 
 
 def _listed(request: PageRequest, fault: str = "") -> Response:
@@ -113,7 +111,7 @@ def _listed(request: PageRequest, fault: str = "") -> Response:
         else:
             paging = page_of(store.num_open_about(conn, about), number)
             shown = store.worst_open(conn, limit=PAGE, offset=offset(paging.number), about=about)
-        listed = with_reasons(app, conn, shown)
+        listed = with_reasons(conn, shown, request.words)
     return show(
         request,
         "alerts.html.j2",
@@ -138,9 +136,9 @@ def _one(request: PageRequest, fault: str = "") -> Response:
         found = None if alert_id is None else store.get(conn, alert_id)
         if alert_id is None or found is None:
             raise HTTPException(404, sentence("This alert doesn't exist.").id)
-        ((alert, last, why),) = with_reasons(app, conn, [found])
+        ((alert, last, why),) = with_reasons(conn, [found], request.words)
         chapters = notification_history.of_alert(conn, alert_id)
-    say = app.words
+    say = request.words
     return show(
         request,
         "alert.html.j2",

@@ -53,7 +53,9 @@ def wallet(request: PageRequest) -> Response:
         )
         view = _chosen(views, request.asked("category"))
         stretches = history_of(conn, row.id, view.key.category, since=since, now=request.now)
-        told = with_reasons(app, conn, alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS))
+        told = with_reasons(
+            conn, alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS), request.words
+        )
         advice = app.figures.advise(conn, [row], now=request.now).get(view.key)
         end = request.now + future_levels(request.now - since, view.estimate.runway)
         ahead = _ahead(conn, request, row, view, end)
