@@ -248,7 +248,7 @@ class App:
     def reread_apps(self) -> None:
         """Read files of apps that have changed: new wallets are read from now on, removed ones no more."""
         if self.live.reread() and self.given_source is None:
-            from balancebot.jsms.source import endpoints_of  # lazy: the same
+            from balancebot.jsms.endpoint import endpoints_of  # lazy: the same
 
             self._jsms.configure(endpoints_of(self.settings.accounts))
         if self.live.wallets_unsynced:

@@ -27,7 +27,8 @@ from balancebot.clock import SystemClock
 from balancebot.config import Proxy, Secret
 from balancebot.domain.balance import Snapshot, WalletName
 from balancebot.jsms.answer import EndpointKind, ParsedBalances, Reply, parse_answer
-from balancebot.jsms.source import Endpoint, JsmsSource
+from balancebot.jsms.endpoint import Endpoint
+from balancebot.jsms.source import JsmsSource
 
 PATH = EndpointKind.APP.path
 AUTH = ("key", "secret")

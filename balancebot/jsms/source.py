@@ -7,44 +7,26 @@ understood (`answer.py`), and then a result for the caller or a retry.
 """
 
 import asyncio
-import base64
 import logging
 import queue
 import random
-import re
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from pathlib import Path
-from types import MappingProxyType
 from typing import assert_never
 
-import httpx
-
-from balancebot import __version__
-from balancebot.config import AccountConfig, PollConfig, Proxy, Secret
-from balancebot.domain.balance import Snapshot, WalletName, account_of, app_of
+from balancebot.config import AccountConfig, PollConfig, Proxy
+from balancebot.domain.balance import Snapshot, WalletName, account_of
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
-from balancebot.jsms.answer import AnswerFault, EndpointKind, ParsedBalances, Understood, parse_answer
+from balancebot.jsms.answer import AnswerFault, ParsedBalances, Understood, parse_answer
+from balancebot.jsms.endpoint import Endpoint, Target, endpoints_of, oddities, redactor_of, targets_of
 from balancebot.jsms.pool import FetchCall, FetchPool, FetchTask, Trouble
 from balancebot.jsms.transport import Transport
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
-from balancebot.redact import MIN_LENGTH, STARS, Redactor
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """Where one wallet is read, and with which key pair."""
-
-    base_url: str
-    kind: EndpointKind
-    key: Secret
-    """devKey or appKey."""
-    secret: Secret
-    """apiDevSecret or masterSecret."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,17 +43,6 @@ class Retrying:
     """A server that asks for more is left alone in this call; its `Retry-After` goes into the error."""
     most_backed_off: timedelta = timedelta(minutes=5)
     """How long a wallet that is rate limited again and again is left alone at most, unless its server asks for more."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Target:
-    """An endpoint made ready: its request is built once and sent often."""
-
-    endpoint: Endpoint
-    request: httpx.Request
-    host: str
-    twin: WalletName | None
-    """A wallet of the other kind that is configured with the same key."""
 
 
 _NOT_CONFIGURED = AnswerFault(
@@ -114,8 +85,8 @@ class JsmsSource:
         self._given_up_after = max(20, 2 * concurrency)
         self._retrying = retrying or Retrying()
         self._transport = Transport(ca_bundle=ca_bundle, proxy=proxy)
-        self._targets = _targets(endpoints)
-        self._redact = _redactor(endpoints)
+        self._targets = targets_of(endpoints)
+        self._redact = redactor_of(endpoints)
         self._rejected: set[WalletName] = set()
         self._pool = FetchPool(
             work=self._read,
@@ -128,8 +99,8 @@ class JsmsSource:
 
     def configure(self, endpoints: Mapping[WalletName, Endpoint]) -> None:
         """Replace all endpoints; a call under way asks by the new ones from its next request on."""
-        before, self._targets = self._targets, _targets(endpoints)
-        self._redact = _redactor(endpoints)
+        before, self._targets = self._targets, targets_of(endpoints)
+        self._redact = redactor_of(endpoints)
         self._pool.forget_troubles(
             [
                 wallet
@@ -237,7 +208,7 @@ class JsmsSource:
             case _:
                 assert_never(outcome)
 
-    def _settle_fault(self, task: FetchTask, target: _Target, fault: AnswerFault) -> None:
+    def _settle_fault(self, task: FetchTask, target: Target, fault: AnswerFault) -> None:
         """Queue the task again if that may help, else deliver the fault."""
         before = self._pool.trouble_of(task.wallet)
         trouble = self._pool.note_trouble(
@@ -256,7 +227,7 @@ class JsmsSource:
             fault = replace(fault, retry_after=max(back_off, fault.retry_after or timedelta()))
         self._deliver_fault(task, self._with_context(task.wallet, target, fault))
 
-    async def _ask(self, task: FetchTask, target: _Target) -> Understood:
+    async def _ask(self, task: FetchTask, target: Target) -> Understood:
         task.is_cut_off = False
         task.limit = limit = asyncio.timeout_at(min(time.monotonic() + self._timeout, task.call.deadline))
         try:
@@ -310,17 +281,17 @@ class JsmsSource:
             retry_after=fault.retry_after,
         )
 
-    def _with_context(self, wallet: WalletName, target: _Target, fault: AnswerFault) -> AnswerFault:
+    def _with_context(self, wallet: WalletName, target: Target, fault: AnswerFault) -> AnswerFault:
         """Add the host to a fault, and to rejected credentials what looks wrong about them."""
         message = sentence("%(host)s: %(fault)s", host=target.host, fault=fault.message)
         if fault.kind is SourceErrorKind.CREDENTIALS:
             self._rejected.add(wallet)
-            for hint in (self._looks_swapped(wallet, target), *_looks_odd(target.endpoint)):
+            for hint in (self._looks_swapped(wallet, target), *oddities(target.endpoint)):
                 if hint:
                     message = sentence("%(fault)s; %(hint)s", fault=message, hint=hint)
         return replace(fault, message=message)
 
-    def _looks_swapped(self, wallet: WalletName, target: _Target) -> Sentence:
+    def _looks_swapped(self, wallet: WalletName, target: Target) -> Sentence:
         """Say what we know of it: the same key configured as both kinds, or both kinds rejected in one account."""
         if target.twin is not None:
             return sentence(
@@ -353,89 +324,6 @@ def _with_quote(fault: AnswerFault) -> Sentence:
     return sentence("%(fault)s (it said “%(quote)s”)", fault=fault.message, quote=fault.said)
 
 
-def _looks_odd(endpoint: Endpoint) -> Iterator[Sentence]:
-    """Say what looks odd about a key pair, without showing it: what was copied along, most of all."""
-    for value, odd in ((endpoint.key, _ODD_KEY), (endpoint.secret, _ODD_SECRET)):
-        if oddity := _oddity(value.reveal()):
-            yield odd[oddity]
-
-
-def _oddity(value: str) -> str:
-    bare = value.strip()
-    if bare != value:
-        return "padded"
-    if len(bare) > 1 and (bare[0] == bare[-1] or bare[0] + bare[-1] in _QUOTES) and bare[0] in _OPENING:
-        return "quoted"
-    if any(char.isspace() for char in bare):
-        return "spaced"
-    if not bare.isascii():
-        return "not ascii"
-    return "colon" if ":" in bare else ""
-
-
-_ODD_KEY = {
-    "padded": sentence("the key begins or ends with a space"),
-    "quoted": sentence("the key is in quotes"),
-    "spaced": sentence("the key contains a space"),
-    "not ascii": sentence("the key contains characters that aren't ASCII"),
-    "colon": sentence("the key contains a colon"),
-}
-_ODD_SECRET = {
-    "padded": sentence("the secret begins or ends with a space"),
-    "quoted": sentence("the secret is in quotes"),
-    "spaced": sentence("the secret contains a space"),
-    "not ascii": sentence("the secret contains characters that aren't ASCII"),
-    "colon": sentence("the secret contains a colon"),
-}
-_QUOTES = frozenset({"“”", "‘’", "„“", "«»", "「」", "<>", "()", "[]", "{}"})
-_OPENING = frozenset("\"'`“‘„«「<([{")
-
-
-def _redactor(endpoints: Mapping[WalletName, Endpoint]) -> Callable[[str], str]:
-    """Return what hides every key pair: in whole where it is short, and in any spelling where it is long."""
-    values = {half.reveal() for endpoint in endpoints.values() for half in (endpoint.key, endpoint.secret)}
-    short = sorted((value for value in values if 0 < len(value) < MIN_LENGTH), key=len, reverse=True)
-    redact = Redactor(values)
-    if not short:
-        return redact
-    pattern = re.compile("|".join(map(re.escape, short)))
-    return lambda text: redact(pattern.sub(STARS, text))
-
-
-def _targets(endpoints: Mapping[WalletName, Endpoint]) -> Mapping[WalletName, _Target]:
-    by_key: dict[tuple[EndpointKind, Secret], WalletName] = {}
-    for wallet, endpoint in endpoints.items():
-        by_key.setdefault((endpoint.kind, endpoint.key), wallet)
-    return MappingProxyType(
-        {
-            wallet: _target(endpoint, twin=by_key.get((endpoint.kind.other, endpoint.key)))
-            for wallet, endpoint in endpoints.items()
-        }
-    )
-
-
-def _target(endpoint: Endpoint, *, twin: WalletName | None) -> _Target:
-    try:
-        url = httpx.URL(endpoint.base_url.rstrip("/") + endpoint.kind.path)
-    except httpx.InvalidURL as error:
-        raise ValueError("base_url is no address") from error
-    if url.scheme not in {"http", "https"} or not url.host or url.userinfo:
-        raise ValueError("base_url must be http:// or https:// and a host, without a user")
-    pair = f"{endpoint.key.reveal()}:{endpoint.secret.reveal()}"
-    headers = {
-        "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}",
-        "Accept": "application/json",
-        "Accept-Encoding": "identity",
-        "User-Agent": f"balancebot/{__version__}",
-    }
-    return _Target(
-        endpoint=endpoint,
-        request=httpx.Request("GET", url, headers=headers),
-        host=url.netloc.decode(),
-        twin=twin,
-    )
-
-
 def build_source(poll: PollConfig, accounts: Iterable[AccountConfig], clock: Clock) -> JsmsSource:
     """Build the source that the configuration describes. Raises ValueError where proxy or certificates can't be used."""
     return JsmsSource(
@@ -447,17 +335,3 @@ def build_source(poll: PollConfig, accounts: Iterable[AccountConfig], clock: Clo
         ca_bundle=poll.ca_bundle,
         proxy=poll.proxy,
     )
-
-
-def endpoints_of(accounts: Iterable[AccountConfig]) -> dict[WalletName, Endpoint]:
-    """Return where and with which key pair each wallet is read."""
-    return {
-        name: Endpoint(
-            base_url=account.base_url,
-            kind=EndpointKind.ACCOUNT if app_of(name) is None else EndpointKind.APP,
-            key=keys.key,
-            secret=keys.secret,
-        )
-        for account in accounts
-        for name, keys in account.wallets()
-    }

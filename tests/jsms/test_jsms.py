@@ -15,8 +15,9 @@ from balancebot.clock import SystemClock
 from balancebot.config import Proxy, Secret
 from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Readings, Snapshot, WalletName
 from balancebot.jsms.answer import EndpointKind
+from balancebot.jsms.endpoint import Endpoint
 from balancebot.jsms.simulator import FaultKind, Scenario, SimulatedFault, Simulator, crowd, simulated_wallet
-from balancebot.jsms.source import Endpoint, JsmsSource, Retrying
+from balancebot.jsms.source import JsmsSource, Retrying
 from balancebot.ports import SourceErrorKind
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)

@@ -24,10 +24,10 @@ from balancebot.config import Secret
 from balancebot.domain.balance import BalanceKey, Category, Readings, Snapshot, WalletName, account_of, app_of
 from balancebot.domain.pattern import WalletPattern
 from balancebot.jsms.answer import EndpointKind
+from balancebot.jsms.endpoint import Endpoint
 from balancebot.jsms.simulator.answers import broken, error, good
 from balancebot.jsms.simulator.ledger import Ledger
 from balancebot.jsms.simulator.scenario import Event, Scenario, SimulatedFault
-from balancebot.jsms.source import Endpoint
 from balancebot.ports import Clock
 
 _KEPT_REQUESTS = 100_000
