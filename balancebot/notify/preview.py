@@ -3,6 +3,7 @@
 import re
 import textwrap
 import unicodedata
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from email.message import EmailMessage
@@ -10,11 +11,13 @@ from itertools import count
 from typing import Any, Final
 
 from balancebot.domain.message import Action, MessageRef, OutgoingMessage
-from balancebot.notify.email.compose import address, compose
+from balancebot.notify.channel import Show
+from balancebot.notify.email.compose import address as parse_address
+from balancebot.notify.email.compose import compose
 from balancebot.notify.posting import content_of
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.blocks import message_of, without_links
-from balancebot.ports import Capabilities, ChannelError, Finding
+from balancebot.ports import Capabilities, Finding
 
 _WIDTH: Final = 76
 _BOLD = re.compile(r"(?<!\w)\*([^*\n]+)\*(?!\w)")
@@ -93,126 +96,82 @@ def _columns(text: str) -> int:
     )
 
 
-Say = Callable[[str], None]
-
-
-class PreviewSlack:
-    """A workspace that stands on the screen."""
-
-    name = "slack"
-    capabilities = Capabilities(can_edit=True, has_threads=True, can_find=True)
-
-    def __init__(self, renderer: Renderer, say: Say) -> None:
-        self._renderer = renderer
-        self._say = say
-        self._numbers = count(1)
-
-    def send(
-        self,
-        outgoing: OutgoingMessage,
-        *,
-        holds_claim: Callable[[], bool],  # noqa: ARG002
-    ) -> MessageRef | ChannelError:
-        """Show a message with what becomes of it there; an edit is only told of."""
-        message = message_of(self._renderer, outgoing)
-        shown = slack_preview({"text": message.text, "blocks": message.blocks})
-        match outgoing.action:
-            case Action.POST:
-                self._say(f"Slack {outgoing.destination.address}\n{shown}")
-            case Action.REPLY:
-                also = ", and to the channel" if outgoing.broadcast else ""
-                self._say(f"Slack {outgoing.destination.address}, in the thread{also}\n{shown}")
-            case Action.EDIT:
-                self._say(f"Slack {outgoing.destination.address}, the message is edited: {message.text}")
-        return MessageRef(channel_id=outgoing.destination.address, message_id=f"{next(self._numbers)}.000")
-
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:  # noqa: ARG002
-        """Find nothing: no answer was ever lost."""
-        return ()
-
-    def delete(self, ref: MessageRef) -> ChannelError | None:  # noqa: ARG002
-        """Have nothing to delete."""
-        return None
-
-    def check(self, destinations: Sequence[str]) -> list[Finding]:  # noqa: ARG002
-        """Have nothing to try."""
-        return []
-
-    def close(self) -> None:
-        """Hold nothing open."""
-
-
-class PreviewMail:
-    """A mailbox that stands on the screen."""
-
-    name = "email"
-    capabilities = Capabilities(has_threads=True)
-
-    def __init__(self, renderer: Renderer, say: Say, *, sender: str) -> None:
-        self._renderer = renderer
-        self._say = say
-        self._sender = address(sender)
-
-    def send(
-        self,
-        outgoing: OutgoingMessage,
-        *,
-        holds_claim: Callable[[], bool],  # noqa: ARG002
-    ) -> MessageRef | ChannelError:
-        """Show a mail."""
-        mail = compose(outgoing, self._renderer, sender=self._sender)
-        self._say(f"E-mail\n{mail_preview(mail.message)}")
-        return MessageRef(channel_id="", message_id=mail.message_id, subject=mail.subject)
-
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:  # noqa: ARG002
-        """Find nothing: no answer was ever lost."""
-        return ()
-
-    def delete(self, ref: MessageRef) -> ChannelError | None:  # noqa: ARG002
-        """Have nothing to delete."""
-        return None
-
-    def check(self, destinations: Sequence[str]) -> list[Finding]:  # noqa: ARG002
-        """Have nothing to try."""
-        return []
-
-    def close(self) -> None:
-        """Hold nothing open."""
-
-
-class PreviewPosts:
-    """A chat that stands on the screen."""
+class PreviewChannel(ABC):
+    """A channel whose messages are shown on a terminal, and nowhere else."""
 
     capabilities = Capabilities()
 
-    def __init__(self, name: str, renderer: Renderer, show: Say) -> None:
+    def __init__(self, name: str, renderer: Renderer, show: Show) -> None:
         self.name = name
         self._renderer = renderer
         self._show = show
 
-    def send(
-        self,
-        outgoing: OutgoingMessage,
-        *,
-        holds_claim: Callable[[], bool],  # noqa: ARG002
-    ) -> MessageRef | ChannelError:
+    @abstractmethod
+    def send(self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]) -> MessageRef:
+        """Show a message as its reader would see it."""
+
+    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef]:  # noqa: ARG002
+        """Find nothing: no answer was ever lost."""
+        return ()
+
+    def delete(self, ref: MessageRef) -> None:  # noqa: B027 -- nothing stands anywhere
+        """Have nothing to delete."""
+
+    def check(self, destinations: Sequence[str]) -> list[Finding]:  # noqa: ARG002
+        """Have nothing to try."""
+        return []
+
+    def close(self) -> None:  # noqa: B027 -- nothing is open
+        """Hold nothing open."""
+
+
+class PreviewSlack(PreviewChannel):
+    """A workspace on the screen."""
+
+    capabilities = Capabilities(can_edit=True, has_threads=True, can_find=True)
+
+    def __init__(self, renderer: Renderer, show: Show) -> None:
+        super().__init__("slack", renderer, show)
+        self._numbers = count(1)
+
+    def send(self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]) -> MessageRef:  # noqa: ARG002
+        """Show a message and where it appears; an edit by its headline alone."""
+        message = message_of(self._renderer, outgoing)
+        shown = slack_preview({"text": message.text, "blocks": message.blocks})
+        address = outgoing.destination.address
+        match outgoing.action:
+            case Action.POST:
+                self._show(f"Slack {address}\n{shown}")
+            case Action.REPLY:
+                also = ", and to the channel" if outgoing.broadcast else ""
+                self._show(f"Slack {address}, in the thread{also}\n{shown}")
+            case Action.EDIT:
+                self._show(f"Slack {address}, the message is edited: {message.text}")
+        return MessageRef(channel_id=address, message_id=f"{next(self._numbers)}.000")
+
+
+class PreviewMail(PreviewChannel):
+    """A mailbox on the screen."""
+
+    capabilities = Capabilities(has_threads=True)
+
+    def __init__(self, renderer: Renderer, show: Show, *, sender: str) -> None:
+        super().__init__("email", renderer, show)
+        self._sender = parse_address(sender)
+
+    def send(self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]) -> MessageRef:  # noqa: ARG002
+        """Show a mail."""
+        mail = compose(outgoing, self._renderer, sender=self._sender)
+        self._show(f"E-mail\n{mail_preview(mail.message)}")
+        return MessageRef(channel_id="", message_id=mail.message_id, subject=mail.subject)
+
+
+class PreviewPosts(PreviewChannel):
+    """A chat on the screen."""
+
+    def send(self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]) -> MessageRef:  # noqa: ARG002
         """Show title and text."""
         content = content_of(outgoing, self._renderer)
         lines = [*_wrapped(content.title, _WIDTH), "", *_mrkdwn(content.text, _WIDTH)]
         self._show(f"{self.name}\n{_framed(lines, _WIDTH)}")
         return MessageRef(channel_id="", message_id="")
-
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:  # noqa: ARG002
-        """Find nothing: no answer was ever lost."""
-        return ()
-
-    def delete(self, ref: MessageRef) -> ChannelError | None:  # noqa: ARG002
-        """Have nothing to delete."""
-        return None
-
-    def check(self, destinations: Sequence[str]) -> list[Finding]:  # noqa: ARG002
-        """Have nothing to try."""
-        return []
-
-    def close(self) -> None:
-        """Hold nothing open."""

@@ -26,10 +26,10 @@ from balancebot.domain.routing import Destination
 from balancebot.domain.sentence import sentence
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import ChannelError, ChannelErrorKind, Clock
-from balancebot.store import channel_failures, outbox, queues, sending
+from balancebot.store import channel_failures, deliveries, outbox, queues
 from balancebot.store.database import Database
+from balancebot.store.deliveries import ClaimedDelivery, SettledDelivery
 from balancebot.store.errors import DatabaseError
-from balancebot.store.sending import ClaimedDelivery, SettledDelivery
 
 log = logging.getLogger(__name__)
 
@@ -164,8 +164,8 @@ class DestinationQueue:
         self._has_left = False
         self.unsaved: AttemptResult | None = None
         """What couldn't be stored yet; nothing else is sent to the destination until it is."""
-        self.told: set[Destination] = set()
-        """Who has news since this destination refused."""
+        self.notified: set[Destination] = set()
+        """The other destinations that are to report that this one refused."""
 
     def run(self) -> None:
         """Send everything that is due, each delivery once; then look for what may stand twice."""
@@ -230,7 +230,7 @@ class DestinationQueue:
     def _claim_next(self, conn: Connection, now: datetime) -> ClaimedDelivery | None:
         while self._steps:
             step = self._steps.popleft()
-            current = sending.claim(conn, self.destination, step, worker_id=self._worker_id, now=now)
+            current = queues.claim(conn, self.destination, step, worker_id=self._worker_id, now=now)
             if current is not None:
                 self._tried.add(_key(step))
                 return current
@@ -256,7 +256,7 @@ class DestinationQueue:
         def holds_claim() -> bool:
             try:
                 with self._database.read() as conn:
-                    return sending.holds_claim(
+                    return deliveries.holds_claim(
                         conn, outgoing.delivery_id, worker_id=self._worker_id, now=self._clock.now()
                     )
             except DatabaseError:
@@ -285,13 +285,13 @@ class DestinationQueue:
         current, worker_id = result.claimed, self._worker_id
         match result.answer:
             case None:
-                return sending.not_found(conn, current, worker_id=worker_id, now=now)
+                return deliveries.not_found(conn, current, worker_id=worker_id, now=now)
             case MessageRef() as ref:
                 channel_failures.clear(conn, self.destination, subject=current.about)
                 outcome = Outcome(result.outcome)
-                return sending.arrived(conn, current, ref, outcome=outcome, worker_id=worker_id, now=now)
+                return deliveries.arrived(conn, current, ref, outcome=outcome, worker_id=worker_id, now=now)
             case ChannelError() as error:
-                settled = sending.failed(conn, current, error, worker_id=worker_id, now=now)
+                settled = deliveries.failed(conn, current, error, worker_id=worker_id, now=now)
                 self._tell_others(conn, current, error, settled.state, now)
                 return settled
 
@@ -313,7 +313,7 @@ class DestinationQueue:
             conn, self.destination, kind=kind, subject=current.about, message=error.message.stored(), now=now
         )
         if new:
-            self.told.update(self._others)
+            self.notified.update(self._others)
             channel, address = self.destination
             outbox.enqueue_plain(
                 conn,
@@ -339,7 +339,7 @@ class DestinationQueue:
     def _verify(self) -> None:
         """Look once more for what had been in doubt, and delete what stands twice."""
         with self._database.write() as conn:
-            due = sending.due_verifications(conn, self.destination, now=self._clock.now())
+            due = queues.due_verifications(conn, self.destination, now=self._clock.now())
         for claimed in due:
             found = self._find(claimed)
             if isinstance(found, ChannelError) and found.kind is not ChannelErrorKind.REJECTED:
@@ -348,7 +348,7 @@ class DestinationQueue:
             refs = () if isinstance(found, ChannelError) else found
             if all(self._delete(ref) for ref in duplicates(refs, claimed.stands_at)):
                 with self._database.write() as conn:
-                    sending.verified(conn, claimed, now=self._clock.now())
+                    deliveries.verified(conn, claimed, now=self._clock.now())
 
     def _delete(self, ref: MessageRef) -> bool:
         try:

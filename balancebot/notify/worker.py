@@ -50,8 +50,8 @@ class DeliverOutbox:
         """Of the next three."""
         self._running: dict[Destination, threading.Thread] = {}
         self._unsaved: list[DestinationQueue] = []
-        self._told: set[Destination] = set()
-        """Who has news since another destination refused: `run` serves them once more."""
+        self._notified: set[Destination] = set()
+        """Where another destination's refusal is to be reported: `run` serves them once more."""
         self._saving = threading.Lock()
         self._closing = threading.Event()
 
@@ -74,8 +74,8 @@ class DeliverOutbox:
                     for thread in self._threads():
                         thread.join()
                     with self._lock:
-                        served -= self._told
-                        self._told.clear()
+                        served -= self._notified
+                        self._notified.clear()
                 with self._database.read() as conn:
                     taken = queues.destinations_of_others(
                         conn, worker_id=self._worker_id, now=self._clock.now()
@@ -150,7 +150,7 @@ class DeliverOutbox:
                 self._notes.fault("internal error, see above")
             finally:
                 with self._lock:
-                    self._told |= queue.told
+                    self._notified |= queue.notified
                     if queue.unsaved is not None:
                         self._unsaved.append(queue)
                     del self._running[destination]

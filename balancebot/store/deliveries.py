@@ -1,4 +1,8 @@
-"""The rows of deliveries and of what was tried for them: what is taken over, carried by another, listed, sent again."""
+"""The rows of deliveries: what came of each attempt, what is carried by another, listed, looked for or sent again.
+
+Only the worker that claimed a delivery settles it; one that comes late, because it was frozen and replaced, learns which
+message to delete.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,34 +12,62 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
 
 from balancebot.domain.alert import Reason
-from balancebot.domain.delivery import DeliveryState, Outcome, QueuedDelivery, next_verification
-from balancebot.domain.message import Action, AlertMessage, Message, merged
+from balancebot.domain.delivery import (
+    DeliveryMethod,
+    DeliveryState,
+    Outcome,
+    QueuedDelivery,
+    is_hopeless,
+    look_since,
+    next_verification,
+    retry_delay,
+)
+from balancebot.domain.message import (
+    Action,
+    AlertMessage,
+    GroupMessage,
+    Message,
+    MessageRef,
+    OutgoingMessage,
+    merged,
+)
 from balancebot.domain.routing import Destination
-from balancebot.ports import ChannelErrorKind
+from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.store import living_messages, outbox, workers
 from balancebot.store.tables import attempts, deliveries, notifications
+
+_STANDS_ELSEWHERE = (DeliveryState.DELIVERED, DeliveryState.SUPERSEDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One delivery as a person asks for it."""
+class ClaimedDelivery:
+    """A delivery that this worker has claimed, with the message that is sent for it."""
 
-    id: str
-    channel: str
-    destination: str
-    action: Action
-    reason: Reason | None
-    alert_id: str | None
-    created_at: datetime
-    state: DeliveryState
+    outgoing: OutgoingMessage
+    subject: str
+    """Whose living message it makes, answers or edits; '' for a message of no alert."""
+    group_id: str | None
+    first_attempt_at: datetime
     in_doubt: bool
-    num_attempts: int
-    next_attempt_at: datetime | None
-    """None once it is settled."""
-    settled_at: datetime | None
-    error: str
-    """What the last attempt failed by; '' where it didn't."""
-    superseded_by: str | None
-    """The delivery that carries its news."""
+    stands_at: str | None
+    """The ref of its message, once it was delivered."""
+
+    @property
+    def about(self) -> str:
+        """What it is about: an alert, a group, or only itself."""
+        return self.subject or self.outgoing.delivery_id
+
+    @property
+    def method(self) -> DeliveryMethod:
+        """What is being done at the destination."""
+        if self.in_doubt:
+            return DeliveryMethod.LOOK
+        return DeliveryMethod.EDIT if self.outgoing.action is Action.EDIT else DeliveryMethod.NEWS
+
+    @property
+    def look_since(self) -> datetime:
+        """How far back its message is looked for."""
+        return look_since(self.first_attempt_at)
 
 
 _MESSAGE = func.coalesce(deliveries.c.message, notifications.c.message)
@@ -75,7 +107,7 @@ def supersede(
     conn: Connection, superseded: Sequence[QueuedDelivery], *, by: str | None, now: datetime
 ) -> None:
     """Settle deliveries whose news another one carries, or (None) that have nothing left to do."""
-    ids = [each.id for each in superseded if each.id != by]
+    ids = [item.id for item in superseded if item.id != by]
     if not ids:
         return
     settled = {"state": DeliveryState.SUPERSEDED.value, "superseded_by": by, "settled_at": now}
@@ -125,14 +157,187 @@ def latest_messages(
     return [merged(messages, delivered=delivered) for messages in by_alert.values()]
 
 
+def holds_claim(conn: Connection, delivery_id: str, *, worker_id: str, now: datetime) -> bool:
+    """Return whether the worker still holds the delivery: nobody has taken it over, nor may from now on."""
+    held = select(deliveries.c.id).where(
+        deliveries.c.id == delivery_id,
+        deliveries.c.state == DeliveryState.SENDING,
+        deliveries.c.claimed_by == worker_id,
+    )
+    return conn.execute(held).first() is not None and workers.is_alive(conn, worker_id, now=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SettledDelivery:
+    """What became of a delivery; None when somebody else had taken it over, and `duplicate` is then to be deleted."""
+
+    state: DeliveryState | None
+    duplicate: MessageRef | None = None
+
+
+def arrived(
+    conn: Connection,
+    claimed: ClaimedDelivery,
+    ref: MessageRef,
+    *,
+    outcome: Outcome,
+    worker_id: str,
+    now: datetime,
+) -> SettledDelivery:
+    """Settle a delivery that stands; one that somebody else took over meanwhile leaves `ref` as a duplicate."""
+    outgoing = claimed.outgoing
+    note_attempt(conn, outgoing.delivery_id, outcome=outcome, now=now)
+    is_ours = _release(
+        conn,
+        claimed,
+        worker_id,
+        {
+            "state": DeliveryState.DELIVERED.value,
+            "in_doubt": False,
+            "settled_at": now,
+            "channel_id": ref.channel_id,
+            "ref": ref.message_id,
+            "error_kind": None,
+            "error_message": None,
+        },
+    )
+    if not is_ours:
+        return _too_late(conn, claimed, ref, now)
+    conn.execute(
+        update(deliveries)
+        .where(
+            deliveries.c.id == outgoing.delivery_id,
+            deliveries.c.action != Action.EDIT,
+            was_in_doubt(deliveries.c.id),
+        )
+        .values(verify_at=next_verification(now, now))
+    )
+    if claimed.subject and outgoing.action is Action.POST:
+        living_messages.record_ref(conn, claimed.subject, claimed.outgoing.destination, ref, now)
+    message = outgoing.message
+    if isinstance(message, GroupMessage) and outgoing.action is not Action.EDIT:
+        introduced = message.new or [member.alert_id for member in message.members]
+        living_messages.mark_reachable(
+            conn, [int(alert_id) for alert_id in introduced], claimed.outgoing.destination, now
+        )
+    return SettledDelivery(state=DeliveryState.DELIVERED)
+
+
+def not_found(
+    conn: Connection, claimed: ClaimedDelivery, *, worker_id: str, now: datetime
+) -> SettledDelivery:
+    """Free a delivery that was in doubt and doesn't stand: it may be sent, or merged, like any other."""
+    note_attempt(conn, claimed.outgoing.delivery_id, outcome=Outcome.NOT_FOUND, now=now)
+    changes = {
+        "state": DeliveryState.PENDING.value,
+        "in_doubt": False,
+        "next_attempt_at": now,
+        "error_kind": None,
+    }
+    is_ours = _release(conn, claimed, worker_id, changes)
+    return SettledDelivery(state=DeliveryState.PENDING if is_ours else None)
+
+
+def failed(
+    conn: Connection, claimed: ClaimedDelivery, error: ChannelError, *, worker_id: str, now: datetime
+) -> SettledDelivery:
+    """Put a delivery off, or give it up when it was tried for long enough; what the error says of it is kept."""
+    outgoing = claimed.outgoing
+    note_attempt(conn, outgoing.delivery_id, outcome=error.kind, message=error.message.stored(), now=now)
+    age = now - claimed.first_attempt_at
+    delay = max(retry_delay(outgoing.attempt, age), error.wait)
+    changes: dict[str, Any] = {
+        "state": DeliveryState.PENDING.value,
+        "error_kind": error.kind.value,
+        "error_message": error.message.stored(),
+        "next_attempt_at": now + delay,
+    }
+    is_gone = error.kind is ChannelErrorKind.MESSAGE_GONE and outgoing.thread is not None
+    match error.kind:
+        case ChannelErrorKind.LEASE_LOST:
+            changes["next_attempt_at"] = now
+        case ChannelErrorKind.MESSAGE_GONE if is_gone:
+            changes["next_attempt_at"] = now
+        case ChannelErrorKind.REJECTED if outgoing.action is Action.EDIT:
+            # nothing was lost: whatever it would have shown was sent in a message of its own
+            changes |= {"state": DeliveryState.GAVE_UP.value, "settled_at": now}
+        case _ if is_hopeless(outgoing.attempt, age):
+            changes |= {"state": DeliveryState.GAVE_UP.value, "settled_at": now}
+        case ChannelErrorKind.IN_DOUBT if outgoing.action is not Action.EDIT:
+            changes["in_doubt"] = True
+        case _:
+            pass
+    if not _release(conn, claimed, worker_id, changes):
+        return SettledDelivery(state=None)
+    if is_gone:
+        living_messages.mark_deleted(conn, claimed.subject, claimed.outgoing.destination)
+    return SettledDelivery(state=DeliveryState(changes["state"]))
+
+
+def _release(conn: Connection, claimed: ClaimedDelivery, worker_id: str, changes: dict[str, Any]) -> bool:
+    claimed_row = update(deliveries).where(
+        deliveries.c.id == claimed.outgoing.delivery_id,
+        deliveries.c.state == DeliveryState.SENDING,
+        deliveries.c.claimed_by == worker_id,
+    )
+    return conn.execute(claimed_row.values({**changes, "claimed_by": None})).rowcount == 1
+
+
+def _too_late(conn: Connection, claimed: ClaimedDelivery, ref: MessageRef, now: datetime) -> SettledDelivery:
+    """Return what to take back; an edit that came late may show what is past, so the latest one is made again."""
+    outgoing = claimed.outgoing
+    if outgoing.action is Action.EDIT:
+        if claimed.group_id is not None:
+            group = outbox.load_group(conn, claimed.group_id)
+            outbox.enqueue_group(
+                conn, group=group, destination=claimed.outgoing.destination, actions=[Action.EDIT], now=now
+            )
+        else:
+            outbox.enqueue_refresh(
+                conn, alert_id=int(outgoing.alert_id), destination=claimed.outgoing.destination, now=now
+            )
+        return SettledDelivery(state=None)
+    row = conn.execute(
+        select(deliveries.c.state, deliveries.c.ref).where(deliveries.c.id == outgoing.delivery_id)
+    ).one()
+    settled_without_it = row.state in _STANDS_ELSEWHERE and row.ref != ref.message_id
+    return SettledDelivery(state=None, duplicate=ref if settled_without_it else None)
+
+
+def verified(conn: Connection, looked_for: ClaimedDelivery, *, now: datetime) -> None:
+    """Note that nothing stands twice; when it is looked for again, if ever, follows from when it settled."""
+    this = deliveries.c.id == looked_for.outgoing.delivery_id
+    settled_at = conn.execute(select(deliveries.c.settled_at).where(this)).scalar_one()
+    conn.execute(update(deliveries).where(this).values(verify_at=next_verification(settled_at, now)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """One delivery as a person asks for it."""
+
+    id: str
+    channel: str
+    destination: str
+    action: Action
+    reason: Reason | None
+    alert_id: str | None
+    created_at: datetime
+    state: DeliveryState
+    in_doubt: bool
+    num_attempts: int
+    next_attempt_at: datetime | None
+    """None once it is settled."""
+    settled_at: datetime | None
+    error: str
+    """What the last attempt failed by; '' where it didn't."""
+    superseded_by: str | None
+    """The delivery that carries its news."""
+
+
 def give_up_destination(conn: Connection, destination: Destination, *, message: str, now: datetime) -> None:
     """Give up all that waits for a destination which can't be reached any more."""
-    at_lane = and_(
-        deliveries.c.channel == destination.channel, deliveries.c.destination == destination.address
-    )
-    conn.execute(
-        update(deliveries).where(at_lane, deliveries.c.verify_at.is_not(None)).values(verify_at=None)
-    )
+    here = and_(deliveries.c.channel == destination.channel, deliveries.c.destination == destination.address)
+    conn.execute(update(deliveries).where(here, deliveries.c.verify_at.is_not(None)).values(verify_at=None))
     given_up = {
         "state": DeliveryState.GAVE_UP.value,
         "settled_at": now,
@@ -140,7 +345,7 @@ def give_up_destination(conn: Connection, destination: Destination, *, message: 
         "error_kind": None,
         "error_message": message,
     }
-    conn.execute(update(deliveries).where(at_lane, deliveries.c.settled_at.is_(None)).values(given_up))
+    conn.execute(update(deliveries).where(here, deliveries.c.settled_at.is_(None)).values(given_up))
 
 
 def listed(conn: Connection, *, every: bool = False, limit: int) -> tuple[Delivery, ...]:

@@ -32,7 +32,7 @@ class LivingMessage:
 NOWHERE = LivingMessage(ref=None, told_at=None, group_id=None)
 ALERT = "alert:"
 """Before an alert's id: its subject."""
-_LATE_ROOMS = 200
+_MAX_IDS = 200
 
 
 def alert_subject(alert_id: int) -> str:
@@ -73,7 +73,9 @@ def read(conn: Connection, subjects: Collection[str], destination: Destination) 
     """Return the thread of each of `subjects` at one destination; `NOWHERE` where there is none."""
     found = dict.fromkeys(subjects, NOWHERE)
     for row in conn.execute(select(threads).where(_at(destination), threads.c.subject.in_(list(subjects)))):
-        ref = MessageRef(channel_id=row.room, message_id=row.ref, subject=row.title) if row.ref else None
+        ref = (
+            MessageRef(channel_id=row.channel_id, message_id=row.ref, subject=row.title) if row.ref else None
+        )
         found[row.subject] = LivingMessage(ref=ref, told_at=row.told_at, group_id=row.group_id)
     return found
 
@@ -86,7 +88,7 @@ def record_ref(
         update(threads)
         .where(_at(destination), threads.c.subject == subject)
         .values(
-            room=ref.channel_id,
+            channel_id=ref.channel_id,
             ref=ref.message_id,
             title=ref.subject,
             told_at=func.coalesce(threads.c.told_at, now),
@@ -98,18 +100,18 @@ def record_ref(
 def channel_ids(conn: Connection, channel: str) -> dict[str, str]:
     """Return the id of each address of `channel` in which a message of late stands, by the name it goes by."""
     rows = conn.execute(
-        select(threads.c.destination, threads.c.room)
-        .where(threads.c.channel == channel, threads.c.room != "")
+        select(threads.c.destination, threads.c.channel_id)
+        .where(threads.c.channel == channel, threads.c.channel_id != "")
         .order_by(threads.c.told_at.desc())
-        .limit(_LATE_ROOMS)
+        .limit(_MAX_IDS)
     ).all()
-    return {row.destination: row.room for row in reversed(rows)}
+    return {row.destination: row.channel_id for row in reversed(rows)}
 
 
 def mark_deleted(conn: Connection, subject: str, destination: Destination) -> None:
     """Note that the living message was deleted: the next news is posted anew."""
     conn.execute(
-        update(threads).where(_at(destination), threads.c.subject == subject).values(room="", ref="")
+        update(threads).where(_at(destination), threads.c.subject == subject).values(channel_id="", ref="")
     )
 
 

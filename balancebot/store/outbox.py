@@ -10,14 +10,14 @@ from datetime import datetime
 from typing import Any
 from uuid import uuid4
 
-from sqlalchemy import Connection, func, insert, select
+from sqlalchemy import Connection, func, insert, select, update
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.message import Action, AlertMessage, GroupMessage, Message
 from balancebot.domain.routing import Destination
 from balancebot.store import living_messages
-from balancebot.store.tables import deliveries, notifications
+from balancebot.store.tables import deliveries, groups, notifications
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +139,27 @@ def enqueue_refresh(conn: Connection, *, alert_id: int, destination: Destination
         )
     ).scalar_one()
     _add_deliveries(conn, [_delivery(latest, destination, Action.EDIT, now, alert_id=alert_id)])
+
+
+def load_group(conn: Connection, group_id: str) -> GroupMessage:
+    """Return the group as its living message shows it, or will when it is next edited."""
+    group = find_group(conn, group_id)
+    if group is None:
+        raise LookupError(f"there is no group {group_id}")
+    return group
+
+
+def find_group(conn: Connection, group_id: str) -> GroupMessage | None:
+    """Return what `load_group` does; None if there is no group of this id."""
+    group = conn.scalars(select(groups.c.message).where(groups.c.id == group_id)).one_or_none()
+    if group is not None and not isinstance(group, GroupMessage):
+        raise TypeError(f"group {group_id} holds a message of type {type(group).__name__}")
+    return group
+
+
+def save_group(conn: Connection, group: GroupMessage) -> None:
+    """Keep what the group's living message is to show."""
+    conn.execute(update(groups).where(groups.c.id == group.group_id).values(message=group))
 
 
 def num_pending(conn: Connection) -> int:

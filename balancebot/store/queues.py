@@ -1,28 +1,51 @@
-"""Which destinations have something to be sent, and what: each is planned by one worker at a time.
+"""Which destinations have something to be sent, and what: one worker at a time plans a destination and claims messages.
 
-Whoever plans a destination locks its unsettled rows, and finds nothing to do while a living worker is sending there. So the
-order of news is kept and nothing is merged under a sender's hands, however many processes share the work.
+Whoever plans a destination locks its unsettled rows, and finds nothing to do while a living worker is sending there. So
+messages keep their order and nothing is merged while it is being sent, however many processes share the work. Openings
+that are too many become one message of a group, which later ones join. What a message says is settled when it is
+claimed, and kept: every further attempt sends the same unless it is merged into a newer delivery.
 """
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
 from typing import Any
+from uuid import uuid4
 
-from sqlalchemy import Connection, func, not_, or_, select, union
+from sqlalchemy import Connection, Row, and_, func, insert, not_, or_, select, union, update
 
 from balancebot.domain import delivery as planning
 from balancebot.domain.alert import Reason
-from balancebot.domain.delivery import CLOCK_JUMP, DeliveryState, QueuedDelivery, QueuePlan
-from balancebot.domain.message import Action
+from balancebot.domain.delivery import (
+    CLOCK_JUMP,
+    GROUP_STAYS_OPEN,
+    DeliveryState,
+    PlannedMessage,
+    QueuedDelivery,
+    QueuePlan,
+    Step,
+)
+from balancebot.domain.message import (
+    Action,
+    ChannelFailureMessage,
+    GroupMessage,
+    Message,
+    OutgoingMessage,
+    most_urgent,
+    with_members,
+)
 from balancebot.domain.routing import Destination
 from balancebot.ports import ChannelErrorKind
-from balancebot.store import deliveries, groups, living_messages, workers
+from balancebot.store import channel_failures, deliveries, living_messages, outbox, workers
+from balancebot.store.deliveries import ClaimedDelivery
+from balancebot.store.living_messages import LivingMessage
 from balancebot.store.tables import deliveries as rows
-from balancebot.store.tables import notifications
+from balancebot.store.tables import groups, notifications
 
 _WINDOW = 2000
 """How many of a destination's deliveries are planned at once, the oldest first."""
+_VERIFIED_FOR = timedelta(hours=1)
+"""How long after it settled a delivery that can't be looked for is left at that."""
 
 
 def due_destinations(conn: Connection, *, worker_id: str, now: datetime) -> tuple[Destination, ...]:
@@ -75,9 +98,9 @@ def open_queue(
         return None
     plan = _planned(conn, destination, waiting, now)
     deliveries.supersede(conn, plan.obsolete, by=None, now=now)
-    group_id = groups.young(conn, destination, now)
+    group_id = _young_group(conn, destination, now)
     post = next(
-        (each for each in waiting if group_id and each.group_id == group_id and each.action is Action.POST),
+        (item for item in waiting if group_id and item.group_id == group_id and item.action is Action.POST),
         None,
     )
     if post is None and group_id and not _told(conn, group_id, destination):
@@ -89,9 +112,9 @@ def open_queue(
         # whether the group's message stands is about to be known: until then nobody can join it
         return replace(plan, sends=tuple(send for send in plan.sends if send not in firsts))
     if group_id is None:
-        groups.form(conn, destination, firsts, now=now)
+        _form_group(conn, destination, firsts, now=now)
     else:
-        groups.join(conn, destination, firsts, group_id=group_id, post=post, can_edit=can_edit, now=now)
+        _join_group(conn, destination, firsts, group_id=group_id, post=post, can_edit=can_edit, now=now)
     return _planned(conn, destination, _locked(conn, destination, worker_id, now) or (), now)
 
 
@@ -140,11 +163,11 @@ def _waiting(row: Any, now: datetime) -> QueuedDelivery:
 def _planned(
     conn: Connection, destination: Destination, waiting: Sequence[QueuedDelivery], now: datetime
 ) -> QueuePlan:
-    alert_ids = {each.alert_id for each in waiting if each.alert_id is not None}
+    alert_ids = {item.alert_id for item in waiting if item.alert_id is not None}
     alerts = living_messages.read(
         conn, [living_messages.alert_subject(alert_id) for alert_id in alert_ids], destination
     )
-    group_ids = {each.group_id for each in waiting if each.group_id is not None}
+    group_ids = {item.group_id for item in waiting if item.group_id is not None}
     group_ids |= {thread.group_id for thread in alerts.values() if thread.group_id is not None}
     standing = living_messages.read(
         conn, [living_messages.group_subject(group_id) for group_id in group_ids], destination
@@ -160,3 +183,228 @@ def _planned(
 def _told(conn: Connection, group_id: str, destination: Destination) -> bool:
     subject = living_messages.group_subject(group_id)
     return living_messages.read(conn, [subject], destination)[subject].told_at is not None
+
+
+def _young_group(conn: Connection, destination: Destination, now: datetime) -> str | None:
+    """Return the group that was formed at the destination so lately that openings may join it."""
+    found: str | None = conn.execute(
+        select(groups.c.id)
+        .where(
+            groups.c.channel == destination.channel,
+            groups.c.destination == destination.address,
+            groups.c.opened_at.between(now - GROUP_STAYS_OPEN, now + CLOCK_JUMP),
+        )
+        .order_by(groups.c.opened_at.desc())
+        .limit(1)
+    ).scalar()
+    return found
+
+
+def _form_group(
+    conn: Connection, destination: Destination, firsts: Sequence[PlannedMessage], *, now: datetime
+) -> None:
+    """Let one new message tell what `firsts` would have told."""
+    members = deliveries.latest_messages(conn, _carried(firsts), delivered=False)
+    group = GroupMessage(group_id=uuid4().hex, at=now, members=tuple(members))
+    conn.execute(
+        insert(groups).values(
+            id=group.group_id,
+            channel=destination.channel,
+            destination=destination.address,
+            opened_at=now,
+            message=group,
+        )
+    )
+    living_messages.start(conn, [(living_messages.group_subject(group.group_id), destination)])
+    post = outbox.enqueue_group(conn, group=group, destination=destination, actions=[Action.POST], now=now)
+    _hand_over(conn, destination, firsts, group_id=group.group_id, by=post, now=now)
+
+
+def _join_group(
+    conn: Connection,
+    destination: Destination,
+    firsts: Sequence[PlannedMessage],
+    *,
+    group_id: str,
+    post: QueuedDelivery | None,
+    can_edit: bool,
+    now: datetime,
+) -> None:
+    """Let the group's message tell `firsts` too: `post` while it waits itself, else an answer below it and an edit."""
+    members = deliveries.latest_messages(conn, _carried(firsts), delivered=False)
+    group = with_members(outbox.load_group(conn, group_id), members, now)
+    outbox.save_group(conn, group)
+    if post is not None:
+        by = post.id
+    else:
+        reply = replace(group, new=tuple(member.alert_id for member in members))
+        actions = [Action.REPLY, Action.EDIT] if can_edit else [Action.REPLY]
+        by = outbox.enqueue_group(conn, group=reply, destination=destination, actions=actions, now=now)
+    _hand_over(conn, destination, firsts, group_id=group_id, by=by, now=now)
+
+
+def _hand_over(
+    conn: Connection,
+    destination: Destination,
+    firsts: Sequence[PlannedMessage],
+    *,
+    group_id: str,
+    by: str,
+    now: datetime,
+) -> None:
+    carried = _carried(firsts)
+    living_messages.join(
+        conn, {item.alert_id for item in carried if item.alert_id is not None}, group_id, destination
+    )
+    deliveries.supersede(conn, carried, by=by, now=now)
+
+
+def _carried(firsts: Sequence[PlannedMessage]) -> list[QueuedDelivery]:
+    return [item for send in firsts for item in send.carries]
+
+
+def claim(
+    conn: Connection, destination: Destination, step: Step, *, worker_id: str, now: datetime
+) -> ClaimedDelivery | None:
+    """Claim what is to be sent, settling all else that it carries, or to be looked for; None if the plan is outdated."""
+    if isinstance(step, QueuedDelivery):
+        row = _claim(conn, step, worker_id, now, {})
+        return None if row is None else _claimed_before(conn, destination, row)
+    message = _living(conn, destination, step.carrier.alert_id, step.group_id)
+    if (step.action is Action.POST) == (message.living.ref is not None):
+        return None
+    sent = _message(conn, step, delivered=message.living.told_at is not None, now=now)
+    if isinstance(sent, ChannelFailureMessage) and not channel_failures.stands(conn, sent):
+        # it was mended before anybody could be told
+        deliveries.supersede(conn, step.carries, by=None, now=now)
+        return None
+    news = [item for item in step.carries if item.action is not Action.EDIT]
+    shown = most_urgent([item.reason for item in news])
+    changes: dict[str, Any] = {
+        "action": step.action.value,
+        "broadcast": step.action is Action.REPLY
+        and any(item.broadcast for item in news if item.reason is shown),
+    }
+    if sent != deliveries.message_of(conn, step.carrier.id):
+        changes["message"] = sent
+    row = _claim(conn, step.carrier, worker_id, now, changes)
+    if row is None:
+        return None
+    deliveries.supersede(conn, step.carries, by=step.carrier.id, now=now)
+    return _claimed(conn, destination, row, message)
+
+
+def due_verifications(
+    conn: Connection, destination: Destination, *, now: datetime
+) -> tuple[ClaimedDelivery, ...]:
+    """Return what had been in doubt and is to be looked for once more, each claimed for a minute."""
+    here = and_(rows.c.channel == destination.channel, rows.c.destination == destination.address)
+    conn.execute(
+        update(rows)
+        .where(here, rows.c.verify_at <= now, rows.c.settled_at < now - _VERIFIED_FOR)
+        .values(verify_at=None)
+    )
+    claimed = conn.execute(
+        update(rows)
+        .where(here, rows.c.verify_at <= now)
+        .values(verify_at=now + timedelta(minutes=1))
+        .returning(rows)
+    ).all()
+    return tuple(_claimed_before(conn, destination, row) for row in claimed)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Living:
+    """The living message that a delivery makes or belongs to."""
+
+    subject: str
+    group_id: str | None
+    living: LivingMessage
+
+
+def _living(
+    conn: Connection, destination: Destination, alert_id: int | None, group_id: str | None
+) -> _Living:
+    if group_id is not None:
+        subject = living_messages.group_subject(group_id)
+    else:
+        subject = "" if alert_id is None else living_messages.alert_subject(alert_id)
+    return _Living(
+        subject=subject, group_id=group_id, living=living_messages.read(conn, [subject], destination)[subject]
+    )
+
+
+def _message(conn: Connection, send: PlannedMessage, *, delivered: bool, now: datetime) -> Message:
+    """Return what is sent: the latest truth of all that is carried."""
+    carrier = send.carrier
+    if carrier.alert_id is None and send.group_id is None:
+        return deliveries.message_of(conn, carrier.id)
+    latest = deliveries.latest_messages(conn, send.carries, delivered=delivered)
+    if send.group_id is None:
+        return latest[0]
+    if send.action is Action.REPLY and carrier.alert_id is not None:
+        return latest[0]
+    group = with_members(outbox.load_group(conn, send.group_id), latest, now)
+    if send.action is not Action.REPLY:
+        # an answer that waited must not turn back what later edits have shown
+        outbox.save_group(conn, group)
+    if send.action is Action.EDIT or not delivered:
+        return group
+    joined = [deliveries.message_of(conn, delivery.id) for delivery in send.carries]
+    new = dict.fromkeys(
+        alert_id for message in joined if isinstance(message, GroupMessage) for alert_id in message.new
+    )
+    return replace(group, new=tuple(new))
+
+
+def _claim(
+    conn: Connection, waiting: QueuedDelivery, worker_id: str, now: datetime, changes: dict[str, Any]
+) -> Row[Any] | None:
+    return conn.execute(
+        update(rows)
+        .where(rows.c.id == waiting.id, rows.c.state == DeliveryState.PENDING)
+        .values(
+            {
+                **changes,
+                "state": DeliveryState.SENDING.value,
+                "claimed_by": worker_id,
+                "claimed_at": now,
+                "attempts": rows.c.attempts + 1,
+                "first_attempt_at": func.coalesce(rows.c.first_attempt_at, now),
+            }
+        )
+        .returning(rows)
+    ).first()
+
+
+def _claimed_before(conn: Connection, destination: Destination, row: Row[Any]) -> ClaimedDelivery:
+    """Return the delivery as its last attempt sent it."""
+    message = _living(conn, destination, row.alert_id, row.group_id)
+    if message.living.group_id is not None and row.action != Action.POST:
+        message = _living(conn, destination, None, message.living.group_id)
+    return _claimed(conn, destination, row, message)
+
+
+def _claimed(conn: Connection, destination: Destination, row: Row[Any], message: _Living) -> ClaimedDelivery:
+    action = Action(row.action)
+    of_group = message.group_id is not None and (row.alert_id is None or action is Action.EDIT)
+    alert_id = message.group_id if of_group else row.alert_id
+    outgoing = OutgoingMessage(
+        delivery_id=row.id,
+        alert_id="" if alert_id is None else str(alert_id),
+        action=action,
+        destination=destination,
+        message=deliveries.message_of(conn, row.id),
+        thread=None if action is Action.POST else message.living.ref,
+        broadcast=row.broadcast,
+        created_at=row.created_at,
+        attempt=row.attempts,
+    )
+    return ClaimedDelivery(
+        outgoing=outgoing,
+        subject=message.subject,
+        group_id=message.group_id,
+        first_attempt_at=row.first_attempt_at,
+        in_doubt=row.in_doubt,
+        stands_at=row.ref if row.state == DeliveryState.DELIVERED else None,
+    )

@@ -47,6 +47,10 @@ metadata = MetaData(
 )
 
 
+ChannelName = String(64).with_variant(String(16), "sqlite")
+"""SQLite pays no heed to lengths: there the column stays as the first migration made it."""
+
+
 def _readings(prefix: str = "") -> list[Column[Any]]:
     return [Column(f"{prefix}{category.value}", ReadingColumn) for category in Category]
 
@@ -233,7 +237,7 @@ groups = Table(
     "groups",
     metadata,
     Column("id", String(32), primary_key=True),
-    Column("channel", String(16), nullable=False),
+    Column("channel", ChannelName, nullable=False),
     Column("destination", String(320), nullable=False),
     Column("opened_at", UtcDateTime, nullable=False),
     Column(
@@ -248,7 +252,7 @@ deliveries = Table(
     Column("notification_id", ForeignKey("notifications.id"), nullable=False),
     Column("alert_id", ForeignKey("alerts.id")),
     Column("group_id", ForeignKey("groups.id")),
-    Column("channel", String(16), nullable=False),
+    Column("channel", ChannelName, nullable=False),
     Column("destination", String(320), nullable=False),
     Column("action", String(16), nullable=False),
     Column("broadcast", Boolean, nullable=False),
@@ -263,7 +267,7 @@ deliveries = Table(
     Column("settled_at", UtcDateTime),
     Column("error_kind", String(32)),
     Column("error_message", Text),
-    Column("room", String(64)),
+    Column("channel_id", String(64)),
     Column("ref", String(320)),
     Column("message", MessageColumn),  # what is sent here, where that differs from the notification's
     Column("superseded_by", String(32)),  # the delivery that carries what this one would have told
@@ -285,10 +289,10 @@ threads = Table(
     "threads",
     metadata,
     Column("subject", String(64), nullable=False),  # alert:17, group:…
-    Column("channel", String(16), nullable=False),
+    Column("channel", ChannelName, nullable=False),
     Column("destination", String(320), nullable=False),
     Column("group_id", ForeignKey("groups.id")),  # an alert that is told inside a group's message
-    Column("room", String(64), nullable=False, server_default=""),
+    Column("channel_id", String(64), nullable=False, server_default=""),
     Column("ref", String(320), nullable=False, server_default=""),  # '' until it stands
     Column("title", Text, nullable=False, server_default=""),  # the mail's first subject
     Column("told_at", UtcDateTime),  # when its first message arrived; NULL = nobody there has heard of it

@@ -12,8 +12,7 @@ from slack_sdk.models.blocks import Block
 from balancebot.config import LANGUAGES
 from balancebot.domain.message import Action
 from balancebot.i18n import Wording
-from balancebot.notify.slack.blocks import message_of
-from balancebot.notify.slack.buttons import ActionId, buttons_for
+from balancebot.notify.slack.blocks import ActionId, buttons_for, message_of
 from tests.notify.every_message import EVERYTHING
 from tests.notify.examples import outgoing
 from tests.notify.test_golden import message_in, renderer_of

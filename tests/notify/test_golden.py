@@ -17,8 +17,7 @@ from balancebot.i18n import Wording
 from balancebot.notify.email.compose import address, compose
 from balancebot.notify.preview import slack_preview
 from balancebot.notify.render import Renderer
-from balancebot.notify.slack.blocks import message_of
-from balancebot.notify.slack.buttons import buttons_for
+from balancebot.notify.slack.blocks import buttons_for, message_of
 from tests.notify import golden
 from tests.notify.every_message import EVERYTHING
 from tests.notify.examples import outgoing

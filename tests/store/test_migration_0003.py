@@ -15,7 +15,7 @@ from balancebot.domain.runway import Runway
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording
 from balancebot.notify.render import Renderer
-from balancebot.store import alerts, groups, tables
+from balancebot.store import alerts, outbox, tables
 from balancebot.store.database import Database
 
 ROOT = Path(__file__).parents[2]
@@ -112,7 +112,7 @@ def test_every_message_is_read_and_rendered(old: str) -> None:
     database.upgrade()
     with database.read() as conn:
         found = conn.scalars(select(tables.notifications.c.message).order_by(tables.notifications.c.id)).all()
-        group = groups.find(conn, "g5")
+        group = outbox.find_group(conn, "g5")
         merged = conn.scalars(select(tables.deliveries.c.message)).one()
     database.dispose()
     messages = dict(zip(OLD, found, strict=True))

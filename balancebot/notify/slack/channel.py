@@ -16,8 +16,7 @@ from balancebot.domain.sentence import sentence
 from balancebot.network import TIMEOUT
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.api import SCOPES_KEY, Answer, SlackApi, SlackError, in_doubt_over, slack_error
-from balancebot.notify.slack.blocks import SlackMessage, message_of
-from balancebot.notify.slack.buttons import buttons_for
+from balancebot.notify.slack.blocks import SlackMessage, buttons_for, message_of
 from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
 
 EVENT_TYPE: Final = "balancebot_delivery"
@@ -60,7 +59,7 @@ class SlackChannel:
         self._names_groups = names_groups
         self._renderer = renderer
         self._recall = recall
-        self._rooms: dict[str, str] | None = None
+        self._ids: dict[str, str] | None = None
         self._resolving = threading.Lock()
 
     capabilities = Capabilities(can_edit=True, has_threads=True, can_find=True, can_check=True)
@@ -74,16 +73,16 @@ class SlackChannel:
         self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
         """Post, answer or edit; see `Channel`."""
-        room = self._room(outgoing)
-        if isinstance(room, ChannelError):
-            return room
+        channel_id = self._channel_id(outgoing)
+        if isinstance(channel_id, ChannelError):
+            return channel_id
         buttons = (
             buttons_for(outgoing.message, self._renderer.words_for(outgoing.message)) if self._app else []
         )
         message = message_of(self._renderer, outgoing, buttons=buttons)
-        answer = self._write(outgoing, room, message, holds_claim)
-        if isinstance(answer, ChannelError) and (other := self._replaced(outgoing, room, answer)):
-            room, answer = other, self._write(outgoing, other, message, holds_claim)
+        answer = self._write(outgoing, channel_id, message, holds_claim)
+        if isinstance(answer, ChannelError) and (other := self._replaced(outgoing, channel_id, answer)):
+            channel_id, answer = other, self._write(outgoing, other, message, holds_claim)
         if isinstance(answer, ChannelError):
             in_doubt = answer.kind is ChannelErrorKind.IN_DOUBT
             return _harmless(answer) if in_doubt and outgoing.action is Action.EDIT else answer
@@ -93,30 +92,36 @@ class SlackChannel:
         if not isinstance(timestamp, str) or not _TIMESTAMP.fullmatch(timestamp):
             return in_doubt_over(200, where=outgoing.destination.address)
         named = answer.get("channel")
-        channel_id = named if isinstance(named, str) and _ID.fullmatch(named) else room
-        self._known_rooms()[outgoing.destination.address] = channel_id
-        return MessageRef(channel_id=channel_id, message_id=timestamp)
+        posted_to = named if isinstance(named, str) and _ID.fullmatch(named) else channel_id
+        self._known_ids()[outgoing.destination.address] = posted_to
+        return MessageRef(channel_id=posted_to, message_id=timestamp)
 
-    def _replaced(self, outgoing: OutgoingMessage, room: str, error: ChannelError) -> str | None:
+    def _replaced(self, outgoing: OutgoingMessage, channel_id: str, error: ChannelError) -> str | None:
         """Return the id of the channel that has the name now, where the one that had it takes nothing any more."""
         if error.kind is not ChannelErrorKind.NO_SUCH_DESTINATION or outgoing.action is not Action.POST:
             return None
-        self._known_rooms().pop(outgoing.destination.address, None)
-        now = self._room(outgoing)
-        return now if isinstance(now, str) and now != room else None
+        self._known_ids().pop(outgoing.destination.address, None)
+        now = self._channel_id(outgoing)
+        return now if isinstance(now, str) and now != channel_id else None
 
     def _write(
-        self, outgoing: OutgoingMessage, room: str, message: SlackMessage, holds_claim: Callable[[], bool]
+        self,
+        outgoing: OutgoingMessage,
+        channel_id: str,
+        message: SlackMessage,
+        holds_claim: Callable[[], bool],
     ) -> Answer | ChannelError:
-        answer = self._write_once(outgoing, room, holds_claim, text=message.text, blocks=list(message.blocks))
+        answer = self._write_once(
+            outgoing, channel_id, holds_claim, text=message.text, blocks=list(message.blocks)
+        )
         if isinstance(answer, SlackError) and answer.of_look:
-            return self._write_once(outgoing, room, holds_claim, text=message.plain, blocks=[])
+            return self._write_once(outgoing, channel_id, holds_claim, text=message.plain, blocks=[])
         return answer
 
     def _write_once(
         self,
         outgoing: OutgoingMessage,
-        room: str,
+        channel_id: str,
         holds_claim: Callable[[], bool],
         *,
         text: str,
@@ -133,7 +138,7 @@ class SlackChannel:
                 return self._api.write(
                     "chat.update",
                     where=where,
-                    channel=room,
+                    channel=channel_id,
                     ts=thread and thread.message_id,
                     text=text,
                     blocks=blocks,
@@ -142,7 +147,7 @@ class SlackChannel:
                 return self._api.write(
                     "chat.postMessage",
                     where=where,
-                    channel=room,
+                    channel=channel_id,
                     text=text,
                     blocks=blocks,
                     metadata=_metadata(outgoing),
@@ -158,10 +163,10 @@ class SlackChannel:
         """Search the channel, or the thread, for messages that carry this delivery's metadata."""
         if outgoing.action is Action.EDIT:
             return []
-        room = self._room(outgoing)
-        if isinstance(room, ChannelError):
-            return room
-        if room.startswith(_BY_NAME):
+        channel_id = self._channel_id(outgoing)
+        if isinstance(channel_id, ChannelError):
+            return channel_id
+        if channel_id.startswith(_BY_NAME):
             return ChannelError(
                 kind=ChannelErrorKind.REJECTED,
                 message=sentence("the id of %(name)s is not known", name=outgoing.destination.address),
@@ -171,7 +176,7 @@ class SlackChannel:
         for page in self._api.pages(
             "conversations.replies" if in_thread else "conversations.history",
             where=outgoing.destination.address,
-            channel=room,
+            channel=channel_id,
             ts=outgoing.thread.message_id if outgoing.thread and in_thread else None,
             oldest=f"{(since - _CLOCK_SKEW).timestamp():.6f}",
             include_all_metadata=True,
@@ -180,7 +185,7 @@ class SlackChannel:
             if isinstance(page, ChannelError):
                 return _unsearchable(page)
             found += [
-                MessageRef(channel_id=room, message_id=str(message["ts"]))
+                MessageRef(channel_id=channel_id, message_id=str(message["ts"]))
                 for message in page.get("messages", ())
                 if _is_of(message, outgoing)
             ]
@@ -240,8 +245,8 @@ class SlackChannel:
     def close(self) -> None:
         """Nothing is held open between calls."""
 
-    def _room(self, outgoing: OutgoingMessage) -> str | ChannelError:
-        """Return the id of the outgoing's channel: its thread's, or the resolved destination."""
+    def _channel_id(self, outgoing: OutgoingMessage) -> str | ChannelError:
+        """Return the id of the message's channel: its thread's, or the resolved destination."""
         if outgoing.thread is not None and outgoing.thread.channel_id and outgoing.action is not Action.POST:
             return outgoing.thread.channel_id
         return self._resolve(outgoing.destination.address)
@@ -251,23 +256,23 @@ class SlackChannel:
         if _ID.fullmatch(destination):
             return destination
         with self._resolving:
-            rooms = self._known_rooms()
-            if room := rooms.get(destination):
-                return room
+            ids = self._known_ids()
+            if channel_id := ids.get(destination):
+                return channel_id
             found = self._find(destination)
             if isinstance(found, SlackError) and found.code in _CANT_FIND:
                 # A post takes a name too, answers with the id, and says best what is wrong with it.
                 return _BY_NAME + destination.removeprefix(_BY_NAME)
             if isinstance(found, ChannelError):
                 return found
-            rooms[destination] = str(found["id"])
-            return rooms[destination]
+            ids[destination] = str(found["id"])
+            return ids[destination]
 
-    def _known_rooms(self) -> dict[str, str]:
+    def _known_ids(self) -> dict[str, str]:
         """Return the ids of the names that were resolved, in this process or before it."""
-        if self._rooms is None:
-            self._rooms = dict(self._recall())
-        return self._rooms
+        if self._ids is None:
+            self._ids = dict(self._recall())
+        return self._ids
 
     def _find(self, destination: str) -> Answer | ChannelError:
         """Look a channel up by its name or id among all that the bot can see; archived ones aren't found."""

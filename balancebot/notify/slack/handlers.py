@@ -1,14 +1,18 @@
-"""Does what people ask in Slack, if they may, and answers them alone. Each act is done once and in the audit log."""
+"""Does what people ask in Slack, if `[slack.roles]` allows it, and answers them alone.
+
+Each act is done once and is in the audit log.
+"""
 
 import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import monotonic
 from typing import Any, TypeVar, assert_never
 
 from balancebot.alerts.acts import OperateAlerts
+from balancebot.config import SlackRoles
 from balancebot.domain.alert import Alert
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.message import AlertMessage
@@ -16,28 +20,89 @@ from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.silence import pattern_of
 from balancebot.domain.user import Role
 from balancebot.i18n import Wording
-from balancebot.notify.slack.blocks import Block
-from balancebot.notify.slack.buttons import MEMBER, ActionId, ShownGroup, buttons_for
-from balancebot.notify.slack.commands import (
+from balancebot.notify.slack.blocks import MEMBER, ActionId, Block, ShownGroup, buttons_for
+from balancebot.notify.slack.payloads import (
+    Click,
+    Command,
     Help,
     Length,
     Mute,
+    ReplyTo,
     ShowList,
+    SlackRequest,
+    SlackUser,
+    Submission,
     Why,
     end_of,
     parse_command,
     read_length,
 )
-from balancebot.notify.slack.payloads import Asked, Click, Command, ReplyTo, SlackUser, Submission
-from balancebot.notify.slack.queries import SlackQueries
-from balancebot.notify.slack.responses import MAX_NOTE, SlackWorkspace, escaped, fault_of, top_up_form
-from balancebot.notify.slack.roles import Roles
-from balancebot.ports import Clock
-from balancebot.store import alerts, groups
+from balancebot.notify.slack.responses import (
+    MAX_NOTE,
+    SlackQueries,
+    SlackWorkspace,
+    escaped,
+    fault_of,
+    top_up_form,
+)
+from balancebot.ports import ChannelError, Clock
+from balancebot.store import alerts, outbox
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 
 log = logging.getLogger(__name__)
+
+_FRESH_FOR = timedelta(minutes=5)
+_RETRY_AFTER = timedelta(seconds=30)
+
+
+@dataclass(frozen=True, slots=True)
+class _Group:
+    members: frozenset[str]
+    ask_again_at: datetime
+
+
+class Roles:
+    """Answers what a user may. Members of groups are asked of Slack and remembered for a few minutes."""
+
+    def __init__(
+        self,
+        roles: SlackRoles,
+        *,
+        members: Callable[[str], frozenset[str] | ChannelError],
+        clock: Clock,
+    ) -> None:
+        """`members` asks Slack who is in a user group."""
+        self._ids = {Role.ADMIN: roles.admin, Role.FINANCE: roles.finance, Role.VIEWER: roles.viewer}
+        self._members = members
+        self._clock = clock
+        self._groups: dict[str, _Group] = {}
+        self._asking = threading.Lock()
+
+    def may(self, user: str, needed: Role) -> bool:
+        """Tell whether `user` has the role `needed`, or one that includes it."""
+        roles = [ids for role, ids in self._ids.items() if role.may(needed)]
+        if any(ids & {"*", user} for ids in roles):
+            return True
+        groups = sorted(id_ for ids in roles for id_ in ids if id_.startswith("S"))
+        return any(user in self._in(group) for group in groups)
+
+    def _in(self, group: str) -> frozenset[str]:
+        now = self._clock.now()
+        with self._asking:
+            known = self._groups.get(group)
+            if known is None or now >= known.ask_again_at:
+                known = self._groups[group] = self._fetch(group, known, now)
+            return known.members
+
+    def _fetch(self, group: str, known: _Group | None, now: datetime) -> _Group:
+        """Ask Slack; while it doesn't answer, those who were members stay so."""
+        members = self._members(group)
+        if not isinstance(members, ChannelError):
+            return _Group(members, now + _FRESH_FOR)
+        log.warning("slack.group", extra={"group": group, "error": str(members.message)})
+        return _Group(known.members if known else frozenset(), now + _RETRY_AFTER)
+
 
 T = TypeVar("T")
 
@@ -49,12 +114,12 @@ _LONGEST_ID = 18
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackHandlers:
-    """The one who is asked. Safe to be asked by several people at once."""
+    """Does what several people ask at once."""
 
     database: Database
     clock: Clock
     operate_alerts: OperateAlerts
-    telling: SlackQueries
+    queries: SlackQueries
     roles: Roles
     workspace: SlackWorkspace
     on_done: Callable[[], None]
@@ -62,91 +127,99 @@ class SlackHandlers:
     stopping: threading.Event = field(default_factory=threading.Event)
     """Set when nothing is to be tried again."""
 
-    def answer(self, asked: Asked) -> Mapping[str, Any] | None:
+    def answer(self, request: SlackRequest) -> Mapping[str, Any] | None:
         """Do what is asked; what is returned goes along with the acknowledgement of the request."""
-        if isinstance(asked, Submission):
-            fault = fault_of(asked, words=self._words, now=self.clock.now())
+        if isinstance(request, Submission):
+            fault = fault_of(request, words=self._words, now=self.clock.now())
             if fault is not None:
                 return fault
         try:
-            self._answer(asked)
+            self._answer(request)
         except DatabaseError as error:
             log.error("slack.database", extra={"error": str(error)})
-            self._whisper(
-                asked.reply_to,
+            self._reply_privately(
+                request.reply_to,
                 self._words.gettext("Not done: the database did not answer. Try again in a while."),
             )
         return None
 
     @property
     def _words(self) -> Wording:
-        return self.telling.words
+        return self.queries.words
 
-    def _answer(self, asked: Asked) -> None:
-        match asked:
+    def _answer(self, request: SlackRequest) -> None:
+        match request:
             case Click():
-                if self._may(asked, Role.VIEWER if asked.action is ActionId.DETAILS else Role.FINANCE):
-                    self._click(asked)
+                if self._may(request, Role.VIEWER if request.action is ActionId.DETAILS else Role.FINANCE):
+                    self._click(request)
             case Submission():
-                if self._may(asked, Role.FINANCE) and asked.expected is not None:
-                    expected = datetime.fromtimestamp(asked.expected, UTC)
-                    self._acknowledge(asked, asked.alert_id, note=asked.note[:MAX_NOTE], expects_by=expected)
+                if self._may(request, Role.FINANCE) and request.expected is not None:
+                    expected = datetime.fromtimestamp(request.expected, UTC)
+                    self._acknowledge(
+                        request, request.alert_id, note=request.note[:MAX_NOTE], expects_by=expected
+                    )
             case Command():
-                self._command(asked)
+                self._command(request)
             case _:
-                assert_never(asked)
+                assert_never(request)
 
-    def _click(self, asked: Click) -> None:
-        match asked.action:
+    def _click(self, request: Click) -> None:
+        match request.action:
             case ActionId.DETAILS:
-                self._details(asked)
-            case ActionId.ACKNOWLEDGE if asked.group is not None:
-                self._acknowledge_group(asked, asked.group)
+                self._details(request)
+            case ActionId.ACKNOWLEDGE if request.group is not None:
+                self._acknowledge_group(request, request.group)
             case ActionId.ACKNOWLEDGE:
-                self._acknowledge(asked, asked.alert_id)
+                self._acknowledge(request, request.alert_id)
             case ActionId.SILENCE:
-                self._silence_alerts(asked)
+                self._silence_alerts(request)
             case ActionId.TOP_UP_ORDERED:
-                self._open_form(asked)
+                self._open_form(request)
             case _:
-                assert_never(asked.action)
+                assert_never(request.action)
 
-    def _command(self, asked: Command) -> None:
-        wanted = parse_command(asked.text)
+    def _command(self, request: Command) -> None:
+        wanted = parse_command(request.text)
         match wanted:
             case Mute():
-                if self._may(asked, Role.FINANCE):
-                    self._silence(asked, wanted.pattern, wanted.length, wanted.reason)
-            case _ if not self._may(asked, Role.VIEWER):
+                if self._may(request, Role.FINANCE):
+                    self._silence(request, wanted.pattern, wanted.length, wanted.reason)
+            case _ if not self._may(request, Role.VIEWER):
                 pass
             case Help():
                 fault = escaped(self._words.translate(wanted.fault))
-                self._whisper(asked.reply_to, "\n\n".join(filter(None, (fault, self._help()))))
+                self._reply_privately(request.reply_to, "\n\n".join(filter(None, (fault, self._help()))))
             case ShowList():
-                self._whisper(asked.reply_to, self._patient(lambda: self.telling.listed(wanted.pattern)))
+                self._reply_privately(
+                    request.reply_to, self._with_retry(lambda: self.queries.listed(wanted.pattern))
+                )
             case Why():
-                self._whisper(asked.reply_to, self._patient(lambda: self.telling.why(wanted.target)))
+                self._reply_privately(
+                    request.reply_to, self._with_retry(lambda: self.queries.why(wanted.target))
+                )
             case _:
                 assert_never(wanted)
 
-    def _details(self, asked: Click) -> None:
+    def _details(self, request: Click) -> None:
         """Tell why an alert stands as it does; one of a group, which has no message of its own, with its buttons."""
-        found = self._patient(lambda: self._find(asked.alert_id))
+        found = self._with_retry(lambda: self._find(request.alert_id))
         if found is None:
-            self._whisper(asked.reply_to, self._words.gettext("This alert is already closed."))
+            self._reply_privately(request.reply_to, self._words.gettext("This alert is already closed."))
             return
-        buttons = buttons_for(found, self._words, details=False) if asked.choice == MEMBER else []
-        self._whisper(asked.reply_to, self._patient(lambda: self.telling.why_alert(found.alert)), buttons)
+        buttons = buttons_for(found, self._words, details=False) if request.choice == MEMBER else []
+        self._reply_privately(
+            request.reply_to, self._with_retry(lambda: self.queries.why_alert(found.alert)), buttons
+        )
 
-    def _acknowledge_group(self, asked: Click, group: ShownGroup) -> None:
-        by = _actor(asked.person, asked.request)
-        seen = self._patient(lambda: self.operate_alerts.acknowledge_all(self._members(group), by=by))
+    def _acknowledge_group(self, request: Click, group: ShownGroup) -> None:
+        by = _actor(request.person, request.id)
+        seen = self._with_retry(lambda: self.operate_alerts.acknowledge_all(self._members(group), by=by))
         if not seen:
-            self._whisper(asked.reply_to, self._nothing_left())
+            self._reply_privately(request.reply_to, self._nothing_left())
             return
         self.on_done()
-        self._whisper(
-            asked.reply_to,
+        self._reply_privately(
+            request.reply_to,
             self._words.ngettext(
                 "Acknowledged %(count)s open alert: no reminders unless it gets worse.",
                 "Acknowledged %(count)s open alerts: no reminders unless one gets worse.",
@@ -155,14 +228,19 @@ class SlackHandlers:
         )
 
     def _acknowledge(
-        self, asked: Click | Submission, alert_id: str, *, note: str = "", expects_by: datetime | None = None
+        self,
+        request: Click | Submission,
+        alert_id: str,
+        *,
+        note: str = "",
+        expects_by: datetime | None = None,
     ) -> None:
-        by = _actor(asked.person, asked.request)
-        seen = self._patient(
+        by = _actor(request.person, request.id)
+        seen = self._with_retry(
             lambda: self.operate_alerts.acknowledge(alert_id, by=by, note=note, expects_by=expects_by)
         )
         if seen is None:
-            self._whisper(asked.reply_to, self._words.gettext("This alert is already closed."))
+            self._reply_privately(request.reply_to, self._words.gettext("This alert is already closed."))
             return
         self.on_done()
         subject = escaped(pattern_of(seen).text)
@@ -176,24 +254,26 @@ class SlackHandlers:
                 subject=subject,
                 at=self._words.ahead(expects_by, now=self.clock.now()),
             )
-        self._whisper(asked.reply_to, text)
+        self._reply_privately(request.reply_to, text)
 
-    def _silence_alerts(self, asked: Click) -> None:
-        meant = self._patient(lambda: self._open_alerts(asked))
+    def _silence_alerts(self, request: Click) -> None:
+        meant = self._with_retry(lambda: self._open_alerts(request))
         if not meant:
-            self._whisper(
-                asked.reply_to,
-                self._nothing_left() if asked.group else self._words.gettext("This alert is already closed."),
+            self._reply_privately(
+                request.reply_to,
+                self._nothing_left()
+                if request.group
+                else self._words.gettext("This alert is already closed."),
             )
             return
-        self._silence(asked, pattern_of(*meant), read_length(asked.choice), "")
+        self._silence(request, pattern_of(*meant), read_length(request.choice), "")
 
     def _silence(
-        self, asked: Click | Command, pattern: Pattern | Patterns, length: Length, reason: str
+        self, request: Click | Command, pattern: Pattern | Patterns, length: Length, reason: str
     ) -> None:
-        until = end_of(length, now=self.clock.now(), zone=self.telling.words.zone)
-        by = _actor(asked.person, asked.request)
-        made = self._patient(
+        until = end_of(length, now=self.clock.now(), zone=self.queries.words.zone)
+        by = _actor(request.person, request.id)
+        made = self._with_retry(
             lambda: self.operate_alerts.silence(pattern, until=until, reason=reason[:MAX_NOTE], by=by)
         )
         self.on_done()
@@ -201,29 +281,29 @@ class SlackHandlers:
             "pattern": escaped(made.pattern.text),
             "at": self._words.ahead(made.until, now=self.clock.now()),
         }
-        if self.telling.means_something(made.pattern):
+        if self.queries.means_something(made.pattern):
             text = self._words.gettext("Silenced %(pattern)s until %(at)s.", **figures)
         else:
             text = self._words.gettext(
                 "Silenced %(pattern)s until %(at)s. It matches no wallet that is configured now.", **figures
             )
-        self._whisper(asked.reply_to, text)
+        self._reply_privately(request.reply_to, text)
 
-    def _open_form(self, asked: Click) -> None:
-        form = top_up_form(asked.alert_id, asked.reply_to, words=self._words, now=self.clock.now())
-        error = self.workspace.open_form(asked.trigger, form)
+    def _open_form(self, request: Click) -> None:
+        form = top_up_form(request.alert_id, request.reply_to, words=self._words, now=self.clock.now())
+        error = self.workspace.open_form(request.trigger, form)
         if error is not None:
-            self._whisper(
-                asked.reply_to,
+            self._reply_privately(
+                request.reply_to,
                 self._words.gettext(
                     "The form could not be opened (%(error)s). Please click again.",
                     error=escaped(self._words.translate(error.message)),
                 ),
             )
 
-    def _open_alerts(self, asked: Click) -> list[Alert]:
+    def _open_alerts(self, request: Click) -> list[Alert]:
         """Return what a click means, as far as it is open."""
-        ids = [asked.alert_id] if asked.group is None else self._members(asked.group)
+        ids = [request.alert_id] if request.group is None else self._members(request.group)
         found = filter(None, map(self._find, ids))
         return [last.alert for last in found if last.is_open]
 
@@ -236,11 +316,11 @@ class SlackHandlers:
     def _members(self, group: ShownGroup) -> list[str]:
         """Return the ids of the alerts that the group's message showed."""
         with self.database.read() as conn:
-            found = groups.find(conn, group.group_id)
+            found = outbox.find_group(conn, group.group_id)
         return [] if found is None else [member.alert_id for member in found.members[: group.num_members]]
 
-    def _may(self, asked: Asked, needed: Role) -> bool:
-        if self.roles.may(asked.person.id, needed):
+    def _may(self, request: SlackRequest, needed: Role) -> bool:
+        if self.roles.may(request.person.id, needed):
             return True
         if needed is Role.VIEWER:
             refusal = self._words.gettext(
@@ -250,7 +330,7 @@ class SlackHandlers:
             refusal = self._words.gettext(
                 "You may see balances, but not acknowledge or silence. Whoever maintains `[slack.roles]` can change that."
             )
-        self._whisper(asked.reply_to, refusal)
+        self._reply_privately(request.reply_to, refusal)
         return False
 
     def _nothing_left(self) -> str:
@@ -269,10 +349,10 @@ class SlackHandlers:
             )
         )
 
-    def _whisper(self, to: ReplyTo, text: str, buttons: Sequence[Block] = ()) -> None:
-        self.workspace.whisper(to, text, buttons)
+    def _reply_privately(self, to: ReplyTo, text: str, buttons: Sequence[Block] = ()) -> None:
+        self.workspace.reply_privately(to, text, buttons)
 
-    def _patient(self, act: Callable[[], T]) -> T:
+    def _with_retry(self, act: Callable[[], T]) -> T:
         """Do something with the database, and again while that doesn't answer; raises its error in the end."""
         until, pause = monotonic() + _TRIES_FOR, _FIRST_PAUSE
         while True:
@@ -284,5 +364,5 @@ class SlackHandlers:
                 pause = min(2 * pause, _LONGEST_PAUSE)
 
 
-def _actor(person: SlackUser, request: str) -> Actor:
-    return Actor(who=person.who, way=Way.SLACK, request=request)
+def _actor(person: SlackUser, request_id: str) -> Actor:
+    return Actor(who=person.who, way=Way.SLACK, request=request_id)

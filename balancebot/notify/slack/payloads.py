@@ -1,15 +1,21 @@
-"""What people ask in Slack, read strictly from Slack's envelopes into values.
+"""What people ask in Slack, read strictly from Slack's envelopes and from the words after `/balance` into values.
 
-`request` names one act of one person: Slack may send its envelope again, and the same act has the same name then.
+`id` names one act of one person: Slack may send its envelope again, and the same act has the same name then.
 """
 
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime, time, timedelta, tzinfo
 from typing import Any, Final, TypeAlias
 
-from balancebot.notify.slack.buttons import ActionId, ShownGroup
+from balancebot.config import UnfitError
+from balancebot.config.values import duration
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
+from balancebot.notify.slack.blocks import ActionId, ShownGroup
 
 Envelope: TypeAlias = Mapping[str, Any]
 
@@ -47,7 +53,7 @@ class ReplyTo:
 class Click:
     """A button, or a choice from its menu."""
 
-    request: str
+    id: str
     person: SlackUser
     reply_to: ReplyTo
     action: ActionId
@@ -64,7 +70,7 @@ class Click:
 class Submission:
     """The top-up form, filled in."""
 
-    request: str
+    id: str
     person: SlackUser
     reply_to: ReplyTo
     alert_id: str
@@ -77,16 +83,16 @@ class Submission:
 class Command:
     """`/balance …`"""
 
-    request: str
+    id: str
     person: SlackUser
     reply_to: ReplyTo
     text: str
 
 
-Asked: TypeAlias = Click | Submission | Command
+SlackRequest: TypeAlias = Click | Submission | Command
 
 
-def parse_envelope(envelope: Envelope) -> Asked | None:
+def parse_envelope(envelope: Envelope) -> SlackRequest | None:
     """Read what is asked; None for what isn't meant for us, and for what isn't as Slack writes it."""
     try:
         payload = envelope["payload"]
@@ -106,7 +112,7 @@ def _command(envelope: Envelope, payload: Mapping[str, Any]) -> Command:
     person = SlackUser(id=payload["user_id"], name=payload.get("user_name", ""))
     text = _unescaped(payload.get("text", "")).strip()
     return Command(
-        request=_named(envelope, payload.get("trigger_id"), "command", person.id, text),
+        id=_named(envelope, payload.get("trigger_id"), "command", person.id, text),
         person=person,
         reply_to=ReplyTo(
             person=person.id,
@@ -126,7 +132,7 @@ def _click(envelope: Envelope, payload: Mapping[str, Any]) -> Click:
     stamp = pressed.get("action_ts") or payload.get("trigger_id")
     container = payload.get("container") or {}
     return Click(
-        request=_named(envelope, stamp, pressed["action_id"], person.id, value),
+        id=_named(envelope, stamp, pressed["action_id"], person.id, value),
         person=person,
         reply_to=ReplyTo(
             person=person.id,
@@ -151,7 +157,7 @@ def _submission(envelope: Envelope, payload: Mapping[str, Any]) -> Submission | 
     # by what was filled in: whoever corrects the form after a refusal asks for something else
     stamp = view.get("id") and f"{view['id']} {json.dumps(values, sort_keys=True)}"
     return Submission(
-        request=_named(envelope, stamp, TOP_UP_FORM, person.id, opened_for["alert"]),
+        id=_named(envelope, stamp, TOP_UP_FORM, person.id, opened_for["alert"]),
         person=person,
         reply_to=ReplyTo(person=person.id, channel=opened_for["channel"], url=opened_for["url"]),
         alert_id=opened_for["alert"],
@@ -166,9 +172,94 @@ def _person(user: Mapping[str, Any]) -> SlackUser:
 
 def _named(envelope: Envelope, stamp: object, *parts: str) -> str:
     """Name a request by what Slack stamped it with; the envelope's own id only where there is no stamp."""
-    told = "\n".join((str(stamp or envelope["envelope_id"]), *parts))
-    return f"slack {hashlib.sha256(told.encode()).hexdigest()[:40]}"
+    parts_of_name = "\n".join((str(stamp or envelope["envelope_id"]), *parts))
+    return f"slack {hashlib.sha256(parts_of_name.encode()).hexdigest()[:40]}"
 
 
 def _unescaped(text: str) -> str:
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")
+
+
+_TOMORROW: Final = "tomorrow"
+_MORNING = time(9)
+_SILENCE = re.compile(r"(?P<pattern>.+?)\s+(?P<length>\d+[smhd]|tomorrow)(?:\s+(?P<reason>.*))?", re.DOTALL)
+_QUOTES = "\"'`“”‘’"
+_duration = duration(at_least=timedelta(seconds=1))
+
+Length: TypeAlias = timedelta | None
+"""How long a silence lasts; None = until tomorrow, 9:00 local time."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowList:
+    """The balances that a pattern means."""
+
+    pattern: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Why:
+    """The chain behind a balance or a wallet."""
+
+    target: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mute:
+    """A silence that is asked for."""
+
+    pattern: Pattern
+    length: Length
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Help:
+    """How the command is used; `fault`: and what is wrong with this use."""
+
+    fault: Sentence = NO_SENTENCE
+
+
+Wanted: TypeAlias = ShowList | Why | Mute | Help
+
+
+def parse_command(text: str) -> Wanted:
+    """Read the text of a command; names may hold spaces, and may be quoted."""
+    verb, _, rest = text.partition(" ")
+    match verb.lower(), rest.strip():
+        case "help" | "?", "":
+            return Help()
+        case "why", target:
+            return Why(target=target.strip(_QUOTES)) if target else Help()
+        case "silence", wish:
+            found = _SILENCE.fullmatch(wish)
+            if found is None:
+                return Help(
+                    fault=sentence(
+                        "Say what to silence and how long: `/balance silence acme/*:market 4h reason`."
+                    )
+                )
+            pattern = Pattern.parse(found["pattern"].strip(_QUOTES))
+            if isinstance(pattern, Sentence):
+                return Help(fault=sentence("The pattern %(fault)s", fault=pattern))
+            try:
+                length = read_length(found["length"])
+            except UnfitError:
+                return Help(
+                    fault=sentence("The length %(text)s must be from 1s to 3650d", text=found["length"])
+                )
+            return Mute(pattern=pattern, length=length, reason=(found["reason"] or "").strip())
+        case _:
+            return ShowList(pattern=text.strip(_QUOTES))
+
+
+def read_length(text: str) -> Length:
+    """Read `4h` or `tomorrow`. Raises UnfitError."""
+    return None if text == _TOMORROW else _duration(text)
+
+
+def end_of(length: Length, *, now: datetime, zone: tzinfo) -> datetime:
+    """Return when a silence of this length ends that begins `now`."""
+    if length is not None:
+        return now + length
+    return datetime.combine(now.astimezone(zone).date() + timedelta(days=1), _MORNING, tzinfo=zone)

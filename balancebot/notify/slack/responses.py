@@ -1,19 +1,31 @@
-"""Responses that one person alone sees, and the top-up form."""
+"""Responses that one person alone sees: a list of balances, why one stands as it does, and the top-up form."""
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from balancebot.config import Proxy
-from balancebot.domain.sentence import sentence
-from balancebot.i18n import Wording
+from sqlalchemy import Connection
+
+from balancebot.config import Proxy, Settings
+from balancebot.domain.alert import Alert
+from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
+from balancebot.domain.pattern import Pattern, Patterns
+from balancebot.domain.sentence import Sentence, did_you_mean, sentence
+from balancebot.domain.verdict import Severity
+from balancebot.explain.explain import explain, read_target
+from balancebot.explain.render import Face, render
+from balancebot.i18n import Wording, mark
 from balancebot.network import post_json
 from balancebot.notify.slack.api import SlackApi
 from balancebot.notify.slack.blocks import Block, message
 from balancebot.notify.slack.payloads import EXPECTED, NOTE, TOP_UP_FORM, ReplyTo, Submission
-from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.overview.balances import BalanceView, overview
+from balancebot.ports import ChannelError, ChannelErrorKind, Clock
+from balancebot.store.database import Database
+from balancebot.store.thresholds import ThresholdCache
 
 MAX_NOTE = 500
 _USUAL_WAIT = timedelta(days=3)
@@ -102,10 +114,10 @@ class SlackWorkspace:
         answer = self._bot.write("views.open", where=sentence("the form"), trigger_id=trigger, view=form)
         return answer if isinstance(answer, ChannelError) else None
 
-    def whisper(self, to: ReplyTo, text: str, buttons: Sequence[Block] = ()) -> None:
+    def reply_privately(self, to: ReplyTo, text: str, buttons: Sequence[Block] = ()) -> None:
         """Answer one person with text in Slack's own markup, and buttons; where that fails it is logged."""
-        said = message(text, extra=buttons)
-        body = {"text": said.text, "blocks": list(said.blocks)}
+        shown = message(text, extra=buttons)
+        body = {"text": shown.text, "blocks": list(shown.blocks)}
         error = self._by_address(to.url, body) if to.url else None
         if to.channel and (error is not None or not to.url):
             answer = self._bot.write(
@@ -116,8 +128,8 @@ class SlackWorkspace:
             log.warning("slack.unanswered", extra={"error": str(error.message)})
 
     def _by_address(self, url: str, body: Mapping[str, Any]) -> ChannelError | None:
-        told = {**body, "response_type": "ephemeral", "replace_original": False}
-        answer = post_json(url, told, service="Slack", proxy=self._proxy, within=_TIMEOUT)
+        response = {**body, "response_type": "ephemeral", "replace_original": False}
+        answer = post_json(url, response, service="Slack", proxy=self._proxy, within=_TIMEOUT)
         if isinstance(answer, ChannelError) or answer.status == 200:
             return answer if isinstance(answer, ChannelError) else None
         return ChannelError(
@@ -130,3 +142,100 @@ def escaped(text: str) -> str:
     """Make text mean itself in Slack's markup, on one line."""
     plain = " ".join(text.split())
     return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+
+
+_SHOWN = 15
+_WORST_FIRST = (Severity.DEPLETED, Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.OK)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SlackQueries:
+    """Reads the database and says it in Slack's markup."""
+
+    database: Database
+    clock: Clock
+    settings: Callable[[], Settings]
+    thresholds: ThresholdCache
+    words: Wording
+
+    def listed(self, text: str) -> str:
+        """List the balances that a pattern means, or whose wallet's name holds the text, worst first."""
+        views = self._views()
+        pattern = Pattern.parse(text or "*")
+        wanted = (
+            [view for view in views if pattern.matches(*view.key)] if isinstance(pattern, Pattern) else []
+        )
+        if text and not wanted:
+            wanted = [view for view in views if text.casefold() in str(view.key).casefold()]
+        if not wanted:
+            hint = did_you_mean(text, (view.key.wallet for view in views))
+            return escaped(
+                self.words.translate(
+                    sentence("No balance matches %(pattern)s%(hint)s", pattern=text, hint=hint)
+                )
+            )
+        lines = [self._line(view) for view in sorted(wanted, key=_urgency)]
+        if len(lines) > _SHOWN:
+            lines[_SHOWN:] = [
+                self.words.gettext(
+                    "… and %(count)s more: narrow it down with a pattern such as `/balance acme/*:market`.",
+                    count=self.words.number(len(lines) - _SHOWN),
+                )
+            ]
+        return "\n".join(lines)
+
+    def means_something(self, pattern: Pattern | Patterns) -> bool:
+        """Tell whether a pattern means a wallet that is configured, or a balance of one."""
+        kinds = (None, *Category)
+        return any(pattern.matches(wallet, kind) for wallet in self.settings().wallets for kind in kinds)
+
+    def why(self, text: str) -> str:
+        """Tell the chain behind a balance or a wallet."""
+        with self.database.read() as conn:
+            asked = read_target(conn, text, configured=self.settings().wallets)
+            if isinstance(asked, Sentence):
+                return escaped(self.words.translate(asked))
+            return self._explained(conn, *asked)
+
+    def why_alert(self, alert: Alert) -> str:
+        """Tell the chain behind what an alert is about."""
+        with self.database.read() as conn:
+            return self._explained(conn, alert.subject.wallet, alert.subject.category)
+
+    def _explained(self, conn: Connection, wallet: WalletName, category: Category | None) -> str:
+        explanation = explain(
+            conn,
+            wallet,
+            category,
+            settings=self.settings(),
+            book=self.thresholds.book(conn),
+            now=self.clock.now(),
+        )
+        return render(explanation, self.words, Face.SLACK)
+
+    def _views(self) -> list[BalanceView]:
+        settings = self.settings()
+        with self.database.read() as conn:
+            views = overview(
+                conn,
+                book=self.thresholds.book(conn),
+                stale_after=settings.poll.stale_after,
+                now=self.clock.now(),
+                names=settings.wallets,
+            )
+        return [view for view in views if view.reading is not Absent.UNALLOCATED]
+
+    def _line(self, view: BalanceView) -> str:
+        parts = [f"*{escaped(str(view.key))}*", self.words.reading(view.reading)]
+        if isinstance(view.reading, int) and view.reading > 0 and view.estimate.runway is not None:
+            parts.append(self.words.runway(view.estimate.runway))
+        return f"{mark(view.severity)} {' · '.join(parts)}"
+
+
+def _urgency(view: BalanceView) -> tuple[int, float, BalanceKey]:
+    runway = view.estimate.runway
+    return (
+        _WORST_FIRST.index(view.severity),
+        float("inf") if runway is None else runway.judged,
+        view.key,
+    )

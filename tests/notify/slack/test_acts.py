@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from balancebot.domain.audit import Act, Way
-from balancebot.notify.slack.buttons import ActionId
+from balancebot.notify.slack.blocks import ActionId
 from balancebot.store import audit, silences
 from tests.notify.slack.conftest import Desk
 from tests.notify.slack.envelopes import ONCALL, again, click, command, submission

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from balancebot.config import LANGUAGES
-from balancebot.notify.slack.buttons import MEMBER, ActionId
+from balancebot.notify.slack.blocks import MEMBER, ActionId
 from tests.notify import golden
 from tests.notify.slack.conftest import Desk
 from tests.notify.slack.envelopes import click, command, submission

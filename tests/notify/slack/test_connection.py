@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from balancebot.config import Proxy, Secret
 from balancebot.network import proxy_for
-from balancebot.notify.slack.buttons import ActionId
+from balancebot.notify.slack.blocks import ActionId
 from balancebot.store import silences
 from balancebot.store.database import Database
 from tests.notify.slack.conftest import Desk

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from balancebot.domain.audit import Act, Actor, Way
 from balancebot.domain.routing import Destination
-from balancebot.notify.slack.buttons import MEMBER, ActionId, ShownGroup
+from balancebot.notify.slack.blocks import MEMBER, ActionId, ShownGroup
 from balancebot.store import alerts, audit, queues, silences
 from balancebot.store.tables import groups
 from tests.notify.slack.conftest import Desk
