@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from balancebot.config import ENGLISH, LANGUAGES
 from balancebot.domain.balance import Absent, Reading
+from balancebot.domain.local_time import local_time
 from balancebot.domain.runway import Runway
 from balancebot.domain.sentence import Sentence
 
@@ -202,6 +203,10 @@ class Figures:
 
     # instants
 
+    def local(self, at: datetime) -> datetime:
+        """Return an instant as the clocks of the time zone show it; the ends of the calendar don't raise."""
+        return local_time(at, self.zone)
+
     def day(self, at: datetime) -> str:
         """Write the date of an instant with its year: `3 Apr 2027`, 2027年4月3日."""
         return self._date(at, "yMMMd")
@@ -212,7 +217,7 @@ class Figures:
 
     def when(self, at: datetime) -> str:
         """Write an instant near enough to need no year: `Tue 24 Nov, 18:40`."""
-        time = f"{at.astimezone(self.zone):%H:%M}"
+        time = f"{self.local(at):%H:%M}"
         return self.gettext("%(date)s, %(time)s", date=self.date(at), time=time)
 
     def ahead(self, at: datetime, *, now: datetime) -> str:
@@ -224,7 +229,7 @@ class Figures:
         return self.day(at)
 
     def _date(self, at: datetime, skeleton: str) -> str:
-        local = at.astimezone(self.zone)
+        local = self.local(at)
         if self.language == ENGLISH:
             if skeleton == "yMMMd":
                 return f"{local.day} {local:%b %Y}"

@@ -74,7 +74,7 @@ def _keys(command: CommandContext, pattern: str | None) -> list[BalanceKey]:
 
 
 def _end(text: str, command: CommandContext, now: datetime) -> datetime:
-    end = read_day_end(text, command.settings.timezone)
+    end = read_day_end(text, command.settings.timezone, now=now)
     if isinstance(end, Sentence):
         raise typer.BadParameter(f"--until {end}")
     if not now < end or (end - now).days >= _FARTHEST_DAYS:

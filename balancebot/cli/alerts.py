@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -19,6 +20,7 @@ from balancebot.cli.context import CommandError, command_group, context_of, read
 from balancebot.cli.output import Column, of_severity, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.domain.alert import Alert
+from balancebot.domain.local_time import local_time
 from balancebot.domain.message import AlertMessage
 from balancebot.i18n import Wording
 from balancebot.store import alerts as stored_alerts
@@ -100,7 +102,7 @@ def silence(
         print(f"{pattern} matches no configured wallet", file=sys.stderr)
     made = _operating(context).silence(wanted, until=until, reason=reason, by=context_of(context).actor())
     zone = context_of(context).settings.timezone
-    print(f"silence {made.id}: {pattern} is silent until {until.astimezone(zone):%Y-%m-%d %H:%M} {zone}")
+    print(f"silence {made.id}: {pattern} is silent until {local_time(until, zone):%Y-%m-%d %H:%M} {zone}")
 
 
 @silences_commands.callback()
@@ -135,7 +137,7 @@ def list_silences(
                 (
                     str(each.id),
                     each.pattern.text,
-                    f"{(each.ended_at or each.until).astimezone(zone):%Y-%m-%d %H:%M}",
+                    f"{local_time(each.ended_at or each.until, zone):%Y-%m-%d %H:%M}",
                     each.created_by,
                     each.reason,
                 )
@@ -158,8 +160,8 @@ def _operating(context: typer.Context) -> OperateAlerts:
 
 
 def _row(alert: Alert, cause: AlertMessage, words: Wording, *, closed: bool) -> Sequence[str]:
-    def local(at: object) -> str:
-        return "" if at is None else f"{at.astimezone(words.zone):%Y-%m-%d %H:%M}"  # type: ignore[attr-defined]
+    def local(at: datetime | None) -> str:
+        return "" if at is None else f"{words.local(at):%Y-%m-%d %H:%M}"
 
     return (
         str(alert.id),

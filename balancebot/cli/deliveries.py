@@ -9,6 +9,7 @@ from balancebot.cli.context import CommandError, command_group, context_of
 from balancebot.cli.output import Column, json_instant, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.domain.delivery import DeliveryState
+from balancebot.domain.local_time import local_time
 from balancebot.notify.resend import OperateDeliveries
 from balancebot.store.deliveries import Delivery
 
@@ -70,7 +71,7 @@ def _row(delivery: Delivery, zone: ZoneInfo) -> tuple[str, ...]:
         delivery.id,
         f"{delivery.channel} {delivery.destination}",
         _news(delivery),
-        f"{delivery.created_at.astimezone(zone):%Y-%m-%d %H:%M}",
+        f"{local_time(delivery.created_at, zone):%Y-%m-%d %H:%M}",
         f"{state} (in doubt)" if delivery.in_doubt else state,
         str(delivery.num_attempts),
         delivery.error,

@@ -9,7 +9,7 @@ from balancebot.catalogue import number
 from balancebot.cli.context import CommandError, command_group, context_of, read_length, read_one_category
 from balancebot.cli.output import Column, json_instant, show_json, text_table
 from balancebot.domain.balance import BalanceKey, WalletName
-from balancebot.domain.local_time import read_instant
+from balancebot.domain.local_time import local_time, read_instant
 from balancebot.domain.number_text import read_quantity
 from balancebot.domain.sentence import Sentence
 from balancebot.estimates.planned_sends import PlannedSends
@@ -53,7 +53,7 @@ def add(
     """Announce a send: runways count it, messages name it, and a spike inside it is none."""
 
     zone = context_of(context).settings.timezone
-    starts_at = read_instant(at, zone)
+    starts_at = read_instant(at, zone, now=context_of(context).app.clock.now())
     if isinstance(starts_at, Sentence):
         raise typer.BadParameter(f"--at {starts_at}")
     made = _announcing(context).announce(
@@ -104,7 +104,7 @@ def _count(text: str) -> int:
 
 
 def _about(plan: PlannedSend, zone: ZoneInfo) -> str:
-    starts_at, ends_at = (at.astimezone(zone) for at in (plan.starts_at, plan.ends_at))
+    starts_at, ends_at = (local_time(at, zone) for at in (plan.starts_at, plan.ends_at))
     end = f"{ends_at:%H:%M}" if starts_at.date() == ends_at.date() else f"{ends_at:%Y-%m-%d %H:%M}"
     return f"{number(plan.messages)} messages of {plan.balance}, {starts_at:%Y-%m-%d %H:%M} to {end} {zone}"
 
@@ -114,8 +114,8 @@ def _row(plan: PlannedSend, zone: ZoneInfo) -> tuple[str, ...]:
         plan.id,
         str(plan.balance),
         number(plan.messages),
-        f"{plan.starts_at.astimezone(zone):%Y-%m-%d %H:%M}",
-        f"{plan.ends_at.astimezone(zone):%Y-%m-%d %H:%M}",
+        f"{local_time(plan.starts_at, zone):%Y-%m-%d %H:%M}",
+        f"{local_time(plan.ends_at, zone):%Y-%m-%d %H:%M}",
         plan.created_by,
         plan.note.replace("\n", " / "),
     )

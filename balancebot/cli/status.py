@@ -114,7 +114,7 @@ def for_people(views: Sequence[BalanceView], further: Sequence[str], words: Word
             if (burst := words.not_counted(view.estimate.not_counted, view.estimate.not_counted_at))
         ),
         "\n".join(further),
-        faint(f"as of {now.astimezone(words.zone):%Y-%m-%d %H:%M:%S} {words.zone_name}; ") + _count(views),
+        faint(f"as of {words.local(now):%Y-%m-%d %H:%M:%S} {words.zone_name}; ") + _count(views),
     ]
     return "\n\n".join(part for part in parts if part)
 

@@ -19,6 +19,7 @@ from balancebot.cli.threshold_output import (
     rows_of,
 )
 from balancebot.domain.audit import Way
+from balancebot.domain.local_time import local_time
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.threshold import Scope, ThresholdBook
 from balancebot.domain.threshold_cell import read_category, read_column, read_wallet
@@ -204,7 +205,7 @@ def show_history(
             (Column("when"), Column("who"), Column("by"), Column("row"), Column("change")),
             (
                 (
-                    f"{entry.at.astimezone(zone):%Y-%m-%d %H:%M:%S}",
+                    f"{local_time(entry.at, zone):%Y-%m-%d %H:%M:%S}",
                     entry.who,
                     entry.way.value,
                     entry.subject,

@@ -8,6 +8,7 @@ import typer
 from balancebot.cli.context import CommandError, command_group, context_of
 from balancebot.cli.output import Column, json_instant, show_json, text_table
 from balancebot.clock import SystemClock
+from balancebot.domain.local_time import local_time
 from balancebot.domain.user import Role
 from balancebot.people import users
 from balancebot.people.users import UserFault, add_user, remove_user, set_password, set_role
@@ -81,7 +82,7 @@ def list_users(context: typer.Context, as_json: Annotated[bool, typer.Option("--
         text_table(
             [Column(title) for title in ("name", "role", "since")],
             [
-                (user.name, user.role.value, f"{user.created_at.astimezone(zone):%Y-%m-%d %H:%M}")
+                (user.name, user.role.value, f"{local_time(user.created_at, zone):%Y-%m-%d %H:%M}")
                 for user in found
             ],
         )

@@ -43,7 +43,7 @@ def why(
         return
     words = Wording(zone=command.settings.timezone)
     print(render(explanation, words, Face.TEXT, bold=bold, faint=faint))
-    print(faint(f"\nas of {explanation.at.astimezone(words.zone):%Y-%m-%d %H:%M:%S} {words.zone_name}"))
+    print(faint(f"\nas of {words.local(explanation.at):%Y-%m-%d %H:%M:%S} {words.zone_name}"))
 
 
 def _explained(command: CommandContext, target: str) -> Explanation:

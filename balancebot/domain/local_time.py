@@ -1,18 +1,44 @@
-"""An instant as a person writes it: local time of the configured zone, unless an offset stands there.
+"""Instants as people write and read them: local time of the configured zone, unless an offset stands there.
 
-A local time that the clocks skip, or that comes twice, is refused with what to write instead: nobody guesses.
+A local time that the clocks skip, or that comes twice, is refused with what to write instead: nobody guesses. So is one
+before 1970 or more than two years ahead: no plan and no order is that far away, and the last days of the calendar can't
+be computed with.
 """
 
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
 from balancebot.domain.sentence import Sentence, sentence
 
+FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
+FURTHEST_AHEAD = timedelta(days=2 * 366)
 _DAY_ENDS = time(23, 59)
+_MOST_OFFSET = timedelta(days=1)
+_CALENDAR = (
+    datetime.min.replace(tzinfo=UTC) + _MOST_OFFSET,
+    datetime.max.replace(tzinfo=UTC) - _MOST_OFFSET,
+)
+"""The instants that every zone can show."""
 
 
-def read_instant(text: str, zone: ZoneInfo) -> datetime | Sentence:
+def local_time(at: datetime, zone: tzinfo) -> datetime:
+    """Return an instant as the clocks of `zone` show it. Never raises: the ends of the calendar are cut off."""
+    first, last = _CALENDAR
+    return min(max(at, first), last).astimezone(zone)
+
+
+def add_span(at: datetime, span: timedelta) -> datetime:
+    """Return the instant `span` after `at`, or the end of the calendar."""
+    try:
+        return at + span
+    except OverflowError:
+        return _CALENDAR[span > timedelta()]
+
+
+def read_instant(text: str, zone: ZoneInfo, *, now: datetime) -> datetime | Sentence:
     """Read `2026-12-01T20:00`, with seconds or an offset if need be; return what is wrong.
+
+    It is between 1970 and two years after `now`.
 
     What is wrong completes a sentence that begins with the option's or the field's name.
     """
@@ -20,28 +46,39 @@ def read_instant(text: str, zone: ZoneInfo) -> datetime | Sentence:
         at = datetime.fromisoformat(text.strip())
     except ValueError:
         return sentence("must be a time such as 2026-12-01T20:00, not %(text)s", text=repr(text))
-    if at.tzinfo is None:
-        return _instant(at, zone)
-    try:
-        return at.astimezone(UTC)
-    except OverflowError:
-        return sentence("is %(text)s, which is out of range", text=text)
+    return _bounded(at, zone, now)
 
 
-def read_day_end(text: str, zone: ZoneInfo) -> datetime | Sentence:
+def read_day_end(text: str, zone: ZoneInfo, *, now: datetime) -> datetime | Sentence:
     """Read a day such as `2026-12-31` as its last minute, or a time as `read_instant` does."""
     try:
         day = date.fromisoformat(text.strip())
     except ValueError:
-        return read_instant(text, zone)
-    return _instant(datetime.combine(day, _DAY_ENDS), zone)
+        return read_instant(text, zone, now=now)
+    return _bounded(datetime.combine(day, _DAY_ENDS), zone, now)
+
+
+def _bounded(written: datetime, zone: ZoneInfo, now: datetime) -> datetime | Sentence:
+    last = now + FURTHEST_AHEAD
+    # looked at before it is computed with: the ends of the calendar have no UTC
+    at = (
+        None
+        if not FIRST_INSTANT.year - 1 <= written.year <= last.year + 1
+        else _instant(written, zone)
+        if written.tzinfo is None
+        else written.astimezone(UTC)
+    )
+    if at is None or (isinstance(at, datetime) and not FIRST_INSTANT <= at <= last):
+        return sentence(
+            "is %(text)s: it must be between 1970 and %(last)s",
+            text=_shown(written),
+            last=local_time(last, zone).date().isoformat(),
+        )
+    return at
 
 
 def _instant(local: datetime, zone: ZoneInfo) -> datetime | Sentence:
-    try:
-        first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
-    except OverflowError:
-        return sentence("is %(text)s, which is out of range", text=local.isoformat())
+    first, second = (local.replace(tzinfo=zone, fold=fold).astimezone(UTC) for fold in (0, 1))
     if first == second:
         return first
     if first.astimezone(zone).replace(tzinfo=None) != local:

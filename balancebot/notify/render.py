@@ -1,9 +1,10 @@
 """Renders message into text through Jinja templates, the user's first, then the built-in.
 
-A template that fails, whoever wrote it, never loses a message: the built-in one speaks instead, and the log
-says so once for each fault. Templates see plain values in a sandbox. Escaping belongs to the kind of output:
-everything of Slack and HTML is rendered with it, everything plain without, the sentences of `words.j2` included,
-because a macro that was compiled without escaping and is called from a page that escapes would pass as safe.
+A template that fails, whoever wrote it, never loses a message: the built-in one is used instead, or, where that fails,
+a line with the severity, the balance and the reading; the log says so. Templates see plain values in a sandbox.
+Escaping belongs to the kind of output: everything of Slack and HTML is rendered with it, everything plain without, the
+sentences of `words.j2` included, because a macro that was compiled without escaping and is called from a page that
+escapes would pass as safe.
 """
 
 import logging
@@ -36,6 +37,7 @@ _BLANK_LINES: Final = re.compile(r"\n{3,}")
 """What a part that has nothing to say leaves behind."""
 _HTML_SUFFIX: Final = ".html.j2"
 _SLACK_FOLDER: Final = "slack/"
+_MOST_PLAIN_LINES: Final = 20
 
 
 class Renderer:
@@ -63,11 +65,24 @@ class Renderer:
 
     def link_of(self, message: Message) -> str:
         """Return the address of the page behind a message; '' where there is none."""
-        return str(self._view(message, self.words_for(message))["link"])
+        try:
+            return str(self._view(message, self.words_for(message))["link"])
+        except Exception as fault:  # noqa: BLE001 -- as for `render`
+            self._tell_once("link", f"{type(fault).__name__}: {fault}", "no link is shown")
+            return ""
 
     def render(self, template: str, message: Message, **extra: str | bool) -> str:
-        """Render `template` (`slack/alert.j2`) from `message`; blank lines around it are dropped."""
+        """Render `template` (`slack/alert.j2`) from `message`; blank lines around it are dropped. Never raises."""
         words = self.words_for(message)
+        try:
+            return self._render(template, message, words, extra)
+        except Exception as fault:  # noqa: BLE001 -- a message that can't be laid out must go out all the same
+            self._tell_once(template, f"{type(fault).__name__}: {fault}", "a plain line is sent")
+            return _plain_text(template, message, words)
+
+    def _render(
+        self, template: str, message: Message, words: Wording, extra: Mapping[str, str | bool]
+    ) -> str:
         context: Mapping[str, object] = {
             "m": self._view(message, words),
             "words_of": "words.j2",
@@ -103,10 +118,38 @@ class Renderer:
             case _:
                 assert_never(message)
 
-    def _tell_once(self, template: str, fault: str) -> None:
+    def _tell_once(self, template: str, fault: str, then: str = "the built-in one is used") -> None:
         if (template, fault) not in self._told:
             self._told.add((template, fault))
-            _log.warning("template_failed template=%s fault=%s; the built-in one is used", template, fault)
+            _log.warning("template_failed template=%s fault=%s; %s", template, fault, then)
+
+
+def _plain_text(template: str, message: Message, words: Wording) -> str:
+    """Say the least that helps, without a template: which alerts a message is about, and how bad they are."""
+    match message:
+        case AlertMessage():
+            lines = [_plain_line(message, words)]
+        case GroupMessage():
+            lines = [_plain_line(member, words) for member in message.members[:_MOST_PLAIN_LINES]]
+        case _:
+            lines = [words.gettext("This message can't be shown in full: see the log of balancebot.")]
+    text = ("\n" if template.endswith(".subject.j2") else "\n\n").join(lines)
+    if template.startswith(_SLACK_FOLDER) or template.endswith(_HTML_SUFFIX):
+        text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
+    return text
+
+
+def _plain_line(message: AlertMessage, words: Wording) -> str:
+    alert = message.alert
+    return words.gettext(
+        "%(severity)s: %(balance)s, %(reading)s (alert %(id)s, %(reason)s; this message can't be shown in full)",
+        severity=words.severity(alert.severity),
+        balance=alert.subject.wallet
+        + (f" {words.category(alert.subject.category)}" if alert.subject.category else ""),
+        reading=words.reading(message.measurement.reading),
+        id=message.alert_id,
+        reason=words.reason(message.reason) if message.reason else "–",
+    )
 
 
 def stem_of(message: Message) -> str:

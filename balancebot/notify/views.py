@@ -13,6 +13,7 @@ from urllib.parse import quote
 
 from balancebot.catalogue import number, sparkline
 from balancebot.domain.alert import Alert
+from balancebot.domain.local_time import add_span
 from balancebot.domain.message import AlertMessage, ChannelFailureMessage, GroupMessage, TestMessage
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.verdict import Severity
@@ -161,7 +162,7 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         limit="" if calm_since else words.limit(message),
         not_counted=words.not_counted(measured.not_counted, measured.not_counted_at),
         empty_at=(
-            words.when(measured.observed_at + pace)
+            words.when(add_span(measured.observed_at, pace))
             if pace and measured.observed_at
             else words.ahead(measured.depletes_at, now=message.at)
             if measured.depletes_at and measured.reading
@@ -191,7 +192,7 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         flaps=alert.flaps if alert.is_flapping else 0,
         calm_for=words.elapsed(alert.calm_for),
         calm_since=words.when(calm_since) if calm_since else "",
-        well_at=words.when(calm_since + alert.calm_for) if calm_since else "",
+        well_at=words.when(add_span(calm_since, alert.calm_for)) if calm_since else "",
         relapses=alert.relapses if alert.is_flapping else 0,
         link=_alert_link(alert, public_url),
     )

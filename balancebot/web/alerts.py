@@ -19,7 +19,7 @@ from balancebot.store import alerts, notification_history, silences
 from balancebot.store import alerts as store
 from balancebot.store.types import parse_id
 from balancebot.web.paging import PAGE, Page, offset, page_number, page_of
-from balancebot.web.rendering import show
+from balancebot.web.rendering import show, shown_or_not
 from balancebot.web.request import Done, PageRequest, done
 
 _SPANS = {
@@ -93,7 +93,11 @@ def with_reasons(
     conn: Connection, found: Sequence[AlertMessage], words: Wording
 ) -> list[tuple[Alert, AlertMessage, str]]:
     """Return alerts as a message would show them and why each is, or was, open."""
-    return [(last.alert, last, words.why(cause)) for last, cause in with_causes(conn, found)]
+    return [(last.alert, last, _why(cause, words)) for last, cause in with_causes(conn, found)]
+
+
+def _why(message: AlertMessage, words: Wording) -> str:
+    return shown_or_not(lambda: words.why(message), words.gettext("can't be shown"))
 
 
 def _listed(request: PageRequest, fault: str = "") -> Response:
@@ -151,7 +155,7 @@ def _one(request: PageRequest, fault: str = "") -> Response:
                 chapter,
                 say.cause(cause)
                 if (cause := chapter.message.alert.closed_because)
-                else say.why(chapter.message),
+                else _why(chapter.message, say),
             )
             for chapter in chapters
         ],
@@ -175,7 +179,7 @@ def _expected(request: PageRequest) -> datetime | str | None:
     text = request.sent("expects_by")
     if not text:
         return None
-    at = read_instant(text, request.zone)
+    at = read_instant(text, request.zone, now=request.now)
     if isinstance(at, Sentence):
         return request.words.translate(sentence("The time %(fault)s", fault=at))
     if at <= request.now:

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
 
 from starlette.responses import Response
 
@@ -13,7 +14,7 @@ from balancebot.i18n import Wording
 from balancebot.store import audit
 from balancebot.thresholds.edit import COLUMNS
 from balancebot.web.paging import PAGE, Page, offset, page_number
-from balancebot.web.rendering import show
+from balancebot.web.rendering import show, shown_or_not
 from balancebot.web.request import PageRequest
 
 TOPICS: dict[str, tuple[Act, ...]] = {
@@ -67,7 +68,12 @@ def audit_page(request: PageRequest) -> Response:
         request,
         "audit.html.j2",
         entries=[
-            (entry, subject(entry, words), differences(entry, words), entry.act in _UNDONE)
+            (
+                entry,
+                subject(entry, words),
+                shown_or_not(partial(differences, entry, words), _not_shown(words)),
+                entry.act in _UNDONE,
+            )
             for entry in entries[:PAGE]
         ],
         paging=Page(number=number, more=len(entries) > PAGE),
@@ -75,6 +81,10 @@ def audit_page(request: PageRequest) -> Response:
         topic=topic,
         topics=list(TOPICS),
     )
+
+
+def _not_shown(words: Wording) -> tuple[AuditDifference, ...]:
+    return (AuditDifference(label=words.gettext("Change"), before="", after=words.gettext("can't be shown")),)
 
 
 def subject(entry: AuditEntry, words: Wording) -> str:

@@ -41,7 +41,7 @@ def announce(request: PageRequest) -> Response:
     """Announce a send."""
     app, words = request.app, request.words
     messages = read_quantity(request.sent("messages"))
-    starts_at = read_instant(request.sent("starts_at"), request.zone)
+    starts_at = read_instant(request.sent("starts_at"), request.zone, now=request.now)
     hours = read_quantity(request.sent("hours"))
     category = next((one for one in Category if one.value == request.sent("category")), None)
     if not isinstance(messages, int):
@@ -79,7 +79,7 @@ def take_back(request: PageRequest) -> Response:
 def _coming(request: PageRequest, fault: str = "") -> Response:
     app = request.app
     until = (
-        read_day_end(request.asked("until"), request.zone)
+        read_day_end(request.asked("until"), request.zone, now=request.now)
         if request.asked("until")
         else request.now + ORDER_FOR
     )

@@ -2,10 +2,11 @@
 
 import hashlib
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 from pathlib import Path
+from typing import TypeVar
 from urllib.parse import urlencode
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -21,6 +22,8 @@ from balancebot.i18n import Wording
 from balancebot.web.request import CSRF_TOKEN, PageRequest, said
 
 log = logging.getLogger(__name__)
+
+Shown = TypeVar("Shown")
 
 _BUILT_IN = packaged("templates") / "web"
 
@@ -84,6 +87,15 @@ def _environment(folder: Path, language: str) -> Environment:
     return environment
 
 
+def shown_or_not(make: Callable[[], Shown], otherwise: Shown) -> Shown:
+    """Return what `make` makes of one row of a list, or `otherwise`: a row that can't be shown takes no page with it."""
+    try:
+        return make()
+    except Exception:
+        log.exception("web.row_failed")
+        return otherwise
+
+
 def _static_address(name: str) -> str:
     """Return the address of a static file; it changes with the file, so browsers may keep it for good."""
     return f"/static/{name}?v={_digest(name)}"
@@ -118,5 +130,5 @@ def _instant(at: datetime, say: Wording) -> Markup:
     """Write an instant as people read it, with the exact one for machines."""
     iso = f"{at:%Y-%m-%dT%H:%M:%SZ}"
     return Markup('<time datetime="{}" title="{} {}">{}</time>').format(
-        iso, f"{at.astimezone(say.zone):%Y-%m-%d %H:%M:%S}", say.zone_name, say.when(at)
+        iso, f"{say.local(at):%Y-%m-%d %H:%M:%S}", say.zone_name, say.when(at)
     )

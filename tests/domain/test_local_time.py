@@ -1,12 +1,15 @@
 """Times as people write them: the configured zone's wall clock, or an offset, and no guessing where clocks change."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from balancebot.domain.local_time import read_day_end, read_instant
+from balancebot.domain.local_time import add_span, local_time, read_day_end, read_instant
 
+NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
 
 
@@ -22,13 +25,13 @@ SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
     ],
 )
 def test_a_time_is_local_unless_an_offset_stands_there(text: str, zone: ZoneInfo, instant: datetime) -> None:
-    assert instant == read_instant(text, zone)
+    assert instant == read_instant(text, zone, now=NOW)
 
 
 def test_a_time_that_the_clocks_skip_is_refused_with_the_next() -> None:
     assert (
         "is 2026-03-29T02:30, which is skipped in Europe/Berlin when the clocks change:"
-        " the next time is 2026-03-29T03:30+02:00" == str(read_instant("2026-03-29T02:30", BERLIN))
+        " the next time is 2026-03-29T03:30+02:00" == str(read_instant("2026-03-29T02:30", BERLIN, now=NOW))
     )
 
 
@@ -36,18 +39,48 @@ def test_a_time_that_comes_twice_is_refused_with_both() -> None:
     assert (
         "is 2026-10-25T02:30, which occurs twice in Europe/Berlin when the clocks change:"
         " write 2026-10-25T02:30+02:00 or 2026-10-25T02:30+01:00"
-        == str(read_instant("2026-10-25T02:30", BERLIN))
+        == str(read_instant("2026-10-25T02:30", BERLIN, now=NOW))
     )
 
 
 @pytest.mark.parametrize("text", ["", "tomorrow", "2026-12-01T25:00", "2026-13-01T20:00"])
 def test_what_is_no_time_is_refused(text: str) -> None:
-    assert f"must be a time such as 2026-12-01T20:00, not {text!r}" == str(read_instant(text, BERLIN))
+    assert f"must be a time such as 2026-12-01T20:00, not {text!r}" == str(
+        read_instant(text, BERLIN, now=NOW)
+    )
 
 
-@pytest.mark.parametrize("text", ["0001-01-01T00:00", "0001-01-01T00:00+14:00", "9999-12-31T23:59-14:00"])
-def test_what_no_clock_shows_is_refused(text: str) -> None:
-    assert f"is {text}".removesuffix(":00") in str(read_instant(text, SHANGHAI))
+@pytest.mark.parametrize(
+    "text",
+    [
+        "0001-01-01T00:00",
+        "0001-01-01T00:00+14:00",
+        "1969-12-31T23:59Z",
+        "2028-12-01T00:00",
+        "9999-12-31T20:00+00:00",
+        "9999-12-31T23:59-14:00",
+    ],
+)
+def test_what_nobody_means_is_refused(text: str) -> None:
+    assert f"is {text.removesuffix('Z')}" in str(read_instant(text, SHANGHAI, now=NOW))
+    assert "it must be between 1970 and 2028-11-25" in str(read_day_end(text, SHANGHAI, now=NOW))
+
+
+@given(
+    st.datetimes(timezones=st.just(UTC)),
+    st.timedeltas(),
+    st.sampled_from([SHANGHAI, BERLIN, ZoneInfo("Pacific/Kiritimati"), timezone(timedelta(hours=-14))]),
+)
+def test_no_instant_is_too_far_to_be_shown(at: datetime, span: timedelta, zone: ZoneInfo) -> None:
+    local_time(at, zone)
+    local_time(add_span(at, span), zone)
+
+
+@given(st.text() | st.datetimes().map(str) | st.datetimes(timezones=st.timezones()).map(str))
+def test_whatever_is_typed_is_an_instant_nearby_or_refused(text: str) -> None:
+    at = read_day_end(text, SHANGHAI, now=NOW)
+    if isinstance(at, datetime):
+        assert datetime(1970, 1, 1, tzinfo=UTC) <= at <= NOW + timedelta(days=732)
 
 
 @pytest.mark.parametrize(
@@ -58,8 +91,10 @@ def test_what_no_clock_shows_is_refused(text: str) -> None:
     ],
 )
 def test_a_day_ends_with_its_last_local_minute(text: str, instant: datetime) -> None:
-    assert instant == read_day_end(text, SHANGHAI)
+    assert instant == read_day_end(text, SHANGHAI, now=NOW)
 
 
 def test_what_is_no_day_is_refused() -> None:
-    assert "must be a time such as 2026-12-01T20:00, not 'soon'" == str(read_day_end("soon", SHANGHAI))
+    assert "must be a time such as 2026-12-01T20:00, not 'soon'" == str(
+        read_day_end("soon", SHANGHAI, now=NOW)
+    )

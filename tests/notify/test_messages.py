@@ -1,6 +1,7 @@
 """What every message says and looks like: within Slack's limits, safe, and never lost to a template."""
 
 import logging
+import math
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,6 +13,7 @@ from balancebot.i18n import Wording
 from balancebot.notify.email.compose import address, compose
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.blocks import message_of
+from tests.messages import changed
 from tests.notify.every_message import EVERYTHING
 from tests.notify.examples import CRITICAL, DIGEST, HOSTILE, WORSENED, outgoing
 
@@ -118,6 +120,15 @@ def test_a_broken_template_of_a_user_gives_way_to_the_built_in_with_one_word_in_
     assert [record.getMessage().split(" fault=")[0] for record in caplog.records] == [
         "template_failed template=slack/alert.j2"
     ]
+
+
+@pytest.mark.parametrize("template", ["slack/alert.j2", "email/alert.html.j2"])
+def test_what_no_template_can_show_is_sent_as_a_plain_line(template: str) -> None:
+    told = changed(HOSTILE, burn_per_day=math.nan)
+    assert (
+        "critical: acme/&lt;!channel&gt; &amp; *co* industry, 312 messages"
+        " (alert 17, opened; this message can't be shown in full)"
+    ) == Renderer(words=Wording()).render(template, told)
 
 
 def test_broken_words_of_a_user_give_way_in_every_template_that_needs_them(tmp_path: Path) -> None:

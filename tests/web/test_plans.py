@@ -53,6 +53,8 @@ def test_a_send_is_announced_in_local_time_and_taken_back(desk: Desk) -> None:
     [
         ({"messages": "many"}, "The number of messages must be a whole number."),
         ({"starts_at": "soon"}, "The start must be a time"),
+        ({"starts_at": "9999-12-31T20:00:00+00:00"}, "it must be between 1970 and 2028-11-2"),
+        ({"hours": "9223372036854775807"}, "a send lasts longer than 0"),
         ({"wallet": "acme/chekout"}, "did you mean acme/checkout?"),
         ({"hours": "0"}, "a send lasts longer than 0"),
     ],

@@ -5,6 +5,7 @@ Addresses and subjects come from outside; none of them can bring a header of its
 
 import base64
 import hashlib
+import logging
 import re
 from dataclasses import dataclass
 from email.header import Header
@@ -35,6 +36,8 @@ class _Subject(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc] # He
         value = Header(str(self), charset, header_name="Subject").encode(linesep=policy.linesep)
         return f"Subject: {value}{policy.linesep}"
 
+
+log = logging.getLogger(__name__)
 
 _NAMED: Final = re.compile(r"(?P<name>.*?) ?<(?P<spec>[^<>]*)>")
 _PICTURE_ID: Final = "balances@balancebot"
@@ -150,7 +153,12 @@ def _picture(told: Message, renderer: Renderer) -> bytes | None:
     # Only a digest needs the drawing library, which takes longer to load than all the rest of a mail.
     from balancebot.notify.email.picture import digest_picture  # lazy: pillow; only a digest has a picture
 
-    return digest_picture(told, renderer.words_for(told))
+    try:
+        return digest_picture(told, renderer.words_for(told))
+    except Exception:
+        # a drawing that fails keeps no digest from its reader
+        log.exception("picture_failed")
+        return None
 
 
 def _template(told: Message, kind: str) -> str:
