@@ -58,6 +58,7 @@ _CAUSES = {
     Cause.READ_AGAIN: sentence("the balance can be read again"),
     Cause.CREDENTIALS_INSTEAD: sentence("the source answers again, but rejects the credentials"),
     Cause.USE_NORMAL: sentence("usage is normal again"),
+    Cause.LOW_BALANCE_INSTEAD: sentence("its low balance alert takes over"),
 }
 _ROLES = {
     Role.VIEWER: sentence("viewer"),

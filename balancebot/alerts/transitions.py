@@ -129,10 +129,10 @@ class OpenAlerts:
         """Take wallets that were read again out of a shared alert."""
         self._change(alert, Transition(alert=replace(alert, members=members)))
 
-    def close(self, alert: Alert, cause: Cause) -> None:
-        """End an alert for a reason that no verdict gives."""
-        until = silenced_until(self._silences, alert, self._now)
-        self._change(alert, life.close(alert, now=self._now, silenced=until is not None, cause=cause))
+    def close(self, alert: Alert, cause: Cause, *, silently: bool = False) -> None:
+        """End an alert for a reason that no verdict gives; `silently` only edits the messages that stand."""
+        silenced = silently or silenced_until(self._silences, alert, self._now) is not None
+        self._change(alert, life.close(alert, now=self._now, silenced=silenced, cause=cause))
 
     def save(self) -> list[NotifiedAlert]:
         """Store what was decided, fill the outbox, and return what is sent; call it at the end."""

@@ -112,15 +112,20 @@ def _for_people(found: Sequence[AdviceRow], words: Wording, now: datetime, end: 
     needed = [order for order in found if order.is_needed]
     num_unknown = sum(order.advice is None for order in found)
     num_enough = len(found) - len(needed) - num_unknown
+    last = words.ahead(end, now=now)
     parts = [
         text_table(_COLUMNS, [_row(order, words, now) for order in needed]) if needed else "",
         bold(words.order_total(totals(found), now=now)),
         faint(
             "; ".join(
-                f"{count:,} {said}"
-                for count, said in (
-                    (num_enough, f"last to {words.ahead(end, now=now)} as they are"),
-                    (num_unknown, "have too little history or use to go on"),
+                f"{count:,} {said if count > 1 else said_of_one}"
+                for count, said_of_one, said in (
+                    (num_enough, f"lasts to {last} as it is", f"last to {last} as they are"),
+                    (
+                        num_unknown,
+                        "has too little history or use to go on",
+                        "have too little history or use to go on",
+                    ),
                 )
                 if count
             )

@@ -47,6 +47,8 @@ class Cause(StrEnum):
     """`stale` gave way: the wallet answers again, and rejects the credentials."""
     USE_NORMAL = "use_normal"
     """A burn spike is over."""
+    LOW_BALANCE_INSTEAD = "low_balance_instead"
+    """A burn spike whose balance has become critical is told in that alert."""
 
 
 RECOVERIES = frozenset({Cause.ROSE, Cause.READ_AGAIN, Cause.USE_NORMAL})

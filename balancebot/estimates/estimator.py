@@ -57,6 +57,7 @@ class Estimator:
             confidence=self.confidence,
             open_use=asked.open_use,
             open_exposure=asked.open_exposure,
+            pace=asked.pace,
             plans=asked.plans,
         )
         return dict(zip(asked.keys, answers.estimates(), strict=True))
@@ -210,6 +211,7 @@ class ModelledBalances:
     observed_at: "Floats"
     open_use: "Floats"
     open_exposure: "Floats"
+    pace: "Floats | None"
     plans: "list[list[DatedSend]]"
 
 
@@ -220,6 +222,8 @@ class KnownUsage:
     models: Mapping[Balance, FittedModel]
     hours: Mapping[Balance, list[HourOfUse]]
     announced: "Mapping[BalanceKey, list[DatedSend]]"
+    pace: Mapping[BalanceKey, float] | None = None
+    """Messages per hour between the last two readings, of those just booked; None where it wasn't looked at."""
 
     @classmethod
     def read(cls, conn: Connection, wallet_ids: Collection[int], *, now: datetime) -> "KnownUsage":
@@ -254,9 +258,14 @@ def modelled(known: KnownUsage, read: Sequence[tuple[int, Snapshot]]) -> Modelle
     )
     models, _ = decode_models([model.model for *_, model in asked])
     announced = known.announced
+    pace = None
+    if known.pace is not None:
+        pace = np.array([known.pace.get(key, 0.0) for key, *_ in asked])
     for index, (key, snapshot, _, model) in enumerate(asked):
         if _explains(announced.get(key, ()), model.hour * SECONDS_PER_HOUR, snapshot.observed_at.timestamp()):
             used[index] = exposure[index] = 0.0
+            if pace is not None:
+                pace[index] = 0.0
     return ModelledBalances(
         keys=[key for key, *_ in asked],
         models=models,
@@ -264,6 +273,7 @@ def modelled(known: KnownUsage, read: Sequence[tuple[int, Snapshot]]) -> Modelle
         observed_at=np.array([snapshot.observed_at.timestamp() for _, snapshot, _, _ in asked]),
         open_use=used,
         open_exposure=exposure,
+        pace=pace,
         plans=[announced.get(key, []) for key, *_ in asked],
     )
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate, Runway
 from balancebot.forecast.model import Models
-from balancebot.forecast.paths import Paths
+from balancebot.forecast.paths import GoesOn, Paths
 from balancebot.forecast.recurring import DatedSend, Repeats, Rule, occurrences
 
 Floats = NDArray[np.float64]
@@ -79,12 +79,14 @@ def forecast(
     confidence: float,
     open_use: Floats | None = None,
     open_exposure: Floats | None = None,
+    pace: Floats | None = None,
     plans: Sequence[Sequence[DatedSend]] | None = None,
 ) -> Forecasts:
     """Say how long `balances` [N], read at `observed_at` [N] (epoch seconds, up to `now`), will last.
 
-    `open_use` and `open_exposure` (hours) are what was booked since the models' hours closed; `plans` is announced use
-    per balance, on top of what is expected. Where less than an hour was seen, or no use, the answer isn't `known`.
+    `open_use` and `open_exposure` (hours) are what was booked since the models' hours closed, `pace` the messages per hour
+    between the last two readings; `plans` is announced use per balance, on top of what is expected. Where less than an
+    hour was seen, or no use, the answer isn't `known`.
     """
     count = len(models)
     use = np.zeros(count) if open_use is None else open_use
@@ -114,6 +116,7 @@ def forecast(
             zone,
             open_use=use[rows],
             open_exposure=exposure[rows],
+            pace=None if pace is None else pace[rows],
             dated=dated,
         )
         known[rows] = paths.known
@@ -153,8 +156,12 @@ def dated_sends(
 
 def _answers(paths: Paths, balances: Floats, seconds: Floats, confidence: float) -> Floats:
     age = seconds / 3600.0
-    hours = paths.lasts(balances, np.array([0.1, 0.5, 0.9, 1.0 - confidence])) - age[:, None]
-    hours = np.maximum(hours, 0.0)
+    chances = np.array([0.1, 0.5, 0.9, 1.0 - confidence])
+    hours = paths.lasts(balances, chances)
+    goes_on = paths.burst_goes_on(balances)
+    for row in np.flatnonzero(goes_on.chance).tolist():
+        hours[row] = _with_burst(paths, balances, chances, row=row, goes_on=goes_on)
+    hours = np.maximum(hours - age[:, None], 0.0)
     hours[balances <= 0] = 0.0
     hours[hours > NO_END_HOURS] = math.inf
     p10, p50, p90, judged = hours.T
@@ -165,3 +172,11 @@ def _answers(paths: Paths, balances: Floats, seconds: Floats, confidence: float)
     week = (paths.usual_by(start + 168.0) - begin) / 7.0
     burn = day + dated + paths.bursts_per_day
     return np.stack([burn, week, p10, p50, p90, judged])
+
+
+def _with_burst(paths: Paths, balances: Floats, chances: Floats, *, row: int, goes_on: GoesOn) -> Floats:
+    """Return when a balance is used up with each of `chances`, by usual usage or by a burst that goes on."""
+    chance, empty = float(goes_on.chance[row]), float(goes_on.hours[row])
+    before = paths.lasts(balances, np.minimum(chances / (1.0 - chance), 1.0))[row]
+    after = paths.lasts(balances, np.maximum(chances - chance, 0.0) / (1.0 - chance))[row]
+    return np.asarray(np.where(before < empty, before, np.maximum(after, empty)))

@@ -43,6 +43,14 @@ _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
 """log2 by which the range is wider at first, until a day and a week have been seen."""
 _LN2 = 0.6931471805599453
+_STARTED = 0.12
+"""How likely a burst at least goes on until the balance is empty: the range has to cover that."""
+_SHOWS_DAYS = 0.25
+"""Excess of so many usual days in the open hours may be a burst that goes on."""
+_BURST_HOURS = 1.0
+"""A burst that has lasted for L hours goes on for x more with L / (L + x + 1 h)."""
+_SAME_BURST = 0.5
+"""What was sent in a burst of closed hours went on up to now if it is at least half of what this pace would have sent."""
 _BISECTIONS = 6
 _TINY = 1e-9
 
@@ -113,6 +121,15 @@ class Usage(NamedTuple):
         return np.asarray(0.5 * (1.0 - np.tanh(0.7978845608028654 * (z + 0.044715 * z**3))))
 
 
+class GoesOn(NamedTuple):
+    """What becomes of N balances if the burst that is on goes on."""
+
+    chance: Floats
+    """How likely it goes on until the balance is empty; 0 where no burst is on."""
+    hours: Floats
+    """After how many hours the balance is empty then."""
+
+
 class Paths:
     """The distribution of what N balances use from `since` [N] on."""
 
@@ -124,11 +141,13 @@ class Paths:
         *,
         open_use: Floats,
         open_exposure: Floats,
+        pace: Floats | None = None,
         dated: Sequence[DatedSend] = (),
         at: Sequence[float] = (),
     ) -> None:
         """Draw the paths. `open_use` and `open_exposure` (hours) are what was seen since the models' hours closed.
 
+        `pace` is messages per hour between the last two readings, where that is known: it tells whether a burst goes on.
         `dated` sends are those of the only balance (N is 1), and `at` are further moments, in hours after `since`.
         """
         self.hour = hour = np.floor(since / 3600.0)
@@ -137,6 +156,8 @@ class Paths:
         """The part of the first clock hour that is still to come."""
         self._hours = hour.astype(np.int64)
         self._zone = zone
+        self._models = models
+        self._pace = pace
         seen = models["seen"] + open_exposure
         self.known = (models["version"] > 0) & (seen >= MIN_SEEN) & (models["used"][:, -1] + open_use > 0)
         self.knots = _KNOTS if not dated and not len(at) else self._with_moments(dated, at)
@@ -295,6 +316,20 @@ class Paths:
             low, high = np.where(over, middle, low), np.where(over, high, middle)
         return np.asarray(2.0 ** ((low + high) / 2))
 
+    def burst_goes_on(self, balances: Floats) -> GoesOn:
+        """Tell how likely a burst that shows between the last two readings goes on until `balances` [N] are empty."""
+        models = self._models
+        if self._pace is None:
+            return GoesOn(np.zeros(len(models)), np.zeros(len(models)))
+        pace = np.maximum(self._pace, _TINY)
+        hours = models["end"].astype(np.float64) - models["not_counted_hour"] - 0.5
+        went_on = models["not_counted"] >= _SAME_BURST * pace * hours
+        sent = self._open_excess + np.where(went_on, models["not_counted"], 0.0)
+        is_on = self.known & (sent > 0) & (pace > CAP * self._usual_now)
+        lasted, hours = sent / pace, balances / pace
+        chance = np.maximum(lasted / (lasted + hours + _BURST_HOURS), _STARTED)
+        return GoesOn(np.where(is_on, chance, 0.0), hours)
+
     def _levels_now(
         self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats, mean: Floats
     ) -> Floats:
@@ -306,7 +341,12 @@ class Paths:
         usual = mean * np.maximum(shape, models["changed_weight"] * models["changed_level"]).clip(0.5)
         cap = CAP * np.maximum(open_exposure, 1.0) ** 2 * usual + 3.0
         use = np.where(fresh, open_use, np.minimum(open_use, cap))
-        self.open_burst = np.where(open_use - use >= BURST_DAYS * 24.0 * mean, open_use - use, 0.0)
+        self._usual_now = usual
+        is_burst = open_use - use >= BURST_DAYS * 24.0 * mean
+        self._open_excess = np.where(open_use - use >= _SHOWS_DAYS * 24.0 * mean, open_use - use, 0.0)
+        if self._pace is not None:  # of what is over only the usual counts
+            use = np.where(is_burst & (self._pace < CAP / 2 * usual), np.minimum(use, expected), use)
+        self.open_burst = np.where(is_burst, open_use - use, 0.0)
         """[N] what was used in a burst since the models were fitted, and counts no more than a burst does."""
         return levels(
             models["used"] * fading + use[:, None] * kept,

@@ -24,6 +24,8 @@ class Series(NamedTuple):
     balance: float
     open_use: float
     open_exposure: float
+    pace: float = 0.0
+    """Messages per hour between the last two readings."""
 
 
 def fit_series(at: Floats, balance: Floats, zone: str, plans: Sequence[DatedSend] = ()) -> Series:
@@ -31,12 +33,13 @@ def fit_series(at: Floats, balance: Floats, zone: str, plans: Sequence[DatedSend
     first, use, exposure = hourly_use(at, balance, float(at[-1]))
     end = first + len(use) - 1
     window = window_of(use[:-1], exposure[:-1], end, plans)
-    open_use, open_exposure = float(use[-1]), float(exposure[-1])
+    open_use, open_exposure, pace = float(use[-1]), float(exposure[-1]), 0.0
     if any(plan.start < at[-1] and plan.end + 3600.0 > end * 3600.0 for plan in plans):
         open_use = open_exposure = 0.0
-    return Series(
-        fit([window], zone, [plans]).models, float(at[-1]), float(balance[-1]), open_use, open_exposure
-    )
+    elif len(at) > 1 and balance[-1] < balance[-2]:
+        pace = float((balance[-2] - balance[-1]) * 3600.0 / (at[-1] - at[-2]))
+    model = fit([window], zone, [plans]).models
+    return Series(model, float(at[-1]), float(balance[-1]), open_use, open_exposure, pace)
 
 
 def window_of(use: Floats, exposure: Floats, end: int, plans: Sequence[DatedSend] = ()) -> UseWindow:
@@ -86,6 +89,7 @@ def forecast_series(
         confidence=confidence,
         open_use=np.array([series.open_use]),
         open_exposure=np.array([series.open_exposure]),
+        pace=np.array([series.pace]),
         plans=[plans],
     )
 

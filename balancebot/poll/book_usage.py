@@ -43,6 +43,14 @@ class BookedUsage:
     is_surely_use: bool
     """An app's whose pool was read with it: quota that it gave back would have been seen to arrive."""
 
+    def pace(self) -> Iterator[tuple[BalanceKey, float]]:
+        """Yield what was used per hour since it was booked before."""
+        row = self.row
+        if row.observed_at is not None and row.booked_at is not None:
+            seconds = (row.observed_at - row.booked_at).total_seconds()
+            for key, used in self.used.items():
+                yield key, used * SECONDS_PER_HOUR / seconds
+
 
 def book_use(
     conn: Connection, accounts: Collection[str], read: Mapping[WalletName, WalletRow]

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from balancebot.alerts.transitions import DecisionWriter, OpenAlerts
 from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Cause
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Snapshot, WalletName, account_of
-from balancebot.domain.message import Measurement
+from balancebot.domain.message import Measurement, SpikeMeasurement
 from balancebot.domain.reachability import Reach, Shared, judge_credentials, judge_staleness, share
 from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate
 from balancebot.domain.threshold import Effective, Limits, ThresholdBook
@@ -63,8 +63,12 @@ class JudgeBalances:
         estimates: Mapping[BalanceKey, Estimate],
         ever_positive: Collection[BalanceKey],
         alerts: OpenAlerts,
+        surges: Mapping[BalanceKey, SpikeMeasurement],
     ) -> None:
-        """Advance the alert of each category that was read; an unread one changes nothing."""
+        """Advance the alert of each category that was read; an unread one changes nothing.
+
+        `surges` are the usage spikes that are on: the message of a balance that one empties says so.
+        """
         for category, reading in snapshot.readings.items():
             if reading is not Absent.UNREAD:
                 key = BalanceKey(snapshot.wallet, category)
@@ -76,6 +80,7 @@ class JudgeBalances:
                     estimate=estimate,
                     alerts=alerts,
                     ever=key in ever_positive,
+                    surge=surges.get(key),
                 )
 
     def is_near(self, snapshot: Snapshot, estimates: Mapping[BalanceKey, Estimate]) -> bool:
@@ -98,6 +103,7 @@ class JudgeBalances:
         estimate: Estimate,
         alerts: OpenAlerts,
         ever: bool,
+        surge: SpikeMeasurement | None,
     ) -> None:
         subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=snapshot.wallet, category=category)
         standing = alerts.of(subject)
@@ -130,7 +136,7 @@ class JudgeBalances:
             subject,
             verdict,
             lambda: self._measurement(
-                snapshot, reading, estimate=estimate, effective=effective, verdict=verdict
+                snapshot, reading, estimate=estimate, effective=effective, verdict=verdict, surge=surge
             ),
             limits=effective.limits,
             cause=cause,
@@ -144,6 +150,7 @@ class JudgeBalances:
         estimate: Estimate,
         effective: Effective,
         verdict: Verdict,
+        surge: SpikeMeasurement | None,
     ) -> Measurement:
         return Measurement(
             at=self.now,
@@ -156,6 +163,7 @@ class JudgeBalances:
             not_counted=estimate.not_counted,
             not_counted_at=estimate.not_counted_at,
             depletes_at=_depletes_at(estimate, snapshot.observed_at),
+            spike=surge,
         )
 
 

@@ -110,6 +110,12 @@ class _Balance(NamedTuple):
     until: datetime
     kept: EstimateRow
 
+    @property
+    def was_empty(self) -> bool:
+        """Whether there was nothing all the time: it is quiet then, whatever is tried to be sent."""
+        row = self.booked.row
+        return row.booked.of(self.key.category) == 0 == row.readings.of(self.key.category)
+
 
 class UsageVerdict(NamedTuple):
     """What the latest use of one balance says of a spike."""
@@ -127,6 +133,16 @@ class UsageVerdict(NamedTuple):
     def reading(self) -> Reading:
         """What is left."""
         return self.of.booked.row.readings.of(self.key.category)
+
+    @property
+    def surge(self) -> SpikeMeasurement:
+        """What was used between the last two readings, beside what is likely then."""
+        return SpikeMeasurement(
+            messages=self.of.booked.used.get(self.key, 0),
+            expected=self.expected,
+            since=self.of.since,
+            until=self.of.until,
+        )
 
     @property
     def is_spike(self) -> bool:
@@ -173,7 +189,7 @@ class JudgeSpikes:
             if evidence is None:
                 continue
             points = one.kept.spike_points
-            if one.booked.is_certain:
+            if one.booked.is_certain and not one.was_empty:
                 drained = evidence.drained and one.booked.is_surely_use
                 points = gather(points, evidence.points, drained=drained)
             if (points, evidence.stopped) != (one.kept.spike_points, one.kept.stopped):
@@ -186,16 +202,19 @@ class JudgeSpikes:
     def advance(self, verdicts: Sequence[UsageVerdict], open_alerts: OpenAlerts, *, now: datetime) -> None:
         """Advance the `burn_spike` of each balance.
 
-        One whose `low_balance` is critical or worse is told in that alert and opens none; at 0 none ends because it became
-        quiet.
+        One whose `low_balance` is critical or worse is told in that alert: it opens none, and one that is open ends without
+        a message.
         """
         for verdict in verdicts:
             key = verdict.key
             subject = AlertSubject(kind=AlertKind.BURN_SPIKE, wallet=key.wallet, category=key.category)
-            is_open = open_alerts.is_open(subject)
-            if verdict.is_spike and (is_open or not _is_critical(open_alerts, key)):
+            spike = open_alerts.of(subject)
+            if _is_critical(open_alerts, key):
+                if spike is not None:
+                    open_alerts.close(spike, Cause.LOW_BALANCE_INSTEAD, silently=True)
+            elif verdict.is_spike:
                 open_alerts.advance(subject, _SPIKE, lambda it=verdict: _measurement(it, now))  # type: ignore[misc]
-            elif is_open and not verdict.is_spike and verdict.reading != 0:
+            elif spike is not None and verdict.reading != 0:
                 open_alerts.advance(
                     subject,
                     FINE,
@@ -236,10 +255,5 @@ def _measurement(verdict: UsageVerdict, now: datetime) -> Measurement:
         not_counted=estimate.not_counted,
         not_counted_at=estimate.not_counted_at,
         depletes_at=one.kept.p50_at,
-        spike=SpikeMeasurement(
-            messages=one.booked.used.get(one.key, 0),
-            expected=verdict.expected,
-            since=one.since,
-            until=one.until,
-        ),
+        spike=verdict.surge,
     )

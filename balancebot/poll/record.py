@@ -86,7 +86,8 @@ class RecordReadings:
             book = self.thresholds.book(conn)
             context = PollContext.read(conn, [row.id for row in rows.values()], book=book, now=now)
             read = [(rows[snapshot.wallet].id, snapshot) for snapshot in good]
-            estimates = self.estimator.estimate(context.usage, read, now=now)
+            pace = dict(item for stretch in booked for item in stretch.pace())
+            estimates = self.estimator.estimate(replace(context.usage, pace=pace), read, now=now)
             ever_positive = store_estimates(conn, read, estimates, context.kept, now=now)
             readings.append_snapshots(conn, [_stored(wallet_id, snapshot) for wallet_id, snapshot in read])
             judging = JudgeBalances(book=context.book, margin=self.margin, now=now)
@@ -115,8 +116,9 @@ class RecordReadings:
                 *(one.row.name for one in booked),
             }
             open_alerts = OpenAlerts(conn, names, writer=self.writer, now=now)
+            surges = {verdict.key: verdict.surge for verdict in spikes if verdict.is_spike}
             for snapshot in good:
-                judging.judge(snapshot, estimates, ever_positive, open_alerts)
+                judging.judge(snapshot, estimates, ever_positive, open_alerts, surges)
             self.judge_spikes.advance(spikes, open_alerts, now=now)
             attempts = [
                 *(_read(rows[snapshot.wallet], snapshot) for snapshot in good),

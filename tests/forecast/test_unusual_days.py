@@ -63,6 +63,27 @@ def test_a_single_mailing_leaves_the_runway_as_it_is(hours_ago: float) -> None:
     assert days(found.p50) == pytest.approx(10.0, rel=0.25 if hours_ago <= 1 else 0.1)
 
 
+def robot(hours: float, *, left: float) -> Forecasts:
+    """Answer for a balance of `left`, of which 16,000 an hour have been sent for so long."""
+    sender = Sender(30)
+    sender.use[sender.at(30 - hours / 24) :] += 4000
+    return answer(sender.read(left=left))
+
+
+def test_the_range_covers_that_a_burst_goes_on_and_that_it_was_once() -> None:
+    found = robot(0.5, left=24_000)
+
+    assert float(found.p10[0]) == pytest.approx(1.5, abs=0.1)
+    assert days(found.judged) > 5.0
+    assert days(found.p90) > 8.0
+
+
+def test_the_longer_a_burst_has_lasted_the_more_likely_it_goes_on() -> None:
+    assert float(robot(1.5, left=24_000).judged[0]) == pytest.approx(1.5, abs=0.1)
+    assert float(robot(5, left=24_000).p50[0]) == pytest.approx(1.5, abs=0.1)
+    assert days(robot(5, left=100_000).p50) > 1.0
+
+
 def test_what_is_not_counted_is_named_with_its_hour() -> None:
     found = answer(Sender(30).bursts(29.5, 26_700).read())
 

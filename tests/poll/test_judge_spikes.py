@@ -4,12 +4,13 @@ from datetime import timedelta
 
 import pytest
 
+from balancebot.domain.alert import AlertKind
 from balancebot.domain.balance import Absent, BalanceKey, Readings
-from balancebot.domain.message import AlertMessage
+from balancebot.domain.message import AlertMessage, SpikeMeasurement
 from balancebot.domain.runway import OrderAdvice
 from balancebot.history.files import ImportReport, import_history
 from balancebot.overview.balances import overview
-from balancebot.store import wallets
+from balancebot.store import alerts, wallets
 from tests.history.lines import sheet_of
 from tests.world import POOL, SHOP, World, industry
 
@@ -160,3 +161,35 @@ def test_a_spike_of_a_category_that_is_no_longer_allocated_is_closed(traffic):
     traffic.world.poll()
 
     assert [SPIKE, "closed ok acme/shop:industry"] == spikes(traffic)
+
+
+def test_a_balance_that_a_robot_drains_is_told_once_and_its_message_carries_the_spike(database):
+    traffic = traffic_of(World(database), left=50_000)
+    traffic.world.limit(category="industry", critical_below=45_000)
+    traffic.passes(2, 4000)
+
+    (news,) = traffic.world.messages()
+    assert news.context.advice is not None
+    assert ("low_balance", SpikeMeasurement) == (news.alert.subject.kind, type(news.measurement.spike))
+    assert news.context.advice.stop_first
+
+
+def test_a_spike_that_is_open_when_its_balance_turns_critical_says_no_more(database):
+    traffic = traffic_of(World(database), left=50_000)
+    traffic.world.limit(category="industry", critical_below=40_000)
+    traffic.passes(2, 4000)
+    traffic.passes(1, 4000)
+    traffic.world.clock.pass_by(hours=25)
+    traffic.world.app.operate_alerts.tick()
+
+    assert [SPIKE, SPIKE, "reminder critical acme/shop:industry"] == spikes(traffic)
+    with traffic.world.database.read() as conn:
+        assert [AlertKind.LOW_BALANCE] == [last.alert.subject.kind for last in alerts.all_open(conn)]
+
+
+def test_at_zero_it_is_still_said_that_the_sending_must_be_stopped(database):
+    traffic = traffic_of(World(database), left=8_000)
+    traffic.passes(2, 4000)
+    traffic.passes(5, 0)
+
+    assert [True] == [advice.stop_first for advice in advised(traffic).values()]

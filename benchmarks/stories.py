@@ -1,0 +1,293 @@
+"""The days on which people look, played end to end: a burst, a drain, a start, a month's end, a wrong reading.
+
+    python benchmarks/stories.py                      lists them
+    python benchmarks/stories.py drain mailing        plays these; `all` plays all
+    python benchmarks/stories.py drain --language zh-CN
+
+Each begins with 60 days of imported history and goes on with the real poll cycle every five minutes. What Slack is
+sent stands in order; at some moments it is compared with `status --json`, `advise` and the wallet's page.
+"""
+
+import argparse
+import json
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from playback import DAY, STEP, Stage, sends, stage
+
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.balance import BalanceKey, Category, WalletName
+
+ZONE = ZoneInfo("Asia/Shanghai")
+BEGUN = datetime(2026, 1, 5, tzinfo=ZONE)
+"""A Monday."""
+DAYS = 120
+FIRST = 60
+"""The day on which a story begins."""
+POOL = WalletName("acme")
+SHOP = BalanceKey(WalletName("acme/shop"), Category.INDUSTRY)
+BY = Actor(who="ops", way=Way.CLI)
+
+
+def at(day: float, hour: float = 0.0) -> datetime:
+    """Return a local instant, counted from the first Monday."""
+    return BEGUN + timedelta(days=day, hours=hour)
+
+
+def place(day: float, hour: float = 0.0) -> int:
+    """Return the step of such an instant."""
+    return (at(day, hour) - BEGUN) // STEP
+
+
+class Story:
+    """A shop of about 900 messages a day with a shared pool, from day 60 on."""
+
+    def __init__(
+        self, stage: Stage, *, per_day: float = 900, left: int = 9_000, pool: int = 0, hour: float = 9.0
+    ):
+        self.stage = stage
+        self.rng = np.random.default_rng(11)
+        stage.begun = BEGUN
+        stage.clock.at = at(FIRST, hour)
+        stage.usage[SHOP] = sends(self.rng, DAYS, per_day)
+        stage.left = {SHOP: left, BalanceKey(POOL, Category.INDUSTRY): pool}
+
+    @property
+    def usage(self) -> np.ndarray:
+        return self.stage.usage[SHOP]
+
+    def history(self, days: float = FIRST) -> None:
+        self.stage.lives_through(days)
+        self.stage.reads()
+
+    def goes_on(self, day: float, hour: float = 0.0, *, every: timedelta = STEP) -> None:
+        self.stage.passes(until=at(day, hour), every=every)
+
+    def look(self, *, page: bool = False) -> None:
+        """Print how every face tells the shop now."""
+        stage, say = self.stage, self.stage.say
+        now = stage.clock.at.astimezone(ZONE)
+        shown = stage.status(SHOP)
+        short = {
+            name: shown[name]
+            for name in ("balance", "burn_per_day", "usual_burn_per_day", "not_counted", "runway_days",
+                         "depletes_at", "severity", "movable")
+        }  # fmt: skip
+        say(f"--- {now:%a %d %b %H:%M}: status --json\n{json.dumps(short, default=_rounded)}")
+        say(f"--- advise\n{stage.advised()}")
+        from_here = np.cumsum(self.usage[stage._place :])
+        lasts = int(np.searchsorted(from_here, stage.left[SHOP])) / DAY
+        month = int(from_here[30 * DAY - 1])
+        say(f"--- truth: {lasts:.1f} d; 30 days take {month:,}, so {month - stage.left[SHOP]:,} are lacking")
+        if page:
+            say(f"--- page\n{stage.page(SHOP.wallet)}")
+
+
+def _rounded(value: object) -> object:
+    return str(value)
+
+
+def mailing(story: Story) -> None:
+    """One mailing of 26,700 in an app of 900 a day."""
+    story.stage.left[SHOP] = 31_500
+    story.usage[place(FIRST, 10) : place(FIRST, 10.1)] += 26_700
+    story.history()
+    story.goes_on(FIRST, 10.25)
+    story.look(page=True)
+    story.goes_on(FIRST, 14)
+    story.look()
+    story.goes_on(FIRST + 2, 10, every=timedelta(minutes=15))
+    story.look()
+
+
+def announced(story: Story) -> None:
+    """100,000 announced, and sent as announced."""
+    story.stage.left[SHOP] = 110_000
+    begin = place(FIRST, 11)
+    story.usage[begin : begin + 24] += 100_000 // 24
+    story.history()
+    story.stage.app.planned_sends.announce(
+        SHOP, messages=100_000, starts_at=at(FIRST, 11), over=timedelta(hours=2), note="spring sale", by=BY
+    )
+    story.look()
+    story.goes_on(FIRST, 12)
+    story.look(page=True)
+    story.goes_on(FIRST, 13.2)
+    story.look()
+    story.goes_on(FIRST + 10, 9, every=timedelta(minutes=15))
+    story.look()
+
+
+def goes_live(story: Story) -> None:
+    """An app that was idle for weeks goes live."""
+    story.usage[: place(FIRST, 9)] = 0
+    story.usage[place(FIRST, 9) :] *= 5
+    story.stage.left[SHOP] = 30_000
+    story.history()
+    story.goes_on(FIRST, 11)
+    story.look()
+    story.goes_on(FIRST + 1, 9)
+    story.look(page=True)
+    story.goes_on(FIRST + 7, 9, every=timedelta(minutes=15))
+    story.look()
+
+
+def doubles(story: Story) -> None:
+    """Usage doubles for good."""
+    story.usage[place(FIRST, 10) :] *= 2
+    story.stage.left[SHOP] = 20_000
+    story.history()
+    story.goes_on(FIRST, 20)
+    story.look()
+    story.goes_on(FIRST + 2, 10, every=timedelta(minutes=15))
+    story.look()
+
+
+def tenfold(story: Story) -> None:
+    """Usage is ten times what it was, for good."""
+    story.usage[place(FIRST, 10) :] *= 10
+    story.stage.left[SHOP] = 90_000
+    story.history()
+    story.goes_on(FIRST, 13)
+    story.look()
+    story.goes_on(FIRST + 1, 10, every=timedelta(minutes=15))
+    story.look()
+
+
+def month_end(story: Story) -> None:
+    """A bulk of 100,000 at the end of each month: four days after one, and three days before the next."""
+    months = [datetime(2026, month, day, tzinfo=ZONE) for month, day in ((1, 31), (2, 28), (3, 31), (4, 30))]
+    for last in months:
+        begin = (last + timedelta(hours=9) - BEGUN) // STEP
+        story.usage[begin : begin + 36] += 100_000 // 36
+    story.stage.clock.at = datetime(2026, 4, 4, 12, tzinfo=ZONE)
+    story.stage.left[SHOP] = 60_000
+    story.stage.lives_through(88)
+    story.stage.reads()
+    story.look(page=True)
+    story.stage.passes(until=datetime(2026, 4, 27, 12, tzinfo=ZONE), every=timedelta(minutes=30))
+    story.look()
+
+
+def drain(story: Story) -> None:
+    """Drained to 0 by a robot in the night, stopped, topped up as the bot advised."""
+    story.stage.left[SHOP] = 60_000
+    story.usage[place(FIRST, 2) : place(FIRST, 9)] += 1_500
+    story.stage.clock.at = at(FIRST, 1)
+    story.history()
+    story.goes_on(FIRST, 2.25)
+    story.look()
+    story.goes_on(FIRST, 4.5)
+    story.look()
+    story.goes_on(FIRST, 6.5)
+    story.look(page=True)
+    story.goes_on(FIRST, 9.5)
+    story.look()
+    story.stage.left[SHOP] += 30_000
+    story.goes_on(FIRST, 10.5)
+    story.look()
+    story.goes_on(FIRST + 1, 10, every=timedelta(minutes=15))
+    story.look()
+
+
+def small_drain(story: Story) -> None:
+    """A robot in an app that was low already: its spike belongs to the alert that is open."""
+    story.stage.left[SHOP] = 4_000
+    story.usage[place(FIRST, 10) : place(FIRST, 12)] += 150
+    story.history()
+    story.goes_on(FIRST, 10.5)
+    story.look(page=True)
+    story.goes_on(FIRST + 2, 12, every=timedelta(minutes=15))
+    story.look()
+
+
+def wrong_reading(story: Story) -> None:
+    """One reading is ten times too high, and the next is right again."""
+    story.stage.left[SHOP] = 9_000
+    story.history()
+    story.goes_on(FIRST, 10)
+    story.stage.shown[SHOP] = story.stage.left[SHOP] * 10
+    story.goes_on(FIRST, 10.1)
+    story.goes_on(FIRST, 10.5)
+    story.look(page=True)
+    story.goes_on(FIRST + 1, 10, every=timedelta(minutes=15))
+    story.look()
+
+
+def wrong_twice(story: Story) -> None:
+    """A reading ten times too high is confirmed by a second look, and taken back five minutes later; one in ten likewise."""
+    story.stage.left[SHOP] = 9_000
+    story.history()
+    story.goes_on(FIRST, 10)
+    for factor in (10.0, 0.1):
+        story.stage.left[SHOP], right = int(story.stage.left[SHOP] * factor), story.stage.left[SHOP]
+        story.stage.passes(until=story.stage.clock.at + STEP)
+        story.stage.left[SHOP] = right
+        story.stage.passes(until=story.stage.clock.at + timedelta(hours=1))
+        story.look(page=factor > 1)
+
+
+def universal(story: Story) -> None:
+    """The industry quota is used up, and 40,000 universal take over."""
+    key = BalanceKey(SHOP.wallet, Category.UNIVERSAL)
+    story.stage.left[SHOP], story.stage.left[key] = 900, 40_000
+    story.usage[:] = story.usage * 6
+    story.history()
+    used_up = place(FIRST, 9) + int(np.searchsorted(np.cumsum(story.usage[place(FIRST, 9) :]), 900))
+    story.stage.usage[key] = np.where(np.arange(len(story.usage)) > used_up, story.usage, 0)
+    story.goes_on(FIRST, 18)
+    story.look(page=True)
+    story.stage.say(json.dumps(story.stage.status(key), default=str))
+    story.goes_on(FIRST + 2, 9, every=timedelta(minutes=15))
+    story.look()
+    story.stage.say(json.dumps(story.stage.status(key), default=str))
+
+
+def once_a_day(story: Story) -> None:
+    """One reading a day."""
+    story.stage.left[SHOP] = 9_000
+    story.stage.lives_through(FIRST, every=timedelta(days=1))
+    story.stage.reads()
+    story.look()
+    story.goes_on(FIRST + 3, 9, every=timedelta(days=1))
+    story.look()
+
+
+def pool(story: Story) -> None:
+    """What the app lacks is in the account's shared pool."""
+    story.stage.left[SHOP] = 2_000
+    story.stage.left[BalanceKey(POOL, Category.INDUSTRY)] = 500_000
+    story.history()
+    story.look(page=True)
+
+
+STORIES: dict[str, Callable[[Story], None]] = {
+    told.__name__: told
+    for told in (
+        mailing, announced, goes_live, doubles, tenfold, month_end, drain, small_drain, wrong_reading, wrong_twice,
+        universal, once_a_day, pool,
+    )
+}  # fmt: skip
+
+
+def main() -> None:
+    """Play stories, or list them."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("stories", nargs="*")
+    parser.add_argument("--language", default="en")
+    asked = parser.parse_args()
+    for name, told in STORIES.items():
+        if not asked.stories:
+            print(f"{name:14} {told.__doc__}")
+        elif name in asked.stories or "all" in asked.stories:
+            print(f"\n======== {name}: {told.__doc__}\n", flush=True)
+            with stage(["shop"], at(FIRST), language=asked.language) as played:
+                told(Story(played))
+
+
+if __name__ == "__main__":
+    main()
