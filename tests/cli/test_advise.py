@@ -63,7 +63,7 @@ def test_people_get_a_line_for_what_is_to_be_bought_and_the_total(balancebot: Ru
     assert row.startswith("acme/checkout:industry  10,000")
     assert re.search(r"Buy about \d{2,3},000 industry SMS (by .+|now): enough until .+ \(90 % sure\)$", row)
     assert re.fullmatch(r"Buy in total about \d\d,000 industry SMS", total)
-    assert rest.endswith("as they are; 1 have too little history or use to go on")
+    assert rest.endswith("as it is; 1 has too little history or use to go on")
 
 
 @pytest.mark.usefixtures("past")
