@@ -129,7 +129,7 @@ def balance_answer(view: BalanceView, *, movable: int) -> BalanceAnswer:
     return BalanceAnswer(
         wallet=view.key.wallet,
         category=view.key.category,
-        state=_state(view.reading),
+        state=balance_state(view.reading),
         balance=view.reading if isinstance(view.reading, int) else None,
         observed_at=instant_or_none(view.observed_at),
         stale=view.is_stale,
@@ -158,7 +158,8 @@ def balance_answer(view: BalanceView, *, movable: int) -> BalanceAnswer:
     )
 
 
-def _state(reading: Reading) -> BalanceState:
+def balance_state(reading: Reading) -> BalanceState:
+    """Return whether there is a number, or why not."""
     match reading:
         case Absent.UNALLOCATED:
             return "unallocated"

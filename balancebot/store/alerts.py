@@ -17,6 +17,7 @@ from sqlalchemy import (
     func,
     insert,
     not_,
+    or_,
     select,
     update,
 )
@@ -80,14 +81,29 @@ def all_open(conn: Connection, *, kind: AlertKind | None = None) -> tuple[AlertM
 
 
 def listed(
-    conn: Connection, *, closed: bool = False, wallet: str | None = None, limit: int = 1000
+    conn: Connection,
+    *,
+    closed: bool = False,
+    open_too: bool = True,
+    wallet: str | None = None,
+    before: tuple[datetime, int] | None = None,
+    limit: int = 1000,
 ) -> tuple[AlertMessage, ...]:
-    """Return alerts, newest first: the open ones, or with `closed` the past ones too."""
-    query = select(alerts).order_by(alerts.c.opened_at.desc(), alerts.c.id.desc()).limit(limit)
+    """Return alerts, newest first: the open ones, or with `closed` the past ones too, or without `open_too` these alone.
+
+    `before` is when the last one of the page before opened, and its id.
+    """
+    c = alerts.c
+    query = select(alerts).order_by(c.opened_at.desc(), c.id.desc()).limit(limit)
     if not closed:
         query = query.where(_IS_OPEN)
+    elif not open_too:
+        query = query.where(c.closed_at.is_not(None))
     if wallet is not None:
-        query = query.where(alerts.c.wallet == wallet)
+        query = query.where(c.wallet == wallet)
+    if before is not None:
+        opened_at, alert_id = before
+        query = query.where(or_(c.opened_at < opened_at, and_(c.opened_at == opened_at, c.id < alert_id)))
     return tuple(_message(row) for row in conn.execute(query))
 
 

@@ -257,6 +257,12 @@ def snapshot_before(conn: Connection, wallet_id: int, *, at: int, since: int) ->
     return None if row is None else _snapshot(row)
 
 
+def oldest(conn: Connection) -> int | None:
+    """Return the epoch second of the first snapshot; None where there is none."""
+    found: int | None = conn.scalar(select(func.min(snapshots.c.observed_at)))
+    return found
+
+
 def snapshots_of_account(conn: Connection, account: str, *, since: int, until: int) -> Iterator[SnapshotRow]:
     """Yield the snapshots of all wallets of an account, as `between` does."""
     members = select(wallets.c.id).where(wallets.c.account == account)

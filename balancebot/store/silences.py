@@ -50,9 +50,9 @@ def holding(conn: Connection, now: datetime) -> tuple[Silence, ...]:
     return tuple(Silence(**row._mapping) for row in rows)
 
 
-def all_of_them(conn: Connection, *, limit: int = 500) -> tuple[Silence, ...]:
-    """Return the latest silences, newest first, over or not."""
-    return tuple(
-        Silence(**row._mapping)
-        for row in conn.execute(select(silences).order_by(silences.c.id.desc()).limit(limit))
-    )
+def all_of_them(conn: Connection, *, before: int | None = None, limit: int = 500) -> tuple[Silence, ...]:
+    """Return the latest silences, newest first, over or not; `before` is the id of the last one of the page before."""
+    query = select(silences).order_by(silences.c.id.desc()).limit(limit)
+    if before is not None:
+        query = query.where(silences.c.id < before)
+    return tuple(Silence(**row._mapping) for row in conn.execute(query))

@@ -128,6 +128,11 @@ def edition(conn: Connection) -> tuple[object, ...]:
     return tuple(conn.execute(figures).one())
 
 
+def count(conn: Connection) -> int:
+    """Return how many wallets are or were configured."""
+    return conn.execute(select(func.count()).select_from(wallets)).scalar_one()
+
+
 def find(conn: Connection, name: WalletName) -> WalletRow | None:
     """Return one wallet, configured or not."""
     row = conn.execute(select(wallets).where(wallets.c.name == name)).one_or_none()

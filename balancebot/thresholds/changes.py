@@ -71,6 +71,40 @@ class EditThresholds:
 
         return self._change(decide, by)
 
+    def put(
+        self,
+        scope: Scope,
+        cells: Mapping[str, str],
+        *,
+        seen: Callable[[ThresholdRow | None], bool],
+        by: Actor,
+    ) -> Edited | Conflict:
+        """Replace the row of `scope` whole by the given columns, if `seen` says of the one there that it was looked at."""
+
+        def decide(rows: _Rows) -> Edited | Conflict:
+            current = _row_of(rows, scope)
+            return self._put(rows, scope, cells) if seen(current) else Conflict(scope=scope, current=current)
+
+        return self._change(decide, by)
+
+    def remove(
+        self, scope: Scope, *, seen: Callable[[ThresholdRow | None], bool], by: Actor
+    ) -> Edited | Conflict:
+        """Like `unset`, if `seen` says of the row there that it was looked at."""
+
+        def decide(rows: _Rows) -> Edited | Conflict:
+            current = _row_of(rows, scope)
+            if not seen(current):
+                return Conflict(scope=scope, current=current)
+            return apply_edits(rows, [RowEdit(scope=scope, row=None)], self.known())
+
+        return self._change(decide, by)
+
+    def preview_put(self, scope: Scope, cells: Mapping[str, str]) -> Edited:
+        """Return what `put` would do, and do nothing."""
+        with self.database.read() as conn:
+            return self._put(thresholds.load(conn), scope, cells)
+
     def preview(self, scope: Scope, cells: Mapping[str, str]) -> Edited:
         """Return what `set` would do, and do nothing."""
         with self.database.read() as conn:
@@ -94,11 +128,7 @@ class EditThresholds:
                 return Conflict(scope=scope, current=current)
             if entry.before is None:
                 return apply_edits(rows, [RowEdit(scope=scope, row=None)], self.known())
-            blank = ThresholdRow(wallet=scope.wallet, category=scope.category)
-            row = patch_row(blank, {column: str(text) for column, text in entry.before.items()})
-            if isinstance(row, tuple):
-                return _refused(rows, row)
-            return apply_edits(rows, [RowEdit.put(row)], self.known())
+            return self._put(rows, scope, {column: str(text) for column, text in entry.before.items()})
 
         return self._change(decide, by)
 
@@ -130,6 +160,12 @@ class EditThresholds:
         """Return the latest changes, the newest first."""
         with self.database.read() as conn:
             return audit.newest(conn, limit=limit, acts=(Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD))
+
+    def _put(self, rows: _Rows, scope: Scope, cells: Mapping[str, str]) -> Edited:
+        row = patch_row(ThresholdRow(wallet=scope.wallet, category=scope.category), cells)
+        if isinstance(row, tuple):
+            return _refused(rows, row)
+        return apply_edits(rows, [RowEdit.put(row)], self.known())
 
     def _patched(self, rows: _Rows, scope: Scope, cells: Mapping[str, str]) -> Edited:
         blank = ThresholdRow(wallet=scope.wallet, category=scope.category)

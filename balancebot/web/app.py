@@ -29,6 +29,9 @@ from balancebot.web import (
     thresholds,
     wallet,
 )
+from balancebot.web.api import routes as api
+from balancebot.web.api.problem import problem
+from balancebot.web.api.route import ApiBudgets, is_for_api
 from balancebot.web.guard import Guard
 from balancebot.web.overview_lists import OverviewLists
 from balancebot.web.rendering import render, show
@@ -85,6 +88,7 @@ def create_pages(
             page("/me", people.me),
             change("/me/password", people.set_my_password, needs=Role.VIEWER),
             change("/me/sessions", people.end_my_other_sessions, needs=Role.VIEWER),
+            *api.endpoints(),
         ],
         middleware=[Middleware(Guard, public_url=app.public_url, on_failure=_failed)],
         exception_handlers={HTTPException: _refused, DatabaseError: _without_database},
@@ -93,6 +97,7 @@ def create_pages(
     pages.state.metrics = metrics
     pages.state.unready = unready or app.unready
     pages.state.lists = OverviewLists()
+    pages.state.api_budgets = ApiBudgets()
     return pages
 
 
@@ -127,7 +132,7 @@ def _refused(request: Request, error: Exception) -> Response:
     detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""
     told = detail or _SAID.get(error.status_code, "")
     try:
-        page_request = page_request_of(request)
+        page_request = None if is_for_api(request.url.path) else page_request_of(request)
     except DatabaseError:
         page_request = None  # what was refused is said all the same
     if page_request is None:
@@ -158,6 +163,8 @@ _SAID = {
 
 
 def _trouble(request: Request, status: int, told: str) -> Response:
+    if is_for_api(request.url.path):
+        return problem(status, told or HTTPStatus(status).phrase)
     app = app_of(request)
     said = app.words.gettext(told)
     text = render(app, "trouble.html.j2", user=None, path=request.url.path, code=status, said=said)

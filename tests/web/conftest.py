@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
+from starlette.applications import Starlette
 
 from balancebot.app import App
 from balancebot.domain.audit import Actor, Way
@@ -37,6 +38,7 @@ class Desk:
     app: App
     world: World
     address: str
+    pages: Starlette
 
     def visitor(self) -> httpx.Client:
         """A browser that nobody has logged in with."""
@@ -142,9 +144,10 @@ def open_desk(world: World, servers: list[WebServer]) -> Callable[..., Desk]:
 
     def open_(app: App | None = None, **changes: Any) -> Desk:
         app = app or pages_of(world, **changes)
-        server = serve(create_pages(app, metrics=lambda: METRICS), host="127.0.0.1", port=0)
+        pages = create_pages(app, metrics=lambda: METRICS)
+        server = serve(pages, host="127.0.0.1", port=0)
         servers.append(server)
-        return Desk(app=app, world=world, address=f"http://127.0.0.1:{server.port}")
+        return Desk(app=app, world=world, address=f"http://127.0.0.1:{server.port}", pages=pages)
 
     return open_
 

@@ -1,0 +1,146 @@
+"""The past of one wallet in steps: every reading, hours or days; a bounded piece at a time."""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from enum import StrEnum
+from itertools import groupby
+
+from sqlalchemy import Connection
+
+from balancebot.domain.balance import Absent, Category, Reading, Readings
+from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.store import readings, usage, wallets
+from balancebot.store.usage import HOURS_PER_DAY, Used, UseRow
+
+_SECONDS_PER_DAY = HOURS_PER_DAY * SECONDS_PER_HOUR
+_MOST_DAYS_READ = 50_000
+"""Days of single readings that one look goes through, over all wallets: the table is ordered by time."""
+_NOTHING = Used()
+
+
+class Step(StrEnum):
+    """How fine the past is shown."""
+
+    RAW = "raw"
+    HOUR = "hour"
+    DAY = "day"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastEntry:
+    """One category at one instant, or within the hour or day of UTC that begins there."""
+
+    at: datetime
+    category: Category
+    reading: Reading
+    """Of an hour or day the last one."""
+    used: Used | None
+    """None: it is a single reading."""
+
+
+def past_of(
+    conn: Connection,
+    wallet_id: int,
+    categories: Collection[Category],
+    *,
+    step: Step,
+    since: datetime,
+    until: datetime,
+    most: int,
+) -> tuple[list[PastEntry], datetime | None]:
+    """Return the entries that begin in `[since, until)`, oldest first, and where to go on (None = that was all).
+
+    About `most` of them: an instant is never cut in two. What wasn't read is no entry.
+    """
+    look: Callable[..., tuple[Iterable[PastEntry], datetime | None]] = {
+        Step.RAW: _raw,
+        Step.HOUR: _hours,
+        Step.DAY: _days,
+    }[step]
+    entries, following = look(conn, wallet_id, since=since, until=until)
+    found: list[PastEntry] = []
+    for at, group in groupby(entries, key=lambda entry: entry.at):
+        members = [entry for entry in group if entry.category in categories and _says_something(entry)]
+        if found and len(found) + len(members) > most:
+            return found, at
+        found += members
+    return found, following
+
+
+def _raw(
+    conn: Connection, wallet_id: int, *, since: datetime, until: datetime
+) -> tuple[list[PastEntry], datetime | None]:
+    first, end = _first_and_end(since, until, 1)
+    oldest = readings.oldest(conn)
+    first = end if oldest is None else max(first, oldest)
+    days = max(1, _MOST_DAYS_READ // max(1, wallets.count(conn)))
+    last = min(end, first + days * _SECONDS_PER_DAY)
+    rows = readings.snapshots_of_wallet(conn, wallet_id, since=first, until=last)
+    entries = [
+        PastEntry(at=row.observed_at, category=category, reading=reading, used=None)
+        for row in rows
+        for category, reading in row.readings.items()
+    ]
+    return entries, _at(last, 1) if last < end else None
+
+
+def _hours(
+    conn: Connection, wallet_id: int, *, since: datetime, until: datetime
+) -> tuple[list[PastEntry], datetime | None]:
+    first, end = _first_and_end(since, until, SECONDS_PER_HOUR)
+    rows = usage.hours_of(conn, wallet_id, since=first, until=end)
+    return [entry for row in rows for entry in _entries(row, SECONDS_PER_HOUR)], None
+
+
+def _days(
+    conn: Connection, wallet_id: int, *, since: datetime, until: datetime
+) -> tuple[list[PastEntry], datetime | None]:
+    first, end = _first_and_end(since, until, _SECONDS_PER_DAY)
+    hours = usage.hours_of(conn, wallet_id, since=first * HOURS_PER_DAY, until=end * HOURS_PER_DAY)
+    folded = [
+        _folded(day, list(rows)) for day, rows in groupby(hours, key=lambda row: row.at // HOURS_PER_DAY)
+    ]
+    # a day whose hours are there again, since they were imported once more, stands twice
+    kept = usage.days_of(conn, wallet_id, since=first, until=folded[0].at if folded else end)
+    return [entry for row in (*kept, *folded) for entry in _entries(row, _SECONDS_PER_DAY)], None
+
+
+def _folded(day: int, hours: Sequence[UseRow]) -> UseRow:
+    """Make one row of the hours of a day."""
+    last = {
+        category: reading
+        for row in hours
+        for category, reading in row.readings.items()
+        if reading is not Absent.UNREAD
+    }
+    universal, voice, industry, market = (
+        Used(*map(sum, zip(*(row.of(category) for row in hours), strict=True))) for category in Category
+    )
+    return UseRow(
+        day,
+        hours[0].wallet_id,
+        Readings(*(last.get(category, Absent.UNREAD) for category in Category)),
+        (universal, voice, industry, market),
+    )
+
+
+def _entries(row: UseRow, seconds: int) -> list[PastEntry]:
+    at = _at(row.at, seconds)
+    return [
+        PastEntry(at=at, category=category, reading=reading, used=row.of(category))
+        for category, reading in row.readings.items()
+    ]
+
+
+def _says_something(entry: PastEntry) -> bool:
+    return entry.reading is not Absent.UNREAD or (entry.used or _NOTHING)._replace(exposure=0) != _NOTHING
+
+
+def _first_and_end(since: datetime, until: datetime, seconds: int) -> tuple[int, int]:
+    """Return the spans that begin within, counted from 1970."""
+    return -int(-since.timestamp() // seconds), -int(-until.timestamp() // seconds)
+
+
+def _at(count: int, seconds: int) -> datetime:
+    return datetime.fromtimestamp(count * seconds, UTC)

@@ -1,0 +1,191 @@
+"""`balances` and `history`: how the balances stand, and how they stood."""
+
+from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
+from typing import Annotated
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from balancebot.answers import (
+    BalancesAnswer,
+    BalanceState,
+    Instant,
+    NextCursor,
+    SeverityWord,
+    balance_state,
+    balances_answer,
+    instant,
+)
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.sentence import Sentence
+from balancebot.history.past import PastEntry, Step, past_of
+from balancebot.store import wallets
+from balancebot.web.api.problem import ApiRefusedError
+from balancebot.web.api.route import (
+    ApiRequest,
+    ApiRoute,
+    Cursor,
+    PageLimit,
+    bad_cursor,
+    cursor_of,
+    in_range,
+    position_of,
+    refused_field,
+)
+
+_SPAN = timedelta(days=30)
+
+
+class BalancesQuery(Struct, forbid_unknown_fields=True):
+    """Which balances."""
+
+    pattern: Annotated[str, Meta(max_length=200, description="such as `acme/*:market`; default: all")] = "*"
+    severity: Annotated[
+        list[SeverityWord], Meta(description="one of these, with commas between them; default: any")
+    ] = []
+    category: Annotated[
+        list[Category], Meta(description="one of these, with commas between them; default: any")
+    ] = []
+    limit: PageLimit = 1000
+    cursor: Cursor = ""
+
+
+def balances(request: ApiRequest) -> BalancesAnswer:
+    """List the balances as they stand.
+
+    As `balancebot status --json`; a cursor holds for as long as its wallet is configured.
+    """
+    query: BalancesQuery = request.query
+    pattern = Pattern.parse(query.pattern)
+    if isinstance(pattern, Sentence):
+        raise refused_field("pattern", str(pattern), 400)
+    look = request.app.latest.look(now=request.now)
+    views = look.views
+    if query.cursor:
+        last = position_of(query.cursor, tuple[str, Category])
+        index = next((index for index, view in enumerate(views) if view.key == last), None)
+        if index is None:
+            raise bad_cursor()
+        views = views[index + 1 :]
+    found = [
+        view
+        for view in views
+        if pattern.matches(*view.key)
+        and (not query.severity or view.severity.word in query.severity)
+        and (not query.category or view.key.category in query.category)
+    ]
+    shown = found[: query.limit]
+    with request.app.database.read() as conn:
+        answer = balances_answer(conn, shown, figures=request.app.figures, as_of=look.at)
+    return BalancesAnswer(
+        as_of=answer.as_of,
+        balances=answer.balances,
+        muted=answer.muted,
+        next_cursor=cursor_of(*shown[-1].key) if len(found) > len(shown) else None,
+    )
+
+
+class HistoryQuery(Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
+    """Which past."""
+
+    wallet: Annotated[str, Meta(max_length=200)]
+    category: Annotated[
+        list[Category], Meta(description="one of these, with commas between them; default: all four")
+    ] = []
+    from_: Annotated[Instant | None, Meta(description="the first instant; default: 30 days before `to`")] = (
+        None
+    )
+    to: Annotated[Instant | None, Meta(description="the instant before which it ends; default: now")] = None
+    step: Annotated[Step, Meta(description="every reading, or one entry for each hour or day of UTC")] = (
+        Step.HOUR
+    )
+    limit: PageLimit = 1000
+    cursor: Cursor = ""
+
+
+class HistoryEntry(Struct, frozen=True, kw_only=True):
+    """A reading, or what happened within one hour or day; absent figures aren't known of a single reading."""
+
+    at: Annotated[Instant, Meta(description="when it was read, or when the hour or day begins")]
+    category: Category
+    state: BalanceState
+    balance: Annotated[int | None, Meta(description="the reading, of an hour or a day the last one")]
+    used: int | UnsetType = UNSET
+    topped_up: int | UnsetType = UNSET
+    transferred: Annotated[int | UnsetType, Meta(description="moved here less moved away")] = UNSET
+    refunded: int | UnsetType = UNSET
+
+
+class HistoryAnswer(Struct, frozen=True, kw_only=True):
+    """The past of one wallet, the oldest first."""
+
+    wallet: str
+    step: Step
+    history: list[HistoryEntry]
+    next_cursor: NextCursor
+
+
+def history(request: ApiRequest) -> HistoryAnswer:
+    """List the past of one wallet, the oldest first.
+
+    Single readings are kept for `[retention].raw`, hours for `[retention].hourly`, days for ever. What wasn't read has
+    no entry. A page ends at a whole instant, and may be shorter than `limit` though more follows.
+    """
+    query: HistoryQuery = request.query
+    until = request.now if query.to is None else in_range(query.to, "to")
+    since = until - _SPAN if query.from_ is None else in_range(query.from_, "from")
+    if since >= until:
+        raise refused_field("from", "must be before `to`")
+    if query.cursor:
+        (second,) = position_of(query.cursor, tuple[int])
+        if not since.timestamp() <= second < until.timestamp():
+            raise bad_cursor()
+        since = datetime.fromtimestamp(second, UTC)
+    with request.app.database.read() as conn:
+        wallet = wallets.find(conn, WalletName(query.wallet))
+        if wallet is None:
+            raise ApiRefusedError(404, "There is no such wallet.")
+        entries, following = past_of(
+            conn,
+            wallet.id,
+            query.category or list(Category),
+            step=query.step,
+            since=since,
+            until=until,
+            most=query.limit,
+        )
+    return HistoryAnswer(
+        wallet=wallet.name,
+        step=query.step,
+        history=[_entry(entry) for entry in entries],
+        next_cursor=None if following is None else cursor_of(int(following.timestamp())),
+    )
+
+
+def _entry(entry: PastEntry) -> HistoryEntry:
+    used = entry.used
+    return HistoryEntry(
+        at=instant(entry.at),
+        category=entry.category,
+        state=balance_state(entry.reading),
+        balance=entry.reading if isinstance(entry.reading, int) else None,
+        used=UNSET if used is None else used.use,
+        topped_up=UNSET if used is None else used.topped_up,
+        transferred=UNSET if used is None else used.transferred,
+        refunded=UNSET if used is None else used.refunded,
+    )
+
+
+ROUTES = (
+    ApiRoute(method="GET", path="/balances", handler=balances, query=BalancesQuery, answer=BalancesAnswer),
+    ApiRoute(
+        method="GET",
+        path="/history",
+        handler=history,
+        query=HistoryQuery,
+        answer=HistoryAnswer,
+        refuses=(HTTPStatus.NOT_FOUND,),
+        cost=5,
+    ),
+)

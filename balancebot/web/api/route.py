@@ -1,0 +1,312 @@
+"""One route of the API: declared once, answered and described from that.
+
+`ApiRoute` names the method, the path, the role, and the types of the query, the body and the answer. Requests are read
+by these types, so a handler gets values that are within their bounds, and the OpenAPI description is made of them.
+Order of a request: token, budget, role, query, body; then the handler runs in a thread.
+"""
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from http import HTTPStatus
+from typing import Annotated, Any, TypeAlias
+
+import msgspec
+import msgspec.inspect
+import msgspec.structs
+from msgspec import Meta, Struct
+from starlette.concurrency import run_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import Route
+
+from balancebot.app import App
+from balancebot.config import Secret
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.user import ApiToken, Role
+from balancebot.i18n import Wording
+from balancebot.people import tokens
+from balancebot.web.api.budget import RequestBudget
+from balancebot.web.api.problem import ApiRefusedError, FieldFault, problem
+
+PREFIX = "/api/v1"
+MAX_BODY = 64 * 1024
+"""The largest body, in bytes."""
+REQUESTS_PER_MINUTE = 600
+"""Of one token."""
+FAILURES_PER_MINUTE = 60
+"""Requests without a token that holds, from one address."""
+_OF_FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`")
+_FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
+
+Cursor: TypeAlias = Annotated[str, Meta(max_length=500, description="`next_cursor` of the page before")]
+PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=10_000, description="entries of a page")]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiBudgets:
+    """What requests are counted against, for one server."""
+
+    requests: RequestBudget = field(default_factory=lambda: RequestBudget(REQUESTS_PER_MINUTE))
+    failures: RequestBudget = field(default_factory=lambda: RequestBudget(FAILURES_PER_MINUTE))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRequest:
+    """A request that may be answered."""
+
+    app: App
+    http: Request
+    now: datetime
+    token: ApiToken
+    query: Any
+    """Of the type that the route declares; None where it declares none."""
+    body: Any
+    """Likewise."""
+
+    @property
+    def actor(self) -> Actor:
+        """Who answers for the change."""
+        return Actor(who=self.token.name, way=Way.API)
+
+    @property
+    def words(self) -> Wording:
+        """What writes reasons: English, as for every program."""
+        return Wording(zone=self.app.settings.timezone)
+
+    def part(self, name: str) -> str:
+        """Return a part of the path."""
+        text: str = self.http.path_params[name]
+        return text
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiAnswer:
+    """An answer that has more to it than its content."""
+
+    content: Struct | dict[str, object] | None
+    headers: Mapping[str, str] = field(default_factory=dict)
+
+
+Handler: TypeAlias = Callable[[ApiRequest], "Struct | ApiAnswer | dict[str, object] | None"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiRoute:
+    """One method of one path below `/api/v1`."""
+
+    method: str
+    path: str
+    handler: Handler
+    """Its first line of documentation is the summary, the rest the description."""
+    answer: type[Struct] | None
+    """None: none, or any object where `status` promises content."""
+    needs: Role = Role.VIEWER
+    status: HTTPStatus = HTTPStatus.OK
+    query: type[Struct] | None = None
+    body: type[Struct] | None = None
+    body_required: bool = True
+    request_headers: Mapping[str, str] = field(default_factory=dict)
+    """Headers that mean something here, with what they mean."""
+    response_headers: Mapping[str, str] = field(default_factory=dict)
+    refuses: tuple[HTTPStatus, ...] = ()
+    """What it may answer besides what every route may."""
+    cost: int = 1
+    """What one request takes from the budget of its token."""
+
+    async def answered(self, request: Request) -> Response:
+        """Answer a request."""
+        try:
+            allowed = await run_in_threadpool(self._authorized, request)
+            body = await self._body(request)
+            return await run_in_threadpool(self._handled, replace(allowed, body=body))
+        except ApiRefusedError as refused:
+            return problem(refused.status, refused.detail, errors=refused.errors, headers=refused.headers)
+
+    def _authorized(self, request: Request) -> ApiRequest:
+        app: App = request.app.state.app
+        budgets: ApiBudgets = request.app.state.api_budgets
+        now = app.clock.now()
+        address = request.client.host if request.client is not None else ""
+        if budgets.failures.is_spent(address):
+            raise _too_many(budgets.failures.wait_for(address))
+        scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+        token = None
+        if scheme.lower() == "bearer":
+            token = tokens.holder(app.database, Secret(shown.strip()), now=now)
+        if token is None:
+            budgets.failures.wait_for(address)
+            raise ApiRefusedError(
+                401,
+                "Show a token that holds: `Authorization: Bearer TOKEN`.",
+                headers={"WWW-Authenticate": 'Bearer realm="balancebot"'},
+            )
+        if wait := budgets.requests.wait_for(token.name, self.cost):
+            raise _too_many(wait)
+        if not token.role.may(self.needs):
+            raise ApiRefusedError(403, f"This needs a token for {self.needs}; this one is for {token.role}.")
+        query = None if self.query is None else _read_query(request, self.query)
+        return ApiRequest(app=app, http=request, now=now, token=token, query=query, body=None)
+
+    async def _body(self, request: Request) -> Struct | None:
+        """Read the body by its type; None where the route takes none."""
+        if self.body is None:
+            return None
+        length = request.headers.get("content-length", "")
+        if length.isdecimal() and int(length) > MAX_BODY:
+            raise _too_large()
+        content = b""
+        async for chunk in request.stream():
+            content += chunk
+            if len(content) > MAX_BODY:
+                raise _too_large()
+        if not content and not self.body_required:
+            return self.body()
+        kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if kind != "application/json":
+            raise ApiRefusedError(415, "The body must be `application/json`.")
+        return _read_body(content, self.body)
+
+    def _handled(self, request: ApiRequest) -> Response:
+        answer = self.handler(request)
+        if not isinstance(answer, ApiAnswer):
+            answer = ApiAnswer(content=answer)
+        content = b"" if answer.content is None else msgspec.json.encode(answer.content)
+        return Response(
+            content,
+            status_code=self.status,
+            headers=dict(answer.headers),
+            media_type="application/json" if content else None,
+        )
+
+
+def is_for_api(path: str) -> bool:
+    """Tell whether a program asks, and no browser: it is answered in JSON whatever happens."""
+    return path == "/api" or path.startswith("/api/")
+
+
+def endpoint_of(path: str, routes: Iterable[ApiRoute]) -> Route:
+    """Return what answers all methods of one path."""
+    by_method = {route.method: route for route in routes}
+
+    async def endpoint(request: Request) -> Response:
+        method = "GET" if request.method == "HEAD" else request.method
+        return await by_method[method].answered(request)
+
+    return Route(PREFIX + path, endpoint, methods=list(by_method))
+
+
+def in_range(at: datetime, name: str) -> datetime:
+    """Return an instant in UTC; refuse one that no calendar of ours holds."""
+    if not _FIRST <= at < _LAST:
+        raise refused_field(name, "must lie between the years 2000 and 2100")
+    return at.astimezone(UTC)
+
+
+def lists_of(query: type[Struct]) -> frozenset[str]:
+    """Return the parameters that take several values, with commas between them."""
+    kinds = {
+        found.encode_name: msgspec.inspect.type_info(found.type) for found in msgspec.structs.fields(query)
+    }
+    return frozenset(
+        name
+        for name, kind in kinds.items()
+        if isinstance(
+            kind.type if isinstance(kind, msgspec.inspect.Metadata) else kind, msgspec.inspect.ListType
+        )
+    )
+
+
+def refused_field(name: str, message: str, status: int = 422) -> ApiRefusedError:
+    """Return the refusal of one field."""
+    detail = f"`{name}`: {message}" if name else message
+    errors = [FieldFault(field=name, message=message)] if name else []
+    return ApiRefusedError(status, detail if detail.endswith("?") else f"{detail}.", errors=errors)
+
+
+def cursor_of(*position: str | int) -> str:
+    """Return what stands for a position in a list."""
+    return msgspec.json.encode(position).hex()
+
+
+def position_of(cursor: str, kind: Any) -> Any:
+    """Return the position that a cursor stands for, a tuple of the type `kind`."""
+    try:
+        return msgspec.json.decode(bytes.fromhex(cursor), type=kind)
+    except ValueError:  # msgspec's errors are ValueErrors too
+        raise bad_cursor() from None
+
+
+def bad_cursor() -> ApiRefusedError:
+    """Return the refusal of a cursor that leads nowhere."""
+    return refused_field(
+        "cursor", "this list didn't give it, or its entry is gone: begin with the first page", 400
+    )
+
+
+def _too_many(wait: int) -> ApiRefusedError:
+    return ApiRefusedError(
+        429, f"Too many requests: try again in {wait} s.", headers={"Retry-After": str(max(1, wait))}
+    )
+
+
+def _too_large() -> ApiRefusedError:
+    return ApiRefusedError(413, f"The body must be at most {MAX_BODY} bytes.")
+
+
+def _read_query(request: Request, kind: type[Struct]) -> Struct:
+    given = request.query_params.multi_items()
+    names = {found.encode_name: found.type for found in msgspec.structs.fields(kind)}
+    lists, values = lists_of(kind), dict[str, object]()
+    for name, value in given:
+        if name not in names:
+            raise refused_field(name, f"unknown; there are {', '.join(names)}", 400)
+        if name in values:
+            raise refused_field(name, "given twice", 400)
+        if not _is_storable(value):
+            raise refused_field(name, "contains a character that can't be stored", 400)
+        values[name] = value.split(",") if name in lists else value
+    try:
+        return msgspec.convert(values, kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise refused_field(*_told(error), 400) from None
+
+
+def _read_body(content: bytes, kind: type[Struct]) -> Struct:
+    try:
+        document = msgspec.json.decode(content)
+        is_storable = _is_storable(document)
+    except RecursionError:
+        raise ApiRefusedError(400, "The body is nested too deep.") from None
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ApiRefusedError(400, f"The body isn't JSON: {error}.") from None
+    if not is_storable:
+        raise ApiRefusedError(422, "The body contains a character that can't be stored.")
+    try:
+        return msgspec.convert(document, kind)
+    except msgspec.ValidationError as error:
+        raise refused_field(*_told(error)) from None
+
+
+def _told(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Return the field that a validation complains of, and the complaint as the end of a sentence."""
+    message, _, place = str(error).partition(" - at `")
+    path = place.removesuffix("`").removeprefix("$").removeprefix(".")
+    if found := _OF_FIELD.fullmatch(message):
+        name = f"{path}.{found[2]}" if path else found[2]
+        return name, "missing" if found[1].startswith("missing") else "unknown"
+    return path, message[:1].lower() + message[1:] if path else f"The body: {message}"
+
+
+def _is_storable(value: object) -> bool:
+    """Tell whether every text in a document can be kept: no NUL, no half of a surrogate pair."""
+    match value:
+        case str():
+            return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)
+        case dict():
+            return all(_is_storable(key) and _is_storable(item) for key, item in value.items())
+        case list():
+            return all(_is_storable(item) for item in value)
+        case _:
+            return True

@@ -1,0 +1,279 @@
+"""`thresholds`: the row of one scope, read, replaced and removed, and what another one would do.
+
+A scope is named by `wallet` and `category` in the address: a wallet's name holds slashes, a pattern stars.
+"""
+
+from http import HTTPStatus
+from typing import Annotated, Any, Literal, TypeAlias
+
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from balancebot.answers import (
+    PreviewAnswer,
+    ThresholdAnswer,
+    ThresholdsAnswer,
+    preview_answer,
+    threshold_answer,
+)
+from balancebot.domain.balance import MAX_BALANCE
+from balancebot.domain.sentence import Sentence
+from balancebot.domain.threshold import Scope, ThresholdBook, ThresholdRow
+from balancebot.domain.threshold_cell import MAX_NOTE, read_category, read_wallet, written
+from balancebot.domain.user import Role
+from balancebot.sheets import InputFault
+from balancebot.thresholds.changes import Conflict, edit_token
+from balancebot.thresholds.edit import COLUMNS, Edited
+from balancebot.web.api.problem import ApiRefusedError, FieldFault
+from balancebot.web.api.route import (
+    ApiAnswer,
+    ApiRequest,
+    ApiRoute,
+    Cursor,
+    PageLimit,
+    cursor_of,
+    position_of,
+    refused_field,
+)
+
+Count: TypeAlias = Annotated[int, Meta(ge=0, le=MAX_BALANCE)] | Literal["off"] | None
+Days: TypeAlias = Annotated[float, Meta(gt=0, le=365)] | Literal["off"] | None
+_Wallet = Annotated[str, Meta(min_length=1, max_length=200, description="a name, or a pattern of names")]
+_CategoryText = Annotated[str, Meta(min_length=1, max_length=20, description="a category, or `*` for all")]
+
+
+class ThresholdsQuery(Struct, forbid_unknown_fields=True):
+    """Which rows: with both `wallet` and `category` the one of this scope."""
+
+    wallet: _Wallet | None = None
+    category: _CategoryText | None = None
+    limit: PageLimit = 1000
+    cursor: Cursor = ""
+
+
+class ScopeQuery(Struct, forbid_unknown_fields=True):
+    """The scope of a row; it may stand in the body instead."""
+
+    wallet: _Wallet | None = None
+    category: _CategoryText | None = None
+
+
+class ThresholdBody(Struct, forbid_unknown_fields=True):
+    """A row, whole: what isn't given inherits. What `GET` returned can be sent back."""
+
+    wallet: _Wallet | UnsetType = UNSET
+    category: _CategoryText | UnsetType = UNSET
+    warning_below: Count = None
+    critical_below: Count = None
+    warning_days: Days = None
+    critical_days: Days = None
+    lead_time_days: Annotated[float, Meta(ge=0, le=365)] | None = None
+    note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
+    updated_at: Annotated[Any, Meta(description="not looked at")] = None
+    updated_by: Annotated[Any, Meta(description="not looked at")] = None
+    warnings: Annotated[Any, Meta(description="not looked at")] = None
+
+
+def thresholds(request: ApiRequest) -> ApiAnswer:
+    """List the rows that are set, by wallet and category.
+
+    With `wallet` and `category` the list holds the row of this scope or nothing, and `ETag` stands for it, in the
+    `If-Match` of a change.
+    """
+    query: ThresholdsQuery = request.query
+    rows = sorted(request.app.edit_thresholds.book().rows, key=_order)
+    headers = {}
+    if query.wallet is not None and query.category is not None:
+        scope = _scope(query.wallet, query.category)
+        rows = [row for row in rows if row.scope == scope]
+        headers["ETag"] = _etag(rows[0] if rows else None)
+    elif query.wallet is not None or query.category is not None:
+        rows = [row for row in rows if query.wallet in {None, row.wallet}]
+        rows = [row for row in rows if query.category in {None, row.category or "*"}]
+    if query.cursor:
+        last = position_of(query.cursor, tuple[str, str])
+        rows = [row for row in rows if _order(row) > last]
+    shown = rows[: query.limit]
+    return ApiAnswer(
+        content=ThresholdsAnswer(
+            thresholds=[threshold_answer(row) for row in shown],
+            next_cursor=cursor_of(*_order(shown[-1])) if len(rows) > len(shown) else None,
+        ),
+        headers=headers,
+    )
+
+
+def put_threshold(request: ApiRequest) -> ApiAnswer:
+    """Set the row of one scope, whole; what isn't given inherits.
+
+    With `If-Match` only if the row is still the one that this `ETag` stood for; with `If-None-Match: *` only if there
+    is none yet. It takes effect at once.
+    """
+    scope, cells = _scope_of(request), _cells(request.body)
+    if not cells:
+        raise ApiRefusedError(422, "The row sets nothing: give a limit, a lead time or a note, or DELETE it.")
+    warnings = _done(
+        request.app.edit_thresholds.put(
+            scope, cells, seen=lambda current: _matches(request, current), by=request.actor
+        )
+    )
+    row = _look(request, scope)
+    if row is None:  # removed in the meantime
+        raise ApiRefusedError(409, "Somebody else removed the row right after it was set.")
+    return ApiAnswer(
+        content=threshold_answer(row, warnings),
+        headers={"ETag": _etag(row)},
+    )
+
+
+def delete_threshold(request: ApiRequest) -> None:
+    """Remove the row of one scope, so that less specific ones decide again."""
+    scope = _scope_of(request)
+    if _look(request, scope) is None:
+        raise ApiRefusedError(404, "No row is set for this scope.")
+    _done(
+        request.app.edit_thresholds.remove(
+            scope, seen=lambda current: _matches(request, current), by=request.actor
+        )
+    )
+
+
+def preview_threshold(request: ApiRequest) -> PreviewAnswer:
+    """Tell what a row would do, and set nothing: which alerts it opens or closes now, and in the last 30 days.
+
+    Takes what `PUT` takes; as `balancebot thresholds preview --json`.
+    """
+    app, scope = request.app, _scope_of(request)
+    edited = app.edit_thresholds.preview_put(scope, _cells(request.body))
+    _done(edited)
+    change = (
+        app.edit_thresholds.book(),
+        ThresholdBook(edited.rows),
+        [found.scope for found in edited.changes],
+    )
+    return preview_answer(
+        app.preview_limits.ahead(*change, now=request.now), app.preview_limits.back(*change, now=request.now)
+    )
+
+
+def _order(row: ThresholdRow) -> tuple[str, str]:
+    return row.wallet, row.category or "*"
+
+
+def _scope_of(request: ApiRequest) -> Scope:
+    """Return the scope that the address names, or the body; both if they say the same."""
+    parts = []
+    for name in ("wallet", "category"):
+        asked = getattr(request.query, name)
+        given = getattr(request.body, name, UNSET)
+        if isinstance(given, UnsetType):
+            given = asked
+        if given is None:
+            raise refused_field(name, "missing: a scope is a wallet and a category")
+        if asked not in {None, given}:
+            raise refused_field(name, "differs between the address and the body")
+        parts.append(given)
+    return _scope(*parts)
+
+
+def _scope(wallet: str, category: str) -> Scope:
+    name, kind = read_wallet(wallet), read_category(category)
+    if isinstance(name, Sentence):
+        raise refused_field("wallet", str(name))
+    if isinstance(kind, Sentence):
+        raise refused_field("category", str(kind))
+    return Scope(name, kind)
+
+
+def _look(request: ApiRequest, scope: Scope) -> ThresholdRow | None:
+    return request.app.edit_thresholds.look(scope)
+
+
+def _cells(body: ThresholdBody) -> dict[str, str]:
+    """Return what the body sets, as a person would write it."""
+    cells = {column: written(getattr(body, column)) for column in COLUMNS}
+    return {column: text for column, text in cells.items() if text}
+
+
+def _done(edited: Edited | Conflict) -> list[str]:
+    """Refuse what was refused; return what is to be looked at twice."""
+    if isinstance(edited, Conflict):
+        raise ApiRefusedError(
+            412,
+            "The row isn't the one that was looked at: read it again.",
+            headers={"ETag": _etag(edited.current)},
+        )
+    if edited.faults:
+        raise ApiRefusedError(422, str(edited.faults[0]) + ".", errors=list(map(_fault, edited.faults)))
+    return [str(warning) for warning in edited.warnings]
+
+
+def _fault(fault: InputFault) -> FieldFault:
+    return FieldFault(field=fault.column, message=str(fault.message))
+
+
+def _etag(row: ThresholdRow | None) -> str:
+    return f'"{edit_token(row)}"'
+
+
+def _matches(request: ApiRequest, current: ThresholdRow | None) -> bool:
+    """Tell whether the row there fulfils `If-Match` and `If-None-Match` (RFC 9110, 13.1)."""
+    headers = request.http.headers
+    return _is_among(headers.get("if-match"), current, absent=True) and not _is_among(
+        headers.get("if-none-match"), current, absent=False
+    )
+
+
+def _is_among(tags: str | None, current: ThresholdRow | None, *, absent: bool) -> bool:
+    if tags is None:
+        return absent
+    if tags.strip() == "*":
+        return current is not None
+    return _etag(current) in {tag.strip() for tag in tags.split(",")}
+
+
+_IF_MATCH = {"If-Match": "the `ETag` of the row that was looked at, or `*`: only if there is one"}
+_IF_NONE_MATCH = {"If-None-Match": "`*`: only if there is no row yet"}
+_ETAG = {"ETag": "stands for the row"}
+
+ROUTES = (
+    ApiRoute(
+        method="GET",
+        path="/thresholds",
+        handler=thresholds,
+        query=ThresholdsQuery,
+        answer=ThresholdsAnswer,
+        response_headers=_ETAG,
+    ),
+    ApiRoute(
+        method="PUT",
+        path="/thresholds",
+        handler=put_threshold,
+        query=ScopeQuery,
+        body=ThresholdBody,
+        answer=ThresholdAnswer,
+        needs=Role.FINANCE,
+        request_headers=_IF_MATCH | _IF_NONE_MATCH,
+        response_headers=_ETAG,
+        refuses=(HTTPStatus.CONFLICT, HTTPStatus.PRECONDITION_FAILED),
+    ),
+    ApiRoute(
+        method="DELETE",
+        path="/thresholds",
+        handler=delete_threshold,
+        query=ScopeQuery,
+        answer=None,
+        needs=Role.FINANCE,
+        status=HTTPStatus.NO_CONTENT,
+        request_headers=_IF_MATCH,
+        refuses=(HTTPStatus.NOT_FOUND, HTTPStatus.PRECONDITION_FAILED),
+    ),
+    ApiRoute(
+        method="POST",
+        path="/thresholds/preview",
+        handler=preview_threshold,
+        query=ScopeQuery,
+        body=ThresholdBody,
+        answer=PreviewAnswer,
+        cost=20,
+    ),
+)

@@ -1,0 +1,288 @@
+"""What the API answers: as the commands print it, in pages, and what changes changes what is told."""
+
+import json
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from jsonschema import Draft202012Validator
+
+from balancebot.domain.balance import WalletName
+from balancebot.store import alerts as stored_alerts
+from tests.web.api.conftest import Program
+from tests.web.conftest import Desk
+from tests.world import SHOP, WEB, industry
+
+HOUR = timedelta(hours=1)
+
+
+def _all(program: Program, path: str, key: str, **query: Any) -> list[Any]:
+    """Return a list, a page after the other."""
+    found: list[Any] = []
+    cursor: dict[str, str] = {}
+    for _ in range(50):
+        page = program.get(path, **query, **cursor)
+        assert len(page[key]) <= int(query.get("limit", 1000))
+        found += page[key]
+        if page["next_cursor"] is None:
+            return found
+        cursor = {"cursor": page["next_cursor"]}
+    raise AssertionError("the list has no end")
+
+
+def test_balances_are_those_of_status_and_come_in_pages(firm: Desk, viewer: Program) -> None:
+    whole = viewer.get("/balances")
+    assert 12 == len(whole["balances"])
+    assert whole["balances"] == _all(viewer, "/balances", "balances", limit=5)
+    (shop,) = viewer.get("/balances", pattern="acme/shop:industry")["balances"]
+    assert ("known", 300, "critical", "1") == tuple(
+        shop[name] for name in ("state", "balance", "severity", "alert")
+    )
+    assert ["acme/shop"] == [
+        balance["wallet"] for balance in viewer.get("/balances", severity="critical,depleted")["balances"]
+    ]
+    assert {"industry", "voice"} == {
+        balance["category"] for balance in viewer.get("/balances", category="industry,voice")["balances"]
+    }
+
+
+def test_alerts_come_by_state_in_pages_and_are_acknowledged_once_open(firm: Desk, finance: Program) -> None:
+    world = firm.world
+    world.limit("acme/*", "industry", warning_below=60_000)
+    world.poll()
+    (web, shop) = finance.get("/alerts")["alerts"]
+    assert ("acme/web", "acme/shop") == (web["wallet"], shop["wallet"])
+    assert "closed_at" not in shop
+    assert "300 messages, below the critical limit of 500 (set for acme/shop:industry)" == shop["reason"]
+    assert [web, shop] == _all(finance, "/alerts", "alerts", limit=1)
+    answer = finance.ask(
+        "POST",
+        f"/alerts/{shop['id']}/acknowledge",
+        json={"note": "ordered", "expected_top_up_at": "2026-11-26T09:00:00+08:00"},
+    ).json()
+    assert ("finance program", "2026-11-26T01:00:00Z") == (
+        answer["acknowledged_by"],
+        answer["expected_top_up_at"],
+    )
+    world.shows(industry(90_000), wallet=SHOP)
+    world.clock.at += HOUR
+    world.poll()
+    assert 409 == finance.ask("POST", f"/alerts/{shop['id']}/acknowledge").status_code
+    assert [shop["id"]] == [alert["id"] for alert in finance.get("/alerts", state="closed")["alerts"]]
+    assert 2 == len(finance.get("/alerts", state="all", wallet="acme/shop")["alerts"]) + 1
+    assert "rose" == finance.get(f"/alerts/{shop['id']}")["closed_because"]
+    for number in ("99", "x", "99999999999999999999"):
+        assert 404 == finance.ask("POST", f"/alerts/{number}/acknowledge").status_code
+
+
+@pytest.mark.parametrize("body", [{"expected_top_up_at": "2026-11-20T00:00:00Z"}, {"note": "x" * 501}])
+def test_an_acknowledgement_is_checked(firm: Desk, finance: Program, body: dict[str, str]) -> None:
+    assert 422 == finance.ask("POST", "/alerts/1/acknowledge", json=body).status_code
+    with firm.app.database.read() as conn:
+        assert stored_alerts.all_open(conn)[0].alert.acknowledged_at is None
+
+
+def test_a_silence_is_made_shown_and_ended(firm: Desk, finance: Program) -> None:
+    made = finance.ask("POST", "/silences", json={"pattern": "acme/*:market", "for": "4h", "reason": "move"})
+    assert (201, "/api/v1/silences/1") == (made.status_code, made.headers["location"])
+    assert made.json() == finance.get("/silences/1")
+    assert [made.json()] == finance.get("/silences")["silences"]
+    until = finance.ask("POST", "/silences", json={"pattern": "*", "until": "2026-11-25T00:00:00Z"}).json()
+    assert "2026-11-25T00:00:00Z" == until["until"]
+    assert 204 == finance.ask("DELETE", "/silences/1").status_code
+    assert 409 == finance.ask("DELETE", "/silences/1").status_code
+    assert 404 == finance.ask("DELETE", "/silences/9").status_code
+    assert ["2"] == [silence["id"] for silence in finance.get("/silences")["silences"]]
+    assert ["2", "1"] == [
+        silence["id"] for silence in _all(finance, "/silences", "silences", all="true", limit=1)
+    ]
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"pattern": "acme"},
+        {"pattern": "acme", "for": "1h", "until": "2026-11-25T00:00:00Z"},
+        {"pattern": "acme", "for": "0s"},
+        {"pattern": "acme", "for": "31d"},
+        {"pattern": "acme", "for": "soon"},
+        {"pattern": "acme", "until": "2026-11-23T00:00:00Z"},
+        {"pattern": "acme", "until": "2026-11-25T00:00:00"},
+        {"pattern": "acme", "until": "0001-01-01T00:00:00+14:00"},
+        {"pattern": "acme:vioce", "for": "1h"},
+        {"pattern": "acme!", "for": "1h"},
+    ],
+)
+def test_a_silence_that_makes_no_sense_is_refused(finance: Program, body: dict[str, str]) -> None:
+    assert 422 == finance.ask("POST", "/silences", json=body).status_code
+
+
+def test_a_row_is_put_whole_by_whoever_has_seen_it(firm: Desk, finance: Program) -> None:
+    scope = {"wallet": "acme/web", "category": "voice"}
+    nothing = finance.ask("GET", "/thresholds", params=scope)
+    assert [] == nothing.json()["thresholds"]
+    first = finance.ask(
+        "PUT",
+        "/thresholds",
+        params=scope,
+        json={"warning_below": 500, "critical_days": 1.5, "warning_days": "off", "note": "call sales"},
+        headers={"If-None-Match": "*"},
+    )
+    assert 200 == first.status_code, first.text
+    row = first.json()
+    assert (500, None, "off", 1.5, "call sales", "finance program", []) == tuple(
+        row[name]
+        for name in (
+            "warning_below",
+            "critical_below",
+            "warning_days",
+            "critical_days",
+            "note",
+            "updated_by",
+            "warnings",
+        )
+    )
+    seen = finance.ask("GET", "/thresholds", params=scope)
+    assert first.headers["etag"] == seen.headers["etag"] != nothing.headers["etag"]
+    changed = seen.json()["thresholds"][0] | {"warning_below": 700}
+    assert (
+        200
+        == finance.ask(
+            "PUT", "/thresholds", json=changed, headers={"If-Match": seen.headers["etag"]}
+        ).status_code
+    )
+    for headers in ({"If-Match": seen.headers["etag"]}, {"If-None-Match": "*"}, {"If-Match": '"x", W/"y"'}):
+        for method in ("PUT", "DELETE"):
+            answer = finance.ask(
+                method,
+                "/thresholds",
+                params=scope,
+                headers=headers,
+                **({"json": row} if method == "PUT" else {}),
+            )
+            assert 412 == answer.status_code
+    assert 700 == finance.get("/thresholds", **scope)["thresholds"][0]["warning_below"]
+    assert 204 == finance.ask("DELETE", "/thresholds", params=scope, headers={"If-Match": "*"}).status_code
+    assert 404 == finance.ask("DELETE", "/thresholds", params=scope).status_code
+    assert 412 == finance.ask("PUT", "/thresholds", json=row, headers={"If-Match": "*"}).status_code
+
+
+def test_rows_are_listed_in_pages(firm: Desk, finance: Program) -> None:
+    for wallet in ("acme", "acme/*", "acme/web"):
+        finance.ask("PUT", "/thresholds", json={"wallet": wallet, "category": "*", "warning_days": 9})
+    whole = finance.get("/thresholds")["thresholds"]
+    assert ["acme", "acme/*", "acme/shop", "acme/web"] == [row["wallet"] for row in whole]
+    assert whole == _all(finance, "/thresholds", "thresholds", limit=1)
+    assert [whole[1]] == finance.get("/thresholds", wallet="acme/*")["thresholds"]
+
+
+@pytest.mark.parametrize(
+    ("change", "field"),
+    [
+        ({"wallet": "acme/shpo"}, "wallet"),
+        ({"wallet": "acme/shop:voice"}, "wallet"),
+        ({"category": "vioce"}, "category"),
+        ({"warning_below": -1}, "warning_below"),
+        ({"warning_below": 1.5}, "warning_below"),
+        ({"warning_below": "none"}, "warning_below"),
+        ({"warning_days": 0}, "warning_days"),
+        ({"warning_days": 1e-9}, "warning_days"),
+        ({"critical_below": 2000}, "critical_below"),
+        ({"note": b"bell \\u0007".decode("unicode_escape")}, "note"),
+        ({"warning": 5}, "warning"),
+    ],
+)
+def test_a_row_that_can_not_be_is_refused_with_its_column(
+    firm: Desk, finance: Program, change: dict[str, object], field: str
+) -> None:
+    row = {"wallet": "acme/shop", "category": "voice", "warning_below": 1000, **change}
+    for method, path in (("PUT", "/thresholds"), ("POST", "/thresholds/preview")):
+        answer = finance.ask(method, path, json=row)
+        assert 422 == answer.status_code
+        assert [field] == [error["field"] for error in answer.json()["errors"]]
+    assert 1 == len(finance.get("/thresholds")["thresholds"])
+
+
+def test_a_scope_is_named_once_or_twice_the_same(firm: Desk, finance: Program) -> None:
+    row = {"wallet": "acme/web", "category": "voice", "warning_below": 5}
+    assert 422 == finance.ask("PUT", "/thresholds?wallet=acme", json=row).status_code
+    assert 422 == finance.ask("PUT", "/thresholds", json={"warning_below": 5}).status_code
+    assert 422 == finance.ask("DELETE", "/thresholds?wallet=acme").status_code
+    assert 422 == finance.ask("PUT", "/thresholds", json={"wallet": "acme", "category": "voice"}).status_code
+
+
+def test_a_preview_says_what_a_row_would_open_and_sets_nothing(firm: Desk, viewer: Program) -> None:
+    row = {"wallet": "acme/web", "category": "industry", "critical_below": 60_000}
+    told = viewer.ask("POST", "/thresholds/preview", json=row).json()
+    assert [
+        {"wallet": "acme/web", "category": "industry", "effect": "opens", "before": "ok", "after": "critical"}
+    ] == told["now"]
+    assert 1 == told["balances_changed"]
+    assert 1 == len(viewer.get("/thresholds")["thresholds"])
+
+
+def test_the_past_is_shown_by_reading_hour_and_day(firm: Desk, viewer: Program) -> None:
+    world = firm.world
+    world.reads(280, 250, 250, 230)
+    (first, *others) = raw = viewer.get("/history", wallet="acme/shop", step="raw")["history"]
+    assert {"at", "category", "state", "balance"} == first.keys()
+    assert [280, 250, 250, 230] == [entry["balance"] for entry in raw if entry["category"] == "industry"]
+    assert {"unallocated"} == {entry["state"] for entry in others if entry["category"] != "industry"}
+    hours = viewer.get("/history", wallet="acme/shop", category="industry")["history"]
+    assert ["2026-11-24T09:00:00Z", 250, 50] == [hours[0][name] for name in ("at", "balance", "used")]
+    (day,) = viewer.get("/history", wallet="acme/shop", category="industry", step="day")["history"]
+    assert ["2026-11-24T00:00:00Z", 230, 70, 0] == [
+        day[name] for name in ("at", "balance", "used", "topped_up")
+    ]
+    for step in ("raw", "hour"):
+        assert viewer.get("/history", wallet="acme/shop", step=step)["history"] == _all(
+            viewer, "/history", "history", wallet="acme/shop", step=step, limit=5
+        )
+    part = viewer.get(
+        "/history",
+        wallet="acme/shop",
+        category="industry",
+        step="raw",
+        **{"from": "2026-11-24T17:30:00+08:00", "to": "2026-11-24T10:00:00Z"},
+    )
+    assert [250] == [entry["balance"] for entry in part["history"]]
+
+
+@pytest.mark.parametrize(
+    ("query", "status"),
+    [
+        ({"wallet": "acme/shpo"}, 404),
+        ({}, 400),
+        ({"wallet": "acme/shop", "step": "week"}, 400),
+        ({"wallet": "acme/shop", "from": "yesterday"}, 400),
+        ({"wallet": "acme/shop", "from": "2026-11-24"}, 400),
+        ({"wallet": "acme/shop", "from": "2026-11-25T00:00:00Z", "to": "2026-11-24T00:00:00Z"}, 422),
+        ({"wallet": "acme/shop", "from": "0001-01-01T00:00:00+14:00"}, 422),
+        ({"wallet": "acme/shop", "cursor": "5b395d"}, 400),
+    ],
+)
+def test_a_past_that_there_is_not_is_refused(
+    firm: Desk, viewer: Program, query: dict[str, str], status: int
+) -> None:
+    assert status == viewer.ask("GET", "/history", params=query).status_code
+
+
+def test_a_wallet_that_went_ends_a_cursor(firm: Desk, viewer: Program) -> None:
+    cursor = viewer.get("/balances", limit=1, pattern="acme/shop")["next_cursor"]
+    firm.world.configure(WEB)
+    firm.world.clock.at += HOUR
+    firm.world.poll()
+    assert 400 == viewer.ask("GET", "/balances", params={"cursor": cursor}).status_code
+
+
+def test_the_description_is_a_sound_document_and_names_every_route(viewer: Program) -> None:
+    described = viewer.description
+    assert "3.1.0" == described["openapi"]
+    for schema in described["components"]["schemas"].values():
+        Draft202012Validator.check_schema(schema)
+    text = json.dumps(described)
+    for name in set(json.loads(text)["components"]["schemas"]):
+        assert f"#/components/schemas/{name}" in text, f"{name} isn't used"
+    ids = [operation["operationId"] for path in described["paths"].values() for operation in path.values()]
+    assert len(ids) == len(set(ids))
+    assert WalletName("acme")
