@@ -30,8 +30,8 @@ from balancebot.web import (
     wallet,
 )
 from balancebot.web.api import routes as api
-from balancebot.web.api.problem import problem
-from balancebot.web.api.route import ApiBudgets, is_for_api
+from balancebot.web.api.problem import is_for_api, problem
+from balancebot.web.api.route import ApiBudgets
 from balancebot.web.guard import Guard
 from balancebot.web.overview_lists import OverviewLists
 from balancebot.web.rendering import render, show

@@ -8,6 +8,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from balancebot.web.api.problem import is_for_api, problem
+
 MAX_BODY = 8 * 1024 * 1024
 """The largest request, in bytes: a sheet of tens of thousands of rows."""
 
@@ -71,11 +73,11 @@ class Guard:
         headers = Headers(scope=scope)
         if scope["method"] not in _SAFE:
             if not self._is_ours(headers):
-                answer: Response = PlainTextResponse("this form belongs to another site\n", status_code=403)
+                answer = _refusal(scope, 403, "this form belongs to another site")
                 await answer(scope, receive, send_with_headers)
                 return
             if not _is_small(headers):
-                answer = PlainTextResponse("the request is too large\n", status_code=413)
+                answer = _refusal(scope, 413, "the request is too large")
                 await answer(scope, receive, send_with_headers)
                 return
         try:
@@ -90,6 +92,12 @@ class Guard:
         """Browsers name the site that a form was sent from; a client that names none is no browser to be misled."""
         origin = headers.get("origin")
         return origin is None or urlsplit(origin).netloc in {headers.get("host"), self._host}
+
+
+def _refusal(scope: Scope, status: int, said: str) -> Response:
+    if is_for_api(scope["path"]):
+        return problem(status, said)
+    return PlainTextResponse(f"{said}\n", status_code=status)
 
 
 def _is_small(headers: Headers) -> bool:

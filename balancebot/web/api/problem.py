@@ -46,6 +46,11 @@ class ApiRefusedError(Exception):
         self.headers = headers
 
 
+def is_for_api(path: str) -> bool:
+    """Tell whether a program asks, and no browser: it is answered in JSON whatever happens."""
+    return path == "/api" or path.startswith("/api/")
+
+
 def problem(
     status: int, detail: str, *, errors: Sequence[FieldFault] = (), headers: Mapping[str, str] | None = None
 ) -> Response:

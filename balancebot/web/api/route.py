@@ -181,11 +181,6 @@ class ApiRoute:
         )
 
 
-def is_for_api(path: str) -> bool:
-    """Tell whether a program asks, and no browser: it is answered in JSON whatever happens."""
-    return path == "/api" or path.startswith("/api/")
-
-
 def endpoint_of(path: str, routes: Iterable[ApiRoute]) -> Route:
     """Return what answers all methods of one path."""
     by_method = {route.method: route for route in routes}

@@ -115,6 +115,13 @@ def test_a_query_that_can_not_be_read_is_refused_with_its_field(
     assert (400, message) == (answer.status_code, answer.json()["detail"])
 
 
+def test_what_the_guard_refuses_is_a_problem_too(finance: Program) -> None:
+    answer = finance.ask(
+        "POST", "/silences", content=b"{}", headers={"Origin": "https://elsewhere.example.com"}
+    )
+    assert 403 == answer.status_code
+
+
 def test_a_token_has_a_budget_and_so_have_guesses_from_one_address(desk: Desk, viewer: Program) -> None:
     pages = desk.pages.state
     pages.api_budgets = ApiBudgets(requests=RequestBudget(2), failures=RequestBudget(1))
