@@ -1,17 +1,30 @@
-"""`init` writes a commented configuration to begin with; `config` lists all keys."""
+"""`init` writes a commented configuration to begin with, filled in with what a person answers; `config` lists all keys."""
 
 import os
+import secrets
+import sys
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from balancebot.cli.context import CommandError, command_group, context_of
+from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
 from balancebot.config.reference import reference_markdown, reference_text, template
 
 commands = command_group()
 init_commands = command_group()
+
+
+_QUESTIONS = (
+    ("accounts.name", "A name for the Jiguang account", False),
+    ("accounts.dev_key", "Its dev key (empty: put it in later)", False),
+    ("accounts.dev_secret", "Its dev secret (empty: put it in later)", True),
+    ("slack.bot_token", "Slack bot token (empty: no Slack yet)", True),
+    ("slack.channel", "Slack channel for alerts, such as #ops-alerts", False),
+    ("web.listen", "Address of the web pages, such as 127.0.0.1:8080 (empty: none)", False),
+)
+"""What is asked on a terminal: the key, the question, and whether the answer is hidden."""
 
 
 class ReferenceFormat(StrEnum):
@@ -46,18 +59,55 @@ def init(
     file: Annotated[
         Path | None, typer.Argument(help="where to; default: where the configuration is looked for")
     ] = None,
+    account: Annotated[str, typer.Option("--account", metavar="NAME", help="a name for the account")] = "",
+    dev_key: Annotated[str, typer.Option("--dev-key", metavar="KEY", help="or env:NAME, file:PATH")] = "",
+    dev_secret: Annotated[str, typer.Option("--dev-secret", metavar="SECRET", help="likewise")] = "",
+    slack_token: Annotated[str, typer.Option("--slack-token", metavar="TOKEN", help="likewise")] = "",
+    slack_channel: Annotated[str, typer.Option("--slack-channel", metavar="CHANNEL")] = "",
+    pages: Annotated[str, typer.Option("--pages", metavar="ADDRESS", help="such as 127.0.0.1:8080")] = "",
 ) -> None:
-    """Write a commented configuration; never overwrites."""
+    """Write a commented configuration; never overwrites. Asks on a terminal, unless options are given."""
 
     path = file or context_of(context).config_path
+    if path.exists():
+        raise CommandError(f"{path}: is there already, and was left as it is")
+    filled = {
+        "accounts.name": account,
+        "accounts.dev_key": dev_key,
+        "accounts.dev_secret": dev_secret,
+        "slack.bot_token": slack_token,
+        "slack.channel": slack_channel,
+        "web.listen": pages,
+    }
+    if not any(filled.values()) and sys.stdin.isatty():
+        filled = _answers()
+    if filled["slack.bot_token"] and not filled["slack.channel"]:
+        raise RefusedError("--slack-channel: a Slack bot token needs a channel beside it")
+    if filled["web.listen"]:
+        filled["web.secret_key"] = secrets.token_hex(32)
     try:
         # readable by its owner alone: people write their secrets into it
         written = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    except FileExistsError:
-        raise CommandError(f"{path}: is there already, and was left as it is") from None
     except OSError as error:
         raise CommandError(f"{path}: can't be written: {error.strerror}") from None
     with open(written, "w", encoding="utf-8") as out:
-        out.write(template())
+        out.write(template(filled))
     print(f"wrote {path}")
-    print("Put in your account and its key pairs, then try it with: balancebot check")
+    has_keys = filled["accounts.dev_key"] and filled["accounts.dev_secret"]
+    print(
+        f"{'Try' if has_keys else 'Put in your account and its key pairs, then try'} it with: balancebot check"
+    )
+
+
+def _answers() -> dict[str, str]:
+    """Ask a person; what has no answer stays as the template has it."""
+    answers: dict[str, str] = {}
+    for key, question, is_hidden in _QUESTIONS:
+        if key == "slack.channel" and not answers["slack.bot_token"]:
+            answers[key] = ""
+            continue
+        default = {"accounts.name": "acme", "slack.channel": "#ops-alerts"}.get(key, "")
+        answers[key] = typer.prompt(
+            question, default=default, show_default=bool(default), hide_input=is_hidden, err=True
+        ).strip()
+    return answers

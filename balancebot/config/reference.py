@@ -1,6 +1,6 @@
 """The reference of all keys and the template of `init`, both made from the declarations of the sections."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import fill
 
 from balancebot.config.declare import ChannelKind, ChannelRegistration, KeySpec, TableSpec, declared
@@ -36,38 +36,46 @@ names the file, the key and, for a misspelt key, the nearest known one.
 """
 
 
-def template(channels: Sequence[ChannelRegistration] = CHANNELS) -> str:
+def template(
+    filled: Mapping[str, str] | None = None, *, channels: Sequence[ChannelRegistration] = CHANNELS
+) -> str:
     """Return the commented configuration that `init` writes, ready to be filled in.
 
-    What must be there comes first and is switched on; everything else is commented out.
+    What must be there comes first and is switched on, and so is what `filled` names: `{"slack.channel": "#ops"}`, with
+    `accounts.name` for a key of `[[accounts]]`. Everything else is commented out.
     """
+    filled = filled or {}
     keys, tables = _split(Settings, channels)
-    parts = [_TEMPLATE_HEAD, "".join(_template_line(key, switched_on=False) for key in keys)]
+    parts = [_TEMPLATE_HEAD, "".join(_template_line(key, filled.get(key.name)) for key in keys)]
     tables.sort(key=lambda table: not table.required)
-    parts += [part for table in tables for part in _template_table(table, "", channels)]
+    parts += [part for table in tables for part in _template_table(table, "", filled, channels)]
     return "\n".join(parts)
 
 
-def _template_table(table: TableSpec, place: str, channels: Sequence[ChannelRegistration]) -> Iterator[str]:
+def _template_table(
+    table: TableSpec, place: str, filled: Mapping[str, str], channels: Sequence[ChannelRegistration]
+) -> Iterator[str]:
     """Yield a table, then each table inside it."""
     path = f"{place}{table.name}"
     keys, inner = _split(table.section, channels)
-    off = "" if table.required else "#"
+    values = {key.name: filled.get(f"{path}.{key.name}") for key in keys}
+    is_on = table.required or any(values.values())
+    off = "" if is_on else "#"
     heading = f"{off}[[{path}]]" if table.many else f"{off}[{path}]"
     lines = [f"# {_about(table.section)}\n"]
     lines += [f"# {kind.kind}: {_about(kind.section)}\n" for kind in _kinds(table, channels)]
     lines.append(heading + "\n")
-    lines += [_template_line(key, switched_on=table.required) for key in keys]
+    lines += [_template_line(key, values[key.name], switched_on=is_on) for key in keys]
     yield "".join(lines)
     for deeper in inner:
-        yield from _template_table(deeper, f"{path}.", channels)
+        yield from _template_table(deeper, f"{path}.", filled, channels)
 
 
-def _template_line(key: KeySpec, *, switched_on: bool) -> str:
-    off = "" if switched_on and (key.required or key.filled_in) else "#"
-    if key.instead_of:
+def _template_line(key: KeySpec, value: str | None, *, switched_on: bool = False) -> str:
+    off = "" if value or (switched_on and (key.required or key.filled_in)) else "#"
+    if key.instead_of and not value:
         off = f"# instead of {key.instead_of}: "
-    written = f"{off}{key.name} = {key.example or toml(key.default)}"
+    written = f"{off}{key.name} = {toml(value) if value else key.example or toml(key.default)}"
     note = f"; default: {key.default_note}" if key.default_note else ""
     comment = f"# {key.doc}{note}"
     line = f"{written:<{_COMMENT_COLUMN - 1}} {comment}"

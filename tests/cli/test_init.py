@@ -1,5 +1,8 @@
 """`init` writes a configuration that loads, and never overwrites one."""
 
+import os
+import pty
+import sys
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
@@ -45,3 +48,53 @@ def test_a_folder_that_is_not_there_is_told_without_a_traceback(balancebot: Call
         outcome.status,
         outcome.err,
     )
+
+
+def test_it_is_filled_in_with_what_it_is_told(balancebot: Callable[..., Outcome], tmp_path: Path) -> None:
+    outcome = balancebot(
+        "init",
+        *("--account", 'my "firm"', "--dev-key", "env:KEY", "--dev-secret", "file:/run/secrets/jsms"),
+        *("--slack-token", "env:SLACK_TOKEN", "--slack-channel", "#ops", "--pages", "127.0.0.1:8080"),
+    )
+    assert (0, "Try it with: balancebot check") == (outcome.status, outcome.out.splitlines()[-1])
+    written = tomllib.loads((tmp_path / "balancebot.toml").read_text())
+    secret_key = written["web"].pop("secret_key")
+    assert 64 == len(secret_key)
+    assert {
+        "accounts": [{"name": 'my "firm"', "dev_key": "env:KEY", "dev_secret": "file:/run/secrets/jsms"}],
+        "slack": {"bot_token": "env:SLACK_TOKEN", "channel": "#ops"},
+        "web": {"listen": "127.0.0.1:8080"},
+    } == written
+
+
+def test_a_slack_token_without_a_channel_is_refused(
+    balancebot: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    outcome = balancebot("init", "--slack-token", "env:SLACK_TOKEN")
+    assert (2, "--slack-channel: a Slack bot token needs a channel beside it\n") == (
+        outcome.status,
+        outcome.err,
+    )
+    assert [] == list(tmp_path.iterdir())
+
+
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of a fork beside threads, since 3.12
+def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
+    pid, terminal = pty.fork()
+    if pid == 0:
+        os.chdir(tmp_path)
+        path = str(Path(__file__).parents[2])
+        os.execvpe(
+            sys.executable, [sys.executable, "-m", "balancebot", "init"], os.environ | {"PYTHONPATH": path}
+        )
+    said = b""
+    for answer in (b"bobcat", b"my key", b"my secret", b"", b"127.0.0.1:8080"):
+        while not said.endswith(b": "):  # what is typed before a hidden question is asked is thrown away
+            said += os.read(terminal, 1024)
+        said = b""
+        os.write(terminal, answer + b"\n")
+    assert 0 == os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
+    os.close(terminal)
+    written = tomllib.loads((tmp_path / "balancebot.toml").read_text())
+    assert {"name": "bobcat", "dev_key": "my key", "dev_secret": "my secret"} == written["accounts"][0]
+    assert {"accounts", "web"} == written.keys()

@@ -114,7 +114,7 @@ def test_a_channel_is_one_registration(tmp_path: Path) -> None:
     assert PigeonConfig(loft="roof") == settings.section(PigeonConfig)
     assert {"pigeon": ("roof",)} == settings.routing.defaults
     assert ("roof", "tower", "barn") == settings.destinations("pigeon")
-    for made in (template((SLACK, PIGEON)), reference_markdown((SLACK, PIGEON))):
+    for made in (template(channels=(SLACK, PIGEON)), reference_markdown((SLACK, PIGEON))):
         assert "Carrier pigeons." in made
         assert "lofts that it is sent to" in made
 
