@@ -4,6 +4,7 @@ First a story is played: a firm with a month behind it, and the hour in which ev
 report. Then the bot goes on with its pages until it is stopped.
 """
 
+import csv
 import os
 import secrets
 import signal
@@ -40,7 +41,6 @@ from balancebot.jsms.simulator import (
     Simulator,
     default_scenario,
     read_scenario,
-    run_simulator,
     simulated_wallet,
 )
 from balancebot.jsms.simulator import configuration as accounts
@@ -311,6 +311,10 @@ def simulate(
         Path | None,
         typer.Option("--scenario", metavar="FILE", exists=True, dir_okay=False, help="default: a firm's day"),
     ] = None,
+    past: Annotated[
+        Path | None,
+        typer.Option("--past", metavar="FILE", help="write its balances of the last month, to be imported"),
+    ] = None,
 ) -> None:
     """Run the JSMS simulator alone until stopped."""
 
@@ -321,11 +325,25 @@ def simulate(
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
 
-    def announce(configuration: str) -> None:
-        print(configuration, flush=True)
-        print("serving until stopped (Ctrl-C)", file=sys.stderr)
-
+    simulator = Simulator(played, clock=SystemClock(), port=port)
+    if past is not None:
+        _write_past(simulator, past)
     try:
-        run_simulator(played, clock=SystemClock(), port=port, announce=announce, until=stop)
+        with simulator:
+            print(accounts(simulator), flush=True)
+            print("serving until stopped (Ctrl-C)", file=sys.stderr)
+            stop.wait()
     except OSError as error:
         raise CommandError(f"port {port} can't be served: {error.strerror}") from None
+
+
+def _write_past(simulator: Simulator, file: Path) -> None:
+    """Write what `history import` reads. Never overwrites."""
+    try:
+        with file.open("x", encoding="utf-8", newline="") as out:
+            csv.writer(out).writerows(row.cells for row in _history(simulator))
+    except FileExistsError:
+        raise CommandError(f"{file}: is there already, and was left as it is") from None
+    except OSError as error:
+        raise CommandError(f"{file}: can't be written: {error.strerror}") from None
+    print(f"wrote {file}; take it in with: balancebot history import {file}", file=sys.stderr)

@@ -24,6 +24,7 @@ from balancebot.app import build_app
 from balancebot.cli.context import CommandError, command_group, context_of
 from balancebot.cli.process import notify_service_manager, raise_file_limit, resume_gc, share_one_heap
 from balancebot.config import Settings
+from balancebot.config.values import shown
 from balancebot.history.prune import prune
 from balancebot.logs import Reporter, set_up_logging
 from balancebot.metrics import Metrics
@@ -80,6 +81,7 @@ def run(context: typer.Context) -> None:
                 "pages": daemon.address,
             },
         )
+        print("\n".join(_greeting(settings, daemon.address)), flush=True)
         notify_service_manager("READY=1")
         stop.wait()
         log.info("run.stopping")
@@ -90,6 +92,25 @@ def run(context: typer.Context) -> None:
         # a thread that waits for somebody else's server would hold the process for as long as that likes
         logging.shutdown()
         os._exit(0)
+
+
+def _greeting(settings: Settings, pages: str | None) -> Iterator[str]:
+    """Yield for the person who started it: what it watches, where it tells, and where its pages are."""
+    wallets = "1 wallet" if len(settings.wallets) == 1 else f"{len(settings.wallets)} wallets"
+    names = ", ".join(account.name for account in settings.accounts[:3])
+    more = ", …" if len(settings.accounts) > 3 else ""
+    yield f"balancebot {__version__} watches {wallets} of {names}{more}, each every {shown(settings.poll.every)}"
+    places = [
+        f"{channel} {', '.join(addresses)}".strip()
+        for channel, addresses in settings.routing.defaults.items()
+        if addresses
+    ]
+    yield (
+        f"Alerts go to {' · '.join(places)}"
+        if places
+        else ("Alerts are sent nowhere: [slack], [email] or [[channels]] is missing in the configuration")
+    )
+    yield f"Pages: {pages}" if pages else "No pages: [web] is missing in the configuration"
 
 
 @contextmanager

@@ -1,5 +1,7 @@
 """`check`, `notify test`, `digest`, `simulate`: what is tried before it is needed."""
 
+import json
+import os
 import signal
 import subprocess
 import sys
@@ -140,6 +142,30 @@ def test_the_simulator_prints_a_configuration_and_ends_when_asked_to() -> None:
     out, _ = served.communicate(timeout=10)
     assert 0 == served.returncode
     assert tomllib.loads(out)["accounts"]
+
+
+def test_the_simulator_writes_a_past_that_can_be_imported_and_in_which_a_balance_is_low(
+    balancebot: Run, tmp_path: Path
+) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-m", "balancebot", "simulate", "--past", "past.csv"],
+        cwd=tmp_path,
+        env=os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as served:
+        assert served.stderr is not None
+        while "serving" not in served.stderr.readline():
+            pass
+        served.send_signal(signal.SIGTERM)
+        out, _ = served.communicate(timeout=60)
+    (tmp_path / "balancebot.toml").write_text(out)
+    assert 0 == balancebot("history", "import", "past.csv").status
+    balances = json.loads(balancebot("status", "--json").out)["balances"]
+    assert [("acme/delivery", "warning")] == [
+        (balance["wallet"], balance["severity"]) for balance in balances if balance["severity"] != "ok"
+    ]
 
 
 @pytest.mark.usefixtures("config")

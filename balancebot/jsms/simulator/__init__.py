@@ -12,7 +12,7 @@ from balancebot.jsms.simulator.scenario import (
     simulated_wallet,
 )
 from balancebot.jsms.simulator.scenario_file import default_scenario, read_scenario
-from balancebot.jsms.simulator.server import Request, Simulator, configuration, run_simulator
+from balancebot.jsms.simulator.server import Request, Simulator, configuration
 
 __all__ = [
     "Event",
@@ -28,6 +28,5 @@ __all__ = [
     "crowd",
     "default_scenario",
     "read_scenario",
-    "run_simulator",
     "simulated_wallet",
 ]

@@ -1,7 +1,6 @@
 """JSMS over real HTTP on loopback, as documented, error bodies included, and with every known fault on demand.
 
 `Simulator` serves from a thread of its own; tests and the demo change balances and start faults while it runs.
-`run_simulator` is the command `simulate`: it serves until told to stop, and prints the configuration that reads it.
 """
 
 import asyncio
@@ -12,7 +11,7 @@ import random
 import ssl
 import threading
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -251,18 +250,6 @@ def _basic(header: str) -> tuple[str, str] | None:
     except (binascii.Error, UnicodeDecodeError):
         return None
     return (user, password) if colon else None
-
-
-def run_simulator(
-    scenario: Scenario, *, clock: Clock, port: int, announce: Callable[[str], None], until: threading.Event
-) -> None:
-    """Serve `scenario` on loopback until `until` is set; once it serves, announce a configuration that reads it.
-
-    Raises OSError for a port that is taken.
-    """
-    with Simulator(scenario, clock=clock, port=port) as simulator:
-        announce(configuration(simulator))
-        until.wait()
 
 
 def configuration(simulator: Simulator) -> str:

@@ -1,6 +1,5 @@
 """The simulator answers over HTTP as the documentation of JSMS has it, error bodies included."""
 
-import threading
 from datetime import UTC, datetime, timedelta
 
 import httpx
@@ -18,7 +17,6 @@ from balancebot.jsms.simulator import (
     SimulatedFault,
     Simulator,
     configuration,
-    run_simulator,
     simulated_wallet,
 )
 
@@ -173,13 +171,9 @@ def test_a_taken_port_is_an_os_error(sim, clock):
         Simulator(SCENARIO, clock=clock, port=port).__enter__()
 
 
-def test_the_announced_configuration_reads_every_wallet(clock, tmp_path):
-    announced: list[str] = []
-    until = threading.Event()
-    until.set()
-    run_simulator(SCENARIO, clock=clock, port=0, announce=announced.append, until=until)
+def test_the_configuration_reads_every_wallet(sim, tmp_path):
     path = tmp_path / "balancebot.toml"
-    path.write_text(announced[0])
+    path.write_text(configuration(sim))
     settings = load(path, environ={}, resolve_secrets=True)
     pairs = [(name, keys.key.reveal(), keys.secret.reveal()) for name, keys in settings.accounts[0].wallets()]
     assert [("acme", "dk", "ds"), ("acme/shop", "ak", "as"), ("acme/pilot", "pk", "ps")] == pairs
