@@ -30,7 +30,7 @@ from balancebot.notify.worker import DeliverOutbox
 from balancebot.overview.balances import SystemStatus, system_status
 from balancebot.overview.latest import LatestOverview
 from balancebot.poll.cycle import LAST_CYCLE, PollCycle
-from balancebot.poll.judge import sync_wallets
+from balancebot.poll.judge import JudgeLimits, sync_wallets
 from balancebot.poll.judge_spikes import JudgeSpikes
 from balancebot.poll.record import PollIntervals, RecordReadings
 from balancebot.ports import BalanceSource, Channel, Clock, Finding
@@ -329,7 +329,14 @@ def build_app(
             database=database, clock=clock, writer=writer, remind_every=settings.alerts.remind_every
         ),
         operate_deliveries=OperateDeliveries(database=database, clock=clock),
-        edit_thresholds=EditThresholds(database=database, clock=clock, known=lambda: live.now.wallets),
+        edit_thresholds=EditThresholds(
+            database=database,
+            clock=clock,
+            known=lambda: live.now.wallets,
+            judge_limits=JudgeLimits(
+                writer=writer, margin=settings.alerts.recovery_margin, stale_after=stale_after
+            ),
+        ),
         preview_limits=PreviewLimits(
             database=database,
             backtest=Backtest(zone=zone.key, confidence=confidence, margin=settings.alerts.recovery_margin),

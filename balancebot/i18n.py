@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from balancebot.catalogue import Figures
-from balancebot.domain.alert import AlertKind, Cause, Reason
+from balancebot.domain.alert import AlertKind, AlertSubject, Cause, Reason
 from balancebot.domain.balance import Category
 from balancebot.domain.message import AlertMessage, SpikeMeasurement
 from balancebot.domain.runway import OrderAdvice, PlannedUse
@@ -211,6 +211,24 @@ class Wording(Figures):
         """Write what caused an alert, or keeps it open: the limit, the surge, or what went wrong; '' where nothing is."""
         measured = message.measurement
         return self.limit(message) or self.surge(measured.spike) or self.trouble(measured.detail)
+
+    def done_to_alert(self, reason: Reason, severity: Severity, subject: AlertSubject) -> str:
+        """Write what became of an alert: `opened a warning alert for acme/delivery industry`."""
+        name = " ".join(
+            [subject.wallet, *([] if subject.category is None else [self.category(subject.category)])]
+        )
+        figures = {"severity": self.severity(severity), "name": name}
+        match reason:
+            case Reason.OPENED:
+                return self.gettext("opened a %(severity)s alert for %(name)s", **figures)
+            case Reason.WORSENED:
+                return self.gettext("raised the alert for %(name)s to %(severity)s", **figures)
+            case Reason.REMINDER:
+                return self.gettext("sent a reminder of the alert for %(name)s", **figures)
+            case Reason.RECOVERED:
+                return self.gettext("%(name)s has recovered", **figures)
+            case Reason.CLOSED:
+                return self.gettext("closed the alert for %(name)s", **figures)
 
     def trouble(self, message: str) -> str:
         """Translate a sentence as the database holds it: why a wallet can't be read, why a message didn't arrive."""

@@ -1,4 +1,4 @@
-"""`thresholds`: the limits as finance keeps them; what is changed here takes effect at the next reading."""
+"""`thresholds`: the limits as finance keeps them; what is changed here is judged at once by the latest readings."""
 
 import sys
 from pathlib import Path
@@ -129,10 +129,10 @@ def preview(
     edited = editing.preview(_scope(wallet, category), cells)
     _refuse(edited)
     app = command.app
-    change = (editing.book(), ThresholdBook(edited.rows), [each.scope for each in edited.changes])
+    books = (editing.book(), ThresholdBook(edited.rows), [change.scope for change in edited.changes])
     now = app.clock.now()
-    ahead = app.preview_limits.ahead(*change, now=now)
-    back = app.preview_limits.back(*change, now=now)
+    ahead = app.preview_limits.ahead(*books, now=now)
+    back = app.preview_limits.back(*books, now=now)
     if as_json:
         show_json(preview_answer(ahead, back))
     else:
@@ -146,17 +146,35 @@ def import_file(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="print the difference and change nothing")
     ] = False,
+    prune: Annotated[
+        bool, typer.Option("--prune", help="remove the rows that the file doesn't name")
+    ] = False,
 ) -> None:
     """Replace each row that a CSV or XLSX file names, whole, and leave the others alone."""
-
     sheet = _read(file)
     editing = _editing(context)
     edited = (
-        editing.preview_sheet(sheet)
+        editing.preview_sheet(sheet, prune=prune)
         if dry_run
-        else editing.import_sheet(sheet, by=context_of(context).actor(Way.SHEET))
+        else editing.import_sheet(sheet, by=context_of(context).actor(Way.SHEET), prune=prune)
     )
     _tell(edited, source=f"{file}: ", changes_nothing=dry_run)
+
+
+@commands.command("diff", no_args_is_help=True)
+def compare_file(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)],
+) -> None:
+    """Show what `import --prune` would change; exit 1 where the rows differ from a CSV or XLSX file."""
+    edited = _editing(context).preview_sheet(_read(file), prune=True)
+    _refuse(edited, source=f"{file}: ")
+    if edited.changes:
+        print(*edited.changes, sep="\n")
+    else:
+        print("No difference.")
+    if edited.changes:
+        raise typer.Exit(1)
 
 
 @commands.command("export", no_args_is_help=True)
@@ -250,6 +268,8 @@ def _tell(edited: Edited, *, source: str = "", changes_nothing: bool = False) ->
         print("Nothing to change.")
     elif changes_nothing:
         print(f"{len(edited.changes)} rows would change; nothing was changed.", file=sys.stderr)
+    for notified in edited.notified:
+        print(Wording().done_to_alert(notified.reason, notified.severity, notified.subject), file=sys.stderr)
 
 
 def _refuse(edited: Edited, *, source: str = "") -> None:

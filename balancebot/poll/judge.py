@@ -10,15 +10,24 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from balancebot.alerts.transitions import DecisionWriter, OpenAlerts
+from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
 from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Cause
-from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Snapshot, WalletName, account_of
+from balancebot.domain.balance import (
+    Absent,
+    BalanceKey,
+    Category,
+    Reading,
+    Readings,
+    Snapshot,
+    WalletName,
+    account_of,
+)
 from balancebot.domain.message import Measurement, SpikeMeasurement
 from balancebot.domain.reachability import Reach, Shared, judge_credentials, judge_staleness, share
 from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate
 from balancebot.domain.threshold import Effective, Limits, ThresholdBook
 from balancebot.domain.verdict import Crossed, Severity, Verdict, is_near, judge
-from balancebot.estimates.estimator import Balance, KnownUsage
+from balancebot.estimates.estimator import Balance, KnownUsage, estimate_at
 from balancebot.store import estimates, wallets
 from balancebot.store.database import Database
 from balancebot.store.estimates import EstimateRow
@@ -165,6 +174,84 @@ class JudgeBalances:
             depletes_at=_depletes_at(estimate, snapshot.observed_at),
             spike=surge,
         )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgeLimits:
+    """Judges balances whose limits have just changed by their latest readings, in the transaction of the change."""
+
+    writer: DecisionWriter
+    margin: float
+    stale_after: timedelta
+
+    def judge(
+        self,
+        conn: Connection,
+        names: Collection[WalletName],
+        *,
+        before: ThresholdBook,
+        after: ThresholdBook,
+        now: datetime,
+    ) -> tuple[NotifiedAlert, ...]:
+        """Advance the alerts of the balances of `names` whose limits differ; return what is sent.
+
+        A reading older than `stale_after` judges nothing: the next one does.
+        """
+        rows = [
+            row
+            for row in wallets.named(conn, names).values()
+            if row.observed_at is not None and now - row.observed_at <= self.stale_after
+        ]
+        snapshots = {
+            row.id: snapshot
+            for row in rows
+            if (snapshot := _of_changed_limits(row.snapshot, before, after)) is not None
+        }
+        if not snapshots:
+            return ()
+        kept = estimates.by_balance(conn, list(snapshots))
+        keys = {
+            (wallet_id, category): BalanceKey(snapshot.wallet, category)
+            for wallet_id, snapshot in snapshots.items()
+            for category in Category
+        }
+        believed = {
+            key: estimate_at(
+                kept.get(balance),
+                snapshots[balance[0]].readings.of(balance[1]),
+                snapshots[balance[0]].observed_at,
+            )
+            for balance, key in keys.items()
+        }
+        ever_positive = {keys[balance] for balance, row in kept.items() if row.ever_positive}
+        judging = JudgeBalances(book=after, margin=self.margin, now=now)
+        open_alerts = OpenAlerts(
+            conn, {snapshot.wallet for snapshot in snapshots.values()}, writer=self.writer, now=now
+        )
+        for snapshot in snapshots.values():
+            judging.judge(snapshot, believed, ever_positive, open_alerts)
+        return tuple(open_alerts.save())
+
+
+def _of_changed_limits(
+    snapshot: Snapshot | None, before: ThresholdBook, after: ThresholdBook
+) -> Snapshot | None:
+    """Return a snapshot of only those balances whose limits differ between two books; None where none does."""
+    if snapshot is None:
+        return None
+    changed = {
+        category
+        for category in Category
+        if before.effective(snapshot.wallet, category).limits
+        != after.effective(snapshot.wallet, category).limits
+    }
+    readings = Readings(
+        *(
+            reading if category in changed else Absent.UNREAD
+            for category, reading in snapshot.readings.items()
+        )
+    )
+    return replace(snapshot, readings=readings) if changed else None
 
 
 def _with_scope(crossed: Crossed | None, effective: Effective) -> Crossed | None:

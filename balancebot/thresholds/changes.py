@@ -1,24 +1,28 @@
-"""Changes of thresholds, whole or not at all, with who made them, when, and what was there before."""
+"""Changes of thresholds, whole or not at all, with who made them, when, and what was there before.
+
+What changes is judged in the same transaction by the latest readings: `_change` -> `JudgeLimits` -> alerts and outbox.
+"""
 
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TypeAlias, TypeVar
 
 from balancebot.domain.audit import Act, Actor, AuditEntry, Picture
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import written
+from balancebot.poll.judge import JudgeLimits
 from balancebot.ports import Clock
 from balancebot.sheets import InputFault, SheetRow
 from balancebot.store import audit, thresholds, types
 from balancebot.store.database import Database
 from balancebot.thresholds.edit import COLUMNS, Edited, RowChange, RowEdit, apply_edits, patch_row
+from balancebot.thresholds.preview import touched_wallets
 from balancebot.thresholds.sheet import import_sheet
 
 _Rows: TypeAlias = tuple[ThresholdRow, ...]
-_Outcome = TypeVar("_Outcome", bound="Edited | Conflict | Outdated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +41,9 @@ class Outdated:
     edited: Edited
 
 
+_NotDone = TypeVar("_NotDone", bound=Conflict | Outdated)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditThresholds:
     """What people do to thresholds."""
@@ -45,6 +52,7 @@ class EditThresholds:
     clock: Clock
     known: Callable[[], Sequence[WalletName]]
     """The wallets that are configured now."""
+    judge_limits: JudgeLimits
 
     def book(self) -> ThresholdBook:
         """Return the rows that stand, ready to be asked."""
@@ -138,9 +146,9 @@ class EditThresholds:
             lambda rows: apply_edits(rows, [RowEdit(scope=scope, row=None)], self.known()), by
         )
 
-    def import_sheet(self, sheet: Sequence[SheetRow], *, by: Actor) -> Edited:
-        """Put every row of a sheet; faults mean that none was."""
-        return self._change(lambda rows: import_sheet(sheet, rows, self.known()), by)
+    def import_sheet(self, sheet: Sequence[SheetRow], *, by: Actor, prune: bool = False) -> Edited:
+        """Put every row of a sheet, with `prune` instead of all others; faults mean that nothing was changed."""
+        return self._change(lambda rows: import_sheet(sheet, rows, self.known(), prune=prune), by)
 
     def import_seen(self, sheet: Sequence[SheetRow], *, seen: str, by: Actor) -> Edited | Outdated:
         """Like `import_sheet`, if it still comes to the changes that were looked at: `seen` is their `changes_token`."""
@@ -151,10 +159,10 @@ class EditThresholds:
 
         return self._change(decide, by)
 
-    def preview_sheet(self, sheet: Sequence[SheetRow]) -> Edited:
+    def preview_sheet(self, sheet: Sequence[SheetRow], *, prune: bool = False) -> Edited:
         """Return what `import_sheet` would do, and do nothing."""
         with self.database.read() as conn:
-            return import_sheet(sheet, thresholds.load(conn), self.known())
+            return import_sheet(sheet, thresholds.load(conn), self.known(), prune=prune)
 
     def history(self, *, limit: int) -> tuple[AuditEntry, ...]:
         """Return the latest changes, the newest first."""
@@ -174,18 +182,26 @@ class EditThresholds:
             return _refused(rows, patched)
         return apply_edits(rows, [RowEdit.put(patched)], self.known())
 
-    def _change(self, decide: Callable[[_Rows], _Outcome], by: Actor) -> _Outcome:
+    def _change(self, decide: Callable[[_Rows], Edited | _NotDone], by: Actor) -> Edited | _NotDone:
         now = self.clock.now()
         with self.database.write() as conn:
             types.take_lock(conn, types.THRESHOLDS)
-            edited = decide(thresholds.load(conn))
+            rows = thresholds.load(conn)
+            edited = decide(rows)
             if isinstance(edited, Conflict | Outdated) or edited.faults:
                 return edited
             put = [change.after for change in edited.changes if change.after is not None]
             thresholds.put(conn, put, by=by.who, now=now)
             thresholds.remove(conn, [change.scope for change in edited.changes if change.after is None])
             audit.record_changes(conn, by, map(_as_change, edited.changes), now=now)
-            return edited
+            notified = self.judge_limits.judge(
+                conn,
+                touched_wallets(conn, [change.scope for change in edited.changes]),
+                before=ThresholdBook(rows),
+                after=ThresholdBook(edited.rows),
+                now=now,
+            )
+            return replace(edited, notified=notified)
 
 
 def edit_token(row: ThresholdRow | None) -> str:

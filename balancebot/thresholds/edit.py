@@ -6,6 +6,7 @@ An edit that changes nothing is never refused, so an export can always be taken 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from balancebot.alerts.transitions import NotifiedAlert
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, sentence
@@ -89,6 +90,8 @@ class Edited:
     changes: tuple[RowChange, ...]
     faults: tuple[InputFault, ...]
     warnings: tuple[InputFault, ...]
+    notified: tuple[NotifiedAlert, ...] = ()
+    """What was sent because the changes were judged at once."""
 
 
 def patch_row(

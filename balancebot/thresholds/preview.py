@@ -259,7 +259,7 @@ class PreviewLimits:
         scopes: Sequence[Scope],
         now: datetime,
     ) -> list[_Moved]:
-        names = _touched(conn, scopes)
+        names = touched_wallets(conn, scopes)
         views = overview(conn, book=before, stale_after=self.stale_after, now=now, names=names)
         pairs = [(view, after.effective(*view.key).limits) for view in views]
         return [(view, limits) for view, limits in pairs if limits != view.effective.limits]
@@ -300,7 +300,8 @@ def _effect(before: Verdict, after: Verdict, *, is_open: bool) -> Effect | None:
     return Effect.EASES if Severity.OK < after.severity < before.severity else None
 
 
-def _touched(conn: Connection, scopes: Sequence[Scope]) -> list[WalletName]:
+def touched_wallets(conn: Connection, scopes: Sequence[Scope]) -> list[WalletName]:
+    """Return the configured wallets that rows of `scopes` speak for."""
     patterns = [WalletPattern(text=text) for text in dict.fromkeys(scope.wallet for scope in scopes)]
     exact = {pattern.text for pattern in patterns if pattern.is_exact}
     loose = [pattern for pattern in patterns if not pattern.is_exact]

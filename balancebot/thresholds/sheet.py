@@ -54,16 +54,24 @@ def write_limits(table: Iterable[Sequence[Cell]]) -> bytes:
 
 
 def import_sheet(
-    sheet: Sequence[SheetRow], rows: Iterable[ThresholdRow], known: Sequence[WalletName]
+    sheet: Sequence[SheetRow],
+    rows: Iterable[ThresholdRow],
+    known: Sequence[WalletName],
+    *,
+    prune: bool = False,
 ) -> Edited:
     """Put every row of `sheet`, its header first, into `rows`; with faults nothing of it may be stored.
 
+    With `prune` the rows that the sheet doesn't name are removed: what is left equals the sheet.
     A column that the sheet doesn't have inherits, as if it were empty; where that loses a value it is warned of.
     """
     rows = tuple(rows)
     edits, faults, columns = _read(sheet, known, rows)
     if len(faults) >= MAX_FAULTS:
         return Edited(rows=rows, changes=(), faults=tuple(faults), warnings=())
+    if prune and not faults:
+        named = {edit.scope for edit in edits}
+        edits += [RowEdit(scope=row.scope, row=None) for row in rows if row.scope not in named]
     edited = apply_edits(rows, edits, known)
     lines = {edit.scope: edit.line for edit in edits}
     lost = [
@@ -76,7 +84,7 @@ def import_sheet(
         )
         for change in edited.changes
         for column in change.columns
-        if column not in columns
+        if column not in columns and lines[change.scope] is not None
     ]
     return Edited(
         rows=edited.rows,

@@ -182,3 +182,62 @@ def test_the_history_tells_scripts_what_every_change_was(balancebot: Run) -> Non
     row = {"warning_days": "10"}
     assert {"way": "cli", "wallet": "acme", "category": "voice", "before": None, "after": row} == made
     assert (row, None) == (removed["before"], removed["after"])
+
+
+def test_diff_says_how_the_rows_differ_from_a_file_and_prune_makes_them_equal(
+    balancebot: Run, tmp_path: Path
+) -> None:
+    balancebot("thresholds", "set", "acme", "*", "--warning-days", "10")
+    balancebot("thresholds", "set", "acme/checkout", "voice", "--warning-below", "1000")
+    file = tmp_path / "limits.csv"
+    file.write_text("wallet,category,warning_below,note\nacme/checkout,voice,5万,call sales\n*,market,20k,\n")
+    changes = (
+        "+ *:market  warning_below 20000\n"
+        "- acme:*  warning_days 10\n"
+        '~ acme/checkout:voice  warning_below 1000 -> 50000, note inherit -> "call sales"\n'
+    )
+    different = balancebot("thresholds", "diff", str(file))
+    assert (1, changes, "") == (different.status, different.out, different.err)
+
+    tried = balancebot("thresholds", "import", "--prune", "--dry-run", str(file))
+    assert (0, changes) == (tried.status, tried.out)
+    assert "3 rows would change; nothing was changed." in tried.err
+    assert 1 == balancebot("thresholds", "diff", str(file)).status
+
+    made = balancebot("thresholds", "import", "--prune", str(file))
+    assert (0, changes) == (made.status, made.out)
+    equal = balancebot("thresholds", "diff", str(file))
+    assert (0, "No difference.\n") == (equal.status, equal.out)
+    assert ["*", "acme/checkout"] == [row["wallet"] for row in _listed(balancebot)]
+    kept = json.loads(balancebot("thresholds", "history", "--json").out)["changes"]
+    assert {"sheet"} == {change["way"] for change in kept[:3]}
+    assert [None] == [change["after"] for change in kept[:3] if change["wallet"] == "acme"]
+
+
+def test_import_without_prune_leaves_other_rows_and_an_own_export_never_differs(
+    balancebot: Run, tmp_path: Path
+) -> None:
+    balancebot("thresholds", "set", "acme", "*", "--warning-days", "10")
+    file = tmp_path / "limits.csv"
+    file.write_text("wallet,category,warning_below\nacme,voice,500\n")
+    balancebot("thresholds", "import", str(file))
+    assert 2 == len(_listed(balancebot))
+    for name, every in (
+        ("rows.csv", ()),
+        ("rows.xlsx", ()),
+        ("all.csv", ("--all",)),
+        ("all.xlsx", ("--all",)),
+    ):
+        balancebot("thresholds", "export", str(tmp_path / name), *every)
+        assert (0, "No difference.\n") == (
+            (equal := balancebot("thresholds", "diff", str(tmp_path / name))).status,
+            equal.out,
+        )
+
+
+def test_diff_of_a_faulty_file_says_what_is_wrong(balancebot: Run, tmp_path: Path) -> None:
+    file = tmp_path / "limits.csv"
+    file.write_text("wallet,category,warning_below\nacme,voice,many\n")
+    outcome = balancebot("thresholds", "diff", str(file))
+    assert (1, "") == (outcome.status, outcome.out)
+    assert "line 2, warning_below: must be a number" in outcome.err

@@ -8,7 +8,7 @@ from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.store import audit
 from balancebot.store.database import Database
 from balancebot.thresholds.changes import Conflict, EditThresholds, edit_token
-from tests.world import NOON, SHOP, HandClock
+from tests.world import NOON, SHOP, World, industry
 
 SCOPE = Scope(SHOP, Category.INDUSTRY)
 ONE, OTHER = Actor(who="finance", way=Way.PAGE), Actor(who="audit", way=Way.PAGE)
@@ -16,7 +16,9 @@ ONE, OTHER = Actor(who="finance", way=Way.PAGE), Actor(who="audit", way=Way.PAGE
 
 @pytest.fixture
 def edit(database: Database) -> EditThresholds:
-    return EditThresholds(database=database, clock=HandClock(), known=lambda: (SHOP,))
+    world = World(database)
+    world.shows(industry(5_000))
+    return world.app.edit_thresholds
 
 
 def row(**columns: object) -> ThresholdRow:

@@ -1,0 +1,94 @@
+"""A change of a limit is judged at once with the latest reading, by whichever way it is made."""
+
+from datetime import timedelta
+
+import pytest
+
+from balancebot.domain.alert import Reason
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.balance import Category
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.threshold import Scope
+from balancebot.domain.verdict import Severity
+from balancebot.store.database import Database
+from balancebot.thresholds.edit import Edited
+from balancebot.thresholds.sheet import read_limits
+from tests.world import SHOP, World, industry
+
+SCOPE = Scope(SHOP, Category.INDUSTRY)
+BY = Actor(who="finance", way=Way.PAGE)
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    """A shop with 5,000 messages, read a minute ago."""
+    world = World(database)
+    world.configure(SHOP)
+    world.shows(industry(5_000))
+    world.poll()
+    world.clock.pass_by(minutes=1)
+    return world
+
+
+def outcomes(edited: object) -> list[tuple[Reason, Severity]]:
+    assert isinstance(edited, Edited)
+    assert () == edited.faults
+    return [(notified.reason, notified.severity) for notified in edited.notified]
+
+
+def test_a_tighter_limit_opens_and_is_delivered_without_a_reading(world: World) -> None:
+    edited = world.app.edit_thresholds.set(SCOPE, {"warning_below": "6k"}, by=BY)
+    assert [(Reason.OPENED, Severity.WARNING)] == outcomes(edited)
+    world.deliver()
+    assert 1 == len(world.slack.messages)
+
+    edited = world.app.edit_thresholds.set(SCOPE, {"critical_below": "5,500"}, by=BY)
+    assert [(Reason.WORSENED, Severity.CRITICAL)] == outcomes(edited)
+
+
+def test_a_looser_limit_closes_what_it_opened_and_says_that_the_limit_was_changed(world: World) -> None:
+    world.app.edit_thresholds.set(SCOPE, {"warning_below": "6000"}, by=BY)
+    edited = world.app.edit_thresholds.set(SCOPE, {"warning_below": "1000"}, by=BY)
+    assert [(Reason.CLOSED, Severity.WARNING)] == outcomes(edited)
+
+
+def test_a_removed_row_is_judged_too(world: World) -> None:
+    world.app.edit_thresholds.set(SCOPE, {"warning_below": "6000"}, by=BY)
+    assert [(Reason.CLOSED, Severity.WARNING)] == outcomes(world.app.edit_thresholds.unset(SCOPE, by=BY))
+
+
+def test_an_imported_row_is_judged_at_once(world: World) -> None:
+    sheet, _ = read_limits(b"wallet,category,critical_below\n*,*,9000\n")
+    edited = world.app.edit_thresholds.import_sheet(sheet, by=BY)
+    assert [(Reason.OPENED, Severity.CRITICAL)] == outcomes(edited)
+
+
+def test_a_reading_that_is_stale_judges_nothing(world: World) -> None:
+    world.clock.at += world.app.settings.poll.stale_after + timedelta(seconds=1)
+    assert [] == outcomes(world.app.edit_thresholds.set(SCOPE, {"warning_below": "6000"}, by=BY))
+
+
+def test_a_refused_change_judges_nothing_and_a_note_alone_sends_nothing(world: World) -> None:
+    edit = world.app.edit_thresholds
+    edit.set(SCOPE, {"warning_below": "6000"}, by=BY)
+    assert edit.set(SCOPE, {"critical_below": "7000"}, by=BY).faults
+    assert [] == outcomes(edit.set(SCOPE, {"note": "call sales"}, by=BY))
+    world.deliver()
+    assert 1 == len(world.slack.messages)
+
+
+def test_the_next_reading_finds_nothing_left_to_send(world: World) -> None:
+    world.app.edit_thresholds.set(SCOPE, {"warning_below": "6000"}, by=BY)
+    world.poll()
+    world.deliver()
+    assert 1 == len(world.slack.messages)
+
+
+def test_what_is_silenced_opens_without_a_message(world: World) -> None:
+    pattern = Pattern.parse(SHOP)
+    assert isinstance(pattern, Pattern)
+    until = world.clock.now() + timedelta(hours=1)
+    world.app.operate_alerts.silence(pattern, until=until, reason="planned", by=BY)
+    assert [] == outcomes(world.app.edit_thresholds.set(SCOPE, {"warning_below": "6000"}, by=BY))
+    views = world.app.latest.look(now=world.clock.now()).views
+    assert ["1"] == [view.alert_id for view in views if view.alert_id]
