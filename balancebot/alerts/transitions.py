@@ -23,8 +23,8 @@ from balancebot.domain.alert import (
     Reason,
     Transition,
 )
-from balancebot.domain.balance import WalletName, account_of
-from balancebot.domain.message import NO_CONTEXT, AlertMessage, Measurement, MessageContext
+from balancebot.domain.balance import BalanceKey, WalletName, account_of
+from balancebot.domain.message import NO_CONTEXT, AlertMessage, Measurement, MessageContext, SpikeMeasurement
 from balancebot.domain.routing import RoutingTable
 from balancebot.domain.silence import silenced_until
 from balancebot.domain.threshold import Limits
@@ -71,6 +71,16 @@ class OpenAlerts:
         """Return the open alert of `subject`."""
         found = self._last(subject)
         return None if found is None else found.alert
+
+    @property
+    def surges(self) -> Mapping[BalanceKey, SpikeMeasurement]:
+        """The usage spikes that the open alerts tell of, by balance."""
+        return {
+            balance: message.measurement.spike
+            for message in self._open.values()
+            if (balance := message.alert.subject.balance) is not None
+            and message.measurement.spike is not None
+        }
 
     def stale_of(self, account: str) -> tuple[Alert, ...]:
         """Return the open `stale` alerts of the wallets of one account."""

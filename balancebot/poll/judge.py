@@ -228,8 +228,9 @@ class JudgeLimits:
         open_alerts = OpenAlerts(
             conn, {snapshot.wallet for snapshot in snapshots.values()}, writer=self.writer, now=now
         )
+        surges = open_alerts.surges
         for snapshot in snapshots.values():
-            judging.judge(snapshot, believed, ever_positive, open_alerts)
+            judging.judge(snapshot, believed, ever_positive, open_alerts, surges)
         return tuple(open_alerts.save())
 
 
