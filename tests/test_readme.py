@@ -1,4 +1,4 @@
-"""What the README tells people to type exists, and what it points to is there."""
+"""What the README, in either language, tells people to type exists, and what it points to is there."""
 
 import re
 import shlex
@@ -10,11 +10,11 @@ import typer
 from balancebot.cli.root import root
 
 _ROOT = Path(__file__).parents[1]
-_README = (_ROOT / "README.md").read_text()
+_README = "".join((_ROOT / name).read_text() for name in ("README.md", "README.zh-CN.md"))
 _COMMANDS = [
     line.partition("  #")[0].strip()
     for block in re.findall(r"```console\n(.*?)```", _README, re.DOTALL)
-    for line in block.splitlines()
+    for line in dict.fromkeys(block.splitlines())
     if line.startswith("balancebot ")
 ]
 
