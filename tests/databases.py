@@ -116,6 +116,7 @@ class PostgreSQL:
             shutil.chown(self.folder, self._user)
         self._process: subprocess.Popen[bytes] | None = None
         self._numbers = count(1)
+        self._copied_by = ""
 
     def url(self, name: str, user: str = "tests") -> str:
         """Return the SQLAlchemy URL of the database `name`."""
@@ -159,7 +160,14 @@ class PostgreSQL:
                     pytest.fail(f"PostgreSQL did not start:\n{(self.folder / 'log').read_text()}")
                 time.sleep(0.02)
             else:
-                return
+                break
+        # what PostgreSQL does by itself since version 15 writes every block to the log: 200 ms instead of 30
+        if self._server_version() >= 15_00_00:
+            self._copied_by = " STRATEGY file_copy"
+
+    def _server_version(self) -> int:
+        with self._connect() as connection:
+            return connection.info.server_version
 
     def halt(self) -> None:
         """Let the server end at once, as a crash would; `start` runs it again with what it had."""
@@ -176,7 +184,7 @@ class PostgreSQL:
     def create(self, name: str | None = None, *, template: str) -> str:
         """Make a database as a copy of another; return its name."""
         name = name or f"test_{next(self._numbers)}"
-        self._run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"')
+        self._run(f'CREATE DATABASE "{name}" TEMPLATE "{template}"{self._copied_by}')
         return name
 
     def drop(self, name: str) -> None:
@@ -184,10 +192,13 @@ class PostgreSQL:
         self._run(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
     def _run(self, statement: str) -> None:
-        with psycopg.connect(
-            host=str(self.folder), user="tests", dbname="postgres", autocommit=True, connect_timeout=5
-        ) as connection:
+        with self._connect() as connection:
             connection.execute(statement.encode())
+
+    def _connect(self) -> psycopg.Connection:
+        return psycopg.connect(
+            host=str(self.folder), user="tests", dbname="postgres", autocommit=True, connect_timeout=5
+        )
 
 
 def installed_programs() -> Path | None:
