@@ -1,8 +1,13 @@
-"""What every test may ask for."""
+"""What every test may ask for, and where the tests run."""
 
 import logging
+import os
+import shutil
+import sys
+import tempfile
 from collections.abc import Iterator
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -14,6 +19,22 @@ pytest_plugins = (
     "tests.databases",
     "tests.web.browser",
 )
+
+
+_MEMORY = Path("/dev/shm")
+_MUCH = 2 << 30
+
+
+def pytest_configure() -> None:
+    """Keep databases in memory where there is room, and compiled modules on disk.
+
+    A copy of PostgreSQL's template is a thousand files: 30 ms in memory, 500 ms on a disk. Processes that tests start would
+    compile the whole package again each.
+    """
+    sys.dont_write_bytecode = False
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+    if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _MUCH:
+        os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
