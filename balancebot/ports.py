@@ -186,6 +186,18 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class SendRate:
+    """How often a destination is sent to at most: `burst` messages within a minute, then one each `gap`.
+
+    It stays well below what the service allows: several of these may be counted together there, and what waits
+    meanwhile becomes one message.
+    """
+
+    burst: int
+    gap: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
     """What a channel can do besides posting; what it can't, nobody asks of it."""
 
@@ -197,6 +209,10 @@ class Capabilities:
     """It can look for its own messages: what was in doubt is not sent twice, and duplicates are deleted."""
     can_check: bool = False
     """Its check tells whether a destination takes messages: what one refused before isn't a failure by itself."""
+    one_by_one: bool = False
+    """Every alert is an event of its own there: openings never become one message of a group."""
+    rate: SendRate | None = None
+    """How often it is sent to; None: as fast as it answers."""
 
 
 class Channel(Protocol):

@@ -170,7 +170,7 @@ def _troubles(views: Sequence[BalanceView], words: Wording, now: datetime) -> It
             if view.observed_at is None
             else f"last read {_ago(now - view.observed_at, words)} ago"
         )
-        yield f"{in_english(view.error)} ({last})"
+        yield f"{view.error} ({last})"
 
 
 def _count(views: Sequence[BalanceView]) -> str:

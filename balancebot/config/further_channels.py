@@ -3,12 +3,13 @@
 import base64
 import binascii
 from dataclasses import dataclass
+from typing import ClassVar
 
 from balancebot.config import values
 from balancebot.config.declare import ChannelKind, ChannelSection, key
-from balancebot.config.secrets import Secret
+from balancebot.config.secrets import ConfigContext, Secret
 from balancebot.config.sections import language
-from balancebot.config.toml_table import UnfitError
+from balancebot.config.toml_table import TomlTable, UnfitError
 
 
 def _signing_key(value: str) -> None:
@@ -44,6 +45,15 @@ class FurtherChannelConfig(ChannelSection):
         inherited=True,
     )
 
+    takes_secret: ClassVar[bool] = True
+    takes_digests: ClassVar[bool] = True
+
+    def checked(self, table: TomlTable, context: ConfigContext) -> "FurtherChannelConfig":  # noqa: ARG002
+        """Refuse a secret where none fits."""
+        if not self.takes_secret and table.has("secret"):
+            table.fault("secret", "has no use here: all that is secret is in `url`")
+        return self
+
     @property
     def addresses(self) -> tuple[str, ...]:
         """Return its one destination, which goes by its kind: the address itself is a secret."""
@@ -71,7 +81,9 @@ class DingTalkConfig(FurtherChannelConfig):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WeComConfig(FurtherChannelConfig):
-    """`url` is the group bot's address."""
+    """`url` is the group bot's address; there is no signing secret."""
+
+    takes_secret = False
 
     url: Secret = key(values.secret_url, "the group bot's address", example='"env:WECOM_URL"')
 
@@ -86,9 +98,55 @@ class WebhookConfig(FurtherChannelConfig):
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PagerDutyConfig(FurtherChannelConfig):
+    """`secret` is the routing key of an Events API v2 integration. It takes alerts only, no digests."""
+
+    takes_digests = False
+
+    url: Secret | None = key(
+        values.secret_url,
+        "the events address",
+        default=None,
+        default_note="https://events.pagerduty.com/v2/enqueue",
+        example='"https://events.eu.pagerduty.com/v2/enqueue"',
+    )
+    secret: Secret = key(values.secret(), "the routing key", example='"env:PAGERDUTY_KEY"')
+
+    @property
+    def can_edit(self) -> bool:
+        """Return true: an incident is acknowledged when its alert is."""
+        return True
+
+
+def _apprise_url(value: str) -> None:
+    """Refuse what Apprise can't read, and say what is missing where Apprise isn't installed."""
+    try:
+        import apprise  # lazy: it is optional, and takes long to import
+    except ImportError:
+        raise UnfitError('needs Apprise: pip install "balancebot[apprise]"') from None
+    if apprise.Apprise.instantiate(value) is None:
+        raise UnfitError("is no address that Apprise can read")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AppriseConfig(FurtherChannelConfig):
+    """`url` is an Apprise URL, such as "tgram://TOKEN/CHAT" or "ntfys://HOST/TOPIC". Needs the extra `apprise`."""
+
+    takes_secret = False
+
+    url: Secret = key(
+        values.secret(_apprise_url, label="Apprise URL, secret"),
+        "an Apprise URL",
+        example='"env:APPRISE_URL"',
+    )
+
+
 CHANNEL_KINDS = (
     ChannelKind(kind="feishu", section=FeishuConfig),
     ChannelKind(kind="dingtalk", section=DingTalkConfig),
     ChannelKind(kind="wecom", section=WeComConfig),
     ChannelKind(kind="webhook", section=WebhookConfig),
+    ChannelKind(kind="pagerduty", section=PagerDutyConfig),
+    ChannelKind(kind="apprise", section=AppriseConfig),
 )

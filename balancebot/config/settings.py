@@ -206,6 +206,7 @@ def _with_further_channels(settings: Settings) -> Settings:
 def _refuse_unknown_channels(file: TomlFile, settings: Settings) -> None:
     """Record names of further channels that no `[[channels]]` has."""
     known = [channel.name for channel in settings.channels if channel.name]
+    without_digests = [channel.name for channel in settings.channels if not channel.takes_digests]
     arrays: tuple[tuple[str, Sequence[RouteConfig | EscalationConfig | DigestConfig]], ...] = (
         ("routes", settings.routes),
         ("escalations", settings.escalations),
@@ -214,6 +215,8 @@ def _refuse_unknown_channels(file: TomlFile, settings: Settings) -> None:
     for array, entries in arrays:
         for index, entry in enumerate(entries):
             for name in entry.channels or ():
+                if array == "digests" and name in without_digests:
+                    file.fault(f"digests[{index}].channels", f"{name!r} takes alerts only, no digests")
                 if name not in known:
                     meant = did_you_mean(name, known)
                     file.fault(f"{array}[{index}].channels", f"no [[channels]] is called {name!r}{meant}")

@@ -151,6 +151,7 @@ class MessagePlace:
     """The group in whose message the alert is told."""
 
 
+_WORSE = frozenset({Reason.OPENED, Reason.WORSENED})
 _NOWHERE = MessagePlace(stands=False, told=False)
 
 
@@ -244,17 +245,20 @@ def plan_queue(
 
 
 def to_gather(
-    sends: Sequence[PlannedMessage], *, open_group: str | None, group_over: int
+    sends: Sequence[PlannedMessage], *, open_group: str | None, group_over: int, has_threads: bool
 ) -> tuple[PlannedMessage, ...]:
-    """Return the first messages of alerts that become one: all when a group is open, or when they are too many."""
-    firsts = tuple(
+    """Return the messages that become one of a group: openings when a group is open, or what is too many.
+
+    Where nothing can be answered, later messages of alerts stand alone like openings, and count like these.
+    """
+    alone = [
         send
         for send in sends
-        if send.action is Action.POST
-        and send.group_id is None
-        and send.carrier.alert_id is not None
-        and not send.told
-    )
+        if send.action is Action.POST and send.group_id is None and send.carrier.alert_id is not None
+    ]
+    firsts = tuple(send for send in alone if not send.told)
+    if not has_threads and len(alone) > group_over:
+        return tuple(alone)
     return firsts if open_group is not None or len(firsts) > group_over else ()
 
 
@@ -318,10 +322,12 @@ def _turn(send: PlannedMessage) -> tuple[bool, datetime, int]:
     return send.action is not Action.EDIT, *_age(send)
 
 
-def _urgency(sends: Sequence[PlannedMessage]) -> tuple[bool, datetime, int]:
-    """Messages of which there is news before those that only look otherwise; then what has waited longest."""
-    news = [send for send in sends if send.action is not Action.EDIT]
-    return not news, *min(_age(send) for send in news or sends)
+def _urgency(sends: Sequence[PlannedMessage]) -> tuple[int, datetime, int]:
+    """What is worse goes first: openings and worsenings, then whatever else is sent, then edits; the oldest of each."""
+    sent = [send for send in sends if send.action is not Action.EDIT]
+    reasons = {item.reason for send in sent for item in send.carries}
+    rank = 0 if reasons & _WORSE else 1 if sent else 2
+    return rank, *min(_age(send) for send in sent or sends)
 
 
 def _age(send: PlannedMessage) -> tuple[datetime, int]:

@@ -1,29 +1,29 @@
 """What the channels share that can only post: one address, one request for a message, and an answer that says all.
 
-A subclass makes the request (`_post_of`) and reads the service's own errors (`_service_error`). None of them can look
-for a message: what is in doubt is sent again, with the same id where the service knows ids.
+A subclass makes the request (`_post_of`) and has a table of the service's own error codes. None of them can look for a
+message: what is in doubt is sent again, with the same id where the service knows ids.
 """
 
 import hashlib
 import hmac
 import json
+import math
+import re
 from abc import ABC, abstractmethod
 from base64 import b64encode
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, Final
+from datetime import UTC, datetime, timedelta
+from typing import Any, ClassVar, Final, TypeAlias
 
-from balancebot.domain.message import (
-    Action,
-    AlertMessage,
-    DigestMessage,
-    GroupMessage,
-    MessageRef,
-    OutgoingMessage,
-)
+from msgspec import to_builtins
+
+from balancebot.answers import alert_answer
+from balancebot.domain.alert import AlertKind
+from balancebot.domain.message import Action, AlertMessage, GroupMessage, MessageRef, OutgoingMessage
 from balancebot.domain.sentence import clean_text, sentence
 from balancebot.domain.verdict import Severity
+from balancebot.i18n import Wording
 from balancebot.network import TIMEOUT, HttpAnswer, post_json
 from balancebot.notify.render import Renderer, stem_of
 from balancebot.ports import (
@@ -35,12 +35,13 @@ from balancebot.ports import (
     parse_retry_after,
 )
 
-_DIGEST_LINES: Final = 12
-"""How much of a digest a chat shows: the worst; the rest is behind the link."""
+ErrorTable: TypeAlias = Mapping[int, ChannelErrorKind]
+"""What a service's error codes mean: whether sending again helps, and how soon."""
+
+_HOURS_PER_DAY: Final = 24
 _REFUSED: Final = frozenset({401, 403, 404, 410})
-
-
 _HARMLESS: Final = str.maketrans("[]<>@", "［］＜＞＠")
+_PHONE: Final = re.compile(r"\+?[0-9][0-9-]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,27 +61,85 @@ class PostedContent:
 def content_of(outgoing: OutgoingMessage, renderer: Renderer) -> PostedContent:
     """Render a message as title and text."""
     message = outgoing.message
-    title = " ".join(renderer.render(f"email/{stem_of(message)}.subject.j2", message).split())
-    text = renderer.render(f"email/{stem_of(message)}.txt.j2", message)
-    link = renderer.link_of(message)
+    severity, is_over, has_recovered = None, False, False
     match message:
         case AlertMessage():
-            return PostedContent(
-                title=title,
-                text=text,
-                link=link,
-                severity=message.alert.severity,
-                is_over=not message.is_open,
-                has_recovered=message.alert.has_recovered,
-            )
+            severity = message.alert.severity
+            is_over, has_recovered = not message.is_open, message.alert.has_recovered
         case GroupMessage():
-            worst = max((member.alert.severity for member in message.members), default=None)
-            return PostedContent(title=title, text=text, link=link, severity=worst)
-        case DigestMessage():
-            text = "\n".join(text.splitlines()[:_DIGEST_LINES])
-            return PostedContent(title=title, text=text, link=link, severity=None)
+            severity = max((item.alert.severity for item in message.members if item.is_open), default=None)
+            is_over = severity is None
+            has_recovered = all(item.alert.has_recovered for item in message.members)
         case _:
-            return PostedContent(title=title, text=text, link=link, severity=None)
+            pass
+    return PostedContent(
+        title=" ".join(renderer.render(f"email/{stem_of(message)}.subject.j2", message).split()),
+        text=renderer.render(f"chat/{stem_of(message)}.j2", message),
+        link=renderer.link_of(message),
+        severity=severity,
+        is_over=is_over,
+        has_recovered=has_recovered,
+    )
+
+
+def data_of_alert(message: AlertMessage, words: Wording) -> dict[str, Any]:
+    """Return an alert with the fields of `alerts list --json`, and its balance with those of `status --json`.
+
+    The balance is as it was when the alert was judged. What only the present knows is null: when it is read next.
+    """
+    measured, context, alert = message.measurement, message.context, message.alert
+    kind, category = alert.subject.kind, alert.subject.category
+    runway, limits = measured.runway, alert.limits
+    answered: dict[str, Any] = to_builtins(alert_answer(message, message, words, closed=True))
+    balance = {
+        "state": "known" if isinstance(measured.reading, int) else str(measured.reading.value),
+        "balance": measured.reading if isinstance(measured.reading, int) else None,
+        "observed_at": instant_text(measured.observed_at),
+        "stale": kind is AlertKind.STALE and message.is_open,
+        "next_read_at": None,
+        "burn_per_day": measured.burn_per_day,
+        "usual_burn_per_day": None if measured.not_counted else measured.burn_per_day,
+        "not_counted": measured.not_counted,
+        "runway_days": None
+        if runway is None
+        else {
+            "p10": _days(runway.p10),
+            "p50": _days(runway.p50),
+            "p90": _days(runway.p90),
+            "judged": _days(runway.judged),
+        },
+        "depletes_at": instant_text(measured.depletes_at),
+        "limits": {
+            "warning_below": limits.warning_below,
+            "critical_below": limits.critical_below,
+            "warning_days": limits.warning_days,
+            "critical_days": limits.critical_days,
+        },
+        "alert": answered["id"] if message.is_open and kind is AlertKind.LOW_BALANCE else None,
+        "movable": 0 if context.advice is None else context.advice.move,
+        "spike": answered["id"] if message.is_open and kind is AlertKind.BURN_SPIKE else None,
+        "wallet_alert": answered["id"] if message.is_open and category is None else None,
+    }
+    return {**balance, **answered, "note": context.note or None}
+
+
+def _days(hours: float) -> float | None:
+    return hours / _HOURS_PER_DAY if math.isfinite(hours) else None
+
+
+def instant_text(at: datetime | None) -> str | None:
+    """Return an instant as JSON shows it, to the second in UTC."""
+    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
+
+
+def ids_of(kind: str, outgoing: OutgoingMessage) -> list[str]:
+    """Return the ids in `mentions` that are written behind the kind of this channel: `wecom:zhangsan`."""
+    return [id_.removeprefix(f"{kind}:") for id_ in outgoing.mentions if id_.startswith(f"{kind}:")]
+
+
+def phones_of(outgoing: OutgoingMessage) -> list[str]:
+    """Return the phone numbers in `mentions`, as the services write them: digits, and the country where it is given."""
+    return [id_.replace("-", "") for id_ in outgoing.mentions if _PHONE.fullmatch(id_)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,10 +151,60 @@ class Post:
     headers: Mapping[str, str] = field(default_factory=dict)
 
 
-class PostingChannel(ABC):
-    """A channel with one address that takes posts. `url` is a secret: no error names it."""
+class OneWayChannel(ABC):
+    """A channel that only sends: it can neither look for its messages nor take one back, nor be tried without sending."""
 
     capabilities = Capabilities()
+    name: str
+    """Its configured name."""
+
+    @abstractmethod
+    def send(
+        self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
+    ) -> MessageRef | ChannelError:
+        """Send a message; see `Channel`."""
+
+    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+        """Say that it can't look."""
+        del outgoing, since
+        return ChannelError(
+            kind=ChannelErrorKind.REJECTED, message=sentence("this channel can't look for its messages")
+        )
+
+    def delete(self, ref: MessageRef) -> ChannelError | None:
+        """Say that it can't delete."""
+        del ref
+        return ChannelError(
+            kind=ChannelErrorKind.REJECTED, message=sentence("this channel can't delete a message")
+        )
+
+    def check(self, destinations: Sequence[str]) -> list[Finding]:
+        """Say that it can't be tried."""
+        del destinations
+        words = f"can't be tried without posting: balancebot notify test --channel {self.name}"
+        return [Finding(ok=None, words=words)]
+
+    def close(self) -> None:  # noqa: B027 -- nothing is open, in any of them
+        """Nothing is held open between messages."""
+
+
+def claim_lost() -> ChannelError:
+    """Return the error of a delivery that somebody else has taken over."""
+    return ChannelError(
+        kind=ChannelErrorKind.LEASE_LOST, message=sentence("the claim on this delivery has run out")
+    )
+
+
+class PostingChannel(OneWayChannel):
+    """A channel with one address that takes posts. `url` is a secret: no error names it."""
+
+    code_keys: ClassVar[tuple[str, ...]] = ()
+    """Where an answer has its error code, which is 0 when the message was taken; none: the status says it."""
+    words_keys: ClassVar[tuple[str, ...]] = ()
+    errors: ClassVar[ErrorTable] = {}
+    """A code that isn't in it refuses this very message."""
+    pause: ClassVar[timedelta] = timedelta(minutes=1)
+    """How long the service is left alone once it has had too many messages."""
 
     def __init__(
         self,
@@ -122,80 +231,68 @@ class PostingChannel(ABC):
         if outgoing.action is Action.EDIT:
             return MessageRef(channel_id="", message_id="")
         post = self._post_of(outgoing, self._clock.now())
+        return self._send(post, holds_claim) or MessageRef(channel_id="", message_id="")
+
+    def _send(self, post: Post, holds_claim: Callable[[], bool]) -> ChannelError | None:
         if not holds_claim():
-            return ChannelError(
-                kind=ChannelErrorKind.LEASE_LOST, message=sentence("the claim on this delivery has run out")
-            )
+            return claim_lost()
         answer = post_json(
             post.url, post.body, service=self.name, proxy=None, within=self._timeout, headers=post.headers
         )
-        error = answer if isinstance(answer, ChannelError) else self._error_in(answer)
-        return error or MessageRef(channel_id="", message_id="")
+        return answer if isinstance(answer, ChannelError) else self._error_in(answer)
 
     @abstractmethod
     def _post_of(self, outgoing: OutgoingMessage, now: datetime) -> Post:
         """Make the request that sends a message."""
 
-    def _service_error(self, document: Mapping[str, Any]) -> ChannelError | None:
-        """Read an answer of status 200; None when the message was taken."""
-        del document
-        return None
-
     def _error_in(self, answer: HttpAnswer) -> ChannelError | None:
-        status = answer.status
-        if 200 <= status < 300:
-            document = _object(answer.text)
-            return self._service_error(document)
-        if status == 429:
+        document = _object(answer.text)
+        code = next((document[key] for key in self.code_keys if isinstance(document.get(key), int)), None)
+        taken = 200 <= answer.status < 300
+        if answer.status == 429:
             return ChannelError(
                 kind=ChannelErrorKind.RATE_LIMITED,
                 message=sentence("%(channel)s asks for fewer messages", channel=self.name),
                 retry_after=parse_retry_after(answer.headers.get("Retry-After")),
             )
-        kind = ChannelErrorKind.SERVER if status >= 500 else ChannelErrorKind.REJECTED
-        kind = ChannelErrorKind.AUTH if status in _REFUSED else kind
+        if code:
+            words = next((document[key] for key in self.words_keys if document.get(key)), "")
+            return self._refusal(code, words)
+        if taken and code is None and (self.code_keys or _is_page(answer.text)):
+            return self._doubt(answer)
+        return None if taken else self._error_of_status(answer)
+
+    def _doubt(self, answer: HttpAnswer) -> ChannelError:
+        """Return the error of an answer that isn't the service's: of a gateway, or of a network's log-in page."""
         return ChannelError(
-            kind=kind,
+            kind=ChannelErrorKind.IN_DOUBT,
+            message=sentence(
+                "%(channel)s answers HTTP %(status)s, but not in its own words",
+                channel=self.name,
+                status=answer.status,
+            ),
+        )
+
+    def _error_of_status(self, answer: HttpAnswer) -> ChannelError:
+        kind = ChannelErrorKind.SERVER if answer.status >= 500 else ChannelErrorKind.REJECTED
+        return ChannelError(
+            kind=ChannelErrorKind.AUTH if answer.status in _REFUSED else kind,
             message=sentence(
                 "%(channel)s answers HTTP %(status)s: %(said)s",
                 channel=self.name,
-                status=status,
+                status=answer.status,
                 said=clean_text(answer.text, at_most=80),
             ),
         )
 
-    def _refusal(
-        self, kind: ChannelErrorKind, code: object, words: object, *, wait: timedelta | None = None
-    ) -> ChannelError:
-        said = clean_text(f"{code} {words or ''}", at_most=120)
+    def _refusal(self, code: int, words: object) -> ChannelError:
+        kind = self.errors.get(code, ChannelErrorKind.REJECTED)
+        said = clean_text(f"{code} {words}", at_most=120)
         return ChannelError(
             kind=kind,
             message=sentence("%(host)s answers %(said)s", host=self.name, said=said),
-            retry_after=wait,
+            retry_after=self.pause if kind is ChannelErrorKind.RATE_LIMITED else None,
         )
-
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
-        """Say that it can't look."""
-        del outgoing, since
-        return ChannelError(
-            kind=ChannelErrorKind.REJECTED, message=sentence("this channel can't look for its messages")
-        )
-
-    def delete(self, ref: MessageRef) -> ChannelError | None:
-        """Say that it can't delete."""
-        del ref
-        return ChannelError(
-            kind=ChannelErrorKind.REJECTED, message=sentence("this channel can't delete a message")
-        )
-
-    def check(self, destinations: Sequence[str]) -> list[Finding]:
-        """Say that it can't be tried."""
-        del destinations
-        words = f"can't be tried without posting: balancebot notify test --channel {self.name}"
-        return [Finding(ok=None, words=words)]
-
-    def close(self) -> None:  # noqa: B027 -- nothing is open, in any of them
-        """Nothing is held open between messages."""
 
 
 def signed(key: bytes, text: bytes) -> str:
@@ -219,6 +316,10 @@ def cut_to_bytes(text: str, at_most: int) -> str:
 def without_markdown(text: str) -> str:
     """Return `text` so that it makes no link and mentions nobody in a Markdown of these services."""
     return text.translate(_HARMLESS)
+
+
+def _is_page(text: str) -> bool:
+    return text.lstrip()[:15].lower().startswith(("<!doctype html", "<html"))
 
 
 def _object(text: str) -> Mapping[str, Any]:

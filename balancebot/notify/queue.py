@@ -5,6 +5,7 @@ transaction: while the queue is worked on it always holds a claim, so nobody els
 """
 
 import logging
+import sys
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
@@ -33,8 +34,8 @@ from balancebot.store.errors import DatabaseError
 
 log = logging.getLogger(__name__)
 
-_BATCH = 20
-"""How many messages are sent by one plan: what opens meanwhile waits no longer than for these."""
+_BATCH = 5
+"""How many messages are sent by one plan: what opens or worsens meanwhile waits no longer than for these."""
 _OUTAGE = frozenset({ChannelErrorKind.UNREACHABLE, ChannelErrorKind.IN_DOUBT, ChannelErrorKind.SERVER})
 _REFUSED = frozenset({ChannelErrorKind.AUTH, ChannelErrorKind.NO_SUCH_DESTINATION})
 _MAX_OUTAGES = 2
@@ -213,18 +214,26 @@ class DestinationQueue:
 
     def _open(self) -> ClaimedDelivery | None:
         """Plan the queue and claim the first message; None when nothing is due, or another worker is at it."""
-        now = self._clock.now()
+        now, can = self._clock.now(), self._channel.capabilities
         with self._database.write() as conn:
+            allowed = _BATCH
+            if can.rate is not None:
+                # what may not be sent yet isn't planned: meanwhile more of it becomes one message
+                allowed = min(_BATCH, deliveries.num_allowed(conn, self.destination, can.rate, now=now))
+            self._steps.clear()
+            if allowed == 0:
+                return None
             plan = queues.open_queue(
                 conn,
                 self.destination,
                 worker_id=self._worker_id,
-                group_over=self._group_over,
-                can_edit=self._channel.capabilities.can_edit,
+                group_over=sys.maxsize if can.one_by_one else self._group_over,
+                can_edit=can.can_edit,
+                has_threads=can.has_threads,
                 now=now,
             )
             ready = () if plan is None else plan.ready(now)
-            self._steps = deque([step for step in ready if _key(step) not in self._tried][:_BATCH])
+            self._steps = deque([step for step in ready if _key(step) not in self._tried][:allowed])
             return self._claim_next(conn, now)
 
     def _claim_next(self, conn: Connection, now: datetime) -> ClaimedDelivery | None:

@@ -7,16 +7,27 @@ A registration says how a section of the configuration (balancebot/config/) beco
 from collections.abc import Mapping, Sequence
 
 from balancebot.config.declare import ChannelSection
+from balancebot.notify.apprise import APPRISE
 from balancebot.notify.channel import ChannelContext, RedactedChannel, RegisteredChannel, Show
 from balancebot.notify.dingtalk import DINGTALK
 from balancebot.notify.email import EMAIL
 from balancebot.notify.feishu import FEISHU
+from balancebot.notify.pagerduty import PAGERDUTY
 from balancebot.notify.slack import SLACK
 from balancebot.notify.webhook import WEBHOOK
 from balancebot.notify.wecom import WECOM
 from balancebot.ports import Channel
 
-REGISTERED: tuple[RegisteredChannel, ...] = (SLACK, EMAIL, FEISHU, DINGTALK, WECOM, WEBHOOK)
+REGISTERED: tuple[RegisteredChannel, ...] = (
+    SLACK,
+    EMAIL,
+    FEISHU,
+    DINGTALK,
+    WECOM,
+    WEBHOOK,
+    PAGERDUTY,
+    APPRISE,
+)
 
 
 def build_channels(

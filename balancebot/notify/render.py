@@ -64,7 +64,9 @@ class Renderer:
         )
 
     def link_of(self, message: Message) -> str:
-        """Return the address of the page behind a message; '' where there is none."""
+        """Return the address of the page behind a message, an alert's own; '' where there are no pages."""
+        if isinstance(message, AlertMessage):
+            return f"{self._public_url.rstrip('/')}/alerts/{message.alert_id}" if self._public_url else ""
         try:
             return str(self._view(message, self.words_for(message))["link"])
         except Exception as fault:  # noqa: BLE001 -- as for `render`

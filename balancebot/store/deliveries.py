@@ -6,7 +6,7 @@ message to delete.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 
 from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
@@ -32,10 +32,13 @@ from balancebot.domain.message import (
     merged,
 )
 from balancebot.domain.routing import Destination
-from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.ports import ChannelError, ChannelErrorKind, SendRate
 from balancebot.store import living_messages, outbox, workers
 from balancebot.store.tables import attempts, deliveries, notifications
 
+_RATE_WITHIN = timedelta(minutes=1)
+_LATEST = 500
+"""How many attempts, at all destinations, are looked through for those of the last minute."""
 _STANDS_ELSEWHERE = (DeliveryState.DELIVERED, DeliveryState.SUPERSEDED)
 
 
@@ -126,6 +129,25 @@ def was_in_doubt(delivery_id: ColumnElement[str]) -> ColumnElement[bool]:
         attempts.c.delivery_id == delivery_id, attempts.c.outcome.in_(doubts)
     )
     return doubted.exists()
+
+
+def num_allowed(conn: Connection, destination: Destination, rate: SendRate, *, now: datetime) -> int:
+    """Return how many messages may be sent to a destination now, by all workers together."""
+    latest = (
+        select(attempts.c.delivery_id, attempts.c.at).order_by(attempts.c.id.desc()).limit(_LATEST).subquery()
+    )
+    sent_at = conn.scalars(
+        select(latest.c.at)
+        .join(deliveries, deliveries.c.id == latest.c.delivery_id)
+        .where(
+            deliveries.c.channel == destination.channel,
+            deliveries.c.destination == destination.address,
+            latest.c.at.between(now - _RATE_WITHIN, now),
+        )
+    ).all()
+    if len(sent_at) < rate.burst:
+        return rate.burst - len(sent_at)
+    return 1 if max(sent_at) <= now - rate.gap else 0
 
 
 def message_of(conn: Connection, delivery_id: str) -> Message:

@@ -85,6 +85,7 @@ def open_queue(
     worker_id: str,
     group_over: int,
     can_edit: bool,
+    has_threads: bool,
     now: datetime,
 ) -> QueuePlan | None:
     """Return what can be sent to the destination; None while another living worker is sending there.
@@ -105,16 +106,21 @@ def open_queue(
     )
     if post is None and group_id and not _told(conn, group_id, destination):
         group_id = None
-    firsts = planning.to_gather(plan.sends, open_group=group_id, group_over=group_over)
-    if not firsts:
+    gathered = planning.to_gather(
+        plan.sends, open_group=group_id, group_over=group_over, has_threads=has_threads
+    )
+    if not gathered:
         return plan
+    if any(send.told for send in gathered):
+        # a group that is joined tells of new alerts only
+        post, group_id = None, None
     if post is not None and post.in_doubt:
         # whether the group's message stands is about to be known: until then nobody can join it
-        return replace(plan, sends=tuple(send for send in plan.sends if send not in firsts))
+        return replace(plan, sends=tuple(send for send in plan.sends if send not in gathered))
     if group_id is None:
-        _form_group(conn, destination, firsts, now=now)
+        _form_group(conn, destination, gathered, now=now)
     else:
-        _join_group(conn, destination, firsts, group_id=group_id, post=post, can_edit=can_edit, now=now)
+        _join_group(conn, destination, gathered, group_id=group_id, post=post, can_edit=can_edit, now=now)
     return _planned(conn, destination, _locked(conn, destination, worker_id, now) or (), now)
 
 
@@ -201,10 +207,16 @@ def _young_group(conn: Connection, destination: Destination, now: datetime) -> s
 
 
 def _form_group(
-    conn: Connection, destination: Destination, firsts: Sequence[PlannedMessage], *, now: datetime
+    conn: Connection, destination: Destination, gathered: Sequence[PlannedMessage], *, now: datetime
 ) -> None:
-    """Let one new message tell what `firsts` would have told."""
-    members = deliveries.latest_messages(conn, _carried(firsts), delivered=False)
+    """Let one new message tell what `gathered` would have told."""
+    members = [
+        message
+        for told in (False, True)
+        for message in deliveries.latest_messages(
+            conn, _carried([send for send in gathered if send.told is told]), delivered=told
+        )
+    ]
     group = GroupMessage(group_id=uuid4().hex, at=now, members=tuple(members))
     conn.execute(
         insert(groups).values(
@@ -217,21 +229,21 @@ def _form_group(
     )
     living_messages.start(conn, [(living_messages.group_subject(group.group_id), destination)])
     post = outbox.enqueue_group(conn, group=group, destination=destination, actions=[Action.POST], now=now)
-    _hand_over(conn, destination, firsts, group_id=group.group_id, by=post, now=now)
+    _hand_over(conn, destination, gathered, group_id=group.group_id, by=post, now=now)
 
 
 def _join_group(
     conn: Connection,
     destination: Destination,
-    firsts: Sequence[PlannedMessage],
+    gathered: Sequence[PlannedMessage],
     *,
     group_id: str,
     post: QueuedDelivery | None,
     can_edit: bool,
     now: datetime,
 ) -> None:
-    """Let the group's message tell `firsts` too: `post` while it waits itself, else an answer below it and an edit."""
-    members = deliveries.latest_messages(conn, _carried(firsts), delivered=False)
+    """Let the group's message tell `gathered` too: `post` while it waits itself, else an answer below it and an edit."""
+    members = deliveries.latest_messages(conn, _carried(gathered), delivered=False)
     group = with_members(outbox.load_group(conn, group_id), members, now)
     outbox.save_group(conn, group)
     if post is not None:
@@ -240,27 +252,27 @@ def _join_group(
         reply = replace(group, new=tuple(member.alert_id for member in members))
         actions = [Action.REPLY, Action.EDIT] if can_edit else [Action.REPLY]
         by = outbox.enqueue_group(conn, group=reply, destination=destination, actions=actions, now=now)
-    _hand_over(conn, destination, firsts, group_id=group_id, by=by, now=now)
+    _hand_over(conn, destination, gathered, group_id=group_id, by=by, now=now)
 
 
 def _hand_over(
     conn: Connection,
     destination: Destination,
-    firsts: Sequence[PlannedMessage],
+    gathered: Sequence[PlannedMessage],
     *,
     group_id: str,
     by: str,
     now: datetime,
 ) -> None:
-    carried = _carried(firsts)
+    carried = _carried(gathered)
     living_messages.join(
         conn, {item.alert_id for item in carried if item.alert_id is not None}, group_id, destination
     )
     deliveries.supersede(conn, carried, by=by, now=now)
 
 
-def _carried(firsts: Sequence[PlannedMessage]) -> list[QueuedDelivery]:
-    return [item for send in firsts for item in send.carries]
+def _carried(gathered: Sequence[PlannedMessage]) -> list[QueuedDelivery]:
+    return [item for send in gathered for item in send.carries]
 
 
 def claim(

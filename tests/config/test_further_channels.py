@@ -55,7 +55,7 @@ def test_a_channel_is_read_as_its_kind_with_the_defaults_of_all(read) -> None:
     [
         (
             'kind = "feisu"\nurl = "env:URL"',
-            'kind: must be one of "feishu", "dingtalk", "wecom", "webhook", not \'feisu\'; '
+            'kind: must be one of "feishu", "dingtalk", "wecom", "webhook", "pagerduty", "apprise", not \'feisu\'; '
             "did you mean feishu?",
         ),
         ("kind = 3", "kind: must be a string, not a whole number"),

@@ -165,7 +165,7 @@ def test_openings_are_gathered_when_they_are_too_many_or_a_group_is_open(
 ) -> None:
     firsts = planned(*(waits(f"{number}", POST, number) for number in range(num_openings)))
 
-    result = to_gather(firsts.sends, open_group=open_group, group_over=5)
+    result = to_gather(firsts.sends, open_group=open_group, group_over=5, has_threads=True)
 
     assert (firsts.sends if gathered else ()) == result
 
@@ -178,7 +178,18 @@ def test_only_first_messages_of_alerts_are_gathered() -> None:
         place=MessagePlace(stands=False, told=True),
     )
 
-    assert () == to_gather([*answers.sends, *digests.sends, *heard.sends], open_group=None, group_over=5)
+    sent = [*answers.sends, *digests.sends, *heard.sends]
+    assert () == to_gather(sent, open_group=None, group_over=5, has_threads=True)
+
+
+def test_where_nothing_can_be_answered_later_messages_that_are_too_many_are_gathered_too() -> None:
+    heard = planned(
+        *(waits(f"{number}", REPLY, number) for number in range(6)),
+        place=MessagePlace(stands=False, told=True),
+    )
+
+    assert heard.sends == to_gather(heard.sends, open_group=None, group_over=5, has_threads=False)
+    assert () == to_gather(heard.sends[:5], open_group="g", group_over=5, has_threads=False)
 
 
 def test_what_a_destination_wants_to_be_spared_waits_and_nothing_else() -> None:

@@ -1,12 +1,12 @@
-"""DingTalk by a custom robot: an action card or Markdown for each message, signed in the address where it has a secret.
+"""DingTalk by a custom robot: an action card for each message, or Markdown where somebody is mentioned.
 
-The service's own rules: a signature's time in milliseconds may be an hour off; 20 messages a minute, and ten minutes of
-silence for who sends more; errors come with status 200 and an `errcode`.
+The service's own rules: a signature's time in milliseconds may be an hour off, and it stands in the address; 20 messages
+a minute, and ten minutes of silence for who sends more; at most 20,000 bytes; errors come with status 200 and an
+`errcode`. An action card mentions nobody, so a mention needs Markdown.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote_plus
 
 from balancebot.domain.message import OutgoingMessage
@@ -16,28 +16,46 @@ from balancebot.notify.posting import (
     as_json,
     content_of,
     cut_to_bytes,
+    ids_of,
+    phones_of,
     signed,
     without_markdown,
 )
-from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.ports import Capabilities, ChannelErrorKind, SendRate
 
 _MAX_TEXT_BYTES: Final = 16_000
-_TOO_OFTEN: Final = frozenset({130101, 130102, 90030, 410100})
-_PENALTY: Final = timedelta(minutes=10)
-_REFUSED: Final = frozenset({310000, 300001, 300005, 400013, 400101, 400102})
-"""Signature, keyword or address refused; no such robot; it was switched off."""
 
 
 class DingTalkChannel(PostingChannel):
     """One custom robot in one chat."""
+
+    capabilities = Capabilities(rate=SendRate(burst=5, gap=timedelta(seconds=6)))
+    code_keys = ("errcode",)
+    words_keys = ("errmsg",)
+    errors = {  # noqa: RUF012 -- a table
+        130101: ChannelErrorKind.RATE_LIMITED,
+        130102: ChannelErrorKind.RATE_LIMITED,
+        90030: ChannelErrorKind.RATE_LIMITED,
+        410100: ChannelErrorKind.RATE_LIMITED,
+        310000: ChannelErrorKind.AUTH,  # signature, keyword or address refused: its words say which
+        300001: ChannelErrorKind.AUTH,
+        300005: ChannelErrorKind.AUTH,
+        400013: ChannelErrorKind.AUTH,  # the group was dissolved
+        400101: ChannelErrorKind.AUTH,  # no such robot
+        400102: ChannelErrorKind.AUTH,  # the robot was switched off
+        400106: ChannelErrorKind.AUTH,
+        -1: ChannelErrorKind.SERVER,
+    }
+    pause = timedelta(minutes=10)
 
     def _post_of(self, outgoing: OutgoingMessage, now: datetime) -> Post:
         content = content_of(outgoing, self._renderer)
         title = without_markdown(content.title)[:200]
         lines = without_markdown(cut_to_bytes(content.text, _MAX_TEXT_BYTES)).splitlines()
         text = f"#### {title}\n\n" + "\n\n".join(line.lstrip("#> ") for line in lines if line.strip())
+        phones, ids = phones_of(outgoing), ids_of("dingtalk", outgoing)
         body: dict[str, object]
-        if content.link:
+        if content.link and not phones and not ids:
             card = {
                 "title": title,
                 "text": text,
@@ -46,7 +64,14 @@ class DingTalkChannel(PostingChannel):
             }
             body = {"msgtype": "actionCard", "actionCard": card}
         else:
-            body = {"msgtype": "markdown", "markdown": {"title": title, "text": text}}
+            link = f"\n\n[balancebot ↗]({content.link})" if content.link else ""
+            names = "".join(f" @{name}" for name in (*phones, *ids))
+            mentions = f"\n\n{names.strip()}" if names else ""
+            body = {
+                "msgtype": "markdown",
+                "markdown": {"title": title, "text": text + link + mentions},
+                "at": {"atMobiles": phones, "atUserIds": ids, "isAtAll": False},
+            }
         return Post(url=self._signed_url(now), body=as_json(body))
 
     def _signed_url(self, now: datetime) -> str:
@@ -55,16 +80,3 @@ class DingTalkChannel(PostingChannel):
         timestamp = str(int(now.timestamp() * 1000))
         sign = quote_plus(signed(self._secret.encode(), f"{timestamp}\n{self._secret}".encode()))
         return f"{self._url}{'&' if '?' in self._url else '?'}timestamp={timestamp}&sign={sign}"
-
-    def _service_error(self, document: Mapping[str, Any]) -> ChannelError | None:
-        code, words = document.get("errcode"), document.get("errmsg")
-        if code == 0:
-            return None
-        if code is None:
-            return self._refusal(ChannelErrorKind.IN_DOUBT, "200", "and not in its own words")
-        if code in _TOO_OFTEN:
-            return self._refusal(ChannelErrorKind.RATE_LIMITED, code, words, wait=_PENALTY)
-        if code == -1:
-            return self._refusal(ChannelErrorKind.SERVER, code, words)
-        kind = ChannelErrorKind.AUTH if code in _REFUSED else ChannelErrorKind.REJECTED
-        return self._refusal(kind, code, words)

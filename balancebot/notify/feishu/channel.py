@@ -1,12 +1,12 @@
 """Feishu (and Lark) by a custom bot: an interactive card for each message, signed where the bot has a secret.
 
 The service's own rules: a signature's time may be an hour off; a request holds at most 20 KB; 100 messages a minute and
-5 a second; errors come with status 200 and a code.
+5 a second; errors come with status 200 or 400 and a code.
 """
 
-from collections.abc import Mapping
+import re
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from balancebot.domain.message import OutgoingMessage
 from balancebot.domain.verdict import Severity
@@ -17,52 +17,57 @@ from balancebot.notify.posting import (
     as_json,
     content_of,
     cut_to_bytes,
+    ids_of,
     signed,
 )
-from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.ports import Capabilities, ChannelErrorKind, SendRate
 
 _MAX_TEXT_BYTES: Final = 14_000
 """Of the 20 KB: the rest of the card, and quotation marks that take two bytes."""
 _COLORS: Final = {Severity.WARNING: "orange", Severity.CRITICAL: "red", Severity.DEPLETED: "carmine"}
-_TOO_OFTEN: Final = frozenset({11232, 99991400})
-_REFUSED: Final = frozenset({19001, 19021, 19022, 19024})
-"""No such bot; wrong signature or clock; address not allowed; none of the bot's keywords in it."""
+_OPEN_ID: Final = re.compile(r"ou_[a-z0-9]+")
 
 
 class FeishuChannel(PostingChannel):
     """One custom bot in one chat."""
 
+    capabilities = Capabilities(rate=SendRate(burst=4, gap=timedelta(seconds=2)))
+    code_keys = ("code", "StatusCode")
+    words_keys = ("msg", "StatusMessage")
+    errors = {  # noqa: RUF012 -- a table
+        11232: ChannelErrorKind.RATE_LIMITED,
+        99991400: ChannelErrorKind.RATE_LIMITED,
+        19001: ChannelErrorKind.AUTH,  # no such bot
+        19021: ChannelErrorKind.AUTH,  # wrong signature, or a clock an hour off
+        19022: ChannelErrorKind.AUTH,  # this machine's address isn't allowed
+        19024: ChannelErrorKind.AUTH,  # none of the bot's keywords in it
+        19002: ChannelErrorKind.REJECTED,
+        9499: ChannelErrorKind.REJECTED,
+    }
+
     def _post_of(self, outgoing: OutgoingMessage, now: datetime) -> Post:
+        ids = [id_ for id_ in outgoing.mentions if _OPEN_ID.fullmatch(id_)] + ids_of("feishu", outgoing)
         body: dict[str, object] = {
             "msg_type": "interactive",
-            "card": _card(content_of(outgoing, self._renderer)),
+            "card": _card(content_of(outgoing, self._renderer), ids),
         }
         if self._secret:
             timestamp = str(int(now.timestamp()))
             body |= {"timestamp": timestamp, "sign": signed(f"{timestamp}\n{self._secret}".encode(), b"")}
         return Post(url=self._url, body=as_json(body))
 
-    def _service_error(self, document: Mapping[str, Any]) -> ChannelError | None:
-        code = document.get("code", document.get("StatusCode"))
-        words = document.get("msg", document.get("StatusMessage"))
-        if code == 0:
-            return None
-        if code is None:
-            return self._refusal(ChannelErrorKind.IN_DOUBT, "200", "and not in its own words")
-        if code in _TOO_OFTEN:
-            return self._refusal(ChannelErrorKind.RATE_LIMITED, code, words, wait=timedelta(minutes=1))
-        kind = ChannelErrorKind.AUTH if code in _REFUSED else ChannelErrorKind.REJECTED
-        return self._refusal(kind, code, words)
 
-
-def _card(content: PostedContent) -> dict[str, object]:
-    """Build a card. Everything is plain text: a note can neither make a link nor mention anybody."""
+def _card(content: PostedContent, ids: list[str]) -> dict[str, object]:
+    """Build a card. All that comes from outside is plain text: a note can neither make a link nor mention anybody."""
     color = "blue" if content.severity is None else _COLORS.get(content.severity, "blue")
     if content.is_over:
         color = "green" if content.has_recovered else "grey"
     elements: list[dict[str, object]] = [
         {"tag": "div", "text": {"tag": "plain_text", "content": cut_to_bytes(content.text, _MAX_TEXT_BYTES)}}
     ]
+    if ids:
+        mentions = " ".join(f"<at id={id_}></at>" for id_ in ids)
+        elements.append({"tag": "div", "text": {"tag": "lark_md", "content": mentions}})
     if content.link:
         button = {
             "tag": "button",

@@ -88,11 +88,11 @@ class SlackChannel:
             return _harmless(answer) if in_doubt and outgoing.action is Action.EDIT else answer
         if outgoing.thread is not None and outgoing.action is Action.EDIT:
             return outgoing.thread
-        timestamp = answer.get("ts")
+        timestamp, posted_to = answer.get("ts"), answer.get("channel")
         if not isinstance(timestamp, str) or not _TIMESTAMP.fullmatch(timestamp):
             return in_doubt_over(200, where=outgoing.destination.address)
-        named = answer.get("channel")
-        posted_to = named if isinstance(named, str) and _ID.fullmatch(named) else channel_id
+        if not isinstance(posted_to, str) or not _ID.fullmatch(posted_to):
+            return in_doubt_over(200, where=outgoing.destination.address)
         self._known_ids()[outgoing.destination.address] = posted_to
         return MessageRef(channel_id=posted_to, message_id=timestamp)
 

@@ -4,20 +4,22 @@ It can't edit, thread or search: news is a new message that stands alone, and a 
 """
 
 from collections.abc import Callable, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from balancebot.config import Proxy
 from balancebot.domain.message import Action, MessageRef, OutgoingMessage
-from balancebot.domain.sentence import sentence
 from balancebot.network import TIMEOUT, HttpAnswer, post_json
+from balancebot.notify.posting import OneWayChannel, claim_lost
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.api import SlackError, in_doubt_over, rate_limited, slack_error
 from balancebot.notify.slack.blocks import message_of
-from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
+from balancebot.ports import ChannelError, Finding
 
 
-class SlackWebhook:
+class SlackWebhook(OneWayChannel):
     """One incoming webhook; its address is a secret, and no error shows it."""
+
+    name = "slack"
 
     def __init__(
         self,
@@ -31,13 +33,6 @@ class SlackWebhook:
         self._renderer = renderer
         self._proxy = proxy
         self._timeout = timeout
-
-    capabilities = Capabilities()
-
-    @property
-    def name(self) -> str:
-        """Slack."""
-        return "slack"
 
     def send(
         self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
@@ -56,37 +51,18 @@ class SlackWebhook:
         self, body: dict[str, object], outgoing: OutgoingMessage, holds_claim: Callable[[], bool]
     ) -> ChannelError | None:
         if not holds_claim():
-            return ChannelError(
-                kind=ChannelErrorKind.LEASE_LOST, message=sentence("the claim on this delivery has run out")
-            )
+            return claim_lost()
         where = outgoing.destination.address
         answer = post_json(self._url, body, service="Slack", proxy=self._proxy, within=self._timeout)
         if isinstance(answer, ChannelError):
             return answer
         return None if (answer.status, answer.text) == (200, "ok") else _refused(answer, where=where)
 
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
-        """Say that a webhook can't look."""
-        del outgoing, since
-        return ChannelError(
-            kind=ChannelErrorKind.REJECTED, message=sentence("a webhook can't search its channel")
-        )
-
-    def delete(self, ref: MessageRef) -> ChannelError | None:
-        """Say that a webhook can't delete."""
-        del ref
-        return ChannelError(
-            kind=ChannelErrorKind.REJECTED, message=sentence("a webhook can't delete a message")
-        )
-
     def check(self, destinations: Sequence[str]) -> list[Finding]:
         """Say that a webhook can't be tried."""
         del destinations
         words = "a webhook can't be tried without posting: balancebot notify test --slack"
         return [Finding(ok=None, words=words)]
-
-    def close(self) -> None:
-        """Nothing is held open between calls."""
 
 
 def _refused(answer: HttpAnswer, *, where: str) -> ChannelError:

@@ -3,9 +3,8 @@
 `webhook-id` is the delivery's, the same at each attempt: a receiver that remembers it takes no message twice.
 """
 
-import math
 from base64 import b64decode
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from balancebot.domain.message import (
@@ -18,11 +17,19 @@ from balancebot.domain.message import (
     TestMessage,
 )
 from balancebot.domain.sentence import in_english
-from balancebot.notify.posting import Post, PostingChannel, as_json, content_of, signed
+from balancebot.i18n import Wording
+from balancebot.notify.posting import (
+    Post,
+    PostingChannel,
+    as_json,
+    content_of,
+    data_of_alert,
+    instant_text,
+    signed,
+)
 from balancebot.notify.render import Renderer
 
 _PREFIX: Final = "whsec_"
-_HOURS_PER_DAY: Final = 24.0
 
 
 class WebhookChannel(PostingChannel):
@@ -49,8 +56,8 @@ def _document(outgoing: OutgoingMessage, renderer: Renderer) -> dict[str, object
     message = outgoing.message
     return {
         "type": f"balancebot.{_type_of(message)}",
-        "timestamp": _instant(outgoing.created_at),
-        "data": {**_data_of(message), **said},
+        "timestamp": instant_text(outgoing.created_at),
+        "data": {**_data_of(message, renderer.words_for(message)), **said},
     }
 
 
@@ -68,12 +75,15 @@ def _type_of(message: Message) -> str:
             return "channel.refused"
 
 
-def _data_of(message: Message) -> dict[str, Any]:
+def _data_of(message: Message, words: Wording) -> dict[str, Any]:
     match message:
         case AlertMessage():
-            return _alert(message)
+            return data_of_alert(message, words)
         case GroupMessage():
-            return {"alerts": [_alert(member) for member in message.members], "new": list(message.new)}
+            return {
+                "alerts": [data_of_alert(member, words) for member in message.members],
+                "new": list(message.new),
+            }
         case DigestMessage():
             return {"name": message.name, "slot": message.slot}
         case ChannelFailureMessage():
@@ -84,43 +94,3 @@ def _data_of(message: Message) -> dict[str, Any]:
             }
         case TestMessage():
             return {}
-
-
-def _alert(message: AlertMessage) -> dict[str, Any]:
-    alert, measured, context = message.alert, message.measurement, message.context
-    runway = measured.runway
-    balance = measured.reading if isinstance(measured.reading, int) else None
-    return {
-        "id": message.alert_id,
-        "kind": alert.subject.kind.value,
-        "wallet": alert.subject.wallet,
-        "category": None if alert.subject.category is None else alert.subject.category.value,
-        "severity": alert.severity.word,
-        "opened_at": _instant(alert.opened_at),
-        "closed_at": _instant(alert.closed_at),
-        "closed_because": None if alert.closed_because is None else alert.closed_because.value,
-        "acknowledged_by": alert.acknowledged_by or None,
-        "silenced_until": _instant(context.silenced_until),
-        "expected_top_up_at": _instant(alert.expects_by),
-        "balance": balance,
-        "observed_at": _instant(measured.observed_at),
-        "burn_per_day": measured.burn_per_day,
-        "runway_days": None
-        if runway is None
-        else {
-            "p10": _days(runway.p10),
-            "p50": _days(runway.p50),
-            "p90": _days(runway.p90),
-            "judged": _days(runway.judged),
-        },
-        "depletes_at": _instant(measured.depletes_at),
-        "note": context.note or None,
-    }
-
-
-def _days(hours: float) -> float | None:
-    return round(hours / _HOURS_PER_DAY, 3) if math.isfinite(hours) else None
-
-
-def _instant(at: datetime | None) -> str | None:
-    return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"

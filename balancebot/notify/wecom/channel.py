@@ -1,58 +1,76 @@
-"""WeCom by a group robot: Markdown of at most 4,096 bytes for each message.
+"""WeCom by a group robot: Markdown of at most 4,096 bytes for each message, or text where a phone number is mentioned.
 
 The service's own rules: the key in the address is all the secret there is; 20 messages a minute; errors come with status
-200 and an `errcode`.
+200 and an `errcode`. Markdown mentions members by id; phone numbers only text does, of at most 2,048 bytes.
 """
 
-from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from balancebot.domain.message import OutgoingMessage
 from balancebot.domain.verdict import Severity
 from balancebot.notify.posting import (
     Post,
+    PostedContent,
     PostingChannel,
     as_json,
     content_of,
     cut_to_bytes,
+    ids_of,
+    phones_of,
     without_markdown,
 )
-from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.ports import Capabilities, ChannelErrorKind, SendRate
 
 _MAX_BYTES: Final = 4096
-_COLORS: Final = {Severity.WARNING: "warning", Severity.CRITICAL: "warning", Severity.DEPLETED: "warning"}
-_TOO_OFTEN: Final = frozenset({45009, 45033})
-_REFUSED: Final = frozenset({93000, 93004, 93008, 93017, 40014})
-"""No such robot, or it was removed from its group."""
+_MAX_PLAIN_BYTES: Final = 2048
+_MAX_TITLE_BYTES: Final = 400
+_MAX_IDS: Final = 20
+_ALARMING: Final = frozenset({Severity.WARNING, Severity.CRITICAL, Severity.DEPLETED})
 
 
 class WeComChannel(PostingChannel):
     """One group robot in one chat."""
 
+    capabilities = Capabilities(rate=SendRate(burst=5, gap=timedelta(seconds=6)))
+    code_keys = ("errcode",)
+    words_keys = ("errmsg",)
+    errors = {  # noqa: RUF012 -- a table
+        45009: ChannelErrorKind.RATE_LIMITED,
+        45033: ChannelErrorKind.RATE_LIMITED,
+        93000: ChannelErrorKind.AUTH,  # no such robot
+        93004: ChannelErrorKind.AUTH,  # the robot was switched off
+        93008: ChannelErrorKind.AUTH,  # it is not in the group any more
+        93017: ChannelErrorKind.AUTH,
+        40014: ChannelErrorKind.AUTH,
+        -1: ChannelErrorKind.SERVER,
+    }
+
     def _post_of(self, outgoing: OutgoingMessage, now: datetime) -> Post:
         del now
         content = content_of(outgoing, self._renderer)
-        color = (
-            "info" if content.is_over or content.severity is None else _COLORS.get(content.severity, "info")
-        )
-        title = without_markdown(cut_to_bytes(content.title, 400))
-        head = f'**<font color="{color}">{title}</font>**\n'
-        link = f"\n[balancebot ↗]({content.link})" if content.link else ""
-        room = _MAX_BYTES - len((head + link).encode())
-        text = cut_to_bytes(without_markdown(content.text), room)
-        body = {"msgtype": "markdown", "markdown": {"content": head + text + link}}
+        ids, phones = ids_of("wecom", outgoing)[:_MAX_IDS], phones_of(outgoing)[:_MAX_IDS]
+        body = _text(content, ids, phones) if phones else _markdown(content, ids)
         return Post(url=self._url, body=as_json(body))
 
-    def _service_error(self, document: Mapping[str, Any]) -> ChannelError | None:
-        code, words = document.get("errcode"), document.get("errmsg")
-        if code == 0:
-            return None
-        if code is None:
-            return self._refusal(ChannelErrorKind.IN_DOUBT, "200", "and not in its own words")
-        if code in _TOO_OFTEN:
-            return self._refusal(ChannelErrorKind.RATE_LIMITED, code, words, wait=timedelta(minutes=1))
-        if code == -1:
-            return self._refusal(ChannelErrorKind.SERVER, code, words)
-        kind = ChannelErrorKind.AUTH if code in _REFUSED else ChannelErrorKind.REJECTED
-        return self._refusal(kind, code, words)
+
+def _markdown(content: PostedContent, ids: list[str]) -> dict[str, object]:
+    color = "warning" if content.severity in _ALARMING and not content.is_over else "info"
+    title = without_markdown(cut_to_bytes(content.title, _MAX_TITLE_BYTES))
+    head = f'**<font color="{color}">{title}</font>**\n'
+    link = f"\n[balancebot ↗]({content.link})" if content.link else ""
+    mentions = "\n" + "".join(f"<@{id_}>" for id_ in ids) if ids else ""
+    left = _MAX_BYTES - len((head + link + mentions).encode())
+    text = cut_to_bytes(without_markdown(content.text), left)
+    return {"msgtype": "markdown", "markdown": {"content": head + text + link + mentions}}
+
+
+def _text(content: PostedContent, ids: list[str], phones: list[str]) -> dict[str, object]:
+    head = cut_to_bytes(content.title, _MAX_TITLE_BYTES) + "\n"
+    link = f"\n{content.link}" if content.link else ""
+    left = _MAX_PLAIN_BYTES - len((head + link).encode())
+    text = head + cut_to_bytes(content.text, left) + link
+    return {
+        "msgtype": "text",
+        "text": {"content": text, "mentioned_list": ids, "mentioned_mobile_list": phones},
+    }

@@ -33,6 +33,7 @@ def group(desk: Desk) -> ShownGroup:
             worker_id="w",
             group_over=1,
             can_edit=True,
+            has_threads=True,
             now=world.clock.now(),
         )
         group_id = conn.execute(select(groups.c.id)).scalar_one()
