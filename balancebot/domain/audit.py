@@ -27,6 +27,7 @@ class Act(StrEnum):
     SILENCE = "silence.add"
     END_SILENCE = "silence.end"
     RESEND = "delivery.resend"
+    SEND_TEST = "delivery.test"
     ADD_PLAN = "plan.add"
     REMOVE_PLAN = "plan.remove"
     ADD_USER = "user.add"

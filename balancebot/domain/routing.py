@@ -63,7 +63,7 @@ class RoutingTable:
         self, wallet: WalletName, category: Category | None, severity: Severity
     ) -> tuple[Destination, ...]:
         """Return who is told of an alert (`category` None: of the wallet as a whole), each destination once."""
-        route = self._route(wallet, category, severity)
+        route = self.route(wallet, category, severity)
         chosen: Mapping[str, tuple[str, ...]] = {} if route is None else route.destinations
         return tuple(
             Destination(channel, address)
@@ -73,8 +73,9 @@ class RoutingTable:
 
     def mentioned(self, wallet: WalletName, category: Category | None, severity: Severity) -> tuple[str, ...]:
         """Return who is mentioned where an alert is told."""
-        route = self._route(wallet, category, severity)
+        route = self.route(wallet, category, severity)
         return () if route is None else route.mentioned(severity)
 
-    def _route(self, wallet: WalletName, category: Category | None, severity: Severity) -> Route | None:
+    def route(self, wallet: WalletName, category: Category | None, severity: Severity) -> Route | None:
+        """Return the route that decides for an alert; None: the defaults do."""
         return next((route for route in self.routes if route.takes(wallet, category, severity)), None)

@@ -1,7 +1,8 @@
 """Renders message into text through Jinja templates, the user's first, then the built-in.
 
 A template that fails, whoever wrote it, never loses a message: the built-in one is used instead, or, where that fails,
-a line with the severity, the balance and the reading; the log says so. Templates see plain values in a sandbox.
+a line with the severity, the balance and the reading; the log says so. Templates see plain values in a sandbox; the
+user's have bounds of time and memory.
 Escaping belongs to the kind of output: everything of Slack and HTML is rendered with it, everything plain without, the
 sentences of `words.j2` included, because a macro that was compiled without escaping and is called from a page that
 escapes would pass as safe.
@@ -30,6 +31,7 @@ from balancebot.domain.message import (
 )
 from balancebot.i18n import Wording
 from balancebot.notify.digest_view import digest_view
+from balancebot.notify.template_budget import BudgetedEnvironment, render_within_budget
 from balancebot.notify.views import View, alert_view, group_view, notice_view
 
 _log = logging.getLogger(__name__)
@@ -176,8 +178,9 @@ _Environments: TypeAlias = tuple[ImmutableSandboxedEnvironment, ImmutableSandbox
 def _environments(language: str, user_dir: Path | None) -> _Environments:
     """Return the environment of plain text, and that of markup: the user's templates come before the built-in ones."""
     folders = [packaged("templates")] if user_dir is None else [user_dir, packaged("templates")]
+    kind = ImmutableSandboxedEnvironment if user_dir is None else BudgetedEnvironment
     plain, markup = (
-        ImmutableSandboxedEnvironment(
+        kind(
             loader=FileSystemLoader(folders),
             autoescape=escapes,
             undefined=StrictUndefined,
@@ -195,7 +198,9 @@ def _render(environments: _Environments, template: str, context: Mapping[str, ob
     plain, markup = environments
     for_slack = template.startswith(_SLACK_FOLDER)
     environment = markup if for_slack or template.endswith(_HTML_SUFFIX) else plain
-    text = environment.get_template(template).render(context).strip()
+    found = environment.get_template(template)
+    is_users = isinstance(environment, BudgetedEnvironment)
+    text = (render_within_budget(found, context) if is_users else found.render(context)).strip()
     if environment is plain:
         text = _BLANK_LINES.sub("\n\n", text)
     # Slack decodes only &amp; &lt; &gt;, and shows any other entity as it is written.

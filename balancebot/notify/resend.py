@@ -1,11 +1,13 @@
-"""What people do about deliveries: look at what waits or was given up, and have it sent again. The latter is audited."""
+"""What people do about deliveries: list what waits or was given up, send it again, or send a test. Acts are audited."""
 
 from dataclasses import dataclass
 
 from balancebot.domain.audit import Act, Actor
 from balancebot.domain.delivery import DeliveryState
+from balancebot.domain.message import TestMessage
+from balancebot.domain.routing import Destination
 from balancebot.ports import Clock
-from balancebot.store import audit, deliveries
+from balancebot.store import audit, deliveries, outbox
 from balancebot.store.database import Database
 from balancebot.store.deliveries import Delivery
 
@@ -21,6 +23,13 @@ class OperateDeliveries:
         """Return deliveries, the newest first: those that wait or were given up, or `every` one."""
         with self.database.read() as conn:
             return deliveries.listed(conn, every=every, limit=limit)
+
+    def send_test(self, destination: Destination, *, by: Actor) -> None:
+        """Let a test message be sent to one destination, like any other message."""
+        now = self.clock.now()
+        with self.database.write() as conn:
+            outbox.enqueue_plain(conn, message=TestMessage(at=now), destinations=[destination], now=now)
+            audit.record_change(conn, by, Act.SEND_TEST, " ".join(destination), now=now)
 
     def resend(self, delivery_id: str, *, by: Actor) -> DeliveryState | None:
         """Let a delivery that was given up, or waits, be tried at once; return where it stood, None if it is unknown.

@@ -4,11 +4,12 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from sqlalchemy import Connection, delete, func, select
+from sqlalchemy import Connection, case, delete, func, select
 
 from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.message import Action, AlertMessage
+from balancebot.domain.routing import Destination
 from balancebot.domain.verdict import Severity
 from balancebot.store import living_messages
 from balancebot.store.tables import alerts, attempts, deliveries, groups, notifications
@@ -153,6 +154,45 @@ def prune_notifications(conn: Connection, *, before: datetime, most: int) -> int
     conn.execute(delete(deliveries).where(deliveries.c.notification_id.in_(old)))
     conn.execute(delete(notifications).where(notifications.c.id.in_(old)))
     return len(old)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationSummary:
+    """How one destination fares."""
+
+    last_delivered_at: datetime | None
+    num_waiting: int
+    waiting_since: datetime | None
+    num_given_up: int
+    error: str
+    """What the last attempt of something that waits failed by; '' where nothing did."""
+
+
+def destination_summaries(conn: Connection) -> dict[Destination, DestinationSummary]:
+    """Return how each destination fares to which anything was ever sent."""
+    c = deliveries.c
+    waits = c.settled_at.is_(None)
+    found = conn.execute(
+        select(
+            c.channel,
+            c.destination,
+            func.max(case((c.state == DeliveryState.DELIVERED, c.settled_at))).label("last_delivered_at"),
+            func.count(case((waits, 1))).label("num_waiting"),
+            func.min(case((waits, c.created_at))).label("waiting_since"),
+            func.count(case((c.state == DeliveryState.GAVE_UP, 1))).label("num_given_up"),
+            func.max(case((waits, c.error_message))).label("error"),
+        ).group_by(c.channel, c.destination)
+    )
+    return {
+        Destination(row.channel, row.destination): DestinationSummary(
+            last_delivered_at=row.last_delivered_at,
+            num_waiting=row.num_waiting,
+            waiting_since=row.waiting_since,
+            num_given_up=row.num_given_up,
+            error=row.error or "",
+        )
+        for row in found
+    }
 
 
 def prune_alerts(conn: Connection, *, before: datetime, most: int) -> int:

@@ -21,6 +21,7 @@ from balancebot.store.errors import DatabaseError
 from balancebot.web import (
     alerts,
     audit,
+    channels,
     login,
     overview,
     people,
@@ -80,6 +81,8 @@ def create_pages(
             change("/alerts/{id}/deliveries/{delivery}/resend", alerts.resend),
             change("/silences/add", alerts.silence),
             change("/silences/{id}/end", alerts.end_silence),
+            page("/channels", channels.channels),
+            change("/channels/test", channels.send_test, needs=Role.ADMIN),
             page("/plans", planned_sends.coming),
             change("/plans/add", planned_sends.announce),
             change("/plans/{id}/remove", planned_sends.take_back),

@@ -213,6 +213,7 @@ class Done(StrEnum):
     UNDONE = sentence("Undone. It takes effect at the next reading.").id
     IMPORTED = sentence("The sheet was applied. It takes effect at the next reading.").id
     ACKNOWLEDGED = sentence("Acknowledged: no reminders unless it gets worse.").id
+    TEST_SENT = sentence("The test message is on its way. Reload the page to see whether it has arrived.").id
     RESENT = sentence("It will be sent again now.").id
     SILENCED = sentence("Silenced.").id
     SILENCE_ENDED = sentence("The silence has ended.").id

@@ -43,6 +43,8 @@ PAGES = {
     "past alerts": "/alerts?show=past",
     "alert": "/alerts/1",
     "plans": "/plans",
+    "channels": "/channels",
+    "who would be told": "/channels?about=acme/checkout:industry&severity=warning",
     "audit": "/audit",
     "users": "/users",
     "me": "/me",

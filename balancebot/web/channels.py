@@ -1,0 +1,154 @@
+"""The channels: where each destination stands, a test to each, and who would be told of a balance."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+from balancebot.config.sections import QuietConfig
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.routing import Destination, Route
+from balancebot.domain.sentence import Sentence, sentence
+from balancebot.domain.verdict import Severity
+from balancebot.explain.explain import read_target
+from balancebot.store import channel_failures, notification_history
+from balancebot.store.channel_failures import ChannelFailure
+from balancebot.store.notification_history import DestinationSummary
+from balancebot.web.rendering import show
+from balancebot.web.request import Done, PageRequest, done
+
+_SEVERITIES = (Severity.WARNING, Severity.CRITICAL, Severity.DEPLETED)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DestinationView:
+    """One destination, and how it fares."""
+
+    destination: Destination
+    is_default: bool
+    summary: DestinationSummary | None
+    """None: nothing was ever sent there."""
+    failures: Sequence[ChannelFailure]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LaterTelling:
+    """Who is told as well when nobody has acknowledged in time."""
+
+    match: Pattern
+    after: timedelta
+    destinations: Sequence[Destination]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WhoIsTold:
+    """Who would be told of a balance, or of a wallet, at a severity."""
+
+    wallet: WalletName
+    category: Category | None
+    severity: Severity
+    route: Route | None
+    """None: no route takes it, so the defaults are told."""
+    destinations: Sequence[Destination]
+    mentions: Sequence[str]
+    quiet: QuietConfig | None
+    """The quiet hours that it would wait for; None: it waits for none."""
+    escalations: Sequence[LaterTelling]
+
+
+def channels(request: PageRequest) -> Response:
+    """Show every channel and destination, and answer who would be told where that is asked."""
+    app, asked = request.app, request.asked("about")
+    fault: str = ""
+    told: WhoIsTold | None = None
+    severity = next((level for level in _SEVERITIES if level.word == request.asked("severity")), None)
+    severity = severity or Severity.CRITICAL
+    with app.database.read() as conn:
+        summaries = notification_history.destination_summaries(conn)
+        failures = channel_failures.standing(conn)
+        if asked:
+            target = read_target(conn, asked, configured=app.settings.wallets)
+            if isinstance(target, Sentence):
+                fault = request.words.translate(target)
+            else:
+                told = who_is_told(request, *target, severity)
+    return show(
+        request,
+        "channels.html.j2",
+        views=_views(request, summaries, failures),
+        about=asked,
+        severity=severity,
+        severities=_SEVERITIES,
+        fault=fault,
+        told=told,
+        known=app.settings.wallets,
+    )
+
+
+def send_test(request: PageRequest) -> Response:
+    """Put a test message for one destination into the outbox."""
+    destination = Destination(request.sent("channel"), request.sent("destination"))
+    if destination.address not in request.app.settings.destinations(destination.channel):
+        raise HTTPException(404, sentence("There is no such destination.").id)
+    request.app.operate_deliveries.send_test(destination, by=request.actor)
+    request.app.on_enqueued()
+    return done("/channels", Done.TEST_SENT)
+
+
+def who_is_told(
+    request: PageRequest, wallet: WalletName, category: Category | None, severity: Severity
+) -> WhoIsTold:
+    """Return who would be told, as the configuration has it now; a silence of the balance is not looked at."""
+    settings = request.app.settings
+    routing, quiet = settings.routing, settings.quiet
+    waits = quiet is not None and severity < quiet.below
+    return WhoIsTold(
+        wallet=wallet,
+        category=category,
+        severity=severity,
+        route=routing.route(wallet, category, severity),
+        destinations=routing.destinations(wallet, category, severity),
+        mentions=routing.mentioned(wallet, category, severity),
+        quiet=quiet if waits else None,
+        escalations=[
+            LaterTelling(
+                match=rule.match,
+                after=rule.after,
+                destinations=[
+                    Destination(channel, address)
+                    for channel, addresses in rule.destinations.items()
+                    for address in addresses
+                ],
+            )
+            for rule in sorted(settings.escalations, key=lambda rule: rule.after)
+            if rule.match.matches(wallet, category) and severity >= (rule.severity or Severity.WARNING)
+        ],
+    )
+
+
+def _views(
+    request: PageRequest,
+    summaries: Mapping[Destination, DestinationSummary],
+    failures: Sequence[ChannelFailure],
+) -> list[DestinationView]:
+    settings = request.app.settings
+    defaults = settings.routing.defaults
+    configured = [
+        Destination(channel, address) for channel in defaults for address in settings.destinations(channel)
+    ]
+    # what still waits for a destination that no configuration names any more is shown too
+    left = [place for place, summary in summaries.items() if summary.num_waiting and place not in configured]
+    return [
+        DestinationView(
+            destination=place,
+            is_default=place.address in defaults.get(place.channel, ()),
+            summary=summaries.get(place),
+            failures=[
+                failure for failure in failures if (failure.channel, failure.destination) == tuple(place)
+            ],
+        )
+        for place in (*configured, *left)
+    ]
