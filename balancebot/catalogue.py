@@ -185,6 +185,10 @@ class Figures:
         middle = self.duration(runway.p50)
         return self.gettext("%(value)s (%(range)s)", value=middle, range=between) if between else middle
 
+    def runway_brief(self, runway: Runway | None) -> str:
+        """Write a runway without its range: `≈ 9 h`, or that it is unknown."""
+        return self.gettext("runway unknown") if runway is None else self.duration(runway.p50)
+
     def runway_between(self, runway: Runway | None) -> str:
         """Write the range of a runway, P10 to P90: `6 h to 14 h`; '' where the two read the same."""
         if runway is None:

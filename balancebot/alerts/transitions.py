@@ -40,6 +40,7 @@ class NotifiedAlert:
     subject: AlertSubject
     severity: Severity
     reason: Reason
+    alert_id: int
 
 
 class OpenAlerts:
@@ -217,7 +218,12 @@ class OpenAlerts:
             if message.reason is not None:
                 severity = alert.severity if alert.closed_at is None else alert.peak or alert.severity
                 self._notified.append(
-                    NotifiedAlert(subject=alert.subject, severity=severity, reason=message.reason)
+                    NotifiedAlert(
+                        subject=alert.subject,
+                        severity=severity,
+                        reason=message.reason,
+                        alert_id=alert.id or 0,
+                    )
                 )
 
 

@@ -27,7 +27,7 @@ from balancebot.i18n import Wording
 from balancebot.sheets import SheetRow, write_csv
 from balancebot.thresholds.changes import EditThresholds
 from balancebot.thresholds.edit import Edited
-from balancebot.thresholds.sheet import cells_of, cells_of_all, read_limits, write_limits
+from balancebot.thresholds.sheet import cells_of, cells_of_all, in_language, read_limits, write_limits
 
 commands = command_group()
 
@@ -187,13 +187,18 @@ def export_file(
 
     editing = _editing(context)
     book = editing.book()
-    cells = cells_of_all(book, editing.known()) if every else cells_of(book.rows)
+    app = context_of(context).app
+    cells = (
+        cells_of_all(book, editing.known(), app.latest.look(now=app.clock.now()).views)
+        if every
+        else cells_of(book.rows)
+    )
     if str(file) == "-":
         print(write_csv(cells), end="")
         return
     try:
         if file.suffix.lower() == ".xlsx":
-            file.write_bytes(write_limits(cells))
+            file.write_bytes(write_limits(in_language(cells, context_of(context).settings.language)))
         else:
             file.write_text(write_csv(cells), encoding="utf-8")
     except OSError as error:

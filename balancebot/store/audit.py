@@ -1,13 +1,13 @@
 """The audit log: only ever added to, read newest first."""
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from dataclasses import fields
 from datetime import datetime
 from typing import TypeAlias
 
-from sqlalchemy import Connection, insert, or_, select
+from sqlalchemy import Connection, func, insert, or_, select
 
-from balancebot.domain.audit import Act, Actor, AuditEntry, Picture
+from balancebot.domain.audit import Act, Actor, AuditEntry, Picture, Way
 from balancebot.store.tables import audit
 from balancebot.store.types import columns_of
 
@@ -62,6 +62,39 @@ def find(conn: Connection, entry_id: str) -> AuditEntry | None:
     """Return one entry by its id; None for anything that names none."""
     row = conn.execute(select(*_COLUMNS).where(audit.c.id == entry_id)).one_or_none()
     return None if row is None else AuditEntry(**row._mapping)
+
+
+_THRESHOLDS = (Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD)
+
+
+def together(conn: Connection, entry: AuditEntry) -> tuple[AuditEntry, ...]:
+    """Return the changes of thresholds that were made in one transaction with that of `entry`, which one request asked for.
+
+    These have one instant, one person and one way; of anything else there are none.
+    """
+    if entry.act not in _THRESHOLDS:
+        return ()
+    wanted = select(*_COLUMNS).where(
+        audit.c.at == entry.at,
+        audit.c.who == entry.who,
+        audit.c.way == entry.way,
+        audit.c.act.in_(_THRESHOLDS),
+    )
+    return tuple(AuditEntry(**row._mapping) for row in conn.execute(wanted.order_by(audit.c.id)))
+
+
+def num_together(conn: Connection, entries: Collection[AuditEntry]) -> dict[tuple[datetime, str, Way], int]:
+    """Return how many changes of thresholds were made together, by their instant, person and way."""
+    instants = {entry.at for entry in entries if entry.act in _THRESHOLDS}
+    if not instants:
+        return {}
+    c = audit.c
+    rows = conn.execute(
+        select(c.at, c.who, c.way, func.count())
+        .where(c.at.in_(instants), c.act.in_(_THRESHOLDS))
+        .group_by(c.at, c.who, c.way)
+    )
+    return {(at, who, way): int(number) for at, who, way, number in rows}
 
 
 def of_request(conn: Connection, request: str) -> AuditEntry | None:

@@ -134,9 +134,10 @@ class EditThresholds:
             )
             if not is_expected:
                 return Conflict(scope=scope, current=current)
-            if entry.before is None:
-                return apply_edits(rows, [RowEdit(scope=scope, row=None)], self.known())
-            return self._put(rows, scope, {column: str(text) for column, text in entry.before.items()})
+            edit = _restoring(entry, scope)
+            return (
+                _refused(rows, edit) if isinstance(edit, tuple) else apply_edits(rows, [edit], self.known())
+            )
 
         return self._change(decide, by)
 
@@ -145,6 +146,46 @@ class EditThresholds:
         return self._change(
             lambda rows: apply_edits(rows, [RowEdit(scope=scope, row=None)], self.known()), by
         )
+
+    def preview_many(self, scopes: Sequence[Scope], cells: Mapping[str, str]) -> Edited:
+        """Return what it would come to if the columns of `cells` were changed in the row of each scope."""
+        with self.database.read() as conn:
+            rows = thresholds.load(conn)
+        by_scope = {row.scope: row for row in rows}
+        edits = []
+        for scope in scopes:
+            blank = ThresholdRow(wallet=scope.wallet, category=scope.category)
+            patched = patch_row(by_scope.get(scope, blank), cells)
+            if isinstance(patched, tuple):
+                return _refused(rows, patched)
+            edits.append(RowEdit.put(patched))
+        return apply_edits(rows, edits, self.known())
+
+    def undo_all(
+        self, entries: Sequence[AuditEntry], *, by: Actor, skip_changed: bool = False
+    ) -> Edited | Outdated:
+        """Give each scope the row that it had before its change, all or none.
+
+        Where some were changed again since, nothing is done, unless `skip_changed` says to leave those as they are.
+        """
+
+        def decide(rows: _Rows) -> Edited | Outdated:
+            by_scope = {row.scope: row for row in rows}
+            edits: list[RowEdit] = []
+            num_changed = 0
+            for entry in entries:
+                scope = _scope_of(entry)
+                if scope is None or _picture(by_scope.get(scope)) != entry.after:
+                    num_changed += 1
+                    continue
+                edit = _restoring(entry, scope)
+                if isinstance(edit, tuple):
+                    return _refused(rows, edit)
+                edits.append(edit)
+            edited = apply_edits(rows, edits, self.known())
+            return edited if skip_changed or not num_changed else Outdated(edited=edited)
+
+        return self._change(decide, by)
 
     def import_sheet(self, sheet: Sequence[SheetRow], *, by: Actor, prune: bool = False) -> Edited:
         """Put every row of a sheet, with `prune` instead of all others; faults mean that nothing was changed."""
@@ -227,6 +268,15 @@ def _scope_of(entry: AuditEntry) -> Scope | None:
         return None
     wallet, _, category = entry.subject.rpartition(":")
     return Scope(wallet, None if category == "*" else Category(category))
+
+
+def _restoring(entry: AuditEntry, scope: Scope) -> RowEdit | tuple[InputFault, ...]:
+    """Return what gives a scope back the row that it had before a change."""
+    if entry.before is None:
+        return RowEdit(scope=scope, row=None)
+    blank = ThresholdRow(wallet=scope.wallet, category=scope.category)
+    row = patch_row(blank, {column: str(text) for column, text in entry.before.items()})
+    return row if isinstance(row, tuple) else RowEdit.put(row)
 
 
 def _refused(rows: _Rows, faults: tuple[InputFault, ...]) -> Edited:

@@ -94,6 +94,17 @@ class Edited:
     """What was sent because the changes were judged at once."""
 
 
+def balances_of(scope: Scope, known: Sequence[WalletName]) -> Iterator[BalanceKey]:
+    """Yield the known balances that a scope speaks for."""
+    pattern = WalletPattern(text=scope.wallet)
+    names = (
+        (WalletName(scope.wallet),) if pattern.is_exact else (name for name in known if pattern.matches(name))
+    )
+    for name in names:
+        for category in Category if scope.category is None else (scope.category,):
+            yield BalanceKey(name, category)
+
+
 def patch_row(
     row: ThresholdRow, cells: Mapping[str, str], *, comma_is_decimal: bool = False
 ) -> ThresholdRow | tuple[InputFault, ...]:

@@ -9,11 +9,13 @@ from dataclasses import replace
 from types import MappingProxyType
 from typing import Final
 
-from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.number_text import quoted
+from balancebot.domain.runway import NO_END_HOURS
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, sentence
-from balancebot.domain.threshold import Effective, Scope, ThresholdBook, ThresholdRow
-from balancebot.domain.threshold_cell import read_category, read_wallet, written
+from balancebot.domain.threshold import Effective, Limits, Scope, ThresholdBook, ThresholdRow
+from balancebot.domain.threshold_cell import CATEGORY_WORDS, read_category, read_wallet, written
+from balancebot.overview.balances import BalanceView
 from balancebot.sheets import (
     MAX_FAULTS,
     Cell,
@@ -28,6 +30,16 @@ from balancebot.thresholds.edit import COLUMNS, MAX_GUESSES, Edited, RowEdit, ap
 HEADER: Final = ("wallet", "category", *COLUMNS)
 EFFECTIVE_PREFIX: Final = "effective_"
 """Columns that only show what holds; import ignores them."""
+FIGURES: Final = (
+    "current_balance",
+    "current_usage_per_day",
+    "current_runway_days",
+    "current_warning_below_days",
+    "current_critical_below_days",
+)
+"""Columns that show how a balance stands, and what the counts that hold mean in days; import ignores them."""
+_SHOWN_ONLY: Final = (EFFECTIVE_PREFIX, "current_", "生效", "当前")
+"""How the columns begin that import ignores."""
 
 _CHINESE: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -41,6 +53,53 @@ _CHINESE: Final[Mapping[str, str]] = MappingProxyType(
         "备注": "note",
     }
 )
+
+
+_HEADER_IN_CHINESE: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        **{column: word for word, column in _CHINESE.items()},
+        **{
+            EFFECTIVE_PREFIX + column: f"生效{word}" for word, column in _CHINESE.items() if column in COLUMNS
+        },
+        **dict(
+            zip(
+                FIGURES,
+                (
+                    "当前余量",
+                    "当前日均用量",
+                    "当前可用天数",
+                    "当前预警余量折合天数",
+                    "当前严重余量折合天数",
+                ),
+                strict=True,
+            )
+        ),
+    }
+)
+_WORD_OF: Final[Mapping[Category, str]] = MappingProxyType(
+    {category: word for word, category in CATEGORY_WORDS.items() if not word.isascii()}
+)
+
+
+def in_language(table: Iterable[Sequence[Cell]], language: str) -> Iterable[Sequence[Cell]]:
+    """Return the cells of an export, its header first, with the words of a language that sheets may have."""
+    return _in_chinese(table) if language == "zh-CN" else table
+
+
+def _in_chinese(table: Iterable[Sequence[Cell]]) -> Iterator[tuple[Cell, ...]]:
+    rows = iter(table)
+    header = next(rows)
+    yield tuple(_HEADER_IN_CHINESE[str(column)] for column in header)
+    notes = {position for position, column in enumerate(header) if str(column).endswith("note")}
+    for wallet, category, *cells in rows:
+        yield (
+            wallet,
+            _WORD_OF[Category(str(category))] if category != "*" else category,
+            *(
+                "关闭" if cell == "off" and position not in notes else cell
+                for position, cell in enumerate(cells, start=2)
+            ),
+        )
 
 
 def read_limits(data: bytes) -> tuple[tuple[SheetRow, ...], tuple[InputFault, ...]]:
@@ -111,7 +170,7 @@ def read_header(header: SheetRow) -> tuple[dict[int, str], list[InputFault]]:
                     column=column,
                 )
             )
-        elif column not in HEADER and not column.startswith(EFFECTIVE_PREFIX):
+        elif column not in HEADER and not column.startswith(_SHOWN_ONLY):
             hint = did_you_mean(column, (*HEADER, *_CHINESE))
             faults.append(
                 InputFault(
@@ -141,18 +200,45 @@ def cells_of(rows: Iterable[ThresholdRow]) -> Iterator[tuple[Cell, ...]]:
         yield _cells(row)
 
 
-def cells_of_all(book: ThresholdBook, known: Sequence[WalletName]) -> Iterator[tuple[Cell, ...]]:
-    """Yield the header, every row that is no known balance's own, then every known balance with what holds for it."""
-    yield (*HEADER, *(EFFECTIVE_PREFIX + column for column in COLUMNS))
+def cells_of_all(
+    book: ThresholdBook, known: Sequence[WalletName], views: Iterable[BalanceView]
+) -> Iterator[tuple[Cell, ...]]:
+    """Yield the header, every row that is no known balance's own, then every known balance with what holds for it.
+
+    `views` say how the balances stand.
+    """
+    yield (*HEADER, *(EFFECTIVE_PREFIX + column for column in COLUMNS), *FIGURES)
+    standing = {view.key: view for view in views}
     by_scope = {row.scope: row for row in book.rows}
     balances = [(wallet, category) for wallet in known for category in Category]
     own = {Scope(*balance) for balance in balances}
     for row in sorted(book.rows, key=lambda row: (row.wallet, row.category or "")):
         if row.scope not in own:
-            yield (*_cells(row), *("" for _ in COLUMNS))
+            yield (*_cells(row), *("" for _ in (*COLUMNS, *FIGURES)))
     for wallet, category in balances:
         own_row = by_scope.get(Scope(wallet, category), ThresholdRow(wallet=wallet, category=category))
-        yield (*_cells(own_row), *_effective_cells(book.effective(wallet, category)))
+        effective = book.effective(wallet, category)
+        yield (
+            *_cells(own_row),
+            *_effective_cells(effective),
+            *_figures(standing.get(BalanceKey(wallet, category)), effective.limits),
+        )
+
+
+def _figures(view: BalanceView | None, limits: Limits) -> tuple[Cell, ...]:
+    """Return the cells of `FIGURES`; '' for what isn't known."""
+    if view is None or not isinstance(view.reading, int):
+        return ("",) * len(FIGURES)
+    runway, rate = view.estimate.runway, view.estimate.usual_burn_per_day or view.estimate.burn_per_day
+    return (
+        view.reading,
+        "" if rate is None else round(rate),
+        "" if runway is None or runway.p50 > NO_END_HOURS else round(runway.p50 / 24, 1),
+        *(
+            "" if not rate or count is None else round(count / rate, 1)
+            for count in (limits.warning_below, limits.critical_below)
+        ),
+    )
 
 
 def _cells(row: ThresholdRow) -> tuple[Cell, ...]:
@@ -234,7 +320,7 @@ class _RowReader:
         cells = {
             column: unguarded(row.cells[at].strip()) if at < len(row.cells) else ""
             for at, column in self._columns.items()
-            if not column.startswith(EFFECTIVE_PREFIX)
+            if not column.startswith(_SHOWN_ONLY)
         }
         if self._wallet_at < len(row.cells) and row.cells[self._wallet_at] in self._known:
             cells["wallet"] = row.cells[self._wallet_at]  # a name may begin or end with a space

@@ -6,7 +6,7 @@ from functools import partial
 
 from starlette.responses import Response
 
-from balancebot.domain.audit import Act, AuditEntry
+from balancebot.domain.audit import Act, AuditEntry, Way
 from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.user import Role
@@ -63,7 +63,11 @@ def audit_page(request: PageRequest) -> Response:
         entries = audit.newest(
             conn, limit=PAGE + 1, offset=offset(number), acts=TOPICS.get(topic, ()), about=about
         )
+        num_together = audit.num_together(conn, entries)
     words = request.words
+    first_of: dict[tuple[datetime, str, Way], str] = {}
+    for entry in entries:
+        first_of.setdefault((entry.at, entry.who, entry.way), entry.id)
     return show(
         request,
         "audit.html.j2",
@@ -73,8 +77,10 @@ def audit_page(request: PageRequest) -> Response:
                 subject(entry, words),
                 shown_or_not(partial(differences, entry, words), _not_shown(words)),
                 entry.act in _UNDONE,
+                num_together.get(made, 0) if first_of[made] == entry.id else 0,
             )
             for entry in entries[:PAGE]
+            for made in [(entry.at, entry.who, entry.way)]
         ],
         paging=Page(number=number, more=len(entries) > PAGE),
         about=about,

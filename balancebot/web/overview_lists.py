@@ -134,6 +134,11 @@ def _worst_first(view: BalanceView) -> tuple[Any, ...]:
     return (is_unallocated, _RANK[view.severity], _hours(view), _number(view), view.key)
 
 
+def sort_key(order: SortOrder) -> Callable[[BalanceView], Any]:
+    """Return by what a list in `order` is sorted."""
+    return _KEYS[order]
+
+
 _KEYS: Mapping[SortOrder, Callable[[BalanceView], Any]] = {
     SortOrder.WORST: _worst_first,
     SortOrder.NAME: lambda view: (view.key.wallet, list(Category).index(view.key.category)),

@@ -19,7 +19,7 @@ from balancebot.catalogue import install
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
 from balancebot.i18n import Wording
-from balancebot.web.request import CSRF_TOKEN, PageRequest, said
+from balancebot.web.request import CSRF_TOKEN, PageRequest, effects_of, said
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +47,7 @@ def show(
         may_edit=request.user.role.may(Role.FINANCE),
         is_admin=request.user.role.may(Role.ADMIN),
         was_done=said(request.asked("done")),
+        effects=effects_of(request),
         **values,
     )
     return HTMLResponse(text, status_code=status, headers=headers)

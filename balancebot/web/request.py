@@ -4,7 +4,8 @@ A `page` needs a session and a role. A `change` needs the session's token as wel
 run in a thread: `PageRequest` in, response out.
 """
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -18,12 +19,15 @@ from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
 
+from balancebot.alerts.transitions import NotifiedAlert
 from balancebot.app import App
 from balancebot.config import Secret
+from balancebot.domain.alert import Reason
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role, User
 from balancebot.i18n import Wording
+from balancebot.store import alerts
 from balancebot.web.overview_lists import OverviewLists
 
 COOKIE = "balancebot"
@@ -87,6 +91,10 @@ class PageRequest:
     def sent(self, name: str) -> str:
         """Return a field of the form, '' where there is none."""
         return self.sent_exactly(name).strip()
+
+    def sent_all(self, name: str) -> list[str]:
+        """Return every value of a field that may be sent several times, such as a ticked box."""
+        return [storable(value) for value in self.form.getlist(name) if isinstance(value, str)]
 
     def sent_exactly(self, name: str) -> str:
         """Return a field as it was typed, spaces at its ends included: a password, a wallet's name."""
@@ -209,9 +217,10 @@ class Done(StrEnum):
     ROLE_SET = sentence("The role was changed and applies immediately.").id
     PASSWORD_SET = sentence("The password was changed; all other sessions have ended.").id
     LOGGED_OUT = sentence("The sessions have ended.").id
-    SAVED = sentence("Saved. It takes effect at the next reading.").id
-    UNDONE = sentence("Undone. It takes effect at the next reading.").id
-    IMPORTED = sentence("The sheet was applied. It takes effect at the next reading.").id
+    SAVED = sentence("Saved, and judged by the latest readings.").id
+    REMOVED = sentence("The row was removed, and what now holds was judged by the latest readings.").id
+    UNDONE = sentence("Undone, and judged by the latest readings.").id
+    IMPORTED = sentence("The sheet was applied, and judged by the latest readings.").id
     ACKNOWLEDGED = sentence("Acknowledged: no reminders unless it gets worse.").id
     TEST_SENT = sentence("The test message is on its way. Reload the page to see whether it has arrived.").id
     RESENT = sentence("It will be sent again now.").id
@@ -221,10 +230,36 @@ class Done(StrEnum):
     PLAN_REMOVED = sentence("The send was removed.").id
 
 
-def done(address: str, what: Done) -> Response:
-    """Go to a page that says what was done."""
+MAX_EFFECTS = 10
+"""Alerts that are named after a change; people look at the page of alerts for more."""
+_EFFECT = re.compile(r"([a-z]{1,12})-(\d{1,18})")
+
+
+def done(address: str, what: Done, notified: Sequence[NotifiedAlert] = ()) -> Response:
+    """Go to a page that says what was done, and what became of which alerts."""
     joint = "&" if "?" in address else "?"
-    return RedirectResponse(f"{address}{joint}done={what.name.lower()}", status_code=303)
+    effects = ",".join(f"{alert.reason.value}-{alert.alert_id}" for alert in notified[:MAX_EFFECTS])
+    told = f"&effects={effects}" if effects else ""
+    return RedirectResponse(f"{address}{joint}done={what.name.lower()}{told}", status_code=303)
+
+
+def effects_of(request: PageRequest) -> list[tuple[int, str]]:
+    """Return what the address says became of alerts: the id of each, and a sentence."""
+    asked = request.asked("effects").split(",")[:MAX_EFFECTS]
+    found = [match for text in asked if (match := _EFFECT.fullmatch(text)) is not None]
+    if not found:
+        return []
+    with request.app.database.read() as conn:
+        last = {match[2]: alerts.get(conn, int(match[2])) for match in found}
+    reasons = {reason.value: reason for reason in Reason}
+    return [
+        (
+            int(match[2]),
+            request.words.done_to_alert(reasons[match[1]], message.alert.severity, message.alert.subject),
+        )
+        for match in found
+        if (message := last[match[2]]) is not None and match[1] in reasons
+    ]
 
 
 def said(key: str) -> str:

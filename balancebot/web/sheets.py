@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
+from balancebot.domain.audit import Way
 from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import ThresholdBook, ThresholdRow
 from balancebot.i18n import Wording
@@ -21,6 +22,7 @@ from balancebot.thresholds.sheet import (
     HEADER,
     cells_of,
     cells_of_all,
+    in_language,
     read_header,
     read_limits,
     write_limits,
@@ -58,7 +60,8 @@ def download_csv(request: PageRequest) -> Response:
 
 def download_xlsx(request: PageRequest) -> Response:
     """Send the same as a workbook."""
-    return _file(write_limits(_cells(request)), "thresholds.xlsx", _XLSX)
+    table = in_language(_cells(request), request.words.language)
+    return _file(write_limits(table), "thresholds.xlsx", _XLSX)
 
 
 def upload(request: PageRequest) -> Response:
@@ -71,37 +74,57 @@ def upload(request: PageRequest) -> Response:
     rows, faults = read_limits(data)
     if faults:
         return _refused(request, rows, faults, name=name)
-    return _preview(request, request.app.edit_thresholds.preview_sheet(rows), rows, name=name)
+    edited = request.app.edit_thresholds.preview_sheet(rows)
+    if edited.faults:
+        return _refused(request, rows, edited.faults, name=name)
+    return show_changes(request, edited, num_rows=max(0, len(rows) - 1), name=name)
 
 
 def apply(request: PageRequest) -> Response:
     """Make the changes that were looked at; if they would be others by now, show those instead."""
     rows = _carried_in(request.sent("changes"))
-    outcome = request.app.edit_thresholds.import_seen(rows, seen=request.sent("seen"), by=request.sheet_actor)
+    is_sheet = request.sent("way") != Way.PAGE
+    by = request.sheet_actor if is_sheet else request.actor
+    outcome = request.app.edit_thresholds.import_seen(rows, seen=request.sent("seen"), by=by)
     if isinstance(outcome, Outdated):
-        return _preview(request, outcome.edited, rows, name=request.sent("name"), outdated=True)
+        if outcome.edited.faults:
+            return _refused(request, rows, outcome.edited.faults, name=request.sent("name"))
+        return show_changes(
+            request,
+            outcome.edited,
+            num_rows=max(0, len(rows) - 1),
+            name=request.sent("name"),
+            is_sheet=is_sheet,
+            outdated=True,
+        )
     if outcome.faults:
         return _refused(request, rows, outcome.faults, name=request.sent("name"))
-    return done("/thresholds", Done.IMPORTED)
+    return done("/thresholds", Done.IMPORTED if is_sheet else Done.SAVED, outcome.notified)
 
 
 def _cells(request: PageRequest) -> list[tuple[Cell, ...]]:
     with request.app.database.read() as conn:
         book = request.app.thresholds.book(conn)
-    if request.asked("all"):
-        return list(cells_of_all(book, request.app.edit_thresholds.known()))
-    return list(cells_of(book.rows))
+    if not request.asked("all"):
+        return list(cells_of(book.rows))
+    views = request.app.latest.look(now=request.now).views
+    return list(cells_of_all(book, request.app.edit_thresholds.known(), views))
 
 
 def _file(data: bytes, name: str, kind: str) -> Response:
     return Response(data, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
-def _preview(
-    request: PageRequest, edited: Edited, rows: Sequence[SheetRow], *, name: str, outdated: bool = False
+def show_changes(
+    request: PageRequest,
+    edited: Edited,
+    *,
+    num_rows: int,
+    name: str = "",
+    is_sheet: bool = True,
+    outdated: bool = False,
 ) -> Response:
-    if edited.faults:
-        return _refused(request, rows, edited.faults, name=name)
+    """Show changes of many rows, what they would do, and the button that makes them."""
     with request.app.database.read() as conn:
         before = request.app.thresholds.book(conn)
     scopes = [change.scope for change in edited.changes]
@@ -112,7 +135,8 @@ def _preview(
         status=409 if outdated else 200,
         name=name,
         outdated=outdated,
-        num_rows=max(0, len(rows) - 1),
+        num_rows=num_rows,
+        way=Way.SHEET if is_sheet else Way.PAGE,
         changes=[
             (
                 change,

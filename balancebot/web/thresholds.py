@@ -3,27 +3,29 @@
 A change is previewed first, saved with one click, and never written over another person's change.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
+from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from balancebot.alerts.transitions import NotifiedAlert
 from balancebot.catalogue import number
-from balancebot.domain.balance import BalanceKey, Category, WalletName
-from balancebot.domain.pattern import WalletPattern
+from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import OFF, Effective, Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import read_category, read_wallet, written
 from balancebot.sheets import InputFault
 from balancebot.store import audit
-from balancebot.thresholds.changes import Conflict, edit_token
-from balancebot.thresholds.edit import COLUMNS, Edited
+from balancebot.thresholds.changes import Conflict, Outdated, edit_token
+from balancebot.thresholds.edit import COLUMNS, Edited, balances_of
 from balancebot.web.paging import Page, cut, page_number
 from balancebot.web.rendering import show
-from balancebot.web.request import Done, PageRequest, done
+from balancebot.web.request import MAX_EFFECTS, Done, PageRequest, done
+from balancebot.web.threshold_figures import ScopeFigures, StandingFigures
 
 _LOOKED_AT = 60
 """So many balances of a pattern are looked at to say what it inherits."""
@@ -49,10 +51,17 @@ class ThresholdLine:
     own: Mapping[str, str]
     """Column -> what the row sets, as people write it; '' = inherits."""
     inherited: Mapping[str, InheritedValue]
+    figures: ScopeFigures | None = None
+    """None: nothing is shown beside the limits."""
 
 
 def threshold_line(
-    scope: Scope, row: ThresholdRow | None, book: ThresholdBook, known: Sequence[WalletName]
+    scope: Scope,
+    row: ThresholdRow | None,
+    book: ThresholdBook,
+    known: Sequence[WalletName],
+    *,
+    figures: ScopeFigures | None = None,
 ) -> ThresholdLine:
     """Return the line of a scope; `book` says what it inherits."""
     own = {column: "" if row is None else shown(getattr(row, column)) for column in COLUMNS}
@@ -62,18 +71,8 @@ def threshold_line(
         row=row,
         own=own,
         inherited={column: _inherited(column, effective) for column in COLUMNS if not own[column]},
+        figures=figures,
     )
-
-
-def balances_of(scope: Scope, known: Sequence[WalletName]) -> Iterator[BalanceKey]:
-    """Yield the known balances that a scope speaks for."""
-    pattern = WalletPattern(text=scope.wallet)
-    names = (
-        (WalletName(scope.wallet),) if pattern.is_exact else (name for name in known if pattern.matches(name))
-    )
-    for name in names:
-        for category in Category if scope.category is None else (scope.category,):
-            yield BalanceKey(name, category)
 
 
 def shown(value: object) -> str:
@@ -85,7 +84,7 @@ def shown(value: object) -> str:
 
 
 def _inherited(column: str, effective: Sequence[Effective]) -> InheritedValue:
-    found = {(_value(one, column), _origin(one, column)) for one in effective}
+    found = {(_value(values, column), _origin(values, column)) for values in effective}
     if len(found) > 1:
         return InheritedValue(varies=True)
     for text, origin in found:
@@ -154,7 +153,8 @@ def cancelled(request: PageRequest) -> Response:
         book = request.app.thresholds.book(conn)
     known = request.app.edit_thresholds.known()
     row = next((row for row in book.rows if row.scope == scope), None)
-    return show(request, "threshold_line.html.j2", line=threshold_line(scope, row, book, known), focus=True)
+    line = threshold_line(scope, row, book, known, figures=StandingFigures(request).of(scope))
+    return show(request, "threshold_line.html.j2", line=line, focus=True)
 
 
 def save(request: PageRequest) -> Response:
@@ -178,7 +178,24 @@ def save(request: PageRequest) -> Response:
             seen=request.sent("seen"),
             faults=outcome.faults,
         )
-    return _saved(request, scope)
+    return _saved(request, scope, Done.SAVED, outcome.notified)
+
+
+def remove(request: PageRequest) -> Response:
+    """Remove a row, unless somebody else was quicker."""
+    typed = typed_row(request)
+    scope = scope_of(typed["wallet"], typed["category"])
+    if isinstance(scope, InputFault):
+        return _editor(request, scope=None, typed=typed, seen=request.sent("seen"), faults=(scope,))
+    outcome = request.app.edit_thresholds.remove(
+        scope, seen=lambda row: edit_token(row) == request.sent("seen"), by=request.actor
+    )
+    if isinstance(outcome, Conflict):
+        seen = edit_token(outcome.current)
+        return _editor(request, scope=scope, typed=typed, seen=seen, conflict=outcome)
+    if outcome.faults:
+        return _editor(request, scope=scope, typed=typed, seen=request.sent("seen"), faults=outcome.faults)
+    return _saved(request, scope, Done.REMOVED, outcome.notified)
 
 
 def typed_row(request: PageRequest) -> dict[str, str]:
@@ -190,10 +207,10 @@ def typed_row(request: PageRequest) -> dict[str, str]:
     return {"wallet": exactly if is_known else exactly.strip(), **typed}
 
 
-def _saved(request: PageRequest, scope: Scope) -> Response:
+def _saved(request: PageRequest, scope: Scope, what: Done, notified: Sequence[NotifiedAlert]) -> Response:
     """Show the whole table anew: a change of one row may be inherited by many."""
     if not request.wants_part:
-        return done("/thresholds", Done.SAVED)
+        return done("/thresholds", what, notified)
     here = parse_qs(urlsplit(request.http.headers.get("hx-current-url", "")).query)
 
     def asked(name: str) -> str:
@@ -204,6 +221,11 @@ def _saved(request: PageRequest, scope: Scope) -> Response:
         "threshold_table.html.j2",
         headers={"HX-Retarget": "#rows", "HX-Reswap": "outerHTML"},
         saved=scope,
+        saved_as=what.value,
+        saved_effects=[
+            (alert.alert_id, request.words.done_to_alert(alert.reason, alert.severity, alert.subject))
+            for alert in notified[:MAX_EFFECTS]
+        ],
         table=_table(request, asked("q"), asked("view"), page_number(asked("page"))),
     )
 
@@ -215,7 +237,11 @@ def _table(request: PageRequest, about: str, view: str, number: int) -> Threshol
     rows = {row.scope: row for row in book.rows}
     scopes = _all_scopes(known, about) if view == _ALL else _set_scopes(book, about)
     shown_scopes, paging = cut(scopes, number)
-    lines = [threshold_line(scope, rows.get(scope), book, known) for scope in shown_scopes]
+    standing = StandingFigures(request)
+    lines = [
+        threshold_line(scope, rows.get(scope), book, known, figures=standing.of(scope))
+        for scope in shown_scopes
+    ]
     return ThresholdTable(
         lines=lines,
         paging=paging,
@@ -224,6 +250,14 @@ def _table(request: PageRequest, about: str, view: str, number: int) -> Threshol
         num_rows=len(book.rows),
         num_balances=len(known) * len(Category),
     )
+
+
+def scopes_about(request: PageRequest, about: str, view: str) -> list[Scope]:
+    """Return every scope that the table lists for what was searched for."""
+    if view == _ALL:
+        return _all_scopes(request.app.edit_thresholds.known(), about)
+    with request.app.database.read() as conn:
+        return _set_scopes(request.app.thresholds.book(conn), about)
 
 
 def _set_scopes(book: ThresholdBook, about: str) -> list[Scope]:
@@ -270,12 +304,15 @@ def _editor(
     others = ThresholdBook(row for row in rows if row.scope != scope)
     words = request.words
     bare = Scope("*") if scope is None else scope
+    figures = None if scope is None else StandingFigures(request).of(scope)
     return show(
         request,
         "threshold_editor.html.j2" if request.wants_part else "threshold_page.html.j2",
         status=409 if conflict else 422 if faults else 200,
         scope=scope,
         typed={"wallet": "", "category": "*"} | dict(typed),
+        figures=figures,
+        is_set=any(row.scope == scope for row in rows),
         seen=seen or edit_token(None),
         inherited=threshold_line(bare, None, others, known).inherited,
         faults={
@@ -301,21 +338,35 @@ def _theirs(current: ThresholdRow | None, typed: Mapping[str, str]) -> list[tupl
 
 def preview(request: PageRequest) -> Response:
     """Show which alerts would open or close now; the look back is asked for when this stands."""
-    edited, words = _edited(request), request.words
+    typed, words = typed_row(request), request.words
+    scope = scope_of(typed["wallet"], typed["category"])
+    fields: dict[str, Any] = {
+        "typed": typed,
+        "columns": COLUMNS,
+        "figures": StandingFigures(request).of(scope) if isinstance(scope, Scope) else None,
+    }
+    edited = _edited(request)
     if edited is None or edited.faults:
         faults = () if edited is None else edited.faults
         return show(
             request,
             "threshold_preview.html.j2",
-            faults=[words.translate(fault.placed) for fault in faults],
+            faults={
+                column: [words.translate(fault.message) for fault in faults if fault.column == column]
+                for column in COLUMNS
+            },
+            other_faults=[words.translate(fault.placed) for fault in faults if fault.column not in COLUMNS],
             prospect=None,
+            **fields,
         )
     before, after, scopes = _books(request, edited)
     prospect = request.app.preview_limits.ahead(before, after, scopes, now=request.now)
     return show(
         request,
         "threshold_preview.html.j2",
-        faults=[],
+        faults={column: [] for column in COLUMNS},
+        other_faults=[],
+        **fields,
         warnings=[words.translate(warning.message) for warning in edited.warnings],
         is_change=bool(edited.changes),
         prospect=prospect,
@@ -368,7 +419,37 @@ def undo(request: PageRequest) -> Response:
             columns=[],
             faults=[request.words.translate(fault.placed) for fault in outcome.faults],
         )
-    return done("/audit", Done.UNDONE)
+    return done("/audit", Done.UNDONE, outcome.notified)
+
+
+def undo_all(request: PageRequest) -> Response:
+    """Undo every change of one upload or one bulk edit; where some were changed again since, show these and ask."""
+    with request.app.database.read() as conn:
+        entry = audit.find(conn, request.part("id"))
+        entries = () if entry is None else audit.together(conn, entry)
+    if not entries:
+        raise HTTPException(404, sentence("This change doesn't exist.").id)
+    outcome = request.app.edit_thresholds.undo_all(
+        entries, by=request.actor, skip_changed=request.sent("skip") == "yes"
+    )
+    faults: Sequence[InputFault] = ()
+    kept: list[str] = []
+    if isinstance(outcome, Outdated):
+        undone = {str(change.scope) for change in outcome.edited.changes}
+        kept = [entry.subject for entry in entries if entry.subject not in undone]
+    elif not outcome.faults:
+        return done("/audit", Done.UNDONE, outcome.notified)
+    else:
+        faults = outcome.faults
+    return show(
+        request,
+        "undo_all.html.j2",
+        status=409 if kept else 422,
+        entry=entries[0],
+        num=len(entries),
+        kept=kept,
+        faults=[request.words.translate(fault.placed) for fault in faults],
+    )
 
 
 def _edited(request: PageRequest) -> Edited | None:

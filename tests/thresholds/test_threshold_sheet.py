@@ -13,11 +13,14 @@ from balancebot.domain.threshold_cell import read_note
 from balancebot.sheets import SheetRow, guarded, unguarded, write_csv
 from balancebot.thresholds.edit import RowChange
 from balancebot.thresholds.sheet import (
+    FIGURES,
     HEADER,
     cells_of,
     cells_of_all,
     import_sheet,
+    in_language,
     read_limits,
+    write_limits,
 )
 
 KNOWN = [WalletName(name) for name in ("acme", "acme/checkout", "-acme", " acme/x ")]
@@ -146,11 +149,11 @@ def test_a_file_that_is_no_sheet_says_why(text: str | bytes, faults: list[str]) 
 
 def test_a_whole_export_shows_what_holds_and_changes_nothing_when_it_comes_back() -> None:
     rows = [ThresholdRow(wallet="*", warning_below=5, note="=all"), FULL]
-    table = write_csv(cells_of_all(ThresholdBook(rows), KNOWN))
+    table = write_csv(cells_of_all(ThresholdBook(rows), KNOWN, ()))
     lines = {(line["wallet"], line["category"]): line for line in csv.DictReader(StringIO(table))}
     assert 1 + 4 * len(KNOWN) == len(lines)
     assert {
-        **dict.fromkeys(HEADER, ""),
+        **dict.fromkeys((*HEADER, *FIGURES), ""),
         "wallet": "acme",
         "category": "voice",
         "effective_warning_below": "5",
@@ -216,3 +219,23 @@ def test_five_thousand_rows_are_read_and_judged_as_one() -> None:
 def test_a_row_may_be_shorter_than_the_header() -> None:
     sheet = [SheetRow(line=1, cells=("wallet", "category", "note")), SheetRow(line=2, cells=("acme", "*"))]
     assert ((), ()) == (import_sheet(sheet, [], KNOWN).faults, import_sheet(sheet, [], KNOWN).rows)
+
+
+def test_a_chinese_workbook_has_chinese_headers_and_values_and_is_taken_back_in() -> None:
+    rows = [
+        ThresholdRow(
+            wallet="acme", category=Category.VOICE, warning_below=OFF, critical_days=1.5, note="off 找采购部"
+        ),
+        ThresholdRow(wallet="*", lead_time_days=2),
+    ]
+    table = list(in_language(cells_of_all(ThresholdBook(rows), KNOWN, ()), "zh-CN"))
+    assert ("钱包", "类型", "预警余量", "严重余量", "预警天数", "严重天数", "采购天数", "备注") == table[0][
+        :8
+    ]
+    assert {"全类型短信", "语音短信", "行业短信", "营销短信", "*"} == {row[1] for row in table[1:]}
+    assert ("关闭", "", "", 1.5, "", "off 找采购部") == next(
+        row[2:8] for row in table if row[:2] == ("acme", "语音短信")
+    )
+    sheet, faults = read_limits(write_limits(table))
+    edited = import_sheet(sheet, rows, KNOWN)
+    assert ((), (), ()) == (edited.changes, faults, edited.faults)

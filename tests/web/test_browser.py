@@ -65,7 +65,7 @@ def test_a_limit_is_edited_in_place_with_the_keyboard_after_a_look_at_what_it_do
     expect(page.locator(".effect")).to_contain_text("before it was topped up", timeout=90_000)
     page.keyboard.press("Enter")
 
-    expect(page.locator("#rows")).to_contain_text("Saved. It takes effect at the next reading.")
+    expect(page.locator("#rows")).to_contain_text("Saved, and judged by the latest readings.")
     expect(page.locator("tr", has_text="acme/checkout").get_by_role("link", name="Edit")).to_be_focused()
     assert 70_000 == row(desk).warning_below
 

@@ -55,6 +55,13 @@
     }
   });
 
+  // one box ticks all boxes of its form
+  document.addEventListener("change", (event) => {
+    if (!("tickAll" in event.target.dataset)) return;
+    for (const box of event.target.form.elements)
+      if (box.type === "checkbox" && box !== event.target) box.checked = event.target.checked;
+  });
+
   // a form that can't be undone asks first
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.ask;

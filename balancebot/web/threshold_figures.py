@@ -1,0 +1,83 @@
+"""What stands beside a limit that is being set: what is left, what is used, and what a count means in days."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from balancebot.domain.balance import BalanceKey, Category, WalletName
+from balancebot.domain.runway import NO_END_DAYS
+from balancebot.domain.sentence import Sentence
+from balancebot.domain.threshold import Scope
+from balancebot.domain.threshold_cell import read_column
+from balancebot.i18n import Wording
+from balancebot.overview.balances import BalanceView
+from balancebot.thresholds.edit import balances_of
+from balancebot.web.overview_lists import SortOrder, sort_key
+from balancebot.web.request import PageRequest
+
+_HOURS_PER_DAY = 24.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ScopeFigures:
+    """How the balances of one scope stand now."""
+
+    first: BalanceView | None
+    """The one that runs out first; None where none has been read."""
+    num_known: int
+    """Balances with a number."""
+    rates: tuple[float, float] | None
+    """The lowest and the highest usage in messages a day; None where nothing is used."""
+
+    def meaning(self, column: str, text: str, words: Wording) -> str:
+        """Write what a limit comes to: a count in days, days in messages; '' where that isn't known."""
+        value = read_column(column, text) if column.endswith(("_below", "_days")) else None
+        if self.rates is None or isinstance(value, bool | Sentence) or not isinstance(value, int | float):
+            return ""
+        low, high = self.rates
+        if column.endswith("_below"):
+            shortest, longest = (_span(value / rate, words) for rate in (high, low))
+        else:
+            shortest, longest = (words.messages(round(value * rate)) for rate in (low, high))
+        if shortest == longest:
+            return words.gettext("about %(amount)s", amount=shortest)
+        return words.gettext("%(low)s to %(high)s, depending on the balance", low=shortest, high=longest)
+
+
+def _span(days: float, words: Wording) -> str:
+    if days > NO_END_DAYS:
+        return words.gettext("more than a year")
+    return words.span(days * _HOURS_PER_DAY) if days > 0 else words.gettext("none left")
+
+
+class StandingFigures:
+    """The balances as they stand, for as many scopes as one page shows."""
+
+    def __init__(self, request: PageRequest) -> None:
+        views = request.app.latest.look(now=request.now).views
+        self._views: Mapping[BalanceKey, BalanceView] = {view.key: view for view in views}
+        self._known: Sequence[WalletName] = request.app.edit_thresholds.known()
+
+    def of(self, scope: Scope) -> ScopeFigures:
+        """Return the figures of a scope."""
+        views = [
+            view
+            for key in balances_of(scope, self._known)
+            if (view := self._views.get(key)) is not None and isinstance(view.reading, int)
+        ]
+        rates = [rate for view in views if (rate := usual_rate(view)) > 0]
+        return ScopeFigures(
+            first=min(views, key=sort_key(SortOrder.RUNWAY), default=None),
+            num_known=len(views),
+            rates=(min(rates), max(rates)) if rates else None,
+        )
+
+
+def usual_rate(view: BalanceView) -> float:
+    """Return how many messages a balance usually uses a day; 0 where that isn't known."""
+    estimate = view.estimate
+    return estimate.usual_burn_per_day or estimate.burn_per_day or 0.0
+
+
+def is_one_balance(scope: Scope) -> bool:
+    """Tell whether a scope speaks for one balance alone."""
+    return isinstance(scope.category, Category) and "*" not in scope.wallet
