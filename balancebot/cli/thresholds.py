@@ -187,17 +187,14 @@ def export_file(
 
     editing = _editing(context)
     book = editing.book()
-    app = context_of(context).app
-    cells = (
-        cells_of_all(book, editing.known(), app.latest.look(now=app.clock.now()).views)
-        if every
-        else cells_of(book.rows)
-    )
+    app, is_workbook = context_of(context).app, file.suffix.lower() == ".xlsx"
+    views = app.latest.look(now=app.clock.now()).views if every and is_workbook else None
+    cells = cells_of_all(book, editing.known(), views) if every else cells_of(book.rows)
     if str(file) == "-":
         print(write_csv(cells), end="")
         return
     try:
-        if file.suffix.lower() == ".xlsx":
+        if is_workbook:
             file.write_bytes(write_limits(in_language(cells, context_of(context).settings.language)))
         else:
             file.write_text(write_csv(cells), encoding="utf-8")

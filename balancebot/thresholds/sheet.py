@@ -201,27 +201,28 @@ def cells_of(rows: Iterable[ThresholdRow]) -> Iterator[tuple[Cell, ...]]:
 
 
 def cells_of_all(
-    book: ThresholdBook, known: Sequence[WalletName], views: Iterable[BalanceView]
+    book: ThresholdBook, known: Sequence[WalletName], views: Iterable[BalanceView] | None = None
 ) -> Iterator[tuple[Cell, ...]]:
     """Yield the header, every row that is no known balance's own, then every known balance with what holds for it.
 
-    `views` say how the balances stand.
+    With `views` how each balance stands is added.
     """
-    yield (*HEADER, *(EFFECTIVE_PREFIX + column for column in COLUMNS), *FIGURES)
-    standing = {view.key: view for view in views}
+    figures = FIGURES if views is not None else ()
+    yield (*HEADER, *(EFFECTIVE_PREFIX + column for column in COLUMNS), *figures)
+    standing = {view.key: view for view in views or ()}
     by_scope = {row.scope: row for row in book.rows}
     balances = [(wallet, category) for wallet in known for category in Category]
     own = {Scope(*balance) for balance in balances}
     for row in sorted(book.rows, key=lambda row: (row.wallet, row.category or "")):
         if row.scope not in own:
-            yield (*_cells(row), *("" for _ in (*COLUMNS, *FIGURES)))
+            yield (*_cells(row), *("" for _ in (*COLUMNS, *figures)))
     for wallet, category in balances:
         own_row = by_scope.get(Scope(wallet, category), ThresholdRow(wallet=wallet, category=category))
         effective = book.effective(wallet, category)
         yield (
             *_cells(own_row),
             *_effective_cells(effective),
-            *_figures(standing.get(BalanceKey(wallet, category)), effective.limits),
+            *(_figures(standing.get(BalanceKey(wallet, category)), effective.limits) if figures else ()),
         )
 
 

@@ -60,7 +60,7 @@ def download_csv(request: PageRequest) -> Response:
 
 def download_xlsx(request: PageRequest) -> Response:
     """Send the same as a workbook."""
-    table = in_language(_cells(request), request.words.language)
+    table = in_language(_cells(request, with_figures=True), request.words.language)
     return _file(write_limits(table), "thresholds.xlsx", _XLSX)
 
 
@@ -102,12 +102,12 @@ def apply(request: PageRequest) -> Response:
     return done("/thresholds", Done.IMPORTED if is_sheet else Done.SAVED, outcome.notified)
 
 
-def _cells(request: PageRequest) -> list[tuple[Cell, ...]]:
+def _cells(request: PageRequest, *, with_figures: bool = False) -> list[tuple[Cell, ...]]:
     with request.app.database.read() as conn:
         book = request.app.thresholds.book(conn)
     if not request.asked("all"):
         return list(cells_of(book.rows))
-    views = request.app.latest.look(now=request.now).views
+    views = request.app.latest.look(now=request.now).views if with_figures else None
     return list(cells_of_all(book, request.app.edit_thresholds.known(), views))
 
 

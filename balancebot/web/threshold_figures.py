@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from balancebot.domain.balance import BalanceKey, Category, WalletName
+from balancebot.domain.balance import BalanceKey, WalletName
 from balancebot.domain.runway import NO_END_DAYS
-from balancebot.domain.sentence import Sentence
-from balancebot.domain.threshold import Scope
+from balancebot.domain.threshold import LimitColumn, Scope
 from balancebot.domain.threshold_cell import read_column
 from balancebot.i18n import Wording
 from balancebot.overview.balances import BalanceView
@@ -15,6 +14,7 @@ from balancebot.web.overview_lists import SortOrder, sort_key
 from balancebot.web.request import PageRequest
 
 _HOURS_PER_DAY = 24.0
+_LIMITS = frozenset(LimitColumn)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,23 +30,27 @@ class ScopeFigures:
 
     def meaning(self, column: str, text: str, words: Wording) -> str:
         """Write what a limit comes to: a count in days, days in messages; '' where that isn't known."""
-        value = read_column(column, text) if column.endswith(("_below", "_days")) else None
-        if self.rates is None or isinstance(value, bool | Sentence) or not isinstance(value, int | float):
+        value = read_column(column, text) if column in _LIMITS else None
+        if self.rates is None or not isinstance(value, int | float):
             return ""
-        low, high = self.rates
         if column.endswith("_below"):
-            shortest, longest = (_span(value / rate, words) for rate in (high, low))
+            shortest, longest = (_span(value / rate, words) for rate in reversed(self.rates))
         else:
-            shortest, longest = (words.messages(round(value * rate)) for rate in (low, high))
+            shortest, longest = (words.messages(_rounded(value * rate)) for rate in self.rates)
         if shortest == longest:
-            return words.gettext("about %(amount)s", amount=shortest)
+            return words.gettext("≈ %(span)s", span=shortest)
         return words.gettext("%(low)s to %(high)s, depending on the balance", low=shortest, high=longest)
+
+
+def _rounded(messages: float) -> int:
+    """Round to three digits: no more is known."""
+    return int(float(f"{messages:.3g}"))
 
 
 def _span(days: float, words: Wording) -> str:
     if days > NO_END_DAYS:
         return words.gettext("more than a year")
-    return words.span(days * _HOURS_PER_DAY) if days > 0 else words.gettext("none left")
+    return words.span(days * _HOURS_PER_DAY)
 
 
 class StandingFigures:
@@ -76,8 +80,3 @@ def usual_rate(view: BalanceView) -> float:
     """Return how many messages a balance usually uses a day; 0 where that isn't known."""
     estimate = view.estimate
     return estimate.usual_burn_per_day or estimate.burn_per_day or 0.0
-
-
-def is_one_balance(scope: Scope) -> bool:
-    """Tell whether a scope speaks for one balance alone."""
-    return isinstance(scope.category, Category) and "*" not in scope.wallet

@@ -13,7 +13,6 @@ from balancebot.domain.threshold_cell import read_note
 from balancebot.sheets import SheetRow, guarded, unguarded, write_csv
 from balancebot.thresholds.edit import RowChange
 from balancebot.thresholds.sheet import (
-    FIGURES,
     HEADER,
     cells_of,
     cells_of_all,
@@ -149,11 +148,11 @@ def test_a_file_that_is_no_sheet_says_why(text: str | bytes, faults: list[str]) 
 
 def test_a_whole_export_shows_what_holds_and_changes_nothing_when_it_comes_back() -> None:
     rows = [ThresholdRow(wallet="*", warning_below=5, note="=all"), FULL]
-    table = write_csv(cells_of_all(ThresholdBook(rows), KNOWN, ()))
+    table = write_csv(cells_of_all(ThresholdBook(rows), KNOWN))
     lines = {(line["wallet"], line["category"]): line for line in csv.DictReader(StringIO(table))}
     assert 1 + 4 * len(KNOWN) == len(lines)
     assert {
-        **dict.fromkeys((*HEADER, *FIGURES), ""),
+        **dict.fromkeys(HEADER, ""),
         "wallet": "acme",
         "category": "voice",
         "effective_warning_below": "5",

@@ -58,7 +58,7 @@ def test_a_sheet_is_previewed_and_taken_over_with_one_click(watched: Desk) -> No
         taken = take_over(browser, preview.text).headers["location"]
         assert "/thresholds?done=imported&effects=opened-1" == taken
         told = browser.get(taken).text
-        assert "opened a warning alert for acme/shop industry" in told
+        assert "opened a critical alert for acme/shop industry" in told
     assert (900, 850, "call Ops") == (
         row(watched).warning_below,
         row(watched).critical_below,

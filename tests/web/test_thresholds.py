@@ -185,10 +185,10 @@ def test_the_editor_shows_what_is_left_and_what_a_count_means_in_days(desk: Desk
         opened = browser.get("/thresholds/edit?wallet=acme/checkout&category=industry").text
         table = browser.get("/thresholds").text
     assert re.search(
-        r'id="m-warning_below"[^>]*hx-swap-oob[^>]*>\s*<span class="meaning">3万: about [\d.]+ days', answer
+        r'id="m-warning_below"[^>]*hx-swap-oob[^>]*>\s*<span class="meaning">3万: ≈ [\d.]+ days', answer
     )
     assert re.search(r"Now</span> [\d,]+ messages", opened)
-    assert re.search(r"60,000: about [\d.]+ days", opened)
+    assert re.search(r"60,000: ≈ [\d.]+ days", opened)
     assert re.search(r"\d balances, first to run out:", table)
 
 
