@@ -198,11 +198,11 @@ class Wording(Figures):
         return self.gettext("%(runway)s at this pace", runway=self.duration(hours))
 
     def not_counted(self, messages: int, at: datetime | None) -> str:
-        """Write which burst the usage rate leaves out; '' for none."""
+        """Write the burst that the usage rate leaves out, to stand beside a label that says so; '' for none."""
         if messages <= 0 or at is None:
             return ""
         return self.gettext(
-            "%(messages)s sent at once at %(at)s, not counted as usual",
+            "%(messages)s sent at once at %(at)s",
             messages=self.number(messages),
             at=self.when(at),
         )

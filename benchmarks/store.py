@@ -23,7 +23,7 @@ from balancebot.history.prune import prune
 from balancebot.store import estimates, readings, usage, wallets, workers
 from balancebot.store.database import Database
 from balancebot.store.estimates import EstimateRow
-from balancebot.store.readings import Booking, GoodRead, SnapshotRow
+from balancebot.store.readings import GoodRead, SnapshotRow
 from balancebot.store.usage import Used, UseRow
 
 START = datetime(2026, 11, 24, tzinfo=UTC)
@@ -84,7 +84,7 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
             booked = {Hour(second // 3600, key): Booked(3, 300.0) for key in keys}
             usage.add(conn, ids, booked, {name: Seen(second, read) for name in ids})
         with costs.of("booked"):
-            readings.record_booked(conn, [Booking(wallet_id=row.id, readings=read, at=at) for row in rows])
+            readings.record_booked(conn, [(row.id, read, at) for row in rows])
 
 
 def belief(wallet_id: int, category: Category, at: datetime) -> EstimateRow:

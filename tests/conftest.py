@@ -65,6 +65,18 @@ def bench(database: Database) -> Iterator[Bench]:
 @pytest.fixture
 def day(database: Database) -> Iterator[World]:
     """A world with one shop that has limits in messages."""
+    yield from _day(database)
+
+
+@pytest.fixture
+def long_day(sqlite_url: str) -> Iterator[World]:
+    """The same on SQLite alone: for tests in which so much happens that what the databases do differently shows nothing."""
+    database = Database(sqlite_url)
+    yield from _day(database)
+    database.dispose()
+
+
+def _day(database: Database) -> Iterator[World]:
     world = World(database)
     world.configure(SHOP)
     world.limit(warning_below=1000, critical_below=100, warning_days=-1, critical_days=-1)

@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from balancebot.alerts.transitions import Decision, DecisionWriter
 from balancebot.domain import alert as life
 from balancebot.domain.alert import Alert, Transition
-from balancebot.domain.audit import Act, Actor, AuditEntry
+from balancebot.domain.audit import Act, Actor
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.silence import Silence, silenced_until
@@ -80,23 +80,13 @@ class OperateAlerts:
             [(Transition(alert=alert, edit=True), last) for alert, last in zip(seen, found, strict=True)],
             now=now,
         )
-        for index, alert in enumerate(seen):
-            audit.record(
-                conn,
-                AuditEntry(
-                    at=now,
-                    who=by.who,
-                    way=by.way,
-                    act=Act.ACKNOWLEDGE,
-                    subject=f"alert {alert.id} {_about(alert)}",
-                    after={
-                        "note": note,
-                        "expects_by": None if expects_by is None else expects_by.isoformat(),
-                    },
-                    # the request names one act: its first entry speaks for all
-                    request="" if index else by.request,
-                ),
-            )
+        after = {"note": note, "expects_by": None if expects_by is None else expects_by.isoformat()}
+        audit.record_changes(
+            conn,
+            by,
+            [(Act.ACKNOWLEDGE, f"alert {alert.id} {_about(alert)}", None, after) for alert in seen],
+            now=now,
+        )
         return seen
 
     def silence(self, pattern: Pattern | Patterns, *, until: datetime, reason: str, by: Actor) -> Silence:
@@ -118,18 +108,8 @@ class OperateAlerts:
                 ],
                 now=now,
             )
-            audit.record(
-                conn,
-                AuditEntry(
-                    at=now,
-                    who=by.who,
-                    way=by.way,
-                    act=Act.SILENCE,
-                    subject=pattern.text,
-                    after={"id": str(made.id), "until": until.isoformat(), "reason": reason},
-                    request=by.request,
-                ),
-            )
+            after = {"id": str(made.id), "until": until.isoformat(), "reason": reason}
+            audit.record_change(conn, by, Act.SILENCE, pattern.text, after=after, now=now)
         return made
 
     def end_silence(self, silence_id: str, *, by: Actor) -> bool:
@@ -141,12 +121,7 @@ class OperateAlerts:
             types.take_lock(conn, types.ALERTS)
             if not silences.end(conn, int(silence_id), by=by.who, now=now):
                 return False
-            audit.record(
-                conn,
-                AuditEntry(
-                    at=now, who=by.who, way=by.way, act=Act.END_SILENCE, subject=f"silence {silence_id}"
-                ),
-            )
+            audit.record_change(conn, by, Act.END_SILENCE, f"silence {silence_id}", now=now)
             self._pass_time(conn, now)
         return True
 

@@ -17,7 +17,7 @@ from balancebot.domain.digest import Slot, latest_slot
 from balancebot.domain.message import DigestLine, DigestMessage
 from balancebot.domain.routing import Destination
 from balancebot.domain.usage import SECONDS_PER_HOUR
-from balancebot.domain.verdict import Severity
+from balancebot.domain.verdict import Severity, urgency
 from balancebot.estimates.context import ContextReader, recent_courses, up_to_now
 from balancebot.overview.balances import BalanceView, overview
 from balancebot.ports import Clock
@@ -45,7 +45,6 @@ _COMING_DAYS = timedelta(days=7)
 """How far ahead announced sends are named."""
 _DRAWN = 20
 _ORDER = {category: index for index, category in enumerate(Category)}
-_WORST_FIRST = (Severity.DEPLETED, Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.OK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,8 +247,7 @@ def _with_courses(conn: Connection, lines: Sequence[DigestLine], now: datetime) 
 
 
 def _worst_first(line: DigestLine) -> tuple[int, float, str, int]:
-    judged = float("inf") if line.runway is None else line.runway.judged
-    return (_WORST_FIRST.index(line.severity), judged, line.wallet, _ORDER[line.category])
+    return *urgency(line.severity, line.runway), line.wallet, _ORDER[line.category]
 
 
 def _destinations(digest: DigestConfig) -> tuple[Destination, ...]:

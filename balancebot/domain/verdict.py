@@ -10,12 +10,13 @@ from decimal import Decimal
 from enum import IntEnum
 
 from balancebot.domain.balance import Absent, Reading
-from balancebot.domain.runway import Estimate
+from balancebot.domain.runway import Estimate, Runway
 from balancebot.domain.threshold import LimitColumn, Limits
 
 COUNTS = frozenset({LimitColumn.WARNING_BELOW, LimitColumn.CRITICAL_BELOW})
 """The limits in messages; the others are in days."""
 _HOURS_PER_DAY = 24.0
+_BEYOND_ALL = 1e9
 
 
 class Severity(IntEnum):
@@ -31,6 +32,18 @@ class Severity(IntEnum):
     def word(self) -> str:
         """The severity as files, pages and messages show it."""
         return self.name.lower()
+
+
+WORST_FIRST = (Severity.DEPLETED, Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.OK)
+
+
+def urgency(severity: Severity, runway: Runway | None) -> tuple[int, float]:
+    """Return where a balance comes in a list, the most urgent first: by severity, then by the runway that is judged.
+
+    An unknown runway comes after every known one.
+    """
+    judged = math.inf if runway is None else min(runway.judged, _BEYOND_ALL)
+    return WORST_FIRST.index(severity), judged
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from balancebot.domain.balance import NEVER_READ, Absent, BalanceKey, Category, 
 from balancebot.domain.usage import NOTHING, SECONDS_PER_HOUR, Booked, Hour, book_history
 from balancebot.store import estimates, readings, types, usage, wallets
 from balancebot.store.database import Database
-from balancebot.store.readings import Booking, SnapshotRow
+from balancebot.store.readings import SnapshotRow
 from balancebot.store.usage import Used, UseRow
 from balancebot.store.wallets import WalletRow
 
@@ -53,10 +53,7 @@ def rebook_account(
         if not any(map(_is_live, _members(conn, account))):
             readings.record_booked(
                 conn,
-                [
-                    Booking(wallet_id=row.wallet_id, readings=row.readings, at=row.observed_at)
-                    for row in past.latest.values()
-                ],
+                [(row.wallet_id, row.readings, row.observed_at) for row in past.latest.values()],
             )
     progress(1.0)
     return past.latest

@@ -3,7 +3,6 @@
 A template is a stranger's: whatever it is given here, it can read. Texts from outside lose their line breaks.
 """
 
-import math
 from collections.abc import Iterable
 from dataclasses import dataclass, fields
 from datetime import timedelta
@@ -16,7 +15,7 @@ from balancebot.domain.alert import Alert
 from balancebot.domain.local_time import add_span
 from balancebot.domain.message import AlertMessage, ChannelFailureMessage, GroupMessage, TestMessage
 from balancebot.domain.sentence import Sentence
-from balancebot.domain.verdict import Severity
+from balancebot.domain.verdict import Severity, urgency
 from balancebot.i18n import Wording, mark
 
 T = TypeVar("T")
@@ -282,13 +281,8 @@ def _notes(members: Iterable[AlertMessage]) -> list[str]:
 
 
 def _urgency(message: AlertMessage) -> tuple[bool, int, float, str]:
-    runway = message.measurement.runway
-    return (
-        not message.is_open,
-        -message.alert.severity,
-        runway.p50 if runway else math.inf,
-        message.alert.subject.wallet,
-    )
+    alert = message.alert
+    return not message.is_open, *urgency(alert.severity, message.measurement.runway), alert.subject.wallet
 
 
 def notice_view(notice: TestMessage | ChannelFailureMessage, words: Wording, *, public_url: str) -> View:

@@ -26,7 +26,6 @@ from balancebot.domain.usage import (
     is_taken_back,
 )
 from balancebot.store import estimates, readings, usage, wallets
-from balancebot.store.readings import Booking
 from balancebot.store.wallets import WalletRow
 
 log = logging.getLogger(__name__)
@@ -99,11 +98,7 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
     _forget_models(conn, {row.name: row.id for row in fresh}, wrong)
     readings.record_booked(
         conn,
-        [
-            Booking(wallet_id=row.id, readings=row.readings, at=row.observed_at)
-            for row in fresh
-            if row.observed_at is not None
-        ],
+        [(row.id, row.readings, row.observed_at) for row in fresh if row.observed_at is not None],
     )
     used: dict[WalletName, dict[BalanceKey, int]] = defaultdict(dict)
     for hour, part in booked.items():

@@ -7,6 +7,7 @@ from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 
 from sqlalchemy import Connection
 
@@ -161,16 +162,10 @@ class JudgeBalances:
         verdict: Verdict,
         surge: SpikeMeasurement | None,
     ) -> Measurement:
-        return Measurement(
-            at=self.now,
-            reading=reading,
-            observed_at=snapshot.observed_at,
+        return replace(
+            measured(reading, estimate, observed_at=snapshot.observed_at, now=self.now),
             crossed=_with_scope(verdict.crossed, effective),
             short_of=verdict.short_of,
-            burn_per_day=estimate.burn_per_day,
-            runway=estimate.runway,
-            not_counted=estimate.not_counted,
-            not_counted_at=estimate.not_counted_at,
             depletes_at=_depletes_at(estimate, snapshot.observed_at),
             spike=surge,
         )
@@ -255,6 +250,19 @@ def _of_changed_limits(
     return replace(snapshot, readings=readings) if changed else None
 
 
+def measured(reading: Reading, estimate: Estimate, *, observed_at: datetime, now: datetime) -> Measurement:
+    """Return what every judge of a balance measures: the reading and its estimate."""
+    return Measurement(
+        at=now,
+        reading=reading,
+        observed_at=observed_at,
+        burn_per_day=estimate.burn_per_day,
+        runway=estimate.runway,
+        not_counted=estimate.not_counted,
+        not_counted_at=estimate.not_counted_at,
+    )
+
+
 def _with_scope(crossed: Crossed | None, effective: Effective) -> Crossed | None:
     if crossed is None or crossed.column is None:
         return crossed
@@ -296,7 +304,7 @@ def judge_wallets(
         alerts.advance(
             subject,
             judge_credentials(reach),
-            lambda attempt=attempt: _measurement(attempt, now),  # type: ignore[misc]
+            partial(_measurement, attempt, now),
             cause=Cause.READ_AGAIN,
         )
         rejected = alerts.is_open(subject)
@@ -360,7 +368,7 @@ def _cover(alerts: OpenAlerts, shared: Shared, attempt: ReadAttempt, now: dateti
         alerts.advance(
             subject,
             _STALE,
-            lambda: _measurement(attempt, now),
+            partial(_measurement, attempt, now),
             fault=shared.fault,
             members=shared.members,
         )

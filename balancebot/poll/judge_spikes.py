@@ -1,8 +1,9 @@
 """`burn_spike`: usage far above what the hour of the week makes likely; and traffic that stopped."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
 
 from sqlalchemy import Connection
@@ -14,7 +15,7 @@ from balancebot.domain.message import Measurement, SpikeMeasurement
 from balancebot.domain.verdict import FINE, Severity, Verdict
 from balancebot.estimates.estimator import KnownUsage, estimate_at, open_use
 from balancebot.poll.book_usage import BookedUsage
-from balancebot.poll.judge import PollContext
+from balancebot.poll.judge import PollContext, measured
 from balancebot.store import alerts, estimates
 from balancebot.store.estimates import EstimateRow
 
@@ -49,7 +50,9 @@ def spike_evidence(
 
     `alerts` is what is remembered of the spikes told of each balance. What was announced adds no evidence.
     """
-    asked = [one for one in intervals if (one.wallet_id, one.balance.category) in known.models]
+    asked = [
+        interval for interval in intervals if (interval.wallet_id, interval.balance.category) in known.models
+    ]
     if not asked:
         return {}
     import numpy as np  # lazy: numpy
@@ -61,36 +64,40 @@ def spike_evidence(
         judge_spikes,
     )
 
-    fitted = [known.models[one.wallet_id, one.balance.category] for one in asked]
+    fitted = [known.models[interval.wallet_id, interval.balance.category] for interval in asked]
     models, _ = decode_models([model.model for model in fitted])
-    since = np.array([one.since.timestamp() for one in asked])
-    until = np.array([one.until.timestamp() for one in asked])
+    since = np.array([interval.since.timestamp() for interval in asked])
+    until = np.array([interval.until.timestamp() for interval in asked])
     spikes = judge_spikes(
         models,
-        use=np.array([one.use for one in asked], dtype=np.float64),
+        use=np.array([interval.use for interval in asked], dtype=np.float64),
         since=since,
         until=until,
         zone=zone,
-        alerts=np.array([alerts.get(one.balance, 0.0) for one in asked]),
-        bursty=np.array([one.balance.category is Category.MARKET for one in asked]),
+        alerts=np.array([alerts.get(interval.balance, 0.0) for interval in asked]),
+        bursty=np.array([interval.balance.category is Category.MARKET for interval in asked]),
         planned=np.array(
             [
-                is_planned(known.announced.get(one.balance, ()), one.since.timestamp(), one.until.timestamp())
-                for one in asked
+                is_planned(
+                    known.announced.get(interval.balance, ()),
+                    interval.since.timestamp(),
+                    interval.until.timestamp(),
+                )
+                for interval in asked
             ]
         ),
     )
     used, exposure = open_use(
         [
-            ((one.wallet_id, one.balance.category), model.hour)
-            for one, model in zip(asked, fitted, strict=True)
+            ((interval.wallet_id, interval.balance.category), model.hour)
+            for interval, model in zip(asked, fitted, strict=True)
         ],
         known.hours,
     )
     stopped = have_stopped(models, open_use=used, open_exposure=exposure, at=until, zone=zone)
     return {
-        one.balance: SpikeEvidence(int(points), bool(drained), float(expected), bool(still))
-        for one, points, drained, expected, still in zip(
+        interval.balance: SpikeEvidence(int(points), bool(drained), float(expected), bool(still))
+        for interval, points, drained, expected, still in zip(
             asked, spikes.points, spikes.drained, spikes.expected, stopped, strict=True
         )
     }
@@ -109,6 +116,11 @@ class _Balance(NamedTuple):
     since: datetime
     until: datetime
     kept: EstimateRow
+
+    @property
+    def used(self) -> int:
+        """Messages between the two readings."""
+        return self.booked.used.get(self.key, 0)
 
     @property
     def was_empty(self) -> bool:
@@ -138,7 +150,7 @@ class UsageVerdict(NamedTuple):
     def surge(self) -> SpikeMeasurement:
         """What was used between the last two readings, beside what is likely then."""
         return SpikeMeasurement(
-            messages=self.of.booked.used.get(self.key, 0),
+            messages=self.of.used,
             expected=self.expected,
             since=self.of.since,
             until=self.of.until,
@@ -173,8 +185,8 @@ class JudgeSpikes:
         compared = spike_evidence(
             context.usage,
             [
-                Interval(one.key, one.booked.row.id, one.since, one.until, one.booked.used.get(one.key, 0))
-                for one in candidates
+                Interval(balance.key, balance.booked.row.id, balance.since, balance.until, balance.used)
+                for balance in candidates
             ],
             zone=self.zone,
             alerts={
@@ -184,18 +196,18 @@ class JudgeSpikes:
         )
         changed: list[tuple[int, Category, int, bool]] = []
         verdicts: list[UsageVerdict] = []
-        for one in candidates:
-            evidence = compared.get(one.key)
+        for balance in candidates:
+            evidence = compared.get(balance.key)
             if evidence is None:
                 continue
-            points = one.kept.spike_points
-            if one.booked.is_certain and not one.was_empty:
-                drained = evidence.drained and one.booked.is_surely_use
+            points = balance.kept.spike_points
+            if balance.booked.is_certain and not balance.was_empty:
+                drained = evidence.drained and balance.booked.is_surely_use
                 points = gather(points, evidence.points, drained=drained)
-            if (points, evidence.stopped) != (one.kept.spike_points, one.kept.stopped):
-                changed.append((one.booked.row.id, one.key.category, points, evidence.stopped))
+            if (points, evidence.stopped) != (balance.kept.spike_points, balance.kept.stopped):
+                changed.append((balance.booked.row.id, balance.key.category, points, evidence.stopped))
             if points >= SPIKING_POINTS or points == 0:
-                verdicts.append(UsageVerdict(one, points, evidence.expected))
+                verdicts.append(UsageVerdict(balance, points, evidence.expected))
         estimates.save_spike_evidence(conn, changed)
         return verdicts
 
@@ -213,12 +225,12 @@ class JudgeSpikes:
                 if spike is not None:
                     open_alerts.close(spike, Cause.LOW_BALANCE_INSTEAD, silently=True)
             elif verdict.is_spike:
-                open_alerts.advance(subject, _SPIKE, lambda it=verdict: _measurement(it, now))  # type: ignore[misc]
+                open_alerts.advance(subject, _SPIKE, partial(_measurement, verdict, now))
             elif spike is not None and verdict.reading != 0:
                 open_alerts.advance(
                     subject,
                     FINE,
-                    lambda it=verdict: _measurement(it, now),  # type: ignore[misc]
+                    partial(_measurement, verdict, now),
                     cause=Cause.USE_NORMAL,
                 )
 
@@ -231,29 +243,23 @@ def _is_critical(open_alerts: OpenAlerts, key: BalanceKey) -> bool:
 def _balances(booked: Sequence[BookedUsage], context: PollContext) -> list[_Balance]:
     """Return the balances whose booked use has two ends and a number at the later one."""
     found = []
-    for one in booked:
-        row = one.row
+    for usage in booked:
+        row = usage.row
         if row.booked_at is None or row.observed_at is None:
             continue
         for category, reading in row.readings.items():
             kept = context.kept.get((row.id, category))
             if kept is not None and not isinstance(reading, Absent):
                 key = BalanceKey(WalletName(row.name), category)
-                found.append(_Balance(key, one, row.booked_at, row.observed_at, kept))
+                found.append(_Balance(key, usage, row.booked_at, row.observed_at, kept))
     return found
 
 
 def _measurement(verdict: UsageVerdict, now: datetime) -> Measurement:
-    one = verdict.of
-    estimate = estimate_at(one.kept, verdict.reading, now)
-    return Measurement(
-        at=now,
-        reading=verdict.reading,
-        observed_at=one.until,
-        burn_per_day=estimate.burn_per_day,
-        runway=estimate.runway,
-        not_counted=estimate.not_counted,
-        not_counted_at=estimate.not_counted_at,
-        depletes_at=one.kept.p50_at,
+    balance = verdict.of
+    estimate = estimate_at(balance.kept, verdict.reading, now)
+    return replace(
+        measured(verdict.reading, estimate, observed_at=balance.until, now=now),
+        depletes_at=balance.kept.p50_at,
         spike=verdict.surge,
     )

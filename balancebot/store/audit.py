@@ -14,12 +14,6 @@ from balancebot.store.types import columns_of
 _COLUMNS = columns_of(audit, AuditEntry)
 
 
-def record(conn: Connection, *entries: AuditEntry) -> None:
-    """Keep entries, in the transaction of the change that they tell of."""
-    if entries:
-        conn.execute(insert(audit), [_values(entry) for entry in entries])
-
-
 Change: TypeAlias = tuple[Act, str, Picture | None, Picture | None]
 """What was done to which subject, and what was there before and after; None = nothing."""
 
@@ -39,23 +33,22 @@ def record_change(
 
 
 def record_changes(conn: Connection, actor: Actor, changes: Iterable[Change], *, now: datetime) -> None:
-    """Note changes that were made together; the request that asked for them stands at the first."""
-    record(
-        conn,
-        *(
-            AuditEntry(
-                at=now,
-                who=actor.who,
-                way=actor.way,
-                act=act,
-                subject=subject,
-                before=before,
-                after=after,
-                request="" if index else actor.request,
-            )
-            for index, (act, subject, before, after) in enumerate(changes)
-        ),
-    )
+    """Note changes that were made together; the request that asked for them is kept with the first."""
+    entries = [
+        AuditEntry(
+            at=now,
+            who=actor.who,
+            way=actor.way,
+            act=act,
+            subject=subject,
+            before=before,
+            after=after,
+            request="" if index else actor.request,
+        )
+        for index, (act, subject, before, after) in enumerate(changes)
+    ]
+    if entries:
+        conn.execute(insert(audit), [_values(entry) for entry in entries])
 
 
 def find(conn: Connection, entry_id: str) -> AuditEntry | None:

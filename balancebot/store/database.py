@@ -22,6 +22,7 @@ from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 
 WAIT = timedelta(seconds=5)
 """How long a writer waits for its turn, and anybody for a connection, before it is an error."""
+_FROZEN = timedelta(seconds=10)
 
 
 class Database:
@@ -36,8 +37,11 @@ class Database:
     """What names the database among all, once `upgrade` has seen it."""
     _file: DatabaseFile | None = None
 
-    def __init__(self, url: str, *, wait: timedelta = WAIT) -> None:
-        """Take the URL of a SQLite file or a PostgreSQL database; raises `DatabaseError` for any other."""
+    def __init__(self, url: str, *, wait: timedelta = WAIT, frozen: timedelta = _FROZEN) -> None:
+        """Take the URL of a SQLite file or a PostgreSQL database; raises `DatabaseError` for any other.
+
+        `frozen` is how long PostgreSQL leaves locks to a process that says nothing.
+        """
         self._wait = wait
         self.url = _known(url)
         self.place = place_of(self.url)
@@ -53,9 +57,9 @@ class Database:
                 self.url,
                 wait,
                 # a frozen process must not keep what it locked: others take its work over within seconds
-                "SET idle_in_transaction_session_timeout = '10s'",
+                f"SET idle_in_transaction_session_timeout = {_milliseconds(frozen)}",
                 # nor while the server has more to say than a frozen process takes in
-                "SET tcp_user_timeout = '10s'",
+                f"SET tcp_user_timeout = {_milliseconds(frozen)}",
                 f"SET lock_timeout = {_milliseconds(wait)}",
             )
             self._reader = _postgresql_engine(

@@ -8,7 +8,20 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
-from sqlalchemy import ColumnElement, Connection, Row, bindparam, delete, func, or_, select, true, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Connection,
+    Row,
+    Update,
+    bindparam,
+    delete,
+    func,
+    or_,
+    select,
+    true,
+    update,
+)
 
 from balancebot.domain.balance import Category, Readings
 from balancebot.ports import SourceErrorKind
@@ -40,76 +53,51 @@ class FailedRead:
     suspect_since: datetime | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Booking:
-    """Up to which readings the use of a wallet now stands in the roll-up."""
-
-    wallet_id: int
-    readings: Readings
-    at: datetime
+_NEW = tuple(f"new_{category.value}" for category in Category)
+"""The parameters that hold readings, in their order: a parameter must not be named like a column."""
 
 
-_CAUGHT_UP = (
-    update(wallets)
-    .where(
-        wallets.c.id == bindparam("wallet_id"),
-        or_(wallets.c.observed_at.is_(None), wallets.c.observed_at < bindparam("read_at")),
-    )
-    .values(
-        **{category.value: bindparam(f"new_{category.value}") for category in Category},
-        observed_at=bindparam("read_at"),
-    )
-)
+def _update_wallet(**values: Any) -> Update:
+    return update(wallets).where(wallets.c.id == bindparam("wallet_id")).values(**values)
 
 
-def catch_up(conn: Connection, read: Iterable[tuple[int, Readings, datetime]]) -> None:
-    """Let (wallet, readings, when) from elsewhere be the latest reading where it is; the wallets stay due as they are."""
-    rows = [
-        {
-            "wallet_id": wallet_id,
-            "new_universal": readings.universal,
-            "new_voice": readings.voice,
-            "new_industry": readings.industry,
-            "new_market": readings.market,
-            "read_at": observed_at,
-        }
-        for wallet_id, readings, observed_at in read
-    ]
-    if rows:
-        conn.execute(_CAUGHT_UP, rows)
-
-
-_GOOD = (
-    update(wallets)
-    .where(wallets.c.id == bindparam("wallet_id"))
-    .values(
-        **{category.value: bindparam(f"new_{category.value}") for category in Category},
-        observed_at=bindparam("read_at"),
-        attempted_at=bindparam("read_at"),
-        first_attempt_at=func.coalesce(wallets.c.first_attempt_at, bindparam("read_at")),
-        error_kind=None,
-        error_message=None,
-        rejections=0,
+def _end_attempt(**values: Any) -> Update:
+    """Return what every attempt at `at` changes, good or failed, with `values` of its own; it ends the claim."""
+    return _update_wallet(
+        **values,
+        attempted_at=bindparam("at"),
+        first_attempt_at=func.coalesce(wallets.c.first_attempt_at, bindparam("at")),
         suspect_since=bindparam("suspect"),
         next_read_at=bindparam("next"),
         claimed_by=None,
     )
+
+
+_READ: dict[str, BindParameter[Any]] = {
+    category.value: bindparam(f"new_{category.value}") for category in Category
+}
+_GOOD = _end_attempt(**_READ, observed_at=bindparam("at"), error_kind=None, error_message=None, rejections=0)
+_FAILED = _end_attempt(
+    error_kind=bindparam("kind"), error_message=bindparam("message"), rejections=bindparam("rejected")
+)
+_CAUGHT_UP = _update_wallet(**_READ, observed_at=bindparam("at")).where(
+    or_(wallets.c.observed_at.is_(None), wallets.c.observed_at < bindparam("at"))
+)
+_BOOKED = _update_wallet(
+    **{f"booked_{category}": parameter for category, parameter in _READ.items()}, booked_at=bindparam("at")
 )
 
 
 def record_good(conn: Connection, reads: Sequence[GoodRead]) -> None:
-    """Keep what was read, and end the claims."""
+    """Store what was read, and end the claims."""
     if reads:
         conn.execute(
             _GOOD,
             [
                 {
                     "wallet_id": read.wallet_id,
-                    "new_universal": read.readings.universal,
-                    "new_voice": read.readings.voice,
-                    "new_industry": read.readings.industry,
-                    "new_market": read.readings.market,
-                    "read_at": read.observed_at,
+                    **dict(zip(_NEW, read.readings, strict=True)),
+                    "at": read.observed_at,
                     "suspect": read.suspect_since,
                     "next": read.next_read_at,
                 }
@@ -118,31 +106,15 @@ def record_good(conn: Connection, reads: Sequence[GoodRead]) -> None:
         )
 
 
-_FAILED = (
-    update(wallets)
-    .where(wallets.c.id == bindparam("wallet_id"))
-    .values(
-        attempted_at=bindparam("failed_at"),
-        first_attempt_at=func.coalesce(wallets.c.first_attempt_at, bindparam("failed_at")),
-        error_kind=bindparam("kind"),
-        error_message=bindparam("message"),
-        rejections=bindparam("rejected"),
-        suspect_since=bindparam("suspect"),
-        next_read_at=bindparam("next"),
-        claimed_by=None,
-    )
-)
-
-
 def record_failed(conn: Connection, reads: Sequence[FailedRead]) -> None:
-    """Keep why wallets could not be read, and end the claims."""
+    """Store why wallets could not be read, and end the claims."""
     if reads:
         conn.execute(
             _FAILED,
             [
                 {
                     "wallet_id": read.wallet_id,
-                    "failed_at": read.at,
+                    "at": read.at,
                     "kind": read.error_kind.value,
                     "message": read.error_message,
                     "rejected": read.rejections,
@@ -154,33 +126,23 @@ def record_failed(conn: Connection, reads: Sequence[FailedRead]) -> None:
         )
 
 
-_BOOKED = (
-    update(wallets)
-    .where(wallets.c.id == bindparam("wallet_id"))
-    .values(
-        **{f"booked_{category.value}": bindparam(f"new_{category.value}") for category in Category},
-        booked_at=bindparam("at"),
-    )
-)
+def catch_up(conn: Connection, read: Iterable[tuple[int, Readings, datetime]]) -> None:
+    """Take (wallet, readings, when) from elsewhere as the latest reading where it is newer; the next read stays due."""
+    _execute(conn, _CAUGHT_UP, read)
 
 
-def record_booked(conn: Connection, bookings: Sequence[Booking]) -> None:
-    """Note up to which readings use now stands in the roll-up."""
-    if bookings:
-        conn.execute(
-            _BOOKED,
-            [
-                {
-                    "wallet_id": booking.wallet_id,
-                    "new_universal": booking.readings.universal,
-                    "new_voice": booking.readings.voice,
-                    "new_industry": booking.readings.industry,
-                    "new_market": booking.readings.market,
-                    "at": booking.at,
-                }
-                for booking in bookings
-            ],
-        )
+def record_booked(conn: Connection, bookings: Iterable[tuple[int, Readings, datetime]]) -> None:
+    """Store up to which readings the usage of wallets now stands in the roll-up: (wallet, readings, when)."""
+    _execute(conn, _BOOKED, bookings)
+
+
+def _execute(conn: Connection, statement: Update, read: Iterable[tuple[int, Readings, datetime]]) -> None:
+    rows = [
+        {"wallet_id": wallet_id, **dict(zip(_NEW, readings, strict=True)), "at": at}
+        for wallet_id, readings, at in read
+    ]
+    if rows:
+        conn.execute(statement, rows)
 
 
 _KEY = ("observed_at", "wallet_id")

@@ -10,7 +10,7 @@ from typing import Any
 
 from balancebot.domain.balance import Absent, Category
 from balancebot.domain.pattern import Pattern
-from balancebot.domain.verdict import Severity
+from balancebot.domain.verdict import urgency
 from balancebot.overview.balances import BalanceView
 from balancebot.overview.latest import OverviewSnapshot
 
@@ -110,28 +110,13 @@ def _matcher(about: str) -> Callable[[BalanceView], bool]:
     return lambda view: part in view.key.wallet.casefold()
 
 
-_RANK = {
-    Severity.DEPLETED: 0,
-    Severity.CRITICAL: 1,
-    Severity.WARNING: 2,
-    Severity.UNKNOWN: 3,
-    Severity.OK: 4,
-}
-
-
-def _hours(view: BalanceView) -> float:
-    """Return the runway for sorting: unknown comes after the longest."""
-    runway = view.estimate.runway
-    return math.inf if runway is None else min(runway.judged, 1e9)
-
-
 def _number(view: BalanceView) -> float:
     return view.reading if isinstance(view.reading, int) else math.inf
 
 
 def _worst_first(view: BalanceView) -> tuple[Any, ...]:
     is_unallocated = view.reading is Absent.UNALLOCATED
-    return (is_unallocated, _RANK[view.severity], _hours(view), _number(view), view.key)
+    return is_unallocated, *urgency(view.severity, view.estimate.runway), _number(view), view.key
 
 
 def sort_key(order: SortOrder) -> Callable[[BalanceView], Any]:
@@ -144,7 +129,7 @@ _KEYS: Mapping[SortOrder, Callable[[BalanceView], Any]] = {
     SortOrder.NAME: lambda view: (view.key.wallet, list(Category).index(view.key.category)),
     SortOrder.BALANCE: lambda view: (_number(view), view.key),
     SortOrder.BURN: lambda view: (-(view.estimate.burn_per_day or 0.0), view.key),
-    SortOrder.RUNWAY: lambda view: (_hours(view), view.key),
+    SortOrder.RUNWAY: lambda view: (urgency(view.severity, view.estimate.runway)[1], view.key),
     SortOrder.READ: lambda view: (
         view.observed_at is None,
         0.0 if view.observed_at is None else view.observed_at.timestamp(),

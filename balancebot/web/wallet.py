@@ -1,6 +1,5 @@
 """One wallet: how it stands, where it comes from and where it goes, what limits it, and what was told of it."""
 
-import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
 
@@ -8,9 +7,10 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from balancebot.domain.balance import WalletName
+from balancebot.domain.balance import Absent, WalletName
 from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import Scope
+from balancebot.domain.verdict import urgency
 from balancebot.explain.explain import explain
 from balancebot.explain.render import Face, render
 from balancebot.forecast.course_ahead import LevelAhead
@@ -21,7 +21,6 @@ from balancebot.store.wallets import WalletRow
 from balancebot.web.alerts import with_reasons
 from balancebot.web.chart import NARROW, WIDE, ChartCurve, ChartMark, ChartMarkKind, draw, future_levels
 from balancebot.web.overview import row_of
-from balancebot.web.overview_lists import OverviewGroup, group_of
 from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 from balancebot.web.thresholds import threshold_line
@@ -35,7 +34,6 @@ _STEPS = (
 )
 _LISTED_DAYS = 14
 _NUM_ALERTS = 20
-_WORST_FIRST = list(OverviewGroup)
 
 
 def wallet(request: PageRequest) -> Response:
@@ -99,9 +97,8 @@ def _chosen(views: Sequence[BalanceView], category: str) -> BalanceView:
     return asked or min(views, key=_badness)
 
 
-def _badness(view: BalanceView) -> tuple[int, float]:
-    runway = view.estimate.runway
-    return _WORST_FIRST.index(group_of(view)), math.inf if runway is None else runway.judged
+def _badness(view: BalanceView) -> tuple[bool, int, float]:
+    return view.reading is Absent.UNALLOCATED, *urgency(view.severity, view.estimate.runway)
 
 
 def _ahead(

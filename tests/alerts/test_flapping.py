@@ -29,39 +29,39 @@ def flapping(message: object) -> tuple[int, datetime | None, int] | None:
     return (alert.flaps, alert.calm_since, alert.relapses) if alert.is_flapping else None
 
 
-def test_ten_flaps_are_told_in_six_messages_of_which_the_fifth_says_that_it_flaps(day):
-    start = day.clock.now()
-    day.reads(*(500, 5000) * 10)
-    day.reads(5000, 5000)
+def test_ten_flaps_are_told_in_six_messages_of_which_the_fifth_says_that_it_flaps(long_day):
+    start = long_day.clock.now()
+    long_day.reads(*(500, 5000) * 10)
+    long_day.reads(5000, 5000)
 
     # two episodes, and the third from its opening to an hour after the last flap
     told = ["opened", "> recovered", "opened", "> recovered", "opened", "> recovered"]
-    assert (told, told) == (day.slack.told(), day.mail.told("finance@example.com"))
+    assert (told, told) == (long_day.slack.told(), long_day.mail.told("finance@example.com"))
     assert [0, 0.5, 1, 1.5, 2, 10.5] == [
-        (each.at - start) / timedelta(hours=1) for each in day.slack.messages
+        (each.at - start) / timedelta(hours=1) for each in long_day.slack.messages
     ]
-    opening, ending = day.slack.messages[-2:]
+    opening, ending = long_day.slack.messages[-2:]
     assert (3, None, 0) == flapping(opening.message)
     assert (7, "warning") == (ending.message.alert.relapses, ending.message.alert.peak.word)
 
 
-def test_ten_flaps_spread_over_the_day_are_told_of_a_fourth_opening_and_then_no_more(day):
+def test_ten_flaps_spread_over_the_day_are_told_of_a_fourth_opening_and_then_no_more(long_day):
     for _ in range(10):
-        day.reads(500, then=timedelta(minutes=72))
-        day.reads(5000, then=timedelta(minutes=61))
-        day.reads(5000, then=timedelta(minutes=11))
+        long_day.reads(500, then=timedelta(minutes=72))
+        long_day.reads(5000, then=timedelta(minutes=61))
+        long_day.reads(5000, then=timedelta(minutes=11))
 
-    assert ["opened", "> recovered"] * 3 + ["opened"] == day.slack.told()
-    assert (4, None, 0) == flapping(day.slack.messages[-1].message)
+    assert ["opened", "> recovered"] * 3 + ["opened"] == long_day.slack.told()
+    assert (4, None, 0) == flapping(long_day.slack.messages[-1].message)
 
 
-def test_the_living_message_says_how_it_stands_while_it_is_held(day):
-    day.reads(*(500, 5000) * 2, 500)
-    seen = [shown(day.living())]
+def test_the_living_message_says_how_it_stands_while_it_is_held(long_day):
+    long_day.reads(*(500, 5000) * 2, 500)
+    seen = [shown(long_day.living())]
     for balance in (5000, 1020, 50, 500, 5000):
-        at = day.clock.now()
-        day.reads(balance, then=timedelta(minutes=10))
-        seen.append(shown(day.living()))
+        at = long_day.clock.now()
+        long_day.reads(balance, then=timedelta(minutes=10))
+        seen.append(shown(long_day.living()))
 
     assert [
         ("warning", 500, (3, None, 0)),
@@ -71,77 +71,77 @@ def test_the_living_message_says_how_it_stands_while_it_is_held(day):
         ("warning", 500, (3, None, 1)),
         ("warning", 5000, (3, at, 1)),
     ] == seen
-    assert ["opened", "> recovered"] * 2 + ["opened", "> worsened"] == day.slack.told()
+    assert ["opened", "> recovered"] * 2 + ["opened", "> worsened"] == long_day.slack.told()
 
 
-def test_a_worsening_is_told_while_it_is_held_and_once(day):
-    day.reads(*(500, 5000) * 2, 500)
-    day.reads(*(50, 500, 5000) * 3, 0, then=timedelta(minutes=10))
+def test_a_worsening_is_told_while_it_is_held_and_once(long_day):
+    long_day.reads(*(500, 5000) * 2, 500)
+    long_day.reads(*(50, 500, 5000) * 3, 0, then=timedelta(minutes=10))
 
-    told = [each for each in day.slack.told() if each == "> worsened"]
-    assert (2, "depleted") == (len(told), day.slack.messages[-1].message.alert.severity.word)
-
-
-def test_what_worsens_again_and_again_within_one_alert_says_so_at_the_third_time(day):
-    day.reads(500, *(50, 500) * 9, then=timedelta(minutes=10))
-
-    assert ["opened", *["> worsened"] * 3] == day.slack.told()
-    assert [None, None, (3, None, 0)] == [flapping(each.message) for each in day.slack.messages[1:]]
-    assert ("warning", 500) == tuple(shown(day.living()))[:2]
-
-    day.reads(*[500] * 7, 50, then=timedelta(minutes=10))
-    assert (4, None, 0) == flapping(day.slack.messages[-1].message)
-    assert 5 == len(day.slack.messages)
+    told = [each for each in long_day.slack.told() if each == "> worsened"]
+    assert (2, "depleted") == (len(told), long_day.slack.messages[-1].message.alert.severity.word)
 
 
-def test_what_opened_three_times_because_the_limit_was_changed_does_not_flap(day):
+def test_what_worsens_again_and_again_within_one_alert_says_so_at_the_third_time(long_day):
+    long_day.reads(500, *(50, 500) * 9, then=timedelta(minutes=10))
+
+    assert ["opened", *["> worsened"] * 3] == long_day.slack.told()
+    assert [None, None, (3, None, 0)] == [flapping(each.message) for each in long_day.slack.messages[1:]]
+    assert ("warning", 500) == tuple(shown(long_day.living()))[:2]
+
+    long_day.reads(*[500] * 7, 50, then=timedelta(minutes=10))
+    assert (4, None, 0) == flapping(long_day.slack.messages[-1].message)
+    assert 5 == len(long_day.slack.messages)
+
+
+def test_what_opened_three_times_because_the_limit_was_changed_does_not_flap(long_day):
     for limit in (2000, 100, 2000, 100, 2000):
-        with day.database.write() as conn:
+        with long_day.database.write() as conn:
             conn.exec_driver_sql(f"UPDATE thresholds SET warning_below = {limit}, version = version + 1")
-        day.reads(1500)
-    day.reads(5000)
+        long_day.reads(1500)
+    long_day.reads(5000)
 
-    assert ["opened", "> closed"] * 2 + ["opened", "> recovered"] == day.slack.told()
-
-
-def test_two_purchases_in_a_day_are_two_recoveries_told_at_once(day):
-    day.reads(500, 5000, 500, 5000)
-
-    assert ["opened", "> recovered"] * 2 == day.slack.told()
+    assert ["opened", "> closed"] * 2 + ["opened", "> recovered"] == long_day.slack.told()
 
 
-def test_the_next_day_it_starts_anew(day):
-    day.reads(*(500, 5000) * 2)
-    day.clock.pass_by(hours=24)
-    day.reads(500, 5000)
+def test_two_purchases_in_a_day_are_two_recoveries_told_at_once(long_day):
+    long_day.reads(500, 5000, 500, 5000)
 
-    assert ["opened", "> recovered"] * 3 == day.slack.told()
+    assert ["opened", "> recovered"] * 2 == long_day.slack.told()
 
 
-def test_nobody_is_reminded_or_told_of_the_end_of_a_silence_while_it_is_well(day):
-    day.reads(*(500, 5000) * 2)
-    day.app.operate_alerts.silence(
-        Pattern.parse("acme/*"), until=day.clock.now() + timedelta(hours=1), reason="", by=ONCALL
+def test_the_next_day_it_starts_anew(long_day):
+    long_day.reads(*(500, 5000) * 2)
+    long_day.clock.pass_by(hours=24)
+    long_day.reads(500, 5000)
+
+    assert ["opened", "> recovered"] * 3 == long_day.slack.told()
+
+
+def test_nobody_is_reminded_or_told_of_the_end_of_a_silence_while_it_is_well(long_day):
+    long_day.reads(*(500, 5000) * 2)
+    long_day.app.operate_alerts.silence(
+        Pattern.parse("acme/*"), until=long_day.clock.now() + timedelta(hours=1), reason="", by=ONCALL
     )
-    day.reads(500, 5000, 5000, then=timedelta(minutes=31))
+    long_day.reads(500, 5000, 5000, then=timedelta(minutes=31))
 
-    assert ["opened", "> recovered"] * 2 == day.slack.told()
-    with day.database.read() as conn:
+    assert ["opened", "> recovered"] * 2 == long_day.slack.told()
+    with long_day.database.read() as conn:
         alert = alerts.listed(conn)[0].alert
     assert (None, True) == (alert.peak, alert.is_flapping)
 
-    day.reads(500)
-    assert "opened" == day.slack.told()[-1]
+    long_day.reads(500)
+    assert "opened" == long_day.slack.told()[-1]
 
 
-def test_an_alert_of_a_wallet_never_flaps(day):
+def test_an_alert_of_a_wallet_never_flaps(long_day):
     answers = cycle([SourceErrorKind.CREDENTIALS, SourceErrorKind.CREDENTIALS, industry(5000)])
     for _ in range(12):
-        day.shows(next(answers))
-        day.poll()
-        day.clock.pass_by(minutes=5)
+        long_day.shows(next(answers))
+        long_day.poll()
+        long_day.clock.pass_by(minutes=5)
 
     assert [
         "opened critical acme/shop credentials_rejected",
         "recovered ok acme/shop credentials_rejected",
-    ] * 4 == day.news()
+    ] * 4 == long_day.news()

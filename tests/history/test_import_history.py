@@ -12,7 +12,7 @@ from balancebot.history.files import MAX_FAULTS, ImportRefused, ImportReport, ex
 from balancebot.store import estimates, readings, usage, wallets
 from balancebot.store.database import Database
 from balancebot.store.estimates import ModelRow
-from balancebot.store.readings import Booking, GoodRead, SnapshotRow
+from balancebot.store.readings import GoodRead, SnapshotRow
 from balancebot.store.usage import Used, UseRow
 from tests.history.lines import sheet_of
 
@@ -244,7 +244,7 @@ def live(database: Database) -> Database:
         )
         usage.add(conn, {POOL: 1}, book_round({POOL: (first, last)}), {POOL: first})
         usage.add(conn, {POOL: 1}, {}, {POOL: last})
-        readings.record_booked(conn, [Booking(wallet_id=1, readings=last.readings, at=eleven)])
+        readings.record_booked(conn, [(1, last.readings, eleven)])
     return database
 
 

@@ -193,7 +193,7 @@ def test_the_latest_truth_is_told_exactly_once_whatever_course_things_take(sqlit
     run_state_machine_as_test(
         FromTemplate,
         settings=settings(
-            max_examples=40,
+            max_examples=16,
             stateful_step_count=25,
             deadline=None,
             suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],

@@ -226,12 +226,10 @@ def test_a_url_that_cannot_be_used_is_refused_without_showing_it(url: str) -> No
     assert "hunter2" not in str(caught.value)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("num_rows", [1, 3])
-def test_a_frozen_process_keeps_what_it_locked_for_ten_seconds_at_most(
-    postgresql_url: str, num_rows: int
-) -> None:
-    frozen, other = Database(postgresql_url), Database(postgresql_url, wait=timedelta(seconds=14))
+def test_a_frozen_process_keeps_what_it_locked_for_a_bounded_time(postgresql_url: str, num_rows: int) -> None:
+    frozen = Database(postgresql_url, frozen=timedelta(seconds=1))
+    other = Database(postgresql_url, wait=timedelta(seconds=20))
     rows = [{"subject": "alert:1", "channel": "slack", "destination": str(n)} for n in range(num_rows)]
     with ExitStack() as stack:
         stack.callback(frozen.dispose)
@@ -242,3 +240,11 @@ def test_a_frozen_process_keeps_what_it_locked_for_ten_seconds_at_most(
         conn.execute(insert(threads), rows)
         with other.write() as another:
             types.take_lock(another, types.ALERTS)
+
+
+def test_that_time_is_ten_seconds(postgresql_url: str) -> None:
+    database = Database(postgresql_url)
+    with database.write() as conn:
+        shown = conn.exec_driver_sql("SHOW idle_in_transaction_session_timeout").scalar_one()
+    database.dispose()
+    assert "10s" == shown

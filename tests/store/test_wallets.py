@@ -12,7 +12,7 @@ from balancebot.domain.balance import NEVER_READ, Absent, Readings, WalletName
 from balancebot.ports import SourceErrorKind
 from balancebot.store import readings, wallets, workers
 from balancebot.store.database import Database
-from balancebot.store.readings import Booking, FailedRead, GoodRead
+from balancebot.store.readings import FailedRead, GoodRead
 from balancebot.store.tables import wallets as table
 from balancebot.store.wallets import WalletRow
 
@@ -216,7 +216,7 @@ def test_a_good_reading_ends_the_error_and_keeps_every_kind_of_reading(conn: Con
 
 
 def test_what_is_booked_is_kept_apart_from_what_was_read(conn: Connection) -> None:
-    readings.record_booked(conn, [Booking(wallet_id=1, readings=READ, at=NOON)])
+    readings.record_booked(conn, [(1, READ, NOON)])
     assert replace(new_wallet(1, POOL), booked=READ, booked_at=NOON) == wallets.find(conn, POOL)
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from balancebot.domain.audit import Act, AuditEntry, Way
+from balancebot.domain.audit import Act, Actor, Way
 from balancebot.domain.user import Role, User
 from balancebot.people import users
 from balancebot.store import audit
@@ -80,7 +80,7 @@ def test_every_act_by_every_way_can_be_read_on_the_audit_page(desk: Desk) -> Non
     with desk.app.database.write() as conn:
         for act in Act:
             for way in Way:
-                audit.record(conn, AuditEntry(at=NOW, who="finance", way=way, act=act, subject="acme"))
+                audit.record_change(conn, Actor(who="finance", way=way), act, "acme", now=NOW)
     with desk.user(Role.VIEWER) as browser:
         pages = [browser.get(f"/audit?page={page}") for page in (1, 2)]
         assert {200} == {page.status_code for page in pages}

@@ -14,7 +14,7 @@ from balancebot.domain.alert import Alert
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.sentence import Sentence, did_you_mean, sentence
-from balancebot.domain.verdict import Severity
+from balancebot.domain.verdict import urgency
 from balancebot.explain.explain import explain, read_target
 from balancebot.explain.render import Face, render
 from balancebot.i18n import Wording, mark
@@ -145,7 +145,6 @@ def escaped(text: str) -> str:
 
 
 _SHOWN = 15
-_WORST_FIRST = (Severity.DEPLETED, Severity.CRITICAL, Severity.WARNING, Severity.UNKNOWN, Severity.OK)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,9 +232,4 @@ class SlackQueries:
 
 
 def _urgency(view: BalanceView) -> tuple[int, float, BalanceKey]:
-    runway = view.estimate.runway
-    return (
-        _WORST_FIRST.index(view.severity),
-        float("inf") if runway is None else runway.judged,
-        view.key,
-    )
+    return *urgency(view.severity, view.estimate.runway), view.key
