@@ -27,6 +27,7 @@ from balancebot.notify.channel import ChannelContext, RegisteredChannel
 from balancebot.notify.registry import REGISTERED, build_channels
 from balancebot.notify.resend import OperateDeliveries
 from balancebot.notify.worker import DeliverOutbox
+from balancebot.orders.orders import OperateOrders
 from balancebot.overview.balances import SystemStatus, system_status
 from balancebot.overview.latest import LatestOverview
 from balancebot.poll.cycle import LAST_CYCLE, PollCycle
@@ -35,7 +36,8 @@ from balancebot.poll.judge_spikes import JudgeSpikes
 from balancebot.poll.record import PollIntervals, RecordReadings
 from balancebot.ports import BalanceSource, Channel, Clock, Finding
 from balancebot.redact import NO_REDACTOR, Redactor
-from balancebot.store import installation, living_messages
+from balancebot.statements.statement import MakeStatements
+from balancebot.store import installation, living_messages, wallets
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 from balancebot.store.thresholds import ThresholdCache
@@ -92,6 +94,8 @@ class App:
     edit_thresholds: EditThresholds
     preview_limits: PreviewLimits
     planned_sends: PlannedSends
+    operate_orders: OperateOrders
+    make_statements: MakeStatements
     send_digest: SendDigest
     latest: LatestOverview
     on_enqueued: Callable[[], None]
@@ -244,6 +248,8 @@ class App:
     def sync_wallets(self) -> None:
         """Make the configured wallets known to the database, and stop reading the others."""
         sync_wallets(self.database, self.settings.wallets, writer=self.decision_writer, now=self.clock.now())
+        with self.database.write() as conn:
+            wallets.keep_owners(conn, self.settings.owners)
 
     def reread_apps(self) -> None:
         """Read files of apps that have changed: new wallets are read from now on, removed ones no more."""
@@ -341,6 +347,17 @@ def build_app(
             database=database,
             backtest=Backtest(zone=zone.key, confidence=confidence, margin=settings.alerts.recovery_margin),
             stale_after=stale_after,
+        ),
+        operate_orders=OperateOrders(
+            database=database, clock=clock, zone=zone, known=lambda: live.now.wallets
+        ),
+        make_statements=MakeStatements(
+            database=database,
+            clock=clock,
+            zone=zone,
+            owners=lambda: live.now.owners,
+            prices=settings.orders.prices,
+            currency=settings.orders.currency,
         ),
         planned_sends=PlannedSends(
             database=database, clock=clock, known=lambda: live.now.wallets, estimator=estimator

@@ -11,6 +11,7 @@ from balancebot.catalogue import Figures
 from balancebot.domain.alert import AlertKind, AlertSubject, Cause, Reason
 from balancebot.domain.balance import Category
 from balancebot.domain.message import AlertMessage, SpikeMeasurement
+from balancebot.domain.order import OrderState
 from balancebot.domain.runway import OrderAdvice, PlannedUse
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import LimitColumn
@@ -36,6 +37,13 @@ _CATEGORIES = {
     Category.VOICE: sentence("voice"),
     Category.INDUSTRY: sentence("industry"),
     Category.MARKET: sentence("market"),
+}
+_ORDER_STATES = {
+    OrderState.OPEN: sentence("open"),
+    OrderState.PARTLY: sentence("partly arrived"),
+    OrderState.ARRIVED: sentence("arrived"),
+    OrderState.OVERDUE: sentence("overdue"),
+    OrderState.CANCELLED: sentence("cancelled"),
 }
 _KINDS = {
     AlertKind.LOW_BALANCE: sentence("low balance"),
@@ -93,6 +101,10 @@ class Wording(Figures):
     def category(self, category: Category) -> str:
         """Name a category: `industry`, 行业短信."""
         return self.translate(_CATEGORIES[category])
+
+    def order_state(self, state: OrderState) -> str:
+        """Name how far an order has come."""
+        return self.translate(_ORDER_STATES[state])
 
     def kind(self, kind: AlertKind) -> str:
         """Name what an alert is about."""

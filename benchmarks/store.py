@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import text
 
@@ -160,7 +161,7 @@ def report(database: Database, *, num_wallets: int, num_cycles: int, num_years: 
     print(f"{'sum':18}{sum(empty.values()):8.1f}{sum(year.values()):8.1f}")
     print(f"disk per wallet and year: {grown / num_years / 1e6:.2f} MB")
     began = time.perf_counter()
-    pruned = prune(database, RetentionConfig(), now=START + timedelta(days=7))
+    pruned = prune(database, RetentionConfig(), zone=ZoneInfo("UTC"), now=START + timedelta(days=7))
     print(f"pruning a week of {num_years} wallets: {time.perf_counter() - began:.2f} s ({pruned})")
 
 

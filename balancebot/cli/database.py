@@ -70,7 +70,12 @@ def check(context: typer.Context) -> None:
 def prune_now(context: typer.Context) -> None:
     """Remove now what is older than [retention] keeps; `run` does so by itself."""
     command = context_of(context)
-    gone = prune(command.database, command.settings.retention, now=SystemClock().now())
+    gone = prune(
+        command.database,
+        command.settings.retention,
+        zone=command.settings.timezone,
+        now=SystemClock().now(),
+    )
     print(
         f"removed {gone.num_snapshots:,} snapshots, {gone.num_hours:,} hours (days of them stay), "
         f"{gone.num_notifications:,} notifications, {gone.num_alerts:,} closed alerts, "

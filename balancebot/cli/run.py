@@ -279,7 +279,12 @@ class Daemon:
             self._scheduler.run_now("deliver")
 
     def _prune(self) -> None:
-        pruned = prune(self._app.database, self._app.settings.retention, now=self._app.clock.now())
+        pruned = prune(
+            self._app.database,
+            self._app.settings.retention,
+            zone=self._app.settings.timezone,
+            now=self._app.clock.now(),
+        )
         log.info("housekeeping", extra=asdict(pruned))
 
     def _send_heartbeat(self) -> None:

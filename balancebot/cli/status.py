@@ -109,7 +109,9 @@ def for_people(views: Sequence[BalanceView], further: Sequence[str], words: Word
             f"{view.key} has gone silent, in hours that always see use" for view in views if view.stopped
         ),
         "\n".join(
-            words.gettext("%(balance)s: %(burst)s, not counted in its usage", balance=str(view.key), burst=burst)
+            words.gettext(
+                "%(balance)s: %(burst)s, not counted in its usage", balance=str(view.key), burst=burst
+            )
             for view in views
             if (burst := words.not_counted(view.estimate.not_counted, view.estimate.not_counted_at))
         ),

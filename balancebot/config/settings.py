@@ -47,7 +47,7 @@ from balancebot.config.sections import (
 )
 from balancebot.config.slack import SLACK, SlackConfig
 from balancebot.config.toml_table import ConfigFault, TomlFile, UnfitError, read_toml
-from balancebot.domain.balance import WalletName
+from balancebot.domain.balance import WalletName, wallet_name
 from balancebot.domain.routing import RoutingTable
 from balancebot.domain.sentence import did_you_mean
 
@@ -109,6 +109,15 @@ class Settings(ConfigSection):
     def wallets(self) -> tuple[WalletName, ...]:
         """Return every wallet that is read, in the order of the file."""
         return tuple(name for account in self.accounts for name, _ in account.wallets())
+
+    @property
+    def owners(self) -> Mapping[WalletName, str]:
+        """Return whose each wallet is; '' = nobody's."""
+        return {
+            wallet_name(account.name, app.name): app.owner or ""
+            for account in self.accounts
+            for app in account.apps
+        }
 
     @property
     def channel_by_name(self) -> Mapping[str, ChannelSection]:

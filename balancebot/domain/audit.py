@@ -30,6 +30,9 @@ class Act(StrEnum):
     SEND_TEST = "delivery.test"
     ADD_PLAN = "plan.add"
     REMOVE_PLAN = "plan.remove"
+    ADD_ORDER = "order.add"
+    CANCEL_ORDER = "order.cancel"
+    MATCH_ORDER = "order.match"
     ADD_USER = "user.add"
     SET_ROLE = "user.role"
     SET_PASSWORD = "user.password"  # noqa: S105 -- the name of an act

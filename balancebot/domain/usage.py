@@ -60,6 +60,8 @@ class Booked(NamedTuple):
     transferred_in: int = 0
     transferred_out: int = 0
     refunded: int = 0
+    after: int = 0
+    """By how much the balance changed after the last reading of the hour: what is booked to it by a later reading."""
 
     def plus(self, other: "Booked") -> "Booked":
         """Return what both were made of."""
@@ -70,6 +72,7 @@ class Booked(NamedTuple):
             transferred_in=self.transferred_in + other.transferred_in,
             transferred_out=self.transferred_out + other.transferred_out,
             refunded=self.refunded + other.refunded,
+            after=self.after + other.after,
         )
 
     def minus(self, other: "Booked") -> "Booked":
@@ -81,7 +84,13 @@ class Booked(NamedTuple):
             transferred_in=self.transferred_in - other.transferred_in,
             transferred_out=self.transferred_out - other.transferred_out,
             refunded=self.refunded - other.refunded,
+            after=self.after - other.after,
         )
+
+    @property
+    def net(self) -> int:
+        """By how much the balance changed."""
+        return self.topped_up + self.transferred_in + self.refunded - self.use - self.transferred_out
 
     @property
     def is_transfer(self) -> bool:
@@ -124,13 +133,20 @@ def book_round(stretches: Mapping[WalletName, tuple[Seen, Seen]]) -> dict[Hour, 
     return additions
 
 
-def book_history(readings: Iterable[tuple[float, BalanceKey, Reading]]) -> dict[Hour, Booked]:
+def book_history(
+    readings: Iterable[tuple[float, BalanceKey, Reading]],
+    *,
+    top_ups: dict[tuple[float, BalanceKey], int] | None = None,
+) -> dict[Hour, Booked]:
     """Book past readings (epoch seconds, rising) of any number of accounts; return the whole of each hour.
+
+    `top_ups` is filled in with what was bought, by the instant of the reading that showed it.
 
     A round of an account ends where one of its balances comes again. A reading that the next one takes back counts for
     nothing, and what came before it is compared with what came after.
     """
     hours: dict[Hour, Booked] = {}
+    bought = {} if top_ups is None else top_ups
     last: dict[BalanceKey, tuple[float, Reading]] = {}
     latest: dict[BalanceKey, tuple[BalanceChange, Booked]] = {}
     rounds: dict[tuple[str, Category], dict[WalletName, BalanceChange]] = {}
@@ -143,10 +159,13 @@ def book_history(readings: Iterable[tuple[float, BalanceKey, Reading]]) -> dict[
                 latest[key] = counted = change, booked
             else:
                 wrong, before = previous
+                bought.pop((wrong.until, key), None)
                 for epoch_hour, part in spread(wrong.since, wrong.until, before):
                     hours[Hour(epoch_hour, key)] = hours[Hour(epoch_hour, key)].minus(part)
                 whole = change._replace(since=wrong.since, before=wrong.before)
                 counted = whole, _book(whole, arrived=0, left=0)
+            if counted[1].topped_up:
+                bought[counted[0].until, key] = counted[1].topped_up
             for epoch_hour, part in spread(counted[0].since, counted[0].until, counted[1]):
                 hour = Hour(epoch_hour, key)
                 hours[hour] = hours.get(hour, NOTHING).plus(part)
@@ -178,21 +197,26 @@ def book_category(changes: Iterable[BalanceChange]) -> Iterator[tuple[BalanceCha
 
 
 def spread(since: float, until: float, booked: Booked) -> Iterator[tuple[int, Booked]]:
-    """Share `booked` among the clock hours between two instants, evenly; what isn't use falls into the last hour."""
+    """Share `booked` among the clock hours between two instants, evenly; what isn't use falls into the last hour.
+
+    What falls into an hour before that of the reading at `until` came after the last reading there.
+    """
     first, last = int(since // SECONDS_PER_HOUR), int(until // SECONDS_PER_HOUR)
-    if last > first and until == last * SECONDS_PER_HOUR:
+    ends_with_hour = last > first and until == last * SECONDS_PER_HOUR
+    if ends_with_hour:
         last -= 1
-    if first == last:
-        yield first, booked
-        return
     done, past = 0, 0.0
     for epoch_hour in range(first, last):
         share = ((epoch_hour + 1) * SECONDS_PER_HOUR - since) / (until - since)
         use = int(booked.use * share)  # whole messages, so that the hours add up to what was booked
         if use > done or booked.exposure:
-            yield epoch_hour, Booked(use=use - done, exposure=booked.exposure * (share - past))
+            yield (
+                epoch_hour,
+                Booked(use=use - done, exposure=booked.exposure * (share - past), after=done - use),
+            )
         done, past = use, share
-    yield last, booked._replace(use=booked.use - done, exposure=booked.exposure * (1 - past))
+    rest = booked._replace(use=booked.use - done, exposure=booked.exposure * (1 - past))
+    yield last, rest._replace(after=rest.net) if ends_with_hour else rest
 
 
 def is_refund(before: int, rise: int) -> bool:

@@ -6,10 +6,12 @@ Interrupted at any point it has lost nothing that was to stay, and the next time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from balancebot.config import RetentionConfig
+from balancebot.domain.statement import HOURS_PER_DAY, month_starts
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.store import digest_slots, notification_history, readings, usage, users
 from balancebot.store.database import Database
@@ -35,7 +37,7 @@ class Pruned:
     """Log-ins that had run out."""
 
 
-def prune(database: Database, retention: RetentionConfig, *, now: datetime) -> Pruned:
+def prune(database: Database, retention: RetentionConfig, *, zone: ZoneInfo, now: datetime) -> Pruned:
     """Remove what is older than it is to be kept.
 
     Snapshots go after `retention.raw` (their hours stand already), and so does how things stood when a digest was made.
@@ -48,7 +50,7 @@ def prune(database: Database, retention: RetentionConfig, *, now: datetime) -> P
         num_snapshots=_bit_by_bit(
             database, lambda conn: readings.prune_snapshots(conn, before=raw, most=_SNAPSHOTS)
         ),
-        num_hours=_bit_by_bit(database, lambda conn: usage.fold_oldest_day(conn, before=first_hour)),
+        num_hours=_fold_days(database, zone, before=first_hour),
         num_notifications=_bit_by_bit(
             database,
             lambda conn: notification_history.prune_notifications(conn, before=hourly, most=_NOTIFICATIONS),
@@ -62,6 +64,24 @@ def prune(database: Database, retention: RetentionConfig, *, now: datetime) -> P
     _once(database, lambda conn: digest_slots.prune(conn, before=now - retention.raw))
     _once(database, lambda conn: users.drop_failures(conn, before=now - _LOGIN_FAILURES))
     return pruned
+
+
+def _fold_days(database: Database, zone: ZoneInfo, *, before: int) -> int:
+    """Make hours into days, but not those of a day within which a month begins: statements need them."""
+    with database.read() as conn:
+        oldest = usage.oldest_hour(conn, since=0)
+    if oldest is None:
+        return 0
+    kept = [hour // HOURS_PER_DAY for hour in month_starts(oldest, before, zone) if hour % HOURS_PER_DAY]
+    bounds = [0, *((day + 1) * HOURS_PER_DAY for day in kept)]
+    ends = [*(day * HOURS_PER_DAY for day in kept), before]
+    return sum(
+        _bit_by_bit(
+            database,
+            lambda conn, since=since, end=end: usage.fold_oldest_day(conn, since=since, before=end),  # type: ignore[misc]
+        )
+        for since, end in zip(bounds, ends, strict=True)
+    )
 
 
 def _once(database: Database, step: Callable[[Connection], int]) -> int:

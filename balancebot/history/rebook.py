@@ -10,8 +10,9 @@ from itertools import islice
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import NEVER_READ, Absent, BalanceKey, Category, Reading, Readings, WalletName
+from balancebot.domain.order import TopUp
 from balancebot.domain.usage import NOTHING, SECONDS_PER_HOUR, Booked, Hour, book_history
-from balancebot.store import estimates, readings, types, usage, wallets
+from balancebot.store import estimates, orders, readings, types, usage, wallets
 from balancebot.store.database import Database
 from balancebot.store.readings import SnapshotRow
 from balancebot.store.usage import Used, UseRow
@@ -41,14 +42,27 @@ def rebook_account(
             since=(first - _MARGIN) * SECONDS_PER_HOUR,
             until=(last + 1 + _MARGIN) * SECONDS_PER_HOUR,
         )
-        booked = book_history(past.readings_of(rows, names))
+        top_ups: dict[tuple[float, BalanceKey], int] = {}
+        booked = book_history(past.readings_of(rows, names), top_ups=top_ups)
     end = min(last, _open_hour(members) - 1)
-    hours = _hours({row.name: row.id for row in members}, booked, past.last_of_hour, first, end)
+    ids = {row.name: row.id for row in members}
+    hours = _hours(ids, booked, past.last_of_hour, first, end)
     while batch := list(islice(hours, _BATCH)):
         with database.write() as conn:
             usage.put(conn, batch)
     with database.write() as conn:
         types.take_lock(conn, types.BOOKING)
+        orders.replace_top_ups(
+            conn,
+            account,
+            [
+                TopUp("", math.ceil(at), balance.wallet, balance.category, messages)
+                for (at, balance), messages in top_ups.items()
+            ],
+            since=first,
+            until=int(end) + 1,
+            is_known=lambda hour: hour in booked or past.read(hour, ids[hour.balance.wallet]),
+        )
         estimates.forget_models(conn, names)
         if not any(map(_is_live, _members(conn, account))):
             readings.record_booked(
@@ -69,6 +83,11 @@ class _Past:
         """By hour and wallet id; a category that wasn't read at the end has its last reading of the hour."""
         self.latest: dict[int, SnapshotRow] = {}
         """By wallet id; a category that wasn't read at the last instant has its reading of before."""
+
+    def read(self, hour: Hour, wallet_id: int) -> bool:
+        """Tell whether a balance was read in an hour."""
+        readings = self.last_of_hour.get((hour.epoch_hour, wallet_id), NEVER_READ)
+        return readings.of(hour.balance.category) is not Absent.UNREAD
 
     def readings_of(
         self, rows: Iterator[SnapshotRow], names: Mapping[int, WalletName]
@@ -138,4 +157,6 @@ def _used(part: Booked) -> Used:
         part.topped_up,
         part.transferred_in - part.transferred_out,
         part.refunded,
+        part.transferred_out,
+        part.after,
     )

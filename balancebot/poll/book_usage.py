@@ -5,6 +5,7 @@ when it can be, over the longer stretch. Booking is what moves `booked_at` on, s
 """
 
 import logging
+import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName, app_of
+from balancebot.domain.order import TopUp
 from balancebot.domain.usage import (
     CORRECTED_TO,
     MAX_CORRECTION_SECONDS,
@@ -25,7 +27,7 @@ from balancebot.domain.usage import (
     is_considerable,
     is_taken_back,
 )
-from balancebot.store import estimates, readings, usage, wallets
+from balancebot.store import estimates, orders, readings, usage, wallets
 from balancebot.store.wallets import WalletRow
 
 log = logging.getLogger(__name__)
@@ -41,6 +43,8 @@ class BookedUsage:
     """False while the other end of a transfer can't be read: a fall may be one."""
     is_surely_use: bool
     """An app's whose pool was read with it: quota that it gave back would have been seen to arrive."""
+    top_ups: tuple[TopUp, ...] = ()
+    """What arrived since then."""
 
     def pace(self) -> Iterator[tuple[BalanceKey, float]]:
         """Yield what was used per hour since it was booked before."""
@@ -94,6 +98,18 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
             replaced = since.readings._replace(**{reading.balance.category.value: reading.instead})
             stretches[reading.balance.wallet] = (since._replace(readings=replaced), until)
         booked = book_round(stretches)
+    topped_up = orders.add_top_ups(
+        conn,
+        [
+            TopUp("", math.ceil(now[balance.wallet].at), balance.wallet, balance.category, part.topped_up)
+            for (_, balance), part in booked.items()
+            if part.topped_up
+        ],
+    )
+    for reading in wrong:
+        for hour, part in reading.corrections.items():
+            if part.topped_up < 0:
+                orders.take_back(conn, hour, -part.topped_up)
     usage.add(conn, {row.name: row.id for row in fresh}, _with_corrections(booked, wrong), now)
     _forget_models(conn, {row.name: row.id for row in fresh}, wrong)
     readings.record_booked(
@@ -112,6 +128,7 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
             used=used.get(row.name, {}),
             is_certain=not _may_hide_transfer(row, unread),
             is_surely_use=pool_was_read and not _is_pool(row),
+            top_ups=tuple(top_up for top_up, _ in topped_up if top_up.wallet == row.name),
         )
         for row in fresh
     ]

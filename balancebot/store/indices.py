@@ -17,8 +17,11 @@ from balancebot.store.tables import (
     login_failures,
     metadata,
     notifications,
+    order_matches,
+    orders,
     sessions,
     thresholds,
+    top_ups,
     wallets,
 )
 
@@ -79,6 +82,13 @@ Index(
     postgresql_where=text("verify_at IS NOT NULL"),
     sqlite_where=text("verify_at IS NOT NULL"),
 )
+
+# the orders of one account
+Index("ix_orders_account", orders.c.account, orders.c.category)
+# the top-ups of a month
+Index("ix_top_ups_at", top_ups.c.at)
+# how much of an order has arrived
+Index("ix_order_matches_order_id", order_matches.c.order_id)
 
 # what was tried for one delivery
 Index("ix_attempts_delivery", attempts.c.delivery_id)

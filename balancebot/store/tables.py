@@ -26,6 +26,7 @@ from balancebot.domain.user import Role
 from balancebot.store.types import (
     CountLimit,
     DaysLimit,
+    DecimalText,
     EnumColumn,
     JsonColumn,
     MessageColumn,
@@ -85,6 +86,7 @@ wallets = Table(
     # the reading up to which use has been booked into the roll-up
     *_readings("booked_"),
     Column("booked_at", UtcDateTime),
+    Column("owner", TextOrNull(100)),  # a cost centre; one that left keeps its last
 )
 
 # What is believed of one balance as of its wallet's latest reading.
@@ -145,6 +147,11 @@ def _rollup(name: str, bucket: str) -> Table:
             Column(f"{category.value}_topped_up", BigInteger),
             Column(f"{category.value}_transferred", BigInteger),  # in positive, out negative
             Column(f"{category.value}_refunded", BigInteger),
+        ]
+    for category in Category:
+        columns += [
+            Column(f"{category.value}_moved_out", BigInteger),  # of what was transferred, the part that left
+            Column(f"{category.value}_after", BigInteger),  # change after the last reading of the bucket
         ]
     return Table(
         name,
@@ -322,6 +329,47 @@ plans = Table(
     Column("created_by", String(128), nullable=False),
     Column("created_at", UtcDateTime, nullable=False),
     Column("removed_at", UtcDateTime),
+)
+
+# Purchases that finance has recorded.
+orders = Table(
+    "orders",
+    metadata,
+    Column("id", TextId, primary_key=True),
+    Column("wallet", String(129), nullable=False),
+    Column("account", String(64), nullable=False),
+    Column("category", EnumColumn(Category), nullable=False),
+    Column("quantity", BigInteger, nullable=False),
+    Column("price", DecimalText(40)),  # of all of it
+    Column("reference", String(200), nullable=False),
+    Column("note", Text, nullable=False),
+    Column("ordered_at", UtcDateTime, nullable=False),
+    Column("ordered_by", String(128), nullable=False),
+    Column("expected_at", UtcDateTime, nullable=False),
+    Column("cancelled_at", UtcDateTime),
+    Column("cancelled_by", TextOrNull(128)),
+    Column("reminded_at", UtcDateTime),  # when it was said that it is overdue
+)
+
+# Top-ups as they were seen; `messages` of an hour add up to what hourly_use has of it.
+top_ups = Table(
+    "top_ups",
+    metadata,
+    Column("id", TextId, primary_key=True),
+    Column("at", BigInteger, nullable=False),  # epoch second of the reading that showed it, rounded up
+    Column("wallet_id", ForeignKey("wallets.id"), nullable=False),
+    Column("category", EnumColumn(Category), nullable=False),
+    Column("messages", BigInteger, nullable=False),
+)
+
+# Which part of a top-up belongs to which order.
+order_matches = Table(
+    "order_matches",
+    metadata,
+    Column("top_up_id", ForeignKey("top_ups.id", ondelete="CASCADE"), nullable=False),
+    Column("order_id", ForeignKey("orders.id"), nullable=False),
+    Column("messages", BigInteger, nullable=False),
+    PrimaryKeyConstraint("top_up_id", "order_id"),
 )
 
 users = Table(

@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import fields
 from datetime import UTC, datetime
+from decimal import Decimal
 from enum import StrEnum
 from functools import cache
 from itertools import islice
@@ -161,6 +162,21 @@ class PictureColumn(TypeDecorator[Any]):
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
         """Return what the JSON says."""
         return None if value is None else json.loads(value)
+
+
+class DecimalText(TypeDecorator[Decimal]):
+    """A sum of money, exact, as text."""
+
+    impl = String
+    cache_ok = True
+
+    def process_bind_param(self, value: Decimal | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return all digits."""
+        return None if value is None else f"{value:f}"
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
+        """Return the number that the digits mean."""
+        return None if value is None else Decimal(value)
 
 
 class TextOrNull(TypeDecorator[str]):

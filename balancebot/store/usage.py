@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import (
     BigInteger,
+    Column,
     ColumnElement,
     Connection,
     Row,
@@ -47,6 +48,15 @@ class Used(NamedTuple):
     transferred: int = 0
     """Moved here less moved away."""
     refunded: int = 0
+    moved_out: int = 0
+    """Of `transferred`, what was moved away."""
+    after: int = 0
+    """By how much the balance changed after the last reading."""
+
+    @property
+    def net(self) -> int:
+        """By how much the balance changed."""
+        return self.topped_up + self.transferred + self.refunded - self.use
 
 
 class UseRow(NamedTuple):
@@ -66,7 +76,7 @@ class UseRow(NamedTuple):
 
 
 _INDEX = {category: index for index, category in enumerate(Category)}
-_COLUMNS = ("used", "exposure", "topped_up", "transferred", "refunded")
+_COLUMNS = ("used", "exposure", "topped_up", "transferred", "refunded", "moved_out", "after")
 _NAMES = {category: tuple(f"{category.value}_{column}" for column in _COLUMNS) for category in Category}
 _ADDED = tuple(name for names in _NAMES.values() for name in names)
 _BLANK: dict[str, object] = {**NEVER_READ._asdict(), **dict.fromkeys(_ADDED)}
@@ -88,12 +98,16 @@ def add(
         values = rows.get(key)
         if values is None:
             values = rows[key] = {"hour": key[0], "wallet_id": key[1]}
-        use, exposure, topped_up, transferred, refunded = _NAMES[category]
+        use, exposure, topped_up, transferred, refunded, moved_out, after = _NAMES[category]
         values[use] = part.use or None
         values[exposure] = round(part.exposure) or None
         values[topped_up] = part.topped_up or None
         values[transferred] = part.transferred_in - part.transferred_out or None
         values[refunded] = part.refunded or None
+        if part.transferred_out:
+            values[moved_out] = part.transferred_out
+        if part.after:
+            values[after] = part.after
     # few wallets use all four categories: a row costs by its columns
     alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
     for values in rows.values():
@@ -126,7 +140,9 @@ def hours_of_wallets(conn: Connection, wallet_ids: Collection[int], *, since: in
     """Return the hours of wallets from `since` on, by their ids, oldest first."""
     found: dict[int, list[UseRow]] = {}
     for ids in chunked(wallet_ids):
-        wanted = select(hourly_use).where(hourly_use.c.hour >= since, hourly_use.c.wallet_id.in_(ids))
+        wanted = select(*_in_order(hourly_use)).where(
+            hourly_use.c.hour >= since, hourly_use.c.wallet_id.in_(ids)
+        )
         for row in conn.execute(wanted.order_by(hourly_use.c.hour)):
             used = _use(row)
             found.setdefault(used.wallet_id, []).append(used)
@@ -141,7 +157,7 @@ def days_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list
 def hours(conn: Connection, *, since: int, until: int) -> Iterator[UseRow]:
     """Yield every wallet's hours in `[since, until)`, oldest first."""
     wanted = (
-        select(hourly_use)
+        select(*_in_order(hourly_use))
         .where(hourly_use.c.hour >= since, hourly_use.c.hour < until)
         .order_by(hourly_use.c.hour, hourly_use.c.wallet_id)
         .execution_options(yield_per=2_000)
@@ -195,11 +211,24 @@ def use_since(
 
 def totals(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
     """Return what happened to each wallet (by id) in the hours `[since, until)` altogether."""
-    c = hourly_use.c
+    return _totals(conn, hourly_use, since, until)
+
+
+def totals_of_days(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
+    """Return what happened to each wallet (by id) in those of the days `[since, until)` whose hours were given up."""
+    return _totals(conn, daily_use, since, until)
+
+
+def _totals(
+    conn: Connection, table: Table, since: int, until: int
+) -> dict[int, tuple[Used, Used, Used, Used]]:
+    bucket = next(iter(table.primary_key))
     # in two halves: a sum may be larger than any column, and SQLite refuses to make such a one
-    columns = [cast(c[name], BigInteger) for name in _ADDED]
+    columns = [cast(_summed(table, name), BigInteger) for name in _ADDED]
     halves = [half for column in columns for half in (func.sum(column // _HALF), func.sum(column % _HALF))]
-    wanted = select(c.wallet_id, *halves).where(c.hour >= since, c.hour < until).group_by(c.wallet_id)
+    wanted = (
+        select(table.c.wallet_id, *halves).where(bucket >= since, bucket < until).group_by(table.c.wallet_id)
+    )
     return {
         wallet_id: _in_categories(
             [
@@ -211,13 +240,28 @@ def totals(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used,
     }
 
 
-def fold_oldest_day(conn: Connection, *, before: int) -> int:
-    """Make the oldest day's hours into one row a wallet, if the whole day lies before the hour `before`.
+def _summed(table: Table, name: str) -> ColumnElement[int]:
+    """Return what is summed up of a column: rows of older versions tell only by the sign what was moved away."""
+    column: ColumnElement[int] = table.c[name]
+    if not name.endswith("_moved_out"):
+        return column
+    transferred = table.c[name.removesuffix("moved_out") + "transferred"]
+    return func.coalesce(column, case((transferred < _ZERO, -transferred), else_=_ZERO))
+
+
+def oldest_hour(conn: Connection, *, since: int) -> int | None:
+    """Return the first hour from `since` on that is kept."""
+    found: int | None = conn.scalar(select(func.min(hourly_use.c.hour)).where(hourly_use.c.hour >= since))
+    return found
+
+
+def fold_oldest_day(conn: Connection, *, before: int, since: int = 0) -> int:
+    """Make the oldest day's hours into one row a wallet, if the whole day lies in the hours `[since, before)`.
 
     Returns how many hours went; 0 when no day is old enough.
     """
     c = hourly_use.c
-    oldest = conn.scalar(select(func.min(c.hour)))
+    oldest = oldest_hour(conn, since=since)
     if oldest is None:
         return 0
     day = oldest // HOURS_PER_DAY
@@ -230,7 +274,13 @@ def fold_oldest_day(conn: Connection, *, before: int) -> int:
             literal(day).label("day"),
             c.wallet_id,
             *(_last_reading(category, first, end) for category in Category),
-            *(_bounded_sum(c[name]).label(name) for name in _ADDED),
+            *(
+                _after_last_reading(category, first, end)
+                if name == names[-1]
+                else _bounded_sum(c[name]).label(name)
+                for category, names in _NAMES.items()
+                for name in names
+            ),
         )
         .where(within)
         .group_by(c.wallet_id)
@@ -259,6 +309,34 @@ def _last_reading(category: Category, first: int, end: int) -> Any:
         .correlate(hourly_use)
         .scalar_subquery()
         .label(category.value)
+    )
+
+
+def _after_last_reading(category: Category, first: int, end: int) -> Any:
+    """Sum what came after the last reading of the day, or all of it where nothing was read."""
+    later, read = hourly_use.alias("later"), hourly_use.alias("read")
+    last = (
+        select(func.max(read.c.hour))
+        .where(
+            read.c.wallet_id == hourly_use.c.wallet_id,
+            read.c.hour >= first,
+            read.c.hour < end,
+            read.c[category.value].is_not(None),
+        )
+        .correlate(hourly_use)
+        .scalar_subquery()
+    )
+    name = _NAMES[category][-1]
+    return (
+        select(cast(func.sum(later.c[name]), BigInteger))
+        .where(
+            later.c.wallet_id == hourly_use.c.wallet_id,
+            later.c.hour >= func.coalesce(last, first),
+            later.c.hour < end,
+        )
+        .correlate(hourly_use)
+        .scalar_subquery()
+        .label(name)
     )
 
 
@@ -312,14 +390,26 @@ def _replacing(statement: sqlite.Insert, table: Table) -> sqlite.Insert:
     )
 
 
+def _in_order(table: Table) -> list[Column[Any]]:
+    """Return the columns as `_use` takes them apart."""
+    bucket, wallet_id = table.primary_key
+    return [
+        bucket,
+        wallet_id,
+        *(table.c[name] for category in Category for name in (category.value, *_NAMES[category])),
+    ]
+
+
 def _history(conn: Connection, table: Table, wallet_id: int, span: ColumnElement[bool]) -> list[UseRow]:
-    wanted = select(table).where(table.c.wallet_id == wallet_id, span).order_by(*table.primary_key)
+    wanted = (
+        select(*_in_order(table)).where(table.c.wallet_id == wallet_id, span).order_by(*table.primary_key)
+    )
     return [_use(row) for row in conn.execute(wanted)]
 
 
 def _use(row: Row[Any]) -> UseRow:
     at, wallet_id, *values = tuple(row)
-    # tables.py: the reading of a category, then what happened to it
+    # as `_in_order` has them: the reading of a category, then what happened to it
     width = 1 + len(_COLUMNS)
     readings = values[::width]
     del values[::width]

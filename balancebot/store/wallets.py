@@ -3,7 +3,7 @@
 A claim ends with the reading, with a release, or when its worker dies.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -13,6 +13,7 @@ from sqlalchemy import (
     Connection,
     Row,
     and_,
+    bindparam,
     func,
     select,
     update,
@@ -99,6 +100,27 @@ def sync(conn: Connection, configured: Collection[WalletName], *, now: datetime)
             update(wallets).where(wallets.c.name.in_(names)).values(configured=False, claimed_by=None)
         )
     return tuple(sorted(gone))
+
+
+def keep_owners(conn: Connection, owners: Mapping[WalletName, str]) -> None:
+    """Note whose the wallets are; a wallet that isn't named stays whose it was."""
+    kept = {
+        WalletName(name): owner
+        for name, owner in conn.execute(select(wallets.c.name, wallets.c.owner).where(wallets.c.configured))
+    }
+    changed = [
+        {"whose": name, "new_owner": owner}
+        for name, owner in owners.items()
+        if kept.get(name, owner) != owner
+    ]
+    if changed:
+        named = update(wallets).where(wallets.c.name == bindparam("whose"))
+        conn.execute(named.values(owner=bindparam("new_owner")), changed)
+
+
+def owners(conn: Connection) -> dict[WalletName, str]:
+    """Return whose each wallet is that was ever known; '' = nobody's."""
+    return {WalletName(name): owner for name, owner in conn.execute(select(wallets.c.name, wallets.c.owner))}
 
 
 def all_wallets(conn: Connection, *, configured_only: bool = True) -> list[WalletRow]:
@@ -201,7 +223,7 @@ def wallet_of(row: Row[Any]) -> WalletRow:
         next_read_at,
         *rest,
     ) = rest
-    _, *booked, booked_at = rest
+    _, *booked, booked_at, _ = rest
     return WalletRow(
         id=wallet_id,
         name=name,

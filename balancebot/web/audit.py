@@ -34,10 +34,14 @@ _LABELS = {
     "starts_at": sentence("From"),
     "ends_at": sentence("To"),
     "expires_at": sentence("Expires"),
+    "expected_by": sentence("Expected by"),
+    "price": sentence("Price"),
+    "reference": sentence("Reference"),
+    "order": sentence("Order"),
 }
 """What people call the things that entries tell of; others, such as ids, are no news to them."""
 _LIMITS = frozenset(column.value for column in LimitColumn)
-_INSTANTS = frozenset({"until", "expects_by", "starts_at", "ends_at"})
+_INSTANTS = frozenset({"until", "expects_by", "starts_at", "ends_at", "expected_by"})
 
 
 _NUMBERED = {

@@ -151,7 +151,7 @@ def test_use_is_booked_by_hour_with_the_last_reading_of_each(database: Database)
     )
     readings = Readings(market=900), Readings(market=50_700)
     assert [
-        UseRow(NOON_HOUR - 4, 1, readings[0], (NOTHING, NOTHING, NOTHING, Used(200, 3600))),
+        UseRow(NOON_HOUR - 4, 1, readings[0], (NOTHING, NOTHING, NOTHING, Used(200, 3600, after=-100))),
         UseRow(NOON_HOUR - 3, 1, readings[1], (NOTHING, NOTHING, NOTHING, Used(100, 1800, 50_000))),
     ] == hours(database)
 
@@ -251,9 +251,15 @@ def live(database: Database) -> Database:
 def test_what_live_booking_has_put_into_its_hours_stays(live: Database) -> None:
     take(live, "2026-11-24T08:30:00Z,acme,market,1000", "2026-11-24T09:30:00Z,acme,market,900")
     assert [
-        UseRow(NOON_HOUR - 4, 1, Readings(market=1000), (NOTHING, NOTHING, NOTHING, Used(50, 1800))),
-        UseRow(NOON_HOUR - 3, 1, Readings(market=900), (NOTHING, NOTHING, NOTHING, Used(100, 3600))),
-        UseRow(NOON_HOUR - 2, 1, Readings(market=800), (NOTHING, NOTHING, NOTHING, Used(150, 3600))),
+        UseRow(
+            NOON_HOUR - 4, 1, Readings(market=1000), (NOTHING, NOTHING, NOTHING, Used(50, 1800, after=-50))
+        ),
+        UseRow(
+            NOON_HOUR - 3, 1, Readings(market=900), (NOTHING, NOTHING, NOTHING, Used(100, 3600, after=-50))
+        ),
+        UseRow(
+            NOON_HOUR - 2, 1, Readings(market=800), (NOTHING, NOTHING, NOTHING, Used(150, 3600, after=-100))
+        ),
         UseRow(NOON_HOUR - 1, 1, Readings(market=700), (NOTHING,) * 4),
     ] == hours(live)
     with live.read() as conn:

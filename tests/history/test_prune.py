@@ -1,6 +1,7 @@
 """What is old goes, what is needed stays."""
 
 from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import func, insert, select, update
 
@@ -20,6 +21,7 @@ from balancebot.store.tables import alerts, attempts, deliveries, groups, notifi
 from tests.outbox_bench import Bench
 
 NOW = datetime(2026, 11, 24, 12, tzinfo=UTC)
+ZONE = ZoneInfo("Asia/Shanghai")
 RETENTION = RetentionConfig(raw=timedelta(days=35), hourly=timedelta(days=400))
 POOL = WalletName("acme")
 NOTHING = Pruned(num_snapshots=0, num_hours=0, num_notifications=0, num_alerts=0, num_sessions=0)
@@ -30,7 +32,7 @@ def hour_of(at: datetime) -> int:
 
 
 def test_an_empty_database_stays_as_it_is(database: Database) -> None:
-    assert NOTHING == prune(database, RETENTION, now=NOW)
+    assert NOTHING == prune(database, RETENTION, zone=ZONE, now=NOW)
 
 
 def test_snapshots_go_after_raw_and_their_hours_stay(database: Database) -> None:
@@ -40,7 +42,7 @@ def test_snapshots_go_after_raw_and_their_hours_stay(database: Database) -> None
         for at in (old, young):
             readings.append_snapshots(conn, [SnapshotRow(int(at.timestamp()), 1, Readings(market=5))])
             usage.add(conn, {POOL: 1}, {}, {POOL: Seen(at.timestamp(), Readings(market=5))})
-    pruned = prune(database, RETENTION, now=NOW)
+    pruned = prune(database, RETENTION, zone=ZONE, now=NOW)
     assert Pruned(num_snapshots=1, num_hours=0, num_notifications=0, num_alerts=0, num_sessions=0) == pruned
     with database.read() as conn:
         kept = list(readings.snapshots_between(conn, since=0, until=10**11))
@@ -55,7 +57,7 @@ def test_whole_days_of_hours_become_days_after_hourly(database: Database) -> Non
         wallets.sync(conn, [POOL], now=NOW)
         for hour in (edge - 48, edge - 47, edge - 1, edge):
             usage.add(conn, {POOL: 1}, {Hour(hour, BalanceKey(POOL, Category.MARKET)): Booked(1, 60.0)}, {})
-    pruned = prune(database, RETENTION, now=NOW)
+    pruned = prune(database, RETENTION, zone=ZONE, now=NOW)
     assert Pruned(num_snapshots=0, num_hours=2, num_notifications=0, num_alerts=0, num_sessions=0) == pruned
     with database.read() as conn:
         assert [edge - 1, edge] == [row.at for row in usage.hours(conn, since=0, until=10**6)]
@@ -77,7 +79,7 @@ def test_what_was_told_goes_with_its_deliveries_once_they_are_settled(database: 
         for delivery_id in conn.scalars(select(deliveries.c.id)).all():
             row = {"delivery_id": delivery_id, "at": old, "outcome": "delivered", "message": ""}
             conn.execute(insert(attempts), row)
-    pruned = prune(database, RETENTION, now=NOW)
+    pruned = prune(database, RETENTION, zone=ZONE, now=NOW)
     assert Pruned(num_snapshots=0, num_hours=0, num_notifications=1, num_alerts=0, num_sessions=0) == pruned
     with database.read() as conn:
         assert [waiting] == list(conn.scalars(select(notifications.c.id)))
@@ -109,7 +111,7 @@ def test_a_group_stays_as_long_as_one_of_its_alerts_is_open_and_is_answered_then
     bench.run()
     close(bench, *closed)
     bench.clock.pass_by(days=401)
-    pruned = prune(bench.database, RETENTION, now=bench.clock.now())
+    pruned = prune(bench.database, RETENTION, zone=ZONE, now=bench.clock.now())
     assert (6, 5) == (pruned.num_notifications, pruned.num_alerts)
     bench.tell(still_open, Reason.RECOVERED)
     bench.run()
@@ -120,11 +122,11 @@ def test_closed_alerts_go_with_all_that_was_told_of_them_but_the_newest(bench: B
     close(bench, *[bench.open() for _ in range(7)])
     bench.run()
     bench.clock.pass_by(days=401)
-    assert 6 == prune(bench.database, RETENTION, now=bench.clock.now()).num_alerts
+    assert 6 == prune(bench.database, RETENTION, zone=ZONE, now=bench.clock.now()).num_alerts
     rest = {"alerts": 1, "groups": 1, "threads": 2, "notifications": 0, "deliveries": 0, "attempts": 0}
     assert rest == what_is_left(bench.database)
     newest = bench.open()
-    assert 1 == prune(bench.database, RETENTION, now=bench.clock.now()).num_alerts
+    assert 1 == prune(bench.database, RETENTION, zone=ZONE, now=bench.clock.now()).num_alerts
     assert (8, {**rest, "groups": 0, "threads": 1, "notifications": 1, "deliveries": 1}) == (
         newest,
         what_is_left(bench.database),
@@ -145,7 +147,7 @@ def test_of_the_digests_that_were_made_the_latest_stays_and_the_young_ones(datab
             made("monthly", 40),
         ):
             digest_slots.claim(conn, digest)
-    prune(database, RETENTION, now=NOW)
+    prune(database, RETENTION, zone=ZONE, now=NOW)
     with database.read() as conn:
         kept = [(row.name, (NOW - row.made_at).days) for row in conn.execute(select(tables.digest_slots))]
     assert [("daily", 1), ("daily", 34), ("monthly", 40)] == sorted(kept)
@@ -159,7 +161,7 @@ def test_log_ins_that_ran_out_go(database: Database) -> None:
             users.start_session(conn, token, "ada", now=begun, expires_at=expires_at)
         users.note_failure(conn, "ada", "::1", at=NOW - timedelta(days=2), forget=NOW - timedelta(days=9))
     assert Pruned(num_snapshots=0, num_hours=0, num_notifications=0, num_alerts=0, num_sessions=1) == prune(
-        database, RETENTION, now=NOW
+        database, RETENTION, zone=ZONE, now=NOW
     )
     with database.read() as conn:
         assert ["good"] == [session.id for session in users.sessions_of(conn, "ada", now=NOW)]

@@ -28,7 +28,7 @@ def test_what_is_booked_twice_within_an_hour_adds_up_and_the_last_reading_stands
             {POOL: Seen(36_600, last)},
         )
         found = usage.hours_of(conn, 1, since=0, until=11)
-    assert [market(last, at=10, used=Used(150, 600, 1_000, 20, 2))] == found
+    assert [market(last, at=10, used=Used(150, 600, 1_000, 20, 2, 10))] == found
 
 
 def test_a_category_that_was_not_read_keeps_its_last_reading(database: Database) -> None:
@@ -121,12 +121,19 @@ def test_sums_may_be_larger_than_a_balance(database: Database) -> None:
         for _ in range(2):
             usage.add(conn, IDS, {Hour(25, POOL_MARKET): top_up}, {})
         usage.put(conn, [market(Readings(market=5), at=26, used=Used(2 * MAX_BALANCE, 9))])
-        bounded = Used(MAX_BALANCE, 0, MAX_BALANCE, -MAX_BALANCE)
+        bounded = Used(MAX_BALANCE, 0, MAX_BALANCE, -MAX_BALANCE, 0, MAX_BALANCE)
         assert [market(Readings(), at=25, used=bounded)] == usage.hours_of(conn, 1, since=25, until=26)
-        assert {1: (NOTHING, NOTHING, NOTHING, Used(2 * MAX_BALANCE, 9, MAX_BALANCE, -MAX_BALANCE))} == (
-            usage.totals(conn, since=25, until=27)
-        )
+        assert {
+            1: (
+                NOTHING,
+                NOTHING,
+                NOTHING,
+                Used(2 * MAX_BALANCE, 9, MAX_BALANCE, -MAX_BALANCE, 0, MAX_BALANCE),
+            )
+        } == (usage.totals(conn, since=25, until=27))
         usage.fold_oldest_day(conn, before=48)
-        assert [market(Readings(market=5), at=1, used=Used(MAX_BALANCE, 9, MAX_BALANCE, -MAX_BALANCE))] == (
-            usage.days_of(conn, 1, since=1, until=2)
-        )
+        assert [
+            market(
+                Readings(market=5), at=1, used=Used(MAX_BALANCE, 9, MAX_BALANCE, -MAX_BALANCE, 0, MAX_BALANCE)
+            )
+        ] == (usage.days_of(conn, 1, since=1, until=2))

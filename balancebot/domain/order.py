@@ -1,0 +1,129 @@
+"""Orders: purchases that finance has recorded, and the top-ups that are matched to them, oldest first."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from decimal import Decimal
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from balancebot.domain.balance import BalanceKey, Category, WalletName, account_of
+from balancebot.domain.usage import SECONDS_PER_HOUR, Hour
+
+SLACK: Final = 0.02
+"""An order has arrived when no larger part of it is missing: what is sent between two readings hides some of a top-up."""
+
+
+class OrderState(StrEnum):
+    """How far an order has come."""
+
+    OPEN = "open"
+    PARTLY = "partly"
+    ARRIVED = "arrived"
+    OVERDUE = "overdue"
+    """Not all of it has arrived by the date it was expected."""
+    CANCELLED = "cancelled"
+
+
+AWAITED: Final = frozenset({OrderState.OPEN, OrderState.PARTLY, OrderState.OVERDUE})
+"""More is to come of these."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Order:
+    """One purchase, of `quantity` messages for a wallet; what has `arrived` in any wallet of its account counts."""
+
+    id: str = ""
+    """'' until it is kept."""
+    wallet: WalletName
+    category: Category
+    quantity: int
+    price: Decimal | None = None
+    """Of all of it, in the configured currency."""
+    reference: str = ""
+    note: str = ""
+    ordered_at: datetime
+    ordered_by: str
+    expected_at: datetime
+    """The end of the day on which it should have arrived."""
+    cancelled_at: datetime | None = None
+    cancelled_by: str = ""
+    reminded_at: datetime | None = None
+    """When it was said that it is overdue."""
+    arrived: int = 0
+    """Messages of the top-ups that are matched to it."""
+
+    @property
+    def account(self) -> str:
+        """The account that it was bought for."""
+        return account_of(self.wallet)
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether all of it has arrived, as far as readings tell."""
+        return self.quantity - self.arrived <= self.quantity * SLACK
+
+    @property
+    def missing(self) -> int:
+        """Messages that are still to come; 0 once it is complete or cancelled."""
+        return 0 if self.is_complete or self.cancelled_at is not None else self.quantity - self.arrived
+
+    def state(self, now: datetime) -> OrderState:
+        """Return how far it has come."""
+        if self.cancelled_at is not None:
+            return OrderState.CANCELLED
+        if self.is_complete:
+            return OrderState.ARRIVED
+        if now > self.expected_at:
+            return OrderState.OVERDUE
+        return OrderState.PARTLY if self.arrived else OrderState.OPEN
+
+
+class TopUp(NamedTuple):
+    """Quota that was bought, as a reading showed it."""
+
+    id: str
+    """'' until it is kept."""
+    at: int
+    """Epoch second of the reading, rounded up."""
+    wallet: WalletName
+    category: Category
+    messages: int
+
+    @property
+    def hour(self) -> Hour:
+        """The hour to which it is booked."""
+        return Hour((self.at - 1) // SECONDS_PER_HOUR, BalanceKey(self.wallet, self.category))
+
+    @property
+    def seen_at(self) -> datetime:
+        """The instant, aware, in UTC."""
+        return datetime.fromtimestamp(self.at, UTC)
+
+
+class Match(NamedTuple):
+    """A part of a top-up that belongs to an order."""
+
+    top_up_id: str
+    order_id: str
+    messages: int
+
+
+def match_top_up(top_up: TopUp, orders: Sequence[Order]) -> list[Match]:
+    """Return which orders a new top-up fills: the oldest first, each as far as it is missing; the rest belongs to none.
+
+    Only orders of the same account and category that were recorded before the top-up was seen.
+    """
+    matches: list[Match] = []
+    left = top_up.messages
+    for order in sorted(orders, key=lambda order: (order.ordered_at, int(order.id))):
+        fits = (
+            order.account == account_of(top_up.wallet)
+            and order.category is top_up.category
+            and order.ordered_at <= top_up.seen_at
+        )
+        part = min(left, order.missing) if fits else 0
+        if part > 0:
+            matches.append(Match(top_up.id, order.id, part))
+            left -= part
+    return matches

@@ -1,0 +1,209 @@
+"""A month's statement: what was there, bought, moved, refunded, used and left, of each balance.
+
+In every row opening + bought + moved_in - moved_out + refunded - used + unexplained = closing, exactly, where an opening
+or closing that nobody could see counts as 0. Hours are counted from 1970 in UTC; a month begins and ends with whole hours.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime, time, timedelta
+from decimal import Decimal
+from enum import StrEnum
+from itertools import pairwise
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from balancebot.domain.balance import Category
+from balancebot.domain.usage import SECONDS_PER_HOUR
+
+HOURS_PER_DAY = 24
+
+
+class StatementBy(StrEnum):
+    """What a row of a statement is about, beside account and category."""
+
+    WALLET = "wallet"
+    OWNER = "owner"
+    DAY = "day"
+
+
+class Flows(NamedTuple):
+    """What happened to a balance in a span, in messages."""
+
+    bought: int = 0
+    moved_in: int = 0
+    moved_out: int = 0
+    refunded: int = 0
+    used: int = 0
+
+    @property
+    def net(self) -> int:
+        """By how much the balance changed."""
+        return self.bought + self.moved_in - self.moved_out + self.refunded - self.used
+
+    def plus(self, other: "Flows") -> "Flows":
+        """Return what happened altogether."""
+        return Flows(*(mine + its for mine, its in zip(self, other, strict=True)))
+
+
+NO_FLOWS = Flows()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementRow:
+    """One line: a balance, or all balances of an owner or of a day, of one account and category."""
+
+    account: str
+    category: Category
+    app: str | None = None
+    """None: the shared pool, or a row of several wallets."""
+    owner: str | None = None
+    day: date | None = None
+    opening: int | None = None
+    """None: nothing was read before."""
+    flows: Flows = NO_FLOWS
+    closing: int | None = None
+    """None: nothing was read after it."""
+    hours_missing: int = 0
+    """Hours without a reading between the first and the last of the span."""
+
+    @property
+    def unexplained(self) -> int:
+        """The rest: what no reading explains, and what was there when it was first or last seen within the month."""
+        return (self.closing or 0) - (self.opening or 0) - self.flows.net
+
+    @property
+    def doubtful(self) -> int:
+        """How much of a balance that was read throughout can't be explained, whichever way."""
+        return 0 if self.opening is None or self.closing is None else abs(self.unexplained)
+
+    def cost(self, prices: Mapping[Category, Decimal]) -> Decimal | None:
+        """Return what the usage costs; None where the category has no price."""
+        price = prices.get(self.category)
+        return None if price is None else price * self.flows.used
+
+
+class MonthSpan(NamedTuple):
+    """The hours `[start, end)` of a month, or of a day."""
+
+    day: date
+    """Its first day, in local time."""
+    start: int
+    end: int
+
+    @property
+    def starts_at(self) -> datetime:
+        """When it begins, in UTC."""
+        return datetime.fromtimestamp(self.start * SECONDS_PER_HOUR, UTC)
+
+    @property
+    def ends_at(self) -> datetime:
+        """When it ends, in UTC."""
+        return datetime.fromtimestamp(self.end * SECONDS_PER_HOUR, UTC)
+
+
+def month_span(year: int, month: int, zone: ZoneInfo) -> MonthSpan:
+    """Return the hours of a month in local time; where midnight is no whole hour in UTC, from the next one on."""
+    first = date(year, month, 1)
+    return MonthSpan(first, _first_hour(first, zone), _first_hour(_next_month(first), zone))
+
+
+def days_of(month: MonthSpan, zone: ZoneInfo) -> list[MonthSpan]:
+    """Return the days of a month, likewise."""
+    days: list[MonthSpan] = []
+    day, last = month.day, _next_month(month.day)
+    while day < last:
+        following = day + timedelta(days=1)
+        days.append(MonthSpan(day, _first_hour(day, zone), _first_hour(following, zone)))
+        day = following
+    return days
+
+
+def utc_days_of(month: MonthSpan) -> list[MonthSpan]:
+    """Return the whole days in UTC that a month has, what is left at its ends being part of the first and the last."""
+    edges = range(-(-month.start // HOURS_PER_DAY) + 1, month.end // HOURS_PER_DAY)
+    bounds = [month.start, *(day * HOURS_PER_DAY for day in edges), month.end]
+    first = -(-month.start // HOURS_PER_DAY)
+    return [
+        MonthSpan(date(1970, 1, 1) + timedelta(days=first + index), start, end)
+        for index, (start, end) in enumerate(pairwise(bounds))
+    ]
+
+
+def month_starts(since: int, until: int, zone: ZoneInfo) -> Iterator[int]:
+    """Yield the first hours of the months that begin in the hours `[since, until)`."""
+    day = datetime.fromtimestamp(since * SECONDS_PER_HOUR, zone).date().replace(day=1)
+    while (hour := _first_hour(day, zone)) < until:
+        if hour >= since:
+            yield hour
+        day = _next_month(day)
+
+
+def with_equal_moves(rows: Sequence[StatementRow]) -> list[StatementRow]:
+    """Return rows of which as much was moved in as out in each account and category.
+
+    What has no other side (the receiver couldn't be read, or the month ended in between) becomes unexplained.
+    """
+    groups: dict[tuple[str, Category], list[int]] = {}
+    for index, row in enumerate(rows):
+        groups.setdefault((row.account, row.category), []).append(index)
+    changed = list(rows)
+    for indices in groups.values():
+        surplus = sum(rows[i].flows.moved_out - rows[i].flows.moved_in for i in indices)
+        name = "moved_out" if surplus > 0 else "moved_in"
+        left = abs(surplus)
+        while left:
+            moved = {i: getattr(changed[i].flows, name) for i in indices}
+            # the smallest that is large enough is the likeliest
+            fitting = [i for i in indices if moved[i] >= left]
+            chosen = min(fitting, key=lambda i: moved[i]) if fitting else max(indices, key=lambda i: moved[i])
+            part = min(left, moved[chosen])
+            flows = changed[chosen].flows._replace(**{name: moved[chosen] - part})
+            changed[chosen] = replace(changed[chosen], flows=flows)
+            left -= part
+    return changed
+
+
+def summed(rows: Iterable[StatementRow], by: StatementBy | None) -> list[StatementRow]:
+    """Add up rows of one account and category, by owner or day, or with None altogether; in their order."""
+    sums: dict[tuple[object, ...], StatementRow] = {}
+    for row in rows:
+        owner = row.owner if by is StatementBy.OWNER else None
+        day = row.day if by is StatementBy.DAY else None
+        key = (row.account, day, owner, row.category)
+        before = sums.get(key)
+        if before is None:
+            sums[key] = replace(row, app=None, owner=owner, day=day)
+        else:
+            sums[key] = replace(
+                before,
+                opening=_plus(before.opening, row.opening),
+                flows=before.flows.plus(row.flows),
+                closing=_plus(before.closing, row.closing),
+                hours_missing=before.hours_missing + row.hours_missing,
+            )
+    return list(sums.values())
+
+
+def read_month(text: str) -> date | None:
+    """Read `2026-11` as its first day; None for anything else, and before 1970."""
+    year, dash, month = text.partition("-")
+    if not (dash and year.isascii() and month.isascii() and year.isdecimal() and month.isdecimal()):
+        return None
+    if len(year) != 4 or len(month) != 2 or not (1970 < int(year) < 9999 and 1 <= int(month) <= 12):
+        return None
+    return date(int(year), int(month), 1)
+
+
+def _plus(one: int | None, other: int | None) -> int | None:
+    return other if one is None else one if other is None else one + other
+
+
+def _next_month(day: date) -> date:
+    return (day.replace(day=1) + timedelta(days=32)).replace(day=1)
+
+
+def _first_hour(day: date, zone: ZoneInfo) -> int:
+    """Return the first whole hour of a local day: of a midnight that the clocks skip, of what follows it."""
+    midnight = datetime.combine(day, time(), zone).astimezone(UTC)
+    return -(-int(midnight.timestamp()) // SECONDS_PER_HOUR)

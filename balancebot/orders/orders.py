@@ -1,0 +1,221 @@
+"""Recording purchases, cancelling them, and changing which top-up belongs to which; each act is in the audit log.
+
+An order that is expected counts in the order advice, never in the runway.
+"""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from balancebot.domain.audit import Act, Actor, Picture
+from balancebot.domain.balance import MAX_BALANCE, BalanceKey, Category, WalletName, account_of
+from balancebot.domain.number_text import quoted, read_number
+from balancebot.domain.order import Match, Order, TopUp
+from balancebot.domain.sentence import Sentence, did_you_mean, sentence
+from balancebot.domain.threshold_cell import read_note
+from balancebot.ports import Clock
+from balancebot.store import audit, orders, types
+from balancebot.store.database import Database
+
+MAX_REFERENCE = 200
+_MAX_PRICE = Decimal(10**15)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OperateOrders:
+    """What people do about orders."""
+
+    database: Database
+    clock: Clock
+    zone: ZoneInfo
+    known: Callable[[], Sequence[WalletName]]
+    """The wallets that are configured now."""
+
+    def add(
+        self,
+        balance: BalanceKey,
+        *,
+        quantity: int,
+        expected_at: datetime,
+        price: Decimal | None = None,
+        reference: str = "",
+        note: str = "",
+        by: Actor,
+    ) -> Order | Sentence:
+        """Record a purchase for a wallet or an account; return what is wrong. The same request again is done once."""
+        now = self.clock.now()
+        written = read_note(note)
+        reference = reference.strip()
+        if isinstance(written, Sentence):
+            return sentence("the note %(fault)s", fault=written)
+        if len(reference) > MAX_REFERENCE or not reference.isprintable():
+            return sentence(
+                "the reference must be one line of at most %(most)s characters", most=MAX_REFERENCE
+            )
+        known = self.known()
+        names = {*known, *(WalletName(account_of(name)) for name in known)}
+        if balance.wallet not in names:
+            hint = did_you_mean(balance.wallet, names)
+            return sentence("no wallet %(name)s is configured%(hint)s", name=balance.wallet, hint=hint)
+        if not 0 < quantity <= MAX_BALANCE:
+            return sentence("an order is for 1 to %(most)s messages", most=MAX_BALANCE)
+        order = Order(
+            wallet=balance.wallet,
+            category=balance.category,
+            quantity=quantity,
+            price=price,
+            reference=reference,
+            note=written,
+            ordered_at=now,
+            ordered_by=by.who,
+            expected_at=expected_at,
+        )
+        with self.database.write() as conn:
+            types.take_lock(conn, types.BOOKING)
+            done = audit.of_request(conn, by.request)
+            if done is not None and done.after is not None:
+                again = orders.find(conn, str(done.after["id"]))
+                if again is not None:
+                    return again
+            kept = replace(order, id=orders.add(conn, order))
+            audit.record_change(conn, by, Act.ADD_ORDER, str(balance), after=_picture(kept), now=now)
+        return kept
+
+    def listed(self) -> tuple[Order, ...]:
+        """Return all orders, the latest first."""
+        with self.database.read() as conn:
+            return orders.listed(conn)
+
+    def cancel(self, order_id: str, *, by: Actor) -> Order | None:
+        """Expect no more of an order; None if none that stands has this id. What has arrived stays matched to it."""
+        now = self.clock.now()
+        with self.database.write() as conn:
+            types.take_lock(conn, types.BOOKING)
+            order = orders.find(conn, order_id)
+            if order is None or not orders.cancel(conn, order_id, by=by.who, now=now):
+                return None
+            balance = str(BalanceKey(order.wallet, order.category))
+            audit.record_change(conn, by, Act.CANCEL_ORDER, balance, before=_picture(order), now=now)
+        return replace(order, cancelled_at=now, cancelled_by=by.who)
+
+    def top_ups_for(self, order: Order, *, limit: int = 50) -> list[tuple[TopUp, Sequence[Match]]]:
+        """Return the latest top-ups that an order could be matched to, each with what it is matched to now."""
+        with self.database.read() as conn:
+            found = orders.top_ups_of(conn, order.account, order.category, limit=limit)
+            matches = orders.matches_of(conn, [top_up.id for top_up in found])
+        return [(top_up, matches.get(top_up.id, ())) for top_up in found]
+
+    def match(self, top_up_id: str, order_id: str, *, by: Actor) -> Sentence | None:
+        """Let the whole of a top-up belong to one order, or with '' to none; return what is wrong."""
+        now = self.clock.now()
+        with self.database.write() as conn:
+            types.take_lock(conn, types.BOOKING)
+            top_up = orders.find_top_up(conn, top_up_id)
+            if top_up is None:
+                return sentence("this top-up doesn't exist any more")
+            order = orders.find(conn, order_id) if order_id else None
+            if order_id and (
+                order is None
+                or (order.account, order.category) != (account_of(top_up.wallet), top_up.category)
+            ):
+                return sentence("no order of this account and category has the number %(id)s", id=order_id)
+            before = orders.matches_of(conn, [top_up.id]).get(top_up.id, [])
+            after = [] if order is None else [Match(top_up.id, order.id, top_up.messages)]
+            if before == after:
+                return None
+            orders.rematch(conn, top_up, after)
+            audit.record_change(
+                conn,
+                by,
+                Act.MATCH_ORDER,
+                str(top_up.hour.balance),
+                before=_matched(top_up, before),
+                after=_matched(top_up, after),
+                now=now,
+            )
+        return None
+
+
+def awaited_by_balance(
+    conn: Connection, *, until: datetime | None = None
+) -> Mapping[tuple[str, Category], int]:
+    """Return how many messages are still to come of the orders of each account and category (by then)."""
+    missing: dict[tuple[str, Category], int] = {}
+    for order in orders.awaited(conn):
+        if until is None or order.expected_at <= until:
+            key = order.account, order.category
+            missing[key] = missing.get(key, 0) + order.missing
+    return missing
+
+
+def order_document(
+    order: Order, *, prices: Mapping[Category, Decimal], currency: str, now: datetime
+) -> dict[str, object]:
+    """Return an order as JSON-ready values, as commands and the API show it."""
+    cost = cost_of(order, prices)
+    return {
+        "id": order.id,
+        "wallet": order.wallet,
+        "account": order.account,
+        "category": order.category.value,
+        "state": order.state(now).value,
+        "ordered": order.quantity,
+        "arrived": order.arrived,
+        "expected_at": _instant(order.expected_at),
+        "ordered_at": _instant(order.ordered_at),
+        "ordered_by": order.ordered_by,
+        "price": None if order.price is None else float(order.price),
+        "cost": None if cost is None else float(cost),
+        "currency": currency,
+        "reference": order.reference,
+        "note": order.note,
+        "cancelled_at": None if order.cancelled_at is None else _instant(order.cancelled_at),
+        "cancelled_by": order.cancelled_by or None,
+    }
+
+
+def cost_of(order: Order, prices: Mapping[Category, Decimal]) -> Decimal | None:
+    """Return what an order costs: its price, else that of so many messages; None where no price is known."""
+    if order.price is not None:
+        return order.price
+    price = prices.get(order.category)
+    return None if price is None else price * order.quantity
+
+
+def read_price(text: str) -> Decimal | Sentence:
+    """Read what an order costs altogether; return what is wrong."""
+    value = read_number(text)
+    if value is None:
+        return sentence("must be a sum of money such as 2,700.00, not %(text)s", text=quoted(text))
+    if isinstance(value, Sentence):
+        return value
+    if not 0 <= value < _MAX_PRICE or value != round(value, 4):
+        return sentence("must be a sum of money such as 2,700.00, not %(text)s", text=quoted(text))
+    return value
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _picture(order: Order) -> Picture:
+    return {
+        "id": order.id,
+        "messages": order.quantity,
+        "expected_by": order.expected_at.isoformat(),
+        "price": None if order.price is None else str(order.price),
+        "reference": order.reference,
+        "note": order.note,
+    }
+
+
+def _matched(top_up: TopUp, matches: Collection[Match]) -> Picture:
+    return {
+        "messages": top_up.messages,
+        "at": top_up.seen_at.isoformat(),
+        "order": ", ".join(match.order_id for match in matches) or None,
+    }

@@ -1,0 +1,1 @@
+"""Statements: what was there, bought, moved, used and left in a month."""

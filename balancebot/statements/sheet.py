@@ -1,0 +1,217 @@
+"""A statement as a CSV file and as a workbook: a sheet per table, sums as formulas."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from balancebot.domain.balance import account_of, app_of
+from balancebot.domain.local_time import local_time
+from balancebot.domain.statement import StatementBy, StatementRow
+from balancebot.i18n import Wording
+from balancebot.orders.orders import cost_of
+from balancebot.sheets import Cell, SheetTable, write_csv, write_workbook
+from balancebot.statements.statement import Statement
+
+_AMOUNTS = 8
+"""Columns of messages, from the opening to the closing."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatementSheets:
+    """Writes statements for one language."""
+
+    words: Wording
+
+    def csv(self, statement: Statement) -> str:
+        """Return the rows as CSV, named as in JSON: a program may read them."""
+        header = _csv_names(statement.by)
+        return write_csv([header, *(self._csv_row(row, statement) for row in statement.rows)])
+
+    def xlsx(self, statement: Statement) -> bytes:
+        """Return the workbook: the rows, the totals, the top-ups and the orders."""
+        gettext = self.words.gettext
+        sheets = [
+            self._rows(statement, statement.rows, title=gettext("Statement %(month)s", month=statement.name)),
+            self._top_ups(statement),
+            self._orders(statement),
+            self._about(statement),
+        ]
+        return write_workbook(sheets)
+
+    def file_name(self, statement: Statement, ending: str) -> str:
+        """Return what a file of it is called."""
+        return f"statement-{statement.name}.{ending}"
+
+    def _rows(self, statement: Statement, rows: Sequence[StatementRow], *, title: str) -> SheetTable:
+        gettext = self.words.gettext
+        names: list[Cell] = [gettext("Account")]
+        match statement.by:
+            case StatementBy.WALLET:
+                names += [gettext("App"), gettext("Owner")]
+            case StatementBy.OWNER:
+                names += [gettext("Owner")]
+            case StatementBy.DAY:
+                names = [gettext("Day"), *names]
+        names.append(gettext("Category"))
+        header = [
+            *names,
+            gettext("Opening"),
+            gettext("Bought"),
+            gettext("Moved in"),
+            gettext("Moved out"),
+            gettext("Refunded"),
+            gettext("Used"),
+            gettext("Unexplained"),
+            gettext("Closing"),
+            gettext("Cost, %(currency)s", currency=statement.currency),
+            gettext("Hours without readings"),
+        ]
+        first = len(names)
+        # over days what was there and what is left doesn't add up
+        summed = range(first, first + _AMOUNTS)
+        if statement.by is StatementBy.DAY:
+            summed = range(first + 1, first + _AMOUNTS - 1)
+        return SheetTable(
+            title=title,
+            rows=[header, *(self._row(row, statement) for row in rows)],
+            widths=[14] * first + [13] * _AMOUNTS + [13, 13],
+            frozen_columns=first,
+            sums=[*summed, first + _AMOUNTS, first + _AMOUNTS + 1],
+            sum_label=gettext("Total"),
+            money=[first + _AMOUNTS],
+        )
+
+    def _row(self, row: StatementRow, statement: Statement) -> list[Cell]:
+        names: list[Cell] = [row.account]
+        match statement.by:
+            case StatementBy.WALLET:
+                names += [row.app or self.words.gettext("shared pool"), row.owner or ""]
+            case StatementBy.OWNER:
+                names += [row.owner or self.words.gettext("nobody's")]
+            case StatementBy.DAY:
+                names = ["" if row.day is None else row.day.isoformat(), *names]
+        return [
+            *names,
+            self.words.category(row.category),
+            *_amounts(row),
+            _money(row.cost(statement.prices)),
+            row.hours_missing,
+        ]
+
+    def _csv_row(self, row: StatementRow, statement: Statement) -> list[Cell]:
+        names: list[Cell] = [row.account, row.app or "", row.owner or "", row.category.value]
+        if row.day is not None:
+            names = [row.day.isoformat(), *names]
+        cost = row.cost(statement.prices)
+        return [*names, *_amounts(row), "" if cost is None else f"{cost:f}", row.hours_missing]
+
+    def _top_ups(self, statement: Statement) -> SheetTable:
+        gettext = self.words.gettext
+        header = [
+            gettext("Seen"),
+            gettext("Account"),
+            gettext("App"),
+            gettext("Category"),
+            gettext("Messages"),
+            gettext("Order"),
+        ]
+        rows: list[list[Cell]] = [
+            [
+                f"{local_time(seen.top_up.seen_at, statement.zone):%Y-%m-%d %H:%M}",
+                account_of(seen.top_up.wallet),
+                app_of(seen.top_up.wallet) or gettext("shared pool"),
+                self.words.category(seen.top_up.category),
+                seen.messages,
+                seen.order or "",
+            ]
+            for seen in statement.top_ups
+        ]
+        return SheetTable(
+            title=gettext("Top-ups"),
+            rows=[header, *rows],
+            widths=[18, 16, 18, 14, 13, 10],
+            sums=[4],
+            sum_label=gettext("Total"),
+        )
+
+    def _orders(self, statement: Statement) -> SheetTable:
+        gettext = self.words.gettext
+        header = [
+            gettext("Order"),
+            gettext("Wallet"),
+            gettext("Category"),
+            gettext("State"),
+            gettext("Ordered"),
+            gettext("Arrived"),
+            gettext("Expected by"),
+            gettext("Recorded by"),
+            gettext("Reference"),
+            gettext("Cost, %(currency)s", currency=statement.currency),
+            gettext("Note"),
+        ]
+        rows: list[list[Cell]] = [
+            [
+                order.id,
+                order.wallet,
+                self.words.category(order.category),
+                self.words.order_state(order.state(statement.as_of)),
+                order.quantity,
+                order.arrived,
+                _day(order.expected_at, statement.zone),
+                order.ordered_by,
+                order.reference,
+                _money(cost_of(order, statement.prices)),
+                order.note,
+            ]
+            for order in statement.orders
+        ]
+        return SheetTable(
+            title=gettext("Orders"),
+            rows=[header, *rows],
+            widths=[8, 22, 14, 14, 13, 13, 14, 18, 18, 13, 30],
+            sums=[4, 5, 9],
+            sum_label=gettext("Total"),
+            money=[9],
+        )
+
+    def _about(self, statement: Statement) -> SheetTable:
+        """Say from when to when it counts, and how sure it is."""
+        gettext = self.words.gettext
+        lines: list[list[Cell]] = [
+            [gettext("Month"), statement.name],
+            [gettext("From"), _time(statement.month.starts_at, statement.zone)],
+            [gettext("To"), _time(min(statement.month.ends_at, statement.as_of), statement.zone)],
+            [gettext("Time zone"), statement.zone.key],
+            [gettext("As of"), _time(statement.as_of, statement.zone)],
+            [gettext("Hours without readings"), sum(row.hours_missing for row in statement.rows)],
+            [gettext("Unexplained messages"), sum(row.doubtful for row in statement.rows)],
+        ]
+        return SheetTable(
+            title=gettext("How sure"), rows=[[gettext("What"), gettext("Value")], *lines], widths=[26, 24]
+        )
+
+
+def _csv_names(by: StatementBy) -> list[Cell]:
+    return [
+        *(["day"] if by is StatementBy.DAY else []),
+        *("account", "app", "owner", "category", "opening", "bought", "moved_in", "moved_out", "refunded"),
+        *("used", "unexplained", "closing", "cost", "hours_missing"),
+    ]
+
+
+def _amounts(row: StatementRow) -> list[Cell]:
+    opening, closing = ("" if value is None else value for value in (row.opening, row.closing))
+    return [opening, *row.flows, row.unexplained, closing]
+
+
+def _money(value: Decimal | None) -> Cell:
+    return "" if value is None else float(value)
+
+
+def _time(at: object, zone: ZoneInfo) -> str:
+    return f"{local_time(at, zone):%Y-%m-%d %H:%M}"  # type: ignore[arg-type]
+
+
+def _day(at: object, zone: ZoneInfo) -> str:
+    return f"{local_time(at, zone):%Y-%m-%d}"  # type: ignore[arg-type]

@@ -1,0 +1,393 @@
+"""Making a month's statement from the roll-up: sums of its hours, what was there when it began and ended, orders."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+from sqlalchemy import Connection
+
+from balancebot.domain.balance import Absent, Category, WalletName, account_of, app_of
+from balancebot.domain.order import AWAITED, Match, Order, TopUp
+from balancebot.domain.statement import (
+    HOURS_PER_DAY,
+    NO_FLOWS,
+    Flows,
+    MonthSpan,
+    StatementBy,
+    StatementRow,
+    days_of,
+    month_span,
+    summed,
+    utc_days_of,
+    with_equal_moves,
+)
+from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.orders.orders import order_document
+from balancebot.ports import Clock
+from balancebot.store import orders, statements, wallets
+from balancebot.store.database import Database
+from balancebot.store.statements import HoursRead, ValueAt
+from balancebot.store.usage import Used
+from balancebot.store.wallets import WalletRow
+
+_STILL_THERE = HOURS_PER_DAY
+"""So many hours after its last reading a balance counts as read at the end of a month."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenTopUp:
+    """A part of a top-up, and the id of the order that it belongs to."""
+
+    top_up: TopUp
+    messages: int
+    order: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One month's statement."""
+
+    month: MonthSpan
+    """From the first hour that counts to the last."""
+    zone: ZoneInfo
+    by: StatementBy
+    as_of: datetime
+    rows: tuple[StatementRow, ...]
+    totals: tuple[StatementRow, ...]
+    """One per account and category."""
+    top_ups: tuple[SeenTopUp, ...]
+    orders: tuple[Order, ...]
+    prices: Mapping[Category, Decimal]
+    currency: str
+    days_in_utc: bool = False
+    """Whether the days are those of UTC: its hours have been given up."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the month has ended."""
+        return self.as_of >= self.month.ends_at
+
+    @property
+    def name(self) -> str:
+        """The month, `2026-11`."""
+        return f"{self.month.day:%Y-%m}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MakeStatements:
+    """Makes statements of months."""
+
+    database: Database
+    clock: Clock
+    zone: ZoneInfo
+    owners: Callable[[], Mapping[WalletName, str]]
+    """Whose the wallets are that are configured now."""
+    prices: Mapping[Category, Decimal]
+    currency: str
+
+    def make(
+        self, month: date, *, account: str | None = None, by: StatementBy = StatementBy.WALLET
+    ) -> Statement:
+        """Return the statement of the month that begins with `month`, of one account or of all."""
+        with self.database.read() as conn:
+            return self.read(conn, month, account=account, by=by)
+
+    def accounts(self) -> list[str]:
+        """Return the accounts that were ever known."""
+        with self.database.read() as conn:
+            return sorted({account_of(name) for name in wallets.ids(conn)})
+
+    def read(
+        self,
+        conn: Connection,
+        month: date,
+        *,
+        account: str | None = None,
+        by: StatementBy = StatementBy.WALLET,
+    ) -> Statement:
+        """Return the statement, read in one transaction."""
+        now = self.clock.now()
+        span = month_span(month.year, month.month, self.zone)
+        # of a day whose hours were given up it isn't known any more what came before midnight
+        start, end = (_after_folded(conn, hour) for hour in (span.start, span.end))
+        span = MonthSpan(span.day, start, max(start, end))
+        rows = wallets.all_wallets(conn, configured_only=False)
+        members = [row for row in rows if account is None or row.account == account]
+        owners = {**wallets.owners(conn), **self.owners()}
+        days_in_utc = by is StatementBy.DAY and statements.any_folded(conn, since=span.start, until=span.end)
+        spans = (
+            [span]
+            if by is not StatementBy.DAY
+            else utc_days_of(span)
+            if days_in_utc
+            else days_of(span, self.zone)
+        )
+        now_hour = int(now.timestamp() // SECONDS_PER_HOUR) + 1
+        spans = [part for part in spans if part.start < now_hour] or spans[:1]
+        lines = with_equal_moves(_Lines(conn, members, owners, span, now_hour).of(spans))
+        lines = [line for line in lines if by is not StatementBy.DAY or _says_something(line)]
+        totals = summed(lines, None)
+        accounts = None if account is None else [account]
+        top_ups = orders.top_ups_between(conn, since=span.start, until=span.end, accounts=accounts)
+        matches = orders.matches_of(conn, [top_up.id for top_up in top_ups])
+        return Statement(
+            month=span,
+            zone=self.zone,
+            by=by,
+            as_of=now,
+            rows=tuple(lines if by is StatementBy.WALLET else summed(lines, by)),
+            totals=tuple(totals if by is not StatementBy.DAY else _whole_month(totals, lines)),
+            top_ups=tuple(
+                SeenTopUp(top_up=top_up, messages=messages, order=order)
+                for top_up in top_ups
+                for order, messages in _parts(top_up, matches)
+            ),
+            orders=tuple(_of_month(orders.listed(conn, accounts=accounts), span, top_ups, matches, now)),
+            prices=self.prices,
+            currency=self.currency,
+            days_in_utc=days_in_utc,
+        )
+
+
+class _Lines:
+    """The rows of some wallets."""
+
+    def __init__(
+        self,
+        conn: Connection,
+        members: Sequence[WalletRow],
+        owners: Mapping[WalletName, str],
+        month: MonthSpan,
+        now_hour: int,
+    ) -> None:
+        self._conn = conn
+        self._members = members
+        self._ids = {row.id for row in members}
+        self._owners = owners
+        self._month = month
+        self._now_hour = now_hour
+
+    def of(self, spans: Sequence[MonthSpan]) -> list[StatementRow]:
+        """Return a row for each balance and span in which there is something to say."""
+        month, end = self._month, min(self._month.end, self._now_hour)
+        read = statements.hours_read(self._conn, self._ids, since=month.start, until=month.end)
+        before = self._openings(month.start, read)
+        lines: list[StatementRow] = []
+        for span in spans:
+            is_last = span is spans[-1]
+            hour = end if is_last else span.end
+            values = statements.values_at(self._conn, self._ids, hour=hour, deep=is_last)
+            sums = statements.sums(self._conn, self._ids, since=span.start, until=span.end)
+            after: dict[tuple[int, Category], int] = {}
+            for row in self._members:
+                for category in Category:
+                    key = (row.id, category)
+                    flows = _flows(sums.get(key, Used()))
+                    closing = self._closing(row, category, values.get(key), hour)
+                    if closing is None and key in before and self._is_seen_later(row, category, hour, read):
+                        closing = before[key] + flows.net  # it wasn't read for days
+                    if closing is not None:
+                        after[key] = closing
+                    value = values.get(key)
+                    has_number = value is not None and isinstance(value.reading, int)
+                    if key not in before and closing is None and flows == NO_FLOWS:
+                        continue
+                    if not (has_number or before.get(key) or closing or flows != NO_FLOWS):
+                        continue  # unallocated throughout
+                    lines.append(
+                        StatementRow(
+                            account=row.account,
+                            app=app_of(row.name),
+                            owner=self._owners.get(row.name) or None,
+                            category=category,
+                            day=span.day if len(spans) > 1 else None,
+                            opening=before.get(key),
+                            flows=flows,
+                            closing=closing,
+                            hours_missing=_missing(read.get(key), end) if len(spans) == 1 else 0,
+                        )
+                    )
+            before = after
+        return sorted(
+            lines,
+            key=lambda line: (line.day or date.min, line.account, line.app or "", _ORDER[line.category]),
+        )
+
+    def _openings(
+        self, hour: int, read: Mapping[tuple[int, Category], HoursRead]
+    ) -> dict[tuple[int, Category], int]:
+        """Return what was there when the month began, of what is read again since, or what was read in its first hour."""
+        rows = {row.id: row for row in self._members}
+        found = {
+            (wallet_id, category): value.value
+            for (wallet_id, category), value in statements.values_at(self._conn, self._ids, hour=hour).items()
+            if (wallet_id, category) in read
+            or value.hour >= hour - _STILL_THERE
+            or _last_seen(rows[wallet_id], category) >= hour
+        }
+        for key, first in statements.first_values(self._conn, self._ids, hour=hour).items():
+            found.setdefault(key, first)
+        return found
+
+    @staticmethod
+    def _closing(row: WalletRow, category: Category, value: ValueAt | None, hour: int) -> int | None:
+        """Return what was left at an hour; None where nothing was read any more."""
+        if value is None or not (value.hour >= hour - _STILL_THERE or _last_seen(row, category) >= hour):
+            return None
+        return value.value
+
+    @staticmethod
+    def _is_seen_later(
+        row: WalletRow, category: Category, hour: int, read: Mapping[tuple[int, Category], HoursRead]
+    ) -> bool:
+        found = read.get((row.id, category))
+        return _last_seen(row, category) >= hour or (found is not None and found.last >= hour)
+
+
+def _missing(read: HoursRead | None, end: int) -> int:
+    """Return how many hours had no reading, from the first one that had to the last."""
+    return 0 if read is None else max(0, min(read.last + 1, end) - read.first - read.num_hours)
+
+
+_ORDER = {category: index for index, category in enumerate(Category)}
+
+
+def statement_document(statement: Statement, *, now: datetime) -> dict[str, object]:
+    """Return a statement as JSON-ready values, as the command and the API show it."""
+    return {
+        "month": statement.name,
+        "timezone": statement.zone.key,
+        "currency": statement.currency,
+        "by": statement.by.value,
+        "as_of": _instant(statement.as_of),
+        "starts_at": _instant(statement.month.starts_at),
+        "ends_at": _instant(statement.month.ends_at),
+        "is_over": statement.is_over,
+        "days_in_utc": statement.days_in_utc,
+        "rows": [_row(row, statement) for row in statement.rows],
+        "totals": [_row(row, statement) for row in statement.totals],
+        "hours_missing": sum(row.hours_missing for row in statement.totals),
+        "unexplained": sum(row.doubtful for row in statement.rows),
+        "top_ups": [
+            {
+                "at": _instant(seen.top_up.seen_at),
+                "account": account_of(seen.top_up.wallet),
+                "app": app_of(seen.top_up.wallet),
+                "category": seen.top_up.category.value,
+                "messages": seen.messages,
+                "order": seen.order,
+            }
+            for seen in statement.top_ups
+        ],
+        "orders": [
+            order_document(order, prices=statement.prices, currency=statement.currency, now=now)
+            for order in statement.orders
+        ],
+    }
+
+
+def _row(row: StatementRow, statement: Statement) -> dict[str, object]:
+    cost = row.cost(statement.prices)
+    return {
+        **({} if row.day is None else {"day": row.day.isoformat()}),
+        "account": row.account,
+        "app": row.app,
+        "owner": row.owner,
+        "category": row.category.value,
+        "opening": row.opening,
+        "bought": row.flows.bought,
+        "moved_in": row.flows.moved_in,
+        "moved_out": row.flows.moved_out,
+        "refunded": row.flows.refunded,
+        "used": row.flows.used,
+        "unexplained": row.unexplained,
+        "closing": row.closing,
+        "cost": None if cost is None else float(cost),
+        "hours_missing": row.hours_missing,
+    }
+
+
+def _flows(used: Used) -> Flows:
+    return Flows(
+        bought=used.topped_up,
+        moved_in=used.transferred + used.moved_out,
+        moved_out=used.moved_out,
+        refunded=used.refunded,
+        used=used.use,
+    )
+
+
+def _after_folded(conn: Connection, hour: int) -> int:
+    """Return an hour, or the end of its day where the hours of that day were given up."""
+    if hour % HOURS_PER_DAY == 0 or not statements.is_folded(conn, hour):
+        return hour
+    return (hour // HOURS_PER_DAY + 1) * HOURS_PER_DAY
+
+
+def _last_seen(row: WalletRow, category: Category) -> int:
+    """Return the hour of the latest reading of a balance; -1 for one that was never read."""
+    if row.observed_at is None or row.readings.of(category) is Absent.UNREAD:
+        return -1
+    return int(row.observed_at.timestamp() // SECONDS_PER_HOUR)
+
+
+def _says_something(line: StatementRow) -> bool:
+    return line.opening is not None or line.closing is not None or line.flows != NO_FLOWS
+
+
+def _whole_month(totals: Sequence[StatementRow], lines: Sequence[StatementRow]) -> list[StatementRow]:
+    """Return totals of a month's days: what was there is that of the first day, and of the last."""
+    first, last = min(line.day or date.min for line in lines), max(line.day or date.min for line in lines)
+    by_ends = [
+        {
+            (line.account, line.category): line
+            for line in summed([line for line in lines if line.day == day], None)
+        }
+        for day in (first, last)
+    ]
+    whole = []
+    for total in totals:
+        opened, closed = (ends.get((total.account, total.category)) for ends in by_ends)
+        whole.append(
+            replace(
+                total,
+                opening=None if opened is None else opened.opening,
+                closing=None if closed is None else closed.closing,
+            )
+        )
+    return whole
+
+
+def _parts(top_up: TopUp, matches: Mapping[str, Sequence[Match]]) -> list[tuple[str | None, int]]:
+    """Return the parts of a top-up: those that belong to orders, and what is left."""
+    parts: list[tuple[str | None, int]] = [
+        (match.order_id, match.messages) for match in matches.get(top_up.id, ())
+    ]
+    left = top_up.messages - sum(messages for _, messages in parts)
+    return [*parts, (None, left)] if left else parts
+
+
+def _of_month(
+    listed: Collection[Order],
+    month: MonthSpan,
+    top_ups: Sequence[TopUp],
+    matches: Mapping[str, Sequence[Match]],
+    now: datetime,
+) -> list[Order]:
+    """Return the orders that concern a month: recorded or filled in it, or still awaited."""
+    filled = {match.order_id for top_up in top_ups for match in matches.get(top_up.id, ())}
+    return sorted(
+        (
+            order
+            for order in listed
+            if order.ordered_at < month.ends_at
+            and (order.ordered_at >= month.starts_at or order.id in filled or order.state(now) in AWAITED)
+        ),
+        key=lambda order: (order.ordered_at, int(order.id)),
+    )
+
+
+def _instant(at: datetime) -> str:
+    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,226 @@
+"""Orders, the top-ups that were seen, and which part of which top-up belongs to which order."""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import fields, replace
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+
+from balancebot.domain.balance import Category, account_of
+from balancebot.domain.order import Match, Order, TopUp, match_top_up
+from balancebot.domain.usage import SECONDS_PER_HOUR, Hour
+from balancebot.store.tables import order_matches, orders, top_ups, wallets
+from balancebot.store.types import chunked
+
+_NAMES = tuple(field.name for field in fields(Order) if field.name != "arrived")
+
+
+def add(conn: Connection, order: Order) -> str:
+    """Keep an order; return its id."""
+    values = {name: getattr(order, name) for name in _NAMES if name != "id"}
+    statement = insert(orders).values(**values, account=order.account).returning(orders.c.id)
+    order_id: str = conn.execute(statement).scalar_one()
+    return order_id
+
+
+def find(conn: Connection, order_id: str) -> Order | None:
+    """Return one order; None for anything that names none."""
+    row = conn.execute(_orders().where(orders.c.id == order_id)).one_or_none()
+    return None if row is None else _order(row)
+
+
+def listed(conn: Connection, *, accounts: Collection[str] | None = None) -> tuple[Order, ...]:
+    """Return the orders (of some accounts), the latest first."""
+    wanted = _orders().order_by(orders.c.ordered_at.desc(), orders.c.id.desc())
+    if accounts is not None:
+        wanted = wanted.where(orders.c.account.in_(accounts))
+    return tuple(map(_order, conn.execute(wanted)))
+
+
+def awaited(conn: Connection) -> tuple[Order, ...]:
+    """Return the orders of which more is to come, the oldest first."""
+    wanted = _orders().where(orders.c.cancelled_at.is_(None)).order_by(orders.c.ordered_at, orders.c.id)
+    return tuple(order for order in map(_order, conn.execute(wanted)) if order.missing)
+
+
+def cancel(conn: Connection, order_id: str, *, by: str, now: datetime) -> bool:
+    """Note that nothing more comes of an order; False when there is none such, or it was cancelled before."""
+    cancelled = (
+        update(orders)
+        .where(orders.c.id == order_id, orders.c.cancelled_at.is_(None))
+        .values(cancelled_at=now, cancelled_by=by)
+    )
+    return conn.execute(cancelled).rowcount == 1
+
+
+def note_reminded(conn: Connection, order_id: str, *, now: datetime) -> bool:
+    """Note that it was said that an order is overdue; False where another has said so."""
+    reminded = (
+        update(orders).where(orders.c.id == order_id, orders.c.reminded_at.is_(None)).values(reminded_at=now)
+    )
+    return conn.execute(reminded).rowcount == 1
+
+
+def add_top_ups(conn: Connection, seen: Iterable[TopUp]) -> list[tuple[TopUp, list[Match]]]:
+    """Keep top-ups that were just seen and match them to orders; return each with its matches."""
+    new = sorted(seen, key=lambda top_up: (top_up.at, top_up.wallet))
+    if not new:
+        return []
+    names = {top_up.wallet for top_up in new}
+    ids = {
+        row.name: row.id
+        for row in conn.execute(select(wallets.c.name, wallets.c.id).where(wallets.c.name.in_(names)))
+    }
+    waiting = {order.id: order for order in awaited(conn)}
+    kept: list[tuple[TopUp, list[Match]]] = []
+    for top_up in new:
+        statement = insert(top_ups).values(
+            at=top_up.at, wallet_id=ids[top_up.wallet], category=top_up.category, messages=top_up.messages
+        )
+        with_id = top_up._replace(id=conn.execute(statement.returning(top_ups.c.id)).scalar_one())
+        matches = match_top_up(with_id, tuple(waiting.values()))
+        _add_matches(conn, matches)
+        for match in matches:
+            order = waiting[match.order_id]
+            waiting[order.id] = replace(order, arrived=order.arrived + match.messages)
+        kept.append((with_id, matches))
+    return kept
+
+
+def replace_top_ups(
+    conn: Connection,
+    account: str,
+    found: Iterable[TopUp],
+    *,
+    since: int,
+    until: int,
+    is_known: Callable[[Hour], bool],
+) -> None:
+    """Let the top-ups of an account in the hours `[since, until)` be those that were found.
+
+    What is kept of others goes where `is_known` tells that their hour was booked anew. One that was found again stays
+    matched as it is.
+    """
+    new = {
+        (top_up.at, top_up.wallet, top_up.category, top_up.messages): top_up
+        for top_up in found
+        if since <= top_up.hour.epoch_hour < until
+    }
+    for kept in top_ups_between(conn, since=since, until=until, accounts=[account]):
+        known = new.pop((kept.at, kept.wallet, kept.category, kept.messages), None)
+        if known is None and is_known(kept.hour):
+            remove_top_up(conn, kept.id)
+    add_top_ups(conn, new.values())
+
+
+def take_back(conn: Connection, hour: Hour, messages: int) -> None:
+    """Let what was seen of a balance in an hour count for so many messages less: the reading was wrong."""
+    seen = top_ups_between(
+        conn, since=hour.epoch_hour, until=hour.epoch_hour + 1, accounts=[account_of(hour.balance.wallet)]
+    )
+    for top_up in reversed([top_up for top_up in seen if top_up.hour == hour]):
+        part = min(messages, top_up.messages)
+        messages -= part
+        if part < top_up.messages:
+            left = top_up.messages - part
+            conn.execute(update(top_ups).where(top_ups.c.id == top_up.id).values(messages=left))
+            _bound_matches(conn, top_up.id, left)
+        else:
+            remove_top_up(conn, top_up.id)
+        if not messages:
+            return
+
+
+def remove_top_up(conn: Connection, top_up_id: str) -> None:
+    """Forget a top-up and what it was matched to."""
+    conn.execute(delete(order_matches).where(order_matches.c.top_up_id == top_up_id))
+    conn.execute(delete(top_ups).where(top_ups.c.id == top_up_id))
+
+
+def top_ups_between(
+    conn: Connection, *, since: int, until: int, accounts: Collection[str] | None = None
+) -> list[TopUp]:
+    """Return the top-ups of the hours `[since, until)` (whole hours since 1970 in UTC), oldest first."""
+    wanted = (
+        _top_ups()
+        .where(top_ups.c.at > since * SECONDS_PER_HOUR, top_ups.c.at <= until * SECONDS_PER_HOUR)
+        .order_by(top_ups.c.at, top_ups.c.id)
+    )
+    if accounts is not None:
+        wanted = wanted.where(wallets.c.account.in_(accounts))
+    return [TopUp(*row) for row in conn.execute(wanted)]
+
+
+def find_top_up(conn: Connection, top_up_id: str) -> TopUp | None:
+    """Return one top-up; None for anything that names none."""
+    row = conn.execute(_top_ups().where(top_ups.c.id == top_up_id)).one_or_none()
+    return None if row is None else TopUp(*row)
+
+
+def top_ups_of(conn: Connection, account: str, category: Category, *, limit: int) -> list[TopUp]:
+    """Return the latest top-ups of an account's category, the latest first."""
+    wanted = (
+        _top_ups()
+        .where(wallets.c.account == account, top_ups.c.category == category)
+        .order_by(top_ups.c.at.desc(), top_ups.c.id.desc())
+        .limit(limit)
+    )
+    return [TopUp(*row) for row in conn.execute(wanted)]
+
+
+def matches_of(conn: Connection, top_up_ids: Collection[str]) -> Mapping[str, list[Match]]:
+    """Return what top-ups are matched to, by their ids, in the order in which the orders were recorded."""
+    found: dict[str, list[Match]] = {}
+    for ids in chunked(top_up_ids):
+        wanted = (
+            select(order_matches.c.top_up_id, order_matches.c.order_id, order_matches.c.messages)
+            .where(order_matches.c.top_up_id.in_(ids))
+            .order_by(order_matches.c.order_id)
+        )
+        for top_up_id, order_id, messages in conn.execute(wanted):
+            found.setdefault(top_up_id, []).append(Match(top_up_id, order_id, messages))
+    return found
+
+
+def rematch(conn: Connection, top_up: TopUp, matches: Sequence[Match]) -> None:
+    """Let a top-up belong to these orders instead."""
+    conn.execute(delete(order_matches).where(order_matches.c.top_up_id == top_up.id))
+    _add_matches(conn, matches)
+
+
+def _bound_matches(conn: Connection, top_up_id: str, most: int) -> None:
+    """Cut what a top-up is matched to down to what it still has."""
+    kept: list[Match] = []
+    for match in matches_of(conn, [top_up_id]).get(top_up_id, []):
+        part = min(match.messages, most)
+        most -= part
+        if part:
+            kept.append(match._replace(messages=part))
+    conn.execute(delete(order_matches).where(order_matches.c.top_up_id == top_up_id))
+    _add_matches(conn, kept)
+
+
+def _add_matches(conn: Connection, matches: Sequence[Match]) -> None:
+    if matches:
+        conn.execute(insert(order_matches), [match._asdict() for match in matches])
+
+
+def _orders() -> Select[Any]:
+    arrived = (
+        select(func.sum(order_matches.c.messages))
+        .where(order_matches.c.order_id == orders.c.id)
+        .correlate(orders)
+        .scalar_subquery()
+    )
+    return select(*(orders.c[name] for name in _NAMES), arrived.label("arrived"))
+
+
+def _order(row: Row[Any]) -> Order:
+    return Order(**{**row._mapping, "arrived": int(row.arrived or 0)})
+
+
+def _top_ups() -> Select[Any]:
+    return select(
+        top_ups.c.id, top_ups.c.at, wallets.c.name, top_ups.c.category, top_ups.c.messages
+    ).join_from(top_ups, wallets, top_ups.c.wallet_id == wallets.c.id)

@@ -1,0 +1,236 @@
+"""Statements: the equation holds in every row, over gaps, transfers, changes of the clocks, wallets that come and go."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from balancebot.config import RetentionConfig
+from balancebot.domain.balance import Absent, Category, Readings, WalletName
+from balancebot.domain.statement import StatementBy, StatementRow
+from balancebot.history.prune import prune
+from balancebot.history.rebook import rebook_account
+from balancebot.statements.statement import MakeStatements, Statement, statement_document
+from balancebot.store import readings, wallets
+from balancebot.store.database import Database
+from balancebot.store.readings import SnapshotRow
+from tests.outbox_bench import HandClock
+
+SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
+POOL, SHOP, WEB = WalletName("acme"), WalletName("acme/shop"), WalletName("acme/web")
+OWNERS = {SHOP: "shop team", WEB: "web team"}
+
+Course = Mapping[WalletName, Sequence[tuple[datetime, int | Absent]]]
+
+
+def of(reading: int | Absent) -> Readings:
+    return Readings(Absent.UNALLOCATED, Absent.UNALLOCATED, reading, Absent.UNALLOCATED)
+
+
+def take(database: Database, course: Course) -> None:
+    """Import what was read, as `history import` does."""
+    names = list(course)
+    first = min(at for points in course.values() for at, _ in points)
+    last = max(at for points in course.values() for at, _ in points)
+    with database.write() as conn:
+        wallets.sync(conn, names, now=first)
+        ids = wallets.ids(conn)
+        rows = sorted(
+            SnapshotRow(int(at.timestamp()), ids[name], of(reading))
+            for name, points in course.items()
+            for at, reading in points
+        )
+        readings.append_snapshots(conn, rows)
+    latest = rebook_account(
+        database,
+        "acme",
+        since=int(first.timestamp()),
+        until=int(last.timestamp()) + 1,
+        progress=lambda _: None,
+    )
+    with database.write() as conn:
+        readings.catch_up(conn, ((row.wallet_id, row.readings, row.observed_at) for row in latest.values()))
+
+
+def make(
+    database: Database,
+    month: date,
+    *,
+    zone: ZoneInfo = SHANGHAI,
+    now: datetime = datetime(2027, 6, 1, tzinfo=UTC),
+    by: StatementBy = StatementBy.WALLET,
+) -> Statement:
+    clock = HandClock()
+    clock.at = now
+    made = MakeStatements(
+        database=database,
+        clock=clock,
+        zone=zone,
+        owners=lambda: OWNERS,
+        prices={Category.INDUSTRY: Decimal("0.045")},
+        currency="CNY",
+    )
+    return made.make(month, by=by)
+
+
+def amounts(row: StatementRow) -> tuple[int | None, ...]:
+    return (row.opening, *row.flows, row.unexplained, row.closing)
+
+
+def balances(row: StatementRow) -> bool:
+    """Tell whether the equation of the contract holds."""
+    bought, moved_in, moved_out, refunded, used = row.flows
+    opening, closing = row.opening or 0, row.closing or 0
+    return opening + bought + moved_in - moved_out + refunded - used + row.unexplained == closing
+
+
+def hourly(start: datetime, values: Sequence[int | Absent]) -> list[tuple[datetime, int | Absent]]:
+    return [(start + timedelta(hours=number), value) for number, value in enumerate(values)]
+
+
+NOVEMBER = datetime(2026, 10, 31, 16, tzinfo=UTC)
+"""As it begins in Shanghai."""
+
+
+def test_a_month_tells_what_was_bought_moved_used_and_left(database: Database) -> None:
+    start = NOVEMBER - timedelta(hours=2)
+    pool = [50_000, 50_000, 50_000, 50_000, 40_000, 140_000, 140_000]
+    shop = [1_000, 900, 800, 700, 10_600, 10_500, 10_400]
+    take(database, {POOL: hourly(start, pool), SHOP: hourly(start, shop)})
+    made = make(database, date(2026, 11, 1), now=NOVEMBER + timedelta(hours=5))
+    assert [
+        (50_000, 100_000, 0, 10_000, 0, 0, 0, 140_000),
+        (800, 0, 10_000, 0, 0, 400, 0, 10_400),
+    ] == [amounts(row) for row in made.rows]
+    assert [(None, None), ("shop", "shop team")] == [(row.app, row.owner) for row in made.rows]
+    assert [(100_000, None)] == [(seen.messages, seen.order) for seen in made.top_ups]
+    assert [Decimal("0.000"), Decimal("18.000")] == [row.cost(made.prices) for row in made.rows]
+    assert [(50_800, 100_000, 10_000, 10_000, 0, 400, 0, 150_400)] == [amounts(row) for row in made.totals]
+
+
+def test_a_reading_between_two_months_is_shared_out_evenly(database: Database) -> None:
+    take(
+        database,
+        {
+            SHOP: [
+                (NOVEMBER - timedelta(hours=10), 2_000),
+                (NOVEMBER - timedelta(minutes=30), 1_600),
+                (NOVEMBER + timedelta(hours=5, minutes=30), 1_000),
+                (NOVEMBER + timedelta(days=29), 400),
+            ]
+        },
+    )
+    october, november = make(database, date(2026, 10, 1)), make(database, date(2026, 11, 1))
+    assert [1_550] == [row.closing for row in october.rows] == [row.opening for row in november.rows]
+    assert [0] == [row.unexplained for row in november.rows]
+
+
+def test_what_came_within_the_month_has_no_opening_and_what_left_has_no_closing(database: Database) -> None:
+    day = timedelta(days=1)
+    take(
+        database,
+        {
+            POOL: [(NOVEMBER + n * day, 9_000) for n in range(-1, 32)],
+            SHOP: [(NOVEMBER + n * day, 5_000 - n) for n in range(10, 32)],
+            WEB: [(NOVEMBER + n * day, 3_000) for n in range(-1, 12)],
+        },
+    )
+    made = make(database, date(2026, 11, 1))
+    assert {
+        None: (9_000, 0, 0, 0, 0, 0, 0, 9_000),
+        "shop": (None, 0, 0, 0, 0, 20, 4_990, 4_970),
+        "web": (3_000, 0, 0, 0, 0, 0, -3_000, None),
+    } == {row.app: amounts(row) for row in made.rows}
+    assert all(map(balances, (*made.rows, *made.totals)))
+    assert ["shop", None] == [row.app for row in make(database, date(2026, 12, 1)).rows][::-1]
+
+
+def test_what_was_taken_back_by_nobody_who_is_seen_is_unexplained(database: Database) -> None:
+    start = NOVEMBER + timedelta(hours=2)
+    take(database, {SHOP: hourly(start, [800, 700, Absent.UNALLOCATED, Absent.UNALLOCATED])})
+    (row,) = make(database, date(2026, 11, 1), now=start + timedelta(hours=4)).rows
+    assert (None, 0, 0, 0, 0, 100, 100, 0) == amounts(row)
+    assert balances(row)
+
+
+@pytest.mark.parametrize("zone", [SHANGHAI, BERLIN, ZoneInfo("Asia/Kolkata"), ZoneInfo("America/Santiago")])
+def test_days_and_months_follow_each_other_wherever_the_clocks_change(
+    database: Database, zone: ZoneInfo
+) -> None:
+    start = datetime(2026, 8, 25, tzinfo=UTC)
+    take(database, {SHOP: hourly(start, [200_000 - 7 * hour for hour in range(80 * 24)])})
+    months = [make(database, date(2026, month, 1), zone=zone) for month in (9, 10)]
+    assert [row.closing for row in months[0].rows] == [row.opening for row in months[1].rows]
+    for month in months:
+        (row,) = month.rows
+        assert row.flows.used == 7 * (month.month.end - month.month.start)
+        days = make(database, month.month.day, zone=zone, by=StatementBy.DAY)
+        assert [day.closing for day in days.rows[:-1]] == [day.opening for day in days.rows[1:]]
+        assert row.flows.used == sum(day.flows.used for day in days.rows)
+        assert [amounts(row)] == [amounts(total) for total in days.totals]
+        assert all(balances(day) and not day.unexplained for day in days.rows)
+
+
+def test_rows_by_owner_add_up_what_is_theirs(database: Database) -> None:
+    start = NOVEMBER - timedelta(hours=1)
+    take(
+        database,
+        {
+            POOL: hourly(start, [500] * 5),
+            SHOP: hourly(start, [900, 890, 880, 870, 860]),
+            WEB: hourly(start, [90, 80, 70, 60, 50]),
+        },
+    )
+    made = make(database, date(2026, 11, 1), by=StatementBy.OWNER, now=start + timedelta(hours=4))
+    assert {None: 0, "shop team": 30, "web team": 30} == {row.owner: row.flows.used for row in made.rows}
+
+
+@pytest.mark.parametrize("zone", [SHANGHAI, BERLIN])
+def test_a_month_stays_the_same_when_readings_and_hours_are_given_up(
+    database: Database, zone: ZoneInfo
+) -> None:
+    start = datetime(2026, 9, 20, tzinfo=UTC)
+    pool = [(start + timedelta(minutes=20 * n), 500_000 - 10_000 * (n // 700)) for n in range(60 * 72)]
+    shop = [(start + timedelta(minutes=20 * n), 9_000 + 10_000 * (n // 700) - 3 * n) for n in range(60 * 72)]
+    take(database, {POOL: pool, SHOP: shop})
+    before = [make(database, date(2026, month, 1), zone=zone) for month in (9, 10, 11)]
+    prune(database, RetentionConfig(), zone=zone, now=datetime(2028, 6, 1, tzinfo=UTC))
+    after = [make(database, date(2026, month, 1), zone=zone) for month in (9, 10, 11)]
+    for one, other in zip(before, after, strict=True):
+        assert [amounts(row) for row in one.rows] == [amounts(row) for row in other.rows]
+        assert one.month == other.month
+    days = make(database, date(2026, 10, 1), zone=zone, by=StatementBy.DAY)
+    assert days.days_in_utc
+    assert all(map(balances, days.rows))
+    assert [amounts(row) for row in after[1].totals] == [amounts(row) for row in days.totals]
+
+
+def test_the_json_has_the_fields_of_the_contract(database: Database) -> None:
+    take(database, {POOL: hourly(NOVEMBER, [100, 90, 80]), SHOP: hourly(NOVEMBER, [100, 90, 80])})
+    made = make(database, date(2026, 11, 1), now=NOVEMBER + timedelta(hours=2))
+    document = statement_document(made, now=made.as_of)
+    assert ("2026-11", "Asia/Shanghai", "CNY") == (
+        document["month"],
+        document["timezone"],
+        document["currency"],
+    )
+    rows = document["rows"]
+    assert isinstance(rows, list)
+    assert {
+        "account": "acme",
+        "app": "shop",
+        "owner": "shop team",
+        "category": "industry",
+        "opening": 100,
+        "bought": 0,
+        "moved_in": 0,
+        "moved_out": 0,
+        "refunded": 0,
+        "used": 20,
+        "unexplained": 0,
+        "closing": 80,
+        "cost": 0.9,
+        "hours_missing": 0,
+    } == rows[1]

@@ -1,0 +1,132 @@
+"""Orders and top-ups: what is seen fills the oldest order first, split where it must be."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from balancebot.domain.balance import BalanceKey, Category, WalletName
+from balancebot.domain.order import Match, Order, OrderState, TopUp
+from balancebot.domain.usage import Hour
+from balancebot.store import orders, wallets
+from balancebot.store.database import Database
+
+NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
+SECOND = int(NOW.timestamp())
+POOL, SHOP, OTHER = WalletName("acme"), WalletName("acme/shop"), WalletName("other")
+
+
+@pytest.fixture(autouse=True)
+def known(database: Database) -> None:
+    with database.write() as conn:
+        wallets.sync(conn, (POOL, SHOP, OTHER), now=NOW)
+
+
+def order(
+    database: Database, quantity: int, *, wallet: WalletName = POOL, at: datetime = NOW, days: int = 3
+) -> str:
+    made = Order(
+        wallet=wallet,
+        category=Category.INDUSTRY,
+        quantity=quantity,
+        ordered_at=at,
+        ordered_by="finance",
+        expected_at=NOW + timedelta(days=days),
+    )
+    with database.write() as conn:
+        return orders.add(conn, made)
+
+
+def arrives(
+    database: Database,
+    messages: int,
+    *,
+    wallet: WalletName = POOL,
+    category: Category = Category.INDUSTRY,
+    second: int = SECOND + 60,
+) -> list[tuple[str, int]]:
+    """Return which orders a top-up filled, and how far."""
+    with database.write() as conn:
+        ((_, matches),) = orders.add_top_ups(conn, [TopUp("", second, wallet, category, messages)])
+    return [(match.order_id, match.messages) for match in matches]
+
+
+def states(
+    database: Database, *, now: datetime = NOW + timedelta(days=1)
+) -> dict[str, tuple[OrderState, int]]:
+    with database.read() as conn:
+        return {found.id: (found.state(now), found.arrived) for found in orders.listed(conn)}
+
+
+def test_top_ups_fill_the_oldest_order_first_and_are_split(database: Database) -> None:
+    first, second = order(database, 50_000), order(database, 30_000, at=NOW + timedelta(seconds=30))
+    assert [(first, 40_000)] == arrives(database, 40_000)
+    assert {first: (OrderState.PARTLY, 40_000), second: (OrderState.OPEN, 0)} == states(database)
+    assert [(first, 10_000), (second, 5_000)] == arrives(database, 15_000, wallet=SHOP, second=SECOND + 90)
+    assert [(second, 25_000)] == arrives(database, 40_000, second=SECOND + 99)
+    assert {first: (OrderState.ARRIVED, 50_000), second: (OrderState.ARRIVED, 30_000)} == states(database)
+
+
+def test_only_orders_of_the_account_and_category_recorded_before_are_filled(database: Database) -> None:
+    later = order(database, 1_000, at=NOW + timedelta(hours=1))
+    elsewhere = order(database, 1_000, wallet=OTHER)
+    assert [] == arrives(database, 1_000)
+    assert [] == arrives(database, 1_000, category=Category.MARKET)
+    assert {later: (OrderState.OPEN, 0), elsewhere: (OrderState.OPEN, 0)} == states(database)
+
+
+def test_what_was_sent_meanwhile_leaves_no_order_unfilled(database: Database) -> None:
+    only = order(database, 60_000)
+    assert [(only, 59_650)] == arrives(database, 59_650)
+    assert {only: (OrderState.ARRIVED, 59_650)} == states(database)
+
+
+def test_an_order_is_overdue_after_its_date_however_much_has_arrived(database: Database) -> None:
+    only = order(database, 60_000, days=2)
+    arrives(database, 30_000)
+    assert {only: (OrderState.PARTLY, 30_000)} == states(database)
+    assert {only: (OrderState.OVERDUE, 30_000)} == states(database, now=NOW + timedelta(days=3))
+
+
+def test_a_cancelled_order_takes_nothing_more(database: Database) -> None:
+    only = order(database, 60_000)
+    arrives(database, 30_000)
+    with database.write() as conn:
+        assert orders.cancel(conn, only, by="finance", now=NOW)
+        assert not orders.cancel(conn, only, by="finance", now=NOW)
+    assert [] == arrives(database, 30_000, second=SECOND + 90)
+    assert {only: (OrderState.CANCELLED, 30_000)} == states(database)
+
+
+def test_a_wrong_reading_takes_its_top_up_back(database: Database) -> None:
+    only = order(database, 60_000)
+    arrives(database, 20_000)
+    arrives(database, 40_000, second=SECOND + 90)
+    hour = Hour(SECOND // 3600, BalanceKey(POOL, Category.INDUSTRY))
+    with database.write() as conn:
+        orders.take_back(conn, hour, 50_000)
+        left = orders.top_ups_between(conn, since=hour.epoch_hour, until=hour.epoch_hour + 1)
+    assert [(POOL, 10_000)] == [(top_up.wallet, top_up.messages) for top_up in left]
+    assert {only: (OrderState.PARTLY, 10_000)} == states(database)
+
+
+def test_what_is_found_again_stays_matched(database: Database) -> None:
+    only = order(database, 60_000)
+    arrives(database, 20_000)
+    arrives(database, 30_000, second=SECOND + 90)
+    with database.write() as conn:
+        orders.replace_top_ups(
+            conn,
+            "acme",
+            [
+                TopUp("", SECOND + 60, POOL, Category.INDUSTRY, 20_000),
+                TopUp("", SECOND + 90, POOL, Category.INDUSTRY, 35_000),
+            ],
+            since=SECOND // 3600,
+            until=SECOND // 3600 + 1,
+            is_known=lambda _: True,
+        )
+        kept = orders.top_ups_between(conn, since=SECOND // 3600, until=SECOND // 3600 + 1)
+        matches = orders.matches_of(conn, [top_up.id for top_up in kept])
+    assert [20_000, 35_000] == [top_up.messages for top_up in kept]
+    assert [Match(kept[0].id, only, 20_000)] == matches[kept[0].id]
+    assert {only: (OrderState.PARTLY, 55_000)} == states(database)
