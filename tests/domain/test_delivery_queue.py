@@ -31,6 +31,7 @@ def waits(
     in_doubt: bool = False,
     rate_limited: bool = False,
     at: datetime = NOON,
+    reason: Reason | None = None,
 ) -> QueuedDelivery:
     """A delivery whose name begins with its place in the order of decisions."""
     return QueuedDelivery(
@@ -39,7 +40,7 @@ def waits(
         action=action,
         alert_id=alert_id,
         group_id=group_id,
-        reason=Reason.OPENED if action is POST else None,
+        reason=Reason.OPENED if action is POST else reason,
         in_doubt=in_doubt,
         rate_limited=rate_limited,
         next_attempt_at=at,
@@ -69,6 +70,19 @@ def test_news_of_a_message_that_stands_is_one_edit_which_finds_out_whether_it_do
     result = planned(waits("1", REPLY), waits("1e", EDIT), waits("2", REPLY), waits("2e", EDIT), place=STANDS)
 
     assert [(EDIT, "2e", ["1e", "2e"]), (REPLY, "2", ["1", "2"])] == sends(result)
+
+
+def test_an_opening_or_worsening_overtakes_recoveries_reminders_and_edits_of_other_alerts() -> None:
+    result = planned(
+        waits("1", REPLY, 1, reason=Reason.RECOVERED),
+        waits("2", REPLY, 2, reason=Reason.REMINDER),
+        waits("3e", EDIT, 3),
+        waits("4", REPLY, 4, reason=Reason.WORSENED),
+        waits("5", REPLY, 5, reason=Reason.RECOVERED),
+        place=STANDS,
+    )
+
+    assert ["4", "1", "2", "5", "3e"] == [carrier for _, carrier, _ in sends(result)]
 
 
 def test_two_alerts_are_two_messages() -> None:

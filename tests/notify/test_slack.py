@@ -174,6 +174,8 @@ def test_nothing_is_written_once_the_delivery_is_somebody_elses(
         (Fault(status=302), ChannelErrorKind.IN_DOUBT),
         (Fault(lose_answer=True), ChannelErrorKind.IN_DOUBT),
         (Fault(delay=1.5), ChannelErrorKind.IN_DOUBT),
+        (Fault(without="ts"), ChannelErrorKind.IN_DOUBT),
+        (Fault(without="channel"), ChannelErrorKind.IN_DOUBT),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )

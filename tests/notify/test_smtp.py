@@ -1,8 +1,10 @@
 """E-mail, against a mail server on loopback."""
 
 import socket
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
+from threading import Thread
 
 import pytest
 
@@ -208,6 +210,35 @@ def test_a_closed_door_is_unreachable(renderer: Renderer) -> None:
     error = channel.send(mail(), holds_claim=mine)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.UNREACHABLE
+
+
+def test_a_server_that_never_ends_its_answer_is_left(renderer: Renderer) -> None:
+    sent_bytes = 0
+
+    def babble(server: socket.socket) -> None:
+        nonlocal sent_bytes
+        connection, _ = server.accept()
+        with connection, suppress(OSError):
+            connection.sendall(b"220 hello\r\n")
+            connection.recv(1000)
+            while sent_bytes < 50_000_000:
+                sent_bytes += connection.send(b"250-and another thing\r\n" * 1000)
+
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        thread = Thread(target=babble, args=(server,))
+        thread.start()
+        channel = SmtpChannel(
+            host="127.0.0.1",
+            port=server.getsockname()[1],
+            security=MailSecurity.NONE,
+            sender="a@example.com",
+            renderer=renderer,
+        )
+        error = channel.send(mail(), holds_claim=mine)
+        thread.join()
+
+    assert isinstance(error, ChannelError)
+    assert (ChannelErrorKind.UNREACHABLE, True) == (error.kind, sent_bytes < 50_000_000)
 
 
 def test_nothing_is_sent_once_the_delivery_is_somebody_elses(smtp: SmtpStandIn, renderer: Renderer) -> None:

@@ -54,6 +54,8 @@ class Fault:
     rate_limited: int | None = None
     delay: float = 0.0
     done: bool = False
+    without: str = ""
+    """A key that the answer lacks, as if somebody else had written it."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -211,6 +213,7 @@ class SlackStandIn:
             return web.Response(status=fault.status, text="<html>oops</html>", content_type="text/html")
         if fault.error:
             answer = _error(fault.error, needed=fault.needed)
+        answer = {key: value for key, value in answer.items() if key != fault.without}
         return web.json_response(answer, headers={"X-OAuth-Scopes": ",".join(self.scopes)})
 
     async def _handle_webhook(self, request: web.Request) -> web.StreamResponse:
