@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
-from balancebot.domain.alert import AlertKind
+from balancebot.domain.alert import Alert, AlertKind
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, WalletName
 from balancebot.domain.message import MutedCounts
 from balancebot.domain.runway import UNKNOWN, Estimate, Runway
@@ -55,25 +55,31 @@ class BalanceView:
     """Whether its traffic stopped in hours that are never still."""
     error: str
     """Why the latest attempt to read its wallet failed; '' where it didn't."""
+    wallet_alert_kind: AlertKind | None = None
+    """Of the alert of `wallet_alert_id`."""
+    is_acknowledged: bool = False
+    """Whether somebody has acknowledged every alert that is open of it."""
+    is_silenced: bool = False
+    """Whether every alert that is open of it is silenced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _OpenIds:
-    """The ids of the open alerts."""
+class _OpenAlertsOf:
+    """The open alerts, by what they are about."""
 
-    of_balance: Mapping[tuple[AlertKind, BalanceKey], str]
-    of_wallet: Mapping[WalletName, str]
+    of_balance: Mapping[tuple[AlertKind, BalanceKey], Alert]
+    of_wallet: Mapping[WalletName, Alert]
 
     @classmethod
-    def read(cls, conn: Connection) -> "_OpenIds":
-        of_balance: dict[tuple[AlertKind, BalanceKey], str] = {}
-        of_wallet: dict[WalletName, str] = {}
+    def read(cls, conn: Connection) -> "_OpenAlertsOf":
+        of_balance: dict[tuple[AlertKind, BalanceKey], Alert] = {}
+        of_wallet: dict[WalletName, Alert] = {}
         for message in alerts.all_open(conn):
             alert = message.alert
             if alert.subject.balance is not None:
-                of_balance[alert.subject.kind, alert.subject.balance] = str(alert.id)
+                of_balance[alert.subject.kind, alert.subject.balance] = alert
             else:
-                of_wallet.update(dict.fromkeys(alert.members or (alert.subject.wallet,), str(alert.id)))
+                of_wallet.update(dict.fromkeys(alert.members or (alert.subject.wallet,), alert))
         return cls(of_balance=of_balance, of_wallet=of_wallet)
 
 
@@ -93,7 +99,7 @@ def overview(
         known = wallets.named(conn, names, configured_only=False)
         kept = estimates.of_wallets(conn, [row.id for row in known.values()])
     believed = {(row.wallet_id, row.category): row for row in kept}
-    open_alerts = _OpenIds.read(conn)
+    open_alerts = _OpenAlertsOf.read(conn)
     views = []
     for name in names:
         wallet = known.get(name)
@@ -119,7 +125,7 @@ def _view(
     kept: EstimateRow | None,
     *,
     effective: Effective,
-    open_alerts: _OpenIds,
+    open_alerts: _OpenAlertsOf,
     stale_after: timedelta,
     now: datetime,
 ) -> BalanceView:
@@ -138,6 +144,10 @@ def _view(
         ever_positive=kept is not None and kept.ever_positive,
         margin=0.0,
     )
+    low = open_alerts.of_balance.get((AlertKind.LOW_BALANCE, key))
+    spike = open_alerts.of_balance.get((AlertKind.BURN_SPIKE, key))
+    of_wallet = open_alerts.of_wallet.get(key.wallet)
+    standing = [alert for alert in (low, spike, of_wallet) if alert is not None]
     return BalanceView(
         key=key,
         reading=reading,
@@ -149,9 +159,12 @@ def _view(
         severity=Severity.UNKNOWN if is_stale and isinstance(reading, int) else verdict.severity,
         ever_positive=kept is not None and kept.ever_positive,
         effective=effective,
-        alert_id=open_alerts.of_balance.get((AlertKind.LOW_BALANCE, key)),
-        spike_id=open_alerts.of_balance.get((AlertKind.BURN_SPIKE, key)),
-        wallet_alert_id=open_alerts.of_wallet.get(key.wallet),
+        alert_id=None if low is None else str(low.id),
+        spike_id=None if spike is None else str(spike.id),
+        wallet_alert_id=None if of_wallet is None else str(of_wallet.id),
+        wallet_alert_kind=None if of_wallet is None else of_wallet.subject.kind,
+        is_acknowledged=bool(standing) and all(alert.acknowledged_at is not None for alert in standing),
+        is_silenced=bool(standing) and all(alert.muted for alert in standing),
         stopped=kept is not None and kept.stopped,
         error=wallet.error_message if wallet is not None and wallet.error_kind is not None else "",
     )

@@ -2,8 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
-from dataclasses import fields, replace
+from dataclasses import dataclass, fields, replace
 from datetime import datetime
+from enum import StrEnum
 from typing import Any
 
 from sqlalchemy import (
@@ -107,17 +108,45 @@ def listed(
     return tuple(_message(row) for row in conn.execute(query))
 
 
-def num_open_about(conn: Connection, about: str = "") -> int:
-    """Count the open alerts of wallets whose name holds `about`."""
-    query = select(func.count()).select_from(alerts).where(*_open_about(about))
+class AlertState(StrEnum):
+    """What open alerts are filtered by, beside kind and severity."""
+
+    UNSEEN = "unseen"
+    """Neither acknowledged nor silenced."""
+    ACKNOWLEDGED = "acknowledged"
+    SILENCED = "silenced"
+    FLAPPING = "flapping"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertFilter:
+    """Which alerts are looked for; None and '' = any."""
+
+    about: str = ""
+    """A part of a wallet's name."""
+    severity: Severity | None = None
+    """Of a closed alert the worst that it had."""
+    kind: AlertKind | None = None
+    state: AlertState | None = None
+    """Of open alerts."""
+
+
+_ANY = AlertFilter()
+
+
+def num_open_about(conn: Connection, wanted: AlertFilter = _ANY) -> int:
+    """Count the open alerts that are looked for."""
+    query = select(func.count()).select_from(alerts).where(*_open_about(wanted))
     return conn.execute(query).scalar_one()
 
 
-def worst_open(conn: Connection, *, limit: int, offset: int = 0, about: str = "") -> tuple[AlertMessage, ...]:
-    """Return the open alerts of wallets whose name holds `about`, the worst and of these the oldest first."""
+def worst_open(
+    conn: Connection, *, limit: int, offset: int = 0, wanted: AlertFilter = _ANY
+) -> tuple[AlertMessage, ...]:
+    """Return the open alerts that are looked for, the worst and of these the oldest first."""
     query = (
         select(alerts)
-        .where(*_open_about(about))
+        .where(*_open_about(wanted))
         .order_by(_RANK.desc(), alerts.c.opened_at, alerts.c.id)
         .limit(limit)
         .offset(offset)
@@ -125,11 +154,17 @@ def worst_open(conn: Connection, *, limit: int, offset: int = 0, about: str = ""
     return tuple(_message(row) for row in conn.execute(query))
 
 
-def past(conn: Connection, *, limit: int, offset: int = 0, about: str = "") -> tuple[AlertMessage, ...]:
-    """Return closed alerts, newest first; of wallets whose name holds `about`."""
+def past(
+    conn: Connection, *, limit: int, offset: int = 0, wanted: AlertFilter = _ANY
+) -> tuple[AlertMessage, ...]:
+    """Return the closed alerts that are looked for, newest first."""
     query = (
         select(alerts)
-        .where(alerts.c.closed_at.is_not(None), alerts.c.wallet.icontains(about, autoescape=True))
+        .where(
+            alerts.c.closed_at.is_not(None),
+            *_about(wanted),
+            *(() if wanted.severity is None else (alerts.c.peak == wanted.severity.word,)),
+        )
         .order_by(alerts.c.opened_at.desc(), alerts.c.id.desc())
         .limit(limit)
         .offset(offset)
@@ -144,9 +179,16 @@ def get(conn: Connection, alert_id: int) -> AlertMessage | None:
 
 
 def edition(conn: Connection) -> tuple[object, ...]:
-    """Return what differs as soon as an alert opened or closed."""
+    """Return what differs as soon as an alert opened or closed, was acknowledged or silenced."""
     c = alerts.c
-    return tuple(conn.execute(select(func.max(c.id), func.count(c.closed_at))).one())
+    figures = select(
+        func.max(c.id),
+        func.count(c.closed_at),
+        func.max(c.acknowledged_at),
+        func.count(c.acknowledged_at),
+        func.count(c.muted_from),
+    )
+    return tuple(conn.execute(figures).one())
 
 
 def num_open(conn: Connection) -> Sequence[tuple[AlertKind, Severity, int]]:
@@ -226,8 +268,27 @@ def _subject_values(subject: AlertSubject) -> tuple[str, ...]:
     return subject.kind.value, subject.wallet, "" if subject.category is None else subject.category.value
 
 
-def _open_about(about: str) -> tuple[ColumnElement[bool], ...]:
-    return _IS_OPEN, alerts.c.wallet.icontains(about, autoescape=True)
+_IS_SILENCED = and_(alerts.c.muted_from.is_not(None), not_(alerts.c.mute_lifted))
+_IN_STATE: dict[AlertState, ColumnElement[bool]] = {
+    AlertState.UNSEEN: and_(alerts.c.acknowledged_at.is_(None), not_(_IS_SILENCED)),
+    AlertState.ACKNOWLEDGED: alerts.c.acknowledged_at.is_not(None),
+    AlertState.SILENCED: _IS_SILENCED,
+    AlertState.FLAPPING: alerts.c.flaps >= FLAPS,
+}
+
+
+def _about(wanted: AlertFilter) -> tuple[ColumnElement[bool], ...]:
+    named = alerts.c.wallet.icontains(wanted.about, autoescape=True)
+    return (named,) if wanted.kind is None else (named, alerts.c.kind == wanted.kind.value)
+
+
+def _open_about(wanted: AlertFilter) -> tuple[ColumnElement[bool], ...]:
+    return (
+        _IS_OPEN,
+        *_about(wanted),
+        *(() if wanted.severity is None else (alerts.c.severity == wanted.severity.word,)),
+        *(() if wanted.state is None else (_IN_STATE[wanted.state],)),
+    )
 
 
 def _message(row: Any) -> AlertMessage:
@@ -263,7 +324,7 @@ def muted_counts(conn: Connection) -> MutedCounts:
     is_open = c.closed_at.is_(None)
     alone = conn.execute(
         select(
-            func.count().filter(and_(c.muted_from.is_not(None), not_(c.mute_lifted))).label("silenced"),
+            func.count().filter(_IS_SILENCED).label("silenced"),
             func.count(c.acknowledged_at).label("acknowledged"),
             func.count().filter(c.flaps >= FLAPS).label("flapping"),
             func.coalesce(func.sum(c.relapses), 0).label("relapses"),

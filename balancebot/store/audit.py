@@ -105,11 +105,14 @@ def newest(
     offset: int = 0,
     acts: tuple[Act, ...] = (),
     about: str = "",
+    since: datetime | None = None,
 ) -> tuple[AuditEntry, ...]:
     """Return entries, the newest first: of `acts` only (empty = all), and where `about` stands in who or subject."""
     wanted = select(*_COLUMNS).order_by(audit.c.id.desc()).limit(limit).offset(offset)
     if acts:
         wanted = wanted.where(audit.c.act.in_(acts))
+    if since is not None:
+        wanted = wanted.where(audit.c.at >= since)
     if about:
         wanted = wanted.where(
             or_(

@@ -1,6 +1,7 @@
 """Alerts, open and past: what is wrong, what was told of it and to whom; acknowledging and silencing."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import Connection
@@ -8,16 +9,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from balancebot.answers import with_causes
-from balancebot.domain.alert import Alert
+from balancebot.domain.alert import Alert, AlertKind
+from balancebot.domain.audit import Act, AuditEntry
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.local_time import read_instant
-from balancebot.domain.message import AlertMessage
-from balancebot.domain.pattern import Pattern
+from balancebot.domain.message import AlertMessage, Measurement
+from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.sentence import Sentence, sentence
+from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording
-from balancebot.store import alerts, notification_history, silences
+from balancebot.overview.balances import overview
+from balancebot.sheets import Cell
+from balancebot.store import alerts, audit, notification_history, silences
 from balancebot.store import alerts as store
+from balancebot.store.alerts import AlertFilter, AlertState
 from balancebot.store.types import parse_id
+from balancebot.web.audit import AuditDifference, differences
+from balancebot.web.downloads import MAX_IN_CSV, csv_file, instant_cell
 from balancebot.web.paging import PAGE, Page, offset, page_number, page_of
 from balancebot.web.rendering import show, shown_or_not
 from balancebot.web.request import Done, PageRequest, done
@@ -33,12 +41,26 @@ _SPANS = {
 _MORNING = time(9)
 
 
+_ACTS = (Act.ACKNOWLEDGE, Act.SILENCE, Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD)
+_MAX_ACTS = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ActRow:
+    """What one person did about an alert."""
+
+    who: str
+    act: Act
+    at: datetime
+    differences: tuple[AuditDifference, ...]
+
+
 def listed(request: PageRequest) -> Response:
     """Show the open alerts, worst first, or the past ones, newest first; and the silences that hold."""
     return _listed(request)
 
 
-def one(request: PageRequest) -> Response:
+def alert_page(request: PageRequest) -> Response:
     """Show one alert with its story."""
     return _one(request)
 
@@ -100,9 +122,93 @@ def _why(message: AlertMessage, words: Wording) -> str:
     return shown_or_not(lambda: words.why(message), words.gettext("can't be shown"))
 
 
+def to_csv(request: PageRequest) -> Response:
+    """Send the alerts that the address asks for, all pages of them, as CSV."""
+    wanted, is_past = _wanted(request), request.asked("show") == "past"
+    app, words = request.app, request.words
+    with app.database.read() as conn:
+        found = (store.past if is_past else store.worst_open)(conn, limit=MAX_IN_CSV, wanted=wanted)
+        rows = with_reasons(conn, found, words)
+    table: list[tuple[Cell, ...]] = [
+        (
+            "id",
+            "kind",
+            "severity",
+            "wallet",
+            "category",
+            "opened_at",
+            "closed_at",
+            "acknowledged_by",
+            "reason",
+            "note",
+        )
+    ]
+    table += [
+        (
+            str(alert.id),
+            alert.subject.kind.value,
+            severity_shown(alert).word,
+            alert.subject.wallet,
+            alert.subject.category or "",
+            instant_cell(alert.opened_at),
+            instant_cell(alert.closed_at),
+            alert.acknowledged_by or "",
+            why or ("" if alert.closed_because is None else words.cause(alert.closed_because)),
+            last.context.note,
+        )
+        for alert, last, why in rows
+    ]
+    return csv_file(table, "alerts.csv")
+
+
+def severity_shown(alert: Alert) -> Severity:
+    """Return the severity of an open alert, of a closed one the worst that it had."""
+    return alert.severity if alert.closed_at is None else alert.peak or alert.severity
+
+
+def acknowledge_many(request: PageRequest) -> Response:
+    """Acknowledge every alert that was ticked and that nobody has acknowledged."""
+    seen = request.app.operate_alerts.acknowledge_all(request.sent_all("alert"), by=request.actor)
+    if not seen:
+        return _listed(
+            request, fault=request.words.gettext("No open alert is ticked that still waits for it.")
+        )
+    return done("/alerts", Done.ACKNOWLEDGED)
+
+
+def silence_many(request: PageRequest) -> Response:
+    """Mute the balances, or wallets, of every alert that was ticked."""
+    until = _until(request)
+    ids = [found for text in request.sent_all("alert") if (found := parse_id(text)) is not None]
+    with request.app.database.read() as conn:
+        ticked = [last.alert for alert_id in ids[:PAGE] if (last := store.get(conn, alert_id)) is not None]
+    texts = dict.fromkeys(
+        alert.subject.wallet if alert.subject.balance is None else str(alert.subject.balance)
+        for alert in ticked
+        if alert.closed_at is None
+    )
+    patterns = [parsed for text in texts if isinstance(parsed := Pattern.parse(text), Pattern)]
+    if until is None or not patterns:
+        return _listed(request, fault=request.words.gettext("Tick open alerts, and choose until when."))
+    muted = Patterns(parts=tuple(patterns)) if len(patterns) > 1 else patterns[0]
+    request.app.operate_alerts.silence(
+        muted, until=until, reason=request.sent("reason")[:500], by=request.actor
+    )
+    return done("/alerts", Done.SILENCED)
+
+
+def _wanted(request: PageRequest) -> AlertFilter:
+    return AlertFilter(
+        about=request.asked("q"),
+        severity=next((level for level in Severity if level.word == request.asked("severity")), None),
+        kind=next((kind for kind in AlertKind if kind.value == request.asked("kind")), None),
+        state=next((state for state in AlertState if state.value == request.asked("state")), None),
+    )
+
+
 def _listed(request: PageRequest, fault: str = "") -> Response:
     app = request.app
-    number, about = page_number(request.asked("page")), request.asked("q")
+    number, wanted = page_number(request.asked("page")), _wanted(request)
     is_past = request.asked("show") == "past"
     shown: Sequence[AlertMessage]
     with app.database.read() as conn:
@@ -110,11 +216,11 @@ def _listed(request: PageRequest, fault: str = "") -> Response:
         held = silences.holding(conn, request.now)
         quiet = alerts.muted_counts(conn)
         if is_past:
-            closed = store.past(conn, limit=PAGE + 1, offset=offset(number), about=about)
+            closed = store.past(conn, limit=PAGE + 1, offset=offset(number), wanted=wanted)
             shown, paging = closed[:PAGE], Page(number=number, more=len(closed) > PAGE)
         else:
-            paging = page_of(store.num_open_about(conn, about), number)
-            shown = store.worst_open(conn, limit=PAGE, offset=offset(paging.number), about=about)
+            paging = page_of(store.num_open_about(conn, wanted), number)
+            shown = store.worst_open(conn, limit=PAGE, offset=offset(paging.number), wanted=wanted)
         listed = with_reasons(conn, shown, request.words)
     return show(
         request,
@@ -124,7 +230,17 @@ def _listed(request: PageRequest, fault: str = "") -> Response:
         num_open=num_open,
         muted=quiet,
         is_past=is_past,
-        about=about,
+        wanted=wanted,
+        asked={
+            "q": wanted.about,
+            "severity": "" if wanted.severity is None else wanted.severity.word,
+            "kind": wanted.kind or "",
+            "state": wanted.state or "",
+            "show": "past" if is_past else "",
+        },
+        severities=[Severity.DEPLETED, Severity.CRITICAL, Severity.WARNING],
+        kinds=list(AlertKind),
+        states=list(AlertState),
         paging=paging,
         silences=held,
         spans=list(_SPANS),
@@ -141,7 +257,9 @@ def _one(request: PageRequest, fault: str = "") -> Response:
         if alert_id is None or found is None:
             raise HTTPException(404, sentence("This alert doesn't exist.").id)
         ((alert, last, why),) = with_reasons(conn, [found], request.words)
-        chapters = notification_history.of_alert(conn, alert_id)
+        entries = notification_history.of_alert(conn, alert_id)
+        present = last.measurement if alert.closed_at is not None else _present(conn, request, last)
+        acts = acts_of(conn, alert, request.words)
     say = request.words
     return show(
         request,
@@ -150,18 +268,66 @@ def _one(request: PageRequest, fault: str = "") -> Response:
         alert=alert,
         last=last,
         why=why,
-        chapters=[
+        entries=[
             (
-                chapter,
+                entry,
                 say.cause(cause)
-                if (cause := chapter.message.alert.closed_because)
-                else _why(chapter.message, say),
+                if (cause := entry.message.alert.closed_because)
+                else _why(entry.message, say),
             )
-            for chapter in chapters
+            for entry in entries
         ],
+        opening=entries[-1].message.measurement if entries else last.measurement,
+        present=present,
+        acts=acts,
         spans=list(_SPANS),
         fault=fault,
     )
+
+
+def _present(conn: Connection, request: PageRequest, last: AlertMessage) -> Measurement:
+    """Return how the balance of an open alert stands now; of a wallet's alert what was measured last."""
+    balance = last.alert.subject.balance
+    if balance is None:
+        return last.measurement
+    (view,) = [
+        view
+        for view in overview(
+            conn,
+            book=request.app.thresholds.book(conn),
+            stale_after=request.app.settings.poll.stale_after,
+            now=request.now,
+            names=[balance.wallet],
+        )
+        if view.key == balance
+    ]
+    return replace(
+        last.measurement,
+        reading=view.reading,
+        observed_at=view.observed_at,
+        burn_per_day=view.estimate.burn_per_day,
+        runway=view.estimate.runway,
+    )
+
+
+def acts_of(conn: Connection, alert: Alert, words: Wording) -> list[ActRow]:
+    """Return what people did about an alert while it was open, the latest first."""
+    found = audit.newest(conn, limit=_MAX_ACTS, acts=_ACTS, since=alert.opened_at)
+    return [
+        ActRow(who=entry.who, act=entry.act, at=entry.at, differences=differences(entry, words))
+        for entry in found
+        if (alert.closed_at is None or entry.at <= alert.closed_at) and _is_about(entry, alert)
+    ]
+
+
+def _is_about(entry: AuditEntry, alert: Alert) -> bool:
+    if entry.act is Act.ACKNOWLEDGE:
+        return entry.subject.startswith(f"alert {alert.id} ")
+    for text in entry.subject.split(", "):
+        pattern = Pattern.parse(text)
+        if isinstance(pattern, Pattern) and pattern.matches(alert.subject.wallet, alert.subject.category):
+            return True
+    return False
 
 
 def _until(request: PageRequest) -> datetime | None:

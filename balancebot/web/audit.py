@@ -1,5 +1,6 @@
 """The audit page: who changed what, when, from what to what, and by which way."""
 
+import json
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
@@ -11,8 +12,10 @@ from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.user import Role
 from balancebot.i18n import Wording
+from balancebot.sheets import Cell
 from balancebot.store import audit
 from balancebot.thresholds.edit import COLUMNS
+from balancebot.web.downloads import MAX_IN_CSV, csv_file, instant_cell
 from balancebot.web.paging import PAGE, Page, offset, page_number
 from balancebot.web.rendering import show, shown_or_not
 from balancebot.web.request import PageRequest
@@ -91,6 +94,33 @@ def audit_page(request: PageRequest) -> Response:
         topic=topic,
         topics=list(TOPICS),
     )
+
+
+def to_csv(request: PageRequest) -> Response:
+    """Send the changes that the address asks for, all pages of them, as CSV."""
+    with request.app.database.read() as conn:
+        entries = audit.newest(
+            conn,
+            limit=MAX_IN_CSV,
+            acts=TOPICS.get(request.asked("topic"), ()),
+            about=request.asked("q"),
+        )
+    table: list[tuple[Cell, ...]] = [("at", "who", "way", "act", "subject", "before", "after")]
+    table += [
+        (
+            instant_cell(entry.at),
+            entry.who,
+            entry.way.value,
+            entry.act.value,
+            entry.subject,
+            *(
+                "" if side is None else json.dumps(dict(side), ensure_ascii=False)
+                for side in (entry.before, entry.after)
+            ),
+        )
+        for entry in entries
+    ]
+    return csv_file(table, "audit.csv")
 
 
 def _not_shown(words: Wording) -> tuple[AuditDifference, ...]:

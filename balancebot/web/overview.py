@@ -7,10 +7,14 @@ from typing import TypeVar
 from markupsafe import Markup
 from starlette.responses import Response
 
-from balancebot.domain.balance import Category
+from balancebot.domain.balance import Absent, Category
+from balancebot.domain.runway import NO_END_HOURS
+from balancebot.domain.verdict import Severity
 from balancebot.overview.balances import BalanceView
+from balancebot.sheets import Cell
 from balancebot.web.chart import runway_bar
-from balancebot.web.overview_lists import OverviewFilter, OverviewGroup, SortOrder, group_of
+from balancebot.web.downloads import MAX_IN_CSV, csv_file, instant_cell
+from balancebot.web.overview_lists import OverviewFilter, OverviewGroup, SortOrder, group_of, severity_shown
 from balancebot.web.paging import cut, page_number
 from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
@@ -24,18 +28,61 @@ class OverviewRow:
 
     view: BalanceView
     group: OverviewGroup
+    severity: Severity
+    """As it is shown."""
     bar: Markup
+
+
+_CSV_HEADER = (
+    "wallet",
+    "category",
+    "state",
+    "balance",
+    "usage_per_day",
+    "runway_days",
+    "severity",
+    "observed_at",
+    "warning_below",
+    "critical_below",
+    "warning_days",
+    "critical_days",
+)
+
+
+def to_csv(request: PageRequest) -> Response:
+    """Send the balances that the address asks for, all pages of them, as CSV."""
+    chosen, _ = request.lists.of(request.app.latest.look(now=request.now), _wanted(request))
+    return csv_file([_CSV_HEADER, *map(_csv_row, chosen[:MAX_IN_CSV])], "balances.csv")
+
+
+def _csv_row(view: BalanceView) -> tuple[Cell, ...]:
+    reading, estimate, limits = view.reading, view.estimate, view.effective.limits
+    runway = estimate.runway
+    return (
+        view.key.wallet,
+        view.key.category.value,
+        reading.value if isinstance(reading, Absent) else "known",
+        reading if isinstance(reading, int) else "",
+        "" if estimate.burn_per_day is None else round(estimate.burn_per_day),
+        "" if runway is None or runway.p50 > NO_END_HOURS else round(runway.p50 / 24, 2),
+        view.severity.word,
+        instant_cell(view.observed_at),
+        *(
+            "" if limit is None else limit
+            for limit in (
+                limits.warning_below,
+                limits.critical_below,
+                limits.warning_days,
+                limits.critical_days,
+            )
+        ),
+    )
 
 
 def overview(request: PageRequest) -> Response:
     """Show a page of the balances that the address asks for."""
     look = request.app.latest.look(now=request.now)
-    wanted = OverviewFilter(
-        about=request.asked("q"),
-        category=_word(Category, request.asked("category")),
-        group=_word(OverviewGroup, request.asked("group")),
-        order=_word(SortOrder, request.asked("order")) or SortOrder.WORST,
-    )
+    wanted = _wanted(request)
     chosen, counts = request.lists.of(look, wanted)
     shown, paging = cut(chosen, page_number(request.asked("page")))
     return show(
@@ -60,11 +107,21 @@ def overview(request: PageRequest) -> Response:
     )
 
 
+def _wanted(request: PageRequest) -> OverviewFilter:
+    return OverviewFilter(
+        about=request.asked("q"),
+        category=_word(Category, request.asked("category")),
+        group=_word(OverviewGroup, request.asked("group")),
+        order=_word(SortOrder, request.asked("order")) or SortOrder.WORST,
+    )
+
+
 def row_of(request: PageRequest, view: BalanceView) -> OverviewRow:
     """Return a balance with its bar drawn."""
     words = request.words.runway(view.estimate.runway)
-    bar = runway_bar(view.estimate.runway, view.severity, view.effective.limits, words=words)
-    return OverviewRow(view=view, group=group_of(view), bar=bar)
+    severity = severity_shown(view)
+    bar = runway_bar(view.estimate.runway, severity, view.effective.limits, words=words)
+    return OverviewRow(view=view, group=group_of(view), severity=severity, bar=bar)
 
 
 def _word(kind: type[_Word], text: str) -> _Word | None:

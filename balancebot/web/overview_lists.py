@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from balancebot.domain.alert import AlertKind
 from balancebot.domain.balance import Absent, Category
 from balancebot.domain.pattern import Pattern
-from balancebot.domain.verdict import urgency
+from balancebot.domain.verdict import Severity, urgency
 from balancebot.overview.balances import BalanceView
 from balancebot.overview.latest import OverviewSnapshot
 
@@ -54,9 +55,15 @@ class OverviewFilter:
 
 def group_of(view: BalanceView) -> OverviewGroup:
     """Return how a balance is counted."""
-    return (
-        OverviewGroup.UNALLOCATED if view.reading is Absent.UNALLOCATED else OverviewGroup(view.severity.word)
-    )
+    if view.reading is Absent.UNALLOCATED:
+        return OverviewGroup.UNALLOCATED
+    return OverviewGroup(severity_shown(view).word)
+
+
+def severity_shown(view: BalanceView) -> Severity:
+    """Return the severity that pages show: a wallet whose keys are rejected is never green, whatever was read before."""
+    is_rejected = view.wallet_alert_kind is AlertKind.CREDENTIALS_REJECTED
+    return Severity.UNKNOWN if is_rejected and view.severity is Severity.OK else view.severity
 
 
 def choose(
@@ -116,7 +123,7 @@ def _number(view: BalanceView) -> float:
 
 def _worst_first(view: BalanceView) -> tuple[Any, ...]:
     is_unallocated = view.reading is Absent.UNALLOCATED
-    return is_unallocated, *urgency(view.severity, view.estimate.runway), _number(view), view.key
+    return is_unallocated, *urgency(severity_shown(view), view.estimate.runway), _number(view), view.key
 
 
 def sort_key(order: SortOrder) -> Callable[[BalanceView], Any]:

@@ -19,6 +19,7 @@ from balancebot.catalogue import install
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
 from balancebot.i18n import Wording
+from balancebot.store import alerts
 from balancebot.web.request import CSRF_TOKEN, PageRequest, effects_of, said
 
 log = logging.getLogger(__name__)
@@ -48,9 +49,15 @@ def show(
         is_admin=request.user.role.may(Role.ADMIN),
         was_done=said(request.asked("done")),
         effects=effects_of(request),
+        num_alerts=_num_alerts(request),
         **values,
     )
     return HTMLResponse(text, status_code=status, headers=headers)
+
+
+def _num_alerts(request: PageRequest) -> int:
+    with request.app.database.read() as conn:
+        return alerts.num_open_about(conn)
 
 
 def render(app: App, template: str, **values: object) -> str:

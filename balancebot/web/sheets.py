@@ -27,6 +27,7 @@ from balancebot.thresholds.sheet import (
     read_limits,
     write_limits,
 )
+from balancebot.web.downloads import csv_file, file_response
 from balancebot.web.rendering import show
 from balancebot.web.request import Done, PageRequest, done
 from balancebot.web.thresholds import shown
@@ -55,13 +56,13 @@ def form(request: PageRequest) -> Response:
 
 def download_csv(request: PageRequest) -> Response:
     """Send the rows, or with `all` every balance, as CSV that Excel and WPS open as they should."""
-    return _file(write_csv(_cells(request)).encode("utf-8-sig"), "thresholds.csv", "text/csv; charset=utf-8")
+    return csv_file(_cells(request), "thresholds.csv")
 
 
 def download_xlsx(request: PageRequest) -> Response:
     """Send the same as a workbook."""
     table = in_language(_cells(request, with_figures=True), request.words.language)
-    return _file(write_limits(table), "thresholds.xlsx", _XLSX)
+    return file_response(write_limits(table), "thresholds.xlsx", _XLSX)
 
 
 def upload(request: PageRequest) -> Response:
@@ -109,10 +110,6 @@ def _cells(request: PageRequest, *, with_figures: bool = False) -> list[tuple[Ce
         return list(cells_of(book.rows))
     views = request.app.latest.look(now=request.now).views if with_figures else None
     return list(cells_of_all(book, request.app.edit_thresholds.known(), views))
-
-
-def _file(data: bytes, name: str, kind: str) -> Response:
-    return Response(data, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
 
 
 def show_changes(

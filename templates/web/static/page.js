@@ -16,10 +16,17 @@
   });
   document.addEventListener("htmx:afterOnLoad", () => tell(""));
 
-  // a list that renews itself waits while the keyboard is in it
+  // the icon shows whether an alert is open, as the number beside "Alerts" does
+  const icon = document.getElementById("icon");
+  document.addEventListener("htmx:afterSettle", () => {
+    icon.href = document.querySelector("#num-alerts .count") ? icon.dataset.alert : icon.dataset.calm;
+  });
+
+  // a list that renews itself waits while the keyboard is in it, or something in it is ticked
   document.addEventListener("htmx:beforeRequest", (event) => {
     const list = event.detail.elt;
-    if ("refresh" in list.dataset && list.contains(document.activeElement)) event.preventDefault();
+    const inUse = list.contains(document.activeElement) || list.querySelector("input:checked");
+    if ("refresh" in list.dataset && list === event.detail.target && inUse) event.preventDefault();
   });
 
   // an editor that opens in place takes the focus, at what is wrong in it if anything is; one that closes gives it back
