@@ -108,7 +108,7 @@ def listed(
     return tuple(_message(row) for row in conn.execute(query))
 
 
-class AlertState(StrEnum):
+class OpenState(StrEnum):
     """What open alerts are filtered by, beside kind and severity."""
 
     UNSEEN = "unseen"
@@ -127,7 +127,7 @@ class AlertFilter:
     severity: Severity | None = None
     """Of a closed alert the worst that it had."""
     kind: AlertKind | None = None
-    state: AlertState | None = None
+    state: OpenState | None = None
     """Of open alerts."""
 
 
@@ -269,11 +269,11 @@ def _subject_values(subject: AlertSubject) -> tuple[str, ...]:
 
 
 _IS_SILENCED = and_(alerts.c.muted_from.is_not(None), not_(alerts.c.mute_lifted))
-_IN_STATE: dict[AlertState, ColumnElement[bool]] = {
-    AlertState.UNSEEN: and_(alerts.c.acknowledged_at.is_(None), not_(_IS_SILENCED)),
-    AlertState.ACKNOWLEDGED: alerts.c.acknowledged_at.is_not(None),
-    AlertState.SILENCED: _IS_SILENCED,
-    AlertState.FLAPPING: alerts.c.flaps >= FLAPS,
+_IN_STATE: dict[OpenState, ColumnElement[bool]] = {
+    OpenState.UNSEEN: and_(alerts.c.acknowledged_at.is_(None), not_(_IS_SILENCED)),
+    OpenState.ACKNOWLEDGED: alerts.c.acknowledged_at.is_not(None),
+    OpenState.SILENCED: _IS_SILENCED,
+    OpenState.FLAPPING: alerts.c.flaps >= FLAPS,
 }
 
 

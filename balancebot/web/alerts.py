@@ -22,7 +22,7 @@ from balancebot.overview.balances import overview
 from balancebot.sheets import Cell
 from balancebot.store import alerts, audit, notification_history, silences
 from balancebot.store import alerts as store
-from balancebot.store.alerts import AlertFilter, AlertState
+from balancebot.store.alerts import AlertFilter, OpenState
 from balancebot.store.types import parse_id
 from balancebot.web.audit import AuditDifference, differences
 from balancebot.web.downloads import MAX_IN_CSV, csv_file, instant_cell
@@ -202,7 +202,7 @@ def _wanted(request: PageRequest) -> AlertFilter:
         about=request.asked("q"),
         severity=next((level for level in Severity if level.word == request.asked("severity")), None),
         kind=next((kind for kind in AlertKind if kind.value == request.asked("kind")), None),
-        state=next((state for state in AlertState if state.value == request.asked("state")), None),
+        state=next((state for state in OpenState if state.value == request.asked("state")), None),
     )
 
 
@@ -240,7 +240,7 @@ def _listed(request: PageRequest, fault: str = "") -> Response:
         },
         severities=[Severity.DEPLETED, Severity.CRITICAL, Severity.WARNING],
         kinds=list(AlertKind),
-        states=list(AlertState),
+        states=list(OpenState),
         paging=paging,
         silences=held,
         spans=list(_SPANS),
