@@ -12,11 +12,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import httpx
+import msgspec
 import numpy as np
 
+from balancebot.answers import balances_answer
 from balancebot.app import App, build_app
 from balancebot.cli.advise import _for_people as advice_for_people
-from balancebot.cli.status import movable_to, view_as_json
 from balancebot.config import Settings, load
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Absent, BalanceKey, Category, Readings, Snapshot, WalletName
@@ -203,9 +204,9 @@ class Stage:
                 now=now,
                 names=app.settings.wallets,
             )
-        movable = movable_to(views, app.settings, app.database, now)
-        (view,) = [view for view in views if view.key == key]
-        return view_as_json(view, movable=movable.get(key, 0))
+            views = [view for view in views if view.key == key]
+            (answer,) = balances_answer(conn, views, figures=app.figures, as_of=now).balances
+        return dict(msgspec.to_builtins(answer))
 
     def page(self, wallet: str) -> str:
         """Return the text of a wallet's page, without its tables of readings."""

@@ -11,7 +11,7 @@ import typer
 from balancebot.cli.context import CommandError, command_group
 from balancebot.cli.output import Column, text_table
 from balancebot.history.files import open_history
-from balancebot.history.series import answer_line, estimate_file, zone_fault
+from balancebot.history.series import MAX_LINE, answer_line, estimate_file, zone_fault
 from balancebot.history.series import as_json as in_hours
 from balancebot.i18n import Wording
 
@@ -54,7 +54,10 @@ def runway(
 def _of_lines(zone: str) -> bool:
     """Answer every line of stdin at once; tell whether all could be read."""
     all_read = True
-    for line in sys.stdin.buffer:
+    while line := sys.stdin.buffer.readline(MAX_LINE + 1):
+        rest = line
+        while len(rest) > MAX_LINE and not rest.endswith(b"\n"):  # the rest of a line that is too long
+            rest = sys.stdin.buffer.readline(MAX_LINE + 1)
         if line.strip():
             answer = answer_line(line.decode("utf-8-sig", errors="replace"), zone)
             all_read = all_read and "error" not in json.loads(answer)

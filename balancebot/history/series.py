@@ -5,6 +5,7 @@ The same booking and the same estimate as for the wallets that are watched.
 
 import json
 import math
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import NamedTuple, TypeGuard
@@ -33,6 +34,10 @@ _LAST_INSTANT = 7_258_118_400.0
 _ROUNDING = 1.0
 """Seconds by which a rounded instant may lie beyond `now`."""
 _MOST_PLANS = 1_000
+_LONGEST_ID = 200
+_LONE_SURROGATE = re.compile("[\ud800-\udfff]")
+MAX_LINE = 32 * 2**20
+"""Bytes of one question: a reading a minute for 13 months is a third of it."""
 _FARTHEST_ORDER = 3 * 365 * 86400.0
 """Seconds from `now` up to which an order may be asked for."""
 
@@ -81,10 +86,12 @@ def answer_line(line: str, zone: str) -> str:
     """Answer one question of `runway --jsonl`, without its line break; one that can't be answered says why."""
     question_id: object = None
     try:
-        asked = json.loads(line)
+        if len(line) > MAX_LINE:
+            raise BadQuestionError(f"a question has at most {MAX_LINE // 2**20} MB")
+        asked = json.loads(line, object_pairs_hook=_each_key_once)
         if not isinstance(asked, dict):
             raise BadQuestionError("a question is a JSON object")
-        question_id = asked.get("id")
+        question_id = _id(asked)
         answer = _answer(_question(asked, zone))
     except BadQuestionError as error:
         return json.dumps({"id": question_id, "error": str(error)}, ensure_ascii=False)
@@ -159,6 +166,25 @@ def _order(series: Series, asked: _Question, until: float) -> int | None:
         open_exposure=series.open_exposure,
     )
     return None if needed is None else max(0, math.ceil(needed - series.balance))
+
+
+def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    found: dict[str, object] = {}
+    for key, value in pairs:
+        if key in found:
+            raise BadQuestionError(f"the key {_shown(key)} stands twice")
+        found[key] = value
+    return found
+
+
+def _id(asked: dict[str, object]) -> str | float | None:
+    """Return the id of a question, which stands in its answer; raise where JSON can't carry it there."""
+    value = asked.get("id")
+    if value is None or (_is_number(value) and len(str(value)) <= _LONGEST_ID):
+        return value
+    if isinstance(value, str) and len(value) <= _LONGEST_ID and not _LONE_SURROGATE.search(value):
+        return value
+    raise BadQuestionError(f"id must be a text or a number of at most {_LONGEST_ID} characters")
 
 
 def _question(asked: dict[str, object], zone: str) -> _Question:

@@ -9,7 +9,7 @@ import pytest
 from balancebot.domain.balance import Absent
 from balancebot.domain.runway import UNKNOWN
 from balancebot.forecast.series import estimate_series
-from balancebot.history.series import answer_line, as_json, estimate_file, zone_fault
+from balancebot.history.series import MAX_LINE, answer_line, as_json, estimate_file, zone_fault
 from tests.history.lines import sheet_of
 
 START = 1_795_312_800.0  # on a clock hour
@@ -144,6 +144,14 @@ def test_what_is_not_known_or_has_no_end_is_null() -> None:
         (request(order_until=1.0), "later than now"),
         (request(order_until=7e9), "within three years"),
         (request(confidence=1.5), "confidence"),
+        ('{"id": NaN, "now": 1}', "id must be a text"),
+        ('{"id": 1, "id": 2, "now": 1, "ts": [], "balance": []}', 'the key "id" stands twice'),
+        (request(plans=[{"start": -62135596800, "end": 1, "messages": 1}]), "plans[0].start"),
+        (request(now=253402300799), "before the year 2200"),
+        (request(id="x" * 201), "id must be a text"),
+        (request(id={"a": 1}), "id must be a text"),
+        ('{"id": "\\ud800", "now": 1}', "id must be a text"),
+        (" " * (MAX_LINE + 1), "at most 32 MB"),
         (request(confidence="high"), "confidence"),
         (request(plans={}), "plans must be a list"),
         (request(plans=[3]), "plans[0] must be an object"),
