@@ -5,7 +5,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from balancebot.catalogue import Figures
 from balancebot.domain.alert import AlertKind, AlertSubject, Cause, Reason
@@ -88,6 +88,10 @@ _COLUMNS = {
 def mark(severity: Severity) -> str:
     """Return the coloured sign of a severity, the same in every language."""
     return _MARKS[severity]
+
+
+_MONTHLY = frozenset({1, 5, 10, 15, 20, 25})
+"""Days of the month, besides the last, on which many firms send in bulk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,7 +184,13 @@ class Wording(Figures):
         return self.gettext("sure for %(days)s", days=self.days(bar))
 
     def planned(self, planned: PlannedUse) -> str:
-        """Write what was announced, and when it begins."""
+        """Write what was announced or is expected, and when it begins."""
+        if planned.is_expected:
+            return self.gettext(
+                "Expected, as on this day before: about %(messages)s at %(at)s",
+                messages=self.messages(planned.messages),
+                at=self.when(planned.starts_at),
+            )
         text = self.gettext(
             "Planned: %(messages)s from %(at)s",
             messages=self.messages(planned.messages),
@@ -213,11 +223,15 @@ class Wording(Figures):
         """Write the burst that the usage rate leaves out, to stand beside a label that says so; '' for none."""
         if messages <= 0 or at is None:
             return ""
-        return self.gettext(
+        text = self.gettext(
             "%(messages)s sent at once at %(at)s",
             messages=self.number(messages),
             at=self.when(at),
         )
+        day = at.astimezone(self.zone).date()
+        if day.day in _MONTHLY or (day + timedelta(days=1)).day == 1:
+            return self.gettext("%(text)s; if it comes every month, announce it", text=text)
+        return text
 
     def why(self, message: AlertMessage) -> str:
         """Write what caused an alert, or keeps it open: the limit, the surge, or what went wrong; '' where nothing is."""

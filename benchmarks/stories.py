@@ -79,7 +79,7 @@ class Story:
         say(f"--- advise\n{stage.advised()}")
         from_here = np.cumsum(self.usage[stage._place :])
         lasts = int(np.searchsorted(from_here, stage.left[SHOP])) / DAY
-        month = int(from_here[30 * DAY - 1])
+        month = int(from_here[: 30 * DAY][-1])
         say(f"--- truth: {lasts:.1f} d; 30 days take {month:,}, so {month - stage.left[SHOP]:,} are lacking")
         if page:
             say(f"--- page\n{stage.page(SHOP.wallet)}")

@@ -10,7 +10,7 @@ import pytest
 from balancebot.catalogue import number, sparkline
 from balancebot.domain.alert import AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, Category
-from balancebot.domain.runway import OrderAdvice, Runway
+from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
 from balancebot.i18n import Wording, mark
@@ -143,3 +143,23 @@ def test_every_member_of_every_closed_set_has_its_word_in_every_language() -> No
         ]
         assert all(said)
     assert len({mark(severity) for severity in Severity}) == len(Severity)
+
+
+def test_a_burst_on_a_day_of_many_bulk_sends_is_told_with_what_to_do_if_it_comes_back() -> None:
+    words = Wording()
+
+    assert words.not_counted(26_700, datetime(2026, 3, 31, 9, tzinfo=UTC)).endswith(
+        "every month, announce it"
+    )
+    assert words.not_counted(26_700, datetime(2026, 3, 27, 9, tzinfo=UTC)).endswith("09:00")
+
+
+def test_a_send_that_the_past_lets_expect_is_no_announcement() -> None:
+    begins = datetime(2026, 3, 31, 9, tzinfo=UTC)
+    send = PlannedUse(
+        messages=60_000, starts_at=begins, ends_at=begins + timedelta(hours=3), is_expected=True
+    )
+
+    assert "Expected, as on this day before: about 60,000 messages at Tue 31 Mar, 09:00" == Wording().planned(
+        send
+    )

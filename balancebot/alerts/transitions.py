@@ -130,6 +130,8 @@ class OpenAlerts:
         if last is not None and verdict.severity is Severity.OK:
             # nothing is crossed any more, and the alert still stands, or stood, for what was
             measurement = replace(measurement, crossed=last.measurement.crossed)
+        if last is not None and measurement.spike is None and subject.kind is AlertKind.BURN_SPIKE:
+            measurement = replace(measurement, spike=last.measurement.spike)  # why it is open
         self._decide(subject, transition, last, measurement, until)
 
     def widen(self, alert: Alert, wider: Alert, detail: str) -> None:

@@ -88,6 +88,8 @@ class PlannedUse:
     starts_at: datetime
     ends_at: datetime
     note: str = ""
+    is_expected: bool = False
+    """Nobody announced it: the balance's past lets expect it on that day."""
 
 
 def position_on_bar(hours: float) -> float:

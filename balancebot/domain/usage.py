@@ -333,10 +333,13 @@ def _rise(change: BalanceChange) -> int:
 def _moved(rise: int, fall: int) -> int:
     """Return the size of the transfer that shows as `rise` here and, with some use on top, as `fall` there.
 
-    People move round numbers: of all that fit, the roundest is taken, else the rise itself. 0 = they don't match.
+    People move round numbers: of all that fit, the roundest is taken, else the rise itself; a fall of two figures is
+    what was moved, and the rest was used at the other end. 0 = they don't match.
     """
     if fall < rise:
         return 0
+    if rise >= fall / 2 and fall % 10 ** max(len(str(fall)) - 2, 2) == 0:
+        return fall
     most = min(fall, int(rise * (1 + TRANSFER_SLACK)))
     for digits in range(len(str(most)), 0, -1):
         unit: int = 10**digits

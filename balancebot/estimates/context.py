@@ -51,6 +51,11 @@ class ContextReader:
         courses = recent_courses(conn, [(rows[key.wallet].id, key.category) for key in known], now)
         advice = self.advise(conn, list(rows.values()), now=now, only=known) if known else {}
         planned = _planned(conn, now) if known else {}
+        expected = self.estimator.expected_sends(
+            conn,
+            [(row.id, snapshot) for row in rows.values() if (snapshot := row.snapshot) is not None],
+            until=now + ORDER_FOR,
+        )
 
         def context_of(alert: Alert, reading: Reading) -> MessageContext:
             key = alert.subject.balance
@@ -61,7 +66,7 @@ class ContextReader:
             return MessageContext(
                 recent=up_to_now(courses[rows[key.wallet].id, key.category], reading),
                 advice=advice.get(key),
-                planned=planned.get(key, ()),
+                planned=planned.get(key, ()) + expected.get(key, ()),
                 note=book.effective(*key).note,
             )
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Snapshot, account_of
-from balancebot.domain.runway import UNKNOWN, Estimate, OrderAdvice, Runway
+from balancebot.domain.runway import UNKNOWN, Estimate, OrderAdvice, PlannedUse, Runway
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.store import estimates as estimate_rows
 from balancebot.store import planned_sends, usage
@@ -162,6 +162,36 @@ class Estimator:
                     0, int(reading - max(needed, reserves[key]))
                 )
         return spare
+
+    def expected_sends(
+        self, conn: Connection, read: Sequence[tuple[int, Snapshot]], *, until: datetime
+    ) -> Mapping[BalanceKey, tuple[PlannedUse, ...]]:
+        """Return the bulk sends that the past of balances lets expect up to `until`, the next first."""
+        found: dict[BalanceKey, tuple[PlannedUse, ...]] = {}
+        models = estimate_rows.fitted_models(conn, [wallet_id for wallet_id, _ in read])
+        if not models:
+            return found
+        from balancebot.forecast.forecast import dated_sends  # lazy: numpy
+        from balancebot.forecast.model import decode_models  # lazy: numpy
+
+        for wallet_id, snapshot in read:
+            for category in Category:
+                fitted = models.get((wallet_id, category))
+                if fitted is None:
+                    continue
+                (model,), _ = decode_models([fitted.model])
+                since = snapshot.observed_at.timestamp()
+                sends = dated_sends(model, since, self.zone, until=until.timestamp())
+                found[BalanceKey(snapshot.wallet, category)] = tuple(
+                    PlannedUse(
+                        messages=int(round(send.messages, 1 - int(math.log10(max(send.messages, 10.0))))),
+                        starts_at=datetime.fromtimestamp(send.start, UTC),
+                        ends_at=datetime.fromtimestamp(send.end, UTC),
+                        is_expected=True,
+                    )
+                    for send in sorted(sends)
+                )
+        return found
 
     def course(
         self,

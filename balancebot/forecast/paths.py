@@ -49,6 +49,8 @@ _SHOWS_DAYS = 0.25
 """Excess of so many usual days in the open hours may be a burst that goes on."""
 _BURST_HOURS = 1.0
 """A burst that has lasted for L hours goes on for x more with L / (L + x + 1 h)."""
+_LONGEST_BURST = 24.0
+"""What goes on for longer than so many hours is no burst but a change."""
 _SAME_BURST = 0.5
 """What was sent in a burst of closed hours went on up to now if it is at least half of what this pace would have sent."""
 _BISECTIONS = 6
@@ -326,9 +328,9 @@ class Paths:
         went_on = models["not_counted"] >= _SAME_BURST * pace * hours
         sent = self._open_excess + np.where(went_on, models["not_counted"], 0.0)
         is_on = self.known & (sent > 0) & (pace > CAP * self._usual_now)
-        lasted, hours = sent / pace, balances / pace
-        chance = np.maximum(lasted / (lasted + hours + _BURST_HOURS), _STARTED)
-        return GoesOn(np.where(is_on, chance, 0.0), hours)
+        lasted, left = np.minimum(sent / pace, _LONGEST_BURST), balances / pace
+        chance = np.maximum(lasted / (lasted + left + _BURST_HOURS), _STARTED)
+        return GoesOn(np.where(is_on & (left <= _LONGEST_BURST), chance, 0.0), left)
 
     def _levels_now(
         self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats, mean: Floats

@@ -4,12 +4,13 @@ Evidence is gathered over readings, in points: far above the bar two, above it o
 The bar is the balance's own: how far its own hours have risen in the last 35 days, and what was told of it lately.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
+from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.forecast.level import levels, schedule_weights
 from balancebot.forecast.model import SMOOTHING, Models, shape_at
 from balancebot.forecast.paths import open_hours
@@ -31,6 +32,7 @@ _MAX_INTERVAL = 2 * 3600.0
 """Seconds; the mean over a longer gap says nothing about the present."""
 _DRAINED = 100.0
 """Messages; of a balance that uses less a day nothing is drained at once."""
+_NEW_SECONDS = 3 * 86400.0
 _OWN = 0.4
 _MARGIN = 0.2
 """The bar, in log2 of use over expected use: 0.4 x the second highest hour of the last 35 days + 0.2 ..."""
@@ -83,16 +85,25 @@ def judge_spikes(
     alerts: Floats | None = None,
     bursty: Bools | None = None,
     planned: Bools | None = None,
+    stands_in: Mapping[int, Sequence[int]] | None = None,
+    left: Floats | None = None,
+    told: Bools | None = None,
 ) -> Spikes:
     """Compare `use` [N] of the intervals from `since` to `until` [N] (epoch seconds) with what is likely then.
 
     `alerts` is what is remembered of the spikes told of each balance, `bursty` whether its category may burst
-    (`market`), `planned` whether a plan covers the interval. Intervals over two hours, planned ones and balances with
-    less than a day of readings add nothing.
+    (`market`), `planned` whether a plan covers the interval, `stands_in` for which others a balance may be used besides
+    (`stands_in_for`), `left` what is left, and `told` whose spike was told within the last day and is on: that one is
+    compared with the 35-day level alone, or it would soon be taken for usual. What was never used before, or not for a
+    day, is no spike unless it empties the balance within three days. Intervals over two hours, planned ones and balances
+    with less than a day of readings add nothing.
     """
     count = len(models)
-    level = _level(models)
+    level = _level(models, whole=told)
     expected = _rate(models, level, (since + until) / 2, zone) * (until - since) / 3600.0
+    for row, others in (stands_in or {}).items():
+        level[row] += level[others].sum()
+        expected[row] += expected[others].sum()
     days = np.maximum(models["seen"] / 24.0, 1.0)
     may_burst = np.zeros(count, np.bool_) if bursty is None else bursty
     bar = np.maximum(_OWN * models["burst"] + _MARGIN, _LOWEST) + _EARLY / np.sqrt(days)
@@ -103,12 +114,17 @@ def judge_spikes(
     judged = (models["version"] > 0) & (models["seen"] >= _MIN_SEEN) & (until - since <= _MAX_INTERVAL)
     if planned is not None:
         judged &= ~planned
+    points = np.where(judged, points_of(score, bar, until - since), 0)
+    if left is not None:
+        is_new = (models["version"] > 0) & ((models["used"][:, -1] <= 0) | (models["seen"] < _MIN_SEEN))
+        slow = left * (until - since) > _NEW_SECONDS * use
+        points = np.where(is_new & slow, -2, points)
     return Spikes(
         seen=use,
         expected=expected,
         score=score,
         bar=bar,
-        points=np.where(judged, points_of(score, bar, until - since), 0),
+        points=points,
         drained=judged & (score > bar) & ~may_burst & (use > np.maximum(24.0 * level, _DRAINED)),
     )
 
@@ -125,6 +141,19 @@ def gather(before: int, points: int, *, drained: bool = False) -> int:
     E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). `drained` is a spike by itself.
     """
     return SPIKING if drained else min(max(before + points, 0), SPIKING)
+
+
+def stands_in_for(keys: Sequence[BalanceKey], left: Sequence[int]) -> dict[int, list[int]]:
+    """Return which balances (by place) are sent from instead of which that are empty: universal of the same wallet."""
+    empty: dict[WalletName, list[int]] = {}
+    for place, (key, balance) in enumerate(zip(keys, left, strict=True)):
+        if balance == 0 and key.category is not Category.UNIVERSAL:
+            empty.setdefault(key.wallet, []).append(place)
+    return {
+        place: empty[key.wallet]
+        for place, key in enumerate(keys)
+        if key.category is Category.UNIVERSAL and key.wallet in empty
+    }
 
 
 def remembered(days_ago: Iterable[float]) -> float:
@@ -148,8 +177,8 @@ def have_stopped(models: Models, *, open_use: Floats, open_exposure: Floats, at:
     return np.asarray(judged & (expected > _STILL_TIMES * models["lull"] + _STILL_LEAST))
 
 
-def _level(models: Models) -> Floats:
-    """Return the mean use per hour: of the last day or of the whole window, the higher."""
+def _level(models: Models, *, whole: Bools | None = None) -> Floats:
+    """Return the mean use per hour: of the last day or of the whole window, the higher; of those of `whole` the latter."""
     mean = np.maximum(models["mean"].astype(np.float64), 1e-9)
     level = levels(
         models["used"].astype(np.float64),
@@ -158,7 +187,8 @@ def _level(models: Models) -> Floats:
         np.maximum(models["dispersion"], 0.5).astype(np.float64),
     )
     recent = (models["schedules"] * (level @ _LEVEL_WEIGHTS.T)).sum(1)
-    return np.asarray(mean * np.maximum(recent, level[:, -1]))
+    higher = np.maximum(recent, level[:, -1])
+    return np.asarray(mean * (higher if whole is None else np.where(whole, level[:, -1], higher)))
 
 
 def _rate(models: Models, level: Floats, at: Floats, zone: str) -> Floats:

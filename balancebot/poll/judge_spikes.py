@@ -28,6 +28,9 @@ class Interval(NamedTuple):
     since: datetime
     until: datetime
     use: int
+    left: int
+    told: bool
+    """Whether a spike was told of it within the last day, and is on."""
 
 
 class SpikeEvidence(NamedTuple):
@@ -62,6 +65,7 @@ def spike_evidence(
         have_stopped,
         is_planned,
         judge_spikes,
+        stands_in_for,
     )
 
     fitted = [known.models[interval.wallet_id, interval.balance.category] for interval in asked]
@@ -86,6 +90,11 @@ def spike_evidence(
                 for interval in asked
             ]
         ),
+        left=np.array([interval.left for interval in asked], dtype=np.float64),
+        told=np.array([interval.told for interval in asked]),
+        stands_in=stands_in_for(
+            [interval.balance for interval in asked], [interval.left for interval in asked]
+        ),
     )
     used, exposure = open_use(
         [
@@ -103,6 +112,7 @@ def spike_evidence(
     }
 
 
+_A_DAY = timedelta(days=1)
 _SPIKE = Verdict(severity=Severity.CRITICAL)
 SPIKING_POINTS = 4
 """As `forecast.spike.SPIKING`, which would load numpy."""
@@ -116,6 +126,7 @@ class _Balance(NamedTuple):
     since: datetime
     until: datetime
     kept: EstimateRow
+    left: int
 
     @property
     def used(self) -> int:
@@ -134,7 +145,7 @@ class UsageVerdict(NamedTuple):
 
     of: _Balance
     points: int
-    expected: float
+    evidence: SpikeEvidence
 
     @property
     def key(self) -> BalanceKey:
@@ -147,11 +158,13 @@ class UsageVerdict(NamedTuple):
         return self.of.booked.row.readings.of(self.key.category)
 
     @property
-    def surge(self) -> SpikeMeasurement:
-        """What was used between the last two readings, beside what is likely then."""
+    def surge(self) -> SpikeMeasurement | None:
+        """What was used between the last two readings, beside what is likely then; None where that is no longer much."""
+        if self.evidence.points <= 0:
+            return None
         return SpikeMeasurement(
             messages=self.of.used,
-            expected=self.expected,
+            expected=self.evidence.expected,
             since=self.of.since,
             until=self.of.until,
         )
@@ -185,7 +198,16 @@ class JudgeSpikes:
         compared = spike_evidence(
             context.usage,
             [
-                Interval(balance.key, balance.booked.row.id, balance.since, balance.until, balance.used)
+                Interval(
+                    balance=balance.key,
+                    wallet_id=balance.booked.row.id,
+                    since=balance.since,
+                    until=balance.until,
+                    use=balance.used,
+                    left=balance.left,
+                    told=balance.kept.spike_points >= SPIKING_POINTS
+                    and any(now - at < _A_DAY for at in opened.get(balance.key, ())),
+                )
                 for balance in candidates
             ],
             zone=self.zone,
@@ -207,15 +229,15 @@ class JudgeSpikes:
             if (points, evidence.stopped) != (balance.kept.spike_points, balance.kept.stopped):
                 changed.append((balance.booked.row.id, balance.key.category, points, evidence.stopped))
             if points >= SPIKING_POINTS or points == 0:
-                verdicts.append(UsageVerdict(balance, points, evidence.expected))
+                verdicts.append(UsageVerdict(balance, points, evidence))
         estimates.save_spike_evidence(conn, changed)
         return verdicts
 
     def advance(self, verdicts: Sequence[UsageVerdict], open_alerts: OpenAlerts, *, now: datetime) -> None:
         """Advance the `burn_spike` of each balance.
 
-        One whose `low_balance` is critical or worse is told in that alert: it opens none, and one that is open ends without
-        a message.
+        One whose `low_balance` is, or was, critical or worse is told in that alert: it opens none, and one that is open
+        ends without a message.
         """
         for verdict in verdicts:
             key = verdict.key
@@ -224,7 +246,7 @@ class JudgeSpikes:
             if _is_critical(open_alerts, key):
                 if spike is not None:
                     open_alerts.close(spike, Cause.LOW_BALANCE_INSTEAD, silently=True)
-            elif verdict.is_spike:
+            elif verdict.is_spike and (spike is not None or verdict.surge is not None):
                 open_alerts.advance(subject, _SPIKE, partial(_measurement, verdict, now))
             elif spike is not None and verdict.reading != 0:
                 open_alerts.advance(
@@ -237,7 +259,7 @@ class JudgeSpikes:
 
 def _is_critical(open_alerts: OpenAlerts, key: BalanceKey) -> bool:
     low = open_alerts.of(AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=key.wallet, category=key.category))
-    return low is not None and low.severity >= Severity.CRITICAL
+    return low is not None and max(low.severity, low.peak or low.severity) >= Severity.CRITICAL
 
 
 def _balances(booked: Sequence[BookedUsage], context: PollContext) -> list[_Balance]:
@@ -251,7 +273,7 @@ def _balances(booked: Sequence[BookedUsage], context: PollContext) -> list[_Bala
             kept = context.kept.get((row.id, category))
             if kept is not None and not isinstance(reading, Absent):
                 key = BalanceKey(WalletName(row.name), category)
-                found.append(_Balance(key, usage, row.booked_at, row.observed_at, kept))
+                found.append(_Balance(key, usage, row.booked_at, row.observed_at, kept, reading))
     return found
 
 

@@ -116,7 +116,9 @@ class RecordReadings:
                 *(one.row.name for one in booked),
             }
             open_alerts = OpenAlerts(conn, names, writer=self.writer, now=now)
-            surges = {verdict.key: verdict.surge for verdict in spikes if verdict.is_spike}
+            surges = {
+                verdict.key: surge for verdict in spikes if verdict.is_spike and (surge := verdict.surge)
+            }
             for snapshot in good:
                 judging.judge(snapshot, estimates, ever_positive, open_alerts, surges)
             self.judge_spikes.advance(spikes, open_alerts, now=now)

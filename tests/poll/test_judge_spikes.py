@@ -40,12 +40,12 @@ def traffic(database) -> Traffic:
     return traffic_of(World(database), left=A_LOT)
 
 
-def traffic_of(world: World, *, left: int) -> Traffic:
+def traffic_of(world: World, *, left: int, an_hour: int = 100) -> Traffic:
     """Let the shop's last eighty hours be read hour by hour, with a hundred messages used in each."""
     world.configure(SHOP)
     world.limit(warning_days=-1, critical_days=-1)
     past = [
-        f"{(world.clock.now() - timedelta(hours=hours)).isoformat()},{SHOP},industry,{left + 100 * hours}"
+        f"{(world.clock.now() - timedelta(hours=hours)).isoformat()},{SHOP},industry,{left + an_hour * hours}"
         for hours in range(80, -1, -1)
     ]
     taken = import_history(
@@ -193,3 +193,38 @@ def test_at_zero_it_is_still_said_that_the_sending_must_be_stopped(database):
     traffic.passes(5, 0)
 
     assert [True] == [advice.stop_first for advice in advised(traffic).values()]
+
+
+def test_an_app_that_goes_live_is_no_spike(database):
+    traffic = traffic_of(World(database), left=100_000, an_hour=0)
+    traffic.passes(30, 300)
+
+    assert [] == spikes(traffic)
+
+
+def test_a_flood_from_an_app_that_was_never_used_is_a_spike(database):
+    traffic = traffic_of(World(database), left=100_000, an_hour=0)
+    for left in (99_000, 98_000):
+        traffic.world.clock.pass_by(minutes=5)
+        traffic.world.shows(industry(left))
+        traffic.world.poll()
+
+    assert [SPIKE] == spikes(traffic)
+
+
+def test_a_spike_that_goes_on_is_not_taken_for_usual_within_a_day(traffic):
+    traffic.passes(16, 1_000)
+
+    assert [SPIKE] == spikes(traffic)
+
+
+def test_universal_that_takes_over_from_an_empty_category_is_no_spike(database):
+    traffic = traffic_of(World(database), left=300)
+    universal = 50_000
+    for left, sent in ((150, 0), (50, 0), (0, 40), (0, 100), (0, 110), (0, 90), (0, 100)):
+        universal -= sent
+        traffic.world.clock.pass_by(hours=1)
+        traffic.world.shows(industry(left, universal=universal))
+        traffic.world.poll()
+
+    assert [] == spikes(traffic)
