@@ -51,10 +51,10 @@ def send_test(
 
 
 def _send(app: App, channels: Sequence[str]) -> list[str]:
-    """Send to every default destination of `channels`; return what failed."""
+    """Send to each default destination of `channels`, or the one that a channel has; return what failed."""
     failures = []
     for channel in channels:
-        for destination in app.settings.routing.defaults[channel]:
+        for destination in app.settings.channel_by_name[channel].own_destinations:
             now = app.clock.now()
             outgoing = OutgoingMessage(
                 delivery_id=uuid.uuid4().hex,

@@ -51,6 +51,11 @@ class ChannelSection(ConfigSection):
         return ()
 
     @property
+    def own_destinations(self) -> tuple[str, ...]:
+        """Return where a test goes: the defaults, or the one destination that the channel has."""
+        return self.default_destinations
+
+    @property
     def can_edit(self) -> bool:
         """Return whether messages can be edited after they were sent."""
         return False

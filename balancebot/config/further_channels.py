@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -55,14 +56,14 @@ class FurtherChannelConfig(ChannelSection):
         return self
 
     @property
-    def addresses(self) -> tuple[str, ...]:
+    def own_destinations(self) -> tuple[str, ...]:
         """Return its one destination, which goes by its kind: the address itself is a secret."""
         return (self.kind,)
 
     @property
     def default_destinations(self) -> tuple[str, ...]:
         """Return its destination if it is told where a route names no channels."""
-        return self.addresses if self.default else ()
+        return self.own_destinations if self.default else ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +126,11 @@ def _apprise_url(value: str) -> None:
         import apprise  # lazy: it is optional, and takes long to import
     except ImportError:
         raise UnfitError('needs Apprise: pip install "balancebot[apprise]"') from None
-    if apprise.Apprise.instantiate(value) is None:
+    log = logging.getLogger("apprise")
+    log.disabled = True  # it would repeat the address
+    service = apprise.Apprise.instantiate(value)
+    log.disabled = False
+    if service is None:
         raise UnfitError("is no address that Apprise can read")
 
 

@@ -134,7 +134,8 @@ class Settings(ConfigSection):
 
     def destinations(self, channel: str) -> tuple[str, ...]:
         """Return every destination on `channel` that may be told of something, each once."""
-        found = [*self.routing.defaults.get(channel, ())]
+        section = self.channel_by_name.get(channel)
+        found = [*(() if section is None else section.own_destinations)]
         entries: tuple[RouteConfig | EscalationConfig | DigestConfig, ...]
         entries = (*self.routes, *self.escalations, *self.digests)
         for entry in entries:
@@ -195,7 +196,9 @@ def _with_further_channels(settings: Settings) -> Settings:
     """Give what names further channels their destinations; a route that names some doesn't tell the others."""
 
     def named(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
-        return {channel.name: channel.addresses for channel in settings.channels if channel.name in names}
+        return {
+            channel.name: channel.own_destinations for channel in settings.channels if channel.name in names
+        }
 
     def extended(entry: E, further: Mapping[str, tuple[str, ...]]) -> E:
         return replace(entry, destinations=MappingProxyType({**entry.destinations, **further}))

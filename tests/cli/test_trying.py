@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from balancebot.clock import SystemClock
 from balancebot.jsms.simulator import FaultKind, SimulatedFault
 from tests.cli.conftest import Outcome
 from tests.cli.firm import CHECKOUT, Firm
+from tests.standins.bots import SECRET, Service, serving
 
 Run = Callable[..., Outcome]
 _DIGEST = """
@@ -100,6 +102,16 @@ def test_a_test_message_arrives_at_each_channel_or_the_one_asked_for(balancebot:
     assert (0, "slack #ops-alerts: sent\nemail finance@example.com: sent\n") == (outcome.status, outcome.out)
     assert 0 == balancebot("notify", "test", "--email").status
     assert (1, 2) == (len(firm.slack.messages("ops-alerts")), len(firm.mail.mails))
+
+
+def test_a_test_message_reaches_a_channel_that_no_route_names(balancebot: Run, firm: Firm) -> None:
+    with serving(Service("feishu", SystemClock().now)) as service:
+        firm.also(
+            f'[[channels]]\nname = "ops-feishu"\nkind = "feishu"\nurl = "{service.url}"\nsecret = "{SECRET}"\n'
+        )
+        outcome = balancebot("notify", "test", "--channel", "ops-feishu")
+    assert (0, "ops-feishu feishu: sent\n") == (outcome.status, outcome.out)
+    assert (1, []) == (len(service.taken), service.refused)
 
 
 def test_a_test_message_that_is_refused_fails(balancebot: Run, firm: Firm) -> None:

@@ -236,7 +236,7 @@ def test_a_storm_of_300_alerts_is_a_handful_of_messages_below_the_limit_of_20_a_
     ],
 )
 def test_what_cannot_work_is_refused_at_start_without_showing_it(
-    tmp_path: Path, text: str, expected: str
+    tmp_path: Path, text: str, expected: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     file = tmp_path / "balancebot.toml"
     file.write_text(
@@ -244,6 +244,7 @@ def test_what_cannot_work_is_refused_at_start_without_showing_it(
     )
     faults = load(file, environ={}, resolve_secrets=True)
 
+    assert "HIDDEN" not in caplog.text
     assert isinstance(faults, tuple)
     assert (1, True) == (len(faults), str(faults[0].message).startswith(expected.partition(": ")[2]))
     assert ("channels[0]." + expected.partition(":")[0], False) == (faults[0].key, "HIDDEN" in str(faults[0]))
