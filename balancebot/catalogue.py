@@ -37,6 +37,13 @@ def catalogue(language: str) -> NullTranslations:
         return GNUTranslations(file)
 
 
+def language_name(language: str) -> str:
+    """Return what a language calls itself: `English`, 中文."""
+    from babel import Locale  # lazy: only one page shows it
+
+    return Locale.parse(language, sep="-").language_name or language
+
+
 def install(environment: "Environment", language: str) -> None:
     """Let the templates of `environment` translate: `{{ _("…") }}`, `ngettext`, `{% trans %}`; and `|upfirst`."""
     found = catalogue(language)

@@ -23,11 +23,13 @@ from balancebot import __version__
 from balancebot.app import build_app
 from balancebot.cli.context import CommandError, command_group, context_of
 from balancebot.cli.process import notify_service_manager, raise_file_limit, resume_gc, share_one_heap
+from balancebot.clock import SystemClock
 from balancebot.config import Settings
 from balancebot.config.values import shown
 from balancebot.history.prune import prune
 from balancebot.logs import Reporter, set_up_logging
 from balancebot.metrics import Metrics
+from balancebot.people.first_admin import make_link_token
 from balancebot.ports import Channel
 from balancebot.redact import Redactor
 from balancebot.scheduler import Job, Scheduler
@@ -82,6 +84,7 @@ def run(context: typer.Context) -> None:
             },
         )
         print("\n".join(_greeting(settings, daemon.address)), flush=True)
+        _offer_setup(settings, database)
         notify_service_manager("READY=1")
         stop.wait()
         log.info("run.stopping")
@@ -111,6 +114,17 @@ def _greeting(settings: Settings, pages: str | None) -> Iterator[str]:
         else ("Alerts are sent nowhere: [slack], [email] or [[channels]] is missing in the configuration")
     )
     yield f"Pages: {pages}" if pages else "No pages: [web] is missing in the configuration"
+
+
+def _offer_setup(settings: Settings, database: Database) -> None:
+    """While there is no user, print and log a link by which the first admin is made."""
+    token = None if settings.web is None else make_link_token(database, now=SystemClock().now())
+    if settings.web is not None and token is not None:
+        link = f"{settings.web.public_url}/setup?token={token.reveal()}"
+        print(
+            f"Nobody can log in yet. Make the first admin here, once and within an hour: {link}", flush=True
+        )
+        log.warning("run.setup_link", extra={"link": link})
 
 
 @contextmanager

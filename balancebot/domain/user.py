@@ -31,6 +31,12 @@ class User:
     name: str
     role: Role
     created_at: datetime
+    language: str = ""
+    """Of the pages; '' = as configured."""
+    time_zone: str = ""
+    """Likewise."""
+    vouched: bool = False
+    """Whether it has no password: a proxy or OpenID Connect vouches for it, and says its role."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

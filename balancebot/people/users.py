@@ -2,7 +2,12 @@
 
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
+from zoneinfo import available_timezones
 
+from sqlalchemy import Connection
+
+from balancebot.config import LANGUAGES
 from balancebot.domain.audit import Act, Actor, Picture, Way
 from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role, Session, User, user_name_fault
@@ -31,27 +36,56 @@ def add_user(
     """Add a user; return why not."""
     if user_name_fault(name):
         return UserFault.BAD_NAME
-    if fault := _password_fault(password):
+    if fault := password_fault(password):
         return fault
     password_hash = log_in.hash_password(password)
     with database.write() as conn:
-        if not store.add(conn, User(name=name, role=role, created_at=now), password_hash):
+        if not add_or_keep(conn, User(name=name, role=role, created_at=now), password_hash):
             return UserFault.TAKEN
         audit.record_change(conn, by, Act.ADD_USER, name, after=_role(role), now=now)
     return None
+
+
+def add_or_keep(conn: Connection, user: User, password_hash: str) -> bool:
+    """Add a user with a password, or give one to a user that was vouched for; False where the name is taken."""
+    found = store.find(conn, user.name)
+    if found is None:
+        return store.add(conn, user, password_hash)
+    if found[0].vouched:
+        store.keep(conn, user.name, user.role, password_hash)
+    return found[0].vouched
+
+
+def set_preferences(database: Database, *, name: str, language: str, time_zone: str) -> None:
+    """Note the language and the time zone that a user chose for the pages; '' and what doesn't exist = as configured."""
+    with database.write() as conn:
+        store.set_preferences(
+            conn,
+            name,
+            language=language if language in LANGUAGES else "",
+            time_zone=time_zone if time_zone in time_zones() else "",
+        )
+
+
+@cache
+def time_zones() -> tuple[str, ...]:
+    """Return the time zones that people choose from: those that are named after places, and UTC."""
+    named = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))
+    return ("UTC", *named)
 
 
 def set_password(
     database: Database, *, name: str, password: str, by: Actor, now: datetime, keep_session: str = ""
 ) -> UserFault | None:
     """Give a user a new password and end the user's sessions, all but the one with id `keep_session`."""
-    if fault := _password_fault(password):
+    if fault := password_fault(password):
         return fault
     password_hash = log_in.hash_password(password)
     with database.write() as conn:
-        if store.find(conn, name) is None:
+        found = store.find(conn, name)
+        if found is None:
             return UserFault.NOBODY
-        store.set_password_hash(conn, name, password_hash)
+        store.keep(conn, name, found[0].role, password_hash)
         store.end_sessions_of(conn, name, but=keep_session)
         audit.record_change(conn, by, Act.SET_PASSWORD, name, now=now)
     return None
@@ -117,7 +151,8 @@ def sessions_of(database: Database, *, name: str, now: datetime) -> tuple[Sessio
         return store.sessions_of(conn, name, now=now)
 
 
-def _password_fault(password: str) -> UserFault | None:
+def password_fault(password: str) -> UserFault | None:
+    """Return why a password is refused; None = it isn't."""
     if len(password) < log_in.MIN_LENGTH:
         return UserFault.SHORT_PASSWORD
     return UserFault.LONG_PASSWORD if len(password) > log_in.MAX_LENGTH else None

@@ -36,6 +36,14 @@ def forget(conn: Connection, key: str) -> None:
     conn.execute(delete(facts).where(facts.c.key == key))
 
 
+def forget_all(conn: Connection, prefix: str, *, before: datetime | None = None) -> int:
+    """Drop the facts whose names begin so, or only those from before an instant; return how many went."""
+    statement = delete(facts).where(facts.c.key.startswith(prefix, autoescape=True))
+    if before is not None:
+        statement = statement.where(facts.c.at < before)
+    return conn.execute(statement).rowcount
+
+
 DIGEST_KNOWN = "digest:"
 """Before a digest's name: since when its slots count."""
 RESTORED = "restored"

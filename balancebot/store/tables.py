@@ -377,8 +377,11 @@ users = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("role", EnumColumn(Role), nullable=False),
-    Column("password_hash", String(200), nullable=False),
+    Column("password_hash", String(200), nullable=False),  # '' for one that is vouched for
     Column("created_at", UtcDateTime, nullable=False),
+    Column("language", TextOrNull(16)),  # of the pages; NULL = as configured
+    Column("time_zone", TextOrNull(64)),  # likewise
+    Column("vouched", Boolean, nullable=False, server_default=text("false")),
 )
 
 sessions = Table(

@@ -1,5 +1,6 @@
 """Users, their sessions and their failed log-ins. Passwords are hashes here, and so are session tokens."""
 
+from dataclasses import fields
 from datetime import datetime
 
 from sqlalchemy import (
@@ -8,6 +9,7 @@ from sqlalchemy import (
     Row,
     delete,
     insert,
+    not_,
     or_,
     select,
     text,
@@ -28,6 +30,7 @@ def add(conn: Connection, user: User, password_hash: str) -> bool:
                     name=user.name,
                     role=user.role,
                     created_at=user.created_at,
+                    vouched=user.vouched,
                     password_hash=password_hash,
                 )
             )
@@ -55,6 +58,22 @@ def set_password_hash(conn: Connection, name: str, password_hash: str) -> None:
 def set_role(conn: Connection, name: str, role: Role) -> None:
     """Give a user another role; it holds at the next request."""
     conn.execute(update(users).where(users.c.name == name).values(role=role))
+
+
+def keep(conn: Connection, name: str, role: Role, password_hash: str) -> None:
+    """Give a user a role and a password; one that was vouched for is like any other from now on."""
+    values = {"role": role, "password_hash": password_hash, "vouched": False}
+    conn.execute(update(users).where(users.c.name == name).values(values))
+
+
+def set_preferences(conn: Connection, name: str, *, language: str, time_zone: str) -> None:
+    """Note what a user chose for the pages; '' = as configured."""
+    conn.execute(update(users).where(users.c.name == name).values(language=language, time_zone=time_zone))
+
+
+def is_anybody_kept(conn: Connection) -> bool:
+    """Tell whether there is a user who isn't only vouched for."""
+    return conn.execute(select(users.c.name).where(not_(users.c.vouched)).limit(1)).first() is not None
 
 
 def remove(conn: Connection, name: str) -> None:
@@ -163,14 +182,14 @@ def forget_failures(conn: Connection, name: str, address: str) -> None:
     )
 
 
-def _user(row: Row[tuple[object, ...]]) -> User:
-    return User(name=row.name, role=row.role, created_at=row.created_at)
+def _user(row: Row[tuple[object, ...]], prefix: str = "") -> User:
+    return User(**{field.name: row._mapping[prefix + field.name] for field in fields(User)})
 
 
 def _session(row: Row[tuple[object, ...]]) -> Session:
     return Session(
         id=row.sessions_token_hash,
-        user=User(name=row.users_name, role=row.users_role, created_at=row.users_created_at),
+        user=_user(row, "users_"),
         created_at=row.sessions_created_at,
         seen_at=row.sessions_seen_at,
         expires_at=row.sessions_expires_at,

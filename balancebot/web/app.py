@@ -1,5 +1,6 @@
 """Puts the pages together: every address, who may go there, what programs ask, and what is said when something fails."""
 
+import hmac
 import logging
 from collections.abc import Callable
 from http import HTTPStatus
@@ -26,6 +27,7 @@ from balancebot.web import (
     overview,
     people,
     planned_sends,
+    setup,
     sheets,
     threshold_bulk,
     thresholds,
@@ -37,7 +39,7 @@ from balancebot.web.api.route import ApiBudgets
 from balancebot.web.guard import Guard
 from balancebot.web.overview_lists import OverviewLists
 from balancebot.web.rendering import render, show
-from balancebot.web.request import app_of, change, page, page_request_of
+from balancebot.web.request import app_of, change, page, page_request_of, words_for
 
 log = logging.getLogger(__name__)
 
@@ -56,6 +58,7 @@ def create_pages(
             Route("/metrics", _metrics),
             Mount("/static", _Static(directory=packaged("templates") / "web" / "static")),
             Route("/login", login.login, methods=["GET", "POST"]),
+            Route("/setup", setup.setup, methods=["GET", "POST"]),
             change("/logout", login.log_out, needs=Role.VIEWER),
             page("/", overview.overview),
             page("/balances.csv", overview.to_csv),
@@ -99,6 +102,7 @@ def create_pages(
             change("/audit/{id}/undo", thresholds.undo),
             change("/audit/{id}/undo-all", thresholds.undo_all),
             page("/me", people.me),
+            change("/me/preferences", people.set_my_preferences, needs=Role.VIEWER),
             change("/me/password", people.set_my_password, needs=Role.VIEWER),
             change("/me/sessions", people.end_my_other_sessions, needs=Role.VIEWER),
             *api.endpoints(),
@@ -121,13 +125,36 @@ def _healthz(request: Request) -> Response:  # noqa: ARG001 -- asks nothing of i
 
 def _readyz(request: Request) -> Response:
     """Tell whether the database answers and the last cycle was on time."""
+    if not _may_watch(request):
+        return _without_token()
     why_not = request.app.state.unready()
     return PlainTextResponse(f"{why_not or 'ready'}\n", status_code=503 if why_not else 200)
 
 
 def _metrics(request: Request) -> Response:
     """Answer Prometheus."""
+    if not _may_watch(request):
+        return _without_token()
     return Response(request.app.state.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+def _without_token() -> Response:
+    return PlainTextResponse(
+        "this needs the token of [web].metrics_token: Authorization: Bearer TOKEN\n",
+        status_code=401,
+        headers={"WWW-Authenticate": 'Bearer realm="balancebot"'},
+    )
+
+
+def _may_watch(request: Request) -> bool:
+    """Tell whether a request shows the token that the configuration asks for; without one everybody may."""
+    web = app_of(request).settings.web
+    if web is None or web.metrics_token is None:
+        return True
+    scheme, _, shown = request.headers.get("authorization", "").partition(" ")
+    return scheme.lower() == "bearer" and hmac.compare_digest(
+        shown.strip().encode(), web.metrics_token.reveal().encode()
+    )
 
 
 class _Static(StaticFiles):
@@ -178,7 +205,9 @@ _SAID = {
 def _trouble(request: Request, status: int, told: str) -> Response:
     if is_for_api(request.url.path):
         return problem(status, told or HTTPStatus(status).phrase)
-    app = app_of(request)
-    said = app.words.gettext(told)
-    text = render(app, "trouble.html.j2", user=None, path=request.url.path, code=status, said=said)
+    words = words_for(request)
+    said = words.gettext(told)
+    text = render(
+        app_of(request), "trouble.html.j2", words, user=None, path=request.url.path, code=status, said=said
+    )
     return HTMLResponse(text, status_code=status)

@@ -10,9 +10,19 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from balancebot.app import App
 from balancebot.config import Secret
+from balancebot.people.first_admin import nobody_yet
 from balancebot.people.log_in import KNOWN_FOR, LoggedIn, LogInRefused, LogInThrottled
 from balancebot.web.rendering import render
-from balancebot.web.request import PageRequest, app_of, cookie, cookie_name, is_https, session_token, storable
+from balancebot.web.request import (
+    PageRequest,
+    app_of,
+    cookie,
+    cookie_name,
+    is_https,
+    session_token,
+    storable,
+    words_for,
+)
 
 
 async def login(request: Request) -> Response:
@@ -35,13 +45,10 @@ def _log_in(app: App, request: Request, fields: dict[str, str]) -> Response:
         now=app.clock.now(),
         browser=cookie(request, _known_name(app)),
     )
-    words = app.words
+    words = words_for(request)
     match outcome:
         case LoggedIn(token=token, browser=browser):
-            answer: Response = RedirectResponse(_within(next_page), status_code=303)
-            _hand_over(answer, app, cookie_name(app), token)
-            _hand_over(answer, app, _known_name(app), browser, lasts=KNOWN_FOR)
-            return answer
+            return let_in(app, token, browser, to=within(next_page))
         case LogInRefused():
             fault = words.gettext("The name or the password is wrong.")
             return _form(app, request, next_page=next_page, name=name, fault=fault, status=401)
@@ -51,6 +58,15 @@ def _log_in(app: App, request: Request, fields: dict[str, str]) -> Response:
             answer = _form(app, request, next_page=next_page, name=name, fault=fault, status=429)
             answer.headers["Retry-After"] = str(math.ceil(wait.total_seconds()))
             return answer
+
+
+def let_in(app: App, token: Secret, browser: Secret | None, *, to: str) -> Response:
+    """Go on to a page with the cookies of a new session, and of a browser in which a password was right."""
+    answer = RedirectResponse(to, status_code=303)
+    _hand_over(answer, app, cookie_name(app), token)
+    if browser is not None:
+        _hand_over(answer, app, _known_name(app), browser, lasts=KNOWN_FOR)
+    return answer
 
 
 def log_out(request: PageRequest) -> Response:
@@ -89,16 +105,18 @@ def _form(
     text = render(
         app,
         "login.html.j2",
+        words_for(request),
         user=None,
         path=request.url.path,
-        next_page=_within(next_page),
+        next_page=within(next_page),
+        nobody_yet=nobody_yet(app.database),
         name=name,
         fault=fault,
     )
     return HTMLResponse(text, status_code=status)
 
 
-def _within(address: str) -> str:
+def within(address: str) -> str:
     """Return `address` if it is a page of ours, else the overview: a link must not lead elsewhere after the log-in."""
     parts = urlsplit(address)
     ours = address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.netloc

@@ -2,6 +2,8 @@
 
 from starlette.responses import Response
 
+from balancebot.catalogue import language_name
+from balancebot.config import LANGUAGES
 from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role
 from balancebot.people import users
@@ -98,6 +100,17 @@ def set_my_password(request: PageRequest) -> Response:
     return done("/me", Done.PASSWORD_SET) if fault is None else _me(request, fault=fault)
 
 
+def set_my_preferences(request: PageRequest) -> Response:
+    """Choose the language and the time zone of the pages for oneself."""
+    users.set_preferences(
+        request.app.database,
+        name=request.user.name,
+        language=request.sent("language"),
+        time_zone=request.sent("time_zone"),
+    )
+    return done("/me", Done.PREFERENCES_SET)
+
+
 def end_my_other_sessions(request: PageRequest) -> Response:
     """Log oneself out everywhere else."""
     users.end_sessions(
@@ -132,6 +145,9 @@ def _me(request: PageRequest, fault: str = "") -> Response:
         status=422 if fault else 200,
         sessions=users.sessions_of(request.app.database, name=request.user.name, now=request.now),
         this=request.session_id,
+        languages=[(name, language_name(name)) for name in LANGUAGES],
+        configured=request.app.words,
+        time_zones=users.time_zones(),
         fault=fault,
     )
 

@@ -41,6 +41,7 @@ def show(
     text = render(
         request.app,
         template,
+        request.words,
         now=request.now,
         user=request.user,
         path=request.http.url.path,
@@ -60,10 +61,10 @@ def _num_alerts(request: PageRequest) -> int:
         return alerts.num_open_about(conn)
 
 
-def render(app: App, template: str, **values: object) -> str:
-    """Render a template with the operator's version of it where there is one that works, else with the built-in one."""
-    language, folder = app.settings.language, app.settings.templates.dir
-    words = {"language": language, "say": app.words}
+def render(app: App, template: str, say: Wording, **values: object) -> str:
+    """Render a template in the language of `say`: the operator's version where there is one that works."""
+    language, folder = say.language, app.settings.templates.dir
+    words = {"language": language, "say": say}
     if folder is not None and (folder / "web" / template).is_file():
         try:
             return _environment(folder / "web", language).get_template(template).render(words | values)

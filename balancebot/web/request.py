@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
+from functools import cache
 from urllib.parse import quote
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import FormData, UploadFile
@@ -21,7 +22,7 @@ from starlette.routing import Route
 
 from balancebot.alerts.transitions import NotifiedAlert
 from balancebot.app import App
-from balancebot.config import Secret
+from balancebot.config import LANGUAGES, Secret
 from balancebot.domain.alert import Reason
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.sentence import sentence
@@ -50,13 +51,14 @@ class PageRequest:
 
     @property
     def words(self) -> Wording:
-        """What writes sentences and figures in the language of the pages."""
-        return self.app.words
+        """What writes sentences and figures as the user chose, or as configured."""
+        language = self.user.language if self.user.language in LANGUAGES else self.app.words.language
+        return replace(self.app.words, language=language, zone=self.zone)
 
     @property
     def zone(self) -> ZoneInfo:
-        """The time zone of the pages."""
-        return self.app.settings.timezone
+        """The time zone that the user chose, or the configured one."""
+        return zone_of(self.user.time_zone) or self.app.settings.timezone
 
     @property
     def lists(self) -> OverviewLists:
@@ -111,6 +113,40 @@ class PageRequest:
     def part(self, name: str) -> str:
         """Return a part of the path."""
         return storable(self.http.path_params[name])
+
+
+@cache
+def zone_of(name: str) -> ZoneInfo | None:
+    """Return the time zone of a name; None for '' and for one that isn't there (any more)."""
+    try:
+        return ZoneInfo(name) if name else None
+    except (ZoneInfoNotFoundError, ValueError, OSError):
+        return None
+
+
+def words_for(request: Request) -> Wording:
+    """Return what writes for somebody who isn't logged in: in a language that the browser asks for, if it is there."""
+    words = app_of(request).words
+    return replace(
+        words, language=_wanted(request.headers.get("accept-language", "")[:_MAX_LANGUAGES]) or words.language
+    )
+
+
+_MAX_LANGUAGES = 500
+
+
+def _wanted(header: str) -> str:
+    """Return the language of ours that `Accept-Language` likes best (RFC 9110, 12.5.4); '' for none of them."""
+    liked: dict[str, float] = {}
+    for part in header.split(","):
+        tag, _, quality = part.partition(";")
+        found = re.fullmatch(r"\s*q=([01](?:\.\d{0,3})?)\s*", quality) if quality else None
+        primary = tag.strip().lower().partition("-")[0]
+        language = next((name for name in LANGUAGES if name.lower().partition("-")[0] == primary), None)
+        if language is not None and (found is not None or not quality):
+            liked.setdefault(language, float(found[1]) if found is not None else 1.0)
+    best = max(liked, key=lambda name: liked[name], default="")
+    return best if best and liked[best] > 0 else ""
 
 
 def storable(text: str) -> str:
@@ -216,6 +252,7 @@ class Done(StrEnum):
     USER_REMOVED = sentence("The user was removed and is logged out everywhere.").id
     ROLE_SET = sentence("The role was changed and applies immediately.").id
     PASSWORD_SET = sentence("The password was changed; all other sessions have ended.").id
+    PREFERENCES_SET = sentence("The language and the time zone were changed.").id
     LOGGED_OUT = sentence("The sessions have ended.").id
     SAVED = sentence("Saved, and judged by the latest readings.").id
     REMOVED = sentence("The row was removed, and what now holds was judged by the latest readings.").id

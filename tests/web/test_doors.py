@@ -6,6 +6,7 @@ from typing import NoReturn
 
 import pytest
 
+from balancebot.config import Secret, WebConfig
 from balancebot.poll.cycle import LAST_CYCLE
 from balancebot.store import installation
 from balancebot.store.database import Database
@@ -32,6 +33,22 @@ def test_metrics_are_prometheus_text(desk: Desk) -> None:
         answer = visitor.get("/metrics")
     assert "text/plain; version=0.0.4; charset=utf-8" == answer.headers["content-type"]
     assert METRICS == answer.content
+
+
+def test_metrics_and_readiness_may_be_closed_to_strangers(open_desk: Callable[..., Desk]) -> None:
+    web = WebConfig(public_url="http://127.0.0.1", metrics_token=Secret("prometheus"))
+    with open_desk(web=web).visitor() as visitor:
+        for path, status in (("/metrics", 200), ("/readyz", 503), ("/healthz", 200)):
+            told = visitor.get(path, headers={"Authorization": "Bearer prometheus"})
+            assert status == told.status_code
+            for headers in (
+                {},
+                {"Authorization": "Bearer Prometheus"},
+                {"Authorization": "Basic prometheus"},
+            ):
+                stranger = visitor.get(path, headers=headers)
+                assert (401 if path != "/healthz" else 200) == stranger.status_code
+                assert "outbox" not in stranger.text
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/login", "/", "/no-such-page", "/static/page.css", "/metrics"])

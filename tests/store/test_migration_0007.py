@@ -1,0 +1,61 @@
+"""Users keep their roles and passwords through the migration; going back drops those that have none."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from sqlalchemy import text
+
+from balancebot.domain.user import Role
+from balancebot.store import users
+from balancebot.store.database import Database
+
+ROOT = Path(__file__).parents[2]
+
+
+def alembic(url: str, *words: str) -> None:
+    command = [sys.executable, "-m", "alembic", "-x", f"url={url}", *words]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+
+
+def test_users_and_their_sessions_come_through_both_ways(blank_url: str) -> None:
+    alembic(blank_url, "upgrade", "0006")
+    database = Database(blank_url)
+    at = "2026-11-24 09:00:00.000000"
+    with database.write() as conn:
+        conn.execute(
+            text(
+                "INSERT INTO users (name, role, password_hash, created_at) VALUES ('ada', 'admin', 'hash', :at)"
+            ),
+            {"at": at},
+        )
+        conn.execute(
+            text(
+                "INSERT INTO sessions (token_hash, user_name, created_at, seen_at, expires_at)"
+                " VALUES ('t', 'ada', :at, :at, :at)"
+            ),
+            {"at": at},
+        )
+    alembic(blank_url, "upgrade", "0007")
+    with database.write() as conn:
+        found = users.find(conn, "ada")
+        assert found is not None
+        assert (Role.ADMIN, "", "", False, "hash") == (
+            found[0].role,
+            found[0].language,
+            found[0].time_zone,
+            found[0].vouched,
+            found[1],
+        )
+        conn.execute(
+            text(
+                "INSERT INTO users (name, role, password_hash, created_at, vouched)"
+                " VALUES ('bob', 'viewer', '', :at, true)"
+            ),
+            {"at": at},
+        )
+    alembic(blank_url, "downgrade", "0006")
+    with database.read() as conn:
+        assert ["ada"] == list(conn.scalars(text("SELECT name FROM users")))
+        assert ["t"] == list(conn.scalars(text("SELECT token_hash FROM sessions")))
+    database.dispose()
