@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from balancebot.notify.slack.listener import SlackApp
     from balancebot.notify.worker import DeliverOutbox
     from balancebot.people.log_in import LogIn
+    from balancebot.people.openid import OpenIdConnect
 
 _LEAST_BUDGET = timedelta(seconds=30)
 """A poll cycle may always take this long, retries included."""
@@ -219,6 +220,18 @@ class App:
 
         web = self.settings.web
         return LogIn(self.database, None if web is None else web.secret_key)
+
+    @cached_property
+    def openid(self) -> "OpenIdConnect | None":
+        """Log-in by OpenID Connect; None where it isn't configured."""
+        web = self.settings.web
+        if web is None or web.oidc is None:
+            return None
+        from balancebot.people.openid import (
+            OpenIdConnect,  # lazy: joserfc, half a second; only its pages need it
+        )
+
+        return OpenIdConnect(web.oidc, redirect_uri=f"{web.public_url}/login/oidc/callback")
 
     def slack_app(self, *, on_done: Callable[[], None]) -> "SlackApp | None":
         """Return what listens to buttons and `/balance` in Slack; None where no app token is configured.

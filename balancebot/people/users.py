@@ -100,7 +100,7 @@ def set_role(database: Database, *, name: str, role: Role, by: Actor, now: datet
         if _is_self(by, name):
             return UserFault.YOURSELF
         if found[0].role is not role:
-            store.set_role(conn, name, role)
+            store.keep_role(conn, name, role)
             audit.record_change(
                 conn, by, Act.SET_ROLE, name, before=_role(found[0].role), after=_role(role), now=now
             )

@@ -60,6 +60,11 @@ def set_role(conn: Connection, name: str, role: Role) -> None:
     conn.execute(update(users).where(users.c.name == name).values(role=role))
 
 
+def keep_role(conn: Connection, name: str, role: Role) -> None:
+    """Give a user a role that holds whatever whoever vouches for it says."""
+    conn.execute(update(users).where(users.c.name == name).values(role=role, vouched=False))
+
+
 def keep(conn: Connection, name: str, role: Role, password_hash: str) -> None:
     """Give a user a role and a password; one that was vouched for is like any other from now on."""
     values = {"role": role, "password_hash": password_hash, "vouched": False}
@@ -74,6 +79,11 @@ def set_preferences(conn: Connection, name: str, *, language: str, time_zone: st
 def is_anybody_kept(conn: Connection) -> bool:
     """Tell whether there is a user who isn't only vouched for."""
     return conn.execute(select(users.c.name).where(not_(users.c.vouched)).limit(1)).first() is not None
+
+
+def remove_vouched(conn: Connection, name: str) -> None:
+    """Remove a user if it is only vouched for, with all sessions."""
+    conn.execute(delete(users).where(users.c.name == name, users.c.vouched))
 
 
 def remove(conn: Connection, name: str) -> None:

@@ -29,6 +29,7 @@ from balancebot.web import (
     planned_sends,
     setup,
     sheets,
+    sign_on,
     threshold_bulk,
     thresholds,
     wallet,
@@ -38,6 +39,7 @@ from balancebot.web.api.problem import is_for_api, problem
 from balancebot.web.api.route import ApiBudgets
 from balancebot.web.guard import Guard
 from balancebot.web.overview_lists import OverviewLists
+from balancebot.web.proxies import VisitorAddress
 from balancebot.web.rendering import render, show
 from balancebot.web.request import app_of, change, page, page_request_of, words_for
 
@@ -58,6 +60,8 @@ def create_pages(
             Route("/metrics", _metrics),
             Mount("/static", _Static(directory=packaged("templates") / "web" / "static")),
             Route("/login", login.login, methods=["GET", "POST"]),
+            Route(sign_on.PATH, sign_on.begin),
+            Route(f"{sign_on.PATH}/callback", sign_on.come_back),
             Route("/setup", setup.setup, methods=["GET", "POST"]),
             change("/logout", login.log_out, needs=Role.VIEWER),
             page("/", overview.overview),
@@ -107,7 +111,12 @@ def create_pages(
             change("/me/sessions", people.end_my_other_sessions, needs=Role.VIEWER),
             *api.endpoints(),
         ],
-        middleware=[Middleware(Guard, public_url=app.public_url, on_failure=_failed)],
+        middleware=[
+            Middleware(
+                VisitorAddress, trusted=() if app.settings.web is None else app.settings.web.trusted_proxies
+            ),
+            Middleware(Guard, public_url=app.public_url, on_failure=_failed),
+        ],
         exception_handlers={HTTPException: _refused, DatabaseError: _without_database},
     )
     pages.state.app = app
@@ -173,7 +182,7 @@ def _refused(request: Request, error: Exception) -> Response:
     told = detail or _SAID.get(error.status_code, "")
     try:
         page_request = None if is_for_api(request.url.path) else page_request_of(request)
-    except DatabaseError:
+    except (DatabaseError, HTTPException):
         page_request = None  # what was refused is said all the same
     if page_request is None:
         answer = _trouble(request, error.status_code, told)

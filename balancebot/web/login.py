@@ -29,7 +29,9 @@ async def login(request: Request) -> Response:
     """Show the log-in form, or look at what was filled in. Needs no CSRF token: nobody is logged in yet."""
     app = app_of(request)
     if request.method != "POST":
-        return await run_in_threadpool(_form, app, request, next_page=request.query_params.get("next", "/"))
+        return await run_in_threadpool(
+            log_in_form, app, request, next_page=request.query_params.get("next", "/")
+        )
     async with request.form(max_files=0, max_fields=10, max_part_size=16 * 1024) as form:
         fields = {name: storable(value) for name, value in form.items() if isinstance(value, str)}
     return await run_in_threadpool(_log_in, app, request, fields)
@@ -51,11 +53,11 @@ def _log_in(app: App, request: Request, fields: dict[str, str]) -> Response:
             return let_in(app, token, browser, to=within(next_page))
         case LogInRefused():
             fault = words.gettext("The name or the password is wrong.")
-            return _form(app, request, next_page=next_page, name=name, fault=fault, status=401)
+            return log_in_form(app, request, next_page=next_page, name=name, fault=fault, status=401)
         case LogInThrottled(retry_after=wait):
             minutes = math.ceil(wait.total_seconds() / 60)
             fault = words.gettext("Too many wrong passwords. Try again in %(minutes)s min.", minutes=minutes)
-            answer = _form(app, request, next_page=next_page, name=name, fault=fault, status=429)
+            answer = log_in_form(app, request, next_page=next_page, name=name, fault=fault, status=429)
             answer.headers["Retry-After"] = str(math.ceil(wait.total_seconds()))
             return answer
 
@@ -74,7 +76,7 @@ def log_out(request: PageRequest) -> Response:
     token = session_token(request.app, request.http)
     if token is not None:
         request.app.log_in.log_out(token)
-    answer = RedirectResponse("/login", status_code=303)
+    answer = RedirectResponse("/login?left=1" if request.user.vouched else "/login", status_code=303)
     answer.delete_cookie(cookie_name(request.app), path="/", secure=is_https(request.app), httponly=True)
     return answer
 
@@ -99,9 +101,11 @@ def _known_name(app: App) -> str:
     return f"{cookie_name(app)}-known"
 
 
-def _form(
+def log_in_form(
     app: App, request: Request, *, next_page: str, name: str = "", fault: str = "", status: int = 200
 ) -> Response:
+    """Show the log-in form."""
+    has_left = "left" in request.query_params and app.openid is not None
     text = render(
         app,
         "login.html.j2",
@@ -110,6 +114,8 @@ def _form(
         path=request.url.path,
         next_page=within(next_page),
         nobody_yet=nobody_yet(app.database),
+        sign_on=None if app.openid is None else app.openid.host,
+        end_page=app.openid.end_session_page(now=app.clock.now()) if has_left and app.openid else "",
         name=name,
         fault=fault,
     )

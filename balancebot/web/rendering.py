@@ -44,6 +44,7 @@ def show(
         request.words,
         now=request.now,
         user=request.user,
+        has_session=bool(request.session_id),
         path=request.http.url.path,
         token=Markup('<input type="hidden" name="{}" value="{}">').format(CSRF_TOKEN, request.csrf_token),
         may_edit=request.user.role.may(Role.FINANCE),

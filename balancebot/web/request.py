@@ -4,6 +4,8 @@ A `page` needs a session and a role. A `change` needs the session's token as wel
 run in a thread: `PageRequest` in, response out.
 """
 
+import hmac
+import logging
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
@@ -28,8 +30,12 @@ from balancebot.domain.audit import Actor, Way
 from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role, User
 from balancebot.i18n import Wording
+from balancebot.people.vouched import vouched_user
 from balancebot.store import alerts
 from balancebot.web.overview_lists import OverviewLists
+from balancebot.web.proxies import proxied_user
+
+log = logging.getLogger(__name__)
 
 COOKIE = "balancebot"
 CSRF_TOKEN = "csrf_token"  # noqa: S105 -- the name of a field
@@ -176,8 +182,9 @@ def change(path: str, handler: Handler, *, needs: Role = Role.FINANCE) -> Route:
             return allowed
         async with request.form(max_files=1, max_fields=200, max_part_size=512 * 1024) as form:
             given = form.get(CSRF_TOKEN)
-            token = session_token(allowed.app, request) or Secret("")
-            if not isinstance(given, str) or not allowed.app.log_in.is_csrf_token(token, given):
+            if not isinstance(given, str) or not hmac.compare_digest(
+                allowed.csrf_token.encode(), given.encode()
+            ):
                 raise HTTPException(
                     403, sentence("This form is out of date: reload the page and try again.").id
                 )
@@ -217,9 +224,12 @@ def page_request_of(request: Request) -> PageRequest | None:
     """Return the request of whoever is logged in; None where nobody is."""
     app = app_of(request)
     now = app.clock.now()
+    proxied = _proxied(app, request, now)
+    if proxied is not None:
+        return proxied
     token = session_token(app, request)
     session = None if token is None else app.log_in.session(token, now=now)
-    if token is None or session is None:
+    if token is None or session is None or (session.user.vouched and app.openid is None):
         return None
     return PageRequest(
         app=app,
@@ -228,6 +238,28 @@ def page_request_of(request: Request) -> PageRequest | None:
         user=session.user,
         session_id=session.id,
         csrf_token=app.log_in.csrf_token(token),
+    )
+
+
+def _proxied(app: App, request: Request, now: datetime) -> PageRequest | None:
+    """Return the request of a user whom a trusted proxy names; None where none does. 403 for one without a role."""
+    web = app.settings.web
+    if web is None or web.user_header is None:
+        return None
+    name = proxied_user(request, header=web.user_header, trusted=web.trusted_proxies)
+    if name is None:
+        return None
+    user = vouched_user(app.database, name=name, role=web.default_role, now=now)
+    if user is None:
+        log.warning("web.proxy_user_refused", extra={"user": name})
+        raise HTTPException(403, sentence("You have no role here. Ask an admin to add you as a user.").id)
+    return PageRequest(
+        app=app,
+        http=request,
+        now=now,
+        user=user,
+        session_id="",
+        csrf_token=app.log_in.csrf_token(Secret(f"proxy:{name}")),
     )
 
 

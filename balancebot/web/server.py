@@ -52,6 +52,7 @@ class WebServer:
             access_log=False,
             lifespan="off",
             server_header=False,
+            proxy_headers=False,  # `VisitorAddress` knows which proxies are trusted
             ws="none",
             timeout_graceful_shutdown=int(_DRAIN.total_seconds()),
         )

@@ -261,7 +261,7 @@ def _read_query(request: Request, kind: type[Struct]) -> Struct:
             raise refused_field(name, "given twice", 400)
         if not _is_storable(value):
             raise refused_field(name, "contains a character that can't be stored", 400)
-        values[name] = value.split(",") if name in lists else value
+        values[name] = [part for part in value.split(",") if part] if name in lists else value
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:

@@ -1,0 +1,294 @@
+"""OpenID Connect: another service says who somebody is. Authorization code with PKCE, and a nonce.
+
+`begin` leads to the service; what must be known again afterwards goes along in a cookie that is signed. `finish` trades
+the code for an ID token and believes it only if its signature, issuer, audience, nonce and time are right (OpenID
+Connect Core 1.0, 3.1; RFC 7636; RFC 9207).
+"""
+
+import base64
+import hashlib
+import hmac
+import json
+import secrets
+import threading
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from time import monotonic
+from typing import Any
+from urllib.parse import urlencode, urlsplit
+
+import httpx
+import msgspec
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from balancebot.config import OidcConfig
+from balancebot.domain.sentence import sentence
+from balancebot.domain.user import MAX_USER_NAME
+
+ATTEMPT_LASTS = timedelta(minutes=10)
+"""Somebody has so long to log in at the service."""
+_KNOWN_FOR = timedelta(hours=1)
+_KEYS_AGAIN = timedelta(minutes=1)
+_SECONDS = 10.0
+_LEEWAY = 60
+"""Seconds by which two clocks may differ."""
+_MAX_ANSWER = 1024 * 1024
+_MAX_GROUPS = 1_000
+_ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
+"""Signatures by the service's own key: neither `none` nor one by the secret that both know."""
+
+
+class OpenIdFault(StrEnum):
+    """Why nobody was logged in, as the id of a sentence."""
+
+    UNREACHABLE = sentence("The sign-on service can't be reached right now. Try again in a moment.").id
+    REFUSED = sentence("The sign-on service refused the log-in.").id
+    INVALID = sentence("The sign-on service's answer can't be accepted. Begin the log-in again.").id
+
+
+class OpenIdError(Exception):
+    """The log-in ends here; the text is for the log and holds no secret."""
+
+    def __init__(self, fault: OpenIdFault, why: str) -> None:
+        super().__init__(why)
+        self.fault = fault
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenIdAttempt:
+    """What must be known again when somebody comes back from the service."""
+
+    state: str
+    nonce: str
+    verifier: str
+    next_page: str
+    expires_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """Whom the service vouches for."""
+
+    name: str
+    groups: tuple[str, ...]
+
+
+class OpenIdConnect:
+    """One service. Safe to share between threads."""
+
+    def __init__(self, config: OidcConfig, *, redirect_uri: str) -> None:
+        self._config = config
+        self._redirect_uri = redirect_uri
+        self._lock = threading.Lock()
+        self._client = httpx.Client(timeout=_SECONDS, follow_redirects=False)
+        self._known: tuple[dict[str, Any], datetime] | None = None
+        self._keys: tuple[KeySet, datetime] | None = None
+
+    @property
+    def host(self) -> str:
+        """What people call the service."""
+        return urlsplit(self._config.issuer).netloc
+
+    def begin(self, next_page: str, *, now: datetime) -> tuple[str, OpenIdAttempt]:
+        """Return the address at the service, and what must be known again afterwards. Raises OpenIdError."""
+        service = self._service(now)
+        attempt = OpenIdAttempt(
+            state=secrets.token_urlsafe(24),
+            nonce=secrets.token_urlsafe(24),
+            verifier=secrets.token_urlsafe(48),
+            next_page=next_page,
+            expires_at=now + ATTEMPT_LASTS,
+        )
+        challenge = base64.urlsafe_b64encode(hashlib.sha256(attempt.verifier.encode()).digest())
+        offered = service.get("scopes_supported")
+        wanted = [
+            scope
+            for scope in ("openid", "profile", "email", "groups")
+            if (scope in offered if isinstance(offered, list) else scope != "groups")
+        ]
+        asked = {
+            "response_type": "code",
+            "client_id": self._config.client_id,
+            "redirect_uri": self._redirect_uri,
+            "scope": " ".join(dict.fromkeys(["openid", *wanted])),
+            "state": attempt.state,
+            "nonce": attempt.nonce,
+            "code_challenge": challenge.rstrip(b"=").decode(),
+            "code_challenge_method": "S256",
+        }
+        place = self._endpoint(service, "authorization_endpoint")
+        return f"{place}{'&' if urlsplit(place).query else '?'}{urlencode(asked)}", attempt
+
+    def finish(self, given: Mapping[str, str], attempt: OpenIdAttempt | None, *, now: datetime) -> Identity:
+        """Return who came back with these parameters. Raises OpenIdError."""
+        if attempt is None or not now < attempt.expires_at:
+            raise OpenIdError(OpenIdFault.INVALID, "no log-in is under way in this browser")
+        if not hmac.compare_digest(attempt.state.encode(), given.get("state", "").encode()):
+            raise OpenIdError(OpenIdFault.INVALID, "the state isn't the one that was sent along")
+        service = self._service(now)
+        if given.get("iss", service["issuer"]) != service["issuer"]:
+            raise OpenIdError(OpenIdFault.INVALID, "the answer is another issuer's")
+        if "error" in given or not given.get("code"):
+            raise OpenIdError(OpenIdFault.REFUSED, f"answered {given.get('error', 'without a code')[:100]!r}")
+        answer = self._token(service, given["code"], attempt)
+        claims = self._claims(service, str(answer.get("id_token", "")), attempt, now)
+        if "groups" not in claims or not _name_of(claims, or_sub=False):
+            claims = self._user_info(service, answer, claims) | claims
+        return Identity(name=_name_of(claims), groups=_groups_of(claims))
+
+    def end_session_page(self, *, now: datetime) -> str:
+        """Return where somebody logs out at the service itself; '' where that is not known."""
+        try:
+            service = self._service(now)
+        except OpenIdError:
+            return ""
+        place = service.get("end_session_endpoint")
+        if not isinstance(place, str) or not self._is_safe(place):
+            return ""
+        return f"{place}{'&' if urlsplit(place).query else '?'}{urlencode({'client_id': self._config.client_id})}"
+
+    def _service(self, now: datetime) -> dict[str, Any]:
+        """Return what the service says of itself, for an hour."""
+        with self._lock:
+            if self._known is None or not self._known[1] <= now < self._known[1] + _KNOWN_FOR:
+                found = self._ask("GET", f"{self._config.issuer}/.well-known/openid-configuration")
+                if str(found.get("issuer", "")).rstrip("/") != self._config.issuer:
+                    raise OpenIdError(
+                        OpenIdFault.INVALID, "the service calls itself otherwise than [web.oidc].issuer"
+                    )
+                self._known, self._keys = (found, now), None
+            return self._known[0]
+
+    def _token(self, service: dict[str, Any], code: str, attempt: OpenIdAttempt) -> dict[str, Any]:
+        config = self._config
+        sent = {
+            "grant_type": "authorization_code",
+            "code": code,
+            "redirect_uri": self._redirect_uri,
+            "code_verifier": attempt.verifier,
+        }
+        ways = service.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        place = self._endpoint(service, "token_endpoint")
+        if "client_secret_basic" in ways:
+            pair = urlencode({config.client_id: config.client_secret.reveal()}).replace("=", ":", 1)
+            basic = base64.b64encode(pair.encode()).decode()
+            return self._ask("POST", place, data=sent, headers={"Authorization": f"Basic {basic}"})
+        secret = {"client_id": config.client_id, "client_secret": config.client_secret.reveal()}
+        return self._ask("POST", place, data=sent | secret)
+
+    def _claims(
+        self, service: dict[str, Any], id_token: str, attempt: OpenIdAttempt, now: datetime
+    ) -> dict[str, Any]:
+        """Return what a token claims, once it is proved to be of this service, for this client and this log-in."""
+        try:
+            try:
+                claims = jwt.decode(id_token, self._key_set(service, now), algorithms=_ALGORITHMS).claims
+            except (JoseError, ValueError):  # the service may have changed its keys
+                keys = self._key_set(service, now, anew=True)
+                claims = jwt.decode(id_token, keys, algorithms=_ALGORITHMS).claims
+            jwt.JWTClaimsRegistry(
+                now=int(now.timestamp()),
+                leeway=_LEEWAY,
+                iss={"essential": True, "value": service["issuer"]},
+                exp={"essential": True},
+                iat={"essential": True},
+                sub={"essential": True},
+                nonce={"essential": True, "value": attempt.nonce},
+            ).validate(claims)
+        except (JoseError, ValueError, TypeError, KeyError) as error:
+            raise OpenIdError(
+                OpenIdFault.INVALID, f"the ID token isn't valid: {type(error).__name__}"
+            ) from None
+        audience = claims.get("aud")
+        audiences = audience if isinstance(audience, list) else [audience]
+        party = claims.get("azp", self._config.client_id if len(audiences) == 1 else None)
+        if self._config.client_id not in audiences or party != self._config.client_id:
+            raise OpenIdError(OpenIdFault.INVALID, "the ID token is for another client")
+        return dict(claims)
+
+    def _key_set(self, service: dict[str, Any], now: datetime, *, anew: bool = False) -> KeySet:
+        with self._lock:
+            if self._keys is None or (anew and not self._keys[1] <= now < self._keys[1] + _KEYS_AGAIN):
+                found: Any = self._ask("GET", self._endpoint(service, "jwks_uri"))
+                self._keys = (KeySet.import_key_set(found), now)
+            return self._keys[0]
+
+    def _user_info(
+        self, service: dict[str, Any], answer: dict[str, Any], claims: dict[str, Any]
+    ) -> dict[str, Any]:
+        """Return what the service says of the user elsewhere; {} where it says nothing."""
+        if "userinfo_endpoint" not in service or not isinstance(answer.get("access_token"), str):
+            return {}
+        headers = {"Authorization": f"Bearer {answer['access_token']}"}
+        found = self._ask("GET", self._endpoint(service, "userinfo_endpoint"), headers=headers)
+        if found.get("sub") != claims["sub"]:
+            raise OpenIdError(OpenIdFault.INVALID, "the service speaks of another user")
+        return found
+
+    def _endpoint(self, service: dict[str, Any], name: str) -> str:
+        place = service.get(name)
+        if not isinstance(place, str) or not self._is_safe(place):
+            raise OpenIdError(OpenIdFault.INVALID, f"the service names no {name} that can be used")
+        return place
+
+    def _is_safe(self, place: str) -> bool:
+        """Tell whether an address is as safe as the issuer's: no way leads from https to plain http."""
+        return urlsplit(place).scheme in {"https", urlsplit(self._config.issuer).scheme}
+
+    def _ask(self, method: str, place: str, **how: Any) -> dict[str, Any]:
+        """Return the JSON object of an answer, within a time and a size. Raises OpenIdError."""
+        until = monotonic() + _SECONDS
+        content = bytearray()
+        try:
+            with self._client.stream(method, place, **{"headers": {}, **how}) as answer:
+                for chunk in answer.iter_bytes():
+                    content += chunk
+                    if len(content) > _MAX_ANSWER or monotonic() > until:
+                        raise OpenIdError(OpenIdFault.UNREACHABLE, "the answer is too large or too slow")
+        except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
+            raise OpenIdError(
+                OpenIdFault.UNREACHABLE, f"{urlsplit(place).netloc}: {type(error).__name__}"
+            ) from None
+        if answer.status_code >= 500:
+            raise OpenIdError(OpenIdFault.UNREACHABLE, f"{urlsplit(place).netloc}: {answer.status_code}")
+        if answer.status_code != 200:
+            raise OpenIdError(OpenIdFault.REFUSED, f"{urlsplit(place).netloc}: {answer.status_code}")
+        try:
+            document = json.loads(content)
+        except (ValueError, RecursionError):
+            document = None
+        if not isinstance(document, dict):
+            raise OpenIdError(OpenIdFault.INVALID, f"{urlsplit(place).netloc}: no JSON object")
+        return document
+
+
+def written(attempt: OpenIdAttempt) -> str:
+    """Write an attempt down for a cookie."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(attempt)).decode()
+
+
+def read(text: str) -> OpenIdAttempt | None:
+    """Read what `written` wrote."""
+    try:
+        return msgspec.json.decode(base64.urlsafe_b64decode(text), type=OpenIdAttempt)
+    except ValueError:
+        return None
+
+
+def _name_of(claims: Mapping[str, Any], *, or_sub: bool = True) -> str:
+    """Return what a user is called: as at the service, else by an address that was verified, else by the subject."""
+    email = claims.get("email") if claims.get("email_verified", True) is True else None
+    for name in (claims.get("preferred_username"), email, claims.get("sub") if or_sub else None):
+        if isinstance(name, str) and name.strip():
+            return name.strip()[: MAX_USER_NAME + 1]
+    return ""
+
+
+def _groups_of(claims: Mapping[str, Any]) -> tuple[str, ...]:
+    groups = claims.get("groups", [])
+    found = [groups] if isinstance(groups, str) else groups if isinstance(groups, list) else []
+    return tuple(group for group in found[:_MAX_GROUPS] if isinstance(group, str))

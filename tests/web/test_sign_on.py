@@ -1,0 +1,250 @@
+"""Log-in by OpenID Connect: who the provider vouches for gets in with the role of the groups, and nobody else does."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from datetime import timedelta
+from ipaddress import ip_network
+
+import httpx
+import pytest
+from joserfc.jwk import RSAKey
+
+from balancebot.config import OidcConfig, Secret, WebConfig
+from balancebot.domain.user import Role
+from balancebot.people import users
+from tests.standins.openid import CLIENT, SECRET, Provider, provider
+from tests.web.browser import PASSWORD
+from tests.web.conftest import NOW, Desk, csrf_token
+
+GROUPS = {"grp-finance": Role.FINANCE, "grp-ops": Role.ADMIN}
+
+
+@dataclass
+class SignOn:
+    """Pages whose users log in at a provider."""
+
+    desk: Desk
+    provider: Provider
+
+    def log_in(self, browser: httpx.Client, next_page: str = "/") -> httpx.Response:
+        """Go the whole way, as a browser does, and return where it ends."""
+        to_provider = browser.get("/login/oidc", params={"next": next_page})
+        assert 303 == to_provider.status_code, to_provider.text
+        back = browser.get(to_provider.headers["location"])
+        return browser.get(back.headers["location"])
+
+
+@pytest.fixture
+def sign_on(open_desk: Callable[..., Desk]) -> Iterator[SignOn]:
+    with provider() as told:
+        told.now = int(NOW.timestamp())
+        oidc = OidcConfig(issuer=told.issuer, client_id=CLIENT, client_secret=Secret(SECRET), roles=GROUPS)
+        # the pages learn their own address only when they are served
+        desk = open_desk(web=WebConfig(public_url="http://127.0.0.1", oidc=oidc, default_role=None))
+        service = desk.app.openid
+        assert service is not None
+        service._redirect_uri = f"{desk.address}/login/oidc/callback"
+        yield SignOn(desk=desk, provider=told)
+
+
+def test_a_member_of_a_group_gets_in_with_its_role_and_goes_where_the_link_led(sign_on: SignOn) -> None:
+    sign_on.provider.user["groups"] = ["others", "grp-finance"]
+    with sign_on.desk.visitor() as browser:
+        assert "/login/oidc?next=%2Falerts" in browser.get("/login?next=/alerts").text
+        answer = sign_on.log_in(browser, "/alerts")
+        assert (303, "/alerts") == (answer.status_code, answer.headers["location"])
+        page = browser.get("/me").text
+    assert "grace" in page
+    assert "another service vouches for you" in page
+    (user,) = [user for user in users.list_users(sign_on.desk.app.database) if user.name == "grace"]
+    assert (Role.FINANCE, True) == (user.role, user.vouched)
+    assert [] == sign_on.provider.faults
+
+
+def test_of_several_groups_the_highest_counts_and_changes_hold_at_the_next_log_in(sign_on: SignOn) -> None:
+    with sign_on.desk.visitor() as browser:
+        for groups, status in ((["grp-finance", "grp-ops"], 200), (["grp-finance"], 403)):
+            sign_on.provider.in_userinfo["groups"] = groups
+            assert 303 == sign_on.log_in(browser).status_code
+            assert status == browser.get("/users").status_code
+
+
+def test_who_has_no_role_is_refused_and_what_was_open_ends(sign_on: SignOn) -> None:
+    sign_on.provider.user["groups"] = ["grp-finance"]
+    with sign_on.desk.visitor() as before, sign_on.desk.visitor() as browser:
+        sign_on.log_in(before)
+        sign_on.provider.user["groups"] = []
+        answer = sign_on.log_in(browser)
+        assert 403 == answer.status_code
+        assert "grace has no role here" in answer.text
+        assert 303 == before.get("/").status_code
+    assert "grace" not in {user.name for user in users.list_users(sign_on.desk.app.database)}
+
+
+def test_who_is_a_user_has_the_role_from_here_and_the_password_stays(sign_on: SignOn) -> None:
+    sign_on.provider.user |= {"preferred_username": "viewer", "groups": ["grp-ops"]}
+    with sign_on.desk.visitor() as browser, sign_on.desk.user(Role.VIEWER) as other:
+        assert 303 == sign_on.log_in(browser).status_code
+        assert [403, 403] == [who.get("/users").status_code for who in (browser, other)]
+
+
+@pytest.mark.parametrize(
+    ("claims", "name"),
+    [
+        ({"preferred_username": None, "email": "ada@example.com"}, "ada@example.com"),
+        ({"preferred_username": "", "email": "ada@example.com", "email_verified": False}, "u-1"),
+    ],
+)
+def test_a_user_is_called_as_the_provider_says(sign_on: SignOn, claims: dict[str, object], name: str) -> None:
+    sign_on.provider.user |= {**claims, "groups": "grp-ops"}
+    with sign_on.desk.visitor() as browser:
+        sign_on.log_in(browser)
+        assert name in browser.get("/me").text
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"iss": "http://127.0.0.1:1"},
+        {"aud": "another"},
+        {"aud": [CLIENT, "another"]},
+        {"aud": [CLIENT, "another"], "azp": "another"},
+        {"nonce": "another"},
+        {"exp": int(NOW.timestamp()) - 3600},
+        {"iat": int(NOW.timestamp()) + 3600},
+        {"sub": ""},
+    ],
+    ids=str,
+)
+def test_a_token_that_is_not_for_this_log_in_is_refused(sign_on: SignOn, changes: dict[str, object]) -> None:
+    sign_on.provider.user["groups"] = ["grp-ops"]
+    sign_on.provider.changes = changes
+    with sign_on.desk.visitor() as browser:
+        answer = sign_on.log_in(browser)
+        assert 502 == answer.status_code
+        assert "answer can&#39;t be accepted" in answer.text
+        assert 303 == browser.get("/").status_code
+
+
+def test_a_forged_signature_is_refused_and_a_changed_key_is_fetched_again(sign_on: SignOn) -> None:
+    sign_on.provider.user["groups"] = ["grp-ops"]
+    with sign_on.desk.visitor() as browser:
+        assert 303 == sign_on.log_in(browser).status_code
+        sign_on.provider.foreign = RSAKey.generate_key(2048, {"kid": "first"})
+        assert 502 == sign_on.log_in(browser).status_code
+        sign_on.provider.foreign = None
+        sign_on.provider.change_key("second")
+        sign_on.desk.world.clock.at += timedelta(minutes=2)
+        assert 303 == sign_on.log_in(browser).status_code
+
+
+def test_a_code_is_of_use_only_in_the_browser_that_began(sign_on: SignOn) -> None:
+    sign_on.provider.user["groups"] = ["grp-ops"]
+    with sign_on.desk.visitor() as browser, sign_on.desk.visitor() as other:
+        back = browser.get(browser.get("/login/oidc").headers["location"]).headers["location"]
+        assert 502 == other.get(back).status_code
+        assert 502 == browser.get(back.replace("state=", "state=x")).status_code
+        assert 502 == browser.get(back.replace("iss=", "iss=x")).status_code
+        assert 303 == browser.get(back).status_code
+        assert 502 == browser.get(back).status_code
+        begun = browser.get(browser.get("/login/oidc").headers["location"]).headers["location"]
+        sign_on.desk.world.clock.at += timedelta(minutes=11)
+        assert 502 == browser.get(begun).status_code
+
+
+def test_a_client_without_basic_authentication_sends_its_secret_in_the_form(sign_on: SignOn) -> None:
+    sign_on.provider.auth_methods = ["client_secret_post"]
+    sign_on.provider.user["groups"] = ["grp-ops"]
+    with sign_on.desk.visitor() as browser:
+        assert 303 == sign_on.log_in(browser).status_code
+
+
+def test_a_refusal_and_an_outage_are_said_and_passwords_work_all_the_same(sign_on: SignOn) -> None:
+    sign_on.provider.refuses = True
+    with sign_on.desk.visitor() as browser:
+        assert "refused the log-in" in sign_on.log_in(browser).text
+    with provider() as gone:
+        pass
+    service = sign_on.desk.app.openid
+    assert service is not None
+    service._known, service._config = (
+        None,
+        OidcConfig(issuer=gone.issuer, client_id=CLIENT, client_secret=Secret(SECRET), roles=GROUPS),
+    )
+    with sign_on.desk.visitor() as browser:
+        answer = browser.get("/login/oidc")
+        assert (502, True) == (answer.status_code, "can&#39;t be reached" in answer.text)
+        assert 303 == browser.post("/login", data={"name": "viewer", "password": PASSWORD}).status_code
+
+
+def test_a_log_out_ends_the_session_and_offers_to_log_out_at_the_provider(sign_on: SignOn) -> None:
+    sign_on.provider.user["groups"] = ["grp-ops"]
+    with sign_on.desk.visitor() as browser:
+        sign_on.log_in(browser)
+        answer = browser.post("/logout", data={"csrf_token": csrf_token(browser)})
+        assert "/login?left=1" == answer.headers["location"]
+        assert f"{sign_on.provider.issuer}/logout?client_id={CLIENT}" in browser.get("/login?left=1").text
+        assert 303 == browser.get("/").status_code
+
+
+def test_a_vouched_session_lasts_half_a_day_at_most(sign_on: SignOn) -> None:
+    sign_on.provider.user["groups"] = ["grp-ops"]
+    with sign_on.desk.visitor() as browser:
+        sign_on.log_in(browser)
+        for _ in range(11):
+            sign_on.desk.world.clock.at += timedelta(hours=1)
+            assert 200 == browser.get("/me").status_code
+        sign_on.desk.world.clock.at += timedelta(hours=1)
+        assert 303 == browser.get("/me").status_code
+
+
+PROXY = WebConfig(
+    public_url="http://127.0.0.1",
+    user_header="X-Forwarded-User",
+    trusted_proxies=(ip_network("127.0.0.1"),),
+    default_role=Role.VIEWER,
+)
+
+
+def test_a_trusted_proxy_logs_in_whom_it_names(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(web=PROXY)
+    with desk.visitor() as browser:
+        browser.headers["X-Forwarded-User"] = "结账组"
+        page = browser.get("/me", headers={"X-Forwarded-User": "结账组".encode()}).text
+        assert "结账组" in page
+        assert "Log out" not in page
+        for name, status in (("new", 403), ("admin", 200)):
+            assert status == browser.get("/users", headers={"X-Forwarded-User": name}).status_code
+        browser.headers["X-Forwarded-User"] = "finance"
+        browser.headers["X-Forwarded-For"] = "203.0.113.9"
+        change = {"wallet": "acme/*", "category": "*", "warning_days": "9", "csrf_token": csrf_token(browser)}
+        assert browser.post("/thresholds/save", data=change).status_code in {200, 303}
+        assert 403 == browser.post("/thresholds/save", data=change | {"csrf_token": "x"}).status_code
+        browser.headers["X-Forwarded-User"] = "admin"
+        assert 403 == browser.post("/users/add", data=change).status_code
+
+
+@pytest.mark.parametrize("networks", ["10.0.0.0/8", "127.0.0.2/32"])
+def test_nobody_else_is_believed(open_desk: Callable[..., Desk], networks: str) -> None:
+    desk = open_desk(web=WebConfig(**{**_fields(PROXY), "trusted_proxies": (ip_network(networks),)}))
+    with desk.visitor() as browser:
+        for spoofed in ({}, {"X-Forwarded-For": "10.0.0.1"}, {"X-Forwarded-For": "127.0.0.2"}):
+            answer = browser.get("/", headers={"X-Forwarded-User": "admin", **spoofed})
+            assert (303, "/login?next=/") == (answer.status_code, answer.headers["location"])
+
+
+def test_who_has_no_role_is_refused_and_two_names_are_none(open_desk: Callable[..., Desk]) -> None:
+    desk = open_desk(web=WebConfig(**{**_fields(PROXY), "default_role": None}))
+    with desk.visitor() as browser:
+        answer = browser.get("/", headers={"X-Forwarded-User": "stranger"})
+        assert (403, True) == (answer.status_code, "You have no role here." in answer.text)
+        assert 200 == browser.get("/", headers={"X-Forwarded-User": "viewer"}).status_code
+        doubled = [("X-Forwarded-User", "viewer"), ("X-Forwarded-User", "admin")]
+        assert 403 == browser.get("/", headers=doubled).status_code
+        assert 303 == browser.get("/").status_code
+
+
+def _fields(web: WebConfig) -> dict[str, object]:
+    return {
+        name: getattr(web, name) for name in ("public_url", "user_header", "trusted_proxies", "default_role")
+    }
