@@ -227,9 +227,7 @@ class App:
         web = self.settings.web
         if web is None or web.oidc is None:
             return None
-        from balancebot.people.openid import (
-            OpenIdConnect,  # lazy: joserfc, half a second; only its pages need it
-        )
+        from balancebot.people.openid import OpenIdConnect  # lazy: joserfc, half a second to import
 
         return OpenIdConnect(web.oidc, redirect_uri=f"{web.public_url}/login/oidc/callback")
 

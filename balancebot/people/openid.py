@@ -32,6 +32,8 @@ from balancebot.domain.user import MAX_USER_NAME
 ATTEMPT_LASTS = timedelta(minutes=10)
 """Somebody has so long to log in at the service."""
 _KNOWN_FOR = timedelta(hours=1)
+_FAILS_FOR = timedelta(seconds=5)
+"""A service that didn't answer is left alone for so long: those who wait for it hold threads."""
 _KEYS_AGAIN = timedelta(minutes=1)
 _SECONDS = 10.0
 _LEEWAY = 60
@@ -86,6 +88,7 @@ class OpenIdConnect:
         self._lock = threading.Lock()
         self._client = httpx.Client(timeout=_SECONDS, follow_redirects=False)
         self._known: tuple[dict[str, Any], datetime] | None = None
+        self._failed: tuple[OpenIdError, datetime] | None = None
         self._keys: tuple[KeySet, datetime] | None = None
 
     @property
@@ -154,8 +157,15 @@ class OpenIdConnect:
     def _service(self, now: datetime) -> dict[str, Any]:
         """Return what the service says of itself, for an hour."""
         with self._lock:
+            if self._failed is not None and self._failed[1] <= now < self._failed[1] + _FAILS_FOR:
+                raise self._failed[0]
             if self._known is None or not self._known[1] <= now < self._known[1] + _KNOWN_FOR:
-                found = self._ask("GET", f"{self._config.issuer}/.well-known/openid-configuration")
+                self._failed = None
+                try:
+                    found = self._ask("GET", f"{self._config.issuer}/.well-known/openid-configuration")
+                except OpenIdError as error:
+                    self._failed = (error, now)
+                    raise
                 if str(found.get("issuer", "")).rstrip("/") != self._config.issuer:
                     raise OpenIdError(
                         OpenIdFault.INVALID, "the service calls itself otherwise than [web.oidc].issuer"

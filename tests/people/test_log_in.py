@@ -162,6 +162,11 @@ def test_the_database_holds_neither_tokens_nor_what_makes_them(desk: LogIn, data
 
 def test_a_form_of_one_session_is_none_of_another(desk: LogIn) -> None:
     first, second = enter(desk), enter(desk)
-    assert desk.is_csrf_token(first, desk.csrf_token(first))
-    assert not desk.is_csrf_token(second, desk.csrf_token(first))
-    assert not desk.is_csrf_token(first, "")
+    assert desk.csrf_token(first) == desk.csrf_token(first) != desk.csrf_token(second)
+
+
+def test_what_was_sealed_comes_back_as_it_was_or_not_at_all(desk: LogIn, database: Database) -> None:
+    sealed = desk.sealed("state.and more")
+    assert "state.and more" == desk.unsealed(sealed)
+    for forged in (sealed.replace("more", "less"), "state.and more", "", LogIn(database, None).sealed("x")):
+        assert desk.unsealed(forged) is None

@@ -3,6 +3,7 @@
 import shutil
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
@@ -34,7 +35,7 @@ def fresh(sqlite_template: Path, tmp_path: Path, open_desk: Callable[..., Desk])
     file = tmp_path / "fresh.db"
     shutil.copyfile(sqlite_template, file)
     world = World(Database(f"sqlite:///{file}"), clock=HandClock(NOW))
-    yield open_desk(pages_of(world))
+    yield replace(open_desk(pages_of(world)), world=world)
     world.database.dispose()
 
 
@@ -63,7 +64,7 @@ def test_the_link_is_good_once_and_for_an_hour(fresh: Desk) -> None:
             visitor.get("/setup"),
         ):
             assert 403 == answer.status_code
-            assert "This link isn&#39;t valid any more" in answer.text
+            assert "This link isn't valid any more" in answer.text
         fresh.world.clock.at = NOW
         assert 303 == visitor.post("/setup", data={"token": token, **ADMIN}).status_code
         for spent in (token, other):

@@ -23,7 +23,7 @@ class RequestBudget:
         """Spend `cost` and return 0; where it is too much, spend nothing and return the seconds until it isn't."""
         with self._lock:
             now = self._clock()
-            spent = self._left_of(key, now) + cost
+            spent = self._spent_by(key, now) + cost
             if spent > self._per_minute:
                 return math.ceil((spent - self._per_minute) * 60 / self._per_minute)
             self._spent[key] = (spent, now)
@@ -32,12 +32,7 @@ class RequestBudget:
                 self._spent.popitem(last=False)
             return 0
 
-    def is_spent(self, key: str) -> bool:
-        """Tell whether the next request of `key` is too much."""
-        with self._lock:
-            return self._left_of(key, self._clock()) + 1 > self._per_minute
-
-    def _left_of(self, key: str, now: float) -> float:
+    def _spent_by(self, key: str, now: float) -> float:
         """Return what is still counted of what was spent before."""
         spent, at = self._spent.get(key, (0.0, now))
         return max(0.0, spent - (now - at) * self._per_minute / 60)

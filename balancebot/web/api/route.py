@@ -129,14 +129,13 @@ class ApiRoute:
         budgets: ApiBudgets = request.app.state.api_budgets
         now = app.clock.now()
         address = request.client.host if request.client is not None else ""
-        if budgets.failures.is_spent(address):
-            raise _too_many(budgets.failures.wait_for(address))
         scheme, _, shown = request.headers.get("authorization", "").partition(" ")
         token = None
         if scheme.lower() == "bearer":
             token = tokens.holder(app.database, Secret(shown.strip()), now=now)
         if token is None:
-            budgets.failures.wait_for(address)
+            if wait := budgets.failures.wait_for(address):
+                raise _too_many(wait)
             raise ApiRefusedError(
                 401,
                 "Show a token that holds: `Authorization: Bearer TOKEN`.",
