@@ -18,7 +18,7 @@ CHANGES = [route for route in ROUTES if route.needs is Role.FINANCE]
 
 
 def _path(path: str) -> str:
-    return path.replace("{id}", "1")
+    return path.replace("{id}", "1").replace("{month}", "2026-11")
 
 
 @pytest.mark.parametrize("route", ROUTES, ids=lambda route: f"{route.method} {route.path}")

@@ -221,6 +221,67 @@ def test_a_preview_says_what_a_row_would_open_and_sets_nothing(firm: Desk, viewe
     assert 1 == len(viewer.get("/thresholds")["thresholds"])
 
 
+def test_an_order_is_recorded_and_listed(firm: Desk, finance: Program) -> None:
+    body = {
+        "wallet": "acme/shop",
+        "category": "industry",
+        "quantity": 60_000,
+        "expected": "2026-12-01",
+        "price": 2700.5,
+        "ref": "PO-17",
+        "note": "call sales",
+    }
+    made = finance.ask("POST", "/orders", json=body)
+    assert 201 == made.status_code, made.text
+    order = made.json()
+    assert ("open", 60_000, 0, "finance program", 2700.5, "PO-17") == tuple(
+        order[name] for name in ("state", "ordered", "arrived", "ordered_by", "price", "reference")
+    )
+    finance.ask("POST", "/orders", json=body | {"expected": "2026-12-02T09:00:00Z", "price": None})
+    assert 2 == len(_all(finance, "/orders", "orders", limit=1))
+    assert [order] == finance.get("/orders", state="open,overdue")["orders"][1:]
+    assert [] == finance.get("/orders", state="cancelled")["orders"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"wallet": "acme/shpo"},
+        {"quantity": 0},
+        {"quantity": 1.5},
+        {"expected": "soon"},
+        {"expected": "0001-01-01"},
+        {"price": -1},
+        {"category": "*"},
+        {"ref": "x" * 501},
+        {"note": "bell \u0007"},
+    ],
+)
+def test_an_order_that_can_not_be_is_refused(firm: Desk, finance: Program, change: dict[str, object]) -> None:
+    body = {"wallet": "acme/shop", "category": "industry", "quantity": 5, "expected": "2026-12-01"}
+    assert 422 == finance.ask("POST", "/orders", json=body | change).status_code
+    assert [] == finance.get("/orders")["orders"]
+
+
+def test_a_statement_is_that_of_the_command(firm: Desk, viewer: Program) -> None:
+    firm.world.reads(280, 250, 5000)
+    whole = viewer.get("/statements/2026-11")
+    assert ("2026-11", "Asia/Shanghai", "wallet") == (whole["month"], whole["timezone"], whole["by"])
+    for row in whole["rows"]:
+        assert None in {row["opening"], row["closing"]} or row["closing"] == (
+            row["opening"]
+            + row["bought"]
+            + row["moved_in"]
+            - row["moved_out"]
+            + row["refunded"]
+            - row["used"]
+            + row["unexplained"]
+        )
+    assert "day" in viewer.get("/statements/2026-11", by="day", account="acme")["rows"][0]
+    for path in ("/statements/2026-13", "/statements/november", "/statements/2026-11?account=nobody"):
+        assert 404 == viewer.ask("GET", path).status_code
+
+
 def test_the_past_is_shown_by_reading_hour_and_day(firm: Desk, viewer: Program) -> None:
     world = firm.world
     world.reads(280, 250, 250, 230)

@@ -1,5 +1,6 @@
 """Whatever a program sends to a route, the answer is one of those that the description promises, and never a 5xx."""
 
+import re
 from typing import Any
 from urllib.parse import quote
 
@@ -48,9 +49,8 @@ def _fields(kind: Any) -> list[str]:
 def requests(draw: st.DrawFn) -> tuple[ApiRoute, str, dict[str, Any]]:
     """A route, a path of it, and what is sent along: names that mean something, with any values."""
     route = draw(st.sampled_from(ROUTES))
-    path = route.path.replace(
-        "{id}", quote(draw(_TEXTS.filter(lambda text: text not in {"", ".", ".."})), safe="")
-    )
+    part = quote(draw(_TEXTS.filter(lambda text: text not in {"", ".", ".."})), safe="")
+    path = re.sub(r"\{\w+\}", part.replace("\\", r"\\"), route.path)
     how: dict[str, Any] = {}
     if names := _fields(route.query):
         how["params"] = draw(st.dictionaries(st.sampled_from(names), _TEXTS, max_size=4))
@@ -71,5 +71,4 @@ def test_any_request_is_answered_as_described(
     route, path, how = request_
     answer = finance.http.request(route.method, f"/api/v1{path}", **how)
     assert answer.status_code < 500, answer.text
-    if "/" not in path.removeprefix(route.path.partition("{")[0]) or "{" not in route.path:
-        finance.check(route.method, path, answer)
+    finance.check(route.method, path, answer)

@@ -19,7 +19,7 @@ def alembic(url: str, *words: str) -> None:
 
 
 def test_users_and_their_sessions_come_through_both_ways(blank_url: str) -> None:
-    alembic(blank_url, "upgrade", "0006")
+    alembic(blank_url, "upgrade", "0007")
     database = Database(blank_url)
     at = "2026-11-24 09:00:00.000000"
     with database.write() as conn:
@@ -36,7 +36,7 @@ def test_users_and_their_sessions_come_through_both_ways(blank_url: str) -> None
             ),
             {"at": at},
         )
-    alembic(blank_url, "upgrade", "0007")
+    alembic(blank_url, "upgrade", "0008")
     with database.write() as conn:
         found = users.find(conn, "ada")
         assert found is not None
@@ -54,7 +54,7 @@ def test_users_and_their_sessions_come_through_both_ways(blank_url: str) -> None
             ),
             {"at": at},
         )
-    alembic(blank_url, "downgrade", "0006")
+    alembic(blank_url, "downgrade", "0007")
     with database.read() as conn:
         assert ["ada"] == list(conn.scalars(text("SELECT name FROM users")))
         assert ["t"] == list(conn.scalars(text("SELECT token_hash FROM sessions")))
