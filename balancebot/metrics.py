@@ -117,7 +117,7 @@ class _FromDatabase(Collector):
             labels=("channel",),
         )
         for channel in dict.fromkeys((*self.channels, *(refusal.channel for refusal in now.refusals))):
-            refusals.add_metric([channel], sum(each.channel == channel for each in now.refusals))
+            refusals.add_metric([channel], sum(refusal.channel == channel for refusal in now.refusals))
         yield refusals
         if now.last_cycle_at is not None:
             yield GaugeMetricFamily(

@@ -135,13 +135,13 @@ def list_silences(
             [Column(title) for title in ("id", "pattern", "until", "by", "reason")],
             [
                 (
-                    str(each.id),
-                    each.pattern.text,
-                    f"{local_time(each.ended_at or each.until, zone):%Y-%m-%d %H:%M}",
-                    each.created_by,
-                    each.reason,
+                    str(row.id),
+                    row.pattern.text,
+                    f"{local_time(row.ended_at or row.until, zone):%Y-%m-%d %H:%M}",
+                    row.created_by,
+                    row.reason,
                 )
-                for each in found
+                for row in found
             ],
         )
     )

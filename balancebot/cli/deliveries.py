@@ -30,7 +30,7 @@ def list_deliveries(
     """Show what waits to be sent and what was given up, the newest first."""
     found = _operating(context).listed(every=every)
     if as_json:
-        show_json({"deliveries": [_as_json(each) for each in found]})
+        show_json({"deliveries": [_as_json(delivery) for delivery in found]})
         return
     if not found:
         print("Nothing was ever sent." if every else "Nothing waits, and nothing was given up.")
@@ -40,7 +40,7 @@ def list_deliveries(
     print(
         text_table(
             [Column(title, is_number=title == "attempts") for title in titles],
-            [_row(each, zone) for each in found],
+            [_row(delivery, zone) for delivery in found],
         )
     )
 

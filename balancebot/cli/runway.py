@@ -76,8 +76,8 @@ def _of_file(file: Path, zone: str, *, as_json: bool) -> None:
         more = [f"… and {len(faults) - _MAX_FAULTS:,} more"] if len(faults) > _MAX_FAULTS else []
         raise CommandError(*(f"{file}: {fault}" for fault in faults[:_MAX_FAULTS]), *more)
     if as_json:
-        for each in estimates:
-            print(json.dumps({"id": str(each.balance)} | in_hours(each.estimate), ensure_ascii=False))
+        for series in estimates:
+            print(json.dumps({"id": str(series.balance)} | in_hours(series.estimate), ensure_ascii=False))
         return
     if not estimates:
         raise CommandError(f"{file}: holds no reading")
@@ -93,19 +93,19 @@ def _of_file(file: Path, zone: str, *, as_json: bool) -> None:
             ),
             [
                 (
-                    str(each.balance),
-                    words.cell(each.reading),
+                    str(series.balance),
+                    words.cell(series.reading),
                     *(
                         (
-                            words.burn(each.estimate.burn_per_day).removesuffix(" a day"),
-                            words.runway(each.estimate.runway),
+                            words.burn(series.estimate.burn_per_day).removesuffix(" a day"),
+                            words.runway(series.estimate.runway),
                         )
-                        if isinstance(each.reading, int)
+                        if isinstance(series.reading, int)
                         else ("", "")
                     ),
-                    f"{datetime.fromtimestamp(each.observed_at, UTC):%Y-%m-%d %H:%M}",
+                    f"{datetime.fromtimestamp(series.observed_at, UTC):%Y-%m-%d %H:%M}",
                 )
-                for each in estimates
+                for series in estimates
             ],
         )
     )

@@ -103,7 +103,10 @@ def for_people(changes: Iterable[RowChange], ahead: PresentEffects, back: PastEf
         for part in (
             list(map(str, changes)) or ["Nothing would change: that is how it stands."],
             list(_now(ahead, words)),
-            *([bold(str(one.balance)), *_course(one, words)] for one in back.comparisons),
+            *(
+                [bold(str(comparison.balance)), *_course(comparison, words)]
+                for comparison in back.comparisons
+            ),
             [faint(line) for line in _left_out(back, ahead)],
         )
         if part
@@ -129,9 +132,9 @@ def _shift(shift: SeverityChange, words: Wording) -> str:
     return f"{shift.balance} {effect}{reason}"
 
 
-def _course(one: Comparison, words: Wording) -> Iterator[str]:
-    yield f"  in the last 30 days (history since {words.when(one.since)})"
-    for title, episodes in (("with these limits", one.after), ("with today's", one.before)):
+def _course(comparison: Comparison, words: Wording) -> Iterator[str]:
+    yield f"  in the last 30 days (history since {words.when(comparison.since)})"
+    for title, episodes in (("with these limits", comparison.after), ("with today's", comparison.before)):
         yield f"  {title}: " + ("" if episodes else "silent")
         for episode in episodes:
             yield f"    {_told(episode, words)}; {_ending(episode, words)}"

@@ -174,7 +174,7 @@ class PlannedMessage:
 
     def is_due(self, now: datetime) -> bool:
         """Return whether any of what it carries may be tried: news doesn't wait for what failed before it."""
-        return any(each.is_due(now) for each in self.carries)
+        return any(item.is_due(now) for item in self.carries)
 
 
 Step: TypeAlias = PlannedMessage | QueuedDelivery
@@ -207,12 +207,12 @@ def plan_queue(
     now: datetime,
 ) -> QueuePlan:
     """Decide what becomes of `waiting`, given where each alert's and each group's message stands."""
-    ordered = sorted(waiting, key=lambda each: (each.order, each.action is Action.EDIT))
-    living = {each.group_id for each in ordered if each.group_id and each.action is not Action.EDIT}
+    ordered = sorted(waiting, key=lambda item: (item.order, item.action is Action.EDIT))
+    living = {item.group_id for item in ordered if item.group_id and item.action is not Action.EDIT}
     living |= {group_id for group_id, place in groups.items() if place.stands}
     messages: dict[_Message, list[QueuedDelivery]] = {}
-    for each in ordered:
-        messages.setdefault(_message_of(each, places, living), []).append(each)
+    for item in ordered:
+        messages.setdefault(_message_of(item, places, living), []).append(item)
 
     looks: list[QueuedDelivery] = []
     sends: list[list[PlannedMessage]] = []
@@ -222,12 +222,12 @@ def plan_queue(
         stands = place.stands
         of_message: list[PlannedMessage] = []
         for part in _parts(items, group_id, place, places):
-            doubted = next((each for each in part if each.in_doubt), None)
-            news = [each for each in part if each.action is not Action.EDIT]
+            doubted = next((item for item in part if item.in_doubt), None)
+            news = [item for item in part if item.action is not Action.EDIT]
             if doubted is not None:
                 looks.append(doubted)
             elif news:
-                carrier = ([each for each in news if each.group_id == group_id] or news)[-1]
+                carrier = ([item for item in news if item.group_id == group_id] or news)[-1]
                 action = Action.REPLY if stands else Action.POST
                 of_message.append(_send(carrier, part, action, group_id, place))
             elif stands:
@@ -240,7 +240,7 @@ def plan_queue(
         looks=tuple(looks),
         sends=tuple(send for of_message in sorted(sends, key=_urgency) for send in of_message),
         obsolete=tuple(obsolete),
-        paused=frozenset(each.method for each in ordered if each.rate_limited and not each.is_due(now)),
+        paused=frozenset(item.method for item in ordered if item.rate_limited and not item.is_due(now)),
     )
 
 
@@ -266,14 +266,14 @@ def _method(action: Action) -> DeliveryMethod:
     return DeliveryMethod.EDIT if action is Action.EDIT else DeliveryMethod.NEWS
 
 
-def _message_of(each: QueuedDelivery, places: Mapping[int, MessagePlace], living: set[str]) -> _Message:
+def _message_of(item: QueuedDelivery, places: Mapping[int, MessagePlace], living: set[str]) -> _Message:
     """Return which living message a delivery makes or belongs to; an alert leaves a group whose message is gone."""
-    if each.group_id is not None:
-        return each.group_id, None
-    if each.alert_id is None:
-        return None, each.id
-    group_id = places[each.alert_id].group_id
-    return (group_id, None) if group_id is not None and group_id in living else (None, each.alert_id)
+    if item.group_id is not None:
+        return item.group_id, None
+    if item.alert_id is None:
+        return None, item.id
+    group_id = places[item.alert_id].group_id
+    return (group_id, None) if group_id is not None and group_id in living else (None, item.alert_id)
 
 
 def _place_of(alert: int | str | None, places: Mapping[int, MessagePlace]) -> MessagePlace:
@@ -304,15 +304,15 @@ def _parts(
         yield items
         return
     introduces = group_id is not None and any(
-        each.group_id == group_id and each.action is not Action.EDIT for each in items
+        item.group_id == group_id and item.action is not Action.EDIT for item in items
     )
     news: dict[int | None, list[QueuedDelivery]] = {}
-    for each in items:
-        if each.action is not Action.EDIT:
-            waits_for_group = introduces and each.alert_id is not None and not places[each.alert_id].told
-            news.setdefault(None if waits_for_group else each.alert_id, []).append(each)
+    for item in items:
+        if item.action is not Action.EDIT:
+            waits_for_group = introduces and item.alert_id is not None and not places[item.alert_id].told
+            news.setdefault(None if waits_for_group else item.alert_id, []).append(item)
     yield from news.values()
-    edits = [each for each in items if each.action is Action.EDIT]
+    edits = [item for item in items if item.action is Action.EDIT]
     if edits:
         yield edits
 
@@ -331,4 +331,4 @@ def _urgency(sends: Sequence[PlannedMessage]) -> tuple[int, datetime, int]:
 
 
 def _age(send: PlannedMessage) -> tuple[datetime, int]:
-    return min(each.next_attempt_at for each in send.carries), send.carries[0].order
+    return min(item.next_attempt_at for item in send.carries), send.carries[0].order

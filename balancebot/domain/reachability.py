@@ -86,7 +86,7 @@ def share(account: str, stale: Mapping[WalletName, str], standing: Iterable[Aler
             continue
         first = next((alert for alert in by_wallet.values() if alert.fault == fault), None)
         together = (*(() if first is None else (first.subject.wallet,)), *wallets)
-        if len(together) > 1 and holder is None and not any(one.members for one in decided):
+        if len(together) > 1 and holder is None and not any(shared.members for shared in decided):
             decided.append(Shared(standing=first, wallet=pool, fault=fault, members=together))
         else:
             decided += (Shared(standing=None, wallet=wallet, fault=fault) for wallet in wallets)

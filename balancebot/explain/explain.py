@@ -187,7 +187,9 @@ class _Collector:
         """Explain one balance."""
         key, limits = view.key, view.effective.limits
         found = self._explained(*key)
-        low = next((one.alert for one in found if one.alert.subject.kind is AlertKind.LOW_BALANCE), None)
+        low = next(
+            (message.alert for message in found if message.alert.subject.kind is AlertKind.LOW_BALANCE), None
+        )
         margin = self._settings.alerts.recovery_margin
         verdict = judge(
             view.reading,

@@ -61,7 +61,7 @@ class Episode:
     @property
     def worst(self) -> Severity:
         """The worst severity told."""
-        return max(one.severity for one in self.told)
+        return max(notice.severity for notice in self.told)
 
     @property
     def notice(self) -> timedelta | None:
@@ -125,8 +125,8 @@ def _flaps(found: Sequence[Episode], at: datetime) -> int:
 def _worsenings(episode: Episode, severity: Severity, at: datetime) -> int:
     """Return how often it has worsened to `severity` of late if it does so now."""
     return 1 + sum(
-        one.reason is Reason.WORSENED and one.severity is severity and at - one.at <= FLAPPING_WITHIN
-        for one in episode.told
+        notice.reason is Reason.WORSENED and notice.severity is severity and at - notice.at <= FLAPPING_WITHIN
+        for notice in episode.told
     )
 
 

@@ -51,7 +51,7 @@ def history_of(
         *(_stretch(day, category, _DAY) for day in days),
         *(_stretch(hour, category, _HOUR) for hour in hours),
     ]
-    return tuple(one for one in stretches if one.ends_at > since and _says_something(one))
+    return tuple(stretch for stretch in stretches if stretch.ends_at > since and _says_something(stretch))
 
 
 def by_day(stretches: Sequence[HistoryHour], *, now: datetime, days: int) -> tuple[HistoryDay, ...]:
@@ -59,16 +59,16 @@ def by_day(stretches: Sequence[HistoryHour], *, now: datetime, days: int) -> tup
     found = []
     for number in range(days):
         ends_at = now - _DAY * number
-        part = [one for one in stretches if ends_at - _DAY <= one.begins_at < ends_at]
-        readings = [one.reading for one in part if one.reading is not Absent.UNREAD]
+        part = [stretch for stretch in stretches if ends_at - _DAY <= stretch.begins_at < ends_at]
+        readings = [stretch.reading for stretch in part if stretch.reading is not Absent.UNREAD]
         if part:
             found.append(
                 HistoryDay(
                     ends_at=ends_at,
                     reading=readings[-1] if readings else Absent.UNREAD,
-                    use=sum(one.use for one in part),
-                    topped_up=sum(one.topped_up for one in part),
-                    transferred=sum(one.transferred for one in part),
+                    use=sum(stretch.use for stretch in part),
+                    topped_up=sum(stretch.topped_up for stretch in part),
+                    transferred=sum(stretch.transferred for stretch in part),
                 )
             )
     return tuple(found)

@@ -191,15 +191,15 @@ class PollCycle:
         frees, self._may_hold_more = self._may_hold_more, True
         with self._database.write() as conn:
             if frees:
-                kept = set().union(*(each.unread for each in self._rounds))
+                kept = set().union(*(round_.unread for round_ in self._rounds))
                 wallets.release_all_but(conn, self._worker_id, kept)
             limit = None if self._database.is_sqlite else _SHARE
             rows = wallets.claim_due(conn, self._worker_id, now=now, limit=limit, failing=failing)
         self._may_hold_more = False
         ids = {row.id for row in rows}
-        for each in self._rounds:
+        for round_ in self._rounds:
             # its claim ran out while this process was frozen: what it still brings is old
-            each.unread.difference_update(ids)
+            round_.unread.difference_update(ids)
         this = _Round(rows={row.name: row for row in rows}, claimed=True, alerts=True, unread=ids)
         if rows:
             self._rounds.append(this)

@@ -102,9 +102,11 @@ class RecordReadings:
                 self._failed(rows[error.wallet], error, first_looks.get(error.wallet)) for error in failed
             ]
             readings.record_failed(conn, misses)
-            spikes = self.judge_spikes.gather(conn, [one for one in booked if one.row.name in rows], context)
-            for some in chunked([one for one in booked if one.row.name not in rows], _AT_ONCE):
-                ids = [one.row.id for one in some]
+            spikes = self.judge_spikes.gather(
+                conn, [used for used in booked if used.row.name in rows], context
+            )
+            for some in chunked([used for used in booked if used.row.name not in rows], _AT_ONCE):
+                ids = [used.row.id for used in some]
                 spikes += self.judge_spikes.gather(
                     conn, some, PollContext.read(conn, ids, book=book, now=now)
                 )
@@ -113,7 +115,7 @@ class RecordReadings:
             names = {
                 *rows,
                 *(WalletName(account_of(name)) for name in rows),
-                *(one.row.name for one in booked),
+                *(used.row.name for used in booked),
             }
             open_alerts = OpenAlerts(conn, names, writer=self.writer, now=now)
             surges = {

@@ -65,24 +65,27 @@ class Backtest:
         """
         since = now - LOOK_BACK
         histories = [
-            history_of(conn, one.wallet_id, one.balance.category, since=since, now=now) for one in candidates
+            history_of(conn, candidate.wallet_id, candidate.balance.category, since=since, now=now)
+            for candidate in candidates
         ]
         estimates = self._estimates(conn, candidates, histories, now)
         found = []
-        for one, history, known in zip(candidates, histories, estimates, strict=True):
+        for candidate, history, known in zip(candidates, histories, estimates, strict=True):
             course = _course(history, known, now)
             if course:
                 before, after = (
                     episodes(
                         course,
                         limits,
-                        balance=one.balance,
+                        balance=candidate.balance,
                         margin=self.margin,
-                        ever_positive=one.ever_positive,
+                        ever_positive=candidate.ever_positive,
                     )
-                    for limits in (one.before, one.after)
+                    for limits in (candidate.before, candidate.after)
                 )
-                found.append(Comparison(balance=one.balance, since=course[0].at, before=before, after=after))
+                found.append(
+                    Comparison(balance=candidate.balance, since=course[0].at, before=before, after=after)
+                )
         return tuple(found)
 
     def _estimates(
@@ -95,21 +98,21 @@ class Backtest:
         last = _hour(now) + 1
         first = last - int(LOOK_BACK / timedelta(hours=1))
         used: dict[tuple[int, Category], list[tuple[int, int, int]]] = {}
-        wallet_ids = {one.wallet_id for one in candidates}
+        wallet_ids = {candidate.wallet_id for candidate in candidates}
         for wallet_id, category, hour, use, seconds in usage.use_since(
             conn, wallet_ids, first - _MODEL_HOURS
         ):
             used.setdefault((wallet_id, category), []).append((hour, use, seconds))
         pasts = [
             PastHours(
-                used=used.get((one.wallet_id, one.balance.category), ()),
+                used=used.get((candidate.wallet_id, candidate.balance.category), ()),
                 readings={
                     _hour(stretch.begins_at): stretch.reading
                     for stretch in history
                     if isinstance(stretch.reading, int)
                 },
             )
-            for one, history in zip(candidates, histories, strict=True)
+            for candidate, history in zip(candidates, histories, strict=True)
         ]
         return past_estimates(pasts, first=first, last=last, zone=self.zone, confidence=self.confidence)
 
@@ -121,16 +124,16 @@ def _hour(at: datetime) -> int:
 def _course(history: Sequence[HistoryHour], estimates: Mapping[int, Estimate], now: datetime) -> list[Moment]:
     course: list[Moment] = []
     known, of = UNKNOWN, 0
-    for one in history:
-        fresh = estimates.get(_hour(one.begins_at))
-        if fresh is not None and isinstance(one.reading, int):
-            known, of = fresh, one.reading
+    for hour in history:
+        fresh = estimates.get(_hour(hour.begins_at))
+        if fresh is not None and isinstance(hour.reading, int):
+            known, of = fresh, hour.reading
         course.append(
             Moment(
-                at=min(one.ends_at, now),
-                reading=one.reading,
-                estimate=_in_proportion(known, one.reading, of),
-                topped_up=one.topped_up > 0,
+                at=min(hour.ends_at, now),
+                reading=hour.reading,
+                estimate=_in_proportion(known, hour.reading, of),
+                topped_up=hour.topped_up > 0,
             )
         )
     return course

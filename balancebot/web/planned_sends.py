@@ -43,7 +43,7 @@ def announce(request: PageRequest) -> Response:
     messages = read_quantity(request.sent("messages"))
     starts_at = read_instant(request.sent("starts_at"), request.zone, now=request.now)
     hours = read_quantity(request.sent("hours"))
-    category = next((one for one in Category if one.value == request.sent("category")), None)
+    category = next((category for category in Category if category.value == request.sent("category")), None)
     if not isinstance(messages, int):
         return _coming(request, fault=words.gettext("The number of messages must be a whole number."))
     if isinstance(starts_at, Sentence):
@@ -87,11 +87,11 @@ def _coming(request: PageRequest, fault: str = "") -> Response:
         until = request.now + ORDER_FOR
         fault = fault or request.words.gettext("Choose a day within the next year.")
     asked = request.asked("confidence")
-    confidence = next((one for one in _CONFIDENCES if f"{one:g}" == asked), ORDER_CONFIDENCE)
+    confidence = next((share for share in _CONFIDENCES if f"{share:g}" == asked), ORDER_CONFIDENCE)
     purchases, num_looked_at = _purchases(request, until, confidence)
     totals: Counter[Category] = Counter()
-    for one in purchases:
-        totals[one.view.key.category] += one.advice.messages
+    for purchase in purchases:
+        totals[purchase.view.key.category] += purchase.advice.messages
     typed = ("wallet", "category", "messages", "starts_at", "hours", "note")
     return show(
         request,

@@ -75,11 +75,11 @@ def wallet(request: PageRequest) -> Response:
         request,
         "wallet.html.j2",
         wallet=row,
-        rows=[row_of(request, one) for one in views],
+        rows=[row_of(request, other) for other in views],
         row=row_of(request, view),
         view=view,
         charts=[draw(curve, paper, words=words, title=title) for paper in (WIDE, NARROW)],
-        has_history=any(isinstance(one.reading, int) for one in stretches),
+        has_history=any(isinstance(stretch.reading, int) for stretch in stretches),
         has_fan=bool(ahead) and view.reading != 0,
         days=days,
         spans=_SPANS,
@@ -124,16 +124,16 @@ def _curve(
     ahead: Sequence[LevelAhead],
 ) -> ChartCurve:
     marks = [
-        ChartMark(at=one.begins_at, kind=kind, messages=messages)
-        for one in stretches
+        ChartMark(at=stretch.begins_at, kind=kind, messages=messages)
+        for stretch in stretches
         for kind, messages in (
-            (ChartMarkKind.TOP_UP, one.topped_up),
-            (ChartMarkKind.TRANSFER, one.transferred),
+            (ChartMarkKind.TOP_UP, stretch.topped_up),
+            (ChartMarkKind.TRANSFER, stretch.transferred),
         )
         if messages
     ]
     return ChartCurve(
-        points=[(min(one.ends_at, view.observed_at or now), one.reading) for one in stretches],
+        points=[(min(stretch.ends_at, view.observed_at or now), stretch.reading) for stretch in stretches],
         marks=marks,
         since=since,
         now=now,
@@ -142,7 +142,7 @@ def _curve(
         until=until,
         ahead=ahead,
         limits=view.effective.limits,
-        longest_gap=timedelta(hours=49 if any(_is_day(one) for one in stretches) else 4),
+        longest_gap=timedelta(hours=49 if any(_is_day(stretch) for stretch in stretches) else 4),
     )
 
 
