@@ -143,7 +143,7 @@ class App:
             writer=self.decision_writer,
             thresholds=self.thresholds,
             judge_spikes=JudgeSpikes(zone=self.estimator.zone),
-            pace=PollIntervals(every=poll.every, fastest=poll.fastest, stale_after=poll.stale_after),
+            intervals=PollIntervals(every=poll.every, fastest=poll.fastest, stale_after=poll.stale_after),
             margin=self.settings.alerts.recovery_margin,
         )
 

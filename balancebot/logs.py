@@ -1,4 +1,4 @@
-"""Log lines as JSON or text with a stable event name, and the reports of poll cycles and deliveries made into them."""
+"""Log lines, as JSON or text, with a stable event name; and `Reporter`, which logs poll cycles and deliveries."""
 
 import json
 import logging
@@ -17,10 +17,10 @@ from balancebot.ports import ChannelErrorKind, SourceError, SourceErrorKind
 from balancebot.redact import NO_REDACTOR
 
 _OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
-_TALKATIVE = ("aiohttp", "alembic", "asyncio", "httpcore", "httpx", "slack_sdk", "uvicorn")
+_NOISY_AT_INFO = ("aiohttp", "alembic", "asyncio", "httpcore", "httpx", "slack_sdk", "uvicorn")
 """Libraries whose INFO is noise, or an address with a secret in it."""
-_GRUMBLING = ("apscheduler",)
-"""Libraries that warn of what is meant: a tick that finds the last one at work is skipped."""
+_NOISY_AT_WARNING = ("apscheduler",)
+"""Libraries that warn of what is intended: a tick is skipped while the last one is running."""
 
 
 def set_up_logging(
@@ -32,9 +32,9 @@ def set_up_logging(
     handler = logging.StreamHandler(stream)
     handler.setFormatter(TextLine(redact) if as_text else JsonLine(redact))
     logging.basicConfig(handlers=[handler], level=log.level.value.upper(), force=True)
-    for name in _TALKATIVE:
+    for name in _NOISY_AT_INFO:
         logging.getLogger(name).setLevel(logging.WARNING)
-    for name in _GRUMBLING:
+    for name in _NOISY_AT_WARNING:
         logging.getLogger(name).setLevel(logging.ERROR)
 
 
@@ -65,9 +65,9 @@ class _LogLine(logging.Formatter):
             case None | bool() | int() | float():
                 return value
             case Mapping():
-                return {str(name): self._redacted(held) for name, held in value.items()}
+                return {str(name): self._redacted(item) for name, item in value.items()}
             case list() | tuple():
-                return [self._redacted(held) for held in value]
+                return [self._redacted(item) for item in value]
             case str():
                 return self._redact(value)
             case _:
@@ -119,7 +119,7 @@ log = logging.getLogger("balancebot")
 
 
 class Reporter:
-    """Remembers what is going wrong, so that it says so once. Safe to call from several threads."""
+    """Logs and counts what poll cycles and deliveries did. A failure that lasts is logged once. Thread-safe."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -128,22 +128,22 @@ class Reporter:
         self._faults: tuple[str, ...] = ()
 
     def polled(self, report: PollReport) -> None:
-        """Tell of one round."""
+        """Log and count one poll cycle."""
         for result in report.results:
             outcome = result.kind.value if isinstance(result, SourceError) else READ
             self._metrics.polls.labels(outcome).inc()
         seconds = (report.ended_at - report.started_at).total_seconds()
         self._metrics.poll_duration.observe(max(0.0, seconds))
-        self._tell_changes(report)
-        for told in report.told:
-            subject = told.subject
+        self._log_changes(report)
+        for notified in report.notified:
+            subject = notified.subject
             log.info(
-                f"alert.{told.reason}",
+                f"alert.{notified.reason}",
                 extra={
                     "kind": subject.kind.value,
                     "wallet": subject.wallet,
                     "category": subject.category,
-                    "severity": told.severity.word,
+                    "severity": notified.severity.word,
                 },
             )
         for fault in report.faults:
@@ -153,26 +153,26 @@ class Reporter:
             extra={
                 "wallets": len(report.results),
                 "failed": len(report.errors),
-                "news": len(report.told),
+                "news": len(report.notified),
                 "seconds": round(seconds, 3),
             },
         )
 
     def delivered(self, report: DeliverReport) -> None:
-        """Tell of what was tried for the outbox."""
+        """Log and count the deliveries that were tried."""
         for attempt in report.attempts:
             self._metrics.notifications.labels(attempt.channel, attempt.outcome.value).inc()
-            self._tell_attempt(attempt)
+            self._log_attempt(attempt)
         if report.deleted:
             log.warning("delivery.duplicate_deleted", extra={"messages": report.deleted})
-        # a tick that tried nothing says nothing of what went wrong before
+        # a tick that tried nothing does not show that earlier faults are over
         if report.faults and report.faults != self._faults:
             for fault in report.faults:
                 log.error("delivery.fault", extra={"error": fault})
         if report.faults or report.attempts:
             self._faults = report.faults
 
-    def _tell_changes(self, report: PollReport) -> None:
+    def _log_changes(self, report: PollReport) -> None:
         failed = {error.wallet: error for error in report.errors}
         new = [error for name, error in failed.items() if self._unreadable.get(name) is not error.kind]
         back = [
@@ -194,7 +194,7 @@ class Reporter:
         if back:
             log.info("wallet.readable_again", extra={"wallets": len(back), "wallet": back[0]})
 
-    def _tell_attempt(self, attempt: AttemptReport) -> None:
+    def _log_attempt(self, attempt: AttemptReport) -> None:
         fields = {
             "channel": attempt.channel,
             "destination": attempt.destination,

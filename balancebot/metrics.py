@@ -1,4 +1,4 @@
-"""Figures for Prometheus: counters of what this process did, and gauges that are read from the database when asked.
+"""Prometheus metrics: counters of what this process did, and gauges that are read from the database at each scrape.
 
 So every replica shows the same balances, and a balance that is gone has no sample.
 """
@@ -34,14 +34,14 @@ _POSSIBLE = (
     (AlertKind.CREDENTIALS_REJECTED, Severity.CRITICAL),
     (AlertKind.STALE, Severity.WARNING),
 )
-"""What an alert can be; a sample is there for each, 0 included."""
+"""Each kind and severity that an alert can have; there is always a sample of each, 0 included."""
 
 
 class Metrics:
-    """The figures of one process."""
+    """The metrics of one process."""
 
-    def __init__(self, standing: Callable[[], SystemStatus], *, channels: Iterable[str] = ()) -> None:
-        """`channels` have samples from the start; `standing` may raise `DatabaseError`, and then no gauge has a sample."""
+    def __init__(self, status: Callable[[], SystemStatus], *, channels: Iterable[str] = ()) -> None:
+        """`channels` have samples from the start; `status` may raise `DatabaseError`, and then no gauge has a sample."""
         self._registry = CollectorRegistry()
         self.polls = Counter(
             "balancebot_polls", "Readings of wallets, by outcome", ["outcome"], registry=self._registry
@@ -59,27 +59,27 @@ class Metrics:
             self.polls.labels(outcome)
         for channel in channels:
             self.notifications.labels(channel, "delivered")
-        self._registry.register(_FromDatabase(standing, tuple(channels)))
+        self._registry.register(_FromDatabase(status, tuple(channels)))
         ProcessCollector(registry=self._registry)
 
     def text(self) -> bytes:
-        """Return all figures as Prometheus text."""
+        """Return all metrics as Prometheus text."""
         return generate_latest(self._registry)
 
 
 @dataclass(frozen=True, slots=True)
 class _FromDatabase(Collector):
-    standing: Callable[[], SystemStatus]
+    status: Callable[[], SystemStatus]
     channels: Sequence[str]
 
     def describe(self) -> Iterator[Metric]:
-        """Name nothing beforehand: registering must not read the database."""
+        """Return nothing: registering must not read the database."""
         return iter(())
 
     def collect(self) -> Iterator[Metric]:
-        """Read how things stand."""
+        """Read the present status."""
         try:
-            now = self.standing()
+            now = self.status()
         except DatabaseError as error:
             log.warning("metrics.unread", extra={"error": str(error)})
             return
@@ -128,7 +128,7 @@ class _FromDatabase(Collector):
 
 
 def _muted(now: MutedCounts) -> Iterator[Metric]:
-    """Count what isn't told, or not by itself: an alert that is muted by several things counts under each."""
+    """Count alerts without a message of their own; one that is muted for several reasons counts under each."""
     muted = GaugeMetricFamily(
         "balancebot_alerts_muted", "Open alerts that are not told, or not by themselves", labels=("by",)
     )

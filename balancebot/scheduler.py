@@ -1,4 +1,4 @@
-"""Runs the daemon's jobs at their intervals, by APScheduler. What is due stands in the database, not here.
+"""Runs the daemon's jobs at their intervals, by APScheduler. What is due is in the database, not here.
 
 So a job may be late, skipped or run twice: the next run does what was due. APScheduler reads the wall clock only, so
 two things here make jumps of that clock harmless: the trigger skips runs that were missed when it jumps forward, and
@@ -34,7 +34,7 @@ _LOG_AGAIN = timedelta(minutes=10)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """A function and how often it is called to do what is due."""
+    """A function, and how often it is called."""
 
     name: str
     every: timedelta
@@ -70,7 +70,7 @@ class Scheduler:
         self._scheduler = BackgroundScheduler(
             timezone=UTC,
             executors={"default": ThreadPoolExecutor(sum(job.max_running for job in jobs))},
-            # a late run is better than none, and one run does what several missed ones would have done
+            # a late run is better than none, and one run makes up for several missed ones
             job_defaults={"coalesce": True, "misfire_grace_time": None},
         )
 
@@ -96,14 +96,14 @@ class Scheduler:
         """Return whether every run of the job `name` in that time has failed."""
         return self._jobs[name].failing_for() >= time.total_seconds()
 
-    def stop(self, patience: timedelta) -> tuple[str, ...]:
+    def stop(self, grace: timedelta) -> tuple[str, ...]:
         """Start no more runs and wait for those under way; return the jobs that did not end in time."""
         self._stopped.set()
         for runner in self._jobs.values():
             runner.stop()
         if self._scheduler.running:
             self._scheduler.shutdown(wait=False)
-        until = monotonic() + patience.total_seconds()
+        until = monotonic() + grace.total_seconds()
         return tuple(
             name for name, runner in self._jobs.items() if not runner.wait(max(0.0, until - monotonic()))
         )
@@ -125,7 +125,7 @@ class Scheduler:
 
 
 class _JobRunner:
-    """Calls one job and catches whatever it raises."""
+    """Runs one job and catches what it raises."""
 
     def __init__(self, job: Job) -> None:
         self.job = job

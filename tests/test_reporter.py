@@ -44,7 +44,7 @@ def _good(wallet: WalletName) -> Snapshot:
 
 
 def _polled(*results: FetchResult) -> PollReport:
-    return PollReport(started_at=_NOW, ended_at=_NOW + timedelta(seconds=2), results=results, told=())
+    return PollReport(started_at=_NOW, ended_at=_NOW + timedelta(seconds=2), results=results, notified=())
 
 
 def _tried(outcome: Outcome | ChannelErrorKind) -> DeliverReport:

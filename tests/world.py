@@ -101,7 +101,7 @@ class World:
         app = replace(
             app,
             latest=LatestOverview(
-                self.database, app.thresholds, stale_after=SETTINGS.poll.stale_after, patience=_LONG
+                self.database, app.thresholds, stale_after=SETTINGS.poll.stale_after, wait_for_new=_LONG
             ),
         )
         self._apps.append(app)

@@ -1,6 +1,6 @@
-"""What people do about alerts: acknowledge them, silence a pattern, end a silence. Every act is in the audit log.
+"""What people do about alerts: acknowledge, silence, end a silence. Every act is in the audit log.
 
-By which way it was done (a command, a page, Slack) and by whom is passed in; whether they may is the face's business.
+The interface (a command, a page, Slack) says who acts and checks whether they may.
 An act whose `Actor` names a request is done once: the same request again gets the same answer.
 """
 
@@ -24,7 +24,7 @@ from balancebot.store.database import Database
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperateAlerts:
-    """The acts of people on alerts."""
+    """Does to alerts what a person or the passing of time asks for."""
 
     database: Database
     clock: Clock
@@ -50,7 +50,7 @@ class OperateAlerts:
             return seen
 
     def acknowledge_all(self, alert_ids: Sequence[str], *, by: Actor) -> tuple[Alert, ...]:
-        """Acknowledge, of many alerts, each that is open and that nobody has acknowledged; return these."""
+        """Acknowledge those of many alerts that are open and not acknowledged; return these."""
         now = self.clock.now()
         with self.database.write() as conn:
             types.take_lock(conn, types.ALERTS)
@@ -90,7 +90,7 @@ class OperateAlerts:
         return seen
 
     def silence(self, pattern: Pattern | Patterns, *, until: datetime, reason: str, by: Actor) -> Silence:
-        """Mute what `pattern` means until `until`; standing messages show it."""
+        """Silence what `pattern` matches until `until`; the living messages show it."""
         now = self.clock.now()
         wanted = Silence(pattern=pattern, begins_at=now, until=until, reason=reason, created_by=by.who)
         with self.database.write() as conn:
@@ -113,7 +113,7 @@ class OperateAlerts:
         return made
 
     def end_silence(self, silence_id: str, *, by: Actor) -> bool:
-        """End a silence before its time: what is open and untold is told. False if none of this id holds."""
+        """End a silence early, and send what it muted and is still open. False if none with this id is in force."""
         now = self.clock.now()
         if not silence_id.isdecimal() or len(silence_id) > _LONGEST_ID:
             return False
@@ -126,7 +126,7 @@ class OperateAlerts:
         return True
 
     def tick(self) -> int:
-        """Let time pass over the open alerts: reminders, silences that ended, top-ups that didn't come.
+        """Do what the passing of time asks for: reminders, silences that ended, top-ups that didn't arrive.
 
         Returns how many alerts send or edit something.
         """
@@ -144,14 +144,14 @@ class OperateAlerts:
         return len(moved)
 
     def _timed(self, conn: Connection, now: datetime) -> list[tuple[Transition, AlertMessage]]:
-        """Return what the time does to the open alerts, where anybody sees something of it."""
-        held = silences.holding(conn, now)
+        """Return the transitions of open alerts by the passing of time that send or edit a message."""
+        in_force = silences.holding(conn, now)
         moved = [
             (
                 life.pass_time(
                     last.alert,
                     now=now,
-                    silenced=silenced_until(held, last.alert, now) is not None,
+                    silenced=silenced_until(in_force, last.alert, now) is not None,
                     remind_every=self.remind_every,
                 ),
                 last,
@@ -164,7 +164,7 @@ class OperateAlerts:
         self, conn: Connection, moved: Sequence[tuple[Transition, AlertMessage]], *, now: datetime
     ) -> None:
         """Store transitions; what is only edited keeps the context of its last message."""
-        held = silences.holding(conn, now)
+        in_force = silences.holding(conn, now)
         self.writer.save(
             conn,
             [
@@ -174,7 +174,7 @@ class OperateAlerts:
                     measurement=last.measurement,
                     last_context=last.context,
                     needs_context=transition.reason is not None,
-                    silenced_until=silenced_until(held, transition.alert, now),
+                    silenced_until=silenced_until(in_force, transition.alert, now),
                 )
                 for transition, last in moved
                 if transition.alert is not None

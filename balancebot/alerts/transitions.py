@@ -61,7 +61,7 @@ class OpenAlerts:
         }
         self._num_closed: Mapping[AlertSubject, int] | None = None
         self._decided: dict[AlertSubject, Decision] = {}
-        """What isn't stored yet."""
+        """Not stored yet."""
         self._notified: list[NotifiedAlert] = []
 
     def is_open(self, subject: AlertSubject) -> bool:
@@ -75,7 +75,7 @@ class OpenAlerts:
 
     @property
     def surges(self) -> Mapping[BalanceKey, SpikeMeasurement]:
-        """The usage spikes that the open alerts tell of, by balance."""
+        """The usage spikes of open alerts, by balance."""
         return {
             balance: message.measurement.spike
             for message in self._open.values()
@@ -128,7 +128,7 @@ class OpenAlerts:
             transition = replace(transition, alert=replace(transition.alert, fault=fault, members=members))
         measurement = measure()
         if last is not None and verdict.severity is Severity.OK:
-            # nothing is crossed any more, and the alert still stands, or stood, for what was
+            # nothing is crossed any more, but the alert is, or was, about the limit that was
             measurement = replace(measurement, crossed=last.measurement.crossed)
         if last is not None and measurement.spike is None and subject.kind is AlertKind.BURN_SPIKE:
             measurement = replace(measurement, spike=last.measurement.spike)  # why it is open
@@ -139,11 +139,11 @@ class OpenAlerts:
         self._change(alert, Transition(alert=wider, edit=alert.peak is not None), detail=detail)
 
     def narrow(self, alert: Alert, members: tuple[WalletName, ...]) -> None:
-        """Take wallets that were read again out of a shared alert."""
+        """Remove wallets that were read again from a shared alert."""
         self._change(alert, Transition(alert=replace(alert, members=members)))
 
     def close(self, alert: Alert, cause: Cause, *, silently: bool = False) -> None:
-        """End an alert for a reason that no verdict gives; `silently` only edits the messages that stand."""
+        """End an alert for a reason that no verdict gives; `silently` only edits the living messages."""
         silenced = silently or silenced_until(self._silences, alert, self._now) is not None
         self._change(alert, life.close(alert, now=self._now, silenced=silenced, cause=cause))
 
@@ -207,10 +207,10 @@ class OpenAlerts:
             self._open[alert.subject] = AlertMessage(alert=alert, measurement=measurement, at=self._now)
         self._decided[alert.subject] = decision
         if alert.subject != subject:
-            self._store()  # another may take the name that it gave up
+            self._store()  # another alert may take the subject that it gave up
 
     def _store(self) -> None:
-        """Store all decisions at once: each of its own would cost a dozen statements."""
+        """Store all decisions at once: one by one each would cost a dozen statements."""
         decisions = list(self._decided.values())
         self._decided.clear()
         for message in self._writer.save(self._conn, decisions, now=self._now):
@@ -240,7 +240,7 @@ class Decision:
     last_context: MessageContext = NO_CONTEXT
     """What its last message showed beside the measurement."""
     needs_context: bool = False
-    """Whether that is looked up anew."""
+    """Whether a new context is read for the message."""
     silenced_until: datetime | None = None
 
     @property

@@ -43,7 +43,7 @@ COMMANDS = {
             "try the configuration, the database, every credential, Slack and the mail server",
             "check:commands",
         ),
-        ("Start", "run", "read, judge and tell until stopped; serves the pages", "run:commands"),
+        ("Start", "run", "poll, judge and notify until stopped; serves the pages", "run:commands"),
         ("Start", "poll", "read every wallet now and deliver what waits", "poll:commands"),
         ("Look", "status", "show every balance with its burn, runway and severity", "status:commands"),
         (
@@ -68,10 +68,10 @@ COMMANDS = {
         ("Decide", "orders", "record purchases, and see what of them has arrived", "orders:commands"),
         ("Decide", "plans", "announce sends that no balance shows yet", "planned_sends:commands"),
         ("Decide", "deliveries", "show what waits or never arrived; send it again", "deliveries:commands"),
-        ("Keep", "history", "take past readings from a CSV file, or write them to one", "history:commands"),
-        ("Keep", "db", "upgrade, back up, restore, check or prune the database", "database:commands"),
-        ("Keep", "users", "keep the log-ins of the web pages", "users:commands"),
-        ("Keep", "tokens", "keep the tokens of programs that use the API", "tokens:commands"),
+        ("Manage", "history", "import past readings from a CSV file, or export them", "history:commands"),
+        ("Manage", "db", "upgrade, back up, restore, check or prune the database", "database:commands"),
+        ("Manage", "users", "manage the users of the web pages", "users:commands"),
+        ("Manage", "tokens", "manage the tokens of programs that use the API", "tokens:commands"),
         ("Try", "notify", "send a test message to each channel", "notify:commands"),
         ("Try", "simulate", "run the JSMS simulator alone until stopped", "demo:simulate_commands"),
     )
@@ -82,12 +82,12 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run one command and return its exit status; `words` default to the process's arguments."""
     given = sys.argv[1:] if words is None else words
     prepare_streams()
-    # the database holds password hashes, exports hold balances: for nobody else on the machine to read
+    # the database holds password hashes and exports hold balances: no other user of the machine may read them
     os.umask(0o077)
     try:
         status = _run(given)
         sys.stdout.flush()
-    except BrokenPipeError:  # whoever read along has seen enough
+    except BrokenPipeError:  # the reader of the pipe has closed it
         discard_output()
         return 1
     except OSError as error:

@@ -47,7 +47,7 @@ def advise(
 ) -> None:
     """Say what to buy by when, so that quota lasts to a date."""
 
-    if math.isnan(confidence):  # within no range and outside of none
+    if math.isnan(confidence):  # passes every comparison with a range
         raise typer.BadParameter("--confidence must be a number")
     command = context_of(context)
     keys = _keys(command, pattern)

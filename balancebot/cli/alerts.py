@@ -1,4 +1,4 @@
-"""`alerts`, `silence`, `silences`: what is open, who has seen it, and what is not to be told for a while."""
+"""`alerts`, `silence`, `silences`: lists open alerts, acknowledges them, and mutes patterns for a while."""
 
 import sys
 from collections.abc import Sequence
@@ -107,7 +107,7 @@ def silence(
 
 @silences_commands.callback()
 def silences() -> None:
-    """Show what is silent; end a silence."""
+    """Show silences; end one."""
 
 
 @silences_commands.command("list")
@@ -116,7 +116,7 @@ def list_silences(
     every: Annotated[bool, typer.Option("--all", help="those that are over too")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Show the silences that hold."""
+    """Show the silences in force."""
 
     command = context_of(context)
     with command.database.read() as conn:
@@ -149,7 +149,7 @@ def list_silences(
 
 @silences_commands.command("end", no_args_is_help=True)
 def end(context: typer.Context, silence_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """End a silence before its time; what is open and untold is told."""
+    """End a silence early; what it muted and is still open is sent."""
     if not _operating(context).end_silence(silence_id, by=context_of(context).actor()):
         raise CommandError(f"no silence that holds has the id {silence_id}")
     print(f"ended silence {silence_id}")

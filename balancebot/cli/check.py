@@ -22,7 +22,7 @@ commands = command_group()
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What was looked at, and what came of it. A note fails nothing."""
+    """What was tried, and how it ended. A note is no failure."""
 
     about: str
     words: str
@@ -104,7 +104,7 @@ def _from_database(app: App) -> Iterator[_Line]:
 
 
 def _credentials(app: App) -> Iterator[_Line]:
-    """Ask every wallet once; nothing of it is stored."""
+    """Fetch every wallet once, and store nothing."""
     try:
         source = app.source
     except ValueError as error:

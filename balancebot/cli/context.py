@@ -1,4 +1,4 @@
-"""What a command works with: its configuration, database and app; how it reads arguments, and how it gives up."""
+"""What every command uses: configuration, database, app, parsers of arguments, and the errors that end it."""
 
 import getpass
 import os
@@ -54,7 +54,7 @@ class CommandContext:
 
     @cached_property
     def redact(self) -> Redactor:
-        """Hides every secret that this call has resolved: in its log lines, and in its last words."""
+        """Hides every secret that this call has resolved, in log lines and in its last error message."""
         return Redactor.of(*(self.__dict__.get(name) for name in ("settings", "settings_with_secrets")))
 
     @cached_property

@@ -1,4 +1,4 @@
-"""`db`: the database made ready, copied, and kept small."""
+"""`db`: upgrades, backs up, restores, checks and prunes the database."""
 
 from pathlib import Path
 from typing import Annotated
@@ -45,7 +45,7 @@ def restore(
         Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False, help="made by `db backup`")
     ],
 ) -> None:
-    """Put a backup in the place of the database, which nobody may be using; what was sent before isn't sent again."""
+    """Replace the database, which no process may have open, by a backup; what was sent before isn't sent again."""
 
     database = Database(context_of(context).settings.database.url.reveal())
     restored = put_back(database, file, now=SystemClock().now())
@@ -57,7 +57,7 @@ def restore(
 
 @commands.command()
 def check(context: typer.Context) -> None:
-    """Look through the whole database for damage; exit 1 if there is any."""
+    """Check the whole database for damage; exit 1 if there is any."""
 
     database = context_of(context).database
     faults = find_faults(database)

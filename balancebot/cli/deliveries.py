@@ -1,4 +1,4 @@
-"""`deliveries`: what is on its way to people or never arrived, and sending it again."""
+"""`deliveries`: lists what waits or was given up, and sends it again."""
 
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -47,7 +47,7 @@ def list_deliveries(
 
 @commands.command(no_args_is_help=True)
 def resend(context: typer.Context, delivery_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """Let one that was given up, or waits, be sent by the next `run` or `poll`."""
+    """Make a delivery that was given up, or waits, due for the next `run` or `poll`."""
     match _operating(context).resend(delivery_id, by=context_of(context).actor()):
         case None:
             raise CommandError(f"no delivery has the id {delivery_id}")

@@ -61,7 +61,7 @@ _NEXT = """\
   balancebot init              writes a commented configuration for your own account
   balancebot check             tries every credential, Slack and the mail server
   balancebot thresholds set    limits by count or by days of runway, for one wallet or a pattern
-  balancebot run               reads, judges and tells from then on"""
+  balancebot run               polls, judges and notifies from then on"""
 
 
 @commands.command(no_args_is_help=False)
@@ -103,7 +103,7 @@ def demo(
 
 def _go_on(settings: Settings, database: Database, show: Show) -> None:
     """Keep the bot running with its pages until it is stopped."""
-    from balancebot.cli.run import Daemon  # lazy: with --once nobody serves pages
+    from balancebot.cli.run import Daemon  # lazy: with --once no pages are served
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -254,7 +254,7 @@ def _set_limits(app: App) -> None:
 
 
 def _happenings(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yield what happens between one reading and the next, and how it is brought about."""
+    """Yield what happens between one reading and the next, as words and as events of the simulator."""
 
     def happen(kind: EventKind, wallet: WalletName, category: Category, amount: int) -> None:
         jsms.happen(Event(kind=kind, balance=BalanceKey(wallet, category), at=timedelta(), amount=amount))
@@ -284,7 +284,7 @@ def _happenings(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def _cycle(app: App, reporter: Reporter, show: Show, known: Collection[str]) -> set[str]:
-    """Read, judge and tell, as `run` does; what failed is said once and returned."""
+    """Poll and deliver once, as `run` does; show what failed and is not in `known`, and return it."""
     report = app.poll_cycle.run_all(app.settings.wallets)
     reporter.polled(report)
     seconds = (report.ended_at - report.started_at).total_seconds()

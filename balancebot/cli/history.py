@@ -1,4 +1,4 @@
-"""`history`: past readings from a file, and to one. Importing twice changes nothing; no alert is touched."""
+"""`history`: imports and exports past readings. Importing twice changes nothing; alerts don't change."""
 
 import sys
 from contextlib import nullcontext
@@ -17,14 +17,14 @@ commands = command_group()
 
 @commands.callback()
 def history() -> None:
-    """Take past readings from a CSV file, or write them to one."""
+    """Import past readings from a CSV file, or export them."""
 
 
 @commands.command("import", no_args_is_help=True)
 def import_file(
     context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", exists=True, dir_okay=False)]
 ) -> None:
-    """Take past readings from CSV or XLSX: columns observed_at,wallet,category,balance."""
+    """Import past readings from CSV or XLSX: columns observed_at,wallet,category,balance."""
 
     command = context_of(context)
     wallets = command.settings.wallets
@@ -63,7 +63,7 @@ def import_file(
 def export_file(
     context: typer.Context, file: Annotated[Path, typer.Argument(metavar="FILE", help="- is stdout")]
 ) -> None:
-    """Write every reading that is kept, as `import` takes it."""
+    """Export every stored reading, in the format of `import`."""
 
     database = context_of(context).database
     try:

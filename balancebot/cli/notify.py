@@ -1,4 +1,4 @@
-"""`notify test`: one message to each place that is told by default, to see that it arrives."""
+"""`notify test`: sends one message to each default destination, to see whether it arrives."""
 
 import uuid
 from collections.abc import Sequence

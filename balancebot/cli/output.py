@@ -37,12 +37,12 @@ def is_coloured(stream: TextIO) -> bool:
 
 
 def bold(text: str) -> str:
-    """Make text stand out, as headings do."""
+    """Print text bold, as headings are."""
     return _painted(text, "1")
 
 
 def faint(text: str) -> str:
-    """Make text step back."""
+    """Print text faint."""
     return _painted(text, "2")
 
 
@@ -95,14 +95,14 @@ def plural(count: int, noun: str) -> str:
 
 @contextmanager
 def share(task: str) -> Iterator[Callable[[float], None]]:
-    """Show how much of `task` is done; what is yielded is told the share from 0 to 1."""
+    """Show how much of `task` is done; call what is yielded with the part from 0 to 1."""
     with counted(task, 1.0) as tell:
         yield tell
 
 
 @contextmanager
 def counted(task: str, total: float | None) -> Iterator[Callable[[float], None]]:
-    """Show how much of `total` is done (None: nobody knows); what is yielded is told the sum so far."""
+    """Show how much of `total` is done (None: unknown); call what is yielded with the sum so far."""
     if not is_coloured(sys.stderr):
         yield lambda _: None
         return

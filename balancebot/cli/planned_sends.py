@@ -50,7 +50,7 @@ def add(
     ],
     note: Annotated[str, typer.Option("--note", help="what it is; messages show it")] = "",
 ) -> None:
-    """Announce a send: runways count it, messages name it, and a spike inside it is none."""
+    """Announce a send: it counts in runways, is named in messages, and isn't a usage spike."""
 
     zone = context_of(context).settings.timezone
     starts_at = read_instant(at, zone, now=context_of(context).app.clock.now())
@@ -85,7 +85,7 @@ def list_plans(context: typer.Context, as_json: Annotated[bool, typer.Option("--
 
 @commands.command(no_args_is_help=True)
 def remove(context: typer.Context, plan_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """Take an announcement back."""
+    """Remove a planned send."""
     gone = _announcing(context).take_back(plan_id, by=context_of(context).actor())
     if gone is None:
         raise CommandError(f"no plan has the id {plan_id}")

@@ -90,11 +90,11 @@ def _for_people(report: PollReport) -> str:
 
 
 def _news(report: PollReport) -> Iterator[str]:
-    for told in report.told:
-        subject = told.subject
+    for notified in report.notified:
+        subject = notified.subject
         about = subject.wallet if subject.category is None else f"{subject.wallet}:{subject.category}"
         kind = subject.kind.replace("_", " ")
-        yield f"{told.reason}: {about} {kind}, {of_severity(told.severity.word, told.severity)}"
+        yield f"{notified.reason}: {about} {kind}, {of_severity(notified.severity.word, notified.severity)}"
 
 
 @contextmanager
@@ -125,7 +125,7 @@ def running(
 
 
 def undelivered(report: DeliverReport) -> list[str]:
-    """Say what stayed undelivered, and why; nothing where nothing did."""
+    """Return what was not delivered, and why; nothing where all was."""
     if report.num_pending is None:
         return ["whether everything was delivered is not known: the database can't be asked"]
     if report.num_pending == 0:

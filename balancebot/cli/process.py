@@ -15,7 +15,7 @@ from io import TextIOWrapper
 
 
 def prepare_streams() -> None:
-    """Put something in the place of a closed stream, and let stdout show escaped what its encoding lacks."""
+    """Replace closed streams, and escape on stdout what its encoding can't show."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
             setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 -- it lasts as long as the process
@@ -32,10 +32,10 @@ def decoded_arguments(words: Sequence[str]) -> list[str] | None:
 
 
 def discard_output() -> None:
-    """Let what can't be written any more go nowhere, or the interpreter would complain of it at its end."""
+    """Discard what can't be written any more; the interpreter would report it at its end."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError:  # a stand-in that is no file
+    except OSError:  # a test's stream that is no file
         return
 
 
@@ -93,7 +93,7 @@ _M_ARENA_MAX = -8
 
 
 def share_one_heap() -> None:
-    """Let all threads share the heap, before there are any; glibc would give each its own. Elsewhere it does nothing.
+    """Make all threads share one heap, before there are any; glibc gives each its own. Does nothing elsewhere.
 
     Buys 20 MB: the daemon has 111 MB with it and 131 MB without, at 1,000 wallets.
     """

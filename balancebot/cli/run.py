@@ -57,7 +57,7 @@ _FAILING = timedelta(minutes=1)
 
 @commands.command(no_args_is_help=False)
 def run(context: typer.Context) -> None:
-    """Read, judge and tell until stopped; serves the pages."""
+    """Poll, judge and notify until stopped; serves the pages."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
@@ -92,13 +92,13 @@ def run(context: typer.Context) -> None:
         finished = daemon.stop()
         log.info("run.stopped", extra={"finished": finished})
     if not finished:
-        # a thread that waits for somebody else's server would hold the process for as long as that likes
+        # a thread that waits for a remote server would keep the process from ending
         logging.shutdown()
         os._exit(0)
 
 
 def _greeting(settings: Settings, pages: str | None) -> Iterator[str]:
-    """Yield for the person who started it: what it watches, where it tells, and where its pages are."""
+    """Yield what the person who started it wants to know: what is watched, who is notified, where the pages are."""
     wallets = "1 wallet" if len(settings.wallets) == 1 else f"{len(settings.wallets)} wallets"
     names = ", ".join(account.name for account in settings.accounts[:3])
     more = ", …" if len(settings.accounts) > 3 else ""
@@ -129,7 +129,7 @@ def _offer_setup(settings: Settings, database: Database) -> None:
 
 @contextmanager
 def _alone(database: Database) -> Iterator[None]:
-    """Keep a second daemon from the same SQLite file; on PostgreSQL any number may share the work."""
+    """Refuse a second daemon on the same SQLite file; on PostgreSQL any number may share the work."""
     if not database.is_sqlite:
         yield
         return
@@ -226,7 +226,7 @@ class Daemon:
         return True
 
     def _close_inputs(self) -> None:
-        """Take no more requests from people."""
+        """Stop accepting requests."""
         if self._slack_app is not None:
             self._slack_stopped = self._slack_app.stop(_FOR_JOBS)
         if self._pages is not None:

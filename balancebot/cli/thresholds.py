@@ -1,4 +1,4 @@
-"""`thresholds`: the limits as finance keeps them; what is changed here is judged at once by the latest readings."""
+"""`thresholds`: shows and changes limits; the latest readings are judged by the new ones at once."""
 
 import sys
 from pathlib import Path
@@ -55,7 +55,7 @@ def list_rows(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Show the rows that are set, or what they come to."""
+    """Show the rows that are set, or the effective limits."""
     editing = _editing(context)
     rows = list(effective_rows(editing) if effective else rows_of(editing))
     if as_json:
@@ -101,7 +101,7 @@ def set_row(
 
 @commands.command("unset", no_args_is_help=True)
 def unset_row(context: typer.Context, wallet: _Wallet, category: _Category) -> None:
-    """Remove one row, so that less specific ones decide again."""
+    """Remove one row, so that less specific ones apply again."""
     _tell(_editing(context).unset(_scope(wallet, category), by=context_of(context).actor()))
 
 
@@ -116,7 +116,7 @@ def preview(
     critical_days: _CriticalDays = None,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Tell what `set` would open now, and when it would have spoken in the last 30 days."""
+    """Show what `set` would open now, and which alerts there would have been in the last 30 days."""
 
     cells = _given(
         warning_below=warning_below,
@@ -211,7 +211,7 @@ def show_history(
     ] = 50,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
-    """Show who changed what, when, and by which way; the newest first."""
+    """Show who changed what, when, and from where; the newest first."""
     entries = _editing(context).history(limit=limit)
     if as_json:
         show_json({"changes": [change_as_json(entry) for entry in entries]})
@@ -262,7 +262,7 @@ def _read(file: Path) -> tuple[SheetRow, ...]:
 
 
 def _tell(edited: Edited, *, source: str = "", changes_nothing: bool = False) -> None:
-    """Print what was changed, and why not what wasn't."""
+    """Print what was changed, and what is wrong with the rest."""
     _refuse(edited, source=source)
     for change in edited.changes:
         print(change)

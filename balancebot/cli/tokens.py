@@ -1,4 +1,4 @@
-"""`tokens`: what programs show to the API. A token is printed once, when it is made."""
+"""`tokens`: makes and removes the tokens of the API. A token is printed once, when it is made."""
 
 from datetime import datetime
 from typing import Annotated
@@ -18,7 +18,7 @@ _Name = Annotated[str, typer.Argument(metavar="NAME", help="what the audit log c
 
 @commands.callback()
 def tokens() -> None:
-    """Keep the tokens of programs that use the API."""
+    """Manage the tokens of programs that use the API."""
 
 
 @commands.command(no_args_is_help=True)
@@ -86,7 +86,7 @@ def list_tokens(context: typer.Context, as_json: Annotated[bool, typer.Option("-
 
 @commands.command(no_args_is_help=True)
 def remove(context: typer.Context, name: _Name) -> None:
-    """Remove a token: it opens nothing from now on."""
+    """Remove a token: it is refused from now on."""
     command = context_of(context)
     fault = people.remove_token(command.database, name=name, by=command.actor(), now=SystemClock().now())
     if fault is not None:

@@ -20,7 +20,7 @@ _Name = Annotated[str, typer.Argument(metavar="NAME")]
 
 @commands.callback()
 def user_commands() -> None:
-    """Keep the log-ins of the web pages."""
+    """Manage the users of the web pages."""
 
 
 @commands.command(no_args_is_help=True)

@@ -1,6 +1,6 @@
-"""What a message shows beside the verdict: how the balance went lately, what to order, what was announced.
+"""What a message shows beside the verdict: the recent course of the balance, order advice, planned sends.
 
-It is looked up only when something is told: thousands of readings that tell nothing pay nothing for it.
+It is read only when a message is sent, so that the many readings without one cost nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -26,13 +26,13 @@ _RECENT_STEP = 6
 _FEW_APPS = 50
 """In an account of so many wallets the pool is shared out among all its apps, not only those that are looked at."""
 ORDER_FOR = timedelta(days=30)
-"""How long an order is to last where nobody says otherwise."""
+"""How long an order is to last by default."""
 ORDER_CONFIDENCE = 0.9
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextReader:
-    """Looks up what messages show beside a measurement."""
+    """Reads what messages show beside a measurement."""
 
     estimator: Estimator
     thresholds: ThresholdCache
@@ -92,7 +92,7 @@ class ContextReader:
         members = _with_their_accounts(conn, rows)
         spiking, unusual = self._unusual(conn, members)
         book = self.thresholds.book(conn)
-        asked = {row.name for row in rows}
+        names = {row.name for row in rows}
         found = self.estimator.advise(
             conn,
             [(row.id, snapshot) for row in members if (snapshot := row.snapshot) is not None],
@@ -112,7 +112,7 @@ class ContextReader:
         return {
             key: advice
             for key, advice in {**found, **dict.fromkeys(spiking, stop)}.items()
-            if key.wallet in asked and (only is None or key in only)
+            if key.wallet in names and (only is None or key in only)
         }
 
     def movable(
@@ -132,7 +132,7 @@ class ContextReader:
     def _unusual(
         self, conn: Connection, rows: Collection[WalletRow]
     ) -> tuple[set[BalanceKey], set[BalanceKey]]:
-        """Return the balances with a usage spike, and all whose usage isn't taken for usual."""
+        """Return the balances with a usage spike, and all whose usage is suspicious."""
         from balancebot.forecast.spike import SPIKING, SUSPICIOUS  # lazy: numpy
 
         names = {row.id: row.name for row in rows}

@@ -74,7 +74,7 @@ class Estimator:
         package_sizes: Mapping[Category, int],
         reserves: Mapping[BalanceKey, int],
     ) -> Mapping[BalanceKey, OrderAdvice]:
-        """Advise what to move and buy for the balances of `lead_times`; those of whose use too little is known are left out.
+        """Advise what to move and buy for the balances of `lead_times`; those with too little known usage are left out.
 
         `reserves` are the shared pools from which may be moved, each with what must stay in it at least.
         """
@@ -253,11 +253,11 @@ class KnownUsage:
     hours: Mapping[Balance, list[HourOfUse]]
     announced: "Mapping[BalanceKey, list[DatedSend]]"
     pace: Mapping[BalanceKey, float] | None = None
-    """Messages per hour between the last two readings, of those just booked; None where it wasn't looked at."""
+    """Messages per hour between the last two readings, of those just booked; None where that wasn't computed."""
 
     @classmethod
     def read(cls, conn: Connection, wallet_ids: Collection[int], *, now: datetime) -> "KnownUsage":
-        """Read it; where nothing is modelled the rest isn't asked for."""
+        """Read it; the rest isn't read where nothing is modelled."""
         models = estimate_rows.fitted_models(conn, wallet_ids)
         if not models:
             return cls(models={}, hours={}, announced={})
@@ -359,12 +359,12 @@ def store_estimates(
     *,
     now: datetime,
 ) -> Collection[BalanceKey]:
-    """Keep what is expected at `now` of each balance with a number; return those that were ever above zero.
+    """Store the estimate at `now` of each balance with a number; return those that were ever above zero.
 
     `before` is what was kept of them so far.
     """
     ever_positive: set[BalanceKey] = set()
-    beliefs: list[EstimateRow] = []
+    rows: list[EstimateRow] = []
     for wallet_id, snapshot in read:
         for category, reading in snapshot.readings.items():
             if isinstance(reading, Absent):
@@ -375,15 +375,15 @@ def store_estimates(
             if ever:
                 ever_positive.add(key)
             estimate = estimates.get(key, UNKNOWN)
-            beliefs.append(estimate_of(wallet_id, category, estimate, ever_positive=ever, as_of=now))
-    estimate_rows.save_estimates(conn, beliefs)
+            rows.append(estimate_of(wallet_id, category, estimate, ever_positive=ever, as_of=now))
+    estimate_rows.save_estimates(conn, rows)
     return ever_positive
 
 
 def estimates_of(
     conn: Connection, rows: Collection[WalletRow], estimator: Estimator, *, now: datetime
 ) -> None:
-    """Estimate what the latest readings of wallets come to now, and keep it: after what changes an estimate."""
+    """Estimate wallets again by their latest readings and store that: after something that changes an estimate."""
     read = [(row.id, snapshot) for row in rows if (snapshot := row.snapshot) is not None]
     ids = [wallet_id for wallet_id, _ in read]
     estimates = estimator.estimate(KnownUsage.read(conn, ids, now=now), read, now=now)
@@ -393,7 +393,7 @@ def estimates_of(
 def estimate_of(
     wallet_id: int, category: Category, estimate: Estimate, *, ever_positive: bool, as_of: datetime
 ) -> EstimateRow:
-    """Return what is to be kept of an estimate that was made at `as_of`."""
+    """Return the row of an estimate that was made at `as_of`."""
     runway = estimate.runway
     if runway is None:
         return EstimateRow(
@@ -423,7 +423,7 @@ def estimate_of(
 
 
 def estimate_at(kept: EstimateRow | None, reading: Reading, now: datetime) -> Estimate:
-    """Return the estimate as it stands at `now`: what has passed since is taken off; 0 is the least."""
+    """Return the estimate as of `now`: what has passed since is taken off; 0 is the least."""
     if kept is None or isinstance(reading, Absent) or not kept.runway_known:
         return UNKNOWN
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from balancebot.forecast.use_window import UseWindow
 
 STEP_HOURS = 6
-"""How often the runway is estimated anew; in between it goes with the balance."""
+"""How often the runway is estimated; in between it changes in proportion to the balance."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

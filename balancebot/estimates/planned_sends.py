@@ -1,4 +1,4 @@
-"""Announcing sends that no balance shows yet, and taking them back; each act is in the audit log.
+"""Planned sends: announced and removed by people; each act is in the audit log.
 
 An announcement counts in the runway at once; limits are judged by it at the next reading.
 """
@@ -25,7 +25,7 @@ LONGEST = timedelta(days=31)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSends:
-    """What people do about planned sends."""
+    """Announces and removes planned sends."""
 
     database: Database
     clock: Clock
@@ -43,7 +43,7 @@ class PlannedSends:
         note: str = "",
         by: Actor,
     ) -> PlannedSend | Sentence:
-        """Keep that `messages` will be sent evenly from `starts_at` on for `over`; return what is wrong."""
+        """Store that `messages` will be sent evenly from `starts_at` on for `over`; return what is wrong."""
         now = self.clock.now()
         written = read_note(note)
         known = self.known()
@@ -83,7 +83,7 @@ class PlannedSends:
             return planned_sends.not_over(conn, now=self.clock.now())
 
     def take_back(self, plan_id: str, *, by: Actor) -> PlannedSend | None:
-        """Let a send count no more; None if none that stands has this id."""
+        """Remove a send; None if there is none with this id."""
         now = self.clock.now()
         with self.database.write() as conn:
             plan = planned_sends.find(conn, plan_id)

@@ -1,4 +1,4 @@
-"""Burn models: fitted from the hourly roll-up when an hour closes, and kept in the database.
+"""Usage models: fitted from the hourly roll-up when an hour closes, and stored.
 
 A model is derived from the roll-up alone, so any process can take it up and any of them can be made anew.
 """
@@ -51,7 +51,7 @@ def refit_models(database: Database, booked: Collection[WalletRow], *, zone: str
 def _refit(
     database: Database, names: Mapping[int, WalletName], wallet_ids: Sequence[int], hour: int, *, zone: str
 ) -> list[int]:
-    """Move what stands on to `hour`; return the wallets of which nothing stands, or nothing that can be read."""
+    """Move the stored models on to `hour`; return the wallets without one that can be read."""
     with database.read() as conn:
         late = estimates.models_behind(conn, wallet_ids, hour)
     if not late:

@@ -34,7 +34,7 @@ _UNALLOCATED = -1
 
 
 class ReadingBuffer:
-    """Readings by second, wallet and category; of two of the same the one added later stands."""
+    """Readings by second, wallet and category; of two of the same the later one counts."""
 
     def __init__(self) -> None:
         self._at = array("q")
@@ -58,7 +58,7 @@ class ReadingBuffer:
 
     @property
     def wallets(self) -> list[WalletName]:
-        """Whose readings there are, in the order in which they came."""
+        """The wallets, in the order of the file."""
         return list(dict.fromkeys(balance.wallet for balance in self._indices))
 
     @property
@@ -167,7 +167,7 @@ def read_history(sheet: Iterable[SheetRow | InputFault]) -> Iterator[HistoryRow 
                 line=row.line, message=verbatim(f"has {len(row.cells)} cells, the header has {len(names)}")
             )
         else:
-            # a workbook has no cell where nothing stands any more
+            # a workbook has no cell where a row ends early
             cells = (*row.cells, *("" for _ in range(len(names) - len(row.cells))))
             yield _row(row, [unguarded(cells[place].strip()) for place in places])
 
@@ -227,17 +227,17 @@ MAX_FAULTS = 100
 """More faults than these are counted, not listed."""
 
 _BATCH = 20_000
-"""Snapshots per transaction: less than a second, so that others get their turn."""
+"""Snapshots per transaction: less than a second, so that other writers do not wait."""
 _MAX_GUESSES = 10
 """For how many unknown wallets the nearest known one is looked up."""
 
 Progress = Callable[[float], None]
-"""Told how much is done, from 0 to 1."""
+"""Called with the part that is done, from 0 to 1."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportReport:
-    """What was taken."""
+    """What was imported."""
 
     num_rows: int
     num_snapshots: int
@@ -249,7 +249,7 @@ class ImportReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ImportRefused:
-    """Nothing was taken."""
+    """Nothing was imported."""
 
     faults: tuple[InputFault, ...]
     """The first `MAX_FAULTS`, in the order of the file."""
@@ -312,7 +312,7 @@ def import_history(
 
 
 def _estimate(database: Database, accounts: Collection[str], estimator: Estimator, now: datetime) -> None:
-    """Make the burn models of accounts that were booked anew, and keep what they say: `status` asks nobody.
+    """Fit the usage models of accounts that were booked again, and store their estimates, which `status` shows.
 
     The import of one wallet changes what is known of the whole account, for its transfers.
     """
@@ -347,7 +347,7 @@ def _read(
 
 
 class _Examiner:
-    """Says what is wrong with a row that is well written."""
+    """Finds faults in a row whose cells could be read."""
 
     def __init__(self, known: Collection[WalletName], now: datetime) -> None:
         self._known = known
@@ -364,7 +364,7 @@ class _Examiner:
 
     def _who(self, wallet: WalletName) -> str:
         if wallet not in self._unknown:
-            # each look costs tens of milliseconds at 10,000 wallets
+            # each costs tens of milliseconds at 10,000 wallets
             hint = did_you_mean(wallet, self._known) if len(self._unknown) < _MAX_GUESSES else NO_SENTENCE
             if len(self._unknown) >= MAX_FAULTS:
                 return f"no wallet {quoted(wallet)[1:-1]} is configured"
@@ -376,7 +376,7 @@ _END_OF_TIME = 2**40
 
 
 def export_history(database: Database, file: TextIO, *, progress: Callable[[int], None] | None = None) -> int:
-    """Write all readings by time and wallet; return how many rows. `progress` hears how many are written so far.
+    """Write all readings by time and wallet; return how many rows. `progress` is called with the number written so far.
 
     An unallocated category is an empty balance, one that wasn't read is no row.
     """

@@ -1,4 +1,4 @@
-"""Keeps the database from growing without end, in small bites: nobody waits long for their turn to write.
+"""Deletes what is older than the configured retention, in small transactions, so that no writer waits long.
 
 Interrupted at any point it has lost nothing that was to stay, and the next time goes on from there.
 """
@@ -20,21 +20,21 @@ _SNAPSHOTS = 20_000
 _NOTIFICATIONS = 1_000
 _ALERTS = 1_000
 _LOGIN_FAILURES = timedelta(days=1)
-"""They slow down guesses for minutes."""
+"""They matter for minutes: they slow down guessing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pruned:
-    """What went."""
+    """What was deleted."""
 
     num_snapshots: int
     num_hours: int
     """Hours of wallets that became parts of days."""
     num_notifications: int
     num_alerts: int
-    """Closed ones, of which nothing told was left."""
+    """Closed ones without notifications."""
     num_sessions: int
-    """Log-ins that had run out."""
+    """Sessions that had expired."""
 
 
 def prune(database: Database, retention: RetentionConfig, *, zone: ZoneInfo, now: datetime) -> Pruned:
@@ -47,20 +47,20 @@ def prune(database: Database, retention: RetentionConfig, *, zone: ZoneInfo, now
     hourly = now - retention.hourly
     first_hour = int(hourly.timestamp() // SECONDS_PER_HOUR)
     pruned = Pruned(
-        num_snapshots=_bit_by_bit(
+        num_snapshots=_in_batches(
             database, lambda conn: readings.prune_snapshots(conn, before=raw, most=_SNAPSHOTS)
         ),
         num_hours=_fold_days(database, zone, before=first_hour),
-        num_notifications=_bit_by_bit(
+        num_notifications=_in_batches(
             database,
             lambda conn: notification_history.prune_notifications(conn, before=hourly, most=_NOTIFICATIONS),
         ),
-        num_alerts=_bit_by_bit(
+        num_alerts=_in_batches(
             database, lambda conn: notification_history.prune_alerts(conn, before=hourly, most=_ALERTS)
         ),
         num_sessions=_once(database, lambda conn: users.drop_ended_sessions(conn, now=now)),
     )
-    _bit_by_bit(database, lambda conn: notification_history.prune_groups(conn, before=hourly, most=_ALERTS))
+    _in_batches(database, lambda conn: notification_history.prune_groups(conn, before=hourly, most=_ALERTS))
     _once(database, lambda conn: digest_slots.prune(conn, before=now - retention.raw))
     _once(database, lambda conn: users.drop_failures(conn, before=now - _LOGIN_FAILURES))
     return pruned
@@ -76,7 +76,7 @@ def _fold_days(database: Database, zone: ZoneInfo, *, before: int) -> int:
     bounds = [0, *((day + 1) * HOURS_PER_DAY for day in kept)]
     ends = [*(day * HOURS_PER_DAY for day in kept), before]
     return sum(
-        _bit_by_bit(
+        _in_batches(
             database,
             lambda conn, since=since, end=end: usage.fold_oldest_day(conn, since=since, before=end),  # type: ignore[misc]
         )
@@ -89,7 +89,7 @@ def _once(database: Database, step: Callable[[Connection], int]) -> int:
         return step(conn)
 
 
-def _bit_by_bit(database: Database, step: Callable[[Connection], int]) -> int:
+def _in_batches(database: Database, step: Callable[[Connection], int]) -> int:
     total = 0
     while num_gone := _once(database, step):
         total += num_gone

@@ -1,4 +1,4 @@
-"""Books past use anew from the snapshots that are kept, after some were added.
+"""Books past usage again from the stored snapshots, after some were added.
 
 Only hours that live booking is done with are written: what it adds to an hour is never lost and never counted twice.
 """
@@ -19,7 +19,7 @@ from balancebot.store.usage import Used, UseRow
 from balancebot.store.wallets import WalletRow
 
 _MARGIN = 24
-"""For how many hours around new history the hours are booked anew too, and readings are looked at around those."""
+"""For how many hours around new history the hours are booked again, and readings around those are taken into account."""
 _BATCH = 10_000
 
 
@@ -77,7 +77,7 @@ class _Past:
     """What was read, as it is passed on to be booked."""
 
     def __init__(self, passed: Callable[[int], None]) -> None:
-        """`passed` is told now and then to which epoch second it has got."""
+        """`passed` is called now and then with the epoch second that was reached."""
         self._passed = passed
         self.last_of_hour: dict[tuple[int, int], Readings] = {}
         """By hour and wallet id; a category that wasn't read at the end has its last reading of the hour."""

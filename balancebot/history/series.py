@@ -1,4 +1,4 @@
-"""Usage, runway and order of series that come from outside: a CSV file, or JSON lines one by one. Keeps no state.
+"""Usage, runway and order of series that come from outside: a CSV file, or JSON lines one by one. Stores nothing.
 
 The same booking and the same estimate as for the wallets that are watched.
 """
@@ -28,7 +28,7 @@ from balancebot.sheets import InputFault, SheetRow
 Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.75
-"""Nobody judges here: `judged` is computed as by default, and not shown."""
+"""Of the runway that is judged, which is computed and not shown here."""
 _LAST_INSTANT = 7_258_118_400.0
 """The year 2200 begins: no question is about what is beyond."""
 _ROUNDING = 1.0
@@ -44,7 +44,7 @@ _FARTHEST_ORDER = 3 * 365 * 86400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesEstimate:
-    """What is believed of one balance of a file, as of the file's last row."""
+    """The estimate of one balance of a file, as of the file's last row."""
 
     balance: BalanceKey
     reading: Reading
@@ -88,11 +88,11 @@ def answer_line(line: str, zone: str) -> str:
     try:
         if len(line) > MAX_LINE:
             raise BadQuestionError(f"a question has at most {MAX_LINE // 2**20} MB")
-        asked = json.loads(line, object_pairs_hook=_each_key_once)
-        if not isinstance(asked, dict):
+        question = json.loads(line, object_pairs_hook=_each_key_once)
+        if not isinstance(question, dict):
             raise BadQuestionError("a question is a JSON object")
-        question_id = _id(asked)
-        answer = _answer(_question(asked, zone))
+        question_id = _id(question)
+        answer = _answer(_question(question, zone))
     except BadQuestionError as error:
         return json.dumps({"id": question_id, "error": str(error)}, ensure_ascii=False)
     except json.JSONDecodeError as error:
@@ -141,27 +141,29 @@ class _Question(NamedTuple):
     confidence: float
 
 
-def _answer(asked: _Question) -> dict[str, object]:
+def _answer(question: _Question) -> dict[str, object]:
     answer: dict[str, object] = {}
-    known = len(asked.at) > 0 and not math.isnan(asked.balance[-1])
-    series = fit_series(asked.at, asked.balance, asked.zone, asked.plans) if known else None
+    known = len(question.at) > 0 and not math.isnan(question.balance[-1])
+    series = fit_series(question.at, question.balance, question.zone, question.plans) if known else None
     estimate = UNKNOWN
     if series is not None:
-        estimate = forecast_series(series, asked.now, asked.zone, CONFIDENCE, asked.plans).estimates()[0]
+        estimate = forecast_series(
+            series, question.now, question.zone, CONFIDENCE, question.plans
+        ).estimates()[0]
     answer |= as_json(estimate)
-    if asked.order_until is not None:
-        answer["order"] = None if series is None else _order(series, asked, asked.order_until)
+    if question.order_until is not None:
+        answer["order"] = None if series is None else _order(series, question, question.order_until)
     return answer
 
 
-def _order(series: Series, asked: _Question, until: float) -> int | None:
+def _order(series: Series, question: _Question, until: float) -> int | None:
     needed = needed_until(
         series.model,
         observed_at=series.at,
         until=until,
-        zone=asked.zone,
-        confidence=asked.confidence,
-        plans=asked.plans,
+        zone=question.zone,
+        confidence=question.confidence,
+        plans=question.plans,
         open_use=series.open_use,
         open_exposure=series.open_exposure,
     )
@@ -177,9 +179,9 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return found
 
 
-def _id(asked: dict[str, object]) -> str | float | None:
+def _id(question: dict[str, object]) -> str | float | None:
     """Return the id of a question, which stands in its answer; raise where JSON can't carry it there."""
-    value = asked.get("id")
+    value = question.get("id")
     if value is None or (_is_number(value) and len(str(value)) <= _LONGEST_ID):
         return value
     if isinstance(value, str) and len(value) <= _LONGEST_ID and not _LONE_SURROGATE.search(value):
@@ -187,27 +189,27 @@ def _id(asked: dict[str, object]) -> str | float | None:
     raise BadQuestionError(f"id must be a text or a number of at most {_LONGEST_ID} characters")
 
 
-def _question(asked: dict[str, object], zone: str) -> _Question:
+def _question(question: dict[str, object], zone: str) -> _Question:
     """Return what is asked, or raise with what is wrong with it."""
-    now = _instant(asked, "now")
-    at, balance = _readings(asked, now)
-    named = asked.get("tz", zone)
+    now = _instant(question, "now")
+    at, balance = _readings(question, now)
+    named = question.get("tz", zone)
     fault = zone_fault(named) if isinstance(named, str) else f"tz must be a text, not {_shown(named)}"
     if fault is not None or not isinstance(named, str):
         raise BadQuestionError(f"{fault}")
-    until = None if asked.get("order_until") is None else _instant(asked, "order_until")
+    until = None if question.get("order_until") is None else _instant(question, "order_until")
     if until is not None and until <= now:
         raise BadQuestionError("order_until must be later than now")
     if until is not None and until > now + _FARTHEST_ORDER:
         raise BadQuestionError("order_until must be within three years from now")
-    confidence = asked.get("confidence", 0.9)
+    confidence = question.get("confidence", 0.9)
     if not _is_number(confidence) or not 0.5 <= confidence <= 0.99:
         raise BadQuestionError(f"confidence must be a number from 0.5 to 0.99, not {_shown(confidence)}")
-    return _Question(at, balance, now, named, _plans(asked.get("plans", [])), until, confidence)
+    return _Question(at, balance, now, named, _plans(question.get("plans", [])), until, confidence)
 
 
-def _readings(asked: dict[str, object], now: float) -> tuple[Floats, Floats]:
-    ts, values = (_list(asked, key) for key in ("ts", "balance"))
+def _readings(question: dict[str, object], now: float) -> tuple[Floats, Floats]:
+    ts, values = (_list(question, key) for key in ("ts", "balance"))
     if len(ts) != len(values):
         raise BadQuestionError(f"ts has {len(ts)} and balance {len(values)} entries: they must be as many")
     for place, value in enumerate(ts):
@@ -257,8 +259,8 @@ def _plans(value: object) -> tuple[DatedSend, ...]:
     return tuple(plans)
 
 
-def _instant(asked: dict[str, object], key: str, of: str = "") -> float:
-    value = asked.get(key)
+def _instant(question: dict[str, object], key: str, of: str = "") -> float:
+    value = question.get(key)
     if value is None:
         raise BadQuestionError(f"{of}{key} is missing")
     if not _is_instant(value):
@@ -266,8 +268,8 @@ def _instant(asked: dict[str, object], key: str, of: str = "") -> float:
     return float(value)
 
 
-def _list(asked: dict[str, object], key: str) -> list[object]:
-    value = asked.get(key)
+def _list(question: dict[str, object], key: str) -> list[object]:
+    value = question.get(key)
     if value is None:
         raise BadQuestionError(f"{key} is missing")
     if not isinstance(value, list):

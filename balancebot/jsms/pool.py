@@ -40,12 +40,12 @@ _USUAL_WEIGHT = 1 / 16
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class FetchCall:
-    """One `fetch`: until when it is worth anything, what it has under way, and where its results go."""
+    """One `fetch`: its deadline, the requests under way, and where its results go."""
 
     deadline: float
     """On the event loop's (monotonic) clock, in seconds."""
     results: queue.SimpleQueue[Sequence[FetchResult]] = field(default_factory=queue.SimpleQueue)
-    """What the caller takes; an empty one: nothing more will come."""
+    """What the caller reads; an empty list marks the end."""
     under_way: set[asyncio.Timeout] = field(default_factory=set)
     abandoned: bool = False
     unanswered: Counter[str] = field(default_factory=Counter)
@@ -56,7 +56,7 @@ class FetchCall:
     _fresh: list[FetchResult] = field(default_factory=list)
 
     def deliver(self, result: FetchResult) -> None:
-        """Hand `result` to the caller, together with all that this turn of the loop brings: a wake-up is dear."""
+        """Hand `result` to the caller, together with all others of this iteration of the loop: waking a thread is costly."""
         if not self._fresh:
             asyncio.get_running_loop().call_soon(self._hand_over)
         self._fresh.append(result)
@@ -66,7 +66,7 @@ class FetchCall:
         self.results.put(fresh)
 
     def abandon(self) -> None:
-        """Let nothing more go out for this call, and cut off what is under way."""
+        """Send no more requests for this call, and cancel those under way."""
         self.abandoned = True
         self.results.put(())
         self.waiting_suspects.clear()
@@ -106,7 +106,7 @@ class Trouble:
 
 
 class HostQueue:
-    """What waits to be asked of one base URL, and how fast it may be asked."""
+    """The tasks that wait for one base URL, and its rate limit."""
 
     def __init__(self, *, max_rate: float | None, now: float) -> None:
         """Hand out at most `max_rate` tasks a second, evenly spaced (None: no limit)."""
@@ -124,7 +124,7 @@ class HostQueue:
         self._turn = 0
 
     def add(self, tasks: Iterable[FetchTask]) -> None:
-        """Queue `tasks`, which take turns with those that were added before."""
+        """Queue `tasks`; they alternate with those that were added before."""
         queued = deque(tasks)
         if queued:
             self._usual_tasks.append(queued)
@@ -191,7 +191,7 @@ class FetchPool:
         max_rate: float | None,
         longest_wait: float,
     ) -> None:
-        """Take the work, which raises nothing, and what is to be awaited on the loop at its end. Starts nothing.
+        """`work` raises nothing; `at_end` is awaited on the loop at its end. Starts nothing.
 
         `give_up` is called with each suspect that has waited for its turn for about `longest_wait` seconds.
         """
@@ -230,13 +230,13 @@ class FetchPool:
             self._loop.call_soon_threadsafe(self._accept, call, tasks)
 
     def abandon(self, call: FetchCall) -> None:
-        """Let nothing more be done for `call`."""
+        """Send no more requests for `call`."""
         with self._lock:
             if not self._closed:
                 self._loop.call_soon_threadsafe(self._forget, call)
 
     def forget_troubles(self, wallets: Collection[WalletName]) -> None:
-        """Take these wallets for healthy until they are asked again: their key pairs were replaced."""
+        """Forget the failures of these wallets, whose key pairs were replaced."""
         for wallet in wallets:
             self._troubles.pop(wallet, None)
 
@@ -280,7 +280,7 @@ class FetchPool:
         return trouble
 
     def note_silence(self, base_url: str) -> None:
-        """Take every wallet of a host that was given up for a suspect, until one answers."""
+        """Treat every wallet of a host that was given up as a suspect, until one answers."""
         self._hosts[base_url].is_silent = True
 
     def retry(self, task: FetchTask, *, after: float = 0.0) -> None:
@@ -415,13 +415,13 @@ class FetchPool:
         return None
 
     def _wake_for(self, host: HostQueue, now: float) -> None:
-        """Let a worker look for a task when `host` may be asked again."""
+        """Wake a worker when `host` may be asked again."""
         if host.wakes_at <= now:
             host.wakes_at = host.next_at
             self._loop.call_at(host.next_at, self._wake, 1)
 
     def _wake(self, num: int) -> None:
-        """Let up to `num` idle workers look for a task."""
+        """Wake up to `num` idle workers."""
         while num and self._idle:
             woken = self._idle.popleft()
             if not woken.done():

@@ -56,7 +56,7 @@ _NO_TURN = AnswerFault(
     message=sentence("not asked: no answer lately, and too many others are waiting without an answer, too"),
 )
 _CUT_OFF = AnswerFault(kind=SourceErrorKind.TIMEOUT, message=NO_SENTENCE)
-"""Delivered to nobody: the request was stopped to make room, and the task waits for its next turn."""
+"""Not delivered: the request was stopped to make room, and the task is queued again."""
 
 
 class JsmsSource:
@@ -74,7 +74,7 @@ class JsmsSource:
         proxy: Proxy | None = None,
         retrying: Retrying | None = None,
     ) -> None:
-        """Take what stands in `[poll]`; nothing is started or connected before the first `fetch`.
+        """The parameters are those of `[poll]`; nothing is started or connected before the first `fetch`.
 
         `timeout` bounds one request whatever the server does; `max_rate` is in requests per second to one base URL;
         `ca_bundle` None means the system's, `proxy` None as the environment says.
@@ -98,7 +98,7 @@ class JsmsSource:
         )
 
     def configure(self, endpoints: Mapping[WalletName, Endpoint]) -> None:
-        """Replace all endpoints; a call under way asks by the new ones from its next request on."""
+        """Replace all endpoints; a call under way uses the new ones from its next request on."""
         before, self._targets = self._targets, targets_of(endpoints)
         self._redact = redactor_of(endpoints)
         self._pool.forget_troubles(
@@ -161,7 +161,7 @@ class JsmsSource:
         """Ask once; deliver what came, or queue the task again."""
         try:
             await self._read_once(task)
-        except Exception as error:  # a fault of ours costs neither a worker nor the caller's patience
+        except Exception as error:  # a bug of ours must neither end a worker nor make the caller wait
             log.exception("source.internal_error", extra={"wallet": task.wallet})
             fault = AnswerFault(
                 kind=SourceErrorKind.SCHEMA,
@@ -186,7 +186,7 @@ class JsmsSource:
         if not _is_silence(outcome):
             unanswered[task.base_url] = 0
             self._pool.note_answer(task, seconds)
-        elif task.attempt == 1:  # retries are of bad wallets alone: they say nothing of the host
+        elif task.attempt == 1:  # only bad wallets are retried: that says nothing about the host
             unanswered[task.base_url] += 1
         match outcome:
             case ParsedBalances():

@@ -33,14 +33,14 @@ from balancebot.network import proxy_for
 from balancebot.ports import SourceErrorKind
 
 log = logging.getLogger(__name__)
-logging.getLogger("httpx").setLevel(logging.WARNING)  # below that it says a line for each request
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each request at INFO
 
 MAX_BODY_BYTES = 64 * 1024
 _IDLE_SECONDS = 15.0
 SSLProtocol.max_size = MAX_BODY_BYTES
 """Of each TLS connection's buffer; asyncio takes four times as much: 19 MB for 100 connections (benchmarks/fetch.py)."""
 _DNS_SECONDS = 60
-"""How long a resolved host name is believed."""
+"""How long a resolved host name is cached."""
 
 # What OpenSSL calls a certificate's fault, and what a person can do about it
 _CERTIFICATE_ADVICE: Mapping[int, Sentence] = {
@@ -123,7 +123,7 @@ class _NoCookies(CookieJar):
     """Keeps no cookie."""
 
     def extract_cookies(self, response: object, request: object) -> None:
-        """Take none of an answer's cookies."""
+        """Ignore the cookies of an answer."""
 
 
 def _proxy(address: str | None) -> httpx.Proxy | None:
@@ -160,7 +160,7 @@ class _Connector(aiohttp.TCPConnector):
 
 
 class _Resolver(AbstractResolver):
-    """Resolves host names in threads that nobody waits for at the end: a name server may hang for half a minute."""
+    """Resolves host names in daemon threads: a name server may hang for half a minute, and the process need not wait."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -190,7 +190,7 @@ class _Resolver(AbstractResolver):
         return await found
 
     async def close(self) -> None:
-        """Nothing is held."""
+        """Do nothing: there is nothing to close."""
 
 
 def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[ResolveResult]:

@@ -1,6 +1,6 @@
-"""How every balance stands now: what `status`, the pages and the metrics show alike. Reads, and asks nobody.
+"""How every balance stands now: for `status`, the pages and the metrics. Reads the database and makes no request.
 
-Estimates age: what has passed since a reading is taken off its runway, so two looks without a reading differ.
+Estimates age: what has passed since a reading is taken off its runway, so it changes without a new reading.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +27,7 @@ _NONE_LEFT = Runway(p10=0.0, p50=0.0, p90=0.0, judged=0.0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceView:
-    """One balance as it stands at the instant of the look."""
+    """One balance as it is now."""
 
     key: BalanceKey
     reading: Reading
@@ -172,12 +172,12 @@ def _view(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SystemStatus:
-    """How all things stand: what the metrics show."""
+    """Balances, alerts, outbox and the last cycle: what the metrics show."""
 
     balances: tuple[BalanceView, ...]
     num_open: Mapping[tuple[AlertKind, Severity], int]
     muted: MutedCounts
-    """What of it isn't told, or not by itself."""
+    """How many of them are sent no message, or none of their own."""
     num_pending: int
     """Deliveries that wait or are under way."""
     refusals: tuple[ChannelFailure, ...]

@@ -1,8 +1,7 @@
-"""The overview as it stands, kept for as long as nothing has changed: pages are asked far more often than wallets.
+"""A cache of the overview for the pages, which are requested far more often than wallets are read.
 
-Looking at tens of thousands of balances takes a second. So after new readings it is made anew beside the pages, which
-meanwhile show the last one; and it takes at most a tenth of the time, however often somebody asks. Who has changed a
-limit sees what it does at once.
+Tens of thousands of balances take a second to read. So after new readings the overview is computed in a thread of its own,
+and pages show the last one meanwhile. That thread works at most a tenth of the time. A changed limit shows at once.
 """
 
 import threading
@@ -20,11 +19,12 @@ from balancebot.store.database import Database
 from balancebot.store.thresholds import ThresholdCache
 
 _OLDEST = timedelta(minutes=1)
-"""Runways shrink and readings grow stale though nothing is read."""
+"""After that it is computed again though nothing was read: runways shrink and readings become stale."""
 _TOO_OLD = timedelta(minutes=5)
-"""A look from so long ago is shown to nobody."""
-_PATIENCE = timedelta(milliseconds=50)
-_SHARE = 10
+"""An overview of this age is not shown."""
+_WAIT_FOR_NEW = timedelta(milliseconds=50)
+_REST = 10
+"""How many times as long as it computed the thread rests."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class OverviewSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Version:
-    """What a look depends on; it counts up with every change."""
+    """What the overview was computed from; it differs after every change."""
 
     limits: object
     others: tuple[object, ...]
@@ -45,70 +45,70 @@ class _Version:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Kept:
-    look: OverviewSnapshot
-    edition: _Version
+    snapshot: OverviewSnapshot
+    version: _Version
     rest_until: float
-    """On the clock that measures how long things take."""
+    """On the monotonic clock."""
 
 
 class LatestOverview:
-    """Looks when it must, else remembers. Safe to share between threads; one looks, the others wait for it."""
+    """Computes the overview when it must. Safe to share between threads: one computes, the others wait for it."""
 
     def __init__(
         self,
         database: Database,
-        shelf: ThresholdCache,
+        thresholds_cache: ThresholdCache,
         *,
         stale_after: timedelta,
-        patience: timedelta = _PATIENCE,
+        wait_for_new: timedelta = _WAIT_FOR_NEW,
     ) -> None:
-        """`patience` is how long a page waits for new readings before it shows the last look."""
+        """`wait_for_new` is how long a page waits for new readings before it shows the last overview."""
         self._database = database
-        self._shelf = shelf
+        self._thresholds = thresholds_cache
         self._stale_after = stale_after
-        self._patience = patience.total_seconds()
-        self._turn = threading.Lock()
-        """Held by whoever looks."""
+        self._wait_for_new = wait_for_new.total_seconds()
+        self._computing = threading.Lock()
+        """Held while the overview is computed."""
         self._kept: _Kept | None = None
-        self._beside = ThreadPoolExecutor(1, thread_name_prefix="overview")
-        self._under_way: Future[OverviewSnapshot] | None = None
+        self._executor = ThreadPoolExecutor(1, thread_name_prefix="overview")
+        self._future: Future[OverviewSnapshot] | None = None
 
     def look(self, *, now: datetime) -> OverviewSnapshot:
         """Return how all balances stand."""
         with self._database.read() as conn:
-            edition = _edition(conn)
+            version = _version(conn)
         kept = self._kept
-        if kept is None or kept.edition.limits != edition.limits or not _is_within(kept, now, _TOO_OLD):
-            return self._anew(now)
-        if _is_within(kept, now, _OLDEST) and (kept.edition == edition or perf_counter() < kept.rest_until):
-            return kept.look
-        renewed = self._renewed(now)
-        wait([renewed], timeout=self._patience)
-        return renewed.result() if renewed.done() else kept.look
+        if kept is None or kept.version.limits != version.limits or not _is_within(kept, now, _TOO_OLD):
+            return self._compute(now)
+        if _is_within(kept, now, _OLDEST) and (kept.version == version or perf_counter() < kept.rest_until):
+            return kept.snapshot
+        started = self._start(now)
+        wait([started], timeout=self._wait_for_new)
+        return started.result() if started.done() else kept.snapshot
 
-    def _renewed(self, now: datetime) -> Future[OverviewSnapshot]:
-        """Have it made anew beside the pages, once however many ask."""
-        under_way = self._under_way
-        if under_way is None or under_way.done():
-            under_way = self._under_way = self._beside.submit(self._anew, now)
-        return under_way
+    def _start(self, now: datetime) -> Future[OverviewSnapshot]:
+        """Compute it in the other thread, once however many ask."""
+        future = self._future
+        if future is None or future.done():
+            future = self._future = self._executor.submit(self._compute, now)
+        return future
 
-    def _anew(self, now: datetime) -> OverviewSnapshot:
-        with self._turn, self._database.read() as conn:
-            edition, kept = _edition(conn), self._kept
-            if kept is not None and kept.edition == edition and _is_within(kept, now, _OLDEST):
-                return kept.look  # whoever had the turn before has just made it
+    def _compute(self, now: datetime) -> OverviewSnapshot:
+        with self._computing, self._database.read() as conn:
+            version, kept = _version(conn), self._kept
+            if kept is not None and kept.version == version and _is_within(kept, now, _OLDEST):
+                return kept.snapshot  # another thread has just computed it
             began = perf_counter()
-            views = overview(conn, book=self._shelf.book(conn), stale_after=self._stale_after, now=now)
+            views = overview(conn, book=self._thresholds.book(conn), stale_after=self._stale_after, now=now)
             ended = perf_counter()
-            look = OverviewSnapshot(at=now, views=views)
-            self._kept = _Kept(look=look, edition=edition, rest_until=ended + _SHARE * (ended - began))
-            return look
+            snapshot = OverviewSnapshot(at=now, views=views)
+            self._kept = _Kept(snapshot=snapshot, version=version, rest_until=ended + _REST * (ended - began))
+            return snapshot
 
 
-def _edition(conn: Connection) -> _Version:
-    return _Version(limits=thresholds.edition(conn), others=(wallets.edition(conn), alerts.edition(conn)))
+def _version(conn: Connection) -> _Version:
+    return _Version(limits=thresholds.version(conn), others=(wallets.version(conn), alerts.version(conn)))
 
 
 def _is_within(kept: _Kept, now: datetime, span: timedelta) -> bool:
-    return timedelta(0) <= now - kept.look.at < span
+    return timedelta(0) <= now - kept.snapshot.at < span

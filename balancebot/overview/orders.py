@@ -1,4 +1,4 @@
-"""What to buy for which balance, the most urgent first: the list behind `advise`. Reads, and asks nobody."""
+"""What to buy for which balance, the most urgent first: the list behind `advise`."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass

@@ -25,7 +25,7 @@ MAX_FAILURES = 5
 """For one name from one address."""
 MAX_FAILURES_OF_ADDRESS = 20
 MAX_FAILURES_OF_NAME = 50
-"""From everywhere: so low that many strangers guess in vain. They keep out no browser that the user has used before."""
+"""From all addresses together: few enough to stop guessing from many. Not for a browser that the user has used before."""
 KNOWN_FOR = timedelta(days=180)
 """A browser is known to be a user's for so long."""
 _MAX_ADDRESS = 64
@@ -49,7 +49,7 @@ class LogInRefused:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogInThrottled:
-    """Too many wrong ones: not looked at, even if it was right."""
+    """Refused unchecked, after too many wrong passwords."""
 
     retry_after: timedelta
 
@@ -65,7 +65,7 @@ class LogIn:
     def log_in(
         self, *, name: str, password: str, address: str, now: datetime, browser: Secret | None = None
     ) -> LoggedIn | LogInRefused | LogInThrottled:
-        """Look at a name and password that came from `address`.
+        """Check a name and password that came from `address`.
 
         A `browser` in which the user was logged in before is counted for itself, so no stranger's guesses keep it out.
         """
@@ -77,7 +77,7 @@ class LogIn:
             wait = _wait(failures[:1] if known else failures, now)
             if wait is not None:
                 return LogInThrottled(retry_after=wait)
-            # counted before it is looked at: of a hundred guesses at once only the first few are answered
+            # counted before it is checked: of a hundred guesses at once only the first few are answered
             store.note_failure(conn, name, address, at=now, forget=now - WINDOW)
             found = store.find(conn, name)
         password_hash = None if found is None else found[1]
@@ -105,7 +105,7 @@ class LogIn:
         return token
 
     def session(self, token: Secret, *, now: datetime) -> Session | None:
-        """Return whose request it is; None where the session has ended or never was."""
+        """Return whose request it is; None without a session."""
         token_hash = self._hash(token)
         with self._database.read() as conn:
             session = store.find_session(conn, token_hash, now=now)
@@ -158,7 +158,7 @@ class LogIn:
 
 
 def _wait(failures: tuple[list[datetime], ...], now: datetime) -> timedelta | None:
-    """Return how long until one more guess is looked at; None = now."""
+    """Return how long until another password is checked; None = now."""
     limits = (MAX_FAILURES, MAX_FAILURES_OF_ADDRESS, MAX_FAILURES_OF_NAME)
     waits = [
         times[-most] + WINDOW - now
@@ -177,7 +177,7 @@ _AT_ONCE = threading.BoundedSemaphore(2)
 
 
 def hash_password(password: str) -> str:
-    """Return what is kept of a password."""
+    """Return the hash of a password, which is stored."""
     with _AT_ONCE:
         return _HASHER.hash(password)
 
@@ -198,4 +198,4 @@ def is_outdated(password_hash: str) -> bool:
 
 
 _NOBODYS = "$argon2id$v=19$m=19456,t=2,p=1$KlYezsa5Qb7z27uaxUEZgg$gLSUXAyEudcZrhzk4NQ3KdefOR98B4kfcHMRDlxCt2Q"
-"""A hash of random bytes that nobody kept: an unknown name must not answer sooner than a known one."""
+"""A hash of random bytes that are not stored: an unknown name must not be answered faster than a known one."""

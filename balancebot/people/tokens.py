@@ -1,4 +1,4 @@
-"""API tokens: made, shown once, told by their hash. Every change of them stands in the audit log; no token does."""
+"""API tokens: made, shown once, recognised by their hash. Every change is in the audit log, but no token."""
 
 import hashlib
 import secrets
@@ -47,7 +47,7 @@ def add_token(
 
 
 def remove_token(database: Database, *, name: str, by: Actor, now: datetime) -> TokenFault | None:
-    """Remove a token: it opens nothing from now on."""
+    """Remove a token: it is refused from now on."""
     with database.write() as conn:
         found = store.find(conn, name)
         if found is None:
@@ -78,7 +78,7 @@ def holder(database: Database, token: Secret, *, now: datetime) -> ApiToken | No
 
 
 def _hash(token: Secret) -> str:
-    """Return what is kept of a token: it is 256 random bits, so no slow hash and no salt is needed."""
+    """Return the hash of a token, which is stored: it is 256 random bits, so no slow hash and no salt is needed."""
     return hashlib.sha256(token.reveal().encode()).hexdigest()
 
 

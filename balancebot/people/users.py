@@ -1,4 +1,4 @@
-"""Keeping the users of the web pages. Every change stands in the audit log; no password does, not even its hash."""
+"""Manages the users of the web pages. Every change is in the audit log, but no password, not even its hash."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -92,7 +92,7 @@ def set_password(
 
 
 def set_role(database: Database, *, name: str, role: Role, by: Actor, now: datetime) -> UserFault | None:
-    """Give a user another role; it holds at the user's next request."""
+    """Give a user another role; it applies from the user's next request on."""
     with database.write() as conn:
         found = store.find(conn, name)
         if found is None:

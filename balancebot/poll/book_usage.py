@@ -1,4 +1,4 @@
-"""Use is booked per account and round: a transfer is a fall here and a rise there between the same two readings.
+"""Books usage per account and poll cycle: a transfer is a fall here and a rise there between the same two readings.
 
 Until every wallet of an account that can be read has been read, nothing is booked; what couldn't be read is booked
 when it can be, over the longer stretch. Booking is what moves `booked_at` on, so none is lost or counted twice.
@@ -42,7 +42,7 @@ class BookedUsage:
     is_certain: bool
     """False while the other end of a transfer can't be read: a fall may be one."""
     is_surely_use: bool
-    """An app's whose pool was read with it: quota that it gave back would have been seen to arrive."""
+    """Whether it is an app whose pool was read with it: quota moved back would show there."""
     top_ups: tuple[TopUp, ...] = ()
     """What arrived since then."""
 
@@ -58,7 +58,7 @@ class BookedUsage:
 def book_use(
     conn: Connection, accounts: Collection[str], read: Mapping[WalletName, WalletRow]
 ) -> tuple[BookedUsage, ...]:
-    """Book each of the accounts that is complete; return what each of its wallets used.
+    """Book the usage of each account that is complete; return what each of its wallets used.
 
     `read` holds wallets as their latest attempts leave them, which isn't stored yet. Whoever calls it has taken the lock
     `BOOKING` before reading them.
@@ -144,7 +144,7 @@ def _is_pool(row: WalletRow) -> bool:
 
 
 class _WrongReading(NamedTuple):
-    """A reading that was booked, and that the next one takes back."""
+    """A reading that was booked, and that the next one shows to be wrong."""
 
     balance: BalanceKey
     instead: int
@@ -159,7 +159,7 @@ def _wrong_readings(
     stretches: Mapping[WalletName, tuple[Seen, Seen]],
     booked: Mapping[Hour, Booked],
 ) -> Iterator[_WrongReading]:
-    """Yield the booked readings that those of now take back.
+    """Yield the booked readings that the present ones show to be wrong.
 
     A large change without a transfer is suspected; it is a correction if the hours show the opposite change, and the
     snapshot before the booked reading agrees with the one of now. Quota that is bought for the pool and moved on at once
@@ -236,7 +236,7 @@ def _corrections(
     if corrections:
         latest = max(corrections)
         if change > 0:
-            # the usage that the rise hid, and the time in which it was sent
+            # the usage that the rise hid, and its time
             hidden = Booked(use=left, exposure=min(seconds, SECONDS_PER_HOUR))
             left = 0
         else:
@@ -254,7 +254,7 @@ def _with_corrections(booked: Mapping[Hour, Booked], wrong: Collection[_WrongRea
 
 
 def _forget_models(conn: Connection, ids: Mapping[WalletName, int], wrong: Collection[_WrongReading]) -> None:
-    """Drop the models that have learned from usage that never was."""
+    """Delete the models that were fitted to usage that did not happen."""
     learned: dict[int, list[tuple[Category, int]]] = defaultdict(list)
     for reading in wrong:
         for hour, part in reading.corrections.items():

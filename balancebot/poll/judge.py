@@ -210,7 +210,7 @@ class JudgeLimits:
             for wallet_id, snapshot in snapshots.items()
             for category in Category
         }
-        believed = {
+        expected = {
             key: estimate_at(
                 kept.get(balance),
                 snapshots[balance[0]].readings.of(balance[1]),
@@ -225,7 +225,7 @@ class JudgeLimits:
         )
         surges = open_alerts.surges
         for snapshot in snapshots.values():
-            judging.judge(snapshot, believed, ever_positive, open_alerts, surges)
+            judging.judge(snapshot, expected, ever_positive, open_alerts, surges)
         return tuple(open_alerts.save())
 
 
@@ -279,7 +279,7 @@ def _depletes_at(estimate: Estimate, observed_at: datetime) -> datetime | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadAttempt:
-    """How the latest attempt to read a wallet ended, with what is known of it since before."""
+    """How the latest attempt to read a wallet ended, with what was known of the wallet before."""
 
     reach: Reach
     detail: str = ""
@@ -326,7 +326,7 @@ def judge_wallets(
 
 
 def forget_wallets(alerts: OpenAlerts, removed: Collection[WalletName]) -> None:
-    """Close what is open of wallets that left the configuration."""
+    """Close the open alerts of wallets that were removed from the configuration."""
     for alert in {id(alert): alert for wallet in removed for alert in alerts.of_wallet(wallet)}.values():
         if not alert.members:
             alerts.close(alert, Cause.WALLET_REMOVED)
@@ -338,7 +338,7 @@ def forget_wallets(alerts: OpenAlerts, removed: Collection[WalletName]) -> None:
 
 
 def _covering(alerts: OpenAlerts, accounts: Collection[str]) -> Mapping[WalletName, Alert]:
-    """Return which open `stale` alert speaks for each wallet."""
+    """Return the open `stale` alert that covers each wallet."""
     return {
         wallet: alert
         for account in accounts

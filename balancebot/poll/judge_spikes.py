@@ -53,10 +53,10 @@ def spike_evidence(
 
     `alerts` is what is remembered of the spikes told of each balance. What was announced adds no evidence.
     """
-    asked = [
+    modelled = [
         interval for interval in intervals if (interval.wallet_id, interval.balance.category) in known.models
     ]
-    if not asked:
+    if not modelled:
         return {}
     import numpy as np  # lazy: numpy
 
@@ -68,18 +68,18 @@ def spike_evidence(
         stands_in_for,
     )
 
-    fitted = [known.models[interval.wallet_id, interval.balance.category] for interval in asked]
+    fitted = [known.models[interval.wallet_id, interval.balance.category] for interval in modelled]
     models, _ = decode_models([model.model for model in fitted])
-    since = np.array([interval.since.timestamp() for interval in asked])
-    until = np.array([interval.until.timestamp() for interval in asked])
+    since = np.array([interval.since.timestamp() for interval in modelled])
+    until = np.array([interval.until.timestamp() for interval in modelled])
     spikes = judge_spikes(
         models,
-        use=np.array([interval.use for interval in asked], dtype=np.float64),
+        use=np.array([interval.use for interval in modelled], dtype=np.float64),
         since=since,
         until=until,
         zone=zone,
-        alerts=np.array([alerts.get(interval.balance, 0.0) for interval in asked]),
-        bursty=np.array([interval.balance.category is Category.MARKET for interval in asked]),
+        alerts=np.array([alerts.get(interval.balance, 0.0) for interval in modelled]),
+        bursty=np.array([interval.balance.category is Category.MARKET for interval in modelled]),
         planned=np.array(
             [
                 is_planned(
@@ -87,19 +87,19 @@ def spike_evidence(
                     interval.since.timestamp(),
                     interval.until.timestamp(),
                 )
-                for interval in asked
+                for interval in modelled
             ]
         ),
-        left=np.array([interval.left for interval in asked], dtype=np.float64),
-        told=np.array([interval.told for interval in asked]),
+        left=np.array([interval.left for interval in modelled], dtype=np.float64),
+        told=np.array([interval.told for interval in modelled]),
         stands_in=stands_in_for(
-            [interval.balance for interval in asked], [interval.left for interval in asked]
+            [interval.balance for interval in modelled], [interval.left for interval in modelled]
         ),
     )
     used, exposure = open_use(
         [
             ((interval.wallet_id, interval.balance.category), model.hour)
-            for interval, model in zip(asked, fitted, strict=True)
+            for interval, model in zip(modelled, fitted, strict=True)
         ],
         known.hours,
     )
@@ -107,7 +107,7 @@ def spike_evidence(
     return {
         interval.balance: SpikeEvidence(int(points), bool(drained), float(expected), bool(still))
         for interval, points, drained, expected, still in zip(
-            asked, spikes.points, spikes.drained, spikes.expected, stopped, strict=True
+            modelled, spikes.points, spikes.drained, spikes.expected, stopped, strict=True
         )
     }
 
@@ -135,13 +135,13 @@ class _Balance(NamedTuple):
 
     @property
     def was_empty(self) -> bool:
-        """Whether there was nothing all the time: it is quiet then, whatever is tried to be sent."""
+        """Whether it was 0 at both readings: nothing can be used then, whatever is sent."""
         row = self.booked.row
         return row.booked.of(self.key.category) == 0 == row.readings.of(self.key.category)
 
 
 class UsageVerdict(NamedTuple):
-    """What the latest use of one balance says of a spike."""
+    """Whether the latest usage of one balance is a spike."""
 
     of: _Balance
     points: int
@@ -171,7 +171,7 @@ class UsageVerdict(NamedTuple):
 
     @property
     def is_spike(self) -> bool:
-        """Whether a spike is on."""
+        """Whether there is a spike."""
         return self.points >= SPIKING_POINTS
 
 
@@ -236,8 +236,8 @@ class JudgeSpikes:
     def advance(self, verdicts: Sequence[UsageVerdict], open_alerts: OpenAlerts, *, now: datetime) -> None:
         """Advance the `burn_spike` of each balance.
 
-        One whose `low_balance` is, or was, critical or worse is told in that alert: it opens none, and one that is open
-        ends without a message.
+        A balance whose `low_balance` is, or was, critical or worse is covered by that alert: none is opened, and one that
+        is open is closed without a message.
         """
         for verdict in verdicts:
             key = verdict.key

@@ -26,7 +26,7 @@ _AT_ONCE = 1_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollIntervals:
-    """How often wallets are read, and when silence becomes staleness."""
+    """How often wallets are read, and after what time without a reading one is stale."""
 
     every: timedelta
     fastest: timedelta
@@ -36,7 +36,7 @@ class PollIntervals:
 class Recorded(NamedTuple):
     """What came of one batch."""
 
-    told: list[NotifiedAlert]
+    notified: list[NotifiedAlert]
     booked: tuple[BookedUsage, ...]
 
 
@@ -50,7 +50,7 @@ class RecordReadings:
     writer: DecisionWriter
     thresholds: ThresholdCache
     judge_spikes: JudgeSpikes
-    pace: PollIntervals
+    intervals: PollIntervals
     margin: float
 
     def __call__(
@@ -58,15 +58,15 @@ class RecordReadings:
         results: Sequence[FetchResult],
         *,
         finished: Collection[str],
-        first_looks: Mapping[WalletName, Snapshot],
+        first_reads: Mapping[WalletName, Snapshot],
         claimed_by: str | None,
         alerts: bool,
     ) -> Recorded:
-        """Record one batch and return what is to be told, and what was booked.
+        """Record one batch and return the alerts that are notified, and what was booked.
 
         Usage is booked before anything is estimated, and spikes are judged before anything is rendered, for the accounts
-        that are `finished`: their last wallet came with this batch.
-        `first_looks` holds the sudden zeros that were read a second time: if the second answer is an error too, the
+        that are `finished`: their last wallet is in this batch.
+        `first_reads` holds the sudden zeros that were read a second time: if the second answer is an error too, the
         wallet stays suspect. With `claimed_by`, wallets that this worker no longer holds are
         passed over. With `alerts` False alerts are left as they are. Raises DatabaseError with nothing done.
         """
@@ -99,16 +99,16 @@ class RecordReadings:
                 ],
             )
             misses = [
-                self._failed(rows[error.wallet], error, first_looks.get(error.wallet)) for error in failed
+                self._failed(rows[error.wallet], error, first_reads.get(error.wallet)) for error in failed
             ]
             readings.record_failed(conn, misses)
             spikes = self.judge_spikes.gather(
                 conn, [used for used in booked if used.row.name in rows], context
             )
-            for some in chunked([used for used in booked if used.row.name not in rows], _AT_ONCE):
-                ids = [used.row.id for used in some]
+            for batch in chunked([used for used in booked if used.row.name not in rows], _AT_ONCE):
+                ids = [used.row.id for used in batch]
                 spikes += self.judge_spikes.gather(
-                    conn, some, PollContext.read(conn, ids, book=book, now=now)
+                    conn, batch, PollContext.read(conn, ids, book=book, now=now)
                 )
             if not alerts:
                 return Recorded([], booked)
@@ -131,11 +131,11 @@ class RecordReadings:
                     for error, miss in zip(failed, misses, strict=True)
                 ),
             ]
-            judge_wallets(attempts, open_alerts, now=now, stale_after=self.pace.stale_after)
+            judge_wallets(attempts, open_alerts, now=now, stale_after=self.intervals.stale_after)
             return Recorded(open_alerts.save(), booked)
 
     def _good(self, row: WalletRow, snapshot: Snapshot, *, near: bool) -> GoodRead:
-        pause = self.pace.fastest if near else self.pace.every
+        pause = self.intervals.fastest if near else self.intervals.every
         return GoodRead(
             wallet_id=row.id,
             readings=snapshot.readings,
@@ -143,13 +143,13 @@ class RecordReadings:
             next_read_at=_next(row.next_read_at, snapshot.observed_at, pause),
         )
 
-    def _failed(self, row: WalletRow, error: SourceError, first_look: Snapshot | None) -> FailedRead:
+    def _failed(self, row: WalletRow, error: SourceError, first_read: Snapshot | None) -> FailedRead:
         rejections = row.rejections + 1 if error.kind is SourceErrorKind.CREDENTIALS else 0
-        # what a person must mend isn't asked for more often; a first refusal is confirmed soon
-        pause = self.pace.every if error.permanent and rejections != 1 else self.pace.fastest
+        # an error that a person must mend is not retried sooner; a first refusal is confirmed soon
+        pause = self.intervals.every if error.permanent and rejections != 1 else self.intervals.fastest
         if error.retry_after is not None:
-            # never so long that staleness would be noticed late
-            pause = min(max(pause, error.retry_after), max(self.pace.every, self.pace.stale_after))
+            # not so long that staleness would be noticed late
+            pause = min(max(pause, error.retry_after), max(self.intervals.every, self.intervals.stale_after))
         return FailedRead(
             wallet_id=row.id,
             at=error.at,
@@ -157,7 +157,7 @@ class RecordReadings:
             error_message=error.message.stored(),
             rejections=rejections,
             next_read_at=_next(row.next_read_at, error.at, pause),
-            suspect_since=row.suspect_since if first_look is None else first_look.observed_at,
+            suspect_since=row.suspect_since if first_read is None else first_read.observed_at,
         )
 
 
@@ -177,7 +177,7 @@ def _as_read(
 
 
 def _next(due_at: datetime, read_at: datetime, pause: timedelta) -> datetime:
-    """Keep to the beat of when it was due, so that rounds don't drift; after a delay start a new one."""
+    """Return when to read next: counted from when it was due, so that intervals don't drift, or from now after a delay."""
     return due_at + pause if due_at <= read_at < due_at + pause else read_at + pause
 
 

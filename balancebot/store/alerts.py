@@ -241,7 +241,7 @@ def causes_of_closing(
 
 
 def _values(message: AlertMessage) -> dict[str, Any]:
-    """Return a row; what is about its columns by other names or types is written out."""
+    """Return a row; columns with another name or type than their field are written out."""
     alert = message.alert
     return {
         **dict(zip(_SUBJECT, _subject_values(alert.subject), strict=True)),
@@ -319,7 +319,7 @@ def _severity(word: str) -> Severity:
 
 
 def muted_counts(conn: Connection) -> MutedCounts:
-    """Return how much is muted now, and by what."""
+    """Count what is muted now, by cause."""
     c = alerts.c
     is_open = c.closed_at.is_(None)
     alone = conn.execute(
@@ -343,6 +343,6 @@ def muted_counts(conn: Connection) -> MutedCounts:
         flapping=alone.flapping,
         grouped=together.alerts,
         spared_by_grouping=together.openings - together.messages,
-        # each time it fell back a recovery and an opening
+        # each fall back spares a recovery and an opening
         spared_by_flapping=2 * int(alone.relapses),
     )

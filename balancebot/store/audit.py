@@ -28,12 +28,12 @@ def record_change(
     after: Picture | None = None,
     now: datetime,
 ) -> None:
-    """Note in the transaction of a change who made it, and what was there before and after."""
+    """Store who made a change, and what was there before and after, in the transaction of the change."""
     record_changes(conn, actor, [(act, subject, before, after)], now=now)
 
 
 def record_changes(conn: Connection, actor: Actor, changes: Iterable[Change], *, now: datetime) -> None:
-    """Note changes that were made together; the request that asked for them is kept with the first."""
+    """Store changes that were made together; the request that asked for them is kept with the first."""
     entries = [
         AuditEntry(
             at=now,

@@ -65,11 +65,11 @@ class Restored:
     """A backup was put back."""
 
     kept: Path | None
-    """Where the SQLite file is that stood there before."""
+    """Where the previous SQLite file is now."""
 
 
 def restore(database: Database, file: Path, *, now: datetime) -> Restored | BackupFailed:
-    """Put the backup `file` in the place of `database`, which nobody may be using; what it says was sent stays said."""
+    """Replace `database`, which no process may have open, by the backup `file`; what it says was sent is not sent again."""
     if not file.is_file():
         return BackupFailed(message=f"{file}: there is no such file")
     try:
@@ -152,7 +152,7 @@ def _set_aside(target: Path, now: datetime) -> Path | None:
     if not target.exists():
         return None
     kept = target.with_name(f"{target.name}.before-{now:%Y%m%dT%H%M%SZ}")
-    os.link(target, kept)  # fails where it stands; replacing the target leaves it be
+    os.link(target, kept)  # fails where it exists; replacing the target does not change it
     return kept
 
 
@@ -197,7 +197,7 @@ def _in_use(database: Database) -> BackupFailed:
 
 
 def find_faults(database: Database) -> tuple[str, ...]:
-    """Look through the whole database; return what is wrong with it, in words for a person."""
+    """Check the whole database; return what is wrong with it, in words for a person."""
     try:
         with database.read() as conn:
             database.verify(conn)

@@ -21,7 +21,7 @@ from balancebot.store.database_file import DatabaseFile
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 
 WAIT = timedelta(seconds=5)
-"""How long a writer waits for its turn, and anybody for a connection, before it is an error."""
+"""How long a writer waits for the lock, and anybody for a connection, before it is an error."""
 _FROZEN = timedelta(seconds=10)
 
 
@@ -34,7 +34,7 @@ class Database:
     """The file, or host, port and database: for people."""
     is_sqlite: bool
     _id: str | None = None
-    """What names the database among all, once `upgrade` has seen it."""
+    """The id of the database, once `upgrade` has read it."""
     _file: DatabaseFile | None = None
 
     def __init__(self, url: str, *, wait: timedelta = WAIT, frozen: timedelta = _FROZEN) -> None:
@@ -48,11 +48,11 @@ class Database:
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
         if self.is_sqlite:
             self._file = DatabaseFile(self.url.database or "")
-            self._turn: AbstractContextManager[object] = _Turn(self.place, wait)
+            self._writer_lock: AbstractContextManager[object] = _WriterLock(self.place, wait)
             self._writer = _sqlite_engine(self.url, wait, begin="BEGIN IMMEDIATE")
             self._reader = _sqlite_engine(self.url, wait, begin="BEGIN", pragmas=("query_only = ON",))
         else:
-            self._turn = nullcontext()
+            self._writer_lock = nullcontext()
             self._writer = _postgresql_engine(
                 self.url,
                 wait,
@@ -79,7 +79,7 @@ class Database:
 
         Never hold it across a request to the outside, and never open one inside another.
         """
-        with self._explained(), self._turn, self._writer.begin() as connection:
+        with self._explained(), self._writer_lock, self._writer.begin() as connection:
             self._remember_file()
             yield connection
 
@@ -97,7 +97,7 @@ class Database:
         engine = _sqlite_engine(
             self.url, self._wait, begin="BEGIN IMMEDIATE", foreign_keys=False, poolclass=NullPool
         )
-        with self._explained(), self._turn, engine.begin() as connection:
+        with self._explained(), self._writer_lock, engine.begin() as connection:
             yield connection
             orphans = connection.exec_driver_sql("PRAGMA foreign_key_check").all()
             if orphans:
@@ -128,7 +128,7 @@ class Database:
                 self._check_point()
 
     def _check_point(self) -> None:
-        """Bring what was made into the file itself, by whose header another file in its place is known."""
+        """Write the write-ahead log into the file, so that its header tells it from another file in its place."""
         with self._explained(), self._writer.connect() as connection:
             cursor = connection.connection.cursor()
             cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
@@ -142,7 +142,7 @@ class Database:
             self._file.forget()
 
     def verify(self, connection: Connection) -> None:
-        """Raise DatabaseError unless this is the database that `upgrade` has seen, in the version of this program.
+        """Raise DatabaseError unless this is the database that `upgrade` has opened, in the version of this program.
 
         A server may have been put back to another database, and a newer program may have upgraded this one meanwhile.
         """
@@ -167,8 +167,8 @@ class Database:
             raise told from None
 
 
-class _Turn:
-    """Lets the threads of one process write one after the other, waiting no longer than `wait`."""
+class _WriterLock:
+    """A lock between the writing threads of one process; waits no longer than `wait`."""
 
     def __init__(self, place: str, wait: timedelta) -> None:
         self._lock = threading.Lock()
@@ -215,7 +215,7 @@ def _sqlite_engine(
         url,
         poolclass=poolclass,
         hide_parameters=True,
-        # sqlite3's own transactions off: it begins late and lets two writers read the same before they write
+        # without sqlite3's own transactions: they begin late, so that two writers may read the same before they write
         connect_args={"isolation_level": None, "timeout": wait.total_seconds(), "check_same_thread": False},
     )
 
@@ -238,7 +238,7 @@ def _sqlite_engine(
 def _postgresql_engine(url: URL, wait: timedelta, *settings: str) -> Engine:
     connect = {
         "connect_timeout": max(2, round(wait.total_seconds())),
-        # a server that vanished without a word is noticed within a quarter of a minute
+        # a server that disappeared without closing the connection is noticed within 15 seconds
         "keepalives_idle": 5,
         "keepalives_interval": 3,
         "keepalives_count": 3,

@@ -62,10 +62,10 @@ def by_balance(conn: Connection, wallet_ids: Collection[int]) -> dict[tuple[int,
 
 
 def save_estimates(conn: Connection, rows: Sequence[EstimateRow]) -> None:
-    """Keep what is now believed of balances, whether they were known or not."""
+    """Store the estimates of balances, whether there were any before or not."""
     if rows:
         statement = insert_into(conn, balances)
-        believed = [
+        columns = [
             column.name
             for column in balances.c
             if not column.primary_key and column.name not in {"spike_points", "stopped"}
@@ -73,7 +73,7 @@ def save_estimates(conn: Connection, rows: Sequence[EstimateRow]) -> None:
         conn.execute(
             statement.on_conflict_do_update(
                 index_elements=["wallet_id", "category"],
-                set_={name: statement.excluded[name] for name in believed},
+                set_={name: statement.excluded[name] for name in columns},
             ),
             [_values(row) for row in rows],
         )
@@ -104,7 +104,7 @@ def save_spike_evidence(conn: Connection, paces: Sequence[tuple[int, Category, i
 
 
 def mark_positive(conn: Connection, keys: Iterable[tuple[int, Category]]) -> None:
-    """Remember that balances were above 0 at some time; what else is believed of them stays."""
+    """Remember that balances were above 0 at some time; what else is columns of them stays."""
     rows = [
         _values(EstimateRow(wallet_id=wallet_id, category=category, ever_positive=True))
         for wallet_id, category in keys

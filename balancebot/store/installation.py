@@ -1,4 +1,4 @@
-"""Single facts about the installation, by name: the end of the last cycle, a channel that refuses for good."""
+"""Facts about the installation, each under a name: the end of the last cycle, failures of channels."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +20,7 @@ class InstallationFact:
 
 
 def note(conn: Connection, key: str, value: str, *, now: datetime) -> None:
-    """Keep a fact in place of what stood under its name."""
+    """Store a fact; it replaces the one with its name."""
     row = {"key": key, "value": value, "at": now}
     conn.execute(insert_into(conn, facts).values(row).on_conflict_do_update(index_elements=["key"], set_=row))
 
@@ -32,7 +32,7 @@ def find(conn: Connection, key: str) -> InstallationFact | None:
 
 
 def forget(conn: Connection, key: str) -> None:
-    """Drop a fact that no longer holds."""
+    """Delete a fact."""
     conn.execute(delete(facts).where(facts.c.key == key))
 
 
@@ -51,9 +51,9 @@ RESTORED = "restored"
 
 
 def settle_restored(conn: Connection, *, now: datetime) -> None:
-    """Let a database that comes from a backup go on from now: what waited there was sent long ago, or is old news.
+    """Make a database that was restored from a backup continue from now: what waited in it is outdated.
 
-    Deliveries that waited are settled, reminders and digests count from now, and nobody's claims hold any more.
+    Deliveries that waited are settled, reminders and digests count from now, and all claims are released.
     """
     conn.execute(
         update(deliveries)

@@ -38,20 +38,20 @@ class OutboxEntry:
         return alert_id
 
     def deliveries(
-        self, told: Sequence[Destination], editable: Collection[str]
+        self, notified: Sequence[Destination], editable: Collection[str]
     ) -> list[tuple[Destination, Action]]:
         """Return what it comes to: a full message where the alert is new, else an answer in its thread.
 
         The living messages of all destinations that were `told` are edited, also of those that get no answer, where
         the channel is one of the `editable`.
         """
-        edits = [(destination, Action.EDIT) for destination in told if destination.channel in editable]
+        edits = [(destination, Action.EDIT) for destination in notified if destination.channel in editable]
         if self.message.reason is None:
             return edits
-        wanted = tuple(dict.fromkeys(told if self.destinations is None else self.destinations))
+        wanted = tuple(dict.fromkeys(notified if self.destinations is None else self.destinations))
         return [
-            *((destination, Action.POST) for destination in wanted if destination not in told),
-            *((destination, Action.REPLY) for destination in wanted if destination in told),
+            *((destination, Action.POST) for destination in wanted if destination not in notified),
+            *((destination, Action.REPLY) for destination in wanted if destination in notified),
             *edits,
         ]
 
@@ -64,11 +64,11 @@ def enqueue(
     `editable` are the channels whose messages can be edited. An edit where no living message is comes to none.
     """
     subjects = [living_messages.alert_subject(entry.alert_id) for entry in entries]
-    told = living_messages.destinations(conn, subjects)
+    notified = living_messages.destinations(conn, subjects)
     planned = [
         (entry, subject, wanted)
         for entry, subject in zip(entries, subjects, strict=True)
-        if (wanted := entry.deliveries(told[subject], editable)) or entry.message.reason is not None
+        if (wanted := entry.deliveries(notified[subject], editable)) or entry.message.reason is not None
     ]
     ids = _record(
         conn, [_notification(entry.message, now, alert_id=entry.alert_id) for entry, _, _ in planned]

@@ -16,7 +16,7 @@ class PlannedSend:
     """So many messages of one balance, sent evenly within `[starts_at, ends_at)`."""
 
     id: str = ""
-    """'' until it is kept."""
+    """'' until it is stored."""
     balance: BalanceKey
     messages: int
     starts_at: datetime
@@ -34,7 +34,7 @@ class PlannedSend:
 
 
 def add(conn: Connection, plan: PlannedSend) -> str:
-    """Keep a plan; return its id."""
+    """Store a plan; return its id."""
     plan_id: str = conn.execute(
         insert(plans)
         .values(
@@ -69,7 +69,7 @@ def not_over(conn: Connection, *, now: datetime) -> tuple[PlannedSend, ...]:
 
 
 def remove(conn: Connection, plan_id: str, *, now: datetime) -> bool:
-    """Take a plan back; False when there is none such, or somebody was quicker."""
+    """Remove a plan; False when there is none, or it was removed already."""
     removed = update(plans).where(plans.c.id == plan_id, plans.c.removed_at.is_(None)).values(removed_at=now)
     return conn.execute(removed).rowcount == 1
 

@@ -1,4 +1,4 @@
-"""What a request brought: noted in the wallet it was made for, and appended to the snapshots.
+"""What a request read: stored in its wallet, and appended to the snapshots.
 
 Snapshots are appended, read back by wallet and pruned by age. They never change.
 """
@@ -132,7 +132,7 @@ def catch_up(conn: Connection, read: Iterable[tuple[int, Readings, datetime]]) -
 
 
 def record_booked(conn: Connection, bookings: Iterable[tuple[int, Readings, datetime]]) -> None:
-    """Store up to which readings the usage of wallets now stands in the roll-up: (wallet, readings, when)."""
+    """Store up to which readings the usage of wallets is in the roll-up: (wallet, readings, when)."""
     _execute(conn, _BOOKED, bookings)
 
 
@@ -163,7 +163,7 @@ class SnapshotRow(NamedTuple):
 
 
 def append_snapshots(conn: Connection, rows: Sequence[SnapshotRow]) -> None:
-    """Keep snapshots; of two of one wallet in the same second the later one stands."""
+    """Store snapshots; of two of one wallet in the same second the later one replaces the other."""
     if rows:
         statement = insert_into(conn, snapshots)
         replaced = {category.value: statement.excluded[category.value] for category in Category}
@@ -174,7 +174,7 @@ def append_snapshots(conn: Connection, rows: Sequence[SnapshotRow]) -> None:
 
 
 def merge_snapshots(conn: Connection, rows: Sequence[SnapshotRow]) -> None:
-    """Keep snapshots; a category that a row leaves unread stays as it is kept for the same second."""
+    """Store snapshots; a category that a row leaves unread stays as it is stored for the same second."""
     if rows:
         statement = insert_into(conn, snapshots)
         added = {
@@ -248,7 +248,7 @@ def _stream(conn: Connection, whose: ColumnElement[bool], *, since: int, until: 
 
 
 def prune_snapshots(conn: Connection, *, before: int, most: int) -> int:
-    """Remove the oldest snapshots from before an epoch second, about `most` of them; return how many went.
+    """Remove the oldest snapshots from before an epoch second, about `most` of them; return how many were deleted.
 
     Instants go whole, so that the answer is 0 only when nothing is left to remove.
     """

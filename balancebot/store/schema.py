@@ -33,7 +33,7 @@ def version(connection: Connection) -> str | None:
 
 
 def database_id(connection: Connection, place: str) -> str | None:
-    """Return what names this database among all; None where nothing does yet. Raises DatabaseError for odd tables."""
+    """Return the id of this database; None where it has none yet. Raises DatabaseError for unexpected tables."""
     missing = _missing_columns(connection)
     if missing:
         raise DatabaseError(
@@ -46,7 +46,7 @@ def database_id(connection: Connection, place: str) -> str | None:
 
 
 def make_database_id(connection: Connection) -> str:
-    """Name this database, unless it has a name."""
+    """Give this database an id, unless it has one."""
     found = installation.find(connection, _DATABASE_ID)
     if found is not None:
         return found.value
@@ -61,7 +61,7 @@ def is_unopened_backup(connection: Connection) -> bool:
 
 
 def unmark_backup(connection: Connection) -> None:
-    """Let a backup be a database like any other."""
+    """Remove the mark of a backup."""
     connection.exec_driver_sql("PRAGMA user_version = 0")
 
 
@@ -102,7 +102,7 @@ def _unknown_version(place: str, current: str | None) -> DatabaseError:
 
 
 def wait_for_turn(connection: Connection) -> None:
-    """Let one PostgreSQL transaction at a time change tables; those that come later wait for its end."""
+    """Lock PostgreSQL's tables against other migrations until the transaction ends; later ones wait."""
     connection.execute(text("SET LOCAL lock_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _ADVISORY_LOCK})
 

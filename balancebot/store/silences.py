@@ -1,4 +1,4 @@
-"""Silences, those that hold and those that are over."""
+"""Silences: those in force and those that are over."""
 
 from datetime import datetime
 
@@ -31,7 +31,7 @@ def get(conn: Connection, silence_id: int) -> Silence | None:
 
 
 def end(conn: Connection, silence_id: int, *, by: str, now: datetime) -> bool:
-    """End a silence that holds; False if there is none of this id that does."""
+    """End a silence; False if none with this id is in force."""
     result = conn.execute(
         update(silences)
         .where(silences.c.id == silence_id, silences.c.ended_at.is_(None), silences.c.until > now)
@@ -41,7 +41,7 @@ def end(conn: Connection, silence_id: int, *, by: str, now: datetime) -> bool:
 
 
 def holding(conn: Connection, now: datetime) -> tuple[Silence, ...]:
-    """Return the silences that hold at `now`, in the order in which they were made."""
+    """Return the silences in force at `now`, the oldest first."""
     rows = conn.execute(
         select(silences)
         .where(silences.c.ended_at.is_(None), silences.c.begins_at <= now, silences.c.until > now)

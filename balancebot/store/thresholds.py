@@ -1,4 +1,4 @@
-"""Threshold rows as people set them: one a scope. An edition names a set of rows, so that nobody reads it twice."""
+"""Threshold rows as people set them: one a scope. A version names a set of rows, so that it is read once."""
 
 import threading
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from balancebot.domain.threshold import Scope, ThresholdBook, ThresholdRow
 from balancebot.store.tables import thresholds
 from balancebot.store.types import columns_of, insert_into
 
-Edition: TypeAlias = tuple[object, ...]
+RowsVersion: TypeAlias = tuple[object, ...]
 """Equal as long as no row was added, changed or removed."""
 
 _WRITTEN = tuple(field.name for field in fields(ThresholdRow) if field.name not in {"wallet", "category"})
@@ -26,8 +26,8 @@ def load(conn: Connection) -> tuple[ThresholdRow, ...]:
     return tuple(ThresholdRow(**row._mapping) for row in conn.execute(wanted))
 
 
-def edition(conn: Connection) -> Edition:
-    """Return which rows stand now, without reading them."""
+def version(conn: Connection) -> RowsVersion:
+    """Return the version of the rows without reading them."""
     figures = select(
         func.count(),
         func.max(thresholds.c.id),
@@ -61,7 +61,7 @@ def put(conn: Connection, rows: Sequence[ThresholdRow], *, by: str, now: datetim
 
 
 def remove(conn: Connection, scopes: Sequence[Scope]) -> None:
-    """Remove the rows of `scopes`, those that there are."""
+    """Delete the rows of `scopes` that exist."""
     if scopes:
         conn.execute(
             delete(thresholds).where(
@@ -73,7 +73,7 @@ def remove(conn: Connection, scopes: Sequence[Scope]) -> None:
 
 
 class ThresholdCache:
-    """Keeps the book of the rows that stand, for a process that judges again and again."""
+    """Caches the threshold book, which is read again only when a row has changed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -82,7 +82,7 @@ class ThresholdCache:
 
     def book(self, conn: Connection) -> ThresholdBook:
         """Return the book of the rows as `conn` sees them."""
-        current = edition(conn)
+        current = version(conn)
         with self._lock:
             if current != self._edition:
                 self._book = ThresholdBook(load(conn))

@@ -61,11 +61,11 @@ class UtcDateTime(TypeDecorator[datetime]):
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> Callable[[datetime | None], object]:
-        """Return what makes a column's value of an instant."""
+        """Return the function that converts an instant to a column's value."""
         return _to_text if dialect.name == "sqlite" else _to_utc
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], datetime | None]:  # noqa: ARG002
-        """Return what makes an instant of a column's value."""
+        """Return the function that converts a column's value to an instant."""
         return _from_text if dialect.name == "sqlite" else _to_utc
 
 
@@ -76,11 +76,11 @@ class ReadingColumn(TypeDecorator[Reading]):
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Reading | None], int | None]:  # noqa: ARG002
-        """Return what makes a column's value of a reading; None is taken as unread."""
+        """Return the function that converts a reading to a column's value; None is taken as unread."""
         return _to_integer
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], Reading]:  # noqa: ARG002
-        """Return what makes a reading of a column's value."""
+        """Return the function that converts a column's value to a reading."""
         return _from_integer
 
 
@@ -290,14 +290,14 @@ ALERTS = 1
 BOOKING = 2
 """Booking use into the roll-up."""
 THRESHOLDS = 3
-"""Changing thresholds: what was looked at must be what is changed."""
+"""Changing thresholds: nobody else changes them between the check and the write."""
 _SPACE = 0x62616C  # our advisory locks among those of others in the same database
 
 
-def take_lock(conn: Connection, turn: int) -> None:
-    """Wait for the turn and keep it to the end of the transaction; DatabaseError LOCKED if it takes too long."""
+def take_lock(conn: Connection, lock: int) -> None:
+    """Take a lock and keep it to the end of the transaction; DatabaseError LOCKED if that takes too long."""
     if conn.dialect.name == "postgresql":
-        conn.execute(text("SELECT pg_advisory_xact_lock(:space, :turn)"), {"space": _SPACE, "turn": turn})
+        conn.execute(text("SELECT pg_advisory_xact_lock(:space, :lock)"), {"space": _SPACE, "lock": lock})
 
 
 _TAGS: Final[dict[type[Message], str]] = {
@@ -339,11 +339,11 @@ class MessageColumn(TypeDecorator[Message]):
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Message | None], str | None]:  # noqa: ARG002
-        """Return what makes a column's value of a message."""
+        """Return the function that converts a message to a column's value."""
         return lambda message: None if message is None else encode_message(message)
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[Any], Message | None]:  # noqa: ARG002
-        """Return what makes a message of a column's value."""
+        """Return the function that converts a column's value to a message."""
         return lambda text: None if text is None else decode_message(text)
 
 
@@ -359,11 +359,11 @@ class JsonColumn(TypeDecorator[Any]):
         self.kind = kind
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], str]:  # noqa: ARG002
-        """Return what makes a column's value of a value."""
+        """Return the function that encodes a value."""
         return lambda value: msgspec.json.encode(value).decode()
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str], Any]:  # noqa: ARG002
-        """Return what makes a value of a column's value."""
+        """Return the function that decodes a value."""
         return _decoder(self.kind).decode
 
 

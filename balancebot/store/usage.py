@@ -88,7 +88,7 @@ def add(
     booked: Mapping[Hour, Booked],
     last_seen: Mapping[WalletName, Seen],
 ) -> None:
-    """Add what a round has booked to its hours, and note the reading that each hour of `last_seen` ended with."""
+    """Add what was booked to its hours, and store the reading with which each hour of `last_seen` ended."""
     rows: dict[tuple[int, int], dict[str, object]] = {}
     for wallet, seen in last_seen.items():
         key = (int(seen.at // SECONDS_PER_HOUR), ids[wallet])
@@ -117,7 +117,7 @@ def add(
 
 
 def put(conn: Connection, rows: Sequence[UseRow]) -> None:
-    """Write hours anew from all their readings; a category that a row tells nothing of stays as it was."""
+    """Replace hours by what all their readings give; a category without a reading in a row stays as it was."""
     if rows:
         conn.execute(_replacing(insert_into(conn, hourly_use), hourly_use), [_whole(row) for row in rows])
 
@@ -150,7 +150,7 @@ def hours_of_wallets(conn: Connection, wallet_ids: Collection[int], *, since: in
 
 
 def days_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list[UseRow]:
-    """Return one wallet's days in `[since, until)`, oldest first; a day appears when its hours were given up."""
+    """Return one wallet's days in `[since, until)`, oldest first; a day is there once its hours were removed."""
     return _history(conn, daily_use, wallet_id, daily_use.c.day.between(since, until - 1))
 
 
@@ -210,7 +210,7 @@ def use_since(
 
 
 def totals(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
-    """Return what happened to each wallet (by id) in the hours `[since, until)` altogether."""
+    """Return the total of what happened to each wallet (by id) in the hours `[since, until)`."""
     return _totals(conn, hourly_use, since, until)
 
 
@@ -223,7 +223,7 @@ def _totals(
     conn: Connection, table: Table, since: int, until: int
 ) -> dict[int, tuple[Used, Used, Used, Used]]:
     bucket = next(iter(table.primary_key))
-    # in two halves: a sum may be larger than any column, and SQLite refuses to make such a one
+    # in two halves: a sum may be larger than any column, and SQLite raises an error for that
     columns = [cast(_summed(table, name), BigInteger) for name in _ADDED]
     halves = [half for column in columns for half in (func.sum(column // _HALF), func.sum(column % _HALF))]
     wanted = (
@@ -288,7 +288,7 @@ def fold_oldest_day(conn: Connection, *, before: int, since: int = 0) -> int:
     statement = insert_into(conn, daily_use).from_select(
         [column.name for column in whole_day.subquery().c], whole_day
     )
-    # a day can stand already where old hours were imported once more
+    # the day can exist already where old hours were imported again
     conn.execute(_replacing(statement, daily_use))
     return conn.execute(delete(hourly_use).where(within)).rowcount
 
@@ -361,14 +361,14 @@ def _bounded_sum(column: ColumnElement[int]) -> ColumnElement[int]:
 
 
 def _adding(conn: Connection, columns: Collection[str]) -> sqlite.Insert:
-    """Return an insert of `columns` that adds to the hour that stands, if one does; a reading replaces the one there."""
+    """Return an insert of `columns` that adds to the stored hour, if there is one; a reading replaces the stored one."""
     statement = insert_into(conn, hourly_use)
     new, old = statement.excluded, hourly_use.c
     return statement.on_conflict_do_update(
         index_elements=["hour", "wallet_id"],
         set_={
             **{name: func.coalesce(new[name], old[name]) for name in Category if name in columns},
-            # NULL is nothing, and takes no room
+            # NULL means nothing was used, and takes no space
             **{
                 name: func.coalesce(_plus(old[name], new[name]), new[name], old[name])
                 for name in _ADDED
@@ -379,7 +379,7 @@ def _adding(conn: Connection, columns: Collection[str]) -> sqlite.Insert:
 
 
 def _replacing(statement: sqlite.Insert, table: Table) -> sqlite.Insert:
-    """Let an insert replace the row that stands, but for the columns in which it holds nothing."""
+    """Make an insert replace the stored row, except for the columns in which it has nothing."""
     new, old = statement.excluded, table.c
     return statement.on_conflict_do_update(
         index_elements=[column.name for column in table.primary_key],

@@ -56,7 +56,7 @@ def set_password_hash(conn: Connection, name: str, password_hash: str) -> None:
 
 
 def set_role(conn: Connection, name: str, role: Role) -> None:
-    """Give a user another role; it holds at the next request."""
+    """Give a user another role; it applies from the next request on."""
     conn.execute(update(users).where(users.c.name == name).values(role=role))
 
 
@@ -94,7 +94,7 @@ def remove(conn: Connection, name: str) -> None:
 def start_session(
     conn: Connection, token_hash: str, user_name: str, *, now: datetime, expires_at: datetime
 ) -> None:
-    """Keep a new session, and drop what has run out."""
+    """Store a new session, and delete what has expired."""
     drop_ended_sessions(conn, now=now)
     conn.execute(
         insert(sessions).values(
@@ -104,7 +104,7 @@ def start_session(
 
 
 def find_session(conn: Connection, token_hash: str, *, now: datetime) -> Session | None:
-    """Return the session of a token that hasn't run out, with its user as of now."""
+    """Return the session of a token that hasn't expired, with its user as of now."""
     row = conn.execute(
         select(sessions, users)
         .join(users, users.c.name == sessions.c.user_name)
@@ -127,7 +127,7 @@ def sessions_of(conn: Connection, user_name: str, *, now: datetime) -> tuple[Ses
 
 
 def touch_session(conn: Connection, token_hash: str, *, seen_at: datetime, expires_at: datetime) -> None:
-    """Note that a session is in use."""
+    """Store when a session was last used."""
     conn.execute(
         update(sessions)
         .where(sessions.c.token_hash == token_hash)
@@ -148,7 +148,7 @@ def end_sessions_of(conn: Connection, user_name: str, *, but: str = "") -> int:
 
 
 def drop_ended_sessions(conn: Connection, *, now: datetime) -> int:
-    """Remove the sessions that have run out; return how many."""
+    """Remove the sessions that have expired; return how many."""
     return conn.execute(delete(sessions).where(sessions.c.expires_at <= now)).rowcount
 
 
@@ -186,7 +186,7 @@ def drop_failures(conn: Connection, *, before: datetime) -> int:
 
 
 def forget_failures(conn: Connection, name: str, address: str) -> None:
-    """Forget the failures of a name from one address, since it has logged in."""
+    """Delete the failures of a name from one address, since it has logged in."""
     conn.execute(
         delete(login_failures).where(login_failures.c.name == name, login_failures.c.address == address)
     )

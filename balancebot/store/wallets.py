@@ -29,7 +29,7 @@ from balancebot.store.workers import is_free
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletRow:
-    """One wallet as it is kept."""
+    """One wallet as it is stored."""
 
     id: int
     name: WalletName
@@ -44,9 +44,9 @@ class WalletRow:
     """Of the latest attempt; None when it was good."""
     error_message: str
     rejections: int
-    """Readings running that ended in a 401."""
+    """How many readings in a row ended in a 401."""
     suspect_since: datetime | None
-    """A sudden zero that waits for a second look."""
+    """When a sudden zero was read that must be read again before it counts."""
     next_read_at: datetime
     booked: Readings
     """The readings up to which use stands in the roll-up, and when they were read."""
@@ -66,7 +66,7 @@ class WalletRow:
 
 
 def sync(conn: Connection, configured: Collection[WalletName], *, now: datetime) -> tuple[WalletName, ...]:
-    """Make the configured wallets known, and let the others rest; return those that left since the last time.
+    """Add the configured wallets and stop reading the others; return those that were configured the last time.
 
     A new wallet is due at once. So is one that comes back, with no error counted against it.
     """
@@ -144,8 +144,8 @@ def named(
     return found
 
 
-def edition(conn: Connection) -> tuple[object, ...]:
-    """Return what differs as soon as a wallet was read, or tried, or came, or left."""
+def version(conn: Connection) -> tuple[object, ...]:
+    """Return a value that changes when a wallet is read, tried, added or removed."""
     figures = select(func.count(), func.max(wallets.c.attempted_at)).where(wallets.c.configured)
     return tuple(conn.execute(figures).one())
 
@@ -192,19 +192,19 @@ def configured_names(conn: Connection) -> tuple[WalletName, ...]:
 
 
 def ids(conn: Connection) -> dict[WalletName, int]:
-    """Return the id of every wallet that was ever known."""
+    """Return the id of every wallet that is stored, configured or not."""
     return {
         WalletName(name): wallet_id for name, wallet_id in conn.execute(select(wallets.c.name, wallets.c.id))
     }
 
 
 def add_known(conn: Connection, names: Iterable[WalletName], *, now: datetime) -> None:
-    """Make wallets known that aren't yet, as due and configured; those that are stay as they are."""
+    """Add the wallets that are not stored yet, as due and configured."""
     rows = [
         {"name": name, "account": account_of(name), "configured": True, "next_read_at": now} for name in names
     ]
     if rows:
-        # another replica may be doing the same right now
+        # another replica may do the same at this moment
         conn.execute(insert_into(conn, wallets).on_conflict_do_nothing(), rows)
 
 
@@ -249,7 +249,7 @@ def any_due(conn: Connection, *, now: datetime, failing: bool | None = None) -> 
 
 
 def make_due(conn: Connection, *, now: datetime) -> None:
-    """Make due what was last read later than now: the clock was set back since, and may be far from the next reading."""
+    """Make the wallets due that were last read later than now: the clock was set back since."""
     read_later = wallets.c.attempted_at > now + CLOCK_JUMP
     conn.execute(update(wallets).where(wallets.c.configured, read_later).values(next_read_at=now))
 
@@ -262,7 +262,7 @@ def claim_due(
     limit: int | None = None,
     failing: bool | None = None,
 ) -> list[WalletRow]:
-    """Take the wallets that are due and that no other living worker has, the longest due first.
+    """Claim the wallets that are due and that no other living worker has claimed, the longest due first.
 
     With `failing`, only those whose latest attempt failed, or only those whose latest attempt did not.
     The claim ends when the reading is recorded, or is given back; what the worker holds itself it doesn't get again.
@@ -294,7 +294,7 @@ def _is_due(now: datetime, failing: bool | None) -> ColumnElement[bool]:
 
 
 def held(conn: Connection, worker_id: str, wallet_ids: Collection[int]) -> frozenset[int]:
-    """Return which of the wallets the worker still holds, and keep others from taking them within this transaction.
+    """Return which of the wallets the worker has still claimed, and lock them for this transaction.
 
     Ask in the transaction that records: a process that was frozen may find that another has read them since.
     """
@@ -306,7 +306,7 @@ def held(conn: Connection, worker_id: str, wallet_ids: Collection[int]) -> froze
 
 
 def release_all_but(conn: Connection, worker_id: str, kept: Collection[int]) -> None:
-    """Give the worker's other claims back without a reading: the wallets stay due."""
+    """Release the other claims of the worker without a reading: the wallets stay due."""
     mine = set(conn.scalars(select(wallets.c.id).where(wallets.c.claimed_by == worker_id)))
     for ids in chunked(mine.difference(kept)):
         conn.execute(

@@ -23,12 +23,12 @@ def world(sqlite_url: str) -> World:
 
 @pytest.fixture
 def latest(world: World) -> LatestOverview:
-    return looking(world, patience=timedelta(seconds=30))
+    return looking(world, wait_for_new=timedelta(seconds=30))
 
 
-def looking(world: World, *, patience: timedelta) -> LatestOverview:
+def looking(world: World, *, wait_for_new: timedelta) -> LatestOverview:
     return LatestOverview(
-        world.database, ThresholdCache(), stale_after=timedelta(minutes=30), patience=patience
+        world.database, ThresholdCache(), stale_after=timedelta(minutes=30), wait_for_new=wait_for_new
     )
 
 
@@ -49,7 +49,7 @@ def test_a_change_of_limits_shows_at_once(world: World, latest: LatestOverview) 
 
 
 def test_a_reading_is_shown_when_it_was_looked_at_and_nobody_waits_for_that(world: World) -> None:
-    latest = looking(world, patience=timedelta(0))
+    latest = looking(world, wait_for_new=timedelta(0))
     world.limit(SHOP, "industry", warning_below=1000, critical_below=500)
     first = latest.look(now=world.clock.now())
     world.shows(industry(300))
@@ -64,7 +64,7 @@ def test_a_reading_is_shown_when_it_was_looked_at_and_nobody_waits_for_that(worl
 
 
 def test_what_is_too_old_to_be_shown_is_waited_for(world: World) -> None:
-    latest = looking(world, patience=timedelta(0))
+    latest = looking(world, wait_for_new=timedelta(0))
     latest.look(now=world.clock.now())
     world.clock.pass_by(minutes=5)
     assert world.clock.now() == latest.look(now=world.clock.now()).at

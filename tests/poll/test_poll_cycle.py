@@ -46,7 +46,7 @@ def test_twenty_openings_at_once_take_no_more_statements_than_two(world):
         statements: list[str] = []
         heard = (Engine, "before_cursor_execute", lambda _, __, statement, *___: statements.append(statement))
         event.listen(*heard)
-        world.app.record_readings(low, finished=set(), first_looks={}, claimed_by=None, alerts=True)
+        world.app.record_readings(low, finished=set(), first_reads={}, claimed_by=None, alerts=True)
         event.remove(*heard)
         return len(statements)
 

@@ -1,4 +1,4 @@
-"""Threshold rows come back as they were put; an edition changes with every change."""
+"""Threshold rows come back as they were put; the version changes with every change."""
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -47,16 +47,16 @@ def test_a_removed_row_is_gone_and_removing_none_is_no_fault(database: Database)
 
 
 def test_the_edition_changes_with_every_change_and_with_nothing_else(database: Database) -> None:
-    editions = []
+    versions = []
     with database.write() as conn:
-        editions.append(thresholds.edition(conn))
+        versions.append(thresholds.version(conn))
         thresholds.put(conn, [_ONE], by="oncall", now=_NOW)
-        editions.append(thresholds.edition(conn))
+        versions.append(thresholds.version(conn))
         thresholds.put(conn, [replace(_ONE, note="by nobody else")], by="oncall", now=_NOW)
-        editions.append(thresholds.edition(conn))
+        versions.append(thresholds.version(conn))
         thresholds.remove(conn, [_ONE.scope])
         thresholds.put(conn, [_ALL], by="oncall", now=_NOW + timedelta(seconds=1))
-        editions.append(thresholds.edition(conn))
-    assert 4 == len(set(editions))
+        versions.append(thresholds.version(conn))
+    assert 4 == len(set(versions))
     with database.read() as conn:
-        assert editions[-1] == thresholds.edition(conn)
+        assert versions[-1] == thresholds.version(conn)
