@@ -27,11 +27,11 @@ demo: $(VENV)/.installed ## the whole bot against a simulator, in under 20 secon
 	@$(BIN)/balancebot demo --once
 
 test: $(VENV)/.installed-dev ## all tests
-	@$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not timing" # they wait as much as they work
+	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not timing" # they wait as much as they work
 	@$(BIN)/python -m pytest -q -n 0 -m timing # what asserts seconds runs alone
 
 coverage: $(VENV)/.installed-dev ## all tests, and which lines and branches they reach
-	@$(BIN)/python -m pytest -q -n 3 --dist worksteal -m "not timing" --cov --cov-report=term:skip-covered
+	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not timing" --cov --cov-report=term:skip-covered
 
 check: static test ## all that CI asks: format, lint, types, imports, translations, tests
 
