@@ -178,8 +178,8 @@ def get(conn: Connection, alert_id: int) -> AlertMessage | None:
     return None if row is None else _message(row)
 
 
-def edition(conn: Connection) -> tuple[object, ...]:
-    """Return what differs as soon as an alert opened or closed, was acknowledged or silenced."""
+def version(conn: Connection) -> tuple[object, ...]:
+    """Return a value that changes when an alert opens, closes, is acknowledged or silenced."""
     c = alerts.c
     figures = select(
         func.max(c.id),
