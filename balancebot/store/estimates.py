@@ -104,7 +104,7 @@ def save_spike_evidence(conn: Connection, paces: Sequence[tuple[int, Category, i
 
 
 def mark_positive(conn: Connection, keys: Iterable[tuple[int, Category]]) -> None:
-    """Remember that balances were above 0 at some time; what else is columns of them stays."""
+    """Remember that balances were above 0 at some time; their estimates stay."""
     rows = [
         _values(EstimateRow(wallet_id=wallet_id, category=category, ever_positive=True))
         for wallet_id, category in keys
