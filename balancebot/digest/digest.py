@@ -155,7 +155,13 @@ class SendDigest:
             late=late,
             language=digest.language,
             lines=tuple(_with_courses(conn, sorted(lines, key=_worst_first), now)),
-            open_alerts=tuple(message for message in listed if message.is_open),
+            # the worst first: a digest lists only so many
+            open_alerts=tuple(
+                sorted(
+                    (message for message in listed if message.is_open),
+                    key=lambda message: (-message.alert.severity, message.alert.opened_at),
+                )
+            ),
             recovered=tuple(
                 message
                 for message in listed

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    BigInteger,
     BindParameter,
     ColumnElement,
     Connection,
@@ -20,6 +21,7 @@ from sqlalchemy import (
     or_,
     select,
     true,
+    type_coerce,
     update,
 )
 
@@ -201,6 +203,29 @@ def snapshots_of_wallet(conn: Connection, wallet_id: int, *, since: int, until: 
         .order_by(snapshots.c.observed_at)
     )
     return [_snapshot(row) for row in conn.execute(wanted)]
+
+
+def extremes_of(
+    conn: Connection, wallet_id: int, category: Category, *, since: int, until: int, step: int
+) -> list[tuple[int, int, int]]:
+    """Return the begin of each bucket of `step` seconds in `[since, until)`, and the lowest and highest balance in it.
+
+    Like `snapshots_of_wallet` this reads every wallet's rows of that span; the caller bounds it.
+    """
+    reading = type_coerce(snapshots.c[category.value], BigInteger)
+    bucket = ((snapshots.c.observed_at - since) // step).label("bucket")
+    rows = conn.execute(
+        select(bucket, func.min(reading), func.max(reading))
+        .where(
+            snapshots.c.observed_at >= since,
+            snapshots.c.observed_at < until,
+            snapshots.c.wallet_id == wallet_id,
+            reading >= 0,
+        )
+        .group_by("bucket")  # by its name: PostgreSQL takes two bound values for two expressions
+        .order_by("bucket")
+    )
+    return [(since + number * step, low, high) for number, low, high in rows]
 
 
 def snapshot_before(conn: Connection, wallet_id: int, *, at: int, since: int) -> SnapshotRow | None:

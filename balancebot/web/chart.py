@@ -1,6 +1,8 @@
 """Draws a balance over time with its axes, limits and expected range, and a runway as a bar."""
 
+import json
 import math
+from bisect import bisect
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, tzinfo
@@ -64,6 +66,10 @@ def round_instants(start: datetime, end: datetime, zone: tzinfo, *, at_most: int
         local += step
 
 
+_VISIBLE = 3.0
+"""Pixels: what goes less far beyond the line isn't drawn."""
+_MOST_VALUES = 240
+"""Values that a chart tells under the pointer."""
 _LABEL, _LABEL_HEIGHT = 76.0, 15.0
 """The room of a limit's figure."""
 
@@ -103,6 +109,8 @@ class ChartCurve:
     limits: Limits
     longest_gap: timedelta
     """Between two points further apart than this nobody looked."""
+    extremes: Sequence[tuple[datetime, int, int]] = ()
+    """The middle of each bucket of readings with the lowest and the highest of them, where these are known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,17 +146,37 @@ def draw(curve: ChartCurve, paper: ChartPaper, *, words: Wording, title: str) ->
         *pen.dates(),
         *pen.fan(),
         *pen.history(),
+        *pen.extremes(),
         *pen.limits(),
         *pen.jumps(),
     ]
-    return Markup('<svg class="chart {}" viewBox="0 0 {:g} {:g}" role="img" aria-label="{}">{}</svg>').format(
-        paper.name, paper.width, paper.height, title, Markup("").join(layers)
+    picture = Markup('<svg viewBox="0 0 {:g} {:g}" aria-hidden="true">{}{}</svg>').format(
+        paper.width,
+        paper.height,
+        Markup("").join(layers),
+        _line("cursor", -1, paper.top, -1, up.start),
+    )
+    values = pen.values()
+    return Markup(
+        '<div class="chart {}" role="slider" tabindex="0" aria-label="{}" aria-valuemin="0" aria-valuemax="{}"'
+        ' aria-valuenow="{}" aria-valuetext="{}" data-width="{:g}" data-values="{}">{}'
+        '<p class="chart-value" aria-hidden="true"></p></div>'
+    ).format(
+        paper.name,
+        title,
+        max(0, len(values) - 1),
+        max(0, len(values) - 1),
+        values[-1][1] if values else "",
+        paper.width,
+        json.dumps(values, ensure_ascii=False),
+        picture,
     )
 
 
 def _highest(curve: ChartCurve) -> float:
     """Return the top of the paper: the highest balance, and limits unless they stand far above it."""
     balances = [float(reading) for _, reading in curve.points if isinstance(reading, int)]
+    balances += [float(high) for _, _, high in curve.extremes]
     if isinstance(curve.reading, int):
         balances.append(float(curve.reading))
     highest = max(balances, default=0.0)
@@ -227,6 +255,45 @@ class _ChartPen:
                 floor = [(stretch[-1][0], self.up.start), (stretch[0][0], self.up.start)]
                 yield Markup('<path class="area" d="{}Z"/>').format(_path([*stretch, *floor]))
                 yield Markup('<path class="history" d="{}"/>').format(_path(stretch))
+
+    def extremes(self) -> Iterable[Markup]:
+        """Draw how far the readings of a bucket went beyond the line: a fall that was over within the hour is seen."""
+        levels = [(at, reading) for at, reading in self.curve.points if isinstance(reading, int)]
+        instants = [at for at, _ in levels]
+        for at, low, high in self.curve.extremes:
+            index = bisect(instants, at)
+            near = [reading for _, reading in levels[max(0, index - 1) : index + 1]]
+            if not near:
+                continue
+            x, top, bottom = self._x(at), self.up.at(max(high, *near)), self.up.at(min(low, *near))
+            line_top, line_bottom = self.up.at(max(near)), self.up.at(min(near))
+            if line_top - top > _VISIBLE or bottom - line_bottom > _VISIBLE:
+                yield _line("extreme", x, top, x, bottom)
+
+    def values(self) -> list[tuple[float, str]]:
+        """Return what is told under the pointer: places across the paper, each with its instant and balance in words."""
+        levels = [(at, reading) for at, reading in self.curve.points if isinstance(reading, int)]
+        if self.curve.observed_at is not None and isinstance(self.curve.reading, int):
+            levels.append((self.curve.observed_at, self.curve.reading))
+        by_instant = {at: (low, high) for at, low, high in self.curve.extremes}
+        instants = sorted(by_instant)
+        told = []
+        for at, reading in levels[:: max(1, len(levels) // _MOST_VALUES)]:
+            text = self.words.gettext(
+                "%(at)s: %(balance)s", at=self.words.when(at), balance=self.words.messages(reading)
+            )
+            index = bisect(instants, at) - 1
+            if index >= 0 and at - instants[index] <= timedelta(hours=13):
+                low, high = by_instant[instants[index]]
+                if low < reading or high > reading:
+                    text = self.words.gettext(
+                        "%(text)s (between %(low)s and %(high)s)",
+                        text=text,
+                        low=self.words.number(min(low, reading)),
+                        high=self.words.number(max(high, reading)),
+                    )
+            told.append((round(self._x(at), 1), text))
+        return told
 
     def limits(self) -> Iterable[Markup]:
         limits = self.curve.limits

@@ -1,13 +1,14 @@
 """One wallet: how it stands, where it comes from and where it goes, what limits it, and what was told of it."""
 
 from collections.abc import Sequence
-from datetime import datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from balancebot.domain.balance import Absent, WalletName
+from balancebot.domain.balance import Absent, Category, WalletName
 from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import Scope
 from balancebot.domain.verdict import urgency
@@ -16,7 +17,7 @@ from balancebot.explain.render import Face, render
 from balancebot.forecast.course_ahead import LevelAhead
 from balancebot.history.balances import HistoryHour, by_day, history_of
 from balancebot.overview.balances import BalanceView, overview
-from balancebot.store import alerts, planned_sends, wallets
+from balancebot.store import alerts, planned_sends, readings, wallets
 from balancebot.store.wallets import WalletRow
 from balancebot.web.alerts import with_reasons
 from balancebot.web.chart import NARROW, WIDE, ChartCurve, ChartMark, ChartMarkKind, draw, future_levels
@@ -33,6 +34,9 @@ _STEPS = (
     (timedelta.max, timedelta(hours=12)),
 )
 _LISTED_DAYS = 14
+_MOST_ROWS = 400_000
+"""Readings of all wallets that a chart looks through for the lowest and highest: a fifth of a second."""
+_BUCKETS = 400
 _NUM_ALERTS = 20
 
 
@@ -51,6 +55,7 @@ def wallet(request: PageRequest) -> Response:
         )
         view = _chosen(views, request.asked("category"))
         stretches = history_of(conn, row.id, view.key.category, since=since, now=request.now)
+        extremes = _extremes(conn, request, row, view.key.category, since=since)
         told = with_reasons(
             conn, alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS), request.words
         )
@@ -64,7 +69,9 @@ def wallet(request: PageRequest) -> Response:
             plan for plan in planned_sends.not_over(conn, now=request.now) if plan.balance == view.key
         ]
     words = request.words
-    curve = _curve(view, stretches, since=since, now=request.now, until=end, ahead=ahead)
+    curve = replace(
+        _curve(view, stretches, since=since, now=request.now, until=end, ahead=ahead), extremes=extremes
+    )
     title = words.gettext(
         "%(balance)s: the last %(days)s days and the forecast",
         balance=f"{name} {words.category(view.key.category)}",
@@ -90,6 +97,21 @@ def wallet(request: PageRequest) -> Response:
         advice="" if advice is None else words.order(advice, view.key.category, now=request.now),
         plans=announced,
     )
+
+
+def _extremes(
+    conn: Connection, request: PageRequest, row: WalletRow, category: Category, *, since: datetime
+) -> list[tuple[datetime, int, int]]:
+    """Return the lowest and the highest reading of each bucket, as far back as they can be read in good time."""
+    settings = request.app.settings
+    rows_a_second = max(1, len(settings.wallets)) / settings.poll.fastest.total_seconds()
+    begin = max(int(since.timestamp()), int(request.now.timestamp() - _MOST_ROWS / rows_a_second))
+    until = int(request.now.timestamp()) + 1
+    step = max(3600, (until - begin) // _BUCKETS)
+    return [
+        (datetime.fromtimestamp(at + step / 2, UTC), low, high)
+        for at, low, high in readings.extremes_of(conn, row.id, category, since=begin, until=until, step=step)
+    ]
 
 
 def _chosen(views: Sequence[BalanceView], category: str) -> BalanceView:

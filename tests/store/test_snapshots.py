@@ -1,6 +1,6 @@
 """Snapshots come back as they were read."""
 
-from balancebot.domain.balance import Absent, Readings
+from balancebot.domain.balance import Absent, Category, Reading, Readings
 from balancebot.store import readings
 from balancebot.store.database import Database
 from balancebot.store.readings import SnapshotRow
@@ -51,3 +51,25 @@ def test_pruning_takes_whole_instants_until_nothing_old_is_left(database: Databa
         )
         assert [4, 2, 0] == [readings.prune_snapshots(conn, before=4, most=3) for _ in range(3)]
     assert [SnapshotRow(4, 1, FULL), SnapshotRow(4, 2, FULL)] == everything(database)
+
+
+def test_the_lowest_and_highest_of_each_bucket_count_numbers_only(database: Database) -> None:
+    def row(at: int, reading: Reading, wallet_id: int = 1) -> SnapshotRow:
+        return SnapshotRow(at, wallet_id, Readings(Absent.UNREAD, Absent.UNREAD, reading, Absent.UNREAD))
+
+    with database.write() as conn:
+        readings.append_snapshots(
+            conn,
+            [
+                row(1000, 500),
+                row(1300, 0),
+                row(1600, 900),
+                row(4599, Absent.UNALLOCATED),
+                row(4600, 700),
+                row(1300, 5, wallet_id=2),
+                row(9000, 1),
+            ],
+        )
+    with database.read() as conn:
+        found = readings.extremes_of(conn, 1, Category.INDUSTRY, since=1000, until=9000, step=3600)
+    assert [(1000, 0, 900), (4600, 700, 700)] == found

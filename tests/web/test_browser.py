@@ -202,3 +202,34 @@ def test_a_bot_that_went_away_is_told_on_the_open_page(
     stop_serving()
     page.locator("#q").fill("x")
     expect(page.locator("#trouble")).to_contain_text("The server doesn't answer.")
+
+
+def test_a_chart_tells_its_values_by_the_arrow_keys_and_under_the_pointer(
+    desk: Desk, open_page: Open
+) -> None:
+    page = log_in(open_page(desk.address), Role.VIEWER)
+    page.goto("/wallets/acme/checkout?category=industry")
+    chart = page.locator(".chart.wide")
+    chart.focus()
+    last = chart.get_attribute("aria-valuenow")
+    page.keyboard.press("ArrowLeft")
+    assert int(last or "0") - 1 == int(chart.get_attribute("aria-valuenow") or "0")
+    expect(chart.locator(".chart-value")).to_contain_text("messages")
+    chart.hover(position={"x": 300, "y": 100})
+    expect(chart).not_to_have_attribute("aria-valuenow", str(int(last or "0") - 1))
+
+
+def test_several_rows_are_ticked_and_saved_after_a_preview(desk: Desk, open_page: Open) -> None:
+    page = log_in(open_page(desk.address), Role.FINANCE)
+    page.goto("/thresholds")
+    page.get_by_label("Tick all on this page").check()
+    page.get_by_role("button", name="Edit the ticked rows").click()
+    page.locator("#b-lead_time_days").fill("6")
+    page.get_by_role("button", name="Show the changes").click()
+    page.get_by_role("button", name="Apply 3 changes").click()
+    expect(page.get_by_role("status").first).to_contain_text("Saved")
+    assert 6 == row(desk).lead_time_days
+    page.goto("/audit")
+    page.get_by_role("button", name="Undo all 3").click()
+    expect(page.get_by_role("status").first).to_contain_text("Undone")
+    assert row(desk).lead_time_days is None

@@ -1,5 +1,7 @@
 """Charts and bars say in lines what the figures say, and carry nothing that a strict policy would forbid."""
 
+import html
+import json
 import math
 import re
 from datetime import UTC, datetime, timedelta
@@ -156,3 +158,37 @@ def test_the_bar_shows_what_is_sure_what_is_possible_and_the_limits() -> None:
     assert 0 < widths["sure"] < 60
     assert 2 == drawn.count('class="limit"')
     assert 'class="runway warning"' in drawn
+
+
+def test_a_fall_that_was_over_within_the_hour_is_drawn_and_told() -> None:
+    points = hourly(1000, 1000, 1000, 1000)
+    curve = ChartCurve(
+        points=points,
+        marks=[],
+        since=NOW - timedelta(days=30),
+        now=NOW,
+        reading=1000,
+        observed_at=NOW,
+        until=NOW + 24 * HOUR,
+        ahead=(),
+        limits=Limits(),
+        longest_gap=3 * HOUR,
+        extremes=[(NOW - 2.5 * HOUR, 0, 1000), (NOW - 1.5 * HOUR, 999, 1000)],
+    )
+    words = Wording(language="en", zone=ZoneInfo("Asia/Shanghai"))
+    drawn = draw(curve, WIDE, words=words, title="acme")
+    lines = re.findall(r'<line class="extreme" x1="[\d.]+" y1="([\d.]+)" x2="[\d.]+" y2="([\d.]+)"', drawn)
+    assert [("304.0")] == [bottom for _, bottom in lines]
+    assert "1,000 messages (between 0 and 1,000)" in drawn
+
+
+def test_values_are_told_at_places_that_rise_and_the_latest_is_what_is_left() -> None:
+    drawn = svg(hourly(1000, Absent.UNREAD, 900), reading=800)
+    found = re.search(r'data-values="([^"]+)"', drawn)
+    assert found
+    values = json.loads(html.unescape(found[1]))
+    assert sorted(values) == values
+    assert ["1,000 messages", "900 messages", "800 messages"] == [
+        text.partition(": ")[2] for _, text in values
+    ]
+    assert 'aria-valuetext="Tue 24 Nov, 17:00: 800 messages"' in drawn

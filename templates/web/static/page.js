@@ -62,6 +62,37 @@
     }
   });
 
+  // a chart tells its value under the pointer, and by the arrow keys
+  const showValue = (chart, index) => {
+    const values = (chart.values ??= JSON.parse(chart.dataset.values));
+    if (!values.length) return;
+    const at = Math.max(0, Math.min(values.length - 1, index));
+    const [x, text] = values[at];
+    for (const end of ["x1", "x2"]) chart.querySelector(".cursor").setAttribute(end, x);
+    chart.setAttribute("aria-valuenow", at);
+    chart.setAttribute("aria-valuetext", text);
+    chart.querySelector(".chart-value").textContent = text;
+  };
+  document.addEventListener("pointermove", (event) => {
+    const chart = event.target.closest(".chart[data-values]");
+    if (!chart) return;
+    const values = (chart.values ??= JSON.parse(chart.dataset.values));
+    const box = chart.getBoundingClientRect();
+    const x = ((event.clientX - box.left) / box.width) * Number(chart.dataset.width);
+    let nearest = 0;
+    values.forEach(([place], index) => {
+      if (Math.abs(place - x) < Math.abs(values[nearest][0] - x)) nearest = index;
+    });
+    showValue(chart, nearest);
+  });
+  document.addEventListener("keydown", (event) => {
+    const chart = event.target.closest(".chart[data-values]");
+    const steps = { ArrowLeft: -1, ArrowDown: -1, ArrowRight: 1, ArrowUp: 1, PageDown: -24, PageUp: 24, Home: -1e6, End: 1e6 };
+    if (!chart || !(event.key in steps)) return;
+    event.preventDefault();
+    showValue(chart, Number(chart.getAttribute("aria-valuenow")) + steps[event.key]);
+  });
+
   // one box ticks all boxes of its form
   document.addEventListener("change", (event) => {
     if (!("tickAll" in event.target.dataset)) return;
