@@ -197,6 +197,18 @@ def test_pagerduty_acknowledges_with_the_alert(database: Database, tmp_path: Pat
     )
 
 
+def test_what_was_acknowledged_before_pagerduty_heard_of_it_is_acknowledged_there_at_once(
+    database: Database, tmp_path: Path, clock: HandClock
+) -> None:
+    with serving(Service("pagerduty", clock.now)) as service:
+        story = Story(database, tmp_path, service, clock)
+        story.reads(40)
+        story.app.operate_alerts.acknowledge("1", by=Actor(who="ops", way=Way.CLI))
+        story.deliver()
+
+    assert ["trigger", "acknowledge"] == [document["event_action"] for document in story.sent]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["dingtalk", "wecom"])
 def test_a_storm_of_300_alerts_is_a_handful_of_messages_below_the_limit_of_20_a_minute(

@@ -20,6 +20,7 @@ from balancebot.app import build_app
 from balancebot.config import Settings, load
 from balancebot.domain.message import Action, Message, MessageRef
 from balancebot.domain.threshold import ThresholdRow
+from balancebot.notify.apprise.channel import AppriseChannel
 from balancebot.notify.dingtalk.channel import DingTalkChannel
 from balancebot.notify.feishu.channel import FeishuChannel
 from balancebot.notify.posting import PostingChannel
@@ -251,6 +252,21 @@ def test_a_status_is_classed_and_no_secret_is_shown(
     assert (False, False) == ("HIDDEN" in str(error.message), "127.0.0.1" in str(error.message))
     if status == 429:
         assert timedelta(seconds=7) == error.retry_after
+
+
+@pytest.mark.parametrize(
+    ("status", "expected"),
+    [(401, ChannelErrorKind.AUTH), (429, ChannelErrorKind.RATE_LIMITED), (500, ChannelErrorKind.SERVER)],
+)
+def test_apprise_says_only_the_status_of_what_it_could_not_send(
+    status: int, expected: ChannelErrorKind, receiver: Receiver, renderer: Renderer
+) -> None:
+    receiver.status = status
+    channel = AppriseChannel("phone", url=receiver.url.replace("http:", "json:"), renderer=renderer)
+    error = channel.send(outgoing(CRITICAL), holds_claim=lambda: True)
+
+    assert isinstance(error, ChannelError)
+    assert (expected, f"Apprise could not send to phone: HTTP {status}") == (error.kind, str(error.message))
 
 
 def test_a_channel_of_the_configuration_is_told_in_its_language_and_shown_without_its_address(

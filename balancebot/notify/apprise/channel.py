@@ -8,6 +8,7 @@ import logging
 import re
 import threading
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
@@ -74,12 +75,17 @@ class AppriseChannel(OneWayChannel):
         answers: list[tuple[bool, int | None]] = []
 
         def work() -> None:
-            service = apprise.Apprise(asset=apprise.AppriseAsset(app_id="balancebot", async_mode=False))
-            service.add(self._url)
+            asset = apprise.AppriseAsset(app_id="balancebot", async_mode=False)
+            # the service itself, which works on this thread
+            service = apprise.Apprise.instantiate(self._url, asset=asset)
             text = "\n\n".join(filter(None, (content.text, content.link)))
             _STATUSES.take()
-            taken = service.notify(title=content.title, body=text, notify_type=_type_of(content))
-            answers.append((bool(taken), _STATUSES.take()))
+            taken = False
+            with suppress(Exception):  # a service's own bug is one more way of not being sent
+                taken = service is not None and bool(
+                    service.notify(title=content.title, body=text, notify_type=_type_of(content))
+                )
+            answers.append((taken, _STATUSES.take()))
 
         thread = threading.Thread(target=work, name=f"{self.name} apprise", daemon=True)
         thread.start()

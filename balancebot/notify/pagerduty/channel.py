@@ -54,22 +54,19 @@ class PagerDutyChannel(PostingChannel):
     def send(
         self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
-        """Send the event that a message comes to; the ref is its incident's key."""
-        message = outgoing.message
-        if isinstance(message, DigestMessage):
+        """Send the events that a message comes to; the ref is its incident's key."""
+        if isinstance(outgoing.message, DigestMessage):
             return ChannelError(
                 kind=ChannelErrorKind.REJECTED, message=sentence("PagerDuty takes alerts only")
             )
-        if _action_of(outgoing) is None:
-            return outgoing.thread or MessageRef(channel_id="", message_id="")
-        answer = self._send(self._post_of(outgoing, self._clock.now()), holds_claim)
-        if answer is None and isinstance(message, TestMessage):
-            answer = self._send(self._event(outgoing, EventAction.RESOLVE), holds_claim)
-        return answer or MessageRef(channel_id="pagerduty", message_id=_key_of(outgoing))
+        for action in _actions_of(outgoing):
+            if error := self._send(self._event(outgoing, action), holds_claim):
+                return error
+        return MessageRef(channel_id="pagerduty", message_id=_key_of(outgoing))
 
     def _post_of(self, outgoing: OutgoingMessage, now: datetime) -> Post:
         del now
-        return self._event(outgoing, _action_of(outgoing) or EventAction.TRIGGER)
+        return self._event(outgoing, _actions_of(outgoing)[0])
 
     def _event(self, outgoing: OutgoingMessage, action: EventAction) -> Post:
         event: dict[str, Any] = {
@@ -120,15 +117,19 @@ class PagerDutyChannel(PostingChannel):
         return error
 
 
-def _action_of(outgoing: OutgoingMessage) -> EventAction | None:
-    """Return what a message does to its incident; None: nothing, its incident shows it already."""
-    message = outgoing.message
-    if not isinstance(message, AlertMessage):
-        return EventAction.TRIGGER
-    if outgoing.action is Action.EDIT:
-        is_seen = message.is_open and bool(message.alert.acknowledged_by)
-        return EventAction.ACKNOWLEDGE if is_seen else None
-    return EventAction.TRIGGER if message.is_open else EventAction.RESOLVE
+def _actions_of(outgoing: OutgoingMessage) -> list[EventAction]:
+    """Return what a message does to its incident, in this order; nothing where the incident shows it already."""
+    match outgoing.message:
+        case AlertMessage() as message if message.is_open:
+            trigger = [] if outgoing.action is Action.EDIT else [EventAction.TRIGGER]
+            # one that was acknowledged before PagerDuty heard of it need not wake anybody
+            return [*trigger, EventAction.ACKNOWLEDGE] if message.alert.acknowledged_by else trigger
+        case AlertMessage():
+            return [] if outgoing.action is Action.EDIT else [EventAction.RESOLVE]
+        case TestMessage():
+            return [EventAction.TRIGGER, EventAction.RESOLVE]
+        case _:
+            return [EventAction.TRIGGER]
 
 
 def _key_of(outgoing: OutgoingMessage) -> str:
