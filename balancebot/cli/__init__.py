@@ -63,7 +63,7 @@ COMMANDS = {
         ("Decide", "thresholds", "show and change limits", "thresholds:commands"),
         ("Decide", "alerts", "show what is open; acknowledge", "alerts:alert_commands"),
         ("Decide", "silence", "mute what a pattern matches for a while", "alerts:silence_commands"),
-        ("Decide", "silences", "show what is silent; end a silence", "alerts:silences_commands"),
+        ("Decide", "silences", "show silences; end one", "alerts:silences_commands"),
         ("Decide", "advise", "say what to buy by when, so that quota lasts to a date", "advise:commands"),
         ("Decide", "orders", "record purchases, and see what of them has arrived", "orders:commands"),
         ("Decide", "plans", "announce sends that no balance shows yet", "planned_sends:commands"),

@@ -101,7 +101,7 @@ def test_letters_that_the_terminal_lacks_are_shown_escaped() -> None:
         env=os.environ | {"PYTHONIOENCODING": "ascii"},
         check=False,
     )
-    assert ["结账", "\ud800"] == [json.loads(line)["id"] for line in done.stdout.splitlines()]
+    assert ["结账", None] == [json.loads(line)["id"] for line in done.stdout.splitlines()]
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-"])
