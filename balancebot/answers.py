@@ -183,6 +183,9 @@ class AlertAnswer(Struct, frozen=True, kw_only=True):
     acknowledged_by: str | None
     expected_top_up_at: Instant | None
     silenced_until: Instant | None
+    escalated_at: Annotated[
+        Instant | None, Meta(description="when it was last told to those of an escalation")
+    ]
     flapping: bool
     reason: Annotated[str, Meta(description="the limit crossed, or what is wrong, in words")]
 
@@ -218,6 +221,7 @@ def alert_answer(
         acknowledged_by=alert.acknowledged_by or None,
         expected_top_up_at=instant_or_none(alert.expects_by),
         silenced_until=instant_or_none(cause.context.silenced_until) if alert.muted else None,
+        escalated_at=instant_or_none(alert.escalated_at),
         flapping=alert.is_flapping,
         reason=words.why(cause),
     )

@@ -332,7 +332,12 @@ def build_app(
     figures = ContextReader(
         estimator=estimator, thresholds=thresholds, package_sizes=settings.orders.package_sizes
     )
-    writer = DecisionWriter(routing=settings.routing, contexts=figures)
+    writer = DecisionWriter(
+        routing=settings.routing,
+        contexts=figures,
+        escalations=settings.escalations,
+        quiet_hours=settings.quiet_hours,
+    )
     return App(
         live=live,
         database=database,

@@ -55,6 +55,7 @@ _REASONS = {
     Reason.OPENED: sentence("opened"),
     Reason.WORSENED: sentence("worsened"),
     Reason.REMINDER: sentence("reminder"),
+    Reason.ESCALATED: sentence("escalated"),
     Reason.RECOVERED: sentence("recovered"),
     Reason.CLOSED: sentence("closed"),
 }
@@ -251,6 +252,8 @@ class Wording(Figures):
                 return self.gettext("raised the alert for %(name)s to %(severity)s", **figures)
             case Reason.REMINDER:
                 return self.gettext("sent a reminder of the alert for %(name)s", **figures)
+            case Reason.ESCALATED:
+                return self.gettext("escalated the alert for %(name)s", **figures)
             case Reason.RECOVERED:
                 return self.gettext("%(name)s has recovered", **figures)
             case Reason.CLOSED:

@@ -135,6 +135,7 @@ def _muted(now: MutedCounts) -> Iterator[Metric]:
     for by, num in (
         ("silence", now.silenced),
         ("acknowledgement", now.acknowledged),
+        ("quiet_hours", now.waiting),
         ("grouping", now.grouped),
         ("flapping", now.flapping),
     ):

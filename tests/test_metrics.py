@@ -25,6 +25,7 @@ def test_what_is_muted_is_counted_by_what_mutes_it() -> None:
     assert [
         'balancebot_alerts_muted{by="silence"} 1.0',
         'balancebot_alerts_muted{by="acknowledgement"} 2.0',
+        'balancebot_alerts_muted{by="quiet_hours"} 0.0',
         'balancebot_alerts_muted{by="grouping"} 40.0',
         'balancebot_alerts_muted{by="flapping"} 3.0',
         'balancebot_messages_spared{by="grouping"} 39.0',

@@ -7,6 +7,7 @@ An act whose `Actor` names a request is done once: the same request again gets t
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from typing import NamedTuple
 
 from sqlalchemy import Connection
 
@@ -14,11 +15,13 @@ from balancebot.alerts.transitions import Decision, DecisionWriter
 from balancebot.domain import alert as life
 from balancebot.domain.alert import Alert, Transition
 from balancebot.domain.audit import Act, Actor
-from balancebot.domain.message import AlertMessage
+from balancebot.domain.escalation import escalate
+from balancebot.domain.message import AlertMessage, SilenceMessage
 from balancebot.domain.pattern import Pattern, Patterns
-from balancebot.domain.silence import Silence, silenced_until
+from balancebot.domain.routing import Destination
+from balancebot.domain.silence import LONGEST_SILENCE, MANY_WALLETS, Silence, silenced_until
 from balancebot.ports import Clock
-from balancebot.store import alerts, audit, silences, types
+from balancebot.store import alerts, audit, outbox, silences, types, wallets
 from balancebot.store.database import Database
 
 
@@ -77,7 +80,10 @@ class OperateAlerts:
         ]
         self._save(
             conn,
-            [(Transition(alert=alert, edit=True), last) for alert, last in zip(seen, found, strict=True)],
+            [
+                _Moved(Transition(alert=alert, edit=True), last)
+                for alert, last in zip(seen, found, strict=True)
+            ],
             now=now,
         )
         after = {"note": note, "expects_by": None if expects_by is None else expects_by.isoformat()}
@@ -90,8 +96,12 @@ class OperateAlerts:
         return seen
 
     def silence(self, pattern: Pattern | Patterns, *, until: datetime, reason: str, by: Actor) -> Silence:
-        """Silence what `pattern` matches until `until`; the living messages show it."""
+        """Silence what `pattern` matches until `until`, at most for 30 days; the living messages show it.
+
+        One that mutes much is announced where alerts go by default.
+        """
         now = self.clock.now()
+        until = min(until, now + LONGEST_SILENCE)
         wanted = Silence(pattern=pattern, begins_at=now, until=until, reason=reason, created_by=by.who)
         with self.database.write() as conn:
             types.take_lock(conn, types.ALERTS)
@@ -102,7 +112,7 @@ class OperateAlerts:
             self._save(
                 conn,
                 [
-                    (Transition(alert=life.mute(last.alert), edit=last.alert.peak is not None), last)
+                    _Moved(Transition(alert=life.mute(last.alert), edit=last.alert.peak is not None), last)
                     for last in alerts.all_open(conn)
                     if made.matches(last.alert.subject, last.alert.members)
                 ],
@@ -110,6 +120,8 @@ class OperateAlerts:
             )
             after = {"id": str(made.id), "until": until.isoformat(), "reason": reason}
             audit.record_change(conn, by, Act.SILENCE, pattern.text, after=after, now=now)
+            if self._mutes_much(conn, made):
+                self._announce(conn, made, now=now)
         return made
 
     def end_silence(self, silence_id: str, *, by: Actor) -> bool:
@@ -125,44 +137,94 @@ class OperateAlerts:
             self._pass_time(conn, now)
         return True
 
+    def _mutes_much(self, conn: Connection, silence: Silence) -> bool:
+        return (
+            silence.mutes_everything
+            or silence.mutes_urgently(last.alert for last in alerts.all_open(conn))
+            or silence.num_wallets(wallets.configured_names(conn)) > MANY_WALLETS
+        )
+
+    def _announce(self, conn: Connection, silence: Silence, *, now: datetime) -> None:
+        """Tell people of a silence that mutes much, and note that."""
+        if silence.id is None:
+            return
+        urgent = [last for last in alerts.all_open(conn) if silence.mutes_urgently([last.alert])]
+        message = SilenceMessage(
+            at=now,
+            silence_id=silence.id,
+            pattern=silence.pattern.text,
+            until=silence.until,
+            reason=silence.reason,
+            created_by=silence.created_by,
+            num_wallets=silence.num_wallets(wallets.configured_names(conn)),
+            num_urgent=len(urgent),
+            is_repeated=silence.announced_at is not None,
+        )
+        defaults = self.writer.routing.defaults
+        told = [Destination(channel, address) for channel, found in defaults.items() for address in found]
+        outbox.enqueue_plain(conn, message=message, destinations=told, now=now)
+        silences.note_announced(conn, silence.id, now)
+
+    def _announced_now(self, conn: Connection, now: datetime) -> list[Silence]:
+        """Return the silences that people are told of now: one that has begun to mute something critical, or again."""
+        held = silences.holding(conn, now)
+        if all(silence.announced_at is not None and not silence.is_announced_again(now) for silence in held):
+            return []
+        found = [last.alert for last in alerts.all_open(conn)]
+        return [
+            silence
+            for silence in held
+            if silence.is_announced_again(now)
+            or (silence.announced_at is None and silence.mutes_urgently(found))
+        ]
+
     def tick(self) -> int:
-        """Do what the passing of time asks for: reminders, silences that ended, top-ups that didn't arrive.
+        """Do what the passing of time asks for: reminders, escalations, overdue top-ups, silences and quiet hours that end.
 
         Returns how many alerts send or edit something.
         """
         now = self.clock.now()
         with self.database.read() as conn:
-            if not self._timed(conn, now):
+            if not self._timed(conn, now) and not self._announced_now(conn, now):
                 return 0
         with self.database.write() as conn:
             types.take_lock(conn, types.ALERTS)
-            return self._pass_time(conn, now)
+            num_moved = self._pass_time(conn, now)
+            announced = self._announced_now(conn, now)
+            for silence in announced:
+                self._announce(conn, silence, now=now)
+            return num_moved + len(announced)
 
     def _pass_time(self, conn: Connection, now: datetime) -> int:
         moved = self._timed(conn, now)
         self._save(conn, moved, now=now)
         return len(moved)
 
-    def _timed(self, conn: Connection, now: datetime) -> list[tuple[Transition, AlertMessage]]:
-        """Return the transitions of open alerts by the passing of time that send or edit a message."""
+    def _timed(self, conn: Connection, now: datetime) -> list["_Moved"]:
+        """Return the transitions of open alerts by the passing of time."""
         in_force = silences.holding(conn, now)
-        moved = [
-            (
-                life.pass_time(
-                    last.alert,
-                    now=now,
-                    silenced=silenced_until(in_force, last.alert, now) is not None,
-                    remind_every=self.remind_every,
-                ),
-                last,
+        quiet_below = self.writer.quiet_below(now)
+        moved: list[_Moved] = []
+        for last in alerts.all_open(conn):
+            silenced = silenced_until(in_force, last.alert, now) is not None
+            transition = life.pass_time(
+                last.alert,
+                now=now,
+                silenced=silenced,
+                quiet_below=quiet_below,
+                remind_every=self.remind_every,
             )
-            for last in alerts.all_open(conn)
-        ]
-        return [(transition, last) for transition, last in moved if transition.reason or transition.edit]
+            told: tuple[Destination, ...] = ()
+            alert = transition.alert or last.alert
+            is_muted = life.is_muted(alert, silenced=silenced, quiet_below=quiet_below)
+            if transition.reason is None and not is_muted:
+                escalated, told = escalate(alert, self.writer.escalations, now=now)
+                transition = escalated if told else transition
+            if transition.reason or transition.edit or transition.alert != last.alert:
+                moved.append(_Moved(transition=transition, last=last, escalates_to=told))
+        return moved
 
-    def _save(
-        self, conn: Connection, moved: Sequence[tuple[Transition, AlertMessage]], *, now: datetime
-    ) -> None:
+    def _save(self, conn: Connection, moved: Sequence["_Moved"], *, now: datetime) -> None:
         """Store transitions; what is only edited keeps the context of its last message."""
         in_force = silences.holding(conn, now)
         self.writer.save(
@@ -175,12 +237,21 @@ class OperateAlerts:
                     last_context=last.context,
                     needs_context=transition.reason is not None,
                     silenced_until=silenced_until(in_force, transition.alert, now),
+                    escalates_to=told,
                 )
-                for transition, last in moved
+                for transition, last, told in moved
                 if transition.alert is not None
             ],
             now=now,
         )
+
+
+class _Moved(NamedTuple):
+    """What became of an open alert, as it was last."""
+
+    transition: Transition
+    last: AlertMessage
+    escalates_to: tuple[Destination, ...] = ()
 
 
 _LONGEST_ID = 18

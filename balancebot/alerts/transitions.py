@@ -24,8 +24,10 @@ from balancebot.domain.alert import (
     Transition,
 )
 from balancebot.domain.balance import BalanceKey, WalletName, account_of
+from balancebot.domain.escalation import Escalation
 from balancebot.domain.message import NO_CONTEXT, AlertMessage, Measurement, MessageContext, SpikeMeasurement
-from balancebot.domain.routing import RoutingTable
+from balancebot.domain.quiet_hours import QuietHours
+from balancebot.domain.routing import Destination, RoutingTable
 from balancebot.domain.silence import silenced_until
 from balancebot.domain.threshold import Limits
 from balancebot.domain.verdict import Severity, Verdict
@@ -55,6 +57,7 @@ class OpenAlerts:
         self._writer = writer
         self._now = now
         self._silences = silences.holding(conn, now)
+        self._quiet_below = writer.quiet_below(now)
         self._open = {
             message.alert.subject: message
             for message in alerts.open_of(conn, wallets, kind_of_all=AlertKind.STALE)
@@ -120,6 +123,7 @@ class OpenAlerts:
             subject=subject,
             now=self._now,
             silenced=until is not None,
+            quiet_below=self._quiet_below,
             limits=limits,
             cause=cause,
             flaps=self._flaps(subject) if alert is None else self._worsenings(alert, verdict.severity),
@@ -145,7 +149,10 @@ class OpenAlerts:
     def close(self, alert: Alert, cause: Cause, *, silently: bool = False) -> None:
         """End an alert for a reason that no verdict gives; `silently` only edits the living messages."""
         silenced = silently or silenced_until(self._silences, alert, self._now) is not None
-        self._change(alert, life.close(alert, now=self._now, silenced=silenced, cause=cause))
+        closed = life.close(
+            alert, now=self._now, silenced=silenced, quiet_below=self._quiet_below, cause=cause
+        )
+        self._change(alert, closed)
 
     def save(self) -> list[NotifiedAlert]:
         """Store what was decided, fill the outbox, and return what is sent; call it at the end."""
@@ -242,6 +249,8 @@ class Decision:
     needs_context: bool = False
     """Whether a new context is read for the message."""
     silenced_until: datetime | None = None
+    escalates_to: tuple[Destination, ...] = ()
+    """ESCALATED: who is told."""
 
     @property
     def is_visible(self) -> bool:
@@ -255,6 +264,13 @@ class DecisionWriter:
 
     routing: RoutingTable
     contexts: ContextReader
+    escalations: Sequence[Escalation] = ()
+    quiet_hours: QuietHours | None = None
+
+    def quiet_below(self, now: datetime) -> Severity | None:
+        """Return the severity below which quiet hours hold news back now; None where they don't."""
+        quiet = None if self.quiet_hours is None else self.quiet_hours.at(now)
+        return None if quiet is None else quiet.below
 
     def save(self, conn: Connection, decisions: Sequence[Decision], *, now: datetime) -> list[AlertMessage]:
         """Store what became of alerts, each at most once, and enqueue their messages, in this order.
@@ -279,28 +295,34 @@ class DecisionWriter:
             ],
         )
         visible = [
-            message for decision, message in zip(decisions, messages, strict=True) if decision.is_visible
+            self._entry(decision, message)
+            for decision, message in zip(decisions, messages, strict=True)
+            if decision.is_visible
         ]
         if visible:
             outbox.enqueue(
                 conn,
-                [self._entry(message) for message in visible],
+                visible,
                 editable=self.routing.editable,
                 now=now,
             )
         return messages
 
-    def _entry(self, message: AlertMessage) -> outbox.OutboxEntry:
+    def _entry(self, decision: Decision, message: AlertMessage) -> outbox.OutboxEntry:
         alert, reason = message.alert, message.reason
+        destinations: tuple[Destination, ...] | None = None
+        if reason in {Reason.OPENED, Reason.WORSENED}:
+            destinations = self.routing.destinations(
+                alert.subject.wallet, alert.subject.category, alert.severity
+            )
+        elif reason is Reason.ESCALATED:
+            destinations = decision.escalates_to
         return outbox.OutboxEntry(
             message=message,
-            destinations=(
-                self.routing.destinations(alert.subject.wallet, alert.subject.category, alert.severity)
-                if reason in {Reason.OPENED, Reason.WORSENED}
-                else None
-            ),
-            broadcast=reason is Reason.WORSENED
+            destinations=destinations,
+            broadcast=reason in {Reason.WORSENED, Reason.ESCALATED}
             or (reason is Reason.REMINDER and alert.severity >= Severity.CRITICAL),
+            together=decision.transition.has_waited,
         )
 
     def _message(self, decision: Decision, context: MessageContext, now: datetime) -> AlertMessage:

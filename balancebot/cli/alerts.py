@@ -22,6 +22,7 @@ from balancebot.clock import SystemClock
 from balancebot.domain.alert import Alert
 from balancebot.domain.local_time import local_time
 from balancebot.domain.message import AlertMessage
+from balancebot.domain.silence import LONGEST_SILENCE
 from balancebot.i18n import Wording
 from balancebot.store import alerts as stored_alerts
 from balancebot.store import silences as stored_silences
@@ -91,13 +92,13 @@ def acknowledge(
 def silence(
     context: typer.Context,
     pattern: Annotated[str, typer.Argument(metavar="PATTERN", help="such as 'acme/*:market'")],
-    length: Annotated[str, typer.Option("--for", metavar="TIME", help="such as 30m, 4h or 2d")],
+    length: Annotated[str, typer.Option("--for", metavar="TIME", help="such as 30m, 4h or 2d; at most 30d")],
     reason: Annotated[str, typer.Option("--reason")] = "",
 ) -> None:
     """Mute what a pattern matches for a while."""
 
     wanted = read_pattern(pattern)
-    until = SystemClock().now() + read_length("--for", length)
+    until = SystemClock().now() + read_length("--for", length, at_most=LONGEST_SILENCE)
     if not any(map(wanted.wallet.matches, context_of(context).settings.wallets)):
         print(f"{pattern} matches no configured wallet", file=sys.stderr)
     made = _operating(context).silence(wanted, until=until, reason=reason, by=context_of(context).actor())

@@ -13,7 +13,7 @@ from balancebot.config import Settings, remarks
 from balancebot.domain.balance import BalanceKey, Category, Snapshot
 from balancebot.domain.sentence import in_english
 from balancebot.domain.verdict import Severity
-from balancebot.store import channel_failures
+from balancebot.store import channel_failures, silences
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 
@@ -92,9 +92,14 @@ def _from_database(app: App) -> Iterator[_Line]:
     with app.database.read() as conn:
         book = app.thresholds.book(conn)
         standing = channel_failures.standing(conn)
+        held = silences.holding(conn, app.clock.now())
     keys = (BalanceKey(wallet, category) for wallet in app.settings.wallets for category in Category)
     for inversion in book.inversions(keys):
         yield _Line("thresholds", str(inversion), ok=None)
+    for silence in held:
+        if silence.announced_at is not None:
+            said = f"{silence.pattern.text} until {silence.until:%Y-%m-%d %H:%M} UTC by {silence.created_by}"
+            yield _Line(f"silence {silence.id}", f"{said}, which mutes much", ok=None)
     for trouble in standing:
         yield _Line(
             f"{trouble.channel} {trouble.destination}",

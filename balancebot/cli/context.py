@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from balancebot.config import Settings, UnfitError, config_path, load
-from balancebot.config.values import duration
+from balancebot.config.values import LONGEST, duration
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern
@@ -90,10 +90,10 @@ def command_group() -> typer.Typer:
     return typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 
-def read_length(option: str, text: str) -> timedelta:
+def read_length(option: str, text: str, *, at_most: timedelta = LONGEST) -> timedelta:
     """Read a length of time such as `30m`, `4h` or `2d`; at least a second."""
     try:
-        return duration(at_least=timedelta(seconds=1))(text)
+        return duration(at_least=timedelta(seconds=1), at_most=at_most)(text)
     except UnfitError as error:
         raise typer.BadParameter(f"{option} {error}") from None
 

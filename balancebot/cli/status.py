@@ -20,7 +20,7 @@ from balancebot.estimates.context import ContextReader
 from balancebot.estimates.estimator import Estimator
 from balancebot.i18n import Wording
 from balancebot.overview.balances import BalanceView, overview
-from balancebot.store import alerts, channel_failures, thresholds
+from balancebot.store import alerts, channel_failures, silences, thresholds
 from balancebot.store.database import Database
 
 commands = command_group()
@@ -58,6 +58,12 @@ def status(
         words = Wording(zone=command.settings.timezone)
         with command.database.read() as conn:
             quiet = alerts.muted_counts(conn)
+            broad = [
+                f"silenced until {words.local(silence.until):%Y-%m-%d %H:%M}: {silence.pattern.text}"
+                f" (silence {silence.id}, by {silence.created_by})"
+                for silence in silences.holding(conn, now)
+                if silence.announced_at is not None
+            ]
             refusals = [
                 f"{trouble.channel} {trouble.destination}: {in_english(trouble.message)}"
                 f" (for {_ago(now - trouble.since, words)})"
@@ -65,7 +71,7 @@ def status(
             ]
         muted_line = [_muted(quiet, words)] if quiet.any else []
         inversions = map(str, book.inversions(view.key for view in views))
-        print(for_people(views, [*inversions, *refusals, *muted_line], words, now))
+        print(for_people(views, [*inversions, *refusals, *broad, *muted_line], words, now))
 
 
 def look(database: Database, settings: Settings, now: datetime) -> tuple[list[BalanceView], ThresholdBook]:
@@ -126,6 +132,7 @@ def _muted(quiet: MutedCounts, words: Wording) -> str:
     parts = (
         (quiet.silenced, f"{quiet.silenced} silenced"),
         (quiet.acknowledged, f"{quiet.acknowledged} acknowledged"),
+        (quiet.waiting, f"{quiet.waiting} waiting for quiet hours to end"),
         (
             quiet.grouped,
             f"{quiet.grouped} told together (spared {words.messages(quiet.spared_by_grouping)})",

@@ -126,6 +126,17 @@ def _alert(story: AlertExplanation) -> dict[str, object]:
         "note": alert.acknowledged_note or None,
         "expects_by": json_instant(alert.expects_by),
         "muted": alert.muted,
+        "waits_until": json_instant(story.waits_until),
+        "escalated_at": json_instant(alert.escalated_at),
+        "escalates": [
+            {
+                "at": json_instant(at),
+                "destinations": [
+                    {"channel": channel, "destination": destination} for channel, destination in told
+                ],
+            }
+            for at, told in story.escalates
+        ],
         "flapping": alert.is_flapping,
         "calm_since": json_instant(alert.calm_since),
         "relapses": alert.relapses,

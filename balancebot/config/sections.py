@@ -15,7 +15,9 @@ from balancebot.config.declare import ChannelConfig, ConfigSection, key, optiona
 from balancebot.config.secrets import ConfigContext, Secret
 from balancebot.config.toml_table import TomlTable, UnfitError
 from balancebot.domain.balance import Category
+from balancebot.domain.escalation import Escalation
 from balancebot.domain.pattern import Pattern
+from balancebot.domain.quiet_hours import DailyHours, Weekday
 from balancebot.domain.routing import Route
 from balancebot.domain.user import Role
 from balancebot.domain.verdict import Severity
@@ -186,7 +188,7 @@ class RouteConfig(Route, ConfigSection):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EscalationConfig(ConfigSection):
+class EscalationConfig(Escalation, ConfigSection):
     """Who is told when nobody has acknowledged an alert in time. Every one that matches applies."""
 
     match: Pattern = key(values.pattern, "as in [[routes]]", example='"acme/*"')
@@ -213,14 +215,14 @@ class EscalationConfig(ConfigSection):
 class QuietConfig(ConfigSection):
     """Quiet hours: what is below a severity waits until they end."""
 
-    hours: values.DailyHours | None = key(
+    hours: DailyHours | None = key(
         values.daily_hours,
         "every day, in `timezone`; may cross midnight",
         default=None,
         example='"22:00-08:00"',
     )
-    days: frozenset[values.Weekday] = key(
-        values.set_of(values.one_of(values.Weekday), "days"),
+    days: frozenset[Weekday] = key(
+        values.set_of(values.one_of(Weekday), "days"),
         "whole days besides",
         default=[],
         example='["SAT", "SUN"]',
@@ -235,6 +237,8 @@ class QuietConfig(ConfigSection):
         """Refuse quiet hours that are never."""
         if not table.has_any("hours", "days"):
             table.fault("", "is never quiet: it needs `hours` or `days`")
+        if len(self.days) == len(Weekday):
+            table.fault("days", "is every day: what is below `below` would never be told")
         return self
 
 

@@ -48,6 +48,7 @@ from balancebot.config.sections import (
 from balancebot.config.slack import SLACK, SlackConfig
 from balancebot.config.toml_table import ConfigFault, TomlFile, UnfitError, read_toml
 from balancebot.domain.balance import WalletName, wallet_name
+from balancebot.domain.quiet_hours import QuietHours
 from balancebot.domain.routing import RoutingTable
 from balancebot.domain.sentence import did_you_mean
 
@@ -131,6 +132,14 @@ class Settings(ConfigSection):
         defaults = {channel: section.default_destinations for channel, section in sections}
         editable = frozenset(channel for channel, section in sections if section.can_edit)
         return RoutingTable(routes=self.routes, defaults=MappingProxyType(defaults), editable=editable)
+
+    @property
+    def quiet_hours(self) -> QuietHours | None:
+        """Return when what is below a severity waits."""
+        quiet = self.quiet
+        if quiet is None:
+            return None
+        return QuietHours(hours=quiet.hours, days=quiet.days, below=quiet.below, zone=self.timezone)
 
     def destinations(self, channel: str) -> tuple[str, ...]:
         """Return every destination on `channel` that may be told of something, each once."""

@@ -26,6 +26,7 @@ from balancebot.config.secrets import ConfigContext, Secret
 from balancebot.config.toml_table import MAX_KEY, Parser, UnfitError, described
 from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern, name_fault
+from balancebot.domain.quiet_hours import DailyHours
 from balancebot.domain.sentence import Sentence, did_you_mean
 from balancebot.domain.verdict import Severity
 
@@ -41,7 +42,8 @@ MAX_LIST = 1_000
 
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
-_LONGEST = timedelta(days=36_500)
+LONGEST = timedelta(days=36_500)
+"""The longest duration that anything takes."""
 _DAILY_HOURS = re.compile(r"((?:[01][0-9]|2[0-3]):[0-5][0-9])-((?:[01][0-9]|2[0-3]):[0-5][0-9])", re.ASCII)
 _ADDRESS = re.compile(r"[^\s<>@,;:\"]+@[^\s<>@,;:\"]+")
 _UNTIL_SUNDAY = re.compile(r"-sun\b", re.IGNORECASE)
@@ -238,7 +240,7 @@ def parse_elements(parse: Callable[[V], T], elements: Iterable[tuple[str, V]]) -
 # ---- Time
 
 
-def duration(*, at_least: timedelta = timedelta(0)) -> Kind[timedelta]:
+def duration(*, at_least: timedelta = timedelta(0), at_most: timedelta = LONGEST) -> Kind[timedelta]:
     """Make the kind of durations such as `30s`, `5m`, `36h`, `7d`."""
 
     @kind("duration" + (f", at least {shown(at_least)}" if at_least else ""))
@@ -251,8 +253,8 @@ def duration(*, at_least: timedelta = timedelta(0)) -> Kind[timedelta]:
             parsed = timedelta(**{_UNITS[found[2]]: int(found[1])})
         except OverflowError:
             parsed = timedelta.max
-        if parsed > _LONGEST:
-            raise UnfitError(f"is {value}: the longest is {shown(_LONGEST)}")
+        if parsed > at_most:
+            raise UnfitError(f"is {value}: the longest is {shown(at_most)}")
         if parsed < at_least:
             raise UnfitError(f"is {value}: the shortest is {shown(at_least)}")
         return parsed
@@ -269,15 +271,6 @@ def shown(length: timedelta) -> str:
     return f"{seconds}s"
 
 
-@dataclass(frozen=True, slots=True)
-class DailyHours:
-    """A time of every day, in local time; it crosses midnight where it ends before it begins."""
-
-    start: time
-    end: time
-    """The first instant after it."""
-
-
 @kind("HH:MM-HH:MM")
 def daily_hours(value: object) -> DailyHours:
     """Read a time of every day such as `22:00-08:00`."""
@@ -289,18 +282,6 @@ def daily_hours(value: object) -> DailyHours:
     if start == end:
         raise UnfitError("begins and ends at the same time")
     return DailyHours(start, end)
-
-
-class Weekday(StrEnum):
-    """The days of the week, as in schedules."""
-
-    MON = "MON"
-    TUE = "TUE"
-    WED = "WED"
-    THU = "THU"
-    FRI = "FRI"
-    SAT = "SAT"
-    SUN = "SUN"
 
 
 @kind("IANA time zone")

@@ -172,7 +172,7 @@ class SendDigest:
             silences=tuple(
                 (silence.pattern.text, silence.until, silence.reason)
                 for silence in silences.holding(conn, now)
-                if silence.until <= soon
+                if silence.until <= soon or silence.announced_at is not None
             ),
             planned=tuple(
                 (*plan.balance, plan.use)

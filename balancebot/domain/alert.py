@@ -24,6 +24,8 @@ class Reason(StrEnum):
     OPENED = "opened"
     WORSENED = "worsened"
     REMINDER = "reminder"
+    ESCALATED = "escalated"
+    """Nobody has acknowledged it in time: others are told."""
     RECOVERED = "recovered"
     """It ended well: the balance rose past its limits, the wallet can be read again."""
     CLOSED = "closed"
@@ -59,6 +61,8 @@ FLAPS = 3
 FLAPPING_WITHIN = timedelta(hours=24)
 CALM_FOR = timedelta(hours=1)
 """How long what flaps has to stay well; for each further opening so much longer, that it falls silent at any pace."""
+_CLOCK_SET_BACK = timedelta(minutes=1)
+"""What lies further ahead than this was written before the clock was set back."""
 FOR_GOOD = frozenset({Cause.LIMIT_CHANGED, Cause.UNALLOCATED, Cause.WALLET_REMOVED})
 """Causes that can't come and go: what a person did."""
 
@@ -75,6 +79,16 @@ class AlertSubject:
     def balance(self) -> BalanceKey | None:
         """The balance that it is about; None where it is about a wallet."""
         return None if self.category is None else BalanceKey(self.wallet, self.category)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Escalated:
+    """That an alert has escalated: once by each rule and at each peak."""
+
+    rule: str
+    """The name of the `Escalation`."""
+    peak: Severity
+    at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,6 +110,9 @@ class Alert:
     """By which it was judged last."""
     told_at: datetime | None = None
     """The last OPENED, WORSENED or REMINDER."""
+    raised_at: datetime | None = None
+    """When its peak was told, or a top-up that had been ordered was overdue: it escalates from here on."""
+    escalated: tuple[Escalated, ...] = ()
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
     acknowledged_note: str = ""
@@ -122,6 +139,15 @@ class Alert:
     def has_recovered(self) -> bool:
         """Whether it ended well, and not for another cause."""
         return self.closed_because in RECOVERIES
+
+    def has_escalated(self, rule: str) -> bool:
+        """Tell whether it has escalated by `rule` at its present peak."""
+        return any((done.rule, done.peak) == (rule, self.peak) for done in self.escalated)
+
+    @property
+    def escalated_at(self) -> datetime | None:
+        """When it last escalated."""
+        return max((done.at for done in self.escalated), default=None)
 
     @property
     def muted(self) -> bool:
@@ -168,6 +194,8 @@ class Transition:
     """WORSENED: the peak before."""
     missed_top_up: ExpectedTopUp | None = None
     """REMINDER: because of this."""
+    has_waited: bool = False
+    """OPENED: quiet hours held it back, maybe with others."""
 
 
 NOTHING = Transition(alert=None)
@@ -180,37 +208,41 @@ def advance(
     subject: AlertSubject,
     now: datetime,
     silenced: bool,
+    quiet_below: Severity | None = None,
     limits: Limits = NO_LIMITS,
     cause: Cause = Cause.ROSE,
     flaps: int = 1,
 ) -> Transition:
     """Apply one verdict.
 
-    `silenced` tells whether a silence matches the subject now. `cause` is named if the verdict closes the alert.
-    `flaps` tells how often it has opened (or worsened to this severity) within `FLAPPING_WITHIN` if it does so now.
+    `silenced` tells whether a silence matches the subject now; news below `quiet_below` waits for the end of quiet hours.
+    `cause` is named if the verdict closes the alert. `flaps` tells how often it has opened (or worsened to this severity)
+    within `FLAPPING_WITHIN` if it does so now.
     """
     if alert is None:
         if verdict.severity <= Severity.OK:
             return NOTHING
+        is_told = not silenced and not _waits(verdict.severity, quiet_below)
         opened = Alert(
             subject=subject,
             severity=verdict.severity,
-            peak=None if silenced else verdict.severity,
+            peak=verdict.severity if is_told else None,
             opened_at=now,
             opened_by_days=verdict.by_days,
             limits=limits,
-            told_at=None if silenced else now,
+            told_at=now if is_told else None,
+            raised_at=now if is_told else None,
             muted_from=verdict.severity if silenced else None,
             flaps=flaps,
         )
-        return Transition(alert=opened, reason=None if silenced else Reason.OPENED)
+        return Transition(alert=opened, reason=Reason.OPENED if is_told else None)
     if verdict.severity is Severity.UNKNOWN:
         return Transition(alert=alert)
     was_calm = alert.calm_since is not None
     alert = _watched(alert, verdict, now)
     waits = alert.well_at is not None and now < alert.well_at and cause not in FOR_GOOD
     if verdict.recovered and not waits:
-        return close(alert, now=now, silenced=silenced, cause=cause)
+        return close(alert, now=now, silenced=silenced, quiet_below=quiet_below, cause=cause)
     if verdict.severity is Severity.OK:
         # inside a silence the peak stays: what rises again there was told before
         is_muted = silenced and not alert.mute_lifted
@@ -229,39 +261,54 @@ def advance(
     changed = was_calm or (judged.severity, judged.muted) != (alert.severity, alert.muted)
     if judged.muted:
         return Transition(alert=judged, edit=changed and judged.peak is not None)
-    if judged.peak is None or judged.severity > judged.peak:
-        return _tell(replace(judged, flaps=max(judged.flaps, flaps)), now=now)
+    if _is_untold(judged) and not _waits(judged.severity, quiet_below):
+        has_waited = alert.muted_from is None
+        return _tell(replace(judged, flaps=max(judged.flaps, flaps)), now=now, has_waited=has_waited)
     if _has_left_its_peak(judged, verdict, now):
         judged = replace(judged, peak=judged.severity, eased_since=None)
-    return Transition(alert=judged, edit=changed)
+    return Transition(alert=judged, edit=changed and judged.peak is not None)
 
 
-def close(alert: Alert, *, now: datetime, silenced: bool, cause: Cause) -> Transition:
-    """End the episode. What was never told isn't told now; inside a silence only standing messages change."""
+def close(
+    alert: Alert, *, now: datetime, silenced: bool, quiet_below: Severity | None = None, cause: Cause
+) -> Transition:
+    """End the episode. What was never told isn't told now; inside a silence only standing messages change.
+
+    So in quiet hours, by the worst that was told: people who were told of something critical are told that it is over.
+    """
     closed = replace(alert, severity=Severity.OK, closed_at=now, closed_because=cause)
     if alert.peak is None:
         return Transition(alert=closed)
-    muted = silenced and not alert.mute_lifted
+    muted = (silenced and not alert.mute_lifted) or _waits(max(alert.severity, alert.peak), quiet_below)
     reason = Reason.RECOVERED if closed.has_recovered else Reason.CLOSED
     return Transition(alert=closed, reason=None if muted else reason, edit=True)
 
 
-def pass_time(alert: Alert, *, now: datetime, silenced: bool, remind_every: timedelta) -> Transition:
-    """Apply what the clock alone can cause: a silence that ended, a reminder, an expected top-up that didn't come.
+def pass_time(
+    alert: Alert,
+    *,
+    now: datetime,
+    silenced: bool,
+    quiet_below: Severity | None = None,
+    remind_every: timedelta,
+) -> Transition:
+    """Apply what the clock alone can cause: the end of a silence or of quiet hours, a reminder, an overdue top-up.
 
     `remind_every` of zero means never. Missed reminders merge into one. What flaps and is well now says nothing.
     """
-    edit = False
+    edit, has_waited = False, alert.muted_from is None
+    if alert.raised_at is not None and alert.raised_at > now + _CLOCK_SET_BACK:
+        alert = replace(alert, raised_at=now)
     if alert.muted_from is not None and not silenced:
         alert = replace(alert, muted_from=None, mute_lifted=False)
         edit = alert.peak is not None
-    if alert.calm_since is not None or (silenced and not alert.mute_lifted):
+    if is_muted(alert, silenced=silenced, quiet_below=quiet_below):
         return Transition(alert=alert, edit=edit)
-    if alert.peak is None:
-        return _tell(alert, now=now)
+    if _is_untold(alert):
+        return _tell(alert, now=now, has_waited=has_waited)
     missed = _missed_top_up(alert, now)
     if missed is not None:
-        alert = _unacknowledged(alert)
+        alert = replace(_unacknowledged(alert), raised_at=now)
     due = (
         remind_every > timedelta(0)
         and alert.acknowledged_at is None
@@ -273,6 +320,12 @@ def pass_time(alert: Alert, *, now: datetime, silenced: bool, remind_every: time
             alert=replace(alert, told_at=now), reason=Reason.REMINDER, edit=True, missed_top_up=missed
         )
     return Transition(alert=alert, edit=edit)
+
+
+def is_muted(alert: Alert, *, silenced: bool, quiet_below: Severity | None) -> bool:
+    """Tell whether the clock alone sends nothing of an open alert: a silence, quiet hours, or it flaps and is well."""
+    in_silence = silenced and not alert.mute_lifted
+    return alert.calm_since is not None or in_silence or _waits(alert.severity, quiet_below)
 
 
 def acknowledge(
@@ -289,11 +342,20 @@ def mute(alert: Alert) -> Alert:
     return replace(alert, muted_from=alert.severity, mute_lifted=False)
 
 
-def _tell(alert: Alert, *, now: datetime) -> Transition:
+def _waits(severity: Severity, quiet_below: Severity | None) -> bool:
+    return quiet_below is not None and severity < quiet_below
+
+
+def _is_untold(alert: Alert) -> bool:
+    """Whether nobody has been told of it, or that it is as bad as it is."""
+    return alert.peak is None or alert.severity > alert.peak
+
+
+def _tell(alert: Alert, *, now: datetime, has_waited: bool) -> Transition:
     """Tell an alert for the first time, or that it is worse than was told."""
-    news = replace(_unacknowledged(alert), peak=alert.severity, told_at=now)
+    news = replace(_unacknowledged(alert), peak=alert.severity, told_at=now, raised_at=now)
     if alert.peak is None:
-        return Transition(alert=news, reason=Reason.OPENED)
+        return Transition(alert=news, reason=Reason.OPENED, has_waited=has_waited)
     return Transition(alert=news, reason=Reason.WORSENED, edit=True, previous_peak=alert.peak)
 
 
@@ -313,6 +375,9 @@ def _watched(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
 
 def _held_by_the_margin(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
     """Above every limit, and open only by the margin: once what was worse is left behind, it is a warning's margin."""
+    if alert.peak is not None and alert.severity > alert.peak and alert.severity in verdict.past:
+        # quiet hours held back that it was worse
+        return replace(alert, severity=alert.peak)
     if alert.peak is Severity.WARNING or not _has_left_its_peak(alert, verdict, now):
         return alert
     return replace(alert, severity=Severity.WARNING, peak=Severity.WARNING, eased_since=None)

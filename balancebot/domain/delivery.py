@@ -123,6 +123,8 @@ class QueuedDelivery:
     group_id: str | None = None
     reason: Reason | None = None
     broadcast: bool = False
+    together: bool = False
+    """It becomes one message with others of this kind, however few."""
     in_doubt: bool = False
     rate_limited: bool = False
     next_attempt_at: datetime
@@ -249,7 +251,8 @@ def to_gather(
 ) -> tuple[PlannedMessage, ...]:
     """Return the messages that become one of a group: openings when a group is open, or what is too many.
 
-    Where nothing can be answered, later messages of alerts stand alone like openings, and count like these.
+    Where nothing can be answered, later messages of alerts stand alone like openings, and count like these. Openings
+    that waited for the same end of quiet hours become one as soon as there are two.
     """
     alone = [
         send
@@ -259,7 +262,10 @@ def to_gather(
     firsts = tuple(send for send in alone if not send.told)
     if not has_threads and len(alone) > group_over:
         return tuple(alone)
-    return firsts if open_group is not None or len(firsts) > group_over else ()
+    if open_group is not None or len(firsts) > group_over:
+        return firsts
+    together = tuple(send for send in firsts if any(each.together for each in send.carries))
+    return together if len(together) > 1 else ()
 
 
 def _method(action: Action) -> DeliveryMethod:

@@ -5,11 +5,13 @@ first time. What was missed is due for half a day, and only the latest of it: a 
 """
 
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from itertools import islice
 from zoneinfo import ZoneInfo
 
 from cronsim import CronSim
+
+from balancebot.domain.local_time import first_instant
 
 MISSED_FOR = timedelta(hours=12)
 """How long a slot that was missed may still be made up for."""
@@ -42,33 +44,7 @@ def latest_slot(cron: str, zone: ZoneInfo, *, now: datetime) -> Slot | None:
     # Slots are walked backwards in naive local time, from beyond an hour that may come twice.
     local = (now.astimezone(zone) + _MOST_OVERLAP).replace(tzinfo=None)
     for slot in islice(CronSim(cron, local, reverse=True), _MOST_SLOTS_AHEAD):
-        at = _instant(slot, zone)
+        at = first_instant(slot, zone)
         if at <= now:
             return Slot(local=slot.isoformat(timespec="minutes"), at=at) if now - at < MISSED_FOR else None
     return None
-
-
-def _instant(local: datetime, zone: ZoneInfo) -> datetime:
-    """Return when a local time is first reached or passed."""
-    at = local.replace(tzinfo=zone).astimezone(UTC)
-    if at.astimezone(zone).replace(tzinfo=None) == local:
-        return at
-    # In a gap: an offset of before it names a time after it, by as much as the clocks jump.
-    before = local.replace(tzinfo=zone, fold=0).utcoffset()
-    after = local.replace(tzinfo=zone, fold=1).utcoffset()
-    if before is None or after is None:  # no zone of ZoneInfo has none
-        raise ValueError(f"{zone} has no offset at {local}")
-    return _end_of_gap(at, zone, jump=abs(after - before))
-
-
-def _end_of_gap(inside: datetime, zone: ZoneInfo, *, jump: timedelta) -> datetime:
-    """Return the instant of the clock change that swallowed a local time, found by halving to the second."""
-    low, high = inside - jump, inside + jump
-    earlier = low.astimezone(zone).utcoffset()
-    while high - low > timedelta(seconds=1):
-        middle = low + (high - low) / 2
-        if middle.astimezone(zone).utcoffset() == earlier:
-            low = middle
-        else:
-            high = middle
-    return high.replace(microsecond=0)

@@ -2,7 +2,7 @@
 
 A local time that the clocks skip, or that comes twice, is refused with what to write instead: nobody guesses. So is one
 before 1970 or more than two years ahead: no plan and no order is that far away, and the last days of the calendar can't
-be computed with.
+be computed with. One of a schedule is when it is first reached or passed.
 """
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -101,3 +101,29 @@ def _instant(local: datetime, zone: ZoneInfo) -> datetime | Sentence:
 
 def _shown(local: datetime) -> str:
     return local.isoformat(timespec="minutes")
+
+
+def first_instant(local: datetime, zone: ZoneInfo) -> datetime:
+    """Return when a local time is first reached or passed, whatever the clocks do there."""
+    at = local.replace(tzinfo=zone).astimezone(UTC)
+    if at.astimezone(zone).replace(tzinfo=None) == local:
+        return at
+    # In a gap: an offset of before it names a time after it, by as much as the clocks jump.
+    before = local.replace(tzinfo=zone, fold=0).utcoffset()
+    after = local.replace(tzinfo=zone, fold=1).utcoffset()
+    if before is None or after is None:  # no zone of ZoneInfo has none
+        raise ValueError(f"{zone} has no offset at {local}")
+    return _end_of_gap(at, zone, jump=abs(after - before))
+
+
+def _end_of_gap(inside: datetime, zone: ZoneInfo, *, jump: timedelta) -> datetime:
+    """Return the instant of the clock change that swallowed a local time, found by halving to the second."""
+    low, high = inside - jump, inside + jump
+    earlier = low.astimezone(zone).utcoffset()
+    while high - low > timedelta(seconds=1):
+        middle = low + (high - low) / 2
+        if middle.astimezone(zone).utcoffset() == earlier:
+            low = middle
+        else:
+            high = middle
+    return high.replace(microsecond=0)

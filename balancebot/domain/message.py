@@ -23,6 +23,8 @@ class MutedCounts:
     """No reminders."""
     grouped: int = 0
     """Told in one message with others."""
+    waiting: int = 0
+    """Quiet hours hold back that they opened, or worsened."""
     flapping: int = 0
     """Coming and going without a word."""
     spared_by_grouping: int = 0
@@ -33,7 +35,7 @@ class MutedCounts:
     @property
     def any(self) -> bool:
         """Whether anything is."""
-        return bool(self.silenced or self.acknowledged or self.grouped or self.flapping)
+        return bool(self.silenced or self.acknowledged or self.waiting or self.grouped or self.flapping)
 
 
 NOTHING_MUTED = MutedCounts()
@@ -213,7 +215,7 @@ class DigestMessage:
     open_alerts: tuple[AlertMessage, ...] = ()
     recovered: tuple[AlertMessage, ...] = ()
     silences: tuple[tuple[str, datetime, str], ...] = ()
-    """(pattern, until, reason) of those that end soon."""
+    """(pattern, until, reason) of those that end soon, or mute much."""
     planned: tuple[tuple[WalletName, Category, PlannedUse], ...] = ()
     """Sends that were announced for the coming days, the next first."""
     muted: MutedCounts = NOTHING_MUTED
@@ -238,7 +240,26 @@ class ChannelFailureMessage:
     message: str
 
 
-Message: TypeAlias = AlertMessage | GroupMessage | DigestMessage | TestMessage | ChannelFailureMessage
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SilenceMessage:
+    """A silence mutes much: everything, many wallets, or something critical."""
+
+    at: datetime
+    silence_id: int
+    pattern: str
+    until: datetime
+    reason: str
+    created_by: str
+    num_wallets: int
+    num_urgent: int
+    """How many open critical and depleted alerts it mutes."""
+    is_repeated: bool = False
+    """It was announced before, and still holds."""
+
+
+Message: TypeAlias = (
+    AlertMessage | GroupMessage | DigestMessage | TestMessage | ChannelFailureMessage | SilenceMessage
+)
 
 
 class Action(StrEnum):
@@ -292,7 +313,14 @@ class OutgoingMessage:
         return self.message.mentions
 
 
-_BY_WEIGHT = (Reason.RECOVERED, Reason.CLOSED, Reason.OPENED, Reason.WORSENED, Reason.REMINDER)
+_BY_WEIGHT = (
+    Reason.RECOVERED,
+    Reason.CLOSED,
+    Reason.OPENED,
+    Reason.WORSENED,
+    Reason.ESCALATED,
+    Reason.REMINDER,
+)
 
 
 def most_urgent(reasons: Sequence[Reason | None]) -> Reason | None:

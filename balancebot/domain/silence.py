@@ -2,12 +2,19 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from balancebot.domain.alert import Alert, AlertSubject
-from balancebot.domain.balance import WalletName
+from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.sentence import Sentence
+from balancebot.domain.verdict import Severity
+
+LONGEST_SILENCE = timedelta(days=30)
+ANNOUNCED_EVERY = timedelta(days=7)
+"""How often people are told that a silence which mutes much still holds."""
+MANY_WALLETS = 20
+"""A silence of more wallets than this mutes much."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,6 +30,8 @@ class Silence:
     created_by: str
     ended_at: datetime | None = None
     ended_by: str = ""
+    announced_at: datetime | None = None
+    """When people were last told that it mutes so much; None = it has never muted so much."""
 
     def holds(self, now: datetime) -> bool:
         """Tell whether it mutes at `now`."""
@@ -31,6 +40,29 @@ class Silence:
     def matches(self, subject: AlertSubject, members: tuple[WalletName, ...] = ()) -> bool:
         """Tell whether an alert is meant; one that wallets share is when each of these wallets is."""
         return all(self.pattern.matches(wallet, subject.category) for wallet in members or (subject.wallet,))
+
+    @property
+    def mutes_everything(self) -> bool:
+        """Whether its pattern is `*`."""
+        parts = self.pattern.parts if isinstance(self.pattern, Patterns) else (self.pattern,)
+        return any(part.categories is None and not part.wallet.text.strip("*") for part in parts)
+
+    def mutes_urgently(self, open_alerts: Iterable[Alert]) -> bool:
+        """Tell whether it mutes an open alert that is critical or depleted."""
+        return any(
+            alert.severity >= Severity.CRITICAL and alert.muted and self.matches(alert.subject, alert.members)
+            for alert in open_alerts
+        )
+
+    def num_wallets(self, wallets: Iterable[WalletName]) -> int:
+        """Count the wallets of which it mutes anything."""
+        return sum(any(self.pattern.matches(wallet, category) for category in Category) for wallet in wallets)
+
+    def is_announced_again(self, now: datetime) -> bool:
+        """Tell whether people are due to be told again that it holds, once more than that where the clock was set back."""
+        if self.announced_at is None:
+            return False
+        return not timedelta() <= now - self.announced_at < ANNOUNCED_EVERY
 
 
 def pattern_of(*alerts: Alert) -> Pattern | Patterns:

@@ -12,8 +12,10 @@ from sqlalchemy import Connection
 from balancebot.config import Settings
 from balancebot.domain.alert import Alert, AlertKind, AlertSubject
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName, account_of
+from balancebot.domain.escalation import upcoming
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.outlook import SEVERITY_OF, BalanceStanding, Outlook, outlooks
+from balancebot.domain.quiet_hours import waiting_until
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import Estimate
 from balancebot.domain.sentence import Sentence, did_you_mean, sentence
@@ -67,6 +69,10 @@ class AlertExplanation:
     message: AlertMessage
     silences: tuple[Silence, ...]
     notifications: tuple[NotificationRecord, ...]
+    waits_until: datetime | None = None
+    """When quiet hours end that hold back that it opened, or worsened."""
+    escalates: tuple[tuple[datetime, tuple[Destination, ...]], ...] = ()
+    """When it is told to whom unless somebody acknowledges it, the soonest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,6 +186,8 @@ class _Collector:
         self._settings = settings
         self._now = now
         self._silences = silences.holding(conn, now)
+        hours = settings.quiet_hours
+        self._quiet = None if hours is None else hours.at(now)
         self.wallet_alerts = self._explained(wallet, None)
         """The open ones that concern the wallet."""
 
@@ -236,6 +244,8 @@ class _Collector:
                 message=message,
                 silences=self._holding(alert.subject, alert.members),
                 notifications=notification_history.of_alert(self._conn, alert.id),
+                waits_until=waiting_until(self._quiet, alert),
+                escalates=upcoming(self._settings.escalations, alert),
             )
             for message in alerts.open_of(self._conn, set(names))
             if (alert := message.alert).id is not None

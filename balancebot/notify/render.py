@@ -27,6 +27,7 @@ from balancebot.domain.message import (
     DigestMessage,
     GroupMessage,
     Message,
+    SilenceMessage,
     TestMessage,
 )
 from balancebot.i18n import Wording
@@ -117,7 +118,7 @@ class Renderer:
                 return group_view(message, words, public_url=self._public_url)
             case DigestMessage():
                 return digest_view(message, words, public_url=self._public_url)
-            case TestMessage() | ChannelFailureMessage():
+            case TestMessage() | ChannelFailureMessage() | SilenceMessage():
                 return notice_view(message, words, public_url=self._public_url)
             case _:
                 assert_never(message)
@@ -165,7 +166,7 @@ def stem_of(message: Message) -> str:
             return "group"
         case DigestMessage():
             return "digest"
-        case TestMessage() | ChannelFailureMessage():
+        case TestMessage() | ChannelFailureMessage() | SilenceMessage():
             return "notice"
         case _:
             assert_never(message)

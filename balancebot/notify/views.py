@@ -11,9 +11,15 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from balancebot.catalogue import number, sparkline
-from balancebot.domain.alert import Alert
+from balancebot.domain.alert import Alert, Reason
 from balancebot.domain.local_time import add_span
-from balancebot.domain.message import AlertMessage, ChannelFailureMessage, GroupMessage, TestMessage
+from balancebot.domain.message import (
+    AlertMessage,
+    ChannelFailureMessage,
+    GroupMessage,
+    SilenceMessage,
+    TestMessage,
+)
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.verdict import Severity, urgency
 from balancebot.i18n import Wording, mark
@@ -93,6 +99,9 @@ class AlertView:
     promised_for: str
     promised_note: str
     silenced_until: str
+    unacknowledged_for: str
+    """Told because nobody has acknowledged it for so long; '' where that isn't the reason."""
+    escalated_at: str
     flaps: int
     """Flapping: how often it has opened or worsened within 24 hours; 0 = it doesn't flap."""
     calm_for: str
@@ -188,6 +197,8 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         promised_for=words.when(missed.expected_by) if missed else "",
         promised_note=one_line(missed.note) if missed else "",
         silenced_until=words.when(context.silenced_until) if context.silenced_until else "",
+        unacknowledged_for=_unacknowledged_for(message, words),
+        escalated_at=words.when(alert.escalated_at) if alert.escalated_at else "",
         flaps=alert.flaps if alert.is_flapping else 0,
         calm_for=words.elapsed(alert.calm_for),
         calm_since=words.when(calm_since) if calm_since else "",
@@ -196,6 +207,12 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         link=_alert_link(alert, public_url),
     )
     return {field.name: getattr(view, field.name) for field in fields(view)}
+
+
+def _unacknowledged_for(message: AlertMessage, words: Wording) -> str:
+    alert = message.alert
+    is_escalation = message.is_open and message.reason is Reason.ESCALATED and not alert.acknowledged_at
+    return words.elapsed(message.at - alert.raised_at) if is_escalation and alert.raised_at else ""
 
 
 def _pace(message: AlertMessage) -> timedelta | None:
@@ -228,7 +245,12 @@ def group_view(group: GroupMessage, words: Wording, *, public_url: str) -> View:
     still_open = [member for member in members if member.is_open]
     seen_by = _shared(member.alert.acknowledged_by for member in still_open)
     silent_until = _shared(member.context.silenced_until for member in still_open)
-    said_of_all = {"acknowledged_by": seen_by, "silenced_until": silent_until}
+    unacknowledged_for = _shared(_unacknowledged_for(member, words) for member in still_open)
+    said_of_all = {
+        "acknowledged_by": seen_by,
+        "silenced_until": silent_until,
+        "unacknowledged_for": unacknowledged_for,
+    }
     unsaid = {name: "" for name, shared in said_of_all.items() if shared}
     say = partial(alert_view, words=words, public_url=public_url)
     new = [member for member in members if member.alert_id in group.new]
@@ -261,6 +283,7 @@ def group_view(group: GroupMessage, words: Wording, *, public_url: str) -> View:
         "num_more_new": max(0, len(new) - MAX_MEMBERS),
         "acknowledged_by": one_line(seen_by or ""),
         "silenced_until": words.when(silent_until) if silent_until else "",
+        "unacknowledged_for": unacknowledged_for or "",
         "notes": _notes(still_open),
         "new_notes": _notes(new),
         "link": f"{public_url.rstrip('/')}/alerts" if public_url else "",
@@ -285,10 +308,21 @@ def _urgency(message: AlertMessage) -> tuple[bool, int, float, str]:
     return not message.is_open, *urgency(alert.severity, message.measurement.runway), alert.subject.wallet
 
 
-def notice_view(notice: TestMessage | ChannelFailureMessage, words: Wording, *, public_url: str) -> View:
-    """Say a test, or the trouble of the other channel."""
+def notice_view(
+    notice: TestMessage | ChannelFailureMessage | SilenceMessage, words: Wording, *, public_url: str
+) -> View:
+    """Say a test, the trouble of another channel, or a silence that mutes much."""
     trouble = notice if isinstance(notice, ChannelFailureMessage) else None
+    silence = notice if isinstance(notice, SilenceMessage) else None
     return {
+        "silenced": one_line(silence.pattern) if silence else "",
+        "until": words.when(silence.until) if silence else "",
+        "by": one_line(silence.created_by) if silence else "",
+        "reason": one_line(silence.reason) if silence else "",
+        "num_wallets": silence.num_wallets if silence else 0,
+        "num_urgent": silence.num_urgent if silence else 0,
+        "silence_id": str(silence.silence_id) if silence else "",
+        "is_repeated": bool(silence and silence.is_repeated),
         "trouble": trouble is not None,
         "at": words.when(notice.at),
         "zone": words.zone_name,

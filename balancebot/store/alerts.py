@@ -32,7 +32,9 @@ from balancebot.store.tables import alerts, threads
 from balancebot.store.types import chunked
 
 _IS_OPEN = alerts.c.closed_at.is_(None)
-_RANK = case({severity.word: int(severity) for severity in Severity}, value=alerts.c.severity)
+_RANKS = {severity.word: int(severity) for severity in Severity}
+_RANK = case(_RANKS, value=alerts.c.severity)
+_PEAK_RANK = case(_RANKS, value=alerts.c.peak)
 
 
 def save(conn: Connection, changed: Sequence[AlertMessage]) -> list[AlertMessage]:
@@ -326,6 +328,9 @@ def muted_counts(conn: Connection) -> MutedCounts:
         select(
             func.count().filter(_IS_SILENCED).label("silenced"),
             func.count(c.acknowledged_at).label("acknowledged"),
+            func.count()
+            .filter(and_(c.muted_from.is_(None), or_(c.peak.is_(None), _RANK > _PEAK_RANK)))
+            .label("waiting"),
             func.count().filter(c.flaps >= FLAPS).label("flapping"),
             func.coalesce(func.sum(c.relapses), 0).label("relapses"),
         ).where(is_open)
@@ -340,6 +345,7 @@ def muted_counts(conn: Connection) -> MutedCounts:
     return MutedCounts(
         silenced=alone.silenced,
         acknowledged=alone.acknowledged,
+        waiting=alone.waiting,
         flapping=alone.flapping,
         grouped=together.alerts,
         spared_by_grouping=together.openings - together.messages,

@@ -28,6 +28,8 @@ class OutboxEntry:
     destinations: Sequence[Destination] | None = None
     """None: every destination that was told of the alert or is about to be."""
     broadcast: bool = False
+    together: bool = False
+    """First messages become one with others of this kind, however few they are."""
 
     @property
     def alert_id(self) -> int:
@@ -83,6 +85,7 @@ def enqueue(
                 now,
                 alert_id=entry.alert_id,
                 broadcast=entry.broadcast,
+                together=entry.together,
             )
             for entry, _, wanted in planned
             for destination, action in wanted
@@ -204,6 +207,7 @@ def _delivery(
     alert_id: int | None = None,
     group_id: str | None = None,
     broadcast: bool = False,
+    together: bool = False,
 ) -> dict[str, Any]:
     return {
         "id": uuid4().hex,
@@ -214,6 +218,7 @@ def _delivery(
         "destination": destination.address,
         "action": action.value,
         "broadcast": broadcast and action is Action.REPLY,
+        "together": together and action is Action.POST,
         "state": DeliveryState.PENDING.value,
         "created_at": now,
         "next_attempt_at": now,

@@ -159,6 +159,7 @@ def _waiting(row: Any, now: datetime) -> QueuedDelivery:
         group_id=row.group_id,
         reason=None if row.reason is None else Reason(row.reason),
         broadcast=row.broadcast,
+        together=row.together,
         in_doubt=row.in_doubt or (abandoned and action is not Action.EDIT),
         rate_limited=row.error_kind == ChannelErrorKind.RATE_LIMITED,
         next_attempt_at=now if abandoned else row.next_attempt_at,

@@ -40,6 +40,11 @@ def end(conn: Connection, silence_id: int, *, by: str, now: datetime) -> bool:
     return result.rowcount == 1
 
 
+def note_announced(conn: Connection, silence_id: int, now: datetime) -> None:
+    """Note that people are told of a silence that mutes much."""
+    conn.execute(update(silences).where(silences.c.id == silence_id).values(announced_at=now))
+
+
 def holding(conn: Connection, now: datetime) -> tuple[Silence, ...]:
     """Return the silences in force at `now`, the oldest first."""
     rows = conn.execute(

@@ -18,6 +18,7 @@ from sqlalchemy import (
     text,
 )
 
+from balancebot.domain.alert import Escalated
 from balancebot.domain.audit import Act, Way
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.message import Measurement, MessageContext
@@ -214,6 +215,8 @@ alerts = Table(
     Column("members", JsonColumn(tuple[WalletName, ...]), nullable=False, server_default="[]"),
     Column("context", JsonColumn(MessageContext), nullable=False, server_default="{}"),  # of its last message
     Column("closed_because", String(32)),
+    Column("raised_at", UtcDateTime),  # when its peak was told: it escalates from here on
+    Column("escalated", JsonColumn(tuple[Escalated, ...]), nullable=False, server_default="[]"),
 )
 
 silences = Table(
@@ -227,6 +230,7 @@ silences = Table(
     Column("created_by", String(128), nullable=False),
     Column("ended_at", UtcDateTime),  # ended by a person before `until`
     Column("ended_by", TextOrNull(128)),
+    Column("announced_at", UtcDateTime),  # when people were last told that so much is muted
 )
 
 # The outbox: written in the transaction that changed the alert.
@@ -279,6 +283,8 @@ deliveries = Table(
     Column("message", MessageColumn),  # what is sent here, where that differs from the notification's
     Column("superseded_by", String(32)),  # the delivery that carries what this one would have told
     Column("verify_at", UtcDateTime),  # when to look for a duplicate of what had been in doubt
+    # a first message that becomes one with others, however few
+    Column("together", Boolean, nullable=False, server_default=text("false")),
 )
 
 attempts = Table(

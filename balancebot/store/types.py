@@ -39,6 +39,7 @@ from balancebot.domain.message import (
     DigestMessage,
     GroupMessage,
     Message,
+    SilenceMessage,
     TestMessage,
 )
 from balancebot.domain.pattern import Pattern, Patterns
@@ -306,6 +307,7 @@ _TAGS: Final[dict[type[Message], str]] = {
     DigestMessage: "digest",
     TestMessage: "test",
     ChannelFailureMessage: "channel_failure",
+    SilenceMessage: "silence",
 }
 _TYPES: Final[dict[str, Any]] = {tag: kind for kind, tag in _TAGS.items()}
 

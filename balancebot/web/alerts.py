@@ -12,9 +12,11 @@ from balancebot.answers import with_causes
 from balancebot.domain.alert import Alert, AlertKind
 from balancebot.domain.audit import Act, AuditEntry
 from balancebot.domain.delivery import DeliveryState
+from balancebot.domain.escalation import upcoming
 from balancebot.domain.local_time import read_instant
 from balancebot.domain.message import AlertMessage, Measurement
 from balancebot.domain.pattern import Pattern, Patterns
+from balancebot.domain.quiet_hours import waiting_until
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording
@@ -261,6 +263,7 @@ def _one(request: PageRequest, fault: str = "") -> Response:
         present = last.measurement if alert.closed_at is not None else _present(conn, request, last)
         acts = acts_of(conn, alert, request.words)
     say = request.words
+    hours = app.settings.quiet_hours
     return show(
         request,
         "alert.html.j2",
@@ -268,6 +271,8 @@ def _one(request: PageRequest, fault: str = "") -> Response:
         alert=alert,
         last=last,
         why=why,
+        waits_until=waiting_until(None if hours is None else hours.at(request.now), alert),
+        escalates=upcoming(app.settings.escalations, alert),
         entries=[
             (
                 entry,

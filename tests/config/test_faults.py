@@ -194,6 +194,10 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
             'quiet.days[0]: must be one of "MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN", not \'Sat\'; did you mean SAT?',
         ),
         (
+            'quiet.days = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]\n' + SMALLEST,
+            "quiet.days: is every day: what is below `below` would never be told",
+        ),
+        (
             'quiet = { days = ["SAT"], below = "warning" }\n' + SMALLEST,
             'quiet.below: must be one of "critical", "depleted", not \'warning\'',
         ),

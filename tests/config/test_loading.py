@@ -43,10 +43,10 @@ from balancebot.config import (
 )
 from balancebot.config.further_channels import WebhookConfig
 from balancebot.config.reference import template
-from balancebot.config.values import DailyHours, Weekday
 from balancebot.domain.balance import Category
 from balancebot.domain.digest import latest_slot
 from balancebot.domain.pattern import Pattern
+from balancebot.domain.quiet_hours import DailyHours, Weekday
 from balancebot.domain.user import Role
 from balancebot.domain.verdict import Severity
 

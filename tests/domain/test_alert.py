@@ -60,7 +60,9 @@ def test_nothing_opens_while_all_is_well_or_unknown(verdict):
 @pytest.mark.parametrize("severity", [WARNING, CRITICAL, DEPLETED])
 def test_a_bad_verdict_opens_and_tells(severity):
     assert Transition(
-        alert=Alert(subject=SUBJECT, severity=severity, peak=severity, opened_at=LATER, told_at=LATER),
+        alert=Alert(
+            subject=SUBJECT, severity=severity, peak=severity, opened_at=LATER, told_at=LATER, raised_at=LATER
+        ),
         reason=Reason.OPENED,
     ) == step(None, bad(severity))
 
@@ -75,7 +77,7 @@ def test_above_the_peak_is_worse_and_clears_the_acknowledgement():
     alert = acknowledge(an_alert(), by="on-call", note="seen", now=NOON)
 
     assert Transition(
-        alert=replace(an_alert(), severity=CRITICAL, peak=CRITICAL, told_at=LATER),
+        alert=replace(an_alert(), severity=CRITICAL, peak=CRITICAL, told_at=LATER, raised_at=LATER),
         reason=Reason.WORSENED,
         edit=True,
         previous_peak=WARNING,

@@ -56,6 +56,7 @@ class AlertLife(RuleBasedStateMachine):
         self.now = datetime(2026, 11, 23, 12, tzinfo=UTC)
         self.alert: Alert | None = None
         self.silenced = False
+        self.quiet_below: Severity | None = None
         self.said: list[Reason] = []
         self.last_told_at: datetime | None = None
         self.well_since: datetime | None = None
@@ -63,7 +64,17 @@ class AlertLife(RuleBasedStateMachine):
     @rule(verdict=verdicts(), flaps=st.integers(1, FLAPS + 2))
     def a_reading(self, verdict: Verdict, flaps: int) -> None:
         before = self.alert
-        step = advance(before, verdict, subject=SUBJECT, now=self.now, silenced=self.silenced, flaps=flaps)
+        step = advance(
+            before,
+            verdict,
+            subject=SUBJECT,
+            now=self.now,
+            silenced=self.silenced,
+            quiet_below=self.quiet_below,
+            flaps=flaps,
+        )
+        if step.reason in {Reason.OPENED, Reason.WORSENED}:
+            assert self.quiet_below is None or verdict.severity >= self.quiet_below
         self._watch(before, step, verdict)
         if verdict is NO_DATA:
             assert step == Transition(alert=before)
@@ -88,8 +99,9 @@ class AlertLife(RuleBasedStateMachine):
         if self.alert is None:
             return
         before = self.alert
-        step = pass_time(before, now=self.now, silenced=self.silenced, remind_every=REMIND_EVERY)
+        step = self._time_passed(before)
         if step.reason is not None:
+            assert self.quiet_below is None or before.severity >= self.quiet_below
             assert before.calm_since is None, "what is well now, and waits, says nothing"
         if step.reason is Reason.REMINDER:
             assert not (self.silenced and not before.mute_lifted)
@@ -119,16 +131,55 @@ class AlertLife(RuleBasedStateMachine):
     def the_silence_ends(self) -> None:
         self.silenced = False
         if self.alert is not None:
-            self._took(pass_time(self.alert, now=self.now, silenced=False, remind_every=REMIND_EVERY))
-            assert self.alert.calm_since is not None or self.alert.peak is not None, (
+            self._took(self._time_passed(self.alert))
+            assert self.alert.calm_since is not None or self.alert.peak is not None or self._waits(), (
                 "what is open is told when the silence ends"
+            )
+
+    @precondition(lambda self: self.quiet_below is None)
+    @rule(below=st.sampled_from([Severity.CRITICAL, Severity.DEPLETED]))
+    def quiet_hours_begin(self, below: Severity) -> None:
+        self.quiet_below = below
+
+    @precondition(lambda self: self.quiet_below is not None)
+    @rule()
+    def quiet_hours_end(self) -> None:
+        self.quiet_below = None
+        if self.alert is not None:
+            before = self.alert
+            step = self._time_passed(before)
+            assert (step.reason is Reason.OPENED and before.muted_from is None) is step.has_waited
+            self._took(step)
+            assert self.alert.calm_since is not None or self.alert.peak is not None or self.silenced, (
+                "what is open is told when quiet hours end"
             )
 
     @precondition(lambda self: self.alert is not None)
     @rule()
     def its_wallet_leaves(self) -> None:
         assert self.alert is not None
-        self._took(close(self.alert, now=self.now, silenced=self.silenced, cause=Cause.WALLET_REMOVED))
+        closed = close(
+            self.alert,
+            now=self.now,
+            silenced=self.silenced,
+            quiet_below=self.quiet_below,
+            cause=Cause.WALLET_REMOVED,
+        )
+        self._took(closed)
+
+    def _time_passed(self, alert: Alert) -> Transition:
+        return pass_time(
+            alert,
+            now=self.now,
+            silenced=self.silenced,
+            quiet_below=self.quiet_below,
+            remind_every=REMIND_EVERY,
+        )
+
+    def _waits(self) -> bool:
+        return (
+            self.alert is not None and self.quiet_below is not None and self.alert.severity < self.quiet_below
+        )
 
     def _watch(self, before: Alert | None, step: Transition, verdict: Verdict) -> None:
         """Keep a book of its own of how long what flaps has been well."""
@@ -177,7 +228,9 @@ class AlertLife(RuleBasedStateMachine):
         if self.alert is not None:
             assert (self.alert.peak is None) is (self.said == [])
             assert self.alert.severity > Severity.OK
-            assert self.alert.peak is None or self.alert.muted or self.alert.peak >= self.alert.severity
+            is_told = self.alert.peak is None or self.alert.peak >= self.alert.severity
+            # what quiet hours held back is told by the next look at the clock
+            assert is_told or self.alert.muted or self._waits()
 
 
 TestAlertLife = AlertLife.TestCase

@@ -26,12 +26,14 @@ from tests.notify.examples import (
     DEPLETED,
     DIGEST,
     ENDLESS,
+    ESCALATED,
     FLAPPING,
     GROUP,
     HELD,
     HOSTILE,
     HOUR,
     LONGEST,
+    MUCH_SILENCED,
     NOW,
     RECOVERED,
     REJECTED,
@@ -108,6 +110,8 @@ _LOW: dict[str, Message] = {
     ),
     "reminder": REMINDER,
     "reminder_of_warning": _reminded(WARNING),
+    "escalated": ESCALATED,
+    "escalated_before": changed(ESCALATED, reason=None),
     "top_up_overdue": changed(
         REMINDER,
         missed_top_up=ExpectedTopUp(
@@ -178,6 +182,11 @@ _WALLETS: dict[str, Message] = {
 _GROUPS: dict[str, Message] = {
     "group": replace(GROUP, new=()),
     "group_joined": GROUP,
+    "group_escalated": GroupMessage(
+        group_id="g8",
+        at=NOW,
+        members=(ESCALATED, changed(ESCALATED, id=18, wallet=WalletName("acme/login"))),
+    ),
     "group_recovered": replace(
         GROUP,
         members=tuple(
@@ -248,6 +257,8 @@ EVERYTHING: dict[str, Message] = {
     **_DIGESTS,
     "test": TEST,
     "trouble": TROUBLE,
+    "silence": MUCH_SILENCED,
+    "silence_again": replace(MUCH_SILENCED, is_repeated=True, num_urgent=0, reason=""),
     "trouble_with_mail": replace(
         TROUBLE,
         channel="email",

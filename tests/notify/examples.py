@@ -5,7 +5,7 @@ import math
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from balancebot.domain.alert import AlertKind, Cause, Reason
+from balancebot.domain.alert import AlertKind, Cause, Escalated, Reason
 from balancebot.domain.balance import Absent, Category, WalletName
 from balancebot.domain.message import (
     Action,
@@ -18,6 +18,7 @@ from balancebot.domain.message import (
     MessageRef,
     MutedCounts,
     OutgoingMessage,
+    SilenceMessage,
     SpikeMeasurement,
     TestMessage,
 )
@@ -86,6 +87,13 @@ WARNING = changed(
     planned=(),
 )
 WORSENED = changed(CRITICAL, reason=Reason.WORSENED, previous_peak=Severity.WARNING, opened_at=NOW - 5 * HOUR)
+ESCALATED = changed(
+    CRITICAL,
+    reason=Reason.ESCALATED,
+    opened_at=NOW - 0.5 * HOUR,
+    raised_at=NOW - 0.5 * HOUR,
+    escalated=(Escalated(rule="acme/* critical 1800s", peak=Severity.CRITICAL, at=NOW),),
+)
 REMINDER = changed(CRITICAL, reason=Reason.REMINDER, opened_at=NOW - 24 * HOUR)
 DEPLETED = changed(
     CRITICAL,
@@ -315,6 +323,16 @@ DIGEST = DigestMessage(
     planned=((WalletName("acme/checkout"), Category.INDUSTRY, PLANNED),),
 )
 TEST = TestMessage(at=NOW)
+MUCH_SILENCED = SilenceMessage(
+    at=NOW,
+    silence_id=3,
+    pattern="*",
+    until=NOW + 240 * HOUR,
+    reason="moving to the new gateway",
+    created_by="ann (U024BE7LH)",
+    num_wallets=1_204,
+    num_urgent=2,
+)
 TROUBLE = ChannelFailureMessage(
     at=NOW,
     channel="slack",

@@ -169,5 +169,5 @@ def _is_urgent(told: Message) -> bool:
     return (
         isinstance(told, AlertMessage)
         and told.alert.severity >= Severity.CRITICAL
-        and told.reason in {Reason.OPENED, Reason.WORSENED}
+        and told.reason in {Reason.OPENED, Reason.WORSENED, Reason.ESCALATED}
     )

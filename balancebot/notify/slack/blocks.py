@@ -20,6 +20,7 @@ from balancebot.domain.message import (
     GroupMessage,
     Message,
     OutgoingMessage,
+    SilenceMessage,
     TestMessage,
 )
 from balancebot.i18n import Wording
@@ -244,7 +245,7 @@ def _template(content: Message) -> str:
             return "slack/group.j2"
         case DigestMessage():
             return "slack/digest.j2"
-        case TestMessage() | ChannelFailureMessage():
+        case TestMessage() | ChannelFailureMessage() | SilenceMessage():
             return "slack/notice.j2"
         case _:
             assert_never(content)

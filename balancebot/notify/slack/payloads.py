@@ -15,6 +15,7 @@ from balancebot.config import UnfitError
 from balancebot.config.values import duration
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
+from balancebot.domain.silence import LONGEST_SILENCE
 from balancebot.notify.slack.blocks import ActionId, ShownGroup
 
 Envelope: TypeAlias = Mapping[str, Any]
@@ -184,7 +185,7 @@ _TOMORROW: Final = "tomorrow"
 _MORNING = time(9)
 _SILENCE = re.compile(r"(?P<pattern>.+?)\s+(?P<length>\d+[smhd]|tomorrow)(?:\s+(?P<reason>.*))?", re.DOTALL)
 _QUOTES = "\"'`“”‘’"
-_duration = duration(at_least=timedelta(seconds=1))
+_duration = duration(at_least=timedelta(seconds=1), at_most=LONGEST_SILENCE)
 
 Length: TypeAlias = timedelta | None
 """How long a silence lasts; None = until tomorrow, 9:00 local time."""
@@ -246,7 +247,7 @@ def parse_command(text: str) -> Wanted:
                 length = read_length(found["length"])
             except UnfitError:
                 return Help(
-                    fault=sentence("The length %(text)s must be from 1s to 3650d", text=found["length"])
+                    fault=sentence("The length %(text)s must be from 1s to 30d", text=found["length"])
                 )
             return Mute(pattern=pattern, length=length, reason=(found["reason"] or "").strip())
         case _:

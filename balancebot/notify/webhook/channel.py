@@ -14,6 +14,7 @@ from balancebot.domain.message import (
     GroupMessage,
     Message,
     OutgoingMessage,
+    SilenceMessage,
     TestMessage,
 )
 from balancebot.domain.sentence import in_english
@@ -73,6 +74,8 @@ def _type_of(message: Message) -> str:
             return "test"
         case ChannelFailureMessage():
             return "channel.refused"
+        case SilenceMessage():
+            return "silence"
 
 
 def _data_of(message: Message, words: Wording) -> dict[str, Any]:
@@ -91,6 +94,14 @@ def _data_of(message: Message, words: Wording) -> dict[str, Any]:
                 "channel": message.channel,
                 "destination": message.destination,
                 "error": in_english(message.message),
+            }
+        case SilenceMessage():
+            return {
+                "id": str(message.silence_id),
+                "pattern": message.pattern,
+                "until": instant_text(message.until),
+                "reason": message.reason,
+                "created_by": message.created_by,
             }
         case TestMessage():
             return {}

@@ -22,6 +22,7 @@ from balancebot.config.values import duration
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.sentence import Sentence
+from balancebot.domain.silence import LONGEST_SILENCE
 from balancebot.domain.user import Role
 from balancebot.store import alerts as stored_alerts
 from balancebot.store import silences as stored_silences
@@ -41,7 +42,6 @@ from balancebot.web.api.route import (
     refused_field,
 )
 
-LONGEST_SILENCE = timedelta(days=30)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _MAX_POSITION = 2**53

@@ -1,0 +1,190 @@
+"""Quiet hours, down to what stands in the channels, and a week of them."""
+
+from collections import Counter
+from dataclasses import replace
+from datetime import UTC, datetime, time, timedelta
+from itertools import pairwise
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from balancebot.config import QuietConfig
+from balancebot.domain.alert import Reason
+from balancebot.domain.balance import WalletName
+from balancebot.domain.message import AlertMessage, Message
+from balancebot.domain.quiet_hours import DailyHours, QuietHours, Weekday
+from balancebot.domain.verdict import Severity
+from tests.world import SHOP, WEB, HandClock, World, industry
+
+BERLIN = ZoneInfo("Europe/Berlin")
+QUIET = QuietConfig(
+    hours=DailyHours(time(22), time(8)),
+    days=frozenset({Weekday.SAT, Weekday.SUN}),
+    below=Severity.CRITICAL,
+)
+
+
+def local(text: str) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=BERLIN).astimezone(UTC)
+
+
+def a_world(database, at: str, quiet: QuietConfig = QUIET, *names: WalletName) -> World:
+    world = World(database, clock=HandClock(local(at)), quiet=quiet, timezone=BERLIN)
+    world.configure(*(names or (SHOP,)))
+    world.limit(warning_below=1000, critical_below=100, warning_days=-1, critical_days=-1)
+    return world
+
+
+def read(world: World, balance: int, wallet: WalletName = SHOP) -> None:
+    world.shows(industry(balance), wallet=wallet)
+    world.poll()
+    tick(world)
+
+
+def tick(world: World) -> None:
+    world.app.operate_alerts.tick()
+    world.deliver()
+
+
+def test_a_warning_waits_until_they_end_and_is_told_as_opened(database):
+    world = a_world(database, "2026-11-24T23:00")
+    read(world, 500)
+    in_the_night = world.slack.told()
+
+    world.clock.at = local("2026-11-25T07:59:59")
+    tick(world)
+    a_second_before = world.slack.told()
+    world.clock.at = local("2026-11-25T08:00")
+    tick(world)
+
+    assert ([], [], ["opened"]) == (in_the_night, a_second_before, world.slack.told())
+    world.close()
+
+
+def test_something_critical_is_told_at_once_and_so_is_what_becomes_critical(database):
+    world = a_world(database, "2026-11-24T23:00", QUIET, SHOP, WEB)
+    read(world, 50)
+    read(world, 500, WEB)
+    read(world, 50, WEB)
+
+    assert ["opened critical acme/shop:industry", "opened critical acme/web:industry"] == world.news()
+    world.close()
+
+
+def test_depleted_never_waits_and_critical_does_where_that_is_wanted(database):
+    world = a_world(database, "2026-11-24T21:00", replace(QUIET, below=Severity.DEPLETED), SHOP, WEB)
+    read(world, 500)
+    world.clock.at = local("2026-11-24T23:00")
+    read(world, 50)
+    read(world, 50, WEB)
+    assert ["opened warning acme/shop:industry"] == world.news()
+
+    read(world, 0, WEB)
+    assert "opened depleted acme/web:industry" == world.news()[-1]
+
+    world.clock.at = local("2026-11-25T08:00")
+    tick(world)
+    assert "worsened critical acme/shop:industry" == world.news()[-1]
+    assert ["opened", "> worsened"] == world.slack.told()[::2]
+    world.close()
+
+
+def test_what_opened_and_recovered_meanwhile_is_not_told(database):
+    world = a_world(database, "2026-11-24T23:00")
+    read(world, 500)
+    read(world, 5000)
+    world.clock.at = local("2026-11-25T08:00")
+    tick(world)
+
+    assert [] == world.news()
+    world.close()
+
+
+def test_a_recovery_from_a_warning_only_edits_and_one_from_something_critical_is_told(database):
+    world = a_world(database, "2026-11-24T21:00", QUIET, SHOP, WEB)
+    read(world, 500)
+    read(world, 50, WEB)
+    world.clock.at = local("2026-11-24T23:00")
+    read(world, 5000)
+    read(world, 5000, WEB)
+
+    assert ["opened", "opened", "> recovered"] == world.slack.told()
+    assert [1, 1] == [len(message.looks) for message in world.slack.messages if message.below is None]
+    world.close()
+
+
+def test_a_reminder_of_a_warning_waits_and_comes_once(database):
+    world = a_world(database, "2026-11-23T23:30", replace(QUIET, hours=DailyHours(time(23, 45), time(8))))
+    read(world, 500)
+    for at in ("2026-11-24T23:50", "2026-11-25T03:00", "2026-11-25T08:00", "2026-11-25T08:01"):
+        world.clock.at = local(at)
+        tick(world)
+
+    assert ["opened", "> reminder"] == world.slack.told()
+    assert local("2026-11-25T08:00") == world.slack.messages[-1].at
+    world.close()
+
+
+@pytest.mark.parametrize(("num", "expected"), [(1, ["opened"]), (2, ["GroupMessage"]), (7, ["GroupMessage"])])
+def test_what_waited_is_told_in_one_message_however_little_it_is(database, num, expected):
+    names = [WalletName(f"acme/app-{number}") for number in range(num)]
+    world = a_world(database, "2026-11-24T23:00", QUIET, *names)
+    for name in names:
+        read(world, 500, name)
+        world.clock.pass_by(minutes=30)
+    world.clock.at = local("2026-11-25T08:00")
+    tick(world)
+
+    assert expected == world.slack.told() == world.mail.told("finance@example.com")
+    world.close()
+
+
+def test_a_week_of_quiet_hours_with_a_restart_every_night(database):
+    """Three balances that change every ten hours: seven nights, a weekend, and the end of summer time within it."""
+    names = [WalletName(f"acme/app-{number}") for number in range(3)]
+    world = a_world(database, "2026-10-19T09:00", QUIET, *names)
+    balances = [500, 5000, 50, 5000, 500, 50, 5000]
+    for hour in range(7 * 24 + 6):
+        for offset, name in enumerate(names):
+            world.shows(industry(balances[(hour // 10 + 3 * offset) % len(balances)]), wallet=name)
+        world.poll()
+        if hour % 24 == 15:
+            world.close()
+            world.app = world.another_app(quiet=QUIET, timezone=BERLIN)
+        tick(world)
+        world.clock.pass_by(hours=1)
+
+    everything: list[Message] = [*world.messages()]
+    messages = [message for message in everything if isinstance(message, AlertMessage)]
+    in_quiet = [message for message in messages if _is_quiet(message.at) and message.is_open]
+    assert {Severity.CRITICAL} == {message.alert.severity for message in in_quiet}
+    openings = Counter(message.alert_id for message in messages if message.reason is Reason.OPENED)
+    assert {1} == set(openings.values())
+    assert {message.alert_id for message in messages} == set(openings)
+    waited = {
+        message.at
+        for message in messages
+        if message.reason is Reason.OPENED
+        and message.alert.severity is Severity.WARNING
+        and message.alert.opened_at != message.at
+    }
+    assert local("2026-10-21T08:00") in waited
+    assert waited <= {local(f"2026-10-{day}T08:00") for day in (20, 21, 22, 23, 26)}
+    world.close()
+
+
+def _is_quiet(at: datetime) -> bool:
+    """By the clock on the wall, which is right but for the hour that comes twice, and that lies inside."""
+    here = at.astimezone(BERLIN)
+    return here.weekday() >= 5 or here.hour >= 22 or here.hour < 8
+
+
+def test_the_hours_of_the_week_are_those_on_the_wall() -> None:
+    """The book of the week above agrees with the quiet hours at every quarter of an hour of both changes of the clocks."""
+    world_hours = [(local("2026-10-23T12:00"), 5), (local("2027-03-26T12:00"), 5)]
+    quiet = QuietHours(hours=QUIET.hours, days=QUIET.days, below=QUIET.below, zone=BERLIN)
+    for begin, days in world_hours:
+        instants = [begin + timedelta(minutes=15 * number) for number in range(days * 96)]
+        assert [_is_quiet(at) for at in instants] == [quiet.at(at) is not None for at in instants]
+        ends = [now.until for at in instants if (now := quiet.at(at)) is not None]
+        assert all(earlier <= later for earlier, later in pairwise(ends))

@@ -1,0 +1,96 @@
+"""A silence lasts at most 30 days, and one that mutes much is announced, again every week, and shown."""
+
+from datetime import timedelta
+
+import pytest
+
+from balancebot.domain.audit import Actor, Way
+from balancebot.domain.balance import WalletName
+from balancebot.domain.message import SilenceMessage
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.silence import Silence
+from balancebot.store import silences
+from tests.world import SHOP, World, industry
+
+ANN = Actor(who="ann", way=Way.CLI)
+
+
+@pytest.fixture
+def world(database) -> World:
+    world = World(database)
+    world.configure(SHOP)
+    world.limit(warning_below=1000, critical_below=100, warning_days=-1, critical_days=-1)
+    return world
+
+
+def silence(world: World, text: str, **length: float) -> Silence:
+    pattern = Pattern.parse(text)
+    assert isinstance(pattern, Pattern)
+    until = world.clock.now() + timedelta(**length)
+    return world.app.operate_alerts.silence(pattern, until=until, reason="moving", by=ANN)
+
+
+def announced(world: World) -> list[SilenceMessage]:
+    world.app.operate_alerts.tick()
+    world.deliver()
+    return [sent.message for sent in world.slack.messages if isinstance(sent.message, SilenceMessage)]
+
+
+def test_a_silence_ends_after_thirty_days_whatever_was_asked_for(world):
+    made = silence(world, "acme/shop", days=36_500)
+
+    assert world.clock.now() + timedelta(days=30) == made.until
+    with world.database.read() as conn:
+        assert [made.until] == [held.until for held in silences.holding(conn, world.clock.now())]
+
+
+def test_one_of_a_wallet_that_is_well_is_not_announced(world):
+    silence(world, "acme/shop", hours=4)
+    assert [] == announced(world)
+    world.close()
+
+
+def test_everything_is_announced_in_the_default_destinations_and_again_every_week(world):
+    silence(world, "*", days=15)
+    assert [False] == [message.is_repeated for message in announced(world)]
+    world.clock.pass_by(days=6)
+    assert 1 == len(announced(world))
+    world.clock.pass_by(days=1)
+    assert [False, True] == [message.is_repeated for message in announced(world)]
+    assert ["SilenceMessage"] * 2 == world.mail.told("finance@example.com")
+    world.clock.pass_by(days=7)
+    assert 3 == len(announced(world))
+    world.clock.pass_by(days=7)
+    assert 3 == len(announced(world)), "it is over"
+    world.close()
+
+
+@pytest.mark.parametrize(("num", "expected"), [(20, 0), (21, 1)])
+def test_many_wallets_are_announced(world, num, expected):
+    world.configure(*(WalletName(f"acme/app-{number}") for number in range(num)))
+    silence(world, "acme/*", hours=4)
+    assert expected == len(announced(world))
+    world.close()
+
+
+def test_one_that_mutes_something_critical_is_announced_whether_it_is_so_already_or_becomes_so(world):
+    world.shows(industry(50))
+    world.poll()
+    silence(world, "acme/shop", hours=4)
+    assert [(1, 1)] == [(message.num_wallets, message.num_urgent) for message in announced(world)]
+
+    other = WalletName("acme/web")
+    world.configure(SHOP, other)
+    silence(world, "acme/web", hours=4)
+    assert 1 == len(announced(world))
+    world.shows(industry(50), wallet=other)
+    world.poll()
+    assert ["acme/shop", "acme/web"] == [message.pattern for message in announced(world)]
+    world.close()
+
+
+def test_a_restart_does_not_announce_it_anew(world):
+    silence(world, "*", days=15)
+    assert 1 == len(announced(world))
+    assert 0 == world.another_app().operate_alerts.tick()
+    world.close()

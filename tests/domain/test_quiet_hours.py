@@ -1,0 +1,121 @@
+"""Quiet hours in local time, over midnight, over days and over the nights when the clocks change."""
+
+from datetime import UTC, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+
+from balancebot.domain.alert import Alert, AlertKind, AlertSubject
+from balancebot.domain.balance import WalletName
+from balancebot.domain.quiet_hours import DailyHours, Quiet, QuietHours, Weekday, waiting_until
+from balancebot.domain.verdict import Severity
+
+BERLIN = ZoneInfo("Europe/Berlin")
+NIGHT = DailyHours(time(22), time(8))
+
+
+def quiet_hours(hours: DailyHours | None = NIGHT, *days: Weekday, zone: ZoneInfo = BERLIN) -> QuietHours:
+    return QuietHours(hours=hours, days=frozenset(days), below=Severity.CRITICAL, zone=zone)
+
+
+def local(text: str, fold: int = 0) -> datetime:
+    return datetime.fromisoformat(text).replace(tzinfo=BERLIN, fold=fold).astimezone(UTC)
+
+
+def end(quiet: QuietHours, at: datetime) -> datetime | None:
+    now = quiet.at(at)
+    return None if now is None else now.until
+
+
+@pytest.mark.parametrize(
+    ("at", "until"),
+    [
+        ("2026-11-24T21:59:59", None),
+        ("2026-11-24T22:00", "2026-11-25T08:00"),
+        ("2026-11-25T00:00", "2026-11-25T08:00"),
+        ("2026-11-25T07:59:59", "2026-11-25T08:00"),
+        ("2026-11-25T08:00", None),
+    ],
+)
+def test_hours_cross_midnight_and_end_where_they_say(at: str, until: str | None) -> None:
+    assert (None if until is None else local(until)) == end(quiet_hours(), local(at))
+
+
+@pytest.mark.parametrize(
+    ("at", "until"),
+    [
+        ("2026-11-27T21:00", None),
+        ("2026-11-27T22:00", "2026-11-30T08:00"),
+        ("2026-11-28T12:00", "2026-11-30T08:00"),
+        ("2026-11-30T07:00", "2026-11-30T08:00"),
+    ],
+)
+def test_a_night_the_whole_days_after_it_and_the_next_night_are_one(at: str, until: str | None) -> None:
+    weekend = quiet_hours(NIGHT, Weekday.SAT, Weekday.SUN)
+    assert (None if until is None else local(until)) == end(weekend, local(at))
+
+
+def test_whole_days_alone_go_from_midnight_to_midnight() -> None:
+    sunday = quiet_hours(None, Weekday.SUN)
+    assert None is end(sunday, local("2026-11-28T23:59"))
+    assert local("2026-11-30T00:00") == end(sunday, local("2026-11-29T00:00"))
+
+
+def test_six_quiet_days_and_their_nights_end_on_the_seventh() -> None:
+    quiet = quiet_hours(NIGHT, *(day for day in Weekday if day is not Weekday.WED))
+    assert local("2026-11-25T08:00") == end(quiet, local("2026-11-18T22:00"))
+
+
+def test_where_the_clocks_go_forward_the_night_is_an_hour_shorter() -> None:
+    begins, ends = local("2027-03-27T22:00"), local("2027-03-28T08:00")
+    assert timedelta(hours=9) == ends - begins
+    assert ends == end(quiet_hours(), begins) == end(quiet_hours(), ends - timedelta(seconds=1))
+    assert None is end(quiet_hours(), ends)
+
+
+def test_where_the_clocks_go_back_the_night_is_an_hour_longer() -> None:
+    begins, ends = local("2026-10-24T22:00"), local("2026-10-25T08:00")
+    assert timedelta(hours=11) == ends - begins
+    assert ends == end(quiet_hours(), begins)
+
+
+def test_an_hour_that_comes_twice_ends_them_once_and_does_not_begin_them_again() -> None:
+    quiet = quiet_hours(DailyHours(time(22), time(2, 30)))
+    assert local("2026-10-25T02:30") == end(quiet, local("2026-10-25T02:29"))
+    assert None is end(quiet, local("2026-10-25T02:30"))
+    assert None is end(quiet, local("2026-10-25T02:10", fold=1))
+
+
+def test_an_hour_that_comes_twice_begins_them_once_and_does_not_end_them() -> None:
+    quiet = quiet_hours(DailyHours(time(2, 30), time(6)))
+    assert local("2026-10-25T06:00") == end(quiet, local("2026-10-25T02:45"))
+    assert local("2026-10-25T06:00") == end(quiet, local("2026-10-25T02:10", fold=1))
+
+
+def test_a_time_that_is_skipped_counts_as_the_next_that_is() -> None:
+    ends_in_the_gap = quiet_hours(DailyHours(time(22), time(2, 30)))
+    assert local("2027-03-28T03:00") == end(ends_in_the_gap, local("2027-03-28T01:59"))
+    assert None is end(ends_in_the_gap, local("2027-03-28T03:00"))
+    inside_the_gap = quiet_hours(DailyHours(time(2, 15), time(2, 45)))
+    assert None is end(inside_the_gap, local("2027-03-28T03:00"))
+
+
+def test_only_what_is_below_and_untold_waits() -> None:
+    quiet = Quiet(below=Severity.CRITICAL, until=local("2026-11-25T08:00"))
+    alert = Alert(
+        subject=AlertSubject(kind=AlertKind.STALE, wallet=WalletName("acme")),
+        severity=Severity.WARNING,
+        peak=None,
+        opened_at=local("2026-11-25T01:00"),
+    )
+
+    def waits(severity: Severity, peak: Severity | None) -> bool:
+        told = Alert(subject=alert.subject, severity=severity, peak=peak, opened_at=alert.opened_at)
+        return waiting_until(quiet, told) == quiet.until
+
+    assert [True, False, False] == [
+        waits(Severity.WARNING, None),
+        waits(Severity.WARNING, Severity.WARNING),
+        waits(Severity.CRITICAL, None),
+    ]
+    assert None is waiting_until(None, alert)

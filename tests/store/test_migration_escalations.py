@@ -1,0 +1,89 @@
+"""Alerts, deliveries and silences are carried over to what escalations and quiet hours need, both ways."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import Connection, text
+
+from balancebot.domain.alert import Reason
+from balancebot.store import alerts, silences
+from balancebot.store.database import Database
+
+ROOT = Path(__file__).parents[2]
+BEFORE, AFTER = "0008", "0009"
+AT = "2026-11-24 09:12:00.000000"
+TOLD = datetime(2026, 11, 24, 9, 12, tzinfo=UTC)
+
+
+@pytest.fixture
+def blank(blank_url: str):
+    database = Database(blank_url)
+    yield database
+    database.dispose()
+
+
+def alembic(url: str, *words: str) -> None:
+    command = [sys.executable, "-m", "alembic", "-x", f"url={url}", *words]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+
+
+def insert(conn: Connection, table: str, **values: object) -> None:
+    conn.execute(
+        text(f"INSERT INTO {table} ({', '.join(values)}) VALUES (:{', :'.join(values)})"),
+        values,
+    )
+
+
+def fill(conn: Connection) -> None:
+    for wallet, peak in (("acme", "critical"), ("acme/shop", None)):
+        insert(
+            conn,
+            "alerts",
+            kind="stale",
+            wallet=wallet,
+            category="",
+            severity="critical",
+            peak=peak,
+            opened_at=AT,
+            opened_by_days=False,
+            limits="{}",
+            measurement='{"at":"2026-11-24T09:12:00Z"}',
+            told_at=AT if peak else None,
+        )
+    for until in ("2026-12-04", "2026-12-24", "2126-11-05"):
+        insert(
+            conn,
+            "silences",
+            pattern="acme",
+            begins_at=AT,
+            until=f"{until} 09:12:00.000000",
+            reason="",
+            created_by="ann",
+        )
+
+
+def test_what_is_open_counts_as_raised_when_it_was_told_and_silences_end_after_thirty_days(
+    blank: Database, blank_url: str
+) -> None:
+    alembic(blank_url, "upgrade", BEFORE)
+    with blank.write() as conn:
+        fill(conn)
+    alembic(blank_url, "upgrade", AFTER)
+    with blank.read() as conn:
+        assert [TOLD, None] == [last.alert.raised_at for last in alerts.all_open(conn)]
+        assert [10, 30, 30] == [(s.until - s.begins_at).days for s in reversed(silences.all_of_them(conn))]
+    with blank.write() as conn:
+        for reason, message in (
+            ("escalated", '{"type":"alert","message":{"reason":"escalated"}}'),
+            (None, '{"type":"silence","message":{}}'),
+        ):
+            insert(conn, "notifications", reason=reason, created_at=AT, message=message)
+    alembic(blank_url, "downgrade", BEFORE)
+    with blank.read() as conn:
+        left = conn.execute(text("SELECT reason, message FROM notifications")).all()
+    assert [(Reason.REMINDER.value, '{"type":"alert","message":{"reason":"reminder"}}')] == [
+        tuple(row) for row in left
+    ]
