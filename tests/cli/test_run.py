@@ -56,6 +56,16 @@ def test_it_tells_at_once_and_ends_when_asked_to(firm: Firm, tmp_path: Path) -> 
     assert ("run.stopped", True) == (_events(process)[-1], process.lines()[-1]["finished"])
 
 
+def test_while_there_is_no_user_it_logs_a_link_that_makes_the_first_admin(firm: Firm, tmp_path: Path) -> None:
+    with running(tmp_path) as process, httpx.Client(base_url=process.address(), trust_env=False) as door:
+        (link,) = until(
+            lambda: [line["link"] for line in process.lines() if line["event"] == "run.setup_link"]
+        )
+        page = door.get(f"/setup?{link.partition('?')[2]}")
+        assert (200, True) == (page.status_code, "Make the first admin" in page.text)
+        assert 0 == process.end()
+
+
 def test_a_service_manager_is_told_when_it_is_ready_alive_and_stopping(
     firm: Firm,
     tmp_path: Path,
