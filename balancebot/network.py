@@ -19,14 +19,13 @@ from datetime import timedelta
 from functools import cache
 from types import MappingProxyType
 from typing import Any, TypeVar
-from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
 import certifi
 
 from balancebot.config import Proxy
-from balancebot.domain.sentence import Sentence, sentence, verbatim
+from balancebot.domain.sentence import Sentence, sentence, split_address, verbatim
 from balancebot.ports import ChannelError, ChannelErrorKind
 
 T = TypeVar("T")
@@ -171,8 +170,8 @@ def proxy_for(url: str, proxy: Proxy | None) -> str | None:
     """
     if proxy is not None:
         return None if proxy.url is None else proxy.url.reveal()
-    address = urlsplit(url)
-    if not address.hostname or proxy_bypass(address.netloc):
+    address = split_address(url)
+    if address is None or not address.hostname or proxy_bypass(address.netloc):
         return None
     scheme = {"ws": "http", "wss": "https"}.get(address.scheme, address.scheme)
     proxies = getproxies()

@@ -312,6 +312,12 @@ class WebConfig(ConfigSection):
         example='"https://balances.example.com"',
     )
     """Without a slash at its end."""
+    hosts: tuple[str, ...] = key(
+        values.list_of(values.host_name, "host names"),
+        "further names by which the pages are reached, beside that of `public_url`; others are refused",
+        default=[],
+        example='["balancebot.monitoring.svc"]',
+    )
     secret_key: Secret | None = key(
         values.secret(_LONG_ENOUGH, label="secret of at least 32 characters"),
         "key of the log-in sessions",

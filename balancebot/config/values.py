@@ -17,7 +17,6 @@ from itertools import chain
 from pathlib import Path
 from types import MappingProxyType
 from typing import Generic, TypeVar
-from urllib.parse import urlsplit
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError, available_timezones
 
 from cronsim import CronSim, CronSimError
@@ -27,7 +26,7 @@ from balancebot.config.toml_table import MAX_KEY, Parser, UnfitError, described
 from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern, name_fault
 from balancebot.domain.quiet_hours import DailyHours
-from balancebot.domain.sentence import Sentence, did_you_mean
+from balancebot.domain.sentence import Sentence, did_you_mean, split_address
 from balancebot.domain.verdict import Severity
 
 T = TypeVar("T")
@@ -55,6 +54,7 @@ _MENTION = re.compile(
 )
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
+_HOST = re.compile(r"[\w-]+(\.[\w-]+)*")
 _NO_CONTEXT = ConfigContext(environ={}, base=Path(), resolve=False)
 
 
@@ -412,11 +412,8 @@ def sender(value: object) -> str:
 def web_url(value: object) -> str:
     """Read an address of the web; a slash at its end is dropped. The value is never quoted: it may be a secret."""
     written = text(value)
-    try:
-        parts = urlsplit(written)
-        fit = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        fit = False
+    parts = split_address(written)
+    fit = parts is not None and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
     if not fit or any(character.isspace() for character in written):
         raise UnfitError("must be an address that begins with http:// or https://")
     return written.rstrip("/")
@@ -426,8 +423,8 @@ def web_url(value: object) -> str:
 def base_url(value: object) -> str:
     """Read the address of an API: no user, query or fragment belongs in it."""
     written = web_url(value)
-    parts = urlsplit(written)
-    if parts.query or parts.fragment or parts.username is not None:
+    parts = split_address(written)
+    if parts is None or parts.query or parts.fragment or parts.username is not None:
         raise UnfitError("must be an address without user, query or fragment")
     return written
 
@@ -458,8 +455,8 @@ def listen(value: object) -> ListenAddress:
 def https_url(value: object) -> str:
     """Read the address of a service that vouches for people; plain http is for one on this machine."""
     written = base_url(value)
-    parts = urlsplit(written)
-    if parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}:
+    parts = split_address(written)
+    if parts is None or (parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}):
         raise UnfitError(f"must begin with https://, not {written!r}")
     return written
 
@@ -472,6 +469,15 @@ def network(value: object) -> IPv4Network | IPv6Network:
         return ip_network(written)
     except ValueError:
         raise UnfitError(f"must be an address or a network such as 10.0.0.0/8, not {written!r}") from None
+
+
+@kind("host name")
+def host_name(value: object) -> str:
+    """Read the name of a host, without a port; its case doesn't matter."""
+    written = text(value)
+    if not _HOST.fullmatch(written):
+        raise UnfitError(f"must be a host name such as balances.example.com, not {written!r}")
+    return written.lower()
 
 
 @kind("name of an HTTP header")

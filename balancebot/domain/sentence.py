@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TypeAlias
+from urllib.parse import SplitResult, urlsplit  # noqa: TID251 -- what it raises is caught here
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +124,16 @@ def clean_text(text: str, *, at_most: int = MAX_WORDS) -> str:
     """
     line = " ".join(without_marks(text[: 8 * at_most + 64]).split())
     return line if len(line) <= at_most else line[: at_most - 1] + "…"
+
+
+def split_address(text: str) -> SplitResult | None:
+    """Return the parts of an address of the web, or of a part of one; None where it can't be parsed."""
+    try:
+        parts = urlsplit(text)
+        _ = parts.port
+    except ValueError:
+        return None
+    return parts
 
 
 def without_marks(text: str) -> str:

@@ -43,6 +43,13 @@ from balancebot.web.proxies import VisitorAddress
 from balancebot.web.rendering import render, show
 from balancebot.web.request import app_of, change, page, page_request_of, words_for
 
+_MAX_BODIES = {
+    "/login": 16 * 1024,
+    "/thresholds/sheet": 8 * 1024 * 1024,  # tens of thousands of rows
+    "/thresholds/sheet/apply": 1024 * 1024,  # the same, packed
+}
+"""The largest requests of some paths, in bytes; all others take less."""
+
 log = logging.getLogger(__name__)
 
 
@@ -115,7 +122,13 @@ def create_pages(
             Middleware(
                 VisitorAddress, trusted=() if app.settings.web is None else app.settings.web.trusted_proxies
             ),
-            Middleware(Guard, public_url=app.public_url, on_failure=_failed),
+            Middleware(
+                Guard,
+                public_url=app.public_url,
+                hosts=_hosts(app),
+                max_bodies=_MAX_BODIES,
+                on_failure=_failed,
+            ),
         ],
         exception_handlers={HTTPException: _refused, DatabaseError: _without_database},
     )
@@ -127,7 +140,7 @@ def create_pages(
     return pages
 
 
-def _healthz(request: Request) -> Response:  # noqa: ARG001 -- asks nothing of it
+async def _healthz(request: Request) -> Response:  # noqa: ARG001 -- asks nothing of it
     """Tell that the process is alive."""
     return PlainTextResponse("alive\n")
 
@@ -164,6 +177,11 @@ def _may_watch(request: Request) -> bool:
     return scheme.lower() == "bearer" and hmac.compare_digest(
         shown.strip().encode(), web.metrics_token.reveal().encode()
     )
+
+
+def _hosts(app: App) -> tuple[str, ...]:
+    web = app.settings.web
+    return () if web is None else (web.listen.host, *web.hosts)
 
 
 class _Static(StaticFiles):

@@ -1,17 +1,26 @@
 """What holds for every answer and every request, whatever page it is: headers, origins, sizes."""
 
-from collections.abc import Callable
-from urllib.parse import urlsplit
+import socket
+from collections.abc import Callable, Collection, Mapping
+from ipaddress import ip_address
+from types import MappingProxyType
 
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from balancebot.domain.sentence import sentence, split_address
 from balancebot.web.api.problem import is_for_api, problem
 
-MAX_BODY = 8 * 1024 * 1024
-"""The largest request, in bytes: a sheet of tens of thousands of rows."""
+MAX_BODY = 64 * 1024
+"""The largest request, in bytes, of a route that says nothing else."""
+_FORMS = frozenset({"", "application/x-www-form-urlencoded"})
+_UPLOAD = "multipart/form-data"
+_JSON = "application/json"
+_ALIVE = "/healthz"
 
 _CONTENT_SECURITY_POLICY = "; ".join(
     (
@@ -40,17 +49,38 @@ _HTTPS_ONLY = {"Strict-Transport-Security": "max-age=31536000"}
 _SAFE = frozenset({"GET", "HEAD"})
 
 
+_ENDS = {"Connection": "close"}
+"""The rest of a request that is refused isn't waited for."""
+
+
 class Guard:
-    """Wraps the whole application: refuses what comes from another site or is too large, answers where nobody else
-    did, and adds the headers.
+    """Wraps the whole application: refuses what comes from another site, is too large or isn't a form, answers where
+    nobody else did, and adds the headers.
     """
 
     def __init__(
-        self, app: ASGIApp, *, public_url: str, on_failure: Callable[[Request, Exception], Response]
+        self,
+        app: ASGIApp,
+        *,
+        public_url: str,
+        hosts: Collection[str] = (),
+        max_bodies: Mapping[str, int] = MappingProxyType({}),
+        on_failure: Callable[[Request, Exception], Response],
     ) -> None:
+        """`hosts` are further names of this server; `max_bodies` are the largest requests of some paths, in bytes.
+
+        A path of which more than `MAX_BODY` is taken also takes files.
+        """
         self._app = app
         self._on_failure = on_failure
-        self._host = urlsplit(public_url).netloc
+        self._max_bodies = max_bodies
+        public = split_address(public_url)
+        self._origin = public.netloc if public else ""
+        self._hosts = {
+            *map(str.lower, hosts),
+            public.hostname if public else "",
+            socket.gethostname().lower(),
+        }
         self._headers = _EVERYWHERE | (_HTTPS_ONLY if public_url.startswith("https://") else {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -70,39 +100,93 @@ class Guard:
                 headers.setdefault(*_NOT_KEPT)
             await send(message)
 
-        headers = Headers(scope=scope)
-        if scope["method"] not in _SAFE:
-            if not self._is_ours(headers):
-                answer = _refusal(scope, 403, "this form belongs to another site")
-                await answer(scope, receive, send_with_headers)
-                return
-            if not _is_small(headers):
-                answer = _refusal(scope, 413, "the request is too large")
-                await answer(scope, receive, send_with_headers)
-                return
         try:
-            await self._app(scope, receive, send_with_headers)
+            path, limit = scope["path"], self._max_bodies.get(scope["path"], MAX_BODY)
+            refusal = self._refusal(scope["method"], path, Headers(scope=scope), limit)
+            if refusal is None:
+                await self._app(scope, _at_most(limit, receive), send_with_headers)
+            else:
+                await refusal(scope, receive, send_with_headers)
         except Exception as error:
             if has_begun:
                 raise
             answer = self._on_failure(Request(scope), error)
             await answer(scope, receive, send_with_headers)
 
+    def _refusal(self, method: str, path: str, headers: Headers, limit: int) -> Response | None:
+        """Return the answer to what no page has to look at; None where it is to be answered by a page."""
+        if path != _ALIVE and not self._is_known(headers.get("host")):
+            # a page of another site whose name was made to lead here would read /metrics
+            return _refused(
+                421, "this host name isn't known here: set [web] public_url, or add it to [web] hosts"
+            )
+        length = headers.get("content-length")
+        if length is not None and "transfer-encoding" in headers:
+            return _refused(path, 400, "a request has either a length or chunks")
+        if length is not None and not (length.isdecimal() and len(length) < 16 and int(length) <= limit):
+            return _refused(path, 413, "the request is too large")
+        if method in _SAFE:
+            return None
+        if not self._is_ours(headers):
+            return _refused(path, 403, "this form belongs to another site")
+        if not _is_form(
+            headers.get("content-type", ""), with_files=limit > MAX_BODY, with_json=is_for_api(path)
+        ):
+            return _refused(path, 415, "a form is sent as application/x-www-form-urlencoded in UTF-8")
+        return None
+
     def _is_ours(self, headers: Headers) -> bool:
         """Browsers name the site that a form was sent from; a client that names none is no browser to be misled."""
         origin = headers.get("origin")
-        return origin is None or urlsplit(origin).netloc in {headers.get("host"), self._host}
+        if origin is None:
+            return True
+        parts = split_address(origin)
+        return parts is not None and parts.netloc in {headers.get("host"), self._origin}
+
+    def _is_known(self, host: str | None) -> bool:
+        """Tell whether a request names this server. No stranger can own an address, or a name without a dot."""
+        if host is None:
+            return True  # HTTP/1.0: no browser
+        parts = split_address(f"//{host}")
+        name = parts.hostname if parts else None
+        if name is None:
+            return False
+        name = name.rstrip(".")
+        return "." not in name or name in self._hosts or _is_address(name)
 
 
-def _refusal(scope: Scope, status: int, said: str) -> Response:
-    if is_for_api(scope["path"]):
-        return problem(status, said)
-    return PlainTextResponse(f"{said}\n", status_code=status)
+def _refused(path: str, status: int, words: str) -> Response:
+    if is_for_api(path):
+        return problem(status, words, headers=_ENDS)
+    return PlainTextResponse(f"{words}\n", status_code=status, headers=_ENDS)
 
 
-def _is_small(headers: Headers) -> bool:
-    """A body must say its length: browsers do, and nothing has to be counted while it comes in."""
-    length = headers.get("content-length", "")
-    if not length:
-        return "transfer-encoding" not in headers
-    return length.isdecimal() and int(length) <= MAX_BODY
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_form(content_type: str, *, with_files: bool, with_json: bool) -> bool:
+    """Tell whether a body is of a kind that is read here. Its codec isn't the sender's choice: some take minutes."""
+    kind, options = parse_options_header(content_type)
+    charset = options.get(b"charset", b"utf-8").lower()
+    taken = _FORMS | ({_UPLOAD} if with_files else set()) | ({_JSON} if with_json else set())
+    return kind.decode("latin-1").lower() in taken and charset in {b"utf-8", b"utf8"}
+
+
+def _at_most(limit: int, receive: Receive) -> Receive:
+    """Count a body while it comes, whatever length it claims to have; raise where it is larger than `limit` bytes."""
+    count = 0
+
+    async def receive_counted() -> Message:
+        nonlocal count
+        message = await receive()
+        count += len(message.get("body", b""))
+        if count > limit:
+            raise HTTPException(413, sentence("The request is too large.").id, headers=_ENDS)
+        return message
+
+    return receive_counted

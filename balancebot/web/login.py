@@ -2,7 +2,6 @@
 
 import math
 from datetime import timedelta
-from urllib.parse import urlsplit
 
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
@@ -10,6 +9,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from balancebot.app import App
 from balancebot.config import Secret
+from balancebot.domain.sentence import split_address
 from balancebot.people.first_admin import nobody_yet
 from balancebot.people.log_in import KNOWN_FOR, LoggedIn, LogInRefused, LogInThrottled
 from balancebot.web.rendering import render
@@ -124,6 +124,11 @@ def log_in_form(
 
 def within(address: str) -> str:
     """Return `address` if it is a page of ours, else the overview: a link must not lead elsewhere after the log-in."""
-    parts = urlsplit(address)
-    ours = address.startswith("/") and not address.startswith(("//", "/\\")) and not parts.netloc
+    parts = split_address(address)
+    ours = (
+        parts is not None
+        and not parts.netloc
+        and address.startswith("/")
+        and not address.startswith(("//", "/\\"))
+    )
     return address if ours and address.isprintable() and "\\" not in address else "/"

@@ -7,6 +7,7 @@ run in a thread: `PageRequest` in, response out.
 import hmac
 import logging
 import re
+from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -21,6 +22,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import Message
 
 from balancebot.alerts.transitions import NotifiedAlert
 from balancebot.app import App
@@ -39,6 +41,9 @@ log = logging.getLogger(__name__)
 
 COOKIE = "balancebot"
 CSRF_TOKEN = "csrf_token"  # noqa: S105 -- the name of a field
+_TOKEN_FIELD = re.compile(rb'name="csrf_token"\r\n\r\n([0-9a-f]{1,128})\r\n')
+_TOKEN_WITHIN = 2048
+"""Bytes of a form with files within which its token stands: it is the first field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,17 +185,38 @@ def change(path: str, handler: Handler, *, needs: Role = Role.FINANCE) -> Route:
         allowed = await run_in_threadpool(_authorized, request, needs)
         if isinstance(allowed, Response):
             return allowed
+        if request.headers.get("content-type", "").lower().startswith("multipart/"):
+            request, token = await _with_token(request)
+            _check_token(allowed, token)
         async with request.form(max_files=1, max_fields=200, max_part_size=512 * 1024) as form:
             given = form.get(CSRF_TOKEN)
-            if not isinstance(given, str) or not hmac.compare_digest(
-                allowed.csrf_token.encode(), given.encode()
-            ):
-                raise HTTPException(
-                    403, sentence("This form is out of date: reload the page and try again.").id
-                )
+            _check_token(allowed, given if isinstance(given, str) else "")
             return await run_in_threadpool(handler, replace(allowed, form=form))
 
     return Route(path, endpoint, methods=["POST"])
+
+
+def _check_token(page_request: PageRequest, given: str) -> None:
+    if not hmac.compare_digest(page_request.csrf_token.encode(), given.encode()):
+        raise HTTPException(403, sentence("This form is out of date: reload the page and try again.").id)
+
+
+async def _with_token(request: Request) -> tuple[Request, str]:
+    """Return a request with files, and the token that comes before them: no file is read of a form that isn't ours."""
+    began: deque[Message] = deque()
+    head = b""
+    while len(head) < _TOKEN_WITHIN:
+        message = await request.receive()
+        began.append(message)
+        head += message.get("body", b"")
+        if not message.get("more_body"):
+            break
+
+    async def receive() -> Message:
+        return began.popleft() if began else await request.receive()
+
+    found = _TOKEN_FIELD.search(head[: 2 * _TOKEN_WITHIN])
+    return Request(request.scope, receive), found[1].decode() if found else ""
 
 
 def app_of(request: Request) -> App:

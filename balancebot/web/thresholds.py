@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from typing import Any
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
@@ -15,7 +15,7 @@ from starlette.responses import Response
 from balancebot.alerts.transitions import NotifiedAlert
 from balancebot.catalogue import number
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.sentence import Sentence, sentence
+from balancebot.domain.sentence import Sentence, sentence, split_address
 from balancebot.domain.threshold import OFF, Effective, Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import read_category, read_wallet, written
 from balancebot.sheets import InputFault
@@ -211,7 +211,8 @@ def _saved(request: PageRequest, scope: Scope, what: Done, notified: Sequence[No
     """Show the whole table anew: a change of one row may be inherited by many."""
     if not request.wants_part:
         return done("/thresholds", what, notified)
-    here = parse_qs(urlsplit(request.http.headers.get("hx-current-url", "")).query)
+    address = split_address(request.http.headers.get("hx-current-url", ""))
+    here = parse_qs(address.query) if address else {}
 
     def asked(name: str) -> str:
         return here.get(name, [""])[0]

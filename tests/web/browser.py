@@ -4,7 +4,7 @@ import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from urllib.parse import urlsplit
+from urllib.parse import urlsplit  # noqa: TID251 -- a test may fail by what it raises
 
 import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
