@@ -55,6 +55,14 @@ class Metrics:
             ["channel", "outcome"],
             registry=self._registry,
         )
+        self.log_ins = Counter(
+            "balancebot_logins",
+            "Attempts to log in to the pages, by outcome",
+            ["outcome"],
+            registry=self._registry,
+        )
+        for outcome in ("ok", "refused", "throttled", "busy"):
+            self.log_ins.labels(outcome)
         for outcome in (READ, *SourceErrorKind):
             self.polls.labels(outcome)
         for channel in channels:

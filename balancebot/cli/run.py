@@ -206,7 +206,12 @@ class Daemon:
         web = self._app.settings.web
         if web is None:
             return None
-        pages = create_pages(self._app, metrics=self._metrics.text, unready=self._unready)
+        pages = create_pages(
+            self._app,
+            metrics=self._metrics.text,
+            unready=self._unready,
+            on_log_in=lambda outcome: self._metrics.log_ins.labels(outcome).inc(),
+        )
         return serve(pages, host=web.listen.host, port=web.listen.port)
 
     def stop(self) -> bool:

@@ -3,8 +3,10 @@
 import hmac
 import secrets
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from ipaddress import IPv4Address, ip_address, ip_network
+from typing import Literal
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
@@ -21,14 +23,18 @@ LONGEST = timedelta(days=14)
 TOUCH_EVERY = timedelta(minutes=5)
 
 WINDOW = timedelta(minutes=15)
+PAUSE = timedelta(minutes=1)
+"""Between two guesses that are looked at, once there were too many. Nobody is locked out for longer by strangers."""
 MAX_FAILURES = 5
 """For one name from one address."""
 MAX_FAILURES_OF_ADDRESS = 20
 MAX_FAILURES_OF_NAME = 50
-"""From all addresses together: few enough to stop guessing from many. Not for a browser that the user has used before."""
+"""From everywhere. It slows those down who have guessed wrongly before, and nobody else."""
 KNOWN_FOR = timedelta(days=180)
 """A browser is known to be a user's for so long."""
 _MAX_ADDRESS = 64
+_CONFIRMED = "logged in"
+"""What the guesses of who is logged in already are counted under, in place of an address."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,7 +50,10 @@ class LoggedIn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogInRefused:
-    """The wrong name or password; which of them is not said."""
+    """The wrong name or password; which of them is not said to who asked."""
+
+    user: str = field(default="", compare=False)
+    """For the log: the name where there is such a user. Any other may be a password in the wrong field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,6 +61,8 @@ class LogInThrottled:
     """Refused unchecked, after too many wrong passwords."""
 
     retry_after: timedelta
+    user: str = field(default="", compare=False)
+    """As of `LogInRefused`."""
 
 
 class LogIn:
@@ -71,26 +82,17 @@ class LogIn:
         """
         name = name[:MAX_USER_NAME]
         known = self._known(name, browser)
-        address = (f"browser {known}" if known else address)[:_MAX_ADDRESS]
-        with self._database.write() as conn:
-            failures = store.failures(conn, name, address, since=now - WINDOW)
-            wait = _wait(failures[:1] if known else failures, now)
-            if wait is not None:
-                return LogInThrottled(retry_after=wait)
-            # counted before it is checked: of a hundred guesses at once only the first few are answered
-            store.note_failure(conn, name, address, at=now, forget=now - WINDOW)
-            found = store.find(conn, name)
-        password_hash = None if found is None else found[1]
-        right = len(password) <= MAX_LENGTH and matches(password, password_hash)
-        if password_hash is None or not right:
-            return LogInRefused()
+        address = (f"browser {known}" if known else counted_address(address))[:_MAX_ADDRESS]
+        password_hash = self._looked_at(name, password, address, now=now, is_known=bool(known))
+        if not isinstance(password_hash, str):
+            return password_hash
         renewed = hash_password(password) if is_outdated(password_hash) else None
         token = Secret(secrets.token_urlsafe(32))
         expires_at = now + IDLE
         with self._database.write() as conn:
             current = store.find(conn, name)
             if current is None or current[1] != password_hash:
-                return LogInRefused()  # removed, or given a new password, in the meantime
+                return LogInRefused(user=name)  # removed, or given a new password, in the meantime
             store.forget_failures(conn, name, address)
             if renewed is not None:
                 store.set_password_hash(conn, name, renewed)
@@ -103,6 +105,34 @@ class LogIn:
         with self._database.write() as conn:
             store.start_session(conn, self._hash(token), name, now=now, expires_at=now + IDLE)
         return token
+
+    def confirm(
+        self, *, name: str, password: str, now: datetime
+    ) -> Literal[True] | LogInRefused | LogInThrottled:
+        """Look at the present password of somebody who is logged in; guesses are counted like those of strangers."""
+        looked_at = self._looked_at(name, password, _CONFIRMED, now=now, is_known=True)
+        if not isinstance(looked_at, str):
+            return looked_at
+        with self._database.write() as conn:
+            store.forget_failures(conn, name, _CONFIRMED)
+        return True
+
+    def _looked_at(
+        self, name: str, password: str, address: str, *, now: datetime, is_known: bool
+    ) -> str | LogInRefused | LogInThrottled:
+        """Return the hash that a password fits, unless there were too many guesses; of who `is_known` only the own count."""
+        with self._database.write() as conn:
+            failures = store.failures(conn, name, address, since=now - WINDOW)
+            wait = _wait(failures, now, is_known=is_known)
+            found = store.find(conn, name)
+            user = "" if found is None else found[0].name
+            if wait is not None:
+                return LogInThrottled(retry_after=wait, user=user)
+            # counted before it is looked at: of a hundred guesses at once only the first few are answered
+            store.note_failure(conn, name, address, at=now, forget=now - WINDOW)
+        password_hash = None if found is None else found[1]
+        right = len(password) <= MAX_LENGTH and matches(password, password_hash)
+        return password_hash if password_hash is not None and right else LogInRefused(user=user)
 
     def session(self, token: Secret, *, now: datetime) -> Session | None:
         """Return whose request it is; None without a session."""
@@ -157,15 +187,27 @@ class LogIn:
         return hmac.digest(self._key, f"{use}:{token.reveal()}".encode(), "sha256").hex()
 
 
-def _wait(failures: tuple[list[datetime], ...], now: datetime) -> timedelta | None:
-    """Return how long until another password is checked; None = now."""
-    limits = (MAX_FAILURES, MAX_FAILURES_OF_ADDRESS, MAX_FAILURES_OF_NAME)
-    waits = [
-        times[-most] + WINDOW - now
-        for times, most in zip(failures, limits, strict=False)
-        if len(times) >= most
-    ]
-    return max(waits, default=None)
+def _wait(failures: tuple[list[datetime], ...], now: datetime, *, is_known: bool) -> timedelta | None:
+    """Return how long until one more guess is looked at; None = now."""
+    here, of_address, of_name = failures
+    crowds = [here] if len(here) >= MAX_FAILURES else []
+    if not is_known:
+        crowds += [of_address] if len(of_address) >= MAX_FAILURES_OF_ADDRESS else []
+        # whoever comes for the first time may be the user: guesses from elsewhere don't keep anybody out
+        crowds += [of_name] if len(of_name) >= MAX_FAILURES_OF_NAME and here else []
+    wait = max((times[-1] + PAUSE - now for times in crowds), default=timedelta())
+    return min(wait, PAUSE) if wait > timedelta() else None
+
+
+def counted_address(address: str) -> str:
+    """Return what the guesses of an address are counted under: whoever has an IPv6 address has 2^64 of them."""
+    try:
+        ip = ip_address(address.partition("%")[0])
+    except ValueError:
+        return address
+    if isinstance(ip, IPv4Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or ip_network((ip, 64), strict=False))
 
 
 MIN_LENGTH = 8
@@ -173,18 +215,20 @@ MAX_LENGTH = 1024
 
 # 19 MiB, two passes, one lane: the least that OWASP recommends, since the daemon itself is not larger than a few of these
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
-_AT_ONCE = threading.BoundedSemaphore(2)
+AT_ONCE = 2
+"""So many passwords are hashed at a time; each takes 19 MiB."""
+_TURNS = threading.BoundedSemaphore(AT_ONCE)
 
 
 def hash_password(password: str) -> str:
-    """Return the hash of a password, which is stored."""
-    with _AT_ONCE:
+    """Return what is kept of a password."""
+    with _TURNS:
         return _HASHER.hash(password)
 
 
 def matches(password: str, password_hash: str | None) -> bool:
     """Tell whether a password is the one that was hashed; with None takes as long, and says no."""
-    with _AT_ONCE:
+    with _TURNS:
         try:
             _HASHER.verify(password_hash or _NOBODYS, password)
         except (VerificationError, InvalidHashError):

@@ -132,13 +132,6 @@ def end_sessions(
     return None
 
 
-def is_password(database: Database, *, name: str, password: str) -> bool:
-    """Tell whether a password is the user's."""
-    with database.read() as conn:
-        found = store.find(conn, name)
-    return log_in.matches(password, None if found is None else found[1])
-
-
 def list_users(database: Database) -> tuple[User, ...]:
     """Return all users by name."""
     with database.read() as conn:

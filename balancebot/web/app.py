@@ -5,6 +5,7 @@ import logging
 from collections.abc import Callable
 from http import HTTPStatus
 
+from anyio import CapacityLimiter
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
@@ -18,6 +19,7 @@ from balancebot import packaged
 from balancebot.app import App
 from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role
+from balancebot.people import log_in
 from balancebot.store.errors import DatabaseError
 from balancebot.web import (
     alerts,
@@ -42,6 +44,7 @@ from balancebot.web.overview_lists import OverviewLists
 from balancebot.web.proxies import VisitorAddress
 from balancebot.web.rendering import render, show
 from balancebot.web.request import app_of, change, page, page_request_of, words_for
+from balancebot.web.server import Occasionally
 
 _MAX_BODIES = {
     "/login": 16 * 1024,
@@ -54,9 +57,15 @@ log = logging.getLogger(__name__)
 
 
 def create_pages(
-    app: App, *, metrics: Callable[[], bytes], unready: Callable[[], str] | None = None
+    app: App,
+    *,
+    metrics: Callable[[], bytes],
+    unready: Callable[[], str] | None = None,
+    on_log_in: Callable[[str], object] = lambda _: None,
 ) -> Starlette:
     """Return the application that answers all addresses of the contract. `metrics` returns text for Prometheus.
+
+    `on_log_in` is told the outcome of each attempt to log in: ok, refused, throttled or busy.
 
     `unready` returns in a line why the process isn't ready, '' when it is; by default the app answers.
     """
@@ -134,6 +143,9 @@ def create_pages(
     )
     pages.state.app = app
     pages.state.metrics = metrics
+    pages.state.on_log_in = on_log_in
+    pages.state.log_in_turns = CapacityLimiter(log_in.AT_ONCE)
+    pages.state.log_ins_failed = Occasionally()
     pages.state.unready = unready or app.unready
     pages.state.lists = OverviewLists()
     pages.state.api_budgets = ApiBudgets()

@@ -1,8 +1,11 @@
 """The way in and out."""
 
+import logging
 import math
 from datetime import timedelta
+from functools import partial
 
+from anyio import CapacityLimiter, to_thread
 from starlette.concurrency import run_in_threadpool
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
@@ -24,6 +27,11 @@ from balancebot.web.request import (
     words_for,
 )
 
+log = logging.getLogger(__name__)
+
+_MAX_WAITING = 20
+"""So many log-ins wait for their turn; each takes a tenth of a second of work."""
+
 
 async def login(request: Request) -> Response:
     """Show the log-in form, or look at what was filled in. Needs no CSRF token: nobody is logged in yet."""
@@ -32,9 +40,13 @@ async def login(request: Request) -> Response:
         return await run_in_threadpool(
             log_in_form, app, request, next_page=request.query_params.get("next", "/")
         )
+    turns: CapacityLimiter = request.app.state.log_in_turns
+    if turns.statistics().tasks_waiting >= _MAX_WAITING:
+        _note(request, "busy")
+        return _busy(app, request)
     async with request.form(max_files=0, max_fields=10, max_part_size=16 * 1024) as form:
         fields = {name: storable(value) for name, value in form.items() if isinstance(value, str)}
-    return await run_in_threadpool(_log_in, app, request, fields)
+    return await to_thread.run_sync(partial(_log_in, app, request, fields), limiter=turns)
 
 
 def _log_in(app: App, request: Request, fields: dict[str, str]) -> Response:
@@ -50,11 +62,17 @@ def _log_in(app: App, request: Request, fields: dict[str, str]) -> Response:
     words = words_for(request)
     match outcome:
         case LoggedIn(token=token, browser=browser):
+            _note(request, "ok", user=name, address=address)
+            former = session_token(app, request)
+            if former is not None:
+                app.log_in.log_out(former)
             return let_in(app, token, browser, to=within(next_page))
-        case LogInRefused():
+        case LogInRefused(user=user):
+            _note(request, "refused", user=user, address=address)
             fault = words.gettext("The name or the password is wrong.")
             return log_in_form(app, request, next_page=next_page, name=name, fault=fault, status=401)
-        case LogInThrottled(retry_after=wait):
+        case LogInThrottled(retry_after=wait, user=user):
+            _note(request, "throttled", user=user, address=address)
             minutes = math.ceil(wait.total_seconds() / 60)
             fault = words.gettext("Too many wrong passwords. Try again in %(minutes)s min.", minutes=minutes)
             answer = log_in_form(app, request, next_page=next_page, name=name, fault=fault, status=429)
@@ -68,6 +86,27 @@ def let_in(app: App, token: Secret, browser: Secret | None, *, to: str) -> Respo
     _hand_over(answer, app, cookie_name(app), token)
     if browser is not None:
         _hand_over(answer, app, _known_name(app), browser, lasts=KNOWN_FOR)
+    return answer
+
+
+def _note(request: Request, outcome: str, *, user: str = "", address: str = "") -> None:
+    """Count an attempt to log in, and log it: guessing is to be seen."""
+    request.app.state.on_log_in(outcome)
+    if outcome == "ok":
+        log.info("web.logged_in", extra={"user": user, "address": address})
+    elif num := request.app.state.log_ins_failed.due():
+        log.warning(
+            "web.log_in_failed",
+            extra={"outcome": outcome, "user": user or "unknown", "address": address, "times": num},
+        )
+
+
+def _busy(app: App, request: Request) -> Response:
+    fault = words_for(request).gettext(
+        "Too many people are logging in right now. Try again in a few seconds."
+    )
+    answer = log_in_form(app, request, next_page="/", fault=fault, status=429)
+    answer.headers["Retry-After"] = "5"
     return answer
 
 

@@ -7,6 +7,7 @@ from balancebot.config import LANGUAGES
 from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role
 from balancebot.people import users
+from balancebot.people.log_in import LogInRefused, LogInThrottled
 from balancebot.people.users import UserFault
 from balancebot.web.rendering import show
 from balancebot.web.request import Done, PageRequest, done
@@ -85,10 +86,17 @@ def me(request: PageRequest) -> Response:
 
 def set_my_password(request: PageRequest) -> Response:
     """Give oneself another password; the present one must be known."""
-    if not users.is_password(
-        request.app.database, name=request.user.name, password=request.sent_exactly("present")
+    match request.app.log_in.confirm(
+        name=request.user.name, password=request.sent_exactly("present"), now=request.now
     ):
-        return _me(request, fault=sentence("The current password is wrong.").id)
+        case LogInRefused():
+            return _me(request, fault=sentence("The current password is wrong.").id)
+        case LogInThrottled():
+            return _me(
+                request, fault=sentence("Too many wrong passwords. Try again in a minute.").id, status=429
+            )
+        case True:
+            pass
     fault = users.set_password(
         request.app.database,
         name=request.user.name,
@@ -138,11 +146,11 @@ def _everyone(
     )
 
 
-def _me(request: PageRequest, fault: str = "") -> Response:
+def _me(request: PageRequest, fault: str = "", *, status: int = 422) -> Response:
     return show(
         request,
         "me.html.j2",
-        status=422 if fault else 200,
+        status=status if fault else 200,
         sessions=users.sessions_of(request.app.database, name=request.user.name, now=request.now),
         this=request.session_id,
         languages=[(name, language_name(name)) for name in LANGUAGES],

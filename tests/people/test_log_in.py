@@ -10,7 +10,16 @@ from balancebot.config import Secret
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.user import Role
 from balancebot.people import users
-from balancebot.people.log_in import IDLE, LONGEST, WINDOW, LoggedIn, LogIn, LogInRefused, LogInThrottled
+from balancebot.people.log_in import (
+    IDLE,
+    LONGEST,
+    PAUSE,
+    LoggedIn,
+    LogIn,
+    LogInRefused,
+    LogInThrottled,
+    counted_address,
+)
 from balancebot.store import tables
 from balancebot.store.database import Database
 
@@ -58,11 +67,22 @@ def test_a_wrong_password_and_an_unknown_name_are_refused_alike(desk: LogIn) -> 
     assert LogInRefused() == guess(desk, RIGHT, name="nobody")
 
 
-def test_the_sixth_guess_is_not_even_looked_at_until_the_window_has_passed(desk: LogIn) -> None:
+def test_the_sixth_guess_is_not_even_looked_at_for_a_minute(desk: LogIn) -> None:
     for _ in range(5):
         assert LogInRefused() == guess(desk, "wrong")
-    assert LogInThrottled(retry_after=WINDOW) == guess(desk, RIGHT)
-    assert isinstance(guess(desk, RIGHT, after=WINDOW), LoggedIn)
+    assert LogInThrottled(retry_after=PAUSE) == guess(desk, RIGHT)
+    assert isinstance(guess(desk, RIGHT, after=PAUSE), LoggedIn)
+
+
+def test_who_goes_on_guessing_is_looked_at_once_a_minute(desk: LogIn) -> None:
+    outcomes = [guess(desk, "wrong", after=timedelta(seconds=number)) for number in range(300)]
+    assert 5 + 4 == outcomes.count(LogInRefused())
+
+
+def test_a_clock_that_was_set_back_locks_nobody_out(desk: LogIn) -> None:
+    for _ in range(6):
+        guess(desk, "wrong", after=timedelta(days=60))
+    assert LogInThrottled(retry_after=PAUSE) == guess(desk, RIGHT)
 
 
 def test_a_stranger_who_guesses_keeps_nobody_out_who_comes_from_elsewhere(desk: LogIn) -> None:
@@ -71,13 +91,54 @@ def test_a_stranger_who_guesses_keeps_nobody_out_who_comes_from_elsewhere(desk: 
     assert isinstance(guess(desk, RIGHT), LoggedIn)
 
 
-def test_strangers_from_everywhere_keep_out_no_browser_that_the_user_has_used_before(desk: LogIn) -> None:
+def test_strangers_from_everywhere_keep_nobody_out_who_has_not_guessed(desk: LogIn) -> None:
     before = guess(desk, RIGHT)
     assert isinstance(before, LoggedIn)
     for number in range(60):
         guess(desk, "wrong", address=f"192.0.2.{number // 4}")
-    assert isinstance(guess(desk, RIGHT, address="198.51.100.1"), LogInThrottled)
-    assert isinstance(guess(desk, RIGHT, address="198.51.100.1", browser=before.browser), LoggedIn)
+    # each of their addresses has guessed already: it is looked at no more for a while
+    assert isinstance(guess(desk, RIGHT, address="192.0.2.2"), LogInThrottled)
+    assert isinstance(guess(desk, RIGHT, address="198.51.100.1"), LoggedIn)
+    assert isinstance(guess(desk, RIGHT, address="192.0.2.2", browser=before.browser), LoggedIn)
+
+
+@pytest.mark.parametrize(
+    ("address", "counted"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::", "2001:db8:1:2::/64"),
+        ("fe80::1%eth0", "fe80::/64"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("testclient", "testclient"),
+        ("", ""),
+    ],
+)
+def test_an_ipv6_address_counts_as_its_network(address: str, counted: str) -> None:
+    assert counted == counted_address(address)
+
+
+def test_guesses_from_one_ipv6_network_are_counted_together(desk: LogIn) -> None:
+    outcomes = [guess(desk, "wrong", address=f"2001:db8::{number:x}") for number in range(20)]
+    assert 5 == outcomes.count(LogInRefused())
+
+
+def test_guesses_at_the_present_password_are_throttled_and_a_right_one_forgets_them(desk: LogIn) -> None:
+    def confirm(password: str, **after: float) -> object:
+        return desk.confirm(name="finance", password=password, now=NOW + timedelta(**after))
+
+    outcomes = [confirm("wrong") for _ in range(60)]
+    assert 5 == outcomes.count(LogInRefused())
+    assert LogInThrottled(retry_after=PAUSE) == confirm(RIGHT)
+    assert isinstance(guess(desk, RIGHT), LoggedIn)
+    assert [True, LogInRefused()] == [confirm(RIGHT, minutes=1), confirm("wrong", minutes=1)]
+
+
+def test_the_log_gets_a_name_only_where_there_is_such_a_user(desk: LogIn) -> None:
+    known, unknown = guess(desk, "wrong"), guess(desk, "wrong", name="my secret password")
+    assert isinstance(known, LogInRefused)
+    assert isinstance(unknown, LogInRefused)
+    assert ("finance", "") == (known.user, unknown.user)
 
 
 def test_a_known_browser_guesses_no_more_often_than_any_and_only_for_its_user(
@@ -88,7 +149,7 @@ def test_a_known_browser_guesses_no_more_often_than_any_and_only_for_its_user(
     assert isinstance(before, LoggedIn)
     for _ in range(5):
         assert LogInRefused() == guess(desk, "wrong", browser=before.browser)
-    assert LogInThrottled(retry_after=WINDOW) == guess(desk, RIGHT, browser=before.browser)
+    assert LogInThrottled(retry_after=PAUSE) == guess(desk, RIGHT, browser=before.browser)
 
     forged = Secret(before.browser.reveal().replace(".", "x.", 1))
     for browser in (before.browser, forged, Secret("."), Secret("")):

@@ -1,13 +1,18 @@
 """Nobody reads or changes anything without a session, and nobody changes anything from another site."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
+import httpx
 import pytest
 
 from balancebot.config import WebConfig
 from balancebot.domain.user import Role
+from balancebot.web.app import create_pages
+from balancebot.web.server import serve
 from tests.web.browser import PASSWORD
-from tests.web.conftest import Desk, csrf_token
+from tests.web.conftest import Desk, csrf_token, pages_of
+from tests.world import World
 
 
 def test_a_page_without_a_session_leads_to_the_log_in_and_back(desk: Desk) -> None:
@@ -38,7 +43,7 @@ def test_a_wrong_password_says_so_and_too_many_are_throttled(desk: Desk) -> None
         answers = [visitor.post("/login", data=wrong) for _ in range(6)]
     assert [401] * 5 + [429] == [answer.status_code for answer in answers]
     assert "The name or the password is wrong." in answers[0].text
-    assert "900" == answers[5].headers["retry-after"]
+    assert "60" == answers[5].headers["retry-after"]
 
 
 def test_who_was_here_before_is_not_kept_out_by_a_stranger(desk: Desk) -> None:
@@ -76,6 +81,56 @@ def test_logging_out_ends_the_session_itself_and_not_only_the_cookie(desk: Desk)
         assert (303, "/login") == (answer.status_code, answer.headers["location"])
     with desk.visitor() as thief:
         assert 303 == thief.get("/", headers={"Cookie": f"balancebot={kept}"}).status_code
+
+
+def test_a_new_log_in_ends_the_browsers_former_session(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        former = browser.cookies["balancebot"]
+        browser.post("/login", data={"name": "viewer", "password": PASSWORD})
+        assert 200 == browser.get("/").status_code
+    with desk.visitor() as thief:
+        assert 303 == thief.get("/", headers={"Cookie": f"balancebot={former}"}).status_code
+
+
+def test_guesses_at_the_present_password_are_throttled(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        form = {"csrf_token": csrf_token(browser), "present": "wrong", "password": "another secret"}
+        answers = [browser.post("/me/password", data=form).status_code for _ in range(8)]
+        right = browser.post("/me/password", data=form | {"present": PASSWORD})
+    assert ([422] * 5 + [429] * 3, 429) == (answers, right.status_code)
+    assert "Too many wrong passwords" in right.text
+
+
+def test_every_attempt_is_counted_and_failures_are_logged_without_what_was_typed(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    outcomes: list[str] = []
+    pages = create_pages(pages_of(world), metrics=bytes, on_log_in=outcomes.append)
+    server = serve(pages, host="127.0.0.1", port=0)
+    try:
+        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False, timeout=60) as browser:
+            for name, password in (("a typed secret", "x"), ("viewer", PASSWORD)):
+                browser.post("/login", data={"name": name, "password": password})
+    finally:
+        server.stop()
+    assert ["refused", "ok"] == outcomes
+    logged = [record for record in caplog.records if record.name == "balancebot.web.login"]
+    assert ["web.log_in_failed", "web.logged_in"] == [record.message for record in logged]
+    assert ["unknown", "viewer"] == [record.__dict__["user"] for record in logged]
+
+
+def test_a_crowd_that_logs_in_at_once_keeps_nobody_from_the_pages(desk: Desk) -> None:
+    def guess(number: int) -> int:
+        with desk.visitor() as visitor:
+            answer = visitor.post("/login", data={"name": f"user{number}", "password": "x"})
+            assert 200 == visitor.get("/healthz").status_code
+            return answer.status_code
+
+    with ThreadPoolExecutor(45) as crowd:
+        statuses = list(crowd.map(guess, range(45)))
+    assert {401, 429} >= set(statuses)
+    assert 429 in statuses
 
 
 def test_a_form_without_its_token_or_with_that_of_another_session_changes_nothing(desk: Desk) -> None:
