@@ -10,6 +10,7 @@ Deadlines are the caller's: it cancels, and what is under way is closed.
 
 import asyncio
 import logging
+import select
 import socket
 import ssl
 import threading
@@ -24,6 +25,7 @@ import aiohttp
 import certifi
 import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
+from aiohttp.client_proto import ResponseHandler
 from httpx_aiohttp import AiohttpTransport
 
 from balancebot.config import Proxy
@@ -39,6 +41,9 @@ MAX_BODY_BYTES = 64 * 1024
 _IDLE_SECONDS = 15.0
 SSLProtocol.max_size = MAX_BODY_BYTES
 """Of each TLS connection's buffer; asyncio takes four times as much: 19 MB for 100 connections (benchmarks/fetch.py)."""
+_PROBATION_SECONDS = 0.1
+"""How long a connection is watched after its first answer before it is used again."""
+_DISTRUST_SECONDS = 3600.0
 _DNS_SECONDS = 60
 """How long a resolved host name is cached."""
 
@@ -137,26 +142,55 @@ def _proxy(address: str | None) -> httpx.Proxy | None:
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Reuses a connection only if nothing arrived on it while it was idle."""
+    """Reuses a connection only if nothing arrived on it that nobody had asked for.
+
+    JSMS names no key in its answers: one answer too many would be taken for that of the next wallet. So a connection is
+    looked at before each use, a while after its first answer, and a host that was caught gets a new one for each request.
+    """
 
     def __init__(self, **rest: Any) -> None:
         super().__init__(**rest)
-        self._known: weakref.WeakSet[object] = weakref.WeakSet()
+        self._num_uses: weakref.WeakKeyDictionary[ResponseHandler, int] = weakref.WeakKeyDictionary()
+        self._distrusted: dict[str, float] = {}
+        """Until when, on the loop's clock, no connection to a host is used twice."""
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
     ) -> Any:
         """Return a connection that is new or in order."""
+        host = req.url.host or ""
         while True:
             connection = await super().connect(req, traces, timeout)
             protocol = connection.protocol
-            if protocol is None or protocol not in self._known:
-                self._known.add(protocol)
+            if protocol is None:
                 return connection
-            if not protocol.should_close:
+            self._num_uses[protocol] = num_uses = self._num_uses.get(protocol, 0) + 1
+            is_distrusted = self._distrusted.get(host, 0.0) > self._loop.time()
+            if num_uses == 1:
+                if is_distrusted:
+                    protocol.force_close()
                 return connection
-            log.warning("source.unasked_answer", extra={"host": req.url.host})
+            if not is_distrusted:
+                await asyncio.sleep(_PROBATION_SECONDS if num_uses == 2 else 0)
+                for _ in range(3 if _is_readable(protocol) else 0):
+                    await asyncio.sleep(
+                        0
+                    )  # the loop takes in what is there: the end of the connection, or an answer
+                if protocol.is_connected() and not protocol.should_close and not _is_readable(protocol):
+                    return connection
+                if protocol.is_connected() and protocol.should_close:
+                    log.warning("source.unasked_answer", extra={"host": host})
+                    self._distrusted[host] = self._loop.time() + _DISTRUST_SECONDS
             connection.close()
+
+
+def _is_readable(protocol: ResponseHandler) -> bool:
+    sock = None if protocol.transport is None else protocol.transport.get_extra_info("socket")
+    if sock is None:
+        return True
+    poll = select.poll()
+    poll.register(sock.fileno(), select.POLLIN)
+    return bool(poll.poll(0))
 
 
 class _Resolver(AbstractResolver):

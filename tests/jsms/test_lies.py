@@ -15,7 +15,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from balancebot.clock import SystemClock
-from balancebot.domain.balance import Readings, Snapshot
+from balancebot.domain.balance import Readings, Snapshot, WalletName
 from balancebot.jsms.answer import (
     MAX_READING,
     MAX_RETRY_AFTER,
@@ -202,32 +202,28 @@ def test_an_endless_answer_ends_at_its_limit():
         assert SourceErrorKind.SCHEMA is read_from(endpoint(url)).kind
 
 
-def test_a_kept_connection_that_brings_an_answer_nobody_asked_for_is_not_used_again():
-    figures = iter(range(1, 1_000))
-
+@pytest.mark.parametrize("late", [0.0, 0.003, 0.02])
+def test_an_answer_that_nobody_asked_for_is_never_another_wallets_balance(late):
     def answer(connection):
         with connection.makefile("rb") as lines:
             while lines.readline():
-                while lines.readline().strip():
-                    pass
-                # each answer comes twice: whoever is next on this connection would take the second one
-                body = b'{"app_balance":%d,"app_voice":null,"app_industry":null,"app_market":null}' % next(
-                    figures
-                )
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
-                threading.Event().wait(0.02)
-                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
+                while (line := lines.readline()).strip():
+                    if line.lower().startswith(b"authorization:"):
+                        number = int(base64.b64decode(line.split()[2]).split(b":")[0].split(b"-")[1])
+                body = b'{"app_balance":%d,"app_voice":null,"app_industry":null,"app_market":null}' % number
+                for wait in (0.0, late):  # each answer comes twice
+                    threading.Event().wait(wait)
+                    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s" % (len(body), body))
 
-    with (
-        listening(answer, reads=False) as url,
-        source_of({SHOP: endpoint(url)}, concurrency=1, timeout=timedelta(seconds=5)) as source,
-    ):
-        read = []
-        for _ in range(3):
-            (found,) = source.fetch([SHOP], budget=BUDGET)
-            read.append(found.readings.universal)
-            threading.Event().wait(0.1)
-    assert [1, 2, 3] == read
+    wallets = [WalletName(f"acme/{number}") for number in range(40)]
+    with listening(answer, reads=False) as url:
+        endpoints = {name: endpoint(url, key=f"key-{name[5:]:>09}") for name in wallets}
+        with source_of(endpoints, concurrency=8, timeout=timedelta(seconds=5)) as source:
+            for _ in range(2):
+                read = {
+                    found.wallet: found.readings.universal for found in source.fetch(wallets, budget=BUDGET)
+                }
+                assert {name: int(name[5:]) for name in wallets} == read
 
 
 @pytest.mark.parametrize(
