@@ -65,7 +65,7 @@ class Redactor:
     @classmethod
     def of(cls, *roots: object) -> Self:
         """Make one of every resolved `Secret` that is found in dataclasses, mappings and sequences."""
-        return cls(_secrets_in(roots))
+        return cls(secrets_in(roots))
 
     def __call__(self, text: str) -> str:
         """Return `text` with stars for every secret, and for every beginning or end of one of 8 characters and more.
@@ -173,7 +173,8 @@ def _parts(secret: str) -> Iterator[tuple[str, bool]]:
             yield word, True
 
 
-def _secrets_in(value: object) -> Iterator[str]:
+def secrets_in(value: object) -> Iterator[str]:
+    """Yield every resolved secret in dataclasses, mappings and sequences."""
     if isinstance(value, Secret):
         try:
             yield value.reveal()
@@ -181,13 +182,13 @@ def _secrets_in(value: object) -> Iterator[str]:
             return
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
-            yield from _secrets_in(getattr(value, field.name))
+            yield from secrets_in(getattr(value, field.name))
     elif isinstance(value, Mapping):
         for held in value.values():
-            yield from _secrets_in(held)
+            yield from secrets_in(held)
     elif isinstance(value, Sequence | set | frozenset) and not isinstance(value, str | bytes | Enum):
         for held in value:
-            yield from _secrets_in(held)
+            yield from secrets_in(held)
 
 
 def _squeezed(text: str) -> str:

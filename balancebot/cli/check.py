@@ -1,7 +1,9 @@
 """`check`: everything that a running bot depends on, tried once: a line each, and status 1 if any fails."""
 
+import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,6 +15,7 @@ from balancebot.config import Settings, remarks
 from balancebot.domain.balance import BalanceKey, Category, Snapshot
 from balancebot.domain.sentence import in_english
 from balancebot.domain.verdict import Severity
+from balancebot.redact import MIN_LENGTH, secrets_in
 from balancebot.store import channel_failures, silences
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
@@ -61,6 +64,12 @@ def _lines(settings: Settings, *, offline: bool) -> Iterator[_Line]:
     yield _Line("configuration", f"{settings.path}, {plural(len(settings.wallets), 'wallet')}")
     for remark in remarks(settings):
         yield _Line(remark.key or "configuration", remark.message, ok=None)
+    for file in _exposed(settings):
+        yield _Line(
+            "configuration",
+            f"others on this machine can read {file} and the secrets in it: chmod 600 {file.name}",
+            ok=None,
+        )
     app = build_app(settings, Database(settings.database.url.reveal()))
     try:
         yield from _database(app)
@@ -69,6 +78,20 @@ def _lines(settings: Settings, *, offline: bool) -> Iterator[_Line]:
             yield from _channels(app)
     finally:
         app.close()
+
+
+def _exposed(settings: Settings) -> Iterator[Path]:
+    """Yield the files that hold secrets themselves, and that other users can read."""
+    files = {settings.path, *(account.apps_file for account in settings.accounts if account.apps_file)}
+    for file in sorted(files):
+        try:
+            if not file.stat().st_mode & (stat.S_IRGRP | stat.S_IROTH):
+                continue
+            text = file.read_text("utf-8", "replace")
+        except OSError:
+            continue
+        if any(len(secret) >= MIN_LENGTH and secret in text for secret in secrets_in(settings)):
+            yield file
 
 
 def _database(app: App) -> Iterator[_Line]:

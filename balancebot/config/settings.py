@@ -6,6 +6,7 @@ The fields of `Settings` are in the order in which the file is read and in which
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
 from typing import TypeVar
@@ -26,9 +27,9 @@ from balancebot.config.declare import (
     table,
     tables,
 )
-from balancebot.config.email import EMAIL, EmailConfig
+from balancebot.config.email import EMAIL, EmailConfig, MailSecurity
 from balancebot.config.further_channels import CHANNEL_KINDS, FurtherChannelConfig
-from balancebot.config.secrets import ConfigContext
+from balancebot.config.secrets import NO_SECRET, ConfigContext, Secret
 from balancebot.config.sections import (
     AlertsConfig,
     DatabaseConfig,
@@ -50,7 +51,7 @@ from balancebot.config.toml_table import ConfigFault, TomlFile, UnfitError, read
 from balancebot.domain.balance import WalletName, wallet_name
 from balancebot.domain.quiet_hours import QuietHours
 from balancebot.domain.routing import RoutingTable
-from balancebot.domain.sentence import did_you_mean
+from balancebot.domain.sentence import did_you_mean, split_address
 
 C = TypeVar("C", bound=ChannelSection)
 E = TypeVar("E", RouteConfig, EscalationConfig, DigestConfig)
@@ -279,9 +280,15 @@ def remarks(
 ) -> tuple[ConfigFault, ...]:
     """Return what a configuration may say but hardly means: no reason to refuse it, but `check` shows it.
 
-    That is: destinations on a channel that isn't configured, nobody to tell, one key pair used twice.
+    That is: destinations on a channel that isn't configured, nobody to tell, one key pair used twice, secrets on lines
+    that anybody can read.
     """
-    found = (*_unreachable(settings, channels), *_nobody_told(settings), *_shared_keys(settings))
+    found = (
+        *_unreachable(settings, channels),
+        *_nobody_told(settings),
+        *_shared_keys(settings),
+        *_in_the_clear(settings),
+    )
     return tuple(ConfigFault(file=str(settings.path), key=place, message=message) for place, message in found)
 
 
@@ -311,6 +318,42 @@ def _unreachable(settings: Settings, channels: Sequence[ChannelRegistration]) ->
 def _nobody_told(settings: Settings) -> Iterator[tuple[str, str]]:
     if not any(settings.routing.defaults.values()):
         yield "", "without [slack] and [email].to, alerts that no route takes are told to nobody"
+
+
+def _in_the_clear(settings: Settings) -> Iterator[tuple[str, str]]:
+    """Yield the addresses to which secrets go unencrypted. On this machine nobody listens."""
+    addresses: list[tuple[str, object]] = [
+        (f"accounts[{index}].base_url", account.base_url) for index, account in enumerate(settings.accounts)
+    ]
+    for name, section in settings.channel_by_name.items():
+        place = name if name in settings.channel_sections else f"channels {name}"
+        addresses += [
+            (f"{place}.{key}", getattr(section, key, None)) for key in ("url", "webhook_url", "api_url")
+        ]
+    if settings.heartbeat is not None:
+        addresses.append(("heartbeat.url", settings.heartbeat.url))
+    if settings.web is not None:
+        addresses.append(("web.public_url", settings.web.public_url))
+    for place, held in addresses:
+        address = "" if held is NO_SECRET else held.reveal() if isinstance(held, Secret) else str(held)
+        parts = split_address(address)
+        if parts and parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
+            yield (
+                place,
+                "is plain http: whoever is in between reads the secrets that it carries; write https://",
+            )
+    mail = settings.section(EmailConfig)
+    if mail and mail.security is MailSecurity.NONE and mail.password and not _is_this_machine(mail.host):
+        yield "email.security", 'is "none": the password goes over the line unencrypted'
+
+
+def _is_this_machine(host: str) -> bool:
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
 
 
 def _shared_keys(settings: Settings) -> Iterator[tuple[str, str]]:

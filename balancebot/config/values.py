@@ -55,6 +55,47 @@ _MENTION = re.compile(
 _CURRENCY = re.compile(r"[A-Z]{3}")
 _HEADER = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _HOST = re.compile(r"[\w-]+(\.[\w-]+)*")
+_PLACE = re.compile(r"(\[[0-9A-Fa-f:.%]+\]|[\w.-]*)(:\d{1,5})?(/[^/@]*)?")
+_IN_NUMBERS = frozenset(
+    {
+        "connect_timeout",
+        "keepalives",
+        "keepalives_idle",
+        "keepalives_interval",
+        "keepalives_count",
+        "tcp_user_timeout",
+    }
+)
+_POSTGRESQL_OPTIONS = _IN_NUMBERS | {
+    "application_name",
+    "channel_binding",
+    "dbname",
+    "gssencmode",
+    "host",
+    "hostaddr",
+    "krbsrvname",
+    "load_balance_hosts",
+    "options",
+    "passfile",
+    "password",
+    "port",
+    "require_auth",
+    "service",
+    "ssl_max_protocol_version",
+    "ssl_min_protocol_version",
+    "sslcert",
+    "sslcertmode",
+    "sslcrl",
+    "sslcrldir",
+    "sslkey",
+    "sslmode",
+    "sslnegotiation",
+    "sslpassword",
+    "sslrootcert",
+    "target_session_attrs",
+    "user",
+}
+"""What libpq takes behind the address of a database; anything else is a slip."""
 _NO_CONTEXT = ConfigContext(environ={}, base=Path(), resolve=False)
 
 
@@ -554,8 +595,9 @@ def database_url(value: object, context: ConfigContext) -> Secret:
     """
     scheme, separator, rest = context.look_up(value).partition("://")
     if separator and scheme in {"postgres", "postgresql", "postgresql+psycopg"}:
+        _check_postgresql(rest)
         return Secret(f"postgresql+psycopg://{rest}")
-    file, question_mark, options = rest.partition("?")
+    file, question_mark, _ = rest.partition("?")
     if (
         not separator
         or scheme not in {"sqlite", "sqlite+pysqlite"}
@@ -565,4 +607,22 @@ def database_url(value: object, context: ConfigContext) -> Secret:
         raise UnfitError("must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
     if file == "/:memory:":
         raise UnfitError("must name a file: a database in memory forgets what it has told")
-    return Secret(f"sqlite:///{context.base / file[1:]}{question_mark}{options}")
+    if question_mark:
+        raise UnfitError("takes no options behind sqlite:///FILE")
+    return Secret(f"sqlite:///{context.base / file[1:]}")
+
+
+def _check_postgresql(rest: str) -> None:
+    """Refuse what would be misread, without quoting it: an @ or / in a password makes the rest of it a host."""
+    place, _, query = rest.partition("?")
+    if place.count("@") > 1 or "@" in place.partition("/")[2]:
+        raise UnfitError("has a user or password with an @ or / of its own: write %40 for @ and %2F for /")
+    if not _PLACE.fullmatch(place.rpartition("@")[2]):
+        raise UnfitError("must end in @HOST:PORT/NAME, with a host of letters, digits, dots and hyphens")
+    for option in filter(None, query.split("&")):
+        name, _, value = option.partition("=")
+        if name not in _POSTGRESQL_OPTIONS:
+            known = did_you_mean(name, _POSTGRESQL_OPTIONS) if name.isidentifier() and len(name) < 40 else ""
+            raise UnfitError(f"has an option behind ? that PostgreSQL doesn't know{known}")
+        if name in _IN_NUMBERS and not (value.isascii() and value.isdecimal() and len(value) < 7):
+            raise UnfitError(f"has an option {name} that isn't a whole number")

@@ -364,8 +364,13 @@ def _kind_of(raised: BaseException) -> DatabaseErrorKind | None:
     state = getattr(raised, "sqlstate", None)
     if state is not None:
         return next((_POSTGRESQL_KINDS[state[:n]] for n in (5, 3, 2) if state[:n] in _POSTGRESQL_KINDS), None)
-    # psycopg sets no SQLSTATE when a connection could not be made or was lost
-    lost = type(raised).__name__ in {"OperationalError", "InterfaceError", "ConnectionTimeout"}
+    # psycopg sets no SQLSTATE when a connection could not be made or was lost, or an option of it means nothing
+    lost = type(raised).__name__ in {
+        "OperationalError",
+        "InterfaceError",
+        "ConnectionTimeout",
+        "ProgrammingError",
+    }
     return DatabaseErrorKind.UNREACHABLE if lost else None
 
 

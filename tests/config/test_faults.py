@@ -131,6 +131,18 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
         ),
         ('web.listen = "8080"\n' + SMALLEST, 'web.listen: must be a host and a port such as "127.0.0.1:8080", not \'8080\''),
         ('database.url = "sqlite://"\n' + SMALLEST, "database.url: must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME"),
+        *(
+            (f'database.url = "postgresql://{written}"\n' + SMALLEST, f"database.url: {said}")
+            for written, said in (
+                ("u:x@SECRET@h/db", "has a user or password with an @ or / of its own: write %40 for @ and %2F for /"),
+                ("u:x/SECRET@h/db", "has a user or password with an @ or / of its own: write %40 for @ and %2F for /"),
+                ("u:x@h SECRET/db", "must end in @HOST:PORT/NAME, with a host of letters, digits, dots and hyphens"),
+                ("u:x@h/db?SECRET=1", "has an option behind ? that PostgreSQL doesn't know"),
+                ("u:x@h/db?sslmod=1", "has an option behind ? that PostgreSQL doesn't know; did you mean sslmode?"),
+                ("u:x@h/db?connect_timeout=SECRET", "has an option connect_timeout that isn't a whole number"),
+            )
+        ),
+        ('database.url = "sqlite:///b.db?mode=ro"\n' + SMALLEST, "database.url: takes no options behind sqlite:///FILE"),
         ('[[accounts]]\nname = "a"', "accounts[0]: needs dev_key and dev_secret, or at least one app with its key pair"),
         ('[[accounts]]\nname = "a"\ndev_key = "k"', "accounts[0].dev_secret: is missing"),
         (SMALLEST + 'base_url = "api.sms.jpush.cn"', "accounts[0].base_url: must be an address that begins with http:// or https://"),

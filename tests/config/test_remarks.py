@@ -61,3 +61,48 @@ def test_one_key_under_two_names_is_asked_about_without_showing_it(tmp_path: Pat
 
 def test_without_secrets_keys_are_not_compared(tmp_path: Path) -> None:
     assert [] == told(tmp_path, COPIED, resolve_secrets=False)
+
+
+IN_THE_CLEAR = """
+[slack]
+webhook_url = "http://hooks.example.com/x"
+[email]
+host = "mail.example.com"
+security = "none"
+username = "bot"
+password = "secret"
+from = "a@example.com"
+to = ["a@example.com"]
+[heartbeat]
+url = "http://hc.example.com/ping"
+[web]
+public_url = "http://balances.example.com"
+[[channels]]
+name = "hook"
+kind = "webhook"
+url = "http://hook.example.com/x"
+[[accounts]]
+name = "acme"
+base_url = "http://sms.example.com"
+dev_key = "k"
+dev_secret = "s"
+"""
+
+
+def test_secrets_that_go_unencrypted_are_told_where_somebody_is_in_between(tmp_path: Path) -> None:
+    plain = "is plain http: whoever is in between reads the secrets that it carries; write https://"
+    keys = [
+        "accounts[0].base_url",
+        "slack.webhook_url",
+        "channels hook.url",
+        "heartbeat.url",
+        "web.public_url",
+    ]
+    assert [
+        *(f"{key}: {plain}" for key in keys),
+        'email.security: is "none": the password goes over the line unencrypted',
+    ] == told(tmp_path, IN_THE_CLEAR)
+    here = IN_THE_CLEAR.replace("mail.example.com", "localhost")
+    for name in ("hooks", "hc", "balances", "hook", "sms"):
+        here = here.replace(f"http://{name}.example.com", "http://127.0.0.1:8000")
+    assert [] == told(tmp_path, here)
