@@ -56,6 +56,7 @@ def a_firm(folder: Path) -> Iterator[Firm]:
         slack.add_channel("ops-alerts")
         pool, checkout = jsms.scenario.wallets
         config = folder / "balancebot.toml"
+        config.touch(0o600)
         config.write_text(
             f"""\
 [poll]

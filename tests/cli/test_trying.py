@@ -79,6 +79,18 @@ def test_check_offline_asks_nobody(balancebot: Run, firm: Firm) -> None:
     assert not firm.slack.calls
 
 
+def test_check_remarks_on_secrets_that_others_can_read(balancebot: Run, firm: Firm) -> None:
+    firm.config.chmod(0o640)
+    outcome = balancebot("check", "--offline")
+    assert 0 == outcome.status
+    assert (
+        f"note  configuration: others on this machine can read {firm.config} and the secrets in it:"
+        f" chmod 600 {firm.config.name}"
+    ) in outcome.out
+    firm.config.chmod(0o600)
+    assert "note" not in balancebot("check", "--offline").out
+
+
 def test_check_shows_limits_that_came_to_contradict_each_other(balancebot: Run, firm: Firm) -> None:
     balancebot("thresholds", "set", "acme/new*", "voice", "--critical-days", "9")
     firm.config.write_text(firm.config.read_text().replace('name = "checkout"', 'name = "newest"'))
