@@ -19,10 +19,14 @@ from balancebot.domain.escalation import escalate
 from balancebot.domain.message import AlertMessage, SilenceMessage
 from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.routing import Destination
+from balancebot.domain.sentence import clean_text
 from balancebot.domain.silence import LONGEST_SILENCE, MANY_WALLETS, Silence, silenced_until
 from balancebot.ports import Clock
 from balancebot.store import alerts, audit, outbox, silences, types, wallets
 from balancebot.store.database import Database
+
+MAX_WORDS_OF_PEOPLE = 500
+"""Characters of a note or a reason; it stands on one line wherever it is shown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +78,7 @@ class OperateAlerts:
         now: datetime,
         expects_by: datetime | None = None,
     ) -> list[Alert]:
+        note = clean_text(note, at_most=MAX_WORDS_OF_PEOPLE)
         seen = [
             life.acknowledge(last.alert, by=by.who, note=note, now=now, expects_by=expects_by)
             for last in found
@@ -102,6 +107,7 @@ class OperateAlerts:
         """
         now = self.clock.now()
         until = min(until, now + LONGEST_SILENCE)
+        reason = clean_text(reason, at_most=MAX_WORDS_OF_PEOPLE)
         wanted = Silence(pattern=pattern, begins_at=now, until=until, reason=reason, created_by=by.who)
         with self.database.write() as conn:
             types.take_lock(conn, types.ALERTS)

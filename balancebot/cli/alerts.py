@@ -22,6 +22,7 @@ from balancebot.clock import SystemClock
 from balancebot.domain.alert import Alert
 from balancebot.domain.local_time import local_time
 from balancebot.domain.message import AlertMessage
+from balancebot.domain.sentence import without_marks
 from balancebot.domain.silence import LONGEST_SILENCE
 from balancebot.i18n import Wording
 from balancebot.store import alerts as stored_alerts
@@ -140,7 +141,7 @@ def list_silences(
                     row.pattern.text,
                     f"{local_time(row.ended_at or row.until, zone):%Y-%m-%d %H:%M}",
                     row.created_by,
-                    row.reason,
+                    without_marks(row.reason),
                 )
                 for row in found
             ],

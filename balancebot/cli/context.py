@@ -14,8 +14,9 @@ from balancebot.config.values import LONGEST, duration
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern
-from balancebot.domain.sentence import Sentence
+from balancebot.domain.sentence import Sentence, clean_text
 from balancebot.domain.threshold_cell import read_category
+from balancebot.domain.user import MAX_USER_NAME
 from balancebot.redact import Redactor
 from balancebot.store.database import Database
 
@@ -70,7 +71,7 @@ class CommandContext:
             who = getpass.getuser()
         except (KeyError, OSError):  # a container may run as a number that has no name
             who = f"uid {os.getuid()}"
-        return Actor(who=who, way=way or Way.CLI)
+        return Actor(who=clean_text(who, at_most=MAX_USER_NAME), way=way or Way.CLI)
 
     def _load(self, *, resolve_secrets: bool) -> Settings:
         loaded = load(self.config_path, environ=os.environ, resolve_secrets=resolve_secrets)

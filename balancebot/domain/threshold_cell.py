@@ -85,6 +85,10 @@ def _read_lead_time(text: str, comma_is_decimal: bool) -> float | Sentence | Non
     return round(float(value), _DECIMALS)
 
 
+_STEERS_DIRECTION = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
+"""Characters that let what stands behind them read backwards."""
+
+
 def read_note(text: str) -> str | Sentence:
     """Read a note: trimmed, its line breaks made alike. An empty one ('') inherits."""
     if folded(text) in _INHERIT_WORDS:
@@ -101,8 +105,10 @@ def read_note(text: str) -> str | Sentence:
 
 def _unfit_for_files(character: str) -> bool:
     return (
-        character != "\n" and unicodedata.category(character) in {"Cc", "Cs"}
-    ) or character in "\ufffe\uffff"
+        (character != "\n" and unicodedata.category(character) in {"Cc", "Cs"})
+        or unicodedata.bidirectional(character) in _STEERS_DIRECTION
+        or character in "\ufffe\uffff"
+    )
 
 
 def read_category(text: str) -> Category | Sentence | None:

@@ -9,6 +9,7 @@ from markupsafe import Markup
 
 from balancebot import packaged
 from balancebot.catalogue import install
+from balancebot.domain.sentence import without_marks
 from balancebot.explain.explain import Explanation
 from balancebot.i18n import Wording
 
@@ -60,8 +61,8 @@ def _environment(language: str, *, escapes: bool) -> Environment:
 
 
 def _unstopped(text: str) -> str:
-    """Put foreign text on one line and take the full stop off its end: the sentence around it has its own."""
-    return " ".join(text.split()).rstrip(".。")
+    """Put foreign text on one line, printable, without the full stop at its end: the sentence around it has its own."""
+    return " ".join(without_marks(text).split()).rstrip(".。")
 
 
 def _lines(text: str) -> list[str]:

@@ -118,7 +118,7 @@ class Guard:
         if path != _ALIVE and not self._is_known(headers.get("host")):
             # a page of another site whose name was made to lead here would read /metrics
             return _refused(
-                421, "this host name isn't known here: set [web] public_url, or add it to [web] hosts"
+                path, 421, "this host name isn't known here: set [web] public_url, or add it to [web] hosts"
             )
         length = headers.get("content-length")
         if length is not None and "transfer-encoding" in headers:

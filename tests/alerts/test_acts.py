@@ -163,3 +163,13 @@ def test_a_silence_that_is_asked_for_again_is_made_once(world):
     )
     with world.database.read() as conn:
         assert (made,) == silences.all_of_them(conn)
+
+
+def test_what_people_write_stands_on_one_printable_line(world):
+    made = world.app.operate_alerts.silence(
+        Pattern.parse("*"),
+        until=world.clock.now() + timedelta(hours=1),
+        reason="\x1b]0;pwned\x07back\u202egnp.exe\n\ud800 soon",
+        by=ON_CALL,
+    )
+    assert "]0;pwnedbackgnp.exe soon" == made.reason

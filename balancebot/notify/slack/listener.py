@@ -212,7 +212,7 @@ class SocketMode:
 def _parsed(data: Any) -> Envelope:
     try:
         envelope = json.loads(data)
-    except (TypeError, ValueError):  # binary, or nothing at all
+    except (TypeError, ValueError, RecursionError):  # binary, nothing at all, or nested too deep
         return {}
     return envelope if isinstance(envelope, dict) else {}
 

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 from balancebot.config import UnfitError
 from balancebot.config.values import duration
 from balancebot.domain.pattern import Pattern
-from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, clean_text, sentence
 from balancebot.domain.silence import LONGEST_SILENCE
 from balancebot.notify.slack.blocks import ActionId, ShownGroup
 
@@ -25,6 +25,8 @@ TOP_UP_FORM: Final = "balancebot_top_up"
 NOTE, EXPECTED = "note", "expected"
 """Its fields: block and action ids alike."""
 _LONGEST_NAME = 100
+_LAST_EPOCH = 2**33
+"""No form means an instant beyond it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +39,8 @@ class SlackUser:
     @property
     def who(self) -> str:
         """How they are named to others: `ops (U024BE7LH)`."""
-        return f"{self.name[:_LONGEST_NAME]} ({self.id})" if self.name else self.id
+        name = clean_text(self.name, at_most=_LONGEST_NAME)
+        return f"{name} ({self.id})" if name else self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,21 +107,21 @@ def parse_envelope(envelope: Envelope) -> SlackRequest | None:
                 return _click(envelope, payload)
             case "interactive", "view_submission":
                 return _submission(envelope, payload)
-    except (KeyError, TypeError, ValueError, AttributeError, IndexError):
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError, RecursionError):
         return None
     return None
 
 
 def _command(envelope: Envelope, payload: Mapping[str, Any]) -> Command:
-    person = SlackUser(id=payload["user_id"], name=payload.get("user_name", ""))
-    text = _unescaped(payload.get("text", "")).strip()
+    person = SlackUser(id=_id(payload["user_id"]), name=_text(payload.get("user_name") or ""))
+    text = _unescaped(_text(payload.get("text") or "")).strip()
     return Command(
         id=_named(envelope, payload.get("trigger_id"), "command", person.id, text),
         person=person,
         reply_to=ReplyTo(
             person=person.id,
-            channel=payload.get("channel_id", ""),
-            url=payload.get("response_url", ""),
+            channel=_text(payload.get("channel_id") or ""),
+            url=_text(payload.get("response_url") or ""),
         ),
         text=text,
     )
@@ -137,14 +140,14 @@ def _click(envelope: Envelope, payload: Mapping[str, Any]) -> Click:
         person=person,
         reply_to=ReplyTo(
             person=person.id,
-            channel=(payload.get("channel") or {}).get("id") or container.get("channel_id", ""),
-            url=payload.get("response_url") or "",
+            channel=_text((payload.get("channel") or {}).get("id") or container.get("channel_id") or ""),
+            url=_text(payload.get("response_url") or ""),
         ),
         action=ActionId(pressed["action_id"]),
         alert_id="" if group else target,
         group=group,
         choice=choice,
-        trigger=payload.get("trigger_id", ""),
+        trigger=_text(payload.get("trigger_id") or ""),
     )
 
 
@@ -160,15 +163,38 @@ def _submission(envelope: Envelope, payload: Mapping[str, Any]) -> Submission | 
     return Submission(
         id=_named(envelope, stamp, TOP_UP_FORM, person.id, opened_for["alert"]),
         person=person,
-        reply_to=ReplyTo(person=person.id, channel=opened_for["channel"], url=opened_for["url"]),
-        alert_id=opened_for["alert"],
-        note=(values.get(NOTE, {}).get(NOTE, {}).get("value") or "").strip(),
-        expected=values.get(EXPECTED, {}).get(EXPECTED, {}).get("selected_date_time"),
+        reply_to=ReplyTo(
+            person=person.id, channel=_text(opened_for["channel"]), url=_text(opened_for["url"])
+        ),
+        alert_id=_text(opened_for["alert"]),
+        note=_text(values.get(NOTE, {}).get(NOTE, {}).get("value") or "").strip(),
+        expected=_epoch(values.get(EXPECTED, {}).get(EXPECTED, {}).get("selected_date_time")),
     )
 
 
 def _person(user: Mapping[str, Any]) -> SlackUser:
-    return SlackUser(id=user["id"], name=user.get("username") or user.get("name") or "")
+    return SlackUser(id=_id(user["id"]), name=_text(user.get("username") or user.get("name") or ""))
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(type(value).__name__)
+    return value
+
+
+def _id(value: object) -> str:
+    text = _text(value)
+    if not (text.isascii() and text.isalnum() and len(text) <= _LONGEST_NAME):
+        raise ValueError(text)
+    return text
+
+
+def _epoch(value: object) -> int | None:
+    if value is None:
+        return None
+    if not isinstance(value, int) or not 0 <= value < _LAST_EPOCH:
+        raise TypeError(type(value).__name__)
+    return value
 
 
 def _named(envelope: Envelope, stamp: object, *parts: str) -> str:
