@@ -18,7 +18,7 @@ INSTALL = $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check static fix messages lock bench clean
+.PHONY: help demo test coverage check static fix messages lock audit sbom bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -60,8 +60,16 @@ lock: pyproject.toml ## write the lock files anew from pyproject.toml (needs uv)
 LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header \
 	--no-annotate
 
+audit: ## look up known vulnerabilities of what is locked (needs uv and the advisories of the network)
+	@$(if $(UV),,$(error make audit needs uv))
+	@$(UV) tool run --quiet pip-audit --disable-pip --require-hashes --strict -r requirements.lock
+
+sbom: ## write sbom.json: every package that an installation consists of, with its hashes, as CycloneDX
+	@$(if $(UV),,$(error make sbom needs uv))
+	@$(UV) tool run --quiet --from cyclonedx-bom cyclonedx-py requirements requirements.lock --output-file sbom.json
+
 clean: ## remove the environment and what tools left behind
-	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf sbom.json $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(if $(PYTHON),,$(error balancebot needs Python 3.11 or newer))

@@ -52,6 +52,14 @@ def raise_file_limit() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
+def forbid_core_dumps() -> None:
+    """Let a crash leave no image of the memory behind: it holds every secret."""
+    import resource  # lazy: only `run` needs it, and `--help` is to be quick
+
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+
+
 def notify_service_manager(state: str) -> None:
     """Tell systemd how the service is (`READY=1`, `WATCHDOG=1`, `STOPPING=1`), as sd_notify(3) has it.
 

@@ -22,7 +22,13 @@ import typer
 from balancebot import __version__
 from balancebot.app import build_app
 from balancebot.cli.context import CommandError, command_group, context_of
-from balancebot.cli.process import notify_service_manager, raise_file_limit, resume_gc, share_one_heap
+from balancebot.cli.process import (
+    forbid_core_dumps,
+    notify_service_manager,
+    raise_file_limit,
+    resume_gc,
+    share_one_heap,
+)
 from balancebot.clock import SystemClock
 from balancebot.config import Settings
 from balancebot.config.values import shown
@@ -63,6 +69,7 @@ def run(context: typer.Context) -> None:
         signal.signal(number, lambda *_: stop.set())
     share_one_heap()
     raise_file_limit()
+    forbid_core_dumps()
     resume_gc()
     command = context_of(context)
     settings = command.settings_with_secrets

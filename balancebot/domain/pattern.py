@@ -27,6 +27,8 @@ def name_fault(name: str) -> str | None:
         return "is empty: a name has 1 to 64 characters"
     if len(name) > MAX_NAME:
         return f"has {len(name)} characters: a name has 1 to 64"
+    if name in {".", ".."}:
+        return f"is {name!r}, which browsers take for a step in an address"
     strange = _strange_character(name)
     if strange is not None:
         return f"holds {strange}: a name has letters, digits, space, '_', '.' and '-'"

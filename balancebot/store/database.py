@@ -1,5 +1,6 @@
 """Connections and transactions on SQLite and PostgreSQL, and what database errors mean in words."""
 
+import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -165,6 +166,12 @@ class Database:
                 raise
             # without the cause: it carries the statement's parameters
             raise told from None
+        except (UnicodeDecodeError, json.JSONDecodeError) as error:
+            # what a row holds isn't what was written
+            raise DatabaseError(
+                DatabaseErrorKind.CORRUPT,
+                f"database {self.place}: it is damaged, or was not made by balancebot ({type(error).__name__})",
+            ) from None
 
 
 class _WriterLock:
@@ -299,6 +306,7 @@ def _is_wal(cursor: DBAPICursor) -> bool:
     return cursor.fetchone() == ("wal",)
 
 
+_DAMAGED = ("no such table", "Could not decode to UTF-8")
 _SQLITE_KINDS = {
     sqlite3.SQLITE_BUSY: DatabaseErrorKind.LOCKED,
     sqlite3.SQLITE_LOCKED: DatabaseErrorKind.LOCKED,
@@ -358,7 +366,7 @@ def _kind_of(raised: BaseException) -> DatabaseErrorKind | None:
     if isinstance(raised, sqlite3.Error):
         # the low byte is the primary code: SQLITE_BUSY_SNAPSHOT and the like are kinds of SQLITE_BUSY
         code = getattr(raised, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
-        if code == sqlite3.SQLITE_ERROR and "no such table" in str(raised):
+        if code == sqlite3.SQLITE_ERROR and any(words in str(raised) for words in _DAMAGED):
             return DatabaseErrorKind.CORRUPT
         return _SQLITE_KINDS.get(code)
     state = getattr(raised, "sqlstate", None)

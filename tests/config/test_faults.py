@@ -82,6 +82,13 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
             'timezone = "Asia/Shangai"\n' + SMALLEST,
             "timezone: must be an IANA name such as Asia/Shanghai, not 'Asia/Shangai'; did you mean Asia/Shanghai?",
         ),
+        *(
+            (
+                SMALLEST.replace('"acme"', f'"{name}"'),
+                f"accounts[0].name: is {name!r}, which browsers take for a step in an address",
+            )
+            for name in (".", "..")
+        ),
         (
             'timezone = "../etc"\n' + SMALLEST,
             "timezone: must be an IANA name such as Asia/Shanghai, not '../etc'",

@@ -9,7 +9,9 @@ from balancebot.notify.slack.blocks import ActionId
 from balancebot.notify.slack.payloads import parse_envelope
 from tests.notify.slack.envelopes import click, command
 
-ODD = st.none() | st.integers() | st.text(max_size=5) | st.lists(st.integers(), max_size=1) | st.just({})
+ODD: st.SearchStrategy[object] = st.one_of(
+    st.none(), st.integers(), st.text(max_size=5), st.lists(st.integers(), max_size=1), st.just({})
+)
 
 
 def _paths(value: object, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
