@@ -141,7 +141,9 @@ class Guard:
         if origin is None:
             return True
         parts = split_address(origin)
-        return parts is not None and parts.netloc in {headers.get("host"), self._origin}
+        return (
+            parts is not None and parts.netloc != "" and parts.netloc in {headers.get("host"), self._origin}
+        )
 
     def _is_known(self, host: str | None) -> bool:
         """Tell whether a request names this server. No stranger can own an address, or a name without a dot."""
