@@ -84,7 +84,7 @@ def test_check_remarks_on_secrets_that_others_can_read(balancebot: Run, firm: Fi
     outcome = balancebot("check", "--offline")
     assert 0 == outcome.status
     assert (
-        f"note  configuration: others on this machine can read {firm.config} and the secrets in it:"
+        f"note  configuration: others on this machine can read {firm.config.name} and the secrets in it:"
         f" chmod 600 {firm.config.name}"
     ) in outcome.out
     firm.config.chmod(0o600)

@@ -25,6 +25,7 @@ NEEDS = {
     "POST /me/*": Role.VIEWER,
     "GET /thresholds/edit": Role.FINANCE,
     "* /users*": Role.ADMIN,
+    "POST /channels/test": Role.ADMIN,
     "POST /api/v1/thresholds/preview": Role.VIEWER,
     "POST /api/v1/orders/preview": Role.VIEWER,
 }
