@@ -32,7 +32,7 @@ from balancebot.cli.process import (
 from balancebot.clock import SystemClock
 from balancebot.config import Settings
 from balancebot.config.values import shown
-from balancebot.history.prune import prune
+from balancebot.history.prune import prune_steadily
 from balancebot.logs import Reporter, set_up_logging
 from balancebot.metrics import Metrics
 from balancebot.people.first_admin import make_link_token
@@ -305,13 +305,14 @@ class Daemon:
             self._scheduler.run_now("deliver")
 
     def _prune(self) -> None:
-        pruned = prune(
+        pruned = prune_steadily(
             self._app.database,
             self._app.settings.retention,
             zone=self._app.settings.timezone,
             now=self._app.clock.now(),
         )
-        log.info("housekeeping", extra=asdict(pruned))
+        if pruned is not None:
+            log.info("housekeeping", extra=asdict(pruned))
 
     def _send_heartbeat(self) -> None:
         """Tell the monitor that a cycle has completed, unless what it decided can't be delivered."""

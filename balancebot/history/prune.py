@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from balancebot.config import RetentionConfig
 from balancebot.domain.statement import HOURS_PER_DAY, month_starts
 from balancebot.domain.usage import SECONDS_PER_HOUR
-from balancebot.store import digest_slots, notification_history, readings, usage, users
+from balancebot.store import digest_slots, installation, notification_history, readings, usage, users
 from balancebot.store.database import Database
 
 _SNAPSHOTS = 20_000
@@ -35,6 +35,29 @@ class Pruned:
     """Closed ones without notifications."""
     num_sessions: int
     """Sessions that had expired."""
+
+
+_STEADY = "retention"
+"""Names the fact that holds since when the clock has run without a jump."""
+_STEADY_FOR = timedelta(days=1)
+_LONGEST_PAUSE = timedelta(hours=6)
+
+
+def prune_steadily(
+    database: Database, retention: RetentionConfig, *, zone: ZoneInfo, now: datetime
+) -> Pruned | None:
+    """Prune if the clock has run without a jump for a day; None where it hasn't: what goes is gone for good.
+
+    To be called every hour. After a pause, too, a day has to pass: it may have been the clock that went ahead.
+    """
+    with database.write() as conn:
+        last = installation.find(conn, _STEADY)
+        is_steady = last is not None and timedelta(0) <= now - last.at <= _LONGEST_PAUSE
+        since = last.value if last is not None and is_steady else now.isoformat()
+        installation.note(conn, _STEADY, since, now=now)
+    if now - datetime.fromisoformat(since) < _STEADY_FOR:
+        return None
+    return prune(database, retention, zone=zone, now=now)
 
 
 def prune(database: Database, retention: RetentionConfig, *, zone: ZoneInfo, now: datetime) -> Pruned:

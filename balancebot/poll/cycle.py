@@ -1,5 +1,6 @@
 """One poll cycle: wallets are claimed, fetched with no transaction open, and recorded batch by batch."""
 
+import logging
 import queue
 import threading
 import time
@@ -13,10 +14,12 @@ from balancebot.domain.balance import Snapshot, WalletName, account_of, is_suspe
 from balancebot.estimates.refit import refit_models
 from balancebot.poll.record import RecordReadings
 from balancebot.ports import BalanceSource, Clock, FetchResult, SourceError
-from balancebot.store import installation, wallets
+from balancebot.store import estimates, installation, readings, types, wallets
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 from balancebot.store.wallets import WalletRow
+
+log = logging.getLogger(__name__)
 
 _MOST = 200
 """Answers in a batch: they are one transaction, and if all of them open an alert others wait for a second."""
@@ -206,10 +209,14 @@ class PollCycle:
         return cycle
 
     def _make_due_if_clock_went_back(self, now: datetime) -> None:
-        """Make all wallets due if the wall clock went backwards, or if it may have while no process was running."""
+        """Make all wallets due if the wall clock may have gone backwards, and forget what it read while it was ahead."""
         if self._last_run_at is None or now < self._last_run_at:
             with self._database.write() as conn:
                 wallets.make_due(conn, now=now)
+                types.take_lock(conn, types.BOOKING)
+                if ahead := readings.forget_ahead(conn, now=now):
+                    log.warning("clock.was_ahead", extra={"wallets": len(ahead)})
+                    estimates.forget_models(conn, ahead)
         self._last_run_at = now
 
     def run_all(
@@ -224,6 +231,8 @@ class PollCycle:
         `alerts` False: store readings, leave alerts as they are.
         """
         started_at = self._clock.now()
+        with self._claiming:
+            self._make_due_if_clock_went_back(started_at)
         with self._database.read() as conn:
             rows = wallets.named(conn, list(names))
         cycle = _Cycle(rows=dict(rows), claimed=False, alerts=alerts, unread=set())

@@ -25,9 +25,10 @@ from sqlalchemy import (
     update,
 )
 
-from balancebot.domain.balance import Category, Readings
+from balancebot.domain.balance import NEVER_READ, Category, Readings
+from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.ports import SourceErrorKind
-from balancebot.store.tables import snapshots, wallets
+from balancebot.store.tables import hourly_use, snapshots, wallets
 from balancebot.store.types import insert_into
 
 
@@ -55,6 +56,9 @@ class FailedRead:
     suspect_since: datetime | None = None
 
 
+_AHEAD = 15 * 60
+"""Seconds. Clocks of replicas may differ by less."""
+_MOST_AHEAD = SECONDS_PER_HOUR * 24
 _NEW = tuple(f"new_{category.value}" for category in Category)
 """The parameters that hold readings, in their order: a parameter must not be named like a column."""
 
@@ -270,6 +274,39 @@ def _stream(conn: Connection, whose: ColumnElement[bool], *, since: int, until: 
     )
     for row in conn.execute(wanted):
         yield _snapshot(row)
+
+
+def forget_ahead(conn: Connection, *, now: datetime) -> list[int]:
+    """Forget what was read while the clock was far ahead; return the ids of the wallets that go on from before it.
+
+    Else its hours count as hours without usage, and no usage is booked until their time has come. What lies ahead but goes
+    on without a gap from what lies before, or for long, stays: then it is `now` that is wrong.
+    """
+    second = int(now.timestamp())
+    at = snapshots.c.observed_at
+    first, last = conn.execute(select(func.min(at), func.max(at)).where(at > second + _AHEAD)).one()
+    before = conn.scalar(select(func.max(at)).where(at <= second))
+    if first is None or before is None or last - first > _MOST_AHEAD:
+        return []
+    step = before - (conn.scalar(select(func.max(at)).where(at < before)) or before)
+    if first - before < _AHEAD + 3 * step:
+        return []
+    lost = or_(wallets.c.observed_at > now, wallets.c.booked_at > now)
+    ids = list(conn.scalars(select(wallets.c.id).where(lost)))
+    conn.execute(delete(snapshots).where(at > second))
+    conn.execute(delete(hourly_use).where(hourly_use.c.hour > second // SECONDS_PER_HOUR))
+    for wallet_id in ids:
+        latest = snapshot_before(conn, wallet_id, at=second + 1, since=0)
+        readings = NEVER_READ if latest is None else latest.readings
+        observed_at = None if latest is None else latest.observed_at
+        values = readings._asdict()
+        booked = {f"booked_{name}": reading for name, reading in values.items()}
+        conn.execute(
+            update(wallets)
+            .where(wallets.c.id == wallet_id)
+            .values(**values, **booked, observed_at=observed_at, booked_at=observed_at)
+        )
+    return ids
 
 
 def prune_snapshots(conn: Connection, *, before: int, most: int) -> int:

@@ -12,7 +12,7 @@ from balancebot.domain.message import TestMessage
 from balancebot.domain.routing import Destination
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.domain.user import Role, User
-from balancebot.history.prune import Pruned, prune
+from balancebot.history.prune import Pruned, prune, prune_steadily
 from balancebot.store import digest_slots, outbox, readings, tables, usage, users, wallets
 from balancebot.store.database import Database
 from balancebot.store.digest_slots import MadeDigest
@@ -166,3 +166,16 @@ def test_log_ins_that_ran_out_go(database: Database) -> None:
     with database.read() as conn:
         assert ["good"] == [session.id for session in users.sessions_of(conn, "ada", now=NOW)]
         assert ([], [], []) == users.failures(conn, "ada", "::1", since=NOW - timedelta(days=99))
+
+
+def test_retention_waits_for_a_day_without_a_jump_of_the_clock(bench: Bench) -> None:
+    def pruned_after(**passed: float) -> bool:
+        bench.clock.pass_by(**passed)
+        done = prune_steadily(bench.database, RETENTION, zone=ZONE, now=bench.clock.now())
+        return done is not None
+
+    assert [False] * 24 + [True] == [pruned_after(hours=1) for _ in range(25)]
+    assert not pruned_after(days=60)
+    assert not pruned_after(hours=1)
+    assert not pruned_after(days=-60)
+    assert [False] * 23 + [True] == [pruned_after(hours=1) for _ in range(24)]

@@ -1,0 +1,68 @@
+"""A clock that was far ahead, or far behind, for two readings leaves nothing behind once it is right again."""
+
+from datetime import datetime, timedelta
+
+import pytest
+
+from balancebot.domain.balance import Category
+from balancebot.store.database import Database
+from tests.world import SHOP, World, industry
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    world = World(database)
+    world.shows(industry(100_000))
+    world.configure(SHOP)
+    world.limit(warning_days=30, critical_days=10)
+    return world
+
+
+def _read(world: World, balance: int, **then: float) -> None:
+    world.shows(industry(balance))
+    world.poll()
+    world.app.operate_alerts.tick()
+    world.app.deliver_outbox.run()
+    world.clock.pass_by(**then)
+
+
+def _rate(world: World) -> float | None:
+    views = world.app.latest.look(now=world.clock.now()).views
+    (view,) = (view for view in views if view.key.category is Category.INDUSTRY)
+    return view.estimate.burn_per_day
+
+
+@pytest.mark.parametrize(
+    "jumped",
+    [
+        lambda at: at + timedelta(days=60),
+        lambda at: at + timedelta(days=30),
+        lambda at: at - timedelta(days=60),
+        lambda at: at.replace(year=1970),
+    ],
+    ids=["60 days ahead", "30 days ahead", "60 days back", "1970"],
+)
+def test_the_usage_rate_is_right_within_two_readings_and_nothing_is_told_twice(
+    world: World, jumped: object
+) -> None:
+    balance = 100_000
+    for _ in range(60):
+        _read(world, balance, minutes=30)
+        balance -= 200
+    before, told = _rate(world), len(world.mail.messages)
+    assert before == pytest.approx(9600, rel=0.05)
+
+    right = world.clock.at
+    assert callable(jumped)
+    at = jumped(right)
+    assert isinstance(at, datetime)
+    world.clock.at = at
+    for _ in range(2):
+        _read(world, balance, minutes=5)
+        balance -= 30
+    world.clock.at = right + timedelta(minutes=10)
+    for _ in range(3):
+        _read(world, balance, minutes=30)
+        balance -= 200
+    assert _rate(world) == pytest.approx(9600, rel=0.15)
+    assert told == len(world.mail.messages)
