@@ -7,10 +7,11 @@ changes.
 import csv
 import logging
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
+from time import monotonic
 from typing import NamedTuple, Self, TypeAlias
 
 from balancebot.config import values
@@ -214,14 +215,30 @@ _FileVersion: TypeAlias = tuple[int, int, int] | None
 """Time of change, size and inode; None = no such file."""
 
 
+_MANY_GONE, _SHARE_GONE = 5, 5
+"""So many apps gone, and one in so many, is a large shrink."""
+_SHRUNK_FOR = 60.0
+"""Seconds."""
+
+
 class AppsWatch:
     """Watches the `apps_file` of each account. Not safe for several threads.
 
-    A version counts when two looks have found it: the first may have met a file that is still being written.
+    A version counts when two looks have found it: the first may have met a file that is still being written. One with far
+    fewer apps counts after it has stood for a minute: it may be the first half of a file that is written slowly.
     """
 
-    def __init__(self, accounts: Sequence[AccountConfig], *, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        accounts: Sequence[AccountConfig],
+        *,
+        environ: Mapping[str, str],
+        seconds: Callable[[], float] = monotonic,
+    ) -> None:
         """Take the accounts as they were read at the start; `environ` resolves the files' secrets."""
+        self._seconds = seconds
+        self._shrunk: dict[str, tuple[_FileVersion, float]] = {}
+        """Since when a version with far fewer apps has stood."""
         self._accounts = {account.name: account for account in accounts}
         self._environ = environ
         self._read: dict[str, _FileVersion] = {}
@@ -255,9 +272,26 @@ class AppsWatch:
             return False
         if found == account:
             return False
+        if self._waits(account, found, version):
+            del self._read[account.name]  # it is looked at again
+            return False
         log.info("apps_file.taken", extra={"account": account.name, "apps": len(found.apps)})
         self._accounts[account.name] = found
         return True
+
+    def _waits(self, account: AccountConfig, found: AccountConfig, version: _FileVersion) -> bool:
+        num_gone = len(account.apps) - len(found.apps)
+        if num_gone < _MANY_GONE or num_gone * _SHARE_GONE < len(account.apps):
+            return False
+        known, since = self._shrunk.get(account.name, (None, 0.0))
+        if known != version:
+            since = self._seconds()
+            self._shrunk[account.name] = (version, since)
+            log.warning(
+                "apps_file.shrinks",
+                extra={"account": account.name, "apps": len(found.apps), "kept_apps": len(account.apps)},
+            )
+        return self._seconds() - since < _SHRUNK_FOR
 
 
 def _version(path: Path | None) -> _FileVersion:

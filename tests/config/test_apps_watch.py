@@ -55,6 +55,31 @@ def test_a_file_that_is_still_being_written_is_not_taken(watch, apps):
     assert ["a0", "a1", "a2"] == names(watch.look())
 
 
+def test_a_file_that_lost_many_apps_is_taken_after_a_minute_and_not_if_they_come_back(apps, tmp_path, caplog):
+    def wrote(count):
+        apps.write_text(HEADER + "".join(f"app{number},k{number},s\n" for number in range(count)))
+
+    wrote(20)
+    config = tmp_path / "balancebot.toml"
+    config.write_text('[[accounts]]\nname = "acme"\napps_file = "apps.csv"\n')
+    settings = load(config, environ={}, resolve_secrets=True)
+    now = [0.0]
+    watch = AppsWatch(settings.accounts, environ={}, seconds=lambda: now[0])
+    wrote(10)  # the first half of a file that is written slowly
+    for _ in range(6):
+        assert watch.look() is None
+        now[0] += 1
+    wrote(20)
+    assert [None, None, None] == [watch.look() for _ in range(3)]
+    wrote(10)
+    assert looked(watch) is None
+    now[0] += 61
+    assert 10 == len(names(watch.look()))
+    assert ["apps_file.shrinks"] * 2 == [line.message for line in caplog.records]
+    wrote(8)  # two of ten: taken at once
+    assert 8 == len(names(looked(watch)))
+
+
 def test_a_rotated_secret_of_the_same_length_is_a_change(watch, apps):
     os.utime(apps, (1, 1))
     looked(watch)
