@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from time import monotonic
 from typing import Any
-from urllib.parse import urlencode, urlsplit
+from urllib.parse import urlencode, urlsplit  # noqa: TID251 -- addresses of the provider, checked where they are read
 
 import httpx
 import msgspec
