@@ -19,7 +19,7 @@ from balancebot.people import tokens
 from balancebot.web.app import create_pages
 from tests.web.conftest import NOW, Desk, csrf_token
 
-OPEN = {"/healthz", "/readyz", "/metrics", "/login", "/setup", "/oidc/login", "/oidc/callback"}
+OPEN = {"/healthz", "/readyz", "/metrics", "/login", "/login/oidc", "/login/oidc/callback", "/setup"}
 NEEDS = {
     "POST /logout": Role.VIEWER,
     "POST /me/*": Role.VIEWER,
