@@ -18,7 +18,7 @@ from balancebot.alerts.transitions import DecisionWriter
 from balancebot.clock import SystemClock
 from balancebot.config import AppsWatch, Settings
 from balancebot.digest.digest import SendDigest
-from balancebot.domain.message import DigestMessage
+from balancebot.domain.message import DigestMessage, NoticeMessage
 from balancebot.estimates.context import ContextReader
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.planned_sends import PlannedSends
@@ -246,11 +246,13 @@ class App:
             for finding in channel.check(self.settings.destinations(name)):
                 yield name, finding
 
-    def digest_text(self, message: DigestMessage) -> str:
+    def digest_text(self, message: DigestMessage | NoticeMessage) -> str:
         """Return a digest as its mail's plain text."""
-        return self.renderer.render("email/digest.txt.j2", message)
+        return self.renderer.render(
+            f"email/{'digest' if isinstance(message, DigestMessage) else 'notice'}.txt.j2", message
+        )
 
-    def digest_page(self, message: DigestMessage) -> str:
+    def digest_page(self, message: DigestMessage | NoticeMessage) -> str:
         """Return a digest as its mail's HTML, as a page of its own."""
         from balancebot.notify.email.compose import html_page  # lazy: jinja2
 
@@ -338,6 +340,14 @@ def build_app(
         escalations=settings.escalations,
         quiet_hours=settings.quiet_hours,
     )
+    make_statements = MakeStatements(
+        database=database,
+        clock=clock,
+        zone=zone,
+        owners=lambda: live.now.owners,
+        prices=settings.orders.prices,
+        currency=settings.orders.currency,
+    )
     return App(
         live=live,
         database=database,
@@ -365,16 +375,12 @@ def build_app(
             stale_after=stale_after,
         ),
         operate_orders=OperateOrders(
-            database=database, clock=clock, zone=zone, known=lambda: live.now.wallets
-        ),
-        make_statements=MakeStatements(
             database=database,
             clock=clock,
-            zone=zone,
-            owners=lambda: live.now.owners,
-            prices=settings.orders.prices,
-            currency=settings.orders.currency,
+            known=lambda: live.now.wallets,
+            destinations=settings.routing.default_destinations,
         ),
+        make_statements=make_statements,
         planned_sends=PlannedSends(
             database=database, clock=clock, known=lambda: live.now.wallets, estimator=estimator
         ),
@@ -387,6 +393,7 @@ def build_app(
             figures=figures,
             configured=lambda: live.now.wallets,
             stale_after=stale_after,
+            make_statements=make_statements,
         ),
         latest=LatestOverview(database, thresholds, stale_after=stale_after),
         on_enqueued=on_enqueued,

@@ -103,6 +103,7 @@ def _as_json(order: AdviceRow) -> dict[str, object]:
         "lead_time_days": order.lead_time.total_seconds() / 86_400,
         "messages": None if order.advice is None else order.advice.messages,
         "move": None if order.advice is None else order.advice.move,
+        "ordered": None if order.advice is None else order.advice.ordered,
         "stop_sending_first": order.advice is not None and order.advice.stop_first,
         "order_by": None if order.advice is None else json_instant(order.advice.order_by),
     }

@@ -46,6 +46,7 @@ def poll(
         print(_for_people(report))
         if not no_alerts:
             app.operate_alerts.tick()
+            app.operate_orders.tick()
             delivered = app.deliver_outbox.run()
             reporter.delivered(delivered)
             waiting = undelivered(delivered)

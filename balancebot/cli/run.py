@@ -296,7 +296,7 @@ class Daemon:
         self._reporter.delivered(self._deliver_outbox.tick())
 
     def _tick_alerts(self) -> None:
-        if self._app.operate_alerts.tick():
+        if self._app.operate_alerts.tick() + self._app.operate_orders.tick():
             self._scheduler.run_now("deliver")
 
     def _send_digests(self) -> None:

@@ -10,10 +10,10 @@ from balancebot.catalogue import number
 from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
 from balancebot.cli.output import Column, bold, faint, show_json, text_table
 from balancebot.domain.sentence import did_you_mean
-from balancebot.domain.statement import StatementBy, StatementRow, read_month
+from balancebot.domain.statement import Statement, StatementBy, StatementRow, read_month
 from balancebot.i18n import Wording
 from balancebot.statements.sheet import StatementSheets
-from balancebot.statements.statement import Statement, statement_document
+from balancebot.statements.statement import statement_document
 
 commands = command_group()
 

@@ -11,16 +11,18 @@ from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
-from balancebot.config import DigestConfig
+from balancebot.config import DigestConfig, DigestKind
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.digest import Slot, latest_slot
-from balancebot.domain.message import DigestLine, DigestMessage
+from balancebot.domain.message import DigestLine, DigestMessage, NoticeMessage
 from balancebot.domain.routing import Destination
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.domain.verdict import Severity, urgency
 from balancebot.estimates.context import ContextReader, recent_courses, up_to_now
 from balancebot.overview.balances import BalanceView, overview
 from balancebot.ports import Clock
+from balancebot.statements.notice import statement_notice
+from balancebot.statements.statement import MakeStatements
 from balancebot.store import (
     alerts,
     digest_slots,
@@ -60,6 +62,7 @@ class SendDigest:
     configured: Callable[[], Sequence[WalletName]]
     """The wallets that are read now: files of apps may change while the process runs."""
     stale_after: timedelta
+    make_statements: MakeStatements
 
     def run_due(self) -> tuple[str, ...]:
         """Make every digest whose slot is due and not taken; return their names.
@@ -89,7 +92,7 @@ class SendDigest:
         if digest is None:
             return False
         with self.database.write() as conn:
-            made = self._message(conn, digest, local=_local(now, self.zone), late=False, now=now)
+            made = self._made(conn, digest, at=now, local=_local(now, self.zone), late=False, now=now)
             outbox.enqueue_plain(
                 conn,
                 message=made,
@@ -98,14 +101,14 @@ class SendDigest:
             )
         return True
 
-    def preview(self, name: str) -> DigestMessage | None:
+    def preview(self, name: str) -> DigestMessage | NoticeMessage | None:
         """Return what the digest `name` would say now; None if there is none of this name."""
         now = self.clock.now()
         digest = self._named(name)
         if digest is None:
             return None
         with self.database.read() as conn:
-            return self._message(conn, digest, local=_local(now, self.zone), late=False, now=now)
+            return self._made(conn, digest, at=now, local=_local(now, self.zone), late=False, now=now)
 
     def _named(self, name: str) -> DigestConfig | None:
         return next((digest for digest in self.digests if digest.name == name), None)
@@ -117,13 +120,27 @@ class SendDigest:
         return not digest_slots.is_taken(conn, digest.name, slot.local)
 
     def _make(self, conn: Connection, digest: DigestConfig, slot: Slot, now: datetime) -> bool:
-        made = self._message(conn, digest, local=slot.local, late=slot.is_late(now), now=now)
+        made = self._made(conn, digest, at=slot.at, local=slot.local, late=slot.is_late(now), now=now)
         taken = digest_slots.claim(
-            conn, MadeDigest(name=digest.name, slot=slot.local, made_at=now, summary=_summary(made))
+            conn,
+            MadeDigest(
+                name=digest.name,
+                slot=slot.local,
+                made_at=now,
+                summary=_summary(made) if isinstance(made, DigestMessage) else "{}",
+            ),
         )
         if taken:
             outbox.enqueue_plain(conn, message=made, destinations=_destinations(digest), now=now)
         return taken
+
+    def _made(
+        self, conn: Connection, digest: DigestConfig, *, at: datetime, local: str, late: bool, now: datetime
+    ) -> DigestMessage | NoticeMessage:
+        if digest.kind is DigestKind.STATEMENT:
+            month = (at.astimezone(self.zone).date().replace(day=1) - timedelta(days=1)).replace(day=1)
+            return statement_notice(self.make_statements.read(conn, month), language=digest.language, now=now)
+        return self._message(conn, digest, local=local, late=late, now=now)
 
     def _message(
         self, conn: Connection, digest: DigestConfig, *, local: str, late: bool, now: datetime
@@ -272,7 +289,9 @@ def _local(now: datetime, zone: ZoneInfo) -> str:
     return now.astimezone(zone).replace(tzinfo=None).isoformat(timespec="minutes")
 
 
-def _summary(made: DigestMessage) -> str:
+def _summary(made: DigestMessage | NoticeMessage) -> str:
+    if isinstance(made, NoticeMessage):
+        return "{}"
     return json.dumps(
         {f"{line.wallet}:{line.category}": line.severity.word for line in made.lines}, ensure_ascii=False
     )

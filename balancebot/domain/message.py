@@ -10,6 +10,7 @@ from balancebot.domain.alert import ENDINGS, Alert, ExpectedTopUp, Reason
 from balancebot.domain.balance import Absent, Category, Reading, WalletName
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
+from balancebot.domain.statement import Statement
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
 
@@ -257,8 +258,32 @@ class SilenceMessage:
     """It was announced before, and still holds."""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NoticeMessage:
+    """What is said beside alerts: that an order is overdue, the statement of a month."""
+
+    at: datetime
+    title: str
+    """A sentence as it is stored."""
+    lines: tuple[str, ...] = ()
+    """Likewise."""
+    path: str = ""
+    """The page that shows more."""
+    is_trouble: bool = False
+    language: str = ""
+    """'' = the configured one."""
+    statement: Statement | None = None
+    """Mails have its workbook attached."""
+
+
 Message: TypeAlias = (
-    AlertMessage | GroupMessage | DigestMessage | TestMessage | ChannelFailureMessage | SilenceMessage
+    AlertMessage
+    | GroupMessage
+    | DigestMessage
+    | TestMessage
+    | ChannelFailureMessage
+    | SilenceMessage
+    | NoticeMessage
 )
 
 

@@ -59,6 +59,13 @@ class RoutingTable:
     editable: frozenset[str] = frozenset()
     """The channels whose messages can be edited after they were sent."""
 
+    @property
+    def default_destinations(self) -> tuple[Destination, ...]:
+        """Who is told of what no route is about."""
+        return tuple(
+            Destination(channel, address) for channel, usual in self.defaults.items() for address in usual
+        )
+
     def destinations(
         self, wallet: WalletName, category: Category | None, severity: Severity
     ) -> tuple[Destination, ...]:

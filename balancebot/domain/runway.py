@@ -71,6 +71,8 @@ class OrderAdvice:
     """What is lacking, not rounded to packages."""
     move: int = 0
     """What the account's shared pool can spare for it, of what is lacking."""
+    ordered: int = 0
+    """What is on order and should arrive by `until`: it is not in `messages`."""
     stop_first: bool = False
     """While usage is far above what is usual nothing is advised: the sending must be stopped first."""
 

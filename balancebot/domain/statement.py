@@ -14,6 +14,7 @@ from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
 from balancebot.domain.balance import Category
+from balancebot.domain.order import Order, TopUp
 from balancebot.domain.usage import SECONDS_PER_HOUR
 
 HOURS_PER_DAY = 24
@@ -100,6 +101,51 @@ class MonthSpan(NamedTuple):
     def ends_at(self) -> datetime:
         """When it ends, in UTC."""
         return datetime.fromtimestamp(self.end * SECONDS_PER_HOUR, UTC)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SeenTopUp:
+    """A part of a top-up, and the id of the order that it belongs to."""
+
+    top_up: TopUp
+    messages: int
+    order: str | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Statement:
+    """One month's statement."""
+
+    month: MonthSpan
+    """From the first hour that counts to the last."""
+    timezone: str
+    """The name of the zone in which months and days are counted."""
+    by: StatementBy
+    as_of: datetime
+    rows: tuple[StatementRow, ...]
+    totals: tuple[StatementRow, ...]
+    """One per account and category."""
+    top_ups: tuple[SeenTopUp, ...]
+    orders: tuple[Order, ...]
+    prices: Mapping[Category, Decimal]
+    currency: str
+    days_in_utc: bool = False
+    """Whether the days are those of UTC: its hours have been given up."""
+
+    @property
+    def zone(self) -> ZoneInfo:
+        """The zone in which months and days are counted."""
+        return ZoneInfo(self.timezone)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the month has ended."""
+        return self.as_of >= self.month.ends_at
+
+    @property
+    def name(self) -> str:
+        """The month, `2026-11`."""
+        return f"{self.month.day:%Y-%m}"
 
 
 def month_span(year: int, month: int, zone: ZoneInfo) -> MonthSpan:

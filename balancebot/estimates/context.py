@@ -17,7 +17,7 @@ from balancebot.domain.runway import OrderAdvice, PlannedUse
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.estimates.estimator import Estimator
-from balancebot.store import alerts, estimates, planned_sends, usage, wallets
+from balancebot.store import alerts, estimates, orders, planned_sends, usage, wallets
 from balancebot.store.thresholds import ThresholdCache
 from balancebot.store.wallets import WalletRow
 
@@ -86,7 +86,8 @@ class ContextReader:
 
         Without `until` an order is to last 30 days from now; `confidence` is the probability that it does. While usage is
         far above what is usual, the advice is to stop the sending first: nobody should buy for a robot. The shared pool
-        is counted before anything is bought, once for all apps of its account (of a large one: for those of `rows`).
+        is counted before anything is bought, once for all apps of its account (of a large one: for those of `rows`), and
+        so is what is on order.
         """
         until = until or now + ORDER_FOR
         members = _with_their_accounts(conn, rows)
@@ -108,6 +109,10 @@ class ContextReader:
             package_sizes=self.package_sizes,
             reserves=_reserves(members, book, unusual),
         )
+        if on_order := orders.missing(conn, until=until):
+            from balancebot.forecast.order_advice import less_ordered  # lazy: numpy
+
+            found = less_ordered(found, on_order, self.package_sizes)
         stop = OrderAdvice(messages=0, order_by=None, until=until, confidence=confidence, stop_first=True)
         return {
             key: advice

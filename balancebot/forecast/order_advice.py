@@ -117,6 +117,28 @@ def first_from_pools(
     return changed
 
 
+def less_ordered(
+    advice: Mapping[BalanceKey, OrderAdvice],
+    ordered: Mapping[tuple[str, Category], int],
+    package_sizes: Mapping[Category, int],
+) -> dict[BalanceKey, OrderAdvice]:
+    """Return advice without what is on order, which is counted once, for the most urgent balance of the account first.
+
+    `ordered` is what is still to arrive, by account and category.
+    """
+    changed = dict(advice)
+    left = dict(ordered)
+    for key, found in sorted(advice.items(), key=lambda item: (item[1].order_by or item[1].until, item[0])):
+        pool = account_of(key.wallet), key.category
+        lacks = found.lacking - found.move
+        part = min(left.get(pool, 0), lacks)
+        if found.messages > 0 and part > 0:
+            left[pool] -= part
+            to_buy = _in_packages(lacks - part, package_sizes.get(key.category)) if part < lacks else 0
+            changed[key] = replace(found, messages=to_buy, ordered=part)
+    return changed
+
+
 def _in_packages(messages: float, package_size: int | None) -> int:
     size = package_size or _round_unit(messages)
     return math.ceil(messages / size) * size

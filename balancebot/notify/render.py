@@ -27,6 +27,7 @@ from balancebot.domain.message import (
     DigestMessage,
     GroupMessage,
     Message,
+    NoticeMessage,
     SilenceMessage,
     TestMessage,
 )
@@ -106,7 +107,7 @@ class Renderer:
 
     def words_for(self, message: Message) -> Wording:
         """Return the vocabulary in which `message` are told."""
-        if isinstance(message, DigestMessage) and message.language:
+        if isinstance(message, DigestMessage | NoticeMessage) and message.language:
             return replace(self._words, language=message.language)
         return self._words
 
@@ -118,7 +119,7 @@ class Renderer:
                 return group_view(message, words, public_url=self._public_url)
             case DigestMessage():
                 return digest_view(message, words, public_url=self._public_url)
-            case TestMessage() | ChannelFailureMessage() | SilenceMessage():
+            case TestMessage() | ChannelFailureMessage() | SilenceMessage() | NoticeMessage():
                 return notice_view(message, words, public_url=self._public_url)
             case _:
                 assert_never(message)
@@ -166,7 +167,7 @@ def stem_of(message: Message) -> str:
             return "group"
         case DigestMessage():
             return "digest"
-        case TestMessage() | ChannelFailureMessage() | SilenceMessage():
+        case TestMessage() | ChannelFailureMessage() | SilenceMessage() | NoticeMessage():
             return "notice"
         case _:
             assert_never(message)

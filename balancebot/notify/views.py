@@ -17,6 +17,7 @@ from balancebot.domain.message import (
     AlertMessage,
     ChannelFailureMessage,
     GroupMessage,
+    NoticeMessage,
     SilenceMessage,
     TestMessage,
 )
@@ -309,11 +310,15 @@ def _urgency(message: AlertMessage) -> tuple[bool, int, float, str]:
 
 
 def notice_view(
-    notice: TestMessage | ChannelFailureMessage | SilenceMessage, words: Wording, *, public_url: str
+    notice: TestMessage | ChannelFailureMessage | SilenceMessage | NoticeMessage,
+    words: Wording,
+    *,
+    public_url: str,
 ) -> View:
-    """Say a test, the trouble of another channel, or a silence that mutes much."""
+    """Say a test, the trouble of another channel, a silence that mutes much, or something else that is about no alert."""
     trouble = notice if isinstance(notice, ChannelFailureMessage) else None
     silence = notice if isinstance(notice, SilenceMessage) else None
+    said = notice if isinstance(notice, NoticeMessage) else None
     return {
         "silenced": one_line(silence.pattern) if silence else "",
         "until": words.when(silence.until) if silence else "",
@@ -323,11 +328,13 @@ def notice_view(
         "num_urgent": silence.num_urgent if silence else 0,
         "silence_id": str(silence.silence_id) if silence else "",
         "is_repeated": bool(silence and silence.is_repeated),
-        "trouble": trouble is not None,
+        "trouble": trouble is not None or (said is not None and said.is_trouble),
         "at": words.when(notice.at),
         "zone": words.zone_name,
         "channel": trouble.channel if trouble else "",
         "destination": trouble.destination if trouble else "",
         "message": one_line(words.trouble(trouble.message)) if trouble else "",
-        "link": public_url,
+        "title": one_line(words.trouble(said.title)) if said else "",
+        "lines": [one_line(words.trouble(line)) for line in said.lines] if said else [],
+        "link": public_url + said.path if said and public_url else public_url,
     }

@@ -7,18 +7,20 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from decimal import Decimal
-from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
+from balancebot.catalogue import number
 from balancebot.domain.audit import Act, Actor, Picture
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, Category, WalletName, account_of
+from balancebot.domain.message import NoticeMessage
 from balancebot.domain.number_text import quoted, read_number
-from balancebot.domain.order import Match, Order, TopUp
+from balancebot.domain.order import Match, Order, OrderState, TopUp
+from balancebot.domain.routing import Destination
 from balancebot.domain.sentence import Sentence, did_you_mean, sentence
 from balancebot.domain.threshold_cell import read_note
 from balancebot.ports import Clock
-from balancebot.store import audit, orders, types
+from balancebot.store import audit, orders, outbox, types
 from balancebot.store.database import Database
 
 MAX_REFERENCE = 200
@@ -31,9 +33,10 @@ class OperateOrders:
 
     database: Database
     clock: Clock
-    zone: ZoneInfo
     known: Callable[[], Sequence[WalletName]]
     """The wallets that are configured now."""
+    destinations: Sequence[Destination]
+    """Who is told of an order that is overdue."""
 
     def add(
         self,
@@ -102,6 +105,21 @@ class OperateOrders:
             audit.record_change(conn, by, Act.CANCEL_ORDER, balance, before=_picture(order), now=now)
         return replace(order, cancelled_at=now, cancelled_by=by.who)
 
+    def tick(self) -> int:
+        """Say of each order that is overdue, once, who recorded it; return of how many."""
+        now = self.clock.now()
+        with self.database.read() as conn:
+            if not _overdue(conn, now):
+                return 0
+        with self.database.write() as conn:
+            types.take_lock(conn, types.BOOKING)
+            due = [order for order in _overdue(conn, now) if orders.note_reminded(conn, order.id, now=now)]
+            for order in due:
+                outbox.enqueue_plain(
+                    conn, message=_overdue_notice(order, now), destinations=self.destinations, now=now
+                )
+        return len(due)
+
     def top_ups_for(self, order: Order, *, limit: int = 50) -> list[tuple[TopUp, Sequence[Match]]]:
         """Return the latest top-ups that an order could be matched to, each with what it is matched to now."""
         with self.database.read() as conn:
@@ -140,16 +158,39 @@ class OperateOrders:
         return None
 
 
-def awaited_by_balance(
-    conn: Connection, *, until: datetime | None = None
-) -> Mapping[tuple[str, Category], int]:
-    """Return how many messages are still to come of the orders of each account and category (by then)."""
-    missing: dict[tuple[str, Category], int] = {}
-    for order in orders.awaited(conn):
-        if until is None or order.expected_at <= until:
-            key = order.account, order.category
-            missing[key] = missing.get(key, 0) + order.missing
-    return missing
+def _overdue(conn: Connection, now: datetime) -> list[Order]:
+    return [
+        order
+        for order in orders.awaited(conn)
+        if order.reminded_at is None and order.state(now) is OrderState.OVERDUE
+    ]
+
+
+def _overdue_notice(order: Order, now: datetime) -> NoticeMessage:
+    """Ask whoever ordered what became of it."""
+    lines = [
+        sentence(
+            "%(who)s recorded it on %(date)s%(reference)s. Ask the supplier, or cancel it.",
+            who=order.ordered_by,
+            date=f"{order.ordered_at:%Y-%m-%d}",
+            reference=f" ({order.reference})" if order.reference else "",
+        )
+    ]
+    if order.arrived:
+        lines.insert(0, sentence("%(arrived)s of it have arrived.", arrived=number(order.arrived)))
+    return NoticeMessage(
+        at=now,
+        title=sentence(
+            "Order overdue: %(count)s messages of %(wallet)s %(category)s should have arrived by %(date)s",
+            count=number(order.quantity),
+            wallet=order.wallet,
+            category=Sentence(order.category.value),
+            date=f"{order.expected_at:%Y-%m-%d}",
+        ).stored(),
+        lines=tuple(line.stored() for line in lines),
+        path=f"/orders/{order.id}",
+        is_trouble=True,
+    )
 
 
 def order_document(

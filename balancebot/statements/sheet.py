@@ -7,11 +7,10 @@ from zoneinfo import ZoneInfo
 
 from balancebot.domain.balance import account_of, app_of
 from balancebot.domain.local_time import local_time
-from balancebot.domain.statement import StatementBy, StatementRow
+from balancebot.domain.statement import Statement, StatementBy, StatementRow
 from balancebot.i18n import Wording
 from balancebot.orders.orders import cost_of
 from balancebot.sheets import Cell, SheetTable, write_csv, write_workbook
-from balancebot.statements.statement import Statement
 
 _AMOUNTS = 8
 """Columns of messages, from the opening to the closing."""
@@ -182,7 +181,7 @@ class StatementSheets:
             [gettext("Month"), statement.name],
             [gettext("From"), _time(statement.month.starts_at, statement.zone)],
             [gettext("To"), _time(min(statement.month.ends_at, statement.as_of), statement.zone)],
-            [gettext("Time zone"), statement.zone.key],
+            [gettext("Time zone"), statement.timezone],
             [gettext("As of"), _time(statement.as_of, statement.zone)],
             [gettext("Hours without readings"), sum(row.hours_missing for row in statement.rows)],
             [gettext("Unexplained messages"), sum(row.doubtful for row in statement.rows)],

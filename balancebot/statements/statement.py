@@ -15,6 +15,8 @@ from balancebot.domain.statement import (
     NO_FLOWS,
     Flows,
     MonthSpan,
+    SeenTopUp,
+    Statement,
     StatementBy,
     StatementRow,
     days_of,
@@ -34,45 +36,6 @@ from balancebot.store.wallets import WalletRow
 
 _STILL_THERE = HOURS_PER_DAY
 """So many hours after its last reading a balance counts as read at the end of a month."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SeenTopUp:
-    """A part of a top-up, and the id of the order that it belongs to."""
-
-    top_up: TopUp
-    messages: int
-    order: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Statement:
-    """One month's statement."""
-
-    month: MonthSpan
-    """From the first hour that counts to the last."""
-    zone: ZoneInfo
-    by: StatementBy
-    as_of: datetime
-    rows: tuple[StatementRow, ...]
-    totals: tuple[StatementRow, ...]
-    """One per account and category."""
-    top_ups: tuple[SeenTopUp, ...]
-    orders: tuple[Order, ...]
-    prices: Mapping[Category, Decimal]
-    currency: str
-    days_in_utc: bool = False
-    """Whether the days are those of UTC: its hours have been given up."""
-
-    @property
-    def is_over(self) -> bool:
-        """Whether the month has ended."""
-        return self.as_of >= self.month.ends_at
-
-    @property
-    def name(self) -> str:
-        """The month, `2026-11`."""
-        return f"{self.month.day:%Y-%m}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +97,7 @@ class MakeStatements:
         matches = orders.matches_of(conn, [top_up.id for top_up in top_ups])
         return Statement(
             month=span,
-            zone=self.zone,
+            timezone=self.zone.key,
             by=by,
             as_of=now,
             rows=tuple(lines if by is StatementBy.WALLET else summed(lines, by)),
@@ -145,7 +108,7 @@ class MakeStatements:
                 for order, messages in _parts(top_up, matches)
             ),
             orders=tuple(_of_month(orders.listed(conn, accounts=accounts), span, top_ups, matches, now)),
-            prices=self.prices,
+            prices=dict(self.prices),
             currency=self.currency,
             days_in_utc=days_in_utc,
         )
@@ -258,7 +221,7 @@ def statement_document(statement: Statement, *, now: datetime) -> dict[str, obje
     """Return a statement as JSON-ready values, as the command and the API show it."""
     return {
         "month": statement.name,
-        "timezone": statement.zone.key,
+        "timezone": statement.timezone,
         "currency": statement.currency,
         "by": statement.by.value,
         "as_of": _instant(statement.as_of),

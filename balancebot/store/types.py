@@ -39,6 +39,7 @@ from balancebot.domain.message import (
     DigestMessage,
     GroupMessage,
     Message,
+    NoticeMessage,
     SilenceMessage,
     TestMessage,
 )
@@ -308,6 +309,7 @@ _TAGS: Final[dict[type[Message], str]] = {
     TestMessage: "test",
     ChannelFailureMessage: "channel_failure",
     SilenceMessage: "silence",
+    NoticeMessage: "notice",
 }
 _TYPES: Final[dict[str, Any]] = {tag: kind for kind, tag in _TAGS.items()}
 

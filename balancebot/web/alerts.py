@@ -15,6 +15,7 @@ from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.escalation import upcoming
 from balancebot.domain.local_time import read_instant
 from balancebot.domain.message import AlertMessage, Measurement
+from balancebot.domain.number_text import read_quantity
 from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.quiet_hours import waiting_until
 from balancebot.domain.sentence import Sentence, sentence
@@ -73,11 +74,29 @@ def acknowledge(request: PageRequest) -> Response:
     expects_by = _expected(request)
     if isinstance(expects_by, str):
         return _one(request, fault=expects_by)
+    quantity = read_quantity(request.sent("quantity")) if request.sent("quantity") else None
+    if isinstance(quantity, Sentence):
+        return _one(
+            request, fault=request.words.translate(sentence("The quantity %(fault)s", fault=quantity))
+        )
+    if quantity is not None and expects_by is None:
+        return _one(request, fault=request.words.gettext("Say by when the top-up is expected."))
     seen = app.operate_alerts.acknowledge(
         alert_id, by=request.actor, note=request.sent("note")[:500], expects_by=expects_by
     )
     if seen is None:
         return _one(request, fault=request.words.gettext("This alert is already closed."))
+    balance = seen.subject.balance
+    if quantity is not None and expects_by is not None and balance is not None:
+        made = app.operate_orders.add(
+            balance,
+            quantity=quantity,
+            expected_at=expects_by,
+            note=request.sent("note")[:500],
+            by=request.actor,
+        )
+        if isinstance(made, Sentence):
+            return _one(request, fault=request.words.translate(made))
     return done(f"/alerts/{seen.id}", Done.ACKNOWLEDGED)
 
 

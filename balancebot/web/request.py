@@ -323,6 +323,9 @@ class Done(StrEnum):
     SILENCE_ENDED = sentence("The silence has ended.").id
     PLAN_ADDED = sentence("The send was added and counts towards the runway from now on.").id
     PLAN_REMOVED = sentence("The send was removed.").id
+    ORDER_ADDED = sentence("The order was recorded and counts in the order advice from now on.").id
+    ORDER_CANCELLED = sentence("The order was cancelled.").id
+    ORDER_MATCHED = sentence("The top-up belongs to the chosen order now.").id
 
 
 MAX_EFFECTS = 10

@@ -45,6 +45,7 @@ def test_scripts_get_every_balance_with_a_number_the_most_urgent_first(balancebo
         "category": "industry",
         "balance": 10_000,
         "lead_time_days": 3.0,
+        "ordered": 0,
         "stop_sending_first": False,
     } == first
     assert (True, 0) == (65_000 <= needed <= 100_000, needed % 5_000)

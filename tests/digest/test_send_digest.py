@@ -1,19 +1,24 @@
 """Digests: one per name and local slot, however often and by however many it is tried."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from sqlalchemy import select
 
-from balancebot.config import DigestConfig
+from balancebot.config import DigestConfig, DigestKind
 from balancebot.digest.digest import SendDigest
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Absent, BalanceKey, Category
-from balancebot.domain.message import DigestMessage
+from balancebot.domain.message import Action, DigestMessage, NoticeMessage, OutgoingMessage
+from balancebot.domain.routing import Destination
 from balancebot.domain.runway import PlannedUse
 from balancebot.domain.verdict import Severity
 from balancebot.estimates.planned_sends import PlannedSends
+from balancebot.i18n import Wording
+from balancebot.notify.email.compose import address, compose
+from balancebot.notify.render import Renderer
 from balancebot.store import tables
 from balancebot.store.types import decode_message, encode_message
 from tests.world import SHOP, WEB, World, industry
@@ -48,6 +53,7 @@ def sender(world: World) -> SendDigest:
         figures=world.app.figures,
         configured=lambda: [SHOP, WEB],
         stale_after=timedelta(minutes=30),
+        make_statements=world.app.make_statements,
     )
 
 
@@ -160,3 +166,41 @@ def test_one_that_is_asked_for_takes_no_slot(world):
     assert sender(world).send("weekday")
     assert not sender(world).send("nonsense")
     assert 1 == len(made(world))
+
+
+def test_a_statement_tells_of_the_month_that_ended_before_its_slot(world: World) -> None:
+    month = DigestConfig(
+        name="month",
+        kind=DigestKind.STATEMENT,
+        cron="0 8 1 * *",
+        destinations={"slack": ("#finance",), "email": ("finance@example.com",)},
+        language="zh-CN",
+    )
+    monthly = replace(sender(world), digests=[month])
+    assert () == monthly.run_due()
+    world.clock.at = datetime(2026, 12, 1, 0, 5, tzinfo=UTC)  # 08:05 in Shanghai
+    assert ("month",) == monthly.run_due()
+    assert () == monthly.run_due()
+    with world.database.read() as conn:
+        (message,) = (
+            found
+            for found in conn.scalars(select(tables.notifications.c.message))
+            if isinstance(found, NoticeMessage)
+        )
+    assert message.statement is not None
+    assert "2026-11" == message.statement.name
+    mail = compose(
+        OutgoingMessage(
+            delivery_id="1",
+            alert_id="",
+            action=Action.POST,
+            destination=Destination("email", "finance@example.com"),
+            message=message,
+            created_at=world.clock.at,
+        ),
+        Renderer(words=Wording(), public_url="https://b.example"),
+        sender=address("bot@example.com"),
+    )
+    assert "2026-11 短信对账单" == mail.subject
+    (attached,) = mail.message.iter_attachments()
+    assert "statement-2026-11.xlsx" == attached.get_filename()

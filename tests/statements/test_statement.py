@@ -9,10 +9,10 @@ import pytest
 
 from balancebot.config import RetentionConfig
 from balancebot.domain.balance import Absent, Category, Readings, WalletName
-from balancebot.domain.statement import StatementBy, StatementRow
+from balancebot.domain.statement import Statement, StatementBy, StatementRow
 from balancebot.history.prune import prune
 from balancebot.history.rebook import rebook_account
-from balancebot.statements.statement import MakeStatements, Statement, statement_document
+from balancebot.statements.statement import MakeStatements, statement_document
 from balancebot.store import readings, wallets
 from balancebot.store.database import Database
 from balancebot.store.readings import SnapshotRow

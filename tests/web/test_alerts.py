@@ -104,6 +104,16 @@ def test_a_pattern_is_silenced_and_the_silence_is_ended(desk: Desk, alert: Alert
             assert silences.holding(conn, desk.world.clock.now()) == ()
 
 
+def test_a_top_up_that_was_ordered_is_recorded_with_its_quantity(desk: Desk, alert: Alert) -> None:
+    with desk.user(Role.FINANCE) as browser:
+        fields = {"csrf_token": csrf_token(browser), "quantity": "60k", "note": "PO 4711"}
+        address = f"/alerts/{alert.id}/acknowledge"
+        assert 422 == browser.post(address, data=fields).status_code
+        browser.post(address, data=fields | {"expects_by": "2026-12-01T12:00"})
+    (order,) = desk.app.operate_orders.listed()
+    assert (60_000, "PO 4711") == (order.quantity, order.note)
+
+
 def test_a_pattern_that_means_nothing_is_refused_in_place(desk: Desk) -> None:
     with desk.user(Role.FINANCE) as browser:
         fields = {"csrf_token": csrf_token(browser), "pattern": "acme:indstry", "for": "1h"}

@@ -21,10 +21,12 @@ from balancebot.domain.message import (
     AlertMessage,
     DigestMessage,
     Message,
+    NoticeMessage,
     OutgoingMessage,
 )
 from balancebot.domain.verdict import Severity
 from balancebot.notify.render import Renderer, stem_of
+from balancebot.statements.sheet import StatementSheets
 
 
 class _Subject(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc] # HeaderRegistry joins them too
@@ -107,6 +109,7 @@ def compose(outgoing: OutgoingMessage, renderer: Renderer, *, sender: Address) -
         message["Importance"] = "high"
     message.set_content(renderer.render(_template(outgoing.message, "txt.j2"), outgoing.message) + "\n")
     _add_html(message, outgoing.message, renderer)
+    _attach(message, outgoing.message, renderer)
     return Mail(
         message=message,
         raw=message.as_bytes(),
@@ -145,6 +148,19 @@ def _add_html(message: EmailMessage, told: Message, renderer: Renderer) -> None:
         part.add_related(
             picture, "image", "png", cid=f"<{_PICTURE_ID}>", filename="balances.png", disposition="inline"
         )
+
+
+def _attach(message: EmailMessage, told: Message, renderer: Renderer) -> None:
+    """Attach the workbook of a statement."""
+    if not isinstance(told, NoticeMessage) or told.statement is None:
+        return
+    sheets = StatementSheets(words=renderer.words_for(told))
+    message.add_attachment(
+        sheets.xlsx(told.statement),
+        maintype="application",
+        subtype="vnd.openxmlformats-officedocument.spreadsheetml.sheet",
+        filename=sheets.file_name(told.statement, "xlsx"),
+    )
 
 
 def _picture(told: Message, renderer: Renderer) -> bytes | None:

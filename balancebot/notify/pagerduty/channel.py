@@ -17,6 +17,7 @@ from balancebot.domain.message import (
     DigestMessage,
     GroupMessage,
     MessageRef,
+    NoticeMessage,
     OutgoingMessage,
     TestMessage,
 )
@@ -55,7 +56,7 @@ class PagerDutyChannel(PostingChannel):
         self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
         """Send the events that a message comes to; the ref is its incident's key."""
-        if isinstance(outgoing.message, DigestMessage):
+        if isinstance(outgoing.message, DigestMessage | NoticeMessage):
             return ChannelError(
                 kind=ChannelErrorKind.REJECTED, message=sentence("PagerDuty takes alerts only")
             )

@@ -19,6 +19,7 @@ from balancebot.domain.message import (
     DigestMessage,
     GroupMessage,
     Message,
+    NoticeMessage,
     OutgoingMessage,
     SilenceMessage,
     TestMessage,
@@ -245,7 +246,7 @@ def _template(content: Message) -> str:
             return "slack/group.j2"
         case DigestMessage():
             return "slack/digest.j2"
-        case TestMessage() | ChannelFailureMessage() | SilenceMessage():
+        case TestMessage() | ChannelFailureMessage() | SilenceMessage() | NoticeMessage():
             return "slack/notice.j2"
         case _:
             assert_never(content)

@@ -16,7 +16,9 @@ from balancebot.config import SlackRoles
 from balancebot.domain.alert import Alert
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.message import AlertMessage
+from balancebot.domain.number_text import read_quantity
 from balancebot.domain.pattern import Pattern, Patterns
+from balancebot.domain.sentence import Sentence
 from balancebot.domain.silence import pattern_of
 from balancebot.domain.user import Role
 from balancebot.i18n import Wording
@@ -45,6 +47,7 @@ from balancebot.notify.slack.responses import (
     fault_of,
     top_up_form,
 )
+from balancebot.orders.orders import OperateOrders
 from balancebot.ports import ChannelError, Clock
 from balancebot.store import alerts, outbox
 from balancebot.store.database import Database
@@ -119,6 +122,7 @@ class SlackHandlers:
     database: Database
     clock: Clock
     operate_alerts: OperateAlerts
+    operate_orders: OperateOrders
     queries: SlackQueries
     roles: Roles
     workspace: SlackWorkspace
@@ -158,10 +162,27 @@ class SlackHandlers:
                     self._acknowledge(
                         request, request.alert_id, note=request.note[:MAX_NOTE], expects_by=expected
                     )
+                    self._record_order(request, expected)
             case Command():
                 self._command(request)
             case _:
                 assert_never(request)
+
+    def _record_order(self, request: Submission, expected_at: datetime) -> None:
+        """Record what was ordered, where the form says how much."""
+        quantity = read_quantity(request.quantity) if request.quantity else None
+        found = self._with_retry(lambda: self._find(request.alert_id))
+        balance = None if found is None else found.alert.subject.balance
+        if not isinstance(quantity, int) or balance is None:
+            return
+        by = _actor(request.person, f"{request.id} order")
+        made = self._with_retry(
+            lambda: self.operate_orders.add(
+                balance, quantity=quantity, expected_at=expected_at, note=request.note[:MAX_NOTE], by=by
+            )
+        )
+        if isinstance(made, Sentence):
+            self._reply_privately(request.reply_to, escaped(self._words.translate(made)))
 
     def _click(self, request: Click) -> None:
         match request.action:

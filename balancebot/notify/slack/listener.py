@@ -251,6 +251,7 @@ def slack_app_of(
         database=app.database,
         clock=app.clock,
         operate_alerts=app.operate_alerts,
+        operate_orders=app.operate_orders,
         queries=SlackQueries(
             database=app.database,
             clock=app.clock,

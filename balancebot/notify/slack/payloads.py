@@ -22,7 +22,7 @@ Envelope: TypeAlias = Mapping[str, Any]
 
 TOP_UP_FORM: Final = "balancebot_top_up"
 """The form's callback id."""
-NOTE, EXPECTED = "note", "expected"
+NOTE, EXPECTED, QUANTITY = "note", "expected", "quantity"
 """Its fields: block and action ids alike."""
 _LONGEST_NAME = 100
 _LAST_EPOCH = 2**33
@@ -79,6 +79,8 @@ class Submission:
     reply_to: ReplyTo
     alert_id: str
     note: str
+    quantity: str = ""
+    """How many messages were ordered, as it was typed."""
     expected: int | None
     """Epoch second at which the top-up is expected."""
 
@@ -167,6 +169,7 @@ def _submission(envelope: Envelope, payload: Mapping[str, Any]) -> Submission | 
             person=person.id, channel=_text(opened_for["channel"]), url=_text(opened_for["url"])
         ),
         alert_id=_text(opened_for["alert"]),
+        quantity=_text(values.get(QUANTITY, {}).get(QUANTITY, {}).get("value") or "").strip(),
         note=_text(values.get(NOTE, {}).get(NOTE, {}).get("value") or "").strip(),
         expected=_epoch(values.get(EXPECTED, {}).get(EXPECTED, {}).get("selected_date_time")),
     )

@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from balancebot.config import Proxy, Settings
 from balancebot.domain.alert import Alert
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
+from balancebot.domain.number_text import read_quantity
 from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.sentence import Sentence, did_you_mean, sentence
 from balancebot.domain.verdict import urgency
@@ -21,7 +22,7 @@ from balancebot.i18n import Wording, mark
 from balancebot.network import post_json
 from balancebot.notify.slack.api import SlackApi
 from balancebot.notify.slack.blocks import Block, message
-from balancebot.notify.slack.payloads import EXPECTED, NOTE, TOP_UP_FORM, ReplyTo, Submission
+from balancebot.notify.slack.payloads import EXPECTED, NOTE, QUANTITY, TOP_UP_FORM, ReplyTo, Submission
 from balancebot.overview.balances import BalanceView, overview
 from balancebot.ports import ChannelError, ChannelErrorKind, Clock
 from balancebot.store.database import Database
@@ -59,6 +60,18 @@ def top_up_form(alert_id: str, reply_to: ReplyTo, *, words: Wording, now: dateti
             },
             {
                 "type": "input",
+                "block_id": QUANTITY,
+                "optional": True,
+                "label": _plain(words.gettext("Messages ordered")),
+                "hint": _plain(words.gettext("Records an order; what arrives is matched to it.")),
+                "element": {
+                    "type": "plain_text_input",
+                    "action_id": QUANTITY,
+                    "max_length": 40,
+                },
+            },
+            {
+                "type": "input",
                 "block_id": NOTE,
                 "optional": True,
                 "label": _plain(words.gettext("Note")),
@@ -74,6 +87,10 @@ def top_up_form(alert_id: str, reply_to: ReplyTo, *, words: Wording, now: dateti
 
 def fault_of(submission: Submission, *, words: Wording, now: datetime) -> dict[str, Any] | None:
     """Return what Slack is to show beside the field that is wrong; None when the form can be taken."""
+    quantity = read_quantity(submission.quantity) if submission.quantity else 1
+    if isinstance(quantity, Sentence) or quantity < 1:
+        said = words.gettext("Write a number such as 60,000, 60k or 6万.")
+        return {"response_action": "errors", "errors": {QUANTITY: said}}
     if submission.expected is None or submission.expected <= now.timestamp():
         fault = words.gettext("Choose a time in the future.")
     elif submission.expected > (now + _LONGEST_WAIT).timestamp():

@@ -13,6 +13,7 @@ from balancebot.domain.message import (
     DigestMessage,
     GroupMessage,
     Message,
+    NoticeMessage,
     OutgoingMessage,
     SilenceMessage,
     TestMessage,
@@ -76,6 +77,8 @@ def _type_of(message: Message) -> str:
             return "channel.refused"
         case SilenceMessage():
             return "silence"
+        case NoticeMessage():
+            return "notice" if message.statement is None else "statement"
 
 
 def _data_of(message: Message, words: Wording) -> dict[str, Any]:
@@ -87,6 +90,8 @@ def _data_of(message: Message, words: Wording) -> dict[str, Any]:
                 "alerts": [data_of_alert(member, words) for member in message.members],
                 "new": list(message.new),
             }
+        case NoticeMessage():
+            return {} if message.statement is None else {"month": message.statement.name}
         case DigestMessage():
             return {"name": message.name, "slot": message.slot}
         case ChannelFailureMessage():

@@ -4,7 +4,7 @@ import itertools
 import json
 from typing import Any
 
-from balancebot.notify.slack.payloads import EXPECTED, NOTE, TOP_UP_FORM
+from balancebot.notify.slack.payloads import EXPECTED, NOTE, QUANTITY, TOP_UP_FORM
 
 _stamps = itertools.count(1)
 ONCALL = {"id": "U000ONCALL", "username": "oncall", "name": "oncall", "team_id": "T000"}
@@ -47,7 +47,12 @@ def command(text: str, *, response_url: str = "", user: dict[str, str] = ONCALL)
 
 
 def submission(
-    form: dict[str, Any], *, note: str | None, expected: int | None, user: dict[str, str] = ONCALL
+    form: dict[str, Any],
+    *,
+    note: str | None,
+    expected: int | None,
+    quantity: str | None = None,
+    user: dict[str, str] = ONCALL,
 ) -> dict[str, Any]:
     """The form, filled in."""
     stamp = next(_stamps)
@@ -63,6 +68,7 @@ def submission(
                 "private_metadata": form["private_metadata"],
                 "state": {
                     "values": {
+                        QUANTITY: {QUANTITY: {"type": "plain_text_input", "value": quantity}},
                         NOTE: {NOTE: {"type": "plain_text_input", "value": note}},
                         EXPECTED: {EXPECTED: {"type": "datetimepicker", "selected_date_time": expected}},
                     }

@@ -89,6 +89,24 @@ def test_a_top_up_is_noted_by_a_form_and_speaks_again_when_it_does_not_come(desk
     assert "reminder warning acme/shop:industry" == desk.world.news()[-1]
 
 
+def test_the_form_records_an_order_once_where_it_says_how_much(desk: Desk) -> None:
+    expected = NOON + timedelta(hours=30)
+    with desk.listening():
+        desk.slack.socket.deliver(click(ActionId.TOP_UP_ORDERED, desk.alert_id))
+        (form,) = desk.slack.socket.forms
+        wrong = submission(form, note="", expected=int(expected.timestamp()), quantity="lots")
+        assert {"quantity": "Write a number such as 60,000, 60k or 6万."} == desk.slack.socket.deliver(wrong)[
+            "errors"
+        ]
+        sent = submission(form, note="PO 4711", expected=int(expected.timestamp()), quantity="6万")
+        desk.slack.socket.deliver(sent)
+        desk.slack.socket.wait_for_whispers(1)
+        desk.slack.socket.deliver(again(sent))
+        desk.slack.socket.wait_for_whispers(2)
+    (order,) = desk.world.app.operate_orders.listed()
+    assert (60_000, expected, "PO 4711") == (order.quantity, order.expected_at, order.note)
+
+
 @pytest.mark.parametrize(
     ("hours", "fault"),
     [(-1, "Choose a time in the future."), (24 * 91, "Choose a time within 90 days.")],

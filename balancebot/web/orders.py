@@ -1,0 +1,122 @@
+"""Orders: what was bought, what of it has arrived, and which top-up belongs to which."""
+
+from datetime import UTC, datetime
+
+from starlette.responses import Response
+
+from balancebot.domain.balance import BalanceKey, Category, WalletName, account_of
+from balancebot.domain.local_time import read_day_end
+from balancebot.domain.number_text import read_quantity
+from balancebot.domain.order import AWAITED, Order
+from balancebot.domain.sentence import Sentence, sentence
+from balancebot.orders.orders import cost_of, read_price
+from balancebot.web.paging import cut, page_number
+from balancebot.web.rendering import show
+from balancebot.web.request import Done, PageRequest, done
+
+_TYPED = ("wallet", "category", "quantity", "expected", "price", "reference", "note")
+
+
+def listed(request: PageRequest) -> Response:
+    """Show the orders, those of which more is to come first, and the form to record one."""
+    return _listed(request)
+
+
+def add(request: PageRequest) -> Response:
+    """Record a purchase."""
+    quantity = read_quantity(request.sent("quantity"))
+    expected_at = read_day_end(request.sent("expected"), request.zone, now=request.now)
+    price = read_price(request.sent("price")) if request.sent("price") else None
+    category = next((found for found in Category if found.value == request.sent("category")), None)
+    if isinstance(quantity, Sentence):
+        return _listed(request, sentence("The quantity %(fault)s", fault=quantity))
+    if isinstance(expected_at, Sentence):
+        return _listed(request, sentence("The date %(fault)s", fault=expected_at))
+    if isinstance(price, Sentence):
+        return _listed(request, sentence("The price %(fault)s", fault=price))
+    if category is None:
+        return _listed(request, sentence("Choose a category."))
+    exactly = request.sent_exactly("wallet")
+    known = request.app.operate_orders.known()
+    name = WalletName(exactly if exactly in known else exactly.strip())
+    made = request.app.operate_orders.add(
+        BalanceKey(name, category),
+        quantity=quantity,
+        expected_at=expected_at,
+        price=price,
+        reference=request.sent("reference"),
+        note=request.sent("note"),
+        by=request.actor,
+    )
+    if isinstance(made, Sentence):
+        return _listed(request, made)
+    return done("/orders", Done.ORDER_ADDED)
+
+
+def cancel(request: PageRequest) -> Response:
+    """Expect no more of an order."""
+    if request.app.operate_orders.cancel(request.part("id"), by=request.actor) is None:
+        return _listed(request, sentence("This order doesn't exist, or is cancelled already."))
+    return done("/orders", Done.ORDER_CANCELLED)
+
+
+def one(request: PageRequest) -> Response:
+    """Show an order with the top-ups of its account and category, and what these are matched to."""
+    order = next(
+        (found for found in request.app.operate_orders.listed() if found.id == request.part("id")), None
+    )
+    if order is None:
+        return _listed(request, sentence("This order doesn't exist, or is cancelled already."))
+    others = [
+        found
+        for found in request.app.operate_orders.listed()
+        if (found.account, found.category) == (order.account, order.category)
+    ]
+    return show(
+        request,
+        "order.html.j2",
+        order=order,
+        state=order.state(request.now),
+        cost=cost_of(order, request.app.settings.orders.prices),
+        currency=request.app.settings.orders.currency,
+        others=others,
+        top_ups=request.app.operate_orders.top_ups_for(order),
+    )
+
+
+def match(request: PageRequest) -> Response:
+    """Let a top-up belong to another order, or to none."""
+    fault = request.app.operate_orders.match(request.sent("top_up"), request.sent("order"), by=request.actor)
+    if fault is not None:
+        return _listed(request, fault)
+    return done(f"/orders/{request.part('id')}", Done.ORDER_MATCHED)
+
+
+def _listed(request: PageRequest, fault: Sentence | None = None) -> Response:
+    settings = request.app.settings.orders
+    orders = sorted(
+        request.app.operate_orders.listed(),
+        key=lambda order: (order.state(request.now) not in AWAITED, _order_of(order, request.now)),
+    )
+    shown, paging = cut(orders, page_number(request.asked("page")))
+    known = request.app.operate_orders.known()
+    return show(
+        request,
+        "orders.html.j2",
+        status=200 if fault is None else 422,
+        fault="" if fault is None else request.words.translate(fault),
+        orders=[(order, order.state(request.now), cost_of(order, settings.prices)) for order in shown],
+        paging=paging,
+        currency=settings.currency,
+        console_url=settings.console_url,
+        categories=list(Category),
+        known=sorted({*known[:200], *(WalletName(account_of(name)) for name in known[:200])}),
+        typed={name: request.sent(name) or request.asked(name) for name in _TYPED},
+    )
+
+
+def _order_of(order: Order, now: datetime) -> float:
+    """Sort what is awaited by its date, and the rest by when it was recorded, the latest first."""
+    if order.state(now) in AWAITED:
+        return order.expected_at.timestamp()
+    return -order.ordered_at.astimezone(UTC).timestamp()

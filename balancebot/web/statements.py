@@ -1,0 +1,65 @@
+"""Statements: what was there, bought, moved, used and left in a month; as a page, CSV and workbook."""
+
+from datetime import date, timedelta
+
+from starlette.responses import Response
+
+from balancebot.domain.statement import Statement, StatementBy, read_month
+from balancebot.statements.sheet import StatementSheets
+from balancebot.web.rendering import show
+from balancebot.web.request import PageRequest
+
+_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
+_MAX_ROWS = 500
+"""So many rows are shown; the files have all."""
+
+
+def month(request: PageRequest) -> Response:
+    """Show the statement of the month that the address asks for, or of the last one that ended."""
+    made = _made(request)
+    first = made.month.day
+    this_month = request.now.astimezone(request.zone).date().replace(day=1)
+    following = (first + timedelta(days=32)).replace(day=1)
+    return show(
+        request,
+        "statement.html.j2",
+        made=made,
+        rows=made.rows[:_MAX_ROWS],
+        num_left_out=max(0, len(made.rows) - _MAX_ROWS),
+        account=request.asked("account"),
+        accounts=request.app.make_statements.accounts(),
+        before=f"{first - timedelta(days=1):%Y-%m}",
+        after=f"{following:%Y-%m}" if following <= this_month else "",
+        latest=f"{this_month:%Y-%m}",
+        doubtful=sum(row.doubtful for row in made.rows),
+        hours_missing=sum(row.hours_missing for row in made.rows),
+        until=min(made.month.ends_at, made.as_of),
+    )
+
+
+def download_csv(request: PageRequest) -> Response:
+    """Send the rows as CSV that Excel and WPS open as they should."""
+    made, sheets = _made(request), StatementSheets(words=request.words)
+    return _file(
+        sheets.csv(made).encode("utf-8-sig"), sheets.file_name(made, "csv"), "text/csv; charset=utf-8"
+    )
+
+
+def download_xlsx(request: PageRequest) -> Response:
+    """Send the workbook."""
+    made, sheets = _made(request), StatementSheets(words=request.words)
+    return _file(sheets.xlsx(made), sheets.file_name(made, "xlsx"), _XLSX)
+
+
+def _made(request: PageRequest) -> Statement:
+    local = request.now.astimezone(request.zone).date()
+    last = (local.replace(day=1) - timedelta(days=1)).replace(day=1)
+    wanted: date = read_month(request.asked("month")) or last
+    by = next((by for by in StatementBy if by.value == request.asked("by")), StatementBy.WALLET)
+    account = request.asked_exactly("account")
+    known = request.app.make_statements.accounts()
+    return request.app.make_statements.make(wanted, account=account if account in known else None, by=by)
+
+
+def _file(data: bytes, name: str, kind: str) -> Response:
+    return Response(data, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})

@@ -1,0 +1,109 @@
+"""What becomes of orders: they fill as top-ups are read, are matched by hand, and are asked after once when overdue."""
+
+from datetime import timedelta
+
+import pytest
+
+from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.balance import BalanceKey, Category
+from balancebot.domain.message import NoticeMessage
+from balancebot.domain.order import Order, OrderState
+from balancebot.i18n import Wording
+from balancebot.notify.render import Renderer
+from balancebot.store import audit, orders
+from tests.world import POOL, SHOP, World, industry
+
+LIN = Actor(who="lin", way=Way.CLI)
+
+
+@pytest.fixture
+def world(database) -> World:
+    world = World(database)
+    world.configure(POOL, SHOP)
+    world.shows(industry(20_000), wallet=POOL)
+    world.shows(industry(900))
+    world.poll()
+    return world
+
+
+def ordered(world: World, quantity: int, days: int = 2) -> Order:
+    made = world.app.operate_orders.add(
+        BalanceKey(POOL, Category.INDUSTRY),
+        quantity=quantity,
+        expected_at=world.clock.at + timedelta(days=days),
+        reference="PO 4711",
+        by=LIN,
+    )
+    assert isinstance(made, Order)
+    return made
+
+
+def states(world: World) -> dict[str, tuple[OrderState, int]]:
+    return {
+        order.id: (order.state(world.clock.at), order.arrived) for order in world.app.operate_orders.listed()
+    }
+
+
+def reads(world: World, *, pool: int, shop: int) -> None:
+    world.clock.at += timedelta(minutes=5)
+    world.shows(industry(pool), wallet=POOL)
+    world.shows(industry(shop))
+    world.poll()
+
+
+def test_a_top_up_that_is_read_fills_the_oldest_order_of_the_account(world: World) -> None:
+    reads(world, pool=30_000, shop=890)  # nobody ordered this
+    first = ordered(world, 50_000)
+    world.clock.at += timedelta(minutes=1)
+    second = ordered(world, 30_000)
+    reads(world, pool=30_000, shop=40_890)
+    assert {first.id: (OrderState.PARTLY, 40_000), second.id: (OrderState.OPEN, 0)} == states(world)
+    reads(world, pool=70_000, shop=40_880)
+    assert {first.id: (OrderState.ARRIVED, 50_000), second.id: (OrderState.ARRIVED, 30_000)} == states(world)
+
+
+def test_quota_that_is_only_moved_fills_no_order(world: World) -> None:
+    order = ordered(world, 10_000)
+    reads(world, pool=10_000, shop=10_890)
+    assert {order.id: (OrderState.OPEN, 0)} == states(world)
+
+
+def test_a_match_is_changed_by_hand_and_kept_in_the_audit_log(world: World) -> None:
+    first, second = ordered(world, 50_000), ordered(world, 50_000)
+    reads(world, pool=70_000, shop=890)
+    ((top_up, _),) = world.app.operate_orders.top_ups_for(first)
+    assert world.app.operate_orders.match(top_up.id, second.id, by=LIN) is None
+    assert {first.id: (OrderState.OPEN, 0), second.id: (OrderState.ARRIVED, 50_000)} == states(world)
+    assert world.app.operate_orders.match(top_up.id, "", by=LIN) is None
+    assert {(OrderState.OPEN, 0)} == set(states(world).values())
+    assert "no order of this account and category has the number 99" == str(
+        world.app.operate_orders.match(top_up.id, "99", by=LIN)
+    )
+    with world.database.read() as conn:
+        entries = audit.newest(conn, limit=10, acts=(Act.MATCH_ORDER,))
+    assert [("2", None), ("1", "2")] == [
+        (entry.before and entry.before["order"], entry.after and entry.after["order"]) for entry in entries
+    ]
+
+
+def test_whoever_ordered_is_asked_once_after_an_order_that_is_overdue(world: World) -> None:
+    ordered(world, 60_000)
+    assert 0 == world.app.operate_orders.tick()
+    world.clock.at += timedelta(days=3)
+    assert 1 == world.app.operate_orders.tick()
+    assert 0 == world.app.operate_orders.tick()
+    world.deliver()
+    assert ["post #ops", "post finance@example.com"] == world.deliveries()
+    (sent,) = (message.message for message in world.slack.messages)
+    assert isinstance(sent, NoticeMessage)
+    said = Renderer(words=Wording(), public_url="https://b.example").render("email/notice.txt.j2", sent)
+    assert "Order overdue: 60,000 messages of acme industry should have arrived by" in said
+    assert "lin recorded it on" in said
+    assert "https://b.example/orders/1" in said
+
+
+def test_what_is_on_order_is_not_advised_again(world: World) -> None:
+    order = ordered(world, 60_000)
+    with world.database.read() as conn:
+        assert {("acme", Category.INDUSTRY): 60_000} == orders.missing(conn, until=order.expected_at)
+        assert {} == orders.missing(conn, until=order.expected_at - timedelta(days=1))

@@ -1,0 +1,139 @@
+"""The workbook of a statement: formulas of our own that LibreOffice comes to the same values with, and safe text."""
+
+import csv
+import shutil
+import subprocess
+from datetime import UTC, date, datetime
+from decimal import Decimal
+from io import BytesIO
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import openpyxl
+import pytest
+
+from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.order import Order, TopUp
+from balancebot.domain.statement import (
+    Flows,
+    SeenTopUp,
+    Statement,
+    StatementBy,
+    StatementRow,
+    month_span,
+    read_month,
+)
+from balancebot.i18n import Wording
+from balancebot.statements.sheet import StatementSheets
+
+NOW = datetime(2026, 12, 1, 3, tzinfo=UTC)
+ROWS = (
+    StatementRow(
+        account="acme",
+        category=Category.INDUSTRY,
+        opening=50_000,
+        flows=Flows(100_000, 0, 10_000, 0, 0),
+        closing=140_000,
+    ),
+    StatementRow(
+        account="acme",
+        app="=cmd()",
+        owner="-1+1",
+        category=Category.INDUSTRY,
+        opening=800,
+        flows=Flows(0, 10_000, 0, 3, 403),
+        closing=10_400,
+        hours_missing=2,
+    ),
+)
+
+
+@pytest.fixture
+def statement() -> Statement:
+    order = Order(
+        id="1",
+        wallet=WalletName("acme"),
+        category=Category.INDUSTRY,
+        quantity=100_000,
+        price=Decimal("4500.50"),
+        reference="@PO",
+        ordered_at=datetime(2026, 11, 2, tzinfo=UTC),
+        ordered_by="lin",
+        expected_at=datetime(2026, 11, 5, tzinfo=UTC),
+        arrived=100_000,
+    )
+    top_up = TopUp(
+        "1",
+        int(datetime(2026, 11, 3, tzinfo=UTC).timestamp()),
+        WalletName("acme"),
+        Category.INDUSTRY,
+        100_000,
+    )
+    return Statement(
+        month=month_span(2026, 11, ZoneInfo("Asia/Shanghai")),
+        timezone="Asia/Shanghai",
+        by=StatementBy.WALLET,
+        as_of=NOW,
+        rows=ROWS,
+        totals=ROWS[:1],
+        top_ups=(SeenTopUp(top_up=top_up, messages=100_000, order="1"),),
+        orders=(order,),
+        prices={Category.INDUSTRY: Decimal("0.045")},
+        currency="CNY",
+    )
+
+
+def test_the_workbook_has_a_sheet_per_table_with_sums_as_formulas(statement: Statement) -> None:
+    data = StatementSheets(words=Wording()).xlsx(statement)
+    book = openpyxl.load_workbook(BytesIO(data))
+    assert ["Statement 2026-11", "Top-ups", "Orders", "How sure"] == book.sheetnames
+    sheet = book.worksheets[0]
+    assert "E2" == sheet.freeze_panes
+    assert "=SUM(F2:F3)" == sheet["F4"].value
+    values = openpyxl.load_workbook(BytesIO(data), data_only=True).worksheets[0]
+    assert [50_800, 100_000, 10_000, 10_000, 3, 403, 0, 150_400] == [
+        values.cell(4, n).value for n in range(5, 13)
+    ]
+    assert [18.135] == [values["M4"].value]
+    # text stays text
+    assert ("s", "=cmd()") == (sheet["B3"].data_type, sheet["B3"].value)
+    assert sheet["B3"].quotePrefix
+
+
+def test_it_is_in_the_reader_s_language(statement: Statement) -> None:
+    data = StatementSheets(words=Wording(language="zh-CN")).xlsx(statement)
+    book = openpyxl.load_workbook(BytesIO(data))
+    assert ["对账单 2026-11", "充值", "订单", "可靠程度"] == book.sheetnames
+    assert ["账户", "应用", "归属", "类型", "期初"] == [cell.value for cell in book.worksheets[0][1]][:5]
+
+
+def test_csv_is_for_programs_and_runs_nowhere(statement: Statement) -> None:
+    rows = list(csv.DictReader(StatementSheets(words=Wording()).csv(statement).splitlines()))
+    assert ["", "'=cmd()"] == [row["app"] for row in rows]
+    assert ["50000", "800"] == [row["opening"] for row in rows]
+    assert ["0.000", "18.135"] == [row["cost"] for row in rows]
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("soffice") is None, reason="LibreOffice is not installed")
+def test_libreoffice_opens_and_recalculates_it(statement: Statement, tmp_path: Path) -> None:
+    file = tmp_path / "statement.xlsx"
+    file.write_bytes(StatementSheets(words=Wording()).xlsx(statement))
+    command = [
+        "soffice",
+        f"-env:UserInstallation=file://{tmp_path}/profile",
+        "--headless",
+        "--convert-to",
+        "csv",
+    ]
+    subprocess.run([*command, "--outdir", tmp_path, file], check=True, capture_output=True, timeout=120)
+    total = list(csv.reader((tmp_path / "statement.csv").read_text().splitlines()))[-1]
+    assert "Total" == total[0]
+    sums = [float(cell.replace(",", "")) for cell in total[4:13]]
+    assert [50_800, 100_000, 10_000, 10_000, 3, 403, 0, 150_400] == sums[:8]
+    assert 18.135 == pytest.approx(sums[8], abs=0.006)
+
+
+def test_a_month_is_read_strictly() -> None:
+    assert date(2026, 11, 1) == read_month("2026-11")
+    assert [None] * 5 == [read_month(text) for text in ("2026-13", "2026", "26-11", "2026-1", "٢٠٢٦-١١")]
