@@ -54,6 +54,8 @@ class Firm:
     apps: int = 9
     truth: dict[tuple[str, WalletName], Truth] = field(default_factory=lambda: defaultdict(Truth))
     purchases: list[Purchase] = field(default_factory=list)
+    unread_ends: set[tuple[str, str]] = field(default_factory=set)
+    """Months and accounts of which an end lies within a gap: nobody can tell what was used before and after it."""
 
     def rounds(self) -> Iterator[tuple[int, Mapping[WalletName, Readings]]]:
         """Yield what is read at each instant; a wallet in a gap isn't there."""
@@ -86,6 +88,8 @@ class Firm:
                 elif gaps.get(account, at) < at:
                     del gaps[account]
             busy |= set(gaps)
+            if before != month:
+                self.unread_ends |= {(name, account) for name in (before, month) for account in gaps}
             for account, wallet in wallets:
                 if not comes[wallet] <= elapsed < goes[wallet]:
                     continue
