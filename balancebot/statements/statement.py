@@ -89,7 +89,7 @@ class MakeStatements:
         )
         now_hour = int(now.timestamp() // SECONDS_PER_HOUR) + 1
         spans = [part for part in spans if part.start < now_hour] or spans[:1]
-        lines = with_equal_moves(_Lines(conn, members, owners, span, now_hour).of(spans))
+        lines = with_equal_moves(_StatementLines(conn, members, owners, span, now_hour).of(spans))
         lines = [line for line in lines if by is not StatementBy.DAY or _says_something(line)]
         totals = summed(lines, None)
         accounts = None if account is None else [account]
@@ -114,7 +114,7 @@ class MakeStatements:
         )
 
 
-class _Lines:
+class _StatementLines:
     """The rows of some wallets."""
 
     def __init__(

@@ -102,7 +102,6 @@ def test_the_form_records_an_order_once_where_it_says_how_much(desk: Desk) -> No
         desk.slack.socket.deliver(sent)
         desk.slack.socket.wait_for_whispers(1)
         desk.slack.socket.deliver(again(sent))
-        desk.slack.socket.wait_for_whispers(2)
     (order,) = desk.world.app.operate_orders.listed()
     assert (60_000, expected, "PO 4711") == (order.quantity, order.expected_at, order.note)
 
