@@ -37,6 +37,19 @@ def test_an_open_alert_is_listed_with_its_reason_and_its_story(desk: Desk, alert
     assert "Acknowledge</button>" not in story
 
 
+def test_a_delivery_by_a_further_channel_is_named_by_that(desk: Desk, alert: Alert) -> None:
+    with desk.world.database.write() as conn:
+        conn.execute(
+            update(deliveries)
+            .where(deliveries.c.channel == "slack")
+            .values(channel="ops-feishu", destination="feishu")
+        )
+    with desk.user(Role.VIEWER) as browser:
+        answer = browser.get(f"/alerts/{alert.id}")
+    assert 200 == answer.status_code
+    assert "ops-feishu" in answer.text
+
+
 def test_all_open_alerts_are_counted_and_the_worst_stand_first(desk: Desk) -> None:
     world = desk.world
     names = [WalletName(f"acme/app{number:03}") for number in range(60)]
