@@ -35,10 +35,16 @@ _MEMBERS = values.set_of(slack_member, 'ids, or "*"')
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackRoles(ConfigSection):
-    """Who may do what from Slack: IDs of users (U…) and user groups (S…); "*" is everybody."""
+    """Who may do what from Slack: IDs of users (U…) and user groups (S…); "*" is every member, never a guest."""
 
-    viewer: frozenset[str] = key(_MEMBERS, "may ask", default=["*"])
-    finance: frozenset[str] = key(_MEMBERS, "may also acknowledge and silence", default=["*"])
+    viewer: frozenset[str] = key(
+        _MEMBERS,
+        "may ask; every member may acknowledge, and silence one wallet for at most 24 hours",
+        default=["*"],
+    )
+    finance: frozenset[str] = key(
+        _MEMBERS, "may also silence many wallets, and for up to 30 days", default=[]
+    )
     admin: frozenset[str] = key(_MEMBERS, "may do everything", default=[])
 
     @property
@@ -66,7 +72,7 @@ class SlackConfig(ChannelSection):
     )
     app_token: Secret | None = key(
         values.secret(),
-        "buttons and /balance over Socket Mode; works with a bot token only",
+        "buttons and /balance over Socket Mode; works with a bot token only, which then wants users:read, too",
         default=None,
         example='"env:SLACK_APP_TOKEN"',
     )

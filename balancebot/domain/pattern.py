@@ -172,3 +172,9 @@ class Patterns:
 
     def __str__(self) -> str:
         return self.text
+
+
+def names_one_wallet(pattern: Pattern | Patterns) -> bool:
+    """Tell whether a pattern is about one wallet, by its name, and can mean no other."""
+    parts = pattern.parts if isinstance(pattern, Patterns) else (pattern,)
+    return len({part.wallet.text for part in parts}) == 1 and all(part.wallet.is_exact for part in parts)

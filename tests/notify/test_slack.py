@@ -342,6 +342,13 @@ def test_check_names_each_missing_scope_and_each_channel_the_bot_is_not_in(rende
     ]
 
 
+def test_check_notes_that_guests_can_not_be_told_from_members(renderer: Renderer) -> None:
+    with SlackStandIn(scopes=(*ALL_SCOPES[:-1], "commands")) as slack:
+        listening = channel_of(slack, renderer, app_token=slack.app_token)
+        (note,) = (finding for finding in listening.check([]) if finding.ok is None)
+    assert note.words.startswith("scope users:read is missing: guests of the workspace can't be told")
+
+
 def test_check_ends_with_a_token_that_is_refused(slack: SlackStandIn, renderer: Renderer) -> None:
     slack.token = "xoxb-another"
     refused = SlackChannel(token="xoxb-old", api_url=slack.api_url, renderer=renderer, proxy=Proxy(url=None))

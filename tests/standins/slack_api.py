@@ -26,7 +26,10 @@ ALL_SCOPES = (
     "groups:read",
     "channels:history",
     "groups:history",
+    "users:read",
 )
+TEAM = "T000"
+"""The workspace's own id."""
 _WRITING = {
     "apps.connections.open",
     "auth.test",
@@ -36,7 +39,12 @@ _WRITING = {
     "chat.update",
     "views.open",
 }
-_SCOPE_OF = {"chat.postMessage": "chat:write", "chat.update": "chat:write", "chat.delete": "chat:write"}
+_SCOPE_OF = {
+    "chat.postMessage": "chat:write",
+    "chat.update": "chat:write",
+    "chat.delete": "chat:write",
+    "users.info": "users:read",
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,6 +94,8 @@ class SlackStandIn:
         self.token = token
         self.app_token = "xapp-standin"
         self.groups: dict[str, list[str]] = {}
+        self.users: dict[str, dict[str, Any] | None] = {}
+        """What is particular about people's profiles; None = Slack knows no such user. Everybody else is a member."""
         self.scopes = scopes
         self.rooms: dict[str, Room] = {}
         self.calls: list[Call] = []
@@ -248,7 +258,19 @@ class SlackStandIn:
     def _act(self, method: str, params: dict[str, Any]) -> dict[str, Any]:
         match method:
             case "auth.test":
-                return {"ok": True, "team": "Example", "user": "balancebot", "bot_id": "B00000000"}
+                return {
+                    "ok": True,
+                    "team": "Example",
+                    "team_id": TEAM,
+                    "user": "balancebot",
+                    "bot_id": "B00000000",
+                }
+            case "users.info":
+                known = self.users.get(params["user"], {})
+                profile = {"id": params["user"], "team_id": TEAM, "deleted": False, "is_restricted": False}
+                return (
+                    _error("user_not_found") if known is None else {"ok": True, "user": {**profile, **known}}
+                )
             case "conversations.list":
                 return self._list(params)
             case "conversations.info":

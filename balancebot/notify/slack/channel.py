@@ -220,6 +220,14 @@ class SlackChannel:
             for scope in (*needed, *useful)
             if granted and scope not in granted
         ]
+        if listens and granted and "users:read" not in granted:
+            findings.append(
+                Finding(
+                    ok=None,
+                    words="scope users:read is missing: guests of the workspace can't be told from members, and may act; "
+                    "add it and install the app again",
+                )
+            )
         findings += [self._membership(destination, granted) for destination in destinations]
         return findings + self._check_app_token()
 

@@ -1,4 +1,4 @@
-"""Does what people ask in Slack, if `[slack.roles]` allows it, and answers them alone.
+"""Does what members of the workspace ask in Slack, if `[slack.roles]` allows it, and answers them alone.
 
 Each act is done once and is in the audit log.
 """
@@ -12,12 +12,11 @@ from time import monotonic
 from typing import Any, TypeVar, assert_never
 
 from balancebot.alerts.acts import OperateAlerts
-from balancebot.config import SlackRoles
 from balancebot.domain.alert import Alert
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.number_text import read_quantity
-from balancebot.domain.pattern import Pattern, Patterns
+from balancebot.domain.pattern import Pattern, Patterns, names_one_wallet
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.silence import pattern_of
 from balancebot.domain.user import Role
@@ -47,65 +46,14 @@ from balancebot.notify.slack.responses import (
     fault_of,
     top_up_form,
 )
+from balancebot.notify.slack.roles import Roles
 from balancebot.orders.orders import OperateOrders
-from balancebot.ports import ChannelError, Clock
+from balancebot.ports import Clock
 from balancebot.store import alerts, outbox
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 
 log = logging.getLogger(__name__)
-
-_FRESH_FOR = timedelta(minutes=5)
-_RETRY_AFTER = timedelta(seconds=30)
-
-
-@dataclass(frozen=True, slots=True)
-class _Group:
-    members: frozenset[str]
-    ask_again_at: datetime
-
-
-class Roles:
-    """Answers what a user may. Members of groups are asked of Slack and remembered for a few minutes."""
-
-    def __init__(
-        self,
-        roles: SlackRoles,
-        *,
-        members: Callable[[str], frozenset[str] | ChannelError],
-        clock: Clock,
-    ) -> None:
-        """`members` asks Slack who is in a user group."""
-        self._ids = {Role.ADMIN: roles.admin, Role.FINANCE: roles.finance, Role.VIEWER: roles.viewer}
-        self._members = members
-        self._clock = clock
-        self._groups: dict[str, _Group] = {}
-        self._asking = threading.Lock()
-
-    def may(self, user: str, needed: Role) -> bool:
-        """Tell whether `user` has the role `needed`, or one that includes it."""
-        roles = [ids for role, ids in self._ids.items() if role.may(needed)]
-        if any(ids & {"*", user} for ids in roles):
-            return True
-        groups = sorted(id_ for ids in roles for id_ in ids if id_.startswith("S"))
-        return any(user in self._in(group) for group in groups)
-
-    def _in(self, group: str) -> frozenset[str]:
-        now = self._clock.now()
-        with self._asking:
-            known = self._groups.get(group)
-            if known is None or now >= known.ask_again_at:
-                known = self._groups[group] = self._fetch(group, known, now)
-            return known.members
-
-    def _fetch(self, group: str, known: _Group | None, now: datetime) -> _Group:
-        """Ask Slack; while it doesn't answer, those who were members stay so."""
-        members = self._members(group)
-        if not isinstance(members, ChannelError):
-            return _Group(members, now + _FRESH_FOR)
-        log.warning("slack.group", extra={"group": group, "error": str(members.message)})
-        return _Group(known.members if known else frozenset(), now + _RETRY_AFTER)
-
 
 T = TypeVar("T")
 
@@ -113,6 +61,8 @@ _TRIES_FOR = 90.0
 """Seconds for which a database that doesn't answer is tried again."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 _LONGEST_ID = 18
+_LONGEST_OF_ANYBODY = timedelta(hours=24)
+"""How long somebody without a role may silence one wallet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,12 +102,16 @@ class SlackHandlers:
         return self.queries.words
 
     def _answer(self, request: SlackRequest) -> None:
+        fault = self.roles.stranger_fault(request.person)
+        if fault is not None:
+            log.info("slack.refused", extra={"person": request.person.who, "team": request.person.team})
+            self._reply_privately(request.reply_to, self._words.translate(fault))
+            return
         match request:
             case Click():
-                if self._may(request, Role.VIEWER if request.action is ActionId.DETAILS else Role.FINANCE):
-                    self._click(request)
+                self._click(request)
             case Submission():
-                if self._may(request, Role.FINANCE) and request.expected is not None:
+                if request.expected is not None:
                     expected = datetime.fromtimestamp(request.expected, UTC)
                     self._acknowledge(
                         request, request.alert_id, note=request.note[:MAX_NOTE], expects_by=expected
@@ -187,7 +141,8 @@ class SlackHandlers:
     def _click(self, request: Click) -> None:
         match request.action:
             case ActionId.DETAILS:
-                self._details(request)
+                if self._may_see(request):
+                    self._details(request)
             case ActionId.ACKNOWLEDGE if request.group is not None:
                 self._acknowledge_group(request, request.group)
             case ActionId.ACKNOWLEDGE:
@@ -203,9 +158,8 @@ class SlackHandlers:
         wanted = parse_command(request.text)
         match wanted:
             case Mute():
-                if self._may(request, Role.FINANCE):
-                    self._silence(request, wanted.pattern, wanted.length, wanted.reason)
-            case _ if not self._may(request, Role.VIEWER):
+                self._silence(request, wanted.pattern, wanted.length, wanted.reason)
+            case _ if not self._may_see(request):
                 pass
             case Help():
                 fault = escaped(self._words.translate(wanted.fault))
@@ -292,7 +246,19 @@ class SlackHandlers:
     def _silence(
         self, request: Click | Command, pattern: Pattern | Patterns, length: Length, reason: str
     ) -> None:
-        until = end_of(length, now=self.clock.now(), zone=self.queries.words.zone)
+        now = self.clock.now()
+        until = end_of(length, now=now, zone=self.queries.words.zone)
+        is_small = names_one_wallet(pattern) and until - now <= _LONGEST_OF_ANYBODY
+        if not is_small and not self.roles.may(request.person.id, Role.FINANCE):
+            self._reply_privately(
+                request.reply_to,
+                self._words.gettext(
+                    "Not silenced: without the role finance you may silence one wallet, by its full name, for at most "
+                    "24 hours, as in `/balance silence acme/checkout 4h`. Ask somebody with that role, or whoever maintains "
+                    "`[slack.roles]`."
+                ),
+            )
+            return
         by = _actor(request.person, request.id)
         made = self._with_retry(
             lambda: self.operate_alerts.silence(pattern, until=until, reason=reason[:MAX_NOTE], by=by)
@@ -340,18 +306,15 @@ class SlackHandlers:
             found = outbox.find_group(conn, group.group_id)
         return [] if found is None else [member.alert_id for member in found.members[: group.num_members]]
 
-    def _may(self, request: SlackRequest, needed: Role) -> bool:
-        if self.roles.may(request.person.id, needed):
+    def _may_see(self, request: SlackRequest) -> bool:
+        if self.roles.may(request.person.id, Role.VIEWER):
             return True
-        if needed is Role.VIEWER:
-            refusal = self._words.gettext(
+        self._reply_privately(
+            request.reply_to,
+            self._words.gettext(
                 "You may not see balances here. Whoever maintains `[slack.roles]` can change that."
-            )
-        else:
-            refusal = self._words.gettext(
-                "You may see balances, but not acknowledge or silence. Whoever maintains `[slack.roles]` can change that."
-            )
-        self._reply_privately(request.reply_to, refusal)
+            ),
+        )
         return False
 
     def _nothing_left(self) -> str:

@@ -18,9 +18,10 @@ import aiohttp
 
 from balancebot.config import Proxy
 from balancebot.network import proxy_for
-from balancebot.notify.slack.handlers import Roles, SlackHandlers
+from balancebot.notify.slack.handlers import SlackHandlers
 from balancebot.notify.slack.payloads import Envelope, SlackRequest, parse_envelope
 from balancebot.notify.slack.responses import SlackQueries, SlackWorkspace
+from balancebot.notify.slack.roles import Roles
 from balancebot.ports import ChannelError
 
 if TYPE_CHECKING:
@@ -259,7 +260,7 @@ def slack_app_of(
             thresholds=app.thresholds,
             words=app.words,
         ),
-        roles=Roles(slack.roles, members=workspace.members, clock=app.clock),
+        roles=Roles(slack.roles, workspace=workspace, clock=app.clock),
         workspace=workspace,
         on_done=on_done,
     )

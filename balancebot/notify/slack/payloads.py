@@ -35,6 +35,8 @@ class SlackUser:
 
     id: str
     name: str
+    team: str = ""
+    """The workspace they belong to; '' = the request names none."""
 
     @property
     def who(self) -> str:
@@ -115,7 +117,11 @@ def parse_envelope(envelope: Envelope) -> SlackRequest | None:
 
 
 def _command(envelope: Envelope, payload: Mapping[str, Any]) -> Command:
-    person = SlackUser(id=_id(payload["user_id"]), name=_text(payload.get("user_name") or ""))
+    person = SlackUser(
+        id=_id(payload["user_id"]),
+        name=_text(payload.get("user_name") or ""),
+        team=_id(payload["team_id"]) if payload.get("team_id") else "",
+    )
     text = _unescaped(_text(payload.get("text") or "")).strip()
     return Command(
         id=_named(envelope, payload.get("trigger_id"), "command", person.id, text),
@@ -130,7 +136,7 @@ def _command(envelope: Envelope, payload: Mapping[str, Any]) -> Command:
 
 
 def _click(envelope: Envelope, payload: Mapping[str, Any]) -> Click:
-    person = _person(payload["user"])
+    person = _person(payload)
     pressed = payload["actions"][0]
     value = pressed["selected_option"]["value"] if "selected_option" in pressed else pressed["value"]
     target, _, choice = value.partition("|")
@@ -157,7 +163,7 @@ def _submission(envelope: Envelope, payload: Mapping[str, Any]) -> Submission | 
     view = payload["view"]
     if view["callback_id"] != TOP_UP_FORM:
         return None
-    person = _person(payload["user"])
+    person = _person(payload)
     values = view["state"]["values"]
     opened_for = json.loads(view["private_metadata"])
     # by what was filled in: whoever corrects the form after a refusal asks for something else
@@ -175,8 +181,15 @@ def _submission(envelope: Envelope, payload: Mapping[str, Any]) -> Submission | 
     )
 
 
-def _person(user: Mapping[str, Any]) -> SlackUser:
-    return SlackUser(id=_id(user["id"]), name=_text(user.get("username") or user.get("name") or ""))
+def _person(payload: Mapping[str, Any]) -> SlackUser:
+    """Read who acts; the team beside them is where they act, which counts only where theirs isn't named."""
+    user = payload["user"]
+    team = user.get("team_id") or (payload.get("team") or {}).get("id")
+    return SlackUser(
+        id=_id(user["id"]),
+        name=_text(user.get("username") or user.get("name") or ""),
+        team=_id(team) if team else "",
+    )
 
 
 def _text(value: object) -> str:

@@ -126,6 +126,19 @@ class SlackWorkspace:
         answer = self._bot.read("usergroups.users.list", where=group, usergroup=group)
         return answer if isinstance(answer, ChannelError) else frozenset(map(str, answer.get("users", ())))
 
+    def team(self) -> str | ChannelError:
+        """Ask for the id of the bot's own workspace; '' where the answer names none."""
+        answer = self._bot.read("auth.test", where="the bot token")
+        return answer if isinstance(answer, ChannelError) else str(answer.get("team_id") or "")
+
+    def profile(self, user: str) -> Mapping[str, Any] | ChannelError:
+        """Ask who somebody is: their workspace, and whether they are a guest."""
+        answer = self._bot.read("users.info", where=user, user=user)
+        if isinstance(answer, ChannelError):
+            return answer
+        profile = answer.get("user")
+        return profile if isinstance(profile, Mapping) else {}
+
     def open_form(self, trigger: str, form: Mapping[str, Any]) -> ChannelError | None:
         """Open a form for the person who clicked."""
         answer = self._bot.write("views.open", where=sentence("the form"), trigger_id=trigger, view=form)

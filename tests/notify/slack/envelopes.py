@@ -8,6 +8,8 @@ from balancebot.notify.slack.payloads import EXPECTED, NOTE, QUANTITY, TOP_UP_FO
 
 _stamps = itertools.count(1)
 ONCALL = {"id": "U000ONCALL", "username": "oncall", "name": "oncall", "team_id": "T000"}
+PARTNER = {"id": "U00PARTNER", "username": "partner", "name": "partner", "team_id": "T999"}
+"""Somebody of another workspace, in a channel that both share."""
 
 
 def click(
@@ -20,6 +22,7 @@ def click(
         "interactive",
         {
             "type": "block_actions",
+            "team": {"id": "T000", "domain": "example"},
             "user": user,
             "trigger_id": f"{stamp}.trigger",
             "channel": {"id": "C00000000", "name": "ops"},
@@ -37,6 +40,7 @@ def command(text: str, *, response_url: str = "", user: dict[str, str] = ONCALL)
         {
             "command": "/balance",
             "text": text,
+            "team_id": user.get("team_id", "T000"),
             "user_id": user["id"],
             "user_name": user["username"],
             "channel_id": "C00000000",
@@ -60,6 +64,7 @@ def submission(
         "interactive",
         {
             "type": "view_submission",
+            "team": {"id": "T000", "domain": "example"},
             "user": user,
             "trigger_id": f"{stamp}.trigger",
             "view": {

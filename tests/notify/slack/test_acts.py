@@ -8,7 +8,7 @@ from balancebot.domain.audit import Act, Way
 from balancebot.notify.slack.blocks import ActionId
 from balancebot.store import audit, silences
 from tests.notify.slack.conftest import Desk
-from tests.notify.slack.envelopes import ONCALL, again, click, command, submission
+from tests.notify.slack.envelopes import again, click, command, submission
 from tests.standins.slack_api import Fault
 from tests.world import NOON
 
@@ -155,33 +155,6 @@ def test_a_closed_alert_is_told_as_such(desk: Desk) -> None:
         desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, "999"))
         desk.slack.socket.deliver(click(ActionId.SILENCE, "999|1h", choice=True))
         assert ["This alert is already closed."] * 2 == desk.slack.socket.wait_for_whispers(2)
-
-
-def test_who_may_not_is_told_so_and_nothing_is_done(desk: Desk) -> None:
-    with desk.listening('[slack.roles]\nfinance = ["U0000000BOSS"]\n'):
-        desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
-        desk.slack.socket.deliver(command("silence acme/* 1h"))
-        desk.slack.socket.deliver(command("why acme/shop:industry"))
-        said = desk.slack.socket.wait_for_whispers(3)
-
-    assert ["You may see balances, but not acknowledge or silence."] * 2 == [
-        text.split(" Whoever")[0] for text in said[:2]
-    ]
-    assert "*acme/shop:industry" in said[2]
-    assert ([], "") == (entries(desk), desk.alert.acknowledged_by)
-
-
-def test_members_of_a_user_group_may_and_slack_is_asked_once(desk: Desk) -> None:
-    desk.slack.groups["S00000FINANCE"] = [ONCALL["id"]]
-    with desk.listening('[slack.roles]\nviewer = ["U0000NOBODY"]\nfinance = ["S00000FINANCE"]\n'):
-        desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
-        desk.slack.socket.deliver(command("acme"))
-        desk.slack.socket.deliver(command("acme", user={"id": "U0STRANGER", "username": "stranger"}))
-        said = desk.slack.socket.wait_for_whispers(3)
-
-    assert ONCALL["id"] in desk.alert.acknowledged_by
-    assert said[2].startswith("You may not see balances here.")
-    assert 1 == len(desk.slack.calls_of("usergroups.users.list"))
 
 
 @pytest.mark.parametrize(

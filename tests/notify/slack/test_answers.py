@@ -11,7 +11,7 @@ from balancebot.config import LANGUAGES
 from balancebot.notify.slack.blocks import MEMBER, ActionId
 from tests.notify import golden
 from tests.notify.slack.conftest import Desk
-from tests.notify.slack.envelopes import click, command, submission
+from tests.notify.slack.envelopes import ONCALL, PARTNER, click, command, submission
 from tests.standins.slack_api import Fault
 from tests.standins.slack_rules import refusal_of
 from tests.world import NOON
@@ -61,7 +61,7 @@ def test_an_answer_stands_as_it_was_looked_at(desk: Desk, language: str, update:
         desk.slack.socket.wait_for_whispers(said + 1)
         answers[name] = {key: desk.slack.socket.whispers[-1][key] for key in ("text", "blocks")}
 
-    with desk.listening(chinese):
+    with desk.listening(f'{chinese}[slack.roles]\nfinance = ["{ONCALL["id"]}"]\n'):
         for name, envelope in asked_in_turn(desk).items():
             ask(name, envelope)
         desk.slack.socket.deliver(click(ActionId.TOP_UP_ORDERED, desk.alert_id))
@@ -78,7 +78,14 @@ def test_an_answer_stands_as_it_was_looked_at(desk: Desk, language: str, update:
     with desk.listening(f'{chinese}[slack.roles]\nviewer = ["U0BOSS"]\nfinance = ["U0BOSS"]\n'):
         ask("a list for a stranger", command(""))
     with desk.listening(f'{chinese}[slack.roles]\nfinance = ["U0BOSS"]\n'):
-        ask("an act of a viewer", click(ActionId.ACKNOWLEDGE, desk.alert_id))
+        ask("a broad silence without the role", command("silence acme/* 4h"))
+        ask("an act of another workspace", click(ActionId.ACKNOWLEDGE, desk.alert_id, user=PARTNER))
+        desk.slack.users[ONCALL["id"]] = {"is_restricted": True}
+        desk.world.clock.pass_by(minutes=6)
+        ask("an act of a guest", click(ActionId.ACKNOWLEDGE, desk.alert_id))
+    desk.slack.fail_next("users.info", Fault(status=503))
+    with desk.listening(chinese):
+        ask("an act of nobody knows whom", click(ActionId.ACKNOWLEDGE, desk.alert_id))
 
     assert [""] * len(answers) == [
         refusal_of(answer) if "text" in answer else "" for answer in answers.values()

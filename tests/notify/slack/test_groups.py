@@ -11,7 +11,7 @@ from balancebot.notify.slack.blocks import MEMBER, ActionId, ShownGroup
 from balancebot.store import alerts, audit, queues, silences
 from balancebot.store.tables import groups
 from tests.notify.slack.conftest import Desk
-from tests.notify.slack.envelopes import again, click
+from tests.notify.slack.envelopes import ONCALL, again, click
 from tests.world import NOON, SHOP, WEB, industry
 
 ON_CALL = Actor(who="on-call", way=Way.CLI)
@@ -86,7 +86,7 @@ def test_only_what_was_shown_is_acknowledged(desk: Desk, group: ShownGroup) -> N
 
 
 def test_a_group_is_silenced_as_one_and_means_its_balances_alone(desk: Desk, group: ShownGroup) -> None:
-    with desk.listening():
+    with desk.listening(f'[slack.roles]\nfinance = ["{ONCALL["id"]}"]\n'):
         desk.slack.socket.deliver(click(ActionId.SILENCE, f"{group.value}|4h", choice=True))
         (said,) = desk.slack.socket.wait_for_whispers(1)
 
@@ -131,8 +131,18 @@ def test_a_group_that_nobody_knows_and_one_that_is_over_are_told(desk: Desk) -> 
     assert ["Nothing to do here: these alerts are closed or already acknowledged."] * 2 == said
 
 
-def test_who_may_not_changes_nothing_in_a_group(desk: Desk, group: ShownGroup) -> None:
+def test_a_group_of_several_wallets_is_silenced_by_finance_alone(desk: Desk, group: ShownGroup) -> None:
     with desk.listening('[slack.roles]\nfinance = ["U0000000BOSS"]\n'):
+        desk.slack.socket.deliver(click(ActionId.SILENCE, f"{group.value}|1h", choice=True))
+        (said,) = desk.slack.socket.wait_for_whispers(1)
+
+    assert said.startswith("Not silenced: ")
+    assert ([], dict.fromkeys(BOTH, "")) == (acts(desk), acknowledged(desk))
+
+
+def test_guests_change_nothing_in_a_group(desk: Desk, group: ShownGroup) -> None:
+    desk.slack.users[ONCALL["id"]] = {"is_ultra_restricted": True}
+    with desk.listening():
         desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, group.value))
         desk.slack.socket.deliver(click(ActionId.SILENCE, f"{group.value}|1h", choice=True))
         desk.slack.socket.wait_for_whispers(2)
