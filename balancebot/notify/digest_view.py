@@ -130,8 +130,13 @@ def _to_order(lines: Iterable[DigestLine]) -> dict[Category, int]:
 
 
 def _first_order(lines: Iterable[DigestLine]) -> datetime | None:
-    """Return by when the first order is due; None where there is none."""
-    return min((line.advice.order_by for line in lines if line.advice and line.advice.order_by), default=None)
+    """Return by when the first purchase is due; what the shared pool gives is none."""
+    due = (
+        line.advice.order_by
+        for line in lines
+        if line.advice and line.advice.messages and line.advice.order_by
+    )
+    return min(due, default=None)
 
 
 def _change(now: float | None, before: float | None, words: Wording) -> str:

@@ -3,6 +3,7 @@
 import logging
 import math
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,12 +11,13 @@ import pytest
 from balancebot.config import LANGUAGES
 from balancebot.domain.message import Action, DigestMessage, Message, MessageRef
 from balancebot.i18n import Wording
+from balancebot.notify.digest_view import digest_view
 from balancebot.notify.email.compose import address, compose
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.blocks import message_of
 from tests.messages import changed
 from tests.notify.every_message import EVERYTHING
-from tests.notify.examples import CRITICAL, DIGEST, HOSTILE, WORSENED, outgoing
+from tests.notify.examples import CRITICAL, DIGEST, HOSTILE, NOW, WORSENED, outgoing
 
 WHOLE_IN_GMAIL = 102 * 1024
 """Bytes of HTML beyond which Gmail cuts a mail."""
@@ -150,3 +152,14 @@ def test_a_template_of_a_user_may_translate_and_may_write_its_own_text(tmp_path:
         "All balances, All alerts, see acme/checkout",
         "全部余量, 全部告警, see acme/checkout",
     ] == subjects
+
+
+def test_what_the_shared_pool_gives_is_not_the_first_purchase() -> None:
+    """A digest says by when the first purchase is due, not by when quota is to be moved."""
+    line = DIGEST.lines[1]
+    assert line.advice is not None
+    moved = replace(line.advice, messages=0, move=44_000, order_by=NOW + timedelta(days=1))
+    bought = replace(line.advice, messages=77_000, order_by=NOW + timedelta(days=8))
+    digest = replace(DIGEST, lines=(replace(line, advice=moved), replace(line, advice=bought)))
+    view = digest_view(digest, Wording(), public_url="")
+    assert "Buy in total about 77,000 industry SMS, the first of it by Wed 2 Dec" == view["advice_total"]
