@@ -171,17 +171,25 @@ class _Connector(aiohttp.TCPConnector):
                     protocol.force_close()
                 return connection
             if not is_distrusted:
-                await asyncio.sleep(_PROBATION_SECONDS if num_uses == 2 else 0)
-                for _ in range(3 if _is_readable(protocol) else 0):
-                    await asyncio.sleep(
-                        0
-                    )  # the loop takes in what is there: the end of the connection, or an answer
-                if protocol.is_connected() and not protocol.should_close and not _is_readable(protocol):
+                try:
+                    is_quiet = await _stays_quiet(protocol, 0 if num_uses > 2 else _PROBATION_SECONDS)
+                except asyncio.CancelledError:
+                    connection.close()
+                    raise
+                if is_quiet:
                     return connection
                 if protocol.is_connected() and protocol.should_close:
                     log.warning("source.unasked_answer", extra={"host": host})
                     self._distrusted[host] = self._loop.time() + _DISTRUST_SECONDS
             connection.close()
+
+
+async def _stays_quiet(protocol: ResponseHandler, seconds: float) -> bool:
+    """Watch a connection; tell whether it is open and nothing arrived on it."""
+    await asyncio.sleep(seconds)
+    for _ in range(3 if _is_readable(protocol) else 0):
+        await asyncio.sleep(0)  # the loop takes in what is there: the end of the connection, or an answer
+    return protocol.is_connected() and not protocol.should_close and not _is_readable(protocol)
 
 
 def _is_readable(protocol: ResponseHandler) -> bool:

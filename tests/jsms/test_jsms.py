@@ -155,7 +155,7 @@ def test_one_bad_wallet_keeps_no_other_waiting(sim):
 def test_a_host_that_answers_nobody_is_given_up_and_asked_again_by_the_next_call():
     with Simulator(crowd(60), clock=StandingClock()) as sim:
         sim.fail("*", SimulatedFault(kind=FaultKind.SILENCE))
-        with source_of(sim.endpoints(), timeout=timedelta(seconds=0.1), concurrency=5) as source:
+        with source_of(sim.endpoints(), timeout=timedelta(seconds=0.5), concurrency=5) as source:
             results = list(source.fetch(sim.wallets, budget=BUDGET))
             assert (sorted(sim.wallets), True) == (sorted(r.wallet for r in results), len(sim.requests) < 40)
             assert {SourceErrorKind.TIMEOUT, SourceErrorKind.NETWORK} == {r.kind for r in results}

@@ -108,7 +108,7 @@ def check(database: Database, firm: Firm) -> None:
             assert row.flows.refunded == truth.refunded
             assert row.flows.bought == truth.bought - hidden[statement.name, wallet]
             is_read = (statement.name, row.account) not in firm.unread_ends
-            part = 0.005 if is_read else 0.02
+            part = 0.005 if is_read else 0.05
             assert abs(row.flows.used + hidden[statement.name, wallet] - truth.used) <= max(
                 30, truth.used * part
             )
