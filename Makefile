@@ -18,17 +18,20 @@ INSTALL = $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test coverage check static fix messages lock audit sbom bench clean
+.PHONY: help demo test test-long coverage check static fix messages lock audit sbom bench clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: $(VENV)/.installed ## the whole bot against a simulator, in under 20 seconds: nothing to configure
 	@$(BIN)/balancebot demo --once
 
-test: $(VENV)/.installed-dev ## all tests
-	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not timing" # they wait as much as they work
+test: $(VENV)/.installed-dev ## all tests but the long ones
+	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not timing and not long" # they wait as much as they work
 	@$(BIN)/python -m pytest -q -n 0 -m timing # what asserts seconds runs alone
+
+test-long: $(VENV)/.installed-dev ## what takes minutes: a quarter of forty wallets, told as it was
+	@$(BIN)/python -m pytest -q -n 0 -m long
 
 coverage: $(VENV)/.installed-dev ## all tests, and which lines and branches they reach
 	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not timing" --cov --cov-report=term:skip-covered

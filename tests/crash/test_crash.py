@@ -14,7 +14,8 @@ from tests.crash.town import Town
 from tests.crash.traps import Blow, Fate
 from tests.databases import PostgreSQL
 
-pytestmark = pytest.mark.slow
+# beside other tests a machine may be so loaded that what was withdrawn still stands when all else is at rest
+pytestmark = [pytest.mark.slow, pytest.mark.timing]
 
 
 @contextmanager

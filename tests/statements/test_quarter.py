@@ -134,6 +134,7 @@ def check(database: Database, firm: Firm) -> None:
         ]
 
 
+@pytest.mark.long
 def test_a_quarter_of_forty_wallets_is_told_as_it_was(sqlite_url: str) -> None:
     database = Database(sqlite_url)
     check(database, Firm(seed=7, start=START, days=94, zone=ZONE))
