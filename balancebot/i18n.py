@@ -220,8 +220,11 @@ class Wording(Figures):
         """Write how long a balance lasts if a usage spike goes on."""
         return self.gettext("%(runway)s at this pace", runway=self.duration(hours))
 
-    def not_counted(self, messages: int, at: datetime | None) -> str:
-        """Write the burst that the usage rate leaves out, to stand beside a label that says so; '' for none."""
+    def not_counted(self, messages: int, at: datetime | None, *, is_spike: bool = False) -> str:
+        """Write the burst that the usage rate leaves out, to stand beside a label that says so; '' for none.
+
+        One that looks like abuse isn't to be announced.
+        """
         if messages <= 0 or at is None:
             return ""
         text = self.gettext(
@@ -230,7 +233,7 @@ class Wording(Figures):
             at=self.when(at),
         )
         day = at.astimezone(self.zone).date()
-        if day.day in _MONTHLY or (day + timedelta(days=1)).day == 1:
+        if not is_spike and (day.day in _MONTHLY or (day + timedelta(days=1)).day == 1):
             return self.gettext("%(text)s; if it comes every month, announce it", text=text)
         return text
 

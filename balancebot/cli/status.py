@@ -116,7 +116,7 @@ def for_people(views: Sequence[BalanceView], further: Sequence[str], words: Word
         ),
         "\n".join(
             words.gettext(
-                "%(balance)s: %(burst)s, not counted in its usage", balance=str(view.key), burst=burst
+                "%(balance)s: not counted in its usage: %(burst)s", balance=str(view.key), burst=burst
             )
             for view in views
             if (burst := words.not_counted(view.estimate.not_counted, view.estimate.not_counted_at))
@@ -179,7 +179,7 @@ def _troubles(views: Sequence[BalanceView], words: Wording, now: datetime) -> It
             if view.observed_at is None
             else f"last read {_ago(now - view.observed_at, words)} ago"
         )
-        yield f"{view.error} ({last})"
+        yield f"{in_english(view.error)} ({last})"
 
 
 def _count(views: Sequence[BalanceView]) -> str:

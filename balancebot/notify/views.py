@@ -169,7 +169,9 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         at_this_pace=bool(pace),
         burn=words.burn(measured.burn_per_day),
         limit="" if calm_since else words.limit(message),
-        not_counted=words.not_counted(measured.not_counted, measured.not_counted_at),
+        not_counted=words.not_counted(
+            measured.not_counted, measured.not_counted_at, is_spike=measured.spike is not None
+        ),
         empty_at=(
             words.when(add_span(measured.observed_at, pace))
             if pace and measured.observed_at

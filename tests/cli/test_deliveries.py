@@ -62,6 +62,13 @@ def test_what_waits_is_listed_with_what_it_failed_by(balancebot: Run, undelivere
     assert "slack #ops-alerts  alert 1 opened" in line
     assert "pending" in line
     assert "archived" in line
+    assert "parts" not in line
+    (error,) = {
+        delivery["error"]
+        for delivery in json.loads(balancebot("deliveries", "list", "--json").out)["deliveries"]
+        if delivery["error"]
+    }
+    assert error in line
 
 
 def test_it_is_sent_again_at_the_next_poll(balancebot: Run, firm: Firm, undelivered: str) -> None:

@@ -105,6 +105,7 @@ def test_a_wallet_that_cannot_be_read_fails_the_command_and_stops_no_other(
     (line,) = outcome.err.splitlines()
     assert line.startswith("acme/checkout: ")
     assert "401" in line
+    assert line in balancebot("status").out
 
 
 @pytest.mark.usefixtures("limit")
