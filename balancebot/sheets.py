@@ -1,4 +1,4 @@
-"""Tables that people send and take: CSV files and workbooks in, each row with its line; CSV and XLSX out.
+"""Tables that people send: CSV files and workbooks, each row with its line. `sheet_writer.py` writes those that they take.
 
 The one reader of all sheets: `read_sheet` for what holds a header and rows of limits, orders or past readings. A file
 is judged by what it holds, not by its name. What could be read in two ways is refused, and said with both readings.
@@ -15,20 +15,20 @@ import re
 import subprocess
 import sys
 import threading
-import zipfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from io import BytesIO, StringIO, TextIOWrapper
+from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple, TypeAlias
+from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
 
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import COLUMN_NAMES
 from balancebot.domain.threshold_cell import written
+from balancebot.sheet_writer import guarded
 
 if TYPE_CHECKING:
-    from openpyxl import Workbook
+    pass
 
 MAX_ROWS: Final = 100_000
 """Of a sheet that is kept in memory as a whole."""
@@ -47,15 +47,9 @@ _READER = Path(__file__).with_name("workbook_reader.py")
 _CHUNK = 2**20
 
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
-_RUNS_IN_A_SPREADSHEET = re.compile(r"'*[=+\-@＝＋－＠\t\r]")
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[,;\t]*', re.IGNORECASE)
 _ESCAPED_RETURN = re.compile(r"_x000[dD]_\n?")
 """How Excel files write the first half of a line's end, and what programs that read them carelessly hand on."""
-_EXACT_IN_A_SPREADSHEET = 10**15
-"""Spreadsheets keep 15 digits: larger numbers travel as text."""
-
-Cell: TypeAlias = str | int | float
-"""One cell to be written; '' is an empty one."""
 
 
 class SheetRow(NamedTuple):
@@ -132,131 +126,6 @@ def read_whole_sheet(
         else:
             faults.append(found)
     return ((), tuple(faults)) if faults else (tuple(rows), ())
-
-
-def write_csv(table: Iterable[Sequence[Cell]]) -> str:
-    """Write cells as CSV that no spreadsheet runs."""
-    out = StringIO(newline="")
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerows(
-        [guarded(cell) if isinstance(cell, str) else written(cell) for cell in row] for row in table
-    )
-    return out.getvalue()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SheetTable:
-    """One sheet of a workbook: its header first, below it rows of as many cells."""
-
-    title: str
-    rows: Sequence[Sequence[Cell]]
-    widths: Sequence[int]
-    frozen_columns: int = 0
-    """How many columns stay in sight, with the header."""
-    sums: Sequence[int] = ()
-    """Columns, from 0, that are added up in a last row, as formulas."""
-    sum_label: str = ""
-    money: Sequence[int] = ()
-    """Columns, from 0, whose numbers have two decimals."""
-
-
-def write_xlsx(table: Iterable[Sequence[Cell]], *, title: str, widths: Sequence[int]) -> bytes:
-    """Write cells, the header first, as a workbook of one sheet; its first two columns stay in sight."""
-    return write_workbook([SheetTable(title=title, rows=list(table), widths=widths, frozen_columns=2)])
-
-
-def write_workbook(tables: Sequence[SheetTable]) -> bytes:
-    """Write a workbook: numbers as numbers, text as text that never becomes a formula; only sums of ours are formulas."""
-    from openpyxl import Workbook  # lazy: only writing a workbook needs it
-
-    workbook = Workbook(write_only=True)
-    cached = [_write_sheet(workbook, table) for table in tables]
-    out = BytesIO()
-    workbook.save(out)
-    return _with_values(out.getvalue(), cached)
-
-
-def _write_sheet(workbook: "Workbook", table: SheetTable) -> dict[str, float]:
-    """Write one sheet; return what its formulas come to, by their text."""
-    from openpyxl.cell import WriteOnlyCell  # lazy: only writing a workbook needs it
-    from openpyxl.styles import Alignment, Font  # lazy: only writing a workbook needs it
-    from openpyxl.utils import get_column_letter  # lazy: only writing a workbook needs it
-
-    sheet = workbook.create_sheet(table.title)
-    sheet.freeze_panes = f"{get_column_letter(table.frozen_columns + 1)}2"
-    for number, width in enumerate(table.widths, start=1):
-        sheet.column_dimensions[get_column_letter(number)].width = width
-    bold, wrapped = Font(bold=True), Alignment(wrap_text=True, vertical="top")
-    for line, row in enumerate(table.rows, start=1):
-        cells = []
-        for column, value in enumerate(row):
-            exact = (
-                value if isinstance(value, str) or abs(value) < _EXACT_IN_A_SPREADSHEET else written(value)
-            )
-            cell = WriteOnlyCell(sheet, value=None if exact == "" else exact)
-            if isinstance(exact, str) and exact:
-                cell.data_type = "s"
-                cell.quotePrefix = guarded(exact) != exact  # stays text when somebody edits it, too
-                cell.alignment = wrapped
-            elif column in table.money:
-                cell.number_format = "#,##0.00"
-            elif isinstance(exact, int):
-                cell.number_format = "#,##0"
-            if line == 1:
-                cell.font = bold
-            cells.append(cell)
-        sheet.append(cells)
-    values: dict[str, float] = {}
-    if table.sums and len(table.rows) > 1:
-        totals = [WriteOnlyCell(sheet, value=table.sum_label)]
-        for column in range(1, len(table.rows[0])):
-            cell = WriteOnlyCell(sheet, value=None)
-            if column in table.sums:
-                letter = get_column_letter(column + 1)
-                formula = f"SUM({letter}2:{letter}{len(table.rows)})"
-                cell.value = f"={formula}"
-                cell.number_format = "#,##0.00" if column in table.money else "#,##0"
-                values[formula] = sum(
-                    (amount for row in table.rows[1:] if not isinstance(amount := row[column], str)),
-                    start=0.0,
-                )
-            totals.append(cell)
-        for cell in totals:
-            cell.font = bold
-        sheet.append(totals)
-    return values
-
-
-def _with_values(workbook: bytes, cached: Sequence[dict[str, float]]) -> bytes:
-    """Give formulas the values that they come to: what shows a workbook without calculating would show nothing."""
-    out = BytesIO()
-    with (
-        zipfile.ZipFile(BytesIO(workbook)) as before,
-        zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as after,
-    ):
-        for item in before.infolist():
-            data = before.read(item)
-            if found := re.fullmatch(r"xl/worksheets/sheet(\d+)\.xml", item.filename):
-                for formula, value in cached[int(found[1]) - 1].items():
-                    mark = f"<f>{formula}</f><v"
-                    text = data.decode()
-                    start = text.find(mark)
-                    if start >= 0:
-                        end = text.index("</c>", start)
-                        text = f"{text[:start]}<f>{formula}</f><v>{written(value)}</v>{text[end:]}"
-                        data = text.encode()
-            after.writestr(item, data)
-    return out.getvalue()
-
-
-def guarded(text: str) -> str:
-    """Put an apostrophe before text that a spreadsheet would take for a formula."""
-    return f"'{text}" if _RUNS_IN_A_SPREADSHEET.match(text) else text
-
-
-def unguarded(text: str) -> str:
-    """Take the apostrophe of `guarded` off again."""
-    return text[1:] if text.startswith("'") and _RUNS_IN_A_SPREADSHEET.match(text) else text
 
 
 # CSV

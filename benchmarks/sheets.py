@@ -14,7 +14,7 @@ import openpyxl
 
 from balancebot.domain.balance import WalletName
 from balancebot.domain.threshold import ThresholdRow
-from balancebot.sheets import write_csv
+from balancebot.sheet_writer import write_csv
 from balancebot.thresholds.sheet import cells_of, import_sheet, read_limits, write_limits
 
 ROWS = 5_000

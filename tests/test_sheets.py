@@ -12,7 +12,8 @@ from openpyxl import Workbook, load_workbook
 
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import OFF, ThresholdBook, ThresholdRow
-from balancebot.sheets import InputFault, SheetRow, read_sheet, write_csv
+from balancebot.sheet_writer import write_csv
+from balancebot.sheets import InputFault, SheetRow, read_sheet
 from balancebot.thresholds.sheet import cells_of, cells_of_all, import_sheet, read_limits, write_limits
 
 KNOWN = [WalletName("acme"), WalletName("acme/checkout")]

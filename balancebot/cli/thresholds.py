@@ -24,7 +24,8 @@ from balancebot.domain.sentence import Sentence
 from balancebot.domain.threshold import Scope, ThresholdBook
 from balancebot.domain.threshold_cell import read_category, read_column, read_wallet
 from balancebot.i18n import Wording
-from balancebot.sheets import SheetRow, write_csv
+from balancebot.sheet_writer import write_csv
+from balancebot.sheets import SheetRow
 from balancebot.thresholds.changes import EditThresholds
 from balancebot.thresholds.edit import Edited
 from balancebot.thresholds.sheet import cells_of, cells_of_all, in_language, read_limits, write_limits

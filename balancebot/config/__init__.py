@@ -6,6 +6,7 @@ inside. No fault ever shows a secret.
 """
 
 from balancebot.config.accounts import AccountConfig, AppConfig, AppsWatch, KeyPair, reread_apps
+from balancebot.config.addresses import ListenAddress, Proxy
 from balancebot.config.email import EmailConfig, MailSecurity
 from balancebot.config.secrets import Secret
 from balancebot.config.sections import (
@@ -32,7 +33,6 @@ from balancebot.config.sections import (
 from balancebot.config.settings import Settings, config_path, load, remarks
 from balancebot.config.slack import SlackConfig, SlackRoles
 from balancebot.config.toml_table import ConfigFault, UnfitError
-from balancebot.config.values import ListenAddress, Proxy
 
 __all__ = [
     "ENGLISH",

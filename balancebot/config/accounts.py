@@ -14,7 +14,7 @@ from pathlib import Path
 from time import monotonic
 from typing import NamedTuple, Self, TypeAlias
 
-from balancebot.config import values
+from balancebot.config import addresses, values
 from balancebot.config.declare import ConfigSection, key, tables
 from balancebot.config.secrets import NO_SECRET, ConfigContext, Secret
 from balancebot.config.toml_table import ConfigFault, D, Parser, T, TomlTable, UnfitError
@@ -58,7 +58,7 @@ class AccountConfig(ConfigSection):
     """What is watched. An account needs its name and one key pair: its own or that of one app."""
 
     name: str = key(values.name, "letters, digits, space, `_ . -`; unique", example='"acme"', unique=True)
-    base_url: str = key(values.base_url, "the address of the API", default="https://api.sms.jpush.cn")
+    base_url: str = key(addresses.base_url, "the address of the API", default="https://api.sms.jpush.cn")
     """Without a slash at its end."""
     dev_key: Secret | None = key(
         values.secret(),

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from balancebot.config import values
+from balancebot.config import addresses, values
 from balancebot.config.declare import ChannelConfig, ChannelSection, key
 from balancebot.config.secrets import ConfigContext, Secret
 from balancebot.config.toml_table import TomlTable
@@ -31,13 +31,13 @@ class EmailConfig(ChannelSection):
         values.secret(), "needs a username beside it", default=None, example='"env:SMTP_PASSWORD"'
     )
     sender: str = key(
-        values.sender,
+        addresses.sender,
         "the sender of every message",
         name="from",
         example='"SMS balances <balances@example.com>"',
     )
     to: tuple[str, ...] = key(
-        values.list_of(values.address, "e-mail addresses"),
+        values.list_of(addresses.address, "e-mail addresses"),
         "where alerts go; digests have their own lists",
         default=[],
         example='["finance@example.com"]',
@@ -59,7 +59,7 @@ class EmailConfig(ChannelSection):
 EMAIL = ChannelConfig(
     name="email",
     section=EmailConfig,
-    destination=values.address,
+    destination=addresses.address,
     destinations="e-mail addresses",
     example='["marketing@example.com"]',
     digest_key="to",

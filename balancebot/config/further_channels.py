@@ -6,7 +6,7 @@ import logging
 from dataclasses import dataclass
 from typing import ClassVar
 
-from balancebot.config import values
+from balancebot.config import addresses, values
 from balancebot.config.declare import ChannelKind, ChannelSection, key
 from balancebot.config.secrets import ConfigContext, Secret
 from balancebot.config.sections import language
@@ -70,14 +70,14 @@ class FurtherChannelConfig(ChannelSection):
 class FeishuConfig(FurtherChannelConfig):
     """`url` is the custom bot's address, `secret` its signing secret, if it has one."""
 
-    url: Secret = key(values.secret_url, "the custom bot's address", example='"env:FEISHU_URL"')
+    url: Secret = key(addresses.secret_url, "the custom bot's address", example='"env:FEISHU_URL"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DingTalkConfig(FurtherChannelConfig):
     """`url` is the custom bot's address, `secret` its signing secret, if it has one."""
 
-    url: Secret = key(values.secret_url, "the custom bot's address", example='"env:DINGTALK_URL"')
+    url: Secret = key(addresses.secret_url, "the custom bot's address", example='"env:DINGTALK_URL"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,14 +86,14 @@ class WeComConfig(FurtherChannelConfig):
 
     takes_secret = False
 
-    url: Secret = key(values.secret_url, "the group bot's address", example='"env:WECOM_URL"')
+    url: Secret = key(addresses.secret_url, "the group bot's address", example='"env:WECOM_URL"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WebhookConfig(FurtherChannelConfig):
     """Standard Webhooks to `url`; `secret` is the signing key: "whsec_" and base64, or any text."""
 
-    url: Secret = key(values.secret_url, "where to post", example='"env:WEBHOOK_URL"')
+    url: Secret = key(addresses.secret_url, "where to post", example='"env:WEBHOOK_URL"')
     secret: Secret | None = key(
         values.secret(_signing_key), "the signing key", default=None, example='"env:WEBHOOK_SECRET"'
     )
@@ -106,7 +106,7 @@ class PagerDutyConfig(FurtherChannelConfig):
     takes_digests = False
 
     url: Secret | None = key(
-        values.secret_url,
+        addresses.secret_url,
         "the events address",
         default=None,
         default_note="https://events.pagerduty.com/v2/enqueue",

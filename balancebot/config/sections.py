@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Self
 
 import balancebot
-from balancebot.config import values
+from balancebot.config import addresses, values
 from balancebot.config.declare import ChannelConfig, ConfigSection, key, optional_table, per_channel
 from balancebot.config.secrets import ConfigContext, Secret
 from balancebot.config.toml_table import TomlTable, UnfitError
@@ -65,7 +65,7 @@ class DatabaseConfig(ConfigSection):
     """Where everything is kept."""
 
     url: Secret = key(
-        values.database_url,
+        addresses.database_url,
         "a SQLite file, or postgresql+psycopg://USER:PASSWORD@HOST/NAME (extra `postgres`)",
         default="sqlite:///balancebot.db",
     )
@@ -110,8 +110,8 @@ class PollConfig(ConfigSection):
         default_note="the system's",
         example='"ca.pem"',
     )
-    proxy: values.Proxy | None = key(
-        values.proxy,
+    proxy: addresses.Proxy | None = key(
+        addresses.proxy,
         'the way out; "direct" = none',
         default=None,
         default_note=_AS_ENVIRONMENT,
@@ -287,7 +287,7 @@ class DigestConfig(ConfigSection):
 class OidcConfig(ConfigSection):
     """Log-in by OpenID Connect: authorization code with PKCE."""
 
-    issuer: str = key(values.https_url, "who vouches", example='"https://sso.example.com"')
+    issuer: str = key(addresses.https_url, "who vouches", example='"https://sso.example.com"')
     """Without a slash at its end."""
     client_id: str = key(values.text, "of this service at the issuer", example='"balancebot"')
     client_secret: Secret = key(values.secret(), "of this service at the issuer", example='"env:OIDC_SECRET"')
@@ -303,9 +303,11 @@ class OidcConfig(ConfigSection):
 class WebConfig(ConfigSection):
     """The web pages."""
 
-    listen: values.ListenAddress = key(values.listen, "where the pages are served", default="127.0.0.1:8080")
+    listen: addresses.ListenAddress = key(
+        addresses.listen, "where the pages are served", default="127.0.0.1:8080"
+    )
     public_url: str = key(
-        values.base_url,
+        addresses.base_url,
         "for links in messages",
         default="http://127.0.0.1:8080",
         default_note="http:// and `listen`",
@@ -313,7 +315,7 @@ class WebConfig(ConfigSection):
     )
     """Without a slash at its end."""
     hosts: tuple[str, ...] = key(
-        values.list_of(values.host_name, "host names"),
+        values.list_of(addresses.host_name, "host names"),
         "further names by which the pages are reached, beside that of `public_url`; others are refused",
         default=[],
         example='["balancebot.monitoring.svc"]',
@@ -326,13 +328,13 @@ class WebConfig(ConfigSection):
         example=f'"env:{_KEY_VARIABLE}"',
     )
     user_header: str | None = key(
-        values.header_name,
+        addresses.header_name,
         "log-in by a reverse proxy: the header that names the user; believed only from trusted_proxies",
         default=None,
         example='"X-Forwarded-User"',
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = key(
-        values.list_of(values.network, "addresses or networks"),
+        values.list_of(addresses.network, "addresses or networks"),
         "reverse proxies whose headers are believed",
         default=[],
         example='["127.0.0.1"]',
@@ -374,9 +376,9 @@ class WebConfig(ConfigSection):
 class HeartbeatConfig(ConfigSection):
     """A dead man's switch: an address that is fetched after every complete poll cycle."""
 
-    url: Secret = key(values.secret_url, "what to fetch", example='"https://hc.example.com/ping/…"')
-    proxy: values.Proxy | None = key(
-        values.proxy,
+    url: Secret = key(addresses.secret_url, "what to fetch", example='"https://hc.example.com/ping/…"')
+    proxy: addresses.Proxy | None = key(
+        addresses.proxy,
         'the way out; "direct" = none',
         default=None,
         default_note=_AS_ENVIRONMENT,
@@ -438,7 +440,7 @@ class OrdersConfig(ConfigSection):
     )
     currency: str = key(values.currency, "of `prices` and of what orders cost", default="CNY")
     console_url: str | None = key(
-        values.web_url,
+        addresses.web_url,
         'where quota is bought: a link "Buy or move quota" in messages and pages',
         default=None,
         default_note="no link",

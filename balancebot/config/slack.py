@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from balancebot.config import values
+from balancebot.config import addresses, values
 from balancebot.config.declare import ChannelConfig, ChannelSection, ConfigSection, key, table
 from balancebot.config.secrets import ConfigContext, Secret
 from balancebot.config.toml_table import TomlTable, UnfitError
@@ -27,7 +27,7 @@ def slack_member(value: object) -> str:
 @values.kind("web address")
 def _api_url(value: object) -> str:
     """Read the address of Slack's API; the result ends with a slash."""
-    return values.base_url(value) + "/"
+    return addresses.base_url(value) + "/"
 
 
 _MEMBERS = values.set_of(slack_member, 'ids, or "*"')
@@ -64,7 +64,7 @@ class SlackConfig(ChannelSection):
         example='"env:SLACK_BOT_TOKEN"',
     )
     webhook_url: Secret | None = key(
-        values.secret_url,
+        addresses.secret_url,
         "only posts, to its one channel: no updates, threads or buttons",
         default=None,
         example='"env:SLACK_WEBHOOK_URL"',
@@ -83,8 +83,8 @@ class SlackConfig(ChannelSection):
         example='"#ops-alerts"',
     )
     api_url: str = key(_api_url, "the address of Slack's API", default="https://slack.com/api/")
-    proxy: values.Proxy | None = key(
-        values.proxy,
+    proxy: addresses.Proxy | None = key(
+        addresses.proxy,
         'the way out; "direct" = none',
         default=None,
         default_note="as HTTPS_PROXY and NO_PROXY say",

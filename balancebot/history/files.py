@@ -24,7 +24,8 @@ from balancebot.domain.threshold_cell import CATEGORY_WORDS, read_column
 from balancebot.estimates.estimator import Estimator, estimates_of
 from balancebot.estimates.refit import refit_models
 from balancebot.history.rebook import rebook_account
-from balancebot.sheets import InputFault, SheetRow, guarded, read_sheet, unguarded
+from balancebot.sheet_writer import guarded, unguarded
+from balancebot.sheets import InputFault, SheetRow, read_sheet
 from balancebot.store import estimates, readings, wallets
 from balancebot.store.database import Database
 from balancebot.store.readings import SnapshotRow

@@ -10,7 +10,7 @@ from balancebot.domain.local_time import local_time
 from balancebot.domain.statement import Statement, StatementBy, StatementRow
 from balancebot.i18n import Wording
 from balancebot.orders.orders import cost_of
-from balancebot.sheets import Cell, SheetTable, write_csv, write_workbook
+from balancebot.sheet_writer import Cell, SheetTable, write_csv, write_workbook
 
 _AMOUNTS = 8
 """Columns of messages, from the opening to the closing."""

@@ -16,15 +16,8 @@ from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, sent
 from balancebot.domain.threshold import Effective, Limits, Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import CATEGORY_WORDS, read_category, read_wallet, written
 from balancebot.overview.balances import BalanceView
-from balancebot.sheets import (
-    MAX_FAULTS,
-    Cell,
-    InputFault,
-    SheetRow,
-    read_whole_sheet,
-    unguarded,
-    write_xlsx,
-)
+from balancebot.sheet_writer import Cell, unguarded, write_xlsx
+from balancebot.sheets import MAX_FAULTS, InputFault, SheetRow, read_whole_sheet
 from balancebot.thresholds.edit import COLUMNS, MAX_GUESSES, Edited, RowEdit, apply_edits, patch_row
 
 HEADER: Final = ("wallet", "category", *COLUMNS)

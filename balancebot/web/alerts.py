@@ -22,7 +22,7 @@ from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording
 from balancebot.overview.balances import overview
-from balancebot.sheets import Cell
+from balancebot.sheet_writer import Cell
 from balancebot.store import alerts, audit, notification_history, silences
 from balancebot.store import alerts as store
 from balancebot.store.alerts import AlertFilter, OpenState

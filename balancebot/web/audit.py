@@ -12,7 +12,7 @@ from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.user import Role
 from balancebot.i18n import Wording
-from balancebot.sheets import Cell
+from balancebot.sheet_writer import Cell
 from balancebot.store import audit
 from balancebot.thresholds.edit import COLUMNS
 from balancebot.web.downloads import MAX_IN_CSV, csv_file, instant_cell

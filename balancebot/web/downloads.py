@@ -5,7 +5,7 @@ from datetime import datetime
 
 from starlette.responses import Response
 
-from balancebot.sheets import Cell, write_csv
+from balancebot.sheet_writer import Cell, write_csv
 
 MAX_IN_CSV = 50_000
 """Rows of one file."""

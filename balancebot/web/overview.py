@@ -11,7 +11,7 @@ from balancebot.domain.balance import Absent, Category
 from balancebot.domain.runway import NO_END_HOURS
 from balancebot.domain.verdict import Severity
 from balancebot.overview.balances import BalanceView
-from balancebot.sheets import Cell
+from balancebot.sheet_writer import Cell
 from balancebot.web.chart import runway_bar
 from balancebot.web.downloads import MAX_IN_CSV, csv_file, instant_cell
 from balancebot.web.overview_lists import OverviewFilter, OverviewGroup, SortOrder, group_of, severity_shown

@@ -15,7 +15,8 @@ from balancebot.domain.audit import Way
 from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import ThresholdBook, ThresholdRow
 from balancebot.i18n import Wording
-from balancebot.sheets import Cell, InputFault, SheetRow, write_csv
+from balancebot.sheet_writer import Cell, write_csv
+from balancebot.sheets import InputFault, SheetRow
 from balancebot.thresholds.changes import Outdated, changes_token
 from balancebot.thresholds.edit import COLUMNS, Edited
 from balancebot.thresholds.sheet import (

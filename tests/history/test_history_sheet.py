@@ -6,7 +6,8 @@ import pytest
 
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.history.files import COLUMNS, HistoryRow, open_history, read_history
-from balancebot.sheets import InputFault, write_xlsx
+from balancebot.sheet_writer import write_xlsx
+from balancebot.sheets import InputFault
 from tests.history.lines import sheet_of
 
 KEY = BalanceKey(WalletName("acme/checkout"), Category.INDUSTRY)

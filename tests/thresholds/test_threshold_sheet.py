@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import OFF, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import read_note
-from balancebot.sheets import SheetRow, guarded, unguarded, write_csv
+from balancebot.sheet_writer import guarded, unguarded, write_csv
+from balancebot.sheets import SheetRow
 from balancebot.thresholds.edit import RowChange
 from balancebot.thresholds.sheet import (
     HEADER,
