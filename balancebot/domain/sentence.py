@@ -112,6 +112,11 @@ def _read(document: Mapping[str, object]) -> Sentence:
     )
 
 
+def unknown_wallet(name: str, hint: "Sentence | str") -> Sentence:
+    """Say that no wallet of this name is configured; `hint` is what `did_you_mean` says."""
+    return sentence("no wallet %(name)s is configured%(hint)s", name=name, hint=hint)
+
+
 MAX_WORDS = 200
 """Characters of foreign text that a message quotes, unless it says otherwise."""
 

@@ -11,7 +11,7 @@ from sqlalchemy import Connection
 
 from balancebot.domain.audit import Act, Actor, Picture
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, WalletName
-from balancebot.domain.sentence import Sentence, did_you_mean, sentence
+from balancebot.domain.sentence import Sentence, did_you_mean, sentence, unknown_wallet
 from balancebot.domain.threshold_cell import read_note
 from balancebot.estimates.estimator import Estimator, estimates_of
 from balancebot.ports import Clock
@@ -50,8 +50,7 @@ class PlannedSends:
         if isinstance(written, Sentence):
             return sentence("the note %(fault)s", fault=written)
         if balance.wallet not in known:
-            hint = did_you_mean(balance.wallet, known)
-            return sentence("no wallet %(name)s is configured%(hint)s", name=balance.wallet, hint=hint)
+            return unknown_wallet(balance.wallet, did_you_mean(balance.wallet, known))
         if not 0 < messages <= MAX_BALANCE:
             return sentence("a send has from 1 to %(most)s messages", most=MAX_BALANCE)
         if not timedelta(0) < over <= LONGEST:

@@ -17,7 +17,7 @@ from balancebot.domain.message import NoticeMessage
 from balancebot.domain.number_text import quoted, read_number
 from balancebot.domain.order import Match, Order, OrderState, TopUp
 from balancebot.domain.routing import Destination
-from balancebot.domain.sentence import Sentence, did_you_mean, sentence
+from balancebot.domain.sentence import Sentence, did_you_mean, sentence, unknown_wallet
 from balancebot.domain.threshold_cell import read_note
 from balancebot.ports import Clock
 from balancebot.store import audit, orders, outbox, types
@@ -62,8 +62,7 @@ class OperateOrders:
         known = self.known()
         names = {*known, *(WalletName(account_of(name)) for name in known)}
         if balance.wallet not in names:
-            hint = did_you_mean(balance.wallet, names)
-            return sentence("no wallet %(name)s is configured%(hint)s", name=balance.wallet, hint=hint)
+            return unknown_wallet(balance.wallet, did_you_mean(balance.wallet, names))
         if not 0 < quantity <= MAX_BALANCE:
             return sentence("an order is for 1 to %(most)s messages", most=MAX_BALANCE)
         order = Order(

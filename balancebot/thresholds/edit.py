@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from balancebot.alerts.transitions import NotifiedAlert
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import WalletPattern
-from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, sentence
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, sentence, unknown_wallet
 from balancebot.domain.threshold import Inversion, Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import read_column, written
 from balancebot.sheets import InputFault
@@ -186,9 +186,7 @@ def _unknown_wallets(named: list[Scope], known: Sequence[WalletName], lines: _Li
                 did_you_mean(scope.wallet, names) if len(hints) < MAX_GUESSES else NO_SENTENCE
             )
         yield InputFault(
-            message=sentence(
-                "no wallet %(name)s is configured%(hint)s", name=scope.wallet, hint=hints[scope.wallet]
-            ),
+            message=unknown_wallet(scope.wallet, hints[scope.wallet]),
             line=lines[scope],
             column="wallet",
         )

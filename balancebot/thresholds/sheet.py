@@ -12,7 +12,7 @@ from typing import Final
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.number_text import quoted
 from balancebot.domain.runway import NO_END_HOURS
-from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, sentence
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, sentence, unknown_wallet
 from balancebot.domain.threshold import Effective, Limits, Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import CATEGORY_WORDS, read_category, read_wallet, written
 from balancebot.overview.balances import BalanceView
@@ -345,4 +345,4 @@ class _RowReader:
         if wallet not in self._hints:
             near = did_you_mean(wallet, self._known) if len(self._hints) < MAX_GUESSES else NO_SENTENCE
             self._hints[wallet] = near
-        return sentence("no wallet %(name)s is configured%(hint)s", name=wallet, hint=self._hints[wallet])
+        return unknown_wallet(wallet, self._hints[wallet])

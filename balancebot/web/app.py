@@ -36,6 +36,7 @@ from balancebot.web import (
     statements,
     threshold_bulk,
     thresholds,
+    undo,
     wallet,
 )
 from balancebot.web.api import routes as api
@@ -129,8 +130,8 @@ def create_pages(
             page("/statements.xlsx", statements.download_xlsx),
             page("/audit", audit.audit_page),
             page("/audit.csv", audit.to_csv),
-            change("/audit/{id}/undo", thresholds.undo),
-            change("/audit/{id}/undo-all", thresholds.undo_all),
+            change("/audit/{id}/undo", undo.undo),
+            change("/audit/{id}/undo-all", undo.undo_all),
             page("/me", people.me),
             change("/me/preferences", people.set_my_preferences, needs=Role.VIEWER),
             change("/me/password", people.set_my_password, needs=Role.VIEWER),

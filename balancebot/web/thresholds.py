@@ -1,4 +1,4 @@
-"""The table of thresholds, edited in place, with what a change would do; and undoing a change.
+"""The table of thresholds, edited in place, with what a change would do.
 
 A change is previewed first, saved with one click, and never written over another person's change.
 """
@@ -9,18 +9,16 @@ from itertools import islice
 from typing import Any
 from urllib.parse import parse_qs
 
-from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from balancebot.alerts.transitions import NotifiedAlert
 from balancebot.catalogue import number
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.sentence import Sentence, sentence, split_address
+from balancebot.domain.sentence import Sentence, split_address
 from balancebot.domain.threshold import OFF, Effective, Scope, ThresholdBook, ThresholdRow
 from balancebot.domain.threshold_cell import read_category, read_wallet, written
 from balancebot.sheets import InputFault
-from balancebot.store import audit
-from balancebot.thresholds.changes import Conflict, Outdated, edit_token
+from balancebot.thresholds.changes import Conflict, edit_token
 from balancebot.thresholds.edit import COLUMNS, Edited, balances_of
 from balancebot.web.paging import Page, cut, page_number
 from balancebot.web.rendering import show
@@ -382,75 +380,6 @@ def backtest(request: PageRequest) -> Response:
         return Response("", media_type="text/html")
     retrospect = request.app.preview_limits.back(*_books(request, edited), now=request.now)
     return show(request, "threshold_backtest.html.j2", retrospect=retrospect)
-
-
-def undo(request: PageRequest) -> Response:
-    """Give a scope back what it had before a change; if it was changed again since, show that and ask."""
-    with request.app.database.read() as conn:
-        entry = audit.find(conn, request.part("id"))
-    if entry is None:
-        raise HTTPException(404, sentence("This change doesn't exist.").id)
-    outcome = request.app.edit_thresholds.undo(entry, by=request.actor, seen=request.sent("seen") or None)
-    if outcome is None:
-        raise HTTPException(404, sentence("This change doesn't exist.").id)
-    if isinstance(outcome, Conflict):
-        before = entry.before or {}
-        current = outcome.current
-        return show(
-            request,
-            "undo.html.j2",
-            status=409,
-            entry=entry,
-            current=current,
-            seen=edit_token(current),
-            columns=[
-                (column, "" if current is None else shown(getattr(current, column)), before.get(column, ""))
-                for column in COLUMNS
-            ],
-            faults=[],
-        )
-    if outcome.faults:
-        return show(
-            request,
-            "undo.html.j2",
-            status=422,
-            entry=entry,
-            current=None,
-            seen="",
-            columns=[],
-            faults=[request.words.translate(fault.placed) for fault in outcome.faults],
-        )
-    return done("/audit", Done.UNDONE, outcome.notified)
-
-
-def undo_all(request: PageRequest) -> Response:
-    """Undo every change of one upload or one bulk edit; where some were changed again since, show these and ask."""
-    with request.app.database.read() as conn:
-        entry = audit.find(conn, request.part("id"))
-        entries = () if entry is None else audit.together(conn, entry)
-    if not entries:
-        raise HTTPException(404, sentence("This change doesn't exist.").id)
-    outcome = request.app.edit_thresholds.undo_all(
-        entries, by=request.actor, skip_changed=request.sent("skip") == "yes"
-    )
-    faults: Sequence[InputFault] = ()
-    kept: list[str] = []
-    if isinstance(outcome, Outdated):
-        undone = {str(change.scope) for change in outcome.edited.changes}
-        kept = [entry.subject for entry in entries if entry.subject not in undone]
-    elif not outcome.faults:
-        return done("/audit", Done.UNDONE, outcome.notified)
-    else:
-        faults = outcome.faults
-    return show(
-        request,
-        "undo_all.html.j2",
-        status=409 if kept else 422,
-        entry=entries[0],
-        num=len(entries),
-        kept=kept,
-        faults=[request.words.translate(fault.placed) for fault in faults],
-    )
 
 
 def _edited(request: PageRequest) -> Edited | None:
