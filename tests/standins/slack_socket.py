@@ -1,5 +1,7 @@
 """The Socket Mode side of the Slack stand-in: sockets over real WebSocket, envelopes, and what people alone are told.
 
+Like Slack it sends an envelope that nobody has acknowledged again, over the next socket that is opened.
+
 with SlackStandIn() as slack:
     …                                   # a listener connects
     slack.socket.wait_for_sockets(1)
@@ -7,13 +9,14 @@ with SlackStandIn() as slack:
 """
 
 import asyncio
+import contextlib
 import json
 import threading
 import time
 import uuid
 from typing import Any
 
-from aiohttp import WSMsgType, web
+from aiohttp import ClientConnectionResetError, WSMsgType, web
 
 from tests.standins.slack_rules import refusal_of
 
@@ -38,6 +41,8 @@ class SocketSide:
         """What one person alone was told, by whichever way."""
         self.forms: list[dict[str, Any]] = []
         self._sent_at: dict[str, float] = {}
+        self._sent: dict[str, str] = {}
+        """Per envelope id, what was sent and not acknowledged yet."""
 
     # --- what a test says and asks
 
@@ -52,8 +57,7 @@ class SocketSide:
 
     def send(self, envelope: dict[str, Any]) -> None:
         """Send an envelope over the newest socket, and wait for nothing."""
-        self._sent_at.setdefault(envelope["envelope_id"], time.monotonic())
-        self._do(self._sockets[-1].send_str(json.dumps(envelope)))
+        self._do(self._send(envelope["envelope_id"], json.dumps(envelope)))
 
     def deliver(self, envelope: dict[str, Any]) -> dict[str, Any]:
         """Send an envelope, wait for its acknowledgement and return the payload of that."""
@@ -94,6 +98,8 @@ class SocketSide:
         socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
         await socket.send_str(json.dumps({"type": "hello", "num_connections": 1}))
+        for text in list(self._sent.values()):
+            await socket.send_str(text)
         with self._changed:
             self._sockets.append(socket)
             self.num_opened += 1
@@ -122,9 +128,16 @@ class SocketSide:
             self.whispers.append(body)
             self._changed.notify_all()
 
+    async def _send(self, envelope_id: str, text: str) -> None:
+        self._sent_at.setdefault(envelope_id, time.monotonic())
+        self._sent[envelope_id] = text
+        with contextlib.suppress(IndexError, ClientConnectionResetError):  # the next socket gets it
+            await self._sockets[-1].send_str(text)
+
     def _acknowledge(self, message: dict[str, Any]) -> None:
         with self._changed:
             envelope_id = message["envelope_id"]
+            self._sent.pop(envelope_id, None)
             self.seconds.setdefault(envelope_id, time.monotonic() - self._sent_at[envelope_id])
             self.acknowledged.setdefault(envelope_id, []).append(message.get("payload", {}))
             self._changed.notify_all()

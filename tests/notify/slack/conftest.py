@@ -11,13 +11,11 @@ import pytest
 from balancebot.app import build_app
 from balancebot.config import load
 from balancebot.domain.alert import Alert
-from balancebot.notify.slack.listener import SlackApp, slack_app_of
+from balancebot.notify.slack.listener import HEARTBEAT, SlackApp, slack_app_of
 from balancebot.store import alerts
 from balancebot.store.database import Database
 from tests.standins.slack_api import SlackStandIn
 from tests.world import SHOP, World, industry
-
-HEARTBEAT = timedelta(seconds=0.4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,7 +27,7 @@ class Desk:
     folder: Path
 
     @contextmanager
-    def listening(self, extra: str = "", *, wait: bool = True) -> Iterator[SlackApp]:
+    def listening(self, extra: str = "", *, heartbeat: timedelta = HEARTBEAT) -> Iterator[SlackApp]:
         """Run a listener; `extra` is TOML below `[slack]`."""
         file = self.folder / "balancebot.toml"
         file.write_text(
@@ -53,13 +51,12 @@ apps = [{{ name = "shop", app_key = "key2", master_secret = "secret" }}]
         settings = load(file, environ={}, resolve_secrets=True)
         assert not isinstance(settings, tuple), settings
         bot = build_app(settings, self.world.database, clock=self.world.clock)
-        app = slack_app_of(bot, on_done=lambda: None, heartbeat=HEARTBEAT)
+        app = slack_app_of(bot, on_done=lambda: None, heartbeat=heartbeat)
         assert app is not None
         opened = self.slack.socket.num_opened
         app.start()
         try:
-            if wait:
-                self.slack.socket.wait_for_sockets(opened + 1)
+            self.slack.socket.wait_for_sockets(opened + 1)
             yield app
         finally:
             assert app.stop(timedelta(seconds=8))

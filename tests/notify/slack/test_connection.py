@@ -17,14 +17,28 @@ from tests.notify.slack.conftest import Desk
 from tests.notify.slack.envelopes import click, command
 from tests.standins.slack_api import Fault
 
+HURRIED = timedelta(seconds=0.4)
+"""A heartbeat that finds dead sockets quickly, and may find one dead that is alive: the machine was slow."""
+
 
 def test_a_socket_that_looks_open_and_is_dead_is_replaced(desk: Desk) -> None:
-    with desk.listening():
+    with desk.listening(heartbeat=HURRIED):
         desk.slack.socket.go_deaf()
         desk.slack.socket.wait_for_sockets(2)
         assert {} == desk.slack.socket.deliver(click(ActionId.ACKNOWLEDGE, desk.alert_id))
 
     assert desk.alert.acknowledged_by
+
+
+def test_a_click_whose_acknowledgement_is_lost_comes_again_over_the_next_socket_and_is_done_once(
+    desk: Desk,
+) -> None:
+    with desk.listening(heartbeat=HURRIED):
+        desk.slack.socket.go_deaf()
+        assert {} == desk.slack.socket.deliver(click(ActionId.SILENCE, f"{desk.alert_id}|1h", choice=True))
+
+    with desk.world.database.read() as conn:
+        assert 1 == len(silences.all_of_them(conn))
 
 
 def test_a_socket_that_breaks_without_a_word_is_replaced(desk: Desk) -> None:
