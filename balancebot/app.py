@@ -300,12 +300,16 @@ class App:
         late = self.clock.now() - last.at - self.settings.poll.every - _longest_cycle(self.settings)
         return f"the last poll cycle ended at {last.at:%Y-%m-%d %H:%M:%S} UTC" if late > timedelta() else ""
 
-    def close(self) -> None:
-        """Give back connections and threads."""
+    def release(self) -> None:
+        """Give back the connections to everything but the database."""
         if "_jsms" in self.__dict__:
             self._jsms.close()
         for channel in self.__dict__.get("channels", {}).values():
             channel.close()
+
+    def close(self) -> None:
+        """Give back connections and threads."""
+        self.release()
         self.database.dispose()
 
 

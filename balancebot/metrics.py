@@ -65,17 +65,23 @@ class Metrics:
             self.log_ins.labels(outcome)
         for outcome in (READ, *SourceErrorKind):
             self.polls.labels(outcome)
-        for channel in channels:
-            self.notifications.labels(channel, "delivered")
-        self._registry.register(_FromDatabase(status, tuple(channels)))
+        self._channels: list[str] = []
+        self.show_channels(channels)
+        self._registry.register(_FromDatabase(status, self._channels))
         ProcessCollector(registry=self._registry)
+
+    def show_channels(self, channels: Iterable[str]) -> None:
+        """Have samples of these channels from now on: the configured ones. What was counted of others stays."""
+        self._channels[:] = channels
+        for channel in self._channels:
+            self.notifications.labels(channel, "delivered")
 
     def text(self) -> bytes:
         """Return all metrics as Prometheus text."""
         return generate_latest(self._registry)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class _FromDatabase(Collector):
     status: Callable[[], SystemStatus]
     channels: Sequence[str]

@@ -44,6 +44,12 @@ COMMANDS = {
             "check:commands",
         ),
         ("Start", "run", "poll, judge and notify until stopped; serves the pages", "run:commands"),
+        (
+            "Start",
+            "reload",
+            "have the running daemon read its configuration anew",
+            "reload:commands",
+        ),
         ("Start", "poll", "read every wallet now and deliver what waits", "poll:commands"),
         ("Look", "status", "show every balance with its burn, runway and severity", "status:commands"),
         (

@@ -103,7 +103,7 @@ def demo(
 
 def _go_on(settings: Settings, database: Database, show: Show) -> None:
     """Keep the bot running with its pages until it is stopped."""
-    from balancebot.cli.run import Daemon  # lazy: with --once no pages are served
+    from balancebot.cli.daemon import Daemon  # lazy: with --once no pages are served
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -60,8 +60,17 @@ def forbid_core_dumps() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
 
 
+def has_terminal() -> bool:
+    """Return whether a terminal controls this process."""
+    try:
+        os.close(os.open("/dev/tty", os.O_RDWR | os.O_NOCTTY))
+    except OSError:
+        return False
+    return True
+
+
 def notify_service_manager(state: str) -> None:
-    """Tell systemd how the service is (`READY=1`, `WATCHDOG=1`, `STOPPING=1`), as sd_notify(3) has it.
+    """Tell systemd how the service is (`READY=1`, `WATCHDOG=1`, `RELOADING=1`, `STOPPING=1`), as sd_notify(3) has it.
 
     Does nothing where no service manager asked for it; one that is gone is no fault of the service.
     """

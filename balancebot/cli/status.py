@@ -1,8 +1,10 @@
 """`status`: how every balance stands, from the database alone; no request is made and no secret is read."""
 
+import os
 import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -11,7 +13,7 @@ from balancebot.answers import balances_answer
 from balancebot.cli.context import RefusedError, command_group, context_of, read_pattern
 from balancebot.cli.output import Column, bold, faint, of_severity, show_json, text_table
 from balancebot.clock import SystemClock
-from balancebot.config import Settings
+from balancebot.config import Settings, database_url
 from balancebot.domain.message import MutedCounts
 from balancebot.domain.sentence import did_you_mean, in_english
 from balancebot.domain.threshold import ThresholdBook
@@ -20,8 +22,9 @@ from balancebot.estimates.context import ContextReader
 from balancebot.estimates.estimator import Estimator
 from balancebot.i18n import Wording
 from balancebot.overview.balances import BalanceView, overview
-from balancebot.store import alerts, channel_failures, silences, thresholds
+from balancebot.store import alerts, channel_failures, configurations, silences, thresholds
 from balancebot.store.database import Database
+from balancebot.store.errors import DatabaseError
 
 commands = command_group()
 
@@ -48,6 +51,10 @@ def status(
 
     command = context_of(context)
     now = SystemClock().now()
+    try:
+        command.settings  # noqa: B018 -- loads them
+    except RefusedError as refused:
+        raise RefusedError(str(refused), *_at_work(command.config_path, now)) from None
     views, book = look(command.database, command.settings, now)
     if pattern is not None:
         views = _matching(views, pattern)
@@ -69,9 +76,27 @@ def status(
                 f" (for {_ago(now - trouble.since, words)})"
                 for trouble in channel_failures.standing(conn)
             ]
+            configured = [
+                line
+                for configuration in configurations.running(conn, now=now)
+                for line in configuration.remarks()
+            ]
         muted_line = [_muted(quiet, words)] if quiet.any else []
         inversions = map(str, book.inversions(view.key for view in views))
-        print(for_people(views, [*inversions, *refusals, *broad, *muted_line], words, now))
+        print(for_people(views, [*configured, *inversions, *refusals, *broad, *muted_line], words, now))
+
+
+def _at_work(config: Path, now: datetime) -> Iterator[str]:
+    """Yield who goes on with what a configuration said before it was broken."""
+    url = database_url(config, environ=os.environ)
+    if url is None:
+        return
+    try:
+        with Database(url.reveal()).read() as conn:
+            for running in configurations.running(conn, now=now):
+                yield f"balancebot on {running.host} (pid {running.pid}) goes on with the configuration that it had"
+    except DatabaseError:  # there is no database yet, or an old one: nobody is at work on it
+        return
 
 
 def look(database: Database, settings: Settings, now: datetime) -> tuple[list[BalanceView], ThresholdBook]:

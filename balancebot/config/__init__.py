@@ -8,7 +8,7 @@ inside. No fault ever shows a secret.
 from balancebot.config.accounts import AccountConfig, AppConfig, AppsWatch, KeyPair, reread_apps
 from balancebot.config.addresses import ListenAddress, Proxy
 from balancebot.config.email import EmailConfig, MailSecurity
-from balancebot.config.secrets import Secret
+from balancebot.config.secrets import Secret, SecretsWatch
 from balancebot.config.sections import (
     ENGLISH,
     LANGUAGES,
@@ -30,7 +30,7 @@ from balancebot.config.sections import (
     TemplatesConfig,
     WebConfig,
 )
-from balancebot.config.settings import Settings, config_path, load, remarks
+from balancebot.config.settings import Settings, config_path, database_url, load, remarks
 from balancebot.config.slack import SlackConfig, SlackRoles
 from balancebot.config.toml_table import ConfigFault, UnfitError
 
@@ -62,6 +62,7 @@ __all__ = [
     "RetentionConfig",
     "RouteConfig",
     "Secret",
+    "SecretsWatch",
     "Settings",
     "SlackConfig",
     "SlackRoles",
@@ -69,6 +70,7 @@ __all__ = [
     "UnfitError",
     "WebConfig",
     "config_path",
+    "database_url",
     "load",
     "remarks",
     "reread_apps",

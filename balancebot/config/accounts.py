@@ -6,17 +6,16 @@ changes.
 
 import csv
 import logging
-import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from io import StringIO
 from pathlib import Path
 from time import monotonic
-from typing import NamedTuple, Self, TypeAlias
+from typing import NamedTuple, Self
 
 from balancebot.config import addresses, values
 from balancebot.config.declare import ConfigSection, key, tables
-from balancebot.config.secrets import NO_SECRET, ConfigContext, Secret
+from balancebot.config.secrets import NO_SECRET, ConfigContext, FileVersion, Secret, file_version
 from balancebot.config.toml_table import ConfigFault, D, Parser, T, TomlTable, UnfitError
 from balancebot.domain.balance import WalletName, wallet_name
 from balancebot.domain.sentence import did_you_mean
@@ -211,10 +210,6 @@ def _header(cells: list[str]) -> list[str]:
     return header
 
 
-_FileVersion: TypeAlias = tuple[int, int, int] | None
-"""Time of change, size and inode; None = no such file."""
-
-
 _MANY_GONE, _SHARE_GONE = 5, 5
 """So many apps gone, and one in so many, is a large shrink."""
 _SHRUNK_FOR = 60.0
@@ -237,12 +232,12 @@ class AppsWatch:
     ) -> None:
         """Take the accounts as they were read at the start; `environ` resolves the files' secrets."""
         self._seconds = seconds
-        self._shrunk: dict[str, tuple[_FileVersion, float]] = {}
+        self._shrunk: dict[str, tuple[FileVersion, float]] = {}
         """Since when a version with far fewer apps has stood."""
         self._accounts = {account.name: account for account in accounts}
         self._environ = environ
-        self._read: dict[str, _FileVersion] = {}
-        self._seen = {account.name: _version(account.apps_file) for account in accounts}
+        self._read: dict[str, FileVersion] = {}
+        self._seen = {account.name: _apps_version(account) for account in accounts}
 
     def look(self) -> tuple[AccountConfig, ...] | None:
         """Return all accounts, if a file has changed and what they are with it; None when nothing is to be done.
@@ -253,7 +248,7 @@ class AppsWatch:
         return tuple(self._accounts.values()) if any(changed) else None
 
     def _look_at(self, account: AccountConfig) -> bool:
-        version = _version(account.apps_file)
+        version = _apps_version(account)
         settled = version == self._seen[account.name]
         self._seen[account.name] = version
         if not settled or (account.name in self._read and version == self._read[account.name]):
@@ -279,7 +274,7 @@ class AppsWatch:
         self._accounts[account.name] = found
         return True
 
-    def _waits(self, account: AccountConfig, found: AccountConfig, version: _FileVersion) -> bool:
+    def _waits(self, account: AccountConfig, found: AccountConfig, version: FileVersion) -> bool:
         num_gone = len(account.apps) - len(found.apps)
         if num_gone < _MANY_GONE or num_gone * _SHARE_GONE < len(account.apps):
             return False
@@ -294,11 +289,5 @@ class AppsWatch:
         return self._seconds() - since < _SHRUNK_FOR
 
 
-def _version(path: Path | None) -> _FileVersion:
-    if path is None:
-        return None
-    try:
-        status = os.stat(path)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+def _apps_version(account: AccountConfig) -> FileVersion:
+    return None if account.apps_file is None else file_version(account.apps_file)

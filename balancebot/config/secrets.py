@@ -4,15 +4,20 @@ A secret is read only where a command needs it. Faults name the variable or the 
 """
 
 import hmac
+import os
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from balancebot.config.toml_table import UnfitError, described
 
 MAX_SECRET_BYTES = 65_536
 """A secret is short; a larger file is a mistake."""
+
+
+FileVersion: TypeAlias = tuple[int, int, int] | None
+"""Time of change, size and inode of a file; None = no such file."""
 
 
 class Secret:
@@ -76,6 +81,8 @@ class ConfigContext:
     """Where relative paths begin."""
     resolve: bool
     """Whether secrets are read. Without it no variable and no file of a secret is looked at."""
+    secret_files: dict[Path, FileVersion] = field(default_factory=dict)
+    """The files of secrets that were read, each with the version that was."""
 
     def read_secret(self, value: object, check: Callable[[str], object] | None = None) -> Secret:
         """Read a secret, or return `NO_SECRET` when none is to be resolved.
@@ -117,8 +124,11 @@ class ConfigContext:
     def _file(self, name: str) -> str:
         if not name:
             raise UnfitError("must name a file behind file:")
+        path = self.base / name
+        self.secret_files[path] = None
         try:
-            with (self.base / name).open("rb") as file:
+            with path.open("rb") as file:
+                self.secret_files[path] = _version(os.fstat(file.fileno()))
                 data = file.read(MAX_SECRET_BYTES + 1)
             if len(data) > MAX_SECRET_BYTES:
                 raise UnfitError(f"the file {name} is larger than {MAX_SECRET_BYTES} bytes")
@@ -128,6 +138,39 @@ class ConfigContext:
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "no such file"
             raise UnfitError(f"the file {name} can't be read: {reason}") from None
+
+
+class SecretsWatch:
+    """Watches the files of secrets. Not safe for several threads.
+
+    A change counts when two looks have found it: the first may have met a file that is still being written.
+    """
+
+    def __init__(self, files: Mapping[Path, FileVersion]) -> None:
+        """Take the files, each with the version that was read."""
+        self._taken = dict(files)
+        self._seen = dict(files)
+
+    def look(self) -> bool:
+        """Return whether a file is another than the one that was read, or than at the last such answer."""
+        found = {path: file_version(path) for path in self._taken}
+        settled, self._seen = found == self._seen, found
+        if not settled or found == self._taken:
+            return False
+        self._taken = found
+        return True
+
+
+def file_version(path: Path) -> FileVersion:
+    """Return which version of a file there is now."""
+    try:
+        return _version(path.stat())
+    except (OSError, ValueError):
+        return None
+
+
+def _version(status: os.stat_result) -> FileVersion:
+    return status.st_mtime_ns, status.st_size, status.st_ino
 
 
 def _reference(value: str) -> tuple[str, str] | None:

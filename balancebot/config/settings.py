@@ -5,7 +5,7 @@ The fields of `Settings` are in the order in which the file is read and in which
 
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from types import MappingProxyType
@@ -29,7 +29,7 @@ from balancebot.config.declare import (
 )
 from balancebot.config.email import EMAIL, EmailConfig, MailSecurity
 from balancebot.config.further_channels import CHANNEL_KINDS, FurtherChannelConfig
-from balancebot.config.secrets import NO_SECRET, ConfigContext, Secret
+from balancebot.config.secrets import NO_SECRET, ConfigContext, FileVersion, Secret
 from balancebot.config.sections import (
     AlertsConfig,
     DatabaseConfig,
@@ -70,6 +70,10 @@ class Settings(ConfigSection):
     """The file it came from."""
     resolved: bool
     """Whether secrets were resolved; without them nothing can be fetched or sent."""
+    document: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
+    """The file as it was parsed: from this alone secrets are read anew, whatever the file says by then."""
+    secret_files: Mapping[Path, FileVersion] = field(default_factory=dict, repr=False, compare=False)
+    """The files that its secrets were read from, and which version of each."""
     timezone: ZoneInfo = key(
         values.timezone,
         "such as Asia/Shanghai: times in messages, digest schedules, hours of the week",
@@ -164,21 +168,30 @@ def load(
     environ: Mapping[str, str],
     resolve_secrets: bool,
     channels: Sequence[ChannelRegistration] = CHANNELS,
+    document: Mapping[str, object] | None = None,
 ) -> Settings | tuple[ConfigFault, ...]:
     """Read the configuration, or return all that is wrong with it; unknown keys and files of apps come last.
 
+    `document` is what `path` said earlier; it is taken instead of reading the file.
     Without `resolve_secrets` no variable and no file of a secret is looked at (but the database's), and every
     secret in the result refuses to be revealed. The files and folders that it names must be there in either case.
     """
     file = TomlFile(file=str(path))
     try:
-        root = file.root(read_toml(path))
+        parsed = read_toml(path) if document is None else dict(document)
     except UnfitError as unfit:
         file.fault("", str(unfit))
         return tuple(file.faults)
     context = ConfigContext(environ=environ, base=path.absolute().parent, resolve=resolve_secrets)
     reader = SectionReader(context, channels)
-    settings = reader.read_root(Settings, root, path=path, resolved=resolve_secrets)
+    settings = reader.read_root(
+        Settings,
+        file.root(parsed),
+        path=path,
+        resolved=resolve_secrets,
+        document=parsed,
+        secret_files=context.secret_files,
+    )
     own_sections = {channel.name for channel in channels if isinstance(channel, ChannelConfig)}
     for index, further in enumerate(settings.channels):
         if further.name in own_sections:
@@ -200,6 +213,18 @@ def load(
         for index, account in enumerate(settings.accounts)
     )
     return tuple(faults) or _with_further_channels(replace(settings, accounts=accounts))
+
+
+def database_url(path: Path, *, environ: Mapping[str, str]) -> Secret | None:
+    """Return where the database is, whatever else is wrong with the file; None where that can't be told."""
+    file = TomlFile(file=str(path))
+    try:
+        table = file.root(read_toml(path)).section("database")
+    except UnfitError:
+        return None
+    context = ConfigContext(environ=environ, base=path.absolute().parent, resolve=False)
+    database = SectionReader(context, ()).read_root(DatabaseConfig, table)
+    return None if file.faults else database.url
 
 
 def _with_further_channels(settings: Settings) -> Settings:

@@ -102,6 +102,12 @@ class DeliverOutbox:
         self._save_late()
         return self._notes.report()
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing is being sent, and every outcome is stored."""
+        with self._lock:
+            return not self._running and not self._unsaved
+
     def _dispatch(self, served: Collection[Destination]) -> set[Destination]:
         """Begin with the due destinations that aren't in `served`, and return them."""
         begun: set[Destination] = set()

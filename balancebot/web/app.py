@@ -20,6 +20,7 @@ from balancebot.app import App
 from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role
 from balancebot.people import log_in
+from balancebot.store.configurations import RunningConfiguration
 from balancebot.store.errors import DatabaseError
 from balancebot.web import (
     alerts,
@@ -64,13 +65,15 @@ def create_pages(
     *,
     metrics: Callable[[], bytes],
     unready: Callable[[], str] | None = None,
+    configuration: Callable[[], RunningConfiguration | None] = lambda: None,
     on_log_in: Callable[[str], object] = lambda _: None,
 ) -> Starlette:
     """Return the application that answers all addresses of the contract. `metrics` returns text for Prometheus.
 
     `on_log_in` is told the outcome of each attempt to log in: ok, refused, throttled or busy.
 
-    `unready` returns in a line why the process isn't ready, '' when it is; by default the app answers.
+    `unready` returns in a line why the process isn't ready, '' when it is; by default the app answers. `configuration`
+    is what the process works with, and why it refused a newer one.
     """
     pages = Starlette(
         routes=[
@@ -158,6 +161,7 @@ def create_pages(
     pages.state.log_in_turns = CapacityLimiter(log_in.AT_ONCE)
     pages.state.log_ins_failed = Occasionally()
     pages.state.unready = unready or app.unready
+    pages.state.configuration = configuration
     pages.state.lists = OverviewLists()
     pages.state.api_budgets = ApiBudgets()
     return pages
@@ -173,7 +177,9 @@ def _readyz(request: Request) -> Response:
     if not _may_watch(request):
         return _without_token()
     why_not = request.app.state.unready()
-    return PlainTextResponse(f"{why_not or 'ready'}\n", status_code=503 if why_not else 200)
+    configuration: RunningConfiguration | None = request.app.state.configuration()
+    lines = [why_not or "ready", *(configuration.remarks() if configuration else ())]
+    return PlainTextResponse("\n".join(lines) + "\n", status_code=503 if why_not else 200)
 
 
 def _metrics(request: Request) -> Response:

@@ -52,6 +52,7 @@ def show(
         was_done=said(request.asked("done")),
         effects=effects_of(request),
         num_alerts=_num_alerts(request),
+        configuration=request.http.app.state.configuration(),
         **values,
     )
     return HTMLResponse(text, status_code=status, headers=headers)

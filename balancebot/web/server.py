@@ -47,6 +47,7 @@ class WebServer:
 
         config = uvicorn.Config(
             app,
+            interface="asgi3",  # it would take a bound method for an older one
             http=protocol,  # type: ignore[arg-type] # any factory of a protocol will do
             log_config=None,
             access_log=False,

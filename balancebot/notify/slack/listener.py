@@ -71,6 +71,11 @@ class SocketMode:
         self._sockets: set[aiohttp.ClientWebSocketResponse] = set()
         self._trouble: str | None = None
 
+    @property
+    def is_connected(self) -> bool:
+        """Whether the last thing that happened was that a socket opened."""
+        return self._trouble == ""
+
     def start(self) -> None:
         """Begin to listen; what goes wrong is logged, and tried again for ever."""
         self._thread.start()
@@ -224,6 +229,11 @@ class SlackApp:
     def __init__(self, handlers: SlackHandlers, connection: SocketMode) -> None:
         self._handlers = handlers
         self._connection = connection
+
+    @property
+    def is_connected(self) -> bool:
+        """Whether Slack can reach it."""
+        return self._connection.is_connected
 
     def start(self) -> None:
         """Begin to listen."""

@@ -1,0 +1,94 @@
+"""`reload`: has the running daemon read its configuration anew, and says what came of it."""
+
+import os
+import platform
+import signal
+import time
+from collections.abc import Callable
+from datetime import timedelta
+from pathlib import Path
+
+import typer
+
+from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
+from balancebot.clock import SystemClock
+from balancebot.config import database_url, load
+from balancebot.store import configurations
+from balancebot.store.configurations import RunningConfiguration
+from balancebot.store.database import Database
+
+commands = command_group()
+
+_WITHIN = timedelta(seconds=30)
+_LOOK_EVERY = timedelta(milliseconds=100)
+
+
+@commands.command(no_args_is_help=False)
+def reload(context: typer.Context) -> None:
+    """Have the running daemon read its configuration anew; what is under way goes on."""
+    path = context_of(context).config_path
+    loaded = load(path, environ=os.environ, resolve_secrets=False)
+    url = database_url(path, environ=os.environ)
+    faults = [str(fault) for fault in loaded] if isinstance(loaded, tuple) else []
+    if url is None:
+        raise RefusedError(*faults, "nobody was told of it: what runs goes on with what it had")
+    database = Database(url.reveal())
+    before = _running_here(database)
+    if faults and not before:
+        raise RefusedError(*faults)
+    if not before:
+        raise CommandError(
+            f"database {database.place}: no `balancebot run` is at work on it on this machine; "
+            "on another one, send it SIGHUP there"
+        )
+    for configuration in before:
+        os.kill(configuration.pid, signal.SIGHUP)
+    after = _wait_for_others(before, lambda: _running_here(database))
+    for configuration in after:
+        if configuration.faults:
+            continue
+        print(f"balancebot (pid {configuration.pid}) works with {path}")
+        if configuration.needs_restart:
+            print(f"needs a restart, until then as before: {', '.join(configuration.needs_restart)}")
+    refused = [configuration for configuration in after if configuration.faults]
+    if refused:
+        kept = f"balancebot (pid {refused[0].pid}) refused it, and goes on with what it had"
+        error = RefusedError if faults else CommandError
+        raise error(*refused[0].faults, kept)
+
+
+def _running_here(database: Database) -> list[RunningConfiguration]:
+    """Return the daemons at work on the database that are processes of this machine."""
+    database.upgrade()
+    with database.read() as conn:
+        found = configurations.running(conn, now=SystemClock().now())
+    return [
+        configuration
+        for configuration in found
+        if configuration.host == platform.node() and _is_balancebot(configuration.pid)
+    ]
+
+
+def _is_balancebot(pid: int) -> bool:
+    """Return whether a process is one of ours: another container may share the name of this machine, and no pids."""
+    try:
+        return b"balancebot" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def _wait_for_others(
+    before: list[RunningConfiguration], look: Callable[[], list[RunningConfiguration]]
+) -> list[RunningConfiguration]:
+    """Wait until every process has taken or refused a configuration since; return what they have."""
+    known = {configuration.pid: configuration for configuration in before}
+    until = time.monotonic() + _WITHIN.total_seconds()
+    while time.monotonic() < until:
+        after = [found for found in look() if found.pid in known]
+        if len(after) == len(known) and all(found != known[found.pid] for found in after):
+            return after
+        time.sleep(_LOOK_EVERY.total_seconds())
+    pids = ", ".join(map(str, known))
+    raise CommandError(
+        f"balancebot (pid {pids}) has not answered within {_WITHIN.total_seconds():.0f} s: see its log"
+    )

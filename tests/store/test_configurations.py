@@ -1,0 +1,42 @@
+"""What each running process works with: its latest word, and none of those that are gone."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+from balancebot.store import configurations, workers
+from balancebot.store.configurations import RunningConfiguration
+from balancebot.store.database import Database
+
+NOW = datetime(2026, 11, 30, 9, tzinfo=UTC)
+FIRST = RunningConfiguration(worker_id="first", host="a", pid=7, at=NOW)
+
+
+def _note(database: Database, *noted: RunningConfiguration, at: datetime = NOW) -> None:
+    for configuration in noted:
+        with database.write() as conn:
+            workers.register(conn, configuration.worker_id, kind="run", now=at)
+            configurations.note(conn, configuration)
+
+
+def _running(database: Database, *, now: datetime = NOW) -> list[RunningConfiguration]:
+    with database.read() as conn:
+        return configurations.running(conn, now=now)
+
+
+def test_each_process_has_its_latest(database: Database) -> None:
+    refused = replace(
+        FIRST, worker_id="next", at=NOW + timedelta(seconds=1), faults=("配置: x",), needs_restart=("y",)
+    )
+    other = replace(FIRST, worker_id="other", host="b")
+    _note(database, FIRST, other, refused)
+    assert {refused, other} == set(_running(database))
+
+
+def test_who_is_gone_has_none(database: Database) -> None:
+    _note(database, FIRST)
+    later = NOW + workers.LEASE + timedelta(seconds=1)
+    assert [] == _running(database, now=later)
+    with database.write() as conn:
+        workers.leave(conn, "first")
+    _note(database, replace(FIRST, worker_id="next"), at=later)
+    assert ["next"] == [configuration.worker_id for configuration in _running(database, now=later)]
