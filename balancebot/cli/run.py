@@ -35,6 +35,9 @@ from balancebot.store.database import Database
 commands = command_group()
 log = logging.getLogger(__name__)
 
+_WAKE_UP = 0.5
+"""Seconds. The kernel may give a signal to any thread, and Python handles it when the main thread wakes up."""
+
 
 @commands.command(no_args_is_help=False)
 def run(context: typer.Context) -> None:
@@ -83,7 +86,8 @@ def run(context: typer.Context) -> None:
         print("\n".join(_greeting(settings, daemon.address)), flush=True)
         _offer_setup(settings, database)
         notify_service_manager("READY=1")
-        stop.wait()
+        while not stop.wait(_WAKE_UP):
+            pass
         log.info("run.stopping")
         notify_service_manager("STOPPING=1")
         finished = daemon.stop()
