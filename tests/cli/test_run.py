@@ -165,7 +165,7 @@ def test_an_address_that_is_taken_is_told_in_a_line(firm: Firm, tmp_path: Path) 
 @pytest.mark.timing
 def test_a_locked_database_does_not_hold_the_end(firm: Firm, tmp_path: Path) -> None:
     with running(tmp_path) as process:
-        process.address()
+        until(lambda: "run.setup_link" in _events(process))  # the last thing that it writes while it starts
         with sqlite3.connect(tmp_path / "balancebot.db", isolation_level=None) as locked:
             locked.execute("BEGIN IMMEDIATE")
             began = time.monotonic()
