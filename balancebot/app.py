@@ -84,6 +84,8 @@ class App:
     live: LiveSettings
     database: Database
     clock: Clock
+    steady: Clock
+    """What waits for an instant asks this one: it may take a while to believe that the clock was set."""
     worker_id: str
     """The name under which this process claims work."""
     thresholds: ThresholdCache
@@ -139,6 +141,7 @@ class App:
         return RecordReadings(
             database=self.database,
             clock=self.clock,
+            steady=self.steady,
             estimator=self.estimator,
             writer=self.decision_writer,
             thresholds=self.thresholds,
@@ -154,6 +157,7 @@ class App:
             database=self.database,
             source=self.source,
             clock=self.clock,
+            steady=self.steady,
             worker_id=self.worker_id,
             record=self.record_readings,
             zone=self.estimator.zone,
@@ -318,6 +322,7 @@ def build_app(
     database: Database,
     *,
     clock: Clock | None = None,
+    steady: Clock | None = None,
     source: BalanceSource | None = None,
     channels: Mapping[str, Channel] | None = None,
     redactor: Redactor | None = None,
@@ -330,6 +335,7 @@ def build_app(
     `redactor` is one that was made of the same settings already: with thousands of key pairs that takes a while.
     """
     clock = clock or SystemClock()
+    steady = steady or clock
     live = LiveSettings(settings)
     zone, confidence = settings.timezone, settings.alerts.runway_confidence
     stale_after = settings.poll.stale_after
@@ -356,13 +362,18 @@ def build_app(
         live=live,
         database=database,
         clock=clock,
+        steady=steady,
         worker_id=worker_id or uuid.uuid4().hex,
         thresholds=thresholds,
         estimator=estimator,
         figures=figures,
         decision_writer=writer,
         operate_alerts=OperateAlerts(
-            database=database, clock=clock, writer=writer, remind_every=settings.alerts.remind_every
+            database=database,
+            clock=clock,
+            steady=steady,
+            writer=writer,
+            remind_every=settings.alerts.remind_every,
         ),
         operate_deliveries=OperateDeliveries(database=database, clock=clock),
         edit_thresholds=EditThresholds(
@@ -381,6 +392,7 @@ def build_app(
         operate_orders=OperateOrders(
             database=database,
             clock=clock,
+            steady=steady,
             known=lambda: live.now.wallets,
             destinations=settings.routing.default_destinations,
         ),
@@ -391,6 +403,7 @@ def build_app(
         send_digest=SendDigest(
             database=database,
             clock=clock,
+            steady=steady,
             digests=settings.digests,
             zone=zone,
             thresholds=thresholds,

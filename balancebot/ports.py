@@ -237,8 +237,12 @@ class Channel(Protocol):
         """
         ...
 
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
-        """Search the destination for this very delivery, not before `since`, oldest first; empty = it isn't there.
+    def find(
+        self, outgoing: OutgoingMessage, *, after: MessageRef | None
+    ) -> Sequence[MessageRef] | ChannelError:
+        """Search the destination for this very delivery, oldest first; empty = it isn't there.
+
+        `after` is a message of ours that stood there before this one was first tried; None = none is known.
 
         A channel that can't look (a webhook, e-mail, a missing scope) answers with kind REJECTED and says why.
         """

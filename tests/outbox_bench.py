@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from sqlalchemy import Connection, insert, select
+from sqlalchemy import Connection, Interval, insert, literal, select, update
 
 from balancebot.app import build_app
 from balancebot.config import (
@@ -37,7 +37,7 @@ from balancebot.domain.sentence import verbatim
 from balancebot.notify.queue import DeliverReport
 from balancebot.notify.worker import DeliverOutbox
 from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
-from balancebot.store import outbox, workers
+from balancebot.store import outbox, tables, workers
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from balancebot.store.tables import alerts, deliveries
@@ -160,7 +160,9 @@ class Room:
             self.messages.append(message)
             return MessageRef(channel_id=outgoing.destination.address, message_id=message.ref)
 
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+    def find(
+        self, outgoing: OutgoingMessage, *, after: MessageRef | None
+    ) -> Sequence[MessageRef] | ChannelError:
         self.asked.append((self._clock.now(), outgoing.destination.address, "look"))
         if not self.can_look:
             return ChannelError(
@@ -169,7 +171,9 @@ class Room:
         return [
             MessageRef(channel_id=each.destination, message_id=each.ref)
             for each in self.messages
-            if each.delivery_id == outgoing.delivery_id and each.at >= since
+            if each.delivery_id == outgoing.delivery_id
+            # references are numbers that rise, as a service's own timestamps do
+            and (after is None or int(each.ref) > int(after.message_id))
         ]
 
     def delete(self, ref: MessageRef) -> ChannelError | None:
@@ -253,6 +257,14 @@ class BrokenDatabase(Database):
         return whole
 
 
+def let_heartbeats_age(conn: Connection, by: timedelta) -> None:
+    """Let time pass on PostgreSQL, whose own clock tells how old heartbeats are; on SQLite `now` does."""
+    if conn.dialect.name == "postgresql":
+        conn.execute(
+            update(tables.workers).values(seen_at=tables.workers.c.seen_at - literal(by, Interval()))
+        )
+
+
 class Bench:
     """An outbox, the rooms it is delivered to, and as many workers as a test wants."""
 
@@ -286,8 +298,14 @@ class Bench:
     def restart(self) -> None:
         """The process that delivered is dead; another one runs, after its lease has run out."""
         self._workers[-1] = f"dead {self._workers[-1]}"
-        self.clock.pass_by(seconds=10)
+        self.pass_by(seconds=10)
         self.deliver = self.worker()
+
+    def pass_by(self, **later: float) -> None:
+        """Turn the clock while no worker gives a sign of life."""
+        self.clock.pass_by(**later)
+        with self.database.write() as conn:
+            let_heartbeats_age(conn, timedelta(**later))
 
     def run(self, **later: float) -> DeliverReport:
         """Turn the clock and deliver what is due."""

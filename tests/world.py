@@ -87,12 +87,13 @@ class World:
         self._apps: list[App] = []
         self.app = self.another_app(**changes)
 
-    def another_app(self, **changes: Any) -> App:
+    def another_app(self, *, steady: HandClock | None = None, **changes: Any) -> App:
         """Return one more app in the same world, with `changes` of its settings."""
         app = build_app(
             replace(SETTINGS, accounts=self._accounts(), **changes),
             self.database,
             clock=self.clock,
+            steady=steady,
             source=self.source,
             channels={"slack": self.slack, "email": self.mail},
             worker_id="worker",

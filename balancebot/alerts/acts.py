@@ -35,6 +35,8 @@ class OperateAlerts:
 
     database: Database
     clock: Clock
+    steady: Clock
+    """Asked by `tick`: what waits for an instant doesn't believe at once that the clock was set."""
     writer: DecisionWriter
     remind_every: timedelta
 
@@ -189,12 +191,15 @@ class OperateAlerts:
 
         Returns how many alerts send or edit something.
         """
-        now = self.clock.now()
+        now = self.steady.now()
         with self.database.read() as conn:
-            if not self._timed(conn, now) and not self._announced_now(conn, now):
+            ahead = [silence for silence in silences.holding(conn, now) if silence.was_made_ahead(now)]
+            if not ahead and not self._timed(conn, now) and not self._announced_now(conn, now):
                 return 0
         with self.database.write() as conn:
             types.take_lock(conn, types.ALERTS)
+            for silence in ahead:
+                silences.carry_back(conn, silence, now)
             num_moved = self._pass_time(conn, now)
             announced = self._announced_now(conn, now)
             for silence in announced:

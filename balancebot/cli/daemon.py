@@ -20,6 +20,7 @@ from starlette.types import Receive, Scope, Send
 from balancebot.app import App, build_app
 from balancebot.cli.generation import Generation, with_what_can_change
 from balancebot.cli.process import notify_service_manager
+from balancebot.clock import SteadyClock, SystemClock
 from balancebot.config import ConfigFault, SecretsWatch, Settings
 from balancebot.history.prune import prune_steadily
 from balancebot.logs import Reporter, set_up_logging
@@ -50,6 +51,9 @@ _MAX_CYCLES = 4
 _MAX_FAILING_CYCLES = 2
 """The same for cycles of wallets that fail."""
 _TICK = timedelta(milliseconds=500)
+_DOUBTED_FOR = timedelta(seconds=5)
+"""A clock that jumps is doubted for two intervals of polling and so much longer."""
+_MOST_DOUBTED_FOR = timedelta(minutes=10)
 _FAILING = timedelta(minutes=1)
 """The daemon isn't ready when deliveries have failed for so long."""
 
@@ -73,6 +77,9 @@ class Daemon:
         """
         self._database = database
         self._channels = channels
+        self._clock = SystemClock()
+        doubted_for = min(2 * settings.poll.every + _DOUBTED_FOR, _MOST_DOUBTED_FOR)
+        self._steady = SteadyClock(self._clock.now, believes_after=doubted_for)
         self._reread = reread
         self._metrics = Metrics(self._system_status, channels=settings.channel_by_name)
         self._reporter = Reporter(self._metrics)
@@ -98,7 +105,13 @@ class Daemon:
             self._scheduler.run_now("deliver")
 
         app = build_app(
-            settings, self._database, channels=self._channels, redactor=redactor, on_enqueued=deliver
+            settings,
+            self._database,
+            clock=self._clock,
+            steady=self._steady,
+            channels=self._channels,
+            redactor=redactor,
+            on_enqueued=deliver,
         )
         pages = None
         if settings.web is not None:

@@ -55,6 +55,7 @@ class SendDigest:
 
     database: Database
     clock: Clock
+    steady: Clock
     digests: Sequence[DigestConfig]
     zone: ZoneInfo
     thresholds: ThresholdCache
@@ -69,7 +70,7 @@ class SendDigest:
 
         A digest that was never heard of before starts with its next slot: nothing was missed.
         """
-        now = self.clock.now()
+        now = self.steady.now()
         due = [
             (digest, slot)
             for digest in self.digests

@@ -63,6 +63,8 @@ CALM_FOR = timedelta(hours=1)
 """How long what flaps has to stay well; for each further opening so much longer, that it falls silent at any pace."""
 _CLOCK_SET_BACK = timedelta(minutes=1)
 """What lies further ahead than this was written before the clock was set back."""
+_CLOCK_IS_WRONG = timedelta(days=365)
+"""What lies further ahead than this is right, and the clock isn't: a machine that doesn't know the time yet."""
 FOR_GOOD = frozenset({Cause.LIMIT_CHANGED, Cause.UNALLOCATED, Cause.WALLET_REMOVED})
 """Causes that can't come and go: what a person did."""
 
@@ -297,8 +299,7 @@ def pass_time(
     `remind_every` of zero means never. Missed reminders merge into one. What flaps and is well now says nothing.
     """
     edit, has_waited = False, alert.muted_from is None
-    if alert.raised_at is not None and alert.raised_at > now + _CLOCK_SET_BACK:
-        alert = replace(alert, raised_at=now)
+    alert = replace(alert, raised_at=_not_ahead(alert.raised_at, now), told_at=_not_ahead(alert.told_at, now))
     if alert.muted_from is not None and not silenced:
         alert = replace(alert, muted_from=None, mute_lifted=False)
         edit = alert.peak is not None
@@ -320,6 +321,15 @@ def pass_time(
             alert=replace(alert, told_at=now), reason=Reason.REMINDER, edit=True, missed_top_up=missed
         )
     return Transition(alert=alert, edit=edit)
+
+
+def was_ahead(at: datetime, now: datetime) -> bool:
+    """Tell whether an instant of the past was written while the clock was ahead."""
+    return _CLOCK_SET_BACK < at - now < _CLOCK_IS_WRONG
+
+
+def _not_ahead(at: datetime | None, now: datetime) -> datetime | None:
+    return now if at is not None and was_ahead(at, now) else at
 
 
 def is_muted(alert: Alert, *, silenced: bool, quiet_below: Severity | None) -> bool:

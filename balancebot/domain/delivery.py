@@ -23,8 +23,6 @@ _DELAYS = (
 )
 _SLOWEST = timedelta(minutes=5)
 
-_CLOCK_SLACK = timedelta(hours=2)
-"""How far apart this machine's clock and the other side's may be when a message is looked for."""
 CLOCK_JUMP = timedelta(minutes=1)
 """An instant of our own that lies further ahead than this was written before the clock was set back."""
 
@@ -70,11 +68,6 @@ def is_hopeless(attempts: int, age: timedelta) -> bool:
 def is_due(next_attempt_at: datetime, last_touched_at: datetime, now: datetime) -> bool:
     """Return whether a delivery may be tried; a clock that was set back doesn't make it wait."""
     return next_attempt_at <= now or last_touched_at > now + CLOCK_JUMP
-
-
-def look_since(first_attempt_at: datetime) -> datetime:
-    """Return how far back a message is looked for that may stand since `first_attempt_at`."""
-    return first_attempt_at - _CLOCK_SLACK
 
 
 def next_verification(settled_at: datetime, now: datetime) -> datetime | None:

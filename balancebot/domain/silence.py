@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from balancebot.domain.alert import Alert, AlertSubject
+from balancebot.domain.alert import Alert, AlertSubject, was_ahead
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.pattern import Pattern, Patterns
 from balancebot.domain.sentence import Sentence
@@ -19,7 +19,7 @@ MANY_WALLETS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """Holds in `[begins_at, until)`, or to `ended_at` if a person ended it before."""
+    """Holds from when it is made to `until`, or to `ended_at` if a person ended it before."""
 
     id: int | None = None
     """None until it is stored."""
@@ -34,8 +34,12 @@ class Silence:
     """When people were last told that it mutes so much; None = it has never muted so much."""
 
     def holds(self, now: datetime) -> bool:
-        """Tell whether it mutes at `now`."""
-        return self.begins_at <= now < self.until and self.ended_at is None
+        """Tell whether it mutes at `now`; one that begins later was made before the clock was set back."""
+        return now < self.until and self.ended_at is None
+
+    def was_made_ahead(self, now: datetime) -> bool:
+        """Tell whether it was made while the clock was ahead, and would hold for longer than was meant."""
+        return was_ahead(self.begins_at, now)
 
     def matches(self, subject: AlertSubject, members: tuple[WalletName, ...] = ()) -> bool:
         """Tell whether an alert is meant; one that wallets share is when each of these wallets is."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from balancebot.config.declare import ChannelSection
@@ -64,9 +63,11 @@ class RedactedChannel:
         answer = self.channel.send(outgoing, holds_claim=holds_claim)
         return self._redacted(answer) if isinstance(answer, ChannelError) else answer
 
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+    def find(
+        self, outgoing: OutgoingMessage, *, after: MessageRef | None
+    ) -> Sequence[MessageRef] | ChannelError:
         """Search the destination for a message."""
-        answer = self.channel.find(outgoing, since=since)
+        answer = self.channel.find(outgoing, after=after)
         return self._redacted(answer) if isinstance(answer, ChannelError) else answer
 
     def delete(self, ref: MessageRef) -> ChannelError | None:

@@ -164,9 +164,11 @@ class OneWayChannel(ABC):
     ) -> MessageRef | ChannelError:
         """Send a message; see `Channel`."""
 
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+    def find(
+        self, outgoing: OutgoingMessage, *, after: MessageRef | None
+    ) -> Sequence[MessageRef] | ChannelError:
         """Say that it can't look."""
-        del outgoing, since
+        del outgoing, after
         return ChannelError(
             kind=ChannelErrorKind.REJECTED, message=sentence("this channel can't look for its messages")
         )

@@ -5,7 +5,6 @@ import textwrap
 import unicodedata
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from datetime import datetime
 from email.message import EmailMessage
 from itertools import count
 from typing import Any, Final
@@ -110,7 +109,7 @@ class PreviewChannel(ABC):
     def send(self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]) -> MessageRef:
         """Show a message as its reader would see it."""
 
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef]:  # noqa: ARG002
+    def find(self, outgoing: OutgoingMessage, *, after: MessageRef | None) -> Sequence[MessageRef]:  # noqa: ARG002
         """Find nothing: no answer was ever lost."""
         return ()
 

@@ -284,7 +284,7 @@ class DestinationQueue:
                 kind=ChannelErrorKind.REJECTED, message=sentence("this channel can't look for its messages")
             )
         try:
-            found = self._channel.find(current.outgoing, since=current.look_since)
+            found = self._channel.find(current.outgoing, after=current.stood_before)
         except Exception as error:
             log.exception("deliver.internal_error")
             return _internal_error(error)

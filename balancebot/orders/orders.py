@@ -33,6 +33,7 @@ class OperateOrders:
 
     database: Database
     clock: Clock
+    steady: Clock
     known: Callable[[], Sequence[WalletName]]
     """The wallets that are configured now."""
     destinations: Sequence[Destination]
@@ -106,7 +107,7 @@ class OperateOrders:
 
     def tick(self) -> int:
         """Say of each order that is overdue, once, who recorded it; return of how many."""
-        now = self.clock.now()
+        now = self.steady.now()
         with self.database.read() as conn:
             if not _overdue(conn, now):
                 return 0

@@ -32,6 +32,8 @@ from balancebot.store.wallets import WalletRow
 
 log = logging.getLogger(__name__)
 
+_LONGEST_STRETCH = 366 * 24 * SECONDS_PER_HOUR
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookedUsage:
@@ -88,7 +90,8 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
     stretches = {
         row.name: (Seen(row.booked_at.timestamp(), row.booked), now[row.name])
         for row in fresh
-        if row.booked_at is not None
+        # after longer than a year the clock was wrong then, and hours of decades would be booked
+        if row.booked_at is not None and now[row.name].at - row.booked_at.timestamp() <= _LONGEST_STRETCH
     }
     booked = book_round(stretches)
     wrong = list(_wrong_readings(conn, fresh, stretches, booked))

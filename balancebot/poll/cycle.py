@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from balancebot.alerts.transitions import NotifiedAlert
+from balancebot.clock import JUMP
 from balancebot.domain.balance import Snapshot, WalletName, account_of, is_suspect
 from balancebot.estimates.refit import refit_models
 from balancebot.poll.record import RecordReadings
@@ -151,16 +152,21 @@ class PollCycle:
         database: Database,
         source: BalanceSource,
         clock: Clock,
+        steady: Clock,
         worker_id: str,
         record: RecordReadings,
         zone: str,
         budget: Callable[[], timedelta],
         on_news: Callable[[], None] = lambda: None,
     ) -> None:
-        """`budget` bounds a whole cycle; `on_news` is called whenever the outbox has something new."""
+        """`steady` tells whether `clock` is to be believed.
+
+        `budget` bounds a whole cycle; `on_news` is called whenever the outbox has something new.
+        """
         self._database = database
         self._source = source
         self._clock = clock
+        self._steady = steady
         self._worker_id = worker_id
         self._record = record
         self._zone = zone
@@ -170,7 +176,8 @@ class PollCycle:
         self._may_have_lost_claims = False
         """Whether the database may hold claims of this worker that no cycle knows of: after a fault of it."""
         self._claiming = threading.Lock()
-        self._last_run_at: datetime | None = None
+        self._last_run_at: tuple[datetime, datetime] | None = None
+        """By the clock, and by the steady one."""
 
     def run_due(self, *, failing: bool | None = None) -> PollReport | None:
         """Read the wallets that are due and nobody else is reading; None where there are none.
@@ -179,8 +186,8 @@ class PollCycle:
         until its last wallet answered or timed out, and those that fail must not keep others from being claimed.
         Raises DatabaseError when the database can't be asked at all.
         """
-        started_at = self._clock.now()
         with self._claiming:
+            started_at = self._clock.now()
             self._make_due_if_clock_went_back(started_at)
             with self._database.read() as conn:
                 self._database.verify(conn)
@@ -209,15 +216,24 @@ class PollCycle:
         return cycle
 
     def _make_due_if_clock_went_back(self, now: datetime) -> None:
-        """Make all wallets due if the wall clock may have gone backwards, and forget what it read while it was ahead."""
-        if self._last_run_at is None or now < self._last_run_at:
+        """Make all wallets due if the wall clock may have gone backwards, and forget what it read while it was ahead.
+
+        While the clock is doubted nothing is forgotten: it may be `now` that is wrong.
+        """
+        steady = self._steady.now()
+        last, self._last_run_at = self._last_run_at, (now, steady)
+        if last is not None and last[0] <= now and last[1] <= steady:
+            return
+        try:
             with self._database.write() as conn:
                 wallets.make_due(conn, now=now)
                 types.take_lock(conn, types.BOOKING)
-                if ahead := readings.forget_ahead(conn, now=now):
+                if abs(steady - now) <= JUMP and (ahead := readings.forget_ahead(conn, now=now)):
                     log.warning("clock.was_ahead", extra={"wallets": len(ahead)})
                     estimates.forget_models(conn, ahead)
-        self._last_run_at = now
+        except DatabaseError:
+            self._last_run_at = None  # the next call has to do it
+            raise
 
     def run_all(
         self,
@@ -230,8 +246,8 @@ class PollCycle:
 
         `alerts` False: store readings, leave alerts as they are.
         """
-        started_at = self._clock.now()
         with self._claiming:
+            started_at = self._clock.now()
             self._make_due_if_clock_went_back(started_at)
         with self._database.read() as conn:
             rows = wallets.named(conn, list(names))

@@ -46,6 +46,8 @@ class RecordReadings:
 
     database: Database
     clock: Clock
+    steady: Clock
+    """Alerts live by this one: see `SteadyClock`."""
     estimator: Estimator
     writer: DecisionWriter
     thresholds: ThresholdCache
@@ -117,7 +119,7 @@ class RecordReadings:
                 *(WalletName(account_of(name)) for name in rows),
                 *(used.row.name for used in booked),
             }
-            open_alerts = OpenAlerts(conn, names, writer=self.writer, now=now)
+            open_alerts = OpenAlerts(conn, names, writer=self.writer, now=self.steady.now())
             surges = {
                 verdict.key: surge for verdict in spikes if verdict.is_spike and (surge := verdict.surge)
             }

@@ -18,7 +18,6 @@ from balancebot.domain.delivery import (
     Outcome,
     QueuedDelivery,
     is_hopeless,
-    look_since,
     next_verification,
     retry_delay,
 )
@@ -54,6 +53,8 @@ class ClaimedDelivery:
     in_doubt: bool
     stands_at: str | None
     """The ref of its message, once it was delivered."""
+    stood_before: MessageRef | None = None
+    """In doubt: a message that stood at the destination before this one was first tried."""
 
     @property
     def about(self) -> str:
@@ -66,11 +67,6 @@ class ClaimedDelivery:
         if self.in_doubt:
             return DeliveryMethod.LOOK
         return DeliveryMethod.EDIT if self.outgoing.action is Action.EDIT else DeliveryMethod.NEWS
-
-    @property
-    def look_since(self) -> datetime:
-        """How far back its message is looked for."""
-        return look_since(self.first_attempt_at)
 
 
 _MESSAGE = func.coalesce(deliveries.c.message, notifications.c.message)
@@ -148,6 +144,34 @@ def num_allowed(conn: Connection, destination: Destination, rate: SendRate, *, n
     if len(sent_at) < rate.burst:
         return rate.burst - len(sent_at)
     return 1 if max(sent_at) <= now - rate.gap else 0
+
+
+def stood_before(conn: Connection, destination: Destination, delivery_id: str) -> MessageRef | None:
+    """Return the last message that stood at a destination before a delivery was first tried; None if none is known.
+
+    The order is the one in which attempts were stored: nothing is sent to a destination before the last outcome is.
+    """
+    first = select(func.min(attempts.c.id)).where(attempts.c.delivery_id == delivery_id).scalar_subquery()
+    earlier = (
+        select(attempts.c.id, attempts.c.delivery_id)
+        .where(attempts.c.id < first, attempts.c.outcome.in_((Outcome.DELIVERED, Outcome.FOUND)))
+        .order_by(attempts.c.id.desc())
+        .limit(_LATEST)
+        .subquery()
+    )
+    row = conn.execute(
+        select(deliveries.c.channel_id, deliveries.c.ref)
+        .join(earlier, deliveries.c.id == earlier.c.delivery_id)
+        .where(
+            deliveries.c.channel == destination.channel,
+            deliveries.c.destination == destination.address,
+            deliveries.c.action != Action.EDIT,
+            deliveries.c.state == DeliveryState.DELIVERED,
+        )
+        .order_by(earlier.c.id.desc())
+        .limit(1)
+    ).first()
+    return None if row is None else MessageRef(channel_id=row.channel_id, message_id=row.ref)
 
 
 def message_of(conn: Connection, delivery_id: str) -> Message:

@@ -395,7 +395,8 @@ def _claimed_before(conn: Connection, destination: Destination, row: Row[Any]) -
     message = _living(conn, destination, row.alert_id, row.group_id)
     if message.living.group_id is not None and row.action != Action.POST:
         message = _living(conn, destination, None, message.living.group_id)
-    return _claimed(conn, destination, row, message)
+    claimed = _claimed(conn, destination, row, message)
+    return replace(claimed, stood_before=deliveries.stood_before(conn, destination, row.id))
 
 
 def _claimed(conn: Connection, destination: Destination, row: Row[Any], message: _Living) -> ClaimedDelivery:

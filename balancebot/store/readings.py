@@ -59,6 +59,8 @@ class FailedRead:
 _AHEAD = 15 * 60
 """Seconds. Clocks of replicas may differ by less."""
 _MOST_AHEAD = SECONDS_PER_HOUR * 24
+_NEVER_AHEAD = SECONDS_PER_HOUR * 24 * 366
+"""What lies so far ahead is right: this machine doesn't know the time yet."""
 _NEW = tuple(f"new_{category.value}" for category in Category)
 """The parameters that hold readings, in their order: a parameter must not be named like a column."""
 
@@ -286,7 +288,7 @@ def forget_ahead(conn: Connection, *, now: datetime) -> list[int]:
     at = snapshots.c.observed_at
     first, last = conn.execute(select(func.min(at), func.max(at)).where(at > second + _AHEAD)).one()
     before = conn.scalar(select(func.max(at)).where(at <= second))
-    if first is None or before is None or last - first > _MOST_AHEAD:
+    if first is None or before is None or last - first > _MOST_AHEAD or first - second > _NEVER_AHEAD:
         return []
     step = before - (conn.scalar(select(func.max(at)).where(at < before)) or before)
     if first - before < _AHEAD + 3 * step:

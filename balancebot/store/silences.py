@@ -45,12 +45,16 @@ def note_announced(conn: Connection, silence_id: int, now: datetime) -> None:
     conn.execute(update(silences).where(silences.c.id == silence_id).values(announced_at=now))
 
 
+def carry_back(conn: Connection, silence: Silence, now: datetime) -> None:
+    """Let a silence that was made while the clock was ahead hold for as long as was meant, from `now` on."""
+    until = now + (silence.until - silence.begins_at)
+    conn.execute(update(silences).where(silences.c.id == silence.id).values(begins_at=now, until=until))
+
+
 def holding(conn: Connection, now: datetime) -> tuple[Silence, ...]:
     """Return the silences in force at `now`, the oldest first."""
     rows = conn.execute(
-        select(silences)
-        .where(silences.c.ended_at.is_(None), silences.c.begins_at <= now, silences.c.until > now)
-        .order_by(silences.c.id)
+        select(silences).where(silences.c.ended_at.is_(None), silences.c.until > now).order_by(silences.c.id)
     )
     return tuple(Silence(**row._mapping) for row in rows)
 

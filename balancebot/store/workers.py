@@ -1,16 +1,22 @@
 """The processes that share the work. A claim holds while the heartbeat of the worker that made it is younger than `LEASE`.
 
 There is no leader and no lease per row: others take over from a dead or frozen process as soon as its heartbeat is old.
+On PostgreSQL heartbeats and leases go by the server's clock: the clocks of replicas may be far apart.
 """
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, ScalarSelect, delete, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, ScalarSelect, delete, insert, literal, or_, select, update
+from sqlalchemy.ext.compiler import compiles
+from sqlalchemy.sql.compiler import SQLCompiler
+from sqlalchemy.sql.functions import FunctionElement
 
 from balancebot.ports import Clock
 from balancebot.store.database import Database
 from balancebot.store.tables import workers
+from balancebot.store.types import UtcDateTime
 
 LEASE = timedelta(seconds=8)
 """How long after its last heartbeat a worker keeps its claims."""
@@ -22,13 +28,15 @@ _FORGOTTEN = timedelta(days=1)
 
 def register(conn: Connection, worker_id: str, *, kind: str, now: datetime) -> None:
     """Add the worker, and remove those that died long ago."""
-    conn.execute(delete(workers).where(workers.c.seen_at < now - _FORGOTTEN))
-    conn.execute(insert(workers).values(id=worker_id, kind=kind, started_at=now, seen_at=now))
+    conn.execute(delete(workers).where(workers.c.seen_at < _Now(now, -_FORGOTTEN)))
+    conn.execute(insert(workers).values(id=worker_id, kind=kind, started_at=now, seen_at=_Now(now)))
 
 
 def renew(conn: Connection, worker_id: str, *, now: datetime) -> bool:
     """Write a heartbeat; False when the worker was removed and has to register again."""
-    return conn.execute(update(workers).where(workers.c.id == worker_id).values(seen_at=now)).rowcount == 1
+    return (
+        conn.execute(update(workers).where(workers.c.id == worker_id).values(seen_at=_Now(now))).rowcount == 1
+    )
 
 
 def leave(conn: Connection, worker_id: str) -> None:
@@ -60,7 +68,29 @@ def is_free(claimed_by: ColumnElement[str | None], now: datetime) -> ColumnEleme
 
 def _fresh(now: datetime) -> ColumnElement[bool]:
     # a heartbeat from far in the future was written before the clock was set back: it proves nothing
-    return workers.c.seen_at.between(now - LEASE, now + LEASE)
+    return workers.c.seen_at.between(_Now(now, -LEASE), _Now(now, LEASE))
+
+
+class _Now(FunctionElement[datetime]):
+    """The present instant and so much more: the server's on PostgreSQL, where each process may have a clock of its own."""
+
+    type = UtcDateTime()
+    inherit_cache = True
+
+    def __init__(self, now: datetime, more: timedelta = timedelta()) -> None:
+        super().__init__(literal(now + more, UtcDateTime()), literal(more.total_seconds()))
+
+
+@compiles(_Now)
+def _process_clock(element: _Now, compiler: SQLCompiler, **options: Any) -> str:
+    at, _ = element.clauses
+    return compiler.process(at, **options)
+
+
+@compiles(_Now, "postgresql")
+def _server_clock(element: _Now, compiler: SQLCompiler, **options: Any) -> str:
+    _, more = element.clauses
+    return f"(statement_timestamp() + make_interval(secs => {compiler.process(more, **options)}))"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,3 +94,37 @@ def test_a_restart_does_not_announce_it_anew(world):
     assert 1 == len(announced(world))
     assert 0 == world.another_app().operate_alerts.tick()
     world.close()
+
+
+@pytest.mark.parametrize("back", [timedelta(hours=1), timedelta(days=60)])
+def test_a_clock_that_is_set_back_neither_lifts_a_silence_nor_lets_it_hold_for_longer(world, back):
+    world.shows(industry(50))
+    silence(world, "acme/shop", hours=4)
+    world.clock.at -= back
+    world.poll()
+    world.app.operate_alerts.tick()
+    world.clock.pass_by(hours=3, minutes=55)
+    world.poll()
+    world.app.operate_alerts.tick()
+    world.deliver()
+    assert [] == [sent for sent in world.slack.told() if sent == "opened"]
+    world.clock.pass_by(minutes=6)
+    world.app.operate_alerts.tick()
+    world.deliver()
+    assert ["opened"] == [sent for sent in world.slack.told() if sent == "opened"]
+    world.close()
+
+
+def test_a_machine_that_does_not_know_the_time_yet_keeps_silences_as_they_are(world):
+    world.shows(industry(50))
+    made = silence(world, "acme/shop", hours=4)
+    right = world.clock.at
+    world.clock.at = right.replace(year=1970)
+    world.poll()
+    world.app.operate_alerts.tick()
+    world.clock.at = right
+    with world.database.read() as conn:
+        assert [made.until] == [held.until for held in silences.holding(conn, world.clock.now())]
+    world.deliver()
+    assert "opened" not in world.slack.told()
+    world.close()

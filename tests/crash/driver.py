@@ -16,8 +16,7 @@ from typing import Any
 from sqlalchemy import Engine, event
 from sqlalchemy.pool import Pool
 
-from balancebot import app
-from balancebot.cli import main
+from balancebot.cli import daemon, main
 from balancebot.clock import SystemClock
 
 DOOR = "CRASH_DOOR"
@@ -88,5 +87,5 @@ def _whose(frame: FrameType | None) -> str | None:
 
 if __name__ == "__main__":
     Watch(int(os.environ[DOOR])).install()
-    app.SystemClock = WrongClock  # type: ignore[assignment, attr-defined] # where an app gets its clock from
+    daemon.SystemClock = WrongClock  # type: ignore[assignment, attr-defined] # where the daemon gets its clock from
     sys.exit(main(["run"]))

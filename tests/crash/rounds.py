@@ -1,4 +1,4 @@
-"""One round: balances move, processes die or freeze or lines break, all run again, and the books are compared."""
+"""One round: balances move, processes die or freeze, lines break, answers lie, clocks jump; then the books are compared."""
 
 import random
 import time
@@ -11,6 +11,7 @@ from tests.crash.books import Balance, compare
 from tests.crash.episodes import Level
 from tests.crash.town import Town
 from tests.crash.traps import Blow, Fate
+from tests.crash.troubles import trouble
 
 _PATIENCE = 120.0
 """Seconds until a town must have come to rest, on a machine that others keep busy."""
@@ -18,6 +19,8 @@ _AMBUSH = 6.0
 """Seconds for which a boundary is waited for."""
 _HOUR_PASSES = 0.25
 """How often, before a round, what flaps has been as it is for an hour longer."""
+_TROUBLE = 0.5
+"""How often something else goes wrong before a process is struck."""
 _NUM_RESTLESS = 6
 """So many balances move, and flap before long; the others stay as they are."""
 _QUIET_BOUNDARIES = (
@@ -84,6 +87,8 @@ def _play(town: Town, chance: random.Random) -> list[str]:
     for _ in range(chance.choice((1, 1, 2))):
         town.move(_moves(town, chance))
         for _ in range(chance.choice((1, 1, 2))):
+            if chance.random() < _TROUBLE:
+                blows.append(trouble(town, chance))
             blows.append(_strike(town, chance))
             town.start(watched=chance.random() < 0.8)
         town.until_recorded(_PATIENCE)

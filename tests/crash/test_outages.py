@@ -187,6 +187,43 @@ def _look_again(town: Town) -> None:
         conn.execute(update(deliveries).where(c.verify_at.is_not(None)).values(verify_at=c.created_at))
 
 
+@pytest.mark.parametrize(
+    "wrong", [timedelta(days=60), timedelta(days=-60), timedelta(days=-20_000)], ids=["ahead", "back", "1970"]
+)
+def test_a_clock_that_is_far_off_for_two_readings_tells_nothing_twice_and_reminds_of_nothing(
+    tmp_path: Path, wrong: timedelta
+) -> None:
+    with Town(tmp_path, f"sqlite:///{tmp_path}/balancebot.db", seed=1, remind_every="24h") as town:
+        town.start()
+        _move(town, ONE, Level.WARNING)
+        assert town.until_quiet(_PATIENCE)
+        town.set_clock(wrong)
+        time.sleep(2.5)
+        _move(town, TWO, Level.CRITICAL)
+        town.set_clock(timedelta())
+        time.sleep(2.5)
+        _move(town, TWO, Level.OK)
+        _well(town)
+        assert 3 == len(town.mail.mails)
+
+
+def test_replicas_whose_clocks_are_apart_tell_everything_once(tmp_path: Path, postgresql: PostgreSQL) -> None:
+    url = postgresql.url(postgresql.create(template="template0"))
+    with Town(tmp_path, url, seed=1, num_replicas=2) as town:
+        town.set_clock(timedelta(seconds=-12), replica=1)
+        town.start()
+        town.slack.fail_next("chat.postMessage", *[Fault(delay=1.5, done=True)] * 3)
+        for level in (Level.WARNING, Level.CRITICAL, Level.OK):
+            for wallet in (ONE, TWO, THREE):
+                _move(town, wallet, level)
+        _well(town)
+        deleted = [call for call in town.slack.calls if call.method == "chat.delete"]
+        assert ([], len(town.mail.mails)) == (
+            deleted,
+            len({str(mail.message["Message-ID"]) for mail in town.mail.mails}),
+        )
+
+
 @pytest.mark.slow
 @pytest.mark.timing
 @pytest.mark.parametrize("hours", [1, -1])

@@ -51,6 +51,7 @@ class Town:
         seed: int,
         num_replicas: int = 1,
         group_over: int = 1000,
+        remind_every: str = "0s",
         frozen_for: tuple[float, float] = _LEASE_AND_MORE,
     ) -> None:
         """`folder` is empty; several replicas need PostgreSQL. What is frozen thaws after so many seconds."""
@@ -58,6 +59,7 @@ class Town:
         self._folder = folder
         self._url = database_url
         self._group_over = group_over
+        self._remind_every = remind_every
         self._random = random.Random(seed)
         self._processes: list[subprocess.Popen[bytes] | None] = [None] * num_replicas
         self._striking = threading.Lock()
@@ -74,7 +76,6 @@ class Town:
         with ExitStack() as stack:
             self._log = _Log(self._folder / "log")
             stack.callback(self._log.close)
-            self._clock = self._folder / "clock"
             self.set_clock(timedelta())
             reports = Reports(self.traps, self._whose)
             scenario = Scenario(
@@ -118,7 +119,7 @@ fastest = "1s"
 timeout = "5s"
 stale_after = "1h"
 [alerts]
-remind_every = "0s"
+remind_every = "{self._remind_every}"
 group_over = {self._group_over}
 [slack]
 bot_token = "{self.slack.token}"
@@ -151,14 +152,13 @@ apps = [
         environment = os.environ | {
             "PYTHONPATH": str(_ROOT),
             DOOR: str(self._door.port),
-            CLOCK: str(self._clock),
         }
         for number, process in enumerate(self._processes):
             if process is None or process.poll() is not None:
                 self._processes[number] = subprocess.Popen(
                     [sys.executable, *command],
                     cwd=self._folder,
-                    env=environment,
+                    env=environment | {CLOCK: str(self._clock_of(number))},
                     stderr=self._log.pipe,
                     stdin=subprocess.DEVNULL,
                 )
@@ -168,9 +168,15 @@ apps = [
         lines = self._log.path.read_text().splitlines()
         return [json.loads(line) if line.startswith("{") else {"said": line} for line in lines]
 
-    def set_clock(self, shift: timedelta) -> None:
-        """Set the clock of every watched process wrong by so much."""
-        self._clock.write_text(str(shift.total_seconds()))
+    def set_clock(self, shift: timedelta, *, replica: int | None = None) -> None:
+        """Set the clock of every watched process, or of one, wrong by so much."""
+        for number in range(self.num_replicas) if replica is None else [replica]:
+            wrong = self._clock_of(number).with_suffix(".new")
+            wrong.write_text(str(shift.total_seconds()))
+            wrong.replace(self._clock_of(number))  # nobody reads half of it
+
+    def _clock_of(self, replica: int) -> Path:
+        return self._folder / f"clock-{replica}"
 
     def limit_files(self, size: int | None) -> None:
         """Let the processes that run make no file longer than so many bytes; None lets them again."""

@@ -47,6 +47,7 @@ def sender(world: World) -> SendDigest:
     return SendDigest(
         database=world.database,
         clock=world.clock,
+        steady=world.clock,
         digests=[WEEKDAY],
         zone=ZoneInfo("Asia/Shanghai"),
         thresholds=world.app.thresholds,

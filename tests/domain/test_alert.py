@@ -349,3 +349,24 @@ def test_a_clock_that_was_set_back_lets_what_flaps_wait_no_longer():
     alert = an_alert(flaps=FLAPS, calm_since=LATER + timedelta(hours=5))
 
     assert LATER == step(alert, FINE).alert.calm_since
+
+
+@pytest.mark.parametrize(
+    ("ahead", "reminded_after"),
+    [
+        (timedelta(hours=5), timedelta(hours=24)),
+        (timedelta(days=60), timedelta(hours=24)),
+        # so far ahead is right: it is the clock that doesn't know the time yet
+        (timedelta(days=20_000), timedelta(days=20_001)),
+    ],
+)
+def test_a_reminder_waits_a_day_after_the_clock_was_ahead(ahead, reminded_after):
+    alert = replace(an_alert(), told_at=LATER + ahead, raised_at=LATER + ahead)
+
+    def passes(alert, after):
+        return pass_time(alert, now=LATER + after, silenced=False, remind_every=timedelta(hours=24))
+
+    first = passes(alert, timedelta())
+    assert first.reason is None
+    assert passes(first.alert, reminded_after - timedelta(minutes=1)).reason is None
+    assert Reason.REMINDER is passes(first.alert, reminded_after).reason

@@ -93,7 +93,7 @@ def test_a_late_edit_is_followed_by_the_latest_one(bench: Bench) -> None:
 
 def test_a_worker_without_signs_of_life_sends_nothing(bench: Bench) -> None:
     bench.open()
-    bench.clock.pass_by(seconds=20)
+    bench.pass_by(seconds=20)
 
     report = bench.deliver.run()
 

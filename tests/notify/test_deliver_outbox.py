@@ -81,6 +81,27 @@ def test_a_lost_answer_is_looked_for_before_anything_is_sent_again(bench: Bench,
     assert "look" == bench.slack.asked[1][2]
 
 
+@pytest.mark.parametrize("jump", [{"hours": 9}, {"hours": -9}, {"days": 60}, {"days": -60}])
+@pytest.mark.parametrize("others", [0, 1])
+def test_what_is_in_doubt_is_found_however_wrong_the_clock_was(
+    bench: Bench, jump: dict[str, float], others: int
+) -> None:
+    """The room's own order tells where the search ends, as Slack's timestamps do."""
+    for _ in range(others):
+        bench.open()
+        bench.run()
+    bench.run(**jump)
+    bench.slack.fates["#ops"] = [loses_the_answer]
+    bench.open()
+    bench.run()
+    bench.run(**{unit: -length for unit, length in jump.items()})
+    bench.run(seconds=2)
+    bench.run(minutes=2)
+    bench.run(minutes=10)
+
+    assert ["opened"] * (others + 1) == bench.slack.told()
+
+
 @dying
 @pytest.mark.parametrize("fate", [dies_before, dies_after])
 def test_a_process_that_dies_while_it_sends_is_replaced_and_nothing_stands_twice(

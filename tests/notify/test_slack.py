@@ -2,11 +2,10 @@
 
 import socket
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 
 import pytest
 
-from balancebot.clock import SystemClock
 from balancebot.config import Proxy
 from balancebot.domain.message import Action, MessageRef
 from balancebot.notify.render import Renderer
@@ -15,8 +14,6 @@ from balancebot.ports import ChannelError, ChannelErrorKind, Finding
 from tests.messages import changed
 from tests.notify.examples import CRITICAL, RECOVERED, WORSENED, outgoing
 from tests.standins.slack_api import ALL_SCOPES, Fault, SlackStandIn
-
-LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 def mine() -> bool:
@@ -134,7 +131,7 @@ def test_an_id_needs_no_look_up_however_short_it_is(slack: SlackStandIn, channel
         ref,
         slack.calls_of("conversations.list"),
     )
-    assert channel.find(told, since=LONG_AGO) == [ref]
+    assert channel.find(told, after=None) == [ref]
 
 
 def test_a_name_that_was_resolved_before_a_restart_is_not_again(
@@ -246,19 +243,20 @@ def test_a_lost_delivery_is_found_by_its_metadata_and_nothing_else_is(
 ) -> None:
     slack.add_channel("ops-alerts")
     slack.page_size = 2
-    since = SystemClock().now()
+    before = posted(channel.send(outgoing(CRITICAL, delivery_id="before"), holds_claim=mine))
     slack.fail_next("chat.postMessage", *(Fault(lose_answer=True, done=True),) * 2)
     for _ in range(2):
         assert kind_of(channel.send(outgoing(CRITICAL), holds_claim=mine)) is ChannelErrorKind.IN_DOUBT
     for number in range(5):
         posted(channel.send(outgoing(CRITICAL, delivery_id=f"other{number}"), holds_claim=mine))
-    first, second = slack.messages("ops-alerts")[:2]
-    assert [ref.message_id for ref in found(channel.find(outgoing(CRITICAL), since=since))] == [
-        first["ts"],
-        second["ts"],
-    ]
-    assert found(channel.find(outgoing(CRITICAL, delivery_id="never"), since=since)) == []
-    assert found(channel.find(outgoing(CRITICAL), since=since + timedelta(hours=1))) == []
+    _, first, second = slack.messages("ops-alerts")[:3]
+    for after in (before, None):
+        assert [first["ts"], second["ts"]] == [
+            ref.message_id for ref in found(channel.find(outgoing(CRITICAL), after=after))
+        ]
+    assert found(channel.find(outgoing(CRITICAL, delivery_id="never"), after=before)) == []
+    last = MessageRef(channel_id=before.channel_id, message_id=slack.messages("ops-alerts")[-1]["ts"])
+    assert found(channel.find(outgoing(CRITICAL), after=last)) == []
 
 
 def found(outcome: object) -> list[MessageRef]:
@@ -273,15 +271,13 @@ def test_a_lost_reply_is_looked_for_in_its_thread(slack: SlackStandIn, channel: 
     reply = outgoing(WORSENED, action=Action.REPLY, thread=thread, delivery_id="d2")
     channel.send(reply, holds_claim=mine)
     (answer,) = slack.messages("ops-alerts", thread=thread.message_id)
-    assert found(channel.find(reply, since=LONG_AGO)) == [
-        MessageRef(channel_id=room, message_id=answer["ts"])
-    ]
+    assert found(channel.find(reply, after=None)) == [MessageRef(channel_id=room, message_id=answer["ts"])]
 
 
 def test_a_token_that_may_not_read_history_says_that_it_cannot_look(renderer: Renderer) -> None:
     with SlackStandIn(scopes=("chat:write", "channels:read", "groups:read")) as slack:
         slack.add_channel("ops-alerts")
-        error = channel_of(slack, renderer).find(outgoing(CRITICAL), since=LONG_AGO)
+        error = channel_of(slack, renderer).find(outgoing(CRITICAL), after=None)
     assert isinstance(error, ChannelError)
     assert error.kind is ChannelErrorKind.REJECTED
     assert "channels:history" in str(error.message)
@@ -290,7 +286,7 @@ def test_a_token_that_may_not_read_history_says_that_it_cannot_look(renderer: Re
 def test_a_search_that_fails_for_now_is_to_be_tried_again(slack: SlackStandIn, channel: SlackChannel) -> None:
     slack.add_channel("ops-alerts")
     slack.fail_next("conversations.history", Fault(lose_answer=True))
-    assert kind_of(channel.find(outgoing(CRITICAL), since=LONG_AGO)) is ChannelErrorKind.SERVER
+    assert kind_of(channel.find(outgoing(CRITICAL), after=None)) is ChannelErrorKind.SERVER
 
 
 def test_a_message_that_stands_twice_is_withdrawn_and_one_that_is_gone_is_no_error(
@@ -316,7 +312,7 @@ def test_without_the_scopes_to_list_channels_a_name_is_posted_to_as_it_is(render
     with SlackStandIn(scopes=("chat:write",)) as slack:
         room = slack.add_channel("ops-alerts")
         channel = channel_of(slack, renderer)
-        assert kind_of(channel.find(outgoing(CRITICAL), since=LONG_AGO)) is ChannelErrorKind.REJECTED
+        assert kind_of(channel.find(outgoing(CRITICAL), after=None)) is ChannelErrorKind.REJECTED
         assert posted(channel.send(outgoing(CRITICAL), holds_claim=mine)).channel_id == room
         posted(channel.send(outgoing(CRITICAL), holds_claim=mine))
         assert len(slack.calls_of("conversations.list")) == 2  # the id of the first post is remembered

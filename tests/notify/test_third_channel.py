@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -66,7 +65,9 @@ class Pager:
         self.pages.append((address, str(reason or type(outgoing.message).__name__)))
         return MessageRef(channel_id="", message_id="")
 
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+    def find(
+        self, outgoing: OutgoingMessage, *, after: MessageRef | None
+    ) -> Sequence[MessageRef] | ChannelError:
         raise AssertionError("it can't find, so nobody asks")
 
     def delete(self, ref: MessageRef) -> ChannelError | None:

@@ -3,10 +3,12 @@
 from datetime import datetime, timedelta
 
 import pytest
+from sqlalchemy import func, select
 
 from balancebot.domain.balance import Category
 from balancebot.store.database import Database
-from tests.world import SHOP, World, industry
+from balancebot.store.tables import hourly_use, snapshots
+from tests.world import SHOP, HandClock, World, industry
 
 
 @pytest.fixture
@@ -59,3 +61,36 @@ def test_the_usage_rate_is_right_within_two_readings(world: World, jumped: objec
         _read(world, balance, minutes=30)
         balance -= 200
     assert _rate(world) == pytest.approx(9600, rel=0.15)
+
+
+def _num_readings(world: World) -> int:
+    with world.database.read() as conn:
+        return conn.scalar(select(func.count()).select_from(snapshots)) or 0
+
+
+@pytest.mark.parametrize("days", [60, 20_000])
+def test_a_clock_that_is_far_behind_deletes_nothing_of_what_was_read(world: World, days: int) -> None:
+    for _ in range(3):
+        _read(world, 100_000, minutes=5)
+    right = world.clock.at
+    steady = HandClock(right)
+    behind = world.another_app(steady=steady)
+    before = _num_readings(world)
+    world.clock.at = right - timedelta(days=days)
+    for _ in range(3):
+        behind.poll_cycle.run_all([SHOP])
+        world.clock.pass_by(minutes=5)
+        steady.pass_by(minutes=5)
+        world.clock.at -= timedelta(seconds=1)
+    assert before <= _num_readings(world)
+
+
+def test_a_machine_that_starts_in_1970_books_no_decades(world: World) -> None:
+    right = world.clock.at
+    world.clock.at = right.replace(year=1970)
+    _read(world, 100_000, minutes=5)
+    world.clock.at = right
+    for _ in range(3):
+        _read(world, 99_000, minutes=5)
+    with world.database.read() as conn:
+        assert 3 > (conn.scalar(select(func.count()).select_from(hourly_use)) or 0)

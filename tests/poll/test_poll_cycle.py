@@ -15,6 +15,7 @@ from balancebot.ports import SourceErrorKind
 from balancebot.store import alerts, usage, wallets, workers
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
+from tests.outbox_bench import let_heartbeats_age
 from tests.world import POOL, SHOP, WEB, World, industry
 
 TIMEOUT, REFUSED = SourceErrorKind.TIMEOUT, SourceErrorKind.CREDENTIALS
@@ -424,6 +425,7 @@ def test_what_a_round_brings_after_it_was_frozen_is_old_once_the_wallet_is_read_
     def frozen_and_replaced() -> None:
         world.clock.pass_by(seconds=10)
         with world.database.write() as conn:
+            let_heartbeats_age(conn, timedelta(seconds=10))
             workers.renew(conn, "other", now=world.clock.now())
             wallets.claim_due(conn, "other", now=world.clock.now())
             wallets.release_all_but(conn, "other", [])

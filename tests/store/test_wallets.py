@@ -15,6 +15,7 @@ from balancebot.store.database import Database
 from balancebot.store.readings import FailedRead, GoodRead
 from balancebot.store.tables import wallets as table
 from balancebot.store.wallets import WalletRow
+from tests.outbox_bench import let_heartbeats_age
 
 NOON = datetime(2026, 11, 24, 12, tzinfo=UTC)
 LATER = NOON + timedelta(minutes=5)
@@ -105,6 +106,7 @@ def test_wallets_that_fail_and_those_that_do_not_can_be_claimed_apart(conn: Conn
 def test_the_claims_of_a_worker_without_a_sign_of_life_are_free(conn: Connection) -> None:
     wallets.claim_due(conn, "me", now=NOON)
     after = NOON + workers.LEASE + timedelta(seconds=1)
+    let_heartbeats_age(conn, after - NOON)
     workers.renew(conn, "other", now=after)
     assert ["acme", "acme/checkout"] == names(wallets.claim_due(conn, "other", now=after))
     assert frozenset() == wallets.held(conn, "me", [1, 2])

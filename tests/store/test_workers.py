@@ -6,6 +6,7 @@ import pytest
 
 from balancebot.store import workers
 from balancebot.store.database import Database
+from tests.outbox_bench import let_heartbeats_age
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -21,9 +22,9 @@ NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
     ],
 )
 def test_a_claim_holds_for_the_lease_whichever_way_the_clock_jumps(
-    database: Database, alive: bool, later: timedelta
+    sqlite_url: str, alive: bool, later: timedelta
 ) -> None:
-    with database.write() as conn:
+    with Database(sqlite_url).write() as conn:
         workers.register(conn, "a", kind="run", now=NOON)
 
         assert alive == workers.is_alive(conn, "a", now=NOON + later)
@@ -42,9 +43,28 @@ def test_a_sign_of_life_renews_the_claims_and_leaving_ends_them(database: Databa
         assert not workers.renew(conn, "a", now=later)
 
 
+@pytest.mark.parametrize("apart", [timedelta(0), timedelta(seconds=12), timedelta(hours=-3)])
+def test_replicas_on_postgresql_agree_however_far_apart_their_clocks_are(
+    postgresql_url: str, apart: timedelta
+) -> None:
+    database = Database(postgresql_url)
+    with database.write() as conn:
+        workers.register(conn, "a", kind="run", now=NOON)
+        workers.register(conn, "b", kind="run", now=NOON + apart)
+        assert workers.is_alive(conn, "a", now=NOON + apart)
+        assert workers.is_alive(conn, "b", now=NOON)
+
+        let_heartbeats_age(conn, workers.LEASE + timedelta(seconds=1))
+        assert workers.renew(conn, "b", now=NOON + apart)
+        assert not workers.is_alive(conn, "a", now=NOON)
+        assert workers.is_alive(conn, "b", now=NOON)
+    database.dispose()
+
+
 def test_workers_that_died_long_ago_are_forgotten(database: Database) -> None:
     with database.write() as conn:
         workers.register(conn, "a", kind="run", now=NOON)
+        let_heartbeats_age(conn, timedelta(days=2))
         workers.register(conn, "b", kind="poll", now=NOON + timedelta(days=2))
 
         assert not workers.renew(conn, "a", now=NOON)

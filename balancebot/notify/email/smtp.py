@@ -9,7 +9,7 @@ import socket
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager, suppress
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Final
 
 import aiosmtplib
@@ -167,9 +167,11 @@ class SmtpChannel:
                 )
         return _unreachable(where, verbatim(words))
 
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
+    def find(
+        self, outgoing: OutgoingMessage, *, after: MessageRef | None
+    ) -> Sequence[MessageRef] | ChannelError:
         """Say that nobody can look into a mailbox."""
-        del outgoing, since
+        del outgoing, after
         return ChannelError(
             kind=ChannelErrorKind.REJECTED, message=sentence("nobody can look into a mailbox")
         )

@@ -7,7 +7,8 @@ looked for by it. What Slack refuses for its look goes out as plain text.
 import re
 import threading
 from collections.abc import Callable, Mapping, Sequence
-from datetime import datetime, timedelta
+from datetime import timedelta
+from itertools import islice
 from typing import Final, assert_never
 
 from balancebot.config import Proxy
@@ -26,7 +27,8 @@ SCOPES: Final = ("chat:write", "channels:read", "groups:read", "channels:history
 _ID = re.compile(r"[CGDUW][A-Z0-9]+")
 """A channel's name has no capitals, whatever its id may look like."""
 _TIMESTAMP = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
-_CLOCK_SKEW = timedelta(minutes=5)
+_MOST_SEARCHED: Final = 25
+"""Pages of 200 messages, the latest first: what is looked for was written lately, whatever our clock said then."""
 _BY_NAME: Final = "#"
 _CANT_FIND: Final = {"missing_scope", "unknown_method", "channel_not_found"}
 
@@ -159,8 +161,13 @@ class SlackChannel:
             case _:
                 assert_never(outgoing.action)
 
-    def find(self, outgoing: OutgoingMessage, *, since: datetime) -> Sequence[MessageRef] | ChannelError:
-        """Search the channel, or the thread, for messages that carry this delivery's metadata."""
+    def find(
+        self, outgoing: OutgoingMessage, *, after: MessageRef | None
+    ) -> Sequence[MessageRef] | ChannelError:
+        """Search the channel, or the thread, for messages that carry this delivery's metadata.
+
+        Where the search ends is told by Slack's timestamps: this machine's clock may have been wrong by hours.
+        """
         if outgoing.action is Action.EDIT:
             return []
         channel_id = self._channel_id(outgoing)
@@ -173,15 +180,16 @@ class SlackChannel:
             )
         in_thread = outgoing.thread is not None and outgoing.action is Action.REPLY
         found: list[MessageRef] = []
-        for page in self._api.pages(
+        pages = self._api.pages(
             "conversations.replies" if in_thread else "conversations.history",
             where=outgoing.destination.address,
             channel=channel_id,
             ts=outgoing.thread.message_id if outgoing.thread and in_thread else None,
-            oldest=f"{(since - _CLOCK_SKEW).timestamp():.6f}",
+            oldest=after.message_id if after and not in_thread else None,
             include_all_metadata=True,
             limit=200,
-        ):
+        )
+        for page in islice(pages, _MOST_SEARCHED):
             if isinstance(page, ChannelError):
                 return _unsearchable(page)
             found += [
