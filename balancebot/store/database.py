@@ -120,13 +120,24 @@ class Database:
             self._id = schema.database_id(connection, self.place) if is_ready else None
         if self._id is None:
             with self.migrating() as connection:
-                schema.upgrade(connection, self.place)
+                self._migrate(connection)
                 if self.is_sqlite and schema.is_unopened_backup(connection):
                     installation.settle_restored(connection, now=SystemClock().now())
                     schema.unmark_backup(connection)
                 self._id = schema.make_database_id(connection)
             if self.is_sqlite:
                 self._check_point()
+
+    def _migrate(self, connection: Connection) -> None:
+        try:
+            schema.upgrade(connection, self.place)
+        except SQLAlchemyError as error:
+            told = explain(error, self.url)
+            if told is not None and told.kind is not DatabaseErrorKind.CORRUPT:
+                raise
+            raised = error.orig if isinstance(error, DBAPIError) else error
+            said = " ".join(str(raised).split()).partition(" LINE ")[0]
+            raise schema.unreleased(self.place, f"it can't be upgraded ({said})") from None
 
     def _check_point(self) -> None:
         """Write the write-ahead log into the file, so that its header tells it from another file in its place."""

@@ -34,13 +34,7 @@ def version(connection: Connection) -> str | None:
 
 def database_id(connection: Connection, place: str) -> str | None:
     """Return the id of this database; None where it has none yet. Raises DatabaseError for unexpected tables."""
-    missing = _missing_columns(connection)
-    if missing:
-        raise DatabaseError(
-            DatabaseErrorKind.CORRUPT,
-            f"database {place}: its tables of schema {HEAD} lack {', '.join(sorted(missing)[:3])}: a version made them that "
-            "was never released; begin with a new database, and take the past over by that version's `history export`",
-        )
+    _refuse_missing_columns(connection, place)
     found = installation.find(connection, _DATABASE_ID)
     return None if found is None else found.value
 
@@ -77,6 +71,22 @@ def verify(connection: Connection, place: str, expected_id: str) -> None:
         )
 
 
+def unreleased(place: str, reason: str) -> DatabaseError:
+    """Return the error of a database whose tables aren't those of the schema that it claims."""
+    return DatabaseError(
+        DatabaseErrorKind.CORRUPT,
+        f"database {place}: {reason}: its tables were made by a version that was never released, or by another program. "
+        "Begin with a new database; that version's `history export` and `thresholds export` take the past and the limits "
+        "along",
+    )
+
+
+def _refuse_missing_columns(connection: Connection, place: str) -> None:
+    missing = _missing_columns(connection)
+    if missing:
+        raise unreleased(place, f"its tables of schema {HEAD} lack {', '.join(sorted(missing)[:3])}")
+
+
 def _missing_columns(connection: Connection) -> set[str]:
     """Return the columns that the program knows and the tables don't have."""
     if connection.dialect.name == "sqlite":
@@ -110,7 +120,8 @@ def wait_for_turn(connection: Connection) -> None:
 def upgrade(connection: Connection, place: str) -> None:
     """Bring the tables to `HEAD` within the caller's transaction; `place` names the database in an error.
 
-    Looks at the version again, since somebody else may have been quicker.
+    Looks at the version again, since somebody else may have been quicker. Raises DatabaseError for a schema that it doesn't
+    know, and what SQLAlchemy raises where the tables aren't those of their schema.
     """
     current = version(connection)
     if current == HEAD:
@@ -127,3 +138,4 @@ def upgrade(connection: Connection, place: str) -> None:
         raise _unknown_version(place, current)
     config.attributes["connection"] = connection
     command.upgrade(config, HEAD)
+    _refuse_missing_columns(connection, place)

@@ -123,6 +123,25 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(blank: Database) -> None:
         assert schema.version(connection) is None
 
 
+@pytest.mark.parametrize("version", ["0003", schema.HEAD])
+def test_tables_that_no_released_version_made_are_named_with_the_way_out(
+    blank: Database, blank_url: str, version: str
+) -> None:
+    command = [sys.executable, "-m", "alembic", "-x", f"url={blank_url}", "upgrade", version]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    with blank.write() as connection:
+        connection.execute(text("ALTER TABLE wallets RENAME COLUMN account TO vendor"))
+        before = shape(connection)
+    with pytest.raises(DatabaseError) as caught:
+        blank.upgrade()
+    assert caught.value.kind is DatabaseErrorKind.CORRUPT
+    assert "were made by a version that was never released" in str(caught.value)
+    assert "`history export`" in str(caught.value)
+    with blank.read() as connection:
+        assert shape(connection) == before
+        assert schema.version(connection) == version
+
+
 def test_an_upgrade_leaves_the_loggers_of_the_program_alone(blank: Database) -> None:
     logger = logging.getLogger("balancebot.poll")
     blank.upgrade()
