@@ -14,6 +14,7 @@ from sqlalchemy import Connection
 from balancebot.domain.alert import Alert, AlertKind, Cause, Reason
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, account_of, app_of
 from balancebot.domain.message import AlertMessage, MutedCounts
+from balancebot.domain.next_reading import ReadReason
 from balancebot.domain.silence import Silence
 from balancebot.domain.threshold import Off, ThresholdRow
 from balancebot.domain.verdict import Severity
@@ -74,6 +75,13 @@ class BalanceAnswer(Struct, frozen=True, kw_only=True):
     observed_at: Instant | None
     stale: Annotated[bool, Meta(description="whether the reading is older than `stale_after`")]
     next_read_at: Instant | None
+    next_read_reason: Annotated[
+        ReadReason | None,
+        Meta(description="why then; null: it was made due by something else than a reading"),
+    ]
+    next_read_category: Annotated[
+        Category | None, Meta(description="the balance of the wallet that decided when it is read next")
+    ]
     burn_per_day: Annotated[float | None, Meta(description="expected usage of the next 24 hours")]
     usual_burn_per_day: float | None
     not_counted: Annotated[int, Meta(description="messages of a burst that the usage leaves out")]
@@ -133,7 +141,9 @@ def balance_answer(view: BalanceView, *, movable: int) -> BalanceAnswer:
         balance=view.reading if isinstance(view.reading, int) else None,
         observed_at=instant_or_none(view.observed_at),
         stale=view.is_stale,
-        next_read_at=instant_or_none(view.next_read_at),
+        next_read_at=None if view.next_reading is None else instant(view.next_reading.at),
+        next_read_reason=None if view.next_reading is None else view.next_reading.reason,
+        next_read_category=None if view.next_reading is None else view.next_reading.category,
         burn_per_day=view.estimate.burn_per_day,
         usual_burn_per_day=view.estimate.usual_burn_per_day,
         not_counted=view.estimate.not_counted,

@@ -33,7 +33,7 @@ from balancebot.overview.latest import LatestOverview
 from balancebot.poll.cycle import LAST_CYCLE, PollCycle
 from balancebot.poll.judge import JudgeLimits, sync_wallets
 from balancebot.poll.judge_spikes import JudgeSpikes
-from balancebot.poll.record import PollIntervals, RecordReadings
+from balancebot.poll.record import RateLimits, RecordReadings
 from balancebot.ports import BalanceSource, Channel, Clock, Finding
 from balancebot.redact import NO_REDACTOR, Redactor
 from balancebot.statements.statement import MakeStatements
@@ -137,7 +137,7 @@ class App:
     @cached_property
     def record_readings(self) -> RecordReadings:
         """Storing what was read, and judging it."""
-        poll = self.settings.poll
+        intervals = self.settings.poll.intervals
         return RecordReadings(
             database=self.database,
             clock=self.clock,
@@ -146,7 +146,8 @@ class App:
             writer=self.decision_writer,
             thresholds=self.thresholds,
             judge_spikes=JudgeSpikes(zone=self.estimator.zone),
-            intervals=PollIntervals(every=poll.every, fastest=poll.fastest, stale_after=poll.stale_after),
+            intervals=intervals,
+            rate_limits=RateLimits(intervals),
             margin=self.settings.alerts.recovery_margin,
         )
 
@@ -398,7 +399,11 @@ def build_app(
         ),
         make_statements=make_statements,
         planned_sends=PlannedSends(
-            database=database, clock=clock, known=lambda: live.now.wallets, estimator=estimator
+            database=database,
+            clock=clock,
+            known=lambda: live.now.wallets,
+            estimator=estimator,
+            fastest=settings.poll.fastest if settings.poll.intervals.num_slots > 1 else None,
         ),
         send_digest=SendDigest(
             database=database,

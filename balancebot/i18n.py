@@ -11,6 +11,7 @@ from balancebot.catalogue import Figures
 from balancebot.domain.alert import AlertKind, AlertSubject, Cause, Reason
 from balancebot.domain.balance import Category
 from balancebot.domain.message import AlertMessage, SpikeMeasurement
+from balancebot.domain.next_reading import REASON_TEXTS, NextReading, ReadReason
 from balancebot.domain.order import OrderState
 from balancebot.domain.runway import OrderAdvice, PlannedUse
 from balancebot.domain.sentence import Sentence, sentence
@@ -106,6 +107,13 @@ class Wording(Figures):
     def category(self, category: Category) -> str:
         """Name a category: `industry`, 行业短信."""
         return self.translate(_CATEGORIES[category])
+
+    def read_reason(self, reading: NextReading) -> str:
+        """Say why a wallet is read next when it is; '' where nothing decided that, or it always is the same."""
+        if reading.reason is None or reading.reason is ReadReason.REGULAR:
+            return ""
+        category = "" if reading.category is None else self.category(reading.category)
+        return self.translate(Sentence(REASON_TEXTS[reading.reason].id, {"category": category}))
 
     def order_state(self, state: OrderState) -> str:
         """Name how far an order has come."""

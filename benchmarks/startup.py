@@ -16,6 +16,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 from balancebot.domain.balance import Absent, Category, Readings, WalletName
+from balancebot.domain.next_reading import NextReading
 from balancebot.store import estimates, readings, wallets, workers
 from balancebot.store.database import Database
 from balancebot.store.estimates import EstimateRow
@@ -44,7 +45,10 @@ def prepare(folder: Path) -> None:
         read = Readings(Absent.UNALLOCATED, Absent.UNALLOCATED, 5_000, 90_000)
         readings.record_good(
             conn,
-            [GoodRead(wallet_id=row.id, readings=read, observed_at=now, next_read_at=now) for row in claimed],
+            [
+                GoodRead(wallet_id=row.id, readings=read, observed_at=now, next_reading=NextReading(now))
+                for row in claimed
+            ],
         )
         lasts = now + timedelta(days=20)
         estimates.save_estimates(

@@ -19,6 +19,7 @@ from sqlalchemy import text
 
 from balancebot.config import RetentionConfig
 from balancebot.domain.balance import Absent, BalanceKey, Category, Readings, WalletName
+from balancebot.domain.next_reading import NextReading
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.history.prune import prune
 from balancebot.store import estimates, readings, usage, wallets, workers
@@ -69,7 +70,9 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
         with costs.of("wallets"):
             next_read_at = at + EVERY
             good = [
-                GoodRead(wallet_id=row.id, readings=read, observed_at=at, next_read_at=next_read_at)
+                GoodRead(
+                    wallet_id=row.id, readings=read, observed_at=at, next_reading=NextReading(next_read_at)
+                )
                 for row in rows
             ]
             readings.record_good(conn, good)

@@ -32,6 +32,7 @@ from balancebot.config import (
 )
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Readings, WalletName
+from balancebot.domain.next_reading import NextReading
 from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.domain.usage import Booked, Hour, Seen
 from balancebot.domain.user import Role
@@ -77,7 +78,7 @@ def fill(database: Database, watched: list[WalletName], at: datetime) -> None:
                     wallet_id=ids[name],
                     readings=found,
                     observed_at=at - timedelta(seconds=dice.randint(1, 200)),
-                    next_read_at=at + timedelta(seconds=100),
+                    next_reading=NextReading(at + timedelta(seconds=100)),
                 )
             )
             beliefs += [

@@ -36,6 +36,7 @@ _COLUMNS = (
     Column("severity"),
     Column("last reading"),
     Column("next"),
+    Column("why then"),
 )
 
 
@@ -133,8 +134,11 @@ def figures_of(settings: Settings) -> ContextReader:
 
 def for_people(views: Sequence[BalanceView], further: Sequence[str], words: Wording, now: datetime) -> str:
     """Write a table of balances, and below it what is wrong with wallets, whose traffic stopped, and `further` lines."""
+    rows = [_row(view, words, now) for view in views]
+    # where all are read at regular intervals, why says nothing
+    shown = len(_COLUMNS) if any(row[-1] for row in rows) else len(_COLUMNS) - 1
     parts = [
-        text_table(_COLUMNS, (_row(view, words, now) for view in views)),
+        text_table(_COLUMNS[:shown], (row[:shown] for row in rows)),
         "\n".join(_troubles(views, words, now)),
         "\n".join(
             f"{view.key} has gone silent, in hours that always see use" for view in views if view.stopped
@@ -184,12 +188,16 @@ def _row(view: BalanceView, words: Wording, now: datetime) -> Sequence[str]:
     )
 
 
-def _times(view: BalanceView, words: Wording, now: datetime) -> tuple[str, str]:
+def _times(view: BalanceView, words: Wording, now: datetime) -> tuple[str, str, str]:
     last = "" if view.observed_at is None else f"{_ago(now - view.observed_at, words)} ago"
-    if view.next_read_at is None:
-        return last, ""
-    wait = view.next_read_at - now
-    return last, "due" if wait <= timedelta() else f"in {_ago(wait, words)}"
+    if view.next_reading is None:
+        return last, "", ""
+    wait = view.next_reading.at - now
+    return (
+        last,
+        "due" if wait <= timedelta() else f"in {_ago(wait, words)}",
+        words.read_reason(view.next_reading),
+    )
 
 
 def _ago(time: timedelta, words: Wording) -> str:

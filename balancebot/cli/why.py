@@ -71,7 +71,9 @@ def _as_json(explanation: Explanation, movable: Mapping[BalanceKey, int]) -> dic
         "attempted_at": None if row is None else json_instant(row.attempted_at),
         "error": in_english(row.error_message) if row is not None and row.error_kind is not None else None,
         "suspect_since": None if row is None else json_instant(row.suspect_since),
-        "next_read_at": None if row is None else json_instant(row.next_read_at),
+        "next_read_at": None if row is None else json_instant(row.next_reading.at),
+        "next_read_reason": None if row is None else row.next_reading.reason,
+        "next_read_category": None if row is None else row.next_reading.category,
         "alerts": [_alert(story) for story in explanation.alerts],
         "balances": [_balance(story, movable.get(story.view.key, 0)) for story in explanation.balances],
     }

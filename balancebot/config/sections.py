@@ -16,6 +16,7 @@ from balancebot.config.secrets import ConfigContext, Secret
 from balancebot.config.toml_table import TomlTable, UnfitError
 from balancebot.domain.balance import Category
 from balancebot.domain.escalation import Escalation
+from balancebot.domain.next_reading import PollIntervals
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.quiet_hours import DailyHours, Weekday
 from balancebot.domain.routing import Route
@@ -130,6 +131,11 @@ class PollConfig(ConfigSection):
             )
         fastest = min(self.fastest, self.every) if table.has("fastest") else self.every
         return replace(self, fastest=fastest, stale_after=stale_after)
+
+    @property
+    def intervals(self) -> PollIntervals:
+        """How often wallets are read."""
+        return PollIntervals(every=self.every, fastest=self.fastest, stale_after=self.stale_after)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -146,22 +146,6 @@ def recovery_bars(limits: Limits, *, margin: float) -> Iterator[tuple[LimitColum
             yield column, float(math.ceil(bar)) if column in COUNTS else bar
 
 
-def is_near(reading: Reading, estimate: Estimate, limits: Limits) -> bool:
-    """Tell whether the balance is within twice one of its limits, so that it is worth reading more often."""
-    if isinstance(reading, Absent):
-        return False
-    days = _judged_days(estimate)
-    return any(
-        value is not None and limit is not None and value < 2 * limit
-        for value, limit in (
-            (float(reading), limits.warning_below),
-            (float(reading), limits.critical_below),
-            (days, limits.warning_days),
-            (days, limits.critical_days),
-        )
-    )
-
-
 def _judged_days(estimate: Estimate) -> float | None:
     return None if estimate.runway is None else estimate.runway.judged / _HOURS_PER_DAY
 

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 
 from balancebot.domain.audit import Act, Actor, Picture
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, WalletName
+from balancebot.domain.next_reading import NextReading, ReadReason
 from balancebot.domain.sentence import Sentence, did_you_mean, sentence, unknown_wallet
 from balancebot.domain.threshold_cell import read_note
 from balancebot.estimates.estimator import Estimator, estimates_of
@@ -32,6 +33,8 @@ class PlannedSends:
     known: Callable[[], Sequence[WalletName]]
     """The wallets that are configured now."""
     estimator: Estimator
+    fastest: timedelta | None = None
+    """How soon a wallet may be read again; None: all are read at regular intervals, whatever is announced."""
 
     def announce(
         self,
@@ -74,6 +77,7 @@ class PlannedSends:
             kept = replace(plan, id=planned_sends.add(conn, plan))
             audit.record_change(conn, by, Act.ADD_PLAN, str(balance), after=_picture(kept), now=now)
             self._estimate_anew(conn, balance.wallet, now)
+            self._read_at_begin(conn, kept, now)
         return kept
 
     def standing(self) -> tuple[PlannedSend, ...]:
@@ -91,6 +95,14 @@ class PlannedSends:
             audit.record_change(conn, by, Act.REMOVE_PLAN, str(plan.balance), before=_picture(plan), now=now)
             self._estimate_anew(conn, plan.balance.wallet, now)
         return plan
+
+    def _read_at_begin(self, conn: Connection, plan: PlannedSend, now: datetime) -> None:
+        """See to a reading when the send begins: how often is then decided by that reading."""
+        row = wallets.find(conn, plan.balance.wallet)
+        if row is not None and self.fastest is not None:
+            at = max(plan.starts_at, now, (row.attempted_at or now) + self.fastest)
+            reading = NextReading(at, ReadReason.PLANNED_SEND, plan.balance.category)
+            wallets.read_no_later(conn, row.id, reading)
 
     def _estimate_anew(self, conn: Connection, wallet: WalletName, now: datetime) -> None:
         row = wallets.find(conn, wallet)

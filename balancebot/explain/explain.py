@@ -221,7 +221,7 @@ class _Collector:
                     now=self._now,
                     is_configured=key.wallet in self._settings.wallets,
                     reading=view.reading,
-                    next_read_at=view.next_read_at,
+                    next_read_at=view.next_reading and view.next_reading.at,
                     is_failing=bool(view.error),
                     stale_at=self._stale_at(),
                     is_suspect=self._row is not None and self._row.suspect_since is not None,

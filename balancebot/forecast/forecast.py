@@ -20,6 +20,8 @@ Floats = NDArray[np.float64]
 
 _CHUNK = 128
 _AHEAD = 366 * 86400.0
+_P90 = 1.2816
+"""Of a normal distribution, in standard deviations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -39,6 +41,9 @@ class Forecasts:
     """Messages of the latest burst that usual use leaves out."""
     not_counted_at: Floats
     """When it began, in epoch seconds; meaningless where there is none."""
+    bursts_per_day: Floats
+    burst: Floats
+    """The P90 of a burst's size, in messages."""
 
     def estimates(self) -> list[Estimate]:
         """Return the answers one by one."""
@@ -52,6 +57,8 @@ class Forecasts:
             self.judged,
             self.not_counted,
             self.not_counted_at,
+            self.bursts_per_day,
+            self.burst,
         )
         return [
             Estimate(
@@ -60,10 +67,12 @@ class Forecasts:
                 runway=Runway(p10=p10, p50=p50, p90=p90, judged=judged),
                 not_counted=round(left_out),
                 not_counted_at=datetime.fromtimestamp(at, UTC) if left_out else None,
+                bursts_per_day=bursts,
+                burst=burst,
             )
             if known
             else UNKNOWN
-            for known, burn, usual, p10, p50, p90, judged, left_out, at in zip(
+            for known, burn, usual, p10, p50, p90, judged, left_out, at, bursts, burst in zip(
                 *(row.tolist() for row in rows), strict=True
             )
         ]
@@ -135,6 +144,8 @@ def forecast(
         judged=judged,
         not_counted=left_out,
         not_counted_at=left_out_at,
+        bursts_per_day=models["bursts_per_day"].astype(np.float64),
+        burst=(models["burst_mean"] + _P90 * models["burst_spread"]).astype(np.float64),
     )
 
 

@@ -97,6 +97,8 @@ def data_of_alert(message: AlertMessage, words: Wording) -> dict[str, Any]:
         "observed_at": instant_text(measured.observed_at),
         "stale": kind is AlertKind.STALE and message.is_open,
         "next_read_at": None,
+        "next_read_reason": None,
+        "next_read_category": None,
         "burn_per_day": measured.burn_per_day,
         "usual_burn_per_day": None if measured.not_counted else measured.burn_per_day,
         "not_counted": measured.not_counted,

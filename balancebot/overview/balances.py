@@ -12,6 +12,7 @@ from sqlalchemy import Connection
 from balancebot.domain.alert import Alert, AlertKind
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, WalletName
 from balancebot.domain.message import MutedCounts
+from balancebot.domain.next_reading import NextReading
 from balancebot.domain.runway import UNKNOWN, Estimate, Runway
 from balancebot.domain.threshold import Effective, ThresholdBook
 from balancebot.domain.verdict import Severity, judge
@@ -36,7 +37,7 @@ class BalanceView:
     """When it was read; None = never."""
     is_stale: bool
     """Whether it is older than `stale_after`."""
-    next_read_at: datetime | None
+    next_reading: NextReading | None
     """None: the wallet isn't known to the database yet."""
     estimate: Estimate
     depletes_at: datetime | None
@@ -153,7 +154,7 @@ def _view(
         reading=reading,
         observed_at=observed_at,
         is_stale=is_stale,
-        next_read_at=None if wallet is None else wallet.next_read_at,
+        next_reading=None if wallet is None else wallet.next_reading,
         estimate=estimate,
         depletes_at=observed_at if reading == 0 else kept.p50_at if kept and estimate.runway else None,
         severity=Severity.UNKNOWN if is_stale and isinstance(reading, int) else verdict.severity,

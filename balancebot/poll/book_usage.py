@@ -67,12 +67,18 @@ def book_use(
     """
     booked: list[BookedUsage] = []
     by_account: dict[str, list[WalletRow]] = defaultdict(list)
-    for row in wallets.of_accounts(conn, accounts) if accounts else ():
+    complete = [account for account in accounts if _may_be_complete(conn, account, read)]
+    for row in wallets.of_accounts(conn, complete) if complete else ():
         by_account[row.account].append(read.get(row.name, row))
     for _, rows in sorted(by_account.items()):
         if _is_complete(rows):
             booked += _book(conn, rows)
     return tuple(booked)
+
+
+def _may_be_complete(conn: Connection, account: str, read: Mapping[WalletName, WalletRow]) -> bool:
+    """Tell whether no wallet is missing that isn't in `read`: most cycles read a few wallets of a large account."""
+    return all(name in read for name in wallets.unbooked(conn, account, at_most=len(read) + 1))
 
 
 def _is_complete(rows: Collection[WalletRow]) -> bool:

@@ -27,7 +27,7 @@ from balancebot.domain.message import Measurement, SpikeMeasurement
 from balancebot.domain.reachability import Reach, Shared, judge_credentials, judge_staleness, share
 from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate
 from balancebot.domain.threshold import Effective, Limits, ThresholdBook
-from balancebot.domain.verdict import Crossed, Severity, Verdict, is_near, judge
+from balancebot.domain.verdict import Crossed, Severity, Verdict, judge
 from balancebot.estimates.estimator import Balance, KnownUsage, estimate_at
 from balancebot.store import estimates, wallets
 from balancebot.store.database import Database
@@ -92,17 +92,6 @@ class JudgeBalances:
                     ever=key in ever_positive,
                     surge=surges.get(key),
                 )
-
-    def is_near(self, snapshot: Snapshot, estimates: Mapping[BalanceKey, Estimate]) -> bool:
-        """Tell whether a balance of the wallet is within twice one of its limits."""
-        return any(
-            is_near(
-                reading,
-                estimates.get(BalanceKey(snapshot.wallet, category), UNKNOWN),
-                self.book.effective(snapshot.wallet, category).limits,
-            )
-            for category, reading in snapshot.readings.items()
-        )
 
     def _judge(
         self,

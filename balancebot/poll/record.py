@@ -6,12 +6,14 @@ from datetime import datetime, timedelta
 from typing import NamedTuple
 
 from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
-from balancebot.domain.balance import Snapshot, WalletName, account_of
+from balancebot.domain.balance import BalanceKey, Snapshot, WalletName, account_of
+from balancebot.domain.next_reading import PollIntervals, WatchedBalance, next_reading, retry_reading
 from balancebot.domain.reachability import Reach
+from balancebot.domain.runway import UNKNOWN, Estimate
 from balancebot.estimates.estimator import Estimator, store_estimates
 from balancebot.poll.book_usage import BookedUsage, book_use
 from balancebot.poll.judge import JudgeBalances, PollContext, ReadAttempt, judge_wallets
-from balancebot.poll.judge_spikes import JudgeSpikes
+from balancebot.poll.judge_spikes import SPIKING_POINTS, JudgeSpikes
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
 from balancebot.store import readings, types, wallets
 from balancebot.store.database import Database
@@ -20,17 +22,37 @@ from balancebot.store.thresholds import ThresholdCache
 from balancebot.store.types import chunked
 from balancebot.store.wallets import WalletRow
 
+_HOUR = timedelta(hours=1)
+_MOST_DOUBLINGS = 10
 _AT_ONCE = 1_000
 """Wallets read in earlier batches that are judged with this one: what is known of each is held in memory."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PollIntervals:
-    """How often wallets are read, and after what time without a reading one is stale."""
+class RateLimits:
+    """How far JSMS's "out of freq" slows each account down: all its wallets alike, and none beyond `every`.
 
-    every: timedelta
-    fastest: timedelta
-    stale_after: timedelta
+    Each interval with such an answer doubles the time between readings, each one without halves it. Kept in memory: a
+    restart begins at full speed, and learns it again.
+    """
+
+    def __init__(self, intervals: PollIntervals) -> None:
+        self._intervals = intervals
+        self._limited: dict[str, tuple[int, datetime]] = {}
+
+    def note(self, account: str, at: datetime) -> None:
+        """Remember that a wallet of `account` was rate limited."""
+        doublings = self._doublings(account, at)
+        _, since = self._limited.get(account, (0, None))
+        if since is None or at - since >= self._intervals.fastest * 2**doublings:
+            self._limited[account] = (min(doublings + 1, _MOST_DOUBLINGS), at)
+
+    def slowdown(self, account: str, at: datetime) -> int:
+        """Return by how much the time between readings of `account` is multiplied."""
+        return int(2 ** self._doublings(account, at))
+
+    def _doublings(self, account: str, at: datetime) -> int:
+        doublings, since = self._limited.get(account, (0, at))
+        return max(0, doublings - max(0, (at - since) // self._intervals.every))
 
 
 class Recorded(NamedTuple):
@@ -53,6 +75,7 @@ class RecordReadings:
     thresholds: ThresholdCache
     judge_spikes: JudgeSpikes
     intervals: PollIntervals
+    rate_limits: RateLimits
     margin: float
 
     def __call__(
@@ -88,17 +111,15 @@ class RecordReadings:
             book = self.thresholds.book(conn)
             context = PollContext.read(conn, [row.id for row in rows.values()], book=book, now=now)
             read = [(rows[snapshot.wallet].id, snapshot) for snapshot in good]
-            pace = dict(item for stretch in booked for item in stretch.pace())
+            # what isn't booked yet counts as it was read: it may be a transfer
+            pace = dict(_falls(rows, good)) | dict(item for stretch in booked for item in stretch.pace())
             estimates = self.estimator.estimate(replace(context.usage, pace=pace), read, now=now)
             ever_positive = store_estimates(conn, read, estimates, context.kept, now=now)
             readings.append_snapshots(conn, [_stored(wallet_id, snapshot) for wallet_id, snapshot in read])
             judging = JudgeBalances(book=context.book, margin=self.margin, now=now)
             readings.record_good(
                 conn,
-                [
-                    self._good(rows[snapshot.wallet], snapshot, near=judging.is_near(snapshot, estimates))
-                    for snapshot in good
-                ],
+                [self._good(rows[snapshot.wallet], snapshot, estimates, pace, context) for snapshot in good],
             )
             misses = [
                 self._failed(rows[error.wallet], error, first_reads.get(error.wallet)) for error in failed
@@ -136,31 +157,89 @@ class RecordReadings:
             judge_wallets(attempts, open_alerts, now=now, stale_after=self.intervals.stale_after)
             return Recorded(open_alerts.save(), booked)
 
-    def _good(self, row: WalletRow, snapshot: Snapshot, *, near: bool) -> GoodRead:
-        pause = self.intervals.fastest if near else self.intervals.every
+    def _good(
+        self,
+        row: WalletRow,
+        snapshot: Snapshot,
+        estimates: Mapping[BalanceKey, Estimate],
+        pace: Mapping[BalanceKey, float],
+        context: PollContext,
+    ) -> GoodRead:
         return GoodRead(
             wallet_id=row.id,
             readings=snapshot.readings,
             observed_at=snapshot.observed_at,
-            next_read_at=_next(row.next_read_at, snapshot.observed_at, pause),
+            next_reading=next_reading(
+                _watched(row.id, snapshot, estimates, pace, context),
+                account=row.account,
+                due_at=row.next_reading.at,
+                read_at=snapshot.observed_at,
+                intervals=self.intervals,
+                slowdown=self.rate_limits.slowdown(row.account, snapshot.observed_at),
+            ),
         )
 
     def _failed(self, row: WalletRow, error: SourceError, first_read: Snapshot | None) -> FailedRead:
         rejections = row.rejections + 1 if error.kind is SourceErrorKind.CREDENTIALS else 0
-        # an error that a person must mend is not retried sooner; a first refusal is confirmed soon
-        pause = self.intervals.every if error.permanent and rejections != 1 else self.intervals.fastest
-        if error.retry_after is not None:
-            # not so long that staleness would be noticed late
-            pause = min(max(pause, error.retry_after), max(self.intervals.every, self.intervals.stale_after))
+        suspect_since = row.suspect_since if first_read is None else first_read.observed_at
+        is_rate_limited = error.kind is SourceErrorKind.RATE_LIMITED
+        if is_rate_limited:
+            self.rate_limits.note(row.account, error.at)
         return FailedRead(
             wallet_id=row.id,
             at=error.at,
             error_kind=error.kind,
             error_message=error.message.stored(),
             rejections=rejections,
-            next_read_at=_next(row.next_read_at, error.at, pause),
-            suspect_since=row.suspect_since if first_read is None else first_read.observed_at,
+            next_reading=retry_reading(
+                is_permanent=error.kind.permanent,
+                is_rate_limited=is_rate_limited,
+                failing_since=row.observed_at or row.first_attempt_at,
+                due_at=row.next_reading.at,
+                failed_at=error.at,
+                intervals=self.intervals,
+                must_confirm=rejections == 1 or suspect_since is not None,
+                retry_after=error.retry_after,
+            ),
+            suspect_since=suspect_since,
         )
+
+
+def _watched(
+    wallet_id: int,
+    snapshot: Snapshot,
+    estimates: Mapping[BalanceKey, Estimate],
+    pace: Mapping[BalanceKey, float],
+    context: PollContext,
+) -> Iterator[WatchedBalance]:
+    for category, reading in snapshot.readings.items():
+        if isinstance(reading, int):
+            key = BalanceKey(snapshot.wallet, category)
+            kept = context.kept.get((wallet_id, category))
+            yield WatchedBalance(
+                category=category,
+                reading=reading,
+                limits=context.book.effective(*key).limits,
+                estimate=estimates.get(key, UNKNOWN),
+                pace=pace.get(key, 0.0),
+                is_spiking=kept is not None and kept.spike_points >= SPIKING_POINTS,
+                was_positive=reading > 0 or (kept is not None and kept.ever_positive),
+                sends=[(send.start, send.end) for send in context.usage.announced.get(key, ())],
+            )
+
+
+def _falls(
+    rows: Mapping[WalletName, WalletRow], good: Sequence[Snapshot]
+) -> Iterator[tuple[BalanceKey, float]]:
+    """Yield by how many messages an hour each balance fell since its last reading."""
+    for snapshot in good:
+        row = rows[snapshot.wallet]
+        if row.observed_at is None or snapshot.observed_at <= row.observed_at:
+            continue
+        hours = (snapshot.observed_at - row.observed_at) / _HOUR
+        for (category, before), after in zip(row.readings.items(), snapshot.readings, strict=True):
+            if isinstance(before, int) and isinstance(after, int) and after < before:
+                yield BalanceKey(snapshot.wallet, category), (before - after) / hours
 
 
 def _as_read(
@@ -176,11 +255,6 @@ def _as_read(
         )
     for error in failed:
         yield replace(rows[error.wallet], error_kind=error.kind)
-
-
-def _next(due_at: datetime, read_at: datetime, pause: timedelta) -> datetime:
-    """Return when to read next: counted from when it was due, so that intervals don't drift, or from now after a delay."""
-    return due_at + pause if due_at <= read_at < due_at + pause else read_at + pause
 
 
 def _read(row: WalletRow, snapshot: Snapshot) -> ReadAttempt:

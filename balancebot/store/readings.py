@@ -26,6 +26,7 @@ from sqlalchemy import (
 )
 
 from balancebot.domain.balance import NEVER_READ, Category, Readings
+from balancebot.domain.next_reading import NextReading
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.ports import SourceErrorKind
 from balancebot.store.tables import hourly_use, snapshots, wallets
@@ -39,7 +40,7 @@ class GoodRead:
     wallet_id: int
     readings: Readings
     observed_at: datetime
-    next_read_at: datetime
+    next_reading: NextReading
     suspect_since: datetime | None = None
 
 
@@ -52,7 +53,7 @@ class FailedRead:
     error_kind: SourceErrorKind
     error_message: str
     rejections: int
-    next_read_at: datetime
+    next_reading: NextReading
     suspect_since: datetime | None = None
 
 
@@ -77,6 +78,8 @@ def _end_attempt(**values: Any) -> Update:
         first_attempt_at=func.coalesce(wallets.c.first_attempt_at, bindparam("at")),
         suspect_since=bindparam("suspect"),
         next_read_at=bindparam("next"),
+        next_read_reason=bindparam("reason"),
+        next_read_category=bindparam("of_category"),
         claimed_by=None,
     )
 
@@ -96,6 +99,10 @@ _BOOKED = _update_wallet(
 )
 
 
+def _next(reading: NextReading) -> dict[str, Any]:
+    return {"next": reading.at, "reason": reading.reason, "of_category": reading.category}
+
+
 def record_good(conn: Connection, reads: Sequence[GoodRead]) -> None:
     """Store what was read, and end the claims."""
     if reads:
@@ -107,7 +114,7 @@ def record_good(conn: Connection, reads: Sequence[GoodRead]) -> None:
                     **dict(zip(_NEW, read.readings, strict=True)),
                     "at": read.observed_at,
                     "suspect": read.suspect_since,
-                    "next": read.next_read_at,
+                    **_next(read.next_reading),
                 }
                 for read in reads
             ],
@@ -127,7 +134,7 @@ def record_failed(conn: Connection, reads: Sequence[FailedRead]) -> None:
                     "message": read.error_message,
                     "rejected": read.rejections,
                     "suspect": read.suspect_since,
-                    "next": read.next_read_at,
+                    **_next(read.next_reading),
                 }
                 for read in reads
             ],

@@ -88,6 +88,9 @@ wallets = Table(
     *_readings("booked_"),
     Column("booked_at", UtcDateTime),
     Column("owner", TextOrNull(100)),  # a cost centre; one that left keeps its last
+    # why it is read next when it is, and the balance that decided it; NULL = nothing did
+    Column("next_read_reason", String(16)),
+    Column("next_read_category", String(16)),
 )
 
 # What is believed of one balance as of its wallet's latest reading.

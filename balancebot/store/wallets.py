@@ -15,12 +15,14 @@ from sqlalchemy import (
     and_,
     bindparam,
     func,
+    or_,
     select,
     update,
 )
 
-from balancebot.domain.balance import Readings, Snapshot, WalletName, account_of
+from balancebot.domain.balance import Category, Readings, Snapshot, WalletName, account_of
 from balancebot.domain.delivery import CLOCK_JUMP
+from balancebot.domain.next_reading import NextReading, ReadReason
 from balancebot.ports import SourceErrorKind
 from balancebot.store.tables import wallets
 from balancebot.store.types import chunked, insert_into
@@ -47,7 +49,7 @@ class WalletRow:
     """How many readings in a row ended in a 401."""
     suspect_since: datetime | None
     """When a sudden zero was read that must be read again before it counts."""
-    next_read_at: datetime
+    next_reading: NextReading
     booked: Readings
     """The readings up to which use stands in the roll-up, and when they were read."""
     booked_at: datetime | None
@@ -85,7 +87,7 @@ def sync(conn: Connection, configured: Collection[WalletName], *, now: datetime)
             .where(wallets.c.name.in_(names))
             .values(
                 configured=True,
-                next_read_at=now,
+                **_next(NextReading(now)),
                 claimed_by=None,
                 first_attempt_at=None,
                 attempted_at=None,
@@ -174,6 +176,21 @@ def of_accounts(
     return rows
 
 
+def unbooked(conn: Connection, account: str, *, at_most: int) -> list[WalletName]:
+    """Return wallets of an account that were not read since they were booked, and whose latest attempt didn't fail."""
+    wanted = (
+        select(wallets.c.name)
+        .where(
+            wallets.c.account == account,
+            wallets.c.configured,
+            wallets.c.error_kind.is_(None),
+            or_(wallets.c.observed_at.is_(None), wallets.c.observed_at <= wallets.c.booked_at),
+        )
+        .limit(at_most)
+    )
+    return [WalletName(name) for name in conn.scalars(wanted)]
+
+
 def num_members(conn: Connection, accounts: Collection[str]) -> dict[str, int]:
     """Return how many configured wallets each of the accounts has."""
     sizes: dict[str, int] = {}
@@ -223,7 +240,7 @@ def wallet_of(row: Row[Any]) -> WalletRow:
         next_read_at,
         *rest,
     ) = rest
-    _, *booked, booked_at, _ = rest
+    _, *booked, booked_at, _, reason, category = rest
     return WalletRow(
         id=wallet_id,
         name=name,
@@ -236,7 +253,11 @@ def wallet_of(row: Row[Any]) -> WalletRow:
         error_message=message or "",
         rejections=rejections,
         suspect_since=suspect_since,
-        next_read_at=next_read_at,
+        next_reading=NextReading(
+            next_read_at,
+            None if reason is None else ReadReason(reason),
+            None if category is None else Category(category),
+        ),
         booked=Readings(*booked),
         booked_at=booked_at,
     )
@@ -251,7 +272,24 @@ def any_due(conn: Connection, *, now: datetime, failing: bool | None = None) -> 
 def make_due(conn: Connection, *, now: datetime) -> None:
     """Make the wallets due that were last read later than now: the clock was set back since."""
     read_later = wallets.c.attempted_at > now + CLOCK_JUMP
-    conn.execute(update(wallets).where(wallets.c.configured, read_later).values(next_read_at=now))
+    conn.execute(update(wallets).where(wallets.c.configured, read_later).values(**_next(NextReading(now))))
+
+
+def _next(reading: NextReading) -> dict[str, Any]:
+    return {
+        "next_read_at": reading.at,
+        "next_read_reason": reading.reason,
+        "next_read_category": reading.category,
+    }
+
+
+def read_no_later(conn: Connection, wallet_id: int, next_reading: NextReading) -> None:
+    """Bring the next reading of a wallet forward, unless it is read earlier anyway."""
+    conn.execute(
+        update(wallets)
+        .where(wallets.c.id == wallet_id, wallets.c.next_read_at > next_reading.at)
+        .values(**_next(next_reading))
+    )
 
 
 def claim_due(

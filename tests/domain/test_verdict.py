@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from balancebot.domain.balance import Absent
 from balancebot.domain.runway import UNKNOWN, Estimate, Runway
 from balancebot.domain.threshold import LimitColumn, Limits
-from balancebot.domain.verdict import FINE, NO_DATA, Crossed, Severity, Verdict, is_near, judge
+from balancebot.domain.verdict import FINE, NO_DATA, Crossed, Severity, Verdict, judge
 
 COUNTS = Limits(warning_below=1000, critical_below=100)
 DAYS = Limits(warning_days=7, critical_days=3)
@@ -131,11 +131,6 @@ def test_the_end_of_a_depletion_is_any_number_where_no_critical_limit_is_set():
         frozenset({Severity.CRITICAL, Severity.DEPLETED})
         == judge(1, UNKNOWN, limits, ever_positive=True, margin=0.05).past
     )
-
-
-@pytest.mark.parametrize(("reading", "near"), [(1999, True), (2000, False), (Absent.UNALLOCATED, False)])
-def test_near_is_within_twice_a_limit(reading, near):
-    assert near is is_near(reading, UNKNOWN, COUNTS)
 
 
 @given(st.integers(0, 3000), st.integers(0, 3000), st.integers(0, 1000), st.integers(0, 1000), st.booleans())

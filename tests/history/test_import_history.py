@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from balancebot.domain.balance import NEVER_READ, Absent, Category, Readings, WalletName
+from balancebot.domain.next_reading import NextReading
 from balancebot.domain.usage import Seen, book_round
 from balancebot.estimates.estimator import Estimator
 from balancebot.history.files import MAX_FAULTS, ImportRefused, ImportReport, export_history, import_history
@@ -190,7 +191,7 @@ def test_after_an_import_before_the_first_poll_the_wallet_is_still_due_and_live_
     with database.read() as conn:
         pool = wallets.find(conn, POOL)
     assert pool is not None
-    assert NOON == pool.next_read_at
+    assert NOON == pool.next_reading.at
     assert (Readings(market=900), NOON - timedelta(hours=1)) == (pool.booked, pool.booked_at)
 
 
@@ -237,7 +238,12 @@ def live(database: Database) -> Database:
     with database.write() as conn:
         wallets.sync(conn, [POOL, SHOP], now=half_past)
         readings.record_good(
-            conn, [GoodRead(wallet_id=1, readings=last.readings, observed_at=eleven, next_read_at=NOON)]
+            conn,
+            [
+                GoodRead(
+                    wallet_id=1, readings=last.readings, observed_at=eleven, next_reading=NextReading(NOON)
+                )
+            ],
         )
         readings.append_snapshots(
             conn, [SnapshotRow(int(seen.at), 1, seen.readings) for seen in (first, last)]

@@ -9,6 +9,7 @@ import pytest
 from sqlalchemy import Connection, bindparam, select
 
 from balancebot.domain.balance import NEVER_READ, Absent, Readings, WalletName
+from balancebot.domain.next_reading import NextReading
 from balancebot.ports import SourceErrorKind
 from balancebot.store import readings, wallets, workers
 from balancebot.store.database import Database
@@ -47,7 +48,7 @@ def new_wallet(wallet_id: int, name: WalletName) -> WalletRow:
         error_message="",
         rejections=0,
         suspect_since=None,
-        next_read_at=NOON,
+        next_reading=NextReading(NOON),
         booked=NEVER_READ,
         booked_at=None,
     )
@@ -75,20 +76,30 @@ def test_a_wallet_that_leaves_the_configuration_is_named_once_and_rests(conn: Co
 
 def test_a_wallet_that_comes_back_is_due_with_its_readings_and_no_error(conn: Connection) -> None:
     readings.record_good(
-        conn, [GoodRead(wallet_id=2, readings=READ, observed_at=NOON, next_read_at=NOON + timedelta(days=9))]
+        conn,
+        [
+            GoodRead(
+                wallet_id=2,
+                readings=READ,
+                observed_at=NOON,
+                next_reading=NextReading(NOON + timedelta(days=9)),
+            )
+        ],
     )
     readings.record_failed(conn, [failed(at=NOON, rejections=2)])
     wallets.sync(conn, [POOL], now=LATER)
     wallets.sync(conn, [POOL, CHECKOUT], now=LATER)
     assert (
-        replace(new_wallet(2, CHECKOUT), readings=READ, observed_at=NOON, next_read_at=LATER)
+        replace(new_wallet(2, CHECKOUT), readings=READ, observed_at=NOON, next_reading=NextReading(LATER))
     ) == wallets.find(conn, CHECKOUT)
 
 
 def test_a_due_wallet_goes_to_one_worker_until_it_is_recorded(conn: Connection) -> None:
     assert ["acme", "acme/checkout"] == names(wallets.claim_due(conn, "me", now=NOON))
     assert [] == wallets.claim_due(conn, "other", now=NOON)
-    readings.record_good(conn, [GoodRead(wallet_id=1, readings=READ, observed_at=NOON, next_read_at=LATER)])
+    readings.record_good(
+        conn, [GoodRead(wallet_id=1, readings=READ, observed_at=NOON, next_reading=NextReading(LATER))]
+    )
     workers.renew(conn, "me", now=LATER)
     assert [] == wallets.claim_due(conn, "other", now=LATER - timedelta(seconds=1))
     assert ["acme"] == names(wallets.claim_due(conn, "other", now=LATER))
@@ -127,7 +138,14 @@ def test_what_is_given_back_is_still_due(conn: Connection) -> None:
 def test_the_longest_due_come_first_when_there_is_a_limit(conn: Connection) -> None:
     readings.record_good(
         conn,
-        [GoodRead(wallet_id=1, readings=READ, observed_at=NOON, next_read_at=NOON + timedelta(seconds=1))],
+        [
+            GoodRead(
+                wallet_id=1,
+                readings=READ,
+                observed_at=NOON,
+                next_reading=NextReading(NOON + timedelta(seconds=1)),
+            )
+        ],
     )
     assert ["acme/checkout"] == names(wallets.claim_due(conn, "me", now=LATER, limit=1))
     assert ["acme"] == names(wallets.claim_due(conn, "other", now=NOON + timedelta(seconds=2), limit=1))
@@ -151,7 +169,9 @@ def test_replicas_that_claim_at_once_share_without_overlap(database: Database, d
                 readings.record_good(
                     connection,
                     [
-                        GoodRead(wallet_id=row.id, readings=READ, observed_at=NOON, next_read_at=LATER)
+                        GoodRead(
+                            wallet_id=row.id, readings=READ, observed_at=NOON, next_reading=NextReading(LATER)
+                        )
                         for row in rows
                     ],
                 )
@@ -170,7 +190,7 @@ def failed(*, at: datetime, rejections: int) -> FailedRead:
         error_kind=SourceErrorKind.CREDENTIALS,
         error_message="acme/checkout: 401",
         rejections=rejections,
-        next_read_at=at + timedelta(minutes=5),
+        next_reading=NextReading(at + timedelta(minutes=5)),
     )
 
 
@@ -185,7 +205,7 @@ def test_a_failure_keeps_the_readings_and_the_first_attempt(conn: Connection) ->
             error_kind=SourceErrorKind.CREDENTIALS,
             error_message="acme/checkout: 401",
             rejections=2,
-            next_read_at=LATER + timedelta(minutes=5),
+            next_reading=NextReading(LATER + timedelta(minutes=5)),
         )
     ) == wallets.find(conn, CHECKOUT)
 
@@ -199,7 +219,7 @@ def test_a_good_reading_ends_the_error_and_keeps_every_kind_of_reading(conn: Con
                 wallet_id=2,
                 readings=READ,
                 observed_at=LATER,
-                next_read_at=LATER + timedelta(minutes=1),
+                next_reading=NextReading(LATER + timedelta(minutes=1)),
                 suspect_since=LATER,
             )
         ],
@@ -212,7 +232,7 @@ def test_a_good_reading_ends_the_error_and_keeps_every_kind_of_reading(conn: Con
             first_attempt_at=NOON,
             attempted_at=LATER,
             suspect_since=LATER,
-            next_read_at=LATER + timedelta(minutes=1),
+            next_reading=NextReading(LATER + timedelta(minutes=1)),
         )
     ) == wallets.find(conn, CHECKOUT)
 
