@@ -18,8 +18,9 @@ from balancebot.domain.runway import Estimate
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import Limits
 
-_SHARE = 1 / 3
-"""Of the time in which a limit could be crossed: usage may be three times what the P10 allows for, and little is missed."""
+_SHARE = 1 / 6
+"""Of the time in which a limit could be crossed: usage bunches within hours of which the P10 says nothing, and little is
+gained above (benchmarks/polling.py)."""
 _WATCHED = 4
 """What needs attention is read at least so many times in `every`."""
 _UNTIL_BURST = -math.log(0.9)

@@ -140,9 +140,9 @@ def test_wallets_of_an_account_meet_whatever_their_own_intervals_are():
         assert together == at
 
 
-def test_what_could_be_crossed_in_an_hour_is_read_within_a_third_of_it():
-    # 10,000 of 20,000 are left above the limit, of two hours by the P10
-    found = ask(balance(20_000, estimate(2.0)))
+def test_what_could_be_crossed_in_two_hours_is_read_within_a_sixth_of_them():
+    # 10,000 of 20,000 are left above the limit, of four hours by the P10
+    found = ask(balance(20_000, estimate(4.0)))
 
     assert (ReadReason.NEAR, Category.INDUSTRY) == (found.reason, found.category)
     assert 10 * MINUTE < found.at - NOON <= 20 * MINUTE
