@@ -3,7 +3,8 @@
 import heapq
 from collections import Counter
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -199,8 +200,8 @@ def test_without_anything_to_choose_intervals_are_regular_and_do_not_drift():
     assert NextReading(NOON + intervals.every, ReadReason.REGULAR) == found
 
 
-def retry(**changes) -> timedelta:
-    given = {
+def retry(**changes: Any) -> timedelta:
+    given: dict[str, Any] = {
         "is_permanent": False,
         "is_rate_limited": False,
         "failing_since": NOON,
@@ -210,7 +211,8 @@ def retry(**changes) -> timedelta:
         "must_confirm": False,
         "retry_after": None,
     } | changes
-    return retry_reading(**given).at - given["failed_at"]
+    at: datetime = retry_reading(**given).at
+    return at - given["failed_at"]
 
 
 @pytest.mark.parametrize(

@@ -4,13 +4,15 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
 from balancebot.domain.audit import Act, Actor, AuditEntry, Way
 from balancebot.domain.balance import BalanceKey, Category, WalletName
+from balancebot.domain.next_reading import NextReading, ReadReason
 from balancebot.domain.runway import PlannedUse
 from balancebot.estimates.planned_sends import PlannedSends
 from balancebot.overview.balances import overview
-from balancebot.store import alerts, audit
+from balancebot.store import alerts, audit, tables, wallets
 from balancebot.store.planned_sends import PlannedSend
 from tests.world import NOON, SHOP, World, industry
 
@@ -54,6 +56,20 @@ def a_day_of_use(world: World, *, left: int, an_hour: int, hours: int = 30) -> i
         world.shows(industry(left))
         world.poll()
     return left
+
+
+def test_a_wallet_is_read_when_an_announced_send_begins(world, sends):
+    world.shows(industry(50_000))
+    world.poll()
+    with world.database.write() as conn:
+        conn.execute(update(tables.wallets).values(next_read_at=NOON + 5 * HOUR))
+
+    announced(replace(sends, fastest=HOUR / 60), 10_000)
+
+    with world.database.read() as conn:
+        wallet = wallets.find(conn, SHOP)
+    expected = NextReading(NOON + HOUR, ReadReason.PLANNED_SEND, Category.INDUSTRY)
+    assert expected == wallet.next_reading
 
 
 def runway(world: World) -> float:

@@ -10,6 +10,7 @@ import pytest
 from balancebot.config import load
 from balancebot.domain.audit import Actor, Way
 from balancebot.domain.balance import Category
+from balancebot.domain.next_reading import NextReading, ReadReason
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.runway import Estimate, Runway
 from balancebot.domain.sentence import Sentence
@@ -18,7 +19,7 @@ from balancebot.explain.explain import Explanation, explain, read_target
 from balancebot.explain.render import Face, render
 from balancebot.i18n import Wording
 from balancebot.ports import SourceErrorKind
-from balancebot.store import alerts, thresholds
+from balancebot.store import alerts, thresholds, wallets
 from tests.world import POOL, SHOP, World, industry
 
 ONCALL = Actor(who="oncall (U17)", way=Way.SLACK)
@@ -80,6 +81,18 @@ def text(explanation: Explanation, language: str = "en") -> str:
             topic = line[2:10].strip() or topic
             lines.append(f"{topic}: {line[11:]}")
     return "\n".join(lines)
+
+
+def test_it_says_when_it_is_read_next_and_why_then(world, explained):
+    world.shows(industry(5000))
+    world.poll()
+    with world.database.write() as conn:
+        wallet = wallets.find(conn, SHOP)
+        soon = NextReading(world.clock.now() + timedelta(minutes=2), ReadReason.NEAR, Category.INDUSTRY)
+        wallets.read_no_later(conn, wallet.id, soon)
+
+    assert "Next reading in 2 min: industry could soon cross a limit." in text(explained())
+    assert "2 分钟后再次读取：行业短信可能很快低于限值。" in text(explained(), "zh-CN")
 
 
 def test_the_chain_of_an_open_alert_is_told_from_its_reading_to_its_recovery(world, explained):

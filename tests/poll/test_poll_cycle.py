@@ -1,5 +1,6 @@
 """From an answer of the source to what lies in the outbox."""
 
+import itertools
 from contextlib import contextmanager, suppress
 from datetime import timedelta
 from threading import Event, Thread
@@ -8,7 +9,8 @@ import pytest
 from sqlalchemy import Engine, event
 
 from balancebot.config import PollConfig
-from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Snapshot, WalletName
+from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Category, Snapshot, WalletName
+from balancebot.domain.next_reading import ReadReason
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed
 from balancebot.ports import SourceErrorKind
@@ -16,8 +18,9 @@ from balancebot.store import alerts, usage, wallets, workers
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from tests.outbox_bench import let_heartbeats_age
-from tests.world import POOL, SHOP, WEB, World, industry
+from tests.world import NOON, POOL, SHOP, WEB, World, industry
 
+ADAPTIVE = PollConfig(every=timedelta(minutes=30), fastest=timedelta(minutes=1))
 TIMEOUT, REFUSED = SourceErrorKind.TIMEOUT, SourceErrorKind.CREDENTIALS
 
 
@@ -284,6 +287,75 @@ def test_a_wallet_near_a_limit_is_read_more_often(database):
     world.clock.pass_by(minutes=1)
 
     assert world.app.poll_cycle.run_due() is not None
+
+
+def test_it_is_stored_which_balance_decided_when_a_wallet_is_read_next(database):
+    world = World(database, poll=ADAPTIVE)
+    world.configure(SHOP, WEB)
+    world.limit(warning_below=1000)
+    world.shows(industry(900))
+    world.shows(industry(5000), wallet=WEB)
+
+    world.poll()
+
+    with database.read() as conn:
+        low, far = (row.next_reading for row in wallets.all_wallets(conn))
+    assert (ReadReason.CROSSED, Category.INDUSTRY, ReadReason.FAR) == (low.reason, low.category, far.reason)
+    assert NOON < low.at <= NOON + ADAPTIVE.every / 4
+    assert low.at < far.at <= NOON + ADAPTIVE.every
+
+
+def test_wallets_of_an_account_are_read_together_once_in_every_interval(database):
+    world = World(database, poll=ADAPTIVE)
+    world.configure(POOL, SHOP)
+    world.limit(warning_below=1000)
+    world.shows(industry(9_000), wallet=POOL)
+    world.shows(industry(900))
+
+    read = []
+    for _ in range(120):
+        world.source.asked.clear()
+        world.app.poll_cycle.run_due()
+        read.append(len(world.source.asked))
+        world.clock.pass_by(minutes=1)
+
+    together = [minute for minute, num in enumerate(read) if num == 2][1:]
+    assert [30, 30, 30] == [later - earlier for earlier, later in itertools.pairwise(together)]
+    assert sum(read) - 2 * len(together) >= 9
+
+
+def test_an_account_whose_requests_are_limited_is_read_less_often(database):
+    world = World(database, poll=ADAPTIVE)
+    world.configure(SHOP, WEB)
+    world.limit(warning_below=1000)
+    world.shows(SourceErrorKind.RATE_LIMITED)
+    world.shows(industry(900), wallet=WEB)
+
+    world.poll()
+    world.clock.pass_by(minutes=1)
+    world.poll()
+
+    with database.read() as conn:
+        limited, other = (row.next_reading for row in wallets.all_wallets(conn))
+    assert {ReadReason.RATE_LIMITED} == {limited.reason, other.reason}
+
+
+def test_usage_is_followed_between_bookings(database):
+    world = World(database, poll=ADAPTIVE)
+    world.configure(POOL, SHOP)
+    world.limit(warning_below=1000)
+    world.shows(industry(9_000), wallet=POOL)
+    world.shows(industry(90_000), industry(50_000))
+    world.poll()
+    world.clock.pass_by(minutes=10)
+
+    world.app.poll_cycle.run_all([SHOP])
+
+    with database.read() as conn:
+        shop = wallets.find(conn, SHOP)
+    # 4,000 a minute: the other 49,000 last for twelve minutes, of which a sixth are two
+    assert (90_000, ReadReason.NEAR) == (shop.booked.industry, shop.next_reading.reason)
+    assert shop.next_reading.at <= world.clock.now() + timedelta(minutes=2)
 
 
 def test_one_bad_wallet_does_not_stop_the_others(world):

@@ -1,0 +1,59 @@
+"""Wallets keep when they are read next, both ways; why is known from the next reading on."""
+
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from sqlalchemy import text
+
+from balancebot.domain.balance import WalletName
+from balancebot.domain.next_reading import NextReading
+from balancebot.store import wallets
+from balancebot.store.database import Database
+
+ROOT = Path(__file__).parents[2]
+BEFORE, AFTER = "0009", "0010"
+AT = "2026-11-24 09:12:00.000000"
+
+
+@pytest.fixture
+def blank(blank_url: str):
+    database = Database(blank_url)
+    yield database
+    database.dispose()
+
+
+def alembic(url: str, *words: str) -> None:
+    command = [sys.executable, "-m", "alembic", "-x", f"url={url}", *words]
+    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+
+
+def test_wallets_and_their_balances_stay_both_ways(blank: Database, blank_url: str) -> None:
+    alembic(blank_url, "upgrade", BEFORE)
+    with blank.write() as conn:
+        conn.execute(
+            text(
+                "INSERT INTO wallets (id, name, account, configured, universal, voice, industry, market,"
+                " booked_universal, booked_voice, booked_industry, booked_market, next_read_at)"
+                " VALUES (1, 'acme', 'acme', true, 1, 2, 3, 4, 1, 2, 3, 4, :at)"
+            ),
+            {"at": AT},
+        )
+        conn.execute(
+            text(
+                "INSERT INTO balances (wallet_id, category, ever_positive, runway_known)"
+                " VALUES (1, 'industry', true, false)"
+            )
+        )
+    alembic(blank_url, "upgrade", AFTER)
+    with blank.read() as conn:
+        wallet = wallets.find(conn, WalletName("acme"))
+    assert wallet is not None
+    assert NextReading(datetime(2026, 11, 24, 9, 12, tzinfo=UTC)) == wallet.next_reading
+    alembic(blank_url, "downgrade", BEFORE)
+    with blank.read() as conn:
+        kept = conn.execute(text("SELECT name, industry FROM wallets")).all()
+        assert [("acme", 3)] == [tuple(row) for row in kept]
+        assert 1 == conn.execute(text("SELECT count(*) FROM balances")).scalar_one()
