@@ -3,7 +3,7 @@
 import heapq
 from collections import Counter
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -28,7 +28,7 @@ INTERVALS = PollIntervals(every=60 * MINUTE, fastest=MINUTE, stale_after=120 * M
 LIMITS = Limits(warning_below=10_000, critical_below=2_000)
 
 
-def estimate(hours: float, **changes: float) -> Estimate:
+def estimate(hours: float, **changes: Any) -> Estimate:
     return replace(Estimate(runway=Runway(p10=hours, p50=hours, p90=hours, judged=hours)), **changes)
 
 
@@ -211,8 +211,9 @@ def retry(**changes: Any) -> timedelta:
         "must_confirm": False,
         "retry_after": None,
     } | changes
-    at: datetime = retry_reading(**given).at
-    return at - given["failed_at"]
+    at = retry_reading(**given).at
+    waited: timedelta = at - given["failed_at"]
+    return waited
 
 
 @pytest.mark.parametrize(
