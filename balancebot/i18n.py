@@ -14,7 +14,7 @@ from balancebot.domain.message import AlertMessage, SpikeMeasurement
 from balancebot.domain.next_reading import REASON_TEXTS, NextReading, ReadReason
 from balancebot.domain.order import OrderState
 from balancebot.domain.runway import OrderAdvice, PlannedUse
-from balancebot.domain.sentence import Sentence, sentence
+from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.user import Role
 from balancebot.domain.verdict import COUNTS, Crossed, Severity
@@ -248,7 +248,7 @@ class Wording(Figures):
     def why(self, message: AlertMessage) -> str:
         """Write what caused an alert, or keeps it open: the limit, the surge, or what went wrong; '' where nothing is."""
         measured = message.measurement
-        return self.limit(message) or self.surge(measured.spike) or self.trouble(measured.detail)
+        return self.limit(message) or self.surge(measured.spike) or self.translate(measured.detail)
 
     def done_to_alert(self, reason: Reason, severity: Severity, subject: AlertSubject) -> str:
         """Write what became of an alert: `opened a warning alert for acme/delivery industry`."""
@@ -269,10 +269,6 @@ class Wording(Figures):
                 return self.gettext("%(name)s has recovered", **figures)
             case Reason.CLOSED:
                 return self.gettext("closed the alert for %(name)s", **figures)
-
-    def trouble(self, message: str) -> str:
-        """Translate a sentence as the database holds it: why a wallet can't be read, why a message didn't arrive."""
-        return self.translate(Sentence.restored(message))
 
     def order(self, advice: OrderAdvice | None, category: Category | None, *, now: datetime) -> str:
         """Write how much to move and buy by when; '' where nothing is to be done."""

@@ -4,6 +4,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 
 from balancebot.domain.message import NOTHING_MUTED, MutedCounts
+from balancebot.domain.sentence import sentence
 from balancebot.metrics import Metrics
 from balancebot.overview.balances import SystemStatus
 from balancebot.store.channel_failures import ChannelFailure
@@ -36,7 +37,9 @@ def test_what_is_muted_is_counted_by_what_mutes_it() -> None:
 
 
 def test_what_channels_refuse_is_counted_for_each_of_them() -> None:
-    revoked = ChannelFailure(channel="slack", destination="#ops", message="token_revoked", since=NOON)
+    revoked = ChannelFailure(
+        channel="slack", destination="#ops", message=sentence("token_revoked"), since=NOON
+    )
     standing = replace(QUIET, num_pending=3, refusals=(revoked,))
 
     lines = Metrics(lambda: standing, channels=["slack", "email"]).text().decode().splitlines()

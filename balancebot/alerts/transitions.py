@@ -28,6 +28,7 @@ from balancebot.domain.escalation import Escalation
 from balancebot.domain.message import NO_CONTEXT, AlertMessage, Measurement, MessageContext, SpikeMeasurement
 from balancebot.domain.quiet_hours import QuietHours
 from balancebot.domain.routing import Destination, RoutingTable
+from balancebot.domain.sentence import Sentence
 from balancebot.domain.silence import silenced_until
 from balancebot.domain.threshold import Limits
 from balancebot.domain.verdict import Severity, Verdict
@@ -138,7 +139,7 @@ class OpenAlerts:
             measurement = replace(measurement, spike=last.measurement.spike)  # why it is open
         self._decide(subject, transition, last, measurement, until)
 
-    def widen(self, alert: Alert, wider: Alert, detail: str) -> None:
+    def widen(self, alert: Alert, wider: Alert, detail: Sentence) -> None:
         """Let an open alert cover other members, perhaps under its account's name; only edits its messages."""
         self._change(alert, Transition(alert=wider, edit=alert.peak is not None), detail=detail)
 
@@ -184,7 +185,7 @@ class OpenAlerts:
         since = self._now - FLAPPING_WITHIN
         return 1 + notification_history.num_worsened(self._conn, alert.id, severity, since=since)
 
-    def _change(self, alert: Alert, transition: Transition, *, detail: str | None = None) -> None:
+    def _change(self, alert: Alert, transition: Transition, *, detail: Sentence | None = None) -> None:
         last = self._open[alert.subject]
         measurement = last.measurement if detail is None else replace(last.measurement, detail=detail)
         until = silenced_until(self._silences, alert, self._now)

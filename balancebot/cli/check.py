@@ -13,7 +13,6 @@ from balancebot.cli.context import RefusedError, command_group, context_of
 from balancebot.cli.output import of_severity, plural
 from balancebot.config import Settings, remarks
 from balancebot.domain.balance import BalanceKey, Category, Snapshot
-from balancebot.domain.sentence import in_english
 from balancebot.domain.verdict import Severity
 from balancebot.redact import MIN_LENGTH, secrets_in
 from balancebot.store import channel_failures, silences
@@ -126,7 +125,7 @@ def _from_database(app: App) -> Iterator[_Line]:
     for trouble in standing:
         yield _Line(
             f"{trouble.channel} {trouble.destination}",
-            f"{in_english(trouble.message)} (since {trouble.since:%Y-%m-%d %H:%M} UTC)",
+            f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M} UTC)",
             ok=None if _is_tried(app, trouble.channel) else False,
         )
 

@@ -10,7 +10,6 @@ from balancebot.cli.output import Column, json_instant, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.local_time import local_time
-from balancebot.domain.sentence import in_english
 from balancebot.notify.resend import OperateDeliveries
 from balancebot.store.deliveries import Delivery
 
@@ -75,7 +74,7 @@ def _row(delivery: Delivery, zone: ZoneInfo) -> tuple[str, ...]:
         f"{local_time(delivery.created_at, zone):%Y-%m-%d %H:%M}",
         f"{state} (in doubt)" if delivery.in_doubt else state,
         str(delivery.num_attempts),
-        in_english(delivery.error),
+        str(delivery.error),
     )
 
 
@@ -98,6 +97,6 @@ def _as_json(delivery: Delivery) -> dict[str, object]:
         "attempts": delivery.num_attempts,
         "next_attempt_at": json_instant(delivery.next_attempt_at),
         "settled_at": json_instant(delivery.settled_at),
-        "error": in_english(delivery.error) or None,
+        "error": str(delivery.error) or None,
         "superseded_by": delivery.superseded_by,
     }

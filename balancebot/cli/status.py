@@ -15,7 +15,7 @@ from balancebot.cli.output import Column, bold, faint, of_severity, show_json, t
 from balancebot.clock import SystemClock
 from balancebot.config import Settings, database_url
 from balancebot.domain.message import MutedCounts
-from balancebot.domain.sentence import did_you_mean, in_english
+from balancebot.domain.sentence import did_you_mean
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.verdict import Severity
 from balancebot.estimates.context import ContextReader
@@ -73,7 +73,7 @@ def status(
                 if silence.announced_at is not None
             ]
             refusals = [
-                f"{trouble.channel} {trouble.destination}: {in_english(trouble.message)}"
+                f"{trouble.channel} {trouble.destination}: {words.translate(trouble.message)}"
                 f" (for {_ago(now - trouble.since, words)})"
                 for trouble in channel_failures.standing(conn)
             ]
@@ -212,7 +212,7 @@ def _troubles(views: Sequence[BalanceView], words: Wording, now: datetime) -> It
             if view.observed_at is None
             else f"last read {_ago(now - view.observed_at, words)} ago"
         )
-        yield f"{in_english(view.error)} ({last})"
+        yield f"{view.error} ({last})"
 
 
 def _count(views: Sequence[BalanceView]) -> str:

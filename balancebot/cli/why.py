@@ -12,7 +12,7 @@ from balancebot.cli.output import bold, faint, json_instant, show_json
 from balancebot.cli.status import figures_of
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import BalanceKey
-from balancebot.domain.sentence import Sentence, in_english
+from balancebot.domain.sentence import Sentence
 from balancebot.domain.threshold import ThresholdBook
 from balancebot.explain.explain import AlertExplanation, BalanceExplanation, Explanation, explain, read_target
 from balancebot.explain.render import Face, render
@@ -69,7 +69,7 @@ def _as_json(explanation: Explanation, movable: Mapping[BalanceKey, int]) -> dic
         "configured": explanation.is_configured,
         "observed_at": None if row is None else json_instant(row.observed_at),
         "attempted_at": None if row is None else json_instant(row.attempted_at),
-        "error": in_english(row.error_message) if row is not None and row.error_kind is not None else None,
+        "error": str(row.error_message) if row is not None and row.error_kind is not None else None,
         "suspect_since": None if row is None else json_instant(row.suspect_since),
         "next_read_at": None if row is None else json_instant(row.next_reading.at),
         "next_read_reason": None if row is None else row.next_reading.reason,
@@ -142,7 +142,7 @@ def _alert(story: AlertExplanation) -> dict[str, object]:
         "flapping": alert.is_flapping,
         "calm_since": json_instant(alert.calm_since),
         "relapses": alert.relapses,
-        "detail": in_english(story.message.measurement.detail) or None,
+        "detail": str(story.message.measurement.detail) or None,
         "told": [_chapter(chapter) for chapter in story.notifications],
     }
 
@@ -165,12 +165,12 @@ def _delivery(delivery: DeliveryRecord) -> dict[str, object]:
         "in_doubt": delivery.in_doubt,
         "settled_at": json_instant(delivery.settled_at),
         "next_attempt_at": None if delivery.settled_at else json_instant(delivery.next_attempt_at),
-        "error": in_english(delivery.error_message) or None,
+        "error": str(delivery.error_message) or None,
         "attempts": [
             {
                 "at": json_instant(attempt.at),
                 "outcome": attempt.outcome,
-                "message": in_english(attempt.message),
+                "message": str(attempt.message),
             }
             for attempt in delivery.attempts
         ],

@@ -10,6 +10,7 @@ from balancebot.domain.alert import ENDINGS, Alert, ExpectedTopUp, Reason
 from balancebot.domain.balance import Absent, Category, Reading, WalletName
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
+from balancebot.domain.sentence import NO_SENTENCE, Sentence
 from balancebot.domain.statement import Statement
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
@@ -82,8 +83,8 @@ class Measurement:
     not_counted_at: datetime | None = None
     """When that burst began, to the hour."""
     spike: SpikeMeasurement | None = None
-    detail: str = ""
-    """Why a wallet can't be read, in the words of the error."""
+    detail: Sentence = NO_SENTENCE
+    """Why a wallet can't be read."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -238,7 +239,7 @@ class ChannelFailureMessage:
     at: datetime
     channel: str
     destination: str
-    message: str
+    message: Sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,10 +264,8 @@ class NoticeMessage:
     """What is said beside alerts: that an order is overdue, the statement of a month."""
 
     at: datetime
-    title: str
-    """A sentence as it is stored."""
-    lines: tuple[str, ...] = ()
-    """Likewise."""
+    title: Sentence
+    lines: tuple[Sentence, ...] = ()
     path: str = ""
     """The page that shows more."""
     is_trouble: bool = False

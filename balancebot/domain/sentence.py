@@ -7,21 +7,25 @@ known word.
 import json
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TypeAlias
+from typing import Final, TypeAlias
 from urllib.parse import SplitResult, urlsplit  # noqa: TID251 -- what it raises is caught here
 
 
-@dataclass(frozen=True, slots=True)
 class Sentence:
     """A message id, which is the English sentence itself with `%(names)s`, and what stands at the names.
 
-    `str()` is the English. The empty sentence is false.
+    `str()` is the English. The empty sentence is false. No dataclass: JSON libraries would take it apart, where it is
+    stored as one text.
     """
 
-    id: str
-    parts: Mapping[str, "Part"] = field(default_factory=dict, hash=False)
+    __slots__ = ("id", "parts")
+    id: Final[str]
+    parts: Final[Mapping[str, "Part"]]
+
+    def __init__(self, id_: str, parts: Mapping[str, "Part"] | None = None) -> None:
+        self.id = id_
+        self.parts = parts or {}
 
     def translated(self, gettext: Callable[[str], str]) -> str:
         """Return the sentence as `gettext` has it, the sentences in its parts included.
@@ -67,6 +71,15 @@ class Sentence:
                 pass
         return cls(text)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Sentence) and (self.id, self.parts) == (other.id, other.parts)
+
+    def __hash__(self) -> int:
+        return hash(self.id)
+
+    def __repr__(self) -> str:
+        return f"Sentence({self.id!r}, {dict(self.parts)!r})"
+
     def __str__(self) -> str:
         return self.translated(str)
 
@@ -87,11 +100,6 @@ def sentence(id_: str, /, **parts: Part) -> Sentence:
 def verbatim(text: str) -> Sentence:
     """Make a sentence of foreign words that no catalogue knows."""
     return Sentence("%(text)s", {"text": text}) if text else NO_SENTENCE
-
-
-def in_english(stored: str) -> str:
-    """Return the English of what `Sentence.stored` wrote."""
-    return str(Sentence.restored(stored))
 
 
 def _document(of: Sentence) -> dict[str, object]:

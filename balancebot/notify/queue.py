@@ -319,7 +319,7 @@ class DestinationQueue:
             return
         kind = ChannelErrorKind.NO_SUCH_DESTINATION if gave_up else error.kind
         new = channel_failures.arise(
-            conn, self.destination, kind=kind, subject=current.about, message=error.message.stored(), now=now
+            conn, self.destination, kind=kind, subject=current.about, message=error.message, now=now
         )
         if new:
             self.notified.update(self._others)
@@ -327,7 +327,7 @@ class DestinationQueue:
             outbox.enqueue_plain(
                 conn,
                 message=ChannelFailureMessage(
-                    at=now, channel=channel, destination=address, message=error.message.stored()
+                    at=now, channel=channel, destination=address, message=error.message
                 ),
                 destinations=self._others,
                 now=now,

@@ -187,7 +187,7 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
             for planned in context.planned[:_MOST_PLANS]
         ],
         surge=words.surge(measured.spike),
-        detail=one_line(words.translate(_about_wallet(Sentence.restored(measured.detail), wallet))),
+        detail=one_line(words.translate(_about_wallet(measured.detail, wallet))),
         at=words.when(message.at),
         opened_at=words.when(alert.opened_at),
         open_for=words.elapsed((alert.closed_at or message.at) - alert.opened_at),
@@ -335,8 +335,8 @@ def notice_view(
         "zone": words.zone_name,
         "channel": trouble.channel if trouble else "",
         "destination": trouble.destination if trouble else "",
-        "message": one_line(words.trouble(trouble.message)) if trouble else "",
-        "title": one_line(words.trouble(said.title)) if said else "",
-        "lines": [one_line(words.trouble(line)) for line in said.lines] if said else [],
+        "message": one_line(words.translate(trouble.message)) if trouble else "",
+        "title": one_line(words.translate(said.title)) if said else "",
+        "lines": [one_line(words.translate(line)) for line in said.lines] if said else [],
         "link": public_url + said.path if said and public_url else public_url,
     }

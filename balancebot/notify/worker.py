@@ -8,6 +8,7 @@ from datetime import timedelta
 from time import monotonic
 
 from balancebot.domain.routing import Destination
+from balancebot.domain.sentence import sentence
 from balancebot.notify.queue import DeliverNotes, DeliverReport, DestinationQueue
 from balancebot.ports import Channel as ChannelPort
 from balancebot.ports import Clock
@@ -192,7 +193,7 @@ class DeliverOutbox:
                     self._unsaved.remove(queue)
 
     def _give_up(self, destination: Destination) -> None:
-        message = f"{destination.channel} is no longer configured"
+        message = sentence("%(channel)s is no longer configured", channel=destination.channel)
         with self._database.write() as conn:
             deliveries.give_up_destination(conn, destination, message=message, now=self._clock.now())
         self._notes.fault(f"{message}: what waits for {destination.address} is given up")

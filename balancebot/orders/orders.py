@@ -186,8 +186,8 @@ def _overdue_notice(order: Order, now: datetime) -> NoticeMessage:
             wallet=order.wallet,
             category=Sentence(order.category.value),
             date=f"{order.expected_at:%Y-%m-%d}",
-        ).stored(),
-        lines=tuple(line.stored() for line in lines),
+        ),
+        lines=tuple(lines),
         path=f"/orders/{order.id}",
         is_trouble=True,
     )

@@ -14,6 +14,7 @@ from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Wal
 from balancebot.domain.message import MutedCounts
 from balancebot.domain.next_reading import NextReading
 from balancebot.domain.runway import UNKNOWN, Estimate, Runway
+from balancebot.domain.sentence import NO_SENTENCE, Sentence
 from balancebot.domain.threshold import Effective, ThresholdBook
 from balancebot.domain.verdict import Severity, judge
 from balancebot.estimates.estimator import estimate_at
@@ -54,8 +55,8 @@ class BalanceView:
     """Of the open alert of its wallet, or of its account where the wallet is a member."""
     stopped: bool
     """Whether its traffic stopped in hours that are never still."""
-    error: str
-    """Why the latest attempt to read its wallet failed; '' where it didn't."""
+    error: Sentence
+    """Why the latest attempt to read its wallet failed; empty where it didn't."""
     wallet_alert_kind: AlertKind | None = None
     """Of the alert of `wallet_alert_id`."""
     is_acknowledged: bool = False
@@ -167,7 +168,7 @@ def _view(
         is_acknowledged=bool(standing) and all(alert.acknowledged_at is not None for alert in standing),
         is_silenced=bool(standing) and all(alert.muted for alert in standing),
         stopped=kept is not None and kept.stopped,
-        error=wallet.error_message if wallet is not None and wallet.error_kind is not None else "",
+        error=wallet.error_message if wallet is not None and wallet.error_kind is not None else NO_SENTENCE,
     )
 
 

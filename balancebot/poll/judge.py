@@ -26,6 +26,7 @@ from balancebot.domain.balance import (
 from balancebot.domain.message import Measurement, SpikeMeasurement
 from balancebot.domain.reachability import Reach, Shared, judge_credentials, judge_staleness, share
 from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate
+from balancebot.domain.sentence import NO_SENTENCE, Sentence
 from balancebot.domain.threshold import Effective, Limits, ThresholdBook
 from balancebot.domain.verdict import Crossed, Severity, Verdict, judge
 from balancebot.estimates.estimator import Balance, KnownUsage, estimate_at
@@ -271,8 +272,8 @@ class ReadAttempt:
     """How the latest attempt to read a wallet ended, with what was known of the wallet before."""
 
     reach: Reach
-    detail: str = ""
-    """The error in words; '' after a good reading."""
+    detail: Sentence = NO_SENTENCE
+    """The error; empty after a good reading."""
 
 
 def judge_wallets(

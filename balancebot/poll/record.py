@@ -189,7 +189,7 @@ class RecordReadings:
             wallet_id=row.id,
             at=error.at,
             error_kind=error.kind,
-            error_message=error.message.stored(),
+            error_message=error.message,
             rejections=rejections,
             next_reading=retry_reading(
                 is_permanent=error.kind.permanent,
@@ -277,7 +277,7 @@ def _missed(row: WalletRow, error: SourceError, miss: FailedRead) -> ReadAttempt
         rejections=miss.rejections,
         fault=error.kind.fault,
     )
-    return ReadAttempt(reach=reach, detail=error.message.stored())
+    return ReadAttempt(reach=reach, detail=error.message)
 
 
 def _stored(wallet_id: int, snapshot: Snapshot) -> SnapshotRow:

@@ -28,8 +28,8 @@ def statement_notice(statement: Statement, *, language: str, now: datetime) -> N
     )
     return NoticeMessage(
         at=now,
-        title=sentence("SMS statement of %(month)s", month=statement.name).stored(),
-        lines=tuple(line.stored() for line in lines),
+        title=sentence("SMS statement of %(month)s", month=statement.name),
+        lines=tuple(lines),
         path=f"/statements?month={statement.name}",
         language=language,
         statement=statement,

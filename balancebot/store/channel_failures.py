@@ -12,6 +12,7 @@ from sqlalchemy import Connection, delete, or_, select
 
 from balancebot.domain.message import ChannelFailureMessage
 from balancebot.domain.routing import Destination
+from balancebot.domain.sentence import Sentence
 from balancebot.ports import ChannelErrorKind
 from balancebot.store.tables import facts
 from balancebot.store.types import insert_into
@@ -25,7 +26,7 @@ class ChannelFailure:
 
     channel: str
     destination: str
-    message: str
+    message: Sentence
     since: datetime
 
 
@@ -35,7 +36,7 @@ def arise(
     *,
     kind: ChannelErrorKind,
     subject: str,
-    message: str,
+    message: Sentence,
     now: datetime,
 ) -> bool:
     """Note a refusal of news about `subject`; False when the same trouble stands already."""
@@ -48,7 +49,7 @@ def arise(
         case _:
             key = of_destination
     value = json.dumps(
-        {"channel": destination.channel, "destination": destination.address, "message": message}
+        {"channel": destination.channel, "destination": destination.address, "message": message.stored()}
     )
     statement = (
         insert_into(conn, facts)
@@ -97,6 +98,6 @@ def _trouble(value: str, since: datetime) -> ChannelFailure:
     return ChannelFailure(
         channel=document["channel"],
         destination=document["destination"],
-        message=document["message"],
+        message=Sentence.restored(document["message"]),
         since=since,
     )

@@ -31,6 +31,7 @@ from balancebot.domain.message import (
     merged,
 )
 from balancebot.domain.routing import Destination
+from balancebot.domain.sentence import NO_SENTENCE, Sentence
 from balancebot.ports import ChannelError, ChannelErrorKind, SendRate
 from balancebot.store import living_messages, outbox, workers
 from balancebot.store.tables import attempts, deliveries, notifications
@@ -77,7 +78,7 @@ def note_attempt(
     delivery_id: str,
     *,
     outcome: Outcome | ChannelErrorKind,
-    message: str = "",
+    message: Sentence = NO_SENTENCE,
     now: datetime,
 ) -> None:
     """Keep what came of one attempt."""
@@ -289,13 +290,13 @@ def failed(
 ) -> SettledDelivery:
     """Put a delivery off, or give it up when it was tried for long enough; what the error says of it is kept."""
     outgoing = claimed.outgoing
-    note_attempt(conn, outgoing.delivery_id, outcome=error.kind, message=error.message.stored(), now=now)
+    note_attempt(conn, outgoing.delivery_id, outcome=error.kind, message=error.message, now=now)
     age = now - claimed.first_attempt_at
     delay = max(retry_delay(outgoing.attempt, age), error.wait)
     changes: dict[str, Any] = {
         "state": DeliveryState.PENDING.value,
         "error_kind": error.kind.value,
-        "error_message": error.message.stored(),
+        "error_message": error.message,
         "next_attempt_at": now + delay,
     }
     is_gone = error.kind is ChannelErrorKind.MESSAGE_GONE and outgoing.thread is not None
@@ -374,13 +375,15 @@ class Delivery:
     next_attempt_at: datetime | None
     """None once it is settled."""
     settled_at: datetime | None
-    error: str
-    """What the last attempt failed by; '' where it didn't."""
+    error: Sentence
+    """What the last attempt failed by; empty where it didn't."""
     superseded_by: str | None
     """The delivery that carries its news."""
 
 
-def give_up_destination(conn: Connection, destination: Destination, *, message: str, now: datetime) -> None:
+def give_up_destination(
+    conn: Connection, destination: Destination, *, message: Sentence, now: datetime
+) -> None:
     """Give up all that waits for a destination which can't be reached any more."""
     here = and_(deliveries.c.channel == destination.channel, deliveries.c.destination == destination.address)
     conn.execute(update(deliveries).where(here, deliveries.c.verify_at.is_not(None)).values(verify_at=None))
@@ -446,6 +449,6 @@ def _delivery(row: Row[Any]) -> Delivery:
         num_attempts=row.attempts,
         next_attempt_at=row.next_attempt_at if row.settled_at is None else None,
         settled_at=row.settled_at,
-        error=row.error_message or "",
+        error=row.error_message,
         superseded_by=row.superseded_by,
     )

@@ -10,6 +10,7 @@ from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.message import Action, AlertMessage
 from balancebot.domain.routing import Destination
+from balancebot.domain.sentence import Sentence
 from balancebot.domain.verdict import Severity
 from balancebot.store import living_messages
 from balancebot.store.tables import alerts, attempts, deliveries, groups, notifications
@@ -22,7 +23,7 @@ class DeliveryAttempt:
 
     at: datetime
     outcome: str
-    message: str
+    message: Sentence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,7 +40,7 @@ class DeliveryRecord:
     next_attempt_at: datetime
     is_carried: bool
     """SUPERSEDED by another delivery that tells it too; else there was nothing left to tell."""
-    error_message: str
+    error_message: Sentence
     attempts: tuple[DeliveryAttempt, ...]
 
 
@@ -116,7 +117,7 @@ def of_alert(conn: Connection, alert_id: int) -> tuple[NotificationRecord, ...]:
                 settled_at=row.settled_at,
                 next_attempt_at=row.next_attempt_at,
                 is_carried=row.superseded_by is not None,
-                error_message=row.error_message or "",
+                error_message=row.error_message,
                 attempts=tuple(tried[row.id]),
             )
         )
@@ -164,8 +165,8 @@ class DestinationSummary:
     num_waiting: int
     waiting_since: datetime | None
     num_given_up: int
-    error: str
-    """What the last attempt of something that waits failed by; '' where nothing did."""
+    error: Sentence
+    """What the last attempt of something that waits failed by; empty where nothing did."""
 
 
 def destination_summaries(conn: Connection) -> dict[Destination, DestinationSummary]:
@@ -189,7 +190,7 @@ def destination_summaries(conn: Connection) -> dict[Destination, DestinationSumm
             num_waiting=row.num_waiting,
             waiting_since=row.waiting_since,
             num_given_up=row.num_given_up,
-            error=row.error or "",
+            error=row.error,
         )
         for row in found
     }

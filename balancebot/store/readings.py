@@ -27,6 +27,7 @@ from sqlalchemy import (
 
 from balancebot.domain.balance import NEVER_READ, Category, Readings
 from balancebot.domain.next_reading import NextReading
+from balancebot.domain.sentence import Sentence
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.ports import SourceErrorKind
 from balancebot.store.tables import hourly_use, snapshots, wallets
@@ -51,7 +52,7 @@ class FailedRead:
     wallet_id: int
     at: datetime
     error_kind: SourceErrorKind
-    error_message: str
+    error_message: Sentence
     rejections: int
     next_reading: NextReading
     suspect_since: datetime | None = None

@@ -34,6 +34,7 @@ from balancebot.store.types import (
     PatternColumn,
     PictureColumn,
     ReadingColumn,
+    SentenceColumn,
     TextId,
     TextOrNull,
     UtcDateTime,
@@ -79,7 +80,7 @@ wallets = Table(
     Column("first_attempt_at", UtcDateTime),
     Column("attempted_at", UtcDateTime),
     Column("error_kind", String(32)),  # of the latest attempt; NULL when it was good
-    Column("error_message", Text),
+    Column("error_message", SentenceColumn),
     Column("rejections", Integer, nullable=False, server_default="0"),  # 401s running
     Column("suspect_since", UtcDateTime),
     Column("next_read_at", UtcDateTime, nullable=False),
@@ -280,7 +281,7 @@ deliveries = Table(
     Column("claimed_at", UtcDateTime),
     Column("settled_at", UtcDateTime),
     Column("error_kind", String(32)),
-    Column("error_message", Text),
+    Column("error_message", SentenceColumn),
     Column("channel_id", String(64)),
     Column("ref", String(320)),
     Column("message", MessageColumn),  # what is sent here, where that differs from the notification's
@@ -297,7 +298,7 @@ attempts = Table(
     Column("delivery_id", ForeignKey("deliveries.id"), nullable=False),
     Column("at", UtcDateTime, nullable=False),
     Column("outcome", String(32), nullable=False),  # delivered, found, or a ChannelErrorKind
-    Column("message", Text, nullable=False),
+    Column("message", SentenceColumn(empty=""), nullable=False),
 )
 
 # Where the living message of an alert (or of the group it belongs to) stands at one destination.

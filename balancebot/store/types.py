@@ -44,7 +44,7 @@ from balancebot.domain.message import (
     TestMessage,
 )
 from balancebot.domain.pattern import Pattern, Patterns
-from balancebot.domain.sentence import Sentence
+from balancebot.domain.sentence import NO_SENTENCE, Sentence
 from balancebot.domain.threshold import OFF, Off
 
 _UNALLOCATED = -1
@@ -196,6 +196,25 @@ class TextOrNull(TypeDecorator[str]):
         return value or ""
 
 
+class SentenceColumn(TypeDecorator[Sentence]):
+    """A sentence, which is translated where it is read; `empty` is how the empty one is written."""
+
+    impl = Text
+    cache_ok = True
+
+    def __init__(self, *, empty: str | None = None) -> None:
+        super().__init__()
+        self.empty = empty
+
+    def process_bind_param(self, value: Sentence | None, dialect: Dialect) -> str | None:  # noqa: ARG002
+        """Return the sentence as one text."""
+        return value.stored() if value else self.empty
+
+    def process_result_value(self, value: Any, dialect: Dialect) -> Sentence:  # noqa: ARG002
+        """Return the sentence of a text; NULL is the empty one."""
+        return Sentence.restored(value) if value else NO_SENTENCE
+
+
 class TextId(TypeDecorator[str]):
     """The number of a row, which faces and files show as text."""
 
@@ -323,7 +342,7 @@ class _Tagged(msgspec.Struct, frozen=True):
 
 def encode_message(message: Message) -> str:
     """Return one line of JSON: `{"type": "alert", "message": {…}}`."""
-    tagged = _Tagged(_TAGS[type(message)], msgspec.Raw(msgspec.json.encode(message)))
+    tagged = _Tagged(_TAGS[type(message)], msgspec.Raw(msgspec.json.encode(message, enc_hook=_encoded)))
     return msgspec.json.encode(tagged).decode()
 
 
@@ -364,7 +383,7 @@ class JsonColumn(TypeDecorator[Any]):
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Any], str]:  # noqa: ARG002
         """Return the function that encodes a value."""
-        return lambda value: msgspec.json.encode(value).decode()
+        return lambda value: msgspec.json.encode(value, enc_hook=_encoded).decode()
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[str], Any]:  # noqa: ARG002
         """Return the function that decodes a value."""
@@ -373,4 +392,16 @@ class JsonColumn(TypeDecorator[Any]):
 
 @cache
 def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder[Any](kind)
+    return msgspec.json.Decoder[Any](kind, dec_hook=_decoded)
+
+
+def _encoded(value: object) -> str:
+    if isinstance(value, Sentence):
+        return value.stored()
+    raise NotImplementedError(type(value))
+
+
+def _decoded(kind: type, value: object) -> Sentence:
+    if kind is Sentence and isinstance(value, str):
+        return Sentence.restored(value)
+    raise NotImplementedError(kind)

@@ -23,6 +23,7 @@ from sqlalchemy import (
 from balancebot.domain.balance import Category, Readings, Snapshot, WalletName, account_of
 from balancebot.domain.delivery import CLOCK_JUMP
 from balancebot.domain.next_reading import NextReading, ReadReason
+from balancebot.domain.sentence import Sentence
 from balancebot.ports import SourceErrorKind
 from balancebot.store.tables import wallets
 from balancebot.store.types import chunked, insert_into
@@ -44,7 +45,7 @@ class WalletRow:
     attempted_at: datetime | None
     error_kind: SourceErrorKind | None
     """Of the latest attempt; None when it was good."""
-    error_message: str
+    error_message: Sentence
     rejections: int
     """How many readings in a row ended in a 401."""
     suspect_since: datetime | None
@@ -250,7 +251,7 @@ def wallet_of(row: Row[Any]) -> WalletRow:
         first_attempt_at=first_attempt_at,
         attempted_at=attempted_at,
         error_kind=None if kind is None else SourceErrorKind(kind),
-        error_message=message or "",
+        error_message=message,
         rejections=rejections,
         suspect_since=suspect_since,
         next_reading=NextReading(

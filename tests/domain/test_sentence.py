@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancebot.domain.sentence import NO_SENTENCE, Sentence, in_english, sentence, verbatim
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence, verbatim
 from balancebot.i18n import Wording
 
 CHINESE = Wording(language="zh-CN")
@@ -35,7 +35,7 @@ def test_it_is_english_by_itself_and_translated_with_the_sentences_in_it() -> No
 
 def test_it_survives_the_database() -> None:
     assert BLACKLISTED == Sentence.restored(BLACKLISTED.stored())
-    assert "403, code 50036: the app is in a blacklist" == in_english(BLACKLISTED.stored())
+    assert "403, code 50036: the app is in a blacklist" == str(Sentence.restored(BLACKLISTED.stored()))
     assert "no such host" == sentence("no such host").stored()
 
 

@@ -267,6 +267,6 @@ EVERYTHING: dict[str, Message] = {
             "the mail server refuses %(address)s: %(said)s",
             address="finance@example.com",
             said="550 5.1.1 user unknown",
-        ).stored(),
+        ),
     ),
 }

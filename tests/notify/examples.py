@@ -24,7 +24,7 @@ from balancebot.domain.message import (
 )
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
-from balancebot.domain.sentence import Sentence, sentence
+from balancebot.domain.sentence import Sentence, sentence, verbatim
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed, Severity
 from balancebot.jsms.answer import AnswerFault, EndpointKind, Reply, parse_answer
@@ -32,12 +32,12 @@ from balancebot.notify.slack.api import slack_error
 from tests.messages import alert_message, changed
 
 
-def unreadable(wallet: str, fault: Sentence, *, quote: str = "") -> str:
-    """Return, as it is stored, why a wallet can't be read."""
+def unreadable(wallet: str, fault: Sentence, *, quote: str = "") -> Sentence:
+    """Return why a wallet can't be read."""
     placed = sentence("%(host)s: %(fault)s", host="api.sms.example.com", fault=fault)
     if quote:
         placed = sentence("%(fault)s (it said “%(quote)s”)", fault=placed, quote=quote)
-    return sentence("%(wallet)s: %(fault)s", wallet=wallet, fault=placed).stored()
+    return sentence("%(wallet)s: %(fault)s", wallet=wallet, fault=placed)
 
 
 def _failure(status: int, code: int) -> Sentence:
@@ -197,14 +197,14 @@ HOSTILE = changed(
     CRITICAL,
     wallet=WalletName("acme/<!channel> & *co*"),
     note='<!here> buy "now"\r\nBcc: everybody@example.com\n\n# not a header <script>alert(1)</script>',
-    detail="<@U024BE7LH> {{ 7 * 7 }}",
+    detail=verbatim("<@U024BE7LH> {{ 7 * 7 }}"),
 )
 LONGEST = changed(
     CRITICAL,
     wallet=WalletName(f"{'A' * 64}/{'检' * 64}"),
     note="检查余额并立即采购 " * 300,
     planned=(replace(PLANNED, note="Z" * 5000),) * 9,
-    detail="Y" * 5000,
+    detail=verbatim("Y" * 5000),
 )
 GROUP = GroupMessage(
     group_id="g5",
@@ -337,7 +337,7 @@ TROUBLE = ChannelFailureMessage(
     at=NOW,
     channel="slack",
     destination="#ops-alerts",
-    message=slack_error("is_archived", where="#ops-alerts").message.stored(),
+    message=slack_error("is_archived", where="#ops-alerts").message,
 )
 
 

@@ -2,7 +2,6 @@
 
 from balancebot.domain.audit import Act, Actor, Way
 from balancebot.domain.delivery import GIVE_UP_ATTEMPTS, DeliveryState
-from balancebot.domain.sentence import in_english
 from balancebot.notify.resend import OperateDeliveries
 from balancebot.ports import ChannelErrorKind
 from balancebot.store import audit
@@ -36,7 +35,7 @@ def test_what_waits_and_what_was_given_up_is_listed_with_its_cause(bench: Bench)
     assert (DeliveryState.PENDING, 1, "unreachable") == (
         only.state,
         only.num_attempts,
-        in_english(only.error),
+        str(only.error),
     )
     assert 2 == len(operating(bench).listed(every=True))
     assert delivered < waiting

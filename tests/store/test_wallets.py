@@ -10,6 +10,7 @@ from sqlalchemy import Connection, bindparam, select
 
 from balancebot.domain.balance import NEVER_READ, Absent, Readings, WalletName
 from balancebot.domain.next_reading import NextReading
+from balancebot.domain.sentence import NO_SENTENCE, sentence
 from balancebot.ports import SourceErrorKind
 from balancebot.store import readings, wallets, workers
 from balancebot.store.database import Database
@@ -45,7 +46,7 @@ def new_wallet(wallet_id: int, name: WalletName) -> WalletRow:
         first_attempt_at=None,
         attempted_at=None,
         error_kind=None,
-        error_message="",
+        error_message=NO_SENTENCE,
         rejections=0,
         suspect_since=None,
         next_reading=NextReading(NOON),
@@ -188,7 +189,7 @@ def failed(*, at: datetime, rejections: int) -> FailedRead:
         wallet_id=2,
         at=at,
         error_kind=SourceErrorKind.CREDENTIALS,
-        error_message="acme/checkout: 401",
+        error_message=sentence("acme/checkout: 401"),
         rejections=rejections,
         next_reading=NextReading(at + timedelta(minutes=5)),
     )
@@ -203,7 +204,7 @@ def test_a_failure_keeps_the_readings_and_the_first_attempt(conn: Connection) ->
             first_attempt_at=NOON,
             attempted_at=LATER,
             error_kind=SourceErrorKind.CREDENTIALS,
-            error_message="acme/checkout: 401",
+            error_message=sentence("acme/checkout: 401"),
             rejections=2,
             next_reading=NextReading(LATER + timedelta(minutes=5)),
         )

@@ -65,7 +65,7 @@ def test_a_refusal_is_shown_in_words(desk: Desk) -> None:
         desk.world.deliver()
         with desk.app.database.read() as conn:
             (failure,) = channel_failures.standing(conn)
-        assert desk.app.words.trouble(failure.message) in browser.get("/channels").text
+        assert desk.app.words.translate(failure.message) in browser.get("/channels").text
 
 
 def test_who_would_be_told_follows_routes_mentions_quiet_hours_and_escalations(desk: Desk) -> None:

@@ -18,7 +18,6 @@ from balancebot.domain.message import (
     SilenceMessage,
     TestMessage,
 )
-from balancebot.domain.sentence import in_english
 from balancebot.i18n import Wording
 from balancebot.notify.posting import (
     Post,
@@ -98,7 +97,7 @@ def _data_of(message: Message, words: Wording) -> dict[str, Any]:
             return {
                 "channel": message.channel,
                 "destination": message.destination,
-                "error": in_english(message.message),
+                "error": str(message.message),
             }
         case SilenceMessage():
             return {
