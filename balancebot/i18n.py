@@ -14,7 +14,7 @@ from balancebot.domain.message import AlertMessage, SpikeMeasurement
 from balancebot.domain.next_reading import REASON_TEXTS, NextReading, ReadReason
 from balancebot.domain.order import OrderState
 from balancebot.domain.runway import OrderAdvice, PlannedUse
-from balancebot.domain.sentence import sentence
+from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.user import Role
 from balancebot.domain.verdict import COUNTS, Crossed, Severity
