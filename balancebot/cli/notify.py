@@ -1,18 +1,20 @@
 """`notify test`: sends one message to each default destination, to see whether it arrives."""
 
-import uuid
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from balancebot.app import App, build_app
+from balancebot.app import App
 from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
-from balancebot.domain.message import Action, OutgoingMessage, TestMessage
+from balancebot.cli.poll import running
+from balancebot.domain.audit import Actor
+from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.routing import Destination
-from balancebot.ports import ChannelError
 
 commands = command_group()
+
+_WAITS = "it waits in the outbox, since the destination takes nothing for now"
 
 
 @commands.callback()
@@ -41,32 +43,27 @@ def send_test(
             raise RefusedError(f"{settings.path}: no channel {name} is configured (configured: {known})")
     if not settings.routing.defaults:
         raise RefusedError(f"{settings.path}: neither [slack] nor [email] is configured")
-    app = build_app(settings, command.database)
-    try:
-        failures = _send(app, asked or list(settings.routing.defaults))
-    finally:
-        app.close()
+    with running(settings, command.database) as (app, _):
+        failures = _send(app, asked or list(settings.routing.defaults), by=command.actor())
     if failures:
         raise CommandError(*failures)
 
 
-def _send(app: App, channels: Sequence[str]) -> list[str]:
+def _send(app: App, channels: Sequence[str], *, by: Actor) -> list[str]:
     """Send to each default destination of `channels`, or the one that a channel has; return what failed."""
+    wanted = [
+        Destination(channel, address)
+        for channel in channels
+        for address in app.settings.channel_by_name[channel].own_destinations
+    ]
+    ids = app.operate_deliveries.send_test(*wanted, by=by)
+    app.deliver_outbox.run()
     failures = []
-    for channel in channels:
-        for destination in app.settings.channel_by_name[channel].own_destinations:
-            now = app.clock.now()
-            outgoing = OutgoingMessage(
-                delivery_id=uuid.uuid4().hex,
-                alert_id="",
-                action=Action.POST,
-                destination=Destination(channel, destination),
-                message=TestMessage(at=now),
-                created_at=now,
-            )
-            answer = app.channels[channel].send(outgoing, holds_claim=lambda: True)
-            if isinstance(answer, ChannelError):
-                failures.append(f"{channel} {destination}: {answer.message}")
-            else:
-                print(f"{channel} {destination}: sent")
+    for (channel, address), delivery_id in zip(dict.fromkeys(wanted), ids, strict=True):
+        delivery = app.operate_deliveries.end_test(delivery_id)
+        if delivery is not None and delivery.state is DeliveryState.DELIVERED:
+            print(f"{channel} {address}: sent")
+        else:
+            error = "" if delivery is None else str(delivery.error)
+            failures.append(f"{channel} {address}: {error or _WAITS}")
     return failures

@@ -22,7 +22,13 @@ from balancebot.domain.delivery import (
     Step,
     duplicates,
 )
-from balancebot.domain.message import Action, ChannelFailureMessage, MessageRef, OutgoingMessage
+from balancebot.domain.message import (
+    Action,
+    ChannelFailureMessage,
+    MessageRef,
+    OutgoingMessage,
+    TestMessage,
+)
 from balancebot.domain.routing import Destination
 from balancebot.domain.sentence import sentence
 from balancebot.ports import Channel as ChannelPort
@@ -315,7 +321,9 @@ class DestinationQueue:
         """Remember what is refused for good, was given up or is put off for long; tell it through another channel, once."""
         gave_up = state is DeliveryState.GAVE_UP
         is_edit = current.outgoing.action is Action.EDIT and error.kind is ChannelErrorKind.REJECTED
-        if is_edit or not (error.needs_attention or gave_up):
+        # whoever sends a test looks at what comes of it
+        is_test = isinstance(current.outgoing.message, TestMessage)
+        if is_edit or is_test or not (error.needs_attention or gave_up):
             return
         kind = ChannelErrorKind.NO_SUCH_DESTINATION if gave_up else error.kind
         new = channel_failures.arise(

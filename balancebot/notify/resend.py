@@ -24,12 +24,22 @@ class OperateDeliveries:
         with self.database.read() as conn:
             return deliveries.listed(conn, every=every, limit=limit)
 
-    def send_test(self, destination: Destination, *, by: Actor) -> None:
-        """Let a test message be sent to one destination, like any other message."""
+    def send_test(self, *destinations: Destination, by: Actor) -> tuple[str, ...]:
+        """Let a test message be sent to each destination, like any other message; return the ids of the deliveries."""
         now = self.clock.now()
         with self.database.write() as conn:
-            outbox.enqueue_plain(conn, message=TestMessage(at=now), destinations=[destination], now=now)
-            audit.record_change(conn, by, Act.SEND_TEST, " ".join(destination), now=now)
+            ids = outbox.enqueue_plain(conn, message=TestMessage(at=now), destinations=destinations, now=now)
+            for destination in destinations:
+                audit.record_change(conn, by, Act.SEND_TEST, " ".join(destination), now=now)
+        return ids
+
+    def end_test(self, delivery_id: str) -> Delivery | None:
+        """Return how the delivery of a test stands; one that was tried and failed isn't tried again."""
+        with self.database.write() as conn:
+            delivery = deliveries.find(conn, delivery_id)
+            if delivery is not None and delivery.state is DeliveryState.PENDING and delivery.num_attempts:
+                deliveries.give_up(conn, delivery_id, now=self.clock.now())
+            return delivery
 
     def resend(self, delivery_id: str, *, by: Actor) -> DeliveryState | None:
         """Let a delivery that was given up, or waits, be tried at once; return where it stood, None if it is unknown.

@@ -180,6 +180,15 @@ def get(conn: Connection, alert_id: int) -> AlertMessage | None:
     return None if row is None else _message(row)
 
 
+def answered(conn: Connection, ids: Collection[int]) -> frozenset[int]:
+    """Return which of the alerts somebody has acknowledged, or a silence mutes."""
+    is_muted = and_(alerts.c.muted_from.is_not(None), not_(alerts.c.mute_lifted))
+    wanted = select(alerts.c.id).where(
+        alerts.c.id.in_(list(ids)), or_(alerts.c.acknowledged_at.is_not(None), is_muted)
+    )
+    return frozenset(conn.scalars(wanted))
+
+
 def version(conn: Connection) -> tuple[object, ...]:
     """Return a value that changes when an alert opens, closes, is acknowledged or silenced."""
     c = alerts.c

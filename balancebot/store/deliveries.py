@@ -412,6 +412,19 @@ def listed(conn: Connection, *, every: bool = False, limit: int) -> tuple[Delive
     return tuple(_delivery(row) for row in conn.execute(wanted))
 
 
+def find(conn: Connection, delivery_id: str) -> Delivery | None:
+    """Return one delivery; None if none has this id."""
+    wanted = select(deliveries, notifications.c.reason).join(notifications)
+    row = conn.execute(wanted.where(deliveries.c.id == delivery_id)).first()
+    return None if row is None else _delivery(row)
+
+
+def give_up(conn: Connection, delivery_id: str, *, now: datetime) -> None:
+    """Give up a delivery that waits."""
+    waiting = and_(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.PENDING)
+    conn.execute(update(deliveries).where(waiting).values(state=DeliveryState.GAVE_UP.value, settled_at=now))
+
+
 def resend(conn: Connection, delivery_id: str, *, now: datetime) -> DeliveryState | None:
     """Let a delivery that was given up, or waits, be tried at once; return where it stood, None if it is unknown.
 

@@ -140,6 +140,11 @@ def groups_with_members() -> Select[tuple[str]]:
     return select(threads.c.group_id).where(threads.c.group_id.is_not(None))
 
 
+def withdraw(conn: Connection, subject: str, destination: Destination) -> None:
+    """Note that a destination isn't told of a subject after all."""
+    conn.execute(delete(threads).where(_at(destination), threads.c.subject == subject))
+
+
 def forget(conn: Connection, subjects: Collection[str]) -> None:
     """Forget where messages of subjects stand that will never be answered again."""
     conn.execute(delete(threads).where(threads.c.subject.in_(list(subjects))))

@@ -105,13 +105,15 @@ def enqueue(
 
 def enqueue_plain(
     conn: Connection, *, message: Message, destinations: Sequence[Destination], now: datetime
-) -> None:
-    """Send a message that is about no alert: a digest, a test, a channel's failure."""
+) -> tuple[str, ...]:
+    """Send a message that is about no alert: a digest, a test, a channel's failure; return its deliveries."""
     notification_id = _record(conn, [_notification(message, now)])[None]
-    wanted = dict.fromkeys(destinations)
-    _add_deliveries(
-        conn, [_delivery(notification_id, destination, Action.POST, now) for destination in wanted]
-    )
+    rows = [
+        _delivery(notification_id, destination, Action.POST, now)
+        for destination in dict.fromkeys(destinations)
+    ]
+    _add_deliveries(conn, rows)
+    return tuple(str(row["id"]) for row in rows)
 
 
 def enqueue_group(

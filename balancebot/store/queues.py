@@ -36,7 +36,7 @@ from balancebot.domain.message import (
 )
 from balancebot.domain.routing import Destination
 from balancebot.ports import ChannelErrorKind
-from balancebot.store import channel_failures, deliveries, living_messages, outbox, workers
+from balancebot.store import alerts, channel_failures, deliveries, living_messages, outbox, workers
 from balancebot.store.deliveries import ClaimedDelivery
 from balancebot.store.living_messages import LivingMessage
 from balancebot.store.tables import deliveries as rows
@@ -97,6 +97,7 @@ def open_queue(
     waiting = _locked(conn, destination, worker_id, now)
     if waiting is None:
         return None
+    waiting = _without_answered(conn, destination, waiting, now)
     plan = _planned(conn, destination, waiting, now)
     deliveries.supersede(conn, plan.obsolete, by=None, now=now)
     group_id = _young_group(conn, destination, now)
@@ -148,6 +149,35 @@ def _locked(
     return [_waiting(row, now) for row in found]
 
 
+def _without_answered(
+    conn: Connection, destination: Destination, waiting: list[QueuedDelivery], now: datetime
+) -> list[QueuedDelivery]:
+    """Settle escalations of alerts that somebody has acknowledged or silenced before they could be sent.
+
+    A destination that would have been told of the alert by one for the first time isn't told of it at all.
+    """
+    escalated = {item.alert_id for item in waiting if _escalates(item) and item.alert_id is not None}
+    settled: list[QueuedDelivery] = []
+    for alert_id in alerts.answered(conn, escalated) if escalated else ():
+        subject = living_messages.alert_subject(alert_id)
+        living = living_messages.read(conn, [subject], destination)[subject]
+        about = [item for item in waiting if item.alert_id == alert_id]
+        is_known = living.told_at is not None or living.group_id is not None
+        if is_known or any(
+            item.in_doubt or item.reason in {Reason.OPENED, Reason.WORSENED} for item in about
+        ):
+            settled += [item for item in about if _escalates(item)]
+        else:
+            settled += about
+            living_messages.withdraw(conn, subject, destination)
+    deliveries.supersede(conn, settled, by=None, now=now)
+    return [item for item in waiting if item not in settled]
+
+
+def _escalates(item: QueuedDelivery) -> bool:
+    return item.reason is Reason.ESCALATED and not item.in_doubt
+
+
 def _waiting(row: Any, now: datetime) -> QueuedDelivery:
     abandoned = row.state == DeliveryState.SENDING
     action = Action(row.action)
@@ -171,18 +201,18 @@ def _planned(
     conn: Connection, destination: Destination, waiting: Sequence[QueuedDelivery], now: datetime
 ) -> QueuePlan:
     alert_ids = {item.alert_id for item in waiting if item.alert_id is not None}
-    alerts = living_messages.read(
+    standing = living_messages.read(
         conn, [living_messages.alert_subject(alert_id) for alert_id in alert_ids], destination
     )
     group_ids = {item.group_id for item in waiting if item.group_id is not None}
-    group_ids |= {thread.group_id for thread in alerts.values() if thread.group_id is not None}
-    standing = living_messages.read(
+    group_ids |= {thread.group_id for thread in standing.values() if thread.group_id is not None}
+    of_groups = living_messages.read(
         conn, [living_messages.group_subject(group_id) for group_id in group_ids], destination
     )
     return planning.plan_queue(
         waiting,
-        {alert_id: alerts[living_messages.alert_subject(alert_id)].place for alert_id in alert_ids},
-        {group_id: standing[living_messages.group_subject(group_id)].place for group_id in group_ids},
+        {alert_id: standing[living_messages.alert_subject(alert_id)].place for alert_id in alert_ids},
+        {group_id: of_groups[living_messages.group_subject(group_id)].place for group_id in group_ids},
         now=now,
     )
 

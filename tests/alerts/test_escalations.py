@@ -13,8 +13,9 @@ from balancebot.domain.balance import WalletName
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.verdict import Severity
 from balancebot.estimates.context import ContextReader
+from balancebot.ports import ChannelErrorKind
 from balancebot.store import alerts
-from tests.outbox_bench import Killed, loses_the_answer
+from tests.outbox_bench import Killed, fails, loses_the_answer
 from tests.world import SHOP, World, industry
 
 ON_CALL = Actor(who="on-call", way=Way.CLI)
@@ -209,3 +210,33 @@ def test_an_escalation_mentions_whom_the_route_names(database):
     world.app.operate_alerts.tick()
 
     assert [("U1A",), ("U1A",)] == [message.mentions for message in world.messages()]
+
+
+@pytest.mark.parametrize("stop", ["acknowledged", "silenced"])
+def test_an_escalation_that_waits_while_somebody_acknowledges_or_silences_is_not_sent(database, stop):
+    world = a_world(database)
+    world.slack.fates["#oncall"] = [fails(ChannelErrorKind.UNREACHABLE)]
+    world.mail.fates["cto@example.com"] = [loses_the_answer]
+    world.clock.pass_by(minutes=30)
+    world.app.operate_alerts.tick()
+    world.deliver()
+    if stop == "acknowledged":
+        world.app.operate_alerts.acknowledge(open_id(world), by=ON_CALL)
+    else:
+        until = world.clock.now() + timedelta(hours=1)
+        world.app.operate_alerts.silence(pattern("acme/shop"), until=until, reason="", by=ON_CALL)
+    world.clock.pass_by(minutes=5)
+    world.deliver()
+    world.clock.pass_by(hours=2)
+    world.app.operate_alerts.tick()
+    world.shows(industry(5000))
+    world.poll()
+    world.deliver()
+
+    assert [] == [told for told in world.slack.told("#oncall") if told != "SilenceMessage"]
+    assert ["opened", "> recovered"] == [
+        told for told in world.slack.told("#ops") if told != "SilenceMessage"
+    ]
+    # a mail server that may have taken it is told of the end too
+    assert "> recovered" == world.mail.told("cto@example.com")[-1]
+    world.close()

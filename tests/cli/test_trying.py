@@ -16,6 +16,7 @@ from balancebot.jsms.simulator import FaultKind, SimulatedFault
 from tests.cli.conftest import Outcome
 from tests.cli.firm import CHECKOUT, Firm
 from tests.standins.bots import SECRET, Service, serving
+from tests.standins.slack_api import Fault
 
 Run = Callable[..., Outcome]
 _DIGEST = """
@@ -131,6 +132,21 @@ def test_a_test_message_that_is_refused_fails(balancebot: Run, firm: Firm) -> No
     outcome = balancebot("notify", "test", "--email")
     assert 1 == outcome.status
     assert outcome.err.startswith("email finance@example.com: ")
+    # nobody else is troubled with it, and it isn't tried again
+    firm.mail.refuse("nobody@example.com")
+    assert [] == firm.slack.messages("ops-alerts")
+    (delivery,) = json.loads(balancebot("deliveries", "list", "--json").out)["deliveries"]
+    assert "gave_up" == delivery["state"]
+
+
+def test_a_test_message_goes_through_the_outbox(balancebot: Run, firm: Firm) -> None:
+    firm.slack.fail_next("chat.postMessage", Fault(lose_answer=True, done=True))
+    assert 1 == balancebot("notify", "test", "--slack").status
+    assert 0 == balancebot("notify", "test").status
+    told = json.loads(balancebot("deliveries", "list", "--all", "--json").out)["deliveries"]
+    assert [("email", "delivered"), ("slack", "delivered"), ("slack", "gave_up")] == sorted(
+        (delivery["channel"], delivery["state"]) for delivery in told
+    )
 
 
 def test_a_digest_is_sent_to_its_own_list(balancebot: Run, firm: Firm) -> None:

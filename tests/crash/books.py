@@ -106,6 +106,8 @@ class _Books:
         """Yield the news that was told to nobody."""
         for delivery_id, root in self._roots.items():
             row = self._sent[delivery_id]
+            if root is None and row.alert_id is None and row.group_id is None:
+                continue  # that a channel refused: it was mended before anybody could be told
             whose = f"delivery {delivery_id} (alert {row.alert_id}, {row.channel}, {row.action})"
             if root is None or root.state != "delivered":
                 yield f"{whose} is {row.state} and nothing delivered carries it"

@@ -15,6 +15,7 @@ from balancebot.domain.user import Role
 from balancebot.domain.verdict import Severity
 from balancebot.ports import ChannelErrorKind
 from balancebot.store import channel_failures
+from balancebot.store.notification_history import destination_summaries
 from tests.outbox_bench import fails
 from tests.web.conftest import Desk
 from tests.world import OPS, SHOP, industry
@@ -64,8 +65,10 @@ def test_a_refusal_is_shown_in_words(desk: Desk) -> None:
         send_test(desk, browser, OPS)
         desk.world.deliver()
         with desk.app.database.read() as conn:
-            (failure,) = channel_failures.standing(conn)
-        assert desk.app.words.translate(failure.message) in browser.get("/channels").text
+            assert () == channel_failures.standing(conn)
+            error = destination_summaries(conn)[OPS].error
+        assert error
+        assert desk.app.words.translate(error) in browser.get("/channels").text
 
 
 def test_who_would_be_told_follows_routes_mentions_quiet_hours_and_escalations(desk: Desk) -> None:
