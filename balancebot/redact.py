@@ -39,8 +39,9 @@ class Redactor:
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
         """Take the values to hide; those shorter than `MIN_LENGTH` are left alone."""
-        self._by_start: dict[str, list[str]] = {}
-        self._by_end: dict[str, list[str]] = {}
+        # sets in order: thousands of keys may begin alike
+        self._by_start: dict[str, dict[str, None]] = {}
+        self._by_end: dict[str, dict[str, None]] = {}
         self._fragmented: set[str] = set()
         self._windows: set[str] = set()
         """Every key of the two, to pass over most places of a text at once."""
@@ -55,11 +56,11 @@ class Redactor:
     def _add(self, value: str, *, is_fragmented: bool) -> None:
         if len(value) < MIN_LENGTH or value in self._by_start.get(value[:MIN_LENGTH], ()):
             return
-        self._by_start.setdefault(value[:MIN_LENGTH], []).append(value)
+        self._by_start.setdefault(value[:MIN_LENGTH], {})[value] = None
         self._windows.add(value[:MIN_LENGTH])
         if is_fragmented and len(value) >= _MIN_FRAGMENTED:
             self._fragmented.add(value)
-            self._by_end.setdefault(value[-MIN_LENGTH:], []).append(value)
+            self._by_end.setdefault(value[-MIN_LENGTH:], {})[value] = None
             self._windows.add(value[-MIN_LENGTH:])
 
     @classmethod
