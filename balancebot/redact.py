@@ -168,8 +168,10 @@ def _parts(secret: str) -> Iterator[tuple[str, bool]]:
         yield unquote(password), True
     if scheme.partition("+")[0] in _DATABASES:
         return
-    yield path, False
-    for word in _BETWEEN_WORDS.split(rest if scheme not in {"http", "https"} else path):
+    tail = path if scheme in {"http", "https"} else rest
+    # a server may repeat it decoded
+    yield from ((whole, False) for whole in dict.fromkeys((path, unquote(path))))
+    for word in dict.fromkeys((*_BETWEEN_WORDS.split(tail), *_BETWEEN_WORDS.split(unquote(tail)))):
         if len(word) >= _MIN_FRAGMENTED:  # a webhook's token
             yield word, True
 

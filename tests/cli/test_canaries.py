@@ -1,0 +1,190 @@
+"""Seeded secrets pass through commands, failures that echo them, log, database and backup, and stand nowhere."""
+
+import base64
+import binascii
+import json
+import threading
+import urllib.parse
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Outcome
+from tests.cli.firm import CHECKOUT, Firm
+
+Run = Callable[..., Outcome]
+CANARIES = {
+    kind: f"cAnArY{number:02}+{kind}/Zq9=x"
+    for number, kind in enumerate(
+        (
+            "feishu-url", "feishu-secret", "dingtalk-url", "dingtalk-secret", "wecom-url", "webhook-url",
+            "webhook-key", "pagerduty-key", "heartbeat", "metrics-token", "web-secret-key", "oidc-secret",
+        )
+    )
+}  # fmt: skip
+
+
+class _Echo(BaseHTTPRequestHandler):
+    """A server that refuses everything and repeats all that it was sent."""
+
+    status = 400
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        heard = (
+            f"{urllib.parse.unquote(self.path)} {self.path} {self.headers} {body.decode(errors='replace')}"
+        )
+        said = json.dumps({"errcode": 310000, "code": 19021, "errmsg": heard, "msg": heard, "message": heard})
+        self.send_response(self.status, "no")
+        self.send_header("Content-Length", str(len(said.encode())))
+        self.end_headers()
+        self.wfile.write(said.encode())
+
+    do_GET = do_POST  # noqa: N815 -- the same
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture(params=[200, 400, 500])
+def echo(request: pytest.FixtureRequest) -> Iterator[str]:
+    handler = type("Echo", (_Echo,), {"status": request.param})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+
+
+def in_path(kind: str) -> str:
+    return urllib.parse.quote(CANARIES[kind], safe="")
+
+
+@pytest.fixture
+def seeded(firm: Firm, echo: str) -> Firm:
+    """A firm with every kind of secret, all of whose channels refuse what they are sent."""
+    found = CANARIES
+    firm.also(f"""
+[[channels]]
+name = "ops-feishu"
+kind = "feishu"
+url = "{echo}/hook/{in_path("feishu-url")}"
+secret = "{found["feishu-secret"]}"
+default = true
+[[channels]]
+name = "ops-ding"
+kind = "dingtalk"
+url = "{echo}/send?access_token={in_path("dingtalk-url")}"
+secret = "{found["dingtalk-secret"]}"
+default = true
+[[channels]]
+name = "ops-wecom"
+kind = "wecom"
+url = "{echo}/send?key={in_path("wecom-url")}"
+default = true
+[[channels]]
+name = "hook"
+kind = "webhook"
+url = "{echo}/{in_path("webhook-url")}"
+secret = "{found["webhook-key"]}"
+default = true
+[[channels]]
+name = "pager"
+kind = "pagerduty"
+url = "{echo}/enqueue"
+secret = "{found["pagerduty-key"]}"
+default = true
+[heartbeat]
+url = "{echo}/ping/{in_path("heartbeat")}"
+[web]
+listen = "127.0.0.1:0"
+public_url = "http://127.0.0.1:8080"
+secret_key = "{found["web-secret-key"]}-and-some-more-characters"
+metrics_token = "{found["metrics-token"]}"
+[web.oidc]
+issuer = "{echo}"
+client_id = "balancebot"
+client_secret = "{found["oidc-secret"]}"
+[log]
+level = "debug"
+""")
+    return firm
+
+
+def shown(text: str) -> set[str]:
+    """Return which canaries stand in `text`: plain, reversed, URL-encoded, in hexadecimal, or in base64 at any offset."""
+    found = set()
+    for kind, secret in CANARIES.items():
+        raw = secret.encode()
+        forms = {
+            secret,
+            secret[:12],
+            secret[::-1],
+            urllib.parse.quote(secret, safe=""),
+            urllib.parse.quote_plus(secret),
+            binascii.hexlify(raw).decode(),
+        }
+        for offset in range(3):
+            # without the ends, which depend on what stands beside them
+            encoded = base64.b64encode(b"\0" * offset + raw).decode()
+            forms |= {encoded[4:-4], base64.urlsafe_b64encode(b"\0" * offset + raw).decode()[4:-4]}
+        if any(form in text for form in forms):
+            found.add(kind)
+    return found
+
+
+def test_no_secret_of_a_channel_or_the_pages_stands_anywhere(
+    seeded: Firm, balancebot: Run, tmp_path: Path
+) -> None:
+    seeded.has(50)
+    balance = f"{CHECKOUT}:industry"
+    commands = [
+        ("thresholds", "set", str(CHECKOUT), "industry", "--critical-below", "1000"),
+        ("check",),
+        ("poll",),
+        ("poll",),
+        ("notify", "test"),
+        *(
+            ("notify", "test", "--channel", name)
+            for name in ("ops-feishu", "ops-ding", "ops-wecom", "hook", "pager")
+        ),
+        ("status",),
+        ("status", "--json"),
+        ("alerts", "list", "--json"),
+        ("why", balance),
+        ("deliveries", "list", "--all"),
+        ("deliveries", "list", "--all", "--json"),
+        ("config", "reference"),
+        ("db", "backup", str(tmp_path / "backup.db")),
+        ("db", "check"),
+        ("tokens", "list"),
+        ("users", "list"),
+    ]
+    for command in commands:
+        outcome = balancebot(*command)
+        assert "Traceback" not in outcome.err, command
+        said = outcome.out + outcome.err
+        found = shown(said)
+        assert (command, set(), "") == (command, found, said if found else "")
+    files = [file for file in tmp_path.rglob("*") if file.is_file() and file != seeded.config]
+    assert {tmp_path / "backup.db"} <= set(files)
+    for file in files:
+        assert (file.name, set()) == (file.name, shown(file.read_bytes().decode("latin-1")))
+    told = json.dumps(seeded.slack.messages("ops-alerts"), ensure_ascii=False)
+    told += "".join(str(mail.message) for mail in seeded.mail.mails)
+    assert set() == shown(told)
+
+
+def test_an_api_token_is_printed_once_and_kept_as_a_hash_alone(
+    seeded: Firm, balancebot: Run, tmp_path: Path
+) -> None:
+    token = balancebot("tokens", "add", "ci", "--role", "viewer").out.split()[-1]
+    assert 20 < len(token)
+    said = balancebot("tokens", "list").out + balancebot("tokens", "list", "--json").out
+    kept = b"".join(file.read_bytes() for file in tmp_path.glob("balancebot.db*"))
+    assert token not in said
+    assert token.encode() not in kept
+    assert base64.b64encode(token.encode())[4:-4] not in kept
