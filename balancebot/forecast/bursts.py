@@ -17,6 +17,8 @@ CAP = 5.0
 """An hour counts up to so many times the usual of its time of day, one of n that go on up to n times that."""
 LEAST_CAP = 1.5
 """The cap of rare readings comes down to this."""
+_ALONE = 1.5
+"""Below so many of rare readings there is only one: it may be a burst, so only the usual of it counts until the next."""
 BURST_DAYS = 1.0
 """Excess of at least so many usual days is a burst."""
 _CALM_HOURS = 1
@@ -65,7 +67,9 @@ def usual_use(use: Floats, exposure: Floats, gap: Floats) -> UsualUse:
     if hot.any():
         calm = (use < CAP / 2 * expected) & (expected > typical.mean(1)[:, None] / 4)
         lasting = hot & (np.cumsum(calm[:, ::-1], axis=1)[:, ::-1] < _CALM_HOURS)
-        kept = np.where(lasting, np.minimum(use, cap * np.maximum(lasting.sum(1)[:, None] / gap, 1.0)), kept)
+        lasted = lasting.sum(1)[:, None] / gap
+        kept = np.where(lasting, np.minimum(use, cap * np.maximum(lasted, 1.0)), kept)
+        kept = np.where(lasting & (gap > 1.0) & (lasted < _ALONE), np.minimum(use, expected), kept)
     bursts: list[list[Burst]] = [[] for _ in use]
     usual_day = 24.0 * kept.sum(1) / np.maximum(exposure.sum(1), 1e-9)
     for row in np.flatnonzero((use > kept).any(1)):

@@ -24,9 +24,21 @@ _PATIENCE_DOWN = 20.0
 """... and a clear fall: holidays end."""
 _STEEPEST = 0.2
 """log2 per week."""
-_DOUBT = 1.3
+_P90 = 1.28
 _NOISE = 0.06
 """log2; what a week's level varies at least."""
+_BLOCK = 12
+"""Hours: unusual days begin and end at such steps ..."""
+_LENGTHS = (3, 4, 6, 8, 10, 12, 14, 16, 20, 24)
+"""... and are so many of them."""
+_BESIDE = 14
+"""What came before and after is looked at over so many."""
+_FIRST = 10
+"""So many must have come before."""
+_APART = 0.5
+"""log2 by which unusual days differ from those before and after at least ..."""
+_SPREADS = 2.5
+"""... and in standard deviations of days."""
 
 
 class Change(NamedTuple):
@@ -64,7 +76,7 @@ def lasting_change(
     goes_on_up, goes_on_down = np.full(count, np.inf), np.full(count, np.inf)
     change = Change(np.ones(count), np.ones(count), np.ones(count), np.zeros(count))
     for place, c in enumerate(HORIZONS[:_LOOKED_AT].tolist()):
-        known = (gap <= 1.0) | (c >= 2 * gap)  # two readings at least
+        known = (gap <= 1.0) | (c + 2.0 >= gap)  # one reading at least, give or take an hour on both ends
         used, shaped = use[:, -c:].sum(1), expected[:, -c:].sum(1)
         before = np.maximum(past[:, _MEMORY, (hours - c) // STEP], 1e-6)
         level = (used + dispersion * before) / (shaped + dispersion)
@@ -108,6 +120,71 @@ def weekly_trend(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
     slope = (level * at).sum(1) / 10.0
     rest = level - level.mean(1, keepdims=True) - slope[:, None] * at
     error = np.sqrt(((rest**2).sum(1) / 3.0 + _NOISE**2) / 10.0)
-    sure = np.maximum(1.0 - (_DOUBT * error / np.maximum(np.abs(slope), 1e-9)) ** 2, 0.0)
+    sure = np.maximum(1.0 - (error / np.maximum(np.abs(slope), 1e-9)) ** 2, 0.0)
     trend = np.where(known, np.clip(slope, -_STEEPEST, _STEEPEST) * sure, 0.0)
-    return trend, np.where(known, np.minimum(np.abs(slope - trend), _STEEPEST), 0.0)
+    # weeks ahead a trend goes far: where there is one, the range and orders cover its error as well
+    unclear = np.hypot(slope - trend, np.where(trend == 0.0, 0.0, _P90 * error))
+    return trend, np.where(known, np.minimum(unclear, _STEEPEST), 0.0)
+
+
+def unusual_days(use: Floats, expected: Floats) -> NDArray[np.bool_]:
+    """Return which hours of windows [N, 840] are of a stretch of unusual days that is over: a holiday, a busy week.
+
+    Its level differs from the levels before and after it on the same side, by more than days usually do; a shape that
+    is back for less than a usual day isn't back. The most striking one per window counts.
+    """
+    count, hours = use.shape
+    num = hours // _BLOCK
+    unusual = np.zeros((count, hours), np.bool_)
+    used, shaped = (values.reshape(count, num, _BLOCK).sum(2) for values in (use, expected))
+    usual = shaped.sum(1, keepdims=True) / np.maximum((shaped > 0).sum(1, keepdims=True), 1)  # of a block
+    spread, farthest = _days(used, shaped, usual)
+    rows = np.flatnonzero(farthest > np.maximum(_APART, 2 * spread))
+    if not rows.size:
+        return unusual
+    used, shaped, usual, spread = used[rows], shaped[rows], usual[rows], spread[rows, None]
+    total_used, total_shaped = (
+        np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1) for values in (used, shaped)
+    )
+
+    def level(first: NDArray[np.intp], last: NDArray[np.intp]) -> tuple[Floats, Floats]:
+        weight = total_shaped[:, last] - total_shaped[:, first]
+        return np.log2((total_used[:, last] - total_used[:, first] + 1.0) / (weight + 1.0)), weight
+
+    best = np.zeros(len(rows))
+    begin, end = np.zeros((2, len(rows)), np.intp)
+    for length in _LENGTHS:
+        first = np.arange(_FIRST, num - length)
+        last = first + length
+        inside, weight = level(first, last)
+        before, weight_before = level(np.maximum(first - _BESIDE, 0), first)
+        after, weight_after = level(last, np.minimum(last + _BESIDE, num))
+        depth = np.maximum(np.minimum(before, after) - inside, inside - np.maximum(before, after))
+        days, days_after = length / 2, np.minimum(num - last, _BESIDE) / 2
+        least = np.maximum(_APART, _SPREADS * spread * np.sqrt(days**-0.5 + days_after**-0.5))
+        known = (weight > 1.4 * usual) & (weight_after > 0.7 * usual) & (weight_before > 5.0 * usual)
+        score = np.where(known & (depth > least), depth * np.sqrt(length), 0.0)
+        place = score.argmax(1)
+        top = score[np.arange(len(rows)), place]
+        begin, end = np.where(top > best, first[place], begin), np.where(top > best, last[place], end)
+        best = np.maximum(best, top)
+    block = np.arange(hours) // _BLOCK
+    unusual[rows] = (block >= begin[:, None]) & (block < end[:, None])
+    return unusual
+
+
+def _days(used: Floats, shaped: Floats, usual: Floats) -> tuple[Floats, Floats]:
+    """Return how days vary over their shape, in log2: their standard deviation, by the quartiles, and the farthest one.
+
+    0 where there are few days.
+    """
+    used, shaped = (values.reshape(len(values), -1, 2).sum(2) for values in (used, shaped))
+    seen = shaped > usual / 2
+    num = seen.sum(1)
+    daily = np.log2((used + 1.0) / (shaped + 1.0))
+    ordered = np.sort(np.where(seen, daily, np.inf), axis=1)
+    rows, few = np.arange(len(used)), num < _FIRST
+    ordered[few] = 0.0
+    lower, middle, upper = (ordered[rows, part * num // 4] for part in (1, 2, 3))
+    farthest = np.where(seen, np.abs(daily - middle[:, None]), 0.0).max(1)
+    return (upper - lower) / 1.35, np.where(few, 0.0, farthest)

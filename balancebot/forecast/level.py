@@ -12,7 +12,9 @@ Floats = NDArray[np.float64]
 HALF_LIVES = np.array([2.0, 4, 8, 16, 32, 64, 128, 256, 512, 1e5])
 """Hours. The last one is the whole window."""
 SCHEDULES = ((1.0, 0.2), (4.0, 1.0), (24.0, 6.0))
-"""(a, b): the half-life for a moment h hours away is a + b h."""
+"""(a, b): the half-life for a moment h hours away is a + b h (1 + h / 300)."""
+_FAR = 300.0
+"""Hours: weeks ahead a few busy days say little, so the memory grows faster than the distance."""
 STEP = 5
 """Hours between the past moments at which the level is known; divides the window, and meets every hour of the day."""
 
@@ -65,7 +67,7 @@ def schedule_mixes(distance: Floats) -> Floats:
 
     As (j, share): half-life j with 1 - share and half-life j + 1 with share, linear in their logarithms.
     """
-    wanted = np.log2(np.array([a + b * distance for a, b in SCHEDULES]))
+    wanted = np.log2(np.array([a + b * distance * (1.0 + distance / _FAR) for a, b in SCHEDULES]))
     known = np.log2(HALF_LIVES)
     lower = np.clip(np.searchsorted(known, wanted) - 1, 0, len(known) - 2)
     share = np.clip((wanted - known[lower]) / (known[lower + 1] - known[lower]), 0.0, 1.0)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancebot.forecast.bursts import Burst, burst_rate, usual_use
-from balancebot.forecast.changes import lasting_change, weekly_trend
+from balancebot.forecast.changes import lasting_change, unusual_days, weekly_trend
 from balancebot.forecast.level import (
     HALF_LIVES,
     SCHEDULES,
@@ -85,7 +85,7 @@ _LATE = 1
 _NOT_COUNTED_FOR = 7 * 24
 """Hours for which a burst is named as not counted."""
 _SPREAD_LEAST = 3.0
-_MOSTLY = 0.7
+_MOSTLY = 0.62
 """Readings are hours apart where so many of the hours with at least three messages are like the one before."""
 _ENDS = 3
 _CHUNK = 64
@@ -168,7 +168,9 @@ def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> tuple[Model
     kept = usual.use
     profiles = fit_profiles(kept, exposure, hours)
     shaped = exposure * profiles.rate[:, hours]
-    trend, trend_error = weekly_trend(kept, shaped)
+    over = unusual_days(kept, shaped)
+    shaped = np.where(over, 0.0, shaped) if over.any() else shaped
+    trend, trend_error = weekly_trend(np.where(over, 0.0, kept) if over.any() else kept, shaped)
     growth = 2.0 ** (-trend[:, None] * (np.arange(WINDOW_HOURS) - WINDOW_HOURS) / 168.0)
     today = kept * growth
     unseen = exposure * profiles.left_out
@@ -176,6 +178,15 @@ def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> tuple[Model
         remembered_on_the_way(today), remembered_on_the_way(unseen), profiles.mean, profiles.dispersion
     )
     replays = replay(today, exposure, unseen, past, gap)
+    rows = np.flatnonzero(over.any(1))
+    if rows.size:  # the range has seen these days, the level hasn't
+        today, unseen = np.where(over, 0.0, today), np.where(over, 0.0, unseen)
+        past[rows] = levels(
+            remembered_on_the_way(today[rows]),
+            remembered_on_the_way(unseen[rows]),
+            profiles.mean[rows],
+            profiles.dispersion[rows],
+        )
     change = lasting_change(
         today, exposure, unseen, past=past, replays=replays, dispersion=profiles.dispersion, gap=gap
     )

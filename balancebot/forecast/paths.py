@@ -39,6 +39,8 @@ _SOME_BURSTS = 4
 _P90 = 1.2815515655446004
 _DRIFT = 0.03
 """log2 per week that every level may drift."""
+_RETURNS = 0.3
+"""How likely a fall is over at last: what has lasted for L hours is back after x more with 0.3 x / (L + x)."""
 _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
 """log2 by which the range is wider at first, until a day and a week have been seen."""
@@ -117,6 +119,7 @@ class Usage(NamedTuple):
         middle = self.usual + more + _TINY
         band = np.where(used > middle, self.up, self.down) * (_LN2 / _P90)
         relative = (self.usual / middle) ** 2 * np.expm1(np.minimum(band**2, 20.0)) + variance / middle**2
+        relative += 1.0 / np.maximum(used, middle)  # of few messages the number itself is uncertain: Poisson
         scale = np.sqrt(np.log1p(np.maximum(relative, 1e-8)))
         z = np.clip(np.log(np.maximum(used, _TINY) / middle) / scale, -8.0, 8.0)
         # the normal distribution to three digits; numpy has no error function
@@ -165,7 +168,7 @@ class Paths:
         self.knots = _KNOTS if not dated and not len(at) else self._with_moments(dated, at)
         self.time = self.knots[1:] - (1.0 - self.rest[:, None])
         """[N, K] hours from `since` to the end of each span between two knots."""
-        usual, spread, weeks = self._usual(models, since, open_use, open_exposure)
+        usual, spread, weeks, back = self._usual(models, since, open_use, open_exposure)
         # what hasn't been seen yet, other hours of the day and other days of the week; what trend isn't clear
         blind = _UNSEEN_DAY * np.exp(-seen / 24.0) + _UNSEEN_WEEK * np.maximum(1.0 - seen / 168.0, 0.0)
         unclear = (models["trend_error"][:, None] + _DRIFT) * weeks
@@ -178,7 +181,7 @@ class Paths:
         bursts = models["bursts_per_day"].astype(np.float64)[:, None] * self.time / 24.0
         self.usage = Usage(
             usual,
-            np.sqrt(_at_ends(models["high"], self.knots) ** 2 + widened),
+            np.sqrt(_at_ends(models["high"], self.knots) ** 2 + widened + back**2),
             np.sqrt(_at_ends(models["low"], self.knots) ** 2 + widened),
             dated_mean,
             dated_variance,
@@ -201,8 +204,11 @@ class Paths:
 
     def _usual(
         self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats
-    ) -> tuple[Floats, Floats, Floats]:
-        """Return the path up to the end of each span, what a change makes unsure of it, and the weeks of trend to it."""
+    ) -> tuple[Floats, Floats, Floats, Floats]:
+        """Return the path up to the end of each span, and what makes it unsure.
+
+        That is a change that may not last, the weeks of trend to it, and a fall that may be a holiday: log2 above the path.
+        """
         fresh = models["mean"] <= 0  # the first use ever was seen in the open hour
         mean = np.where(
             fresh,
@@ -217,6 +223,7 @@ class Paths:
         changed = models["changed_weight"].astype(np.float64)
         at_knots = _at_knots(models, level, weights)
         spread = np.zeros((len(models), 1))
+        back = np.zeros((len(models), 1))
         if changed.any():
             lasting = np.where(
                 models["changed"][:, None] / 2 < HALF_LIVES, models["changed_level"][:, None], level
@@ -228,6 +235,8 @@ class Paths:
                 np.maximum(models["changed_level"], 1e-6) / np.maximum(models["changed_from"], 1e-6)
             )
             spread = (np.abs(step) * np.sqrt(changed * (1 - changed)))[:, None]
+            returns = _RETURNS * self.knots[1:] / (models["changed"][:, None] + self.knots[1:])
+            back = (changed * np.maximum(-step, 0.0))[:, None] * np.clip((returns - 0.1) / 0.2, 0.0, 1.0)
         weeks = (_DAMPING / 168.0) * (1 - np.exp(-middle / _DAMPING))
         at_knots = at_knots * 2.0 ** (models["trend"][:, None] * weeks)
         pieces = np.empty_like(at_knots)
@@ -236,7 +245,7 @@ class Paths:
             local, counts = _counts(self._zone, int(start))
             pieces[rows] = shape[rows] @ np.diff(_interpolated(counts, self.knots), axis=0).T
             pieces[rows, 0] -= (1.0 - self.rest[rows]) * shape[rows, local[0]]
-        return np.cumsum(np.maximum(pieces, 0.0) * at_knots, axis=1), spread, weeks
+        return np.cumsum(np.maximum(pieces, 0.0) * at_knots, axis=1), spread, weeks, back
 
     def _add(self, send: DatedSend, since: float, means: Floats, variances: Floats) -> None:
         """Count a dated send; what of it lies in the past has been sent."""

@@ -30,8 +30,8 @@ _WL = 0.8
 _OF_BAND = 1.0
 _PRIOR_SPANS = 6.0
 """The prior weighs as much as so many separate stretches of the horizon's length ..."""
-_CARRIED = 1.0
-"""... and so much of it is what the next shorter horizon showed."""
+_AVERAGED = 0.97
+"""... and is what the next shorter horizon showed; from a week on a little less, since days that vary even out."""
 _HALF = 0.5
 """Added on both sides of the ratio, in messages: a stretch without use is no infinite error."""
 _MIN_SEEN = 72.0
@@ -144,7 +144,7 @@ def _blended(own: Floats, seen: Floats, prior: Floats) -> Floats:
     expected = np.full(len(seen), prior[0])
     for h in range(len(HORIZONS)):
         if h:
-            expected = _CARRIED * band[:, h - 1] + (1 - _CARRIED) * prior[h]
+            expected = band[:, h - 1] * (_AVERAGED if HORIZONS[h] >= 168 else 1.0)
         band[:, h] = own[:, h] * seen[:, h] + (1 - own[:, h]) * expected
     return band
 

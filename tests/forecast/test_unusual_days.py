@@ -119,6 +119,33 @@ def test_while_a_change_is_fresh_the_range_covers_both_ends() -> None:
     assert days(found.p90) > 8.0
 
 
+def scaled(sender: Sender, since: float, until: float, factor: float) -> Sender:
+    """Multiply what is used from one day to another."""
+    part = slice(sender.at(since), sender.at(until))
+    sender.use[part] = np.rint(factor * sender.use[part])
+    return sender
+
+
+@pytest.mark.parametrize("factor", [0.3, 2.0])
+def test_a_holiday_or_a_busy_week_that_is_over_is_not_learned_from(factor: float) -> None:
+    found = answer(scaled(Sender(34), 25, 32, factor).read())
+
+    assert days(found.p50) == pytest.approx(10.0, rel=0.1)
+
+
+def test_while_a_fall_is_on_the_range_covers_its_end() -> None:
+    found = answer(scaled(Sender(32), 29, 32, 0.3).read())
+
+    assert days(found.p50) == pytest.approx(33.0, rel=0.25)
+    assert days(found.p10) < 15.0
+
+
+def test_of_few_messages_the_range_knows_that_their_number_is_chance() -> None:
+    few, many = (answer(Sender(30).read(left=left)) for left in (4.0, 40_000.0))
+
+    assert float(np.log2(few.p90[0] / few.p10[0])) > 2 * float(np.log2(many.p90[0] / many.p10[0]))
+
+
 def test_silence_before_the_first_use_is_no_evidence() -> None:
     sender = Sender(30)
     sender.use[: sender.at(28)] = 0
