@@ -72,13 +72,24 @@ class Episode:
 
 
 def episodes(
-    moments: Iterable[Moment], limits: Limits, *, balance: BalanceKey, margin: float, ever_positive: bool
+    moments: Iterable[Moment],
+    limits: Limits,
+    *,
+    balance: BalanceKey,
+    margin: float,
+    ever_positive: bool,
+    read_before: bool = False,
 ) -> tuple[Episode, ...]:
-    """Return the alerts that `limits` would have opened over `moments` (oldest first), in the order they opened."""
+    """Return the alerts that `limits` would have opened over `moments` (oldest first), in the order they opened.
+
+    With `read_before`, what is open at the first moment opened before it, and doesn't count.
+    """
+    first: datetime | None = None
     subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=balance.wallet, category=balance.category)
     found: list[Episode] = []
     alert: Alert | None = None
     for moment in moments:
+        first = first or moment.at
         verdict = judge(
             moment.reading,
             moment.estimate,
@@ -113,7 +124,7 @@ def episodes(
             if found[-1].ending is Ending.STILL_OPEN:
                 found[-1] = replace(found[-1], ending=Ending.RECOVERED, ended_at=moment.at)
             alert = None
-    return tuple(found)
+    return tuple(found[1:] if read_before and found and found[0].opened_at == first else found)
 
 
 def _flaps(found: Sequence[Episode], at: datetime) -> int:

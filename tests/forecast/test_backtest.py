@@ -81,3 +81,10 @@ def test_a_zero_that_was_never_anything_else_is_told_only_where_a_count_is_set()
 def test_what_flaps_would_have_been_told_as_one_episode_from_its_third_opening_on() -> None:
     found = run(course(*(90, 500) * 6))
     assert [START + hours * HOUR for hours in (0, 2, 4)] == [episode.opened_at for episode in found]
+
+
+def test_what_was_open_before_the_first_moment_does_not_count() -> None:
+    moments = list(course(90, 80, 500, 300, 90))
+    found = episodes(moments, LIMITS, balance=BALANCE, margin=0.05, ever_positive=True, read_before=True)
+
+    assert [START + 4 * HOUR] == [episode.opened_at for episode in found]
