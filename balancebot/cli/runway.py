@@ -59,7 +59,7 @@ def _of_lines(zone: str) -> bool:
         while len(rest) > MAX_LINE and not rest.endswith(b"\n"):  # the rest of a line that is too long
             rest = sys.stdin.buffer.readline(MAX_LINE + 1)
         if line.strip():
-            answer = answer_line(line.decode("utf-8-sig", errors="replace"), zone)
+            answer = answer_line(line.decode("utf-8-sig", errors="surrogateescape"), zone)
             all_read = all_read and "error" not in json.loads(answer)
             print(answer, flush=True)
     return all_read

@@ -39,7 +39,7 @@ _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_LINE = 32 * 2**20
 """Bytes of one question: a reading a minute for 13 months is a third of it."""
 _FARTHEST_ORDER = 3 * 365 * 86400.0
-"""Seconds from `now` up to which an order may be asked for."""
+"""Seconds from `now` up to which an order may be asked for, and a plan may begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +88,8 @@ def answer_line(line: str, zone: str) -> str:
     try:
         if len(line) > MAX_LINE:
             raise BadQuestionError(f"a question has at most {MAX_LINE // 2**20} MB")
+        if _LONE_SURROGATE.search(line):  # what couldn't be decoded
+            raise BadQuestionError("not UTF-8")
         question = json.loads(line, object_pairs_hook=_each_key_once)
         if not isinstance(question, dict):
             raise BadQuestionError("a question is a JSON object")
@@ -205,7 +207,7 @@ def _question(question: dict[str, object], zone: str) -> _Question:
     confidence = question.get("confidence", 0.9)
     if not _is_number(confidence) or not 0.5 <= confidence <= 0.99:
         raise BadQuestionError(f"confidence must be a number from 0.5 to 0.99, not {_shown(confidence)}")
-    return _Question(at, balance, now, named, _plans(question.get("plans", [])), until, confidence)
+    return _Question(at, balance, now, named, _plans(question.get("plans", []), now), until, confidence)
 
 
 def _readings(question: dict[str, object], now: float) -> tuple[Floats, Floats]:
@@ -238,7 +240,7 @@ def _readings(question: dict[str, object], now: float) -> tuple[Floats, Floats]:
     return at[recent], balance[recent]
 
 
-def _plans(value: object) -> tuple[DatedSend, ...]:
+def _plans(value: object, now: float) -> tuple[DatedSend, ...]:
     if not isinstance(value, list):
         raise BadQuestionError(f"plans must be a list, not {_shown(value)}")
     if len(value) > _MOST_PLANS:
@@ -250,6 +252,8 @@ def _plans(value: object) -> tuple[DatedSend, ...]:
         start, end = (_instant(plan, key, f"plans[{place}].") for key in ("start", "end"))
         if end <= start:
             raise BadQuestionError(f"plans[{place}] ends before it begins")
+        if start > now + _FARTHEST_ORDER:
+            raise BadQuestionError(f"plans[{place}].start must be within three years from now")
         messages = plan.get("messages")
         if not _is_number(messages) or not 0 <= messages <= MAX_BALANCE:
             raise BadQuestionError(

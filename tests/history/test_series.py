@@ -158,6 +158,8 @@ def test_what_is_not_known_or_has_no_end_is_null() -> None:
         (request(plans=[{"start": 5, "end": 4, "messages": 1}]), "plans[0] ends before it begins"),
         (request(plans=[{"start": 5, "end": 6, "messages": -1}]), "plans[0].messages"),
         (request(plans=[{"start": 5, "messages": 1}]), "plans[0].end is missing"),
+        (request(plans=[{"start": 7e9, "end": 7.1e9, "messages": 1}]), "within three years"),
+        (b'{"id": "\xff"}'.decode(errors="surrogateescape"), "not UTF-8"),
     ],
 )
 def test_a_line_that_cannot_be_answered_says_why(line: str, said: str) -> None:
