@@ -97,7 +97,10 @@ def text(value: object) -> str:
         raise UnfitError("is empty")
     if len(value) > MAX_TEXT:
         raise UnfitError(f"is longer than {MAX_TEXT} characters")
-    if any(unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in value):
+    # character by character only where it may matter: a file of apps holds a million
+    if not value.isprintable() and any(
+        unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in value
+    ):
         raise UnfitError("holds a line break or another control character")
     return value
 

@@ -4,6 +4,7 @@
 pattern means every category and the wallet's own kinds of alert; with it, balances only.
 """
 
+import re
 import unicodedata
 from dataclasses import dataclass, field
 
@@ -16,6 +17,7 @@ MAX_WALLET = 2 * MAX_NAME + 1
 """The longest name of a wallet; no pattern needs more."""
 _MAX_CATEGORY = 16
 _SHOWN_PARTS = 3
+_PLAIN = re.compile(r"[A-Za-z0-9 _.-]*")
 
 
 def name_fault(name: str) -> str | None:
@@ -36,6 +38,8 @@ def name_fault(name: str) -> str | None:
 
 
 def _strange_character(text: str) -> str | None:
+    if _PLAIN.fullmatch(text):  # nearly all are
+        return None
     for character in text:
         if (
             character not in " _.-"
