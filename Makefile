@@ -18,7 +18,7 @@ INSTALL = $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-long coverage check static fix messages lock audit sbom bench clean
+.PHONY: help demo docs test test-long coverage check static fix messages lock audit sbom bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -36,7 +36,7 @@ test-long: $(VENV)/.installed-dev ## what takes minutes: a quarter of forty wall
 coverage: $(VENV)/.installed-dev ## all tests, and which lines and branches they reach
 	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not timing" --cov --cov-report=term:skip-covered
 
-check: static test ## all that CI asks: format, lint, types, imports, translations, tests
+check: static docs test ## all that CI asks: format, lint, types, imports, translations, tests
 
 static: $(VENV)/.installed-dev ## format, lint, types, imports and translations, without the tests
 	@$(BIN)/ruff format --check .
@@ -44,6 +44,10 @@ static: $(VENV)/.installed-dev ## format, lint, types, imports and translations,
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/messages.py --check
+
+docs: $(VENV)/.installed-docs ## the documentation as a site in build/site; a link that leads nowhere fails
+	@$(BIN)/python tools/site.py
+	@$(BIN)/zensical build --strict --clean
 
 fix: $(VENV)/.installed-dev ## format, and mend what the linter can mend by itself
 	@$(BIN)/ruff check --fix .
@@ -59,9 +63,10 @@ lock: pyproject.toml ## write the lock files anew from pyproject.toml (needs uv)
 	@$(if $(UV),,$(error make lock needs uv))
 	@$(LOCK) --extra postgres --group build --output-file requirements.lock
 	@$(LOCK) --extra postgres --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
+	@$(UV) pip compile --group docs $(LOCK_AS) --constraint requirements-dev.lock --output-file requirements-docs.lock
 
-LOCK = $(UV) pip compile pyproject.toml --quiet --universal --python-version 3.11 --generate-hashes --no-header \
-	--no-annotate
+LOCK_AS = --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
+LOCK = $(UV) pip compile pyproject.toml $(LOCK_AS)
 
 audit: ## look up known vulnerabilities of what is locked (needs uv and the advisories of the network)
 	@$(if $(UV),,$(error make audit needs uv))
@@ -83,6 +88,11 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
 	@echo "installing what requirements.lock names"
 	@$(INSTALL) --require-hashes -r requirements.lock
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-docs: requirements-docs.lock | $(BIN)/python
+	@echo "installing what requirements-docs.lock names"
+	@$(INSTALL) --require-hashes -r requirements-docs.lock
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed

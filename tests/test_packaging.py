@@ -87,8 +87,9 @@ def test_installed_into_an_empty_environment_it_runs_from_another_folder(wheel: 
         ("requirements.lock", _PROJECT["project"]["dependencies"]),
         ("requirements.lock", _PROJECT["project"]["optional-dependencies"]["postgres"]),
         ("requirements-dev.lock", _PROJECT["dependency-groups"]["dev"]),
+        ("requirements-docs.lock", _PROJECT["dependency-groups"]["docs"]),
     ],
-    ids=["runtime", "postgres", "development"],
+    ids=["runtime", "postgres", "development", "documentation"],
 )
 def test_a_lock_holds_what_the_project_wants(lock: str, wanted: list[str]) -> None:
     locked = _locked(lock)
@@ -98,7 +99,7 @@ def test_a_lock_holds_what_the_project_wants(lock: str, wanted: list[str]) -> No
         )
 
 
-@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock"])
+@pytest.mark.parametrize("lock", ["requirements.lock", "requirements-dev.lock", "requirements-docs.lock"])
 def test_a_lock_names_every_hash_and_no_address(lock: str) -> None:
     text = (_ROOT / lock).read_text()
     assert "://" not in text

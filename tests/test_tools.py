@@ -1,6 +1,7 @@
 """The programs in tools/ run on the code as it is."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -31,3 +32,13 @@ def test_every_flow_is_counted() -> None:
         if not (flow["sql_statements"] and flow["transactions"] and flow["files_entered"])
     ]
     assert 0 < found["package"]["python_files"] < found["package"]["lines"]
+
+
+def test_the_site_holds_every_page_and_every_link_leads_somewhere(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, _ROOT / "tools" / "site.py", tmp_path], check=True, timeout=60)
+    pages = {page.relative_to(tmp_path).as_posix() for page in tmp_path.rglob("*.md")}
+    listed = re.findall(r"^ +- .*: (\S+\.md)$", (_ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
+    assert sorted(pages) == sorted(listed)
+    for page in pages:
+        for link in re.findall(r"\]\((?![a-z]+:|#)([^)#\s]+)", (tmp_path / page).read_text()):
+            assert (tmp_path / page).parent.joinpath(link).exists(), f"{page}: {link}"
