@@ -18,7 +18,7 @@ INSTALL = $(UV) pip install --quiet --compile-bytecode --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help demo docs test test-long coverage check static fix messages lock audit sbom bench clean
+.PHONY: help demo docs test lowest test-long coverage check static fix messages lock audit sbom bench clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,12 @@ test: $(VENV)/.installed-dev ## all tests but the long ones
 
 test-long: $(VENV)/.installed-dev ## what takes minutes: a quarter of forty wallets, told as it was
 	@$(BIN)/python -m pytest -q -n 0 -m long
+
+lowest: ## all tests with the oldest versions that pyproject.toml allows (needs uv and the network)
+	@$(if $(UV),,$(error make lowest needs uv))
+	@$(UV) venv --quiet --clear --python $(PYTHON) $(VENV)-lowest
+	@$(UV) pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct -e '.[postgres]' --group dev
+	@$(VENV)-lowest/bin/python -m pytest -q -n 4 --dist worksteal -m "not timing and not long"
 
 coverage: $(VENV)/.installed-dev ## all tests, and which lines and branches they reach
 	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not timing" --cov --cov-report=term:skip-covered
@@ -77,7 +83,7 @@ sbom: ## write sbom.json: every package that an installation consists of, with i
 	@$(UV) tool run --quiet --from cyclonedx-bom cyclonedx-py requirements requirements.lock --output-file sbom.json
 
 clean: ## remove the environment and what tools left behind
-	rm -rf sbom.json $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	rm -rf sbom.json $(VENV) $(VENV)-lowest build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
 	@$(if $(PYTHON),,$(error balancebot needs Python 3.11 or newer))

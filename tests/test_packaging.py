@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 import sysconfig
+import tarfile
 import tomllib
 import venv
 import zipfile
@@ -79,6 +80,59 @@ def test_installed_into_an_empty_environment_it_runs_from_another_folder(wheel: 
     assert (0, "") == (done.returncode, done.stderr)
     assert done.stdout.startswith(str(packages))
     assert "Recovered from warning" in done.stdout
+
+
+def _pythons() -> list[str]:
+    """Return the Pythons of this machine that the project allows, one for each minor version."""
+    names = [f"python3.{minor}" for minor in range(11, 20)]
+    folders = [Path.home() / ".pyenv" / "versions", Path("/usr/bin"), Path("/usr/local/bin")]
+    found = {
+        name: path
+        for name in names
+        for folder in folders
+        for path in (*folder.glob(f"*/bin/{name}"), folder / name)
+        if path.exists()
+    }
+    return [str(found[name]) for name in sorted(found)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("python", _pythons())
+def test_the_wheel_starts_on_each_python_that_is_there(wheel: Path, tmp_path: Path, python: str) -> None:
+    """With the packages of this environment: those that are compiled for another Python are not imported."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path)
+    code = "import sys; from balancebot.cli import main; sys.exit(main(sys.argv[1:]))"
+    for words, expected in (
+        (["--help"], "Will we run out of SMS"),
+        (["--version"], f"balancebot {balancebot.__version__}\n"),
+        (["config", "reference"], "[poll]"),
+    ):
+        done = subprocess.run(
+            [python, "-W", "error::SyntaxWarning", "-c", code, *words],
+            cwd=tmp_path,
+            env={"PATH": "/usr/bin:/bin", "PYTHONPATH": f"{tmp_path}:{sysconfig.get_path('purelib')}"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+        assert (0, "") == (done.returncode, done.stderr), words
+        assert expected in done.stdout
+
+
+def test_the_wheel_of_the_sdist_is_the_same(wheel: Path, tmp_path: Path) -> None:
+    build = "import sys; from hatchling.build import build_sdist; build_sdist(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, tmp_path], cwd=_ROOT, check=True, capture_output=True)
+    (sdist,) = tmp_path.glob("*.tar.gz")
+    with tarfile.open(sdist) as archive:
+        archive.extractall(tmp_path, filter="data")
+    (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    build = "import sys; from hatchling.build import build_wheel; build_wheel(sys.argv[1])"
+    subprocess.run([sys.executable, "-c", build, tmp_path], cwd=unpacked, check=True, capture_output=True)
+    (built,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as direct, zipfile.ZipFile(built) as by_sdist:
+        assert set(direct.namelist()) == set(by_sdist.namelist())
 
 
 @pytest.mark.parametrize(

@@ -57,6 +57,12 @@ simulate_commands = command_group()
 _HOST = "127.0.0.1"
 _PORT = 8080
 _USER = "demo"
+_PAGES = """\
+  /                            every balance, the worst first, with its runway and how sure it is
+  /wallets/acme/campaigns      one wallet: its past, its limits, and the range of what may come
+  /thresholds                  limits, edited with a look at what they would do and would have told
+  /alerts                      what is open, what was told to whom, and who acted"""
+_SEE_THEM = "\n  See them: `balancebot demo` goes on from here and serves them until it is stopped."
 _NEXT = """\
   balancebot init              writes a commented configuration for your own account
   balancebot check             tries every credential, Slack and the mail server
@@ -199,7 +205,8 @@ level = "error"
 
 def play_story(jsms: Simulator, settings: Settings, database: Database, show: Show) -> None:
     """Play the story: show what happens, each message about it, and how every balance stands in the end."""
-    with running(settings, database, show=show) as (app, reporter):
+    messages: list[str] = []
+    with running(settings, database, show=messages.append) as (app, reporter):
         app.sync_wallets()
         show(bold("A month of history is taken in, and limits are set"))
         _remember(jsms, app)
@@ -211,6 +218,9 @@ def play_story(jsms: Simulator, settings: Settings, database: Database, show: Sh
             show(bold(title))
             events()
             known |= _cycle(app, reporter, show, known)
+            for message in sorted(messages, key=lambda shown: not shown.startswith("Slack")):
+                show(message)
+            messages.clear()
         show(bold("How things stand now"))
         show(_table(app))
 
@@ -290,7 +300,7 @@ def _cycle(app: App, reporter: Reporter, show: Show, known: Collection[str]) -> 
     seconds = (report.ended_at - report.started_at).total_seconds()
     num_read = len(report.results) - len(report.errors)
     show(faint(f"read {num_read} of {len(report.results)} wallets over HTTP in {seconds:.1f} s"))
-    failed = {str(error.message) for error in report.errors}
+    failed = {f"{error.wallet} can't be read: {error.kind}" for error in report.errors}
     for message in failed.difference(known):
         show(message)
     reporter.delivered(app.deliver_outbox.run())

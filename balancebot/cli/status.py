@@ -21,7 +21,7 @@ from balancebot.domain.verdict import Severity
 from balancebot.estimates.context import ContextReader
 from balancebot.estimates.estimator import Estimator
 from balancebot.i18n import Wording
-from balancebot.overview.balances import BalanceView, overview
+from balancebot.overview.balances import BalanceView, is_too_young, overview
 from balancebot.store import alerts, channel_failures, configurations, silences, thresholds
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
@@ -38,6 +38,11 @@ _COLUMNS = (
     Column("next"),
     Column("why then"),
 )
+
+
+_WATCHING = """\
+Watching: runways appear after about an hour; until then only limits by count are judged.
+Have a month of balances? Import them, and runways are there at once: balancebot history import past.csv"""
 
 
 @commands.command(no_args_is_help=False)
@@ -84,7 +89,16 @@ def status(
             ]
         muted_line = [_muted(quiet, words)] if quiet.any else []
         inversions = map(str, book.inversions(view.key for view in views))
-        print(for_people(views, [*configured, *inversions, *refusals, *broad, *muted_line], words, now))
+        is_young = is_too_young(command.database, views, now=now)
+        print(
+            for_people(
+                views,
+                [*configured, *inversions, *refusals, *broad, *muted_line],
+                words,
+                now,
+                is_young=is_young,
+            )
+        )
 
 
 def _at_work(config: Path, now: datetime) -> Iterator[str]:
@@ -132,13 +146,24 @@ def figures_of(settings: Settings) -> ContextReader:
     )
 
 
-def for_people(views: Sequence[BalanceView], further: Sequence[str], words: Wording, now: datetime) -> str:
-    """Write a table of balances, and below it what is wrong with wallets, whose traffic stopped, and `further` lines."""
-    rows = [_row(view, words, now) for view in views]
+def for_people(
+    views: Sequence[BalanceView],
+    further: Sequence[str],
+    words: Wording,
+    now: datetime,
+    *,
+    is_young: bool = False,
+) -> str:
+    """Write a table of balances, and below it what is wrong with wallets, whose traffic stopped, and `further` lines.
+
+    `is_young`: no runway can be known yet, so nothing is called ok.
+    """
+    rows = [_row(view, words, now, is_young=is_young) for view in views]
     # where all are read at regular intervals, why says nothing
     shown = len(_COLUMNS) if any(row[-1] for row in rows) else len(_COLUMNS) - 1
     parts = [
         text_table(_COLUMNS[:shown], (row[:shown] for row in rows)),
+        _WATCHING if is_young else "",
         "\n".join(_troubles(views, words, now)),
         "\n".join(
             f"{view.key} has gone silent, in hours that always see use" for view in views if view.stopped
@@ -151,7 +176,8 @@ def for_people(views: Sequence[BalanceView], further: Sequence[str], words: Word
             if (burst := words.not_counted(view.estimate.not_counted, view.estimate.not_counted_at))
         ),
         "\n".join(further),
-        faint(f"as of {words.local(now):%Y-%m-%d %H:%M:%S} {words.zone_name}; ") + _count(views),
+        faint(f"as of {words.local(now):%Y-%m-%d %H:%M:%S} {words.zone_name}; ")
+        + ("watching" if is_young and all(view.severity is Severity.OK for view in views) else _count(views)),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -171,11 +197,13 @@ def _muted(quiet: MutedCounts, words: Wording) -> str:
     return "muted alerts: " + ", ".join(said for num, said in parts if num)
 
 
-def _row(view: BalanceView, words: Wording, now: datetime) -> Sequence[str]:
+def _row(view: BalanceView, words: Wording, now: datetime, *, is_young: bool) -> Sequence[str]:
     balance = str(view.key)
     if view.severity > Severity.OK:
         balance = bold(balance)
     severity = of_severity(view.severity.word, view.severity)
+    if is_young and view.severity is Severity.OK:
+        severity = faint("watching")
     if not isinstance(view.reading, int):
         return (balance, words.cell(view.reading), "", "", severity, *_times(view, words, now))
     return (

@@ -150,18 +150,21 @@ class PreviewSlack(PreviewChannel):
 
 
 class PreviewMail(PreviewChannel):
-    """A mailbox on the screen."""
+    """A mailbox on the screen: the first mail in full, and of the others what a list of mails shows."""
 
     capabilities = Capabilities(has_threads=True)
 
     def __init__(self, renderer: Renderer, show: Show, *, sender: str) -> None:
         super().__init__("email", renderer, show)
         self._sender = parse_address(sender)
+        self._numbers = count(1)
 
     def send(self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]) -> MessageRef:  # noqa: ARG002
         """Show a mail."""
         mail = compose(outgoing, self._renderer, sender=self._sender)
-        self._show(f"E-mail\n{mail_preview(mail.message)}")
+        is_first = next(self._numbers) == 1
+        line = f"E-mail to {mail.message['To']}: {mail.message['Subject']}"
+        self._show(f"E-mail\n{mail_preview(mail.message)}" if is_first else line)
         return MessageRef(channel_id="", message_id=mail.message_id, subject=mail.subject)
 
 

@@ -19,11 +19,13 @@ from balancebot.domain.threshold import Effective, ThresholdBook
 from balancebot.domain.verdict import Severity, judge
 from balancebot.estimates.estimator import estimate_at
 from balancebot.poll.cycle import LAST_CYCLE
-from balancebot.store import alerts, channel_failures, estimates, installation, outbox, wallets
+from balancebot.store import alerts, channel_failures, estimates, installation, outbox, schema, wallets
 from balancebot.store.channel_failures import ChannelFailure
+from balancebot.store.database import Database
 from balancebot.store.estimates import EstimateRow
 from balancebot.store.wallets import WalletRow
 
+_YOUNG = timedelta(hours=2)
 _NONE_LEFT = Runway(p10=0.0, p50=0.0, p90=0.0, judged=0.0)
 
 
@@ -119,6 +121,17 @@ def overview(
                 )
             )
     return views
+
+
+def is_too_young(database: Database, views: Sequence[BalanceView], *, now: datetime) -> bool:
+    """Tell whether it began to watch so lately that no runway can be known yet: what is ok is only not known to be bad."""
+    if not any(view.reading and isinstance(view.reading, int) for view in views):
+        return False
+    if any(view.reading and view.estimate.runway is not None for view in views):
+        return False
+    with database.read() as conn:
+        made = installation.find(conn, schema.DATABASE_ID)
+    return made is not None and timedelta() <= now - made.at < _YOUNG
 
 
 def _view(

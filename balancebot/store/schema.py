@@ -17,7 +17,8 @@ from balancebot.store.tables import metadata
 HEAD = "0010"
 """The version this program works with: the newest of `migrations/versions`."""
 
-_DATABASE_ID = "database_id"
+DATABASE_ID = "database_id"
+"""The fact that names this database, from when it was made on."""
 _VERSION_AND_ID = text(
     "SELECT (SELECT version_num FROM alembic_version), (SELECT value FROM facts WHERE key = :key)"
 )
@@ -35,17 +36,17 @@ def version(connection: Connection) -> str | None:
 def database_id(connection: Connection, place: str) -> str | None:
     """Return the id of this database; None where it has none yet. Raises DatabaseError for unexpected tables."""
     _refuse_missing_columns(connection, place)
-    found = installation.find(connection, _DATABASE_ID)
+    found = installation.find(connection, DATABASE_ID)
     return None if found is None else found.value
 
 
 def make_database_id(connection: Connection) -> str:
     """Give this database an id, unless it has one."""
-    found = installation.find(connection, _DATABASE_ID)
+    found = installation.find(connection, DATABASE_ID)
     if found is not None:
         return found.value
     name = uuid4().hex
-    installation.note(connection, _DATABASE_ID, name, now=SystemClock().now())
+    installation.note(connection, DATABASE_ID, name, now=SystemClock().now())
     return name
 
 
@@ -61,7 +62,7 @@ def unmark_backup(connection: Connection) -> None:
 
 def verify(connection: Connection, place: str, expected_id: str) -> None:
     """Raise DatabaseError if this is another database, or one that a newer program has upgraded since."""
-    current, found = connection.execute(_VERSION_AND_ID, {"key": _DATABASE_ID}).one()
+    current, found = connection.execute(_VERSION_AND_ID, {"key": DATABASE_ID}).one()
     if current != HEAD:
         raise _unknown_version(place, current)
     if found != expected_id:

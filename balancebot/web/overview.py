@@ -10,7 +10,7 @@ from starlette.responses import Response
 from balancebot.domain.balance import Absent, Category
 from balancebot.domain.runway import NO_END_HOURS
 from balancebot.domain.verdict import Severity
-from balancebot.overview.balances import BalanceView
+from balancebot.overview.balances import BalanceView, is_too_young
 from balancebot.sheet_writer import Cell
 from balancebot.web.chart import runway_bar
 from balancebot.web.downloads import MAX_IN_CSV, csv_file, instant_cell
@@ -103,6 +103,7 @@ def overview(request: PageRequest) -> Response:
         num_all=len(look.views),
         paging=paging,
         as_of=look.at,
+        is_young=is_too_young(request.app.database, look.views, now=request.now),
         categories=list(Category),
     )
 

@@ -63,11 +63,11 @@ def set_limits(world: World) -> None:
     world.limit(CAMPAIGN, "market", warning_below=100_000, lead_time_days=5)
 
 
-def fill(world: World, *, every: timedelta = timedelta(hours=1)) -> None:
-    """Let the world have watched the account for six weeks, and read it once more just now."""
+def fill(world: World, *, every: timedelta = timedelta(hours=1), scenario: Scenario = SCENARIO) -> Ledger:
+    """Let the world have watched the account for six weeks, and read it once more just now; return what goes on."""
     now = world.clock.now()
-    ledger = Ledger(SCENARIO, started_at=now)
-    names = [wallet.name for wallet in SCENARIO.wallets]
+    ledger = Ledger(scenario, started_at=now)
+    names = [wallet.name for wallet in scenario.wallets]
     world.configure(*names)
     taken = import_history(
         world.database,
@@ -85,6 +85,7 @@ def fill(world: World, *, every: timedelta = timedelta(hours=1)) -> None:
         world.shows(ledger.readings(name, world.clock.now()), wallet=name)
     world.poll()
     world.clock.pass_by(minutes=2)
+    return ledger
 
 
 def _lines(ledger: Ledger, names: list[WalletName], every: timedelta, world: World) -> Iterator[str]:
