@@ -190,3 +190,16 @@ def test_a_secret_that_is_missing_is_refused_before_anything_is_asked(balancebot
     outcome = balancebot("poll")
     assert (2, "", 0) == (outcome.status, outcome.out, len(firm.jsms.requests))
     assert "heartbeat.url" in outcome.err
+
+
+def test_in_the_first_hour_nothing_is_called_ok_and_the_past_is_asked_for(
+    firm: Firm, balancebot: Run
+) -> None:
+    balancebot("thresholds", "set", "acme/checkout", "industry", "--critical-below", "1000")
+    firm.has(900)
+    balancebot("poll")
+    shown = balancebot("status").out
+    assert " ok" not in shown
+    assert "Import them, and runways are there at once: balancebot history import past.csv" in shown
+    (low,) = (line for line in shown.splitlines() if line.startswith("acme/checkout:industry"))
+    assert "critical" in low

@@ -56,16 +56,3 @@ def test_status_on_sqlite_imports_nothing_that_it_has_no_use_for(config: Path, b
         "sqlalchemy.orm",
     }
     assert set() == for_others & set(done.stderr.split())
-
-
-def test_in_the_first_hour_nothing_is_called_ok_and_the_past_is_asked_for(
-    firm: Firm, balancebot: Callable[..., Outcome]
-) -> None:
-    balancebot("thresholds", "set", "acme/checkout", "industry", "--critical-below", "1000")
-    firm.has(900)
-    balancebot("poll")
-    shown = balancebot("status").out
-    assert " ok" not in shown
-    assert "Import them, and runways are there at once: balancebot history import past.csv" in shown
-    (low,) = (line for line in shown.splitlines() if line.startswith("acme/checkout:industry"))
-    assert "critical" in low
