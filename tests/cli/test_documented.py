@@ -36,7 +36,7 @@ _ELSEWHERE = {
     "balancebot run": "test_run.py",
     "balancebot reload": "test_reload.py",
     "balancebot init": "test_init.py",
-    "balancebot simulate --port 8701 --past past.csv > balancebot.toml &": "test_trying.py",
+    "balancebot simulate --port 8701 --past past.csv > balancebot.toml": "test_trying.py",
     "balancebot history import past.csv": "test_trying.py",
     "balancebot db restore /var/backups/balancebot-2026-11-24.db": "test_keeping.py: nothing else may have the file open",
     "balancebot users add NAME --role finance": "tests/people: it asks for a password",
