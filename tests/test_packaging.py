@@ -99,15 +99,20 @@ def _pythons() -> list[str]:
 @pytest.mark.slow
 @pytest.mark.parametrize("python", _pythons())
 def test_the_wheel_starts_on_each_python_that_is_there(wheel: Path, tmp_path: Path, python: str) -> None:
-    """With the packages of this environment: those that are compiled for another Python are not imported."""
+    """Everything compiles; what needs packages that are compiled for one Python runs on this one alone."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path)
     code = "import sys; from balancebot.cli import main; sys.exit(main(sys.argv[1:]))"
-    for words, expected in (
+    subprocess.run(
+        [python, "-W", "error::SyntaxWarning", "-m", "compileall", "-q", tmp_path / "balancebot"], check=True
+    )
+    is_this = Path(python).name == f"python3.{sys.version_info.minor}"
+    calls = (
         (["--help"], "Will we run out of SMS"),
         (["--version"], f"balancebot {balancebot.__version__}\n"),
         (["config", "reference"], "[poll]"),
-    ):
+    )
+    for words, expected in calls if is_this else calls[:1]:
         done = subprocess.run(
             [python, "-W", "error::SyntaxWarning", "-c", code, *words],
             cwd=tmp_path,

@@ -100,6 +100,7 @@ def demo(
         database = Database(settings.database.url.reveal())
         database.upgrade()
         play_story(jsms, settings, database, show)
+        show(f"{bold('What the pages show')}\n{_PAGES}{_SEE_THEM if once else ''}")
         show(f"{bold('What to do next')}\n{_NEXT}")
         if once:
             database.dispose()

@@ -177,7 +177,7 @@ def for_people(
         ),
         "\n".join(further),
         faint(f"as of {words.local(now):%Y-%m-%d %H:%M:%S} {words.zone_name}; ")
-        + ("watching" if is_young and all(view.severity is Severity.OK for view in views) else _count(views)),
+        + _count(views, is_young=is_young),
     ]
     return "\n\n".join(part for part in parts if part)
 
@@ -243,11 +243,12 @@ def _troubles(views: Sequence[BalanceView], words: Wording, now: datetime) -> It
         yield f"{view.error} ({last})"
 
 
-def _count(views: Sequence[BalanceView]) -> str:
+def _count(views: Sequence[BalanceView], *, is_young: bool) -> str:
     """Count the severities that are there, the worst first."""
     severities = [view.severity for view in views]
+    words = {Severity.OK: "watching"} if is_young else {}
     return ", ".join(
-        of_severity(f"{severities.count(severity)} {severity.word}", severity)
+        of_severity(f"{severities.count(severity)} {words.get(severity, severity.word)}", severity)
         for severity in sorted(Severity, reverse=True)
         if severity in severities
     )
