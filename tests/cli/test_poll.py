@@ -147,6 +147,8 @@ def test_status_shows_what_was_read(balancebot: Run, firm: Firm) -> None:
         "movable": 50000,
         "spike": None,
         "wallet_alert": None,
+        "next_read_reason": "regular",
+        "next_read_category": None,
     } == balance
     row = next(line for line in balancebot("status").out.splitlines() if CHECKOUT in line and "900" in line)
     assert ["acme/checkout:industry", "900", "unknown", "unknown", "critical"] == row.split()[:5]
