@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from playback import DAY, OFFICE, STEP, Stage, sends, stage
 
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -24,7 +24,7 @@ FIRST = 70
 """The day on which the month begins: a Monday, 16 March."""
 LEAD = timedelta(days=2)
 READ = timedelta(minutes=15)
-BY = Actor(who="ops", way=Way.CLI)
+BY = Actor(name="ops", via=Via.CLI)
 
 
 def place(day: float, hour: float = 0.0) -> int:

@@ -19,7 +19,7 @@ from balancebot.answers import balances_answer
 from balancebot.app import App, build_app
 from balancebot.cli.advise import _for_people as advice_for_people
 from balancebot.config import Settings, load
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Absent, BalanceKey, Category, Readings, Snapshot, WalletName
 from balancebot.domain.user import Role
 from balancebot.estimates.context import ORDER_FOR
@@ -268,7 +268,7 @@ def stage(
         played = Stage.__new__(Stage)
         app = build_app(settings, database, clock=clock, source=played)
         played.__init__(app=app, clock=clock, slack=slack, say=say)
-        by = Actor(who="root", way=Way.CLI)
+        by = Actor(name="root", via=Via.CLI)
         add_user(database, name="finance", role=Role.FINANCE, password=PASSWORD, by=by, now=now)
         app.sync_wallets()
         try:

@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from playback import DAY, STEP, Stage, sends, stage
 
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 
 ZONE = ZoneInfo("Asia/Shanghai")
@@ -28,7 +28,7 @@ FIRST = 60
 """The day on which a story begins."""
 POOL = WalletName("acme")
 SHOP = BalanceKey(WalletName("acme/shop"), Category.INDUSTRY)
-BY = Actor(who="ops", way=Way.CLI)
+BY = Actor(name="ops", via=Via.CLI)
 
 
 def at(day: float, hour: float = 0.0) -> datetime:

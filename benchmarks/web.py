@@ -30,7 +30,7 @@ from balancebot.config import (
     Settings,
     WebConfig,
 )
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Readings, WalletName
 from balancebot.domain.next_reading import NextReading
 from balancebot.domain.threshold import Scope, ThresholdRow
@@ -216,13 +216,13 @@ def main() -> int:
             name="finance",
             role=Role.ADMIN,
             password=PASSWORD,
-            by=Actor(who="root", way=Way.CLI),
+            by=Actor(name="root", via=Via.CLI),
             now=NOW,
         )
         clock = Clock()
         bot = build_app(settings, database, clock=clock)
         assert settings.web is not None
-        bot.edit_thresholds.set(Scope("acme"), {"note": "x"}, by=Actor(who="finance", way=Way.CLI))
+        bot.edit_thresholds.set(Scope("acme"), {"note": "x"}, by=Actor(name="finance", via=Via.CLI))
         server = serve(create_pages(bot, metrics=bytes), host="127.0.0.1", port=0)
         print(f"{options.wallets:,} wallets{'':<24} {'KB':>7} {'median ms':>10} {'p95 ms':>8}")
         with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False) as client:

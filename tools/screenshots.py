@@ -11,7 +11,7 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.user import Role
 from balancebot.people.users import add_user
 from balancebot.store.database import Database
@@ -53,7 +53,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         database = Database(f"sqlite:///{folder}/balancebot.db")
         database.upgrade()
-        by = Actor(who="root", way=Way.CLI)
+        by = Actor(name="root", via=Via.CLI)
         add_user(database, name=NAME, role=Role.FINANCE, password=PASSWORD, by=by, now=NOW)
         world = World(database, clock=HandClock(NOW))
         showcase.set_limits(world)

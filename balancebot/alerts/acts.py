@@ -66,7 +66,7 @@ class OperateAlerts:
             found = [_find(conn, alert_id) for alert_id in dict.fromkeys(alert_ids)]
             still_open = [last for last in found if last is not None and last.is_open]
             if audit.of_request(conn, by.request) is not None:
-                return tuple(last.alert for last in still_open if last.alert.acknowledged_by == by.who)
+                return tuple(last.alert for last in still_open if last.alert.acknowledged_by == by.name)
             unseen = [last for last in still_open if last.alert.acknowledged_at is None]
             return tuple(self._acknowledge(conn, unseen, by=by, note="", now=now))
 
@@ -82,7 +82,7 @@ class OperateAlerts:
     ) -> list[Alert]:
         note = clean_text(note, at_most=MAX_WORDS_OF_PEOPLE)
         seen = [
-            life.acknowledge(last.alert, by=by.who, note=note, now=now, expects_by=expects_by)
+            life.acknowledge(last.alert, by=by.name, note=note, now=now, expects_by=expects_by)
             for last in found
         ]
         self._save(
@@ -110,7 +110,7 @@ class OperateAlerts:
         now = self.clock.now()
         until = min(until, now + LONGEST_SILENCE)
         reason = clean_text(reason, at_most=MAX_WORDS_OF_PEOPLE)
-        wanted = Silence(pattern=pattern, begins_at=now, until=until, reason=reason, created_by=by.who)
+        wanted = Silence(pattern=pattern, begins_at=now, until=until, reason=reason, created_by=by.name)
         with self.database.write() as conn:
             types.take_lock(conn, types.ALERTS)
             before = _silence_of(conn, by.request)
@@ -139,7 +139,7 @@ class OperateAlerts:
             return False
         with self.database.write() as conn:
             types.take_lock(conn, types.ALERTS)
-            if not silences.end(conn, int(silence_id), by=by.who, now=now):
+            if not silences.end(conn, int(silence_id), by=by.name, now=now):
                 return False
             audit.record_change(conn, by, Act.END_SILENCE, f"silence {silence_id}", now=now)
             self._pass_time(conn, now)

@@ -11,7 +11,7 @@ import typer
 
 from balancebot.config import Settings, UnfitError, config_path, load
 from balancebot.config.values import LONGEST, duration
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.sentence import Sentence, clean_text
@@ -65,13 +65,13 @@ class CommandContext:
 
         return build_app(self.settings, self.database)
 
-    def actor(self, way: Way | None = None) -> Actor:
-        """Return who calls the program, for the audit log; `way` defaults to the command line."""
+    def actor(self, via: Via | None = None) -> Actor:
+        """Return who calls the program, for the audit log; `via` defaults to the command line."""
         try:
             who = getpass.getuser()
         except (KeyError, OSError):  # a container may run as a number that has no name
             who = f"uid {os.getuid()}"
-        return Actor(who=clean_text(who, at_most=MAX_USER_NAME), way=way or Way.CLI)
+        return Actor(name=clean_text(who, at_most=MAX_USER_NAME), via=via or Via.CLI)
 
     def _load(self, *, resolve_secrets: bool) -> Settings:
         loaded = load(self.config_path, environ=os.environ, resolve_secrets=resolve_secrets)

@@ -26,7 +26,7 @@ from balancebot.cli.poll import running
 from balancebot.cli.status import for_people, look
 from balancebot.clock import SystemClock
 from balancebot.config import Settings, load
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
@@ -116,7 +116,7 @@ def _go_on(settings: Settings, database: Database, show: Show) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
     password = secrets.token_urlsafe(9)
-    by = Actor(who=_USER, way=Way.CLI)
+    by = Actor(name=_USER, via=Via.CLI)
     now = SystemClock().now()
     add_user(database, name=_USER, role=Role.ADMIN, password=password, by=by, now=now)
     daemon = Daemon(settings, database, channels=preview_channels(settings, show))
@@ -251,7 +251,7 @@ def _history(jsms: Simulator) -> Iterator[SheetRow]:
 
 
 def _set_limits(app: App) -> None:
-    by = Actor(who="finance", way=Way.CLI)
+    by = Actor(name="finance", via=Via.CLI)
     for wallet, category, cells in (
         ("acme/*", Category.INDUSTRY, {"note": "Buy industry quota in the console, then tell #finance."}),
         (_CAMPAIGNS, Category.MARKET, {"warning_below": "20000", "critical_below": "5000"}),

@@ -67,8 +67,8 @@ def change_as_json(entry: AuditEntry) -> dict[str, object]:
     wallet, _, category = entry.subject.rpartition(":")
     return {
         "at": json_instant(entry.at),
-        "who": entry.who,
-        "way": entry.way,
+        "who": entry.actor,
+        "way": entry.via,
         "wallet": wallet,
         "category": category,
         "before": None if entry.before is None else dict(entry.before),

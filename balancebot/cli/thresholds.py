@@ -18,7 +18,7 @@ from balancebot.cli.threshold_output import (
     row_cells,
     rows_of,
 )
-from balancebot.domain.audit import Way
+from balancebot.domain.audit import Via
 from balancebot.domain.local_time import local_time
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.threshold import Scope, ThresholdBook
@@ -157,7 +157,7 @@ def import_file(
     edited = (
         editing.preview_sheet(sheet, prune=prune)
         if dry_run
-        else editing.import_sheet(sheet, by=context_of(context).actor(Way.SHEET), prune=prune)
+        else editing.import_sheet(sheet, by=context_of(context).actor(Via.SHEET), prune=prune)
     )
     _tell(edited, source=f"{file}: ", changes_nothing=dry_run)
 
@@ -227,8 +227,8 @@ def show_history(
             (
                 (
                     f"{local_time(entry.at, zone):%Y-%m-%d %H:%M:%S}",
-                    entry.who,
-                    entry.way.value,
+                    entry.actor,
+                    entry.via.value,
                     entry.subject,
                     difference(entry),
                 )

@@ -1,4 +1,4 @@
-"""Who changed what, from what, to what, when, and by which way. An entry is written in the transaction of the change."""
+"""Who changed what, from what, to what, when, and via what. An entry is written in the transaction of the change."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,8 +7,8 @@ from enum import StrEnum
 from typing import TypeAlias
 
 
-class Way(StrEnum):
-    """By which way a change came."""
+class Via(StrEnum):
+    """By which interface a change came."""
 
     CLI = "cli"
     PAGE = "page"
@@ -44,10 +44,10 @@ class Act(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Actor:
-    """Who changes something, and by which way."""
+    """Who changes something, and via which interface."""
 
-    who: str
-    way: Way
+    name: str
+    via: Via
     request: str = ""
     """Names the request where the same one may come again: it is done once. '' = it comes once."""
 
@@ -63,8 +63,8 @@ class AuditEntry:
     id: str = ""
     """'' until it is kept."""
     at: datetime
-    who: str
-    way: Way
+    actor: str
+    via: Via
     act: Act
     subject: str
     """What was changed: a scope, a pattern, an alert's id, a user's name."""

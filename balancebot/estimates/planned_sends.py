@@ -70,7 +70,7 @@ class PlannedSends:
             starts_at=starts_at,
             ends_at=ends_at,
             note=written,
-            created_by=by.who,
+            created_by=by.name,
             created_at=now,
         )
         with self.database.write() as conn:

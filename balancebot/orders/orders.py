@@ -74,7 +74,7 @@ class OperateOrders:
             reference=reference,
             note=written,
             ordered_at=now,
-            ordered_by=by.who,
+            ordered_by=by.name,
             expected_at=expected_at,
         )
         with self.database.write() as conn:
@@ -99,11 +99,11 @@ class OperateOrders:
         with self.database.write() as conn:
             types.take_lock(conn, types.BOOKING)
             order = orders.find(conn, order_id)
-            if order is None or not orders.cancel(conn, order_id, by=by.who, now=now):
+            if order is None or not orders.cancel(conn, order_id, by=by.name, now=now):
                 return None
             balance = str(BalanceKey(order.wallet, order.category))
             audit.record_change(conn, by, Act.CANCEL_ORDER, balance, before=_picture(order), now=now)
-        return replace(order, cancelled_at=now, cancelled_by=by.who)
+        return replace(order, cancelled_at=now, cancelled_by=by.name)
 
     def tick(self) -> int:
         """Say of each order that is overdue, once, who recorded it; return of how many."""

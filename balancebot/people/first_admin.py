@@ -12,7 +12,7 @@ from enum import StrEnum
 from sqlalchemy import Connection
 
 from balancebot.config import Secret
-from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role, User, user_name_fault
 from balancebot.people import log_in, users
@@ -70,7 +70,7 @@ def make_first_admin(
         if not _is_good(conn, token, now) or not installation.forget_all(conn, _SETUP):
             return SetupFault.STALE
         users.add_or_keep(conn, User(name=name, role=Role.ADMIN, created_at=now), password_hash)
-        by = Actor(who=name, way=Way.PAGE)
+        by = Actor(name=name, via=Via.PAGE)
         audit.record_change(conn, by, Act.ADD_USER, name, after={"role": Role.ADMIN.value}, now=now)
     return None
 

@@ -38,7 +38,7 @@ def add_token(
     if role not in ROLES:
         return TokenFault.BAD_ROLE
     token = Secret(PREFIX + secrets.token_urlsafe(32))
-    made = ApiToken(name=name, role=role, created_at=now, created_by=by.who, expires_at=expires_at)
+    made = ApiToken(name=name, role=role, created_at=now, created_by=by.name, expires_at=expires_at)
     with database.write() as conn:
         if not store.add(conn, made, _hash(token)):
             return TokenFault.TAKEN

@@ -8,7 +8,7 @@ from zoneinfo import available_timezones
 from sqlalchemy import Connection
 
 from balancebot.config import LANGUAGES
-from balancebot.domain.audit import Act, Actor, Picture, Way
+from balancebot.domain.audit import Act, Actor, Picture, Via
 from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role, Session, User, user_name_fault
 from balancebot.people import log_in
@@ -153,7 +153,7 @@ def password_fault(password: str) -> UserFault | None:
 
 def _is_self(by: Actor, name: str) -> bool:
     """Tell whether somebody on the pages would lock themselves out: so there is always an admin left."""
-    return by.way is Way.PAGE and by.who == name
+    return by.via is Via.PAGE and by.name == name
 
 
 def _role(role: Role) -> Picture:

@@ -7,7 +7,7 @@ from typing import TypeAlias
 
 from sqlalchemy import Connection, func, insert, or_, select
 
-from balancebot.domain.audit import Act, Actor, AuditEntry, Picture, Way
+from balancebot.domain.audit import Act, Actor, AuditEntry, Picture, Via
 from balancebot.store.tables import audit
 from balancebot.store.types import columns_of
 
@@ -37,8 +37,8 @@ def record_changes(conn: Connection, actor: Actor, changes: Iterable[Change], *,
     entries = [
         AuditEntry(
             at=now,
-            who=actor.who,
-            way=actor.way,
+            actor=actor.name,
+            via=actor.via,
             act=act,
             subject=subject,
             before=before,
@@ -63,31 +63,31 @@ _THRESHOLDS = (Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD)
 def together(conn: Connection, entry: AuditEntry) -> tuple[AuditEntry, ...]:
     """Return the changes of thresholds that were made in one transaction with that of `entry`, which one request asked for.
 
-    These have one instant, one person and one way; of anything else there are none.
+    These have one instant, one actor and one interface; of anything else there are none.
     """
     if entry.act not in _THRESHOLDS:
         return ()
     wanted = select(*_COLUMNS).where(
         audit.c.at == entry.at,
-        audit.c.who == entry.who,
-        audit.c.way == entry.way,
+        audit.c.actor == entry.actor,
+        audit.c.via == entry.via,
         audit.c.act.in_(_THRESHOLDS),
     )
     return tuple(AuditEntry(**row._mapping) for row in conn.execute(wanted.order_by(audit.c.id)))
 
 
-def num_together(conn: Connection, entries: Collection[AuditEntry]) -> dict[tuple[datetime, str, Way], int]:
-    """Return how many changes of thresholds were made together, by their instant, person and way."""
+def num_together(conn: Connection, entries: Collection[AuditEntry]) -> dict[tuple[datetime, str, Via], int]:
+    """Return how many changes of thresholds were made together, by their instant, actor and interface."""
     instants = {entry.at for entry in entries if entry.act in _THRESHOLDS}
     if not instants:
         return {}
     c = audit.c
     rows = conn.execute(
-        select(c.at, c.who, c.way, func.count())
+        select(c.at, c.actor, c.via, func.count())
         .where(c.at.in_(instants), c.act.in_(_THRESHOLDS))
-        .group_by(c.at, c.who, c.way)
+        .group_by(c.at, c.actor, c.via)
     )
-    return {(at, who, way): int(number) for at, who, way, number in rows}
+    return {(at, actor, via): int(number) for at, actor, via, number in rows}
 
 
 def of_request(conn: Connection, request: str) -> AuditEntry | None:
@@ -117,7 +117,7 @@ def newest(
         wanted = wanted.where(
             or_(
                 audit.c.subject.icontains(about, autoescape=True),
-                audit.c.who.icontains(about, autoescape=True),
+                audit.c.actor.icontains(about, autoescape=True),
             )
         )
     return tuple(AuditEntry(**row._mapping) for row in conn.execute(wanted))

@@ -19,7 +19,7 @@ from sqlalchemy import (
 )
 
 from balancebot.domain.alert import Escalated
-from balancebot.domain.audit import Act, Way
+from balancebot.domain.audit import Act, Via
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.message import Measurement, MessageContext
 from balancebot.domain.threshold import Limits
@@ -431,8 +431,8 @@ audit = Table(
     metadata,
     Column("id", TextId, primary_key=True),
     Column("at", UtcDateTime, nullable=False),
-    Column("who", String(128), nullable=False),
-    Column("way", EnumColumn(Way), nullable=False),
+    Column("who", String(128), nullable=False, key="actor"),
+    Column("way", EnumColumn(Via), nullable=False, key="via"),
     Column("action", EnumColumn(Act, 32), nullable=False, key="act"),
     Column("subject", String(200), nullable=False),
     Column("before", PictureColumn),

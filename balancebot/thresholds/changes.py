@@ -232,7 +232,7 @@ class EditThresholds:
             if isinstance(edited, Conflict | Outdated) or edited.faults:
                 return edited
             put = [change.after for change in edited.changes if change.after is not None]
-            thresholds.put(conn, put, by=by.who, now=now)
+            thresholds.put(conn, put, by=by.name, now=now)
             thresholds.remove(conn, [change.scope for change in edited.changes if change.after is None])
             audit.record_changes(conn, by, map(_as_change, edited.changes), now=now)
             notified = self.judge_limits.judge(

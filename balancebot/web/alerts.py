@@ -52,7 +52,7 @@ _MAX_ACTS = 500
 class ActRow:
     """What one person did about an alert."""
 
-    who: str
+    actor: str
     act: Act
     at: datetime
     differences: tuple[AuditDifference, ...]
@@ -338,7 +338,7 @@ def acts_of(conn: Connection, alert: Alert, words: Wording) -> list[ActRow]:
     """Return what people did about an alert while it was open, the latest first."""
     found = audit.newest(conn, limit=_MAX_ACTS, acts=_ACTS, since=alert.opened_at)
     return [
-        ActRow(who=entry.who, act=entry.act, at=entry.at, differences=differences(entry, words))
+        ActRow(actor=entry.actor, act=entry.act, at=entry.at, differences=differences(entry, words))
         for entry in found
         if (alert.closed_at is None or entry.at <= alert.closed_at) and _is_about(entry, alert)
     ]

@@ -1,4 +1,4 @@
-"""The audit page: who changed what, when, from what to what, and by which way."""
+"""The audit page: who changed what, when, from what to what, and via which interface."""
 
 import json
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ from functools import partial
 
 from starlette.responses import Response
 
-from balancebot.domain.audit import Act, AuditEntry, Way
+from balancebot.domain.audit import Act, AuditEntry, Via
 from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.user import Role
@@ -72,9 +72,9 @@ def audit_page(request: PageRequest) -> Response:
         )
         num_together = audit.num_together(conn, entries)
     words = request.words
-    first_of: dict[tuple[datetime, str, Way], str] = {}
+    first_of: dict[tuple[datetime, str, Via], str] = {}
     for entry in entries:
-        first_of.setdefault((entry.at, entry.who, entry.way), entry.id)
+        first_of.setdefault((entry.at, entry.actor, entry.via), entry.id)
     return show(
         request,
         "audit.html.j2",
@@ -87,7 +87,7 @@ def audit_page(request: PageRequest) -> Response:
                 num_together.get(made, 0) if first_of[made] == entry.id else 0,
             )
             for entry in entries[:PAGE]
-            for made in [(entry.at, entry.who, entry.way)]
+            for made in [(entry.at, entry.actor, entry.via)]
         ],
         paging=Page(number=number, more=len(entries) > PAGE),
         about=about,
@@ -109,8 +109,8 @@ def to_csv(request: PageRequest) -> Response:
     table += [
         (
             instant_cell(entry.at),
-            entry.who,
-            entry.way.value,
+            entry.actor,
+            entry.via.value,
             entry.act.value,
             entry.subject,
             *(

@@ -28,7 +28,7 @@ from balancebot.alerts.transitions import NotifiedAlert
 from balancebot.app import App
 from balancebot.config import LANGUAGES, Secret
 from balancebot.domain.alert import Reason
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.sentence import sentence
 from balancebot.domain.user import Role, User
 from balancebot.i18n import Wording
@@ -86,12 +86,12 @@ class PageRequest:
     @property
     def actor(self) -> Actor:
         """Who answers for the change."""
-        return Actor(who=self.user.name, way=Way.PAGE)
+        return Actor(name=self.user.name, via=Via.PAGE)
 
     @property
     def sheet_actor(self) -> Actor:
         """The same, for what comes out of a spreadsheet."""
-        return Actor(who=self.user.name, way=Way.SHEET)
+        return Actor(name=self.user.name, via=Via.SHEET)
 
     def asked(self, name: str) -> str:
         """Return a value of the address, '' where there is none."""

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from starlette.responses import Response
 
-from balancebot.domain.audit import Way
+from balancebot.domain.audit import Via
 from balancebot.domain.sentence import sentence
 from balancebot.domain.threshold import ThresholdBook, ThresholdRow
 from balancebot.i18n import Wording
@@ -85,7 +85,7 @@ def upload(request: PageRequest) -> Response:
 def apply(request: PageRequest) -> Response:
     """Make the changes that were looked at; if they would be others by now, show those instead."""
     rows = _carried_in(request.sent("changes"))
-    is_sheet = request.sent("way") != Way.PAGE
+    is_sheet = request.sent("via") != Via.PAGE
     by = request.sheet_actor if is_sheet else request.actor
     outcome = request.app.edit_thresholds.import_seen(rows, seen=request.sent("seen"), by=by)
     if isinstance(outcome, Outdated):
@@ -134,7 +134,7 @@ def show_changes(
         name=name,
         outdated=outdated,
         num_rows=num_rows,
-        way=Way.SHEET if is_sheet else Way.PAGE,
+        via=Via.SHEET if is_sheet else Via.PAGE,
         changes=[
             (
                 change,

@@ -4,13 +4,13 @@ from datetime import timedelta
 
 import pytest
 
-from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.pattern import Pattern
 from balancebot.poll.judge import sync_wallets
 from balancebot.store import alerts, audit, silences
 from tests.world import SHOP, WEB, World, industry
 
-ON_CALL = Actor(who="on-call", way=Way.CLI)
+ON_CALL = Actor(name="on-call", via=Via.CLI)
 OPENED = "opened warning acme/shop:industry"
 
 
@@ -131,7 +131,7 @@ def test_every_act_is_in_the_audit_log(world):
     with world.database.read() as conn:
         entries = audit.newest(conn, limit=10)
     assert [(Act.ACKNOWLEDGE, "on-call"), (Act.END_SILENCE, "on-call"), (Act.SILENCE, "on-call")] == [
-        (entry.act, entry.who) for entry in entries
+        (entry.act, entry.actor) for entry in entries
     ]
 
 
@@ -142,7 +142,7 @@ def test_a_wallet_that_leaves_the_configuration_takes_its_alerts_with_it(world):
 
 
 def test_a_request_that_comes_again_is_done_once_and_answered_alike(world):
-    by = Actor(who="oncall", way=Way.SLACK, request="click 17")
+    by = Actor(name="oncall", via=Via.SLACK, request="click 17")
     acknowledged = world.app.operate_alerts.acknowledge(open_id(world), by=by, note="first")
 
     assert acknowledged == world.app.operate_alerts.acknowledge(open_id(world), by=by, note="again")
@@ -152,7 +152,7 @@ def test_a_request_that_comes_again_is_done_once_and_answered_alike(world):
 
 
 def test_a_silence_that_is_asked_for_again_is_made_once(world):
-    by = Actor(who="oncall", way=Way.SLACK, request="command 3")
+    by = Actor(name="oncall", via=Via.SLACK, request="command 3")
     pattern = Pattern.parse("acme/*")
     until = world.clock.now() + timedelta(hours=4)
     made = world.app.operate_alerts.silence(pattern, until=until, reason="moving house", by=by)

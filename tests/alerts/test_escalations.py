@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from balancebot.config import EscalationConfig, RouteConfig
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import WalletName
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.verdict import Severity
@@ -18,7 +18,7 @@ from balancebot.store import alerts
 from tests.outbox_bench import Killed, fails, loses_the_answer
 from tests.world import SHOP, World, industry
 
-ON_CALL = Actor(who="on-call", way=Way.CLI)
+ON_CALL = Actor(name="on-call", via=Via.CLI)
 OPENED = "opened critical acme/shop:industry"
 ESCALATED = "escalated critical acme/shop:industry"
 

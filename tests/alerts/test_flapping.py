@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from itertools import cycle
 
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.pattern import Pattern
 from balancebot.ports import SourceErrorKind
@@ -12,7 +12,7 @@ from balancebot.store import alerts
 from tests.outbox_bench import SentMessage
 from tests.world import industry
 
-ONCALL = Actor(who="oncall (U17)", way=Way.SLACK)
+ONCALL = Actor(name="oncall (U17)", via=Via.SLACK)
 
 
 def shown(message: SentMessage) -> Sequence[object]:

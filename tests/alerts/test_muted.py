@@ -2,14 +2,14 @@
 
 from datetime import timedelta
 
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import WalletName
 from balancebot.domain.message import NOTHING_MUTED, MutedCounts
 from balancebot.domain.pattern import Pattern
 from balancebot.store import alerts
 from tests.world import World, industry
 
-ONCALL = Actor(who="oncall (U17)", way=Way.SLACK)
+ONCALL = Actor(name="oncall (U17)", via=Via.SLACK)
 WEBS = [WalletName(f"acme/web-{number}") for number in range(6)]
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import WalletName
 from balancebot.domain.message import SilenceMessage
 from balancebot.domain.pattern import Pattern
@@ -12,7 +12,7 @@ from balancebot.domain.silence import Silence
 from balancebot.store import silences
 from tests.world import SHOP, World, industry
 
-ANN = Actor(who="ann", way=Way.CLI)
+ANN = Actor(name="ann", via=Via.CLI)
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from sqlalchemy import select
 
 from balancebot.config import DigestConfig, DigestKind
 from balancebot.digest.digest import SendDigest
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Absent, BalanceKey, Category
 from balancebot.domain.message import Action, DigestMessage, NoticeMessage, OutgoingMessage
 from balancebot.domain.routing import Destination
@@ -127,7 +127,7 @@ def test_sends_that_were_announced_for_the_coming_days_are_named(world):
         estimator=world.app.figures.estimator,
     )
     now = world.clock.now()
-    ann = Actor(who="ann", way=Way.CLI)
+    ann = Actor(name="ann", via=Via.CLI)
     for days, note in ((2, "sale"), (9, "later")):
         sends.announce(
             BalanceKey(WEB, Category.INDUSTRY),

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import update
 
-from balancebot.domain.audit import Act, Actor, AuditEntry, Way
+from balancebot.domain.audit import Act, Actor, AuditEntry, Via
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.next_reading import NextReading, ReadReason
 from balancebot.domain.runway import PlannedUse
@@ -16,7 +16,7 @@ from balancebot.store import alerts, audit, tables, wallets
 from balancebot.store.planned_sends import PlannedSend
 from tests.world import NOON, SHOP, World, industry
 
-ANN = Actor(who="ann", way=Way.CLI)
+ANN = Actor(name="ann", via=Via.CLI)
 BALANCE = BalanceKey(SHOP, Category.INDUSTRY)
 HOUR = timedelta(hours=1)
 
@@ -155,8 +155,8 @@ def test_announcing_and_taking_back_are_in_the_audit_log(world, sends):
     }
     expected = AuditEntry(
         at=NOON + timedelta(minutes=1),
-        who="ann",
-        way=Way.CLI,
+        actor="ann",
+        via=Via.CLI,
         act=Act.REMOVE_PLAN,
         subject="acme/shop:industry",
         before=picture,

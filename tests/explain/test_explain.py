@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from balancebot.config import load
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Category
 from balancebot.domain.next_reading import NextReading, ReadReason
 from balancebot.domain.pattern import Pattern
@@ -22,7 +22,7 @@ from balancebot.ports import SourceErrorKind
 from balancebot.store import alerts, thresholds, wallets
 from tests.world import POOL, SHOP, World, industry
 
-ONCALL = Actor(who="oncall (U17)", way=Way.SLACK)
+ONCALL = Actor(name="oncall (U17)", via=Via.SLACK)
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 
 from balancebot.app import App, build_app
 from balancebot.config import Settings, load
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import WalletName
 from balancebot.domain.routing import Destination
 from balancebot.domain.threshold import ThresholdRow
@@ -183,7 +183,7 @@ def test_pagerduty_acknowledges_with_the_alert(database: Database, tmp_path: Pat
         story = Story(database, tmp_path, service, clock)
         story.reads(40)
         story.deliver()
-        story.app.operate_alerts.acknowledge("1", by=Actor(who="ops", way=Way.CLI))
+        story.app.operate_alerts.acknowledge("1", by=Actor(name="ops", via=Via.CLI))
         story.deliver()
         story.reads(500, minutes=5)
         story.deliver()
@@ -203,7 +203,7 @@ def test_what_was_acknowledged_before_pagerduty_heard_of_it_is_acknowledged_ther
     with serving(Service("pagerduty", clock.now)) as service:
         story = Story(database, tmp_path, service, clock)
         story.reads(40)
-        story.app.operate_alerts.acknowledge("1", by=Actor(who="ops", way=Way.CLI))
+        story.app.operate_alerts.acknowledge("1", by=Actor(name="ops", via=Via.CLI))
         story.deliver()
 
     assert ["trigger", "acknowledge"] == [document["event_action"] for document in story.sent]

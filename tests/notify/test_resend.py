@@ -1,13 +1,13 @@
 """People see what waits or was given up, and have it sent again; what has arrived is never sent twice."""
 
-from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.delivery import GIVE_UP_ATTEMPTS, DeliveryState
 from balancebot.notify.resend import OperateDeliveries
 from balancebot.ports import ChannelErrorKind
 from balancebot.store import audit
 from tests.outbox_bench import Bench, fails
 
-ADA = Actor(who="ada", way=Way.CLI)
+ADA = Actor(name="ada", via=Via.CLI)
 
 
 def operating(bench: Bench) -> OperateDeliveries:
@@ -50,7 +50,7 @@ def test_what_was_given_up_is_sent_again_and_the_act_is_kept(bench: Bench) -> No
     assert ["opened"] == bench.slack.told()
     with bench.database.read() as conn:
         (entry,) = audit.newest(conn, limit=9)
-    assert (Act.RESEND, "ada", f"delivery {delivery}") == (entry.act, entry.who, entry.subject)
+    assert (Act.RESEND, "ada", f"delivery {delivery}") == (entry.act, entry.actor, entry.subject)
 
 
 def test_what_has_arrived_is_not_sent_again(bench: Bench) -> None:

@@ -12,7 +12,7 @@ from balancebot.cli.notify import _send
 from balancebot.config import Settings, load, remarks, values
 from balancebot.config.declare import ChannelConfig, ChannelSection, key
 from balancebot.config.settings import CHANNELS
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Category
 from balancebot.domain.message import MessageRef, OutgoingMessage
 from balancebot.domain.routing import Destination
@@ -187,7 +187,7 @@ def test_digests_reach_it(app: App) -> None:
 
 def test_notify_test_and_check_know_it_by_its_name(app: App, capsys: pytest.CaptureFixture[str]) -> None:
     app.worker_heartbeat("run").show()
-    assert [] == _send(app, ["pager"], by=Actor(who="ann", way=Way.CLI))
+    assert [] == _send(app, ["pager"], by=Actor(name="ann", via=Via.CLI))
 
     assert [("17", "TestMessage"), ("18", "TestMessage")] == pager_of(app).pages
     assert "pager 17: sent\npager 18: sent\n" == capsys.readouterr().out

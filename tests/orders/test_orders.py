@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.message import NoticeMessage
 from balancebot.domain.order import Order, OrderState
@@ -13,7 +13,7 @@ from balancebot.notify.render import Renderer
 from balancebot.store import audit, orders
 from tests.world import POOL, SHOP, World, industry
 
-LIN = Actor(who="lin", way=Way.CLI)
+LIN = Actor(name="lin", via=Via.CLI)
 
 
 @pytest.fixture

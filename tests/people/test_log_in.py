@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import select
 
 from balancebot.config import Secret
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.user import Role
 from balancebot.people import users
 from balancebot.people.log_in import (
@@ -24,7 +24,7 @@ from balancebot.store import tables
 from balancebot.store.database import Database
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-CLI = Actor(who="root", way=Way.CLI)
+CLI = Actor(name="root", via=Via.CLI)
 RIGHT = "a long secret"
 
 

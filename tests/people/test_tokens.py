@@ -6,7 +6,7 @@ import pytest
 from sqlalchemy import select
 
 from balancebot.config import Secret
-from balancebot.domain.audit import Act, Actor, AuditEntry, Way
+from balancebot.domain.audit import Act, Actor, AuditEntry, Via
 from balancebot.domain.user import ApiToken, Role
 from balancebot.people import tokens
 from balancebot.people.tokens import TokenFault
@@ -14,7 +14,7 @@ from balancebot.store import audit, tables
 from balancebot.store.database import Database
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-CLI = Actor(who="root", way=Way.CLI)
+CLI = Actor(name="root", via=Via.CLI)
 MINUTE = timedelta(minutes=1)
 
 
@@ -63,10 +63,10 @@ def test_the_database_and_the_audit_log_hold_no_token(database: Database) -> Non
     picture = {"role": "viewer", "expires_at": "2026-11-24T09:01:00+00:00"}
     assert (
         AuditEntry(
-            id="2", at=NOW, who="root", way=Way.CLI, act=Act.REMOVE_TOKEN, subject="grafana", before=picture
+            id="2", at=NOW, actor="root", via=Via.CLI, act=Act.REMOVE_TOKEN, subject="grafana", before=picture
         ),
         AuditEntry(
-            id="1", at=NOW, who="root", way=Way.CLI, act=Act.ADD_TOKEN, subject="grafana", after=picture
+            id="1", at=NOW, actor="root", via=Via.CLI, act=Act.ADD_TOKEN, subject="grafana", after=picture
         ),
     ) == entries
 

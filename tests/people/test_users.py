@@ -2,7 +2,7 @@
 
 from datetime import UTC, datetime, timedelta
 
-from balancebot.domain.audit import Act, Actor, AuditEntry, Way
+from balancebot.domain.audit import Act, Actor, AuditEntry, Via
 from balancebot.domain.user import Role, User
 from balancebot.people import users
 from balancebot.people.users import UserFault
@@ -10,7 +10,7 @@ from balancebot.store import audit
 from balancebot.store.database import Database
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
-CLI = Actor(who="root", way=Way.CLI)
+CLI = Actor(name="root", via=Via.CLI)
 
 
 def add(
@@ -38,8 +38,8 @@ def test_every_change_stands_in_the_audit_log_without_the_password(database: Dat
         return AuditEntry(
             id=str(number),
             at=NOW,
-            who="root",
-            way=Way.CLI,
+            actor="root",
+            via=Via.CLI,
             act=act,
             subject="finance",
             before={"role": before} if before else None,
@@ -67,7 +67,7 @@ def test_what_can_not_be_is_refused_with_its_reason(database: Database) -> None:
 
 def test_an_admin_on_the_pages_can_not_lock_themselves_out(database: Database) -> None:
     add(database, "finance", Role.ADMIN)
-    page = Actor(who="finance", way=Way.PAGE)
+    page = Actor(name="finance", via=Via.PAGE)
     assert users.remove_user(database, name="finance", by=page, now=NOW) is UserFault.YOURSELF
     assert users.set_role(database, name="finance", role=Role.VIEWER, by=page, now=NOW) is UserFault.YOURSELF
     assert users.remove_user(database, name="finance", by=CLI, now=NOW + timedelta(1)) is None

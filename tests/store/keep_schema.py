@@ -17,7 +17,7 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import func, make_url, select
 
 from balancebot.config import DigestConfig, Secret
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.user import Role
@@ -33,7 +33,7 @@ from tests.world import SETTINGS, SHOP, World, industry
 KEPT = Path(__file__).parent / "kept"
 LAST = WalletName("acme/many-last")
 """A wallet whose alert has opened and waits to be sent."""
-BY = Actor(who="ada", way=Way.CLI)
+BY = Actor(name="ada", via=Via.CLI)
 
 
 def fill(database: Database) -> None:

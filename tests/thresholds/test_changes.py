@@ -2,7 +2,7 @@
 
 import pytest
 
-from balancebot.domain.audit import Act, Actor, AuditEntry, Way
+from balancebot.domain.audit import Act, Actor, AuditEntry, Via
 from balancebot.domain.balance import Category
 from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.store import audit
@@ -11,7 +11,7 @@ from balancebot.thresholds.changes import Conflict, EditThresholds, edit_token
 from tests.world import NOON, SHOP, World, industry
 
 SCOPE = Scope(SHOP, Category.INDUSTRY)
-ONE, OTHER = Actor(who="finance", way=Way.PAGE), Actor(who="audit", way=Way.PAGE)
+ONE, OTHER = Actor(name="finance", via=Via.PAGE), Actor(name="audit", via=Via.PAGE)
 
 
 @pytest.fixture
@@ -58,8 +58,8 @@ def test_undoing_gives_back_the_row_as_it_was_and_is_a_change_itself(edit: EditT
     assert AuditEntry(
         id="3",
         at=NOON,
-        who="audit",
-        way=Way.PAGE,
+        actor="audit",
+        via=Via.PAGE,
         act=Act.SET_THRESHOLD,
         subject="acme/shop:industry",
         before={"warning_below": "5", "critical_days": "off"},

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from balancebot.domain.alert import Reason
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Category
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.threshold import Scope
@@ -16,7 +16,7 @@ from balancebot.thresholds.sheet import read_limits
 from tests.world import SHOP, World, industry
 
 SCOPE = Scope(SHOP, Category.INDUSTRY)
-BY = Actor(who="finance", way=Way.PAGE)
+BY = Actor(name="finance", via=Via.PAGE)
 
 
 @pytest.fixture

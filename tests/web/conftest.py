@@ -15,7 +15,7 @@ import pytest
 from starlette.applications import Starlette
 
 from balancebot.app import App
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Readings, WalletName
 from balancebot.domain.user import Role
 from balancebot.people import users
@@ -59,7 +59,7 @@ def staffed(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     file = tmp_path_factory.mktemp("staffed") / "balancebot.db"
     shutil.copyfile(sqlite_template, file)
     database = Database(f"sqlite:///{file}")
-    by = Actor(who="root", way=Way.CLI)
+    by = Actor(name="root", via=Via.CLI)
     for role in Role:
         users.add_user(database, name=role.value, role=role, password=PASSWORD, by=by, now=NOW)
     _settle(database)

@@ -8,14 +8,14 @@ import httpx
 import pytest
 
 from balancebot.domain.alert import AlertKind
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.user import Role
 from balancebot.ports import SourceErrorKind
 from balancebot.store import alerts
 from tests.web.conftest import Desk, csrf_token
 from tests.world import SHOP, WEB, industry
 
-BY = Actor(who="lin", way=Way.PAGE)
+BY = Actor(name="lin", via=Via.PAGE)
 
 
 @pytest.fixture

@@ -1,6 +1,6 @@
 """The audit page tells each change in the reader's language."""
 
-from balancebot.domain.audit import Act, Actor, AuditEntry, Way
+from balancebot.domain.audit import Act, Actor, AuditEntry, Via
 from balancebot.domain.balance import Category
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
@@ -15,8 +15,8 @@ def test_a_change_is_told_in_chinese_to_its_last_word() -> None:
     chinese = Wording(language="zh-CN")
     entry = AuditEntry(
         at=NOW,
-        who="finance",
-        way=Way.PAGE,
+        actor="finance",
+        via=Via.PAGE,
         act=Act.SET_THRESHOLD,
         subject="acme/shop:industry",
         before={"warning_below": "60000"},
@@ -33,21 +33,21 @@ def test_what_has_no_name_is_called_by_its_kind_and_id() -> None:
         (Act.SET_THRESHOLD, "acme/shop:industry", "acme/shop:industry"),
     ):
         entry = AuditEntry(
-            at=NOW, who="finance", way=Way.PAGE, act=act, subject=stored, before=None, after=None
+            at=NOW, actor="finance", via=Via.PAGE, act=act, subject=stored, before=None, after=None
         )
         assert said == subject(entry, chinese)
 
 
 def test_every_way_of_a_change_is_named(desk: Desk) -> None:
-    for way in Way:
+    for via in Via:
         desk.app.edit_thresholds.set(
-            Scope(SHOP + "*", Category.VOICE), {"note": way.value}, by=Actor(who="finance", way=way)
+            Scope(SHOP + "*", Category.VOICE), {"note": via.value}, by=Actor(name="finance", via=via)
         )
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/audit").text
     for name in ("command line", "page", "sheet", "Slack", "API"):
         assert f'data-label="Via">{name}</td>' in text
     with desk.app.database.read() as conn:
-        assert [Way.API, Way.SLACK, Way.SHEET, Way.PAGE, Way.CLI] == [
-            entry.way for entry in audit.newest(conn, limit=5, acts=(Act.SET_THRESHOLD,))
+        assert [Via.API, Via.SLACK, Via.SHEET, Via.PAGE, Via.CLI] == [
+            entry.via for entry in audit.newest(conn, limit=5, acts=(Act.SET_THRESHOLD,))
         ]

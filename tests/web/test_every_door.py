@@ -13,7 +13,7 @@ import pytest
 from starlette.routing import Route
 
 from balancebot.config import Secret
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.user import Role
 from balancebot.people import tokens
 from balancebot.web.app import create_pages
@@ -29,7 +29,7 @@ NEEDS = {
     "POST /api/v1/thresholds/preview": Role.VIEWER,
     "POST /api/v1/orders/preview": Role.VIEWER,
 }
-CLI = Actor(who="root", way=Way.CLI)
+CLI = Actor(name="root", via=Via.CLI)
 
 
 def _needed(method: str, path: str) -> Role:

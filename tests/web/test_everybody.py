@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import FilePayload, Page, expect
 
 from balancebot.config import LANGUAGES
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Category
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
@@ -26,7 +26,7 @@ LOOKS: dict[str, tuple[Literal["light", "dark"], int]] = {
     "zh-CN": ("dark", PHONE),
 }
 """Colours and rooms are the same in either language, so each is looked at in one scheme."""
-BY = Actor(who="finance", way=Way.PAGE)
+BY = Actor(name="finance", via=Via.PAGE)
 SCOPE = Scope(CHECKOUT, Category.INDUSTRY)
 OPEN_TO_ALL = {"log-in": "/login", "missing": "/nothing"}
 PAGES = {

@@ -7,7 +7,7 @@ import pytest
 from sqlalchemy import update
 
 from balancebot.config import LANGUAGES
-from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.user import Role
@@ -30,7 +30,7 @@ def world(world: World) -> World:
     world.poll()
     world.clock.pass_by(minutes=30)
     world.reads(300)
-    by = Actor(who="finance", way=Way.PAGE)
+    by = Actor(name="finance", via=Via.PAGE)
     with world.database.write() as conn:
         conn.execute(update(alerts).values(expects_by=FAR, acknowledged_by="finance", acknowledged_at=NOW))
         audit.record_change(

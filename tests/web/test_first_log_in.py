@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from balancebot.config import Secret
-from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.user import Role
 from balancebot.people import first_admin, users
 from balancebot.people.first_admin import SetupFault
@@ -50,7 +50,7 @@ def test_the_link_makes_the_first_admin_and_logs_in(fresh: Desk) -> None:
         assert "Nobody can log in" not in visitor.get("/login").text
     with fresh.app.database.read() as conn:
         (entry,) = audit.newest(conn, limit=5)
-    assert (Act.ADD_USER, "ada", "ada") == (entry.act, entry.who, entry.subject)
+    assert (Act.ADD_USER, "ada", "ada") == (entry.act, entry.actor, entry.subject)
 
 
 def test_the_link_is_good_once_and_for_an_hour(fresh: Desk) -> None:
@@ -85,7 +85,7 @@ def test_what_can_not_be_is_said_and_the_link_stays_good(fresh: Desk, wrong: dic
 
 
 def test_there_is_no_link_once_there_is_a_user(database: Database) -> None:
-    by = Actor(who="root", way=Way.CLI)
+    by = Actor(name="root", via=Via.CLI)
     users.add_user(database, name="ada", role=Role.VIEWER, password="a long secret", by=by, now=NOW)
     assert first_admin.make_link_token(database, now=NOW) is None
 

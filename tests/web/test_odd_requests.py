@@ -3,7 +3,7 @@
 import pytest
 from starlette.routing import Route
 
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.user import Role
 from balancebot.people.users import add_user
 from balancebot.store.database import Database
@@ -16,7 +16,7 @@ from tests.world import SHOP, HandClock, World, industry
 @pytest.fixture
 def world(database: Database) -> World:
     """A bot on either database: they differ in what text they take."""
-    by = Actor(who="root", way=Way.CLI)
+    by = Actor(name="root", via=Via.CLI)
     for role in Role:
         add_user(database, name=role.value, role=role, password=PASSWORD, by=by, now=NOW)
     world = World(database, clock=HandClock(NOW))

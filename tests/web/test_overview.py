@@ -5,7 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
@@ -70,7 +70,7 @@ def test_a_change_of_limits_shows_at_once_and_a_reading_at_the_next_look(watched
     with watched.user(Role.VIEWER) as browser:
         browser.get("/")
         watched.app.edit_thresholds.set(
-            Scope(SHOP, Category.INDUSTRY), {"critical_below": "200"}, by=Actor(who="finance", way=Way.CLI)
+            Scope(SHOP, Category.INDUSTRY), {"critical_below": "200"}, by=Actor(name="finance", via=Via.CLI)
         )
         assert ("warning", "acme/shop") == rows(browser.get("/").text)[0]
 

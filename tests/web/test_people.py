@@ -2,7 +2,7 @@
 
 import pytest
 
-from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.user import Role, User
 from balancebot.people import users
 from balancebot.store import audit
@@ -79,8 +79,8 @@ def test_every_change_of_users_stands_on_the_audit_page(desk: Desk) -> None:
 def test_every_act_by_every_way_can_be_read_on_the_audit_page(desk: Desk) -> None:
     with desk.app.database.write() as conn:
         for act in Act:
-            for way in Way:
-                audit.record_change(conn, Actor(who="finance", way=way), act, "acme", now=NOW)
+            for via in Via:
+                audit.record_change(conn, Actor(name="finance", via=via), act, "acme", now=NOW)
     with desk.user(Role.VIEWER) as browser:
         pages = [browser.get(f"/audit?page={page}") for page in (1, 2)]
         assert {200} == {page.status_code for page in pages}

@@ -7,7 +7,7 @@ import httpx
 import pytest
 from openpyxl import load_workbook
 
-from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.threshold import Scope, ThresholdRow
 from balancebot.domain.user import Role
@@ -66,7 +66,7 @@ def test_a_sheet_is_previewed_and_taken_over_with_one_click(watched: Desk) -> No
     )
     with watched.world.database.read() as conn:
         entries = audit.newest(conn, limit=2)
-    assert {("finance", Way.SHEET, Act.SET_THRESHOLD)} == {(one.who, one.way, one.act) for one in entries}
+    assert {("finance", Via.SHEET, Act.SET_THRESHOLD)} == {(one.actor, one.via, one.act) for one in entries}
 
 
 def test_every_fault_stands_at_its_cell_and_nothing_is_taken(watched: Desk) -> None:
@@ -114,7 +114,7 @@ def test_what_changed_between_the_look_and_the_click_is_shown_first(watched: Des
     with watched.user(Role.FINANCE) as browser:
         preview = upload(browser, data.encode()).text
         watched.app.edit_thresholds.set(
-            SCOPE, {"critical_below": "100"}, by=Actor(who="finance", way=Way.CLI)
+            SCOPE, {"critical_below": "100"}, by=Actor(name="finance", via=Via.CLI)
         )
         answer = take_over(browser, preview)
         assert 409 == answer.status_code

@@ -5,7 +5,7 @@ import re
 import httpx
 import pytest
 
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Category
 from balancebot.domain.threshold import OFF, Scope, ThresholdRow
 from balancebot.domain.user import Role
@@ -226,7 +226,7 @@ def test_several_rows_are_ticked_previewed_saved_and_undone_together(watched: De
             "/thresholds/bulk/preview", data=chosen | {"warning_below": "20k", "note": "ask Lin"}
         )
         assert "4 rows would change" in shown.text
-        fields = dict(re.findall(r'name="(changes|seen|way)" value="([^"]*)"', shown.text))
+        fields = dict(re.findall(r'name="(changes|seen|via)" value="([^"]*)"', shown.text))
         saved = browser.post("/thresholds/sheet/apply", data=fields | {"csrf_token": token})
         assert "done=saved" in saved.headers["location"]
         assert [20_000] * 4 == [row.warning_below for scope in scopes if (row := edit.look(scope))]
@@ -235,7 +235,7 @@ def test_several_rows_are_ticked_previewed_saved_and_undone_together(watched: De
         assert "Undo all 4" in audited
         entry = re.search(r"/audit/(\d+)/undo-all", audited)
         assert entry
-        edit.set(scopes[0], {"warning_below": "5"}, by=Actor(who="root", way=Way.CLI))
+        edit.set(scopes[0], {"warning_below": "5"}, by=Actor(name="root", via=Via.CLI))
         asked = browser.post(f"/audit/{entry[1]}/undo-all", data={"csrf_token": token})
         assert (409, True) == (asked.status_code, "Undo the other 3" in asked.text)
         undone = browser.post(f"/audit/{entry[1]}/undo-all", data={"csrf_token": token, "skip": "yes"})

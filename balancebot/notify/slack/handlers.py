@@ -13,7 +13,7 @@ from typing import Any, TypeVar, assert_never
 
 from balancebot.alerts.acts import OperateAlerts
 from balancebot.domain.alert import Alert
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.message import AlertMessage
 from balancebot.domain.number_text import read_quantity
 from balancebot.domain.pattern import Pattern, Patterns, names_one_wallet
@@ -104,7 +104,7 @@ class SlackHandlers:
     def _answer(self, request: SlackRequest) -> None:
         fault = self.roles.stranger_fault(request.person)
         if fault is not None:
-            log.info("slack.refused", extra={"person": request.person.who, "team": request.person.team})
+            log.info("slack.refused", extra={"person": request.person.named, "team": request.person.team})
             self._reply_privately(request.reply_to, self._words.translate(fault))
             return
         match request:
@@ -349,4 +349,4 @@ class SlackHandlers:
 
 
 def _actor(person: SlackUser, request_id: str) -> Actor:
-    return Actor(who=person.who, way=Way.SLACK, request=request_id)
+    return Actor(name=person.named, via=Via.SLACK, request=request_id)

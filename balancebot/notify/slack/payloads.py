@@ -39,7 +39,7 @@ class SlackUser:
     """The workspace they belong to; '' = the request names none."""
 
     @property
-    def who(self) -> str:
+    def named(self) -> str:
         """How they are named to others: `ops (U024BE7LH)`."""
         name = clean_text(self.name, at_most=_LONGEST_NAME)
         return f"{name} ({self.id})" if name else self.id

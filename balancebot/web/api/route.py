@@ -23,7 +23,7 @@ from starlette.routing import Route
 
 from balancebot.app import App
 from balancebot.config import Secret
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.user import ApiToken, Role
 from balancebot.i18n import Wording
 from balancebot.people import tokens
@@ -68,7 +68,7 @@ class ApiRequest:
     @property
     def actor(self) -> Actor:
         """Who answers for the change."""
-        return Actor(who=self.token.name, way=Way.API)
+        return Actor(name=self.token.name, via=Via.API)
 
     @property
     def words(self) -> Wording:

@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from balancebot.domain.audit import Act, Way
+from balancebot.domain.audit import Act, Via
 from balancebot.notify.slack.blocks import ActionId
 from balancebot.store import audit, silences
 from tests.notify.slack.conftest import Desk
@@ -13,9 +13,9 @@ from tests.standins.slack_api import Fault
 from tests.world import NOON
 
 
-def entries(desk: Desk) -> list[tuple[str, Way, Act]]:
+def entries(desk: Desk) -> list[tuple[str, Via, Act]]:
     with desk.world.database.read() as conn:
-        return [(entry.who, entry.way, entry.act) for entry in audit.newest(conn, limit=20)]
+        return [(entry.actor, entry.via, entry.act) for entry in audit.newest(conn, limit=20)]
 
 
 def held(desk: Desk) -> list[tuple[str, datetime, str]]:
@@ -31,7 +31,7 @@ def test_a_click_acknowledges_edits_the_message_and_is_in_the_audit_log_with_the
         (said,) = desk.slack.socket.wait_for_whispers(1)
 
     assert "oncall (U000ONCALL)" == desk.alert.acknowledged_by
-    assert [("oncall (U000ONCALL)", Way.SLACK, Act.ACKNOWLEDGE)] == entries(desk)
+    assert [("oncall (U000ONCALL)", Via.SLACK, Act.ACKNOWLEDGE)] == entries(desk)
     assert "edit #ops" in desk.world.deliveries()
     assert "Acknowledged acme/shop:industry: no reminders unless it gets worse." == said
     assert ("ephemeral", False) == (

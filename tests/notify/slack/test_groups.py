@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 from sqlalchemy import select
 
-from balancebot.domain.audit import Act, Actor, Way
+from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.routing import Destination
 from balancebot.notify.slack.blocks import MEMBER, ActionId, ShownGroup
 from balancebot.store import alerts, audit, queues, silences
@@ -14,7 +14,7 @@ from tests.notify.slack.conftest import Desk
 from tests.notify.slack.envelopes import ONCALL, again, click
 from tests.world import NOON, SHOP, WEB, industry
 
-ON_CALL = Actor(who="on-call", way=Way.CLI)
+ON_CALL = Actor(name="on-call", via=Via.CLI)
 BOTH = {"acme/shop:industry", "acme/web:industry"}
 
 

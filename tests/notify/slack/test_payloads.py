@@ -35,7 +35,7 @@ def test_one_odd_value_anywhere_makes_no_fault_of_ours(data: st.DataObject) -> N
     path = data.draw(st.sampled_from(_paths(envelope)[1:]))
     act = parse_envelope(_with(envelope, path, data.draw(ODD)))
     if act is not None:
-        assert isinstance(act.person.who, str)
-        assert act.person.who.isprintable()
+        assert isinstance(act.person.named, str)
+        assert act.person.named.isprintable()
         assert isinstance(act.reply_to.url, str)
         assert isinstance(act.reply_to.channel, str)

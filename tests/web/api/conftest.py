@@ -10,14 +10,14 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from balancebot.config import Secret
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import WalletName
 from balancebot.domain.user import Role
 from balancebot.people import tokens
 from tests.web.conftest import NOW, Desk
 from tests.world import POOL, SHOP, WEB, industry
 
-CLI = Actor(who="root", way=Way.CLI)
+CLI = Actor(name="root", via=Via.CLI)
 QUOTA = 1000
 
 

@@ -4,7 +4,7 @@ from datetime import timedelta
 
 import pytest
 
-from balancebot.domain.audit import Act, Way
+from balancebot.domain.audit import Act, Via
 from balancebot.domain.user import Role
 from balancebot.people import tokens
 from balancebot.store import audit
@@ -153,7 +153,7 @@ def test_every_change_is_in_the_audit_log_under_the_tokens_name(firm: Desk, fina
     finance.ask("DELETE", "/thresholds?wallet=acme/web&category=*")
     with firm.app.database.read() as conn:
         entries = audit.newest(conn, limit=5)
-    assert {("finance program", Way.API)} == {(entry.who, entry.way) for entry in entries}
+    assert {("finance program", Via.API)} == {(entry.actor, entry.via) for entry in entries}
     assert [
         Act.REMOVE_THRESHOLD,
         Act.SET_THRESHOLD,
