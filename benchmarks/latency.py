@@ -229,4 +229,4 @@ if __name__ == "__main__":
     _say("one by one", one_by_one(options.drops))
     _say("a hundred at once", many_at_once(options.drops, options.every))
     waits = first_alert(1000)
-    print("from start to the first alert, 1,000 wallets:", ", ".join(f"{each:.2f} s" for each in waits))
+    print("from start to the first alert, 1,000 wallets:", ", ".join(f"{wait:.2f} s" for wait in waits))

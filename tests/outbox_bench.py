@@ -139,7 +139,7 @@ class Room:
             if outgoing.action is Action.EDIT:
                 assert outgoing.thread is not None
                 living = next(
-                    (each for each in self.messages if each.ref == outgoing.thread.message_id), None
+                    (message for message in self.messages if message.ref == outgoing.thread.message_id), None
                 )
                 if living is None:
                     return ChannelError(
@@ -169,15 +169,15 @@ class Room:
                 kind=ChannelErrorKind.REJECTED, message=verbatim("nothing can be looked for here")
             )
         return [
-            MessageRef(channel_id=each.destination, message_id=each.ref)
-            for each in self.messages
-            if each.delivery_id == outgoing.delivery_id
+            MessageRef(channel_id=message.destination, message_id=message.ref)
+            for message in self.messages
+            if message.delivery_id == outgoing.delivery_id
             # references are numbers that rise, as a service's own timestamps do
-            and (after is None or int(each.ref) > int(after.message_id))
+            and (after is None or int(message.ref) > int(after.message_id))
         ]
 
     def delete(self, ref: MessageRef) -> ChannelError | None:
-        self.messages = [each for each in self.messages if each.ref != ref.message_id]
+        self.messages = [message for message in self.messages if message.ref != ref.message_id]
         return None
 
     def check(self, destinations: Sequence[str]) -> list[Finding]:
@@ -188,7 +188,7 @@ class Room:
 
     def told(self, destination: str = "#ops") -> list[str]:
         """What stands at a destination: `opened`, or `> recovered` for an answer; a group's size; a type's name."""
-        return [self._told(each) for each in self.messages if each.destination == destination]
+        return [self._told(message) for message in self.messages if message.destination == destination]
 
     @staticmethod
     def _told(message: SentMessage) -> str:

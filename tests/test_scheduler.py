@@ -108,7 +108,7 @@ def test_a_job_that_hangs_leaves_the_turns_to_its_other_threads() -> None:
 
     scheduler = _scheduler([Job(name="poll", every=timedelta(milliseconds=20), run=hang_once, max_running=2)])
     scheduler.start()
-    assert [True, True, False] == [begun.acquire(timeout=each) for each in (_SOON, _SOON, 0.2)]
+    assert [True, True, False] == [begun.acquire(timeout=seconds) for seconds in (_SOON, _SOON, 0.2)]
     released.set()
     assert begun.acquire(timeout=_SOON)
     assert () == scheduler.stop(timedelta(seconds=_SOON))

@@ -356,7 +356,7 @@ def test_a_csv_file_that_cannot_be_read_for_sure_says_why(data: bytes, fault: st
 )
 def test_any_bytes_come_to_rows_or_one_fault(data: bytes) -> None:
     found = csv_rows(data) if not data.startswith(b"PK\x03\x04") else []
-    assert len([one for one in found if isinstance(one, InputFault)]) <= 1
+    assert len([row for row in found if isinstance(row, InputFault)]) <= 1
 
 
 @pytest.mark.parametrize(

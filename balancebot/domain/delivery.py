@@ -257,7 +257,7 @@ def to_gather(
         return tuple(alone)
     if open_group is not None or len(firsts) > group_over:
         return firsts
-    together = tuple(send for send in firsts if any(each.together for each in send.carries))
+    together = tuple(send for send in firsts if any(delivery.together for delivery in send.carries))
     return together if len(together) > 1 else ()
 
 

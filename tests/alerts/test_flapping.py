@@ -38,7 +38,7 @@ def test_ten_flaps_are_told_in_six_messages_of_which_the_fifth_says_that_it_flap
     told = ["opened", "> recovered", "opened", "> recovered", "opened", "> recovered"]
     assert (told, told) == (long_day.slack.told(), long_day.mail.told("finance@example.com"))
     assert [0, 0.5, 1, 1.5, 2, 10.5] == [
-        (each.at - start) / timedelta(hours=1) for each in long_day.slack.messages
+        (message.at - start) / timedelta(hours=1) for message in long_day.slack.messages
     ]
     opening, ending = long_day.slack.messages[-2:]
     assert (3, None, 0) == flapping(opening.message)
@@ -78,7 +78,7 @@ def test_a_worsening_is_told_while_it_is_held_and_once(long_day):
     long_day.reads(*(500, 5000) * 2, 500)
     long_day.reads(*(50, 500, 5000) * 3, 0, then=timedelta(minutes=10))
 
-    told = [each for each in long_day.slack.told() if each == "> worsened"]
+    told = [text for text in long_day.slack.told() if text == "> worsened"]
     assert (2, "depleted") == (len(told), long_day.slack.messages[-1].message.alert.severity.word)
 
 
@@ -86,7 +86,9 @@ def test_what_worsens_again_and_again_within_one_alert_says_so_at_the_third_time
     long_day.reads(500, *(50, 500) * 9, then=timedelta(minutes=10))
 
     assert ["opened", *["> worsened"] * 3] == long_day.slack.told()
-    assert [None, None, (3, None, 0)] == [flapping(each.message) for each in long_day.slack.messages[1:]]
+    assert [None, None, (3, None, 0)] == [
+        flapping(message.message) for message in long_day.slack.messages[1:]
+    ]
     assert ("warning", 500) == tuple(shown(long_day.living()))[:2]
 
     long_day.reads(*[500] * 7, 50, then=timedelta(minutes=10))

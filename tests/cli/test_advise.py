@@ -51,7 +51,7 @@ def test_scripts_get_every_balance_with_a_number_the_most_urgent_first(balancebo
     assert (True, 0) == (65_000 <= needed <= 100_000, needed % 5_000)
     assert timedelta(0) <= due < timedelta(days=1, hours=12)
     assert [("acme", 0, None), ("acme/结账", None, None)] == [
-        (each["wallet"], each["messages"], each["order_by"]) for each in (second, third)
+        (row["wallet"], row["messages"], row["order_by"]) for row in (second, third)
     ]
     assert {"universal": 0, "voice": 0, "industry": needed, "market": 0} == answer["totals"]
     assert 0.9 == answer["confidence"]
@@ -75,7 +75,7 @@ def test_a_nearer_date_and_less_confidence_need_less(balancebot: Run) -> None:
     )
     assert f"{until}T23:59:00Z" == answer["until"]
     assert answer["totals"]["industry"] in {15_000, 20_000}
-    assert ["acme/checkout"] == [each["wallet"] for each in answer["advice"]]
+    assert ["acme/checkout"] == [row["wallet"] for row in answer["advice"]]
 
 
 @pytest.mark.usefixtures("config")

@@ -18,7 +18,7 @@ def undelivered(balancebot: Run, firm: Firm) -> str:
     """Slack refused the opening of an alert, e-mail took it; the id of what waits."""
     assert 1 == _opens(balancebot, firm, Fault(error="is_archived")).status
     deliveries = json.loads(balancebot("deliveries", "list", "--json").out)["deliveries"]
-    return next(str(each["id"]) for each in deliveries if each["channel"] == "slack")
+    return next(str(delivery["id"]) for delivery in deliveries if delivery["channel"] == "slack")
 
 
 def _opens(balancebot: Run, firm: Firm, *faults: Fault) -> Outcome:

@@ -14,7 +14,9 @@ def test_why_as_json_has_what_status_says_and_the_rest_of_the_chain(balancebot, 
     answer = json.loads(balancebot("why", "acme/checkout", "--json").out)
     status = json.loads(balancebot("status", "acme/checkout", "--json").out)
 
-    assert ["universal", "voice", "industry", "market"] == [one["category"] for one in answer["balances"]]
+    assert ["universal", "voice", "industry", "market"] == [
+        balance["category"] for balance in answer["balances"]
+    ]
     for balance, shown in zip(answer["balances"], status["balances"], strict=True):
         assert shown.items() <= balance.items()
         assert "first_reading" == balance["outlook"][0]["kind"]

@@ -139,9 +139,13 @@ class _Books:
                 yield f"delivery {delivery_id} stands {times} times"
             if delivery_id not in kept:
                 yield f"delivery {delivery_id} stands although another tells its news"
-        ids = {_message_id(self._sent[each]) for each in kept if self._sent[each].channel == _EMAIL}
+        ids = {
+            _message_id(self._sent[delivery_id])
+            for delivery_id in kept
+            if self._sent[delivery_id].channel == _EMAIL
+        }
         yield from (
-            f"a mail {each} came that tells what another tells" for each in self.mails if each not in ids
+            f"a mail {mail} came that tells what another tells" for mail in self.mails if mail not in ids
         )
 
     def wrong_looks(self, looks: Mapping[int, tuple[str, bool]]) -> Iterator[str]:

@@ -128,7 +128,7 @@ def _boundaries(town: Town, chance: random.Random) -> Sequence[str]:
     seen = sorted(town.traps.seen)
     if chance.random() < 0.1:
         return seen
-    return [each for each in seen if not each.startswith(_QUIET_BOUNDARIES)] or seen
+    return [boundary for boundary in seen if not boundary.startswith(_QUIET_BOUNDARIES)] or seen
 
 
 def _fate(town: Town, boundary: str, chance: random.Random) -> Fate:

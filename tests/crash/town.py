@@ -206,7 +206,7 @@ apps = [
 
     def _strike(self, fate: Fate, pid: int) -> None:
         with self._striking:
-            process = next((each for each in self._running() if each.pid == pid), None)
+            process = next((process for process in self._running() if process.pid == pid), None)
             if process is None:
                 return
             self.struck_at = time.monotonic()
@@ -360,9 +360,9 @@ def _inode_of(port: int) -> str:
 
 def _sockets_of(pid: int) -> set[str]:
     found = set()
-    for each in Path(f"/proc/{pid}/fd").iterdir():
+    for handle in Path(f"/proc/{pid}/fd").iterdir():
         try:
-            target = os.readlink(each)
+            target = os.readlink(handle)
         except FileNotFoundError:
             continue
         found.add(target.removeprefix("socket:[").removesuffix("]"))

@@ -52,12 +52,12 @@ def planned(
     *waiting: QueuedDelivery, place: MessagePlace = UNHEARD, group: MessagePlace | None = None
 ) -> QueuePlan:
     """The plan when every alert's message is at `place`, and that of the group g at `group`."""
-    places = {each.alert_id: place for each in waiting if each.alert_id is not None}
+    places = {delivery.alert_id: place for delivery in waiting if delivery.alert_id is not None}
     return plan_queue(waiting, places, {} if group is None else {"g": group}, now=NOON)
 
 
 def sends(plan: QueuePlan) -> list[tuple[Action, str, list[str]]]:
-    return [(send.action, send.carrier.id, [each.id for each in send.carries]) for send in plan.sends]
+    return [(send.action, send.carrier.id, [delivery.id for delivery in send.carries]) for send in plan.sends]
 
 
 def test_all_that_waits_for_an_alert_nobody_heard_of_is_one_new_message() -> None:

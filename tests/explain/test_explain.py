@@ -211,7 +211,7 @@ def test_a_wallet_that_cannot_be_read_says_what_that_keeps_from_happening(world,
     world.poll()
     story = explained()
 
-    assert ["acme/shop"] == [one.alert.subject.wallet for one in story.alerts]
+    assert ["acme/shop"] == [alert.alert.subject.wallet for alert in story.alerts]
     said = text(story)
     assert "Reading: The latest attempt, a few seconds ago, failed: acme/shop: network." in said
     assert "Verdict: unknown: there is no fresh reading." in said

@@ -27,15 +27,15 @@ def test_hours_hold_readings_use_and_what_was_bought_and_days_add_them_up(world:
         hours = history_of(conn, row.id, Category.INDUSTRY, since=now - timedelta(days=30), now=now)
         moved = history_of(conn, row.id, Category.UNIVERSAL, since=now - timedelta(days=30), now=now)
     assert 719 <= len(hours) <= 721
-    assert [one.begins_at for one in hours] == sorted(one.begins_at for one in hours)
+    assert [hour.begins_at for hour in hours] == sorted(hour.begins_at for hour in hours)
     # bought 150,000, less what was used in the same hour
-    (bought,) = [one.topped_up for one in hours if one.topped_up]
+    (bought,) = [hour.topped_up for hour in hours if hour.topped_up]
     assert 149_000 < bought <= 150_000
-    assert [25_000] == [one.transferred for one in moved if one.transferred]
-    assert [] == [one for one in moved if one.topped_up]
+    assert [25_000] == [hour.transferred for hour in moved if hour.transferred]
+    assert [] == [hour for hour in moved if hour.topped_up]
 
     days = by_day(hours, now=now, days=30)
-    assert sum(one.use for one in hours if one.begins_at >= now - timedelta(days=30)) == sum(
+    assert sum(hour.use for hour in hours if hour.begins_at >= now - timedelta(days=30)) == sum(
         day.use for day in days
     )
     assert hours[-1].reading == days[0].reading

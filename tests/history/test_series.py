@@ -191,7 +191,7 @@ def test_a_file_is_estimated_per_balance_as_of_its_last_row() -> None:
         lines += [f"{at},acme/checkout,voice,"]
     estimates, faults = estimate_file(sheet_of(lines), "UTC")
     assert [] == faults
-    found = {str(one.balance): one for one in estimates}
+    found = {str(estimate.balance): estimate for estimate in estimates}
     assert ["acme/checkout:industry", "acme/checkout:voice", "acme:industry"] == sorted(found)
     assert UNKNOWN == found["acme:industry"].estimate  # a transfer is no use
     assert found["acme/checkout:industry"].estimate.burn_per_day == pytest.approx(576.0, rel=0.03)

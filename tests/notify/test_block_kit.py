@@ -49,7 +49,7 @@ def test_every_message_is_one_that_slack_takes(name: str, language: str) -> None
             sent = {"text": message.text, "blocks": blocks}
             assert [fault for block in blocks for fault in faults_by_schema(json.dumps(block))] == []
             assert [block.to_dict()["type"] for block in Block.parse_all(blocks)] == [
-                one["type"] for one in blocks
+                block["type"] for block in blocks
             ]
             assert (refusal_of(sent), list(faults_of(blocks))) == ("", [])
             assert refusal_of({"text": message.plain}) == ""

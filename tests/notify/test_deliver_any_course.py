@@ -147,7 +147,7 @@ class Course(RuleBasedStateMachine):
     def _compare(self, alert_id: int, messages: list[SentMessage]) -> None:
         notes = self.decided[alert_id]
         heard = [note for message in messages for note in _news_of(message, str(alert_id))]
-        homes = [each for each in messages if each.below is None and _shown(each, str(alert_id))]
+        homes = [message for message in messages if message.below is None and _shown(message, str(alert_id))]
         assert [note for note in notes if note in heard] == heard, "each once, and in order"
         assert notes.index(self.last_news[alert_id]) <= notes.index(heard[-1]), "the latest news was told"
         assert [notes[-1]] == [_shown(home, str(alert_id)) for home in homes], (
@@ -162,9 +162,9 @@ def _news_of(message: SentMessage, alert_id: str) -> list[str]:
             return [context.note]
         case GroupMessage(members=members, new=new):
             return [
-                each.context.note
-                for each in members
-                if each.alert_id == alert_id and alert_id in (new or [alert_id])
+                member.context.note
+                for member in members
+                if member.alert_id == alert_id and alert_id in (new or [alert_id])
             ]
         case _:
             return []
@@ -176,9 +176,9 @@ def _shown(message: SentMessage, alert_id: str) -> str | None:
     members = latest.members if isinstance(latest, GroupMessage) else [latest]
     return next(
         (
-            each.context.note
-            for each in members
-            if isinstance(each, AlertMessage) and each.alert_id == alert_id
+            member.context.note
+            for member in members
+            if isinstance(member, AlertMessage) and member.alert_id == alert_id
         ),
         None,
     )

@@ -126,7 +126,7 @@ def test_while_a_channel_is_away_nothing_piles_up(bench: Bench) -> None:
 
     bench.run(seconds=5)
 
-    assert [replace(told, reason=Reason.OPENED)] == [each.message for each in bench.slack.messages]
+    assert [replace(told, reason=Reason.OPENED)] == [message.message for message in bench.slack.messages]
     assert ["superseded"] * 4 + ["delivered"] == bench.states()
 
 

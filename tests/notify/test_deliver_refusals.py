@@ -24,7 +24,8 @@ from tests.outbox_bench import (
 def standing(bench: Bench) -> list[tuple[str, str, str]]:
     with bench.database.read() as conn:
         return [
-            (each.channel, each.destination, str(each.message)) for each in channel_failures.standing(conn)
+            (failure.channel, failure.destination, str(failure.message))
+            for failure in channel_failures.standing(conn)
         ]
 
 

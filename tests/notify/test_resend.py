@@ -20,7 +20,9 @@ def given_up(bench: Bench) -> str:
     for _ in range(GIVE_UP_ATTEMPTS + 1):
         bench.run(minutes=30)
     bench.slack.refuse = {}
-    return next(each.id for each in operating(bench).listed() if each.state is DeliveryState.GAVE_UP)
+    return next(
+        delivery.id for delivery in operating(bench).listed() if delivery.state is DeliveryState.GAVE_UP
+    )
 
 
 def test_what_waits_and_what_was_given_up_is_listed_with_its_cause(bench: Bench) -> None:

@@ -223,7 +223,9 @@ def test_its_destinations_are_listed_among_the_deliveries(app: App) -> None:
     reads(app, 500)
 
     listed = app.operate_deliveries.listed(every=True)
-    assert {("pager", "17"), ("pager", "18")} == {(each.channel, each.destination) for each in listed}
+    assert {("pager", "17"), ("pager", "18")} == {
+        (delivery.channel, delivery.destination) for delivery in listed
+    }
 
 
 def test_a_route_to_it_where_it_is_not_configured_is_remarked_on(tmp_path: Path) -> None:

@@ -380,7 +380,7 @@ class SlackStandIn:
         room = self._find(params.get("channel", ""))
         if room is None:
             return _error("channel_not_found")
-        message = next((one for one in room.messages if one["ts"] == params.get("ts")), None)
+        message = next((message for message in room.messages if message["ts"] == params.get("ts")), None)
         if message is None:
             return _error("message_not_found")
         if message.get("bot_id") != "B00000000":

@@ -47,23 +47,23 @@ def _faults(block: dict[str, Any]) -> Iterator[str]:
                 yield from _text_faults(block["text"], limit=3000)
             if fields is not None and not 1 <= len(fields) <= 10:
                 yield f"{len(fields)} fields"
-            for one in fields or ():
-                yield from _text_faults(one, limit=2000)
+            for field in fields or ():
+                yield from _text_faults(field, limit=2000)
         case "context":
             elements = block.get("elements", [])
             if not 1 <= len(elements) <= 10:
                 yield f"{len(elements)} elements"
-            for one in elements:
-                yield from _text_faults(one, limit=3000)
+            for element in elements:
+                yield from _text_faults(element, limit=3000)
         case "actions":
             elements = block.get("elements", [])
             if not 1 <= len(elements) <= 25:
                 yield f"{len(elements)} elements"
-            actions = [one.get("action_id") for one in elements]
+            actions = [element.get("action_id") for element in elements]
             if len(actions) != len(set(actions)):
                 yield "an action_id twice"
-            for one in elements:
-                yield from _element_faults(one)
+            for element in elements:
+                yield from _element_faults(element)
         case other:
             yield f"unknown type {other}"
 

@@ -38,11 +38,12 @@ def test_who_has_a_database_to_itself_waits_for_no_lease_of_its_predecessor(data
         WorkerHeartbeat(database=database, clock=clock, worker_id=worker_id, kind=kind)
         for worker_id, kind in (("killed", "run"), ("polling", "poll"), ("present", "run"))
     )
-    for each in (killed, other, present):
-        each.show()
+    for worker in (killed, other, present):
+        worker.show()
     present.succeed()
     with database.read() as conn:
         alive = {
-            each: workers.is_alive(conn, each, now=clock.now()) for each in ("killed", "polling", "present")
+            worker_id: workers.is_alive(conn, worker_id, now=clock.now())
+            for worker_id in ("killed", "polling", "present")
         }
     assert {"killed": False, "polling": True, "present": True} == alive

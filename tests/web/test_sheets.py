@@ -66,7 +66,9 @@ def test_a_sheet_is_previewed_and_taken_over_with_one_click(watched: Desk) -> No
     )
     with watched.world.database.read() as conn:
         entries = audit.newest(conn, limit=2)
-    assert {("finance", Via.SHEET, Act.SET_THRESHOLD)} == {(one.actor, one.via, one.act) for one in entries}
+    assert {("finance", Via.SHEET, Act.SET_THRESHOLD)} == {
+        (entry.actor, entry.via, entry.act) for entry in entries
+    }
 
 
 def test_every_fault_stands_at_its_cell_and_nothing_is_taken(watched: Desk) -> None:
