@@ -59,9 +59,9 @@ def test_aiohttp_is_used_for_what_is_outside_alone() -> None:
     assert users <= {"jsms", "network.py", "notify"}
 
 
-def test_httpx_asks_the_sign_on_service_and_nothing_else() -> None:
+def test_httpx_fetches_balances_and_asks_the_sign_on_service_and_nothing_else() -> None:
     users = {_name(file) for file in _FILES if any(name.startswith("httpx") for name in _imports(file))}
-    assert {"people/openid.py"} == users
+    assert {"jsms/endpoint.py", "jsms/transport.py", "people/openid.py"} == users
 
 
 def test_every_class_name_exists_once() -> None:
