@@ -18,7 +18,7 @@ from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 from sqlalchemy import select
 
-from balancebot.domain.audit import Actor, Way
+from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.message import MessageRef, OutgoingMessage
 from balancebot.domain.user import Role
@@ -51,7 +51,7 @@ SCENARIO = Scenario(
     seed=7,
     history=timedelta(days=45),
 )
-BY = Actor(who="Mei (finance)", way=Way.SLACK)
+BY = Actor(name="finance", via=Via.SLACK)
 
 _FRAME = """<!doctype html><meta charset="utf-8"><style>
 body {{ margin: 0; font: 15px/1.45 "Noto Sans", "DejaVu Sans", sans-serif; color: #1d1c1d; background: #fff }}
@@ -95,7 +95,7 @@ def main() -> None:
             name=NAME,
             role=Role.FINANCE,
             password=PASSWORD,
-            by=Actor(who="root", way=Way.CLI),
+            by=Actor(name="root", via=Via.CLI),
             now=NOW,
         )
         world = World(database, clock=HandClock(NOW))

@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 
-from yarl import URL
+import httpx
 
+from balancebot import __version__
 from balancebot.config import AccountConfig, Secret
 from balancebot.domain.balance import WalletName, app_of
 from balancebot.domain.sentence import Sentence, sentence
@@ -29,12 +30,10 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An endpoint made ready: what its request needs is made once and sent often."""
+    """An endpoint made ready: its request is built once and sent often."""
 
     endpoint: Endpoint
-    url: URL
-    authorization: str
-    """The header of this name."""
+    request: httpx.Request
     host: str
     twin: WalletName | None
     """A wallet of the other kind that is configured with the same key."""
@@ -70,41 +69,32 @@ def targets_of(endpoints: Mapping[WalletName, Endpoint]) -> Mapping[WalletName, 
     by_key: dict[tuple[EndpointKind, Secret], WalletName] = {}
     for wallet, endpoint in endpoints.items():
         by_key.setdefault((endpoint.kind, endpoint.key), wallet)
-    urls: dict[tuple[str, EndpointKind], URL] = {}
-    for endpoint in endpoints.values():
-        place = (endpoint.base_url, endpoint.kind)
-        if place not in urls:
-            urls[place] = _url(*place)
     return MappingProxyType(
         {
-            wallet: _target(
-                endpoint,
-                urls[endpoint.base_url, endpoint.kind],
-                twin=by_key.get((endpoint.kind.other, endpoint.key)),
-            )
+            wallet: _target(endpoint, twin=by_key.get((endpoint.kind.other, endpoint.key)))
             for wallet, endpoint in endpoints.items()
         }
     )
 
 
-def _url(base_url: str, kind: EndpointKind) -> URL:
+def _target(endpoint: Endpoint, *, twin: WalletName | None) -> Target:
     try:
-        url = URL(base_url.rstrip("/") + kind.path)
-        host = url.host
-    except ValueError as error:
+        url = httpx.URL(endpoint.base_url.rstrip("/") + endpoint.kind.path)
+    except httpx.InvalidURL as error:
         raise ValueError("base_url is no address") from error
-    if url.scheme not in {"http", "https"} or not host or url.user is not None or url.password is not None:
+    if url.scheme not in {"http", "https"} or not url.host or url.userinfo:
         raise ValueError("base_url must be http:// or https:// and a host, without a user")
-    return url
-
-
-def _target(endpoint: Endpoint, url: URL, *, twin: WalletName | None) -> Target:
     pair = f"{endpoint.key.reveal()}:{endpoint.secret.reveal()}"
+    headers = {
+        "Authorization": f"Basic {base64.b64encode(pair.encode()).decode()}",
+        "Accept": "application/json",
+        "Accept-Encoding": "identity",
+        "User-Agent": f"balancebot/{__version__}",
+    }
     return Target(
         endpoint=endpoint,
-        url=url,
-        authorization=f"Basic {base64.b64encode(pair.encode()).decode()}",
-        host=url.host_port_subcomponent or "",
+        request=httpx.Request("GET", url, headers=headers),
+        host=url.netloc.decode(),
         twin=twin,
     )
 

@@ -233,7 +233,7 @@ class JsmsSource:
         try:
             async with limit:
                 task.call.under_way.add(limit)
-                reply = await self._transport.get(target.url, authorization=target.authorization)
+                reply = await self._transport.get(target.request, base_url=target.endpoint.base_url)
         except TimeoutError:
             if task.is_cut_off:
                 return _CUT_OFF

@@ -1,6 +1,7 @@
-"""One GET with aiohttp: an answer read whole and no larger than 64 KiB, or a fault. Nothing else comes out.
+"""One GET with httpx: an answer read whole and no larger than 64 KiB, or a fault. Nothing else comes out.
 
-aiohttp itself takes half the processor time of httpx on top of it (benchmarks/fetch.py), and fetching is most of a cycle.
+httpx sends through aiohttp (httpx-aiohttp) and a connector of our own: httpx's own pool is searched anew for every
+request, and gets slower with every connection (benchmarks/fetch.py).
 Redirects aren't followed and cookies aren't kept: the one would carry credentials away, the other would mix wallets.
 Nothing is decompressed: what comes compressed wasn't asked for so. A connection that was kept and on which something
 arrived that nobody asked for is dropped: the next wallet would take it for its answer.
@@ -16,16 +17,17 @@ import threading
 import weakref
 from asyncio.sslproto import SSLProtocol
 from collections.abc import Iterator, Mapping
+from http.cookiejar import CookieJar
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any
 
 import aiohttp
 import certifi
+import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
-from yarl import URL
+from httpx_aiohttp import AiohttpTransport
 
-from balancebot import __version__
 from balancebot.config import Proxy
 from balancebot.domain.sentence import Sentence, clean_text, sentence
 from balancebot.jsms.answer import AnswerFault, Reply
@@ -33,16 +35,12 @@ from balancebot.network import proxy_for
 from balancebot.ports import SourceErrorKind
 
 log = logging.getLogger(__name__)
+logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each request at INFO
 
 MAX_BODY_BYTES = 64 * 1024
 _IDLE_SECONDS = 15.0
 SSLProtocol.max_size = MAX_BODY_BYTES
 """Of each TLS connection's buffer; asyncio takes four times as much: 19 MB for 100 connections (benchmarks/fetch.py)."""
-_HEADERS = {
-    "Accept": "application/json",
-    "Accept-Encoding": "identity",
-    "User-Agent": f"balancebot/{__version__}",
-}
 _PROBATION_SECONDS = 0.1
 """How long a connection is watched after its first answer before it is used again."""
 _DISTRUST_SECONDS = 3600.0
@@ -73,19 +71,17 @@ class Transport:
         self._context = ssl_context(ca_bundle)
         self._proxy = proxy
         self._session: aiohttp.ClientSession | None = None
-        self._ways: dict[URL, _Way] = {}
+        self._clients: dict[str, httpx.AsyncClient] = {}
 
-    async def get(self, url: URL, *, authorization: str) -> Reply | AnswerFault:
-        """Ask for `url` with this header of authorization, and read the answer."""
+    async def get(self, request: httpx.Request, *, base_url: str) -> Reply | AnswerFault:
+        """Send `request`, which is built once and sent often, to what is below `base_url`, and read its answer."""
         try:
-            async with self._shared_session().get(
-                url,
-                headers={"Authorization": authorization},
-                allow_redirects=False,
-                **self._way(url),
-            ) as response:
+            response = await self._client(base_url).send(request, stream=True)
+            try:
                 return await _read(response)
-        except (aiohttp.ClientError, OSError, ValueError) as error:
+            finally:
+                await response.aclose()
+        except (httpx.HTTPError, httpx.InvalidURL, aiohttp.ClientError, OSError, ValueError) as error:
             return _fault(error)
 
     async def close(self) -> None:
@@ -93,11 +89,23 @@ class Transport:
         if self._session is not None:
             await self._session.close()
 
-    def _way(self, url: URL) -> "_Way":
-        """Return the way to an address, through a proxy or not."""
-        if url not in self._ways:
-            self._ways[url] = _way_through(proxy_for(str(url), self._proxy))
-        return self._ways[url]
+    def _client(self, base_url: str) -> httpx.AsyncClient:
+        """Return the client for a base URL: it knows the way through the proxy. All share their connections."""
+        client = self._clients.get(base_url)
+        if client is None:
+            transport = AiohttpTransport(
+                verify=self._context,
+                client=self._shared_session(),
+                proxy=_proxy(proxy_for(base_url, self._proxy)),
+            )
+            client = self._clients[base_url] = httpx.AsyncClient(
+                transport=transport,
+                follow_redirects=False,
+                trust_env=False,
+                cookies=_NoCookies(),
+                timeout=None,  # noqa: S113 -- the caller's deadline bounds the whole exchange, which httpx's doesn't
+            )
+        return client
 
     def _shared_session(self) -> aiohttp.ClientSession:
         if self._session is None:
@@ -111,31 +119,26 @@ class Transport:
             )
             self._session = aiohttp.ClientSession(
                 connector=connector,
-                headers=_HEADERS,
                 cookie_jar=aiohttp.DummyCookieJar(),
-                auto_decompress=False,
-                # the caller's deadline bounds the whole exchange
-                timeout=aiohttp.ClientTimeout(total=None, sock_connect=None),
             )
         return self._session
 
 
-class _Way(TypedDict):
-    """A proxy, as aiohttp wants to know it."""
+class _NoCookies(CookieJar):
+    """Keeps no cookie."""
 
-    proxy: URL | None
-    proxy_headers: Mapping[str, str] | None
+    def extract_cookies(self, response: object, request: object) -> None:
+        """Ignore the cookies of an answer."""
 
 
-def _way_through(address: str | None) -> _Way:
+def _proxy(address: str | None) -> httpx.Proxy | None:
     if address is None:
-        return _Way(proxy=None, proxy_headers=None)
-    proxy = URL(address)
-    if proxy.user is None and proxy.password is None:
-        return _Way(proxy=proxy, proxy_headers=None)
+        return None
+    proxy = httpx.Proxy(address)
+    if proxy.auth is None:
+        return proxy
     # as a header of the proxy's own request, which aiohttp turns into Proxy-Authorization: it warns of the other way
-    pair = aiohttp.encode_basic_auth(proxy.user or "", proxy.password or "")
-    return _Way(proxy=proxy.with_user(None), proxy_headers={"Authorization": pair})
+    return httpx.Proxy(proxy.url, headers={"Authorization": aiohttp.encode_basic_auth(*proxy.auth)})
 
 
 class _Connector(aiohttp.TCPConnector):
@@ -260,15 +263,15 @@ def ssl_context(ca_bundle: Path | None) -> ssl.SSLContext:
         raise ValueError(f"ca_bundle {ca_bundle} can't be used: {error.strerror or error}") from error
 
 
-async def _read(response: aiohttp.ClientResponse) -> Reply | AnswerFault:
-    status = response.status
+async def _read(response: httpx.Response) -> Reply | AnswerFault:
+    status = response.status_code
     if response.headers.get("Content-Encoding", "identity") != "identity":
         return AnswerFault(
             kind=SourceErrorKind.SCHEMA,
             message=sentence("%(status)s, compressed without being asked to", status=status),
         )
     body = bytearray()
-    async for chunk in response.content.iter_any():
+    async for chunk in response.aiter_raw():
         body += chunk
         if len(body) > MAX_BODY_BYTES:
             return AnswerFault(
@@ -309,7 +312,12 @@ def _fault(error: Exception) -> AnswerFault:
                 )
             case aiohttp.ClientPayloadError():
                 return AnswerFault(kind=SourceErrorKind.NETWORK, message=sentence("the answer broke off"))
-            case aiohttp.InvalidURL() | aiohttp.NonHttpUrlClientError():
+            case (
+                aiohttp.InvalidURL()
+                | aiohttp.NonHttpUrlClientError()
+                | httpx.InvalidURL()
+                | httpx.UnsupportedProtocol()
+            ):
                 return AnswerFault(
                     kind=SourceErrorKind.CONFIGURATION,
                     message=sentence("no usable address: are base_url and proxy right?"),
