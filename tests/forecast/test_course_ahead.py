@@ -69,7 +69,7 @@ def test_it_ends_where_the_runways_do() -> None:
         zone="UTC",
         confidence=0.75,
     ).estimates()[0]
-    levels = course(uneven, 3000, until=timedelta(days=300))
+    levels = course(uneven, 3000, until=timedelta(days=30))
     assert told.runway is not None
     for name in ("p10", "p50", "p90"):
         assert emptied(levels, name) == pytest.approx(getattr(told.runway, name), rel=0.03), name
