@@ -20,6 +20,7 @@ from balancebot.domain.alert import (
     close,
     mute,
     pass_time,
+    was_ahead,
 )
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.verdict import FINE, NO_DATA, Severity, Verdict
@@ -99,6 +100,8 @@ class AlertLife(RuleBasedStateMachine):
         if self.alert is None:
             return
         before = self.alert
+        if self.last_told_at is not None and was_ahead(self.last_told_at, self.now):
+            self.last_told_at = self.now  # the clock went back: a day begins anew
         step = self._time_passed(before)
         if step.reason is not None:
             assert self.quiet_below is None or before.severity >= self.quiet_below
