@@ -12,7 +12,7 @@ from balancebot.domain.usage import SECONDS_PER_HOUR
 if TYPE_CHECKING:
     from balancebot.forecast.use_window import UseWindow
 
-STEP_HOURS = 3
+STEP_HOURS = 6
 """How often the runway is estimated; in between it changes in proportion to the balance."""
 
 

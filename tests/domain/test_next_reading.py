@@ -107,8 +107,7 @@ def test_the_next_reading_is_from_fastest_to_every_later(
 def test_less_is_never_read_later(reading, more, p10, pace):
     near = balance(reading, estimate(p10), pace=pace)
     far = balance(reading + more, estimate(p10 * (reading + more) / max(reading, 1)), pace=pace)
-    above = [limit for limit in (10_000, 2_000, 1) if reading >= limit]
-    if reading + more >= 10_000 > reading or not above or (reading < 10_000 <= reading + more):
+    if reading == 0 or any(reading < limit <= reading + more for limit in (2_000, 10_000)):
         return  # another limit is the next one
 
     assert wait(near) <= wait(far)

@@ -40,6 +40,7 @@ def test_a_template_that_runs_away_is_replaced_and_told(
     assert "template_failed template=chat/alert.j2" in caplog.text
 
 
+@pytest.mark.timing  # the bound is one of seconds
 def test_what_templates_usually_do_is_not_refused(tmp_path: Path) -> None:
     (tmp_path / "chat").mkdir()
     own = "{% import words_of as w %}{% for a in range(3) %}{{ '%05.1f' % a }} {{ 'x' * 3 }}{% endfor %}"
@@ -49,6 +50,7 @@ def test_what_templates_usually_do_is_not_refused(tmp_path: Path) -> None:
     assert rendered(tmp_path).startswith("000.0 xxx001.0 xxx002.0 xxx Critical")
 
 
+@pytest.mark.timing
 def test_the_built_in_templates_stay_within_the_bounds(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

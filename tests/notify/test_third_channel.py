@@ -189,7 +189,7 @@ def test_notify_test_and_check_know_it_by_its_name(app: App, capsys: pytest.Capt
     app.worker_heartbeat("run").show()
     assert [] == _send(app, ["pager"], by=Actor(name="ann", via=Via.CLI))
 
-    assert [("17", "TestMessage"), ("18", "TestMessage")] == pager_of(app).pages
+    assert [("17", "TestMessage"), ("18", "TestMessage")] == sorted(pager_of(app).pages)
     assert "pager 17: sent\npager 18: sent\n" == capsys.readouterr().out
     assert "pager: reaches 17, 18, 911" in [str(line)[6:] for line in _channels(app)]
 

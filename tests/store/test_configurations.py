@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from balancebot.store import configurations, workers
 from balancebot.store.configurations import RunningConfiguration
 from balancebot.store.database import Database
+from tests.outbox_bench import let_heartbeats_age
 
 NOW = datetime(2026, 11, 30, 9, tzinfo=UTC)
 FIRST = RunningConfiguration(worker_id="first", host="a", pid=7, at=NOW)
@@ -34,7 +35,10 @@ def test_each_process_has_its_latest(database: Database) -> None:
 
 def test_who_is_gone_has_none(database: Database) -> None:
     _note(database, FIRST)
-    later = NOW + workers.LEASE + timedelta(seconds=1)
+    more = workers.LEASE + timedelta(seconds=1)
+    later = NOW + more
+    with database.write() as conn:
+        let_heartbeats_age(conn, more)
     assert [] == _running(database, now=later)
     with database.write() as conn:
         workers.leave(conn, "first")
