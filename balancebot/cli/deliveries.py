@@ -11,7 +11,7 @@ from balancebot.clock import SystemClock
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.local_time import local_time
 from balancebot.notify.resend import OperateDeliveries
-from balancebot.store.deliveries import Delivery
+from balancebot.store.delivery_list import Delivery
 
 commands = command_group()
 

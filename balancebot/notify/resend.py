@@ -7,9 +7,9 @@ from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.message import TestMessage
 from balancebot.domain.routing import Destination
 from balancebot.ports import Clock
-from balancebot.store import audit, deliveries, outbox
+from balancebot.store import audit, delivery_list, outbox
 from balancebot.store.database import Database
-from balancebot.store.deliveries import Delivery
+from balancebot.store.delivery_list import Delivery
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -22,7 +22,7 @@ class OperateDeliveries:
     def listed(self, *, every: bool = False, limit: int = 1000) -> tuple[Delivery, ...]:
         """Return deliveries, the newest first: those that wait or were given up, or `every` one."""
         with self.database.read() as conn:
-            return deliveries.listed(conn, every=every, limit=limit)
+            return delivery_list.listed(conn, every=every, limit=limit)
 
     def send_test(self, *destinations: Destination, by: Actor) -> tuple[str, ...]:
         """Let a test message be sent to each destination, like any other message; return the ids of the deliveries."""
@@ -36,9 +36,9 @@ class OperateDeliveries:
     def end_test(self, delivery_id: str) -> Delivery | None:
         """Return how the delivery of a test stands; one that was tried and failed isn't tried again."""
         with self.database.write() as conn:
-            delivery = deliveries.find(conn, delivery_id)
+            delivery = delivery_list.find(conn, delivery_id)
             if delivery is not None and delivery.state is DeliveryState.PENDING and delivery.num_attempts:
-                deliveries.give_up(conn, delivery_id, now=self.clock.now())
+                delivery_list.give_up(conn, delivery_id, now=self.clock.now())
             return delivery
 
     def resend(self, delivery_id: str, *, by: Actor) -> DeliveryState | None:
@@ -48,7 +48,7 @@ class OperateDeliveries:
         """
         now = self.clock.now()
         with self.database.write() as conn:
-            state = deliveries.resend(conn, delivery_id, now=now)
+            state = delivery_list.resend(conn, delivery_id, now=now)
             if state in {DeliveryState.GAVE_UP, DeliveryState.PENDING}:
                 before, after = {"state": state.value}, {"state": DeliveryState.PENDING.value}
                 audit.record_change(

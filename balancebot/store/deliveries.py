@@ -1,4 +1,4 @@
-"""The rows of deliveries: what came of each attempt, what is carried by another, listed, looked for or sent again.
+"""The rows of deliveries: what came of each attempt, what is carried by another, what is looked for again.
 
 Only the worker that claimed a delivery settles it; one that comes late, because it was frozen and replaced, learns which
 message to delete.
@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Row, and_, func, insert, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
-from balancebot.domain.alert import Reason
 from balancebot.domain.delivery import (
     DeliveryMethod,
     DeliveryState,
@@ -358,29 +357,6 @@ def verified(conn: Connection, looked_for: ClaimedDelivery, *, now: datetime) ->
     conn.execute(update(deliveries).where(this).values(verify_at=next_verification(settled_at, now)))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Delivery:
-    """One delivery as a person asks for it."""
-
-    id: str
-    channel: str
-    destination: str
-    action: Action
-    reason: Reason | None
-    alert_id: str | None
-    created_at: datetime
-    state: DeliveryState
-    in_doubt: bool
-    num_attempts: int
-    next_attempt_at: datetime | None
-    """None once it is settled."""
-    settled_at: datetime | None
-    error: Sentence
-    """What the last attempt failed by; empty where it didn't."""
-    superseded_by: str | None
-    """The delivery that carries its news."""
-
-
 def give_up_destination(
     conn: Connection, destination: Destination, *, message: Sentence, now: datetime
 ) -> None:
@@ -395,73 +371,3 @@ def give_up_destination(
         "error_message": message,
     }
     conn.execute(update(deliveries).where(here, deliveries.c.settled_at.is_(None)).values(given_up))
-
-
-def listed(conn: Connection, *, every: bool = False, limit: int) -> tuple[Delivery, ...]:
-    """Return deliveries, the newest first: those that wait or were given up, or `every` one."""
-    wanted = (
-        select(deliveries, notifications.c.reason)
-        .join(notifications)
-        .order_by(deliveries.c.notification_id.desc(), deliveries.c.id)
-        .limit(limit)
-    )
-    if not every:
-        wanted = wanted.where(
-            or_(deliveries.c.settled_at.is_(None), deliveries.c.state == DeliveryState.GAVE_UP)
-        )
-    return tuple(_delivery(row) for row in conn.execute(wanted))
-
-
-def find(conn: Connection, delivery_id: str) -> Delivery | None:
-    """Return one delivery; None if none has this id."""
-    wanted = select(deliveries, notifications.c.reason).join(notifications)
-    row = conn.execute(wanted.where(deliveries.c.id == delivery_id)).first()
-    return None if row is None else _delivery(row)
-
-
-def give_up(conn: Connection, delivery_id: str, *, now: datetime) -> None:
-    """Give up a delivery that waits."""
-    waiting = and_(deliveries.c.id == delivery_id, deliveries.c.state == DeliveryState.PENDING)
-    conn.execute(update(deliveries).where(waiting).values(state=DeliveryState.GAVE_UP.value, settled_at=now))
-
-
-def resend(conn: Connection, delivery_id: str, *, now: datetime) -> DeliveryState | None:
-    """Let a delivery that was given up, or waits, be tried at once; return where it stood, None if it is unknown.
-
-    One that is under way, has arrived or is carried by another is left alone.
-    """
-    this = deliveries.c.id == delivery_id
-    found = conn.execute(select(deliveries.c.state).where(this).with_for_update()).scalar()
-    if found is None:
-        return None
-    state = DeliveryState(found)
-    if state in {DeliveryState.GAVE_UP, DeliveryState.PENDING}:
-        fresh = {
-            "state": DeliveryState.PENDING.value,
-            "settled_at": None,
-            "next_attempt_at": now,
-            "attempts": 0,
-            "error_kind": None,
-            "error_message": None,
-        }
-        conn.execute(update(deliveries).where(this).values(fresh))
-    return state
-
-
-def _delivery(row: Row[Any]) -> Delivery:
-    return Delivery(
-        id=row.id,
-        channel=row.channel,
-        destination=row.destination,
-        action=Action(row.action),
-        reason=None if row.reason is None else Reason(row.reason),
-        alert_id=None if row.alert_id is None else str(row.alert_id),
-        created_at=row.created_at,
-        state=DeliveryState(row.state),
-        in_doubt=row.in_doubt,
-        num_attempts=row.attempts,
-        next_attempt_at=row.next_attempt_at if row.settled_at is None else None,
-        settled_at=row.settled_at,
-        error=row.error_message,
-        superseded_by=row.superseded_by,
-    )

@@ -398,10 +398,10 @@ def _decoder(kind: Any) -> msgspec.json.Decoder[Any]:
 def _encoded(value: object) -> str:
     if isinstance(value, Sentence):
         return value.stored()
-    raise NotImplementedError(type(value))
+    raise TypeError(f"{type(value).__name__} can't be stored in JSON")
 
 
 def _decoded(kind: type, value: object) -> Sentence:
     if kind is Sentence and isinstance(value, str):
         return Sentence.restored(value)
-    raise NotImplementedError(kind)
+    raise TypeError(f"no {kind.__name__} can be read from JSON")
