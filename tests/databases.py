@@ -7,6 +7,7 @@ PostgreSQL isn't installed its tests are skipped, but never under CI.
 import os
 import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -62,6 +63,20 @@ def blank_url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     name = server.create(template="template0")
     yield server.url(name)
     server.drop(name)
+
+
+@pytest.fixture
+def blank(blank_url: str) -> Iterator[Database]:
+    """A database in which nothing has been made yet, on each of the two systems."""
+    opened = Database(blank_url)
+    yield opened
+    opened.dispose()
+
+
+def alembic(url: str, *words: str) -> None:
+    """Run a command of Alembic on a database, as its user would."""
+    command = [sys.executable, "-m", "alembic", "-x", f"url={url}", *words]
+    subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True)
 
 
 @pytest.fixture(scope="session")

@@ -1,8 +1,6 @@
 """What an older version stored is carried over to messages that contain their alert, and back."""
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +15,8 @@ from balancebot.i18n import Wording
 from balancebot.notify.render import Renderer
 from balancebot.store import alerts, outbox, tables
 from balancebot.store.database import Database
+from tests.databases import alembic
 
-ROOT = Path(__file__).parents[2]
 OLD: dict[str, dict[str, Any]] = {
     row["name"]: row["facts"]
     for row in map(json.loads, Path(__file__).with_name("messages_of_0002.jsonl").read_text().splitlines())
@@ -26,11 +24,6 @@ OLD: dict[str, dict[str, Any]] = {
 """Facts as an older version wrote them."""
 ALERTS = [name for name, facts in OLD.items() if facts["type"] == "AlertFacts"]
 _AT = "2026-11-24 09:12:00.000000"
-
-
-def alembic(url: str, *words: str) -> None:
-    command = [sys.executable, "-m", "alembic", "-x", f"url={url}", *words]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
 def insert(conn: Connection, table: str, **values: object) -> None:

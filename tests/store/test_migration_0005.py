@@ -5,7 +5,8 @@ from sqlalchemy import text
 from balancebot.domain.threshold import OFF
 from balancebot.store import thresholds
 from balancebot.store.database import Database
-from tests.store.test_migration_0003 import alembic, insert
+from tests.databases import alembic
+from tests.store.test_migration_0003 import insert
 
 _ROWS = {"a": (9e39, 400.0), "b": (365.0, None), "c": (-1.0, 3.5), "d": (None, 366.0)}
 

@@ -1,32 +1,16 @@
 """Deliveries and living messages keep their place when the columns that hold it change, both ways."""
 
-import subprocess
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
 from sqlalchemy import Connection, text
 
 from balancebot.domain.message import TestMessage
 from balancebot.domain.routing import Destination
-from balancebot.store import deliveries, living_messages, outbox
+from balancebot.store import delivery_list, living_messages, outbox
 from balancebot.store.database import Database
+from tests.databases import alembic
 
 NOW = datetime(2026, 11, 24, 9, 12, tzinfo=UTC)
-ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def blank(blank_url: str):
-    database = Database(blank_url)
-    yield database
-    database.dispose()
-
-
-def alembic(url: str, *words: str) -> None:
-    command = [sys.executable, "-m", "alembic", "-x", f"url={url}", *words]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
 def fill(conn: Connection) -> None:
@@ -70,4 +54,4 @@ def test_a_long_name_of_a_channel_can_be_stored(blank: Database) -> None:
             conn, message=TestMessage(at=NOW), destinations=[Destination(name, "feishu")], now=NOW
         )
     with blank.read() as conn:
-        assert [name] == [delivery.channel for delivery in deliveries.listed(conn, limit=5)]
+        assert [name] == [delivery.channel for delivery in delivery_list.listed(conn, limit=5)]

@@ -5,7 +5,8 @@ from sqlalchemy import text
 from balancebot.domain.balance import Category
 from balancebot.store import orders
 from balancebot.store.database import Database
-from tests.store.test_migration_0003 import alembic, insert
+from tests.databases import alembic
+from tests.store.test_migration_0003 import insert
 
 _HOUR = 498_752
 

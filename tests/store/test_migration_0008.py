@@ -1,21 +1,11 @@
 """Users keep their roles and passwords through the migration; going back drops those that have none."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 from sqlalchemy import text
 
 from balancebot.domain.user import Role
 from balancebot.store import users
 from balancebot.store.database import Database
-
-ROOT = Path(__file__).parents[2]
-
-
-def alembic(url: str, *words: str) -> None:
-    command = [sys.executable, "-m", "alembic", "-x", f"url={url}", *words]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+from tests.databases import alembic
 
 
 def test_users_and_their_sessions_come_through_both_ways(blank_url: str) -> None:

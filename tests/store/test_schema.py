@@ -3,7 +3,6 @@
 import logging
 import subprocess
 import sys
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -16,15 +15,9 @@ from balancebot.store import schema
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from balancebot.store.indices import metadata
+from tests.databases import alembic
 
 ROOT = Path(__file__).parents[2]
-
-
-@pytest.fixture
-def blank(blank_url: str) -> Iterator[Database]:
-    database = Database(blank_url)
-    yield database
-    database.dispose()
 
 
 def shape(connection: Connection) -> list[tuple[str, ...]]:
@@ -65,8 +58,7 @@ def test_every_migration_goes_back_and_forth(blank: Database, blank_url: str) ->
     with blank.read() as connection:
         made = shape(connection)
     for step in (["downgrade", "base"], ["upgrade", "head"]):
-        command = [sys.executable, "-m", "alembic", "-x", f"url={blank_url}", *step]
-        subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+        alembic(blank_url, *step)
         with blank.read() as connection:
             assert shape(connection) == ([] if step[0] == "downgrade" else made)
 
@@ -127,8 +119,7 @@ def test_an_upgrade_that_fails_leaves_nothing_behind(blank: Database) -> None:
 def test_tables_that_no_released_version_made_are_named_with_the_way_out(
     blank: Database, blank_url: str, version: str
 ) -> None:
-    command = [sys.executable, "-m", "alembic", "-x", f"url={blank_url}", "upgrade", version]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
+    alembic(blank_url, "upgrade", version)
     with blank.write() as connection:
         connection.execute(text("ALTER TABLE wallets RENAME COLUMN account TO vendor"))
         before = shape(connection)

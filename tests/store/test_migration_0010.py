@@ -1,33 +1,17 @@
 """Wallets keep when they are read next, both ways; why is known from the next reading on."""
 
-import subprocess
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
 from sqlalchemy import text
 
 from balancebot.domain.balance import WalletName
 from balancebot.domain.next_reading import NextReading
 from balancebot.store import wallets
 from balancebot.store.database import Database
+from tests.databases import alembic
 
-ROOT = Path(__file__).parents[2]
 BEFORE, AFTER = "0009", "0010"
 AT = "2026-11-24 09:12:00.000000"
-
-
-@pytest.fixture
-def blank(blank_url: str):
-    database = Database(blank_url)
-    yield database
-    database.dispose()
-
-
-def alembic(url: str, *words: str) -> None:
-    command = [sys.executable, "-m", "alembic", "-x", f"url={url}", *words]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
 def test_wallets_and_their_balances_stay_both_ways(blank: Database, blank_url: str) -> None:

@@ -1,33 +1,17 @@
 """Alerts, deliveries and silences are carried over to what escalations and quiet hours need, both ways."""
 
-import subprocess
-import sys
 from datetime import UTC, datetime
-from pathlib import Path
 
-import pytest
 from sqlalchemy import Connection, text
 
 from balancebot.domain.alert import Reason
 from balancebot.store import alerts, silences
 from balancebot.store.database import Database
+from tests.databases import alembic
 
-ROOT = Path(__file__).parents[2]
 BEFORE, AFTER = "0008", "0009"
 AT = "2026-11-24 09:12:00.000000"
 TOLD = datetime(2026, 11, 24, 9, 12, tzinfo=UTC)
-
-
-@pytest.fixture
-def blank(blank_url: str):
-    database = Database(blank_url)
-    yield database
-    database.dispose()
-
-
-def alembic(url: str, *words: str) -> None:
-    command = [sys.executable, "-m", "alembic", "-x", f"url={url}", *words]
-    subprocess.run(command, cwd=ROOT, check=True, capture_output=True)
 
 
 def insert(conn: Connection, table: str, **values: object) -> None:
