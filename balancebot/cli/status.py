@@ -173,7 +173,11 @@ def for_people(
                 "%(balance)s: not counted in its usage: %(burst)s", balance=str(view.key), burst=burst
             )
             for view in views
-            if (burst := words.not_counted(view.estimate.not_counted, view.estimate.not_counted_at))
+            if (
+                burst := words.not_counted(
+                    view.estimate.not_counted, view.estimate.not_counted_at, is_spike=view.is_spiking
+                )
+            )
         ),
         "\n".join(further),
         faint(f"as of {words.local(now):%Y-%m-%d %H:%M:%S} {words.zone_name}; ")

@@ -53,6 +53,8 @@ class BalanceView:
     """Of its open `low_balance`."""
     spike_id: str | None
     """Of its open `burn_spike`."""
+    is_spiking: bool
+    """Whether a spike is on, by itself or told in another alert."""
     wallet_alert_id: str | None
     """Of the open alert of its wallet, or of its account where the wallet is a member."""
     stopped: bool
@@ -176,6 +178,7 @@ def _view(
         effective=effective,
         alert_id=None if low is None else str(low.id),
         spike_id=None if spike is None else str(spike.id),
+        is_spiking=spike is not None or (kept is not None and kept.is_spiking),
         wallet_alert_id=None if of_wallet is None else str(of_wallet.id),
         wallet_alert_kind=None if of_wallet is None else of_wallet.subject.kind,
         is_acknowledged=bool(standing) and all(alert.acknowledged_at is not None for alert in standing),

@@ -114,8 +114,6 @@ def spike_evidence(
 
 _A_DAY = timedelta(days=1)
 _SPIKE = Verdict(severity=Severity.CRITICAL)
-SPIKING_POINTS = 4
-"""As `forecast.spike.SPIKING`, which would load numpy."""
 
 
 class _Balance(NamedTuple):
@@ -172,7 +170,7 @@ class UsageVerdict(NamedTuple):
     @property
     def is_spike(self) -> bool:
         """Whether there is a spike."""
-        return self.points >= SPIKING_POINTS
+        return self.points >= estimates.SPIKING_POINTS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -205,7 +203,7 @@ class JudgeSpikes:
                     until=balance.until,
                     use=balance.used,
                     left=balance.left,
-                    told=balance.kept.spike_points >= SPIKING_POINTS
+                    told=balance.kept.is_spiking
                     and any(now - at < _A_DAY for at in opened.get(balance.key, ())),
                 )
                 for balance in candidates
@@ -228,7 +226,7 @@ class JudgeSpikes:
                 points = gather(points, evidence.points, drained=drained)
             if (points, evidence.stopped) != (balance.kept.spike_points, balance.kept.stopped):
                 changed.append((balance.booked.row.id, balance.key.category, points, evidence.stopped))
-            if points >= SPIKING_POINTS or points == 0:
+            if points >= estimates.SPIKING_POINTS or points == 0:
                 verdicts.append(UsageVerdict(balance, points, evidence))
         estimates.save_spike_evidence(conn, changed)
         return verdicts

@@ -13,7 +13,7 @@ from balancebot.domain.runway import UNKNOWN, Estimate
 from balancebot.estimates.estimator import Estimator, store_estimates
 from balancebot.poll.book_usage import BookedUsage, book_use
 from balancebot.poll.judge import JudgeBalances, PollContext, ReadAttempt, judge_wallets
-from balancebot.poll.judge_spikes import SPIKING_POINTS, JudgeSpikes
+from balancebot.poll.judge_spikes import JudgeSpikes
 from balancebot.ports import Clock, FetchResult, SourceError, SourceErrorKind
 from balancebot.store import readings, types, wallets
 from balancebot.store.database import Database
@@ -222,7 +222,7 @@ def _watched(
                 limits=context.book.effective(*key).limits,
                 estimate=estimates.get(key, UNKNOWN),
                 pace=pace.get(key, 0.0),
-                is_spiking=kept is not None and kept.spike_points >= SPIKING_POINTS,
+                is_spiking=kept is not None and kept.is_spiking,
                 was_positive=reading > 0 or (kept is not None and kept.ever_positive),
                 sends=[(send.start, send.end) for send in context.usage.announced.get(key, ())],
             )

@@ -15,6 +15,9 @@ from balancebot.domain.balance import Category
 from balancebot.store.tables import balances, burn_models
 from balancebot.store.types import chunked, insert_into
 
+SPIKING_POINTS = 4
+"""As `forecast.spike.SPIKING`, which would load numpy."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateRow:
@@ -36,9 +39,14 @@ class EstimateRow:
     not_counted: int = 0
     not_counted_at: datetime | None = None
     spike_points: int = 0
-    """Evidence of a spike, as `domain/spike.py` gathers it. Kept by `save_pace` alone."""
+    """Evidence of a spike, as `forecast/spike.py` gathers it. Kept by `save_spike_evidence` alone."""
     stopped: bool = False
-    """Whether its traffic stopped in hours that are never still. Kept by `save_pace` alone."""
+    """Whether its traffic stopped in hours that are never still. Kept by `save_spike_evidence` alone."""
+
+    @property
+    def is_spiking(self) -> bool:
+        """Whether the evidence is enough for a spike."""
+        return self.spike_points >= SPIKING_POINTS
 
 
 def all_estimates(conn: Connection) -> list[EstimateRow]:

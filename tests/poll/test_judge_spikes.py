@@ -5,11 +5,11 @@ from datetime import timedelta
 import pytest
 
 from balancebot.domain.alert import AlertKind
-from balancebot.domain.balance import Absent, BalanceKey, Readings
+from balancebot.domain.balance import Absent, BalanceKey, Category, Readings
 from balancebot.domain.message import AlertMessage, SpikeMeasurement
 from balancebot.domain.runway import OrderAdvice
 from balancebot.history.files import ImportReport, import_history
-from balancebot.overview.balances import overview
+from balancebot.overview.balances import BalanceView, overview
 from balancebot.store import alerts, wallets
 from tests.history.lines import sheet_of
 from tests.world import POOL, SHOP, World, industry
@@ -102,17 +102,23 @@ def test_quota_that_is_moved_is_no_spike(traffic):
     assert [] == spikes(traffic)
 
 
-def test_traffic_that_stopped_is_a_note_and_no_alert(traffic):
-    traffic.passes(6, 0)
-
+def views_of(traffic: Traffic) -> list[BalanceView]:
     with traffic.world.database.read() as conn:
-        views = overview(
+        return overview(
             conn,
             book=traffic.world.app.thresholds.book(conn),
             stale_after=traffic.world.app.settings.poll.stale_after,
             now=traffic.world.clock.now(),
         )
-    assert ([], [False, False, True, False]) == (spikes(traffic), [view.stopped for view in views])
+
+
+def test_traffic_that_stopped_is_a_note_and_no_alert(traffic):
+    traffic.passes(6, 0)
+
+    assert ([], [False, False, True, False]) == (
+        spikes(traffic),
+        [view.stopped for view in views_of(traffic)],
+    )
 
 
 def advised(traffic: Traffic) -> dict[BalanceKey, OrderAdvice]:
@@ -172,6 +178,11 @@ def test_a_balance_that_a_robot_drains_is_told_once_and_its_message_carries_the_
     assert news.context.advice is not None
     assert ("low_balance", SpikeMeasurement) == (news.alert.subject.kind, type(news.measurement.spike))
     assert news.context.advice.stop_first
+    assert [(None, True)] == [
+        (view.spike_id, view.is_spiking)
+        for view in views_of(traffic)
+        if view.key.category is Category.INDUSTRY
+    ]
 
 
 def test_a_spike_that_is_open_when_its_balance_turns_critical_says_no_more(database):
