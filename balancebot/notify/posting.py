@@ -23,7 +23,7 @@ from balancebot.domain.alert import AlertKind
 from balancebot.domain.message import Action, AlertMessage, GroupMessage, MessageRef, OutgoingMessage
 from balancebot.domain.sentence import clean_text, sentence
 from balancebot.domain.verdict import Severity
-from balancebot.i18n import Wording
+from balancebot.i18n import Wording, mark
 from balancebot.network import TIMEOUT, HttpAnswer, post_json
 from balancebot.notify.render import Renderer, stem_of
 from balancebot.ports import (
@@ -52,30 +52,47 @@ class PostedContent:
     text: str
     link: str
     """To the page behind it; '' where there are no pages."""
+    link_text: str
     severity: Severity | None
     """The worst that it tells of; None where it tells of no alert."""
     is_over: bool = False
     has_recovered: bool = False
 
+    @property
+    def headline(self) -> str:
+        """The title behind its severity's coloured sign, for a chat that shows no colours of its own."""
+        if self.severity is None:
+            return self.title
+        ended = Severity.OK if self.has_recovered else Severity.UNKNOWN
+        return f"{mark(ended if self.is_over else self.severity)} {self.title}"
+
 
 def content_of(outgoing: OutgoingMessage, renderer: Renderer) -> PostedContent:
-    """Render a message as title and text."""
+    """Render a message as title and text; the text doesn't begin with what the title ends with."""
     message = outgoing.message
     severity, is_over, has_recovered = None, False, False
+    words = renderer.words_for(message)
+    link_text = words.gettext("Details ↗")
     match message:
         case AlertMessage():
             severity = message.alert.severity
             is_over, has_recovered = not message.is_open, message.alert.has_recovered
+            if message.is_open and not message.alert.acknowledged_by:
+                link_text = words.gettext("Open and acknowledge ↗")
         case GroupMessage():
             severity = max((item.alert.severity for item in message.members if item.is_open), default=None)
             is_over = severity is None
             has_recovered = all(item.alert.has_recovered for item in message.members)
         case _:
             pass
+    title = " ".join(renderer.render(f"email/{stem_of(message)}.subject.j2", message).split())
+    text = renderer.render(f"chat/{stem_of(message)}.j2", message)
+    lead, _, rest = text.partition("\n")
     return PostedContent(
-        title=" ".join(renderer.render(f"email/{stem_of(message)}.subject.j2", message).split()),
-        text=renderer.render(f"chat/{stem_of(message)}.j2", message),
+        title=title,
+        text=rest.lstrip("\n") if rest and title.endswith(lead) else text,
         link=renderer.link_of(message),
+        link_text=link_text,
         severity=severity,
         is_over=is_over,
         has_recovered=has_recovered,

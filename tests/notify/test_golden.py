@@ -1,4 +1,4 @@
-"""Every message, word for word, in both languages: as Slack shows it, and as a mail's text.
+"""Every message, word for word, in both languages: as Slack shows it, as a mail's text, and as a card.
 
 Of a few messages that show every part, the markup too; of the others the markup is checked by rules, here for mail and
 in `test_block_kit.py` for Slack.
@@ -15,6 +15,7 @@ from balancebot.config import LANGUAGES
 from balancebot.domain.message import Action, AlertMessage, DigestMessage, GroupMessage, Message, MessageRef
 from balancebot.i18n import Wording
 from balancebot.notify.email.compose import address, compose
+from balancebot.notify.posting import content_of
 from balancebot.notify.preview import slack_preview
 from balancebot.notify.render import Renderer
 from balancebot.notify.slack.blocks import buttons_for, message_of
@@ -92,6 +93,16 @@ def test_a_message_reads_as_it_was_looked_at(name: str, language: str, update: b
         for kind, sent in in_slack(name, language).items()
     )
     golden.compare(f"{language}/{name}.txt", f"Subject: {subject}\n\n{text}{slack}", update=update)
+
+
+@both_languages
+def test_a_card_reads_as_it_was_looked_at(language: str, update: bool) -> None:
+    """Feishu, DingTalk and WeCom show the same words; each sets them in its own way (test_posting_channels.py)."""
+    cards = []
+    for name in EVERYTHING:
+        card = content_of(outgoing(message_in(name, language)), renderer_of(language))
+        cards.append(f"== {name}\n{card.headline}\n\n{card.text}\n[{card.link_text}] {card.link}\n")
+    golden.compare(f"{language}/cards.txt", "\n".join(cards), update=update)
 
 
 @both_languages

@@ -50,7 +50,7 @@ class DingTalkChannel(PostingChannel):
 
     def _post_of(self, outgoing: OutgoingMessage, now: datetime) -> Post:
         content = content_of(outgoing, self._renderer)
-        title = without_markdown(content.title)[:200]
+        title = without_markdown(content.headline)[:200]
         lines = without_markdown(cut_to_bytes(content.text, _MAX_TEXT_BYTES)).splitlines()
         text = f"#### {title}\n\n" + "\n\n".join(line.lstrip("#> ") for line in lines if line.strip())
         phones, ids = phones_of(outgoing), ids_of("dingtalk", outgoing)
@@ -59,12 +59,12 @@ class DingTalkChannel(PostingChannel):
             card = {
                 "title": title,
                 "text": text,
-                "singleTitle": "balancebot ↗",
+                "singleTitle": content.link_text,
                 "singleURL": content.link,
             }
             body = {"msgtype": "actionCard", "actionCard": card}
         else:
-            link = f"\n\n[balancebot ↗]({content.link})" if content.link else ""
+            link = f"\n\n[{content.link_text}]({content.link})" if content.link else ""
             names = "".join(f" @{name}" for name in (*phones, *ids))
             mentions = f"\n\n{names.strip()}" if names else ""
             body = {

@@ -71,13 +71,13 @@ def _card(content: PostedContent, ids: list[str]) -> dict[str, object]:
     if content.link:
         button = {
             "tag": "button",
-            "text": {"tag": "plain_text", "content": "balancebot ↗"},
+            "text": {"tag": "plain_text", "content": content.link_text},
             "type": "primary",
             "url": content.link,
         }
         elements.append({"tag": "action", "actions": [button]})
     return {
         "config": {"wide_screen_mode": True},
-        "header": {"title": {"tag": "plain_text", "content": content.title[:200]}, "template": color},
+        "header": {"title": {"tag": "plain_text", "content": content.headline[:200]}, "template": color},
         "elements": elements,
     }

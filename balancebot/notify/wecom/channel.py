@@ -56,9 +56,9 @@ class WeComChannel(PostingChannel):
 
 def _markdown(content: PostedContent, ids: list[str]) -> dict[str, object]:
     color = "warning" if content.severity in _ALARMING and not content.is_over else "info"
-    title = without_markdown(cut_to_bytes(content.title, _MAX_TITLE_BYTES))
+    title = without_markdown(cut_to_bytes(content.headline, _MAX_TITLE_BYTES))
     head = f'**<font color="{color}">{title}</font>**\n'
-    link = f"\n[balancebot ↗]({content.link})" if content.link else ""
+    link = f"\n[{content.link_text}]({content.link})" if content.link else ""
     mentions = "\n" + "".join(f"<@{id_}>" for id_ in ids) if ids else ""
     left = _MAX_BYTES - len((head + link + mentions).encode())
     text = cut_to_bytes(without_markdown(content.text), left)
@@ -66,7 +66,7 @@ def _markdown(content: PostedContent, ids: list[str]) -> dict[str, object]:
 
 
 def _text(content: PostedContent, ids: list[str], phones: list[str]) -> dict[str, object]:
-    head = cut_to_bytes(content.title, _MAX_TITLE_BYTES) + "\n"
+    head = cut_to_bytes(content.headline, _MAX_TITLE_BYTES) + "\n"
     link = f"\n{content.link}" if content.link else ""
     left = _MAX_PLAIN_BYTES - len((head + link).encode())
     text = head + cut_to_bytes(content.text, left) + link
