@@ -28,6 +28,7 @@ from balancebot.notify.registry import REGISTERED, build_channels
 from balancebot.notify.resend import OperateDeliveries
 from balancebot.notify.worker import DeliverOutbox
 from balancebot.orders.orders import OperateOrders
+from balancebot.overview.advice import LatestAdvice
 from balancebot.overview.balances import SystemStatus, system_status
 from balancebot.overview.latest import LatestOverview
 from balancebot.poll.cycle import LAST_CYCLE, PollCycle
@@ -101,6 +102,7 @@ class App:
     make_statements: MakeStatements
     send_digest: SendDigest
     latest: LatestOverview
+    latest_advice: LatestAdvice
     on_enqueued: Callable[[], None]
     """Called whenever the outbox has something new."""
     given_source: BalanceSource | None = field(default=None, repr=False)
@@ -418,6 +420,7 @@ def build_app(
             make_statements=make_statements,
         ),
         latest=LatestOverview(database, thresholds, stale_after=stale_after),
+        latest_advice=LatestAdvice(database, figures, lambda: live.now.wallets),
         on_enqueued=on_enqueued,
         given_source=source,
         given_channels=channels,

@@ -5,11 +5,12 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime, time, timedelta
 
 from balancebot.catalogue import Figures
 from balancebot.domain.alert import AlertKind, AlertSubject, Cause, Reason
 from balancebot.domain.balance import Category
+from balancebot.domain.local_time import working_day_before
 from balancebot.domain.message import AlertMessage, SpikeMeasurement
 from balancebot.domain.next_reading import REASON_TEXTS, NextReading, ReadReason
 from balancebot.domain.order import OrderState
@@ -270,6 +271,14 @@ class Wording(Figures):
             case Reason.CLOSED:
                 return self.gettext("closed the alert for %(name)s", **figures)
 
+    def act_by(self, order_by: datetime, *, now: datetime) -> str:
+        """Write the last working day on which one still acts in time; '' where that is today, or over."""
+        day = working_day_before(order_by, self.zone)
+        if day <= self.local(now).date():
+            return ""
+        noon = datetime.combine(day, time(12), self.zone)
+        return self.date(noon) if noon - now < timedelta(days=60) else self.day(noon)
+
     def order(self, advice: OrderAdvice | None, category: Category | None, *, now: datetime) -> str:
         """Write how much to move and buy by when; '' where nothing is to be done."""
         if advice is None or category is None:
@@ -278,7 +287,9 @@ class Wording(Figures):
             return self.gettext("Buy nothing yet: the sending must be stopped first")
         if not advice.is_needed or advice.order_by is None:
             return ""
+        by = self.act_by(advice.order_by, now=now)
         figures = {
+            "by": by,
             "count": self.number(advice.messages or advice.move),
             "moved": self.number(advice.move),
             "category": self.category(category),
@@ -286,7 +297,7 @@ class Wording(Figures):
             "certainty": round(advice.confidence * 100),
         }
         if advice.move and not advice.messages:
-            if advice.order_by <= now:
+            if not by:
                 return self.gettext(
                     "Move %(count)s %(category)s SMS here from the shared pool now and buy nothing:"
                     " enough until %(until)s (%(certainty)s %% sure)",
@@ -295,11 +306,10 @@ class Wording(Figures):
             return self.gettext(
                 "Move %(count)s %(category)s SMS here from the shared pool by %(by)s and buy nothing:"
                 " enough until %(until)s (%(certainty)s %% sure)",
-                by=self.ahead(advice.order_by, now=now),
                 **figures,
             )
         if advice.move:
-            if advice.order_by <= now:
+            if not by:
                 return self.gettext(
                     "Move %(moved)s %(category)s SMS here from the shared pool and buy about %(count)s more now:"
                     " enough until %(until)s (%(certainty)s %% sure)",
@@ -308,17 +318,15 @@ class Wording(Figures):
             return self.gettext(
                 "Move %(moved)s %(category)s SMS here from the shared pool and buy about %(count)s more by %(by)s:"
                 " enough until %(until)s (%(certainty)s %% sure)",
-                by=self.ahead(advice.order_by, now=now),
                 **figures,
             )
-        if advice.order_by <= now:
+        if not by:
             return self.gettext(
                 "Buy about %(count)s %(category)s SMS now: enough until %(until)s (%(certainty)s %% sure)",
                 **figures,
             )
         return self.gettext(
             "Buy about %(count)s %(category)s SMS by %(by)s: enough until %(until)s (%(certainty)s %% sure)",
-            by=self.ahead(advice.order_by, now=now),
             **figures,
         )
 
@@ -339,10 +347,11 @@ class Wording(Figures):
             return ""
         if order_by is None:
             return self.gettext("Buy in total about %(orders)s SMS", orders=orders)
-        if order_by <= now:
+        by = self.act_by(order_by, now=now)
+        if not by:
             return self.gettext("Buy in total about %(orders)s SMS, the first of it now", orders=orders)
         return self.gettext(
             "Buy in total about %(orders)s SMS, the first of it by %(by)s",
             orders=orders,
-            by=self.ahead(order_by, now=now),
+            by=by,
         )

@@ -153,7 +153,7 @@ class Month:
         """Do what `advise` says."""
         played = self.stage
         now = played.clock.at
-        for row in played.advice():
+        for row in played.advice().rows:
             advice = row.advice
             if advice is None or not advice.is_needed:
                 continue

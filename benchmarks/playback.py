@@ -17,7 +17,7 @@ import numpy as np
 
 from balancebot.answers import balances_answer
 from balancebot.app import App, build_app
-from balancebot.cli.advise import _for_people as advice_for_people
+from balancebot.cli.advise import advice_text
 from balancebot.config import Settings, load
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Absent, BalanceKey, Category, Readings, Snapshot, WalletName
@@ -25,8 +25,8 @@ from balancebot.domain.user import Role
 from balancebot.estimates.context import ORDER_FOR
 from balancebot.history.files import COLUMNS, ImportRefused, import_history
 from balancebot.notify.preview import slack_preview
+from balancebot.overview.advice import Advice, read_advice
 from balancebot.overview.balances import overview
-from balancebot.overview.orders import AdviceRow, advice_rows
 from balancebot.people.users import add_user
 from balancebot.sheets import SheetRow
 from balancebot.store.database import Database
@@ -175,11 +175,11 @@ class Stage:
 
     # --- what people see
 
-    def advice(self) -> list[AdviceRow]:
+    def advice(self) -> Advice:
         """Return what `advise` would say now."""
         keys = [BalanceKey(name, category) for name in self.app.settings.wallets for category in Category]
         with self.app.database.read() as conn:
-            return advice_rows(
+            return read_advice(
                 conn,
                 keys,
                 figures=self.app.figures,
@@ -190,8 +190,7 @@ class Stage:
 
     def advised(self) -> str:
         """Return the output of `advise`."""
-        now = self.clock.at
-        return advice_for_people(self.advice(), self.app.words, now, now + ORDER_FOR)
+        return advice_text(self.advice(), self.app.settings.orders, self.app.words)
 
     def status(self, key: BalanceKey) -> dict[str, object]:
         """Return one balance of `status --json`."""

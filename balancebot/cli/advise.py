@@ -1,21 +1,39 @@
 """`advise`: how much to buy and by when, so that quota lasts to a date with a stated probability."""
 
 import math
-from collections.abc import Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from balancebot.catalogue import number
-from balancebot.cli.context import CommandContext, RefusedError, command_group, context_of, read_pattern
-from balancebot.cli.output import Column, bold, faint, json_instant, show_json, text_table
+from balancebot.cli.context import (
+    CommandContext,
+    RefusedError,
+    command_group,
+    context_of,
+    read_pattern,
+    write_file,
+)
+from balancebot.cli.output import Column, bold, faint, show_json, text_table
+from balancebot.config import OrdersConfig
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.local_time import read_day_end
+from balancebot.domain.order import Purchase
 from balancebot.domain.sentence import Sentence
 from balancebot.estimates.context import ORDER_FOR
 from balancebot.i18n import Wording
-from balancebot.overview.orders import AdviceRow, advice_rows, totals
+from balancebot.overview.advice import (
+    FARTHEST,
+    LEAST_SURE,
+    MOST_SURE,
+    Advice,
+    AdviceRow,
+    advice_document,
+    read_advice,
+)
+from balancebot.overview.advice_sheet import AdviceSheets
 
 commands = command_group()
 
@@ -27,8 +45,16 @@ _COLUMNS = (
     Column("lead time", is_number=True),
     Column("order"),
 )
-_LEAST, _MOST = 0.5, 0.99
-_FARTHEST_DAYS = 365
+_PER_ACCOUNT = (
+    Column("account"),
+    Column("category"),
+    Column("from the pool", is_number=True),
+    Column("on order", is_number=True),
+    Column("buy", is_number=True),
+    Column("packages", is_number=True),
+    Column("cost", is_number=True),
+    Column("by"),
+)
 
 
 @commands.command(no_args_is_help=False)
@@ -41,11 +67,16 @@ def advise(
         str | None, typer.Option("--until", metavar="DATE", help="how long it must last; default: 30 days")
     ] = None,
     confidence: Annotated[
-        float, typer.Option("--confidence", min=_LEAST, max=_MOST, help="how likely it is to last so long")
+        float,
+        typer.Option("--confidence", min=LEAST_SURE, max=MOST_SURE, help="how likely it is to last so long"),
     ] = 0.9,
     as_json: Annotated[bool, typer.Option("--json")] = False,
+    csv: Annotated[
+        Path | None, typer.Option("--csv", metavar="FILE", help="write the balances to a file")
+    ] = None,
+    xlsx: Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help="write a workbook")] = None,
 ) -> None:
-    """Say what to buy by when, so that quota lasts to a date."""
+    """Say what to move and buy by when, so that quota lasts to a date."""
 
     if math.isnan(confidence):  # passes every comparison with a range
         raise typer.BadParameter("--confidence must be a number")
@@ -55,11 +86,17 @@ def advise(
     now = app.clock.now()
     end = now + ORDER_FOR if until is None else _end(until, command, now)
     with command.database.read() as conn:
-        found = advice_rows(conn, keys, figures=app.figures, until=end, confidence=confidence, now=now)
+        found = read_advice(conn, keys, figures=app.figures, until=end, confidence=confidence, now=now)
+    orders, zone = command.settings.orders, command.settings.timezone
+    sheets = AdviceSheets(words=app.words, orders=orders)
+    if csv is not None:
+        write_file(csv, lambda: sheets.csv(found).encode("utf-8-sig"))
+    if xlsx is not None:
+        write_file(xlsx, lambda: sheets.xlsx(found))
     if as_json:
-        _show(found, now, end, confidence)
-    else:
-        print(_for_people(found, Wording(zone=command.settings.timezone), now, end))
+        show_json(advice_document(found, orders, zone))
+    elif csv is None and xlsx is None:
+        print(advice_text(found, orders, Wording(zone=zone)))
 
 
 def _keys(command: CommandContext, pattern: str | None) -> list[BalanceKey]:
@@ -77,53 +114,33 @@ def _end(text: str, command: CommandContext, now: datetime) -> datetime:
     end = read_day_end(text, command.settings.timezone, now=now)
     if isinstance(end, Sentence):
         raise typer.BadParameter(f"--until {end}")
-    if not now < end or (end - now).days >= _FARTHEST_DAYS:
-        raise typer.BadParameter(f"--until {text} must be ahead, and within {_FARTHEST_DAYS} days")
+    if not now < end or end - now >= FARTHEST:
+        raise typer.BadParameter(f"--until {text} must be ahead, and within {FARTHEST.days} days")
     return end
 
 
-def _show(found: Sequence[AdviceRow], now: datetime, end: datetime, confidence: float) -> None:
-    show_json(
-        {
-            "as_of": json_instant(now),
-            "until": json_instant(end),
-            "confidence": confidence,
-            "advice": [_as_json(order) for order in found],
-            "totals": {category.value: messages for category, messages in totals(found).items()},
-        }
-    )
-
-
-def _as_json(order: AdviceRow) -> dict[str, object]:
-    return {
-        "wallet": order.key.wallet,
-        "category": order.key.category,
-        "balance": order.balance,
-        "burn_per_day": order.estimate.burn_per_day,
-        "lead_time_days": order.lead_time.total_seconds() / 86_400,
-        "messages": None if order.advice is None else order.advice.messages,
-        "move": None if order.advice is None else order.advice.move,
-        "ordered": None if order.advice is None else order.advice.ordered,
-        "stop_sending_first": order.advice is not None and order.advice.stop_first,
-        "order_by": None if order.advice is None else json_instant(order.advice.order_by),
-    }
-
-
-def _for_people(found: Sequence[AdviceRow], words: Wording, now: datetime, end: datetime) -> str:
-    needed = [order for order in found if order.is_needed]
-    num_unknown = sum(order.advice is None for order in found)
-    num_enough = len(found) - len(needed) - num_unknown
-    last = words.ahead(end, now=now)
+def advice_text(advice: Advice, orders: OrdersConfig, words: Wording) -> str:
+    """Write advice for people: what is to be done for each balance, for each account, and in all."""
+    last = words.ahead(advice.until, now=advice.as_of)
+    cost = advice.cost(orders.prices)
+    total = words.order_total(advice.totals, now=advice.as_of)
     parts = [
-        text_table(_COLUMNS, [_row(order, words, now) for order in needed]) if needed else "",
-        bold(words.order_total(totals(found), now=now)),
+        text_table(_COLUMNS, [_row(row, words, advice.as_of) for row in advice.shown])
+        if advice.shown
+        else "",
+        text_table(
+            _PER_ACCOUNT, [_purchase(account, orders, words, advice.as_of) for account in advice.accounts]
+        )
+        if advice.accounts
+        else "",
+        bold(total if cost is None else f"{total}: {orders.currency} {cost:,.2f}"),
         faint(
             "; ".join(
                 f"{count:,} {said if count > 1 else said_of_one}"
                 for count, said_of_one, said in (
-                    (num_enough, f"lasts to {last} as it is", f"last to {last} as they are"),
+                    (advice.num_enough, f"lasts to {last} as it is", f"last to {last} as they are"),
                     (
-                        num_unknown,
+                        advice.num_unknown,
                         "has too little history or use to go on",
                         "have too little history or use to go on",
                     ),
@@ -135,12 +152,31 @@ def _for_people(found: Sequence[AdviceRow], words: Wording, now: datetime, end: 
     return "\n\n".join(part for part in parts if part) or "No balance has a number yet."
 
 
-def _row(order: AdviceRow, words: Wording, now: datetime) -> tuple[str, ...]:
+def _purchase(account: Purchase, orders: OrdersConfig, words: Wording, now: datetime) -> tuple[str, ...]:
+    cost = account.cost(orders.prices)
+    by = account.order_by
     return (
-        str(order.key),
-        number(order.balance),
-        words.burn(order.estimate.burn_per_day).removesuffix(" a day"),
-        words.runway(order.estimate.runway),
-        words.days(order.lead_time.total_seconds() / 86_400),
-        words.order(order.advice, order.key.category, now=now),
+        account.account,
+        words.category(account.category),
+        number(account.move),
+        number(account.ordered),
+        number(account.messages) if account.messages else "nothing",
+        "—" if account.num_packages is None else number(account.num_packages),
+        "—" if cost is None else f"{cost:,.2f}",
+        "—" if by is None else words.act_by(by, now=now) or "now",
+    )
+
+
+def _row(row: AdviceRow, words: Wording, now: datetime) -> tuple[str, ...]:
+    advice = row.advice
+    said = words.order(advice, row.key.category, now=now)
+    if advice is not None and advice.ordered:
+        said = " ".join(part for part in (said, f"({number(advice.ordered)} on order)") if part)
+    return (
+        str(row.key),
+        number(row.balance),
+        words.burn(row.estimate.burn_per_day).removesuffix(" a day"),
+        words.runway(row.estimate.runway),
+        words.days(row.lead_time.total_seconds() / 86_400),
+        said,
     )

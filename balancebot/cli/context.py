@@ -2,6 +2,7 @@
 
 import getpass
 import os
+from collections.abc import Callable
 from datetime import timedelta
 from functools import cached_property
 from pathlib import Path
@@ -130,3 +131,13 @@ class RefusedError(CommandError):
 
     def __init__(self, *lines: str) -> None:
         super().__init__(*lines, status=2)
+
+
+def write_file(file: Path, content: Callable[[], bytes]) -> None:
+    """Write what was asked for into a file, and say so on stderr."""
+    data = content()
+    try:
+        file.write_bytes(data)
+    except OSError as error:
+        raise CommandError(f"{file}: {error.strerror}") from None
+    typer.echo(f"wrote {file}", err=True)

@@ -1,13 +1,12 @@
 """`statement`: what was there, bought, moved, used and left in a month."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from balancebot.catalogue import number
-from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
+from balancebot.cli.context import RefusedError, command_group, context_of, write_file
 from balancebot.cli.output import Column, bold, faint, show_json, text_table
 from balancebot.domain.sentence import did_you_mean
 from balancebot.domain.statement import Statement, StatementBy, StatementRow, read_month
@@ -61,22 +60,13 @@ def statement(
     made = made_by.make(first, account=account, by=by)
     sheets = StatementSheets(words=app.words)
     if csv is not None:
-        _write(csv, lambda: sheets.csv(made).encode("utf-8-sig"))
+        write_file(csv, lambda: sheets.csv(made).encode("utf-8-sig"))
     if xlsx is not None:
-        _write(xlsx, lambda: sheets.xlsx(made))
+        write_file(xlsx, lambda: sheets.xlsx(made))
     if as_json:
         show_json(statement_document(made, now=made.as_of))
     elif csv is None and xlsx is None:
         print(_for_people(made))
-
-
-def _write(file: Path, content: Callable[[], bytes]) -> None:
-    data = content()
-    try:
-        file.write_bytes(data)
-    except OSError as error:
-        raise CommandError(f"{file}: {error.strerror}") from None
-    typer.echo(f"wrote {file}", err=True)
 
 
 def _for_people(made: Statement) -> str:

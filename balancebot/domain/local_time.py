@@ -13,6 +13,7 @@ from balancebot.domain.sentence import Sentence, sentence
 FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
 FURTHEST_AHEAD = timedelta(days=2 * 366)
 _DAY_ENDS = time(23, 59)
+_FRIDAY = 4
 _MOST_OFFSET = timedelta(days=1)
 _CALENDAR = (
     datetime.min.replace(tzinfo=UTC) + _MOST_OFFSET,
@@ -25,6 +26,11 @@ def local_time(at: datetime, zone: tzinfo) -> datetime:
     """Return an instant as the clocks of `zone` show it. Never raises: the ends of the calendar are cut off."""
     first, last = _CALENDAR
     return min(max(at, first), last).astimezone(zone)
+
+
+def json_instant(at: datetime) -> str:
+    """Write an instant as JSON has it: `2026-11-23T09:55:00Z`."""
+    return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def add_span(at: datetime, span: timedelta) -> datetime:
@@ -101,6 +107,15 @@ def _instant(local: datetime, zone: ZoneInfo) -> datetime | Sentence:
 
 def _shown(local: datetime) -> str:
     return local.isoformat(timespec="minutes")
+
+
+def working_day_before(at: datetime, zone: tzinfo) -> date:
+    """Return the last working day, Monday to Friday, that is over at an instant: whoever acts on it is in time.
+
+    Public holidays aren't known.
+    """
+    day = local_time(at, zone).date() - timedelta(days=1)
+    return day - timedelta(days=max(0, day.weekday() - _FRIDAY))
 
 
 def first_instant(local: datetime, zone: ZoneInfo) -> datetime:

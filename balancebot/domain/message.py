@@ -1,6 +1,6 @@
 """What is decided to be sent: frozen messages, how several are merged, and how they travel to one destination."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -222,6 +222,8 @@ class DigestMessage:
     """Sends that were announced for the coming days, the next first."""
     muted: MutedCounts = NOTHING_MUTED
     """What of the open alerts isn't told, or not by itself."""
+    package_sizes: Mapping[Category, int] = field(default_factory=dict)
+    """In which quota is bought."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

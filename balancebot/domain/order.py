@@ -1,13 +1,16 @@
 """Orders: purchases that finance has recorded, and the top-ups that are matched to them, oldest first."""
 
-from collections.abc import Sequence
+import math
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from enum import StrEnum
 from typing import Final, NamedTuple
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName, account_of
+from balancebot.domain.runway import OrderAdvice
 from balancebot.domain.usage import SECONDS_PER_HOUR, Hour
 
 SLACK: Final = 0.02
@@ -127,3 +130,84 @@ def match_top_up(top_up: TopUp, orders: Sequence[Order]) -> list[Match]:
             matches.append(Match(top_up.id, order.id, part))
             left -= part
     return matches
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Purchase:
+    """What is advised for the balances of one account and category together."""
+
+    account: str
+    category: Category
+    num_balances: int
+    """For so many of them something is to be moved or bought, or is on order."""
+    move: int
+    """What the shared pool gives to apps."""
+    ordered: int
+    """What is on order already."""
+    messages: int
+    """What is to be bought, in whole packages; 0 = nothing."""
+    package_size: int | None
+    order_by: datetime | None
+    """By when the first of it must be moved or bought."""
+    lead_time: timedelta = timedelta(0)
+    """How long the purchase takes."""
+
+    @property
+    def num_packages(self) -> int | None:
+        """How many packages are to be bought; None where no package size is known."""
+        return None if self.package_size is None else self.messages // self.package_size
+
+    def cost(self, prices: Mapping[Category, Decimal]) -> Decimal | None:
+        """Return what the purchase costs; None where the category has no price."""
+        price = prices.get(self.category)
+        return None if price is None else price * self.messages
+
+
+def purchases(
+    advice: Mapping[BalanceKey, tuple[OrderAdvice, timedelta]], package_sizes: Mapping[Category, int]
+) -> tuple[Purchase, ...]:
+    """Return what advice (with lead times) comes to for each account and category, the nearest date first.
+
+    What balances lack is added up and rounded up to packages once.
+    """
+    groups: dict[tuple[str, Category], list[tuple[OrderAdvice, timedelta]]] = defaultdict(list)
+    for key, (found, lead_time) in advice.items():
+        if found.messages or found.move or found.ordered:
+            groups[account_of(key.wallet), key.category].append((found, lead_time))
+    summed = []
+    for (account, category), members in groups.items():
+        size = package_sizes.get(category)
+        to_buy = sum(advised.to_buy for advised, _ in members)
+        due = [
+            advised.order_by for advised, _ in members if advised.order_by is not None and advised.is_needed
+        ]
+        summed.append(
+            Purchase(
+                account=account,
+                category=category,
+                num_balances=len(members),
+                move=sum(advised.move for advised, _ in members),
+                ordered=sum(advised.ordered for advised, _ in members),
+                messages=in_packages(to_buy, size) if to_buy else 0,
+                package_size=size,
+                order_by=min(due, default=None),
+                lead_time=max((time for advised, time in members if advised.messages), default=timedelta(0)),
+            )
+        )
+    return tuple(sorted(summed, key=_most_urgent_first))
+
+
+def _most_urgent_first(purchase: Purchase) -> tuple[bool, float, str, str]:
+    by = purchase.order_by
+    return by is None, 0.0 if by is None else by.timestamp(), purchase.account, purchase.category.value
+
+
+def in_packages(messages: float, package_size: int | None) -> int:
+    """Round what is lacking up to whole packages, or without their size to two figures: it isn't known better."""
+    size = package_size or round_unit(messages)
+    return math.ceil(messages / size) * size
+
+
+def round_unit(messages: float) -> int:
+    """Return the unit in which a number has two figures."""
+    return int(10 ** max(0, len(str(math.ceil(messages))) - 2))

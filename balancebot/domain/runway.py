@@ -80,6 +80,13 @@ class OrderAdvice:
     """While usage is far above what is usual nothing is advised: the sending must be stopped first."""
 
     @property
+    def to_buy(self) -> int:
+        """What must be bought, not rounded to packages."""
+        if not self.messages or not self.lacking:
+            return self.messages
+        return max(0, self.lacking - self.move - self.ordered)
+
+    @property
     def is_needed(self) -> bool:
         """Whether anything is to be done."""
         return self.messages > 0 or self.move > 0 or self.stop_first

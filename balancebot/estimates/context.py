@@ -18,6 +18,7 @@ from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.estimates.estimator import Estimator
 from balancebot.store import alerts, estimates, orders, planned_sends, usage, wallets
+from balancebot.store.estimates import EstimateRow
 from balancebot.store.thresholds import ThresholdCache
 from balancebot.store.wallets import WalletRow
 
@@ -28,6 +29,8 @@ _FEW_APPS = 50
 ORDER_FOR = timedelta(days=30)
 """How long an order is to last by default."""
 ORDER_CONFIDENCE = 0.9
+_P10 = 0.9
+"""How likely a balance lasts as long as the P10 of its runway says."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +94,8 @@ class ContextReader:
         """
         until = until or now + ORDER_FOR
         members = _with_their_accounts(conn, rows)
-        spiking, unusual = self._unusual(conn, members)
+        estimated = estimates.of_wallets(conn, [row.id for row in members])
+        spiking, unusual = self._unusual(conn, members, estimated)
         book = self.thresholds.book(conn)
         names = {row.name for row in rows}
         found = self.estimator.advise(
@@ -108,6 +112,7 @@ class ContextReader:
             },
             package_sizes=self.package_sizes,
             reserves=_reserves(members, book, unusual),
+            lasting=_lasting(members, estimated, until) if confidence <= _P10 else (),
         )
         if on_order := orders.missing(conn, until=until):
             from balancebot.forecast.order_advice import less_ordered  # lazy: numpy
@@ -131,20 +136,22 @@ class ContextReader:
             now=now,
             until=now + ORDER_FOR,
             confidence=ORDER_CONFIDENCE,
-            reserves=_reserves(rows, self.thresholds.book(conn), self._unusual(conn, rows)[1]),
+            reserves=_reserves(
+                rows,
+                self.thresholds.book(conn),
+                self._unusual(conn, rows, estimates.of_wallets(conn, [row.id for row in rows]))[1],
+            ),
         )
 
+    @staticmethod
     def _unusual(
-        self, conn: Connection, rows: Collection[WalletRow]
+        conn: Connection, rows: Collection[WalletRow], estimated: Collection[EstimateRow]
     ) -> tuple[set[BalanceKey], set[BalanceKey]]:
         """Return the balances with a usage spike, and all whose usage is suspicious."""
         from balancebot.forecast.spike import SPIKING, SUSPICIOUS  # lazy: numpy
 
         names = {row.id: row.name for row in rows}
-        points = {
-            BalanceKey(names[row.wallet_id], row.category): row.spike_points
-            for row in estimates.of_wallets(conn, list(names))
-        }
+        points = {BalanceKey(names[row.wallet_id], row.category): row.spike_points for row in estimated}
         told = {message.alert.subject.balance for message in alerts.all_open(conn, kind=AlertKind.BURN_SPIKE)}
         spiking = {key for key, found in points.items() if found >= SPIKING or key in told}
         return spiking, spiking | {key for key, found in points.items() if found >= SUSPICIOUS}
@@ -159,6 +166,18 @@ def _with_their_accounts(conn: Connection, rows: Sequence[WalletRow]) -> list[Wa
     small = [account for account, size in wallets.num_members(conn, lone).items() if size <= _FEW_APPS]
     found.update({row.name: row for row in wallets.of_accounts(conn, small)})
     return list(found.values())
+
+
+def _lasting(
+    rows: Collection[WalletRow], estimated: Collection[EstimateRow], until: datetime
+) -> set[BalanceKey]:
+    """Return the balances that last until then by the P10 of their runways."""
+    names = {row.id: row.name for row in rows}
+    return {
+        BalanceKey(names[row.wallet_id], row.category)
+        for row in estimated
+        if row.runway_known and (row.p10_at is None or row.p10_at > until)
+    }
 
 
 def _reserves(

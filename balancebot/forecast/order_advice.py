@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from balancebot.domain.balance import BalanceKey, Category, account_of, app_of
+from balancebot.domain.order import in_packages, round_unit
 from balancebot.domain.runway import NO_END_HOURS, OrderAdvice
 from balancebot.forecast.forecast import dated_sends
 from balancebot.forecast.model import Models
@@ -60,7 +61,7 @@ def advise_order(
     empty_at = min(since + lasts * 3600.0, until.timestamp())
     order_by = max(datetime.fromtimestamp(empty_at, UTC) - lead_time, now)
     return OrderAdvice(
-        messages=_in_packages(lacking, package_size),
+        messages=in_packages(lacking, package_size),
         order_by=order_by,
         until=until,
         confidence=confidence,
@@ -110,9 +111,9 @@ def first_from_pools(
         for key in sorted(keys, key=lambda key: (advice[key].order_by or advice[key].until, key)):
             lacks = advice[key].lacking
             # rounded up where it is all that is lacking, else down to what the pool holds
-            move = min(_in_packages(lacks, None), left) if lacks <= left else left - left % _round_unit(left)
+            move = min(in_packages(lacks, None), left) if lacks <= left else left - left % round_unit(left)
             left -= move
-            to_buy = _in_packages(lacks - move, package_sizes.get(key.category)) if move < lacks else 0
+            to_buy = in_packages(lacks - move, package_sizes.get(key.category)) if move < lacks else 0
             changed[key] = replace(advice[key], move=move, messages=to_buy)
     return changed
 
@@ -134,14 +135,14 @@ def less_ordered(
         part = min(left.get(pool, 0), lacks)
         if found.messages > 0 and part > 0:
             left[pool] -= part
-            to_buy = _in_packages(lacks - part, package_sizes.get(key.category)) if part < lacks else 0
+            to_buy = in_packages(lacks - part, package_sizes.get(key.category)) if part < lacks else 0
             changed[key] = replace(found, messages=to_buy, ordered=part)
     return changed
 
 
-def _in_packages(messages: float, package_size: int | None) -> int:
-    size = package_size or _round_unit(messages)
-    return math.ceil(messages / size) * size
+def has_enough_history(record: np.void, open_exposure: float) -> bool:
+    """Tell whether a model's record, and what was seen since, are enough to advise on."""
+    return bool(record["version"] != 0 and record["seen"] + open_exposure >= MIN_DAYS * 24.0)
 
 
 def _paths(
@@ -155,7 +156,7 @@ def _paths(
     open_exposure: float,
 ) -> Paths | None:
     record = model[0]
-    if record["version"] == 0 or record["seen"] + open_exposure < MIN_DAYS * 24.0:
+    if not has_enough_history(record, open_exposure):
         return None
     hours = min(max((until - since) / 3600.0, 0.0), NO_END_HOURS)
     paths = Paths(
@@ -193,7 +194,3 @@ def _rail(record: np.void, paths: Paths, span: int) -> float:
         + dated
         + _SPREADS * (spread + math.sqrt(burst_variance) + math.sqrt(dated_variance))
     )
-
-
-def _round_unit(lacking: float) -> int:
-    return int(10 ** max(0, len(str(math.ceil(lacking))) - 2))

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import partial
 
 from balancebot.catalogue import number
-from balancebot.domain.balance import Absent, Category, WalletName
+from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.message import DigestLine, DigestMessage
+from balancebot.domain.order import purchases
 from balancebot.domain.runway import PlannedUse
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording, mark
@@ -67,7 +68,7 @@ def digest_view(digest: DigestMessage, words: Wording, *, public_url: str) -> Vi
             **{name: max(0, len(items) - MAX_ITEMS) for name, items in parts.items()},
         },
         "muted": asdict(digest.muted) if digest.muted.any else {},
-        "advice_total": words.order_total(_to_order(lines), order_by=_first_order(lines), now=digest.at),
+        "advice_total": words.order_total(_to_order(digest), order_by=_first_order(lines), now=digest.at),
         "link": public_url,
     }
 
@@ -120,12 +121,16 @@ def _line_view(line: DigestLine, *, digest: DigestMessage, words: Wording, publi
     }
 
 
-def _to_order(lines: Iterable[DigestLine]) -> dict[Category, int]:
-    """Add up what is to be ordered of each category."""
+def _to_order(digest: DigestMessage) -> dict[Category, int]:
+    """Add up what is to be ordered of each category, per account in whole packages."""
+    advice = {
+        BalanceKey(line.wallet, line.category): (line.advice, timedelta(0))
+        for line in digest.lines
+        if line.advice is not None
+    }
     messages: dict[Category, int] = {}
-    for line in lines:
-        if line.advice is not None:
-            messages[line.category] = messages.get(line.category, 0) + line.advice.messages
+    for purchase in purchases(advice, digest.package_sizes):
+        messages[purchase.category] = messages.get(purchase.category, 0) + purchase.messages
     return messages
 
 

@@ -5,7 +5,7 @@ An order that is expected counts in the order advice, never in the runway.
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from decimal import Decimal
 
 from sqlalchemy import Connection
@@ -13,6 +13,7 @@ from sqlalchemy import Connection
 from balancebot.catalogue import number
 from balancebot.domain.audit import Act, Actor, Picture
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, Category, WalletName, account_of
+from balancebot.domain.local_time import json_instant
 from balancebot.domain.message import NoticeMessage
 from balancebot.domain.number_text import quoted, read_number
 from balancebot.domain.order import Match, Order, OrderState, TopUp
@@ -206,15 +207,15 @@ def order_document(
         "state": order.state(now).value,
         "ordered": order.quantity,
         "arrived": order.arrived,
-        "expected_at": _instant(order.expected_at),
-        "ordered_at": _instant(order.ordered_at),
+        "expected_at": json_instant(order.expected_at),
+        "ordered_at": json_instant(order.ordered_at),
         "ordered_by": order.ordered_by,
         "price": None if order.price is None else float(order.price),
         "cost": None if cost is None else float(cost),
         "currency": currency,
         "reference": order.reference,
         "note": order.note,
-        "cancelled_at": None if order.cancelled_at is None else _instant(order.cancelled_at),
+        "cancelled_at": None if order.cancelled_at is None else json_instant(order.cancelled_at),
         "cancelled_by": order.cancelled_by or None,
     }
 
@@ -237,10 +238,6 @@ def read_price(text: str) -> Decimal | Sentence:
     if not 0 <= value < _MAX_PRICE or value != round(value, 4):
         return sentence("must be a sum of money such as 2,700.00, not %(text)s", text=quoted(text))
     return value
-
-
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _picture(order: Order) -> Picture:

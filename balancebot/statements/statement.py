@@ -2,13 +2,14 @@
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import date, datetime
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import Absent, Category, WalletName, account_of, app_of
+from balancebot.domain.local_time import json_instant
 from balancebot.domain.order import AWAITED, Match, Order, TopUp
 from balancebot.domain.statement import (
     HOURS_PER_DAY,
@@ -224,9 +225,9 @@ def statement_document(statement: Statement, *, now: datetime) -> dict[str, obje
         "timezone": statement.timezone,
         "currency": statement.currency,
         "by": statement.by.value,
-        "as_of": _instant(statement.as_of),
-        "starts_at": _instant(statement.month.starts_at),
-        "ends_at": _instant(statement.month.ends_at),
+        "as_of": json_instant(statement.as_of),
+        "starts_at": json_instant(statement.month.starts_at),
+        "ends_at": json_instant(statement.month.ends_at),
         "is_over": statement.is_over,
         "days_in_utc": statement.days_in_utc,
         "rows": [_row(row, statement) for row in statement.rows],
@@ -235,7 +236,7 @@ def statement_document(statement: Statement, *, now: datetime) -> dict[str, obje
         "unexplained": sum(row.doubtful for row in statement.rows),
         "top_ups": [
             {
-                "at": _instant(seen.top_up.seen_at),
+                "at": json_instant(seen.top_up.seen_at),
                 "account": account_of(seen.top_up.wallet),
                 "app": app_of(seen.top_up.wallet),
                 "category": seen.top_up.category.value,
@@ -350,7 +351,3 @@ def _of_month(
         ),
         key=lambda order: (order.ordered_at, int(order.id)),
     )
-
-
-def _instant(at: datetime) -> str:
-    return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -38,6 +38,13 @@ def listed(conn: Connection, *, accounts: Collection[str] | None = None) -> tupl
     return tuple(map(_order, conn.execute(wanted)))
 
 
+def version(conn: Connection) -> tuple[object, ...]:
+    """Return what differs after every order, cancellation and match, without reading them."""
+    kept = select(func.count(), func.max(orders.c.id), func.count(orders.c.cancelled_at)).select_from(orders)
+    matched = select(func.sum(order_matches.c.messages * order_matches.c.order_id)).select_from(order_matches)
+    return (*conn.execute(kept).one(), conn.execute(matched).scalar())
+
+
 def awaited(conn: Connection) -> tuple[Order, ...]:
     """Return the orders of which more is to come, the oldest first."""
     wanted = _orders().where(orders.c.cancelled_at.is_(None)).order_by(orders.c.ordered_at, orders.c.id)

@@ -23,6 +23,7 @@ from balancebot.people import log_in
 from balancebot.store.configurations import RunningConfiguration
 from balancebot.store.errors import DatabaseError
 from balancebot.web import (
+    advice,
     alerts,
     audit,
     channels,
@@ -125,6 +126,10 @@ def create_pages(
             change("/plans/{id}/remove", planned_sends.take_back),
             page("/orders", orders.listed),
             change("/orders/add", orders.add),
+            page("/orders/advice", advice.advised),
+            page("/orders/advice.csv", advice.to_csv),
+            page("/orders/advice.xlsx", advice.to_xlsx),
+            page("/orders.csv", orders.to_csv),
             page("/orders/{id}", orders.one),
             change("/orders/{id}/cancel", orders.cancel),
             change("/orders/{id}/match", orders.match),

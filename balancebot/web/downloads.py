@@ -7,13 +7,19 @@ from starlette.responses import Response
 
 from balancebot.sheet_writer import Cell, write_csv
 
+XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 MAX_IN_CSV = 50_000
 """Rows of one file."""
 
 
 def csv_file(table: Iterable[Sequence[Cell]], name: str) -> Response:
     """Send cells, the header first, as CSV that Excel and WPS open as they should and don't run."""
-    return file_response(write_csv(table).encode("utf-8-sig"), name, "text/csv; charset=utf-8")
+    return csv_response(write_csv(table), name)
+
+
+def csv_response(text: str, name: str) -> Response:
+    """Send CSV that was written."""
+    return file_response(text.encode("utf-8-sig"), name, "text/csv; charset=utf-8")
 
 
 def file_response(data: bytes, name: str, kind: str) -> Response:

@@ -1,5 +1,6 @@
 """Orders: what was bought, what of it has arrived, and which top-up belongs to which."""
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from starlette.responses import Response
@@ -9,17 +10,39 @@ from balancebot.domain.local_time import read_day_end
 from balancebot.domain.number_text import read_quantity
 from balancebot.domain.order import AWAITED, Order
 from balancebot.domain.sentence import Sentence, sentence
-from balancebot.orders.orders import cost_of, read_price
+from balancebot.orders.orders import cost_of, order_document, read_price
+from balancebot.sheet_writer import Cell
+from balancebot.web.downloads import MAX_IN_CSV, csv_file
 from balancebot.web.paging import cut, page_number
 from balancebot.web.rendering import show
 from balancebot.web.request import Done, PageRequest, done
 
+_MAX_ONCE = 40
+_CSV_HEADER = (
+    *("id", "wallet", "category", "state", "ordered", "arrived", "expected_at", "cost", "currency"),
+    *("ordered_at", "ordered_by", "reference", "note", "cancelled_at", "cancelled_by"),
+)
 _TYPED = ("wallet", "category", "quantity", "expected", "price", "reference", "note")
 
 
 def listed(request: PageRequest) -> Response:
     """Show the orders, those of which more is to come first, and the form to record one."""
     return _listed(request)
+
+
+def to_csv(request: PageRequest) -> Response:
+    """Send all orders as CSV, the latest first."""
+    settings = request.app.settings.orders
+    documents = (
+        order_document(order, prices=settings.prices, currency=settings.currency, now=request.now)
+        for order in request.app.operate_orders.listed()[:MAX_IN_CSV]
+    )
+    rows = ([_cell(document[name]) for name in _CSV_HEADER] for document in documents)
+    return csv_file([_CSV_HEADER, *rows], "orders.csv")
+
+
+def _cell(value: object) -> Cell:
+    return "" if value is None else value if isinstance(value, int | float) else str(value)
 
 
 def add(request: PageRequest) -> Response:
@@ -46,11 +69,14 @@ def add(request: PageRequest) -> Response:
         price=price,
         reference=request.sent("reference"),
         note=request.sent("note"),
-        by=request.actor,
+        by=replace(request.actor, request=once)
+        if (once := request.sent("once")[:_MAX_ONCE])
+        else request.actor,
     )
     if isinstance(made, Sentence):
         return _listed(request, made)
-    return done("/orders", Done.ORDER_ADDED)
+    # one that was recorded from the advice shows there that it counts
+    return done("/orders/advice" if request.sent("from") == "advice" else "/orders", Done.ORDER_ADDED)
 
 
 def cancel(request: PageRequest) -> Response:

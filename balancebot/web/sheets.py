@@ -28,7 +28,7 @@ from balancebot.thresholds.sheet import (
     read_limits,
     write_limits,
 )
-from balancebot.web.downloads import csv_file, file_response
+from balancebot.web.downloads import XLSX, csv_file, file_response
 from balancebot.web.rendering import show
 from balancebot.web.request import Done, PageRequest, done
 from balancebot.web.thresholds import shown
@@ -36,7 +36,6 @@ from balancebot.web.thresholds import shown
 MAX_LISTED = 100
 """Changes and faults beyond these are counted: nobody reads thousands."""
 _MAX_CARRIED = 8 * 2**20
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +62,7 @@ def download_csv(request: PageRequest) -> Response:
 def download_xlsx(request: PageRequest) -> Response:
     """Send the same as a workbook."""
     table = in_language(_cells(request, with_figures=True), request.words.language)
-    return file_response(write_limits(table), "thresholds.xlsx", _XLSX)
+    return file_response(write_limits(table), "thresholds.xlsx", XLSX)
 
 
 def upload(request: PageRequest) -> Response:

@@ -6,10 +6,10 @@ from starlette.responses import Response
 
 from balancebot.domain.statement import Statement, StatementBy, read_month
 from balancebot.statements.sheet import StatementSheets
+from balancebot.web.downloads import XLSX, csv_response, file_response
 from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 
-_XLSX = "application/vnd.openxmlformats-officedocument.spreadsheetml.sheet"
 _MAX_ROWS = 500
 """So many rows are shown; the files have all."""
 
@@ -40,15 +40,13 @@ def month(request: PageRequest) -> Response:
 def download_csv(request: PageRequest) -> Response:
     """Send the rows as CSV that Excel and WPS open as they should."""
     made, sheets = _made(request), StatementSheets(words=request.words)
-    return _file(
-        sheets.csv(made).encode("utf-8-sig"), sheets.file_name(made, "csv"), "text/csv; charset=utf-8"
-    )
+    return csv_response(sheets.csv(made), sheets.file_name(made, "csv"))
 
 
 def download_xlsx(request: PageRequest) -> Response:
     """Send the workbook."""
     made, sheets = _made(request), StatementSheets(words=request.words)
-    return _file(sheets.xlsx(made), sheets.file_name(made, "xlsx"), _XLSX)
+    return file_response(sheets.xlsx(made), sheets.file_name(made, "xlsx"), XLSX)
 
 
 def _made(request: PageRequest) -> Statement:
@@ -59,7 +57,3 @@ def _made(request: PageRequest) -> Statement:
     account = request.asked_exactly("account")
     known = request.app.make_statements.accounts()
     return request.app.make_statements.make(wanted, account=account if account in known else None, by=by)
-
-
-def _file(data: bytes, name: str, kind: str) -> Response:
-    return Response(data, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})

@@ -3,9 +3,10 @@
 import json
 import re
 from collections.abc import Callable
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from pathlib import Path
 
+import openpyxl
 import pytest
 
 from balancebot.clock import SystemClock
@@ -36,7 +37,9 @@ def test_scripts_get_every_balance_with_a_number_the_most_urgent_first(balancebo
     assert (0, "") == (outcome.status, outcome.err)
     answer = json.loads(outcome.out)
     first, second, third = answer["advice"]
-    due = datetime.fromisoformat(first.pop("order_by")) - datetime.fromisoformat(answer["as_of"])
+    due_at = datetime.fromisoformat(first.pop("order_by"))
+    due = due_at - datetime.fromisoformat(answer["as_of"])
+    lacking, day = first.pop("lacking"), date.fromisoformat(first.pop("order_by_day"))
     assert 2400 == pytest.approx(first.pop("burn_per_day"), rel=0.02)
     bought, moved = first.pop("messages"), first.pop("move")
     needed = bought + moved
@@ -47,22 +50,31 @@ def test_scripts_get_every_balance_with_a_number_the_most_urgent_first(balancebo
         "lead_time_days": 3.0,
         "ordered": 0,
         "stop_sending_first": False,
+        "note": "",
     } == first
     assert (True, 0) == (65_000 <= needed <= 100_000, needed % 5_000)
+    assert 0 <= bought - lacking < 5_000
+    assert day < due_at.date()
     assert timedelta(0) <= due < timedelta(days=1, hours=12)
     assert [("acme", 0, None), ("acme/结账", None, None)] == [
         (row["wallet"], row["messages"], row["order_by"]) for row in (second, third)
     ]
     assert {"universal": 0, "voice": 0, "industry": needed, "market": 0} == answer["totals"]
+    assert [("acme", "industry", needed, needed // 5_000)] == [
+        (account["account"], account["category"], account["messages"], account["packages"])
+        for account in answer["accounts"]
+    ]
     assert 0.9 == answer["confidence"]
 
 
 @pytest.mark.usefixtures("past")
 def test_people_get_a_line_for_what_is_to_be_bought_and_the_total(balancebot: Run) -> None:
-    heading, row, _, total, _, rest = balancebot("advise").out.splitlines()
+    heading, row, _, per_account, account, _, total, _, rest = balancebot("advise").out.splitlines()
     assert heading.startswith("balance")
     assert row.startswith("acme/checkout:industry  10,000")
     assert re.search(r"Buy about \d{2,3},000 industry SMS (by .+|now): enough until .+ \(90 % sure\)$", row)
+    assert per_account.split()[:2] == ["account", "category"]
+    assert re.match(r"acme +industry +0 +0 +\d\d,000 +\d\d +— +now", account)
     assert re.fullmatch(r"Buy in total about \d\d,000 industry SMS", total)
     assert rest.endswith("as it is; 1 has too little history or use to go on")
 
@@ -94,3 +106,26 @@ def test_wrong_usage_is_status_2(balancebot: Run, words: tuple[str, ...], said: 
     outcome = balancebot("advise", *words)
     assert 2 == outcome.status
     assert said in " ".join(outcome.err.split())
+
+
+@pytest.mark.usefixtures("past")
+def test_files_have_all_that_is_to_be_done(balancebot: Run, tmp_path: Path) -> None:
+    outcome = balancebot("advise", "--csv", "advice.csv", "--xlsx", "advice.xlsx")
+    assert (0, "") == (outcome.status, outcome.out)
+    header, row = (tmp_path / "advice.csv").read_text("utf-8-sig").splitlines()
+    assert header.startswith("wallet,category,balance,usage_per_day,runway_days,lead_time_days,lacking,move")
+    assert row.startswith("acme/checkout,industry,10000,")
+    book = openpyxl.load_workbook(tmp_path / "advice.xlsx")
+    assert ["What to order", "Balances"] == book.sheetnames
+    assert ["acme", "industry", 1] == [cell.value for cell in book["What to order"][2]][:3]
+
+
+@pytest.mark.usefixtures("past")
+def test_what_is_ordered_is_marked_and_not_advised_again(balancebot: Run) -> None:
+    soon = f"{SystemClock().now() + timedelta(days=5):%Y-%m-%d}"
+    assert 0 == balancebot("orders", "add", "acme", "industry", "10万", "--expected", soon).status
+    answer = json.loads(balancebot("advise", "*:industry", "--json").out)
+    assert (0, 0) == (answer["totals"]["industry"], answer["advice"][0]["messages"])
+    assert 65_000 <= answer["advice"][0]["ordered"] <= 100_000
+    assert [("acme", 0)] == [(account["account"], account["messages"]) for account in answer["accounts"]]
+    assert "on order)" in balancebot("advise", "*:industry").out

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from balancebot.domain.local_time import add_span, local_time, read_day_end, read_instant
+from balancebot.domain.local_time import add_span, local_time, read_day_end, read_instant, working_day_before
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 SHANGHAI, BERLIN = ZoneInfo("Asia/Shanghai"), ZoneInfo("Europe/Berlin")
@@ -98,3 +98,19 @@ def test_what_is_no_day_is_refused() -> None:
     assert "must be a time such as 2026-12-01T20:00, not 'soon'" == str(
         read_day_end("soon", SHANGHAI, now=NOW)
     )
+
+
+@pytest.mark.parametrize(
+    ("at", "day"),
+    [
+        ("2026-11-24T10:00", "2026-11-23"),  # a Tuesday: on Monday one is in time
+        ("2026-11-24T00:00", "2026-11-23"),
+        ("2026-11-23T10:00", "2026-11-20"),  # a Monday: on Friday
+        ("2026-11-22T10:00", "2026-11-20"),
+        ("2026-11-21T10:00", "2026-11-20"),
+        ("2026-11-20T23:00", "2026-11-19"),
+    ],
+)
+def test_one_acts_in_time_on_the_working_day_before(at: str, day: str) -> None:
+    zone = ZoneInfo("Asia/Shanghai")
+    assert day == working_day_before(datetime.fromisoformat(at).replace(tzinfo=zone), zone).isoformat()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from balancebot.config import LANGUAGES
+from balancebot.domain.balance import WalletName
 from balancebot.domain.message import Action, DigestMessage, Message, MessageRef
 from balancebot.i18n import Wording
 from balancebot.notify.digest_view import digest_view
@@ -160,6 +161,7 @@ def test_what_the_shared_pool_gives_is_not_the_first_purchase() -> None:
     assert line.advice is not None
     moved = replace(line.advice, messages=0, move=44_000, order_by=NOW + timedelta(days=1))
     bought = replace(line.advice, messages=77_000, order_by=NOW + timedelta(days=8))
-    digest = replace(DIGEST, lines=(replace(line, advice=moved), replace(line, advice=bought)))
+    other = replace(line, wallet=WalletName("acme/other"), advice=bought)
+    digest = replace(DIGEST, lines=(replace(line, advice=moved), other))
     view = digest_view(digest, Wording(), public_url="")
-    assert "Buy in total about 77,000 industry SMS, the first of it by Wed 2 Dec" == view["advice_total"]
+    assert "Buy in total about 77,000 industry SMS, the first of it by Tue 1 Dec" == view["advice_total"]

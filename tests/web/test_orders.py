@@ -1,5 +1,6 @@
 """Orders and statements as pages: record, cancel, match; a month by wallet, owner and day, and its files."""
 
+import re
 from io import BytesIO
 
 import openpyxl
@@ -73,3 +74,38 @@ def test_without_a_month_it_is_the_last_that_ended(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         assert "Statement 2026-10" in browser.get("/statements").text
         assert 200 == browser.get("/statements?month=9999-99&account=nobody").status_code
+
+
+def test_what_to_order_lists_every_balance_per_account_and_has_files(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        page = browser.get("/orders/advice?until=2026-12-31").text
+        assert "Per account" in page
+        assert CHECKOUT in page
+        assert 'name="once"' not in page  # a viewer records nothing
+        csv = browser.get("/orders/advice.csv?until=2026-12-31").text
+        assert CHECKOUT in csv
+        book = openpyxl.load_workbook(BytesIO(browser.get("/orders/advice.xlsx?until=2026-12-31").content))
+        assert ["What to order", "Balances"] == book.sheetnames
+        only = browser.get("/orders/advice?until=2026-12-31&q=login").text
+        assert CHECKOUT not in only
+
+
+def test_one_click_records_the_order_once_and_it_counts(desk: Desk) -> None:
+    with desk.user(Role.FINANCE) as browser:
+        address = "/orders/advice?until=2026-12-31&q=*:industry"
+        page = browser.get(address).text
+        fields = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)">', page))
+        assert ("acme", "industry", "advice") == (fields["wallet"], fields["category"], fields["from"])
+        for _ in range(2):  # a double click is one order
+            answer = browser.post("/orders/add", data=fields)
+            assert "/orders/advice?done=order_added" == answer.headers["location"]
+        assert 1 == browser.get("/orders.csv").text.count(f"acme,industry,open,{fields['quantity']},0,")
+        after = browser.get(address).text
+        assert f">{int(fields['quantity']):,}<" not in after
+        assert ">ordered<" in after
+
+
+@pytest.mark.parametrize("asked", ["until=soon", "until=2020-01-01", "q=acme/$", "certainty=200", "page=x"])
+def test_what_is_asked_wrongly_is_said_or_left_out(desk: Desk, asked: str) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        assert 200 == browser.get(f"/orders/advice?{asked}").status_code

@@ -2,7 +2,7 @@
 
 from starlette.routing import Route
 
-from balancebot.web.api import alerts, balances, orders, thresholds
+from balancebot.web.api import advice, alerts, balances, orders, thresholds
 from balancebot.web.api.description import describe
 from balancebot.web.api.route import ApiAnswer, ApiRequest, ApiRoute, endpoint_of
 
@@ -16,6 +16,7 @@ ROUTES = (
     *balances.ROUTES,
     *alerts.ROUTES,
     *thresholds.ROUTES,
+    *advice.ROUTES,
     *orders.ROUTES,
     ApiRoute(method="GET", path="/openapi.json", handler=openapi, answer=None),
 )

@@ -1,0 +1,96 @@
+"""What to order: every balance that needs it, what that comes to per account, and the orders recorded from it."""
+
+import secrets
+from datetime import timedelta
+
+from starlette.responses import Response
+
+from balancebot.domain.local_time import local_time, read_day_end
+from balancebot.domain.order import Purchase
+from balancebot.domain.pattern import Pattern
+from balancebot.domain.sentence import Sentence, sentence
+from balancebot.estimates.context import ORDER_CONFIDENCE
+from balancebot.overview.advice import FARTHEST, LEAST_SURE, MOST_SURE, Advice, default_until
+from balancebot.overview.advice_sheet import AdviceSheets
+from balancebot.web.downloads import XLSX, csv_response, file_response
+from balancebot.web.paging import cut, page_number
+from balancebot.web.rendering import show
+from balancebot.web.request import PageRequest
+
+CERTAINTIES = (50, 75, 80, 90, 95, 99)
+"""Probabilities that are offered, in percent."""
+
+
+def advised(request: PageRequest) -> Response:
+    """Show what is to be moved and bought, so that quota lasts to the date that the address asks for."""
+    advice, fault = _asked(request)
+    orders = request.app.settings.orders
+    shown, paging = cut(advice.shown, page_number(request.asked("page")))
+    return show(
+        request,
+        "advice.html.j2",
+        advice=advice,
+        rows=shown,
+        paging=paging,
+        asked=_filters(request),
+        fault="" if fault is None else request.words.translate(fault),
+        until_day=f"{local_time(advice.until, request.zone):%Y-%m-%d}",
+        certainty=round(advice.confidence * 100),
+        certainties=CERTAINTIES,
+        orders=orders,
+        cost=advice.cost(orders.prices),
+        expected={purchase: _expected(request, purchase) for purchase in advice.accounts},
+        once=secrets.token_urlsafe(12),
+    )
+
+
+def to_csv(request: PageRequest) -> Response:
+    """Send the balances as CSV."""
+    advice, _ = _asked(request)
+    return csv_response(_sheets(request).csv(advice), "advice.csv")
+
+
+def to_xlsx(request: PageRequest) -> Response:
+    """Send the purchases and the balances as a workbook."""
+    advice, _ = _asked(request)
+    return file_response(_sheets(request).xlsx(advice), "advice.xlsx", XLSX)
+
+
+def _sheets(request: PageRequest) -> AdviceSheets:
+    return AdviceSheets(words=request.words, orders=request.app.settings.orders)
+
+
+def _filters(request: PageRequest) -> dict[str, str]:
+    return {name: request.asked(name) for name in ("q", "until", "certainty")}
+
+
+def _asked(request: PageRequest) -> tuple[Advice, Sentence | None]:
+    """Return the advice that the address asks for, and what is wrong with the address: that counts as not asked."""
+    fault: Sentence | None = None
+    until = default_until(request.now, request.zone)
+    if text := request.asked("until"):
+        end = read_day_end(text, request.zone, now=request.now)
+        if isinstance(end, Sentence):
+            fault = sentence("The date %(fault)s", fault=end)
+        elif not request.now < end < request.now + FARTHEST:
+            fault = sentence("The date must be ahead, and within %(days)s days.", days=FARTHEST.days)
+        else:
+            until = end
+    text = request.asked("certainty")
+    percent = int(text) if text.isascii() and text.isdecimal() and len(text) < 3 else 0
+    sure = percent / 100 if LEAST_SURE <= percent / 100 <= MOST_SURE else ORDER_CONFIDENCE
+    advice = request.app.latest_advice.look(until=until, confidence=sure, now=request.now)
+    if about := request.asked("q"):
+        # a part of a name, as on the overview, or a pattern
+        pattern = Pattern.parse(about if "*" in about or ":" in about else f"*{about}*")
+        if isinstance(pattern, Sentence):
+            fault = sentence("The pattern %(fault)s", fault=pattern)
+        else:
+            advice = advice.of(pattern, request.app.settings.orders.package_sizes)
+    return advice, fault
+
+
+def _expected(request: PageRequest, purchase: Purchase) -> str:
+    """Return the day by which an order that is placed today should have arrived."""
+    days = timedelta(days=-(-purchase.lead_time // timedelta(days=1)))
+    return f"{local_time(request.now + days, request.zone):%Y-%m-%d}"
