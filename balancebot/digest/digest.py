@@ -198,7 +198,7 @@ class SendDigest:
                 if plan.starts_at <= now + _COMING_DAYS
             ),
             muted=alerts.muted_counts(conn),
-            package_sizes=self.figures.package_sizes,
+            package_sizes=dict(self.figures.package_sizes),
         )
 
 

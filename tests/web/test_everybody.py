@@ -44,6 +44,7 @@ PAGES = {
     "alert": "/alerts/1",
     "plans": "/plans",
     "orders": "/orders",
+    "advice": "/orders/advice",
     "statement": "/statements?month=2026-11",
     "statement by day": "/statements?month=2026-11&by=day",
     "channels": "/channels",

@@ -47,8 +47,8 @@ ADDRESSES = (
     "/thresholds?page=999999",
     "/thresholds/edit?wallet=%00&category=%00",
     "/thresholds/line?wallet=%00",
-    "/plans?until=0000-00-00&confidence=x",
-    "/plans?until=9999-12-31",
+    "/orders/advice?until=0000-00-00&certainty=x&page=x&q=a:b:c",
+    "/orders/advice?until=9999-12-31",
     "/login?next=%00",
 )
 

@@ -87,7 +87,7 @@ def test_what_to_order_lists_every_balance_per_account_and_has_files(desk: Desk)
         book = openpyxl.load_workbook(BytesIO(browser.get("/orders/advice.xlsx?until=2026-12-31").content))
         assert ["What to order", "Balances"] == book.sheetnames
         only = browser.get("/orders/advice?until=2026-12-31&q=login").text
-        assert CHECKOUT not in only
+        assert f"/wallets/{CHECKOUT}" not in only
 
 
 def test_one_click_records_the_order_once_and_it_counts(desk: Desk) -> None:
@@ -109,3 +109,18 @@ def test_one_click_records_the_order_once_and_it_counts(desk: Desk) -> None:
 def test_what_is_asked_wrongly_is_said_or_left_out(desk: Desk, asked: str) -> None:
     with desk.user(Role.VIEWER) as browser:
         assert 200 == browser.get(f"/orders/advice?{asked}").status_code
+
+
+def test_more_certainty_and_a_later_day_ask_for_more(desk: Desk) -> None:
+    def ordered(text: str) -> int:
+        found = re.search(r'"Buy"><strong>([\d,]+)</strong>', text, re.DOTALL)
+        return int(found[1].replace(",", "")) if found else 0
+
+    with desk.user(Role.VIEWER) as browser:
+        usual, sure, later = (
+            ordered(browser.get(f"/orders/advice?until={day}&certainty={certainty}&q={CHECKOUT}:industry").text)
+            for day, certainty in (("2026-12-20", 50), ("2026-12-20", 95), ("2027-01-20", 50))
+        )
+        assert "must be ahead" in browser.get("/orders/advice?until=2020-01-01").text
+    assert 0 < usual < sure
+    assert usual < later

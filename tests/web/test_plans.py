@@ -1,6 +1,5 @@
-"""What is to come: announced sends count, and what to order is said with its date and certainty."""
+"""Announced sends, on their page."""
 
-import re
 from datetime import UTC, datetime
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.user import Role
 from tests.web.conftest import Desk, csrf_token
-from tests.web.showcase import CAMPAIGN, CHECKOUT
+from tests.web.showcase import CAMPAIGN
 from tests.world import World
 
 
@@ -66,21 +65,6 @@ def test_what_is_wrong_is_said_and_what_was_typed_stays(
         answer = browser.post("/plans/add", data={"csrf_token": csrf_token(browser)} | send(**different))
     assert (422, True) == (answer.status_code, said in answer.text)
     assert 'value="Black Friday"' in answer.text
-
-
-def test_more_certainty_and_a_later_day_ask_for_more(desk: Desk) -> None:
-    def ordered(text: str) -> int:
-        found = re.search(rf"{CHECKOUT}</a> industry.*?<strong>([\d,]+)</strong>", text, re.DOTALL)
-        return int(found[1].replace(",", "")) if found else 0
-
-    with desk.user(Role.VIEWER) as browser:
-        usual, sure, later = (
-            ordered(browser.get(f"/plans?until={day}&confidence={certainty}").text)
-            for day, certainty in (("2026-12-20", "0.5"), ("2026-12-20", "0.95"), ("2027-01-20", "0.5"))
-        )
-        assert "Choose a day within the next year." in browser.get("/plans?until=2020-01-01").text
-    assert 0 < usual < sure
-    assert usual < later
 
 
 def test_a_viewer_announces_nothing(desk: Desk) -> None:

@@ -76,9 +76,7 @@ class AdviceQuery(Struct, forbid_unknown_fields=True):
     """For which balances, and how long they are to last."""
 
     pattern: Annotated[str, Meta(max_length=200, description="such as `acme/*:market`; default: all")] = "*"
-    until: Annotated[
-        str | None, Meta(max_length=40, description="a day, or an instant; default: in 30 days")
-    ] = None
+    until: Annotated[str, Meta(max_length=40, description="a day, or an instant; default: in 30 days")] = ""
     confidence: Annotated[
         float, Meta(ge=LEAST_SURE, le=MOST_SURE, description="how likely it is to last so long")
     ] = ORDER_CONFIDENCE
@@ -97,7 +95,7 @@ def advice(request: ApiRequest) -> AdviceAnswer:
         raise refused_field("pattern", str(pattern), 400)
     settings = request.app.settings
     until = default_until(request.now, settings.timezone)
-    if query.until is not None:
+    if query.until:
         end = read_day_end(query.until, settings.timezone, now=request.now)
         if isinstance(end, Sentence):
             raise refused_field("until", str(end))

@@ -40,7 +40,7 @@ def test_the_commands_of_the_page_work_one_after_the_other(firm: Desk) -> None:
         answers = [json.loads(line) for line in done.stdout.splitlines() if line]
         num_answers += len(answers)
         assert len(answers) == block.count("\ncurl") + block.startswith("curl") - block.count("-X DELETE")
-    assert num_answers == 17
+    assert num_answers == 18
 
 
 def test_the_page_names_every_route() -> None:
