@@ -64,7 +64,7 @@ class AdviceSheets:
             gettext("Buy"),
             gettext("Packages"),
             gettext("Cost, %(currency)s", currency=self.orders.currency),
-            gettext("By"),
+            gettext("Act by"),
         ]
         rows: list[list[Cell]] = []
         for account in advice.accounts:
@@ -104,7 +104,7 @@ class AdviceSheets:
             gettext("From the shared pool"),
             gettext("On order"),
             gettext("Lacking"),
-            gettext("By"),
+            gettext("Act by"),
             gettext("Note"),
         ]
         rows: list[list[Cell]] = [

@@ -28,7 +28,10 @@ def advice(lacking: int, *, move: int = 0, ordered: int = 0, days: float = 5) ->
 def summed(**found: OrderAdvice) -> tuple[Purchase, ...]:
     names = {"shop": SHOP, "login": LOGIN, "other": OTHER}
     return purchases(
-        {BalanceKey(names[name], Category.INDUSTRY): (advised, timedelta(days=3)) for name, advised in found.items()},
+        {
+            BalanceKey(names[name], Category.INDUSTRY): (advised, timedelta(days=3))
+            for name, advised in found.items()
+        },
         SIZES,
     )
 

@@ -118,7 +118,9 @@ def test_more_certainty_and_a_later_day_ask_for_more(desk: Desk) -> None:
 
     with desk.user(Role.VIEWER) as browser:
         usual, sure, later = (
-            ordered(browser.get(f"/orders/advice?until={day}&certainty={certainty}&q={CHECKOUT}:industry").text)
+            ordered(
+                browser.get(f"/orders/advice?until={day}&certainty={certainty}&q={CHECKOUT}:industry").text
+            )
             for day, certainty in (("2026-12-20", 50), ("2026-12-20", 95), ("2027-01-20", 50))
         )
         assert "must be ahead" in browser.get("/orders/advice?until=2020-01-01").text
