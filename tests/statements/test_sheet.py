@@ -104,7 +104,7 @@ def test_it_is_in_the_reader_s_language(statement: Statement) -> None:
     data = StatementSheets(words=Wording(language="zh-CN")).xlsx(statement)
     book = openpyxl.load_workbook(BytesIO(data))
     assert ["对账单 2026-11", "充值", "订单", "可靠程度"] == book.sheetnames
-    assert ["账户", "应用", "归属", "类型", "期初"] == [cell.value for cell in book.worksheets[0][1]][:5]
+    assert ["账号", "应用", "归属", "类型", "期初"] == [cell.value for cell in book.worksheets[0][1]][:5]
 
 
 def test_csv_is_for_programs_and_runs_nowhere(statement: Statement) -> None:
