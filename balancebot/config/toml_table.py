@@ -17,8 +17,12 @@ from balancebot.domain.sentence import did_you_mean
 T = TypeVar("T")
 D = TypeVar("D")
 
-MAX_FILE_BYTES = 16 * 1024 * 1024
-"""The largest TOML file that is read: far above a configuration with 100,000 apps in it."""
+MAX_FILE_BYTES = 4 * 1024 * 1024
+"""The largest TOML file that is read: room for 35,000 apps, which belong into an `apps_file`."""
+
+_MAX_NAMES = 100
+"""In one dotted key: tomllib's time grows with their square."""
+_DOTTED = re.compile(r"""(?:\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*)+""")
 
 MAX_KEY = 100
 """The most characters of a key that faults show."""
@@ -240,6 +244,10 @@ def parse_toml(data: bytes) -> dict[str, object]:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise UnfitError(f"line {line}: isn't UTF-8 text") from None
+    for names in _DOTTED.finditer(text):
+        if names.group().count(".") > _MAX_NAMES:
+            line = text.count("\n", 0, names.start()) + 1
+            raise UnfitError(f"line {line}: holds more than {_MAX_NAMES} names with dots between them")
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:

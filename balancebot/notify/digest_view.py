@@ -18,6 +18,8 @@ MAX_LINES = 30
 """How many balances a digest lists: with more, a reader as common as Gmail would cut the mail (at 102 kB)."""
 MAX_ITEMS = 12
 """How much of each other part it lists."""
+_NO_USE = 1e-6
+"""Messages a day: what decays falls below any number, and nothing compares to it."""
 
 
 def digest_view(digest: DigestMessage, words: Wording, *, public_url: str) -> View:
@@ -146,7 +148,7 @@ def _first_order(lines: Iterable[DigestLine]) -> datetime | None:
 
 def _change(now: float | None, before: float | None, words: Wording) -> str:
     """Say how a usage rate compares to the week before: `+12 %`; '' where there is nothing to compare."""
-    if now is None or not before:
+    if now is None or before is None or before < _NO_USE:
         return ""
     percent = round((now / before - 1) * 100)
     if percent > 999:

@@ -157,7 +157,24 @@ def test_a_huge_file_is_refused_unread(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(2**40)  # a hole: it takes no room
     (fault,) = load(path, environ={}, resolve_secrets=True)  # type: ignore[misc] # there are faults
-    assert f"{path}: is larger than 16777216 bytes" == str(fault)
+    assert f"{path}: is larger than 4194304 bytes" == str(fault)
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        ".".join("a" * 100_000),
+        " . ".join(["'b'"] * 100_000),
+        '."c d"' * 100_000,
+        "x = {" + ".".join("a" * 100_000),
+        "[" + ".".join("a" * 100_000) + "]",
+    ],
+)
+def test_a_key_of_very_many_names_is_refused_before_it_is_parsed(tmp_path: Path, key: str) -> None:
+    path = tmp_path / "b.toml"
+    path.write_text(f"# a line\n{key} = 1\n")
+    (fault,) = load(path, environ={}, resolve_secrets=True)  # type: ignore[misc] # there are faults
+    assert "line 2: holds more than 100 names with dots between them" == fault.message
 
 
 def test_a_huge_file_of_apps_is_refused_unread(tmp_path: Path) -> None:
