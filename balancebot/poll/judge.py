@@ -4,7 +4,7 @@
 """
 
 from collections import defaultdict
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from functools import partial
@@ -282,8 +282,13 @@ def judge_wallets(
     *,
     now: datetime,
     stale_after: timedelta,
+    read_between: Callable[[Collection[WalletName], datetime, datetime], Collection[WalletName]],
 ) -> None:
-    """Advance `credentials_rejected` and `stale` by the latest attempts."""
+    """Advance `credentials_rejected` and `stale` by the latest attempts.
+
+    `read_between` tells which wallets have a reading between two instants, whatever their latest says: what was read
+    while the clock was behind is not stale when it is right again.
+    """
     covering = _covering(alerts, {account_of(attempt.reach.wallet) for attempt in attempts})
     newly_stale: dict[str, dict[WalletName, str]] = defaultdict(dict)
     over: dict[AlertSubject, list[tuple[WalletName, Cause]]] = defaultdict(list)
@@ -308,6 +313,8 @@ def judge_wallets(
             over[covered_by.subject].append((reach.wallet, cause))
     for subject, gone in over.items():
         _uncover(alerts, subject, gone)
+    for wallet in read_between(details, now - stale_after, now) if details else ():
+        del newly_stale[account_of(wallet)][wallet]
     for account, stale in newly_stale.items():
         for shared in share(account, stale, alerts.stale_of(account)):
             first = next((member for member in (shared.members or (shared.wallet,)) if member in stale), None)

@@ -3,7 +3,10 @@
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import NamedTuple
+
+from sqlalchemy import Connection
 
 from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
 from balancebot.domain.balance import BalanceKey, Snapshot, WalletName, account_of
@@ -154,7 +157,14 @@ class RecordReadings:
                     for error, miss in zip(failed, misses, strict=True)
                 ),
             ]
-            judge_wallets(attempts, open_alerts, now=now, stale_after=self.intervals.stale_after)
+            judge_wallets(
+                attempts,
+                open_alerts,
+                # nothing is stale by a clock that was set ahead
+                now=min(now, self.steady.now()),
+                stale_after=self.intervals.stale_after,
+                read_between=partial(_read_between, conn, rows),
+            )
             return Recorded(open_alerts.save(), booked)
 
     def _good(
@@ -255,6 +265,18 @@ def _as_read(
         )
     for error in failed:
         yield replace(rows[error.wallet], error_kind=error.kind)
+
+
+def _read_between(
+    conn: Connection,
+    rows: Mapping[WalletName, WalletRow],
+    names: Collection[WalletName],
+    since: datetime,
+    until: datetime,
+) -> list[WalletName]:
+    by_id = {rows[name].id: name for name in names}
+    seconds = {"since": int(since.timestamp()), "until": int(until.timestamp())}
+    return [by_id[wallet_id] for wallet_id in readings.read_between(conn, by_id, **seconds)]
 
 
 def _read(row: WalletRow, snapshot: Snapshot) -> ReadAttempt:

@@ -3,7 +3,7 @@
 Snapshots are appended, read back by wallet and pruned by age. They never change.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
@@ -31,7 +31,7 @@ from balancebot.domain.sentence import Sentence
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.ports import SourceErrorKind
 from balancebot.store.tables import hourly_use, snapshots, wallets
-from balancebot.store.types import insert_into
+from balancebot.store.types import chunked, insert_into
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -256,6 +256,18 @@ def snapshot_before(conn: Connection, wallet_id: int, *, at: int, since: int) ->
     )
     row = conn.execute(wanted).first()
     return None if row is None else _snapshot(row)
+
+
+def read_between(conn: Connection, wallet_ids: Collection[int], *, since: int, until: int) -> set[int]:
+    """Return those of some wallets of which a snapshot is kept from `since` to `until` (epoch seconds, both included)."""
+    c = snapshots.c
+    return {
+        wallet_id
+        for some in chunked(wallet_ids)
+        for wallet_id in conn.scalars(
+            select(c.wallet_id).distinct().where(c.observed_at.between(since, until), c.wallet_id.in_(some))
+        )
+    }
 
 
 def oldest(conn: Connection) -> int | None:

@@ -6,6 +6,7 @@ import pytest
 from sqlalchemy import func, select
 
 from balancebot.domain.balance import Category
+from balancebot.ports import SourceErrorKind
 from balancebot.store.database import Database
 from balancebot.store.tables import hourly_use, snapshots
 from tests.world import SHOP, HandClock, World, industry
@@ -94,3 +95,24 @@ def test_a_machine_that_starts_in_1970_books_no_decades(world: World) -> None:
         _read(world, 99_000, minutes=5)
     with world.database.read() as conn:
         assert 3 > (conn.scalar(select(func.count()).select_from(hourly_use)) or 0)
+
+
+@pytest.mark.parametrize(
+    "jump", [timedelta(hours=1), timedelta(days=60), timedelta(days=-60), timedelta(hours=-3)]
+)
+@pytest.mark.parametrize("fails", ["before", "meanwhile", "after"])
+def test_a_wallet_that_fails_while_the_clock_is_wrong_is_not_stale(
+    world: World, jump: timedelta, fails: str
+) -> None:
+    """Three readings before a clock is wrong, three while it is, and three after; two of them fail."""
+    right = world.clock.at
+    steady = HandClock(right)
+    app = world.another_app(steady=steady)
+    for number in range(9):
+        world.clock.at = steady.at + (jump if 3 <= number < 6 else timedelta())
+        failing = {"before": {2, 3}, "meanwhile": {4, 5}, "after": {6, 7}}[fails]
+        world.shows(SourceErrorKind.TIMEOUT if number in failing else industry(100_000))
+        app.poll_cycle.run_all([SHOP])
+        app.operate_alerts.tick()
+        steady.pass_by(minutes=5)
+    assert [] == world.news()
