@@ -53,8 +53,16 @@ class Town:
         group_over: int = 1000,
         remind_every: str = "0s",
         frozen_for: tuple[float, float] = _LEASE_AND_MORE,
+        num_wallets: int = NUM_WALLETS,
+        every: str = "1s",
+        sections: str = "",
     ) -> None:
-        """`folder` is empty; several replicas need PostgreSQL. What is frozen thaws after so many seconds."""
+        """`folder` is empty; several replicas need PostgreSQL. What is frozen thaws after so many seconds.
+
+        `sections` are further ones of the configuration.
+        """
+        self._every = every
+        self._sections = sections
         self._frozen_for = frozen_for
         self._folder = folder
         self._url = database_url
@@ -69,7 +77,7 @@ class Town:
         self.struck_at = time.monotonic()
         """When the last process was killed or frozen."""
         self.episodes = Episodes(
-            tuple(WalletName(f"acme/app-{number}") for number in range(1, NUM_WALLETS + 1))
+            tuple(WalletName(f"acme/app-{number}") for number in range(1, num_wallets + 1))
         )
 
     def __enter__(self) -> Self:
@@ -114,8 +122,8 @@ class Town:
 [database]
 url = "{self._url}"
 [poll]
-every = "1s"
-fastest = "1s"
+every = "{self._every}"
+fastest = "{self._every}"
 timeout = "5s"
 stale_after = "1h"
 [alerts]
@@ -131,6 +139,7 @@ port = {self.mail.port}
 security = "none"
 from = "SMS balances <balances@example.com>"
 to = ["{MAILBOX}"]
+{self._sections}
 [[accounts]]
 name = "acme"
 base_url = "{self.jsms.url}"
@@ -200,6 +209,11 @@ apps = [
         """Let every frozen process go on."""
         for process in self._running():
             process.send_signal(signal.SIGCONT)
+
+    @property
+    def pids(self) -> list[int]:
+        """The ids of the processes that run."""
+        return [process.pid for process in self._running()]
 
     def _running(self) -> list[subprocess.Popen[bytes]]:
         return [process for process in self._processes if process is not None and process.poll() is None]

@@ -1,0 +1,259 @@
+"""A compressed day of faults of every kind: does `balancebot run` grow, and are its books right at the end?
+
+    python -m benchmarks soak [--database sqlite] [--wallets 300] [--every 2] [--minutes 10] [--seed 1]
+
+One process is asked for as many cycles as a day of five-minute readings has. Meanwhile balances move, answers lie,
+lines break, the clock jumps, the database is away, strangers knock at the pages, and the process is frozen. Its memory,
+handles, threads and processor time a cycle are looked at all the time and printed for the beginning (without the
+first minute), the middle and the end, of a fifth of the time each. At the end what was told is compared with what
+had to be. Status 1 where something was lost, told twice, or answered with a traceback.
+"""
+
+import argparse
+import os
+import random
+import signal
+import socket
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from statistics import median
+from urllib.request import urlopen
+
+from balancebot.clock import SystemClock
+from balancebot.domain.balance import WalletName
+from balancebot.jsms.simulator import FaultKind, SimulatedFault
+from tests.crash.books import compare
+from tests.crash.episodes import Level
+from tests.crash.town import Town
+from tests.crash.traps import Blow, Fate
+from tests.crash.troubles import trouble
+from tests.databases import PostgreSQL, installed_programs
+
+_BODIES = tuple(
+    FaultKind(word)
+    for word in (
+        "server_error", "rate_limited", "outage", "refused", "out_of_freq", "silence", "slow", "trickle", "truncated",
+        "html", "empty", "huge", "missing_field", "unknown_field", "redirect",
+    )
+)  # fmt: skip
+"""Every fault of an answer that leaves the balances as they are."""
+_JUMPS = (3600.0, -3600.0, 60 * 86400.0, -60 * 86400.0, -50 * 365 * 86400.0)
+"""Seconds: beside the small ones of the crash rounds, an hour, two months and 1976."""
+_MAX_OPENINGS = 2
+"""Of one balance: what opens more often flaps, and is told hours later."""
+_PATIENCE = 300.0
+_HALF_REQUESTS = (b"", b"GET / HT", b"\x16\x03\x01", b"POST /login HTTP/1.1\r\nHo")
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """What the kernel and the log say of the process at one moment."""
+
+    at: float
+    memory_mb: float
+    handles: int
+    threads: int
+    cpu_seconds: float
+    cycles: int
+
+
+def sample(town: Town, pid: int) -> Sample:
+    """Look at the process."""
+    status = dict(
+        line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
+    )
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return Sample(
+        at=time.monotonic(),
+        memory_mb=int(status["VmRSS"].split()[0]) / 1024,
+        handles=len(os.listdir(f"/proc/{pid}/fd")),
+        threads=int(status["Threads"]),
+        cpu_seconds=(int(fields[11]) + int(fields[12])) / _TICKS,
+        cycles=sum(line.get("event") == "poll.cycle" for line in town.log()),
+    )
+
+
+class Day:
+    """What happens to the town."""
+
+    def __init__(self, town: Town, pages: int, seed: int) -> None:
+        self._town = town
+        self._pages = pages
+        self._chance = random.Random(seed)
+        self._opened: Counter[WalletName] = Counter()
+        self.happened: Counter[str] = Counter()
+        self._acts: Sequence[Callable[[], str]] = (
+            *(lambda: trouble(town, self._chance),) * 4,
+            *(self._lie,) * 3,
+            *(self._break_a_line,) * 2,
+            self._jump,
+            self._knock,
+            self._freeze,
+        )
+
+    def act(self) -> None:
+        """Let balances move, unless the last ones aren't known yet, and one thing go wrong."""
+        if self._town.until_recorded(0.5):
+            self._town.move(self._moves())
+        what = self._chance.choice(self._acts)()
+        self.happened[" ".join(word for word in what.split() if not word[0].isdigit())] += 1
+
+    def _moves(self) -> dict[WalletName, Level]:
+        found: dict[WalletName, Level] = {}
+        for wallet in self._chance.sample(self._town.episodes.wallets, 6):
+            level = self._town.episodes.level(wallet)
+            if level is not Level.OK:
+                worse = [other for other in Level if other > level]
+                found[wallet] = self._chance.choice([Level.OK, *worse])
+            elif self._opened[wallet] < _MAX_OPENINGS:
+                self._opened[wallet] += 1
+                found[wallet] = self._chance.choice([Level.WARNING, Level.CRITICAL, Level.DEPLETED])
+        return found
+
+    def _lie(self) -> str:
+        kind = self._chance.choice(_BODIES)
+        wallet = self._chance.choice(self._town.episodes.wallets)
+        seconds = 0.02 if kind is FaultKind.TRICKLE else self._chance.uniform(0.5, 6.0)
+        fault = SimulatedFault(kind=kind, times=self._chance.randint(1, 40), delay=seconds)
+        self._town.jsms.fail(self._chance.choice(("*", str(wallet))), fault)
+        return f"JSMS {kind}"
+
+    def _break_a_line(self) -> str:
+        seen = sorted(place for place in self._town.traps.seen if place.startswith(("slack", "mail", "jsms")))
+        if not seen:
+            return "no line to break"
+        place = self._chance.choice(seen)
+        self._town.traps.arm(Blow(boundary=place, nth=self._chance.randint(1, 3), fate=Fate.LOSE))
+        return f"line broken at {place}" if self._town.traps.wait(5.0) else "no line broken"
+
+    def _jump(self) -> str:
+        seconds = self._chance.choice(_JUMPS)
+        self._town.set_clock(timedelta(seconds=seconds))
+        time.sleep(self._chance.uniform(0.5, 4.0))
+        self._town.set_clock(timedelta())
+        return f"clock wrong by {'an hour' if abs(seconds) == 3600 else 'months or years'}"
+
+    def _knock(self) -> str:
+        lines = []
+        with suppress(OSError):
+            for _ in range(40):
+                lines.append(socket.create_connection(("127.0.0.1", self._pages), timeout=2))
+                lines[-1].sendall(self._chance.choice(_HALF_REQUESTS))
+        for path in ("metrics", "healthz", "readyz", "login", "api/v1/balances"):
+            with suppress(OSError):
+                urlopen(f"http://127.0.0.1:{self._pages}/{path}", timeout=5).close()
+        for line in lines[:30]:
+            line.close()
+        return "strangers at the pages"
+
+    def _freeze(self) -> str:
+        pid = self._town.pids[0]
+        os.kill(pid, signal.SIGSTOP)
+        time.sleep(self._chance.uniform(0.5, 10.0))
+        os.kill(pid, signal.SIGCONT)
+        return "frozen"
+
+
+def report(samples: Sequence[Sample]) -> None:
+    """Print the figures of three windows."""
+    print("| | memory, MB | handles | threads | CPU a cycle, ms | cycles |")
+    print("| --- | ---: | ---: | ---: | ---: | ---: |")
+    warm = [taken for taken in samples if taken.at > samples[0].at + 60] or list(samples)
+    fifth = max(2, len(warm) // 5)
+    half = (len(warm) - fifth) // 2
+    for name, window in (
+        ("beginning", warm[:fifth]),
+        ("middle", warm[half : half + fifth]),
+        ("end", warm[-fifth:]),
+    ):
+        first, last = window[0], window[-1]
+        cycles = last.cycles - first.cycles
+        cpu = 1000 * (last.cpu_seconds - first.cpu_seconds) / max(1, cycles)
+        memory, handles, threads = (
+            median(getattr(taken, field) for taken in window) for field in ("memory_mb", "handles", "threads")
+        )
+        print(f"| {name} | {memory:.1f} | {handles:.0f} | {threads:.0f} | {cpu:.0f} | {cycles} |")
+
+
+@contextmanager
+def database(kind: str, folder: Path) -> Iterator[str]:
+    """Give the URL of an empty database."""
+    if kind == "sqlite":
+        yield f"sqlite:///{folder}/balancebot.db"
+        return
+    programs = installed_programs()
+    if programs is None:
+        sys.exit("PostgreSQL is not installed")
+    server = PostgreSQL(programs)
+    try:
+        server.start()
+        yield server.url(server.create("soak", template="template0"))
+    finally:
+        server.stop()
+
+
+def free_port() -> int:
+    """Return a port at which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        return bound.getsockname()[1]
+
+
+def main() -> int:
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--database", choices=("sqlite", "postgresql"), default="sqlite")
+    options.add_argument("--wallets", type=int, default=300)
+    options.add_argument("--every", type=int, default=2, help="seconds")
+    options.add_argument("--minutes", type=float, default=10)
+    options.add_argument("--seed", type=int, default=1)
+    chosen = options.parse_args()
+    pages = free_port()
+    sections = f'[web]\nlisten = "127.0.0.1:{pages}"'
+    with (
+        tempfile.TemporaryDirectory(prefix="soak-") as name,
+        database(chosen.database, Path(name)) as url,
+        Town(
+            Path(name),
+            url,
+            seed=chosen.seed,
+            num_wallets=chosen.wallets,
+            every=f"{chosen.every}s",
+            sections=sections,
+        ) as town,
+    ):
+        began = SystemClock().now()
+        town.start()
+        if not town.until_read_since(began, _PATIENCE):
+            sys.exit("the wallets aren't read")
+        (pid,) = town.pids
+        day = Day(town, pages, chosen.seed)
+        samples = [sample(town, pid)]
+        while time.monotonic() < samples[0].at + 60 * chosen.minutes:
+            day.act()
+            if pid not in town.pids:
+                sys.exit(f"it ended: {town.log()[-3:]}")
+            samples.append(sample(town, pid))
+        came_to_rest = town.until_quiet(_PATIENCE)
+        books = compare(town)
+        traces = [line for line in town.log() if "trace" in line or "said" in line]
+    print(f"{chosen.database}, {chosen.wallets} wallets every {chosen.every} s, {chosen.minutes:g} minutes")
+    for what, times in sorted(day.happened.items()):
+        print(f"  {times:4} {what}")
+    report(samples)
+    print(
+        f"news {books.num_news}, lost {len(books.losses)}, told twice {len(books.repeats)}, at rest {came_to_rest}"
+    )
+    for fault in (*books.losses, *books.repeats, *traces[:5]):
+        print(f"  {fault}")
+    return 0 if came_to_rest and not books.losses and not books.repeats and not traces else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
