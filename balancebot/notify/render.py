@@ -59,10 +59,10 @@ class Renderer:
         """The language of everything but a digest that names its own."""
         return self._words.language
 
-    def speaking(self, language: str) -> "Renderer":
-        """Return a renderer like this one, in `language`."""
+    def speaking(self, words: Wording | str) -> "Renderer":
+        """Return a renderer like this one, in the language and time zone of `words`, or in a language."""
         return Renderer(
-            words=replace(self._words, language=language),
+            words=replace(self._words, language=words) if isinstance(words, str) else words,
             public_url=self._public_url,
             user_dir=self._user_dir,
         )

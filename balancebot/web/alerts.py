@@ -23,7 +23,7 @@ from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording
 from balancebot.overview.balances import overview
 from balancebot.sheet_writer import Cell
-from balancebot.store import alerts, audit, notification_history, silences
+from balancebot.store import alerts, audit, notification_history, silences, wallets
 from balancebot.store import alerts as store
 from balancebot.store.alerts import AlertFilter, OpenState
 from balancebot.store.types import parse_id
@@ -281,6 +281,7 @@ def _one(request: PageRequest, fault: str = "") -> Response:
         entries = notification_history.of_alert(conn, alert_id)
         present = last.measurement if alert.closed_at is not None else _present(conn, request, last)
         acts = acts_of(conn, alert, request.words)
+        todo = [] if alert.closed_at is not None else _todo(conn, request, replace(last, measurement=present))
     say = request.words
     hours = app.settings.quiet_hours
     return show(
@@ -303,6 +304,7 @@ def _one(request: PageRequest, fault: str = "") -> Response:
         ],
         opening=entries[-1].message.measurement if entries else last.measurement,
         present=present,
+        todo=todo,
         acts=acts,
         spans=list(_SPANS),
         fault=fault,
@@ -332,6 +334,19 @@ def _present(conn: Connection, request: PageRequest, last: AlertMessage) -> Meas
         burn_per_day=view.estimate.burn_per_day,
         runway=view.estimate.runway,
     )
+
+
+def _todo(conn: Connection, request: PageRequest, message: AlertMessage) -> Sequence[str]:
+    """Say what to do about an open alert, in the words of its messages, with the order advice of now."""
+    subject, context = message.alert.subject, message.context
+    row = wallets.find(conn, subject.wallet)
+    if subject.kind is AlertKind.LOW_BALANCE and subject.balance is not None and row is not None:
+        advice = request.app.figures.advise(conn, [row], now=request.now).get(subject.balance)
+        context = replace(context, advice=advice)
+    text = request.app.renderer.speaking(request.words).render(
+        "chat/todo.j2", replace(message, context=context)
+    )
+    return [line for line in text.splitlines() if line.strip()]
 
 
 def acts_of(conn: Connection, alert: Alert, words: Wording) -> list[ActRow]:

@@ -37,6 +37,14 @@ def test_an_open_alert_is_listed_with_its_reason_and_its_story(desk: Desk, alert
     assert "Acknowledge</button>" not in story
 
 
+def test_an_open_alert_says_what_to_do(desk: Desk, alert: Alert) -> None:
+    """A message links here, and a phone shows this page first."""
+    with desk.user(Role.VIEWER) as browser:
+        story = browser.get(f"/alerts/{alert.id}").text
+    assert "What to do" in story
+    assert "Buy quota, or move some here from the account&#39;s shared pool." in story
+
+
 def test_a_delivery_by_a_further_channel_is_named_by_that(desk: Desk, alert: Alert) -> None:
     with desk.world.database.write() as conn:
         conn.execute(
