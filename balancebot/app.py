@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 from balancebot.alerts.acts import OperateAlerts
 from balancebot.alerts.transitions import DecisionWriter
 from balancebot.clock import SystemClock
-from balancebot.config import AppsWatch, Settings
+from balancebot.config import AppsWatch, Secret, Settings
 from balancebot.digest.digest import SendDigest
 from balancebot.domain.message import DigestMessage, NoticeMessage
 from balancebot.estimates.context import ContextReader
@@ -226,7 +226,11 @@ class App:
         from balancebot.people.log_in import LogIn  # lazy: argon2; only the pages check passwords
 
         web = self.settings.web
-        return LogIn(self.database, None if web is None else web.secret_key)
+        configured = None if web is None else web.secret_key
+        if configured is not None:
+            return LogIn(self.database, configured)
+        with self.database.write() as conn:
+            return LogIn(self.database, Secret(installation.session_key(conn, now=self.clock.now())))
 
     @cached_property
     def openid(self) -> "OpenIdConnect | None":

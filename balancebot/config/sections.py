@@ -330,7 +330,7 @@ class WebConfig(ConfigSection):
         values.secret(_LONG_ENOUGH, label="secret of at least 32 characters"),
         "key of the log-in sessions",
         default=None,
-        default_note=f"${_KEY_VARIABLE}, else a random one at each start",
+        default_note=f"${_KEY_VARIABLE}, else a random one kept in the database",
         example=f'"env:{_KEY_VARIABLE}"',
     )
     user_header: str | None = key(

@@ -68,10 +68,10 @@ class LogInThrottled:
 class LogIn:
     """Logs users in and out. Safe to share between threads."""
 
-    def __init__(self, database: Database, secret_key: Secret | None) -> None:
-        """Take the key of cookies and forms; without one, sessions end when the process does."""
+    def __init__(self, database: Database, secret_key: Secret) -> None:
+        """Take the key of cookies and forms: sessions made with another key are over."""
         self._database = database
-        self._key = secret_key.reveal().encode() if secret_key is not None else secrets.token_bytes(32)
+        self._key = secret_key.reveal().encode()
 
     def log_in(
         self, *, name: str, password: str, address: str, now: datetime, browser: Secret | None = None

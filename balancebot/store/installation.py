@@ -1,5 +1,6 @@
 """Facts about the installation, each under a name: the end of the last cycle, failures of channels."""
 
+import secrets
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -42,6 +43,17 @@ def forget_all(conn: Connection, prefix: str, *, before: datetime | None = None)
     if before is not None:
         statement = statement.where(facts.c.at < before)
     return conn.execute(statement).rowcount
+
+
+_SESSION_KEY = "session_key"
+
+
+def session_key(conn: Connection, *, now: datetime) -> str:
+    """Return the random key of log-in sessions that this database keeps; it is made when it is first asked for."""
+    row = {"key": _SESSION_KEY, "value": secrets.token_hex(32), "at": now}
+    conn.execute(insert_into(conn, facts).values(row).on_conflict_do_nothing(index_elements=["key"]))
+    kept: str = conn.execute(select(facts.c.value).where(facts.c.key == _SESSION_KEY)).scalar_one()
+    return kept
 
 
 DIGEST_KNOWN = "digest:"

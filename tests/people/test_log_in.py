@@ -20,7 +20,7 @@ from balancebot.people.log_in import (
     LogInThrottled,
     counted_address,
 )
-from balancebot.store import tables
+from balancebot.store import installation, tables
 from balancebot.store.database import Database
 
 NOW = datetime(2026, 11, 24, 9, 0, tzinfo=UTC)
@@ -221,6 +221,14 @@ def test_the_database_holds_neither_tokens_nor_what_makes_them(desk: LogIn, data
     assert LogIn(database, Secret("another key")).session(token, now=NOW) is None
 
 
+def test_the_key_that_a_database_keeps_is_made_once(database: Database) -> None:
+    with database.write() as conn:
+        first = installation.session_key(conn, now=NOW)
+        again = installation.session_key(conn, now=NOW + PAUSE)
+    assert first == again
+    assert 64 == len(first)
+
+
 def test_a_form_of_one_session_is_none_of_another(desk: LogIn) -> None:
     first, second = enter(desk), enter(desk)
     assert desk.csrf_token(first) == desk.csrf_token(first) != desk.csrf_token(second)
@@ -229,5 +237,10 @@ def test_a_form_of_one_session_is_none_of_another(desk: LogIn) -> None:
 def test_what_was_sealed_comes_back_as_it_was_or_not_at_all(desk: LogIn, database: Database) -> None:
     sealed = desk.sealed("state.and more")
     assert "state.and more" == desk.unsealed(sealed)
-    for forged in (sealed.replace("more", "less"), "state.and more", "", LogIn(database, None).sealed("x")):
+    for forged in (
+        sealed.replace("more", "less"),
+        "state.and more",
+        "",
+        LogIn(database, Secret("other")).sealed("x"),
+    ):
         assert desk.unsealed(forged) is None
