@@ -7,14 +7,18 @@ The commands take turns, so that whatever else the machine does hits them alike;
 
 import argparse
 import os
+import resource
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+from balancebot.cli.ask_daemon import socket_path
 from balancebot.domain.balance import Absent, Category, Readings, WalletName
 from balancebot.domain.next_reading import NextReading
 from balancebot.store import estimates, readings, wallets, workers
@@ -23,8 +27,17 @@ from balancebot.store.estimates import EstimateRow
 from balancebot.store.readings import GoodRead
 
 NUM_WALLETS = 20
-AIMS = {"--help": 6, "status": 14}
-HERE = Path(__file__).parent.parent
+COMMANDS = (
+    "status",
+    "alerts list",
+    "why acme/app-1:market",
+    "thresholds set acme/app-1 market --note seen",
+)
+ENVIRON = {
+    **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
+    "PYTHONPATH": str(Path(__file__).parent.parent),
+}
+"""Bytecode is kept, as an installed program has it."""
 
 
 def prepare(folder: Path) -> None:
@@ -33,7 +46,10 @@ def prepare(folder: Path) -> None:
         f'  {{ name = "app-{number}", app_key = "k{number}", master_secret = "s" }},\n'
         for number in range(NUM_WALLETS)
     )
-    (folder / "balancebot.toml").write_text(f'[[accounts]]\nname = "acme"\napps = [\n{apps}]\n')
+    (folder / "balancebot.toml").write_text(
+        '[poll]\nevery = "1h"\nstale_after = "2h"\n'
+        f'[[accounts]]\nname = "acme"\nbase_url = "http://127.0.0.1:9"\napps = [\n{apps}]\n'
+    )
     database = Database(f"sqlite:///{folder / 'balancebot.db'}")
     database.upgrade()
     now = datetime(2026, 11, 24, tzinfo=UTC)
@@ -72,38 +88,75 @@ def prepare(folder: Path) -> None:
     database.dispose()
 
 
-def seconds(folder: Path, *words: str) -> float:
-    """Run Python with `words` to its end; return how long it took."""
-    environ = {**os.environ, "PYTHONPATH": str(HERE)}
+@contextmanager
+def daemon(folder: Path) -> Iterator[None]:
+    """Run the daemon in `folder` until it answers commands, and end it again."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "balancebot", "run"],
+        cwd=folder,
+        env=ENVIRON,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        path = socket_path(folder / "balancebot.toml")
+        until = time.monotonic() + 30
+        while (path is None or not path.exists()) and time.monotonic() < until:
+            time.sleep(0.1)
+            path = socket_path(folder / "balancebot.toml")
+        time.sleep(2)  # its first cycle
+        yield
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def run(folder: Path, *words: str) -> tuple[float, float]:
+    """Run Python with `words` to its end; return how long it took, and the processor time of it, in seconds."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
-    subprocess.run([sys.executable, *words], cwd=folder, env=environ, stdout=subprocess.DEVNULL, check=True)
-    return time.perf_counter() - began
+    subprocess.run([sys.executable, *words], cwd=folder, env=ENVIRON, stdout=subprocess.DEVNULL, check=True)
+    took = time.perf_counter() - began
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return took, after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def measure(folder: Path, rounds: int) -> dict[str, tuple[float, float]]:
+    """Return the medians of `run` of each command, which take turns."""
+    commands = {"bare": ("-c", "pass")} | {
+        name: ("-m", "balancebot", *name.split()) for name in ("--help", *COMMANDS)
+    }
+    for words in commands.values():  # compiles what isn't yet
+        run(folder, *words)
+    took: dict[str, list[tuple[float, float]]] = {command: [] for command in commands}
+    for _ in range(rounds):
+        for command, words in commands.items():
+            took[command].append(run(folder, *words))
+    return {
+        command: (statistics.median(t for t, _ in all_of_them), statistics.median(c for _, c in all_of_them))
+        for command, all_of_them in took.items()
+    }
 
 
 def main() -> None:
-    """Print the medians and their ratio to bare Python."""
+    """Print the medians and their ratio to bare Python, without a daemon and with one."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds
-    commands = {
-        "bare": ("-c", "pass"),
-        "--help": ("-m", "balancebot", "--help"),
-        "status": ("-m", "balancebot", "status"),
-    }
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         prepare(folder)
-        for words in commands.values():  # compiles what isn't yet
-            seconds(folder, *words)
-        took: dict[str, list[float]] = {command: [] for command in commands}
-        for _ in range(rounds):
-            for command, words in commands.items():
-                took[command].append(seconds(folder, *words))
-    bare = statistics.median(took["bare"])
-    for command, all_of_them in took.items():
-        median = statistics.median(all_of_them)
-        aim = f"  (aim: {AIMS[command]} x)" if command in AIMS else ""
-        print(f"{command:8} {median * 1000:7.0f} ms {median / bare:6.1f} x{aim}")
+        alone = measure(folder, rounds)
+        with daemon(folder):
+            answered = measure(folder, rounds)
+    print(f"{'':45} {'alone':^24} {'a daemon answers':^24}")
+    print(f"{'':45} {'ms':>7} {'CPU ms':>7} {'x bare':>8} {'ms':>7} {'CPU ms':>7} {'x bare':>8}")
+    for command in alone:
+        figures = ""
+        for medians in (alone, answered):
+            took, cpu = medians[command]
+            figures += f" {took * 1000:7.0f} {cpu * 1000:7.0f} {took / medians['bare'][0]:7.1f}x"
+        print(f"{command:45}{figures}")
 
 
 if __name__ == "__main__":

@@ -111,6 +111,11 @@ def _run(given: Sequence[str]) -> int:
     if words in (["--help"], ["-h"], []):
         print(overview())
         return 0 if words else 2
+    from balancebot.cli.ask_daemon import ask_daemon  # lazy: `--help` is to be quick
+
+    status = ask_daemon(words)
+    if status is not None:
+        return status
     skip_startup_gc()
     from balancebot.cli.root import run  # lazy: `--help` needs neither typer nor the database
 

@@ -1,6 +1,5 @@
 """`alerts`, `silence`, `silences`: lists open alerts, acknowledges them, and mutes patterns for a while."""
 
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Annotated
@@ -17,7 +16,7 @@ from balancebot.answers import (
     with_causes,
 )
 from balancebot.cli.context import CommandError, command_group, context_of, read_length, read_pattern
-from balancebot.cli.output import Column, of_severity, show_json, text_table
+from balancebot.cli.output import Column, of_severity, show, show_error, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.domain.alert import Alert
 from balancebot.domain.local_time import local_time
@@ -57,7 +56,7 @@ def list_alerts(
         show_json(AlertsAnswer(alerts=[alert_answer(*pair, words, closed=every) for pair in listed]))
         return
     if not listed:
-        print("No alert was ever opened." if every else "No alert is open.")
+        show("No alert was ever opened." if every else "No alert is open.")
         return
     columns = (
         "id",
@@ -68,7 +67,7 @@ def list_alerts(
         "acknowledged by",
         "reason",
     )
-    print(
+    show(
         text_table(
             [Column(title) for title in columns],
             [_row(last.alert, cause, words, closed=every) for last, cause in listed],
@@ -86,7 +85,7 @@ def acknowledge(
     seen = _operating(context).acknowledge(alert_id, by=context_of(context).actor(), note=note)
     if seen is None:
         raise CommandError(f"no open alert has the id {alert_id}")
-    print(f"acknowledged alert {alert_id}: {_about(seen)}; it speaks again when it worsens or recovers")
+    show(f"acknowledged alert {alert_id}: {_about(seen)}; it speaks again when it worsens or recovers")
 
 
 @silence_commands.command(no_args_is_help=True)
@@ -101,10 +100,10 @@ def silence(
     wanted = read_pattern(pattern)
     until = SystemClock().now() + read_length("--for", length, at_most=LONGEST_SILENCE)
     if not any(map(wanted.wallet.matches, context_of(context).settings.wallets)):
-        print(f"{pattern} matches no configured wallet", file=sys.stderr)
+        show_error(f"{pattern} matches no configured wallet")
     made = _operating(context).silence(wanted, until=until, reason=reason, by=context_of(context).actor())
     zone = context_of(context).settings.timezone
-    print(f"silence {made.id}: {pattern} is silent until {local_time(until, zone):%Y-%m-%d %H:%M} {zone}")
+    show(f"silence {made.id}: {pattern} is silent until {local_time(until, zone):%Y-%m-%d %H:%M} {zone}")
 
 
 @silences_commands.callback()
@@ -129,10 +128,10 @@ def list_silences(
         show_json(SilencesAnswer(silences=[silence_answer(silence) for silence in found]))
         return
     if not found:
-        print("Nothing is silent.")
+        show("Nothing is silent.")
         return
     zone = command.settings.timezone
-    print(
+    show(
         text_table(
             [Column(title) for title in ("id", "pattern", "until", "by", "reason")],
             [
@@ -154,7 +153,7 @@ def end(context: typer.Context, silence_id: Annotated[str, typer.Argument(metava
     """End a silence early; what it muted and is still open is sent."""
     if not _operating(context).end_silence(silence_id, by=context_of(context).actor()):
         raise CommandError(f"no silence that holds has the id {silence_id}")
-    print(f"ended silence {silence_id}")
+    show(f"ended silence {silence_id}")
 
 
 def _operating(context: typer.Context) -> OperateAlerts:

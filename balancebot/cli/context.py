@@ -1,6 +1,5 @@
 """What every command uses: configuration, database, app, parsers of arguments, and the errors that end it."""
 
-import getpass
 import os
 from collections.abc import Callable
 from datetime import timedelta
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
+from balancebot.cli.ask_daemon import user_name
 from balancebot.config import Settings, UnfitError, config_path, load
 from balancebot.config.values import LONGEST, duration
 from balancebot.domain.audit import Actor, Via
@@ -28,9 +28,13 @@ if TYPE_CHECKING:
 class CommandContext:
     """One call of the program."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, app: "App | None" = None, user: str = "") -> None:
+        """A daemon that runs the command for another process gives its app, and the user who called that."""
         self.given_config: Path | None = None
         """What `--config` says."""
+        self._user = user
+        if app is not None:
+            self.app, self.settings, self.database, self.redact = app, app.settings, app.database, app.redact
 
     @property
     def config_path(self) -> Path:
@@ -68,11 +72,8 @@ class CommandContext:
 
     def actor(self, via: Via | None = None) -> Actor:
         """Return who calls the program, for the audit log; `via` defaults to the command line."""
-        try:
-            who = getpass.getuser()
-        except (KeyError, OSError):  # a container may run as a number that has no name
-            who = f"uid {os.getuid()}"
-        return Actor(name=clean_text(who, at_most=MAX_USER_NAME), via=via or Via.CLI)
+        who = clean_text(self._user or user_name(), at_most=MAX_USER_NAME)
+        return Actor(name=who, via=via or Via.CLI)
 
     def _load(self, *, resolve_secrets: bool) -> Settings:
         loaded = load(self.config_path, environ=os.environ, resolve_secrets=resolve_secrets)

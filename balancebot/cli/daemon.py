@@ -132,6 +132,12 @@ class Daemon:
         return self._app.system_status()
 
     @contextmanager
+    def app_in_use(self) -> Iterator[App]:
+        """Yield the app of the present generation, which doesn't end meanwhile."""
+        with self._in_use() as generation:
+            yield generation.app
+
+    @contextmanager
     def _in_use(self) -> Iterator[Generation]:
         """Yield the present generation, which doesn't end meanwhile."""
         with ExitStack() as stack:
@@ -190,6 +196,8 @@ class Daemon:
         try:
             loaded = reread(document)
             if isinstance(loaded, Settings):
+                if document is not None:
+                    loaded = replace(loaded, file_version=self._app.settings.file_version)
                 loaded = self._take(loaded)
             if loaded:
                 self._refuse(loaded)

@@ -86,4 +86,4 @@ def with_what_can_change(old: Settings, new: Settings) -> tuple[Settings, tuple[
     elif new.web.listen != old.web.listen:
         waiting.append("[web] with its new listen")
         new = replace(new, web=old.web)
-    return new, tuple(waiting)
+    return replace(new, file_version=None) if waiting else new, tuple(waiting)

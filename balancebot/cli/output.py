@@ -6,11 +6,42 @@ import sys
 import unicodedata
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
 if TYPE_CHECKING:
     from balancebot.domain.verdict import Severity
+
+
+class Caller(NamedTuple):
+    """Another process, for which the daemon runs a command."""
+
+    printed: list[tuple[bool, str]]
+    """What the command has printed for it: whether on stderr, and the text."""
+    is_coloured: bool
+
+
+CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
+"""None: the command is this process's own."""
+
+
+def show(*values: object, sep: str = " ", end: str = "\n") -> None:
+    """Print on the caller's stdout. Commands that a daemon answers print in no other way."""
+    _write(sep.join(map(str, values)) + end, is_error=False)
+
+
+def show_error(text: object) -> None:
+    """Print a line on the caller's stderr."""
+    _write(f"{text}\n", is_error=True)
+
+
+def _write(text: str, *, is_error: bool) -> None:
+    caller = CALLER.get()
+    if caller is None:
+        print(text, end="", file=sys.stderr if is_error else sys.stdout)
+    else:
+        caller.printed.append((is_error, text))
 
 
 def json_instant(at: datetime | None) -> str | None:
@@ -24,7 +55,7 @@ def show_json(answer: object) -> None:
 
     from msgspec import to_builtins  # lazy: the same
 
-    print(json.dumps(to_builtins(answer), ensure_ascii=False, indent=2))
+    show(json.dumps(to_builtins(answer), ensure_ascii=False, indent=2))
 
 
 _CODES = re.compile(r"\x1b\[[0-9;]*m")
@@ -60,7 +91,9 @@ def colored_cells(text: str) -> int:
 
 
 def _painted(text: str, code: str) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if text and is_coloured(sys.stdout) else text
+    caller = CALLER.get()
+    coloured = is_coloured(sys.stdout) if caller is None else caller.is_coloured
+    return f"\x1b[{code}m{text}\x1b[0m" if text and coloured else text
 
 
 class Column(NamedTuple):

@@ -66,3 +66,11 @@ def run(words: Sequence[str]) -> int:
         print(context.redact(str(error)), file=sys.stderr)
         return error.status if isinstance(error, CommandError) else 1
     return 0
+
+
+def invoke(words: Sequence[str], context: CommandContext) -> int:
+    """Run a command for another process; return its exit status, and raise what `run` would print."""
+    ended = typer.main.get_command(root).main(
+        args=list(words), prog_name="balancebot", obj=context, standalone_mode=False
+    )
+    return ended if isinstance(ended, int) else 0

@@ -15,6 +15,7 @@ from pathlib import Path
 import typer
 
 from balancebot import __version__
+from balancebot.cli.answer_commands import CommandServer
 from balancebot.cli.context import CommandError, command_group, context_of
 from balancebot.cli.daemon import Daemon
 from balancebot.cli.process import (
@@ -35,6 +36,8 @@ from balancebot.store.database import Database
 commands = command_group()
 log = logging.getLogger(__name__)
 
+_FOR_COMMANDS = 1.0
+"""Seconds that stopping waits for a command that is being run for another process."""
 _WAKE_UP = 0.5
 """Seconds. The kernel may give a signal to any thread, and Python handles it when the main thread wakes up."""
 
@@ -85,11 +88,14 @@ def run(context: typer.Context) -> None:
         )
         print("\n".join(_greeting(settings, daemon.address)), flush=True)
         _offer_setup(settings, database)
+        command_server = CommandServer(daemon.app_in_use)
+        command_server.start(settings.path)
         notify_service_manager("READY=1")
         while not stop.wait(_WAKE_UP):
             pass
         log.info("run.stopping")
         notify_service_manager("STOPPING=1")
+        command_server.stop(_FOR_COMMANDS)
         finished = daemon.stop()
         log.info("run.stopped", extra={"finished": finished})
     if not finished:

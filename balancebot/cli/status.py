@@ -1,7 +1,6 @@
 """`status`: how every balance stands, from the database alone; no request is made and no secret is read."""
 
 import os
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -11,7 +10,7 @@ import typer
 
 from balancebot.answers import balances_answer
 from balancebot.cli.context import RefusedError, command_group, context_of, read_pattern
-from balancebot.cli.output import Column, bold, faint, of_severity, show_json, text_table
+from balancebot.cli.output import Column, bold, faint, of_severity, show, show_error, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.config import Settings, database_url
 from balancebot.domain.message import MutedCounts
@@ -90,7 +89,7 @@ def status(
         muted_line = [_muted(quiet, words)] if quiet.any else []
         inversions = map(str, book.inversions(view.key for view in views))
         is_young = is_too_young(command.database, views, now=now)
-        print(
+        show(
             for_people(
                 views,
                 [*configured, *inversions, *refusals, *broad, *muted_line],
@@ -133,7 +132,7 @@ def _matching(views: list[BalanceView], pattern: str) -> list[BalanceView]:
         unmet = f"PATTERN {pattern} means no balance that is configured"
         if "*" not in wallet:
             raise RefusedError(unmet + str(did_you_mean(wallet, {view.key.wallet for view in views})))
-        print(unmet, file=sys.stderr)
+        show_error(unmet)
     return found
 
 

@@ -1,6 +1,5 @@
 """`thresholds`: shows and changes limits; the latest readings are judged by the new ones at once."""
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -8,7 +7,7 @@ import typer
 
 from balancebot.answers import ThresholdsAnswer, preview_answer, threshold_answer
 from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
-from balancebot.cli.output import Column, faint, show_json, text_table
+from balancebot.cli.output import Column, faint, show, show_error, show_json, text_table
 from balancebot.cli.threshold_output import (
     COLUMNS,
     change_as_json,
@@ -63,13 +62,11 @@ def list_rows(
         show_json(ThresholdsAnswer(thresholds=[threshold_answer(row) for row in rows]))
         return
     if not rows:
-        print("No row is set: warning at 7 days of runway and critical at 3 hold for every balance.")
+        show("No row is set: warning at 7 days of runway and critical at 3 hold for every balance.")
         return
-    print(text_table(COLUMNS, map(row_cells, rows)))
+    show(text_table(COLUMNS, map(row_cells, rows)))
     if not effective:
-        print(
-            faint("Built in below all rows: warning at 7 days, critical at 3, a lead time of 3; no counts.")
-        )
+        show(faint("Built in below all rows: warning at 7 days, critical at 3, a lead time of 3; no counts."))
 
 
 @commands.command("set", no_args_is_help=True)
@@ -137,7 +134,7 @@ def preview(
     if as_json:
         show_json(preview_answer(ahead, back))
     else:
-        print(for_people(edited.changes, ahead, back, Wording(zone=command.settings.timezone)))
+        show(for_people(edited.changes, ahead, back, Wording(zone=command.settings.timezone)))
 
 
 @commands.command("import", no_args_is_help=True)
@@ -171,9 +168,9 @@ def compare_file(
     edited = _editing(context).preview_sheet(_read(file), prune=True)
     _refuse(edited, source=f"{file}: ")
     if edited.changes:
-        print(*edited.changes, sep="\n")
+        show(*edited.changes, sep="\n")
     else:
-        print("No difference.")
+        show("No difference.")
     if edited.changes:
         raise typer.Exit(1)
 
@@ -192,7 +189,7 @@ def export_file(
     views = app.latest.look(now=app.clock.now()).views if every and is_workbook else None
     cells = cells_of_all(book, editing.known(), views) if every else cells_of(book.rows)
     if str(file) == "-":
-        print(write_csv(cells), end="")
+        show(write_csv(cells), end="")
         return
     try:
         if is_workbook:
@@ -201,7 +198,7 @@ def export_file(
             file.write_text(write_csv(cells), encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{file}: can't be written: {error.strerror}") from None
-    print(f"wrote {file}", file=sys.stderr)
+    show_error(f"wrote {file}")
 
 
 @commands.command("history")
@@ -218,10 +215,10 @@ def show_history(
         show_json({"changes": [change_as_json(entry) for entry in entries]})
         return
     if not entries:
-        print("Nothing was changed yet.")
+        show("Nothing was changed yet.")
         return
     zone = context_of(context).settings.timezone
-    print(
+    show(
         text_table(
             (Column("when"), Column("who"), Column("by"), Column("row"), Column("change")),
             (
@@ -266,13 +263,13 @@ def _tell(edited: Edited, *, source: str = "", changes_nothing: bool = False) ->
     """Print what was changed, and what is wrong with the rest."""
     _refuse(edited, source=source)
     for change in edited.changes:
-        print(change)
+        show(change)
     if not edited.changes:
-        print("Nothing to change.")
+        show("Nothing to change.")
     elif changes_nothing:
-        print(f"{len(edited.changes)} rows would change; nothing was changed.", file=sys.stderr)
+        show_error(f"{len(edited.changes)} rows would change; nothing was changed.")
     for notified in edited.notified:
-        print(Wording().done_to_alert(notified.reason, notified.severity, notified.subject), file=sys.stderr)
+        show_error(Wording().done_to_alert(notified.reason, notified.severity, notified.subject))
 
 
 def _refuse(edited: Edited, *, source: str = "") -> None:
@@ -280,7 +277,7 @@ def _refuse(edited: Edited, *, source: str = "") -> None:
     if edited.faults:
         raise CommandError(*(f"{source}{fault}" for fault in edited.faults), "Nothing was changed.")
     for warning in edited.warnings:
-        print(f"{source}{warning}", file=sys.stderr)
+        show_error(f"{source}{warning}")
 
 
 def _given(**columns: str | None) -> dict[str, str]:

@@ -8,7 +8,7 @@ from msgspec import to_builtins
 
 from balancebot.answers import balance_answer, movable_to
 from balancebot.cli.context import CommandContext, RefusedError, command_group, context_of
-from balancebot.cli.output import bold, faint, json_instant, show_json
+from balancebot.cli.output import bold, faint, json_instant, show, show_json
 from balancebot.cli.status import figures_of
 from balancebot.clock import SystemClock
 from balancebot.domain.balance import BalanceKey
@@ -42,8 +42,8 @@ def why(
         show_json(_as_json(explanation, movable))
         return
     words = Wording(zone=command.settings.timezone)
-    print(render(explanation, words, Face.TEXT, bold=bold, faint=faint))
-    print(faint(f"\nas of {words.local(explanation.at):%Y-%m-%d %H:%M:%S} {words.zone_name}"))
+    show(render(explanation, words, Face.TEXT, bold=bold, faint=faint))
+    show(faint(f"\nas of {words.local(explanation.at):%Y-%m-%d %H:%M:%S} {words.zone_name}"))
 
 
 def _explained(command: CommandContext, target: str) -> Explanation:

@@ -29,7 +29,7 @@ from balancebot.config.declare import (
 )
 from balancebot.config.email import EMAIL, EmailConfig, MailSecurity
 from balancebot.config.further_channels import CHANNEL_KINDS, FurtherChannelConfig
-from balancebot.config.secrets import NO_SECRET, ConfigContext, FileVersion, Secret
+from balancebot.config.secrets import NO_SECRET, ConfigContext, FileVersion, Secret, file_version
 from balancebot.config.sections import (
     AlertsConfig,
     DatabaseConfig,
@@ -72,6 +72,8 @@ class Settings(ConfigSection):
     """Whether secrets were resolved; without them nothing can be fetched or sent."""
     document: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
     """The file as it was parsed: from this alone secrets are read anew, whatever the file says by then."""
+    file_version: FileVersion = field(default=None, compare=False)
+    """Which version of the file it was; None where the process still has a part of an earlier one."""
     secret_files: Mapping[Path, FileVersion] = field(default_factory=dict, repr=False, compare=False)
     """The files that its secrets were read from, and which version of each."""
     timezone: ZoneInfo = key(
@@ -177,6 +179,7 @@ def load(
     secret in the result refuses to be revealed. The files and folders that it names must be there in either case.
     """
     file = TomlFile(file=str(path))
+    version = file_version(path)
     try:
         parsed = read_toml(path) if document is None else dict(document)
     except UnfitError as unfit:
@@ -190,6 +193,7 @@ def load(
         path=path,
         resolved=resolve_secrets,
         document=parsed,
+        file_version=version if document is None else None,
         secret_files=context.secret_files,
     )
     own_sections = {channel.name for channel in channels if isinstance(channel, ChannelConfig)}

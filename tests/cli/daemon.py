@@ -23,7 +23,7 @@ class DaemonProcess:
         self._log = folder / "log"
         with self._log.open("ab") as log:
             self.popen = subprocess.Popen(
-                COMMAND, cwd=folder, env=ENVIRONMENT, stderr=log, stdin=subprocess.DEVNULL
+                COMMAND, cwd=folder, env=os.environ | ENVIRONMENT, stderr=log, stdin=subprocess.DEVNULL
             )
 
     def lines(self) -> list[dict[str, Any]]:
