@@ -58,6 +58,7 @@ _REASONS = {
     Reason.WORSENED: sentence("worsened"),
     Reason.REMINDER: sentence("reminder"),
     Reason.ESCALATED: sentence("escalated"),
+    Reason.TOPPED_UP: sentence("top-up arrived"),
     Reason.RECOVERED: sentence("recovered"),
     Reason.CLOSED: sentence("closed"),
 }
@@ -266,6 +267,8 @@ class Wording(Figures):
                 return self.gettext("sent a reminder of the alert for %(name)s", **figures)
             case Reason.ESCALATED:
                 return self.gettext("escalated the alert for %(name)s", **figures)
+            case Reason.TOPPED_UP:
+                return self.gettext("told of the top-up of %(name)s", **figures)
             case Reason.RECOVERED:
                 return self.gettext("%(name)s has recovered", **figures)
             case Reason.CLOSED:

@@ -147,6 +147,17 @@ class OpenAlerts:
         """Remove wallets that were read again from a shared alert."""
         self._change(alert, Transition(alert=replace(alert, members=members)))
 
+    def top_up(self, balance: BalanceKey, messages: int, *, ordered: bool) -> None:
+        """Tell that quota arrived and isn't enough, where an order was recorded or somebody expects it under the alert."""
+        subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=balance.wallet, category=balance.category)
+        last = self._last(subject)
+        if last is None or not (ordered or last.alert.expects_by):
+            return
+        silenced = silenced_until(self._silences, last.alert, self._now) is not None
+        transition = life.top_up(last.alert, messages, silenced=silenced, quiet_below=self._quiet_below)
+        if transition.reason is not None:
+            self._change(last.alert, transition)
+
     def close(self, alert: Alert, cause: Cause, *, silently: bool = False) -> None:
         """End an alert for a reason that no verdict gives; `silently` only edits the living messages."""
         silenced = silently or silenced_until(self._silences, alert, self._now) is not None
@@ -321,6 +332,7 @@ class DecisionWriter:
         return outbox.OutboxEntry(
             message=message,
             destinations=destinations,
+            channels=self.routing.threaded if reason is Reason.TOPPED_UP else None,
             broadcast=reason in {Reason.WORSENED, Reason.ESCALATED}
             or (reason is Reason.REMINDER and alert.severity >= Severity.CRITICAL),
             together=decision.transition.has_waited,
@@ -336,6 +348,7 @@ class DecisionWriter:
             at=now,
             previous_peak=transition.previous_peak,
             missed_top_up=transition.missed_top_up,
+            arrived=transition.arrived,
             route_mentions=self.routing.mentioned(
                 alert.subject.wallet, alert.subject.category, alert.severity
             ),

@@ -60,6 +60,11 @@ class ChannelSection(ConfigSection):
         """Return whether messages can be edited after they were sent."""
         return False
 
+    @property
+    def can_reply(self) -> bool:
+        """Return whether a message can be answered in its own thread."""
+        return False
+
     def destination_fault(self, destinations: Sequence[str]) -> str | None:  # noqa: ARG002
         """Return what is wrong with destinations that a route or digest names, or None."""
         return None

@@ -55,6 +55,11 @@ class EmailConfig(ChannelSection):
         """Return the recipients of alerts."""
         return self.to
 
+    @property
+    def can_reply(self) -> bool:
+        """Return true: an alert's mails are one thread."""
+        return True
+
 
 EMAIL = ChannelConfig(
     name="email",

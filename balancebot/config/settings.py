@@ -138,7 +138,10 @@ class Settings(ConfigSection):
         sections = self.channel_by_name.items()
         defaults = {channel: section.default_destinations for channel, section in sections}
         editable = frozenset(channel for channel, section in sections if section.can_edit)
-        return RoutingTable(routes=self.routes, defaults=MappingProxyType(defaults), editable=editable)
+        threaded = frozenset(channel for channel, section in sections if section.can_reply)
+        return RoutingTable(
+            routes=self.routes, defaults=MappingProxyType(defaults), editable=editable, threaded=threaded
+        )
 
     @property
     def quiet_hours(self) -> QuietHours | None:

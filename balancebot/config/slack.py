@@ -113,6 +113,11 @@ class SlackConfig(ChannelSection):
         """Return whether a bot token is there."""
         return self.bot_token is not None
 
+    @property
+    def can_reply(self) -> bool:
+        """Return whether a bot token is there."""
+        return self.bot_token is not None
+
     def destination_fault(self, destinations: Sequence[str]) -> str | None:
         """Refuse other channels than a webhook's own."""
         if self.webhook_url is not None and set(destinations) - {self.channel}:

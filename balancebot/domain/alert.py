@@ -26,6 +26,8 @@ class Reason(StrEnum):
     REMINDER = "reminder"
     ESCALATED = "escalated"
     """Nobody has acknowledged it in time: others are told."""
+    TOPPED_UP = "topped_up"
+    """Quota that somebody waited for arrived, and it isn't enough."""
     RECOVERED = "recovered"
     """It ended well: the balance rose past its limits, the wallet can be read again."""
     CLOSED = "closed"
@@ -196,6 +198,8 @@ class Transition:
     """WORSENED: the peak before."""
     missed_top_up: ExpectedTopUp | None = None
     """REMINDER: because of this."""
+    arrived: int = 0
+    """TOPPED_UP: so many messages."""
     has_waited: bool = False
     """OPENED: quiet hours held it back, maybe with others."""
 
@@ -345,6 +349,17 @@ def acknowledge(
     return replace(
         alert, acknowledged_at=now, acknowledged_by=by, acknowledged_note=note, expects_by=expects_by
     )
+
+
+def top_up(alert: Alert, messages: int, *, silenced: bool, quiet_below: Severity | None = None) -> Transition:
+    """Apply that quota which somebody waits for has arrived, and the alert is open all the same.
+
+    It is told where the alert was; it changes nothing else, and in a silence or quiet hours it is told to nobody.
+    """
+    is_told = alert.peak is not None and not is_muted(alert, silenced=silenced, quiet_below=quiet_below)
+    if not is_told:
+        return Transition(alert=alert)
+    return Transition(alert=alert, reason=Reason.TOPPED_UP, edit=True, arrived=messages)
 
 
 def mute(alert: Alert) -> Alert:

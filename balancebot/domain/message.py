@@ -119,6 +119,8 @@ class AlertMessage:
     """WORSENED: the worst severity sent before."""
     missed_top_up: ExpectedTopUp | None = None
     """REMINDER: the ordered top-up that should have come by now."""
+    arrived: int = 0
+    """TOPPED_UP: how many messages arrived."""
     opening_undelivered: bool = False
     """Its opening never reached this destination: the end of the alert tells both."""
     route_mentions: tuple[str, ...] = ()
@@ -126,8 +128,8 @@ class AlertMessage:
 
     @property
     def mentions(self) -> tuple[str, ...]:
-        """Who is mentioned when it is told: nobody at its end, in reminders of warnings and where it is only edited."""
-        if not self.is_open or self.reason is None:
+        """Who is mentioned when it is told: nobody at its end, where it is better, in reminders of warnings and in edits."""
+        if not self.is_open or self.reason in {None, Reason.TOPPED_UP}:
             return ()
         is_lesser_reminder = self.reason is Reason.REMINDER and self.alert.severity < Severity.CRITICAL
         return () if is_lesser_reminder else self.route_mentions
@@ -346,6 +348,7 @@ _BY_WEIGHT = (
     Reason.WORSENED,
     Reason.ESCALATED,
     Reason.REMINDER,
+    Reason.TOPPED_UP,
 )
 
 
@@ -369,6 +372,7 @@ def merged(messages: Sequence[AlertMessage], *, delivered: bool) -> AlertMessage
         reason=reason,
         previous_peak=spoken.previous_peak,
         missed_top_up=spoken.missed_top_up,
+        arrived=sum(message.arrived for message in of_that_reason),
         opening_undelivered=reason in ENDINGS and not delivered,
     )
 

@@ -58,6 +58,8 @@ class RoutingTable:
     defaults: Mapping[str, tuple[str, ...]]
     editable: frozenset[str] = frozenset()
     """The channels whose messages can be edited after they were sent."""
+    threaded: frozenset[str] = frozenset()
+    """The channels whose messages can be answered: what is better, and not yet well, is told there alone."""
 
     @property
     def default_destinations(self) -> tuple[Destination, ...]:

@@ -99,6 +99,8 @@ class AlertView:
     """Who had ordered the top-up that hasn't come; '' = nothing is overdue."""
     promised_for: str
     promised_note: str
+    arrived: str
+    """How many messages of a top-up arrived that isn't enough; '' where that isn't the reason."""
     silenced_until: str
     unacknowledged_for: str
     """Told because nobody has acknowledged it for so long; '' where that isn't the reason."""
@@ -199,6 +201,7 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         promised_by=one_line(missed.by) if missed else "",
         promised_for=words.when(missed.expected_by) if missed else "",
         promised_note=one_line(missed.note) if missed else "",
+        arrived=words.messages(message.arrived) if message.arrived else "",
         silenced_until=words.when(context.silenced_until) if context.silenced_until else "",
         unacknowledged_for=_unacknowledged_for(message, words),
         escalated_at=words.when(alert.escalated_at) if alert.escalated_at else "",

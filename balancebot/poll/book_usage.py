@@ -45,8 +45,8 @@ class BookedUsage:
     """False while the other end of a transfer can't be read: a fall may be one."""
     is_surely_use: bool
     """Whether it is an app whose pool was read with it: quota moved back would show there."""
-    top_ups: tuple[TopUp, ...] = ()
-    """What arrived since then."""
+    top_ups: tuple[tuple[TopUp, bool], ...] = ()
+    """What arrived since then, and whether it was on order."""
 
     def pace(self) -> Iterator[tuple[BalanceKey, float]]:
         """Yield what was used per hour since it was booked before."""
@@ -137,7 +137,9 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
             used=used.get(row.name, {}),
             is_certain=not _may_hide_transfer(row, unread),
             is_surely_use=pool_was_read and not _is_pool(row),
-            top_ups=tuple(top_up for top_up, _ in topped_up if top_up.wallet == row.name),
+            top_ups=tuple(
+                (top_up, bool(matches)) for top_up, matches in topped_up if top_up.wallet == row.name
+            ),
         )
         for row in fresh
     ]

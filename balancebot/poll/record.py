@@ -150,6 +150,9 @@ class RecordReadings:
             for snapshot in good:
                 judging.judge(snapshot, estimates, ever_positive, open_alerts, surges)
             self.judge_spikes.advance(spikes, open_alerts, now=now)
+            for top_up, is_ordered in (found for stretch in booked for found in stretch.top_ups):
+                balance = BalanceKey(top_up.wallet, top_up.category)
+                open_alerts.top_up(balance, top_up.messages, ordered=is_ordered)
             attempts = [
                 *(_read(rows[snapshot.wallet], snapshot) for snapshot in good),
                 *(

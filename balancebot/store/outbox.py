@@ -27,6 +27,8 @@ class OutboxEntry:
     message: AlertMessage
     destinations: Sequence[Destination] | None = None
     """None: every destination that was told of the alert or is about to be."""
+    channels: Collection[str] | None = None
+    """None: of every channel."""
     broadcast: bool = False
     together: bool = False
     """First messages become one with others of this kind, however few they are."""
@@ -50,7 +52,11 @@ class OutboxEntry:
         edits = [(destination, Action.EDIT) for destination in notified if destination.channel in editable]
         if self.message.reason is None:
             return edits
-        wanted = tuple(dict.fromkeys(notified if self.destinations is None else self.destinations))
+        wanted = tuple(
+            destination
+            for destination in dict.fromkeys(notified if self.destinations is None else self.destinations)
+            if self.channels is None or destination.channel in self.channels
+        )
         return [
             *((destination, Action.POST) for destination in wanted if destination not in notified),
             *((destination, Action.REPLY) for destination in wanted if destination in notified),

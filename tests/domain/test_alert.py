@@ -21,6 +21,7 @@ from balancebot.domain.alert import (
     close,
     mute,
     pass_time,
+    top_up,
 )
 from balancebot.domain.balance import Category, WalletName
 from balancebot.domain.verdict import ALL_PAST, FINE, NO_DATA, Severity, Verdict
@@ -370,3 +371,23 @@ def test_a_reminder_waits_a_day_after_the_clock_was_ahead(ahead, reminded_after)
     assert first.reason is None
     assert passes(first.alert, reminded_after - timedelta(minutes=1)).reason is None
     assert Reason.REMINDER is passes(first.alert, reminded_after).reason
+
+
+def test_a_top_up_that_is_not_enough_is_told_and_changes_nothing_else():
+    alert = acknowledge(an_alert(CRITICAL, CRITICAL), by="lin", note="", now=NOON, expects_by=LATER)
+    told = top_up(alert, 60_000, silenced=False)
+    assert (Reason.TOPPED_UP, 60_000, True, alert) == (told.reason, told.arrived, told.edit, told.alert)
+
+
+@pytest.mark.parametrize(
+    ("alert", "silenced", "quiet_below"),
+    [
+        (an_alert(CRITICAL, None), False, None),
+        (an_alert(CRITICAL, CRITICAL), True, None),
+        (an_alert(WARNING, WARNING), False, CRITICAL),
+        (an_alert(CRITICAL, CRITICAL, flaps=FLAPS, calm_since=NOON), False, None),
+    ],
+)
+def test_nobody_hears_of_a_top_up_of_what_is_untold_silenced_waiting_or_calm(alert, silenced, quiet_below):
+    told = top_up(alert, 60_000, silenced=silenced, quiet_below=quiet_below)
+    assert (None, False) == (told.reason, told.edit)

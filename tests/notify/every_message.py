@@ -118,6 +118,15 @@ _LOW: dict[str, Message] = {
             by="on-call (U024BE7LH)", expected_by=NOW - HOUR / 2, note="order 4711, 30,000"
         ),
     ),
+    "topped_up": changed(
+        CRITICAL,
+        reason=Reason.TOPPED_UP,
+        arrived=60_000,
+        reading=60_312,
+        crossed=Crossed(column=LimitColumn.CRITICAL_DAYS, limit=3, value=0.3, scope="acme/*"),
+        burn_per_day=167_000.0,
+        opened_at=NOW - 5 * HOUR,
+    ),
     "recovered": RECOVERED,
     "limit_changed": changed(_ended(CRITICAL, Cause.LIMIT_CHANGED), crossed=None),
     "unallocated": changed(

@@ -107,3 +107,33 @@ def test_what_is_on_order_is_not_advised_again(world: World) -> None:
     with world.database.read() as conn:
         assert {("acme", Category.INDUSTRY): 60_000} == orders.missing(conn, until=order.expected_at)
         assert {} == orders.missing(conn, until=order.expected_at - timedelta(days=1))
+
+
+def test_an_ordered_top_up_that_is_not_enough_is_told_once_as_a_reply(world: World) -> None:
+    world.limit(SHOP, "industry", critical_below=80_000)
+    world.reads(900)
+    reads(world, pool=20_000, shop=60_000)
+    world.deliver()
+    assert ["opened critical acme/shop:industry"] == world.news()  # nobody waits for this one
+    ordered(world, 60_000)
+    world.source.script[POOL] = [industry(20_000)]
+    world.reads(70_000, 70_000)
+    assert ["opened", "topped_up"] == [line.split()[0] for line in world.news()]
+    assert ["post #ops", "post finance@example.com", "reply #ops", "reply finance@example.com"] == [
+        line for line in world.deliveries() if not line.startswith("edit")
+    ]
+    living = world.living()
+    (reply,) = [message for message in world.slack.messages if message.below is not None]
+    assert living.ref == reply.below
+    assert 10_000 == world.messages()[-1].arrived
+
+
+def test_a_top_up_that_somebody_expects_under_the_alert_is_told_and_one_that_is_enough_recovers(
+    world: World,
+) -> None:
+    world.limit(SHOP, "industry", critical_below=80_000)
+    world.reads(900)
+    expects_by = world.clock.at + timedelta(hours=6)
+    world.app.operate_alerts.acknowledge(world.messages()[0].alert_id, by=LIN, expects_by=expects_by)
+    world.reads(60_000, 160_000)
+    assert ["opened", "topped_up", "recovered"] == [line.split()[0] for line in world.news()]

@@ -46,11 +46,13 @@ def _enqueue(
     destinations: list[Destination] | None = None,
     *,
     broadcast: bool = False,
+    channels: set[str] | None = None,
 ) -> int:
     news = outbox.OutboxEntry(
         message=alert_message(NOON, reason=reason),
         destinations=destinations,
         broadcast=broadcast,
+        channels=channels,
     )
     return outbox.enqueue(conn, [news], editable={"slack"}, now=NOON)
 
@@ -91,6 +93,16 @@ def test_a_destination_that_was_not_told_gets_a_full_message_and_the_told_ones_a
     _enqueue(conn, Reason.WORSENED, [MARKETING], broadcast=True)
 
     assert [("#marketing", "post", False), ("#ops", "edit", False)] == _waiting(conn, Reason.WORSENED)
+
+
+def test_what_is_for_some_channels_is_answered_there_alone_and_edits_all(conn: Connection) -> None:
+    _enqueue(conn, Reason.OPENED, [OPS, MAIL])
+
+    _enqueue(conn, Reason.TOPPED_UP, channels={"email"})
+
+    assert [("#ops", "edit", False), ("finance@example.com", "reply", False)] == _waiting(
+        conn, Reason.TOPPED_UP
+    )
 
 
 def test_only_the_answer_is_broadcast(conn: Connection) -> None:
