@@ -7,6 +7,7 @@ effect. JSMS has a loop of its own (`jsms/pool.py`): thousands of readings must 
 
 import asyncio
 import atexit
+import errno
 import json
 import os
 import socket
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from types import MappingProxyType
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 from urllib.request import getproxies, proxy_bypass
 
 import aiohttp
@@ -228,6 +229,21 @@ def _cause(fault: BaseException) -> BaseException:
     return fault if inner is None else _cause(inner)
 
 
+_REASONS: Final = {
+    errno.ECONNREFUSED: sentence("connection refused"),
+    errno.ECONNRESET: sentence("the connection was reset"),
+    errno.EPIPE: sentence("the connection was reset"),
+    errno.ETIMEDOUT: sentence("timed out"),
+    errno.EHOSTUNREACH: sentence("no route to the host"),
+    errno.ENETUNREACH: sentence("no route to the host"),
+}
+
+
+def reason_of(number: int) -> Sentence:
+    """Say an error of the operating system by its number: its own words name addresses, and speak one language."""
+    return _REASONS.get(number) or verbatim(os.strerror(number).lower())
+
+
 def _reason(fault: BaseException) -> Sentence:
     """Say what broke; the fault's own words may hold an address or a proxy's password."""
     match fault:
@@ -258,6 +274,6 @@ def _reason(fault: BaseException) -> Sentence:
             reason = (broken.reason or type(broken).__name__).replace("_", " ").lower()
             return sentence("no TLS connection (%(reason)s)", reason=reason)
         case OSError(errno=int(number)):
-            return verbatim(os.strerror(number).lower())
+            return reason_of(number)
         case other:
             return verbatim(type(other).__name__)

@@ -29,9 +29,9 @@ from aiohttp.client_proto import ResponseHandler
 from httpx_aiohttp import AiohttpTransport
 
 from balancebot.config import Proxy
-from balancebot.domain.sentence import Sentence, clean_text, sentence
+from balancebot.domain.sentence import Sentence, clean_text, sentence, verbatim
 from balancebot.jsms.answer import AnswerFault, Reply
-from balancebot.network import proxy_for
+from balancebot.network import proxy_for, reason_of
 from balancebot.ports import SourceErrorKind
 
 log = logging.getLogger(__name__)
@@ -341,10 +341,10 @@ def _fault(error: Exception) -> AnswerFault:
                 )
             case _:
                 continue
-    reason = next((cause.strerror for cause in causes if isinstance(cause, OSError) and cause.strerror), "")
+    number = next((cause.errno for cause in causes if isinstance(cause, OSError) and cause.errno), None)
+    reason = verbatim(type(causes[-1]).__name__) if number is None else reason_of(number)
     return AnswerFault(
-        kind=SourceErrorKind.NETWORK,
-        message=sentence("no connection: %(reason)s", reason=clean_text(reason or type(causes[-1]).__name__)),
+        kind=SourceErrorKind.NETWORK, message=sentence("no connection: %(reason)s", reason=reason)
     )
 
 
