@@ -22,7 +22,8 @@ _ALONE = 1.5
 BURST_DAYS = 1.0
 """Excess of at least so many usual days is a burst."""
 _CALM_HOURS = 1
-"""Hours back to less than half the cap that end what seemed to last; hours in which little is sent don't count."""
+"""Hours back to less than half the cap that end what seemed to last; hours in which little is sent, nights and an
+office's weekends, don't count."""
 _APART = 3
 """Hours without excess that end a burst."""
 _TYPICAL_SHARE = 0.8
@@ -65,7 +66,8 @@ def usual_use(use: Floats, exposure: Floats, gap: Floats) -> UsualUse:
     lasting = np.zeros(use.shape, np.bool_)
     expected = np.tile(own, use.shape[1] // 24) * exposure
     if hot.any():
-        calm = (use < CAP / 2 * expected) & (expected > typical.mean(1)[:, None] / 4)
+        due = np.minimum(expected, _last_week(use) * exposure)
+        calm = (use < CAP / 2 * expected) & (due > typical.mean(1)[:, None] / 4)
         lasting = hot & (np.cumsum(calm[:, ::-1], axis=1)[:, ::-1] < _CALM_HOURS)
         lasted = lasting.sum(1)[:, None] / gap
         kept = np.where(lasting, np.minimum(use, cap * np.maximum(lasted, 1.0)), kept)
@@ -89,6 +91,13 @@ def _typical(use: Floats, exposure: Floats) -> tuple[Floats, Floats]:
     overall = sums.sum(1, keepdims=True) / np.maximum(lower.sum(1, keepdims=True), 1.0)
     own = (sums + 2.0 * overall) / (lower + 2.0)
     return np.maximum(own, overall / 2), sums / np.maximum(lower, 1.0)
+
+
+def _last_week(use: Floats) -> Floats:
+    """Return the mean of the same hour of the week before and the week before that, [N, T]; the first weeks know none."""
+    earlier = np.full(use.shape, 1e18)
+    earlier[:, 336:] = (use[:, 168:-168] + use[:, :-336]) / 2
+    return earlier
 
 
 def _bursts(

@@ -27,15 +27,15 @@ _STEEPEST = 0.2
 _P90 = 1.28
 _NOISE = 0.06
 """log2; what a week's level varies at least."""
-_BLOCK = 12
+BLOCK = 12
 """Hours: unusual days begin and end at such steps ..."""
 _LENGTHS = (3, 4, 6, 8, 10, 12, 14, 16, 20, 24)
 """... and are so many of them."""
 _BESIDE = 14
 """What came before and after is looked at over so many."""
-_FIRST = 10
+FIRST = 10
 """So many must have come before."""
-_APART = 0.5
+APART = 0.5
 """log2 by which unusual days differ from those before and after at least ..."""
 _SPREADS = 2.5
 """... and in standard deviations of days."""
@@ -95,9 +95,10 @@ def lasting_change(
         goes_on &= older * np.sign(rise) >= np.abs(rise) / 2
         score = np.where(goes_on, np.abs(rise) / error, 0.0)
         clear = np.clip((score - _NOTICED) / (_CLEAR - _NOTICED), 0.0, 1.0)
-        lasted = shaped / mean  # hours, by how much of a usual hour was to come in them
+        # hours, at most as much as usual hours would have used in them: quiet ones tell little
+        lasted = np.minimum(shaped / mean, c)
         patience = np.where(rise > 0, _PATIENCE, _PATIENCE_DOWN)
-        weight = np.where((seen >= 4 * c + 72) & known, clear * lasted**2 / (lasted**2 + patience**2), 0.0)
+        weight = np.where((seen >= 4 * c + 72) & known, clear * how_sure(lasted, patience), 0.0)
         better = weight * np.abs(rise) > best
         best = np.where(better, weight * np.abs(rise), best)
         change = Change(
@@ -107,6 +108,11 @@ def lasting_change(
             np.where(better, weight, change.weight),
         )
     return change
+
+
+def how_sure(hours: Floats | NDArray[np.intp], patience: Floats | float = _PATIENCE) -> Floats:
+    """Return how likely a clear change lasts that has lasted for so many hours."""
+    return np.asarray(hours**2 / (hours**2 + patience**2))
 
 
 def weekly_trend(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
@@ -127,6 +133,12 @@ def weekly_trend(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
     return trend, np.where(known, np.minimum(unclear, _STEEPEST), 0.0)
 
 
+def blocks(use: Floats, expected: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return hourly `use` and `expected` [N, T] by blocks, and what is usually expected in one, [N, 1]."""
+    used, shaped = (values.reshape(len(use), -1, BLOCK).sum(2) for values in (use, expected))
+    return used, shaped, shaped.sum(1, keepdims=True) / np.maximum((shaped > 0).sum(1, keepdims=True), 1)
+
+
 def unusual_days(use: Floats, expected: Floats) -> NDArray[np.bool_]:
     """Return which hours of windows [N, 840] are of a stretch of unusual days that is over: a holiday, a busy week.
 
@@ -134,12 +146,11 @@ def unusual_days(use: Floats, expected: Floats) -> NDArray[np.bool_]:
     is back for less than a usual day isn't back. The most striking one per window counts.
     """
     count, hours = use.shape
-    num = hours // _BLOCK
+    num = hours // BLOCK
     unusual = np.zeros((count, hours), np.bool_)
-    used, shaped = (values.reshape(count, num, _BLOCK).sum(2) for values in (use, expected))
-    usual = shaped.sum(1, keepdims=True) / np.maximum((shaped > 0).sum(1, keepdims=True), 1)  # of a block
+    used, shaped, usual = blocks(use, expected)
     spread, farthest = _days(used, shaped, usual)
-    rows = np.flatnonzero(farthest > np.maximum(_APART, 2 * spread))
+    rows = np.flatnonzero(farthest > np.maximum(APART, 2 * spread))
     if not rows.size:
         return unusual
     used, shaped, usual, spread = used[rows], shaped[rows], usual[rows], spread[rows, None]
@@ -154,21 +165,21 @@ def unusual_days(use: Floats, expected: Floats) -> NDArray[np.bool_]:
     best = np.zeros(len(rows))
     begin, end = np.zeros((2, len(rows)), np.intp)
     for length in _LENGTHS:
-        first = np.arange(_FIRST, num - length)
+        first = np.arange(FIRST, num - length)
         last = first + length
         inside, weight = level(first, last)
         before, weight_before = level(np.maximum(first - _BESIDE, 0), first)
         after, weight_after = level(last, np.minimum(last + _BESIDE, num))
         depth = np.maximum(np.minimum(before, after) - inside, inside - np.maximum(before, after))
         days, days_after = length / 2, np.minimum(num - last, _BESIDE) / 2
-        least = np.maximum(_APART, _SPREADS * spread * np.sqrt(days**-0.5 + days_after**-0.5))
+        least = np.maximum(APART, _SPREADS * spread * np.sqrt(days**-0.5 + days_after**-0.5))
         known = (weight > 1.4 * usual) & (weight_after > 0.7 * usual) & (weight_before > 5.0 * usual)
         score = np.where(known & (depth > least), depth * np.sqrt(length), 0.0)
         place = score.argmax(1)
         top = score[np.arange(len(rows)), place]
         begin, end = np.where(top > best, first[place], begin), np.where(top > best, last[place], end)
         best = np.maximum(best, top)
-    block = np.arange(hours) // _BLOCK
+    block = np.arange(hours) // BLOCK
     unusual[rows] = (block >= begin[:, None]) & (block < end[:, None])
     return unusual
 
@@ -183,7 +194,7 @@ def _days(used: Floats, shaped: Floats, usual: Floats) -> tuple[Floats, Floats]:
     num = seen.sum(1)
     daily = np.log2((used + 1.0) / (shaped + 1.0))
     ordered = np.sort(np.where(seen, daily, np.inf), axis=1)
-    rows, few = np.arange(len(used)), num < _FIRST
+    rows, few = np.arange(len(used)), num < FIRST
     ordered[few] = 0.0
     lower, middle, upper = (ordered[rows, part * num // 4] for part in (1, 2, 3))
     farthest = np.where(seen, np.abs(daily - middle[:, None]), 0.0).max(1)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancebot.forecast.bursts import Burst, burst_rate, usual_use
-from balancebot.forecast.changes import lasting_change, unusual_days, weekly_trend
+from balancebot.forecast.changes import Change, how_sure, lasting_change, unusual_days, weekly_trend
 from balancebot.forecast.level import (
     HALF_LIVES,
     SCHEDULES,
@@ -20,12 +20,13 @@ from balancebot.forecast.level import (
     remembered,
     remembered_on_the_way,
 )
-from balancebot.forecast.profile import HOURS_OF_WEEK, fit_profiles, hours_of_week
+from balancebot.forecast.profile import HOURS_OF_WEEK, Profiles, fit_profiles, hours_of_week
 from balancebot.forecast.recurring import MOST_RULES, DatedSend, recurring
 from balancebot.forecast.replay import HORIZONS, replay
+from balancebot.forecast.steps import Steps, level_errors, settled_steps
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
-VERSION = 2
+VERSION = 3
 
 RULE = np.dtype(
     [
@@ -58,6 +59,7 @@ MODEL = np.dtype(
         ("changed_from", "<f4"),  # ... the level before ...
         ("changed_level", "<f4"),  # ... and since, and ...
         ("changed_weight", "<f4"),  # ... how sure it is that it lasts, 0 to 1
+        ("level_error", "<f4"),  # standard deviation of the level since a step, in log2
         ("bursts_per_day", "<f4"),
         ("burst_mean", "<f4"),
         ("burst_spread", "<f4"),
@@ -169,23 +171,30 @@ def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> tuple[Model
     profiles = fit_profiles(kept, exposure, hours)
     shaped = exposure * profiles.rate[:, hours]
     over = unusual_days(kept, shaped)
-    shaped = np.where(over, 0.0, shaped) if over.any() else shaped
-    trend, trend_error = weekly_trend(np.where(over, 0.0, kept) if over.any() else kept, shaped)
+    if over.any():
+        shaped = np.where(over, 0.0, shaped)
+    unseen = exposure * profiles.left_out
+    steps = settled_steps(*(np.where(over, 0.0, hourly) for hourly in (kept, exposure, unseen)))
+    rows = np.flatnonzero(steps.hours)
+    if rows.size:
+        _read_at_level_since(steps, use, kept, exposure=exposure, profiles=profiles, hours=hours)
+        shaped[rows] = np.where(over[rows], 0.0, exposure[rows] * profiles.rate[rows][:, hours])
+        unseen[rows] = exposure[rows] * profiles.left_out[rows]
+    trend, trend_error = weekly_trend(np.where(over, 0.0, kept), shaped)
     growth = 2.0 ** (-trend[:, None] * (np.arange(WINDOW_HOURS) - WINDOW_HOURS) / 168.0)
     today = kept * growth
-    unseen = exposure * profiles.left_out
     past = levels(
         remembered_on_the_way(today), remembered_on_the_way(unseen), profiles.mean, profiles.dispersion
     )
     replays = replay(today, exposure, unseen, past, gap)
-    rows = np.flatnonzero(over.any(1))
-    if rows.size:  # the range has seen these days, the level hasn't
+    odd = np.flatnonzero(over.any(1))
+    if odd.size:  # the range has seen these days, the level hasn't
         today, unseen = np.where(over, 0.0, today), np.where(over, 0.0, unseen)
-        past[rows] = levels(
-            remembered_on_the_way(today[rows]),
-            remembered_on_the_way(unseen[rows]),
-            profiles.mean[rows],
-            profiles.dispersion[rows],
+        past[odd] = levels(
+            remembered_on_the_way(today[odd]),
+            remembered_on_the_way(unseen[odd]),
+            profiles.mean[odd],
+            profiles.dispersion[odd],
         )
     change = lasting_change(
         today, exposure, unseen, past=past, replays=replays, dispersion=profiles.dispersion, gap=gap
@@ -202,13 +211,34 @@ def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> tuple[Model
     models["low"], models["high"] = replays.low, replays.high
     models["trend"] = trend * (1 - change.weight)
     models["trend_error"] = trend_error * (1 - change.weight)
-    models["changed"], models["changed_from"] = change.hours, change.before
-    models["changed_level"] = change.level
-    models["changed_weight"] = change.weight
+    _set_change(models, change, steps)
+    if rows.size:
+        models["level_error"][rows] = level_errors(kept[rows], unseen[rows], steps.hours[rows])
     _set_days(models, kept, exposure)
     models["burst"] = _burst(use, exposure, unseen, past)
     models["still"], models["lull"] = _stillness(use, shaped)
     return models, usual.bursts
+
+
+def _read_at_level_since(
+    steps: Steps, use: Floats, kept: Floats, *, exposure: Floats, profiles: Profiles, hours: NDArray[np.int16]
+) -> None:
+    """Scale what was used before a step to the level since, in place, with the shapes that follow from it."""
+    rows = np.flatnonzero(steps.hours)
+    before = np.arange(WINDOW_HOURS) < WINDOW_HOURS - steps.hours[rows, None]
+    scale = np.where(before, steps.factor[rows, None], 1.0)
+    use[rows] *= scale
+    kept[rows] *= scale
+    profiles.replace(rows, fit_profiles(kept[rows], exposure[rows], hours))
+
+
+def _set_change(models: Models, change: Change, steps: Steps) -> None:
+    """Set the latest change: one of the last hours, or else the step that is settled."""
+    settled = (steps.hours > 0) & (change.weight == 0)
+    models["changed"] = np.where(settled, steps.hours, change.hours)
+    models["changed_from"] = np.where(settled, 1.0 / steps.factor, change.before)
+    models["changed_level"] = np.where(settled, 1.0, change.level)
+    models["changed_weight"] = np.where(settled, how_sure(steps.hours), change.weight)
 
 
 def _set_bursts(model: Models, window: UseWindow, zone: str) -> None:

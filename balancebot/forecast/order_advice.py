@@ -167,6 +167,7 @@ def _paths(
         open_exposure=np.array([open_exposure]),
         dated=dated_sends(record, since, zone, plans, max(until, since)),
         at=(hours,),
+        may_return=False,
     )
     return paths if paths.known[0] else None
 
@@ -188,8 +189,8 @@ def _rail(record: np.void, paths: Paths, span: int) -> float:
     burst_variance = bursts * (size**2 + size_variance) + (bursts * size) ** 2 / evidence
     persistence = float(record["persistence"])
     spread = float(record["daily_spread"]) * math.sqrt(days * (1 + persistence) / (1 - persistence))
-    return (
-        _GROWS * max(float(record["busiest"]) * days, usual)
+    return float(
+        _GROWS * max(float(record["busiest"]) * days, usual * 2.0 ** float(paths.changed[0, span]))
         + bursts * size
         + dated
         + _SPREADS * (spread + math.sqrt(burst_variance) + math.sqrt(dated_variance))

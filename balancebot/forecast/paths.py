@@ -39,7 +39,7 @@ _SOME_BURSTS = 4
 _P90 = 1.2815515655446004
 _DRIFT = 0.03
 """log2 per week that every level may drift."""
-_RETURNS = 0.3
+_RETURNS = 0.5
 """How likely a fall is over at last: what has lasted for L hours is back after x more with 0.3 x / (L + x)."""
 _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
@@ -149,11 +149,13 @@ class Paths:
         pace: Floats | None = None,
         dated: Sequence[DatedSend] = (),
         at: Sequence[float] = (),
+        may_return: bool = True,
     ) -> None:
         """Draw the paths. `open_use` and `open_exposure` (hours) are what was seen since the models' hours closed.
 
         `pace` is messages per hour between the last two readings, where that is known: it tells whether a burst goes on.
         `dated` sends are those of the only balance (N is 1), and `at` are further moments, in hours after `since`.
+        `may_return` widens the range by the chance that a fall which has lasted for days is over at last.
         """
         self.hour = hour = np.floor(since / 3600.0)
         """The clock hours in which the paths begin."""
@@ -168,11 +170,14 @@ class Paths:
         self.knots = _KNOTS if not dated and not len(at) else self._with_moments(dated, at)
         self.time = self.knots[1:] - (1.0 - self.rest[:, None])
         """[N, K] hours from `since` to the end of each span between two knots."""
-        usual, spread, weeks, back = self._usual(models, since, open_use, open_exposure)
+        usual, weeks, up, down, back = self._usual(models, since, open_use, open_exposure)
+        self.changed = up
+        """[N, K] log2 by which the other level of a fresh change lies above the path, as far as it counts."""
+        up = np.maximum(up, back) if may_return else up
         # what hasn't been seen yet, other hours of the day and other days of the week; what trend isn't clear
         blind = _UNSEEN_DAY * np.exp(-seen / 24.0) + _UNSEEN_WEEK * np.maximum(1.0 - seen / 168.0, 0.0)
         unclear = (models["trend_error"][:, None] + _DRIFT) * weeks
-        widened = (_P90 * spread) ** 2 + blind[:, None] ** 2 + unclear**2
+        widened = blind[:, None] ** 2 + (_P90 * models["level_error"][:, None]) ** 2 + unclear**2
         dated_mean, dated_variance = np.zeros((2, *usual.shape))
         for send in dated:
             self._add(send, float(since[0]), dated_mean[0], dated_variance[0])
@@ -181,8 +186,8 @@ class Paths:
         bursts = models["bursts_per_day"].astype(np.float64)[:, None] * self.time / 24.0
         self.usage = Usage(
             usual,
-            np.sqrt(_at_ends(models["high"], self.knots) ** 2 + widened + back**2),
-            np.sqrt(_at_ends(models["low"], self.knots) ** 2 + widened),
+            np.sqrt(_at_ends(models["high"], self.knots) ** 2 + widened + up**2),
+            np.sqrt(_at_ends(models["low"], self.knots) ** 2 + widened + down**2),
             dated_mean,
             dated_variance,
             bursts,
@@ -204,10 +209,11 @@ class Paths:
 
     def _usual(
         self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats
-    ) -> tuple[Floats, Floats, Floats, Floats]:
-        """Return the path up to the end of each span, and what makes it unsure.
+    ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
+        """Return the path up to the end of each span, the weeks of trend to it, and what makes it unsure.
 
-        That is a change that may not last, the weeks of trend to it, and a fall that may be a holiday: log2 above the path.
+        That is how far, in log2, the level before or since a fresh change lies above the path or below it, where that has a
+        chance of 10 % or more, and the level before a fall that may be a holiday.
         """
         fresh = models["mean"] <= 0  # the first use ever was seen in the open hour
         mean = np.where(
@@ -222,8 +228,7 @@ class Paths:
         level = self._levels_now(models, since, open_use, open_exposure, mean)
         changed = models["changed_weight"].astype(np.float64)
         at_knots = _at_knots(models, level, weights)
-        spread = np.zeros((len(models), 1))
-        back = np.zeros((len(models), 1))
+        up, down, back = np.zeros((3, *at_knots.shape))
         if changed.any():
             lasting = np.where(
                 models["changed"][:, None] / 2 < HALF_LIVES, models["changed_level"][:, None], level
@@ -231,12 +236,16 @@ class Paths:
             other = np.log2(np.maximum(_at_knots(models, lasting, weights), 1e-6))
             before = np.log2(np.maximum(at_knots, 1e-6))
             at_knots = 2.0 ** (before + changed[:, None] * (other - before))
-            step = np.log2(
-                np.maximum(models["changed_level"], 1e-6) / np.maximum(models["changed_from"], 1e-6)
-            )
-            spread = (np.abs(step) * np.sqrt(changed * (1 - changed)))[:, None]
+            path = np.log2(np.maximum(at_knots, 1e-6))
+            chance = changed[:, None]
+            since_it = np.log2(np.maximum(models["changed_level"], 1e-6))[:, None] - path
+            back = np.log2(np.maximum(models["changed_from"], 1e-6))[:, None] - path
+            since_it, before_it = since_it * _counts_from(chance), back * _counts_from(1 - chance)
+            is_one = chance > 0
+            up = np.where(is_one, np.maximum(np.maximum(since_it, before_it), 0.0), 0.0)
+            down = np.where(is_one, np.maximum(-np.minimum(since_it, before_it), 0.0), 0.0)
             returns = _RETURNS * self.knots[1:] / (models["changed"][:, None] + self.knots[1:])
-            back = (changed * np.maximum(-step, 0.0))[:, None] * np.clip((returns - 0.1) / 0.2, 0.0, 1.0)
+            back = np.where(is_one, np.maximum(back, 0.0) * _counts_from(returns), 0.0)
         weeks = (_DAMPING / 168.0) * (1 - np.exp(-middle / _DAMPING))
         at_knots = at_knots * 2.0 ** (models["trend"][:, None] * weeks)
         pieces = np.empty_like(at_knots)
@@ -245,7 +254,7 @@ class Paths:
             local, counts = _counts(self._zone, int(start))
             pieces[rows] = shape[rows] @ np.diff(_interpolated(counts, self.knots), axis=0).T
             pieces[rows, 0] -= (1.0 - self.rest[rows]) * shape[rows, local[0]]
-        return np.cumsum(np.maximum(pieces, 0.0) * at_knots, axis=1), spread, weeks, back
+        return np.cumsum(np.maximum(pieces, 0.0) * at_knots, axis=1), weeks, up, down, back
 
     def _add(self, send: DatedSend, since: float, means: Floats, variances: Floats) -> None:
         """Count a dated send; what of it lies in the past has been sent."""
@@ -408,6 +417,11 @@ def open_hours(models: Models, at: Floats, zone: str) -> tuple[Floats, Floats, F
         if shape[row] > 0:
             kept[row] = used @ decay(np.arange(count - 1.0, -1.0, -1.0)) / used.sum()
     return shape, kept, closed.astype(np.float64)
+
+
+def _counts_from(chance: Floats) -> Floats:
+    """Return how far the range reaches out to what has a chance: from 10 % on, in full from 30 %."""
+    return np.asarray(np.clip((chance - 0.1) / 0.2, 0.0, 1.0))
 
 
 def _at_ends(band: Floats, knots: Floats) -> Floats:

@@ -42,6 +42,11 @@ class Profiles:
     dispersion: Floats
     """[N] variance of an hour's use over its mean; 1 is Poisson."""
 
+    def replace(self, rows: NDArray[np.intp], others: "Profiles") -> None:
+        """Put other shapes in the place of some."""
+        self.mean[rows], self.rate[rows] = others.mean, others.rate
+        self.left_out[rows], self.dispersion[rows] = others.left_out, others.dispersion
+
 
 def fit_profiles(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> Profiles:
     """Fit the shapes of windows [N, 840] whose hours are `hours` [840] of the week."""

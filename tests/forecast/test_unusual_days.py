@@ -110,6 +110,43 @@ def test_a_lasting_change_is_followed_within_a_day(factor: float) -> None:
     assert days(answer(sender.read()).p50) == pytest.approx(10.0 / factor, rel=0.45)
 
 
+@pytest.mark.parametrize("hours", [30, 60, 220])
+@pytest.mark.parametrize("factor", [0.1, 1 / 3, 2.0, 10.0])
+def test_an_order_follows_a_lasting_change_after_a_day(factor: float, hours: float) -> None:
+    since = 33 - hours / 24
+    found = order(scaled(Sender(33), since, 33, factor).read(left=0.0))
+
+    assert found is not None
+    assert 1.0 <= found / (30 * factor * A_DAY) < 1.5
+
+
+def test_in_the_first_hours_of_a_rise_an_order_covers_that_it_lasts() -> None:
+    found = order(scaled(Sender(33), 32.5, 33, 10.0).read(left=0.0))
+
+    assert found is not None
+    assert 0.8 < found / (300 * A_DAY) < 1.5
+
+
+def test_a_weekend_without_use_does_not_end_a_change_of_office_hours() -> None:
+    sender = Sender(37)  # 1 January 2026 is a Thursday; up to Saturday, 7 February
+    for day in range(37):
+        if day % 7 in (2, 3):
+            scaled(sender, day, day + 1, 0.0)
+    found = order(scaled(sender, 36, 37, 10.0).read(left=0.0))
+
+    assert found is not None
+    assert found > 9 * 21 * A_DAY
+
+
+def test_growth_is_no_step() -> None:
+    sender = Sender(35)
+    sender.use = np.round(sender.use * 1.15 ** (np.arange(len(sender.use)) / 96 / 7))
+
+    assert 0.0 == float(sender.read().model["changed"][0]) or 0.0 == float(
+        sender.read().model["changed_weight"][0]
+    )
+
+
 def test_while_a_change_is_fresh_the_range_covers_both_ends() -> None:
     sender = Sender(30)
     sender.use[sender.at(30 - 7 / 24) :] *= 10

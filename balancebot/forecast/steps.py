@@ -1,0 +1,137 @@
+"""Steps: the level of usage changed for good, a day ago or more. What came before is read at the level since."""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from balancebot.forecast.changes import APART, BLOCK, FIRST, blocks
+from balancebot.forecast.profile import HOURS_OF_WEEK
+
+Floats = NDArray[np.float64]
+Places = NDArray[np.intp]
+
+_SETTLED = 2
+"""A step is so many blocks old at least, one day."""
+_SPREADS = 3.5
+"""It is so many standard deviations of its own error ..."""
+_NEAR = 6
+"""... sharp: what so many blocks right before and right after it show differs by more than half of it ..."""
+_BETTER = 1.1
+"""... and explains so many times as much as a straight line would: that would be a trend."""
+_LOOKED_BACK = 28
+"""The level before it is that of so many blocks ..."""
+_WEEKS = 4
+"""... and how far it went, once it is found, is told from the same hours of so many weeks before it."""
+_SEEN = 0.3
+"""Hours of exposure that must have been seen of one of these."""
+_LEAST_BEFORE = 2.5
+_LEAST_AFTER = 0.3
+"""Usual days that must have been seen."""
+
+
+class Steps(NamedTuple):
+    """The latest step in each of N windows; 0 hours are none."""
+
+    hours: Places
+    """How long ago."""
+    factor: Floats
+    """The level since it over the one before."""
+
+
+def settled_steps(use: Floats, exposure: Floats, expected: Floats) -> Steps:
+    """Look for the clearest step in windows [N, 840] of `use` over what the shape `expected` of `exposure`, in hours.
+
+    The levels before and after it differ by more than days usually do, at once, and up to now. What of the difference
+    may be noise isn't counted.
+    """
+    count, hours = use.shape
+    steps = Steps(np.zeros(count, np.intp), np.ones(count))
+    used, shaped, usual = blocks(use, expected)
+    num = used.shape[1]
+    seen = np.minimum(shaped / np.maximum(usual, 1e-9), 1.0) * (BLOCK / 24)
+    height = np.log2((used + 1.0) / (shaped + 1.0))
+    all_days, heights = (_running(values) for values in (seen, seen * height))
+
+    def level(first: Places, last: Places) -> tuple[Floats, Floats]:
+        days = all_days[:, last] - all_days[:, first]
+        return (heights[:, last] - heights[:, first]) / np.maximum(days, 1e-9), days
+
+    at, end = np.arange(FIRST, num), np.full(num - FIRST, num)
+    before, days_before = level(np.maximum(at - _LOOKED_BACK, 0), at)
+    after, days_after = level(at, end)
+    step = after - before
+    near = level(at, np.minimum(at + _NEAR, num))[0] - level(at - _NEAR, at)[0]
+    latest = level(np.maximum(end - _SETTLED, at), end)[0] - before
+    error = _between_days(used, shaped, usual)[:, None] * np.sqrt(
+        np.maximum(days_before, 1.0) ** -0.5 + np.maximum(days_after, _LEAST_AFTER) ** -0.5
+    )
+    is_one = (days_before > _LEAST_BEFORE) & (days_after > _LEAST_AFTER)
+    is_one &= np.minimum(near * np.sign(step), latest * np.sign(step)) > np.abs(step) / 2
+    is_one &= np.abs(step) > np.maximum(APART, _SPREADS * error)
+    explains = step**2 * days_before * days_after / np.maximum(days_before + days_after, 1e-9)
+    place = np.where(is_one, explains, 0.0).argmax(1)
+    row = np.arange(count)
+    better = explains[row, place] > _BETTER * _explained_by_line(seen, height)
+    rows = np.flatnonzero(is_one[row, place] & better & (at[place] <= num - _SETTLED))
+    if rows.size:
+        place = place[rows]
+        first = _hour_of(use[rows], expected[rows], at[place], before[rows, place], after[rows, place])
+        exact = _step_at(use[rows], exposure[rows], first)
+        exact *= np.maximum(1.0 - (error[rows, place] / np.maximum(np.abs(exact), 1e-9)) ** 2, 0.0)
+        steps.hours[rows], steps.factor[rows] = hours - first, 2.0**exact
+    return steps
+
+
+def level_errors(use: Floats, expected: Floats, hours: Places) -> Floats:
+    """Return how far, in log2, levels may be off that are known for so many hours [N]: a standard deviation."""
+    return np.asarray(_between_days(*blocks(use, expected)) * np.maximum(hours / 24.0, 1.0) ** -0.25)
+
+
+def _explained_by_line(seen: Floats, height: Floats) -> Floats:
+    """Return how much of the squares of `height` [N, blocks] a straight line explains."""
+    at = np.arange(seen.shape[1])
+    off = at - (seen * at).sum(1, keepdims=True) / np.maximum(seen.sum(1, keepdims=True), 1e-9)
+    return np.asarray((seen * off * height).sum(1) ** 2 / np.maximum((seen * off**2).sum(1), 1e-9))
+
+
+def _hour_of(use: Floats, expected: Floats, block: Places, before: Floats, after: Floats) -> Places:
+    """Return the first hour of each step near the beginning of a block, by the likelihood of Poisson counts."""
+    about = BLOCK * (block - 1)[:, None] + np.arange(2 * BLOCK)
+    used, shaped = (np.take_along_axis(values, about, 1) for values in (use, expected))
+    falls = np.log(2.0) * (before - after)[:, None] * used - (2.0**before - 2.0**after)[:, None] * shaped
+    return np.asarray(about[np.arange(len(use)), np.cumsum(falls, axis=1).argmax(1)] + 1)
+
+
+def _step_at(use: Floats, exposure: Floats, first: Places) -> Floats:
+    """Return log2 of the usage from the hour `first` [N] on over that of the same hours of the four weeks before."""
+    hour = np.arange(use.shape[1])
+    since = hour >= first[:, None]
+    before = ~since & (hour >= first[:, None] - _WEEKS * HOURS_OF_WEEK)
+    used, seen = (
+        np.where(before, values, 0.0).reshape(len(use), -1, HOURS_OF_WEEK).sum(1)
+        for values in (use, exposure)
+    )
+    rate = np.tile(used / np.maximum(seen, 1e-9), use.shape[1] // HOURS_OF_WEEK)
+    compared = since & np.tile(seen > _SEEN, use.shape[1] // HOURS_OF_WEEK)
+    expected = np.where(compared, exposure * rate, 0.0).sum(1)
+    return np.asarray(np.log2((np.where(compared, use, 0.0).sum(1) + 1.0) / (expected + 1.0)))
+
+
+def _between_days(used: Floats, shaped: Floats, usual: Floats) -> Floats:
+    """Return how far a day differs from the one before it, in log2, as a standard deviation; infinite where few are seen.
+
+    By the 80th percentile: a step is one difference of many.
+    """
+    used, shaped = (values.reshape(len(values), -1, 2).sum(2) for values in (used, shaped))
+    seen = shaped > usual / 2
+    daily = np.log2((used + 1.0) / (shaped + 1.0))
+    both = seen[:, 1:] & seen[:, :-1]
+    change = np.sort(np.where(both, np.abs(np.diff(daily, axis=1)), np.inf), axis=1)
+    num = both.sum(1)
+    place = np.minimum(4 * num // 5, change.shape[1] - 1)
+    return np.where(num >= FIRST, change[np.arange(len(used)), place] / 1.28, np.inf)
+
+
+def _running(values: Floats) -> Floats:
+    return np.cumsum(np.pad(values, ((0, 0), (1, 0))), axis=1)
