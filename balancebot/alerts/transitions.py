@@ -31,6 +31,7 @@ from balancebot.domain.routing import Destination, RoutingTable
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.silence import silenced_until
 from balancebot.domain.threshold import Limits
+from balancebot.domain.usage import MAX_REFUND
 from balancebot.domain.verdict import Severity, Verdict
 from balancebot.estimates.context import ContextReader
 from balancebot.store import alerts, notification_history, outbox, silences, types
@@ -151,7 +152,7 @@ class OpenAlerts:
         """Tell that quota arrived and isn't enough, where an order was recorded or somebody expects it under the alert."""
         subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=balance.wallet, category=balance.category)
         last = self._last(subject)
-        if last is None or not (ordered or last.alert.expects_by):
+        if last is None or not (ordered or (last.alert.expects_by and messages > MAX_REFUND)):
             return
         silenced = silenced_until(self._silences, last.alert, self._now) is not None
         transition = life.top_up(last.alert, messages, silenced=silenced, quiet_below=self._quiet_below)

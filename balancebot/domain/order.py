@@ -11,10 +11,12 @@ from typing import Final, NamedTuple
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName, account_of
 from balancebot.domain.runway import OrderAdvice
-from balancebot.domain.usage import SECONDS_PER_HOUR, Hour
+from balancebot.domain.usage import MAX_REFUND, SECONDS_PER_HOUR, Hour
 
 SLACK: Final = 0.02
-"""An order has arrived when no larger part of it is missing: what is sent between two readings hides some of a top-up."""
+"""An order has arrived when no larger part of it is missing, beside what was probably used as its top-ups arrived."""
+LEAST_SHARE: Final = 0.01
+"""A rise by less than this part of an order, or by what may be a refund, is none of its top-ups."""
 
 
 class OrderState(StrEnum):
@@ -55,6 +57,8 @@ class Order:
     """When it was said that it is overdue."""
     arrived: int = 0
     """Messages of the top-ups that are matched to it."""
+    hidden_use: int = 0
+    """What was probably used between the readings around these."""
 
     @property
     def account(self) -> str:
@@ -64,12 +68,18 @@ class Order:
     @property
     def is_complete(self) -> bool:
         """Whether all of it has arrived, as far as readings tell."""
-        return self.quantity - self.arrived <= self.quantity * SLACK
+        hidden = min(self.hidden_use, self.arrived)
+        return self.quantity - self.arrived <= self.quantity * SLACK + hidden
 
     @property
     def missing(self) -> int:
         """Messages that are still to come; 0 once it is complete or cancelled."""
         return 0 if self.is_complete or self.cancelled_at is not None else self.quantity - self.arrived
+
+    @property
+    def least(self) -> int:
+        """The smallest top-up that counts for it; less may be a refund or a correction."""
+        return min(self.missing, max(MAX_REFUND + 1, math.ceil(self.quantity * LEAST_SHARE)))
 
     def state(self, now: datetime) -> OrderState:
         """Return how far it has come."""
@@ -92,6 +102,8 @@ class TopUp(NamedTuple):
     wallet: WalletName
     category: Category
     messages: int
+    hidden_use: int = 0
+    """What was probably used between the two readings around it: so much more was bought."""
 
     @property
     def hour(self) -> Hour:
@@ -115,7 +127,8 @@ class Match(NamedTuple):
 def match_top_up(top_up: TopUp, orders: Sequence[Order]) -> list[Match]:
     """Return which orders a new top-up fills: the oldest first, each as far as it is missing; the rest belongs to none.
 
-    Only orders of the same account and category that were recorded before the top-up was seen.
+    Only orders of the same account and category that were recorded before the top-up was seen, and for which it isn't
+    too small (`Order.least`).
     """
     matches: list[Match] = []
     left = top_up.messages
@@ -126,7 +139,7 @@ def match_top_up(top_up: TopUp, orders: Sequence[Order]) -> list[Match]:
             and order.ordered_at <= top_up.seen_at
         )
         part = min(left, order.missing) if fits else 0
-        if part > 0:
+        if part and part >= order.least:
             matches.append(Match(top_up.id, order.id, part))
             left -= part
     return matches

@@ -28,11 +28,13 @@ from balancebot.domain.usage import (
     is_taken_back,
 )
 from balancebot.store import estimates, orders, readings, usage, wallets
+from balancebot.store.estimates import EstimateRow
 from balancebot.store.wallets import WalletRow
 
 log = logging.getLogger(__name__)
 
-_LONGEST_STRETCH = 366 * 24 * SECONDS_PER_HOUR
+_SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
+_LONGEST_STRETCH = 366 * _SECONDS_PER_DAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,20 +109,30 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
             replaced = since.readings._replace(**{reading.balance.category.value: reading.instead})
             stretches[reading.balance.wallet] = (since._replace(readings=replaced), until)
         booked = book_round(stretches)
+    bought = {balance: part.topped_up for (_, balance), part in booked.items() if part.topped_up}
+    ids = {row.name: row.id for row in fresh}
+    expected = estimates.by_balance(conn, {ids[balance.wallet] for balance in bought}) if bought else {}
     topped_up = orders.add_top_ups(
         conn,
         [
-            TopUp("", math.ceil(now[balance.wallet].at), balance.wallet, balance.category, part.topped_up)
-            for (_, balance), part in booked.items()
-            if part.topped_up
+            TopUp(
+                "",
+                math.ceil(now[balance.wallet].at),
+                *balance,
+                messages,
+                _expected_use(
+                    expected.get((ids[balance.wallet], balance.category)), *stretches[balance.wallet]
+                ),
+            )
+            for balance, messages in bought.items()
         ],
     )
     for reading in wrong:
         for hour, part in reading.corrections.items():
             if part.topped_up < 0:
                 orders.take_back(conn, hour, -part.topped_up)
-    usage.add(conn, {row.name: row.id for row in fresh}, _with_corrections(booked, wrong), now)
-    _forget_models(conn, {row.name: row.id for row in fresh}, wrong)
+    usage.add(conn, ids, _with_corrections(booked, wrong), now)
+    _forget_models(conn, ids, wrong)
     readings.record_booked(
         conn,
         [(row.id, row.readings, row.observed_at) for row in fresh if row.observed_at is not None],
@@ -143,6 +155,12 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
         )
         for row in fresh
     ]
+
+
+def _expected_use(estimate: EstimateRow | None, since: Seen, until: Seen) -> int:
+    """Return how many messages are usually used in so long, as was expected before; 0 where nothing is known."""
+    per_day = None if estimate is None else estimate.burn_per_day
+    return round((per_day or 0) * (until.at - since.at) / _SECONDS_PER_DAY)
 
 
 def _may_hide_transfer(row: WalletRow, unread: Collection[WalletRow]) -> bool:

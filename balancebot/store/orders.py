@@ -13,7 +13,7 @@ from balancebot.domain.usage import SECONDS_PER_HOUR, Hour
 from balancebot.store.tables import order_matches, orders, top_ups, wallets
 from balancebot.store.types import chunked
 
-_NAMES = tuple(field.name for field in fields(Order) if field.name != "arrived")
+_NAMES = tuple(field.name for field in fields(Order) if field.name not in {"arrived", "hidden_use"})
 
 
 def add(conn: Connection, order: Order) -> str:
@@ -93,14 +93,22 @@ def add_top_ups(conn: Connection, seen: Iterable[TopUp]) -> list[tuple[TopUp, li
     kept: list[tuple[TopUp, list[Match]]] = []
     for top_up in new:
         statement = insert(top_ups).values(
-            at=top_up.at, wallet_id=ids[top_up.wallet], category=top_up.category, messages=top_up.messages
+            at=top_up.at,
+            wallet_id=ids[top_up.wallet],
+            category=top_up.category,
+            messages=top_up.messages,
+            hidden_use=top_up.hidden_use,
         )
         with_id = top_up._replace(id=conn.execute(statement.returning(top_ups.c.id)).scalar_one())
         matches = match_top_up(with_id, tuple(waiting.values()))
         _add_matches(conn, matches)
         for match in matches:
             order = waiting[match.order_id]
-            waiting[order.id] = replace(order, arrived=order.arrived + match.messages)
+            waiting[order.id] = replace(
+                order,
+                arrived=order.arrived + match.messages,
+                hidden_use=order.hidden_use + top_up.hidden_use,
+            )
         kept.append((with_id, matches))
     return kept
 
@@ -224,20 +232,23 @@ def _add_matches(conn: Connection, matches: Sequence[Match]) -> None:
 
 
 def _orders() -> Select[Any]:
-    arrived = (
-        select(func.sum(order_matches.c.messages))
-        .where(order_matches.c.order_id == orders.c.id)
-        .correlate(orders)
-        .scalar_subquery()
+    of_order = order_matches.c.order_id == orders.c.id
+    arrived = select(func.sum(order_matches.c.messages)).where(of_order)
+    hidden = select(func.sum(top_ups.c.hidden_use)).join_from(order_matches, top_ups).where(of_order)
+    return select(
+        *(orders.c[name] for name in _NAMES),
+        arrived.correlate(orders).scalar_subquery().label("arrived"),
+        hidden.correlate(orders).scalar_subquery().label("hidden_use"),
     )
-    return select(*(orders.c[name] for name in _NAMES), arrived.label("arrived"))
 
 
 def _order(row: Row[Any]) -> Order:
-    return Order(**{**row._mapping, "arrived": int(row.arrived or 0)})
+    sums = {"arrived": int(row.arrived or 0), "hidden_use": int(row.hidden_use or 0)}
+    return Order(**{**row._mapping, **sums})
 
 
 def _top_ups() -> Select[Any]:
-    return select(
-        top_ups.c.id, top_ups.c.at, wallets.c.name, top_ups.c.category, top_ups.c.messages
-    ).join_from(top_ups, wallets, top_ups.c.wallet_id == wallets.c.id)
+    columns = (top_ups.c[name] for name in ("category", "messages", "hidden_use"))
+    return select(top_ups.c.id, top_ups.c.at, wallets.c.name, *columns).join_from(
+        top_ups, wallets, top_ups.c.wallet_id == wallets.c.id
+    )

@@ -14,7 +14,7 @@ from balancebot.store.database_file import BACKUP_MARK
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from balancebot.store.tables import metadata
 
-HEAD = "0010"
+HEAD = "0011"
 """The version this program works with: the newest of `migrations/versions`."""
 
 DATABASE_ID = "database_id"

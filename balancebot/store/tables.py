@@ -370,6 +370,8 @@ top_ups = Table(
     Column("wallet_id", ForeignKey("wallets.id"), nullable=False),
     Column("category", EnumColumn(Category), nullable=False),
     Column("messages", BigInteger, nullable=False),
+    # expected between the two readings around it, so that it may show so much less
+    Column("hidden_use", BigInteger, nullable=False, server_default=text("0")),
 )
 
 # Which part of a top-up belongs to which order.

@@ -137,3 +137,15 @@ def test_a_top_up_that_somebody_expects_under_the_alert_is_told_and_one_that_is_
     world.app.operate_alerts.acknowledge(world.messages()[0].alert_id, by=LIN, expects_by=expects_by)
     world.reads(60_000, 160_000)
     assert ["opened", "topped_up", "recovered"] == [line.split()[0] for line in world.news()]
+
+
+def test_what_is_usually_used_in_a_gap_is_not_missing_from_the_order(world: World) -> None:
+    for left in range(20_000, 14_000, -250):  # 3,000 an hour
+        reads(world, pool=left, shop=900)
+    order = ordered(world, 60_000)
+    world.clock.at += timedelta(hours=2)
+    reads(world, pool=68_000, shop=900)  # 53,750 more, and about 6,250 were sent
+    ((top_up, _),) = world.app.operate_orders.top_ups_for(order)
+    assert 53_750 == top_up.messages
+    assert 5_000 < top_up.hidden_use < 8_000
+    assert {order.id: (OrderState.ARRIVED, 53_750)} == states(world)

@@ -43,10 +43,13 @@ def arrives(
     wallet: WalletName = POOL,
     category: Category = Category.INDUSTRY,
     second: int = SECOND + 60,
+    hidden_use: int = 0,
 ) -> list[tuple[str, int]]:
     """Return which orders a top-up filled, and how far."""
     with database.write() as conn:
-        ((_, matches),) = orders.add_top_ups(conn, [TopUp("", second, wallet, category, messages)])
+        ((_, matches),) = orders.add_top_ups(
+            conn, [TopUp("", second, wallet, category, messages, hidden_use)]
+        )
     return [(match.order_id, match.messages) for match in matches]
 
 
@@ -130,3 +133,36 @@ def test_what_is_found_again_stays_matched(database: Database) -> None:
     assert [20_000, 35_000] == [top_up.messages for top_up in kept]
     assert [Match(kept[0].id, only, 20_000)] == matches[kept[0].id]
     assert {only: (OrderState.PARTLY, 55_000)} == states(database)
+
+
+@pytest.mark.parametrize(
+    ("seen", "hidden_use", "state"),
+    [
+        (59_870, 0, OrderState.ARRIVED),
+        (58_800, 0, OrderState.ARRIVED),
+        (58_799, 0, OrderState.PARTLY),
+        (55_000, 4_000, OrderState.ARRIVED),
+        (55_000, 3_000, OrderState.PARTLY),
+    ],
+)
+def test_an_order_has_arrived_but_for_two_percent_and_what_was_probably_used_meanwhile(
+    database: Database, seen: int, hidden_use: int, state: OrderState
+) -> None:
+    made = order(database, 60_000)
+    arrives(database, seen, hidden_use=hidden_use)
+    assert {made: (state, seen)} == states(database)
+
+
+@pytest.mark.parametrize(("quantity", "rise", "counts"), [(60_000, 599, False), (60_000, 600, True)])
+def test_a_small_rise_is_no_part_of_a_large_order(
+    database: Database, quantity: int, rise: int, counts: bool
+) -> None:
+    made = order(database, quantity)
+    assert ([(made, rise)] if counts else []) == arrives(database, rise)
+
+
+def test_a_refund_fills_no_order_unless_no_more_is_missing(database: Database) -> None:
+    made = order(database, 1_000)
+    assert [] == arrives(database, 50)
+    assert [(made, 960)] == arrives(database, 960, second=SECOND + 70)
+    assert [(made, 40)] == arrives(database, 50, second=SECOND + 80)
