@@ -112,12 +112,9 @@ class ContextReader:
             },
             package_sizes=self.package_sizes,
             reserves=_reserves(members, book, unusual),
+            awaited=[order for order in orders.awaited(conn) if order.expected_at <= until],
             lasting=_lasting(members, estimated, until) if confidence <= _P10 else (),
         )
-        if on_order := orders.missing(conn, until=until):
-            from balancebot.forecast.order_advice import less_ordered  # lazy: numpy
-
-            found = less_ordered(found, on_order, self.package_sizes)
         stop = OrderAdvice(messages=0, order_by=None, until=until, confidence=confidence, stop_first=True)
         return {
             key: advice

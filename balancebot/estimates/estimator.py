@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Snapshot, account_of
+from balancebot.domain.order import Order
 from balancebot.domain.runway import UNKNOWN, Estimate, OrderAdvice, PlannedUse, Runway
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.store import estimates as estimate_rows
@@ -73,11 +74,13 @@ class Estimator:
         lead_times: Mapping[BalanceKey, timedelta],
         package_sizes: Mapping[Category, int],
         reserves: Mapping[BalanceKey, int],
+        awaited: Sequence[Order] = (),
         lasting: Collection[BalanceKey] = (),
     ) -> Mapping[BalanceKey, OrderAdvice]:
         """Advise what to move and buy for the balances of `lead_times`; those with too little known usage are left out.
 
-        `reserves` are the shared pools from which may be moved, each with what must stay in it at least. Balances that
+        `reserves` are the shared pools from which may be moved, each with what must stay in it at least. What is on
+        order (`awaited`) counts first for the app that it was ordered for, then for any of its account. Balances that
         are known to last so long (`lasting`) aren't looked at again: each costs milliseconds.
         """
         asked = modelled(KnownUsage.read(conn, [wallet_id for wallet_id, _ in read], now=now), read)
@@ -85,8 +88,10 @@ class Estimator:
             return {}
         from balancebot.forecast.order_advice import (  # lazy: numpy
             advise_order,
+            first_from_orders,
             first_from_pools,
             has_enough_history,
+            less_ordered,
         )
 
         advice: dict[BalanceKey, OrderAdvice] = {}
@@ -113,7 +118,8 @@ class Estimator:
             if found is not None:
                 advice[key] = found
         spare = self._spare(asked, read, until=until, confidence=confidence, reserves=reserves)
-        return first_from_pools(advice, spare, package_sizes)
+        advice, on_order = first_from_orders(advice, awaited, lead_times, package_sizes)
+        return less_ordered(first_from_pools(advice, spare, package_sizes), on_order, package_sizes)
 
     def spare(
         self,

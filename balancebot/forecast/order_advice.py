@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from balancebot.domain.balance import BalanceKey, Category, account_of, app_of
-from balancebot.domain.order import in_packages, round_unit
+from balancebot.domain.order import Order, in_packages, round_unit
 from balancebot.domain.runway import NO_END_HOURS, OrderAdvice
 from balancebot.forecast.forecast import dated_sends
 from balancebot.forecast.model import Models
@@ -90,6 +90,38 @@ def needed_until(
     return None if paths is None else _needed(model, paths, (until - observed_at) / 3600.0, confidence)
 
 
+def first_from_orders(
+    advice: Mapping[BalanceKey, OrderAdvice],
+    awaited: Sequence[Order],
+    lead_times: Mapping[BalanceKey, timedelta],
+    package_sizes: Mapping[Category, int],
+) -> tuple[dict[BalanceKey, OrderAdvice], dict[tuple[str, Category], int]]:
+    """Return advice on apps less what was ordered for each and should arrive before it runs out; and what else is
+    on order, by account and category.
+    """
+    changed = dict(advice)
+    left: dict[tuple[str, Category], int] = defaultdict(int)
+    for order in awaited:
+        key = BalanceKey(order.wallet, order.category)
+        found = changed.get(key)
+        part = 0
+        if (
+            found is not None
+            and found.order_by is not None
+            and app_of(order.wallet) is not None
+            and order.expected_at <= found.order_by + lead_times[key]
+        ):
+            part = min(order.missing, found.lacking - found.ordered)
+            changed[key] = _to_buy(replace(found, ordered=found.ordered + part), key.category, package_sizes)
+        left[order.account, order.category] += order.missing - part
+    return changed, left
+
+
+def _to_buy(advice: OrderAdvice, category: Category, package_sizes: Mapping[Category, int]) -> OrderAdvice:
+    lacks = advice.lacking - advice.move - advice.ordered
+    return replace(advice, messages=in_packages(lacks, package_sizes.get(category)) if lacks > 0 else 0)
+
+
 def first_from_pools(
     advice: Mapping[BalanceKey, OrderAdvice],
     spare: Mapping[tuple[str, Category], int],
@@ -103,18 +135,17 @@ def first_from_pools(
     lacking: dict[tuple[str, Category], list[BalanceKey]] = defaultdict(list)
     for key, found in advice.items():
         pool = account_of(key.wallet), key.category
-        if found.lacking > 0 and app_of(key.wallet) is not None and spare.get(pool, 0) > 0:
+        if found.lacking > found.ordered and app_of(key.wallet) is not None and spare.get(pool, 0) > 0:
             lacking[pool].append(key)
     changed = dict(advice)
     for pool, keys in lacking.items():
         left = spare[pool]
         for key in sorted(keys, key=lambda key: (advice[key].order_by or advice[key].until, key)):
-            lacks = advice[key].lacking
+            lacks = advice[key].lacking - advice[key].ordered
             # rounded up where it is all that is lacking, else down to what the pool holds
             move = min(in_packages(lacks, None), left) if lacks <= left else left - left % round_unit(left)
             left -= move
-            to_buy = in_packages(lacks - move, package_sizes.get(key.category)) if move < lacks else 0
-            changed[key] = replace(advice[key], move=move, messages=to_buy)
+            changed[key] = _to_buy(replace(advice[key], move=move), key.category, package_sizes)
     return changed
 
 
@@ -123,7 +154,7 @@ def less_ordered(
     ordered: Mapping[tuple[str, Category], int],
     package_sizes: Mapping[Category, int],
 ) -> dict[BalanceKey, OrderAdvice]:
-    """Return advice without what is on order, which is counted once, for the most urgent balance of the account first.
+    """Return advice without what else is on order, which is counted once, for the account's most urgent balance first.
 
     `ordered` is what is still to arrive, by account and category.
     """
@@ -131,12 +162,10 @@ def less_ordered(
     left = dict(ordered)
     for key, found in sorted(advice.items(), key=lambda item: (item[1].order_by or item[1].until, item[0])):
         pool = account_of(key.wallet), key.category
-        lacks = found.lacking - found.move
-        part = min(left.get(pool, 0), lacks)
-        if found.messages > 0 and part > 0:
+        part = min(left.get(pool, 0), found.to_buy)
+        if part > 0:
             left[pool] -= part
-            to_buy = in_packages(lacks - part, package_sizes.get(key.category)) if part < lacks else 0
-            changed[key] = replace(found, messages=to_buy, ordered=part)
+            changed[key] = _to_buy(replace(found, ordered=found.ordered + part), key.category, package_sizes)
     return changed
 
 

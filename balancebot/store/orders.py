@@ -51,16 +51,6 @@ def awaited(conn: Connection) -> tuple[Order, ...]:
     return tuple(order for order in map(_order, conn.execute(wanted)) if order.missing)
 
 
-def missing(conn: Connection, *, until: datetime) -> dict[tuple[str, Category], int]:
-    """Return how many messages are still to come by then of the orders of each account and category."""
-    found: dict[tuple[str, Category], int] = {}
-    for order in awaited(conn):
-        if order.expected_at <= until:
-            key = order.account, order.category
-            found[key] = found.get(key, 0) + order.missing
-    return found
-
-
 def cancel(conn: Connection, order_id: str, *, by: str, now: datetime) -> bool:
     """Note that nothing more comes of an order; False when there is none such, or it was cancelled before."""
     cancelled = (

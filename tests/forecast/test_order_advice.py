@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
+from balancebot.domain.order import Order
 from balancebot.domain.runway import OrderAdvice
 from balancebot.forecast.model import Models, fit
-from balancebot.forecast.order_advice import advise_order, first_from_pools
+from balancebot.forecast.order_advice import advise_order, first_from_orders, first_from_pools, less_ordered
 from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
@@ -107,6 +108,60 @@ def test_without_packages_an_order_is_rounded_up_to_two_figures() -> None:
     assert round_number is not None
     assert 0 <= round_number.messages - exact.messages < 100
     assert round_number.messages % 100 == 0
+
+
+SHOP, WEB = (BalanceKey(WalletName(name), Category.INDUSTRY) for name in ("acme/shop", "acme/web"))
+PACKAGES = {Category.INDUSTRY: 5_000}
+
+
+def lacking(messages: int, days: int) -> OrderAdvice:
+    by = NOW + timedelta(days=days)
+    return OrderAdvice(messages=messages, order_by=by, until=MONTH, confidence=0.9, lacking=messages)
+
+
+def awaited(wallet: str, quantity: int, days: int) -> Order:
+    return Order(
+        wallet=WalletName(wallet),
+        category=Category.INDUSTRY,
+        quantity=quantity,
+        ordered_at=NOW,
+        ordered_by="lin",
+        expected_at=NOW + timedelta(days=days),
+    )
+
+
+@pytest.mark.parametrize(
+    ("ordered", "shop", "web"),
+    [
+        # for the app that it was ordered for, though the other is more urgent
+        ([awaited("acme/shop", 40_000, 11)], (0, 40_000), (50_000, 0)),
+        # the rest of it is for whoever of the account needs it
+        ([awaited("acme/shop", 60_000, 11)], (0, 40_000), (30_000, 20_000)),
+        ([awaited("acme", 60_000, 11)], (30_000, 10_000), (0, 50_000)),
+        # it comes after the app has run out: until then there is only what the account has
+        ([awaited("acme/shop", 40_000, 13)], (40_000, 0), (10_000, 40_000)),
+        ([awaited("else", 40_000, 11)], (40_000, 0), (50_000, 0)),
+    ],
+)
+def test_what_is_on_order_counts_first_for_the_app_that_it_was_ordered_for(
+    ordered: list[Order], shop: tuple[int, int], web: tuple[int, int]
+) -> None:
+    """Of 40,000 that the shop and 50,000 that the web lack, the web's first."""
+    advice = {SHOP: lacking(40_000, 9), WEB: lacking(50_000, 2)}
+    lead_times = dict.fromkeys(advice, timedelta(days=3))
+
+    found, rest = first_from_orders(advice, ordered, lead_times, PACKAGES)
+    found = less_ordered(found, rest, PACKAGES)
+
+    assert (shop, web) == tuple((found[key].messages, found[key].ordered) for key in (SHOP, WEB))
+
+
+def test_what_was_ordered_for_an_app_leaves_the_pool_to_others() -> None:
+    advice = {SHOP: lacking(40_000, 9), WEB: lacking(50_000, 10)}
+    lead_times = dict.fromkeys(advice, timedelta(days=3))
+    found, _ = first_from_orders(advice, [awaited("acme/shop", 40_000, 11)], lead_times, PACKAGES)
+    found = first_from_pools(found, {("acme", Category.INDUSTRY): 50_000}, PACKAGES)
+    assert {SHOP: 0, WEB: 50_000} == {key: advice.move for key, advice in found.items()}
 
 
 def test_the_pool_is_counted_once_and_the_most_urgent_app_comes_first() -> None:

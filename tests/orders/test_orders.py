@@ -10,7 +10,7 @@ from balancebot.domain.message import NoticeMessage
 from balancebot.domain.order import Order, OrderState
 from balancebot.i18n import Wording
 from balancebot.notify.render import Renderer
-from balancebot.store import audit, orders
+from balancebot.store import audit
 from tests.world import POOL, SHOP, World, industry
 
 LIN = Actor(name="lin", via=Via.CLI)
@@ -100,13 +100,6 @@ def test_whoever_ordered_is_asked_once_after_an_order_that_is_overdue(world: Wor
     assert "Order overdue: 60,000 messages of acme industry should have arrived by" in said
     assert "lin recorded it on" in said
     assert "https://b.example/orders/1" in said
-
-
-def test_what_is_on_order_is_not_advised_again(world: World) -> None:
-    order = ordered(world, 60_000)
-    with world.database.read() as conn:
-        assert {("acme", Category.INDUSTRY): 60_000} == orders.missing(conn, until=order.expected_at)
-        assert {} == orders.missing(conn, until=order.expected_at - timedelta(days=1))
 
 
 def test_an_ordered_top_up_that_is_not_enough_is_told_once_as_a_reply(world: World) -> None:
