@@ -27,6 +27,7 @@ from balancebot.store import (
     alerts,
     digest_slots,
     installation,
+    orders,
     outbox,
     planned_sends,
     silences,
@@ -198,6 +199,7 @@ class SendDigest:
                 if plan.starts_at <= now + _COMING_DAYS
             ),
             muted=alerts.muted_counts(conn),
+            orders=tuple(sorted(orders.awaited(conn), key=lambda order: order.expected_at)),
             package_sizes=dict(self.figures.package_sizes),
         )
 

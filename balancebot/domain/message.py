@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from balancebot.domain.alert import ENDINGS, Alert, ExpectedTopUp, Reason
 from balancebot.domain.balance import Absent, Category, Reading, WalletName
+from balancebot.domain.order import Order
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.sentence import NO_SENTENCE, Sentence
@@ -226,6 +227,8 @@ class DigestMessage:
     """What of the open alerts isn't told, or not by itself."""
     package_sizes: Mapping[Category, int] = field(default_factory=dict)
     """In which quota is bought."""
+    orders: tuple[Order, ...] = ()
+    """Of which more is to come, the one expected first first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

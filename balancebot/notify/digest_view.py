@@ -1,14 +1,15 @@
 """Turns a digest into plain values for templates, as `views` does for all else."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from datetime import datetime, timedelta
 from functools import partial
 
 from balancebot.catalogue import number
+from balancebot.domain.alert import AlertKind
 from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
-from balancebot.domain.message import DigestLine, DigestMessage
-from balancebot.domain.order import purchases
+from balancebot.domain.message import AlertMessage, DigestLine, DigestMessage
+from balancebot.domain.order import Order, OrderState, purchases
 from balancebot.domain.runway import PlannedUse
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording, mark
@@ -16,8 +17,12 @@ from balancebot.notify.views import LONGEST_PLAN, View, alert_view, one_line, wa
 
 MAX_LINES = 30
 """How many balances a digest lists: with more, a reader as common as Gmail would cut the mail (at 102 kB)."""
+MAX_NEEDING = 36
+"""How many it lists of those that need somebody: then of what is well only the number is named."""
 MAX_ITEMS = 12
 """How much of each other part it lists."""
+_WELL = frozenset({"quota_moved", "recovered", "without_limits", "planned"})
+"""The parts that ask for nobody."""
 _NO_USE = 1e-6
 """Messages a day: what decays falls below any number, and nothing compares to it."""
 
@@ -25,24 +30,46 @@ _NO_USE = 1e-6
 def digest_view(digest: DigestMessage, words: Wording, *, public_url: str) -> View:
     """Say how things stand, in the order of its lines (worst first); `more` counts what each part leaves out.
 
-    Balances that were never read are no lines: a wallet that has no other is named once.
+    Nothing that needs somebody is left out while what is well is listed. Balances that were never read are no lines: a
+    wallet that has no other is named once. A line has the open alert of its balance, which isn't listed again.
     """
     lines = [line for line in digest.lines if line.reading is not Absent.UNREAD]
     read = {line.wallet for line in lines}
     unread = list(dict.fromkeys(line.wallet for line in digest.lines if line.wallet not in read))
-    say_line = partial(_line_view, digest=digest, words=words, public_url=public_url)
-    say_alert = partial(alert_view, words=words, public_url=public_url)
+    num_needing = sum(line.severity is not Severity.OK for line in lines)
+    is_crowded = num_needing > MAX_LINES
+    shown = lines[: min(num_needing, MAX_NEEDING) if is_crowded else MAX_LINES]
+    say_alert = partial(_alert_view, words=words, public_url=public_url)
+    alerts = {
+        balance: alert
+        for alert in digest.open_alerts
+        if alert.alert.subject.kind is AlertKind.LOW_BALANCE
+        and (balance := alert.alert.subject.balance) is not None
+    }
+    say_line = partial(_line_view, digest=digest, words=words, public_url=public_url, alerts=alerts)
+    in_lines = {BalanceKey(line.wallet, line.category) for line in shown} & set(alerts)
     parts: dict[str, list[Callable[[], object]]] = {
         "changes": [partial(say_line, line) for line in lines if _has_changed(line)],
         "quota_moved": [partial(say_line, line) for line in lines if line.topped_up or line.transferred],
         "without_limits": [partial(say_line, line) for line in lines if not line.limits_set],
         "stopped": [partial(say_line, line) for line in lines if line.stopped],
-        "alerts": [partial(say_alert, alert) for alert in digest.open_alerts],
+        "alerts": [
+            partial(say_alert, alert)
+            for alert in digest.open_alerts
+            if alert.alert.subject.balance not in in_lines
+            or alert.alert.subject.kind is not AlertKind.LOW_BALANCE
+        ],
+        "orders": [
+            partial(_order_view, order, at=digest.at, words=words)
+            for order in digest.orders
+            if not is_crowded or order.state(digest.at) is OrderState.OVERDUE
+        ],
         "recovered": [partial(say_alert, alert) for alert in digest.recovered],
         "silences": [partial(_silence_view, *silence, words=words) for silence in digest.silences],
         "planned": [partial(_planned_view, *planned, words=words) for planned in digest.planned],
         "unread": [partial(str, wallet) for wallet in unread],
     }
+    most = {name: 0 if is_crowded and name in _WELL else MAX_ITEMS for name in parts}
     return {
         "name": digest.name,
         "at": words.when(digest.at),
@@ -63,11 +90,11 @@ def digest_view(digest: DigestMessage, words: Wording, *, public_url: str) -> Vi
             for severity in sorted(Severity, reverse=True)
             if (count := sum(line.severity == severity for line in lines))
         ],
-        "lines": [say_line(line) for line in lines[:MAX_LINES]],
-        **{name: [say() for say in items[:MAX_ITEMS]] for name, items in parts.items()},
+        "lines": [say_line(line) for line in shown],
+        **{name: [say() for say in items[: most[name]]] for name, items in parts.items()},
         "more": {
-            "lines": max(0, len(lines) - MAX_LINES),
-            **{name: max(0, len(items) - MAX_ITEMS) for name, items in parts.items()},
+            "lines": len(lines) - len(shown),
+            **{name: max(0, len(items) - most[name]) for name, items in parts.items()},
         },
         "muted": asdict(digest.muted) if digest.muted.any else {},
         "advice_total": words.order_total(_to_order(digest), order_by=_first_order(lines), now=digest.at),
@@ -94,8 +121,36 @@ def _planned_view(wallet: WalletName, category: Category, planned: PlannedUse, *
     }
 
 
-def _line_view(line: DigestLine, *, digest: DigestMessage, words: Wording, public_url: str) -> View:
+def _alert_view(message: AlertMessage, *, words: Wording, public_url: str) -> View:
+    """Say an open alert, with as much of its note as a list has room for."""
+    view = alert_view(message, words, public_url=public_url)
+    return view | {"note": one_line(message.context.note, at_most=LONGEST_PLAN)}
+
+
+def _order_view(order: Order, *, at: datetime, words: Wording) -> View:
+    return {
+        "wallet": order.wallet,
+        "category_word": words.category(order.category),
+        "messages": words.messages(order.quantity),
+        "arrived": number(order.arrived) if order.arrived else "",
+        "who": one_line(order.ordered_by),
+        "ordered": words.day(order.ordered_at),
+        "expected": words.day(order.expected_at),
+        "overdue": order.state(at) is OrderState.OVERDUE,
+        "reference": one_line(order.reference, at_most=LONGEST_PLAN),
+    }
+
+
+def _line_view(
+    line: DigestLine,
+    *,
+    digest: DigestMessage,
+    words: Wording,
+    public_url: str,
+    alerts: Mapping[BalanceKey, AlertMessage],
+) -> View:
     before = line.severity_before
+    alert = alerts.get(BalanceKey(line.wallet, line.category))
     return {
         "wallet": line.wallet,
         "category_word": words.category(line.category),
@@ -118,7 +173,8 @@ def _line_view(line: DigestLine, *, digest: DigestMessage, words: Wording, publi
         "moved_out": number(-line.transferred) if line.transferred < 0 else "",
         "used": number(line.used),
         "advice": words.order(line.advice, line.category, now=digest.at),
-        "note": one_line(line.note),
+        "note": one_line(line.note, at_most=LONGEST_PLAN),
+        "alert": _alert_view(alert, words=words, public_url=public_url) if alert else {},
         "link": wallet_link(public_url, line.wallet),
     }
 

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,6 +13,7 @@ from balancebot.digest.digest import SendDigest
 from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import Absent, BalanceKey, Category
 from balancebot.domain.message import Action, DigestMessage, NoticeMessage, OutgoingMessage
+from balancebot.domain.order import Order
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import PlannedUse
 from balancebot.domain.verdict import Severity
@@ -144,6 +146,26 @@ def test_sends_that_were_announced_for_the_coming_days_are_named(world):
     planned = PlannedUse(messages=700, starts_at=begin, ends_at=begin + timedelta(hours=2), note="sale")
     assert digest is not None
     assert ((WEB, Category.INDUSTRY, planned),) == digest.planned
+    assert digest == decode_message(encode_message(digest))
+
+
+def test_orders_that_have_not_arrived_are_named_the_first_expected_first(world):
+    lin, balance = Actor(name="lin", via=Via.CLI), BalanceKey(SHOP, Category.INDUSTRY)
+    for days, price in ((5, None), (2, Decimal("2700.50")), (3, None)):
+        made = world.app.operate_orders.add(
+            balance,
+            quantity=60_000,
+            expected_at=world.clock.at + timedelta(days=days),
+            price=price,
+            by=lin,
+        )
+    assert isinstance(made, Order)
+    world.app.operate_orders.cancel(made.id, by=lin)
+
+    digest = sender(world).preview("weekday")
+
+    assert isinstance(digest, DigestMessage)
+    assert [Decimal("2700.50"), None] == [order.price for order in digest.orders]
     assert digest == decode_message(encode_message(digest))
 
 

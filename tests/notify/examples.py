@@ -22,6 +22,7 @@ from balancebot.domain.message import (
     SpikeMeasurement,
     TestMessage,
 )
+from balancebot.domain.order import Order
 from balancebot.domain.routing import Destination
 from balancebot.domain.runway import OrderAdvice, PlannedUse, Runway
 from balancebot.domain.sentence import Sentence, sentence, verbatim
@@ -321,6 +322,28 @@ DIGEST = DigestMessage(
     ),
     silences=(("acme/campaigns:*", NOW + 6 * HOUR, "the campaign is paid for by marketing"),),
     planned=((WalletName("acme/checkout"), Category.INDUSTRY, PLANNED),),
+    orders=(
+        Order(
+            id="3",
+            wallet=WalletName("acme"),
+            category=Category.INDUSTRY,
+            quantity=60_000,
+            reference="PO 4711",
+            ordered_at=NOW - 120 * HOUR,
+            ordered_by="lin",
+            expected_at=NOW - 24 * HOUR,
+            arrived=20_000,
+        ),
+        Order(
+            id="4",
+            wallet=WalletName("acme/campaigns"),
+            category=Category.MARKET,
+            quantity=500_000,
+            ordered_at=NOW - 24 * HOUR,
+            ordered_by="ann",
+            expected_at=NOW + 48 * HOUR,
+        ),
+    ),
 )
 TEST = TestMessage(at=NOW)
 MUCH_SILENCED = SilenceMessage(

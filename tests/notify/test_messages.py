@@ -165,3 +165,63 @@ def test_what_the_shared_pool_gives_is_not_the_first_purchase() -> None:
     digest = replace(DIGEST, lines=(replace(line, advice=moved), other))
     view = digest_view(digest, Wording(), public_url="")
     assert "Buy in total about 77,000 industry SMS, the first of it by Tue 1 Dec" == view["advice_total"]
+
+
+def crowded(num_bad: int) -> DigestMessage:
+    """A digest of many bad balances with long names and notes, each with its alert, and of some that are well."""
+    names = [
+        WalletName(f"{'a' * 50}-{number:03d}/{'检' * 50}-{number:03d}") for number in range(num_bad + 20)
+    ]
+    bad, well = DIGEST.lines[1], DIGEST.lines[3]
+    return replace(
+        DIGEST,
+        lines=(
+            *(replace(bad, wallet=name) for name in names[:num_bad]),
+            *(replace(well, wallet=name) for name in names[num_bad:]),
+        ),
+        open_alerts=tuple(
+            changed(CRITICAL, wallet=name, note="who acts " * 60, acknowledged_by="lin")
+            for name in names[:num_bad]
+        ),
+    )
+
+
+def test_a_digest_leaves_out_what_is_well_before_what_needs_somebody() -> None:
+    view = digest_view(crowded(35), Wording(), public_url="")
+    assert (35, {"critical"}, 20) == (
+        len(view["lines"]),
+        {line["severity"] for line in view["lines"]},
+        view["more"]["lines"],
+    )
+    assert ([], 20, []) == (view["quota_moved"], view["more"]["quota_moved"], view["alerts"])
+    usual = digest_view(crowded(5), Wording(), public_url="")
+    assert (25, 12) == (len(usual["lines"]), len(usual["quota_moved"]))
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_a_crowded_digest_is_whole_in_gmail_and_fits_slack(language: str) -> None:
+    digest = replace(crowded(300), language=language)
+    mail = compose(
+        outgoing(digest, destination="finance@example.com"),
+        renderer_of(language),
+        sender=address("balances@example.com"),
+    )
+    html = mail.message.get_body(("html",))
+    assert html is not None
+    assert len(html.get_content().encode()) < WHOLE_IN_GMAIL
+    blocks = message_of(renderer_of(language), outgoing(digest)).blocks
+    assert blocks is not None
+    assert len(blocks) <= 50
+
+
+def test_a_line_says_who_acts_and_since_when() -> None:
+    seen = changed(CRITICAL, acknowledged_by="lin", acknowledged_note="ordered 30,000")
+    mail = compose(
+        outgoing(replace(DIGEST, open_alerts=(seen,)), destination="finance@example.com"),
+        renderer_of("en"),
+        sender=address("balances@example.com"),
+    )
+    text = mail.message.get_body(("plain",))
+    assert text is not None
+    assert "acknowledged by lin (ordered 30,000) · Finance buys" in text.get_content().replace("\n", " ")
+    assert "ordered by lin on 19 Nov 2026 (PO 4711), 20,000 have arrived, overdue" in text.get_content()
