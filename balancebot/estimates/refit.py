@@ -48,6 +48,35 @@ def refit_models(database: Database, booked: Collection[WalletRow], *, zone: str
                 _fit_anew(database, names, some, hour, zone=zone)
 
 
+def refit_of_other_versions(database: Database, *, zone: str) -> None:
+    """Fit the models anew that another version of this program fitted, up to the hour that they reach.
+
+    An estimate stands on a model of this version only: after an upgrade all runways would be unknown until an hour
+    has closed.
+    """
+    with database.read() as conn:
+        if not (versions := estimates.model_versions(conn)):
+            return
+    from balancebot.forecast.model import VERSION  # lazy: numpy
+    from balancebot.forecast.use_window import decode_window  # lazy: numpy
+
+    if versions == {VERSION}:
+        return
+    with database.read() as conn:
+        names = estimates.wallets_of_other_models(conn, VERSION)
+    for chunk in chunked(list(names), _AT_ONCE):
+        with database.read() as conn:
+            stored = estimates.models_of_wallets(conn, chunk)
+        by_hour: dict[int, dict[Balance, UseWindow]] = defaultdict(dict)
+        for row in stored:
+            if (window := decode_window(row.window)) is not None:
+                by_hour[row.hour][row.wallet_id, row.category] = window
+        for hour, windows in by_hour.items():
+            with database.read() as conn:
+                announced = _announced(conn, names, windows, hour)
+            _save(database, windows, announced, hour, zone=zone)
+
+
 def _refit(
     database: Database, names: Mapping[int, WalletName], wallet_ids: Sequence[int], hour: int, *, zone: str
 ) -> list[int]:

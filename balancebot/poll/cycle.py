@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from balancebot.alerts.transitions import NotifiedAlert
 from balancebot.clock import JUMP
 from balancebot.domain.balance import Snapshot, WalletName, account_of, is_suspect
-from balancebot.estimates.refit import refit_models
+from balancebot.estimates.refit import refit_models, refit_of_other_versions
 from balancebot.poll.record import RecordReadings
 from balancebot.ports import BalanceSource, Clock, FetchResult, SourceError
 from balancebot.store import estimates, installation, readings, types, wallets
@@ -176,6 +176,8 @@ class PollCycle:
         self._may_have_lost_claims = False
         """Whether the database may hold claims of this worker that no cycle knows of: after a fault of it."""
         self._claiming = threading.Lock()
+        self._has_own_models = False
+        """Whether it is known that no usage model is of another version of the program."""
         self._last_run_at: tuple[datetime, datetime] | None = None
         """By the clock, and by the steady one."""
 
@@ -260,6 +262,7 @@ class PollCycle:
         stream = FetchStream(self._source, budget=self._budget(), linger=_LINGER)
         try:
             stream.fetch(list(cycle.rows))
+            self._refit_of_other_versions(cycle)
             for batch in stream.batches():
                 stream.fetch(self._record_batch(cycle, batch))
                 progress(len(cycle.results))
@@ -276,6 +279,17 @@ class PollCycle:
             notified=tuple(cycle.notified),
             faults=tuple(cycle.faults),
         )
+
+    def _refit_of_other_versions(self, cycle: _Cycle) -> None:
+        """Fit models anew after an upgrade, before the first readings are judged by them."""
+        if self._has_own_models:
+            return
+        self._has_own_models = True
+        try:
+            refit_of_other_versions(self._database, zone=self._zone)
+        except DatabaseError as fault:
+            cycle.faults.append(fault)
+            self._has_own_models = False
 
     def _record_batch(self, cycle: _Cycle, batch: Sequence[FetchResult]) -> Sequence[WalletName]:
         """Record one batch; return the wallets that must be read a second time before they count."""

@@ -11,8 +11,8 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
-from balancebot.domain.balance import Category
-from balancebot.store.tables import balances, burn_models
+from balancebot.domain.balance import Category, WalletName
+from balancebot.store.tables import balances, burn_models, wallets
 from balancebot.store.types import chunked, insert_into
 
 SPIKING_POINTS = 4
@@ -231,6 +231,23 @@ def models_behind(conn: Connection, wallet_ids: Collection[int], hour: int) -> l
         )
         current.update(conn.scalars(wanted))
     return [wallet_id for wallet_id in wallet_ids if wallet_id not in current]
+
+
+def model_versions(conn: Connection) -> set[int]:
+    """Return the versions of the models that are kept: the first byte of each."""
+    first = conn.scalars(select(func.substr(burn_models.c.model, 1, 1)).distinct())
+    return {found[0] for found in first if found}
+
+
+def wallets_of_other_models(conn: Connection, version: int) -> dict[int, WalletName]:
+    """Return the wallets that have a model of another version."""
+    wanted = (
+        select(wallets.c.id, wallets.c.name)
+        .join(burn_models, burn_models.c.wallet_id == wallets.c.id)
+        .where(func.substr(burn_models.c.model, 1, 1) != bytes([version]))
+        .distinct()
+    )
+    return {wallet_id: WalletName(name) for wallet_id, name in conn.execute(wanted)}
 
 
 def save_models(conn: Connection, rows: Sequence[ModelRow]) -> None:
