@@ -133,8 +133,10 @@ class ChannelErrorKind(StrEnum):
 
 MAX_RETRY_AFTER = timedelta(minutes=15)
 """The longest wait that a channel may ask for and get."""
-_MAX_PART = 300
-"""Characters of one foreign text in a message."""
+MAX_FOREIGN = 200
+"""Characters of one foreign text in a message that people read."""
+UNCUT = 2_000
+"""Characters of one foreign text in which secrets are looked for before it is cut: half of one can't be recognised."""
 _MAX_ASKED = timedelta(days=365)
 
 
@@ -152,13 +154,14 @@ class ChannelError:
 
     kind: ChannelErrorKind
     message: Sentence
-    """For people; foreign words in it are cleaned here, so that every database and terminal takes it."""
+    """For people; foreign words in it are cleaned here, so that every database and terminal takes it, and cut when they
+    hold no secret any more."""
     retry_after: timedelta | None = None
     """How long the other side asks us to stay away."""
 
     def __post_init__(self) -> None:
         """Clean the message: much of it comes from outside."""
-        cleaned = self.message.mapped(lambda text: clean_text(text, at_most=_MAX_PART))
+        cleaned = self.message.mapped(lambda text: clean_text(text, at_most=UNCUT))
         object.__setattr__(self, "message", cleaned)
 
     @property

@@ -121,8 +121,8 @@ class Day:
     def _lie(self) -> str:
         kind = self._chance.choice(_BODIES)
         wallet = self._chance.choice(self._town.episodes.wallets)
-        seconds = 0.02 if kind is FaultKind.TRICKLE else self._chance.uniform(0.5, 6.0)
-        fault = SimulatedFault(kind=kind, times=self._chance.randint(1, 40), delay=seconds)
+        delay = timedelta(seconds=0.02 if kind is FaultKind.TRICKLE else self._chance.uniform(0.5, 6.0))
+        fault = SimulatedFault(kind=kind, times=self._chance.randint(1, 40), delay=delay)
         self._town.jsms.fail(self._chance.choice(("*", str(wallet))), fault)
         return f"JSMS {kind}"
 

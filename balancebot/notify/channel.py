@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 from balancebot.config.declare import ChannelSection
 from balancebot.domain.message import MessageRef, OutgoingMessage
-from balancebot.ports import Capabilities, Channel, ChannelError, Clock, Finding
+from balancebot.domain.sentence import clean_text
+from balancebot.ports import MAX_FOREIGN, Capabilities, Channel, ChannelError, Clock, Finding
 
 if TYPE_CHECKING:
     from balancebot.notify.render import Renderer
 
 Show: TypeAlias = Callable[[str], None]
 """Shows text to somebody at a terminal."""
+
+_MAX_FINDING = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,7 +43,7 @@ class RegisteredChannel:
 
 
 class RedactedChannel:
-    """A channel whose errors and findings show no secret: the other side may have repeated what it was sent."""
+    """A channel whose errors and findings are short and show no secret, though the other side repeats what it was sent."""
 
     def __init__(self, channel: Channel, redact: Callable[[str], str]) -> None:
         self.channel = channel
@@ -78,7 +81,7 @@ class RedactedChannel:
     def check(self, destinations: Sequence[str]) -> list[Finding]:
         """Try what can be tried without sending anything."""
         return [
-            replace(finding, words=self._redact(finding.words))
+            replace(finding, words=clean_text(self._redact(finding.words), at_most=_MAX_FINDING))
             for finding in self.channel.check(destinations)
         ]
 
@@ -87,7 +90,10 @@ class RedactedChannel:
         self.channel.close()
 
     def _redacted(self, error: ChannelError) -> ChannelError:
-        return replace(error, message=error.message.mapped(self._redact))
+        def change(text: str) -> str:
+            return clean_text(self._redact(text), at_most=MAX_FOREIGN)
+
+        return replace(error, message=error.message.mapped(change))
 
 
 def posting_preview(section: object, context: ChannelContext, show: Show) -> Channel:

@@ -21,7 +21,7 @@ from msgspec import to_builtins
 from balancebot.answers import alert_answer
 from balancebot.domain.alert import AlertKind
 from balancebot.domain.message import Action, AlertMessage, GroupMessage, MessageRef, OutgoingMessage
-from balancebot.domain.sentence import clean_text, sentence
+from balancebot.domain.sentence import sentence
 from balancebot.domain.verdict import Severity
 from balancebot.i18n import Wording, mark
 from balancebot.network import TIMEOUT, HttpAnswer, post_json
@@ -302,16 +302,15 @@ class PostingChannel(OneWayChannel):
                 "%(channel)s answers HTTP %(status)s: %(said)s",
                 channel=self.name,
                 status=answer.status,
-                said=clean_text(answer.text, at_most=80),
+                said=answer.text,
             ),
         )
 
     def _refusal(self, code: int, words: object) -> ChannelError:
         kind = self.errors.get(code, ChannelErrorKind.REJECTED)
-        said = clean_text(f"{code} {words}", at_most=120)
         return ChannelError(
             kind=kind,
-            message=sentence("%(host)s answers %(said)s", host=self.name, said=said),
+            message=sentence("%(host)s answers %(said)s", host=self.name, said=f"{code} {words}"),
             retry_after=self.pause if kind is ChannelErrorKind.RATE_LIMITED else None,
         )
 

@@ -85,7 +85,7 @@ def _database(town: Town, chance: random.Random) -> str:
     away = chance.uniform(*_AWAY)
     if town.database.is_sqlite:
         other = sqlite3.connect(Path(town.database.place), isolation_level=None)
-        other.execute("PRAGMA busy_timeout = 10000")
+        other.execute("PRAGMA busy_timeout = 60000")
         other.execute("BEGIN IMMEDIATE")
         time.sleep(away)
         other.execute("ROLLBACK")

@@ -16,7 +16,7 @@ import aiosmtplib
 
 from balancebot.config import MailSecurity
 from balancebot.domain.message import MessageRef, OutgoingMessage
-from balancebot.domain.sentence import NO_SENTENCE, Sentence, clean_text, sentence, verbatim
+from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence, verbatim
 from balancebot.network import run
 from balancebot.notify.email.compose import Mail, address, compose
 from balancebot.notify.render import Renderer
@@ -132,14 +132,12 @@ class SmtpChannel:
             case aiosmtplib.SMTPAuthenticationError():
                 return _by_code(
                     fault.code,
-                    sentence("%(host)s refuses the log-in: %(said)s", host=where, said=_say(fault.message)),
+                    sentence("%(host)s refuses the log-in: %(said)s", host=where, said=fault.message),
                 )
             case aiosmtplib.SMTPResponseException(code=code) if code >= 400:
                 return ChannelError(
                     kind=ChannelErrorKind.SERVER,
-                    message=sentence(
-                        "%(host)s answers %(said)s", host=where, said=f"{code} {_say(fault.message)}"
-                    ),
+                    message=sentence("%(host)s answers %(said)s", host=where, said=f"{code} {fault.message}"),
                 )
             case _ if handed_over:
                 reason = _TIMED_OUT if isinstance(fault, TimeoutError) else verbatim(words)
@@ -224,7 +222,7 @@ async def _name_envelope(server: aiosmtplib.SMTP, mail: Mail) -> ChannelError | 
             sentence(
                 "the mail server refuses %(address)s as sender: %(said)s",
                 address=mail.sender,
-                said=_say(refusal.message),
+                said=refusal.message,
             ),
         )
     except aiosmtplib.SMTPRecipientRefused as refusal:
@@ -261,9 +259,7 @@ def _unreachable(where: str, reason: Sentence) -> ChannelError:
 def _refusal(code: int, words: str, recipient: str) -> ChannelError:
     return _by_code(
         code,
-        sentence(
-            "the mail server refuses %(address)s: %(said)s", address=recipient, said=f"{code} {_say(words)}"
-        ),
+        sentence("the mail server refuses %(address)s: %(said)s", address=recipient, said=f"{code} {words}"),
         for_good=ChannelErrorKind.NO_SUCH_DESTINATION,
     )
 
@@ -271,7 +267,7 @@ def _refusal(code: int, words: str, recipient: str) -> ChannelError:
 def _message_refused(code: int, words: str) -> ChannelError:
     return _by_code(
         code,
-        sentence("the mail server refuses this message: %(said)s", said=f"{code} {_say(words)}"),
+        sentence("the mail server refuses this message: %(said)s", said=f"{code} {words}"),
         for_good=ChannelErrorKind.REJECTED,
     )
 
@@ -282,7 +278,3 @@ def _by_code(
     """A 5xx is for good; anything else passes."""
     permanent = 500 <= code < 600
     return ChannelError(kind=for_good if permanent else ChannelErrorKind.SERVER, message=message)
-
-
-def _say(words: str) -> str:
-    return clean_text(words)

@@ -83,17 +83,30 @@ class SlackApi:
         answer = self.write("apps.connections.open", where=sentence("the app token"))
         return answer if isinstance(answer, ChannelError) else str(answer.get("url", ""))
 
-    def pages(self, method: str, *, where: Part, **params: object) -> Iterator[Answer | ChannelError]:
-        """Ask for page after page; an error is the last thing yielded."""
+    def pages(
+        self, method: str, key: str, *, where: Part, **params: object
+    ) -> Iterator[list[Answer] | ChannelError]:
+        """Ask for page after page of the objects under `key`; an error is the last thing yielded."""
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
             answer = self.read(method, where=where, cursor=cursor, **params)
-            yield answer
             if isinstance(answer, ChannelError):
+                yield answer
                 return
-            cursor = answer.get("response_metadata", {}).get("next_cursor") or None
+            items = answer.get(key)
+            if not isinstance(items, list):
+                yield in_doubt_over(200, where=where)
+                return
+            yield [item for item in items if isinstance(item, Mapping)]
+            found = object_of(answer, "response_metadata").get("next_cursor")
+            cursor = found if isinstance(found, str) and found else None
             if cursor is None:
                 return
+
+
+def object_of(answer: Answer, key: str) -> Answer:
+    """Return the object under `key` of an answer, an empty one where there is something else."""
+    return _object(answer.get(key))
 
 
 def _given(params: Mapping[str, object]) -> dict[str, object]:
@@ -107,15 +120,18 @@ _SILENT.setLevel(logging.CRITICAL + 1)
 def _refused(refusal: SlackApiError, *, where: Part) -> ChannelError:
     response = refusal.response
     headers = {key.lower(): str(value) for key, value in response.headers.items()}
-    answer = _object(response.data)
+    if isinstance(response, AsyncSlackResponse):
+        status, answer = response.status_code, _object(response.data)
+    else:  # aiohttp's own, where the body isn't JSON
+        status, answer = response.status, {}
     code = str(answer.get("error", ""))
-    if response.status_code == 429:
+    if status == 429:
         return rate_limited(headers.get("retry-after"), where=where)
     own_words = code.replace("_", "").isalnum()
-    if not own_words and response.status_code in _NOBODY_THERE:
+    if not own_words and status in _NOBODY_THERE:
         return slack_error("unknown_method", where=where)
-    if response.status_code >= 500 or not own_words:
-        return in_doubt_over(response.status_code, where=where)
+    if status >= 500 or not own_words:
+        return in_doubt_over(status, where=where)
     return slack_error(code, where=where, needed=str(answer.get("needed", "")))
 
 

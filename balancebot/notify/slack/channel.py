@@ -13,10 +13,18 @@ from typing import Final, assert_never
 
 from balancebot.config import Proxy
 from balancebot.domain.message import Action, MessageRef, OutgoingMessage
-from balancebot.domain.sentence import sentence
+from balancebot.domain.sentence import clean_text, sentence
 from balancebot.network import TIMEOUT
 from balancebot.notify.render import Renderer
-from balancebot.notify.slack.api import SCOPES_KEY, Answer, SlackApi, SlackError, in_doubt_over, slack_error
+from balancebot.notify.slack.api import (
+    SCOPES_KEY,
+    Answer,
+    SlackApi,
+    SlackError,
+    in_doubt_over,
+    object_of,
+    slack_error,
+)
 from balancebot.notify.slack.blocks import SlackMessage, buttons_for, message_of
 from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
 
@@ -24,7 +32,7 @@ EVENT_TYPE: Final = "balancebot_delivery"
 SCOPES: Final = ("chat:write", "channels:read", "groups:read", "channels:history", "groups:history")
 """What the bot token must be allowed to do."""
 
-_ID = re.compile(r"[CGDUW][A-Z0-9]+")
+_ID = re.compile(r"[CGDUW][A-Z0-9]{1,40}")
 """A channel's name has no capitals, whatever its id may look like."""
 _TIMESTAMP = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 _MOST_SEARCHED: Final = 25
@@ -90,10 +98,8 @@ class SlackChannel:
             return _harmless(answer) if in_doubt and outgoing.action is Action.EDIT else answer
         if outgoing.thread is not None and outgoing.action is Action.EDIT:
             return outgoing.thread
-        timestamp, posted_to = answer.get("ts"), answer.get("channel")
-        if not isinstance(timestamp, str) or not _TIMESTAMP.fullmatch(timestamp):
-            return in_doubt_over(200, where=outgoing.destination.address)
-        if not isinstance(posted_to, str) or not _ID.fullmatch(posted_to):
+        timestamp, posted_to = _timestamp_of(answer), _id_in(answer, "channel")
+        if not timestamp or not posted_to:
             return in_doubt_over(200, where=outgoing.destination.address)
         self._known_ids()[outgoing.destination.address] = posted_to
         return MessageRef(channel_id=posted_to, message_id=timestamp)
@@ -182,6 +188,7 @@ class SlackChannel:
         found: list[MessageRef] = []
         pages = self._api.pages(
             "conversations.replies" if in_thread else "conversations.history",
+            "messages",
             where=outgoing.destination.address,
             channel=channel_id,
             ts=outgoing.thread.message_id if outgoing.thread and in_thread else None,
@@ -193,9 +200,9 @@ class SlackChannel:
             if isinstance(page, ChannelError):
                 return _unsearchable(page)
             found += [
-                MessageRef(channel_id=channel_id, message_id=str(message["ts"]))
-                for message in page.get("messages", ())
-                if _is_of(message, outgoing)
+                MessageRef(channel_id=channel_id, message_id=timestamp)
+                for message in page
+                if _is_of(message, outgoing) and (timestamp := _timestamp_of(message))
             ]
         return sorted(found, key=lambda ref: float(ref.message_id))
 
@@ -214,7 +221,9 @@ class SlackChannel:
         if isinstance(answer, ChannelError):
             return [Finding(ok=False, words=str(answer.message)), *self._check_app_token()]
         findings = [
-            Finding(ok=True, words=f"token of {answer.get('user', '?')} in {answer.get('team', '?')}")
+            Finding(
+                ok=True, words=clean_text(f"token of {answer.get('user', '?')} in {answer.get('team', '?')}")
+            )
         ]
         granted = {scope.strip() for scope in str(answer[SCOPES_KEY]).split(",") if scope}
         listens = self._app is not None
@@ -281,7 +290,7 @@ class SlackChannel:
                 return _BY_NAME + destination.removeprefix(_BY_NAME)
             if isinstance(found, ChannelError):
                 return found
-            ids[destination] = str(found["id"])
+            ids[destination] = found["id"]
             return ids[destination]
 
     def _known_ids(self) -> dict[str, str]:
@@ -296,16 +305,18 @@ class SlackChannel:
         archived = False
         for page in self._api.pages(
             "conversations.list",
+            "channels",
             where=destination,
             types="public_channel,private_channel",
             limit=1000,
         ):
             if isinstance(page, ChannelError):
                 return _harmless(page)
-            for channel in page.get("channels", ()):
-                if wanted in {channel.get("name"), channel.get("id")}:
+            for channel in page:
+                id_ = _id_in(channel, "id")
+                if id_ and wanted in {str(channel.get("name")), id_}:
                     if not channel.get("is_archived"):
-                        return dict(channel)
+                        return {**channel, "id": id_}
                     archived = True
         return slack_error("is_archived" if archived else "channel_not_found", where=destination)
 
@@ -318,9 +329,19 @@ def _metadata(outgoing: OutgoingMessage) -> dict[str, object]:
 
 
 def _is_of(message: Answer, outgoing: OutgoingMessage) -> bool:
-    metadata = message.get("metadata") or {}
-    payload = metadata.get("event_payload") or {}
+    metadata = object_of(message, "metadata")
+    payload = object_of(metadata, "event_payload")
     return metadata.get("event_type") == EVENT_TYPE and payload.get("delivery") == outgoing.delivery_id
+
+
+def _timestamp_of(message: Answer) -> str:
+    found = message.get("ts")
+    return found if isinstance(found, str) and _TIMESTAMP.fullmatch(found) else ""
+
+
+def _id_in(answer: Answer, key: str) -> str:
+    found = answer.get(key)
+    return found if isinstance(found, str) and _ID.fullmatch(found) else ""
 
 
 def _harmless(error: ChannelError) -> ChannelError:

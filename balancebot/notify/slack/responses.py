@@ -20,7 +20,7 @@ from balancebot.explain.explain import explain, read_target
 from balancebot.explain.render import Face, render
 from balancebot.i18n import Wording, mark
 from balancebot.network import post_json
-from balancebot.notify.slack.api import SlackApi
+from balancebot.notify.slack.api import SlackApi, in_doubt_over
 from balancebot.notify.slack.blocks import Block, message
 from balancebot.notify.slack.payloads import EXPECTED, NOTE, QUANTITY, TOP_UP_FORM, ReplyTo, Submission
 from balancebot.overview.balances import BalanceView, overview
@@ -124,7 +124,10 @@ class SlackWorkspace:
     def members(self, group: str) -> frozenset[str] | ChannelError:
         """Ask who is in a user group."""
         answer = self._bot.read("usergroups.users.list", where=group, usergroup=group)
-        return answer if isinstance(answer, ChannelError) else frozenset(map(str, answer.get("users", ())))
+        if isinstance(answer, ChannelError):
+            return answer
+        users = answer.get("users")
+        return frozenset(map(str, users)) if isinstance(users, list) else in_doubt_over(200, where=group)
 
     def team(self) -> str | ChannelError:
         """Ask for the id of the bot's own workspace; '' where the answer names none."""
@@ -137,7 +140,7 @@ class SlackWorkspace:
         if isinstance(answer, ChannelError):
             return answer
         profile = answer.get("user")
-        return profile if isinstance(profile, Mapping) else {}
+        return profile if isinstance(profile, Mapping) else in_doubt_over(200, where=user)
 
     def open_form(self, trigger: str, form: Mapping[str, Any]) -> ChannelError | None:
         """Open a form for the person who clicked."""
