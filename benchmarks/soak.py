@@ -10,6 +10,7 @@ had to be. Status 1 where something was lost, told twice, or answered with a tra
 """
 
 import argparse
+import itertools
 import os
 import random
 import signal
@@ -19,7 +20,7 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -63,9 +64,11 @@ class Sample:
     threads: int
     cpu_seconds: float
     cycles: int
+    after: str = ""
+    """What had gone wrong before it."""
 
 
-def sample(town: Town, pid: int) -> Sample:
+def sample(town: Town, pid: int, after: str = "") -> Sample:
     """Look at the process."""
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
@@ -78,6 +81,7 @@ def sample(town: Town, pid: int) -> Sample:
         threads=int(status["Threads"]),
         cpu_seconds=(int(fields[11]) + int(fields[12])) / _TICKS,
         cycles=sum(line.get("event") == "poll.cycle" for line in town.log()),
+        after=after,
     )
 
 
@@ -99,12 +103,13 @@ class Day:
             self._freeze,
         )
 
-    def act(self) -> None:
-        """Let balances move, unless the last ones aren't known yet, and one thing go wrong."""
+    def act(self) -> str:
+        """Let balances move, unless the last ones aren't known yet, and one thing go wrong; return what."""
         if self._town.until_recorded(0.5):
             self._town.move(self._moves())
         what = self._chance.choice(self._acts)()
-        self.happened[" ".join(word for word in what.split() if not word[0].isdigit())] += 1
+        self.happened[" ".join(word for word in what.split() if word.strip("-.").isalpha())] += 1
+        return what
 
     def _moves(self) -> dict[WalletName, Level]:
         found: dict[WalletName, Level] = {}
@@ -139,7 +144,7 @@ class Day:
         self._town.set_clock(timedelta(seconds=seconds))
         time.sleep(self._chance.uniform(0.5, 4.0))
         self._town.set_clock(timedelta())
-        return f"clock wrong by {'an hour' if abs(seconds) == 3600 else 'months or years'}"
+        return f"clock wrong by {seconds / 3600:.0f} hours"
 
     def _knock(self) -> str:
         lines = []
@@ -182,6 +187,13 @@ def report(samples: Sequence[Sample]) -> None:
         )
         print(f"| {name} | {memory:.1f} | {handles:.0f} | {threads:.0f} | {cpu:.0f} | {cycles} |")
 
+    steps = sorted(
+        ((later.memory_mb - before.memory_mb, later) for before, later in itertools.pairwise(samples)),
+        key=lambda step: -step[0],
+    )
+    for step, taken in steps[:5]:
+        print(f"  {step:+.1f} MB, {taken.at - samples[0].at:.0f} s after the start, after: {taken.after}")
+
 
 @contextmanager
 def database(kind: str, folder: Path) -> Iterator[str]:
@@ -213,11 +225,12 @@ def main() -> int:
     options.add_argument("--every", type=int, default=2, help="seconds")
     options.add_argument("--minutes", type=float, default=10)
     options.add_argument("--seed", type=int, default=1)
+    options.add_argument("--keep", type=Path, help="where the log and an SQLite database stay")
     chosen = options.parse_args()
     pages = free_port()
     sections = f'[web]\nlisten = "127.0.0.1:{pages}"'
     with (
-        tempfile.TemporaryDirectory(prefix="soak-") as name,
+        nullcontext(chosen.keep) if chosen.keep else tempfile.TemporaryDirectory(prefix="soak-") as name,
         database(chosen.database, Path(name)) as url,
         Town(
             Path(name),
@@ -236,10 +249,10 @@ def main() -> int:
         day = Day(town, pages, chosen.seed)
         samples = [sample(town, pid)]
         while time.monotonic() < samples[0].at + 60 * chosen.minutes:
-            day.act()
+            what = day.act()
             if pid not in town.pids:
                 sys.exit(f"it ended: {town.log()[-3:]}")
-            samples.append(sample(town, pid))
+            samples.append(sample(town, pid, what))
         came_to_rest = town.until_quiet(_PATIENCE)
         books = compare(town)
         traces = [line for line in town.log() if "trace" in line or "said" in line]

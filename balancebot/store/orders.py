@@ -5,7 +5,7 @@ from dataclasses import fields, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Connection, Row, Select, delete, func, insert, select, update
+from sqlalchemy import Connection, Double, Row, Select, cast, delete, func, insert, select, update
 
 from balancebot.domain.balance import Category, account_of
 from balancebot.domain.order import Match, Order, TopUp, match_top_up
@@ -41,7 +41,8 @@ def listed(conn: Connection, *, accounts: Collection[str] | None = None) -> tupl
 def version(conn: Connection) -> tuple[object, ...]:
     """Return what differs after every order, cancellation and match, without reading them."""
     kept = select(func.count(), func.max(orders.c.id), func.count(orders.c.cancelled_at)).select_from(orders)
-    matched = select(func.sum(order_matches.c.messages * order_matches.c.order_id)).select_from(order_matches)
+    # as floats: the product of two large whole numbers is out of range
+    matched = select(func.sum(cast(order_matches.c.messages, Double) * order_matches.c.order_id))
     return (*conn.execute(kept).one(), conn.execute(matched).scalar())
 
 

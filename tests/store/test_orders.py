@@ -166,3 +166,17 @@ def test_a_refund_fills_no_order_unless_no_more_is_missing(database: Database) -
     assert [] == arrives(database, 50)
     assert [(made, 960)] == arrives(database, 960, second=SECOND + 70)
     assert [(made, 40)] == arrives(database, 50, second=SECOND + 80)
+
+
+def test_orders_and_top_ups_may_be_as_large_as_a_balance(database: Database) -> None:
+    largest = 2**63 - 1
+    for place in range(3):
+        order(database, largest, at=NOW - timedelta(hours=3 - place))
+        assert [(str(place + 1), largest)] == arrives(database, largest, second=SECOND + place)
+    with database.read() as conn:
+        before = orders.version(conn)
+    arrives(database, 1, second=SECOND + 9)
+    order(database, 5)
+    arrives(database, 2, second=SECOND + 10)
+    with database.read() as conn:
+        assert before != orders.version(conn)
