@@ -109,14 +109,16 @@ class Hour(NamedTuple):
     balance: BalanceKey
 
 
-def book_round(stretches: Mapping[WalletName, tuple[Seen, Seen]]) -> dict[Hour, Booked]:
-    """Book one account's round: per wallet what was booked up to and what was read now; return additions to hours.
+def book_round(
+    stretches: Mapping[WalletName, tuple[Seen, Seen]],
+) -> dict[BalanceKey, tuple[BalanceChange, Booked]]:
+    """Book one account's round: per wallet what was booked up to and what was read now; return what each change was.
 
     Call it with every wallet of the account that was read, at once: a transfer is known by a fall here and a
     rise there in the same round. A wallet that couldn't be read is left out and keeps its earlier end, so that its
     next stretch is longer; a category unread at either end is left out likewise.
     """
-    additions: dict[Hour, Booked] = {}
+    found: dict[BalanceKey, tuple[BalanceChange, Booked]] = {}
     for place, category in enumerate(Category):
         changes = [
             BalanceChange(wallet, before.at, after.at, before.readings[place], after.readings[place])
@@ -125,12 +127,9 @@ def book_round(stretches: Mapping[WalletName, tuple[Seen, Seen]]) -> dict[Hour, 
             or before.readings[place] is not Absent.UNALLOCATED
         ]
         for change, booked in book_category(changes):
-            if booked == NOTHING:
-                continue
-            key = BalanceKey(change.wallet, category)
-            for epoch_hour, part in spread(change.since, change.until, booked):
-                additions[Hour(epoch_hour, key)] = part
-    return additions
+            if booked != NOTHING:
+                found[BalanceKey(change.wallet, category)] = change, booked
+    return found
 
 
 def book_history(

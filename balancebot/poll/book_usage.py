@@ -20,12 +20,14 @@ from balancebot.domain.usage import (
     MAX_CORRECTION_SECONDS,
     NOTHING,
     SECONDS_PER_HOUR,
+    BalanceChange,
     Booked,
     Hour,
     Seen,
     book_round,
     is_considerable,
     is_taken_back,
+    spread,
 )
 from balancebot.store import estimates, orders, readings, usage, wallets
 from balancebot.store.estimates import EstimateRow
@@ -35,6 +37,7 @@ log = logging.getLogger(__name__)
 
 _SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
 _LONGEST_STRETCH = 366 * _SECONDS_PER_DAY
+_HOURS_AT_ONCE = 10_000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +112,7 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
             replaced = since.readings._replace(**{reading.balance.category.value: reading.instead})
             stretches[reading.balance.wallet] = (since._replace(readings=replaced), until)
         booked = book_round(stretches)
-    bought = {balance: part.topped_up for (_, balance), part in booked.items() if part.topped_up}
+    bought = {balance: part.topped_up for balance, (_, part) in booked.items() if part.topped_up}
     ids = {row.name: row.id for row in fresh}
     expected = estimates.by_balance(conn, {ids[balance.wallet] for balance in bought}) if bought else {}
     topped_up = orders.add_top_ups(
@@ -131,16 +134,15 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
         for hour, part in reading.corrections.items():
             if part.topped_up < 0:
                 orders.take_back(conn, hour, -part.topped_up)
-    usage.add(conn, ids, _with_corrections(booked, wrong), now)
+    _add_hours(conn, ids, now, booked, wrong)
     _forget_models(conn, ids, wrong)
     readings.record_booked(
         conn,
         [(row.id, row.readings, row.observed_at) for row in fresh if row.observed_at is not None],
     )
     used: dict[WalletName, dict[BalanceKey, int]] = defaultdict(dict)
-    for hour, part in booked.items():
-        of_wallet = used[hour.balance.wallet]
-        of_wallet[hour.balance] = of_wallet.get(hour.balance, 0) + part.use
+    for balance, (_, part) in booked.items():
+        used[balance.wallet][balance] = part.use
     unread = [row for row in rows if not _is_fresh(row)]
     pool_was_read = any(_is_pool(row) for row in fresh)
     return [
@@ -186,7 +188,7 @@ def _wrong_readings(
     conn: Connection,
     fresh: Collection[WalletRow],
     stretches: Mapping[WalletName, tuple[Seen, Seen]],
-    booked: Mapping[Hour, Booked],
+    booked: Mapping[BalanceKey, tuple[BalanceChange, Booked]],
 ) -> Iterator[_WrongReading]:
     """Yield the booked readings that the present ones show to be wrong.
 
@@ -194,13 +196,10 @@ def _wrong_readings(
     snapshot before the booked reading agrees with the one of now. Quota that is bought for the pool and moved on at once
     isn't taken back.
     """
-    totals: dict[BalanceKey, Booked] = {}
-    for hour, part in booked.items():
-        totals[hour.balance] = totals.get(hour.balance, NOTHING).plus(part)
     rows = {row.name: row for row in fresh}
     suspected = [
         (key, before, after)
-        for key, total in totals.items()
+        for key, (_, total) in booked.items()
         if isinstance(before := stretches[key.wallet][0].readings.of(key.category), int)
         and isinstance(after := stretches[key.wallet][1].readings.of(key.category), int)
         and not total.is_transfer
@@ -274,12 +273,34 @@ def _corrections(
     return {} if left else corrections
 
 
-def _with_corrections(booked: Mapping[Hour, Booked], wrong: Collection[_WrongReading]) -> dict[Hour, Booked]:
-    additions = dict(booked)
+def _add_hours(
+    conn: Connection,
+    ids: Mapping[WalletName, int],
+    now: Mapping[WalletName, Seen],
+    booked: Mapping[BalanceKey, tuple[BalanceChange, Booked]],
+    wrong: Collection[_WrongReading],
+) -> None:
+    """Add what was booked, and what is taken back, to the hours of its wallets, some wallets at a time.
+
+    After a month off a wallet has 720 hours: those of all wallets at once would take a GB.
+    """
+    hours: dict[Hour, Booked] = {}
+    seen: dict[WalletName, Seen] = {}
+    taken_back: dict[WalletName, list[tuple[Hour, Booked]]] = defaultdict(list)
     for reading in wrong:
-        for hour, part in reading.corrections.items():
-            additions[hour] = additions.get(hour, NOTHING).plus(part)
-    return additions
+        taken_back[reading.balance.wallet] += reading.corrections.items()
+    for wallet in ids:
+        for key in (BalanceKey(wallet, category) for category in Category):
+            if key in booked:
+                change, whole = booked[key]
+                hours.update((Hour(at, key), part) for at, part in spread(change.since, change.until, whole))
+        seen[wallet] = now[wallet]
+        for hour, part in taken_back[wallet]:
+            hours[hour] = hours.get(hour, NOTHING).plus(part)
+        if len(hours) > _HOURS_AT_ONCE:
+            usage.add(conn, ids, hours, seen)
+            hours, seen = {}, {}
+    usage.add(conn, ids, hours, seen)
 
 
 def _forget_models(conn: Connection, ids: Mapping[WalletName, int], wrong: Collection[_WrongReading]) -> None:

@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
+from balancebot.clock import JUMP
 from balancebot.domain.balance import BalanceKey, Snapshot, WalletName, account_of
 from balancebot.domain.next_reading import PollIntervals, WatchedBalance, next_reading, retry_reading
 from balancebot.domain.reachability import Reach
@@ -98,7 +99,9 @@ class RecordReadings:
         wallet stays suspect. With `claimed_by`, wallets that this worker no longer holds are
         passed over. With `alerts` False alerts are left as they are. Raises DatabaseError with nothing done.
         """
-        now = self.clock.now()
+        now, steady = self.clock.now(), self.steady.now()
+        if now - steady > JUMP:
+            finished = ()  # the hours of a jump ahead would be booked; the next round books what is true
         with self.database.write() as conn:
             if finished:
                 types.take_lock(conn, types.BOOKING)
@@ -143,7 +146,7 @@ class RecordReadings:
                 *(WalletName(account_of(name)) for name in rows),
                 *(used.row.name for used in booked),
             }
-            open_alerts = OpenAlerts(conn, names, writer=self.writer, now=self.steady.now())
+            open_alerts = OpenAlerts(conn, names, writer=self.writer, now=steady)
             surges = {
                 verdict.key: surge for verdict in spikes if verdict.is_spike and (surge := verdict.surge)
             }
@@ -164,7 +167,7 @@ class RecordReadings:
                 attempts,
                 open_alerts,
                 # nothing is stale by a clock that was set ahead
-                now=min(now, self.steady.now()),
+                now=min(now, steady),
                 stale_after=self.intervals.stale_after,
                 read_between=partial(_read_between, conn, rows),
             )

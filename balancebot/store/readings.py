@@ -314,21 +314,19 @@ def forget_ahead(conn: Connection, *, now: datetime) -> list[int]:
     if first - before < _AHEAD + 3 * step:
         return []
     lost = or_(wallets.c.observed_at > now, wallets.c.booked_at > now)
-    ids = list(conn.scalars(select(wallets.c.id).where(lost)))
+    rows = conn.execute(select(wallets.c.id, wallets.c.booked_at).where(lost)).all()
     conn.execute(delete(snapshots).where(at > second))
     conn.execute(delete(hourly_use).where(hourly_use.c.hour > second // SECONDS_PER_HOUR))
-    for wallet_id in ids:
-        latest = snapshot_before(conn, wallet_id, at=second + 1, since=0)
+    for row in rows:
+        latest = snapshot_before(conn, row.id, at=second + 1, since=0)
         readings = NEVER_READ if latest is None else latest.readings
         observed_at = None if latest is None else latest.observed_at
-        values = readings._asdict()
-        booked = {f"booked_{name}": reading for name, reading in values.items()}
-        conn.execute(
-            update(wallets)
-            .where(wallets.c.id == wallet_id)
-            .values(**values, **booked, observed_at=observed_at, booked_at=observed_at)
-        )
-    return ids
+        values: dict[str, Any] = {**readings._asdict(), "observed_at": observed_at}
+        if row.booked_at is not None and row.booked_at > now:
+            values |= {f"booked_{name}": reading for name, reading in readings._asdict().items()}
+            values["booked_at"] = observed_at
+        conn.execute(update(wallets).where(wallets.c.id == row.id).values(**values))
+    return [row.id for row in rows]
 
 
 def prune_snapshots(conn: Connection, *, before: int, most: int) -> int:

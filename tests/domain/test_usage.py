@@ -147,10 +147,11 @@ def test_an_interval_that_ends_on_the_hour_belongs_to_the_hour_before() -> None:
     assert [(0, part._replace(after=-3))] == list(spread(3300.0, 3600.0, part))
 
 
-def test_a_round_books_each_balance_into_its_hour() -> None:
+def test_a_round_books_each_balance_that_has_changed() -> None:
     before = Seen(7200.0, Readings(industry=100, market=0, universal=GONE))
     after = Seen(7500.0, Readings(industry=90, market=0, universal=GONE))
-    assert {Hour(2, BalanceKey(APP, Category.INDUSTRY)): Booked(use=10, exposure=300.0)} == book_round(
+    change = BalanceChange(APP, 7200.0, 7500.0, 100, 90)
+    assert {BalanceKey(APP, Category.INDUSTRY): (change, Booked(use=10, exposure=300.0))} == book_round(
         {APP: (before, after)}
     )
 

@@ -7,7 +7,7 @@ import pytest
 
 from balancebot.domain.balance import NEVER_READ, Absent, Category, Readings, WalletName
 from balancebot.domain.next_reading import NextReading
-from balancebot.domain.usage import Seen, book_round
+from balancebot.domain.usage import Hour, Seen, book_round, spread
 from balancebot.estimates.estimator import Estimator
 from balancebot.history.files import MAX_FAULTS, ImportRefused, ImportReport, export_history, import_history
 from balancebot.store import estimates, readings, usage, wallets
@@ -248,7 +248,12 @@ def live(database: Database) -> Database:
         readings.append_snapshots(
             conn, [SnapshotRow(int(seen.at), 1, seen.readings) for seen in (first, last)]
         )
-        usage.add(conn, {POOL: 1}, book_round({POOL: (first, last)}), {POOL: first})
+        hours = {
+            Hour(at, key): part
+            for key, (change, whole) in book_round({POOL: (first, last)}).items()
+            for at, part in spread(change.since, change.until, whole)
+        }
+        usage.add(conn, {POOL: 1}, hours, {POOL: first})
         usage.add(conn, {POOL: 1}, {}, {POOL: last})
         readings.record_booked(conn, [(1, last.readings, eleven)])
     return database

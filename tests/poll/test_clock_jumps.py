@@ -116,3 +116,19 @@ def test_a_wallet_that_fails_while_the_clock_is_wrong_is_not_stale(
         app.operate_alerts.tick()
         steady.pass_by(minutes=5)
     assert [] == world.news()
+
+
+def test_a_clock_that_is_ahead_for_a_moment_books_no_hours_and_loses_no_usage(world: World) -> None:
+    steady = HandClock(world.clock.at)
+    app = world.another_app(steady=steady)
+    balance = 100_000
+    for number in range(9):
+        world.clock.at = steady.at + (timedelta(days=60) if 4 <= number < 6 else timedelta())
+        world.shows(industry(balance))
+        app.poll_cycle.run_all([SHOP])
+        steady.pass_by(minutes=5)
+        balance -= 100
+    with world.database.read() as conn:
+        rows = conn.execute(select(hourly_use.c.hour, hourly_use.c.industry_used)).all()
+    assert 2 >= len(rows)
+    assert 800 == sum(row.industry_used or 0 for row in rows)
