@@ -132,8 +132,7 @@ class Reporter:
         for result in report.results:
             outcome = result.kind.value if isinstance(result, SourceError) else READ
             self._metrics.polls.labels(outcome).inc()
-        seconds = (report.ended_at - report.started_at).total_seconds()
-        self._metrics.poll_duration.observe(max(0.0, seconds))
+        self._metrics.poll_duration.observe(report.seconds)
         self._log_changes(report)
         for notified in report.notified:
             subject = notified.subject
@@ -154,7 +153,7 @@ class Reporter:
                 "wallets": len(report.results),
                 "failed": len(report.errors),
                 "news": len(report.notified),
-                "seconds": round(seconds, 3),
+                "seconds": round(report.seconds, 3),
             },
         )
 

@@ -1,7 +1,7 @@
 """Reports become log lines and counts: a failure that goes on is logged once and counted always."""
 
 import logging
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -44,7 +44,7 @@ def _good(wallet: WalletName) -> Snapshot:
 
 
 def _polled(*results: FetchResult) -> PollReport:
-    return PollReport(started_at=_NOW, ended_at=_NOW + timedelta(seconds=2), results=results, notified=())
+    return PollReport(seconds=2.0, results=results, notified=())
 
 
 def _tried(outcome: Outcome | ChannelErrorKind) -> DeliverReport:

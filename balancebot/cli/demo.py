@@ -298,9 +298,8 @@ def _cycle(app: App, reporter: Reporter, show: Show, known: Collection[str]) -> 
     """Poll and deliver once, as `run` does; show what failed and is not in `known`, and return it."""
     report = app.poll_cycle.run_all(app.settings.wallets)
     reporter.polled(report)
-    seconds = (report.ended_at - report.started_at).total_seconds()
     num_read = len(report.results) - len(report.errors)
-    show(faint(f"read {num_read} of {len(report.results)} wallets over HTTP in {seconds:.1f} s"))
+    show(faint(f"read {num_read} of {len(report.results)} wallets over HTTP in {report.seconds:.1f} s"))
     failed = {f"{error.wallet} can't be read: {error.kind}" for error in report.errors}
     for message in failed.difference(known):
         show(message)

@@ -81,11 +81,10 @@ def _for_people(report: PollReport) -> str:
         key=lambda row: row[0],
     )
     columns = (Column("wallet"), *(Column(category.value, is_number=True) for category in Category))
-    seconds = (report.ended_at - report.started_at).total_seconds()
     lines = [
         *([text_table(columns, rows), ""] if rows else []),
         *_news(report),
-        faint(f"read {len(rows):,} of {len(report.results):,} wallets in {seconds:.1f} s"),
+        faint(f"read {len(rows):,} of {len(report.results):,} wallets in {report.seconds:.1f} s"),
     ]
     return "\n".join(lines)
 

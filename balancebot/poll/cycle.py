@@ -98,8 +98,8 @@ _SHARE = 1_000
 class PollReport:
     """What one poll cycle did. `results` holds the answer that counts for each wallet."""
 
-    started_at: datetime
-    ended_at: datetime
+    seconds: float
+    """How long it took."""
     results: tuple[FetchResult, ...]
     notified: tuple[NotifiedAlert, ...]
     faults: tuple[DatabaseError, ...] = ()
@@ -196,7 +196,7 @@ class PollCycle:
                 if not wallets.any_due(conn, now=started_at, failing=failing):
                     return None
             cycle = self._claim(started_at, failing)
-        return self._run(cycle, started_at) if cycle.rows else None
+        return self._run(cycle) if cycle.rows else None
 
     def _claim(self, now: datetime, failing: bool | None) -> _Cycle:
         """Claim what is due. If the answer to the commit is lost, the next call releases what was claimed."""
@@ -249,16 +249,14 @@ class PollCycle:
         `alerts` False: store readings, leave alerts as they are.
         """
         with self._claiming:
-            started_at = self._clock.now()
-            self._make_due_if_clock_went_back(started_at)
+            self._make_due_if_clock_went_back(self._clock.now())
         with self._database.read() as conn:
             rows = wallets.named(conn, list(names))
         cycle = _Cycle(rows=dict(rows), claimed=False, alerts=alerts, unread=set())
-        return self._run(cycle, started_at, progress=progress)
+        return self._run(cycle, progress=progress)
 
-    def _run(
-        self, cycle: _Cycle, started_at: datetime, *, progress: Callable[[int], None] = lambda _: None
-    ) -> PollReport:
+    def _run(self, cycle: _Cycle, *, progress: Callable[[int], None] = lambda _: None) -> PollReport:
+        started = time.monotonic()
         stream = FetchStream(self._source, budget=self._budget(), linger=_LINGER)
         try:
             stream.fetch(list(cycle.rows))
@@ -273,8 +271,7 @@ class PollCycle:
                     self._may_have_lost_claims |= bool(cycle.unread)
         self._end(cycle)
         return PollReport(
-            started_at=started_at,
-            ended_at=self._clock.now(),
+            seconds=time.monotonic() - started,
             results=tuple(cycle.results.values()),
             notified=tuple(cycle.notified),
             faults=tuple(cycle.faults),

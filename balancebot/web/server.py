@@ -20,6 +20,7 @@ from starlette.types import ASGIApp
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 log = logging.getLogger(__name__)
+_UVICORN = logging.getLogger("uvicorn.error")
 
 _DRAIN = timedelta(seconds=3)
 """How long answers under way may take once the server is told to stop."""
@@ -57,6 +58,8 @@ class WebServer:
             ws="none",
             timeout_graceful_shutdown=int(_DRAIN.total_seconds()),
         )
+        self._keep = _keep_record(Occasionally())
+        _UVICORN.addFilter(self._keep)
         # outside the main thread uvicorn installs no signal handlers
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
@@ -72,6 +75,7 @@ class WebServer:
         self._server.should_exit = True
         self._thread.join(timeout=2 * _DRAIN.total_seconds())
         self._socket.close()
+        _UVICORN.removeFilter(self._keep)
 
 
 def serve(app: ASGIApp, *, host: str, port: int) -> WebServer:
@@ -204,6 +208,19 @@ def _log_fault(
             log.error("web.accept_failed", extra={"error": str(context.get("exception")), "times": num})
 
     return handle
+
+
+def _keep_record(occasionally: Occasionally) -> Callable[[logging.LogRecord], bool]:
+    """Return a filter of uvicorn's log: a line for each request that is no HTTP would fill the disk."""
+
+    def keep(record: logging.LogRecord) -> bool:
+        if not str(record.msg).startswith("Invalid HTTP request"):
+            return True
+        if num := occasionally.due():
+            log.warning("web.invalid_request", extra={"times": num})
+        return False
+
+    return keep
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -12,6 +12,7 @@ from balancebot.jsms.simulator import FaultKind, SimulatedFault
 from tests.crash.town import Town
 from tests.standins.slack_api import Fault
 
+_FOR_GOOD = "made_up_error"
 _SLACK_LIES = (
     Fault(status=500, done=True),
     Fault(status=502),
@@ -20,7 +21,7 @@ _SLACK_LIES = (
     Fault(rate_limited=1),
     Fault(error="internal_error", done=True),
     Fault(error="fatal_error"),
-    Fault(error="made_up_error"),
+    Fault(error=_FOR_GOOD),
     Fault(without="ts", done=True),
     Fault(delay=3.0, done=True),
 )
@@ -51,7 +52,12 @@ def trouble(town: Town, chance: random.Random) -> str:
 
 
 def _slack(town: Town, chance: random.Random) -> str:
-    method, lies = chance.choice(_SLACK_METHODS), chance.choices(_SLACK_LIES, k=chance.randint(1, 3))
+    method = chance.choice(_SLACK_METHODS)
+    # an edit that is refused for good isn't tried again, and the message then shows what was
+    lies = chance.choices(
+        [lie for lie in _SLACK_LIES if lie.error != _FOR_GOOD or method != "chat.update"],
+        k=chance.randint(1, 3),
+    )
     town.slack.fail_next(method, *lies)
     return f"{len(lies)} lies of Slack at {method}"
 

@@ -126,3 +126,14 @@ def test_what_happens_often_is_logged_once_a_minute_with_its_number() -> None:
     seen = [often.due() for _ in range(5)]
     now[0] = 61.0
     assert [1, 0, 0, 0, 0, 5] == [*seen, often.due()]
+
+
+def test_requests_that_are_no_http_are_logged_once_a_minute(
+    running: WebServer, connect: Callable[[], socket.socket], caplog: pytest.LogCaptureFixture
+) -> None:
+    for _ in range(20):
+        line = connect()
+        line.sendall(b"\x16\x03\x01\r\n\r\n")
+        assert line.recv(100).startswith(b"HTTP/1.1 400")
+    assert _is_answered(running)
+    assert ["web.invalid_request"] == [record.getMessage() for record in caplog.records]
