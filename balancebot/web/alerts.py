@@ -143,6 +143,24 @@ def _why(message: AlertMessage, words: Wording) -> str:
     return shown_or_not(lambda: words.why(message), words.gettext("can't be shown"))
 
 
+def silences_to_csv(request: PageRequest) -> Response:
+    """Send the silences that hold as CSV."""
+    with request.app.database.read() as conn:
+        held = silences.holding(conn, request.now)
+    rows = (
+        (
+            str(silence.id),
+            silence.pattern.text,
+            instant_cell(silence.begins_at),
+            instant_cell(silence.until),
+            silence.reason,
+            silence.created_by,
+        )
+        for silence in held[:MAX_IN_CSV]
+    )
+    return csv_file([("id", "pattern", "begins_at", "until", "reason", "created_by"), *rows], "silences.csv")
+
+
 def to_csv(request: PageRequest) -> Response:
     """Send the alerts that the address asks for, all pages of them, as CSV."""
     wanted, is_past = _wanted(request), request.asked("show") == "past"

@@ -14,9 +14,11 @@ from balancebot.domain.routing import Destination, Route
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.verdict import Severity
 from balancebot.explain.explain import read_target
+from balancebot.sheet_writer import Cell
 from balancebot.store import channel_failures, notification_history
 from balancebot.store.channel_failures import ChannelFailure
 from balancebot.store.notification_history import DestinationSummary
+from balancebot.web.downloads import csv_file, instant_cell
 from balancebot.web.rendering import show
 from balancebot.web.request import Done, PageRequest, done
 
@@ -127,6 +129,40 @@ def who_is_told(
             if rule.match.matches(wallet, category) and severity >= (rule.severity or Severity.WARNING)
         ],
     )
+
+
+def to_csv(request: PageRequest) -> Response:
+    """Send all destinations and how they fare as CSV."""
+    with request.app.database.read() as conn:
+        summaries = notification_history.destination_summaries(conn)
+        failures = channel_failures.standing(conn)
+    header = (
+        "channel",
+        "destination",
+        "default",
+        "last_delivered_at",
+        "waiting",
+        "waiting_since",
+        "given_up",
+        "error",
+    )
+    table: list[tuple[Cell, ...]] = [header]
+    for view in _views(request, summaries, failures):
+        summary = view.summary
+        errors = [failure.message for failure in view.failures] or ([summary.error] if summary else [])
+        table.append(
+            (
+                view.destination.channel,
+                view.destination.address,
+                "yes" if view.is_default else "no",
+                instant_cell(summary.last_delivered_at if summary else None),
+                summary.num_waiting if summary else 0,
+                instant_cell(summary.waiting_since if summary else None),
+                summary.num_given_up if summary else 0,
+                "; ".join(request.words.translate(error) for error in errors),
+            )
+        )
+    return csv_file(table, "channels.csv")
 
 
 def _views(

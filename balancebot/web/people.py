@@ -9,6 +9,7 @@ from balancebot.domain.user import Role
 from balancebot.people import users
 from balancebot.people.log_in import LogInRefused, LogInThrottled
 from balancebot.people.users import UserFault
+from balancebot.web.downloads import MAX_IN_CSV, csv_file, instant_cell
 from balancebot.web.rendering import show
 from balancebot.web.request import Done, PageRequest, done
 
@@ -16,6 +17,23 @@ from balancebot.web.request import Done, PageRequest, done
 def everyone(request: PageRequest) -> Response:
     """Show all users."""
     return _everyone(request)
+
+
+def to_csv(request: PageRequest) -> Response:
+    """Send all users as CSV."""
+    header = ("name", "role", "single_sign_on", "created_at", "language", "time_zone")
+    rows = (
+        (
+            user.name,
+            user.role.value,
+            "yes" if user.vouched else "no",
+            instant_cell(user.created_at),
+            user.language,
+            user.time_zone,
+        )
+        for user in users.list_users(request.app.database)[:MAX_IN_CSV]
+    )
+    return csv_file([header, *rows], "users.csv")
 
 
 def add(request: PageRequest) -> Response:

@@ -8,6 +8,7 @@ from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.local_time import read_instant
 from balancebot.domain.number_text import read_quantity
 from balancebot.domain.sentence import Sentence, sentence
+from balancebot.web.downloads import MAX_IN_CSV, csv_file, instant_cell
 from balancebot.web.rendering import show
 from balancebot.web.request import Done, PageRequest, done
 
@@ -15,6 +16,36 @@ from balancebot.web.request import Done, PageRequest, done
 def coming(request: PageRequest) -> Response:
     """Show the sends that are announced."""
     return _coming(request)
+
+
+def to_csv(request: PageRequest) -> Response:
+    """Send them as CSV."""
+    header = (
+        "id",
+        "wallet",
+        "category",
+        "messages",
+        "starts_at",
+        "ends_at",
+        "note",
+        "created_by",
+        "created_at",
+    )
+    rows = (
+        (
+            plan.id,
+            plan.balance.wallet,
+            plan.balance.category.value,
+            plan.messages,
+            instant_cell(plan.starts_at),
+            instant_cell(plan.ends_at),
+            plan.note,
+            plan.created_by,
+            instant_cell(plan.created_at),
+        )
+        for plan in request.app.planned_sends.standing()[:MAX_IN_CSV]
+    )
+    return csv_file([header, *rows], "plans.csv")
 
 
 def announce(request: PageRequest) -> Response:

@@ -2,6 +2,7 @@
 
 import csv
 import re
+from datetime import timedelta
 from io import StringIO
 
 import httpx
@@ -9,12 +10,15 @@ import pytest
 
 from balancebot.domain.alert import AlertKind
 from balancebot.domain.audit import Actor, Via
+from balancebot.domain.balance import BalanceKey, Category
+from balancebot.domain.pattern import Pattern
 from balancebot.domain.user import Role
 from balancebot.ports import SourceErrorKind
 from balancebot.store import alerts
 from tests.web.conftest import Desk, csrf_token
 from tests.world import SHOP, WEB, industry
 
+SILENCED = Pattern.parse("acme/quiet")
 BY = Actor(name="lin", via=Via.PAGE)
 
 
@@ -113,10 +117,25 @@ def test_the_page_of_an_alert_shows_then_and_now_and_who_did_what(alerting: Desk
         ("/balances.csv", ["wallet", "category", "state", "balance"], 2),
         ("/balances.csv?q=acme/shop:industry", ["wallet", "category", "state", "balance"], 1),
         ("/audit.csv?topic=user", ["at", "who", "way", "act"], 3),
+        ("/plans.csv", ["id", "wallet", "category", "messages"], 1),
+        ("/users.csv", ["name", "role", "single_sign_on", "created_at"], 3),
+        ("/silences.csv", ["id", "pattern", "begins_at", "until"], 1),
+        ("/channels.csv", ["channel", "destination", "default", "last_delivered_at"], 2),
     ],
 )
 def test_every_list_is_a_csv_file(alerting: Desk, path: str, columns: list[str], num_rows: int) -> None:
-    with alerting.user(Role.VIEWER) as browser:
+    now, app = alerting.world.clock.at, alerting.app
+    app.planned_sends.announce(
+        BalanceKey(SHOP, Category.INDUSTRY),
+        messages=700,
+        starts_at=now + timedelta(days=1),
+        over=timedelta(hours=2),
+        note="",
+        by=BY,
+    )
+    assert isinstance(SILENCED, Pattern)
+    app.operate_alerts.silence(SILENCED, until=now + timedelta(hours=4), reason="", by=BY)
+    with alerting.user(Role.ADMIN) as browser:
         answer = browser.get(path)
     rows = list(csv.reader(StringIO(answer.content.decode("utf-8-sig"))))
     assert (200, columns, num_rows) == (answer.status_code, rows[0][:4], len(rows) - 1)
