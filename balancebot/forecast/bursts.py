@@ -116,6 +116,12 @@ def _bursts(
     return found
 
 
+_PRIOR = 2.0, 16.0
+"""Who sends most in bursts is taken to have sent so many in so many days before any was seen ..."""
+_PRIOR_SHARE = 2
+"""... by the square of their share in all that is used, and as far as they recur."""
+
+
 class BurstRate(NamedTuple):
     """How often a balance bursts and how big its bursts are."""
 
@@ -123,6 +129,8 @@ class BurstRate(NamedTuple):
     mean: float
     spread: float
     """Standard deviation of the size."""
+    evidence: float
+    """How many bursts the rate was learned from: it is a gamma distribution of that shape."""
 
 
 def burst_rate(bursts: Sequence[Burst], days: float, usual: float) -> BurstRate:
@@ -131,11 +139,14 @@ def burst_rate(bursts: Sequence[Burst], days: float, usual: float) -> BurstRate:
     What happened once hardly counts, what recurs counts in full; where nearly all is used in bursts, one counts as well.
     """
     if not bursts or days <= 0:
-        return BurstRate(0.0, 0.0, 0.0)
+        return BurstRate(0.0, 0.0, 0.0, 1.0)
     sizes = np.array([burst.messages for burst in bursts])
     count = len(sizes)
     mean = float(sizes.mean())
     prior = (0.5 * mean) ** 2
     spread = float(np.sqrt((prior + ((sizes - mean) ** 2).sum()) / count))
     share = float(sizes.sum()) / max(float(sizes.sum()) + usual, 1e-9)
-    return BurstRate((count - (1.0 - share**4) / count**2) / max(days, 7.0), mean, spread)
+    counted = count - (1.0 - share**4) / count**2
+    before = share**_PRIOR_SHARE * counted / count
+    evidence = counted + before * _PRIOR[0]
+    return BurstRate(evidence / (max(days, 7.0) + before * _PRIOR[1]), mean, spread, max(evidence, 1.0))

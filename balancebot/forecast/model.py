@@ -26,7 +26,7 @@ from balancebot.forecast.replay import HORIZONS, replay
 from balancebot.forecast.steps import Steps, level_errors, settled_steps
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
-VERSION = 3
+VERSION = 4
 
 RULE = np.dtype(
     [
@@ -63,6 +63,7 @@ MODEL = np.dtype(
         ("bursts_per_day", "<f4"),
         ("burst_mean", "<f4"),
         ("burst_spread", "<f4"),
+        ("burst_evidence", "<f4"),  # how many bursts their rate was learned from
         ("recurring", RULE, MOST_RULES),
         ("not_counted", "<f4"),  # messages of the latest burst that the level leaves out ...
         ("not_counted_hour", "<u4"),  # ... and the clock hour in which it began
@@ -250,7 +251,7 @@ def _set_bursts(model: Models, window: UseWindow, zone: str) -> None:
         model["recurring"][0, place] = tuple(rule)
     days = (window.end - window.begun) / 24.0
     rate = burst_rate(left, days, float(model["mean"][0]) * 24.0 * days)
-    model["bursts_per_day"], model["burst_mean"], model["burst_spread"] = rate
+    model["bursts_per_day"], model["burst_mean"], model["burst_spread"], model["burst_evidence"] = rate
 
 
 def _set_days(models: Models, kept: Floats, exposure: Floats) -> None:

@@ -196,7 +196,7 @@ def _paths(
         open_exposure=np.array([open_exposure]),
         dated=dated_sends(record, since, zone, plans, max(until, since)),
         at=(hours,),
-        may_return=False,
+        for_order=True,
     )
     return paths if paths.known[0] else None
 

@@ -41,6 +41,8 @@ _DRIFT = 0.03
 """log2 per week that every level may drift."""
 _RETURNS = 0.5
 """How likely a fall is over at last: what has lasted for L hours is back after x more with 0.3 x / (L + x)."""
+_ORDERED = 0.25, 0.4
+"""How likely a rise must last before an order counts it, and counts it in full: that is after some 6 to 8 hours."""
 _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
 """log2 by which the range is wider at first, until a day and a week have been seen."""
@@ -149,13 +151,14 @@ class Paths:
         pace: Floats | None = None,
         dated: Sequence[DatedSend] = (),
         at: Sequence[float] = (),
-        may_return: bool = True,
+        for_order: bool = False,
     ) -> None:
         """Draw the paths. `open_use` and `open_exposure` (hours) are what was seen since the models' hours closed.
 
         `pace` is messages per hour between the last two readings, where that is known: it tells whether a burst goes on.
         `dated` sends are those of the only balance (N is 1), and `at` are further moments, in hours after `since`.
-        `may_return` widens the range by the chance that a fall which has lasted for days is over at last.
+        `for_order` follows a rise only when it has lasted for hours, and leaves out that a fall may be over at last: what is
+        needed then can still be ordered.
         """
         self.hour = hour = np.floor(since / 3600.0)
         """The clock hours in which the paths begin."""
@@ -170,10 +173,12 @@ class Paths:
         self.knots = _KNOTS if not dated and not len(at) else self._with_moments(dated, at)
         self.time = self.knots[1:] - (1.0 - self.rest[:, None])
         """[N, K] hours from `since` to the end of each span between two knots."""
-        usual, weeks, up, down, back = self._usual(models, since, open_use, open_exposure)
+        usual, weeks, up, down, back = self._usual(
+            models, since, open_use, open_exposure, for_order=for_order
+        )
         self.changed = up
         """[N, K] log2 by which the other level of a fresh change lies above the path, as far as it counts."""
-        up = np.maximum(up, back) if may_return else up
+        up = up if for_order else np.maximum(up, back)
         # what hasn't been seen yet, other hours of the day and other days of the week; what trend isn't clear
         blind = _UNSEEN_DAY * np.exp(-seen / 24.0) + _UNSEEN_WEEK * np.maximum(1.0 - seen / 168.0, 0.0)
         unclear = (models["trend_error"][:, None] + _DRIFT) * weeks
@@ -194,8 +199,7 @@ class Paths:
             np.broadcast_to(models["burst_mean"].astype(np.float64)[:, None], usual.shape),
             np.broadcast_to(models["burst_spread"].astype(np.float64)[:, None] ** 2, usual.shape),
             np.broadcast_to(
-                np.maximum(models["bursts_per_day"].astype(np.float64) * models["seen"] / 24.0, 1.0)[:, None],
-                usual.shape,
+                np.maximum(models["burst_evidence"].astype(np.float64), 1.0)[:, None], usual.shape
             ),
         )
         """[N, K] usage up to the end of each span."""
@@ -208,7 +212,7 @@ class Paths:
         return np.unique(np.concatenate([_KNOTS, [m for m in moments if first < m < _KNOTS[-1]]]))
 
     def _usual(
-        self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats
+        self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats, *, for_order: bool
     ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         """Return the path up to the end of each span, the weeks of trend to it, and what makes it unsure.
 
@@ -228,7 +232,6 @@ class Paths:
         level = self._levels_now(models, since, open_use, open_exposure, mean)
         changed = models["changed_weight"].astype(np.float64)
         at_knots = _at_knots(models, level, weights)
-        up, down, back = np.zeros((3, *at_knots.shape))
         if changed.any():
             lasting = np.where(
                 models["changed"][:, None] / 2 < HALF_LIVES, models["changed_level"][:, None], level
@@ -236,16 +239,6 @@ class Paths:
             other = np.log2(np.maximum(_at_knots(models, lasting, weights), 1e-6))
             before = np.log2(np.maximum(at_knots, 1e-6))
             at_knots = 2.0 ** (before + changed[:, None] * (other - before))
-            path = np.log2(np.maximum(at_knots, 1e-6))
-            chance = changed[:, None]
-            since_it = np.log2(np.maximum(models["changed_level"], 1e-6))[:, None] - path
-            back = np.log2(np.maximum(models["changed_from"], 1e-6))[:, None] - path
-            since_it, before_it = since_it * _counts_from(chance), back * _counts_from(1 - chance)
-            is_one = chance > 0
-            up = np.where(is_one, np.maximum(np.maximum(since_it, before_it), 0.0), 0.0)
-            down = np.where(is_one, np.maximum(-np.minimum(since_it, before_it), 0.0), 0.0)
-            returns = _RETURNS * self.knots[1:] / (models["changed"][:, None] + self.knots[1:])
-            back = np.where(is_one, np.maximum(back, 0.0) * _counts_from(returns), 0.0)
         weeks = (_DAMPING / 168.0) * (1 - np.exp(-middle / _DAMPING))
         at_knots = at_knots * 2.0 ** (models["trend"][:, None] * weeks)
         pieces = np.empty_like(at_knots)
@@ -254,7 +247,36 @@ class Paths:
             local, counts = _counts(self._zone, int(start))
             pieces[rows] = shape[rows] @ np.diff(_interpolated(counts, self.knots), axis=0).T
             pieces[rows, 0] -= (1.0 - self.rest[rows]) * shape[rows, local[0]]
-        return np.cumsum(np.maximum(pieces, 0.0) * at_knots, axis=1), weeks, up, down, back
+        pieces = np.maximum(pieces, 0.0)
+        usual = np.cumsum(pieces * at_knots, axis=1)
+        up, down, back = np.zeros((3, *usual.shape))
+        if changed.any():
+            path = np.log2((usual + _TINY) / (np.cumsum(pieces, axis=1) + _TINY))
+            up, down, back = self._other_levels(models, path, for_order=for_order)
+        return usual, weeks, up, down, back
+
+    def _other_levels(
+        self, models: Models, path: Floats, *, for_order: bool
+    ) -> tuple[Floats, Floats, Floats]:
+        """Return how far the level before or since a change lies above the mean level of the `path` [N, K], and below it.
+
+        In log2, as far as it counts; the third is the level before a fall that may be over at last.
+        """
+        chance = models["changed_weight"].astype(np.float64)[:, None]
+        since, before = (
+            np.log2(np.maximum(models[field].astype(np.float64), 1e-6))[:, None] - path
+            for field in ("changed_level", "changed_from")
+        )
+        is_one = chance > 0
+        rise = _counts_from(chance, *_ORDERED) if for_order else _counts_from(chance)
+        since_it, before_it = since * rise, before * _counts_from(1 - chance)
+        returns = _RETURNS * self.knots[1:] / (models["changed"][:, None] + self.knots[1:])
+        fell = models["changed_level"] < models["changed_from"]
+        return (
+            np.where(is_one, np.maximum(np.maximum(since_it, before_it), 0.0), 0.0),
+            np.where(is_one, np.maximum(-np.minimum(since_it, before_it), 0.0), 0.0),
+            np.where(is_one & fell[:, None], np.maximum(before, 0.0) * _counts_from(returns), 0.0),
+        )
 
     def _add(self, send: DatedSend, since: float, means: Floats, variances: Floats) -> None:
         """Count a dated send; what of it lies in the past has been sent."""
@@ -419,9 +441,9 @@ def open_hours(models: Models, at: Floats, zone: str) -> tuple[Floats, Floats, F
     return shape, kept, closed.astype(np.float64)
 
 
-def _counts_from(chance: Floats) -> Floats:
+def _counts_from(chance: Floats, least: float = 0.1, full: float = 0.3) -> Floats:
     """Return how far the range reaches out to what has a chance: from 10 % on, in full from 30 %."""
-    return np.asarray(np.clip((chance - 0.1) / 0.2, 0.0, 1.0))
+    return np.asarray(np.clip((chance - least) / (full - least), 0.0, 1.0))
 
 
 def _at_ends(band: Floats, knots: Floats) -> Floats:

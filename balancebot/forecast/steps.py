@@ -13,6 +13,7 @@ Places = NDArray[np.intp]
 
 _SETTLED = 2
 """A step is so many blocks old at least, one day."""
+_LEAST_HOURS = 18
 _SPREADS = 3.5
 """It is so many standard deviations of its own error ..."""
 _NEAR = 6
@@ -78,6 +79,11 @@ def settled_steps(use: Floats, exposure: Floats, expected: Floats) -> Steps:
         place = place[rows]
         first = _hour_of(use[rows], expected[rows], at[place], before[rows, place], after[rows, place])
         exact = _step_at(use[rows], exposure[rows], first)
+        # what a few hours make of a day is no step
+        exact = np.where(
+            (hours - first >= _LEAST_HOURS) & (np.abs(exact) < 1.5 * np.abs(step[rows, place])), exact, 0.0
+        )
+        first = np.where(exact == 0.0, hours, first)
         exact *= np.maximum(1.0 - (error[rows, place] / np.maximum(np.abs(exact), 1e-9)) ** 2, 0.0)
         steps.hours[rows], steps.factor[rows] = hours - first, 2.0**exact
     return steps
