@@ -32,8 +32,8 @@ _KNOTS = np.array([
 ], np.float64)
 # fmt: on
 """Clock hours ahead at which the distribution is computed. In between it is taken to move with the path."""
-_DAMPING = 8 * 168.0
-"""Hours over which a trend fades."""
+_DAMPING = 16 * 168.0
+"""Hours over which a trend fades: a month ahead it still goes on for the most part."""
 _SOME_BURSTS = 4
 """So many bursts or more are one case."""
 _P90 = 1.2815515655446004
@@ -41,8 +41,8 @@ _DRIFT = 0.03
 """log2 per week that every level may drift."""
 _RETURNS = 0.5
 """How likely a fall is over at last: what has lasted for L hours is back after x more with 0.3 x / (L + x)."""
-_ORDERED = 0.25, 0.4
-"""How likely a rise must last before an order counts it, and counts it in full: that is after some 6 to 8 hours."""
+_ORDERED = 0.2, 0.35
+"""How likely a rise must last before an order counts it, and counts it in full: that is after some 5 to 7 hours."""
 _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
 """log2 by which the range is wider at first, until a day and a week have been seen."""
