@@ -41,8 +41,6 @@ _DRIFT = 0.03
 """log2 per week that every level may drift."""
 _RETURNS = 0.5
 """How likely a fall is over at last: what has lasted for L hours is back after x more with 0.3 x / (L + x)."""
-_ORDERED = 0.2, 0.35
-"""How likely a rise must last before an order counts it, and counts it in full: that is after some 5 to 7 hours."""
 _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
 """log2 by which the range is wider at first, until a day and a week have been seen."""
@@ -157,8 +155,7 @@ class Paths:
 
         `pace` is messages per hour between the last two readings, where that is known: it tells whether a burst goes on.
         `dated` sends are those of the only balance (N is 1), and `at` are further moments, in hours after `since`.
-        `for_order` follows a rise only when it has lasted for hours, and leaves out that a fall may be over at last: what is
-        needed then can still be ordered.
+        `for_order` leaves out that a fall may be over at last: what is needed then can still be ordered.
         """
         self.hour = hour = np.floor(since / 3600.0)
         """The clock hours in which the paths begin."""
@@ -173,9 +170,7 @@ class Paths:
         self.knots = _KNOTS if not dated and not len(at) else self._with_moments(dated, at)
         self.time = self.knots[1:] - (1.0 - self.rest[:, None])
         """[N, K] hours from `since` to the end of each span between two knots."""
-        usual, weeks, up, down, back = self._usual(
-            models, since, open_use, open_exposure, for_order=for_order
-        )
+        usual, weeks, up, down, back = self._usual(models, since, open_use, open_exposure)
         self.changed = up
         """[N, K] log2 by which the other level of a fresh change lies above the path, as far as it counts."""
         up = up if for_order else np.maximum(up, back)
@@ -212,7 +207,7 @@ class Paths:
         return np.unique(np.concatenate([_KNOTS, [m for m in moments if first < m < _KNOTS[-1]]]))
 
     def _usual(
-        self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats, *, for_order: bool
+        self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats
     ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
         """Return the path up to the end of each span, the weeks of trend to it, and what makes it unsure.
 
@@ -252,12 +247,10 @@ class Paths:
         up, down, back = np.zeros((3, *usual.shape))
         if changed.any():
             path = np.log2((usual + _TINY) / (np.cumsum(pieces, axis=1) + _TINY))
-            up, down, back = self._other_levels(models, path, for_order=for_order)
+            up, down, back = self._other_levels(models, path)
         return usual, weeks, up, down, back
 
-    def _other_levels(
-        self, models: Models, path: Floats, *, for_order: bool
-    ) -> tuple[Floats, Floats, Floats]:
+    def _other_levels(self, models: Models, path: Floats) -> tuple[Floats, Floats, Floats]:
         """Return how far the level before or since a change lies above the mean level of the `path` [N, K], and below it.
 
         In log2, as far as it counts; the third is the level before a fall that may be over at last.
@@ -268,8 +261,7 @@ class Paths:
             for field in ("changed_level", "changed_from")
         )
         is_one = chance > 0
-        rise = _counts_from(chance, *_ORDERED) if for_order else _counts_from(chance)
-        since_it, before_it = since * rise, before * _counts_from(1 - chance)
+        since_it, before_it = since * _counts_from(chance), before * _counts_from(1 - chance)
         returns = _RETURNS * self.knots[1:] / (models["changed"][:, None] + self.knots[1:])
         fell = models["changed_level"] < models["changed_from"]
         return (
@@ -441,9 +433,9 @@ def open_hours(models: Models, at: Floats, zone: str) -> tuple[Floats, Floats, F
     return shape, kept, closed.astype(np.float64)
 
 
-def _counts_from(chance: Floats, least: float = 0.1, full: float = 0.3) -> Floats:
+def _counts_from(chance: Floats) -> Floats:
     """Return how far the range reaches out to what has a chance: from 10 % on, in full from 30 %."""
-    return np.asarray(np.clip((chance - least) / (full - least), 0.0, 1.0))
+    return np.asarray(np.clip((chance - 0.1) / 0.2, 0.0, 1.0))
 
 
 def _at_ends(band: Floats, knots: Floats) -> Floats:
