@@ -189,16 +189,17 @@ def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> tuple[Model
     )
     replays = replay(today, exposure, unseen, past, gap)
     odd = np.flatnonzero(over.any(1))
-    if odd.size:  # the range has seen these days, the level hasn't
-        today, unseen = np.where(over, 0.0, today), np.where(over, 0.0, unseen)
+    counted = unseen
+    if odd.size:  # the range and the bar of spikes have seen these days, the level hasn't
+        today, counted = np.where(over, 0.0, today), np.where(over, 0.0, unseen)
         past[odd] = levels(
             remembered_on_the_way(today[odd]),
-            remembered_on_the_way(unseen[odd]),
+            remembered_on_the_way(counted[odd]),
             profiles.mean[odd],
             profiles.dispersion[odd],
         )
     change = lasting_change(
-        today, exposure, unseen, past=past, replays=replays, dispersion=profiles.dispersion, gap=gap
+        today, exposure, counted, past=past, replays=replays, dispersion=profiles.dispersion, gap=gap
     )
     models = np.zeros(len(use), MODEL)
     models["version"] = VERSION
