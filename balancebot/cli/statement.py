@@ -80,6 +80,8 @@ def _for_people(made: Statement) -> str:
     ]
     if not made.is_over:
         sure.append("the month isn't over")
+    if any(row.opening is None for row in made.rows):
+        sure.append("without an opening: what was there at the first reading stands under unexplained")
     parts = [
         bold(f"Statement of {made.name}, {made.zone.key}"),
         text_table(columns, [*lines, *totals]) if lines else "Nothing was read in this month.",
