@@ -7,7 +7,6 @@ PostgreSQL isn't installed its tests are skipped, but never under CI.
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Iterator
@@ -16,6 +15,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from alembic.config import main
 
 from balancebot.store.database import Database
 
@@ -74,9 +74,9 @@ def blank(blank_url: str) -> Iterator[Database]:
 
 
 def alembic(url: str, *words: str) -> None:
-    """Run a command of Alembic on a database, as its user would."""
-    command = [sys.executable, "-m", "alembic", "-x", f"url={url}", *words]
-    subprocess.run(command, cwd=Path(__file__).parents[1], check=True, capture_output=True)
+    """Run a command of Alembic on a database, as `python -m alembic` does, without a process of its own."""
+    ini = Path(__file__).parents[1] / "alembic.ini"
+    main(["-c", str(ini), "-x", f"url={url}", *words])
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,12 @@ def test_every_migration_goes_back_and_forth(blank: Database, blank_url: str) ->
             assert shape(connection) == ([] if step[0] == "downgrade" else made)
 
 
+def test_alembic_s_own_command_says_where_a_database_is(sqlite_url: str) -> None:
+    command = [sys.executable, "-m", "alembic", "-x", f"url={sqlite_url}", "current"]
+    answer = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True)
+    assert answer.stdout == f"{schema.HEAD} (head)\n"
+
+
 def test_the_program_knows_its_newest_migration() -> None:
     assert ScriptDirectory.from_config(Config(ROOT / "alembic.ini")).get_current_head() == schema.HEAD
 
