@@ -13,7 +13,7 @@ from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
 from balancebot.domain.balance import Category, WalletName
 from balancebot.store.tables import balances, burn_models, wallets
-from balancebot.store.types import chunked, insert_into
+from balancebot.store.types import chunked, insert_into, upsert
 
 SPIKING_POINTS = 4
 """As `forecast.spike.SPIKING`, which would load numpy."""
@@ -72,19 +72,12 @@ def by_balance(conn: Connection, wallet_ids: Collection[int]) -> dict[tuple[int,
 def save_estimates(conn: Connection, rows: Sequence[EstimateRow]) -> None:
     """Store the estimates of balances, whether there were any before or not."""
     if rows:
-        statement = insert_into(conn, balances)
-        columns = [
+        columns = (
             column.name
             for column in balances.c
             if not column.primary_key and column.name not in {"spike_points", "stopped"}
-        ]
-        conn.execute(
-            statement.on_conflict_do_update(
-                index_elements=["wallet_id", "category"],
-                set_={name: statement.excluded[name] for name in columns},
-            ),
-            [_values(row) for row in rows],
         )
+        conn.execute(upsert(conn, balances, *columns), [_values(row) for row in rows])
 
 
 _PACE = (
@@ -253,12 +246,8 @@ def wallets_of_other_models(conn: Connection, version: int) -> dict[int, WalletN
 def save_models(conn: Connection, rows: Sequence[ModelRow]) -> None:
     """Keep models, whether there were any or not."""
     if rows:
-        statement = insert_into(conn, burn_models)
         conn.execute(
-            statement.on_conflict_do_update(
-                index_elements=["wallet_id", "category"],
-                set_={name: statement.excluded[name] for name in ("hour", "use_window", "model")},
-            ),
+            upsert(conn, burn_models, "hour", "use_window", "model"),
             [
                 {
                     "wallet_id": row.wallet_id,

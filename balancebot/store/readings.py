@@ -31,7 +31,7 @@ from balancebot.domain.sentence import Sentence
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.ports import SourceErrorKind
 from balancebot.store.tables import hourly_use, snapshots, wallets
-from balancebot.store.types import chunked, insert_into
+from balancebot.store.types import chunked, insert_into, upsert
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -181,12 +181,8 @@ class SnapshotRow(NamedTuple):
 def append_snapshots(conn: Connection, rows: Sequence[SnapshotRow]) -> None:
     """Store snapshots; of two of one wallet in the same second the later one replaces the other."""
     if rows:
-        statement = insert_into(conn, snapshots)
-        replaced = {category.value: statement.excluded[category.value] for category in Category}
-        conn.execute(
-            statement.on_conflict_do_update(index_elements=_KEY, set_=replaced),
-            [_values(row) for row in rows],
-        )
+        replacing = upsert(conn, snapshots, *(category.value for category in Category))
+        conn.execute(replacing, [_values(row) for row in rows])
 
 
 def merge_snapshots(conn: Connection, rows: Sequence[SnapshotRow]) -> None:

@@ -288,11 +288,31 @@ def insert_into(conn: Connection, table: Table) -> sqlite.Insert:
 
     The type is SQLite's; PostgreSQL's has the same methods.
     """
-    if conn.dialect.name == "sqlite":
+    return insert_in(conn.dialect.name, table)
+
+
+def insert_in(dialect: str, table: Table) -> sqlite.Insert:
+    """Return the same for a statement that is kept for each dialect."""
+    if dialect == "sqlite":
         return sqlite.insert(table)
     from sqlalchemy.dialects import postgresql  # lazy: half of all installations have SQLite alone
 
     return postgresql.insert(table)  # type: ignore[return-value]
+
+
+def upsert(conn: Connection, table: Table, *columns: str) -> sqlite.Insert:
+    """Return an insert that replaces `columns` where the primary key is already there."""
+    return _upsert(conn.dialect.name, table, columns)
+
+
+@cache
+def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> sqlite.Insert:
+    # to build it costs as much as to run it
+    statement = insert_in(dialect, table)
+    return statement.on_conflict_do_update(
+        index_elements=[column.name for column in table.primary_key],
+        set_={name: statement.excluded[name] for name in columns},
+    )
 
 
 MAX_ID = 2**31 - 1

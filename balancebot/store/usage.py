@@ -5,6 +5,7 @@ all their readings; an hour becomes part of its day once it is old.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import cache
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -12,14 +13,17 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
+    FromClause,
+    Integer,
     Row,
+    Select,
     Table,
     and_,
+    bindparam,
     case,
     cast,
     delete,
     func,
-    literal,
     literal_column,
     select,
 )
@@ -28,7 +32,7 @@ from sqlalchemy.dialects import sqlite
 from balancebot.domain.balance import MAX_BALANCE, NEVER_READ, Absent, Category, Readings, WalletName
 from balancebot.domain.usage import SECONDS_PER_HOUR, Booked, Hour, Seen
 from balancebot.store.tables import daily_use, hourly_use
-from balancebot.store.types import chunked, insert_into
+from balancebot.store.types import chunked, insert_in, insert_into
 
 HOURS_PER_DAY = 24
 _HALF = 2**31
@@ -113,13 +117,14 @@ def add(
     for values in rows.values():
         alike.setdefault(tuple(values), []).append(values)
     for columns, some in alike.items():
-        conn.execute(_adding(conn, columns), some)
+        conn.execute(_adding(conn.dialect.name, columns), some)
 
 
 def put(conn: Connection, rows: Sequence[UseRow]) -> None:
     """Replace hours by what all their readings give; a category without a reading in a row stays as it was."""
     if rows:
-        conn.execute(_replacing(insert_into(conn, hourly_use), hourly_use), [_whole(row) for row in rows])
+        replacing = _replacing(insert_into(conn, hourly_use), hourly_use)
+        conn.execute(replacing, [_whole(row) for row in rows])
 
 
 def _whole(row: UseRow) -> dict[str, object]:
@@ -222,13 +227,6 @@ def totals_of_days(conn: Connection, *, since: int, until: int) -> dict[int, tup
 def _totals(
     conn: Connection, table: Table, since: int, until: int
 ) -> dict[int, tuple[Used, Used, Used, Used]]:
-    bucket = next(iter(table.primary_key))
-    # in two halves: a sum may be larger than any column, and SQLite raises an error for that
-    columns = [cast(_summed(table, name), BigInteger) for name in _ADDED]
-    halves = [half for column in columns for half in (func.sum(column // _HALF), func.sum(column % _HALF))]
-    wanted = (
-        select(table.c.wallet_id, *halves).where(bucket >= since, bucket < until).group_by(table.c.wallet_id)
-    )
     return {
         wallet_id: _in_categories(
             [
@@ -236,8 +234,18 @@ def _totals(
                 for high, low in zip(values[::2], values[1::2], strict=True)
             ]
         )
-        for wallet_id, *values in conn.execute(wanted)
+        for wallet_id, *values in conn.execute(_summing(table), {"since": since, "until": until})
     }
+
+
+@cache
+def _summing(table: Table) -> Select[Any]:
+    bucket = next(iter(table.primary_key))
+    # in two halves: a sum may be larger than any column, and SQLite raises an error for that
+    columns = [cast(_summed(table, name), BigInteger) for name in _ADDED]
+    halves = [half for column in columns for half in (func.sum(column // _HALF), func.sum(column % _HALF))]
+    within = (bucket >= bindparam("since"), bucket < bindparam("until"))
+    return select(table.c.wallet_id, *halves).where(*within).group_by(table.c.wallet_id)
 
 
 def _summed(table: Table, name: str) -> ColumnElement[int]:
@@ -260,50 +268,51 @@ def fold_oldest_day(conn: Connection, *, before: int, since: int = 0) -> int:
 
     Returns how many hours went; 0 when no day is old enough.
     """
-    c = hourly_use.c
     oldest = oldest_hour(conn, since=since)
     if oldest is None:
         return 0
     day = oldest // HOURS_PER_DAY
-    first, end = day * HOURS_PER_DAY, (day + 1) * HOURS_PER_DAY
-    if end > before:
+    span = {"first": day * HOURS_PER_DAY, "end": (day + 1) * HOURS_PER_DAY}
+    if span["end"] > before:
         return 0
-    within = (c.hour >= first) & (c.hour < end)
+    conn.execute(_folding(conn.dialect.name), {**span, "whole_day": day})
+    return conn.execute(delete(hourly_use).where(_within(hourly_use)), span).rowcount
+
+
+def _within(table: FromClause) -> ColumnElement[bool]:
+    return (table.c.hour >= bindparam("first")) & (table.c.hour < bindparam("end"))
+
+
+@cache
+def _folding(dialect: str) -> sqlite.Insert:
+    c = hourly_use.c
     whole_day = (
         select(
-            literal(day).label("day"),
+            bindparam("whole_day", type_=Integer).label("day"),
             c.wallet_id,
-            *(_last_reading(category, first, end) for category in Category),
+            *(_last_reading(category) for category in Category),
             *(
-                _after_last_reading(category, first, end)
-                if name == names[-1]
-                else _bounded_sum(c[name]).label(name)
+                _after_last_reading(category) if name == names[-1] else _bounded_sum(c[name]).label(name)
                 for category, names in _NAMES.items()
                 for name in names
             ),
         )
-        .where(within)
+        .where(_within(hourly_use))
         .group_by(c.wallet_id)
     )
-    statement = insert_into(conn, daily_use).from_select(
+    statement = insert_in(dialect, daily_use).from_select(
         [column.name for column in whole_day.subquery().c], whole_day
     )
     # the day can exist already where old hours were imported again
-    conn.execute(_replacing(statement, daily_use))
-    return conn.execute(delete(hourly_use).where(within)).rowcount
+    return _replacing(statement, daily_use)
 
 
-def _last_reading(category: Category, first: int, end: int) -> Any:
+def _last_reading(category: Category) -> Any:
     later = hourly_use.alias("later")
     reading = later.c[category.value]
     return (
         select(reading)
-        .where(
-            later.c.wallet_id == hourly_use.c.wallet_id,
-            later.c.hour >= first,
-            later.c.hour < end,
-            reading.is_not(None),
-        )
+        .where(later.c.wallet_id == hourly_use.c.wallet_id, _within(later), reading.is_not(None))
         .order_by(later.c.hour.desc())
         .limit(1)
         .correlate(hourly_use)
@@ -312,15 +321,14 @@ def _last_reading(category: Category, first: int, end: int) -> Any:
     )
 
 
-def _after_last_reading(category: Category, first: int, end: int) -> Any:
+def _after_last_reading(category: Category) -> Any:
     """Sum what came after the last reading of the day, or all of it where nothing was read."""
     later, read = hourly_use.alias("later"), hourly_use.alias("read")
     last = (
         select(func.max(read.c.hour))
         .where(
             read.c.wallet_id == hourly_use.c.wallet_id,
-            read.c.hour >= first,
-            read.c.hour < end,
+            _within(read),
             read.c[category.value].is_not(None),
         )
         .correlate(hourly_use)
@@ -331,8 +339,8 @@ def _after_last_reading(category: Category, first: int, end: int) -> Any:
         select(cast(func.sum(later.c[name]), BigInteger))
         .where(
             later.c.wallet_id == hourly_use.c.wallet_id,
-            later.c.hour >= func.coalesce(last, first),
-            later.c.hour < end,
+            later.c.hour >= func.coalesce(last, bindparam("first")),
+            later.c.hour < bindparam("end"),
         )
         .correlate(hourly_use)
         .scalar_subquery()
@@ -360,9 +368,10 @@ def _bounded_sum(column: ColumnElement[int]) -> ColumnElement[int]:
     return case((high >= most, _MOST), (high <= -most, _LEAST), else_=high * _HALF + low)
 
 
-def _adding(conn: Connection, columns: Collection[str]) -> sqlite.Insert:
+@cache
+def _adding(dialect: str, columns: tuple[str, ...]) -> sqlite.Insert:
     """Return an insert of `columns` that adds to the stored hour, if there is one; a reading replaces the stored one."""
-    statement = insert_into(conn, hourly_use)
+    statement = insert_in(dialect, hourly_use)
     new, old = statement.excluded, hourly_use.c
     return statement.on_conflict_do_update(
         index_elements=["hour", "wallet_id"],
