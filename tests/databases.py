@@ -18,8 +18,7 @@ import pytest
 from alembic.config import main
 
 from balancebot.store.database import Database
-
-_PATIENCE = 30.0
+from tests.patience import PATIENCE
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
@@ -166,7 +165,7 @@ class PostgreSQL:
             self._process = subprocess.Popen(
                 command, user=self._user, cwd=self.folder, stdout=log, stderr=log, stdin=subprocess.DEVNULL
             )
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 self._run("SELECT 1")
@@ -188,7 +187,7 @@ class PostgreSQL:
         """Let the server end at once, as a crash would; `start` runs it again with what it had."""
         if self._process is not None:
             self._process.send_signal(3)  # SIGQUIT: without a clean shutdown
-            self._process.wait(_PATIENCE)
+            self._process.wait(PATIENCE)
             self._process = None
 
     def stop(self) -> None:

@@ -16,6 +16,7 @@ import pytest
 from packaging.requirements import Requirement
 
 import balancebot
+from tests.patience import PATIENCE
 
 _ROOT = Path(__file__).parents[1]
 _PROJECT: dict[str, Any] = tomllib.loads((_ROOT / "pyproject.toml").read_text())
@@ -75,7 +76,7 @@ def test_installed_into_an_empty_environment_it_runs_from_another_folder(wheel: 
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert (0, "") == (done.returncode, done.stderr)
     assert done.stdout.startswith(str(packages))
@@ -120,7 +121,7 @@ def test_the_wheel_starts_on_each_python_that_is_there(wheel: Path, tmp_path: Pa
             capture_output=True,
             text=True,
             check=False,
-            timeout=60,
+            timeout=PATIENCE,
         )
         assert (0, "") == (done.returncode, done.stderr), words
         assert expected in done.stdout

@@ -10,8 +10,8 @@ import pytest
 from balancebot.clock import SystemClock
 from balancebot.scheduler import EveryInterval, Job, Scheduler
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
+from tests.patience import PATIENCE
 
-_SOON = 5.0
 _NEVER = timedelta(hours=1)
 _NOON = datetime(2026, 11, 23, 12, tzinfo=UTC)
 
@@ -25,7 +25,7 @@ def test_a_job_runs_at_once_and_again_after_its_interval() -> None:
     scheduler = _scheduler([Job(name="tick", every=timedelta(milliseconds=50), run=twice.release)])
     scheduler.start()
     try:
-        assert [True, True] == [twice.acquire(timeout=_SOON) for _ in range(2)]
+        assert [True, True] == [twice.acquire(timeout=PATIENCE) for _ in range(2)]
     finally:
         scheduler.stop(timedelta(seconds=1))
 
@@ -35,9 +35,9 @@ def test_a_requested_job_does_not_wait_for_its_interval() -> None:
     scheduler = _scheduler([Job(name="deliver", every=_NEVER, run=runs.release)])
     scheduler.start()
     try:
-        assert runs.acquire(timeout=_SOON)
+        assert runs.acquire(timeout=PATIENCE)
         scheduler.run_now("deliver")
-        assert runs.acquire(timeout=_SOON)
+        assert runs.acquire(timeout=PATIENCE)
     finally:
         scheduler.stop(timedelta(seconds=1))
 
@@ -61,7 +61,9 @@ def test_a_job_that_fails_takes_no_other_with_it_and_is_logged_once_per_kind(
     with caplog.at_level(logging.INFO, "balancebot"):
         scheduler.start()
         try:
-            assert all(failures.acquire(timeout=_SOON) and runs.acquire(timeout=_SOON) for _ in range(3))
+            assert all(
+                failures.acquire(timeout=PATIENCE) and runs.acquire(timeout=PATIENCE) for _ in range(3)
+            )
         finally:
             scheduler.stop(timedelta(seconds=1))
     told = [(record.getMessage(), vars(record)["error"], bool(record.exc_info)) for record in caplog.records]
@@ -78,8 +80,8 @@ def test_stopping_waits_for_what_is_under_way() -> None:
 
     scheduler = _scheduler([Job(name="poll", every=_NEVER, run=work)])
     scheduler.start()
-    assert begun.wait(_SOON)
-    assert () == scheduler.stop(timedelta(seconds=_SOON))
+    assert begun.wait(PATIENCE)
+    assert () == scheduler.stop(timedelta(seconds=PATIENCE))
     assert ended.is_set()
 
 
@@ -88,13 +90,13 @@ def test_stopping_names_what_did_not_end_in_time() -> None:
 
     def hang() -> None:
         begun.set()
-        released.wait(_SOON)
+        released.wait(PATIENCE)
 
     scheduler = _scheduler(
         [Job(name="poll", every=_NEVER, run=hang), Job(name="tend", every=_NEVER, run=int)]
     )
     scheduler.start()
-    assert begun.wait(_SOON)
+    assert begun.wait(PATIENCE)
     assert ("poll",) == scheduler.stop(timedelta(milliseconds=50))
     released.set()
 
@@ -104,14 +106,14 @@ def test_a_job_that_hangs_leaves_the_turns_to_its_other_threads() -> None:
 
     def hang_once() -> None:
         begun.release()
-        released.wait(_SOON)
+        released.wait(PATIENCE)
 
     scheduler = _scheduler([Job(name="poll", every=timedelta(milliseconds=20), run=hang_once, max_running=2)])
     scheduler.start()
-    assert [True, True, False] == [begun.acquire(timeout=seconds) for seconds in (_SOON, _SOON, 0.2)]
+    assert [True, True, False] == [begun.acquire(timeout=seconds) for seconds in (PATIENCE, PATIENCE, 0.2)]
     released.set()
-    assert begun.acquire(timeout=_SOON)
-    assert () == scheduler.stop(timedelta(seconds=_SOON))
+    assert begun.acquire(timeout=PATIENCE)
+    assert () == scheduler.stop(timedelta(seconds=PATIENCE))
 
 
 def test_what_is_requested_while_it_runs_runs_again_at_once() -> None:
@@ -119,17 +121,17 @@ def test_what_is_requested_while_it_runs_runs_again_at_once() -> None:
 
     def work() -> None:
         begun.release()
-        released.wait(_SOON)
+        released.wait(PATIENCE)
 
     scheduler = _scheduler([Job(name="deliver", every=_NEVER, run=work)])
     scheduler.start()
-    assert begun.acquire(timeout=_SOON)
+    assert begun.acquire(timeout=PATIENCE)
     scheduler.run_now("deliver")
     scheduler.run_now("deliver")
     released.set()
-    assert begun.acquire(timeout=_SOON)
+    assert begun.acquire(timeout=PATIENCE)
     assert not begun.acquire(timeout=0.2)
-    assert () == scheduler.stop(timedelta(seconds=_SOON))
+    assert () == scheduler.stop(timedelta(seconds=PATIENCE))
 
 
 class _ClockSetBack:
@@ -148,12 +150,12 @@ def test_no_job_stands_still_when_the_clock_was_set_back(caplog: pytest.LogCaptu
     scheduler = Scheduler([Job(name="poll", every=_NEVER, run=runs.release)], clock)
     scheduler.start()
     try:
-        assert runs.acquire(timeout=_SOON)
+        assert runs.acquire(timeout=PATIENCE)
         clock.by = timedelta(hours=1)
-        assert runs.acquire(timeout=_SOON)
+        assert runs.acquire(timeout=PATIENCE)
         assert not runs.acquire(timeout=1.2)
     finally:
-        scheduler.stop(timedelta(seconds=_SOON))
+        scheduler.stop(timedelta(seconds=PATIENCE))
     assert ["clock.set_back"] == [
         record.message for record in caplog.records if record.name.startswith("balancebot")
     ]

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.patience import PATIENCE
+
 _ROOT = Path(__file__).parents[1]
 
 
@@ -35,7 +37,7 @@ def test_every_flow_is_counted() -> None:
 
 
 def test_the_site_holds_every_page_and_every_link_leads_somewhere(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, _ROOT / "tools" / "site.py", tmp_path], check=True, timeout=60)
+    subprocess.run([sys.executable, _ROOT / "tools" / "site.py", tmp_path], check=True, timeout=PATIENCE)
     pages = {page.relative_to(tmp_path).as_posix() for page in tmp_path.rglob("*.md")}
     listed = re.findall(r"^ +- .*: (\S+\.md)$", (_ROOT / "mkdocs.yml").read_text(), re.MULTILINE)
     assert sorted(pages) == sorted(listed)

@@ -19,6 +19,7 @@ from balancebot.ports import FetchResult, SourceError, SourceErrorKind
 from balancebot.store import tables, wallets
 from balancebot.store.database import Database
 from tests.outbox_bench import NOON, SETTINGS, HandClock, Room, SentMessage
+from tests.patience import PATIENCE
 
 __all__ = [
     "FINANCE",
@@ -38,7 +39,6 @@ POOL, SHOP, WEB = WalletName("acme"), WalletName("acme/shop"), WalletName("acme/
 OPS, FINANCE = Destination("slack", "#ops"), Destination("email", "finance@example.com")
 _KEY, _SECRET = Secret("key"), Secret("secret")
 _OWN_KEYS: dict[str, Any] = {"dev_key": _KEY, "dev_secret": _SECRET}
-_LONG = timedelta(seconds=30)
 
 
 @dataclass
@@ -102,7 +102,10 @@ class World:
         app = replace(
             app,
             latest=LatestOverview(
-                self.database, app.thresholds, stale_after=SETTINGS.poll.stale_after, wait_for_new=_LONG
+                self.database,
+                app.thresholds,
+                stale_after=SETTINGS.poll.stale_after,
+                wait_for_new=timedelta(seconds=PATIENCE),
             ),
         )
         self._apps.append(app)

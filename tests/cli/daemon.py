@@ -11,7 +11,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-PATIENCE = 90.0
+from tests.patience import PATIENCE
+
 COMMAND = (sys.executable, "-m", "balancebot", "run")
 ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 

@@ -11,6 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests.patience import PATIENCE
+
 pytestmark = pytest.mark.slow
 _ENVIRONMENT = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
 _COMMAND = (sys.executable, "-m", "balancebot", "demo")
@@ -24,7 +26,7 @@ def test_the_story_is_told_with_every_message_and_ends_by_itself(tmp_path: Path)
         capture_output=True,
         text=True,
         check=False,
-        timeout=60,
+        timeout=PATIENCE,
     )
     assert (0, "") == (done.returncode, done.stderr)
     slack = re.findall(r"Slack #ops-alerts.*\n┌─+┐\n│ (.*?) *│\n", done.stdout)
@@ -57,7 +59,7 @@ def test_it_goes_on_with_its_pages_until_it_is_stopped(tmp_path: Path) -> None:
             assert 303 == browser.post("/login", data={"name": name, "password": password}).status_code
             assert "acme/login-codes" in browser.get("/").text
         running.send_signal(signal.SIGTERM)
-        running.communicate(timeout=15)
+        running.communicate(timeout=PATIENCE)
         assert 0 == running.returncode
     finally:
         if running.poll() is None:

@@ -13,9 +13,10 @@ import httpx
 import pytest
 
 from tests.cli.conftest import Outcome
-from tests.cli.daemon import ENVIRONMENT, PATIENCE, DaemonProcess, running, until
+from tests.cli.daemon import ENVIRONMENT, DaemonProcess, running, until
 from tests.cli.firm import Firm
 from tests.notify.slack.envelopes import click
+from tests.patience import PATIENCE
 from tests.standins.slack_api import Fault
 
 pytestmark = pytest.mark.slow

@@ -16,9 +16,10 @@ import pytest
 
 from balancebot.jsms.simulator import FaultKind, SimulatedFault
 from tests.cli.conftest import Outcome
-from tests.cli.daemon import COMMAND, ENVIRONMENT, PATIENCE, DaemonProcess, running, until
+from tests.cli.daemon import COMMAND, ENVIRONMENT, DaemonProcess, running, until
 from tests.cli.firm import CHECKOUT, Firm
 from tests.notify.slack.envelopes import click
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 Run = Callable[..., Outcome]

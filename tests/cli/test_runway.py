@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.cli.conftest import Outcome
+from tests.patience import PATIENCE
 
 _BEGIN = datetime(2026, 11, 1, tzinfo=UTC)
 
@@ -68,7 +69,7 @@ def test_each_line_is_answered_before_the_next_is_asked() -> None:
         asked.stdin.flush()
         answers.append(json.loads(asked.stdout.readline())["id"])
     asked.stdin.close()
-    assert 0 == asked.wait(10)
+    assert 0 == asked.wait(PATIENCE)
     asked.stdout.close()
     assert ["a", "b"] == answers
 

@@ -15,6 +15,7 @@ from balancebot.clock import SystemClock
 from balancebot.jsms.simulator import FaultKind, SimulatedFault
 from tests.cli.conftest import Outcome
 from tests.cli.firm import CHECKOUT, Firm
+from tests.patience import PATIENCE
 from tests.standins.bots import SECRET, Service, serving
 from tests.standins.slack_api import Fault
 
@@ -179,7 +180,7 @@ def test_the_simulator_prints_a_configuration_and_ends_when_asked_to() -> None:
     assert served.stderr is not None
     assert "serving until stopped (Ctrl-C)\n" == served.stderr.readline()
     served.send_signal(signal.SIGTERM)
-    out, _ = served.communicate(timeout=10)
+    out, _ = served.communicate(timeout=PATIENCE)
     assert 0 == served.returncode
     assert tomllib.loads(out)["accounts"]
 
@@ -199,7 +200,7 @@ def test_the_simulator_writes_a_past_that_can_be_imported_and_in_which_a_balance
         while "serving" not in served.stderr.readline():
             pass
         served.send_signal(signal.SIGTERM)
-        out, _ = served.communicate(timeout=60)
+        out, _ = served.communicate(timeout=PATIENCE)
     (tmp_path / "balancebot.toml").write_text(out)
     assert 0 == balancebot("history", "import", "past.csv").status
     balances = json.loads(balancebot("status", "--json").out)["balances"]

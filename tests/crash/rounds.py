@@ -12,8 +12,8 @@ from tests.crash.episodes import Level
 from tests.crash.town import Town
 from tests.crash.traps import Blow, Fate
 from tests.crash.troubles import trouble
+from tests.patience import PATIENCE
 
-_PATIENCE = 120.0
 """Seconds until a town must have come to rest, on a machine that others keep busy."""
 _AMBUSH = 6.0
 """Seconds for which a boundary is waited for."""
@@ -57,10 +57,10 @@ def play(town: Town, number: int, seed: int, *blows: Blow) -> Round:
     chance = random.Random(f"{seed}/{number}")
     began = time.monotonic()
     happened = [_endure(town, blow, chance) for blow in blows] or _play(town, chance)
-    rested = town.until_quiet(_PATIENCE)
+    rested = town.until_quiet(PATIENCE)
     rested_at = time.monotonic()
     balance = compare(town)
-    while balance.repeats and time.monotonic() < rested_at + _PATIENCE:
+    while balance.repeats and time.monotonic() < rested_at + PATIENCE:
         time.sleep(0.5)  # what was in doubt is looked for again after a minute, and taken back
         balance = compare(town)
     return Round(
@@ -76,9 +76,9 @@ def play(town: Town, number: int, seed: int, *blows: Blow) -> Round:
 def _endure(town: Town, blow: Blow, chance: random.Random) -> str:
     town.traps.arm(blow)
     town.move(_certain_news(town, chance))
-    came = town.traps.wait(_PATIENCE)
+    came = town.traps.wait(PATIENCE)
     town.start()
-    town.until_recorded(_PATIENCE)
+    town.until_recorded(PATIENCE)
     return f"{blow.fate} at {blow.boundary}{'' if came else ', which did not come'}"
 
 
@@ -86,8 +86,8 @@ def _play(town: Town, chance: random.Random) -> list[str]:
     blows: list[str] = []
     if chance.random() < _HOUR_PASSES:
         town.let_an_hour_pass()
-        town.until_read_since(SystemClock().now(), _PATIENCE)
-        town.until_recorded(_PATIENCE)
+        town.until_read_since(SystemClock().now(), PATIENCE)
+        town.until_recorded(PATIENCE)
     for _ in range(chance.choice((1, 1, 2))):
         town.move(_moves(town, chance))
         for _ in range(chance.choice((1, 1, 2))):
@@ -95,7 +95,7 @@ def _play(town: Town, chance: random.Random) -> list[str]:
                 blows.append(trouble(town, chance))
             blows.append(_strike(town, chance))
             town.start(watched=chance.random() < 0.8)
-        town.until_recorded(_PATIENCE)
+        town.until_recorded(PATIENCE)
     return blows
 
 

@@ -16,11 +16,11 @@ from tests.crash.books import compare
 from tests.crash.episodes import Level
 from tests.crash.town import ROOM, Town
 from tests.databases import PostgreSQL
+from tests.patience import PATIENCE
 from tests.standins.slack_api import Fault
 
 pytestmark = pytest.mark.slow
 ONE, TWO, THREE = (WalletName(f"acme/app-{number}") for number in (1, 2, 3))
-_PATIENCE = 60.0
 LOCKED_FOR = 12.0
 """Seconds: longer than a lease, and than anybody waits for a lock."""
 LATE_BY = 14.0
@@ -32,18 +32,18 @@ def town(tmp_path: Path) -> Iterator[Town]:
     with Town(tmp_path, f"sqlite:///{tmp_path}/balancebot.db", seed=1) as town:
         town.start()
         town.move({ONE: Level.WARNING})
-        assert town.until_quiet(_PATIENCE)
+        assert town.until_quiet(PATIENCE)
         yield town
         assert [] == [line for line in town.log() if "trace" in line or "said" in line]
 
 
 def _move(town: Town, wallet: WalletName, level: Level) -> None:
     town.move({wallet: level})
-    assert town.until_recorded(_PATIENCE)
+    assert town.until_recorded(PATIENCE)
 
 
 def _well(town: Town) -> None:
-    assert town.until_quiet(_PATIENCE)
+    assert town.until_quiet(PATIENCE)
     books = compare(town)
     assert ((), ()) == (books.losses, books.repeats)
 
@@ -84,7 +84,7 @@ def test_slack_is_left_alone_for_as_long_as_it_asks(town: Town) -> None:
 def test_a_revoked_token_is_told_by_mail_and_nothing_is_lost_until_there_is_a_new_one(town: Town) -> None:
     revoked, town.slack.token = town.slack.token, "xoxb-another"
     _move(town, TWO, Level.CRITICAL)
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + PATIENCE
     while not _troubles(town) and time.monotonic() < end:
         time.sleep(0.1)
     town.slack.token = revoked
@@ -122,7 +122,7 @@ def test_tables_that_somebody_locks_on_postgresql_lose_nothing(
     with Town(tmp_path, url, seed=1, num_replicas=2) as town:
         town.start()
         town.move({ONE: Level.WARNING})
-        assert town.until_quiet(_PATIENCE)
+        assert town.until_quiet(PATIENCE)
         with other.begin() as conn:
             conn.execute(text("LOCK TABLE wallets, alerts, deliveries, workers IN ACCESS EXCLUSIVE MODE"))
             town.move({ONE: Level.OK, TWO: Level.CRITICAL})
@@ -146,7 +146,7 @@ def test_a_postgresql_that_ends_every_session_again_and_again_loses_nothing(
     with Town(tmp_path, url, seed=1, num_replicas=2) as town:
         town.start()
         town.move({ONE: Level.WARNING})
-        assert town.until_quiet(_PATIENCE)
+        assert town.until_quiet(PATIENCE)
         town.move({ONE: Level.CRITICAL, TWO: Level.WARNING})
         for _ in range(30):
             with other.connect() as conn:
@@ -165,7 +165,7 @@ def test_a_post_that_takes_effect_long_after_its_time_does_not_stand_twice_in_th
     time.sleep(max(0.0, began + LATE_BY + 2 - time.monotonic()))
     # it stands twice now, unless the bot was so slow that it found the late one before it sent again
     _look_again(town)
-    end = time.monotonic() + _PATIENCE
+    end = time.monotonic() + PATIENCE
     while set(_standing(town).values()) != {1} and time.monotonic() < end:
         time.sleep(0.1)
     assert {1} == set(_standing(town).values())
@@ -196,7 +196,7 @@ def test_a_clock_that_is_far_off_for_two_readings_tells_nothing_twice_and_remind
     with Town(tmp_path, f"sqlite:///{tmp_path}/balancebot.db", seed=1, remind_every="24h") as town:
         town.start()
         _move(town, ONE, Level.WARNING)
-        assert town.until_quiet(_PATIENCE)
+        assert town.until_quiet(PATIENCE)
         town.set_clock(wrong)
         time.sleep(2.5)
         _move(town, TWO, Level.CRITICAL)

@@ -16,10 +16,10 @@ from tests.crash.episodes import Level
 from tests.crash.town import Town
 from tests.crash.traps import Blow, Fate
 from tests.databases import PostgreSQL
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.slow
 _PROMISED = timedelta(seconds=15)
-_PATIENCE = 60.0
 _STAGES = (
     "cycle.claim committing",  # wallets are claimed, their rows locked
     "jsms asked",
@@ -42,7 +42,7 @@ def test_another_replica_has_read_and_told_everything_in_time(
 ) -> None:
     name = postgresql.create(template="template0")
     with Town(
-        tmp_path, postgresql.url(name), seed=1, num_replicas=2, frozen_for=(_PATIENCE, _PATIENCE)
+        tmp_path, postgresql.url(name), seed=1, num_replicas=2, frozen_for=(PATIENCE, PATIENCE)
     ) as town:
         town.start()
         _taken_over(town, stage, fate)
@@ -67,7 +67,7 @@ def test_it_takes_fifteen_seconds_at_most(tmp_path: Path, postgresql: PostgreSQL
         town.start()
         assert _taken_over(town, "record.call committing", Fate.KILL) < _PROMISED
     with Town(
-        tmp_path, postgresql.url(name), seed=1, num_replicas=2, frozen_for=(_PATIENCE, _PATIENCE)
+        tmp_path, postgresql.url(name), seed=1, num_replicas=2, frozen_for=(PATIENCE, PATIENCE)
     ) as town:
         town.start()
         assert _taken_over(town, "cycle.claim committing", Fate.FREEZE) < _PROMISED
@@ -79,21 +79,21 @@ def _taken_over(town: Town, stage: str, fate: Fate) -> timedelta:
     """Let news come, strike at `stage`, and return how long it took from there until all was read and told."""
     one, two, three, *_ = town.episodes.wallets
     town.move({one: Level.WARNING})
-    assert town.until_quiet(_PATIENCE)
+    assert town.until_quiet(PATIENCE)
     town.traps.arm(Blow(boundary=stage, nth=1, fate=fate))
     town.move({one: Level.OK, two: Level.CRITICAL})
-    assert town.traps.wait(_PATIENCE)
+    assert town.traps.wait(PATIENCE)
     struck_at = SystemClock().now()
     town.move({three: Level.DEPLETED})
     if town.num_replicas == 1:
         town.start()
-    assert town.until_quiet(_PATIENCE)
-    assert town.until_read_since(struck_at, _PATIENCE)
+    assert town.until_quiet(PATIENCE)
+    assert town.until_read_since(struck_at, PATIENCE)
     return timedelta(seconds=time.monotonic() - town.struck_at)
 
 
 def _books_are_even(town: Town) -> None:
     time.sleep(2)
-    assert town.until_quiet(_PATIENCE)
+    assert town.until_quiet(PATIENCE)
     books = compare(town)
     assert ((), ()) == (books.losses, books.repeats)

@@ -210,7 +210,9 @@ def test_what_was_acknowledged_before_pagerduty_heard_of_it_is_acknowledged_ther
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("kind", ["dingtalk", "wecom"])
+@pytest.mark.parametrize(
+    ("kind", "database_url"), [("dingtalk", "postgresql"), ("wecom", "sqlite")], indirect=["database_url"]
+)
 def test_a_storm_of_300_alerts_is_a_handful_of_messages_below_the_limit_of_20_a_minute(
     kind: str, database: Database, tmp_path: Path, clock: HandClock
 ) -> None:

@@ -15,6 +15,7 @@ from tests.outbox_bench import (
     arrives,
     loses_the_answer,
 )
+from tests.patience import PATIENCE
 
 
 def frozen_in(bench: Bench, moment: Fate) -> Callable[[], None]:
@@ -23,17 +24,17 @@ def frozen_in(bench: Bench, moment: Fate) -> Callable[[], None]:
 
     def freezes(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
         asleep.set()
-        awake.wait(30)
+        awake.wait(PATIENCE)
         return moment(room, outgoing)
 
     bench.slack.fates["#ops"] = [freezes]
     frozen = bench.deliver
     frozen.tick()
-    asleep.wait(30)
+    asleep.wait(PATIENCE)
 
     def wake() -> None:
         awake.set()
-        frozen.close(timedelta(seconds=5))
+        frozen.close(timedelta(seconds=PATIENCE))
 
     return wake
 

@@ -27,6 +27,7 @@ from tests.outbox_bench import (
     loses_the_answer,
     loses_the_request,
 )
+from tests.patience import PATIENCE
 
 dying = pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 
@@ -170,7 +171,7 @@ def test_one_stuck_destination_holds_up_no_other(bench: Bench) -> None:
     released = threading.Event()
 
     def hangs(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-        released.wait(10)
+        released.wait(PATIENCE)
         return room.put(outgoing)
 
     bench.slack.fates["#ops"] = [hangs]

@@ -19,6 +19,7 @@ from tests.outbox_bench import (
     Room,
     fails,
 )
+from tests.patience import PATIENCE
 
 
 def standing(bench: Bench) -> list[tuple[str, str, str]]:
@@ -165,7 +166,7 @@ def test_a_refused_edit_is_given_up_and_is_no_trouble_of_the_channel(bench: Benc
 
 def test_one_run_tells_of_a_refusal_though_the_other_channel_was_done_before(bench: Bench) -> None:
     def refuses_late(room: Room, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while not bench.mail.told("finance@example.com") and time.monotonic() < deadline:
             time.sleep(0.01)
         time.sleep(0.2)

@@ -43,7 +43,7 @@ def _rate(world: World) -> float | None:
 )
 def test_the_usage_rate_is_right_within_two_readings(world: World, jumped: object) -> None:
     balance = 100_000
-    for _ in range(60):
+    for _ in range(24):
         _read(world, balance, minutes=30)
         balance -= 200
     before = _rate(world)

@@ -18,6 +18,7 @@ from balancebot.store import alerts, usage, wallets, workers
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from tests.outbox_bench import let_heartbeats_age
+from tests.patience import PATIENCE
 from tests.world import NOON, POOL, SHOP, WEB, World, industry
 
 ADAPTIVE = PollConfig(every=timedelta(minutes=30), fastest=timedelta(minutes=1))
@@ -505,11 +506,11 @@ def test_what_a_round_brings_after_it_was_frozen_is_old_once_the_wallet_is_read_
 
         def hold() -> None:
             is_claimed.set()
-            is_over.wait(10)
+            is_over.wait(PATIENCE)
 
         world.source.meanwhile = hold
         anew.start()
-        assert is_claimed.wait(10)
+        assert is_claimed.wait(PATIENCE)
 
     is_claimed, is_over = Event(), Event()
     anew = Thread(target=world.app.poll_cycle.run_due)

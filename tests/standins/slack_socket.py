@@ -18,9 +18,8 @@ from typing import Any
 
 from aiohttp import ClientConnectionResetError, WSMsgType, web
 
+from tests.patience import PATIENCE
 from tests.standins.slack_rules import refusal_of
-
-_PATIENCE = 60.0
 
 
 class SocketSide:
@@ -144,10 +143,10 @@ class SocketSide:
 
     def _wait(self, holds: Any) -> None:
         with self._changed:
-            assert self._changed.wait_for(holds, _PATIENCE), "waited in vain"
+            assert self._changed.wait_for(holds, PATIENCE), "waited in vain"
 
     def _do(self, work: Any) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(_PATIENCE)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
 
 def text_of(body: dict[str, Any]) -> str:

@@ -1,6 +1,8 @@
 """Before limits are changed: which alerts would open or close, and what they would have told in the last month."""
 
+import shutil
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
@@ -20,6 +22,16 @@ SHOP_INDUSTRY = BalanceKey(SHOP, Category.INDUSTRY)
 @pytest.fixture
 def world(sqlite_url: str) -> World:
     return World(Database(sqlite_url))
+
+
+@pytest.fixture(scope="module")
+def watched(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> World:
+    """A month of the showcase, which no test changes."""
+    file = tmp_path_factory.mktemp("watched") / "balancebot.db"
+    shutil.copyfile(sqlite_template, file)
+    world = World(Database(f"sqlite:///{file}"))
+    showcase.fill(world)
+    return world
 
 
 def preview(world: World) -> PreviewLimits:
@@ -114,28 +126,25 @@ def test_the_look_back_puts_the_new_limits_next_to_those_of_today(world: World) 
     assert timedelta(days=2) < bought.notice < timedelta(days=5)
 
 
-def test_limits_in_days_are_looked_back_at_with_what_was_known_then(world: World) -> None:
-    showcase.fill(world)
+def test_limits_in_days_are_looked_back_at_with_what_was_known_then(watched: World) -> None:
     row = ThresholdRow(wallet=showcase.CHECKOUT, category=Category.INDUSTRY, warning_days=14, critical_days=1)
-    (comparison,) = look_back(world, row).comparisons
+    (comparison,) = look_back(watched, row).comparisons
     assert len(comparison.before) >= 1
     assert comparison.after[0].opened_at < comparison.before[0].opened_at
 
 
-def test_a_steady_use_speaks_once_for_each_time_it_runs_low_whatever_the_hour(world: World) -> None:
-    showcase.fill(world)
+def test_a_steady_use_speaks_once_for_each_time_it_runs_low_whatever_the_hour(watched: World) -> None:
     row = ThresholdRow(wallet=showcase.CHECKOUT, category=Category.INDUSTRY, warning_days=10, critical_days=4)
-    (comparison,) = look_back(world, row).comparisons
+    (comparison,) = look_back(watched, row).comparisons
     assert [
         ([Severity.WARNING], Ending.TOPPED_UP),
         ([Severity.WARNING, Severity.CRITICAL], Ending.STILL_OPEN),
     ] == [([told.severity for told in day.told], day.ending) for day in comparison.after]
 
 
-def test_a_pattern_looks_back_at_the_balances_that_run_out_first(world: World) -> None:
-    showcase.fill(world)
+def test_a_pattern_looks_back_at_the_balances_that_run_out_first(watched: World) -> None:
     row = ThresholdRow(wallet="*", warning_days=30)
-    comparisons = look_back(world, row).comparisons
+    comparisons = look_back(watched, row).comparisons
     names = {str(comparison.balance) for comparison in comparisons}
     assert {"acme/checkout:industry", "acme/checkout:voice", "acme/营销活动:market"} <= names
-    assert (20, 8) == (look(world, row).num_moved, len(comparisons))
+    assert (20, 8) == (look(watched, row).num_moved, len(comparisons))

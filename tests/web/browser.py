@@ -10,6 +10,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from balancebot.domain.user import Role
+from tests.patience import PATIENCE
 
 _CHROMIUM = ("chromium", "chromium-browser", "google-chrome")
 QUIETLY = (
@@ -46,6 +47,7 @@ def chromium() -> Iterator[Browser]:
         if os.environ.get("CI"):
             pytest.fail("Chromium is not installed, and under CI no test of the pages is skipped")
         pytest.skip("Chromium is not installed")
+    expect.set_options(timeout=PATIENCE * 1000)
     with started() as playwright:
         browser = playwright.chromium.launch(executable_path=path, args=list(QUIETLY))
         yield browser
@@ -74,7 +76,7 @@ def open_page(chromium: Browser) -> Iterator[Callable[..., Page]]:
         )
         contexts.append(context)
         page = context.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(PATIENCE * 1000)
         page.on("pageerror", lambda error: troubles.append(f"error: {error}"))
         page.on(
             "console",

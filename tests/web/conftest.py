@@ -23,6 +23,7 @@ from balancebot.ports import SourceErrorKind
 from balancebot.store.database import Database
 from balancebot.web.app import create_pages
 from balancebot.web.server import WebServer, serve
+from tests.patience import PATIENCE
 from tests.web import showcase
 from tests.web.browser import PASSWORD
 from tests.world import HandClock, World
@@ -42,7 +43,7 @@ class Desk:
 
     def visitor(self) -> httpx.Client:
         """A browser that nobody has logged in with."""
-        return httpx.Client(base_url=self.address, trust_env=False, timeout=60)
+        return httpx.Client(base_url=self.address, trust_env=False, timeout=PATIENCE)
 
     @contextmanager
     def user(self, role: Role) -> Iterator[httpx.Client]:

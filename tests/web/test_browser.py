@@ -62,7 +62,7 @@ def test_a_limit_is_edited_in_place_with_the_keyboard_after_a_look_at_what_it_do
     page.keyboard.press("Control+a")
     page.keyboard.type("70,000")
     expect(page.locator(".effect")).to_contain_text("1 balance would get different limits.")
-    expect(page.locator(".effect")).to_contain_text("before it was topped up", timeout=90_000)
+    expect(page.locator(".effect")).to_contain_text("before it was topped up")
     page.keyboard.press("Enter")
 
     expect(page.locator("#rows")).to_contain_text("Saved, and judged by the latest readings.")

@@ -10,6 +10,7 @@ import pytest
 from balancebot.config import WebConfig
 from balancebot.domain.user import Role
 from balancebot.thresholds.changes import edit_token
+from tests.patience import PATIENCE
 from tests.web.conftest import Desk, csrf_token
 
 _UNPARSED = ["http://[", "//[", "http://[::1", "http://a:b:c", "http://h:99999", "http://\u2100.example/"]
@@ -19,7 +20,7 @@ _UPLOAD = "/thresholds/sheet"
 def _raw(desk: Desk, sent: bytes) -> bytes:
     """Send bytes as they are, and return everything that is answered until the connection ends."""
     host, port = desk.address.removeprefix("http://").split(":")
-    with socket.create_connection((host, int(port)), timeout=60) as connection:
+    with socket.create_connection((host, int(port)), timeout=PATIENCE) as connection:
         connection.sendall(sent)
         answer = b""
         while chunk := connection.recv(65536):

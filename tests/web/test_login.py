@@ -10,6 +10,7 @@ from balancebot.config import WebConfig
 from balancebot.domain.user import Role
 from balancebot.web.app import create_pages
 from balancebot.web.server import serve
+from tests.patience import PATIENCE
 from tests.web.browser import PASSWORD
 from tests.web.conftest import Desk, csrf_token, pages_of
 from tests.world import World
@@ -109,7 +110,9 @@ def test_every_attempt_is_counted_and_failures_are_logged_without_what_was_typed
     pages = create_pages(pages_of(world), metrics=bytes, on_log_in=outcomes.append)
     server = serve(pages, host="127.0.0.1", port=0)
     try:
-        with httpx.Client(base_url=f"http://127.0.0.1:{server.port}", trust_env=False, timeout=60) as browser:
+        with httpx.Client(
+            base_url=f"http://127.0.0.1:{server.port}", trust_env=False, timeout=PATIENCE
+        ) as browser:
             for name, password in (("a typed secret", "x"), ("viewer", PASSWORD)):
                 browser.post("/login", data={"name": name, "password": password})
     finally:

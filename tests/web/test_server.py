@@ -12,8 +12,7 @@ from starlette.routing import Route
 
 from balancebot.web import server as module
 from balancebot.web.server import Connections, Occasionally, WebServer, serve
-
-_PATIENCE = 30.0
+from tests.patience import PATIENCE
 
 
 def _hello(request: Request) -> PlainTextResponse:
@@ -32,7 +31,7 @@ def connect(running: WebServer) -> Iterator[Callable[[], socket.socket]]:
     opened: list[socket.socket] = []
 
     def connect() -> socket.socket:
-        opened.append(socket.create_connection(("127.0.0.1", running.port), timeout=_PATIENCE))
+        opened.append(socket.create_connection(("127.0.0.1", running.port), timeout=PATIENCE))
         return opened[-1]
 
     yield connect
@@ -42,7 +41,7 @@ def connect(running: WebServer) -> Iterator[Callable[[], socket.socket]]:
 
 def _is_answered(running: WebServer) -> bool:
     with httpx.Client(
-        base_url=f"http://127.0.0.1:{running.port}", trust_env=False, timeout=_PATIENCE
+        base_url=f"http://127.0.0.1:{running.port}", trust_env=False, timeout=PATIENCE
     ) as visitor:
         return visitor.get("/").text == "hello"
 
@@ -75,7 +74,7 @@ def test_a_request_that_does_not_come_to_its_end_is_given_up(
     monkeypatch.setattr(module, "_BODY_WITHIN", 0.2)
     server = serve(Starlette(routes=[Route("/", _reads, methods=["GET", "POST"])]), host="127.0.0.1", port=0)
     try:
-        with socket.create_connection(("127.0.0.1", server.port), timeout=_PATIENCE) as connection:
+        with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
             connection.sendall(sent)
             assert b"" == _end_of(connection)
     finally:
