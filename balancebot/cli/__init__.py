@@ -70,7 +70,12 @@ COMMANDS = {
         ("Decide", "alerts", "show what is open; acknowledge", "alerts:alert_commands"),
         ("Decide", "silence", "mute what a pattern matches for a while", "alerts:silence_commands"),
         ("Decide", "silences", "show silences; end one", "alerts:silences_commands"),
-        ("Decide", "advise", "say what to buy by when, so that quota lasts to a date", "advise:commands"),
+        (
+            "Decide",
+            "advise",
+            "say what to move and buy by when, so that quota lasts to a date",
+            "advise:commands",
+        ),
         ("Decide", "orders", "record purchases, and see what of them has arrived", "orders:commands"),
         ("Decide", "plans", "announce sends that no balance shows yet", "planned_sends:commands"),
         ("Decide", "deliveries", "show what waits or never arrived; send it again", "deliveries:commands"),
@@ -108,7 +113,9 @@ def _run(given: Sequence[str]) -> int:
     if words is None:
         print("the words after balancebot must be UTF-8", file=sys.stderr)
         return 2
-    if words in (["--help"], ["-h"], []):
+    # a shell that asks how a command goes on says what was typed in variables of its own
+    is_asked_by_shell = "_BALANCEBOT_COMPLETE" in os.environ
+    if words in (["--help"], ["-h"], []) and not is_asked_by_shell:
         print(overview())
         return 0 if words else 2
     from balancebot.cli.ask_daemon import ask_daemon  # lazy: `--help` is to be quick
@@ -140,5 +147,7 @@ Will we run out of SMS, when, and who must act?
   --config FILE  the configuration; else $BALANCEBOT_CONFIG, else ./balancebot.toml
   --version      which balancebot this is
   --help         this list; after a command, what it takes
+  --install-completion
+                 let the shell complete commands and options with Tab
 
 Exit status: 0 done; 1 it ran and something failed; 2 usage or configuration."""

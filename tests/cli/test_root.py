@@ -49,6 +49,23 @@ def test_help_imports_nothing_heavy() -> None:
     assert set() == {"typer", "rich", "sqlalchemy", "httpx", "numpy"} & set(done.stderr.split())
 
 
+def test_a_shell_completes_commands_of_groups() -> None:
+    """As the script of `--show-completion bash` asks."""
+    asked = {
+        "_BALANCEBOT_COMPLETE": "complete_bash",
+        "COMP_WORDS": "balancebot thresholds im",
+        "COMP_CWORD": "2",
+    }
+    done = subprocess.run(
+        [sys.executable, "-m", "balancebot"],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=os.environ | asked,
+    )
+    assert ("import", "") == (done.stdout.strip(), done.stderr)
+
+
 def test_nothing_said_shows_the_list_as_a_fault_of_usage(balancebot: Callable[..., Outcome]) -> None:
     outcome = balancebot()
     assert (2, balancebot("--help").out) == (outcome.status, outcome.out)
