@@ -31,7 +31,7 @@ from balancebot.orders.orders import OperateOrders
 from balancebot.overview.advice import LatestAdvice
 from balancebot.overview.balances import SystemStatus, system_status
 from balancebot.overview.latest import LatestOverview
-from balancebot.poll.cycle import LAST_CYCLE, PollCycle
+from balancebot.poll.cycle import PollCycle
 from balancebot.poll.judge import JudgeLimits, sync_wallets
 from balancebot.poll.judge_spikes import JudgeSpikes
 from balancebot.poll.record import RateLimits, RecordReadings
@@ -303,7 +303,7 @@ class App:
         """Return in a line why the app isn't ready; '' when the database answers and the last cycle was on time."""
         try:
             with self.database.read() as conn:
-                last = installation.find(conn, LAST_CYCLE)
+                last = installation.find(conn, installation.LAST_CYCLE)
         except DatabaseError as error:
             return str(error)
         if last is None:

@@ -10,7 +10,6 @@ from balancebot.clock import SystemClock
 from balancebot.config import Settings, load
 from balancebot.domain.balance import Snapshot, WalletName
 from balancebot.jsms.simulator import Scenario, Simulator, simulated_wallet
-from balancebot.poll.cycle import LAST_CYCLE
 from balancebot.store import installation, wallets
 from balancebot.store.database import Database
 from tests.world import HandClock
@@ -68,7 +67,7 @@ def test_a_round_that_is_paced_may_take_its_time_before_the_bot_counts_as_late(
     bot = build_app(_settings(config), Database(sqlite_url), clock=clock)
     try:
         with bot.database.write() as conn:
-            installation.note(conn, LAST_CYCLE, "", now=clock.at)
+            installation.note(conn, installation.LAST_CYCLE, "", now=clock.at)
         clock.at += timedelta(minutes=minutes)
         assert ready is (bot.unready() == "")
     finally:

@@ -18,7 +18,6 @@ from balancebot.domain.sentence import NO_SENTENCE, Sentence
 from balancebot.domain.threshold import Effective, ThresholdBook
 from balancebot.domain.verdict import Severity, judge
 from balancebot.estimates.estimator import estimate_at
-from balancebot.poll.cycle import LAST_CYCLE
 from balancebot.store import alerts, channel_failures, estimates, installation, outbox, schema, wallets
 from balancebot.store.channel_failures import ChannelFailure
 from balancebot.store.database import Database
@@ -208,7 +207,7 @@ def system_status(
     conn: Connection, *, book: ThresholdBook, stale_after: timedelta, now: datetime
 ) -> SystemStatus:
     """Return how all things stand, of every configured wallet."""
-    last_cycle = installation.find(conn, LAST_CYCLE)
+    last_cycle = installation.find(conn, installation.LAST_CYCLE)
     return SystemStatus(
         balances=tuple(overview(conn, book=book, stale_after=stale_after, now=now)),
         num_open={(kind, severity): num for kind, severity, num in alerts.num_open(conn)},

@@ -86,8 +86,6 @@ class _End:
         self.error = error
 
 
-LAST_CYCLE = "last_cycle"
-"""The fact that holds when the last complete cycle ended."""
 _LINGER = timedelta(milliseconds=500)
 """How long an answer waits for others, so that alerts that open together can be grouped."""
 _SHARE = 1_000
@@ -334,7 +332,7 @@ class PollCycle:
         try:
             if not cycle.faults:
                 with self._database.write() as conn:
-                    installation.note(conn, LAST_CYCLE, "", now=self._clock.now())
+                    installation.note(conn, installation.LAST_CYCLE, "", now=self._clock.now())
             refit_models(self._database, cycle.booked, zone=self._zone)
         except DatabaseError as fault:
             cycle.faults.append(fault)

@@ -10,6 +10,9 @@ from balancebot.domain.delivery import DeliveryState
 from balancebot.store.tables import alerts, deliveries, facts, wallets, workers
 from balancebot.store.types import insert_into
 
+LAST_CYCLE = "last_cycle"
+"""The fact that holds when the last complete poll cycle ended."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallationFact:

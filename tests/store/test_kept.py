@@ -13,7 +13,6 @@ from sqlalchemy import inspect, make_url, text
 
 from balancebot.domain.alert import Reason
 from balancebot.people.users import list_users
-from balancebot.poll.cycle import LAST_CYCLE
 from balancebot.store import installation, schema
 from balancebot.store.backup import find_faults
 from balancebot.store.database import Database
@@ -71,7 +70,7 @@ def test_nothing_is_lost_and_the_tables_are_those_of_a_new_database(
 def test_what_waited_is_sent_once_and_what_stands_is_not_told_again(kept: Database) -> None:
     kept.upgrade()
     with kept.read() as conn:
-        last = installation.find(conn, LAST_CYCLE)
+        last = installation.find(conn, installation.LAST_CYCLE)
     assert last is not None
     world = World(kept, clock=HandClock(last.at + timedelta(minutes=5)))
     for balance in (60, 50):
@@ -89,7 +88,7 @@ def test_what_waited_is_sent_once_and_what_stands_is_not_told_again(kept: Databa
 def test_people_and_their_work_are_all_there(kept: Database) -> None:
     kept.upgrade()
     with kept.read() as conn:
-        last = installation.find(conn, LAST_CYCLE)
+        last = installation.find(conn, installation.LAST_CYCLE)
     assert last is not None
     world = World(kept, clock=HandClock(last.at))
     assert ["ada"] == [user.name for user in list_users(kept)]

@@ -7,7 +7,6 @@ from typing import NoReturn
 import pytest
 
 from balancebot.config import Secret, WebConfig
-from balancebot.poll.cycle import LAST_CYCLE
 from balancebot.store import installation
 from balancebot.store.database import Database
 from tests.web.conftest import METRICS, NOW, Desk
@@ -15,7 +14,7 @@ from tests.web.conftest import METRICS, NOW, Desk
 
 def test_the_process_is_alive_and_ready(desk: Desk) -> None:
     with desk.world.database.write() as conn:
-        installation.note(conn, LAST_CYCLE, "", now=NOW)
+        installation.note(conn, installation.LAST_CYCLE, "", now=NOW)
     with desk.visitor() as visitor:
         assert 200 == visitor.get("/healthz").status_code
         assert 200 == visitor.get("/readyz").status_code
