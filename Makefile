@@ -59,8 +59,8 @@ fix: $(VENV)/.installed-dev ## format, and mend what the linter can mend by itse
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev ## list the benchmarks; make bench NAME=cycle ARGS="--wallets 1000" runs one
-	@$(BIN)/python -m benchmarks $(NAME) $(ARGS)
+bench: $(VENV)/.installed-dev ## every figure beside its bound; make bench NAME=cycle ARGS="--wallets 1000" runs one benchmark
+	@$(BIN)/python -m benchmarks $(or $(NAME),report) $(ARGS)
 
 messages: $(VENV)/.installed-dev ## collect the sentences of code and templates into the catalogues, and compile them
 	@$(BIN)/python tools/messages.py

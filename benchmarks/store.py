@@ -32,6 +32,8 @@ START = datetime(2026, 11, 24, tzinfo=UTC)
 EVERY = timedelta(minutes=5)
 IN_USE = (Category.INDUSTRY, Category.MARKET)
 ME = "benchmark"
+_IN_ONE = 288
+"""So many hours or instants of the past are written in one transaction."""
 
 
 class Costs:
@@ -123,16 +125,18 @@ def write_year(database: Database, wallet_ids: list[int]) -> None:
     used = (Used(), Used(), Used(36, 3600), Used(84, 3600))
     hours = range(end // 3600 - 365 * 24, end // 3600)
     instants = range(end - int(RetentionConfig().raw.total_seconds()), end, int(EVERY.total_seconds()))
-    for hour in hours:
+    for some in (hours[start : start + _IN_ONE] for start in range(0, len(hours), _IN_ONE)):
         with database.write() as conn:
-            seen = shown(12 * (hour - hours.stop))
-            usage.put(conn, [UseRow(hour, wallet_id, seen, used) for wallet_id in wallet_ids])
-    for number, second in enumerate(instants):
+            for hour in some:
+                seen = shown(12 * (hour - hours.stop))
+                usage.put(conn, [UseRow(hour, wallet_id, seen, used) for wallet_id in wallet_ids])
+    for start in range(0, len(instants), _IN_ONE):
         with database.write() as conn:
-            seen = shown(number - len(instants))
-            readings.append_snapshots(
-                conn, [SnapshotRow(second, wallet_id, seen) for wallet_id in wallet_ids]
-            )
+            for number in range(start, min(start + _IN_ONE, len(instants))):
+                seen = shown(number - len(instants))
+                readings.append_snapshots(
+                    conn, [SnapshotRow(instants[number], wallet_id, seen) for wallet_id in wallet_ids]
+                )
 
 
 def size_of(database: Database) -> int:

@@ -1,0 +1,298 @@
+"""Every figure beside its bound and its rival, in one run: what `make bench` does. Writes them into docs/performance.md.
+
+    python -m benchmarks report [--only startup,cycle] [--keep]
+
+Runs the other benchmarks one after the other, with sizes that end in about ten minutes, and takes the figures from what they
+print. `--only` measures some of them again and leaves the other rows of the table as they are; `--keep` writes nothing.
+"""
+
+import argparse
+import os
+import re
+import statistics
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import NamedTuple
+
+HERE = Path(__file__).parent.parent
+PAGE = HERE / "docs" / "performance.md"
+BEGIN, END = "<!-- begin: make bench -->\n", "<!-- end: make bench -->\n"
+HEAD = "| | measured | aim | beside it | load |\n| --- | ---: | ---: | --- | ---: |\n"
+"""The load is that of the machine when the figure was taken, by programs that are no part of the run too."""
+
+
+class Figure(NamedTuple):
+    """One row of the table."""
+
+    title: str
+    pattern: str
+    """Finds the figures in what the benchmark prints; its first group is a number."""
+    show: str
+    """How the median of what was found is written."""
+    aim: str = ""
+    beside: str = ""
+    """The bound or the rival; `{}` in it is the median of what `rival` finds."""
+    rival: str = ""
+    of_all: Callable[[list[float]], float] = statistics.median
+
+
+class Run(NamedTuple):
+    """One call of a benchmark, and what is taken from it."""
+
+    name: str
+    options: str
+    figures: tuple[Figure, ...]
+
+
+_COMMAND = r" +\d+ +\d+ +([\d.]+)x"
+"""Alone, of startup.py; twice: with a daemon."""
+
+RUNS = (
+    Run(
+        "startup",
+        "--rounds 5",
+        (
+            Figure(
+                "`--help`",
+                rf"^--help{_COMMAND}",
+                "{:.1f} x",
+                "≤ 3 x",
+                "bare Python: {:.0f} ms",
+                r"^bare +(\d+)",
+            ),
+            Figure("`status`, alone", rf"^status{_COMMAND}", "{:.0f} x", "", "importing SQLAlchemy: 15 x"),
+            Figure(
+                "`status`, beside `run`",
+                rf"^status{_COMMAND}{_COMMAND}".replace("(", "(?:", 1),
+                "{:.1f} x",
+                "≤ 8 x",
+            ),
+            Figure(
+                "`thresholds set`, beside `run`",
+                rf"^thresholds .*?{_COMMAND}{_COMMAND}".replace("(", "(?:", 1),
+                "{:.1f} x",
+                "≤ 8 x",
+            ),
+        ),
+    ),
+    Run(
+        "cycle",
+        "--wallets 1000 --connections 50 --cycles 14",
+        (
+            Figure(
+                "cycle, 1,000 wallets, 50 ms, 50 connections",
+                r"^ +[1-9]\d* +[\d.]+ +([\d.]+) ",
+                "{:.2f} x",
+                "≤ 1.15 x",
+                "the bound: 1.00 s",
+            ),
+            Figure(
+                "CPU per wallet and cycle, over a day", r"over a day: ([\d.]+) ms", "{:.2f} ms", "≤ 0.6 ms"
+            ),
+        ),
+    ),
+    Run(
+        "fetch",
+        "--wallets 1000 --connections 50 --cycles 3 --only balancebot,httpx-aiohttp",
+        (
+            Figure(
+                "fetching alone, 1,000 wallets",
+                r"^balancebot +[2-9] +[\d.]+ +([\d.]+)",
+                "{:.2f} x",
+                "",
+                "httpx over aiohttp by itself: {:.2f} x",
+                r"^httpx-aiohttp +[2-9] +[\d.]+ +([\d.]+)",
+            ),
+            Figure(
+                "CPU per request, fetching alone",
+                r"^balancebot +[2-9] +[\d.]+ +[\d.]+ +([\d.]+)",
+                "{:.2f} ms",
+                "",
+                "httpx over aiohttp by itself: {:.2f} ms",
+                r"^httpx-aiohttp +[2-9] +[\d.]+ +[\d.]+ +([\d.]+)",
+            ),
+        ),
+    ),
+    Run(
+        "cycle",
+        "--wallets 10000 --connections 100 --cycles 4",
+        (
+            Figure(
+                "cycle, 10,000 wallets, 50 ms, 100 connections",
+                r"^ +[1-9]\d* +[\d.]+ +([\d.]+) ",
+                "{:.2f} x",
+                "≤ 1.25 x",
+                "the bound: 5.0 s",
+            ),
+            Figure(
+                "lost of 10,000 in any cycle",
+                r"^ +\d+ +[\d.]+ +[\d.]+ +[\d.]+ +(\d+)",
+                "{:.0f}",
+                "0",
+                of_all=max,
+            ),
+        ),
+    ),
+    Run(
+        "memory",
+        "--wallets 1000",
+        (
+            Figure(
+                "`run`, 1,000 wallets, resident", r"^run after \d+ cycles: (\d+) MB", "{:.0f} MB", "≤ 90 MB"
+            ),
+            Figure(
+                "one `poll` of 1,000 wallets, whole process",
+                r"^second poll: ([\d.]+) s",
+                "{:.1f} s",
+                "≤ 1.7 s",
+                "the bound: 1.00 s",
+            ),
+        ),
+    ),
+    Run(
+        "prometheus",
+        "--wallets 1000 --seconds 45",
+        (
+            Figure(
+                "Prometheus, the same wallets, resident",
+                r"(\d+) MB resident",
+                "{:.0f} MB",
+                "",
+                "without Alertmanager and exporter",
+            ),
+            Figure(
+                "Prometheus, CPU a minute",
+                r"([\d.]+) s of CPU",
+                "{:.1f} s",
+                "",
+                "balances every 15 s, without asking JSMS",
+            ),
+            Figure(
+                "Prometheus, drop to firing alert",
+                r"fires: ([\d.]+) s",
+                "{:.0f} s",
+                "",
+                "at its usual 15 s; Alertmanager's `group_wait` comes on top",
+            ),
+        ),
+    ),
+    Run(
+        "latency",
+        "--drops 100",
+        (
+            Figure("drop to Slack, one by one, p99", r"^one by one.*p99 ([\d.]+) s", "{:.2f} s", "≤ 0.2 s"),
+            Figure(
+                "drop to Slack, 100 at once, p99",
+                r"^a hundred at once.*p99 ([\d.]+) s",
+                "{:.2f} s",
+                "≤ 0.5 s",
+            ),
+            Figure(
+                "start to first alert, 1,000 wallets",
+                r"first alert, 1,000 wallets: [\d., s]*?([\d.]+) s$",
+                "{:.1f} s",
+                "≤ 1.2 s",
+                "the slowest of five",
+            ),
+        ),
+    ),
+    Run(
+        "store",
+        "--years 20",
+        (
+            Figure(
+                "disk per wallet and year, 5-minute readings",
+                r"^disk per wallet and year: ([\d.]+)",
+                "{:.2f} MB",
+                "≤ 0.3 MB",
+            ),
+            Figure(
+                "storing a cycle, per wallet, a year behind it",
+                r"^sum +[\d.]+ +([\d.]+)",
+                "{:.0f} µs",
+                "",
+                "nothing behind it: {:.0f} µs",
+                r"^sum +([\d.]+)",
+            ),
+        ),
+    ),
+    Run(
+        "apps_file",
+        "",
+        (
+            Figure(
+                "100,000 apps in a file, read and checked",
+                r"^read and check.* ([\d.]+)$",
+                "{:.1f} s",
+                "≤ 3 s",
+            ),
+        ),
+    ),
+)
+
+
+def measure(run: Run) -> list[str]:
+    """Run one benchmark; return its rows."""
+    print(f"== {run.name} {run.options}", flush=True)
+    ended = subprocess.run(
+        [sys.executable, "-m", "benchmarks", run.name, *run.options.split()],
+        cwd=HERE,
+        env={**os.environ, "PYTHONPATH": str(HERE)},
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    print(ended.stdout, flush=True)
+    return [row(figure, ended.stdout) for figure in run.figures]
+
+
+def row(figure: Figure, printed: str) -> str:
+    """Write a figure as a row of the table."""
+    found = _found(figure.pattern, printed)
+    shown = figure.show.format(figure.of_all(found)) if found else "not measured"
+    beside = figure.beside
+    if figure.rival:
+        rival = _found(figure.rival, printed)
+        beside = beside.format(statistics.median(rival)) if rival else ""
+    return f"| {figure.title} | {shown} | {figure.aim} | {beside} | {os.getloadavg()[0]:.0f} |"
+
+
+def _found(pattern: str, printed: str) -> list[float]:
+    return [float(text) for text in re.findall(pattern, printed, re.MULTILINE)]
+
+
+def write(rows: list[str]) -> str:
+    """Put rows into the page's table, in place of those of the same title; return the table."""
+    page = PAGE.read_text(encoding="utf-8")
+    before, begin, rest = page.partition(BEGIN)
+    kept, _, after = rest.partition(END)
+    by_title = {_title(line): line for line in kept.splitlines()[2:] if line} | {
+        _title(line): line for line in rows
+    }
+    ordered = [figure.title for run in RUNS for figure in run.figures]
+    table = HEAD + "".join(f"{by_title[title]}\n" for title in ordered if title in by_title)
+    PAGE.write_text(f"{before}{begin}{table}{END}{after}", encoding="utf-8")
+    return table
+
+
+def _title(line: str) -> str:
+    return line.split(" | ", maxsplit=1)[0].removeprefix("| ")
+
+
+def main() -> None:
+    """Read the command line."""
+    options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    options.add_argument("--only", default="", help="names of benchmarks, with commas between")
+    options.add_argument("--keep", action="store_true", help="print the figures and write nothing")
+    chosen = options.parse_args()
+    wanted = chosen.only.split(",") if chosen.only else [run.name for run in RUNS]
+    rows = [line for run in RUNS if run.name in wanted for line in measure(run)]
+    print(HEAD + "\n".join(rows))
+    if not chosen.keep:
+        write(rows)
+
+
+if __name__ == "__main__":
+    main()
