@@ -235,7 +235,7 @@ RUNS = (
 
 def measure(run: Run) -> list[str]:
     """Run one benchmark; return its rows."""
-    print(f"== {run.name} {run.options}", flush=True)
+    print(f"{run.name} {run.options}", file=sys.stderr, flush=True)
     ended = subprocess.run(
         [sys.executable, "-m", "benchmarks", run.name, *run.options.split()],
         cwd=HERE,
@@ -244,7 +244,7 @@ def measure(run: Run) -> list[str]:
         text=True,
         check=False,
     )
-    print(ended.stdout, flush=True)
+    print(ended.stdout, file=sys.stderr, flush=True)
     return [row(figure, ended.stdout) for figure in run.figures]
 
 
@@ -263,8 +263,8 @@ def _found(pattern: str, printed: str) -> list[float]:
     return [float(text) for text in re.findall(pattern, printed, re.MULTILINE)]
 
 
-def write(rows: list[str]) -> str:
-    """Put rows into the page's table, in place of those of the same title; return the table."""
+def write(rows: list[str]) -> None:
+    """Put rows into the page's table, in place of those of the same title."""
     page = PAGE.read_text(encoding="utf-8")
     before, begin, rest = page.partition(BEGIN)
     kept, _, after = rest.partition(END)
@@ -274,7 +274,6 @@ def write(rows: list[str]) -> str:
     ordered = [figure.title for run in RUNS for figure in run.figures]
     table = HEAD + "".join(f"{by_title[title]}\n" for title in ordered if title in by_title)
     PAGE.write_text(f"{before}{begin}{table}{END}{after}", encoding="utf-8")
-    return table
 
 
 def _title(line: str) -> str:
@@ -288,10 +287,13 @@ def main() -> None:
     options.add_argument("--keep", action="store_true", help="print the figures and write nothing")
     chosen = options.parse_args()
     wanted = chosen.only.split(",") if chosen.only else [run.name for run in RUNS]
-    rows = [line for run in RUNS if run.name in wanted for line in measure(run)]
-    print(HEAD + "\n".join(rows))
-    if not chosen.keep:
-        write(rows)
+    print(HEAD, end="")
+    for run in RUNS:
+        if run.name in wanted:
+            rows = measure(run)
+            print("\n".join(rows), flush=True)
+            if not chosen.keep:
+                write(rows)
 
 
 if __name__ == "__main__":
