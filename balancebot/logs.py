@@ -10,6 +10,7 @@ from typing import TextIO
 
 from balancebot.config import LogConfig, LogFormat
 from balancebot.domain.balance import WalletName, account_of
+from balancebot.domain.sentence import visible, without_marks
 from balancebot.metrics import READ, Metrics
 from balancebot.notify.queue import AttemptReport, DeliverReport
 from balancebot.poll.cycle import PollReport
@@ -46,7 +47,7 @@ class _LogLine(logging.Formatter):
         self._redact = redact
 
     def _event(self, record: logging.LogRecord) -> str:
-        return self._redact(record.getMessage())
+        return without_marks(self._redact(record.getMessage()))
 
     def _fields(self, record: logging.LogRecord) -> dict[str, object]:
         return {
@@ -55,7 +56,7 @@ class _LogLine(logging.Formatter):
 
     def _trace(self, record: logging.LogRecord) -> str:
         return (
-            self._redact(self.formatException(record.exc_info))
+            visible(self._redact(self.formatException(record.exc_info)))
             if record.exc_info and record.exc_info[0]
             else ""
         )
@@ -68,10 +69,8 @@ class _LogLine(logging.Formatter):
                 return {str(name): self._redacted(item) for name, item in value.items()}
             case list() | tuple():
                 return [self._redacted(item) for item in value]
-            case str():
-                return self._redact(value)
             case _:
-                return self._redact(str(value))
+                return visible(self._redact(str(value)))
 
 
 class JsonLine(_LogLine):

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from io import BytesIO, StringIO
 from typing import TYPE_CHECKING, TypeAlias
 
+from balancebot.domain.sentence import visible
 from balancebot.domain.threshold_cell import written
 
 if TYPE_CHECKING:
@@ -79,9 +80,10 @@ def _write_sheet(workbook: "Workbook", table: SheetTable) -> dict[str, float]:
     for line, row in enumerate(table.rows, start=1):
         cells = []
         for column, value in enumerate(row):
-            exact = (
-                value if isinstance(value, str) or abs(value) < _EXACT_IN_A_SPREADSHEET else written(value)
-            )
+            if isinstance(value, str):
+                exact: Cell = visible(value)
+            else:
+                exact = value if abs(value) < _EXACT_IN_A_SPREADSHEET else written(value)
             cell = WriteOnlyCell(sheet, value=None if exact == "" else exact)
             if isinstance(exact, str) and exact:
                 cell.data_type = "s"

@@ -9,6 +9,7 @@ import pytest
 from balancebot.config import LogConfig, LogFormat, LogLevel, Secret
 from balancebot.logs import set_up_logging
 from balancebot.redact import Redactor
+from tests.bites import BITES, UNSEEN
 
 pytestmark = pytest.mark.usefixtures("logging_as_it_was")
 
@@ -86,3 +87,13 @@ def test_a_secret_that_another_side_repeats_is_hidden_in_the_event_the_fields_an
             line["num"],
             line["wallet"],
         )
+
+
+@pytest.mark.parametrize("form", [LogFormat.JSON, LogFormat.TEXT])
+@pytest.mark.parametrize("bite", BITES.values(), ids=BITES)
+def test_words_that_bite_stay_on_their_line(form: LogFormat, bite: str) -> None:
+    log, stream = _logged(LogConfig(format=form))
+    log.warning(bite, extra={"wallet": bite, "error": bite})
+    line = stream.getvalue()
+    assert (1, set()) == (line.count("\n"), set(UNSEEN) & set(line))
+    line.encode()

@@ -16,7 +16,7 @@ from balancebot.cli.context import (
     read_pattern,
     write_file,
 )
-from balancebot.cli.output import Column, bold, faint, show_json, text_table
+from balancebot.cli.output import Column, bold, faint, show, show_json, text_table
 from balancebot.config import OrdersConfig
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.local_time import read_day_end
@@ -96,7 +96,7 @@ def advise(
     if as_json:
         show_json(advice_document(found, orders, zone))
     elif csv is None and xlsx is None:
-        print(advice_text(found, orders, Wording(zone=zone)))
+        show(advice_text(found, orders, Wording(zone=zone)))
 
 
 def _keys(command: CommandContext, pattern: str | None) -> list[BalanceKey]:

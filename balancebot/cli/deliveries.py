@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import typer
 
 from balancebot.cli.context import CommandError, command_group, context_of
-from balancebot.cli.output import Column, json_instant, show_json, text_table
+from balancebot.cli.output import Column, json_instant, show, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.domain.delivery import DeliveryState
 from balancebot.domain.local_time import local_time
@@ -33,11 +33,11 @@ def list_deliveries(
         show_json({"deliveries": [_as_json(delivery) for delivery in found]})
         return
     if not found:
-        print("Nothing was ever sent." if every else "Nothing waits, and nothing was given up.")
+        show("Nothing was ever sent." if every else "Nothing waits, and nothing was given up.")
         return
     zone = context_of(context).settings.timezone
     titles = ("id", "to", "news", "decided", "state", "attempts", "what it failed by")
-    print(
+    show(
         text_table(
             [Column(title, is_number=title == "attempts") for title in titles],
             [_row(delivery, zone) for delivery in found],
@@ -58,7 +58,7 @@ def resend(context: typer.Context, delivery_id: Annotated[str, typer.Argument(me
         case DeliveryState.SUPERSEDED:
             raise CommandError(f"another delivery carries the news of {delivery_id}")
         case DeliveryState.PENDING | DeliveryState.GAVE_UP:
-            print(f"delivery {delivery_id} is sent by the next run or poll")
+            show(f"delivery {delivery_id} is sent by the next run or poll")
 
 
 def _operating(context: typer.Context) -> OperateDeliveries:

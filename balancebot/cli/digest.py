@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from balancebot.cli.context import CommandContext, CommandError, RefusedError, command_group, context_of
+from balancebot.cli.output import show
 from balancebot.cli.poll import running, undelivered
 from balancebot.domain.sentence import did_you_mean
 
@@ -29,7 +30,7 @@ def send(context: typer.Context, name: _Name) -> None:
         delivered = app.deliver_outbox.run()
         reporter.delivered(delivered)
     for attempt in delivered.attempts:
-        print(f"{attempt.channel} {attempt.destination}: {attempt.outcome}")
+        show(f"{attempt.channel} {attempt.destination}: {attempt.outcome}")
     if waiting := undelivered(delivered):
         raise CommandError(*waiting)
 
@@ -51,13 +52,13 @@ def preview(
     if digest is None:
         raise CommandError(f"there is no digest {name}")
     if html is None:
-        print(app.digest_text(digest))
+        show(app.digest_text(digest))
         return
     try:
         html.write_text(app.digest_page(digest), encoding="utf-8")
     except OSError as error:
         raise CommandError(f"{html}: can't be written: {error.strerror}") from None
-    print(f"wrote {html}")
+    show(f"wrote {html}")
 
 
 def _known(command: CommandContext, name: str) -> None:

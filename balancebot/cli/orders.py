@@ -8,7 +8,7 @@ import typer
 
 from balancebot.catalogue import number
 from balancebot.cli.context import CommandError, command_group, context_of, read_one_category
-from balancebot.cli.output import Column, show_json, text_table
+from balancebot.cli.output import Column, show, show_json, text_table
 from balancebot.domain.balance import BalanceKey, WalletName
 from balancebot.domain.local_time import read_day_end
 from balancebot.domain.number_text import read_quantity
@@ -74,7 +74,7 @@ def add(
     )
     if isinstance(made, Sentence):
         raise CommandError(str(made))
-    print(f"order {made.id}: {_about(made, zone)}")
+    show(f"order {made.id}: {_about(made, zone)}")
 
 
 @commands.command("list")
@@ -94,9 +94,9 @@ def list_orders(context: typer.Context, as_json: Annotated[bool, typer.Option("-
             }
         )
     elif found:
-        print(text_table(_COLUMNS, [_row(order, command.settings.timezone, now) for order in found]))
+        show(text_table(_COLUMNS, [_row(order, command.settings.timezone, now) for order in found]))
     else:
-        print("No order is recorded.")
+        show("No order is recorded.")
 
 
 @commands.command(no_args_is_help=True)
@@ -105,7 +105,7 @@ def cancel(context: typer.Context, order_id: Annotated[str, typer.Argument(metav
     gone = _orders(context).cancel(order_id, by=context_of(context).actor())
     if gone is None:
         raise CommandError(f"no order that stands has the id {order_id}")
-    print(f"cancelled order {order_id}: {_about(gone, context_of(context).settings.timezone)}")
+    show(f"cancelled order {order_id}: {_about(gone, context_of(context).settings.timezone)}")
 
 
 def _orders(context: typer.Context) -> OperateOrders:

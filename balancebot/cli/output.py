@@ -10,6 +10,8 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, NamedTuple, TextIO
 
+from balancebot.domain.sentence import visible
+
 if TYPE_CHECKING:
     from balancebot.domain.verdict import Severity
 
@@ -38,6 +40,7 @@ def show_error(text: object) -> None:
 
 def _write(text: str, *, is_error: bool) -> None:
     caller = CALLER.get()
+    text = visible(text, colors=_is_painting())
     if caller is None:
         print(text, end="", file=sys.stderr if is_error else sys.stdout)
     else:
@@ -91,9 +94,12 @@ def colored_cells(text: str) -> int:
 
 
 def _painted(text: str, code: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if text and _is_painting() else text
+
+
+def _is_painting() -> bool:
     caller = CALLER.get()
-    coloured = is_coloured(sys.stdout) if caller is None else caller.is_coloured
-    return f"\x1b[{code}m{text}\x1b[0m" if text and coloured else text
+    return is_coloured(sys.stdout) if caller is None else caller.is_coloured
 
 
 class Column(NamedTuple):

@@ -7,7 +7,7 @@ import typer
 
 from balancebot.catalogue import number
 from balancebot.cli.context import CommandError, command_group, context_of, read_length, read_one_category
-from balancebot.cli.output import Column, json_instant, show_json, text_table
+from balancebot.cli.output import Column, json_instant, show, show_json, text_table
 from balancebot.domain.balance import BalanceKey, WalletName
 from balancebot.domain.local_time import local_time, read_instant
 from balancebot.domain.number_text import read_quantity
@@ -66,7 +66,7 @@ def add(
     )
     if isinstance(made, Sentence):
         raise CommandError(str(made))
-    print(f"plan {made.id}: {_about(made, zone)}; it counts from now on")
+    show(f"plan {made.id}: {_about(made, zone)}; it counts from now on")
 
 
 @commands.command("list")
@@ -77,10 +77,10 @@ def list_plans(context: typer.Context, as_json: Annotated[bool, typer.Option("--
         show_json({"plans": [_as_json(plan) for plan in found]})
         return
     if not found:
-        print("No send is announced.")
+        show("No send is announced.")
         return
     zone = context_of(context).settings.timezone
-    print(text_table(_COLUMNS, [_row(plan, zone) for plan in found]))
+    show(text_table(_COLUMNS, [_row(plan, zone) for plan in found]))
 
 
 @commands.command(no_args_is_help=True)
@@ -89,7 +89,7 @@ def remove(context: typer.Context, plan_id: Annotated[str, typer.Argument(metava
     gone = _announcing(context).take_back(plan_id, by=context_of(context).actor())
     if gone is None:
         raise CommandError(f"no plan has the id {plan_id}")
-    print(f"removed plan {plan_id}: {_about(gone, context_of(context).settings.timezone)}")
+    show(f"removed plan {plan_id}: {_about(gone, context_of(context).settings.timezone)}")
 
 
 def _announcing(context: typer.Context) -> PlannedSends:

@@ -3,7 +3,6 @@
 `running` is for every command that does the daemon's work for a moment.
 """
 
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -13,7 +12,7 @@ import typer
 
 from balancebot.app import App, build_app, preview_channels
 from balancebot.cli.context import CommandError, RefusedError, command_group, context_of
-from balancebot.cli.output import Column, counted, faint, of_severity, text_table
+from balancebot.cli.output import Column, counted, faint, of_severity, show, show_error, text_table
 from balancebot.config import LogConfig, LogLevel, Settings
 from balancebot.domain.balance import Category, Snapshot
 from balancebot.i18n import Wording
@@ -43,7 +42,7 @@ def poll(
     with running(command.settings_with_secrets, command.database) as (app, reporter):
         report = _read(app, alerts=not no_alerts)
         reporter.polled(report)
-        print(_for_people(report))
+        show(_for_people(report))
         if not no_alerts:
             app.operate_alerts.tick()
             app.operate_orders.tick()
@@ -66,7 +65,7 @@ def _read(app: App, *, alerts: bool) -> PollReport:
     if report.complete and app.heartbeat is not None:
         trouble = app.heartbeat.beat()
         if trouble:
-            print(trouble, file=sys.stderr)
+            show_error(trouble)
     return report
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from balancebot.cli.context import CommandError, command_group, context_of, read_length
-from balancebot.cli.output import Column, json_instant, show_json, text_table
+from balancebot.cli.output import Column, json_instant, show, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.domain.user import ApiToken, Role
 from balancebot.people import tokens as people
@@ -46,7 +46,7 @@ def add(
     )
     if isinstance(made, people.TokenFault):
         raise CommandError(made.value)
-    print(made.reveal())
+    show(made.reveal())
 
 
 @commands.command("list")
@@ -59,14 +59,14 @@ def list_tokens(context: typer.Context, as_json: Annotated[bool, typer.Option("-
         show_json({"tokens": [_as_json(token, now) for token in found]})
         return
     if not found:
-        print("There is no token yet: balancebot tokens add NAME --role viewer")
+        show("There is no token yet: balancebot tokens add NAME --role viewer")
         return
     zone = command.settings.timezone
 
     def local(at: datetime | None, otherwise: str) -> str:
         return otherwise if at is None else f"{at.astimezone(zone):%Y-%m-%d %H:%M}"
 
-    print(
+    show(
         text_table(
             [Column(title) for title in ("name", "role", "made", "by", "expires", "last used")],
             [
@@ -91,7 +91,7 @@ def remove(context: typer.Context, name: _Name) -> None:
     fault = people.remove_token(command.database, name=name, by=command.actor(), now=SystemClock().now())
     if fault is not None:
         raise CommandError(fault.value)
-    print(f"removed {name}")
+    show(f"removed {name}")
 
 
 def _role(text: str) -> Role:

@@ -5,6 +5,7 @@ known word.
 """
 
 import json
+import re
 import unicodedata
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
@@ -156,6 +157,21 @@ def without_marks(text: str) -> str:
     return "".join(
         " " if char.isspace() else "" if unicodedata.category(char).startswith("C") else char for char in text
     )
+
+
+_UNSEEN = re.compile(
+    "[\x00-\x08\x0b-\x1a\x1c-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff\ufffe\uffff\ud800-\udfff]|\x1b"
+)
+_UNSEEN_BUT_COLORS = re.compile(_UNSEEN.pattern + r"(?!\[(?:[012]|3[0-7]|1;31)m)")
+
+
+def visible(text: str, *, colors: bool = False) -> str:
+    """Return `text` of several lines without what steers a terminal or a reader.
+
+    Dropped are control characters, bidirectional marks and halves of characters. With `colors`, the sequences
+    of a terminal's colours stay.
+    """
+    return (_UNSEEN_BUT_COLORS if colors else _UNSEEN).sub("", text)
 
 
 _LONGEST = 200

@@ -31,6 +31,7 @@ from balancebot.domain.message import (
     SilenceMessage,
     TestMessage,
 )
+from balancebot.domain.sentence import visible
 from balancebot.i18n import Wording
 from balancebot.notify.digest_view import digest_view
 from balancebot.notify.template_budget import BudgetedEnvironment, render_within_budget
@@ -142,7 +143,7 @@ def _plain_text(template: str, message: Message, words: Wording) -> str:
     text = ("\n" if template.endswith(".subject.j2") else "\n\n").join(lines)
     if template.startswith(_SLACK_FOLDER) or template.endswith(_HTML_SUFFIX):
         text = text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
-    return text
+    return visible(text)
 
 
 def _plain_line(message: AlertMessage, words: Wording) -> str:
@@ -202,7 +203,8 @@ def _render(environments: _Environments, template: str, context: Mapping[str, ob
     environment = markup if for_slack or template.endswith(_HTML_SUFFIX) else plain
     found = environment.get_template(template)
     is_users = isinstance(environment, BudgetedEnvironment)
-    text = (render_within_budget(found, context) if is_users else found.render(context)).strip()
+    rendered = render_within_budget(found, context) if is_users else found.render(context)
+    text = visible(rendered).strip()
     if environment is plain:
         text = _BLANK_LINES.sub("\n\n", text)
     # Slack decodes only &amp; &lt; &gt;, and shows any other entity as it is written.

@@ -1,0 +1,45 @@
+"""What people and servers wrote steers no terminal, and stays JSON, whichever command shows it."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+from balancebot.store.database import Database
+from tests.bites import BITES, UNSEEN, bite_everywhere
+from tests.cli.conftest import Outcome
+from tests.cli.firm import CHECKOUT, Firm
+
+BITE = "\n".join(BITES.values())
+BALANCE = f"{CHECKOUT}:industry"
+
+
+def test_no_command_prints_what_steers_a_terminal(
+    firm: Firm, balancebot: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    made: tuple[tuple[str, ...], ...] = (
+        ("thresholds", "set", str(CHECKOUT), "industry", "--critical-below", "200000", "--note", "x"),
+        ("poll",),
+        ("orders", "add", str(CHECKOUT), "industry", "5", "--expected", "2030-01-01"),
+        ("plans", "add", BALANCE, "5", "--at", "tomorrow 10:00"),
+        ("silence", BALANCE, "--for", "4h", "--reason", "x"),
+    )
+    for words in made:
+        balancebot(*words)
+    database = Database(f"sqlite:///{tmp_path}/balancebot.db")
+    with database.write() as conn:
+        bite_everywhere(conn, BITE)
+    database.dispose()
+    shown: tuple[tuple[str, ...], ...] = (
+        ("status",), ("status", "--json"), ("why", BALANCE), ("alerts", "list", "--all"), ("alerts", "list", "--json"),
+        ("thresholds", "list"), ("thresholds", "list", "--json"), ("thresholds", "history"), ("orders", "list"),
+        ("orders", "list", "--json"), ("plans", "list"), ("silences", "list"), ("deliveries", "list", "--all"),
+        ("deliveries", "list", "--all", "--json"), ("check", "--offline"), ("advise",), ("poll",),
+    )  # fmt: skip
+    for command in shown:
+        outcome = balancebot(*command)
+        said = outcome.out + outcome.err
+        assert outcome.out, command
+        assert "Traceback" not in said, command
+        assert (command, set()) == (command, set(UNSEEN) & set(said))
+        if "--json" in command:
+            json.loads(outcome.out)
