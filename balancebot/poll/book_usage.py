@@ -9,10 +9,12 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
+from balancebot.clock import JUMP
 from balancebot.domain.balance import BalanceKey, Category, WalletName, app_of
 from balancebot.domain.order import TopUp
 from balancebot.domain.usage import (
@@ -63,9 +65,11 @@ class BookedUsage:
 
 
 def book_use(
-    conn: Connection, accounts: Collection[str], read: Mapping[WalletName, WalletRow]
+    conn: Connection, accounts: Collection[str], read: Mapping[WalletName, WalletRow], *, now: datetime
 ) -> tuple[BookedUsage, ...]:
     """Book the usage of each account that is complete; return what each of its wallets used.
+
+    Nothing is booked while a reading lies ahead of `now`: its clock was wrong, and the hours until then would be booked.
 
     `read` holds wallets as their latest attempts leave them, which isn't stored yet. Whoever calls it has taken the lock
     `BOOKING` before reading them.
@@ -76,7 +80,7 @@ def book_use(
     for row in wallets.of_accounts(conn, complete) if complete else ():
         by_account[row.account].append(read.get(row.name, row))
     for _, rows in sorted(by_account.items()):
-        if _is_complete(rows):
+        if _is_complete(rows) and not any(_is_ahead(row, now) for row in rows):
             booked += _book(conn, rows)
     return tuple(booked)
 
@@ -89,6 +93,10 @@ def _may_be_complete(conn: Connection, account: str, read: Mapping[WalletName, W
 def _is_complete(rows: Collection[WalletRow]) -> bool:
     """Tell whether every wallet was read since the last booking, but for those that can't be."""
     return all(row.error_kind is not None or _is_fresh(row) for row in rows)
+
+
+def _is_ahead(row: WalletRow, now: datetime) -> bool:
+    return row.observed_at is not None and row.observed_at - now > JUMP
 
 
 def _is_fresh(row: WalletRow) -> bool:

@@ -9,7 +9,6 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
-from balancebot.clock import JUMP
 from balancebot.domain.balance import BalanceKey, Snapshot, WalletName, account_of
 from balancebot.domain.next_reading import PollIntervals, WatchedBalance, next_reading, retry_reading
 from balancebot.domain.reachability import Reach
@@ -100,8 +99,6 @@ class RecordReadings:
         passed over. With `alerts` False alerts are left as they are. Raises DatabaseError with nothing done.
         """
         now, steady = self.clock.now(), self.steady.now()
-        if now - steady > JUMP:
-            finished = ()  # the hours of a jump ahead would be booked; the next round books what is true
         with self.database.write() as conn:
             if finished:
                 types.take_lock(conn, types.BOOKING)
@@ -113,7 +110,8 @@ class RecordReadings:
             failed = [
                 result for result in results if isinstance(result, SourceError) and result.wallet in rows
             ]
-            booked = book_use(conn, finished, {row.name: row for row in _as_read(rows, good, failed)})
+            as_read = {row.name: row for row in _as_read(rows, good, failed)}
+            booked = book_use(conn, finished, as_read, now=min(now, steady))
             book = self.thresholds.book(conn)
             context = PollContext.read(conn, [row.id for row in rows.values()], book=book, now=now)
             read = [(rows[snapshot.wallet].id, snapshot) for snapshot in good]

@@ -132,3 +132,21 @@ def test_a_clock_that_is_ahead_for_a_moment_books_no_hours_and_loses_no_usage(wo
         rows = conn.execute(select(hourly_use.c.hour, hourly_use.c.industry_used)).all()
     assert 2 >= len(rows)
     assert 800 == sum(row.industry_used or 0 for row in rows)
+
+
+def test_a_reading_of_a_wrong_clock_that_is_recorded_when_it_is_right_books_no_hours(world: World) -> None:
+    steady = HandClock(world.clock.at)
+    app = world.another_app(steady=steady)
+    for balance in (100_000, 99_900, 99_800, 99_700):
+        world.clock.at = steady.at
+        world.shows(industry(balance))
+        if balance == 99_800:
+            right = world.clock.at
+            world.clock.at = right + timedelta(days=60)
+            world.source.meanwhile = lambda at=right: setattr(world.clock, "at", at)  # type: ignore[misc]
+        app.poll_cycle.run_all([SHOP])
+        steady.pass_by(minutes=5)
+    with world.database.read() as conn:
+        rows = conn.execute(select(hourly_use.c.hour, hourly_use.c.industry_used)).all()
+    assert 2 >= len(rows)
+    assert 300 == sum(row.industry_used or 0 for row in rows)
