@@ -2,9 +2,9 @@
 
     python -m benchmarks soak [--database sqlite] [--wallets 300] [--every 2] [--minutes 10] [--seed 1]
 
-One process is asked for as many cycles as a day of five-minute readings has. Meanwhile balances move, answers lie,
+One process reads as often as in a day of five-minute readings. Meanwhile balances move, answers lie,
 lines break, the clock jumps, the database is away, strangers knock at the pages, and the process is frozen. Its memory,
-handles, threads and processor time a cycle are looked at all the time and printed for the beginning (without the
+handles, threads and processor time a reading are looked at all the time and printed for the beginning (without the
 first minute), the middle and the end, of a fifth of the time each. At the end what was told is compared with what
 had to be. Status 1 where something was lost, told twice, or answered with a traceback.
 """
@@ -63,7 +63,7 @@ class Sample:
     handles: int
     threads: int
     cpu_seconds: float
-    cycles: int
+    readings: int
     after: str = ""
     """What had gone wrong before it."""
 
@@ -80,7 +80,7 @@ def sample(town: Town, pid: int, after: str = "") -> Sample:
         handles=len(os.listdir(f"/proc/{pid}/fd")),
         threads=int(status["Threads"]),
         cpu_seconds=(int(fields[11]) + int(fields[12])) / _TICKS,
-        cycles=sum(line.get("event") == "poll.cycle" for line in town.log()),
+        readings=sum(line["wallets"] for line in town.log() if line.get("event") == "poll.cycle"),
         after=after,
     )
 
@@ -169,7 +169,7 @@ class Day:
 
 def report(samples: Sequence[Sample]) -> None:
     """Print the figures of three windows."""
-    print("| | memory, MB | handles | threads | CPU a cycle, ms | cycles |")
+    print("| | memory, MB | handles | threads | CPU a reading, ms | readings |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     warm = [taken for taken in samples if taken.at > samples[0].at + 60] or list(samples)
     fifth = max(2, len(warm) // 5)
@@ -180,12 +180,12 @@ def report(samples: Sequence[Sample]) -> None:
         ("end", warm[-fifth:]),
     ):
         first, last = window[0], window[-1]
-        cycles = last.cycles - first.cycles
-        cpu = 1000 * (last.cpu_seconds - first.cpu_seconds) / max(1, cycles)
+        readings = last.readings - first.readings
+        cpu = 1000 * (last.cpu_seconds - first.cpu_seconds) / max(1, readings)
         memory, handles, threads = (
             median(getattr(taken, field) for taken in window) for field in ("memory_mb", "handles", "threads")
         )
-        print(f"| {name} | {memory:.1f} | {handles:.0f} | {threads:.0f} | {cpu:.0f} | {cycles} |")
+        print(f"| {name} | {memory:.1f} | {handles:.0f} | {threads:.0f} | {cpu:.2f} | {readings:,} |")
 
     steps = sorted(
         ((later.memory_mb - before.memory_mb, later) for before, later in itertools.pairwise(samples)),

@@ -143,7 +143,7 @@ def test_a_reading_of_a_wrong_clock_that_is_recorded_when_it_is_right_books_no_h
         if balance == 99_800:
             right = world.clock.at
             world.clock.at = right + timedelta(days=60)
-            world.source.meanwhile = lambda at=right: setattr(world.clock, "at", at)  # type: ignore[misc]
+            world.source.meanwhile = lambda at=right: setattr(world.clock, "at", at)
         app.poll_cycle.run_all([SHOP])
         steady.pass_by(minutes=5)
     with world.database.read() as conn:

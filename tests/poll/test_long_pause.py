@@ -1,0 +1,94 @@
+"""A machine that was off for a month: nothing is told twice or deleted at once, and figures are right after two readings."""
+
+from datetime import timedelta
+from zoneinfo import ZoneInfo
+
+import pytest
+from sqlalchemy import func, select
+
+from balancebot.config import DigestConfig, RetentionConfig
+from balancebot.domain.balance import Category
+from balancebot.domain.message import DigestMessage
+from balancebot.history.prune import Pruned, prune_steadily
+from balancebot.store.database import Database
+from balancebot.store.tables import hourly_use, notifications, snapshots
+from tests.world import SHOP, World, industry
+
+DAILY = DigestConfig(name="daily", cron="0 9 * * *", destinations={"slack": ("#finance",)})
+RETENTION = RetentionConfig(raw=timedelta(days=31), hourly=timedelta(days=400))
+HOUR = timedelta(hours=1)
+USED = 100
+"""Each hour."""
+
+
+@pytest.fixture
+def world(database: Database) -> World:
+    world = World(database, digests=(DAILY,))
+    world.shows(industry(100_000))
+    world.configure(SHOP)
+    world.limit(warning_below=96_000, warning_days=0.01, critical_days=0.005)
+    return world
+
+
+def _live(world: World, balance: int, hours: int) -> int:
+    """Let the bot do all that it does, each hour; return the balance at the end."""
+    for _ in range(hours):
+        world.shows(industry(balance))
+        world.poll()
+        world.app.operate_alerts.tick()
+        world.app.send_digest.run_due()
+        world.deliver()
+        _prune(world)
+        world.clock.at += HOUR
+        balance -= USED
+    return balance
+
+
+def _prune(world: World) -> Pruned | None:
+    return prune_steadily(world.database, RETENTION, zone=ZoneInfo("UTC"), now=world.clock.now())
+
+
+def _digests(world: World) -> list[tuple[str, bool]]:
+    with world.database.read() as conn:
+        messages = conn.scalars(select(notifications.c.message).order_by(notifications.c.id))
+        return [(message.slot, message.late) for message in messages if isinstance(message, DigestMessage)]
+
+
+def _num_snapshots(world: World) -> int:
+    with world.database.read() as conn:
+        return conn.scalar(select(func.count()).select_from(snapshots)) or 0
+
+
+def _rate(world: World) -> float:
+    views = world.app.latest.look(now=world.clock.now()).views
+    (view,) = (view for view in views if view.key.category is Category.INDUSTRY)
+    assert view.estimate.burn_per_day is not None
+    return view.estimate.burn_per_day
+
+
+def test_a_month_off(world: World) -> None:
+    balance = _live(world, 100_000, 48)
+    opened = "opened warning acme/shop:industry"
+    assert [opened] == world.news()
+    assert ["2026-11-24T09:00", "2026-11-25T09:00"] == [slot for slot, _ in _digests(world)]
+    before, kept = _rate(world), _num_snapshots(world)
+    world.close()
+
+    world.clock.at += timedelta(days=30)
+    world.app = world.another_app(digests=(DAILY,))
+    balance = _live(world, balance - 30 * 24 * USED, 2)
+    # the reminders that were missed are one
+    assert [opened, "reminder warning acme/shop:industry"] == world.news()
+    # noon: the slot of nine o'clock is made up for, those of the days before aren't
+    assert ("2026-12-25T09:00", True) == _digests(world)[-1]
+    assert 3 == len(_digests(world))
+    assert kept + 2 == _num_snapshots(world)
+    assert before == pytest.approx(_rate(world), rel=0.2)
+    with world.database.read() as conn:
+        booked = conn.scalar(select(func.sum(hourly_use.c.industry_used)))
+    assert 100_000 - balance - USED == booked
+
+    _live(world, balance, 25)
+    assert [opened, *["reminder warning acme/shop:industry"] * 2] == world.news()
+    # a day has passed without a jump: what is older than 31 days goes now
+    assert _num_snapshots(world) < kept + 27
