@@ -55,6 +55,11 @@ def test_a_night_the_whole_days_after_it_and_the_next_night_are_one(at: str, unt
     assert (None if until is None else local(until)) == end(weekend, local(at))
 
 
+def test_whole_days_that_touch_are_one() -> None:
+    weekend = quiet_hours(None, Weekday.SAT, Weekday.SUN)
+    assert local("2026-11-30T00:00") == end(weekend, local("2026-11-28T12:00"))
+
+
 def test_whole_days_alone_go_from_midnight_to_midnight() -> None:
     sunday = quiet_hours(None, Weekday.SUN)
     assert None is end(sunday, local("2026-11-28T23:59"))
