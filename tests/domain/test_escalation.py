@@ -7,7 +7,7 @@ import pytest
 
 from balancebot.domain.alert import Alert, AlertKind, AlertSubject, Escalated, Reason, Transition, pass_time
 from balancebot.domain.balance import Category, WalletName
-from balancebot.domain.escalation import Escalation, escalate
+from balancebot.domain.escalation import Escalation, escalate, upcoming
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.routing import Destination
 from balancebot.domain.verdict import Severity
@@ -101,3 +101,14 @@ def test_a_clock_that_was_set_back_does_not_put_it_off_by_more_than_its_time() -
     seen = pass_time(ALERT, now=now, silenced=False, remind_every=timedelta(0)).alert
     assert seen is not None
     assert now + HALF_AN_HOUR == rule().due_at(seen)
+
+
+def test_what_is_to_come_is_told_the_soonest_first_and_without_what_no_rule_means() -> None:
+    rules = (
+        rule("*", timedelta(hours=5), "#late"),
+        rule("other/*", HALF_AN_HOUR, "#other"),
+        rule("acme/*", HALF_AN_HOUR, "#oncall"),
+    )
+    assert [Destination("slack", "#oncall"), Destination("slack", "#late")] == [
+        told for _, (told,) in upcoming(rules, ALERT)
+    ]
