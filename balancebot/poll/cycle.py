@@ -311,6 +311,7 @@ class PollCycle:
                     finished=cycle.finish(accepted),
                     first_reads=cycle.first_reads,
                     claimed_by=self._worker_id if cycle.claimed else None,
+                    unread=cycle.unread,
                     alerts=cycle.alerts,
                 )
             except DatabaseError as fault:

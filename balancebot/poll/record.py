@@ -88,6 +88,7 @@ class RecordReadings:
         finished: Collection[str],
         first_reads: Mapping[WalletName, Snapshot],
         claimed_by: str | None,
+        unread: Collection[int],
         alerts: bool,
     ) -> Recorded:
         """Record one batch and return the alerts that are notified, and what was booked.
@@ -95,8 +96,9 @@ class RecordReadings:
         Usage is booked before anything is estimated, and spikes are judged before anything is rendered, for the accounts
         that are `finished`: their last wallet is in this batch.
         `first_reads` holds the sudden zeros that were read a second time: if the second answer is an error too, the
-        wallet stays suspect. With `claimed_by`, wallets that this worker no longer holds are
-        passed over. With `alerts` False alerts are left as they are. Raises DatabaseError with nothing done.
+        wallet stays suspect. With `claimed_by`, wallets that this worker no longer holds are passed over, and those that
+        aren't in `unread` any more: a later cycle has claimed them while this one waited to write, and may have recorded
+        what is newer. With `alerts` False alerts are left as they are. Raises DatabaseError with nothing done.
         """
         now, steady = self.clock.now(), self.steady.now()
         with self.database.write() as conn:
@@ -105,7 +107,7 @@ class RecordReadings:
             rows = wallets.named(conn, [result.wallet for result in results])
             if claimed_by is not None:
                 held = wallets.held(conn, claimed_by, [row.id for row in rows.values()])
-                rows = {name: row for name, row in rows.items() if row.id in held}
+                rows = {name: row for name, row in rows.items() if row.id in held and row.id in unread}
             good = [result for result in results if isinstance(result, Snapshot) and result.wallet in rows]
             failed = [
                 result for result in results if isinstance(result, SourceError) and result.wallet in rows

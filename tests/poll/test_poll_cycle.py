@@ -51,7 +51,9 @@ def test_twenty_openings_at_once_take_no_more_statements_than_two(world):
         statements: list[str] = []
         heard = (Engine, "before_cursor_execute", lambda _, __, statement, *___: statements.append(statement))
         event.listen(*heard)
-        world.app.record_readings(low, finished=set(), first_reads={}, claimed_by=None, alerts=True)
+        world.app.record_readings(
+            low, finished=set(), first_reads={}, claimed_by=None, unread=(), alerts=True
+        )
         event.remove(*heard)
         return len(statements)
 
@@ -523,3 +525,20 @@ def test_what_a_round_brings_after_it_was_frozen_is_old_once_the_wallet_is_read_
     with world.database.read() as conn:
         (row,) = wallets.all_wallets(conn)
     assert 500 == row.readings.industry
+
+
+def test_what_a_cycle_has_read_before_a_later_one_is_not_recorded_after_it(world):
+    """The earlier one waited to write, and the later one has the same worker's claim."""
+    world.configure(SHOP)
+    world.shows(industry(5000))
+    world.poll()
+    world.clock.pass_by(minutes=5)
+    with world.database.write() as conn:
+        (claimed,) = wallets.claim_due(conn, "worker", now=world.clock.now(), limit=None, failing=None)
+    late = Snapshot(wallet=SHOP, observed_at=world.clock.now(), readings=industry(1))
+    for unread, kept in ((set(), 5000), ({claimed.id}, 1)):
+        world.app.record_readings(
+            [late], finished=(), first_reads={}, claimed_by="worker", unread=unread, alerts=True
+        )
+        with world.database.read() as conn:
+            assert kept == wallets.named(conn, [SHOP])[SHOP].readings.industry
