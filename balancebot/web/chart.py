@@ -218,9 +218,10 @@ class _ChartPen:
             yield _line("grid", x, bottom, x, bottom + 5)
             if self.across.start + 30 <= x <= self.across.end - 34:
                 yield _text(self.words.date(at), x, bottom + 20, anchor="middle")
-        now = self._x(self.curve.now)
-        yield _line("now", now, self.paper.top - 8, now, bottom)
-        yield _text(self.words.gettext("now"), now, self.paper.top - 13, anchor="middle")
+        if self.curve.now <= self.curve.until:
+            now = self._x(self.curve.now)
+            yield _line("now", now, self.paper.top - 8, now, bottom)
+            yield _text(self.words.gettext("now"), now, self.paper.top - 13, anchor="middle")
 
     def fan(self) -> Iterable[Markup]:
         ahead = self.curve.ahead
@@ -344,7 +345,10 @@ class _ChartPen:
             yield Markup('<path class="{}" d="{}Z"><title>{}</title></path>').format(
                 mark.kind.value, shape, words
             )
-            if x - labelled >= 70 and self.across.start + 30 <= x <= self._x(self.curve.now) - 44:
+            if (
+                x - labelled >= 70
+                and self.across.start + 30 <= x <= min(self._x(self.curve.now), self.across.end) - 44
+            ):
                 yield _text(f"{sign}{number(abs(mark.messages))}", x, top - 10, anchor="middle")
                 labelled = x
 

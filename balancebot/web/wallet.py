@@ -1,15 +1,16 @@
 """One wallet: how it stands, where it comes from and where it goes, what limits it, and what was told of it."""
 
 from collections.abc import Sequence
-from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, time, timedelta
 
 from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from balancebot.domain.balance import Absent, Category, WalletName
-from balancebot.domain.sentence import sentence
+from balancebot.domain.local_time import first_instant, local_time, read_day_end
+from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import Scope
 from balancebot.domain.verdict import urgency
 from balancebot.explain.explain import explain
@@ -33,18 +34,41 @@ _STEPS = (
     (timedelta(days=32), timedelta(hours=3)),
     (timedelta.max, timedelta(hours=12)),
 )
+_LONGEST = timedelta(days=400)
+"""How long a range that is typed may be: so long hours are kept."""
 _LISTED_DAYS = 14
 _MOST_ROWS = 400_000
 """Readings of all wallets that a chart looks through for the lowest and highest: a fifth of a second."""
 _BUCKETS = 400
+_MINUTE = timedelta(minutes=1)
 _NUM_ALERTS = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChartRange:
+    """Which time the chart shows: the last days up to now and the forecast, or days of the past."""
+
+    since: datetime
+    until: datetime
+    """Now, or the end of the last day that was asked for."""
+    days: int | None
+    """The last so many days; None: a range that was typed."""
+    is_past: bool = False
+
+    @property
+    def length(self) -> timedelta:
+        """How much of the past it shows."""
+        return self.until - self.since
 
 
 def wallet(request: PageRequest) -> Response:
     """Show one wallet and, in full, one of its balances: the one asked for, else the worst."""
     app, name = request.app, WalletName(request.part("name"))
-    days = next((span for span in _SPANS if str(span) == request.asked("days")), 30)
-    since = request.now - timedelta(days=days)
+    span = _asked_range(request)
+    fault = request.words.translate(span) if isinstance(span, Sentence) else ""
+    if isinstance(span, Sentence):
+        span = _last_days(request, 30)
+    since = span.since
     with app.database.read() as conn:
         row = wallets.find(conn, name)
         if row is None:
@@ -54,14 +78,16 @@ def wallet(request: PageRequest) -> Response:
             conn, book=book, stale_after=app.settings.poll.stale_after, now=request.now, names=[name]
         )
         view = _chosen(views, request.asked("category"))
-        stretches = history_of(conn, row.id, view.key.category, since=since, now=request.now)
-        extremes = _extremes(conn, request, row, view.key.category, since=since)
+        stretches = history_of(conn, row.id, view.key.category, since=since, now=span.until)
+        if span.is_past:
+            stretches = tuple(stretch for stretch in stretches if stretch.begins_at < span.until)
+        extremes = _extremes(conn, request, row, view.key.category, since=since, until=span.until)
         told = with_reasons(
             conn, alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS), request.words
         )
         advice = app.figures.advise(conn, [row], now=request.now).get(view.key)
-        end = request.now + future_levels(request.now - since, view.estimate.runway)
-        ahead = _ahead(conn, request, row, view, end)
+        end = span.until if span.is_past else span.until + future_levels(span.length, view.estimate.runway)
+        ahead = () if span.is_past else _ahead(conn, request, row, view, end)
         explanation = explain(
             conn, name, view.key.category, settings=app.settings, book=book, now=request.now
         )
@@ -72,10 +98,16 @@ def wallet(request: PageRequest) -> Response:
     curve = replace(
         _curve(view, stretches, since=since, now=request.now, until=end, ahead=ahead), extremes=extremes
     )
-    title = words.gettext(
-        "%(balance)s: the last %(days)s days and the forecast",
-        balance=f"{name} {words.category(view.key.category)}",
-        days=days,
+    if span.is_past:
+        curve = replace(curve, reading=Absent.UNREAD, observed_at=None)
+    balance = f"{name} {words.category(view.key.category)}"
+    first, last = (f"{local_time(at, request.zone):%Y-%m-%d}" for at in (since, span.until - _MINUTE))
+    title = (
+        words.gettext("%(balance)s: from %(first)s to %(last)s", balance=balance, first=first, last=last)
+        if span.days is None
+        else words.gettext(
+            "%(balance)s: the last %(days)s days and the forecast", balance=balance, days=span.days
+        )
     )
     own = next((found for found in book.rows if found.scope == Scope(*view.key)), None)
     return show(
@@ -88,9 +120,16 @@ def wallet(request: PageRequest) -> Response:
         charts=[draw(curve, paper, words=words, title=title) for paper in (WIDE, NARROW)],
         has_history=any(isinstance(stretch.reading, int) for stretch in stretches),
         has_fan=bool(ahead) and view.reading != 0,
-        days=days,
+        fault=fault,
+        days=span.days,
         spans=_SPANS,
-        listed_days=by_day(stretches, now=request.now, days=min(days, _LISTED_DAYS)),
+        range={"from": first, "to": last},
+        asked={"days": "" if span.days in {None, 30} else span.days}
+        | ({"from": first, "to": last} if span.days is None else {}),
+        today=f"{local_time(request.now, request.zone):%Y-%m-%d}",
+        listed_days=by_day(
+            stretches, now=span.until, days=min(-(-span.length // timedelta(days=1)), _LISTED_DAYS)
+        ),
         line=threshold_line(Scope(*view.key), own, book, [name]),
         alerts=told,
         why=render(explanation, words, Face.PAGE),
@@ -99,18 +138,48 @@ def wallet(request: PageRequest) -> Response:
     )
 
 
+def _last_days(request: PageRequest, days: int) -> ChartRange:
+    return ChartRange(since=request.now - timedelta(days=days), until=request.now, days=days)
+
+
+def _asked_range(request: PageRequest) -> ChartRange | Sentence:
+    """Return the range that the address asks for, or what is wrong with its days."""
+    typed = request.asked("from"), request.asked("to")
+    if not any(typed):
+        return _last_days(request, next((span for span in _SPANS if str(span) == request.asked("days")), 30))
+    ends = [None if not text else read_day_end(text, request.zone, now=request.now) for text in typed]
+    for name, end in zip((sentence("The first day"), sentence("The last day")), ends, strict=True):
+        if isinstance(end, Sentence):
+            return sentence("%(field)s %(fault)s", field=name, fault=end)
+    first, last = (end if isinstance(end, datetime) else None for end in ends)
+    until = request.now if last is None else min(last + _MINUTE, request.now)
+    begin = until - timedelta(days=30) if first is None else first
+    since = first_instant(datetime.combine(local_time(begin, request.zone).date(), time.min), request.zone)
+    if since >= until:
+        return sentence("The first day must be before the last one, and not ahead.")
+    if until - since > _LONGEST + timedelta(days=1):
+        return sentence("At most %(days)s days are shown at once.", days=_LONGEST.days)
+    return ChartRange(since=since, until=until, days=None, is_past=until < request.now)
+
+
 def _extremes(
-    conn: Connection, request: PageRequest, row: WalletRow, category: Category, *, since: datetime
+    conn: Connection,
+    request: PageRequest,
+    row: WalletRow,
+    category: Category,
+    *,
+    since: datetime,
+    until: datetime,
 ) -> list[tuple[datetime, int, int]]:
     """Return the lowest and the highest reading of each bucket, as far back as they can be read in good time."""
     settings = request.app.settings
     rows_a_second = max(1, len(settings.wallets)) / settings.poll.fastest.total_seconds()
-    begin = max(int(since.timestamp()), int(request.now.timestamp() - _MOST_ROWS / rows_a_second))
-    until = int(request.now.timestamp()) + 1
-    step = max(3600, (until - begin) // _BUCKETS)
+    end = int(until.timestamp()) + 1
+    begin = max(int(since.timestamp()), int(end - _MOST_ROWS / rows_a_second))
+    step = max(3600, (end - begin) // _BUCKETS)
     return [
         (datetime.fromtimestamp(at + step / 2, UTC), low, high)
-        for at, low, high in readings.extremes_of(conn, row.id, category, since=begin, until=until, step=step)
+        for at, low, high in readings.extremes_of(conn, row.id, category, since=begin, until=end, step=step)
     ]
 
 
@@ -155,7 +224,9 @@ def _curve(
         if messages
     ]
     return ChartCurve(
-        points=[(min(stretch.ends_at, view.observed_at or now), stretch.reading) for stretch in stretches],
+        points=[
+            (min(stretch.ends_at, view.observed_at or now, until), stretch.reading) for stretch in stretches
+        ],
         marks=marks,
         since=since,
         now=now,

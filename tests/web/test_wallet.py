@@ -63,3 +63,38 @@ def test_an_unknown_wallet_is_no_page(desk: Desk) -> None:
     with desk.user(Role.VIEWER) as browser:
         answer = browser.get("/wallets/acme/nothing")
     assert (404, True) == (answer.status_code, "This wallet doesn&#39;t exist." in answer.text)
+
+
+def test_a_range_of_the_past_is_shown_without_the_forecast(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        page = "/wallets/acme/checkout?category=industry&from=2026-11-10&to=2026-11-12"
+        text = browser.get(page).text
+        assert 'aria-label="acme/checkout industry: from 2026-11-10 to 2026-11-12"' in text
+        charts = text.split('<ul class="legend">')[0]
+        assert 'class="history"' in charts
+        assert 'class="fan"' not in charts
+        assert 'class="now"' not in charts
+        assert 3 == text.split("Day by day")[1].count("<tr") - 1
+        until_now = browser.get("/wallets/acme/checkout?category=industry&from=2026-11-20").text
+        assert 'class="fan"' in until_now
+        assert "from=2026-11-20" in until_now  # the other categories keep it
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        ("from=2026-11-20&to=2026-11-10", "The first day must be before the last one"),
+        ("from=2027-01-01", "The first day must be before the last one"),
+        ("from=2020-01-01", "At most 400 days are shown at once."),
+        ("from=soon", "The first day must be a time such as"),
+        ("to=9999-12-31", "The last day is 9999-12-31"),
+        ("from=0001-01-01&to=0001-01-02", "The first day is 0001-01-01"),
+    ],
+)
+def test_a_range_that_cannot_be_shown_is_said_and_the_last_month_is_shown(
+    desk: Desk, asked: str, said: str
+) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        answer = browser.get(f"/wallets/acme/checkout?category=industry&{asked}")
+    assert (200, True) == (answer.status_code, said in answer.text)
+    assert "the last 30 days and the forecast" in answer.text
