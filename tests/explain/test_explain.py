@@ -136,7 +136,7 @@ def test_it_is_told_in_chinese_as_well(world, explained):
 接下来: 余量少于 100 条时告警（严重）。
 接下来: 天数限值暂时无法判定：可用时间未知。
 接下来: 如无变化，11月24日周二 12:00 再次提醒。
-接下来: 达到 1,050 条时恢复。
+接下来: 恢复条件：1,050 条以上。
 接下来: 届时通知 Slack #ops、邮件 finance@example.com。""" == text(explained(), "zh-CN")
 
 
