@@ -200,7 +200,7 @@ RUNS = (
     ),
     Run(
         "store",
-        "--years 20",
+        "--wallets 200 --years 3 --cycles 4",
         (
             Figure(
                 "disk per wallet and year, 5-minute readings",
