@@ -9,6 +9,7 @@ from typing import NamedTuple
 from sqlalchemy import Connection
 
 from balancebot.alerts.transitions import DecisionWriter, NotifiedAlert, OpenAlerts
+from balancebot.clock import JUMP
 from balancebot.domain.balance import BalanceKey, Snapshot, WalletName, account_of
 from balancebot.domain.next_reading import PollIntervals, WatchedBalance, next_reading, retry_reading
 from balancebot.domain.reachability import Reach
@@ -101,6 +102,7 @@ class RecordReadings:
         what is newer. With `alerts` False alerts are left as they are. Raises DatabaseError with nothing done.
         """
         now, steady = self.clock.now(), self.steady.now()
+        results = [_in_time(result, now=now, steady=steady) for result in results]
         with self.database.write() as conn:
             if finished:
                 types.take_lock(conn, types.BOOKING)
@@ -271,6 +273,17 @@ def _as_read(
         )
     for error in failed:
         yield replace(rows[error.wallet], error_kind=error.kind)
+
+
+def _in_time(result: FetchResult, *, now: datetime, steady: datetime) -> FetchResult:
+    """Date an answer anew that a clock has dated which is right again: it came but seconds ago.
+
+    Else its wallet is read next when the time has come that was wrong.
+    """
+    at = result.observed_at if isinstance(result, Snapshot) else result.at
+    if abs(at - steady) <= max(abs(now - steady), JUMP):
+        return result
+    return replace(result, observed_at=now) if isinstance(result, Snapshot) else replace(result, at=now)
 
 
 def _read_between(

@@ -5,8 +5,9 @@ from datetime import datetime, timedelta
 import pytest
 from sqlalchemy import func, select
 
-from balancebot.domain.balance import Category
+from balancebot.domain.balance import Category, Readings
 from balancebot.ports import SourceErrorKind
+from balancebot.store import wallets
 from balancebot.store.database import Database
 from balancebot.store.tables import hourly_use, snapshots
 from tests.world import SHOP, HandClock, World, industry
@@ -150,3 +151,20 @@ def test_a_reading_of_a_wrong_clock_that_is_recorded_when_it_is_right_books_no_h
         rows = conn.execute(select(hourly_use.c.hour, hourly_use.c.industry_used)).all()
     assert 2 >= len(rows)
     assert 300 == sum(row.industry_used or 0 for row in rows)
+
+
+@pytest.mark.parametrize("line", [industry(100_000), SourceErrorKind.TIMEOUT])
+def test_what_a_wrong_clock_has_dated_is_read_again_in_time(
+    world: World, line: Readings | SourceErrorKind
+) -> None:
+    steady = HandClock(world.clock.at)
+    app = world.another_app(steady=steady)
+    right = world.clock.at
+    world.clock.at = right + timedelta(days=60)
+    world.shows(line)
+    world.source.meanwhile = lambda: setattr(world.clock, "at", right)
+    app.poll_cycle.run_all([SHOP])
+    with world.database.read() as conn:
+        due_at = wallets.named(conn, [SHOP])[SHOP].next_reading.at
+    assert due_at is not None
+    assert due_at - right < timedelta(hours=1)
