@@ -3,9 +3,8 @@
 import ast
 import re
 from collections import Counter
+from functools import cache
 from pathlib import Path
-
-import pytest
 
 _PACKAGE = Path(__file__).parents[1] / "balancebot"
 _FILES = sorted(_PACKAGE.rglob("*.py"))
@@ -16,10 +15,15 @@ def _name(file: Path) -> str:
     return file.relative_to(_PACKAGE).as_posix()
 
 
+@cache
+def _nodes(file: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(file.read_text())))
+
+
 def _imports(file: Path) -> set[str]:
     """Every module that a file imports, wherever in it."""
     found: set[str] = set()
-    for node in ast.walk(ast.parse(file.read_text())):
+    for node in _nodes(file):
         if isinstance(node, ast.Import):
             found.update(alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -27,11 +31,15 @@ def _imports(file: Path) -> set[str]:
     return found
 
 
-@pytest.mark.parametrize("file", _FILES, ids=_name)
-def test_a_module_says_in_its_docstring_what_it_is_for(file: Path) -> None:
-    docstring = ast.get_docstring(ast.parse(file.read_text()))
-    assert docstring
-    assert docstring[0].isupper() or docstring[0] == "`" or docstring.startswith("balancebot")
+def test_a_module_says_in_its_docstring_what_it_is_for() -> None:
+    offenders = []
+    for file in _FILES:
+        module = _nodes(file)[0]
+        assert isinstance(module, ast.Module)
+        docstring = ast.get_docstring(module) or "nothing"
+        if not (docstring[0].isupper() or docstring[0] == "`" or docstring.startswith("balancebot")):
+            offenders.append(f"{_name(file)}: {docstring}")
+    assert [] == offenders
 
 
 def test_no_module_is_named_after_a_drawer() -> None:
@@ -44,7 +52,7 @@ def test_sql_is_written_in_storage_alone() -> None:
     for file in _FILES:
         if _name(file).startswith("store/"):
             continue
-        for node in ast.walk(ast.parse(file.read_text())):
+        for node in _nodes(file):
             if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("sqlalchemy"):
                 offenders += [
                     f"{_name(file)}: {alias.name}" for alias in node.names if alias.name != "Connection"
@@ -68,7 +76,7 @@ def test_every_class_name_exists_once() -> None:
     names = Counter(
         node.name
         for file in _FILES
-        for node in ast.walk(ast.parse(file.read_text()))
+        for node in _nodes(file)
         if isinstance(node, ast.ClassDef) and not node.name.startswith("_")
     )
     assert {} == {name: times for name, times in names.items() if times > 1}
@@ -79,7 +87,7 @@ def test_an_import_inside_a_function_says_why() -> None:
     offenders = []
     for file in _FILES:
         lines = file.read_text().splitlines()
-        for function in ast.walk(ast.parse(file.read_text())):
+        for function in _nodes(file):
             if isinstance(function, ast.FunctionDef | ast.AsyncFunctionDef):
                 offenders += [
                     f"{_name(file)}:{node.lineno}"

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -10,33 +11,39 @@ from babel.messages.catalog import Catalog
 from tools import messages
 
 CATALOGUES = messages.catalogues()
-SOURCES = messages.collected()
+
+
+@cache
+def sources() -> Catalog:
+    """Not when the tests are collected: every worker would read the whole package, which takes seconds."""
+    return messages.collected()
+
 
 every_language = pytest.mark.parametrize("po", CATALOGUES, ids=lambda po: po.parts[-3])
 
 
 def test_there_are_catalogues() -> None:
     assert "zh_CN" in [po.parts[-3] for po in CATALOGUES]
-    assert len(SOURCES) > 150
+    assert len(sources()) > 150
 
 
 @every_language
 def test_every_sentence_is_translated_none_is_fuzzy_and_its_figures_are_those_of_the_english(
     po: Path,
 ) -> None:
-    assert [] == list(messages.faults(messages.updated(po, SOURCES)))
+    assert [] == list(messages.faults(messages.updated(po, sources())))
 
 
 @every_language
 def test_a_catalogue_is_in_step_with_the_sources_and_so_is_what_is_compiled_of_it(po: Path) -> None:
-    assert messages.is_current(po, messages.updated(po, SOURCES)), "run `make messages`"
+    assert messages.is_current(po, messages.updated(po, sources())), "run `make messages`"
 
 
 @every_language
 def test_a_translation_has_no_markup_for_it_stands_in_pages_as_it_is(po: Path) -> None:
     marked = {
         text
-        for message in messages.updated(po, SOURCES)
+        for message in messages.updated(po, sources())
         if message.id
         for form in (message.id, message.string)
         for text in ([form] if isinstance(form, str) else form)
