@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import certifi
 import httpx
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.client_proto import ResponseHandler
@@ -31,7 +30,7 @@ from httpx_aiohttp import AiohttpTransport
 from balancebot.config import Proxy
 from balancebot.domain.sentence import Sentence, clean_text, sentence, verbatim
 from balancebot.jsms.answer import AnswerFault, Reply
-from balancebot.network import proxy_for, reason_of
+from balancebot.network import proxy_for, reason_of, system_trust
 from balancebot.ports import SourceErrorKind
 
 log = logging.getLogger(__name__)
@@ -254,9 +253,7 @@ def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[Resol
 def ssl_context(ca_bundle: Path | None) -> ssl.SSLContext:
     """Return a verifying context that trusts `ca_bundle` alone, or what the system trusts."""
     if ca_bundle is None:
-        paths = ssl.get_default_verify_paths()
-        # Some builds of Python know no store of the system; a list of public authorities is then the next best.
-        return ssl.create_default_context(cafile=None if paths.cafile or paths.capath else certifi.where())
+        return system_trust()
     try:
         return ssl.create_default_context(cafile=ca_bundle)
     except (OSError, ssl.SSLError) as error:

@@ -40,8 +40,9 @@ def balancebot(
 
 
 @pytest.fixture
-def firm(tmp_path: Path) -> Iterator[Firm]:
-    """A firm with JSMS, Slack, a mail server and a configuration, on loopback."""
+def firm(tmp_path: Path, sqlite_url: str) -> Iterator[Firm]:
+    """A firm with JSMS, Slack, a mail server, a configuration and an empty database, on loopback."""
+    assert sqlite_url == f"sqlite:///{tmp_path / 'balancebot.db'}"  # where a configuration without one looks
     with a_firm(tmp_path) as opened:
         yield opened
 

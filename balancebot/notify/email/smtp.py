@@ -17,7 +17,7 @@ import aiosmtplib
 from balancebot.config import MailSecurity
 from balancebot.domain.message import MessageRef, OutgoingMessage
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, sentence, verbatim
-from balancebot.network import run
+from balancebot.network import run, system_trust
 from balancebot.notify.email.compose import Mail, address, compose
 from balancebot.notify.render import Renderer
 from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
@@ -56,7 +56,7 @@ class SmtpChannel:
         self._renderer = renderer
         self._login = (username, password or "") if username is not None else None
         self._timeout = timeout
-        self._ssl_context = ssl_context or ssl.create_default_context()
+        self._ssl_context = ssl_context or system_trust()
 
     capabilities = Capabilities(has_threads=True)
 
