@@ -1,4 +1,7 @@
-"""Who changed what, from what, to what, when, and via what. An entry is written in the transaction of the change."""
+"""Who changed what, from what, to what, when, and via what. An entry is written in the transaction of the change.
+
+Readings that turned out to be wrong stand here as well: what was booked of them was changed.
+"""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +19,8 @@ class Via(StrEnum):
     """A spreadsheet, uploaded on the page or imported by the command."""
     SLACK = "slack"
     API = "api"
+    POLL = "poll"
+    """A poll cycle: nobody did it."""
 
 
 class Act(StrEnum):
@@ -33,6 +38,7 @@ class Act(StrEnum):
     ADD_ORDER = "order.add"
     CANCEL_ORDER = "order.cancel"
     MATCH_ORDER = "order.match"
+    CORRECT_READING = "reading.correct"
     ADD_USER = "user.add"
     SET_ROLE = "user.role"
     SET_PASSWORD = "user.password"  # noqa: S105 -- the name of an act

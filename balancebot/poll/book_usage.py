@@ -9,12 +9,13 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 
 from sqlalchemy import Connection
 
 from balancebot.clock import JUMP
+from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.balance import BalanceKey, Category, WalletName, app_of
 from balancebot.domain.order import TopUp
 from balancebot.domain.usage import (
@@ -31,7 +32,7 @@ from balancebot.domain.usage import (
     is_taken_back,
     spread,
 )
-from balancebot.store import estimates, orders, readings, usage, wallets
+from balancebot.store import audit, estimates, orders, readings, usage, wallets
 from balancebot.store.estimates import EstimateRow
 from balancebot.store.wallets import WalletRow
 
@@ -142,6 +143,7 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
         for hour, part in reading.corrections.items():
             if part.topped_up < 0:
                 orders.take_back(conn, hour, -part.topped_up)
+        _note(conn, reading, at=now[reading.balance.wallet].at)
     _add_hours(conn, ids, now, booked, wrong)
     _forget_models(conn, ids, wrong)
     readings.record_booked(
@@ -186,6 +188,9 @@ class _WrongReading(NamedTuple):
     """A reading that was booked, and that the next one shows to be wrong."""
 
     balance: BalanceKey
+    at: float
+    """When it was read, in epoch seconds."""
+    reading: int
     instead: int
     """The reading before it."""
     corrections: Mapping[Hour, Booked]
@@ -247,7 +252,24 @@ def _wrong_readings(
                 "wrong reading",
                 extra={"balance": str(key), "before": good, "reading": between, "after": after},
             )
-            yield _WrongReading(key, good, corrections)
+            yield _WrongReading(key, since, between, good, corrections)
+
+
+def _note(conn: Connection, wrong: _WrongReading, *, at: float) -> None:
+    """Keep in the audit log which reading was taken back `at`; of one balance one a day."""
+    now, subject = datetime.fromtimestamp(at, UTC), str(wrong.balance)
+    day = now - timedelta(days=1)
+    if not audit.newest(conn, limit=1, acts=(Act.CORRECT_READING,), about=subject, since=day):
+        read_at = datetime.fromtimestamp(int(wrong.at), UTC).isoformat()
+        audit.record_change(
+            conn,
+            Actor(name="balancebot", via=Via.POLL),
+            Act.CORRECT_READING,
+            subject,
+            before={"balance": wrong.reading, "read_at": read_at},
+            after={"balance": wrong.instead, "read_at": read_at},
+            now=now,
+        )
 
 
 def _corrections(

@@ -41,6 +41,7 @@ _LABELS = {
     "price": sentence("Price"),
     "reference": sentence("Reference"),
     "order": sentence("Order"),
+    "balance": sentence("Balance"),
 }
 """What people call the things that entries tell of; others, such as ids, are no news to them."""
 _LIMITS = frozenset(column.value for column in LimitColumn)

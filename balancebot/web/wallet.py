@@ -8,6 +8,7 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
+from balancebot.domain.audit import Act
 from balancebot.domain.balance import Absent, Category, WalletName
 from balancebot.domain.local_time import first_instant, local_time, read_day_end
 from balancebot.domain.sentence import Sentence, sentence
@@ -18,7 +19,7 @@ from balancebot.explain.render import Face, render
 from balancebot.forecast.course_ahead import LevelAhead
 from balancebot.history.balances import HistoryHour, by_day, history_of
 from balancebot.overview.balances import BalanceView, overview
-from balancebot.store import alerts, planned_sends, readings, wallets
+from balancebot.store import alerts, audit, planned_sends, readings, wallets
 from balancebot.store.wallets import WalletRow
 from balancebot.web.alerts import with_reasons
 from balancebot.web.chart import NARROW, WIDE, ChartCurve, ChartMark, ChartMarkKind, draw, future_levels
@@ -42,6 +43,7 @@ _MOST_ROWS = 400_000
 _BUCKETS = 400
 _MINUTE = timedelta(minutes=1)
 _NUM_ALERTS = 20
+_NUM_WRONG = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +93,9 @@ def wallet(request: PageRequest) -> Response:
         explanation = explain(
             conn, name, view.key.category, settings=app.settings, book=book, now=request.now
         )
+        wrong = audit.newest(
+            conn, limit=_NUM_WRONG, acts=(Act.CORRECT_READING,), about=str(view.key), since=since
+        )
         announced = [
             plan for plan in planned_sends.not_over(conn, now=request.now) if plan.balance == view.key
         ]
@@ -135,6 +140,15 @@ def wallet(request: PageRequest) -> Response:
         why=render(explanation, words, Face.PAGE),
         advice="" if advice is None else words.order(advice, view.key.category, now=request.now),
         plans=announced,
+        wrong_readings=[
+            (
+                datetime.fromisoformat(str(entry.before["read_at"])),
+                entry.before["balance"],
+                entry.after["balance"],
+            )
+            for entry in wrong
+            if entry.subject == str(view.key) and entry.before and entry.after
+        ],
     )
 
 

@@ -9,12 +9,13 @@ import pytest
 from sqlalchemy import Engine, event
 
 from balancebot.config import PollConfig
+from balancebot.domain.audit import Act
 from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Category, Snapshot, WalletName
 from balancebot.domain.next_reading import ReadReason
 from balancebot.domain.threshold import LimitColumn
 from balancebot.domain.verdict import Crossed
 from balancebot.ports import SourceErrorKind
-from balancebot.store import alerts, usage, wallets, workers
+from balancebot.store import alerts, audit, usage, wallets, workers
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from tests.outbox_bench import let_heartbeats_age
@@ -130,6 +131,19 @@ def booked_hours(world, *balances: int) -> tuple[int, int, int]:
 @pytest.mark.parametrize("wrong", [60_000, 7_000, 3_000, 600, 0])
 def test_a_reading_that_the_next_one_takes_back_is_neither_usage_nor_a_top_up(world, wrong):
     assert (40, 0, 1200) == booked_hours(world, 6000, 5990, wrong, 5970, 5960)
+
+
+def test_a_wrong_reading_is_noted_once_a_day(world):
+    booked_hours(world, 6000, 5990, 60_000, 5970, 5960, 61_000, 5950)
+    with world.database.read() as conn:
+        (entry,) = audit.newest(conn, limit=10)
+
+    assert (Act.CORRECT_READING, "acme/shop:industry", 60_000, 5990) == (
+        entry.act,
+        entry.subject,
+        entry.before["balance"],
+        entry.after["balance"],
+    )
 
 
 @pytest.mark.parametrize("wrong", [60_000, 600])

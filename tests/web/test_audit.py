@@ -45,9 +45,9 @@ def test_every_way_of_a_change_is_named(desk: Desk) -> None:
         )
     with desk.user(Role.VIEWER) as browser:
         text = browser.get("/audit").text
-    for name in ("command line", "page", "sheet", "Slack", "API"):
+    for name in ("command line", "page", "sheet", "Slack", "API", "reading"):
         assert f'data-label="Via">{name}</td>' in text
     with desk.app.database.read() as conn:
-        assert [Via.API, Via.SLACK, Via.SHEET, Via.PAGE, Via.CLI] == [
-            entry.via for entry in audit.newest(conn, limit=5, acts=(Act.SET_THRESHOLD,))
+        assert [Via.POLL, Via.API, Via.SLACK, Via.SHEET, Via.PAGE, Via.CLI] == [
+            entry.via for entry in audit.newest(conn, limit=6, acts=(Act.SET_THRESHOLD,))
         ]

@@ -1,10 +1,13 @@
 """The page of one wallet: its past, what is to come, what limits it, and what was told of it."""
 
 import re
+from datetime import timedelta
 
 import pytest
 
+from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.user import Role
+from balancebot.store import audit
 from tests.web.conftest import Desk
 from tests.world import World
 
@@ -57,6 +60,28 @@ def test_a_transfer_is_marked_apart_from_a_top_up(desk: Desk) -> None:
         text = browser.get("/wallets/acme/checkout?category=universal").text
     assert "transfer +25,000</title>" in text
     assert 'class="top-up"' not in text.split('<ul class="legend">')[0]
+
+
+def test_a_reading_that_was_taken_back_is_shown(desk: Desk) -> None:
+    at = desk.world.clock.now() - timedelta(minutes=10)
+    with desk.world.database.write() as conn:
+        audit.record_change(
+            conn,
+            Actor(name="balancebot", via=Via.POLL),
+            Act.CORRECT_READING,
+            "acme/checkout:industry",
+            before={"balance": 267_000, "read_at": at.isoformat()},
+            after={"balance": 26_700, "read_at": at.isoformat()},
+            now=desk.world.clock.now(),
+        )
+    with desk.user(Role.VIEWER) as browser:
+        page = browser.get("/wallets/acme/checkout?category=industry").text
+        other = browser.get("/wallets/acme/checkout?category=voice").text
+        log = browser.get("/audit").text
+
+    assert "267,000 instead of about 26,700" in page
+    assert "Wrong readings" not in other
+    assert "took back a wrong reading of" in log
 
 
 def test_an_unknown_wallet_is_no_page(desk: Desk) -> None:
