@@ -186,8 +186,8 @@ class Paths:
         bursts = models["bursts_per_day"].astype(np.float64)[:, None] * self.time / 24.0
         self.usage = Usage(
             usual,
-            np.sqrt(_at_ends(models["high"], self.knots) ** 2 + widened + up**2),
-            np.sqrt(_at_ends(models["low"], self.knots) ** 2 + widened + down**2),
+            np.sqrt(_at_ends(models["high"], self.knots) ** 2 + widened) + up,
+            np.sqrt(_at_ends(models["low"], self.knots) ** 2 + widened) + down,
             dated_mean,
             dated_variance,
             bursts,
