@@ -227,27 +227,29 @@ class Paths:
         level = self._levels_now(models, since, open_use, open_exposure, mean)
         changed = models["changed_weight"].astype(np.float64)
         at_knots = _at_knots(models, level, weights)
-        if changed.any():
+        rows = np.flatnonzero(changed)
+        if rows.size:
+            since_it = models[rows]
             lasting = np.where(
-                models["changed"][:, None] / 2 < HALF_LIVES, models["changed_level"][:, None], level
+                since_it["changed"][:, None] / 2 < HALF_LIVES, since_it["changed_level"][:, None], level[rows]
             )
-            other = np.log2(np.maximum(_at_knots(models, lasting, weights), 1e-6))
-            before = np.log2(np.maximum(at_knots, 1e-6))
-            at_knots = 2.0 ** (before + changed[:, None] * (other - before))
+            other = np.log2(np.maximum(_at_knots(since_it, lasting, weights), 1e-6))
+            before = np.log2(np.maximum(at_knots[rows], 1e-6))
+            at_knots[rows] = 2.0 ** (before + changed[rows, None] * (other - before))
         weeks = (_DAMPING / 168.0) * (1 - np.exp(-middle / _DAMPING))
         at_knots = at_knots * 2.0 ** (models["trend"][:, None] * weeks)
         pieces = np.empty_like(at_knots)
         for start in np.unique(self._hours):
-            rows = self._hours == start
+            of = self._hours == start
             local, counts = _counts(self._zone, int(start))
-            pieces[rows] = shape[rows] @ np.diff(_interpolated(counts, self.knots), axis=0).T
-            pieces[rows, 0] -= (1.0 - self.rest[rows]) * shape[rows, local[0]]
+            pieces[of] = shape[of] @ np.diff(_interpolated(counts, self.knots), axis=0).T
+            pieces[of, 0] -= (1.0 - self.rest[of]) * shape[of, local[0]]
         pieces = np.maximum(pieces, 0.0)
         usual = np.cumsum(pieces * at_knots, axis=1)
         up, down, back = np.zeros((3, *usual.shape))
-        if changed.any():
-            path = np.log2((usual + _TINY) / (np.cumsum(pieces, axis=1) + _TINY))
-            up, down, back = self._other_levels(models, path)
+        if rows.size:
+            path = np.log2((usual[rows] + _TINY) / (np.cumsum(pieces[rows], axis=1) + _TINY))
+            up[rows], down[rows], back[rows] = self._other_levels(models[rows], path)
         return usual, weeks, up, down, back
 
     def _other_levels(self, models: Models, path: Floats) -> tuple[Floats, Floats, Floats]:
@@ -260,14 +262,13 @@ class Paths:
             np.log2(np.maximum(models[field].astype(np.float64), 1e-6))[:, None] - path
             for field in ("changed_level", "changed_from")
         )
-        is_one = chance > 0
         since_it, before_it = since * _counts_from(chance), before * _counts_from(1 - chance)
         returns = _RETURNS * self.knots[1:] / (models["changed"][:, None] + self.knots[1:])
         fell = models["changed_level"] < models["changed_from"]
         return (
-            np.where(is_one, np.maximum(np.maximum(since_it, before_it), 0.0), 0.0),
-            np.where(is_one, np.maximum(-np.minimum(since_it, before_it), 0.0), 0.0),
-            np.where(is_one & fell[:, None], np.maximum(before, 0.0) * _counts_from(returns), 0.0),
+            np.maximum(np.maximum(since_it, before_it), 0.0),
+            np.maximum(-np.minimum(since_it, before_it), 0.0),
+            np.where(fell[:, None], np.maximum(before, 0.0) * _counts_from(returns), 0.0),
         )
 
     def _add(self, send: DatedSend, since: float, means: Floats, variances: Floats) -> None:
