@@ -30,7 +30,7 @@ commands = command_group()
 _COLUMNS = (
     Column("balance"),
     Column("left", is_number=True),
-    Column("burn a day", is_number=True),
+    Column("next 24 h", is_number=True),
     Column("runway"),
     Column("severity"),
     Column("last reading"),
