@@ -105,15 +105,15 @@ def test_a_sparkline_starts_at_zero_and_leaves_gaps() -> None:
 
 def test_order_advice_says_how_much_by_when_and_how_sure() -> None:
     advice = OrderAdvice(
-        messages=30_000, order_by=NOON + timedelta(hours=6), until=NOON + timedelta(days=30), confidence=0.9
+        messages=30_000, order_by=NOON + timedelta(days=2), until=NOON + timedelta(days=30), confidence=0.9
     )
     assert ENGLISH.order(advice, Category.INDUSTRY, now=NOON) == (
-        "Buy about 30,000 industry SMS by Tue 24 Nov, 18:00: enough until Thu 24 Dec (90 % sure)"
+        "Buy about 30,000 industry SMS by Wed 25 Nov: enough until Thu 24 Dec (90 % sure)"
     )
     assert CHINESE.order(advice, Category.INDUSTRY, now=NOON) == (
-        "请在 11月25日周三 02:00 前采购行业短信约 30,000 条，有 90% 的把握可用到 12月24日周四"
+        "请在 11月25日周三 前采购行业短信约 30,000 条，有 90% 的把握可用到 12月24日周四"
     )
-    at_once = replace(advice, order_by=NOON)
+    at_once = replace(advice, order_by=NOON + timedelta(hours=6))  # no working day is over before
     assert ENGLISH.order(at_once, Category.VOICE, now=NOON).startswith(
         "Buy about 30,000 voice SMS now: enough"
     )
@@ -124,10 +124,11 @@ def test_orders_of_many_balances_are_told_by_category() -> None:
     total = {Category.MARKET: 20_000, Category.INDUSTRY: 60_000, Category.VOICE: 0}
     assert ENGLISH.order_total(total, now=NOON) == "Buy in total about 60,000 industry, 20,000 market SMS"
     assert CHINESE.order_total(total, now=NOON) == "合计需采购约：行业短信 60,000 条、营销短信 20,000 条"
-    due = [NOON, NOON + timedelta(hours=6)]
+    due = [NOON, NOON + timedelta(hours=6), NOON + timedelta(days=2)]
     assert [ENGLISH.order_total(total, order_by=at, now=NOON).partition(" SMS")[2] for at in due] == [
         ", the first of it now",
-        ", the first of it by Tue 24 Nov, 18:00",
+        ", the first of it now",
+        ", the first of it by Wed 25 Nov",
     ]
     assert ENGLISH.order_total({}, now=NOON) == ""
 
