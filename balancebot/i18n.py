@@ -216,7 +216,7 @@ class Wording(Figures):
         messages, span = self.messages(surge.messages), self.elapsed(surge.until - surge.since)
         if surge.expected < 1:
             return self.gettext(
-                "%(messages)s in %(span)s, where usage is usually near zero", messages=messages, span=span
+                "%(messages)s in %(span)s, where usually fewer than one is sent", messages=messages, span=span
             )
         return self.gettext(
             "%(messages)s in %(span)s, about %(factor)s times the usual %(expected)s",
@@ -238,7 +238,7 @@ class Wording(Figures):
         if messages <= 0 or at is None:
             return ""
         text = self.gettext(
-            "%(messages)s sent at once at %(at)s",
+            "%(messages)s sent at once in the hour from %(at)s",
             messages=self.number(messages),
             at=self.when(at),
         )
