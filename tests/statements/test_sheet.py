@@ -103,7 +103,7 @@ def test_the_workbook_has_a_sheet_per_table_with_sums_as_formulas(statement: Sta
 def test_it_is_in_the_reader_s_language(statement: Statement) -> None:
     data = StatementSheets(words=Wording(language="zh-CN")).xlsx(statement)
     book = openpyxl.load_workbook(BytesIO(data))
-    assert ["对账单 2026-11", "充值", "订单", "可靠程度"] == book.sheetnames
+    assert ["对账单 2026-11", "充值", "订单", "把握程度"] == book.sheetnames
     assert ["账号", "应用", "归属", "类型", "期初"] == [cell.value for cell in book.worksheets[0][1]][:5]
 
 

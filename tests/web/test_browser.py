@@ -159,7 +159,7 @@ def test_balances_are_found_while_typing_and_the_address_remembers(desk: Desk, o
 def test_a_keyboard_that_turns_the_page_goes_on_in_the_new_list(desk: Desk, open_page: Open) -> None:
     desk.world.configure(*(WalletName(f"acme/app{number:02}") for number in range(30)))
     page = log_in(open_page(desk.address), Role.VIEWER)
-    page.get_by_role("link", name="Next").focus()
+    page.get_by_role("link", name="Next", exact=True).focus()
     page.keyboard.press("Enter")
     expect(page.locator(".pager")).to_contain_text("51–100 of")
     expect(page.locator("#balances")).to_be_focused()
