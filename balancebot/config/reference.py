@@ -37,7 +37,7 @@ names the file, the key and, for a misspelt key, the nearest known one.
 
 
 def template(
-    filled: Mapping[str, str] | None = None, *, channels: Sequence[ChannelRegistration] = CHANNELS
+    filled: Mapping[str, str | bool] | None = None, *, channels: Sequence[ChannelRegistration] = CHANNELS
 ) -> str:
     """Return the commented configuration that `init` writes, ready to be filled in.
 
@@ -53,7 +53,7 @@ def template(
 
 
 def _template_table(
-    table: TableSpec, place: str, filled: Mapping[str, str], channels: Sequence[ChannelRegistration]
+    table: TableSpec, place: str, filled: Mapping[str, str | bool], channels: Sequence[ChannelRegistration]
 ) -> Iterator[str]:
     """Yield a table, then each table inside it."""
     path = f"{place}{table.name}"
@@ -71,7 +71,7 @@ def _template_table(
         yield from _template_table(deeper, f"{path}.", filled, channels)
 
 
-def _template_line(key: KeySpec, value: str | None, *, switched_on: bool = False) -> str:
+def _template_line(key: KeySpec, value: str | bool | None, *, switched_on: bool = False) -> str:
     off = "" if value or (switched_on and (key.required or key.filled_in)) else "#"
     if key.instead_of and not value:
         off = f"# instead of {key.instead_of}: "

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from balancebot.config import Settings, load
 from tests.cli.conftest import Outcome
 
 
@@ -78,6 +79,56 @@ def test_a_slack_token_without_a_channel_is_refused(
     assert [] == list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (
+            ("feishu", "--channel-url", "env:FEISHU_URL", "--channel-secret", "env:FEISHU_SECRET"),
+            {
+                "url": "env:FEISHU_URL",
+                "secret": "env:FEISHU_SECRET",
+                "language": "zh-CN",
+            },
+        ),
+        (("pagerduty", "--channel-secret", "env:ROUTING_KEY"), {"secret": "env:ROUTING_KEY"}),
+        (("webhook", "--channel-url", "env:HOOK"), {"url": "env:HOOK"}),
+    ],
+)
+def test_a_further_channel_is_written_as_the_default(
+    words: tuple[str, ...], expected: dict[str, str], balancebot: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    account = ("--account", "acme", "--dev-key", "key", "--dev-secret", "secret")
+    assert 0 == balancebot("init", *account, "--channel", *words).status
+    file = tmp_path / "balancebot.toml"
+    (written,) = tomllib.loads(file.read_text())["channels"]
+    assert {"name": f"ops-{words[0]}", "kind": words[0], "default": True} | expected == written
+    environ = {"FEISHU_URL": "https://feishu.example.com/hook", "HOOK": "https://hook.example.com"}
+    found = load(
+        file, environ=environ | {"FEISHU_SECRET": "s", "ROUTING_KEY": "r" * 32}, resolve_secrets=True
+    )
+    assert isinstance(found, Settings), found
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--channel", "feishu"), "--channel-url: feishu needs it"),
+        (("--channel", "pagerduty"), "--channel-secret: pagerduty needs it"),
+        (
+            ("--channel", "feishi", "--channel-url", "x"),
+            "--channel: there is no 'feishi'; did you mean feishu?",
+        ),
+        (("--channel-url", "x"), "--channel: is missing"),
+    ],
+)
+def test_a_further_channel_that_could_not_work_is_refused(
+    words: tuple[str, ...], said: str, balancebot: Callable[..., Outcome], tmp_path: Path
+) -> None:
+    outcome = balancebot("init", *words)
+    assert (2, True) == (outcome.status, outcome.err.startswith(said)), outcome.err
+    assert [] == list(tmp_path.iterdir())
+
+
 @pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")  # of a fork beside threads, since 3.12
 def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
     pid, terminal = pty.fork()
@@ -88,7 +139,16 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
             sys.executable, [sys.executable, "-m", "balancebot", "init"], os.environ | {"PYTHONPATH": path}
         )
     said = b""
-    for answer in (b"bobcat", b"my key", b"my secret", b"", b"127.0.0.1:8080"):
+    for answer in (
+        b"bobcat",
+        b"my key",
+        b"my secret",
+        b"",
+        b"dingtalk",
+        b"https://d.example.com",
+        b"",
+        b"127.0.0.1:8080",
+    ):
         while not said.endswith(b": "):  # what is typed before a hidden question is asked is thrown away
             said += os.read(terminal, 1024)
         said = b""
@@ -97,4 +157,5 @@ def test_on_a_terminal_it_asks(tmp_path: Path) -> None:
     os.close(terminal)
     written = tomllib.loads((tmp_path / "balancebot.toml").read_text())
     assert {"name": "bobcat", "dev_key": "my key", "dev_secret": "my secret"} == written["accounts"][0]
-    assert {"accounts", "web"} == written.keys()
+    assert {"accounts", "channels", "web"} == written.keys()
+    assert "https://d.example.com" == written["channels"][0]["url"]
