@@ -5,10 +5,9 @@ are put together. Parts that import a network library are made when they are fir
 and sends nothing would wait for them in vain.
 """
 
-import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING
 from balancebot.alerts.acts import OperateAlerts
 from balancebot.alerts.transitions import DecisionWriter
 from balancebot.clock import SystemClock
-from balancebot.config import AppsWatch, Secret, Settings
+from balancebot.config import LiveSettings, Secret, Settings
 from balancebot.digest.digest import SendDigest
 from balancebot.domain.message import DigestMessage, NoticeMessage
 from balancebot.estimates.context import ContextReader
@@ -57,25 +56,6 @@ if TYPE_CHECKING:
 
 _LEAST_BUDGET = timedelta(seconds=30)
 """A poll cycle may always take this long, retries included."""
-
-
-class LiveSettings:
-    """The settings as they are now: the accounts change while the process runs, when a file of apps does."""
-
-    def __init__(self, settings: Settings) -> None:
-        self.now = settings
-        self.wallets_unsynced = False
-        """Whether the database doesn't know the accounts yet."""
-        self._watch = AppsWatch(settings.accounts, environ=os.environ)
-
-    def reread(self) -> bool:
-        """Read files of apps that have changed; return whether the accounts are others now."""
-        accounts = self._watch.look()
-        if accounts is None:
-            return False
-        self.now = replace(self.now, accounts=accounts)
-        self.wallets_unsynced = True
-        return True
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,13 +1,14 @@
 """The configuration: a file and the environment become one frozen `Settings`, or all the faults in them at once.
 
-Each key is declared once, on the dataclass of its section (`sections.py`, `accounts.py`, `slack.py`, `email.py`); start
-there, or with `settings.py`, which loads them. Everything is checked here, strictly and once; nothing is checked again
-inside. No fault ever shows a secret.
+Each key is declared once, on the dataclass of its section (`sections.py`, `accounts.py`, `web.py`, `slack.py`,
+`email.py`); start there, or with `settings.py`, which loads them. Everything is checked here, strictly and once; nothing
+is checked again inside. No fault ever shows a secret.
 """
 
 from balancebot.config.accounts import AccountConfig, AppConfig, AppsWatch, KeyPair, reread_apps
 from balancebot.config.addresses import ListenAddress, Proxy
 from balancebot.config.email import EmailConfig, MailSecurity
+from balancebot.config.live import LiveSettings
 from balancebot.config.secrets import Secret, SecretsWatch
 from balancebot.config.sections import (
     ENGLISH,
@@ -21,18 +22,17 @@ from balancebot.config.sections import (
     LogConfig,
     LogFormat,
     LogLevel,
-    OidcConfig,
     OrdersConfig,
     PollConfig,
     QuietConfig,
     RetentionConfig,
     RouteConfig,
     TemplatesConfig,
-    WebConfig,
 )
 from balancebot.config.settings import Settings, config_path, database_url, load, remarks
 from balancebot.config.slack import SlackConfig, SlackRoles
 from balancebot.config.toml_table import ConfigFault, UnfitError
+from balancebot.config.web import OidcConfig, WebConfig
 
 __all__ = [
     "ENGLISH",
@@ -50,6 +50,7 @@ __all__ = [
     "HeartbeatConfig",
     "KeyPair",
     "ListenAddress",
+    "LiveSettings",
     "LogConfig",
     "LogFormat",
     "LogLevel",

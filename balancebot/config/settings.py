@@ -43,11 +43,11 @@ from balancebot.config.sections import (
     RetentionConfig,
     RouteConfig,
     TemplatesConfig,
-    WebConfig,
     language,
 )
 from balancebot.config.slack import SLACK, SlackConfig
 from balancebot.config.toml_table import ConfigFault, TomlFile, UnfitError, read_toml
+from balancebot.config.web import WebConfig
 from balancebot.domain.balance import WalletName, wallet_name
 from balancebot.domain.quiet_hours import QuietHours
 from balancebot.domain.routing import RoutingTable
