@@ -14,7 +14,8 @@ from balancebot.domain.balance import MAX_BALANCE, BalanceKey, WalletName
 from balancebot.domain.next_reading import NextReading, ReadReason
 from balancebot.domain.sentence import Sentence, did_you_mean, sentence, unknown_wallet
 from balancebot.domain.threshold_cell import read_note
-from balancebot.estimates.estimator import Estimator, estimates_of
+from balancebot.estimates.estimator import Estimator
+from balancebot.estimates.stored import estimate_anew
 from balancebot.ports import Clock
 from balancebot.store import audit, planned_sends, wallets
 from balancebot.store.database import Database
@@ -107,7 +108,7 @@ class PlannedSends:
     def _estimate_anew(self, conn: Connection, wallet: WalletName, now: datetime) -> None:
         row = wallets.find(conn, wallet)
         if row is not None:
-            estimates_of(conn, [row], self.estimator, now=now)
+            estimate_anew(conn, [row], self.estimator, now=now)
 
 
 def _picture(plan: PlannedSend) -> Picture:

@@ -5,6 +5,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from balancebot.forecast.distribution import P90
 from balancebot.forecast.level import STEP
 from balancebot.forecast.replay import HORIZONS, Replays
 
@@ -24,7 +25,6 @@ _PATIENCE_DOWN = 20.0
 """... and a clear fall: holidays end."""
 _STEEPEST = 0.2
 """log2 per week."""
-_P90 = 1.28
 _NOISE = 0.06
 """log2; what a week's level varies at least."""
 BLOCK = 12
@@ -129,7 +129,7 @@ def weekly_trend(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
     sure = np.maximum(1.0 - (error / np.maximum(np.abs(slope), 1e-9)) ** 2, 0.0)
     trend = np.where(known, np.clip(slope, -_STEEPEST, _STEEPEST) * sure, 0.0)
     # weeks ahead a trend goes far: where there is one, the range and orders cover its error as well
-    unclear = np.hypot(slope - trend, np.where(trend == 0.0, 0.0, _P90 * error))
+    unclear = np.hypot(slope - trend, np.where(trend == 0.0, 0.0, P90 * error))
     return trend, np.where(known, np.minimum(unclear, _STEEPEST), 0.0)
 
 

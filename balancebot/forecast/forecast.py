@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate, Runway
+from balancebot.forecast.distribution import P90
 from balancebot.forecast.model import Models
 from balancebot.forecast.paths import GoesOn, Paths
 from balancebot.forecast.recurring import DatedSend, Repeats, Rule, occurrences
@@ -20,7 +21,6 @@ Floats = NDArray[np.float64]
 
 _CHUNK = 128
 _AHEAD = 366 * 86400.0
-_P90 = 1.2816
 """Of a normal distribution, in standard deviations."""
 
 
@@ -145,7 +145,7 @@ def forecast(
         not_counted=left_out,
         not_counted_at=left_out_at,
         bursts_per_day=models["bursts_per_day"].astype(np.float64),
-        burst=(models["burst_mean"] + _P90 * models["burst_spread"]).astype(np.float64),
+        burst=(models["burst_mean"] + P90 * models["burst_spread"]).astype(np.float64),
     )
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancebot.forecast.bursts import BURST_DAYS, CAP
+from balancebot.forecast.distribution import P90, UsageDistribution
 from balancebot.forecast.level import HALF_LIVES, decay, levels, schedule_weights
 from balancebot.forecast.model import Models, shape_at
 from balancebot.forecast.profile import HOURS_OF_WEEK, hours_of_week
@@ -34,9 +35,6 @@ _KNOTS = np.array([
 """Clock hours ahead at which the distribution is computed. In between it is taken to move with the path."""
 _DAMPING = 16 * 168.0
 """Hours over which a trend fades: a month ahead it still goes on for the most part."""
-_SOME_BURSTS = 4
-"""So many bursts or more are one case."""
-_P90 = 1.2815515655446004
 _DRIFT = 0.03
 """log2 per week that every level may drift."""
 _RETURNS = 0.5
@@ -44,7 +42,6 @@ _RETURNS = 0.5
 _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
 """log2 by which the range is wider at first, until a day and a week have been seen."""
-_LN2 = 0.6931471805599453
 _STARTED = 0.12
 """How likely a burst at least goes on until the balance is empty: the range has to cover that."""
 _SHOWS_DAYS = 0.25
@@ -57,73 +54,6 @@ _SAME_BURST = 0.5
 """What was sent in a burst of closed hours went on up to now if it is at least half of what this pace would have sent."""
 _BISECTIONS = 6
 _TINY = 1e-9
-
-
-class Usage(NamedTuple):
-    """The distribution of what is used up to some moments; the fields broadcast against each other."""
-
-    usual: Floats
-    """The median of usual usage ..."""
-    up: Floats
-    """... how far its P90 is above it, in log2 ..."""
-    down: Floats
-    """... and its P10 below."""
-    dated: Floats
-    """The mean of what dated sends use, and its variance."""
-    dated_variance: Floats
-    bursts: Floats
-    """The expected number of bursts, and the mean and variance of one's size."""
-    burst_mean: Floats
-    burst_variance: Floats
-    burst_evidence: Floats
-    """How many bursts their rate was learned from: it is a gamma distribution of that shape."""
-
-    def exceeds(self, used: Floats) -> Floats:
-        """Return the probability that at least `used` is used.
-
-        Per number of bursts the sum is taken as log-normal: L. F. Fenton, The sum of log-normal probability distributions
-        in scatter transmission systems, IRE Transactions (1960).
-        """
-        if not np.any(self.bursts):
-            return self._exceeds_with(used, self.dated, self.dated_variance)
-        # a Poisson process whose rate isn't known well: the number of bursts is negative binomial
-        shape = self.burst_evidence
-        odds = self.bursts / (shape + self.bursts)
-        chance = (1.0 - odds) ** shape
-        total, left = np.zeros(self.bursts.shape), np.ones(self.bursts.shape)
-        mean, square = self.bursts, self.bursts + self.bursts**2 * (1.0 + 1.0 / shape)
-        for count in range(_SOME_BURSTS):
-            if count:
-                chance = chance * odds * (shape + count - 1.0) / count
-            left, mean, square = left - chance, mean - count * chance, square - count**2 * chance
-            total = total + chance * self._exceeds_with(
-                used,
-                self.dated + count * self.burst_mean,
-                self.dated_variance + count * self.burst_variance,
-            )
-        left = np.maximum(left, 1e-9)
-        number = mean / left
-        spread = np.maximum(square / left - number**2, 0.0)
-        return np.asarray(
-            total
-            + left
-            * self._exceeds_with(
-                used,
-                self.dated + number * self.burst_mean,
-                self.dated_variance + number * self.burst_variance + spread * self.burst_mean**2,
-            )
-        )
-
-    def _exceeds_with(self, used: Floats, more: Floats, variance: Floats) -> Floats:
-        """Return the probability if `more` is used besides the usual, on average and with that variance."""
-        middle = self.usual + more + _TINY
-        band = np.where(used > middle, self.up, self.down) * (_LN2 / _P90)
-        relative = (self.usual / middle) ** 2 * np.expm1(np.minimum(band**2, 20.0)) + variance / middle**2
-        relative += 1.0 / np.maximum(used, middle)  # of few messages the number itself is uncertain: Poisson
-        scale = np.sqrt(np.log1p(np.maximum(relative, 1e-8)))
-        z = np.clip(np.log(np.maximum(used, _TINY) / middle) / scale, -8.0, 8.0)
-        # the normal distribution to three digits; numpy has no error function
-        return np.asarray(0.5 * (1.0 - np.tanh(0.7978845608028654 * (z + 0.044715 * z**3))))
 
 
 class GoesOn(NamedTuple):
@@ -177,14 +107,14 @@ class Paths:
         # what hasn't been seen yet, other hours of the day and other days of the week; what trend isn't clear
         blind = _UNSEEN_DAY * np.exp(-seen / 24.0) + _UNSEEN_WEEK * np.maximum(1.0 - seen / 168.0, 0.0)
         unclear = (models["trend_error"][:, None] + _DRIFT) * weeks
-        widened = blind[:, None] ** 2 + (_P90 * models["level_error"][:, None]) ** 2 + unclear**2
+        widened = blind[:, None] ** 2 + (P90 * models["level_error"][:, None]) ** 2 + unclear**2
         dated_mean, dated_variance = np.zeros((2, *usual.shape))
         for send in dated:
             self._add(send, float(since[0]), dated_mean[0], dated_variance[0])
         self.bursts_per_day = models["bursts_per_day"] * models["burst_mean"].astype(np.float64)
         """[N] messages that bursts use in a day on average."""
         bursts = models["bursts_per_day"].astype(np.float64)[:, None] * self.time / 24.0
-        self.usage = Usage(
+        self.usage = UsageDistribution(
             usual,
             np.sqrt(_at_ends(models["high"], self.knots) ** 2 + widened) + up,
             np.sqrt(_at_ends(models["low"], self.knots) ** 2 + widened) + down,
@@ -294,7 +224,7 @@ class Paths:
         after = np.minimum(after, chance.shape[1] - 1)
         rows = np.arange(len(balances))[:, None]
         before = np.maximum(after - 1, 0)
-        start, end = (Usage(*(field[rows, at] for field in self.usage)) for at in (before, after))
+        start, end = (UsageDistribution(*(field[rows, at] for field in self.usage)) for at in (before, after))
         zero = np.where(after > 0, 1.0, 0.0)
         start = start._replace(
             usual=start.usual * zero,
@@ -302,11 +232,11 @@ class Paths:
             dated_variance=start.dated_variance * zero,
             bursts=start.bursts * zero,
         )
-        step = Usage(*(last - first for first, last in zip(start, end, strict=True)))
+        step = UsageDistribution(*(last - first for first, last in zip(start, end, strict=True)))
         low, high = np.zeros(after.shape), np.ones(after.shape)
         for _ in range(_BISECTIONS):
             share = (low + high) / 2
-            at = Usage(*(first + share * more for first, more in zip(start, step, strict=True)))
+            at = UsageDistribution(*(first + share * more for first, more in zip(start, step, strict=True)))
             reached = at.exceeds(balances[:, None]) >= chances
             low, high = np.where(reached, low, share), np.where(reached, share, high)
         share = (low + high) / 2
@@ -342,7 +272,7 @@ class Paths:
 
     def quantile(self, chance: float, span: int) -> Floats:
         """Return what [N] is used by the end of a span at most, with the given probability."""
-        at = Usage(*(field[:, span] for field in self.usage))
+        at = UsageDistribution(*(field[:, span] for field in self.usage))
         most = at.usual + at.dated + at.burst_mean * (at.bursts + 8.0)
         low, high = np.full(len(most), -20.0), np.log2(most + 1.0) + 4 * at.up + 1
         for _ in range(40):

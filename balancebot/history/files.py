@@ -21,8 +21,9 @@ from balancebot.domain.balance import (
 from balancebot.domain.number_text import quoted
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, verbatim
 from balancebot.domain.threshold_cell import CATEGORY_WORDS, read_column
-from balancebot.estimates.estimator import Estimator, estimates_of
+from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.refit import refit_models
+from balancebot.estimates.stored import estimate_anew
 from balancebot.history.rebook import rebook_account
 from balancebot.sheet_writer import guarded, unguarded
 from balancebot.sheets import InputFault, SheetRow, read_sheet
@@ -321,7 +322,7 @@ def _estimate(database: Database, accounts: Collection[str], estimator: Estimato
         rows = wallets.of_accounts(conn, accounts, configured_only=False)
     refit_models(database, rows, zone=estimator.zone, anew=True)
     with database.write() as conn:
-        estimates_of(conn, rows, estimator, now=now)
+        estimate_anew(conn, rows, estimator, now=now)
 
 
 def _between(tell: Progress, begin: float, end: float) -> Progress:

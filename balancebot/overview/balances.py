@@ -17,7 +17,7 @@ from balancebot.domain.runway import UNKNOWN, Estimate, Runway
 from balancebot.domain.sentence import NO_SENTENCE, Sentence
 from balancebot.domain.threshold import Effective, ThresholdBook
 from balancebot.domain.verdict import Severity, judge
-from balancebot.estimates.estimator import estimate_at
+from balancebot.estimates.stored import estimate_at
 from balancebot.store import alerts, channel_failures, estimates, installation, outbox, schema, wallets
 from balancebot.store.channel_failures import ChannelFailure
 from balancebot.store.database import Database

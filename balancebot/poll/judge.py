@@ -29,7 +29,8 @@ from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate
 from balancebot.domain.sentence import NO_SENTENCE, Sentence
 from balancebot.domain.threshold import Effective, Limits, ThresholdBook
 from balancebot.domain.verdict import Crossed, Severity, Verdict, judge
-from balancebot.estimates.estimator import Balance, KnownUsage, estimate_at
+from balancebot.estimates.estimator import Balance, KnownUsage
+from balancebot.estimates.stored import estimate_at
 from balancebot.store import estimates, wallets
 from balancebot.store.database import Database
 from balancebot.store.estimates import EstimateRow

@@ -13,7 +13,8 @@ from balancebot.domain.alert import AlertKind, AlertSubject, Cause
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, WalletName
 from balancebot.domain.message import Measurement, SpikeMeasurement
 from balancebot.domain.verdict import FINE, Severity, Verdict
-from balancebot.estimates.estimator import KnownUsage, estimate_at, open_use
+from balancebot.estimates.estimator import KnownUsage, open_use
+from balancebot.estimates.stored import estimate_at
 from balancebot.poll.book_usage import BookedUsage
 from balancebot.poll.judge import PollContext, measured
 from balancebot.store import alerts, estimates

@@ -14,7 +14,8 @@ from balancebot.domain.balance import BalanceKey, Snapshot, WalletName, account_
 from balancebot.domain.next_reading import PollIntervals, WatchedBalance, next_reading, retry_reading
 from balancebot.domain.reachability import Reach
 from balancebot.domain.runway import UNKNOWN, Estimate
-from balancebot.estimates.estimator import Estimator, store_estimates
+from balancebot.estimates.estimator import Estimator
+from balancebot.estimates.stored import store_estimates
 from balancebot.poll.book_usage import BookedUsage, book_use
 from balancebot.poll.judge import JudgeBalances, PollContext, ReadAttempt, judge_wallets
 from balancebot.poll.judge_spikes import JudgeSpikes
