@@ -23,7 +23,7 @@ from sqlalchemy import text
 from balancebot.clock import SystemClock
 from balancebot.store import wallets
 from balancebot.store.database import Database
-from tests.databases import PostgreSQL, installed_programs
+from tests.databases import PostgreSQL, run_postgresql
 
 HERE = Path(__file__).parent.parent
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -141,30 +141,22 @@ def main() -> None:
     options.add_argument("--every", type=int, default=10, help="seconds between two readings of a wallet")
     options.add_argument("--seconds", type=float, default=60)
     chosen = options.parse_args()
-    programs = installed_programs()
-    if programs is None:
-        raise SystemExit("PostgreSQL is not installed")
     print(
         f"{chosen.wallets} wallets, each due every {chosen.every} s; {os.cpu_count()} processors\n"
         f"{'replicas':>8}{'readings/s':>12}{'least':>8}{'median':>8}{'most':>8}{'CPU shares, %':>16}"
         f"{'CPU ms':>12}{'server ms':>12}{'commits %':>12}{'claim ms':>10}"
     )
-    server = PostgreSQL(programs)
-    with far_side(chosen.latency_ms) as (folder, url):
-        try:
-            server.start()
-            for num in chosen.replicas:
-                name = f"replicas_{num}"
-                server.create(name, template="template0")
-                database = Database(server.url(name))
-                configure(folder, url, chosen.wallets, chosen.connections, every=f"{chosen.every}s")
-                with (folder / "balancebot.toml").open("a") as file:
-                    file.write(f'[database]\nurl = "{server.url(name)}"\n')
-                database.upgrade()
-                measure(folder, database, postmaster(server), num, chosen.seconds)
-                database.dispose()
-        finally:
-            server.stop()
+    with run_postgresql() as server, far_side(chosen.latency_ms) as (folder, url):
+        for num in chosen.replicas:
+            name = f"replicas_{num}"
+            server.create(name, template="template0")
+            database = Database(server.url(name))
+            configure(folder, url, chosen.wallets, chosen.connections, every=f"{chosen.every}s")
+            with (folder / "balancebot.toml").open("a") as file:
+                file.write(f'[database]\nurl = "{server.url(name)}"\n')
+            database.upgrade()
+            measure(folder, database, postmaster(server), num, chosen.seconds)
+            database.dispose()
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, nullcontext, suppress
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
@@ -35,7 +35,7 @@ from tests.crash.episodes import Level
 from tests.crash.town import Town
 from tests.crash.traps import Blow, Fate
 from tests.crash.troubles import trouble
-from tests.databases import PostgreSQL, installed_programs
+from tests.databases import empty_databases
 
 _BODIES = tuple(
     FaultKind(word)
@@ -195,23 +195,6 @@ def report(samples: Sequence[Sample]) -> None:
         print(f"  {step:+.1f} MB, {taken.at - samples[0].at:.0f} s after the start, after: {taken.after}")
 
 
-@contextmanager
-def database(kind: str, folder: Path) -> Iterator[str]:
-    """Give the URL of an empty database."""
-    if kind == "sqlite":
-        yield f"sqlite:///{folder}/balancebot.db"
-        return
-    programs = installed_programs()
-    if programs is None:
-        sys.exit("PostgreSQL is not installed")
-    server = PostgreSQL(programs)
-    try:
-        server.start()
-        yield server.url(server.create("soak", template="template0"))
-    finally:
-        server.stop()
-
-
 def free_port() -> int:
     """Return a port at which nobody listens."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
@@ -231,10 +214,10 @@ def main() -> int:
     sections = f'[web]\nlisten = "127.0.0.1:{pages}"'
     with (
         nullcontext(chosen.keep) if chosen.keep else tempfile.TemporaryDirectory(prefix="soak-") as name,
-        database(chosen.database, Path(name)) as url,
+        empty_databases(chosen.database) as url_of,
         Town(
             Path(name),
-            url,
+            url_of(Path(name).absolute()),
             seed=chosen.seed,
             num_wallets=chosen.wallets,
             every=f"{chosen.every}s",

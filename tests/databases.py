@@ -9,7 +9,8 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 
@@ -109,6 +110,32 @@ def postgresql() -> Iterator["PostgreSQL"]:
         if os.environ.get("CI") == "true":
             pytest.fail(why)
         pytest.skip(why)
+    with _running(programs) as server:
+        yield server
+
+
+@contextmanager
+def run_postgresql() -> Iterator["PostgreSQL"]:
+    """Run a PostgreSQL server for a program that isn't pytest; the program ends where none is installed."""
+    programs = installed_programs()
+    if programs is None:
+        raise SystemExit("PostgreSQL is not installed")
+    with _running(programs) as server:
+        yield server
+
+
+@contextmanager
+def empty_databases(kind: str) -> Iterator[Callable[[Path], str]]:
+    """Give what makes an empty database for a folder and returns its URL, for a program that isn't pytest."""
+    if kind == "sqlite":
+        yield lambda folder: f"sqlite:///{folder}/balancebot.db"
+        return
+    with run_postgresql() as server:
+        yield lambda folder: server.url(server.create(folder.name, template="template0"))
+
+
+@contextmanager
+def _running(programs: Path) -> Iterator["PostgreSQL"]:
     server = PostgreSQL(programs)
     try:
         server.start()

@@ -40,7 +40,7 @@ commands = command_group()
 _COLUMNS = (
     Column("balance"),
     Column("left", is_number=True),
-    Column("burn a day", is_number=True),
+    Column("next 24 h", is_number=True),
     Column("runway"),
     Column("lead time", is_number=True),
     Column("order"),
@@ -94,7 +94,7 @@ def advise(
     if xlsx is not None:
         write_file(xlsx, lambda: sheets.xlsx(found))
     if as_json:
-        show_json(advice_document(found, orders, zone))
+        show_json(advice_document(found, orders, zone, rows=found.rows))
     elif csv is None and xlsx is None:
         show(advice_text(found, orders, Wording(zone=zone)))
 

@@ -203,15 +203,19 @@ class LatestAdvice:
             return advice
 
 
-def advice_document(advice: Advice, orders: OrdersConfig, zone: tzinfo) -> dict[str, object]:
-    """Return advice as JSON-ready values, as the command and the API show it. Days are those of `zone`."""
+def advice_document(
+    advice: Advice, orders: OrdersConfig, zone: tzinfo, *, rows: Sequence[AdviceRow]
+) -> dict[str, object]:
+    """Return advice as JSON-ready values, with these of its rows, as the command and the API show it. Days are those of
+    `zone`.
+    """
     cost = advice.cost(orders.prices)
     return {
         "as_of": json_instant(advice.as_of),
         "until": json_instant(advice.until),
         "confidence": advice.confidence,
         "currency": orders.currency,
-        "advice": [_row(row, zone) for row in advice.rows],
+        "advice": [_row(row, zone) for row in rows],
         "accounts": [_account(account, orders, zone) for account in advice.accounts],
         "totals": {category.value: messages for category, messages in advice.totals.items()},
         "cost": None if cost is None else float(cost),

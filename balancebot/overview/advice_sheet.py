@@ -98,7 +98,7 @@ class AdviceSheets:
             gettext("Wallet"),
             gettext("Category"),
             gettext("Left"),
-            gettext("Usage a day"),
+            gettext("Usage, next 24 h"),
             gettext("Runway, days"),
             gettext("Lead time, days"),
             gettext("From the shared pool"),

@@ -13,7 +13,7 @@ from pathlib import Path
 from tests.crash.rounds import Round, play
 from tests.crash.town import NUM_WALLETS, Town
 from tests.crash.traps import Fate
-from tests.databases import PostgreSQL, installed_programs
+from tests.databases import empty_databases
 
 UrlOf = Callable[[Path], str]
 """From a town's folder to the URL of its database."""
@@ -74,7 +74,7 @@ def main() -> int:
     options = parser.parse_args()
     tally = Tally()
     shares = [len(range(town, options.rounds, options.towns)) for town in range(options.towns)]
-    with _ground(options.keep) as folder, _databases(options.database) as url_of:
+    with _ground(options.keep) as folder, empty_databases(options.database) as url_of:
         threads = [
             threading.Thread(target=_live, args=(town, share, options, folder, url_of, tally))
             for town, share in enumerate(shares)
@@ -123,22 +123,6 @@ def _ground(keep: Path | None) -> Iterator[Path]:
     finally:
         if keep is None:
             shutil.rmtree(folder, ignore_errors=True)
-
-
-@contextmanager
-def _databases(kind: str) -> Iterator[UrlOf]:
-    if kind == "sqlite":
-        yield lambda home: f"sqlite:///{home}/balancebot.db"
-        return
-    programs = installed_programs()
-    if programs is None:
-        sys.exit("PostgreSQL is not installed")
-    server = PostgreSQL(programs)
-    try:
-        server.start()
-        yield lambda home: server.url(server.create(home.name, template="template0"))
-    finally:
-        server.stop()
 
 
 def _summary(tally: Tally, wanted: int) -> int:

@@ -17,9 +17,8 @@ from balancebot.web.api.route import (
     ApiRoute,
     Cursor,
     PageLimit,
-    bad_cursor,
+    after_cursor,
     cursor_of,
-    position_of,
     refused_field,
 )
 
@@ -105,18 +104,10 @@ def advice(request: ApiRequest) -> AdviceAnswer:
     found = request.app.latest_advice.look(until=until, confidence=query.confidence, now=request.now)
     if query.pattern != "*":
         found = found.of(pattern, settings.orders.package_sizes)
-    answer = advice_document(found, settings.orders, settings.timezone)
-    keys = [row.key for row in found.rows]
-    first = 0
-    if query.cursor:
-        last = position_of(query.cursor, tuple[str, Category])
-        index = next((index for index, key in enumerate(keys) if key == last), None)
-        if index is None:
-            raise bad_cursor()
-        first = index + 1
-    end_of_page = first + query.limit
-    answer["advice"] = answer["advice"][first:end_of_page]  # type: ignore[index] # a list of rows
-    answer["next_cursor"] = cursor_of(*keys[end_of_page - 1]) if end_of_page < len(keys) else None
+    rows = after_cursor(query.cursor, found.rows, lambda row: row.key)
+    shown = rows[: query.limit]
+    answer = advice_document(found, settings.orders, settings.timezone, rows=shown)
+    answer["next_cursor"] = cursor_of(*shown[-1].key) if len(rows) > len(shown) else None
     return msgspec.convert(answer, AdviceAnswer)
 
 

@@ -27,6 +27,7 @@ from balancebot.web.api.route import (
     ApiRoute,
     Cursor,
     PageLimit,
+    after_cursor,
     bad_cursor,
     cursor_of,
     in_range,
@@ -61,16 +62,9 @@ def balances(request: ApiRequest) -> BalancesAnswer:
     if isinstance(pattern, Sentence):
         raise refused_field("pattern", str(pattern), 400)
     look = request.app.latest.look(now=request.now)
-    views = look.views
-    if query.cursor:
-        last = position_of(query.cursor, tuple[str, Category])
-        index = next((index for index, view in enumerate(views) if view.key == last), None)
-        if index is None:
-            raise bad_cursor()
-        views = views[index + 1 :]
     found = [
         view
-        for view in views
+        for view in after_cursor(query.cursor, look.views, lambda view: view.key)
         if pattern.matches(*view.key)
         and (not query.severity or view.severity.word in query.severity)
         and (not query.category or view.key.category in query.category)

@@ -21,9 +21,8 @@ from balancebot.web.api.route import (
     ApiRoute,
     Cursor,
     PageLimit,
-    bad_cursor,
+    after_cursor,
     cursor_of,
-    position_of,
     refused_field,
 )
 
@@ -147,15 +146,11 @@ def orders(request: ApiRequest) -> OrdersAnswer:
     query: OrdersQuery = request.query
     found = [
         order
-        for order in request.app.operate_orders.listed()
+        for order in after_cursor(
+            query.cursor, request.app.operate_orders.listed(), lambda order: (order.id,)
+        )
         if not query.state or order.state(request.now) in query.state
     ]
-    if query.cursor:
-        (last,) = position_of(query.cursor, tuple[str])
-        index = next((index for index, order in enumerate(found) if order.id == last), None)
-        if index is None:
-            raise bad_cursor()
-        found = found[index + 1 :]
     shown = found[: query.limit]
     return OrdersAnswer(
         orders=[_order(request, order) for order in shown],

@@ -6,11 +6,11 @@ Order of a request: token, budget, role, query, body; then the handler runs in a
 """
 
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from http import HTTPStatus
-from typing import Annotated, Any, TypeAlias
+from typing import Annotated, Any, TypeAlias, TypeVar
 
 import msgspec
 import msgspec.inspect
@@ -29,6 +29,8 @@ from balancebot.i18n import Wording
 from balancebot.people import tokens
 from balancebot.web.api.budget import RequestBudget
 from balancebot.web.api.problem import ApiRefusedError, FieldFault, problem
+
+Entry = TypeVar("Entry")
 
 PREFIX = "/api/v1"
 MAX_BODY = 64 * 1024
@@ -230,6 +232,19 @@ def position_of(cursor: str, kind: Any) -> Any:
         return msgspec.json.decode(bytes.fromhex(cursor), type=kind)
     except ValueError:  # msgspec's errors are ValueErrors too
         raise bad_cursor() from None
+
+
+def after_cursor(
+    cursor: str, entries: Sequence[Entry], position: Callable[[Entry], tuple[str, ...]]
+) -> Sequence[Entry]:
+    """Return the entries of a list behind the one that a cursor stands for; all of them without a cursor."""
+    if not cursor:
+        return entries
+    last = position_of(cursor, tuple[str, ...])
+    for index, entry in enumerate(entries, 1):
+        if position(entry) == last:
+            return entries[index:]
+    raise bad_cursor()
 
 
 def bad_cursor() -> ApiRefusedError:
