@@ -111,7 +111,7 @@ def test_order_advice_says_how_much_by_when_and_how_sure() -> None:
         "Buy about 30,000 industry SMS by Wed 25 Nov: enough until Thu 24 Dec (90 % sure)"
     )
     assert CHINESE.order(advice, Category.INDUSTRY, now=NOON) == (
-        "请在 11月25日周三 前采购行业短信约 30,000 条，有 90% 的把握可用到 12月24日周四"
+        "请最迟于 11月25日周三采购行业短信约 30,000 条，有 90% 的把握可用到 12月24日周四"
     )
     at_once = replace(advice, order_by=NOON + timedelta(hours=6))  # no working day is over before
     assert ENGLISH.order(at_once, Category.VOICE, now=NOON).startswith(

@@ -150,17 +150,17 @@ def test_sends_that_were_announced_for_the_coming_days_are_named(world):
 
 
 def test_orders_that_have_not_arrived_are_named_the_first_expected_first(world):
-    lin, balance = Actor(name="lin", via=Via.CLI), BalanceKey(SHOP, Category.INDUSTRY)
+    finance, balance = Actor(name="finance", via=Via.CLI), BalanceKey(SHOP, Category.INDUSTRY)
     for days, price in ((5, None), (2, Decimal("2700.50")), (3, None)):
         made = world.app.operate_orders.add(
             balance,
             quantity=60_000,
             expected_at=world.clock.at + timedelta(days=days),
             price=price,
-            by=lin,
+            by=finance,
         )
     assert isinstance(made, Order)
-    world.app.operate_orders.cancel(made.id, by=lin)
+    world.app.operate_orders.cancel(made.id, by=finance)
 
     digest = sender(world).preview("weekday")
 

@@ -374,7 +374,7 @@ def test_a_reminder_waits_a_day_after_the_clock_was_ahead(ahead, reminded_after)
 
 
 def test_a_top_up_that_is_not_enough_is_told_and_changes_nothing_else():
-    alert = acknowledge(an_alert(CRITICAL, CRITICAL), by="lin", note="", now=NOON, expects_by=LATER)
+    alert = acknowledge(an_alert(CRITICAL, CRITICAL), by="finance", note="", now=NOON, expects_by=LATER)
     told = top_up(alert, 60_000, silenced=False)
     assert (Reason.TOPPED_UP, 60_000, True, alert) == (told.reason, told.arrived, told.edit, told.alert)
 

@@ -125,7 +125,7 @@ def awaited(wallet: str, quantity: int, days: int) -> Order:
         category=Category.INDUSTRY,
         quantity=quantity,
         ordered_at=NOW,
-        ordered_by="lin",
+        ordered_by="finance",
         expected_at=NOW + timedelta(days=days),
     )
 

@@ -330,7 +330,7 @@ DIGEST = DigestMessage(
             quantity=60_000,
             reference="PO 4711",
             ordered_at=NOW - 120 * HOUR,
-            ordered_by="lin",
+            ordered_by="finance",
             expected_at=NOW - 24 * HOUR,
             arrived=20_000,
         ),

@@ -180,7 +180,7 @@ def crowded(num_bad: int) -> DigestMessage:
             *(replace(well, wallet=name) for name in names[num_bad:]),
         ),
         open_alerts=tuple(
-            changed(CRITICAL, wallet=name, note="who acts " * 60, acknowledged_by="lin")
+            changed(CRITICAL, wallet=name, note="who acts " * 60, acknowledged_by="finance")
             for name in names[:num_bad]
         ),
     )
@@ -215,7 +215,7 @@ def test_a_crowded_digest_is_whole_in_gmail_and_fits_slack(language: str) -> Non
 
 
 def test_a_line_says_who_acts_and_since_when() -> None:
-    seen = changed(CRITICAL, acknowledged_by="lin", acknowledged_note="ordered 30,000")
+    seen = changed(CRITICAL, acknowledged_by="finance", acknowledged_note="ordered 30,000")
     mail = compose(
         outgoing(replace(DIGEST, open_alerts=(seen,)), destination="finance@example.com"),
         renderer_of("en"),
@@ -223,5 +223,5 @@ def test_a_line_says_who_acts_and_since_when() -> None:
     )
     text = mail.message.get_body(("plain",))
     assert text is not None
-    assert "acknowledged by lin (ordered 30,000) · Finance buys" in text.get_content().replace("\n", " ")
-    assert "ordered by lin on 19 Nov 2026 (PO 4711), 20,000 have arrived, overdue" in text.get_content()
+    assert "acknowledged by finance (ordered 30,000) · Finance buys" in text.get_content().replace("\n", " ")
+    assert "ordered by finance on 19 Nov 2026 (PO 4711), 20,000 have arrived, overdue" in text.get_content()

@@ -13,7 +13,7 @@ from balancebot.notify.render import Renderer
 from balancebot.store import audit
 from tests.world import POOL, SHOP, World, industry
 
-LIN = Actor(name="lin", via=Via.CLI)
+LIN = Actor(name="finance", via=Via.CLI)
 
 
 @pytest.fixture
@@ -98,7 +98,7 @@ def test_whoever_ordered_is_asked_once_after_an_order_that_is_overdue(world: Wor
     assert isinstance(sent, NoticeMessage)
     said = Renderer(words=Wording(), public_url="https://b.example").render("email/notice.txt.j2", sent)
     assert "Order overdue: 60,000 messages of acme industry should have arrived by" in said
-    assert "lin recorded it on" in said
+    assert "finance recorded it on" in said
     assert "https://b.example/orders/1" in said
 
 

@@ -58,7 +58,7 @@ def statement() -> Statement:
         price=Decimal("4500.50"),
         reference="@PO",
         ordered_at=datetime(2026, 11, 2, tzinfo=UTC),
-        ordered_by="lin",
+        ordered_by="finance",
         expected_at=datetime(2026, 11, 5, tzinfo=UTC),
         arrived=100_000,
     )

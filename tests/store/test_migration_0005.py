@@ -24,7 +24,7 @@ def test_days_above_365_are_365_and_all_others_stay(blank_url: str) -> None:
                 warning_days=warning,
                 critical_days=critical,
                 updated_at="2026-11-24 09:12:00.000000",
-                updated_by="lin",
+                updated_by="finance",
             )
     database.upgrade()
     with database.read() as conn:

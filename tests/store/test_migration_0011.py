@@ -19,7 +19,7 @@ def test_top_ups_and_their_matches_stay_both_ways(blank: Database, blank_url: st
             " VALUES (1, 'acme', 'acme', true, 1, 2, 3, 4, 1, 2, 3, 4, '2026-11-24 09:12:00.000000')",
             "INSERT INTO orders (id, wallet, account, category, quantity, reference, note, ordered_at, ordered_by,"
             " expected_at, cancelled_by) VALUES (1, 'acme', 'acme', 'industry', 60000, '', '',"
-            " '2026-11-23 09:12:00.000000', 'lin', '2026-11-26 09:12:00.000000', '')",
+            " '2026-11-23 09:12:00.000000', 'finance', '2026-11-26 09:12:00.000000', '')",
             "INSERT INTO top_ups (id, at, wallet_id, category, messages) VALUES (1, 1764000000, 1, 'industry', 59870)",
             "INSERT INTO order_matches (top_up_id, order_id, messages) VALUES (1, 1, 59870)",
         ):

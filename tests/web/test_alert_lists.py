@@ -19,7 +19,7 @@ from tests.web.conftest import Desk, csrf_token
 from tests.world import SHOP, WEB, industry
 
 SILENCED = Pattern.parse("acme/quiet")
-BY = Actor(name="lin", via=Via.PAGE)
+BY = Actor(name="finance", via=Via.PAGE)
 
 
 @pytest.fixture
@@ -105,7 +105,7 @@ def test_the_page_of_an_alert_shows_then_and_now_and_who_did_what(alerting: Desk
     with alerting.user(Role.VIEWER) as browser:
         page = re.sub(r"\s+", " ", browser.get(f"/alerts/{shop}").text)
     assert '<td role="cell" class="num">500</td><td role="cell" class="num"><strong>450</strong></td>' in page
-    assert "<strong>lin</strong> acknowledged it" in page
+    assert "<strong>finance</strong> acknowledged it" in page
 
 
 @pytest.mark.parametrize(
