@@ -189,10 +189,10 @@ class Wording(Figures):
         return self.crossed(measured.crossed) if measured.crossed else ""
 
     def bar(self, column: LimitColumn, bar: float) -> str:
-        """Write what a balance has to reach: `5,500 messages`, `sure for 3.3 days`."""
+        """Write what a balance has to reach: `5,500 messages`, `3.3 days of runway`."""
         if column in COUNTS:
             return self.messages(int(bar))
-        return self.gettext("sure for %(days)s", days=self.days(bar))
+        return self.gettext("%(days)s of runway", days=self.days(bar))
 
     def planned(self, planned: PlannedUse) -> str:
         """Write what was announced or is expected, and when it begins."""
