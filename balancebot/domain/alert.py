@@ -25,9 +25,9 @@ class Reason(StrEnum):
     WORSENED = "worsened"
     REMINDER = "reminder"
     ESCALATED = "escalated"
-    """Nobody has acknowledged it in time: others are told."""
+    """Nobody has acknowledged it in time: further destinations are notified."""
     TOPPED_UP = "topped_up"
-    """Quota that somebody waited for arrived, and it isn't enough."""
+    """An expected top-up has arrived, and it isn't enough."""
     RECOVERED = "recovered"
     """It ended well: the balance rose past its limits, the wallet can be read again."""
     CLOSED = "closed"
@@ -46,34 +46,36 @@ class Cause(StrEnum):
     UNALLOCATED = "unallocated"
     WALLET_REMOVED = "wallet_removed"
     READ_AGAIN = "read_again"
-    """A wallet kind: it could be read."""
+    """An alert of a wallet: the wallet could be read."""
     CREDENTIALS_INSTEAD = "credentials_instead"
-    """`stale` gave way: the wallet answers again, and rejects the credentials."""
+    """A `stale` alert: the API answers again, but rejects the credentials, which has its own alert."""
     USE_NORMAL = "use_normal"
-    """A burn spike is over."""
+    """A usage spike has ended."""
     LOW_BALANCE_INSTEAD = "low_balance_instead"
-    """A burn spike whose balance has become critical is told in that alert."""
+    """A usage spike whose balance became critical: the low-balance alert covers it."""
 
 
 RECOVERIES = frozenset({Cause.ROSE, Cause.READ_AGAIN, Cause.USE_NORMAL})
 """Causes of a recovery; for any other an alert is closed."""
 NO_LIMITS = Limits()
 FLAPS = 3
-"""What opens, or worsens to the same severity, so often within `FLAPPING_WITHIN` flaps: twice may be two purchases."""
+"""An alert flaps if it opens, or worsens to the same severity, this often within `FLAPPING_WITHIN`. Twice isn't flapping:
+that may be two purchases."""
 FLAPPING_WITHIN = timedelta(hours=24)
 CALM_FOR = timedelta(hours=1)
-"""How long what flaps has to stay well; for each further opening so much longer, that it falls silent at any pace."""
+"""How long a flapping balance must stay well before it counts as recovered. Each further opening adds the same time, so
+that even slow flapping ends in silence."""
 _CLOCK_SET_BACK = timedelta(minutes=1)
-"""What lies further ahead than this was written before the clock was set back."""
+"""A stored instant further in the future than this was written before the clock was set back."""
 _CLOCK_IS_WRONG = timedelta(days=365)
-"""What lies further ahead than this is right, and the clock isn't: a machine that doesn't know the time yet."""
+"""If a stored instant is further in the future than this, the clock is wrong: the machine doesn't know the time yet."""
 FOR_GOOD = frozenset({Cause.LIMIT_CHANGED, Cause.UNALLOCATED, Cause.WALLET_REMOVED})
-"""Causes that can't come and go: what a person did."""
+"""Causes by a person's action, which don't flap."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertSubject:
-    """What an alert is about: at most one is open of each."""
+    """What an alert is about. At most one alert per subject is open."""
 
     kind: AlertKind
     wallet: WalletName
@@ -81,13 +83,13 @@ class AlertSubject:
 
     @property
     def balance(self) -> BalanceKey | None:
-        """The balance that it is about; None where it is about a wallet."""
+        """The balance that it is about; None if it is about a wallet."""
         return None if self.category is None else BalanceKey(self.wallet, self.category)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalated:
-    """That an alert has escalated: once by each rule and at each peak."""
+    """One escalation of an alert. Each rule escalates it once per peak."""
 
     rule: str
     """The name of the `Escalation`."""
@@ -104,44 +106,44 @@ class Alert:
     subject: AlertSubject
     severity: Severity
     peak: Severity | None
-    """The worst severity told; None while nothing has been told of it."""
+    """The worst severity that was notified; None until the first notification."""
     opened_at: datetime
     closed_at: datetime | None = None
     closed_because: Cause | None = None
     opened_by_days: bool = False
-    """Whether a runway limit was ever among those crossed: then an unknown runway doesn't recover it."""
+    """Whether a runway limit was ever crossed in this episode: then an unknown runway doesn't end it."""
     limits: Limits = NO_LIMITS
-    """By which it was judged last."""
+    """The limits of the last verdict."""
     told_at: datetime | None = None
-    """The last OPENED, WORSENED or REMINDER."""
+    """When the last OPENED, WORSENED or REMINDER was decided."""
     raised_at: datetime | None = None
-    """When its peak was told, or a top-up that had been ordered was overdue: it escalates from here on."""
+    """When its peak was notified, or an ordered top-up became overdue: the time for escalation counts from here."""
     escalated: tuple[Escalated, ...] = ()
     acknowledged_at: datetime | None = None
     acknowledged_by: str = ""
     acknowledged_note: str = ""
     flaps: int = 1
-    """How often it has opened, or worsened to one severity, within `FLAPPING_WITHIN`, this time included."""
+    """How often it has opened, or worsened to the same severity, within `FLAPPING_WITHIN`, including this time."""
     calm_since: datetime | None = None
-    """Flapping: since when it has been past all its limits without a break."""
+    """Flapping: since when it has been past all its limits continuously."""
     eased_since: datetime | None = None
-    """Flapping: since when it has been past the limits of its peak without a break."""
+    """Flapping: since when it has been past the limits of its peak continuously."""
     relapses: int = 0
-    """Flapping: how often it fell back after it had been past its limits. Nobody was told of these."""
+    """Flapping: how often it fell below its limits again after it had passed them. These weren't notified."""
     expects_by: datetime | None = None
-    """Acknowledged with "top-up ordered": it speaks again if it is still open then."""
+    """Acknowledged with "top-up ordered": a reminder is sent if the alert is still open then."""
     muted_from: Severity | None = None
-    """The severity it had when its silence began, or at which it opened inside it; None = not muted."""
+    """The severity when its silence began, or when it opened during the silence; None = not muted."""
     mute_lifted: bool = False
-    """It rose above `muted_from`: the silence no longer holds for it."""
+    """It became worse than `muted_from`: the silence no longer applies to it."""
     fault: str = ""
-    """STALE: what its wallets share."""
+    """STALE: the fault that its wallets share."""
     members: tuple[WalletName, ...] = ()
     """STALE of an account: the wallets that can't be read."""
 
     @property
     def has_recovered(self) -> bool:
-        """Whether it ended well, and not for another cause."""
+        """Whether it ended by a recovery, not for another cause."""
         return self.closed_because in RECOVERIES
 
     def has_escalated(self, rule: str) -> bool:
@@ -155,28 +157,28 @@ class Alert:
 
     @property
     def muted(self) -> bool:
-        """Whether a silence holds for it."""
+        """Whether a silence applies to it."""
         return self.muted_from is not None and not self.mute_lifted
 
     @property
     def is_flapping(self) -> bool:
-        """Whether it counts as better only once it has stayed so for `calm_for`."""
+        """Whether it flaps: then an improvement counts only after it has lasted for `calm_for`."""
         return self.flaps >= FLAPS
 
     @property
     def calm_for(self) -> timedelta:
-        """How long it has to stay well before it is told as recovered; nothing unless it flaps."""
+        """How long it must stay well before it recovers; zero if it doesn't flap."""
         return CALM_FOR * max(0, self.flaps - FLAPS + 1)
 
     @property
     def well_at(self) -> datetime | None:
-        """When it is told as recovered if it stays well; None = it isn't well now."""
+        """When it recovers if it stays well; None = it isn't well now."""
         return None if self.calm_since is None else self.calm_since + self.calm_for
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ExpectedTopUp:
-    """A top-up that somebody had ordered, and that didn't come by the time they said."""
+    """A top-up that was ordered and didn't arrive by the expected time."""
 
     by: str
     expected_by: datetime
@@ -187,8 +189,8 @@ class ExpectedTopUp:
 class Transition:
     """What one verdict, or the passing of time, did to an alert.
 
-    `alert` is the state after it (with `closed_at` set if it closed), None where there is none. `reason` None:
-    nothing is told; `edit` says that messages which stand must change their look.
+    `alert` is the new state (with `closed_at` set if it closed), None if there is no alert. `reason` None: no message is
+    sent. `edit`: existing messages must be edited.
     """
 
     alert: Alert | None
@@ -197,11 +199,11 @@ class Transition:
     previous_peak: Severity | None = None
     """WORSENED: the peak before."""
     missed_top_up: ExpectedTopUp | None = None
-    """REMINDER: because of this."""
+    """REMINDER: its cause, if that is a missed top-up."""
     arrived: int = 0
-    """TOPPED_UP: so many messages."""
+    """TOPPED_UP: how many messages arrived."""
     has_waited: bool = False
-    """OPENED: quiet hours held it back, maybe with others."""
+    """OPENED: quiet hours delayed it, maybe with others."""
 
 
 NOTHING = Transition(alert=None)
@@ -221,40 +223,40 @@ def advance(
 ) -> Transition:
     """Apply one verdict.
 
-    `silenced` tells whether a silence matches the subject now; news below `quiet_below` waits for the end of quiet hours.
-    `cause` is named if the verdict closes the alert. `flaps` tells how often it has opened (or worsened to this severity)
-    within `FLAPPING_WITHIN` if it does so now.
+    `silenced`: a silence matches the subject now. Notifications below `quiet_below` wait for the end of quiet hours.
+    `cause` is recorded if the verdict closes the alert. `flaps` is how often it has opened (or worsened to this severity)
+    within `FLAPPING_WITHIN`, including this time if it does so now.
     """
     if alert is None:
         if verdict.severity <= Severity.OK:
             return NOTHING
-        is_told = not silenced and not _waits(verdict.severity, quiet_below)
+        is_sent = not silenced and not _waits(verdict.severity, quiet_below)
         opened = Alert(
             subject=subject,
             severity=verdict.severity,
-            peak=verdict.severity if is_told else None,
+            peak=verdict.severity if is_sent else None,
             opened_at=now,
             opened_by_days=verdict.by_days,
             limits=limits,
-            told_at=now if is_told else None,
-            raised_at=now if is_told else None,
+            told_at=now if is_sent else None,
+            raised_at=now if is_sent else None,
             muted_from=verdict.severity if silenced else None,
             flaps=flaps,
         )
-        return Transition(alert=opened, reason=Reason.OPENED if is_told else None)
+        return Transition(alert=opened, reason=Reason.OPENED if is_sent else None)
     if verdict.severity is Severity.UNKNOWN:
         return Transition(alert=alert)
     was_calm = alert.calm_since is not None
-    alert = _watched(alert, verdict, now)
+    alert = _with_calm_times(alert, verdict, now)
     waits = alert.well_at is not None and now < alert.well_at and cause not in FOR_GOOD
     if verdict.recovered and not waits:
         return close(alert, now=now, silenced=silenced, quiet_below=quiet_below, cause=cause)
     if verdict.severity is Severity.OK:
-        # inside a silence the peak stays: what rises again there was told before
+        # during a silence the peak is kept: if it worsens again, that was notified before
         is_muted = silenced and not alert.mute_lifted
-        held = alert if is_muted else _held_by_the_margin(alert, verdict, now)
-        changed = was_calm is not waits or held.severity is not alert.severity
-        return Transition(alert=held, edit=changed and held.peak is not None)
+        recovering = alert if is_muted else _recovering(alert, verdict, now)
+        changed = was_calm is not waits or recovering.severity is not alert.severity
+        return Transition(alert=recovering, edit=changed and recovering.peak is not None)
     muted_from = (alert.severity if alert.muted_from is None else alert.muted_from) if silenced else None
     judged = replace(
         alert,
@@ -267,9 +269,9 @@ def advance(
     changed = was_calm or (judged.severity, judged.muted) != (alert.severity, alert.muted)
     if judged.muted:
         return Transition(alert=judged, edit=changed and judged.peak is not None)
-    if _is_untold(judged) and not _waits(judged.severity, quiet_below):
+    if _must_be_notified(judged) and not _waits(judged.severity, quiet_below):
         has_waited = alert.muted_from is None
-        return _tell(replace(judged, flaps=max(judged.flaps, flaps)), now=now, has_waited=has_waited)
+        return _notify(replace(judged, flaps=max(judged.flaps, flaps)), now=now, has_waited=has_waited)
     if _has_left_its_peak(judged, verdict, now):
         judged = replace(judged, peak=judged.severity, eased_since=None)
     return Transition(alert=judged, edit=changed and judged.peak is not None)
@@ -278,9 +280,9 @@ def advance(
 def close(
     alert: Alert, *, now: datetime, silenced: bool, quiet_below: Severity | None = None, cause: Cause
 ) -> Transition:
-    """End the episode. What was never told isn't told now; inside a silence only standing messages change.
+    """End the episode. If it was never notified, its end isn't either; during a silence only existing messages are edited.
 
-    So in quiet hours, by the worst that was told: people who were told of something critical are told that it is over.
+    Quiet hours apply to the worst severity that was notified: people who got a critical alert learn that it has ended.
     """
     closed = replace(alert, severity=Severity.OK, closed_at=now, closed_because=cause)
     if alert.peak is None:
@@ -298,9 +300,9 @@ def pass_time(
     quiet_below: Severity | None = None,
     remind_every: timedelta,
 ) -> Transition:
-    """Apply what the clock alone can cause: the end of a silence or of quiet hours, a reminder, an overdue top-up.
+    """Apply what the passing of time causes: the end of a silence or of quiet hours, a reminder, an overdue top-up.
 
-    `remind_every` of zero means never. Missed reminders merge into one. What flaps and is well now says nothing.
+    `remind_every` of zero means never. Several missed reminders become one. A flapping alert that is well now sends none.
     """
     edit, has_waited = False, alert.muted_from is None
     alert = replace(alert, raised_at=_not_ahead(alert.raised_at, now), told_at=_not_ahead(alert.told_at, now))
@@ -309,8 +311,8 @@ def pass_time(
         edit = alert.peak is not None
     if is_muted(alert, silenced=silenced, quiet_below=quiet_below):
         return Transition(alert=alert, edit=edit)
-    if _is_untold(alert):
-        return _tell(alert, now=now, has_waited=has_waited)
+    if _must_be_notified(alert):
+        return _notify(alert, now=now, has_waited=has_waited)
     missed = _missed_top_up(alert, now)
     if missed is not None:
         alert = replace(_unacknowledged(alert), raised_at=now)
@@ -328,7 +330,7 @@ def pass_time(
 
 
 def was_ahead(at: datetime, now: datetime) -> bool:
-    """Tell whether an instant of the past was written while the clock was ahead."""
+    """Tell whether `at`, which should be in the past, was written while the clock was ahead."""
     return _CLOCK_SET_BACK < at - now < _CLOCK_IS_WRONG
 
 
@@ -337,7 +339,7 @@ def _not_ahead(at: datetime | None, now: datetime) -> datetime | None:
 
 
 def is_muted(alert: Alert, *, silenced: bool, quiet_below: Severity | None) -> bool:
-    """Tell whether the clock alone sends nothing of an open alert: a silence, quiet hours, or it flaps and is well."""
+    """Tell whether the passing of time sends nothing: because of a silence, of quiet hours, or as it flaps and is well."""
     in_silence = silenced and not alert.mute_lifted
     return alert.calm_since is not None or in_silence or _waits(alert.severity, quiet_below)
 
@@ -345,25 +347,24 @@ def is_muted(alert: Alert, *, silenced: bool, quiet_below: Severity | None) -> b
 def acknowledge(
     alert: Alert, *, by: str, note: str, now: datetime, expects_by: datetime | None = None
 ) -> Alert:
-    """Record that a person has seen it: reminders stop until it worsens, or until `expects_by`."""
+    """Record that a person has seen the alert: reminders stop until it worsens, or until `expects_by`."""
     return replace(
         alert, acknowledged_at=now, acknowledged_by=by, acknowledged_note=note, expects_by=expects_by
     )
 
 
 def top_up(alert: Alert, messages: int, *, silenced: bool, quiet_below: Severity | None = None) -> Transition:
-    """Apply that quota which somebody waits for has arrived, and the alert is open all the same.
+    """Apply that an expected top-up of `messages` has arrived while the alert stays open.
 
-    It is told where the alert was; it changes nothing else, and in a silence or quiet hours it is told to nobody.
+    A message is sent where the alert was notified, except during a silence or quiet hours. Nothing else changes.
     """
-    is_told = alert.peak is not None and not is_muted(alert, silenced=silenced, quiet_below=quiet_below)
-    if not is_told:
+    if alert.peak is None or is_muted(alert, silenced=silenced, quiet_below=quiet_below):
         return Transition(alert=alert)
     return Transition(alert=alert, reason=Reason.TOPPED_UP, edit=True, arrived=messages)
 
 
 def mute(alert: Alert) -> Alert:
-    """Record that a silence begins now: it lifts if the alert rises above its present severity."""
+    """Record that a silence begins now: it no longer applies if the alert becomes worse than it is now."""
     return replace(alert, muted_from=alert.severity, mute_lifted=False)
 
 
@@ -371,21 +372,21 @@ def _waits(severity: Severity, quiet_below: Severity | None) -> bool:
     return quiet_below is not None and severity < quiet_below
 
 
-def _is_untold(alert: Alert) -> bool:
-    """Whether nobody has been told of it, or that it is as bad as it is."""
+def _must_be_notified(alert: Alert) -> bool:
+    """Whether the alert, or its present severity, hasn't been notified yet."""
     return alert.peak is None or alert.severity > alert.peak
 
 
-def _tell(alert: Alert, *, now: datetime, has_waited: bool) -> Transition:
-    """Tell an alert for the first time, or that it is worse than was told."""
-    news = replace(_unacknowledged(alert), peak=alert.severity, told_at=now, raised_at=now)
+def _notify(alert: Alert, *, now: datetime, has_waited: bool) -> Transition:
+    """Send an alert for the first time, or that it is worse than was notified."""
+    raised = replace(_unacknowledged(alert), peak=alert.severity, told_at=now, raised_at=now)
     if alert.peak is None:
-        return Transition(alert=news, reason=Reason.OPENED, has_waited=has_waited)
-    return Transition(alert=news, reason=Reason.WORSENED, edit=True, previous_peak=alert.peak)
+        return Transition(alert=raised, reason=Reason.OPENED, has_waited=has_waited)
+    return Transition(alert=raised, reason=Reason.WORSENED, edit=True, previous_peak=alert.peak)
 
 
-def _watched(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
-    """Note of what flaps since when it has been well, or better than its peak; a clock set back makes it wait no longer."""
+def _with_calm_times(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
+    """Update since when a flapping alert has been well, or better than its peak. A clock set back doesn't delay it."""
     if not alert.is_flapping:
         return alert
     is_eased = alert.peak in verdict.past
@@ -398,10 +399,10 @@ def _watched(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
     )
 
 
-def _held_by_the_margin(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
-    """Above every limit, and open only by the margin: once what was worse is left behind, it is a warning's margin."""
+def _recovering(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
+    """Update an alert above all its limits, but within the recovery margin: past its peak's margin it is a warning."""
     if alert.peak is not None and alert.severity > alert.peak and alert.severity in verdict.past:
-        # quiet hours held back that it was worse
+        # quiet hours delayed the notification that it was worse
         return replace(alert, severity=alert.peak)
     if alert.peak is Severity.WARNING or not _has_left_its_peak(alert, verdict, now):
         return alert
@@ -409,7 +410,7 @@ def _held_by_the_margin(alert: Alert, verdict: Verdict, now: datetime) -> Alert:
 
 
 def _has_left_its_peak(alert: Alert, verdict: Verdict, now: datetime) -> bool:
-    """Whether it is past the limits of its peak by the margin; what flaps, for a while."""
+    """Whether it is past the limits of its peak by the margin, and has been for `calm_for` if it flaps."""
     has_stayed = alert.eased_since is None or now - alert.eased_since >= alert.calm_for
     return alert.peak in verdict.past and has_stayed
 

@@ -1,6 +1,6 @@
-"""Who changed what, from what, to what, when, and via what. An entry is written in the transaction of the change.
+"""Audit entries: who changed what, from what, to what, when and how. Each is written in the transaction of the change.
 
-Readings that turned out to be wrong stand here as well: what was booked of them was changed.
+Corrections of wrong readings are audit entries as well, because they change what was booked.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 
 class Via(StrEnum):
-    """By which interface a change came."""
+    """The interface through which a change was made."""
 
     CLI = "cli"
     PAGE = "page"
@@ -20,7 +20,7 @@ class Via(StrEnum):
     SLACK = "slack"
     API = "api"
     POLL = "poll"
-    """A poll cycle: nobody did it."""
+    """A poll cycle: no person did it."""
 
 
 class Act(StrEnum):
@@ -55,11 +55,11 @@ class Actor:
     name: str
     via: Via
     request: str = ""
-    """Names the request where the same one may come again: it is done once. '' = it comes once."""
+    """The id of a request that may arrive more than once, so that it is applied once. '' = it can't be repeated."""
 
 
 Picture: TypeAlias = Mapping[str, str | int | float | bool | None]
-"""What something was or became, by the names that people see; kept as JSON."""
+"""A value before or after a change, by the names that people see; stored as JSON."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,7 +67,7 @@ class AuditEntry:
     """One change."""
 
     id: str = ""
-    """'' until it is kept."""
+    """'' until it is stored."""
     at: datetime
     actor: str
     via: Via
@@ -75,8 +75,8 @@ class AuditEntry:
     subject: str
     """What was changed: a scope, a pattern, an alert's id, a user's name."""
     before: Picture | None = None
-    """None: it wasn't there."""
+    """None: it didn't exist."""
     after: Picture | None = None
-    """None: it isn't there any more."""
+    """None: it was deleted."""
     request: str = ""
-    """What asked for it, where that may come again; see `Actor`."""
+    """The id of the request that caused it, if that may be repeated; see `Actor`."""

@@ -1,7 +1,7 @@
 """What is measured: wallets, categories, readings and snapshots.
 
-A reading is a whole number of messages, or one of two absences that are never confused: *unallocated*
-(nothing is assigned here) and *unread* (nobody asked, or nobody answered). Neither is zero.
+A reading is a whole number of messages, or one of two kinds of absence: *unallocated* (no quota is assigned here) and
+*unread* (not requested, or no answer). Neither is zero, and the two are never confused.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,11 +14,11 @@ WalletName = NewType("WalletName", str)
 """`acme` for an account's shared pool, `acme/checkout` for one app's allocation."""
 
 MAX_BALANCE = 2**63 - 1
-"""The largest balance the store can hold; anything above is a schema fault."""
+"""The largest balance that the database can store; a larger one is a schema fault."""
 
 
 class Category(StrEnum):
-    """The four kinds of quota, in the order in which people read them."""
+    """The four kinds of quota, in the order in which they are shown."""
 
     UNIVERSAL = "universal"
     VOICE = "voice"
@@ -66,7 +66,7 @@ class Snapshot:
     observed_at: datetime
     readings: Readings
     unknown_fields: Mapping[str, object] = field(default_factory=dict)
-    """What the source said that its documentation doesn't know; for the log only."""
+    """Fields of the answer that the API's documentation doesn't describe; for the log only."""
 
 
 class BalanceKey(NamedTuple):
@@ -95,15 +95,16 @@ def app_of(wallet: WalletName) -> str | None:
 
 
 OUT_OF_PROPORTION = 8
-"""A balance that changes by so many times is read again at once ..."""
+"""A balance that changes by this factor is read again at once ..."""
 FEW_MESSAGES = 1_000
-"""... if the change is larger than this."""
+"""... if the change is larger than this many messages."""
 
 
 def is_suspect(before: Readings, now: Readings) -> bool:
     """Tell whether a reading must be confirmed by a second one at once.
 
-    A balance fell to 0 or changed out of all proportion since the reading before, or the wallet turned wholly unallocated.
+    That is so if a balance fell to 0, if it changed by `OUT_OF_PROPORTION` or more, or if all categories became
+    unallocated.
     """
     for was, reading in zip(before, now, strict=True):
         if isinstance(was, int) and isinstance(reading, int) and was > 0:

@@ -1,4 +1,4 @@
-"""How a delivery lives, and what a destination is sent next of all that waits for it."""
+"""The states and retries of a delivery, and the plan of what is sent next to a destination."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,45 +12,45 @@ from balancebot.domain.message import Action, MessageRef
 GIVE_UP_AFTER = timedelta(hours=24)
 """How long a delivery is tried, from its first attempt."""
 GIVE_UP_ATTEMPTS = 50
-"""How often it is tried at the least: a bot that was off for a day, or a clock that jumped, gives up nothing."""
+"""The least number of attempts, so that a bot that was off for a day or a clock that jumped gives up nothing."""
 
 _FIRST_DELAYS = (1, 2, 4, 8)
 _DELAYS = (
-    # while the first attempt is younger than this, it is tried again after so long; an attempt itself lasts up
-    # to 10 s, and two of them shall be no more than 30 s apart in the first minutes
+    # (age of the first attempt, delay until the next); an attempt itself takes up to 10 s, and in the first minutes
+    # attempts must not be more than 30 s apart
     (timedelta(minutes=10), timedelta(seconds=15)),
     (timedelta(hours=1), timedelta(minutes=1)),
 )
 _SLOWEST = timedelta(minutes=5)
 
 CLOCK_JUMP = timedelta(minutes=1)
-"""An instant of our own that lies further ahead than this was written before the clock was set back."""
+"""A stored instant that is further in the future than this was written before the clock was set back."""
 
 _VERIFICATIONS = (timedelta(minutes=1), timedelta(minutes=10))
-"""How long after it settled a delivery that had been in doubt is looked for again, to delete what stands twice."""
+"""How long after it settled a delivery that had been in doubt is searched for again, to delete duplicates."""
 
 
 class DeliveryState(StrEnum):
-    """Where one delivery stands. The last three are settled."""
+    """The state of one delivery. The last three are settled."""
 
     PENDING = "pending"
     SENDING = "sending"
     DELIVERED = "delivered"
     GAVE_UP = "gave_up"
     SUPERSEDED = "superseded"
-    """Another delivery carries what this one would have told, or it isn't true any more."""
+    """Another delivery carries its content, or the content is no longer true."""
 
 
 class Outcome(StrEnum):
-    """What came of one attempt, where it wasn't a failure of the channel."""
+    """The result of one attempt, if it wasn't a failure of the channel."""
 
     DELIVERED = "delivered"
     FOUND = "found"
-    """It was in doubt, and it stands."""
+    """It was in doubt, and the channel has the message."""
     NOT_FOUND = "not_found"
-    """It was in doubt, and it doesn't stand."""
+    """It was in doubt, and the channel doesn't have the message."""
     TAKEN_OVER = "taken_over"
-    """The process that was sending it is dead or frozen: in doubt from here on."""
+    """The process that was sending it is dead or frozen: from now on it is in doubt."""
 
 
 def retry_delay(attempts: int, age: timedelta) -> timedelta:
@@ -66,20 +66,20 @@ def is_hopeless(attempts: int, age: timedelta) -> bool:
 
 
 def is_due(next_attempt_at: datetime, last_touched_at: datetime, now: datetime) -> bool:
-    """Return whether a delivery may be tried; a clock that was set back doesn't make it wait."""
+    """Return whether a delivery may be tried; it doesn't have to wait because the clock was set back."""
     return next_attempt_at <= now or last_touched_at > now + CLOCK_JUMP
 
 
 def next_verification(settled_at: datetime, now: datetime) -> datetime | None:
-    """Return when a delivery that had been in doubt is looked for next; None when it was often enough."""
+    """Return when a delivery that had been in doubt is searched for next; None if that was done often enough."""
     return next((settled_at + after for after in _VERIFICATIONS if settled_at + after > now), None)
 
 
 def duplicates(found: Sequence[MessageRef], stands_at: str | None) -> Sequence[MessageRef]:
-    """Return what stands twice of the messages `found` for one delivery, oldest first.
+    """Return the duplicates among the messages `found` for one delivery, oldest first.
 
-    `stands_at` is the ref of the one that is kept; the oldest is where that one is gone. None: another delivery
-    carries the news, so none is kept.
+    `stands_at` is the ref of the message to keep; if it isn't among `found`, the oldest is kept. None: another delivery
+    carries the content, so none is kept.
     """
     if stands_at is None or not found:
         return found
@@ -89,7 +89,7 @@ def duplicates(found: Sequence[MessageRef], stands_at: str | None) -> Sequence[M
 
 
 GROUP_STAYS_OPEN = timedelta(minutes=1)
-"""How long after a group was formed what opens joins it."""
+"""How long after a group was formed new openings still join it."""
 
 
 _Message: TypeAlias = tuple[str | None, int | str | None]
@@ -97,37 +97,37 @@ _Message: TypeAlias = tuple[str | None, int | str | None]
 
 
 class DeliveryMethod(StrEnum):
-    """What a destination can ask us to spare it for a while, one without the others."""
+    """The kinds of request that a destination limits separately."""
 
-    NEWS = "news"
+    SEND = "send"
     EDIT = "edit"
-    LOOK = "look"
+    FIND = "find"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuedDelivery:
-    """One unsettled delivery. It belongs to an alert, or is a group's own, or (neither) stands for itself."""
+    """One unsettled delivery. It belongs to an alert, to a group, or to neither."""
 
     id: str
     order: int
-    """The order in which things were decided."""
+    """The position in the order in which deliveries were decided."""
     action: Action
     alert_id: int | None = None
     group_id: str | None = None
     reason: Reason | None = None
     broadcast: bool = False
     together: bool = False
-    """It becomes one message with others of this kind, however few."""
+    """It is combined with the other deliveries that have this flag, even if there are only two."""
     in_doubt: bool = False
     rate_limited: bool = False
     next_attempt_at: datetime
     touched_at: datetime
-    """When it was last tried, or else decided."""
+    """When it was last tried, or, if it never was, decided."""
 
     @property
     def method(self) -> DeliveryMethod:
-        """What is tried with it next, left to itself."""
-        return DeliveryMethod.LOOK if self.in_doubt else _method(self.action)
+        """The request that is made for it next, if it isn't combined with others."""
+        return DeliveryMethod.FIND if self.in_doubt else _method(self.action)
 
     def is_due(self, now: datetime) -> bool:
         """Return whether it may be tried."""
@@ -136,61 +136,61 @@ class QueuedDelivery:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessagePlace:
-    """What is known of the living message of one alert at this destination, or of one group."""
+    """What is known about the living message of one alert at this destination, or of one group."""
 
-    stands: bool
-    """Whether there is a message to edit and to answer."""
-    told: bool
-    """Whether the destination has ever heard of it."""
+    exists: bool
+    """Whether there is a message to edit and to reply to."""
+    notified: bool
+    """Whether the destination ever got a message about it."""
     group_id: str | None = None
-    """The group in whose message the alert is told."""
+    """The group whose message contains the alert."""
 
 
 _WORSE = frozenset({Reason.OPENED, Reason.WORSENED})
-_NOWHERE = MessagePlace(stands=False, told=False)
+_NOWHERE = MessagePlace(exists=False, notified=False)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedMessage:
-    """One message to send: `carrier` is sent for all that it `carries` (itself among them), oldest first."""
+    """One message to send: `carrier` is sent for all deliveries in `carries` (including itself), oldest first."""
 
     carrier: QueuedDelivery
     carries: tuple[QueuedDelivery, ...]
     action: Action
     group_id: str | None
-    """The group whose living message it makes, answers or edits."""
-    told: bool
-    """Whether the destination has heard of the alert (or the group) before."""
+    """The group whose living message it posts, replies to or edits."""
+    notified: bool
+    """Whether the destination got a message about the alert (or the group) before."""
 
     @property
     def method(self) -> DeliveryMethod:
-        """What the destination must not have asked us to spare."""
+        """The kind of request to make."""
         return _method(self.action)
 
     def is_due(self, now: datetime) -> bool:
-        """Return whether any of what it carries may be tried: news doesn't wait for what failed before it."""
+        """Return whether any delivery that it carries may be tried: a new one doesn't wait for one that failed before."""
         return any(item.is_due(now) for item in self.carries)
 
 
 Step: TypeAlias = PlannedMessage | QueuedDelivery
-"""What is tried: a message is sent, or one that is in doubt is looked for."""
+"""What is tried: sending a message, or searching for one that is in doubt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QueuePlan:
-    """What can be done for one destination, each in the order in which it is to be tried."""
+    """What can be done for one destination; each field is in the order in which to try it."""
 
-    looks: tuple[QueuedDelivery, ...]
-    """In doubt: to be looked for."""
+    searches: tuple[QueuedDelivery, ...]
+    """Deliveries in doubt, to be searched for."""
     sends: tuple[PlannedMessage, ...]
     obsolete: tuple[QueuedDelivery, ...]
-    """Edits of a message that doesn't stand and isn't on its way."""
+    """Edits of a message that doesn't exist and isn't about to be sent."""
     paused: frozenset[DeliveryMethod]
-    """What the destination has asked us to spare it for now."""
+    """What the destination's rate limit forbids for now."""
 
     def ready(self, now: datetime) -> tuple[Step, ...]:
-        """Return what may be tried now, in the order in which it is to be."""
-        steps: tuple[Step, ...] = (*self.looks, *self.sends)
+        """Return what may be tried now, in the order in which to try it."""
+        steps: tuple[Step, ...] = (*self.searches, *self.sends)
         return tuple(step for step in steps if step.method not in self.paused and step.is_due(now))
 
 
@@ -201,38 +201,37 @@ def plan_queue(
     *,
     now: datetime,
 ) -> QueuePlan:
-    """Decide what becomes of `waiting`, given where each alert's and each group's message stands."""
+    """Decide what to do with the deliveries in `waiting`, given the messages of each alert and each group."""
     ordered = sorted(waiting, key=lambda item: (item.order, item.action is Action.EDIT))
     living = {item.group_id for item in ordered if item.group_id and item.action is not Action.EDIT}
-    living |= {group_id for group_id, place in groups.items() if place.stands}
+    living |= {group_id for group_id, place in groups.items() if place.exists}
     messages: dict[_Message, list[QueuedDelivery]] = {}
     for item in ordered:
         messages.setdefault(_message_of(item, places, living), []).append(item)
 
-    looks: list[QueuedDelivery] = []
+    searches: list[QueuedDelivery] = []
     sends: list[list[PlannedMessage]] = []
     obsolete: list[QueuedDelivery] = []
     for (group_id, alert), items in messages.items():
         place = groups[group_id] if group_id is not None else _place_of(alert, places)
-        stands = place.stands
         of_message: list[PlannedMessage] = []
         for part in _parts(items, group_id, place, places):
-            doubted = next((item for item in part if item.in_doubt), None)
-            news = [item for item in part if item.action is not Action.EDIT]
-            if doubted is not None:
-                looks.append(doubted)
-            elif news:
-                carrier = ([item for item in news if item.group_id == group_id] or news)[-1]
-                action = Action.REPLY if stands else Action.POST
+            in_doubt = next((item for item in part if item.in_doubt), None)
+            new = [item for item in part if item.action is not Action.EDIT]
+            if in_doubt is not None:
+                searches.append(in_doubt)
+            elif new:
+                carrier = ([item for item in new if item.group_id == group_id] or new)[-1]
+                action = Action.REPLY if place.exists else Action.POST
                 of_message.append(_send(carrier, part, action, group_id, place))
-            elif stands:
+            elif place.exists:
                 of_message.append(_send(part[-1], part, Action.EDIT, group_id, place))
             else:
                 obsolete += part
         if of_message:
-            sends.append(sorted(of_message, key=_turn))
+            sends.append(sorted(of_message, key=_edits_first))
     return QueuePlan(
-        looks=tuple(looks),
+        searches=tuple(searches),
         sends=tuple(send for of_message in sorted(sends, key=_urgency) for send in of_message),
         obsolete=tuple(obsolete),
         paused=frozenset(item.method for item in ordered if item.rate_limited and not item.is_due(now)),
@@ -242,17 +241,17 @@ def plan_queue(
 def to_gather(
     sends: Sequence[PlannedMessage], *, open_group: str | None, group_over: int, has_threads: bool
 ) -> tuple[PlannedMessage, ...]:
-    """Return the messages that become one of a group: openings when a group is open, or what is too many.
+    """Return the messages to combine into a group: all openings while a group is open, or if there are too many.
 
-    Where nothing can be answered, later messages of alerts stand alone like openings, and count like these. Openings
-    that waited for the same end of quiet hours become one as soon as there are two.
+    In a channel without threads, later messages of alerts are separate messages like openings, and count as such.
+    Openings that waited for the same end of quiet hours are combined if there are at least two.
     """
     alone = [
         send
         for send in sends
         if send.action is Action.POST and send.group_id is None and send.carrier.alert_id is not None
     ]
-    firsts = tuple(send for send in alone if not send.told)
+    firsts = tuple(send for send in alone if not send.notified)
     if not has_threads and len(alone) > group_over:
         return tuple(alone)
     if open_group is not None or len(firsts) > group_over:
@@ -262,11 +261,11 @@ def to_gather(
 
 
 def _method(action: Action) -> DeliveryMethod:
-    return DeliveryMethod.EDIT if action is Action.EDIT else DeliveryMethod.NEWS
+    return DeliveryMethod.EDIT if action is Action.EDIT else DeliveryMethod.SEND
 
 
 def _message_of(item: QueuedDelivery, places: Mapping[int, MessagePlace], living: set[str]) -> _Message:
-    """Return which living message a delivery makes or belongs to; an alert leaves a group whose message is gone."""
+    """Return the living message that a delivery posts or belongs to. An alert leaves a group whose message is gone."""
     if item.group_id is not None:
         return item.group_id, None
     if item.alert_id is None:
@@ -276,7 +275,7 @@ def _message_of(item: QueuedDelivery, places: Mapping[int, MessagePlace], living
 
 
 def _place_of(alert: int | str | None, places: Mapping[int, MessagePlace]) -> MessagePlace:
-    """Return where the message of an alert stands by itself; a lone delivery's never does before it is sent."""
+    """Return the place of an alert's own message; a delivery without an alert has none before it is sent."""
     return places[alert] if isinstance(alert, int) else _NOWHERE
 
 
@@ -288,41 +287,41 @@ def _send(
     place: MessagePlace,
 ) -> PlannedMessage:
     return PlannedMessage(
-        carrier=carrier, carries=tuple(carries), action=action, group_id=group_id, told=place.told
+        carrier=carrier, carries=tuple(carries), action=action, group_id=group_id, notified=place.notified
     )
 
 
 def _parts(
     items: list[QueuedDelivery], group_id: str | None, place: MessagePlace, places: Mapping[int, MessagePlace]
 ) -> Iterator[list[QueuedDelivery]]:
-    """Yield what is sent together: all of it while the message doesn't stand; else the news of each alert, and the edits.
+    """Yield what is sent together: everything if the message doesn't exist yet; otherwise the replies per alert, and edits.
 
-    News of a member that the group has yet to introduce goes with the group's own.
+    Replies about a member that the destination doesn't know yet go with the group's own, which introduces it.
     """
-    if not place.stands:
+    if not place.exists:
         yield items
         return
     introduces = group_id is not None and any(
         item.group_id == group_id and item.action is not Action.EDIT for item in items
     )
-    news: dict[int | None, list[QueuedDelivery]] = {}
+    replies: dict[int | None, list[QueuedDelivery]] = {}
     for item in items:
         if item.action is not Action.EDIT:
-            waits_for_group = introduces and item.alert_id is not None and not places[item.alert_id].told
-            news.setdefault(None if waits_for_group else item.alert_id, []).append(item)
-    yield from news.values()
+            is_introduced = introduces and item.alert_id is not None and not places[item.alert_id].notified
+            replies.setdefault(None if is_introduced else item.alert_id, []).append(item)
+    yield from replies.values()
     edits = [item for item in items if item.action is Action.EDIT]
     if edits:
         yield edits
 
 
-def _turn(send: PlannedMessage) -> tuple[bool, datetime, int]:
-    """The look of a message before the answers to it: it finds out whether somebody has deleted the message."""
+def _edits_first(send: PlannedMessage) -> tuple[bool, datetime, int]:
+    """Sort the edit of a message before the replies to it: the edit shows whether somebody has deleted the message."""
     return send.action is not Action.EDIT, *_age(send)
 
 
 def _urgency(sends: Sequence[PlannedMessage]) -> tuple[int, datetime, int]:
-    """What is worse goes first: openings and worsenings, then whatever else is sent, then edits; the oldest of each."""
+    """Sort openings and worsenings first, then other messages, then edits; within each the oldest first."""
     sent = [send for send in sends if send.action is not Action.EDIT]
     reasons = {item.reason for send in sent for item in send.carries}
     rank = 0 if reasons & _WORSE else 1 if sent else 2

@@ -1,7 +1,7 @@
-"""When a digest is due: cron in local time, and each local time once, whatever the clocks do there.
+"""When a digest is due: a cron expression in local time. Each local time counts once, also when the clocks change.
 
-A local time that doesn't exist (clocks went forward) is due at the next that does; one that comes twice is due the
-first time. What was missed is due for half a day, and only the latest of it: a digest says how things stand now.
+A local time that doesn't exist (clocks went forward) is due at the next one that does; one that occurs twice is due the
+first time. A missed digest stays due for half a day, and only the latest one: a digest shows the present state.
 """
 
 from dataclasses import dataclass
@@ -14,9 +14,9 @@ from cronsim import CronSim
 from balancebot.domain.local_time import first_instant
 
 MISSED_FOR = timedelta(hours=12)
-"""How long a slot that was missed may still be made up for."""
+"""How long after its time a missed slot may still be sent."""
 LATE_AFTER = timedelta(minutes=15)
-"""From when on a digest says that it is late."""
+"""A digest that is later than this says so."""
 
 _MOST_OVERLAP = timedelta(hours=3)
 _MOST_SLOTS_AHEAD = 24 * 60
@@ -29,19 +29,19 @@ class Slot:
     local: str
     """`2026-11-23T09:00`: the slot's name, unique per digest."""
     at: datetime
-    """The instant from which on it is due, in UTC."""
+    """When it becomes due, in UTC."""
 
     def is_late(self, now: datetime) -> bool:
-        """Tell whether the digest must say that it comes late."""
+        """Tell whether the digest must say that it is late."""
         return now - self.at > LATE_AFTER
 
 
 def latest_slot(cron: str, zone: ZoneInfo, *, now: datetime) -> Slot | None:
-    """Return the latest slot of `cron` (checked before) that is due at `now`, if it isn't older than half a day.
+    """Return the latest slot of `cron` (already validated) that is due at `now` and less than half a day old.
 
-    0 and 7 are Sunday, as in every cron; names and ranges too.
+    As in every cron, 0 and 7 are Sunday, also in ranges; names of days work too.
     """
-    # Slots are walked backwards in naive local time, from beyond an hour that may come twice.
+    # Go backwards through the slots in naive local time. Start late enough to include an hour that occurs twice.
     local = (now.astimezone(zone) + _MOST_OVERLAP).replace(tzinfo=None)
     for slot in islice(CronSim(cron, local, reverse=True), _MOST_SLOTS_AHEAD):
         at = first_instant(slot, zone)

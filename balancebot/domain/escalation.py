@@ -1,4 +1,4 @@
-"""Escalations: who is told as well when nobody has acknowledged an alert in time."""
+"""Escalations: which further destinations are notified if nobody acknowledges an alert in time."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,24 +13,24 @@ from balancebot.domain.verdict import Severity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Escalation:
-    """One rule; every one that takes an alert applies to it."""
+    """One rule. All rules that match an alert apply to it."""
 
     match: Pattern
     severity: Severity | None = None
     """This or worse; None: any."""
     after: timedelta
-    """Since the alert was told, opened or worsened."""
+    """Counted from the notification that the alert opened or worsened."""
     destinations: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def name(self) -> str:
-        """What the rule is remembered by: not its place among the others, nor who is told by it."""
+        """The key under which an escalation is stored. It depends neither on the rule's position nor on its destinations."""
         severity = "any" if self.severity is None else self.severity.word
         return f"{self.match.text} {severity} {self.after.total_seconds():.0f}s"
 
     @property
-    def told(self) -> tuple[Destination, ...]:
-        """Who is told by it."""
+    def all_destinations(self) -> tuple[Destination, ...]:
+        """The destinations of all channels."""
         return tuple(
             Destination(channel, address)
             for channel, addresses in self.destinations.items()
@@ -38,7 +38,7 @@ class Escalation:
         )
 
     def due_at(self, alert: Alert) -> datetime | None:
-        """Return when an alert escalates by this rule, left as it is; None = it doesn't, or has."""
+        """Return when an unchanged alert escalates by this rule; None = it never does, or already has."""
         severity = self.severity or Severity.WARNING
         if alert.raised_at is None or alert.acknowledged_at is not None or alert.severity < severity:
             return None
@@ -52,7 +52,7 @@ class Escalation:
 def escalate(
     alert: Alert, rules: Sequence[Escalation], *, now: datetime
 ) -> tuple[Transition, tuple[Destination, ...]]:
-    """Let an open alert that nothing mutes escalate by the rules that are due; return who is told."""
+    """Escalate an open, unmuted alert by the rules that are due; return the transition and whom to notify."""
     due = [rule for rule in rules if (at := rule.due_at(alert)) is not None and at <= now]
     if not due or alert.peak is None:
         return Transition(alert=alert), ()
@@ -60,13 +60,13 @@ def escalate(
         Escalated(rule=name, peak=alert.peak, at=now) for name in dict.fromkeys(rule.name for rule in due)
     )
     escalated = replace(alert, escalated=alert.escalated + done)
-    told = tuple(dict.fromkeys(destination for rule in due for destination in rule.told))
-    return Transition(alert=escalated, reason=Reason.ESCALATED, edit=True), told
+    destinations = tuple(dict.fromkeys(destination for rule in due for destination in rule.all_destinations))
+    return Transition(alert=escalated, reason=Reason.ESCALATED, edit=True), destinations
 
 
 def upcoming(
     rules: Sequence[Escalation], alert: Alert
 ) -> tuple[tuple[datetime, tuple[Destination, ...]], ...]:
-    """Return when an alert, left as it is and while nothing mutes it, is told to whom, the soonest first."""
-    due = [(at, rule.told) for rule in rules if (at := rule.due_at(alert)) is not None]
+    """Return when an alert will escalate to which destinations if it stays unchanged and unmuted, the soonest first."""
+    due = [(at, rule.all_destinations) for rule in rules if (at := rule.due_at(alert)) is not None]
     return tuple(sorted(due, key=lambda entry: entry[0]))

@@ -1,8 +1,9 @@
-"""Instants as people write and read them: local time of the configured zone, unless an offset stands there.
+"""Instants as people write and read them: local time of the configured zone, unless the text has an offset.
 
-A local time that the clocks skip, or that comes twice, is refused with what to write instead: nobody guesses. So is one
-before 1970 or more than two years ahead: no plan and no order is that far away, and the last days of the calendar can't
-be computed with. One of a schedule is when it is first reached or passed.
+A typed local time that doesn't exist or occurs twice (the clocks change) is refused with what to write instead: nothing
+is guessed. Times before 1970 or more than two years ahead are refused too: no plan or order is that far away, and
+arithmetic fails at the ends of the calendar. A scheduled local time means the first instant at which it is reached or
+passed.
 """
 
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
@@ -19,22 +20,22 @@ _CALENDAR = (
     datetime.min.replace(tzinfo=UTC) + _MOST_OFFSET,
     datetime.max.replace(tzinfo=UTC) - _MOST_OFFSET,
 )
-"""The instants that every zone can show."""
+"""The first and the last instant that can be shown in every zone."""
 
 
 def local_time(at: datetime, zone: tzinfo) -> datetime:
-    """Return an instant as the clocks of `zone` show it. Never raises: the ends of the calendar are cut off."""
+    """Return an instant in the local time of `zone`. Never raises: instants beyond the calendar's ends are clamped."""
     first, last = _CALENDAR
     return min(max(at, first), last).astimezone(zone)
 
 
 def json_instant(at: datetime) -> str:
-    """Write an instant as JSON has it: `2026-11-23T09:55:00Z`."""
+    """Return an instant as it is written in JSON: `2026-11-23T09:55:00Z`."""
     return f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def add_span(at: datetime, span: timedelta) -> datetime:
-    """Return the instant `span` after `at`, or the end of the calendar."""
+    """Return the instant `span` after `at`, or the end of the calendar if that is beyond it."""
     try:
         return at + span
     except OverflowError:
@@ -42,11 +43,9 @@ def add_span(at: datetime, span: timedelta) -> datetime:
 
 
 def read_instant(text: str, zone: ZoneInfo, *, now: datetime) -> datetime | Sentence:
-    """Read `2026-12-01T20:00`, with seconds or an offset if need be; return what is wrong.
+    """Read `2026-12-01T20:00`, optionally with seconds or an offset, from 1970 to two years after `now`.
 
-    It is between 1970 and two years after `now`.
-
-    What is wrong completes a sentence that begins with the option's or the field's name.
+    Return a sentence if it is wrong; the caller puts the option's or field's name before it.
     """
     try:
         at = datetime.fromisoformat(text.strip())
@@ -56,7 +55,7 @@ def read_instant(text: str, zone: ZoneInfo, *, now: datetime) -> datetime | Sent
 
 
 def read_day_end(text: str, zone: ZoneInfo, *, now: datetime) -> datetime | Sentence:
-    """Read a day such as `2026-12-31` as its last minute, or a time as `read_instant` does."""
+    """Read a day such as `2026-12-31`, which means its last minute, or a time as `read_instant` does."""
     try:
         day = date.fromisoformat(text.strip())
     except ValueError:
@@ -66,7 +65,7 @@ def read_day_end(text: str, zone: ZoneInfo, *, now: datetime) -> datetime | Sent
 
 def _bounded(written: datetime, zone: ZoneInfo, now: datetime) -> datetime | Sentence:
     last = now + FURTHEST_AHEAD
-    # looked at before it is computed with: the ends of the calendar have no UTC
+    # the year is checked first: converting a time at the ends of the calendar to UTC fails
     at = (
         None
         if not FIRST_INSTANT.year - 1 <= written.year <= last.year + 1
@@ -110,20 +109,20 @@ def _shown(local: datetime) -> str:
 
 
 def working_day_before(at: datetime, zone: tzinfo) -> date:
-    """Return the last working day, Monday to Friday, that is over at an instant: whoever acts on it is in time.
+    """Return the last working day, Monday to Friday, that has ended at `at`, as the deadline for doing something by `at`.
 
-    Public holidays aren't known.
+    Public holidays aren't considered.
     """
     day = local_time(at, zone).date() - timedelta(days=1)
     return day - timedelta(days=max(0, day.weekday() - _FRIDAY))
 
 
 def first_instant(local: datetime, zone: ZoneInfo) -> datetime:
-    """Return when a local time is first reached or passed, whatever the clocks do there."""
+    """Return the first instant at which a local time is reached or passed, also when the clocks change."""
     at = local.replace(tzinfo=zone).astimezone(UTC)
     if at.astimezone(zone).replace(tzinfo=None) == local:
         return at
-    # In a gap: an offset of before it names a time after it, by as much as the clocks jump.
+    # The local time is in a gap: with the offset from before the gap it becomes an instant after it, by up to the jump.
     before = local.replace(tzinfo=zone, fold=0).utcoffset()
     after = local.replace(tzinfo=zone, fold=1).utcoffset()
     if before is None or after is None:  # no zone of ZoneInfo has none
@@ -132,7 +131,7 @@ def first_instant(local: datetime, zone: ZoneInfo) -> datetime:
 
 
 def _end_of_gap(inside: datetime, zone: ZoneInfo, *, jump: timedelta) -> datetime:
-    """Return the instant of the clock change that swallowed a local time, found by halving to the second."""
+    """Return the instant of the clock change that skips a local time, found by bisection to the second."""
     low, high = inside - jump, inside + jump
     earlier = low.astimezone(zone).utcoffset()
     while high - low > timedelta(seconds=1):

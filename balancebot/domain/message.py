@@ -1,4 +1,4 @@
-"""What is decided to be sent: frozen messages, how several are merged, and how they travel to one destination."""
+"""Messages: frozen values with all that is sent, how several are merged, and how one is addressed to a destination."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -19,25 +19,25 @@ from balancebot.domain.verdict import Crossed, Severity
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MutedCounts:
-    """How many open alerts are muted by what; one may be counted under several."""
+    """How many open alerts are muted for which cause; an alert may be counted under several."""
 
     silenced: int = 0
     acknowledged: int = 0
-    """No reminders."""
+    """They get no reminders."""
     grouped: int = 0
-    """Told in one message with others."""
+    """They are part of a group's message."""
     waiting: int = 0
-    """Quiet hours hold back that they opened, or worsened."""
+    """Quiet hours delay their opening or worsening."""
     flapping: int = 0
-    """Coming and going without a word."""
+    """Their openings and recoveries aren't sent."""
     spared_by_grouping: int = 0
-    """Pieces of news that took no message of their own."""
+    """Openings that needed no message of their own."""
     spared_by_flapping: int = 0
-    """Recoveries and openings that were told to nobody."""
+    """Recoveries and openings that weren't sent."""
 
     @property
     def any(self) -> bool:
-        """Whether anything is."""
+        """Whether any alert is muted."""
         return bool(self.silenced or self.acknowledged or self.waiting or self.grouped or self.flapping)
 
 
@@ -49,7 +49,7 @@ _YEAR_SECONDS = 365 * 86_400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SpikeMeasurement:
-    """Usage far above what is usual: `messages` between two readings that make `expected` likely."""
+    """Usage far above usual: `messages` were used between two readings, where `expected` were likely."""
 
     messages: int
     expected: float
@@ -57,7 +57,7 @@ class SpikeMeasurement:
     until: datetime
 
     def lasts(self, balance: int) -> timedelta | None:
-        """Return for how long so many messages last at this pace; None without usage, or for more than a year."""
+        """Return how long `balance` lasts at this rate; None without usage, or if it lasts for more than a year."""
         if self.messages <= 0:
             return None
         length = balance / self.messages * (self.until - self.since).total_seconds()
@@ -66,16 +66,16 @@ class SpikeMeasurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """What was read and estimated when an alert was judged; of a wallet's alert only `observed_at` and `detail`."""
+    """What was read and estimated when an alert was judged. For a wallet's alert only `observed_at` and `detail` are set."""
 
     at: datetime
     """When it was judged."""
     reading: Reading = Absent.UNREAD
     observed_at: datetime | None = None
     crossed: Crossed | None = None
-    """The limit crossed; where none is any more, the last one that was."""
+    """The limit crossed, or, if none is any longer, the last one that was."""
     short_of: tuple[tuple[LimitColumn, float], ...] = ()
-    """Above its limits, but for the recovery margin: what it must still reach, in messages or days."""
+    """Above its limits, but within the recovery margin: what it must still reach, in messages or days."""
     burn_per_day: float | None = None
     runway: Runway | None = None
     depletes_at: datetime | None = None
@@ -90,7 +90,7 @@ class Measurement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageContext:
-    """What a message shows beside the measurement. It is looked up only when something is sent."""
+    """What a message shows in addition to the measurement. It is looked up only if something is sent."""
 
     recent: tuple[int | None, ...] = ()
     """The balance over the last days, oldest first, evenly spaced; for a sparkline. None = not read then."""
@@ -108,13 +108,13 @@ NO_CONTEXT = MessageContext()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertMessage:
-    """An alert as it was at one instant, with all that a message about it may say."""
+    """An alert as it was at one instant, with all that a message about it may contain."""
 
     alert: Alert
     measurement: Measurement
     context: MessageContext = NO_CONTEXT
     reason: Reason | None = None
-    """None: nothing is sent; a living message is edited."""
+    """None: no message is sent; the living message is edited."""
     at: datetime
     previous_peak: Severity | None = None
     """WORSENED: the worst severity sent before."""
@@ -123,13 +123,13 @@ class AlertMessage:
     arrived: int = 0
     """TOPPED_UP: how many messages arrived."""
     opening_undelivered: bool = False
-    """Its opening never reached this destination: the end of the alert tells both."""
+    """Its opening never reached this destination, so the message about its end contains both."""
     route_mentions: tuple[str, ...] = ()
-    """Whom its route names for this severity, as the configuration writes them; `mentions` says whether it does."""
+    """The people that its route lists for this severity, as in the configuration. See `mentions` for who is mentioned."""
 
     @property
     def mentions(self) -> tuple[str, ...]:
-        """Who is mentioned when it is told: nobody at its end, where it is better, in reminders of warnings and in edits."""
+        """The people to mention: none at its end, after an improvement, in reminders of warnings and in edits."""
         if not self.is_open or self.reason in {None, Reason.TOPPED_UP}:
             return ()
         is_lesser_reminder = self.reason is Reason.REMINDER and self.alert.severity < Severity.CRITICAL
@@ -147,12 +147,12 @@ class AlertMessage:
 
     @property
     def is_recovering(self) -> bool:
-        """Whether no limit is crossed any more, and only the recovery margin keeps it open."""
+        """Whether no limit is crossed any longer, and only the recovery margin keeps it open."""
         return self.is_open and bool(self.measurement.short_of)
 
     @property
     def has_reason(self) -> bool:
-        """Whether it names why the alert is open: not once it is over."""
+        """Whether it says why the alert is open: not after it has ended."""
         measured = self.measurement
         return self.is_open and bool(measured.crossed or measured.spike or measured.detail)
 
@@ -168,9 +168,9 @@ class GroupMessage:
 
     @property
     def mentions(self) -> tuple[str, ...]:
-        """Who is mentioned when it is told: whoever its new members mention, or all of them in its first message."""
-        told = [member for member in self.members if not self.new or member.alert_id in self.new]
-        return tuple(dict.fromkeys(id_ for member in told for id_ in member.mentions))
+        """The people to mention: those of its new members, or in its first message those of all members."""
+        members = [member for member in self.members if not self.new or member.alert_id in self.new]
+        return tuple(dict.fromkeys(id_ for member in members for id_ in member.mentions))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -185,16 +185,16 @@ class DigestLine:
     stale: bool
     burn_per_day: float | None
     burn_week: float | None
-    """Use per day of the last seven days; None = nothing could be seen."""
+    """Usage per day in the last seven days; None = there were no readings."""
     burn_week_before: float | None
-    """Use per day of the seven days before these."""
+    """Usage per day in the seven days before these."""
     runway: Runway | None
     depletes_at: datetime | None
     limits_set: bool
     severity_before: Severity | None
-    """At the last digest of this name; None where there was none."""
+    """At the last digest of this name; None if there was none."""
     stopped: bool = False
-    """Whether its traffic stopped in hours that are never still."""
+    """Whether there was no usage in hours that always have some."""
     topped_up: int = 0
     transferred: int = 0
     used: int = 0
@@ -206,7 +206,7 @@ class DigestLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigestMessage:
-    """A scheduled summary of how things stand at `at`, worst first."""
+    """A scheduled summary of the state at `at`, worst first."""
 
     name: str
     slot: str
@@ -220,20 +220,20 @@ class DigestMessage:
     open_alerts: tuple[AlertMessage, ...] = ()
     recovered: tuple[AlertMessage, ...] = ()
     silences: tuple[tuple[str, datetime, str], ...] = ()
-    """(pattern, until, reason) of those that end soon, or mute much."""
+    """(pattern, until, reason) of those that end soon, or are broad."""
     planned: tuple[tuple[WalletName, Category, PlannedUse], ...] = ()
-    """Sends that were announced for the coming days, the next first."""
+    """Planned sends of the coming days, the next first."""
     muted: MutedCounts = NOTHING_MUTED
-    """What of the open alerts isn't told, or not by itself."""
+    """How many of the open alerts are muted."""
     package_sizes: Mapping[Category, int] = field(default_factory=dict)
-    """In which quota is bought."""
+    """The package sizes in which quota is sold."""
     orders: tuple[Order, ...] = ()
-    """Of which more is to come, the one expected first first."""
+    """The orders that haven't fully arrived, sorted by expected date."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TestMessage:
-    """A message that a person asked for, to see that the channel works."""
+    """A message that a person sends to check that a channel works."""
 
     __test__ = False
     at: datetime
@@ -241,7 +241,7 @@ class TestMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelFailureMessage:
-    """A channel refuses for good: told through the other channel."""
+    """A channel fails permanently: sent through the other channels."""
 
     at: datetime
     channel: str
@@ -251,7 +251,7 @@ class ChannelFailureMessage:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SilenceMessage:
-    """A silence mutes much: everything, many wallets, or something critical."""
+    """A broad silence was made: it mutes everything, many wallets, or something critical."""
 
     at: datetime
     silence_id: int
@@ -263,23 +263,23 @@ class SilenceMessage:
     num_urgent: int
     """How many open critical and depleted alerts it mutes."""
     is_repeated: bool = False
-    """It was announced before, and still holds."""
+    """It was announced before, and is still active."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeMessage:
-    """What is said beside alerts: that an order is overdue, the statement of a month."""
+    """A message that isn't about an alert: an order is overdue, or a month's statement is ready."""
 
     at: datetime
     title: Sentence
     lines: tuple[Sentence, ...] = ()
     path: str = ""
-    """The page that shows more."""
+    """The path of the page with more about it."""
     is_trouble: bool = False
     language: str = ""
     """'' = the configured one."""
     statement: Statement | None = None
-    """Mails have its workbook attached."""
+    """Its workbook is attached to e-mails."""
 
 
 Message: TypeAlias = (
@@ -299,19 +299,19 @@ class Action(StrEnum):
     POST = "post"
     """A new message: the living one of its alert, group or digest."""
     REPLY = "reply"
-    """News in the thread of a message that stands."""
+    """A message in the thread of an existing message."""
     EDIT = "edit"
-    """The living message is edited to show this message. Idempotent; Slack with a bot token only."""
+    """The living message is edited to show this content. Idempotent; only Slack with a bot token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MessageRef:
-    """Where a message stands: Slack's channel id and `ts`; for e-mail '' and the `Message-ID`."""
+    """Where a sent message is: Slack's channel id and `ts`; for e-mail '' and the `Message-ID`."""
 
     channel_id: str
     message_id: str
     subject: str = ""
-    """E-mail: the subject of the first of a thread, which its answers repeat."""
+    """E-mail: the subject of the first message of a thread, which its replies repeat."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -330,14 +330,14 @@ class OutgoingMessage:
     created_at: datetime
     attempt: int = 1
     may_stand_twice: bool = field(default=False)
-    """An earlier attempt is in doubt and could not be looked for: the message carries the alert's id and the log says so."""
+    """An earlier attempt is in doubt and could not be searched for. The message names the alert, and it is logged."""
 
     @property
     def mentions(self) -> tuple[str, ...]:
-        """Who is mentioned in it, as the configuration writes them; each channel names those that it knows.
+        """The people to mention, as in the configuration; each channel uses the ids that it knows. None in an edit.
 
-        Slack's `U…`, `W…`, `S…`, `here` and `channel`, Feishu's `ou_…`, phone numbers, and ids behind a kind of channel
-        (`wecom:zhangsan`). Nobody is in an edit.
+        Ids are Slack's `U…`, `W…`, `S…`, `here` and `channel`, Feishu's `ou_…`, phone numbers, and ids after the kind of
+        a channel (`wecom:zhangsan`).
         """
         if self.action is Action.EDIT or not isinstance(self.message, AlertMessage | GroupMessage):
             return ()
@@ -356,32 +356,32 @@ _BY_WEIGHT = (
 
 
 def most_urgent(reasons: Sequence[Reason | None]) -> Reason | None:
-    """Return the reason for which news that waited together is told: the end before the start before the rest."""
+    """Return the reason of one message that combines several: the end comes before the start, that before the rest."""
     return next((reason for reason in _BY_WEIGHT if reason in reasons), None)
 
 
 def merged(messages: Sequence[AlertMessage], *, delivered: bool) -> AlertMessage:
-    """Return the messages of one alert, oldest first, as one with the latest figures.
+    """Merge the messages of one alert, oldest first, into one with the latest figures.
 
-    An opening that worsened is an opening; what worsened twice did so from where it stood first; an end ends
-    everything. `delivered` says whether this destination was told of the alert before: if not, the end tells of the
-    opening too.
+    An opening and a worsening make an opening. Two worsenings make one, from the severity before the first. With an end,
+    only the end counts. `delivered`: this destination got a message about the alert before; if not, the message about
+    the end contains the opening too.
     """
     reason = most_urgent([message.reason for message in messages])
     of_that_reason = [message for message in messages if message.reason is reason]
-    spoken = of_that_reason[-1 if reason in ENDINGS else 0]
+    source = of_that_reason[-1 if reason in ENDINGS else 0]
     return replace(
         messages[-1],
         reason=reason,
-        previous_peak=spoken.previous_peak,
-        missed_top_up=spoken.missed_top_up,
+        previous_peak=source.previous_peak,
+        missed_top_up=source.missed_top_up,
         arrived=sum(message.arrived for message in of_that_reason),
         opening_undelivered=reason in ENDINGS and not delivered,
     )
 
 
 def with_members(group: GroupMessage, messages: Sequence[AlertMessage], at: datetime) -> GroupMessage:
-    """Return the group as it stands after `messages`, oldest first: each member as it was last, new ones at the end."""
+    """Return the group with `messages`, oldest first, applied: each member's latest message, new members at the end."""
     members = {member.alert_id: member for member in group.members}
     members |= {message.alert_id: message for message in messages}
     return replace(group, at=at, members=tuple(members.values()), new=())

@@ -1,8 +1,8 @@
 """When a wallet is read next, and why then: the sooner it could cross a limit, the sooner it is read.
 
 A wallet is read at whole multiples of `fastest`, and at the latest after `every`. All wallets of an account are read
-together once in each `every`, because a transfer is known by a fall here and a rise there at the same time; accounts
-are spread over the interval.
+together once in each `every`, because a transfer is recognised by a fall in one wallet and a rise in another at the
+same time; accounts are spread over the interval.
 """
 
 import math
@@ -19,20 +19,20 @@ from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import Limits
 
 _SHARE = 1 / 6
-"""Of the time in which a limit could be crossed: usage bunches within hours of which the P10 says nothing, and little is
-gained above (benchmarks/polling.py)."""
+"""The part of the time until a limit could be crossed after which to read. Usage comes in bunches within hours, which
+the P10 doesn't show; a larger part saves little (benchmarks/polling.py)."""
 _WATCHED = 4
-"""What needs attention is read at least so many times in `every`."""
+"""A wallet that needs attention is read at least this many times in `every`."""
 _UNTIL_BURST = -math.log(0.9)
-"""Within so many mean intervals between bursts the next one comes with a chance of 10 %."""
+"""The time, in mean intervals between bursts, within which the next burst comes with a probability of 10 %."""
 _HOURS_PER_DAY = 24.0
 
 
 class ReadReason(StrEnum):
-    """Why a wallet is read next when it is."""
+    """Why a wallet is read next at its time."""
 
     REGULAR = "regular"
-    """`fastest` is `every`: there is nothing to choose."""
+    """`fastest` equals `every`: readings are regular."""
     FAR = "far"
     NEAR = "near"
     CROSSED = "crossed"
@@ -55,7 +55,7 @@ REASON_TEXTS: Mapping[ReadReason, Sentence] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollIntervals:
-    """How often wallets are read, and after what time without a reading one is stale."""
+    """How often wallets are read, and after how long without a reading a wallet is stale."""
 
     every: timedelta
     fastest: timedelta
@@ -68,7 +68,7 @@ class PollIntervals:
 
 
 class WatchedBalance(NamedTuple):
-    """A balance with a number, as far as it decides when its wallet is read next."""
+    """What decides when a wallet is read next, of one balance that has a number."""
 
     category: Category
     reading: int
@@ -78,22 +78,22 @@ class WatchedBalance(NamedTuple):
     """Messages an hour between the last two readings."""
     is_spiking: bool = False
     was_positive: bool = True
-    """Whether it was ever above 0: a zero that was never anything else is no alert."""
+    """Whether it was ever above 0: a balance that was always 0 causes no alert."""
     sends: Sequence[tuple[float, float]] = ()
-    """Begin and end of the announced sends, in epoch seconds."""
+    """Begin and end of the planned sends, in epoch seconds."""
 
 
 class NextReading(NamedTuple):
-    """When a wallet is read next, and why then (None: it was made due by something else than a reading)."""
+    """When a wallet is read next, and why then (None: it wasn't a reading that made it due)."""
 
     at: datetime
     reason: ReadReason | None = None
     category: Category | None = None
-    """The balance that decided it; None: none did."""
+    """The balance that decided it, if one did."""
 
 
 class _Wish(NamedTuple):
-    """How soon one balance wants to be read. The least is the most urgent."""
+    """How soon one balance should be read. The smallest is the most urgent."""
 
     seconds: float
     reason: ReadReason
@@ -111,8 +111,8 @@ def next_reading(
 ) -> NextReading:
     """Return when a wallet of `account`, which was due at `due_at` and read at `read_at`, is read next.
 
-    That is from `fastest` to `every` later than it was due, or than it was read where it was read late. `slowdown` is by
-    how much JSMS slows the account down.
+    That is from `fastest` to `every` after `due_at`, or after `read_at` if it was read late. `slowdown` is the factor by
+    which JSMS's rate limit slows down the account.
     """
     every = intervals.every.total_seconds()
     if intervals.num_slots < 2:
@@ -139,11 +139,11 @@ def retry_reading(
     must_confirm: bool,
     retry_after: timedelta | None,
 ) -> NextReading:
-    """Return when a wallet is tried again that could not be read, and was read last at `failing_since`.
+    """Return when to try a wallet again that could not be read, and was last read at `failing_since`.
 
-    The longer it can't be read the less often, from `fastest` to `every`; what only a person can mend (`is_permanent`)
-    after `every`, unless it must be confirmed first. `retry_after` is the pause that the server asks for: it gets it, but
-    none so long that staleness would be noticed late.
+    The pause grows with the time since then, from `fastest` to `every`. A failure that only a person can fix
+    (`is_permanent`) is tried again after `every`, unless it must be confirmed first. `retry_after`, the pause that the
+    server asks for, is respected, but only as long as staleness isn't noticed late.
     """
     pause = intervals.fastest
     if not must_confirm and is_permanent:
@@ -157,10 +157,11 @@ def retry_reading(
 
 
 def hours_until_crossed(balance: WatchedBalance) -> float:
-    """Return the hours in which a balance crosses its next limit with a chance of 10 %; `inf`: nothing says it will.
+    """Return the hours within which a balance crosses its next limit with a probability of 10 %; `inf`: none is expected.
 
-    The next limit is the nearest one that isn't crossed, or 0. What is left above it lasts for its share of the P10 of
-    the runway, no longer than at the pace of the last two readings, and until the next burst that is as large.
+    The next limit is the nearest one that isn't crossed, or 0. The result is the least of: the P10 of the runway, in
+    proportion to the messages above that limit; the time at the rate of the last two readings; and, if a burst could be
+    that large, the time until the next burst.
     """
     reading, limits, estimate = balance.reading, balance.limits, balance.estimate
     runway = estimate.runway
@@ -223,16 +224,16 @@ def _is_within_twice(balance: WatchedBalance) -> bool:
 
 
 def _regular(due_at: datetime, read_at: datetime, pause: timedelta) -> datetime:
-    """Count from when it was due, so that intervals don't drift, or from now after a delay."""
+    """Add the pause to the due time, so that intervals don't drift, or to the time of reading after a delay."""
     return due_at + pause if due_at <= read_at < due_at + pause else read_at + pause
 
 
 def _slot(
     account: str, due_at: datetime, read_at: datetime, intervals: PollIntervals, wanted: float
 ) -> datetime:
-    """Return the slot to read in: at most `wanted` seconds ahead, and not beyond the one that the account shares.
+    """Return the slot in which to read: at most `wanted` seconds ahead, and not after the account's common slot.
 
-    What is left until then is divided evenly.
+    The time until the common slot is divided evenly.
     """
     slot, num_slots = intervals.fastest.total_seconds(), intervals.num_slots
     base = due_at if due_at <= read_at < due_at + intervals.fastest else read_at

@@ -1,6 +1,6 @@
-"""Numbers as people type them in English and Chinese, anywhere: 20,000, 20k, 5万.
+"""Read numbers as people type them in English and Chinese: 20,000, 20k, 5万.
 
-What could be read in two ways is refused in words that say what to write instead.
+An ambiguous number is refused with a sentence that says what to write instead.
 """
 
 import re
@@ -33,7 +33,7 @@ _UNIT = rf"(?P<unit>{'|'.join(sorted(filter(None, _UNITS), key=len, reverse=True
 
 
 def _written(thousands: str, decimal: str) -> re.Pattern[str]:
-    """Return how a number is written with these signs, its unit, and the percent sign of a cell that has that format."""
+    """Return the pattern of a number with these separators, its unit, and the percent sign of a percentage cell."""
     whole = rf"(?P<whole>\+?(?:\d+|[1-9]\d{{0,2}}(?P<mark>[{thousands} '’])\d{{3}}(?:(?P=mark)\d{{3}})*))"
     return re.compile(rf"{whole}(?:\{decimal}(?P<fraction>\d+))? ?{_UNIT} ?(?P<percent>%?)", re.ASCII)
 
@@ -48,10 +48,10 @@ _DECIMAL_COMMA = re.compile(rf"\+?\d+,\d+ ?{_UNIT}", re.ASCII)
 def read_number(
     text: str, *, is_count: bool = False, comma_is_decimal: bool = False
 ) -> Decimal | Sentence | None:
-    """Read a number from 0; None where the text is none at all, a sentence where it can't be taken as it stands.
+    """Read a number from 0. None: the text isn't a number; a sentence: it is one that can't be accepted.
 
-    `is_count`: a whole number is wanted, and it may have a unit: 20k, 5万. With `comma_is_decimal`, as in a sheet with
-    semicolons, 1,500 may be 1.5: what has one reading is read so, what has two is refused with both.
+    `is_count`: a whole number is expected, and it may have a unit: 20k, 5万. `comma_is_decimal` is for sheets with
+    semicolons, where 1,500 may mean 1.5: a number that can be read in two ways is refused, and both are named.
     """
     word, shown = folded(text), quoted(text)
     readings = _readings(word, is_count=is_count, comma_is_decimal=comma_is_decimal)
@@ -79,7 +79,7 @@ def read_number(
 
 
 def read_quantity(text: str) -> int | Sentence:
-    """Read how many messages somebody typed: a whole number from 0."""
+    """Read a number of messages: a whole number from 0."""
     number = read_number(text, is_count=True)
     if number is None:
         return sentence("must be a whole number such as 20,000, 20k or 5万, not %(text)s", text=quoted(text))
@@ -87,14 +87,14 @@ def read_quantity(text: str) -> int | Sentence:
 
 
 def as_count(number: Decimal, text: str) -> int | Sentence:
-    """Return a number that was read from `text` as a number of messages."""
+    """Return `number`, which was read from `text`, as a number of messages."""
     if number != number.to_integral_value():
         return sentence("must be a whole number of messages, not %(text)s", text=quoted(text))
     return int(number) if number <= MAX_BALANCE else sentence("must be at most %(most)s", most=MAX_BALANCE)
 
 
 def _readings(word: str, *, is_count: bool, comma_is_decimal: bool) -> set[Decimal]:
-    """Return what a word may mean; of a count, whole numbers where it may be one."""
+    """Return all numbers that a word may mean; for a count only the whole ones, if there are any."""
     if len(word) > _LONGEST:
         return set()
     forms = (_POINT_IS_DECIMAL, _COMMA_IS_DECIMAL) if comma_is_decimal else (_POINT_IS_DECIMAL,)
@@ -116,11 +116,11 @@ def _plain(value: Decimal) -> str:
 
 
 def folded(text: str) -> str:
-    """Make full-width digits and signs, the many kinds of space, and letter case alike."""
+    """Return `text` with full-width characters, kinds of space and letter case made equal, for comparing."""
     return unicodedata.normalize("NFKC", text).strip().casefold()
 
 
 def quoted(text: str) -> str:
-    """Show what somebody wrote, in quotes and made printable; of a long text the beginning."""
+    """Return typed text in quotes and made printable, for messages; a long text is cut."""
     text = text.strip()
     return repr(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}…")

@@ -14,9 +14,9 @@ from balancebot.domain.runway import OrderAdvice
 from balancebot.domain.usage import MAX_REFUND, SECONDS_PER_HOUR, Hour
 
 SLACK: Final = 0.02
-"""An order has arrived when no larger part of it is missing, beside what was probably used as its top-ups arrived."""
+"""An order has arrived when at most this part of it is missing, apart from what was used while its top-ups arrived."""
 LEAST_SHARE: Final = 0.01
-"""A rise by less than this part of an order, or by what may be a refund, is none of its top-ups."""
+"""A rise of less than this part of an order, or a possible refund, doesn't count as a top-up of the order."""
 
 
 class OrderState(StrEnum):
@@ -26,25 +26,25 @@ class OrderState(StrEnum):
     PARTLY = "partly"
     ARRIVED = "arrived"
     OVERDUE = "overdue"
-    """Not all of it has arrived by the date it was expected."""
+    """Not all of it has arrived by the expected date."""
     CANCELLED = "cancelled"
 
 
 AWAITED: Final = frozenset({OrderState.OPEN, OrderState.PARTLY, OrderState.OVERDUE})
-"""More is to come of these."""
+"""The states in which top-ups are still expected."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Order:
-    """One purchase, of `quantity` messages for a wallet; what has `arrived` in any wallet of its account counts."""
+    """A purchase of `quantity` messages for a wallet. Top-ups of all wallets of the account count as `arrived`."""
 
     id: str = ""
-    """'' until it is kept."""
+    """'' until it is stored."""
     wallet: WalletName
     category: Category
     quantity: int
     price: Decimal | None = None
-    """Of all of it, in the configured currency."""
+    """The total price, in the configured currency."""
     reference: str = ""
     note: str = ""
     ordered_at: datetime
@@ -54,35 +54,35 @@ class Order:
     cancelled_at: datetime | None = None
     cancelled_by: str = ""
     reminded_at: datetime | None = None
-    """When it was said that it is overdue."""
+    """When the reminder that it is overdue was sent."""
     arrived: int = 0
     """Messages of the top-ups that are matched to it."""
     hidden_use: int = 0
-    """What was probably used between the readings around these."""
+    """Probable usage between the readings before and after these top-ups, which makes them look smaller."""
 
     @property
     def account(self) -> str:
-        """The account that it was bought for."""
+        """The account for which it was bought."""
         return account_of(self.wallet)
 
     @property
     def is_complete(self) -> bool:
-        """Whether all of it has arrived, as far as readings tell."""
+        """Whether all of it has arrived, as far as readings show."""
         hidden = min(self.hidden_use, self.arrived)
         return self.quantity - self.arrived <= self.quantity * SLACK + hidden
 
     @property
     def missing(self) -> int:
-        """Messages that are still to come; 0 once it is complete or cancelled."""
+        """Messages that are still expected; 0 if it is complete or cancelled."""
         return 0 if self.is_complete or self.cancelled_at is not None else self.quantity - self.arrived
 
     @property
     def least(self) -> int:
-        """The smallest top-up that counts for it; less may be a refund or a correction."""
+        """The smallest top-up that counts towards it; a smaller rise may be a refund or a correction."""
         return min(self.missing, max(MAX_REFUND + 1, math.ceil(self.quantity * LEAST_SHARE)))
 
     def state(self, now: datetime) -> OrderState:
-        """Return how far it has come."""
+        """Return its state at `now`."""
         if self.cancelled_at is not None:
             return OrderState.CANCELLED
         if self.is_complete:
@@ -93,26 +93,26 @@ class Order:
 
 
 class TopUp(NamedTuple):
-    """Quota that was bought, as a reading showed it."""
+    """Quota that was bought, as found in a reading."""
 
     id: str
-    """'' until it is kept."""
+    """'' until it is stored."""
     at: int
     """Epoch second of the reading, rounded up."""
     wallet: WalletName
     category: Category
     messages: int
     hidden_use: int = 0
-    """What was probably used between the two readings around it: so much more was bought."""
+    """Probable usage between the readings before and after it: the purchase was larger by this number."""
 
     @property
     def hour(self) -> Hour:
-        """The hour to which it is booked."""
+        """The hour under which it is booked."""
         return Hour((self.at - 1) // SECONDS_PER_HOUR, BalanceKey(self.wallet, self.category))
 
     @property
     def seen_at(self) -> datetime:
-        """The instant, aware, in UTC."""
+        """The instant of the reading, in UTC."""
         return datetime.fromtimestamp(self.at, UTC)
 
 
@@ -125,10 +125,10 @@ class Match(NamedTuple):
 
 
 def match_top_up(top_up: TopUp, orders: Sequence[Order]) -> list[Match]:
-    """Return which orders a new top-up fills: the oldest first, each as far as it is missing; the rest belongs to none.
+    """Assign a new top-up to orders, the oldest first, each up to what it still lacks; the rest belongs to no order.
 
-    Only orders of the same account and category that were recorded before the top-up was seen, and for which it isn't
-    too small (`Order.least`).
+    Only orders of the same account and category count that were recorded before the top-up was seen and for which it
+    isn't too small (`Order.least`).
     """
     matches: list[Match] = []
     left = top_up.messages
@@ -147,31 +147,31 @@ def match_top_up(top_up: TopUp, orders: Sequence[Order]) -> list[Match]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Purchase:
-    """What is advised for the balances of one account and category together."""
+    """The order advice of all balances of one account and category, added up."""
 
     account: str
     category: Category
     num_balances: int
-    """For so many of them something is to be moved or bought, or is on order."""
+    """How many of these balances need something moved or bought, or have something on order."""
     move: int
-    """What the shared pool gives to apps."""
+    """How much to move from the shared pool to apps."""
     ordered: int
-    """What is on order already."""
+    """How much is already on order."""
     messages: int
-    """What is to be bought, in whole packages; 0 = nothing."""
+    """How much to buy, in whole packages; 0 = nothing."""
     package_size: int | None
     order_by: datetime | None
-    """By when the first of it must be moved or bought."""
+    """When the first part must be moved or bought at the latest."""
     lead_time: timedelta = timedelta(0)
     """How long the purchase takes."""
 
     @property
     def num_packages(self) -> int | None:
-        """How many packages are to be bought; None where no package size is known."""
+        """How many packages to buy; None if the package size is unknown."""
         return None if self.package_size is None else self.messages // self.package_size
 
     def cost(self, prices: Mapping[Category, Decimal]) -> Decimal | None:
-        """Return what the purchase costs; None where the category has no price."""
+        """Return what the purchase costs; None if the category has no price."""
         price = prices.get(self.category)
         return None if price is None else price * self.messages
 
@@ -179,9 +179,9 @@ class Purchase:
 def purchases(
     advice: Mapping[BalanceKey, tuple[OrderAdvice, timedelta]], package_sizes: Mapping[Category, int]
 ) -> tuple[Purchase, ...]:
-    """Return what advice (with lead times) comes to for each account and category, the nearest date first.
+    """Add up the advice (each with its lead time) per account and category, the earliest `order_by` first.
 
-    What balances lack is added up and rounded up to packages once.
+    The shortfalls are added up first and then rounded up to packages once.
     """
     groups: dict[tuple[str, Category], list[tuple[OrderAdvice, timedelta]]] = defaultdict(list)
     for key, (found, lead_time) in advice.items():
@@ -216,7 +216,7 @@ def _most_urgent_first(purchase: Purchase) -> tuple[bool, float, str, str]:
 
 
 def in_packages(messages: float, package_size: int | None) -> int:
-    """Round what is lacking up to whole packages, or without their size to two figures: it isn't known better."""
+    """Round a shortfall up to whole packages; without a package size to two figures, as it isn't known more precisely."""
     size = package_size or round_unit(messages)
     return math.ceil(messages / size) * size
 

@@ -1,6 +1,6 @@
-"""What would have to change for a balance to speak, or why it stays silent: a forecast of the alert's rules.
+"""Outlooks: what will cause the next notification about a balance, or why there is none.
 
-Nothing here decides: `verdict` judges and `alert` advances. This says beforehand, for people, what those two would do.
+Nothing is decided here: `verdict` judges and `alert` applies verdicts. An outlook predicts for people what those will do.
 """
 
 import math
@@ -22,28 +22,28 @@ SEVERITY_OF = {
     LimitColumn.WARNING_DAYS: Severity.WARNING,
     LimitColumn.CRITICAL_DAYS: Severity.CRITICAL,
 }
-"""What crossing a limit amounts to."""
+"""The severity of a balance that crosses the limit."""
 
 
 class OutlookKind(StrEnum):
-    """What is to come, or what keeps it from coming."""
+    """What will cause a notification, or what prevents one."""
 
     NOT_CONFIGURED = "not_configured"
-    """Neither read nor judged any more."""
+    """It is no longer read or judged."""
     FIRST_READING = "first_reading"
-    """Nothing is judged before it."""
+    """It was never read, so it can't be judged."""
     SECOND_READING = "second_reading"
-    """A first zero waits to be confirmed."""
+    """A first zero must be confirmed."""
     NOT_READABLE = "not_readable"
-    """The latest attempt failed: nothing opens, worsens or closes by it."""
+    """The latest attempt failed: no alert opens, worsens or closes by it."""
     GOES_STALE = "goes_stale"
-    """An alert of its wallet opens if no reading is good until then."""
+    """A stale alert of its wallet opens if there is no good reading before that time."""
     UNALLOCATED = "unallocated"
     NO_LIMITS = "no_limits"
     BARE_ZERO = "bare_zero"
-    """A zero that was never anything else, and for which nobody set a count."""
+    """It was always 0, and no count limit is set."""
     NEXT_READING = "next_reading"
-    """A limit is crossed that the alert doesn't know of yet."""
+    """A limit is crossed, and the next reading will notify of it."""
     SILENCED = "silenced"
     """Nothing is sent until then."""
     CROSSES = "crosses"
@@ -56,35 +56,35 @@ class OutlookKind(StrEnum):
     ACKNOWLEDGED = "acknowledged"
     """No reminders until it worsens."""
     EXPECTS = "expects"
-    """A top-up was ordered: it speaks again if it is still open then."""
+    """A top-up was ordered: a reminder is sent if the alert is still open then."""
     RECOVERS = "recovers"
-    """It has passed every limit by the margin."""
+    """It recovers when it passes every limit by the margin."""
     STAYS_WELL = "stays_well"
-    """It flaps: it has to be past every limit by the margin for a while, or, with `at`, until then."""
+    """It flaps: it must stay past every limit by the margin for a while, or, with `at`, until then."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """One thing that would make it speak, or that keeps it silent."""
+    """One cause of a notification, or one reason why there is none."""
 
     kind: OutlookKind
     at: datetime | None = None
-    """When, as far as that is known or expected."""
+    """When, if that is known or expected."""
     is_far: bool = False
-    """CROSSES, EMPTIES: not within a year at the expected use."""
+    """CROSSES, EMPTIES: not within a year at the expected usage."""
     severity: Severity | None = None
-    """What it would be then; SILENCED: above which it speaks all the same."""
+    """The severity at that time; SILENCED: notifications above this severity are sent all the same."""
     column: LimitColumn | None = None
     limit: float | None = None
     """CROSSES: the limit, in messages or days."""
     bars: tuple[tuple[LimitColumn, float], ...] = ()
-    """RECOVERS, STAYS_WELL: what it has to reach, per limit."""
+    """RECOVERS, STAYS_WELL: the value to reach, per limit."""
     stays: timedelta | None = None
     """STAYS_WELL: for how long."""
 
     @property
     def alerts(self) -> bool:
-        """Whether it is something that would be sent."""
+        """Whether it leads to a notification."""
         return self.kind in _ALERTS
 
     @property
@@ -94,7 +94,7 @@ class Outlook:
 
     @property
     def highest_bars(self) -> tuple[tuple[LimitColumn, float], ...]:
-        """Of the bars in messages, and of those in days, the highest: that one has to be reached."""
+        """The highest bar in messages and the highest in days: reaching these is enough."""
         highest: dict[bool, tuple[LimitColumn, float]] = {}
         for column, bar in self.bars:
             is_count = column in COUNTS
@@ -116,7 +116,7 @@ _ALERTS = frozenset(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceStanding:
-    """All that the rules look at, for one balance at `now`."""
+    """All that the rules depend on, for one balance at `now`."""
 
     now: datetime
     is_configured: bool
@@ -125,25 +125,25 @@ class BalanceStanding:
     is_failing: bool
     """Whether the latest attempt to read its wallet failed."""
     stale_at: datetime | None
-    """When its wallet, which can't be read, turns stale; None where it can be, or where that was told already."""
+    """When its unreadable wallet becomes stale; None if it is readable, or if a stale alert is open."""
     is_suspect: bool
     estimate: Estimate
     limits: Limits
     verdict: Verdict
-    """By the figures of `now`."""
+    """Judged at `now`."""
     alert: Alert | None
-    """Its open `low_balance`."""
+    """Its open `low_balance` alert."""
     silenced_until: datetime | None
     margin: float
     remind_every: timedelta
 
 
 def outlooks(standing: BalanceStanding) -> tuple[Outlook, ...]:
-    """Return what would make a balance speak, the soonest kinds first, or what keeps it silent."""
-    return tuple(_prospects(standing))
+    """Return what will cause notifications about a balance, the soonest kinds first, or why there are none."""
+    return tuple(_outlooks(standing))
 
 
-def _prospects(on: BalanceStanding) -> Iterator[Outlook]:
+def _outlooks(on: BalanceStanding) -> Iterator[Outlook]:
     if not on.is_configured:
         yield Outlook(kind=OutlookKind.NOT_CONFIGURED)
         return
@@ -185,28 +185,28 @@ def _quiet(on: BalanceStanding) -> Iterator[Outlook]:
 
 
 def _open(on: BalanceStanding, alert: Alert) -> Iterator[Outlook]:
-    told = alert.severity if alert.peak is None else alert.peak
+    notified = alert.severity if alert.peak is None else alert.peak
     if alert.muted:
         yield Outlook(kind=OutlookKind.SILENCED, at=on.silenced_until, severity=alert.muted_from)
-    if on.verdict.severity > told:
+    if on.verdict.severity > notified:
         yield Outlook(kind=OutlookKind.NEXT_READING, at=on.next_read_at, severity=on.verdict.severity)
     else:
-        yield from _crossings(on, above=told)
+        yield from _crossings(on, above=notified)
     if not alert.muted and alert.calm_since is None:
         yield from _reminders(on, alert)
-    # an unknown runway holds open only what a limit in days has opened
+    # an unknown runway keeps an alert open only if a limit in days opened it
     in_days = on.estimate.runway is not None or alert.opened_by_days
     bars = tuple(bar for bar in recovery_bars(on.limits, margin=on.margin) if in_days or bar[0] in COUNTS)
     if bars and alert.is_flapping:
         yield Outlook(
-            kind=OutlookKind.STAYS_WELL, bars=bars, stays=alert.calm_for, at=_next_but(alert.well_at, on)
+            kind=OutlookKind.STAYS_WELL, bars=bars, stays=alert.calm_for, at=_read_after(alert.well_at, on)
         )
     else:
         yield Outlook(kind=OutlookKind.RECOVERS, bars=bars)
 
 
-def _next_but(at: datetime | None, on: BalanceStanding) -> datetime | None:
-    """Return when a reading will find `at` reached."""
+def _read_after(at: datetime | None, on: BalanceStanding) -> datetime | None:
+    """Return when a reading will show that `at` is reached."""
     return None if at is None else max(at, on.next_read_at or at)
 
 
@@ -222,11 +222,11 @@ def _reminders(on: BalanceStanding, alert: Alert) -> Iterator[Outlook]:
 
 
 def _crossings(on: BalanceStanding, *, above: Severity) -> Iterator[Outlook]:
-    """Yield each limit that would make it worse than `above`, and emptiness."""
+    """Yield when each limit is crossed that makes the balance worse than `above`, and when it is empty."""
     if isinstance(on.reading, Absent) or on.reading == 0:
         return
     runway = on.estimate.runway
-    is_blind = False
+    is_runway_needed = False
     for column, severity in SEVERITY_OF.items():
         limit = getattr(on.limits, column.value)
         if limit is None or severity <= above:
@@ -234,14 +234,14 @@ def _crossings(on: BalanceStanding, *, above: Severity) -> Iterator[Outlook]:
         if column in COUNTS:
             days = _days_of(on.reading - limit, on.estimate.burn_per_day)
         elif runway is None:
-            is_blind = True
+            is_runway_needed = True
             continue
         else:
             days = runway.judged / _HOURS_PER_DAY - limit
         yield _expected(
             Outlook(kind=OutlookKind.CROSSES, severity=severity, column=column, limit=limit), days, on.now
         )
-    if is_blind:
+    if is_runway_needed:
         yield Outlook(kind=OutlookKind.RUNWAY_UNKNOWN)
     if above is Severity.CRITICAL:
         days = None if runway is None else runway.p50 / _HOURS_PER_DAY
@@ -249,15 +249,15 @@ def _crossings(on: BalanceStanding, *, above: Severity) -> Iterator[Outlook]:
 
 
 def _days_of(messages: float, burn_per_day: float | None) -> float | None:
-    """Return how long so many messages last; None where the use is unknown."""
+    """Return how many days the messages last; None if the usage is unknown."""
     if burn_per_day is None:
         return None
     return messages / burn_per_day if burn_per_day > 0 else math.inf
 
 
-def _expected(prospect: Outlook, days: float | None, now: datetime) -> Outlook:
+def _expected(outlook: Outlook, days: float | None, now: datetime) -> Outlook:
     if days is None:
-        return prospect
+        return outlook
     if days > NO_END_DAYS:
-        return replace(prospect, is_far=True)
-    return replace(prospect, at=now + timedelta(days=max(0.0, days)))
+        return replace(outlook, is_far=True)
+    return replace(outlook, at=now + timedelta(days=max(0.0, days)))

@@ -1,7 +1,7 @@
-"""Patterns name balances: `acme/checkout:industry`, `acme/*:market`, `*:voice`, `acme/*`.
+"""Patterns select balances: `acme/checkout:industry`, `acme/*:market`, `*:voice`, `acme/*`.
 
-`*` stands for any run of characters, `/` included, and everything else for itself; case counts. Without `:` a
-pattern means every category and the wallet's own kinds of alert; with it, balances only.
+`*` matches any characters, also none and `/`; everything else matches itself, case-sensitively. A pattern without `:`
+matches every category and the alerts of the wallet as a whole; one with `:` matches balances only.
 """
 
 import re
@@ -14,16 +14,16 @@ from balancebot.domain.sentence import Sentence, did_you_mean, sentence
 MAX_NAME = 64
 """The longest name of an account or an app, in characters."""
 MAX_WALLET = 2 * MAX_NAME + 1
-"""The longest name of a wallet; no pattern needs more."""
+"""The longest name of a wallet, and the longest pattern, in characters."""
 _MAX_CATEGORY = 16
 _SHOWN_PARTS = 3
 _PLAIN = re.compile(r"[A-Za-z0-9 _.-]*")
 
 
 def name_fault(name: str) -> str | None:
-    """Return what is wrong with the name of an account or an app, or None when it may be used.
+    """Return what is wrong with the name of an account or an app, or None if it is valid.
 
-    1-64 characters of letters (any script, with the marks that belong to them), digits, space and `_ . -`.
+    Valid are 1-64 characters: letters of any script with their combining marks, digits, space and `_ . -`.
     """
     if not name:
         return "is empty: a name has 1 to 64 characters"
@@ -52,7 +52,7 @@ def _strange_character(text: str) -> str | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletPattern:
-    """A wallet's name, or a pattern of names where it holds a `*`."""
+    """A wallet's name, or, if it contains a `*`, a pattern of names."""
 
     text: str
     _pieces: tuple[str, ...] = field(init=False, repr=False, compare=False)
@@ -78,12 +78,12 @@ class WalletPattern:
 
     @property
     def is_exact(self) -> bool:
-        """Whether it is one name and no pattern."""
+        """Whether it is a name without a `*`."""
         return len(self._pieces) == 1
 
     @property
     def prefix(self) -> str:
-        """What every name it means begins with."""
+        """The text before the first `*`, with which every matching name begins."""
         return self._pieces[0]
 
     @property
@@ -96,7 +96,7 @@ class WalletPattern:
         return (0 if self.is_exact else 1, -sum(map(len, self._pieces)), self.text)
 
     def matches(self, name: str) -> bool:
-        """Tell whether `name` is meant. Linear in the length of both, however many `*` there are."""
+        """Tell whether `name` matches. Takes time linear in both lengths, with any number of `*`."""
         first, *between, last = (*self._pieces, "") if self.is_exact else self._pieces
         if self.is_exact:
             return name == first
@@ -113,7 +113,7 @@ class WalletPattern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pattern:
-    """What a route, a silence or a filter means: wallets, and of these all or some categories."""
+    """What a route, a silence or a filter applies to: wallets, and all or some of their categories."""
 
     wallet: WalletPattern
     categories: frozenset[Category] | None
@@ -144,9 +144,9 @@ class Pattern:
         return cls(wallet=wallet, categories=categories, text=text)
 
     def matches(self, wallet: WalletName, category: Category | None) -> bool:
-        """Tell whether a balance is meant, or with `category` None the wallet as a whole.
+        """Tell whether a balance matches, or with `category` None the wallet as a whole.
 
-        A pattern with `:` speaks of balances, so it never means a wallet as a whole.
+        A pattern with `:` never matches a wallet as a whole.
         """
         if self.categories is not None and category not in self.categories:
             return False
@@ -158,20 +158,20 @@ class Pattern:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patterns:
-    """Several patterns that mean one thing together: an account with its apps, the alerts of a group."""
+    """Several patterns used as one: an account with its apps, the alerts of a group."""
 
     parts: tuple[Pattern, ...]
 
     @property
     def text(self) -> str:
-        """As people are shown it: all of a few, or the first ones and how many there are."""
+        """All patterns if they are few, otherwise the first ones and the number of all."""
         texts = [part.text for part in self.parts]
         if len(texts) > _SHOWN_PARTS:
             return f"{', '.join(texts[: _SHOWN_PARTS - 1])} … ({len(texts)})"
         return ", ".join(texts)
 
     def matches(self, wallet: WalletName, category: Category | None) -> bool:
-        """Tell whether one of them means a balance, or a wallet as a whole."""
+        """Tell whether any of them matches a balance, or with `category` None a wallet as a whole."""
         return any(part.matches(wallet, category) for part in self.parts)
 
     def __str__(self) -> str:
@@ -179,6 +179,6 @@ class Patterns:
 
 
 def names_one_wallet(pattern: Pattern | Patterns) -> bool:
-    """Tell whether a pattern is about one wallet, by its name, and can mean no other."""
+    """Tell whether a pattern is the exact name of one wallet, with or without categories."""
     parts = pattern.parts if isinstance(pattern, Patterns) else (pattern,)
     return len({part.wallet.text for part in parts}) == 1 and all(part.wallet.is_exact for part in parts)

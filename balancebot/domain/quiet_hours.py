@@ -1,6 +1,7 @@
-"""Quiet hours: what is below a severity waits until they end.
+"""Quiet hours: notifications below a severity wait until they end.
 
-A time of day is when it is first reached or passed: on the night when the clocks go back quiet hours begin and end once.
+A time of day means the first instant at which it is reached or passed, so that quiet hours begin and end once in the
+night when the clocks go back.
 """
 
 from collections.abc import Iterator
@@ -15,7 +16,7 @@ from balancebot.domain.verdict import Severity
 
 _DAY = timedelta(days=1)
 _LONGEST_DAYS = 9
-"""Six whole days, a night before and one after; all seven are refused."""
+"""Six whole days, with a night before and after. The configuration refuses seven whole days."""
 
 
 class Weekday(StrEnum):
@@ -35,23 +36,23 @@ _WEEKDAYS = tuple(Weekday)
 
 @dataclass(frozen=True, slots=True)
 class DailyHours:
-    """A time of every day, in local time; it crosses midnight where it ends before it begins."""
+    """A span of every day, in local time. If `end` is before `start`, it crosses midnight."""
 
     start: time
     end: time
-    """The first instant after it."""
+    """Exclusive."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quiet:
-    """Quiet hours that hold."""
+    """Quiet hours that are in effect now."""
 
     below: Severity
-    """What is below this severity waits."""
+    """Notifications below this severity wait."""
     until: datetime
 
     def holds_back(self, severity: Severity) -> bool:
-        """Tell whether news of that severity waits."""
+        """Tell whether a notification of that severity waits."""
         return severity < self.below
 
 
@@ -61,12 +62,12 @@ class QuietHours:
 
     hours: DailyHours | None
     days: frozenset[Weekday]
-    """Whole days besides."""
+    """Days that are quiet from midnight to midnight, in addition to `hours`."""
     below: Severity
     zone: ZoneInfo
 
     def at(self, now: datetime) -> Quiet | None:
-        """Return the quiet hours that hold at `now`; periods that touch are one."""
+        """Return the quiet hours in effect at `now`. Adjoining periods are joined."""
         today = now.astimezone(self.zone).date()
         end: datetime | None = None
         for begins_at, ends_at in sorted(self._periods(today)):
@@ -75,7 +76,7 @@ class QuietHours:
         return None if end is None else Quiet(below=self.below, until=end)
 
     def _periods(self, today: date) -> Iterator[tuple[datetime, datetime]]:
-        """Yield all that may hold today, and what may follow on it without a break."""
+        """Yield the quiet periods, `[begin, end)`, that may cover today or adjoin one that does."""
         for ahead in range(-2, _LONGEST_DAYS + 1):
             day = today + ahead * _DAY
             if _WEEKDAYS[day.weekday()] in self.days:
@@ -89,8 +90,8 @@ class QuietHours:
 
 
 def waiting_until(quiet: Quiet | None, alert: Alert) -> datetime | None:
-    """Return until when an open alert waits to be told because of quiet hours; None where it doesn't."""
-    is_untold = alert.peak is None or alert.severity > alert.peak
-    if quiet is None or alert.closed_at is not None or alert.muted or not is_untold:
+    """Return until when quiet hours delay the notification of an open alert; None if they don't."""
+    is_unsent = alert.peak is None or alert.severity > alert.peak
+    if quiet is None or alert.closed_at is not None or alert.muted or not is_unsent:
         return None
     return quiet.until if quiet.holds_back(alert.severity) else None

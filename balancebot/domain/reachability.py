@@ -1,7 +1,7 @@
 """Whether a wallet can be read: the verdicts of the wallet kinds `stale` and `credentials_rejected`.
 
-A rejected key pair needs two refusals running; staleness needs time without a good reading *and* a failed latest
-attempt, so that a restart after a pause opens nothing.
+A key pair counts as rejected after two refusals in a row. A wallet is stale after a time without a good reading *and*
+a failed latest attempt, so that a restart after a pause opens no alert.
 """
 
 from collections.abc import Iterable, Mapping
@@ -25,24 +25,24 @@ class Reach:
     failed: bool
     """Whether the latest attempt failed."""
     rejections: int
-    """How many attempts running were refused as unauthorised (401)."""
+    """How many attempts in a row were refused as unauthorised (401)."""
     fault: str = ""
-    """What failed, as wallets of one account may share it; '' after a good reading."""
+    """A key for the failure, equal for wallets that fail for the same cause; '' after a good reading."""
 
 
 def judge_credentials(reach: Reach) -> Verdict:
-    """Critical after two refusals running; fine after a good reading; any other failure tells nothing new."""
+    """Critical after two refusals in a row, fine after a good reading; any other failure gives no new information."""
     if not reach.failed:
         return FINE
     return Verdict(severity=Severity.CRITICAL) if reach.rejections >= _REJECTED_AFTER else NO_DATA
 
 
 def judge_staleness(reach: Reach, *, now: datetime, stale_after: timedelta, rejected: bool) -> Verdict:
-    """Warning when no reading was good for `stale_after` and the latest attempt failed.
+    """Warning if there was no good reading for `stale_after` and the latest attempt failed.
 
-    Counted from the first attempt for a wallet that was never read. `rejected`: its credentials are known to be
-    refused, which says it all; what was stale before is fine then. A first refusal opens nothing: the next reading
-    tells whether it is the credentials.
+    For a wallet that was never read, the time counts from the first attempt. `rejected`: its credentials are known to be
+    refused, and that alert says enough; a stale alert is closed then. A first refusal opens nothing: the next attempt
+    shows whether the credentials are the cause.
     """
     if not reach.failed or rejected:
         return FINE
@@ -54,22 +54,22 @@ def judge_staleness(reach: Reach, *, now: datetime, stale_after: timedelta, reje
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shared:
-    """One alert that is to speak for `members`, filed under `wallet`; alone with its fault a wallet has none."""
+    """One alert for all `members`, stored under `wallet`. If only one wallet has this fault, `members` is empty."""
 
     standing: Alert | None
-    """The open alert that is widened; None: a new one opens."""
+    """The open alert that is extended; None: a new one opens."""
     wallet: WalletName
     fault: str
     members: tuple[WalletName, ...] = ()
 
 
 def share(account: str, stale: Mapping[WalletName, str], standing: Iterable[Alert]) -> tuple[Shared, ...]:
-    """Decide which alert speaks for each newly stale wallet of one account, so that one outage is one alert.
+    """Decide which alert covers each newly stale wallet of one account, so that one outage is one alert.
 
     `stale` holds the fault of each wallet that none of `standing` (the account's open `stale` alerts) covers yet.
-    Two or more wallets with the same fault share an alert that is filed under the account; the first to go stale
-    may have had one of its own, which is widened and keeps its id. Another fault has alerts of its own, unless the
-    account's name is taken.
+    Two or more wallets with the same fault share an alert that is stored under the account. If the first of them
+    already has its own alert, that one is extended and keeps its id. Only one shared alert can be open per account:
+    wallets with another fault get an alert each.
     """
     pool = WalletName(account)
     by_wallet = {alert.subject.wallet: alert for alert in standing}

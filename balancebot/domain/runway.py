@@ -1,4 +1,4 @@
-"""How long a balance lasts and what to do about it: the values that the estimate fills and everybody else reads."""
+"""How long a balance lasts and what to do about it: the results of the estimate, which all other packages read."""
 
 import math
 from dataclasses import dataclass
@@ -12,7 +12,7 @@ else:
     Hours = float | None
 
 NO_END_DAYS: Final = 365
-"""How far ahead the end of a balance is looked for; what lasts longer has no end in sight."""
+"""The forecast's horizon in days: a balance that lasts longer has no end in sight."""
 NO_END_HOURS: Final = NO_END_DAYS * 24.0
 
 _NEARLY_LINEAR_HOURS = 6.0
@@ -23,7 +23,8 @@ class Runway:
     """Hours from the instant of the estimate until the balance is 0, as percentiles of one distribution.
 
     `p10 <= judged, p50 <= p90`. `math.inf` means no end in sight within 365 days; 0.0 is a balance of 0.
-    `judged` is the runway that holds with the probability `runway_confidence` (0.75 gives P25).
+    `judged` is the percentile that limits are compared with: the balance lasts at least that long with the probability
+    `runway_confidence` (0.75 gives P25).
     """
 
     p10: Hours
@@ -32,7 +33,7 @@ class Runway:
     judged: Hours
 
     def __post_init__(self) -> None:
-        """Take None, as it comes from JSON, for infinity."""
+        """Replace None, which stands for infinity in JSON, by infinity."""
         if None in (self.p10, self.p50, self.p90, self.judged):
             for name in ("p10", "p50", "p90", "judged"):
                 if getattr(self, name) is None:
@@ -41,20 +42,20 @@ class Runway:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What is believed of one balance at one instant. None is *unknown*: too little to go on."""
+    """The estimate of one balance at one instant. None is *unknown*: there are too few data."""
 
     burn_per_day: float | None = None
-    """Expected use of the next 24 hours, in messages."""
+    """Expected usage of the next 24 hours, in messages."""
     runway: Runway | None = None
     usual_burn_per_day: float | None = None
-    """The same without bursts and dated sends, as a mean of the next week."""
+    """Expected usage per day without bursts and planned sends, in messages: the mean of the next week."""
     not_counted: int = 0
     """Messages of the latest burst that the usual usage leaves out; 0 = none in the last week."""
     not_counted_at: datetime | None = None
     """The hour in which that burst began."""
     bursts_per_day: float = 0.0
     burst: float = 0.0
-    """How large a burst may well be, in messages: nine of ten are smaller. Neither is stored with the estimate."""
+    """The P90 of a burst's size, in messages. This and `bursts_per_day` are not stored with the estimate."""
 
 
 UNKNOWN = Estimate()
@@ -62,49 +63,49 @@ UNKNOWN = Estimate()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OrderAdvice:
-    """Move `move` and buy `messages` by `order_by`: the balance lasts until `until` with the probability `confidence`."""
+    """Move `move` and buy `messages` by `order_by`: the balance then lasts until `until` with probability `confidence`."""
 
     messages: int
-    """What must be bought, in whole packages; 0 = what is there, or can be moved here, will do."""
+    """How much must be bought, in whole packages; 0 = the balance and what can be moved are enough."""
     order_by: datetime | None
-    """The latest instant that leaves the lead time before the balance might be used up; not before now. None with 0."""
+    """The latest time to act: the lead time before the balance might be used up, not before now. None with 0."""
     until: datetime
     confidence: float
     lacking: int = 0
-    """What is lacking, not rounded to packages."""
+    """The shortfall, not rounded to packages."""
     move: int = 0
-    """What the account's shared pool can spare for it, of what is lacking."""
+    """The part of the shortfall that the account's shared pool can give."""
     ordered: int = 0
-    """What is on order and should arrive by `until`: it is not in `messages`."""
+    """What is on order and should arrive by `until`; not included in `messages`."""
     stop_first: bool = False
-    """While usage is far above what is usual nothing is advised: the sending must be stopped first."""
+    """Usage is far above usual: the sending must be stopped first, and no purchase is advised until then."""
 
     @property
     def to_buy(self) -> int:
-        """What must be bought, not rounded to packages."""
+        """How much must be bought, not rounded to packages."""
         if not self.messages or not self.lacking:
             return self.messages
         return max(0, self.lacking - self.move - self.ordered)
 
     @property
     def is_needed(self) -> bool:
-        """Whether anything is to be done."""
+        """Whether there is anything to do."""
         return self.messages > 0 or self.move > 0 or self.stop_first
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedUse:
-    """Use that a person has announced, within `[starts_at, ends_at)`: no balance shows it yet."""
+    """Usage that a person has announced, within `[starts_at, ends_at)`: no balance shows it yet."""
 
     messages: int
     starts_at: datetime
     ends_at: datetime
     note: str = ""
     is_expected: bool = False
-    """Nobody announced it: the balance's past lets expect it on that day."""
+    """Nobody announced it: it is expected because of the balance's past."""
 
 
 def position_on_bar(hours: float) -> float:
-    """Return where a runway ends on a bar from 0 (now) to 1 (a year or more): nearly linear at first, then by powers."""
+    """Return where a runway ends on a bar from 0 (now) to 1 (a year or more). The scale is log(1 + hours / 6)."""
     most = math.log1p(NO_END_HOURS / _NEARLY_LINEAR_HOURS)
     return math.log1p(min(max(hours, 0.0), NO_END_HOURS) / _NEARLY_LINEAR_HOURS) / most

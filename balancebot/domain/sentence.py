@@ -1,6 +1,6 @@
-"""Sentences that are written where their cause is known and translated where somebody reads them.
+"""Sentences: made in English where their cause is known, translated where they are shown.
 
-And the foreign words in them: made fit for a database, a terminal, a protocol and a reader, or corrected by the nearest
+Also the handling of foreign text in them: cleaning it for databases, terminals and protocols, and finding the nearest
 known word.
 """
 
@@ -14,10 +14,10 @@ from urllib.parse import SplitResult, urlsplit  # noqa: TID251 -- what it raises
 
 
 class Sentence:
-    """A message id, which is the English sentence itself with `%(names)s`, and what stands at the names.
+    """A message id, which is the English sentence with `%(names)s`, and the parts to insert at the names.
 
-    `str()` is the English. The empty sentence is false. No dataclass: JSON libraries would take it apart, where it is
-    stored as one text.
+    `str()` is the English sentence. The empty sentence is false. It isn't a dataclass because JSON libraries would write
+    it as an object, while it is stored as one text.
     """
 
     __slots__ = ("id", "parts")
@@ -29,9 +29,9 @@ class Sentence:
         self.parts = parts or {}
 
     def translated(self, gettext: Callable[[str], str]) -> str:
-        """Return the sentence as `gettext` has it, the sentences in its parts included.
+        """Return the sentence translated by `gettext`, including the sentences in its parts.
 
-        What doesn't fit (a row that an older version stored) is shown as it is.
+        If id and parts don't fit together (a row of an older version), the id is returned unchanged.
         """
         if not self.id:
             return ""
@@ -45,7 +45,7 @@ class Sentence:
             return self.id
 
     def mapped(self, change: Callable[[str], str]) -> "Sentence":
-        """Return the sentence with `change` made to every text in its parts."""
+        """Return the sentence with `change` applied to every text in its parts."""
         return Sentence(
             self.id,
             {
@@ -59,12 +59,12 @@ class Sentence:
         )
 
     def stored(self) -> str:
-        """Return the sentence as text for the database: the id alone, or JSON where it has parts."""
+        """Return the sentence as text for the database: the id alone, or JSON if it has parts."""
         return json.dumps(_document(self), ensure_ascii=False) if self.parts else self.id
 
     @classmethod
     def restored(cls, text: str) -> "Sentence":
-        """Read what `stored` wrote; any other text is taken as a sentence without parts."""
+        """Read what `stored` returned; any other text becomes a sentence without parts."""
         if text.startswith("{"):
             try:
                 return _read(json.loads(text))
@@ -94,12 +94,12 @@ NO_SENTENCE = Sentence("")
 
 
 def sentence(id_: str, /, **parts: Part) -> Sentence:
-    """Write a sentence; the catalogue takes the ids from the calls of this function."""
+    """Make a sentence. `tools/messages.py` collects the ids for the catalogue from the calls of this function."""
     return Sentence(id_, parts) if parts else Sentence(id_)
 
 
 def verbatim(text: str) -> Sentence:
-    """Make a sentence of foreign words that no catalogue knows."""
+    """Make a sentence of foreign text that isn't translated."""
     return Sentence("%(text)s", {"text": text}) if text else NO_SENTENCE
 
 
@@ -122,26 +122,26 @@ def _read(document: Mapping[str, object]) -> Sentence:
 
 
 def unknown_wallet(name: str, hint: "Sentence | str") -> Sentence:
-    """Say that no wallet of this name is configured; `hint` is what `did_you_mean` says."""
+    """Return that no wallet of this name is configured; `hint` is a result of `did_you_mean`."""
     return sentence("no wallet %(name)s is configured%(hint)s", name=name, hint=hint)
 
 
 MAX_WORDS = 200
-"""Characters of foreign text that a message quotes, unless it says otherwise."""
+"""The default limit for foreign text that a message quotes, in characters."""
 
 
 def clean_text(text: str, *, at_most: int = MAX_WORDS) -> str:
     """Return `text` on one line and at most `at_most` characters long.
 
-    What has no shape of its own is dropped: control and formatting characters (NUL, ESC, zero-width and bidirectional
-    marks), surrogates, private and unassigned characters. Any white space becomes one space.
+    Invisible characters are dropped: control and formatting characters (NUL, ESC, zero-width and bidirectional marks),
+    surrogates, private and unassigned characters. Each run of white space becomes one space.
     """
     line = " ".join(without_marks(text[: 8 * at_most + 64]).split())
     return line if len(line) <= at_most else line[: at_most - 1] + "…"
 
 
 def split_address(text: str) -> SplitResult | None:
-    """Return the parts of an address of the web, or of a part of one; None where it can't be parsed."""
+    """Return the parts of a complete or partial URL; None if it can't be parsed."""
     try:
         parts = urlsplit(text)
         _ = parts.port
@@ -151,7 +151,7 @@ def split_address(text: str) -> SplitResult | None:
 
 
 def without_marks(text: str) -> str:
-    """Return `text` without characters that have no shape of their own; its white space becomes spaces."""
+    """Return `text` without invisible characters; each white space character becomes a space."""
     if text.isascii() and text.isprintable():
         return text
     return "".join(
@@ -166,20 +166,20 @@ _UNSEEN_BUT_COLORS = re.compile(_UNSEEN.pattern + r"(?!\[(?:[012]|3[0-7]|1;31)m)
 
 
 def visible(text: str, *, colors: bool = False) -> str:
-    """Return `text` of several lines without what steers a terminal or a reader.
+    """Return `text`, which may have several lines, without characters that control a terminal or mislead a reader.
 
-    Dropped are control characters, bidirectional marks and halves of characters. With `colors`, the sequences
-    of a terminal's colours stay.
+    Control characters, bidirectional marks and surrogates are dropped. With `colors`, the escape sequences for a
+    terminal's colours are kept.
     """
     return (_UNSEEN_BUT_COLORS if colors else _UNSEEN).sub("", text)
 
 
 _LONGEST = 200
-"""No name is longer; comparing costs by length."""
+"""No known name is longer, and the cost of comparing grows with the length."""
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:
-    """Return the known word nearest to `word`, letter case aside, or None when none is near."""
+    """Return the known word most similar to `word`, ignoring letter case, or None if none is similar."""
     if len(word) > _LONGEST:
         return None
 
@@ -189,6 +189,6 @@ def nearest(word: str, known: Iterable[str]) -> str | None:
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> Sentence:
-    """Return `; did you mean …?` to append to a fault, or nothing when no known word is near."""
+    """Return `; did you mean …?` to append to a fault, or the empty sentence if no known word is similar."""
     meant = nearest(word, known)
     return NO_SENTENCE if meant is None else sentence("; did you mean %(word)s?", word=meant)

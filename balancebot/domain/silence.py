@@ -1,4 +1,4 @@
-"""A silence: a person mutes what a pattern means, until a time, for a reason."""
+"""A silence: a person mutes the alerts that a pattern matches, until a time, for a reason."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ from balancebot.domain.verdict import Severity
 
 LONGEST_SILENCE = timedelta(days=30)
 ANNOUNCED_EVERY = timedelta(days=7)
-"""How often people are told that a silence which mutes much still holds."""
+"""How often people are reminded of a broad silence that is still active."""
 MANY_WALLETS = 20
-"""A silence of more wallets than this mutes much."""
+"""A silence of more wallets than this is broad."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Silence:
-    """Holds from when it is made to `until`, or to `ended_at` if a person ended it before."""
+    """Active from its creation to `until`, or to `ended_at` if a person ended it earlier."""
 
     id: int | None = None
     """None until it is stored."""
@@ -31,18 +31,18 @@ class Silence:
     ended_at: datetime | None = None
     ended_by: str = ""
     announced_at: datetime | None = None
-    """When people were last told that it mutes so much; None = it has never muted so much."""
+    """When people were last told how broad it is; None = it has never been announced."""
 
     def holds(self, now: datetime) -> bool:
-        """Tell whether it mutes at `now`; one that begins later was made before the clock was set back."""
+        """Tell whether it is active at `now`. `begins_at` may be later if the clock was set back since then."""
         return now < self.until and self.ended_at is None
 
     def was_made_ahead(self, now: datetime) -> bool:
-        """Tell whether it was made while the clock was ahead, and would hold for longer than was meant."""
+        """Tell whether it was created while the clock was ahead, so that it would last longer than intended."""
         return was_ahead(self.begins_at, now)
 
     def matches(self, subject: AlertSubject, members: tuple[WalletName, ...] = ()) -> bool:
-        """Tell whether an alert is meant; one that wallets share is when each of these wallets is."""
+        """Tell whether it mutes an alert. An alert shared by several wallets is muted if all of them match."""
         return all(self.pattern.matches(wallet, subject.category) for wallet in members or (subject.wallet,))
 
     @property
@@ -59,20 +59,21 @@ class Silence:
         )
 
     def num_wallets(self, wallets: Iterable[WalletName]) -> int:
-        """Count the wallets of which it mutes anything."""
+        """Count the wallets of which it mutes at least one category."""
         return sum(any(self.pattern.matches(wallet, category) for category in Category) for wallet in wallets)
 
     def is_announced_again(self, now: datetime) -> bool:
-        """Tell whether people are due to be told again that it holds, once more than that where the clock was set back."""
+        """Tell whether it is time to announce again that it is active. A clock set back causes one announcement more."""
         if self.announced_at is None:
             return False
         return not timedelta() <= now - self.announced_at < ANNOUNCED_EVERY
 
 
 def pattern_of(*alerts: Alert) -> Pattern | Patterns:
-    """Return what means exactly the balances and wallets that alerts are about.
+    """Return a pattern that matches exactly the balances and wallets of the alerts.
 
-    One that an account shares with its apps means the account and its apps, or these alone.
+    For an alert that is shared by the wallets of an account, the pattern matches all its apps, and the shared pool if
+    that is one of the members.
     """
     parts = tuple(dict.fromkeys(part for alert in alerts for part in _parts(alert)))
     return parts[0] if len(parts) == 1 else Patterns(parts=parts)
@@ -91,7 +92,7 @@ def _parts(alert: Alert) -> Iterator[Pattern]:
 
 def _parsed(text: str) -> Pattern:
     pattern = Pattern.parse(text)
-    if isinstance(pattern, Sentence):  # names are made of what patterns are made of
+    if isinstance(pattern, Sentence):  # can't happen: every valid name is a valid pattern
         raise TypeError(f"{text}: the pattern {pattern}")
     return pattern
 
@@ -99,7 +100,7 @@ def _parsed(text: str) -> Pattern:
 def silenced_until(
     silences: Iterable[Silence], alert: Alert | AlertSubject, now: datetime
 ) -> datetime | None:
-    """Return the instant to which an alert is silenced at `now`, or None if it isn't."""
+    """Return until when an alert is silenced at `now`; None if it isn't."""
     subject, members = (alert, ()) if isinstance(alert, AlertSubject) else (alert.subject, alert.members)
     return max(
         (silence.until for silence in silences if silence.holds(now) and silence.matches(subject, members)),

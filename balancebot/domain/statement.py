@@ -1,7 +1,7 @@
-"""A month's statement: what was there, bought, moved, refunded, used and left, of each balance.
+"""A month's statement: per balance the opening, what was bought, moved, refunded and used, and the closing.
 
-In every row opening + bought + moved_in - moved_out + refunded - used + unexplained = closing, exactly, where an opening
-or closing that nobody could see counts as 0. Hours are counted from 1970 in UTC; a month begins and ends with whole hours.
+In every row opening + bought + moved_in - moved_out + refunded - used + unexplained = closing, exactly; an opening or
+closing without a reading counts as 0. Hours are counted from 1970 in UTC; a month begins and ends with whole hours.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,7 +21,7 @@ HOURS_PER_DAY = 24
 
 
 class StatementBy(StrEnum):
-    """What a row of a statement is about, beside account and category."""
+    """How rows of a statement are grouped, in addition to account and category."""
 
     WALLET = "wallet"
     OWNER = "owner"
@@ -29,7 +29,7 @@ class StatementBy(StrEnum):
 
 
 class Flows(NamedTuple):
-    """What happened to a balance in a span, in messages."""
+    """The changes of a balance in a span, in messages."""
 
     bought: int = 0
     moved_in: int = 0
@@ -39,11 +39,11 @@ class Flows(NamedTuple):
 
     @property
     def net(self) -> int:
-        """By how much the balance changed."""
+        """The resulting change of the balance."""
         return self.bought + self.moved_in - self.moved_out + self.refunded - self.used
 
     def plus(self, other: "Flows") -> "Flows":
-        """Return what happened altogether."""
+        """Return the sum."""
         return Flows(*(mine + its for mine, its in zip(self, other, strict=True)))
 
 
@@ -52,7 +52,7 @@ NO_FLOWS = Flows()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatementRow:
-    """One line: a balance, or all balances of an owner or of a day, of one account and category."""
+    """One row: one balance, or all balances of one account and category that have the same owner, or of one day."""
 
     account: str
     category: Category
@@ -61,25 +61,25 @@ class StatementRow:
     owner: str | None = None
     day: date | None = None
     opening: int | None = None
-    """None: nothing was read before."""
+    """None: there is no reading before the span."""
     flows: Flows = NO_FLOWS
     closing: int | None = None
-    """None: nothing was read after it."""
+    """None: there is no later reading."""
     hours_missing: int = 0
     """Hours without a reading between the first and the last of the span."""
 
     @property
     def unexplained(self) -> int:
-        """The rest: what no reading explains, and what was there when it was first or last seen within the month."""
+        """The remainder. It includes the balance at the first or last reading if that lies within the month."""
         return (self.closing or 0) - (self.opening or 0) - self.flows.net
 
     @property
     def doubtful(self) -> int:
-        """How much of a balance that was read throughout can't be explained, whichever way."""
+        """The absolute unexplained change of a balance that has both an opening and a closing; otherwise 0."""
         return 0 if self.opening is None or self.closing is None else abs(self.unexplained)
 
     def cost(self, prices: Mapping[Category, Decimal]) -> Decimal | None:
-        """Return what the usage costs; None where the category has no price."""
+        """Return what the usage costs; None if the category has no price."""
         price = prices.get(self.category)
         return None if price is None else price * self.flows.used
 
@@ -105,7 +105,7 @@ class MonthSpan(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeenTopUp:
-    """A part of a top-up, and the id of the order that it belongs to."""
+    """A part of a top-up, and the id of the order that it belongs to, if any."""
 
     top_up: TopUp
     messages: int
@@ -117,7 +117,7 @@ class Statement:
     """One month's statement."""
 
     month: MonthSpan
-    """From the first hour that counts to the last."""
+    """From the first to the last hour that is included."""
     timezone: str
     """The name of the zone in which months and days are counted."""
     by: StatementBy
@@ -130,7 +130,7 @@ class Statement:
     prices: Mapping[Category, Decimal]
     currency: str
     days_in_utc: bool = False
-    """Whether the days are those of UTC: its hours have been given up."""
+    """Whether days are UTC days, because the hourly figures have already been merged into days."""
 
     @property
     def zone(self) -> ZoneInfo:
@@ -149,13 +149,13 @@ class Statement:
 
 
 def month_span(year: int, month: int, zone: ZoneInfo) -> MonthSpan:
-    """Return the hours of a month in local time; where midnight is no whole hour in UTC, from the next one on."""
+    """Return the hours of a month in local time. If midnight isn't a whole hour in UTC, the next whole hour counts."""
     first = date(year, month, 1)
     return MonthSpan(first, _first_hour(first, zone), _first_hour(_next_month(first), zone))
 
 
 def days_of(month: MonthSpan, zone: ZoneInfo) -> list[MonthSpan]:
-    """Return the days of a month, likewise."""
+    """Return the days of a month; each begins as described for `month_span`."""
     days: list[MonthSpan] = []
     day, last = month.day, _next_month(month.day)
     while day < last:
@@ -166,7 +166,7 @@ def days_of(month: MonthSpan, zone: ZoneInfo) -> list[MonthSpan]:
 
 
 def utc_days_of(month: MonthSpan) -> list[MonthSpan]:
-    """Return the whole days in UTC that a month has, what is left at its ends being part of the first and the last."""
+    """Return the UTC days of a month. The hours at its ends that make no whole day belong to the first or last day."""
     edges = range(-(-month.start // HOURS_PER_DAY) + 1, month.end // HOURS_PER_DAY)
     bounds = [month.start, *(day * HOURS_PER_DAY for day in edges), month.end]
     first = -(-month.start // HOURS_PER_DAY)
@@ -186,9 +186,9 @@ def month_starts(since: int, until: int, zone: ZoneInfo) -> Iterator[int]:
 
 
 def with_equal_moves(rows: Sequence[StatementRow]) -> list[StatementRow]:
-    """Return rows of which as much was moved in as out in each account and category.
+    """Return the rows with equal totals moved in and out per account and category.
 
-    What has no other side (the receiver couldn't be read, or the month ended in between) becomes unexplained.
+    A move without a counterpart (the receiver couldn't be read, or the month ended in between) becomes unexplained.
     """
     groups: dict[tuple[str, Category], list[int]] = {}
     for index, row in enumerate(rows):
@@ -200,7 +200,7 @@ def with_equal_moves(rows: Sequence[StatementRow]) -> list[StatementRow]:
         left = abs(surplus)
         while left:
             moved = {i: getattr(changed[i].flows, name) for i in indices}
-            # the smallest that is large enough is the likeliest
+            # the smallest move that is large enough is the most likely one
             fitting = [i for i in indices if moved[i] >= left]
             chosen = min(fitting, key=lambda i: moved[i]) if fitting else max(indices, key=lambda i: moved[i])
             part = min(left, moved[chosen])
@@ -211,7 +211,7 @@ def with_equal_moves(rows: Sequence[StatementRow]) -> list[StatementRow]:
 
 
 def summed(rows: Iterable[StatementRow], by: StatementBy | None) -> list[StatementRow]:
-    """Add up rows of one account and category, by owner or day, or with None altogether; in their order."""
+    """Add up rows per account and category, and by owner or day if `by` says so; keep their order."""
     sums: dict[tuple[object, ...], StatementRow] = {}
     for row in rows:
         owner = row.owner if by is StatementBy.OWNER else None
@@ -232,7 +232,7 @@ def summed(rows: Iterable[StatementRow], by: StatementBy | None) -> list[Stateme
 
 
 def read_month(text: str) -> date | None:
-    """Read `2026-11` as its first day; None for anything else, and before 1970."""
+    """Return the first day of a month such as `2026-11`; None for any other text and before 1971."""
     year, dash, month = text.partition("-")
     if not (dash and year.isascii() and month.isascii() and year.isdecimal() and month.isdecimal()):
         return None
@@ -241,8 +241,8 @@ def read_month(text: str) -> date | None:
     return date(int(year), int(month), 1)
 
 
-def _plus(one: int | None, other: int | None) -> int | None:
-    return other if one is None else one if other is None else one + other
+def _plus(first: int | None, second: int | None) -> int | None:
+    return second if first is None else first if second is None else first + second
 
 
 def _next_month(day: date) -> date:
@@ -250,6 +250,6 @@ def _next_month(day: date) -> date:
 
 
 def _first_hour(day: date, zone: ZoneInfo) -> int:
-    """Return the first whole hour of a local day: of a midnight that the clocks skip, of what follows it."""
+    """Return the first whole hour of a local day. If the clocks skip midnight, the next existing time counts."""
     midnight = datetime.combine(day, time(), zone).astimezone(UTC)
     return -(-int(midnight.timestamp()) // SECONDS_PER_HOUR)

@@ -1,7 +1,7 @@
 """The limits of a balance and where each comes from: the most specific row that sets a column decides that column.
 
-A row speaks for a scope: a wallet or a pattern of wallets, times one category or all. Below all rows lies the
-built-in one. `None` in a row inherits; `OFF` says that there is no limit, and ends the search like a number.
+A row applies to a scope: a wallet or a pattern of wallets, with one category or all. The built-in row comes after all
+others. `None` in a row inherits; `OFF` means no limit, and ends the search as a number does.
 """
 
 from collections.abc import Iterable, Iterator
@@ -35,11 +35,11 @@ COLUMN_NAMES = {
     "lead_time_days": sentence("lead_time_days"),
     "note": sentence("note"),
 }
-"""The columns of a row as a sentence names them: in English as files do."""
+"""The columns of a row as sentences name them: in English the names that files use."""
 
 
 class Off(Enum):
-    """No limit here, whatever a less specific row says."""
+    """No limit, even if a less specific row sets one."""
 
     OFF = "off"
 
@@ -71,7 +71,7 @@ class Limits:
 
 
 class Scope(NamedTuple):
-    """What a row speaks for. Printed `acme/*:market`, `acme:*`."""
+    """What a row applies to. Printed as `acme/*:market`, `acme:*`."""
 
     wallet: str
     """A wallet's name or a pattern of names."""
@@ -84,7 +84,7 @@ class Scope(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdRow:
-    """The limits of one scope as people set them. Two rows are equal when they say the same, whoever wrote them."""
+    """The limits of one scope as people set them. Rows are equal if their values are; who wrote them doesn't count."""
 
     wallet: str
     category: Category | None = None
@@ -102,17 +102,17 @@ class ThresholdRow:
 
     @property
     def scope(self) -> Scope:
-        """What the row speaks for."""
+        """What the row applies to."""
         return Scope(self.wallet, self.category)
 
     @property
     def sets_nothing(self) -> bool:
-        """Whether every column inherits: such a row is as good as none, and is not kept."""
+        """Whether every column inherits: such a row has no effect and is not stored."""
         return self == ThresholdRow(wallet=self.wallet, category=self.category)
 
 
 BUILT_IN: Final = ThresholdRow(wallet="*", warning_days=7, critical_days=3, lead_time_days=3)
-"""What holds where no row says otherwise."""
+"""The values where no row sets others."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +134,7 @@ class Origins:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Effective:
-    """What holds for one balance, and where it comes from."""
+    """What applies to one balance, and which rows it comes from."""
 
     limits: Limits
     lead_time_days: float
@@ -143,7 +143,7 @@ class Effective:
 
     @property
     def set_by_people(self) -> bool:
-        """Whether any of the limits comes from a row, even one that says off."""
+        """Whether any of the limits comes from a row, even if it is off."""
         return any(self.origins.of(column) is not None for column in LimitColumn)
 
 
@@ -181,9 +181,9 @@ def _limit(column: LimitColumn, limit: float, scope: Scope | None) -> Sentence:
 
 
 class ThresholdBook:
-    """All rows, ready to answer quickly for tens of thousands of balances. Immutable; answers are remembered.
+    """All rows, indexed so that tens of thousands of balances can be looked up quickly. Immutable; results are cached.
 
-    Exact names are looked up; patterns are looked up by what stands before their first `*`.
+    Exact names are looked up in a dict, patterns by the text before their first `*`.
     """
 
     def __init__(self, rows: Iterable[ThresholdRow]) -> None:
@@ -205,10 +205,10 @@ class ThresholdBook:
         self._merged: dict[tuple[int, ...], Effective] = {}
 
     def effective(self, wallet: WalletName, category: Category) -> Effective:
-        """Return what holds for one balance, per column from the most specific row that sets it.
+        """Return what applies to one balance: each column comes from the most specific row that sets it.
 
-        First by wallet (an exact name over a pattern; of two patterns the one with more characters other than `*`,
-        then the alphabetically first), then by category (a name over `*`).
+        The wallet counts first (an exact name before a pattern; of two patterns the one with more characters other than
+        `*`, then the alphabetically first), then the category (a name before `*`).
         """
         key = BalanceKey(wallet, category)
         answer = self._answers.get(key)
@@ -218,7 +218,7 @@ class ThresholdBook:
         return answer
 
     def inversions(self, balances: Iterable[BalanceKey]) -> Iterator[Inversion]:
-        """Yield each pair of limits, of counts or of days, whose critical one is looser than its warning one."""
+        """Yield each pair of limits in messages or in days whose critical limit is looser than the warning limit."""
         for balance in balances:
             effective = self.effective(*balance)
             limits, origins = effective.limits, effective.origins

@@ -1,4 +1,4 @@
-"""One cell of a threshold sheet, a form or a command line: what people write, and what it means.
+"""Read and write one value of a threshold row, as in a sheet's cell, a form's field or a command's option.
 
 Numbers are read by `number_text.py`.
 """
@@ -25,23 +25,23 @@ CATEGORY_WORDS: Final[Mapping[str, Category]] = MappingProxyType(
         "营销短信": Category.MARKET,
     }
 )
-"""The categories as sheets may name them."""
+"""The names of categories that sheets may contain."""
 
 MAX_NOTE: Final = 1_000
-"""A note stands in every alert: longer than this and it wouldn't be read, nor fit."""
+"""In characters. A note is shown in every alert: a longer one wouldn't be read and might not fit."""
 
 _DECIMALS: Final = 6
-"""Of days: a tenth of a second is as near as anybody looks."""
+"""Of days: precise to a tenth of a second."""
 _OFF_WORDS = frozenset({"off", "关闭"})
 _INHERIT_WORDS = frozenset({"", "inherit", "继承"})
 Value: TypeAlias = int | float | Off | str | None
-"""What a cell holds. Where it can't be taken, a sentence that begins with its column says why."""
+"""The value of a cell. Instead of an invalid one, a `Sentence` says what is wrong; the column's name goes before it."""
 
 
 def read_column(column: str, text: str, *, comma_is_decimal: bool = False) -> Value | Sentence:
-    """Read the cell of a column that a row can set, one of `thresholds.edit.COLUMNS`.
+    """Read a cell of the given column, one of `thresholds.edit.COLUMNS`.
 
-    `comma_is_decimal` may hold in a sheet with semicolons; see `read_number`.
+    `comma_is_decimal` is for sheets with semicolons; see `read_number`.
     """
     match column:
         case "note":
@@ -86,11 +86,11 @@ def _read_lead_time(text: str, comma_is_decimal: bool) -> float | Sentence | Non
 
 
 _STEERS_DIRECTION = frozenset({"LRE", "RLE", "LRO", "RLO", "PDF", "LRI", "RLI", "FSI", "PDI"})
-"""Characters that let what stands behind them read backwards."""
+"""Bidirectional controls: characters that can show the text after them in reverse order."""
 
 
 def read_note(text: str) -> str | Sentence:
-    """Read a note: trimmed, its line breaks made alike. An empty one ('') inherits."""
+    """Read a note: strip it and convert its line breaks to `\\n`. An empty one ('') inherits."""
     if folded(text) in _INHERIT_WORDS:
         return ""
     note = text.replace("\r\n", "\n").replace("\r", "\n").replace("\t", " ").strip()
@@ -141,7 +141,7 @@ def read_wallet(text: str) -> str | Sentence:
 
 
 def written(value: Value) -> str:
-    """Return what a cell of this value holds; nothing for what inherits."""
+    """Return the text of a cell with this value; '' for an inherited one."""
     if value is None:
         return ""
     if value is OFF:

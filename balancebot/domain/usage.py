@@ -1,7 +1,7 @@
-"""What happened to the balances of one account between two readings: use, top-ups, transfers, refunds.
+"""Booking: how much of the change between two readings of an account's balances is usage, top-up, transfer or refund.
 
-Booked numbers conserve what was read: per balance, before + topped_up + transferred_in + refunded
-- use - transferred_out = after. Nothing is guessed for a time at which nothing could be seen.
+The booked numbers add up to what was read: per balance, before + topped_up + transferred_in + refunded
+- use - transferred_out = after. Nothing is guessed for a time without readings.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -21,19 +21,19 @@ from balancebot.domain.balance import (
 SECONDS_PER_HOUR = 3600
 
 MAX_REFUND = 50
-"""Refunds of failed sends come back by the few; nobody buys so little ..."""
+"""A rise is a refund of failed sends if it has at most this many messages; nobody buys so few ..."""
 MAX_REFUND_SHARE = 0.01
-"""... nor adds so small a part to what is there."""
+"""... and is at most this part of the balance; nobody adds so small a part."""
 CORRECTED_TO = 0.10
-"""How much usage, as a part of the change that was taken back, may have gone on beside a wrong reading."""
+"""The most usage during a wrong reading, as a part of the change that was reversed."""
 MAX_CORRECTION_SECONDS = 2 * SECONDS_PER_HOUR
-"""So soon after the last good reading a wrong one must be taken back."""
+"""A wrong reading must be reversed within this time after the last good one."""
 TRANSFER_SLACK = 0.10
-"""How much use, as a part of the transfer, may hide on either side before a rise and a fall count as unrelated."""
+"""The most usage, as a part of the transfer, by which a rise and a fall may differ and still be one transfer."""
 
 
 class Seen(NamedTuple):
-    """What one wallet showed at one instant."""
+    """The readings of one wallet at one instant."""
 
     at: float
     """Epoch seconds."""
@@ -51,20 +51,20 @@ class BalanceChange(NamedTuple):
 
 
 class Booked(NamedTuple):
-    """What one change was made of. Counts in messages. (A named tuple: a round makes tens of thousands.)"""
+    """The parts of one change, in messages. (A named tuple, because a poll cycle makes tens of thousands.)"""
 
     use: int = 0
     exposure: float = 0.0
-    """Seconds of the interval in which use would have shown: none at a zero, while unallocated, across a top-up."""
+    """Seconds of the interval in which usage is visible: none at a zero, while unallocated or across a top-up."""
     topped_up: int = 0
     transferred_in: int = 0
     transferred_out: int = 0
     refunded: int = 0
     after: int = 0
-    """By how much the balance changed after the last reading of the hour: what is booked to it by a later reading."""
+    """The balance's change after the last reading of the hour, which a later reading books under this hour."""
 
     def plus(self, other: "Booked") -> "Booked":
-        """Return what both were made of."""
+        """Return the sum of both."""
         return Booked(
             use=self.use + other.use,
             exposure=self.exposure + other.exposure,
@@ -76,7 +76,7 @@ class Booked(NamedTuple):
         )
 
     def minus(self, other: "Booked") -> "Booked":
-        """Return what is left without `other`."""
+        """Return the difference to `other`."""
         return Booked(
             use=self.use - other.use,
             exposure=self.exposure - other.exposure,
@@ -89,7 +89,7 @@ class Booked(NamedTuple):
 
     @property
     def net(self) -> int:
-        """By how much the balance changed."""
+        """The resulting change of the balance."""
         return self.topped_up + self.transferred_in + self.refunded - self.use - self.transferred_out
 
     @property
@@ -112,11 +112,12 @@ class Hour(NamedTuple):
 def book_round(
     stretches: Mapping[WalletName, tuple[Seen, Seen]],
 ) -> dict[BalanceKey, tuple[BalanceChange, Booked]]:
-    """Book one account's round: per wallet what was booked up to and what was read now; return what each change was.
+    """Book the readings of one account from one poll cycle; return each change and its parts.
 
-    Call it with every wallet of the account that was read, at once: a transfer is known by a fall here and a
-    rise there in the same round. A wallet that couldn't be read is left out and keeps its earlier end, so that its
-    next stretch is longer; a category unread at either end is left out likewise.
+    `stretches` holds per wallet the reading up to which it is booked and the new one. Pass all wallets of the account
+    that were read, at once: a transfer is recognised by a fall in one and a rise in another in the same cycle. Leave
+    out a wallet that couldn't be read: it stays booked up to its earlier reading, and its next stretch is longer. A
+    category that is unread at either end is skipped as well.
     """
     found: dict[BalanceKey, tuple[BalanceChange, Booked]] = {}
     for place, category in enumerate(Category):
@@ -137,12 +138,12 @@ def book_history(
     *,
     top_ups: dict[tuple[float, BalanceKey], int] | None = None,
 ) -> dict[Hour, Booked]:
-    """Book past readings (epoch seconds, rising) of any number of accounts; return the whole of each hour.
+    """Book past readings (epoch seconds, ascending) of any number of accounts; return the totals of each hour.
 
-    `top_ups` is filled in with what was bought, by the instant of the reading that showed it.
+    `top_ups` is filled with the messages bought, by the instant of the reading that showed them.
 
-    A round of an account ends where one of its balances comes again. A reading that the next one takes back counts for
-    nothing, and what came before it is compared with what came after.
+    A cycle of an account ends when one of its balances occurs again. A reading that the next one reverses is ignored: the
+    reading before it is compared with the one after it.
     """
     hours: dict[Hour, Booked] = {}
     bought = {} if top_ups is None else top_ups
@@ -185,20 +186,21 @@ def book_history(
 
 
 def book_category(changes: Iterable[BalanceChange]) -> Iterator[tuple[BalanceChange, Booked]]:
-    """Tell apart what made up each change of one category within one account's round.
+    """Split each change of one category, within one account and poll cycle, into its parts.
 
-    Changes with an unread end, with no time in between, or unallocated at both ends yield nothing.
+    Changes that are unread at either end, that take no time, or that are unallocated at both ends yield nothing.
     """
-    changes = [change for change in changes if _is_telling(change)]
+    changes = [change for change in changes if _can_be_booked(change)]
     transfers = _transfers(changes)
     for change, (arrived, left) in zip(changes, transfers, strict=True):
         yield change, _book(change, arrived=arrived, left=left)
 
 
 def spread(since: float, until: float, booked: Booked) -> Iterator[tuple[int, Booked]]:
-    """Share `booked` among the clock hours between two instants, evenly; what isn't use falls into the last hour.
+    """Spread usage evenly over the clock hours between two instants; everything else is booked under the last hour.
 
-    What falls into an hour before that of the reading at `until` came after the last reading there.
+    In the hours before that of the reading at `until`, the booked change came after the last reading of the hour
+    (`Booked.after`).
     """
     first, last = int(since // SECONDS_PER_HOUR), int(until // SECONDS_PER_HOUR)
     ends_with_hour = last > first and until == last * SECONDS_PER_HOUR
@@ -219,19 +221,20 @@ def spread(since: float, until: float, booked: Booked) -> Iterator[tuple[int, Bo
 
 
 def is_refund(before: int, rise: int) -> bool:
-    """Whether a rise is so small, in itself and beside what was there, that failed sends came back."""
+    """Whether a rise is so small, absolutely and relative to the balance, that it is a refund of failed sends."""
     return 0 < rise <= min(MAX_REFUND, before * MAX_REFUND_SHARE)
 
 
 def is_considerable(before: int, after: int) -> bool:
-    """Whether a change is larger than failed sends that came back, in itself and beside what was there."""
+    """Whether a change is larger than a refund of failed sends can be, absolutely or relative to the balance."""
     return before > 0 and abs(after - before) > max(MAX_REFUND, before * MAX_REFUND_SHARE)
 
 
 def is_taken_back(before: int, between: int, after: int) -> bool:
-    """Whether a reading is wrong because the next one takes its rise back, or gives its fall back, but for some usage.
+    """Whether the reading `between` is wrong: the next reading reverses its rise or fall, except for some usage.
 
-    It is a correction: neither usage nor a top-up. Never told from an empty balance on, which may be filled and emptied.
+    Such a change is a correction, neither usage nor a top-up. After an empty balance no reading counts as wrong, because
+    a balance may be filled and emptied again.
     """
     if not is_considerable(before, between):
         return False
@@ -239,7 +242,7 @@ def is_taken_back(before: int, between: int, after: int) -> bool:
 
 
 def _corrects(previous: tuple[BalanceChange, Booked], change: BalanceChange, booked: Booked) -> bool:
-    """Tell whether `change` takes back the one before it; quota that was moved, there or back, is no mistake."""
+    """Tell whether `change` reverses the one before it. A transfer, or a transfer back, is not a correction."""
     wrong, before = previous
     return (
         isinstance(wrong.before, int)
@@ -253,7 +256,7 @@ def _corrects(previous: tuple[BalanceChange, Booked], change: BalanceChange, boo
     )
 
 
-def _is_telling(change: BalanceChange) -> bool:
+def _can_be_booked(change: BalanceChange) -> bool:
     _, since, until, before, after = change
     return (
         until > since
@@ -273,7 +276,7 @@ def _delta(change: BalanceChange) -> int:
 
 
 def _book(change: BalanceChange, *, arrived: int, left: int) -> Booked:
-    """Book one change of which `arrived` and `left` are known to be transfers."""
+    """Book one change, of which `arrived` and `left` are transfers."""
     _, since, until, before, after = change
     rest = _delta(change) - arrived + left
     if not isinstance(before, int):
@@ -281,24 +284,24 @@ def _book(change: BalanceChange, *, arrived: int, left: int) -> Booked:
     if not isinstance(after, int):
         if left:
             return Booked(use=max(-rest, 0), transferred_out=left)
-        return Booked(transferred_out=max(-rest, 0))  # taken back by a receiver we don't see: no use
+        return Booked(transferred_out=max(-rest, 0))  # withdrawn by an unknown receiver: no usage
     seconds = until - since
     if arrived or left:
-        # Use in such an interval is what the two sides differ by: a remainder, not a measurement of the rate.
+        # Usage here is the difference between the two sides: a remainder, not a measurement of the rate.
         return Booked(use=max(-rest, 0), topped_up=max(rest, 0), transferred_in=arrived, transferred_out=left)
     if rest > 0 and not is_refund(before, rest):
         return Booked(topped_up=rest)
     if before == 0:
         exposure = 0.0  # nothing could be sent
     elif after == 0:
-        exposure = seconds / 2  # it ran dry somewhere in between
+        exposure = seconds / 2  # it became empty at an unknown time in between
     else:
         exposure = seconds
     return Booked(use=max(-rest, 0), refunded=max(rest, 0), exposure=exposure)
 
 
 def _transfers(changes: list[BalanceChange]) -> list[tuple[int, int]]:
-    """Return per change what arrived by transfer and what left by it. Quota moves only between pool and apps."""
+    """Return per change how much arrived and how much left by transfer. Quota moves only between pool and apps."""
     arrived = [0] * len(changes)
     left = [0] * len(changes)
     pool = next((i for i, change in enumerate(changes) if app_of(change.wallet) is None), None)
@@ -322,7 +325,7 @@ def _transfers(changes: list[BalanceChange]) -> list[tuple[int, int]]:
 
 
 def _rise(change: BalanceChange) -> int:
-    """Return by how much a change rose beyond a refund, else 0."""
+    """Return the rise of a change; 0 if it is a fall or a refund."""
     rise = _delta(change)
     if rise <= 0 or (isinstance(change.before, int) and is_refund(change.before, rise)):
         return 0
@@ -330,10 +333,10 @@ def _rise(change: BalanceChange) -> int:
 
 
 def _moved(rise: int, fall: int) -> int:
-    """Return the size of the transfer that shows as `rise` here and, with some use on top, as `fall` there.
+    """Return the size of the transfer that shows as `rise` in one wallet and, plus some usage, as `fall` in the other.
 
-    People move round numbers: of all that fit, the roundest is taken, else the rise itself; a fall of two figures is
-    what was moved, and the rest was used at the other end. 0 = they don't match.
+    People move round numbers. A fall with at most two significant figures is the amount moved, and the receiver has used
+    the difference. Otherwise the roundest number that fits is taken, or the rise itself. 0 = they don't match.
     """
     if fall < rise:
         return 0
@@ -349,12 +352,12 @@ def _moved(rise: int, fall: int) -> int:
 
 
 def _returned(changes: list[BalanceChange], falls: list[int], rise: int) -> list[tuple[int, int]]:
-    """Return which apps gave quota back to the pool, and how much, so that it explains the pool's rise."""
+    """Return which apps returned quota to the pool, and how much, so that it explains the pool's rise."""
     gone = [i for i in falls if not isinstance(changes[i].after, int)]
     back = [(i, -_delta(changes[i])) for i in gone]
     rest = rise - sum(moved for _, moved in back)
     if gone and rest <= 0:
-        # Use on either side before the return makes the parts larger than the whole; the first ones pay for it.
+        # Usage before the return can make the parts larger than the total; then later parts are reduced.
         return _capped(back, rise)
     shrunk = [i for i in falls if i not in gone and -_delta(changes[i]) >= rest]
     if shrunk:

@@ -9,17 +9,17 @@ MAX_USER_NAME = 64
 
 
 class Role(StrEnum):
-    """What a user may do; each role may all that the ones before it may."""
+    """What a user may do. Each role includes the ones before it."""
 
     VIEWER = "viewer"
     """Reads."""
     FINANCE = "finance"
     """Also edits thresholds and plans, acknowledges and silences."""
     ADMIN = "admin"
-    """Also keeps the users."""
+    """Also manages the users."""
 
     def may(self, needed: "Role") -> bool:
-        """Tell whether this role includes what `needed` may do."""
+        """Tell whether this role includes `needed`."""
         order = list(Role)
         return order.index(self) >= order.index(needed)
 
@@ -36,7 +36,7 @@ class User:
     time_zone: str = ""
     """Likewise."""
     vouched: bool = False
-    """Whether it has no password: a proxy or OpenID Connect vouches for it, and says its role."""
+    """Whether a proxy or OpenID Connect authenticates the user and sets the role; then there is no password."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,35 +44,35 @@ class Session:
     """One browser in which a user is logged in."""
 
     id: str
-    """What names it to people and in forms; the token in the cookie can't be found from it."""
+    """The public id, shown on pages and in forms; the token in the cookie can't be derived from it."""
     user: User
     created_at: datetime
     seen_at: datetime
-    """To within a few minutes."""
+    """Accurate to a few minutes."""
     expires_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiToken:
-    """What a program shows instead of a log-in. Its name stands in the audit log for what it changes."""
+    """What a program uses instead of a log-in. The audit log shows its name with each change."""
 
     name: str
     role: Role
-    """Viewer or finance: no program keeps users."""
+    """Viewer or finance: programs don't manage users."""
     created_at: datetime
     created_by: str
     expires_at: datetime | None
-    """None: it holds until it is removed."""
+    """None: it is valid until it is removed."""
     used_at: datetime | None = None
-    """To within a few minutes; None: never."""
+    """Accurate to a few minutes; None: never."""
 
     def holds(self, now: datetime) -> bool:
-        """Tell whether it opens anything at `now`."""
+        """Tell whether it is valid at `now`."""
         return self.expires_at is None or now < self.expires_at
 
 
 def user_name_fault(name: str) -> str | None:
-    """Return what is wrong with a user's name, or None when it may be used."""
+    """Return what is wrong with a user's name, or None if it is valid."""
     if not name or name != name.strip():
         return "a name has no space at its ends and is not empty"
     if len(name) > MAX_USER_NAME:

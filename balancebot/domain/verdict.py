@@ -1,6 +1,6 @@
-"""The severity of one balance now, the limit that caused it, and which limits it has passed by the margin.
+"""Verdicts: the severity of one balance now, the limit that caused it, and the limits it has passed by the margin.
 
-Nothing here remembers: the same reading, estimate and limits always give the same verdict.
+There is no state: the same reading, estimate and limits always give the same verdict.
 """
 
 import math
@@ -20,7 +20,7 @@ _BEYOND_ALL = 1e9
 
 
 class Severity(IntEnum):
-    """How bad one balance is. UNKNOWN is off the scale: no data is neither good nor bad news."""
+    """How bad one balance is. UNKNOWN is off the scale: no data is neither good nor bad."""
 
     UNKNOWN = -1
     OK = 0
@@ -38,9 +38,9 @@ WORST_FIRST = (Severity.DEPLETED, Severity.CRITICAL, Severity.WARNING, Severity.
 
 
 def urgency(severity: Severity, runway: Runway | None) -> tuple[int, float]:
-    """Return where a balance comes in a list, the most urgent first: by severity, then by the runway that is judged.
+    """Return the sort key of a balance in a list, the most urgent first: by severity, then by the judged runway.
 
-    An unknown runway comes after every known one.
+    An unknown runway comes after all known ones.
     """
     judged = math.inf if runway is None else min(runway.judged, _BEYOND_ALL)
     return WORST_FIRST.index(severity), judged
@@ -48,10 +48,10 @@ def urgency(severity: Severity, runway: Runway | None) -> tuple[int, float]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Crossed:
-    """The limit that made the severity: which, where it stands, and what the value was.
+    """The limit that caused the severity, and the value that crossed it.
 
-    For counts both are messages; for days both are days (`value` None = unknown). `column` None: the balance is 0
-    and no count limit is set. `scope` names the threshold row the limit comes from, '' for the built-in one.
+    Both are in messages for a count limit, in days for a runway limit (`value` None = unknown). `column` None: the
+    balance is 0 and no count limit is set. `scope` names the threshold row of the limit, '' for the built-in one.
     """
 
     column: LimitColumn | None
@@ -62,19 +62,19 @@ class Crossed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Verdict:
-    """How one balance stands at one reading.
+    """The result of judging one balance at one reading.
 
-    `past` holds each severity whose own limits the balance has passed by the recovery margin: WARNING stands for
-    all limits together (recovery), CRITICAL for the critical ones, DEPLETED for those that end a depletion.
+    `past` holds the severities whose limits the balance has passed by the recovery margin: WARNING means all limits
+    (recovery), CRITICAL the critical ones, DEPLETED those that end a depletion.
     """
 
     severity: Severity
     crossed: Crossed | None = None
     by_days: bool = False
-    """Whether a runway limit is among those crossed."""
+    """Whether any of the crossed limits is a runway limit."""
     past: frozenset[Severity] = frozenset()
     short_of: tuple[tuple[LimitColumn, float], ...] = ()
-    """OK, but not recovered: what it doesn't reach of `recovery_bars`, the highest in messages and the highest in days."""
+    """OK, but not recovered: the highest of the `recovery_bars` that it doesn't reach, in messages and in days."""
 
     @property
     def recovered(self) -> bool:
@@ -85,7 +85,7 @@ class Verdict:
 NO_DATA = Verdict(severity=Severity.UNKNOWN)
 ALL_PAST = frozenset({Severity.WARNING, Severity.CRITICAL, Severity.DEPLETED})
 FINE = Verdict(severity=Severity.OK, past=ALL_PAST)
-"""Nothing is wrong and nothing ever was: closes whatever is open."""
+"""Nothing is wrong, and all limits are passed by the margin: closes any open alert."""
 
 _BY_SEVERITY = (
     (Severity.CRITICAL, LimitColumn.CRITICAL_BELOW, LimitColumn.CRITICAL_DAYS),
@@ -104,12 +104,12 @@ def judge(
 ) -> Verdict:
     """Compare one reading with its limits.
 
-    A count or a runway **below** its limit crosses it; equal does not. An unknown runway crosses nothing. An
-    unallocated balance is fine. Zero is depleted when a limit applies and the balance was above zero before
-    (`ever_positive`) or a count is set for it; any other zero is no news.
+    A count or a runway **below** its limit crosses it; an equal one does not. An unknown runway crosses nothing. An
+    unallocated balance is fine. Zero is depleted if a limit applies and the balance was above zero before
+    (`ever_positive`) or a count limit is set; any other zero is fine.
 
-    `margin` is the recovery margin (0.05: five per cent above a limit). `opened_by_days` says that the open alert
-    was at some time due to a runway limit: then an unknown runway has passed none.
+    `margin` is the recovery margin (0.05: five per cent above a limit). `opened_by_days`: the open alert was at some
+    time caused by a runway limit; then an unknown runway passes no runway limit.
     """
     if reading is Absent.UNREAD:
         return NO_DATA
@@ -138,7 +138,7 @@ def judge(
 
 
 def recovery_bars(limits: Limits, *, margin: float) -> Iterator[tuple[LimitColumn, float]]:
-    """Yield each limit with what has to be reached before an alert is over: whole messages, or days of runway."""
+    """Yield each limit with the value that ends an alert when it is reached: whole messages, or days of runway."""
     for column in LimitColumn:
         limit = getattr(limits, column.value)
         if limit is not None:
@@ -169,7 +169,7 @@ def _past(
     reading: int, days: float | None, limits: Limits, *, margin: Decimal, unknown_passes: bool
 ) -> Iterator[Severity]:
     def counts(limit: int | None) -> bool:
-        # decimals, since 300 × 1.1 is a little more than 330 in floats
+        # decimals, because 300 × 1.1 is slightly more than 330 in floats
         return limit is None or Decimal(reading) >= limit * (1 + margin)
 
     def lasts(limit: float | None) -> bool:

@@ -65,8 +65,8 @@ class ClaimedDelivery:
     def method(self) -> DeliveryMethod:
         """What is being done at the destination."""
         if self.in_doubt:
-            return DeliveryMethod.LOOK
-        return DeliveryMethod.EDIT if self.outgoing.action is Action.EDIT else DeliveryMethod.NEWS
+            return DeliveryMethod.FIND
+        return DeliveryMethod.EDIT if self.outgoing.action is Action.EDIT else DeliveryMethod.SEND
 
 
 _MESSAGE = func.coalesce(deliveries.c.message, notifications.c.message)

@@ -25,7 +25,7 @@ class LivingMessage:
     def place(self) -> MessagePlace:
         """What the planner needs to know of it."""
         return MessagePlace(
-            stands=self.ref is not None, told=self.told_at is not None, group_id=self.group_id
+            exists=self.ref is not None, notified=self.told_at is not None, group_id=self.group_id
         )
 
 

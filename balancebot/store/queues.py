@@ -112,7 +112,7 @@ def open_queue(
     )
     if not gathered:
         return plan
-    if any(send.told for send in gathered):
+    if any(send.notified for send in gathered):
         # a group that is joined tells of new alerts only
         post, group_id = None, None
     if post is not None and post.in_doubt:
@@ -243,9 +243,11 @@ def _form_group(
     """Let one new message tell what `gathered` would have told."""
     members = [
         message
-        for told in (False, True)
+        for is_delivered in (False, True)
         for message in deliveries.latest_messages(
-            conn, _carried([send for send in gathered if send.told is told]), delivered=told
+            conn,
+            _carried([send for send in gathered if send.notified is is_delivered]),
+            delivered=is_delivered,
         )
     ]
     group = GroupMessage(group_id=uuid4().hex, at=now, members=tuple(members))

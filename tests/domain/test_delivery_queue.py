@@ -17,8 +17,8 @@ from balancebot.domain.message import Action
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 LATER = NOON + timedelta(seconds=30)
-UNHEARD = MessagePlace(stands=False, told=False)
-STANDS = MessagePlace(stands=True, told=True)
+UNHEARD = MessagePlace(exists=False, notified=False)
+STANDS = MessagePlace(exists=True, notified=True)
 POST, REPLY, EDIT = Action.POST, Action.REPLY, Action.EDIT
 
 
@@ -100,7 +100,7 @@ def test_what_is_in_doubt_is_looked_for_before_anything_of_its_alert_moves() -> 
 
     result = planned(doubted, waits("2", REPLY), waits("2e", EDIT), waits("3", POST, 2))
 
-    assert ((doubted,), [(POST, "3", ["3"])]) == (result.looks, sends(result))
+    assert ((doubted,), [(POST, "3", ["3"])]) == (result.searches, sends(result))
 
 
 def test_an_answer_in_doubt_holds_up_the_news_but_not_the_look_of_its_alert() -> None:
@@ -108,7 +108,7 @@ def test_an_answer_in_doubt_holds_up_the_news_but_not_the_look_of_its_alert() ->
 
     result = planned(doubted, waits("1e", EDIT), waits("2", REPLY), place=STANDS)
 
-    assert ((doubted,), [(EDIT, "1e", ["1e"])]) == (result.looks, sends(result))
+    assert ((doubted,), [(EDIT, "1e", ["1e"])]) == (result.searches, sends(result))
 
 
 def test_an_edit_of_nothing_is_moot() -> None:
@@ -118,7 +118,7 @@ def test_an_edit_of_nothing_is_moot() -> None:
 
 
 def test_news_of_a_message_that_was_deleted_is_posted_anew() -> None:
-    gone = MessagePlace(stands=False, told=True)
+    gone = MessagePlace(exists=False, notified=True)
 
     assert [(POST, "1", ["1", "1e"])] == sends(planned(waits("1", REPLY), waits("1e", EDIT), place=gone))
 
@@ -126,7 +126,7 @@ def test_news_of_a_message_that_was_deleted_is_posted_anew() -> None:
 class TestOfAGroup:
     """Its living message is made, answered and edited for all members."""
 
-    member = MessagePlace(stands=False, told=False, group_id="g")
+    member = MessagePlace(exists=False, notified=False, group_id="g")
 
     def test_whatever_happens_to_a_member_while_its_message_waits_goes_into_it(self) -> None:
         result = planned(
@@ -146,7 +146,7 @@ class TestOfAGroup:
             waits("2", REPLY, 2),
             waits("2e", EDIT, 2),
             waits("3", REPLY, None, group_id="g"),
-            place=MessagePlace(stands=False, told=True, group_id="g"),
+            place=MessagePlace(exists=False, notified=True, group_id="g"),
             group=STANDS,
         )
 
@@ -165,7 +165,7 @@ class TestOfAGroup:
         assert [(REPLY, "1", ["1", "2"])] == sends(result)
 
     def test_a_member_whose_group_message_is_gone_speaks_for_itself(self) -> None:
-        gone = MessagePlace(stands=False, told=True)
+        gone = MessagePlace(exists=False, notified=True)
 
         assert [(POST, "1", ["1"])] == sends(planned(waits("1", REPLY), place=self.member, group=gone))
 
@@ -189,7 +189,7 @@ def test_only_first_messages_of_alerts_are_gathered() -> None:
     digests = planned(*(waits(f"{number}", POST, None) for number in range(9)))
     heard = planned(
         *(waits(f"{number}", REPLY, number) for number in range(9)),
-        place=MessagePlace(stands=False, told=True),
+        place=MessagePlace(exists=False, notified=True),
     )
 
     sent = [*answers.sends, *digests.sends, *heard.sends]
@@ -199,7 +199,7 @@ def test_only_first_messages_of_alerts_are_gathered() -> None:
 def test_where_nothing_can_be_answered_later_messages_that_are_too_many_are_gathered_too() -> None:
     heard = planned(
         *(waits(f"{number}", REPLY, number) for number in range(6)),
-        place=MessagePlace(stands=False, told=True),
+        place=MessagePlace(exists=False, notified=True),
     )
 
     assert heard.sends == to_gather(heard.sends, open_group=None, group_over=5, has_threads=False)
@@ -211,7 +211,7 @@ def test_what_a_destination_wants_to_be_spared_waits_and_nothing_else() -> None:
 
     result = planned(limited, waits("2", REPLY, 2), waits("2e", EDIT, 2), place=STANDS)
 
-    assert frozenset({DeliveryMethod.NEWS}) == result.paused
+    assert frozenset({DeliveryMethod.SEND}) == result.paused
     assert ["2e"] == [step.carrier.id for step in result.ready(NOON) if not isinstance(step, QueuedDelivery)]
 
 

@@ -100,7 +100,7 @@ class Story:
                 now=self.clock.now(),
             )
             assert plan is not None
-            (step,) = [step for step in plan.ready(self.clock.now()) if step.method == "news"]
+            (step,) = [step for step in plan.ready(self.clock.now()) if step.method == "send"]
             assert queues.claim(conn, dest, step, worker_id="dead", now=self.clock.now()) is not None
         self.clock.at += timedelta(seconds=20)
         self.begin("second")
