@@ -22,6 +22,10 @@ _DELAYS = (
     (timedelta(hours=1), timedelta(minutes=1)),
 )
 _SLOWEST = timedelta(minutes=5)
+_REPEATED_AFTER = (timedelta(seconds=25), timedelta(minutes=5), timedelta(minutes=15))
+_REPEATED_SLOWEST = timedelta(hours=1)
+MAX_QUICK_REPEATS = 2
+"""How often what may have arrived, and can't be looked for, is repeated before others are told of it."""
 
 CLOCK_JUMP = timedelta(minutes=1)
 """A stored instant that is further in the future than this was written before the clock was set back."""
@@ -58,6 +62,15 @@ def retry_delay(attempts: int, age: timedelta) -> timedelta:
     if attempts <= len(_FIRST_DELAYS):
         return timedelta(seconds=_FIRST_DELAYS[attempts - 1])
     return next((delay for limit, delay in _DELAYS if age < limit), _SLOWEST)
+
+
+def repeat_delay(doubts: int) -> timedelta:
+    """Return how long to wait before a message is repeated that may have arrived at `doubts` attempts, two or more.
+
+    The first repeat comes as after any failure. Each may be one too many for those who read them all.
+    """
+    number = doubts - MAX_QUICK_REPEATS
+    return _REPEATED_AFTER[number] if number < len(_REPEATED_AFTER) else _REPEATED_SLOWEST
 
 
 def is_hopeless(attempts: int, age: timedelta) -> bool:

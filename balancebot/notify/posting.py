@@ -41,6 +41,7 @@ ErrorTable: TypeAlias = Mapping[int, ChannelErrorKind]
 _HOURS_PER_DAY: Final = 24
 _REFUSED: Final = frozenset({401, 403, 404, 410})
 _HARMLESS: Final = str.maketrans("[]<>@", "［］＜＞＠")
+_CODE: Final = re.compile(r"-?[0-9]{1,12}")
 _PHONE: Final = re.compile(r"\+?[0-9][0-9-]+")
 
 
@@ -268,7 +269,8 @@ class PostingChannel(OneWayChannel):
 
     def _error_in(self, answer: HttpAnswer) -> ChannelError | None:
         document = _object(answer.text)
-        code = next((document[key] for key in self.code_keys if isinstance(document.get(key), int)), None)
+        codes = (_code_of(document.get(key)) for key in self.code_keys)
+        code = next((code for code in codes if code is not None), None)
         taken = 200 <= answer.status < 300
         if answer.status == 429:
             return ChannelError(
@@ -288,7 +290,8 @@ class PostingChannel(OneWayChannel):
         return ChannelError(
             kind=ChannelErrorKind.IN_DOUBT,
             message=sentence(
-                "%(channel)s answers HTTP %(status)s, but not in its own words",
+                "%(channel)s answers HTTP %(status)s, but not in its own words: a proxy or a log-in page may be in "
+                "between",
                 channel=self.name,
                 status=answer.status,
             ),
@@ -340,6 +343,21 @@ def without_markdown(text: str) -> str:
 
 def _is_page(text: str) -> bool:
     return text.lstrip()[:15].lower().startswith(("<!doctype html", "<html"))
+
+
+def _code_of(value: object) -> int | None:
+    """Read an error code; a gateway that rewrites JSON may have made a text or a fraction of it."""
+    match value:
+        case bool():
+            return None
+        case int():
+            return value
+        case float() if value.is_integer():
+            return int(value)
+        case str() if _CODE.fullmatch(value.strip()):
+            return int(value)
+        case _:
+            return None
 
 
 def _object(text: str) -> Mapping[str, Any]:

@@ -15,6 +15,7 @@ from datetime import datetime
 from sqlalchemy import Connection
 
 from balancebot.domain.delivery import (
+    MAX_QUICK_REPEATS,
     DeliveryMethod,
     DeliveryState,
     Outcome,
@@ -253,7 +254,10 @@ class DestinationQueue:
 
     def _attempt(self, current: ClaimedDelivery) -> AttemptResult:
         if not current.in_doubt:
-            return AttemptResult(claimed=current, answer=self._send(current.outgoing))
+            outgoing = current.outgoing
+            return AttemptResult(
+                claimed=current, answer=self._send(outgoing), may_stand_twice=outgoing.may_stand_twice
+            )
         found = self._find(current)
         match found:
             case ChannelError(kind=ChannelErrorKind.REJECTED):
@@ -306,8 +310,11 @@ class DestinationQueue:
                 outcome = Outcome(result.outcome)
                 return deliveries.arrived(conn, current, ref, outcome=outcome, worker_id=worker_id, now=now)
             case ChannelError() as error:
-                settled = deliveries.failed(conn, current, error, worker_id=worker_id, now=now)
-                self._tell_others(conn, current, error, settled.state, now)
+                can_look = self._channel.capabilities.can_find and not result.may_stand_twice
+                settled = deliveries.failed(
+                    conn, current, error, can_look=can_look, worker_id=worker_id, now=now
+                )
+                self._tell_others(conn, current, error, settled, now)
                 return settled
 
     def _tell_others(
@@ -315,15 +322,18 @@ class DestinationQueue:
         conn: Connection,
         current: ClaimedDelivery,
         error: ChannelError,
-        state: DeliveryState | None,
+        settled: SettledDelivery,
         now: datetime,
     ) -> None:
-        """Remember what is refused for good, was given up or is put off for long; tell it through another channel, once."""
-        gave_up = state is DeliveryState.GAVE_UP
+        """Remember what is refused for good, was given up, is put off for long or was repeated in vain; tell it through
+        another channel, once.
+        """
+        gave_up = settled.state is DeliveryState.GAVE_UP
+        is_in_vain = settled.num_doubts > MAX_QUICK_REPEATS
         is_edit = current.outgoing.action is Action.EDIT and error.kind is ChannelErrorKind.REJECTED
         # whoever sends a test looks at what comes of it
         is_test = isinstance(current.outgoing.message, TestMessage)
-        if is_edit or is_test or not (error.needs_attention or gave_up):
+        if is_edit or is_test or not (error.needs_attention or gave_up or is_in_vain):
             return
         kind = ChannelErrorKind.NO_SUCH_DESTINATION if gave_up else error.kind
         new = channel_failures.arise(

@@ -12,12 +12,14 @@ from typing import Any
 from sqlalchemy import ColumnElement, Connection, and_, func, insert, or_, select, update
 
 from balancebot.domain.delivery import (
+    MAX_QUICK_REPEATS,
     DeliveryMethod,
     DeliveryState,
     Outcome,
     QueuedDelivery,
     is_hopeless,
     next_verification,
+    repeat_delay,
     retry_delay,
 )
 from balancebot.domain.message import (
@@ -118,13 +120,20 @@ def supersede(
     )
 
 
+_DOUBTS = (ChannelErrorKind.IN_DOUBT.value, Outcome.TAKEN_OVER.value)
+
+
 def was_in_doubt(delivery_id: ColumnElement[str]) -> ColumnElement[bool]:
     """Return the condition that some attempt of a delivery may have arrived without our knowing."""
-    doubts = (ChannelErrorKind.IN_DOUBT.value, Outcome.TAKEN_OVER.value)
     doubted = select(attempts.c.id).where(
-        attempts.c.delivery_id == delivery_id, attempts.c.outcome.in_(doubts)
+        attempts.c.delivery_id == delivery_id, attempts.c.outcome.in_(_DOUBTS)
     )
     return doubted.exists()
+
+
+def _num_doubts(conn: Connection, delivery_id: str) -> int:
+    doubted = attempts.c.delivery_id == delivery_id, attempts.c.outcome.in_(_DOUBTS)
+    return conn.execute(select(func.count()).select_from(attempts).where(*doubted)).scalar_one()
 
 
 def num_allowed(conn: Connection, destination: Destination, rate: SendRate, *, now: datetime) -> int:
@@ -219,6 +228,8 @@ class SettledDelivery:
 
     state: DeliveryState | None
     duplicate: MessageRef | None = None
+    num_doubts: int = 0
+    """At how many attempts it may have arrived, where nobody can look whether it did."""
 
 
 def arrived(
@@ -285,9 +296,19 @@ def not_found(
 
 
 def failed(
-    conn: Connection, claimed: ClaimedDelivery, error: ChannelError, *, worker_id: str, now: datetime
+    conn: Connection,
+    claimed: ClaimedDelivery,
+    error: ChannelError,
+    *,
+    can_look: bool,
+    worker_id: str,
+    now: datetime,
 ) -> SettledDelivery:
-    """Put a delivery off, or give it up when it was tried for long enough; what the error says of it is kept."""
+    """Put a delivery off, or give it up when it was tried for long enough; what the error says of it is kept.
+
+    What may have arrived is looked for before anything else of its alert is sent. Where nobody `can_look` it is repeated
+    once; from then on it is repeated ever more rarely, and later news of its alert doesn't wait for it.
+    """
     outgoing = claimed.outgoing
     note_attempt(conn, outgoing.delivery_id, outcome=error.kind, message=error.message, now=now)
     age = now - claimed.first_attempt_at
@@ -299,6 +320,7 @@ def failed(
         "next_attempt_at": now + delay,
     }
     is_gone = error.kind is ChannelErrorKind.MESSAGE_GONE and outgoing.thread is not None
+    num_doubts = 0
     match error.kind:
         case ChannelErrorKind.LEASE_LOST:
             changes["next_attempt_at"] = now
@@ -310,14 +332,17 @@ def failed(
         case _ if is_hopeless(outgoing.attempt, age):
             changes |= {"state": DeliveryState.GAVE_UP.value, "settled_at": now}
         case ChannelErrorKind.IN_DOUBT if outgoing.action is not Action.EDIT:
-            changes["in_doubt"] = True
+            num_doubts = 0 if can_look else _num_doubts(conn, outgoing.delivery_id)
+            changes["in_doubt"] = num_doubts < MAX_QUICK_REPEATS
+            if num_doubts >= MAX_QUICK_REPEATS:
+                changes["next_attempt_at"] = now + max(repeat_delay(num_doubts), error.wait)
         case _:
             pass
     if not _release(conn, claimed, worker_id, changes):
         return SettledDelivery(state=None)
     if is_gone:
         living_messages.mark_deleted(conn, claimed.subject, claimed.outgoing.destination)
-    return SettledDelivery(state=DeliveryState(changes["state"]))
+    return SettledDelivery(state=DeliveryState(changes["state"]), num_doubts=num_doubts)
 
 
 def _release(conn: Connection, claimed: ClaimedDelivery, worker_id: str, changes: dict[str, Any]) -> bool:

@@ -445,6 +445,9 @@ def _claimed(conn: Connection, destination: Destination, row: Row[Any], message:
         broadcast=row.broadcast,
         created_at=row.created_at,
         attempt=row.attempts,
+        may_stand_twice=row.error_kind == ChannelErrorKind.IN_DOUBT
+        and action is not Action.EDIT
+        and not row.in_doubt,
     )
     return ClaimedDelivery(
         outgoing=outgoing,

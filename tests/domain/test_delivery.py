@@ -12,6 +12,7 @@ from balancebot.domain.delivery import (
     is_due,
     is_hopeless,
     next_verification,
+    repeat_delay,
     retry_delay,
 )
 from balancebot.domain.message import MessageRef
@@ -38,6 +39,11 @@ def test_two_attempts_are_at_most_30_seconds_apart_in_the_first_minutes() -> Non
 def test_the_first_failure_is_forgiven_at_once_and_a_long_outage_costs_little() -> None:
     assert timedelta(seconds=1) == retry_delay(1, timedelta(0))
     assert timedelta(minutes=5) == retry_delay(200, timedelta(hours=5))
+
+
+def test_what_may_have_arrived_is_repeated_ever_more_rarely() -> None:
+    waits = [repeat_delay(doubts) for doubts in range(2, 8)]
+    assert [25, 300, 900, 3600, 3600, 3600] == [wait.total_seconds() for wait in waits]
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from balancebot.domain.alert import Reason
 from balancebot.domain.message import MessageRef, OutgoingMessage
 from balancebot.domain.verdict import Severity
 from balancebot.ports import ChannelError, ChannelErrorKind
+from balancebot.store import channel_failures
 from tests.outbox_bench import (
     MAIL,
     MARKETING,
@@ -165,6 +166,41 @@ def test_a_channel_that_cannot_look_is_sent_the_same_again_and_the_report_says_s
     assert first.delivery_id == second.delivery_id != news.delivery_id
     assert ["opened", "opened", "> recovered"] == bench.mail.told("finance@example.com")
     assert [True, False] == [attempt.may_stand_twice for attempt in report.attempts]
+
+
+def test_what_may_have_arrived_each_time_is_repeated_rarely_and_told_elsewhere(bench: Bench) -> None:
+    bench.mail.fates["finance@example.com"] = [loses_the_answer] * 6
+    bench.open([MAIL])
+
+    told_elsewhere = []
+    for _ in range(60):
+        bench.run(seconds=1)
+        told_elsewhere.append(bench.slack.told())
+    assert ["opened"] * 3 == bench.mail.told("finance@example.com")
+    assert ([], ["ChannelFailureMessage"]) == (told_elsewhere[20], told_elsewhere[-1])
+    assert 1 == len({message.delivery_id for message in bench.mail.messages})
+
+    for _ in range(240):
+        bench.run(minutes=1)
+    ages = [message.at - bench.mail.messages[0].at for message in bench.mail.messages]
+    assert [0, 0, 0, 5, 20, 80, 140] == [age.total_seconds() // 60 for age in ages]
+    assert ["ChannelFailureMessage"] == bench.slack.told()
+    with bench.database.read() as conn:
+        assert () == channel_failures.standing(conn)
+
+
+def test_news_does_not_wait_for_what_may_have_arrived(bench: Bench) -> None:
+    bench.mail.fates["finance@example.com"] = [loses_the_answer] * 4
+    alert = bench.open([MAIL])
+    for _ in range(600):
+        bench.run(seconds=1)
+    assert ["opened"] * 4 == bench.mail.told("finance@example.com")
+
+    bench.tell(alert, Reason.RECOVERED, [MAIL])
+    report = bench.run(seconds=1)
+
+    assert ["opened+recovered"] == bench.mail.told("finance@example.com")[4:]
+    assert 0 == report.num_pending
 
 
 def test_one_stuck_destination_holds_up_no_other(bench: Bench) -> None:

@@ -209,6 +209,8 @@ def test_an_edit_sends_nothing_and_neither_does_a_lost_claim(
         (WeComChannel, {"errcode": 93000, "errmsg": "invalid webhook"}, ChannelErrorKind.AUTH, None),
         (WeComChannel, {"errcode": 45009, "errmsg": "freq out of limit"}, ChannelErrorKind.RATE_LIMITED, 60),
         (WeComChannel, {}, ChannelErrorKind.IN_DOUBT, None),
+        (DingTalkChannel, {"errcode": "310000", "errmsg": "sign not match"}, ChannelErrorKind.AUTH, None),
+        (FeishuChannel, {"code": 19021.0, "msg": "sign match fail"}, ChannelErrorKind.AUTH, None),
     ],
 )
 def test_an_error_code_in_an_answer_of_200_is_a_failure_with_its_meaning(
@@ -224,6 +226,32 @@ def test_an_error_code_in_an_answer_of_200_is_a_failure_with_its_meaning(
     assert isinstance(error, ChannelError)
     assert (expected, wait and timedelta(seconds=wait)) == (error.kind, error.retry_after)
     assert str(answer.get("errmsg", answer.get("msg", ""))) in str(error.message)
+
+
+@BOTS
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"<html>Please log in to the network</html>", b"", b"ok", b"{}", b"[]", b"null", b"0", b'"0"', b"[0]",
+        b'{"errcode": null, "code": null}', b'{"errcode": "", "code": ""}', b'{"errcode": true, "code": true}',
+        b'{"errcode": [0], "code": {"errcode": 0}}', b'{"errcode": 0.5, "code": NaN}', b"[" * 100_000, b"\xff\xfe",
+    ],
+)  # fmt: skip
+def test_an_answer_of_200_that_is_not_the_services_own_leaves_the_message_in_doubt(
+    kind: type[PostingChannel], answer: bytes, receiver: Receiver, renderer: Renderer
+) -> None:
+    receiver.answer = answer
+    error = sent(channel_of(kind, receiver, renderer))
+    assert isinstance(error, ChannelError)
+    assert (ChannelErrorKind.IN_DOUBT, True) == (error.kind, "proxy" in str(error.message))
+
+
+@BOTS
+def test_a_code_of_0_that_a_gateway_has_made_a_text_of_is_taken(
+    kind: type[PostingChannel], receiver: Receiver, renderer: Renderer
+) -> None:
+    receiver.answer = b'{"errcode": "0", "code": "0"}'
+    assert isinstance(sent(channel_of(kind, receiver, renderer)), MessageRef)
 
 
 @pytest.mark.parametrize(
