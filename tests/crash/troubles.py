@@ -40,6 +40,7 @@ _JSMS_LIES = (
     FaultKind.REFUSED,
     FaultKind.OUT_OF_FREQ,
 )
+_LIMITED = (FaultKind.RATE_LIMITED, FaultKind.OUT_OF_FREQ)
 _JUMPS = (1, 12, 30, 90, 600)
 """Seconds, either way: what flaps has to stay well for an hour, so none is so long."""
 _AWAY = (0.5, 7.0)
@@ -74,7 +75,9 @@ def _mail(town: Town, chance: random.Random) -> str:
 def _jsms(town: Town, chance: random.Random) -> str:
     kind, wallet = chance.choice(_JSMS_LIES), chance.choice(town.episodes.wallets)
     wallets = chance.choice(("*", str(wallet)))
-    town.jsms.fail(wallets, SimulatedFault(kind=kind, times=chance.randint(1, 20)))
+    # one that is limited again and again is left alone for minutes, which is longer than a round is waited for
+    times = chance.randint(1, 3 if wallets != "*" and kind in _LIMITED else 20)
+    town.jsms.fail(wallets, SimulatedFault(kind=kind, times=times))
     return f"JSMS {kind} for {wallets}"
 
 
