@@ -145,7 +145,7 @@ class App:
             record=self.record_readings,
             zone=self.estimator.zone,
             budget=lambda: cycle_budget(self.settings),
-            on_news=self.on_enqueued,
+            on_enqueued=self.on_enqueued,
         )
 
     @cached_property

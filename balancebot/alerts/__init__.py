@@ -1,4 +1,4 @@
-"""The life of alerts: what a verdict or a person does to them, stored in one transaction with what is to be sent.
+"""Alerts: what a verdict, a person or the passing of time does to them, stored together with the messages to send.
 
 Open `transitions.py` first.
 """

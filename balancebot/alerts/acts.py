@@ -1,7 +1,8 @@
-"""What people do about alerts: acknowledge, silence, end a silence. Every act is in the audit log.
+"""What people and the passing of time do to alerts: acknowledge, silence, end a silence; remind, escalate.
 
-The interface (a command, a page, Slack) says who acts and checks whether they may.
-An act whose `Actor` names a request is done once: the same request again gets the same answer.
+Each act of a person gets an audit entry. The interface (a command, a page, Slack) names the person and checks the
+permission.
+If the `Actor` has a request id, the act is done once: repeating the request returns the same result.
 """
 
 from collections.abc import Sequence
@@ -26,17 +27,17 @@ from balancebot.store import alerts, audit, outbox, silences, types, wallets
 from balancebot.store.database import Database
 
 MAX_WORDS_OF_PEOPLE = 500
-"""Characters of a note or a reason; it stands on one line wherever it is shown."""
+"""The limit for a note or a reason, in characters; it is always shown on one line."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OperateAlerts:
-    """Does to alerts what a person or the passing of time asks for."""
+    """Applies to alerts what a person or the passing of time asks for."""
 
     database: Database
     clock: Clock
     steady: Clock
-    """Asked by `tick`: what waits for an instant doesn't believe at once that the clock was set."""
+    """The clock for `tick`: whatever waits for a time must not happen because the clock was set."""
     writer: DecisionWriter
     remind_every: timedelta
 
@@ -45,7 +46,7 @@ class OperateAlerts:
     ) -> Alert | None:
         """Stop the reminders of an open alert until it worsens; None if no open alert has this id.
 
-        With `expects_by` (a top-up was ordered) it speaks again at that instant if it is still open.
+        With `expects_by` (a top-up was ordered) a reminder is sent at that time if it is still open.
         """
         now = self.clock.now()
         with self.database.write() as conn:
@@ -59,7 +60,7 @@ class OperateAlerts:
             return seen
 
     def acknowledge_all(self, alert_ids: Sequence[str], *, by: Actor) -> tuple[Alert, ...]:
-        """Acknowledge those of many alerts that are open and not acknowledged; return these."""
+        """Acknowledge those of the alerts that are open and not acknowledged yet; return them."""
         now = self.clock.now()
         with self.database.write() as conn:
             types.take_lock(conn, types.ALERTS)
@@ -105,7 +106,7 @@ class OperateAlerts:
     def silence(self, pattern: Pattern | Patterns, *, until: datetime, reason: str, by: Actor) -> Silence:
         """Silence what `pattern` matches until `until`, at most for 30 days; the living messages show it.
 
-        One that mutes much is announced where alerts go by default.
+        A broad silence is announced at the default destinations.
         """
         now = self.clock.now()
         until = min(until, now + LONGEST_SILENCE)
@@ -128,12 +129,12 @@ class OperateAlerts:
             )
             after = {"id": str(made.id), "until": until.isoformat(), "reason": reason}
             audit.record_change(conn, by, Act.SILENCE, pattern.text, after=after, now=now)
-            if self._mutes_much(conn, made):
+            if self._is_broad(conn, made):
                 self._announce(conn, made, now=now)
         return made
 
     def end_silence(self, silence_id: str, *, by: Actor) -> bool:
-        """End a silence early, and send what it muted and is still open. False if none with this id is in force."""
+        """End a silence early, and send what it muted and is still open. False if no silence with this id is active."""
         now = self.clock.now()
         if not silence_id.isdecimal() or len(silence_id) > _LONGEST_ID:
             return False
@@ -145,7 +146,7 @@ class OperateAlerts:
             self._pass_time(conn, now)
         return True
 
-    def _mutes_much(self, conn: Connection, silence: Silence) -> bool:
+    def _is_broad(self, conn: Connection, silence: Silence) -> bool:
         return (
             silence.mutes_everything
             or silence.mutes_urgently(last.alert for last in alerts.all_open(conn))
@@ -153,7 +154,7 @@ class OperateAlerts:
         )
 
     def _announce(self, conn: Connection, silence: Silence, *, now: datetime) -> None:
-        """Tell people of a silence that mutes much, and note that."""
+        """Enqueue the announcement of a broad silence, and record that."""
         if silence.id is None:
             return
         urgent = [last for last in alerts.all_open(conn) if silence.mutes_urgently([last.alert])]
@@ -169,27 +170,31 @@ class OperateAlerts:
             is_repeated=silence.announced_at is not None,
         )
         defaults = self.writer.routing.defaults
-        told = [Destination(channel, address) for channel, found in defaults.items() for address in found]
-        outbox.enqueue_plain(conn, message=message, destinations=told, now=now)
+        destinations = [
+            Destination(channel, address) for channel, addresses in defaults.items() for address in addresses
+        ]
+        outbox.enqueue_plain(conn, message=message, destinations=destinations, now=now)
         silences.note_announced(conn, silence.id, now)
 
     def _announced_now(self, conn: Connection, now: datetime) -> list[Silence]:
-        """Return the silences that people are told of now: one that has begun to mute something critical, or again."""
-        held = silences.holding(conn, now)
-        if all(silence.announced_at is not None and not silence.is_announced_again(now) for silence in held):
+        """Return the silences to announce now: those that mute something critical for the first time, and repetitions."""
+        active = silences.holding(conn, now)
+        if all(
+            silence.announced_at is not None and not silence.is_announced_again(now) for silence in active
+        ):
             return []
-        found = [last.alert for last in alerts.all_open(conn)]
+        open_alerts = [last.alert for last in alerts.all_open(conn)]
         return [
             silence
-            for silence in held
+            for silence in active
             if silence.is_announced_again(now)
-            or (silence.announced_at is None and silence.mutes_urgently(found))
+            or (silence.announced_at is None and silence.mutes_urgently(open_alerts))
         ]
 
     def tick(self) -> int:
-        """Do what the passing of time asks for: reminders, escalations, overdue top-ups, silences and quiet hours that end.
+        """Apply the passing of time: reminders, escalations, overdue top-ups, the end of silences and of quiet hours.
 
-        Returns how many alerts send or edit something.
+        Returns the number of alerts and announcements that send or edit something.
         """
         now = self.steady.now()
         with self.database.read() as conn:
@@ -225,18 +230,18 @@ class OperateAlerts:
                 quiet_below=quiet_below,
                 remind_every=self.remind_every,
             )
-            told: tuple[Destination, ...] = ()
+            destinations: tuple[Destination, ...] = ()
             alert = transition.alert or last.alert
             is_muted = life.is_muted(alert, silenced=silenced, quiet_below=quiet_below)
             if transition.reason is None and not is_muted:
-                escalated, told = escalate(alert, self.writer.escalations, now=now)
-                transition = escalated if told else transition
+                escalated, destinations = escalate(alert, self.writer.escalations, now=now)
+                transition = escalated if destinations else transition
             if transition.reason or transition.edit or transition.alert != last.alert:
-                moved.append(_Moved(transition=transition, last=last, escalates_to=told))
+                moved.append(_Moved(transition=transition, last=last, escalates_to=destinations))
         return moved
 
     def _save(self, conn: Connection, moved: Sequence["_Moved"], *, now: datetime) -> None:
-        """Store transitions; what is only edited keeps the context of its last message."""
+        """Store transitions. If a message is only edited, it keeps its last context."""
         in_force = silences.holding(conn, now)
         self.writer.save(
             conn,
@@ -248,9 +253,9 @@ class OperateAlerts:
                     last_context=last.context,
                     needs_context=transition.reason is not None,
                     silenced_until=silenced_until(in_force, transition.alert, now),
-                    escalates_to=told,
+                    escalates_to=destinations,
                 )
-                for transition, last, told in moved
+                for transition, last, destinations in moved
                 if transition.alert is not None
             ],
             now=now,
@@ -258,10 +263,11 @@ class OperateAlerts:
 
 
 class _Moved(NamedTuple):
-    """What became of an open alert, as it was last."""
+    """The transition of an open alert."""
 
     transition: Transition
     last: AlertMessage
+    """Its last message, with the state before the transition."""
     escalates_to: tuple[Destination, ...] = ()
 
 
@@ -275,7 +281,7 @@ def _find(conn: Connection, alert_id: str) -> AlertMessage | None:
 
 
 def _silence_of(conn: Connection, request: str) -> Silence | None:
-    """Return the silence that was made for a request before."""
+    """Return the silence that was already made for this request, if any."""
     done = audit.of_request(conn, request)
     if done is None or done.after is None:
         return None

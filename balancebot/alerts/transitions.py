@@ -1,6 +1,6 @@
 """From verdicts to stored alerts and messages: verdict -> `Transition` -> `Decision` -> alert row and outbox entry.
 
-`OpenAlerts` holds what is open during one transaction and turns verdicts into decisions; `DecisionWriter` stores these
+`OpenAlerts` holds the open alerts during one transaction and turns verdicts into decisions; `DecisionWriter` stores them
 and fills the outbox, in the same transaction.
 """
 
@@ -39,7 +39,7 @@ from balancebot.store import alerts, notification_history, outbox, silences, typ
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotifiedAlert:
-    """An alert about which a message went into the outbox. After its end `severity` is the worst that it had."""
+    """An alert for which a message was enqueued. After its end `severity` is its worst one."""
 
     subject: AlertSubject
     severity: Severity
@@ -48,12 +48,12 @@ class NotifiedAlert:
 
 
 class OpenAlerts:
-    """The alerts that are open, read once; advances, widens and closes them."""
+    """The open alerts, read once; verdicts and other changes are applied to them."""
 
     def __init__(
         self, conn: Connection, wallets: Collection[WalletName], *, writer: "DecisionWriter", now: datetime
     ) -> None:
-        """Take the lock and read what is open of `wallets`, and every shared alert of any account."""
+        """Take the lock and read the open alerts of `wallets`, and all `stale` alerts, which wallets may share."""
         types.take_lock(conn, types.ALERTS)
         self._conn = conn
         self._writer = writer
@@ -66,7 +66,7 @@ class OpenAlerts:
         }
         self._num_closed: Mapping[AlertSubject, int] | None = None
         self._decided: dict[AlertSubject, Decision] = {}
-        """Not stored yet."""
+        """Decisions that aren't stored yet."""
         self._notified: list[NotifiedAlert] = []
 
     def is_open(self, subject: AlertSubject) -> bool:
@@ -79,7 +79,7 @@ class OpenAlerts:
         return None if found is None else found.alert
 
     @property
-    def surges(self) -> Mapping[BalanceKey, SpikeMeasurement]:
+    def spikes(self) -> Mapping[BalanceKey, SpikeMeasurement]:
         """The usage spikes of open alerts, by balance."""
         return {
             balance: message.measurement.spike
@@ -98,7 +98,7 @@ class OpenAlerts:
         )
 
     def of_wallet(self, wallet: WalletName) -> tuple[Alert, ...]:
-        """Return the open alerts filed under `wallet`."""
+        """Return the open alerts stored under `wallet`."""
         self._store()
         return tuple(message.alert for subject, message in self._open.items() if subject.wallet == wallet)
 
@@ -113,7 +113,7 @@ class OpenAlerts:
         fault: str = "",
         members: tuple[WalletName, ...] = (),
     ) -> None:
-        """Apply a verdict. `measure` is only called where there is an alert; `fault` and `members` are a new one's."""
+        """Apply a verdict. `measure` is called only if there is an alert; a new alert gets `fault` and `members`."""
         last = self._last(subject)
         alert = None if last is None else last.alert
         if verdict.severity is Severity.UNKNOWN or (alert is None and verdict.severity is Severity.OK):
@@ -134,14 +134,14 @@ class OpenAlerts:
             transition = replace(transition, alert=replace(transition.alert, fault=fault, members=members))
         measurement = measure()
         if last is not None and verdict.severity is Severity.OK:
-            # nothing is crossed any more, but the alert is, or was, about the limit that was
+            # no limit is crossed any longer, but messages still name the limit that the alert was about
             measurement = replace(measurement, crossed=last.measurement.crossed)
         if last is not None and measurement.spike is None and subject.kind is AlertKind.BURN_SPIKE:
             measurement = replace(measurement, spike=last.measurement.spike)  # why it is open
         self._decide(subject, transition, last, measurement, until)
 
     def widen(self, alert: Alert, wider: Alert, detail: Sentence) -> None:
-        """Let an open alert cover other members, perhaps under its account's name; only edits its messages."""
+        """Extend an open alert to other members, perhaps under its account's name; its messages are only edited."""
         self._change(alert, Transition(alert=wider, edit=alert.peak is not None), detail=detail)
 
     def narrow(self, alert: Alert, members: tuple[WalletName, ...]) -> None:
@@ -149,7 +149,7 @@ class OpenAlerts:
         self._change(alert, Transition(alert=replace(alert, members=members)))
 
     def top_up(self, balance: BalanceKey, messages: int, *, ordered: bool) -> None:
-        """Tell that quota arrived and isn't enough, where an order was recorded or somebody expects it under the alert."""
+        """Notify that a top-up arrived and isn't enough, if it was ordered or expected by an acknowledgement."""
         subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=balance.wallet, category=balance.category)
         last = self._last(subject)
         if last is None or not (ordered or (last.alert.expects_by and messages > MAX_REFUND)):
@@ -160,7 +160,7 @@ class OpenAlerts:
             self._change(last.alert, transition)
 
     def close(self, alert: Alert, cause: Cause, *, silently: bool = False) -> None:
-        """End an alert for a reason that no verdict gives; `silently` only edits the living messages."""
+        """End an alert for a cause other than a verdict; with `silently` the living messages are only edited."""
         silenced = silently or silenced_until(self._silences, alert, self._now) is not None
         closed = life.close(
             alert, now=self._now, silenced=silenced, quiet_below=self._quiet_below, cause=cause
@@ -168,7 +168,7 @@ class OpenAlerts:
         self._change(alert, closed)
 
     def save(self) -> list[NotifiedAlert]:
-        """Store what was decided, fill the outbox, and return what is sent; call it at the end."""
+        """Store the decisions, fill the outbox, and return what is sent; to be called at the end."""
         self._store()
         return self._notified
 
@@ -178,7 +178,7 @@ class OpenAlerts:
         return self._open.get(subject)
 
     def _flaps(self, subject: AlertSubject) -> int:
-        """Return how often `subject` has opened of late if it opens now; only a balance can flap."""
+        """Return how often `subject` has opened recently, including now; only balances can flap."""
         if subject.category is None:
             return 1
         since = self._now - FLAPPING_WITHIN
@@ -190,7 +190,7 @@ class OpenAlerts:
         return 1 + sum(cause not in FOR_GOOD for cause in causes)
 
     def _worsenings(self, alert: Alert, severity: Severity) -> int:
-        """Return how often an alert has worsened to `severity` of late if it does so now."""
+        """Return how often an alert has worsened to `severity` recently, including now if it does so."""
         worsens = alert.peak is not None and severity > alert.peak
         if not worsens or alert.id is None or alert.subject.category is None:
             return alert.flaps
@@ -227,10 +227,10 @@ class OpenAlerts:
             self._open[alert.subject] = AlertMessage(alert=alert, measurement=measurement, at=self._now)
         self._decided[alert.subject] = decision
         if alert.subject != subject:
-            self._store()  # another alert may take the subject that it gave up
+            self._store()  # another alert may take its former subject
 
     def _store(self) -> None:
-        """Store all decisions at once: one by one each would cost a dozen statements."""
+        """Store all decisions together, because storing each separately takes a dozen SQL statements."""
         decisions = list(self._decided.values())
         self._decided.clear()
         for message in self._writer.save(self._conn, decisions, now=self._now):
@@ -251,23 +251,23 @@ class OpenAlerts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
-    """What becomes of one alert, and what its messages will show."""
+    """A transition to store, with what the message will show."""
 
     transition: Transition
     alert: Alert
-    """The state after the transition; without an id where it is new."""
+    """The state after the transition; a new alert has no id yet."""
     measurement: Measurement
     last_context: MessageContext = NO_CONTEXT
-    """What its last message showed beside the measurement."""
+    """The context of its last message."""
     needs_context: bool = False
     """Whether a new context is read for the message."""
     silenced_until: datetime | None = None
     escalates_to: tuple[Destination, ...] = ()
-    """ESCALATED: who is told."""
+    """ESCALATED: the destinations to notify."""
 
     @property
     def is_visible(self) -> bool:
-        """Whether people see anything of it."""
+        """Whether a message is sent or edited."""
         return self.transition.reason is not None or self.transition.edit
 
 
@@ -281,14 +281,14 @@ class DecisionWriter:
     quiet_hours: QuietHours | None = None
 
     def quiet_below(self, now: datetime) -> Severity | None:
-        """Return the severity below which quiet hours hold news back now; None where they don't."""
+        """Return the severity below which notifications wait for the end of quiet hours; None outside of them."""
         quiet = None if self.quiet_hours is None else self.quiet_hours.at(now)
         return None if quiet is None else quiet.below
 
     def save(self, conn: Connection, decisions: Sequence[Decision], *, now: datetime) -> list[AlertMessage]:
-        """Store what became of alerts, each at most once, and enqueue their messages, in this order.
+        """Store decisions (at most one per alert), then enqueue their messages.
 
-        Returns what a message would show of each now.
+        Returns for each alert the message that shows its new state.
         """
         if not decisions:
             return []

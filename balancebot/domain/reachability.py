@@ -56,23 +56,23 @@ def judge_staleness(reach: Reach, *, now: datetime, stale_after: timedelta, reje
 class Shared:
     """One alert for all `members`, stored under `wallet`. If only one wallet has this fault, `members` is empty."""
 
-    standing: Alert | None
+    existing: Alert | None
     """The open alert that is extended; None: a new one opens."""
     wallet: WalletName
     fault: str
     members: tuple[WalletName, ...] = ()
 
 
-def share(account: str, stale: Mapping[WalletName, str], standing: Iterable[Alert]) -> tuple[Shared, ...]:
+def share(account: str, stale: Mapping[WalletName, str], existing: Iterable[Alert]) -> tuple[Shared, ...]:
     """Decide which alert covers each newly stale wallet of one account, so that one outage is one alert.
 
-    `stale` holds the fault of each wallet that none of `standing` (the account's open `stale` alerts) covers yet.
+    `stale` holds the fault of each wallet that none of `existing` (the account's open `stale` alerts) covers yet.
     Two or more wallets with the same fault share an alert that is stored under the account. If the first of them
     already has its own alert, that one is extended and keeps its id. Only one shared alert can be open per account:
     wallets with another fault get an alert each.
     """
     pool = WalletName(account)
-    by_wallet = {alert.subject.wallet: alert for alert in standing}
+    by_wallet = {alert.subject.wallet: alert for alert in existing}
     holder = by_wallet.get(pool)
     wallets_by_fault: dict[str, list[WalletName]] = {}
     for wallet, fault in stale.items():
@@ -82,12 +82,12 @@ def share(account: str, stale: Mapping[WalletName, str], standing: Iterable[Aler
     for fault, wallets in wallets_by_fault.items():
         if holder is not None and holder.fault == fault:
             members = (*(holder.members or (pool,)), *wallets)
-            decided.append(Shared(standing=holder, wallet=pool, fault=fault, members=members))
+            decided.append(Shared(existing=holder, wallet=pool, fault=fault, members=members))
             continue
         first = next((alert for alert in by_wallet.values() if alert.fault == fault), None)
         together = (*(() if first is None else (first.subject.wallet,)), *wallets)
         if len(together) > 1 and holder is None and not any(shared.members for shared in decided):
-            decided.append(Shared(standing=first, wallet=pool, fault=fault, members=together))
+            decided.append(Shared(existing=first, wallet=pool, fault=fault, members=together))
         else:
-            decided += (Shared(standing=None, wallet=wallet, fault=fault) for wallet in wallets)
+            decided += (Shared(existing=None, wallet=wallet, fault=fault) for wallet in wallets)
     return tuple(decided)

@@ -87,19 +87,19 @@ def judge_spikes(
     planned: Bools | None = None,
     stands_in: Mapping[int, Sequence[int]] | None = None,
     left: Floats | None = None,
-    told: Bools | None = None,
+    notified: Bools | None = None,
 ) -> Spikes:
     """Compare `use` [N] of the intervals from `since` to `until` [N] (epoch seconds) with what is likely then.
 
     `alerts` is what is remembered of the spikes told of each balance, `bursty` whether its category may burst
     (`market`), `planned` whether a plan covers the interval, `stands_in` for which others a balance may be used besides
-    (`stands_in_for`), `left` what is left, and `told` whose spike was told within the last day and is on: that one is
+    (`stands_in_for`), `left` what is left, and `notified` whose spike was told within the last day and is on: that one is
     compared with the 35-day level alone, or it would soon be taken for usual. What was never used before, or not for a
     day, is no spike unless it empties the balance within three days. Intervals over two hours, planned ones and balances
     with less than a day of readings add nothing.
     """
     count = len(models)
-    level = _level(models, whole=told)
+    level = _level(models, whole=notified)
     expected = _rate(models, level, (since + until) / 2, zone) * (until - since) / 3600.0
     for row, others in (stands_in or {}).items():
         level[row] += level[others].sum()

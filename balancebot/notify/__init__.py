@@ -1,4 +1,4 @@
-"""Delivery: claims what is due in the outbox, renders it, sends it through a channel and records the outcome.
+"""Delivery: claim due deliveries from the outbox, render them, send them through a channel, record the outcome.
 
-Open `worker.py` first. Each channel is a folder of its own.
+Open `worker.py` first. Each channel has its own folder.
 """

@@ -1,4 +1,4 @@
-"""What a channel's folder registers, and what it is given to make its channel."""
+"""What the folder of a channel registers, and what is passed to it to make the channel."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,30 +20,30 @@ _MAX_FINDING = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelContext:
-    """What a channel may need besides its section of the configuration."""
+    """What a channel may need in addition to its section of the configuration."""
 
     renderer: "Renderer"
     clock: Clock
     known_ids: Callable[[str], Mapping[str, str]]
-    """Returns the ids that the addresses of a channel had of late, for a channel that resolves names."""
+    """Returns the last known ids of a channel's addresses, for a channel that resolves names."""
     redact: Callable[[str], str]
-    """Hides secrets in what a channel says."""
+    """Hides secrets in a channel's errors."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegisteredChannel:
-    """One kind of channel. Both functions import what they need, so that a command which sends nothing starts quickly."""
+    """One kind of channel. Both functions import lazily, so that commands that send nothing start quickly."""
 
     section: type[ChannelSection]
-    """A channel whose section is one of these is of this kind."""
+    """The type of the configuration section of such channels."""
     build: Callable[[str, Any, ChannelContext], Channel]
-    """Makes the channel of a name from its section; it connects to nothing yet."""
+    """Makes a channel from its name and section, without connecting to anything yet."""
     preview: Callable[[Any, ChannelContext, Show], Channel]
-    """Makes one that shows each message as its reader would see it, and sends nothing."""
+    """Makes a channel that shows each message as its reader would see it, and sends nothing."""
 
 
 class RedactedChannel:
-    """A channel whose errors and findings are short and show no secret, though the other side repeats what it was sent."""
+    """Wraps a channel: shortens its errors and findings and hides secrets, because services repeat what they were sent."""
 
     def __init__(self, channel: Channel, redact: Callable[[str], str]) -> None:
         self.channel = channel
@@ -51,7 +51,7 @@ class RedactedChannel:
 
     @property
     def capabilities(self) -> Capabilities:
-        """What the channel can do besides posting."""
+        """What the channel can do in addition to posting."""
         return self.channel.capabilities
 
     @property
@@ -79,14 +79,14 @@ class RedactedChannel:
         return None if error is None else self._redacted(error)
 
     def check(self, destinations: Sequence[str]) -> list[Finding]:
-        """Try what can be tried without sending anything."""
+        """Check what can be checked without sending anything."""
         return [
             replace(finding, words=clean_text(self._redact(finding.words), at_most=_MAX_FINDING))
             for finding in self.channel.check(destinations)
         ]
 
     def close(self) -> None:
-        """Give back connections."""
+        """Close its connections."""
         self.channel.close()
 
     def _redacted(self, error: ChannelError) -> ChannelError:

@@ -1,4 +1,4 @@
-"""Turns a digest into plain values for templates, as `views` does for all else."""
+"""Turn a digest into plain values for templates, as `views` does for all other messages."""
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
@@ -16,22 +16,23 @@ from balancebot.i18n import Wording, mark
 from balancebot.notify.views import LONGEST_PLAN, View, alert_view, one_line, wallet_link
 
 MAX_LINES = 30
-"""How many balances a digest lists: with more, a reader as common as Gmail would cut the mail (at 102 kB)."""
+"""How many balances a digest lists. With more, Gmail would cut the mail (at 102 kB)."""
 MAX_NEEDING = 36
-"""How many it lists of those that need somebody: then of what is well only the number is named."""
+"""How many balances that need attention it lists if they are many; then healthy ones are only counted."""
 MAX_ITEMS = 12
-"""How much of each other part it lists."""
+"""How many items each other part lists."""
 _WELL = frozenset({"quota_moved", "recovered", "without_limits", "planned"})
-"""The parts that ask for nobody."""
+"""The parts that need no attention."""
 _NO_USE = 1e-6
-"""Messages a day: what decays falls below any number, and nothing compares to it."""
+"""In messages a day. A decaying average never becomes 0, and a percentage of less than this has no meaning."""
 
 
 def digest_view(digest: DigestMessage, words: Wording, *, public_url: str) -> View:
-    """Say how things stand, in the order of its lines (worst first); `more` counts what each part leaves out.
+    """Return the values of a digest, in the order of its lines (worst first); `more` counts what each part leaves out.
 
-    Nothing that needs somebody is left out while what is well is listed. Balances that were never read are no lines: a
-    wallet that has no other is named once. A line has the open alert of its balance, which isn't listed again.
+    If balances that need attention don't all fit, healthy ones aren't listed. Balances that were never read have no
+    line: a wallet with only such balances is listed once. A line includes the open alert of its balance, which isn't
+    listed again.
     """
     lines = [line for line in digest.lines if line.reading is not Absent.UNREAD]
     read = {line.wallet for line in lines}
@@ -122,7 +123,7 @@ def _planned_view(wallet: WalletName, category: Category, planned: PlannedUse, *
 
 
 def _alert_view(message: AlertMessage, *, words: Wording, public_url: str) -> View:
-    """Say an open alert, with as much of its note as a list has room for."""
+    """Return the values of an open alert, with its note shortened for a list."""
     view = alert_view(message, words, public_url=public_url)
     return view | {"note": one_line(message.context.note, at_most=LONGEST_PLAN)}
 
@@ -180,7 +181,7 @@ def _line_view(
 
 
 def _to_order(digest: DigestMessage) -> dict[Category, int]:
-    """Add up what is to be ordered of each category, per account in whole packages."""
+    """Add up how much to order of each category, in whole packages per account."""
     advice = {
         BalanceKey(line.wallet, line.category): (line.advice, timedelta(0))
         for line in digest.lines
@@ -193,7 +194,7 @@ def _to_order(digest: DigestMessage) -> dict[Category, int]:
 
 
 def _first_order(lines: Iterable[DigestLine]) -> datetime | None:
-    """Return by when the first purchase is due; what the shared pool gives is none."""
+    """Return when the first purchase is due; moving quota from the shared pool isn't a purchase."""
     due = (
         line.advice.order_by
         for line in lines
@@ -203,7 +204,7 @@ def _first_order(lines: Iterable[DigestLine]) -> datetime | None:
 
 
 def _change(now: float | None, before: float | None, words: Wording) -> str:
-    """Say how a usage rate compares to the week before: `+12 %`; '' where there is nothing to compare."""
+    """Return the change of a usage rate since the week before: `+12 %`; '' if there is nothing to compare."""
     if now is None or before is None or before < _NO_USE:
         return ""
     percent = round((now / before - 1) * 100)

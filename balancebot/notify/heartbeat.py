@@ -1,6 +1,6 @@
-"""The dead man's switch: a GET after every complete cycle, to a watcher that speaks up when none comes.
+"""The dead man's switch: a GET request after every complete cycle, to a service that alerts when none arrives.
 
-The address itself is a secret, so no fault ever names it.
+The URL is a secret, so no error contains it.
 """
 
 from datetime import timedelta
@@ -11,7 +11,7 @@ from balancebot.ports import ChannelError
 
 
 class Heartbeat:
-    """One address that wants to be asked regularly."""
+    """One URL that must be requested regularly."""
 
     def __init__(
         self, url: Secret, *, proxy: Proxy | None = None, timeout: timedelta = timedelta(seconds=10)
@@ -21,7 +21,7 @@ class Heartbeat:
         self._timeout = timeout
 
     def beat(self) -> str:
-        """Get the address; return what is wrong in words, '' when the answer is a good one."""
+        """Request the URL; return what is wrong, or '' if it was answered with success."""
         answer = get(self._url.reveal(), service="the heartbeat", proxy=self._proxy, within=self._timeout)
         if isinstance(answer, ChannelError):
             return str(answer.message)

@@ -1,7 +1,7 @@
-"""What the channels share that can only post: one address, one request for a message, and an answer that says all.
+"""The base of channels that can only post: one URL, one request per message, and an answer with the result.
 
-A subclass makes the request (`_post_of`) and has a table of the service's own error codes. None of them can look for a
-message: what is in doubt is sent again, with the same id where the service knows ids.
+A subclass makes the request (`_post_of`) and has a table of the service's error codes. These channels can't search for a
+message: a delivery in doubt is sent again, with the same id if the service supports ids.
 """
 
 import hashlib
@@ -36,7 +36,7 @@ from balancebot.ports import (
 )
 
 ErrorTable: TypeAlias = Mapping[int, ChannelErrorKind]
-"""What a service's error codes mean: whether sending again helps, and how soon."""
+"""The meaning of a service's error codes."""
 
 _HOURS_PER_DAY: Final = 24
 _REFUSED: Final = frozenset({401, 403, 404, 410})
@@ -47,21 +47,21 @@ _PHONE: Final = re.compile(r"\+?[0-9][0-9-]+")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PostedContent:
-    """What a message says, as plain text."""
+    """The content of a message as plain text."""
 
     title: str
     text: str
     link: str
-    """To the page behind it; '' where there are no pages."""
+    """The URL of the page about it; '' if there are no pages."""
     link_text: str
     severity: Severity | None
-    """The worst that it tells of; None where it tells of no alert."""
+    """The worst severity of its alerts; None if it isn't about alerts, or all have ended."""
     is_over: bool = False
     has_recovered: bool = False
 
     @property
     def headline(self) -> str:
-        """The title behind its severity's coloured sign, for a chat that shows no colours of its own."""
+        """The title with the coloured sign of its severity in front, for chats that can't colour text."""
         if self.severity is None:
             return self.title
         ended = Severity.OK if self.has_recovered else Severity.UNKNOWN
@@ -69,7 +69,7 @@ class PostedContent:
 
 
 def content_of(outgoing: OutgoingMessage, renderer: Renderer) -> PostedContent:
-    """Render a message as title and text; the text doesn't begin with what the title ends with."""
+    """Render a message as title and text. If the text's first line repeats the end of the title, it is dropped."""
     message = outgoing.message
     severity, is_over, has_recovered = None, False, False
     words = renderer.words_for(message)
@@ -103,7 +103,7 @@ def content_of(outgoing: OutgoingMessage, renderer: Renderer) -> PostedContent:
 def data_of_alert(message: AlertMessage, words: Wording) -> dict[str, Any]:
     """Return an alert with the fields of `alerts list --json`, and its balance with those of `status --json`.
 
-    The balance is as it was when the alert was judged. What only the present knows is null: when it is read next.
+    The balance is as it was when the alert was judged. Fields about the present, such as the next reading, are null.
     """
     measured, context, alert = message.measurement, message.context, message.alert
     kind, category = alert.subject.kind, alert.subject.category
@@ -148,17 +148,17 @@ def _days(hours: float) -> float | None:
 
 
 def instant_text(at: datetime | None) -> str | None:
-    """Return an instant as JSON shows it, to the second in UTC."""
+    """Return an instant as in JSON, to the second in UTC."""
     return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def ids_of(kind: str, outgoing: OutgoingMessage) -> list[str]:
-    """Return the ids in `mentions` that are written behind the kind of this channel: `wecom:zhangsan`."""
+    """Return the ids in `mentions` that have this channel's kind as a prefix, without it: `wecom:zhangsan`."""
     return [id_.removeprefix(f"{kind}:") for id_ in outgoing.mentions if id_.startswith(f"{kind}:")]
 
 
 def phones_of(outgoing: OutgoingMessage) -> list[str]:
-    """Return the phone numbers in `mentions`, as the services write them: digits, and the country where it is given."""
+    """Return the phone numbers in `mentions` as the services expect them: digits, with the country code if it is given."""
     return [id_.replace("-", "") for id_ in outgoing.mentions if _PHONE.fullmatch(id_)]
 
 
@@ -172,7 +172,7 @@ class Post:
 
 
 class OneWayChannel(ABC):
-    """A channel that only sends: it can neither look for its messages nor take one back, nor be tried without sending."""
+    """A channel that only sends: it can't search for its messages or delete them, and can't be checked without sending."""
 
     capabilities = Capabilities()
     name: str
@@ -187,46 +187,47 @@ class OneWayChannel(ABC):
     def find(
         self, outgoing: OutgoingMessage, *, after: MessageRef | None
     ) -> Sequence[MessageRef] | ChannelError:
-        """Say that it can't look."""
+        """Return the error that it can't search."""
         del outgoing, after
         return ChannelError(
             kind=ChannelErrorKind.REJECTED, message=sentence("this channel can't look for its messages")
         )
 
     def delete(self, ref: MessageRef) -> ChannelError | None:
-        """Say that it can't delete."""
+        """Return the error that it can't delete."""
         del ref
         return ChannelError(
             kind=ChannelErrorKind.REJECTED, message=sentence("this channel can't delete a message")
         )
 
     def check(self, destinations: Sequence[str]) -> list[Finding]:
-        """Say that it can't be tried."""
+        """Return the finding that it can't be checked without sending."""
         del destinations
         words = f"can't be tried without posting: balancebot notify test --channel {self.name}"
         return [Finding(ok=None, words=words)]
 
-    def close(self) -> None:  # noqa: B027 -- nothing is open, in any of them
-        """Nothing is held open between messages."""
+    def close(self) -> None:  # noqa: B027 -- no connection is kept
+        """Do nothing: no connection is kept between messages."""
 
 
 def claim_lost() -> ChannelError:
-    """Return the error of a delivery that somebody else has taken over."""
+    """Return the error of a delivery that another worker has taken over."""
     return ChannelError(
         kind=ChannelErrorKind.LEASE_LOST, message=sentence("the claim on this delivery has run out")
     )
 
 
 class PostingChannel(OneWayChannel):
-    """A channel with one address that takes posts. `url` is a secret: no error names it."""
+    """A channel that posts to one URL. The URL is a secret: no error contains it."""
 
     code_keys: ClassVar[tuple[str, ...]] = ()
-    """Where an answer has its error code, which is 0 when the message was taken; none: the status says it."""
+    """The JSON keys of the error code in an answer, which is 0 on success. Empty: only the HTTP status counts."""
     words_keys: ClassVar[tuple[str, ...]] = ()
+    """The JSON keys of the error text."""
     errors: ClassVar[ErrorTable] = {}
-    """A code that isn't in it refuses this very message."""
+    """Codes that aren't in it mean that the message is rejected."""
     pause: ClassVar[timedelta] = timedelta(minutes=1)
-    """How long the service is left alone once it has had too many messages."""
+    """How long to wait after the service's error for too many messages."""
 
     def __init__(
         self,
@@ -238,7 +239,7 @@ class PostingChannel(OneWayChannel):
         clock: Clock,
         timeout: timedelta = TIMEOUT,
     ) -> None:
-        """`name` is the configured one; `secret` signs what is sent."""
+        """`name` is the configured one; messages are signed with `secret`."""
         self.name = name
         self._url = url
         self._secret = secret
@@ -249,7 +250,7 @@ class PostingChannel(OneWayChannel):
     def send(
         self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
-        """Post; an edit is nothing here. Nothing can be answered, so the ref is empty."""
+        """Post the message; edits are ignored. The ref is empty, because messages can't be replied to."""
         if outgoing.action is Action.EDIT:
             return MessageRef(channel_id="", message_id="")
         post = self._post_of(outgoing, self._clock.now())
@@ -286,7 +287,7 @@ class PostingChannel(OneWayChannel):
         return None if taken else self._error_of_status(answer)
 
     def _doubt(self, answer: HttpAnswer) -> ChannelError:
-        """Return the error of an answer that isn't the service's: of a gateway, or of a network's log-in page."""
+        """Return the error of an answer that doesn't come from the service, but from a gateway or a log-in page."""
         return ChannelError(
             kind=ChannelErrorKind.IN_DOUBT,
             message=sentence(
@@ -324,12 +325,12 @@ def signed(key: bytes, text: bytes) -> str:
 
 
 def as_json(document: object) -> bytes:
-    """Return a document as JSON in UTF-8; characters stand for themselves, which keeps it short."""
+    """Return a document as JSON in UTF-8. Characters aren't escaped, which keeps it short."""
     return json.dumps(document, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def cut_to_bytes(text: str, at_most: int) -> str:
-    """Return `text` with no more than `at_most` bytes in UTF-8, cut between characters."""
+    """Return `text` cut to at most `at_most` bytes in UTF-8, between characters."""
     encoded = text.encode("utf-8", "replace")
     if len(encoded) <= at_most:
         return text
@@ -337,7 +338,7 @@ def cut_to_bytes(text: str, at_most: int) -> str:
 
 
 def without_markdown(text: str) -> str:
-    """Return `text` so that it makes no link and mentions nobody in a Markdown of these services."""
+    """Return `text` changed so that it can't make links or mentions in the Markdown of these services."""
     return text.translate(_HARMLESS)
 
 

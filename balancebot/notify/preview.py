@@ -1,4 +1,4 @@
-"""Shows messages on a terminal as their reader would see them; for the demo."""
+"""Show messages on a terminal as their reader would see them; for the demo."""
 
 import re
 import textwrap
@@ -23,14 +23,14 @@ _BOLD = re.compile(r"(?<!\w)\*([^*\n]+)\*(?!\w)")
 
 
 def slack_preview(payload: Mapping[str, Any], *, width: int = _WIDTH) -> str:
-    """Draw a Slack message: its blocks, or its text where there are none."""
+    """Draw a Slack message: its blocks, or its text if it has none."""
     blocks: Sequence[Mapping[str, Any]] = payload.get("blocks") or []
     lines = [line for block in blocks for line in _block(block, width)] if blocks else []
     return _framed(lines or _mrkdwn(str(payload.get("text", "")), width), width)
 
 
 def mail_preview(message: EmailMessage, *, width: int = _WIDTH) -> str:
-    """Draw a mail: the headers a person looks at, and the plain text."""
+    """Draw a mail: the headers that a person sees, and the plain text."""
     body = message.get_body(("plain",))
     text = body.get_content() if body is not None else ""
     head = [f"{name}: {message[name]}" for name in ("From", "To", "Subject") if message[name]]
@@ -71,7 +71,7 @@ def _plain(text: str) -> str:
 def _wrapped(line: str, width: int) -> list[str]:
     if _columns(line) <= width:
         return [line]
-    # Half the width holds in any script: a Chinese character takes two columns.
+    # textwrap counts characters, but a Chinese character takes two columns: reduce the width in proportion.
     narrow = width if line.isascii() else width * len(line) // _columns(line)
     return textwrap.wrap(line, narrow, subsequent_indent="  ", break_on_hyphens=False) or [""]
 
@@ -84,7 +84,7 @@ def _framed(lines: Sequence[str], width: int) -> str:
 
 
 def _columns(text: str) -> int:
-    """Count the columns of a terminal that `text` takes."""
+    """Return how many columns `text` takes on a terminal."""
     return sum(
         0
         if unicodedata.combining(sign) or sign == "\ufe0f"
@@ -96,7 +96,7 @@ def _columns(text: str) -> int:
 
 
 class PreviewChannel(ABC):
-    """A channel whose messages are shown on a terminal, and nowhere else."""
+    """A channel whose messages are only shown on a terminal."""
 
     capabilities = Capabilities()
 
@@ -110,22 +110,22 @@ class PreviewChannel(ABC):
         """Show a message as its reader would see it."""
 
     def find(self, outgoing: OutgoingMessage, *, after: MessageRef | None) -> Sequence[MessageRef]:  # noqa: ARG002
-        """Find nothing: no answer was ever lost."""
+        """Return nothing: no delivery is ever in doubt."""
         return ()
 
-    def delete(self, ref: MessageRef) -> None:  # noqa: B027 -- nothing stands anywhere
-        """Have nothing to delete."""
+    def delete(self, ref: MessageRef) -> None:  # noqa: B027 -- nothing was sent
+        """Do nothing: nothing was sent."""
 
     def check(self, destinations: Sequence[str]) -> list[Finding]:  # noqa: ARG002
-        """Have nothing to try."""
+        """Return no findings: there is nothing to check."""
         return []
 
     def close(self) -> None:  # noqa: B027 -- nothing is open
-        """Hold nothing open."""
+        """Do nothing: nothing is open."""
 
 
 class PreviewSlack(PreviewChannel):
-    """A workspace on the screen."""
+    """A Slack workspace on the terminal."""
 
     capabilities = Capabilities(can_edit=True, has_threads=True, can_find=True)
 
@@ -134,7 +134,7 @@ class PreviewSlack(PreviewChannel):
         self._numbers = count(1)
 
     def send(self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]) -> MessageRef:  # noqa: ARG002
-        """Show a message and where it appears; an edit by its headline alone."""
+        """Show a message and where it appears; an edit only by its headline."""
         message = message_of(self._renderer, outgoing)
         shown = slack_preview({"text": message.text, "blocks": message.blocks})
         address = outgoing.destination.address
@@ -150,7 +150,7 @@ class PreviewSlack(PreviewChannel):
 
 
 class PreviewMail(PreviewChannel):
-    """A mailbox on the screen: the first mail in full, and of the others what a list of mails shows."""
+    """A mailbox on the terminal: the first mail in full, the others as in a list of mails."""
 
     capabilities = Capabilities(has_threads=True)
 
@@ -169,7 +169,7 @@ class PreviewMail(PreviewChannel):
 
 
 class PreviewPosts(PreviewChannel):
-    """A chat on the screen."""
+    """A chat on the terminal."""
 
     def send(self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]) -> MessageRef:  # noqa: ARG002
         """Show title and text."""

@@ -1,7 +1,7 @@
-"""What waits for one destination: sent one message after the other, each outcome stored, by one worker at a time.
+"""The queue of one destination: its messages are sent one after another, and each outcome is stored, by one worker.
 
-No transaction is open while something is sent. The outcome of one message and the claim of the next are one
-transaction: while the queue is worked on it always holds a claim, so nobody else sends there.
+No transaction is open while a message is sent. The outcome of one message and the claim of the next are stored in one
+transaction, so that the worker always holds a claim and no other one sends to the destination.
 """
 
 import logging
@@ -42,11 +42,11 @@ from balancebot.store.errors import DatabaseError
 log = logging.getLogger(__name__)
 
 _BATCH = 5
-"""How many messages are sent by one plan: what opens or worsens meanwhile waits no longer than for these."""
+"""How many messages are sent by one plan. An alert that opens or worsens meanwhile waits at most for these."""
 _OUTAGE = frozenset({ChannelErrorKind.UNREACHABLE, ChannelErrorKind.IN_DOUBT, ChannelErrorKind.SERVER})
 _REFUSED = frozenset({ChannelErrorKind.AUTH, ChannelErrorKind.NO_SUCH_DESTINATION})
 _MAX_OUTAGES = 2
-"""After so many failures of an outage's kind in a row the destination is left alone until its next turn."""
+"""After this many failures in a row that look like an outage, the destination is left until its next turn."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,27 +62,27 @@ class AttemptReport:
     number: int
     outcome: Outcome | ChannelErrorKind
     state: DeliveryState | None
-    """Where the delivery stands now; None when another worker has taken it over."""
+    """The delivery's state now; None if another worker has taken it over."""
     message: str = ""
     may_stand_twice: bool = False
-    """It was sent again without knowing whether it had arrived: the channel can't look."""
+    """It was sent again without knowing whether it had arrived, because the channel can't search for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliverReport:
-    """What was tried since the last report."""
+    """The attempts since the last report."""
 
     attempts: tuple[AttemptReport, ...] = ()
     deleted: int = 0
-    """Messages that stood twice and were deleted."""
+    """How many duplicates were deleted."""
     faults: tuple[str, ...] = ()
-    """What went wrong on our side or while looking for duplicates, one line each; nothing is lost by it."""
+    """Internal faults, and faults of the search for duplicates, one line each; no message is lost by them."""
     num_pending: int | None = None
-    """Deliveries that still wait; None when it wasn't asked or can't be known."""
+    """Deliveries that still wait; None if that wasn't counted."""
 
 
 class DeliverNotes:
-    """Collects what happens in several threads until it is reported."""
+    """Collects what happens in the threads until it is reported."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -101,7 +101,7 @@ class DeliverNotes:
             self._faults.append(message)
 
     def deletion(self) -> None:
-        """Note that a message which stood twice was deleted."""
+        """Note that a duplicate was deleted."""
         with self._lock:
             self._deleted += 1
 
@@ -120,7 +120,7 @@ class DeliverNotes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AttemptResult:
-    """The outcome of one message, until the database has it. `answer` None: it was looked for and isn't there."""
+    """The outcome of one message, until it is stored. `answer` None: it was searched for and doesn't exist."""
 
     claimed: ClaimedDelivery
     answer: MessageRef | ChannelError | None
@@ -141,7 +141,7 @@ class AttemptResult:
 
 
 class DestinationQueue:
-    """The work on one destination until nothing is due there, or it can't be reached."""
+    """Sends to one destination until nothing is due there, or until it can't be reached."""
 
     def __init__(
         self,
@@ -156,7 +156,7 @@ class DestinationQueue:
         notes: DeliverNotes,
         is_closing: Callable[[], bool],
     ) -> None:
-        """`others` are told when this destination refuses; `is_closing` ends the work after the message under way."""
+        """`others` are notified if this destination fails; `is_closing` ends the work after the present message."""
         self.destination = destination
         self._database = database
         self._channel = channel
@@ -171,17 +171,17 @@ class DestinationQueue:
         self._outages = 0
         self._has_left = False
         self.unsaved: AttemptResult | None = None
-        """What couldn't be stored yet; nothing else is sent to the destination until it is."""
+        """The outcome that isn't stored yet; nothing else is sent to the destination before it is."""
         self.notified: set[Destination] = set()
-        """The other destinations that are to report that this one refused."""
+        """The other destinations to which the failure of this one is reported."""
 
     def run(self) -> None:
-        """Send everything that is due, each delivery once; then look for what may stand twice."""
+        """Send everything that is due, each delivery once; then search for duplicates."""
         try:
-            while not self._is_over() and (current := self._open()) is not None:
+            while not self._has_ended() and (current := self._open()) is not None:
                 while current is not None:
                     self.unsaved = self._attempt(current)
-                    self._decide_whether_to_stay(self.unsaved)
+                    self._decide_whether_to_continue(self.unsaved)
                     current = self.save()
             if not self._is_closing():
                 self._verify()
@@ -190,10 +190,10 @@ class DestinationQueue:
             self._notes.fault(str(error.message))
 
     def save(self) -> ClaimedDelivery | None:
-        """Store the last outcome; claim the next message of the plan, unless the work is over.
+        """Store the last outcome; claim and return the next message of the plan, unless the work has ended.
 
-        Raises DatabaseError while the database can't be written; then this is to be called again. An outcome that no
-        database takes is stored as a plain failure, in doubt: it never blocks what comes after it.
+        Raises DatabaseError if the database can't be written; then call it again later. An outcome that can't be stored
+        because of a bug is stored as a failure in doubt instead, so that it doesn't block the messages after it.
         """
         result = self.unsaved
         if result is None:
@@ -207,7 +207,7 @@ class DestinationQueue:
             log.exception("deliver.internal_error")
             result = replace(result, answer=_internal_error(error), duplicates=())
             self._has_left = True
-            self.unsaved = None  # should this fail too, the claim is taken over like that of a dead process
+            self.unsaved = None  # if this fails too, the claim is taken over like that of a dead process
             settled, upcoming = self._store(result, now)
         self.unsaved = None
         self._report(result, settled.state, now)
@@ -217,15 +217,15 @@ class DestinationQueue:
 
     def _store(self, result: AttemptResult, now: datetime) -> tuple[SettledDelivery, ClaimedDelivery | None]:
         with self._database.write() as conn:
-            return self._settle(conn, result, now), None if self._is_over() else self._claim_next(conn, now)
+            return self._settle(conn, result, now), None if self._has_ended() else self._claim_next(conn, now)
 
     def _open(self) -> ClaimedDelivery | None:
-        """Plan the queue and claim the first message; None when nothing is due, or another worker is at it."""
+        """Plan the queue and claim the first message; None if nothing is due, or another worker serves the queue."""
         now, can = self._clock.now(), self._channel.capabilities
         with self._database.write() as conn:
             allowed = _BATCH
             if can.rate is not None:
-                # what may not be sent yet isn't planned: meanwhile more of it becomes one message
+                # don't plan what may not be sent yet: meanwhile more deliveries can be combined
                 allowed = min(_BATCH, deliveries.num_allowed(conn, self.destination, can.rate, now=now))
             self._steps.clear()
             if allowed == 0:
@@ -284,7 +284,7 @@ class DestinationQueue:
         try:
             return self._channel.send(outgoing, holds_claim=holds_claim)
         except Exception as error:
-            # a bug of ours must neither lose the message nor stop the queue
+            # a bug must neither lose the message nor stop the queue
             log.exception("deliver.internal_error")
             return _internal_error(error)
 
@@ -314,10 +314,10 @@ class DestinationQueue:
                 settled = deliveries.failed(
                     conn, current, error, can_look=can_look, worker_id=worker_id, now=now
                 )
-                self._tell_others(conn, current, error, settled, now)
+                self._notify_others(conn, current, error, settled, now)
                 return settled
 
-    def _tell_others(
+    def _notify_others(
         self,
         conn: Connection,
         current: ClaimedDelivery,
@@ -325,13 +325,11 @@ class DestinationQueue:
         settled: SettledDelivery,
         now: datetime,
     ) -> None:
-        """Remember what is refused for good, was given up, is put off for long or was repeated in vain; tell it through
-        another channel, once.
-        """
+        """Record a permanent failure, a give-up, a long delay or vain repeats, and report it once through another channel."""
         gave_up = settled.state is DeliveryState.GAVE_UP
         is_in_vain = settled.num_doubts > MAX_QUICK_REPEATS
         is_edit = current.outgoing.action is Action.EDIT and error.kind is ChannelErrorKind.REJECTED
-        # whoever sends a test looks at what comes of it
+        # the person who sends a test sees its result
         is_test = isinstance(current.outgoing.message, TestMessage)
         if is_edit or is_test or not (error.needs_attention or gave_up or is_in_vain):
             return
@@ -351,8 +349,8 @@ class DestinationQueue:
                 now=now,
             )
 
-    def _decide_whether_to_stay(self, result: AttemptResult) -> None:
-        """Leave a destination that can't be reached; don't do for now what it asked us to stop."""
+    def _decide_whether_to_continue(self, result: AttemptResult) -> None:
+        """End the work if the destination can't be reached; after a rate limit, drop the steps of that kind."""
         error = result.answer
         if not isinstance(error, ChannelError):
             self._outages = 0
@@ -364,7 +362,7 @@ class DestinationQueue:
             self._steps = deque(step for step in self._steps if step.method is not paused)
 
     def _verify(self) -> None:
-        """Look once more for what had been in doubt, and delete what stands twice."""
+        """Search once more for deliveries that had been in doubt, and delete duplicates."""
         with self._database.write() as conn:
             due = queues.due_verifications(conn, self.destination, now=self._clock.now())
         for claimed in due:
@@ -406,7 +404,7 @@ class DestinationQueue:
             )
         )
 
-    def _is_over(self) -> bool:
+    def _has_ended(self) -> bool:
         return self._has_left or self._is_closing()
 
 

@@ -1,7 +1,7 @@
-"""The kinds of channel: each is a folder with one registration, and nothing else knows which kinds there are.
+"""The kinds of channel. Each is a folder with one registration; only this file lists them.
 
-A registration says how a section of the configuration (balancebot/config/) becomes a channel. What a channel can do
-(edit, threads, find its messages) it says itself, in its `capabilities`.
+A registration says how a section of the configuration (balancebot/config/) becomes a channel. The channel's
+`capabilities` say what it can do (edit, threads, find its messages).
 """
 
 from collections.abc import Mapping, Sequence
@@ -37,9 +37,9 @@ def build_channels(
     *,
     show: Show | None = None,
 ) -> dict[str, Channel]:
-    """Make the channel of each section, by its configured name; what it says shows no secret.
+    """Make the channel of each section, by its configured name; secrets are hidden in its errors.
 
-    With `show` they show each message and send nothing.
+    With `show` the channels show each message instead of sending it.
     """
     channels: dict[str, Channel] = {}
     for name, section in sections.items():

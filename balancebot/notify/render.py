@@ -1,11 +1,11 @@
-"""Renders message into text through Jinja templates, the user's first, then the built-in.
+"""Render messages as text with Jinja templates, first the user's, then the built-in ones.
 
-A template that fails, whoever wrote it, never loses a message: the built-in one is used instead, or, where that fails,
-a line with the severity, the balance and the reading; the log says so. Templates see plain values in a sandbox; the
-user's have bounds of time and memory.
-Escaping belongs to the kind of output: everything of Slack and HTML is rendered with it, everything plain without, the
-sentences of `words.j2` included, because a macro that was compiled without escaping and is called from a page that
-escapes would pass as safe.
+A failing template never loses a message: if the user's fails, the built-in one is used; if that fails, a line with the
+severity, the balance and the reading. Failures are logged. Templates see plain values in a sandbox; the user's templates
+have limits of time and memory.
+Escaping depends on the kind of output: Slack and HTML are rendered with it, plain text without. This includes the
+sentences of `words.j2`, because a macro that was compiled without escaping would count as safe if it were called from
+an escaping template.
 """
 
 import logging
@@ -39,29 +39,29 @@ from balancebot.notify.views import View, alert_view, group_view, notice_view
 
 _log = logging.getLogger(__name__)
 _BLANK_LINES: Final = re.compile(r"\n{3,}")
-"""What a part that has nothing to say leaves behind."""
+"""Left by parts of a template that are empty."""
 _HTML_SUFFIX: Final = ".html.j2"
 _SLACK_FOLDER: Final = "slack/"
 _MOST_PLAIN_LINES: Final = 20
 
 
 class Renderer:
-    """Turns message into words, in one language (a digest may name its own) and one time zone."""
+    """Turns messages into text, in one language (a digest may have its own) and one time zone."""
 
     def __init__(self, *, words: Wording, public_url: str = "", user_dir: Path | None = None) -> None:
         """Look for templates in `user_dir` first; `public_url` '' means that there are no pages to link to."""
         self._words = words
         self._public_url = public_url
         self._user_dir = user_dir
-        self._told: set[tuple[str, str]] = set()
+        self._logged: set[tuple[str, str]] = set()
 
     @property
     def language(self) -> str:
-        """The language of everything but a digest that names its own."""
+        """The language of all messages, except digests and notices that have their own."""
         return self._words.language
 
     def speaking(self, words: Wording | str) -> "Renderer":
-        """Return a renderer like this one, in the language and time zone of `words`, or in a language."""
+        """Return a copy of this renderer with the language and time zone of `words`, or with another language."""
         return Renderer(
             words=replace(self._words, language=words) if isinstance(words, str) else words,
             public_url=self._public_url,
@@ -69,22 +69,22 @@ class Renderer:
         )
 
     def link_of(self, message: Message) -> str:
-        """Return the address of the page behind a message, an alert's own; '' where there are no pages."""
+        """Return the URL of the page about a message, for an alert its own page; '' if there are no pages."""
         if isinstance(message, AlertMessage):
             return f"{self._public_url.rstrip('/')}/alerts/{message.alert_id}" if self._public_url else ""
         try:
             return str(self._view(message, self.words_for(message))["link"])
         except Exception as fault:  # noqa: BLE001 -- as for `render`
-            self._tell_once("link", f"{type(fault).__name__}: {fault}", "no link is shown")
+            self._log_once("link", f"{type(fault).__name__}: {fault}", "no link is shown")
             return ""
 
     def render(self, template: str, message: Message, **extra: str | bool) -> str:
-        """Render `template` (`slack/alert.j2`) from `message`; blank lines around it are dropped. Never raises."""
+        """Render `template` (`slack/alert.j2`) for `message`, without blank lines around it. Never raises."""
         words = self.words_for(message)
         try:
             return self._render(template, message, words, extra)
-        except Exception as fault:  # noqa: BLE001 -- a message that can't be laid out must go out all the same
-            self._tell_once(template, f"{type(fault).__name__}: {fault}", "a plain line is sent")
+        except Exception as fault:  # noqa: BLE001 -- the message must be sent even if it can't be rendered
+            self._log_once(template, f"{type(fault).__name__}: {fault}", "a plain line is sent")
             return _plain_text(template, message, words)
 
     def _render(
@@ -101,13 +101,13 @@ class Renderer:
             try:
                 if text := _render(_environments(words.language, self._user_dir), template, context):
                     return text
-                self._tell_once(template, "it renders to nothing")
-            except Exception as fault:  # noqa: BLE001 -- a user's template may fail in any way; the message must go out
-                self._tell_once(template, f"{type(fault).__name__}: {fault}")
+                self._log_once(template, "it renders to nothing")
+            except Exception as fault:  # noqa: BLE001 -- a user's template may fail in any way; the message must be sent
+                self._log_once(template, f"{type(fault).__name__}: {fault}")
         return _render(_environments(words.language, None), template, context)
 
     def words_for(self, message: Message) -> Wording:
-        """Return the vocabulary in which `message` are told."""
+        """Return the `Wording` (language and time zone) of a message."""
         if isinstance(message, DigestMessage | NoticeMessage) and message.language:
             return replace(self._words, language=message.language)
         return self._words
@@ -125,14 +125,14 @@ class Renderer:
             case _:
                 assert_never(message)
 
-    def _tell_once(self, template: str, fault: str, then: str = "the built-in one is used") -> None:
-        if (template, fault) not in self._told:
-            self._told.add((template, fault))
+    def _log_once(self, template: str, fault: str, then: str = "the built-in one is used") -> None:
+        if (template, fault) not in self._logged:
+            self._logged.add((template, fault))
             _log.warning("template_failed template=%s fault=%s; %s", template, fault, then)
 
 
 def _plain_text(template: str, message: Message, words: Wording) -> str:
-    """Say the least that helps, without a template: which alerts a message is about, and how bad they are."""
+    """Return the most important facts without a template: the alerts that a message is about, and their severities."""
     match message:
         case AlertMessage():
             lines = [_plain_line(message, words)]
@@ -160,7 +160,7 @@ def _plain_line(message: AlertMessage, words: Wording) -> str:
 
 
 def stem_of(message: Message) -> str:
-    """Return the name that the templates of a message begin with."""
+    """Return the first part of the names of a message's templates."""
     match message:
         case AlertMessage():
             return "alert"
@@ -179,7 +179,7 @@ _Environments: TypeAlias = tuple[ImmutableSandboxedEnvironment, ImmutableSandbox
 
 @cache
 def _environments(language: str, user_dir: Path | None) -> _Environments:
-    """Return the environment of plain text, and that of markup: the user's templates come before the built-in ones."""
+    """Return the environments for plain text and for markup. The user's templates come before the built-in ones."""
     folders = [packaged("templates")] if user_dir is None else [user_dir, packaged("templates")]
     kind = ImmutableSandboxedEnvironment if user_dir is None else BudgetedEnvironment
     plain, markup = (
@@ -207,5 +207,5 @@ def _render(environments: _Environments, template: str, context: Mapping[str, ob
     text = visible(rendered).strip()
     if environment is plain:
         text = _BLANK_LINES.sub("\n\n", text)
-    # Slack decodes only &amp; &lt; &gt;, and shows any other entity as it is written.
+    # Slack decodes only &amp; &lt; &gt;, and shows other entities literally.
     return text.replace("&#39;", "'").replace("&#34;", '"') if for_slack else text

@@ -1,4 +1,4 @@
-"""What people do about deliveries: list what waits or was given up, send it again, or send a test. Acts are audited."""
+"""What people do about deliveries: list those that wait or were given up, send one again, send a test. Acts are audited."""
 
 from dataclasses import dataclass
 
@@ -20,12 +20,12 @@ class OperateDeliveries:
     clock: Clock
 
     def listed(self, *, every: bool = False, limit: int = 1000) -> tuple[Delivery, ...]:
-        """Return deliveries, the newest first: those that wait or were given up, or `every` one."""
+        """Return the deliveries that wait or were given up, or with `every` all, the newest first."""
         with self.database.read() as conn:
             return delivery_list.listed(conn, every=every, limit=limit)
 
     def send_test(self, *destinations: Destination, by: Actor) -> tuple[str, ...]:
-        """Let a test message be sent to each destination, like any other message; return the ids of the deliveries."""
+        """Enqueue a test message for each destination, like any other message; return the ids of the deliveries."""
         now = self.clock.now()
         with self.database.write() as conn:
             ids = outbox.enqueue_plain(conn, message=TestMessage(at=now), destinations=destinations, now=now)
@@ -34,7 +34,7 @@ class OperateDeliveries:
         return ids
 
     def end_test(self, delivery_id: str) -> Delivery | None:
-        """Return how the delivery of a test stands; one that was tried and failed isn't tried again."""
+        """Return the delivery of a test message. If it was tried and failed, it is given up."""
         with self.database.write() as conn:
             delivery = delivery_list.find(conn, delivery_id)
             if delivery is not None and delivery.state is DeliveryState.PENDING and delivery.num_attempts:
@@ -42,9 +42,9 @@ class OperateDeliveries:
             return delivery
 
     def resend(self, delivery_id: str, *, by: Actor) -> DeliveryState | None:
-        """Let a delivery that was given up, or waits, be tried at once; return where it stood, None if it is unknown.
+        """Make a delivery due that waits or was given up; return its previous state, None if the id is unknown.
 
-        One that is under way, has arrived or is carried by another is left alone.
+        A delivery that is being sent, was delivered or is carried by another isn't changed.
         """
         now = self.clock.now()
         with self.database.write() as conn:

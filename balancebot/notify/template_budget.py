@@ -1,7 +1,8 @@
-"""The sandbox of an operator's templates: what they may take of time and memory.
+"""The sandbox for an operator's templates, with limits of time and memory.
 
-A template is a stranger's program. Each turn of a loop and each macro looks at the clock; operators that could make one
-huge value refuse; what waits in code that isn't Python's is left behind in its thread, and the message goes out without it.
+A template is an untrusted program. Each iteration of a loop and each macro checks the clock. Operators that could make
+a huge value are refused. If a template blocks in code that isn't Python's, its thread is abandoned, and the message is
+sent without the template.
 """
 
 import re
@@ -23,14 +24,14 @@ _MAX_EXPONENT: Final = 64
 _MAX_WIDTH: Final = 10_000
 _WIDE: Final = re.compile(r"[0-9]{4,}|\*")
 _PADDING: Final = ("center", "indent", "wordwrap", "batch", "slice", "format")
-"""The filters that can make much of little."""
-_TURNS: Final = frozenset({"for", "macro", "call"})
+"""The filters that can turn a short text into a very long one."""
+_CHECKED_TAGS: Final = frozenset({"for", "macro", "call"})
 _CHECK: Final = "check_budget"
 _of_thread = threading.local()
 
 
 class TemplateBudgetError(Exception):
-    """A template took more time or memory than it may."""
+    """A template took more time or memory than allowed."""
 
 
 def _check_budget() -> str:
@@ -39,18 +40,18 @@ def _check_budget() -> str:
     return ""
 
 
-class _CheckedTurns(Extension):
-    """Looks at the clock at the beginning of each turn of a loop and of each macro."""
+class _TimeChecks(Extension):
+    """Checks the clock at the beginning of each iteration of a loop and of each macro."""
 
     def filter_stream(self, stream: TokenStream) -> Iterator[Token]:
-        """Put a call behind each tag that opens one."""
+        """Insert a call of the check after each tag that opens a loop or a macro."""
         tag, before = "", ""
         for token in stream:
             yield token
             if before == "block_begin" and token.type == "name":
                 tag = token.value
             elif token.type == "block_end":
-                if tag in _TURNS:
+                if tag in _CHECKED_TAGS:
                     call = ("variable_begin", "name", "lparen", "rparen", "variable_end")
                     yield from (Token(token.lineno, kind, _CHECK) for kind in call)
                 tag = ""
@@ -58,12 +59,12 @@ class _CheckedTurns(Extension):
 
 
 class BudgetedEnvironment(ImmutableSandboxedEnvironment):
-    """The sandbox, with bounds."""
+    """The sandbox with limits."""
 
     intercepted_binops = frozenset({"*", "**", "%"})
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**{**options, "extensions": [*options.get("extensions", ()), _CheckedTurns]})
+        super().__init__(**{**options, "extensions": [*options.get("extensions", ()), _TimeChecks]})
         self.globals[_CHECK] = _check_budget
         self.globals.pop("lipsum", None)
         for name in _PADDING:
@@ -75,7 +76,7 @@ class BudgetedEnvironment(ImmutableSandboxedEnvironment):
         return super().call(__context, __obj, *args, **kwargs)
 
     def call_binop(self, context: Context, operator: str, left: Any, right: Any) -> Any:
-        """Refuse what makes one huge value."""
+        """Refuse operations that make a huge value."""
         match operator, left, right:
             case "*", (str() | list() | tuple()) as many, int() as times:
                 _refuse_more(len(many) * times)
@@ -89,7 +90,7 @@ class BudgetedEnvironment(ImmutableSandboxedEnvironment):
 
 
 def render_within_budget(template: Template, context: Mapping[str, object]) -> str:
-    """Render an operator's template; raises `TemplateBudgetError`, or whatever the template raises."""
+    """Render an operator's template. Raises `TemplateBudgetError`, or any exception of the template."""
     outcome: list[str | Exception] = []
     thread = threading.Thread(
         target=_work, args=(lambda: _generated(template, context), outcome), name="template", daemon=True
@@ -108,7 +109,7 @@ def _work(render: Callable[[], str], outcome: list[str | Exception]) -> None:
     _of_thread.until = monotonic() + MAX_SECONDS
     try:
         outcome.append(render())
-    except Exception as fault:  # noqa: BLE001 -- whatever a template does is the renderer's to tell
+    except Exception as fault:  # noqa: BLE001 -- raised again by `render_within_budget`
         outcome.append(fault)
 
 

@@ -1,6 +1,6 @@
-"""Turns messages into plain values for templates: text, numbers, booleans, lists. Nothing else goes in.
+"""Turn messages into plain values for templates: only text, numbers, booleans and lists.
 
-A template is a stranger's: whatever it is given here, it can read. Texts from outside lose their line breaks.
+Templates are untrusted and can read everything that is passed here. Texts from outside are put on one line.
 """
 
 from collections.abc import Iterable
@@ -27,25 +27,25 @@ from balancebot.i18n import Wording, mark
 
 T = TypeVar("T")
 View: TypeAlias = dict[str, Any]
-"""What a template sees under one name; plain values only."""
+"""The values that a template sees under one name."""
 
 MAX_MEMBERS = 100
-"""How many members of a group a message names one by one."""
+"""How many members of a group a message lists."""
 MAX_WALLETS = 12
-"""How many wallets of an account's alert it names: enough to see which, and what to do stays in sight."""
+"""How many wallets of an account's alert a message lists; with more, what to do would be too far down."""
 MAX_NOTES = 5
-"""How many different notes stand below the members of a group in Slack."""
+"""How many different notes a message shows below the members of a group in Slack."""
 _LONGEST_TEXT = 600
 LONGEST_PLAN = 160
-"""How much of an announced send is said."""
+"""The limit for a planned send or a note in a list, in characters."""
 _SHOWN_ID = 8
-"""How much of a group's id people see."""
+"""How many characters of a group's id are shown."""
 _MOST_PLANS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertView:
-    """One alert in words and figures; '' stands for what there isn't."""
+    """One alert in words and figures; '' means that there is no such value."""
 
     id: str
     kind: str
@@ -53,7 +53,7 @@ class AlertView:
     reason: str
     closed: bool
     recovered: bool
-    """Whether it ended well; closed but not recovered is shown in grey."""
+    """Whether it ended by a recovery; an alert that is closed but not recovered is shown in grey."""
     unheard: bool
     severity: str
     severity_word: str
@@ -66,20 +66,20 @@ class AlertView:
     num_members: int
     num_more_members: int
     known: bool
-    """Whether there is a number to speak of."""
+    """Whether the reading is a number."""
     empty: bool
-    """Whether nothing is left."""
+    """Whether the balance is 0."""
     balance: str
     messages: str
     runway: str
-    """In brief, without its range: `≈ 9 h`; '' where it is unknown or 0."""
+    """In short, without its range: `≈ 9 h`; '' if it is unknown or 0."""
     runway_range: str
     at_this_pace: bool
-    """Whether the runway is by the pace of a usage spike, not by the expected usage."""
+    """Whether the runway is based on the rate of a usage spike, not on the expected usage."""
     burn: str
     limit: str
     not_counted: str
-    """Which burst the usage rate leaves out; '' for none."""
+    """The burst that the usage rate leaves out; '' = none."""
     empty_at: str
     spark: str
     note: str
@@ -96,44 +96,44 @@ class AlertView:
     acknowledged_note: str
     expects_by: str
     promised_by: str
-    """Who had ordered the top-up that hasn't come; '' = nothing is overdue."""
+    """Who ordered the top-up that is overdue; '' = none is."""
     promised_for: str
     promised_note: str
     arrived: str
-    """How many messages of a top-up arrived that isn't enough; '' where that isn't the reason."""
+    """How many messages of an insufficient top-up arrived; '' if that isn't the reason."""
     silenced_until: str
     unacknowledged_for: str
-    """Told because nobody has acknowledged it for so long; '' where that isn't the reason."""
+    """How long nobody has acknowledged it, if that is the reason of the message; otherwise ''."""
     escalated_at: str
     flaps: int
     """Flapping: how often it has opened or worsened within 24 hours; 0 = it doesn't flap."""
     calm_for: str
-    """Flapping: how long it has to stay well."""
+    """Flapping: how long it must stay well."""
     calm_since: str
     well_at: str
-    """Flapping: when it is told as recovered if it stays well."""
+    """Flapping: when it recovers if it stays well."""
     relapses: int
-    """Flapping: how often it fell back without a word."""
+    """Flapping: how often it fell below its limits again without a message."""
     link: str
 
 
 def one_line(text: str, *, at_most: int = _LONGEST_TEXT) -> str:
-    """Return a text from outside on one line, cut where it is too long."""
+    """Return a text from outside on one line, cut if it is too long."""
     line = " ".join(text.split())
     return line if len(line) <= at_most else f"{line[: at_most - 1]}…"
 
 
 def wallet_link(public_url: str, wallet: str) -> str:
-    """Return the address of a wallet's page; '' where there are no web pages."""
+    """Return the URL of a wallet's page; '' if there are no web pages."""
     return f"{public_url.rstrip('/')}/wallets/{quote(wallet)}" if public_url else ""
 
 
 def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> View:
-    """Say one alert."""
+    """Return the values of one alert."""
     alert, measured, context = message.alert, message.measurement, message.context
     wallet, category = alert.subject.wallet, alert.subject.category
     runway = measured.runway
-    # a spike is told by its own pace: the usual one would say that there is time
+    # for a spike its own rate counts: with the usual one there would seem to be time
     pace = _pace(message)
     calm_since = alert.calm_since if alert.is_flapping else None
     missed = message.missed_top_up
@@ -222,7 +222,7 @@ def _unacknowledged_for(message: AlertMessage, words: Wording) -> str:
 
 
 def _pace(message: AlertMessage) -> timedelta | None:
-    """Return how long the balance lasts at the pace of an open usage spike."""
+    """Return how long the balance lasts at the rate of an open usage spike; None if there is none."""
     measured = message.measurement
     if not message.is_open or measured.spike is None or not isinstance(measured.reading, int):
         return None
@@ -234,7 +234,7 @@ def _hours(time: timedelta) -> float:
 
 
 def _about_wallet(detail: Sentence, wallet: str) -> Sentence:
-    """Return what went wrong, without the wallet's name where the alert has it already."""
+    """Return why a wallet can't be read, without the wallet's name if the alert shows it already."""
     fault = detail.parts.get("fault")
     return fault if detail.parts.get("wallet") == wallet and isinstance(fault, Sentence) else detail
 
@@ -246,19 +246,19 @@ def _alert_link(alert: Alert, public_url: str) -> str:
 
 
 def group_view(group: GroupMessage, words: Wording, *, public_url: str) -> View:
-    """Say many alerts at once: the open ones first, the worst of them first; what holds for all of these once."""
+    """Return the values of a group: open alerts first, the worst first; a value that all open ones share is shown once."""
     members = sorted(group.members, key=_urgency)
     still_open = [member for member in members if member.is_open]
-    seen_by = _shared(member.alert.acknowledged_by for member in still_open)
-    silent_until = _shared(member.context.silenced_until for member in still_open)
+    acknowledged_by = _shared(member.alert.acknowledged_by for member in still_open)
+    silenced_until = _shared(member.context.silenced_until for member in still_open)
     unacknowledged_for = _shared(_unacknowledged_for(member, words) for member in still_open)
-    said_of_all = {
-        "acknowledged_by": seen_by,
-        "silenced_until": silent_until,
+    of_all = {
+        "acknowledged_by": acknowledged_by,
+        "silenced_until": silenced_until,
         "unacknowledged_for": unacknowledged_for,
     }
-    unsaid = {name: "" for name, shared in said_of_all.items() if shared}
-    say = partial(alert_view, words=words, public_url=public_url)
+    shown_once = {name: "" for name, shared in of_all.items() if shared}
+    view = partial(alert_view, words=words, public_url=public_url)
     new = [member for member in members if member.alert_id in group.new]
     all_recovered = all(member.alert.has_recovered for member in members if not member.is_open)
     ended = Severity.OK if all_recovered else Severity.UNKNOWN
@@ -282,13 +282,13 @@ def group_view(group: GroupMessage, words: Wording, *, public_url: str) -> View:
             for severity in sorted(Severity, reverse=True)
             if (count := sum(member.alert.severity == severity for member in still_open))
         ],
-        "members": [say(member) | unsaid for member in members[:MAX_MEMBERS]],
+        "members": [view(member) | shown_once for member in members[:MAX_MEMBERS]],
         "num_more": max(0, len(members) - MAX_MEMBERS),
-        "new": [say(member) | unsaid for member in new[:MAX_MEMBERS]],
+        "new": [view(member) | shown_once for member in new[:MAX_MEMBERS]],
         "num_new": len(new),
         "num_more_new": max(0, len(new) - MAX_MEMBERS),
-        "acknowledged_by": one_line(seen_by or ""),
-        "silenced_until": words.when(silent_until) if silent_until else "",
+        "acknowledged_by": one_line(acknowledged_by or ""),
+        "silenced_until": words.when(silenced_until) if silenced_until else "",
         "unacknowledged_for": unacknowledged_for or "",
         "notes": _notes(still_open),
         "new_notes": _notes(new),
@@ -297,13 +297,13 @@ def group_view(group: GroupMessage, words: Wording, *, public_url: str) -> View:
 
 
 def _shared(values: Iterable[T]) -> T | None:
-    """Return what is the same for several; None where they differ, or where there is only one."""
+    """Return the value that all of several items share; None if they differ, or if there is only one item."""
     all_of_them = list(values)
     return all_of_them[0] if len(all_of_them) > 1 and len(set(all_of_them)) == 1 else None
 
 
 def _notes(members: Iterable[AlertMessage]) -> list[str]:
-    """Return what the members' rows say of whom to ask, each once: in a storm many share one."""
+    """Return the different notes of the members: in a large group many have the same one."""
     return list(dict.fromkeys(one_line(note) for member in members if (note := member.context.note)))[
         :MAX_NOTES
     ]
@@ -320,10 +320,10 @@ def notice_view(
     *,
     public_url: str,
 ) -> View:
-    """Say a test, the trouble of another channel, a silence that mutes much, or something else that is about no alert."""
-    trouble = notice if isinstance(notice, ChannelFailureMessage) else None
+    """Return the values of a message that isn't about an alert: a test, a channel's failure, a broad silence, a notice."""
+    failure = notice if isinstance(notice, ChannelFailureMessage) else None
     silence = notice if isinstance(notice, SilenceMessage) else None
-    said = notice if isinstance(notice, NoticeMessage) else None
+    other = notice if isinstance(notice, NoticeMessage) else None
     return {
         "silenced": one_line(silence.pattern) if silence else "",
         "until": words.when(silence.until) if silence else "",
@@ -333,13 +333,13 @@ def notice_view(
         "num_urgent": silence.num_urgent if silence else 0,
         "silence_id": str(silence.silence_id) if silence else "",
         "is_repeated": bool(silence and silence.is_repeated),
-        "trouble": trouble is not None or (said is not None and said.is_trouble),
+        "trouble": failure is not None or (other is not None and other.is_trouble),
         "at": words.when(notice.at),
         "zone": words.zone_name,
-        "channel": trouble.channel if trouble else "",
-        "destination": trouble.destination if trouble else "",
-        "message": one_line(words.translate(trouble.message)) if trouble else "",
-        "title": one_line(words.translate(said.title)) if said else "",
-        "lines": [one_line(words.translate(line)) for line in said.lines] if said else [],
-        "link": public_url + said.path if said and public_url else public_url,
+        "channel": failure.channel if failure else "",
+        "destination": failure.destination if failure else "",
+        "message": one_line(words.translate(failure.message)) if failure else "",
+        "title": one_line(words.translate(other.title)) if other else "",
+        "lines": [one_line(words.translate(line)) for line in other.lines] if other else [],
+        "link": public_url + other.path if other and public_url else public_url,
     }

@@ -1,4 +1,4 @@
-"""Delivers what waits in the outbox: each destination in a thread of its own, so that a stuck one delays no other."""
+"""Deliver what waits in the outbox. Each destination has its own thread, so that a slow one doesn't delay others."""
 
 import logging
 import threading
@@ -20,13 +20,13 @@ log = logging.getLogger(__name__)
 
 _AT_ONCE = 8
 """How many destinations of one channel are served at the same time."""
-_PATIENCE = workers.LEASE + timedelta(seconds=2)
-"""How long `run` waits for what others are sending: until the claims of a dead process have run out."""
+_WAIT_FOR_OTHERS = workers.LEASE + timedelta(seconds=2)
+"""How long `run` waits for what other processes are sending: until the claims of a dead process have expired."""
 _CHECK_EVERY = timedelta(seconds=0.2)
 
 
 class DeliverOutbox:
-    """Sends what is due. `worker_id` must be registered, and renew its heartbeat while this runs."""
+    """Sends due deliveries. `worker_id` must be registered, and its heartbeat must be renewed while this runs."""
 
     def __init__(
         self,
@@ -38,7 +38,7 @@ class DeliverOutbox:
         group_over: int,
         defaults: Mapping[str, Sequence[str]],
     ) -> None:
-        """Take the configured channels; `defaults` are the destinations that are told when another channel refuses."""
+        """`channels` are the configured ones; `defaults` are the destinations to notify if another channel fails."""
         self._database = database
         self._channels = channels
         self._clock = clock
@@ -48,30 +48,30 @@ class DeliverOutbox:
         self._notes = DeliverNotes()
         self._dispatching = threading.Lock()
         self._lock = threading.Lock()
-        """Of the next three."""
+        """Protects the next three."""
         self._running: dict[Destination, threading.Thread] = {}
         self._unsaved: list[DestinationQueue] = []
         self._notified: set[Destination] = set()
-        """Where another destination's refusal is to be reported: `run` serves them once more."""
+        """Destinations to which another one's failure must be reported: `run` serves them once more."""
         self._saving = threading.Lock()
         self._closing = threading.Event()
 
     def tick(self) -> DeliverReport:
-        """Begin with every destination that is due, without waiting for any; return what was tried since the last report."""
+        """Start on every destination that is due, without waiting; return the attempts since the last report."""
         self._dispatch(())
         return self._notes.report()
 
     def run(self) -> DeliverReport:
-        """Try every due delivery once and wait for the outcomes; `num_pending` is what is left.
+        """Try every due delivery once and wait for the outcomes; `num_pending` is how many deliveries remain.
 
-        What another process is sending is waited for: it is done in a moment, or that process is dead and its claim
-        runs out.
+        It also waits for what another process is sending: either that is done soon, or the process is dead and its claim
+        expires.
         """
         served: set[Destination] = set()
         try:
-            for _ in range(int(_PATIENCE / _CHECK_EVERY)):
-                while begun := self._dispatch(served):
-                    served |= begun
+            for _ in range(int(_WAIT_FOR_OTHERS / _CHECK_EVERY)):
+                while started := self._dispatch(served):
+                    served |= started
                     for thread in self._threads():
                         thread.join()
                     with self._lock:
@@ -92,9 +92,9 @@ class DeliverOutbox:
             return self._notes.report()
 
     def close(self, grace: timedelta) -> DeliverReport:
-        """Let what is being sent be finished within `grace`, and begin nothing more. Idempotent.
+        """Start nothing more, and wait up to `grace` for what is being sent. Idempotent.
 
-        What isn't finished by then is in doubt, and is looked for by whoever runs next.
+        A delivery that isn't finished by then is in doubt; the next process to run searches for it.
         """
         self._closing.set()
         until = monotonic() + grace.total_seconds()
@@ -110,11 +110,11 @@ class DeliverOutbox:
             return not self._running and not self._unsaved
 
     def _dispatch(self, served: Collection[Destination]) -> set[Destination]:
-        """Begin with the due destinations that aren't in `served`, and return them."""
-        begun: set[Destination] = set()
+        """Start on the due destinations that aren't in `served`, and return them."""
+        started: set[Destination] = set()
         with self._dispatching:
             if self._closing.is_set():
-                return begun
+                return started
             self._save_late()
             try:
                 with self._database.read() as conn:
@@ -129,13 +129,13 @@ class DeliverOutbox:
                         self._give_up(destination)
                     elif num_running[destination.channel] < _AT_ONCE:
                         num_running[destination.channel] += 1
-                        self._begin(destination)
-                        begun.add(destination)
+                        self._start(destination)
+                        started.add(destination)
             except DatabaseError as error:
                 self._notes.fault(str(error.message))
-        return begun
+        return started
 
-    def _begin(self, destination: Destination) -> None:
+    def _start(self, destination: Destination) -> None:
         queue = DestinationQueue(
             destination,
             database=self._database,
@@ -152,7 +152,7 @@ class DeliverOutbox:
             try:
                 queue.run()
             except Exception:
-                # a bug of ours: it must stop no other destination, and this one is taken up anew
+                # a bug: it must not stop other destinations, and this one is tried again later
                 log.exception("deliver.internal_error", extra={"channel": destination.channel})
                 self._notes.fault("internal error, see above")
             finally:
@@ -162,7 +162,7 @@ class DeliverOutbox:
                         self._unsaved.append(queue)
                     del self._running[destination]
 
-        # a daemon: a destination that hangs must not keep the process from ending
+        # a daemon thread: a hanging destination must not keep the process from exiting
         thread = threading.Thread(
             target=work, name=f"{destination.channel} {destination.address}", daemon=True
         )
@@ -175,7 +175,7 @@ class DeliverOutbox:
             return list(self._running.values())
 
     def _save_late(self) -> None:
-        """Store the outcomes that the database couldn't take when they came."""
+        """Store the outcomes that couldn't be stored earlier because the database failed."""
         with self._saving:
             with self._lock:
                 late = list(self._unsaved)
@@ -186,7 +186,7 @@ class DeliverOutbox:
                     self._notes.fault(str(error.message))
                     return
                 except Exception:
-                    # a bug of ours: the claim is taken over later, and every other destination goes on
+                    # a bug: the claim is taken over later, and the other destinations continue
                     log.exception("deliver.internal_error", extra={"channel": queue.destination.channel})
                     self._notes.fault("internal error, see above")
                 with self._lock:
@@ -199,7 +199,7 @@ class DeliverOutbox:
         self._notes.fault(f"{message}: what waits for {destination.address} is given up")
 
     def _others(self, destination: Destination) -> list[Destination]:
-        """Return who is told when `destination` refuses: the other channels; without any, the rest of the same one."""
+        """Return where to report that `destination` fails: the other channels, or else other addresses of the same one."""
         known = [
             Destination(channel, address)
             for channel, addresses in self._defaults.items()

@@ -1,7 +1,7 @@
-"""Books usage per account and poll cycle: a transfer is a fall here and a rise there between the same two readings.
+"""Book usage per account and poll cycle: a transfer is a fall in one wallet and a rise in another at the same time.
 
-Until every wallet of an account that can be read has been read, nothing is booked; what couldn't be read is booked
-when it can be, over the longer stretch. Booking is what moves `booked_at` on, so none is lost or counted twice.
+Nothing is booked until every readable wallet of an account has been read. A wallet that can't be read is booked later,
+over the longer stretch. Only booking advances `booked_at`, so that no usage is lost or counted twice.
 """
 
 import logging
@@ -45,19 +45,19 @@ _HOURS_AT_ONCE = 10_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BookedUsage:
-    """What one wallet used since it was booked before. `row` is as it was before the booking."""
+    """The usage of one wallet since its previous booking. `row` is the state before this booking."""
 
     row: WalletRow
     used: Mapping[BalanceKey, int]
     is_certain: bool
-    """False while the other end of a transfer can't be read: a fall may be one."""
+    """False while the other end of a possible transfer can't be read: then a fall may be a transfer."""
     is_surely_use: bool
-    """Whether it is an app whose pool was read with it: quota moved back would show there."""
+    """Whether it is an app whose pool was read too: quota moved back would show there."""
     top_ups: tuple[tuple[TopUp, bool], ...] = ()
-    """What arrived since then, and whether it was on order."""
+    """The top-ups since then, and whether each was on order."""
 
     def pace(self) -> Iterator[tuple[BalanceKey, float]]:
-        """Yield what was used per hour since it was booked before."""
+        """Yield the messages used per hour since the previous booking."""
         row = self.row
         if row.observed_at is not None and row.booked_at is not None:
             seconds = (row.observed_at - row.booked_at).total_seconds()
@@ -68,12 +68,12 @@ class BookedUsage:
 def book_use(
     conn: Connection, accounts: Collection[str], read: Mapping[WalletName, WalletRow], *, now: datetime
 ) -> tuple[BookedUsage, ...]:
-    """Book the usage of each account that is complete; return what each of its wallets used.
+    """Book the usage of each account that is complete; return the usage of its wallets.
 
-    Nothing is booked while a reading lies ahead of `now`: its clock was wrong, and the hours until then would be booked.
+    Nothing is booked while a reading is in the future: its clock was wrong, and all hours until then would be booked.
 
-    `read` holds wallets as their latest attempts leave them, which isn't stored yet. Whoever calls it has taken the lock
-    `BOOKING` before reading them.
+    `read` holds wallets in the state after their latest attempts, which isn't stored yet. The caller must take the lock
+    `BOOKING` before it reads them.
     """
     booked: list[BookedUsage] = []
     by_account: dict[str, list[WalletRow]] = defaultdict(list)
@@ -87,12 +87,12 @@ def book_use(
 
 
 def _may_be_complete(conn: Connection, account: str, read: Mapping[WalletName, WalletRow]) -> bool:
-    """Tell whether no wallet is missing that isn't in `read`: most cycles read a few wallets of a large account."""
+    """Tell whether all unbooked wallets are in `read`. Quick, because most cycles read few wallets of a large account."""
     return all(name in read for name in wallets.unbooked(conn, account, at_most=len(read) + 1))
 
 
 def _is_complete(rows: Collection[WalletRow]) -> bool:
-    """Tell whether every wallet was read since the last booking, but for those that can't be."""
+    """Tell whether every wallet that can be read was read since the last booking."""
     return all(row.error_kind is not None or _is_fresh(row) for row in rows)
 
 
@@ -110,7 +110,7 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
     stretches = {
         row.name: (Seen(row.booked_at.timestamp(), row.booked), now[row.name])
         for row in fresh
-        # after longer than a year the clock was wrong then, and hours of decades would be booked
+        # a gap of more than a year means that the clock was wrong, and decades of hours would be booked
         if row.booked_at is not None and now[row.name].at - row.booked_at.timestamp() <= _LONGEST_STRETCH
     }
     booked = book_round(stretches)
@@ -170,13 +170,13 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
 
 
 def _expected_use(estimate: EstimateRow | None, since: Seen, until: Seen) -> int:
-    """Return how many messages are usually used in so long, as was expected before; 0 where nothing is known."""
+    """Return the usual usage in that time by the last estimate, in messages; 0 if there is none."""
     per_day = None if estimate is None else estimate.burn_per_day
     return round((per_day or 0) * (until.at - since.at) / _SECONDS_PER_DAY)
 
 
 def _may_hide_transfer(row: WalletRow, unread: Collection[WalletRow]) -> bool:
-    """Tell whether a wallet that quota may have moved to or from wasn't read: pool and apps exchange it."""
+    """Tell whether a wallet couldn't be read with which this one exchanges quota: pool and apps do."""
     return any(_is_pool(other) is not _is_pool(row) for other in unread)
 
 
@@ -185,7 +185,7 @@ def _is_pool(row: WalletRow) -> bool:
 
 
 class _WrongReading(NamedTuple):
-    """A reading that was booked, and that the next one shows to be wrong."""
+    """A booked reading that the next one shows to be wrong."""
 
     balance: BalanceKey
     at: float
@@ -194,7 +194,7 @@ class _WrongReading(NamedTuple):
     instead: int
     """The reading before it."""
     corrections: Mapping[Hour, Booked]
-    """What must be added to the hours so that they are as if it had never been read."""
+    """What to add to the hours so that they are as if it had never been read."""
 
 
 def _wrong_readings(
@@ -203,11 +203,11 @@ def _wrong_readings(
     stretches: Mapping[WalletName, tuple[Seen, Seen]],
     booked: Mapping[BalanceKey, tuple[BalanceChange, Booked]],
 ) -> Iterator[_WrongReading]:
-    """Yield the booked readings that the present ones show to be wrong.
+    """Yield the booked readings that the new ones show to be wrong.
 
-    A large change without a transfer is suspected; it is a correction if the hours show the opposite change, and the
-    snapshot before the booked reading agrees with the one of now. Quota that is bought for the pool and moved on at once
-    isn't taken back.
+    Each large change that isn't a transfer is checked. It is a correction if the hours contain the opposite change and the
+    snapshot before the booked reading agrees with the new one. Quota that was bought for the pool and moved on at once
+    isn't a correction.
     """
     rows = {row.name: row for row in fresh}
     suspected = [
@@ -256,7 +256,7 @@ def _wrong_readings(
 
 
 def _note(conn: Connection, wrong: _WrongReading, *, at: float) -> None:
-    """Keep in the audit log which reading was taken back `at`; of one balance one a day."""
+    """Write an audit entry that a reading was found to be wrong `at` (epoch seconds); at most one per balance and day."""
     now, subject = datetime.fromtimestamp(at, UTC), str(wrong.balance)
     day = now - timedelta(days=1)
     if not audit.newest(conn, limit=1, acts=(Act.CORRECT_READING,), about=subject, since=day):
@@ -280,9 +280,9 @@ def _corrections(
     *,
     was_zero: bool,
 ) -> dict[Hour, Booked]:
-    """Return what takes a booked change back out of the hours; empty where they don't hold it.
+    """Return the corrections that remove a booked change from the hours; empty if the hours don't contain it.
 
-    `seconds` lie between the two readings; where the wrong one was 0 only half of them are booked as exposure.
+    `seconds` is the time between the two readings; if the wrong one was 0, only half of it is booked as exposure.
     """
     corrections: dict[Hour, Booked] = {}
     left = abs(change)
@@ -294,7 +294,7 @@ def _corrections(
     if corrections:
         latest = max(corrections)
         if change > 0:
-            # the usage that the rise hid, and its time
+            # the usage that the rise concealed, and its time
             hidden = Booked(use=left, exposure=min(seconds, SECONDS_PER_HOUR))
             left = 0
         else:
@@ -310,9 +310,9 @@ def _add_hours(
     booked: Mapping[BalanceKey, tuple[BalanceChange, Booked]],
     wrong: Collection[_WrongReading],
 ) -> None:
-    """Add what was booked, and what is taken back, to the hours of its wallets, some wallets at a time.
+    """Add the booked usage and the corrections to the hours, some wallets at a time.
 
-    After a month off a wallet has 720 hours: those of all wallets at once would take a GB.
+    After a month off, a wallet has 720 hours: the hours of all wallets together would take 1 GB of memory.
     """
     hours: dict[Hour, Booked] = {}
     seen: dict[WalletName, Seen] = {}
@@ -334,7 +334,7 @@ def _add_hours(
 
 
 def _forget_models(conn: Connection, ids: Mapping[WalletName, int], wrong: Collection[_WrongReading]) -> None:
-    """Delete the models that were fitted to usage that did not happen."""
+    """Delete the models that were fitted to usage that didn't happen."""
     learned: dict[int, list[tuple[Category, int]]] = defaultdict(list)
     for reading in wrong:
         for hour, part in reading.corrections.items():

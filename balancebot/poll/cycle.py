@@ -23,14 +23,14 @@ from balancebot.store.wallets import WalletRow
 log = logging.getLogger(__name__)
 
 _MOST = 200
-"""Answers in a batch: they are one transaction, and if all of them open an alert others wait for a second."""
+"""The most answers in a batch. A batch is one transaction; if every answer opens an alert, others wait about 1 s for it."""
 
 
 class FetchStream:
-    """Fetches wallets in threads and yields the answers in batches. Used by one thread, once."""
+    """Fetches wallets in threads and yields the answers in batches. To be used by one thread, once."""
 
     def __init__(self, source: BalanceSource, *, budget: timedelta, linger: timedelta) -> None:
-        """`budget` bounds each call to the source; a batch is yielded `linger` after its first answer."""
+        """`budget` limits each call to the source; a batch is yielded `linger` after its first answer."""
         self._source = source
         self._budget = budget
         self._linger = linger.total_seconds()
@@ -44,7 +44,7 @@ class FetchStream:
             threading.Thread(target=self._feed, args=(wallets,), name="fetch", daemon=True).start()
 
     def batches(self) -> Iterator[list[FetchResult]]:
-        """Yield batches of answers until every wallet is answered; raises what the source raised (a bug)."""
+        """Yield batches until there is an answer for every wallet. Raises what the source raised, which is a bug."""
         batch: list[FetchResult] = []
         due = 0.0
         while self._num_calls:
@@ -89,15 +89,15 @@ class _End:
 _LINGER = timedelta(milliseconds=500)
 """How long an answer waits for others, so that alerts that open together can be grouped."""
 _SHARE = 1_000
-"""How many wallets one replica of several claims at once."""
+"""How many wallets a process claims at once if several share the database."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PollReport:
-    """What one poll cycle did. `results` holds the answer that counts for each wallet."""
+    """The result of one poll cycle. `results` holds the final answer for each wallet."""
 
     seconds: float
-    """How long it took."""
+    """Its duration."""
     results: tuple[FetchResult, ...]
     notified: tuple[NotifiedAlert, ...]
     faults: tuple[DatabaseError, ...] = ()
@@ -122,14 +122,14 @@ class _Cycle:
     claimed: bool
     alerts: bool
     unread: set[int]
-    """The wallets claimed for it of which nothing is recorded yet, and that no later cycle has claimed since."""
+    """The ids of its claimed wallets that aren't recorded yet and that no later cycle has claimed."""
     first_reads: dict[WalletName, Snapshot] = field(default_factory=dict)
     results: dict[WalletName, FetchResult] = field(default_factory=dict)
     notified: list[NotifiedAlert] = field(default_factory=list)
     booked: list[WalletRow] = field(default_factory=list)
     faults: list[DatabaseError] = field(default_factory=list)
     _num_waiting: Counter[str] = field(init=False)
-    """How many wallets of each account are still to be recorded."""
+    """How many wallets of each account aren't recorded yet."""
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_num_waiting", Counter(row.account for row in self.rows.values()))
@@ -142,7 +142,7 @@ class _Cycle:
 
 
 class PollCycle:
-    """Runs poll cycles. They may overlap: none claims a wallet that another is reading."""
+    """Runs poll cycles. Cycles may overlap: none claims a wallet that another is reading."""
 
     def __init__(
         self,
@@ -155,11 +155,11 @@ class PollCycle:
         record: RecordReadings,
         zone: str,
         budget: Callable[[], timedelta],
-        on_news: Callable[[], None] = lambda: None,
+        on_enqueued: Callable[[], None] = lambda: None,
     ) -> None:
-        """`steady` tells whether `clock` is to be believed.
+        """`steady` shows whether `clock` can be trusted.
 
-        `budget` bounds a whole cycle; `on_news` is called whenever the outbox has something new.
+        `budget` limits a whole cycle; `on_enqueued` is called when the outbox has something new.
         """
         self._database = database
         self._source = source
@@ -169,22 +169,22 @@ class PollCycle:
         self._record = record
         self._zone = zone
         self._budget = budget
-        self._on_news = on_news
+        self._on_enqueued = on_enqueued
         self._cycles: list[_Cycle] = []
         self._may_have_lost_claims = False
-        """Whether the database may hold claims of this worker that no cycle knows of: after a fault of it."""
+        """Whether the database may hold claims of this worker that no cycle knows of, after a database fault."""
         self._claiming = threading.Lock()
         self._has_own_models = False
-        """Whether it is known that no usage model is of another version of the program."""
+        """Whether all usage models are known to be of this version of the program."""
         self._last_run_at: tuple[datetime, datetime] | None = None
-        """By the clock, and by the steady one."""
+        """By the wall clock, and by the steady clock."""
 
     def run_due(self, *, failing: bool | None = None) -> PollReport | None:
-        """Read the wallets that are due and nobody else is reading; None where there are none.
+        """Read the wallets that are due and that no other worker is reading; None if there are none.
 
-        With `failing`, only those whose latest attempt failed, or only those whose latest attempt did not: a cycle lasts
-        until its last wallet answered or timed out, and those that fail must not keep others from being claimed.
-        Raises DatabaseError when the database can't be asked at all.
+        `failing` True: only wallets whose latest attempt failed; False: only the others. A cycle lasts until its last
+        wallet has answered or timed out, and failing wallets must not delay the others.
+        Raises DatabaseError if the database can't be read at all.
         """
         with self._claiming:
             started_at = self._clock.now()
@@ -197,7 +197,7 @@ class PollCycle:
         return self._run(cycle) if cycle.rows else None
 
     def _claim(self, now: datetime, failing: bool | None) -> _Cycle:
-        """Claim what is due. If the answer to the commit is lost, the next call releases what was claimed."""
+        """Claim the wallets that are due. If the answer to the commit is lost, the next call releases the claims."""
         must_release, self._may_have_lost_claims = self._may_have_lost_claims, True
         with self._database.write() as conn:
             if must_release:
@@ -208,7 +208,7 @@ class PollCycle:
         self._may_have_lost_claims = False
         ids = {row.id for row in rows}
         for cycle in self._cycles:
-            # its claim ran out while this process was frozen: what it still reads is out of date
+            # these claims expired while this process was frozen: what the earlier cycle still reads is outdated
             cycle.unread.difference_update(ids)
         cycle = _Cycle(rows={row.name: row for row in rows}, claimed=True, alerts=True, unread=ids)
         if rows:
@@ -216,9 +216,9 @@ class PollCycle:
         return cycle
 
     def _make_due_if_clock_went_back(self, now: datetime) -> None:
-        """Make all wallets due if the wall clock may have gone backwards, and forget what it read while it was ahead.
+        """Make all wallets due if the wall clock may have gone backwards, and delete readings from while it was ahead.
 
-        While the clock is doubted nothing is forgotten: it may be `now` that is wrong.
+        As long as the two clocks disagree nothing is deleted: `now` may be wrong.
         """
         steady = self._steady.now()
         last, self._last_run_at = self._last_run_at, (now, steady)
@@ -232,7 +232,7 @@ class PollCycle:
                     log.warning("clock.was_ahead", extra={"wallets": len(ahead)})
                     estimates.forget_models(conn, ahead)
         except DatabaseError:
-            self._last_run_at = None  # the next call has to do it
+            self._last_run_at = None  # so that the next call tries again
             raise
 
     def run_all(
@@ -244,7 +244,7 @@ class PollCycle:
     ) -> PollReport:
         """Read every wallet of `names` now, due or not; `progress` is called with the number read so far.
 
-        `alerts` False: store readings, leave alerts as they are.
+        `alerts` False: store readings, but don't change alerts.
         """
         with self._claiming:
             self._make_due_if_clock_went_back(self._clock.now())
@@ -276,7 +276,7 @@ class PollCycle:
         )
 
     def _refit_of_other_versions(self, cycle: _Cycle) -> None:
-        """Fit models anew after an upgrade, before the first readings are judged by them."""
+        """After an upgrade, fit the models again before the first readings are judged with them."""
         if self._has_own_models:
             return
         self._has_own_models = True
@@ -287,7 +287,7 @@ class PollCycle:
             self._has_own_models = False
 
     def _record_batch(self, cycle: _Cycle, batch: Sequence[FetchResult]) -> Sequence[WalletName]:
-        """Record one batch; return the wallets that must be read a second time before they count."""
+        """Record one batch; return the wallets that must be confirmed by a second reading first."""
         again: list[WalletName] = []
         accepted: list[FetchResult] = []
         for result in batch:
@@ -320,16 +320,16 @@ class PollCycle:
                     self._may_have_lost_claims = True
             else:
                 cycle.notified.extend(notified)
-                cycle.booked.extend(stretch.row for stretch in booked)
+                cycle.booked.extend(usage.row for usage in booked)
                 if notified:
-                    self._on_news()
+                    self._on_enqueued()
             with self._claiming:
                 cycle.unread.difference_update(cycle.rows[result.wallet].id for result in accepted)
             cycle.results.update((result.wallet, result) for result in accepted)
         return again
 
     def _end(self, cycle: _Cycle) -> None:
-        """Store that the cycle ended, and refit the usage models of hours that have closed."""
+        """Store that the cycle has ended, and refit the usage models for hours that have closed."""
         try:
             if not cycle.faults:
                 with self._database.write() as conn:

@@ -1,6 +1,6 @@
-"""Judges what was read: `low_balance` by the limits of each balance; `credentials_rejected` and `stale` of each wallet.
+"""Judge readings: `low_balance` by the limits of each balance; `credentials_rejected` and `stale` for each wallet.
 
-`judge_spikes.py` judges usage. All of them advance the alerts in `OpenAlerts`, and measure only what changes an alert.
+`judge_spikes.py` judges usage. All judges advance the alerts in `OpenAlerts`, and measure only if an alert is affected.
 """
 
 from collections import defaultdict
@@ -40,13 +40,13 @@ _STALE = Verdict(severity=Severity.WARNING)
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class PollContext:
-    """What is known of some wallets once their usage is booked; their open alerts are in `OpenAlerts`."""
+    """What judging some wallets needs after their usage is booked; their open alerts are in `OpenAlerts`."""
 
     now: datetime
     book: ThresholdBook
     usage: KnownUsage
     kept: Mapping[Balance, EstimateRow]
-    """What was expected of each balance so far, and whether it was ever above 0."""
+    """The stored estimate of each balance, and whether it was ever above 0."""
 
     @classmethod
     def read(
@@ -75,11 +75,11 @@ class JudgeBalances:
         estimates: Mapping[BalanceKey, Estimate],
         ever_positive: Collection[BalanceKey],
         alerts: OpenAlerts,
-        surges: Mapping[BalanceKey, SpikeMeasurement],
+        spikes: Mapping[BalanceKey, SpikeMeasurement],
     ) -> None:
         """Advance the alert of each category that was read; an unread one changes nothing.
 
-        `surges` are the usage spikes that are on: the message of a balance that one empties says so.
+        `spikes` are the present usage spikes: the message about a balance that is emptied by one says so.
         """
         for category, reading in snapshot.readings.items():
             if reading is not Absent.UNREAD:
@@ -92,7 +92,7 @@ class JudgeBalances:
                     estimate=estimate,
                     alerts=alerts,
                     ever=key in ever_positive,
-                    surge=surges.get(key),
+                    spike=spikes.get(key),
                 )
 
     def _judge(
@@ -104,16 +104,16 @@ class JudgeBalances:
         estimate: Estimate,
         alerts: OpenAlerts,
         ever: bool,
-        surge: SpikeMeasurement | None,
+        spike: SpikeMeasurement | None,
     ) -> None:
         subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=snapshot.wallet, category=category)
-        standing = alerts.of(subject)
+        alert = alerts.of(subject)
         if reading is Absent.UNALLOCATED:
-            spike = alerts.of(replace(subject, kind=AlertKind.BURN_SPIKE))
-            if spike is not None:
-                alerts.close(spike, Cause.UNALLOCATED)
-        if standing is None and reading is Absent.UNALLOCATED:
-            return  # half of all balances are
+            spike_alert = alerts.of(replace(subject, kind=AlertKind.BURN_SPIKE))
+            if spike_alert is not None:
+                alerts.close(spike_alert, Cause.UNALLOCATED)
+        if alert is None and reading is Absent.UNALLOCATED:
+            return  # a shortcut: half of all balances are unallocated
         effective = self.book.effective(snapshot.wallet, category)
 
         def judged(limits: Limits) -> Verdict:
@@ -123,21 +123,21 @@ class JudgeBalances:
                 limits,
                 ever_positive=ever,
                 margin=self.margin,
-                opened_by_days=standing is not None and standing.opened_by_days,
+                opened_by_days=alert is not None and alert.opened_by_days,
             )
 
         verdict = judged(effective.limits)
         cause = Cause.ROSE
-        if standing is not None and verdict.recovered:
+        if alert is not None and verdict.recovered:
             if reading is Absent.UNALLOCATED:
                 cause = Cause.UNALLOCATED
-            elif not judged(standing.limits).recovered:
+            elif not judged(alert.limits).recovered:
                 cause = Cause.LIMIT_CHANGED
         alerts.advance(
             subject,
             verdict,
             lambda: self._measurement(
-                snapshot, reading, estimate=estimate, effective=effective, verdict=verdict, surge=surge
+                snapshot, reading, estimate=estimate, effective=effective, verdict=verdict, spike=spike
             ),
             limits=effective.limits,
             cause=cause,
@@ -151,20 +151,20 @@ class JudgeBalances:
         estimate: Estimate,
         effective: Effective,
         verdict: Verdict,
-        surge: SpikeMeasurement | None,
+        spike: SpikeMeasurement | None,
     ) -> Measurement:
         return replace(
             measured(reading, estimate, observed_at=snapshot.observed_at, now=self.now),
             crossed=_with_scope(verdict.crossed, effective),
             short_of=verdict.short_of,
             depletes_at=_depletes_at(estimate, snapshot.observed_at),
-            spike=surge,
+            spike=spike,
         )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeLimits:
-    """Judges balances whose limits have just changed by their latest readings, in the transaction of the change."""
+    """Judges the latest readings of balances whose limits are changed, in the transaction of the change."""
 
     writer: DecisionWriter
     margin: float
@@ -181,7 +181,7 @@ class JudgeLimits:
     ) -> tuple[NotifiedAlert, ...]:
         """Advance the alerts of the balances of `names` whose limits differ; return what is sent.
 
-        A reading older than `stale_after` judges nothing: the next one does.
+        A reading older than `stale_after` isn't judged: the next one will be.
         """
         rows = [
             row
@@ -214,16 +214,16 @@ class JudgeLimits:
         open_alerts = OpenAlerts(
             conn, {snapshot.wallet for snapshot in snapshots.values()}, writer=self.writer, now=now
         )
-        surges = open_alerts.surges
+        spikes = open_alerts.spikes
         for snapshot in snapshots.values():
-            judging.judge(snapshot, expected, ever_positive, open_alerts, surges)
+            judging.judge(snapshot, expected, ever_positive, open_alerts, spikes)
         return tuple(open_alerts.save())
 
 
 def _of_changed_limits(
     snapshot: Snapshot | None, before: ThresholdBook, after: ThresholdBook
 ) -> Snapshot | None:
-    """Return a snapshot of only those balances whose limits differ between two books; None where none does."""
+    """Return a snapshot of only the balances whose limits differ between two books; None if there are none."""
     if snapshot is None:
         return None
     changed = {
@@ -242,7 +242,7 @@ def _of_changed_limits(
 
 
 def measured(reading: Reading, estimate: Estimate, *, observed_at: datetime, now: datetime) -> Measurement:
-    """Return what every judge of a balance measures: the reading and its estimate."""
+    """Return what is measured for every alert of a balance: the reading and its estimate."""
     return Measurement(
         at=now,
         reading=reading,
@@ -270,7 +270,7 @@ def _depletes_at(estimate: Estimate, observed_at: datetime) -> datetime | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadAttempt:
-    """How the latest attempt to read a wallet ended, with what was known of the wallet before."""
+    """The result of the latest attempt to read a wallet, with what was known about the wallet before."""
 
     reach: Reach
     detail: Sentence = NO_SENTENCE
@@ -287,12 +287,12 @@ def judge_wallets(
 ) -> None:
     """Advance `credentials_rejected` and `stale` by the latest attempts.
 
-    `read_between` tells which wallets have a reading between two instants, whatever their latest says: what was read
-    while the clock was behind is not stale when it is right again.
+    `read_between` returns which wallets have a reading between two instants, also if a later reading failed: wallets that
+    were read while the clock was behind must not become stale when it is corrected.
     """
     covering = _covering(alerts, {account_of(attempt.reach.wallet) for attempt in attempts})
     newly_stale: dict[str, dict[WalletName, str]] = defaultdict(dict)
-    over: dict[AlertSubject, list[tuple[WalletName, Cause]]] = defaultdict(list)
+    recovered: dict[AlertSubject, list[tuple[WalletName, Cause]]] = defaultdict(list)
     details: dict[WalletName, ReadAttempt] = {}
     for attempt in attempts:
         reach = attempt.reach
@@ -311,8 +311,8 @@ def judge_wallets(
             details[reach.wallet] = attempt
         elif staleness.severity is Severity.OK and covered_by is not None:
             cause = Cause.CREDENTIALS_INSTEAD if rejected else Cause.READ_AGAIN
-            over[covered_by.subject].append((reach.wallet, cause))
-    for subject, gone in over.items():
+            recovered[covered_by.subject].append((reach.wallet, cause))
+    for subject, gone in recovered.items():
         _uncover(alerts, subject, gone)
     for wallet in read_between(details, now - stale_after, now) if details else ():
         del newly_stale[account_of(wallet)][wallet]
@@ -359,9 +359,9 @@ def _uncover(alerts: OpenAlerts, subject: AlertSubject, gone: Sequence[tuple[Wal
 
 def _cover(alerts: OpenAlerts, shared: Shared, attempt: ReadAttempt, now: datetime) -> None:
     subject = AlertSubject(kind=AlertKind.STALE, wallet=shared.wallet)
-    if shared.standing is not None:
-        wider = replace(shared.standing, subject=subject, fault=shared.fault, members=shared.members)
-        alerts.widen(shared.standing, wider, attempt.detail)
+    if shared.existing is not None:
+        wider = replace(shared.existing, subject=subject, fault=shared.fault, members=shared.members)
+        alerts.widen(shared.existing, wider, attempt.detail)
     else:
         alerts.advance(
             subject,
@@ -379,12 +379,12 @@ def _measurement(attempt: ReadAttempt, now: datetime) -> Measurement:
 def sync_wallets(
     database: Database, configured: Collection[WalletName], *, writer: DecisionWriter, now: datetime
 ) -> tuple[WalletName, ...]:
-    """Make the configured wallets due where they are new, and return those that left the configuration."""
+    """Make newly configured wallets due, close the alerts of removed wallets, and return the removed ones."""
     with database.write() as conn:
         removed = wallets.sync(conn, configured, now=now)
         if removed:
             names = {*removed, *(WalletName(account_of(name)) for name in removed)}
-            standing = OpenAlerts(conn, names, writer=writer, now=now)
-            forget_wallets(standing, removed)
-            standing.save()
+            open_alerts = OpenAlerts(conn, names, writer=writer, now=now)
+            forget_wallets(open_alerts, removed)
+            open_alerts.save()
     return removed

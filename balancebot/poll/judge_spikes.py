@@ -1,4 +1,4 @@
-"""`burn_spike`: usage far above what the hour of the week makes likely; and traffic that stopped."""
+"""Judge usage: `burn_spike` is usage far above what is likely at this hour of the week; `stopped` is missing usage."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ from balancebot.store.estimates import EstimateRow
 
 
 class Interval(NamedTuple):
-    """What one balance used between two readings. (A named tuple: a round has tens of thousands.)"""
+    """The usage of one balance between two readings. (A named tuple, because a poll cycle has tens of thousands.)"""
 
     balance: BalanceKey
     wallet_id: int
@@ -30,29 +30,29 @@ class Interval(NamedTuple):
     until: datetime
     use: int
     left: int
-    told: bool
-    """Whether a spike was told of it within the last day, and is on."""
+    notified: bool
+    """Whether it has a spike that was notified within the last day."""
 
 
 class SpikeEvidence(NamedTuple):
-    """How one interval's use compares with what is likely then."""
+    """The comparison of one interval's usage with what is likely at that time."""
 
     points: int
-    """What it adds to the evidence of a spike."""
+    """The points that it adds to the evidence of a spike."""
     drained: bool
-    """More than a usual day's use at once."""
+    """More than a usual day's usage at once."""
     expected: float
-    """Messages."""
+    """In messages."""
     stopped: bool
-    """Traffic has stopped in hours that are never still."""
+    """No usage in hours that always have some."""
 
 
 def spike_evidence(
     known: KnownUsage, intervals: Sequence[Interval], *, zone: str, alerts: Mapping[BalanceKey, float]
 ) -> Mapping[BalanceKey, SpikeEvidence]:
-    """Compare the use of intervals with what is likely then; a balance without a model has no answer.
+    """Compare the usage of intervals with what is likely at that time; balances without a model are left out.
 
-    `alerts` is what is remembered of the spikes told of each balance. What was announced adds no evidence.
+    `alerts` is the memory of earlier spike alerts of each balance. Planned sends add no evidence.
     """
     modelled = [
         interval for interval in intervals if (interval.wallet_id, interval.balance.category) in known.models
@@ -92,7 +92,7 @@ def spike_evidence(
             ]
         ),
         left=np.array([interval.left for interval in modelled], dtype=np.float64),
-        told=np.array([interval.told for interval in modelled]),
+        notified=np.array([interval.notified for interval in modelled]),
         stands_in=stands_in_for(
             [interval.balance for interval in modelled], [interval.left for interval in modelled]
         ),
@@ -118,7 +118,7 @@ _SPIKE = Verdict(severity=Severity.CRITICAL)
 
 
 class _Balance(NamedTuple):
-    """One balance that was booked, with what was expected of it. (A named tuple: there are tens of thousands.)"""
+    """One balance whose usage was booked, with its estimate. (A named tuple, because there are tens of thousands.)"""
 
     key: BalanceKey
     booked: BookedUsage
@@ -129,12 +129,12 @@ class _Balance(NamedTuple):
 
     @property
     def used(self) -> int:
-        """Messages between the two readings."""
+        """Messages used between the two readings."""
         return self.booked.used.get(self.key, 0)
 
     @property
     def was_empty(self) -> bool:
-        """Whether it was 0 at both readings: nothing can be used then, whatever is sent."""
+        """Whether it was 0 at both readings, so that sends couldn't be counted."""
         row = self.booked.row
         return row.booked.of(self.key.category) == 0 == row.readings.of(self.key.category)
 
@@ -153,12 +153,12 @@ class UsageVerdict(NamedTuple):
 
     @property
     def reading(self) -> Reading:
-        """What is left."""
+        """The latest reading."""
         return self.of.booked.row.readings.of(self.key.category)
 
     @property
-    def surge(self) -> SpikeMeasurement | None:
-        """What was used between the last two readings, beside what is likely then; None where that is no longer much."""
+    def spike(self) -> SpikeMeasurement | None:
+        """The usage between the last two readings and what is likely; None if it is no longer far above that."""
         if self.evidence.points <= 0:
             return None
         return SpikeMeasurement(
@@ -176,16 +176,17 @@ class UsageVerdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JudgeSpikes:
-    """Judges what was booked, in two steps: the evidence is gathered before anything is rendered, then alerts advance."""
+    """Judges booked usage in two steps: evidence is gathered before any alert is decided, then the alerts advance."""
 
     zone: str
 
     def gather(
         self, conn: Connection, booked: Sequence[BookedUsage], context: PollContext
     ) -> list[UsageVerdict]:
-        """Judge each balance that was booked, keep the evidence and return the verdicts.
+        """Judge each balance whose usage was booked, store the evidence and return the verdicts.
 
-        Nothing is judged before a day of readings, nor where the other end of a transfer can't be read.
+        A balance isn't judged during its first day of readings, or while the other end of a possible transfer can't be
+        read.
         """
         candidates = _balances(booked, context)
         if not candidates:
@@ -204,7 +205,7 @@ class JudgeSpikes:
                     until=balance.until,
                     use=balance.used,
                     left=balance.left,
-                    told=balance.kept.is_spiking
+                    notified=balance.kept.is_spiking
                     and any(now - at < _A_DAY for at in opened.get(balance.key, ())),
                 )
                 for balance in candidates
@@ -235,8 +236,8 @@ class JudgeSpikes:
     def advance(self, verdicts: Sequence[UsageVerdict], open_alerts: OpenAlerts, *, now: datetime) -> None:
         """Advance the `burn_spike` of each balance.
 
-        A balance whose `low_balance` is, or was, critical or worse is covered by that alert: none is opened, and one that
-        is open is closed without a message.
+        If the `low_balance` alert of a balance is or was critical or worse, it covers the spike: no spike alert is opened,
+        and an open one is closed without a message.
         """
         for verdict in verdicts:
             key = verdict.key
@@ -245,7 +246,7 @@ class JudgeSpikes:
             if _is_critical(open_alerts, key):
                 if spike is not None:
                     open_alerts.close(spike, Cause.LOW_BALANCE_INSTEAD, silently=True)
-            elif verdict.is_spike and (spike is not None or verdict.surge is not None):
+            elif verdict.is_spike and (spike is not None or verdict.spike is not None):
                 open_alerts.advance(subject, _SPIKE, partial(_measurement, verdict, now))
             elif spike is not None and verdict.reading != 0:
                 open_alerts.advance(
@@ -262,7 +263,7 @@ def _is_critical(open_alerts: OpenAlerts, key: BalanceKey) -> bool:
 
 
 def _balances(booked: Sequence[BookedUsage], context: PollContext) -> list[_Balance]:
-    """Return the balances whose booked use has two ends and a number at the later one."""
+    """Return the balances that were booked from one reading to another, and have a number at the later one."""
     found = []
     for usage in booked:
         row = usage.row
@@ -282,5 +283,5 @@ def _measurement(verdict: UsageVerdict, now: datetime) -> Measurement:
     return replace(
         measured(verdict.reading, estimate, observed_at=balance.until, now=now),
         depletes_at=balance.kept.p50_at,
-        spike=verdict.surge,
+        spike=verdict.spike,
     )

@@ -1,4 +1,4 @@
-"""One batch of answers in one transaction: stored, judged, alerts advanced, the outbox filled, the next reading set."""
+"""Record one batch of answers in one transaction: store, judge, advance alerts, fill the outbox, set the next reading."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -30,14 +30,14 @@ from balancebot.store.wallets import WalletRow
 _HOUR = timedelta(hours=1)
 _MOST_DOUBLINGS = 10
 _AT_ONCE = 1_000
-"""Wallets read in earlier batches that are judged with this one: what is known of each is held in memory."""
+"""How many wallets of earlier batches are judged at once: their context is held in memory."""
 
 
 class RateLimits:
-    """How far JSMS's "out of freq" slows each account down: all its wallets alike, and none beyond `every`.
+    """How much JSMS's "out of freq" slows down each account. All its wallets are slowed equally, at most to `every`.
 
-    Each interval with such an answer doubles the time between readings, each one without halves it. Kept in memory: a
-    restart begins at full speed, and learns it again.
+    Each interval with such an answer doubles the time between readings, each interval without one halves it. This is in
+    memory only: after a restart it begins at full speed and adapts again.
     """
 
     def __init__(self, intervals: PollIntervals) -> None:
@@ -45,14 +45,14 @@ class RateLimits:
         self._limited: dict[str, tuple[int, datetime]] = {}
 
     def note(self, account: str, at: datetime) -> None:
-        """Remember that a wallet of `account` was rate limited."""
+        """Record that a wallet of `account` was rate limited."""
         doublings = self._doublings(account, at)
         _, since = self._limited.get(account, (0, None))
         if since is None or at - since >= self._intervals.fastest * 2**doublings:
             self._limited[account] = (min(doublings + 1, _MOST_DOUBLINGS), at)
 
     def slowdown(self, account: str, at: datetime) -> int:
-        """Return by how much the time between readings of `account` is multiplied."""
+        """Return the factor by which the time between readings of `account` is multiplied."""
         return int(2 ** self._doublings(account, at))
 
     def _doublings(self, account: str, at: datetime) -> int:
@@ -61,7 +61,7 @@ class RateLimits:
 
 
 class Recorded(NamedTuple):
-    """What came of one batch."""
+    """The result of recording one batch."""
 
     notified: list[NotifiedAlert]
     booked: tuple[BookedUsage, ...]
@@ -74,7 +74,7 @@ class RecordReadings:
     database: Database
     clock: Clock
     steady: Clock
-    """Alerts live by this one: see `SteadyClock`."""
+    """The clock for alerts: see `SteadyClock`."""
     estimator: Estimator
     writer: DecisionWriter
     thresholds: ThresholdCache
@@ -93,14 +93,14 @@ class RecordReadings:
         unread: Collection[int],
         alerts: bool,
     ) -> Recorded:
-        """Record one batch and return the alerts that are notified, and what was booked.
+        """Record one batch; return the alerts to notify and the booked usage.
 
-        Usage is booked before anything is estimated, and spikes are judged before anything is rendered, for the accounts
-        that are `finished`: their last wallet is in this batch.
-        `first_reads` holds the sudden zeros that were read a second time: if the second answer is an error too, the
-        wallet stays suspect. With `claimed_by`, wallets that this worker no longer holds are passed over, and those that
-        aren't in `unread` any more: a later cycle has claimed them while this one waited to write, and may have recorded
-        what is newer. With `alerts` False alerts are left as they are. Raises DatabaseError with nothing done.
+        `finished` are the accounts whose last wallet is in this batch: their usage is booked before anything is estimated,
+        and their spikes are judged before any alert is decided.
+        `first_reads` holds the suspect readings that were read a second time: if the second answer is an error, the
+        wallet stays suspect. With `claimed_by`, wallets are skipped that this worker no longer holds or that aren't in
+        `unread` any longer: a later cycle has claimed them while this one waited to write, and may have recorded newer
+        readings. With `alerts` False alerts aren't changed. Raises DatabaseError; then nothing is stored.
         """
         now, steady = self.clock.now(), self.steady.now()
         results = [_in_time(result, now=now, steady=steady) for result in results]
@@ -120,8 +120,8 @@ class RecordReadings:
             book = self.thresholds.book(conn)
             context = PollContext.read(conn, [row.id for row in rows.values()], book=book, now=now)
             read = [(rows[snapshot.wallet].id, snapshot) for snapshot in good]
-            # what isn't booked yet counts as it was read: it may be a transfer
-            pace = dict(_falls(rows, good)) | dict(item for stretch in booked for item in stretch.pace())
+            # a fall that isn't booked yet counts in full, although it may be a transfer
+            pace = dict(_falls(rows, good)) | dict(item for usage in booked for item in usage.pace())
             estimates = self.estimator.estimate(replace(context.usage, pace=pace), read, now=now)
             ever_positive = store_estimates(conn, read, estimates, context.kept, now=now)
             readings.append_snapshots(conn, [_stored(wallet_id, snapshot) for wallet_id, snapshot in read])
@@ -134,12 +134,12 @@ class RecordReadings:
                 self._failed(rows[error.wallet], error, first_reads.get(error.wallet)) for error in failed
             ]
             readings.record_failed(conn, misses)
-            spikes = self.judge_spikes.gather(
-                conn, [used for used in booked if used.row.name in rows], context
+            usage_verdicts = self.judge_spikes.gather(
+                conn, [usage for usage in booked if usage.row.name in rows], context
             )
-            for batch in chunked([used for used in booked if used.row.name not in rows], _AT_ONCE):
-                ids = [used.row.id for used in batch]
-                spikes += self.judge_spikes.gather(
+            for batch in chunked([usage for usage in booked if usage.row.name not in rows], _AT_ONCE):
+                ids = [usage.row.id for usage in batch]
+                usage_verdicts += self.judge_spikes.gather(
                     conn, batch, PollContext.read(conn, ids, book=book, now=now)
                 )
             if not alerts:
@@ -147,16 +147,18 @@ class RecordReadings:
             names = {
                 *rows,
                 *(WalletName(account_of(name)) for name in rows),
-                *(used.row.name for used in booked),
+                *(usage.row.name for usage in booked),
             }
             open_alerts = OpenAlerts(conn, names, writer=self.writer, now=steady)
-            surges = {
-                verdict.key: surge for verdict in spikes if verdict.is_spike and (surge := verdict.surge)
+            spikes = {
+                verdict.key: spike
+                for verdict in usage_verdicts
+                if verdict.is_spike and (spike := verdict.spike)
             }
             for snapshot in good:
-                judging.judge(snapshot, estimates, ever_positive, open_alerts, surges)
-            self.judge_spikes.advance(spikes, open_alerts, now=now)
-            for top_up, is_ordered in (found for stretch in booked for found in stretch.top_ups):
+                judging.judge(snapshot, estimates, ever_positive, open_alerts, spikes)
+            self.judge_spikes.advance(usage_verdicts, open_alerts, now=now)
+            for top_up, is_ordered in (found for usage in booked for found in usage.top_ups):
                 balance = BalanceKey(top_up.wallet, top_up.category)
                 open_alerts.top_up(balance, top_up.messages, ordered=is_ordered)
             attempts = [
@@ -169,7 +171,7 @@ class RecordReadings:
             judge_wallets(
                 attempts,
                 open_alerts,
-                # nothing is stale by a clock that was set ahead
+                # a clock that was set ahead must not make wallets stale
                 now=min(now, steady),
                 stale_after=self.intervals.stale_after,
                 read_between=partial(_read_between, conn, rows),
@@ -250,7 +252,7 @@ def _watched(
 def _falls(
     rows: Mapping[WalletName, WalletRow], good: Sequence[Snapshot]
 ) -> Iterator[tuple[BalanceKey, float]]:
-    """Yield by how many messages an hour each balance fell since its last reading."""
+    """Yield the fall of each balance since its last reading, in messages per hour."""
     for snapshot in good:
         row = rows[snapshot.wallet]
         if row.observed_at is None or snapshot.observed_at <= row.observed_at:
@@ -264,7 +266,7 @@ def _falls(
 def _as_read(
     rows: Mapping[WalletName, WalletRow], good: Sequence[Snapshot], failed: Sequence[SourceError]
 ) -> Iterator[WalletRow]:
-    """Yield the wallets as these attempts leave them."""
+    """Yield the wallets in their state after these attempts."""
     for snapshot in good:
         yield replace(
             rows[snapshot.wallet],
@@ -277,9 +279,9 @@ def _as_read(
 
 
 def _in_time(result: FetchResult, *, now: datetime, steady: datetime) -> FetchResult:
-    """Date an answer anew that a clock has dated which is right again: it came but seconds ago.
+    """Correct the time of an answer that was dated by a wrong clock which is right now: it arrived seconds ago.
 
-    Else its wallet is read next when the time has come that was wrong.
+    Otherwise its wallet would be read next only after that wrong time.
     """
     at = result.observed_at if isinstance(result, Snapshot) else result.at
     if abs(at - steady) <= max(abs(now - steady), JUMP):

@@ -85,11 +85,11 @@ def standing(wallet, fault="unreachable", members=()) -> Alert:
 
 
 def test_a_wallet_alone_with_its_fault_has_its_own_alert():
-    assert (Shared(standing=None, wallet=WEB, fault="permission"),) == share("acme", {WEB: "permission"}, [])
+    assert (Shared(existing=None, wallet=WEB, fault="permission"),) == share("acme", {WEB: "permission"}, [])
 
 
 def test_two_with_the_same_fault_share_one_of_the_account():
-    assert (Shared(standing=None, wallet=POOL, fault="unreachable", members=(WEB, SHOP)),) == share(
+    assert (Shared(existing=None, wallet=POOL, fault="unreachable", members=(WEB, SHOP)),) == share(
         "acme", {WEB: "unreachable", SHOP: "unreachable"}, []
     )
 
@@ -97,7 +97,7 @@ def test_two_with_the_same_fault_share_one_of_the_account():
 def test_the_second_to_go_stale_widens_the_alert_of_the_first():
     first = standing(WEB)
 
-    assert (Shared(standing=first, wallet=POOL, fault="unreachable", members=(WEB, SHOP)),) == share(
+    assert (Shared(existing=first, wallet=POOL, fault="unreachable", members=(WEB, SHOP)),) == share(
         "acme", {SHOP: "unreachable"}, [first]
     )
 
@@ -105,7 +105,7 @@ def test_the_second_to_go_stale_widens_the_alert_of_the_first():
 def test_what_the_account_shares_is_joined_as_long_as_it_is_open():
     shared = standing(POOL, members=(WEB, SHOP))
 
-    assert (Shared(standing=shared, wallet=POOL, fault="unreachable", members=(WEB, SHOP, API)),) == share(
+    assert (Shared(existing=shared, wallet=POOL, fault="unreachable", members=(WEB, SHOP, API)),) == share(
         "acme", {API: "unreachable"}, [shared]
     )
 
@@ -113,7 +113,7 @@ def test_what_the_account_shares_is_joined_as_long_as_it_is_open():
 def test_another_fault_is_told_by_itself():
     shared = standing(POOL, members=(WEB, SHOP))
 
-    assert (Shared(standing=None, wallet=API, fault="permission"),) == share(
+    assert (Shared(existing=None, wallet=API, fault="permission"),) == share(
         "acme", {API: "permission"}, [shared]
     )
 
@@ -121,7 +121,7 @@ def test_another_fault_is_told_by_itself():
 def test_the_shared_pool_goes_with_the_alert_that_bears_its_name():
     shared = standing(POOL, members=(WEB, SHOP))
 
-    assert (Shared(standing=shared, wallet=POOL, fault="unreachable", members=(WEB, SHOP, POOL)),) == share(
+    assert (Shared(existing=shared, wallet=POOL, fault="unreachable", members=(WEB, SHOP, POOL)),) == share(
         "acme", {POOL: "permission"}, [shared]
     )
 
@@ -129,6 +129,6 @@ def test_the_shared_pool_goes_with_the_alert_that_bears_its_name():
 def test_the_alert_of_a_lone_shared_pool_is_widened_too():
     alone = standing(POOL)
 
-    assert (Shared(standing=alone, wallet=POOL, fault="unreachable", members=(POOL, WEB)),) == share(
+    assert (Shared(existing=alone, wallet=POOL, fault="unreachable", members=(POOL, WEB)),) == share(
         "acme", {WEB: "unreachable"}, [alone]
     )

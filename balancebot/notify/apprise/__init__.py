@@ -1,4 +1,4 @@
-"""Whatever Apprise reaches: its services by URL."""
+"""The services that Apprise supports, by URL."""
 
 from balancebot.config.further_channels import AppriseConfig
 from balancebot.notify.channel import ChannelContext, RegisteredChannel, posting_preview

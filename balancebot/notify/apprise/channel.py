@@ -1,7 +1,7 @@
-"""Whatever Apprise reaches, by one of its URLs: title and text of each message.
+"""The services that Apprise supports, by one of its URLs: title and text of each message.
 
-Apprise answers only yes or no, waits as long as its service does, and its log repeats addresses: it runs in a thread of
-its own within a deadline, and of its log only the status is kept.
+Apprise only returns success or failure, has no deadline of its own, and its log contains URLs with secrets. So it runs
+in its own thread with a deadline, and only the HTTP status is taken from its log.
 """
 
 import logging
@@ -27,19 +27,19 @@ _REFUSED: Final = frozenset({401, 403, 404, 410})
 
 
 class _Statuses(logging.Handler):
-    """Keeps the statuses of HTTP that Apprise logs on one thread, and shows nothing."""
+    """Keeps the HTTP statuses that Apprise logs, by thread, and shows nothing."""
 
     def __init__(self) -> None:
         super().__init__(level=logging.WARNING)
         self._of_thread: dict[int, int] = {}
 
     def emit(self, record: logging.LogRecord) -> None:
-        """Keep the status in a record."""
+        """Keep the status of a record, if it has one."""
         if (found := _STATUS.search(record.getMessage())) and record.thread is not None:
             self._of_thread[record.thread] = int(found[1])
 
     def take(self) -> int | None:
-        """Return the latest status that was logged on this thread, once."""
+        """Return and forget the latest status that was logged on this thread."""
         return self._of_thread.pop(threading.get_ident(), None)
 
 
@@ -54,7 +54,7 @@ class AppriseChannel(OneWayChannel):
     """One Apprise URL, which is a secret."""
 
     def __init__(self, name: str, *, url: str, renderer: Renderer, timeout: timedelta = _WITHIN) -> None:
-        """`url` is one that Apprise can read: the configuration has made sure."""
+        """`url` must be one that Apprise can parse, which the configuration has checked."""
         self.name = name
         self._url = url
         self._renderer = renderer
@@ -63,7 +63,7 @@ class AppriseChannel(OneWayChannel):
     def send(
         self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
-        """Send title and text; an edit is nothing here."""
+        """Send title and text; edits are ignored."""
         if outgoing.action is Action.EDIT:
             return MessageRef(channel_id="", message_id="")
         content = content_of(outgoing, self._renderer)
@@ -76,12 +76,12 @@ class AppriseChannel(OneWayChannel):
 
         def work() -> None:
             asset = apprise.AppriseAsset(app_id="balancebot", async_mode=False)
-            # the service itself, which works on this thread
+            # the service itself, which works on this thread, so that its statuses can be found
             service = apprise.Apprise.instantiate(self._url, asset=asset)
             text = "\n\n".join(filter(None, (content.text, content.link)))
             _STATUSES.take()
             taken = False
-            with suppress(Exception):  # a service's own bug is one more way of not being sent
+            with suppress(Exception):  # a bug in Apprise counts as a failure to send
                 taken = service is not None and bool(
                     service.notify(title=content.title, body=text, notify_type=_type_of(content))
                 )

@@ -1,8 +1,8 @@
-"""DingTalk by a custom robot: an action card for each message, or Markdown where somebody is mentioned.
+"""DingTalk by a custom robot: each message is an action card, or Markdown if somebody is mentioned.
 
-The service's own rules: a signature's time in milliseconds may be an hour off, and it stands in the address; 20 messages
-a minute, and ten minutes of silence for who sends more; at most 20,000 bytes; errors come with status 200 and an
-`errcode`. An action card mentions nobody, so a mention needs Markdown.
+The service's rules: the signature and its time in milliseconds, which may be an hour off, are in the URL; 20 messages a
+minute, and a block of ten minutes after more; at most 20,000 bytes; errors have status 200 and an `errcode`. An action
+card can't mention people, so a mention needs Markdown.
 """
 
 from datetime import datetime, timedelta
@@ -37,7 +37,7 @@ class DingTalkChannel(PostingChannel):
         130102: ChannelErrorKind.RATE_LIMITED,
         90030: ChannelErrorKind.RATE_LIMITED,
         410100: ChannelErrorKind.RATE_LIMITED,
-        310000: ChannelErrorKind.AUTH,  # signature, keyword or address refused: its words say which
+        310000: ChannelErrorKind.AUTH,  # signature, keyword or IP address refused: the error text says which
         300001: ChannelErrorKind.AUTH,
         300005: ChannelErrorKind.AUTH,
         400013: ChannelErrorKind.AUTH,  # the group was dissolved

@@ -1,4 +1,4 @@
-"""E-mail: `compose.py` makes a mail of a message, `smtp.py` sends it."""
+"""E-mail: `compose.py` turns a message into a mail, `smtp.py` sends it."""
 
 from balancebot.config import EmailConfig
 from balancebot.notify.channel import ChannelContext, RegisteredChannel, Show

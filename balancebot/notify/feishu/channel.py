@@ -1,7 +1,7 @@
-"""Feishu (and Lark) by a custom bot: an interactive card for each message, signed where the bot has a secret.
+"""Feishu (and Lark) by a custom bot: each message is an interactive card, signed if the bot has a secret.
 
-The service's own rules: a signature's time may be an hour off; a request holds at most 20 KB; 100 messages a minute and
-5 a second; errors come with status 200 or 400 and a code.
+The service's rules: the time of a signature may be an hour off; a request has at most 20 KB; 100 messages a minute and
+5 a second; errors have status 200 or 400 and a code.
 """
 
 import re
@@ -23,7 +23,7 @@ from balancebot.notify.posting import (
 from balancebot.ports import Capabilities, ChannelErrorKind, SendRate
 
 _MAX_TEXT_BYTES: Final = 14_000
-"""Of the 20 KB: the rest of the card, and quotation marks that take two bytes."""
+"""The rest of the 20 KB is for the other parts of the card, and for quotation marks, which take two bytes each."""
 _COLORS: Final = {Severity.WARNING: "orange", Severity.CRITICAL: "red", Severity.DEPLETED: "carmine"}
 _OPEN_ID: Final = re.compile(r"ou_[a-z0-9]+")
 
@@ -39,8 +39,8 @@ class FeishuChannel(PostingChannel):
         99991400: ChannelErrorKind.RATE_LIMITED,
         19001: ChannelErrorKind.AUTH,  # no such bot
         19021: ChannelErrorKind.AUTH,  # wrong signature, or a clock an hour off
-        19022: ChannelErrorKind.AUTH,  # this machine's address isn't allowed
-        19024: ChannelErrorKind.AUTH,  # none of the bot's keywords in it
+        19022: ChannelErrorKind.AUTH,  # this machine's IP address isn't allowed
+        19024: ChannelErrorKind.AUTH,  # the message contains none of the bot's keywords
         19002: ChannelErrorKind.REJECTED,
         9499: ChannelErrorKind.REJECTED,
     }
@@ -58,7 +58,7 @@ class FeishuChannel(PostingChannel):
 
 
 def _card(content: PostedContent, ids: list[str]) -> dict[str, object]:
-    """Build a card. All that comes from outside is plain text: a note can neither make a link nor mention anybody."""
+    """Build a card. Everything from outside is plain text, so that a note can't make links or mentions."""
     color = "blue" if content.severity is None else _COLORS.get(content.severity, "blue")
     if content.is_over:
         color = "green" if content.has_recovered else "grey"

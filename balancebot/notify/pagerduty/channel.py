@@ -1,7 +1,8 @@
-"""PagerDuty by the Events API v2: an alert is an incident that is triggered, acknowledged and resolved with it.
+"""PagerDuty by the Events API v2: each alert is an incident, which is triggered, acknowledged and resolved with it.
 
-`dedup_key` is the alert's id, so an event that is sent twice changes nothing. The service's own rules: 202 when an event
-was taken; 429 for too many; 400 for what it will never take; a summary of at most 1,024 characters.
+`dedup_key` is the alert's id, so that an event which is sent twice has no further effect. The service's rules: status
+202 for an accepted event, 429 for too many, 400 for one that it will never accept; a summary has at most 1,024
+characters.
 """
 
 from collections.abc import Callable
@@ -55,7 +56,7 @@ class PagerDutyChannel(PostingChannel):
     def send(
         self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
-        """Send the events that a message comes to; the ref is its incident's key."""
+        """Send the events for a message; the ref contains the incident's key."""
         if isinstance(outgoing.message, DigestMessage | NoticeMessage):
             return ChannelError(
                 kind=ChannelErrorKind.REJECTED, message=sentence("PagerDuty takes alerts only")
@@ -119,11 +120,11 @@ class PagerDutyChannel(PostingChannel):
 
 
 def _actions_of(outgoing: OutgoingMessage) -> list[EventAction]:
-    """Return what a message does to its incident, in this order; nothing where the incident shows it already."""
+    """Return the events for a message, in this order; none if the incident already shows it."""
     match outgoing.message:
         case AlertMessage() as message if message.is_open:
             trigger = [] if outgoing.action is Action.EDIT else [EventAction.TRIGGER]
-            # one that was acknowledged before PagerDuty heard of it need not wake anybody
+            # an alert that was acknowledged before PagerDuty got it must not wake anybody
             return [*trigger, EventAction.ACKNOWLEDGE] if message.alert.acknowledged_by else trigger
         case AlertMessage():
             return [] if outgoing.action is Action.EDIT else [EventAction.RESOLVE]

@@ -9,7 +9,7 @@ from balancebot.ports import Channel
 
 
 def _build(name: str, slack: SlackConfig, context: ChannelContext) -> Channel:
-    """Make Slack by webhook or by bot token; with buttons where an app token lets somebody listen to them."""
+    """Make the channel for a webhook or a bot token. Buttons need an app token too, with which clicks are received."""
     from balancebot.notify.slack.channel import SlackChannel  # lazy: only a configured channel
     from balancebot.notify.slack.webhook import SlackWebhook  # lazy: only a configured channel
 

@@ -1,4 +1,4 @@
-"""JSON to an address of one's own, by the Standard Webhooks specification."""
+"""JSON to your own URL, by the Standard Webhooks specification."""
 
 from balancebot.config.further_channels import WebhookConfig
 from balancebot.notify.channel import ChannelContext, RegisteredChannel, posting_preview

@@ -1,6 +1,6 @@
-"""JSON to an address of one's own, signed as the Standard Webhooks specification says.
+"""JSON to your own URL, signed according to the Standard Webhooks specification.
 
-`webhook-id` is the delivery's, the same at each attempt: a receiver that remembers it takes no message twice.
+`webhook-id` is the delivery's id, the same for each attempt, so that a receiver can drop duplicates.
 """
 
 from base64 import b64decode
@@ -34,7 +34,7 @@ _PREFIX: Final = "whsec_"
 
 
 class WebhookChannel(PostingChannel):
-    """One address."""
+    """One URL."""
 
     def _post_of(self, outgoing: OutgoingMessage, now: datetime) -> Post:
         body = as_json(_document(outgoing, self._renderer))
@@ -53,12 +53,12 @@ class WebhookChannel(PostingChannel):
 
 def _document(outgoing: OutgoingMessage, renderer: Renderer) -> dict[str, object]:
     content = content_of(outgoing, renderer)
-    said = {"title": content.title, "text": content.text, "link": content.link or None}
+    shown = {"title": content.title, "text": content.text, "link": content.link or None}
     message = outgoing.message
     return {
         "type": f"balancebot.{_type_of(message)}",
         "timestamp": instant_text(outgoing.created_at),
-        "data": {**_data_of(message, renderer.words_for(message)), **said},
+        "data": {**_data_of(message, renderer.words_for(message)), **shown},
     }
 
 

@@ -1,7 +1,7 @@
-"""WeCom by a group robot: Markdown of at most 4,096 bytes for each message, or text where a phone number is mentioned.
+"""WeCom by a group robot: each message is Markdown of at most 4,096 bytes, or text if a phone number is mentioned.
 
-The service's own rules: the key in the address is all the secret there is; 20 messages a minute; errors come with status
-200 and an `errcode`. Markdown mentions members by id; phone numbers only text does, of at most 2,048 bytes.
+The service's rules: the key in the URL is the only secret; 20 messages a minute; errors have status 200 and an
+`errcode`. Markdown can mention members by id; only text, of at most 2,048 bytes, can mention phone numbers.
 """
 
 from datetime import datetime, timedelta
@@ -40,7 +40,7 @@ class WeComChannel(PostingChannel):
         45033: ChannelErrorKind.RATE_LIMITED,
         93000: ChannelErrorKind.AUTH,  # no such robot
         93004: ChannelErrorKind.AUTH,  # the robot was switched off
-        93008: ChannelErrorKind.AUTH,  # it is not in the group any more
+        93008: ChannelErrorKind.AUTH,  # it is no longer in the group
         93017: ChannelErrorKind.AUTH,
         40014: ChannelErrorKind.AUTH,
         -1: ChannelErrorKind.SERVER,
