@@ -25,7 +25,7 @@ _SLOWEST = timedelta(minutes=5)
 _REPEATED_AFTER = (timedelta(seconds=25), timedelta(minutes=5), timedelta(minutes=15))
 _REPEATED_SLOWEST = timedelta(hours=1)
 MAX_QUICK_REPEATS = 2
-"""How often what may have arrived, and can't be looked for, is repeated before others are told of it."""
+"""How often a message that may have arrived, and can't be searched for, is repeated before this is reported."""
 
 CLOCK_JUMP = timedelta(minutes=1)
 """A stored instant that is further in the future than this was written before the clock was set back."""
@@ -65,9 +65,9 @@ def retry_delay(attempts: int, age: timedelta) -> timedelta:
 
 
 def repeat_delay(doubts: int) -> timedelta:
-    """Return how long to wait before a message is repeated that may have arrived at `doubts` attempts, two or more.
+    """Return how long to wait before repeating a message that may have arrived at each of `doubts` (2 or more) attempts.
 
-    The first repeat comes as after any failure. Each may be one too many for those who read them all.
+    The first repeat comes as after any failure. Later ones are rare, because each may be a duplicate for the readers.
     """
     number = doubts - MAX_QUICK_REPEATS
     return _REPEATED_AFTER[number] if number < len(_REPEATED_AFTER) else _REPEATED_SLOWEST

@@ -325,7 +325,7 @@ class DestinationQueue:
         settled: SettledDelivery,
         now: datetime,
     ) -> None:
-        """Record a permanent failure, a give-up, a long delay or vain repeats, and report it once through another channel."""
+        """Record a permanent failure, a give-up, a long delay or vain repeats; report it once through another channel."""
         gave_up = settled.state is DeliveryState.GAVE_UP
         is_in_vain = settled.num_doubts > MAX_QUICK_REPEATS
         is_edit = current.outgoing.action is Action.EDIT and error.kind is ChannelErrorKind.REJECTED

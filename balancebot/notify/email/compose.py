@@ -1,6 +1,6 @@
-"""Composes an e-mail: headers, text and HTML. The same delivery always gives the same `Message-ID`.
+"""Compose an e-mail: headers, text and HTML. The same delivery always gets the same `Message-ID`.
 
-Addresses and subjects come from outside; none of them can bring a header of its own along.
+Addresses and subjects come from outside; none of them can inject a header.
 """
 
 import base64
@@ -30,7 +30,7 @@ from balancebot.statements.sheet import StatementSheets
 
 
 class _Subject(UniqueUnstructuredHeader, BaseHeader):  # type: ignore[misc] # HeaderRegistry joins them too
-    """A subject that is folded where it may be: Python 3.11's own way doubles a space beside an encoded word."""
+    """A subject with correct folding: Python 3.11's own folding doubles a space next to an encoded word."""
 
     def fold(self, *, policy: Policy) -> str:
         """Return the header's lines."""
@@ -54,20 +54,20 @@ class Mail:
 
     message: EmailMessage
     raw: bytes
-    """The message as it goes over the line."""
+    """The encoded message, as it is sent."""
     sender: str
     recipient: str
     message_id: str
     subject: str
-    """The subject of the first of the thread, which its answers repeat."""
+    """The subject of the first mail of the thread, which replies repeat."""
     needs_smtputf8: bool
-    """Whether a local part isn't ASCII; domains never need it."""
+    """Whether the part before the @ of an address isn't ASCII; domains never need SMTPUTF8."""
 
 
 def address(text: str) -> Address:
-    """Read `Name <local@domain>`; an international domain takes its ASCII form.
+    """Read `Name <local@domain>`; an international domain is converted to its ASCII form.
 
-    A name may hold commas and colons without being quoted. Raises ValueError for what is no address.
+    A name may contain commas and colons without quotation marks. Raises ValueError if it isn't an address.
     """
     line = " ".join(text.split())
     named = _NAMED.fullmatch(line)
@@ -83,9 +83,9 @@ def address(text: str) -> Address:
 
 
 def compose(outgoing: OutgoingMessage, renderer: Renderer, *, sender: Address) -> Mail:
-    """Compose the mail of `outgoing`: a first message, or an answer in its thread.
+    """Compose the mail of `outgoing`: a first message, or a reply in its thread.
 
-    Raises ValueError where the destination is no address.
+    Raises ValueError if the destination isn't an address.
     """
     recipient = address(outgoing.destination.address)
     needs_smtputf8 = not (sender.addr_spec + recipient.addr_spec).isascii()
@@ -121,27 +121,27 @@ def compose(outgoing: OutgoingMessage, renderer: Renderer, *, sender: Address) -
     )
 
 
-def _subject(told: Message, renderer: Renderer) -> str:
-    return " ".join(renderer.render(_template(told, "subject.j2"), told).split())
+def _subject(content: Message, renderer: Renderer) -> str:
+    return " ".join(renderer.render(_template(content, "subject.j2"), content).split())
 
 
 def message_id(outgoing: OutgoingMessage, *, domain: str) -> str:
-    """Return the same id for every attempt at one delivery, and another for every other one in the world."""
+    """Return the `Message-ID`: the same for every attempt at one delivery, and globally unique otherwise."""
     seed = "\n".join((outgoing.delivery_id, outgoing.created_at.isoformat(), outgoing.destination.address))
     return f"<{hashlib.sha256(seed.encode()).hexdigest()[:24]}@{domain}>"
 
 
-def html_page(told: Message, renderer: Renderer) -> str:
-    """Return the HTML of a mail as a page of its own, its picture inside."""
-    picture = _picture(told, renderer)
+def html_page(content: Message, renderer: Renderer) -> str:
+    """Return the HTML of a mail as a separate page, with its picture embedded."""
+    picture = _picture(content, renderer)
     source = f"data:image/png;base64,{base64.b64encode(picture).decode()}" if picture else ""
-    return renderer.render(_template(told, "html.j2"), told, picture=source) + "\n"
+    return renderer.render(_template(content, "html.j2"), content, picture=source) + "\n"
 
 
-def _add_html(message: EmailMessage, told: Message, renderer: Renderer) -> None:
-    picture = _picture(told, renderer)
+def _add_html(message: EmailMessage, content: Message, renderer: Renderer) -> None:
+    picture = _picture(content, renderer)
     source = f"cid:{_PICTURE_ID}" if picture else ""
-    html = renderer.render(_template(told, "html.j2"), told, picture=source) + "\n"
+    html = renderer.render(_template(content, "html.j2"), content, picture=source) + "\n"
     message.add_alternative(html, subtype="html")
     part = message.get_body(("html",))
     if picture and part is not None:
@@ -150,40 +150,40 @@ def _add_html(message: EmailMessage, told: Message, renderer: Renderer) -> None:
         )
 
 
-def _attach(message: EmailMessage, told: Message, renderer: Renderer) -> None:
+def _attach(message: EmailMessage, content: Message, renderer: Renderer) -> None:
     """Attach the workbook of a statement."""
-    if not isinstance(told, NoticeMessage) or told.statement is None:
+    if not isinstance(content, NoticeMessage) or content.statement is None:
         return
-    sheets = StatementSheets(words=renderer.words_for(told))
+    sheets = StatementSheets(words=renderer.words_for(content))
     message.add_attachment(
-        sheets.xlsx(told.statement),
+        sheets.xlsx(content.statement),
         maintype="application",
         subtype="vnd.openxmlformats-officedocument.spreadsheetml.sheet",
-        filename=sheets.file_name(told.statement, "xlsx"),
+        filename=sheets.file_name(content.statement, "xlsx"),
     )
 
 
-def _picture(told: Message, renderer: Renderer) -> bytes | None:
-    if not isinstance(told, DigestMessage):
+def _picture(content: Message, renderer: Renderer) -> bytes | None:
+    if not isinstance(content, DigestMessage):
         return None
-    # Only a digest needs the drawing library, which takes longer to load than all the rest of a mail.
+    # Only a digest needs the drawing library, whose import takes longer than all the rest of a mail.
     from balancebot.notify.email.picture import digest_picture  # lazy: pillow; only a digest has a picture
 
     try:
-        return digest_picture(told, renderer.words_for(told))
+        return digest_picture(content, renderer.words_for(content))
     except Exception:
-        # a drawing that fails keeps no digest from its reader
+        # a digest must be sent even if its picture can't be drawn
         log.exception("picture_failed")
         return None
 
 
-def _template(told: Message, kind: str) -> str:
-    return f"email/{stem_of(told)}.{kind}"
+def _template(content: Message, kind: str) -> str:
+    return f"email/{stem_of(content)}.{kind}"
 
 
-def _is_urgent(told: Message) -> bool:
+def _is_urgent(content: Message) -> bool:
     return (
-        isinstance(told, AlertMessage)
-        and told.alert.severity >= Severity.CRITICAL
-        and told.reason in {Reason.OPENED, Reason.WORSENED, Reason.ESCALATED}
+        isinstance(content, AlertMessage)
+        and content.alert.severity >= Severity.CRITICAL
+        and content.reason in {Reason.OPENED, Reason.WORSENED, Reason.ESCALATED}
     )

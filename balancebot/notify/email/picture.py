@@ -1,7 +1,7 @@
-"""Draws a digest's picture: for each balance its course over the last days, and its runway with its range.
+"""Draw a digest's picture: for each balance its history over the last days, and its runway with its range.
 
-The order is the digest's. Text is drawn only with a font that has its letters: without a Chinese font on the machine
-a row whose name needs one is called by its place in the table, and nothing is ever drawn as empty boxes.
+The order is the digest's. Text is drawn only with a font that has its characters. Without a Chinese font on the machine,
+a row whose name needs one is labelled with its position in the table instead of empty boxes.
 """
 
 import io
@@ -23,11 +23,12 @@ _Colour: TypeAlias = tuple[int, int, int]
 
 MAX_ROWS: Final = 12
 _SCALE: Final = 4
-"""Drawn four times as large as it is laid out, and sent at half of that: smooth, and sharp on fine screens."""
+"""The picture is drawn four times as large as its layout and sent at twice the layout's size: smooth, and sharp on
+high-resolution screens."""
 _WIDTH: Final = 480
-"""Narrow, so that its words can still be read where a phone makes it smaller."""
+"""Narrow, so that its text is still readable if a phone makes it smaller."""
 _MARGIN: Final = 12
-"""On every side: in the dark the picture is a white card."""
+"""On every side, because in dark mode the picture is a white card."""
 _ROW: Final = 76
 _HEAD: Final = 34
 _LEFT: Final = (_MARGIN, 222)
@@ -57,7 +58,7 @@ _CHINESE_FONTS: Final = (
 
 
 def digest_picture(digest: DigestMessage, words: Wording) -> bytes | None:
-    """Return a PNG of the first balances that have a number, worst first; None if there is none."""
+    """Return a PNG of the first balances that have a number, worst first; None if there are none."""
     rows = [(place, line) for place, line in enumerate(digest.lines, 1) if isinstance(line.reading, int)][
         :MAX_ROWS
     ]
@@ -75,27 +76,27 @@ def digest_picture(digest: DigestMessage, words: Wording) -> bytes | None:
 def _png(image: Image.Image) -> bytes:
     small = image.resize((image.width // 2, image.height // 2), Image.Resampling.BOX)
     buffer = io.BytesIO()
-    # A palette of 128 shades is a third of the size, and nobody sees the difference.
+    # A palette of 128 colours takes a third of the bytes, without a visible difference.
     small.quantize(128, method=Image.Quantize.MEDIANCUT).save(buffer, "PNG", optimize=True)
     return buffer.getvalue()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _PicturePen:
-    """Draws in the layout's pixels."""
+    """Draws in the pixels of the layout."""
 
     draw: ImageDraw.ImageDraw
     words: Wording
 
     def axis(self) -> None:
-        """Name some steps of the runway's axis, which goes from an hour to a year: only the last one has its unit."""
+        """Label some steps of the runway's axis, which goes from an hour to a year; only the last one has its unit."""
         for days in _TICKS_DAYS:
             label = self.words.days(days) if days == _TICKS_DAYS[-1] else str(days)
             place = (_runway_x(days * 24), 11)
             self._text(place, label, size=14, colour=_FAINT, anchor="ma", or_else=f"{days} d")
 
     def row(self, line: DigestLine, *, place: int, top: int) -> None:
-        """Draw one balance: its name and figures, its course, its runway."""
+        """Draw one balance: its name and figures, its history, its runway."""
         colour = _COLOURS[line.severity]
         self._line([(_MARGIN, top), (_WIDTH - _MARGIN, top)], _GRID, 1)
         for days in _TICKS_DAYS:
@@ -118,10 +119,10 @@ class _PicturePen:
             anchor="ra",
             or_else=_plain_figures(line),
         )
-        self._course(line.recent, colour, top=top + 36, bottom=top + _ROW - 8)
+        self._history(line.recent, colour, top=top + 36, bottom=top + _ROW - 8)
         self._runway(line.runway, colour, middle=top + _ROW - 22)
 
-    def _course(self, recent: Sequence[int | None], colour: _Colour, *, top: int, bottom: int) -> None:
+    def _history(self, recent: Sequence[int | None], colour: _Colour, *, top: int, bottom: int) -> None:
         known = [value for value in recent if value is not None]
         if len(known) < 2:
             return
@@ -159,14 +160,14 @@ class _PicturePen:
         or_else: str,
         anchor: str = "la",
     ) -> None:
-        font, any_letter = _font(size * _SCALE)
-        shown = text if any_letter or text.isascii() else or_else
+        font, has_chinese = _font(size * _SCALE)
+        shown = text if has_chinese or text.isascii() else or_else
         self.draw.text(_at(place), shown, font=font, fill=colour, anchor=anchor)
 
 
 @cache
 def _font(size: int) -> tuple[_Font, bool]:
-    """Return the best font of this machine, and whether it has Chinese letters."""
+    """Return the best font on this machine, and whether it has Chinese characters."""
     for name in _CHINESE_FONTS:
         try:
             return ImageFont.truetype(name, size), True
@@ -195,7 +196,7 @@ def _fitting(name: str, *, size: int, width: float) -> str:
 
 
 def _plain_figures(line: DigestLine) -> str:
-    """Say the figures in letters that every font has."""
+    """Return the figures in characters that every font has."""
     words = Wording()
     hours = line.runway.p50 if line.runway else None
     return f"{words.cell(line.reading)}  {words.duration(hours).replace('≈', '~')}"

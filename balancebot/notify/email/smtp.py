@@ -1,6 +1,6 @@
-"""E-mail by SMTP: one connection and one recipient per delivery, so that a refusal concerns nobody else.
+"""E-mail by SMTP: one connection and one recipient per delivery, so that a refusal doesn't affect other recipients.
 
-Until the message's last byte has gone out nothing was sent; from then until the server's answer it is in doubt.
+Until the data of the message are sent, nothing is delivered; from then until the server's answer it is in doubt.
 """
 
 import asyncio
@@ -22,8 +22,8 @@ from balancebot.notify.email.compose import Mail, address, compose
 from balancebot.notify.render import Renderer
 from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Finding
 
-_WAITS: Final = 3
-"""How many time-outs all of a session may take."""
+_MAX_TIMEOUTS: Final = 3
+"""The limit for a whole session, in time-outs of a single step."""
 _FAULTS: Final = (aiosmtplib.SMTPException, OSError)
 _LABEL: Final = "[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?"
 _HOST_NAME: Final = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})+")
@@ -33,7 +33,7 @@ _TIMED_OUT = sentence("timed out")
 
 
 class SmtpChannel:
-    """One mail server; destinations are addresses."""
+    """One mail server; destinations are e-mail addresses."""
 
     def __init__(
         self,
@@ -48,7 +48,7 @@ class SmtpChannel:
         timeout: timedelta = timedelta(seconds=10),
         ssl_context: ssl.SSLContext | None = None,
     ) -> None:
-        """`sender` is an address or `Name <address>`; ValueError if it is neither. Without `username` nobody logs in."""
+        """`sender` is an address or `Name <address>`, otherwise ValueError. Without `username` there is no log-in."""
         self._host = host
         self._port = port
         self._security = security
@@ -82,9 +82,9 @@ class SmtpChannel:
         async def session() -> ChannelError | None:
             nonlocal handed_over
             async with self._session() as server:
-                if error := await _name_envelope(server, mail):
+                if error := await _send_envelope(server, mail):
                     return error
-                # the answer is read from the database, which blocks
+                # in a thread, because it reads the database, which blocks
                 if not await asyncio.to_thread(holds_claim):
                     return ChannelError(
                         kind=ChannelErrorKind.LEASE_LOST,
@@ -95,7 +95,7 @@ class SmtpChannel:
                 return None
 
         try:
-            return run(session, within=self._timeout * _WAITS)
+            return run(session, within=self._timeout * _MAX_TIMEOUTS)
         except aiosmtplib.SMTPDataError as fault:
             if fault.code >= 400:
                 return _message_refused(fault.code, fault.message)
@@ -105,7 +105,7 @@ class SmtpChannel:
 
     @asynccontextmanager
     async def _session(self) -> AsyncIterator[aiosmtplib.SMTP]:
-        """Connect, secure and log in; end politely, and don't mind if nobody listens any more."""
+        """Connect, start TLS and log in; at the end QUIT, and ignore a server that no longer answers."""
         server = aiosmtplib.SMTP(
             hostname=self._host,
             port=self._port,
@@ -151,7 +151,7 @@ class SmtpChannel:
                 return _unreachable(where, _TIMED_OUT)
             case OSError():
                 if reason := _tls_reason(fault):
-                    # no retry mends this: whoever runs the bot is told through another channel at once
+                    # retries don't fix this: AUTH makes it reported through another channel at once
                     return ChannelError(
                         kind=ChannelErrorKind.AUTH,
                         message=sentence("%(host)s can't be reached: %(reason)s", host=where, reason=reason),
@@ -168,19 +168,19 @@ class SmtpChannel:
     def find(
         self, outgoing: OutgoingMessage, *, after: MessageRef | None
     ) -> Sequence[MessageRef] | ChannelError:
-        """Say that nobody can look into a mailbox."""
+        """Return the error that a mailbox can't be searched."""
         del outgoing, after
         return ChannelError(
             kind=ChannelErrorKind.REJECTED, message=sentence("nobody can look into a mailbox")
         )
 
     def delete(self, ref: MessageRef) -> ChannelError | None:
-        """Say that a mail can't be taken back."""
+        """Return the error that a mail can't be deleted."""
         del ref
         return ChannelError(kind=ChannelErrorKind.REJECTED, message=sentence("a mail can't be taken back"))
 
     def check(self, destinations: Sequence[str] = ()) -> list[Finding]:
-        """Connect, secure the line and log in; nothing is sent, and no recipient is asked for."""
+        """Connect, start TLS and log in; no mail is sent, and no recipient is checked."""
         del destinations
 
         async def session() -> None:
@@ -188,17 +188,17 @@ class SmtpChannel:
                 pass
 
         try:
-            run(session, within=self._timeout * _WAITS)
+            run(session, within=self._timeout * _MAX_TIMEOUTS)
         except _FAULTS as fault:
             return [Finding(ok=False, words=str(self._fault(fault, handed_over=False).message))]
         logged_in = "log-in accepted" if self._login is not None else "no log-in"
         return [Finding(ok=True, words=f"{self._host}:{self._port} ({self._security.value}), {logged_in}")]
 
     def close(self) -> None:
-        """Nothing is held open between deliveries."""
+        """Do nothing: no connection is kept between deliveries."""
 
 
-async def _name_envelope(server: aiosmtplib.SMTP, mail: Mail) -> ChannelError | None:
+async def _send_envelope(server: aiosmtplib.SMTP, mail: Mail) -> ChannelError | None:
     if mail.needs_smtputf8 and server.is_ehlo_or_helo_needed:
         with suppress(aiosmtplib.SMTPHeloError):
             await server.ehlo()
@@ -216,7 +216,7 @@ async def _name_envelope(server: aiosmtplib.SMTP, mail: Mail) -> ChannelError | 
         await server.mail(mail.sender, options=options, encoding=encoding)
         await server.rcpt(mail.recipient, encoding=encoding)
     except aiosmtplib.SMTPSenderRefused as refusal:
-        # It is the sender that is refused: no recipient will do better.
+        # The sender is refused, so other recipients would fail too.
         return _by_code(
             refusal.code,
             sentence(
@@ -231,13 +231,13 @@ async def _name_envelope(server: aiosmtplib.SMTP, mail: Mail) -> ChannelError | 
 
 
 def _own_name() -> str:
-    """Return what this machine calls itself to a mail server: its name if it may be one, else an address."""
+    """Return the name for EHLO: this machine's host name if it is valid there, otherwise an address."""
     name = socket.gethostname()
     return name if _HOST_NAME.fullmatch(name) else "[127.0.0.1]"
 
 
 def _tls_reason(fault: BaseException | None) -> Sentence:
-    """Say why there is no TLS; an empty sentence where TLS isn't the cause."""
+    """Return why there is no TLS connection; an empty sentence if TLS isn't the cause."""
     while fault is not None:
         match fault:
             case ssl.SSLCertVerificationError():
@@ -260,7 +260,7 @@ def _refusal(code: int, words: str, recipient: str) -> ChannelError:
     return _by_code(
         code,
         sentence("the mail server refuses %(address)s: %(said)s", address=recipient, said=f"{code} {words}"),
-        for_good=ChannelErrorKind.NO_SUCH_DESTINATION,
+        permanent_kind=ChannelErrorKind.NO_SUCH_DESTINATION,
     )
 
 
@@ -268,13 +268,13 @@ def _message_refused(code: int, words: str) -> ChannelError:
     return _by_code(
         code,
         sentence("the mail server refuses this message: %(said)s", said=f"{code} {words}"),
-        for_good=ChannelErrorKind.REJECTED,
+        permanent_kind=ChannelErrorKind.REJECTED,
     )
 
 
 def _by_code(
-    code: int, message: Sentence, *, for_good: ChannelErrorKind = ChannelErrorKind.AUTH
+    code: int, message: Sentence, *, permanent_kind: ChannelErrorKind = ChannelErrorKind.AUTH
 ) -> ChannelError:
-    """A 5xx is for good; anything else passes."""
-    permanent = 500 <= code < 600
-    return ChannelError(kind=for_good if permanent else ChannelErrorKind.SERVER, message=message)
+    """Return the error for an SMTP code: 5xx is permanent, everything else is temporary."""
+    is_permanent = 500 <= code < 600
+    return ChannelError(kind=permanent_kind if is_permanent else ChannelErrorKind.SERVER, message=message)

@@ -1,4 +1,4 @@
-"""One call of Slack's Web API: an answer, or a `ChannelError` that says whether it may have taken effect."""
+"""Calls of Slack's Web API. Each returns an answer, or a `ChannelError` that says whether it may have taken effect."""
 
 import logging
 from collections.abc import Iterator, Mapping
@@ -18,11 +18,11 @@ from balancebot.ports import ChannelError, ChannelErrorKind, parse_retry_after
 
 Answer: TypeAlias = Mapping[str, Any]
 SCOPES_KEY: Final = "_scopes"
-"""Under which an answer carries the token's scopes, from its header."""
+"""The key under which the token's scopes, from a header, are added to an answer."""
 
 _MOST_PAGES = 100
-_NOBODY_THERE: Final = {404, 405, 501}
-"""A server that knows no such method did nothing."""
+_NO_SUCH_METHOD: Final = {404, 405, 501}
+"""HTTP statuses of a server that doesn't know the method, so that nothing was done."""
 
 
 class SlackApi:
@@ -35,11 +35,11 @@ class SlackApi:
         self._timeout = timeout
 
     def write(self, method: str, *, where: Part, **params: object) -> Answer | ChannelError:
-        """Call a method that changes something; `where` names the channel in an error. None leaves a parameter out."""
+        """Call a method that changes something; errors name `where`, the channel. Parameters that are None are omitted."""
         return self._call(method, where=where, json=_given(params))
 
     def read(self, method: str, *, where: Part, **params: object) -> Answer | ChannelError:
-        """Call a method that only asks. Slack takes no JSON there, but a form."""
+        """Call a method that only reads. Slack expects a form there, not JSON."""
         form = {
             key: str(int(value) if isinstance(value, bool) else value)
             for key, value in _given(params).items()
@@ -59,10 +59,10 @@ class SlackApi:
                 token=self._token,
                 base_url=self._api_url,
                 session=session,
-                retry_handlers=[],  # the outbox tries again: the SDK would post twice when an answer is lost
-                logger=_SILENT,  # every failure comes back as a value, and is logged once, by the outbox
+                retry_handlers=[],  # the outbox retries: the SDK would post twice if an answer is lost
+                logger=_SILENT,  # every failure is returned as a value and logged once, by the outbox
             )
-            # not the SDK's own reading of the environment, which knows no NO_PROXY
+            # not the SDK's own use of the environment, which ignores NO_PROXY
             client.proxy = proxy_for(self._api_url, self._proxy)
             return await client.api_call(method, json=json, data=data)
 
@@ -71,7 +71,7 @@ class SlackApi:
         except SlackApiError as refusal:
             return _refused(refusal, where=where)
         except (ValueError, AttributeError, TypeError, RecursionError):
-            # The SDK stumbles over a body that isn't a JSON object in UTF-8.
+            # The SDK raises these for a body that isn't a JSON object in UTF-8.
             return in_doubt_over(200, where=where)
         if isinstance(response, ChannelError):
             return response
@@ -79,14 +79,14 @@ class SlackApi:
         return {**_object(response.data), SCOPES_KEY: headers.get("x-oauth-scopes", "")}
 
     def open_socket(self) -> str | ChannelError:
-        """Ask, with an app-level token, for the address of a Socket Mode connection. It is good once, like a ticket."""
+        """Request the URL of a Socket Mode connection, with an app-level token. The URL is valid once, and is a secret."""
         answer = self.write("apps.connections.open", where=sentence("the app token"))
         return answer if isinstance(answer, ChannelError) else str(answer.get("url", ""))
 
     def pages(
         self, method: str, key: str, *, where: Part, **params: object
     ) -> Iterator[list[Answer] | ChannelError]:
-        """Ask for page after page of the objects under `key`; an error is the last thing yielded."""
+        """Yield the objects under `key`, page by page; after an error, which is yielded too, it ends."""
         cursor: str | None = None
         for _ in range(_MOST_PAGES):
             answer = self.read(method, where=where, cursor=cursor, **params)
@@ -105,7 +105,7 @@ class SlackApi:
 
 
 def object_of(answer: Answer, key: str) -> Answer:
-    """Return the object under `key` of an answer, an empty one where there is something else."""
+    """Return the object under `key` of an answer, or an empty one if it isn't an object."""
     return _object(answer.get(key))
 
 
@@ -122,15 +122,15 @@ def _refused(refusal: SlackApiError, *, where: Part) -> ChannelError:
     headers = {key.lower(): str(value) for key, value in response.headers.items()}
     if isinstance(response, AsyncSlackResponse):
         status, answer = response.status_code, _object(response.data)
-    else:  # aiohttp's own, where the body isn't JSON
+    else:  # aiohttp's own response: the body isn't JSON
         status, answer = response.status, {}
     code = str(answer.get("error", ""))
     if status == 429:
         return rate_limited(headers.get("retry-after"), where=where)
-    own_words = code.replace("_", "").isalnum()
-    if not own_words and status in _NOBODY_THERE:
+    is_from_slack = code.replace("_", "").isalnum()
+    if not is_from_slack and status in _NO_SUCH_METHOD:
         return slack_error("unknown_method", where=where)
-    if status >= 500 or not own_words:
+    if status >= 500 or not is_from_slack:
         return in_doubt_over(status, where=where)
     return slack_error(code, where=where, needed=str(answer.get("needed", "")))
 
@@ -179,7 +179,7 @@ _MESSAGE_GONE: Final = {
 }
 _NOTHING_DONE: Final = {"request_timeout", "service_unavailable", "team_added_to_org"}
 _IN_DOUBT: Final = {"fatal_error", "internal_error", "rollup_error"}
-"""Slack's own words: "it's possible some aspect of the operation succeeded before the error was raised"."""
+"""Slack's documentation: "it's possible some aspect of the operation succeeded before the error was raised"."""
 _TOO_MUCH: Final = {
     "invalid_attachments",
     "invalid_blocks",
@@ -205,20 +205,20 @@ _ADVICE: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackError(ChannelError):
-    """An error in Slack's own words."""
+    """An error with Slack's own code."""
 
     code: str
 
     @property
-    def of_look(self) -> bool:
-        """Whether it is the look that is refused: the same words without blocks may pass."""
+    def is_about_blocks(self) -> bool:
+        """Whether the blocks or the length are refused, so that plain text may be accepted."""
         return self.code in _TOO_MUCH
 
 
 def slack_error(
     code: str, *, where: Part, needed: str = "", retry_after: timedelta | None = None
 ) -> SlackError:
-    """Class an error code of Slack's; `where` is the channel as it was configured, `needed` a missing scope."""
+    """Make the error for a code of Slack; `where` is the channel as configured, `needed` a missing scope."""
     answer = f"{code} ({needed})" if needed else code
     if code in _ADVICE:
         message = sentence(
@@ -250,7 +250,7 @@ def _kind(code: str) -> ChannelErrorKind:
 
 
 def in_doubt_over(status: int, *, where: Part) -> ChannelError:
-    """Class an answer that isn't Slack's own: a gateway's page, a 5xx; the request behind it may have been done."""
+    """Make the error for an answer that isn't from Slack itself (a gateway, a 5xx): the request may have been done."""
     return ChannelError(
         kind=ChannelErrorKind.IN_DOUBT,
         message=sentence(
@@ -262,5 +262,5 @@ def in_doubt_over(status: int, *, where: Part) -> ChannelError:
 
 
 def rate_limited(retry_after: str | None, *, where: Part) -> ChannelError:
-    """Class a 429; `Retry-After` is in seconds."""
+    """Make the error for status 429; `Retry-After` is in seconds."""
     return slack_error("ratelimited", where=where, retry_after=parse_retry_after(retry_after))

@@ -1,6 +1,6 @@
-"""Builds Block Kit messages from a template's text, within every limit that Slack has, and their buttons.
+"""Build Block Kit messages from a template's text, within all of Slack's limits, and their buttons.
 
-The buttons' action ids and values are what the Socket Mode listener answers to.
+The Socket Mode listener receives the buttons' action ids and values.
 """
 
 import re
@@ -35,12 +35,12 @@ MAX_SECTION: Final = 3000
 MAX_FIELDS: Final = 10
 MAX_FIELD: Final = 2000
 MAX_TOTAL: Final = 12_500
-"""Slack answers `msg_too_long` from about 13,000 characters in all blocks."""
+"""In all blocks. Slack answers `msg_too_long` from about 13,000 characters."""
 MAX_TEXT: Final = 3900
 """Slack recommends 4,000 characters for the plain text of a message."""
 
 _MAX_REST: Final = 200
-"""How much of a text's second paragraph its headline repeats."""
+"""The limit for the part of the second paragraph that the headline repeats, in characters."""
 _NO_PROSE: Final = ("# ", "|", "~ ", "---", "`")
 _CUT_ENTITY = re.compile(r"&[a-z]{0,3}$")
 _HEADING = re.compile(r"\*[^*]+\*")
@@ -52,12 +52,12 @@ _LINK = re.compile(r"<([^|>]+)\|([^>]+)>")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackMessage:
-    """What is sent: the blocks, and the text that stands for them in notifications and plain clients."""
+    """What is sent: the blocks, and the text that is shown instead in notifications and simple clients."""
 
     text: str
     blocks: Sequence[Block]
     plain: str
-    """All of it without blocks: what is sent when Slack refuses those."""
+    """The complete text without blocks, which is sent if Slack refuses the blocks."""
 
 
 def message(rendered: str, *, extra: Sequence[Block] = (), mentions: str = "") -> SlackMessage:
@@ -112,7 +112,7 @@ def _blocks(paragraph: str) -> Iterator[Block]:
 
 
 def _header(title: str) -> Block:
-    # A header is plain text: nothing in it may need escaping, and it is cut without mercy at 150.
+    # A header is plain text: it can't contain escapes, and Slack cuts it at 150 characters.
     if _size(title) <= MAX_HEADER and "&" not in title:
         return {"type": "header", "text": {"type": "plain_text", "text": title, "emoji": True}}
     return {"type": "section", "text": _mrkdwn(f"*{_cut(title, MAX_SECTION - 2)}*")}
@@ -129,12 +129,12 @@ def _cells(line: str) -> tuple[str, str]:
 
 
 def _mrkdwn(text: str) -> Block:
-    # `verbatim`: no @here, #channel or address in a note becomes a mention.
+    # `verbatim`: @here, #channel or URLs in a note don't become mentions or links.
     return {"type": "mrkdwn", "text": text, "verbatim": True}
 
 
 def _pieces(lines: Sequence[str]) -> Iterator[str]:
-    """Join lines into texts that each fit into a section."""
+    """Join lines into texts, each of which fits into a section."""
     piece = ""
     for line in (_cut(line, MAX_SECTION) for line in lines):
         joined = f"{piece}\n{line}" if piece else line
@@ -147,7 +147,7 @@ def _pieces(lines: Sequence[str]) -> Iterator[str]:
 
 
 def _within_limits(blocks: Sequence[Block], extra: Sequence[Block]) -> list[Block]:
-    """Drop from the middle what is too much: the beginning and the small print at the end stay."""
+    """Drop blocks before the end if there are too many; keep the beginning, and the small print at the end."""
     tail = [*extra]
     if blocks and blocks[-1]["type"] == "context":
         tail.append(blocks[-1])
@@ -172,7 +172,7 @@ def _length(block: Block) -> int:
 
 
 def _headline(paragraphs: Sequence[str]) -> str:
-    """Say in one line what a notification shows: the title, what is wrong, and the first thing to do about it."""
+    """Return the line that a notification shows: the title, what is wrong, and the first thing to do about it."""
     title = next((part[2:].strip() for part in paragraphs if part.startswith("# ")), "")
     prose = [part for part in paragraphs if not part.startswith(_NO_PROSE)]
     lead = _without_stars(prose[0].splitlines()[0]) if prose else ""
@@ -196,12 +196,12 @@ def _plain(paragraphs: Sequence[str]) -> Iterator[str]:
 
 
 def _size(text: str) -> int:
-    """Count as Slack does: in UTF-16 units, in which an emoji is two."""
+    """Count characters as Slack does: in UTF-16 units, where an emoji counts as two."""
     return len(text.encode("utf-16-le")) // 2
 
 
 def _cut(text: str, limit: int) -> str:
-    """Shorten `text` to `limit`, never in the middle of an entity or a link."""
+    """Shorten `text` to `limit`, but never in the middle of an entity or a link."""
     if _size(text) <= limit:
         return text
     shortened = text
@@ -214,14 +214,17 @@ def _cut(text: str, limit: int) -> str:
 
 
 def without_links(text: str) -> str:
-    """Show mrkdwn links as people see them: their label."""
+    """Replace mrkdwn links by their labels, as people see them."""
     return _LINK.sub(r"\2", text)
 
 
 def message_of(
     renderer: Renderer, outgoing: OutgoingMessage, *, buttons: Sequence[Block] = (), alone: bool = False
 ) -> SlackMessage:
-    """Build what is sent; `alone`: nothing can be edited or answered, so what is new stands above the whole message."""
+    """Build the message to send.
+
+    `alone`: messages can't be edited or replied to, so that what is new is put above the whole message.
+    """
     content, mentions = outgoing.message, mentions_of(outgoing.mentions)
     if outgoing.action is Action.REPLY and not alone:
         return message(renderer.render(_reply_template(content), content), mentions=mentions)
@@ -234,7 +237,7 @@ def _is_later(message: AlertMessage) -> bool:
 
 
 def _follows(outgoing: OutgoingMessage, message: AlertMessage) -> bool:
-    """Whether it is a message of its own, and its readers have seen an earlier one."""
+    """Whether it is a new message in the channel whose readers have seen an earlier one about this alert."""
     return outgoing.action is Action.POST and not message.opening_undelivered
 
 
@@ -263,44 +266,44 @@ def _reply_template(content: Message) -> str:
 
 
 BLOCK_ID: Final = "balancebot_alert"
-"""The actions block's id."""
+"""The id of the actions block."""
 
 
 class ActionId(StrEnum):
-    """What a button asks for; its `value` (an option's, for a menu) holds the alert's id, or what names a group."""
+    """What a button does. Its `value` (for a menu, that of an option) contains the alert's id, or a `ShownGroup`."""
 
     ACKNOWLEDGE = "balancebot_acknowledge"
     SILENCE = "balancebot_silence"
     """A menu; the options' values are `<alert or group>|1h`, `|4h` and `|tomorrow` (9:00)."""
     TOP_UP_ORDERED = "balancebot_top_up_ordered"
     DETAILS = "balancebot_details"
-    """Under a group it is a menu of its alerts, `<alert>|member`: the answer has the buttons of that one."""
+    """For a group it is a menu of its alerts, `<alert>|member`; the answer has the buttons for the chosen alert."""
 
 
 SILENCE_CHOICES: Final = ("1h", "4h", "tomorrow")
 MEMBER: Final = "member"
 _GROUP: Final = "group"
 _MAX_OPTIONS: Final = 50
-"""Slack takes 100, but what they say counts among the characters of the message."""
+"""Slack allows 100, but their texts count towards the length of the message."""
 _MAX_OPTION: Final = 75
-"""Slack's limit of an option's text."""
+"""Slack's limit for an option's text, in characters."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShownGroup:
-    """A group as it was shown when somebody clicked: its first `num_members`; later ones nobody has seen there."""
+    """A group as it was shown when somebody clicked: only its first `num_members` were visible."""
 
     group_id: str
     num_members: int
 
     @property
     def value(self) -> str:
-        """How a button names it."""
+        """The value of a button for it."""
         return f"{_GROUP}:{self.group_id}:{self.num_members}"
 
     @classmethod
     def read(cls, value: str) -> "ShownGroup | None":
-        """Read what a button holds; None where it names an alert. Raises ValueError for a group that is none."""
+        """Read a button's value; None if it is an alert's. Raises ValueError for an invalid group."""
         kind, *parts = value.split(":")
         if kind != _GROUP:
             return None
@@ -309,7 +312,7 @@ class ShownGroup:
 
 
 def buttons_for(message: Message, words: Wording, *, details: bool = True) -> list[Block]:
-    """Build the actions block of what is open; what is closed, and all but alerts and groups, has no buttons."""
+    """Build the actions block of an open alert, or of a group with open alerts; other messages have no buttons."""
     match message:
         case AlertMessage(is_open=True):
             elements = _of_alert(message, words, details=details)
@@ -351,13 +354,13 @@ def _of_group(group_message: GroupMessage, words: Wording) -> list[Block]:
 
 
 def _members(still_open: Iterable[AlertMessage], words: Wording) -> list[tuple[str, str]]:
-    """Name the alerts of a group, the worst first, as far as a menu has room."""
+    """Return the options for a group's alerts, the worst first, as many as a menu may have."""
     worst_first = sorted(still_open, key=lambda member: -member.alert.severity)
     return [(_name(member, words), f"{member.alert_id}|{MEMBER}") for member in worst_first[:_MAX_OPTIONS]]
 
 
 def _name(message: AlertMessage, words: Wording) -> str:
-    """Name what an alert is about."""
+    """Return the name of the balance or wallet that an alert is about."""
     subject = message.alert.subject
     about = words.category(subject.category) if subject.category else words.kind(subject.kind)
     name = f"{subject.wallet} {about}"

@@ -1,7 +1,7 @@
-"""Slack by bot token: posts, edits and answers in threads, each marked by its delivery so that it can be found again.
+"""Slack by bot token: posts, edits, and replies in threads. Each message can be found again by its delivery's id.
 
-A message's metadata (`balancebot_delivery`) names the delivery and the alert: a delivery whose answer was lost is
-looked for by it. What Slack refuses for its look goes out as plain text.
+The metadata of a message (`balancebot_delivery`) contains the delivery and the alert: a delivery whose answer was lost
+is searched for by them. If Slack refuses the blocks of a message, its plain text is sent.
 """
 
 import re
@@ -30,14 +30,15 @@ from balancebot.ports import Capabilities, ChannelError, ChannelErrorKind, Findi
 
 EVENT_TYPE: Final = "balancebot_delivery"
 SCOPES: Final = ("chat:write", "channels:read", "groups:read", "channels:history", "groups:history")
-"""What the bot token must be allowed to do."""
+"""The scopes that the bot token must have."""
 
 _ID = re.compile(r"[CGDUW][A-Z0-9]{1,40}")
-"""A channel's name has no capitals, whatever its id may look like."""
+"""A channel's id. Names can't match, because they have no capital letters."""
 _TIMESTAMP = re.compile(r"[0-9]{1,12}\.[0-9]{1,9}")
 _MOST_SEARCHED: Final = 25
-"""Pages of 200 messages, the latest first: what is looked for was written lately, whatever our clock said then."""
-_BY_NAME: Final = "#"
+"""In pages of 200 messages, the latest first. Times aren't used to limit the search, as this machine's clock may have
+been wrong."""
+_NAME_PREFIX: Final = "#"
 _CANT_FIND: Final = {"missing_scope", "unknown_method", "channel_not_found"}
 
 
@@ -56,9 +57,9 @@ class SlackChannel:
         names_groups: bool = False,
         recall: Callable[[], Mapping[str, str]] = dict,
     ) -> None:
-        """With `app_token` somebody listens (Socket Mode), so messages have buttons; `names_groups`: roles name user groups.
+        """With `app_token` clicks are received (Socket Mode), so messages have buttons.
 
-        `recall` returns the ids that names had before.
+        `names_groups`: the configured roles contain user groups. `recall` returns the stored ids of channel names.
         """
         self._api = SlackApi(token=token, api_url=api_url, proxy=proxy, timeout=timeout)
         self._app = (
@@ -82,7 +83,7 @@ class SlackChannel:
     def send(
         self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
-        """Post, answer or edit; see `Channel`."""
+        """Post, reply or edit; see `Channel`."""
         channel_id = self._channel_id(outgoing)
         if isinstance(channel_id, ChannelError):
             return channel_id
@@ -91,7 +92,7 @@ class SlackChannel:
         )
         message = message_of(self._renderer, outgoing, buttons=buttons)
         answer = self._write(outgoing, channel_id, message, holds_claim)
-        if isinstance(answer, ChannelError) and (other := self._replaced(outgoing, channel_id, answer)):
+        if isinstance(answer, ChannelError) and (other := self._new_channel_id(outgoing, channel_id, answer)):
             channel_id, answer = other, self._write(outgoing, other, message, holds_claim)
         if isinstance(answer, ChannelError):
             in_doubt = answer.kind is ChannelErrorKind.IN_DOUBT
@@ -104,8 +105,8 @@ class SlackChannel:
         self._known_ids()[outgoing.destination.address] = posted_to
         return MessageRef(channel_id=posted_to, message_id=timestamp)
 
-    def _replaced(self, outgoing: OutgoingMessage, channel_id: str, error: ChannelError) -> str | None:
-        """Return the id of the channel that has the name now, where the one that had it takes nothing any more."""
+    def _new_channel_id(self, outgoing: OutgoingMessage, channel_id: str, error: ChannelError) -> str | None:
+        """Return the id of the channel that has the name now, if the known one no longer accepts messages."""
         if error.kind is not ChannelErrorKind.NO_SUCH_DESTINATION or outgoing.action is not Action.POST:
             return None
         self._known_ids().pop(outgoing.destination.address, None)
@@ -122,7 +123,7 @@ class SlackChannel:
         answer = self._write_once(
             outgoing, channel_id, holds_claim, text=message.text, blocks=list(message.blocks)
         )
-        if isinstance(answer, SlackError) and answer.of_look:
+        if isinstance(answer, SlackError) and answer.is_about_blocks:
             return self._write_once(outgoing, channel_id, holds_claim, text=message.plain, blocks=[])
         return answer
 
@@ -170,16 +171,16 @@ class SlackChannel:
     def find(
         self, outgoing: OutgoingMessage, *, after: MessageRef | None
     ) -> Sequence[MessageRef] | ChannelError:
-        """Search the channel, or the thread, for messages that carry this delivery's metadata.
+        """Search the channel, or the thread, for messages with this delivery's metadata.
 
-        Where the search ends is told by Slack's timestamps: this machine's clock may have been wrong by hours.
+        The search is limited by Slack's timestamps, because this machine's clock may have been wrong by hours.
         """
         if outgoing.action is Action.EDIT:
             return []
         channel_id = self._channel_id(outgoing)
         if isinstance(channel_id, ChannelError):
             return channel_id
-        if channel_id.startswith(_BY_NAME):
+        if channel_id.startswith(_NAME_PREFIX):
             return ChannelError(
                 kind=ChannelErrorKind.REJECTED,
                 message=sentence("the id of %(name)s is not known", name=outgoing.destination.address),
@@ -207,7 +208,7 @@ class SlackChannel:
         return sorted(found, key=lambda ref: float(ref.message_id))
 
     def delete(self, ref: MessageRef) -> ChannelError | None:
-        """Delete a message; one that is gone already is no error."""
+        """Delete a message; it is no error if the message is already gone."""
         answer = self._api.write(
             "chat.delete", where=ref.channel_id, channel=ref.channel_id, ts=ref.message_id
         )
@@ -216,7 +217,7 @@ class SlackChannel:
         return None
 
     def check(self, destinations: Sequence[str]) -> list[Finding]:
-        """Try the tokens, name each missing scope, and look whether the bot is in each destination."""
+        """Check the tokens, report missing scopes, and check that the bot is in each destination."""
         answer = self._api.read("auth.test", where="the bot token")
         if isinstance(answer, ChannelError):
             return [Finding(ok=False, words=str(answer.message)), *self._check_app_token()]
@@ -268,7 +269,7 @@ class SlackChannel:
         return Finding(ok=True, words=f"may post to {destination}")
 
     def close(self) -> None:
-        """Nothing is held open between calls."""
+        """Do nothing: no connection is kept between calls."""
 
     def _channel_id(self, outgoing: OutgoingMessage) -> str | ChannelError:
         """Return the id of the message's channel: its thread's, or the resolved destination."""
@@ -277,7 +278,7 @@ class SlackChannel:
         return self._resolve(outgoing.destination.address)
 
     def _resolve(self, destination: str) -> str | ChannelError:
-        """Return a channel's id: from its name once, and from memory after."""
+        """Return a channel's id: looked up by its name once, then cached."""
         if _ID.fullmatch(destination):
             return destination
         with self._resolving:
@@ -286,21 +287,21 @@ class SlackChannel:
                 return channel_id
             found = self._find(destination)
             if isinstance(found, SlackError) and found.code in _CANT_FIND:
-                # A post takes a name too, answers with the id, and says best what is wrong with it.
-                return _BY_NAME + destination.removeprefix(_BY_NAME)
+                # Slack accepts a name in a post too, answers with the id, and has the best error for a wrong name.
+                return _NAME_PREFIX + destination.removeprefix(_NAME_PREFIX)
             if isinstance(found, ChannelError):
                 return found
             ids[destination] = found["id"]
             return ids[destination]
 
     def _known_ids(self) -> dict[str, str]:
-        """Return the ids of the names that were resolved, in this process or before it."""
+        """Return the known ids by name, including those from before this process started."""
         if self._ids is None:
             self._ids = dict(self._recall())
         return self._ids
 
     def _find(self, destination: str) -> Answer | ChannelError:
-        """Look a channel up by its name or id among all that the bot can see; archived ones aren't found."""
+        """Find a channel by its name or id among all that the bot can see, except archived ones."""
         wanted = destination.removeprefix("#")
         archived = False
         for page in self._api.pages(
@@ -345,14 +346,14 @@ def _id_in(answer: Answer, key: str) -> str:
 
 
 def _harmless(error: ChannelError) -> ChannelError:
-    """Say of a call that may safely be made again that nothing was done."""
+    """Turn an error in doubt into one that nothing was done, for a call that is safe to repeat."""
     if error.kind is not ChannelErrorKind.IN_DOUBT:
         return error
     return ChannelError(kind=ChannelErrorKind.SERVER, message=error.message)
 
 
 def _unsearchable(error: ChannelError) -> ChannelError:
-    """A search that a person must first allow isn't tried again; any other is."""
+    """Return the error of a search: without permission it isn't retried, otherwise it is."""
     if isinstance(error, SlackError) and error.code == "missing_scope":
         return ChannelError(kind=ChannelErrorKind.REJECTED, message=error.message)
     return _harmless(error)

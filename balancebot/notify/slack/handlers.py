@@ -1,6 +1,6 @@
-"""Does what members of the workspace ask in Slack, if `[slack.roles]` allows it, and answers them alone.
+"""Do what members of the workspace request in Slack, if `[slack.roles]` allows it; only they see the answer.
 
-Each act is done once and is in the audit log.
+Each act is done once and gets an audit entry.
 """
 
 import logging
@@ -58,16 +58,16 @@ log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _TRIES_FOR = 90.0
-"""Seconds for which a database that doesn't answer is tried again."""
+"""How many seconds to retry if the database doesn't answer."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 5.0
 _LONGEST_ID = 18
-_LONGEST_OF_ANYBODY = timedelta(hours=24)
-"""How long somebody without a role may silence one wallet."""
+_LONGEST_WITHOUT_ROLE = timedelta(hours=24)
+"""For how long a person without a role may silence one wallet."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackHandlers:
-    """Does what several people ask at once."""
+    """Handles requests, also several at the same time."""
 
     database: Database
     clock: Clock
@@ -77,12 +77,12 @@ class SlackHandlers:
     roles: Roles
     workspace: SlackWorkspace
     on_done: Callable[[], None]
-    """Called after each act: standing messages are to change."""
+    """Called after each act, because messages must be edited."""
     stopping: threading.Event = field(default_factory=threading.Event)
-    """Set when nothing is to be tried again."""
+    """Set when retries must end."""
 
     def answer(self, request: SlackRequest) -> Mapping[str, Any] | None:
-        """Do what is asked; what is returned goes along with the acknowledgement of the request."""
+        """Do what a request asks for; return the payload for its acknowledgement, if any."""
         if isinstance(request, Submission):
             fault = fault_of(request, words=self._words, now=self.clock.now())
             if fault is not None:
@@ -123,7 +123,7 @@ class SlackHandlers:
                 assert_never(request)
 
     def _record_order(self, request: Submission, expected_at: datetime) -> None:
-        """Record what was ordered, where the form says how much."""
+        """Record an order if the form has a quantity."""
         quantity = read_quantity(request.quantity) if request.quantity else None
         found = self._with_retry(lambda: self._find(request.alert_id))
         balance = None if found is None else found.alert.subject.balance
@@ -176,7 +176,7 @@ class SlackHandlers:
                 assert_never(wanted)
 
     def _details(self, request: Click) -> None:
-        """Tell why an alert stands as it does; one of a group, which has no message of its own, with its buttons."""
+        """Explain an alert. For an alert of a group, which has no message of its own, add its buttons."""
         found = self._with_retry(lambda: self._find(request.alert_id))
         if found is None:
             self._reply_privately(request.reply_to, self._words.gettext("This alert is already closed."))
@@ -232,8 +232,8 @@ class SlackHandlers:
         self._reply_privately(request.reply_to, text)
 
     def _silence_alerts(self, request: Click) -> None:
-        meant = self._with_retry(lambda: self._open_alerts(request))
-        if not meant:
+        found = self._with_retry(lambda: self._open_alerts(request))
+        if not found:
             self._reply_privately(
                 request.reply_to,
                 self._nothing_left()
@@ -241,14 +241,14 @@ class SlackHandlers:
                 else self._words.gettext("This alert is already closed."),
             )
             return
-        self._silence(request, pattern_of(*meant), read_length(request.choice), "")
+        self._silence(request, pattern_of(*found), read_length(request.choice), "")
 
     def _silence(
         self, request: Click | Command, pattern: Pattern | Patterns, length: Length, reason: str
     ) -> None:
         now = self.clock.now()
         until = end_of(length, now=now, zone=self.queries.words.zone)
-        is_small = names_one_wallet(pattern) and until - now <= _LONGEST_OF_ANYBODY
+        is_small = names_one_wallet(pattern) and until - now <= _LONGEST_WITHOUT_ROLE
         if not is_small and not self.roles.may(request.person.id, Role.FINANCE):
             self._reply_privately(
                 request.reply_to,
@@ -268,7 +268,7 @@ class SlackHandlers:
             "pattern": escaped(made.pattern.text),
             "at": self._words.ahead(made.until, now=self.clock.now()),
         }
-        if self.queries.means_something(made.pattern):
+        if self.queries.matches_any(made.pattern):
             text = self._words.gettext("Silenced %(pattern)s until %(at)s.", **figures)
         else:
             text = self._words.gettext(
@@ -289,7 +289,7 @@ class SlackHandlers:
             )
 
     def _open_alerts(self, request: Click) -> list[Alert]:
-        """Return what a click means, as far as it is open."""
+        """Return the open alerts that a click is about."""
         ids = [request.alert_id] if request.group is None else self._members(request.group)
         found = filter(None, map(self._find, ids))
         return [last.alert for last in found if last.is_open]
@@ -337,7 +337,7 @@ class SlackHandlers:
         self.workspace.reply_privately(to, text, buttons)
 
     def _with_retry(self, act: Callable[[], T]) -> T:
-        """Do something with the database, and again while that doesn't answer; raises its error in the end."""
+        """Call `act`, and retry as long as the database doesn't answer; raises its error in the end."""
         until, pause = monotonic() + _TRIES_FOR, _FIRST_PAUSE
         while True:
             try:

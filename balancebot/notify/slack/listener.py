@@ -1,7 +1,7 @@
-"""Keeps a Socket Mode connection open and acknowledges every envelope in time, whatever the work behind it does.
+"""Keep a Socket Mode connection open and acknowledge every envelope in time, even if its work takes longer.
 
-Not slack_sdk's own clients: theirs never notice a socket that died before its first pong, spin on one that the other
-side closed without a word, and know neither NO_PROXY nor a direct way.
+slack_sdk's own clients aren't used: they don't notice a socket that died before its first pong, loop without pause on
+one that was closed without a close frame, and support neither NO_PROXY nor connecting without the proxy.
 """
 
 import asyncio
@@ -33,21 +33,21 @@ Payload: TypeAlias = Mapping[str, Any]
 Work: TypeAlias = "Future[Payload | None]"
 
 HEARTBEAT = timedelta(seconds=10)
-"""How often a quiet socket is pinged; without a pong after half of that it is dead."""
+"""How often an idle socket is pinged; without a pong after half of that time it counts as dead."""
 _ACKNOWLEDGE_WITHIN = 2.0
-"""Slack gives 3 s: what isn't done by then is acknowledged, and goes on."""
+"""In seconds. Slack allows 3 s: an envelope is acknowledged after this time even if its work continues."""
 _OLD_FOR = 30.0
-"""How long a socket that Slack is about to close is still read, beside the new one."""
+"""How many seconds a socket that Slack is about to close is still read, in parallel with the new one."""
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _SETTLED_AFTER = 20.0
-"""A socket that lasted so long is replaced at once; after shorter ones there are growing pauses."""
+"""A socket that lasted at least this many seconds is replaced at once; after shorter ones the pauses grow."""
 _FINISH_WITHIN = 4.0
-_HANDS = 8
-_REMEMBERED = 1_000
+_MAX_THREADS = 8
+_MAX_REMEMBERED = 1_000
 
 
 class SocketMode:
-    """One connection at a time (two while Slack replaces it), in a thread of its own."""
+    """One connection at a time (two while Slack replaces it), in its own thread."""
 
     def __init__(
         self,
@@ -57,12 +57,12 @@ class SocketMode:
         proxy: Proxy | None,
         heartbeat: timedelta = HEARTBEAT,
     ) -> None:
-        """`open_url` asks for a new connection's address; `answer` does what is asked and may block."""
+        """`open_url` requests the URL of a new connection; `answer` does what a request asks for and may block."""
         self._open_url = open_url
         self._answer = answer
         self._proxy = proxy
         self._heartbeat = heartbeat.total_seconds()
-        self._hands = ThreadPoolExecutor(_HANDS, thread_name_prefix="slack")
+        self._pool = ThreadPoolExecutor(_MAX_THREADS, thread_name_prefix="slack")
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name="socket mode", daemon=True)
         self._stopping = asyncio.Event()
@@ -73,19 +73,19 @@ class SocketMode:
 
     @property
     def is_connected(self) -> bool:
-        """Whether the last thing that happened was that a socket opened."""
+        """Whether a socket is open."""
         return self._trouble == ""
 
     def start(self) -> None:
-        """Begin to listen; what goes wrong is logged, and tried again for ever."""
+        """Start listening. Failures are logged and retried without end."""
         self._thread.start()
 
-    def stop(self, patience: timedelta) -> bool:
-        """Take nothing new, let what is under way be finished; tell whether it was in time."""
+    def stop(self, within: timedelta) -> bool:
+        """Accept no more requests and wait for running ones; return whether they ended within the time."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stopping.set)
-            self._thread.join(patience.total_seconds())
-        self._hands.shutdown(wait=False, cancel_futures=True)
+            self._thread.join(within.total_seconds())
+        self._pool.shutdown(wait=False, cancel_futures=True)
         return not self._thread.is_alive() and all(work.done() for work in self._works.values())
 
     def _run(self) -> None:
@@ -96,28 +96,28 @@ class SocketMode:
         async with aiohttp.ClientSession() as session:
             listening = asyncio.create_task(self._listen(session))
             await self._stopping.wait()
-            under_way = [work for work in self._works.values() if not work.done()]
-            if under_way:
-                await asyncio.wait(map(asyncio.wrap_future, under_way), timeout=_FINISH_WITHIN)
+            running = [work for work in self._works.values() if not work.done()]
+            if running:
+                await asyncio.wait(map(asyncio.wrap_future, running), timeout=_FINISH_WITHIN)
                 await asyncio.sleep(0.05)  # for their acknowledgements
             for task in (listening, *self._tasks):
                 task.cancel()
             await asyncio.gather(listening, *self._tasks, return_exceptions=True)
-            for socket in self._sockets:  # one whose reading was ended before it began
+            for socket in self._sockets:  # sockets whose reading task was cancelled before it started
                 await socket.close()
 
     async def _listen(self, session: aiohttp.ClientSession) -> None:
-        """Open one socket after the other; the next when the last one ends, or is about to."""
+        """Open one socket after another: the next one when the last has ended or is about to."""
         pause = _FIRST_PAUSE
         while True:
             socket = await self._open(session)
             if socket is not None:
                 self._sockets.add(socket)
                 self._note("")
-                began, relieved = self._loop.time(), asyncio.Event()
-                self._begin(self._read(socket, relieved))
-                await relieved.wait()
-                if self._loop.time() - began > _SETTLED_AFTER:
+                started_at, needs_next = self._loop.time(), asyncio.Event()
+                self._start_task(self._read(socket, needs_next))
+                await needs_next.wait()
+                if self._loop.time() - started_at > _SETTLED_AFTER:
                     pause = _FIRST_PAUSE
                     continue
             await asyncio.sleep(pause)
@@ -137,12 +137,12 @@ class SocketMode:
                 max_msg_size=0,
             )
         except (aiohttp.ClientError, OSError, TimeoutError, ValueError) as fault:
-            # its text may hold the address, which is a ticket
+            # its text may contain the URL, which is a secret
             self._note(f"Slack's socket can't be opened: {type(fault).__name__}")
             return None
 
-    async def _read(self, socket: aiohttp.ClientWebSocketResponse, relieved: asyncio.Event) -> None:
-        """Read a socket to its end; `relieved` is set when another is to take over."""
+    async def _read(self, socket: aiohttp.ClientWebSocketResponse, needs_next: asyncio.Event) -> None:
+        """Read a socket to its end; set `needs_next` when another one must be opened."""
         trouble = "Slack's socket was closed"
         try:
             async with asyncio.timeout(None) as deadline:
@@ -155,20 +155,20 @@ class SocketMode:
                         case "disconnect":
                             trouble = ""
                             deadline.reschedule(self._loop.time() + _OLD_FOR)
-                            relieved.set()
+                            needs_next.set()
                         case _ if "envelope_id" in envelope and not self._stopping.is_set():
-                            self._begin(self._attend(socket, envelope))
+                            self._start_task(self._handle(socket, envelope))
         except TimeoutError:
-            pass  # the old one, long enough beside the new one
+            pass  # an old socket that was read in parallel for long enough
         finally:
             await socket.close()
             self._sockets.discard(socket)
             if trouble and not self._stopping.is_set():
                 self._note(trouble)
-            relieved.set()
+            needs_next.set()
 
-    async def _attend(self, socket: aiohttp.ClientWebSocketResponse, envelope: Envelope) -> None:
-        """Acknowledge an envelope when its work is done, or when it has to be."""
+    async def _handle(self, socket: aiohttp.ClientWebSocketResponse, envelope: Envelope) -> None:
+        """Do the work of an envelope, and acknowledge it when the work is done or the time is up."""
         request = parse_envelope(envelope)
         answer: dict[str, object] = {"envelope_id": envelope["envelope_id"]}
         if request is not None:
@@ -180,32 +180,32 @@ class SocketMode:
         try:
             await socket.send_str(json.dumps(answer))
         except (aiohttp.ClientError, OSError):
-            log.info("slack.unacknowledged")  # Slack sends it again; it is done once all the same
+            log.info("slack.unacknowledged")  # Slack sends it again; it is still done only once
 
     def _work(self, request: SlackRequest) -> Work:
-        """Begin what is asked, or return it where it was begun before."""
+        """Start the work of a request, or return it if it was already started."""
         work = self._works.get(request.id)
         if work is None:
-            work = self._hands.submit(self._answered, request)
+            work = self._pool.submit(self._answered, request)
             self._works[request.id] = work
-            if len(self._works) > _REMEMBERED:
+            if len(self._works) > _MAX_REMEMBERED:
                 self._works.popitem(last=False)
         return work
 
     def _answered(self, request: SlackRequest) -> Payload | None:
         try:
             return self._answer(request)
-        except Exception:  # the rim of a request: told in the log, and the next one is answered
+        except Exception:  # a bug in one request is logged, and must not stop the next one
             log.exception("slack.failed")
             return None
 
-    def _begin(self, work: Coroutine[Any, Any, None]) -> None:
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
     def _note(self, trouble: str) -> None:
-        """Log how the connection stands, when that changes."""
+        """Log the state of the connection if it has changed; '' = connected."""
         if trouble == self._trouble:
             return
         if trouble:
@@ -218,13 +218,13 @@ class SocketMode:
 def _parsed(data: Any) -> Envelope:
     try:
         envelope = json.loads(data)
-    except (TypeError, ValueError, RecursionError):  # binary, nothing at all, or nested too deep
+    except (TypeError, ValueError, RecursionError):  # binary, empty, or nested too deeply
         return {}
     return envelope if isinstance(envelope, dict) else {}
 
 
 class SlackApp:
-    """The listener: begins, and ends in order."""
+    """The listener: the Socket Mode connection with its handlers."""
 
     def __init__(self, handlers: SlackHandlers, connection: SocketMode) -> None:
         self._handlers = handlers
@@ -236,19 +236,19 @@ class SlackApp:
         return self._connection.is_connected
 
     def start(self) -> None:
-        """Begin to listen."""
+        """Start listening."""
         self._connection.start()
 
-    def stop(self, patience: timedelta) -> bool:
-        """Take nothing new and finish what is under way; tell whether it was in time."""
+    def stop(self, within: timedelta) -> bool:
+        """Accept no more requests and wait for running ones; return whether they ended within the time."""
         self._handlers.stopping.set()
-        return self._connection.stop(patience)
+        return self._connection.stop(within)
 
 
 def slack_app_of(
     app: "App", *, on_done: Callable[[], None], heartbeat: timedelta = HEARTBEAT
 ) -> SlackApp | None:
-    """Return the listener of an app; None where no app token is configured."""
+    """Return the listener of an app; None if no app token is configured."""
     slack = app.settings.slack
     if slack is None or slack.app_token is None or slack.bot_token is None:
         return None

@@ -1,6 +1,6 @@
-"""What people ask in Slack, read strictly from Slack's envelopes and from the words after `/balance` into values.
+"""Requests from Slack: parse envelopes and the text after `/balance` strictly into values.
 
-`id` names one act of one person: Slack may send its envelope again, and the same act has the same name then.
+`id` identifies one act of one person: if Slack sends the envelope again, the id is the same.
 """
 
 import hashlib
@@ -23,10 +23,10 @@ Envelope: TypeAlias = Mapping[str, Any]
 TOP_UP_FORM: Final = "balancebot_top_up"
 """The form's callback id."""
 NOTE, EXPECTED, QUANTITY = "note", "expected", "quantity"
-"""Its fields: block and action ids alike."""
+"""Its fields: each is both a block id and an action id."""
 _LONGEST_NAME = 100
 _LAST_EPOCH = 2**33
-"""No form means an instant beyond it."""
+"""Epoch seconds of the latest instant that is accepted from a form."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,23 +36,23 @@ class SlackUser:
     id: str
     name: str
     team: str = ""
-    """The workspace they belong to; '' = the request names none."""
+    """The workspace they belong to; '' = the request doesn't say."""
 
     @property
     def named(self) -> str:
-        """How they are named to others: `ops (U024BE7LH)`."""
+        """The name shown to others: `ops (U024BE7LH)`."""
         name = clean_text(self.name, at_most=_LONGEST_NAME)
         return f"{name} ({self.id})" if name else self.id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplyTo:
-    """Where one person alone is answered."""
+    """Where to send an answer that only one person sees."""
 
     person: str
     channel: str
     url: str = ""
-    """Slack's own address for answers to this request, good for half an hour; '' = there is none."""
+    """Slack's URL for answers to this request, valid for half an hour; '' = there is none."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,12 +64,12 @@ class Click:
     reply_to: ReplyTo
     action: ActionId
     alert_id: str
-    """'' where a group is meant."""
+    """'' if the click is about a group."""
     group: ShownGroup | None
     choice: str
-    """What was chosen of a menu: how long to silence, that a group's member is meant; '' for buttons."""
+    """The option chosen in a menu: the length of a silence, or `member` for an alert of a group; '' for buttons."""
     trigger: str
-    """Lets a form be opened within three seconds."""
+    """The id with which a form can be opened within three seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,7 +101,7 @@ SlackRequest: TypeAlias = Click | Submission | Command
 
 
 def parse_envelope(envelope: Envelope) -> SlackRequest | None:
-    """Read what is asked; None for what isn't meant for us, and for what isn't as Slack writes it."""
+    """Parse a request; None if it isn't for this bot, or isn't in Slack's format."""
     try:
         payload = envelope["payload"]
         match envelope["type"], payload.get("type"):
@@ -166,7 +166,7 @@ def _submission(envelope: Envelope, payload: Mapping[str, Any]) -> Submission | 
     person = _person(payload)
     values = view["state"]["values"]
     opened_for = json.loads(view["private_metadata"])
-    # by what was filled in: whoever corrects the form after a refusal asks for something else
+    # the id depends on the values, because a form that is corrected after an error is a new request
     stamp = view.get("id") and f"{view['id']} {json.dumps(values, sort_keys=True)}"
     return Submission(
         id=_named(envelope, stamp, TOP_UP_FORM, person.id, opened_for["alert"]),
@@ -182,7 +182,7 @@ def _submission(envelope: Envelope, payload: Mapping[str, Any]) -> Submission | 
 
 
 def _person(payload: Mapping[str, Any]) -> SlackUser:
-    """Read who acts; the team beside them is where they act, which counts only where theirs isn't named."""
+    """Read the user. The payload's own `team` is where they act; it counts only if the user's team isn't given."""
     user = payload["user"]
     team = user.get("team_id") or (payload.get("team") or {}).get("id")
     return SlackUser(
@@ -214,7 +214,7 @@ def _epoch(value: object) -> int | None:
 
 
 def _named(envelope: Envelope, stamp: object, *parts: str) -> str:
-    """Name a request by what Slack stamped it with; the envelope's own id only where there is no stamp."""
+    """Return the id of a request, made of Slack's timestamp or trigger, or of the envelope's id if there is none."""
     parts_of_name = "\n".join((str(stamp or envelope["envelope_id"]), *parts))
     return f"slack {hashlib.sha256(parts_of_name.encode()).hexdigest()[:40]}"
 
@@ -235,21 +235,21 @@ Length: TypeAlias = timedelta | None
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShowList:
-    """The balances that a pattern means."""
+    """List the balances that match a pattern."""
 
     pattern: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Why:
-    """The chain behind a balance or a wallet."""
+    """Explain a balance or a wallet."""
 
     target: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mute:
-    """A silence that is asked for."""
+    """Make a silence."""
 
     pattern: Pattern
     length: Length
@@ -258,7 +258,7 @@ class Mute:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Help:
-    """How the command is used; `fault`: and what is wrong with this use."""
+    """Show how the command is used, and with `fault` what is wrong with this use."""
 
     fault: Sentence = NO_SENTENCE
 
@@ -267,7 +267,7 @@ Wanted: TypeAlias = ShowList | Why | Mute | Help
 
 
 def parse_command(text: str) -> Wanted:
-    """Read the text of a command; names may hold spaces, and may be quoted."""
+    """Parse the text of a command. Names may contain spaces, and may be in quotation marks."""
     verb, _, rest = text.partition(" ")
     match verb.lower(), rest.strip():
         case "help" | "?", "":
@@ -302,7 +302,7 @@ def read_length(text: str) -> Length:
 
 
 def end_of(length: Length, *, now: datetime, zone: tzinfo) -> datetime:
-    """Return when a silence of this length ends that begins `now`."""
+    """Return the end of a silence of this length that begins `now`."""
     if length is not None:
         return now + length
     return datetime.combine(now.astimezone(zone).date() + timedelta(days=1), _MORNING, tzinfo=zone)

@@ -1,4 +1,4 @@
-"""Responses that one person alone sees: a list of balances, why one stands as it does, and the top-up form."""
+"""Responses that only one person sees: a list of balances, the explanation of a balance, and the top-up form."""
 
 import json
 import logging
@@ -30,12 +30,12 @@ from balancebot.store.thresholds import ThresholdCache
 
 MAX_NOTE = 500
 _USUAL_WAIT = timedelta(days=3)
-"""What a purchase takes where nobody says otherwise."""
+"""The default of how long a purchase takes."""
 _LONGEST_WAIT = timedelta(days=90)
 
 
 def top_up_form(alert_id: str, reply_to: ReplyTo, *, words: Wording, now: datetime) -> dict[str, Any]:
-    """Build the form for one alert; the time is chosen, and shown by Slack, in the person's own time zone."""
+    """Build the form for one alert. Slack shows its time in the person's own time zone."""
     usual = (now + _USUAL_WAIT).replace(minute=0, second=0, microsecond=0)
     return {
         "type": "modal",
@@ -86,11 +86,11 @@ def top_up_form(alert_id: str, reply_to: ReplyTo, *, words: Wording, now: dateti
 
 
 def fault_of(submission: Submission, *, words: Wording, now: datetime) -> dict[str, Any] | None:
-    """Return what Slack is to show beside the field that is wrong; None when the form can be taken."""
+    """Return the response that shows an error at a field of the form; None if the form is valid."""
     quantity = read_quantity(submission.quantity) if submission.quantity else 1
     if isinstance(quantity, Sentence) or quantity < 1:
-        said = words.gettext("Write a number such as 60,000, 60k or 6万.")
-        return {"response_action": "errors", "errors": {QUANTITY: said}}
+        fault = words.gettext("Write a number such as 60,000, 60k or 6万.")
+        return {"response_action": "errors", "errors": {QUANTITY: fault}}
     if submission.expected is None or submission.expected <= now.timestamp():
         fault = words.gettext("Choose a time in the future.")
     elif submission.expected > (now + _LONGEST_WAIT).timestamp():
@@ -110,7 +110,7 @@ _TIMEOUT = timedelta(seconds=10)
 
 
 class SlackWorkspace:
-    """Slack as the listener speaks to it."""
+    """The calls of Slack's API that the listener makes."""
 
     def __init__(self, *, bot_token: str, app_token: str, api_url: str, proxy: Proxy | None) -> None:
         self._bot = SlackApi(token=bot_token, api_url=api_url, proxy=proxy, timeout=_TIMEOUT)
@@ -118,11 +118,11 @@ class SlackWorkspace:
         self._proxy = proxy
 
     def open_url(self) -> str | ChannelError:
-        """Ask for the address of a new socket."""
+        """Request the URL of a new socket."""
         return self._app.open_socket()
 
     def members(self, group: str) -> frozenset[str] | ChannelError:
-        """Ask who is in a user group."""
+        """Fetch the ids of a user group's members."""
         answer = self._bot.read("usergroups.users.list", where=group, usergroup=group)
         if isinstance(answer, ChannelError):
             return answer
@@ -130,12 +130,12 @@ class SlackWorkspace:
         return frozenset(map(str, users)) if isinstance(users, list) else in_doubt_over(200, where=group)
 
     def team(self) -> str | ChannelError:
-        """Ask for the id of the bot's own workspace; '' where the answer names none."""
+        """Fetch the id of the bot's own workspace; '' if the answer has none."""
         answer = self._bot.read("auth.test", where="the bot token")
         return answer if isinstance(answer, ChannelError) else str(answer.get("team_id") or "")
 
     def profile(self, user: str) -> Mapping[str, Any] | ChannelError:
-        """Ask who somebody is: their workspace, and whether they are a guest."""
+        """Fetch a user's profile: their workspace, and whether they are a guest."""
         answer = self._bot.read("users.info", where=user, user=user)
         if isinstance(answer, ChannelError):
             return answer
@@ -148,10 +148,10 @@ class SlackWorkspace:
         return answer if isinstance(answer, ChannelError) else None
 
     def reply_privately(self, to: ReplyTo, text: str, buttons: Sequence[Block] = ()) -> None:
-        """Answer one person with text in Slack's own markup, and buttons; where that fails it is logged."""
+        """Answer one person with text in Slack's markup, and buttons. A failure is logged."""
         shown = message(text, extra=buttons)
         body = {"text": shown.text, "blocks": list(shown.blocks)}
-        error = self._by_address(to.url, body) if to.url else None
+        error = self._post_to_url(to.url, body) if to.url else None
         if to.channel and (error is not None or not to.url):
             answer = self._bot.write(
                 "chat.postEphemeral", where=to.channel, channel=to.channel, user=to.person, **body
@@ -160,7 +160,7 @@ class SlackWorkspace:
         if error is not None:
             log.warning("slack.unanswered", extra={"error": str(error.message)})
 
-    def _by_address(self, url: str, body: Mapping[str, Any]) -> ChannelError | None:
+    def _post_to_url(self, url: str, body: Mapping[str, Any]) -> ChannelError | None:
         response = {**body, "response_type": "ephemeral", "replace_original": False}
         answer = post_json(url, response, service="Slack", proxy=self._proxy, within=_TIMEOUT)
         if isinstance(answer, ChannelError) or answer.status == 200:
@@ -172,7 +172,7 @@ class SlackWorkspace:
 
 
 def escaped(text: str) -> str:
-    """Make text mean itself in Slack's markup, on one line."""
+    """Escape text for Slack's markup, on one line."""
     plain = " ".join(text.split())
     return plain.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
@@ -182,7 +182,7 @@ _SHOWN = 15
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlackQueries:
-    """Reads the database and says it in Slack's markup."""
+    """Answers questions from the database, in Slack's markup."""
 
     database: Database
     clock: Clock
@@ -191,7 +191,7 @@ class SlackQueries:
     words: Wording
 
     def listed(self, text: str) -> str:
-        """List the balances that a pattern means, or whose wallet's name holds the text, worst first."""
+        """List the balances that match a pattern, or whose name contains the text, worst first."""
         views = self._views()
         pattern = Pattern.parse(text or "*")
         wanted = (
@@ -216,13 +216,13 @@ class SlackQueries:
             ]
         return "\n".join(lines)
 
-    def means_something(self, pattern: Pattern | Patterns) -> bool:
-        """Tell whether a pattern means a wallet that is configured, or a balance of one."""
+    def matches_any(self, pattern: Pattern | Patterns) -> bool:
+        """Tell whether a pattern matches a configured wallet, or a balance of one."""
         kinds = (None, *Category)
         return any(pattern.matches(wallet, kind) for wallet in self.settings().wallets for kind in kinds)
 
     def why(self, text: str) -> str:
-        """Tell the chain behind a balance or a wallet."""
+        """Explain the state of a balance or a wallet."""
         with self.database.read() as conn:
             asked = read_target(conn, text, configured=self.settings().wallets)
             if isinstance(asked, Sentence):
@@ -230,7 +230,7 @@ class SlackQueries:
             return self._explained(conn, *asked)
 
     def why_alert(self, alert: Alert) -> str:
-        """Tell the chain behind what an alert is about."""
+        """Explain the state of the balance or wallet that an alert is about."""
         with self.database.read() as conn:
             return self._explained(conn, alert.subject.wallet, alert.subject.category)
 

@@ -1,6 +1,6 @@
-"""Who may act from Slack: members of the bot's workspace, and of them those whom `[slack.roles]` names.
+"""Who may act from Slack: members of the bot's workspace to whom `[slack.roles]` gives a role.
 
-What Slack says of people and user groups is remembered for a few minutes.
+Slack's answers about people and user groups are cached for a few minutes.
 """
 
 import logging
@@ -21,11 +21,11 @@ log = logging.getLogger(__name__)
 
 _FRESH_FOR = timedelta(minutes=5)
 _RETRY_AFTER = timedelta(seconds=30)
-_REMEMBERED = 1_000
+_MAX_CACHED = 1_000
 
-_CANT_ASK: Final = {"missing_scope", "no_permission", "unknown_method"}
-"""The app may not read profiles: only the workspace that a request names is known then."""
-_NOT_SEEN: Final = {"user_not_found", "user_not_visible"}
+_MAY_NOT_READ: Final = {"missing_scope", "no_permission", "unknown_method"}
+"""The app may not read profiles: then only the workspace in the request is known."""
+_NOT_VISIBLE: Final = {"user_not_found", "user_not_visible"}
 _NO_FULL_MEMBER: Final = ("is_restricted", "is_ultra_restricted", "is_stranger", "deleted")
 
 _FOREIGN = sentence(
@@ -40,56 +40,56 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class _Said(Generic[T]):
-    what: T | ChannelError
+class _CachedAnswer(Generic[T]):
+    answer: T | ChannelError
     at: datetime
     fresh_for: timedelta
 
 
-class _Memory(Generic[T]):
-    """What Slack said of each id; while it doesn't answer, what it said last."""
+class _AnswerCache(Generic[T]):
+    """Slack's answers by id. As long as Slack doesn't answer, the last answer counts."""
 
-    def __init__(self, ask: Callable[[str], T | ChannelError], clock: Clock) -> None:
-        self._ask = ask
+    def __init__(self, fetch: Callable[[str], T | ChannelError], clock: Clock) -> None:
+        self._fetch = fetch
         self._clock = clock
-        self._said: dict[str, _Said[T]] = {}
+        self._cached: dict[str, _CachedAnswer[T]] = {}
 
     def of(self, id_: str) -> T | ChannelError:
-        """Return what Slack says of an id, asked now or some minutes ago."""
+        """Return Slack's answer about an id, at most some minutes old."""
         now = self._clock.now()
-        known = self._said.get(id_)
+        known = self._cached.get(id_)
         if known is not None and timedelta() <= now - known.at < known.fresh_for:
-            return known.what
-        what, fresh_for = self._ask(id_), _FRESH_FOR
-        if isinstance(what, ChannelError):
-            log.warning("slack.unknown", extra={"id": id_, "error": str(what.message)})
-            what, fresh_for = what if known is None else known.what, _RETRY_AFTER
-        if len(self._said) >= _REMEMBERED:
-            self._said.clear()
-        self._said[id_] = _Said(what, now, fresh_for)
-        return what
+            return known.answer
+        answer, fresh_for = self._fetch(id_), _FRESH_FOR
+        if isinstance(answer, ChannelError):
+            log.warning("slack.unknown", extra={"id": id_, "error": str(answer.message)})
+            answer, fresh_for = answer if known is None else known.answer, _RETRY_AFTER
+        if len(self._cached) >= _MAX_CACHED:
+            self._cached.clear()
+        self._cached[id_] = _CachedAnswer(answer, now, fresh_for)
+        return answer
 
 
 class Roles:
-    """Answers who is a member, and what one may."""
+    """Checks whether a person is a member of the workspace, and which role they have."""
 
     def __init__(self, roles: SlackRoles, *, workspace: SlackWorkspace, clock: Clock) -> None:
-        """`workspace` is asked who people are, and who is in a user group."""
+        """`workspace` returns the profiles of people and the members of user groups."""
         self._ids = {Role.ADMIN: roles.admin, Role.FINANCE: roles.finance, Role.VIEWER: roles.viewer}
         self._workspace = workspace
-        self._groups = _Memory(workspace.members, clock)
-        self._profiles = _Memory(workspace.profile, clock)
+        self._groups = _AnswerCache(workspace.members, clock)
+        self._profiles = _AnswerCache(workspace.profile, clock)
         self._team: str | None = None
 
     def stranger_fault(self, person: SlackUser) -> Sentence | None:
-        """Return why a person is no full member of the bot's workspace; None for one who is."""
+        """Return why a person isn't a full member of the bot's workspace; None if they are."""
         team = self._own_team()
         if isinstance(team, ChannelError):
             return _UNKNOWN
         profile = self._profiles.of(person.id)
-        if isinstance(profile, SlackError) and profile.code in _NOT_SEEN:
+        if isinstance(profile, SlackError) and profile.code in _NOT_VISIBLE:
             return _FOREIGN
-        if isinstance(profile, SlackError) and profile.code in _CANT_ASK:
+        if isinstance(profile, SlackError) and profile.code in _MAY_NOT_READ:
             profile = {}
         if isinstance(profile, ChannelError):
             return _UNKNOWN
@@ -106,7 +106,7 @@ class Roles:
         return any(user in self._in(group) for group in groups)
 
     def _own_team(self) -> str | ChannelError:
-        """Return the id of the bot's workspace, asked for once; '' where Slack names none."""
+        """Return the id of the bot's workspace, fetched once; '' if Slack's answer has none."""
         if self._team is None:
             team = self._workspace.team()
             if isinstance(team, ChannelError):
@@ -121,7 +121,7 @@ class Roles:
 
 
 def _is_foreign(team: str, person: SlackUser, profile: Mapping[str, Any]) -> bool:
-    """Tell whether a person belongs to other workspaces only; of an organisation's people the profile names them all."""
+    """Tell whether a person belongs only to other workspaces. In an organisation, the profile lists all workspaces."""
     of_organisation = profile.get("enterprise_user")
     teams = of_organisation.get("teams") if isinstance(of_organisation, Mapping) else None
     if isinstance(teams, list) and team in teams:

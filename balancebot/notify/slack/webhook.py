@@ -1,6 +1,6 @@
-"""Slack by incoming webhook: posts only, to the one channel that it was made for.
+"""Slack by incoming webhook: it can only post, to the channel for which it was made.
 
-It can't edit, thread or search: news is a new message that stands alone, and a delivery in doubt may come twice.
+It can't edit, thread or search: each notification is a new message, and a delivery in doubt may arrive twice.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,7 +17,7 @@ from balancebot.ports import ChannelError, Finding
 
 
 class SlackWebhook(OneWayChannel):
-    """One incoming webhook; its address is a secret, and no error shows it."""
+    """One incoming webhook; its URL is a secret, and no error contains it."""
 
     name = "slack"
 
@@ -37,13 +37,13 @@ class SlackWebhook(OneWayChannel):
     def send(
         self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
-        """Post; an edit is nothing here and arrives at once. The ref's `ref` is '': nothing can be answered."""
+        """Post the message; edits are ignored. The ref is empty, because messages can't be replied to."""
         ref = MessageRef(channel_id="", message_id="")
         if outgoing.action is Action.EDIT:
             return ref
         message = message_of(self._renderer, outgoing, alone=True)
         error = self._post({"text": message.text, "blocks": message.blocks}, outgoing, holds_claim)
-        if isinstance(error, SlackError) and error.of_look:
+        if isinstance(error, SlackError) and error.is_about_blocks:
             error = self._post({"text": message.plain}, outgoing, holds_claim)
         return error or ref
 
@@ -59,7 +59,7 @@ class SlackWebhook(OneWayChannel):
         return None if (answer.status, answer.text) == (200, "ok") else _refused(answer, where=where)
 
     def check(self, destinations: Sequence[str]) -> list[Finding]:
-        """Say that a webhook can't be tried."""
+        """Return the finding that a webhook can't be checked without posting."""
         del destinations
         words = "a webhook can't be tried without posting: balancebot notify test --slack"
         return [Finding(ok=None, words=words)]
