@@ -1,4 +1,4 @@
-"""The JSMS API: an answer's bytes become a `Snapshot` or a `SourceError`. `simulator/` is a JSMS of our own.
+"""The JSMS API: turn an answer's bytes into a `Snapshot` or a `SourceError`. `simulator/` is a simulated JSMS.
 
 Open `source.py` first.
 """

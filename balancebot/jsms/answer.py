@@ -1,8 +1,8 @@
-"""What an answer of JSMS means: its bytes become readings or a fault, and nothing else.
+"""Parse an answer of JSMS: its bytes become readings or a fault.
 
-Strict where a balance is read, lenient where a fault is described: a body that isn't as documented is
-a loud SCHEMA fault, never a guess, while the words of an error may come as HTML, empty or not at all. Whatever a
-message quotes of the answer is cleaned first: see `clean_foreign`.
+Balances are parsed strictly: a body that differs from the documentation is a SCHEMA fault, never a guess. Errors are
+parsed leniently: their text may be HTML, empty or missing. Everything that a message quotes from an answer is cleaned
+first: see `clean_foreign`.
 """
 
 import json
@@ -20,7 +20,7 @@ from balancebot.redact import NO_REDACTOR
 
 
 class EndpointKind(StrEnum):
-    """Which of the two calls a key pair belongs to; each accepts only its own kind."""
+    """The two calls of the API. Each accepts only its own kind of key pair."""
 
     ACCOUNT = "account"
     APP = "app"
@@ -32,17 +32,17 @@ class EndpointKind(StrEnum):
 
     @property
     def other(self) -> "EndpointKind":
-        """The other one."""
+        """The other kind."""
         return EndpointKind.APP if self is EndpointKind.ACCOUNT else EndpointKind.ACCOUNT
 
     def field(self, category: Category) -> str:
-        """Return the name under which the answer holds `category`."""
+        """Return the name of the answer's field for `category`."""
         prefix = "dev" if self is EndpointKind.ACCOUNT else "app"
         return f"{prefix}_{'balance' if category is Category.UNIVERSAL else category.value}"
 
     @property
     def fields(self) -> tuple[str, ...]:
-        """The names under which the answer holds the categories, in their order."""
+        """The names of the answer's fields, in the order of `Category`."""
         return _FIELDS[self]
 
 
@@ -51,7 +51,7 @@ _FIELDS = {kind: tuple(kind.field(category) for category in Category) for kind i
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reply:
-    """One HTTP answer, read whole. `headers` is asked with lower-case names."""
+    """One complete HTTP answer. `headers` must be looked up with lower-case names."""
 
     status: int
     headers: Mapping[str, str]
@@ -60,18 +60,18 @@ class Reply:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerFault:
-    """Why a request gave no readings. `message` names neither the wallet nor the host: the caller does."""
+    """Why a request gave no readings. `message` contains neither the wallet nor the host: the caller adds them."""
 
     kind: SourceErrorKind
     message: Sentence
     said: str = ""
-    """The source's own words, cleaned."""
+    """The error text of the source, cleaned."""
     retry_after: timedelta | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ParsedBalances:
-    """The readings of one good answer, and what else stood in it."""
+    """The readings of one good answer, and the fields that aren't documented."""
 
     readings: Readings
     unknown_fields: Mapping[str, object]
@@ -80,9 +80,9 @@ class ParsedBalances:
 Understood: TypeAlias = ParsedBalances | AnswerFault
 
 MAX_READING = 10**15
-"""No account holds more messages: what is above is a number that means something else, such as 2^63-1 for "no limit"."""
+"""No account has more messages: a larger number means something else, such as 2^63-1 for "no limit"."""
 MAX_RETRY_AFTER = timedelta(minutes=15)
-"""The longest wait that a server may ask for and get."""
+"""A longer `Retry-After` is cut to this."""
 
 _SWAPPED = sentence(
     "credentials rejected: most likely the two kinds of key pair are swapped"
@@ -104,13 +104,13 @@ _MEANINGS: Mapping[int, tuple[SourceErrorKind, Sentence]] = {
 }
 _QUOTA_NOT_ASSIGNED = 50033
 _QUOTED = 2_000
-"""Characters of foreign text that are looked at for secrets; a message shows far fewer."""
+"""How many characters of foreign text are searched for secrets; a message shows far fewer."""
 
 
 def clean_foreign(text: str, redact: Callable[[str], str], *, at_most: int = 200) -> str:
-    """Return foreign `text` on one line, without secrets and what can't be printed, cut to `at_most` characters.
+    """Return foreign `text` on one line, without secrets and unprintable characters, cut to `at_most` characters.
 
-    Secrets are hidden before it is cut: half a key is one, too.
+    Secrets are hidden before the text is cut, because half a key is secret too.
     """
     return clean_text(redact(without_marks(text[:_QUOTED])), at_most=at_most)
 
@@ -118,10 +118,10 @@ def clean_foreign(text: str, redact: Callable[[str], str], *, at_most: int = 200
 def parse_answer(
     reply: Reply, kind: EndpointKind, *, now: datetime, redact: Callable[[str], str] = NO_REDACTOR
 ) -> Understood:
-    """Return the readings of an answer to the call of `kind`, or the fault it tells of.
+    """Return the readings of an answer to the call of `kind`, or its fault. Raises nothing.
 
-    Code 50033 is a state: every category of the app is unallocated. `now` dates a `Retry-After` that is a date,
-    unless the answer carries a `Date` of its own. `redact` hides the key pair in what is quoted. Raises nothing.
+    Code 50033 isn't a fault: every category of the app is unallocated. `now` is needed for a `Retry-After` that is a date
+    if the answer has no `Date` header. `redact` hides the key pair in quoted text.
     """
     if reply.status == 200:
         return _readings(reply.body, kind, redact)
@@ -160,15 +160,15 @@ def parse_answer(
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime) -> timedelta | None:
-    """Return how long `Retry-After` asks to stay away, from nothing up to `MAX_RETRY_AFTER`; None if it doesn't say.
+    """Return how long to wait according to `Retry-After`, from 0 to `MAX_RETRY_AFTER`; None if it is missing or invalid.
 
-    It is a number of seconds or an HTTP date; some servers write an instant in seconds or milliseconds since 1970.
+    It is a number of seconds or an HTTP date; some servers send an instant in seconds or milliseconds since 1970.
     """
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.replace(".", "", 1).isdigit():
         seconds = float(value[:20])
-        if seconds >= _AN_INSTANT:
-            seconds = (seconds / 1000 if seconds >= 1000 * _AN_INSTANT else seconds) - now.timestamp()
+        if seconds >= _LEAST_EPOCH:
+            seconds = (seconds / 1000 if seconds >= 1000 * _LEAST_EPOCH else seconds) - now.timestamp()
         wait = timedelta(seconds=min(max(seconds, 0.0), MAX_RETRY_AFTER.total_seconds()))
     else:
         until = _http_date(value)
@@ -178,8 +178,8 @@ def retry_after(headers: Mapping[str, str], *, now: datetime) -> timedelta | Non
     return min(max(wait, timedelta()), MAX_RETRY_AFTER)
 
 
-_AN_INSTANT = 1e9
-"""Seconds: no server asks to stay away for 30 years; it is a time since 1970."""
+_LEAST_EPOCH = 1e9
+"""In seconds. A number from this on isn't a wait of 30 years, but an instant counted from 1970."""
 
 
 def _readings(body: bytes, kind: EndpointKind, redact: Callable[[str], str]) -> Understood:
@@ -219,7 +219,7 @@ def _schema(message: Sentence, *, said: str = "") -> AnswerFault:
 
 
 def _strict_json(body: bytes) -> object:
-    """Parse JSON as its standard has it: no NaN, no name twice, UTF-8 only. Raises ValueError."""
+    """Parse JSON strictly: no NaN, no duplicate names, only UTF-8. Raises ValueError."""
     answer: object = _STRICT.decode(body.decode())
     return answer
 
@@ -248,7 +248,7 @@ def _unlike_json(body: bytes, reason: str) -> Sentence:
 
 
 def _error(body: bytes) -> tuple[int | None, str]:
-    """Return the code (a string of digits is one too) and the words of an error body; nothing of one unlike JSON."""
+    """Return the code (a number, or digits as a string) and the text of an error body; None and '' if it isn't JSON."""
     try:
         answer = json.loads(body.decode())
     except (ValueError, RecursionError):
@@ -266,7 +266,7 @@ def _error(body: bytes) -> tuple[int | None, str]:
 
 
 def _class(status: int, code: int | None) -> tuple[SourceErrorKind, Sentence]:
-    """Return what a failure is to us: 5xx by its status alone, 4xx by its code where it is a known one."""
+    """Return the kind and the text of a failure: 5xx by its status, 4xx by its code if that is known."""
     if status < 500 and code is not None and code in _MEANINGS:
         return _MEANINGS[code]
     match status:
@@ -295,7 +295,7 @@ def _http_date(value: str) -> datetime | None:
 
 
 def _target(location: str, redact: Callable[[str], str]) -> str:
-    """Return where a redirect leads, without what could be a secret: user, query and fragment."""
+    """Return the target of a redirect, without the parts that may be secret: user, query and fragment."""
     address = clean_foreign(location.partition("?")[0].partition("#")[0], redact)
     scheme, separator, rest = address.rpartition("//")
     return (scheme + separator + rest.rpartition("@")[2]) or "nowhere"

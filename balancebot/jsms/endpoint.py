@@ -1,4 +1,4 @@
-"""Where and with which key pair each wallet is read: requests made ready, secrets hidden, and pairs that look wrong."""
+"""Endpoints: the URL and key pair of each wallet, prepared requests, hiding of secrets, and checks of key pairs."""
 
 import base64
 import re
@@ -18,7 +18,7 @@ from balancebot.redact import MIN_LENGTH, STARS, Redactor
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """Where one wallet is read, and with which key pair."""
+    """The URL and the key pair with which one wallet is read."""
 
     base_url: str
     kind: EndpointKind
@@ -30,17 +30,17 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
-    """An endpoint made ready: its request is built once and sent often."""
+    """An endpoint with its prepared request, which is built once and sent many times."""
 
     endpoint: Endpoint
     request: httpx.Request
     host: str
     twin: WalletName | None
-    """A wallet of the other kind that is configured with the same key."""
+    """A wallet of the other kind that is configured with the same key, if any."""
 
 
 def endpoints_of(accounts: Iterable[AccountConfig]) -> dict[WalletName, Endpoint]:
-    """Return where and with which key pair each wallet is read."""
+    """Return the endpoint of each wallet."""
     return {
         name: Endpoint(
             base_url=account.base_url,
@@ -54,7 +54,7 @@ def endpoints_of(accounts: Iterable[AccountConfig]) -> dict[WalletName, Endpoint
 
 
 def redactor_of(endpoints: Mapping[WalletName, Endpoint]) -> Callable[[str], str]:
-    """Return what hides every key pair: in whole where it is short, and in any spelling where it is long."""
+    """Return a function that hides all key pairs in a text: short ones literally, long ones in any encoding."""
     values = {half.reveal() for endpoint in endpoints.values() for half in (endpoint.key, endpoint.secret)}
     short = sorted((value for value in values if 0 < len(value) < MIN_LENGTH), key=len, reverse=True)
     redact = Redactor(values)
@@ -65,7 +65,7 @@ def redactor_of(endpoints: Mapping[WalletName, Endpoint]) -> Callable[[str], str
 
 
 def targets_of(endpoints: Mapping[WalletName, Endpoint]) -> Mapping[WalletName, Target]:
-    """Make the request of every wallet ready. Raises ValueError for a base URL that is none."""
+    """Prepare the request of every wallet. Raises ValueError for an invalid base URL."""
     by_key: dict[tuple[EndpointKind, Secret], WalletName] = {}
     for wallet, endpoint in endpoints.items():
         by_key.setdefault((endpoint.kind, endpoint.key), wallet)
@@ -100,7 +100,7 @@ def _target(endpoint: Endpoint, *, twin: WalletName | None) -> Target:
 
 
 def oddities(endpoint: Endpoint) -> Iterator[Sentence]:
-    """Say what looks odd about a key pair, without showing it: what was copied along, most of all."""
+    """Yield what looks wrong about a key pair, without showing it: mostly characters that were copied by mistake."""
     for value, odd in ((endpoint.key, _ODD_KEY), (endpoint.secret, _ODD_SECRET)):
         if oddity := _oddity(value.reveal()):
             yield odd[oddity]

@@ -1,13 +1,13 @@
-"""Runs requests on one event loop: which wallet is asked next, how many at once, and how fast each host is asked.
+"""Run requests on one event loop: choose the next wallet, limit the requests at a time and the rate of each host.
 
-Connections are what is scarce, and a wallet that never answers holds one for a whole timeout. So a wallet whose last
-request failed or took too long is a *suspect*. Suspects wait in a line of their own, quick failures first and then
-whoever was not asked for the longest time, and while any other wallet waits they hold at most a quarter of the
-connections: what they hold beyond that, because nobody else wanted it, is taken from them when somebody does. A request
-that takes far longer than its host usually does becomes a suspect's on the way. Suspects that wait too long while none
-of them answers are given up for this call.
+Connections are scarce, and a wallet that never answers occupies one for a whole timeout. So a wallet whose last request
+failed or took too long is a *suspect*. Suspects wait in a separate queue, quick failures first, then those whose last
+request is the longest ago. While any other wallet waits, suspects may use at most a quarter of the connections: if they
+use more because no other wallet needed them, their requests are cut off when one does. A request that takes far longer
+than usual for its host makes its wallet a suspect while it runs. Suspects that wait too long while none of them answers
+are given up for this call.
 
-`FetchPool` is called from any thread; all else happens on its event loop.
+`FetchPool` may be called from any thread; everything else happens on its event loop.
 """
 
 import asyncio
@@ -25,22 +25,22 @@ from balancebot.domain.balance import WalletName
 from balancebot.ports import FetchResult
 
 _CATCH_UP_SECONDS = 0.01
-"""How far a host may fall behind its rate and still make up for it: timers are late by about a millisecond."""
+"""How far a host may fall behind its rate and still catch up, because timers are about a millisecond late."""
 _SUSPECT_SHARE = 4
-"""One in so many connections, and one in so many turns at a host, is for suspects."""
-_LEAST_PATIENCE = 1.0
-"""Seconds that any request may take before it is a suspect's."""
-_FIRST_PATIENCE = 5.0
-"""Likewise, while nothing is known of the host."""
-_PATIENCE_FACTOR = 8.0
-"""Likewise, in multiples of what the host usually takes."""
+"""One of this many connections, and one of this many requests to a host, is for suspects."""
+_LEAST_SLOW = 1.0
+"""A request that takes fewer seconds than this is never slow."""
+_FIRST_SLOW = 5.0
+"""The seconds after which a request is slow if its host hasn't answered yet."""
+_SLOW_FACTOR = 8.0
+"""A request is slow after this multiple of its host's usual time."""
 _USUAL_WEIGHT = 1 / 16
-"""Of the latest answer in what a host usually takes."""
+"""The weight of the latest answer in the usual time of a host (an exponential average)."""
 
 
 @dataclass(eq=False, slots=True, kw_only=True)
 class FetchCall:
-    """One `fetch`: its deadline, the requests under way, and where its results go."""
+    """One `fetch`: its deadline, its running requests, and its results."""
 
     deadline: float
     """On the event loop's (monotonic) clock, in seconds."""
@@ -49,24 +49,24 @@ class FetchCall:
     under_way: set[asyncio.Timeout] = field(default_factory=set)
     abandoned: bool = False
     unanswered: Counter[str] = field(default_factory=Counter)
-    """By base URL: how many wallets in a row got no answer at all."""
+    """By base URL: how many wallets in a row got no answer."""
     waiting_suspects: "set[FetchTask]" = field(default_factory=set)
     giving_up: asyncio.TimerHandle | None = None
-    """When those will have waited too long."""
-    _fresh: list[FetchResult] = field(default_factory=list)
+    """The timer that ends when they have waited too long."""
+    _undelivered: list[FetchResult] = field(default_factory=list)
 
     def deliver(self, result: FetchResult) -> None:
-        """Hand `result` to the caller, together with all others of this iteration of the loop: waking a thread is costly."""
-        if not self._fresh:
-            asyncio.get_running_loop().call_soon(self._hand_over)
-        self._fresh.append(result)
+        """Deliver `result` to the caller, together with others of this iteration of the loop, as waking a thread is slow."""
+        if not self._undelivered:
+            asyncio.get_running_loop().call_soon(self._flush)
+        self._undelivered.append(result)
 
-    def _hand_over(self) -> None:
-        fresh, self._fresh = self._fresh, []
-        self.results.put(fresh)
+    def _flush(self) -> None:
+        results, self._undelivered = self._undelivered, []
+        self.results.put(results)
 
     def abandon(self) -> None:
-        """Send no more requests for this call, and cancel those under way."""
+        """Send no more requests for this call, and cancel the running ones."""
         self.abandoned = True
         self.results.put(())
         self.waiting_suspects.clear()
@@ -86,37 +86,37 @@ class FetchTask:
     base_url: str
     attempt: int = 1
     limit: asyncio.Timeout | None = None
-    """Of the request that is under way."""
+    """The timeout of the running request."""
     watch: asyncio.TimerHandle | None = None
     is_suspect: bool = False
     is_cut_off: bool = False
-    """Whether the request was stopped to make room for others, rather than at its timeout."""
+    """Whether the request was stopped to make room for others, not by its timeout."""
     is_given_up: bool = False
 
 
 @dataclass(slots=True)
 class Trouble:
-    """What is remembered of a wallet whose latest request wasn't answered well and in time."""
+    """The record of a wallet whose latest request failed or was slow."""
 
-    asked_at: float
+    requested_at: float
     is_slow: bool
-    """Whether it held its connection for long."""
+    """Whether it occupied its connection for long."""
     num_rate_limited: int = 0
-    """Readings in a row that ended so."""
+    """How many readings in a row were rate limited."""
 
 
 class HostQueue:
     """The tasks that wait for one base URL, and its rate limit."""
 
     def __init__(self, *, max_rate: float | None, now: float) -> None:
-        """Hand out at most `max_rate` tasks a second, evenly spaced (None: no limit)."""
+        """`max_rate` is the limit of tasks per second, evenly spaced (None: no limit)."""
         self.interval = 1 / max_rate if max_rate else 0.0
         self.next_at = now + self.interval if self.interval else -math.inf
         """When the next request may go out."""
         self.usual: float | None = None
-        """Seconds that an answer usually takes; None before the first one."""
+        """The usual seconds until an answer; None before the first one."""
         self.is_silent = False
-        """Whether it was given up, and has answered nothing since."""
+        """Whether it was given up, and hasn't answered since."""
         self.wakes_at = now
         self._usual_tasks: deque[deque[FetchTask]] = deque()
         self._suspects: list[tuple[bool, float, int, FetchTask]] = []
@@ -124,30 +124,30 @@ class HostQueue:
         self._turn = 0
 
     def add(self, tasks: Iterable[FetchTask]) -> None:
-        """Queue `tasks`; they alternate with those that were added before."""
+        """Queue `tasks`; they alternate with those of earlier calls."""
         queued = deque(tasks)
         if queued:
             self._usual_tasks.append(queued)
 
     def add_suspect(self, task: FetchTask, trouble: Trouble | None) -> None:
-        """Queue `task` behind quick failures and behind slow wallets that were asked longer ago."""
-        order = (False, 0.0) if trouble is None else (trouble.is_slow, trouble.asked_at)
+        """Queue `task`, a slow one after all quick failures, and each after those requested longer ago."""
+        order = (False, 0.0) if trouble is None else (trouble.is_slow, trouble.requested_at)
         heapq.heappush(self._suspects, (*order, next(self._sequence), task))
 
     def has_usual(self) -> bool:
-        """Tell whether a wallet that isn't suspect waits."""
+        """Tell whether a wallet waits that isn't a suspect."""
         while self._usual_tasks and self._usual_tasks[0][0].call.abandoned:
             self._usual_tasks.popleft()
         return bool(self._usual_tasks)
 
     def has_suspects(self) -> bool:
         """Tell whether a suspect waits."""
-        while self._suspects and _is_over(self._suspects[0][3]):
+        while self._suspects and _has_ended(self._suspects[0][3]):
             heapq.heappop(self._suspects)
         return bool(self._suspects)
 
     def take(self, *, now: float, suspects_too: bool) -> FetchTask | None:
-        """Take the next task; None where none may be asked now."""
+        """Take the next task; None if none may be sent now."""
         has_suspects = suspects_too and self.has_suspects()
         if now < self.next_at or not (has_suspects or self.has_usual()):
             return None
@@ -166,20 +166,20 @@ class HostQueue:
         return task
 
     def note_answer(self, seconds: float) -> None:
-        """Learn from an answer that took so long."""
+        """Update the usual time by an answer that took so many seconds."""
         self.is_silent = False
         self.usual = seconds if self.usual is None else self.usual + (seconds - self.usual) * _USUAL_WEIGHT
 
     @property
-    def patience(self) -> float:
-        """How many seconds a request may take before it is a suspect's."""
+    def slow_after(self) -> float:
+        """The seconds after which a request is slow and its wallet a suspect."""
         if self.usual is None:
-            return _FIRST_PATIENCE
-        return max(_LEAST_PATIENCE, self.usual * _PATIENCE_FACTOR)
+            return _FIRST_SLOW
+        return max(_LEAST_SLOW, self.usual * _SLOW_FACTOR)
 
 
 class FetchPool:
-    """Does `work` on tasks, at most `num_workers` at once, each base URL at most `max_rate` times a second."""
+    """Does `work` on tasks, on at most `num_workers` at once and on at most `max_rate` per second for each base URL."""
 
     def __init__(
         self,
@@ -191,9 +191,9 @@ class FetchPool:
         max_rate: float | None,
         longest_wait: float,
     ) -> None:
-        """`work` raises nothing; `at_end` is awaited on the loop at its end. Starts nothing.
+        """`work` must not raise; `at_end` is awaited on the loop at its end. Nothing is started yet.
 
-        `give_up` is called with each suspect that has waited for its turn for about `longest_wait` seconds.
+        `give_up` is called with each suspect that has waited for about `longest_wait` seconds without being started.
         """
         self._work = work
         self._give_up = give_up
@@ -211,7 +211,7 @@ class FetchPool:
         self._turns: deque[HostQueue] = deque()
         self._troubles: dict[WalletName, Trouble] = {}
         self._running_suspects: dict[FetchTask, None] = {}
-        """In the order in which they began; without those that were cut off."""
+        """In the order in which they became suspects; without those that were cut off."""
         self._suspect_read_at = -math.inf
         self._idle: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
@@ -254,25 +254,25 @@ class FetchPool:
     # On the event loop
 
     def trouble_of(self, wallet: WalletName) -> Trouble | None:
-        """Return what is remembered of a wallet's latest failure."""
+        """Return the record of a wallet's latest failure, if any."""
         return self._troubles.get(wallet)
 
     def note_answer(self, task: FetchTask, seconds: float) -> None:
-        """Learn that a request was answered, well or badly, after so many seconds."""
+        """Record that a request was answered, with success or not, after so many seconds."""
         self._hosts[task.base_url].note_answer(seconds)
 
     def note_good(self, task: FetchTask, seconds: float) -> None:
-        """Learn that a wallet was read; it stays a suspect where that took too long."""
-        patience = self._hosts[task.base_url].patience
+        """Record that a wallet was read; if that took too long, it stays a suspect."""
+        slow_after = self._hosts[task.base_url].slow_after
         if task.is_suspect:
             self._suspect_read_at = self._loop.time()
-        if seconds > patience:
+        if seconds > slow_after:
             self.note_trouble(task, is_slow=True)
         else:
             self._troubles.pop(task.wallet, None)
 
     def note_trouble(self, task: FetchTask, *, is_slow: bool, is_rate_limited: bool = False) -> Trouble:
-        """Remember that a request failed, and return all that is remembered of the wallet."""
+        """Record that a request failed or was slow, and return the wallet's record."""
         before = self._troubles.get(task.wallet)
         num_before = 0 if before is None else before.num_rate_limited
         trouble = Trouble(self._loop.time(), is_slow, num_before + 1 if is_rate_limited else 0)
@@ -280,7 +280,7 @@ class FetchPool:
         return trouble
 
     def note_silence(self, base_url: str) -> None:
-        """Treat every wallet of a host that was given up as a suspect, until one answers."""
+        """Treat every wallet of a host that was given up as a suspect until one answers."""
         self._hosts[base_url].is_silent = True
 
     def retry(self, task: FetchTask, *, after: float = 0.0) -> None:
@@ -342,7 +342,7 @@ class FetchPool:
         self._wake(1)
 
     def _give_up_waiting(self, call: FetchCall) -> None:
-        """Give up what waits, unless suspects are being read: then the others will have their turn."""
+        """Give up the waiting suspects, unless suspects have been read lately: then the others get their turn."""
         call.giving_up = None
         if self._loop.time() - self._suspect_read_at < self._longest_wait:
             call.giving_up = self._loop.call_later(self._longest_wait, self._give_up_waiting, call)
@@ -375,18 +375,18 @@ class FetchPool:
                 task.watch.cancel()
             self._running_suspects.pop(task, None)
 
-    def _watch(self, task: FetchTask, began: float) -> None:
-        """Make a request a suspect's once it has taken too long; how long that is may be learned meanwhile."""
-        left = began + self._hosts[task.base_url].patience - self._loop.time()
+    def _watch(self, task: FetchTask, started_at: float) -> None:
+        """Make a running task a suspect when it is slow. It is checked repeatedly, as the host's usual time may change."""
+        left = started_at + self._hosts[task.base_url].slow_after - self._loop.time()
         if left > 0:
-            task.watch = self._loop.call_later(min(left, _LEAST_PATIENCE), self._watch, task, began)
+            task.watch = self._loop.call_later(min(left, _LEAST_SLOW), self._watch, task, started_at)
         else:
             task.is_suspect = True
             self._running_suspects[task] = None
             self._make_room(1)
 
     def _make_room(self, num: int) -> None:
-        """Cut off up to `num` suspects beyond their share if other wallets wait, those that began last first."""
+        """If other wallets wait, cut off up to `num` suspects beyond their share, the latest ones first."""
         if self._idle or not self._usual_wait():
             return
         for _ in range(min(num, len(self._running_suspects) - self._max_suspects)):
@@ -399,7 +399,7 @@ class FetchPool:
         return any(host.has_usual() for host in self._turns)
 
     def _next(self) -> FetchTask | None:
-        """Take the next task that may be asked now; hosts take turns."""
+        """Take the next task that may be sent now; hosts take turns."""
         now = self._loop.time()
         suspects_too = len(self._running_suspects) < self._max_suspects or not self._usual_wait()
         for _ in range(len(self._turns)):
@@ -409,13 +409,13 @@ class FetchPool:
             if host.interval and (host.has_usual() or host.has_suspects()):
                 self._wake_for(host, now)
             if task is not None:
-                if len(self._turns) > 1:  # another host may have something for an idle worker
+                if len(self._turns) > 1:  # another host may have a task for an idle worker
                     self._wake(1)
                 return task
         return None
 
     def _wake_for(self, host: HostQueue, now: float) -> None:
-        """Wake a worker when `host` may be asked again."""
+        """Wake a worker when the rate of `host` allows the next request."""
         if host.wakes_at <= now:
             host.wakes_at = host.next_at
             self._loop.call_at(host.next_at, self._wake, 1)
@@ -429,5 +429,5 @@ class FetchPool:
                 num -= 1
 
 
-def _is_over(task: FetchTask) -> bool:
+def _has_ended(task: FetchTask) -> bool:
     return task.is_given_up or task.call.abandoned

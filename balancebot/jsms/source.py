@@ -1,9 +1,9 @@
-"""Reads balances from JSMS: many wallets at once, each a Snapshot or a SourceError, streamed as they come.
+"""Read balances from JSMS: many wallets at once, each a Snapshot or a SourceError, streamed as they arrive.
 
 `JsmsSource` is synchronous and safe to call from several threads; behind it one thread runs one event loop for the
-source's whole life. Its requests are bounded in number, in rate, and in the time that each and all of them take:
-`fetch` hands tasks to the pool (`pool.py`), whose workers call `_read`: one request (`transport.py`), its answer
-understood (`answer.py`), and then a result for the caller or a retry.
+source's whole life. The number and rate of requests are limited, and so is the time of each request and of a whole call:
+`fetch` passes tasks to the pool (`pool.py`), whose workers call `_read`: it makes one request (`transport.py`), parses
+the answer (`answer.py`), and delivers a result to the caller or queues a retry.
 """
 
 import asyncio
@@ -31,18 +31,18 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Retrying:
-    """How often and how soon a passing fault is tried again within one call."""
+    """How often and how soon a temporary fault is retried within one call."""
 
     attempts: int = 3
-    """In all. A timeout is tried twice at most, and once where the last reading failed so, too."""
+    """In total. After a timeout at most two, or one if the wallet's last reading timed out as well."""
     first_wait: timedelta = timedelta(seconds=0.5)
-    """Doubles with each attempt; up to half of it is taken off at random, so that retries don't march in step."""
+    """Doubles with each attempt. A random part, up to half, is subtracted, so that retries don't coincide."""
     rate_limited_wait: timedelta = timedelta(seconds=5)
-    """Likewise, after "out of freq" without a `Retry-After`."""
+    """The same after "out of freq" without a `Retry-After`."""
     longest_wait: timedelta = timedelta(seconds=30)
-    """A server that asks for more is left alone in this call; its `Retry-After` goes into the error."""
+    """If a server asks for a longer wait, there is no retry in this call; its `Retry-After` is put into the error."""
     most_backed_off: timedelta = timedelta(minutes=5)
-    """How long a wallet that is rate limited again and again is left alone at most, unless its server asks for more."""
+    """The longest pause for a wallet that is rate limited repeatedly, unless its server asks for more."""
 
 
 _NOT_CONFIGURED = AnswerFault(
@@ -56,7 +56,7 @@ _NO_TURN = AnswerFault(
     message=sentence("not asked: no answer lately, and too many others are waiting without an answer, too"),
 )
 _CUT_OFF = AnswerFault(kind=SourceErrorKind.TIMEOUT, message=NO_SENTENCE)
-"""Not delivered: the request was stopped to make room, and the task is queued again."""
+"""An internal result: the request was stopped to make room for others, and the task is queued again."""
 
 
 class JsmsSource:
@@ -76,9 +76,9 @@ class JsmsSource:
     ) -> None:
         """The parameters are those of `[poll]`; nothing is started or connected before the first `fetch`.
 
-        `timeout` bounds one request whatever the server does; `max_rate` is in requests per second to one base URL;
-        `ca_bundle` None means the system's, `proxy` None as the environment says.
-        Raises ValueError for a CA bundle that can't be read and for a base URL that is none.
+        `timeout` limits one whole request; `max_rate` is in requests per second to one base URL; `ca_bundle` None means
+        the system's; `proxy` None means the environment's.
+        Raises ValueError for a CA bundle that can't be read and for an invalid base URL.
         """
         self._clock = clock
         self._timeout = timeout.total_seconds()
@@ -98,7 +98,7 @@ class JsmsSource:
         )
 
     def configure(self, endpoints: Mapping[WalletName, Endpoint]) -> None:
-        """Replace all endpoints; a call under way uses the new ones from its next request on."""
+        """Replace all endpoints; a running call uses the new ones from its next request on."""
         before, self._targets = self._targets, targets_of(endpoints)
         self._redact = redactor_of(endpoints)
         self._pool.forget_troubles(
@@ -110,9 +110,9 @@ class JsmsSource:
         )
 
     def fetch(self, wallets: Sequence[WalletName], *, budget: timedelta) -> Iterator[FetchResult]:
-        """Read `wallets` and yield each one's result once, as it comes; see `BalanceSource.fetch`.
+        """Read `wallets` and yield one result for each, as they arrive; see `BalanceSource.fetch`.
 
-        The requests go out at once, and `budget` counts from now, not from the first `next`.
+        The requests start at once, and `budget` counts from now, not from the first `next`.
         Raises RuntimeError after `close`.
         """
         targets = self._targets
@@ -130,7 +130,7 @@ class JsmsSource:
         return self._results(call, pending, budget)
 
     def close(self) -> None:
-        """Close the connections and end the thread; what calls under way still wait for yields timeouts. Idempotent."""
+        """Close the connections and end the thread; running calls yield timeouts for the rest. Idempotent."""
         self._pool.close()
 
     def _results(self, call: FetchCall, pending: set[WalletName], budget: timedelta) -> Iterator[FetchResult]:
@@ -158,10 +158,10 @@ class JsmsSource:
     # On the pool's event loop
 
     async def _read(self, task: FetchTask) -> None:
-        """Ask once; deliver what came, or queue the task again."""
+        """Make one request; deliver the result, or queue the task again."""
         try:
             await self._read_once(task)
-        except Exception as error:  # a bug of ours must neither end a worker nor make the caller wait
+        except Exception as error:  # a bug must neither end a worker nor make the caller wait
             log.exception("source.internal_error", extra={"wallet": task.wallet})
             fault = AnswerFault(
                 kind=SourceErrorKind.SCHEMA,
@@ -176,17 +176,17 @@ class JsmsSource:
             self._deliver_fault(task, _NOT_CONFIGURED)
             return
         if unanswered[task.base_url] >= self._given_up_after:
-            # a dead host costs seconds, not the whole budget
+            # a dead host must cost seconds, not the whole budget
             self._pool.note_silence(task.base_url)
             self._deliver_fault(task, _HOST_GIVEN_UP)
             return
-        began = time.monotonic()
-        outcome = await self._ask(task, target)
-        seconds = time.monotonic() - began
+        started_at = time.monotonic()
+        outcome = await self._request(task, target)
+        seconds = time.monotonic() - started_at
         if not _is_silence(outcome):
             unanswered[task.base_url] = 0
             self._pool.note_answer(task, seconds)
-        elif task.attempt == 1:  # only bad wallets are retried: that says nothing about the host
+        elif task.attempt == 1:  # only failing wallets are retried: retries say nothing about the host
             unanswered[task.base_url] += 1
         match outcome:
             case ParsedBalances():
@@ -209,7 +209,7 @@ class JsmsSource:
                 assert_never(outcome)
 
     def _settle_fault(self, task: FetchTask, target: Target, fault: AnswerFault) -> None:
-        """Queue the task again if that may help, else deliver the fault."""
+        """Queue the task again if that may help, otherwise deliver the fault."""
         before = self._pool.trouble_of(task.wallet)
         trouble = self._pool.note_trouble(
             task,
@@ -227,7 +227,7 @@ class JsmsSource:
             fault = replace(fault, retry_after=max(back_off, fault.retry_after or timedelta()))
         self._deliver_fault(task, self._with_context(task.wallet, target, fault))
 
-    async def _ask(self, task: FetchTask, target: Target) -> Understood:
+    async def _request(self, task: FetchTask, target: Target) -> Understood:
         task.is_cut_off = False
         task.limit = limit = asyncio.timeout_at(min(time.monotonic() + self._timeout, task.call.deadline))
         try:
@@ -248,7 +248,7 @@ class JsmsSource:
         return parse_answer(reply, target.endpoint.kind, now=self._clock.now(), redact=self._redact)
 
     def _wait_before_retry(self, fault: AnswerFault, task: FetchTask, before: Trouble | None) -> float | None:
-        """Return the seconds to wait before the next attempt; None where there is to be none."""
+        """Return the seconds to wait before the next attempt; None if there must be none."""
         rules = self._retrying
         if fault.kind.permanent:
             return None
@@ -260,7 +260,7 @@ class JsmsSource:
         if task.attempt >= attempts or task.call.unanswered[task.base_url] >= self._given_up_after // 2:
             return None
         first = rules.rate_limited_wait if fault.kind is SourceErrorKind.RATE_LIMITED else rules.first_wait
-        jitter = random.random()  # noqa: S311 -- keeps retries from marching in step; no secret
+        jitter = random.random()  # noqa: S311 -- keeps retries from coinciding; no secret
         if fault.retry_after is None:
             wait = first * 2.0 ** (task.attempt - 1) * (1 - jitter / 2)
         else:
@@ -282,7 +282,7 @@ class JsmsSource:
         )
 
     def _with_context(self, wallet: WalletName, target: Target, fault: AnswerFault) -> AnswerFault:
-        """Add the host to a fault, and to rejected credentials what looks wrong about them."""
+        """Add the host to a fault, and for rejected credentials what looks wrong about them."""
         message = sentence("%(host)s: %(fault)s", host=target.host, fault=fault.message)
         if fault.kind is SourceErrorKind.CREDENTIALS:
             self._rejected.add(wallet)
@@ -292,7 +292,7 @@ class JsmsSource:
         return replace(fault, message=message)
 
     def _looks_swapped(self, wallet: WalletName, target: Target) -> Sentence:
-        """Say what we know of it: the same key configured as both kinds, or both kinds rejected in one account."""
+        """Return why the pairs look swapped: one key is configured as both kinds, or both kinds are rejected; or ''."""
         if target.twin is not None:
             return sentence(
                 "they look swapped: %(wallet)s is configured with the same key", wallet=target.twin
@@ -325,7 +325,7 @@ def _with_quote(fault: AnswerFault) -> Sentence:
 
 
 def build_source(poll: PollConfig, accounts: Iterable[AccountConfig], clock: Clock) -> JsmsSource:
-    """Build the source that the configuration describes. Raises ValueError where proxy or certificates can't be used."""
+    """Build the source that the configuration describes. Raises ValueError if proxy or certificates can't be used."""
     return JsmsSource(
         endpoints_of(accounts),
         clock=clock,

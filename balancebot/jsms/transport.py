@@ -1,11 +1,11 @@
-"""One GET with httpx: an answer read whole and no larger than 64 KiB, or a fault. Nothing else comes out.
+"""One GET request with httpx. The result is a complete answer of at most 64 KiB, or a fault.
 
-httpx sends through aiohttp (httpx-aiohttp) and a connector of our own: httpx's own pool is searched anew for every
-request, and gets slower with every connection (benchmarks/fetch.py).
-Redirects aren't followed and cookies aren't kept: the one would carry credentials away, the other would mix wallets.
-Nothing is decompressed: what comes compressed wasn't asked for so. A connection that was kept and on which something
-arrived that nobody asked for is dropped: the next wallet would take it for its answer.
-Deadlines are the caller's: it cancels, and what is under way is closed.
+httpx sends through aiohttp (httpx-aiohttp) and our own connector, because httpx searches its whole pool for every
+request and gets slower with every connection (benchmarks/fetch.py).
+Redirects aren't followed, because they would leak the credentials; cookies aren't kept, because they would mix wallets.
+Nothing is decompressed: compression isn't requested. If something unrequested arrives on a kept connection, the
+connection is dropped: otherwise the next wallet would take it for its answer.
+The caller is responsible for deadlines: it cancels, and the connection of the request is closed.
 """
 
 import asyncio
@@ -39,14 +39,15 @@ logging.getLogger("httpx").setLevel(logging.WARNING)  # it logs a line for each 
 MAX_BODY_BYTES = 64 * 1024
 _IDLE_SECONDS = 15.0
 SSLProtocol.max_size = MAX_BODY_BYTES
-"""Of each TLS connection's buffer; asyncio takes four times as much: 19 MB for 100 connections (benchmarks/fetch.py)."""
+"""The buffer of each TLS connection. asyncio's default is four times as much: 19 MB for 100 connections
+(benchmarks/fetch.py)."""
 _PROBATION_SECONDS = 0.1
-"""How long a connection is watched after its first answer before it is used again."""
+"""How long a connection is watched after its first answer, before it is used again."""
 _DISTRUST_SECONDS = 3600.0
 _DNS_SECONDS = 60
 """How long a resolved host name is cached."""
 
-# What OpenSSL calls a certificate's fault, and what a person can do about it
+# OpenSSL's codes of certificate errors, and what a person can do about them
 _CERTIFICATE_ADVICE: Mapping[int, Sentence] = {
     9: sentence("is this machine's clock right?"),  # not yet valid
     10: sentence("its operator must renew it, or this machine's clock is wrong"),  # expired
@@ -60,10 +61,10 @@ _CERTIFICATE_ADVICE: Mapping[int, Sentence] = {
 
 
 class Transport:
-    """An HTTP client for one event loop. Its SSL context, made once, is the costly part."""
+    """An HTTP client for one event loop. Its SSL context is expensive and made once."""
 
     def __init__(self, *, ca_bundle: Path | None, proxy: Proxy | None) -> None:
-        """Take the CA bundle (None: the system's) and the proxy (None: as the environment says).
+        """`ca_bundle` None means the system's; `proxy` None means the environment's.
 
         Raises ValueError for a bundle that can't be read.
         """
@@ -73,7 +74,7 @@ class Transport:
         self._clients: dict[str, httpx.AsyncClient] = {}
 
     async def get(self, request: httpx.Request, *, base_url: str) -> Reply | AnswerFault:
-        """Send `request`, which is built once and sent often, to what is below `base_url`, and read its answer."""
+        """Send `request`, whose URL is below `base_url`, and read its answer. A request may be sent many times."""
         try:
             response = await self._client(base_url).send(request, stream=True)
             try:
@@ -89,7 +90,7 @@ class Transport:
             await self._session.close()
 
     def _client(self, base_url: str) -> httpx.AsyncClient:
-        """Return the client for a base URL: it knows the way through the proxy. All share their connections."""
+        """Return the client for a base URL, which uses the right proxy. All clients share their connections."""
         client = self._clients.get(base_url)
         if client is None:
             transport = AiohttpTransport(
@@ -102,13 +103,13 @@ class Transport:
                 follow_redirects=False,
                 trust_env=False,
                 cookies=_NoCookies(),
-                timeout=None,  # noqa: S113 -- the caller's deadline bounds the whole exchange, which httpx's doesn't
+                timeout=None,  # noqa: S113 -- the caller's deadline limits the whole exchange, which httpx's doesn't
             )
         return client
 
     def _shared_session(self) -> aiohttp.ClientSession:
         if self._session is None:
-            # No limit of connections here: the fixed set of workers is the limit.
+            # No limit of connections here: the number of workers is the limit.
             connector = _Connector(
                 limit=0,
                 ssl=self._context,
@@ -124,7 +125,7 @@ class Transport:
 
 
 class _NoCookies(CookieJar):
-    """Keeps no cookie."""
+    """A cookie jar that keeps no cookies."""
 
     def extract_cookies(self, response: object, request: object) -> None:
         """Ignore the cookies of an answer."""
@@ -136,27 +137,28 @@ def _proxy(address: str | None) -> httpx.Proxy | None:
     proxy = httpx.Proxy(address)
     if proxy.auth is None:
         return proxy
-    # as a header of the proxy's own request, which aiohttp turns into Proxy-Authorization: it warns of the other way
+    # as a header of the request to the proxy, which aiohttp turns into Proxy-Authorization; it warns about the other way
     return httpx.Proxy(proxy.url, headers={"Authorization": aiohttp.encode_basic_auth(*proxy.auth)})
 
 
 class _Connector(aiohttp.TCPConnector):
-    """Reuses a connection only if nothing arrived on it that nobody had asked for.
+    """Reuses a connection only if nothing unrequested has arrived on it.
 
-    JSMS names no key in its answers: one answer too many would be taken for that of the next wallet. So a connection is
-    looked at before each use, a while after its first answer, and a host that was caught gets a new one for each request.
+    JSMS's answers don't name the key: an extra answer would be taken for that of the next wallet. So a connection is
+    checked before each reuse, at first for a short while. After an extra answer, the host gets a new connection for each
+    request.
     """
 
     def __init__(self, **rest: Any) -> None:
         super().__init__(**rest)
         self._num_uses: weakref.WeakKeyDictionary[ResponseHandler, int] = weakref.WeakKeyDictionary()
         self._distrusted: dict[str, float] = {}
-        """Until when, on the loop's clock, no connection to a host is used twice."""
+        """By host, until when (on the loop's clock) no connection is reused."""
 
     async def connect(
         self, req: aiohttp.ClientRequest, traces: list[Any], timeout: aiohttp.ClientTimeout
     ) -> Any:
-        """Return a connection that is new or in order."""
+        """Return a new connection, or one that was checked."""
         host = req.url.host or ""
         while True:
             connection = await super().connect(req, traces, timeout)
@@ -184,10 +186,12 @@ class _Connector(aiohttp.TCPConnector):
 
 
 async def _stays_quiet(protocol: ResponseHandler, seconds: float) -> bool:
-    """Watch a connection; tell whether it is open and nothing arrived on it."""
+    """Watch a connection for some time; return whether it is still open and nothing has arrived on it."""
     await asyncio.sleep(seconds)
     for _ in range(3 if _is_readable(protocol) else 0):
-        await asyncio.sleep(0)  # the loop takes in what is there: the end of the connection, or an answer
+        await asyncio.sleep(
+            0
+        )  # let the loop process what has arrived: the end of the connection, or an answer
     return protocol.is_connected() and not protocol.should_close and not _is_readable(protocol)
 
 
@@ -201,7 +205,7 @@ def _is_readable(protocol: ResponseHandler) -> bool:
 
 
 class _Resolver(AbstractResolver):
-    """Resolves host names in daemon threads: a name server may hang for half a minute, and the process need not wait."""
+    """Resolves host names in daemon threads, so that the process can exit while a name server hangs for half a minute."""
 
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_INET
@@ -251,7 +255,7 @@ def _addresses(host: str, port: int, family: socket.AddressFamily) -> list[Resol
 
 
 def ssl_context(ca_bundle: Path | None) -> ssl.SSLContext:
-    """Return a verifying context that trusts `ca_bundle` alone, or what the system trusts."""
+    """Return an SSL context that verifies certificates by `ca_bundle` alone, or by the system's trust if it is None."""
     if ca_bundle is None:
         return system_trust()
     try:
@@ -279,12 +283,12 @@ async def _read(response: httpx.Response) -> Reply | AnswerFault:
 
 
 def _fault(error: Exception) -> AnswerFault:
-    """Say what broke below HTTP. The error's own words may hold a URL or a proxy's password: they are left out."""
+    """Return the fault for an error below HTTP. Its own text is left out: it may contain a URL or a proxy's password."""
     causes = list(_chain(error))
     for cause in causes:
         match cause:
             case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError():
-                continue  # wraps the one that says why
+                continue  # it wraps the error with the cause
             case ssl.SSLCertVerificationError():
                 message = sentence(
                     "the certificate is not valid: %(reason)s", reason=clean_text(cause.verify_message)

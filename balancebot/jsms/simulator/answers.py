@@ -1,4 +1,4 @@
-"""The HTTP answers of the simulator: balances, the documented errors, and every known kind of broken answer."""
+"""The simulator's HTTP answers: balances, the documented errors, and every known kind of broken answer."""
 
 import asyncio
 import html
@@ -71,7 +71,7 @@ def _page(status: int, words: str, headers: Mapping[str, str] | None = None) -> 
 async def broken(
     request: web.BaseRequest, wallet: SimulatedWallet, readings: Readings, fault: SimulatedFault
 ) -> web.StreamResponse:
-    """Answer as `fault` says."""
+    """Answer with the given fault."""
     wait = fault.retry_after
     headers = {"Retry-After": str(-(-wait // timedelta(seconds=1)))} if wait is not None else {}
     balances: dict[str, object] = {**_balances(wallet, readings)}

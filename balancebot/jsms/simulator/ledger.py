@@ -1,7 +1,7 @@
-"""Computes each simulated balance at any instant from the scenario, its seed and the time, and from what tests set.
+"""Compute each simulated balance at any instant from the scenario, its seed and the time, and from what tests set.
 
-Usage is drawn for whole days on a grid of steps: random around a daily and weekly rhythm. So instants can be asked for
-in any order, and a month of history agrees with every later answer.
+Usage is drawn at random for whole days of steps, around a daily and weekly rhythm. So instants can be requested in any
+order, and a month of history agrees with all later answers.
 """
 
 import zlib
@@ -30,12 +30,12 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _PEAK_HOUR = 14
 _KEPT_DAYS = 3
 _HORIZON = timedelta(days=400)
-"""How far ahead of its start a scenario's repeated events are laid out."""
+"""For how long after the start a scenario's repeated events are expanded."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Surge:
-    """A span of steps [first, last) in which more is used than usual."""
+class _HigherUsage:
+    """A span of steps [first, last) with higher usage."""
 
     first: int
     last: int
@@ -45,7 +45,7 @@ class _Surge:
 
 @dataclass(slots=True, kw_only=True)
 class _Track:
-    """One balance: the values it was set to, and the usage since."""
+    """One balance: the values it was set to, and the usage since then."""
 
     quota: Quota
     seed: tuple[int, int]
@@ -53,10 +53,10 @@ class _Track:
     offset_steps: int
     anchors: list[tuple[int, int | None]]
     """(step, value at its end), ascending."""
-    surges: list[_Surge] = field(default_factory=list)
+    spans: list[_HigherUsage] = field(default_factory=list)
     _totals: dict[int, int] = field(default_factory=dict)
     _days: dict[int, NDArray[np.int64]] = field(default_factory=dict)
-    """The running totals of the days asked for last: of an anchor, and of the present."""
+    """The running totals of the days that were requested last: those of the latest anchor and of the present."""
 
     def value(self, step: int) -> int | None:
         """Return the balance at the end of `step`."""
@@ -67,28 +67,28 @@ class _Track:
         return max(value - self._used(since, step), 0)
 
     def put(self, step: int, value: int | None) -> None:
-        """Set the balance to `value` at `step`, and forget what was set for later."""
+        """Set the balance to `value` at `step`, and drop values that were set for later steps."""
         while self.anchors and self.anchors[-1][0] >= step:
             self.anchors.pop()
         self.anchors.append((step, value))
 
-    def surge(self, surge: _Surge) -> None:
-        """Change the use; draws of earlier steps stay what they were."""
-        self.surges.append(surge)
-        first_day = surge.first // self.steps_a_day
+    def add_span(self, span: _HigherUsage) -> None:
+        """Change the usage; the usage in earlier steps stays the same."""
+        self.spans.append(span)
+        first_day = span.first // self.steps_a_day
         self._totals = {day: total for day, total in self._totals.items() if day < first_day}
         self._days.clear()
 
     def _used(self, after: int, until: int) -> int:
-        """Return the use in the steps (after, until]."""
-        if until <= after or (self.quota.per_day == 0 and not self.surges):
+        """Return the usage in the steps (after, until]."""
+        if until <= after or (self.quota.per_day == 0 and not self.spans):
             return 0
         first, last = after // self.steps_a_day, until // self.steps_a_day
         whole_days = sum(self._total(day) for day in range(first, last))
         return whole_days + self._so_far(until) - self._so_far(after)
 
     def _so_far(self, step: int) -> int:
-        """Return the use of its day up to and with `step`."""
+        """Return the usage of the step's day up to and including `step`."""
         day, place = divmod(step, self.steps_a_day)
         return int(self._day(day)[place])
 
@@ -98,7 +98,7 @@ class _Track:
         return self._totals[day]
 
     def _day(self, day: int) -> NDArray[np.int64]:
-        """Return the running total of a day's use."""
+        """Return the running total of a day's usage."""
         found = self._days.get(day)
         if found is None:
             while len(self._days) >= _KEPT_DAYS:
@@ -112,7 +112,7 @@ class _Track:
         steps = np.arange(day * num, (day + 1) * num)
         local = steps + self.offset_steps
         hours = (local % num) * (24 / num)
-        # 1970-01-01 was a Thursday: days 2 and 3 after it are the weekend.
+        # 1970-01-01 was a Thursday: days 2 and 3 after it are a weekend.
         weekend = ((local // num) % 7 >= 2) & ((local // num) % 7 < 4)
         shape = 1 + quota.daily * np.cos((hours - _PEAK_HOUR) * (2 * np.pi / 24))
         shape = shape * np.where(weekend, 1 - quota.weekly, 1.0) / (1 - quota.weekly * 2 / 7)
@@ -120,18 +120,18 @@ class _Track:
             hourly = random.gamma(quota.noise**-2, quota.noise**2, 24)
             shape = shape * np.repeat(hourly, -(-num // 24))[:num]
         expected = shape * (quota.per_day / num)
-        for surge in self.surges:
-            inside = (steps >= surge.first) & (steps < surge.last)
-            expected = np.where(inside, expected * surge.factor + surge.per_step, expected)
+        for span in self.spans:
+            inside = (steps >= span.first) & (steps < span.last)
+            expected = np.where(inside, expected * span.factor + span.per_step, expected)
         drawn: NDArray[np.int64] = random.poisson(expected)
         return drawn
 
 
 class Ledger:
-    """All balances of a scenario. Not safe for several threads."""
+    """All balances of a scenario. Not thread-safe."""
 
     def __init__(self, scenario: Scenario, *, started_at: datetime) -> None:
-        """Lay out the scenario's history and events around `started_at`."""
+        """Prepare the scenario's history and events around `started_at`."""
         self._step = scenario.step
         self._started = self._index(started_at)
         self._first = self._index(started_at - scenario.history)
@@ -143,11 +143,11 @@ class Ledger:
             for wallet in scenario.wallets
             for category, quota in zip(Category, wallet.quotas, strict=True)
         }
-        self._events = iter(sorted(self._laid_out(scenario), key=lambda planned: planned[0]))
+        self._events = iter(sorted(self._expanded(scenario), key=lambda planned: planned[0]))
         self._next_event = next(self._events, None)
 
     def readings(self, wallet: WalletName, at: datetime) -> Readings:
-        """Return what the wallet holds at `at`, which is never earlier than what was put by hand before."""
+        """Return the wallet's readings at `at`, which must not be earlier than the last `put` or `happen`."""
         step = self._index(at)
         self._play(step)
         return Readings(
@@ -155,13 +155,13 @@ class Ledger:
         )
 
     def put(self, balance: BalanceKey, value: int | None, at: datetime) -> None:
-        """Set a balance to `value` (None: unallocated); usage goes on from there."""
+        """Set a balance to `value` (None: unallocated); usage continues from there."""
         step = self._index(at)
         self._play(step)
         self._tracks[balance].put(step, value)
 
     def happen(self, event: Event, at: datetime) -> None:
-        """Apply `event` at `at`, whatever time it names."""
+        """Apply `event` at `at`; its own time is ignored."""
         step = self._index(at)
         self._play(step)
         self._apply(step, event)
@@ -169,9 +169,9 @@ class Ledger:
     def history(
         self, wallets: Iterator[WalletName], *, every: timedelta, until: datetime
     ) -> Iterator[Snapshot]:
-        """Yield what readings `every` so often would have found, from the start of the history up to `until`.
+        """Yield readings at intervals of `every`, from the start of the history up to `until`.
 
-        Oldest first, all wallets at each instant. Instants are whole multiples of `every` since 1970.
+        The oldest come first, all wallets at each instant. Instants are whole multiples of `every` since 1970.
         """
         names = tuple(wallets)
         at = _EPOCH + -(-(self._first * self._step) // every) * every
@@ -192,7 +192,7 @@ class Ledger:
             anchors=[(self._first, quota.start)],
         )
 
-    def _laid_out(self, scenario: Scenario) -> Iterator[tuple[int, Event]]:
+    def _expanded(self, scenario: Scenario) -> Iterator[tuple[int, Event]]:
         for event in scenario.events:
             at = event.at
             while True:
@@ -232,8 +232,8 @@ class Ledger:
                 taker.put(step, (taker.value(step) or 0) + moved)
                 giver.put(step, (giver.value(step) or 0) - moved)
             case EventKind.BURST | EventKind.PUMPING:
-                track.surge(
-                    _Surge(
+                track.add_span(
+                    _HigherUsage(
                         first=step + 1,
                         last=step + 1 + event.lasts // self._step,
                         factor=event.factor,

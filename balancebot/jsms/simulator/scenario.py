@@ -1,6 +1,7 @@
-"""What a simulated JSMS holds and what happens to it: plain values, checked once, the same for the same file and seed.
+"""Scenarios: the wallets of a simulated JSMS and what happens to them, as plain values.
 
-Times are offsets from the instant the simulator starts; negative ones lie in its history.
+The same file and seed always give the same scenario. Times are offsets from the start of the simulator; negative ones
+are in its history.
 """
 
 from dataclasses import dataclass, field
@@ -19,20 +20,20 @@ class Quota:
     """One balance and how it is used."""
 
     start: int | None
-    """At the beginning of the history; None = unallocated."""
+    """The balance at the beginning of the history; None = unallocated."""
     per_day: float = 0.0
-    """Mean use of a day over a week, in messages."""
+    """The mean usage per day over a week, in messages."""
     daily: float = 0.6
-    """How far the hour of the day moves the use: 0 = not at all, 1 = nothing at night, double at the peak (14:00)."""
+    """How much usage depends on the hour of the day: 0 = not at all, 1 = none at night and double at the peak (14:00)."""
     weekly: float = 0.3
-    """How much less is used on Saturday and Sunday: 0 = nothing less, 1 = nothing used."""
+    """How much lower usage is on Saturday and Sunday: 0 = equal, 1 = none."""
     noise: float = 0.15
-    """The spread of an hour's use about what the rhythm expects, relative; 0 = that of chance alone."""
+    """The relative spread of an hour's usage around its expected value; 0 = only the spread of a Poisson process."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedWallet:
-    """A shared pool or an app, with the key pair that it is read with."""
+    """A shared pool or an app, with its key pair."""
 
     name: WalletName
     kind: EndpointKind
@@ -48,31 +49,31 @@ class EventKind(StrEnum):
     TOP_UP = "top_up"
     """Quota was bought: the balance rises by `amount`."""
     REFUND = "refund"
-    """Failed messages are given back: a small rise."""
+    """Quota of failed messages is given back: a small rise."""
     ALLOCATE = "allocate"
-    """`amount` moves from the shared pool to the app; no more than the pool has."""
+    """`amount` moves from the shared pool to the app, at most what the pool has."""
     RETURN = "return"
-    """`amount` moves from the app to the shared pool; no more than the app has."""
+    """`amount` moves from the app to the shared pool, at most what the app has."""
     USE = "use"
     """`amount` is sent at once."""
     SET = "set"
     """The balance becomes `amount`."""
     UNALLOCATE = "unallocate"
-    """The balance becomes unallocated; what it held is gone."""
+    """The balance becomes unallocated; its quota is lost."""
     BURST = "burst"
-    """For a while the use is `factor` times what it would be."""
+    """For a while the usage is `factor` times the normal one."""
     PUMPING = "pumping"
-    """For a while `per_hour` messages are sent on top, by day and by night."""
+    """For a while `per_hour` messages are sent in addition, day and night (SMS pumping)."""
 
     @property
     def lasts(self) -> bool:
-        """Whether it changes the use for a while, rather than the balance at an instant."""
+        """Whether it changes the usage for a while, not the balance at an instant."""
         return self in {EventKind.BURST, EventKind.PUMPING}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Event:
-    """Something that happens to one balance at `at`, and again `every` so often where that is set."""
+    """Something that happens to one balance at `at`, and is repeated after each `every` if that is set."""
 
     kind: EventKind
     balance: BalanceKey
@@ -85,7 +86,7 @@ class Event:
 
 
 class FaultKind(StrEnum):
-    """The ways in which an answer goes wrong."""
+    """The kinds of faulty answers."""
 
     REJECTED = "rejected"
     """401, 50002."""
@@ -108,13 +109,13 @@ class FaultKind(StrEnum):
     REFUSED = "refused"
     """The connection is closed without an answer."""
     SILENCE = "silence"
-    """The request is taken and never answered."""
+    """The request is accepted and never answered."""
     SLOW = "slow"
     """A good answer, `delay` late."""
     TRICKLE = "trickle"
     """A good answer at one byte in `delay`."""
     TRUNCATED = "truncated"
-    """A good answer that breaks off in its middle."""
+    """A good answer that is cut off in the middle."""
     HTML = "html"
     """200 with an HTML page."""
     EMPTY = "empty"
@@ -133,19 +134,19 @@ class FaultKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SimulatedFault:
-    """Answers of the wallets that `match` go wrong from `at` on."""
+    """From `at` on, requests of the wallets that match get faulty answers."""
 
     kind: FaultKind
     match: WalletPattern = field(default_factory=lambda: WalletPattern(text="*"))
     at: timedelta = timedelta()
     lasts: timedelta | None = None
-    """None: until somebody mends it."""
+    """None: until it is ended by hand."""
     share: float = 1.0
-    """Which part of the requests."""
+    """The part of the requests that is affected."""
     retry_after: timedelta | None = None
     delay: timedelta = timedelta(seconds=1)
     times: int | None = None
-    """After so many answers it is over; None: no such end."""
+    """It ends after this many answers; None: no such limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -157,13 +158,13 @@ class Scenario:
     faults: tuple[SimulatedFault, ...] = ()
     seed: int = 1
     history: timedelta = timedelta(days=30)
-    """How long before its start the balances began to be used."""
+    """How long before the start of the simulator usage begins."""
     step: timedelta = timedelta(minutes=1)
-    """How often balances move; divides a day."""
+    """How often balances change; a day must be a multiple of it."""
     timezone: ZoneInfo = field(default_factory=lambda: ZoneInfo("Asia/Shanghai"))
-    """The clock that the rhythm of a day follows, with the offset it has when the simulator starts."""
+    """The zone of the daily rhythm; its offset at the start of the simulator is used throughout."""
     latency: timedelta = timedelta()
-    """What every answer takes."""
+    """The delay of every answer."""
 
 
 def simulated_wallet(
@@ -178,9 +179,9 @@ def simulated_wallet(
     industry: Quota | int | None = None,
     market: Quota | int | None = None,
 ) -> SimulatedWallet:
-    """Return a wallet; a category that isn't named is unallocated, a number is one that nobody uses.
+    """Return a wallet. A category that isn't given is unallocated; a number is a balance without usage.
 
-    A key pair that isn't given is made up from seed and name.
+    If the key pair isn't given, it is made from seed and name.
     """
     name = wallet_name(account, app)
     return SimulatedWallet(
@@ -193,12 +194,12 @@ def simulated_wallet(
 
 
 def made_up(seed: int, name: str, purpose: str) -> str:
-    """Return 24 hexadecimal digits, as keys have them, that open nothing but a simulator."""
+    """Return a key of 24 hexadecimal digits, in JSMS's format, that is valid only in a simulator."""
     return sha256(f"{seed}/{name}/{purpose}".encode()).hexdigest()[:24]
 
 
 def crowd(num_apps: int, *, account: str = "acme", seed: int = 1) -> Scenario:
-    """Return an account with `num_apps` apps that each hold two balances nobody uses: for tests of many wallets."""
+    """Return an account with `num_apps` apps that have two balances each, without usage: for tests of many wallets."""
     pool = simulated_wallet(account, seed=seed, universal=10_000)
     apps = (
         simulated_wallet(account, f"app-{number:05}", seed=seed, industry=10_000 + number, market=500)

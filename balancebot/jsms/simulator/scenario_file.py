@@ -1,6 +1,6 @@
-"""Scenarios as files: TOML, read as strictly as the configuration, refused with every fault at once.
+"""Scenarios as TOML files, parsed as strictly as the configuration; all faults are reported at once.
 
-docs/simulator.md describes the format for those who write one.
+docs/simulator.md describes the format.
 """
 
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ _NOWHERE = BalanceKey(WalletName(""), Category.UNIVERSAL)
 
 
 def read_scenario(path: Path) -> Scenario | tuple[ConfigFault, ...]:
-    """Read a scenario file, or return all that is wrong with it."""
+    """Read a scenario file, or return all its faults."""
     try:
         data = path.read_bytes()
     except OSError as error:
@@ -42,7 +42,7 @@ def read_scenario(path: Path) -> Scenario | tuple[ConfigFault, ...]:
 
 
 def default_scenario() -> Scenario:
-    """Return the scenario that is played where none is named: the account `acme` and six apps."""
+    """Return the default scenario: the account `acme` and six apps."""
     data = Path(__file__).with_name("acme.toml").read_bytes()
     scenario = parse_scenario(data, file="acme.toml")
     if isinstance(scenario, tuple):
@@ -51,7 +51,7 @@ def default_scenario() -> Scenario:
 
 
 def parse_scenario(data: bytes, *, file: str) -> Scenario | tuple[ConfigFault, ...]:
-    """Read a scenario from TOML, or return all that is wrong with it, under the name `file`."""
+    """Read a scenario from TOML, or return all its faults; `file` is the name in the faults."""
     reading = TomlFile(file=file)
     try:
         root = reading.root(parse_toml(data))
@@ -118,7 +118,7 @@ def _wallet(table: TomlTable, account: str, app: str | None, *, seed: int) -> Si
 
 
 def _quota(wallet: TomlTable, category: Category) -> Quota:
-    """`industry = 5000`, or a table with its start and its use; absent: unallocated."""
+    """Read `industry = 5000`, or a table with start and usage; a missing one is unallocated."""
     if not wallet.holds_table(category):
         return Quota(start=wallet.take(category, _count_or_table, None))
     table = wallet.section(category)
@@ -190,7 +190,7 @@ def _fault(table: TomlTable, names: set[WalletName]) -> SimulatedFault:
 
 
 def _when(table: TomlTable) -> timedelta:
-    """`at`: so long after the start; or `before`: so long before it, in the history."""
+    """Read `at`, the time after the start, or `before`, the time before it."""
     if table.has("at") and table.has("before"):
         table.fault("before", "stands beside at: only one of the two can be")
     return table.take("at", values.duration(), timedelta()) - table.take(

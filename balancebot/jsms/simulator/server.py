@@ -1,6 +1,6 @@
-"""JSMS over real HTTP on loopback, as documented, error bodies included, and with every known fault on demand.
+"""A JSMS over real HTTP on loopback, as documented, including error bodies, with every known fault on demand.
 
-`Simulator` serves from a thread of its own; tests and the demo change balances and start faults while it runs.
+`Simulator` serves from its own thread; tests and the demo change balances and start faults while it runs.
 """
 
 import asyncio
@@ -34,19 +34,19 @@ _KEPT_REQUESTS = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request that came in."""
+    """One received request."""
 
     at: datetime
     method: str
     path: str
     wallet: WalletName | None
-    """Whose key pair it brought; None where it brought none that is known for this call."""
+    """The wallet of its key pair; None if the pair isn't valid for this call."""
     authorized: bool
 
 
 @dataclass(slots=True)
 class _ActiveFault:
-    """A fault that was started, and how many answers it still spoils (None: no such limit)."""
+    """A fault that was started, and how many answers it still affects (None: no such limit)."""
 
     fault: SimulatedFault
     since: datetime
@@ -73,10 +73,7 @@ class Simulator:
         port: int = 0,
         tls: ssl.SSLContext | None = None,
     ) -> None:
-        """Take the scenario and its clock, which may run faster than real time.
-
-        `port` 0 is any free one; `tls` makes it https.
-        """
+        """`clock` may run faster than real time; `port` 0 means any free one; `tls` makes it https."""
         self.scenario = scenario
         self.started_at = clock.now()
         self.requests: deque[Request] = deque(maxlen=_KEPT_REQUESTS)
@@ -93,17 +90,17 @@ class Simulator:
         self._thread: threading.Thread | None = None
         self._loop: asyncio.AbstractEventLoop
         self.url = ""
-        """The base URL, once it serves."""
+        """The base URL, set when it serves."""
 
     # Balances and faults
 
     @property
     def wallets(self) -> tuple[WalletName, ...]:
-        """Every wallet's name."""
+        """The names of all wallets."""
         return tuple(wallet.name for wallet in self.scenario.wallets)
 
     def endpoints(self) -> Mapping[WalletName, Endpoint]:
-        """Return how a `JsmsSource` reads every wallet here."""
+        """Return the endpoints with which a `JsmsSource` reads the wallets."""
         return {
             wallet.name: Endpoint(
                 base_url=self.url, kind=wallet.kind, key=Secret(wallet.key), secret=Secret(wallet.secret)
@@ -112,7 +109,7 @@ class Simulator:
         }
 
     def readings(self, wallet: WalletName) -> Readings:
-        """Return what the wallet holds now."""
+        """Return the wallet's readings now."""
         with self._lock:
             return self._ledger.readings(wallet, self._clock.now())
 
@@ -121,12 +118,12 @@ class Simulator:
         return self._ledger.history(iter(self.wallets), every=every, until=self.started_at)
 
     def set(self, wallet: WalletName, category: Category, value: int | None) -> None:
-        """Make a balance `value` (None: unallocated) from now on."""
+        """Set a balance to `value` (None: unallocated) now."""
         with self._lock:
             self._ledger.put(BalanceKey(wallet, category), value, self._clock.now())
 
     def happen(self, event: Event) -> None:
-        """Apply `event` now, whatever time it names."""
+        """Apply `event` now; its own time is ignored."""
         with self._lock:
             self._ledger.happen(event, self._clock.now())
 
@@ -146,7 +143,7 @@ class Simulator:
     # Serving
 
     def __enter__(self) -> Self:
-        """Start to serve. Raises OSError for a port that is taken."""
+        """Start serving. Raises OSError if the port is in use."""
         opened: queue.SimpleQueue[str | OSError] = queue.SimpleQueue()
         self._thread = threading.Thread(
             target=self._serve, args=(opened,), name="jsms-simulator", daemon=True
@@ -162,7 +159,7 @@ class Simulator:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Cut every connection and end."""
+        """Close every connection and stop."""
         if self._thread is not None and self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._loop.stop)
             self._thread.join()
@@ -183,8 +180,8 @@ class Simulator:
             self._loop.close()
 
     async def _open(self) -> web.ServerRunner:
-        # aiohttp's low-level server: no routing, no middleware, no log line for each request.
-        # A shutdown_timeout of 0 would mean for ever: a request that is never answered must not keep it open.
+        # aiohttp's low-level server: no routing, no middleware, no log line per request.
+        # A shutdown_timeout of 0 would mean no limit: a request that is never answered must not keep it open.
         server = web.Server(self._answer, access_log=None, handler_cancellation=True)
         runner = web.ServerRunner(server, shutdown_timeout=0.01)
         await runner.setup()
@@ -228,7 +225,7 @@ class Simulator:
             return good(wallet, readings)
         try:
             return await broken(request, wallet, readings, fault)
-        except ConnectionError:  # the other side has given up, as it should
+        except ConnectionError:  # the client has given up, as it should
             return web.Response()
 
     def _fault(self, wallet: WalletName, at: datetime) -> SimulatedFault | None:
@@ -241,7 +238,7 @@ class Simulator:
 
 
 def _basic(header: str) -> tuple[str, str] | None:
-    """Return user and password of a Basic `Authorization` header; None for anything else."""
+    """Return user and password of a Basic `Authorization` header; None if it is anything else."""
     scheme, _, value = header.partition(" ")
     if scheme.lower() != "basic":
         return None
