@@ -186,7 +186,7 @@ def export_file(
     editing = _editing(context)
     book = editing.book()
     app, is_workbook = context_of(context).app, file.suffix.lower() == ".xlsx"
-    views = app.latest.look(now=app.clock.now()).views if every and is_workbook else None
+    views = app.latest.read(now=app.clock.now()).views if every and is_workbook else None
     cells = cells_of_all(book, editing.known(), views) if every else cells_of(book.rows)
     if str(file) == "-":
         show(write_csv(cells), end="")

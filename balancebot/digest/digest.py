@@ -1,6 +1,6 @@
-"""Digests: made when their slot is due, exactly one per name and local time, however many replicas try.
+"""Digests: one is made for each name and slot when it is due, even if several processes try.
 
-The slot is taken in the transaction that puts the digest into the outbox: both happen, or neither.
+The slot is claimed in the transaction that enqueues the digest: either both happen or neither.
 """
 
 import json
@@ -42,17 +42,17 @@ from balancebot.store.usage import Used
 _WEEK_HOURS = 7 * 24
 _SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
 _FIRST_SPAN = timedelta(days=7)
-"""What the first digest of a name looks back on."""
+"""The period that the first digest of a name covers."""
 _SILENCE_ENDS_SOON = timedelta(days=2)
 _COMING_DAYS = timedelta(days=7)
-"""How far ahead announced sends are named."""
+"""How far ahead planned sends are listed."""
 _DRAWN = 20
 _ORDER = {category: index for index, category in enumerate(Category)}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendDigest:
-    """Makes digests and hands them to the outbox."""
+    """Makes digests and enqueues them."""
 
     database: Database
     clock: Clock
@@ -62,14 +62,14 @@ class SendDigest:
     thresholds: ThresholdCache
     figures: ContextReader
     configured: Callable[[], Sequence[WalletName]]
-    """The wallets that are read now: files of apps may change while the process runs."""
+    """Returns the wallets that are read now: the apps files may change while the process runs."""
     stale_after: timedelta
     make_statements: MakeStatements
 
     def run_due(self) -> tuple[str, ...]:
         """Make every digest whose slot is due and not taken; return their names.
 
-        A digest that was never heard of before starts with its next slot: nothing was missed.
+        A new digest starts with its next slot: it hasn't missed any.
         """
         now = self.steady.now()
         due = [
@@ -79,16 +79,16 @@ class SendDigest:
         ]
         with self.database.read() as conn:
             waiting = [(digest, slot) for digest, slot in due if self._is_wanted(conn, digest, slot)]
-            strangers = [digest for digest in self.digests if installation.find(conn, _known(digest)) is None]
-        if not waiting and not strangers:
+            new = [digest for digest in self.digests if installation.find(conn, _known(digest)) is None]
+        if not waiting and not new:
             return ()
         with self.database.write() as conn:
-            for digest in strangers:
+            for digest in new:
                 installation.note(conn, _known(digest), "", now=now)
             return tuple(digest.name for digest, slot in waiting if self._make(conn, digest, slot, now))
 
     def send(self, name: str) -> bool:
-        """Make the digest `name` now, whatever its schedule; False if there is none of this name."""
+        """Make the digest `name` now, independent of its schedule; False if there is no such digest."""
         now = self.clock.now()
         digest = self._named(name)
         if digest is None:
@@ -104,7 +104,7 @@ class SendDigest:
         return True
 
     def preview(self, name: str) -> DigestMessage | NoticeMessage | None:
-        """Return what the digest `name` would say now; None if there is none of this name."""
+        """Return the digest `name` as it would be now; None if there is no such digest."""
         now = self.clock.now()
         digest = self._named(name)
         if digest is None:
@@ -156,11 +156,11 @@ class SendDigest:
             now=now,
             names=self.configured(),
         )
-        pasts = _Pasts.read(conn, since=since, now=now)
+        past = _PastUsage.read(conn, since=since, now=now)
         before = {} if last is None else _severities(last.summary)
         advice = self.figures.advise(conn, wallets.all_wallets(conn), now=now)
         lines = [
-            replace(pasts.line(view, before), advice=advice.get(view.key))
+            replace(past.line(view, before), advice=advice.get(view.key))
             for view in views
             if view.reading is not Absent.UNALLOCATED
         ]
@@ -173,8 +173,8 @@ class SendDigest:
             since=None if last is None else last.made_at,
             late=late,
             language=digest.language,
-            lines=tuple(_with_courses(conn, sorted(lines, key=_worst_first), now)),
-            # the worst first: a digest lists only so many
+            lines=tuple(_with_history(conn, sorted(lines, key=_worst_first), now)),
+            # the worst first, because a digest lists only some
             open_alerts=tuple(
                 sorted(
                     (message for message in listed if message.is_open),
@@ -205,8 +205,8 @@ class SendDigest:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Pasts:
-    """What happened to each wallet since the last digest, in the last week and in the week before."""
+class _PastUsage:
+    """The totals of each wallet since the last digest, in the last week and in the week before."""
 
     ids: Mapping[WalletName, int]
     since: Mapping[int, tuple[Used, ...]]
@@ -214,7 +214,7 @@ class _Pasts:
     week_before: Mapping[int, tuple[Used, ...]]
 
     @classmethod
-    def read(cls, conn: Connection, *, since: datetime, now: datetime) -> "_Pasts":
+    def read(cls, conn: Connection, *, since: datetime, now: datetime) -> "_PastUsage":
         hour = int(now.timestamp() // SECONDS_PER_HOUR)
         start = int(since.timestamp() // SECONDS_PER_HOUR)
         return cls(
@@ -253,13 +253,13 @@ class _Pasts:
         return Used() if used is None else used[_ORDER[key.category]]
 
     def _burn(self, totals: Mapping[int, tuple[Used, ...]], key: BalanceKey) -> float | None:
-        """Return the use per day of a week, of the time in which it could be seen."""
+        """Return the usage per day in a week, based on the time in which usage was visible; None if there was none."""
         used = self._of(totals, key)
         return used.use / used.exposure * _SECONDS_PER_DAY if used.exposure else None
 
 
-def _with_courses(conn: Connection, lines: Sequence[DigestLine], now: datetime) -> Iterator[DigestLine]:
-    """Give the first lines, those that a picture has room for, the course of their last days."""
+def _with_history(conn: Connection, lines: Sequence[DigestLine], now: datetime) -> Iterator[DigestLine]:
+    """Add the history of the last days to the first lines, those that fit into the picture."""
     drawn = lines[:_DRAWN]
     rows = wallets.named(conn, {line.wallet for line in drawn})
     balances = {(rows[line.wallet].id, line.category) for line in drawn if line.wallet in rows}

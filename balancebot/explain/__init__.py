@@ -1,4 +1,4 @@
-"""`why`: the whole chain behind a balance, from its reading to who was notified and what would change that.
+"""`why`: explain a balance, from its reading to who was notified and what will be sent next.
 
 Open `explain.py` first.
 """

@@ -1,6 +1,6 @@
-"""The whole chain behind one balance: read, estimated, judged, alerted, sent, and when it alerts next.
+"""Explain one balance: its reading, estimate, verdict, alerts and notifications, and when it alerts next.
 
-What `why`, the pages and Slack show alike, as data; `render.py` puts it into words. Reads the database only.
+`why`, the pages and Slack all show these data; `render.py` turns them into text. It only reads the database.
 """
 
 from collections.abc import Iterator, Sequence
@@ -30,12 +30,12 @@ from balancebot.store.wallets import WalletRow
 
 _HOURS_PER_DAY = 24.0
 _REMEMBERED = 20
-"""Among so many of a wallet's latest alerts the last closed one is looked for."""
+"""The last closed alert is searched for among this many of a wallet's latest alerts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LimitCheck:
-    """One limit of a balance, the row it comes from, and how the balance stands to it."""
+    """One limit of a balance, the row it comes from, and the value that is compared with it."""
 
     column: LimitColumn
     limit: float | None
@@ -43,7 +43,7 @@ class LimitCheck:
     origin: Scope | None
     """The row that sets it (to a number or to off); None = built in, or set nowhere."""
     value: float | None
-    """What is compared with it: messages, or days of the judged runway; None = unknown."""
+    """The compared value: messages, or days of the judged runway; None = unknown."""
 
     @property
     def is_crossed(self) -> bool:
@@ -57,45 +57,45 @@ class LimitCheck:
 
     @property
     def severity(self) -> Severity:
-        """What crossing it amounts to."""
+        """The severity if it is crossed."""
         return SEVERITY_OF[self.column]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertExplanation:
-    """One alert, what silences it now, and what was sent of it, the latest first."""
+    """One alert, the silences that apply to it now, and the notifications that were sent, the latest first."""
 
     alert: Alert
     message: AlertMessage
     silences: tuple[Silence, ...]
     notifications: tuple[NotificationRecord, ...]
     waits_until: datetime | None = None
-    """When quiet hours end that hold back that it opened, or worsened."""
+    """The end of the quiet hours that delay its opening or worsening."""
     escalates: tuple[tuple[datetime, tuple[Destination, ...]], ...] = ()
-    """When it is told to whom unless somebody acknowledges it, the soonest first."""
+    """When it escalates to which destinations if nobody acknowledges it, the soonest first."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BalanceExplanation:
-    """One balance, from its reading to what comes next."""
+    """One balance, from its reading to its outlook."""
 
     view: BalanceView
     limits: tuple[LimitCheck, ...]
     verdict: Verdict
-    """By the present reading and estimate."""
+    """The verdict on the present reading and estimate."""
     alerts: tuple[AlertExplanation, ...]
-    """Its open ones."""
+    """Its open alerts."""
     last_closed: Alert | None
-    """Its latest `low_balance` that is over."""
+    """Its latest closed `low_balance` alert."""
     silences: tuple[Silence, ...]
-    """Those that hold for it."""
+    """The silences that apply to it."""
     destinations: tuple[Destination, ...]
-    """Where an alert of the severity that it has, or would have next, is sent."""
+    """Where an alert of its severity, at least a warning, is sent."""
     outlook: tuple[Outlook, ...]
 
     @property
     def is_allocated(self) -> bool:
-        """Whether it has quota, as far as is known."""
+        """Whether it isn't unallocated, as far as is known."""
         return self.view.reading is not Absent.UNALLOCATED
 
 
@@ -106,19 +106,19 @@ class Explanation:
     at: datetime
     wallet: WalletName
     category: Category | None
-    """None: the wallet as a whole was asked about."""
+    """None: the explanation is about the whole wallet."""
     is_configured: bool
     row: WalletRow | None
-    """None: the wallet isn't known to the database yet."""
+    """None: the wallet isn't in the database yet."""
     stale_after: timedelta
     confidence: float
     alerts: tuple[AlertExplanation, ...]
-    """The open ones that concern the wallet, those that it shares included."""
+    """The open alerts about the wallet, including shared ones."""
     balances: tuple[BalanceExplanation, ...]
 
     @property
     def shown(self) -> tuple[BalanceExplanation, ...]:
-        """The balances to show: the one that was asked about, or those of the wallet that have quota."""
+        """The balances to show: the requested one, or those of the wallet that have quota."""
         return tuple(
             balance for balance in self.balances if self.category is not None or balance.is_allocated
         )
@@ -127,9 +127,9 @@ class Explanation:
 def read_target(
     conn: Connection, text: str, *, configured: Sequence[WalletName]
 ) -> tuple[WalletName, Category | None] | Sentence:
-    """Read what is to be explained, `acme/checkout:industry` or a wallet; return what is wrong.
+    """Parse the name of a balance, `acme/checkout:industry`, or of a wallet; return what is wrong.
 
-    A wallet that is known is configured, or was once.
+    Wallets that were configured in the past are accepted too.
     """
     name, colon, word = text.strip().rpartition(":")
     if not colon:
@@ -152,7 +152,7 @@ def explain(
     book: ThresholdBook,
     now: datetime,
 ) -> Explanation:
-    """Explain one balance, or with `category` None every one of a wallet."""
+    """Explain one balance, or with `category` None all balances of a wallet."""
     row = wallets.find(conn, wallet)
     collector = _Collector(conn, wallet, row, settings=settings, now=now)
     views = overview(conn, book=book, stale_after=settings.poll.stale_after, now=now, names=[wallet])
@@ -170,7 +170,7 @@ def explain(
 
 
 class _Collector:
-    """Gathers what is known of one wallet, once."""
+    """Reads what is needed about one wallet, once."""
 
     def __init__(
         self,
@@ -189,7 +189,7 @@ class _Collector:
         hours = settings.quiet_hours
         self._quiet = None if hours is None else hours.at(now)
         self.wallet_alerts = self._explained(wallet, None)
-        """The open ones that concern the wallet."""
+        """The open alerts about the wallet as a whole."""
 
     def balance(self, view: BalanceView) -> BalanceExplanation:
         """Explain one balance."""

@@ -1,4 +1,4 @@
-"""An explanation in words: one template per face, which all take their sentences from `templates/explain/sentences.j2`."""
+"""Render an explanation: one template per interface, all with the sentences of `templates/explain/sentences.j2`."""
 
 from collections.abc import Callable
 from enum import StrEnum
@@ -15,12 +15,12 @@ from balancebot.i18n import Wording
 
 
 class Face(StrEnum):
-    """Where an explanation is shown, as the name of its template."""
+    """Where an explanation is shown. The value is the name of the template."""
 
     TEXT = "explain/text.j2"
     SLACK = "explain/slack.j2"
     PAGE = "explain/page.html.j2"
-    """One balance, as a part of its wallet's page."""
+    """One balance, as part of its wallet's page."""
 
 
 def render(
@@ -31,11 +31,11 @@ def render(
     bold: Callable[[str], str] = str,
     faint: Callable[[str], str] = str,
 ) -> str:
-    """Render an explanation; `bold` and `faint` style headings and topics of text."""
+    """Render an explanation; `bold` and `faint` style the headings and topics of plain text."""
     template = _environment(words.language, escapes=face is not Face.TEXT).get_template(face.value)
     text = template.render(e=explanation, say=words, bold=bold, faint=faint).strip()
     match face:
-        case Face.SLACK:  # decodes only &amp; &lt; &gt;, and shows any other entity as it is written
+        case Face.SLACK:  # Slack decodes only &amp; &lt; &gt;, and shows other entities literally
             return text.replace("&#39;", "'").replace("&#34;", '"')
         case Face.PAGE:
             return Markup(text)  # noqa: S704 -- rendered with escaping
@@ -56,15 +56,15 @@ def _environment(language: str, *, escapes: bool) -> Environment:
     install(environment, language)
     environment.filters["category"] = Wording(language=language).category
     environment.filters["lines"] = _lines
-    environment.filters["unstopped"] = _unstopped
+    environment.filters["unstopped"] = _without_full_stop
     return environment
 
 
-def _unstopped(text: str) -> str:
-    """Put foreign text on one line, printable, without the full stop at its end: the sentence around it has its own."""
+def _without_full_stop(text: str) -> str:
+    """Return foreign text on one line, printable, and without its final full stop: the surrounding sentence has one."""
     return " ".join(without_marks(text).split()).rstrip(".。")
 
 
 def _lines(text: str) -> list[str]:
-    """Split the output of a macro into its lines; what it escaped stays so."""
+    """Split the output of a macro into lines; escaped markup stays escaped."""
     return [type(text)(line.strip()) for line in text.splitlines() if line.strip()]

@@ -1,6 +1,6 @@
-"""Recording purchases, cancelling them, and changing which top-up belongs to which; each act is in the audit log.
+"""Record and cancel orders, and change which top-up belongs to which order. Each act gets an audit entry.
 
-An order that is expected counts in the order advice, never in the runway.
+Expected orders count in the order advice, but not in the runway.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -38,7 +38,7 @@ class OperateOrders:
     known: Callable[[], Sequence[WalletName]]
     """The wallets that are configured now."""
     destinations: Sequence[Destination]
-    """Who is told of an order that is overdue."""
+    """Where overdue orders are reported."""
 
     def add(
         self,
@@ -51,7 +51,7 @@ class OperateOrders:
         note: str = "",
         by: Actor,
     ) -> Order | Sentence:
-        """Record a purchase for a wallet or an account; return what is wrong. The same request again is done once."""
+        """Record a purchase for a wallet or an account; return what is wrong. A repeated request is done only once."""
         now = self.clock.now()
         written = read_note(note)
         reference = reference.strip()
@@ -95,7 +95,7 @@ class OperateOrders:
             return orders.listed(conn)
 
     def cancel(self, order_id: str, *, by: Actor) -> Order | None:
-        """Expect no more of an order; None if none that stands has this id. What has arrived stays matched to it."""
+        """Cancel an order; None if there is no active order with this id. Top-ups that are matched to it stay matched."""
         now = self.clock.now()
         with self.database.write() as conn:
             types.take_lock(conn, types.BOOKING)
@@ -107,7 +107,7 @@ class OperateOrders:
         return replace(order, cancelled_at=now, cancelled_by=by.name)
 
     def tick(self) -> int:
-        """Say of each order that is overdue, once, who recorded it; return of how many."""
+        """Report each overdue order once; return how many were reported."""
         now = self.steady.now()
         with self.database.read() as conn:
             if not _overdue(conn, now):
@@ -122,14 +122,14 @@ class OperateOrders:
         return len(due)
 
     def top_ups_for(self, order: Order, *, limit: int = 50) -> list[tuple[TopUp, Sequence[Match]]]:
-        """Return the latest top-ups that an order could be matched to, each with what it is matched to now."""
+        """Return the latest top-ups that could be matched to an order, each with its present matches."""
         with self.database.read() as conn:
             found = orders.top_ups_of(conn, order.account, order.category, limit=limit)
             matches = orders.matches_of(conn, [top_up.id for top_up in found])
         return [(top_up, matches.get(top_up.id, ())) for top_up in found]
 
     def match(self, top_up_id: str, order_id: str, *, by: Actor) -> Sentence | None:
-        """Let the whole of a top-up belong to one order, or with '' to none; return what is wrong."""
+        """Match a whole top-up to one order, or with '' to none; return what is wrong."""
         now = self.clock.now()
         with self.database.write() as conn:
             types.take_lock(conn, types.BOOKING)
@@ -168,7 +168,7 @@ def _overdue(conn: Connection, now: datetime) -> list[Order]:
 
 
 def _overdue_notice(order: Order, now: datetime) -> NoticeMessage:
-    """Ask whoever ordered what became of it."""
+    """Return the message that an order is overdue, with the name of the person who recorded it."""
     lines = [
         sentence(
             "%(who)s recorded it on %(date)s%(reference)s. Ask the supplier, or cancel it.",
@@ -197,7 +197,7 @@ def _overdue_notice(order: Order, now: datetime) -> NoticeMessage:
 def order_document(
     order: Order, *, prices: Mapping[Category, Decimal], currency: str, now: datetime
 ) -> dict[str, object]:
-    """Return an order as JSON-ready values, as commands and the API show it."""
+    """Return an order as values for JSON, for the commands and the API."""
     cost = cost_of(order, prices)
     return {
         "id": order.id,
@@ -221,7 +221,7 @@ def order_document(
 
 
 def cost_of(order: Order, prices: Mapping[Category, Decimal]) -> Decimal | None:
-    """Return what an order costs: its price, else that of so many messages; None where no price is known."""
+    """Return what an order costs: its own price, or the price of its messages; None if no price is known."""
     if order.price is not None:
         return order.price
     price = prices.get(order.category)
@@ -229,7 +229,7 @@ def cost_of(order: Order, prices: Mapping[Category, Decimal]) -> Decimal | None:
 
 
 def read_price(text: str) -> Decimal | Sentence:
-    """Read what an order costs altogether; return what is wrong."""
+    """Read the total price of an order; return what is wrong."""
     value = read_number(text)
     if value is None:
         return sentence("must be a sum of money such as 2,700.00, not %(text)s", text=quoted(text))

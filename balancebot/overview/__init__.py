@@ -1,1 +1,1 @@
-"""How things stand now: balances, purchases to make, the installation. Reads the database and makes no request."""
+"""The present state: balances, purchases to make, the installation. It only reads the database."""

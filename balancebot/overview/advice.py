@@ -1,6 +1,7 @@
-"""What to order: of each balance, and of each account after what its shared pool can give and what is on order.
+"""Order advice: for each balance, and for each account after what its shared pool can give and what is on order.
 
-Quota is bought for an account and moved to its apps, so whole packages are counted once per account and category.
+Quota is bought for an account and moved to its apps, so shortfalls are rounded up to packages once per account and
+category.
 """
 
 import threading
@@ -24,7 +25,7 @@ from balancebot.store import thresholds as threshold_rows
 from balancebot.store.database import Database
 
 FARTHEST = timedelta(days=365)
-"""How far ahead quota is advised for."""
+"""The latest date for which advice is given, from now."""
 LEAST_SURE, MOST_SURE = 0.5, 0.99
 _NEVER = timedelta.max
 _KEPT_FOR = timedelta(minutes=1)
@@ -41,62 +42,62 @@ class AdviceRow:
     lead_time: timedelta
     note: str
     advice: OrderAdvice | None
-    """None: too little is known of its usage."""
+    """None: too little is known about its usage."""
 
     @property
     def is_needed(self) -> bool:
-        """Tell whether something is to be done."""
+        """Tell whether there is anything to do."""
         return self.advice is not None and self.advice.is_needed
 
     @property
     def is_shown(self) -> bool:
-        """Tell whether something is to be done, or would be if nothing were on order."""
+        """Tell whether there is anything to do, or anything on order."""
         return self.advice is not None and (self.advice.is_needed or self.advice.ordered > 0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Advice:
-    """What to do so that balances last until an instant with a probability."""
+    """What to do so that balances last until `until` with the probability `confidence`."""
 
     rows: Sequence[AdviceRow]
-    """Every balance with a number; what is needed first, the nearest date first."""
+    """All balances that have a number, the earliest `order_by` first, those without one last."""
     accounts: Sequence[Purchase]
-    """What is to be moved and bought for each account and category, the nearest date first."""
+    """What to move and buy for each account and category, the earliest `order_by` first."""
     until: datetime
     confidence: float
     as_of: datetime
 
     @property
     def shown(self) -> list[AdviceRow]:
-        """The rows of what is to be done, or on order."""
+        """The rows with anything to do or on order."""
         return [row for row in self.rows if row.is_shown]
 
     @property
     def num_unknown(self) -> int:
-        """How many balances have too little history or use."""
+        """How many balances have too little history or usage."""
         return sum(row.advice is None for row in self.rows)
 
     @property
     def num_enough(self) -> int:
-        """How many last as they are."""
+        """How many balances last until then without any action."""
         return len(self.rows) - self.num_unknown - len(self.shown)
 
     @property
     def totals(self) -> Mapping[Category, int]:
-        """How much is to be bought of each category."""
+        """How much to buy of each category."""
         return {
             category: sum(account.messages for account in self.accounts if account.category is category)
             for category in Category
         }
 
     def cost(self, prices: Mapping[Category, Decimal]) -> Decimal | None:
-        """Return what all purchases cost; None where one of them has no price, or none is needed."""
+        """Return what all purchases cost; None if the price of one is unknown, or if none is needed."""
         bought = [account for account in self.accounts if account.messages]
         costs = [account.cost(prices) for account in bought]
         return sum((cost for cost in costs if cost), Decimal(0)) if costs and None not in costs else None
 
     def of(self, pattern: Pattern, package_sizes: Mapping[Category, int]) -> "Advice":
-        """Return the advice on the balances of a pattern alone."""
+        """Return the advice for only the balances that match a pattern."""
         rows = [row for row in self.rows if pattern.matches(*row.key)]
         return advice_of(
             rows,
@@ -108,7 +109,7 @@ class Advice:
 
 
 def default_until(now: datetime, zone: tzinfo) -> datetime:
-    """Return the end of the day in 30 days: the same all day long, so that it is computed once."""
+    """Return the end of the local day in 30 days. It is the same all day, so that advice can be cached."""
     return datetime.combine(local_time(now + ORDER_FOR, zone), time(23, 59), zone).astimezone(UTC)
 
 
@@ -121,7 +122,7 @@ def read_advice(
     confidence: float,
     now: datetime,
 ) -> Advice:
-    """Return the advice on those of `keys` that have a number."""
+    """Return the advice for those of `keys` that have a number."""
     names = list(dict.fromkeys(key.wallet for key in keys))
     wanted = frozenset(keys)
     advice = figures.advise(
@@ -158,7 +159,7 @@ def advice_of(
     confidence: float,
     as_of: datetime,
 ) -> Advice:
-    """Return advice on balances with what it comes to per account."""
+    """Return advice for balances, and its totals per account."""
     return Advice(
         rows=sorted(rows, key=_urgency),
         accounts=purchases(
@@ -171,9 +172,9 @@ def advice_of(
 
 
 class LatestAdvice:
-    """Keeps advice for a minute: on thousands of balances it takes seconds, and a list has many pages.
+    """Caches advice for a minute: for thousands of balances it takes seconds, and a list has many pages.
 
-    A new order, a match or a changed limit shows at once. Safe to share between threads: one computes at a time.
+    A new order, a match or a changed limit is shown at once. Thread-safe: one thread computes at a time.
     """
 
     def __init__(
@@ -186,8 +187,8 @@ class LatestAdvice:
         self._computing = threading.Lock()
         self._kept: dict[object, Advice] = {}
 
-    def look(self, *, until: datetime, confidence: float, now: datetime) -> Advice:
-        """Return the advice on every configured balance."""
+    def read(self, *, until: datetime, confidence: float, now: datetime) -> Advice:
+        """Return the advice for all configured balances."""
         with self._computing, self._database.read() as conn:
             key = until, confidence, threshold_rows.version(conn), orders.version(conn)
             kept = self._kept.get(key)
@@ -206,9 +207,7 @@ class LatestAdvice:
 def advice_document(
     advice: Advice, orders: OrdersConfig, zone: tzinfo, *, rows: Sequence[AdviceRow]
 ) -> dict[str, object]:
-    """Return advice as JSON-ready values, with these of its rows, as the command and the API show it. Days are those of
-    `zone`.
-    """
+    """Return advice as values for JSON, for the command and the API, with `rows` of its rows. Days are in `zone`."""
     cost = advice.cost(orders.prices)
     return {
         "as_of": json_instant(advice.as_of),

@@ -1,4 +1,4 @@
-"""What to order as a CSV file and as a workbook: the purchases, and the balances that they are for."""
+"""Order advice as a CSV file and as a workbook: the purchases, and the balances that need them."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,11 +24,11 @@ class AdviceSheets:
     orders: OrdersConfig
 
     def csv(self, advice: Advice) -> str:
-        """Return the balances for which something is to be done or on order, named as in JSON."""
+        """Return the balances that need something or have something on order; columns are named as in JSON."""
         return write_csv([_CSV_NAMES, *(self._csv_row(row) for row in advice.shown)])
 
     def xlsx(self, advice: Advice) -> bytes:
-        """Return the workbook: a sheet of purchases per account, one of balances."""
+        """Return the workbook: a sheet of purchases per account, and a sheet of balances."""
         return write_workbook([self._purchases(advice), self._balances(advice)])
 
     def _csv_row(self, row: AdviceRow) -> list[Cell]:

@@ -1,6 +1,6 @@
-"""How every balance stands now: for `status`, the pages and the metrics. Reads the database and makes no request.
+"""The present state of every balance, for `status`, the pages and the metrics. It only reads the database.
 
-Estimates age: what has passed since a reading is taken off its runway, so it changes without a new reading.
+The time since a reading is subtracted from its runway, so that the runway changes without a new reading.
 """
 
 from collections.abc import Mapping, Sequence
@@ -34,38 +34,38 @@ class BalanceView:
 
     key: BalanceKey
     reading: Reading
-    """The last one that was good."""
+    """The last good reading."""
     observed_at: datetime | None
     """When it was read; None = never."""
     is_stale: bool
     """Whether it is older than `stale_after`."""
     next_reading: NextReading | None
-    """None: the wallet isn't known to the database yet."""
+    """None: the wallet isn't in the database yet."""
     estimate: Estimate
     depletes_at: datetime | None
-    """When it is 0 by the P50; None = unknown, or no end in sight."""
+    """When it will be 0 according to the P50; None = unknown, or no end in sight."""
     severity: Severity
     ever_positive: bool
     """Whether it was ever above 0."""
     effective: Effective
     alert_id: str | None
-    """Of its open `low_balance`."""
+    """The id of its open `low_balance` alert."""
     spike_id: str | None
-    """Of its open `burn_spike`."""
+    """The id of its open `burn_spike` alert."""
     is_spiking: bool
-    """Whether a spike is on, by itself or told in another alert."""
+    """Whether there is a usage spike now, with or without its own alert."""
     wallet_alert_id: str | None
-    """Of the open alert of its wallet, or of its account where the wallet is a member."""
+    """The id of the open alert of its wallet, which may be shared by wallets of the account."""
     stopped: bool
-    """Whether its traffic stopped in hours that are never still."""
+    """Whether there was no usage in hours that always have some."""
     error: Sentence
-    """Why the latest attempt to read its wallet failed; empty where it didn't."""
+    """Why the latest attempt to read its wallet failed; empty if it didn't."""
     wallet_alert_kind: AlertKind | None = None
-    """Of the alert of `wallet_alert_id`."""
+    """The kind of the alert `wallet_alert_id`."""
     is_acknowledged: bool = False
-    """Whether somebody has acknowledged every alert that is open of it."""
+    """Whether all its open alerts are acknowledged."""
     is_silenced: bool = False
-    """Whether every alert that is open of it is silenced."""
+    """Whether all its open alerts are silenced."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +96,14 @@ def overview(
     now: datetime,
     names: Sequence[WalletName] | None = None,
 ) -> list[BalanceView]:
-    """Return the four balances of each wallet of `names` (default: of every configured one), in their order."""
+    """Return the four balances of each wallet of `names`, in that order; by default of all configured wallets."""
     if names is None:
         known = {row.name: row for row in wallets.all_wallets(conn)}
         names, kept = list(known), estimates.all_estimates(conn)
     else:
         known = wallets.named(conn, names, configured_only=False)
         kept = estimates.of_wallets(conn, [row.id for row in known.values()])
-    believed = {(row.wallet_id, row.category): row for row in kept}
+    estimated = {(row.wallet_id, row.category): row for row in kept}
     open_alerts = _OpenAlertsOf.read(conn)
     views = []
     for name in names:
@@ -114,7 +114,7 @@ def overview(
                 _view(
                     key,
                     wallet,
-                    believed.get((wallet.id, category)) if wallet else None,
+                    estimated.get((wallet.id, category)) if wallet else None,
                     effective=book.effective(*key),
                     open_alerts=open_alerts,
                     stale_after=stale_after,
@@ -125,7 +125,7 @@ def overview(
 
 
 def is_too_young(database: Database, views: Sequence[BalanceView], *, now: datetime) -> bool:
-    """Tell whether it began to watch so lately that no runway can be known yet: what is ok is only not known to be bad."""
+    """Tell whether the installation is too new for any runway to be known, so that "ok" isn't certain yet."""
     if not any(view.reading and isinstance(view.reading, int) for view in views):
         return False
     if any(view.reading and view.estimate.runway is not None for view in views):
@@ -163,7 +163,7 @@ def _view(
     low = open_alerts.of_balance.get((AlertKind.LOW_BALANCE, key))
     spike = open_alerts.of_balance.get((AlertKind.BURN_SPIKE, key))
     of_wallet = open_alerts.of_wallet.get(key.wallet)
-    standing = [alert for alert in (low, spike, of_wallet) if alert is not None]
+    own_alerts = [alert for alert in (low, spike, of_wallet) if alert is not None]
     return BalanceView(
         key=key,
         reading=reading,
@@ -180,8 +180,8 @@ def _view(
         is_spiking=spike is not None or (kept is not None and kept.is_spiking),
         wallet_alert_id=None if of_wallet is None else str(of_wallet.id),
         wallet_alert_kind=None if of_wallet is None else of_wallet.subject.kind,
-        is_acknowledged=bool(standing) and all(alert.acknowledged_at is not None for alert in standing),
-        is_silenced=bool(standing) and all(alert.muted for alert in standing),
+        is_acknowledged=bool(own_alerts) and all(alert.acknowledged_at is not None for alert in own_alerts),
+        is_silenced=bool(own_alerts) and all(alert.muted for alert in own_alerts),
         stopped=kept is not None and kept.stopped,
         error=wallet.error_message if wallet is not None and wallet.error_kind is not None else NO_SENTENCE,
     )
@@ -194,11 +194,11 @@ class SystemStatus:
     balances: tuple[BalanceView, ...]
     num_open: Mapping[tuple[AlertKind, Severity], int]
     muted: MutedCounts
-    """How many of them are sent no message, or none of their own."""
+    """How many of the open alerts get no messages, or none of their own."""
     num_pending: int
-    """Deliveries that wait or are under way."""
+    """How many deliveries wait or are being sent."""
     refusals: tuple[ChannelFailure, ...]
-    """What channels refuse until a person has acted."""
+    """The failures of channels that need a person to act."""
     last_cycle_at: datetime | None
     """When the last complete poll cycle ended; None = there was none."""
 
@@ -206,7 +206,7 @@ class SystemStatus:
 def system_status(
     conn: Connection, *, book: ThresholdBook, stale_after: timedelta, now: datetime
 ) -> SystemStatus:
-    """Return how all things stand, of every configured wallet."""
+    """Return the present state of the system, with all configured wallets."""
     last_cycle = installation.find(conn, installation.LAST_CYCLE)
     return SystemStatus(
         balances=tuple(overview(conn, book=book, stale_after=stale_after, now=now)),

@@ -1,7 +1,7 @@
 """A cache of the overview for the pages, which are requested far more often than wallets are read.
 
-Tens of thousands of balances take a second to read. So after new readings the overview is computed in a thread of its own,
-and pages show the last one meanwhile. That thread works at most a tenth of the time. A changed limit shows at once.
+Reading tens of thousands of balances takes a second. So after new readings the overview is computed in its own thread,
+and pages show the last one meanwhile. That thread works at most a tenth of the time. A changed limit is shown at once.
 """
 
 import threading
@@ -19,12 +19,12 @@ from balancebot.store.database import Database
 from balancebot.store.thresholds import ThresholdCache
 
 _OLDEST = timedelta(minutes=1)
-"""After that it is computed again though nothing was read: runways shrink and readings become stale."""
+"""After this time it is computed again even without new readings: runways shrink and readings become stale."""
 _TOO_OLD = timedelta(minutes=5)
 """An overview of this age is not shown."""
 _WAIT_FOR_NEW = timedelta(milliseconds=50)
 _REST = 10
-"""How many times as long as it computed the thread rests."""
+"""After computing, the thread rests for this multiple of the time that it took."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +37,7 @@ class OverviewSnapshot:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Version:
-    """What the overview was computed from; it differs after every change."""
+    """The version of the data from which the overview was computed; it differs after every change."""
 
     limits: object
     others: tuple[object, ...]
@@ -73,8 +73,8 @@ class LatestOverview:
         self._executor = ThreadPoolExecutor(1, thread_name_prefix="overview")
         self._future: Future[OverviewSnapshot] | None = None
 
-    def look(self, *, now: datetime) -> OverviewSnapshot:
-        """Return how all balances stand."""
+    def read(self, *, now: datetime) -> OverviewSnapshot:
+        """Return the overview of all balances."""
         with self._database.read() as conn:
             version = _version(conn)
         kept = self._kept
@@ -87,7 +87,7 @@ class LatestOverview:
         return started.result() if started.done() else kept.snapshot
 
     def _start(self, now: datetime) -> Future[OverviewSnapshot]:
-        """Compute it in the other thread, once however many ask."""
+        """Compute it in the other thread, only once for all that request it."""
         future = self._future
         if future is None or future.done():
             future = self._future = self._executor.submit(self._compute, now)

@@ -1,1 +1,1 @@
-"""Statements: what was there, bought, moved, used and left in a month."""
+"""Statements: the opening and closing of each balance in a month, and what was bought, moved and used."""

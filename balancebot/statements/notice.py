@@ -1,4 +1,4 @@
-"""The statement of a month as a message: its totals in lines; mails have the workbook attached."""
+"""The statement of a month as a message: one line per total; the workbook is attached to mails."""
 
 from datetime import datetime
 
@@ -11,7 +11,7 @@ _MOST_LINES = 20
 
 
 def statement_notice(statement: Statement, *, language: str, now: datetime) -> NoticeMessage:
-    """Return what is sent of a statement: what was used, bought and left, by account and category."""
+    """Return the message about a statement: usage, purchases and closing, by account and category."""
     lines = [_line(row, statement) for row in statement.totals[:_MOST_LINES]]
     if len(statement.totals) > _MOST_LINES:
         lines.append(

@@ -1,4 +1,4 @@
-"""A statement as a CSV file and as a workbook: a sheet per table, sums as formulas."""
+"""A statement as a CSV file and as a workbook: one sheet per table, with sums as formulas."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from balancebot.orders.orders import cost_of
 from balancebot.sheet_writer import Cell, SheetTable, write_csv, write_workbook
 
 _AMOUNTS = 8
-"""Columns of messages, from the opening to the closing."""
+"""The number of columns in messages, from the opening to the closing."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,7 +23,7 @@ class StatementSheets:
     words: Wording
 
     def csv(self, statement: Statement) -> str:
-        """Return the rows as CSV, named as in JSON: a program may read them."""
+        """Return the rows as CSV for programs; columns are named as in JSON."""
         header = _csv_names(statement.by)
         return write_csv([header, *(self._csv_row(row, statement) for row in statement.rows)])
 
@@ -39,7 +39,7 @@ class StatementSheets:
         return write_workbook(sheets)
 
     def file_name(self, statement: Statement, ending: str) -> str:
-        """Return what a file of it is called."""
+        """Return the name of its file."""
         return f"statement-{statement.name}.{ending}"
 
     def _rows(self, statement: Statement, rows: Sequence[StatementRow], *, title: str) -> SheetTable:
@@ -67,7 +67,7 @@ class StatementSheets:
             gettext("Hours without readings"),
         ]
         first = len(names)
-        # over days what was there and what is left doesn't add up
+        # the openings and closings of days can't be added up
         summed = range(first, first + _AMOUNTS)
         if statement.by is StatementBy.DAY:
             summed = range(first + 1, first + _AMOUNTS - 1)
@@ -175,7 +175,7 @@ class StatementSheets:
         )
 
     def _about(self, statement: Statement) -> SheetTable:
-        """Say from when to when it counts, and how sure it is."""
+        """Return the sheet about the period, and about the quality of the data."""
         gettext = self.words.gettext
         lines: list[list[Cell]] = [
             [gettext("Month"), statement.name],

@@ -1,4 +1,4 @@
-"""Making a month's statement from the roll-up: sums of its hours, what was there when it began and ended, orders."""
+"""Make a month's statement from the hourly roll-up: sums of its hours, openings and closings, orders."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -36,18 +36,18 @@ from balancebot.store.usage import Used
 from balancebot.store.wallets import WalletRow
 
 _STILL_THERE = HOURS_PER_DAY
-"""So many hours after its last reading a balance counts as read at the end of a month."""
+"""For this many hours after its last reading, a balance counts as read at the end of a month."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MakeStatements:
-    """Makes statements of months."""
+    """Makes monthly statements."""
 
     database: Database
     clock: Clock
     zone: ZoneInfo
     owners: Callable[[], Mapping[WalletName, str]]
-    """Whose the wallets are that are configured now."""
+    """Returns the owners of the configured wallets."""
     prices: Mapping[Category, Decimal]
     currency: str
 
@@ -59,7 +59,7 @@ class MakeStatements:
             return self.read(conn, month, account=account, by=by)
 
     def accounts(self) -> list[str]:
-        """Return the accounts that were ever known."""
+        """Return all accounts, including those that are no longer configured."""
         with self.database.read() as conn:
             return sorted({account_of(name) for name in wallets.ids(conn)})
 
@@ -71,10 +71,10 @@ class MakeStatements:
         account: str | None = None,
         by: StatementBy = StatementBy.WALLET,
     ) -> Statement:
-        """Return the statement, read in one transaction."""
+        """Return the statement, read in the transaction of `conn`."""
         now = self.clock.now()
         span = month_span(month.year, month.month, self.zone)
-        # of a day whose hours were given up it isn't known any more what came before midnight
+        # if the hours of a day were merged, the part before local midnight is no longer known
         start, end = (_after_folded(conn, hour) for hour in (span.start, span.end))
         span = MonthSpan(span.day, start, max(start, end))
         rows = wallets.all_wallets(conn, configured_only=False)
@@ -91,7 +91,7 @@ class MakeStatements:
         now_hour = int(now.timestamp() // SECONDS_PER_HOUR) + 1
         spans = [part for part in spans if part.start < now_hour] or spans[:1]
         lines = with_equal_moves(_StatementLines(conn, members, owners, span, now_hour).of(spans))
-        lines = [line for line in lines if by is not StatementBy.DAY or _says_something(line)]
+        lines = [line for line in lines if by is not StatementBy.DAY or _has_data(line)]
         totals = summed(lines, None)
         accounts = None if account is None else [account]
         top_ups = orders.top_ups_between(conn, since=span.start, until=span.end, accounts=accounts)
@@ -134,7 +134,7 @@ class _StatementLines:
         self._now_hour = now_hour
 
     def of(self, spans: Sequence[MonthSpan]) -> list[StatementRow]:
-        """Return a row for each balance and span in which there is something to say."""
+        """Return a row for each balance and span that has data."""
         month, end = self._month, min(self._month.end, self._now_hour)
         read = statements.hours_read(self._conn, self._ids, since=month.start, until=month.end)
         before = self._openings(month.start, read)
@@ -151,7 +151,7 @@ class _StatementLines:
                     flows = _flows(sums.get(key, Used()))
                     closing = self._closing(row, category, values.get(key), hour)
                     if closing is None and key in before and self._is_seen_later(row, category, hour, read):
-                        closing = before[key] + flows.net  # it wasn't read for days
+                        closing = before[key] + flows.net  # it wasn't read for days, but it is read later
                     if closing is not None:
                         after[key] = closing
                     value = values.get(key)
@@ -182,7 +182,7 @@ class _StatementLines:
     def _openings(
         self, hour: int, read: Mapping[tuple[int, Category], HoursRead]
     ) -> dict[tuple[int, Category], int]:
-        """Return what was there when the month began, of what is read again since, or what was read in its first hour."""
+        """Return the openings: the last values before the month if there are later readings, or the first ones in it."""
         rows = {row.id: row for row in self._members}
         found = {
             (wallet_id, category): value.value
@@ -197,7 +197,7 @@ class _StatementLines:
 
     @staticmethod
     def _closing(row: WalletRow, category: Category, value: ValueAt | None, hour: int) -> int | None:
-        """Return what was left at an hour; None where nothing was read any more."""
+        """Return the balance at an hour; None if there are no readings any longer."""
         if value is None or not (value.hour >= hour - _STILL_THERE or _last_seen(row, category) >= hour):
             return None
         return value.value
@@ -211,7 +211,7 @@ class _StatementLines:
 
 
 def _missing(read: HoursRead | None, end: int) -> int:
-    """Return how many hours had no reading, from the first one that had to the last."""
+    """Return the number of hours without a reading between the first and the last reading."""
     return 0 if read is None else max(0, min(read.last + 1, end) - read.first - read.num_hours)
 
 
@@ -219,7 +219,7 @@ _ORDER = {category: index for index, category in enumerate(Category)}
 
 
 def statement_document(statement: Statement, *, now: datetime) -> dict[str, object]:
-    """Return a statement as JSON-ready values, as the command and the API show it."""
+    """Return a statement as values for JSON, for the command and the API."""
     return {
         "month": statement.name,
         "timezone": statement.timezone,
@@ -284,25 +284,25 @@ def _flows(used: Used) -> Flows:
 
 
 def _after_folded(conn: Connection, hour: int) -> int:
-    """Return an hour, or the end of its day where the hours of that day were given up."""
+    """Return an hour, or the end of its UTC day if the hours of that day were merged."""
     if hour % HOURS_PER_DAY == 0 or not statements.is_folded(conn, hour):
         return hour
     return (hour // HOURS_PER_DAY + 1) * HOURS_PER_DAY
 
 
 def _last_seen(row: WalletRow, category: Category) -> int:
-    """Return the hour of the latest reading of a balance; -1 for one that was never read."""
+    """Return the hour of the latest reading of a balance; -1 if it was never read."""
     if row.observed_at is None or row.readings.of(category) is Absent.UNREAD:
         return -1
     return int(row.observed_at.timestamp() // SECONDS_PER_HOUR)
 
 
-def _says_something(line: StatementRow) -> bool:
+def _has_data(line: StatementRow) -> bool:
     return line.opening is not None or line.closing is not None or line.flows != NO_FLOWS
 
 
 def _whole_month(totals: Sequence[StatementRow], lines: Sequence[StatementRow]) -> list[StatementRow]:
-    """Return totals of a month's days: what was there is that of the first day, and of the last."""
+    """Return the totals of a month's days, with the opening of the first day and the closing of the last."""
     first, last = min(line.day or date.min for line in lines), max(line.day or date.min for line in lines)
     by_ends = [
         {
@@ -325,7 +325,7 @@ def _whole_month(totals: Sequence[StatementRow], lines: Sequence[StatementRow]) 
 
 
 def _parts(top_up: TopUp, matches: Mapping[str, Sequence[Match]]) -> list[tuple[str | None, int]]:
-    """Return the parts of a top-up: those that belong to orders, and what is left."""
+    """Return the parts of a top-up: those that belong to orders, and the rest."""
     parts: list[tuple[str | None, int]] = [
         (match.order_id, match.messages) for match in matches.get(top_up.id, ())
     ]
@@ -340,7 +340,7 @@ def _of_month(
     matches: Mapping[str, Sequence[Match]],
     now: datetime,
 ) -> list[Order]:
-    """Return the orders that concern a month: recorded or filled in it, or still awaited."""
+    """Return the orders of a month: recorded or (partly) filled in it, or still awaited."""
     filled = {match.order_id for top_up in top_ups for match in matches.get(top_up.id, ())}
     return sorted(
         (

@@ -79,7 +79,7 @@ def _asked(request: PageRequest) -> tuple[Advice, Sentence | None]:
     text = request.asked("certainty")
     percent = int(text) if text.isascii() and text.isdecimal() and len(text) < 3 else 0
     sure = percent / 100 if LEAST_SURE <= percent / 100 <= MOST_SURE else ORDER_CONFIDENCE
-    advice = request.app.latest_advice.look(until=until, confidence=sure, now=request.now)
+    advice = request.app.latest_advice.read(until=until, confidence=sure, now=request.now)
     if about := request.asked("q"):
         # a part of a name, as on the overview, or a pattern
         pattern = Pattern.parse(about if "*" in about or ":" in about else f"*{about}*")

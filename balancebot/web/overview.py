@@ -51,7 +51,7 @@ _CSV_HEADER = (
 
 def to_csv(request: PageRequest) -> Response:
     """Send the balances that the address asks for, all pages of them, as CSV."""
-    chosen, _ = request.lists.of(request.app.latest.look(now=request.now), _wanted(request))
+    chosen, _ = request.lists.of(request.app.latest.read(now=request.now), _wanted(request))
     return csv_file([_CSV_HEADER, *map(_csv_row, chosen[:MAX_IN_CSV])], "balances.csv")
 
 
@@ -81,7 +81,7 @@ def _csv_row(view: BalanceView) -> tuple[Cell, ...]:
 
 def overview(request: PageRequest) -> Response:
     """Show a page of the balances that the address asks for."""
-    look = request.app.latest.look(now=request.now)
+    look = request.app.latest.read(now=request.now)
     wanted = _wanted(request)
     chosen, counts = request.lists.of(look, wanted)
     shown, paging = cut(chosen, page_number(request.asked("page")))

@@ -108,7 +108,7 @@ def _cells(request: PageRequest, *, with_figures: bool = False) -> list[tuple[Ce
         book = request.app.thresholds.book(conn)
     if not request.asked("all"):
         return list(cells_of(book.rows))
-    views = request.app.latest.look(now=request.now).views if with_figures else None
+    views = request.app.latest.read(now=request.now).views if with_figures else None
     return list(cells_of_all(book, request.app.edit_thresholds.known(), views))
 
 

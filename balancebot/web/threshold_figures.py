@@ -57,7 +57,7 @@ class StandingFigures:
     """The balances as they stand, for as many scopes as one page shows."""
 
     def __init__(self, request: PageRequest) -> None:
-        views = request.app.latest.look(now=request.now).views
+        views = request.app.latest.read(now=request.now).views
         self._views: Mapping[BalanceKey, BalanceView] = {view.key: view for view in views}
         self._known: Sequence[WalletName] = request.app.edit_thresholds.known()
 

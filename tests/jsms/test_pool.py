@@ -75,12 +75,12 @@ def test_what_was_abandoned_or_given_up_is_passed_over(call):
 
 def test_patience_follows_what_a_host_usually_takes():
     host = HostQueue(max_rate=None, now=0.0)
-    assert 5.0 == host.patience
+    assert 5.0 == host.slow_after
     host.note_answer(0.05)
-    assert 1.0 == host.patience
+    assert 1.0 == host.slow_after
     for _ in range(200):
         host.note_answer(1.0)
-    assert 8.0 == pytest.approx(host.patience, rel=0.01)
+    assert 8.0 == pytest.approx(host.slow_after, rel=0.01)
 
 
 @pytest.fixture

@@ -37,27 +37,27 @@ def severity(look: OverviewSnapshot) -> Severity:
 
 
 def test_while_nothing_changes_the_same_look_is_given(world: World, latest: LatestOverview) -> None:
-    first = latest.look(now=world.clock.now())
-    assert first is latest.look(now=world.clock.now() + timedelta(seconds=59))
-    assert first is not latest.look(now=world.clock.now() + timedelta(minutes=1))
+    first = latest.read(now=world.clock.now())
+    assert first is latest.read(now=world.clock.now() + timedelta(seconds=59))
+    assert first is not latest.read(now=world.clock.now() + timedelta(minutes=1))
 
 
 def test_a_change_of_limits_shows_at_once(world: World, latest: LatestOverview) -> None:
-    assert Severity.OK is severity(latest.look(now=world.clock.now()))
+    assert Severity.OK is severity(latest.read(now=world.clock.now()))
     world.limit(SHOP, "industry", warning_below=1000)
-    assert Severity.WARNING is severity(latest.look(now=world.clock.now()))
+    assert Severity.WARNING is severity(latest.read(now=world.clock.now()))
 
 
 def test_a_reading_is_shown_when_it_was_looked_at_and_nobody_waits_for_that(world: World) -> None:
     latest = looking(world, wait_for_new=timedelta(0))
     world.limit(SHOP, "industry", warning_below=1000, critical_below=500)
-    first = latest.look(now=world.clock.now())
+    first = latest.read(now=world.clock.now())
     world.shows(industry(300))
     world.clock.pass_by(minutes=1)
     world.poll()
     seen = [severity(first)]
     while seen[-1] is not Severity.CRITICAL:
-        look = latest.look(now=world.clock.now())
+        look = latest.read(now=world.clock.now())
         assert look.at in {first.at, world.clock.now()}
         seen.append(severity(look))
     assert {Severity.WARNING, Severity.CRITICAL} == set(seen)
@@ -65,13 +65,13 @@ def test_a_reading_is_shown_when_it_was_looked_at_and_nobody_waits_for_that(worl
 
 def test_what_is_too_old_to_be_shown_is_waited_for(world: World) -> None:
     latest = looking(world, wait_for_new=timedelta(0))
-    latest.look(now=world.clock.now())
+    latest.read(now=world.clock.now())
     world.clock.pass_by(minutes=5)
-    assert world.clock.now() == latest.look(now=world.clock.now()).at
+    assert world.clock.now() == latest.read(now=world.clock.now()).at
 
 
 def test_a_reading_that_grows_old_turns_unknown_though_nothing_is_read(
     world: World, latest: LatestOverview
 ) -> None:
-    latest.look(now=world.clock.now())
-    assert Severity.UNKNOWN is severity(latest.look(now=world.clock.now() + timedelta(minutes=31)))
+    latest.read(now=world.clock.now())
+    assert Severity.UNKNOWN is severity(latest.read(now=world.clock.now() + timedelta(minutes=31)))

@@ -27,7 +27,7 @@ def _read(world: World, balance: int, **then: float) -> None:
 
 
 def _rate(world: World) -> float | None:
-    views = world.app.latest.look(now=world.clock.now()).views
+    views = world.app.latest.read(now=world.clock.now()).views
     (view,) = (view for view in views if view.key.category is Category.INDUSTRY)
     return view.estimate.burn_per_day
 

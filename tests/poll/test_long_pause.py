@@ -60,7 +60,7 @@ def _num_snapshots(world: World) -> int:
 
 
 def _rate(world: World) -> float:
-    views = world.app.latest.look(now=world.clock.now()).views
+    views = world.app.latest.read(now=world.clock.now()).views
     (view,) = (view for view in views if view.key.category is Category.INDUSTRY)
     assert view.estimate.burn_per_day is not None
     return view.estimate.burn_per_day

@@ -90,5 +90,5 @@ def test_what_is_silenced_opens_without_a_message(world: World) -> None:
     until = world.clock.now() + timedelta(hours=1)
     world.app.operate_alerts.silence(pattern, until=until, reason="planned", by=BY)
     assert [] == outcomes(world.app.edit_thresholds.set(SCOPE, {"warning_below": "6000"}, by=BY))
-    views = world.app.latest.look(now=world.clock.now()).views
+    views = world.app.latest.read(now=world.clock.now()).views
     assert ["1"] == [view.alert_id for view in views if view.alert_id]

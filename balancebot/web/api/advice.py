@@ -101,7 +101,7 @@ def advice(request: ApiRequest) -> AdviceAnswer:
         if not request.now < end < request.now + FARTHEST:
             raise refused_field("until", f"must be ahead, and within {FARTHEST.days} days")
         until = end
-    found = request.app.latest_advice.look(until=until, confidence=query.confidence, now=request.now)
+    found = request.app.latest_advice.read(until=until, confidence=query.confidence, now=request.now)
     if query.pattern != "*":
         found = found.of(pattern, settings.orders.package_sizes)
     rows = after_cursor(query.cursor, found.rows, lambda row: row.key)

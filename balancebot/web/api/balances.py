@@ -61,7 +61,7 @@ def balances(request: ApiRequest) -> BalancesAnswer:
     pattern = Pattern.parse(query.pattern)
     if isinstance(pattern, Sentence):
         raise refused_field("pattern", str(pattern), 400)
-    look = request.app.latest.look(now=request.now)
+    look = request.app.latest.read(now=request.now)
     found = [
         view
         for view in after_cursor(query.cursor, look.views, lambda view: view.key)
