@@ -188,7 +188,7 @@ class Daemon:
         document = None
         if self._reload_wanted.is_set():
             self._reload_wanted.clear()
-        elif self._secrets.look():
+        elif self._secrets.check():
             document = self._app.settings.document
         else:
             return

@@ -1,8 +1,8 @@
-"""The configuration: a file and the environment become one frozen `Settings`, or all the faults in them at once.
+"""The configuration: a file and the environment become one frozen `Settings`, or a list of all faults.
 
 Each key is declared once, on the dataclass of its section (`sections.py`, `accounts.py`, `web.py`, `slack.py`,
-`email.py`); start there, or with `settings.py`, which loads them. Everything is checked here, strictly and once; nothing
-is checked again inside. No fault ever shows a secret.
+`email.py`). Start there, or with `settings.py`, which loads them. Every value is checked here, strictly and once; the
+rest of the program relies on it. No fault ever shows a secret.
 """
 
 from balancebot.config.accounts import AccountConfig, AppConfig, AppsWatch, KeyPair, reread_apps

@@ -1,7 +1,7 @@
-"""`[[accounts]]` and their apps: what is watched, with which key pairs, in the file and in files of apps.
+"""`[[accounts]]` and their apps: what is watched and with which key pairs, from the configuration and from apps files.
 
-A file of apps is for an account that has thousands: a CSV file, accepted whole or refused whole, and read anew when it
-changes.
+An apps file is for an account that has thousands of apps: a CSV file that is accepted or refused as a whole, and read
+again when it changes.
 """
 
 import csv
@@ -26,11 +26,11 @@ MAX_APPS_FILE_BYTES = 64 * 1024 * 1024
 
 _COLUMNS = ("name", "app_key", "master_secret")
 _OWNER = "owner"
-"""The one column that may be left out; a cell of it may be empty."""
+"""The only optional column; its cells may be empty."""
 
 
 class KeyPair(NamedTuple):
-    """The two halves of what one wallet is read with: HTTP Basic user and password."""
+    """The user name and password (HTTP Basic) with which one wallet is read."""
 
     key: Secret
     secret: Secret
@@ -49,7 +49,7 @@ class AppConfig(ConfigSection):
         values.short_text, "whose it is, for statements: a cost centre", default=None, example='"shop team"'
     )
     from_file: bool = False
-    """Whether it is listed in `apps_file` and not in the configuration itself."""
+    """Whether the app comes from `apps_file`, not from the configuration itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,15 +75,15 @@ class AccountConfig(ConfigSection):
     )
     apps_file: Path | None = key(
         values.existing_file,
-        "CSV with the columns name,app_key,master_secret and, if need be, owner; read anew when it changes",
+        "CSV with the columns name,app_key,master_secret and, if need be, owner; read again when it changes",
         default=None,
         example='"apps.csv"',
     )
     apps: tuple[AppConfig, ...] = tables(AppConfig)
-    """Those of the configuration, then those of `apps_file`."""
+    """The apps of the configuration, then the apps of `apps_file`."""
 
     def checked(self, table: TomlTable, context: ConfigContext) -> Self:  # noqa: ARG002
-        """Refuse half a key pair, and an account without any."""
+        """Refuse half a key pair, and an account without any key pair."""
         for given, other in (("dev_key", "dev_secret"), ("dev_secret", "dev_key")):
             if table.has(given) and not table.has(other):
                 table.fault(other, "is missing")
@@ -92,7 +92,7 @@ class AccountConfig(ConfigSection):
         return self
 
     def wallets(self) -> Iterator[tuple[WalletName, KeyPair]]:
-        """Yield every wallet that is read, with its key pair: the shared pool first."""
+        """Yield every wallet that is read, with its key pair. The shared pool comes first."""
         if self.dev_key is not None and self.dev_secret is not None:
             yield wallet_name(self.name), KeyPair(self.dev_key, self.dev_secret)
         for app in self.apps:
@@ -102,7 +102,7 @@ class AccountConfig(ConfigSection):
 def reread_apps(
     account: AccountConfig, *, environ: Mapping[str, str]
 ) -> AccountConfig | tuple[ConfigFault, ...]:
-    """Return `account` with the apps that its `apps_file` lists now, or all that is wrong with the file."""
+    """Return `account` with the apps that its `apps_file` lists now, or all faults of that file."""
     if account.apps_file is None:
         return account
     kept = tuple(app for app in account.apps if not app.from_file)
@@ -115,9 +115,9 @@ def reread_apps(
 def read_apps_file(
     path: Path, *, context: ConfigContext, taken: Mapping[str, str]
 ) -> tuple[AppConfig, ...] | list[ConfigFault]:
-    """Read a file of apps; `taken` maps the names that the account has already to their places.
+    """Read an apps file. `taken` maps each name that the account already uses to the place that uses it.
 
-    The columns come in any order; a BOM and blank lines are accepted. Lines count from the header, which is line 1.
+    The columns may be in any order; a BOM and blank lines are accepted. The header is line 1.
     """
     faults: list[ConfigFault] = []
     apps: list[AppConfig] = []
@@ -149,7 +149,7 @@ def read_apps_file(
 
 
 class _AppRow:
-    """One line of the file, with the list that its faults go to."""
+    """One line of the file, and the list that collects its faults."""
 
     def __init__(self, file: str, line: int, cells: dict[str, str], faults: list[ConfigFault]) -> None:
         self._file, self._line, self._cells, self._faults = file, line, cells, faults
@@ -183,7 +183,7 @@ def _text(path: Path) -> str:
 
 
 def _lines(text: str) -> Iterator[tuple[int, list[str]]]:
-    """Yield each line that isn't blank, its cells stripped, with its number."""
+    """Yield the number of each line that isn't blank, with its cells stripped."""
     rows = csv.reader(StringIO(text, newline=""), strict=True)
     before = 0
     try:
@@ -201,7 +201,7 @@ def _header(cells: list[str]) -> list[str]:
     missing = [column for column in _COLUMNS if column not in header]
     known = (*_COLUMNS, _OWNER)
     for position, column in enumerate(header, start=1):
-        if column not in known:  # never quoted: without a header line it may be a secret
+        if column not in known:  # never quoted: if there is no header, it may be a secret
             raise UnfitError(f"line 1: column {position} is unknown{did_you_mean(column, known)}")
     if missing or len(set(header)) != len(header):
         raise UnfitError(
@@ -210,17 +210,17 @@ def _header(cells: list[str]) -> list[str]:
     return header
 
 
-_MANY_GONE, _SHARE_GONE = 5, 5
-"""So many apps gone, and one in so many, is a large shrink."""
-_SHRUNK_FOR = 60.0
-"""Seconds."""
+_MIN_GONE, _GONE_DIVISOR = 5, 5
+"""An apps file shrinks a lot if it loses at least this many apps and at least one in this many."""
+_SHRUNK_SECONDS = 60.0
+"""How long a version that shrank a lot must stay unchanged before it is used."""
 
 
 class AppsWatch:
     """Watches the `apps_file` of each account. Not safe for several threads.
 
-    A version counts when two looks have found it: the first may have met a file that is still being written. One with far
-    fewer apps counts after it has stood for a minute: it may be the first half of a file that is written slowly.
+    A version is used when two checks in a row have found it: the first may have met a file that is still being written.
+    A version with far fewer apps is used after a minute: it may be the first half of a file that is written slowly.
     """
 
     def __init__(
@@ -230,53 +230,55 @@ class AppsWatch:
         environ: Mapping[str, str],
         seconds: Callable[[], float] = monotonic,
     ) -> None:
-        """Take the accounts as they were read at the start; `environ` resolves the files' secrets."""
+        """Take the accounts as they were read at the start. `environ` resolves the secrets of the files."""
         self._seconds = seconds
         self._shrunk: dict[str, tuple[FileVersion, float]] = {}
-        """Since when a version with far fewer apps has stood."""
+        """Each version with far fewer apps, and since when it is there (monotonic seconds), by account."""
         self._accounts = {account.name: account for account in accounts}
         self._environ = environ
         self._read: dict[str, FileVersion] = {}
         self._seen = {account.name: _apps_version(account) for account in accounts}
 
-    def look(self) -> tuple[AccountConfig, ...] | None:
-        """Return all accounts, if a file has changed and what they are with it; None when nothing is to be done.
+    def check(self) -> tuple[AccountConfig, ...] | None:
+        """Return all accounts if the content of an apps file has changed, else None.
 
         A version that can't be used is logged once, every fault with its row and column, and changes nothing.
         """
-        changed = [self._look_at(account) for account in tuple(self._accounts.values()) if account.apps_file]
+        changed = [
+            self._check_account(account) for account in tuple(self._accounts.values()) if account.apps_file
+        ]
         return tuple(self._accounts.values()) if any(changed) else None
 
-    def _look_at(self, account: AccountConfig) -> bool:
+    def _check_account(self, account: AccountConfig) -> bool:
         version = _apps_version(account)
-        settled = version == self._seen[account.name]
+        is_stable = version == self._seen[account.name]
         self._seen[account.name] = version
-        if not settled or (account.name in self._read and version == self._read[account.name]):
+        if not is_stable or (account.name in self._read and version == self._read[account.name]):
             return False
         self._read[account.name] = version
-        found = reread_apps(account, environ=self._environ)
-        if isinstance(found, tuple):
+        updated = reread_apps(account, environ=self._environ)
+        if isinstance(updated, tuple):
             log.warning(
                 "apps_file.refused",
                 extra={
                     "account": account.name,
                     "kept_apps": len(account.apps),
-                    "faults": "; ".join(map(str, found)),
+                    "faults": "; ".join(map(str, updated)),
                 },
             )
             return False
-        if found == account:
+        if updated == account:
             return False
-        if self._waits(account, found, version):
-            del self._read[account.name]  # it is looked at again
+        if self._must_wait(account, updated, version):
+            del self._read[account.name]  # so that the next check reads it again
             return False
-        log.info("apps_file.taken", extra={"account": account.name, "apps": len(found.apps)})
-        self._accounts[account.name] = found
+        log.info("apps_file.taken", extra={"account": account.name, "apps": len(updated.apps)})
+        self._accounts[account.name] = updated
         return True
 
-    def _waits(self, account: AccountConfig, found: AccountConfig, version: FileVersion) -> bool:
-        num_gone = len(account.apps) - len(found.apps)
-        if num_gone < _MANY_GONE or num_gone * _SHARE_GONE < len(account.apps):
+    def _must_wait(self, account: AccountConfig, updated: AccountConfig, version: FileVersion) -> bool:
+        num_gone = len(account.apps) - len(updated.apps)
+        if num_gone < _MIN_GONE or num_gone * _GONE_DIVISOR < len(account.apps):
             return False
         known, since = self._shrunk.get(account.name, (None, 0.0))
         if known != version:
@@ -284,9 +286,9 @@ class AppsWatch:
             self._shrunk[account.name] = (version, since)
             log.warning(
                 "apps_file.shrinks",
-                extra={"account": account.name, "apps": len(found.apps), "kept_apps": len(account.apps)},
+                extra={"account": account.name, "apps": len(updated.apps), "kept_apps": len(account.apps)},
             )
-        return self._seconds() - since < _SHRUNK_FOR
+        return self._seconds() - since < _SHRUNK_SECONDS
 
 
 def _apps_version(account: AccountConfig) -> FileVersion:

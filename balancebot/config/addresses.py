@@ -1,4 +1,4 @@
-"""The kinds of value that name a place or whoever is reached there: mail and web addresses, hosts, proxies, databases."""
+"""The kinds of value that are addresses: of mail, web pages, hosts, proxies and databases."""
 
 import re
 from dataclasses import dataclass
@@ -53,12 +53,12 @@ _POSTGRESQL_OPTIONS = _IN_NUMBERS | {
     "target_session_attrs",
     "user",
 }
-"""What libpq takes behind the address of a database; anything else is a slip."""
+"""The options that libpq accepts in the address of a database. Any other name is a typing error."""
 
 
 @kind("e-mail address")
 def address(value: object) -> str:
-    """Read a recipient's bare address."""
+    """Read a recipient's address, without a display name."""
     written = text(value).strip()
     if not _ADDRESS.fullmatch(written):
         raise UnfitError(f"must be an e-mail address such as finance@example.com, not {written!r}")
@@ -67,7 +67,7 @@ def address(value: object) -> str:
 
 @kind("e-mail address, alone or as Name <address>")
 def sender(value: object) -> str:
-    """Read the address of the sender, alone or behind a name."""
+    """Read the sender's address, with or without a display name."""
     written = text(value).strip()
     if not _ADDRESS.fullmatch(written) and not _NAMED_ADDRESS.fullmatch(written):
         raise UnfitError(f'must be an address such as "Balances <balances@example.com>", not {written!r}')
@@ -76,7 +76,7 @@ def sender(value: object) -> str:
 
 @kind("web address")
 def web_url(value: object) -> str:
-    """Read an address of the web; a slash at its end is dropped. The value is never quoted: it may be a secret."""
+    """Read a web address and drop a slash at its end. The value is never quoted: it may be a secret."""
     written = text(value)
     parts = split_address(written)
     fit = parts is not None and parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
@@ -87,7 +87,7 @@ def web_url(value: object) -> str:
 
 @kind("web address")
 def base_url(value: object) -> str:
-    """Read the address of an API: no user, query or fragment belongs in it."""
+    """Read the address of an API, which must have no user, query or fragment."""
     written = web_url(value)
     parts = split_address(written)
     if parts is None or parts.query or parts.fragment or parts.username is not None:
@@ -103,7 +103,7 @@ class ListenAddress:
     """Where a server listens."""
 
     host: str
-    """Without brackets."""
+    """An IPv6 address has no brackets here."""
     port: int
 
     def __str__(self) -> str:
@@ -112,7 +112,7 @@ class ListenAddress:
 
 @kind("host:port")
 def listen(value: object) -> ListenAddress:
-    """Read `host:port`, an IPv6 host in brackets."""
+    """Read `host:port`; an IPv6 host is in brackets."""
     written = text(value)
     host, _, port = written.rpartition(":")
     if not host or not port.isascii() or not port.isdigit() or int(port[:6]) > 65_535:
@@ -122,7 +122,7 @@ def listen(value: object) -> ListenAddress:
 
 @kind("https address")
 def https_url(value: object) -> str:
-    """Read the address of a service that vouches for people; plain http is for one on this machine."""
+    """Read the address of an identity provider. Plain http is accepted only on this machine."""
     written = base_url(value)
     parts = split_address(written)
     if parts is None or (parts.scheme != "https" and parts.hostname not in {"localhost", "127.0.0.1", "::1"}):
@@ -142,7 +142,7 @@ def network(value: object) -> IPv4Network | IPv6Network:
 
 @kind("host name")
 def host_name(value: object) -> str:
-    """Read the name of a host, without a port; its case doesn't matter."""
+    """Read a host name without a port, in any case."""
     written = text(value)
     if not _HOST.fullmatch(written):
         raise UnfitError(f"must be a host name such as balances.example.com, not {written!r}")
@@ -160,10 +160,10 @@ def header_name(value: object) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
-    """The way out. `url` None: directly, whatever the environment says. (Without a `Proxy` the environment decides.)"""
+    """The proxy for outgoing connections. `url` None: connect directly and ignore the environment's proxy variables."""
 
     url: Secret | None
-    """It may hold a password."""
+    """It may contain a password."""
 
 
 @kind_in_context('"direct" or web address, secret')
@@ -174,7 +174,7 @@ def proxy(value: object, context: ConfigContext) -> Proxy:
 
 @kind_in_context("database address, secret")
 def database_url(value: object, context: ConfigContext) -> Secret:
-    """Read the address of the database, which may hold a password and is never quoted.
+    """Read the address of the database. It may contain a password and is never quoted.
 
     It is resolved for every command. `sqlite:///FILE` is made absolute; `postgres://` and `postgresql://` get the
     driver that we use.
@@ -199,7 +199,7 @@ def database_url(value: object, context: ConfigContext) -> Secret:
 
 
 def _check_postgresql(rest: str) -> None:
-    """Refuse what would be misread, without quoting it: an @ or / in a password makes the rest of it a host."""
+    """Refuse what would be misread: an @ or / in a password makes the rest of it a host. Quote nothing."""
     place, _, query = rest.partition("?")
     if place.count("@") > 1 or "@" in place.partition("/")[2]:
         raise UnfitError("has a user or password with an @ or / of its own: write %40 for @ and %2F for /")

@@ -1,4 +1,4 @@
-"""How a section of the configuration is declared: its keys once, on the frozen dataclass that holds their values.
+"""How a section of the configuration is declared: each key once, on the frozen dataclass that holds the values.
 
     @dataclass(frozen=True, slots=True, kw_only=True)
     class RetentionConfig(ConfigSection):
@@ -6,8 +6,8 @@
 
         raw: timedelta = key(values.duration(at_least=DAY), "every reading", default="35d")
 
-From the declaration come the reading with all its faults, the template of `init` and the reference. A default is
-written as in the file. The first paragraph of the class's docstring describes the section to users.
+The parser, the template of `init` and the reference are all made from the declaration. A default is written as in the
+file. The first paragraph of the class's docstring describes the section to users.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -23,19 +23,19 @@ T = TypeVar("T")
 S = TypeVar("S", bound="ConfigSection")
 
 _SPEC = "balancebot.config"
-"""Where the declaration of a field is kept in its metadata."""
+"""The key of a field's metadata that holds its declaration."""
 
 
 class ConfigSection:
-    """A table of the configuration; its fields are made by `key`, `table`, `optional_table`, `tables`, `per_channel`."""
+    """A table of the configuration. `key`, `table`, `optional_table`, `tables` and `per_channel` make its fields."""
 
     __slots__ = ()
 
     def checked(self, table: TomlTable, context: ConfigContext) -> Self:  # noqa: ARG002
-        """Check how keys depend on each other, and return the section with what follows from other keys filled in.
+        """Check keys that depend on each other, and return the section with derived values filled in.
 
-        Faults are recorded on `table`, which also knows which keys the file has. This runs even when a key is missing
-        or unfit: its default, or None where there is none, stands in for it.
+        Record faults on `table`, which also knows which keys the file has. This is called even if a key is missing or
+        unfit: the key then has its default, or None if it has no default.
         """
         return self
 
@@ -47,26 +47,26 @@ class ChannelSection(ConfigSection):
 
     @property
     def default_destinations(self) -> tuple[str, ...]:
-        """Return where alerts go that no route sends elsewhere."""
+        """Return the destinations of alerts that no route sends elsewhere."""
         return ()
 
     @property
     def own_destinations(self) -> tuple[str, ...]:
-        """Return where a test goes: the defaults, or the one destination that the channel has."""
+        """Return the destinations of a test message: the defaults, or the one destination that the channel has."""
         return self.default_destinations
 
     @property
     def can_edit(self) -> bool:
-        """Return whether messages can be edited after they were sent."""
+        """Return whether a sent message can be edited."""
         return False
 
     @property
     def can_reply(self) -> bool:
-        """Return whether a message can be answered in its own thread."""
+        """Return whether the channel can reply to a message in a thread."""
         return False
 
     def destination_fault(self, destinations: Sequence[str]) -> str | None:  # noqa: ARG002
-        """Return what is wrong with destinations that a route or digest names, or None."""
+        """Return what is wrong with the destinations that a route or digest names, or None."""
         return None
 
 
@@ -75,25 +75,25 @@ class KeySpec:
     """One key."""
 
     name: str
-    """As the file writes it; '' = as the field is named."""
+    """As in the file; '' = the name of the field."""
     kind: Kind[Any]
     doc: str
-    """One line for users, without a full stop, as it stands behind the key in the template."""
+    """One line for users, without a full stop; the template shows it as a comment."""
     required: bool = False
     default: object = None
-    """As the file would write it; None = none."""
+    """As written in the file; None = no default."""
     default_note: str = ""
-    """What an absent key means, where that is no constant."""
+    """What an absent key means, if that isn't a constant."""
     example: str = ""
-    """A value as TOML, for keys without a default and those whose default shows little."""
+    """A value as TOML, for keys without a default or with a default that shows little."""
     unique: bool = False
-    """No other table of the same array may have the same value."""
+    """Two tables of one array must not have the same value."""
     inherited: bool = False
-    """An absent key has the value of the key of the same name at the top of the file."""
+    """If the key is absent, the key of the same name at the top of the file gives the value."""
     instead_of: str = ""
-    """The key that stands in the template in place of this one: only one of the two can be used."""
+    """The key that the template shows in place of this one: only one of the two can be used."""
     filled_in: bool = False
-    """It stands in the template as if it were required: something like it must be there."""
+    """The template shows the key as if it were required, because this key or a similar one must be there."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,23 +104,23 @@ class TableSpec:
     section: type[ConfigSection]
     many: bool = False
     optional: bool = False
-    """An absent table is None, and not one with all defaults."""
+    """An absent table is None, not a section of defaults."""
     required: bool = False
-    """At least one must be there."""
+    """There must be at least one."""
     by_kind: bool = False
-    """The key `kind` of each table chooses the section, which a `ChannelKind` registers; `section` is what they share."""
+    """The key `kind` of a table chooses its section (see `ChannelKind`); `section` has the shared keys."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelConfig:
-    """What a channel registers with the configuration: its section, and how routes and digests name destinations."""
+    """What a channel registers with the configuration: its section, and its keys in routes, escalations and digests."""
 
     name: str
-    """Also the name of its section, `[slack]`, and of the key in routes."""
+    """Also the name of its section, `[slack]`, and of its key in routes."""
     section: type[ChannelSection]
     destination: Kind[str]
     destinations: str
-    """What its destinations are called: "Slack channels"."""
+    """What users call its destinations: "Slack channels"."""
     example: str
     """A list of destinations, as TOML."""
     digest_key: str
@@ -134,7 +134,7 @@ class ChannelConfig:
         return KeySpec(
             name=self.name,
             kind=list_of(self.destination, self.destinations),
-            doc=f"{self.destinations} that are told; [] = none",
+            doc=f"{self.destinations} that get the alert; [] = none",
             default_note=f"as [{self.name}] says",
             example=self.example,
         )
@@ -144,7 +144,7 @@ class ChannelConfig:
         return KeySpec(
             name=self.name,
             kind=list_of(self.destination, self.destinations),
-            doc=f"{self.destinations} that are told",
+            doc=f"{self.destinations} that get the alert",
             example=self.example,
         )
 
@@ -160,11 +160,11 @@ class ChannelConfig:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelKind:
-    """What a channel registers that is configured as one of the `[[channels]]`."""
+    """What a kind of `[[channels]]` registers with the configuration."""
 
     kind: str
     section: type[ConfigSection]
-    """A subclass of the section that all of them share."""
+    """A subclass of the section with the shared keys."""
 
 
 ChannelRegistration = ChannelConfig | ChannelKind
@@ -174,11 +174,11 @@ Spec = KeySpec | TableSpec
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PerChannel:
-    """A field that holds, per channel that the file names, the value of a key or table that the channel declares."""
+    """A field that maps the channels in the file to their values; each channel declares its key or table."""
 
     spec: Callable[[ChannelConfig], Spec]
     needed: str = ""
-    """The fault when none of them is there, and no key of `or_keys`."""
+    """The fault if none of these keys is there, nor any key of `or_keys`."""
     or_keys: tuple[str, ...] = ()
 
 
@@ -208,7 +208,7 @@ def key(
 @overload
 def key(kind: Kind[T], doc: str, *, example: str, name: str = ..., unique: bool = ...) -> T: ...
 def key(kind: Kind[Any], doc: str, **options: Any) -> Any:
-    """Declare a key. Without `default` it is required; `default=None` is an optional key without a value."""
+    """Declare a key. Without `default` it is required; `default=None` makes it optional without a value."""
     required = "default" not in options
     spec = KeySpec(**{"name": "", "kind": kind, "doc": doc, "required": required, **options})
     if required:
@@ -218,21 +218,21 @@ def key(kind: Kind[Any], doc: str, **options: Any) -> Any:
 
 
 def table(section: type[S]) -> S:
-    """Declare a table whose keys all have defaults: absent, it holds these."""
+    """Declare a table whose keys all have defaults; if the table is absent, they are used."""
     spec = TableSpec(name="", section=section)
     made: S = field(default_factory=section, metadata={_SPEC: spec})
     return made
 
 
 def optional_table(section: type[S]) -> S | None:
-    """Declare a table that is None when it is absent."""
+    """Declare a table that is None if it is absent."""
     spec = TableSpec(name="", section=section, optional=True)
     made: S | None = field(default=None, metadata={_SPEC: spec})
     return made
 
 
 def tables(section: type[S], *, required: bool = False, by_kind: bool = False) -> tuple[S, ...]:
-    """Declare an array of tables, `[[name]]`; `required`: at least one; `by_kind`: as `TableSpec` says."""
+    """Declare an array of tables, `[[name]]`. `required`: at least one; `by_kind`: see `TableSpec`."""
     spec = TableSpec(name="", section=section, many=True, required=required, by_kind=by_kind)
     made: tuple[S, ...] = field(default=(), metadata={_SPEC: spec})
     return made
@@ -241,14 +241,14 @@ def tables(section: type[S], *, required: bool = False, by_kind: bool = False) -
 def per_channel(
     spec: Callable[[ChannelConfig], Spec], *, needed: str = "", or_keys: tuple[str, ...] = ()
 ) -> Mapping[str, Any]:
-    """Declare what each channel adds here; the field maps the channels that the file names to their values."""
+    """Declare what each channel adds; the field maps the channels that the file names to their values."""
     metadata = {_SPEC: PerChannel(spec=spec, needed=needed, or_keys=or_keys)}
     made: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}), metadata=metadata)
     return made
 
 
 def declared(section: type[ConfigSection], channels: Sequence[ChannelRegistration]) -> list[Spec]:
-    """Return what a section declares, in its order, with what each of `channels` adds."""
+    """Return what a section declares, in order, including what each of `channels` adds."""
     found: list[Spec] = []
     for _, spec in _specs(section):
         if isinstance(spec, PerChannel):
@@ -259,7 +259,7 @@ def declared(section: type[ConfigSection], channels: Sequence[ChannelRegistratio
 
 
 def _specs(section: type[ConfigSection]) -> list[tuple[str, Spec | PerChannel]]:
-    """Return each declared field with its declaration, the name filled in."""
+    """Return each declared field with its declaration, which has its name."""
     found: list[tuple[str, Spec | PerChannel]] = []
     for declared_field in fields(section):  # type: ignore[arg-type]
         spec = declared_field.metadata.get(_SPEC)
@@ -271,7 +271,7 @@ def _specs(section: type[ConfigSection]) -> list[tuple[str, Spec | PerChannel]]:
 
 
 class SectionReader:
-    """Reads the sections of one file, and records every fault on its tables."""
+    """Reads the sections of one file and records every fault on their tables."""
 
     def __init__(self, context: ConfigContext, channels: Sequence[ChannelRegistration]) -> None:
         self._context = context
@@ -280,12 +280,12 @@ class SectionReader:
             channel.kind: channel.section for channel in channels if isinstance(channel, ChannelKind)
         }
         self._top: dict[str, object] = {}
-        """The values of the keys at the top, by name, for keys that inherit them."""
+        """The values of the keys at the top of the file, by name, for keys that inherit them."""
         self._specs: dict[type[ConfigSection], list[tuple[str, Spec | PerChannel]]] = {}
-        """There may be thousands of tables of one section."""
+        """Kept, because a file may have thousands of tables of one section."""
 
     def read_root(self, section: type[S], table: TomlTable, **known: object) -> S:
-        """Read the file's top table; `known` are the fields of `section` that no file holds."""
+        """Read the file's top table. `known` are the fields of `section` that don't come from the file."""
         return self._read(section, table, {}, known, is_root=True)
 
     def _read(
@@ -338,7 +338,7 @@ class SectionReader:
         return None if present is None else self._read(spec.section, present, {})
 
     def _section_of(self, spec: TableSpec, table: TomlTable) -> type[ConfigSection]:
-        """Return what a table of an array is read as; an unknown kind is a fault, and read as what all kinds share."""
+        """Return the section of one table of an array; an unknown kind is a fault and gives the shared section."""
         if not spec.by_kind or not isinstance(table.take("kind", lambda value: value, None), str):
             return spec.section
         return table.take("kind", word_of(self._kinds), spec.section)

@@ -44,7 +44,7 @@ class EmailConfig(ChannelSection):
     )
 
     def checked(self, table: TomlTable, context: ConfigContext) -> "EmailConfig":  # noqa: ARG002
-        """Refuse a user name without a password, and the reverse."""
+        """Refuse a user name without a password, or a password without a user name."""
         for given, other in (("username", "password"), ("password", "username")):
             if table.has(given) and not table.has(other):
                 table.fault(other, f"is missing beside {given}")
@@ -57,7 +57,7 @@ class EmailConfig(ChannelSection):
 
     @property
     def can_reply(self) -> bool:
-        """Return true: an alert's mails are one thread."""
+        """Return true: the mails of an alert are one thread."""
         return True
 
 

@@ -1,4 +1,4 @@
-"""`[[channels]]`: what all further channels share, and each kind with what it needs."""
+"""`[[channels]]`: the keys that all further channels share, and the kinds with what each needs."""
 
 import base64
 import binascii
@@ -14,7 +14,7 @@ from balancebot.config.toml_table import TomlTable, UnfitError
 
 
 def _signing_key(value: str) -> None:
-    """Refuse a Standard Webhooks key that is no base64."""
+    """Refuse a Standard Webhooks key that isn't base64."""
     if value.startswith("whsec_"):
         try:
             base64.b64decode(value.removeprefix("whsec_"), validate=True)
@@ -36,7 +36,7 @@ class FurtherChannelConfig(ChannelSection):
     secret: Secret | None = key(
         values.secret(), "what messages are signed with", default=None, example='"env:FEISHU_SECRET"'
     )
-    default: bool = key(values.flag, "whether it is told where a route names no channels", default=False)
+    default: bool = key(values.flag, "whether it gets alerts whose route names no channels", default=False)
     language: str = key(
         language,
         "the language of its messages",
@@ -50,19 +50,19 @@ class FurtherChannelConfig(ChannelSection):
     takes_digests: ClassVar[bool] = True
 
     def checked(self, table: TomlTable, context: ConfigContext) -> "FurtherChannelConfig":  # noqa: ARG002
-        """Refuse a secret where none fits."""
+        """Refuse a secret if the kind has no use for one."""
         if not self.takes_secret and table.has("secret"):
             table.fault("secret", "has no use here: all that is secret is in `url`")
         return self
 
     @property
     def own_destinations(self) -> tuple[str, ...]:
-        """Return its one destination, which goes by its kind: the address itself is a secret."""
+        """Return its one destination, named after its kind: the address itself is a secret."""
         return (self.kind,)
 
     @property
     def default_destinations(self) -> tuple[str, ...]:
-        """Return its destination if it is told where a route names no channels."""
+        """Return its destination if it gets alerts whose route names no channels."""
         return self.own_destinations if self.default else ()
 
 
@@ -116,18 +116,18 @@ class PagerDutyConfig(FurtherChannelConfig):
 
     @property
     def can_edit(self) -> bool:
-        """Return true: an incident is acknowledged when its alert is."""
+        """Return true: acknowledging an alert acknowledges its incident."""
         return True
 
 
 def _apprise_url(value: str) -> None:
-    """Refuse what Apprise can't read, and say what is missing where Apprise isn't installed."""
+    """Refuse an address that Apprise can't read, and report that Apprise isn't installed."""
     try:
         import apprise  # lazy: it is optional, and takes long to import
     except ImportError:
         raise UnfitError('needs Apprise: pip install "balancebot[apprise]"') from None
     log = logging.getLogger("apprise")
-    log.disabled = True  # it would repeat the address
+    log.disabled = True  # it would log the address
     service = apprise.Apprise.instantiate(value)
     log.disabled = False
     if service is None:

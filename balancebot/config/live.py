@@ -1,4 +1,4 @@
-"""The settings of a process that runs: its accounts change when a file of apps does."""
+"""The settings of a running process: its accounts change when an apps file changes."""
 
 import os
 from dataclasses import replace
@@ -8,17 +8,17 @@ from balancebot.config.settings import Settings
 
 
 class LiveSettings:
-    """The settings as they are now: the accounts change while the process runs, when a file of apps does."""
+    """The present settings. The accounts change when an apps file changes."""
 
     def __init__(self, settings: Settings) -> None:
         self.now = settings
         self.wallets_unsynced = False
-        """Whether the database doesn't know the accounts yet."""
+        """Whether the accounts have changed and the database doesn't know it yet."""
         self._watch = AppsWatch(settings.accounts, environ=os.environ)
 
     def reread(self) -> bool:
-        """Read files of apps that have changed; return whether the accounts are others now."""
-        accounts = self._watch.look()
+        """Read the apps files that have changed; return whether the accounts have changed."""
+        accounts = self._watch.check()
         if accounts is None:
             return False
         self.now = replace(self.now, accounts=accounts)

@@ -7,10 +7,10 @@ from balancebot.config.declare import ChannelKind, ChannelRegistration, KeySpec,
 from balancebot.config.settings import CHANNELS, Settings
 
 _COMMENT_COLUMN = 36
-"""Where the comment behind a key of the template begins, if the key is not longer."""
+"""The column in which the template's comments begin, if the key isn't longer."""
 
 _MAX_WIDTH = 120
-"""A comment that would make the line longer stands in the line above."""
+"""If a comment would make its line longer, it gets the line above."""
 
 _TEMPLATE_HEAD = """\
 # The configuration of balancebot. A line that begins with # is a default, or an example where there is none: remove
@@ -41,8 +41,8 @@ def template(
 ) -> str:
     """Return the commented configuration that `init` writes, ready to be filled in.
 
-    What must be there comes first and is switched on, and so is what `filled` names: `{"slack.channel": "#ops"}`, with
-    `accounts.name` for a key of `[[accounts]]`. Everything else is commented out.
+    What is required comes first and isn't commented out, and neither is what `filled` names: `{"slack.channel":
+    "#ops"}`, or `accounts.name` for a key of `[[accounts]]`. Everything else is commented out.
     """
     filled = filled or {}
     keys, tables = _split(Settings, channels)
@@ -55,7 +55,7 @@ def template(
 def _template_table(
     table: TableSpec, place: str, filled: Mapping[str, str | bool], channels: Sequence[ChannelRegistration]
 ) -> Iterator[str]:
-    """Yield a table, then each table inside it."""
+    """Yield a table, then the tables inside it."""
     path = f"{place}{table.name}"
     keys, inner = _split(table.section, channels)
     values = {key.name: filled.get(f"{path}.{key.name}") for key in keys}
@@ -67,8 +67,8 @@ def _template_table(
     lines.append(heading + "\n")
     lines += [_template_line(key, values[key.name], switched_on=is_on) for key in keys]
     yield "".join(lines)
-    for deeper in inner:
-        yield from _template_table(deeper, f"{path}.", filled, channels)
+    for inner_table in inner:
+        yield from _template_table(inner_table, f"{path}.", filled, channels)
 
 
 def _template_line(key: KeySpec, value: str | bool | None, *, switched_on: bool = False) -> str:
@@ -134,12 +134,12 @@ def _nested_sections(
     kinds = "".join(f"\n- `{kind.kind}`: {_about(kind.section)}" for kind in _kinds(table, channels))
     about = _about(table.section) + number + absent + (f"\n{kinds}" if kinds else "")
     yield f"`[[{path}]]`" if table.many else f"`[{path}]`", about, keys
-    for deeper in inner:
-        yield from _nested_sections(deeper, f"{path}.", channels)
+    for inner_table in inner:
+        yield from _nested_sections(inner_table, f"{path}.", channels)
 
 
 def _split(section: type, channels: Sequence[ChannelRegistration]) -> tuple[list[KeySpec], list[TableSpec]]:
-    """Return the keys and the tables of a section: in TOML, keys come first."""
+    """Return the keys and the tables of a section separately: TOML needs the keys first."""
     specs = declared(section, channels)
     return (
         [spec for spec in specs if isinstance(spec, KeySpec)],
@@ -168,7 +168,7 @@ def _cell(text: str) -> str:
 
 
 def toml(value: object) -> str:
-    """Return a value as TOML writes it, for what a default or an example may be."""
+    """Return a default or an example as TOML."""
     match value:
         case bool():
             return "true" if value else "false"

@@ -1,6 +1,6 @@
 """Secrets: a type that never shows its value, and the reader of `env:NAME`, `file:PATH` and literal values.
 
-A secret is read only where a command needs it. Faults name the variable or the file, never a value.
+A secret is read only by commands that need it. Faults name the variable or the file, never the value.
 """
 
 import hmac
@@ -21,9 +21,9 @@ FileVersion: TypeAlias = tuple[int, int, int] | None
 
 
 class Secret:
-    """A value that is shown as stars, compared in constant time and never pickled.
+    """A value that is printed as stars, compared in constant time and never pickled.
 
-    It leaves the wrapper only through `reveal`, at the one place that sends it.
+    Only `reveal` returns the value. Call it in the one place that sends it.
     """
 
     __slots__ = ("_value",)
@@ -32,7 +32,7 @@ class Secret:
         self._value = value
 
     def reveal(self) -> str:
-        """Return the value itself: for the request that needs it, and nothing else."""
+        """Return the value, for the request that needs it."""
         return self._value
 
     def __eq__(self, other: object) -> bool:
@@ -56,7 +56,7 @@ class Secret:
 
 
 class UnresolvedSecret(Secret):
-    """A secret of a configuration that was loaded for a command that needs none."""
+    """A secret in settings that were loaded without secrets."""
 
     __slots__ = ()
 
@@ -64,31 +64,31 @@ class UnresolvedSecret(Secret):
         super().__init__("")
 
     def reveal(self) -> NoReturn:
-        """Refuse: the caller should have loaded the settings with their secrets."""
+        """Raise: the caller should have loaded the settings with their secrets."""
         raise RuntimeError("this command loaded its settings without resolving secrets")
 
 
 NO_SECRET: Secret = UnresolvedSecret()
-"""Stands for every secret that was not resolved."""
+"""Stands for every secret that wasn't resolved."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigContext:
-    """What the values of one file refer to: the environment, and the files beside it."""
+    """What the values of one file refer to: environment variables, and paths relative to the file."""
 
     environ: Mapping[str, str]
     base: Path
-    """Where relative paths begin."""
+    """The folder that relative paths start from."""
     resolve: bool
-    """Whether secrets are read. Without it no variable and no file of a secret is looked at."""
+    """Whether secrets are read. If not, neither variables nor files of secrets are read."""
     secret_files: dict[Path, FileVersion] = field(default_factory=dict)
-    """The files of secrets that were read, each with the version that was."""
+    """The version of each secret file that was read."""
 
     def read_secret(self, value: object, check: Callable[[str], object] | None = None) -> Secret:
-        """Read a secret, or return `NO_SECRET` when none is to be resolved.
+        """Read a secret, or return `NO_SECRET` if secrets aren't resolved.
 
-        `check` raises `UnfitError` for an unfit value without quoting it. A secret that is written literally is
-        checked for every command. Raises `UnfitError`.
+        `check` raises `UnfitError` for an unfit value without quoting it. A literal secret is checked for every
+        command. Raises `UnfitError`.
         """
         if not isinstance(value, str):
             raise UnfitError(_wrong_type(value))
@@ -103,7 +103,7 @@ class ConfigContext:
         return Secret(found) if self.resolve else NO_SECRET
 
     def look_up(self, value: object) -> str:
-        """Return the value that is meant, whether secrets are to be resolved or not. Raises `UnfitError`."""
+        """Return the value that is meant, whether or not secrets are resolved. Raises `UnfitError`."""
         if not isinstance(value, str):
             raise UnfitError(_wrong_type(value))
         match _reference(_usable(value, "")):
@@ -141,28 +141,28 @@ class ConfigContext:
 
 
 class SecretsWatch:
-    """Watches the files of secrets. Not safe for several threads.
+    """Watches the secret files. Not safe for several threads.
 
-    A change counts when two looks have found it: the first may have met a file that is still being written.
+    A change counts when two checks in a row have found it: the first may have met a file that was still being written.
     """
 
     def __init__(self, files: Mapping[Path, FileVersion]) -> None:
-        """Take the files, each with the version that was read."""
+        """Take the version of each file that was read."""
         self._taken = dict(files)
         self._seen = dict(files)
 
-    def look(self) -> bool:
-        """Return whether a file is another than the one that was read, or than at the last such answer."""
+    def check(self) -> bool:
+        """Return whether a file has changed since it was read, or since this last returned true."""
         found = {path: file_version(path) for path in self._taken}
-        settled, self._seen = found == self._seen, found
-        if not settled or found == self._taken:
+        is_stable, self._seen = found == self._seen, found
+        if not is_stable or found == self._taken:
             return False
         self._taken = found
         return True
 
 
 def file_version(path: Path) -> FileVersion:
-    """Return which version of a file there is now."""
+    """Return the present version of a file."""
     try:
         return _version(path.stat())
     except (OSError, ValueError):
@@ -180,7 +180,7 @@ def _reference(value: str) -> tuple[str, str] | None:
 
 
 def _without_newline(value: str) -> str:
-    """Drop the line break that editors, and shells that pass files on, leave at the end."""
+    """Drop the line break that editors and shells leave at the end of a file."""
     return value.removesuffix("\n").removesuffix("\r")
 
 

@@ -26,7 +26,7 @@ _AS_ENVIRONMENT = "as HTTPS_PROXY and NO_PROXY say"
 
 
 ENGLISH = "en"
-"""The language of the source, which needs no catalogue."""
+"""The language of the source; it needs no catalogue."""
 LANGUAGES = (
     ENGLISH,
     *sorted(
@@ -34,12 +34,12 @@ LANGUAGES = (
         for catalogue in Path(balancebot.__file__).parent.glob("locale/*/LC_MESSAGES/balancebot.mo")
     ),
 )
-"""The languages that messages, digests and pages can be written in, as the configuration names them."""
+"""The languages of messages, digests and pages, as the configuration names them."""
 language = values.word_of({name: name for name in LANGUAGES})
 
 
 class LogFormat(StrEnum):
-    """How log lines look. AUTO is text on a terminal and JSON elsewhere."""
+    """The format of log lines. AUTO is text on a terminal and JSON elsewhere."""
 
     AUTO = "auto"
     JSON = "json"
@@ -47,7 +47,7 @@ class LogFormat(StrEnum):
 
 
 class LogLevel(StrEnum):
-    """What is logged: this and worse."""
+    """The lowest level that is logged."""
 
     DEBUG = "debug"
     INFO = "info"
@@ -57,7 +57,7 @@ class LogLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatabaseConfig(ConfigSection):
-    """Where everything is kept."""
+    """Where everything is stored."""
 
     url: Secret = key(
         addresses.database_url,
@@ -95,7 +95,7 @@ class PollConfig(ConfigSection):
     )
     stale_after: timedelta = key(
         values.duration(),
-        "a wallet without a good reading for so long is stale; at least `every`",
+        "a wallet without a good reading for this long is stale; at least `every`",
         default="30m",
     )
     ca_bundle: Path | None = key(
@@ -114,7 +114,7 @@ class PollConfig(ConfigSection):
     )
 
     def checked(self, table: TomlTable, context: ConfigContext) -> Self:  # noqa: ARG002
-        """Derive what is absent from `every`, and refuse a `stale_after` that is shorter."""
+        """Derive absent keys from `every`, and refuse a `stale_after` that is shorter than `every`."""
         stale_after = self.stale_after
         if not table.has("stale_after"):
             stale_after = max(stale_after, self.every)
@@ -137,7 +137,7 @@ class AlertsConfig(ConfigSection):
     """How alerts behave. Limits are set with `balancebot thresholds`, not here."""
 
     remind_every: timedelta = key(
-        values.duration(), 'how often an open alert is told again; "0s" = never', default="24h"
+        values.duration(), 'how often an open alert is sent again; "0s" = never', default="24h"
     )
     recovery_margin: float = key(
         values.number(at_least=0, at_most=1),
@@ -158,7 +158,7 @@ class AlertsConfig(ConfigSection):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RouteConfig(Route, ConfigSection):
-    """Who is told of what. The first route that matches decides; where none does, each channel's default is told."""
+    """Which destinations get which alerts. The first match decides; without one, the defaults of each channel."""
 
     match: Pattern = key(
         values.pattern,
@@ -180,7 +180,7 @@ class RouteConfig(Route, ConfigSection):
     )
     channels: tuple[str, ...] | None = key(
         values.list_of(values.name, "names"),
-        "names of [[channels]] that are told; [] = none",
+        "names of [[channels]] that get the alert; [] = none",
         default=None,
         default_note="those with default = true",
         example='["ops-feishu"]',
@@ -189,7 +189,7 @@ class RouteConfig(Route, ConfigSection):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EscalationConfig(Escalation, ConfigSection):
-    """Who is told when nobody has acknowledged an alert in time. Every one that matches applies."""
+    """Which destinations get an alert that nobody has acknowledged in time. All entries that match apply."""
 
     match: Pattern = key(values.pattern, "as in [[routes]]", example='"acme/*"')
     severity: Severity | None = key(
@@ -205,7 +205,7 @@ class EscalationConfig(Escalation, ConfigSection):
     )
     channels: tuple[str, ...] = key(
         values.list_of(values.name, "names"),
-        "names of [[channels]] that are told",
+        "names of [[channels]] that get the alert",
         default=[],
         example='["ops-feishu"]',
     )
@@ -213,7 +213,7 @@ class EscalationConfig(Escalation, ConfigSection):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class QuietConfig(ConfigSection):
-    """Quiet hours: what is below a severity waits until they end."""
+    """Quiet hours: messages below a severity wait until they end."""
 
     hours: DailyHours | None = key(
         values.daily_hours,
@@ -234,7 +234,7 @@ class QuietConfig(ConfigSection):
     )
 
     def checked(self, table: TomlTable, context: ConfigContext) -> Self:  # noqa: ARG002
-        """Refuse quiet hours that are never."""
+        """Refuse quiet hours that never begin or never end."""
         if not table.has_any("hours", "days"):
             table.fault("", "is never quiet: it needs `hours` or `days`")
         if len(self.days) == len(Weekday):
@@ -251,7 +251,7 @@ class DigestKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DigestConfig(ConfigSection):
-    """Scheduled summaries of how things stand, and statements of the month that ended."""
+    """Scheduled summaries of the balances, and statements of the past month."""
 
     name: str = key(values.text, "for `balancebot digest send`", example='"weekday"', unique=True)
     kind: DigestKind = key(
@@ -309,7 +309,7 @@ class RetentionConfig(ConfigSection):
     )
 
     def checked(self, table: TomlTable, context: ConfigContext) -> Self:  # noqa: ARG002
-        """Refuse hourly readings that go before the raw ones do."""
+        """Refuse hourly readings that are deleted before the raw ones."""
         if not table.has("hourly"):
             return replace(self, hourly=max(self.hourly, self.raw))
         if self.hourly < self.raw:

@@ -1,6 +1,6 @@
-"""`Settings`, one configuration file as a frozen value, and how it is loaded: refused with every fault, or returned.
+"""`Settings`, the frozen value of one configuration file, and `load`, which returns it or all faults of the file.
 
-The fields of `Settings` are in the order in which the file is read and in which the reference lists the sections.
+The fields of `Settings` are in the order of the file and of the reference.
 """
 
 from collections import defaultdict
@@ -67,15 +67,15 @@ class Settings(ConfigSection):
     """Keys at the top of the file."""
 
     path: Path
-    """The file it came from."""
+    """The file that was read."""
     resolved: bool
-    """Whether secrets were resolved; without them nothing can be fetched or sent."""
+    """Whether secrets were resolved. Without them nothing can be fetched or sent."""
     document: Mapping[str, object] = field(default_factory=dict, repr=False, compare=False)
-    """The file as it was parsed: from this alone secrets are read anew, whatever the file says by then."""
+    """The parsed file. Secrets are read again from this alone, even if the file has changed since."""
     file_version: FileVersion = field(default=None, compare=False)
-    """Which version of the file it was; None where the process still has a part of an earlier one."""
+    """The version of the file that was read; None if the process still uses a part of an earlier version."""
     secret_files: Mapping[Path, FileVersion] = field(default_factory=dict, repr=False, compare=False)
-    """The files that its secrets were read from, and which version of each."""
+    """The version of each secret file that was read."""
     timezone: ZoneInfo = key(
         values.timezone,
         "such as Asia/Shanghai: times in messages, digest schedules, hours of the week",
@@ -100,7 +100,7 @@ class Settings(ConfigSection):
     log: LogConfig = table(LogConfig)
 
     def section(self, section: type[C]) -> C | None:
-        """Return the section of one channel, or None when that channel is not configured."""
+        """Return the section of one channel, or None if that channel isn't configured."""
         return next((found for found in self.channel_sections.values() if isinstance(found, section)), None)
 
     @property
@@ -120,7 +120,7 @@ class Settings(ConfigSection):
 
     @property
     def owners(self) -> Mapping[WalletName, str]:
-        """Return whose each wallet is; '' = nobody's."""
+        """Return the owner of each wallet; '' = none."""
         return {
             wallet_name(account.name, app.name): app.owner or ""
             for account in self.accounts
@@ -134,7 +134,7 @@ class Settings(ConfigSection):
 
     @property
     def routing(self) -> RoutingTable:
-        """Return who is told of what."""
+        """Return the routes: which destinations get which alert."""
         sections = self.channel_by_name.items()
         defaults = {channel: section.default_destinations for channel, section in sections}
         editable = frozenset(channel for channel, section in sections if section.can_edit)
@@ -145,14 +145,14 @@ class Settings(ConfigSection):
 
     @property
     def quiet_hours(self) -> QuietHours | None:
-        """Return when what is below a severity waits."""
+        """Return the quiet hours, or None if there are none."""
         quiet = self.quiet
         if quiet is None:
             return None
         return QuietHours(hours=quiet.hours, days=quiet.days, below=quiet.below, zone=self.timezone)
 
     def destinations(self, channel: str) -> tuple[str, ...]:
-        """Return every destination on `channel` that may be told of something, each once."""
+        """Return every destination on `channel` that may get a message, each once."""
         section = self.channel_by_name.get(channel)
         found = [*(() if section is None else section.own_destinations)]
         entries: tuple[RouteConfig | EscalationConfig | DigestConfig, ...]
@@ -163,7 +163,7 @@ class Settings(ConfigSection):
 
 
 def config_path(given: Path | None, *, environ: Mapping[str, str]) -> Path:
-    """Return where the configuration is: as given, else `$BALANCEBOT_CONFIG`, else `./balancebot.toml`."""
+    """Return the path of the configuration: `given`, else `$BALANCEBOT_CONFIG`, else `./balancebot.toml`."""
     return given or Path(environ.get("BALANCEBOT_CONFIG") or DEFAULT_PATH)
 
 
@@ -175,11 +175,11 @@ def load(
     channels: Sequence[ChannelRegistration] = CHANNELS,
     document: Mapping[str, object] | None = None,
 ) -> Settings | tuple[ConfigFault, ...]:
-    """Read the configuration, or return all that is wrong with it; unknown keys and files of apps come last.
+    """Read the configuration, or return all its faults; those of unknown keys and apps files come last.
 
-    `document` is what `path` said earlier; it is taken instead of reading the file.
-    Without `resolve_secrets` no variable and no file of a secret is looked at (but the database's), and every
-    secret in the result refuses to be revealed. The files and folders that it names must be there in either case.
+    `document` is the content of `path` at an earlier time; if it is given, the file isn't read. Without
+    `resolve_secrets` no variable and no secret file is read (except the database's), and every secret in the result
+    refuses to be revealed. The files and folders that the configuration names must exist in either case.
     """
     file = TomlFile(file=str(path))
     version = file_version(path)
@@ -223,7 +223,7 @@ def load(
 
 
 def database_url(path: Path, *, environ: Mapping[str, str]) -> Secret | None:
-    """Return where the database is, whatever else is wrong with the file; None where that can't be told."""
+    """Return the database's address even if the rest of the file has faults; None if it can't be read."""
     file = TomlFile(file=str(path))
     try:
         table = file.root(read_toml(path)).section("database")
@@ -235,7 +235,10 @@ def database_url(path: Path, *, environ: Mapping[str, str]) -> Secret | None:
 
 
 def _with_further_channels(settings: Settings) -> Settings:
-    """Give what names further channels their destinations; a route that names some doesn't tell the others."""
+    """Add the destinations of `[[channels]]` to routes, escalations and digests that name them.
+
+    A route that names some of these channels excludes the others.
+    """
 
     def named(names: Sequence[str]) -> dict[str, tuple[str, ...]]:
         return {
@@ -245,11 +248,11 @@ def _with_further_channels(settings: Settings) -> Settings:
     def extended(entry: E, further: Mapping[str, tuple[str, ...]]) -> E:
         return replace(entry, destinations=MappingProxyType({**entry.destinations, **further}))
 
-    untold = {channel.name: () for channel in settings.channels}
+    excluded = {channel.name: () for channel in settings.channels}
     return replace(
         settings,
         routes=tuple(
-            route if route.channels is None else extended(route, {**untold, **named(route.channels)})
+            route if route.channels is None else extended(route, {**excluded, **named(route.channels)})
             for route in settings.routes
         ),
         escalations=tuple(extended(rule, named(rule.channels)) for rule in settings.escalations),
@@ -258,7 +261,7 @@ def _with_further_channels(settings: Settings) -> Settings:
 
 
 def _refuse_unknown_channels(file: TomlFile, settings: Settings) -> None:
-    """Record names of further channels that no `[[channels]]` has."""
+    """Record names of `[[channels]]` that don't exist."""
     known = [channel.name for channel in settings.channels if channel.name]
     without_digests = [channel.name for channel in settings.channels if not channel.takes_digests]
     arrays: tuple[tuple[str, Sequence[RouteConfig | EscalationConfig | DigestConfig]], ...] = (
@@ -279,7 +282,7 @@ def _refuse_unknown_channels(file: TomlFile, settings: Settings) -> None:
 def _refuse_unknown_mentions(
     file: TomlFile, settings: Settings, channels: Sequence[ChannelRegistration]
 ) -> None:
-    """Record ids behind a kind of channel that there is not."""
+    """Record mentions whose prefix is no kind of channel."""
     kinds = [channel.kind for channel in channels if isinstance(channel, ChannelKind)]
     for index, route in enumerate(settings.routes):
         for severity, ids in route.mention.items():
@@ -293,7 +296,7 @@ def _refuse_unknown_mentions(
 def _with_listed_apps(
     account: AccountConfig, place: str, context: ConfigContext, faults: list[ConfigFault]
 ) -> AccountConfig:
-    """Return the account with the apps of its file too; what is wrong with that file goes to `faults`."""
+    """Return the account with the apps of its apps file too, and add the faults of that file to `faults`."""
     if account.apps_file is None:
         return account
     listed = read_apps_file(
@@ -310,14 +313,14 @@ def _with_listed_apps(
 def remarks(
     settings: Settings, *, channels: Sequence[ChannelRegistration] = CHANNELS
 ) -> tuple[ConfigFault, ...]:
-    """Return what a configuration may say but hardly means: no reason to refuse it, but `check` shows it.
+    """Return what is allowed but probably a mistake. `check` shows it.
 
-    That is: destinations on a channel that isn't configured, nobody to tell, one key pair used twice, secrets on lines
-    that anybody can read.
+    These are: destinations on a channel that isn't configured, alerts that no destination gets, a key pair that is used
+    twice, and secrets that are sent unencrypted.
     """
     found = (
         *_unreachable(settings, channels),
-        *_nobody_told(settings),
+        *_without_destination(settings),
         *_shared_keys(settings),
         *_in_the_clear(settings),
     )
@@ -347,13 +350,13 @@ def _unreachable(settings: Settings, channels: Sequence[ChannelRegistration]) ->
             yield place, f"tells nobody: there is no [{config.name}]"
 
 
-def _nobody_told(settings: Settings) -> Iterator[tuple[str, str]]:
+def _without_destination(settings: Settings) -> Iterator[tuple[str, str]]:
     if not any(settings.routing.defaults.values()):
         yield "", "without [slack] and [email].to, alerts that no route takes are told to nobody"
 
 
 def _in_the_clear(settings: Settings) -> Iterator[tuple[str, str]]:
-    """Yield the addresses to which secrets go unencrypted. On this machine nobody listens."""
+    """Yield the addresses to which secrets are sent unencrypted, except on this machine."""
     addresses: list[tuple[str, object]] = [
         (f"accounts[{index}].base_url", account.base_url) for index, account in enumerate(settings.accounts)
     ]
@@ -389,7 +392,7 @@ def _is_this_machine(host: str) -> bool:
 
 
 def _shared_keys(settings: Settings) -> Iterator[tuple[str, str]]:
-    """One key pair under two names reads one wallet twice, and its quota counts twice. Only with secrets resolved."""
+    """Yield keys that read two wallets: they are one wallet, so its quota counts twice. Needs resolved secrets."""
     if not settings.resolved:
         return
     users: dict[tuple[str, str], list[str]] = defaultdict(list)

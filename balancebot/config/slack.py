@@ -1,4 +1,4 @@
-"""The `[slack]` section: a bot token or a webhook, and who may do what from Slack."""
+"""The `[slack]` section: a bot token or a webhook, and the roles of Slack users."""
 
 import re
 from collections.abc import Sequence
@@ -10,7 +10,7 @@ from balancebot.config.secrets import ConfigContext, Secret
 from balancebot.config.toml_table import TomlTable, UnfitError
 
 WEBHOOK_CHANNEL = "webhook"
-"""The one destination of an incoming webhook that has no `channel` beside it."""
+"""The destination of an incoming webhook that has no `channel`."""
 
 _SLACK_ID = re.compile(r"[UWS][A-Z0-9]{1,30}")
 
@@ -49,7 +49,7 @@ class SlackRoles(ConfigSection):
 
     @property
     def names_groups(self) -> bool:
-        """Return whether Slack has to be asked who is in a user group."""
+        """Return whether Slack must be asked for the members of a user group."""
         return any(member.startswith("S") for member in self.viewer | self.finance | self.admin)
 
 
@@ -93,7 +93,7 @@ class SlackConfig(ChannelSection):
     roles: SlackRoles = table(SlackRoles)
 
     def checked(self, table: TomlTable, context: ConfigContext) -> "SlackConfig":  # noqa: ARG002
-        """Refuse both or neither of bot token and webhook, and what works with a bot token only."""
+        """Refuse both or neither of bot token and webhook, and keys that need a bot token."""
         by_token, by_webhook = table.has("bot_token"), table.has("webhook_url")
         if by_token == by_webhook:
             table.fault("", "needs either bot_token or webhook_url" + (", not both" if by_token else ""))
@@ -110,16 +110,16 @@ class SlackConfig(ChannelSection):
 
     @property
     def can_edit(self) -> bool:
-        """Return whether a bot token is there."""
+        """Return whether there is a bot token."""
         return self.bot_token is not None
 
     @property
     def can_reply(self) -> bool:
-        """Return whether a bot token is there."""
+        """Return whether there is a bot token."""
         return self.bot_token is not None
 
     def destination_fault(self, destinations: Sequence[str]) -> str | None:
-        """Refuse other channels than a webhook's own."""
+        """Refuse channels other than the webhook's own."""
         if self.webhook_url is not None and set(destinations) - {self.channel}:
             return "names a channel, but a webhook posts to its own channel only"
         return None

@@ -1,8 +1,8 @@
-"""A TOML file being read: its tables return checked values and collect every fault.
+"""The reader of a TOML file: its tables return checked values and collect every fault.
 
-A fault does not stop the reading: a stand-in value is returned, and the file is refused at the end with all its faults.
-A key that nothing has asked for is unknown, and is compared with the keys that were asked for.
-(A model library would say less about each fault, and pydantic alone adds some 60 ms to the start of every command.)
+A fault doesn't stop the reader: it returns a default instead, and the file is refused at the end with all its faults. A
+key that the program never asked for is unknown and is compared with the keys that it asked for. (A model library would
+say less about each fault, and pydantic alone adds some 60 ms to the start of every command.)
 """
 
 import re
@@ -18,10 +18,10 @@ T = TypeVar("T")
 D = TypeVar("D")
 
 MAX_FILE_BYTES = 4 * 1024 * 1024
-"""The largest TOML file that is read: room for 35,000 apps, which belong into an `apps_file`."""
+"""The largest TOML file that is read. It has room for 35,000 apps, which belong in an `apps_file`."""
 
 _MAX_NAMES = 100
-"""In one dotted key: tomllib's time grows with their square."""
+"""The most names in one dotted key: the time of tomllib grows with their square."""
 _DOTTED = re.compile(r"""(?:\.[ \t]*(?:[\w-]+|"[^"\n]*"|'[^'\n]*')[ \t]*)+""")
 
 MAX_KEY = 100
@@ -32,11 +32,11 @@ _PLACE = re.compile(r" \(at (?:line (?P<line>\d+), column (?P<column>\d+)|end of
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConfigFault:
-    """One thing that is wrong in a file, printed as one line. It never contains a secret."""
+    """One fault of a file, printed as one line. It never contains a secret."""
 
     file: str
     key: str
-    """`accounts[0].apps[2].app_key`; '' when it concerns the whole file."""
+    """`accounts[0].apps[2].app_key`; '' = the whole file."""
     message: str
 
     def __str__(self) -> str:
@@ -44,12 +44,12 @@ class ConfigFault:
 
 
 class UnfitError(Exception):
-    """A value is not what its key needs. Each message completes a sentence that begins with the key."""
+    """A value doesn't fit its key. Each message completes a sentence that begins with the key."""
 
     def __init__(self, message: str) -> None:
         super().__init__(message)
         self.faults: tuple[tuple[str, str], ...] = (("", message),)
-        """Which element of the value is meant (`[2]`, `.voice`; '' = the value itself), and what is wrong with it."""
+        """The element of the value (`[2]`, `.voice`; '' = the value itself), and what is wrong with it."""
 
     @classmethod
     def of_elements(cls, elements: "Iterable[tuple[str, UnfitError]]") -> "UnfitError":
@@ -66,7 +66,7 @@ Parser = Callable[[object], T]
 
 @dataclass(slots=True, kw_only=True)
 class TomlFile:
-    """One file being read: its faults so far and the tables that were opened."""
+    """A file that is being read: its faults so far, and the tables that were opened."""
 
     file: str
     faults: list[ConfigFault] = field(default_factory=list)
@@ -77,11 +77,11 @@ class TomlFile:
         return self.open_table(values, "")
 
     def fault(self, key: str, message: str) -> None:
-        """Record what is wrong with `key`."""
+        """Record a fault of `key`."""
         self.faults.append(ConfigFault(file=self.file, key=key, message=message))
 
     def note_unknown_keys(self) -> None:
-        """Record each key that nothing asked for. Call it when everything was read."""
+        """Record each key that was never asked for. Call this after everything was read."""
         for table in self.tables:
             table.note_unknown_keys()
 
@@ -102,7 +102,7 @@ class TomlTable:
         self._asked: dict[str, None] = {}
 
     def path(self, key: str) -> str:
-        """Return the full path of `key`, as faults show it; of the table itself when `key` is ''."""
+        """Return the full path of `key`, as faults show it; '' gives the path of the table itself."""
         if not key:
             return self._place
         shown = key if key.replace("_", "").replace("-", "").isalnum() else repr(key)
@@ -111,7 +111,7 @@ class TomlTable:
         return f"{self._place}.{shown}" if self._place else shown
 
     def fault(self, key: str, message: str, *, at: str = "") -> None:
-        """Record what is wrong with `key`, or with the table itself when `key` is ''.
+        """Record a fault of `key`; '' means the table itself.
 
         `at` names an element of the value: `[2]`, `.voice`.
         """
@@ -128,7 +128,7 @@ class TomlTable:
         return not self._values.keys().isdisjoint(keys)
 
     def take(self, key: str, parse: Parser[T], default: D) -> T | D:
-        """Return the value of `key`, or `default` when it is absent or, with a fault recorded, unfit."""
+        """Return the value of `key`. If it is absent, or unfit and recorded as a fault, return `default`."""
         if not self.has(key):
             return default
         try:
@@ -139,15 +139,15 @@ class TomlTable:
             return default
 
     def need(self, key: str, parse: Parser[T], stand_in: D) -> T | D:
-        """Return the value of `key`; its absence is a fault."""
+        """Return the value of `key`; if it is absent, record a fault."""
         if not self.has(key):
             self.fault(key, "is missing")
         return self.take(key, parse, stand_in)
 
     def need_unique(self, key: str, parse: Parser[T], stand_in: D, *, taken: dict[T, str]) -> T | D:
-        """Return the value of `key`, as `need` does; a second table with the same value is a fault.
+        """Return the value of `key`, as `need` does; if another table has the same value, record a fault.
 
-        `taken` maps the values of the tables before to their places; this one is added.
+        `taken` maps the values of the earlier tables to their places; this value is added.
         """
         value = self.need(key, parse, stand_in)
         if value == stand_in:
@@ -159,11 +159,11 @@ class TomlTable:
         return found
 
     def holds_table(self, key: str) -> bool:
-        """Return whether `key` is there and a table, where it may be something else as well."""
+        """Return whether `key` is a table, for keys that may also have another value."""
         return self.has(key) and isinstance(self._values[key], dict)
 
     def table(self, key: str) -> "TomlTable | None":
-        """Open the table `key`, or return None when it is absent."""
+        """Open the table `key`, or return None if it is absent."""
         if not self.has(key):
             return None
         value = self._values[key]
@@ -173,11 +173,11 @@ class TomlTable:
         return self._file.open_table(value, self.path(key))
 
     def section(self, key: str) -> "TomlTable":
-        """Open the table `key`, an empty one when it is absent: all its keys have defaults."""
+        """Open the table `key`; if it is absent, an empty table: all its keys have defaults."""
         return self.table(key) or self._file.open_table({}, self.path(key))
 
     def tables(self, key: str, *, needed: bool = False) -> "list[TomlTable]":
-        """Open each table of the array `key`; where at least one is needed, none is a fault."""
+        """Open each table of the array `key`. If `needed`, an empty array is a fault."""
         value = self._values[key] if self.has(key) else []
         if not isinstance(value, list):
             self.fault(key, f"must be an array of tables, [[{self.path(key)}]], not {described(value)}")
@@ -193,7 +193,7 @@ class TomlTable:
         return opened
 
     def note_unknown_keys(self) -> None:
-        """Record each key that nothing asked for, with the nearest that something did."""
+        """Record each key that was never asked for, with the most similar known key."""
         for key in self._values:
             if key not in self._asked:
                 hint = did_you_mean(key, self._asked) if len(key) <= MAX_KEY else ""
@@ -201,7 +201,7 @@ class TomlTable:
 
 
 def described(value: object) -> str:
-    """Return what kind of value this is, in a word; never the value, which may be a secret."""
+    """Return the type of a value in a word, never the value: it may be a secret."""
     match value:
         case bool():
             return "true or false"
@@ -220,7 +220,7 @@ def described(value: object) -> str:
 
 
 def read_toml(path: Path) -> dict[str, object]:
-    """Read and parse a file. Raises `UnfitError` with what is wrong with it as a whole."""
+    """Read and parse a file. Raises `UnfitError` with the fault of the file."""
     try:
         with path.open("rb") as file:
             data = file.read(MAX_FILE_BYTES + 1)
@@ -235,7 +235,7 @@ def read_toml(path: Path) -> dict[str, object]:
 def parse_toml(data: bytes) -> dict[str, object]:
     """Parse the bytes of a file.
 
-    Raises `UnfitError` with what is wrong with it as a whole: it names the line and quotes nothing.
+    Raises `UnfitError` with the fault of the file. It names the line and quotes nothing.
     """
     if len(data) > MAX_FILE_BYTES:
         raise UnfitError(f"is larger than {MAX_FILE_BYTES} bytes")
@@ -252,7 +252,7 @@ def parse_toml(data: bytes) -> dict[str, object]:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UnfitError(_syntax_fault(str(error), text)) from None
-    except (ValueError, RecursionError):  # a number of thousands of digits, lists a thousand deep
+    except (ValueError, RecursionError):  # a number of thousands of digits, or lists a thousand levels deep
         raise UnfitError("holds a number or a nesting that is too large to be read") from None
 
 

@@ -1,7 +1,7 @@
-"""The kinds of value that a key may have: each reads a value, or says what the key needs, and names itself in the docs.
+"""The kinds of value that a key may have. Each reads a value, or reports what the key needs; the docs show its label.
 
-Call a kind with a value to read it: it returns the parsed value or raises `UnfitError`. Values are bounded here, once.
-Only values of keys that hold no secret are ever quoted.
+Call a kind with a value: it returns the parsed value or raises `UnfitError`. Values are bounded here, once. A value is
+quoted only if its key holds no secret.
 """
 
 import os
@@ -33,7 +33,7 @@ V = TypeVar("V")
 E = TypeVar("E", bound=StrEnum)
 
 MAX_TEXT = 1_000
-"""The longest text of one key, in characters; no host, name, address or schedule comes near it."""
+"""The longest text of one key, in characters. Hosts, names, addresses and schedules are much shorter."""
 
 MAX_LIST = 1_000
 """The most elements of one list."""
@@ -41,10 +41,10 @@ MAX_LIST = 1_000
 _DURATION = re.compile(r"([0-9]{1,9})([smhd])")
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days"}
 LONGEST = timedelta(days=36_500)
-"""The longest duration that anything takes."""
+"""The longest duration of any key."""
 _DAILY_HOURS = re.compile(r"((?:[01][0-9]|2[0-3]):[0-5][0-9])-((?:[01][0-9]|2[0-3]):[0-5][0-9])", re.ASCII)
 _UNTIL_SUNDAY = re.compile(r"-sun\b", re.IGNORECASE)
-"""The end of a range, where Sunday is the seventh day and not the one before Monday."""
+"""The end of a range, where Sunday is day 7 and not day 0."""
 _MENTION = re.compile(
     r"here|channel|[UWS][A-Z0-9]{2,30}|ou_[a-z0-9]{8,64}|\+?[0-9][0-9-]{5,19}|[a-z]{2,20}:[\w.@-]{1,64}",
     re.ASCII,
@@ -55,34 +55,34 @@ _NO_CONTEXT = ConfigContext(environ={}, base=Path(), resolve=False)
 
 @dataclass(frozen=True, slots=True)
 class Kind(Generic[T]):
-    """A kind of value: what the reference calls it, and how it is read."""
+    """A kind of value: its label in the reference, and how it is read."""
 
     label: str
     read: Callable[[object, ConfigContext], T]
-    """Takes the value as TOML gives it. Raises `UnfitError`."""
+    """Takes the value from TOML. Raises `UnfitError`."""
     is_secret: bool = False
 
     def __call__(self, value: object) -> T:
-        """Read a value that refers to nothing outside itself. Raises `UnfitError`."""
+        """Read a value that refers to no file or variable. Raises `UnfitError`."""
         return self.read(value, _NO_CONTEXT)
 
 
 def kind(label: str) -> Callable[[Parser[T]], Kind[T]]:
-    """Decorate a parser of values that refer to nothing outside themselves."""
+    """Decorate a parser of values that refer to no file or variable."""
 
-    def made(parse: Parser[T]) -> Kind[T]:
+    def decorate(parse: Parser[T]) -> Kind[T]:
         return Kind(label, lambda value, _: parse(value))
 
-    return made
+    return decorate
 
 
 def kind_in_context(label: str) -> Callable[[Callable[[object, ConfigContext], T]], Kind[T]]:
     """Decorate a parser of values that name a file or a variable."""
 
-    def made(parse: Callable[[object, ConfigContext], T]) -> Kind[T]:
+    def decorate(parse: Callable[[object, ConfigContext], T]) -> Kind[T]:
         return Kind(label, parse)
 
-    return made
+    return decorate
 
 
 # ---- Texts and numbers
@@ -90,14 +90,14 @@ def kind_in_context(label: str) -> Callable[[Callable[[object, ConfigContext], T
 
 @kind("text")
 def text(value: object) -> str:
-    """Read a line of text that is not empty."""
+    """Read one line of text that isn't empty."""
     if not isinstance(value, str):
         raise UnfitError(f"must be a string, not {described(value)}")
     if not value.strip():
         raise UnfitError("is empty")
     if len(value) > MAX_TEXT:
         raise UnfitError(f"is longer than {MAX_TEXT} characters")
-    # character by character only where it may matter: a file of apps holds a million
+    # checked character by character only if necessary: an apps file has a million values
     if not value.isprintable() and any(
         unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"} for character in value
     ):
@@ -140,7 +140,7 @@ def whole(*, at_least: int, at_most: int) -> Kind[int]:
 
 
 def number(*, at_least: float, at_most: float) -> Kind[float]:
-    """Make the kind of numbers within both bounds; `nan` is in no bounds."""
+    """Make the kind of numbers within both bounds; `nan` is outside of all bounds."""
 
     @kind(f"number, {at_least:g} to {at_most:.15g}")
     def parse(value: object) -> float:
@@ -160,7 +160,7 @@ def one_of(choices: type[E]) -> Kind[E]:
 
 
 def word_of(choices: Mapping[str, V]) -> Kind[V]:
-    """Make the kind of words that stand for something."""
+    """Make the kind of words that stand for values."""
     listed = ", ".join(f'"{choice}"' for choice in choices)
 
     @kind(f"one of {listed}")
@@ -177,14 +177,14 @@ def word_of(choices: Mapping[str, V]) -> Kind[V]:
 
 @kind("true or false")
 def flag(value: object) -> bool:
-    """Read a switch."""
+    """Read `true` or `false`."""
     if not isinstance(value, bool):
         raise UnfitError(f"must be true or false, not {described(value)}")
     return value
 
 
 def list_of(element: Kind[T], label: str) -> Kind[tuple[T, ...]]:
-    """Make the kind of lists, `label` naming the elements; one that is given twice counts once."""
+    """Make the kind of lists, whose elements `label` names; duplicates are dropped."""
 
     def parse(value: object, context: ConfigContext) -> tuple[T, ...]:
         if not isinstance(value, list):
@@ -198,13 +198,13 @@ def list_of(element: Kind[T], label: str) -> Kind[tuple[T, ...]]:
 
 
 def set_of(element: Kind[T], label: str) -> Kind[frozenset[T]]:
-    """Make the kind of lists whose order means nothing."""
+    """Make the kind of lists whose order doesn't matter."""
     members = list_of(element, label)
     return Kind(members.label, lambda value, context: frozenset(members.read(value, context)))
 
 
 def table_of(element: Kind[T], label: str, example: str) -> Kind[Mapping[str, T]]:
-    """Make the kind of inline tables with any keys; `label` says what they are."""
+    """Make the kind of inline tables with any keys; `label` describes them."""
 
     def parse(value: object, context: ConfigContext) -> Mapping[str, T]:
         if not isinstance(value, dict):
@@ -222,7 +222,7 @@ def table_of(element: Kind[T], label: str, example: str) -> Kind[Mapping[str, T]
 
 
 def parse_elements(parse: Callable[[V], T], elements: Iterable[tuple[str, V]]) -> list[T]:
-    """Parse each element of a value, given with its place in it; all faults are raised at once."""
+    """Parse each element of a value, given with its place in it; raise all faults at once."""
     parsed: list[T] = []
     unfit: list[tuple[str, UnfitError]] = []
     for at, element in elements:
@@ -261,7 +261,7 @@ def duration(*, at_least: timedelta = timedelta(0), at_most: timedelta = LONGEST
 
 
 def shown(length: timedelta) -> str:
-    """Return a duration as the file writes it, in its largest whole unit."""
+    """Return a duration as it is written in the file, in its largest whole unit."""
     seconds = int(length.total_seconds())
     for unit, size in (("d", 86_400), ("h", 3_600), ("m", 60)):
         if seconds and seconds % size == 0:
@@ -271,7 +271,7 @@ def shown(length: timedelta) -> str:
 
 @kind("HH:MM-HH:MM")
 def daily_hours(value: object) -> DailyHours:
-    """Read a time of every day such as `22:00-08:00`."""
+    """Read a daily time range such as `22:00-08:00`."""
     written = text(value)
     found = _DAILY_HOURS.fullmatch(written)
     if found is None:
@@ -284,7 +284,7 @@ def daily_hours(value: object) -> DailyHours:
 
 @kind("IANA time zone")
 def timezone(value: object) -> ZoneInfo:
-    """Read an IANA name."""
+    """Read the IANA name of a time zone."""
     written = text(value)
     try:
         return ZoneInfo(written)
@@ -295,22 +295,22 @@ def timezone(value: object) -> ZoneInfo:
 
 @kind("cron schedule")
 def cron(value: object) -> str:
-    """Read a cron expression of five fields that comes true at least once."""
+    """Read a cron expression of five fields that matches at least one time."""
 
     written = " ".join(text(value).split())
     if len(written.split()) != 5:
         raise UnfitError(f'must have five fields such as "0 9 * * MON-FRI", not {written!r}')
-    understood = _UNTIL_SUNDAY.sub("-7", written)
+    standard = _UNTIL_SUNDAY.sub("-7", written)
     try:
-        slots = CronSim(understood, datetime(2000, 1, 1, tzinfo=UTC))
+        slots = CronSim(standard, datetime(2000, 1, 1, tzinfo=UTC))
     except CronSimError as error:
         raise UnfitError(f"is no cron expression: {error} in {written!r}") from None
     if next(chain(slots, [None])) is None:
         raise UnfitError(f"never comes true: {written!r}")
-    return understood
+    return standard
 
 
-# ---- What balances are called and judged by
+# ---- Balances and severities
 
 _SEVERITIES = {choice.word: choice for choice in Severity if choice > Severity.OK}
 
@@ -336,7 +336,7 @@ def currency(value: object) -> str:
 
 
 def _per(words: Mapping[str, V], word: str, element: Kind[T], example: str) -> Kind[Mapping[V, T]]:
-    """Make the kind of inline tables with a value for some of `words`; `word` says what these are."""
+    """Make the kind of inline tables with a value for some of `words`; `word` is what a key is called."""
 
     def parse(value: object, context: ConfigContext) -> Mapping[V, T]:
         if not isinstance(value, dict):
@@ -365,7 +365,7 @@ def per_severity(element: Kind[T], example: str) -> Kind[Mapping[Severity, T]]:
 
 @kind("amount of money, 0 to 1000000")
 def price(value: object) -> Decimal:
-    """Read an amount of money exactly as it is written, to eight decimals."""
+    """Read an amount of money exactly as it is written, with up to eight decimals."""
     written = number(at_least=0, at_most=1e6)(value)
     amount = Decimal(repr(value))
     if round(amount, 8) != amount:
@@ -375,7 +375,7 @@ def price(value: object) -> Decimal:
 
 @kind("ids (U…, S…, here, channel, ou_…, phone numbers, kind:id)")
 def mention(value: object) -> str:
-    """Read whom a message mentions: an id that tells by itself whose it is, or one behind the kind of its channel."""
+    """Read an id that a message mentions: an id that shows its channel, or `KIND:ID`."""
     written = text(value)
     if not _MENTION.fullmatch(written):
         raise UnfitError(
@@ -385,31 +385,28 @@ def mention(value: object) -> str:
     return written
 
 
-# ---- Addresses
-
-
 # ---- Files and folders
 
 
 @kind_in_context("path of a file")
 def existing_file(value: object, context: ConfigContext) -> Path:
-    """Read the path of a file that is there."""
+    """Read the path of an existing file."""
     path = context.base / text(value)
-    if not os.path.isfile(path):  # Path.is_file raises where a folder above may not be entered
+    if not os.path.isfile(path):  # Path.is_file raises if a folder above can't be entered
         raise UnfitError(f"is no file: {path}")
     return path
 
 
 @kind_in_context("path of a folder")
 def existing_folder(value: object, context: ConfigContext) -> Path:
-    """Read the path of a folder that is there."""
+    """Read the path of an existing folder."""
     path = context.base / text(value)
     if not os.path.isdir(path):
         raise UnfitError(f"is no folder: {path}")
     return path
 
 
-# ---- Secrets, and addresses that may hold one
+# ---- Secrets
 
 
 def secret(check: Callable[[str], object] | None = None, *, label: str = "secret") -> Kind[Secret]:
@@ -418,7 +415,7 @@ def secret(check: Callable[[str], object] | None = None, *, label: str = "secret
 
 
 def at_least_long(characters: int) -> Callable[[str], object]:
-    """Make a check of secrets that refuses short ones."""
+    """Make a check that refuses secrets shorter than `characters`."""
 
     def check(value: str) -> None:
         if len(value) < characters:

@@ -1,4 +1,4 @@
-"""The `[web]` section: where the pages are, who may log in and how, and who may read the metrics."""
+"""The `[web]` section: the address of the pages, who may log in and how, and who may read the metrics."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -19,7 +19,7 @@ _LONG_ENOUGH = values.at_least_long(32)
 class OidcConfig(ConfigSection):
     """Log-in by OpenID Connect: authorization code with PKCE."""
 
-    issuer: str = key(addresses.https_url, "who vouches", example='"https://sso.example.com"')
+    issuer: str = key(addresses.https_url, "the provider's address", example='"https://sso.example.com"')
     """Without a slash at its end."""
     client_id: str = key(values.text, "of this service at the issuer", example='"balancebot"')
     client_secret: Secret = key(values.secret(), "of this service at the issuer", example='"env:OIDC_SECRET"')
@@ -88,17 +88,19 @@ class WebConfig(ConfigSection):
     oidc: OidcConfig | None = optional_table(OidcConfig)
 
     def checked(self, table: TomlTable, context: ConfigContext) -> Self:
-        """Derive the address of links from where the pages listen, and take the secret key from the environment."""
-        made = self
+        """Derive the address of links from `listen`, and read the secret key from the environment."""
+        derived = self
         if not table.has("public_url"):
-            made = replace(made, public_url=f"http://{self.listen}")
+            derived = replace(derived, public_url=f"http://{self.listen}")
         if not table.has("secret_key") and context.resolve and context.environ.get(_KEY_VARIABLE):
             try:
-                made = replace(made, secret_key=context.read_secret(f"env:{_KEY_VARIABLE}", _LONG_ENOUGH))
+                derived = replace(
+                    derived, secret_key=context.read_secret(f"env:{_KEY_VARIABLE}", _LONG_ENOUGH)
+                )
             except UnfitError as unfit:
                 table.fault("secret_key", f"from {_KEY_VARIABLE} {unfit}")
         if table.has("user_header") and not self.trusted_proxies:
             table.fault("trusted_proxies", "is missing beside user_header: nobody would be believed")
         if table.has("default_role") and not table.has_any("user_header", "oidc"):
             table.fault("default_role", "is for users of user_header or [web.oidc], and neither is there")
-        return made
+        return derived

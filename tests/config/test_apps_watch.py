@@ -27,7 +27,7 @@ def watch(apps, tmp_path):
 
 def looked(watch):
     """What two looks come to: a version is taken when it stands still."""
-    first, second = watch.look(), watch.look()
+    first, second = watch.check(), watch.check()
     assert first is None
     return second
 
@@ -37,7 +37,7 @@ def names(accounts):
 
 
 def test_nothing_has_changed_after_the_start(watch):
-    assert [None, None] == [watch.look(), watch.look()]
+    assert [None, None] == [watch.check(), watch.check()]
 
 
 def test_a_changed_file_gives_the_accounts_anew_once(watch, apps):
@@ -45,14 +45,14 @@ def test_a_changed_file_gives_the_accounts_anew_once(watch, apps):
     (account,) = looked(watch)
     assert ["shop", "billing"] == [app.name for app in account.apps]
     assert Secret("s2") == account.apps[1].master_secret
-    assert watch.look() is None
+    assert watch.check() is None
 
 
 def test_a_file_that_is_still_being_written_is_not_taken(watch, apps):
     for size in (1, 2, 3):
         apps.write_text(HEADER + "".join(f"a{number},k,s\n" for number in range(size)))
-        assert watch.look() is None
-    assert ["a0", "a1", "a2"] == names(watch.look())
+        assert watch.check() is None
+    assert ["a0", "a1", "a2"] == names(watch.check())
 
 
 def test_a_file_that_lost_many_apps_is_taken_after_a_minute_and_not_if_they_come_back(apps, tmp_path, caplog):
@@ -67,14 +67,14 @@ def test_a_file_that_lost_many_apps_is_taken_after_a_minute_and_not_if_they_come
     watch = AppsWatch(settings.accounts, environ={}, seconds=lambda: now[0])
     wrote(10)  # the first half of a file that is written slowly
     for _ in range(6):
-        assert watch.look() is None
+        assert watch.check() is None
         now[0] += 1
     wrote(20)
-    assert [None, None, None] == [watch.look() for _ in range(3)]
+    assert [None, None, None] == [watch.check() for _ in range(3)]
     wrote(10)
     assert looked(watch) is None
     now[0] += 61
-    assert 10 == len(names(watch.look()))
+    assert 10 == len(names(watch.check()))
     assert ["apps_file.shrinks"] * 2 == [line.message for line in caplog.records]
     wrote(8)  # two of ten: taken at once
     assert 8 == len(names(looked(watch)))
@@ -91,7 +91,7 @@ def test_a_rotated_secret_of_the_same_length_is_a_change(watch, apps):
 def test_a_broken_new_version_keeps_the_old_and_says_so_once_with_row_and_column(watch, apps, caplog):
     apps.write_text(HEADER + "shop,k1,s1\nshop,k2,s2\n")
     with caplog.at_level(logging.INFO):
-        assert [None, None, None] == [watch.look() for _ in range(3)]
+        assert [None, None, None] == [watch.check() for _ in range(3)]
     (record,) = caplog.records
     expected = f"{apps}: line 3, name: 'shop' is already the name of an app in line 2"
     assert ("apps_file.refused", "acme", 1, expected) == (
@@ -104,7 +104,7 @@ def test_a_broken_new_version_keeps_the_old_and_says_so_once_with_row_and_column
 
 def test_a_file_that_is_gone_keeps_the_old_and_comes_back(watch, apps, caplog):
     apps.unlink()
-    assert [None, None, None] == [watch.look() for _ in range(3)]
+    assert [None, None, None] == [watch.check() for _ in range(3)]
     assert ["apps_file.refused"] == caplog.messages
     apps.write_text(HEADER + "other,k1,s1\n")
     assert ["other"] == names(looked(watch))
