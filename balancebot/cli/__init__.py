@@ -1,8 +1,8 @@
-"""The command line: `main`, and the table of commands. Each command's module is imported when the command is called.
+"""The command line: `main`, and the table of commands. The module of a command is imported when it is called.
 
-Start with the table below; `root.py` finds and runs the command, `context.py` holds what every command works with.
-Exit status: 0 done; 1 it ran and something failed; 2 usage or configuration. Expected failures are printed in lines,
-never as a traceback.
+Start with the table below. `root.py` finds and runs the command; `context.py` has what every command uses. Exit status:
+0 success; 1 the command ran and something failed; 2 wrong usage or configuration. Expected failures are printed as
+lines, never as a traceback.
 """
 
 import os
@@ -28,7 +28,7 @@ class CommandEntry(NamedTuple):
     name: str
     summary: str
     place: str
-    """`module:attribute` of its typer application, below this package."""
+    """`module:attribute` of its typer application, relative to this package."""
 
 
 COMMANDS = {
@@ -90,10 +90,10 @@ COMMANDS = {
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit status; `words` default to the process's arguments."""
+    """Run one command and return its exit status; `words` are the process's arguments by default."""
     given = sys.argv[1:] if words is None else words
     prepare_streams()
-    # the database holds password hashes and exports hold balances: no other user of the machine may read them
+    # The database contains password hashes and exports contain balances: no other user of the machine may read them.
     os.umask(0o077)
     try:
         status = _run(given)
@@ -113,7 +113,7 @@ def _run(given: Sequence[str]) -> int:
     if words is None:
         print("the words after balancebot must be UTF-8", file=sys.stderr)
         return 2
-    # a shell that asks how a command goes on says what was typed in variables of its own
+    # When a shell asks for completions, what the user has typed so far is in environment variables.
     is_asked_by_shell = "_BALANCEBOT_COMPLETE" in os.environ
     if words in (["--help"], ["-h"], []) and not is_asked_by_shell:
         print(overview())
@@ -130,7 +130,7 @@ def _run(given: Sequence[str]) -> int:
 
 
 def overview() -> str:
-    """Return what `balancebot --help` shows."""
+    """Return the text of `balancebot --help`."""
     width = max(map(len, COMMANDS))
     parts = "\n\n".join(
         "\n".join((bold(heading), *(f"  {entry.name:<{width}}  {entry.summary}" for entry in entries)))

@@ -78,7 +78,7 @@ def advise(
 ) -> None:
     """Say what to move and buy by when, so that quota lasts to a date."""
 
-    if math.isnan(confidence):  # passes every comparison with a range
+    if math.isnan(confidence):  # nan passes every comparison with a range
         raise typer.BadParameter("--confidence must be a number")
     command = context_of(context)
     keys = _keys(command, pattern)
@@ -120,7 +120,7 @@ def _end(text: str, command: CommandContext, now: datetime) -> datetime:
 
 
 def advice_text(advice: Advice, orders: OrdersConfig, words: Wording) -> str:
-    """Write advice for people: what is to be done for each balance, for each account, and in all."""
+    """Return advice as text: what to do for each balance, for each account, and in total."""
     last = words.ahead(advice.until, now=advice.as_of)
     cost = advice.cost(orders.prices)
     total = words.order_total(advice.totals, now=advice.as_of)

@@ -1,4 +1,4 @@
-"""`alerts`, `silence`, `silences`: lists open alerts, acknowledges them, and mutes patterns for a while."""
+"""`alerts`, `silence`, `silences`: lists open alerts, acknowledges them, and mutes patterns for a time."""
 
 from collections.abc import Sequence
 from datetime import datetime
@@ -42,7 +42,7 @@ def alerts() -> None:
 @alert_commands.command("list")
 def list_alerts(
     context: typer.Context,
-    every: Annotated[bool, typer.Option("--all", help="those that are closed too")] = False,
+    every: Annotated[bool, typer.Option("--all", help="closed alerts, too")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Show the open alerts, the newest first."""
@@ -114,7 +114,7 @@ def silences() -> None:
 @silences_commands.command("list")
 def list_silences(
     context: typer.Context,
-    every: Annotated[bool, typer.Option("--all", help="those that are over too")] = False,
+    every: Annotated[bool, typer.Option("--all", help="ended silences, too")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Show the silences in force."""

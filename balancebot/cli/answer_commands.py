@@ -1,8 +1,8 @@
-"""Runs commands for callers that have found the daemon by its socket: the same code, on the daemon's own `App`.
+"""Runs commands for callers that reach the daemon through its socket: the same code, on the daemon's own `App`.
 
-`ask_daemon.py` is the caller's side, and shows what is exchanged. One command is run at a time, in one thread; a caller
-that isn't accepted within a second runs its command itself. So it does where this daemon has another program or
-configuration than the caller would have, and after any end but a good one: what is wrong is said by the caller.
+`ask_daemon.py` is the caller's side and describes the protocol. One command runs at a time, in one thread. A caller
+that isn't accepted within a second runs its command itself. It also does so if this daemon has another program or
+configuration than the caller, and after any result but success: then the caller reports what is wrong.
 """
 
 import json
@@ -38,17 +38,17 @@ from balancebot.store.errors import DatabaseError
 log = logging.getLogger(__name__)
 
 _REQUEST_WITHIN = 1.0
-_ANSWER_WITHIN = 5.0
-"""Seconds in which a caller has to send its request, and to take the answer."""
+_ANSWER_TIMEOUT = 5.0
+"""Seconds that a caller has to take the answer."""
 _MOST_WALLETS = 2_000
-"""With more, a command takes longer to run than to load, and would hold the poll cycle up."""
+"""With more wallets, a command takes longer to run than to load, and would delay the poll cycle."""
 
 AppInUse = Callable[[], AbstractContextManager[App]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Request:
-    """A command that a caller wants to be run."""
+    """A command that a caller wants to run."""
 
     version: str
     config: str
@@ -59,7 +59,7 @@ class _Request:
 
 
 class CommandServer:
-    """Listens beside a running daemon until it is stopped."""
+    """Listens until it is stopped, in a thread of the daemon."""
 
     def __init__(self, app_in_use: AppInUse) -> None:
         self._app_in_use = app_in_use
@@ -69,8 +69,8 @@ class CommandServer:
         self._thread = threading.Thread(target=self._serve, name="commands", daemon=True)
 
     def start(self, config: Path) -> None:
-        """Listen where callers with this configuration look; where that can't be, they run their commands themselves."""
-        folder = Path(f"/tmp/balancebot-{os.getuid()}")  # noqa: S108 -- `socket_path` looks whose it is
+        """Listen on the socket of this configuration. If that fails, callers run their commands themselves."""
+        folder = Path(f"/tmp/balancebot-{os.getuid()}")  # noqa: S108 -- `socket_path` checks who owns it
         with suppress(OSError):
             folder.mkdir(mode=0o700, exist_ok=True)
         path = socket_path(config)
@@ -83,7 +83,7 @@ class CommandServer:
             listener.bind(os.fspath(own))
             own.chmod(0o600)
             listener.listen(8)
-            own.replace(path)  # the place of one that was killed, or of another replica on this machine
+            own.replace(path)  # replaces the socket of a killed daemon, or of another replica on this machine
             self._inode = path.stat().st_ino
         except OSError as error:
             listener.close()
@@ -93,7 +93,7 @@ class CommandServer:
         self._thread.start()
 
     def stop(self, wait: float) -> None:
-        """Accept no more callers, and wait at most `wait` seconds for the command under way."""
+        """Accept no more callers, and wait at most `wait` seconds for the running command."""
         if self._listener is None:
             return
         with suppress(OSError):
@@ -115,7 +115,7 @@ class CommandServer:
                     self._answer(connection)
 
     def _answer(self, connection: socket.socket) -> None:
-        """Run one command, if it is for this daemon to run. Raises OSError or ValueError for what a caller does wrong."""
+        """Run one command, if it is for this daemon. Raises OSError or ValueError for a faulty caller."""
         connection.settimeout(_REQUEST_WITHIN)
         if not _is_of_this_user(connection):
             return
@@ -131,12 +131,12 @@ class CommandServer:
             caller = Caller(printed=[], is_coloured=request.is_coloured)
             status = _run(request, app, caller)
             answer = json.dumps({"status": status, "printed": caller.printed}).encode() + b"\n"
-            connection.settimeout(_ANSWER_WITHIN)
+            connection.settimeout(_ANSWER_TIMEOUT)
             connection.sendall(answer if len(answer) < MAX_ANSWER else b'{"status": null}\n')
 
 
 def _run(request: _Request, app: App, caller: Caller) -> int | None:
-    """Run a command; return its exit status, or None where the caller is to run it instead: nothing was done."""
+    """Run a command and return its exit status. None: nothing was done, and the caller must run it itself."""
     context = CommandContext(app=app, user=request.user)
     CALLER.set(caller)
     try:
@@ -147,14 +147,14 @@ def _run(request: _Request, app: App, caller: Caller) -> int | None:
             return None
         show_error(context.redact(str(error)))
         return 1
-    except (Exception, SystemExit):  # noqa: BLE001 -- wrong words, or a fault: the caller meets it again, and shows it
+    except (Exception, SystemExit):  # noqa: BLE001 -- wrong usage or a fault: the caller runs into it again, and reports it
         return None
     finally:
         CALLER.set(None)
 
 
 def _is_of_this_user(connection: socket.socket) -> bool:
-    """Return whether the caller is who the daemon is; the permissions of the folder see to it already."""
+    """Return whether daemon and caller are the same user. The permissions of the folder ensure that already."""
     _, user, _ = struct.unpack("3i", connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12))
     return bool(user == os.getuid())
 
@@ -171,7 +171,7 @@ def _is_for(request: _Request, settings: Settings) -> bool:
 
 
 def _database_variable(settings: Settings) -> str:
-    """Return the environment variable that holds the database's URL; '' where it isn't in one."""
+    """Return the environment variable that holds the database's URL; '' if it isn't in a variable."""
     section = settings.document.get("database")
     url = section.get("url") if isinstance(section, dict) else None
     return url.removeprefix("env:") if isinstance(url, str) and url.startswith("env:") else ""

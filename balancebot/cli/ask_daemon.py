@@ -1,13 +1,13 @@
-"""Has the running daemon answer a command, which saves a short one the time it takes to load the program.
+"""Lets the running daemon answer a command, which saves a short command the time to load the program.
 
-The daemon runs the same command on the `App` that it has (`answer_commands.py`) and sends back what the command printed.
-Where no daemon of the same user, program and configuration listens, the caller runs the command itself. Nothing is
-imported here but what bare Python has.
+The daemon runs the same command on its own `App` (`answer_commands.py`) and sends back what the command printed. If no
+daemon of the same user, program and configuration listens, the caller runs the command itself. This module imports only
+what Python has loaded anyway, or imports it late.
 
-    caller  -> one line of JSON: who asks, what, and with which program and configuration
-    daemon  -> one line: from which variable it has the database's URL; nothing where it will not
-    caller  -> GO, from when on the command may run
-    daemon  -> one line: the exit status and what was printed; or that the caller is to run it
+        caller  -> one line of JSON: user, command, and the version of program and configuration
+        daemon  -> one line: the variable that holds its database's URL; nothing if it refuses
+        caller  -> GO: from here on the command may run
+        daemon  -> one line: the exit status and what was printed, or that the caller must run it
 """
 
 import os
@@ -36,29 +36,29 @@ CHANGES = {
 GO = b"go\n"
 MAX_REQUEST = 1 << 16
 MAX_ANSWER = 1 << 26
-_ACCEPTED_WITHIN = 1.0
-"""Seconds. A daemon that is busier than that isn't waited for."""
-_ANSWERED_WITHIN = 60.0
+_ACCEPT_TIMEOUT = 1.0
+"""Seconds. If a daemon is busy for longer, the caller doesn't wait for it."""
+_ANSWER_TIMEOUT = 60.0
 
 
 def version() -> str:
-    """Return which program this is: its version, and when it was installed."""
+    """Return the version of the installed program, and when it was installed."""
     return f"{__version__} {os.stat(program).st_mtime_ns}"
 
 
 def answered_command(words: Sequence[str]) -> tuple[str, ...] | None:
-    """Return the name of the command if a daemon may answer it."""
+    """Return the name of the command, or None if no daemon may answer it."""
     _, words = _split(words)
     name = tuple(words[:2]) if tuple(words[:1]) not in CHANGES else tuple(words[:1])
     return name if name in CHANGES and "--help" not in words else None
 
 
 def socket_path(config: Path) -> Path | None:
-    """Return where the daemon with this configuration listens; None where no folder is this user's alone.
+    """Return the socket of the daemon with this configuration; None if no folder belongs to this user alone.
 
-    `/run/balancebot` is systemd's `RuntimeDirectory`. Nobody else can put anything into a folder that is returned.
+    `/run/balancebot` is systemd's `RuntimeDirectory`. Nobody else can put a file into the folder that is returned.
     """
-    from zlib import crc32  # lazy: `--help` is to be quick
+    from zlib import crc32  # `--help` must be quick
 
     name = f"{crc32(os.fsencode(os.path.abspath(config))):08x}.sock"
     for folder in (Path("/run/balancebot"), Path(f"/tmp/balancebot-{os.getuid()}")):  # noqa: S108 -- see the next lines
@@ -72,7 +72,7 @@ def socket_path(config: Path) -> Path | None:
 
 
 def ask_daemon(words: Sequence[str]) -> int | None:
-    """Have a daemon run a command and print what it printed; return the exit status. None: run it here."""
+    """Let a daemon run a command and print what it printed; return the exit status. None: run it here."""
     name = answered_command(words)
     if name is None:
         return None
@@ -88,7 +88,7 @@ def ask_daemon(words: Sequence[str]) -> int | None:
             return None
         print(lost, file=sys.stderr)
         return 1
-    except (OSError, ValueError, LookupError, TypeError):  # nothing was run yet
+    except (OSError, ValueError, LookupError, TypeError):  # nothing has run yet
         return None
     except KeyboardInterrupt:
         print("\nAborted!", file=sys.stderr)
@@ -102,16 +102,16 @@ def ask_daemon(words: Sequence[str]) -> int | None:
 
 
 class _LostError(Exception):
-    """The daemon may have run the command, and didn't say so."""
+    """The daemon may have run the command, but its answer is missing."""
 
     def __str__(self) -> str:
         return "the running balancebot ended before it answered: look whether the change was made"
 
 
 def _exchange(path: Path, config: Path, words: Sequence[str]) -> tuple[int, list[tuple[bool, str]]] | None:
-    """Return the exit status and what was printed; None where the command is to be run here.
+    """Return the exit status and what was printed; None if the command must run here.
 
-    Raises `_LostError` for what fails once the command may have been run, and anything else before.
+    Raises `_LostError` for a failure after which the command may have run, and other errors for earlier failures.
     """
     import json  # lazy: there may be no daemon
     import socket  # lazy: the same
@@ -126,7 +126,7 @@ def _exchange(path: Path, config: Path, words: Sequence[str]) -> tuple[int, list
         "is_coloured": is_coloured(sys.stdout),
     }
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as connection:
-        connection.settimeout(_ACCEPTED_WITHIN)
+        connection.settimeout(_ACCEPT_TIMEOUT)
         connection.connect(os.fspath(path))
         connection.sendall(json.dumps(request).encode() + b"\n")
         with connection.makefile("rb") as answers:
@@ -135,7 +135,7 @@ def _exchange(path: Path, config: Path, words: Sequence[str]) -> tuple[int, list
                 return None
             connection.sendall(GO)
             try:
-                connection.settimeout(_ANSWERED_WITHIN)
+                connection.settimeout(_ANSWER_TIMEOUT)
                 answer = json.loads(answers.readline(MAX_ANSWER))
                 if answer["status"] is None:
                     return None
@@ -146,7 +146,7 @@ def _exchange(path: Path, config: Path, words: Sequence[str]) -> tuple[int, list
 
 
 def digest_of(value: str) -> str:
-    """Return what two processes compare to see whether a variable says the same to both."""
+    """Return a digest that shows two processes whether they have the same value."""
     from hashlib import sha256  # lazy: few configurations need it
 
     return sha256(os.fsencode(value)).hexdigest()
@@ -157,12 +157,12 @@ def _has_same(variable: str, digest: str) -> bool:
 
 
 def user_name() -> str:
-    """Return who calls the program, for the audit log."""
-    from getpass import getuser  # lazy: `--help` is to be quick
+    """Return the user who calls the program, for the audit log."""
+    from getpass import getuser  # lazy: `--help` must be quick
 
     try:
         return getuser()
-    except (KeyError, OSError):  # a container may run as a number that has no name
+    except (KeyError, OSError):  # in a container the user may be a number without a name
         return f"uid {os.getuid()}"
 
 

@@ -1,4 +1,4 @@
-"""`check`: everything that a running bot depends on, tried once: a line each, and status 1 if any fails."""
+"""`check`: tries everything that a running bot depends on, prints a line for each, and exits with 1 if one fails."""
 
 import stat
 from collections.abc import Iterator
@@ -24,12 +24,12 @@ commands = command_group()
 
 @dataclass(frozen=True, slots=True)
 class _Line:
-    """What was tried, and how it ended. A note is no failure."""
+    """What was tried, and the result. A note is no failure."""
 
     about: str
     words: str
     ok: bool | None = True
-    """None: a note."""
+    """None = a note."""
 
     def __str__(self) -> str:
         match self.ok:
@@ -80,7 +80,7 @@ def _lines(settings: Settings, *, offline: bool) -> Iterator[_Line]:
 
 
 def _exposed(settings: Settings) -> Iterator[Path]:
-    """Yield the files that hold secrets themselves, and that other users can read."""
+    """Yield the files that contain secrets and that other users can read."""
     files = {settings.path, *(account.apps_file for account in settings.accounts if account.apps_file)}
     for file in sorted(files):
         try:
@@ -94,7 +94,7 @@ def _exposed(settings: Settings) -> Iterator[Path]:
 
 
 def _database(app: App) -> Iterator[_Line]:
-    """Bring it up to date, and yield what it knows; where it fails, the rest can still be tried."""
+    """Upgrade the database, and yield what it contains. If that fails, the rest can still be tried."""
     try:
         app.database.upgrade()
         known = list(_from_database(app))
@@ -106,23 +106,23 @@ def _database(app: App) -> Iterator[_Line]:
 
 
 def _from_database(app: App) -> Iterator[_Line]:
-    """Yield contradictions between limits, and what a channel refuses for good.
+    """Yield contradictions between limits, silences that mute much, and lasting failures of channels.
 
-    A refusal is a failure where nothing that is tried later tells whether it still holds: a mail server isn't asked for
-    recipients, a webhook isn't called.
+    A lasting failure counts as a failure only if no later check shows whether it still exists: a mail server isn't
+    asked for recipients, a webhook isn't called.
     """
     with app.database.read() as conn:
         book = app.thresholds.book(conn)
-        standing = channel_failures.standing(conn)
-        held = silences.holding(conn, app.clock.now())
+        failures = channel_failures.standing(conn)
+        broad_silences = silences.holding(conn, app.clock.now())
     keys = (BalanceKey(wallet, category) for wallet in app.settings.wallets for category in Category)
     for inversion in book.inversions(keys):
         yield _Line("thresholds", str(inversion), ok=None)
-    for silence in held:
+    for silence in broad_silences:
         if silence.announced_at is not None:
-            said = f"{silence.pattern.text} until {silence.until:%Y-%m-%d %H:%M} UTC by {silence.created_by}"
-            yield _Line(f"silence {silence.id}", f"{said}, which mutes much", ok=None)
-    for trouble in standing:
+            text = f"{silence.pattern.text} until {silence.until:%Y-%m-%d %H:%M} UTC by {silence.created_by}"
+            yield _Line(f"silence {silence.id}", f"{text}, which mutes much", ok=None)
+    for trouble in failures:
         yield _Line(
             f"{trouble.channel} {trouble.destination}",
             f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M} UTC)",
@@ -131,7 +131,7 @@ def _from_database(app: App) -> Iterator[_Line]:
 
 
 def _credentials(app: App) -> Iterator[_Line]:
-    """Fetch every wallet once, and store nothing."""
+    """Fetch every wallet once; store nothing."""
     try:
         source = app.source
     except ValueError as error:

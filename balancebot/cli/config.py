@@ -1,4 +1,4 @@
-"""`init` writes a commented configuration to begin with, filled in with what a person answers; `config` lists all keys."""
+"""`init` writes a commented configuration, filled in with the user's answers; `config` lists all keys."""
 
 import os
 import secrets
@@ -27,7 +27,7 @@ _NEEDED = {
     "channels.url": "channels.kind",
     "channels.secret": "channels.kind",
 }
-"""A key that is asked for only beside another."""
+"""A key that is asked for only if another has an answer."""
 
 _QUESTIONS = (
     ("accounts.name", "A name for the Jiguang account", False),
@@ -44,7 +44,7 @@ _QUESTIONS = (
 
 
 class ReferenceFormat(StrEnum):
-    """How the reference is written."""
+    """The format of the reference."""
 
     TEXT = "text"
     MD = "md"
@@ -111,7 +111,7 @@ def init(
     if filled["web.listen"]:
         filled["web.secret_key"] = secrets.token_hex(32)
     try:
-        # readable by its owner alone: people write their secrets into it
+        # Only its owner may read the file: people write their secrets into it.
         written = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
     except OSError as error:
         raise CommandError(f"{path}: can't be written: {error.strerror}") from None
@@ -125,7 +125,7 @@ def init(
 
 
 def _channel(filled: Mapping[str, str | bool]) -> dict[str, str | bool]:
-    """Return what follows from the kind of a further channel; refuse one that could not work."""
+    """Return the further keys for the kind of channel; refuse a channel that couldn't work."""
     kind = str(filled["channels.kind"])
     if not kind:
         if filled["channels.url"] or filled["channels.secret"]:
@@ -143,7 +143,7 @@ def _channel(filled: Mapping[str, str | bool]) -> dict[str, str | bool]:
 
 
 def _answers() -> dict[str, str]:
-    """Ask a person; what has no answer stays as the template has it."""
+    """Ask the user. A key without an answer stays as the template has it."""
     answers: dict[str, str] = {}
     for key, question, is_hidden in _QUESTIONS:
         if key in _NEEDED and not answers[_NEEDED[key]]:

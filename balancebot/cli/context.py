@@ -1,4 +1,4 @@
-"""What every command uses: configuration, database, app, parsers of arguments, and the errors that end it."""
+"""What every command uses: configuration, database, app, parsers of arguments, and the errors that end a command."""
 
 import os
 from collections.abc import Callable
@@ -29,49 +29,49 @@ class CommandContext:
     """One call of the program."""
 
     def __init__(self, *, app: "App | None" = None, user: str = "") -> None:
-        """A daemon that runs the command for another process gives its app, and the user who called that."""
+        """`app` and `user` are given if a daemon runs the command for another process: its app, that user."""
         self.given_config: Path | None = None
-        """What `--config` says."""
+        """The file that `--config` names."""
         self._user = user
         if app is not None:
             self.app, self.settings, self.database, self.redact = app, app.settings, app.database, app.redact
 
     @property
     def config_path(self) -> Path:
-        """Where the configuration is, or would be."""
+        """The path of the configuration, whether or not the file exists."""
         return config_path(self.given_config, environ=os.environ)
 
     @cached_property
     def settings(self) -> Settings:
-        """The configuration without its secrets, but the database's."""
+        """The configuration without its secrets, except the database's."""
         return self._load(resolve_secrets=False)
 
     @cached_property
     def settings_with_secrets(self) -> Settings:
-        """The configuration with every secret resolved: for commands that ask or send."""
+        """The configuration with all secrets, for commands that fetch or send."""
         return self._load(resolve_secrets=True)
 
     @cached_property
     def database(self) -> Database:
-        """The database, made or brought up to date; raises `DatabaseError`."""
+        """The database, created or upgraded; raises `DatabaseError`."""
         database = Database(self.settings.database.url.reveal())
         database.upgrade()
         return database
 
     @cached_property
     def redact(self) -> Redactor:
-        """Hides every secret that this call has resolved, in log lines and in its last error message."""
+        """Hides every secret that this call has resolved, in log lines and in the last error message."""
         return Redactor.of(*(self.__dict__.get(name) for name in ("settings", "settings_with_secrets")))
 
     @cached_property
     def app(self) -> "App":
-        """The app, for commands that neither fetch nor send: its settings hold no secret."""
-        from balancebot.app import build_app  # lazy: `status` and others that only read start without it
+        """The app, for commands that neither fetch nor send: its settings contain no secret."""
+        from balancebot.app import build_app  # lazy: `status` and other commands that only read do without it
 
         return build_app(self.settings, self.database)
 
     def actor(self, via: Via | None = None) -> Actor:
-        """Return who calls the program, for the audit log; `via` defaults to the command line."""
+        """Return the user who calls the program, for the audit log; `via` is the command line by default."""
         who = clean_text(self._user or user_name(), at_most=MAX_USER_NAME)
         return Actor(name=who, via=via or Via.CLI)
 
@@ -83,13 +83,13 @@ class CommandContext:
 
 
 def context_of(context: typer.Context) -> CommandContext:
-    """Return what the running command works with."""
+    """Return the context of the running command."""
     command: CommandContext = context.find_object(CommandContext)  # type: ignore[assignment]
     return command
 
 
 def command_group() -> typer.Typer:
-    """Return a fresh typer application as every command's module fills one: plain help, plain errors."""
+    """Return a new typer application with plain help and plain errors, for a command's module to fill."""
     return typer.Typer(add_completion=False, rich_markup_mode=None, no_args_is_help=True)
 
 
@@ -120,7 +120,7 @@ def read_one_category(text: str) -> Category:
 
 
 class CommandError(Exception):
-    """An expected end other than success; `str()` of it is what stderr shows."""
+    """An expected failure of a command; `str()` of it goes to stderr."""
 
     def __init__(self, *lines: str, status: int = 1) -> None:
         super().__init__("\n".join(lines))
@@ -128,14 +128,14 @@ class CommandError(Exception):
 
 
 class RefusedError(CommandError):
-    """The command was used wrongly, or the configuration is at fault: nothing was done."""
+    """Wrong usage or a faulty configuration: nothing was done."""
 
     def __init__(self, *lines: str) -> None:
         super().__init__(*lines, status=2)
 
 
 def write_file(file: Path, content: Callable[[], bytes]) -> None:
-    """Write what was asked for into a file, and say so on stderr."""
+    """Write the output of a command to a file, and report it on stderr."""
     data = content()
     try:
         file.write_bytes(data)

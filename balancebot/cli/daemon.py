@@ -1,8 +1,8 @@
-"""The daemon: its jobs, pages and Slack listener, started, reloaded and stopped in order.
+"""The daemon: starts, reloads and stops its jobs, pages and Slack listener, in order.
 
-Each job calls one use case of the present `Generation`, which is what one configuration makes. Stopping starts nothing
-new, finishes what is under way as far as there is time, and leaves the rest to whoever runs next: everything due stands
-in the database.
+Each job calls one use case of the present `Generation`, which is made from one configuration. When the daemon stops, it
+starts nothing new, finishes the work under way if there is time, and leaves the rest to the next process: everything
+that is due is in the database.
 """
 
 import logging
@@ -40,22 +40,22 @@ from balancebot.web.server import WebServer, serve
 log = logging.getLogger(__name__)
 
 Reread = Callable[[Mapping[str, object] | None], Settings | tuple[ConfigFault, ...]]
-"""Reads the configuration anew: the file, or where a document is given what the file said then."""
+"""Reads the configuration again: from the file, or from the document of an earlier reading if one is given."""
 
 _DRAIN = timedelta(seconds=6)
-"""How long stopping may take: of the ten seconds that are allowed, some are left for a slow machine."""
-_FOR_JOBS = timedelta(seconds=4)
-"""How long stopping waits for jobs that are under way."""
+"""How long stopping may take. Ten seconds are allowed; the rest is for a slow machine."""
+_JOBS_TIMEOUT = timedelta(seconds=4)
+"""How long stopping waits for running jobs."""
 _MAX_CYCLES = 4
-"""So many poll cycles may overlap: a slow one must not keep other wallets from being read when they are due."""
+"""How many poll cycles may overlap: a slow one must not delay the wallets that are due meanwhile."""
 _MAX_FAILING_CYCLES = 2
-"""The same for cycles of wallets that fail."""
+"""The same for the cycles of failing wallets."""
 _TICK = timedelta(milliseconds=500)
-_DOUBTED_FOR = timedelta(seconds=5)
-"""A clock that jumps is doubted for two intervals of polling and so much longer."""
-_MOST_DOUBTED_FOR = timedelta(minutes=10)
+_EXTRA_DOUBT = timedelta(seconds=5)
+"""A clock that jumps is distrusted for two poll intervals plus this."""
+_MAX_DOUBT = timedelta(minutes=10)
 _FAILING = timedelta(minutes=1)
-"""The daemon isn't ready when deliveries have failed for so long."""
+"""If deliveries have failed for this long, the daemon isn't ready."""
 
 
 class Daemon:
@@ -71,15 +71,15 @@ class Daemon:
         reread: Reread | None = None,
         reload_wanted: threading.Event | None = None,
     ) -> None:
-        """`channels` take the place of those that are configured; `redactor` is one made of these settings already.
+        """Use `channels` instead of the configured ones. `redactor` is one that was already made from these settings.
 
-        When `reload_wanted` is set, the configuration is read anew within a second; without `reread` it stays as it is.
+        When `reload_wanted` is set, the configuration is read again within a second. Without `reread` it never changes.
         """
         self._database = database
         self._channels = channels
         self._clock = SystemClock()
-        doubted_for = min(2 * settings.poll.every + _DOUBTED_FOR, _MOST_DOUBTED_FOR)
-        self._steady = SteadyClock(self._clock.now, believes_after=doubted_for)
+        doubt = min(2 * settings.poll.every + _EXTRA_DOUBT, _MAX_DOUBT)
+        self._steady = SteadyClock(self._clock.now, believes_after=doubt)
         self._reread = reread
         self._metrics = Metrics(self._system_status, channels=settings.channel_by_name)
         self._reporter = Reporter(self._metrics)
@@ -88,18 +88,18 @@ class Daemon:
         self._reload_wanted = reload_wanted or threading.Event()
         self._secrets = SecretsWatch(settings.secret_files)
         self._swapping = threading.Lock()
-        """Of the next two."""
+        """Protects the next two attributes."""
         self._current = self._generation(settings, redactor)
         self._ending: list[Generation] = []
-        self._configuration = self._taken(self._current)
-        self._noted: RunningConfiguration | None = None
-        """As it was stored last."""
+        self._configuration = self._running_configuration(self._current)
+        self._stored_configuration: RunningConfiguration | None = None
+        """As it was last stored."""
         self._scheduler = Scheduler(self._jobs())
         self._pages: WebServer | None = None
         self._slack_stopped = True
 
     def _generation(self, settings: Settings, redactor: Redactor | None) -> Generation:
-        """Make what one configuration makes, before anything of it begins. Raises ValueError, see `Generation`."""
+        """Make the app and pages of one configuration, and start nothing. Raises ValueError, see `Generation`."""
 
         def deliver() -> None:
             self._scheduler.run_now("deliver")
@@ -133,13 +133,13 @@ class Daemon:
 
     @contextmanager
     def app_in_use(self) -> Iterator[App]:
-        """Yield the app of the present generation, which doesn't end meanwhile."""
+        """Yield the app of the present generation, which isn't closed before the block ends."""
         with self._in_use() as generation:
             yield generation.app
 
     @contextmanager
     def _in_use(self) -> Iterator[Generation]:
-        """Yield the present generation, which doesn't end meanwhile."""
+        """Yield the present generation, which isn't closed before the block ends."""
         with ExitStack() as stack:
             with self._swapping:
                 generation = self._current
@@ -148,19 +148,19 @@ class Daemon:
 
     @property
     def address(self) -> str | None:
-        """Where the pages are served, once started; None = nowhere."""
+        """The address of the pages, once started; None = no pages."""
         web = self._app.settings.web
         return None if web is None or self._pages is None else f"http://{web.listen.host}:{self._pages.port}"
 
     def start(self) -> None:
-        """Begin. Raises `DatabaseError` when the database can't be asked, OSError when the pages can't be served."""
+        """Start. Raises `DatabaseError` if the database fails, and OSError if the pages can't be served."""
         try:
             self._current.worker.show()
             if self._database.is_sqlite:
-                # one daemon at a time has the file to itself: any other that had claimed something is dead
+                # Only one daemon at a time uses the file: any other worker that has claimed something is dead.
                 self._current.worker.succeed()
             self._app.sync_wallets()
-            self._note_configuration()
+            self._store_configuration()
             web = self._app.settings.web
             if web is not None:
                 self._pages = serve(self._answer, host=web.listen.host, port=web.listen.port)
@@ -172,19 +172,19 @@ class Daemon:
         self._scheduler.start()
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let the pages of the present generation answer a request."""
+        """Answer a request with the pages of the present generation."""
         with self._in_use() as generation:
-            assert generation.pages is not None  # noqa: S101 -- [web] comes and goes with a restart only
+            assert generation.pages is not None  # noqa: S101 -- [web] appears and disappears only at a restart
             await generation.pages(scope, receive, send)
 
     def _reload_if_due(self) -> None:
-        """Reload when that is due, and store how the configuration stands when that has changed."""
+        """Reload if that is due, and store the state of the configuration if it has changed."""
         if self._reread is not None:
             self._reload(self._reread)
-        self._note_configuration()
+        self._store_configuration()
 
     def _reload(self, reread: Reread) -> None:
-        """Take the file as it is now when that is wanted, or secrets alone when a file of them has changed."""
+        """Load the file again if that was asked for, or only the secrets if one of their files has changed."""
         document = None
         if self._reload_wanted.is_set():
             self._reload_wanted.clear()
@@ -198,10 +198,10 @@ class Daemon:
             if isinstance(loaded, Settings):
                 if document is not None:
                     loaded = replace(loaded, file_version=self._app.settings.file_version)
-                loaded = self._take(loaded)
+                loaded = self._switch_to(loaded)
             if loaded:
                 self._refuse(loaded)
-        except DatabaseError:  # it is tried again
+        except DatabaseError:  # the next run of the job tries again
             if document is None:
                 self._reload_wanted.set()
             else:
@@ -210,8 +210,8 @@ class Daemon:
         finally:
             notify_service_manager("READY=1")
 
-    def _take(self, loaded: Settings) -> tuple[ConfigFault, ...]:
-        """Let a generation of these settings take over; return why it can't. Raises DatabaseError."""
+    def _switch_to(self, loaded: Settings) -> tuple[ConfigFault, ...]:
+        """Switch to a generation of these settings, or return why that isn't possible. Raises DatabaseError."""
         old = self._current
         settings, needs_restart = with_what_can_change(old.app.settings, loaded)
         redact = Redactor.of(settings, old.app.settings)
@@ -230,7 +230,7 @@ class Daemon:
             self._current = new
             self._ending.append(old)
         _in_background(lambda: self._end(old, new), "end generation")
-        self._configuration = self._taken(new, needs_restart)
+        self._configuration = self._running_configuration(new, needs_restart)
         log.info("config.reloaded", extra={"wallets": len(settings.wallets), "needs_restart": needs_restart})
         return ()
 
@@ -240,12 +240,14 @@ class Daemon:
             self._ending.remove(old)
 
     def _refuse(self, faults: tuple[ConfigFault, ...]) -> None:
-        """Keep the present configuration, and say why wherever people look."""
-        said = tuple(self._app.redact(str(fault)) for fault in faults)
-        log.error("config.refused", extra={"faults": said})
-        self._configuration = replace(self._configuration, at=self._app.clock.now(), faults=said)
+        """Keep the present configuration, and show why in the log, in `status` and on the pages."""
+        messages = tuple(self._app.redact(str(fault)) for fault in faults)
+        log.error("config.refused", extra={"faults": messages})
+        self._configuration = replace(self._configuration, at=self._app.clock.now(), faults=messages)
 
-    def _taken(self, generation: Generation, needs_restart: tuple[str, ...] = ()) -> RunningConfiguration:
+    def _running_configuration(
+        self, generation: Generation, needs_restart: tuple[str, ...] = ()
+    ) -> RunningConfiguration:
         return RunningConfiguration(
             worker_id=generation.app.worker_id,
             host=platform.node(),
@@ -254,21 +256,21 @@ class Daemon:
             needs_restart=needs_restart,
         )
 
-    def _note_configuration(self) -> None:
+    def _store_configuration(self) -> None:
         current = self._configuration
-        if current != self._noted:
+        if current != self._stored_configuration:
             with self._database.write() as conn:
                 configurations.note(conn, current)
-            self._noted = current
+            self._stored_configuration = current
 
     def stop(self) -> bool:
-        """End within `_DRAIN`, whatever others wait for; return whether everything under way was finished."""
+        """Stop within `_DRAIN`, even if others hang; return whether all work under way was finished."""
         until = monotonic() + _DRAIN.total_seconds()
         closing = _in_background(self._close_inputs, "close inputs")
-        unfinished = self._scheduler.stop(_FOR_JOBS)
+        unfinished = self._scheduler.stop(_JOBS_TIMEOUT)
         for job in unfinished:
             log.warning("stop.unfinished", extra={"job": job})
-        # a locked database may hold each statement for seconds: so this, too, has its time
+        # With a locked database each statement may take seconds: so this, too, gets a time limit.
         ending = _in_background(lambda: self._deliver_and_leave(until), "deliver and leave")
         ending.join(max(0.0, until - monotonic()))
         closing.join(max(0.0, until - monotonic()))
@@ -280,12 +282,12 @@ class Daemon:
     def _close_inputs(self) -> None:
         """Stop accepting requests."""
         if self._current.slack is not None:
-            self._slack_stopped = self._current.slack.stop(_FOR_JOBS)
+            self._slack_stopped = self._current.slack.stop(_JOBS_TIMEOUT)
         if self._pages is not None:
             self._pages.stop()
 
     def _deliver_and_leave(self, until: float) -> None:
-        """Deliver what the last cycle decided, while the claims of this worker still hold; then give them up."""
+        """Deliver what the last cycle decided while the claims of this worker still hold; then release them."""
         try:
             self._show_alive()
             self._deliver()
@@ -297,7 +299,7 @@ class Daemon:
             log.error("stop.database", extra={"error": str(error)})
 
     def _unready(self) -> str:
-        """Return in a line why the daemon isn't ready; '' when it is."""
+        """Return why the daemon isn't ready, in a line; '' = it is ready."""
         if self._scheduler.has_failed_for("deliver", _FAILING):
             return "nothing can be delivered: see the log"
         return self._app.unready()
@@ -322,7 +324,7 @@ class Daemon:
         ]
 
     def _show_alive(self) -> None:
-        """Renew the claims of this worker; a database that is away is no reason for systemd to restart it."""
+        """Renew the claims of this worker. An unreachable database is no reason for systemd to restart the daemon."""
         notify_service_manager("WATCHDOG=1")
         with self._swapping:
             workers = [generation.worker for generation in (self._current, *self._ending)]
@@ -330,7 +332,7 @@ class Daemon:
             worker.show()
 
     def _poll(self, *, failing: bool) -> None:
-        """Poll the wallets that are due: those that answer, or those that fail."""
+        """Poll the wallets that are due: either those that answer, or those that fail."""
         with self._in_use() as generation:
             report = generation.poll_cycle.run_due(failing=failing)
         if report is not None:
@@ -365,7 +367,7 @@ class Daemon:
             log.info("housekeeping", extra=asdict(pruned))
 
     def _send_heartbeat(self) -> None:
-        """Tell the monitor that a cycle has completed, unless what it decided can't be delivered."""
+        """Report a complete cycle to the monitor, unless its decisions can't be delivered."""
         heartbeat = self._app.heartbeat
         if heartbeat is None or not self._cycle_completed.is_set():
             return

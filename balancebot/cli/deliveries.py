@@ -1,4 +1,4 @@
-"""`deliveries`: lists what waits or was given up, and sends it again."""
+"""`deliveries`: lists deliveries that wait or were given up, and sends them again."""
 
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -24,7 +24,7 @@ def deliveries() -> None:
 @commands.command("list")
 def list_deliveries(
     context: typer.Context,
-    every: Annotated[bool, typer.Option("--all", help="those that arrived, too")] = False,
+    every: Annotated[bool, typer.Option("--all", help="delivered ones, too")] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
     """Show what waits to be sent and what was given up, the newest first."""
@@ -70,7 +70,7 @@ def _row(delivery: Delivery, zone: ZoneInfo) -> tuple[str, ...]:
     return (
         delivery.id,
         f"{delivery.channel} {delivery.destination}",
-        _news(delivery),
+        _subject(delivery),
         f"{local_time(delivery.created_at, zone):%Y-%m-%d %H:%M}",
         f"{state} (in doubt)" if delivery.in_doubt else state,
         str(delivery.num_attempts),
@@ -78,7 +78,7 @@ def _row(delivery: Delivery, zone: ZoneInfo) -> tuple[str, ...]:
     )
 
 
-def _news(delivery: Delivery) -> str:
+def _subject(delivery: Delivery) -> str:
     what = delivery.reason or delivery.action
     return what.value if delivery.alert_id is None else f"alert {delivery.alert_id} {what.value}"
 

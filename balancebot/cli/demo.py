@@ -1,7 +1,7 @@
-"""`demo`: the whole bot against the simulator, over HTTP, with nothing to configure; messages are shown, not sent.
+"""`demo`: the whole bot against the simulator, over HTTP, without configuration; messages are printed, not sent.
 
-First a story is played: a firm with a month behind it, and the hour in which everything happens that the bot must
-report. Then the bot goes on with its pages until it is stopped.
+First it plays a story: a company with a month of history, and an hour in which everything happens that the bot must
+report. Then the bot continues to run, with its pages, until it is stopped.
 """
 
 import csv
@@ -23,7 +23,7 @@ from balancebot.app import App, preview_channels
 from balancebot.cli.context import CommandError, RefusedError, command_group
 from balancebot.cli.output import bold, faint, share
 from balancebot.cli.poll import running
-from balancebot.cli.status import for_people, look
+from balancebot.cli.status import for_people, read_balances
 from balancebot.clock import SystemClock
 from balancebot.config import Settings, load
 from balancebot.domain.audit import Actor, Via
@@ -93,7 +93,7 @@ def demo(
         Simulator(scenario(), clock=SystemClock()) as jsms,
     ):
         path = Path(folder) / "balancebot.toml"
-        path.write_text(configuration(jsms, port=_PORT if once else _free(port)), encoding="utf-8")
+        path.write_text(configuration(jsms, port=_PORT if once else _free_port(port)), encoding="utf-8")
         settings = load(path, environ={}, resolve_secrets=True)
         if isinstance(settings, tuple):
             raise RuntimeError("; ".join(map(str, settings)))
@@ -105,12 +105,12 @@ def demo(
         if once:
             database.dispose()
         else:
-            _go_on(settings, database, show)
+            _run_on(settings, database, show)
 
 
-def _go_on(settings: Settings, database: Database, show: Show) -> None:
-    """Keep the bot running with its pages until it is stopped."""
-    from balancebot.cli.daemon import Daemon  # lazy: with --once no pages are served
+def _run_on(settings: Settings, database: Database, show: Show) -> None:
+    """Run the bot with its pages until it is stopped."""
+    from balancebot.cli.daemon import Daemon  # with --once no pages are served
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -131,8 +131,8 @@ def _go_on(settings: Settings, database: Database, show: Show) -> None:
     daemon.stop()
 
 
-def _free(port: int | None) -> int:
-    """Return a port for the pages: `port` itself, 0 for any; None for the usual one unless somebody has it."""
+def _free_port(port: int | None) -> int:
+    """Return a port for the pages: `port`, which may be 0; if it is None, the usual one or, if that is taken, 0."""
     wanted = _PORT if port is None else port
     try:
         with socket.create_server((_HOST, wanted)) as found:
@@ -140,7 +140,7 @@ def _free(port: int | None) -> int:
             return number
     except OSError as error:
         if port is None:
-            return _free(0)
+            return _free_port(0)
         raise _not_served(error) from None
 
 
@@ -161,7 +161,7 @@ _LEGACY = WalletName("acme/legacy")
 
 
 def scenario() -> Scenario:
-    """Return the firm: a shared pool and six apps, each with what a month of use leaves."""
+    """Return the company: a shared pool and six apps, each with the balances that a month of usage leaves."""
 
     def used(per_day: float, left: int) -> Quota:
         return Quota(start=round(per_day * _DAYS) + left, per_day=per_day)
@@ -181,7 +181,7 @@ def scenario() -> Scenario:
 
 
 def configuration(jsms: Simulator, *, port: int) -> str:
-    """Return the configuration file of the firm's bot."""
+    """Return the configuration file of the company's bot."""
     return f"""\
 timezone = "Asia/Shanghai"
 [poll]
@@ -205,17 +205,17 @@ level = "error"
 
 
 def play_story(jsms: Simulator, settings: Settings, database: Database, show: Show) -> None:
-    """Play the story: show what happens, each message about it, and how every balance stands in the end."""
+    """Play the story: show the events, each message about them, and every balance at the end."""
     messages: list[str] = []
     with running(settings, database, show=messages.append) as (app, reporter):
         app.sync_wallets()
         show(bold("A month of history is taken in, and limits are set"))
-        _remember(jsms, app)
+        _import_history(jsms, app)
         _set_limits(app)
         app.poll_cycle.run_all(settings.wallets, alerts=False)
         show(_table(app))
         known: set[str] = set()
-        for title, events in _happenings(jsms):
+        for title, events in _events(jsms):
             show(bold(title))
             events()
             known |= _cycle(app, reporter, show, known)
@@ -226,7 +226,7 @@ def play_story(jsms: Simulator, settings: Settings, database: Database, show: Sh
         show(_table(app))
 
 
-def _remember(jsms: Simulator, app: App) -> None:
+def _import_history(jsms: Simulator, app: App) -> None:
     with share("a month of history") as progress:
         taken = import_history(
             app.database,
@@ -264,8 +264,8 @@ def _set_limits(app: App) -> None:
         app.edit_thresholds.set(Scope(wallet, category), cells, by=by)
 
 
-def _happenings(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:
-    """Yield what happens between one reading and the next, as words and as events of the simulator."""
+def _events(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:
+    """Yield the events between two readings: a description, and a function that causes them in the simulator."""
 
     def happen(kind: EventKind, wallet: WalletName, category: Category, amount: int) -> None:
         jsms.happen(Event(kind=kind, balance=BalanceKey(wallet, category), at=timedelta(), amount=amount))
@@ -295,7 +295,7 @@ def _happenings(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:
 
 
 def _cycle(app: App, reporter: Reporter, show: Show, known: Collection[str]) -> set[str]:
-    """Poll and deliver once, as `run` does; show what failed and is not in `known`, and return it."""
+    """Poll and deliver once, as `run` does; show the failures that aren't in `known`, and return all."""
     report = app.poll_cycle.run_all(app.settings.wallets)
     reporter.polled(report)
     num_read = len(report.results) - len(report.errors)
@@ -309,7 +309,7 @@ def _cycle(app: App, reporter: Reporter, show: Show, known: Collection[str]) -> 
 
 def _table(app: App) -> str:
     now = app.clock.now()
-    views, _ = look(app.database, app.settings, now)
+    views, _ = read_balances(app.database, app.settings, now)
     allocated = [view for view in views if view.reading is not Absent.UNALLOCATED]
     return for_people(allocated, [], app.words, now)
 
@@ -348,7 +348,7 @@ def simulate(
 
 
 def _write_past(simulator: Simulator, file: Path) -> None:
-    """Write what `history import` reads. Never overwrites."""
+    """Write a file for `history import`; never overwrite one."""
     try:
         with file.open("x", encoding="utf-8", newline="") as out:
             csv.writer(out).writerows(row.cells for row in _history(simulator))

@@ -1,4 +1,4 @@
-"""`digest`: a scheduled summary sent now, or only looked at."""
+"""`digest`: sends or previews a scheduled summary now."""
 
 from pathlib import Path
 from typing import Annotated
@@ -62,7 +62,7 @@ def preview(
 
 
 def _known(command: CommandContext, name: str) -> None:
-    """Refuse the name of a digest that isn't configured, with the nearest that is."""
+    """Refuse the name of a digest that isn't configured, and suggest the most similar one."""
     names = [digest.name for digest in command.settings.digests]
     if name not in names:
         raise RefusedError(f"{command.settings.path}: there is no digest {name!r}{did_you_mean(name, names)}")

@@ -50,7 +50,7 @@ def send_test(
 
 
 def _send(app: App, channels: Sequence[str], *, by: Actor) -> list[str]:
-    """Send to each default destination of `channels`, or the one that a channel has; return what failed."""
+    """Send to each default destination of `channels`, or to the channel's only one; return the failures."""
     wanted = [
         Destination(channel, address)
         for channel in channels

@@ -1,4 +1,4 @@
-"""`orders`: purchases that finance has made; top-ups seen are matched to them, oldest first."""
+"""`orders`: purchases that finance has made. Top-ups are matched to them, the oldest order first."""
 
 from datetime import datetime
 from typing import Annotated

@@ -20,12 +20,12 @@ class Caller(NamedTuple):
     """Another process, for which the daemon runs a command."""
 
     printed: list[tuple[bool, str]]
-    """What the command has printed for it: whether on stderr, and the text."""
+    """What the command has printed: whether on stderr, and the text."""
     is_coloured: bool
 
 
 CALLER: ContextVar[Caller | None] = ContextVar("caller", default=None)
-"""None: the command is this process's own."""
+"""None: this process's own command."""
 
 
 def show(*values: object, sep: str = " ", end: str = "\n") -> None:
@@ -40,7 +40,7 @@ def show_error(text: object) -> None:
 
 def _write(text: str, *, is_error: bool) -> None:
     caller = CALLER.get()
-    text = visible(text, colors=_is_painting())
+    text = visible(text, colors=_use_colours())
     if caller is None:
         print(text, end="", file=sys.stderr if is_error else sys.stdout)
     else:
@@ -48,13 +48,13 @@ def _write(text: str, *, is_error: bool) -> None:
 
 
 def json_instant(at: datetime | None) -> str | None:
-    """Write an instant; None stays null."""
+    """Return an instant as text for JSON; None stays None."""
     return None if at is None else f"{at.astimezone(UTC):%Y-%m-%dT%H:%M:%SZ}"
 
 
 def show_json(answer: object) -> None:
-    """Print an answer, indented so that a person may look at it too."""
-    import json  # lazy: `--help` is to be quick
+    """Print an answer as JSON, indented for human readers."""
+    import json  # lazy: `--help` must be quick
 
     from msgspec import to_builtins  # lazy: the same
 
@@ -66,51 +66,51 @@ _OF_SEVERITY = {"unknown": "35", "ok": "32", "warning": "33", "critical": "31", 
 
 
 def is_coloured(stream: TextIO) -> bool:
-    """Tell whether colours may be written to `stream` (https://no-color.org)."""
+    """Return whether colours may be written to `stream` (https://no-color.org)."""
     return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def bold(text: str) -> str:
-    """Print text bold, as headings are."""
-    return _painted(text, "1")
+    """Return text in bold, as in headings."""
+    return _coloured(text, "1")
 
 
 def faint(text: str) -> str:
-    """Print text faint."""
-    return _painted(text, "2")
+    """Return faint text."""
+    return _coloured(text, "2")
 
 
 def of_severity(text: str, severity: "Severity") -> str:
-    """Give text the colour of a severity."""
-    return _painted(text, _OF_SEVERITY[severity.word])
+    """Return text in the colour of a severity."""
+    return _coloured(text, _OF_SEVERITY[severity.word])
 
 
 def colored_cells(text: str) -> int:
-    """Return how many columns of a terminal `text` takes: two for each wide character, none for marks and colours."""
+    """Return how many columns `text` takes: two for a wide character, none for combining marks and colours."""
     return sum(
         0 if unicodedata.combining(character) else 2 if unicodedata.east_asian_width(character) in "WF" else 1
         for character in _CODES.sub("", text)
     )
 
 
-def _painted(text: str, code: str) -> str:
-    return f"\x1b[{code}m{text}\x1b[0m" if text and _is_painting() else text
+def _coloured(text: str, code: str) -> str:
+    return f"\x1b[{code}m{text}\x1b[0m" if text and _use_colours() else text
 
 
-def _is_painting() -> bool:
+def _use_colours() -> bool:
     caller = CALLER.get()
     return is_coloured(sys.stdout) if caller is None else caller.is_coloured
 
 
 class Column(NamedTuple):
-    """A heading, and on which side its cells stand."""
+    """A heading, and whether its cells are numbers."""
 
     title: str
     is_number: bool = False
 
 
 def text_table(columns: Sequence[Column], rows: Iterable[Sequence[str]]) -> str:
-    """Lay `rows` out under the headings: text to the left, numbers to the right."""
+    """Lay `rows` out under the headings: text on the left, numbers on the right."""
     lines = [[faint(column.title) for column in columns], *map(list, rows)]
     widths = [max(colored_cells(line[place]) for line in lines) for place in range(len(columns))]
     return "\n".join(
@@ -128,20 +128,20 @@ def _padded(text: str, width: int, *, right: bool) -> str:
 
 
 def plural(count: int, noun: str) -> str:
-    """Write `1 wallet`, `1,200 wallets`."""
+    """Return `1 wallet`, `1,200 wallets`."""
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
 @contextmanager
 def share(task: str) -> Iterator[Callable[[float], None]]:
-    """Show how much of `task` is done; call what is yielded with the part from 0 to 1."""
+    """Show the progress of `task`; call the yielded function with the part that is done, from 0 to 1."""
     with counted(task, 1.0) as tell:
         yield tell
 
 
 @contextmanager
 def counted(task: str, total: float | None) -> Iterator[Callable[[float], None]]:
-    """Show how much of `total` is done (None: unknown); call what is yielded with the sum so far."""
+    """Show the progress of `task` towards `total` (None: unknown); call the yielded function with the sum so far."""
     if not is_coloured(sys.stderr):
         yield lambda _: None
         return

@@ -1,4 +1,4 @@
-"""`plans`: sends that people announce, since no balance shows them yet."""
+"""`plans`: sends that people announce, because no balance shows them yet."""
 
 from typing import Annotated
 from zoneinfo import ZoneInfo
@@ -71,7 +71,7 @@ def add(
 
 @commands.command("list")
 def list_plans(context: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """Show the sends that aren't over, the next first."""
+    """Show the sends that haven't ended, the next first."""
     found = _announcing(context).standing()
     if as_json:
         show_json({"plans": [_as_json(plan) for plan in found]})

@@ -1,6 +1,6 @@
-"""`poll`: one poll cycle by hand or from cron, beside a running daemon or instead of one.
+"""`poll`: one poll cycle by hand or from cron, next to a running daemon or instead of one.
 
-`running` is for every command that does the daemon's work for a moment.
+`running` is for every command that does the daemon's work for a short time.
 """
 
 from collections.abc import Callable, Iterator
@@ -82,13 +82,13 @@ def _for_people(report: PollReport) -> str:
     columns = (Column("wallet"), *(Column(category.value, is_number=True) for category in Category))
     lines = [
         *([text_table(columns, rows), ""] if rows else []),
-        *_news(report),
+        *_changed_alerts(report),
         faint(f"read {len(rows):,} of {len(report.results):,} wallets in {report.seconds:.1f} s"),
     ]
     return "\n".join(lines)
 
 
-def _news(report: PollReport) -> Iterator[str]:
+def _changed_alerts(report: PollReport) -> Iterator[str]:
     for notified in report.notified:
         subject = notified.subject
         about = subject.wallet if subject.category is None else f"{subject.wallet}:{subject.category}"
@@ -100,13 +100,13 @@ def _news(report: PollReport) -> Iterator[str]:
 def running(
     settings: Settings, database: Database, *, show: Callable[[str], None] | None = None
 ) -> Iterator[tuple[App, Reporter]]:
-    """Open an app, and close it at the end of the block; with `show`, messages are shown and not sent.
+    """Open an app, and close it at the end of the block. With `show`, messages are shown instead of sent.
 
-    Meanwhile a worker heartbeat says that the process is alive, so that its claims hold.
+    Meanwhile a worker heartbeat keeps the process's claims.
     """
     channels = None if show is None else preview_channels(settings, show)
     app = build_app(settings, database, channels=channels)
-    set_up_logging(_quiet(settings.log), redact=app.redact)
+    set_up_logging(_errors_only(settings.log), redact=app.redact)
     try:
         _ = app.source
     except ValueError as error:
@@ -124,7 +124,7 @@ def running(
 
 
 def undelivered(report: DeliverReport) -> list[str]:
-    """Return what was not delivered, and why; nothing where all was."""
+    """Return what wasn't delivered and why; an empty list if everything was."""
     if report.num_pending is None:
         return ["whether everything was delivered is not known: the database can't be asked"]
     if report.num_pending == 0:
@@ -139,6 +139,6 @@ def undelivered(report: DeliverReport) -> list[str]:
     return [*dict.fromkeys(failed), waits]
 
 
-def _quiet(log: LogConfig) -> LogConfig:
-    """Log faults of our own only: the command itself tells what was done and what failed."""
+def _errors_only(log: LogConfig) -> LogConfig:
+    """Log only faults of our own: the command itself reports what was done and what failed."""
     return replace(log, level=LogLevel.ERROR) if log.level is LogLevel.INFO else log

@@ -1,7 +1,7 @@
-"""The process itself: its standard streams and limits, and the few tricks that make it start and run cheaper.
+"""The process itself: its standard streams and limits, and the few tricks that make it start faster and run cheaper.
 
-No other module touches the collector or the allocator. Each trick stands beside what it was measured to
-buy (2 shared cores under load, medians, with and without in turns); one that buys nothing any more goes.
+Only this module touches the garbage collector or the allocator. Each trick names its measured gain (2 shared cores
+under load, medians of alternating runs with and without it); remove a trick that gains nothing any more.
 """
 
 import atexit
@@ -18,13 +18,13 @@ def prepare_streams() -> None:
     """Replace closed streams, and escape on stdout what its encoding can't show."""
     for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
         if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 -- it lasts as long as the process
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 -- it stays open as long as the process runs
     if isinstance(sys.stdout, TextIOWrapper):
         sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def decoded_arguments(words: Sequence[str]) -> list[str] | None:
-    """Read the words as UTF-8, whatever the locale says; None where one isn't."""
+    """Decode the words as UTF-8, whatever the locale is; None if one of them isn't UTF-8."""
     try:
         return [os.fsencode(word).decode() for word in words]
     except UnicodeError:
@@ -32,10 +32,10 @@ def decoded_arguments(words: Sequence[str]) -> list[str] | None:
 
 
 def discard_output() -> None:
-    """Discard what can't be written any more; the interpreter would report it at its end."""
+    """Discard output that can't be written any more; otherwise the interpreter reports it when it exits."""
     try:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    except OSError:  # a test's stream that is no file
+    except OSError:  # a test's stream that isn't a file
         return
 
 
@@ -43,8 +43,8 @@ _MAX_FILES = 65_536
 
 
 def raise_file_limit() -> None:
-    """Raise the soft limit of open files (often 1,024) to the hard one: pages, channels and the database share it."""
-    import resource  # lazy: only `run` needs it, and `--help` is to be quick
+    """Raise the soft limit of open files (often 1,024) to the hard one: pages, channels and database need them."""
+    import resource  # lazy: only `run` needs it, and `--help` must be quick
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _MAX_FILES if hard == resource.RLIM_INFINITY else min(hard, _MAX_FILES)
@@ -53,8 +53,8 @@ def raise_file_limit() -> None:
 
 
 def forbid_core_dumps() -> None:
-    """Let a crash leave no image of the memory behind: it holds every secret."""
-    import resource  # lazy: only `run` needs it, and `--help` is to be quick
+    """Prevent core dumps: they contain every secret."""
+    import resource  # lazy: only `run` needs it, and `--help` must be quick
 
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
@@ -70,9 +70,9 @@ def has_terminal() -> bool:
 
 
 def notify_service_manager(state: str) -> None:
-    """Tell systemd how the service is (`READY=1`, `WATCHDOG=1`, `RELOADING=1`, `STOPPING=1`), as sd_notify(3) has it.
+    """Report the state of the service to systemd (`READY=1`, `WATCHDOG=1`, ...; see sd_notify(3)).
 
-    Does nothing where no service manager asked for it; one that is gone is no fault of the service.
+    Does nothing without a service manager. A service manager that has disappeared is not an error.
     """
     address = os.environ.get("NOTIFY_SOCKET", "")
     if address[:1] not in {"/", "@"}:
@@ -88,33 +88,33 @@ def notify_service_manager(state: str) -> None:
 
 _USUAL = gc.get_threshold()
 _WHILE_LOADING = 100_000
-"""More objects than the modules of any command make."""
+"""More objects than the modules of any command create."""
 
 
 def skip_startup_gc() -> None:
-    """Collect no garbage while modules are imported, nor at the end.
+    """Disable garbage collection while modules are imported, and at exit.
 
-    Buys a quarter of a short command: `status` takes 0.88 s of CPU with it and 1.19 s without.
+    Saves a quarter of a short command: `status` takes 0.88 s of CPU with it and 1.19 s without.
     """
     gc.set_threshold(_WHILE_LOADING)
     atexit.register(gc.freeze)
 
 
 def resume_gc() -> None:
-    """Collect garbage as usual again: `run` goes on for months."""
+    """Enable garbage collection as usual: `run` runs for months."""
     gc.set_threshold(*_USUAL)
 
 
 _M_ARENA_MAX = -8
-"""Of glibc's <malloc.h>."""
+"""From glibc's <malloc.h>."""
 
 
 def share_one_heap() -> None:
-    """Make all threads share one heap, before there are any; glibc gives each its own. Does nothing elsewhere.
+    """Make all threads share one heap; glibc gives each its own. Call it before any thread starts. Only for glibc.
 
-    Buys 20 MB: the daemon has 111 MB with it and 131 MB without, at 1,000 wallets.
+    Saves 20 MB: the daemon has 111 MB with it and 131 MB without, at 1,000 wallets.
     """
-    import ctypes  # lazy: only `run` needs it, and `--help` is to be quick
+    import ctypes  # lazy: only `run` needs it, and `--help` must be quick
 
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)
     if mallopt is not None:

@@ -1,4 +1,4 @@
-"""`reload`: has the running daemon read its configuration anew, and says what came of it."""
+"""`reload`: makes the running daemon read its configuration again, and reports the result."""
 
 import os
 import platform
@@ -19,13 +19,13 @@ from balancebot.store.database import Database
 
 commands = command_group()
 
-_WITHIN = timedelta(seconds=30)
-_LOOK_EVERY = timedelta(milliseconds=100)
+_TIMEOUT = timedelta(seconds=30)
+_RETRY_EVERY = timedelta(milliseconds=100)
 
 
 @commands.command(no_args_is_help=False)
 def reload(context: typer.Context) -> None:
-    """Have the running daemon read its configuration anew; what is under way goes on."""
+    """Have the running daemon read its configuration again; work under way continues."""
     path = context_of(context).config_path
     loaded = load(path, environ=os.environ, resolve_secrets=False)
     url = database_url(path, environ=os.environ)
@@ -58,7 +58,7 @@ def reload(context: typer.Context) -> None:
 
 
 def _running_here(database: Database) -> list[RunningConfiguration]:
-    """Return the daemons at work on the database that are processes of this machine."""
+    """Return the daemons on this database that are processes of this machine."""
     database.upgrade()
     with database.read() as conn:
         found = configurations.running(conn, now=SystemClock().now())
@@ -70,7 +70,7 @@ def _running_here(database: Database) -> list[RunningConfiguration]:
 
 
 def _is_balancebot(pid: int) -> bool:
-    """Return whether a process is one of ours: another container may share the name of this machine, and no pids."""
+    """Return whether a process is balancebot. Another container may have the same host name, but other pids."""
     try:
         return b"balancebot" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
@@ -78,17 +78,17 @@ def _is_balancebot(pid: int) -> bool:
 
 
 def _wait_for_others(
-    before: list[RunningConfiguration], look: Callable[[], list[RunningConfiguration]]
+    before: list[RunningConfiguration], read_running: Callable[[], list[RunningConfiguration]]
 ) -> list[RunningConfiguration]:
-    """Wait until every process has taken or refused a configuration since; return what they have."""
+    """Wait until every process has accepted or refused a configuration; return what each runs with."""
     known = {configuration.pid: configuration for configuration in before}
-    until = time.monotonic() + _WITHIN.total_seconds()
+    until = time.monotonic() + _TIMEOUT.total_seconds()
     while time.monotonic() < until:
-        after = [found for found in look() if found.pid in known]
+        after = [found for found in read_running() if found.pid in known]
         if len(after) == len(known) and all(found != known[found.pid] for found in after):
             return after
-        time.sleep(_LOOK_EVERY.total_seconds())
+        time.sleep(_RETRY_EVERY.total_seconds())
     pids = ", ".join(map(str, known))
     raise CommandError(
-        f"balancebot (pid {pids}) has not answered within {_WITHIN.total_seconds():.0f} s: see its log"
+        f"balancebot (pid {pids}) has not answered within {_TIMEOUT.total_seconds():.0f} s: see its log"
     )

@@ -1,4 +1,4 @@
-"""Finds a command by its name, imports its module alone, runs it, and returns the exit status."""
+"""Finds a command by its name, imports only its module, runs it, and returns the exit status."""
 
 import sys
 from collections.abc import Sequence
@@ -69,7 +69,7 @@ def run(words: Sequence[str]) -> int:
 
 
 def invoke(words: Sequence[str], context: CommandContext) -> int:
-    """Run a command for another process; return its exit status, and raise what `run` would print."""
+    """Run a command for another process; return its exit status, and raise the errors that `run` would print."""
     ended = typer.main.get_command(root).main(
         args=list(words), prog_name="balancebot", obj=context, standalone_mode=False
     )

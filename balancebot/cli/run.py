@@ -1,6 +1,6 @@
-"""`run`: polls, judges, delivers and serves the pages until SIGTERM or Ctrl-C, and ends with status 0.
+"""`run`: polls, judges, delivers and serves the pages until SIGTERM or Ctrl-C, and exits with status 0.
 
-SIGHUP has it read its configuration anew. What it runs is the `Daemon`.
+SIGHUP makes it read its configuration again. It runs a `Daemon`.
 """
 
 import fcntl
@@ -36,10 +36,10 @@ from balancebot.store.database import Database
 commands = command_group()
 log = logging.getLogger(__name__)
 
-_FOR_COMMANDS = 1.0
-"""Seconds that stopping waits for a command that is being run for another process."""
+_COMMANDS_TIMEOUT = 1.0
+"""Seconds that stopping waits for a command that runs for another process."""
 _WAKE_UP = 0.5
-"""Seconds. The kernel may give a signal to any thread, and Python handles it when the main thread wakes up."""
+"""Seconds. The kernel may give a signal to any thread; Python handles it when the main thread wakes up."""
 
 
 @commands.command(no_args_is_help=False)
@@ -51,7 +51,7 @@ def run(context: typer.Context) -> None:
     from_terminal = has_terminal()
 
     def hang_up(*_: object) -> None:
-        """Reload; but stop where it was the terminal that hung up."""
+        """Reload; but stop if the signal means that the terminal was closed."""
         (stop if from_terminal and not has_terminal() else reload).set()
 
     signal.signal(signal.SIGHUP, hang_up)
@@ -63,7 +63,7 @@ def run(context: typer.Context) -> None:
     settings = command.settings_with_secrets
     set_up_logging(settings.log, redact=command.redact)
     database = command.database
-    with _alone(database):
+    with _lock_database(database):
         daemon = Daemon(
             settings,
             database,
@@ -95,17 +95,17 @@ def run(context: typer.Context) -> None:
             pass
         log.info("run.stopping")
         notify_service_manager("STOPPING=1")
-        command_server.stop(_FOR_COMMANDS)
+        command_server.stop(_COMMANDS_TIMEOUT)
         finished = daemon.stop()
         log.info("run.stopped", extra={"finished": finished})
     if not finished:
-        # a thread that waits for a remote server would keep the process from ending
+        # A thread that waits for a remote server would keep the process from ending.
         logging.shutdown()
         os._exit(0)
 
 
 def _greeting(settings: Settings, pages: str | None) -> Iterator[str]:
-    """Yield what the person who started it wants to know: what is watched, who is notified, where the pages are."""
+    """Yield what the user who started the daemon wants to know: wallets, destinations, and the address of the pages."""
     wallets = "1 wallet" if len(settings.wallets) == 1 else f"{len(settings.wallets)} wallets"
     names = ", ".join(account.name for account in settings.accounts[:3])
     more = ", …" if len(settings.accounts) > 3 else ""
@@ -124,7 +124,7 @@ def _greeting(settings: Settings, pages: str | None) -> Iterator[str]:
 
 
 def _offer_setup(settings: Settings, database: Database) -> None:
-    """While there is no user, print and log a link by which the first admin is made."""
+    """If there is no user yet, print and log a link that creates the first admin."""
     token = None if settings.web is None else make_link_token(database, now=SystemClock().now())
     if settings.web is not None and token is not None:
         link = f"{settings.web.public_url}/setup?token={token.reveal()}"
@@ -135,7 +135,7 @@ def _offer_setup(settings: Settings, database: Database) -> None:
 
 
 @contextmanager
-def _alone(database: Database) -> Iterator[None]:
+def _lock_database(database: Database) -> Iterator[None]:
     """Refuse a second daemon on the same SQLite file; on PostgreSQL any number may share the work."""
     if not database.is_sqlite:
         yield

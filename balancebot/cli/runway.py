@@ -1,4 +1,4 @@
-"""`runway`: burn and runway of series of the user's own; it needs no configuration and no database."""
+"""`runway`: burn and runway of the user's own series; it needs no configuration and no database."""
 
 import json
 import sys
@@ -18,7 +18,7 @@ from balancebot.i18n import Wording
 commands = command_group()
 
 _MAX_FAULTS = 20
-"""So many faults of a file are told one by one; a file of another kind has one in every line."""
+"""How many faults of a file are printed; a file of another kind has one in every line."""
 
 
 def _known_zone(zone: str) -> str:
@@ -42,7 +42,7 @@ def runway(
         str, typer.Option("--tz", metavar="ZONE", callback=_known_zone, help="whose hours of the week count")
     ] = "UTC",
 ) -> None:
-    """Tell burn and runway of series of your own."""
+    """Show burn and runway of series of your own."""
     if as_lines == (file is not None):
         raise typer.BadParameter("takes either a file or --jsonl")
     if file is not None:
@@ -52,11 +52,11 @@ def runway(
 
 
 def _of_lines(zone: str) -> bool:
-    """Answer every line of stdin at once; tell whether all could be read."""
+    """Answer each line of stdin as it comes; return whether all lines could be read."""
     all_read = True
     while line := sys.stdin.buffer.readline(MAX_LINE + 1):
         rest = line
-        while len(rest) > MAX_LINE and not rest.endswith(b"\n"):  # the rest of a line that is too long
+        while len(rest) > MAX_LINE and not rest.endswith(b"\n"):  # skip the rest of a line that is too long
             rest = sys.stdin.buffer.readline(MAX_LINE + 1)
         if line.strip():
             answer = answer_line(line.decode("utf-8-sig", errors="surrogateescape"), zone)

@@ -1,4 +1,4 @@
-"""`statement`: what was there, bought, moved, used and left in a month."""
+"""`statement`: opening balance, top-ups, transfers, usage and closing balance of a month."""
 
 from pathlib import Path
 from typing import Annotated

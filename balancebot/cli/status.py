@@ -1,4 +1,4 @@
-"""`status`: how every balance stands, from the database alone; no request is made and no secret is read."""
+"""`status`: shows every balance from the database alone; it makes no request and reads no secret."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -59,8 +59,8 @@ def status(
     try:
         command.settings  # noqa: B018 -- loads them
     except RefusedError as refused:
-        raise RefusedError(str(refused), *_at_work(command.config_path, now)) from None
-    views, book = look(command.database, command.settings, now)
+        raise RefusedError(str(refused), *_running_daemons(command.config_path, now)) from None
+    views, book = read_balances(command.database, command.settings, now)
     if pattern is not None:
         views = _matching(views, pattern)
     if as_json:
@@ -100,8 +100,8 @@ def status(
         )
 
 
-def _at_work(config: Path, now: datetime) -> Iterator[str]:
-    """Yield who goes on with what a configuration said before it was broken."""
+def _running_daemons(config: Path, now: datetime) -> Iterator[str]:
+    """Yield the daemons that still run with the configuration from before the fault."""
     url = database_url(config, environ=os.environ)
     if url is None:
         return
@@ -109,12 +109,14 @@ def _at_work(config: Path, now: datetime) -> Iterator[str]:
         with Database(url.reveal()).read() as conn:
             for running in configurations.running(conn, now=now):
                 yield f"balancebot on {running.host} (pid {running.pid}) goes on with the configuration that it had"
-    except DatabaseError:  # there is no database yet, or an old one: nobody is at work on it
+    except DatabaseError:  # there is no database yet, or an old one: no daemon uses it
         return
 
 
-def look(database: Database, settings: Settings, now: datetime) -> tuple[list[BalanceView], ThresholdBook]:
-    """Return how every configured balance stands, and the limits by which it is judged."""
+def read_balances(
+    database: Database, settings: Settings, now: datetime
+) -> tuple[list[BalanceView], ThresholdBook]:
+    """Return every configured balance, and the limits that judge it."""
     with database.read() as conn:
         book = ThresholdBook(thresholds.load(conn))
         views = overview(
@@ -124,7 +126,7 @@ def look(database: Database, settings: Settings, now: datetime) -> tuple[list[Ba
 
 
 def _matching(views: list[BalanceView], pattern: str) -> list[BalanceView]:
-    """Choose what `pattern` names. A wallet that isn't configured is refused; a pattern may well mean nothing yet."""
+    """Return the balances that `pattern` matches. A wildcard may match nothing; an unknown wallet is refused."""
     wanted = read_pattern(pattern)
     found = [view for view in views if wanted.matches(*view.key)]
     if not found:
@@ -137,7 +139,7 @@ def _matching(views: list[BalanceView], pattern: str) -> list[BalanceView]:
 
 
 def figures_of(settings: Settings) -> ContextReader:
-    """Return what estimates for a command that needs nothing else of the app."""
+    """Return an estimator for a command that needs nothing else of the app."""
     return ContextReader(
         estimator=Estimator(zone=settings.timezone.key, confidence=settings.alerts.runway_confidence),
         thresholds=thresholds.ThresholdCache(),
@@ -153,17 +155,17 @@ def for_people(
     *,
     is_young: bool = False,
 ) -> str:
-    """Write a table of balances, and below it what is wrong with wallets, whose traffic stopped, and `further` lines.
+    """Return a table of balances, and below it failed wallets, traffic that stopped, and the `further` lines.
 
-    `is_young`: no runway can be known yet, so nothing is called ok.
+    `is_young`: no runway can be known yet, so no balance is called ok.
     """
     rows = [_row(view, words, now, is_young=is_young) for view in views]
-    # where all are read at regular intervals, why says nothing
+    # If all wallets are read at regular intervals, the reason says nothing.
     shown = len(_COLUMNS) if any(row[-1] for row in rows) else len(_COLUMNS) - 1
     parts = [
         text_table(_COLUMNS[:shown], (row[:shown] for row in rows)),
         _WATCHING if is_young else "",
-        "\n".join(_troubles(views, words, now)),
+        "\n".join(_failures(views, words, now)),
         "\n".join(
             f"{view.key} has gone silent, in hours that always see use" for view in views if view.stopped
         ),
@@ -186,7 +188,7 @@ def for_people(
 
 
 def _muted(quiet: MutedCounts, words: Wording) -> str:
-    """Say what of the open alerts isn't told, or not by itself."""
+    """Return the numbers of open alerts for which messages are held back or combined."""
     parts = (
         (quiet.silenced, f"{quiet.silenced} silenced"),
         (quiet.acknowledged, f"{quiet.acknowledged} acknowledged"),
@@ -197,7 +199,7 @@ def _muted(quiet: MutedCounts, words: Wording) -> str:
         ),
         (quiet.flapping, f"{quiet.flapping} flapping (spared {words.messages(quiet.spared_by_flapping)})"),
     )
-    return "muted alerts: " + ", ".join(said for num, said in parts if num)
+    return "muted alerts: " + ", ".join(text for num, text in parts if num)
 
 
 def _row(view: BalanceView, words: Wording, now: datetime, *, is_young: bool) -> Sequence[str]:
@@ -235,8 +237,8 @@ def _ago(time: timedelta, words: Wording) -> str:
     return words.elapsed(time) if time >= timedelta(minutes=1) else f"{max(0, round(time.total_seconds()))} s"
 
 
-def _troubles(views: Sequence[BalanceView], words: Wording, now: datetime) -> Iterator[str]:
-    """Yield a line for each wallet whose latest attempt failed."""
+def _failures(views: Sequence[BalanceView], words: Wording, now: datetime) -> Iterator[str]:
+    """Yield a line for each wallet whose latest reading failed."""
     for view in {view.key.wallet: view for view in views if view.error}.values():
         last = (
             "never read"
@@ -247,7 +249,7 @@ def _troubles(views: Sequence[BalanceView], words: Wording, now: datetime) -> It
 
 
 def _count(views: Sequence[BalanceView], *, is_young: bool) -> str:
-    """Count the severities that are there, the worst first."""
+    """Return the number of balances per severity, the worst first."""
     severities = [view.severity for view in views]
     words = {Severity.OK: "watching"} if is_young else {}
     return ", ".join(

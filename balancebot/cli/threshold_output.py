@@ -1,4 +1,4 @@
-"""The rows of thresholds as tables, JSON and differences show them."""
+"""Rows of thresholds and their changes as tables, JSON and text."""
 
 from collections.abc import Iterable, Iterator, Sequence
 
@@ -32,7 +32,7 @@ def rows_of(editing: EditThresholds) -> Iterable[ThresholdRow]:
 
 
 def effective_rows(editing: EditThresholds) -> Iterable[ThresholdRow]:
-    """Yield what holds for each balance, as if it had a row of its own."""
+    """Yield the effective limits of each balance, as if it had a row of its own."""
 
     book = editing.book()
     for wallet in editing.known():
@@ -63,7 +63,7 @@ def row_cells(row: ThresholdRow) -> Sequence[str]:
 
 
 def change_as_json(entry: AuditEntry) -> dict[str, object]:
-    """Write a change; `before` and `after` hold the cells that were set, as a sheet writes them; null = no row."""
+    """Return a change; `before` and `after` have the cells that were set, as in a sheet; None = no row."""
     wallet, _, category = entry.subject.rpartition(":")
     return {
         "at": json_instant(entry.at),
@@ -77,7 +77,7 @@ def change_as_json(entry: AuditEntry) -> dict[str, object]:
 
 
 def difference(entry: AuditEntry) -> str:
-    """Say what a change of a row was."""
+    """Describe the change of a row."""
     before, after = dict(entry.before or {}), dict(entry.after or {})
     if not after:
         return "removed " + ", ".join(f"{column} {value}" for column, value in before.items())
@@ -97,14 +97,14 @@ _EFFECTS = {
 
 
 def for_people(changes: Iterable[RowChange], ahead: PresentEffects, back: PastEffects, words: Wording) -> str:
-    """Write the change, its effects now, and the course of each balance that was looked back at."""
+    """Return the change, its present effects, and the past alerts of each balance that was backtested."""
     return "\n\n".join(
         "\n".join(part)
         for part in (
             list(map(str, changes)) or ["Nothing would change: that is how it stands."],
             list(_now(ahead, words)),
             *(
-                [bold(str(comparison.balance)), *_course(comparison, words)]
+                [bold(str(comparison.balance)), *_past_alerts(comparison, words)]
                 for comparison in back.comparisons
             ),
             [faint(line) for line in _left_out(back, ahead)],
@@ -132,17 +132,18 @@ def _shift(shift: SeverityChange, words: Wording) -> str:
     return f"{shift.balance} {effect}{reason}"
 
 
-def _course(comparison: Comparison, words: Wording) -> Iterator[str]:
+def _past_alerts(comparison: Comparison, words: Wording) -> Iterator[str]:
     yield f"  in the last 30 days (history since {words.when(comparison.since)})"
     for title, episodes in (("with these limits", comparison.after), ("with today's", comparison.before)):
         yield f"  {title}: " + ("" if episodes else "silent")
         for episode in episodes:
-            yield f"    {_told(episode, words)}; {_ending(episode, words)}"
+            yield f"    {_messages(episode, words)}; {_ending(episode, words)}"
 
 
-def _told(episode: Episode, words: Wording) -> str:
+def _messages(episode: Episode, words: Wording) -> str:
     return ", ".join(
-        f"{of_severity(told.severity.word, told.severity)} {words.when(told.at)}" for told in episode.told
+        f"{of_severity(message.severity.word, message.severity)} {words.when(message.at)}"
+        for message in episode.told
     )
 
 

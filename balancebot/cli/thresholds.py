@@ -1,4 +1,4 @@
-"""`thresholds`: shows and changes limits; the latest readings are judged by the new ones at once."""
+"""`thresholds`: shows and changes limits; the latest readings are judged again at once."""
 
 from pathlib import Path
 from typing import Annotated
@@ -94,13 +94,13 @@ def set_row(
         lead_time_days=lead_time_days,
         note=note,
     )
-    _tell(_editing(context).set(_scope(wallet, category), cells, by=context_of(context).actor()))
+    _show_result(_editing(context).set(_scope(wallet, category), cells, by=context_of(context).actor()))
 
 
 @commands.command("unset", no_args_is_help=True)
 def unset_row(context: typer.Context, wallet: _Wallet, category: _Category) -> None:
     """Remove one row, so that less specific ones apply again."""
-    _tell(_editing(context).unset(_scope(wallet, category), by=context_of(context).actor()))
+    _show_result(_editing(context).unset(_scope(wallet, category), by=context_of(context).actor()))
 
 
 @commands.command(no_args_is_help=True)
@@ -156,7 +156,7 @@ def import_file(
         if dry_run
         else editing.import_sheet(sheet, by=context_of(context).actor(Via.SHEET), prune=prune)
     )
-    _tell(edited, source=f"{file}: ", changes_nothing=dry_run)
+    _show_result(edited, source=f"{file}: ", changes_nothing=dry_run)
 
 
 @commands.command("diff", no_args_is_help=True)
@@ -259,8 +259,8 @@ def _read(file: Path) -> tuple[SheetRow, ...]:
     return sheet
 
 
-def _tell(edited: Edited, *, source: str = "", changes_nothing: bool = False) -> None:
-    """Print what was changed, and what is wrong with the rest."""
+def _show_result(edited: Edited, *, source: str = "", changes_nothing: bool = False) -> None:
+    """Print what was changed."""
     _refuse(edited, source=source)
     for change in edited.changes:
         show(change)
@@ -273,7 +273,7 @@ def _tell(edited: Edited, *, source: str = "", changes_nothing: bool = False) ->
 
 
 def _refuse(edited: Edited, *, source: str = "") -> None:
-    """Give up if there are faults; else say what is to be looked at twice."""
+    """Raise `CommandError` if there are faults; otherwise print the warnings."""
     if edited.faults:
         raise CommandError(*(f"{source}{fault}" for fault in edited.faults), "Nothing was changed.")
     for warning in edited.warnings:
@@ -281,7 +281,7 @@ def _refuse(edited: Edited, *, source: str = "") -> None:
 
 
 def _given(**columns: str | None) -> dict[str, str]:
-    """Return the columns that were given, at least one, each with what can be read."""
+    """Return the columns that were given, at least one, after checking their values."""
     cells = {column: text for column, text in columns.items() if text is not None}
     if not cells:
         raise typer.BadParameter("name at least one column, such as --warning-below 1000")

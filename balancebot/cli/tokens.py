@@ -1,4 +1,4 @@
-"""`tokens`: makes and removes the tokens of the API. A token is printed once, when it is made."""
+"""`tokens`: makes and removes tokens for the API. A token is printed once, when it is made."""
 
 from datetime import datetime
 from typing import Annotated

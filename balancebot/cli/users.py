@@ -1,4 +1,4 @@
-"""`users`: who may log in to the pages. A password is asked for, or read from stdin; it is never an argument."""
+"""`users`: who may log in to the pages. The password is asked for or read from stdin; it is never an argument."""
 
 import sys
 from typing import Annotated

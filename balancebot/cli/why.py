@@ -1,4 +1,4 @@
-"""`why`: the whole chain behind a balance or a wallet, from the database alone."""
+"""`why`: explains a balance or a wallet, from the database alone."""
 
 from collections.abc import Mapping
 from typing import Annotated
@@ -104,13 +104,13 @@ def _balance(story: BalanceExplanation, movable: int) -> dict[str, object]:
         ],
         "outlook": [
             {
-                "kind": prospect.kind,
-                "at": json_instant(prospect.at),
-                "severity": None if prospect.severity is None else prospect.severity.word,
-                "limit": None if prospect.column is None else {prospect.column: prospect.limit},
-                "reaches": dict(prospect.bars) or None,
+                "kind": prediction.kind,
+                "at": json_instant(prediction.at),
+                "severity": None if prediction.severity is None else prediction.severity.word,
+                "limit": None if prediction.column is None else {prediction.column: prediction.limit},
+                "reaches": dict(prediction.bars) or None,
             }
-            for prospect in story.outlook
+            for prediction in story.outlook
         ],
     }
 
@@ -134,25 +134,25 @@ def _alert(story: AlertExplanation) -> dict[str, object]:
             {
                 "at": json_instant(at),
                 "destinations": [
-                    {"channel": channel, "destination": destination} for channel, destination in told
+                    {"channel": channel, "destination": destination} for channel, destination in destinations
                 ],
             }
-            for at, told in story.escalates
+            for at, destinations in story.escalates
         ],
         "flapping": alert.is_flapping,
         "calm_since": json_instant(alert.calm_since),
         "relapses": alert.relapses,
         "detail": str(story.message.measurement.detail) or None,
-        "told": [_chapter(chapter) for chapter in story.notifications],
+        "told": [_notification(notification) for notification in story.notifications],
     }
 
 
-def _chapter(chapter: NotificationRecord) -> dict[str, object]:
+def _notification(notification: NotificationRecord) -> dict[str, object]:
     return {
-        "at": json_instant(chapter.at),
-        "reason": chapter.reason,
-        "severity": chapter.message.alert.severity.word,
-        "deliveries": [_delivery(delivery) for delivery in chapter.deliveries],
+        "at": json_instant(notification.at),
+        "reason": notification.reason,
+        "severity": notification.message.alert.severity.word,
+        "deliveries": [_delivery(delivery) for delivery in notification.deliveries],
     }
 
 
