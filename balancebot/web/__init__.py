@@ -1,1 +1,1 @@
-"""The pages for people, and the doors for machines. Every change comes from a session, with its token, and is audited."""
+"""The web pages, the API and the monitoring addresses. Every change needs a session and its token, and is audited."""

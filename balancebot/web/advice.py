@@ -1,4 +1,4 @@
-"""What to order: every balance that needs it, what that comes to per account, and the orders recorded from it."""
+"""The advice page: every balance that needs quota, the purchases per account, and the orders recorded from them."""
 
 import secrets
 from datetime import timedelta
@@ -18,12 +18,12 @@ from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 
 CERTAINTIES = (50, 75, 80, 90, 95, 99)
-"""Probabilities that are offered, in percent."""
+"""The probabilities that the page offers, in percent."""
 
 
 def advised(request: PageRequest) -> Response:
-    """Show what is to be moved and bought, so that quota lasts to the date that the address asks for."""
-    advice, fault = _asked(request)
+    """Show what to move and buy so that quota lasts to the date in the address."""
+    advice, fault = _requested_advice(request)
     orders = request.app.settings.orders
     shown, paging = cut(advice.shown, page_number(request.asked("page")))
     return show(
@@ -39,20 +39,20 @@ def advised(request: PageRequest) -> Response:
         certainties=CERTAINTIES,
         orders=orders,
         cost=advice.cost(orders.prices),
-        expected={purchase: _expected(request, purchase) for purchase in advice.accounts},
+        expected={purchase: _expected_arrival(request, purchase) for purchase in advice.accounts},
         once=secrets.token_urlsafe(12),
     )
 
 
 def to_csv(request: PageRequest) -> Response:
     """Send the balances as CSV."""
-    advice, _ = _asked(request)
+    advice, _ = _requested_advice(request)
     return csv_response(_sheets(request).csv(advice), "advice.csv")
 
 
 def to_xlsx(request: PageRequest) -> Response:
     """Send the purchases and the balances as a workbook."""
-    advice, _ = _asked(request)
+    advice, _ = _requested_advice(request)
     return file_response(_sheets(request).xlsx(advice), "advice.xlsx", XLSX)
 
 
@@ -64,8 +64,8 @@ def _filters(request: PageRequest) -> dict[str, str]:
     return {name: request.asked(name) for name in ("q", "until", "certainty")}
 
 
-def _asked(request: PageRequest) -> tuple[Advice, Sentence | None]:
-    """Return the advice that the address asks for, and what is wrong with the address: that counts as not asked."""
+def _requested_advice(request: PageRequest) -> tuple[Advice, Sentence | None]:
+    """Return the advice for the values in the address, and what is wrong with them; faulty values are ignored."""
     fault: Sentence | None = None
     until = default_until(request.now, request.zone)
     if text := request.asked("until"):
@@ -90,7 +90,7 @@ def _asked(request: PageRequest) -> tuple[Advice, Sentence | None]:
     return advice, fault
 
 
-def _expected(request: PageRequest, purchase: Purchase) -> str:
-    """Return the day by which an order that is placed today should have arrived."""
+def _expected_arrival(request: PageRequest, purchase: Purchase) -> str:
+    """Return the day by which an order that is placed today should arrive."""
     days = timedelta(days=-(-purchase.lead_time // timedelta(days=1)))
     return f"{local_time(request.now + days, request.zone):%Y-%m-%d}"

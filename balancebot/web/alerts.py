@@ -1,4 +1,4 @@
-"""Alerts, open and past: what is wrong, what was told of it and to whom; acknowledging and silencing."""
+"""Alerts, open and past: causes, messages and their destinations; acknowledging and silencing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -50,7 +50,7 @@ _MAX_ACTS = 500
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ActRow:
-    """What one person did about an alert."""
+    """What one user did about an alert."""
 
     actor: str
     act: Act
@@ -59,33 +59,33 @@ class ActRow:
 
 
 def listed(request: PageRequest) -> Response:
-    """Show the open alerts, worst first, or the past ones, newest first; and the silences that hold."""
+    """Show the open alerts, worst first, or the past ones, newest first; and the active silences."""
     return _listed(request)
 
 
 def alert_page(request: PageRequest) -> Response:
-    """Show one alert with its story."""
-    return _one(request)
+    """Show one alert and its history."""
+    return _show_alert(request)
 
 
 def acknowledge(request: PageRequest) -> Response:
     """Stop the reminders of an alert."""
     app, alert_id = request.app, request.part("id")
-    expects_by = _expected(request)
+    expects_by = _expected_top_up(request)
     if isinstance(expects_by, str):
-        return _one(request, fault=expects_by)
+        return _show_alert(request, fault=expects_by)
     quantity = read_quantity(request.sent("quantity")) if request.sent("quantity") else None
     if isinstance(quantity, Sentence):
-        return _one(
+        return _show_alert(
             request, fault=request.words.translate(sentence("The quantity %(fault)s", fault=quantity))
         )
     if quantity is not None and expects_by is None:
-        return _one(request, fault=request.words.gettext("Say by when the top-up is expected."))
+        return _show_alert(request, fault=request.words.gettext("Say by when the top-up is expected."))
     seen = app.operate_alerts.acknowledge(
         alert_id, by=request.actor, note=request.sent("note")[:500], expects_by=expects_by
     )
     if seen is None:
-        return _one(request, fault=request.words.gettext("This alert is already closed."))
+        return _show_alert(request, fault=request.words.gettext("This alert is already closed."))
     balance = seen.subject.balance
     if quantity is not None and expects_by is not None and balance is not None:
         made = app.operate_orders.add(
@@ -96,22 +96,22 @@ def acknowledge(request: PageRequest) -> Response:
             by=request.actor,
         )
         if isinstance(made, Sentence):
-            return _one(request, fault=request.words.translate(made))
+            return _show_alert(request, fault=request.words.translate(made))
     return done(f"/alerts/{seen.id}", Done.ACKNOWLEDGED)
 
 
 def resend(request: PageRequest) -> Response:
-    """Let a delivery that was given up be tried again."""
+    """Retry a delivery that was given up."""
     state = request.app.operate_deliveries.resend(request.part("delivery"), by=request.actor)
     if state not in {DeliveryState.GAVE_UP, DeliveryState.PENDING}:
-        return _one(
+        return _show_alert(
             request, fault=request.words.gettext("This delivery has already arrived or is being sent.")
         )
     return done(f"/alerts/{request.part('id')}", Done.RESENT)
 
 
 def silence(request: PageRequest) -> Response:
-    """Mute what a pattern means."""
+    """Mute the balances that a pattern matches."""
     app, text = request.app, request.sent("pattern")
     pattern, until = Pattern.parse(text), _until(request)
     if isinstance(pattern, Sentence):
@@ -126,7 +126,7 @@ def silence(request: PageRequest) -> Response:
 
 
 def end_silence(request: PageRequest) -> Response:
-    """End a silence before its time."""
+    """End a silence early."""
     if not request.app.operate_alerts.end_silence(request.part("id"), by=request.actor):
         return _listed(request, fault=request.words.gettext("This silence has already ended."))
     return done("/alerts", Done.SILENCE_ENDED)
@@ -135,7 +135,7 @@ def end_silence(request: PageRequest) -> Response:
 def with_reasons(
     conn: Connection, found: Sequence[AlertMessage], words: Wording
 ) -> list[tuple[Alert, AlertMessage, str]]:
-    """Return alerts as a message would show them and why each is, or was, open."""
+    """Return alerts as messages show them, each with why it is or was open."""
     return [(last.alert, last, _why(cause, words)) for last, cause in with_causes(conn, found)]
 
 
@@ -144,7 +144,7 @@ def _why(message: AlertMessage, words: Wording) -> str:
 
 
 def silences_to_csv(request: PageRequest) -> Response:
-    """Send the silences that hold as CSV."""
+    """Send the active silences as CSV."""
     with request.app.database.read() as conn:
         held = silences.holding(conn, request.now)
     rows = (
@@ -162,7 +162,7 @@ def silences_to_csv(request: PageRequest) -> Response:
 
 
 def to_csv(request: PageRequest) -> Response:
-    """Send the alerts that the address asks for, all pages of them, as CSV."""
+    """Send all alerts that match the address, from all pages, as CSV."""
     wanted, is_past = _wanted(request), request.asked("show") == "past"
     app, words = request.app, request.words
     with app.database.read() as conn:
@@ -201,12 +201,12 @@ def to_csv(request: PageRequest) -> Response:
 
 
 def severity_shown(alert: Alert) -> Severity:
-    """Return the severity of an open alert, of a closed one the worst that it had."""
+    """Return the severity of an open alert, or the worst severity of a closed one."""
     return alert.severity if alert.closed_at is None else alert.peak or alert.severity
 
 
 def acknowledge_many(request: PageRequest) -> Response:
-    """Acknowledge every alert that was ticked and that nobody has acknowledged."""
+    """Acknowledge every ticked alert that nobody has acknowledged yet."""
     seen = request.app.operate_alerts.acknowledge_all(request.sent_all("alert"), by=request.actor)
     if not seen:
         return _listed(
@@ -216,7 +216,7 @@ def acknowledge_many(request: PageRequest) -> Response:
 
 
 def silence_many(request: PageRequest) -> Response:
-    """Mute the balances, or wallets, of every alert that was ticked."""
+    """Mute the balances or wallets of all ticked alerts."""
     until = _until(request)
     ids = [found for text in request.sent_all("alert") if (found := parse_id(text)) is not None]
     with request.app.database.read() as conn:
@@ -289,7 +289,7 @@ def _listed(request: PageRequest, fault: str = "") -> Response:
     )
 
 
-def _one(request: PageRequest, fault: str = "") -> Response:
+def _show_alert(request: PageRequest, fault: str = "") -> Response:
     app, alert_id = request.app, parse_id(request.part("id"))
     with app.database.read() as conn:
         found = None if alert_id is None else store.get(conn, alert_id)
@@ -299,7 +299,9 @@ def _one(request: PageRequest, fault: str = "") -> Response:
         entries = notification_history.of_alert(conn, alert_id)
         present = last.measurement if alert.closed_at is not None else _present(conn, request, last)
         acts = acts_of(conn, alert, request.words)
-        todo = [] if alert.closed_at is not None else _todo(conn, request, replace(last, measurement=present))
+        todo = (
+            [] if alert.closed_at is not None else _actions(conn, request, replace(last, measurement=present))
+        )
     say = request.words
     hours = app.settings.quiet_hours
     return show(
@@ -330,7 +332,7 @@ def _one(request: PageRequest, fault: str = "") -> Response:
 
 
 def _present(conn: Connection, request: PageRequest, last: AlertMessage) -> Measurement:
-    """Return how the balance of an open alert stands now; of a wallet's alert what was measured last."""
+    """Return the present measurement of an open alert's balance; for a whole wallet, the last measurement."""
     balance = last.alert.subject.balance
     if balance is None:
         return last.measurement
@@ -354,8 +356,8 @@ def _present(conn: Connection, request: PageRequest, last: AlertMessage) -> Meas
     )
 
 
-def _todo(conn: Connection, request: PageRequest, message: AlertMessage) -> Sequence[str]:
-    """Say what to do about an open alert, in the words of its messages, with the order advice of now."""
+def _actions(conn: Connection, request: PageRequest, message: AlertMessage) -> Sequence[str]:
+    """Return what to do about an open alert, as in its messages, with the present order advice."""
     subject, context = message.alert.subject, message.context
     row = wallets.find(conn, subject.wallet)
     if subject.kind is AlertKind.LOW_BALANCE and subject.balance is not None and row is not None:
@@ -368,7 +370,7 @@ def _todo(conn: Connection, request: PageRequest, message: AlertMessage) -> Sequ
 
 
 def acts_of(conn: Connection, alert: Alert, words: Wording) -> list[ActRow]:
-    """Return what people did about an alert while it was open, the latest first."""
+    """Return what users did about an alert while it was open, the latest first."""
     found = audit.newest(conn, limit=_MAX_ACTS, acts=_ACTS, since=alert.opened_at)
     return [
         ActRow(actor=entry.actor, act=entry.act, at=entry.at, differences=differences(entry, words))
@@ -397,8 +399,8 @@ def _until(request: PageRequest) -> datetime | None:
     return None if span is None else request.now + span
 
 
-def _expected(request: PageRequest) -> datetime | str | None:
-    """Read by when a top-up is expected, as local time; '' is no expectation."""
+def _expected_top_up(request: PageRequest) -> datetime | str | None:
+    """Read the local time by which a top-up is expected. None: no time was entered; a string: what is wrong with it."""
     text = request.sent("expects_by")
     if not text:
         return None

@@ -1,4 +1,4 @@
-"""Puts the pages together: every address, who may go there, what programs ask, and what is said when something fails."""
+"""Creates the web application: all addresses and who may use them, monitoring, and the pages for errors."""
 
 import hmac
 import logging
@@ -56,7 +56,7 @@ _MAX_BODIES = {
     "/thresholds/sheet": 8 * 1024 * 1024,  # tens of thousands of rows
     "/thresholds/sheet/apply": 1024 * 1024,  # the same, packed
 }
-"""The largest requests of some paths, in bytes; all others take less."""
+"""The largest requests of some paths, in bytes; all other paths take less."""
 
 log = logging.getLogger(__name__)
 
@@ -69,12 +69,12 @@ def create_pages(
     configuration: Callable[[], RunningConfiguration | None] = lambda: None,
     on_log_in: Callable[[str], object] = lambda _: None,
 ) -> Starlette:
-    """Return the application that answers all addresses of the contract. `metrics` returns text for Prometheus.
+    """Return the application that serves all addresses of the contract. `metrics` returns text for Prometheus.
 
-    `on_log_in` is told the outcome of each attempt to log in: ok, refused, throttled or busy.
+    `on_log_in` is called with the outcome of each attempt to log in: ok, refused, throttled or busy.
 
-    `unready` returns in a line why the process isn't ready, '' when it is; by default the app answers. `configuration`
-    is what the process works with, and why it refused a newer one.
+    `unready` returns why the process isn't ready, in a line, or '' if it is; by default the app decides.
+    `configuration` returns the running configuration, and why a newer one was refused.
     """
     pages = Starlette(
         routes=[
@@ -84,12 +84,12 @@ def create_pages(
             Mount("/static", _Static(directory=packaged("templates") / "web" / "static")),
             Route("/login", login.login, methods=["GET", "POST"]),
             Route(sign_on.PATH, sign_on.begin),
-            Route(f"{sign_on.PATH}/callback", sign_on.come_back),
+            Route(f"{sign_on.PATH}/callback", sign_on.callback),
             Route("/setup", setup.setup, methods=["GET", "POST"]),
             change("/logout", login.log_out, needs=Role.VIEWER),
             page("/", overview.overview),
             page("/balances.csv", overview.to_csv),
-            page("/users", people.everyone, needs=Role.ADMIN),
+            page("/users", people.users_page, needs=Role.ADMIN),
             page("/users.csv", people.to_csv, needs=Role.ADMIN),
             change("/users/add", people.add, needs=Role.ADMIN),
             change("/users/role", people.set_role, needs=Role.ADMIN),
@@ -134,7 +134,7 @@ def create_pages(
             page("/orders/advice.csv", advice.to_csv),
             page("/orders/advice.xlsx", advice.to_xlsx),
             page("/orders.csv", orders.to_csv),
-            page("/orders/{id}", orders.one),
+            page("/orders/{id}", orders.order_page),
             change("/orders/{id}/cancel", orders.cancel),
             change("/orders/{id}/match", orders.match),
             page("/statements", statements.month),
@@ -176,13 +176,13 @@ def create_pages(
     return pages
 
 
-async def _healthz(request: Request) -> Response:  # noqa: ARG001 -- asks nothing of it
-    """Tell that the process is alive."""
+async def _healthz(request: Request) -> Response:  # noqa: ARG001 -- needs nothing from it
+    """Answer that the process is alive."""
     return PlainTextResponse("alive\n")
 
 
 def _readyz(request: Request) -> Response:
-    """Tell whether the database answers and the last cycle was on time."""
+    """Answer whether the database works and the last cycle was on time."""
     if not _may_watch(request):
         return _without_token()
     why_not = request.app.state.unready()
@@ -192,7 +192,7 @@ def _readyz(request: Request) -> Response:
 
 
 def _metrics(request: Request) -> Response:
-    """Answer Prometheus."""
+    """Return the metrics for Prometheus."""
     if not _may_watch(request):
         return _without_token()
     return Response(request.app.state.metrics(), media_type="text/plain; version=0.0.4; charset=utf-8")
@@ -207,7 +207,7 @@ def _without_token() -> Response:
 
 
 def _may_watch(request: Request) -> bool:
-    """Tell whether a request shows the token that the configuration asks for; without one everybody may."""
+    """Return whether a request has the configured token; without a configured token everybody may."""
     web = app_of(request).settings.web
     if web is None or web.metrics_token is None:
         return True
@@ -223,7 +223,7 @@ def _hosts(app: App) -> tuple[str, ...]:
 
 
 class _Static(StaticFiles):
-    """Files whose address changes when they do."""
+    """Static files. Their address changes when they change, so browsers may keep them."""
 
     async def get_response(self, path: str, scope: Scope) -> Response:
         answer = await super().get_response(path, scope)
@@ -233,17 +233,17 @@ class _Static(StaticFiles):
 
 
 def _refused(request: Request, error: Exception) -> Response:
-    assert isinstance(error, HTTPException)  # noqa: S101 -- what it was registered for
+    assert isinstance(error, HTTPException)  # noqa: S101 -- the handler is registered for it
     detail = error.detail if error.detail != HTTPStatus(error.status_code).phrase else ""
-    told = detail or _SAID.get(error.status_code, "")
+    message = detail or _MESSAGES.get(error.status_code, "")
     try:
         page_request = None if is_for_api(request.url.path) else page_request_of(request)
     except (DatabaseError, HTTPException):
-        page_request = None  # what was refused is said all the same
+        page_request = None  # show the error all the same
     if page_request is None:
-        answer = _trouble(request, error.status_code, told)
+        answer = _error_page(request, error.status_code, message)
     else:
-        code, said = error.status_code, page_request.words.gettext(told)
+        code, said = error.status_code, page_request.words.gettext(message)
         answer = show(page_request, "trouble.html.j2", status=code, code=code, said=said)
     answer.headers.update(error.headers or {})
     return answer
@@ -251,27 +251,27 @@ def _refused(request: Request, error: Exception) -> Response:
 
 def _without_database(request: Request, error: Exception) -> Response:
     log.warning("web.database", extra={"path": request.url.path, "error": str(error)})
-    return _trouble(
+    return _error_page(
         request, 503, sentence("The database can't be reached right now. Nothing was changed.").id
     )
 
 
 def _failed(request: Request, error: Exception) -> Response:
     log.error("web.failed", extra={"path": request.url.path}, exc_info=error)
-    return _trouble(request, 500, sentence("Something is wrong on our side; it has been logged.").id)
+    return _error_page(request, 500, sentence("Something is wrong on our side; it has been logged.").id)
 
 
-_SAID = {
+_MESSAGES = {
     404: sentence("This page doesn't exist.").id,
     405: sentence("This page doesn't support this request.").id,
 }
 
 
-def _trouble(request: Request, status: int, told: str) -> Response:
+def _error_page(request: Request, status: int, message: str) -> Response:
     if is_for_api(request.url.path):
-        return problem(status, told or HTTPStatus(status).phrase)
+        return problem(status, message or HTTPStatus(status).phrase)
     words = words_for(request)
-    said = words.gettext(told)
+    said = words.gettext(message)
     text = render(
         app_of(request), "trouble.html.j2", words, user=None, path=request.url.path, code=status, said=said
     )

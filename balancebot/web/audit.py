@@ -43,7 +43,7 @@ _LABELS = {
     "order": sentence("Order"),
     "balance": sentence("Balance"),
 }
-"""What people call the things that entries tell of; others, such as ids, are no news to them."""
+"""What users call the fields of audit entries. Other fields, such as ids, aren't shown."""
 _LIMITS = frozenset(column.value for column in LimitColumn)
 _INSTANTS = frozenset({"until", "expects_by", "starts_at", "ends_at", "expected_by"})
 
@@ -57,7 +57,7 @@ _NUMBERED = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuditDifference:
-    """One thing that was something else before; '' = nothing."""
+    """One field that has changed; '' = nothing."""
 
     label: str
     before: str
@@ -65,7 +65,7 @@ class AuditDifference:
 
 
 def audit_page(request: PageRequest) -> Response:
-    """Show the latest changes, filtered as the address says."""
+    """Show the latest changes that match the filter in the address."""
     number, about, topic = page_number(request.asked("page")), request.asked("q"), request.asked("topic")
     with request.app.database.read() as conn:
         entries = audit.newest(
@@ -98,7 +98,7 @@ def audit_page(request: PageRequest) -> Response:
 
 
 def to_csv(request: PageRequest) -> Response:
-    """Send the changes that the address asks for, all pages of them, as CSV."""
+    """Send all changes that match the address, from all pages, as CSV."""
     with request.app.database.read() as conn:
         entries = audit.newest(
             conn,
@@ -129,20 +129,20 @@ def _not_shown(words: Wording) -> tuple[AuditDifference, ...]:
 
 
 def subject(entry: AuditEntry, words: Wording) -> str:
-    """Return what was changed; what has no name but a kind and an id is named by these."""
+    """Return what was changed, by its name or, if it has no name, by its kind and id."""
     form = _NUMBERED.get(entry.act)
     return entry.subject if form is None else words.gettext(form.id, name=entry.subject.partition(" ")[2])
 
 
 def differences(entry: AuditEntry, words: Wording) -> tuple[AuditDifference, ...]:
-    """Return what differs between before and after, in the order in which it was written down."""
+    """Return the differences between before and after, in the order of the entry."""
     before, after = entry.before or {}, entry.after or {}
     names = [name for name in dict.fromkeys([*before, *after]) if name in _LABELS]
     return tuple(
         AuditDifference(
             label=_label(name, words),
-            before=_said(name, before.get(name), words),
-            after=_said(name, after.get(name), words),
+            before=_text(name, before.get(name), words),
+            after=_text(name, after.get(name), words),
         )
         for name in names
         if before.get(name) != after.get(name)
@@ -154,7 +154,7 @@ def _label(name: str, words: Wording) -> str:
     return words.column(name) if label is None else words.translate(label)
 
 
-def _said(name: str, value: object, words: Wording) -> str:
+def _text(name: str, value: object, words: Wording) -> str:
     if value is None:
         return ""
     if name in _LIMITS and value == "off":

@@ -1,4 +1,4 @@
-"""The channels: where each destination stands, a test to each, and who would be told of a balance."""
+"""The channels: the state of each destination, test messages, and the destinations that a balance's alert would get."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ _SEVERITIES = (Severity.WARNING, Severity.CRITICAL, Severity.DEPLETED)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationView:
-    """One destination, and how it fares."""
+    """One destination and its state."""
 
     destination: Destination
     is_default: bool
@@ -37,8 +37,8 @@ class DestinationView:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LaterTelling:
-    """Who is told as well when nobody has acknowledged in time."""
+class EscalationPreview:
+    """The destinations that get an alert too if nobody acknowledges it in time."""
 
     match: Pattern
     after: timedelta
@@ -46,26 +46,26 @@ class LaterTelling:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class WhoIsTold:
-    """Who would be told of a balance, or of a wallet, at a severity."""
+class RoutingPreview:
+    """The destinations of an alert of a balance, or of a wallet, at a severity."""
 
     wallet: WalletName
     category: Category | None
     severity: Severity
     route: Route | None
-    """None: no route takes it, so the defaults are told."""
+    """None: no route matches, so the defaults apply."""
     destinations: Sequence[Destination]
     mentions: Sequence[str]
     quiet: QuietConfig | None
-    """The quiet hours that it would wait for; None: it waits for none."""
-    escalations: Sequence[LaterTelling]
+    """The quiet hours for which it would wait; None: it wouldn't wait."""
+    escalations: Sequence[EscalationPreview]
 
 
 def channels(request: PageRequest) -> Response:
-    """Show every channel and destination, and answer who would be told where that is asked."""
+    """Show all channels and destinations and, for a chosen balance, where its alerts would go."""
     app, asked = request.app, request.asked("about")
     fault: str = ""
-    told: WhoIsTold | None = None
+    preview: RoutingPreview | None = None
     severity = next((level for level in _SEVERITIES if level.word == request.asked("severity")), None)
     severity = severity or Severity.CRITICAL
     with app.database.read() as conn:
@@ -76,7 +76,7 @@ def channels(request: PageRequest) -> Response:
             if isinstance(target, Sentence):
                 fault = request.words.translate(target)
             else:
-                told = who_is_told(request, *target, severity)
+                preview = preview_routing(request, *target, severity)
     return show(
         request,
         "channels.html.j2",
@@ -85,7 +85,7 @@ def channels(request: PageRequest) -> Response:
         severity=severity,
         severities=_SEVERITIES,
         fault=fault,
-        told=told,
+        preview=preview,
         known=app.settings.wallets,
     )
 
@@ -100,14 +100,14 @@ def send_test(request: PageRequest) -> Response:
     return done("/channels", Done.TEST_SENT)
 
 
-def who_is_told(
+def preview_routing(
     request: PageRequest, wallet: WalletName, category: Category | None, severity: Severity
-) -> WhoIsTold:
-    """Return who would be told, as the configuration has it now; a silence of the balance is not looked at."""
+) -> RoutingPreview:
+    """Return where an alert would go with the present configuration, ignoring silences."""
     settings = request.app.settings
     routing, quiet = settings.routing, settings.quiet
     waits = quiet is not None and severity < quiet.below
-    return WhoIsTold(
+    return RoutingPreview(
         wallet=wallet,
         category=category,
         severity=severity,
@@ -116,7 +116,7 @@ def who_is_told(
         mentions=routing.mentioned(wallet, category, severity),
         quiet=quiet if waits else None,
         escalations=[
-            LaterTelling(
+            EscalationPreview(
                 match=rule.match,
                 after=rule.after,
                 destinations=[
@@ -132,7 +132,7 @@ def who_is_told(
 
 
 def to_csv(request: PageRequest) -> Response:
-    """Send all destinations and how they fare as CSV."""
+    """Send all destinations and their state as CSV."""
     with request.app.database.read() as conn:
         summaries = notification_history.destination_summaries(conn)
         failures = channel_failures.standing(conn)
@@ -175,7 +175,7 @@ def _views(
     configured = [
         Destination(channel, address) for channel in defaults for address in settings.destinations(channel)
     ]
-    # what still waits for a destination that no configuration names any more is shown too
+    # Destinations that are no longer configured are shown too if messages still wait for them.
     left = [place for place, summary in summaries.items() if summary.num_waiting and place not in configured]
     return [
         DestinationView(

@@ -1,4 +1,4 @@
-"""Draws a balance over time with its axes, limits and expected range, and a runway as a bar."""
+"""Draws the chart of a balance with axes, limits and expected range, and a runway as a bar."""
 
 import json
 import math
@@ -25,7 +25,7 @@ _STEPS = tuple(timedelta(hours=hours) for hours in (1, 3, 6, 12)) + tuple(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Axis:
-    """A linear scale from `low` to `high` on the paper from `start` to `end`."""
+    """A linear scale from `low` to `high`, drawn from `start` to `end`."""
 
     low: float
     high: float
@@ -33,7 +33,7 @@ class Axis:
     end: float
 
     def at(self, value: float) -> float:
-        """Return where `value` stands, also beyond the ends."""
+        """Return the place of `value`, which may be beyond the ends."""
         return self.start + (value - self.low) / (self.high - self.low) * (self.end - self.start)
 
 
@@ -51,13 +51,13 @@ def round_values(highest: float, *, about: int) -> list[float]:
 
 
 def round_instants(start: datetime, end: datetime, zone: tzinfo, *, at_most: int) -> Iterator[datetime]:
-    """Yield local midnights (or hours, in a short range) within a range, evenly, no more than `at_most`."""
+    """Yield at most `at_most` local midnights (or hours, in a short range) at equal distances within a range."""
     step = next((step for step in _STEPS if (end - start) / step <= at_most), _STEPS[-1])
     local = start.astimezone(zone).replace(hour=0, minute=0, second=0, microsecond=0)
     if step >= timedelta(days=7):
         local -= timedelta(days=local.weekday())
     while True:
-        # wall-clock arithmetic: a midnight stays one over a change of the clocks
+        # wall-clock arithmetic: midnight stays midnight when the clocks change
         instant = local.astimezone(UTC)
         if instant > end:
             return
@@ -67,11 +67,11 @@ def round_instants(start: datetime, end: datetime, zone: tzinfo, *, at_most: int
 
 
 _VISIBLE = 3.0
-"""Pixels: what goes less far beyond the line isn't drawn."""
+"""Pixels. An extreme that is less far from the line isn't drawn."""
 _MOST_VALUES = 240
-"""Values that a chart tells under the pointer."""
+"""How many values of a chart can be read under the pointer."""
 _LABEL, _LABEL_HEIGHT = 76.0, 15.0
-"""The room of a limit's figure."""
+"""The size of a limit's label, in pixels."""
 
 
 class ChartMarkKind(StrEnum):
@@ -83,7 +83,7 @@ class ChartMarkKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartMark:
-    """A jump; `messages` is negative for what was moved away."""
+    """A jump; `messages` is negative for quota that was moved away."""
 
     at: datetime
     kind: ChartMarkKind
@@ -92,7 +92,7 @@ class ChartMark:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartCurve:
-    """All that the chart of one balance shows."""
+    """Everything that the chart of one balance shows."""
 
     points: Sequence[tuple[datetime, Reading]]
     """The oldest first; an absence leaves a gap."""
@@ -103,19 +103,19 @@ class ChartCurve:
     observed_at: datetime | None
     """When `reading` was read."""
     until: datetime
-    """How far ahead is drawn."""
+    """The end of the chart's time axis."""
     ahead: Sequence[LevelAhead]
-    """The fan, from `observed_at` on."""
+    """The forecast's range, from `observed_at` on."""
     limits: Limits
     longest_gap: timedelta
-    """Between two points further apart than this nobody looked."""
+    """Points further apart than this aren't connected: there were no readings between them."""
     extremes: Sequence[tuple[datetime, int, int]] = ()
-    """The middle of each bucket of readings with the lowest and the highest of them, where these are known."""
+    """The middle of each bucket of readings with its lowest and highest reading, if known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartPaper:
-    """How large it is drawn, in pixels of the style sheet's text."""
+    """The size of the drawing, in pixels of the style sheet's text."""
 
     name: str
     width: float
@@ -131,7 +131,7 @@ NARROW = ChartPaper(name="narrow", width=360, height=280, left=62)
 
 
 def draw(curve: ChartCurve, paper: ChartPaper, *, words: Wording, title: str) -> Markup:
-    """Draw the curve on a paper. `title` names it for those who don't see it."""
+    """Draw the curve. `title` describes it to people who can't see it."""
     across = Axis(
         low=curve.since.timestamp(),
         high=curve.until.timestamp(),
@@ -174,7 +174,7 @@ def draw(curve: ChartCurve, paper: ChartPaper, *, words: Wording, title: str) ->
 
 
 def _highest(curve: ChartCurve) -> float:
-    """Return the top of the paper: the highest balance, and limits unless they stand far above it."""
+    """Return the top of the value axis: the highest balance, or a limit that isn't far above it."""
     balances = [float(reading) for _, reading in curve.points if isinstance(reading, int)]
     balances += [float(high) for _, _, high in curve.extremes]
     if isinstance(curve.reading, int):
@@ -189,7 +189,7 @@ def _highest(curve: ChartCurve) -> float:
 
 
 def future_levels(past: timedelta, runway: Runway | None) -> timedelta:
-    """Return how much of the time to come is drawn beside `past`: up to P90 if there is room, a fifth at least."""
+    """Return how much of the future is drawn next to `past`: up to P90 if there is room, at least a fifth."""
     if runway is None:
         return past * 0.12
     most = past / timedelta(hours=1)
@@ -234,10 +234,10 @@ class _ChartPen:
         yield Markup('<path class="fan" d="{}Z"/>').format(_path([*high, *reversed(low)]))
         yield Markup('<path class="median" d="{}"/>').format(_path(self._until_empty(middle)))
 
-    def _until_empty(self, course: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
+    def _until_empty(self, path: Sequence[tuple[float, float]]) -> Sequence[tuple[float, float]]:
         floor = self.up.start - 0.05
-        empty = next((index for index, (_, y) in enumerate(course) if y > floor), len(course))
-        return course[: empty + 1]
+        empty = next((index for index, (_, y) in enumerate(path) if y > floor), len(path))
+        return path[: empty + 1]
 
     def history(self) -> Iterable[Markup]:
         stretches: list[list[tuple[float, float]]] = [[]]
@@ -258,7 +258,7 @@ class _ChartPen:
                 yield Markup('<path class="history" d="{}"/>').format(_path(stretch))
 
     def extremes(self) -> Iterable[Markup]:
-        """Draw how far the readings of a bucket went beyond the line: a fall that was over within the hour is seen."""
+        """Draw the extremes of a bucket beyond the line, so that a fall that ended within the hour is visible."""
         levels = [(at, reading) for at, reading in self.curve.points if isinstance(reading, int)]
         instants = [at for at, _ in levels]
         for at, low, high in self.curve.extremes:
@@ -272,13 +272,13 @@ class _ChartPen:
                 yield _line("extreme", x, top, x, bottom)
 
     def values(self) -> list[tuple[float, str]]:
-        """Return what is told under the pointer: places across the paper, each with its instant and balance in words."""
+        """Return what can be read under the pointer: horizontal places, each with its instant and balance as text."""
         levels = [(at, reading) for at, reading in self.curve.points if isinstance(reading, int)]
         if self.curve.observed_at is not None and isinstance(self.curve.reading, int):
             levels.append((self.curve.observed_at, self.curve.reading))
         by_instant = {at: (low, high) for at, low, high in self.curve.extremes}
         instants = sorted(by_instant)
-        told = []
+        labels = []
         for at, reading in levels[:: max(1, len(levels) // _MOST_VALUES)]:
             text = self.words.gettext(
                 "%(at)s: %(balance)s", at=self.words.when(at), balance=self.words.messages(reading)
@@ -293,8 +293,8 @@ class _ChartPen:
                         low=self.words.number(min(low, reading)),
                         high=self.words.number(max(high, reading)),
                     )
-            told.append((round(self._x(at), 1), text))
-        return told
+            labels.append((round(self._x(at), 1), text))
+        return labels
 
     def limits(self) -> Iterable[Markup]:
         limits = self.curve.limits
@@ -303,13 +303,13 @@ class _ChartPen:
             if count is not None and count <= self.up.high:
                 y = self.up.at(count)
                 yield _line(f"limit {name}", self.across.start, y, self.across.end, y)
-                # two limits may lie so close that one label would cover the other
+                # two limits may be so close that one label would cover the other
                 x = beside + _LABEL if y - above < _LABEL_HEIGHT else beside
                 yield _text(number(count), x, y - 5, name=name)
                 above = y
         labelled = self._x(self.curve.now)
         for name, days in (("critical", limits.critical_days), ("warning", limits.warning_days)):
-            # of what is used up already no day to come can be the last
+            # quota that is used up already has no last day in the future
             x = (
                 math.inf
                 if days is None or self.curve.reading == 0
@@ -357,7 +357,7 @@ class _ChartPen:
 
 
 def _path(points: Iterable[tuple[float, float]]) -> str:
-    """Write a polyline, without the points that stand where the last one stood."""
+    """Return a polyline without points at the same place as the one before."""
     written: list[str] = []
     for x, y in points:
         point = f"{x:.1f} {y:.1f}"
@@ -384,7 +384,7 @@ _TICKS_DAYS = (1, 7, 30, 90)
 
 
 def runway_bar(runway: Runway | None, severity: Severity, limits: Limits, *, words: str) -> Markup:
-    """Draw P10 to P90 with the median between; `words` say the same to those who don't see it."""
+    """Draw a bar from P10 to P90 with the median; `words` says the same to people who can't see it."""
     parts = [
         Markup('<rect class="track" x="0" y="{}" width="{}" height="{}" rx="3"/>').format(_TOP, _WIDTH, _BAR)
     ]
@@ -409,7 +409,7 @@ def runway_bar(runway: Runway | None, severity: Severity, limits: Limits, *, wor
 
 
 def _x(hours: float) -> float:
-    """Place a length of time on the scale; beyond a year is its end."""
+    """Return the place of a length of time on the scale, which ends at a year."""
     return _WIDTH * position_on_bar(hours)
 
 

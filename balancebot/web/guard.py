@@ -1,4 +1,4 @@
-"""What holds for every answer and every request, whatever page it is: headers, origins, sizes."""
+"""The checks and headers of every request and answer: hosts, origins, sizes, security headers."""
 
 import socket
 from collections.abc import Callable, Collection, Mapping
@@ -16,7 +16,7 @@ from balancebot.domain.sentence import sentence, split_address
 from balancebot.web.api.problem import is_for_api, problem
 
 MAX_BODY = 64 * 1024
-"""The largest request, in bytes, of a route that says nothing else."""
+"""The largest request, in bytes, of a path without a limit of its own."""
 _FORMS = frozenset({"", "application/x-www-form-urlencoded"})
 _UPLOAD = "multipart/form-data"
 _JSON = "application/json"
@@ -38,7 +38,7 @@ _EVERYWHERE = {
     "Content-Security-Policy": _CONTENT_SECURITY_POLICY,
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
-    # not no-referrer: with that, browsers send `Origin: null` with our own forms
+    # not no-referrer: with it, browsers send `Origin: null` with our own forms
     "Referrer-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
@@ -50,12 +50,12 @@ _SAFE = frozenset({"GET", "HEAD"})
 
 
 _ENDS = {"Connection": "close"}
-"""The rest of a request that is refused isn't waited for."""
+"""Closes the connection, so that the server doesn't wait for the rest of a refused request."""
 
 
 class Guard:
-    """Wraps the whole application: refuses what comes from another site, is too large or isn't a form, answers where
-    nobody else did, and adds the headers.
+    """Wraps the whole application: refuses requests that come from another site, are too large or aren't forms; answers
+    if nothing else did; and adds the headers.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class Guard:
     ) -> None:
         """`hosts` are further names of this server; `max_bodies` are the largest requests of some paths, in bytes.
 
-        A path of which more than `MAX_BODY` is taken also takes files.
+        A path that takes more than `MAX_BODY` also takes files.
         """
         self._app = app
         self._on_failure = on_failure
@@ -114,9 +114,9 @@ class Guard:
             await answer(scope, receive, send_with_headers)
 
     def _refusal(self, method: str, path: str, headers: Headers, limit: int) -> Response | None:
-        """Return the answer to what no page has to look at; None where it is to be answered by a page."""
+        """Return the refusal of a request that no page needs to see; None if a page must answer it."""
         if path != _ALIVE and not self._is_known(headers.get("host")):
-            # a page of another site whose name was made to lead here would read /metrics
+            # The page of another site whose host name was pointed at this address could read /metrics.
             return _refused(
                 path, 421, "this host name isn't known here: set [web] public_url, or add it to [web] hosts"
             )
@@ -136,7 +136,7 @@ class Guard:
         return None
 
     def _is_ours(self, headers: Headers) -> bool:
-        """Browsers name the site that a form was sent from; a client that names none is no browser to be misled."""
+        """Return whether a form comes from our own pages. Without an origin it is no browser, which nobody can mislead."""
         origin = headers.get("origin")
         if origin is None:
             return True
@@ -146,9 +146,9 @@ class Guard:
         )
 
     def _is_known(self, host: str | None) -> bool:
-        """Tell whether a request names this server. No stranger can own an address, or a name without a dot."""
+        """Return whether a request names this server. Nobody else can own an IP address, or a name without a dot."""
         if host is None:
-            return True  # HTTP/1.0: no browser
+            return True  # HTTP/1.0: not a browser
         parts = split_address(f"//{host}")
         name = parts.hostname if parts else None
         if name is None:
@@ -172,7 +172,7 @@ def _is_address(host: str) -> bool:
 
 
 def _is_form(content_type: str, *, with_files: bool, with_json: bool) -> bool:
-    """Tell whether a body is of a kind that is read here. Its codec isn't the sender's choice: some take minutes."""
+    """Return whether a body has a type that is read here. The sender can't choose the codec: some take minutes."""
     kind, options = parse_options_header(content_type)
     charset = options.get(b"charset", b"utf-8").lower()
     taken = _FORMS | ({_UPLOAD} if with_files else set()) | ({_JSON} if with_json else set())
@@ -180,7 +180,7 @@ def _is_form(content_type: str, *, with_files: bool, with_json: bool) -> bool:
 
 
 def _at_most(limit: int, receive: Receive) -> Receive:
-    """Count a body while it comes, whatever length it claims to have; raise where it is larger than `limit` bytes."""
+    """Count a body while it arrives, whatever length the request claims; raise if it is larger than `limit` bytes."""
     count = 0
 
     async def receive_counted() -> Message:

@@ -1,4 +1,4 @@
-"""The way in and out."""
+"""Logging in and out with a password."""
 
 import logging
 import math
@@ -30,11 +30,11 @@ from balancebot.web.request import (
 log = logging.getLogger(__name__)
 
 _MAX_WAITING = 20
-"""So many log-ins wait for their turn; each takes a tenth of a second of work."""
+"""How many log-ins may wait for their turn; each takes a tenth of a second of work."""
 
 
 async def login(request: Request) -> Response:
-    """Show the log-in form, or look at what was filled in. Needs no CSRF token: nobody is logged in yet."""
+    """Show the log-in form, or check what was entered. Needs no CSRF token: nobody is logged in yet."""
     app = app_of(request)
     if request.method != "POST":
         return await run_in_threadpool(
@@ -81,16 +81,16 @@ def _log_in(app: App, request: Request, fields: dict[str, str]) -> Response:
 
 
 def let_in(app: App, token: Secret, browser: Secret | None, *, to: str) -> Response:
-    """Go on to a page with the cookies of a new session, and of a browser in which a password was right."""
+    """Redirect to a page, with the cookies of a new session and of a browser in which a password was right."""
     answer = RedirectResponse(to, status_code=303)
-    _hand_over(answer, app, cookie_name(app), token)
+    _set_cookie(answer, app, cookie_name(app), token)
     if browser is not None:
-        _hand_over(answer, app, _known_name(app), browser, lasts=KNOWN_FOR)
+        _set_cookie(answer, app, _known_name(app), browser, lasts=KNOWN_FOR)
     return answer
 
 
 def _note(request: Request, outcome: str, *, user: str = "", address: str = "") -> None:
-    """Count an attempt to log in, and log it: guessing is to be seen."""
+    """Count an attempt to log in, and log it, so that guessing is noticed."""
     request.app.state.on_log_in(outcome)
     if outcome == "ok":
         log.info("web.logged_in", extra={"user": user, "address": address})
@@ -120,17 +120,17 @@ def log_out(request: PageRequest) -> Response:
     return answer
 
 
-def _hand_over(
+def _set_cookie(
     answer: Response, app: App, name: str, secret: Secret, *, lasts: timedelta | None = None
 ) -> None:
-    """Set a cookie that no script reads; it ends with the browser unless it `lasts`."""
+    """Set a cookie that no script can read. Without `lasts` it ends with the browser."""
     answer.set_cookie(
         name,
         secret.reveal(),
         max_age=None if lasts is None else int(lasts.total_seconds()),
         httponly=True,
         secure=is_https(app),
-        # lax, so that a link from Slack or a mail finds the session
+        # lax, so that the session also works for links from Slack or a mail
         samesite="lax",
         path="/",
     )
@@ -162,7 +162,7 @@ def log_in_form(
 
 
 def within(address: str) -> str:
-    """Return `address` if it is a page of ours, else the overview: a link must not lead elsewhere after the log-in."""
+    """Return `address` if it is our page, else the overview: a link must not lead to another site after log-in."""
     parts = split_address(address)
     ours = (
         parts is not None

@@ -1,4 +1,4 @@
-"""Orders: what was bought, what of it has arrived, and which top-up belongs to which."""
+"""Orders: purchases, how much of each has arrived, and the top-ups that belong to them."""
 
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -26,7 +26,7 @@ _TYPED = ("wallet", "category", "quantity", "expected", "price", "reference", "n
 
 
 def listed(request: PageRequest) -> Response:
-    """Show the orders, those of which more is to come first, and the form to record one."""
+    """Show the orders, those that are still expected first, and the form to record one."""
     return _listed(request)
 
 
@@ -75,7 +75,7 @@ def add(request: PageRequest) -> Response:
     )
     if isinstance(made, Sentence):
         return _listed(request, made)
-    # one that was recorded from the advice shows there that it counts
+    # The advice page then shows that the new order counts.
     return done("/orders/advice" if request.sent("from") == "advice" else "/orders", Done.ORDER_ADDED)
 
 
@@ -86,8 +86,8 @@ def cancel(request: PageRequest) -> Response:
     return done("/orders", Done.ORDER_CANCELLED)
 
 
-def one(request: PageRequest) -> Response:
-    """Show an order with the top-ups of its account and category, and what these are matched to."""
+def order_page(request: PageRequest) -> Response:
+    """Show an order with the top-ups of its account and category, and the orders that these are matched to."""
     order = next(
         (found for found in request.app.operate_orders.listed() if found.id == request.part("id")), None
     )
@@ -111,7 +111,7 @@ def one(request: PageRequest) -> Response:
 
 
 def match(request: PageRequest) -> Response:
-    """Let a top-up belong to another order, or to none."""
+    """Match a top-up to another order, or to none."""
     fault = request.app.operate_orders.match(request.sent("top_up"), request.sent("order"), by=request.actor)
     if fault is not None:
         return _listed(request, fault)
@@ -122,7 +122,7 @@ def _listed(request: PageRequest, fault: Sentence | None = None) -> Response:
     settings = request.app.settings.orders
     orders = sorted(
         request.app.operate_orders.listed(),
-        key=lambda order: (order.state(request.now) not in AWAITED, _order_of(order, request.now)),
+        key=lambda order: (order.state(request.now) not in AWAITED, _sort_key(order, request.now)),
     )
     shown, paging = cut(orders, page_number(request.asked("page")))
     known = request.app.operate_orders.known()
@@ -141,8 +141,8 @@ def _listed(request: PageRequest, fault: Sentence | None = None) -> Response:
     )
 
 
-def _order_of(order: Order, now: datetime) -> float:
-    """Sort what is awaited by its date, and the rest by when it was recorded, the latest first."""
+def _sort_key(order: Order, now: datetime) -> float:
+    """Return the sort key: expected orders by their date, then the others, the latest first."""
     if order.state(now) in AWAITED:
         return order.expected_at.timestamp()
     return -order.ordered_at.astimezone(UTC).timestamp()

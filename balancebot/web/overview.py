@@ -1,4 +1,4 @@
-"""The overview: every balance, worst first, filtered, counted and sorted."""
+"""The overview: all balances, the worst first, filtered, counted and sorted."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -24,12 +24,12 @@ _Word = TypeVar("_Word", bound=StrEnum)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewRow:
-    """One balance with its bar."""
+    """One balance with its runway bar."""
 
     view: BalanceView
     group: OverviewGroup
     severity: Severity
-    """As it is shown."""
+    """The severity that is shown."""
     bar: Markup
 
 
@@ -50,7 +50,7 @@ _CSV_HEADER = (
 
 
 def to_csv(request: PageRequest) -> Response:
-    """Send the balances that the address asks for, all pages of them, as CSV."""
+    """Send all balances that match the address, from all pages, as CSV."""
     chosen, _ = request.lists.of(request.app.latest.read(now=request.now), _wanted(request))
     return csv_file([_CSV_HEADER, *map(_csv_row, chosen[:MAX_IN_CSV])], "balances.csv")
 
@@ -80,10 +80,10 @@ def _csv_row(view: BalanceView) -> tuple[Cell, ...]:
 
 
 def overview(request: PageRequest) -> Response:
-    """Show a page of the balances that the address asks for."""
-    look = request.app.latest.read(now=request.now)
+    """Show a page of the balances that match the address."""
+    snapshot = request.app.latest.read(now=request.now)
     wanted = _wanted(request)
-    chosen, counts = request.lists.of(look, wanted)
+    chosen, counts = request.lists.of(snapshot, wanted)
     shown, paging = cut(chosen, page_number(request.asked("page")))
     return show(
         request,
@@ -100,10 +100,10 @@ def overview(request: PageRequest) -> Response:
             group: counts.get(group, 0) for group in OverviewGroup if group is not OverviewGroup.UNALLOCATED
         },
         num_unallocated=counts.get(OverviewGroup.UNALLOCATED, 0),
-        num_all=len(look.views),
+        num_all=len(snapshot.views),
         paging=paging,
-        as_of=look.at,
-        is_young=is_too_young(request.app.database, look.views, now=request.now),
+        as_of=snapshot.at,
+        is_young=is_too_young(request.app.database, snapshot.views, now=request.now),
         categories=list(Category),
     )
 
@@ -118,7 +118,7 @@ def _wanted(request: PageRequest) -> OverviewFilter:
 
 
 def row_of(request: PageRequest, view: BalanceView) -> OverviewRow:
-    """Return a balance with its bar drawn."""
+    """Return a balance with its runway bar."""
     words = request.words.runway(view.estimate.runway)
     severity = severity_shown(view)
     bar = runway_bar(view.estimate.runway, severity, view.effective.limits, words=words)

@@ -1,4 +1,4 @@
-"""Which balances the overview shows and in which order: filtered, counted and sorted, a page at a time."""
+"""The lists of the overview: balances filtered, counted and sorted."""
 
 import math
 import threading
@@ -19,7 +19,7 @@ _MAX_REMEMBERED = 50
 
 
 class SortOrder(StrEnum):
-    """By what the list is sorted."""
+    """The order of the list."""
 
     WORST = "worst"
     NAME = "name"
@@ -27,7 +27,7 @@ class SortOrder(StrEnum):
     BURN = "burn"
     RUNWAY = "runway"
     READ = "read"
-    """The one that was read longest ago first."""
+    """The balance that was read longest ago first."""
 
 
 class OverviewGroup(StrEnum):
@@ -43,25 +43,25 @@ class OverviewGroup(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OverviewFilter:
-    """What is asked for."""
+    """The filter and order in the address."""
 
     about: str = ""
     """A part of a wallet's name, or a pattern."""
     category: Category | None = None
     group: OverviewGroup | None = None
-    """None: all but the unallocated ones, which say nothing."""
+    """None: all except unallocated balances, which say nothing."""
     order: SortOrder = SortOrder.WORST
 
 
 def group_of(view: BalanceView) -> OverviewGroup:
-    """Return how a balance is counted."""
+    """Return the group in which a balance is counted."""
     if view.reading is Absent.UNALLOCATED:
         return OverviewGroup.UNALLOCATED
     return OverviewGroup(severity_shown(view).word)
 
 
 def severity_shown(view: BalanceView) -> Severity:
-    """Return the severity that pages show: a wallet whose keys are rejected is never green, whatever was read before."""
+    """Return the severity for pages: a wallet whose keys are rejected is never green, whatever its last reading was."""
     is_rejected = view.wallet_alert_kind is AlertKind.CREDENTIALS_REJECTED
     return Severity.UNKNOWN if is_rejected and view.severity is Severity.OK else view.severity
 
@@ -69,7 +69,7 @@ def severity_shown(view: BalanceView) -> Severity:
 def choose(
     views: Iterable[BalanceView], wanted: OverviewFilter
 ) -> tuple[Sequence[BalanceView], Mapping[OverviewGroup, int]]:
-    """Return the balances asked for, sorted, and how many of each group there are whatever group is asked for."""
+    """Return the balances that match, sorted, and the number of each group without regard to `wanted.group`."""
     matches = _matcher(wanted.about)
     named = [
         view
@@ -87,23 +87,23 @@ def choose(
 
 
 class OverviewLists:
-    """Remembers what was chosen of one look: pages are turned and renewed far more often than wallets are read."""
+    """Keeps the lists of one snapshot: people change pages far more often than wallets are read."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._look: OverviewSnapshot | None = None
+        self._snapshot: OverviewSnapshot | None = None
         self._chosen: dict[OverviewFilter, tuple[Sequence[BalanceView], Mapping[OverviewGroup, int]]] = {}
 
     def of(
-        self, look: OverviewSnapshot, wanted: OverviewFilter
+        self, snapshot: OverviewSnapshot, wanted: OverviewFilter
     ) -> tuple[Sequence[BalanceView], Mapping[OverviewGroup, int]]:
-        """Return what `choose` returns."""
+        """Return the result of `choose`."""
         with self._lock:
-            if look is not self._look or len(self._chosen) >= _MAX_REMEMBERED:
-                self._look, self._chosen = look, {}
+            if snapshot is not self._snapshot or len(self._chosen) >= _MAX_REMEMBERED:
+                self._snapshot, self._chosen = snapshot, {}
             chosen = self._chosen.get(wanted)
             if chosen is None:
-                chosen = self._chosen[wanted] = choose(look.views, wanted)
+                chosen = self._chosen[wanted] = choose(snapshot.views, wanted)
             return chosen
 
 
@@ -127,7 +127,7 @@ def _worst_first(view: BalanceView) -> tuple[Any, ...]:
 
 
 def sort_key(order: SortOrder) -> Callable[[BalanceView], Any]:
-    """Return by what a list in `order` is sorted."""
+    """Return the sort key of an order."""
     return _KEYS[order]
 
 

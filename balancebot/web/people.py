@@ -1,4 +1,4 @@
-"""Users, for admins; and one's own password and sessions, for everybody."""
+"""Users, for admins; and the own password and sessions, for everybody."""
 
 from starlette.responses import Response
 
@@ -14,9 +14,9 @@ from balancebot.web.rendering import show
 from balancebot.web.request import Done, PageRequest, done
 
 
-def everyone(request: PageRequest) -> Response:
+def users_page(request: PageRequest) -> Response:
     """Show all users."""
-    return _everyone(request)
+    return _users_page(request)
 
 
 def to_csv(request: PageRequest) -> Response:
@@ -48,7 +48,7 @@ def add(request: PageRequest) -> Response:
         now=request.now,
     )
     if fault is not None:
-        return _everyone(request, fault, name=request.sent("name"), role=role)
+        return _users_page(request, fault, name=request.sent("name"), role=role)
     return done("/users", Done.USER_ADDED)
 
 
@@ -61,11 +61,11 @@ def set_role(request: PageRequest) -> Response:
         by=request.actor,
         now=request.now,
     )
-    return done("/users", Done.ROLE_SET) if fault is None else _everyone(request, fault)
+    return done("/users", Done.ROLE_SET) if fault is None else _users_page(request, fault)
 
 
 def set_password(request: PageRequest) -> Response:
-    """Give a user another password."""
+    """Give a user a new password."""
     fault = users.set_password(
         request.app.database,
         name=request.sent("name"),
@@ -74,7 +74,7 @@ def set_password(request: PageRequest) -> Response:
         now=request.now,
         keep_session=request.session_id,
     )
-    return done("/users", Done.PASSWORD_SET) if fault is None else _everyone(request, fault)
+    return done("/users", Done.PASSWORD_SET) if fault is None else _users_page(request, fault)
 
 
 def end_sessions(request: PageRequest) -> Response:
@@ -86,7 +86,7 @@ def end_sessions(request: PageRequest) -> Response:
         now=request.now,
         but=request.session_id,
     )
-    return done("/users", Done.LOGGED_OUT) if fault is None else _everyone(request, fault)
+    return done("/users", Done.LOGGED_OUT) if fault is None else _users_page(request, fault)
 
 
 def remove(request: PageRequest) -> Response:
@@ -94,16 +94,16 @@ def remove(request: PageRequest) -> Response:
     fault = users.remove_user(
         request.app.database, name=request.sent("name"), by=request.actor, now=request.now
     )
-    return done("/users", Done.USER_REMOVED) if fault is None else _everyone(request, fault)
+    return done("/users", Done.USER_REMOVED) if fault is None else _users_page(request, fault)
 
 
 def me(request: PageRequest) -> Response:
-    """Show one's own sessions and the form for a new password."""
+    """Show the user's own sessions and the form for a new password."""
     return _me(request)
 
 
 def set_my_password(request: PageRequest) -> Response:
-    """Give oneself another password; the present one must be known."""
+    """Change the user's own password; the present one must be entered."""
     match request.app.log_in.confirm(
         name=request.user.name, password=request.sent_exactly("present"), now=request.now
     ):
@@ -127,7 +127,7 @@ def set_my_password(request: PageRequest) -> Response:
 
 
 def set_my_preferences(request: PageRequest) -> Response:
-    """Choose the language and the time zone of the pages for oneself."""
+    """Set the user's own language and time zone."""
     users.set_preferences(
         request.app.database,
         name=request.user.name,
@@ -138,7 +138,7 @@ def set_my_preferences(request: PageRequest) -> Response:
 
 
 def end_my_other_sessions(request: PageRequest) -> Response:
-    """Log oneself out everywhere else."""
+    """End the user's own sessions in other browsers."""
     users.end_sessions(
         request.app.database,
         name=request.user.name,
@@ -149,7 +149,7 @@ def end_my_other_sessions(request: PageRequest) -> Response:
     return done("/me", Done.LOGGED_OUT)
 
 
-def _everyone(
+def _users_page(
     request: PageRequest, fault: UserFault | None = None, *, name: str = "", role: Role = Role.FINANCE
 ) -> Response:
     return show(
@@ -179,5 +179,5 @@ def _me(request: PageRequest, fault: str = "", *, status: int = 422) -> Response
 
 
 def _role(request: PageRequest) -> Role:
-    """Read the role; a value that the form doesn't offer is the least of them."""
+    """Read the role; a value that the form doesn't offer becomes the lowest role."""
     return next((role for role in Role if role.value == request.sent("role")), Role.VIEWER)

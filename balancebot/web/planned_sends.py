@@ -1,4 +1,4 @@
-"""Planned sends: what people announce before it is sent."""
+"""Planned sends: mailings that users announce in advance."""
 
 from datetime import timedelta
 
@@ -14,12 +14,12 @@ from balancebot.web.request import Done, PageRequest, done
 
 
 def coming(request: PageRequest) -> Response:
-    """Show the sends that are announced."""
+    """Show the announced sends."""
     return _coming(request)
 
 
 def to_csv(request: PageRequest) -> Response:
-    """Send them as CSV."""
+    """Send the announced sends as CSV."""
     header = (
         "id",
         "wallet",
@@ -81,7 +81,7 @@ def announce(request: PageRequest) -> Response:
 
 
 def take_back(request: PageRequest) -> Response:
-    """Let a send count no more."""
+    """Withdraw an announced send."""
     if request.app.planned_sends.take_back(request.part("id"), by=request.actor) is None:
         return _coming(request, fault=request.words.gettext("This send is already over or removed."))
     return done("/plans", Done.PLAN_REMOVED)

@@ -1,4 +1,4 @@
-"""Who really asks: the neighbour on the network, and behind a proxy that is trusted the visitor whom it names."""
+"""The address and name of a visitor: from the connection, or from a trusted proxy."""
 
 from collections.abc import Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
@@ -13,11 +13,11 @@ Networks = Sequence[IPv4Network | IPv6Network]
 
 _PEER = "balancebot.peer"
 _LOOPBACK: Networks = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
-"""Believed of a visitor's address where no proxy is configured; never of a user's name."""
+"""Proxies that are trusted with a visitor's address if none is configured, but never with a user's name."""
 
 
 class VisitorAddress:
-    """Wraps the application: `client` becomes the visitor's address, and the neighbour's own is kept."""
+    """Wraps the application: `client` becomes the visitor's address; the address of the connection is kept as well."""
 
     def __init__(self, app: ASGIApp, *, trusted: Networks) -> None:
         self._app = app
@@ -30,7 +30,7 @@ class VisitorAddress:
             named = [
                 part.strip() for part in ",".join(Headers(scope=scope).getlist("x-forwarded-for")).split(",")
             ]
-            # the last one was written by our own proxy, the first by anybody
+            # our own proxy wrote the last address; anybody can have written the first
             while named and is_within(visitor, self._trusted):
                 address = named.pop()
                 if not _is_address(address):
@@ -41,7 +41,7 @@ class VisitorAddress:
 
 
 def proxied_user(request: Request, *, header: str, trusted: Networks) -> str | None:
-    """Return the name of the user whom a trusted proxy vouches for; '' for a name that can't be, None for nobody."""
+    """Return the user whom a trusted proxy names; '' = a name that can't exist, None = no user."""
     peer = request.scope.get(_PEER, "")
     if not is_within(peer, trusted):
         return None
@@ -56,7 +56,7 @@ def proxied_user(request: Request, *, header: str, trusted: Networks) -> str | N
 
 
 def is_within(address: str, networks: Networks) -> bool:
-    """Tell whether an address is in one of the networks; what is no address is in none."""
+    """Return whether `address` is in one of the networks; text that is no address is in none."""
     if not _is_address(address):
         return False
     found = ip_address(address)

@@ -1,4 +1,4 @@
-"""Turns values into pages: templates make words, code makes structure; everything is escaped."""
+"""Renders pages: templates contain the text, code the structure; everything is escaped."""
 
 import hashlib
 import logging
@@ -20,7 +20,7 @@ from balancebot.domain.threshold import Scope
 from balancebot.domain.user import Role
 from balancebot.i18n import Wording
 from balancebot.store import alerts
-from balancebot.web.request import CSRF_TOKEN, PageRequest, effects_of, said
+from balancebot.web.request import CSRF_TOKEN, PageRequest, done_text, effects_of
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +49,7 @@ def show(
         token=Markup('<input type="hidden" name="{}" value="{}">').format(CSRF_TOKEN, request.csrf_token),
         may_edit=request.user.role.may(Role.FINANCE),
         is_admin=request.user.role.may(Role.ADMIN),
-        was_done=said(request.asked("done")),
+        was_done=done_text(request.asked("done")),
         effects=effects_of(request),
         num_alerts=_num_alerts(request),
         configuration=request.http.app.state.configuration(),
@@ -64,13 +64,13 @@ def _num_alerts(request: PageRequest) -> int:
 
 
 def render(app: App, template: str, say: Wording, **values: object) -> str:
-    """Render a template in the language of `say`: the operator's version where there is one that works."""
+    """Render a template in the language of `say`: the operator's version if there is one that works."""
     language, folder = say.language, app.settings.templates.dir
     words = {"language": language, "say": say}
     if folder is not None and (folder / "web" / template).is_file():
         try:
             return _environment(folder / "web", language).get_template(template).render(words | values)
-        except Exception as error:  # noqa: BLE001 -- a template of the operator's may fail in any way; the page is shown all the same
+        except Exception as error:  # noqa: BLE001 -- the operator's template may fail in any way; the page must still be shown
             log.warning("web.template_failed", extra={"template": template, "error": str(error)})
     return _environment(_BUILT_IN, language).get_template(template).render(words | values)
 
@@ -98,8 +98,8 @@ def _environment(folder: Path, language: str) -> Environment:
     return environment
 
 
-def shown_or_not(make: Callable[[], Shown], otherwise: Shown) -> Shown:
-    """Return what `make` makes of one row of a list, or `otherwise`: a row that can't be shown takes no page with it."""
+def shown_or(make: Callable[[], Shown], otherwise: Shown) -> Shown:
+    """Return `make()`, or `otherwise` if it fails: one row that can't be shown must not break the whole page."""
     try:
         return make()
     except Exception:
@@ -108,7 +108,7 @@ def shown_or_not(make: Callable[[], Shown], otherwise: Shown) -> Shown:
 
 
 def _static_address(name: str) -> str:
-    """Return the address of a static file; it changes with the file, so browsers may keep it for good."""
+    """Return the address of a static file. It changes with the file, so browsers may keep the file for good."""
     return f"/static/{name}?v={_digest(name)}"
 
 
@@ -118,7 +118,7 @@ def _digest(name: str) -> str:
 
 
 def _query(**values: object) -> str:
-    """Write the end of an address, without what is empty."""
+    """Return the query of an address, without empty values."""
     given = {name: value for name, value in values.items() if value not in {None, ""}}
     return f"?{urlencode(given)}" if given else ""
 
@@ -128,7 +128,7 @@ def _combine(values: Mapping[str, object], **others: object) -> dict[str, object
 
 
 def _target(scope: Scope) -> str:
-    """Write the end of an address that names a threshold's scope."""
+    """Return the query that names a threshold's scope."""
     return f"?{urlencode({'wallet': scope.wallet, 'category': scope.category or '*'})}"
 
 
@@ -138,7 +138,7 @@ def _ago(at: datetime, now: datetime) -> timedelta:
 
 
 def _instant(at: datetime, say: Wording) -> Markup:
-    """Write an instant as people read it, with the exact one for machines."""
+    """Return an instant as text for people, with the exact instant for machines."""
     iso = f"{at:%Y-%m-%dT%H:%M:%SZ}"
     return Markup('<time datetime="{}" title="{} {}">{}</time>').format(
         iso, f"{say.local(at):%Y-%m-%d %H:%M:%S}", say.zone_name, say.when(at)

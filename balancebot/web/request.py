@@ -1,7 +1,7 @@
-"""One request of one user: who it is, what was sent, and the only two ways to make a route of a handler.
+"""One request of one user: the user, the fields, and the only two ways to make a route from a handler.
 
-A `page` needs a session and a role. A `change` needs the session's token as well. Handlers are plain functions that
-run in a thread: `PageRequest` in, response out.
+A `page` needs a session and a role. A `change` also needs the session's token. Handlers are plain functions that run in
+a thread: `PageRequest` in, response out.
 """
 
 import hmac
@@ -42,27 +42,27 @@ log = logging.getLogger(__name__)
 COOKIE = "balancebot"
 CSRF_TOKEN = "csrf_token"  # noqa: S105 -- the name of a field
 _TOKEN_FIELD = re.compile(rb'name="csrf_token"\r\n\r\n([0-9a-f]{1,128})\r\n')
-_TOKEN_WITHIN = 2048
-"""Bytes of a form with files within which its token stands: it is the first field."""
+_MAX_TOKEN_OFFSET = 2048
+"""The token of a form with files must be within its first bytes (this many): it is the first field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PageRequest:
-    """A request that may be answered."""
+    """A request of a user who may make it."""
 
     app: App
     http: Request
-    """What the browser sent."""
+    """The browser's request."""
     now: datetime
     user: User
     session_id: str
     csrf_token: str
     form: FormData = field(default_factory=FormData)
-    """What was sent with a change; empty for a page."""
+    """The fields of a change; empty for a page."""
 
     @property
     def words(self) -> Wording:
-        """What writes sentences and figures as the user chose, or as configured."""
+        """Writes text and figures in the language and zone that the user chose, or as configured."""
         language = self.user.language if self.user.language in LANGUAGES else self.app.words.language
         return replace(self.app.words, language=language, zone=self.zone)
 
@@ -73,49 +73,49 @@ class PageRequest:
 
     @property
     def lists(self) -> OverviewLists:
-        """The lists of balances that were filtered and sorted before."""
+        """The kept lists of the overview."""
         lists: OverviewLists = self.http.app.state.lists
         return lists
 
     @property
     def wants_part(self) -> bool:
-        """Whether htmx asks for a part of the page, and not the browser for the whole."""
+        """Whether htmx asks for a part of the page, or the browser for the whole page."""
         headers = self.http.headers
         return "hx-request" in headers and "hx-history-restore-request" not in headers
 
     @property
     def actor(self) -> Actor:
-        """Who answers for the change."""
+        """The user as author of a change."""
         return Actor(name=self.user.name, via=Via.PAGE)
 
     @property
     def sheet_actor(self) -> Actor:
-        """The same, for what comes out of a spreadsheet."""
+        """The same, for changes from a spreadsheet."""
         return Actor(name=self.user.name, via=Via.SHEET)
 
     def asked(self, name: str) -> str:
-        """Return a value of the address, '' where there is none."""
+        """Return a value of the address, '' if it is absent."""
         return self.asked_exactly(name).strip()
 
     def asked_exactly(self, name: str) -> str:
-        """Return a value of the address, spaces at its ends included: a wallet's name."""
+        """Return a value of the address with spaces at its ends: a wallet's name."""
         return storable(self.http.query_params.get(name, ""))
 
     def sent(self, name: str) -> str:
-        """Return a field of the form, '' where there is none."""
+        """Return a field of the form, '' if it is absent."""
         return self.sent_exactly(name).strip()
 
     def sent_all(self, name: str) -> list[str]:
-        """Return every value of a field that may be sent several times, such as a ticked box."""
+        """Return all values of a field that may be sent several times, such as a tick box."""
         return [storable(value) for value in self.form.getlist(name) if isinstance(value, str)]
 
     def sent_exactly(self, name: str) -> str:
-        """Return a field as it was typed, spaces at its ends included: a password, a wallet's name."""
+        """Return a field as it was typed, with spaces at its ends: a password, a wallet's name."""
         value = self.form.get(name)
         return storable(value) if isinstance(value, str) else ""
 
     def uploaded(self, name: str) -> tuple[str, bytes] | None:
-        """Return a file's name and bytes; None where none was chosen."""
+        """Return a file's name and bytes; None if no file was chosen."""
         value = self.form.get(name)
         if not isinstance(value, UploadFile) or not value.filename:
             return None
@@ -128,7 +128,7 @@ class PageRequest:
 
 @cache
 def zone_of(name: str) -> ZoneInfo | None:
-    """Return the time zone of a name; None for '' and for one that isn't there (any more)."""
+    """Return the time zone `name`; None for '' and for a name that doesn't exist (any more)."""
     try:
         return ZoneInfo(name) if name else None
     except (ZoneInfoNotFoundError, ValueError, OSError):
@@ -136,7 +136,7 @@ def zone_of(name: str) -> ZoneInfo | None:
 
 
 def words_for(request: Request) -> Wording:
-    """Return what writes for somebody who isn't logged in: in a language that the browser asks for, if it is there."""
+    """Return the wording for a visitor who isn't logged in: the browser's preferred language, if we have it."""
     words = app_of(request).words
     return replace(
         words, language=_wanted(request.headers.get("accept-language", "")[:_MAX_LANGUAGES]) or words.language
@@ -147,7 +147,7 @@ _MAX_LANGUAGES = 500
 
 
 def _wanted(header: str) -> str:
-    """Return the language of ours that `Accept-Language` likes best (RFC 9110, 12.5.4); '' for none of them."""
+    """Return the language that `Accept-Language` prefers (RFC 9110, 12.5.4) among ours; '' for none."""
     liked: dict[str, float] = {}
     for part in header.split(","):
         tag, _, quality = part.partition(";")
@@ -161,7 +161,7 @@ def _wanted(header: str) -> str:
 
 
 def storable(text: str) -> str:
-    """Return text as it can be asked for in a database: PostgreSQL refuses what holds a NUL, and nobody types one."""
+    """Return text without NUL characters: PostgreSQL refuses them, and nobody types one."""
     return text.replace("\0", "")
 
 
@@ -169,7 +169,7 @@ Handler = Callable[[PageRequest], Response]
 
 
 def page(path: str, handler: Handler, *, needs: Role = Role.VIEWER) -> Route:
-    """Make a route that shows something to users of a role."""
+    """Make a route that shows something to users with a role."""
 
     async def endpoint(request: Request) -> Response:
         allowed = await run_in_threadpool(_authorized, request, needs)
@@ -179,7 +179,7 @@ def page(path: str, handler: Handler, *, needs: Role = Role.VIEWER) -> Route:
 
 
 def change(path: str, handler: Handler, *, needs: Role = Role.FINANCE) -> Route:
-    """Make a route that changes something: for users of a role, whose form comes from their own session."""
+    """Make a route that changes something, for users with a role, if the form comes from their own session."""
 
     async def endpoint(request: Request) -> Response:
         allowed = await run_in_threadpool(_authorized, request, needs)
@@ -202,10 +202,10 @@ def _check_token(page_request: PageRequest, given: str) -> None:
 
 
 async def _with_token(request: Request) -> tuple[Request, str]:
-    """Return a request with files, and the token that comes before them: no file is read of a form that isn't ours."""
+    """Return a request with files, and the token before them, so that files of forged forms are never read."""
     began: deque[Message] = deque()
     head = b""
-    while len(head) < _TOKEN_WITHIN:
+    while len(head) < _MAX_TOKEN_OFFSET:
         message = await request.receive()
         began.append(message)
         head += message.get("body", b"")
@@ -215,7 +215,7 @@ async def _with_token(request: Request) -> tuple[Request, str]:
     async def receive() -> Message:
         return began.popleft() if began else await request.receive()
 
-    found = _TOKEN_FIELD.search(head[: 2 * _TOKEN_WITHIN])
+    found = _TOKEN_FIELD.search(head[: 2 * _MAX_TOKEN_OFFSET])
     return Request(request.scope, receive), found[1].decode() if found else ""
 
 
@@ -226,28 +226,28 @@ def app_of(request: Request) -> App:
 
 
 def is_https(app: App) -> bool:
-    """Tell whether people reach the pages by https; cookies are then for https only."""
+    """Return whether the pages are reached over https; cookies are then for https only."""
     return app.public_url.startswith("https://")
 
 
 def cookie_name(app: App) -> str:
-    """Return the cookie's name: over https one that only this host can have set."""
+    """Return the cookie's name; over https a name that only this host can set."""
     return f"__Host-{COOKIE}" if is_https(app) else COOKIE
 
 
 def session_token(app: App, request: Request) -> Secret | None:
-    """Return what the cookie of the session holds."""
+    """Return the session's token from its cookie."""
     return cookie(request, cookie_name(app))
 
 
 def cookie(request: Request, name: str) -> Secret | None:
-    """Return what a cookie holds; None where there is none."""
+    """Return the value of a cookie; None if it is absent."""
     value = request.cookies.get(name)
     return Secret(value) if value else None
 
 
 def page_request_of(request: Request) -> PageRequest | None:
-    """Return the request of whoever is logged in; None where nobody is."""
+    """Return the request of the logged-in user; None if nobody is logged in."""
     app = app_of(request)
     now = app.clock.now()
     proxied = _proxied(app, request, now)
@@ -268,7 +268,7 @@ def page_request_of(request: Request) -> PageRequest | None:
 
 
 def _proxied(app: App, request: Request, now: datetime) -> PageRequest | None:
-    """Return the request of a user whom a trusted proxy names; None where none does. 403 for one without a role."""
+    """Return the request of the user whom a trusted proxy names, or None. Raises 403 if that user has no role."""
     web = app.settings.web
     if web is None or web.user_header is None:
         return None
@@ -304,7 +304,7 @@ def _authorized(request: Request, needs: Role) -> PageRequest | Response:
 
 
 class Done(StrEnum):
-    """What a page says was done, as the id of a sentence. It travels in the address as its key, never as text."""
+    """The message of a page after a change, as the id of a sentence. The address contains its key, never its text."""
 
     USER_ADDED = sentence("The user was added.").id
     USER_REMOVED = sentence("The user was removed and is logged out everywhere.").id
@@ -329,20 +329,20 @@ class Done(StrEnum):
 
 
 MAX_EFFECTS = 10
-"""Alerts that are named after a change; people look at the page of alerts for more."""
+"""How many alerts a page names after a change; the alerts page shows all."""
 _EFFECT = re.compile(r"([a-z]{1,12})-(\d{1,18})")
 
 
 def done(address: str, what: Done, notified: Sequence[NotifiedAlert] = ()) -> Response:
-    """Go to a page that says what was done, and what became of which alerts."""
+    """Redirect to a page that shows what was done, and which alerts changed."""
     joint = "&" if "?" in address else "?"
     effects = ",".join(f"{alert.reason.value}-{alert.alert_id}" for alert in notified[:MAX_EFFECTS])
-    told = f"&effects={effects}" if effects else ""
-    return RedirectResponse(f"{address}{joint}done={what.name.lower()}{told}", status_code=303)
+    query = f"&effects={effects}" if effects else ""
+    return RedirectResponse(f"{address}{joint}done={what.name.lower()}{query}", status_code=303)
 
 
 def effects_of(request: PageRequest) -> list[tuple[int, str]]:
-    """Return what the address says became of alerts: the id of each, and a sentence."""
+    """Return the changed alerts that the address names: the id of each, and a sentence."""
     asked = request.asked("effects").split(",")[:MAX_EFFECTS]
     found = [match for text in asked if (match := _EFFECT.fullmatch(text)) is not None]
     if not found:
@@ -360,6 +360,6 @@ def effects_of(request: PageRequest) -> list[tuple[int, str]]:
     ]
 
 
-def said(key: str) -> str:
-    """Return the id of the sentence of a key; '' for any other."""
+def done_text(key: str) -> str:
+    """Return the id of the sentence of `key`; '' for an unknown key."""
     return next((what.value for what in Done if what.name.lower() == key), "")

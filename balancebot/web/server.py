@@ -1,7 +1,7 @@
-"""Serves the pages from a thread of its own, and bounds what one visitor can take from the process.
+"""Serves the pages in a thread of its own, and limits what a single visitor can use.
 
-Polling and delivery share this process and its file handles. So the number of connections is limited, in all and per
-address, and each has to send a whole request, and take the whole answer, within a time.
+Polling and delivery share this process and its file handles. So the number of connections is limited, in total and per
+address, and each must send a whole request, and take the whole answer, within a time limit.
 """
 
 import asyncio
@@ -23,22 +23,22 @@ log = logging.getLogger(__name__)
 _UVICORN = logging.getLogger("uvicorn.error")
 
 _DRAIN = timedelta(seconds=3)
-"""How long answers under way may take once the server is told to stop."""
+"""How long running answers may take after the server is told to stop."""
 _MAX_CONNECTIONS = 200
 _MAX_PER_ADDRESS = 50
 _SHARE_OF_FILES = 4
-"""At most one in so many of the file handles that this process may open is a connection of a visitor."""
-_HEAD_WITHIN, _BODY_WITHIN, _ANSWER_WITHIN = 10.0, 30.0, 120.0
-"""Seconds in which a request's head, its body and its answer have to be sent."""
-_LOG_AGAIN = 60.0
-"""Seconds between two log lines about the same trouble with connections."""
+"""Visitors' connections may use at most one in this many of the process's file handles."""
+_HEAD_TIMEOUT, _BODY_TIMEOUT, _ANSWER_TIMEOUT = 10.0, 30.0, 120.0
+"""Seconds within which a request's head, its body and its answer must be sent."""
+_LOG_EVERY = 60.0
+"""Seconds between two log lines about the same problem with connections."""
 
 
 class WebServer:
-    """A running server. `port` is the one that was chosen where 0 was given."""
+    """A running server. `port` is the actual port if 0 was given."""
 
     def __init__(self, app: ASGIApp, *, host: str, port: int) -> None:
-        """Bind and start; raises OSError where the address can't be had."""
+        """Bind and start; raises OSError if the address isn't available."""
         self._socket = _bind(host, port)
         self.port: int = self._socket.getsockname()[1]
         connections = Connections(max_connections())
@@ -48,8 +48,8 @@ class WebServer:
 
         config = uvicorn.Config(
             app,
-            interface="asgi3",  # it would take a bound method for an older one
-            http=protocol,  # type: ignore[arg-type] # any factory of a protocol will do
+            interface="asgi3",  # uvicorn would take a bound method for an older interface
+            http=protocol,  # type: ignore[arg-type] # any factory of a protocol works
             log_config=None,
             access_log=False,
             lifespan="off",
@@ -60,7 +60,7 @@ class WebServer:
         )
         self._keep = _keep_record(Occasionally())
         _UVICORN.addFilter(self._keep)
-        # outside the main thread uvicorn installs no signal handlers
+        # uvicorn installs no signal handlers outside the main thread
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._run, name="web", daemon=True)
         self._thread.start()
@@ -71,7 +71,7 @@ class WebServer:
             runner.run(self._server.serve(sockets=[self._socket]))
 
     def stop(self) -> None:
-        """Answer what is under way, then end. Idempotent."""
+        """Finish the running answers, then stop. Idempotent."""
         self._server.should_exit = True
         self._thread.join(timeout=2 * _DRAIN.total_seconds())
         self._socket.close()
@@ -79,7 +79,7 @@ class WebServer:
 
 
 def serve(app: ASGIApp, *, host: str, port: int) -> WebServer:
-    """Serve `app` at once, before this returns; raises OSError where the address can't be had."""
+    """Serve `app` before this returns; raises OSError if the address isn't available."""
     return WebServer(app, host=host, port=port)
 
 
@@ -93,7 +93,7 @@ class Connections:
         self._dropped = Occasionally()
 
     def add(self, connection: "BoundedConnection") -> None:
-        """Take a new connection. Where there are too many, the one that has been idle the longest goes, or the new one."""
+        """Add a connection. If there are too many, drop the one that has been idle longest, or else the new one."""
         self._open[connection] = None
         neighbours = [other for other in self._open if other.address == connection.address]
         if len(neighbours) > self._per_address:
@@ -102,7 +102,7 @@ class Connections:
             self._drop_one(list(self._open), connection)
 
     def remove(self, connection: "BoundedConnection") -> None:
-        """Forget a connection that has ended."""
+        """Remove a connection that has ended."""
         self._open.pop(connection, None)
 
     def _drop_one(self, among: "list[BoundedConnection]", newest: "BoundedConnection") -> None:
@@ -115,7 +115,7 @@ class Connections:
 
 
 class BoundedConnection(H11Protocol):
-    """A connection that is counted, and ended when a request or its answer takes too long."""
+    """A connection that is counted, and closed when a request or its answer takes too long."""
 
     def __init__(self, *args: Any, connections: Connections, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -126,24 +126,24 @@ class BoundedConnection(H11Protocol):
 
     @property
     def is_idle(self) -> bool:
-        """Whether no whole head of a request has come yet."""
+        """Whether no complete head of a request has arrived yet."""
         return self.conn.their_state is h11.IDLE
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        """Begin to wait for a request."""
+        """Start to wait for a request."""
         super().connection_made(transport)
         self.address = self.client[0] if self.client else ""
         self._connections.add(self)
         self._set_timer()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Forget the connection."""
+        """Remove the connection."""
         self._connections.remove(self)
         self._cancel_timer()
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        """Take what has come, and wait for what is to come next."""
+        """Take the data, and wait for what must come next."""
         super().data_received(data)
         self._set_timer()
 
@@ -154,14 +154,14 @@ class BoundedConnection(H11Protocol):
         self._set_timer()
 
     def _set_timer(self) -> None:
-        """Start the time of what is waited for; more of the same doesn't start it anew."""
+        """Start the timer for what must come next; more data of the same part doesn't restart it."""
         state = self.conn.their_state
         if state is self._waits_for:
             return
         self._cancel_timer()
         self._waits_for = state
         if not self.transport.is_closing():
-            seconds = {h11.IDLE: _HEAD_WITHIN, h11.SEND_BODY: _BODY_WITHIN}.get(state, _ANSWER_WITHIN)
+            seconds = {h11.IDLE: _HEAD_TIMEOUT, h11.SEND_BODY: _BODY_TIMEOUT}.get(state, _ANSWER_TIMEOUT)
             self._timer = self.loop.call_later(seconds, self.transport.abort)
 
     def _cancel_timer(self) -> None:
@@ -171,7 +171,7 @@ class BoundedConnection(H11Protocol):
 
 
 class Occasionally:
-    """Counts what happens often, and says when it is time for a log line."""
+    """Counts a frequent event, and says when a log line is due."""
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         self._clock = clock
@@ -179,17 +179,17 @@ class Occasionally:
         self._num = 0
 
     def due(self) -> int:
-        """Count once more; return how many there were since the last log line when one is due, else 0."""
+        """Count one event; if a log line is due, return the number of events since the last one, else 0."""
         self._num += 1
         now = self._clock()
-        if self._logged_at is not None and now - self._logged_at < _LOG_AGAIN:
+        if self._logged_at is not None and now - self._logged_at < _LOG_EVERY:
             return 0
         num, self._num, self._logged_at = self._num, 0, now
         return num
 
 
 def max_connections() -> int:
-    """Return how many connections are held at once: polling and delivery need file handles, too."""
+    """Return how many connections may be open at once: polling and delivery need file handles, too."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     return (
         _MAX_CONNECTIONS if soft == resource.RLIM_INFINITY else min(_MAX_CONNECTIONS, soft // _SHARE_OF_FILES)
@@ -199,7 +199,7 @@ def max_connections() -> int:
 def _log_fault(
     occasionally: Occasionally,
 ) -> Callable[[asyncio.AbstractEventLoop, dict[str, Any]], None]:
-    """Return a handler of what the event loop reports: out of file handles, asyncio would log thousands of lines."""
+    """Return a handler for errors of the event loop: without file handles, asyncio would log thousands of lines."""
 
     def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
         if "socket.accept() out of system resource" not in context.get("message", ""):
@@ -211,7 +211,7 @@ def _log_fault(
 
 
 def _keep_record(occasionally: Occasionally) -> Callable[[logging.LogRecord], bool]:
-    """Return a filter of uvicorn's log: a line for each request that is no HTTP would fill the disk."""
+    """Return a filter for uvicorn's log: one line for each request that isn't HTTP would fill the disk."""
 
     def keep(record: logging.LogRecord) -> bool:
         if not str(record.msg).startswith("Invalid HTTP request"):
@@ -225,7 +225,7 @@ def _keep_record(occasionally: Occasionally) -> Callable[[logging.LogRecord], bo
 
 def _bind(host: str, port: int) -> socket.socket:
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    # named as TCP, or asyncio leaves out TCP_NODELAY: headers and body then lie 40 ms apart
+    # explicitly TCP, or asyncio doesn't set TCP_NODELAY, and the body follows the headers 40 ms later
     bound = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:

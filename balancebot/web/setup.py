@@ -14,16 +14,16 @@ from balancebot.web.request import app_of, storable, words_for
 
 
 async def setup(request: Request) -> Response:
-    """Show the form, or make the first admin, who is then logged in. The link itself is the proof: no CSRF token."""
+    """Show the form, or create the first admin and log in. The link itself is the proof, so there is no CSRF token."""
     app = app_of(request)
     if request.method != "POST":
         return await run_in_threadpool(_form, app, request, Secret(request.query_params.get("token", "")))
     async with request.form(max_files=0, max_fields=10, max_part_size=16 * 1024) as form:
         fields = {name: storable(value) for name, value in form.items() if isinstance(value, str)}
-    return await run_in_threadpool(_make, app, request, fields)
+    return await run_in_threadpool(_create, app, request, fields)
 
 
-def _make(app: App, request: Request, fields: dict[str, str]) -> Response:
+def _create(app: App, request: Request, fields: dict[str, str]) -> Response:
     token, name, password = (
         Secret(fields.get("token", "")),
         fields.get("name", "").strip(),
@@ -34,7 +34,7 @@ def _make(app: App, request: Request, fields: dict[str, str]) -> Response:
     if fault is not None:
         return _form(app, request, token, name=name, fault=fault)
     outcome = app.log_in.log_in(name=name, password=password, address="set-up", now=now)
-    if not isinstance(outcome, LoggedIn):  # somebody has guessed at this name too often
+    if not isinstance(outcome, LoggedIn):  # somebody has guessed passwords of this name too often
         return RedirectResponse("/login", status_code=303)
     return let_in(app, outcome.token, outcome.browser, to="/")
 

@@ -1,7 +1,7 @@
-"""Thresholds as spreadsheets: out as CSV or XLSX, in with a preview of every change, all or nothing.
+"""Thresholds as spreadsheets: download as CSV or XLSX, upload with a preview of every change, all or nothing.
 
-Between preview and click the changes travel in the page itself, as a sheet of only the rows that change: the server
-keeps nothing, and what is applied is checked like any other sheet.
+Between preview and click the changes are in the page itself, as a sheet that contains only the changed rows: the server
+stores nothing, and what is applied is checked like any other sheet.
 """
 
 import base64
@@ -34,19 +34,19 @@ from balancebot.web.request import Done, PageRequest, done
 from balancebot.web.thresholds import shown
 
 MAX_LISTED = 100
-"""Changes and faults beyond these are counted: nobody reads thousands."""
-_MAX_CARRIED = 8 * 2**20
+"""How many changes and faults are listed; the rest is counted, because nobody reads thousands."""
+_MAX_PACKED = 8 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultyRow:
-    """One row of a sheet with what is wrong in it."""
+    """One row of a sheet, and its faults."""
 
     line: int
     cells: tuple[tuple[str, tuple[str, ...]], ...]
-    """Each cell, in the order of the sheet, with the faults that stand at it."""
+    """Each cell, in the order of the sheet, with its faults."""
     other_faults: tuple[str, ...]
-    """Those of no cell that the sheet has."""
+    """The faults of no particular cell."""
 
 
 def form(request: PageRequest) -> Response:
@@ -55,7 +55,7 @@ def form(request: PageRequest) -> Response:
 
 
 def download_csv(request: PageRequest) -> Response:
-    """Send the rows, or with `all` every balance, as CSV that Excel and WPS open as they should."""
+    """Send the rows, or with `all` every balance, as CSV that Excel and WPS open correctly."""
     return csv_file(_cells(request), "thresholds.csv")
 
 
@@ -66,7 +66,7 @@ def download_xlsx(request: PageRequest) -> Response:
 
 
 def upload(request: PageRequest) -> Response:
-    """Look at a sheet: show every change that it would make, or everything that is wrong with it."""
+    """Show every change that a sheet would make, or all its faults."""
     uploaded = request.uploaded("sheet")
     if uploaded is None:
         fault = InputFault(message=sentence("Choose a file first."))
@@ -82,8 +82,8 @@ def upload(request: PageRequest) -> Response:
 
 
 def apply(request: PageRequest) -> Response:
-    """Make the changes that were looked at; if they would be others by now, show those instead."""
-    rows = _carried_in(request.sent("changes"))
+    """Make the changes that were previewed. If the rows have changed since, show the new changes instead."""
+    rows = _unpack_changes(request.sent("changes"))
     is_sheet = request.sent("via") != Via.PAGE
     by = request.sheet_actor if is_sheet else request.actor
     outcome = request.app.edit_thresholds.import_seen(rows, seen=request.sent("seen"), by=by)
@@ -121,7 +121,7 @@ def show_changes(
     is_sheet: bool = True,
     outdated: bool = False,
 ) -> Response:
-    """Show changes of many rows, what they would do, and the button that makes them."""
+    """Show changes of many rows, their effects, and the button that makes them."""
     with request.app.database.read() as conn:
         before = request.app.thresholds.book(conn)
     scopes = [change.scope for change in edited.changes]
@@ -147,7 +147,7 @@ def show_changes(
         num_changes=len(edited.changes),
         warnings=[request.words.translate(warning.placed) for warning in edited.warnings[:MAX_LISTED]],
         prospect=prospect,
-        carried=_carried_out(edited),
+        carried=_pack_changes(edited),
         seen=changes_token(edited),
     )
 
@@ -197,8 +197,8 @@ def _faulty(row: SheetRow, header: SheetRow, faults: Sequence[InputFault], words
     )
 
 
-def _carried_out(edited: Edited) -> str:
-    """Pack the rows that change, as they are to be; one that sets nothing removes its scope's row."""
+def _pack_changes(edited: Edited) -> str:
+    """Pack the changed rows with their new cells; a row without cells removes its scope's row."""
     rows = [
         change.after or ThresholdRow(wallet=change.scope.wallet, category=change.scope.category)
         for change in edited.changes
@@ -206,10 +206,10 @@ def _carried_out(edited: Edited) -> str:
     return base64.b64encode(zlib.compress(write_csv(cells_of(rows)).encode(), 9)).decode()
 
 
-def _carried_in(text: str) -> tuple[SheetRow, ...]:
-    """Unpack them; what isn't one of ours is an empty sheet, which is refused like any other."""
+def _unpack_changes(text: str) -> tuple[SheetRow, ...]:
+    """Unpack the changed rows; text that isn't from us gives an empty sheet, which is refused like any other."""
     try:
-        unpacked = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), _MAX_CARRIED)
+        unpacked = zlib.decompressobj().decompress(base64.b64decode(text, validate=True), _MAX_PACKED)
     except (ValueError, zlib.error):
         return ()
     rows, faults = read_limits(unpacked)

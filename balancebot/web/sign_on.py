@@ -1,4 +1,4 @@
-"""Log-in by OpenID Connect: to the service and back."""
+"""Log-in by OpenID Connect: to the identity provider and back."""
 
 import logging
 
@@ -18,17 +18,17 @@ _NO_ROLE = 403
 
 
 async def begin(request: Request) -> Response:
-    """Lead to the service."""
+    """Redirect to the identity provider."""
     return await run_in_threadpool(_begin, app_of(request), request)
 
 
-async def come_back(request: Request) -> Response:
-    """Let in whom the service vouches for."""
-    return await run_in_threadpool(_come_back, app_of(request), request)
+async def callback(request: Request) -> Response:
+    """Log in the user whom the identity provider has authenticated."""
+    return await run_in_threadpool(_callback, app_of(request), request)
 
 
 def _begin(app: App, request: Request) -> Response:
-    from balancebot.people.openid import (  # lazy: joserfc; with [web.oidc] alone
+    from balancebot.people.openid import (  # joserfc; only with [web.oidc]
         ATTEMPT_LASTS,
         OpenIdError,
         written,
@@ -49,14 +49,14 @@ def _begin(app: App, request: Request) -> Response:
         max_age=int(ATTEMPT_LASTS.total_seconds()),
         httponly=True,
         secure=is_https(app),
-        samesite="lax",  # the service leads back here by a link
+        samesite="lax",  # the provider returns here by a link
         path="/",
     )
     return answer
 
 
-def _come_back(app: App, request: Request) -> Response:
-    from balancebot.people.openid import OpenIdError, read  # lazy: joserfc; with [web.oidc] alone
+def _callback(app: App, request: Request) -> Response:
+    from balancebot.people.openid import OpenIdError, read  # joserfc; only with [web.oidc]
 
     service, web, now = app.openid, app.settings.web, app.clock.now()
     if service is None or web is None or web.oidc is None:
@@ -73,11 +73,11 @@ def _come_back(app: App, request: Request) -> Response:
     user = vouched_user(app.database, name=identity.name, role=role, now=now)
     if user is None:
         log.warning("web.sign_on_refused", extra={"user": identity.name})
-        told = words_for(request).gettext(
+        message = words_for(request).gettext(
             "%(name)s has no role here. Ask an admin to add it, or to give a role to one of your groups.",
             name=identity.name,
         )
-        return log_in_form(app, request, next_page="/", fault=told, status=_NO_ROLE)
+        return log_in_form(app, request, next_page="/", fault=message, status=_NO_ROLE)
     answer = let_in(
         app,
         app.log_in.start_session(user.name, now=now),

@@ -1,4 +1,4 @@
-"""Statements: what was there, bought, moved, used and left in a month; as a page, CSV and workbook."""
+"""Statements: opening balance, top-ups, transfers, usage and closing balance of a month; page, CSV and workbook."""
 
 from datetime import date, timedelta
 
@@ -11,11 +11,11 @@ from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 
 _MAX_ROWS = 500
-"""So many rows are shown; the files have all."""
+"""How many rows the page shows; the files have all."""
 
 
 def month(request: PageRequest) -> Response:
-    """Show the statement of the month that the address asks for, or of the last one that ended."""
+    """Show the statement of the month in the address, or of the last complete month."""
     made = _made(request)
     first = made.month.day
     this_month = request.now.astimezone(request.zone).date().replace(day=1)
@@ -38,7 +38,7 @@ def month(request: PageRequest) -> Response:
 
 
 def download_csv(request: PageRequest) -> Response:
-    """Send the rows as CSV that Excel and WPS open as they should."""
+    """Send the rows as CSV that Excel and WPS open correctly."""
     made, sheets = _made(request), StatementSheets(words=request.words)
     return csv_response(sheets.csv(made), sheets.file_name(made, "csv"))
 

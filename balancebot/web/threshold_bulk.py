@@ -1,6 +1,6 @@
-"""Several rows of thresholds edited at once: tick them, say what is to be set, look at the changes, save.
+"""Bulk edit of thresholds: tick rows, enter values, preview the changes, save.
 
-The changes travel from preview to click as those of a spreadsheet do; see `sheets.py`.
+Between preview and click the changes are in the page, as for a spreadsheet; see `sheets.py`.
 """
 
 from collections.abc import Sequence
@@ -16,21 +16,21 @@ from balancebot.thresholds.edit import COLUMNS
 from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
 from balancebot.web.sheets import show_changes
-from balancebot.web.threshold_figures import StandingFigures
+from balancebot.web.threshold_figures import CurrentFigures
 from balancebot.web.thresholds import scopes_about
 
 MAX_SCOPES = 2_000
-"""So many rows are edited at once: each is shown nowhere, but counted."""
+"""How many rows can be edited at once. They aren't listed, only counted."""
 _LISTED = 60
 
 
 def choose(request: PageRequest) -> Response:
-    """Show the form for the rows that were ticked."""
+    """Show the form for the ticked rows."""
     return _form(request)
 
 
 def preview(request: PageRequest) -> Response:
-    """Show every change that saving would make, or what is wrong at its field."""
+    """Show every change that saving would make, or each fault at its field."""
     scopes = _scopes(request)
     cells = {column: text for column in COLUMNS if (text := request.sent(column))}
     if not scopes or not cells:
@@ -42,7 +42,7 @@ def preview(request: PageRequest) -> Response:
 
 
 def _scopes(request: PageRequest) -> list[Scope]:
-    """Return what was ticked, or all that matches what was searched for."""
+    """Return the ticked scopes, or all that match the search."""
     if request.sent("every"):
         return scopes_about(request, request.sent("q"), request.sent("view"))[:MAX_SCOPES]
     scopes = (_scope(text) for text in request.sent_all("scope"))
@@ -59,14 +59,14 @@ def _scope(text: str) -> Scope | None:
 
 def _form(request: PageRequest, *, faults: Sequence[InputFault] = (), is_empty: bool = False) -> Response:
     scopes = _scopes(request)
-    standing, words = StandingFigures(request), request.words
+    figures, words = CurrentFigures(request), request.words
     columns = {fault.column for fault in faults}
     return show(
         request,
         "threshold_bulk.html.j2",
         status=422 if faults or is_empty or not scopes else 200,
         scopes=scopes,
-        listed=[(scope, standing.of(scope)) for scope in scopes[:_LISTED]],
+        listed=[(scope, figures.of(scope)) for scope in scopes[:_LISTED]],
         every=request.sent("every"),
         about=request.sent("q"),
         view=request.sent("view"),

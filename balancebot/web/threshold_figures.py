@@ -1,4 +1,4 @@
-"""What stands beside a limit that is being set: what is left, what is used, and what a count means in days."""
+"""The figures next to a limit that is edited: balance, usage, and what a count means in days."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,17 +19,17 @@ _LIMITS = frozenset(LimitColumn)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScopeFigures:
-    """How the balances of one scope stand now."""
+    """The present figures of the balances of one scope."""
 
     first: BalanceView | None
-    """The one that runs out first; None where none has been read."""
+    """The balance that runs out first; None if none was read."""
     num_known: int
-    """Balances with a number."""
+    """How many balances have a number."""
     rates: tuple[float, float] | None
-    """The lowest and the highest usage in messages a day; None where nothing is used."""
+    """The lowest and the highest usage in messages per day; None if there is no usage."""
 
     def meaning(self, column: str, text: str, words: Wording) -> str:
-        """Write what a limit comes to: a count in days, days in messages; '' where that isn't known."""
+        """Return what a limit means: a count in days, days in messages; '' if that isn't known."""
         value = read_column(column, text) if column in _LIMITS else None
         if self.rates is None or not isinstance(value, int | float):
             return ""
@@ -43,7 +43,7 @@ class ScopeFigures:
 
 
 def _rounded(messages: float) -> int:
-    """Round to three digits: no more is known."""
+    """Round to three digits; the estimate isn't more precise."""
     return int(float(f"{messages:.3g}"))
 
 
@@ -53,8 +53,8 @@ def _span(days: float, words: Wording) -> str:
     return words.span(days * _HOURS_PER_DAY)
 
 
-class StandingFigures:
-    """The balances as they stand, for as many scopes as one page shows."""
+class CurrentFigures:
+    """The present balances, read once for all scopes of a page."""
 
     def __init__(self, request: PageRequest) -> None:
         views = request.app.latest.read(now=request.now).views
@@ -77,6 +77,6 @@ class StandingFigures:
 
 
 def usual_rate(view: BalanceView) -> float:
-    """Return how many messages a balance usually uses a day; 0 where that isn't known."""
+    """Return the usual usage of a balance in messages per day; 0 if it isn't known."""
     estimate = view.estimate
     return estimate.usual_burn_per_day or estimate.burn_per_day or 0.0

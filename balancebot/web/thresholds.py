@@ -1,6 +1,6 @@
-"""The table of thresholds, edited in place, with what a change would do.
+"""The table of thresholds, which is edited in place, with the effects of each change.
 
-A change is previewed first, saved with one click, and never written over another person's change.
+A change is previewed first and saved with one click. It never overwrites another user's change.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,34 +23,34 @@ from balancebot.thresholds.edit import COLUMNS, Edited, balances_of
 from balancebot.web.paging import Page, cut, page_number
 from balancebot.web.rendering import show
 from balancebot.web.request import MAX_EFFECTS, Done, PageRequest, done
-from balancebot.web.threshold_figures import ScopeFigures, StandingFigures
+from balancebot.web.threshold_figures import CurrentFigures, ScopeFigures
 
-_LOOKED_AT = 60
-"""So many balances of a pattern are looked at to say what it inherits."""
+_MAX_SAMPLED = 60
+"""How many balances of a pattern are examined to find what it inherits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InheritedValue:
-    """What holds in a column where a row says nothing. `text` '' = nothing is set; `varies`: not the same for all."""
+    """The inherited value of a column. `text` '' = nothing is set; `varies`: it differs between balances."""
 
     text: str = ""
     origin: Scope | None = None
-    """None = built in, where `text` is set."""
+    """None = built in, if `text` is set."""
     varies: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ThresholdLine:
-    """One line of the table: a scope, with what it sets and what it inherits."""
+    """One line of the table: a scope, the values that it sets and those that it inherits."""
 
     scope: Scope
     row: ThresholdRow | None
     """None: the scope has no row of its own."""
     own: Mapping[str, str]
-    """Column -> what the row sets, as people write it; '' = inherits."""
+    """Column -> the value of the row as text; '' = inherited."""
     inherited: Mapping[str, InheritedValue]
     figures: ScopeFigures | None = None
-    """None: nothing is shown beside the limits."""
+    """None: no figures are shown."""
 
 
 def threshold_line(
@@ -61,9 +61,9 @@ def threshold_line(
     *,
     figures: ScopeFigures | None = None,
 ) -> ThresholdLine:
-    """Return the line of a scope; `book` says what it inherits."""
+    """Return the line of a scope; `book` has what it inherits."""
     own = {column: "" if row is None else shown(getattr(row, column)) for column in COLUMNS}
-    effective = [book.effective(*balance) for balance in islice(balances_of(scope, known), _LOOKED_AT)]
+    effective = [book.effective(*balance) for balance in islice(balances_of(scope, known), _MAX_SAMPLED)]
     return ThresholdLine(
         scope=scope,
         row=row,
@@ -74,10 +74,10 @@ def threshold_line(
 
 
 def shown(value: object) -> str:
-    """Write a value as the table shows it: with thousands separators, which every way of editing understands."""
+    """Return a value as the table shows it: with thousands separators, which all forms accept."""
     if value is OFF or value is None or isinstance(value, str):
         return written(value)
-    assert isinstance(value, int | float)  # noqa: S101 -- all that is left
+    assert isinstance(value, int | float)  # noqa: S101 -- the only other types
     return number(value) if isinstance(value, int) else written(value)
 
 
@@ -105,7 +105,7 @@ def _origin(effective: Effective, column: str) -> Scope | None:
 
 
 _ALL = "balances"
-"""The view that lists every known balance, instead of the rows that were set."""
+"""The view that lists every known balance instead of the rows that are set."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -115,14 +115,14 @@ class ThresholdTable:
     lines: Sequence[ThresholdLine]
     paging: Page
     about: str
-    """What the lines were searched for."""
+    """The text of the search."""
     view: str
     num_rows: int
     num_balances: int
 
 
 def table(request: PageRequest) -> Response:
-    """Show the rows that were set, or every balance with what holds for it."""
+    """Show the rows that are set, or every balance with its effective limits."""
     return show(
         request,
         "thresholds.html.j2",
@@ -131,7 +131,7 @@ def table(request: PageRequest) -> Response:
 
 
 def editor(request: PageRequest) -> Response:
-    """Show the form for one scope: in place of its line, or as a page of its own."""
+    """Show the form for one scope, in place of its line or as a page of its own."""
     wallet, category = request.asked_exactly("wallet"), request.asked("category")
     scope = scope_of(wallet, category) if wallet else None
     if isinstance(scope, InputFault):
@@ -151,12 +151,12 @@ def cancelled(request: PageRequest) -> Response:
         book = request.app.thresholds.book(conn)
     known = request.app.edit_thresholds.known()
     row = next((row for row in book.rows if row.scope == scope), None)
-    line = threshold_line(scope, row, book, known, figures=StandingFigures(request).of(scope))
+    line = threshold_line(scope, row, book, known, figures=CurrentFigures(request).of(scope))
     return show(request, "threshold_line.html.j2", line=line, focus=True)
 
 
 def save(request: PageRequest) -> Response:
-    """Save what was typed, unless it is refused, or somebody else was quicker."""
+    """Save the form, unless it has faults or another user has changed the row meanwhile."""
     typed = typed_row(request)
     scope = scope_of(typed["wallet"], typed["category"])
     if isinstance(scope, InputFault):
@@ -180,7 +180,7 @@ def save(request: PageRequest) -> Response:
 
 
 def remove(request: PageRequest) -> Response:
-    """Remove a row, unless somebody else was quicker."""
+    """Remove a row, unless another user has changed it meanwhile."""
     typed = typed_row(request)
     scope = scope_of(typed["wallet"], typed["category"])
     if isinstance(scope, InputFault):
@@ -197,16 +197,16 @@ def remove(request: PageRequest) -> Response:
 
 
 def typed_row(request: PageRequest) -> dict[str, str]:
-    """Return what was typed: the scope, and a cell for each column."""
+    """Return what was entered: the scope, and a cell for each column."""
     typed = {column: request.sent(column) for column in ("category", *COLUMNS)}
     exactly = request.sent_exactly("wallet")
-    # a configured name may begin or end with a space; what else is typed has it by accident
+    # A configured name may begin or end with a space; in all other fields such spaces are a slip.
     is_known = exactly in request.app.edit_thresholds.known()
     return {"wallet": exactly if is_known else exactly.strip(), **typed}
 
 
 def _saved(request: PageRequest, scope: Scope, what: Done, notified: Sequence[NotifiedAlert]) -> Response:
-    """Show the whole table anew: a change of one row may be inherited by many."""
+    """Show the whole table again: many rows may inherit a change of one row."""
     if not request.wants_part:
         return done("/thresholds", what, notified)
     address = split_address(request.http.headers.get("hx-current-url", ""))
@@ -236,7 +236,7 @@ def _table(request: PageRequest, about: str, view: str, number: int) -> Threshol
     rows = {row.scope: row for row in book.rows}
     scopes = _all_scopes(known, about) if view == _ALL else _set_scopes(book, about)
     shown_scopes, paging = cut(scopes, number)
-    standing = StandingFigures(request)
+    standing = CurrentFigures(request)
     lines = [
         threshold_line(scope, rows.get(scope), book, known, figures=standing.of(scope))
         for scope in shown_scopes
@@ -252,7 +252,7 @@ def _table(request: PageRequest, about: str, view: str, number: int) -> Threshol
 
 
 def scopes_about(request: PageRequest, about: str, view: str) -> list[Scope]:
-    """Return every scope that the table lists for what was searched for."""
+    """Return every scope that the table lists for a search."""
     if view == _ALL:
         return _all_scopes(request.app.edit_thresholds.known(), about)
     with request.app.database.read() as conn:
@@ -276,7 +276,7 @@ def cells_of(typed: Mapping[str, str]) -> dict[str, str]:
 
 
 def scope_of(wallet: str, category: str) -> Scope | InputFault:
-    """Read a scope as people write it; return what is wrong with it."""
+    """Read a scope as users write it, or return what is wrong with it."""
     name = read_wallet(wallet)
     if isinstance(name, Sentence):
         return InputFault(message=name, column="wallet")
@@ -295,15 +295,15 @@ def _editor(
     faults: Sequence[InputFault] = (),
     conflict: Conflict | None = None,
 ) -> Response:
-    """Show the form. `scope` None: a new row, whose scope is still to be typed."""
+    """Show the form. `scope` None: a new row without a scope yet."""
     with request.app.database.read() as conn:
         rows = request.app.thresholds.book(conn).rows
     known = request.app.edit_thresholds.known()
-    # what would hold if this row said nothing
+    # what would hold without this row
     others = ThresholdBook(row for row in rows if row.scope != scope)
     words = request.words
     bare = Scope("*") if scope is None else scope
-    figures = None if scope is None else StandingFigures(request).of(scope)
+    figures = None if scope is None else CurrentFigures(request).of(scope)
     return show(
         request,
         "threshold_editor.html.j2" if request.wants_part else "threshold_page.html.j2",
@@ -319,7 +319,7 @@ def _editor(
             for column in ("wallet", "category", *COLUMNS)
         },
         other_faults=[words.translate(fault.message) for fault in faults if not fault.column],
-        theirs=None if conflict is None else _theirs(conflict.current, typed),
+        theirs=None if conflict is None else _conflict(conflict.current, typed),
         current=None if conflict is None else conflict.current,
         columns=COLUMNS,
         categories=list(Category),
@@ -327,8 +327,8 @@ def _editor(
     )
 
 
-def _theirs(current: ThresholdRow | None, typed: Mapping[str, str]) -> list[tuple[str, str, str]]:
-    """Return (column, what stands now, what was typed) where the two differ."""
+def _conflict(current: ThresholdRow | None, typed: Mapping[str, str]) -> list[tuple[str, str, str]]:
+    """Return (column, present value, entered value) for each difference."""
     standing = {column: "" if current is None else shown(getattr(current, column)) for column in COLUMNS}
     return [
         (column, standing[column], typed[column]) for column in COLUMNS if standing[column] != typed[column]
@@ -336,13 +336,13 @@ def _theirs(current: ThresholdRow | None, typed: Mapping[str, str]) -> list[tupl
 
 
 def preview(request: PageRequest) -> Response:
-    """Show which alerts would open or close now; the look back is asked for when this stands."""
+    """Show which alerts would open or close now; the page asks for the backtest when it has shown this."""
     typed, words = typed_row(request), request.words
     scope = scope_of(typed["wallet"], typed["category"])
     fields: dict[str, Any] = {
         "typed": typed,
         "columns": COLUMNS,
-        "figures": StandingFigures(request).of(scope) if isinstance(scope, Scope) else None,
+        "figures": CurrentFigures(request).of(scope) if isinstance(scope, Scope) else None,
     }
     edited = _edited(request)
     if edited is None or edited.faults:
@@ -374,7 +374,7 @@ def preview(request: PageRequest) -> Response:
 
 
 def backtest(request: PageRequest) -> Response:
-    """Show what it would have told in the last 30 days, next to today's limits."""
+    """Show the alerts that there would have been in the last 30 days, next to those of the present limits."""
     edited = _edited(request)
     if edited is None or edited.faults or not edited.changes:
         return Response("", media_type="text/html")
@@ -383,7 +383,7 @@ def backtest(request: PageRequest) -> Response:
 
 
 def _edited(request: PageRequest) -> Edited | None:
-    """Return what saving the form would come to; None while no scope has been typed."""
+    """Return the changes that saving the form would make; None if no scope was entered yet."""
     typed = typed_row(request)
     scope = scope_of(typed["wallet"], typed["category"])
     if not isinstance(scope, Scope):

@@ -16,7 +16,7 @@ from balancebot.web.thresholds import shown
 
 
 def undo(request: PageRequest) -> Response:
-    """Give a scope back what it had before a change; if it was changed again since, show that and ask."""
+    """Restore a scope as it was before a change. If it was changed again since, show that and ask first."""
     with request.app.database.read() as conn:
         entry = audit.find(conn, request.part("id"))
     if entry is None:
@@ -55,7 +55,7 @@ def undo(request: PageRequest) -> Response:
 
 
 def undo_all(request: PageRequest) -> Response:
-    """Undo every change of one upload or one bulk edit; where some were changed again since, show these and ask."""
+    """Undo every change of one upload or bulk edit. If some rows were changed again since, show them and ask first."""
     with request.app.database.read() as conn:
         entry = audit.find(conn, request.part("id"))
         entries = () if entry is None else audit.together(conn, entry)

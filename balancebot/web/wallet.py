@@ -1,4 +1,4 @@
-"""One wallet: how it stands, where it comes from and where it goes, what limits it, and what was told of it."""
+"""The page of a wallet: balances, next reading, chart, limits, alerts and their messages."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -29,17 +29,17 @@ from balancebot.web.request import PageRequest
 from balancebot.web.thresholds import threshold_line
 
 _SPANS = (7, 30, 90)
-"""Days of history that a chart can show."""
+"""The spans of history that a chart offers, in days."""
 _STEPS = (
     (timedelta(days=10), timedelta(hours=1)),
     (timedelta(days=32), timedelta(hours=3)),
     (timedelta.max, timedelta(hours=12)),
 )
 _LONGEST = timedelta(days=400)
-"""How long a range that is typed may be: so long hours are kept."""
+"""The longest range that can be typed: hourly readings are kept for this long."""
 _LISTED_DAYS = 14
 _MOST_ROWS = 400_000
-"""Readings of all wallets that a chart looks through for the lowest and highest: a fifth of a second."""
+"""How many readings of all wallets a chart reads for its extremes: a fifth of a second."""
 _BUCKETS = 400
 _MINUTE = timedelta(minutes=1)
 _NUM_ALERTS = 20
@@ -48,23 +48,23 @@ _NUM_WRONG = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChartRange:
-    """Which time the chart shows: the last days up to now and the forecast, or days of the past."""
+    """The time that the chart shows: the last days and the forecast, or days of the past."""
 
     since: datetime
     until: datetime
-    """Now, or the end of the last day that was asked for."""
+    """Now, or the end of the last day of a typed range."""
     days: int | None
-    """The last so many days; None: a range that was typed."""
+    """How many days up to now; None: a typed range."""
     is_past: bool = False
 
     @property
     def length(self) -> timedelta:
-        """How much of the past it shows."""
+        """The length of the past that the chart shows."""
         return self.until - self.since
 
 
 def wallet(request: PageRequest) -> Response:
-    """Show one wallet and, in full, one of its balances: the one asked for, else the worst."""
+    """Show a wallet, and one of its balances in full: the chosen one, or the worst."""
     app, name = request.app, WalletName(request.part("name"))
     span = _asked_range(request)
     fault = request.words.translate(span) if isinstance(span, Sentence) else ""
@@ -84,7 +84,7 @@ def wallet(request: PageRequest) -> Response:
         if span.is_past:
             stretches = tuple(stretch for stretch in stretches if stretch.begins_at < span.until)
         extremes = _extremes(conn, request, row, view.key.category, since=since, until=span.until)
-        told = with_reasons(
+        entries = with_reasons(
             conn, alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS), request.words
         )
         advice = app.figures.advise(conn, [row], now=request.now).get(view.key)
@@ -136,7 +136,7 @@ def wallet(request: PageRequest) -> Response:
             stretches, now=span.until, days=min(-(-span.length // timedelta(days=1)), _LISTED_DAYS)
         ),
         line=threshold_line(Scope(*view.key), own, book, [name]),
-        alerts=told,
+        alerts=entries,
         why=render(explanation, words, Face.PAGE),
         advice="" if advice is None else words.order(advice, view.key.category, now=request.now),
         plans=announced,
@@ -157,7 +157,7 @@ def _last_days(request: PageRequest, days: int) -> ChartRange:
 
 
 def _asked_range(request: PageRequest) -> ChartRange | Sentence:
-    """Return the range that the address asks for, or what is wrong with its days."""
+    """Return the range in the address, or what is wrong with its days."""
     typed = request.asked("from"), request.asked("to")
     if not any(typed):
         return _last_days(request, next((span for span in _SPANS if str(span) == request.asked("days")), 30))
@@ -185,7 +185,7 @@ def _extremes(
     since: datetime,
     until: datetime,
 ) -> list[tuple[datetime, int, int]]:
-    """Return the lowest and the highest reading of each bucket, as far back as they can be read in good time."""
+    """Return the lowest and highest reading of each bucket, as far back as they can be read quickly."""
     settings = request.app.settings
     rows_a_second = max(1, len(settings.wallets)) / settings.poll.fastest.total_seconds()
     end = int(until.timestamp()) + 1
@@ -209,7 +209,7 @@ def _badness(view: BalanceView) -> tuple[bool, int, float]:
 def _ahead(
     conn: Connection, request: PageRequest, row: WalletRow, view: BalanceView, end: datetime
 ) -> tuple[LevelAhead, ...]:
-    """Return the fan up to `end`, fine enough to show day and night where these can be seen."""
+    """Return the forecast's range up to `end`, fine enough to show day and night if these differ."""
     snapshot = row.snapshot
     if snapshot is None or view.estimate.runway is None:
         return ()

@@ -70,8 +70,8 @@ def _end_of(connection: socket.socket) -> bytes:
 def test_a_request_that_does_not_come_to_its_end_is_given_up(
     monkeypatch: pytest.MonkeyPatch, sent: bytes
 ) -> None:
-    monkeypatch.setattr(module, "_HEAD_WITHIN", 0.2)
-    monkeypatch.setattr(module, "_BODY_WITHIN", 0.2)
+    monkeypatch.setattr(module, "_HEAD_TIMEOUT", 0.2)
+    monkeypatch.setattr(module, "_BODY_TIMEOUT", 0.2)
     server = serve(Starlette(routes=[Route("/", _reads, methods=["GET", "POST"])]), host="127.0.0.1", port=0)
     try:
         with socket.create_connection(("127.0.0.1", server.port), timeout=PATIENCE) as connection:
