@@ -1,7 +1,7 @@
-"""The first log-in: while there is no user, a link that is good once and for an hour makes the first admin.
+"""The first log-in: while there is no user, a link creates the first admin. It works once, for an hour.
 
-Whoever can read what `run` prints may be the first admin. Each process makes a link of its own; the first that is used
-ends all of them. Only a hash of what a link holds is kept.
+Anybody who can read the output of `run` may become the first admin. Each process makes its own link; the first one that
+is used invalidates all. Only a hash of a link's token is stored.
 """
 
 import hashlib
@@ -26,19 +26,19 @@ _SETUP = "setup:"
 
 
 class SetupFault(StrEnum):
-    """Why a link makes no admin, as the id of a sentence."""
+    """Why a link creates no admin, as the id of a sentence."""
 
     STALE = sentence("This link isn't valid any more: it can be used once, and for an hour.").id
 
 
 def nobody_yet(database: Database) -> bool:
-    """Tell whether there is no user."""
+    """Return whether there is no user yet."""
     with database.read() as conn:
         return not store.is_anybody_kept(conn)
 
 
 def make_link_token(database: Database, *, now: datetime) -> Secret | None:
-    """Make what a link holds; None where there is a user already."""
+    """Return the token for a new link; None if there is a user already."""
     if not nobody_yet(database):
         return None
     token = Secret(secrets.token_urlsafe(24))
@@ -49,7 +49,7 @@ def make_link_token(database: Database, *, now: datetime) -> Secret | None:
 
 
 def is_good(database: Database, token: Secret, *, now: datetime) -> bool:
-    """Tell whether a link with this token would make an admin."""
+    """Return whether a link with this token would create an admin."""
     with database.read() as conn:
         return _is_good(conn, token, now)
 
@@ -57,7 +57,7 @@ def is_good(database: Database, token: Secret, *, now: datetime) -> bool:
 def make_first_admin(
     database: Database, *, token: Secret, name: str, password: str, now: datetime
 ) -> UserFault | SetupFault | None:
-    """Make the first admin, once; return why not."""
+    """Create the first admin, once; return why not."""
     if not is_good(database, token, now=now):
         return SetupFault.STALE
     if user_name_fault(name):
@@ -66,7 +66,7 @@ def make_first_admin(
         return fault
     password_hash = log_in.hash_password(password)
     with database.write() as conn:
-        # of several at the same time only one finds links to drop
+        # if several links are used at the same time, only one finds rows to delete
         if not _is_good(conn, token, now) or not installation.forget_all(conn, _SETUP):
             return SetupFault.STALE
         users.add_or_keep(conn, User(name=name, role=Role.ADMIN, created_at=now), password_hash)

@@ -1,4 +1,4 @@
-"""Logging in and out, passwords, and who a request comes from."""
+"""Logging in and out, passwords, and the user of a request."""
 
 import hmac
 import secrets
@@ -17,73 +17,73 @@ from balancebot.store import users as store
 from balancebot.store.database import Database
 
 IDLE = timedelta(hours=12)
-"""A session ends after so long without a request."""
+"""A session without requests ends after this time."""
 LONGEST = timedelta(days=14)
-"""A session ends after so long in any case."""
+"""Every session ends after this time."""
 TOUCH_EVERY = timedelta(minutes=5)
 
 WINDOW = timedelta(minutes=15)
 PAUSE = timedelta(minutes=1)
-"""Between two guesses that are looked at, once there were too many. Nobody is locked out for longer by strangers."""
+"""After too many wrong passwords, one more is checked per pause. So strangers lock nobody out for longer."""
 MAX_FAILURES = 5
-"""For one name from one address."""
+"""Per name and address."""
 MAX_FAILURES_OF_ADDRESS = 20
 MAX_FAILURES_OF_NAME = 50
-"""From everywhere. It slows those down who have guessed wrongly before, and nobody else."""
+"""Per name, from all addresses. It only slows down addresses that have sent a wrong password before."""
 KNOWN_FOR = timedelta(days=180)
-"""A browser is known to be a user's for so long."""
+"""How long a browser in which a user logged in is remembered."""
 _MAX_ADDRESS = 64
 _CONFIRMED = "logged in"
-"""What the guesses of who is logged in already are counted under, in place of an address."""
+"""Stands in place of the address for guesses by a user who is logged in already."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoggedIn:
-    """The right name and password."""
+    """The name and password were right."""
 
     token: Secret
-    """For the cookie."""
+    """For the session's cookie."""
     expires_at: datetime
     browser: Secret
-    """For a cookie that outlives the session: by it the user's browser is known."""
+    """For a cookie that outlives the session: it identifies the user's browser."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogInRefused:
-    """The wrong name or password; which of them is not said to who asked."""
+    """The name or password was wrong; the visitor isn't told which."""
 
     user: str = field(default="", compare=False)
-    """For the log: the name where there is such a user. Any other may be a password in the wrong field."""
+    """For the log: the name, if there is such a user. Any other name may be a password in the wrong field."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LogInThrottled:
-    """Refused unchecked, after too many wrong passwords."""
+    """Refused without a check, after too many wrong passwords."""
 
     retry_after: timedelta
     user: str = field(default="", compare=False)
-    """As of `LogInRefused`."""
+    """As in `LogInRefused`."""
 
 
 class LogIn:
     """Logs users in and out. Safe to share between threads."""
 
     def __init__(self, database: Database, secret_key: Secret) -> None:
-        """Take the key of cookies and forms: sessions made with another key are over."""
+        """Take the key for cookies and forms. A new key ends all sessions."""
         self._database = database
         self._key = secret_key.reveal().encode()
 
     def log_in(
         self, *, name: str, password: str, address: str, now: datetime, browser: Secret | None = None
     ) -> LoggedIn | LogInRefused | LogInThrottled:
-        """Check a name and password that came from `address`.
+        """Check a name and password from `address`.
 
-        A `browser` in which the user was logged in before is counted for itself, so no stranger's guesses keep it out.
+        Failures in a known `browser` of the user are counted separately, so that no stranger's guesses lock it out.
         """
         name = name[:MAX_USER_NAME]
         known = self._known(name, browser)
         address = (f"browser {known}" if known else counted_address(address))[:_MAX_ADDRESS]
-        password_hash = self._looked_at(name, password, address, now=now, is_known=bool(known))
+        password_hash = self._checked(name, password, address, now=now, is_known=bool(known))
         if not isinstance(password_hash, str):
             return password_hash
         renewed = hash_password(password) if is_outdated(password_hash) else None
@@ -92,15 +92,15 @@ class LogIn:
         with self._database.write() as conn:
             current = store.find(conn, name)
             if current is None or current[1] != password_hash:
-                return LogInRefused(user=name)  # removed, or given a new password, in the meantime
+                return LogInRefused(user=name)  # removed meanwhile, or the password was changed
             store.forget_failures(conn, name, address)
             if renewed is not None:
                 store.set_password_hash(conn, name, renewed)
             store.start_session(conn, self._hash(token), name, now=now, expires_at=expires_at)
-        return LoggedIn(token=token, expires_at=expires_at, browser=self._made_known(name))
+        return LoggedIn(token=token, expires_at=expires_at, browser=self._remember_browser(name))
 
     def start_session(self, name: str, *, now: datetime) -> Secret:
-        """Log in a user whom somebody else vouches for; return what the cookie holds."""
+        """Log in a user whom a trusted service has authenticated; return the token for the cookie."""
         token = Secret(secrets.token_urlsafe(32))
         with self._database.write() as conn:
             store.start_session(conn, self._hash(token), name, now=now, expires_at=now + IDLE)
@@ -109,18 +109,18 @@ class LogIn:
     def confirm(
         self, *, name: str, password: str, now: datetime
     ) -> Literal[True] | LogInRefused | LogInThrottled:
-        """Look at the present password of somebody who is logged in; guesses are counted like those of strangers."""
-        looked_at = self._looked_at(name, password, _CONFIRMED, now=now, is_known=True)
-        if not isinstance(looked_at, str):
-            return looked_at
+        """Check the password of a user who is logged in; wrong ones are counted like those of strangers."""
+        checked = self._checked(name, password, _CONFIRMED, now=now, is_known=True)
+        if not isinstance(checked, str):
+            return checked
         with self._database.write() as conn:
             store.forget_failures(conn, name, _CONFIRMED)
         return True
 
-    def _looked_at(
+    def _checked(
         self, name: str, password: str, address: str, *, now: datetime, is_known: bool
     ) -> str | LogInRefused | LogInThrottled:
-        """Return the hash that a password fits, unless there were too many guesses; of who `is_known` only the own count."""
+        """Return the hash that the password matches, or the refusal. If `is_known`, only its own failures count."""
         with self._database.write() as conn:
             failures = store.failures(conn, name, address, since=now - WINDOW)
             wait = _wait(failures, now, is_known=is_known)
@@ -128,14 +128,14 @@ class LogIn:
             user = "" if found is None else found[0].name
             if wait is not None:
                 return LogInThrottled(retry_after=wait, user=user)
-            # counted before it is looked at: of a hundred guesses at once only the first few are answered
+            # Counted before the check: of a hundred guesses at once only the first few are answered.
             store.note_failure(conn, name, address, at=now, forget=now - WINDOW)
         password_hash = None if found is None else found[1]
         right = len(password) <= MAX_LENGTH and matches(password, password_hash)
         return password_hash if password_hash is not None and right else LogInRefused(user=user)
 
     def session(self, token: Secret, *, now: datetime) -> Session | None:
-        """Return whose request it is; None without a session."""
+        """Return the session of a request's token, or None."""
         token_hash = self._hash(token)
         with self._database.read() as conn:
             session = store.find_session(conn, token_hash, now=now)
@@ -157,25 +157,25 @@ class LogIn:
             store.end_session(conn, self._hash(token))
 
     def sealed(self, text: str) -> str:
-        """Return a text with a proof that it is ours."""
+        """Return a text with a signature that proves that it is ours."""
         return f"{text}.{self._keyed('sealed', Secret(text))}"
 
     def unsealed(self, value: str) -> str | None:
-        """Return the text that `sealed` took; None for any other."""
+        """Return the text that was given to `sealed`; None if the signature is wrong."""
         text, _, proof = value.rpartition(".")
         expected = self._keyed("sealed", Secret(text))
         return text if hmac.compare_digest(expected.encode(), proof.encode()) else None
 
     def csrf_token(self, token: Secret) -> str:
-        """Return what every form of this session must bring back."""
+        """Return the token that every form of this session must send."""
         return self._keyed("form", token)
 
-    def _made_known(self, name: str) -> Secret:
+    def _remember_browser(self, name: str) -> Secret:
         mark = secrets.token_urlsafe(16)
         return Secret(f"{mark}.{self._keyed('browser', Secret(f'{mark}.{name}'))}")
 
     def _known(self, name: str, browser: Secret | None) -> str:
-        """Return what marks a browser as one of this user's; '' where nothing does."""
+        """Return the mark of a browser that is known to be this user's, else ''."""
         mark, _, proof = ("" if browser is None else browser.reveal()).partition(".")
         expected = self._keyed("browser", Secret(f"{mark}.{name}"))
         return mark if hmac.compare_digest(expected.encode(), proof.encode()) else ""
@@ -188,19 +188,19 @@ class LogIn:
 
 
 def _wait(failures: tuple[list[datetime], ...], now: datetime, *, is_known: bool) -> timedelta | None:
-    """Return how long until one more guess is looked at; None = now."""
+    """Return how long until another password is checked; None = now."""
     here, of_address, of_name = failures
     crowds = [here] if len(here) >= MAX_FAILURES else []
     if not is_known:
         crowds += [of_address] if len(of_address) >= MAX_FAILURES_OF_ADDRESS else []
-        # whoever comes for the first time may be the user: guesses from elsewhere don't keep anybody out
+        # A first-time visitor may be the user: guesses from other addresses don't lock anybody out.
         crowds += [of_name] if len(of_name) >= MAX_FAILURES_OF_NAME and here else []
     wait = max((times[-1] + PAUSE - now for times in crowds), default=timedelta())
     return min(wait, PAUSE) if wait > timedelta() else None
 
 
 def counted_address(address: str) -> str:
-    """Return what the guesses of an address are counted under: whoever has an IPv6 address has 2^64 of them."""
+    """Return the key under which failures of an address are counted: an IPv6 network has 2^64 addresses."""
     try:
         ip = ip_address(address.partition("%")[0])
     except ValueError:
@@ -213,21 +213,21 @@ def counted_address(address: str) -> str:
 MIN_LENGTH = 8
 MAX_LENGTH = 1024
 
-# 19 MiB, two passes, one lane: the least that OWASP recommends, since the daemon itself is not larger than a few of these
+# 19 MiB, two passes, one lane: the minimum that OWASP recommends, because the daemon is only a few times larger
 _HASHER = PasswordHasher(time_cost=2, memory_cost=19 * 1024, parallelism=1)
 AT_ONCE = 2
-"""So many passwords are hashed at a time; each takes 19 MiB."""
+"""How many passwords are hashed at a time; each takes 19 MiB."""
 _TURNS = threading.BoundedSemaphore(AT_ONCE)
 
 
 def hash_password(password: str) -> str:
-    """Return what is kept of a password."""
+    """Return the hash of a password, for storage."""
     with _TURNS:
         return _HASHER.hash(password)
 
 
 def matches(password: str, password_hash: str | None) -> bool:
-    """Tell whether a password is the one that was hashed; with None takes as long, and says no."""
+    """Return whether a password has this hash; None takes as long and returns False."""
     with _TURNS:
         try:
             _HASHER.verify(password_hash or _NOBODYS, password)
@@ -237,9 +237,9 @@ def matches(password: str, password_hash: str | None) -> bool:
 
 
 def is_outdated(password_hash: str) -> bool:
-    """Tell whether a hash was made with other costs than today's."""
+    """Return whether a hash was made with other costs than the present ones."""
     return _HASHER.check_needs_rehash(password_hash)
 
 
 _NOBODYS = "$argon2id$v=19$m=19456,t=2,p=1$KlYezsa5Qb7z27uaxUEZgg$gLSUXAyEudcZrhzk4NQ3KdefOR98B4kfcHMRDlxCt2Q"
-"""A hash of random bytes that are not stored: an unknown name must not be answered faster than a known one."""
+"""A hash of random bytes that are stored nowhere: an unknown name must not be answered faster than a known one."""

@@ -1,8 +1,8 @@
-"""OpenID Connect: another service says who somebody is. Authorization code with PKCE, and a nonce.
+"""OpenID Connect: log-in by another service. Authorization code with PKCE, and a nonce.
 
-`begin` leads to the service; what must be known again afterwards goes along in a cookie that is signed. `finish` trades
-the code for an ID token and believes it only if its signature, issuer, audience, nonce and time are right (OpenID
-Connect Core 1.0, 3.1; RFC 7636; RFC 9207).
+`begin` makes the address at the service; what must be remembered until the user returns is in a signed cookie. `finish`
+exchanges the code for an ID token and accepts it only if its signature, issuer, audience, nonce and time are right
+(OpenID Connect Core 1.0, 3.1; RFC 7636; RFC 9207).
 """
 
 import base64
@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from time import monotonic
 from typing import Any
-from urllib.parse import urlencode, urlsplit  # noqa: TID251 -- addresses of the provider, checked where they are read
+from urllib.parse import urlencode, urlsplit  # noqa: TID251 -- the provider's addresses are checked on arrival
 
 import httpx
 import msgspec
@@ -30,22 +30,22 @@ from balancebot.domain.sentence import sentence
 from balancebot.domain.user import MAX_USER_NAME
 
 ATTEMPT_LASTS = timedelta(minutes=10)
-"""Somebody has so long to log in at the service."""
+"""How long a user has to log in at the service."""
 _KNOWN_FOR = timedelta(hours=1)
 _FAILS_FOR = timedelta(seconds=5)
-"""A service that didn't answer is left alone for so long: those who wait for it hold threads."""
+"""How long a service that didn't answer isn't asked again: requests that wait for it hold threads."""
 _KEYS_AGAIN = timedelta(minutes=1)
 _SECONDS = 10.0
 _LEEWAY = 60
-"""Seconds by which two clocks may differ."""
+"""How far two clocks may differ, in seconds."""
 _MAX_ANSWER = 1024 * 1024
 _MAX_GROUPS = 1_000
 _ALGORITHMS = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512"]
-"""Signatures by the service's own key: neither `none` nor one by the secret that both know."""
+"""Signatures by the service's private key: neither `none` nor HMAC with the shared secret."""
 
 
 class OpenIdFault(StrEnum):
-    """Why nobody was logged in, as the id of a sentence."""
+    """Why a log-in failed, as the id of a sentence."""
 
     UNREACHABLE = sentence("The sign-on service can't be reached right now. Try again in a moment.").id
     REFUSED = sentence("The sign-on service refused the log-in.").id
@@ -53,7 +53,7 @@ class OpenIdFault(StrEnum):
 
 
 class OpenIdError(Exception):
-    """The log-in ends here; the text is for the log and holds no secret."""
+    """The log-in has failed; the text is for the log and contains no secret."""
 
     def __init__(self, fault: OpenIdFault, why: str) -> None:
         super().__init__(why)
@@ -62,7 +62,7 @@ class OpenIdError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OpenIdAttempt:
-    """What must be known again when somebody comes back from the service."""
+    """What must be remembered until the user returns from the service."""
 
     state: str
     nonce: str
@@ -73,7 +73,7 @@ class OpenIdAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Identity:
-    """Whom the service vouches for."""
+    """The user whom the service has authenticated."""
 
     name: str
     groups: tuple[str, ...]
@@ -93,11 +93,11 @@ class OpenIdConnect:
 
     @property
     def host(self) -> str:
-        """What people call the service."""
+        """The name of the service for users: its host."""
         return urlsplit(self._config.issuer).netloc
 
     def begin(self, next_page: str, *, now: datetime) -> tuple[str, OpenIdAttempt]:
-        """Return the address at the service, and what must be known again afterwards. Raises OpenIdError."""
+        """Return the address at the service, and what must be remembered until the user returns. Raises OpenIdError."""
         service = self._service(now)
         attempt = OpenIdAttempt(
             state=secrets.token_urlsafe(24),
@@ -127,7 +127,7 @@ class OpenIdConnect:
         return f"{place}{'&' if urlsplit(place).query else '?'}{urlencode(asked)}", attempt
 
     def finish(self, given: Mapping[str, str], attempt: OpenIdAttempt | None, *, now: datetime) -> Identity:
-        """Return who came back with these parameters. Raises OpenIdError."""
+        """Return the user who returned with these parameters. Raises OpenIdError."""
         if attempt is None or not now < attempt.expires_at:
             raise OpenIdError(OpenIdFault.INVALID, "no log-in is under way in this browser")
         if not hmac.compare_digest(attempt.state.encode(), given.get("state", "").encode()):
@@ -144,7 +144,7 @@ class OpenIdConnect:
         return Identity(name=_name_of(claims), groups=_groups_of(claims))
 
     def end_session_page(self, *, now: datetime) -> str:
-        """Return where somebody logs out at the service itself; '' where that is not known."""
+        """Return the page on which a user logs out at the service; '' if it isn't known."""
         try:
             service = self._service(now)
         except OpenIdError:
@@ -155,7 +155,7 @@ class OpenIdConnect:
         return f"{place}{'&' if urlsplit(place).query else '?'}{urlencode({'client_id': self._config.client_id})}"
 
     def _service(self, now: datetime) -> dict[str, Any]:
-        """Return what the service says of itself, for an hour."""
+        """Return the service's metadata, at most an hour old."""
         with self._lock:
             if self._failed is not None and self._failed[1] <= now < self._failed[1] + _FAILS_FOR:
                 raise self._failed[0]
@@ -193,12 +193,12 @@ class OpenIdConnect:
     def _claims(
         self, service: dict[str, Any], id_token: str, attempt: OpenIdAttempt, now: datetime
     ) -> dict[str, Any]:
-        """Return what a token claims, once it is proved to be of this service, for this client and this log-in."""
+        """Return a token's claims, after checking that it is from this service and for this client and log-in."""
         try:
             try:
                 claims = jwt.decode(id_token, self._key_set(service, now), algorithms=_ALGORITHMS).claims
             except (JoseError, ValueError):  # the service may have changed its keys
-                keys = self._key_set(service, now, anew=True)
+                keys = self._key_set(service, now, refresh=True)
                 claims = jwt.decode(id_token, keys, algorithms=_ALGORITHMS).claims
             jwt.JWTClaimsRegistry(
                 now=int(now.timestamp()),
@@ -220,9 +220,9 @@ class OpenIdConnect:
             raise OpenIdError(OpenIdFault.INVALID, "the ID token is for another client")
         return dict(claims)
 
-    def _key_set(self, service: dict[str, Any], now: datetime, *, anew: bool = False) -> KeySet:
+    def _key_set(self, service: dict[str, Any], now: datetime, *, refresh: bool = False) -> KeySet:
         with self._lock:
-            if self._keys is None or (anew and not self._keys[1] <= now < self._keys[1] + _KEYS_AGAIN):
+            if self._keys is None or (refresh and not self._keys[1] <= now < self._keys[1] + _KEYS_AGAIN):
                 found: Any = self._ask("GET", self._endpoint(service, "jwks_uri"))
                 self._keys = (KeySet.import_key_set(found), now)
             return self._keys[0]
@@ -230,7 +230,7 @@ class OpenIdConnect:
     def _user_info(
         self, service: dict[str, Any], answer: dict[str, Any], claims: dict[str, Any]
     ) -> dict[str, Any]:
-        """Return what the service says of the user elsewhere; {} where it says nothing."""
+        """Return what the service's user info says about the user; {} if it has none."""
         if "userinfo_endpoint" not in service or not isinstance(answer.get("access_token"), str):
             return {}
         headers = {"Authorization": f"Bearer {answer['access_token']}"}
@@ -246,11 +246,11 @@ class OpenIdConnect:
         return place
 
     def _is_safe(self, place: str) -> bool:
-        """Tell whether an address is as safe as the issuer's: no way leads from https to plain http."""
+        """Return whether an address is as safe as the issuer's: https never leads to plain http."""
         return urlsplit(place).scheme in {"https", urlsplit(self._config.issuer).scheme}
 
     def _ask(self, method: str, place: str, **how: Any) -> dict[str, Any]:
-        """Return the JSON object of an answer, within a time and a size. Raises OpenIdError."""
+        """Return the JSON object of an answer, within limits of time and size. Raises OpenIdError."""
         until = monotonic() + _SECONDS
         content = bytearray()
         try:
@@ -277,12 +277,12 @@ class OpenIdConnect:
 
 
 def written(attempt: OpenIdAttempt) -> str:
-    """Write an attempt down for a cookie."""
+    """Return an attempt as text for a cookie."""
     return base64.urlsafe_b64encode(msgspec.json.encode(attempt)).decode()
 
 
 def read(text: str) -> OpenIdAttempt | None:
-    """Read what `written` wrote."""
+    """Parse the text of `written`; None if it isn't valid."""
     try:
         return msgspec.json.decode(base64.urlsafe_b64decode(text), type=OpenIdAttempt)
     except ValueError:
@@ -290,7 +290,7 @@ def read(text: str) -> OpenIdAttempt | None:
 
 
 def _name_of(claims: Mapping[str, Any], *, or_sub: bool = True) -> str:
-    """Return what a user is called: as at the service, else by an address that was verified, else by the subject."""
+    """Return the user's name: as at the service, else a verified e-mail address, else the subject."""
     email = claims.get("email") if claims.get("email_verified", True) is True else None
     for name in (claims.get("preferred_username"), email, claims.get("sub") if or_sub else None):
         if isinstance(name, str) and name.strip():

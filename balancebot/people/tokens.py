@@ -1,4 +1,4 @@
-"""API tokens: made, shown once, recognised by their hash. Every change is in the audit log, but no token."""
+"""API tokens: created, shown once, recognised by their hash. Changes are in the audit log, tokens are not."""
 
 import hashlib
 import secrets
@@ -14,14 +14,14 @@ from balancebot.store import tokens as store
 from balancebot.store.database import Database
 
 PREFIX = "balancebot_"
-"""What every token begins with, so that scanners for leaked secrets find it."""
+"""The prefix of every token, by which scanners for leaked secrets find it."""
 ROLES = (Role.VIEWER, Role.FINANCE)
 _TOUCH_EVERY = timedelta(minutes=5)
 _MAX_LENGTH = 200
 
 
 class TokenFault(StrEnum):
-    """Why a token isn't made or removed, as the id of a sentence."""
+    """Why a token can't be created or removed, as the id of a sentence."""
 
     BAD_NAME = sentence("A name has 1 to 64 printable characters, without spaces at its ends.").id
     BAD_ROLE = sentence("A token is for viewer or finance.").id
@@ -32,7 +32,7 @@ class TokenFault(StrEnum):
 def add_token(
     database: Database, *, name: str, role: Role, expires_at: datetime | None, by: Actor, now: datetime
 ) -> Secret | TokenFault:
-    """Make a token and return it, the only time that it can be read; or return why not."""
+    """Create a token and return it, which is the only time that it can be read; or return why not."""
     if user_name_fault(name):
         return TokenFault.BAD_NAME
     if role not in ROLES:
@@ -58,13 +58,13 @@ def remove_token(database: Database, *, name: str, by: Actor, now: datetime) -> 
 
 
 def list_tokens(database: Database) -> tuple[ApiToken, ...]:
-    """Return all tokens by name, those that have expired too."""
+    """Return all tokens by name, including those that have expired."""
     with database.read() as conn:
         return store.everything(conn)
 
 
 def holder(database: Database, token: Secret, *, now: datetime) -> ApiToken | None:
-    """Return whose token this is; None where there is none such, or it has expired."""
+    """Return the entry of a token; None if it is unknown or has expired."""
     if not token.reveal().startswith(PREFIX) or len(token.reveal()) > _MAX_LENGTH:
         return None
     with database.read() as conn:
@@ -78,7 +78,7 @@ def holder(database: Database, token: Secret, *, now: datetime) -> ApiToken | No
 
 
 def _hash(token: Secret) -> str:
-    """Return the hash of a token, which is stored: it is 256 random bits, so no slow hash and no salt is needed."""
+    """Return the hash for storage: a token is 256 random bits, so it needs no slow hash and no salt."""
     return hashlib.sha256(token.reveal().encode()).hexdigest()
 
 

@@ -1,4 +1,4 @@
-"""Manages the users of the web pages. Every change is in the audit log, but no password, not even its hash."""
+"""Manages the users of the web pages. Changes are in the audit log; passwords and their hashes are not."""
 
 from datetime import datetime
 from enum import StrEnum
@@ -47,7 +47,7 @@ def add_user(
 
 
 def add_or_keep(conn: Connection, user: User, password_hash: str) -> bool:
-    """Add a user with a password, or give one to a user that was vouched for; False where the name is taken."""
+    """Add a user with a password, or give one to a user without a password; return False if the name is taken."""
     found = store.find(conn, user.name)
     if found is None:
         return store.add(conn, user, password_hash)
@@ -57,7 +57,7 @@ def add_or_keep(conn: Connection, user: User, password_hash: str) -> bool:
 
 
 def set_preferences(database: Database, *, name: str, language: str, time_zone: str) -> None:
-    """Note the language and the time zone that a user chose for the pages; '' and what doesn't exist = as configured."""
+    """Store the user's language and time zone for the pages; '' and unknown values = as configured."""
     with database.write() as conn:
         store.set_preferences(
             conn,
@@ -69,7 +69,7 @@ def set_preferences(database: Database, *, name: str, language: str, time_zone: 
 
 @cache
 def time_zones() -> tuple[str, ...]:
-    """Return the time zones that people choose from: those that are named after places, and UTC."""
+    """Return the time zones to choose from: those named after places, and UTC."""
     named = sorted(zone for zone in available_timezones() if "/" in zone and not zone.startswith("Etc/"))
     return ("UTC", *named)
 
@@ -77,7 +77,7 @@ def time_zones() -> tuple[str, ...]:
 def set_password(
     database: Database, *, name: str, password: str, by: Actor, now: datetime, keep_session: str = ""
 ) -> UserFault | None:
-    """Give a user a new password and end the user's sessions, all but the one with id `keep_session`."""
+    """Set a user's password and end the user's sessions, except the one with id `keep_session`."""
     if fault := password_fault(password):
         return fault
     password_hash = log_in.hash_password(password)
@@ -92,7 +92,7 @@ def set_password(
 
 
 def set_role(database: Database, *, name: str, role: Role, by: Actor, now: datetime) -> UserFault | None:
-    """Give a user another role; it applies from the user's next request on."""
+    """Set a user's role; it applies from the user's next request on."""
     with database.write() as conn:
         found = store.find(conn, name)
         if found is None:
@@ -139,20 +139,20 @@ def list_users(database: Database) -> tuple[User, ...]:
 
 
 def sessions_of(database: Database, *, name: str, now: datetime) -> tuple[Session, ...]:
-    """Return where a user is logged in, the latest used first."""
+    """Return the sessions of a user, the latest used first."""
     with database.read() as conn:
         return store.sessions_of(conn, name, now=now)
 
 
 def password_fault(password: str) -> UserFault | None:
-    """Return why a password is refused; None = it isn't."""
+    """Return why a password is refused; None = it is accepted."""
     if len(password) < log_in.MIN_LENGTH:
         return UserFault.SHORT_PASSWORD
     return UserFault.LONG_PASSWORD if len(password) > log_in.MAX_LENGTH else None
 
 
 def _is_self(by: Actor, name: str) -> bool:
-    """Tell whether somebody on the pages would lock themselves out: so there is always an admin left."""
+    """Return whether users would lock themselves out: so there is always an admin left."""
     return by.via is Via.PAGE and by.name == name
 
 

@@ -1,7 +1,7 @@
-"""Users that somebody else vouches for: a reverse proxy, or OpenID Connect. They have no password here.
+"""Users that a reverse proxy or OpenID Connect has authenticated. They have no password here.
 
-Who is kept in `users` has the role from there. Any other has the role that comes with the vouching, each time anew;
-without one nobody gets in, and what was open ends.
+If the user is in `users`, that role applies. Otherwise the role of the proxy or the provider applies, at each request;
+without a role the user is refused, and open sessions end.
 """
 
 from collections.abc import Collection, Mapping
@@ -14,7 +14,7 @@ from balancebot.store.database import Database
 
 
 def vouched_user(database: Database, *, name: str, role: Role | None, now: datetime) -> User | None:
-    """Return the user of a name that was vouched for; None = nobody of this name gets in."""
+    """Return the authenticated user `name`; None = the user is refused."""
     if user_name_fault(name):
         return None
     with database.read() as conn:
@@ -37,6 +37,6 @@ def vouched_user(database: Database, *, name: str, role: Role | None, now: datet
 
 
 def role_of_groups(groups: Collection[str], roles: Mapping[str, Role], default: Role | None) -> Role | None:
-    """Return the highest role that groups have, else the default one; None = no role."""
+    """Return the highest role of the groups, else `default`; None = no role."""
     found = [roles[group] for group in groups if group in roles]
     return max(found, key=list(Role).index, default=default)

@@ -1,4 +1,4 @@
-"""Limits that people set: sheets and cells, changes with their audit, and a preview of what a change would do.
+"""Limits that users set: sheets and cells, changes with their audit, and a preview of a change's effects.
 
 Open `changes.py` first.
 """

@@ -1,6 +1,7 @@
-"""Changes of thresholds, whole or not at all, with who made them, when, and what was there before.
+"""Changes of thresholds, all or nothing, with who made them, when, and the values before.
 
-What changes is judged in the same transaction by the latest readings: `_change` -> `JudgeLimits` -> alerts and outbox.
+The latest readings are judged by the new limits in the same transaction: `_change` -> `JudgeLimits` -> alerts and
+outbox.
 """
 
 import hashlib
@@ -27,16 +28,16 @@ _Rows: TypeAlias = tuple[ThresholdRow, ...]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Conflict:
-    """Somebody else changed what was to be changed: nothing was overwritten, and this is what stands."""
+    """Another user has changed the row meanwhile: nothing was overwritten. `current` is the present row."""
 
     scope: Scope
     current: ThresholdRow | None
-    """None: the row isn't there any more."""
+    """None: the row was removed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outdated:
-    """A sheet would change something else than when it was looked at: nothing was done, and this is what it would do."""
+    """The preview is outdated: nothing was done. `edited` has the changes that would be made now."""
 
     edited: Edited
 
@@ -46,30 +47,30 @@ _NotDone = TypeVar("_NotDone", bound=Conflict | Outdated)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EditThresholds:
-    """What people do to thresholds."""
+    """The changes that users make to thresholds."""
 
     database: Database
     clock: Clock
     known: Callable[[], Sequence[WalletName]]
-    """The wallets that are configured now."""
+    """Returns the wallets that are configured now."""
     judge_limits: JudgeLimits
 
     def book(self) -> ThresholdBook:
-        """Return the rows that stand, ready to be asked."""
+        """Return the present rows as a book."""
         with self.database.read() as conn:
             return ThresholdBook(thresholds.load(conn))
 
     def set(self, scope: Scope, cells: Mapping[str, str], *, by: Actor) -> Edited:
-        """Change only the columns of `cells`, as a person wrote them; faults mean that nothing was changed."""
+        """Change only the columns of `cells`, which are as a user typed them; with faults nothing is changed."""
         return self._change(lambda rows: self._patched(rows, scope, cells), by)
 
     def look(self, scope: Scope) -> ThresholdRow | None:
-        """Return the row of `scope` as it stands."""
+        """Return the present row of `scope`."""
         with self.database.read() as conn:
             return _row_of(thresholds.load(conn), scope)
 
     def replace(self, scope: Scope, cells: Mapping[str, str], *, seen: str, by: Actor) -> Edited | Conflict:
-        """Like `set`, if the row is still the one that was looked at: `seen` is the `edit_token` of that."""
+        """Like `set`, if the row is still the one that the user saw: `seen` is its `edit_token`."""
 
         def decide(rows: _Rows) -> Edited | Conflict:
             current = _row_of(rows, scope)
@@ -87,7 +88,7 @@ class EditThresholds:
         seen: Callable[[ThresholdRow | None], bool],
         by: Actor,
     ) -> Edited | Conflict:
-        """Replace the row of `scope` whole by the given columns, if `seen` says of the one there that it was looked at."""
+        """Replace the row of `scope` by the given columns, if `seen` returns true for the present row."""
 
         def decide(rows: _Rows) -> Edited | Conflict:
             current = _row_of(rows, scope)
@@ -98,7 +99,7 @@ class EditThresholds:
     def remove(
         self, scope: Scope, *, seen: Callable[[ThresholdRow | None], bool], by: Actor
     ) -> Edited | Conflict:
-        """Like `unset`, if `seen` says of the row there that it was looked at."""
+        """Like `unset`, if `seen` returns true for the present row."""
 
         def decide(rows: _Rows) -> Edited | Conflict:
             current = _row_of(rows, scope)
@@ -109,19 +110,19 @@ class EditThresholds:
         return self._change(decide, by)
 
     def preview_put(self, scope: Scope, cells: Mapping[str, str]) -> Edited:
-        """Return what `put` would do, and do nothing."""
+        """Return what `put` would do; change nothing."""
         with self.database.read() as conn:
             return self._put(thresholds.load(conn), scope, cells)
 
     def preview(self, scope: Scope, cells: Mapping[str, str]) -> Edited:
-        """Return what `set` would do, and do nothing."""
+        """Return what `set` would do; change nothing."""
         with self.database.read() as conn:
             return self._patched(thresholds.load(conn), scope, cells)
 
     def undo(self, entry: AuditEntry, *, by: Actor, seen: str | None = None) -> Edited | Conflict | None:
-        """Give a scope the row that it had before the change that `entry` tells of; None if it tells of another thing.
+        """Restore the row that a scope had before the change `entry`; None if the entry isn't a change of a row.
 
-        If the scope was changed again since, that is a conflict, unless `seen` says that it was looked at as it stands.
+        If the scope was changed again since, that is a conflict, unless `seen` is the `edit_token` of the present row.
         """
         scope = _scope_of(entry)
         if scope is None:
@@ -142,13 +143,13 @@ class EditThresholds:
         return self._change(decide, by)
 
     def unset(self, scope: Scope, *, by: Actor) -> Edited:
-        """Remove the row of `scope`; no change when there is none."""
+        """Remove the row of `scope`; without a row nothing changes."""
         return self._change(
             lambda rows: apply_edits(rows, [RowEdit(scope=scope, row=None)], self.known()), by
         )
 
     def preview_many(self, scopes: Sequence[Scope], cells: Mapping[str, str]) -> Edited:
-        """Return what it would come to if the columns of `cells` were changed in the row of each scope."""
+        """Return the changes if the columns of `cells` were set in the row of each scope."""
         with self.database.read() as conn:
             rows = thresholds.load(conn)
         by_scope = {row.scope: row for row in rows}
@@ -164,9 +165,9 @@ class EditThresholds:
     def undo_all(
         self, entries: Sequence[AuditEntry], *, by: Actor, skip_changed: bool = False
     ) -> Edited | Outdated:
-        """Give each scope the row that it had before its change, all or none.
+        """Restore the row that each scope had before its change, all or none.
 
-        Where some were changed again since, nothing is done, unless `skip_changed` says to leave those as they are.
+        If some were changed again since, nothing is done, unless `skip_changed` leaves these as they are.
         """
 
         def decide(rows: _Rows) -> Edited | Outdated:
@@ -188,11 +189,11 @@ class EditThresholds:
         return self._change(decide, by)
 
     def import_sheet(self, sheet: Sequence[SheetRow], *, by: Actor, prune: bool = False) -> Edited:
-        """Put every row of a sheet, with `prune` instead of all others; faults mean that nothing was changed."""
+        """Store every row of a sheet; with `prune` remove all others. With faults nothing is changed."""
         return self._change(lambda rows: import_sheet(sheet, rows, self.known(), prune=prune), by)
 
     def import_seen(self, sheet: Sequence[SheetRow], *, seen: str, by: Actor) -> Edited | Outdated:
-        """Like `import_sheet`, if it still comes to the changes that were looked at: `seen` is their `changes_token`."""
+        """Like `import_sheet`, if the changes are still those that the user saw: `seen` is their `changes_token`."""
 
         def decide(rows: _Rows) -> Edited | Outdated:
             edited = import_sheet(sheet, rows, self.known())
@@ -201,7 +202,7 @@ class EditThresholds:
         return self._change(decide, by)
 
     def preview_sheet(self, sheet: Sequence[SheetRow], *, prune: bool = False) -> Edited:
-        """Return what `import_sheet` would do, and do nothing."""
+        """Return what `import_sheet` would do; change nothing."""
         with self.database.read() as conn:
             return import_sheet(sheet, thresholds.load(conn), self.known(), prune=prune)
 
@@ -246,13 +247,13 @@ class EditThresholds:
 
 
 def edit_token(row: ThresholdRow | None) -> str:
-    """Return what stands for a row in a form, so that nobody overwrites what they haven't seen."""
+    """Return a token for a row in a form, so that no user overwrites a row that they haven't seen."""
     picture = json.dumps(_picture(row), ensure_ascii=False, sort_keys=True)
     return hashlib.sha256(picture.encode()).hexdigest()[:16]
 
 
 def changes_token(edited: Edited) -> str:
-    """Return what stands for the changes that somebody looked at."""
+    """Return a token for changes that a user has seen."""
     changes = [
         [str(change.scope), _picture(change.before), _picture(change.after)] for change in edited.changes
     ]
@@ -271,7 +272,7 @@ def _scope_of(entry: AuditEntry) -> Scope | None:
 
 
 def _restoring(entry: AuditEntry, scope: Scope) -> RowEdit | tuple[InputFault, ...]:
-    """Return what gives a scope back the row that it had before a change."""
+    """Return the edit that restores the row from before a change."""
     if entry.before is None:
         return RowEdit(scope=scope, row=None)
     blank = ThresholdRow(wallet=scope.wallet, category=scope.category)
@@ -289,7 +290,7 @@ def _as_change(change: RowChange) -> audit.Change:
 
 
 def _picture(row: ThresholdRow | None) -> Picture | None:
-    """Return what a row sets, as a person would write it."""
+    """Return the values of a row as a user would type them."""
     if row is None:
         return None
     return {column: text for column in COLUMNS if (text := written(getattr(row, column)))}

@@ -1,6 +1,6 @@
-"""Changing thresholds: edits in, new rows out, or every reason why not. All or nothing, for every way of editing.
+"""Edits of thresholds: applied to the rows, or refused with all reasons. All or nothing, for every way of editing.
 
-An edit that changes nothing is never refused, so an export can always be taken back in.
+An edit that changes nothing is never refused, so an export can always be imported.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,23 +22,23 @@ COLUMNS = (
     "lead_time_days",
     "note",
 )
-"""What a row can set, in the order of sheets."""
+"""The columns that a row can set, in the order of sheets."""
 
 MAX_PATTERNS = 1_000
-"""Rows whose wallet is a pattern: each is compared with every wallet."""
+"""The most rows whose wallet is a pattern: each is compared with every wallet."""
 MAX_GUESSES = 3
-"""For how many unknown names the nearest known one is looked up: each look costs tens of milliseconds at 10,000 wallets."""
+"""For how many unknown names the most similar one is searched: that takes tens of ms at 10,000 wallets."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowEdit:
-    """One row to be put whole, or to be removed."""
+    """One row to be stored completely, or to be removed."""
 
     scope: Scope
     row: ThresholdRow | None
-    """None: removed. A row that sets nothing is removed too."""
+    """None: remove the row. A row that sets nothing is removed too."""
     line: int | None = None
-    """The line of the sheet that asks for it; the header is line 1."""
+    """The line of the sheet with this edit; the header is line 1."""
 
     @classmethod
     def put(cls, row: ThresholdRow, *, line: int | None = None) -> "RowEdit":
@@ -48,7 +48,7 @@ class RowEdit:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowChange:
-    """One row before and after; None = it wasn't there, it isn't there any more."""
+    """One row before and after; None = no row."""
 
     scope: Scope
     before: ThresholdRow | None
@@ -62,7 +62,7 @@ class RowChange:
         return tuple(column for column in COLUMNS if getattr(before, column) != getattr(after, column))
 
     def __str__(self) -> str:
-        """Say it in one line: `~ acme/checkout:voice  warning_below 1000 -> 2000, note inherit -> "call sales"`."""
+        """Return one line: `~ acme/checkout:voice  warning_below 1000 -> 2000, note inherit -> "call sales"`."""
         if self.before is None or self.after is None:
             row, sign = (self.after, "+") if self.before is None else (self.before, "-")
             told = [f"{column} {_shown(row, column)}" for column in self.columns]
@@ -84,18 +84,18 @@ def _shown(row: ThresholdRow | None, column: str) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Edited:
-    """What edits come to. With `faults` nothing may be stored."""
+    """The result of edits. With `faults` nothing may be stored."""
 
     rows: tuple[ThresholdRow, ...]
     changes: tuple[RowChange, ...]
     faults: tuple[InputFault, ...]
     warnings: tuple[InputFault, ...]
     notified: tuple[NotifiedAlert, ...] = ()
-    """What was sent because the changes were judged at once."""
+    """The alerts that were sent because the changes were judged at once."""
 
 
 def balances_of(scope: Scope, known: Sequence[WalletName]) -> Iterator[BalanceKey]:
-    """Yield the known balances that a scope speaks for."""
+    """Yield the known balances that a scope covers."""
     pattern = WalletPattern(text=scope.wallet)
     names = (
         (WalletName(scope.wallet),) if pattern.is_exact else (name for name in known if pattern.matches(name))
@@ -108,7 +108,7 @@ def balances_of(scope: Scope, known: Sequence[WalletName]) -> Iterator[BalanceKe
 def patch_row(
     row: ThresholdRow, cells: Mapping[str, str], *, comma_is_decimal: bool = False
 ) -> ThresholdRow | tuple[InputFault, ...]:
-    """Return `row` with only the given columns changed, as a person wrote them; or what is wrong with each."""
+    """Return `row` with the given columns changed, which are as a user typed them; or the fault of each."""
     values = {
         column: read_column(column, text, comma_is_decimal=comma_is_decimal) for column, text in cells.items()
     }
@@ -121,7 +121,7 @@ def patch_row(
 
 
 def diff(before: Iterable[ThresholdRow], after: Iterable[ThresholdRow]) -> tuple[RowChange, ...]:
-    """Return what differs between two sets of rows, in the order of scopes; who wrote a row doesn't count."""
+    """Return the differences between two sets of rows, in the order of scopes; the author of a row doesn't count."""
     old, new = {row.scope: row for row in before}, {row.scope: row for row in after}
     return tuple(
         RowChange(scope=scope, before=old.get(scope), after=new.get(scope))
@@ -133,11 +133,11 @@ def diff(before: Iterable[ThresholdRow], after: Iterable[ThresholdRow]) -> tuple
 def apply_edits(
     rows: Iterable[ThresholdRow], edits: Sequence[RowEdit], known: Sequence[WalletName]
 ) -> Edited:
-    """Apply `edits` to `rows` where `known` are the configured wallets.
+    """Apply `edits` to `rows`; `known` are the configured wallets.
 
-    Refused: an exact wallet name that isn't known (its row may still be removed), and a critical limit that becomes
-    looser than the warning limit for a known balance. An inversion that was there before is nobody's fault now.
-    Warned of: a pattern that means no known wallet.
+    Refused are: an exact wallet name that isn't known (its row may still be removed), and a critical limit that becomes
+    looser than the warning limit for a known balance, unless it was so before. A pattern that matches no known wallet
+    gives a warning.
     """
     old = {row.scope: row for row in rows}
     new = dict(old)
@@ -210,7 +210,7 @@ def _inversions(
     known: Sequence[WalletName],
     lines: _Lines,
 ) -> Iterator[InputFault]:
-    """Report each pair of rows that now contradict each other once, with the first balance that shows it."""
+    """Report once each pair of rows that contradict each other since the change, with the first such balance."""
     changed = {change.scope for change in changes}
     touched = {scope.wallet for scope in changed}
     patterns = [pattern for pattern in (WalletPattern(text=text) for text in touched) if not pattern.is_exact]

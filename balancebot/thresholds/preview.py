@@ -1,4 +1,4 @@
-"""What other limits would do: to the alerts of now, and in the last 30 days next to today's limits."""
+"""The effects of other limits: on the present alerts, and in the last 30 days next to the present limits."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -28,7 +28,7 @@ _MODEL_HOURS = 35 * 24
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A balance whose limits would be others."""
+    """A balance whose limits would change."""
 
     balance: BalanceKey
     wallet_id: int
@@ -39,18 +39,18 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """One balance in the last 30 days: what today's limits would have told, and what the others would have."""
+    """One balance in the last 30 days: its alerts with the present limits, and with the others."""
 
     balance: BalanceKey
     since: datetime
-    """When its history begins, at most 30 days ago."""
+    """The start of its history, at most 30 days ago."""
     before: tuple[Episode, ...]
     after: tuple[Episode, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backtest:
-    """Looks back. `zone`, `confidence` and `margin` as alerts are judged by."""
+    """Backtests limits. `zone`, `confidence` and `margin` are those by which alerts are judged."""
 
     zone: str
     confidence: float
@@ -59,9 +59,9 @@ class Backtest:
     def compare(
         self, conn: Connection, candidates: Sequence[Candidate], *, now: datetime
     ) -> tuple[Comparison, ...]:
-        """Compare the limits of each candidate over its past, at every reading; those without any are left out.
+        """Compare the limits of each candidate at every past reading; leave out candidates without a history.
 
-        What was open when the 30 days began doesn't count.
+        Alerts that were open when the 30 days began don't count.
         """
         since = now - LOOK_BACK
         histories = [
@@ -77,7 +77,7 @@ class Backtest:
                     conn, candidate.wallet_id, since=int(since.timestamp()), until=int(now.timestamp()) + 1
                 )
             ]
-            course = _course(history, known, read, now)
+            course = _moments(history, known, read, now)
             if course:
                 before, after = (
                     episodes(
@@ -128,13 +128,13 @@ def _hour(at: datetime) -> int:
     return int(at.timestamp() // SECONDS_PER_HOUR)
 
 
-def _course(
+def _moments(
     history: Sequence[HistoryHour],
     estimates: Mapping[int, Estimate],
     read: Sequence[tuple[datetime, Reading]],
     now: datetime,
 ) -> list[Moment]:
-    """Return what was known at each reading, and at the end of each hour; of equal readings in a row the first."""
+    """Return what was known at each reading and at the end of each hour; of equal readings in a row only the first."""
     course: list[Moment] = []
     known, of = UNKNOWN, 0
     place = 0
@@ -148,7 +148,7 @@ def _course(
                 continue
             rose = topped_up and isinstance(before, int) and isinstance(reading, int) and before < reading
             topped_up = topped_up and not rose
-            estimate = _in_proportion(known, reading, of)
+            estimate = _scaled(known, reading, of)
             course.append(Moment(at=at, reading=reading, estimate=estimate, topped_up=rose))
         fresh = estimates.get(_hour(hour.begins_at))
         if fresh is not None and isinstance(hour.reading, int):
@@ -157,18 +157,18 @@ def _course(
             Moment(
                 at=min(hour.ends_at, now),
                 reading=hour.reading,
-                estimate=_in_proportion(known, hour.reading, of),
+                estimate=_scaled(known, hour.reading, of),
                 topped_up=topped_up,
             )
         )
     return course
 
 
-def _in_proportion(estimate: Estimate, reading: Reading, of: int) -> Estimate:
-    """Carry an estimate made for a balance of `of` over to the next hours, in which it is used, or topped up."""
+def _scaled(estimate: Estimate, reading: Reading, of: int) -> Estimate:
+    """Adapt an estimate for a balance of `of` to `reading`, for the next hours with their usage and top-ups."""
     runway = estimate.runway
     if runway is None or not isinstance(reading, int) or 0 in {reading, of}:
-        return UNKNOWN  # of nothing there is no share, and nothing needs no runway
+        return UNKNOWN  # a balance of 0 can't be scaled, and needs no runway
     share = reading / of
     return replace(
         estimate,
@@ -183,11 +183,11 @@ def _in_proportion(estimate: Estimate, reading: Reading, of: int) -> Estimate:
 
 
 MAX_COMPARED = 8
-"""So many balances are looked back at: people read no more, and it takes half a second."""
+"""How many balances are backtested: nobody reads more, and it takes half a second."""
 
 
 class Effect(StrEnum):
-    """What the next reading would do that it wouldn't do under today's limits."""
+    """What the next reading would do with the new limits but not with the present ones."""
 
     OPENS = "opens"
     WORSENS = "worsens"
@@ -197,7 +197,7 @@ class Effect(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeverityChange:
-    """One balance for which the change makes a difference now."""
+    """The present effect of the change on one balance."""
 
     balance: BalanceKey
     effect: Effect
@@ -209,30 +209,30 @@ class SeverityChange:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PresentEffects:
-    """What a change would do now."""
+    """The present effects of a change."""
 
     shifts: tuple[SeverityChange, ...]
     """The worst first."""
     num_moved: int
-    """Balances whose limits would be others."""
+    """How many balances would have other limits."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastEffects:
-    """What a change would have done in the last 30 days."""
+    """The effects that a change would have had in the last 30 days."""
 
     comparisons: tuple[Comparison, ...]
     num_left_out: int
-    """Balances with a number whose limits would be others, and that weren't looked back at."""
+    """How many balances with a number and other limits weren't backtested."""
 
 
 _Moved: TypeAlias = tuple[BalanceView, Limits]
-"""A balance under today's limits, and the limits that it would have."""
+"""A balance with its present limits, and the limits that it would have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreviewLimits:
-    """Looks ahead and back for people who are about to change limits: two sets of rows that differ in `scopes`."""
+    """Previews a change of limits: the effects of two sets of rows that differ in `scopes`."""
 
     database: Database
     backtest: Backtest
@@ -241,7 +241,7 @@ class PreviewLimits:
     def ahead(
         self, before: ThresholdBook, after: ThresholdBook, scopes: Sequence[Scope], *, now: datetime
     ) -> PresentEffects:
-        """Tell what the next reading would do if it found what the last one found."""
+        """Return what the next reading would do if it were equal to the last one."""
         with self.database.read() as conn:
             moved = self._moved(conn, before, after, scopes, now)
             by_days = {last.alert_id for last in alerts.all_open(conn) if last.alert.opened_by_days}
@@ -259,7 +259,7 @@ class PreviewLimits:
     def back(
         self, before: ThresholdBook, after: ThresholdBook, scopes: Sequence[Scope], *, now: datetime
     ) -> PastEffects:
-        """Tell what either would have told in the last 30 days, of those balances that run out first."""
+        """Return the alerts of the last 30 days with both sets of rows, for the balances that run out first."""
         with self.database.read() as conn:
             pressing = _most_pressing(self._moved(conn, before, after, scopes, now))
             chosen = pressing[:MAX_COMPARED]
@@ -329,7 +329,7 @@ def _effect(before: Verdict, after: Verdict, *, is_open: bool) -> Effect | None:
 
 
 def touched_wallets(conn: Connection, scopes: Sequence[Scope]) -> list[WalletName]:
-    """Return the configured wallets that rows of `scopes` speak for."""
+    """Return the configured wallets that rows of `scopes` cover."""
     patterns = [WalletPattern(text=text) for text in dict.fromkeys(scope.wallet for scope in scopes)]
     exact = {pattern.text for pattern in patterns if pattern.is_exact}
     loose = [pattern for pattern in patterns if not pattern.is_exact]
@@ -341,7 +341,7 @@ def touched_wallets(conn: Connection, scopes: Sequence[Scope]) -> list[WalletNam
 
 
 def _most_pressing(moved: Sequence[_Moved]) -> list[_Moved]:
-    """Return the balances that have a number, those that run out first first."""
+    """Return the balances that have a number, the one that runs out first first."""
     known = [(view, limits) for view, limits in moved if isinstance(view.reading, int)]
 
     def pressing(pair: _Moved) -> tuple[float, BalanceKey]:

@@ -1,6 +1,6 @@
-"""Thresholds as a sheet: one row a scope. A sheet is taken whole or refused whole, with every fault in its place.
+"""Thresholds as a sheet: one row per scope. A sheet is accepted or refused as a whole, with the place of every fault.
 
-`read_limits` reads a file, `import_sheet` says what its rows come to, `cells_of` gives the rows that an export writes.
+`read_limits` reads a file, `import_sheet` returns the changes of its rows, `cells_of` gives the rows of an export.
 """
 
 import unicodedata
@@ -22,7 +22,7 @@ from balancebot.thresholds.edit import COLUMNS, MAX_GUESSES, Edited, RowEdit, ap
 
 HEADER: Final = ("wallet", "category", *COLUMNS)
 EFFECTIVE_PREFIX: Final = "effective_"
-"""Columns that only show what holds; import ignores them."""
+"""The prefix of columns that only show effective values; import ignores them."""
 FIGURES: Final = (
     "current_balance",
     "current_usage_per_day",
@@ -30,9 +30,9 @@ FIGURES: Final = (
     "current_warning_below_days",
     "current_critical_below_days",
 )
-"""Columns that show how a balance stands, and what the counts that hold mean in days; import ignores them."""
+"""Columns that show the present state of a balance, and its limits in days; import ignores them."""
 _SHOWN_ONLY: Final = (EFFECTIVE_PREFIX, "current_", "生效", "当前")
-"""How the columns begin that import ignores."""
+"""The prefixes of all columns that import ignores."""
 
 _CHINESE: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -75,7 +75,7 @@ _WORD_OF: Final[Mapping[Category, str]] = MappingProxyType(
 
 
 def in_language(table: Iterable[Sequence[Cell]], language: str) -> Iterable[Sequence[Cell]]:
-    """Return the cells of an export, its header first, with the words of a language that sheets may have."""
+    """Return the cells of an export, its header first, in a language that sheets may have."""
     return _in_chinese(table) if language == "zh-CN" else table
 
 
@@ -96,12 +96,12 @@ def _in_chinese(table: Iterable[Sequence[Cell]]) -> Iterator[tuple[Cell, ...]]:
 
 
 def read_limits(data: bytes) -> tuple[tuple[SheetRow, ...], tuple[InputFault, ...]]:
-    """Read the rows of a CSV file or workbook, its header first; with faults there is no row."""
+    """Read the rows of a CSV file or workbook, its header first; with faults there are no rows."""
     return read_whole_sheet(data, ({"wallet", "钱包"}, {"category", "类型"}))
 
 
 def write_limits(table: Iterable[Sequence[Cell]]) -> bytes:
-    """Write cells, the header first, as a workbook."""
+    """Return cells, the header first, as a workbook."""
     return write_xlsx(table, title="thresholds", widths=(32, 12, 15, 15, 15, 15, 15, 60))
 
 
@@ -112,10 +112,10 @@ def import_sheet(
     *,
     prune: bool = False,
 ) -> Edited:
-    """Put every row of `sheet`, its header first, into `rows`; with faults nothing of it may be stored.
+    """Apply every row of `sheet`, its header first, to `rows`; with faults nothing may be stored.
 
-    With `prune` the rows that the sheet doesn't name are removed: what is left equals the sheet.
-    A column that the sheet doesn't have inherits, as if it were empty; where that loses a value it is warned of.
+    With `prune` the rows that the sheet doesn't name are removed: the rest equals the sheet. A column that the sheet
+    doesn't have is inherited, as if it were empty; if a value is lost by that, there is a warning.
     """
     rows = tuple(rows)
     edits, faults, columns = _read(sheet, known, rows)
@@ -147,7 +147,7 @@ def import_sheet(
 
 
 def read_header(header: SheetRow) -> tuple[dict[int, str], list[InputFault]]:
-    """Return which column stands where, those that import ignores included, and what is wrong with them."""
+    """Return the place of each column, including those that import ignores, and the faults."""
     columns: dict[int, str] = {}
     faults: list[InputFault] = []
     for position, cell in enumerate(header.cells):
@@ -196,9 +196,9 @@ def cells_of(rows: Iterable[ThresholdRow]) -> Iterator[tuple[Cell, ...]]:
 def cells_of_all(
     book: ThresholdBook, known: Sequence[WalletName], views: Iterable[BalanceView] | None = None
 ) -> Iterator[tuple[Cell, ...]]:
-    """Yield the header, every row that is no known balance's own, then every known balance with what holds for it.
+    """Yield the header, all rows that aren't a known balance's own, then every known balance with its effective limits.
 
-    With `views` how each balance stands is added.
+    With `views` the present figures of each balance are added.
     """
     figures = FIGURES if views is not None else ()
     yield (*HEADER, *(EFFECTIVE_PREFIX + column for column in COLUMNS), *figures)
@@ -220,7 +220,7 @@ def cells_of_all(
 
 
 def _figures(view: BalanceView | None, limits: Limits) -> tuple[Cell, ...]:
-    """Return the cells of `FIGURES`; '' for what isn't known."""
+    """Return the cells of `FIGURES`; '' = not known."""
     if view is None or not isinstance(view.reading, int):
         return ("",) * len(FIGURES)
     runway, rate = view.estimate.runway, view.estimate.usual_burn_per_day or view.estimate.burn_per_day
@@ -254,9 +254,9 @@ def _cell(value: object) -> Cell:
 def _read(
     sheet: Sequence[SheetRow], known: Sequence[WalletName], rows: Collection[ThresholdRow]
 ) -> tuple[list[RowEdit], list[InputFault], Collection[str]]:
-    """Return the edits that can be read, what is wrong with the others, and the columns there are.
+    """Return the edits, the faults, and the columns of the sheet.
 
-    After `MAX_FAULTS` nobody looks further: such a sheet is of another kind.
+    Reading stops after `MAX_FAULTS`: such a sheet is of another kind.
     """
     if not sheet:
         return (
@@ -299,7 +299,7 @@ class _RowReader:
     def __init__(
         self, columns: Mapping[int, str], known: Sequence[WalletName], with_rows: Collection[str]
     ) -> None:
-        """`known` are the configured wallets; `with_rows` are the wallets and patterns that have rows."""
+        """`known` are the configured wallets; `with_rows` the wallets and patterns that have rows."""
         self._columns = columns
         self._known = frozenset(known)
         self._with_rows = with_rows
@@ -307,7 +307,7 @@ class _RowReader:
         self._hints: dict[str, Sentence] = {}
 
     def read(self, row: SheetRow) -> tuple[RowEdit | None, list[InputFault]]:
-        """Return what a row asks for, or every fault of it."""
+        """Return the edit of a row, or all its faults."""
         faults: list[InputFault] = []
         if any(cell.strip() for at, cell in enumerate(row.cells) if at not in self._columns):
             faults.append(InputFault(message=sentence("has a cell that is under no column"), line=row.line))
@@ -336,7 +336,7 @@ class _RowReader:
         return RowEdit.put(patched, line=row.line), []
 
     def _wallet(self, text: str) -> str | Sentence:
-        """Read the wallet; one that isn't configured and has no row yet can't be meant."""
+        """Read the wallet. One that isn't configured and has no row yet is a mistake."""
         wallet = read_wallet(text)
         if isinstance(wallet, Sentence) or "*" in wallet:
             return wallet

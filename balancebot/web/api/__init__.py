@@ -1,1 +1,1 @@
-"""The API below `/api/v1/`, for programs that show a token; `route.py` says how a route is declared and answered."""
+"""The API below `/api/v1/`, for programs that send a token. `route.py` shows how a route is declared and answered."""

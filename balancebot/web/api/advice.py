@@ -24,7 +24,7 @@ from balancebot.web.api.route import (
 
 
 class AdviceRowAnswer(Struct, frozen=True, kw_only=True):
-    """What to do for one balance; null where too little is known of its usage."""
+    """What to do for one balance; null if too little is known of its usage."""
 
     wallet: str
     category: Category
@@ -42,7 +42,7 @@ class AdviceRowAnswer(Struct, frozen=True, kw_only=True):
 
 
 class PurchaseAnswer(Struct, frozen=True, kw_only=True):
-    """What that comes to for one category of an account; packages are rounded up once."""
+    """What to buy for one category of an account; packages are rounded up once."""
 
     account: str
     category: Category
@@ -58,7 +58,7 @@ class PurchaseAnswer(Struct, frozen=True, kw_only=True):
 
 
 class AdviceAnswer(Struct, frozen=True, kw_only=True):
-    """What to order; `accounts`, `totals` and `cost` are of all balances, whatever page is asked for."""
+    """What to order. `accounts`, `totals` and `cost` are of all balances, not only of those on this page."""
 
     as_of: Instant
     until: Instant
@@ -72,7 +72,7 @@ class AdviceAnswer(Struct, frozen=True, kw_only=True):
 
 
 class AdviceQuery(Struct, forbid_unknown_fields=True):
-    """For which balances, and how long they are to last."""
+    """Which balances, and how long they must last."""
 
     pattern: Annotated[str, Meta(max_length=200, description="such as `acme/*:market`; default: all")] = "*"
     until: Annotated[str, Meta(max_length=40, description="a day, or an instant; default: in 30 days")] = ""
@@ -86,7 +86,7 @@ class AdviceQuery(Struct, forbid_unknown_fields=True):
 def advice(request: ApiRequest) -> AdviceAnswer:
     """List what to move and buy for every balance that has a number, the nearest date first.
 
-    As `balancebot advise --json`.
+    The same as `balancebot advise --json`.
     """
     query: AdviceQuery = request.query
     pattern = Pattern.parse(query.pattern)

@@ -1,4 +1,4 @@
-"""`alerts` and `silences`: what is wrong, who has seen it, and what isn't to be told for a while."""
+"""`alerts` and `silences`: what is wrong, who has seen it, and which messages are muted."""
 
 from datetime import UTC, datetime, timedelta
 from enum import StrEnum
@@ -49,7 +49,7 @@ _Text = Annotated[str, Meta(max_length=500)]
 
 
 class AlertState(StrEnum):
-    """Which alerts."""
+    """Which alerts to list."""
 
     OPEN = "open"
     CLOSED = "closed"
@@ -57,7 +57,7 @@ class AlertState(StrEnum):
 
 
 class AlertsQuery(Struct, forbid_unknown_fields=True):
-    """Which alerts."""
+    """Which alerts to list."""
 
     state: AlertState = AlertState.OPEN
     wallet: Annotated[str, Meta(max_length=200, description="default: all")] | None = None
@@ -66,7 +66,7 @@ class AlertsQuery(Struct, forbid_unknown_fields=True):
 
 
 class AcknowledgeBody(Struct, forbid_unknown_fields=True):
-    """What is done about an alert."""
+    """What is being done about an alert."""
 
     note: _Text = ""
     expected_top_up_at: Annotated[
@@ -76,7 +76,7 @@ class AcknowledgeBody(Struct, forbid_unknown_fields=True):
 
 
 class SilencesQuery(Struct, forbid_unknown_fields=True):
-    """Which silences."""
+    """Which silences to list."""
 
     all: Annotated[bool, Meta(description="those that are over, too")] = False
     limit: PageLimit = 1000
@@ -95,7 +95,7 @@ class SilenceBody(Struct, forbid_unknown_fields=True, rename={"for_": "for"}):
 def alerts(request: ApiRequest) -> AlertsAnswer:
     """List the alerts, the newest first.
 
-    As `balancebot alerts list --json`; `closed_at` is there unless only open ones are asked for.
+    The same as `balancebot alerts list --json`; `closed_at` is missing if only open alerts are asked for.
     """
     query: AlertsQuery = request.query
     before = None
@@ -129,7 +129,7 @@ def alert(request: ApiRequest) -> AlertAnswer:
 def acknowledge(request: ApiRequest) -> AlertAnswer:
     """Acknowledge an open alert: no reminders until it worsens.
 
-    The body may be left out. An alert that has closed meanwhile is a conflict.
+    The body is optional. If the alert has closed meanwhile, that is a conflict.
     """
     body: AcknowledgeBody = request.body
     expects_by = body.expected_top_up_at
@@ -147,7 +147,7 @@ def acknowledge(request: ApiRequest) -> AlertAnswer:
 
 
 def silences(request: ApiRequest) -> SilencesAnswer:
-    """List the silences that hold, or with `all` those that are over, too, the newest first."""
+    """List the active silences, or with `all` also those that have ended, the newest first."""
     query: SilencesQuery = request.query
     before = MAX_ID
     if query.cursor:
@@ -168,7 +168,7 @@ def silences(request: ApiRequest) -> SilencesAnswer:
 
 
 def add_silence(request: ApiRequest) -> ApiAnswer:
-    """Silence what a pattern means, for at most 30 days."""
+    """Silence the balances that a pattern matches, for at most 30 days."""
     body: SilenceBody = request.body
     pattern = Pattern.parse(body.pattern)
     if isinstance(pattern, Sentence):
@@ -185,7 +185,7 @@ def silence(request: ApiRequest) -> SilenceAnswer:
 
 
 def end_silence(request: ApiRequest) -> None:
-    """End a silence before its time: what is open and untold is told."""
+    """End a silence early. Open alerts that it muted are sent."""
     found = _silence(request)
     if not request.app.operate_alerts.end_silence(found.id, by=request.actor):
         raise ApiRefusedError(409, "This silence has already ended.")

@@ -1,4 +1,4 @@
-"""`balances` and `history`: how the balances stand, and how they stood."""
+"""`balances` and `history`: the present and past state of balances."""
 
 from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
@@ -39,7 +39,7 @@ _SPAN = timedelta(days=30)
 
 
 class BalancesQuery(Struct, forbid_unknown_fields=True):
-    """Which balances."""
+    """Which balances to list."""
 
     pattern: Annotated[str, Meta(max_length=200, description="such as `acme/*:market`; default: all")] = "*"
     severity: Annotated[
@@ -53,25 +53,25 @@ class BalancesQuery(Struct, forbid_unknown_fields=True):
 
 
 def balances(request: ApiRequest) -> BalancesAnswer:
-    """List the balances as they stand.
+    """List the balances with their present state.
 
-    As `balancebot status --json`; a cursor holds for as long as its wallet is configured.
+    The same as `balancebot status --json`. A cursor is valid as long as its wallet is configured.
     """
     query: BalancesQuery = request.query
     pattern = Pattern.parse(query.pattern)
     if isinstance(pattern, Sentence):
         raise refused_field("pattern", str(pattern), 400)
-    look = request.app.latest.read(now=request.now)
+    snapshot = request.app.latest.read(now=request.now)
     found = [
         view
-        for view in after_cursor(query.cursor, look.views, lambda view: view.key)
+        for view in after_cursor(query.cursor, snapshot.views, lambda view: view.key)
         if pattern.matches(*view.key)
         and (not query.severity or view.severity.word in query.severity)
         and (not query.category or view.key.category in query.category)
     ]
     shown = found[: query.limit]
     with request.app.database.read() as conn:
-        answer = balances_answer(conn, shown, figures=request.app.figures, as_of=look.at)
+        answer = balances_answer(conn, shown, figures=request.app.figures, as_of=snapshot.at)
     return BalancesAnswer(
         as_of=answer.as_of,
         balances=answer.balances,
@@ -81,7 +81,7 @@ def balances(request: ApiRequest) -> BalancesAnswer:
 
 
 class HistoryQuery(Struct, forbid_unknown_fields=True, rename={"from_": "from"}):
-    """Which past."""
+    """Which wallet and time to list."""
 
     wallet: Annotated[str, Meta(max_length=200)]
     category: Annotated[
@@ -99,7 +99,7 @@ class HistoryQuery(Struct, forbid_unknown_fields=True, rename={"from_": "from"})
 
 
 class HistoryEntry(Struct, frozen=True, kw_only=True):
-    """A reading, or what happened within one hour or day; absent figures aren't known of a single reading."""
+    """A reading, or the changes within one hour or day; figures that are unknown for a single reading are missing."""
 
     at: Annotated[Instant, Meta(description="when it was read, or when the hour or day begins")]
     category: Category
@@ -112,7 +112,7 @@ class HistoryEntry(Struct, frozen=True, kw_only=True):
 
 
 class HistoryAnswer(Struct, frozen=True, kw_only=True):
-    """The past of one wallet, the oldest first."""
+    """The past of one wallet, the oldest entry first."""
 
     wallet: str
     step: Step
@@ -121,10 +121,10 @@ class HistoryAnswer(Struct, frozen=True, kw_only=True):
 
 
 def history(request: ApiRequest) -> HistoryAnswer:
-    """List the past of one wallet, the oldest first.
+    """List the past of one wallet, the oldest entry first.
 
-    Single readings are kept for `[retention].raw`, hours for `[retention].hourly`, days for ever. What wasn't read has
-    no entry. A page ends at a whole instant, and may be shorter than `limit` though more follows.
+    Single readings are kept for `[retention].raw`, hours for `[retention].hourly`, days for ever. There is no entry for
+    a time without a reading. A page never splits an instant, so it may be shorter than `limit` even if more follows.
     """
     query: HistoryQuery = request.query
     until = request.now if query.to is None else in_range(query.to, "to")

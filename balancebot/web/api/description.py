@@ -1,4 +1,4 @@
-"""The OpenAPI 3.1 description of the API, made of its routes: types give the schemas, docstrings the words."""
+"""The OpenAPI 3.1 description of the API, made from its routes: types give the schemas, docstrings the text."""
 
 import re
 from collections.abc import Iterable, Mapping
@@ -41,7 +41,7 @@ _REFUSALS = {
 
 
 def describe(routes: Iterable[ApiRoute], *, public_url: str) -> dict[str, object]:
-    """Return the document; `public_url` is where the pages are."""
+    """Return the document; `public_url` is the address of the pages."""
     routes = tuple(routes)
     kinds = list(
         dict.fromkeys(
@@ -50,7 +50,7 @@ def describe(routes: Iterable[ApiRoute], *, public_url: str) -> dict[str, object
     )
     schemas, components = msgspec.json.schema_components([*kinds, ProblemAnswer], ref_template=_REF)
     schema_of = dict(zip([*kinds, ProblemAnswer], schemas, strict=True))
-    # a query is described by its parameters
+    # a query is described by its parameters, so it needs no schema
     queries = {route.query.__name__ for route in routes if route.query is not None}
     paths: dict[str, dict[str, object]] = {}
     for route in routes:
@@ -99,7 +99,7 @@ def _operation(
 
 
 def refusals(route: ApiRoute) -> list[HTTPStatus]:
-    """Return the statuses by which a route may refuse."""
+    """Return the statuses with which a route may refuse a request."""
     found = {*_ALWAYS, *route.refuses}
     if route.query is not None or route.body is not None:
         found |= {HTTPStatus.BAD_REQUEST, HTTPStatus.UNPROCESSABLE_ENTITY}

@@ -1,4 +1,4 @@
-"""`orders` and `statements`: what was bought, and what became of a month's quota."""
+"""`orders` and `statements`: purchases, and what happened to the quota in a month."""
 
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -28,7 +28,7 @@ from balancebot.web.api.route import (
 
 
 class OrderAnswer(Struct, frozen=True, kw_only=True):
-    """One purchase, and how far it has come."""
+    """One purchase, and how much of it has arrived."""
 
     id: str
     wallet: str
@@ -57,7 +57,7 @@ class OrdersAnswer(Struct, frozen=True, kw_only=True):
 
 
 class OrdersQuery(Struct, forbid_unknown_fields=True):
-    """Which orders."""
+    """Which orders to list."""
 
     state: Annotated[
         list[OrderState], Meta(description="one of these, with commas between them; default: any")
@@ -132,7 +132,7 @@ class StatementAnswer(Struct, frozen=True, kw_only=True):
 
 
 class StatementQuery(Struct, forbid_unknown_fields=True):
-    """Of what the statement is."""
+    """The scope of the statement."""
 
     account: Annotated[str, Meta(max_length=200, description="default: all")] | None = None
     by: Annotated[StatementBy, Meta(description="what a row is about")] = StatementBy.WALLET
@@ -141,7 +141,7 @@ class StatementQuery(Struct, forbid_unknown_fields=True):
 def orders(request: ApiRequest) -> OrdersAnswer:
     """List the purchases that were recorded, the latest first.
 
-    As `balancebot orders list --json`.
+    The same as `balancebot orders list --json`.
     """
     query: OrdersQuery = request.query
     found = [
@@ -184,7 +184,7 @@ def add_order(request: ApiRequest) -> OrderAnswer:
 def statement(request: ApiRequest) -> StatementAnswer:
     """Show what was there, bought, moved, used and left in a month (`YYYY-MM`), in the configured time zone.
 
-    As `balancebot statement --json`.
+    The same as `balancebot statement --json`.
     """
     query: StatementQuery = request.query
     first = read_month(request.part("month"))

@@ -1,4 +1,4 @@
-"""What the API answers where it can't do what was asked: `application/problem+json` (RFC 9457)."""
+"""The API's answer if it refuses a request: `application/problem+json` (RFC 9457)."""
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
@@ -12,7 +12,7 @@ PROBLEM_TYPE = "application/problem+json"
 
 
 class FieldFault(Struct, frozen=True, kw_only=True):
-    """What is wrong with one field."""
+    """The fault of one field."""
 
     field: str
     message: str
@@ -29,7 +29,7 @@ class ProblemAnswer(Struct, frozen=True, kw_only=True):
 
 
 class ApiRefusedError(Exception):
-    """A request that isn't carried out; nothing was changed."""
+    """A request that is refused; nothing was changed."""
 
     def __init__(
         self,
@@ -47,14 +47,14 @@ class ApiRefusedError(Exception):
 
 
 def is_for_api(path: str) -> bool:
-    """Tell whether a program asks, and no browser: it is answered in JSON whatever happens."""
+    """Return whether a path belongs to the API: programs get every answer, including errors, as JSON."""
     return path == "/api" or path.startswith("/api/")
 
 
 def problem(
     status: int, detail: str, *, errors: Sequence[FieldFault] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
-    """Return the answer that tells of a problem."""
+    """Return the answer that describes a problem."""
     told = ProblemAnswer(
         title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors) or UNSET
     )

@@ -1,8 +1,8 @@
-"""One route of the API: declared once, answered and described from that.
+"""One route of the API: it is declared once, and both answering and description use the declaration.
 
-`ApiRoute` names the method, the path, the role, and the types of the query, the body and the answer. Requests are read
-by these types, so a handler gets values that are within their bounds, and the OpenAPI description is made of them.
-Order of a request: token, budget, role, query, body; then the handler runs in a thread.
+`ApiRoute` names the method, the path, the role, and the types of the query, the body and the answer. Requests are
+parsed into these types, so a handler gets values within their bounds; the OpenAPI description is made from them. The
+order of the checks is: token, budget, role, query, body. Then the handler runs in a thread.
 """
 
 import re
@@ -36,9 +36,9 @@ PREFIX = "/api/v1"
 MAX_BODY = 64 * 1024
 """The largest body, in bytes."""
 REQUESTS_PER_MINUTE = 600
-"""Of one token."""
+"""Per token."""
 FAILURES_PER_MINUTE = 60
-"""Requests without a token that holds, from one address."""
+"""Requests without a valid token, per address."""
 _OF_FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`")
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
@@ -48,7 +48,7 @@ PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=10_000, description="entries
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiBudgets:
-    """What requests are counted against, for one server."""
+    """The budgets of one server."""
 
     requests: RequestBudget = field(default_factory=lambda: RequestBudget(REQUESTS_PER_MINUTE))
     failures: RequestBudget = field(default_factory=lambda: RequestBudget(FAILURES_PER_MINUTE))
@@ -56,25 +56,25 @@ class ApiBudgets:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiRequest:
-    """A request that may be answered."""
+    """A request that passed all checks."""
 
     app: App
     http: Request
     now: datetime
     token: ApiToken
     query: Any
-    """Of the type that the route declares; None where it declares none."""
+    """Has the type that the route declares; None if it declares none."""
     body: Any
-    """Likewise."""
+    """The same."""
 
     @property
     def actor(self) -> Actor:
-        """Who answers for the change."""
+        """The token's holder as author of a change."""
         return Actor(name=self.token.name, via=Via.API)
 
     @property
     def words(self) -> Wording:
-        """What writes reasons: English, as for every program."""
+        """Writes text in English, as for every program."""
         return Wording(zone=self.app.settings.timezone)
 
     def part(self, name: str) -> str:
@@ -85,7 +85,7 @@ class ApiRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiAnswer:
-    """An answer that has more to it than its content."""
+    """An answer with a status or headers of its own."""
 
     content: Struct | dict[str, object] | None
     headers: Mapping[str, str] = field(default_factory=dict)
@@ -101,21 +101,21 @@ class ApiRoute:
     method: str
     path: str
     handler: Handler
-    """Its first line of documentation is the summary, the rest the description."""
+    """The first line of its docstring is the summary, the rest the description."""
     answer: type[Struct] | None
-    """None: none, or any object where `status` promises content."""
+    """None: no content, or any object if `status` promises content."""
     needs: Role = Role.VIEWER
     status: HTTPStatus = HTTPStatus.OK
     query: type[Struct] | None = None
     body: type[Struct] | None = None
     body_required: bool = True
     request_headers: Mapping[str, str] = field(default_factory=dict)
-    """Headers that mean something here, with what they mean."""
+    """The request headers that the route reads, with their meaning."""
     response_headers: Mapping[str, str] = field(default_factory=dict)
     refuses: tuple[HTTPStatus, ...] = ()
-    """What it may answer besides what every route may."""
+    """The refusals of this route, in addition to those of every route."""
     cost: int = 1
-    """What one request takes from the budget of its token."""
+    """What one request costs from the budget of its token."""
 
     async def answered(self, request: Request) -> Response:
         """Answer a request."""
@@ -151,7 +151,7 @@ class ApiRoute:
         return ApiRequest(app=app, http=request, now=now, token=token, query=query, body=None)
 
     async def _body(self, request: Request) -> Struct | None:
-        """Read the body by its type; None where the route takes none."""
+        """Parse the body; None if the route takes none."""
         if self.body is None:
             return None
         length = request.headers.get("content-length", "")
@@ -183,7 +183,7 @@ class ApiRoute:
 
 
 def endpoint_of(path: str, routes: Iterable[ApiRoute]) -> Route:
-    """Return what answers all methods of one path."""
+    """Return the route that answers all methods of one path."""
     by_method = {route.method: route for route in routes}
 
     async def endpoint(request: Request) -> Response:
@@ -194,14 +194,14 @@ def endpoint_of(path: str, routes: Iterable[ApiRoute]) -> Route:
 
 
 def in_range(at: datetime, name: str) -> datetime:
-    """Return an instant in UTC; refuse one that no calendar of ours holds."""
+    """Return an instant in UTC; refuse one that is out of range."""
     if not _FIRST <= at < _LAST:
         raise refused_field(name, "must lie between the years 2000 and 2100")
     return at.astimezone(UTC)
 
 
 def lists_of(query: type[Struct]) -> frozenset[str]:
-    """Return the parameters that take several values, with commas between them."""
+    """Return the parameters that take several values, separated by commas."""
     kinds = {
         found.encode_name: msgspec.inspect.type_info(found.type) for found in msgspec.structs.fields(query)
     }
@@ -222,22 +222,22 @@ def refused_field(name: str, message: str, status: int = 422) -> ApiRefusedError
 
 
 def cursor_of(*position: str | int) -> str:
-    """Return what stands for a position in a list."""
+    """Return the cursor of a position in a list."""
     return msgspec.json.encode(position).hex()
 
 
 def position_of(cursor: str, kind: Any) -> Any:
-    """Return the position that a cursor stands for, a tuple of the type `kind`."""
+    """Return the position of a cursor, a tuple of the type `kind`."""
     try:
         return msgspec.json.decode(bytes.fromhex(cursor), type=kind)
-    except ValueError:  # msgspec's errors are ValueErrors too
+    except ValueError:  # msgspec's errors are ValueErrors, too
         raise bad_cursor() from None
 
 
 def after_cursor(
     cursor: str, entries: Sequence[Entry], position: Callable[[Entry], tuple[str, ...]]
 ) -> Sequence[Entry]:
-    """Return the entries of a list behind the one that a cursor stands for; all of them without a cursor."""
+    """Return the entries after the cursor; all of them without a cursor."""
     if not cursor:
         return entries
     last = position_of(cursor, tuple[str, ...])
@@ -248,7 +248,7 @@ def after_cursor(
 
 
 def bad_cursor() -> ApiRefusedError:
-    """Return the refusal of a cursor that leads nowhere."""
+    """Return the refusal of an invalid cursor."""
     return refused_field(
         "cursor", "this list didn't give it, or its entry is gone: begin with the first page", 400
     )
@@ -279,7 +279,7 @@ def _read_query(request: Request, kind: type[Struct]) -> Struct:
     try:
         return msgspec.convert(values, kind, strict=False)
     except msgspec.ValidationError as error:
-        raise refused_field(*_told(error), 400) from None
+        raise refused_field(*_field_and_message(error), 400) from None
 
 
 def _read_body(content: bytes, kind: type[Struct]) -> Struct:
@@ -295,11 +295,11 @@ def _read_body(content: bytes, kind: type[Struct]) -> Struct:
     try:
         return msgspec.convert(document, kind)
     except msgspec.ValidationError as error:
-        raise refused_field(*_told(error)) from None
+        raise refused_field(*_field_and_message(error)) from None
 
 
-def _told(error: msgspec.ValidationError) -> tuple[str, str]:
-    """Return the field that a validation complains of, and the complaint as the end of a sentence."""
+def _field_and_message(error: msgspec.ValidationError) -> tuple[str, str]:
+    """Return the field of a validation error, and the error as the end of a sentence."""
     message, _, place = str(error).partition(" - at `")
     path = place.removesuffix("`").removeprefix("$").removeprefix(".")
     if found := _OF_FIELD.fullmatch(message):
@@ -309,7 +309,7 @@ def _told(error: msgspec.ValidationError) -> tuple[str, str]:
 
 
 def _is_storable(value: object) -> bool:
-    """Tell whether every text in a document can be kept: no NUL, no half of a surrogate pair."""
+    """Return whether every text in a document can be stored: no NUL, no half of a surrogate pair."""
     match value:
         case str():
             return "\0" not in value and not any("\ud800" <= character <= "\udfff" for character in value)

@@ -1,4 +1,4 @@
-"""All routes of the API, and the one that describes them."""
+"""All routes of the API, and the route that describes them."""
 
 from starlette.routing import Route
 
@@ -23,6 +23,6 @@ ROUTES = (
 
 
 def endpoints() -> list[Route]:
-    """Return what answers, a path each."""
+    """Return one route per path."""
     paths = dict.fromkeys(route.path for route in ROUTES)
     return [endpoint_of(path, (route for route in ROUTES if route.path == path)) for path in paths]

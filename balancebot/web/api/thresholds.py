@@ -1,6 +1,7 @@
-"""`thresholds`: the row of one scope, read, replaced and removed, and what another one would do.
+"""`thresholds`: reads, replaces and removes the row of one scope, and previews the effects of a new row.
 
-A scope is named by `wallet` and `category` in the address: a wallet's name holds slashes, a pattern stars.
+A scope is given by `wallet` and `category` in the query, not in the path: a wallet's name contains slashes, a pattern
+stars.
 """
 
 from http import HTTPStatus
@@ -42,7 +43,7 @@ _CategoryText = Annotated[str, Meta(min_length=1, max_length=20, description="a 
 
 
 class ThresholdsQuery(Struct, forbid_unknown_fields=True):
-    """Which rows: with both `wallet` and `category` the one of this scope."""
+    """Which rows to list; with both `wallet` and `category`, only the row of that scope."""
 
     wallet: _Wallet | None = None
     category: _CategoryText | None = None
@@ -51,14 +52,14 @@ class ThresholdsQuery(Struct, forbid_unknown_fields=True):
 
 
 class ScopeQuery(Struct, forbid_unknown_fields=True):
-    """The scope of a row; it may stand in the body instead."""
+    """The scope of a row; it may be in the body instead."""
 
     wallet: _Wallet | None = None
     category: _CategoryText | None = None
 
 
 class ThresholdBody(Struct, forbid_unknown_fields=True):
-    """A row, whole: what isn't given inherits. What `GET` returned can be sent back."""
+    """A complete row: limits that are missing are inherited. The answer of `GET` can be sent back."""
 
     wallet: _Wallet | UnsetType = UNSET
     category: _CategoryText | UnsetType = UNSET
@@ -76,8 +77,8 @@ class ThresholdBody(Struct, forbid_unknown_fields=True):
 def thresholds(request: ApiRequest) -> ApiAnswer:
     """List the rows that are set, by wallet and category.
 
-    With `wallet` and `category` the list holds the row of this scope or nothing, and `ETag` stands for it, in the
-    `If-Match` of a change.
+    With `wallet` and `category` the list has the row of this scope or none, and `ETag` identifies it for the `If-Match`
+    of a change.
     """
     query: ThresholdsQuery = request.query
     rows = sorted(request.app.edit_thresholds.book().rows, key=_order)
@@ -103,21 +104,21 @@ def thresholds(request: ApiRequest) -> ApiAnswer:
 
 
 def put_threshold(request: ApiRequest) -> ApiAnswer:
-    """Set the row of one scope, whole; what isn't given inherits.
+    """Set the complete row of one scope; limits that are missing are inherited.
 
-    With `If-Match` only if the row is still the one that this `ETag` stood for; with `If-None-Match: *` only if there
-    is none yet. It takes effect at once.
+    With `If-Match` this succeeds only if the row is still the one with that `ETag`; with `If-None-Match: *` only if
+    there is no row yet. It takes effect at once.
     """
     scope, cells = _scope_of(request), _cells(request.body)
     if not cells:
         raise ApiRefusedError(422, "The row sets nothing: give a limit, a lead time or a note, or DELETE it.")
-    warnings = _done(
+    warnings = _warnings(
         request.app.edit_thresholds.put(
             scope, cells, seen=lambda current: _matches(request, current), by=request.actor
         )
     )
-    row = _look(request, scope)
-    if row is None:  # removed in the meantime
+    row = _row(request, scope)
+    if row is None:  # removed meanwhile
         raise ApiRefusedError(409, "Somebody else removed the row right after it was set.")
     return ApiAnswer(
         content=threshold_answer(row, warnings),
@@ -128,9 +129,9 @@ def put_threshold(request: ApiRequest) -> ApiAnswer:
 def delete_threshold(request: ApiRequest) -> None:
     """Remove the row of one scope, so that less specific ones decide again."""
     scope = _scope_of(request)
-    if _look(request, scope) is None:
+    if _row(request, scope) is None:
         raise ApiRefusedError(404, "No row is set for this scope.")
-    _done(
+    _warnings(
         request.app.edit_thresholds.remove(
             scope, seen=lambda current: _matches(request, current), by=request.actor
         )
@@ -138,13 +139,13 @@ def delete_threshold(request: ApiRequest) -> None:
 
 
 def preview_threshold(request: ApiRequest) -> PreviewAnswer:
-    """Tell what a row would do, and set nothing: which alerts it opens or closes now, and in the last 30 days.
+    """Return the effects of a row without setting it: which alerts it opens or closes now, and in the last 30 days.
 
-    Takes what `PUT` takes; as `balancebot thresholds preview --json`.
+    Takes the same as `PUT`. The answer is the same as that of `balancebot thresholds preview --json`.
     """
     app, scope = request.app, _scope_of(request)
     edited = app.edit_thresholds.preview_put(scope, _cells(request.body))
-    _done(edited)
+    _warnings(edited)
     change = (
         app.edit_thresholds.book(),
         ThresholdBook(edited.rows),
@@ -160,7 +161,7 @@ def _order(row: ThresholdRow) -> tuple[str, str]:
 
 
 def _scope_of(request: ApiRequest) -> Scope:
-    """Return the scope that the address names, or the body; both if they say the same."""
+    """Return the scope in the query or the body; if both have one, they must agree."""
     parts = []
     for name in ("wallet", "category"):
         asked = getattr(request.query, name)
@@ -184,18 +185,18 @@ def _scope(wallet: str, category: str) -> Scope:
     return Scope(name, kind)
 
 
-def _look(request: ApiRequest, scope: Scope) -> ThresholdRow | None:
+def _row(request: ApiRequest, scope: Scope) -> ThresholdRow | None:
     return request.app.edit_thresholds.look(scope)
 
 
 def _cells(body: ThresholdBody) -> dict[str, str]:
-    """Return what the body sets, as a person would write it."""
+    """Return the values of the body as a user would type them."""
     cells = {column: written(getattr(body, column)) for column in COLUMNS}
     return {column: text for column, text in cells.items() if text}
 
 
-def _done(edited: Edited | Conflict) -> list[str]:
-    """Refuse what was refused; return what is to be looked at twice."""
+def _warnings(edited: Edited | Conflict) -> list[str]:
+    """Raise the refusal if there are faults; otherwise return the warnings."""
     if isinstance(edited, Conflict):
         raise ApiRefusedError(
             412,
@@ -216,7 +217,7 @@ def _etag(row: ThresholdRow | None) -> str:
 
 
 def _matches(request: ApiRequest, current: ThresholdRow | None) -> bool:
-    """Tell whether the row there fulfils `If-Match` and `If-None-Match` (RFC 9110, 13.1)."""
+    """Return whether the present row matches `If-Match` and `If-None-Match` (RFC 9110, 13.1)."""
     headers = request.http.headers
     return _is_among(headers.get("if-match"), current, absent=True) and not _is_among(
         headers.get("if-none-match"), current, absent=False
