@@ -8,6 +8,6 @@ _PACKAGE = Path(__file__).parent
 
 
 def packaged(folder: str) -> Path:
-    """Return where the files beside the code lie (`templates`, `migrations`): in an installed wheel, else at the root."""
+    """Return a folder of data files (`templates`, `migrations`): in the installed wheel, else in the repository."""
     installed = _PACKAGE / "_data" / folder
     return installed if installed.is_dir() else _PACKAGE.parent / folder

@@ -1,4 +1,4 @@
-"""`balancebot`, and `python -m balancebot`: before anything is imported, `run` can be ended by SIGTERM."""
+"""`balancebot`, and `python -m balancebot`: SIGTERM can end `run` before anything is imported."""
 
 import os
 import signal
@@ -8,10 +8,11 @@ import sys
 def main() -> int:
     """Run the command line and return its exit status."""
     if "run" in sys.argv:
-        # The first process of a container is not ended by SIGTERM unless it has a handler. This one holds while nothing
-        # has begun that would have to be ended in order; the daemon puts its own in the place.
+        # SIGTERM doesn't end the first process of a container unless it has a handler. This handler is enough as long
+        # as
+        # nothing runs that must be stopped in order; the daemon replaces it with its own.
         signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-    from balancebot.cli import main  # lazy: the handler comes first
+    from balancebot.cli import main  # lazy: the handler must be set first
 
     return main()
 

@@ -1,6 +1,6 @@
-"""What commands with `--json` and the API answer: each shape is declared once, here, and made by one function.
+"""The answers of commands with `--json` and of the API: each shape is declared once, here, and made by one function.
 
-The API's description is derived from these classes. Ids are text; instants are whole seconds of UTC.
+The API's description is made from these classes. Ids are text; instants are whole seconds of UTC.
 """
 
 import math
@@ -38,12 +38,12 @@ OffOrDays: TypeAlias = float | Literal["off"] | None
 
 
 def instant(at: datetime) -> datetime:
-    """Return an instant as answers show it: whole seconds, in UTC."""
+    """Return an instant for answers: whole seconds, in UTC."""
     return at.astimezone(UTC).replace(microsecond=0)
 
 
 def instant_or_none(at: datetime | None) -> datetime | None:
-    """Return the same; None stays null."""
+    """Return an instant for answers; None stays None."""
     return None if at is None else instant(at)
 
 
@@ -57,7 +57,7 @@ class RunwayAnswer(Struct, frozen=True, kw_only=True):
 
 
 class LimitsAnswer(Struct, frozen=True, kw_only=True):
-    """The limits that hold for a balance; null is off or not set."""
+    """The effective limits of a balance; null is off or not set."""
 
     warning_below: int | None
     critical_below: int | None
@@ -66,7 +66,7 @@ class LimitsAnswer(Struct, frozen=True, kw_only=True):
 
 
 class BalanceAnswer(Struct, frozen=True, kw_only=True):
-    """One balance as it stands."""
+    """One balance with its present state."""
 
     wallet: str
     category: Category
@@ -97,7 +97,7 @@ class BalanceAnswer(Struct, frozen=True, kw_only=True):
 
 
 class BalancesAnswer(Struct, frozen=True, kw_only=True):
-    """How the balances stand."""
+    """The balances with their present state."""
 
     as_of: Instant
     balances: list[BalanceAnswer]
@@ -108,7 +108,7 @@ class BalancesAnswer(Struct, frozen=True, kw_only=True):
 def balances_answer(
     conn: Connection, views: Sequence[BalanceView], *, figures: ContextReader, as_of: datetime
 ) -> BalancesAnswer:
-    """Return what `status --json` prints of `views`."""
+    """Return the answer of `status --json` for `views`."""
     movable = movable_to(conn, [view.key for view in views], figures=figures, now=as_of)
     return BalancesAnswer(
         as_of=instant(as_of),
@@ -120,7 +120,7 @@ def balances_answer(
 def movable_to(
     conn: Connection, keys: Iterable[BalanceKey], *, figures: ContextReader, now: datetime
 ) -> Mapping[BalanceKey, int]:
-    """Return what the shared pool of its account can spare for each balance of an app."""
+    """Return how much the shared pool can give to each app's balance."""
     of_apps = [key for key in keys if app_of(key.wallet) is not None]
     accounts = {account_of(key.wallet) for key in of_apps}
     spare = figures.movable(conn, accounts, now=now) if accounts else {}
@@ -128,7 +128,7 @@ def movable_to(
 
 
 def balance_answer(view: BalanceView, *, movable: int) -> BalanceAnswer:
-    """Return one balance; `movable` is what the shared pool can spare for it."""
+    """Return one balance; `movable` is how much the shared pool can give to it."""
     limits, runway = view.effective.limits, view.estimate.runway
 
     def days(hours: float) -> float | None:
@@ -208,7 +208,7 @@ class AlertsAnswer(Struct, frozen=True, kw_only=True):
 
 
 def with_causes(conn: Connection, found: Collection[AlertMessage]) -> list[tuple[AlertMessage, AlertMessage]]:
-    """Return each alert with the message that says why it is, or was, open: the end of one doesn't say it any more."""
+    """Return each alert with the message that says why it is or was open; the message of its end doesn't say why."""
     silent = [last.alert.id for last in found if not last.has_reason and last.alert.id is not None]
     causes = notification_history.causes(conn, silent)
     return [(last, causes.get(last.alert.id or 0, last)) for last in found]
@@ -217,7 +217,7 @@ def with_causes(conn: Connection, found: Collection[AlertMessage]) -> list[tuple
 def alert_answer(
     last: AlertMessage, cause: AlertMessage, words: Wording, *, closed: bool = False
 ) -> AlertAnswer:
-    """Return one alert, with `closed_at` where `closed` ones are asked for too; see `with_causes`."""
+    """Return one alert, with `closed_at` if `closed` alerts are listed too; see `with_causes`."""
     alert = last.alert
     return AlertAnswer(
         id=str(alert.id),
@@ -238,7 +238,7 @@ def alert_answer(
 
 
 def severity_told(alert: Alert) -> Severity:
-    """Return the present severity, or of a closed alert the one it closed from."""
+    """Return the present severity, or the last one of a closed alert."""
     return alert.severity if alert.closed_at is None else alert.peak or alert.muted_from or alert.severity
 
 
@@ -275,7 +275,7 @@ def silence_answer(silence: Silence) -> SilenceAnswer:
 
 
 class ThresholdAnswer(Struct, frozen=True, kw_only=True):
-    """The row of one scope; in a limit null inherits and `off` is no limit."""
+    """The row of one scope; a null limit is inherited, `off` is no limit."""
 
     wallet: Annotated[str, Meta(description="a name, or a pattern of names")]
     category: Annotated[str, Meta(description="a category, or `*` for all")]
@@ -317,7 +317,7 @@ def threshold_answer(row: ThresholdRow, warnings: list[str] | UnsetType = UNSET)
 
 
 class EffectAnswer(Struct, frozen=True, kw_only=True):
-    """What a change of limits would do to one balance now."""
+    """The present effect of a change of limits on one balance."""
 
     wallet: str
     category: Category
@@ -327,7 +327,7 @@ class EffectAnswer(Struct, frozen=True, kw_only=True):
 
 
 class NoticeAnswer(Struct, frozen=True, kw_only=True):
-    """One message that people would have got."""
+    """One message that would have been sent."""
 
     at: Instant
     severity: SeverityWord
@@ -335,7 +335,7 @@ class NoticeAnswer(Struct, frozen=True, kw_only=True):
 
 
 class EpisodeAnswer(Struct, frozen=True, kw_only=True):
-    """One alert as it would have been."""
+    """One alert that there would have been."""
 
     told: list[NoticeAnswer]
     ending: Ending
@@ -346,7 +346,7 @@ class EpisodeAnswer(Struct, frozen=True, kw_only=True):
 
 
 class ComparisonAnswer(Struct, frozen=True, kw_only=True):
-    """One balance in the last 30 days, under the limits of the question and under today's."""
+    """One balance in the last 30 days, with the limits of the request and with the present ones."""
 
     wallet: str
     category: Category
@@ -356,7 +356,7 @@ class ComparisonAnswer(Struct, frozen=True, kw_only=True):
 
 
 class PreviewAnswer(Struct, frozen=True, kw_only=True):
-    """What other limits would do now, and would have done in the last 30 days."""
+    """The effects of other limits, now and in the last 30 days."""
 
     balances_changed: int
     now: list[EffectAnswer]
@@ -364,7 +364,7 @@ class PreviewAnswer(Struct, frozen=True, kw_only=True):
 
 
 def preview_answer(ahead: PresentEffects, back: PastEffects) -> PreviewAnswer:
-    """Return what `thresholds preview --json` prints."""
+    """Return the answer of `thresholds preview --json`."""
     return PreviewAnswer(
         balances_changed=ahead.num_moved,
         now=[

@@ -1,8 +1,8 @@
 """The composition root: settings and a database in, one `App` out. The only place that names adapters.
 
-The command line, the pages, the Slack handlers, benchmarks and tests all take an `App`; `build_app` is where its parts
-are put together. Parts that import a network library are made when they are first used: a command that asks nobody
-and sends nothing would wait for them in vain.
+The command line, the pages, the Slack handlers, benchmarks and tests all use an `App`, which `build_app` puts together.
+Parts that import a network library are created at their first use: a command that neither fetches nor sends must not
+wait for these imports.
 """
 
 import uuid
@@ -54,19 +54,19 @@ if TYPE_CHECKING:
     from balancebot.people.log_in import LogIn
     from balancebot.people.openid import OpenIdConnect
 
-_LEAST_BUDGET = timedelta(seconds=30)
-"""A poll cycle may always take this long, retries included."""
+_MIN_BUDGET = timedelta(seconds=30)
+"""A poll cycle may always take this long, including retries."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class App:
-    """Everything that one configuration comes to, as one process uses it. Safe to share between threads."""
+    """Everything that one configuration makes, for one process. Safe to share between threads."""
 
     live: LiveSettings
     database: Database
     clock: Clock
     steady: Clock
-    """What waits for an instant asks this one: it may take a while to believe that the clock was set."""
+    """The clock for everything that waits for an instant. After a jump it may take a while to follow the wall clock."""
     worker_id: str
     """The name under which this process claims work."""
     thresholds: ThresholdCache
@@ -84,7 +84,7 @@ class App:
     latest: LatestOverview
     latest_advice: LatestAdvice
     on_enqueued: Callable[[], None]
-    """Called whenever the outbox has something new."""
+    """Called whenever the outbox has new deliveries."""
     given_source: BalanceSource | None = field(default=None, repr=False)
     given_channels: Mapping[str, Channel] | None = field(default=None, repr=False)
     given_redactor: Redactor | None = field(default=None, repr=False)
@@ -92,7 +92,7 @@ class App:
 
     @property
     def settings(self) -> Settings:
-        """The settings as they are now."""
+        """The present settings."""
         return self.live.now
 
     @property
@@ -102,23 +102,23 @@ class App:
 
     @property
     def public_url(self) -> str:
-        """Where the pages are; '' where there are none."""
+        """The address of the pages; '' = no pages."""
         return _public_url(self.settings)
 
     @cached_property
     def source(self) -> BalanceSource:
-        """What the balances are asked of. Raises ValueError where its proxy or certificates can't be used."""
+        """The source of the balances. Raises ValueError if its proxy or certificates can't be used."""
         return self.given_source or self._jsms
 
     @cached_property
     def _jsms(self) -> "JsmsSource":
-        from balancebot.jsms.source import build_source  # lazy: aiohttp; most commands ask nobody
+        from balancebot.jsms.source import build_source  # lazy: aiohttp; most commands don't fetch
 
         return build_source(self.settings.poll, self.settings.accounts, self.clock)
 
     @cached_property
     def record_readings(self) -> RecordReadings:
-        """Storing what was read, and judging it."""
+        """Stores readings, and judges them."""
         intervals = self.settings.poll.intervals
         return RecordReadings(
             database=self.database,
@@ -135,7 +135,7 @@ class App:
 
     @cached_property
     def poll_cycle(self) -> PollCycle:
-        """Reading and judging wallets."""
+        """Reads and judges wallets."""
         return PollCycle(
             database=self.database,
             source=self.source,
@@ -150,12 +150,12 @@ class App:
 
     @cached_property
     def renderer(self) -> "Renderer":
-        """Messages as text, by the user's templates first."""
+        """Turns messages into text; the user's templates come first."""
         return _renderer(self.settings)
 
     @cached_property
     def channels(self) -> Mapping[str, Channel]:
-        """The configured ways to send messages."""
+        """The configured channels."""
         if self.given_channels is not None:
             return self.given_channels
         return build_channels(self.settings.channel_by_name, self._channel_context, self.registered)
@@ -172,7 +172,7 @@ class App:
         )
 
     def _known_ids(self, channel: str) -> Mapping[str, str]:
-        """Return the ids of a channel's addresses; none where the database can't be asked: they are resolved anew."""
+        """Return the known ids of a channel's addresses; if the database fails, none: they are looked up again."""
         try:
             with self.database.read() as conn:
                 return living_messages.channel_ids(conn, channel)
@@ -181,7 +181,7 @@ class App:
 
     @cached_property
     def deliver_outbox(self) -> "DeliverOutbox":
-        """Sending what waits in the outbox."""
+        """Sends what waits in the outbox."""
 
         return DeliverOutbox(
             self.database,
@@ -202,7 +202,7 @@ class App:
 
     @cached_property
     def log_in(self) -> "LogIn":
-        """Logging in to the pages."""
+        """Logs users in to the pages."""
         from balancebot.people.log_in import LogIn  # lazy: argon2; only the pages check passwords
 
         web = self.settings.web
@@ -214,7 +214,7 @@ class App:
 
     @cached_property
     def openid(self) -> "OpenIdConnect | None":
-        """Log-in by OpenID Connect; None where it isn't configured."""
+        """Log-in by OpenID Connect; None if it isn't configured."""
         web = self.settings.web
         if web is None or web.oidc is None:
             return None
@@ -223,54 +223,54 @@ class App:
         return OpenIdConnect(web.oidc, redirect_uri=f"{web.public_url}/login/oidc/callback")
 
     def slack_app(self, *, on_done: Callable[[], None]) -> "SlackApp | None":
-        """Return what listens to buttons and `/balance` in Slack; None where no app token is configured.
+        """Return the listener to buttons and `/balance` in Slack; None if no app token is configured.
 
-        `on_done` is called after each change that somebody has made.
+        `on_done` is called after each change that a user has made.
         """
         from balancebot.notify.slack.listener import slack_app_of  # lazy: only the daemon listens
 
         return slack_app_of(self, on_done=on_done)
 
     def check_channels(self) -> Iterator[tuple[str, Finding]]:
-        """Try each channel without sending anything, and yield what was found."""
+        """Check each channel without sending anything, and yield the findings."""
         for name, channel in self.channels.items():
             for finding in channel.check(self.settings.destinations(name)):
                 yield name, finding
 
     def digest_text(self, message: DigestMessage | NoticeMessage) -> str:
-        """Return a digest as its mail's plain text."""
+        """Return a digest as the plain text of its mail."""
         return self.renderer.render(
             f"email/{'digest' if isinstance(message, DigestMessage) else 'notice'}.txt.j2", message
         )
 
     def digest_page(self, message: DigestMessage | NoticeMessage) -> str:
-        """Return a digest as its mail's HTML, as a page of its own."""
+        """Return a digest as the HTML of its mail, as a complete page."""
         from balancebot.notify.email.compose import html_page  # lazy: jinja2
 
         return html_page(message, self.renderer)
 
     def sync_wallets(self) -> None:
-        """Make the configured wallets known to the database, and stop reading the others."""
+        """Store the configured wallets in the database; wallets that are no longer configured aren't read any more."""
         sync_wallets(self.database, self.settings.wallets, writer=self.decision_writer, now=self.clock.now())
         with self.database.write() as conn:
             wallets.keep_owners(conn, self.settings.owners)
 
     def reread_apps(self) -> None:
-        """Read files of apps that have changed: new wallets are read from now on, removed ones no more."""
+        """Read the apps files that have changed: from now on new wallets are read, and removed ones aren't."""
         if self.live.reread() and self.given_source is None:
-            from balancebot.jsms.endpoint import endpoints_of  # lazy: the same
+            from balancebot.jsms.endpoint import endpoints_of  # lazy: aiohttp
 
             self._jsms.configure(endpoints_of(self.settings.accounts))
         if self.live.wallets_unsynced:
-            self.sync_wallets()  # which may fail with the database; it is then tried again
+            self.sync_wallets()  # if the database fails here, the next call tries again
             self.live.wallets_unsynced = False
 
     def worker_heartbeat(self, kind: str) -> WorkerHeartbeat:
-        """Return what shows that this process is alive."""
+        """Return the heartbeat that keeps this process's claims."""
         return WorkerHeartbeat(database=self.database, clock=self.clock, worker_id=self.worker_id, kind=kind)
 
     def system_status(self) -> SystemStatus:
-        """Return balances, alerts, outbox and the last cycle as they are now."""
+        """Return the present balances, alerts, outbox and last cycle."""
         with self.database.read() as conn:
             return system_status(
                 conn,
@@ -280,7 +280,7 @@ class App:
             )
 
     def unready(self) -> str:
-        """Return in a line why the app isn't ready; '' when the database answers and the last cycle was on time."""
+        """Return why the app isn't ready, in a line; '' if the database answers and the last cycle was on time."""
         try:
             with self.database.read() as conn:
                 last = installation.find(conn, installation.LAST_CYCLE)
@@ -292,14 +292,14 @@ class App:
         return f"the last poll cycle ended at {last.at:%Y-%m-%d %H:%M:%S} UTC" if late > timedelta() else ""
 
     def release(self) -> None:
-        """Give back the connections to everything but the database."""
+        """Close all connections except those of the database."""
         if "_jsms" in self.__dict__:
             self._jsms.close()
         for channel in self.__dict__.get("channels", {}).values():
             channel.close()
 
     def close(self) -> None:
-        """Give back connections and threads."""
+        """Close all connections and threads."""
         self.release()
         self.database.dispose()
 
@@ -317,9 +317,9 @@ def build_app(
     on_enqueued: Callable[[], None] = lambda: None,
     worker_id: str | None = None,
 ) -> App:
-    """Build the app of one configuration. `source` and `channels` take the place of those that are configured.
+    """Build the app of one configuration. `source` and `channels` replace the configured ones.
 
-    `redactor` is one that was made of the same settings already: with thousands of key pairs that takes a while.
+    `redactor` is one that was already made from the same settings: with thousands of key pairs that takes a while.
     """
     clock = clock or SystemClock()
     steady = steady or clock
@@ -436,12 +436,12 @@ def _public_url(settings: Settings) -> str:
 
 
 def cycle_budget(settings: Settings) -> timedelta:
-    """Return how long a cycle may take: every wallet has its turn, and a server that trickles can't hold it."""
+    """Return how long a cycle may take: enough for every wallet, but a slow server can't delay it for ever."""
     return max(settings.poll.every, _longest_cycle(settings))
 
 
 def _longest_cycle(settings: Settings) -> timedelta:
-    """Return what a cycle needs when requests are paced, or servers answer late."""
+    """Return how long a cycle takes if requests are paced, or servers answer slowly."""
     poll = settings.poll
     paced = len(settings.wallets) / poll.max_rate * 1.5 if poll.max_rate else 0.0
-    return max(_LEAST_BUDGET, 3 * poll.timeout, timedelta(seconds=paced))
+    return max(_MIN_BUDGET, 3 * poll.timeout, timedelta(seconds=paced))

@@ -1,7 +1,7 @@
-"""The catalogue of a language, and what its locale writes: numbers, spans of time, instants, lists.
+"""The translations of a language, and the format of its numbers, spans of time, instants and lists.
 
-English is the language of the source, where each sentence is written once; every other language is one file,
-`locale/<language>/LC_MESSAGES/balancebot.po`. `make messages` collects the sentences, `docs/templates.md` tells how.
+English is the language of the source, where each sentence is written once. Every other language is one file,
+`locale/<language>/LC_MESSAGES/balancebot.po`. `make messages` collects the sentences; `docs/templates.md` explains how.
 """
 
 import math
@@ -30,7 +30,7 @@ _SPARKS = "▁▂▃▄▅▆▇█"
 
 @cache
 def catalogue(language: str) -> NullTranslations:
-    """Return the sentences of a language; English needs none, and stands in for one that is no longer there."""
+    """Return the translations of a language; none for English, and for a language that no longer exists."""
     if language not in LANGUAGES or language == ENGLISH:
         return NullTranslations()
     with (_LOCALE / language.replace("-", "_") / "LC_MESSAGES" / "balancebot.mo").open("rb") as file:
@@ -38,7 +38,7 @@ def catalogue(language: str) -> NullTranslations:
 
 
 def language_name(language: str) -> str:
-    """Return what a language calls itself: `English`, 中文."""
+    """Return the language's own name for itself: `English`, 中文."""
     from babel import Locale  # lazy: only one page shows it
 
     return Locale.parse(language, sep="-").language_name or language
@@ -56,24 +56,24 @@ def install(environment: "Environment", language: str) -> None:
 
 
 def upfirst(text: str) -> str:
-    """Begin a sentence with a capital letter, where the script has them."""
+    """Return text with a capital letter at its beginning, if the script has them."""
     return text[:1].upper() + text[1:]
 
 
 def number(value: float) -> str:
-    """Write a whole number with thousands separators; a small fraction keeps one decimal."""
+    """Format a whole number with thousands separators; a small fraction keeps one decimal."""
     if value != int(value) and abs(value) < 10:
         return f"{value:,.1f}"
     return f"{round(value):,}"
 
 
 def without_middle(text: str, *, kept: int) -> str:
-    """Leave out all but `kept` characters of a name from its middle: both of its ends tell it from others."""
+    """Shorten a name to `kept` characters by leaving out its middle: both ends distinguish it from others."""
     return f"{text[: kept // 2]}…{text[len(text) - kept + kept // 2 :]}"
 
 
 def sparkline(values: Sequence[int | None]) -> str:
-    """Draw a balance over time as one line of bars from 0 to its highest; a gap is where it wasn't read."""
+    """Return a balance over time as one line of bars from 0 to its highest value; a gap is a missing reading."""
     top = max((value for value in values if value is not None), default=0)
     steps = len(_SPARKS) - 1
     return "".join(
@@ -83,7 +83,7 @@ def sparkline(values: Sequence[int | None]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Figures:
-    """Writes sentences and figures in one language, and instants in one time zone."""
+    """Formats sentences and figures in one language, and instants in one time zone."""
 
     language: str = ENGLISH
     zone: tzinfo = field(default=UTC)
@@ -93,16 +93,16 @@ class Figures:
         return catalogue(self.language).gettext(message) % figures
 
     def ngettext(self, one: str, many: str, count: int, /, **figures: object) -> str:
-        """Translate the form of a sentence for `count`; `%(count)s` is written with thousands separators."""
+        """Translate the form of a sentence for `count`; `%(count)s` is formatted with thousands separators."""
         text = catalogue(self.language).ngettext(one, many, count)
         return text % {"count": self.number(count), **figures}
 
     def translate(self, told: Sentence) -> str:
-        """Translate a sentence that was made elsewhere."""
+        """Translate a sentence that other code has made."""
         return told.translated(catalogue(self.language).gettext)
 
     def all_of(self, texts: Iterable[str]) -> str:
-        """Join what holds together: `a and b`."""
+        """Join texts with "and": `a and b`."""
         return self.gettext(" and ").join(texts)
 
     def listed(self, texts: Iterable[str]) -> str:
@@ -112,7 +112,7 @@ class Figures:
     # numbers and spans of time
 
     def number(self, value: float) -> str:
-        """Write a whole number with the language's thousands separators; a small fraction keeps one decimal."""
+        """Format a whole number with the language's thousands separators; a small fraction keeps one decimal."""
         if self.language == ENGLISH:
             return number(value)
         from babel.numbers import format_decimal  # lazy: only when it is shown
@@ -122,11 +122,11 @@ class Figures:
         return format_decimal(figure, "#,##0.0" if has_decimal else "#,##0", locale=self._locale)
 
     def messages(self, count: int) -> str:
-        """Write a number of messages: `312 messages`, 312 条."""
+        """Format a number of messages: `312 messages`, 312 条."""
         return self.ngettext("%(count)s message", "%(count)s messages", count)
 
     def reading(self, reading: Reading) -> str:
-        """Write a reading in a sentence; its absences in words."""
+        """Format a reading for a sentence; without a number, say why."""
         match reading:
             case Absent.UNALLOCATED:
                 return self.gettext("unallocated")
@@ -136,7 +136,7 @@ class Figures:
                 return self.messages(reading)
 
     def cell(self, reading: Reading) -> str:
-        """Write a reading in a table: the bare number, `—` where unallocated."""
+        """Format a reading for a table: the number alone, `—` = unallocated."""
         match reading:
             case Absent.UNALLOCATED:
                 return _TABLE_DASH
@@ -146,7 +146,7 @@ class Figures:
                 return self.number(reading)
 
     def burn(self, per_day: float | None) -> str:
-        """Write a usage rate in messages a day; None is unknown."""
+        """Format a usage rate in messages per day; None is unknown."""
         if per_day is None:
             return self.gettext("unknown")
         if per_day <= 0:
@@ -154,7 +154,7 @@ class Figures:
         return self.gettext("%(count)s a day", count=self.number(per_day))
 
     def span(self, hours: float) -> str:
-        """Write a finite length of time, as exactly as a person cares: `40 min`, `9 h`, `2.5 days`."""
+        """Format a finite length of time with sensible precision: `40 min`, `9 h`, `2.5 days`."""
         if hours < 1:
             return self.gettext("%(count)s min", count=max(1, round(hours * 60)))
         if hours < 2 * _HOURS_PER_DAY:
@@ -162,18 +162,18 @@ class Figures:
         return self._days(_brief(hours / _HOURS_PER_DAY, below=10))
 
     def elapsed(self, time: timedelta) -> str:
-        """Write how long something has lasted."""
+        """Format how long something has lasted."""
         return self.span(time.total_seconds() / 3600)
 
     def days(self, days: float) -> str:
-        """Write a limit in days, as it was entered: `3 days`, `2.5 days`."""
+        """Format a limit in days as it was entered: `3 days`, `2.5 days`."""
         return self._days(f"{days:,.10g}")
 
     def _days(self, text: str) -> str:
         return self.ngettext("%(count)s day", "%(count)s days", 1 if text == "1" else 2, count=text)
 
     def duration(self, hours: float | None) -> str:
-        """Write a runway: `≈ 9 h`; None is unknown, infinity is beyond a year, 0 is none left."""
+        """Format a runway: `≈ 9 h`; None is unknown, infinity is beyond a year, 0 is none left."""
         text = self._length(hours)
         return self.gettext("≈ %(span)s", span=text) if hours and math.isfinite(hours) else text
 
@@ -185,7 +185,7 @@ class Figures:
         return self.span(hours) if hours > 0 else self.gettext("none left")
 
     def runway(self, runway: Runway | None) -> str:
-        """Write a runway with its range where there is one: `≈ 9 h (6 h to 14 h)`."""
+        """Format a runway with its range, if it has one: `≈ 9 h (6 h to 14 h)`."""
         if runway is None:
             return self.gettext("unknown")
         between = self.runway_between(runway)
@@ -193,11 +193,11 @@ class Figures:
         return self.gettext("%(value)s (%(range)s)", value=middle, range=between) if between else middle
 
     def runway_brief(self, runway: Runway | None) -> str:
-        """Write a runway without its range: `≈ 9 h`, or that it is unknown."""
+        """Format a runway without its range: `≈ 9 h`, or unknown."""
         return self.gettext("runway unknown") if runway is None else self.duration(runway.p50)
 
     def runway_between(self, runway: Runway | None) -> str:
-        """Write the range of a runway, P10 to P90: `6 h to 14 h`; '' where the two read the same."""
+        """Format the range of a runway, P10 to P90: `6 h to 14 h`; '' if both ends look the same."""
         if runway is None:
             return ""
         low, high = self._length(runway.p10), self._length(runway.p90)
@@ -206,7 +206,7 @@ class Figures:
         return "" if low == high else self.gettext("%(low)s to %(high)s", low=low, high=high)
 
     def sure(self, days: float | None, *, limit: float | None = None) -> str:
-        """Write a judged runway in days; one that would read like its `limit` keeps two decimals."""
+        """Format a judged runway in days; with two decimals if it would look equal to its `limit`."""
         text = self._length(None if days is None else days * _HOURS_PER_DAY)
         if days is not None and limit is not None and text == self.days(limit):
             return self.days(math.floor(days * 100) / 100)
@@ -215,24 +215,24 @@ class Figures:
     # instants
 
     def local(self, at: datetime) -> datetime:
-        """Return an instant as the clocks of the time zone show it; the ends of the calendar don't raise."""
+        """Return an instant in the time zone; at the ends of the calendar this doesn't raise."""
         return local_time(at, self.zone)
 
     def day(self, at: datetime) -> str:
-        """Write the date of an instant with its year: `3 Apr 2027`, 2027年4月3日."""
+        """Format the date of an instant with its year: `3 Apr 2027`, 2027年4月3日."""
         return self._date(at, "yMMMd")
 
     def date(self, at: datetime) -> str:
-        """Write the date of an instant near enough to need no year: `Tue 24 Nov`, 11月24日周二."""
+        """Format the date of an instant that is so near that it needs no year: `Tue 24 Nov`, 11月24日周二."""
         return self._date(at, "MMMEd")
 
     def when(self, at: datetime) -> str:
-        """Write an instant near enough to need no year: `Tue 24 Nov, 18:40`."""
+        """Format an instant that is so near that it needs no year: `Tue 24 Nov, 18:40`."""
         time = f"{self.local(at):%H:%M}"
         return self.gettext("%(date)s, %(time)s", date=self.date(at), time=time)
 
     def ahead(self, at: datetime, *, now: datetime) -> str:
-        """Write a future instant no more exactly than it can be known: the hour within three days, then the day."""
+        """Format a future instant only as precisely as it can be known: the hour within three days, then the day."""
         if at - now < timedelta(days=3):
             return self.when(at)
         if at - now < timedelta(days=60):
@@ -251,15 +251,15 @@ class Figures:
 
     @property
     def _locale(self) -> str:
-        """The language as Babel names it."""
+        """The language in Babel's notation."""
         return self.language.replace("-", "_")
 
     @property
     def zone_name(self) -> str:
-        """The time zone as its configuration names it: `UTC`, `Asia/Shanghai`."""
+        """The time zone as in the configuration: `UTC`, `Asia/Shanghai`."""
         return str(self.zone)
 
 
 def _brief(value: float, *, below: float) -> str:
-    """Write `value` with one decimal below a bound, rounded above; `3.0` is `3`."""
+    """Format `value` with one decimal if it is less than `below`, else rounded; `3.0` is `3`."""
     return f"{value:.1f}".removesuffix(".0") if value < below else f"{round(value):,}"

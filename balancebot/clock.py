@@ -1,4 +1,4 @@
-"""The only place that reads the clock. Everybody else is given `now`: aware, UTC."""
+"""The only place that reads the clock. All other code gets `now` as an argument: aware, UTC."""
 
 import threading
 import time
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 JUMP = timedelta(minutes=1)
-"""A wall clock that moves so much further than time has passed was set."""
+"""If the wall clock moves this much more than time has passed, it was set."""
 
 
 class SystemClock:
@@ -18,15 +18,15 @@ class SystemClock:
 
 
 def _seconds_since_boot() -> float:
-    """Return the seconds since the machine was started, those in which it slept included."""
+    """Return the seconds since the machine was started, including the time that it was suspended."""
     return time.clock_gettime(getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC))
 
 
 class SteadyClock:
-    """A clock that goes on as before when another one jumps, until that jump has lasted.
+    """A clock that ignores a jump of the wall clock until the jump has lasted.
 
-    Alerts, reminders, silences, quiet hours and digests live by it: a clock that was wrong for a moment must neither
-    send nor unmute anything. What is read carries the time of the other clock meanwhile, since it may be the right one.
+    Alerts, reminders, silences, quiet hours and digests use it: a clock that is wrong for a moment must neither send
+    nor unmute anything. Readings carry the time of the wall clock meanwhile, because it may be right.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class SteadyClock:
         believes_after: timedelta,
         elapsed: Callable[[], float] = _seconds_since_boot,
     ) -> None:
-        """Follow `wall`; a jump is believed once `believes_after` has passed by `elapsed`, which nobody sets."""
+        """Follow `wall`. A jump is accepted after `believes_after`, measured by `elapsed`, which nobody can set."""
         self._wall = wall
         self._believes_after = believes_after.total_seconds()
         self._elapsed = elapsed
         self._lock = threading.Lock()
         self._origin: datetime | None = None
-        """What the believed clock showed when `elapsed` was 0."""
+        """What the accepted clock showed when `elapsed` was 0."""
         self._doubted_since: float | None = None
 
     def now(self) -> datetime:

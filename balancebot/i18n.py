@@ -1,6 +1,6 @@
-"""What people read, in their language: the names of closed sets, and sentences about limits, surges and orders.
+"""Texts in the reader's language: the names of closed sets, and sentences about limits, surges and orders.
 
-`catalogue.py` translates sentences and writes figures.
+`catalogue.py` translates sentences and formats figures.
 """
 
 from collections.abc import Mapping
@@ -90,61 +90,61 @@ _COLUMNS = {
 
 
 def mark(severity: Severity) -> str:
-    """Return the coloured sign of a severity, the same in every language."""
+    """Return the coloured symbol of a severity, the same in every language."""
     return _MARKS[severity]
 
 
 _MONTHLY = frozenset({1, 5, 10, 15, 20, 25})
-"""Days of the month, besides the last, on which many firms send in bulk."""
+"""Days of the month, in addition to the last one, on which many companies send in bulk."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording(Figures):
-    """Names closed sets, and writes what was measured, in one language and time zone."""
+    """Names closed sets, and describes measurements, in one language and time zone."""
 
     def severity(self, severity: Severity) -> str:
-        """Name a severity: `critical`, 严重."""
+        """Return the name of a severity: `critical`, 严重."""
         return self.translate(_SEVERITIES[severity])
 
     def category(self, category: Category) -> str:
-        """Name a category: `industry`, 行业短信."""
+        """Return the name of a category: `industry`, 行业短信."""
         return self.translate(_CATEGORIES[category])
 
     def read_reason(self, reading: NextReading) -> str:
-        """Say why a wallet is read next when it is; '' where nothing decided that, or it always is the same."""
+        """Return why a wallet is read next at that time; '' if nothing decided it, or it is always the same."""
         if reading.reason is None or reading.reason is ReadReason.REGULAR:
             return ""
         category = "" if reading.category is None else self.category(reading.category)
         return self.translate(Sentence(REASON_TEXTS[reading.reason].id, {"category": category}))
 
     def order_state(self, state: OrderState) -> str:
-        """Name how far an order has come."""
+        """Return the name of an order's state."""
         return self.translate(_ORDER_STATES[state])
 
     def kind(self, kind: AlertKind) -> str:
-        """Name what an alert is about."""
+        """Return the name of a kind of alert."""
         return self.translate(_KINDS[kind])
 
     def reason(self, reason: Reason) -> str:
-        """Name why a message was sent."""
+        """Return the name of a message's reason."""
         return self.translate(_REASONS[reason])
 
     def cause(self, cause: Cause) -> str:
-        """Say why an alert closed, as a clause."""
+        """Return why an alert was closed, as a clause."""
         return self.translate(_CAUSES[cause])
 
     def role(self, role: Role) -> str:
-        """Name what a user may do."""
+        """Return the name of a role."""
         return self.translate(_ROLES[role])
 
     def column(self, column: str) -> str:
-        """Name a column of thresholds; an unknown one keeps its name."""
+        """Return the name of a column of thresholds; an unknown column keeps its name."""
         return self.translate(_COLUMNS[column]) if column in _COLUMNS else column
 
     # limits, surges and orders
 
     def crossed(self, crossed: Crossed) -> str:
-        """Write which limit was crossed, and by what: the reason of a `low_balance` alert."""
+        """Return which limit was crossed, and by what: the cause of a `low_balance` alert."""
         limit = crossed.limit or 0
         match crossed.column:
             case None:
@@ -178,7 +178,7 @@ class Wording(Figures):
         return text
 
     def limit(self, message: AlertMessage) -> str:
-        """Write which limit was crossed, or what a balance above its limits lacks to have recovered; '' for neither."""
+        """Return which limit was crossed, or what a balance above its limits needs to recover; '' = neither."""
         measured = message.measurement
         if message.is_recovering:
             return self.gettext(
@@ -189,13 +189,13 @@ class Wording(Figures):
         return self.crossed(measured.crossed) if measured.crossed else ""
 
     def bar(self, column: LimitColumn, bar: float) -> str:
-        """Write what a balance has to reach: `5,500 messages`, `3.3 days of runway`."""
+        """Return what a balance must reach: `5,500 messages`, `3.3 days of runway`."""
         if column in COUNTS:
             return self.messages(int(bar))
         return self.gettext("%(days)s of runway", days=self.days(bar))
 
     def planned(self, planned: PlannedUse) -> str:
-        """Write what was announced or is expected, and when it begins."""
+        """Return what was announced or is expected, and when it begins."""
         if planned.is_expected:
             return self.gettext(
                 "Expected, as on this day before: about %(messages)s at %(at)s",
@@ -210,7 +210,7 @@ class Wording(Figures):
         return self.gettext("%(value)s (%(range)s)", value=text, range=planned.note) if planned.note else text
 
     def surge(self, surge: SpikeMeasurement | None) -> str:
-        """Write what was used in how short a time, against what is usual; '' for none."""
+        """Return how much was used in how short a time, compared with the usual; '' = no spike."""
         if surge is None:
             return ""
         messages, span = self.messages(surge.messages), self.elapsed(surge.until - surge.since)
@@ -227,13 +227,13 @@ class Wording(Figures):
         )
 
     def at_this_pace(self, hours: float) -> str:
-        """Write how long a balance lasts if a usage spike goes on."""
+        """Return how long a balance lasts if a usage spike continues."""
         return self.gettext("%(runway)s at this pace", runway=self.duration(hours))
 
     def not_counted(self, messages: int, at: datetime | None, *, is_spike: bool = False) -> str:
-        """Write the burst that the usage rate leaves out, to stand beside a label that says so; '' for none.
+        """Return the burst that the usage rate leaves out, as the text next to a label that says so; '' = none.
 
-        One that looks like abuse isn't to be announced.
+        Doesn't ask to announce a burst that looks like abuse.
         """
         if messages <= 0 or at is None:
             return ""
@@ -248,12 +248,12 @@ class Wording(Figures):
         return text
 
     def why(self, message: AlertMessage) -> str:
-        """Write what caused an alert, or keeps it open: the limit, the surge, or what went wrong; '' where nothing is."""
+        """Return the cause of an alert: the crossed limit, the surge, or the failure; '' = none."""
         measured = message.measurement
         return self.limit(message) or self.surge(measured.spike) or self.translate(measured.detail)
 
     def done_to_alert(self, reason: Reason, severity: Severity, subject: AlertSubject) -> str:
-        """Write what became of an alert: `opened a warning alert for acme/delivery industry`."""
+        """Return what happened to an alert: `opened a warning alert for acme/delivery industry`."""
         name = " ".join(
             [subject.wallet, *([] if subject.category is None else [self.category(subject.category)])]
         )
@@ -275,7 +275,7 @@ class Wording(Figures):
                 return self.gettext("closed the alert for %(name)s", **figures)
 
     def act_by(self, order_by: datetime, *, now: datetime) -> str:
-        """Write the last working day on which one still acts in time; '' where that is today, or over."""
+        """Return the last working day that is early enough to act; '' if that is today or past."""
         day = working_day_before(order_by, self.zone)
         if day <= self.local(now).date():
             return ""
@@ -283,7 +283,7 @@ class Wording(Figures):
         return self.date(noon) if noon - now < timedelta(days=60) else self.day(noon)
 
     def order(self, advice: OrderAdvice | None, category: Category | None, *, now: datetime) -> str:
-        """Write how much to move and buy by when; '' where nothing is to be done."""
+        """Return how much to move and buy by when; '' = nothing."""
         if advice is None or category is None:
             return ""
         if advice.stop_first:
@@ -336,7 +336,7 @@ class Wording(Figures):
     def order_total(
         self, messages: Mapping[Category, int], *, order_by: datetime | None = None, now: datetime
     ) -> str:
-        """Write how much to buy of each category in all, and by when the first; '' where nothing is to be bought."""
+        """Return how much to buy of each category in total, and when the first is due; '' = nothing."""
         orders = self.listed(
             self.gettext(
                 "%(count)s %(category)s",

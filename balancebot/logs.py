@@ -19,15 +19,15 @@ from balancebot.redact import NO_REDACTOR
 
 _OWN_ATTRIBUTES = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 _NOISY_AT_INFO = ("aiohttp", "alembic", "asyncio", "httpcore", "httpx", "slack_sdk", "uvicorn")
-"""Libraries whose INFO is noise, or an address with a secret in it."""
+"""Libraries whose INFO lines are noise, or contain addresses with secrets."""
 _NOISY_AT_WARNING = ("apscheduler",)
-"""Libraries that warn of what is intended: a tick is skipped while the last one is running."""
+"""Libraries that warn of intended behaviour: a tick is skipped while the last one is running."""
 
 
 def set_up_logging(
     log: LogConfig, stream: TextIO | None = None, *, redact: Callable[[str], str] = NO_REDACTOR
 ) -> None:
-    """Send log lines to `stream` (default: stderr) as `log` says, for the whole process; `redact` hides secrets in them."""
+    """Set up logging for the whole process: to `stream` (default: stderr), as in `log`; `redact` hides secrets."""
     stream = stream or sys.stderr
     as_text = log.format is LogFormat.TEXT or (log.format is LogFormat.AUTO and stream.isatty())
     handler = logging.StreamHandler(stream)
@@ -74,7 +74,7 @@ class _LogLine(logging.Formatter):
 
 
 class JsonLine(_LogLine):
-    """One JSON object a line: `at`, `level`, `event`, then the line's own fields."""
+    """One JSON object per line: `at`, `level`, `event`, then the line's own fields."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -93,7 +93,7 @@ class TextLine(_LogLine):
     """`2026-11-23 09:55:00 info poll.cycle wallets=12 failed=0`, in UTC."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Return the line, and the traceback below it where there is one."""
+        """Return the line, followed by the traceback if there is one."""
         fields = [f"{name}={_plain(value)}" for name, value in self._fields(record).items()]
         words = [f"{_at(record):%Y-%m-%d %H:%M:%S}", record.levelname.lower(), self._event(record), *fields]
         trace = self._trace(record)
@@ -105,7 +105,7 @@ def _at(record: logging.LogRecord) -> datetime:
 
 
 def _plain(value: object) -> str:
-    """Write a value on one line; quoted where it would read as more than one word."""
+    """Return a value on one line, in quotes if it would look like more than one word."""
     text = str(value)
     return (
         text
@@ -118,7 +118,7 @@ log = logging.getLogger("balancebot")
 
 
 class Reporter:
-    """Logs and counts what poll cycles and deliveries did. A failure that lasts is logged once. Thread-safe."""
+    """Logs and counts the results of poll cycles and deliveries. A lasting failure is logged once. Thread-safe."""
 
     def __init__(self, metrics: Metrics) -> None:
         self._metrics = metrics
@@ -163,7 +163,7 @@ class Reporter:
             self._log_attempt(attempt)
         if report.deleted:
             log.warning("delivery.duplicate_deleted", extra={"messages": report.deleted})
-        # a tick that tried nothing does not show that earlier faults are over
+        # a tick that tried nothing doesn't show that earlier faults have ended
         if report.faults and report.faults != self._faults:
             for fault in report.faults:
                 log.error("delivery.fault", extra={"error": fault})

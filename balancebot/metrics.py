@@ -1,6 +1,6 @@
 """Prometheus metrics: counters of what this process did, and gauges that are read from the database at each scrape.
 
-So every replica shows the same balances, and a balance that is gone has no sample.
+So every replica shows the same balances, and a balance that no longer exists has no sample.
 """
 
 import logging
@@ -24,7 +24,7 @@ from balancebot.store.errors import DatabaseError
 log = logging.getLogger(__name__)
 
 READ = "ok"
-"""The outcome of a wallet that was read; the others are the kinds of a source's errors."""
+"""The outcome of a wallet that was read; the other outcomes are the kinds of source errors."""
 
 _SECONDS_PER_HOUR = 3600
 _BALANCE = ("account", "app", "category")
@@ -34,14 +34,14 @@ _POSSIBLE = (
     (AlertKind.CREDENTIALS_REJECTED, Severity.CRITICAL),
     (AlertKind.STALE, Severity.WARNING),
 )
-"""Each kind and severity that an alert can have; there is always a sample of each, 0 included."""
+"""Each possible kind and severity of an alert; there is always a sample of each, even if it is 0."""
 
 
 class Metrics:
     """The metrics of one process."""
 
     def __init__(self, status: Callable[[], SystemStatus], *, channels: Iterable[str] = ()) -> None:
-        """`channels` have samples from the start; `status` may raise `DatabaseError`, and then no gauge has a sample."""
+        """`channels` have samples from the start; if `status` raises `DatabaseError`, the gauges have no samples."""
         self._registry = CollectorRegistry()
         self.polls = Counter(
             "balancebot_polls", "Readings of wallets, by outcome", ["outcome"], registry=self._registry
@@ -71,7 +71,7 @@ class Metrics:
         ProcessCollector(registry=self._registry)
 
     def show_channels(self, channels: Iterable[str]) -> None:
-        """Have samples of these channels from now on: the configured ones. What was counted of others stays."""
+        """Add samples for these channels, which are configured now. The counts of other channels stay."""
         self._channels[:] = channels
         for channel in self._channels:
             self.notifications.labels(channel, "delivered")
@@ -142,7 +142,7 @@ class _FromDatabase(Collector):
 
 
 def _muted(now: MutedCounts) -> Iterator[Metric]:
-    """Count alerts without a message of their own; one that is muted for several reasons counts under each."""
+    """Yield the alerts whose messages are muted; an alert with several reasons is counted under each."""
     muted = GaugeMetricFamily(
         "balancebot_alerts_muted", "Open alerts that are not told, or not by themselves", labels=("by",)
     )

@@ -1,8 +1,8 @@
-"""What goes out over the network: one event loop, a deadline for each exchange as a whole, proxies, bounded answers.
+"""Requests to the outside: one event loop, a deadline for each exchange as a whole, proxies, bounded answers.
 
-A thread that delivers hands its work to `run` and waits. However slowly the other side sends its bytes, the wait ends
-with the deadline. `exchange` does that for one HTTP request and says of a failure whether the request may have had an
-effect. JSMS has a loop of its own (`jsms/pool.py`): thousands of readings must not delay a message.
+A thread that delivers gives its work to `run` and waits. Even if the other side sends its bytes slowly, the wait ends
+at the deadline. `exchange` does this for one HTTP request; if the request fails, the error says whether it may have had
+an effect. JSMS has its own loop (`jsms/pool.py`): thousands of readings must not delay a message.
 """
 
 import asyncio
@@ -33,11 +33,11 @@ T = TypeVar("T")
 
 MAX_ANSWER_BYTES = 1024 * 1024
 TIMEOUT = timedelta(seconds=7)
-"""Of a request that sends a message: it ends before the claim under which it began could have run out (8 s)."""
+"""The limit of a request that sends a message: it ends before the claim for it could expire (8 s)."""
 
 
 def run(work: Callable[[], Coroutine[Any, Any, T]], *, within: timedelta) -> T:
-    """Do `work` on the event loop and wait for it. Raises TimeoutError when it isn't done `within` that time."""
+    """Run `work` on the event loop and wait for it. Raises TimeoutError if it isn't finished `within` that time."""
 
     async def limited() -> T:
         async with asyncio.timeout(within.total_seconds()):
@@ -53,7 +53,7 @@ _starting = threading.Lock()
 
 @cache
 def _loop() -> asyncio.AbstractEventLoop:
-    """Start the loop in a daemon thread: a host name that nobody resolves must not keep the process from ending."""
+    """Start the loop in a daemon thread: a host name that can't be resolved must not keep the process from ending."""
     loop = asyncio.new_event_loop()
     threading.Thread(target=loop.run_forever, name="network", daemon=True).start()
     return loop
@@ -61,7 +61,7 @@ def _loop() -> asyncio.AbstractEventLoop:
 
 @dataclass(slots=True)
 class _Exchange:
-    """One request under way: whether any of it has gone out."""
+    """One request under way: whether any part of it was sent."""
 
     was_sent: bool = False
 
@@ -71,7 +71,7 @@ _current: ContextVar[_Exchange] = ContextVar("exchange")
 
 @cache
 def _session() -> aiohttp.ClientSession:
-    """Make the session of all exchanges, on the loop. It keeps nothing: what takes time to make is its TLS context."""
+    """Create the session of all exchanges, on the loop. It keeps no state; only its TLS context takes time to make."""
 
     async def note_sent(*_: object) -> None:
         _current.get().was_sent = True
@@ -79,7 +79,7 @@ def _session() -> aiohttp.ClientSession:
     trace = aiohttp.TraceConfig()
     trace.on_request_headers_sent.append(note_sent)
     session = aiohttp.ClientSession(
-        # no connection is used twice: on one that the other side has closed, a message would be in doubt
+        # Don't reuse connections: on one that the other side has closed, a message would be in doubt.
         connector=aiohttp.TCPConnector(ssl=system_trust(), force_close=True, limit=0),
         cookie_jar=aiohttp.DummyCookieJar(),
         response_class=_BoundedResponse,
@@ -94,8 +94,8 @@ def exchange(
 ) -> T | ChannelError:
     """Let `work` make one HTTP request; an error names `service`, never the address.
 
-    Its kind is UNREACHABLE if the request can't have had an effect, since not even its headers were sent, else IN_DOUBT.
-    A certificate that isn't trusted is of kind AUTH: only a person can mend it. Redirects are the caller's to refuse.
+    Its kind is UNREACHABLE if the request can't have had an effect, because not even its headers were sent, else
+    IN_DOUBT. An untrusted certificate has the kind AUTH: only a person can fix it. The caller must refuse redirects.
     """
     exchanged = _Exchange()
 
@@ -121,11 +121,11 @@ def exchange(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HttpAnswer:
-    """The whole answer to one request."""
+    """The complete answer to one request."""
 
     status: int
     headers: Mapping[str, str]
-    """Their names may be written in any case."""
+    """The case of their names doesn't matter."""
     text: str
 
 
@@ -138,7 +138,7 @@ def post_json(
     within: timedelta,
     headers: Mapping[str, str] = MappingProxyType({}),
 ) -> HttpAnswer | ChannelError:
-    """Post `body` as JSON (bytes as they are); an error names `service`, never `url`. Redirects aren't followed."""
+    """Post `body` as JSON (bytes unchanged); an error names `service`, never `url`. Redirects aren't followed."""
     data = body if isinstance(body, bytes) else json.dumps(body).encode()
     headers = {"Content-Type": "application/json; charset=utf-8", **headers}
     return _request("POST", url, service=service, proxy=proxy, within=within, data=data, headers=headers)
@@ -164,10 +164,11 @@ def _request(
 
 
 def proxy_for(url: str, proxy: Proxy | None) -> str | None:
-    """Return the proxy to `url`: the configured one, or without one as HTTPS_PROXY (else ALL_PROXY) and NO_PROXY say.
+    """Return the proxy for `url`: the configured one, else that of HTTPS_PROXY (or ALL_PROXY), unless NO_PROXY excludes
+    it.
 
-    A WebSocket goes the way of pages. SOCKS proxies of the environment are passed over: nothing here speaks SOCKS, and
-    desktop tools put one into ALL_PROXY for programs that do.
+    WebSockets use the same proxy as pages. SOCKS proxies of the environment are ignored: nothing here supports SOCKS,
+    and desktop tools put one into ALL_PROXY for programs that do.
     """
     if proxy is not None:
         return None if proxy.url is None else proxy.url.reveal()
@@ -185,9 +186,9 @@ def proxy_for(url: str, proxy: Proxy | None) -> str | None:
 
 @cache
 def system_trust() -> ssl.SSLContext:
-    """Return the context that trusts what the system trusts, the same for all: to load it takes 20 ms."""
+    """Return the shared context that trusts the system's authorities; loading them takes 20 ms."""
     paths = ssl.get_default_verify_paths()
-    # Some builds of Python know no store of the system; a list of public authorities is then the next best.
+    # Some builds of Python find no store of the system; then use a list of public authorities.
     return ssl.create_default_context(cafile=None if paths.cafile or paths.capath else certifi.where())
 
 
@@ -196,7 +197,7 @@ class AnswerTooLargeError(aiohttp.ClientPayloadError):
 
 
 class _BoundedResponse(aiohttp.ClientResponse):
-    """An answer that is read whole, up to `MAX_ANSWER_BYTES`."""
+    """An answer that is read as a whole, up to `MAX_ANSWER_BYTES`."""
 
     async def start(self, connection: Any) -> "_BoundedResponse":
         await super().start(connection)
@@ -214,7 +215,7 @@ class _BoundedStream:
         return getattr(self._stream, name)
 
     async def read(self, n: int = -1) -> bytes:
-        """Read it to its end."""
+        """Read the whole body."""
         del n
         body = bytearray()
         while piece := await self._stream.readany():
@@ -225,7 +226,7 @@ class _BoundedStream:
 
 
 def _cause(fault: BaseException) -> BaseException:
-    """Return the fault of the operating system or of TLS that aiohttp wraps."""
+    """Return the error of the operating system or of TLS that aiohttp wraps."""
     inner = getattr(fault, "certificate_error", None) or getattr(fault, "os_error", None) or fault.__cause__
     return fault if inner is None else _cause(inner)
 
@@ -241,12 +242,12 @@ _REASONS: Final = {
 
 
 def reason_of(number: int) -> Sentence:
-    """Say an error of the operating system by its number: its own words name addresses, and speak one language."""
+    """Describe an error of the operating system by its number: its own text contains addresses, in one language."""
     return _REASONS.get(number) or verbatim(os.strerror(number).lower())
 
 
 def _reason(fault: BaseException) -> Sentence:
-    """Say what broke; the fault's own words may hold an address or a proxy's password."""
+    """Describe a failure; its own text may contain an address or a proxy's password."""
     match fault:
         case AnswerTooLargeError():
             return sentence("the answer is too large")

@@ -1,7 +1,7 @@
-"""What the use-cases ask of the world outside, and the errors that are expected of it.
+"""What the use cases need from the outside world, and the errors that they expect from it.
 
-Errors from outside are values, not exceptions: one bad wallet, one stuck channel, never stops the others.
-Their `message` names the wallet or destination and the status; it never holds a key, a token or an address's secret.
+Errors from outside are values, not exceptions: one bad wallet or one stuck channel never stops the others. Their
+`message` names the wallet or destination and the status; it never contains a key, a token or an address's secret.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -16,7 +16,7 @@ from balancebot.domain.sentence import Sentence, clean_text
 
 
 class Clock(Protocol):
-    """Tells the present instant."""
+    """Returns the present instant."""
 
     def now(self) -> datetime:
         """Return an aware instant in UTC."""
@@ -24,28 +24,28 @@ class Clock(Protocol):
 
 
 class SourceErrorKind(StrEnum):
-    """Why a wallet could not be read. The set is closed: it labels metrics and chooses alerts."""
+    """Why a wallet couldn't be read. The set is closed: it labels metrics and chooses alerts."""
 
     CREDENTIALS = "credentials"
-    """401: wrong, rotated, or the two kinds of key pair swapped."""
+    """401: a wrong or rotated key pair, or an app's key pair in place of the account's, or the reverse."""
     PERMISSION = "permission"
-    """403 with a code that no retry mends: service not opened, address not allowed, app in a blacklist."""
+    """403 with a code that no retry fixes: service not opened, address not allowed, app on a blacklist."""
     CONFIGURATION = "configuration"
-    """The request itself is wrong: missing auth, a wrong base_url."""
+    """The request itself is wrong: missing credentials, a wrong base_url."""
     RATE_LIMITED = "rate_limited"
     SCHEMA = "schema"
-    """An answer that isn't what the documentation says; never taken for a balance."""
+    """The answer doesn't match the documentation; it is never used as a balance."""
     SERVER = "server"
     """5xx and gateways."""
     TIMEOUT = "timeout"
     NETWORK = "network"
     """No connection: refused, no such host, reset."""
     TLS = "tls"
-    """The certificate doesn't hold, or the other side speaks no TLS that is accepted here."""
+    """The certificate isn't valid, or the other side supports no TLS version that is accepted here."""
 
     @property
     def permanent(self) -> bool:
-        """Whether only a person can mend it, so that a retry within the cycle is pointless."""
+        """Whether only a person can fix it, so that a retry within the cycle is useless."""
         return self in {
             SourceErrorKind.CREDENTIALS,
             SourceErrorKind.PERMISSION,
@@ -56,7 +56,7 @@ class SourceErrorKind(StrEnum):
 
     @property
     def fault(self) -> str:
-        """The fault as a person would name it: wallets of one account that share it share one alert."""
+        """The fault as a person would name it: wallets of one account with the same fault share one alert."""
         if self in {SourceErrorKind.SERVER, SourceErrorKind.TIMEOUT, SourceErrorKind.NETWORK}:
             return "unreachable"
         return self.value
@@ -64,7 +64,7 @@ class SourceErrorKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SourceError:
-    """A wallet that could not be read, and why."""
+    """A wallet that couldn't be read, and why."""
 
     wallet: WalletName
     at: datetime
@@ -72,11 +72,11 @@ class SourceError:
     message: Sentence
     """For people: names the wallet, the status and code, and what to do; never a key."""
     retry_after: timedelta | None = None
-    """How long the source asked us to stay away, if it did."""
+    """How long the source asked not to be called, if it did."""
 
     @property
     def permanent(self) -> bool:
-        """Whether only a person can mend it."""
+        """Whether only a person can fix it."""
         return self.kind.permanent
 
 
@@ -89,41 +89,41 @@ class BalanceSource(Protocol):
     def fetch(self, wallets: Sequence[WalletName], *, budget: timedelta) -> Iterator[FetchResult]:
         """Read `wallets`, many at once, and yield each result as it comes, in any order.
 
-        Every wallet yields exactly one result. What isn't answered within `budget` (of the whole call) yields
-        a `SourceError` of kind TIMEOUT. Transient faults are retried inside, with jitter and within the budget.
-        Closing the iterator early abandons what is under way.
+        Every wallet yields exactly one result. A wallet without an answer within `budget` (of the whole call) yields a
+        `SourceError` of kind TIMEOUT. Transient faults are retried inside, with jitter and within the budget. Closing
+        the iterator early abandons the requests under way.
         """
         ...
 
     def close(self) -> None:
-        """Give back connections and threads. Idempotent."""
+        """Close connections and threads. Idempotent."""
         ...
 
 
 class ChannelErrorKind(StrEnum):
-    """Why a delivery did not arrive."""
+    """Why a delivery didn't arrive."""
 
     RATE_LIMITED = "rate_limited"
     UNREACHABLE = "unreachable"
-    """Nothing reached the other side: safe to send again."""
+    """Nothing reached the other side: it is safe to send again."""
     IN_DOUBT = "in_doubt"
-    """The request went out and no answer came: it may or may not stand there."""
+    """The request was sent and no answer came: the message may have arrived or not."""
     AUTH = "auth"
-    """Token revoked, log-in refused, certificate not trusted: nothing reaches this channel until a person has acted."""
+    """Token revoked, log-in refused, certificate not trusted: the channel delivers nothing until a person has acted."""
     NO_SUCH_DESTINATION = "no_such_destination"
     """Channel archived or unknown, bot not in it, recipient refused."""
     MESSAGE_GONE = "message_gone"
-    """The message to edit or to answer was deleted: post anew."""
+    """The message to edit or reply to was deleted: post a new one."""
     REJECTED = "rejected"
-    """The other side refuses this very message for good."""
+    """The other side refuses this particular message permanently."""
     SERVER = "server"
-    """A passing fault of the other side; it says that nothing was done."""
+    """A temporary fault of the other side, which says that nothing was done."""
     LEASE_LOST = "lease_lost"
-    """Somebody else has taken the delivery over; nothing was sent."""
+    """Another worker has claimed the delivery; nothing was sent."""
 
     @property
     def permanent(self) -> bool:
-        """Whether sending the same again is pointless until a person has acted."""
+        """Whether sending the same again is useless until a person has acted."""
         return self in {
             ChannelErrorKind.AUTH,
             ChannelErrorKind.NO_SUCH_DESTINATION,
@@ -132,16 +132,16 @@ class ChannelErrorKind(StrEnum):
 
 
 MAX_RETRY_AFTER = timedelta(minutes=15)
-"""The longest wait that a channel may ask for and get."""
+"""The longest wait that a channel can ask for."""
 MAX_FOREIGN = 200
-"""Characters of one foreign text in a message that people read."""
+"""The most characters of one text from outside in a message for people."""
 UNCUT = 2_000
-"""Characters of one foreign text in which secrets are looked for before it is cut: half of one can't be recognised."""
+"""Secrets are removed from this many characters of a text before it is cut: half a secret isn't recognised."""
 _MAX_ASKED = timedelta(days=365)
 
 
 def parse_retry_after(text: str | None) -> timedelta:
-    """Read a `Retry-After` in seconds; a second where there is none or nonsense, a year where it is more."""
+    """Read a `Retry-After` in seconds; a missing or unreadable one is a second, a longer one is a year."""
     digits = (text or "").strip()
     if not (digits.isascii() and digits.isdecimal()):
         return timedelta(seconds=1)
@@ -150,14 +150,13 @@ def parse_retry_after(text: str | None) -> timedelta:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelError:
-    """A delivery that did not arrive (or may not have), and why."""
+    """A delivery that didn't arrive (or may not have), and why."""
 
     kind: ChannelErrorKind
     message: Sentence
-    """For people; foreign words in it are cleaned here, so that every database and terminal takes it, and cut when they
-    hold no secret any more."""
+    """For people. Text from outside is cleaned here for databases and terminals, and cut after secrets were removed."""
     retry_after: timedelta | None = None
-    """How long the other side asks us to stay away."""
+    """How long the other side asks not to be called."""
 
     def __post_init__(self) -> None:
         """Clean the message: much of it comes from outside."""
@@ -166,23 +165,23 @@ class ChannelError:
 
     @property
     def permanent(self) -> bool:
-        """Whether sending the same again is pointless until a person has acted."""
+        """Whether sending the same again is useless until a person has acted."""
         return self.kind.permanent
 
     @property
     def wait(self) -> timedelta:
-        """How long the other side is left alone: as it asks, but no longer than `MAX_RETRY_AFTER`."""
+        """How long the other side isn't called: as it asks, but no longer than `MAX_RETRY_AFTER`."""
         return min(self.retry_after or timedelta(0), MAX_RETRY_AFTER)
 
     @property
     def needs_attention(self) -> bool:
-        """Whether people are told through another channel: only they can help, or it asks for an unreasonable wait."""
+        """Whether people are notified on another channel: only they can help, or the requested wait is too long."""
         return self.permanent or (self.retry_after or timedelta(0)) > MAX_RETRY_AFTER
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One line of a check: whether it is well (None: a remark, nothing fails by it), and in words what is."""
+    """One line of a check: whether it passed (None: a remark, no failure), and a description."""
 
     ok: bool | None
     words: str
@@ -190,10 +189,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SendRate:
-    """How often a destination is sent to at most: `burst` messages within a minute, then one each `gap`.
+    """The most that a destination is sent: `burst` messages within a minute, then one per `gap`.
 
-    It stays well below what the service allows: several of these may be counted together there, and what waits
-    meanwhile becomes one message.
+    This is well below what the service allows: it may count several destinations together. Messages that wait meanwhile
+    become one message.
     """
 
     burst: int
@@ -202,28 +201,28 @@ class SendRate:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capabilities:
-    """What a channel can do besides posting; what it can't, nobody asks of it."""
+    """What a channel can do in addition to posting; it is never asked to do what it can't."""
 
     can_edit: bool = False
-    """A message that was sent can be changed: an alert has a living message there."""
+    """A sent message can be changed: an alert has a living message there."""
     has_threads: bool = False
-    """A message can be answered: later news of an alert is a reply to its first message."""
+    """A message can get replies: later messages about an alert are replies to its first one."""
     can_find: bool = False
-    """It can look for its own messages: what was in doubt is not sent twice, and duplicates are deleted."""
+    """It can find its own messages: a delivery in doubt isn't sent twice, and duplicates are deleted."""
     can_check: bool = False
-    """Its check tells whether a destination takes messages: what one refused before isn't a failure by itself."""
+    """Its check shows whether a destination accepts messages, so an earlier refusal alone isn't a failure."""
     one_by_one: bool = False
-    """Every alert is an event of its own there: openings never become one message of a group."""
+    """Every alert is a separate event there: openings are never grouped into one message."""
     rate: SendRate | None = None
     """How often it is sent to; None: as fast as it answers."""
 
 
 class Channel(Protocol):
-    """A way to tell people: Slack, e-mail. One instance per configured channel; safe to call from several threads."""
+    """A way to notify people: Slack, e-mail. One instance per configured channel; several threads may call it."""
 
     @property
     def capabilities(self) -> Capabilities:
-        """What it can do besides posting."""
+        """What it can do in addition to posting."""
         ...
 
     @property
@@ -234,31 +233,32 @@ class Channel(Protocol):
     def send(
         self, outgoing: OutgoingMessage, *, holds_claim: Callable[[], bool]
     ) -> MessageRef | ChannelError:
-        """Render and send one outgoing; `holds_claim` is asked right before the write, and a no means LEASE_LOST.
+        """Render and send one message. `holds_claim` is called right before the request; false gives LEASE_LOST.
 
-        Never raises for what the outside does. Never retries by itself: the outbox does.
+        Never raises for faults of the outside. Never retries: the outbox does.
         """
         ...
 
     def find(
         self, outgoing: OutgoingMessage, *, after: MessageRef | None
     ) -> Sequence[MessageRef] | ChannelError:
-        """Search the destination for this very delivery, oldest first; empty = it isn't there.
+        """Search the destination for the message of this delivery, oldest first; empty = it isn't there.
 
-        `after` is a message of ours that stood there before this one was first tried; None = none is known.
+        `after` is a message of ours that was there before the first attempt; None = none is known.
 
-        A channel that can't look (a webhook, e-mail, a missing scope) answers with kind REJECTED and says why.
+        A channel that can't search (a webhook, e-mail, a missing scope) returns an error of kind REJECTED that says
+        why.
         """
         ...
 
     def delete(self, ref: MessageRef) -> ChannelError | None:
-        """Delete a message that stands twice."""
+        """Delete a duplicate message."""
         ...
 
     def check(self, destinations: Sequence[str]) -> list[Finding]:
-        """Try what can be tried without sending anything: log-in, permissions, these addresses."""
+        """Check what can be checked without sending anything: log-in, permissions, these addresses."""
         ...
 
     def close(self) -> None:
-        """Give back connections. Idempotent."""
+        """Close connections. Idempotent."""
         ...

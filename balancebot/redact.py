@@ -1,9 +1,9 @@
-"""Hides secrets in text from outside, in whichever spelling it repeats them.
+"""Hides secrets in text from outside, in every spelling in which they may be repeated.
 
-A server, a proxy or a mail server may quote what it was sent: plainly, in Base64 as an `Authorization` header has it,
-percent-encoded, in hexadecimal, with escapes, wrapped over lines or cut off. A `Redactor` is built once from every
-resolved secret and applied to the uncut text before anything is stored, logged or sent on. It decodes what the text
-holds, rather than keep every spelling of every secret: with 10,000 key pairs it takes a few megabytes.
+A server, a proxy or a mail server may quote what it was sent: as it is, in Base64 as in an `Authorization` header,
+percent-encoded, in hexadecimal, with escapes, wrapped over lines or cut off. A `Redactor` is built once from all
+resolved secrets and applied to the uncut text before anything is stored, logged or passed on. It decodes the text
+instead of keeping every spelling of every secret: so it takes only a few megabytes for 10,000 key pairs.
 """
 
 import base64
@@ -21,9 +21,9 @@ STARS = "***"
 MIN_LENGTH = 6
 """A shorter value would hide parts of ordinary words."""
 _MIN_FRAGMENT = 8
-"""Characters at the beginning or end of a secret that are hidden without the rest."""
+"""The beginning or end of a secret is hidden on its own if it has this many characters."""
 _MIN_FRAGMENTED = 12
-"""A shorter secret is hidden as a whole only."""
+"""A shorter secret is hidden only as a whole."""
 _MAX_TEXT = 65_536
 
 _BASE64 = re.compile(r"[A-Za-z0-9+/_-]{8,}")
@@ -38,16 +38,16 @@ class Redactor:
     """Replaces secrets in text by stars. Safe to call from several threads."""
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        """Take the values to hide; those shorter than `MIN_LENGTH` are left alone."""
-        # sets in order: thousands of keys may begin alike
+        """Take the values to hide; those shorter than `MIN_LENGTH` are ignored."""
+        # dicts as ordered sets: thousands of keys may begin alike
         self._by_start: dict[str, dict[str, None]] = {}
         self._by_end: dict[str, dict[str, None]] = {}
         self._fragmented: set[str] = set()
         self._windows: set[str] = set()
-        """Every key of the two, to pass over most places of a text at once."""
+        """The keys of both dictionaries, to skip most places of a text quickly."""
         for secret in secrets:
             for part, is_token in _parts(secret):
-                # what was decoded from bytes is looked at as Latin-1
+                # bytes that were decoded are compared as Latin-1
                 for value in (
                     (part,) if part.isascii() else (part, part.encode(errors="replace").decode("latin-1"))
                 ):
@@ -65,14 +65,13 @@ class Redactor:
 
     @classmethod
     def of(cls, *roots: object) -> Self:
-        """Make one of every resolved `Secret` that is found in dataclasses, mappings and sequences."""
+        """Make a redactor of every resolved `Secret` in dataclasses, mappings and sequences."""
         return cls(secrets_in(roots))
 
     def __call__(self, text: str) -> str:
-        """Return `text` with stars for every secret, and for every beginning or end of one of 8 characters and more.
+        """Return `text` with stars for every secret, and for its beginning or end if that has 8 or more characters.
 
-        White space within a secret makes no difference, nor does upper or lower case. Text beyond 64 Ki characters is
-        cut off.
+        White space within a secret and upper or lower case make no difference. Text beyond 64 Ki characters is cut off.
         """
         text = text[:_MAX_TEXT]
         if not self._by_start or len(text) < MIN_LENGTH:
@@ -91,16 +90,16 @@ class Redactor:
         return "".join(pieces) + text[shown:]
 
     def _hidden(self, text: str) -> Iterator[tuple[int, int]]:
-        """Yield the spans of `text` that hold a secret in any spelling."""
+        """Yield the spans of `text` that contain a secret in any spelling."""
         for view, spans in _views(text):
             for start, end in self._found_in(view):
                 yield spans[start][0], spans[end - 1][1]
 
     def _found_in(self, view: str) -> Iterator[tuple[int, int]]:
-        """Yield the spans of a text without white space that hold a secret, encoded or not."""
+        """Yield the spans of a text without white space that contain a secret, encoded or not."""
         yield from self._found(view)
         for run in _BASE64.finditer(view):
-            # Base64 of anything has letters of both cases: ordinary words are passed over
+            # Base64 has upper and lower case letters: ordinary words are skipped
             if run.group().lower() != run.group() != run.group().upper():
                 for offset in range(4):
                     yield from self._found_in_base64(run, offset)
@@ -111,7 +110,7 @@ class Redactor:
                     yield first + 2 * start, first + 2 * end
 
     def _found_in_base64(self, run: re.Match[str], offset: int) -> Iterator[tuple[int, int]]:
-        """Yield where Base64 that begins `offset` characters into `run` holds a secret."""
+        """Yield the spans that contain a secret in Base64 that begins `offset` characters into `run`."""
         first = run.start() + offset
         digits = run.string[first : run.end()].translate(_FROM_URL_SAFE)
         digits = digits[: len(digits) - (len(digits) % 4 == 1)]
@@ -120,7 +119,7 @@ class Redactor:
             yield first + start * 4 // 3, min(first + -(-end * 4 // 3), run.end())
 
     def _found(self, view: str) -> Iterator[tuple[int, int]]:
-        """Yield the spans of `view` that are a secret, or the beginning or the end of a long one."""
+        """Yield the spans of `view` that are a secret, or the beginning or end of a long one."""
         whole, windows = view, self._windows
         view = _squeezed(view)
         hits = [
@@ -144,7 +143,7 @@ class Redactor:
                     yield places[end - length], places[end - 1] + 1
 
     def _is_hidden(self, value: str, fragment: str) -> bool:
-        """Tell whether so much of `value` gives something away; a few letters may be an ordinary word."""
+        """Return whether this much of `value` reveals something; a few letters may be an ordinary word."""
         return fragment == value or (
             value in self._fragmented
             and len(fragment) >= (_MIN_FRAGMENTED if fragment.isalpha() else _MIN_FRAGMENT)
@@ -156,7 +155,7 @@ NO_REDACTOR = Redactor()
 
 
 def _parts(secret: str) -> Iterator[tuple[str, bool]]:
-    """Yield what is secret in a value, and whether a part of it is, too: of an address the password and the path."""
+    """Yield the secret parts of a value (of an address: password and path), and whether fragments are hidden too."""
     scheme, is_address, rest = secret.partition("://")
     if not is_address:
         yield secret, True
@@ -181,7 +180,7 @@ def secrets_in(value: object) -> Iterator[str]:
     if isinstance(value, Secret):
         try:
             yield value.reveal()
-        except RuntimeError:  # it was not to be resolved
+        except RuntimeError:  # its secret was not resolved
             return
     elif dataclasses.is_dataclass(value) and not isinstance(value, type):
         for field in dataclasses.fields(value):
@@ -214,7 +213,7 @@ def _common(view: str, value: str) -> int:
 
 
 def _views(text: str) -> Iterator[tuple[str, Sequence[tuple[int, int]]]]:
-    """Yield `text` without white space, as it is and with escapes resolved, and the span that each character came from."""
+    """Yield `text` without white space, unchanged and with escapes resolved, and each character's original span."""
     plain = [(char, (place, place + 1)) for place, char in enumerate(text)]
     yield _without_space(plain)
     if _ESCAPE.search(text) is None:

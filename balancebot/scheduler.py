@@ -1,9 +1,9 @@
-"""Runs the daemon's jobs at their intervals, by APScheduler. What is due is in the database, not here.
+"""Runs the daemon's jobs at their intervals, with APScheduler. The database, not this module, knows what is due.
 
-So a job may be late, skipped or run twice: the next run does what was due. APScheduler reads the wall clock only, so
-two things here make jumps of that clock harmless: the trigger skips runs that were missed when it jumps forward, and
-a thread that compares it with the monotonic clock makes every job due when it jumps back.
-A job that fails is logged, and never stops another job.
+So a job may be late, skipped or run twice: the next run does what is due. APScheduler only reads the wall clock. Two
+things here make jumps of that clock harmless: the trigger skips the runs that were missed when it jumps forward, and a
+thread that compares it with the monotonic clock makes every job due when it jumps back. A job that fails is logged and
+never stops another job.
 """
 
 import logging
@@ -27,9 +27,9 @@ _MACHINE = SystemClock()
 _COMPARE_CLOCKS_EVERY = 0.5
 """Seconds."""
 _SET_BACK = timedelta(seconds=1)
-"""What the wall clock may lose against the monotonic clock before it counts as set back."""
-_LOG_AGAIN = timedelta(minutes=10)
-"""A failure that lasts is logged again after this time."""
+"""If the wall clock loses more than this against the monotonic clock, it was set back."""
+_LOG_EVERY = timedelta(minutes=10)
+"""A lasting failure is logged again after this time."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,26 +44,26 @@ class Job:
 
 
 class EveryInterval(BaseTrigger):  # type: ignore[misc] # APScheduler has no types
-    """The next run is one interval after the last one, or after now when that is past: missed runs are skipped.
+    """The next run is one interval after the last one, or after now if that has passed: missed runs are skipped.
 
-    APScheduler's own trigger steps through every missed run: after a jump of 30 days, for a minute and 370 MB.
+    APScheduler's own trigger steps through every missed run: after a jump of 30 days, this takes a minute and 370 MB.
     """
 
     def __init__(self, every: timedelta) -> None:
         self._every = every
 
     def get_next_fire_time(self, previous_fire_time: datetime | None, now: datetime) -> datetime:
-        """Return when to run next: always after `now`, and within one interval."""
+        """Return the time of the next run: always after `now`, and within one interval."""
         latest = now + self._every
         following = latest if previous_fire_time is None else previous_fire_time + self._every
         return following if now < following <= latest else latest
 
 
 class Scheduler:
-    """Runs jobs side by side, each at its interval, until it is stopped."""
+    """Runs jobs concurrently, each at its interval, until it is stopped."""
 
     def __init__(self, jobs: Sequence[Job], clock: Clock = _MACHINE) -> None:
-        """`clock` is compared with the monotonic clock; APScheduler itself reads the machine's."""
+        """`clock` is compared with the monotonic clock; APScheduler itself reads the machine's clock."""
         self._jobs = {job.name: _JobRunner(job) for job in jobs}
         self._clock = clock
         self._stopped = threading.Event()
@@ -75,7 +75,7 @@ class Scheduler:
         )
 
     def start(self) -> None:
-        """Run every job now, and then at its interval."""
+        """Run every job now, then at its interval."""
         for name, runner in self._jobs.items():
             self._scheduler.add_job(
                 runner,
@@ -88,7 +88,7 @@ class Scheduler:
         threading.Thread(target=self._watch_clock, name="clock watch", daemon=True).start()
 
     def run_now(self, name: str) -> None:
-        """Run the job `name` at once, or as soon as a run of it has ended."""
+        """Run the job `name` at once, or when its present run has ended."""
         if not self._jobs[name].run_again_later():
             self._make_due(name)
 
@@ -97,7 +97,7 @@ class Scheduler:
         return self._jobs[name].failing_for() >= time.total_seconds()
 
     def stop(self, grace: timedelta) -> tuple[str, ...]:
-        """Start no more runs and wait for those under way; return the jobs that did not end in time."""
+        """Start no more runs and wait for the present ones; return the jobs that didn't end in time."""
         self._stopped.set()
         for runner in self._jobs.values():
             runner.stop()
@@ -113,7 +113,7 @@ class Scheduler:
             self._scheduler.modify_job(name, next_run_time=_MACHINE.now())
 
     def _watch_clock(self) -> None:
-        """Make every job due when the wall clock was set back: each would wait until it has caught up."""
+        """Make all jobs due if the wall clock was set back; otherwise each would wait until the clock has caught up."""
         wall, steady = self._clock.now(), monotonic()
         while not self._stopped.wait(_COMPARE_CLOCKS_EVERY):
             new_wall, new_steady = self._clock.now(), monotonic()
@@ -125,7 +125,7 @@ class Scheduler:
 
 
 class _JobRunner:
-    """Runs one job and catches what it raises."""
+    """Runs one job and catches its exceptions."""
 
     def __init__(self, job: Job) -> None:
         self.job = job
@@ -134,7 +134,7 @@ class _JobRunner:
         self._stopped = False
         self._changed = threading.Condition()
         self._failure: str | None = None
-        """What was logged last; None when the last run succeeded."""
+        """What was logged last; None if the last run succeeded."""
         self._logged_at = self._failing_since = 0.0
 
     def __call__(self) -> None:
@@ -152,7 +152,7 @@ class _JobRunner:
                 self._changed.notify_all()
 
     def run_again_later(self) -> bool:
-        """Request one more run after those under way; return False when a run can start right now instead."""
+        """Request one more run after the present ones; return False if a run can start right now instead."""
         with self._changed:
             if self._num_running < self.job.max_running:
                 return False
@@ -160,7 +160,7 @@ class _JobRunner:
             return True
 
     def failing_for(self) -> float:
-        """Return for how many seconds it has been failing; 0 where the last run succeeded."""
+        """Return for how many seconds it has been failing; 0 if the last run succeeded."""
         return 0.0 if self._failure is None else monotonic() - self._failing_since
 
     def stop(self) -> None:
@@ -169,7 +169,7 @@ class _JobRunner:
             self._stopped = True
 
     def wait(self, seconds: float) -> bool:
-        """Wait until no run is under way; return whether that was in time."""
+        """Wait until no run is under way; return whether that happened in time."""
         with self._changed:
             return self._changed.wait_for(lambda: self._num_running == 0, timeout=seconds)
 
@@ -183,7 +183,7 @@ class _JobRunner:
             self.job.run()
         except DatabaseError as error:
             self._log_failure(str(error))
-        except Exception as error:  # noqa: BLE001 -- the rim of a job: logged, and tried again
+        except Exception as error:  # noqa: BLE001 -- the outermost frame of a job: logged, and tried again
             self._log_failure(repr(error), unexpected=True)
         else:
             if self._failure is not None:
@@ -191,10 +191,10 @@ class _JobRunner:
             self._failure = None
 
     def _log_failure(self, failure: str, *, unexpected: bool = False) -> None:
-        """Log a failure when it is another one than before, and from time to time while it lasts."""
+        """Log a failure if it differs from the last one, and from time to time while it lasts."""
         if self._failure is None:
             self._failing_since = monotonic()
-        if failure != self._failure or monotonic() - self._logged_at >= _LOG_AGAIN.total_seconds():
+        if failure != self._failure or monotonic() - self._logged_at >= _LOG_EVERY.total_seconds():
             log.error("job.failed", extra={"job": self.job.name, "error": failure}, exc_info=unexpected)
             self._logged_at = monotonic()
         self._failure = failure

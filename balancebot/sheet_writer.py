@@ -1,4 +1,4 @@
-"""Writes tables that people take: CSV and workbooks, in which no text ever runs as a formula."""
+"""Writes tables for download: CSV and workbooks, in which no text ever runs as a formula."""
 
 import csv
 import re
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
 
 _RUNS_IN_A_SPREADSHEET = re.compile(r"'*[=+\-@＝＋－＠\t\r]")
 _EXACT_IN_A_SPREADSHEET = 10**15
-"""Spreadsheets keep 15 digits: larger numbers travel as text."""
+"""Spreadsheets keep 15 digits: larger numbers are written as text."""
 
 
 Cell: TypeAlias = str | int | float
-"""One cell to be written; '' is an empty one."""
+"""One cell to write; '' is an empty cell."""
 
 
 def write_csv(table: Iterable[Sequence[Cell]]) -> str:
-    """Write cells as CSV that no spreadsheet runs."""
+    """Return cells as CSV in which no spreadsheet runs a formula."""
     out = StringIO(newline="")
     writer = csv.writer(out, lineterminator="\n")
     writer.writerows(
@@ -36,27 +36,27 @@ def write_csv(table: Iterable[Sequence[Cell]]) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SheetTable:
-    """One sheet of a workbook: its header first, below it rows of as many cells."""
+    """One sheet of a workbook: its header, and rows with the same number of cells."""
 
     title: str
     rows: Sequence[Sequence[Cell]]
     widths: Sequence[int]
     frozen_columns: int = 0
-    """How many columns stay in sight, with the header."""
+    """How many columns stay visible, with the header."""
     sums: Sequence[int] = ()
-    """Columns, from 0, that are added up in a last row, as formulas."""
+    """Columns, counted from 0, that get a sum in a last row, as a formula."""
     sum_label: str = ""
     money: Sequence[int] = ()
-    """Columns, from 0, whose numbers have two decimals."""
+    """Columns, counted from 0, whose numbers have two decimals."""
 
 
 def write_xlsx(table: Iterable[Sequence[Cell]], *, title: str, widths: Sequence[int]) -> bytes:
-    """Write cells, the header first, as a workbook of one sheet; its first two columns stay in sight."""
+    """Return cells, the header first, as a workbook of one sheet; its first two columns stay visible."""
     return write_workbook([SheetTable(title=title, rows=list(table), widths=widths, frozen_columns=2)])
 
 
 def write_workbook(tables: Sequence[SheetTable]) -> bytes:
-    """Write a workbook: numbers as numbers, text as text that never becomes a formula; only sums of ours are formulas."""
+    """Return a workbook: numbers as numbers, text that never becomes a formula; the only formulas are our sums."""
     from openpyxl import Workbook  # lazy: only writing a workbook needs it
 
     workbook = Workbook(write_only=True)
@@ -67,7 +67,7 @@ def write_workbook(tables: Sequence[SheetTable]) -> bytes:
 
 
 def _write_sheet(workbook: "Workbook", table: SheetTable) -> dict[str, float]:
-    """Write one sheet; return what its formulas come to, by their text."""
+    """Write one sheet; return the values of its formulas, by their text."""
     from openpyxl.cell import WriteOnlyCell  # lazy: only writing a workbook needs it
     from openpyxl.styles import Alignment, Font  # lazy: only writing a workbook needs it
     from openpyxl.utils import get_column_letter  # lazy: only writing a workbook needs it
@@ -87,7 +87,7 @@ def _write_sheet(workbook: "Workbook", table: SheetTable) -> dict[str, float]:
             cell = WriteOnlyCell(sheet, value=None if exact == "" else exact)
             if isinstance(exact, str) and exact:
                 cell.data_type = "s"
-                cell.quotePrefix = guarded(exact) != exact  # stays text when somebody edits it, too
+                cell.quotePrefix = guarded(exact) != exact  # so that it stays text when somebody edits it
                 cell.alignment = wrapped
             elif column in table.money:
                 cell.number_format = "#,##0.00"
@@ -119,7 +119,7 @@ def _write_sheet(workbook: "Workbook", table: SheetTable) -> dict[str, float]:
 
 
 def _with_values(workbook: bytes, cached: Sequence[dict[str, float]]) -> bytes:
-    """Give formulas the values that they come to: what shows a workbook without calculating would show nothing."""
+    """Add the values of formulas: a program that shows a workbook without calculating would show nothing."""
     out = BytesIO()
     with (
         zipfile.ZipFile(BytesIO(workbook)) as before,
@@ -141,10 +141,10 @@ def _with_values(workbook: bytes, cached: Sequence[dict[str, float]]) -> bytes:
 
 
 def guarded(text: str) -> str:
-    """Put an apostrophe before text that a spreadsheet would take for a formula."""
+    """Put an apostrophe before text that a spreadsheet would run as a formula."""
     return f"'{text}" if _RUNS_IN_A_SPREADSHEET.match(text) else text
 
 
 def unguarded(text: str) -> str:
-    """Take the apostrophe of `guarded` off again."""
+    """Remove the apostrophe of `guarded`."""
     return text[1:] if text.startswith("'") and _RUNS_IN_A_SPREADSHEET.match(text) else text

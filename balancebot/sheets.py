@@ -1,10 +1,10 @@
-"""Tables that people send: CSV files and workbooks, each row with its line. `sheet_writer.py` writes those that they take.
+"""Reads tables from users: CSV files and workbooks, each row with its line. `sheet_writer.py` writes them.
 
-The one reader of all sheets: `read_sheet` for what holds a header and rows of limits, orders or past readings. A file
-is judged by what it holds, not by its name. What could be read in two ways is refused, and said with both readings.
+`read_sheet` reads all sheets: limits, orders and past readings, with a header. The content of a file decides its
+format, not its name. Text that could be read in two ways is refused, and the fault shows both.
 
-A workbook is read by `workbook_reader.py` in a process of its own with limits of time and memory, because no list of
-what a hostile file can do to a parser is complete. Every cell becomes the text that a person sees in it.
+`workbook_reader.py` reads a workbook in a process of its own, with limits of time and memory, because nobody knows all
+that a hostile file can do to a parser. Every cell becomes the text that a person sees in it.
 """
 
 import codecs
@@ -31,53 +31,53 @@ if TYPE_CHECKING:
     pass
 
 MAX_ROWS: Final = 100_000
-"""Of a sheet that is kept in memory as a whole."""
+"""The most rows of a sheet that is kept in memory as a whole."""
 MAX_CELLS: Final = 200
-"""In one row."""
+"""The most cells of one row."""
 MAX_CELL: Final = 32_767
-"""Characters in one cell, as in a spreadsheet."""
+"""The most characters of one cell, as in a spreadsheet."""
 MAX_FAULTS: Final = 1_000
-"""Where so many faults were found, nobody looks for more."""
+"""Reading stops after this many faults."""
 
 _MAX_LINE = 2**20
 _WALL_SECONDS = 30
 _AT_ONCE = threading.BoundedSemaphore(2)
-"""Workbooks that are read at once: each may take half a GB and a processor."""
+"""How many workbooks are read at once: each may take half a GB and a processor."""
 _READER = Path(__file__).with_name("workbook_reader.py")
 _CHUNK = 2**20
 
 _ZIP, _OLE = b"PK\x03\x04", b"\xd0\xcf\x11\xe0"
 _SEPARATOR_LINE = re.compile(r'"?sep=([,;\t|])"?[,;\t]*', re.IGNORECASE)
 _ESCAPED_RETURN = re.compile(r"_x000[dD]_\n?")
-"""How Excel files write the first half of a line's end, and what programs that read them carelessly hand on."""
+"""How Excel files write the first half of a line break, which some programs copy as it is."""
 
 
 class SheetRow(NamedTuple):
-    """One row as it was read, with the line it begins at: the first of the file is 1."""
+    """One row, with the line on which it begins: the first line of the file is 1."""
 
     line: int
     cells: tuple[str, ...]
     comma_is_decimal: bool = False
-    """Whether the sheet's cells lie between semicolons, as where a comma stands before the fraction."""
+    """Whether semicolons separate the sheet's cells, as in countries with a decimal comma."""
 
     @property
     def is_blank(self) -> bool:
-        """Whether no cell holds anything."""
+        """Whether all cells are empty."""
         return not any(map(str.strip, self.cells))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InputFault:
-    """Why something that a person wrote can't be taken (or, as a warning, is looked at twice): one line to read."""
+    """Why a user's input is refused, or a warning about it: one line of text."""
 
     message: Sentence
     line: int | None = None
-    """Of the sheet, the first of the file being 1."""
+    """The line of the sheet; the first line of the file is 1."""
     column: str = ""
 
     @property
     def placed(self) -> Sentence:
-        """The message with the line and the column that it is about."""
+        """The message with its line and column."""
         column = COLUMN_NAMES.get(self.column, Sentence(self.column))
         if self.line is not None and self.column:
             return sentence(
@@ -96,11 +96,11 @@ class InputFault:
 def read_sheet(
     file: BinaryIO, columns: Iterable[Collection[str]], *, max_rows: int | None = MAX_ROWS
 ) -> Iterator[SheetRow | InputFault]:
-    """Yield the rows of a CSV file or workbook, its header first, without those that are blank.
+    """Yield the rows of a CSV file or workbook, its header first, without blank rows.
 
-    `columns` are the names of each column by which the sheet of a workbook with several is known. A fault ends it,
-    unless it is one of several in a workbook, which then has no rows. `file` must be seekable; a CSV file is read bit
-    by bit, and with `max_rows` None may be of any length.
+    `columns` are the possible names of each column, by which the right sheet of a workbook is found. A fault is the
+    last result, except that a workbook may have several faults; then it has no rows. `file` must be seekable. A CSV
+    file is read in chunks, and with `max_rows` None it may have any length.
     """
     start = file.read(4)
     file.seek(0)
@@ -117,7 +117,7 @@ def read_sheet(
 def read_whole_sheet(
     data: bytes, columns: Iterable[Collection[str]]
 ) -> tuple[tuple[SheetRow, ...], tuple[InputFault, ...]]:
-    """Return the rows that `read_sheet` yields, or with no row why the file can't be read."""
+    """Return the rows of `read_sheet`; or no rows, and why the file can't be read."""
     rows: list[SheetRow] = []
     faults: list[InputFault] = []
     for found in read_sheet(BytesIO(data), columns):
@@ -153,7 +153,7 @@ def _read_csv(file: BinaryIO, max_rows: int | None) -> Iterator[SheetRow | Input
 
 
 def _csv_rows(text: TextIOWrapper, max_rows: int | None) -> Iterator[SheetRow | InputFault]:
-    """Yield the rows below the blank lines and the line `sep=;` that may stand above the header."""
+    """Yield the rows, after skipping blank lines and the line `sep=;` that may precede the header."""
     lines = _Lines(text)
     begins, num_rows = 1, 0
     try:
@@ -191,18 +191,18 @@ def _csv_rows(text: TextIOWrapper, max_rows: int | None) -> Iterator[SheetRow | 
 
 
 class _Lines:
-    """The lines of a text, one by one, each of a bounded length."""
+    """The lines of a text, each of a bounded length."""
 
     def __init__(self, text: TextIOWrapper) -> None:
         self._text = text
         self._next = ""
         self.number = 0
-        """Of the line that was handed out last."""
+        """The number of the last line."""
         self.may_have_escapes = False
-        """Whether `_x000D_` stood in a line since this was last unset."""
+        """Whether a line has contained `_x000D_` since this was last reset."""
 
     def find_header(self) -> str:
-        """Pass over what may stand above the header; return what separates cells."""
+        """Skip what may precede the header; return the separator of cells."""
         separator = ""
         for line in self:
             found = _SEPARATOR_LINE.fullmatch(line.strip())
@@ -232,7 +232,7 @@ class _Lines:
 
 
 def _encoding(file: BinaryIO) -> str | InputFault:
-    """Return how a text is encoded; a fault where it can't be told for sure."""
+    """Return the encoding of a text, or a fault if it is uncertain."""
     start = file.read(4)
     file.seek(0)
     if start[:2] in {codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE}:
@@ -254,7 +254,7 @@ def _encoding(file: BinaryIO) -> str | InputFault:
 
 
 def _fault_of(file: BinaryIO, encoding: str) -> int | None:
-    """Return the line in which the text isn't of an encoding; None where it is throughout."""
+    """Return the first line that isn't valid in an encoding; None if all lines are valid."""
     decoder = codecs.getincrementaldecoder(encoding)()
     line = 1
     while True:
@@ -269,9 +269,9 @@ def _fault_of(file: BinaryIO, encoding: str) -> int | None:
 
 
 def _reads_as_chinese(file: BinaryIO) -> bool:
-    """Tell whether a text in GB 18030 makes sense: most of what isn't ASCII is a common character or a sign.
+    """Return whether a text makes sense in GB 18030: most characters outside ASCII are common ones or punctuation.
 
-    Nearly every pair of bytes is some character in it: `Müller` in Windows-1252 would read as `M黮ler`.
+    In this encoding nearly every pair of bytes is some character: `Müller` in Windows-1252 would become `M黮ler`.
     """
     decoder = codecs.getincrementaldecoder("gb18030")()
     found: Counter[str] = Counter()
@@ -294,13 +294,13 @@ def _reads_as_chinese(file: BinaryIO) -> bool:
 
 
 def _is_common(character: str) -> bool:
-    """Tell whether a character is of the first level of GB 2312, or one of its signs."""
+    """Return whether a character is of the first level of GB 2312, or punctuation of it."""
     encoded = character.encode("gb2312", "replace")
     return len(encoded) == 2 and (0xB0 <= encoded[0] <= 0xD7 or 0xA1 <= encoded[0] <= 0xA3)
 
 
 def _unknown_encoding(file: BinaryIO, number: int) -> InputFault:
-    """Show the line in which the readings part, in both."""
+    """Return a fault that shows the first line that differs between the encodings, in both."""
     file.seek(0)
     raw = b""
     for _ in range(number):
@@ -374,14 +374,14 @@ def _ask_reader(data: bytes, columns: list[list[str]]) -> dict | InputFault:  # 
             stderr=subprocess.DEVNULL,
             timeout=_WALL_SECONDS,
             check=False,
-            # none of the secrets that this process may hold in its own
+            # without the secrets that this process's environment may contain
             env={name: os.environ[name] for name in ("LD_LIBRARY_PATH", "SYSTEMROOT") if name in os.environ},
         )
     except subprocess.TimeoutExpired:
         return _TOO_LARGE
     finally:
         _AT_ONCE.release()
-    if answer.returncode != 0:  # ended by one of its limits
+    if answer.returncode != 0:  # killed by one of its limits
         return _TOO_LARGE
     found: dict[str, list[list[object]]] = json.loads(answer.stdout)
     return found
@@ -435,7 +435,7 @@ def _problem(kind: str, *about: object) -> InputFault:
 
 
 def _seen(cell: object) -> str:
-    """Return what a person sees in a cell, guarded as in a CSV file, so that both are read alike."""
+    """Return the text that a person sees in a cell, guarded as in a CSV file, so that both are read the same way."""
     if isinstance(cell, str):
         return guarded(cell.replace("\r\n", "\n") if "\r" in cell else cell)
     match cell:

@@ -1,7 +1,7 @@
-"""Reads one workbook in a process of its own, whose time and memory are limited: `sheets.py` starts it as a script.
+"""Reads one workbook in a process with limited time and memory; `sheets.py` starts it as a script.
 
-Takes the workbook on stdin and writes JSON to stdout: `{"sheet", "rows", "problems"}`. Imports nothing of the package,
-so that a stranger's file never meets a secret, and what it does to the parser ends with this process.
+Takes the workbook on stdin and writes JSON to stdout: `{"sheet", "rows", "problems"}`. It imports nothing of the
+package, so a hostile file never comes near a secret, and any damage to the parser ends with this process.
 """
 
 import json
@@ -18,34 +18,34 @@ from zipfile import ZipFile
 
 MAX_ROWS = 100_000
 MAX_COLUMNS = 26
-"""From A to Z; what stands further right isn't looked at."""
+"""A to Z; columns further to the right are ignored."""
 MAX_UNPACKED = 64 * 2**20
-"""Bytes: a small file that unpacks to more is no sheet but an attack."""
+"""Bytes: a small file that unpacks to more than this is an attack."""
 MAX_CHARACTERS = 16 * 2**20
-"""In all cells together: many cells may share one long text."""
+"""Of all cells together: many cells may share one long text."""
 MAX_SHEETS = 50
 MAX_PROBLEMS = 50
 MEMORY = 512 * 2**20
 CPU_SECONDS = 10
 
 _ABOVE_HEADER = 20
-"""Among so many rows the header is looked for, to tell one sheet from another."""
+"""The header is searched for in this many rows, to find the right sheet."""
 _SMALL_PART = 2**20
-"""Bytes of the parts that say where the others are."""
+"""Bytes of the parts that list the other parts."""
 _ROW = re.compile(rb'<(?:\w+:)?row\s[^<>]*?\br="(\d{1,9})"')
 _NEEDS_CLOSER_LOOK = re.compile(rb'<(?:\w+:)?f[\s/>]|\bt="e"')
 _PERCENT = re.compile(rb'%|numFmtId="(?:9|10)"')
 _CELL = re.compile(r"([A-Z])(\d{1,7})")
-"""A place within `MAX_COLUMNS`."""
+"""The name of a cell within `MAX_COLUMNS`."""
 _PERCENT_BUILT_IN = frozenset({"9", "10"})
 
 
-class Refused(Exception):  # noqa: N818 -- it isn't an error of ours
-    """The workbook can't be taken; its arguments are the kind of problem and what belongs to it."""
+class Refused(Exception):  # noqa: N818 -- not an error of the program
+    """The workbook is refused; the arguments are the kind of problem and its details."""
 
 
 def main() -> None:
-    """Read the workbook on stdin; the first argument lists, as JSON, the names of each column that must be there."""
+    """Read the workbook on stdin; the first argument is JSON: the possible names of each required column."""
     _limit()
     wanted = [frozenset(names) for names in json.loads(sys.argv[1])]
     try:
@@ -54,7 +54,7 @@ def main() -> None:
         answer = {"sheet": "", "rows": [], "problems": [refused.args]}
     except MemoryError:
         answer = {"sheet": "", "rows": [], "problems": [("too large",)]}
-    except BaseException:  # noqa: BLE001 -- a foreign parser raises anything, its own panics included
+    except BaseException:  # noqa: BLE001 -- the parser may raise anything, including its own panics
         answer = {"sheet": "", "rows": [], "problems": [("damaged",)]}
     sys.stdout.write(json.dumps(answer))
 
@@ -76,7 +76,7 @@ def _limit() -> None:
 
 
 def read(data: bytes, wanted: list[frozenset[str]]) -> dict[str, Any]:
-    """Return the rows of the sheet that has the wanted columns, from A1 on, and what a person must mend."""
+    """Return the rows of the sheet with the wanted columns, from A1 on, and the problems that the user must fix."""
     from python_calamine import (  # lazy: only in the process that reads a workbook
         CalamineWorkbook,
         SheetTypeEnum,
@@ -96,7 +96,7 @@ def read(data: bytes, wanted: list[frozenset[str]]) -> dict[str, Any]:
             sheets.append(sheet)
     if len(sheets) > 1:
         raise Refused("several sheets", ", ".join(sheet.name for sheet in sheets))
-    # the first where none has the header, so that it is told what is missing
+    # if no sheet has the header, use the first, so that the fault names the missing columns
     sheet = sheets[0] if sheets else workbook.get_sheet_by_name(names[0])
     if sheet.total_height > MAX_ROWS:
         raise Refused("too many rows", MAX_ROWS)
@@ -119,7 +119,7 @@ def read(data: bytes, wanted: list[frozenset[str]]) -> dict[str, Any]:
 
 
 class _Parts:
-    """The parts of a workbook that are looked at beside what calamine reads."""
+    """The parts of a workbook that are needed in addition to calamine's values."""
 
     def __init__(self, data: bytes) -> None:
         with ZipFile(BytesIO(data)) as archive:
@@ -140,7 +140,7 @@ class _Parts:
         return self._archive.get(self._files.get(name, ""), b"")
 
     def percent_styles(self) -> frozenset[str]:
-        """Return the numbers of the cell styles that show a share of 1 as percent."""
+        """Return the numbers of the cell styles that show 1 as 100 %."""
         data = self._archive.get("xl/styles.xml", b"")
         if not _PERCENT.search(data):
             return frozenset()
@@ -166,7 +166,7 @@ class _Parts:
                 target[1:] if target.startswith("/") else normpath(join("xl", target))
             )
         if len(set(files.values())) < len(files) or len(files) > MAX_SHEETS:
-            raise Refused("damaged")  # one part under several names is read as often as its maker likes
+            raise Refused("damaged")  # a part under several names would be read many times
         return files
 
 
@@ -177,7 +177,7 @@ def _xml(data: bytes, *, most: int = _SMALL_PART) -> Any:
 
 
 def _check_order(xml: bytes) -> None:
-    """Refuse rows that don't rise: readers drop some of them without a word."""
+    """Refuse rows that aren't in ascending order: some readers silently drop them."""
     last = 0
     for found in _ROW.finditer(xml):
         number = int(found[1])
@@ -198,7 +198,7 @@ def _has_header(sheet: Any, wanted: list[frozenset[str]]) -> bool:
 
 
 class _CloserLook:
-    """Finds what the values alone don't show: formulas without a value, errors, and shares shown as percent."""
+    """Finds what the values alone don't show: formulas without a value, errors, and percentages."""
 
     def __init__(self, xml: bytes, percent: frozenset[str], rows: list[list[Any]]) -> None:
         self.problems: list[tuple[object, ...]] = []
@@ -244,11 +244,11 @@ class _CloserLook:
 
 
 class _Percent(float):
-    """A share that a person sees as percent."""
+    """A number that a person sees as a percentage."""
 
 
 def _plain(value: Any) -> object:
-    """Return what a person sees in a cell: a text, or a number to be written out."""
+    """Return what a person sees in a cell: text, or a number to be formatted."""
     if isinstance(value, _Percent):
         return {"percent": float(value)}
     if isinstance(value, bool) or not isinstance(value, str | float | int):
@@ -257,7 +257,7 @@ def _plain(value: Any) -> object:
 
 
 def _place(at: tuple[int, int]) -> str:
-    """Write (row, column), from 0, as a spreadsheet does: B3."""
+    """Return the spreadsheet's name of (row, column), counted from 0: B3."""
     row, column = at
     letters = ""
     column += 1

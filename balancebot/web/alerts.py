@@ -30,7 +30,7 @@ from balancebot.store.types import parse_id
 from balancebot.web.audit import AuditDifference, differences
 from balancebot.web.downloads import MAX_IN_CSV, csv_file, instant_cell
 from balancebot.web.paging import PAGE, Page, offset, page_number, page_of
-from balancebot.web.rendering import show, shown_or_not
+from balancebot.web.rendering import show, shown_or
 from balancebot.web.request import Done, PageRequest, done
 
 _SPANS = {
@@ -140,7 +140,7 @@ def with_reasons(
 
 
 def _why(message: AlertMessage, words: Wording) -> str:
-    return shown_or_not(lambda: words.why(message), words.gettext("can't be shown"))
+    return shown_or(lambda: words.why(message), words.gettext("can't be shown"))
 
 
 def silences_to_csv(request: PageRequest) -> Response:

@@ -17,7 +17,7 @@ from balancebot.store import audit
 from balancebot.thresholds.edit import COLUMNS
 from balancebot.web.downloads import MAX_IN_CSV, csv_file, instant_cell
 from balancebot.web.paging import PAGE, Page, offset, page_number
-from balancebot.web.rendering import show, shown_or_not
+from balancebot.web.rendering import show, shown_or
 from balancebot.web.request import PageRequest
 
 TOPICS: dict[str, tuple[Act, ...]] = {
@@ -83,7 +83,7 @@ def audit_page(request: PageRequest) -> Response:
             (
                 entry,
                 subject(entry, words),
-                shown_or_not(partial(differences, entry, words), _not_shown(words)),
+                shown_or(partial(differences, entry, words), _not_shown(words)),
                 entry.act in _UNDONE,
                 num_together.get(made, 0) if first_of[made] == entry.id else 0,
             )
