@@ -47,7 +47,7 @@ COMMANDS = {
         (
             "Start",
             "reload",
-            "have the running daemon read its configuration anew",
+            "have the running daemon read its configuration again",
             "reload:commands",
         ),
         ("Start", "poll", "read every wallet now and deliver what waits", "poll:commands"),
@@ -58,7 +58,7 @@ COMMANDS = {
             "explain a balance: how it is judged, who was notified, when it alerts next",
             "why:commands",
         ),
-        ("Look", "runway", "tell burn and runway of series of your own", "runway:commands"),
+        ("Look", "runway", "show burn and runway of series of your own", "runway:commands"),
         (
             "Look",
             "statement",
@@ -73,10 +73,10 @@ COMMANDS = {
         (
             "Decide",
             "advise",
-            "say what to move and buy by when, so that quota lasts to a date",
+            "show what to move and buy by when, so that quota lasts to a date",
             "advise:commands",
         ),
-        ("Decide", "orders", "record purchases, and see what of them has arrived", "orders:commands"),
+        ("Decide", "orders", "record purchases, and see how much has arrived", "orders:commands"),
         ("Decide", "plans", "announce sends that no balance shows yet", "planned_sends:commands"),
         ("Decide", "deliveries", "show what waits or never arrived; send it again", "deliveries:commands"),
         ("Manage", "history", "import past readings from a CSV file, or export them", "history:commands"),

@@ -76,7 +76,7 @@ def advise(
     ] = None,
     xlsx: Annotated[Path | None, typer.Option("--xlsx", metavar="FILE", help="write a workbook")] = None,
 ) -> None:
-    """Say what to move and buy by when, so that quota lasts to a date."""
+    """Show what to move and buy by when, so that quota lasts to a date."""
 
     if math.isnan(confidence):  # nan passes every comparison with a range
         raise typer.BadParameter("--confidence must be a number")

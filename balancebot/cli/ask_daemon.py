@@ -58,7 +58,7 @@ def socket_path(config: Path) -> Path | None:
 
     `/run/balancebot` is systemd's `RuntimeDirectory`. Nobody else can put a file into the folder that is returned.
     """
-    from zlib import crc32  # `--help` must be quick
+    from zlib import crc32  # lazy: `--help` must be quick
 
     name = f"{crc32(os.fsencode(os.path.abspath(config))):08x}.sock"
     for folder in (Path("/run/balancebot"), Path(f"/tmp/balancebot-{os.getuid()}")):  # noqa: S108 -- see the next lines

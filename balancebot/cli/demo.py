@@ -110,7 +110,7 @@ def demo(
 
 def _run_on(settings: Settings, database: Database, show: Show) -> None:
     """Run the bot with its pages until it is stopped."""
-    from balancebot.cli.daemon import Daemon  # with --once no pages are served
+    from balancebot.cli.daemon import Daemon  # lazy: with --once no pages are served
 
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):

@@ -34,7 +34,7 @@ _COLUMNS = (
 
 @commands.callback()
 def orders() -> None:
-    """Record purchases, and see what of them has arrived."""
+    """Record purchases, and see how much has arrived."""
 
 
 @commands.command(no_args_is_help=True)

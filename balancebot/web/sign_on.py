@@ -28,7 +28,7 @@ async def callback(request: Request) -> Response:
 
 
 def _begin(app: App, request: Request) -> Response:
-    from balancebot.people.openid import (  # joserfc; only with [web.oidc]
+    from balancebot.people.openid import (  # lazy: joserfc; only with [web.oidc]
         ATTEMPT_LASTS,
         OpenIdError,
         written,
@@ -56,7 +56,7 @@ def _begin(app: App, request: Request) -> Response:
 
 
 def _callback(app: App, request: Request) -> Response:
-    from balancebot.people.openid import OpenIdError, read  # joserfc; only with [web.oidc]
+    from balancebot.people.openid import OpenIdError, read  # lazy: joserfc; only with [web.oidc]
 
     service, web, now = app.openid, app.settings.web, app.clock.now()
     if service is None or web is None or web.oidc is None:
