@@ -58,6 +58,11 @@ class CommandContext:
         database.upgrade()
         return database
 
+    @property
+    def opened_database(self) -> Database | None:
+        """The database, if the command has asked for it."""
+        return self.__dict__.get("database")
+
     @cached_property
     def redact(self) -> Redactor:
         """Hides every secret that this call has resolved, in log lines and in the last error message."""

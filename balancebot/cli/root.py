@@ -65,6 +65,13 @@ def run(words: Sequence[str]) -> int:
     except (CommandError, DatabaseError) as error:
         print(context.redact(str(error)), file=sys.stderr)
         return error.status if isinstance(error, CommandError) else 1
+    except Exception as error:
+        database = context.opened_database
+        blamed = None if database is None else database.blamed_for(error)
+        if blamed is None:
+            raise
+        print(context.redact(str(blamed)), file=sys.stderr)
+        return 1
     return 0
 
 

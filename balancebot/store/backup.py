@@ -13,12 +13,16 @@ from datetime import datetime
 from pathlib import Path
 from uuid import uuid4
 
-from sqlalchemy import text
+from sqlalchemy import Connection, text
 
 from balancebot.store import installation, schema
+from balancebot.store.damage import find_damage
 from balancebot.store.database import Database
 from balancebot.store.database_file import BACKUP_MARK
 from balancebot.store.errors import DatabaseError
+
+_MOST_ROWS = 20
+"""Rows that hold something odd and are named at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -201,19 +205,24 @@ def find_faults(database: Database) -> tuple[str, ...]:
     try:
         with database.read() as conn:
             database.verify(conn)
-            if not database.is_sqlite:
-                broken = conn.scalars(
-                    text("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid")
-                )
-                return tuple(f"the index {name} is not valid: REINDEX INDEX {name}" for name in broken)
-            answers = conn.exec_driver_sql("PRAGMA integrity_check").scalars().all()
-            orphans = conn.exec_driver_sql("PRAGMA foreign_key_check").all()
+            faults = _faults_of_sqlite(conn) if database.is_sqlite else _faults_of_postgresql(conn)
+            return (*faults, *find_damage(conn, at_most=_MOST_ROWS))
     except DatabaseError as error:
         return (str(error),)
+
+
+def _faults_of_sqlite(conn: Connection) -> list[str]:
+    answers = conn.exec_driver_sql("PRAGMA integrity_check").scalars().all()
+    orphans = conn.exec_driver_sql("PRAGMA foreign_key_check").all()
     faults = [str(answer) for answer in answers if answer != "ok"]
     if orphans:
         faults.append(f"{len(orphans)} rows refer to rows that are gone, the first in {orphans[0][0]}")
-    return tuple(faults)
+    return faults
+
+
+def _faults_of_postgresql(conn: Connection) -> list[str]:
+    broken = conn.scalars(text("SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid"))
+    return [f"the index {name} is not valid: REINDEX INDEX {name}" for name in broken]
 
 
 def _stands_already(file: Path) -> BackupFailed:

@@ -1,6 +1,5 @@
 """Connections and transactions on SQLite and PostgreSQL, and what database errors mean in words."""
 
-import json
 import sqlite3
 import threading
 from collections.abc import Iterator
@@ -24,6 +23,8 @@ from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 WAIT = timedelta(seconds=5)
 """How long a writer waits for the lock, and anybody for a connection, before it is an error."""
 _FROZEN = timedelta(seconds=10)
+_SEARCH_AGAIN = 60.0
+"""Seconds after which an error makes us look for damaged rows again."""
 
 
 class Database:
@@ -37,6 +38,9 @@ class Database:
     _id: str | None = None
     """The id of the database, once `upgrade` has read it."""
     _file: DatabaseFile | None = None
+    _searched_at: float | None = None
+    _blamed: DatabaseError | None = None
+    """What the last search for damaged rows has found."""
 
     def __init__(self, url: str, *, wait: timedelta = WAIT, frozen: timedelta = _FROZEN) -> None:
         """Take the URL of a SQLite file or a PostgreSQL database; raises `DatabaseError` for any other.
@@ -161,6 +165,25 @@ class Database:
         if self._id is not None:
             schema.verify(connection, self.place, self._id)
 
+    def blamed_for(self, error: Exception) -> DatabaseError | None:
+        """Return which row makes the program fail with `error`; None where no row holds what nobody wrote there."""
+        from balancebot.store import damage  # lazy: nobody needs it while all is well
+
+        if not isinstance(error, damage.ODD_ERRORS):
+            return None
+        if self._searched_at is not None and monotonic() - self._searched_at < _SEARCH_AGAIN:
+            return self._blamed
+        self._searched_at, self._blamed = monotonic(), None
+        try:
+            with self._reader.connect() as connection:
+                found = damage.find_damage(connection)
+        except SQLAlchemyError as other:
+            return explain(other, self.url)
+        if found:
+            words = f"database {self.place}: it is damaged: {found[0]}; put a backup back, or mend the row"
+            self._blamed = DatabaseError(DatabaseErrorKind.CORRUPT, words)
+        return self._blamed
+
     def _remember_file(self) -> None:
         if self._file is not None:
             self._file.opened()
@@ -177,12 +200,11 @@ class Database:
                 raise
             # without the cause: it carries the statement's parameters
             raise told from None
-        except (UnicodeDecodeError, json.JSONDecodeError) as error:
-            # what a row holds isn't what was written
-            raise DatabaseError(
-                DatabaseErrorKind.CORRUPT,
-                f"database {self.place}: it is damaged, or was not made by balancebot ({type(error).__name__})",
-            ) from None
+        except Exception as error:
+            told = self.blamed_for(error)
+            if told is None:
+                raise
+            raise told from None
 
 
 class _WriterLock:

@@ -257,6 +257,10 @@ def _without_database(request: Request, error: Exception) -> Response:
 
 
 def _failed(request: Request, error: Exception) -> Response:
+    # what fails before any page is asked for knows no app
+    blamed = app_of(request).database.blamed_for(error) if "app" in request.scope else None
+    if blamed is not None:
+        return _without_database(request, blamed)
     log.error("web.failed", extra={"path": request.url.path}, exc_info=error)
     return _error_page(request, 500, sentence("Something is wrong on our side; it has been logged.").id)
 

@@ -7,6 +7,7 @@ from typing import NoReturn
 import pytest
 
 from balancebot.config import Secret, WebConfig
+from balancebot.domain.user import Role
 from balancebot.store import installation
 from balancebot.store.database import Database
 from tests.web.conftest import METRICS, NOW, Desk
@@ -74,9 +75,26 @@ def test_a_fault_of_ours_carries_them_too(desk: Desk, open_desk: Callable[..., D
         def read(self) -> NoReturn:
             raise ZeroDivisionError
 
+        def blamed_for(self, error: Exception) -> None:
+            pass
+
     broken = open_desk(replace(desk.app, database=Broken()))
     with desk.visitor() as well, broken.visitor() as unwell:
         expected, answer = well.get("/readyz"), unwell.get("/readyz")
     assert 500 == answer.status_code
     for name in ("content-security-policy", "x-content-type-options", "x-frame-options", "cache-control"):
         assert expected.headers[name] == answer.headers[name]
+
+
+def test_a_row_that_nobody_can_read_is_an_outage_and_one_line_that_names_it(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        desk.world.limit(critical_below=100)
+        with desk.world.database.write() as conn:
+            conn.exec_driver_sql("UPDATE thresholds SET warning_days = x'00ff'")
+        answer = browser.get("/thresholds")
+    assert 503 == answer.status_code
+    (line,) = [record for record in caplog.records if record.getMessage() == "web.database"]
+    assert "table thresholds, id 1: warning_days holds something else than a number" in line.error  # type: ignore[attr-defined]
+    assert None is line.exc_info

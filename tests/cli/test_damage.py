@@ -1,0 +1,41 @@
+"""A row that holds what nobody wrote there ends a command with one line that names it."""
+
+import sqlite3
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.cli.conftest import Outcome
+from tests.cli.firm import Firm
+
+Run = Callable[..., Outcome]
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("UPDATE wallets SET industry = 'many' WHERE id = 2", "table wallets, id 2: industry holds"),
+        ("UPDATE wallets SET observed_at = x'00ff'", "table wallets, id 1: observed_at holds"),
+        ("UPDATE balances SET burn_per_day = 'fast'", "table balances, wallet_id 1"),
+        ("UPDATE alerts SET context = '{'", "table alerts, id 1: what context holds can't be read"),
+        ("UPDATE alerts SET severity = 'awful'", "table alerts, id 1: what severity holds can't be read"),
+    ],
+)
+def test_a_row_that_nobody_can_read_is_named_in_one_line(
+    firm: Firm, balancebot: Run, tmp_path: Path, change: str, words: str
+) -> None:
+    balancebot("thresholds", "set", "*", "*", "--critical-below", "200000")
+    balancebot("poll")
+    with sqlite3.connect(tmp_path / "balancebot.db") as connection:
+        connection.execute(change)
+    connection.close()
+
+    for command in (("status",), ("status", "--json"), ("alerts", "list"), ("db", "check"), ("poll",)):
+        outcome = balancebot(*command)
+        said = [line for line in outcome.err.splitlines() if words in line]
+        assert "Traceback" not in outcome.err, command
+        if outcome.status:
+            assert said, (command, outcome.err)
+        if command in {("status",), ("db", "check")}:
+            assert (1, True) == (outcome.status, bool(said)), command
