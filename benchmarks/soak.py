@@ -236,6 +236,7 @@ def main() -> int:
             if pid not in town.pids:
                 sys.exit(f"it ended: {town.log()[-3:]}")
             samples.append(sample(town, pid, what))
+        town.mend()  # what is compared below is how it stands once all is well again
         came_to_rest = town.until_quiet(_PATIENCE)
         books = compare(town)
         until = time.monotonic() + _PATIENCE

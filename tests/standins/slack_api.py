@@ -142,6 +142,10 @@ class SlackStandIn:
         """Let the coming calls of `method` (or `webhook`) go wrong, one fault each, in order."""
         self._faults[method].extend(faults)
 
+    def mend(self) -> None:
+        """Forget every fault that hasn't come yet."""
+        self._faults.clear()
+
     def messages(self, channel: str, *, thread: str | None = None) -> list[dict[str, Any]]:
         """Return what stands in a channel (by name or id): its own messages, or the replies of one thread."""
         room = self._find(channel)

@@ -73,6 +73,11 @@ class SmtpStandIn:
         """Take the coming messages, keep them, and hang up instead of answering."""
         self._drops += times
 
+    def mend(self) -> None:
+        """Forget every reply and every end of a connection that hasn't come yet."""
+        self._replies.clear()
+        self._drops = 0
+
     # --- life
 
     def __enter__(self) -> Self:
