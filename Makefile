@@ -1,5 +1,5 @@
-# `make demo` and `make test` do all the set-up by themselves, in .venv, with nothing but Python >= 3.11 and make.
-# What is installed is what the lock files name, with hashes; uv installs it where it is there, pip elsewhere.
+# `make demo` and `make test` do all the set-up themselves, in .venv; they need only Python >= 3.11 and make.
+# The lock files decide what is installed, with hashes; uv installs it if it is there, else pip.
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -26,11 +26,11 @@ help: ## show this list
 demo: $(VENV)/.installed ## the whole bot against a simulator, in under 20 seconds: nothing to configure
 	@$(BIN)/balancebot demo --once
 
-test: $(VENV)/.installed-dev ## all tests but the long ones
-	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not timing and not long" # they wait as much as they work
-	@$(BIN)/python -m pytest -q -n 0 -m timing # what asserts seconds runs alone
+test: $(VENV)/.installed-dev ## all tests except the long ones
+	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not timing and not long" # they wait as much as they compute
+	@$(BIN)/python -m pytest -q -n 0 -m timing # tests that assert seconds run alone
 
-test-long: $(VENV)/.installed-dev ## what takes minutes: a quarter of forty wallets, told as it was
+test-long: $(VENV)/.installed-dev ## the tests that take minutes: three months of forty wallets, compared with their statements
 	@$(BIN)/python -m pytest -q -n 0 -m long
 
 lowest: ## all tests with the oldest versions that pyproject.toml allows (needs uv and the network)
@@ -39,10 +39,10 @@ lowest: ## all tests with the oldest versions that pyproject.toml allows (needs 
 	@$(UV) pip install --quiet --python $(VENV)-lowest/bin/python --resolution lowest-direct -e '.[postgres]' --group dev
 	@$(VENV)-lowest/bin/python -m pytest -q -n 4 --dist worksteal -m "not timing and not long"
 
-coverage: $(VENV)/.installed-dev ## all tests, and which lines and branches they reach
+coverage: $(VENV)/.installed-dev ## all tests, with the lines and branches that they cover
 	@$(BIN)/python -m pytest -q -n 4 --dist worksteal -m "not timing" --cov --cov-report=term:skip-covered
 
-check: static docs test ## all that CI asks: format, lint, types, imports, translations, tests
+check: static docs test ## everything that CI checks: format, lint, types, imports, translations, tests
 
 static: $(VENV)/.installed-dev ## format, lint, types, imports and translations, without the tests
 	@$(BIN)/ruff format --check .
@@ -51,21 +51,21 @@ static: $(VENV)/.installed-dev ## format, lint, types, imports and translations,
 	@$(BIN)/lint-imports --no-logo
 	@$(BIN)/python tools/messages.py --check
 
-docs: $(VENV)/.installed-docs ## the documentation as a site in build/site; a link that leads nowhere fails
+docs: $(VENV)/.installed-docs ## the documentation as a site in build/site; a broken link fails
 	@$(BIN)/python tools/site.py
 	@$(BIN)/zensical build --strict --clean
 
-fix: $(VENV)/.installed-dev ## format, and mend what the linter can mend by itself
+fix: $(VENV)/.installed-dev ## format, and let the linter fix what it can
 	@$(BIN)/ruff check --fix .
 	@$(BIN)/ruff format .
 
-bench: $(VENV)/.installed-dev ## every figure beside its bound; make bench NAME=cycle ARGS="--wallets 1000" runs one benchmark
+bench: $(VENV)/.installed-dev ## every figure with its bound; make bench NAME=cycle ARGS="--wallets 1000" runs one benchmark
 	@$(BIN)/python -m benchmarks $(or $(NAME),report) $(ARGS)
 
 messages: $(VENV)/.installed-dev ## collect the sentences of code and templates into the catalogues, and compile them
 	@$(BIN)/python tools/messages.py
 
-lock: pyproject.toml ## write the lock files anew from pyproject.toml (needs uv)
+lock: pyproject.toml ## write the lock files from pyproject.toml (needs uv)
 	@$(if $(UV),,$(error make lock needs uv))
 	@$(LOCK) --extra postgres --group build --output-file requirements.lock
 	@$(LOCK) --extra postgres --group build --group dev --constraint requirements.lock --output-file requirements-dev.lock
@@ -74,15 +74,15 @@ lock: pyproject.toml ## write the lock files anew from pyproject.toml (needs uv)
 LOCK_AS = --quiet --universal --python-version 3.11 --generate-hashes --no-header --no-annotate
 LOCK = $(UV) pip compile pyproject.toml $(LOCK_AS)
 
-audit: ## look up known vulnerabilities of what is locked (needs uv and the advisories of the network)
+audit: ## look up known vulnerabilities of the locked packages (needs uv and the network)
 	@$(if $(UV),,$(error make audit needs uv))
 	@$(UV) tool run --quiet pip-audit --disable-pip --require-hashes --strict -r requirements.lock
 
-sbom: ## write sbom.json: every package that an installation consists of, with its hashes, as CycloneDX
+sbom: ## write sbom.json: every package of an installation, with its hashes, as CycloneDX
 	@$(if $(UV),,$(error make sbom needs uv))
 	@$(UV) tool run --quiet --from cyclonedx-bom cyclonedx-py requirements requirements.lock --output-file sbom.json
 
-clean: ## remove the environment and what tools left behind
+clean: ## remove the environment and the files of tools
 	rm -rf sbom.json $(VENV) $(VENV)-lowest build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
 
 $(BIN)/python:
@@ -91,17 +91,17 @@ $(BIN)/python:
 	@$(MAKE_VENV)
 
 $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
-	@echo "installing what requirements.lock names"
+	@echo "installing requirements.lock"
 	@$(INSTALL) --require-hashes -r requirements.lock
 	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-docs: requirements-docs.lock | $(BIN)/python
-	@echo "installing what requirements-docs.lock names"
+	@echo "installing requirements-docs.lock"
 	@$(INSTALL) --require-hashes -r requirements-docs.lock
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
-	@echo "installing what requirements-dev.lock names"
+	@echo "installing requirements-dev.lock"
 	@$(INSTALL) --require-hashes -r requirements-dev.lock
 	@touch $@

@@ -1,4 +1,4 @@
-"""One entry for every benchmark: `python -m benchmarks` lists them, `python -m benchmarks NAME [options]` runs one."""
+"""Runs the benchmarks: `python -m benchmarks` lists them, `python -m benchmarks NAME [options]` runs one."""
 
 import ast
 import runpy
@@ -9,7 +9,7 @@ FOLDER = Path(__file__).parent
 
 
 def main() -> int:
-    """List the benchmarks, or run the one that is named with the arguments that follow."""
+    """List the benchmarks, or run the named one with the remaining arguments."""
     names = sorted(file.stem for file in FOLDER.glob("[!_]*.py") if "__main__" in file.read_text())
     if len(sys.argv) < 2 or sys.argv[1] not in names:
         for name in names:

@@ -1,12 +1,12 @@
-"""How far off runway estimates are, side by side with what one would take instead, on series of real use.
+"""How accurate runway estimates are, compared with simpler forecasts, on series of real usage.
 
     python benchmarks/accuracy.py FOLDER
 
-Each series of FOLDER (see series.py) is drawn down from a stock that is topped up when it is low or some hours after
-it ran dry, and read every 5, 15 or 60 minutes with gaps. At random moments every forecaster sees the last 28 days of
-readings and says how long the present stock will last; what came is known. Errors are log2((forecast + 1/4 h) /
-(truth + 1/4 h)): 1 is a factor of 2. WIS is the weighted interval score of the 80 % interval in the same unit,
-the lower the better; without an interval it is the mean absolute error.
+Each series of FOLDER (see series.py) draws down a stock that is topped up when it is low or some hours after it ran
+dry, and that is read every 5, 15 or 60 minutes with gaps. At random moments every forecaster gets the last 28 days of
+readings and forecasts how long the present stock will last; the truth is known. Errors are log2((forecast + 1/4 h) /
+(truth + 1/4 h)): 1 is a factor of 2. WIS is the weighted interval score of the 80 % interval in the same unit, lower is
+better; without an interval it is the mean absolute error.
 """
 
 import argparse
@@ -22,10 +22,10 @@ from series import READINGS, load
 from balancebot.forecast.series import estimate_series
 
 LONGEST = 60 * 24.0
-"""Hours; forecasts are clipped here."""
+"""Hours; longer forecasts are cut to this."""
 DAY = 24 * READINGS
 QUESTIONS = 40
-"""Per walk."""
+"""How many questions are asked per walk."""
 
 Forecast = tuple[float, float, float]
 Forecaster = Callable[[np.ndarray, np.ndarray, float], Forecast]
@@ -33,7 +33,7 @@ Forecaster = Callable[[np.ndarray, np.ndarray, float], Forecast]
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What a forecaster sees, and the truth in hours."""
+    """The input of a forecaster, and the truth in hours."""
 
     at: np.ndarray
     balance: np.ndarray
@@ -48,7 +48,7 @@ def ours(at: np.ndarray, balance: np.ndarray, now: float) -> Forecast:
 
 
 def predict_linear(hours: float) -> Forecaster:
-    """Least squares over the last hours, as Prometheus' predict_linear does, top-ups and all."""
+    """Least squares over the last hours, as Prometheus' predict_linear does, including top-ups."""
 
     def forecast(at: np.ndarray, balance: np.ndarray, now: float) -> Forecast:
         near = at >= now - hours * 3600
@@ -62,7 +62,7 @@ def predict_linear(hours: float) -> Forecaster:
 
 
 def mean_use(days: float) -> Forecaster:
-    """The balance over the mean use of the last days, top-ups taken out."""
+    """The balance divided by the mean usage of the last days, without top-ups."""
 
     def forecast(at: np.ndarray, balance: np.ndarray, now: float) -> Forecast:
         first = min(int(np.searchsorted(at, now - days * 86400)), len(at) - 2)
@@ -86,7 +86,7 @@ FORECASTERS: dict[str, Forecaster] = {
 
 
 def questions(start: int, use: np.ndarray, rng: np.random.Generator) -> Iterator[Question]:
-    """Draw one series down three times, from small, middling and big stocks, and ask at random moments."""
+    """Draw one series down three times, from a small, a middling and a big stock, and ask at random moments."""
     total = np.concatenate([[0], np.cumsum(use)])
     per_day = total[-1] / len(use) * DAY
     for days, step in ((1.5, 1), (5, 3), (15, 12)):
@@ -98,7 +98,7 @@ def questions(start: int, use: np.ndarray, rng: np.random.Generator) -> Iterator
             dry = int(np.searchsorted(total, total[i] + stock[i]))
             expected = stock[i] / max((total[i] - total[max(i - 7 * DAY, 0)]) / min(i, 7 * DAY), 1e-9)
             topped_since = np.any((tops > seen[-1]) & (tops <= i))
-            # Asked only where the series is long enough to tell, judged by what could be known beforehand.
+            # Ask only if the series is long enough for an answer, judged by what was known at that moment.
             if (
                 stock[i] <= 0
                 or stock[seen[-1]] <= 0
@@ -114,7 +114,7 @@ def questions(start: int, use: np.ndarray, rng: np.random.Generator) -> Iterator
 
 
 def _walk(total: np.ndarray, size: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the stock before each bin, and where it was topped up."""
+    """Return the stock before each bin, and the bins of the top-ups."""
     stock = np.zeros(len(total), np.int64)
     i, left, tops = 0, max(int(size), 5), []
     while True:
@@ -130,7 +130,7 @@ def _walk(total: np.ndarray, size: float, rng: np.random.Generator) -> tuple[np.
 
 
 def main() -> None:
-    """Print one line per forecaster; means are taken over series."""
+    """Print one line per forecaster, with means over all series."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

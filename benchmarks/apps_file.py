@@ -1,8 +1,9 @@
-"""A file of 100,000 apps: read and checked, made known, looked at unchanged, and changed while the bot runs; seconds of CPU.
+"""An apps file with 100,000 apps: read, checked, stored, checked unchanged, and changed while the bot runs; CPU
+seconds.
 
     python benchmarks/apps_file.py [--apps 100000]
 
-Every key begins alike, as those of one reseller may. Nothing is fetched.
+All keys begin with the same characters, as those of one reseller may. Nothing is fetched.
 """
 
 import argparse
@@ -19,7 +20,7 @@ from balancebot.store.database import Database
 
 
 def write(file: Path, num: int) -> None:
-    """Write so many apps."""
+    """Write `num` apps."""
     file.write_text(
         "name,app_key,master_secret,owner\n"
         + "".join(f"app-{app:06},{app:024x},{app + 7:024x},team {app % 50}\n" for app in range(num))
@@ -28,7 +29,7 @@ def write(file: Path, num: int) -> None:
 
 
 def timed(what: str, act: Callable[[], object]) -> None:
-    """Do it, and print what it cost."""
+    """Call `act`, and print its cost."""
     begun = time.process_time()
     act()
     print(f"{what:<55}{time.process_time() - begun:9.4f}", flush=True)
@@ -62,7 +63,7 @@ def main() -> None:
         timed("look at the file for the first time", app.reread_apps)
         timed("look at it unchanged", app.reread_apps)
         write(folder / "apps.csv", num + 10)
-        app.reread_apps()  # a version counts when two looks have found it
+        app.reread_apps()  # a version is used when two checks have found it
         timed("take a version with ten more apps", app.reread_apps)
         with database.read() as conn:
             print(f"{wallets.count(conn)} wallets are known")

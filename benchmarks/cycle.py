@@ -1,10 +1,10 @@
-"""One poll cycle, all in: fetched over TLS, stored, estimated for two balances in use, judged, told; wall and CPU.
+"""One whole poll cycle: fetch over TLS, store, estimate for two balances in use, judge, notify; wall time and CPU.
 
     python benchmarks/cycle.py [--wallets 1000] [--connections 50] [--latency-ms 50] [--cycles 14] [--profile FILE]
 
-The other side is a bare asyncio server in a process of its own, whose balances fall with every answer. The clock is
-moved by hand, five minutes a cycle, so that hours close and models are refitted as in a day; behind every balance lie
-five weeks of use. The bound is wallets x latency / connections. CPU is this process's own, user and system.
+The server is a bare asyncio program in a process of its own, whose balances fall with every answer. The clock is set by
+the benchmark, five minutes per cycle, so that hours close and models are refitted as in a real day; every balance has
+five weeks of history. The bound is wallets x latency / connections. CPU is this process's own, user and system.
 """
 
 import argparse
@@ -40,7 +40,7 @@ IN_USE = (Category.INDUSTRY, Category.MARKET)
 
 
 class Clock:
-    """Moves when it is moved."""
+    """A clock that only moves when it is set."""
 
     at = START
 
@@ -49,7 +49,7 @@ class Clock:
 
 
 class Falling(asyncio.Protocol):
-    """Answers each request, a while later, with balances that are a little lower than the last time."""
+    """Answers each request, after a delay, with balances that are a little lower than the last time."""
 
     latency = 0.0
     asked: ClassVar[dict[bytes, int]] = {}
@@ -91,8 +91,8 @@ async def serve(chain: str, latency: float) -> None:
 
 
 @contextmanager
-def far_side(latency_ms: float) -> Iterator[tuple[Path, str]]:
-    """Run the other side; yield a folder with its certificate in ca.pem, and its address."""
+def running_server(latency_ms: float) -> Iterator[tuple[Path, str]]:
+    """Run the server; yield a folder with its certificate in ca.pem, and its address."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         authority = trustme.CA()
@@ -139,7 +139,7 @@ apps_file = "apps.csv"
 
 
 def put_past(database: Database, zone: str) -> None:
-    """Give every balance the model of five weeks in which it was used day and night, more by day."""
+    """Give every balance the model of five weeks of usage day and night, more by day."""
     rng = np.random.default_rng(1)
     hour = int(START.timestamp() // 3600)
     daily = 100 + 80 * np.sin(np.arange(hour - WINDOW_HOURS, hour) * np.pi / 12)
@@ -163,7 +163,7 @@ def put_past(database: Database, zone: str) -> None:
 
 
 def measure(folder: Path, url: str, chosen: argparse.Namespace) -> None:
-    """Run the cycles and print what each took."""
+    """Run the cycles and print the time of each."""
     bound = chosen.wallets * chosen.latency_ms / 1000 / chosen.connections
     settings = configure(folder, url, chosen.wallets, chosen.connections)
     database = Database(settings.database.url.reveal())
@@ -185,7 +185,7 @@ def measure(folder: Path, url: str, chosen: argparse.Namespace) -> None:
             report = bot.poll_cycle.run_due()
             wall, cpu = time.perf_counter() - wall, (time.process_time() - cpu) / chosen.wallets * 1000
             closes_hour = number > 0 and clock.at.minute < EVERY.seconds // 60
-            if number > 0:  # the first one connects, and imports
+            if number > 0:  # the first cycle connects and imports
                 (closing if closes_hour else usual).append(cpu)
             lost = chosen.wallets if report is None else len(report.errors) + len(report.faults)
             print(
@@ -213,7 +213,7 @@ def main() -> None:
     if chosen.serve:
         asyncio.run(serve(chosen.serve, chosen.latency_ms / 1000))
         return
-    with far_side(chosen.latency_ms) as (folder, url):
+    with running_server(chosen.latency_ms) as (folder, url):
         measure(folder, url, chosen)
 
 

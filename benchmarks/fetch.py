@@ -1,9 +1,9 @@
-"""Reads many wallets over TLS, with what balancebot uses and with what it could use instead, side by side in one run.
+"""Reads many wallets over TLS, with balancebot's own client and with alternatives, in one run.
 
     python benchmarks/fetch.py --wallets 1000 --connections 50 --latency-ms 50
 
-The other side is a bare asyncio server in a process of its own. Absolute figures drift with the machine: read the ratios.
-The bound is wallets x latency / connections. CPU is the client's own, user and system.
+The server is a bare asyncio program in a process of its own. Absolute figures depend on the machine: compare the
+ratios. The bound is wallets x latency / connections. CPU is the client's own, user and system.
 """
 
 import argparse
@@ -40,7 +40,7 @@ ANSWER = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 
 
 
 class Answering(asyncio.Protocol):
-    """Answers each request with the same bytes, a while later."""
+    """Answers each request with the same bytes, after a delay."""
 
     latency = 0.0
 
@@ -76,7 +76,7 @@ def good(response: httpx.Response) -> bool:
 
 
 class Balancebot:
-    """The product's own source."""
+    """The program's own source."""
 
     def __init__(self, url: str, bundle: Path, num: int, connections: int) -> None:
         endpoint = Endpoint(base_url=url, kind=EndpointKind.APP, key=Secret(AUTH[0]), secret=Secret(AUTH[1]))

@@ -1,9 +1,10 @@
-"""How long people wait: from the answer that shows a drop to Slack having the message, and from start to first alert.
+"""How long users wait: from the answer that shows a drop until Slack has the message, and from start to first alert.
 
     PYTHONPATH=. python benchmarks/latency.py --drops 1000
 
-`balancebot run` is a process of its own; JSMS and Slack are stand-ins in this one, over HTTP on loopback. What is
-timed ends when Slack has taken the message in; Slack's own limit of about a message a second and channel isn't played.
+`balancebot run` is a process of its own; JSMS and Slack are stand-ins in this process, over HTTP on loopback. The
+measured time ends when Slack has accepted the message; Slack's own limit of about one message per second and channel
+isn't simulated.
 """
 
 import argparse
@@ -37,7 +38,7 @@ _PATIENCE = 60.0
 
 
 class TimedJsms(Simulator):
-    """Notes when it first answered that a balance is low."""
+    """Records when it first answered that a balance is low."""
 
     def __init__(self, scenario: Scenario) -> None:
         super().__init__(scenario, clock=SystemClock())
@@ -45,7 +46,7 @@ class TimedJsms(Simulator):
         self.low: set[WalletName] = set()
 
     def drop(self, wallet: WalletName) -> None:
-        """Let the wallet be low from now on."""
+        """Make the wallet's balance low from now on."""
         self.set(wallet, Category.INDUSTRY, _LOW)
         self.low.add(wallet)
 
@@ -58,7 +59,7 @@ class TimedJsms(Simulator):
 
 
 class TimedSlack(SlackStandIn):
-    """Notes when it had each delivery."""
+    """Records when it got each delivery."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +72,7 @@ class TimedSlack(SlackStandIn):
 
 
 class Scene:
-    """A firm of many apps and its bot."""
+    """A company of many apps, and its bot."""
 
     def __init__(self, folder: Path, num_wallets: int, every: str) -> None:
         self._folder = folder
@@ -119,7 +120,7 @@ apps = [
 
     @contextmanager
     def bot(self) -> Iterator[float]:
-        """Run the bot; gives the instant at which it was started."""
+        """Run the bot; yield the instant at which it was started."""
         environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
         command = [sys.executable, "-m", "balancebot", "run"]
         with (self._folder / "log").open("ab") as log:
@@ -132,7 +133,7 @@ apps = [
             process.wait(30)
 
     def waits(self) -> list[float]:
-        """Return, for each drop that is told, how long Slack waited for it after the answer."""
+        """Return how long Slack waited for the message of each drop, counted from the answer that showed it."""
         posted = self._posted()
         return sorted(
             self.slack.had[posted[wallet]] - shown
@@ -141,7 +142,7 @@ apps = [
         )
 
     def _posted(self) -> Mapping[WalletName, str]:
-        """Return the delivery that told of each wallet, alone or with others."""
+        """Return the delivery of each wallet's alert, alone or in a group."""
         with self.database.read() as conn:
             rows = conn.execute(
                 select(alerts.c.wallet, deliveries.c.id, deliveries.c.superseded_by)
@@ -150,10 +151,10 @@ apps = [
             )
             return {WalletName(row.wallet): row.superseded_by or row.id for row in rows}
 
-    def until(self, num_told: int) -> bool:
-        """Wait until so many drops are told."""
+    def until(self, num_notified: int) -> bool:
+        """Wait until Slack has the messages of this many drops."""
         end = time.monotonic() + _PATIENCE
-        while len(self.waits()) < num_told:
+        while len(self.waits()) < num_notified:
             if time.monotonic() > end:
                 return False
             time.sleep(0.25)
@@ -161,7 +162,7 @@ apps = [
 
 
 def one_by_one(num_drops: int, num_wallets: int = 100) -> list[float]:
-    """Let an app fall every now and then, about three in a second, while all are read every second."""
+    """Let an app's balance drop at random times, about three per second, while all are read every second."""
     chance = random.Random(1)
     waits: list[float] = []
     while len(waits) < num_drops:
@@ -181,7 +182,7 @@ def one_by_one(num_drops: int, num_wallets: int = 100) -> list[float]:
 
 
 def many_at_once(num_drops: int, every: str, at_once: int = 100) -> list[float]:
-    """Let a hundred apps fall in the same instant, again and again."""
+    """Let a hundred balances drop in the same instant, repeatedly."""
     with tempfile.TemporaryDirectory() as folder, Scene(Path(folder), num_drops, every) as scene, scene.bot():
         _until_all_read(scene)
         wallets = scene.jsms.wallets[1 : num_drops + 1]
@@ -193,7 +194,7 @@ def many_at_once(num_drops: int, every: str, at_once: int = 100) -> list[float]:
 
 
 def first_alert(num_wallets: int, times: int = 5) -> list[float]:
-    """Start the bot where one app of many is low already, and wait for the message."""
+    """Start the bot when one app of many is low already, and wait for the message."""
     took = []
     for _ in range(times):
         with tempfile.TemporaryDirectory() as folder, Scene(Path(folder), num_wallets, "5m") as scene:
@@ -211,7 +212,7 @@ def _until_all_read(scene: Scene) -> None:
     time.sleep(2)
 
 
-def _say(what: str, seconds: Sequence[float]) -> None:
+def _print_percentiles(what: str, seconds: Sequence[float]) -> None:
     num = len(seconds)
     at = {name: seconds[min(num - 1, int(num * part))] for name, part in (("p50", 0.5), ("p99", 0.99))}
     print(
@@ -226,7 +227,7 @@ if __name__ == "__main__":
     parser.add_argument("--drops", type=int, default=1000)
     parser.add_argument("--every", default="10s")
     options = parser.parse_args()
-    _say("one by one", one_by_one(options.drops))
-    _say("a hundred at once", many_at_once(options.drops, options.every))
+    _print_percentiles("one by one", one_by_one(options.drops))
+    _print_percentiles("a hundred at once", many_at_once(options.drops, options.every))
     waits = first_alert(1000)
     print("from start to the first alert, 1,000 wallets:", ", ".join(f"{wait:.2f} s" for wait in waits))

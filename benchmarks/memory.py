@@ -1,9 +1,9 @@
-"""What the daemon and a `poll` need: resident memory, and the time around the cycle itself.
+"""What the daemon and a `poll` need: resident memory, and the time in addition to the cycle.
 
     python benchmarks/memory.py [--wallets 1000] [--connections 50] [--latency-ms 50]
 
-`run` is started as a process of its own, with pages and without channels, and looked at when some cycles have ended;
-`poll` as one process, timed from its start to its end. The other side is that of cycle.py.
+`run` is started as a process of its own, with pages and without channels, and measured after some cycles; `poll` is one
+process, timed from start to end. The server is that of cycle.py.
 """
 
 import argparse
@@ -15,7 +15,7 @@ import sys
 import time
 from pathlib import Path
 
-from cycle import configure, far_side
+from cycle import configure, running_server
 
 HERE = Path(__file__).parent.parent
 NUM_CYCLES = 3
@@ -24,7 +24,7 @@ _HIGHEST = re.compile(r"VmHWM:\s+(\d+) kB")
 
 
 def megabytes(pid: int, pattern: re.Pattern[str]) -> float:
-    """Return what the kernel says of a process's memory."""
+    """Return a figure of the kernel about a process's memory."""
     found = pattern.search(Path(f"/proc/{pid}/status").read_text())
     return int(found[1]) / 1024 if found else 0.0
 
@@ -36,7 +36,7 @@ def balancebot(folder: Path, *words: str, **streams: object) -> subprocess.Popen
 
 
 def measure_poll(folder: Path, bound: float) -> None:
-    """Run `poll` twice; the second has nothing to make or migrate."""
+    """Run `poll` twice; the second has no tables to create or migrate."""
     for time_of in ("first", "second"):
         began = time.perf_counter()
         process = balancebot(folder, "poll", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -51,7 +51,7 @@ def measure_poll(folder: Path, bound: float) -> None:
 
 
 def measure_run(folder: Path) -> None:
-    """Start `run`, let some cycles end, and look at its memory; then stop it."""
+    """Start `run`, let some cycles end, measure its memory, and stop it."""
     process = balancebot(folder, "run", stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     num_cycles = 0
     try:
@@ -76,7 +76,7 @@ def main() -> None:
     options.add_argument("--latency-ms", type=float, default=50)
     chosen = options.parse_args()
     bound = chosen.wallets * chosen.latency_ms / 1000 / chosen.connections
-    with far_side(chosen.latency_ms) as (folder, url):
+    with running_server(chosen.latency_ms) as (folder, url):
         configure(folder, url, chosen.wallets, chosen.connections, every=f"{max(2, round(3 * bound))}s")
         measure_poll(folder, bound)
         measure_run(folder)

@@ -1,10 +1,10 @@
-"""A month of ten made senders through the real poll cycle, with every message that people get printed in order.
+"""A month of ten simulated senders through the real poll cycle; prints every message that users get, in order.
 
     python benchmarks/month.py [--seed 1] [--days 30] [--language zh-CN]
 
 Two months of history are imported, then everything is read every quarter of an hour. Finance reads Slack at 10:00 on
-working days and does what `advise` says: it moves from the pool at once and buys what arrives a lead time later. Somebody
-stops what must be stopped two hours after it was told. At the end: messages per sender and kind, and what ran dry.
+working days and follows `advise`: it moves quota from the pool at once, and what it buys arrives a lead time later. Ops
+stop an attack two hours after its alert. At the end: messages per sender and kind, and what ran dry.
 """
 
 import argparse
@@ -33,14 +33,14 @@ def place(day: float, hour: float = 0.0) -> int:
 
 
 class Month:
-    """Ten senders of one account, each with its own kind of day."""
+    """Ten senders of one account, each with its own daily pattern."""
 
     def __init__(self, played: Stage, seed: int, days: int) -> None:
         self.stage = played
         self.rng = np.random.default_rng(seed)
         self.days = FIRST + days + 40
         self.stops: dict[BalanceKey, int] = {}
-        """Until which step each is being attacked."""
+        """The step at which each sender's attack ends."""
         self.ordered: list[tuple[datetime, BalanceKey, int]] = []
         self.dry: Counter[str] = Counter()
         played.begun = BEGUN
@@ -120,7 +120,7 @@ class Month:
     # --- the month
 
     def play(self, days: int) -> None:
-        """Live through the month."""
+        """Play the month."""
         played = self.stage
         played.lives_through(FIRST - 1)
         end = played.clock.at + timedelta(days=days)
@@ -150,7 +150,7 @@ class Month:
                     self.dry[str(key)] += 1
 
     def finance(self) -> None:
-        """Do what `advise` says."""
+        """Follow the output of `advise`."""
         played = self.stage
         now = played.clock.at
         for row in played.advice().rows:
@@ -196,11 +196,11 @@ SENDERS: dict[str, tuple[float, float, Category]] = {
     "newsletter": (700, 30, Category.MARKET),
     "winter-sale": (1_000, 9, Category.INDUSTRY),
 }
-"""Name -> messages a day, days that the balance lasts at first, and what is sent."""
+"""Name -> messages per day, days that the first balance lasts, and the category."""
 
 
 def main() -> None:
-    """Play the month, and count."""
+    """Play the month, and print the counts."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -1,11 +1,11 @@
-"""A partial outage: how late healthy wallets are read by `balancebot run` while others hang, are refused or fail.
+"""A partial outage: how late `balancebot run` reads healthy wallets while others hang, are refused or fail.
 
     python benchmarks/outage.py [--wallets 2000] [--hang 614] [--limited 500] [--broken 207] [--every 60] [--seconds 300]
 
-`balancebot run` is a process of its own; the server is a bare asyncio one in this process, on loopback. It takes the
-requests of some wallets and never answers, answers others "out of freq" and others 500, and the rest after
-`--latency-ms`. Some healthy balances fall to 0 on the way: how many of them have an alert at the end is counted, too.
-Of each healthy wallet a reading is due once an interval; more of them count for nothing. A gap runs from one answer to
+`balancebot run` is a process of its own; the server is a bare asyncio program in this process, on loopback. It never
+answers the requests of some wallets, answers others with "out of freq" and others with 500, and the rest after
+`--latency-ms`. Some healthy balances fall to 0 meanwhile: the number of them that have an alert at the end is counted,
+too. Each healthy wallet is due for one reading per interval; more readings don't count. A gap runs from one answer to
 the next, or from the start or to the end.
 """
 
@@ -31,11 +31,11 @@ from balancebot.store.tables import alerts
 
 _DROPS = 30
 _START_PATIENCE = 60.0
-"""Seconds until the first request must have come."""
+"""Seconds within which the first request must arrive."""
 
 
 class Outage:
-    """Which wallet behaves in which way, and when each was asked and answered."""
+    """The behaviour of each wallet, and when it was asked and answered."""
 
     def __init__(self, chosen: argparse.Namespace) -> None:
         names = [f"app-{number:05}" for number in range(chosen.wallets)]
@@ -50,7 +50,7 @@ class Outage:
         self.latency = chosen.latency_ms / 1000
 
     def answer(self, name: str) -> bytes | None:
-        """Return the whole answer to a request for `name`; None where it is never answered."""
+        """Return the whole answer to a request for `name`; None if it is never answered."""
         behaviour = self.behaviours[name]
         self.num_requests[behaviour] += 1
         match behaviour:
@@ -145,7 +145,7 @@ async def play(outage: Outage, folder: Path, chosen: argparse.Namespace) -> tupl
             await asyncio.sleep(0.05)
         started = time.monotonic()
         dropping = random.Random(2).sample(outage.healthy, min(_DROPS, len(outage.healthy)))
-        # a drop that nobody could have read before the end says nothing: the last two intervals have none
+        # A drop that couldn't be read before the end shows nothing: the last two intervals have none.
         span = max(chosen.seconds - 2.0 * chosen.every, chosen.seconds / 2) - chosen.every
         for place, name in enumerate(dropping):
             at = started + chosen.every + max(span, 0.0) * place / len(dropping)
@@ -162,7 +162,7 @@ async def play(outage: Outage, folder: Path, chosen: argparse.Namespace) -> tupl
 
 
 def report(outage: Outage, folder: Path, times: tuple[float, float, int], chosen: argparse.Namespace) -> None:
-    """Print readings due and done, the gaps, and the drops that have an alert."""
+    """Print the readings due and done, the gaps, and the drops that have an alert."""
     started, ended, num_drops = times
     due = chosen.seconds // chosen.every
     done = 0

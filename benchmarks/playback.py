@@ -1,6 +1,7 @@
-"""Plays made senders through the real bot: history import, poll cycle, outbox, Slack; the clock is set by hand.
+"""Plays simulated senders through the real bot: history import, poll cycle, outbox, Slack; the benchmark sets the
+clock.
 
-Messages go over HTTP to the Slack stand-in of the tests and are shown as their readers see them.
+Messages go over HTTP to the Slack stand-in of the tests and are printed as their readers see them.
 """
 
 import re
@@ -36,13 +37,13 @@ from tests.standins.slack_api import SlackStandIn
 
 STEP = timedelta(minutes=5)
 DAY = 288
-"""Steps a day."""
+"""Steps per day."""
 PASSWORD = "correct horse battery staple"
 # fmt: off
 CODES = np.array([
     .15, .08, .05, .04, .05, .12, .35, .8, 1.4, 1.8, 2.0, 1.8, 1.5, 1.5, 1.7, 1.7, 1.6, 1.5, 1.5, 1.6, 1.6, 1.4, .9, .4,
 ])
-"""Log-in codes by hour of the day."""
+"""Log-in codes, by hour of the day."""
 OFFICE = np.array([.01] * 8 + [1.5, 2.5, 2.8, 2.5, 1.2, 1.8, 2.6, 2.6, 2.4, 1.8, .6] + [.05] * 5)
 # fmt: on
 
@@ -56,7 +57,7 @@ def sends(
     weekend: float = 0.7,
     first_weekday: int = 0,
 ) -> np.ndarray:
-    """Return messages per five minutes over so many days, from a local midnight on; `first_weekday` 0 is a Monday."""
+    """Return messages per five minutes over `days`, from a local midnight on; `first_weekday` 0 is a Monday."""
     weekdays = (first_weekday + np.arange(days)) % 7
     level = np.exp(0.12 * rng.normal(size=days)) * np.where(weekdays >= 5, weekend, 1.0)
     rate = per_day / DAY * np.outer(level, np.repeat(shape / shape.mean(), 12)).ravel()
@@ -65,18 +66,18 @@ def sends(
 
 @dataclass
 class HandClock:
-    """A clock that stands still until it is moved."""
+    """A clock that only moves when it is set."""
 
     at: datetime
 
     def now(self) -> datetime:
-        """Return the instant it was set to."""
+        """Return the instant to which it was set."""
         return self.at
 
 
 @dataclass
 class Stage:
-    """One firm's bot. `left` is what each wallet shows per category; usage is taken off it by `passes`."""
+    """The bot of one company. `left` is each wallet's balance per category; `passes` subtracts the usage."""
 
     app: App
     clock: HandClock
@@ -87,11 +88,11 @@ class Stage:
     """Messages per five minutes from `begun` on."""
     begun: datetime | None = None
     shown: dict[BalanceKey, int] = field(default_factory=dict)
-    """What is read instead, once: a wrong reading."""
+    """A wrong reading that replaces the balance once."""
     broken: set[WalletName] = field(default_factory=set)
     num_calls: int = 0
 
-    # --- the world
+    # --- the environment
 
     def fetch(self, wallets: Sequence[WalletName], *, budget: timedelta) -> Iterator[Snapshot]:
         """Answer as JSMS would; `budget` isn't needed."""
@@ -104,10 +105,10 @@ class Stage:
             yield Snapshot(wallet=wallet, observed_at=self.clock.at, readings=readings)
 
     def close(self) -> None:
-        """Hold nothing open."""
+        """Close nothing: nothing is open."""
 
     def lives_through(self, days: float, *, every: timedelta = timedelta(minutes=15)) -> None:
-        """Import a history of so many days that ends now: each balance falls by its usage to what is left now."""
+        """Import a history of `days` that ends now: each balance falls by its usage to its present value."""
         assert self.begun is not None
         now = self._place
         step = every // STEP
@@ -146,7 +147,7 @@ class Stage:
         return (self.clock.at - self.begun) // STEP
 
     def passes(self, *, until: datetime, every: timedelta = STEP) -> None:
-        """Let time pass; read every wallet `every` so often, tick the alerts, deliver, and show what was sent."""
+        """Let time pass: at each `every`, read all wallets, tick the alerts, deliver, and print what was sent."""
         while self.clock.at < until:
             before = self._place
             self.clock.at = min(self.clock.at + every, until)
@@ -155,7 +156,7 @@ class Stage:
             self.reads()
 
     def reads(self) -> None:
-        """Read every wallet now and send what there is to say."""
+        """Read every wallet now and deliver the messages."""
         self.app.poll_cycle.run_all([name for name in self.app.settings.wallets if name not in self.broken])
         self.app.operate_alerts.tick()
         self.app.worker_heartbeat("run").show()
@@ -173,10 +174,10 @@ class Stage:
             elif call.method == "chat.update":
                 self.say(f"{at:%a %d %b %H:%M}  Slack, edited: {call.params['text']}")
 
-    # --- what people see
+    # --- what users see
 
     def advice(self) -> Advice:
-        """Return what `advise` would say now."""
+        """Return the present advice of `advise`."""
         keys = [BalanceKey(name, category) for name in self.app.settings.wallets for category in Category]
         with self.app.database.read() as conn:
             return read_advice(

@@ -1,11 +1,13 @@
-"""Adaptive polling beside fixed intervals, on series of use: requests a day, and how late crossed limits are seen.
+"""Adaptive polling compared with fixed intervals, on series of usage: requests per day, and the delay of crossed
+limits.
 
     python benchmarks/polling.py [FOLDER] [--every 60] [--fastest 2] [--days 10] [--seed 1]
 
-Without a FOLDER of series (as `series.py` reads them) senders are made. Behind each series lie 35 days of use; it gets a
-stock, three limits (the use of a day, of a third of a day, and 0) and a top-up some time after the critical limit.
-Models, estimates and the instants of reading are the program's own. A delay runs from the crossing of a limit to the
-first reading that shows it, or to the top-up that hides it. Fixed intervals begin at a random instant for each series.
+Without a FOLDER of series (as `series.py` reads them) senders are simulated. Each series begins with 35 days of usage;
+it gets a stock, three limits (the usage of a day, of a third of a day, and 0) and a top-up some time after the critical
+limit. Models, estimates and the instants of reading are the program's own. A delay runs from the crossing of a limit to
+the first reading that shows it, or to the top-up that hides it. Fixed intervals begin at a random instant for each
+series.
 """
 
 import argparse
@@ -29,29 +31,29 @@ DAY = 1440
 """Minutes."""
 WEEK_HOURS = 168
 START_HOUR = int(datetime(2026, 3, 12, tzinfo=UTC).timestamp()) // 3600
-"""All series are moved by whole weeks, so that they begin together: this is a Thursday, as 1 January 1970 was."""
+"""All series are shifted by whole weeks, so that they begin together: this is a Thursday, as 1 January 1970 was."""
 ZONE = "UTC"
 REFIT_HOURS = 3
-LEAST_USE = 5.0
-"""Messages a day; a series that uses fewer is left out."""
+MIN_USE = 5.0
+"""Messages per day; a series with less is left out."""
 FIXED_MINUTES = (1, 2, 3, 5, 7, 10, 15, 20, 30, 45, 60, 90, 120)
 STARTS = 20
-"""Random starts of each fixed interval."""
+"""How many random starts each fixed interval gets."""
 
 
 class Sender(NamedTuple):
-    """One balance: its use per hour, the past included, and the days that are played, by minute."""
+    """One balance: its usage per hour, including the past, and the simulated days by minute."""
 
     name: str
     hourly: np.ndarray
     balance: np.ndarray
     limits: Limits
     crossings: np.ndarray
-    """Pairs of minutes: when a limit is crossed, and until when that can be seen."""
+    """Pairs of minutes: when a limit is crossed, and until when a reading can show it."""
 
 
 def senders(chosen: argparse.Namespace) -> list[Sender]:
-    """Return the senders of a folder, or made ones."""
+    """Return the senders of a folder, or simulated ones."""
     rng = np.random.default_rng(chosen.seed)
     if chosen.folder is None:
         series = made(rng, WINDOW_HOURS // 24 + chosen.days)
@@ -61,7 +63,7 @@ def senders(chosen: argparse.Namespace) -> list[Sender]:
     for name, first_hour, use in series:
         part = use[-first_hour % WEEK_HOURS * READINGS :][: (WINDOW_HOURS + chosen.days * 24) * READINGS]
         days = len(part) / READINGS / 24
-        if days == WINDOW_HOURS / 24 + chosen.days and part.sum() >= LEAST_USE * days:
+        if days == WINDOW_HOURS / 24 + chosen.days and part.sum() >= MIN_USE * days:
             found.append(sender(rng, name, part))
         else:
             print(f"left out: {name}, of {days:.0f} days and {part.sum() / max(days, 1):.0f} messages a day")
@@ -69,7 +71,7 @@ def senders(chosen: argparse.Namespace) -> list[Sender]:
 
 
 def made(rng: np.random.Generator, days: int) -> list[tuple[str, int, np.ndarray]]:
-    """Return senders of log-in codes and of offices, a third of them with mailings on top."""
+    """Return senders of log-in codes and of office messages; a third of them have mailings in addition."""
     found = []
     for number in range(30):
         use = sends(rng, days, float(10 ** rng.uniform(2.5, 5)), shape=(CODES, OFFICE)[number % 2])
@@ -121,7 +123,7 @@ def delays(of: Sender, reads: np.ndarray) -> np.ndarray:
 
 
 def models_at(found: Sequence[Sender], hour: int) -> Models:
-    """Return the models of the use before an hour of the days that are played."""
+    """Return the models of the usage before one hour of the simulated days."""
     return fit(
         [
             UseWindow(
@@ -136,7 +138,7 @@ def models_at(found: Sequence[Sender], hour: int) -> Models:
 
 
 def adaptive(found: Sequence[Sender], chosen: argparse.Namespace) -> list[np.ndarray]:
-    """Play the days; return the minutes in which each sender is read."""
+    """Simulate the days; return the minutes in which each sender is read."""
     intervals = PollIntervals(
         every=timedelta(minutes=chosen.every),
         fastest=timedelta(minutes=chosen.fastest),
@@ -176,7 +178,7 @@ def adaptive(found: Sequence[Sender], chosen: argparse.Namespace) -> list[np.nda
 
 
 class Outcome(NamedTuple):
-    """What a way of polling costs, and how late it sees what is crossed."""
+    """The cost of a way of polling, and how late it sees crossed limits."""
 
     requests: float
     """Per balance and day."""
@@ -186,14 +188,14 @@ class Outcome(NamedTuple):
 
 
 def outcome(found: Sequence[Sender], reads: Sequence[np.ndarray], days: int) -> Outcome:
-    """Return what came of reading each sender in these minutes."""
+    """Return the outcome of reading each sender in these minutes."""
     late = np.concatenate([delays(of, minutes) for of, minutes in zip(found, reads, strict=True)])
     requests = sum(map(len, reads)) / len(found) / days
     return Outcome(requests, float(late.mean()), float(np.percentile(late, 95)))
 
 
 def fixed(found: Sequence[Sender], interval: float, chosen: argparse.Namespace) -> Outcome:
-    """Return what comes of reading each sender at an interval of so many minutes, over several random starts."""
+    """Return the outcome of reading each sender every `interval` minutes, over several random starts."""
     rng = np.random.default_rng(chosen.seed)
     outcomes = [
         outcome(
@@ -209,7 +211,7 @@ def fixed(found: Sequence[Sender], interval: float, chosen: argparse.Namespace) 
 def equal(
     found: Sequence[Sender], chosen: argparse.Namespace, wanted: float, figure: str
 ) -> tuple[float, Outcome]:
-    """Return the fixed interval at which `figure` is as wanted, found by halving, and what comes of it."""
+    """Return the fixed interval at which `figure` is as wanted, found by bisection, and its outcome."""
     low, high = 0.5, float(DAY)
     for _ in range(14):
         middle = (low * high) ** 0.5

@@ -1,10 +1,10 @@
-"""The rival: Prometheus watching as many wallets by an exporter and `predict_linear`; memory, CPU, drop to alert.
+"""For comparison: Prometheus with an exporter and `predict_linear` for as many wallets; memory, CPU, drop to alert.
 
     python benchmarks/prometheus.py [--wallets 1000] [--seconds 60]
 
-The exporter is a process of its own that serves four balances a wallet, which fall; Prometheus scrapes it and evaluates a
-rule every 15 seconds, its usual interval. What is timed ends when the alert fires: Alertmanager, which groups and sends it,
-comes on top, and so does the exporter that somebody has to write.
+The exporter is a process of its own with four balances per wallet, which fall; Prometheus scrapes it and evaluates a
+rule every 15 seconds, its usual interval. The measured time ends when the alert fires. Alertmanager, which groups and
+sends it, comes in addition, and so does an exporter that somebody must write.
 """
 
 import argparse
@@ -32,7 +32,7 @@ groups:
 
 
 class Exporter(BaseHTTPRequestHandler):
-    """Serves the balances; a file that appears makes one of them 0."""
+    """Serves the balances; when a certain file appears, one of them becomes 0."""
 
     wallets = 0
     drop = Path()
@@ -52,7 +52,7 @@ class Exporter(BaseHTTPRequestHandler):
         self.wfile.write(("\n".join(lines) + "\n").encode())
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Print nothing."""
 
 
 def serve(num_wallets: int, drop: str) -> None:
@@ -74,7 +74,7 @@ def has_alert(port: int) -> bool:
 
 
 def measure(folder: Path, num_wallets: int, seconds: float) -> None:
-    """Run both, and print what Prometheus takes."""
+    """Run both, and print what Prometheus needs."""
     drop = folder / "drop"
     command = [sys.executable, __file__, "--serve", str(drop), "--wallets", str(num_wallets)]
     exporter = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
@@ -114,7 +114,7 @@ def measure(folder: Path, num_wallets: int, seconds: float) -> None:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Parse the command line and measure."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--wallets", type=int, default=1000)
     options.add_argument("--seconds", type=float, default=60)

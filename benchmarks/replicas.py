@@ -1,11 +1,12 @@
-"""Several `balancebot run` on one PostgreSQL: readings a second, how they are shared, and what the database does for them.
+"""Several `balancebot run` on one PostgreSQL: readings per second, how they are shared, and the database's work for
+them.
 
     PYTHONPATH=. python benchmarks/replicas.py [--replicas 1 2 4] [--wallets 1000] [--every 10] [--seconds 60]
 
-With `--every 1` every wallet is due each second, which is more than two processors can do: so what is counted is what
-they can. JSMS is the other side of cycle.py, over TLS; PostgreSQL is a server of this run's own, behind a socket, which
-doesn't wait for the disk. All share the processors of this machine: more replicas than processors show what sharing
-costs, not what it gains.
+With `--every 1` every wallet is due each second, which is more than two processors can do: so the result is their
+maximum. JSMS is the server of cycle.py, over TLS. PostgreSQL is a server of this run's own, behind a socket, without
+waiting for the disk. All share the processors of this machine: more replicas than processors show the cost of sharing,
+not its gain.
 """
 
 import argparse
@@ -17,7 +18,7 @@ import time
 from datetime import timedelta
 from pathlib import Path
 
-from cycle import configure, far_side
+from cycle import configure, running_server
 from sqlalchemy import text
 
 from balancebot.clock import SystemClock
@@ -31,7 +32,7 @@ _PROBES = 50
 
 
 def processor_seconds(pids: list[int]) -> float:
-    """Return the processor time that processes have taken, with that of their ended children."""
+    """Return the processor time of processes and of their ended children."""
     total = 0
     for pid in pids:
         try:
@@ -43,7 +44,7 @@ def processor_seconds(pids: list[int]) -> float:
 
 
 def children(pid: int) -> list[int]:
-    """Return the processes that a process has started, and itself."""
+    """Return a process and the processes that it has started."""
     found = [pid]
     for stat in Path("/proc").glob("[0-9]*/stat"):
         try:
@@ -55,7 +56,7 @@ def children(pid: int) -> list[int]:
 
 
 def postmaster(server: PostgreSQL) -> int:
-    """Return the process that started all others of the server."""
+    """Return the server's main process, which started the others."""
     return int((server.folder / "data" / "postmaster.pid").read_text().split()[0])
 
 
@@ -90,7 +91,7 @@ def claim_ms(database: Database) -> float:
 
 
 def measure(folder: Path, database: Database, server: int, num: int, seconds: float) -> None:
-    """Run `num` replicas for a while, and print a row."""
+    """Run `num` replicas for some time, and print a row."""
     environ = {**os.environ, "PYTHONPATH": str(HERE)}
     logs = [(folder / f"log-{num}-{index}").open("w+") for index in range(num)]
     replicas = [
@@ -132,7 +133,7 @@ def measure(folder: Path, database: Database, server: int, num: int, seconds: fl
 
 
 def main() -> None:
-    """Start the far side and PostgreSQL, and measure each number of replicas in turn."""
+    """Start the JSMS server and PostgreSQL, and measure each number of replicas in turn."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--replicas", type=int, nargs="+", default=[1, 2, 4])
     options.add_argument("--wallets", type=int, default=1000)
@@ -146,7 +147,7 @@ def main() -> None:
         f"{'replicas':>8}{'readings/s':>12}{'least':>8}{'median':>8}{'most':>8}{'CPU shares, %':>16}"
         f"{'CPU ms':>12}{'server ms':>12}{'commits %':>12}{'claim ms':>10}"
     )
-    with run_postgresql() as server, far_side(chosen.latency_ms) as (folder, url):
+    with run_postgresql() as server, running_server(chosen.latency_ms) as (folder, url):
         for num in chosen.replicas:
             name = f"replicas_{num}"
             server.create(name, template="template0")

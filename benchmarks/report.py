@@ -1,9 +1,9 @@
-"""Every figure beside its bound and its rival, in one run: what `make bench` does. Writes them into docs/performance.md.
+"""Runs `make bench`: every figure with its bound and a comparison, in one run. Writes them into docs/performance.md.
 
     python -m benchmarks report [--only startup,cycle] [--keep]
 
-Runs the other benchmarks one after the other, with sizes that end in about ten minutes, and takes the figures from what they
-print. `--only` measures some of them again and leaves the other rows of the table as they are; `--keep` writes nothing.
+Runs the other benchmarks one after the other, with sizes that take about ten minutes in total, and reads the figures
+from their output. `--only` measures some of them again and keeps the other rows of the table; `--keep` writes nothing.
 """
 
 import argparse
@@ -20,7 +20,7 @@ HERE = Path(__file__).parent.parent
 PAGE = HERE / "docs" / "performance.md"
 BEGIN, END = "<!-- begin: make bench -->\n", "<!-- end: make bench -->\n"
 HEAD = "| | measured | aim | beside it | load |\n| --- | ---: | ---: | --- | ---: |\n"
-"""The load is that of the machine when the figure was taken, by programs that are no part of the run too."""
+"""The load is the machine's when the figure was taken, including that of other programs."""
 
 
 class Figure(NamedTuple):
@@ -28,18 +28,18 @@ class Figure(NamedTuple):
 
     title: str
     pattern: str
-    """Finds the figures in what the benchmark prints; its first group is a number."""
+    """Finds the figures in the output of the benchmark; its first group is a number."""
     show: str
-    """How the median of what was found is written."""
+    """The format of the median of the figures."""
     aim: str = ""
     beside: str = ""
-    """The bound or the rival; `{}` in it is the median of what `rival` finds."""
+    """The bound or the comparison; `{}` in it is the median of what `rival` finds."""
     rival: str = ""
     of_all: Callable[[list[float]], float] = statistics.median
 
 
 class Run(NamedTuple):
-    """One call of a benchmark, and what is taken from it."""
+    """One call of a benchmark, and the figures of its output."""
 
     name: str
     options: str
@@ -47,7 +47,7 @@ class Run(NamedTuple):
 
 
 _COMMAND = r" +\d+ +\d+ +([\d.]+)x"
-"""Alone, of startup.py; twice: with a daemon."""
+"""Of startup.py: once without a daemon; twice also with one."""
 
 RUNS = (
     Run(
@@ -249,7 +249,7 @@ def measure(run: Run) -> list[str]:
 
 
 def row(figure: Figure, printed: str) -> str:
-    """Write a figure as a row of the table."""
+    """Return a figure as a row of the table."""
     found = _found(figure.pattern, printed)
     shown = figure.show.format(figure.of_all(found)) if found else "not measured"
     beside = figure.beside
@@ -264,7 +264,7 @@ def _found(pattern: str, printed: str) -> list[float]:
 
 
 def write(rows: list[str]) -> None:
-    """Put rows into the page's table, in place of those of the same title."""
+    """Replace the rows of the page's table that have the same titles."""
     page = PAGE.read_text(encoding="utf-8")
     before, begin, rest = page.partition(BEGIN)
     kept, _, after = rest.partition(END)
@@ -281,7 +281,7 @@ def _title(line: str) -> str:
 
 
 def main() -> None:
-    """Read the command line."""
+    """Parse the command line and run."""
     options = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     options.add_argument("--only", default="", help="names of benchmarks, with commas between")
     options.add_argument("--keep", action="store_true", help="print the figures and write nothing")

@@ -1,10 +1,10 @@
-"""What the estimate costs: CPU and memory for thousands of balances, amortised over a day of 5-minute readings.
+"""The cost of estimates: CPU and memory for thousands of balances, amortised over a day of 5-minute readings.
 
     python benchmarks/runway.py [BALANCES ...]     (4000 40000)
 
-Per hour and balance: one window moved on and stored, one model fitted and stored; per reading: one forecast and one
-look each for a spike and for traffic that stopped, from the stored model. Windows are always full, 35 days: a longer
-history changes nothing.
+Per hour and balance: update and store one window, fit and store one model. Per reading: one forecast and one check each
+for a spike and for traffic that stopped, with the stored model. Windows are always full, 35 days: a longer history
+makes no difference.
 """
 
 import argparse
@@ -20,13 +20,13 @@ from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow, decode_windo
 
 READINGS_PER_HOUR = 12
 AT_A_TIME = 1000
-"""Balances held in memory at once, as the poll cycle does."""
+"""How many balances are in memory at once, as in the poll cycle."""
 END = 494_000
 NOW = END * 3600.0 + 600.0
 
 
 def windows(count: int, rng: np.random.Generator) -> list[bytes]:
-    """Return stored windows of balances with a daily rhythm, from a few to some thousand messages an hour."""
+    """Return stored windows of balances with a daily rhythm, from a few to some thousand messages per hour."""
     hours = np.arange(WINDOW_HOURS)
     rate = rng.lognormal(3, 1.5, (count, 1)) * (1.1 + np.sin(hours * 2 * np.pi / 24))
     use = rng.poisson(rate * rng.gamma(4, 0.25, rate.shape)).astype(np.float32)
@@ -35,7 +35,7 @@ def windows(count: int, rng: np.random.Generator) -> list[bytes]:
 
 
 def close_hour(stored: list[bytes]) -> tuple[list[bytes], list[bytes]]:
-    """Move the windows on by an hour and fit; return what is stored."""
+    """Move the windows on by an hour and fit the models; return what is stored."""
     moved = []
     for blob in stored:
         window = decode_window(blob)
@@ -46,7 +46,7 @@ def close_hour(stored: list[bytes]) -> tuple[list[bytes], list[bytes]]:
 
 
 def read(stored: list[bytes], rng: np.random.Generator) -> int:
-    """Estimate one reading of each balance from its stored model; return how many are known."""
+    """Estimate one reading of each balance from its stored model; return how many estimates are known."""
     models, _ = decode_models(stored)
     count = len(models)
     at = np.full(count, NOW)
@@ -73,7 +73,7 @@ def main() -> None:
     )
     parser.add_argument("balances", nargs="*", type=int, default=[4000, 40_000])
     rng = np.random.default_rng(0)
-    close_hour(windows(8, rng))  # imports, tables of the calendar
+    close_hour(windows(8, rng))  # loads imports and the tables of the calendar
     for count in parser.parse_args().balances:
         hourly = reading = 0.0
         size = known = 0

@@ -1,4 +1,4 @@
-"""Series of real use from a folder of CSV files, as use per five minutes.
+"""Series of real usage from a folder of CSV files, as usage per five minutes.
 
 A file begins with a line `# start_epoch=... step_s=... n=...` and a header; then `i,count` for each bin with use.
 """
@@ -12,7 +12,7 @@ READINGS = 12
 
 
 def load(path: Path) -> tuple[int, np.ndarray]:
-    """Return the first clock hour and the use per five minutes."""
+    """Return the first hour (since 1970) and the usage per five minutes."""
     with path.open() as file:
         head = dict(pair.split("=") for pair in file.readline()[1:].split("(")[0].split())
         file.readline()
@@ -20,7 +20,7 @@ def load(path: Path) -> tuple[int, np.ndarray]:
     use = np.zeros(int(head["n"]), np.int64)
     use[rows[:, 0]] = rows[:, 1]
     parts = int(head["step_s"]) // 300
-    if parts > 1:  # coarser series are split at random within the bin
+    if parts > 1:  # longer bins are split at random into five minutes
         use = np.random.default_rng(0).multinomial(use, np.full(parts, 1 / parts)).ravel()
     start = int(head["start_epoch"])
     skipped = -start % 3600 // 300

@@ -1,4 +1,4 @@
-"""Five thousand threshold rows in and out of sheets, beside what openpyxl alone takes to walk the same workbook.
+"""Five thousand threshold rows in and out of sheets, compared with the time of openpyxl to read the same workbook.
 
 python benchmarks/sheets.py
 """
@@ -21,7 +21,7 @@ ROWS = 5_000
 
 
 def timed(what: str, act, rounds: int = 3):
-    """Print the least CPU time of some rounds, in milliseconds, and return the last answer."""
+    """Print the lowest CPU time of `rounds` calls, in milliseconds, and return the last answer."""
     least, answer = float("inf"), None
     for _ in range(rounds):
         began = process_time()

@@ -1,12 +1,12 @@
-"""A compressed day of faults of every kind: does `balancebot run` grow, and are its books right at the end?
+"""A day of all kinds of faults in minutes: does `balancebot run` grow, and is the outcome right at the end?
 
     python -m benchmarks soak [--database sqlite] [--wallets 300] [--every 2] [--minutes 10] [--seed 1]
 
-One process reads as often as in a day of five-minute readings. Meanwhile balances move, answers lie,
-lines break, the clock jumps, the database is away, strangers knock at the pages, and the process is frozen. Its memory,
-handles, threads and processor time a reading are looked at all the time and printed for the beginning (without the
-first minute), the middle and the end, of a fifth of the time each. At the end what was told is compared with what
-had to be. Status 1 where something was lost, told twice, or answered with a traceback.
+One process reads as often as in a day of five-minute readings. Meanwhile balances move, answers are faulty, connections
+break, the clock jumps, the database is unavailable, strangers open connections to the pages, and the process is frozen.
+Its memory, handles, threads and processor time per reading are sampled all the time and printed for the beginning
+(without the first minute), the middle and the end, each a fifth of the time. At the end the messages are compared with
+those that were due. Exits with 1 if a message was lost or sent twice, or a traceback was logged.
 """
 
 import argparse
@@ -44,11 +44,11 @@ _BODIES = tuple(
         "html", "empty", "huge", "missing_field", "unknown_field", "redirect",
     )
 )  # fmt: skip
-"""Every fault of an answer that leaves the balances as they are."""
+"""The faults of an answer that don't change balances."""
 _JUMPS = (3600.0, -3600.0, 60 * 86400.0, -60 * 86400.0, -50 * 365 * 86400.0)
-"""Seconds: beside the small ones of the crash rounds, an hour, two months and 1976."""
+"""Seconds: in addition to the small jumps of the crash rounds, an hour, two months, and back to 1976."""
 _MAX_OPENINGS = 2
-"""Of one balance: what opens more often flaps, and is told hours later."""
+"""Per balance: a balance whose alert opens more often flaps, and its message comes hours later."""
 _PATIENCE = 300.0
 _HALF_REQUESTS = (b"", b"GET / HT", b"\x16\x03\x01", b"POST /login HTTP/1.1\r\nHo")
 _TICKS = os.sysconf("SC_CLK_TCK")
@@ -56,7 +56,7 @@ _TICKS = os.sysconf("SC_CLK_TCK")
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """What the kernel and the log say of the process at one moment."""
+    """The figures of the kernel and the log about the process at one moment."""
 
     at: float
     memory_mb: float
@@ -65,11 +65,11 @@ class Sample:
     cpu_seconds: float
     readings: int
     after: str = ""
-    """What had gone wrong before it."""
+    """The last fault before the sample."""
 
 
 def sample(town: Town, pid: int, after: str = "") -> Sample:
-    """Look at the process."""
+    """Measure the process."""
     status = dict(
         line.split(":", 1) for line in Path(f"/proc/{pid}/status").read_text().splitlines() if ":" in line
     )
@@ -96,15 +96,15 @@ class Day:
         self.happened: Counter[str] = Counter()
         self._acts: Sequence[Callable[[], str]] = (
             *(lambda: trouble(town, self._chance),) * 4,
-            *(self._lie,) * 3,
-            *(self._break_a_line,) * 2,
-            self._jump,
-            self._knock,
+            *(self._fail_jsms,) * 3,
+            *(self._break_connection,) * 2,
+            self._jump_clock,
+            self._open_connections,
             self._freeze,
         )
 
     def act(self) -> str:
-        """Let balances move, unless the last ones aren't known yet, and one thing go wrong; return what."""
+        """Let balances move, unless the last moves aren't known yet, and cause one fault; return it."""
         if self._town.until_recorded(0.5):
             self._town.move(self._moves())
         what = self._chance.choice(self._acts)()
@@ -123,7 +123,7 @@ class Day:
                 found[wallet] = self._chance.choice([Level.WARNING, Level.CRITICAL, Level.DEPLETED])
         return found
 
-    def _lie(self) -> str:
+    def _fail_jsms(self) -> str:
         kind = self._chance.choice(_BODIES)
         wallet = self._chance.choice(self._town.episodes.wallets)
         delay = timedelta(seconds=0.02 if kind is FaultKind.TRICKLE else self._chance.uniform(0.5, 6.0))
@@ -131,7 +131,7 @@ class Day:
         self._town.jsms.fail(self._chance.choice(("*", str(wallet))), fault)
         return f"JSMS {kind}"
 
-    def _break_a_line(self) -> str:
+    def _break_connection(self) -> str:
         seen = sorted(place for place in self._town.traps.seen if place.startswith(("slack", "mail", "jsms")))
         if not seen:
             return "no line to break"
@@ -139,14 +139,14 @@ class Day:
         self._town.traps.arm(Blow(boundary=place, nth=self._chance.randint(1, 3), fate=Fate.LOSE))
         return f"line broken at {place}" if self._town.traps.wait(5.0) else "no line broken"
 
-    def _jump(self) -> str:
+    def _jump_clock(self) -> str:
         seconds = self._chance.choice(_JUMPS)
         self._town.set_clock(timedelta(seconds=seconds))
         time.sleep(self._chance.uniform(0.5, 4.0))
         self._town.set_clock(timedelta())
         return f"clock wrong by {seconds / 3600:.0f} hours"
 
-    def _knock(self) -> str:
+    def _open_connections(self) -> str:
         lines = []
         with suppress(OSError):
             for _ in range(40):
@@ -168,7 +168,7 @@ class Day:
 
 
 def report(samples: Sequence[Sample]) -> None:
-    """Print the figures of three windows."""
+    """Print the figures of the three windows."""
     print("| | memory, MB | handles | threads | CPU a reading, ms | readings |")
     print("| --- | ---: | ---: | ---: | ---: | ---: |")
     warm = [taken for taken in samples if taken.at > samples[0].at + 60] or list(samples)
@@ -196,7 +196,7 @@ def report(samples: Sequence[Sample]) -> None:
 
 
 def free_port() -> int:
-    """Return a port at which nobody listens."""
+    """Return a free port."""
     with socket.create_server(("127.0.0.1", 0)) as bound:
         return bound.getsockname()[1]
 
@@ -241,7 +241,7 @@ def main() -> int:
         books = compare(town)
         until = time.monotonic() + _PATIENCE
         while books.repeats and time.monotonic() < until:
-            time.sleep(1)  # what was in doubt is looked for again after a minute, and taken back
+            time.sleep(1)  # deliveries in doubt are searched for after a minute, and deleted
             books = compare(town)
         traces = [line for line in town.log() if "trace" in line or "said" in line]
     print(f"{chosen.database}, {chosen.wallets} wallets every {chosen.every} s, {chosen.minutes:g} minutes")

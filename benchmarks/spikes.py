@@ -1,11 +1,12 @@
-"""How often a spike is told that is none, and how many attacks are found, on series of real use.
+"""How often a spike is falsely reported, and how many attacks are found, on series of real usage.
 
     python benchmarks/spikes.py FOLDER [--seed N] [--instead] [--usual N] [--every MINUTES] [--bursty] [--shift LOG2 ...]
 
-Each series of FOLDER (see series.py) is read every five minutes, the model refitted when an hour closes, as in
-operation. Whatever is told of it counts as false. An attack adds 5 or 20 times what its hour of the week usually uses,
-for 30 minutes from a random reading on, in hours that usually use 30 messages or more; it is in the model of the next
-hour, should one close meanwhile. The evidence and the alerts remembered at its start are those of operation.
+Each series of FOLDER (see series.py) is read every five minutes, and the model is refitted when an hour closes, as in
+operation. Every reported spike of the series itself counts as false. An attack adds 5 or 20 times the usual usage of
+its hour of the week, for 30 minutes from a random reading on, in hours that usually use 30 messages or more; if an hour
+closes meanwhile, the attack is in the next model. The evidence and the alerts remembered at its start are those of
+operation.
 """
 
 import argparse
@@ -22,38 +23,38 @@ from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
 DAY = 24 * READINGS
 ATTACK = 6
-"""Bins."""
+"""How many five-minute bins it lasts."""
 HEADS = ("false/quarter", "5x found", "20x found", "by 2nd reading: 5x", "20x")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trial:
-    """How attacks are made and spikes judged."""
+    """How attacks are simulated and spikes judged."""
 
     rng: np.random.Generator
     attacks: int = 500
     usual: float = 30
-    """Messages that an hour usually uses, where attacks are made."""
+    """Attacks are simulated in hours that usually use at least this many messages."""
     instead: bool = False
-    """Whether the attack takes the place of the usual use; otherwise it comes on top."""
+    """Whether the attack replaces the usual usage or adds to it."""
     every: int = 1
-    """Five-minute bins between readings."""
+    """How many five-minute bins lie between readings."""
     bursty: bool = False
     """Whether the category may burst."""
     shift: float = 0.0
-    """Added to every bar, in log2: what the choice of its height trades."""
+    """Added to every bar, in log2: shows the effect of the bar's height."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A series with the model of each hour, fitted on what came before it."""
+    """A series with the model of each hour, fitted to the data before it."""
 
     start: int
     use: np.ndarray
     models: Models
 
     def model(self, hour: int, *, added: float = 0.0) -> Models:
-        """Return the model of an hour, with so much more use in the hour before."""
+        """Return the model of an hour; `added` is additional usage in the hour before."""
         first = max(hour - WINDOW_HOURS, 0) * READINGS
         hourly = np.zeros(WINDOW_HOURS, np.float32)
         exposed = np.zeros(WINDOW_HOURS, np.float32)
@@ -64,7 +65,7 @@ class Series:
         return fit([UseWindow(end=self.start + hour, use=hourly, exposure=exposed)], "UTC").models
 
     def usual(self) -> np.ndarray:
-        """Return what each hour of the week usually uses, as known at that hour."""
+        """Return the usual usage of each hour of the week, as known at that hour."""
         rows = range(len(self.models))
         local = hours_of_week("UTC", self.start, len(self.models))
         return np.asarray(self.models["mean"] * self.models["shape"][rows, local])
@@ -80,7 +81,7 @@ def read(path: Path) -> Series:
 
 
 def judged(series: Series, models: Models, first: np.ndarray, use: np.ndarray, trial: Trial) -> Spikes:
-    """Judge readings that begin at the bins `first` and saw `use`, as if nothing had been told before."""
+    """Judge readings that begin at the bins `first` and saw `use`, as if no spike had been reported before."""
     since = series.start * 3600.0 + first * 300.0
     return judge_spikes(
         models,
@@ -93,7 +94,7 @@ def judged(series: Series, models: Models, first: np.ndarray, use: np.ndarray, t
 
 
 def operate(series: Series, trial: Trial) -> tuple[int, np.ndarray, np.ndarray]:
-    """Return how many spikes are told; and before each reading the evidence and what is remembered of those told."""
+    """Return the number of reported spikes; and before each reading, the evidence and the remembered alerts."""
     first = np.arange(0, len(series.use) // trial.every * trial.every, trial.every)
     use = series.use[: first.size * trial.every].reshape(-1, trial.every).sum(1)
     spikes = judged(series, series.models[first // READINGS], first, use, trial)
@@ -113,7 +114,7 @@ def operate(series: Series, trial: Trial) -> tuple[int, np.ndarray, np.ndarray]:
 
 
 def found(series: Series, times: int, evidence: np.ndarray, memory: np.ndarray, trial: Trial) -> np.ndarray:
-    """Return at which reading each attack was found; 0 = not."""
+    """Return at which reading each attack was found; 0 = not found."""
     usual = series.usual()
     hours = np.flatnonzero(usual[25:-2] >= trial.usual) + 25
     if len(hours) < 20:

@@ -1,8 +1,8 @@
-"""How long commands take to start, against bare Python in the same run.
+"""How long commands take to start, compared with bare Python in the same run.
 
     python benchmarks/startup.py [--rounds 15]
 
-The commands take turns, so that whatever else the machine does hits them alike; the median of each is shown.
+The commands alternate, so that the machine's other load affects them equally; the median of each is shown.
 """
 
 import argparse
@@ -37,11 +37,11 @@ ENVIRON = {
     **{name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"},
     "PYTHONPATH": str(Path(__file__).parent.parent),
 }
-"""Bytecode is kept, as an installed program has it."""
+"""Bytecode is cached, as for an installed program."""
 
 
 def prepare(folder: Path) -> None:
-    """Write a configuration and a database with readings and estimates of two balances a wallet."""
+    """Write a configuration and a database with readings and estimates of two balances per wallet."""
     apps = "".join(
         f'  {{ name = "app-{number}", app_key = "k{number}", master_secret = "s" }},\n'
         for number in range(NUM_WALLETS)
@@ -90,7 +90,7 @@ def prepare(folder: Path) -> None:
 
 @contextmanager
 def daemon(folder: Path) -> Iterator[None]:
-    """Run the daemon in `folder` until it answers commands, and end it again."""
+    """Run the daemon in `folder` until it answers commands, and stop it at the end."""
     process = subprocess.Popen(
         [sys.executable, "-m", "balancebot", "run"],
         cwd=folder,
@@ -104,7 +104,7 @@ def daemon(folder: Path) -> Iterator[None]:
         while (path is None or not path.exists()) and time.monotonic() < until:
             time.sleep(0.1)
             path = socket_path(folder / "balancebot.toml")
-        time.sleep(2)  # its first cycle
+        time.sleep(2)  # for its first cycle
         yield
     finally:
         process.terminate()
@@ -112,7 +112,7 @@ def daemon(folder: Path) -> Iterator[None]:
 
 
 def run(folder: Path, *words: str) -> tuple[float, float]:
-    """Run Python with `words` to its end; return how long it took, and the processor time of it, in seconds."""
+    """Run Python with `words` to its end; return its duration and its processor time, in seconds."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     began = time.perf_counter()
     subprocess.run([sys.executable, *words], cwd=folder, env=ENVIRON, stdout=subprocess.DEVNULL, check=True)
@@ -122,11 +122,11 @@ def run(folder: Path, *words: str) -> tuple[float, float]:
 
 
 def measure(folder: Path, rounds: int) -> dict[str, tuple[float, float]]:
-    """Return the medians of `run` of each command, which take turns."""
+    """Return the medians of `run` for each command; the commands alternate."""
     commands = {"bare": ("-c", "pass")} | {
         name: ("-m", "balancebot", *name.split()) for name in ("--help", *COMMANDS)
     }
-    for words in commands.values():  # compiles what isn't yet
+    for words in commands.values():  # compiles what isn't cached yet
         run(folder, *words)
     took: dict[str, list[tuple[float, float]]] = {command: [] for command in commands}
     for _ in range(rounds):
@@ -139,7 +139,7 @@ def measure(folder: Path, rounds: int) -> dict[str, tuple[float, float]]:
 
 
 def main() -> None:
-    """Print the medians and their ratio to bare Python, without a daemon and with one."""
+    """Print the medians and their ratio to bare Python, without and with a daemon."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=15)
     rounds = parser.parse_args().rounds

@@ -1,8 +1,8 @@
-"""What the store costs: CPU per wallet and cycle, step by step; disk per wallet and year; growth with a year behind it.
+"""The cost of the store: CPU per wallet and cycle, step by step; disk per wallet and year; growth after a year.
 
     python benchmarks/store.py [--wallets 1000] [--url URL]
 
-The figures of one run compare with each other; between machines only their ratios do.
+Compare the figures of one run with each other; between machines, only their ratios.
 """
 
 import argparse
@@ -33,11 +33,11 @@ EVERY = timedelta(minutes=5)
 IN_USE = (Category.INDUSTRY, Category.MARKET)
 ME = "benchmark"
 _IN_ONE = 288
-"""So many hours or instants of the past are written in one transaction."""
+"""How many hours or instants of the past are written in one transaction."""
 
 
 class Costs:
-    """CPU seconds by step; a step inside another one counts for itself alone."""
+    """CPU seconds by step; a step inside another one is counted separately."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -45,7 +45,7 @@ class Costs:
 
     @contextmanager
     def of(self, step: str) -> Iterator[None]:
-        """Count what the block costs."""
+        """Count the cost of the block."""
         outer, self._inner = self._inner, 0.0
         began = time.process_time()
         yield
@@ -55,12 +55,12 @@ class Costs:
 
 
 def shown(number: int) -> Readings:
-    """Two categories in use, two unallocated."""
+    """Return two categories in use, and two unallocated."""
     return Readings(Absent.UNALLOCATED, Absent.UNALLOCATED, 1_000_000 - 3 * number, 500_000 - 7 * number)
 
 
 def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Costs) -> None:
-    """Do what a cycle reads and writes, in one transaction."""
+    """Read and write as a cycle does, in one transaction."""
     at = START + number * EVERY
     second, read = int(at.timestamp()), shown(number)
     keys = [BalanceKey(name, category) for name in ids for category in IN_USE]
@@ -84,7 +84,7 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
             estimates.of_wallets(conn, [row.id for row in rows])
         with costs.of("beliefs written"):
             estimates.save_estimates(
-                conn, [belief(row.id, category, at) for row in rows for category in IN_USE]
+                conn, [estimate_row(row.id, category, at) for row in rows for category in IN_USE]
             )
         with costs.of("roll-up"):
             booked = {Hour(second // 3600, key): Booked(3, 300.0) for key in keys}
@@ -93,8 +93,8 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
             readings.record_booked(conn, [(row.id, read, at) for row in rows])
 
 
-def belief(wallet_id: int, category: Category, at: datetime) -> EstimateRow:
-    """What is believed of one balance."""
+def estimate_row(wallet_id: int, category: Category, at: datetime) -> EstimateRow:
+    """Return the estimate of one balance."""
     return EstimateRow(
         wallet_id=wallet_id,
         category=category,
@@ -120,7 +120,7 @@ def measure_cycles(
 
 
 def write_year(database: Database, wallet_ids: list[int]) -> None:
-    """Write what a year of 5-minute readings leaves behind under the default retention."""
+    """Write the rows that a year of 5-minute readings leaves with the default retention."""
     end = int(START.timestamp())
     used = (Used(), Used(), Used(36, 3600), Used(84, 3600))
     hours = range(end // 3600 - 365 * 24, end // 3600)
@@ -173,7 +173,7 @@ def report(database: Database, *, num_wallets: int, num_cycles: int, num_years: 
 
 
 def main() -> None:
-    """Read the command line."""
+    """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--wallets", type=int, default=1_000)
     parser.add_argument("--cycles", type=int, default=12)

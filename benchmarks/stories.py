@@ -1,11 +1,12 @@
-"""The days on which people look, played end to end: a burst, a drain, a start, a month's end, a wrong reading.
+"""The days on which users look at the bot, from start to end: a burst, a drain, a start, a month's end, a wrong
+reading.
 
     python benchmarks/stories.py                      lists them
     python benchmarks/stories.py drain mailing        plays these; `all` plays all
     python benchmarks/stories.py drain --language zh-CN
 
-Each begins with 60 days of imported history and goes on with the real poll cycle every five minutes. What Slack is
-sent stands in order; at some moments it is compared with `status --json`, `advise` and the wallet's page.
+Each begins with 60 days of imported history and continues with the real poll cycle every five minutes. The messages to
+Slack are printed in order; at some moments they are compared with `status --json`, `advise` and the wallet's page.
 """
 
 import argparse
@@ -37,12 +38,12 @@ def at(day: float, hour: float = 0.0) -> datetime:
 
 
 def place(day: float, hour: float = 0.0) -> int:
-    """Return the step of such an instant."""
+    """Return the step of a local instant."""
     return (at(day, hour) - BEGUN) // STEP
 
 
 class Story:
-    """A shop of about 900 messages a day with a shared pool, from day 60 on."""
+    """A shop with about 900 messages per day and a shared pool, from day 60 on."""
 
     def __init__(
         self, stage: Stage, *, per_day: float = 900, left: int = 9_000, pool: int = 0, hour: float = 9.0
@@ -66,7 +67,7 @@ class Story:
         self.stage.passes(until=at(day, hour), every=every)
 
     def look(self, *, page: bool = False) -> None:
-        """Print how every face tells the shop now."""
+        """Print the state of the shop in `status --json`, `advise`, the truth and, if wanted, the page."""
         stage, say = self.stage, self.stage.say
         now = stage.clock.at.astimezone(ZONE)
         shown = stage.status(SHOP)
@@ -135,7 +136,7 @@ def goes_live(story: Story) -> None:
 
 
 def doubles(story: Story) -> None:
-    """Usage doubles for good."""
+    """Usage doubles permanently."""
     story.usage[place(FIRST, 10) :] *= 2
     story.stage.left[SHOP] = 20_000
     story.history()
@@ -146,7 +147,7 @@ def doubles(story: Story) -> None:
 
 
 def tenfold(story: Story) -> None:
-    """Usage is ten times what it was, for good."""
+    """Usage becomes ten times as high, permanently."""
     story.usage[place(FIRST, 10) :] *= 10
     story.stage.left[SHOP] = 90_000
     story.history()
@@ -172,7 +173,7 @@ def month_end(story: Story) -> None:
 
 
 def drain(story: Story) -> None:
-    """Drained to 0 by a robot in the night, stopped, topped up as the bot advised."""
+    """Drained to 0 by a robot at night, stopped, topped up as the bot advised."""
     story.stage.left[SHOP] = 60_000
     story.usage[place(FIRST, 2) : place(FIRST, 9)] += 1_500
     story.stage.clock.at = at(FIRST, 1)
@@ -193,7 +194,7 @@ def drain(story: Story) -> None:
 
 
 def small_drain(story: Story) -> None:
-    """A robot in an app that was low already: its spike belongs to the alert that is open."""
+    """A robot in an app that was low already: its spike belongs to the open alert."""
     story.stage.left[SHOP] = 4_000
     story.usage[place(FIRST, 10) : place(FIRST, 12)] += 150
     story.history()
@@ -217,7 +218,7 @@ def wrong_reading(story: Story) -> None:
 
 
 def wrong_twice(story: Story) -> None:
-    """A reading ten times too high is confirmed by a second look, and taken back five minutes later; one in ten likewise."""
+    """A reading ten times too high is confirmed by a second one, then corrected; then one that is a tenth."""
     story.stage.left[SHOP] = 9_000
     story.history()
     story.goes_on(FIRST, 10)
@@ -256,7 +257,7 @@ def once_a_day(story: Story) -> None:
 
 
 def pool(story: Story) -> None:
-    """What the app lacks is in the account's shared pool."""
+    """The quota that the app needs is in the account's shared pool."""
     story.stage.left[SHOP] = 2_000
     story.stage.left[BalanceKey(POOL, Category.INDUSTRY)] = 500_000
     story.history()

@@ -1,11 +1,11 @@
-"""How large and how slow the pages are: each of them, asked over HTTP on loopback, with many wallets behind them.
+"""The size and speed of all pages, requested over HTTP on loopback, with many wallets.
 
     python benchmarks/web.py [--wallets 1000] [--times 15]
 
-The wallets have a balance in about half of their categories, a month of hourly history for the one whose page is
-asked, and a threshold row for every fifth. Prints kilobytes and the median and 95th percentile in milliseconds, and
-ends with status 1 if a page is over 200 KB, or at up to 1,000 wallets slower than 100 ms in the median. `first` is the
-first look at the overview after readings came in, while it is made anew beside it.
+The wallets have a balance in about half of their categories; the wallet whose page is requested has a month of hourly
+history, and every fifth wallet has a threshold row. Prints kilobytes and the median and 95th percentile in
+milliseconds. Exits with 1 if a page is over 200 KB, or slower than 100 ms in the median at up to 1,000 wallets. `first`
+is the first request of the overview after new readings, while it is computed again in the background.
 """
 
 import argparse
@@ -50,7 +50,7 @@ PASSWORD = "a long secret"
 
 
 class Clock:
-    """Stands still but for a push."""
+    """A clock that only moves when it is set."""
 
     def __init__(self) -> None:
         self.at = NOW
@@ -60,17 +60,17 @@ class Clock:
 
 
 def names(count: int) -> list[WalletName]:
-    """The shared pool and its apps."""
+    """Return the shared pool and its apps."""
     return [WalletName("acme"), *(WalletName(f"acme/app {number:05d}") for number in range(count - 1))]
 
 
 def fill(database: Database, watched: list[WalletName], at: datetime) -> None:
-    """Let every wallet have been read just before `at`, and believe something of each balance."""
+    """Store a reading of every wallet just before `at`, and an estimate of each balance."""
     dice = random.Random(1)
     with database.write() as conn:
         wallets.sync(conn, watched, now=at)
         ids = wallets.ids(conn)
-        reads, beliefs = [], []
+        reads, estimate_rows = [], []
         for name in watched:
             found = Readings(*(reading(dice) for _ in Category))
             reads.append(
@@ -81,23 +81,25 @@ def fill(database: Database, watched: list[WalletName], at: datetime) -> None:
                     next_reading=NextReading(at + timedelta(seconds=100)),
                 )
             )
-            beliefs += [
-                belief(ids[name], category, value, at, dice)
+            estimate_rows += [
+                estimate_row(ids[name], category, value, at, dice)
                 for category, value in found.items()
                 if isinstance(value, int)
             ]
         readings.record_good(conn, reads)
-        estimates.save_estimates(conn, beliefs)
+        estimates.save_estimates(conn, estimate_rows)
 
 
 def reading(dice: random.Random) -> Reading:
-    """A balance, one that isn't allocated, or one that is used up."""
+    """Return a balance, one that isn't allocated, or one that is used up."""
     kind = dice.random()
     return Absent.UNALLOCATED if kind < 0.5 else 0 if kind < 0.52 else dice.randint(1_000, 500_000)
 
 
-def belief(wallet_id: int, category: Category, value: int, at: datetime, dice: random.Random) -> EstimateRow:
-    """What an estimate would have left behind."""
+def estimate_row(
+    wallet_id: int, category: Category, value: int, at: datetime, dice: random.Random
+) -> EstimateRow:
+    """Return an estimate as a poll cycle would have stored it."""
     hours = dice.uniform(5, 3_000)
     return EstimateRow(
         wallet_id=wallet_id,
@@ -113,7 +115,7 @@ def belief(wallet_id: int, category: Category, value: int, at: datetime, dice: r
 
 
 def give_history(database: Database, name: WalletName) -> None:
-    """Let one wallet have been used for a month."""
+    """Store a month of history of one wallet."""
     last = int(NOW.timestamp() // 3600)
     with database.write() as conn:
         ids = wallets.ids(conn)
@@ -132,7 +134,7 @@ def give_history(database: Database, name: WalletName) -> None:
 
 
 def set_limits(database: Database, watched: list[WalletName]) -> None:
-    """Give every fifth wallet a row, and two patterns one."""
+    """Store a threshold row for every fifth wallet, and for two patterns."""
     rows = [
         ThresholdRow(wallet="*", warning_days=14),
         ThresholdRow(wallet="acme/*", category=Category.VOICE, warning_below=500),
@@ -143,7 +145,7 @@ def set_limits(database: Database, watched: list[WalletName]) -> None:
 
 
 def settings_for(file: Path, watched: list[WalletName]) -> Settings:
-    """The configuration that such a bot would have."""
+    """Return the configuration of such a bot."""
     key, secret = Secret("k"), Secret("s")
     apps = tuple(
         AppConfig(name=name.partition("/")[2], app_key=key, master_secret=secret) for name in watched[1:]
@@ -160,7 +162,7 @@ def settings_for(file: Path, watched: list[WalletName]) -> Settings:
 
 
 def asked(wallet: WalletName) -> Iterator[tuple[str, str]]:
-    """Every page by its name and address."""
+    """Yield the name and address of every page."""
     yield from {
         "overview": "/",
         "overview, page 20": "/?page=20",
@@ -183,7 +185,7 @@ def asked(wallet: WalletName) -> Iterator[tuple[str, str]]:
 def timed(
     ask: Callable[[], httpx.Response], times: int, before: Callable[[], None] = lambda: None
 ) -> tuple[float, list[float]]:
-    """Return kilobytes, and milliseconds of each time; what is done `before` each isn't counted."""
+    """Return kilobytes, and the milliseconds of each call; calls of `before` aren't counted."""
     size, taken = 0.0, []
     for _ in range(times):
         before()
@@ -229,7 +231,7 @@ def main() -> int:
             client.post("/login", data={"name": "finance", "password": PASSWORD})
 
             def read_again() -> None:
-                """Let every wallet have been read once more."""
+                """Store a new reading of every wallet."""
                 clock.at += timedelta(minutes=1)
                 with database.write() as conn:
                     conn.exec_driver_sql(
@@ -248,7 +250,7 @@ def main() -> int:
 
 
 def show(name: str, size: float, taken: list[float], num_wallets: int) -> bool:
-    """Print one line; return whether it is more than it may be."""
+    """Print one line; return whether it exceeds a bound."""
     middle = statistics.median(taken)
     late = sorted(taken)[int(len(taken) * 0.95)] if len(taken) > 1 else middle
     is_bad = size > MAX_KILOBYTES or (num_wallets <= 1000 and middle > MAX_MILLISECONDS)

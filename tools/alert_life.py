@@ -1,7 +1,8 @@
-"""Draws docs/images/alert.gif, an alert's life in six pictures: `PYTHONPATH=. python tools/alert_life.py` from the root.
+"""Draws docs/images/alert.gif, an alert's life in six pictures: `PYTHONPATH=. python tools/alert_life.py` from the
+root.
 
-The pages are the real ones in the system's headless Chromium, and so are the words of the messages: what stands in Slack is
-drawn from the blocks that Slack would be sent.
+The pages are the real ones in the system's headless Chromium. The Slack messages are drawn from the blocks that Slack
+would get.
 """
 
 import html
@@ -75,12 +76,12 @@ _CAPTION = """(text) => {
 
 
 class Recorder(Room):
-    """A room that keeps what it was sent."""
+    """A channel that keeps the messages that it was sent."""
 
     outgoing: list[OutgoingMessage]
 
     def put(self, outgoing: OutgoingMessage) -> MessageRef | ChannelError:
-        """Keep it, too."""
+        """Keep the message, too."""
         self.outgoing = [*getattr(self, "outgoing", []), outgoing]
         return super().put(outgoing)
 
@@ -158,7 +159,7 @@ def _log_in(page: Page) -> None:
 
 
 def _reads(world: World, ledger: Ledger, *, hours: int) -> None:
-    """Let time pass with a reading every half hour, and deliver what comes of it."""
+    """Let time pass with a reading every half hour, and deliver the resulting messages."""
     for _ in range(2 * hours):
         world.clock.pass_by(minutes=30)
         for name in world.source.script:
@@ -169,7 +170,7 @@ def _reads(world: World, ledger: Ledger, *, hours: int) -> None:
 
 
 def _room(world: World) -> str:
-    """Draw what stands in the room of checkout's alert: its message as it looks now, and the answers below."""
+    """Draw the channel of checkout's alert: its message in the present version, and the replies below."""
     slack = world.slack
     assert isinstance(slack, Recorder)
     ours = [outgoing for outgoing in slack.outgoing if str(CHECKOUT) in repr(outgoing.message)]

@@ -1,15 +1,17 @@
-"""Count what six flows of balancebot cost, and how large the package is, as a table to compare before and after.
+"""Counts the cost of six flows of balancebot and the size of the package, as a table for comparison before and after.
 
     python tools/flows.py [--json] [--root DIR]
 
 The flows run in a temporary folder on SQLite, against a JSMS server of this file and the Slack stand-in of the tests.
-Each is run once unmeasured, so that imports, first connections and looked-up channels are not counted. For each it counts
+Each flow is run once before it is measured, so that imports, first connections and channel look-ups aren't counted. The
+counts are:
 
 - SQL statements sent to the database (an executemany is one; BEGIN and COMMIT are not), and transactions,
 - files of balancebot/ in which a function was called, on any thread, and these functions,
 - frozen dataclasses of balancebot of which a value was made by its constructor.
 
-Everything that names a part of balancebot stands in `open_app` and `balancebot`: a reorganisation changes only those.
+Everything that depends on balancebot's structure is in `open_app` and `balancebot`: a reorganisation changes only
+those.
 """
 
 import argparse
@@ -38,28 +40,28 @@ from typing import Any, ClassVar
 import httpx
 from sqlalchemy import Engine, event
 
-# ---------------------------------------------------------------- the parts of balancebot that are named
+# ---------------------------------------------------------------- the used parts of balancebot
 
 
 @dataclass(frozen=True, kw_only=True)
 class RunningApp:
-    """A running balancebot with its pages, but with no scheduler: flows are started here."""
+    """A running balancebot with its pages but without a scheduler: this program starts the flows."""
 
     poll: Callable[[], object]
     """Poll the wallets that are due, as the daemon's job does."""
     deliver: Callable[[], object]
-    """Begin to send what the outbox holds, as the daemon's job does; may return before it is sent."""
+    """Start to send the outbox, as the daemon's job does; may return before everything is sent."""
     heartbeat: Callable[[], object]
     """Record that this process is alive."""
     listening: Callable[[], contextlib.AbstractContextManager[None]]
-    """Listen to Slack's Socket Mode in a block. Not always: its pings would be counted with other flows."""
+    """Listen to Slack's Socket Mode in a block; otherwise its pings would be counted with other flows."""
     address: str
-    """Where the pages are served."""
+    """The address of the pages."""
     close: Callable[[], object]
 
 
 def open_app(config: Path, clock: "Clock") -> RunningApp:
-    """Build what `balancebot run` runs."""
+    """Build the parts that `balancebot run` runs."""
     from balancebot.app import build_app
     from balancebot.config import load
     from balancebot.notify.slack.listener import slack_app_of
@@ -96,7 +98,7 @@ def open_app(config: Path, clock: "Clock") -> RunningApp:
 
 
 def balancebot(*words: str, stdin: str = "") -> str:
-    """Run a command in this process, in the current folder; return what it prints."""
+    """Run a command in this process, in the current folder; return its output."""
     from balancebot.cli import main
 
     out = io.StringIO()
@@ -118,12 +120,12 @@ def slack_stand_in() -> Any:
     return SlackStandIn()
 
 
-# ---------------------------------------------------------------- what is counted
+# ---------------------------------------------------------------- the counts
 
 
 @dataclass(kw_only=True)
 class Count:
-    """What one flow did."""
+    """The counts of one flow."""
 
     sql: list[str] = field(default_factory=list)
     num_transactions: int = 0
@@ -136,11 +138,11 @@ class Count:
 
 
 _REST = 0.5
-"""Seconds without a call of a function of balancebot after which a flow has ended."""
+"""A flow has ended when no function of balancebot was called for this time, in seconds."""
 
 
 class Recorder:
-    """Sees every call and every statement of threads that begin after `install`, and counts while `counting`."""
+    """Observes every call and every statement of threads that start after `install`; counts them inside `counting`."""
 
     def __init__(self, package: Path) -> None:
         self._prefix = f"{package}{os.sep}"
@@ -148,7 +150,7 @@ class Recorder:
         self._last_call = 0.0
 
     def install(self) -> None:
-        """Begin to see, on this thread and on those that begin later."""
+        """Start to observe this thread and those that start later."""
         event.listen(Engine, "before_cursor_execute", self._on_statement)
         event.listen(Engine, "begin", self._on_begin)
         threading.setprofile(self._on_call)
@@ -156,7 +158,7 @@ class Recorder:
 
     @contextlib.contextmanager
     def counting(self) -> Iterator[Count]:
-        """Count what happens until the end of the block and until balancebot rests."""
+        """Count until the end of the block and until balancebot is idle."""
         self._count = count = Count()
         yield count
         self._last_call = time.monotonic()
@@ -170,7 +172,7 @@ class Recorder:
         code, count = frame.f_code, self._count
         if code.co_filename.startswith(self._prefix):
             self._last_call = time.monotonic()
-            if count is not None and code.co_flags & CO_OPTIMIZED:  # no module and no class body
+            if count is not None and code.co_flags & CO_OPTIMIZED:  # not a module or a class body
                 count.functions.add(code)
         elif count is not None and code.co_name == "__init__" and code.co_filename == "<string>":
             made = type(frame.f_locals.get(code.co_varnames[0]))
@@ -189,11 +191,11 @@ class Recorder:
             count.num_transactions += 1
 
 
-# ---------------------------------------------------------------- the world around it
+# ---------------------------------------------------------------- the environment
 
 
 class Clock:
-    """Shows the time to which it was set. It begins after everything that commands wrote by the machine's clock."""
+    """Shows the time to which it was set. It starts after all times that commands wrote from the machine's clock."""
 
     def __init__(self) -> None:
         self.at = datetime.now(UTC).replace(minute=10, second=0, microsecond=0) + timedelta(hours=2)
@@ -208,7 +210,7 @@ class Jsms(BaseHTTPRequestHandler):
 
     protocol_version = "HTTP/1.1"
     balances: ClassVar[dict[str, int]] = {}
-    """Of the categories in use; no quota is assigned in the others."""
+    """For the categories in use; the others are unallocated."""
 
     def do_GET(self) -> None:
         """Answer a request for the balances."""
@@ -235,7 +237,7 @@ _WALLET = "acme/shop"
 
 
 def configure(folder: Path, jsms_url: str, slack: Any) -> Path:
-    """Write a configuration of one wallet, and five weeks of its history; set limits and add a user."""
+    """Write the configuration of one wallet, import five weeks of history, set limits and add a user."""
     config = folder / "balancebot.toml"
     config.write_text(
         f"""\
@@ -276,7 +278,7 @@ apps = [{{ name = "shop", app_key = "key", master_secret = "secret" }}]
 
 
 def click(button: Mapping[str, Any], response_url: str, number: int) -> dict[str, Any]:
-    """Return what Slack sends over Socket Mode when somebody presses a button of a message."""
+    """Return the message that Slack sends over Socket Mode when a user presses a button of a message."""
     payload = {
         "type": "block_actions",
         "user": {"id": "U000ONCALL", "username": "oncall", "name": "oncall", "team_id": "T000"},
@@ -310,7 +312,7 @@ def button_of(message: object, label: str) -> Mapping[str, Any]:
 
 
 class FormReader(HTMLParser):
-    """Collects the fields of the form that is sent to one address, as a browser would send them."""
+    """Collects the fields of the form for one address, as a browser would send them."""
 
     def __init__(self, action: str) -> None:
         super().__init__()
@@ -320,7 +322,7 @@ class FormReader(HTMLParser):
         self._textarea = ""
 
     def handle_starttag(self, tag: str, attrs: Sequence[tuple[str, str | None]]) -> None:
-        """Take a field."""
+        """Collect a field."""
         given = {name: value or "" for name, value in attrs}
         if tag == "form":
             self._inside = given.get("action") == self._action
@@ -329,7 +331,7 @@ class FormReader(HTMLParser):
             self._textarea = given["name"] if tag == "textarea" else ""
 
     def handle_data(self, data: str) -> None:
-        """Take what stands in a text area."""
+        """Collect the text of a text area."""
         if self._textarea:
             self.fields[self._textarea] += data
 
@@ -361,7 +363,7 @@ class Flows:
         self._browser.close()
 
     def poll(self, **balances: int) -> Count:
-        """Poll the wallet five minutes after the last time; named balances are different from now on."""
+        """Poll the wallet five minutes after the last time; the given balances have changed."""
         self._clock.at += timedelta(minutes=5)
         for kind in _LIMITS:
             Jsms.balances[kind] = balances.get(kind, Jsms.balances[kind] - 3)
@@ -371,7 +373,7 @@ class Flows:
         return count
 
     def deliver(self) -> Count:
-        """Send what waits."""
+        """Send the outbox."""
         before = self._num_sent()
         with self._recorder.counting() as count:
             self._app.deliver()
@@ -382,7 +384,7 @@ class Flows:
         return sum(call.method.startswith("chat.") for call in self._slack.calls)
 
     def acknowledge(self) -> Count:
-        """Press the button under the newest message and wait for the answer that the person sees."""
+        """Press the button under the newest message and wait for the answer that the user sees."""
         button = button_of(self._slack.messages("ops")[-1]["blocks"], "Acknowledge")
         envelope = click(button, self._slack.response_url, next(self._numbers))
         socket = self._slack.socket
@@ -395,7 +397,7 @@ class Flows:
         return count
 
     def edit_threshold(self, category: str, limit: int) -> Count:
-        """Save another limit by the form on the page."""
+        """Save another limit with the form on the page."""
         page = self._browser.get("/thresholds/edit", params={"wallet": _WALLET, "category": category})
         form = FormReader("/thresholds/save")
         form.feed(page.text)
@@ -405,14 +407,14 @@ class Flows:
         return count
 
     def wallet_page(self) -> Count:
-        """Look at the page of the wallet."""
+        """Load the page of the wallet."""
         with self._recorder.counting() as count:
             answer = self._browser.get(f"/wallets/{_WALLET}")
         _expect(answer.status_code == 200, "there is no page of the wallet")
         return count
 
     def warm_up(self) -> None:
-        """Run every flow once, through one whole alert, and leave nothing open."""
+        """Run every flow once, through one whole alert, and leave no alert open."""
         for _ in range(2):
             self.poll()
         self.poll(industry=_LIMITS["industry"] - 10)
@@ -425,11 +427,11 @@ class Flows:
         self.deliver()
         _expect(num_open_alerts() == 0, "the alert of the warm-up is still open")
         self._clock.at = self._clock.at.replace(minute=10) + timedelta(hours=1)
-        for _ in range(2):  # the first one closes an hour, which a usual poll does not
+        for _ in range(2):  # the first poll closes an hour, which a usual poll doesn't
             self.poll()
 
     def measure(self) -> dict[str, Count]:
-        """Return what each flow did, by its name."""
+        """Return the counts of each flow, by name."""
         self.warm_up()
         counts = {"calm poll of one wallet": self.poll()}
         _expect(num_open_alerts() == 0, "the poll was not calm")
@@ -448,7 +450,7 @@ def num_open_alerts() -> int:
 
 
 def measure_flows(package: Path) -> dict[str, Count]:
-    """Run the flows in a temporary folder, which is the current one meanwhile."""
+    """Run the flows in a temporary folder, which is the current folder meanwhile."""
     here = Path.cwd()
     with contextlib.ExitStack() as stack:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="flows-")))
@@ -518,11 +520,11 @@ def sizes(package: Path) -> dict[str, Any]:
     }
 
 
-# ---------------------------------------------------------------- what is printed
+# ---------------------------------------------------------------- the output
 
 
 def as_markdown(counts: Mapping[str, Count], size: Mapping[str, Any], package: Path) -> str:
-    """Write both tables."""
+    """Return both tables as Markdown."""
     lines = [
         "| flow | SQL statements | transactions | files entered | functions entered | value types made |",
         "| --- | ---: | ---: | ---: | ---: | ---: |",
@@ -545,7 +547,7 @@ def as_markdown(counts: Mapping[str, Count], size: Mapping[str, Any], package: P
 
 
 def as_json(counts: Mapping[str, Count], size: Mapping[str, Any], package: Path) -> str:
-    """Write the same with what was counted."""
+    """Return both tables and the details of the counts as JSON."""
     flows = {
         name: {
             "sql_statements": len(count.sql),

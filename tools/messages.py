@@ -1,7 +1,7 @@
 """Collects the sentences of code and templates into the catalogues, and compiles them: `make messages`.
 
-`--check` writes nothing and fails where a catalogue is behind the sources, has a sentence that is untranslated or
-fuzzy or names other figures than the English, or where the compiled file is not what the catalogue says.
+`--check` writes nothing and fails if a catalogue doesn't match the sources, has a sentence that is untranslated, fuzzy
+or has other figures than the English, or if the compiled file doesn't match the catalogue.
 """
 
 import io
@@ -33,7 +33,8 @@ def collected() -> Catalog:
     """Return the sentences of the sources, without translations."""
     found = Catalog(domain=DOMAIN, charset="utf-8")
     for folder, methods in SOURCES.items():
-        # Babel warns of every f-string among the arguments; ruff's INT rules look at the first, which alone matters.
+        # Babel warns of every f-string among the arguments; ruff's INT rules check the first argument, the only one
+        # that matters.
         with redirect_stderr(io.StringIO()):
             extracted = sorted(_extracted(folder, methods), key=lambda one: one[:2])
         for name, _, message, comments, context in extracted:
@@ -51,7 +52,7 @@ def _extracted(folder: str, methods: list[tuple[str, str]]) -> Iterator[tuple[st
 
 
 def updated(po: Path, sources: Catalog) -> Catalog:
-    """Return the catalogue of one language with the sentences of the sources; what is new is empty, the rest goes."""
+    """Return the catalogue of one language, updated from the sources: new sentences are empty, old ones removed."""
     catalogue = read_po(io.BytesIO(po.read_bytes()), domain=DOMAIN)
     catalogue.update(sources, no_fuzzy_matching=True, update_creation_date=False)
     catalogue.obsolete.clear()
@@ -59,15 +60,14 @@ def updated(po: Path, sources: Catalog) -> Catalog:
 
 
 def body(catalogue: Catalog) -> bytes:
-    """Return a .po file without its header; sentences name their files, but no lines, which would change daily."""
+    """Return a .po file without its header. Sentences name their files, not their lines, which change daily."""
     text = io.BytesIO()
     write_po(text, catalogue, width=120, include_lineno=False, sort_output=True)
     return text.getvalue().partition(b"\n\n")[2].lstrip()
 
 
 def is_current(po: Path, catalogue: Catalog) -> bool:
-    """Tell whether the files of a language say what its catalogue, brought up to date, says; which Babel wrote them
-    doesn't matter."""
+    """Return whether the files of a language equal its updated catalogue; the version of Babel doesn't matter."""
     mo = po.with_suffix(".mo")
     return (
         po.read_bytes().partition(b"\n\n")[2] == body(catalogue)
@@ -87,7 +87,7 @@ def _translations(catalogue: Catalog) -> dict[object, object]:
 
 
 def faults(catalogue: Catalog) -> Iterator[str]:
-    """Yield what is wrong with the translations."""
+    """Yield the faults of the translations."""
     for message in catalogue:
         if not message.id:
             continue
@@ -105,12 +105,12 @@ def faults(catalogue: Catalog) -> Iterator[str]:
 
 
 def figures(text: str) -> set[str]:
-    """Return the names in `%(names)s`; a lone `%` counts as one, for it would fail."""
+    """Return the names in `%(names)s`; a lone `%` counts as a name, because formatting it would fail."""
     return {found[1] or found[0] for found in _FIGURE.finditer(text) if found[0] != "%%"}
 
 
 def allowed(message: Message, *, least: bool = False) -> set[str]:
-    """Return the figures of the English; of its plural forms the one with most or, with `least`, with fewest."""
+    """Return the figures of the English; of its plural forms the one with the most or, with `least`, the fewest."""
     forms = [figures(form) for form in ([message.id] if isinstance(message.id, str) else message.id)]
     return min(forms, key=len) if least else max(forms, key=len)
 
@@ -121,7 +121,7 @@ def catalogues() -> list[Path]:
 
 
 def main() -> int:
-    """Update and compile, or check."""
+    """Update and compile the catalogues, or check them."""
     checks, wrong = "--check" in sys.argv[1:], 0
     sources = collected()
     for po in catalogues():

@@ -1,7 +1,8 @@
-"""`python tools/mutants.py balancebot/domain/silence.py tests/domain/test_silence.py ...`: is each small fault noticed?
+"""`python tools/mutants.py balancebot/domain/silence.py tests/domain/test_silence.py ...`: do tests notice small
+faults?
 
 Makes one fault at a time in a copy of the package (a comparison, an operator, a number, a condition, a returned value),
-runs the tests against the copy, and prints each fault that none of them noticed. Status 1 below 85 %.
+runs the tests against the copy, and prints each fault that no test noticed. Exits with 1 below 85 %.
 """
 
 import argparse
@@ -25,7 +26,7 @@ _OPERATORS: dict[type[ast.operator], type[ast.operator]] = {
 
 
 def faults(source: str) -> Iterator[tuple[int, str, str]]:
-    """Yield the line, what the fault is, and the source with it."""
+    """Yield the line of each fault, its description, and the source with the fault."""
     for number in range(sum(1 for _ in ast.walk(ast.parse(source)))):
         tree = ast.parse(source)
         node = list(ast.walk(tree))[number]
@@ -36,7 +37,7 @@ def faults(source: str) -> Iterator[tuple[int, str, str]]:
 
 
 def _is_declaration(tree: ast.AST, node: ast.AST) -> bool:
-    """Tell whether a node is part of an annotation or a decorator: no test can notice a fault there."""
+    """Return whether a node is part of an annotation or a decorator, where no test can notice a fault."""
     return any(
         node in ast.walk(declared)
         for parent in ast.walk(tree)
@@ -50,7 +51,7 @@ def _is_declaration(tree: ast.AST, node: ast.AST) -> bool:
 
 
 def _break(node: ast.AST) -> bool:
-    """Put a fault into a node; tell whether there is one for it."""
+    """Put a fault into a node; return whether that is possible."""
     match node:
         case ast.Compare(ops=[first, *_]) if type(first) in _COMPARISONS:
             node.ops[0] = _COMPARISONS[type(first)]()

@@ -1,8 +1,9 @@
-"""Draws docs/runway.svg: one balance with its top-ups, its limits and the fan of its runway.
+"""Draws docs/runway.svg: one balance with its top-ups, its limits and the range of its runway.
 
     PYTHONPATH=. python tools/runway_picture.py
 
-The balance is made up (a fixed seed): an app that sends log-in codes, busy on working days. The estimate is the real one.
+The balance is invented (with a fixed seed): an app that sends log-in codes, mostly on working days. The estimate is
+real.
 """
 
 from dataclasses import dataclass
@@ -31,7 +32,7 @@ AMBER, RED, GREEN, VIOLET = "#d97706", "#dc2626", "#059669", "#7c3aed"
 
 @dataclass(frozen=True, kw_only=True)
 class Past:
-    """Hourly use, the stock after each hour, and where it was topped up."""
+    """Hourly usage, the balance after each hour, and the hours of the top-ups."""
 
     use: np.ndarray
     stock: np.ndarray
@@ -39,7 +40,7 @@ class Past:
 
 
 def past() -> Past:
-    """Make up 35 days of use by the hour of the week, and what was left of the stock."""
+    """Invent 35 days of usage by the hour of the week, and the balances that it leaves."""
     rng = np.random.default_rng(11)
     week = hours_of_week(ZONE, END - WINDOW_HOURS, WINDOW_HOURS)
     day, hour = week // 24, week % 24
@@ -56,12 +57,12 @@ def past() -> Past:
 
 
 def x(hours: float) -> float:
-    """Return the place of an instant, in hours from now."""
+    """Return the horizontal place of an instant, in hours from now."""
     return LEFT + (hours + SHOWN) / (SHOWN + AHEAD) * (WIDTH - LEFT - RIGHT)
 
 
 def y(balance: float) -> float:
-    """Return the height of a balance."""
+    """Return the vertical place of a balance."""
     return HEIGHT - BOTTOM - balance / 32_000 * (HEIGHT - TOP - BOTTOM)
 
 
@@ -72,13 +73,13 @@ def line(points: list[tuple[float, float]], **style: str) -> str:
 
 
 def upright(hours: float, top: float, bottom: float, **style: str) -> str:
-    """Return an upright line at an instant."""
+    """Return a vertical line at an instant."""
     place = f'x1="{x(hours):.1f}" x2="{x(hours):.1f}" y1="{top:.1f}" y2="{bottom:.1f}"'
     return f"<line {place} {_attributes(style)}/>"
 
 
 def text(at: tuple[float, float], words: str, **style: str) -> str:
-    """Return words at a place in the picture."""
+    """Return text at a place in the picture."""
     return f'<text x="{at[0]:.1f}" y="{at[1]:.1f}" {_attributes(style)}>{words}</text>'
 
 
@@ -107,7 +108,7 @@ def axes() -> list[str]:
 
 
 def fan(paths: Paths, balance: float) -> list[str]:
-    """Return the fan of the balances to come: P10 to P90, and P50."""
+    """Return the range of the future balances: P10 to P90, and P50."""
     hours = np.arange(0.0, AHEAD + 0.5, 1.0)
 
     def left(quantile: float) -> list[tuple[float, float]]:
@@ -127,7 +128,7 @@ def fan(paths: Paths, balance: float) -> list[str]:
 
 
 def main() -> None:
-    """Write the picture beside this script."""
+    """Write the picture."""
     seen = past()
     model = fit(
         [UseWindow(end=END, use=seen.use.astype(np.float32), exposure=np.ones(WINDOW_HOURS, np.float32))],

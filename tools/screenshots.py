@@ -1,6 +1,6 @@
-"""Take the pictures of the pages that the README shows: `PYTHONPATH=. python tools/screenshots.py` from the root.
+"""Takes the pictures of the pages in the README: `PYTHONPATH=. python tools/screenshots.py` from the root.
 
-They show the account that the tests of the pages are made over, in the system's headless Chromium.
+They show the account of the pages' tests, in the system's headless Chromium.
 """
 
 import shutil
@@ -28,7 +28,7 @@ NAME, PASSWORD = "demo", "a long secret"
 
 
 def edit(page: Page) -> None:
-    """Open a row, type another limit, and wait for what it would do."""
+    """Open a row, enter another limit, and wait for the preview of its effects."""
     page.locator("tr", has_text="acme/checkout").locator("a.button").click()
     page.locator("#e-warning_below").fill("150,000")
     page.locator(".compare").wait_for()
@@ -48,7 +48,7 @@ PICTURES: tuple[tuple[str, str, tuple[int, int], str, Callable[[Page], None]], .
 
 
 def main() -> None:
-    """Take them all."""
+    """Take all pictures."""
     IMAGES.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, sync_playwright() as playwright:
         database = Database(f"sqlite:///{folder}/balancebot.db")

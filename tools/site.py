@@ -1,7 +1,7 @@
-"""Puts the pages of the documentation's site together in `build/pages`; `make docs` then builds the site of them.
+"""Collects the pages of the documentation site in `build/pages`, from which `make docs` builds the site.
 
-The pages are docs/, the files at the root that belong there, and the quick start, which is a part of the README: each
-text is written once. Links are turned to where their targets are on the site; a link that leads nowhere stops it.
+The pages are docs/, some files of the root, and the quick start, which is a part of the README: so each text is written
+once. Links are changed to the places on the site; a link without a target is an error.
 """
 
 import os
@@ -21,15 +21,15 @@ QUICK_STARTS = {
     "README.md": ("quick-start.md", "Quick start", "## Start", "## What it promises"),
     "README.zh-CN.md": ("quick-start.zh.md", "快速开始", "## 开始使用", "## 它保证什么"),
 }
-"""Of each README: its page, the page's title, and the headings between which it stands."""
+"""Of each README: its page on the site, the page's title, and the headings where it begins and ends."""
 OTHERS = {"deploy/slack-manifest.yaml": "slack-manifest.yaml", "LICENSE": "LICENSE.txt"}
-"""Files that pages link to, and that the site holds as they are."""
+"""Files that pages link to, and that the site contains unchanged."""
 
 _LINK = re.compile(r"(?<=\]\()(?![a-z]+:|#)([^)#\s]+)")
 
 
 def main(pages: Path) -> int:
-    """Write the pages into a folder; return 1 where a link leads nowhere."""
+    """Write the pages into a folder; return 1 if a link has no target."""
     shutil.rmtree(pages, ignore_errors=True)
     places = _places()
     texts = {source: (ROOT / source).read_text() for source in places if source.endswith(".md")}
@@ -46,7 +46,7 @@ def main(pages: Path) -> int:
             else texts[source]
         )
         broken: list[str] = []
-        target.write_text(_LINK.sub(lambda link: _turned(link[1], source, places, broken), text))  # noqa: B023 -- called at once
+        target.write_text(_LINK.sub(lambda link: _site_link(link[1], source, places, broken), text))  # noqa: B023 -- called at once
         faults += [f"{source}: {link} is not on the site" for link in broken]
     for fault in faults:
         print(fault, file=sys.stderr)
@@ -68,8 +68,8 @@ def _quick_start(readme: str, title: str, begin: str, end: str) -> str:
     return f"# {title}\n{readme[start:stop]}"
 
 
-def _turned(link: str, source: str, places: dict[str, str], broken: list[str]) -> str:
-    """Return a link of a page as it leads to the same target on the site; folders become the page that tells of them."""
+def _site_link(link: str, source: str, places: dict[str, str], broken: list[str]) -> str:
+    """Return the site's link to the target of a page's link; a folder becomes the page that describes it."""
     meant = os.path.normpath(Path(source).parent / link)
     if meant == "deploy":
         meant = "docs/operations.md"
