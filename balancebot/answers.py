@@ -31,7 +31,7 @@ Instant: TypeAlias = Annotated[datetime, Meta(tz=True)]
 BalanceState: TypeAlias = Literal["known", "unallocated", "unread"]
 SeverityWord: TypeAlias = Annotated[str, Meta(extra_json_schema={"enum": [level.word for level in Severity]})]
 NextCursor: TypeAlias = Annotated[
-    str | UnsetType | None, Meta(description="what asks for the next page; null: this is the last")
+    str | UnsetType | None, Meta(description="the cursor of the next page; null: this is the last page")
 ]
 OffOrCount: TypeAlias = int | Literal["off"] | None
 OffOrDays: TypeAlias = float | Literal["off"] | None
@@ -53,7 +53,7 @@ class RunwayAnswer(Struct, frozen=True, kw_only=True):
     p10: float | None
     p50: float | None
     p90: float | None
-    judged: Annotated[float | None, Meta(description="what limits in days are compared with")]
+    judged: Annotated[float | None, Meta(description="the value that is compared with limits in days")]
 
 
 class LimitsAnswer(Struct, frozen=True, kw_only=True):
@@ -77,10 +77,10 @@ class BalanceAnswer(Struct, frozen=True, kw_only=True):
     next_read_at: Instant | None
     next_read_reason: Annotated[
         ReadReason | None,
-        Meta(description="why then; null: it was made due by something else than a reading"),
+        Meta(description="why at that time; null: something other than a reading made it due"),
     ]
     next_read_category: Annotated[
-        Category | None, Meta(description="the balance of the wallet that decided when it is read next")
+        Category | None, Meta(description="the balance of the wallet that decides when it is read next")
     ]
     burn_per_day: Annotated[float | None, Meta(description="expected usage of the next 24 hours")]
     usual_burn_per_day: float | None
@@ -90,10 +90,12 @@ class BalanceAnswer(Struct, frozen=True, kw_only=True):
     severity: SeverityWord
     limits: LimitsAnswer
     alert: Annotated[str | None, Meta(description="the id of its open `low_balance`")]
-    movable: Annotated[int, Meta(description="messages that the account's shared pool can spare")]
+    movable: Annotated[int, Meta(description="messages that the account's shared pool can give")]
     spike: Annotated[str | None, Meta(description="the id of its open `burn_spike`")]
     wallet_alert: Annotated[str | None, Meta(description="the id of the open alert of its wallet")]
-    stopped: Annotated[bool, Meta(description="whether its usage stopped in hours that always see some")]
+    stopped: Annotated[
+        bool, Meta(description="whether its usage stopped in hours in which there always is some")
+    ]
 
 
 class BalancesAnswer(Struct, frozen=True, kw_only=True):
@@ -101,7 +103,7 @@ class BalancesAnswer(Struct, frozen=True, kw_only=True):
 
     as_of: Instant
     balances: list[BalanceAnswer]
-    muted: Annotated[MutedCounts, Meta(description="open alerts that are muted, by what")]
+    muted: Annotated[MutedCounts, Meta(description="open alerts that are muted, by cause")]
     next_cursor: NextCursor = UNSET
 
 
@@ -185,17 +187,17 @@ class AlertAnswer(Struct, frozen=True, kw_only=True):
     id: str
     kind: AlertKind
     wallet: str
-    category: Annotated[Category | None, Meta(description="null where the kind concerns the wallet")]
-    severity: Annotated[SeverityWord, Meta(description="of a closed alert the worst one that was told")]
+    category: Annotated[Category | None, Meta(description="null if the alert is about the whole wallet")]
+    severity: Annotated[
+        SeverityWord, Meta(description="for a closed alert, the worst severity that was sent")
+    ]
     opened_at: Instant
     closed_at: Instant | UnsetType | None = UNSET
     closed_because: Cause | None
     acknowledged_by: str | None
     expected_top_up_at: Instant | None
     silenced_until: Instant | None
-    escalated_at: Annotated[
-        Instant | None, Meta(description="when it was last told to those of an escalation")
-    ]
+    escalated_at: Annotated[Instant | None, Meta(description="when it was last escalated")]
     flapping: bool
     reason: Annotated[str, Meta(description="the limit crossed, or what is wrong, in words")]
 
@@ -251,7 +253,7 @@ class SilenceAnswer(Struct, frozen=True, kw_only=True):
     until: Instant
     reason: str
     created_by: str
-    ended_at: Annotated[Instant | None, Meta(description="when somebody ended it before `until`")]
+    ended_at: Annotated[Instant | None, Meta(description="when it was ended early, before `until`")]
 
 
 class SilencesAnswer(Struct, frozen=True, kw_only=True):
@@ -287,9 +289,7 @@ class ThresholdAnswer(Struct, frozen=True, kw_only=True):
     note: str
     updated_at: Instant | None
     updated_by: str | None
-    warnings: Annotated[list[str] | UnsetType, Meta(description="what to look at twice, after a change")] = (
-        UNSET
-    )
+    warnings: Annotated[list[str] | UnsetType, Meta(description="warnings about a change")] = UNSET
 
 
 class ThresholdsAnswer(Struct, frozen=True, kw_only=True):
@@ -341,7 +341,8 @@ class EpisodeAnswer(Struct, frozen=True, kw_only=True):
     ending: Ending
     ended_at: Instant | None
     notice_seconds: Annotated[
-        float | None, Meta(description="how long before it ran out, or was topped up, it was told")
+        float | None,
+        Meta(description="how long before the balance ran out or was topped up the alert was sent"),
     ]
 
 

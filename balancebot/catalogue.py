@@ -97,9 +97,9 @@ class Figures:
         text = catalogue(self.language).ngettext(one, many, count)
         return text % {"count": self.number(count), **figures}
 
-    def translate(self, told: Sentence) -> str:
+    def translate(self, text: Sentence) -> str:
         """Translate a sentence that other code has made."""
-        return told.translated(catalogue(self.language).gettext)
+        return text.translated(catalogue(self.language).gettext)
 
     def all_of(self, texts: Iterable[str]) -> str:
         """Join texts with "and": `a and b`."""

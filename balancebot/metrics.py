@@ -144,7 +144,9 @@ class _FromDatabase(Collector):
 def _muted(now: MutedCounts) -> Iterator[Metric]:
     """Yield the alerts whose messages are muted; an alert with several reasons is counted under each."""
     muted = GaugeMetricFamily(
-        "balancebot_alerts_muted", "Open alerts that are not told, or not by themselves", labels=("by",)
+        "balancebot_alerts_muted",
+        "Open alerts without a message, or without a message of their own",
+        labels=("by",),
     )
     for by, num in (
         ("silence", now.silenced),

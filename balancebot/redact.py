@@ -186,11 +186,11 @@ def secrets_in(value: object) -> Iterator[str]:
         for field in dataclasses.fields(value):
             yield from secrets_in(getattr(value, field.name))
     elif isinstance(value, Mapping):
-        for held in value.values():
-            yield from secrets_in(held)
+        for item in value.values():
+            yield from secrets_in(item)
     elif isinstance(value, Sequence | set | frozenset) and not isinstance(value, str | bytes | Enum):
-        for held in value:
-            yield from secrets_in(held)
+        for item in value:
+            yield from secrets_in(item)
 
 
 def _squeezed(text: str) -> str:

@@ -122,11 +122,11 @@ def _from_database(app: App) -> Iterator[_Line]:
         if silence.announced_at is not None:
             text = f"{silence.pattern.text} until {silence.until:%Y-%m-%d %H:%M} UTC by {silence.created_by}"
             yield _Line(f"silence {silence.id}", f"{text}, which mutes much", ok=None)
-    for trouble in failures:
+    for failure in failures:
         yield _Line(
-            f"{trouble.channel} {trouble.destination}",
-            f"{trouble.message} (since {trouble.since:%Y-%m-%d %H:%M} UTC)",
-            ok=None if _is_tried(app, trouble.channel) else False,
+            f"{failure.channel} {failure.destination}",
+            f"{failure.message} (since {failure.since:%Y-%m-%d %H:%M} UTC)",
+            ok=None if _is_tried(app, failure.channel) else False,
         )
 
 

@@ -56,7 +56,7 @@ def resend(context: typer.Context, delivery_id: Annotated[str, typer.Argument(me
         case DeliveryState.DELIVERED:
             raise CommandError(f"delivery {delivery_id} has arrived; it isn't sent twice")
         case DeliveryState.SUPERSEDED:
-            raise CommandError(f"another delivery carries the news of {delivery_id}")
+            raise CommandError(f"another delivery replaces {delivery_id}")
         case DeliveryState.PENDING | DeliveryState.GAVE_UP:
             show(f"delivery {delivery_id} is sent by the next run or poll")
 

@@ -59,9 +59,9 @@ _PORT = 8080
 _USER = "demo"
 _PAGES = """\
   /                            every balance, the worst first, with its runway and how sure it is
-  /wallets/acme/campaigns      one wallet: its past, its limits, and the range of what may come
-  /thresholds                  limits, edited with a look at what they would do and would have told
-  /alerts                      what is open, what was told to whom, and who acted"""
+  /wallets/acme/campaigns      one wallet: its past, its limits, and the range of its forecast
+  /thresholds                  limits, edited with a preview of their effects, now and in the past
+  /alerts                      open alerts, their messages and destinations, and who acted"""
 _SEE_THEM = "\n  See them: `balancebot demo` goes on from here and serves them until it is stopped."
 _NEXT = """\
   balancebot init              writes a commented configuration for your own account
@@ -287,7 +287,7 @@ def _events(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:
 
     yield "The first look: messages will not last", lambda: None
     yield (
-        "A campaign goes out. Quota moves from the shared pool to the hotline: no news. Legacy's keys are rotated",
+        "A campaign goes out. Quota moves from the shared pool to the hotline: no alert. Legacy's keys are rotated",
         campaign,
     )
     yield "A robot makes the log-in page send codes until none is left. Legacy is rejected once more", pumping

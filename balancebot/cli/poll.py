@@ -63,9 +63,9 @@ def _read(app: App, *, alerts: bool) -> PollReport:
     with counted("reading", len(app.settings.wallets)) as progress:
         report = app.poll_cycle.run_all(app.settings.wallets, alerts=alerts, progress=progress)
     if report.complete and app.heartbeat is not None:
-        trouble = app.heartbeat.beat()
-        if trouble:
-            show_error(trouble)
+        failure = app.heartbeat.beat()
+        if failure:
+            show_error(failure)
     return report
 
 

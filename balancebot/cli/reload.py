@@ -31,7 +31,7 @@ def reload(context: typer.Context) -> None:
     url = database_url(path, environ=os.environ)
     faults = [str(fault) for fault in loaded] if isinstance(loaded, tuple) else []
     if url is None:
-        raise RefusedError(*faults, "nobody was told of it: what runs goes on with what it had")
+        raise RefusedError(*faults, "a running balancebot was not notified and keeps its configuration")
     database = Database(url.reveal())
     before = _running_here(database)
     if faults and not before:
@@ -52,7 +52,7 @@ def reload(context: typer.Context) -> None:
             print(f"needs a restart, until then as before: {', '.join(configuration.needs_restart)}")
     refused = [configuration for configuration in after if configuration.faults]
     if refused:
-        kept = f"balancebot (pid {refused[0].pid}) refused it, and goes on with what it had"
+        kept = f"balancebot (pid {refused[0].pid}) refused it, and keeps the configuration that it has"
         error = RefusedError if faults else CommandError
         raise error(*refused[0].faults, kept)
 

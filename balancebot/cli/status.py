@@ -77,9 +77,9 @@ def status(
                 if silence.announced_at is not None
             ]
             refusals = [
-                f"{trouble.channel} {trouble.destination}: {words.translate(trouble.message)}"
-                f" (for {_ago(now - trouble.since, words)})"
-                for trouble in channel_failures.standing(conn)
+                f"{failure.channel} {failure.destination}: {words.translate(failure.message)}"
+                f" (for {_ago(now - failure.since, words)})"
+                for failure in channel_failures.standing(conn)
             ]
             configured = [
                 line
@@ -195,7 +195,7 @@ def _muted(quiet: MutedCounts, words: Wording) -> str:
         (quiet.waiting, f"{quiet.waiting} waiting for quiet hours to end"),
         (
             quiet.grouped,
-            f"{quiet.grouped} told together (spared {words.messages(quiet.spared_by_grouping)})",
+            f"{quiet.grouped} grouped (spared {words.messages(quiet.spared_by_grouping)})",
         ),
         (quiet.flapping, f"{quiet.flapping} flapping (spared {words.messages(quiet.spared_by_flapping)})"),
     )

@@ -192,7 +192,7 @@ def database_url(value: object, context: ConfigContext) -> Secret:
     ):
         raise UnfitError("must be sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST/NAME")
     if file == "/:memory:":
-        raise UnfitError("must name a file: a database in memory forgets what it has told")
+        raise UnfitError("must name a file: a database in memory forgets which alerts were sent")
     if question_mark:
         raise UnfitError("takes no options behind sqlite:///FILE")
     return Secret(f"sqlite:///{context.base / file[1:]}")

@@ -201,7 +201,7 @@ class EscalationConfig(Escalation, ConfigSection):
         example='"30m"',
     )
     destinations: Mapping[str, tuple[str, ...]] = per_channel(
-        ChannelConfig.escalation_key, needed="tells nobody", or_keys=("channels",)
+        ChannelConfig.escalation_key, needed="has no destination", or_keys=("channels",)
     )
     channels: tuple[str, ...] = key(
         values.list_of(values.name, "names"),
@@ -238,7 +238,7 @@ class QuietConfig(ConfigSection):
         if not table.has_any("hours", "days"):
             table.fault("", "is never quiet: it needs `hours` or `days`")
         if len(self.days) == len(Weekday):
-            table.fault("days", "is every day: what is below `below` would never be told")
+            table.fault("days", "is every day: messages below `below` would never be sent")
         return self
 
 

@@ -347,12 +347,12 @@ def _named_destinations(
 def _unreachable(settings: Settings, channels: Sequence[ChannelRegistration]) -> Iterator[tuple[str, str]]:
     for config, place, destinations in _named_destinations(settings, channels):
         if destinations and config.name not in settings.channel_sections:
-            yield place, f"tells nobody: there is no [{config.name}]"
+            yield place, f"sends nothing: there is no [{config.name}]"
 
 
 def _without_destination(settings: Settings) -> Iterator[tuple[str, str]]:
     if not any(settings.routing.defaults.values()):
-        yield "", "without [slack] and [email].to, alerts that no route takes are told to nobody"
+        yield "", "without [slack] and [email].to, alerts that no route matches are sent nowhere"
 
 
 def _in_the_clear(settings: Settings) -> Iterator[tuple[str, str]]:
@@ -369,13 +369,13 @@ def _in_the_clear(settings: Settings) -> Iterator[tuple[str, str]]:
         addresses.append(("heartbeat.url", settings.heartbeat.url))
     if settings.web is not None:
         addresses.append(("web.public_url", settings.web.public_url))
-    for place, held in addresses:
-        address = "" if held is NO_SECRET else held.reveal() if isinstance(held, Secret) else str(held)
+    for place, value in addresses:
+        address = "" if value is NO_SECRET else value.reveal() if isinstance(value, Secret) else str(value)
         parts = split_address(address)
         if parts and parts.scheme == "http" and not _is_this_machine(parts.hostname or ""):
             yield (
                 place,
-                "is plain http: whoever is in between reads the secrets that it carries; write https://",
+                "is plain http: others on the network can read the secrets in it; write https://",
             )
     mail = settings.section(EmailConfig)
     if mail and mail.security is MailSecurity.NONE and mail.password and not _is_this_machine(mail.host):

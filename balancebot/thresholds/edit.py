@@ -65,14 +65,14 @@ class RowChange:
         """Return one line: `~ acme/checkout:voice  warning_below 1000 -> 2000, note inherit -> "call sales"`."""
         if self.before is None or self.after is None:
             row, sign = (self.after, "+") if self.before is None else (self.before, "-")
-            told = [f"{column} {_shown(row, column)}" for column in self.columns]
+            columns = [f"{column} {_shown(row, column)}" for column in self.columns]
         else:
             sign = "~"
-            told = [
+            columns = [
                 f"{column} {_shown(self.before, column)} -> {_shown(self.after, column)}"
                 for column in self.columns
             ]
-        return f"{sign} {self.scope}  {', '.join(told)}"
+        return f"{sign} {self.scope}  {', '.join(columns)}"
 
 
 def _shown(row: ThresholdRow | None, column: str) -> str:
@@ -220,12 +220,12 @@ def _inversions(
         if wallet in touched or any(pattern.matches(wallet) for pattern in patterns)
         for category in Category
     ]
-    told: dict[tuple[object, ...], list[Inversion]] = {}
+    by_rows: dict[tuple[object, ...], list[Inversion]] = {}
     for inversion in after.inversions(balances):
         if inversion not in before.inversions([inversion.balance]):
             rows = (inversion.critical_column, inversion.critical_from, inversion.warning_from)
-            told.setdefault(rows, []).append(inversion)
-    for inversions in told.values():
+            by_rows.setdefault(rows, []).append(inversion)
+    for inversions in by_rows.values():
         first = inversions[0]
         scope, column = next(
             (

@@ -202,7 +202,7 @@ def cells_of_all(
     """
     figures = FIGURES if views is not None else ()
     yield (*HEADER, *(EFFECTIVE_PREFIX + column for column in COLUMNS), *figures)
-    standing = {view.key: view for view in views or ()}
+    views_by_key = {view.key: view for view in views or ()}
     by_scope = {row.scope: row for row in book.rows}
     balances = [(wallet, category) for wallet in known for category in Category]
     own = {Scope(*balance) for balance in balances}
@@ -215,7 +215,7 @@ def cells_of_all(
         yield (
             *_cells(own_row),
             *_effective_cells(effective),
-            *(_figures(standing.get(BalanceKey(wallet, category)), effective.limits) if figures else ()),
+            *(_figures(views_by_key.get(BalanceKey(wallet, category)), effective.limits) if figures else ()),
         )
 
 

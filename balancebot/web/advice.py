@@ -25,7 +25,7 @@ def advised(request: PageRequest) -> Response:
     """Show what to move and buy so that quota lasts to the date in the address."""
     advice, fault = _requested_advice(request)
     orders = request.app.settings.orders
-    shown, paging = cut(advice.shown, page_number(request.asked("page")))
+    shown, paging = cut(advice.shown, page_number(request.query("page")))
     return show(
         request,
         "advice.html.j2",
@@ -61,14 +61,14 @@ def _sheets(request: PageRequest) -> AdviceSheets:
 
 
 def _filters(request: PageRequest) -> dict[str, str]:
-    return {name: request.asked(name) for name in ("q", "until", "certainty")}
+    return {name: request.query(name) for name in ("q", "until", "certainty")}
 
 
 def _requested_advice(request: PageRequest) -> tuple[Advice, Sentence | None]:
     """Return the advice for the values in the address, and what is wrong with them; faulty values are ignored."""
     fault: Sentence | None = None
     until = default_until(request.now, request.zone)
-    if text := request.asked("until"):
+    if text := request.query("until"):
         end = read_day_end(text, request.zone, now=request.now)
         if isinstance(end, Sentence):
             fault = sentence("The date %(fault)s", fault=end)
@@ -76,11 +76,11 @@ def _requested_advice(request: PageRequest) -> tuple[Advice, Sentence | None]:
             fault = sentence("The date must be ahead, and within %(days)s days.", days=FARTHEST.days)
         else:
             until = end
-    text = request.asked("certainty")
+    text = request.query("certainty")
     percent = int(text) if text.isascii() and text.isdecimal() and len(text) < 3 else 0
     sure = percent / 100 if LEAST_SURE <= percent / 100 <= MOST_SURE else ORDER_CONFIDENCE
     advice = request.app.latest_advice.read(until=until, confidence=sure, now=request.now)
-    if about := request.asked("q"):
+    if about := request.query("q"):
         # a part of a name, as on the overview, or a pattern
         pattern = Pattern.parse(about if "*" in about or ":" in about else f"*{about}*")
         if isinstance(pattern, Sentence):

@@ -146,7 +146,7 @@ def _why(message: AlertMessage, words: Wording) -> str:
 def silences_to_csv(request: PageRequest) -> Response:
     """Send the active silences as CSV."""
     with request.app.database.read() as conn:
-        held = silences.holding(conn, request.now)
+        active_silences = silences.holding(conn, request.now)
     rows = (
         (
             str(silence.id),
@@ -156,14 +156,14 @@ def silences_to_csv(request: PageRequest) -> Response:
             silence.reason,
             silence.created_by,
         )
-        for silence in held[:MAX_IN_CSV]
+        for silence in active_silences[:MAX_IN_CSV]
     )
     return csv_file([("id", "pattern", "begins_at", "until", "reason", "created_by"), *rows], "silences.csv")
 
 
 def to_csv(request: PageRequest) -> Response:
     """Send all alerts that match the address, from all pages, as CSV."""
-    wanted, is_past = _wanted(request), request.asked("show") == "past"
+    wanted, is_past = _wanted(request), request.query("show") == "past"
     app, words = request.app, request.words
     with app.database.read() as conn:
         found = (store.past if is_past else store.worst_open)(conn, limit=MAX_IN_CSV, wanted=wanted)
@@ -238,21 +238,21 @@ def silence_many(request: PageRequest) -> Response:
 
 def _wanted(request: PageRequest) -> AlertFilter:
     return AlertFilter(
-        about=request.asked("q"),
-        severity=next((level for level in Severity if level.word == request.asked("severity")), None),
-        kind=next((kind for kind in AlertKind if kind.value == request.asked("kind")), None),
-        state=next((state for state in OpenState if state.value == request.asked("state")), None),
+        about=request.query("q"),
+        severity=next((level for level in Severity if level.word == request.query("severity")), None),
+        kind=next((kind for kind in AlertKind if kind.value == request.query("kind")), None),
+        state=next((state for state in OpenState if state.value == request.query("state")), None),
     )
 
 
 def _listed(request: PageRequest, fault: str = "") -> Response:
     app = request.app
-    number, wanted = page_number(request.asked("page")), _wanted(request)
-    is_past = request.asked("show") == "past"
+    number, wanted = page_number(request.query("page")), _wanted(request)
+    is_past = request.query("show") == "past"
     shown: Sequence[AlertMessage]
     with app.database.read() as conn:
         num_open = store.num_open_about(conn)
-        held = silences.holding(conn, request.now)
+        active_silences = silences.holding(conn, request.now)
         quiet = alerts.muted_counts(conn)
         if is_past:
             closed = store.past(conn, limit=PAGE + 1, offset=offset(number), wanted=wanted)
@@ -281,9 +281,9 @@ def _listed(request: PageRequest, fault: str = "") -> Response:
         kinds=list(AlertKind),
         states=list(OpenState),
         paging=paging,
-        silences=held,
+        silences=active_silences,
         spans=list(_SPANS),
-        pattern=request.sent("pattern") or request.asked("silence"),
+        pattern=request.sent("pattern") or request.query("silence"),
         reason=request.sent("reason"),
         fault=fault,
     )

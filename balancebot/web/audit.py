@@ -66,7 +66,7 @@ class AuditDifference:
 
 def audit_page(request: PageRequest) -> Response:
     """Show the latest changes that match the filter in the address."""
-    number, about, topic = page_number(request.asked("page")), request.asked("q"), request.asked("topic")
+    number, about, topic = page_number(request.query("page")), request.query("q"), request.query("topic")
     with request.app.database.read() as conn:
         entries = audit.newest(
             conn, limit=PAGE + 1, offset=offset(number), acts=TOPICS.get(topic, ()), about=about
@@ -103,8 +103,8 @@ def to_csv(request: PageRequest) -> Response:
         entries = audit.newest(
             conn,
             limit=MAX_IN_CSV,
-            acts=TOPICS.get(request.asked("topic"), ()),
-            about=request.asked("q"),
+            acts=TOPICS.get(request.query("topic"), ()),
+            about=request.query("q"),
         )
     table: list[tuple[Cell, ...]] = [("at", "who", "way", "act", "subject", "before", "after")]
     table += [

@@ -63,10 +63,10 @@ class RoutingPreview:
 
 def channels(request: PageRequest) -> Response:
     """Show all channels and destinations and, for a chosen balance, where its alerts would go."""
-    app, asked = request.app, request.asked("about")
+    app, asked = request.app, request.query("about")
     fault: str = ""
     preview: RoutingPreview | None = None
-    severity = next((level for level in _SEVERITIES if level.word == request.asked("severity")), None)
+    severity = next((level for level in _SEVERITIES if level.word == request.query("severity")), None)
     severity = severity or Severity.CRITICAL
     with app.database.read() as conn:
         summaries = notification_history.destination_summaries(conn)

@@ -124,7 +124,7 @@ def _listed(request: PageRequest, fault: Sentence | None = None) -> Response:
         request.app.operate_orders.listed(),
         key=lambda order: (order.state(request.now) not in AWAITED, _sort_key(order, request.now)),
     )
-    shown, paging = cut(orders, page_number(request.asked("page")))
+    shown, paging = cut(orders, page_number(request.query("page")))
     known = request.app.operate_orders.known()
     return show(
         request,
@@ -137,7 +137,7 @@ def _listed(request: PageRequest, fault: Sentence | None = None) -> Response:
         console_url=settings.console_url,
         categories=list(Category),
         known=sorted({*known[:200], *(WalletName(account_of(name)) for name in known[:200])}),
-        typed={name: request.sent(name) or request.asked(name) for name in _TYPED},
+        typed={name: request.sent(name) or request.query(name) for name in _TYPED},
     )
 
 

@@ -84,7 +84,7 @@ def overview(request: PageRequest) -> Response:
     snapshot = request.app.latest.read(now=request.now)
     wanted = _wanted(request)
     chosen, counts = request.lists.of(snapshot, wanted)
-    shown, paging = cut(chosen, page_number(request.asked("page")))
+    shown, paging = cut(chosen, page_number(request.query("page")))
     return show(
         request,
         "overview.html.j2",
@@ -110,10 +110,10 @@ def overview(request: PageRequest) -> Response:
 
 def _wanted(request: PageRequest) -> OverviewFilter:
     return OverviewFilter(
-        about=request.asked("q"),
-        category=_word(Category, request.asked("category")),
-        group=_word(OverviewGroup, request.asked("group")),
-        order=_word(SortOrder, request.asked("order")) or SortOrder.WORST,
+        about=request.query("q"),
+        category=_word(Category, request.query("category")),
+        group=_word(OverviewGroup, request.query("group")),
+        order=_word(SortOrder, request.query("order")) or SortOrder.WORST,
     )
 
 

@@ -98,5 +98,5 @@ def _coming(request: PageRequest, fault: str = "") -> Response:
         plans=app.planned_sends.standing(),
         categories=list(Category),
         known=app.planned_sends.known()[:200],
-        typed={name: request.sent(name) or request.asked(name) for name in typed},
+        typed={name: request.sent(name) or request.query(name) for name in typed},
     )

@@ -49,7 +49,7 @@ def show(
         token=Markup('<input type="hidden" name="{}" value="{}">').format(CSRF_TOKEN, request.csrf_token),
         may_edit=request.user.role.may(Role.FINANCE),
         is_admin=request.user.role.may(Role.ADMIN),
-        was_done=done_text(request.asked("done")),
+        was_done=done_text(request.query("done")),
         effects=effects_of(request),
         num_alerts=_num_alerts(request),
         configuration=request.http.app.state.configuration(),

@@ -93,11 +93,11 @@ class PageRequest:
         """The same, for changes from a spreadsheet."""
         return Actor(name=self.user.name, via=Via.SHEET)
 
-    def asked(self, name: str) -> str:
+    def query(self, name: str) -> str:
         """Return a value of the address, '' if it is absent."""
-        return self.asked_exactly(name).strip()
+        return self.query_exactly(name).strip()
 
-    def asked_exactly(self, name: str) -> str:
+    def query_exactly(self, name: str) -> str:
         """Return a value of the address with spaces at its ends: a wallet's name."""
         return storable(self.http.query_params.get(name, ""))
 
@@ -343,7 +343,7 @@ def done(address: str, what: Done, notified: Sequence[NotifiedAlert] = ()) -> Re
 
 def effects_of(request: PageRequest) -> list[tuple[int, str]]:
     """Return the changed alerts that the address names: the id of each, and a sentence."""
-    asked = request.asked("effects").split(",")[:MAX_EFFECTS]
+    asked = request.query("effects").split(",")[:MAX_EFFECTS]
     found = [match for text in asked if (match := _EFFECT.fullmatch(text)) is not None]
     if not found:
         return []

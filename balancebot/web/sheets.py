@@ -106,7 +106,7 @@ def apply(request: PageRequest) -> Response:
 def _cells(request: PageRequest, *, with_figures: bool = False) -> list[tuple[Cell, ...]]:
     with request.app.database.read() as conn:
         book = request.app.thresholds.book(conn)
-    if not request.asked("all"):
+    if not request.query("all"):
         return list(cells_of(book.rows))
     views = request.app.latest.read(now=request.now).views if with_figures else None
     return list(cells_of_all(book, request.app.edit_thresholds.known(), views))
@@ -177,7 +177,7 @@ def _refused(
 
 def _faulty(row: SheetRow, header: SheetRow, faults: Sequence[InputFault], words: Wording) -> FaultyRow:
     columns, _ = read_header(header)
-    mine = [fault for fault in faults if fault.line == row.line]
+    row_faults = [fault for fault in faults if fault.line == row.line]
     placed = set(columns.values()) if len(row.cells) >= len(header.cells) else set()
     width = len(HEADER) + len(COLUMNS)
     return FaultyRow(
@@ -187,13 +187,15 @@ def _faulty(row: SheetRow, header: SheetRow, faults: Sequence[InputFault], words
                 cell,
                 tuple(
                     words.translate(fault.message)
-                    for fault in mine
+                    for fault in row_faults
                     if fault.column in placed and fault.column == columns.get(position)
                 ),
             )
             for position, cell in enumerate(row.cells[:width])
         ),
-        other_faults=tuple(words.translate(fault.message) for fault in mine if fault.column not in placed),
+        other_faults=tuple(
+            words.translate(fault.message) for fault in row_faults if fault.column not in placed
+        ),
     )
 
 

@@ -26,7 +26,7 @@ def month(request: PageRequest) -> Response:
         made=made,
         rows=made.rows[:_MAX_ROWS],
         num_left_out=max(0, len(made.rows) - _MAX_ROWS),
-        account=request.asked("account"),
+        account=request.query("account"),
         accounts=request.app.make_statements.accounts(),
         before=f"{first - timedelta(days=1):%Y-%m}",
         after=f"{following:%Y-%m}" if following <= this_month else "",
@@ -52,8 +52,8 @@ def download_xlsx(request: PageRequest) -> Response:
 def _made(request: PageRequest) -> Statement:
     local = request.now.astimezone(request.zone).date()
     last = (local.replace(day=1) - timedelta(days=1)).replace(day=1)
-    wanted: date = read_month(request.asked("month")) or last
-    by = next((by for by in StatementBy if by.value == request.asked("by")), StatementBy.WALLET)
-    account = request.asked_exactly("account")
+    wanted: date = read_month(request.query("month")) or last
+    by = next((by for by in StatementBy if by.value == request.query("by")), StatementBy.WALLET)
+    account = request.query_exactly("account")
     known = request.app.make_statements.accounts()
     return request.app.make_statements.make(wanted, account=account if account in known else None, by=by)

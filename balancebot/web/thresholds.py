@@ -126,13 +126,13 @@ def table(request: PageRequest) -> Response:
     return show(
         request,
         "thresholds.html.j2",
-        table=_table(request, request.asked("q"), request.asked("view"), page_number(request.asked("page"))),
+        table=_table(request, request.query("q"), request.query("view"), page_number(request.query("page"))),
     )
 
 
 def editor(request: PageRequest) -> Response:
     """Show the form for one scope, in place of its line or as a page of its own."""
-    wallet, category = request.asked_exactly("wallet"), request.asked("category")
+    wallet, category = request.query_exactly("wallet"), request.query("category")
     scope = scope_of(wallet, category) if wallet else None
     if isinstance(scope, InputFault):
         typed = dict.fromkeys(COLUMNS, "") | {"wallet": wallet, "category": category}
@@ -144,7 +144,7 @@ def editor(request: PageRequest) -> Response:
 
 def cancelled(request: PageRequest) -> Response:
     """Show the line of a scope again, as it was before its editor opened."""
-    scope = scope_of(request.asked_exactly("wallet"), request.asked("category"))
+    scope = scope_of(request.query_exactly("wallet"), request.query("category"))
     if isinstance(scope, InputFault):
         return Response(status_code=204)
     with request.app.database.read() as conn:
@@ -212,7 +212,7 @@ def _saved(request: PageRequest, scope: Scope, what: Done, notified: Sequence[No
     address = split_address(request.http.headers.get("hx-current-url", ""))
     here = parse_qs(address.query) if address else {}
 
-    def asked(name: str) -> str:
+    def query(name: str) -> str:
         return here.get(name, [""])[0]
 
     return show(
@@ -225,7 +225,7 @@ def _saved(request: PageRequest, scope: Scope, what: Done, notified: Sequence[No
             (alert.alert_id, request.words.done_to_alert(alert.reason, alert.severity, alert.subject))
             for alert in notified[:MAX_EFFECTS]
         ],
-        table=_table(request, asked("q"), asked("view"), page_number(asked("page"))),
+        table=_table(request, query("q"), query("view"), page_number(query("page"))),
     )
 
 
@@ -236,9 +236,9 @@ def _table(request: PageRequest, about: str, view: str, number: int) -> Threshol
     rows = {row.scope: row for row in book.rows}
     scopes = _all_scopes(known, about) if view == _ALL else _set_scopes(book, about)
     shown_scopes, paging = cut(scopes, number)
-    standing = CurrentFigures(request)
+    figures = CurrentFigures(request)
     lines = [
-        threshold_line(scope, rows.get(scope), book, known, figures=standing.of(scope))
+        threshold_line(scope, rows.get(scope), book, known, figures=figures.of(scope))
         for scope in shown_scopes
     ]
     return ThresholdTable(
@@ -329,9 +329,11 @@ def _editor(
 
 def _conflict(current: ThresholdRow | None, typed: Mapping[str, str]) -> list[tuple[str, str, str]]:
     """Return (column, present value, entered value) for each difference."""
-    standing = {column: "" if current is None else shown(getattr(current, column)) for column in COLUMNS}
+    current_cells = {column: "" if current is None else shown(getattr(current, column)) for column in COLUMNS}
     return [
-        (column, standing[column], typed[column]) for column in COLUMNS if standing[column] != typed[column]
+        (column, current_cells[column], typed[column])
+        for column in COLUMNS
+        if current_cells[column] != typed[column]
     ]
 
 

@@ -79,7 +79,7 @@ def wallet(request: PageRequest) -> Response:
         views = overview(
             conn, book=book, stale_after=app.settings.poll.stale_after, now=request.now, names=[name]
         )
-        view = _chosen(views, request.asked("category"))
+        view = _chosen(views, request.query("category"))
         stretches = history_of(conn, row.id, view.key.category, since=since, now=span.until)
         if span.is_past:
             stretches = tuple(stretch for stretch in stretches if stretch.begins_at < span.until)
@@ -158,9 +158,9 @@ def _last_days(request: PageRequest, days: int) -> ChartRange:
 
 def _asked_range(request: PageRequest) -> ChartRange | Sentence:
     """Return the range in the address, or what is wrong with its days."""
-    typed = request.asked("from"), request.asked("to")
+    typed = request.query("from"), request.query("to")
     if not any(typed):
-        return _last_days(request, next((span for span in _SPANS if str(span) == request.asked("days")), 30))
+        return _last_days(request, next((span for span in _SPANS if str(span) == request.query("days")), 30))
     ends = [None if not text else read_day_end(text, request.zone, now=request.now) for text in typed]
     for name, end in zip((sentence("The first day"), sentence("The last day")), ends, strict=True):
         if isinstance(end, Sentence):

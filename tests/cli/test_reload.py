@@ -98,9 +98,10 @@ def test_a_broken_configuration_changes_nothing_and_is_named_wherever_people_loo
         _change(firm, "timeout", "timeuot")
         done = balancebot("reload")
         assert 2 == done.status
-        assert [fault, f"balancebot (pid {process.popen.pid}) refused it, and goes on with what it had"] == (
-            done.err.splitlines()
-        )
+        assert [
+            fault,
+            f"balancebot (pid {process.popen.pid}) refused it, and keeps the configuration that it has",
+        ] == (done.err.splitlines())
         ready = client.get("/readyz")
         assert (200, "ready", f"  {fault}") == (
             ready.status_code,

@@ -192,7 +192,7 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
         (SMALLEST + '[[escalations]]\nmatch = "*"\nafter = "30s"', "escalations[0].after: is 30s: the shortest is 1m"),
         (
             SMALLEST + '[[escalations]]\nmatch = "*"\nafter = "5m"',
-            "escalations[0]: tells nobody: it needs `slack` or `email` or `channels`",
+            "escalations[0]: has no destination: it needs `slack` or `email` or `channels`",
         ),
         (
             SMALLEST + '[slack]\nwebhook_url = "https://x/y"\n[[escalations]]\nmatch = "*"\nafter = "5m"\nslack = ["#o"]',
@@ -214,7 +214,7 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
         ),
         (
             'quiet.days = ["MON", "TUE", "WED", "THU", "FRI", "SAT", "SUN"]\n' + SMALLEST,
-            "quiet.days: is every day: what is below `below` would never be told",
+            "quiet.days: is every day: messages below `below` would never be sent",
         ),
         (
             'quiet = { days = ["SAT"], below = "warning" }\n' + SMALLEST,

@@ -29,9 +29,9 @@ def test_destinations_on_a_channel_that_is_not_configured_tell_nobody(tmp_path: 
     to = ["a@example.com"]
     """
     assert [
-        "routes[0].slack: tells nobody: there is no [slack]",
-        "digests[0].to: tells nobody: there is no [email]",
-        "without [slack] and [email].to, alerts that no route takes are told to nobody",
+        "routes[0].slack: sends nothing: there is no [slack]",
+        "digests[0].to: sends nothing: there is no [email]",
+        "without [slack] and [email].to, alerts that no route matches are sent nowhere",
     ] == told(tmp_path, text)
 
 
@@ -90,7 +90,7 @@ dev_secret = "s"
 
 
 def test_secrets_that_go_unencrypted_are_told_where_somebody_is_in_between(tmp_path: Path) -> None:
-    plain = "is plain http: whoever is in between reads the secrets that it carries; write https://"
+    plain = "is plain http: others on the network can read the secrets in it; write https://"
     keys = [
         "accounts[0].base_url",
         "slack.webhook_url",

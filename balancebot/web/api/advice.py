@@ -37,7 +37,7 @@ class AdviceRowAnswer(Struct, frozen=True, kw_only=True):
     ordered: Annotated[int | None, Meta(description="on order, and therefore not in `messages`")]
     stop_sending_first: bool
     order_by: Instant | None
-    order_by_day: Annotated[str | None, Meta(description="the last working day on which one acts in time")]
+    order_by_day: Annotated[str | None, Meta(description="the last working day that is early enough")]
     note: str
 
 

@@ -71,14 +71,14 @@ class AcknowledgeBody(Struct, forbid_unknown_fields=True):
     note: _Text = ""
     expected_top_up_at: Annotated[
         Instant | None,
-        Meta(description="when a top-up should have come; if the alert is open then, it is told again"),
+        Meta(description="when a top-up is expected; if the alert is still open then, it is sent again"),
     ] = None
 
 
 class SilencesQuery(Struct, forbid_unknown_fields=True):
     """Which silences to list."""
 
-    all: Annotated[bool, Meta(description="those that are over, too")] = False
+    all: Annotated[bool, Meta(description="ended silences, too")] = False
     limit: PageLimit = 1000
     cursor: Cursor = ""
 

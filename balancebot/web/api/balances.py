@@ -104,10 +104,10 @@ class HistoryEntry(Struct, frozen=True, kw_only=True):
     at: Annotated[Instant, Meta(description="when it was read, or when the hour or day begins")]
     category: Category
     state: BalanceState
-    balance: Annotated[int | None, Meta(description="the reading, of an hour or a day the last one")]
+    balance: Annotated[int | None, Meta(description="the reading; for an hour or a day, the last one")]
     used: int | UnsetType = UNSET
     topped_up: int | UnsetType = UNSET
-    transferred: Annotated[int | UnsetType, Meta(description="moved here less moved away")] = UNSET
+    transferred: Annotated[int | UnsetType, Meta(description="moved here minus moved away")] = UNSET
     refunded: int | UnsetType = UNSET
 
 

@@ -111,16 +111,16 @@ def refusals(route: ApiRoute) -> list[HTTPStatus]:
 
 
 def _success(route: ApiRoute, schema_of: Mapping[Any, dict[str, Any]]) -> dict[str, object]:
-    told: dict[str, object] = {"description": route.status.phrase}
+    response: dict[str, object] = {"description": route.status.phrase}
     if route.response_headers:
-        told["headers"] = {
+        response["headers"] = {
             name: {"description": meaning, "schema": {"type": "string"}}
             for name, meaning in route.response_headers.items()
         }
     if route.status is not HTTPStatus.NO_CONTENT:
         schema = {"type": "object"} if route.answer is None else schema_of[route.answer]
-        told["content"] = {"application/json": {"schema": schema}}
-    return told
+        response["content"] = {"application/json": {"schema": schema}}
+    return response
 
 
 def _path_parameters(route: ApiRoute) -> list[dict[str, object]]:

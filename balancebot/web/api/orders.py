@@ -40,8 +40,8 @@ class OrderAnswer(Struct, frozen=True, kw_only=True):
     expected_at: Instant
     ordered_at: Instant
     ordered_by: str
-    price: Annotated[float | None, Meta(description="what all of it costs, where somebody said so")]
-    cost: Annotated[float | None, Meta(description="the price, else as `[orders].prices` say")]
+    price: Annotated[float | None, Meta(description="the total price, if it was entered")]
+    cost: Annotated[float | None, Meta(description="the price, else by `[orders].prices`")]
     currency: str
     reference: str
     note: str
@@ -72,10 +72,8 @@ class OrderBody(Struct, forbid_unknown_fields=True):
     wallet: Annotated[str, Meta(min_length=1, max_length=200)]
     category: Category
     quantity: Annotated[int, Meta(ge=1, le=MAX_BALANCE)]
-    expected: Annotated[
-        str, Meta(max_length=40, description="when it should have arrived: a day, or an instant")
-    ]
-    price: Annotated[float, Meta(ge=0, lt=1e15, description="what all of it costs")] | None = None
+    expected: Annotated[str, Meta(max_length=40, description="when it should arrive: a day, or an instant")]
+    price: Annotated[float, Meta(ge=0, lt=1e15, description="the total price")] | None = None
     ref: Annotated[str, Meta(max_length=500, description="a purchase or invoice number")] = ""
     note: Annotated[str, Meta(max_length=1000)] = ""
 
@@ -108,7 +106,7 @@ class TopUpAnswer(Struct, frozen=True, kw_only=True):
     app: str | None
     category: Category
     messages: int
-    order: Annotated[str | None, Meta(description="the id of the order that it is matched to")]
+    order: Annotated[str | None, Meta(description="the id of the matched order")]
 
 
 class StatementAnswer(Struct, frozen=True, kw_only=True):

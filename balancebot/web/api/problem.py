@@ -25,7 +25,7 @@ class ProblemAnswer(Struct, frozen=True, kw_only=True):
     title: Annotated[str, Meta(description="the meaning of `status`")]
     status: int
     detail: Annotated[str, Meta(description="what is wrong, in a sentence")]
-    errors: Annotated[list[FieldFault] | UnsetType, Meta(description="each field that is at fault")] = UNSET
+    errors: Annotated[list[FieldFault] | UnsetType, Meta(description="each faulty field")] = UNSET
 
 
 class ApiRefusedError(Exception):
@@ -55,9 +55,9 @@ def problem(
     status: int, detail: str, *, errors: Sequence[FieldFault] = (), headers: Mapping[str, str] | None = None
 ) -> Response:
     """Return the answer that describes a problem."""
-    told = ProblemAnswer(
+    answer = ProblemAnswer(
         title=HTTPStatus(status).phrase, status=status, detail=detail, errors=list(errors) or UNSET
     )
     return Response(
-        msgspec.json.encode(told), status_code=status, headers=dict(headers or {}), media_type=PROBLEM_TYPE
+        msgspec.json.encode(answer), status_code=status, headers=dict(headers or {}), media_type=PROBLEM_TYPE
     )

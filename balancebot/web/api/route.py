@@ -42,7 +42,7 @@ FAILURES_PER_MINUTE = 60
 _OF_FIELD = re.compile(r"Object (missing required|contains unknown) field `(.*)`")
 _FIRST, _LAST = datetime(2000, 1, 1, tzinfo=UTC), datetime(2100, 1, 1, tzinfo=UTC)
 
-Cursor: TypeAlias = Annotated[str, Meta(max_length=500, description="`next_cursor` of the page before")]
+Cursor: TypeAlias = Annotated[str, Meta(max_length=500, description="`next_cursor` of the previous page")]
 PageLimit: TypeAlias = Annotated[int, Meta(ge=1, le=10_000, description="entries of a page")]
 
 

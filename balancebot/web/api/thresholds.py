@@ -69,9 +69,9 @@ class ThresholdBody(Struct, forbid_unknown_fields=True):
     critical_days: Days = None
     lead_time_days: Annotated[float, Meta(ge=0, le=365)] | None = None
     note: Annotated[str, Meta(max_length=MAX_NOTE)] = ""
-    updated_at: Annotated[Any, Meta(description="not looked at")] = None
-    updated_by: Annotated[Any, Meta(description="not looked at")] = None
-    warnings: Annotated[Any, Meta(description="not looked at")] = None
+    updated_at: Annotated[Any, Meta(description="ignored")] = None
+    updated_by: Annotated[Any, Meta(description="ignored")] = None
+    warnings: Annotated[Any, Meta(description="ignored")] = None
 
 
 def thresholds(request: ApiRequest) -> ApiAnswer:
