@@ -79,7 +79,7 @@ COMMANDS = {
         ("Decide", "orders", "record purchases, and see how much has arrived", "orders:commands"),
         ("Decide", "plans", "announce sends that no balance shows yet", "planned_sends:commands"),
         ("Decide", "deliveries", "show what waits or never arrived; send it again", "deliveries:commands"),
-        ("Manage", "history", "import past readings from a CSV file, or export them", "history:commands"),
+        ("Manage", "history", "import or export past readings, list wrong ones", "history:commands"),
         ("Manage", "db", "upgrade, back up, restore, check or prune the database", "database:commands"),
         ("Manage", "users", "manage the users of the web pages", "users:commands"),
         ("Manage", "tokens", "manage the tokens of programs that use the API", "tokens:commands"),

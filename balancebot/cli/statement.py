@@ -7,7 +7,7 @@ import typer
 
 from balancebot.catalogue import number
 from balancebot.cli.context import RefusedError, command_group, context_of, write_file
-from balancebot.cli.output import Column, bold, faint, show_json, text_table
+from balancebot.cli.output import Column, bold, faint, plural, show_json, text_table
 from balancebot.domain.sentence import did_you_mean
 from balancebot.domain.statement import Statement, StatementBy, StatementRow, read_month
 from balancebot.i18n import Wording
@@ -82,6 +82,11 @@ def _for_people(made: Statement) -> str:
         sure.append("the month isn't over")
     if any(row.opening is None for row in made.rows):
         sure.append("without an opening: what was there at the first reading stands under unexplained")
+    if made.wrong_readings:
+        sure.append(
+            f"{plural(len(made.wrong_readings), 'wrong reading')} taken back by the next, neither usage nor top-up: "
+            "see `balancebot history wrong`"
+        )
     parts = [
         bold(f"Statement of {made.name}, {made.zone.key}"),
         text_table(columns, [*lines, *totals]) if lines else "Nothing was read in this month.",

@@ -15,7 +15,7 @@ from zoneinfo import ZoneInfo
 
 from balancebot.domain.balance import Category
 from balancebot.domain.order import Order, TopUp
-from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.domain.usage import SECONDS_PER_HOUR, WrongReading
 
 HOURS_PER_DAY = 24
 
@@ -127,6 +127,8 @@ class Statement:
     """One per account and category."""
     top_ups: tuple[SeenTopUp, ...]
     orders: tuple[Order, ...]
+    wrong_readings: tuple[WrongReading, ...] = ()
+    """Readings of the month that the next one took back: remarks, since they are neither usage nor a top-up."""
     prices: Mapping[Category, Decimal]
     currency: str
     days_in_utc: bool = False

@@ -5,6 +5,7 @@ The booked numbers add up to what was read: per balance, before + topped_up + tr
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from datetime import UTC, datetime
 from typing import NamedTuple
 
 from balancebot.domain.balance import (
@@ -101,6 +102,22 @@ class Booked(NamedTuple):
 NOTHING = Booked()
 
 
+class WrongReading(NamedTuple):
+    """A reading that the next one took back."""
+
+    at: float
+    """When it was read, in epoch seconds."""
+    balance: BalanceKey
+    reading: int
+    instead: int
+    """The reading before it."""
+
+    @property
+    def read_at(self) -> datetime:
+        """When it was read, in UTC."""
+        return datetime.fromtimestamp(self.at, UTC)
+
+
 class Hour(NamedTuple):
     """One clock hour of one balance: the key of the hourly roll-up."""
 
@@ -137,16 +154,19 @@ def book_history(
     readings: Iterable[tuple[float, BalanceKey, Reading]],
     *,
     top_ups: dict[tuple[float, BalanceKey], int] | None = None,
+    wrong: list[WrongReading] | None = None,
 ) -> dict[Hour, Booked]:
     """Book past readings (epoch seconds, ascending) of any number of accounts; return the totals of each hour.
 
-    `top_ups` is filled with the messages bought, by the instant of the reading that showed them.
+    `top_ups` is filled with the messages bought, by the instant of the reading that showed them; `wrong` with the readings
+    that the next one reverses.
 
     A cycle of an account ends when one of its balances occurs again. A reading that the next one reverses is ignored: the
     reading before it is compared with the one after it.
     """
     hours: dict[Hour, Booked] = {}
     bought = {} if top_ups is None else top_ups
+    taken_back = [] if wrong is None else wrong
     last: dict[BalanceKey, tuple[float, Reading]] = {}
     latest: dict[BalanceKey, tuple[BalanceChange, Booked]] = {}
     rounds: dict[tuple[str, Category], dict[WalletName, BalanceChange]] = {}
@@ -158,11 +178,12 @@ def book_history(
             if previous is None or not _corrects(previous, change, booked):
                 latest[key] = counted = change, booked
             else:
-                wrong, before = previous
-                bought.pop((wrong.until, key), None)
-                for epoch_hour, part in spread(wrong.since, wrong.until, before):
+                there, before = previous
+                taken_back.append(WrongReading(there.until, key, _amount(there.after), _amount(there.before)))
+                bought.pop((there.until, key), None)
+                for epoch_hour, part in spread(there.since, there.until, before):
                     hours[Hour(epoch_hour, key)] = hours[Hour(epoch_hour, key)].minus(part)
-                whole = change._replace(since=wrong.since, before=wrong.before)
+                whole = change._replace(since=there.since, before=there.before)
                 counted = whole, _book(whole, arrived=0, left=0)
             if counted[1].topped_up:
                 bought[counted[0].until, key] = counted[1].topped_up

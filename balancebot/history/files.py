@@ -27,7 +27,7 @@ from balancebot.estimates.stored import estimate_anew
 from balancebot.history.rebook import rebook_account
 from balancebot.sheet_writer import guarded, unguarded
 from balancebot.sheets import InputFault, SheetRow, read_sheet
-from balancebot.store import estimates, readings, wallets
+from balancebot.store import estimates, readings, wallets, wrong_readings
 from balancebot.store.database import Database
 from balancebot.store.readings import SnapshotRow
 
@@ -297,6 +297,7 @@ def import_history(
             account,
             since=pile.since,
             until=pile.until,
+            now=now,
             progress=_between(tell, 0.6 + 0.4 * done / len(accounts), 0.6 + 0.4 * (done + 1) / len(accounts)),
         )
         with database.write() as conn:
@@ -374,20 +375,33 @@ class _Examiner:
         return self._unknown[wallet]
 
 
+_BEGINNING = datetime(1970, 1, 1, tzinfo=UTC)
 _END_OF_TIME = 2**40
 
 
-def export_history(database: Database, file: TextIO, *, progress: Callable[[int], None] | None = None) -> int:
+def export_history(
+    database: Database,
+    file: TextIO,
+    *,
+    remarks: bool = False,
+    progress: Callable[[int], None] | None = None,
+) -> int:
     """Write all readings by time and wallet; return how many rows. `progress` is called with the number written so far.
 
-    An unallocated category is an empty balance, one that wasn't read is no row.
+    An unallocated category is an empty balance, one that wasn't read is no row. With `remarks` a further column, which
+    an import passes over, says which readings the next one took back.
     """
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(COLUMNS)
+    writer.writerow((*COLUMNS, "remark") if remarks else COLUMNS)
     num_rows = 0
     second, instant = -1, ""
     with database.read() as conn:
-        names = {wallet_id: guarded(name) for name, wallet_id in wallets.ids(conn).items()}
+        ids = wallets.ids(conn)
+        names = {wallet_id: guarded(name) for name, wallet_id in ids.items()}
+        wrong = {
+            (int(found.at), ids.get(found.balance.wallet), found.balance.category)
+            for found in (wrong_readings.between(conn, since=_BEGINNING) if remarks else ())
+        }
         for row in readings.snapshots_between(conn, since=0, until=_END_OF_TIME):
             if row.at != second:
                 second = row.at
@@ -397,6 +411,9 @@ def export_history(database: Database, file: TextIO, *, progress: Callable[[int]
             for category, reading in row.readings.items():
                 if reading is not Absent.UNREAD:
                     balance = "" if isinstance(reading, Absent) else reading
-                    writer.writerow((instant, names[row.wallet_id], category.value, balance))
+                    remark = "wrong reading" if (row.at, row.wallet_id, category) in wrong else ""
+                    writer.writerow(
+                        (instant, names[row.wallet_id], category.value, balance, *([remark] * remarks))
+                    )
                     num_rows += 1
     return num_rows

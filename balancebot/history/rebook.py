@@ -5,14 +5,16 @@ Only hours that live booking is done with are written: what it adds to an hour i
 
 import math
 from collections.abc import Callable, Iterator, Mapping
+from datetime import datetime
 from itertools import islice
 
 from sqlalchemy import Connection
 
+from balancebot.domain.audit import Via
 from balancebot.domain.balance import NEVER_READ, Absent, BalanceKey, Category, Reading, Readings, WalletName
 from balancebot.domain.order import TopUp
-from balancebot.domain.usage import NOTHING, SECONDS_PER_HOUR, Booked, Hour, book_history
-from balancebot.store import estimates, orders, readings, types, usage, wallets
+from balancebot.domain.usage import NOTHING, SECONDS_PER_HOUR, Booked, Hour, WrongReading, book_history
+from balancebot.store import estimates, orders, readings, types, usage, wallets, wrong_readings
 from balancebot.store.database import Database
 from balancebot.store.readings import SnapshotRow
 from balancebot.store.usage import Used, UseRow
@@ -24,7 +26,13 @@ _BATCH = 10_000
 
 
 def rebook_account(
-    database: Database, account: str, *, since: int, until: int, progress: Callable[[float], None]
+    database: Database,
+    account: str,
+    *,
+    since: int,
+    until: int,
+    now: datetime,
+    progress: Callable[[float], None],
 ) -> Mapping[int, SnapshotRow]:
     """Book the hours of an account's wallets in which there is new history, from epoch second `since` to `until`.
 
@@ -43,7 +51,8 @@ def rebook_account(
             until=(last + 1 + _MARGIN) * SECONDS_PER_HOUR,
         )
         top_ups: dict[tuple[float, BalanceKey], int] = {}
-        booked = book_history(past.readings_of(rows, names), top_ups=top_ups)
+        wrong: list[WrongReading] = []
+        booked = book_history(past.readings_of(rows, names), top_ups=top_ups, wrong=wrong)
     end = min(last, _open_hour(members) - 1)
     ids = {row.name: row.id for row in members}
     hours = _hours(ids, booked, past.last_of_hour, first, end)
@@ -62,6 +71,12 @@ def rebook_account(
             since=first,
             until=int(end) + 1,
             is_known=lambda hour: hour in booked or past.read(hour, ids[hour.balance.wallet]),
+        )
+        wrong_readings.note(
+            conn,
+            [reading for reading in wrong if first <= reading.at // SECONDS_PER_HOUR <= end],
+            via=Via.SHEET,
+            now=now,
         )
         estimates.forget_models(conn, names)
         if not any(map(_is_live, _members(conn, account))):

@@ -9,13 +9,13 @@ import math
 from collections import defaultdict
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from datetime import UTC, datetime
+from typing import TypeAlias
 
 from sqlalchemy import Connection
 
 from balancebot.clock import JUMP
-from balancebot.domain.audit import Act, Actor, Via
+from balancebot.domain.audit import Via
 from balancebot.domain.balance import BalanceKey, Category, WalletName, app_of
 from balancebot.domain.order import TopUp
 from balancebot.domain.usage import (
@@ -27,12 +27,13 @@ from balancebot.domain.usage import (
     Booked,
     Hour,
     Seen,
+    WrongReading,
     book_round,
     is_considerable,
     is_taken_back,
     spread,
 )
-from balancebot.store import audit, estimates, orders, readings, usage, wallets
+from balancebot.store import estimates, orders, readings, usage, wallets, wrong_readings
 from balancebot.store.estimates import EstimateRow
 from balancebot.store.wallets import WalletRow
 
@@ -116,10 +117,10 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
     booked = book_round(stretches)
     wrong = list(_wrong_readings(conn, fresh, stretches, booked))
     if wrong:
-        for reading in wrong:
-            since, until = stretches[reading.balance.wallet]
-            replaced = since.readings._replace(**{reading.balance.category.value: reading.instead})
-            stretches[reading.balance.wallet] = (since._replace(readings=replaced), until)
+        for (wallet, category), instead in ((reading.balance, reading.instead) for reading, _ in wrong):
+            since, until = stretches[wallet]
+            replaced = since.readings._replace(**{category.value: instead})
+            stretches[wallet] = (since._replace(readings=replaced), until)
         booked = book_round(stretches)
     bought = {balance: part.topped_up for balance, (_, part) in booked.items() if part.topped_up}
     ids = {row.name: row.id for row in fresh}
@@ -139,11 +140,15 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
             for balance, messages in bought.items()
         ],
     )
-    for reading in wrong:
-        for hour, part in reading.corrections.items():
+    for _, corrections in wrong:
+        for hour, part in corrections.items():
             if part.topped_up < 0:
                 orders.take_back(conn, hour, -part.topped_up)
-        _note(conn, reading, at=now[reading.balance.wallet].at)
+    if wrong:
+        latest = max(now[reading.balance.wallet].at for reading, _ in wrong)
+        wrong_readings.note(
+            conn, [reading for reading, _ in wrong], via=Via.POLL, now=datetime.fromtimestamp(latest, UTC)
+        )
     _add_hours(conn, ids, now, booked, wrong)
     _forget_models(conn, ids, wrong)
     readings.record_booked(
@@ -184,17 +189,10 @@ def _is_pool(row: WalletRow) -> bool:
     return app_of(row.name) is None
 
 
-class _WrongReading(NamedTuple):
-    """A booked reading that the next one shows to be wrong."""
-
-    balance: BalanceKey
-    at: float
-    """When it was read, in epoch seconds."""
-    reading: int
-    instead: int
-    """The reading before it."""
-    corrections: Mapping[Hour, Booked]
-    """What to add to the hours so that they are as if it had never been read."""
+_Correction: TypeAlias = tuple[WrongReading, Mapping[Hour, Booked]]
+"""A booked reading that the next one shows to be wrong, and what to add to the hours so that they are as if it had never
+been read.
+"""
 
 
 def _wrong_readings(
@@ -202,7 +200,7 @@ def _wrong_readings(
     fresh: Collection[WalletRow],
     stretches: Mapping[WalletName, tuple[Seen, Seen]],
     booked: Mapping[BalanceKey, tuple[BalanceChange, Booked]],
-) -> Iterator[_WrongReading]:
+) -> Iterator[_Correction]:
     """Yield the booked readings that the new ones show to be wrong.
 
     Each large change that isn't a transfer is checked. It is a correction if the hours contain the opposite change and the
@@ -252,24 +250,7 @@ def _wrong_readings(
                 "wrong reading",
                 extra={"balance": str(key), "before": good, "reading": between, "after": after},
             )
-            yield _WrongReading(key, since, between, good, corrections)
-
-
-def _note(conn: Connection, wrong: _WrongReading, *, at: float) -> None:
-    """Write an audit entry that a reading was found to be wrong `at` (epoch seconds); at most one per balance and day."""
-    now, subject = datetime.fromtimestamp(at, UTC), str(wrong.balance)
-    day = now - timedelta(days=1)
-    if not audit.newest(conn, limit=1, acts=(Act.CORRECT_READING,), about=subject, since=day):
-        read_at = datetime.fromtimestamp(int(wrong.at), UTC).isoformat()
-        audit.record_change(
-            conn,
-            Actor(name="balancebot", via=Via.POLL),
-            Act.CORRECT_READING,
-            subject,
-            before={"balance": wrong.reading, "read_at": read_at},
-            after={"balance": wrong.instead, "read_at": read_at},
-            now=now,
-        )
+            yield WrongReading(since, key, between, good), corrections
 
 
 def _corrections(
@@ -308,7 +289,7 @@ def _add_hours(
     ids: Mapping[WalletName, int],
     now: Mapping[WalletName, Seen],
     booked: Mapping[BalanceKey, tuple[BalanceChange, Booked]],
-    wrong: Collection[_WrongReading],
+    wrong: Collection[_Correction],
 ) -> None:
     """Add the booked usage and the corrections to the hours, some wallets at a time.
 
@@ -317,8 +298,8 @@ def _add_hours(
     hours: dict[Hour, Booked] = {}
     seen: dict[WalletName, Seen] = {}
     taken_back: dict[WalletName, list[tuple[Hour, Booked]]] = defaultdict(list)
-    for reading in wrong:
-        taken_back[reading.balance.wallet] += reading.corrections.items()
+    for reading, corrections in wrong:
+        taken_back[reading.balance.wallet] += corrections.items()
     for wallet in ids:
         for key in (BalanceKey(wallet, category) for category in Category):
             if key in booked:
@@ -333,11 +314,11 @@ def _add_hours(
     usage.add(conn, ids, hours, seen)
 
 
-def _forget_models(conn: Connection, ids: Mapping[WalletName, int], wrong: Collection[_WrongReading]) -> None:
+def _forget_models(conn: Connection, ids: Mapping[WalletName, int], wrong: Collection[_Correction]) -> None:
     """Delete the models that were fitted to usage that didn't happen."""
     learned: dict[int, list[tuple[Category, int]]] = defaultdict(list)
-    for reading in wrong:
-        for hour, part in reading.corrections.items():
+    for reading, corrections in wrong:
+        for hour, part in corrections.items():
             if part.use < 0:
                 learned[ids[reading.balance.wallet]].append((reading.balance.category, hour.epoch_hour))
     if not learned:

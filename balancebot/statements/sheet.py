@@ -28,12 +28,13 @@ class StatementSheets:
         return write_csv([header, *(self._csv_row(row, statement) for row in statement.rows)])
 
     def xlsx(self, statement: Statement) -> bytes:
-        """Return the workbook: the rows, the totals, the top-ups and the orders."""
+        """Return the workbook: the rows, the totals, the top-ups, the orders, and readings that were wrong."""
         gettext = self.words.gettext
         sheets = [
             self._rows(statement, statement.rows, title=gettext("Statement %(month)s", month=statement.name)),
             self._top_ups(statement),
             self._orders(statement),
+            *([self._wrong_readings(statement)] if statement.wrong_readings else []),
             self._about(statement),
         ]
         return write_workbook(sheets)
@@ -174,6 +175,31 @@ class StatementSheets:
             money=[9],
         )
 
+    def _wrong_readings(self, statement: Statement) -> SheetTable:
+        gettext = self.words.gettext
+        header = [
+            gettext("Seen"),
+            gettext("Account"),
+            gettext("App"),
+            gettext("Category"),
+            gettext("Wrong reading"),
+            gettext("Reading before"),
+        ]
+        rows: list[list[Cell]] = [
+            [
+                _time(wrong.read_at, statement.zone),
+                account_of(wrong.balance.wallet),
+                app_of(wrong.balance.wallet) or gettext("shared pool"),
+                self.words.category(wrong.balance.category),
+                wrong.reading,
+                wrong.instead,
+            ]
+            for wrong in statement.wrong_readings
+        ]
+        return SheetTable(
+            title=gettext("Wrong readings"), rows=[header, *rows], widths=[18, 16, 18, 14, 15, 15]
+        )
+
     def _about(self, statement: Statement) -> SheetTable:
         """Return the sheet about the period, and about the quality of the data."""
         gettext = self.words.gettext
@@ -185,6 +211,7 @@ class StatementSheets:
             [gettext("As of"), _time(statement.as_of, statement.zone)],
             [gettext("Hours without readings"), sum(row.hours_missing for row in statement.rows)],
             [gettext("Unexplained messages"), sum(row.doubtful for row in statement.rows)],
+            [gettext("Wrong readings"), len(statement.wrong_readings)],
         ]
         return SheetTable(
             title=gettext("How sure"), rows=[[gettext("What"), gettext("Value")], *lines], widths=[26, 24]

@@ -29,7 +29,7 @@ from balancebot.domain.statement import (
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.orders.orders import order_document
 from balancebot.ports import Clock
-from balancebot.store import orders, statements, wallets
+from balancebot.store import orders, statements, wallets, wrong_readings
 from balancebot.store.database import Database
 from balancebot.store.statements import HoursRead, ValueAt
 from balancebot.store.usage import Used
@@ -109,6 +109,11 @@ class MakeStatements:
                 for order, messages in _parts(top_up, matches)
             ),
             orders=tuple(_of_month(orders.listed(conn, accounts=accounts), span, top_ups, matches, now)),
+            wrong_readings=tuple(
+                wrong
+                for wrong in wrong_readings.between(conn, since=span.starts_at, until=span.ends_at)
+                if account is None or account_of(wrong.balance.wallet) == account
+            ),
             prices=dict(self.prices),
             currency=self.currency,
             days_in_utc=days_in_utc,
@@ -248,6 +253,17 @@ def statement_document(statement: Statement, *, now: datetime) -> dict[str, obje
         "orders": [
             order_document(order, prices=statement.prices, currency=statement.currency, now=now)
             for order in statement.orders
+        ],
+        "wrong_readings": [
+            {
+                "at": json_instant(wrong.read_at),
+                "account": account_of(wrong.balance.wallet),
+                "app": app_of(wrong.balance.wallet),
+                "category": wrong.balance.category.value,
+                "reading": wrong.reading,
+                "instead": wrong.instead,
+            }
+            for wrong in statement.wrong_readings
         ],
     }
 

@@ -8,7 +8,6 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from balancebot.domain.audit import Act
 from balancebot.domain.balance import Absent, Category, WalletName
 from balancebot.domain.local_time import first_instant, local_time, read_day_end
 from balancebot.domain.sentence import Sentence, sentence
@@ -19,7 +18,7 @@ from balancebot.explain.render import Face, render
 from balancebot.forecast.course_ahead import LevelAhead
 from balancebot.history.balances import HistoryHour, by_day, history_of
 from balancebot.overview.balances import BalanceView, overview
-from balancebot.store import alerts, audit, planned_sends, readings, wallets
+from balancebot.store import alerts, planned_sends, readings, wallets, wrong_readings
 from balancebot.store.wallets import WalletRow
 from balancebot.web.alerts import with_reasons
 from balancebot.web.chart import NARROW, WIDE, ChartCurve, ChartMark, ChartMarkKind, draw, future_levels
@@ -93,9 +92,7 @@ def wallet(request: PageRequest) -> Response:
         explanation = explain(
             conn, name, view.key.category, settings=app.settings, book=book, now=request.now
         )
-        wrong = audit.newest(
-            conn, limit=_NUM_WRONG, acts=(Act.CORRECT_READING,), about=str(view.key), since=since
-        )
+        wrong = wrong_readings.between(conn, since=since, until=span.until, balances=[view.key])
         announced = [
             plan for plan in planned_sends.not_over(conn, now=request.now) if plan.balance == view.key
         ]
@@ -140,15 +137,7 @@ def wallet(request: PageRequest) -> Response:
         why=render(explanation, words, Face.PAGE),
         advice="" if advice is None else words.order(advice, view.key.category, now=request.now),
         plans=announced,
-        wrong_readings=[
-            (
-                datetime.fromisoformat(str(entry.before["read_at"])),
-                entry.before["balance"],
-                entry.after["balance"],
-            )
-            for entry in wrong
-            if entry.subject == str(view.key) and entry.before and entry.after
-        ],
+        wrong_readings=wrong[-_NUM_WRONG:][::-1],
     )
 
 

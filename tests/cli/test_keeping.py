@@ -75,6 +75,26 @@ def test_database_and_exports_are_for_their_owner_alone(balancebot: Run, tmp_pat
         assert 0o600 == stat.S_IMODE((tmp_path / name).stat().st_mode), name
 
 
+def test_wrong_readings_are_listed(balancebot: Run, tmp_path: Path) -> None:
+    assert "No reading was taken back by the next one.\n" == balancebot("history", "wrong").out
+    course = [(0, 1_000), (5, 10_000), (10, 990)]
+    lines = [f"2026-11-01T00:{minute:02}:00Z,acme/checkout,industry,{left}\n" for minute, left in course]
+    (tmp_path / "past.csv").write_text("observed_at,wallet,category,balance\n" + "".join(lines))
+    balancebot("history", "import", "past.csv")
+
+    out = balancebot("history", "wrong", "acme/*").out
+    assert "2026-11-01 00:05  acme/checkout:industry         10,000           1,000" in out
+    (wrong,) = json.loads(balancebot("history", "wrong", "--json").out)["wrong_readings"]
+    assert {
+        "at": "2026-11-01T00:05:00Z",
+        "wallet": "acme/checkout",
+        "category": "industry",
+        "reading": 10_000,
+        "instead": 1_000,
+    } == wrong
+    assert balancebot("history", "export", "--remarks", "-").out.splitlines()[2].endswith(",wrong reading")
+
+
 def test_pruning_tells_what_went(balancebot: Run) -> None:
     outcome = balancebot("db", "prune")
     assert 0 == outcome.status

@@ -10,7 +10,7 @@ from balancebot.domain.next_reading import NextReading
 from balancebot.domain.usage import Hour, Seen, book_round, spread
 from balancebot.estimates.estimator import Estimator
 from balancebot.history.files import MAX_FAULTS, ImportRefused, ImportReport, export_history, import_history
-from balancebot.store import estimates, readings, usage, wallets
+from balancebot.store import estimates, readings, usage, wallets, wrong_readings
 from balancebot.store.database import Database
 from balancebot.store.estimates import ModelRow
 from balancebot.store.readings import GoodRead, SnapshotRow
@@ -131,6 +131,34 @@ def test_faults_beyond_a_hundred_are_counted(database: Database) -> None:
     refused = take(database, *["2026-11-24T08:00:00Z,umbra,market,1"] * 150)
     assert isinstance(refused, ImportRefused)
     assert (MAX_FAULTS, 150) == (len(refused.faults), refused.num_faults)
+
+
+def test_wrong_readings_of_an_import_are_noted_once_and_exported_as_a_remark(database: Database) -> None:
+    rows = [f"2026-11-24T08:{minute:02}:00Z,acme,market,{balance}" for minute, balance in
+            ((0, 6_000), (5, 5_990), (10, 60_000), (15, 5_970))]  # fmt: skip
+    take(database, *rows)
+    take(database, *rows)
+    file = io.StringIO()
+    export_history(database, file, remarks=True)
+    with database.read() as conn:
+        noted = wrong_readings.between(conn, since=NOON - timedelta(days=1))
+
+    at = datetime(2026, 11, 24, 8, 10, tzinfo=UTC)
+    assert [(at, "acme:market", 60_000, 5_990)] == [
+        (wrong.read_at, str(wrong.balance), wrong.reading, wrong.instead) for wrong in noted
+    ]
+    remarks = ["", "", "wrong reading", ""]
+    assert [f"{HEADER},remark", *map("{},{}".format, rows, remarks)] == file.getvalue().splitlines()
+    assert isinstance(
+        import_history(
+            database,
+            sheet_of(file.getvalue().splitlines()),
+            configured=[POOL],
+            estimator=ESTIMATOR,
+            now=NOON,
+        ),
+        ImportReport,
+    )
 
 
 def test_history_of_a_wallet_that_left_the_configuration_is_taken(database: Database) -> None:

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import Engine, event
 
 from balancebot.config import PollConfig
-from balancebot.domain.audit import Act
+from balancebot.domain.audit import Act, Via
 from balancebot.domain.balance import UNALLOCATED_EVERYWHERE, Absent, Category, Snapshot, WalletName
 from balancebot.domain.next_reading import ReadReason
 from balancebot.domain.threshold import LimitColumn
@@ -133,17 +133,23 @@ def test_a_reading_that_the_next_one_takes_back_is_neither_usage_nor_a_top_up(wo
     assert (40, 0, 1200) == booked_hours(world, 6000, 5990, wrong, 5970, 5960)
 
 
-def test_a_wrong_reading_is_noted_once_a_day(world):
+def test_wrong_readings_are_noted_in_the_audit_log(world):
     booked_hours(world, 6000, 5990, 60_000, 5970, 5960, 61_000, 5950)
     with world.database.read() as conn:
-        (entry,) = audit.newest(conn, limit=10)
+        entries = audit.newest(conn, limit=10)
 
-    assert (Act.CORRECT_READING, "acme/shop:industry", 60_000, 5990) == (
-        entry.act,
-        entry.subject,
-        entry.before["balance"],
-        entry.after["balance"],
-    )
+    assert [(61_000, 5960), (60_000, 5990)] == [
+        (entry.before["balance"], entry.after["balance"]) for entry in entries
+    ]
+    assert {(Act.CORRECT_READING, "acme/shop:industry", Via.POLL)} == {
+        (entry.act, entry.subject, entry.via) for entry in entries
+    }
+
+
+def test_of_a_system_that_answers_now_this_now_that_ten_wrong_readings_a_day_are_noted(world):
+    booked_hours(world, 6000, *[5990, 60_000] * 20, 5990)
+    with world.database.read() as conn:
+        assert 10 == len(audit.newest(conn, limit=100))
 
 
 @pytest.mark.parametrize("wrong", [60_000, 600])

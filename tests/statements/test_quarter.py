@@ -57,7 +57,12 @@ def fill(database: Database, firm: Firm) -> None:
             orders.add(conn, order)
     for account in sorted({account_of(name) for name in names}):
         latest = rebook_account(
-            database, account, since=rounds[0][0], until=rounds[-1][0] + 1, progress=lambda _: None
+            database,
+            account,
+            since=rounds[0][0],
+            until=rounds[-1][0] + 1,
+            now=START,
+            progress=lambda _: None,
         )
         with database.write() as conn:
             readings.catch_up(

@@ -1,10 +1,12 @@
 """Statements: the equation holds in every row, over gaps, transfers, changes of the clocks, wallets that come and go."""
 
+import io
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from zoneinfo import ZoneInfo
 
+import openpyxl
 import pytest
 
 from balancebot.config import RetentionConfig
@@ -12,6 +14,8 @@ from balancebot.domain.balance import Absent, Category, Readings, WalletName
 from balancebot.domain.statement import Statement, StatementBy, StatementRow
 from balancebot.history.prune import prune
 from balancebot.history.rebook import rebook_account
+from balancebot.i18n import Wording
+from balancebot.statements.sheet import StatementSheets
 from balancebot.statements.statement import MakeStatements, statement_document
 from balancebot.store import readings, wallets
 from balancebot.store.database import Database
@@ -48,6 +52,7 @@ def take(database: Database, course: Course) -> None:
         "acme",
         since=int(first.timestamp()),
         until=int(last.timestamp()) + 1,
+        now=last,
         progress=lambda _: None,
     )
     with database.write() as conn:
@@ -234,3 +239,24 @@ def test_the_json_has_the_fields_of_the_contract(database: Database) -> None:
         "cost": 0.9,
         "hours_missing": 0,
     } == rows[1]
+
+
+def test_a_wrong_reading_is_a_remark_and_neither_usage_nor_a_top_up(database: Database) -> None:
+    start = NOVEMBER + timedelta(minutes=10)
+    shop = [(start + timedelta(minutes=20 * n), value) for n, value in enumerate([900, 890, 9_000, 870])]
+    take(database, {POOL: hourly(NOVEMBER, [50_000, 50_000]), SHOP: shop})
+    made = make(database, date(2026, 11, 1), now=NOVEMBER + timedelta(hours=2))
+
+    (remark,) = statement_document(made, now=made.as_of)["wrong_readings"]
+    assert [30, 0] == [sum(row.flows.used for row in made.rows), sum(row.flows.bought for row in made.rows)]
+    assert {
+        "at": "2026-10-31T16:50:00Z",
+        "account": "acme",
+        "app": "shop",
+        "category": "industry",
+        "reading": 9_000,
+        "instead": 890,
+    } == remark
+    assert () == make(database, date(2026, 10, 1)).wrong_readings
+    sheets = StatementSheets(words=Wording(zone=SHANGHAI))
+    assert "Wrong readings" in openpyxl.load_workbook(io.BytesIO(sheets.xlsx(made))).sheetnames

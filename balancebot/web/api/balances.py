@@ -16,11 +16,11 @@ from balancebot.answers import (
     balances_answer,
     instant,
 )
-from balancebot.domain.balance import Category, WalletName
+from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.sentence import Sentence
 from balancebot.history.past import PastEntry, Step, past_of
-from balancebot.store import wallets
+from balancebot.store import wallets, wrong_readings
 from balancebot.web.api.problem import ApiRefusedError
 from balancebot.web.api.route import (
     ApiRequest,
@@ -111,12 +111,25 @@ class HistoryEntry(Struct, frozen=True, kw_only=True):
     refunded: int | UnsetType = UNSET
 
 
+class WrongReadingAnswer(Struct, frozen=True, kw_only=True):
+    """A reading that the next one took back: neither usage nor a top-up."""
+
+    at: Annotated[Instant, Meta(description="when it was read")]
+    category: Category
+    reading: int
+    instead: Annotated[int, Meta(description="the reading before it")]
+
+
 class HistoryAnswer(Struct, frozen=True, kw_only=True):
     """The past of one wallet, the oldest entry first."""
 
     wallet: str
     step: Step
     history: list[HistoryEntry]
+    wrong_readings: Annotated[
+        list[WrongReadingAnswer],
+        Meta(description="within what this page shows; at most 10 a day of a balance"),
+    ]
     next_cursor: NextCursor
 
 
@@ -149,10 +162,25 @@ def history(request: ApiRequest) -> HistoryAnswer:
             until=until,
             most=query.limit,
         )
+        wrong = wrong_readings.between(
+            conn,
+            since=since,
+            until=until if following is None else following,
+            balances=[BalanceKey(wallet.name, category) for category in query.category or Category],
+        )
     return HistoryAnswer(
         wallet=wallet.name,
         step=query.step,
         history=[_entry(entry) for entry in entries],
+        wrong_readings=[
+            WrongReadingAnswer(
+                at=instant(found.read_at),
+                category=found.balance.category,
+                reading=found.reading,
+                instead=found.instead,
+            )
+            for found in wrong
+        ],
         next_cursor=None if following is None else cursor_of(int(following.timestamp())),
     )
 

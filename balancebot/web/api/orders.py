@@ -109,6 +109,17 @@ class TopUpAnswer(Struct, frozen=True, kw_only=True):
     order: Annotated[str | None, Meta(description="the id of the matched order")]
 
 
+class StatementRemark(Struct, frozen=True, kw_only=True):
+    """A reading that the next one took back: neither usage nor a top-up."""
+
+    at: Instant
+    account: str
+    app: str | None
+    category: Category
+    reading: int
+    instead: Annotated[int, Meta(description="the reading before it")]
+
+
 class StatementAnswer(Struct, frozen=True, kw_only=True):
     """The statement of a month."""
 
@@ -127,6 +138,7 @@ class StatementAnswer(Struct, frozen=True, kw_only=True):
     unexplained: int
     top_ups: list[TopUpAnswer]
     orders: list[OrderAnswer]
+    wrong_readings: list[StatementRemark]
 
 
 class StatementQuery(Struct, forbid_unknown_fields=True):

@@ -309,6 +309,17 @@ def test_the_past_is_shown_by_reading_hour_and_day(firm: Desk, viewer: Program) 
     assert [250] == [entry["balance"] for entry in part["history"]]
 
 
+def test_readings_that_were_taken_back_stand_beside_the_past(firm: Desk, viewer: Program) -> None:
+    firm.world.reads(280, 2_800, 270)
+    for step in ("raw", "hour", "day"):
+        (wrong,) = viewer.get("/history", wallet="acme/shop", step=step)["wrong_readings"]
+        assert ["industry", 2_800, 280] == [wrong[name] for name in ("category", "reading", "instead")]
+    other = viewer.get("/history", wallet="acme/shop", category="voice")
+    assert [] == other["wrong_readings"]
+    (remark,) = viewer.get("/statements/2026-11")["wrong_readings"]
+    assert ["shop", 2_800] == [remark[name] for name in ("app", "reading")]
+
+
 @pytest.mark.parametrize(
     ("query", "status"),
     [
