@@ -20,6 +20,7 @@ from balancebot.digest.digest import SendDigest
 from balancebot.domain.message import DigestMessage, NoticeMessage
 from balancebot.estimates.context import ContextReader
 from balancebot.estimates.estimator import Estimator
+from balancebot.estimates.holidays import holidays_of_china
 from balancebot.estimates.planned_sends import PlannedSends
 from balancebot.i18n import Wording
 from balancebot.notify.channel import ChannelContext, RegisteredChannel
@@ -327,7 +328,8 @@ def build_app(
     zone, confidence = settings.timezone, settings.alerts.runway_confidence
     stale_after = settings.poll.stale_after
     thresholds = ThresholdCache()
-    estimator = Estimator(zone=zone.key, confidence=confidence)
+    days = zone.key if settings.forecast.holidays is None else holidays_of_china(zone.key)
+    estimator = Estimator(zone=days, confidence=confidence)
     figures = ContextReader(
         estimator=estimator, thresholds=thresholds, package_sizes=settings.orders.package_sizes
     )

@@ -3,8 +3,10 @@
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Annotated
+from zoneinfo import ZoneInfo
 
 import typer
 
@@ -13,6 +15,8 @@ from balancebot.cli.context import RefusedError, command_group, context_of
 from balancebot.cli.output import of_severity, plural
 from balancebot.config import Settings, remarks
 from balancebot.domain.balance import BalanceKey, Category, Snapshot
+from balancebot.domain.holidays import HolidayCalendar
+from balancebot.domain.local_time import local_time
 from balancebot.domain.verdict import Severity
 from balancebot.redact import MIN_LENGTH, secrets_in
 from balancebot.store import channel_failures, silences
@@ -20,6 +24,9 @@ from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 
 commands = command_group()
+
+_HOLIDAYS_AHEAD = timedelta(days=40)
+"""So far ahead holidays should be known: forecasts look at single days for 35."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +77,8 @@ def _lines(settings: Settings, *, offline: bool) -> Iterator[_Line]:
             ok=None,
         )
     app = build_app(settings, Database(settings.database.url.reveal()))
+    if isinstance(calendar := app.estimator.zone, HolidayCalendar):
+        yield _holidays(calendar, app.clock.now())
     try:
         yield from _database(app)
         if not offline:
@@ -77,6 +86,19 @@ def _lines(settings: Settings, *, offline: bool) -> Iterator[_Line]:
             yield from _channels(app)
     finally:
         app.close()
+
+
+def _holidays(calendar: HolidayCalendar, now: datetime) -> _Line:
+    """Say how far the calendar reaches; each year's is published in November of the one before."""
+    year = calendar.known_until.year
+    if local_time(now + _HOLIDAYS_AHEAD, ZoneInfo(calendar.zone)).date() <= calendar.known_until:
+        return _Line("holidays", f"known up to {year}")
+    return _Line(
+        "holidays",
+        f"known up to {year} only; those of {year + 1} count as ordinary days until there is a release with them: "
+        "pip install --upgrade chinesecalendar",
+        ok=None,
+    )
 
 
 def _exposed(settings: Settings) -> Iterator[Path]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from decimal import Decimal
 from enum import StrEnum
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Self
 
@@ -295,6 +296,31 @@ class HeartbeatConfig(ConfigSection):
         default_note=_AS_ENVIRONMENT,
         example='"direct"',
     )
+
+
+class HolidaysOf(StrEnum):
+    """Whose public holidays are known."""
+
+    CHINA = "CN"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ForecastConfig(ConfigSection):
+    """What forecasts know beside the past of a balance."""
+
+    holidays: HolidaysOf | None = key(
+        values.one_of(HolidaysOf),
+        "public holidays: their days off, and weekends that are worked instead (extra `holidays`)",
+        default=None,
+        default_note="none are known",
+        example='"CN"',
+    )
+
+    def checked(self, table: TomlTable, context: ConfigContext) -> Self:  # noqa: ARG002
+        """Refuse holidays whose calendar isn't installed."""
+        if self.holidays is not None and find_spec("chinese_calendar") is None:
+            table.fault("holidays", 'needs their calendar: pip install "balancebot[holidays]"')
+        return self
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

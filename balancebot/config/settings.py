@@ -35,6 +35,7 @@ from balancebot.config.sections import (
     DatabaseConfig,
     DigestConfig,
     EscalationConfig,
+    ForecastConfig,
     HeartbeatConfig,
     LogConfig,
     OrdersConfig,
@@ -94,6 +95,7 @@ class Settings(ConfigSection):
     digests: tuple[DigestConfig, ...] = tables(DigestConfig)
     web: WebConfig | None = optional_table(WebConfig)
     heartbeat: HeartbeatConfig | None = optional_table(HeartbeatConfig)
+    forecast: ForecastConfig = table(ForecastConfig)
     retention: RetentionConfig = table(RetentionConfig)
     templates: TemplatesConfig = table(TemplatesConfig)
     orders: OrdersConfig = table(OrdersConfig)

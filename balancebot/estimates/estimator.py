@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import BalanceKey, Category, Snapshot, account_of
+from balancebot.domain.holidays import Zone
 from balancebot.domain.order import Order
 from balancebot.domain.runway import Estimate, OrderAdvice, PlannedUse
 from balancebot.domain.usage import SECONDS_PER_HOUR
@@ -36,7 +37,7 @@ _SENDS_RUN_LATE = timedelta(hours=3)
 class Estimator:
     """Estimates burn and runway. `zone` decides what an hour of the week is; `confidence` which runway is judged."""
 
-    zone: str
+    zone: Zone
     confidence: float
 
     def estimate(

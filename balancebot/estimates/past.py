@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from operator import itemgetter
 from typing import TYPE_CHECKING
 
+from balancebot.domain.holidays import Zone
 from balancebot.domain.runway import Estimate
 from balancebot.domain.usage import SECONDS_PER_HOUR
 
@@ -32,7 +33,7 @@ class PastHours:
 
 
 def past_estimates(
-    pasts: Sequence[PastHours], *, first: int, last: int, zone: str, confidence: float
+    pasts: Sequence[PastHours], *, first: int, last: int, zone: Zone, confidence: float
 ) -> list[dict[int, Estimate]]:
     """Return for each balance hour -> estimate as of that hour's end, every `STEP_HOURS` of `[first, last)`.
 

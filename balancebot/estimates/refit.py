@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import BalanceKey, WalletName
+from balancebot.domain.holidays import Zone
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.estimates.estimator import Balance, announced_plans, use_since
 from balancebot.store import estimates
@@ -30,7 +31,9 @@ _ANEW_AT_ONCE = 20
 """Wallets whose 13 months of hours are read at once."""
 
 
-def refit_models(database: Database, booked: Collection[WalletRow], *, zone: str, anew: bool = False) -> None:
+def refit_models(
+    database: Database, booked: Collection[WalletRow], *, zone: Zone, anew: bool = False
+) -> None:
     """Bring the models of wallets that were just booked up to the hour of their reading, if one closed since.
 
     `anew` forgets what stands and reads the whole roll-up: after an import. The arithmetic is done outside of any
@@ -48,7 +51,7 @@ def refit_models(database: Database, booked: Collection[WalletRow], *, zone: str
                 _fit_anew(database, names, some, hour, zone=zone)
 
 
-def refit_of_other_versions(database: Database, *, zone: str) -> None:
+def refit_of_other_versions(database: Database, *, zone: Zone) -> None:
     """Fit the models anew that another version of this program fitted, up to the hour that they reach.
 
     An estimate stands on a model of this version only: after an upgrade all runways would be unknown until an hour
@@ -78,7 +81,7 @@ def refit_of_other_versions(database: Database, *, zone: str) -> None:
 
 
 def _refit(
-    database: Database, names: Mapping[int, WalletName], wallet_ids: Sequence[int], hour: int, *, zone: str
+    database: Database, names: Mapping[int, WalletName], wallet_ids: Sequence[int], hour: int, *, zone: Zone
 ) -> list[int]:
     """Move the stored models on to `hour`; return the wallets without one that can be read."""
     with database.read() as conn:
@@ -110,7 +113,7 @@ def _refit(
 
 
 def _fit_anew(
-    database: Database, names: Mapping[int, WalletName], wallet_ids: Sequence[int], hour: int, *, zone: str
+    database: Database, names: Mapping[int, WalletName], wallet_ids: Sequence[int], hour: int, *, zone: Zone
 ) -> None:
     import numpy as np  # lazy: numpy
 
@@ -146,7 +149,7 @@ def _save(
     announced: "Sequence[Sequence[DatedSend]]",
     hour: int,
     *,
-    zone: str,
+    zone: Zone,
 ) -> None:
     if not windows:
         return

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 
 import numpy as np
 
+from balancebot.domain.holidays import Zone
 from balancebot.forecast.forecast import dated_sends
 from balancebot.forecast.model import Models
 from balancebot.forecast.paths import Paths
@@ -32,7 +33,7 @@ def course_ahead(
     observed_at: datetime,
     until: datetime,
     step: timedelta,
-    zone: str,
+    zone: Zone,
     plans: Sequence[DatedSend] = (),
     open_use: float = 0.0,
     open_exposure: float = 0.0,

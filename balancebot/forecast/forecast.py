@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
+from balancebot.domain.holidays import Zone, zone_name
 from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate, Runway
 from balancebot.forecast.distribution import P90
 from balancebot.forecast.model import Models
@@ -84,7 +85,7 @@ def forecast(
     balances: Floats,
     observed_at: Floats,
     now: float,
-    zone: str,
+    zone: Zone,
     confidence: float,
     open_use: Floats | None = None,
     open_exposure: Floats | None = None,
@@ -150,7 +151,7 @@ def forecast(
 
 
 def dated_sends(
-    model: np.void, since: float, zone: str, plans: Sequence[DatedSend] = (), until: float | None = None
+    model: np.void, since: float, zone: Zone, plans: Sequence[DatedSend] = (), until: float | None = None
 ) -> tuple[DatedSend, ...]:
     """Return the dated sends ahead of one balance: what was announced, and what its past lets expect."""
     last = since + _AHEAD if until is None else until
@@ -161,7 +162,7 @@ def dated_sends(
             Repeats(int(kept["repeats"])), int(kept["day"]), int(kept["hour"]), int(kept["hours"]),
             float(kept["chance"]), float(kept["messages"]), float(kept["spread"]),
         )  # fmt: skip
-        sends += occurrences(rule, since, last, zone)
+        sends += occurrences(rule, since, last, zone_name(zone))
     return tuple(sends)
 
 

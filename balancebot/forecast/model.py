@@ -10,6 +10,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from balancebot.domain.holidays import Zone, zone_name
 from balancebot.forecast.bursts import Burst, burst_rate, usual_use
 from balancebot.forecast.changes import Change, how_sure, lasting_change, unusual_days, weekly_trend
 from balancebot.forecast.level import (
@@ -20,13 +21,20 @@ from balancebot.forecast.level import (
     remembered,
     remembered_on_the_way,
 )
-from balancebot.forecast.profile import HOURS_OF_WEEK, Profiles, fit_profiles, hours_of_week
+from balancebot.forecast.profile import (
+    HOURS_OF_WEEK,
+    WORKED_WEEKEND,
+    Profiles,
+    fit_with_holidays,
+    hours_of_week,
+    with_holidays,
+)
 from balancebot.forecast.recurring import MOST_RULES, DatedSend, recurring
 from balancebot.forecast.replay import HORIZONS, replay
 from balancebot.forecast.steps import Steps, level_errors, settled_steps
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
-VERSION = 4
+VERSION = 5
 
 RULE = np.dtype(
     [
@@ -48,6 +56,7 @@ MODEL = np.dtype(
         ("mean", "<f4"),  # usual use per hour
         ("dispersion", "<f4"),
         ("shape", "<f2", HOURS_OF_WEEK),  # use by hour of the week, over the mean
+        ("day_off", "<f4"),  # use of a public holiday over that of a day of the weekend
         ("used", "<f4", len(HALF_LIVES)),  # remembered use ...
         ("expected", "<f4", len(HALF_LIVES)),  # ... and what the shape alone expected
         ("schedules", "<f4", len(SCHEDULES)),
@@ -103,7 +112,7 @@ class Fitted(NamedTuple):
 
 
 def fit(
-    windows: Sequence[UseWindow], zone: str, announced: Sequence[Sequence[DatedSend]] | None = None
+    windows: Sequence[UseWindow], zone: Zone, announced: Sequence[Sequence[DatedSend]] | None = None
 ) -> Fitted:
     """Fit the models of windows that all end at the same hour; `zone` decides what an hour of the week is.
 
@@ -116,7 +125,7 @@ def fit(
     if any(window.end != end for window in windows):
         raise ValueError("windows must end at the same hour; move them first")
     first = end - WINDOW_HOURS
-    hours = hours_of_week(zone, first, WINDOW_HOURS)
+    hours, kinds = (hours_of_week(of, first, WINDOW_HOURS) for of in (zone_name(zone), zone))
     fitted: list[UseWindow] = []
     for start in range(0, len(windows), _CHUNK):
         rows = slice(start, start + _CHUNK)
@@ -126,13 +135,13 @@ def fit(
             for row, sends in enumerate(announced[rows]):
                 leave_out(use[row], exposure[row], sends, end)
         _start_at_first_use(use, exposure)
-        models[rows], bursts = _fit(use, exposure, hours)
+        models[rows], bursts = _fit(use, exposure, hours, kinds)
         for row, (window, found) in enumerate(zip(windows[rows], bursts, strict=True), start):
             if not found and not window.bursts:
                 fitted.append(window)
                 continue
             fitted.append(window.with_bursts(burst._replace(hour=burst.hour + first) for burst in found))
-            _set_bursts(models[row : row + 1], fitted[-1], zone)
+            _set_bursts(models[row : row + 1], fitted[-1], zone_name(zone))
     models["end"] = end
     return Fitted(models, fitted)
 
@@ -165,21 +174,23 @@ def _start_at_first_use(use: Floats, exposure: Floats) -> None:
     exposure[(np.arange(WINDOW_HOURS) < first[:, None]) & np.any(used, axis=1, keepdims=True)] = 0.0
 
 
-def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> tuple[Models, list[list[Burst]]]:
+def _fit(
+    use: Floats, exposure: Floats, hours: NDArray[np.int16], kinds: NDArray[np.int16]
+) -> tuple[Models, list[list[Burst]]]:
     gap = reading_gap(use)
     usual = usual_use(use, exposure, gap)
     kept = usual.use
-    profiles = fit_profiles(kept, exposure, hours)
-    shaped = exposure * profiles.rate[:, hours]
-    over = unusual_days(kept, shaped)
+    profiles, over = fit_with_holidays(kept, exposure, hours, kinds)
+    shaped = np.where(over, 0.0, exposure * profiles.at(kinds))
+    over = over | unusual_days(np.where(over, 0.0, kept), shaped)
     if over.any():
         shaped = np.where(over, 0.0, shaped)
     unseen = exposure * profiles.left_out
     steps = settled_steps(*(np.where(over, 0.0, hourly) for hourly in (kept, exposure, unseen)))
     rows = np.flatnonzero(steps.hours)
     if rows.size:
-        _read_at_level_since(steps, use, kept, exposure=exposure, profiles=profiles, hours=hours)
-        shaped[rows] = np.where(over[rows], 0.0, exposure[rows] * profiles.rate[rows][:, hours])
+        _read_at_level_since(steps, use, kept, exposure=exposure, profiles=profiles, hours=hours, kinds=kinds)
+        shaped[rows] = np.where(over[rows], 0.0, exposure[rows] * profiles.at(kinds)[rows])
         unseen[rows] = exposure[rows] * profiles.left_out[rows]
     trend, trend_error = weekly_trend(np.where(over, 0.0, kept), shaped)
     growth = 2.0 ** (-trend[:, None] * (np.arange(WINDOW_HOURS) - WINDOW_HOURS) / 168.0)
@@ -207,6 +218,7 @@ def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> tuple[Model
     models["mean"] = profiles.mean
     models["dispersion"] = profiles.dispersion
     models["shape"] = profiles.rate / np.maximum(profiles.mean, 1e-9)[:, None]
+    models["day_off"] = profiles.day_off
     models["used"] = remembered(today)
     models["expected"] = remembered(shaped)
     models["schedules"] = replays.schedules
@@ -223,7 +235,14 @@ def _fit(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> tuple[Model
 
 
 def _read_at_level_since(
-    steps: Steps, use: Floats, kept: Floats, *, exposure: Floats, profiles: Profiles, hours: NDArray[np.int16]
+    steps: Steps,
+    use: Floats,
+    kept: Floats,
+    *,
+    exposure: Floats,
+    profiles: Profiles,
+    hours: NDArray[np.int16],
+    kinds: NDArray[np.int16],
 ) -> None:
     """Scale what was used before a step to the level since, in place, with the shapes that follow from it."""
     rows = np.flatnonzero(steps.hours)
@@ -231,7 +250,7 @@ def _read_at_level_since(
     scale = np.where(before, steps.factor[rows, None], 1.0)
     use[rows] *= scale
     kept[rows] *= scale
-    profiles.replace(rows, fit_profiles(kept[rows], exposure[rows], hours))
+    profiles.replace(rows, fit_with_holidays(kept[rows], exposure[rows], hours, kinds)[0])
 
 
 def _set_change(models: Models, change: Change, steps: Steps) -> None:
@@ -293,11 +312,18 @@ def _stillness(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
     return since_use[:, -1], np.where(before, since_use, 0.0).max(1)
 
 
-def shape_at(models: Models, hours: NDArray[np.int64], zone: str) -> Floats:
+def week_shape(models: Models, zone: Zone) -> Floats:
+    """Return the shapes by hour of the week [N, 168]; with holidays [N, 216]."""
+    last = 0 if isinstance(zone, str) else WORKED_WEEKEND
+    return with_holidays(models["shape"], models["day_off"], last)
+
+
+def shape_at(models: Models, hours: NDArray[np.int64], zone: Zone) -> Floats:
     """Return the shape of each of N models at a clock hour of its own [N]: use over the mean."""
     first = int(hours.min()) if hours.size else 0
     local = hours_of_week(zone, first, int(hours.max()) - first + 1 if hours.size else 1)
-    return np.asarray(models["shape"][np.arange(len(models)), local[hours - first]].astype(np.float64))
+    shape = week_shape(models, zone)
+    return np.asarray(shape[np.arange(len(models)), local[hours - first]].astype(np.float64))
 
 
 def encode_models(models: Models) -> list[bytes]:

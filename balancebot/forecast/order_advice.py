@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 
 from balancebot.domain.balance import BalanceKey, Category, account_of, app_of
+from balancebot.domain.holidays import Zone
 from balancebot.domain.order import Order, in_packages, round_unit
 from balancebot.domain.runway import NO_END_HOURS, OrderAdvice
 from balancebot.forecast.forecast import dated_sends
@@ -30,7 +31,7 @@ def advise_order(
     balance: int,
     observed_at: datetime,
     now: datetime,
-    zone: str,
+    zone: Zone,
     until: datetime,
     confidence: float,
     lead_time: timedelta = timedelta(0),
@@ -74,7 +75,7 @@ def needed_until(
     *,
     observed_at: float,
     until: float,
-    zone: str,
+    zone: Zone,
     confidence: float,
     plans: Sequence[DatedSend] = (),
     open_use: float = 0.0,
@@ -178,7 +179,7 @@ def _paths(
     model: Models,
     since: float,
     until: float,
-    zone: str,
+    zone: Zone,
     *,
     plans: Sequence[DatedSend],
     open_use: float,

@@ -11,11 +11,12 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from balancebot.domain.holidays import Zone
 from balancebot.forecast.bursts import BURST_DAYS, CAP
 from balancebot.forecast.distribution import P90, UsageDistribution
 from balancebot.forecast.level import HALF_LIVES, decay, levels, schedule_weights
-from balancebot.forecast.model import Models, shape_at
-from balancebot.forecast.profile import HOURS_OF_WEEK, hours_of_week
+from balancebot.forecast.model import Models, shape_at, week_shape
+from balancebot.forecast.profile import DAY_OFF, HOURS_OF_WEEK, WORKED_WEEKEND, hours_of_week
 from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.replay import HORIZONS
 from balancebot.forecast.use_window import WINDOW_HOURS
@@ -42,6 +43,8 @@ _RETURNS = 0.5
 _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
 """log2 by which the range is wider at first, until a day and a week have been seen."""
+_UNSEEN_HOLIDAY = 1.0
+"""log2 by which the range is wider for what is used on holidays, while none has been seen: half a weekend's day or two."""
 _STARTED = 0.12
 """How likely a burst at least goes on until the balance is empty: the range has to cover that."""
 _SHOWS_DAYS = 0.25
@@ -72,7 +75,7 @@ class Paths:
         self,
         models: Models,
         since: Floats,
-        zone: str,
+        zone: Zone,
         *,
         open_use: Floats,
         open_exposure: Floats,
@@ -107,7 +110,8 @@ class Paths:
         # what hasn't been seen yet, other hours of the day and other days of the week; what trend isn't clear
         blind = _UNSEEN_DAY * np.exp(-seen / 24.0) + _UNSEEN_WEEK * np.maximum(1.0 - seen / 168.0, 0.0)
         unclear = (models["trend_error"][:, None] + _DRIFT) * weeks
-        widened = blind[:, None] ** 2 + (P90 * models["level_error"][:, None]) ** 2 + unclear**2
+        blind = np.hypot(blind[:, None], _UNSEEN_HOLIDAY * self._holidays)
+        widened = blind**2 + (P90 * models["level_error"][:, None]) ** 2 + unclear**2
         dated_mean, dated_variance = np.zeros((2, *usual.shape))
         for send in dated:
             self._add(send, float(since[0]), dated_mean[0], dated_variance[0])
@@ -150,8 +154,9 @@ class Paths:
             np.maximum(open_use, _TINY) / np.maximum(models["seen"] + open_exposure, 1e-2),
             models["mean"],
         )
-        shape = np.where(fresh[:, None], 1.0, models["shape"]) * mean[:, None]
+        shape = np.where(fresh[:, None], 1.0, week_shape(models, self._zone)) * mean[:, None]
         self._shape = shape.astype(np.float32)
+        holidays = np.zeros((len(models), len(self.knots) - 1))
         middle = (self.knots[:-1] + self.knots[1:]) / 2
         weights = _knot_weights() if self.knots is _KNOTS else schedule_weights(middle)
         level = self._levels_now(models, since, open_use, open_exposure, mean)
@@ -172,10 +177,15 @@ class Paths:
         for start in np.unique(self._hours):
             of = self._hours == start
             local, counts = _counts(self._zone, int(start))
-            pieces[of] = shape[of] @ np.diff(_interpolated(counts, self.knots), axis=0).T
+            spans = np.diff(_interpolated(counts, self.knots), axis=0).T
+            pieces[of] = shape[of] @ spans
+            if len(spans) > HOURS_OF_WEEK:
+                holidays[of] = shape[of, DAY_OFF:WORKED_WEEKEND] @ spans[DAY_OFF:WORKED_WEEKEND]
             pieces[of, 0] -= (1.0 - self.rest[of]) * shape[of, local[0]]
         pieces = np.maximum(pieces, 0.0)
         usual = np.cumsum(pieces * at_knots, axis=1)
+        is_unseen = (models["day_off"] == 1.0)[:, None]
+        self._holidays = is_unseen * np.cumsum(holidays * at_knots, axis=1) / (usual + _TINY)
         up, down, back = np.zeros((3, *usual.shape))
         if rows.size:
             path = np.log2((usual[rows] + _TINY) / (np.cumsum(pieces[rows], axis=1) + _TINY))
@@ -338,7 +348,7 @@ class Paths:
         return np.asarray(before + (total[rows, after] - before) * share)
 
 
-def open_hours(models: Models, at: Floats, zone: str) -> tuple[Floats, Floats, Floats]:
+def open_hours(models: Models, at: Floats, zone: Zone) -> tuple[Floats, Floats, Floats]:
     """Look at the hours from each model's end up to `at` [N] (epoch seconds), when they were read last.
 
     Returns their mean shape [N], the part of it that each half-life remembers [N, 10], and how many are closed [N]. Of
@@ -352,9 +362,8 @@ def open_hours(models: Models, at: Floats, zone: str) -> tuple[Floats, Floats, F
     )
     for row in np.flatnonzero(closed):
         count = int(closed[row]) + 1
-        course = models["shape"][row, hours_of_week(zone, int(hours[row]) - count + 1, count)].astype(
-            np.float64
-        )
+        local = hours_of_week(zone, int(hours[row]) - count + 1, count)
+        course = week_shape(models[row : row + 1], zone)[0, local].astype(np.float64)
         passed = np.ones(count)
         passed[-1] = at[row] / 3600.0 - hours[row]
         used = course * passed
@@ -389,10 +398,14 @@ def _knot_weights() -> Floats:
 
 
 @lru_cache(maxsize=4)
-def _counts(zone: str, first: int) -> tuple[NDArray[np.int16], Floats]:
-    """Return the hours of the week from a clock hour on, and how often each has come before the i-th, [841, 168]."""
+def _counts(zone: Zone, first: int) -> tuple[NDArray[np.int16], Floats]:
+    """Return the hours of the week from a clock hour on, and how often each has come before the i-th.
+
+    [841, 168], and with holidays [841, 216].
+    """
     local = hours_of_week(zone, first, _HOURLY)
-    counts = np.zeros((_HOURLY + 1, HOURS_OF_WEEK))
+    num_kinds = HOURS_OF_WEEK if isinstance(zone, str) else WORKED_WEEKEND + 24
+    counts = np.zeros((_HOURLY + 1, num_kinds))
     counts[np.arange(1, _HOURLY + 1), local] = 1.0
     np.cumsum(counts, axis=0, out=counts)
     return local, counts
@@ -402,8 +415,6 @@ def _interpolated(counts: Floats, knots: Floats) -> Floats:
     near = np.minimum(knots, _HOURLY)
     lower = np.minimum(near.astype(np.intp), _HOURLY - 1)
     share = (near - lower)[:, None]
-    return np.asarray(
-        counts[lower] * (1 - share)
-        + counts[lower + 1] * share
-        + np.maximum(knots - _HOURLY, 0.0)[:, None] / HOURS_OF_WEEK
-    )
+    hours = counts[lower] * (1 - share) + counts[lower + 1] * share
+    hours[:, :HOURS_OF_WEEK] += np.maximum(knots - _HOURLY, 0.0)[:, None] / HOURS_OF_WEEK
+    return np.asarray(hours)

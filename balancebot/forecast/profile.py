@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from balancebot.domain.holidays import HolidayCalendar, Zone, zone_name
 from balancebot.forecast.use_window import WINDOW_HOURS
 
 Floats = NDArray[np.float64]
@@ -25,6 +26,12 @@ LEFT_OUT = 0.9
 history of one week."""
 _TINY = 1e-9
 HOURS_OF_WEEK = 168
+DAY_OFF = HOURS_OF_WEEK
+"""With holidays: from here on the 24 hours of a public holiday ..."""
+WORKED_WEEKEND = DAY_OFF + 24
+"""... and of a day of a weekend that is worked."""
+_ENOUGH_ELSE = 72.0
+"""Hours beside the holidays that must have been seen, or holidays are days like others."""
 _BLOCK = 1024
 """Clock hours per cached table: about six weeks."""
 
@@ -41,11 +48,51 @@ class Profiles:
     """[N, 840] the same per hour of the window, as it would be without that hour's own week."""
     dispersion: Floats
     """[N] variance of an hour's use over its mean; 1 is Poisson."""
+    day_off: Floats
+    """[N] the use of a public holiday over that of a day of the weekend."""
+
+    def at(self, hours: NDArray[np.int16]) -> Floats:
+        """Return the rates at hours of the week, those of holidays included."""
+        return np.asarray(with_holidays(self.rate, self.day_off, hours.max())[:, hours])
 
     def replace(self, rows: NDArray[np.intp], others: "Profiles") -> None:
         """Put other shapes in the place of some."""
         self.mean[rows], self.rate[rows] = others.mean, others.rate
         self.left_out[rows], self.dispersion[rows] = others.left_out, others.dispersion
+        self.day_off[rows] = others.day_off
+
+
+def with_holidays(rate: Floats, day_off: Floats, last: int) -> Floats:
+    """Return rates [N, 168] with those of holidays and worked weekends [N, 216], if hours up to `last` need them.
+
+    A holiday is a mean day of the weekend times `day_off` [N], a worked weekend a mean working day.
+    """
+    if last < HOURS_OF_WEEK:
+        return rate
+    days = rate.reshape(-1, 7, 24)
+    return np.concatenate([rate, days[:, 5:].mean(1) * day_off[:, None], days[:, :5].mean(1)], axis=1)
+
+
+def fit_with_holidays(
+    use: Floats, exposure: Floats, hours: NDArray[np.int16], kinds: NDArray[np.int16]
+) -> tuple[Profiles, NDArray[np.bool_]]:
+    """Fit the shapes of windows whose hours [840] are `hours` of the week and, with holidays, `kinds`.
+
+    Returns also which hours [N, 840] are of holidays and no evidence of anything else. What a holiday takes beside a day
+    of the weekend is a mean over those in the window, in which a day of the weekend weighs as much as one of them.
+    """
+    special, off = kinds >= HOURS_OF_WEEK, (kinds >= DAY_OFF) & (kinds < WORKED_WEEKEND)
+    if not special.any():
+        return fit_profiles(use, exposure, hours), np.zeros(use.shape, np.bool_)
+    left_out = special & (np.where(special, 0.0, exposure).sum(1) >= _ENOUGH_ELSE)[:, None]
+    profiles = fit_profiles(np.where(left_out, 0.0, use), np.where(left_out, 0.0, exposure), hours)
+    weekend = profiles.rate.reshape(-1, 7, 24)[:, 5:].mean(1)
+    day = np.maximum(weekend.sum(1), _TINY)
+    used = np.where(off, use, 0.0).sum(1) / day
+    expected = np.where(off, exposure * weekend[:, hours % 24], 0.0).sum(1) / day
+    profiles.day_off[:] = np.where(left_out.any(1), (used + 1.0) / (expected + 1.0), 1.0)
+    profiles.left_out[:] = np.where(left_out, profiles.at(kinds), profiles.left_out)
+    return profiles, left_out & off
 
 
 def fit_profiles(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> Profiles:
@@ -64,6 +111,7 @@ def fit_profiles(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> Pro
         rate=_shrunk(all_used, all_seen, dispersion[:, None]),
         left_out=left_out.reshape(len(use), -1)[:, where],
         dispersion=dispersion,
+        day_off=np.ones(len(use)),
     )
 
 
@@ -154,8 +202,10 @@ def _step(
     return np.asarray(prior * (1.0 + excess * np.where(known, spread / (spread + noise), 0.0)))
 
 
-def hours_of_week(zone: str, first: int, count: int) -> NDArray[np.int16]:
+def hours_of_week(zone: Zone, first: int, count: int) -> NDArray[np.int16]:
     """Return the hour of the week (0 = Monday 00:00, to 167) of `count` clock hours from `first` on, in local time.
+
+    With holidays, those of days off are 168 to 191, and those of worked weekends 192 to 215.
 
     Clock hours are whole hours since 1970 in UTC. Where the offset of the zone isn't whole (Kolkata), a clock hour counts as
     the local hour in which its middle lies.
@@ -167,12 +217,16 @@ def hours_of_week(zone: str, first: int, count: int) -> NDArray[np.int16]:
 
 
 @lru_cache(maxsize=64)
-def _block(zone: str, block: int) -> NDArray[np.int16]:
-    local = ZoneInfo(zone)
+def _block(zone: Zone, block: int) -> NDArray[np.int16]:
+    local = ZoneInfo(zone_name(zone))
     middle = datetime.fromtimestamp(block * _BLOCK * 3600, UTC) + timedelta(minutes=30)
     hours = np.empty(_BLOCK, np.int16)
     for i in range(_BLOCK):
         at = (middle + timedelta(hours=i)).astimezone(local)
-        hours[i] = at.weekday() * 24 + at.hour
+        first = at.weekday() * 24
+        if isinstance(zone, HolidayCalendar):
+            day = at.date()
+            first = DAY_OFF if day in zone.days_off else WORKED_WEEKEND if day in zone.workdays else first
+        hours[i] = first + at.hour
     hours.setflags(write=False)
     return hours

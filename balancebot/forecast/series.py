@@ -6,6 +6,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from balancebot.domain.holidays import Zone
 from balancebot.domain.runway import UNKNOWN, Estimate
 from balancebot.forecast.bursts import Burst, usual_use
 from balancebot.forecast.forecast import Forecasts, forecast
@@ -28,7 +29,7 @@ class Series(NamedTuple):
     """Messages per hour between the last two readings."""
 
 
-def fit_series(at: Floats, balance: Floats, zone: str, plans: Sequence[DatedSend] = ()) -> Series:
+def fit_series(at: Floats, balance: Floats, zone: Zone, plans: Sequence[DatedSend] = ()) -> Series:
     """Fit one balance from readings at `at` (epoch seconds, rising); NaN is unallocated, and the last is a number."""
     first, use, exposure = hourly_use(at, balance, float(at[-1]))
     end = first + len(use) - 1
@@ -77,7 +78,7 @@ def window_of(use: Floats, exposure: Floats, end: int, plans: Sequence[DatedSend
 
 
 def forecast_series(
-    series: Series, now: float, zone: str, confidence: float, plans: Sequence[DatedSend] = ()
+    series: Series, now: float, zone: Zone, confidence: float, plans: Sequence[DatedSend] = ()
 ) -> Forecasts:
     """Say how long the balance of a series lasts."""
     return forecast(
@@ -94,7 +95,9 @@ def forecast_series(
     )
 
 
-def estimate_series(at: Floats, balance: Floats, now: float, zone: str, confidence: float = 0.75) -> Estimate:
+def estimate_series(
+    at: Floats, balance: Floats, now: float, zone: Zone, confidence: float = 0.75
+) -> Estimate:
     """Estimate one balance from its readings at `at` (epoch seconds, rising, up to `now`); NaN is unallocated."""
     if not at.size or np.isnan(balance[-1]):
         return UNKNOWN

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName
+from balancebot.domain.holidays import Zone
 from balancebot.forecast.level import levels, schedule_weights
 from balancebot.forecast.model import SMOOTHING, Models, shape_at
 from balancebot.forecast.paths import open_hours
@@ -81,7 +82,7 @@ def judge_spikes(
     use: Floats,
     since: Floats,
     until: Floats,
-    zone: str,
+    zone: Zone,
     alerts: Floats | None = None,
     bursty: Bools | None = None,
     planned: Bools | None = None,
@@ -166,7 +167,7 @@ def is_planned(plans: Sequence[DatedSend], since: float, until: float) -> bool:
     return any(plan.start < until and plan.end + 3600.0 > since for plan in plans)
 
 
-def have_stopped(models: Models, *, open_use: Floats, open_exposure: Floats, at: Floats, zone: str) -> Bools:
+def have_stopped(models: Models, *, open_use: Floats, open_exposure: Floats, at: Floats, zone: Zone) -> Bools:
     """Return whose traffic has stopped [N]: still for longer than ever, in hours that would have used some.
 
     `open_use` and `open_exposure` (hours) are those since the models' hours closed, `at` [N] the last readings.
@@ -191,6 +192,6 @@ def _level(models: Models, *, whole: Bools | None = None) -> Floats:
     return np.asarray(mean * (higher if whole is None else np.where(whole, level[:, -1], higher)))
 
 
-def _rate(models: Models, level: Floats, at: Floats, zone: str) -> Floats:
+def _rate(models: Models, level: Floats, at: Floats, zone: Zone) -> Floats:
     """Return the expected use per hour at `at`."""
     return np.asarray(shape_at(models, np.floor(at / 3600.0).astype(np.int64), zone) * level)

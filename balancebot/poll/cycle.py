@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from balancebot.alerts.transitions import NotifiedAlert
 from balancebot.clock import JUMP
 from balancebot.domain.balance import Snapshot, WalletName, account_of, is_suspect
+from balancebot.domain.holidays import Zone
 from balancebot.estimates.refit import refit_models, refit_of_other_versions
 from balancebot.poll.record import RecordReadings
 from balancebot.ports import BalanceSource, Clock, FetchResult, SourceError
@@ -153,7 +154,7 @@ class PollCycle:
         steady: Clock,
         worker_id: str,
         record: RecordReadings,
-        zone: str,
+        zone: Zone,
         budget: Callable[[], timedelta],
         on_enqueued: Callable[[], None] = lambda: None,
     ) -> None:

@@ -11,6 +11,7 @@ from sqlalchemy import Connection
 from balancebot.alerts.transitions import OpenAlerts
 from balancebot.domain.alert import AlertKind, AlertSubject, Cause
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, WalletName
+from balancebot.domain.holidays import Zone
 from balancebot.domain.message import Measurement, SpikeMeasurement
 from balancebot.domain.verdict import FINE, Severity, Verdict
 from balancebot.estimates.estimator import KnownUsage, open_use
@@ -48,7 +49,7 @@ class SpikeEvidence(NamedTuple):
 
 
 def spike_evidence(
-    known: KnownUsage, intervals: Sequence[Interval], *, zone: str, alerts: Mapping[BalanceKey, float]
+    known: KnownUsage, intervals: Sequence[Interval], *, zone: Zone, alerts: Mapping[BalanceKey, float]
 ) -> Mapping[BalanceKey, SpikeEvidence]:
     """Compare the usage of intervals with what is likely at that time; balances without a model are left out.
 
@@ -178,7 +179,7 @@ class UsageVerdict(NamedTuple):
 class JudgeSpikes:
     """Judges booked usage in two steps: evidence is gathered before any alert is decided, then the alerts advance."""
 
-    zone: str
+    zone: Zone
 
     def gather(
         self, conn: Connection, booked: Sequence[BookedUsage], context: PollContext

@@ -10,6 +10,7 @@ from typing import TypeAlias
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, WalletName
+from balancebot.domain.holidays import Zone
 from balancebot.domain.pattern import WalletPattern
 from balancebot.domain.runway import UNKNOWN, Estimate
 from balancebot.domain.threshold import Limits, Scope, ThresholdBook
@@ -52,7 +53,7 @@ class Comparison:
 class Backtest:
     """Backtests limits. `zone`, `confidence` and `margin` are those by which alerts are judged."""
 
-    zone: str
+    zone: Zone
     confidence: float
     margin: float
 

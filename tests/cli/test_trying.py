@@ -93,6 +93,12 @@ def test_check_remarks_on_secrets_that_others_can_read(balancebot: Run, firm: Fi
     assert "note" not in balancebot("check", "--offline").out
 
 
+def test_check_says_how_far_holidays_are_known(balancebot: Run, firm: Firm) -> None:
+    firm.config.write_text('forecast.holidays = "CN"\n' + firm.config.read_text())
+    outcome = balancebot("check", "--offline")
+    assert (0, True) == (outcome.status, "  holidays: known up to 20" in outcome.out)
+
+
 def test_check_shows_limits_that_came_to_contradict_each_other(balancebot: Run, firm: Firm) -> None:
     balancebot("thresholds", "set", "acme/new*", "voice", "--critical-days", "9")
     firm.config.write_text(firm.config.read_text().replace('name = "checkout"', 'name = "newest"'))

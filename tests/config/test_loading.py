@@ -43,6 +43,7 @@ from balancebot.config import (
 )
 from balancebot.config.further_channels import WebhookConfig
 from balancebot.config.reference import template
+from balancebot.config.sections import ForecastConfig, HolidaysOf
 from balancebot.domain.balance import Category
 from balancebot.domain.digest import latest_slot
 from balancebot.domain.pattern import Pattern
@@ -112,6 +113,7 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
         alerts = { remind_every = "0s", recovery_margin = 0.1, runway_confidence = 0.9, group_over = 2 }
         heartbeat = { url = "https://hc.example.com/ping/x", proxy = "direct" }
         quiet = { hours = "22:00-08:00", days = ["SAT", "SUN"], below = "depleted" }
+        forecast.holidays = "CN"
         retention = { raw = "7d", hourly = "70d" }
         templates.dir = "mine"
         orders.package_sizes = { industry = 10000 }
@@ -309,6 +311,7 @@ def test_every_key_arrives_as_its_own_value(read, tmp_path: Path) -> None:
                 ),
             ),
             heartbeat=HeartbeatConfig(url=Secret("https://hc.example.com/ping/x"), proxy=Proxy(url=None)),
+            forecast=ForecastConfig(holidays=HolidaysOf.CHINA),
             retention=RetentionConfig(raw=timedelta(days=7), hourly=timedelta(days=70)),
             templates=TemplatesConfig(dir=tmp_path / "mine"),
             orders=OrdersConfig(

@@ -4,6 +4,7 @@ import io
 from collections.abc import Mapping, Sequence
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import openpyxl
@@ -247,16 +248,17 @@ def test_a_wrong_reading_is_a_remark_and_neither_usage_nor_a_top_up(database: Da
     take(database, {POOL: hourly(NOVEMBER, [50_000, 50_000]), SHOP: shop})
     made = make(database, date(2026, 11, 1), now=NOVEMBER + timedelta(hours=2))
 
-    (remark,) = statement_document(made, now=made.as_of)["wrong_readings"]
+    document: dict[str, Any] = statement_document(made, now=made.as_of)
     assert [30, 0] == [sum(row.flows.used for row in made.rows), sum(row.flows.bought for row in made.rows)]
-    assert {
+    remark = {
         "at": "2026-10-31T16:50:00Z",
         "account": "acme",
         "app": "shop",
         "category": "industry",
         "reading": 9_000,
         "instead": 890,
-    } == remark
+    }
+    assert [remark] == document["wrong_readings"]
     assert () == make(database, date(2026, 10, 1)).wrong_readings
     sheets = StatementSheets(words=Wording(zone=SHANGHAI))
     assert "Wrong readings" in openpyxl.load_workbook(io.BytesIO(sheets.xlsx(made))).sheetnames
