@@ -288,7 +288,36 @@ class Wording(Figures):
             return ""
         if advice.stop_first:
             return self.gettext("Buy nothing yet: the sending must be stopped first")
+        if advice.instead_of:
+            return self.gettext(
+                "It is used because %(categories)s is empty: buy that, not universal",
+                categories=self.listed([self.category(empty) for empty in advice.instead_of]),
+            )
+        reserve = self.reserve(advice, category)
         if not advice.is_needed or advice.order_by is None:
+            return reserve
+        order = self._order(advice, category, now=now)
+        return self.gettext("%(order)s. %(reserve)s", order=order, reserve=reserve) if reserve else order
+
+    def reserve(self, advice: OrderAdvice, category: Category) -> str:
+        """Write which universal quota takes over when a balance is empty; '' where none was seen to."""
+        if not advice.reserve:
+            return ""
+        if advice.reserve_seen_at is None:
+            return self.gettext(
+                "Since %(category)s is empty, universal SMS are used instead: %(count)s are left",
+                category=self.category(category),
+                count=self.number(advice.reserve),
+            )
+        return self.gettext(
+            "%(count)s universal SMS can take over: they were used when %(category)s was empty on %(date)s",
+            count=self.number(advice.reserve),
+            category=self.category(category),
+            date=self.day(advice.reserve_seen_at),
+        )
+
+    def _order(self, advice: OrderAdvice, category: Category, *, now: datetime) -> str:
+        if advice.order_by is None:
             return ""
         by = self.act_by(advice.order_by, now=now)
         figures = {

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from balancebot.domain.balance import Category
+
 if TYPE_CHECKING:
     Hours: TypeAlias = float
 else:
@@ -77,6 +79,12 @@ class OrderAdvice:
     """The part of the shortfall that the account's shared pool can give."""
     ordered: int = 0
     """What is on order and should arrive by `until`; not included in `messages`."""
+    reserve: int = 0
+    """Universal messages that take over when the balance is empty; they count like messages left."""
+    reserve_seen_at: datetime | None = None
+    """When that was last seen. None with a reserve: they are in use now."""
+    instead_of: tuple[Category, ...] = ()
+    """Of universal quota: the empty categories that it is used for. The shortfall is advised there."""
     stop_first: bool = False
     """Usage is far above usual: the sending must be stopped first, and no purchase is advised until then."""
 

@@ -6,7 +6,7 @@ Estimates are stored as instants, so that whoever reads them later only subtract
 import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, TypeAlias
 
@@ -14,7 +14,7 @@ from sqlalchemy import Connection
 
 from balancebot.domain.balance import BalanceKey, Category, Snapshot, account_of
 from balancebot.domain.holidays import Zone
-from balancebot.domain.order import Order
+from balancebot.domain.order import Order, in_packages
 from balancebot.domain.runway import Estimate, OrderAdvice, PlannedUse
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.store import estimates as estimate_rows
@@ -87,23 +87,54 @@ class Estimator:
         if asked is None:
             return {}
         from balancebot.forecast.order_advice import (  # lazy: numpy
-            advise_order,
             first_from_orders,
             first_from_pools,
-            has_enough_history,
             less_ordered,
         )
 
-        advice: dict[BalanceKey, OrderAdvice] = {}
-        for index, key in enumerate(asked.keys):
-            if key not in lead_times:
-                continue
-            if key in lasting and has_enough_history(asked.models[index], asked.open_exposure[index]):
-                advice[key] = OrderAdvice(messages=0, order_by=None, until=until, confidence=confidence)
-                continue
-            found = advise_order(
+        advice = self._lacking(
+            asked,
+            now=now,
+            until=until,
+            confidence=confidence,
+            lead_times=lead_times,
+            package_sizes=package_sizes,
+            lasting=lasting,
+        )
+        spare = self._spare(asked, read, until=until, confidence=confidence, reserves=reserves)
+        advice, on_order = first_from_orders(advice, awaited, lead_times, package_sizes)
+        return less_ordered(first_from_pools(advice, spare, package_sizes), on_order, package_sizes)
+
+    def _lacking(
+        self,
+        asked: "ModelledBalances",
+        *,
+        now: datetime,
+        until: datetime,
+        confidence: float,
+        lead_times: Mapping[BalanceKey, timedelta],
+        package_sizes: Mapping[Category, int],
+        lasting: Collection[BalanceKey],
+    ) -> dict[BalanceKey, OrderAdvice]:
+        """Return what the balances of `lead_times` lack, universal quota that is seen to take over counted once.
+
+        What it is used for now lacks what it lacks itself; it is counted for the rest as far as it isn't used otherwise,
+        for what runs out first.
+        """
+        from balancebot.forecast.order_advice import advise_order, has_enough_history  # lazy: numpy
+        from balancebot.forecast.stand_in import drawn_for, stands_in_now  # lazy: numpy
+
+        places = {key: index for index, key in enumerate(asked.keys)}
+        nothing = OrderAdvice(messages=0, order_by=None, until=until, confidence=confidence)
+
+        def lacking(key: BalanceKey, index: int, more: int = 0) -> OrderAdvice | None:
+            if asked.keys[index] in lasting and has_enough_history(
+                asked.models[index], asked.open_exposure[index]
+            ):
+                return nothing
+            return advise_order(
                 asked.models[index : index + 1],
-                balance=int(asked.balances[index]),
+                balance=int(asked.balances[index]) + more,
                 observed_at=datetime.fromtimestamp(asked.observed_at[index], UTC),
                 now=now,
                 zone=self.zone,
@@ -115,11 +146,63 @@ class Estimator:
                 open_use=float(asked.open_use[index]),
                 open_exposure=float(asked.open_exposure[index]),
             )
-            if found is not None:
+
+        advice: dict[BalanceKey, OrderAdvice] = {}
+        for key, index in places.items():
+            if key in lead_times and (found := lacking(key, index)) is not None:
                 advice[key] = found
-        spare = self._spare(asked, read, until=until, confidence=confidence, reserves=reserves)
-        advice, on_order = first_from_orders(advice, awaited, lead_times, package_sizes)
-        return less_ordered(first_from_pools(advice, spare, package_sizes), on_order, package_sizes)
+        for key, index in places.items():
+            if key.category is not Category.UNIVERSAL or key not in lead_times:
+                continue
+            instead_of = [
+                other
+                for category in stands_in_now(asked.models[index])
+                if (other := BalanceKey(key.wallet, category)) in places and other in lead_times
+            ]
+            shares = [float(asked.models[places[other]]["mean"]) for other in instead_of]
+            if sum(shares):
+                for other, share in zip(instead_of, shares, strict=True):
+                    found = lacking(other, index) or nothing
+                    part = math.ceil(found.lacking * share / sum(shares))
+                    size = package_sizes.get(other.category)
+                    advice[other] = replace(
+                        found,
+                        messages=in_packages(part, size) if part else 0,
+                        lacking=part,
+                        reserve=int(asked.balances[index]),
+                    )
+                advice[key] = replace(nothing, instead_of=tuple(other.category for other in instead_of))
+                continue
+            seen = {
+                other: hour
+                for category, hour in drawn_for(asked.models[index]).items()
+                if (other := BalanceKey(key.wallet, category)) in advice and advice[other].lacking
+            }
+            left = self._not_used(asked, index, until=until, confidence=confidence) if seen else 0
+            for other in sorted(seen, key=lambda other: (advice[other].order_by or until, other)):
+                part = min(left, advice[other].lacking)
+                found = lacking(other, places[other], part) if part else None
+                if found is not None:
+                    left -= part
+                    seen_at = datetime.fromtimestamp(seen[other] * SECONDS_PER_HOUR, UTC)
+                    advice[other] = replace(found, reserve=part, reserve_seen_at=seen_at)
+        return advice
+
+    def _not_used(self, asked: "ModelledBalances", index: int, *, until: datetime, confidence: float) -> int:
+        """Return what a balance can spare: what it won't use itself up to `until`."""
+        from balancebot.forecast.order_advice import needed_until  # lazy: numpy
+
+        needed = needed_until(
+            asked.models[index : index + 1],
+            observed_at=float(asked.observed_at[index]),
+            until=until.timestamp(),
+            zone=self.zone,
+            confidence=confidence,
+            plans=asked.plans[index],
+            open_use=float(asked.open_use[index]),
+            open_exposure=float(asked.open_exposure[index]),
+        )
+        return max(0, int(asked.balances[index] - (needed or 0.0)))
 
     def spare(
         self,
@@ -148,8 +231,6 @@ class Estimator:
         """Return what is above both the reserve of each pool and what it uses itself up to `until`."""
         if not reserves:
             return {}
-        from balancebot.forecast.order_advice import needed_until  # lazy: numpy
-
         places = {} if asked is None else {key: index for index, key in enumerate(asked.keys)}
         spare: dict[tuple[str, Category], int] = {}
         for _, snapshot in read:
@@ -157,25 +238,10 @@ class Estimator:
                 key = BalanceKey(snapshot.wallet, category)
                 if key not in reserves or not isinstance(reading, int):
                     continue
-                needed = 0.0
+                kept = int(reading)
                 if asked is not None and key in places:
-                    index = places[key]
-                    needed = (
-                        needed_until(
-                            asked.models[index : index + 1],
-                            observed_at=float(asked.observed_at[index]),
-                            until=until.timestamp(),
-                            zone=self.zone,
-                            confidence=confidence,
-                            plans=asked.plans[index],
-                            open_use=float(asked.open_use[index]),
-                            open_exposure=float(asked.open_exposure[index]),
-                        )
-                        or 0.0
-                    )
-                spare[account_of(snapshot.wallet), category] = max(
-                    0, int(reading - max(needed, reserves[key]))
-                )
+                    kept = self._not_used(asked, places[key], until=until, confidence=confidence)
+                spare[account_of(snapshot.wallet), category] = max(0, min(kept, reading - reserves[key]))
         return spare
 
     def expected_sends(
@@ -319,8 +385,22 @@ def modelled(known: KnownUsage, read: Sequence[tuple[int, Snapshot]]) -> Modelle
         open_use=used,
         open_exposure=exposure,
         pace=pace,
-        plans=[announced.get(key, []) for key, *_ in asked],
+        plans=_announced(announced, [key for key, *_ in asked], models),
     )
+
+
+def _announced(
+    announced: "Mapping[BalanceKey, list[DatedSend]]", keys: Sequence[BalanceKey], models: "Models"
+) -> "list[list[DatedSend]]":
+    """Return the sends announced for each balance; of universal quota those, too, that it is used for."""
+    plans = [announced.get(key, []) for key in keys]
+    if announced and models["stands_in"].any():
+        from balancebot.forecast.stand_in import stands_in_now  # lazy: numpy
+
+        for index, (key, model) in enumerate(zip(keys, models, strict=True)):
+            for category in stands_in_now(model):
+                plans[index] = plans[index] + announced.get(BalanceKey(key.wallet, category), [])
+    return plans
 
 
 def _explains(plans: "Sequence[DatedSend]", since: float, until: float) -> bool:

@@ -157,9 +157,12 @@ def _save(
         encode_models,
         fit,
     )
+    from balancebot.forecast.stand_in import set_stand_ins  # lazy: numpy
     from balancebot.forecast.use_window import encode_window  # lazy: numpy
 
     fitted = fit(list(windows.values()), zone, announced)
+    places = {balance: place for place, balance in enumerate(windows)}
+    set_stand_ins(fitted.models, places, fitted.windows, zone, announced)
     rows = [
         ModelRow(wallet_id, category, hour, encode_window(window), model)
         for (wallet_id, category), window, model in zip(

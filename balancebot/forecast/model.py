@@ -80,6 +80,11 @@ MODEL = np.dtype(
         ("daily_spread", "<f4"),  # standard deviation of usual use per day
         ("persistence", "<f4"),  # correlation of one day with the next
         ("burst", "<f4"),  # log2 of use over expected use in the second highest hour
+        (
+            "stands_in",
+            "u1",
+        ),  # of universal quota: for which other categories it is sent from now, as bits ...
+        ("drawn", "<u4", 3),  # ... and the clock hour in which it was last, for each; 0 = never
         ("still", "<f4"),  # expected use of the hours without use at the end ...
         ("lull", "<f4"),  # ... and of the longest stretch without use before
     ]

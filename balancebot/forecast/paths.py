@@ -98,7 +98,8 @@ class Paths:
         self._zone = zone
         self._models = models
         self._pace = pace
-        seen = models["seen"] + open_exposure
+        # silence before the first use is no evidence
+        seen = np.where(models["mean"] > 0, models["seen"], 0.0) + open_exposure
         self.known = (models["version"] > 0) & (seen >= MIN_SEEN) & (models["used"][:, -1] + open_use > 0)
         self.knots = _KNOTS if not dated and not len(at) else self._with_moments(dated, at)
         self.time = self.knots[1:] - (1.0 - self.rest[:, None])

@@ -16,6 +16,7 @@ from balancebot.forecast.level import levels, schedule_weights
 from balancebot.forecast.model import SMOOTHING, Models, shape_at
 from balancebot.forecast.paths import open_hours
 from balancebot.forecast.recurring import DatedSend
+from balancebot.forecast.stand_in import stands_in_now
 
 Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
@@ -144,16 +145,20 @@ def gather(before: int, points: int, *, drained: bool = False) -> int:
     return SPIKING if drained else min(max(before + points, 0), SPIKING)
 
 
-def stands_in_for(keys: Sequence[BalanceKey], left: Sequence[int]) -> dict[int, list[int]]:
-    """Return which balances (by place) are sent from instead of which that are empty: universal of the same wallet."""
+def stands_in_for(keys: Sequence[BalanceKey], left: Sequence[int], models: Models) -> dict[int, list[int]]:
+    """Return which balances (by place) are sent from instead of which that are empty: universal of the same wallet.
+
+    Where its model knows that already, it expects the use of both.
+    """
     empty: dict[WalletName, list[int]] = {}
     for place, (key, balance) in enumerate(zip(keys, left, strict=True)):
         if balance == 0 and key.category is not Category.UNIVERSAL:
             empty.setdefault(key.wallet, []).append(place)
     return {
-        place: empty[key.wallet]
+        place: [other for other in empty[key.wallet] if keys[other].category not in known]
         for place, key in enumerate(keys)
         if key.category is Category.UNIVERSAL and key.wallet in empty
+        for known in [stands_in_now(models[place])]
     }
 
 

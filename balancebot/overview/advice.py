@@ -51,8 +51,10 @@ class AdviceRow:
 
     @property
     def is_shown(self) -> bool:
-        """Tell whether there is anything to do, or anything on order."""
-        return self.advice is not None and (self.advice.is_needed or self.advice.ordered > 0)
+        """Tell whether there is anything to do, anything on order, or universal quota that helps."""
+        return self.advice is not None and (
+            self.advice.is_needed or self.advice.ordered > 0 or self.advice.reserve > 0
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,6 +235,7 @@ def _row(row: AdviceRow, zone: tzinfo) -> dict[str, object]:
         "lacking": None if advice is None else advice.to_buy,
         "move": None if advice is None else advice.move,
         "ordered": None if advice is None else advice.ordered,
+        "universal": None if advice is None else advice.reserve,
         "stop_sending_first": advice is not None and advice.stop_first,
         "order_by": _instant(None if advice is None else advice.order_by),
         "order_by_day": _day(None if advice is None else advice.order_by, zone),

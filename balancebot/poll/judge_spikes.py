@@ -95,7 +95,9 @@ def spike_evidence(
         left=np.array([interval.left for interval in modelled], dtype=np.float64),
         notified=np.array([interval.notified for interval in modelled]),
         stands_in=stands_in_for(
-            [interval.balance for interval in modelled], [interval.left for interval in modelled]
+            [interval.balance for interval in modelled],
+            [interval.left for interval in modelled],
+            models,
         ),
     )
     used, exposure = open_use(

@@ -49,6 +49,7 @@ def test_scripts_get_every_balance_with_a_number_the_most_urgent_first(balancebo
         "balance": 10_000,
         "lead_time_days": 3.0,
         "ordered": 0,
+        "universal": 0,
         "stop_sending_first": False,
         "note": "",
     } == first
@@ -129,3 +130,54 @@ def test_what_is_ordered_is_marked_and_not_advised_again(balancebot: Run) -> Non
     assert 65_000 <= answer["advice"][0]["ordered"] <= 100_000
     assert [("acme", 0)] == [(account["account"], account["messages"]) for account in answer["accounts"]]
     assert "on order)" in balancebot("advise", "*:industry").out
+
+
+def _universal_takes_over(balancebot: Run, tmp_path: Path, *, bought: int) -> dict[str, dict[str, object]]:
+    """Checkout uses 100 messages an hour: of industry, and for 30 hours of universal, until industry is bought."""
+    now = SystemClock().now().replace(microsecond=0)
+    lines = ["observed_at,wallet,category,balance"]
+    industry, universal = 100 * (HOURS - 60), 9_000
+    for hour in range(HOURS, -1, -1):
+        at = (now - timedelta(hours=hour)).isoformat()
+        lines += [f"{at},acme/checkout,industry,{industry}", f"{at},acme/checkout,universal,{universal}"]
+        if bought and hour == 30:
+            industry += bought
+        elif industry:
+            industry -= 100
+        else:
+            universal -= 100
+    (tmp_path / "past.csv").write_text("\n".join(lines), encoding="utf-8")
+    assert 0 == balancebot("history", "import", "past.csv").status
+    answer = json.loads(balancebot("advise", "acme/checkout", "--json").out)
+    return {str(row["category"]): row for row in answer["advice"]}
+
+
+@pytest.mark.usefixtures("config")
+def test_universal_quota_that_is_used_instead_counts_for_what_is_empty(
+    balancebot: Run, tmp_path: Path
+) -> None:
+    rows = _universal_takes_over(balancebot, tmp_path, bought=0)
+    left = 9_000 - 100 * 60
+    assert [0, left] == [rows["industry"]["balance"], rows["industry"]["universal"]]
+    assert 0.9 * (72_000 - left) <= int(str(rows["industry"]["messages"])) <= 1.4 * (72_000 - left)
+    assert 0 == rows["universal"]["messages"]
+    assert f"Since industry is empty, universal SMS are used instead: {left:,} are left" in (
+        balancebot("advise").out
+    )
+    balances = json.loads(balancebot("status", "--json").out)["balances"]
+    lasts = {row["category"]: row["runway_days"] for row in balances if row["balance"] is not None}
+    assert left / 2_400 == pytest.approx(lasts["universal"]["p50"], rel=0.1)
+
+
+@pytest.mark.usefixtures("config")
+def test_universal_quota_that_was_used_instead_once_is_a_reserve(balancebot: Run, tmp_path: Path) -> None:
+    rows = _universal_takes_over(balancebot, tmp_path, bought=20_000)
+    industry = rows["industry"]
+    left = 9_000 - 100 * 30
+    assert 0 < int(str(industry["universal"])) <= left
+    needed = 72_000 - int(str(industry["balance"])) - int(str(industry["universal"]))
+    assert 0.8 * needed <= int(str(industry["messages"])) <= 1.5 * needed
+    assert re.search(
+        r"[\d,]+ universal SMS can take over: they were used when industry was empty on",
+        balancebot("advise").out,
+    )

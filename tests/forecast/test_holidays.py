@@ -29,7 +29,7 @@ def seen(until: datetime, *, zone: Zone, left: int) -> Forecasts:
     """Return what is forecast at `until` of a balance of `left`."""
     hours = int((until - BEGUN) / timedelta(hours=1))
     used = [per_day((BEGUN + timedelta(hours=hour)).date()) / 24 for hour in range(hours)]
-    at = BEGUN.timestamp() + 3600.0 * np.arange(hours + 1)
+    at = BEGUN.timestamp() + 3600.0 * np.arange(hours + 1, dtype=np.float64)
     balance = left + sum(used) - np.concatenate([[0.0], np.cumsum(used)])
     return forecast_series(fit_series(at, balance, zone), float(at[-1]), zone, 0.75)
 

@@ -35,6 +35,10 @@ class AdviceRowAnswer(Struct, frozen=True, kw_only=True):
     lacking: Annotated[int | None, Meta(description="to buy, not rounded")]
     move: Annotated[int | None, Meta(description="to move here from the account's shared pool")]
     ordered: Annotated[int | None, Meta(description="on order, and therefore not in `messages`")]
+    universal: Annotated[
+        int | None,
+        Meta(description="universal messages that take over when it is empty, as was seen: counted first"),
+    ]
     stop_sending_first: bool
     order_by: Instant | None
     order_by_day: Annotated[str | None, Meta(description="the last working day that is early enough")]
