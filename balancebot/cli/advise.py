@@ -16,7 +16,7 @@ from balancebot.cli.context import (
     read_pattern,
     write_file,
 )
-from balancebot.cli.output import Column, bold, faint, show, show_json, text_table
+from balancebot.cli.output import Column, bold, faint, plural, show, show_json, text_table
 from balancebot.config import OrdersConfig
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.local_time import read_day_end
@@ -136,7 +136,7 @@ def advice_text(advice: Advice, orders: OrdersConfig, words: Wording) -> str:
         bold(total if cost is None else f"{total}: {orders.currency} {cost:,.2f}"),
         faint(
             "; ".join(
-                f"{count:,} {said if count > 1 else said_of_one}"
+                f"{plural(count, 'balance')} {said if count > 1 else said_of_one}"
                 for count, said_of_one, said in (
                     (advice.num_enough, f"lasts to {last} as it is", f"last to {last} as they are"),
                     (

@@ -368,6 +368,7 @@ def modelled(known: KnownUsage, read: Sequence[tuple[int, Snapshot]]) -> Modelle
         [((ids[key.wallet], key.category), model.hour) for key, _, _, model in asked], known.hours
     )
     models, _ = decode_models([model.model for *_, model in asked])
+    models = _with_fresh_stand_ins(models, [(key, balance) for key, _, balance, _ in asked], used)
     announced = known.announced
     pace = None
     if known.pace is not None:
@@ -387,6 +388,36 @@ def modelled(known: KnownUsage, read: Sequence[tuple[int, Snapshot]]) -> Modelle
         pace=pace,
         plans=_announced(announced, [key for key, *_ in asked], models),
     )
+
+
+def _with_fresh_stand_ins(
+    models: "Models", of: Sequence[tuple[BalanceKey, float]], used: "Floats"
+) -> "Models":
+    """Give universal quota whose first use ever is seen while another category of its wallet is empty the model of that.
+
+    `of` are the balances with what is left, `used` what was used since their models were fitted.
+    """
+    fresh = [
+        index
+        for index in ((models["mean"] <= 0) & (used > 0)).nonzero()[0].tolist()
+        if of[index][0].category is Category.UNIVERSAL
+    ]
+    if not fresh:
+        return models
+    from balancebot.forecast.stand_in import as_stand_in  # lazy: numpy
+
+    models = models.copy()
+    for index in fresh:
+        wallet = of[index][0].wallet
+        empty = [
+            other
+            for other, (key, balance) in enumerate(of)
+            if key.wallet == wallet and not balance and models["mean"][other] > 0
+        ]
+        if empty:
+            most = max(empty, key=lambda other: float(models["mean"][other]))
+            models[index] = as_stand_in(models[most], of[most][0].category)
+    return models
 
 
 def _announced(

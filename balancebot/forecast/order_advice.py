@@ -172,7 +172,8 @@ def less_ordered(
 
 def has_enough_history(record: np.void, open_exposure: float) -> bool:
     """Tell whether a model's record, and what was seen since, are enough to advise on."""
-    return bool(record["version"] != 0 and record["seen"] + open_exposure >= MIN_DAYS * 24.0)
+    seen = float(record["seen"]) if record["mean"] > 0 else 0.0  # silence before the first use is no history
+    return bool(record["version"] != 0 and seen + open_exposure >= MIN_DAYS * 24.0)
 
 
 def _paths(

@@ -118,6 +118,13 @@ def set_stand_ins(
             models["drawn"][place], models["stands_in"][place] = seen, on
 
 
+def as_stand_in(model: np.void, category: Category) -> np.void:
+    """Return the model of universal quota that has just begun to be used instead of `category`, whose model is given."""
+    fresh = model.copy()
+    fresh["stands_in"] = 1 << OTHERS.index(category)
+    return fresh
+
+
 def stands_in_now(model: np.void) -> list[Category]:
     """Return the categories that universal quota is sent from instead of, by its model."""
     return [category for bit, category in enumerate(OTHERS) if int(model["stands_in"]) >> bit & 1]
