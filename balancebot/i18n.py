@@ -303,7 +303,7 @@ class Wording(Figures):
         """Write which universal quota takes over when a balance is empty; '' where none was seen to."""
         if not advice.reserve:
             return ""
-        if advice.reserve_seen_at is None:
+        if advice.reserve_in_use or advice.reserve_seen_at is None:
             return self.gettext(
                 "Since %(category)s is empty, universal SMS are used instead: %(count)s are left",
                 category=self.category(category),

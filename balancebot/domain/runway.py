@@ -96,6 +96,11 @@ class OrderAdvice:
         return max(0, self.lacking - self.move - self.ordered)
 
     @property
+    def reserve_in_use(self) -> bool:
+        """Whether universal quota is used instead of it now."""
+        return self.reserve > 0 and self.reserve_seen_at is None
+
+    @property
     def is_needed(self) -> bool:
         """Whether there is anything to do."""
         return self.messages > 0 or self.move > 0 or self.stop_first

@@ -69,6 +69,8 @@ class AlertView:
     """Whether the reading is a number."""
     empty: bool
     """Whether the balance is 0."""
+    covered: bool
+    """Whether universal quota is used in place of an empty balance."""
     balance: str
     messages: str
     runway: str
@@ -160,6 +162,7 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         num_more_members=max(0, len(alert.members) - MAX_WALLETS),
         known=isinstance(measured.reading, int),
         empty=measured.reading == 0,
+        covered=context.advice is not None and context.advice.reserve_in_use,
         balance=words.cell(measured.reading),
         messages=words.reading(measured.reading),
         runway=words.duration(_hours(pace))
