@@ -7,12 +7,16 @@ import threading
 import urllib.parse
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from io import StringIO
 from pathlib import Path
 
+import httpx
 import pytest
 
 from tests.cli.conftest import Outcome
+from tests.cli.daemon import running, until
 from tests.cli.firm import CHECKOUT, Firm
+from tests.patience import PATIENCE
 
 Run = Callable[..., Outcome]
 CANARIES = {
@@ -20,7 +24,8 @@ CANARIES = {
     for number, kind in enumerate(
         (
             "feishu-url", "feishu-secret", "dingtalk-url", "dingtalk-secret", "wecom-url", "webhook-url",
-            "webhook-key", "pagerduty-key", "heartbeat", "metrics-token", "web-secret-key", "oidc-secret",
+            "webhook-key", "pagerduty-key", "heartbeat", "metrics-token", "web-secret-key", "oidc-secret", "proxy-password",
+            "database-password", "user-password", "api-token",
         )
     )
 }  # fmt: skip
@@ -188,3 +193,67 @@ def test_an_api_token_is_printed_once_and_kept_as_a_hash_alone(
     assert token not in said
     assert token.encode() not in kept
     assert base64.b64encode(token.encode())[4:-4] not in kept
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("echo", [400], indirect=True)
+def test_a_running_daemon_shows_no_secret_on_its_pages_to_programs_or_in_its_log(
+    seeded: Firm, balancebot: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its channels refuse everything and repeat what they heard; then a broken configuration is to be taken."""
+    monkeypatch.setattr("sys.stdin", StringIO(f"{CANARIES['user-password']}\n"))
+    assert 0 == balancebot("users", "add", "root", "--role", "admin").status
+    token = balancebot("tokens", "add", "ci", "--role", "finance").out.split()[-1]
+    balancebot("thresholds", "set", str(CHECKOUT), "industry", "--critical-below", "1000")
+    seeded.has(50)
+    seen: dict[str, str] = {}
+    with (
+        running(tmp_path) as process,
+        httpx.Client(base_url=process.address(), trust_env=False, timeout=PATIENCE) as client,
+    ):
+        until(lambda: sum(line["event"] == "delivery.failed" for line in process.lines()) >= 5)
+        answer = client.post("/login", data={"name": "root", "password": CANARIES["user-password"]})
+        assert 303 == answer.status_code, answer.text
+        bearer = {"Authorization": f"Bearer {token}"}
+        metrics = {"Authorization": f"Bearer {CANARIES['metrics-token']}"}
+
+        def look() -> None:
+            for path in PATHS:
+                by_program = bearer if path.startswith("/api/") else metrics if path in MACHINES else None
+                page = client.get(path, headers=by_program)
+                assert page.status_code < 500 or path == "/readyz", path
+                seen[path] = seen.get(path, "") + page.text + str(page.headers)
+
+        look()
+        wrong = {"name": "root", "password": CANARIES["api-token"]}
+        seen["/login"] = client.post("/login", data=wrong).text
+        for kind, broken in BROKEN.items():
+            text = seeded.config.read_text()
+            seeded.config.write_text(broken.format(**CANARIES) + text)
+            outcome = balancebot("reload")
+            assert (kind, 2) == (kind, outcome.status)
+            seen[f"reload {kind}"] = outcome.out + outcome.err
+            seen[f"check {kind}"] = str(balancebot("check"))
+            look()
+            seeded.config.write_text(text)
+        assert 0 == process.end()
+    seen["log"] = (tmp_path / "log").read_text()
+    for file in tmp_path.rglob("*.db*"):
+        seen[file.name] = file.read_bytes().decode("latin-1")
+    assert "delivery.failed" in seen["log"]
+    assert {} == {place: shown(text) for place, text in seen.items() if shown(text)}
+    assert [] == [place for place, text in seen.items() if token in text]
+
+
+MACHINES = ("/metrics", "/readyz")
+PATHS = (
+    *MACHINES, "/healthz", "/", f"/wallets/{CHECKOUT}", "/alerts", "/alerts/1", "/thresholds", "/audit", "/channels",
+    "/orders", "/plans", "/users", "/me", "/login", "/api/v1/openapi.json", "/api/v1/balances", "/api/v1/alerts",
+    "/api/v1/silences", "/api/v1/thresholds", "/api/v1/orders", f"/api/v1/history?wallet={CHECKOUT}&category=industry",
+)  # fmt: skip
+BROKEN = {
+    "a database of another kind": '[database]\nurl = "mysql://u:{database-password}@h/db"\n',
+    "an @ in the password": '[database]\nurl = "postgresql://u:{database-password}@x@h/db"\n',
+    "a proxy of another kind": '[poll]\nproxy = "gopher://u:{proxy-password}@h:1"\n',
+    "no toml": '[poll]\nproxy = "{proxy-password}\n',
+}
