@@ -1,4 +1,4 @@
-// What a page can't say in HTML: that a request failed, that something is under way, where the keyboard goes next.
+// What a page can't do in HTML: show that a request failed or is running, and move the keyboard focus.
 (() => {
   "use strict";
   const trouble = document.getElementById("trouble");
@@ -16,21 +16,21 @@
   });
   document.addEventListener("htmx:afterOnLoad", () => tell(""));
 
-  // the icon shows whether an alert is open, as the number beside "Alerts" does
+  // the icon shows whether an alert is open, like the number next to "Alerts"
   const icon = document.getElementById("icon");
   document.addEventListener("htmx:afterSettle", () => {
     icon.href = document.querySelector("#num-alerts .count") ? icon.dataset.alert : icon.dataset.calm;
   });
 
-  // a list that renews itself waits while the keyboard is in it, or something in it is ticked
+  // a list that refreshes itself waits while it has the keyboard focus or a ticked box
   document.addEventListener("htmx:beforeRequest", (event) => {
     const list = event.detail.elt;
     const inUse = list.contains(document.activeElement) || list.querySelector("input:checked");
     if ("refresh" in list.dataset && list === event.detail.target && inUse) event.preventDefault();
   });
 
-  // an editor that opens in place takes the focus, at what is wrong in it if anything is; one that closes gives it back
-  // to what opened it; and where the focus was on what is gone, such as a link to the next page, the new list has it
+  // An editor that opens in place gets the focus, at its first fault if there is one; when it closes, the focus returns to
+  // the element that opened it. If the focused element disappears, such as a link to the next page, the new list gets it.
   let replaced = null;
   document.addEventListener("htmx:beforeSwap", (event) => {
     replaced = event.detail.target.contains(document.activeElement) ? event.detail.target.id : null;
@@ -45,7 +45,7 @@
     }
   });
 
-  // "/" goes to the search field, Escape leaves an editor
+  // "/" moves to the search field, Escape closes an editor
   document.addEventListener("keydown", (event) => {
     const typing = event.target.closest("input, textarea, select");
     if (event.key === "/" && !typing && !event.ctrlKey && !event.metaKey && !event.altKey) {
@@ -62,7 +62,7 @@
     }
   });
 
-  // a chart tells its value under the pointer, and by the arrow keys
+  // a chart shows the value under the pointer; the arrow keys move along it
   const showValue = (chart, index) => {
     const values = (chart.values ??= JSON.parse(chart.dataset.values));
     if (!values.length) return;
@@ -93,14 +93,14 @@
     showValue(chart, Number(chart.getAttribute("aria-valuenow")) + steps[event.key]);
   });
 
-  // one box ticks all boxes of its form
+  // a box that ticks all boxes of its form
   document.addEventListener("change", (event) => {
     if (!("tickAll" in event.target.dataset)) return;
     for (const box of event.target.form.elements)
       if (box.type === "checkbox" && box !== event.target) box.checked = event.target.checked;
   });
 
-  // a form that can't be undone asks first
+  // a form whose action can't be undone asks for confirmation
   document.addEventListener("submit", (event) => {
     const question = event.target.dataset.ask;
     if (question && !window.confirm(question)) event.preventDefault();
