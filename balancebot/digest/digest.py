@@ -18,7 +18,7 @@ from balancebot.domain.message import DigestLine, DigestMessage, NoticeMessage
 from balancebot.domain.routing import Destination
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.domain.verdict import Severity, urgency
-from balancebot.estimates.context import ContextReader, recent_courses, up_to_now
+from balancebot.estimates.context import ContextReader, recent_history, up_to_now
 from balancebot.overview.balances import BalanceView, overview
 from balancebot.ports import Clock
 from balancebot.statements.notice import statement_notice
@@ -263,13 +263,13 @@ def _with_history(conn: Connection, lines: Sequence[DigestLine], now: datetime) 
     drawn = lines[:_DRAWN]
     rows = wallets.named(conn, {line.wallet for line in drawn})
     balances = {(rows[line.wallet].id, line.category) for line in drawn if line.wallet in rows}
-    courses = recent_courses(conn, balances, now)
+    histories = recent_history(conn, balances, now)
     for line in drawn:
         row = rows.get(line.wallet)
         if row is None:
             yield line
         else:
-            yield replace(line, recent=up_to_now(courses[row.id, line.category], line.reading))
+            yield replace(line, recent=up_to_now(histories[row.id, line.category], line.reading))
     yield from lines[_DRAWN:]
 
 

@@ -1,4 +1,4 @@
-"""Usage models and runway estimates: fitted, stored and read. The arithmetic is in `forecast`.
+"""Usage models and runway estimates: fitting, storing and reading them. The arithmetic is in `forecast`.
 
 Open `estimator.py` first.
 """

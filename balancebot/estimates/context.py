@@ -1,6 +1,6 @@
-"""What a message shows beside the verdict: the recent course of the balance, order advice, planned sends.
+"""The context of messages: the balance's recent history, order advice, planned sends, notes.
 
-It is read only when a message is sent, so that the many readings without one cost nothing.
+It is read only when a message is sent, so that the many readings without a message cost nothing.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -25,17 +25,17 @@ from balancebot.store.wallets import WalletRow
 _RECENT_HOURS = 7 * 24
 _RECENT_STEP = 6
 _FEW_APPS = 50
-"""In an account of so many wallets the pool is shared out among all its apps, not only those that are looked at."""
+"""In an account of at most this many wallets, the pool is distributed among all apps, not only the requested ones."""
 ORDER_FOR = timedelta(days=30)
-"""How long an order is to last by default."""
+"""How long an order should last by default."""
 ORDER_CONFIDENCE = 0.9
 _P10 = 0.9
-"""How likely a balance lasts as long as the P10 of its runway says."""
+"""The probability that a balance lasts at least as long as the P10 of its runway."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ContextReader:
-    """Reads what messages show beside a measurement."""
+    """Reads what messages show in addition to a measurement."""
 
     estimator: Estimator
     thresholds: ThresholdCache
@@ -44,14 +44,14 @@ class ContextReader:
     def read(
         self, conn: Connection, shown: Sequence[tuple[Alert, Reading]], *, now: datetime
     ) -> list[MessageContext]:
-        """Return the context of each alert, given what its balance reads; of a wallet's alert only the note."""
+        """Return the context of each alert with the reading of its balance; an alert of a wallet has only the note."""
         if not shown:
             return []
         book = self.thresholds.book(conn)
         keys = {key for alert, _ in shown if (key := alert.subject.balance) is not None}
         rows = wallets.named(conn, {key.wallet for key in keys}, configured_only=False) if keys else {}
         known = {key for key in keys if key.wallet in rows}
-        courses = recent_courses(conn, [(rows[key.wallet].id, key.category) for key in known], now)
+        histories = recent_history(conn, [(rows[key.wallet].id, key.category) for key in known], now)
         advice = self.advise(conn, list(rows.values()), now=now, only=known) if known else {}
         planned = _planned(conn, now) if known else {}
         expected = self.estimator.expected_sends(
@@ -67,7 +67,7 @@ class ContextReader:
             if key not in known:
                 return MessageContext(note=book.effective(*key).note)
             return MessageContext(
-                recent=up_to_now(courses[rows[key.wallet].id, key.category], reading),
+                recent=up_to_now(histories[rows[key.wallet].id, key.category], reading),
                 advice=advice.get(key),
                 planned=planned.get(key, ()) + expected.get(key, ()),
                 note=book.effective(*key).note,
@@ -85,12 +85,12 @@ class ContextReader:
         confidence: float = ORDER_CONFIDENCE,
         only: Collection[BalanceKey] | None = None,
     ) -> Mapping[BalanceKey, OrderAdvice]:
-        """Advise what to move and buy for every balance of the wallets (or `only` for some) that has a number and is used.
+        """Advise what to move and buy for every balance of the wallets (or only for `only`) that has a number and usage.
 
-        Without `until` an order is to last 30 days from now; `confidence` is the probability that it does. While usage is
-        far above what is usual, the advice is to stop the sending first: nobody should buy for a robot. The shared pool
-        is counted before anything is bought, once for all apps of its account (of a large one: for those of `rows`), and
-        so is what is on order.
+        Without `until` an order should last 30 days from now; `confidence` is the probability that it does. While usage
+        is far above usual, the advice is to stop the sending first: nobody should buy for a robot. Before anything is
+        bought, the shared pool and what is on order are used, each distributed once among all apps of the account (in a
+        large account among those of `rows`).
         """
         until = until or now + ORDER_FOR
         members = _with_their_accounts(conn, rows)
@@ -125,7 +125,7 @@ class ContextReader:
     def movable(
         self, conn: Connection, accounts: Collection[str], *, now: datetime
     ) -> Mapping[tuple[str, Category], int]:
-        """Return what the shared pools of accounts can spare in the next 30 days, by account and category."""
+        """Return how much the shared pools of accounts can give in the next 30 days, by account and category."""
         rows = list(wallets.named(conn, [WalletName(account) for account in accounts]).values())
         return self.estimator.spare(
             conn,
@@ -149,13 +149,15 @@ class ContextReader:
 
         names = {row.id: row.name for row in rows}
         points = {BalanceKey(names[row.wallet_id], row.category): row.spike_points for row in estimated}
-        told = {message.alert.subject.balance for message in alerts.all_open(conn, kind=AlertKind.BURN_SPIKE)}
-        spiking = {key for key, found in points.items() if found >= SPIKING or key in told}
+        with_alert = {
+            message.alert.subject.balance for message in alerts.all_open(conn, kind=AlertKind.BURN_SPIKE)
+        }
+        spiking = {key for key, found in points.items() if found >= SPIKING or key in with_alert}
         return spiking, spiking | {key for key, found in points.items() if found >= SUSPICIOUS}
 
 
 def _with_their_accounts(conn: Connection, rows: Sequence[WalletRow]) -> list[WalletRow]:
-    """Return wallets with the shared pools of their accounts, and with all apps of accounts that have few."""
+    """Return the wallets, the shared pools of their accounts, and all apps of small accounts."""
     found = {row.name: row for row in rows}
     lone = {row.account for row in rows if app_of(row.name) is not None}
     pools = [WalletName(account) for account in lone if WalletName(account) not in found]
@@ -168,7 +170,7 @@ def _with_their_accounts(conn: Connection, rows: Sequence[WalletRow]) -> list[Wa
 def _lasting(
     rows: Collection[WalletRow], estimated: Collection[EstimateRow], until: datetime
 ) -> set[BalanceKey]:
-    """Return the balances that last until then by the P10 of their runways."""
+    """Return the balances whose runway reaches `until` by its P10."""
     names = {row.id: row.name for row in rows}
     return {
         BalanceKey(names[row.wallet_id], row.category)
@@ -180,7 +182,7 @@ def _lasting(
 def _reserves(
     rows: Collection[WalletRow], book: ThresholdBook, unusual: Collection[BalanceKey]
 ) -> dict[BalanceKey, int]:
-    """Return the shared pools from which may be moved, each with what its own limits want to stay there."""
+    """Return the shared pools that may give quota, each with the amount that must stay because of its own limits."""
     reserves: dict[BalanceKey, int] = {}
     for row in rows:
         for category in Category:
@@ -191,12 +193,12 @@ def _reserves(
     return reserves
 
 
-def recent_courses(
+def recent_history(
     conn: Connection, of: Collection[tuple[int, Category]], now: datetime
 ) -> Mapping[tuple[int, Category], tuple[int | None, ...]]:
-    """Return what was left of balances (by their wallets' ids) at every sixth hour of the last week.
+    """Return the balances, given by wallet id and category, at every sixth hour of the last week, the oldest first.
 
-    None where nothing was read; nothing before its first reading.
+    None = no reading at that time. Each history begins with the first reading.
     """
     hour = int(now.timestamp() // SECONDS_PER_HOUR)
     first = hour - _RECENT_HOURS
@@ -215,7 +217,7 @@ def recent_courses(
 
 
 def up_to_now(course: tuple[int | None, ...], reading: Reading) -> tuple[int | None, ...]:
-    """Return a recent course with what is left now at its end, if that is a number."""
+    """Return a recent history with the present reading added, if that is a number."""
     return (*course, reading) if isinstance(reading, int) else course
 
 
@@ -227,7 +229,7 @@ def _planned(conn: Connection, now: datetime) -> Mapping[BalanceKey, tuple[Plann
 
 
 def _wallet_note(book: ThresholdBook, wallet: WalletName) -> str:
-    """Return the note that a row sets for every category of the wallet: one of a category is about that alone."""
+    """Return the note of a row for all categories of the wallet; a note for one category doesn't apply to the wallet."""
     for category in Category:
         effective = book.effective(wallet, category)
         origin = effective.origins.note

@@ -1,6 +1,6 @@
 """Estimates of usage and runway, and order advice, from stored models and present balances.
 
-Estimates are stored as instants, so that whoever reads them later only subtracts.
+Estimates are stored as instants, so that reading them later is only a subtraction.
 """
 
 import math
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 _HOUR = timedelta(hours=1)
 _SENDS_RUN_LATE = timedelta(hours=3)
-"""For so long after its end an announced send may still explain what was used since a model was fitted."""
+"""How long after its end a planned send may still explain the usage since a model was fitted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimator:
-    """Estimates burn and runway. `zone` decides what an hour of the week is; `confidence` which runway is judged."""
+    """Estimates usage rate and runway. `zone` defines the hours of the week; `confidence` gives the judged runway."""
 
     zone: Zone
     confidence: float
@@ -43,7 +43,7 @@ class Estimator:
     def estimate(
         self, known: "KnownUsage", read: Sequence[tuple[int, Snapshot]], *, now: datetime
     ) -> Mapping[BalanceKey, Estimate]:
-        """Estimate the balances of snapshots (with their wallets' ids); those without a number have no estimate."""
+        """Estimate the balances of snapshots, given with their wallets' ids. Only balances with a number are estimated."""
         asked = modelled(known, read)
         if asked is None:
             return {}
@@ -77,11 +77,11 @@ class Estimator:
         awaited: Sequence[Order] = (),
         lasting: Collection[BalanceKey] = (),
     ) -> Mapping[BalanceKey, OrderAdvice]:
-        """Advise what to move and buy for the balances of `lead_times`; those with too little known usage are left out.
+        """Advise what to move and buy for the balances of `lead_times`, except those with too little known usage.
 
-        `reserves` are the shared pools from which may be moved, each with what must stay in it at least. What is on
-        order (`awaited`) counts first for the app that it was ordered for, then for any of its account. Balances that
-        are known to last so long (`lasting`) aren't looked at again: each costs milliseconds.
+        `reserves` are the shared pools that may give quota, each with the amount that must stay in it. What is on order
+        (`awaited`) is used first for the app for which it was ordered, then for others of the account. Balances that are
+        known to last (`lasting`) aren't computed, because each would take milliseconds.
         """
         asked = modelled(KnownUsage.read(conn, [wallet_id for wallet_id, _ in read], now=now), read)
         if asked is None:
@@ -214,7 +214,7 @@ class Estimator:
         confidence: float,
         reserves: Mapping[BalanceKey, int],
     ) -> Mapping[tuple[str, Category], int]:
-        """Return what the pools of `reserves` can spare, by account and category."""
+        """Return how much the pools of `reserves` can give, by account and category."""
         ids = [wallet_id for wallet_id, _ in read]
         asked = modelled(KnownUsage.read(conn, ids, now=now), read) if reserves else None
         return self._spare(asked, read, until=until, confidence=confidence, reserves=reserves)
@@ -228,7 +228,7 @@ class Estimator:
         confidence: float,
         reserves: Mapping[BalanceKey, int],
     ) -> dict[tuple[str, Category], int]:
-        """Return what is above both the reserve of each pool and what it uses itself up to `until`."""
+        """Return how much each pool has above its reserve, or above its own usage up to `until` if that is more."""
         if not reserves:
             return {}
         places = {} if asked is None else {key: index for index, key in enumerate(asked.keys)}
@@ -247,7 +247,7 @@ class Estimator:
     def expected_sends(
         self, conn: Connection, read: Sequence[tuple[int, Snapshot]], *, until: datetime
     ) -> Mapping[BalanceKey, tuple[PlannedUse, ...]]:
-        """Return the bulk sends that the past of balances lets expect up to `until`, the next first."""
+        """Return the bulk sends that are expected up to `until` because of the balances' past, the next first."""
         found: dict[BalanceKey, tuple[PlannedUse, ...]] = {}
         models = estimate_rows.fitted_models(conn, [wallet_id for wallet_id, _ in read])
         if not models:
@@ -285,7 +285,7 @@ class Estimator:
         step: timedelta,
         now: datetime,
     ) -> "tuple[LevelAhead, ...]":
-        """Return how one balance goes from its reading on, as `course_ahead`; empty where too little is known."""
+        """Return the expected levels of one balance from its reading on, as `course_ahead`; () if too little is known."""
         asked = modelled(KnownUsage.read(conn, [wallet_id], now=now), [(wallet_id, snapshot)])
         key = BalanceKey(snapshot.wallet, category)
         if asked is None or key not in asked.keys:
@@ -309,12 +309,12 @@ class Estimator:
 Balance: TypeAlias = tuple[int, Category]
 """A wallet's id and a category."""
 HourOfUse: TypeAlias = tuple[int, int, int]
-"""An epoch hour, the use in it, and the seconds in which use could be seen."""
+"""An epoch hour, its usage, and the seconds in which usage was visible."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class ModelledBalances:
-    """What a forecast needs to know of N balances, each field in their order."""
+    """The input of a forecast for N balances, each field in their order."""
 
     keys: list[BalanceKey]
     models: "Models"
@@ -328,17 +328,17 @@ class ModelledBalances:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class KnownUsage:
-    """The models of some wallets, what was used since they were fitted, and the sends announced."""
+    """The models of some wallets, the usage since they were fitted, and the planned sends."""
 
     models: Mapping[Balance, FittedModel]
     hours: Mapping[Balance, list[HourOfUse]]
     announced: "Mapping[BalanceKey, list[DatedSend]]"
     pace: Mapping[BalanceKey, float] | None = None
-    """Messages per hour between the last two readings, of those just booked; None where that wasn't computed."""
+    """Messages per hour between the last two readings of the balances just booked; None if it wasn't computed."""
 
     @classmethod
     def read(cls, conn: Connection, wallet_ids: Collection[int], *, now: datetime) -> "KnownUsage":
-        """Read it; the rest isn't read where nothing is modelled."""
+        """Read it. Without any model the rest isn't read."""
         models = estimate_rows.fitted_models(conn, wallet_ids)
         if not models:
             return cls(models={}, hours={}, announced={})
@@ -350,7 +350,7 @@ class KnownUsage:
 
 
 def modelled(known: KnownUsage, read: Sequence[tuple[int, Snapshot]]) -> ModelledBalances | None:
-    """Return what a forecast needs of the balances with a number and a model; None where there are none."""
+    """Return the input of a forecast for the balances that have a number and a model; None if there are none."""
     asked = [
         (BalanceKey(snapshot.wallet, category), snapshot, float(reading), known.models[wallet_id, category])
         for wallet_id, snapshot in read
@@ -435,14 +435,14 @@ def _announced(
 
 
 def _explains(plans: "Sequence[DatedSend]", since: float, until: float) -> bool:
-    """Whether an announced send was under way between two instants, or ended within the hour before."""
+    """Whether a planned send was running between two instants, or ended within the hour before."""
     return any(plan.start < until and plan.end + SECONDS_PER_HOUR > since for plan in plans)
 
 
 def open_use(
     wanted: Sequence[tuple[Balance, int]], seen: Mapping[Balance, list[HourOfUse]]
 ) -> "tuple[Floats, Floats]":
-    """Return use and hours of exposure of each balance since the hour that its model reaches up to."""
+    """Return the usage and the hours of exposure of each balance since the hour up to which its model is fitted."""
     import numpy as np  # lazy: numpy
 
     use, exposure = np.zeros(len(wanted)), np.zeros(len(wanted))
@@ -455,7 +455,7 @@ def open_use(
 
 
 def announced_plans(conn: Connection, since: datetime) -> "Mapping[BalanceKey, list[DatedSend]]":
-    """Return the announced sends that weren't over at `since`, as a forecast takes them."""
+    """Return the planned sends that hadn't ended at `since`, as input of a forecast."""
     kept = planned_sends.not_over(conn, now=since)
     if not kept:
         return {}
@@ -470,7 +470,7 @@ def announced_plans(conn: Connection, since: datetime) -> "Mapping[BalanceKey, l
 
 
 def use_since(conn: Connection, wallet_ids: Collection[int], hour: int) -> Mapping[Balance, list[HourOfUse]]:
-    """Return (hour, use, seconds of exposure) of each balance since an epoch hour, oldest first."""
+    """Return (hour, usage, seconds of exposure) of each balance since an epoch hour, oldest first."""
     seen: dict[Balance, list[HourOfUse]] = defaultdict(list)
     for wallet_id, category, at, use, exposure in usage.use_since(conn, wallet_ids, hour):
         seen[wallet_id, category].append((at, use, exposure))

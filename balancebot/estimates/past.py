@@ -1,4 +1,4 @@
-"""What was known of a balance's runway at each time of the past: the same models, shown only what had been seen by then."""
+"""Past estimates of the runway: the same models, fitted only to the data that were available at the time."""
 
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
@@ -22,12 +22,12 @@ class PastHours:
     """One balance's past, by epoch hour."""
 
     used: Sequence[tuple[int, int, int]]
-    """(hour, use, seconds of exposure), oldest first; reaching as far back as the models look."""
+    """(hour, usage, seconds of exposure), oldest first; it must reach as far back as the models do."""
     readings: Mapping[int, int]
-    """The number it had at the end of an hour."""
+    """The balance at the end of each hour."""
 
     def between(self, first: int, end: int) -> Sequence[tuple[int, int, int]]:
-        """Return what was booked in the hours `[first, end)`."""
+        """Return the usage booked in the hours `[first, end)`."""
         start, stop = (bisect_left(self.used, hour, key=itemgetter(0)) for hour in (first, end))
         return self.used[start:stop]
 
@@ -35,10 +35,10 @@ class PastHours:
 def past_estimates(
     pasts: Sequence[PastHours], *, first: int, last: int, zone: Zone, confidence: float
 ) -> list[dict[int, Estimate]]:
-    """Return for each balance hour -> estimate as of that hour's end, every `STEP_HOURS` of `[first, last)`.
+    """Return for each balance hour -> estimate at the end of that hour, every `STEP_HOURS` of `[first, last)`.
 
-    Models are fitted anew at each step, as they are when an hour closes: one that is older, with the use since then on
-    top, would take the time of day for a change of pace.
+    Models are fitted again at each step, as they are when an hour closes: an older model with the usage since then would
+    mistake the time of day for a change of the usage rate.
     """
     import numpy as np  # lazy: numpy
 

@@ -1,6 +1,6 @@
-"""Planned sends: announced and removed by people; each act is in the audit log.
+"""Planned sends: announced and removed by people; each act gets an audit entry.
 
-An announcement counts in the runway at once; limits are judged by it at the next reading.
+A planned send changes the runway at once; limits are judged with it at the next reading.
 """
 
 from collections.abc import Callable, Sequence
@@ -15,14 +15,14 @@ from balancebot.domain.next_reading import NextReading, ReadReason
 from balancebot.domain.sentence import Sentence, did_you_mean, sentence, unknown_wallet
 from balancebot.domain.threshold_cell import read_note
 from balancebot.estimates.estimator import Estimator
-from balancebot.estimates.stored import estimate_anew
+from balancebot.estimates.stored import estimate_again
 from balancebot.ports import Clock
 from balancebot.store import audit, planned_sends, wallets
 from balancebot.store.database import Database
 from balancebot.store.planned_sends import PlannedSend
 
 LONGEST = timedelta(days=31)
-"""How long one send may take."""
+"""The longest duration of a send."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,7 +35,7 @@ class PlannedSends:
     """The wallets that are configured now."""
     estimator: Estimator
     fastest: timedelta | None = None
-    """How soon a wallet may be read again; None: all are read at regular intervals, whatever is announced."""
+    """How soon a wallet may be read again; None: wallets are read at regular intervals, independent of planned sends."""
 
     def announce(
         self,
@@ -77,12 +77,12 @@ class PlannedSends:
         with self.database.write() as conn:
             kept = replace(plan, id=planned_sends.add(conn, plan))
             audit.record_change(conn, by, Act.ADD_PLAN, str(balance), after=_picture(kept), now=now)
-            self._estimate_anew(conn, balance.wallet, now)
+            self._estimate_again(conn, balance.wallet, now)
             self._read_at_begin(conn, kept, now)
         return kept
 
     def standing(self) -> tuple[PlannedSend, ...]:
-        """Return the sends that aren't over, the next first."""
+        """Return the sends that haven't ended, the next first."""
         with self.database.read() as conn:
             return planned_sends.not_over(conn, now=self.clock.now())
 
@@ -94,21 +94,21 @@ class PlannedSends:
             if plan is None or not planned_sends.remove(conn, plan_id, now=now):
                 return None
             audit.record_change(conn, by, Act.REMOVE_PLAN, str(plan.balance), before=_picture(plan), now=now)
-            self._estimate_anew(conn, plan.balance.wallet, now)
+            self._estimate_again(conn, plan.balance.wallet, now)
         return plan
 
     def _read_at_begin(self, conn: Connection, plan: PlannedSend, now: datetime) -> None:
-        """See to a reading when the send begins: how often is then decided by that reading."""
+        """Schedule a reading for the begin of the send. That reading then decides when the following ones are."""
         row = wallets.find(conn, plan.balance.wallet)
         if row is not None and self.fastest is not None:
             at = max(plan.starts_at, now, (row.attempted_at or now) + self.fastest)
             reading = NextReading(at, ReadReason.PLANNED_SEND, plan.balance.category)
             wallets.read_no_later(conn, row.id, reading)
 
-    def _estimate_anew(self, conn: Connection, wallet: WalletName, now: datetime) -> None:
+    def _estimate_again(self, conn: Connection, wallet: WalletName, now: datetime) -> None:
         row = wallets.find(conn, wallet)
         if row is not None:
-            estimate_anew(conn, [row], self.estimator, now=now)
+            estimate_again(conn, [row], self.estimator, now=now)
 
 
 def _picture(plan: PlannedSend) -> Picture:

@@ -1,6 +1,6 @@
 """Usage models: fitted from the hourly roll-up when an hour closes, and stored.
 
-A model is derived from the roll-up alone, so any process can take it up and any of them can be made anew.
+A model depends only on the roll-up, so that any process can continue with it, and it can always be fitted again.
 """
 
 from collections import defaultdict
@@ -26,18 +26,18 @@ if TYPE_CHECKING:
 
 _REMEMBERED = timedelta(days=400)
 _AT_ONCE = 200
-"""Wallets: the window of a balance takes 13 KB while it is fitted."""
-_ANEW_AT_ONCE = 20
-"""Wallets whose 13 months of hours are read at once."""
+"""How many wallets are fitted at once: the window of a balance takes 13 KB of memory."""
+_WHOLE_AT_ONCE = 20
+"""How many wallets are read at once if 13 months of hours are read for each."""
 
 
 def refit_models(
-    database: Database, booked: Collection[WalletRow], *, zone: Zone, anew: bool = False
+    database: Database, booked: Collection[WalletRow], *, zone: Zone, from_scratch: bool = False
 ) -> None:
-    """Bring the models of wallets that were just booked up to the hour of their reading, if one closed since.
+    """Update the models of wallets that were just booked to the hour of their reading, if an hour has closed since.
 
-    `anew` forgets what stands and reads the whole roll-up: after an import. The arithmetic is done outside of any
-    transaction, so that nobody waits for it.
+    `from_scratch` ignores the stored models and reads the whole roll-up, for example after an import. The arithmetic is
+    done outside of any transaction, so that it doesn't block others.
     """
     by_hour: dict[int, list[WalletRow]] = defaultdict(list)
     for row in booked:
@@ -45,16 +45,16 @@ def refit_models(
             by_hour[int(row.observed_at.timestamp() // SECONDS_PER_HOUR)].append(row)
     for hour, rows in by_hour.items():
         names = {row.id: row.name for row in rows}
-        for chunk in chunked(list(names), _ANEW_AT_ONCE if anew else _AT_ONCE):
-            unread = chunk if anew else _refit(database, names, chunk, hour, zone=zone)
-            for some in chunked(unread, _ANEW_AT_ONCE):
-                _fit_anew(database, names, some, hour, zone=zone)
+        for chunk in chunked(list(names), _WHOLE_AT_ONCE if from_scratch else _AT_ONCE):
+            unread = chunk if from_scratch else _refit(database, names, chunk, hour, zone=zone)
+            for some in chunked(unread, _WHOLE_AT_ONCE):
+                _fit_from_scratch(database, names, some, hour, zone=zone)
 
 
 def refit_of_other_versions(database: Database, *, zone: Zone) -> None:
-    """Fit the models anew that another version of this program fitted, up to the hour that they reach.
+    """Fit the models of other versions of this program again, up to the same hour.
 
-    An estimate stands on a model of this version only: after an upgrade all runways would be unknown until an hour
+    Estimates use only models of this version. Without this, all runways would be unknown after an upgrade until an hour
     has closed.
     """
     with database.read() as conn:
@@ -83,7 +83,7 @@ def refit_of_other_versions(database: Database, *, zone: Zone) -> None:
 def _refit(
     database: Database, names: Mapping[int, WalletName], wallet_ids: Sequence[int], hour: int, *, zone: Zone
 ) -> list[int]:
-    """Move the stored models on to `hour`; return the wallets without one that can be read."""
+    """Move the stored models forward to `hour`; return the wallets without a usable model."""
     with database.read() as conn:
         late = estimates.models_behind(conn, wallet_ids, hour)
     if not late:
@@ -96,23 +96,23 @@ def _refit(
     with database.read() as conn:
         stored = estimates.models_of_wallets(conn, late)
         windows = {(row.wallet_id, row.category): decode_window(row.window) for row in stored}
-        standing = {balance: window for balance, window in windows.items() if window is not None}
-        anew = {wallet_id for wallet_id, _ in windows.keys() - standing.keys()}
-        anew |= set(late) - {wallet_id for wallet_id, _ in windows}
-        if len(anew) == len(late):
+        usable = {balance: window for balance, window in windows.items() if window is not None}
+        without = {wallet_id for wallet_id, _ in windows.keys() - usable.keys()}
+        without |= set(late) - {wallet_id for wallet_id, _ in windows}
+        if len(without) == len(late):
             return late
-        oldest = min(window.end for window in standing.values())
+        oldest = min(window.end for window in usable.values())
         moved = {
             balance: window.moved_to(hour, hours)
-            for balance, hours in use_since(conn, [id_ for id_ in late if id_ not in anew], oldest).items()
-            if (window := standing.get(balance) or empty_window(oldest)).end < hour
+            for balance, hours in use_since(conn, [id_ for id_ in late if id_ not in without], oldest).items()
+            if (window := usable.get(balance) or empty_window(oldest)).end < hour
         }
         announced = _announced(conn, names, moved, hour)
     _save(database, moved, announced, hour, zone=zone)
-    return sorted(anew)
+    return sorted(without)
 
 
-def _fit_anew(
+def _fit_from_scratch(
     database: Database, names: Mapping[int, WalletName], wallet_ids: Sequence[int], hour: int, *, zone: Zone
 ) -> None:
     import numpy as np  # lazy: numpy
@@ -137,7 +137,7 @@ def _fit_anew(
 def _announced(
     conn: Connection, names: Mapping[int, WalletName], balances: Iterable[Balance], hour: int
 ) -> "list[Sequence[DatedSend]]":
-    """Return the sends announced for each balance, as far back as its bursts are remembered."""
+    """Return the planned sends of each balance, as far back as its bursts are remembered."""
     now = datetime.fromtimestamp(hour * SECONDS_PER_HOUR, UTC)
     plans = announced_plans(conn, now - _REMEMBERED)
     return [plans.get(BalanceKey(names[wallet_id], category), ()) for wallet_id, category in balances]

@@ -1,4 +1,4 @@
-"""What is stored of an estimate: the instants at which a balance is expected to be empty. Reading it is a subtraction."""
+"""Stored estimates: the instants at which a balance is expected to be empty, so that reading one is a subtraction."""
 
 import math
 from collections.abc import Collection, Mapping, Sequence
@@ -26,7 +26,7 @@ def store_estimates(
 ) -> Collection[BalanceKey]:
     """Store the estimate at `now` of each balance with a number; return those that were ever above zero.
 
-    `before` is what was kept of them so far.
+    `before` holds their previous rows.
     """
     ever_positive: set[BalanceKey] = set()
     rows: list[EstimateRow] = []
@@ -45,10 +45,10 @@ def store_estimates(
     return ever_positive
 
 
-def estimate_anew(
+def estimate_again(
     conn: Connection, rows: Collection[WalletRow], estimator: Estimator, *, now: datetime
 ) -> None:
-    """Estimate wallets again by their latest readings and store that: after something that changes an estimate."""
+    """Estimate wallets again from their latest readings and store that, after a change that affects estimates."""
     read = [(row.id, snapshot) for row in rows if (snapshot := row.snapshot) is not None]
     ids = [wallet_id for wallet_id, _ in read]
     estimates = estimator.estimate(KnownUsage.read(conn, ids, now=now), read, now=now)
@@ -58,7 +58,7 @@ def estimate_anew(
 def _stored(
     wallet_id: int, category: Category, estimate: Estimate, *, ever_positive: bool, as_of: datetime
 ) -> EstimateRow:
-    """Return the row of an estimate that was made at `as_of`."""
+    """Return the row for an estimate made at `as_of`."""
     runway = estimate.runway
     if runway is None:
         return EstimateRow(
@@ -88,7 +88,7 @@ def _stored(
 
 
 def estimate_at(kept: EstimateRow | None, reading: Reading, now: datetime) -> Estimate:
-    """Return the estimate as of `now`: what has passed since is taken off; 0 is the least."""
+    """Return the stored estimate as of `now`: the time since then is subtracted, down to 0."""
     if kept is None or isinstance(reading, Absent) or not kept.runway_known:
         return UNKNOWN
 

@@ -1,4 +1,4 @@
-"""The past of one wallet as charts and tables show it: by hour from the roll-up, by day once the hours are gone."""
+"""The past of one wallet for charts and tables: hours from the roll-up, or days where the hours have been merged."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,7 +17,7 @@ _DAY = timedelta(days=1)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryHour:
-    """What happened to one balance within one hour or day; `reading` is its last."""
+    """What happened to one balance within one hour or day; `reading` is the last one."""
 
     begins_at: datetime
     ends_at: datetime
@@ -25,12 +25,12 @@ class HistoryHour:
     use: int
     topped_up: int
     transferred: int
-    """Moved here less moved away."""
+    """Moved in minus moved out."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryDay:
-    """What happened to one balance on one day of 24 hours that ends at `ends_at`."""
+    """What happened to one balance in the 24 hours before `ends_at`."""
 
     ends_at: datetime
     reading: Reading
@@ -42,7 +42,7 @@ class HistoryDay:
 def history_of(
     conn: Connection, wallet_id: int, category: Category, *, since: datetime, now: datetime
 ) -> tuple[HistoryHour, ...]:
-    """Return the stretches that end after `since`, oldest first; those in which nothing was seen are left out."""
+    """Return the hours and days that end after `since`, oldest first, without those that have no data."""
     first, last = _hour(since), _hour(now) + 1
     hours = usage.hours_of(conn, wallet_id, since=first, until=last)
     until = hours[0].at if hours else last
@@ -51,11 +51,11 @@ def history_of(
         *(_stretch(day, category, _DAY) for day in days),
         *(_stretch(hour, category, _HOUR) for hour in hours),
     ]
-    return tuple(stretch for stretch in stretches if stretch.ends_at > since and _says_something(stretch))
+    return tuple(stretch for stretch in stretches if stretch.ends_at > since and _has_data(stretch))
 
 
 def by_day(stretches: Sequence[HistoryHour], *, now: datetime, days: int) -> tuple[HistoryDay, ...]:
-    """Add stretches up to the last `days` times 24 hours, the latest first."""
+    """Add up hours and days to the last `days` spans of 24 hours, the latest first."""
     found = []
     for number in range(days):
         ends_at = now - _DAY * number
@@ -87,7 +87,7 @@ def _stretch(row: UseRow, category: Category, length: timedelta) -> HistoryHour:
     )
 
 
-def _says_something(stretch: HistoryHour) -> bool:
+def _has_data(stretch: HistoryHour) -> bool:
     return stretch.reading is not Absent.UNREAD or bool(stretch.topped_up or stretch.transferred)
 
 

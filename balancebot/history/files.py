@@ -1,4 +1,4 @@
-"""Past readings as CSV files: read with all faults, imported whole or not at all, exported."""
+"""Past readings as CSV files: parsed with all faults, imported completely or not at all, exported."""
 
 import csv
 from array import array
@@ -23,7 +23,7 @@ from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, verb
 from balancebot.domain.threshold_cell import CATEGORY_WORDS, read_column
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.refit import refit_models
-from balancebot.estimates.stored import estimate_anew
+from balancebot.estimates.stored import estimate_again
 from balancebot.history.rebook import rebook_account
 from balancebot.sheet_writer import guarded, unguarded
 from balancebot.sheets import InputFault, SheetRow, read_sheet
@@ -36,7 +36,7 @@ _UNALLOCATED = -1
 
 
 class ReadingBuffer:
-    """Readings by second, wallet and category; of two of the same the later one counts."""
+    """Readings by second, wallet and category; if there are two for the same, the later one counts."""
 
     def __init__(self) -> None:
         self._at = array("q")
@@ -49,7 +49,7 @@ class ReadingBuffer:
         return len(self._at)
 
     def add(self, at: int, balance: BalanceKey, reading: Reading) -> None:
-        """Add one reading of an epoch second; an unread one can't be."""
+        """Add one reading of an epoch second, which must not be UNREAD."""
         index = self._indices.setdefault(balance, len(self._indices))
         value = reading if isinstance(reading, int) else _UNALLOCATED
         if value > 0:
@@ -65,7 +65,7 @@ class ReadingBuffer:
 
     @property
     def ever_positive(self) -> list[BalanceKey]:
-        """The balances that are above 0 in some reading."""
+        """The balances that are above 0 in any reading."""
         return [balance for balance, index in self._indices.items() if index in self._positive]
 
     @property
@@ -79,7 +79,7 @@ class ReadingBuffer:
         return max(self._at)
 
     def snapshots(self, ids: Mapping[WalletName, int]) -> Iterator[SnapshotRow]:
-        """Yield the readings as snapshots, in the order of time."""
+        """Yield the readings as snapshots, ordered by time."""
         import numpy as np  # lazy: numpy
 
         places = [
@@ -90,7 +90,7 @@ class ReadingBuffer:
             np.frombuffer(column, dtype=np.int64) for column in (self._at, self._balance, self._value)
         )
         wallet_of, category_of = wallet_ids[balance], categories[balance]
-        order = np.lexsort((wallet_of, at))  # stable: later ones stay later
+        order = np.lexsort((wallet_of, at))  # a stable sort: later rows stay later
         readings: list[Reading] = [Absent.UNREAD] * len(_CATEGORIES)
         key: tuple[int, int] | None = None
         for start in range(0, len(order), _SLICE):
@@ -139,7 +139,7 @@ def open_history(file: BinaryIO) -> Iterator[SheetRow | InputFault]:
 
 
 def read_history(sheet: Iterable[SheetRow | InputFault]) -> Iterator[HistoryRow | InputFault]:
-    """Yield a reading or a fault per row below the header; a wrong header or an unreadable file is a fault and ends it."""
+    """Yield a reading or a fault for each row below the header. A wrong header or an unreadable file ends it."""
     rows = iter(sheet)
     header = next(rows, SheetRow(1, ()))
     if isinstance(header, InputFault):
@@ -169,7 +169,7 @@ def read_history(sheet: Iterable[SheetRow | InputFault]) -> Iterator[HistoryRow 
                 line=row.line, message=verbatim(f"has {len(row.cells)} cells, the header has {len(names)}")
             )
         else:
-            # a workbook has no cell where a row ends early
+            # in a workbook, a row may have fewer cells than the header
             cells = (*row.cells, *("" for _ in range(len(names) - len(row.cells))))
             yield _row(row, [unguarded(cells[place].strip()) for place in places])
 
@@ -213,10 +213,10 @@ def _instant(text: str) -> float | str:
 
 
 def _reading(text: str, *, comma_is_decimal: bool) -> Reading | str:
-    """Return what was read, or what is wrong."""
+    """Return the reading, or what is wrong."""
     if not text:
         return Absent.UNALLOCATED
-    if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:  # nearly all of millions
+    if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:  # a shortcut for nearly all rows
         value = int(text)
         return value if value <= MAX_BALANCE else f"must be at most {MAX_BALANCE}"
     count = read_column("warning_below", text, comma_is_decimal=comma_is_decimal)
@@ -226,12 +226,12 @@ def _reading(text: str, *, comma_is_decimal: bool) -> Reading | str:
 
 
 MAX_FAULTS = 100
-"""More faults than these are counted, not listed."""
+"""Further faults are counted, not listed."""
 
 _BATCH = 20_000
-"""Snapshots per transaction: less than a second, so that other writers do not wait."""
+"""Snapshots per transaction, which takes less than a second, so that other writers don't wait long."""
 _MAX_GUESSES = 10
-"""For how many unknown wallets the nearest known one is looked up."""
+"""For how many unknown names the nearest known one is searched."""
 
 Progress = Callable[[float], None]
 """Called with the part that is done, from 0 to 1."""
@@ -267,38 +267,40 @@ def import_history(
     now: datetime,
     progress: Progress | None = None,
 ) -> ImportReport | ImportRefused:
-    """Take the rows of a sheet, its header first, of wallets that are configured or were once read.
+    """Import the rows of a sheet, its header first. Wallets must be configured, or known from earlier readings.
 
-    Of two rows of the same second the later one stands. The whole is refused when one row can't be taken. When the
-    database fails midway a part stays: the same import once more completes it.
+    If two rows are for the same second, the later one counts. The whole sheet is refused if one row is invalid. If the
+    database fails midway, a part has been stored, and repeating the import completes it.
     """
-    tell = progress or (lambda _: None)
+    report = progress or (lambda _: None)
     with database.read() as conn:
         before = wallets.ids(conn)
-    pile = _read(sheet, frozenset(configured) | before.keys(), now)
-    if isinstance(pile, ImportRefused):
-        return pile
-    tell(0.4)
+    buffer = _read(sheet, frozenset(configured) | before.keys(), now)
+    if isinstance(buffer, ImportRefused):
+        return buffer
+    report(0.4)
     with database.write() as conn:
-        wallets.add_known(conn, [name for name in pile.wallets if name not in before], now=now)
+        wallets.add_known(conn, [name for name in buffer.wallets if name not in before], now=now)
         ids = wallets.ids(conn)
-        estimates.mark_positive(conn, [(ids[wallet], category) for wallet, category in pile.ever_positive])
+        estimates.mark_positive(conn, [(ids[wallet], category) for wallet, category in buffer.ever_positive])
     num_snapshots = 0
-    rows = pile.snapshots(ids)
+    rows = buffer.snapshots(ids)
     while batch := list(islice(rows, _BATCH)):
         with database.write() as conn:
             readings.merge_snapshots(conn, batch)
         num_snapshots += len(batch)
-        tell(0.4 + 0.2 * min(1.0, num_snapshots / len(pile)))
-    accounts = sorted({account_of(name) for name in pile.wallets})
+        report(0.4 + 0.2 * min(1.0, num_snapshots / len(buffer)))
+    accounts = sorted({account_of(name) for name in buffer.wallets})
     for done, account in enumerate(accounts):
         latest = rebook_account(
             database,
             account,
-            since=pile.since,
-            until=pile.until,
+            since=buffer.since,
+            until=buffer.until,
             now=now,
-            progress=_between(tell, 0.6 + 0.4 * done / len(accounts), 0.6 + 0.4 * (done + 1) / len(accounts)),
+            progress=_between(
+                report, 0.6 + 0.4 * done / len(accounts), 0.6 + 0.4 * (done + 1) / len(accounts)
+            ),
         )
         with database.write() as conn:
             readings.catch_up(
@@ -306,51 +308,51 @@ def import_history(
             )
     _estimate(database, accounts, estimator, now)
     return ImportReport(
-        num_rows=len(pile),
+        num_rows=len(buffer),
         num_snapshots=num_snapshots,
-        wallets=tuple(sorted(pile.wallets)),
-        since=datetime.fromtimestamp(pile.since, UTC) if len(pile) else None,
-        until=datetime.fromtimestamp(pile.until, UTC) if len(pile) else None,
+        wallets=tuple(sorted(buffer.wallets)),
+        since=datetime.fromtimestamp(buffer.since, UTC) if len(buffer) else None,
+        until=datetime.fromtimestamp(buffer.until, UTC) if len(buffer) else None,
     )
 
 
 def _estimate(database: Database, accounts: Collection[str], estimator: Estimator, now: datetime) -> None:
     """Fit the usage models of accounts that were booked again, and store their estimates, which `status` shows.
 
-    The import of one wallet changes what is known of the whole account, for its transfers.
+    The import of one wallet affects its whole account, because transfers may be recognised.
     """
     with database.read() as conn:
         rows = wallets.of_accounts(conn, accounts, configured_only=False)
-    refit_models(database, rows, zone=estimator.zone, anew=True)
+    refit_models(database, rows, zone=estimator.zone, from_scratch=True)
     with database.write() as conn:
-        estimate_anew(conn, rows, estimator, now=now)
+        estimate_again(conn, rows, estimator, now=now)
 
 
-def _between(tell: Progress, begin: float, end: float) -> Progress:
-    """Return what tells the progress of one part of the whole."""
-    return lambda done: tell(begin + (end - begin) * done)
+def _between(report: Progress, begin: float, end: float) -> Progress:
+    """Return a function that reports the progress of one part of the whole."""
+    return lambda done: report(begin + (end - begin) * done)
 
 
 def _read(
     sheet: Iterable[SheetRow | InputFault], known: Collection[WalletName], now: datetime
 ) -> ReadingBuffer | ImportRefused:
-    pile = ReadingBuffer()
+    buffer = ReadingBuffer()
     faults: list[InputFault] = []
     num_faults = 0
-    examine = _Examiner(known, now)
+    check = _RowChecks(known, now)
     for row in read_history(sheet):
-        fault = row if isinstance(row, InputFault) else examine(row)
+        fault = row if isinstance(row, InputFault) else check(row)
         if fault is not None:
             num_faults += 1
             if len(faults) < MAX_FAULTS:
                 faults.append(fault)
         elif isinstance(row, HistoryRow):
-            pile.add(int(row.at), row.balance, row.reading)
-    return ImportRefused(faults=tuple(faults), num_faults=num_faults) if faults else pile
+            buffer.add(int(row.at), row.balance, row.reading)
+    return ImportRefused(faults=tuple(faults), num_faults=num_faults) if faults else buffer
 
 
-class _Examiner:
-    """Finds faults in a row whose cells could be read."""
+class _RowChecks:
+    """Finds faults in a row whose cells are valid."""
 
     def __init__(self, known: Collection[WalletName], now: datetime) -> None:
         self._known = known
@@ -360,14 +362,14 @@ class _Examiner:
     def __call__(self, row: HistoryRow) -> InputFault | None:
         wallet = row.balance.wallet
         if wallet not in self._known:
-            return InputFault(line=row.line, column="wallet", message=verbatim(self._who(wallet)))
+            return InputFault(line=row.line, column="wallet", message=verbatim(self._unknown_wallet(wallet)))
         if row.at > self._now:
             return InputFault(line=row.line, column="observed_at", message=verbatim("lies in the future"))
         return None
 
-    def _who(self, wallet: WalletName) -> str:
+    def _unknown_wallet(self, wallet: WalletName) -> str:
         if wallet not in self._unknown:
-            # each costs tens of milliseconds at 10,000 wallets
+            # each search takes tens of milliseconds with 10,000 wallets
             hint = did_you_mean(wallet, self._known) if len(self._unknown) < _MAX_GUESSES else NO_SENTENCE
             if len(self._unknown) >= MAX_FAULTS:
                 return f"no wallet {quoted(wallet)[1:-1]} is configured"
@@ -386,10 +388,10 @@ def export_history(
     remarks: bool = False,
     progress: Callable[[int], None] | None = None,
 ) -> int:
-    """Write all readings by time and wallet; return how many rows. `progress` is called with the number written so far.
+    """Write all readings, ordered by time and wallet; return the number of rows.
 
-    An unallocated category is an empty balance, one that wasn't read is no row. With `remarks` a further column, which
-    an import passes over, says which readings the next one took back.
+    `progress` is called with the number written so far. An unallocated category has an empty balance; one that wasn't
+    read has no row. `remarks` adds a column, ignored by imports, that says which readings the next one took back.
     """
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow((*COLUMNS, "remark") if remarks else COLUMNS)

@@ -1,4 +1,4 @@
-"""The past of one wallet in steps: every reading, hours or days; a bounded piece at a time."""
+"""The past of one wallet by reading, hour or day, one bounded page at a time."""
 
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from balancebot.store.usage import HOURS_PER_DAY, Used, UseRow
 
 _SECONDS_PER_DAY = HOURS_PER_DAY * SECONDS_PER_HOUR
 _MOST_DAYS_READ = 50_000
-"""Days of single readings that one look goes through, over all wallets: the table is ordered by time."""
+"""The most wallet-days of readings that one query scans: the table is ordered by time and contains all wallets."""
 _NOTHING = Used()
 
 
 class Step(StrEnum):
-    """How fine the past is shown."""
+    """The resolution of the past."""
 
     RAW = "raw"
     HOUR = "hour"
@@ -29,14 +29,14 @@ class Step(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastEntry:
-    """One category at one instant, or within the hour or day of UTC that begins there."""
+    """One category at one instant, or in the hour or UTC day that begins at `at`."""
 
     at: datetime
     category: Category
     reading: Reading
-    """Of an hour or day the last one."""
+    """The reading, or the last one of the hour or day."""
     used: Used | None
-    """None: it is a single reading."""
+    """None for a single reading."""
 
 
 def past_of(
@@ -49,19 +49,19 @@ def past_of(
     until: datetime,
     most: int,
 ) -> tuple[list[PastEntry], datetime | None]:
-    """Return the entries that begin in `[since, until)`, oldest first, and where to go on (None = that was all).
+    """Return the entries that begin in `[since, until)`, oldest first, and where to continue (None = that was all).
 
-    About `most` of them: an instant is never cut in two. What wasn't read is no entry.
+    At most about `most` entries are returned: those of one instant stay together. Unread categories have no entry.
     """
-    look: Callable[..., tuple[Iterable[PastEntry], datetime | None]] = {
+    read: Callable[..., tuple[Iterable[PastEntry], datetime | None]] = {
         Step.RAW: _raw,
         Step.HOUR: _hours,
         Step.DAY: _days,
     }[step]
-    entries, following = look(conn, wallet_id, since=since, until=until)
+    entries, following = read(conn, wallet_id, since=since, until=until)
     found: list[PastEntry] = []
     for at, group in groupby(entries, key=lambda entry: entry.at):
-        members = [entry for entry in group if entry.category in categories and _says_something(entry)]
+        members = [entry for entry in group if entry.category in categories and _has_data(entry)]
         if found and len(found) + len(members) > most:
             return found, at
         found += members
@@ -101,13 +101,13 @@ def _days(
     folded = [
         _folded(day, list(rows)) for day, rows in groupby(hours, key=lambda row: row.at // HOURS_PER_DAY)
     ]
-    # a day whose hours are there again, since they were imported once more, stands twice
+    # a merged day whose hours were imported again exists twice, as a day and as hours: the hours count
     kept = usage.days_of(conn, wallet_id, since=first, until=folded[0].at if folded else end)
     return [entry for row in (*kept, *folded) for entry in _entries(row, _SECONDS_PER_DAY)], None
 
 
 def _folded(day: int, hours: Sequence[UseRow]) -> UseRow:
-    """Make one row of the hours of a day."""
+    """Add up the hours of a day into one row."""
     last = {
         category: reading
         for row in hours
@@ -133,12 +133,12 @@ def _entries(row: UseRow, seconds: int) -> list[PastEntry]:
     ]
 
 
-def _says_something(entry: PastEntry) -> bool:
+def _has_data(entry: PastEntry) -> bool:
     return entry.reading is not Absent.UNREAD or (entry.used or _NOTHING)._replace(exposure=0) != _NOTHING
 
 
 def _first_and_end(since: datetime, until: datetime, seconds: int) -> tuple[int, int]:
-    """Return the spans that begin within, counted from 1970."""
+    """Return the range of spans (of `seconds`) that begin in `[since, until)`, counted from 1970."""
     return -int(-since.timestamp() // seconds), -int(-until.timestamp() // seconds)
 
 

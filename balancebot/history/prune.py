@@ -1,6 +1,6 @@
-"""Deletes what is older than the configured retention, in small transactions, so that no writer waits long.
+"""Delete what is older than the configured retention, in small transactions, so that no writer waits long.
 
-Interrupted at any point it has lost nothing that was to stay, and the next time goes on from there.
+It may be interrupted at any point: nothing is lost that must be kept, and the next run continues from there.
 """
 
 from collections.abc import Callable
@@ -20,7 +20,7 @@ _SNAPSHOTS = 20_000
 _NOTIFICATIONS = 1_000
 _ALERTS = 1_000
 _LOGIN_FAILURES = timedelta(days=1)
-"""They matter for minutes: they slow down guessing."""
+"""They slow down guessing of passwords, which matters only for minutes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +29,16 @@ class Pruned:
 
     num_snapshots: int
     num_hours: int
-    """Hours of wallets that became parts of days."""
+    """Hours of wallets that were merged into days."""
     num_notifications: int
     num_alerts: int
-    """Closed ones without notifications."""
+    """Closed alerts without notifications."""
     num_sessions: int
-    """Sessions that had expired."""
+    """Expired sessions."""
 
 
 _STEADY = "retention"
-"""Names the fact that holds since when the clock has run without a jump."""
+"""The name of the fact since when the clock has run without a jump."""
 _STEADY_FOR = timedelta(days=1)
 _LONGEST_PAUSE = timedelta(hours=6)
 
@@ -46,9 +46,9 @@ _LONGEST_PAUSE = timedelta(hours=6)
 def prune_steadily(
     database: Database, retention: RetentionConfig, *, zone: ZoneInfo, now: datetime
 ) -> Pruned | None:
-    """Prune if the clock has run without a jump for a day; None where it hasn't: what goes is gone for good.
+    """Prune if the clock has run without a jump for a day; None if it hasn't, because deleting can't be undone.
 
-    To be called every hour. After a pause, too, a day has to pass: it may have been the clock that went ahead.
+    Call it every hour. After a pause a day must pass as well, because the pause may have been a jump of the clock.
     """
     with database.write() as conn:
         last = installation.find(conn, _STEADY)
@@ -61,10 +61,10 @@ def prune_steadily(
 
 
 def prune(database: Database, retention: RetentionConfig, *, zone: ZoneInfo, now: datetime) -> Pruned:
-    """Remove what is older than it is to be kept.
+    """Delete what is older than its retention.
 
-    Snapshots go after `retention.raw` (their hours stand already), and so does how things stood when a digest was made.
-    Hours become days after `retention.hourly`, and alerts that are closed go with them, with what was told of them.
+    Snapshots are deleted after `retention.raw` (they are already in the roll-up), and so are the summaries of digests.
+    After `retention.hourly`, hours are merged into days, and closed alerts are deleted with their notifications.
     """
     raw = int((now - retention.raw).timestamp())
     hourly = now - retention.hourly
@@ -90,7 +90,7 @@ def prune(database: Database, retention: RetentionConfig, *, zone: ZoneInfo, now
 
 
 def _fold_days(database: Database, zone: ZoneInfo, *, before: int) -> int:
-    """Make hours into days, but not those of a day within which a month begins: statements need them."""
+    """Merge hours into days, except in a UTC day within which a local month begins: statements need its hours."""
     with database.read() as conn:
         oldest = usage.oldest_hour(conn, since=0)
     if oldest is None:

@@ -1,6 +1,6 @@
-"""Books past usage again from the stored snapshots, after some were added.
+"""Book past usage again from the stored snapshots, after some were added.
 
-Only hours that live booking is done with are written: what it adds to an hour is never lost and never counted twice.
+Only hours that live booking no longer changes are written, so that nothing is lost or counted twice.
 """
 
 import math
@@ -21,7 +21,7 @@ from balancebot.store.usage import Used, UseRow
 from balancebot.store.wallets import WalletRow
 
 _MARGIN = 24
-"""For how many hours around new history the hours are booked again, and readings around those are taken into account."""
+"""How many hours before and after new history are booked again; readings up to as many hours beyond them are used."""
 _BATCH = 10_000
 
 
@@ -34,13 +34,14 @@ def rebook_account(
     now: datetime,
     progress: Callable[[float], None],
 ) -> Mapping[int, SnapshotRow]:
-    """Book the hours of an account's wallets in which there is new history, from epoch second `since` to `until`.
+    """Book an account's hours again around new history, from epoch second `since` to `until`.
 
-    While nobody reads the account yet, live booking will go on from the last reading. Burn models are made anew.
-    `progress` is told how much is done, from 0 to 1. Returns the last that was read of each wallet, by its id.
+    If the account isn't polled yet, live booking will continue from the last reading. The usage models are deleted, so
+    that they are fitted again. `progress` is called with the part that is done, from 0 to 1. Returns the last reading of
+    each wallet, by its id.
     """
     first, last = since // SECONDS_PER_HOUR - _MARGIN, until // SECONDS_PER_HOUR + _MARGIN
-    past = _Past(lambda at: progress(0.9 * min(1.0, max(0.0, at - since) / max(1, until - since))))
+    past = _RebookedPast(lambda at: progress(0.9 * min(1.0, max(0.0, at - since) / max(1, until - since))))
     with database.read() as conn:
         members = _members(conn, account)
         names = {row.id: row.name for row in members}
@@ -88,16 +89,16 @@ def rebook_account(
     return past.latest
 
 
-class _Past:
-    """What was read, as it is passed on to be booked."""
+class _RebookedPast:
+    """Passes readings on to be booked, and keeps the last ones."""
 
-    def __init__(self, passed: Callable[[int], None]) -> None:
-        """`passed` is called now and then with the epoch second that was reached."""
-        self._passed = passed
+    def __init__(self, progress: Callable[[int], None]) -> None:
+        """`progress` is called from time to time with the epoch second that was reached."""
+        self._progress = progress
         self.last_of_hour: dict[tuple[int, int], Readings] = {}
-        """By hour and wallet id; a category that wasn't read at the end has its last reading of the hour."""
+        """By hour and wallet id; each category has its last reading in the hour."""
         self.latest: dict[int, SnapshotRow] = {}
-        """By wallet id; a category that wasn't read at the last instant has its reading of before."""
+        """By wallet id; each category has its last reading."""
 
     def read(self, hour: Hour, wallet_id: int) -> bool:
         """Tell whether a balance was read in an hour."""
@@ -107,10 +108,10 @@ class _Past:
     def readings_of(
         self, rows: Iterator[SnapshotRow], names: Mapping[int, WalletName]
     ) -> Iterator[tuple[float, BalanceKey, Reading]]:
-        """Yield the readings of snapshots that rise in time, one by one."""
+        """Yield the readings of snapshots, which must be ordered by time."""
         for number, row in enumerate(rows):
             if number % _BATCH == 0:
-                self._passed(row.at)
+                self._progress(row.at)
             key = (row.at // SECONDS_PER_HOUR, row.wallet_id)
             self.last_of_hour[key] = _over(self.last_of_hour.get(key, NEVER_READ), row.readings)
             before = self.latest.get(row.wallet_id)
@@ -133,14 +134,14 @@ def _members(conn: Connection, account: str) -> list[WalletRow]:
 
 
 def _open_hour(members: list[WalletRow]) -> float:
-    """Return the first hour that live booking may still add to; none when it hasn't begun."""
+    """Return the first hour that live booking may still change; infinity if it hasn't begun."""
     if not any(map(_is_live, members)):
         return math.inf
     return min(row.booked_at.timestamp() // SECONDS_PER_HOUR for row in members if row.booked_at is not None)
 
 
 def _is_live(row: WalletRow) -> bool:
-    """Tell whether live booking may have begun: what an earlier import booked up to doesn't bound the next one."""
+    """Tell whether live booking may have begun. (`booked_at` alone may come from an earlier import.)"""
     return row.booked_at is not None and row.attempted_at is not None
 
 
@@ -151,7 +152,7 @@ def _hours(
     first: int,
     end: float,
 ) -> Iterator[UseRow]:
-    """Yield what is known of each wallet's hours from `first` to `end`, both included."""
+    """Yield the rows of each wallet's hours from `first` to `end`, both included."""
     touched = dict.fromkeys(last_of_hour)
     touched.update(dict.fromkeys((hour.epoch_hour, ids[hour.balance.wallet]) for hour in booked))
     names = {wallet_id: name for name, wallet_id in ids.items()}

@@ -1,6 +1,6 @@
-"""Usage, runway and order of series that come from outside: a CSV file, or JSON lines one by one. Stores nothing.
+"""Estimate usage, runway and orders for series from outside: a CSV file, or JSON lines. Nothing is stored.
 
-The same booking and the same estimate as for the wallets that are watched.
+Booking and estimates are the same as for polled wallets.
 """
 
 import json
@@ -28,18 +28,18 @@ from balancebot.sheets import InputFault, SheetRow
 Floats = NDArray[np.float64]
 
 CONFIDENCE = 0.75
-"""Of the runway that is judged, which is computed and not shown here."""
+"""For the judged runway, which is computed but not shown here."""
 _LAST_INSTANT = 7_258_118_400.0
-"""The year 2200 begins: no question is about what is beyond."""
+"""The beginning of the year 2200, in epoch seconds: later instants are refused."""
 _ROUNDING = 1.0
-"""Seconds by which a rounded instant may lie beyond `now`."""
+"""How many seconds a rounded instant may be later than `now`."""
 _MOST_PLANS = 1_000
 _LONGEST_ID = 200
 _LONE_SURROGATE = re.compile("[\ud800-\udfff]")
 MAX_LINE = 32 * 2**20
-"""Bytes of one question: a reading a minute for 13 months is a third of it."""
+"""The limit for one question, in bytes: three times a reading per minute for 13 months."""
 _FARTHEST_ORDER = 3 * 365 * 86400.0
-"""Seconds from `now` up to which an order may be asked for, and a plan may begin."""
+"""How many seconds from `now` an order may reach, and a plan may begin."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,7 +83,7 @@ def estimate_file(
 
 
 def answer_line(line: str, zone: str) -> str:
-    """Answer one question of `runway --jsonl`, without its line break; one that can't be answered says why."""
+    """Answer one question of `runway --jsonl`, given without its line break; the answer to an invalid one says why."""
     question_id: object = None
     try:
         if len(line) > MAX_LINE:
@@ -107,7 +107,7 @@ def answer_line(line: str, zone: str) -> str:
 
 
 def as_json(estimate: Estimate) -> dict[str, float | bool | None]:
-    """Return an estimate as `runway --json` shows it: hours, null beyond 365 days, `unknown` where it is."""
+    """Return an estimate for `runway --json`: hours, or null beyond 365 days; `unknown` if there is none."""
     runway = estimate.runway
     if runway is None:
         return {"burn_per_day": estimate.burn_per_day, "p10": None, "p50": None, "p90": None, "unknown": True}
@@ -130,7 +130,7 @@ def zone_fault(zone: str) -> str | None:
 
 
 class BadQuestionError(Exception):
-    """A question of `runway --jsonl` that can't be answered; the text says why, for people."""
+    """A question of `runway --jsonl` that can't be answered; the text says why."""
 
 
 class _Question(NamedTuple):
@@ -182,7 +182,7 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
 
 
 def _id(question: dict[str, object]) -> str | float | None:
-    """Return the id of a question, which stands in its answer; raise where JSON can't carry it there."""
+    """Return the id of a question, which the answer repeats. Raises BadQuestionError if that isn't possible in JSON."""
     value = question.get("id")
     if value is None or (_is_number(value) and len(str(value)) <= _LONGEST_ID):
         return value
@@ -192,7 +192,7 @@ def _id(question: dict[str, object]) -> str | float | None:
 
 
 def _question(question: dict[str, object], zone: str) -> _Question:
-    """Return what is asked, or raise with what is wrong with it."""
+    """Parse a question. Raises BadQuestionError."""
     now = _instant(question, "now")
     at, balance = _readings(question, now)
     named = question.get("tz", zone)
@@ -292,7 +292,7 @@ def _is_instant(value: object) -> TypeGuard[int | float]:
 
 
 def _shown(value: object) -> str:
-    """Return a value as JSON, cut to a length that fits a line."""
+    """Return a value as JSON, cut if it is too long for a line."""
     try:
         text = json.dumps(value, ensure_ascii=False)
     except ValueError:
@@ -301,7 +301,7 @@ def _shown(value: object) -> str:
 
 
 def _fit_hours(hours: list[tuple[int, float, float]], at: float, balance: int, zone: str) -> Series:
-    """Fit a balance from its booked hours (epoch hour, use, seconds of exposure), read last at `at`."""
+    """Fit a balance, last read at `at`, from its booked hours: (epoch hour, usage, seconds of exposure)."""
     end = int(at // SECONDS_PER_HOUR)
     first = min((hour for hour, _, _ in hours), default=end)
     use, exposure = np.zeros((2, end - first + 1))
