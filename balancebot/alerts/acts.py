@@ -178,7 +178,7 @@ class OperateAlerts:
 
     def _announced_now(self, conn: Connection, now: datetime) -> list[Silence]:
         """Return the silences to announce now: those that mute something critical for the first time, and repetitions."""
-        active = silences.holding(conn, now)
+        active = silences.active(conn, now)
         if all(
             silence.announced_at is not None and not silence.is_announced_again(now) for silence in active
         ):
@@ -198,13 +198,13 @@ class OperateAlerts:
         """
         now = self.steady.now()
         with self.database.read() as conn:
-            ahead = [silence for silence in silences.holding(conn, now) if silence.was_made_ahead(now)]
+            ahead = [silence for silence in silences.active(conn, now) if silence.was_made_ahead(now)]
             if not ahead and not self._timed(conn, now) and not self._announced_now(conn, now):
                 return 0
         with self.database.write() as conn:
             types.take_lock(conn, types.ALERTS)
             for silence in ahead:
-                silences.carry_back(conn, silence, now)
+                silences.restart(conn, silence, now)
             num_moved = self._pass_time(conn, now)
             announced = self._announced_now(conn, now)
             for silence in announced:
@@ -218,7 +218,7 @@ class OperateAlerts:
 
     def _timed(self, conn: Connection, now: datetime) -> list["_Moved"]:
         """Return the transitions of open alerts by the passing of time."""
-        in_force = silences.holding(conn, now)
+        in_force = silences.active(conn, now)
         quiet_below = self.writer.quiet_below(now)
         moved: list[_Moved] = []
         for last in alerts.all_open(conn):
@@ -242,7 +242,7 @@ class OperateAlerts:
 
     def _save(self, conn: Connection, moved: Sequence["_Moved"], *, now: datetime) -> None:
         """Store transitions. If a message is only edited, it keeps its last context."""
-        in_force = silences.holding(conn, now)
+        in_force = silences.active(conn, now)
         self.writer.save(
             conn,
             [

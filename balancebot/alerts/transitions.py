@@ -58,7 +58,7 @@ class OpenAlerts:
         self._conn = conn
         self._writer = writer
         self._now = now
-        self._silences = silences.holding(conn, now)
+        self._silences = silences.active(conn, now)
         self._quiet_below = writer.quiet_below(now)
         self._open = {
             message.alert.subject: message

@@ -121,9 +121,7 @@ def list_silences(
 
     command = context_of(context)
     with command.database.read() as conn:
-        found = (
-            stored_silences.all_of_them(conn) if every else stored_silences.holding(conn, SystemClock().now())
-        )
+        found = stored_silences.latest(conn) if every else stored_silences.active(conn, SystemClock().now())
     if as_json:
         show_json(SilencesAnswer(silences=[silence_answer(silence) for silence in found]))
         return

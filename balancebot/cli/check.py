@@ -135,8 +135,8 @@ def _from_database(app: App) -> Iterator[_Line]:
     """
     with app.database.read() as conn:
         book = app.thresholds.book(conn)
-        failures = channel_failures.standing(conn)
-        broad_silences = silences.holding(conn, app.clock.now())
+        failures = channel_failures.current(conn)
+        broad_silences = silences.active(conn, app.clock.now())
     keys = (BalanceKey(wallet, category) for wallet in app.settings.wallets for category in Category)
     for inversion in book.inversions(keys):
         yield _Line("thresholds", str(inversion), ok=None)

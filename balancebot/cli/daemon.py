@@ -158,7 +158,7 @@ class Daemon:
             self._current.worker.show()
             if self._database.is_sqlite:
                 # Only one daemon at a time uses the file: any other worker that has claimed something is dead.
-                self._current.worker.succeed()
+                self._current.worker.expire_others()
             self._app.sync_wallets()
             self._store_configuration()
             web = self._app.settings.web

@@ -73,13 +73,13 @@ def status(
             broad = [
                 f"silenced until {words.local(silence.until):%Y-%m-%d %H:%M}: {silence.pattern.text}"
                 f" (silence {silence.id}, by {silence.created_by})"
-                for silence in silences.holding(conn, now)
+                for silence in silences.active(conn, now)
                 if silence.announced_at is not None
             ]
             refusals = [
                 f"{failure.channel} {failure.destination}: {words.translate(failure.message)}"
                 f" (for {_ago(now - failure.since, words)})"
-                for failure in channel_failures.standing(conn)
+                for failure in channel_failures.current(conn)
             ]
             configured = [
                 line

@@ -190,7 +190,7 @@ class SendDigest:
             ),
             silences=tuple(
                 (silence.pattern.text, silence.until, silence.reason)
-                for silence in silences.holding(conn, now)
+                for silence in silences.active(conn, now)
                 if silence.until <= soon or silence.announced_at is not None
             ),
             planned=tuple(

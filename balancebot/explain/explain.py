@@ -185,7 +185,7 @@ class _Collector:
         self._row = row
         self._settings = settings
         self._now = now
-        self._silences = silences.holding(conn, now)
+        self._silences = silences.active(conn, now)
         hours = settings.quiet_hours
         self._quiet = None if hours is None else hours.at(now)
         self.wallet_alerts = self._explained(wallet, None)

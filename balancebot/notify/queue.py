@@ -334,7 +334,7 @@ class DestinationQueue:
         if is_edit or is_test or not (error.needs_attention or gave_up or is_in_vain):
             return
         kind = ChannelErrorKind.NO_SUCH_DESTINATION if gave_up else error.kind
-        new = channel_failures.arise(
+        new = channel_failures.record(
             conn, self.destination, kind=kind, subject=current.about, message=error.message, now=now
         )
         if new:

@@ -213,6 +213,6 @@ def system_status(
         num_open={(kind, severity): num for kind, severity, num in alerts.num_open(conn)},
         muted=alerts.muted_counts(conn),
         num_pending=outbox.num_pending(conn),
-        refusals=channel_failures.standing(conn),
+        refusals=channel_failures.current(conn),
         last_cycle_at=None if last_cycle is None else last_cycle.at,
     )

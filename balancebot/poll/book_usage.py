@@ -143,7 +143,7 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
     for _, corrections in wrong:
         for hour, part in corrections.items():
             if part.topped_up < 0:
-                orders.take_back(conn, hour, -part.topped_up)
+                orders.reduce_top_ups(conn, hour, -part.topped_up)
     if wrong:
         latest = max(now[reading.balance.wallet].at for reading, _ in wrong)
         wrong_readings.note(

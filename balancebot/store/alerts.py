@@ -1,4 +1,4 @@
-"""Alerts: one row an episode, at most one open per balance (or wallet) and kind."""
+"""Alerts: one row per episode, at most one open per balance (or wallet) and kind."""
 
 from collections import defaultdict
 from collections.abc import Collection, Sequence
@@ -40,14 +40,14 @@ _PEAK_RANK = case(_RANKS, value=alerts.c.peak)
 def save(conn: Connection, changed: Sequence[AlertMessage]) -> list[AlertMessage]:
     """Store alerts with their measurements and contexts; return them in the same order, new ones with their ids.
 
-    Whoever calls it has read the alerts under the lock `ALERTS` in this transaction. Raises IntegrityError if one is
-    open already for the subject of a new one.
+    The caller must have read the alerts under the lock `ALERTS` in this transaction. Raises IntegrityError if there is
+    already an open alert for the subject of a new one.
     """
     new = [_values(message) for message in changed if message.alert.id is None]
     ids: dict[tuple[str, ...], int] = {}
     if new:
         statement = insert(alerts).returning(alerts.c.id, *(alerts.c[name] for name in _SUBJECT))
-        # the rows come back in any order
+        # the rows are returned in any order
         ids = {tuple(subject): alert_id for alert_id, *subject in conn.execute(statement, new)}
     old = [
         {**_values(message), "of_id": message.alert.id} for message in changed if message.alert.id is not None
@@ -76,7 +76,7 @@ def open_of(
 
 
 def all_open(conn: Connection, *, kind: AlertKind | None = None) -> tuple[AlertMessage, ...]:
-    """Return every open alert (of one kind), in the order in which they opened."""
+    """Return all open alerts (or those of one kind), in the order in which they opened."""
     query = select(alerts).where(_IS_OPEN).order_by(alerts.c.id)
     if kind is not None:
         query = query.where(alerts.c.kind == kind.value)
@@ -92,9 +92,9 @@ def listed(
     before: tuple[datetime, int] | None = None,
     limit: int = 1000,
 ) -> tuple[AlertMessage, ...]:
-    """Return alerts, newest first: the open ones, or with `closed` the past ones too, or without `open_too` these alone.
+    """Return alerts, newest first: the open ones; with `closed` the past ones too; without `open_too` only those.
 
-    `before` is when the last one of the page before opened, and its id.
+    `before` is the opening time and the id of the last alert of the previous page.
     """
     c = alerts.c
     query = select(alerts).order_by(c.opened_at.desc(), c.id.desc()).limit(limit)
@@ -111,7 +111,7 @@ def listed(
 
 
 class OpenState(StrEnum):
-    """What open alerts are filtered by, beside kind and severity."""
+    """A filter for open alerts, in addition to kind and severity."""
 
     UNSEEN = "unseen"
     """Neither acknowledged nor silenced."""
@@ -122,22 +122,22 @@ class OpenState(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFilter:
-    """Which alerts are looked for; None and '' = any."""
+    """A filter for alerts; None and '' = any."""
 
     about: str = ""
     """A part of a wallet's name."""
     severity: Severity | None = None
-    """Of a closed alert the worst that it had."""
+    """For a closed alert its worst severity."""
     kind: AlertKind | None = None
     state: OpenState | None = None
-    """Of open alerts."""
+    """Only for open alerts."""
 
 
 _ANY = AlertFilter()
 
 
 def num_open_about(conn: Connection, wanted: AlertFilter = _ANY) -> int:
-    """Count the open alerts that are looked for."""
+    """Count the open alerts that match the filter."""
     query = select(func.count()).select_from(alerts).where(*_open_about(wanted))
     return conn.execute(query).scalar_one()
 
@@ -145,7 +145,7 @@ def num_open_about(conn: Connection, wanted: AlertFilter = _ANY) -> int:
 def worst_open(
     conn: Connection, *, limit: int, offset: int = 0, wanted: AlertFilter = _ANY
 ) -> tuple[AlertMessage, ...]:
-    """Return the open alerts that are looked for, the worst and of these the oldest first."""
+    """Return the open alerts that match the filter, the worst first, then the oldest."""
     query = (
         select(alerts)
         .where(*_open_about(wanted))
@@ -159,7 +159,7 @@ def worst_open(
 def past(
     conn: Connection, *, limit: int, offset: int = 0, wanted: AlertFilter = _ANY
 ) -> tuple[AlertMessage, ...]:
-    """Return the closed alerts that are looked for, newest first."""
+    """Return the closed alerts that match the filter, newest first."""
     query = (
         select(alerts)
         .where(
@@ -175,13 +175,13 @@ def past(
 
 
 def get(conn: Connection, alert_id: int) -> AlertMessage | None:
-    """Return one alert as a message would show it now, or None if there is none of this id."""
+    """Return one alert as a message would show it now, or None if there is none with this id."""
     row = conn.execute(select(alerts).where(alerts.c.id == alert_id)).one_or_none()
     return None if row is None else _message(row)
 
 
 def answered(conn: Connection, ids: Collection[int]) -> frozenset[int]:
-    """Return which of the alerts somebody has acknowledged, or a silence mutes."""
+    """Return which of the alerts are acknowledged or silenced."""
     is_muted = and_(alerts.c.muted_from.is_not(None), not_(alerts.c.mute_lifted))
     wanted = select(alerts.c.id).where(
         alerts.c.id.in_(list(ids)), or_(alerts.c.acknowledged_at.is_not(None), is_muted)
@@ -213,7 +213,7 @@ def num_open(conn: Connection) -> Sequence[tuple[AlertKind, Severity, int]]:
 
 
 def openings(conn: Connection, kind: AlertKind, *, since: datetime) -> dict[BalanceKey, list[datetime]]:
-    """Return when alerts of a kind were opened of each balance since an instant."""
+    """Return the opening times of alerts of a kind since an instant, by balance."""
     rows = conn.execute(
         select(alerts.c.wallet, alerts.c.category, alerts.c.opened_at).where(
             alerts.c.kind == kind.value, alerts.c.opened_at >= since, alerts.c.category != ""
@@ -226,7 +226,7 @@ def openings(conn: Connection, kind: AlertKind, *, since: datetime) -> dict[Bala
 
 
 def num_closed(conn: Connection, *, since: datetime) -> dict[AlertSubject, int]:
-    """Return how many alerts of each subject were opened since an instant and are closed."""
+    """Return how many alerts of each subject have opened since an instant and are closed."""
     c = alerts.c
     rows = conn.execute(
         select(c.kind, c.wallet, c.category, func.count())
@@ -239,7 +239,7 @@ def num_closed(conn: Connection, *, since: datetime) -> dict[AlertSubject, int]:
 def causes_of_closing(
     conn: Connection, subject: AlertSubject, *, since: datetime
 ) -> tuple[Cause | None, ...]:
-    """Return why each alert of `subject` closed that was opened since an instant."""
+    """Return why the alerts of `subject` closed that have opened since an instant."""
     c = alerts.c
     rows = conn.execute(
         select(c.closed_because).where(
@@ -252,11 +252,11 @@ def causes_of_closing(
 
 
 def _values(message: AlertMessage) -> dict[str, Any]:
-    """Return a row; columns with another name or type than their field are written out."""
+    """Return the values of a row; columns whose name or type differs from the field are listed explicitly."""
     alert = message.alert
     return {
         **dict(zip(_SUBJECT, _subject_values(alert.subject), strict=True)),
-        **{name: getattr(alert, name) for name in _AS_THEY_ARE},
+        **{name: getattr(alert, name) for name in _SAME_FIELDS},
         "severity": alert.severity.word,
         "peak": None if alert.peak is None else alert.peak.word,
         "muted_from": None if alert.muted_from is None else alert.muted_from.word,
@@ -267,12 +267,12 @@ def _values(message: AlertMessage) -> dict[str, Any]:
 
 
 _SUBJECT = ("kind", "wallet", "category")
-_AS_THEY_ARE = tuple(
+_SAME_FIELDS = tuple(
     field.name
     for field in fields(Alert)
     if field.name not in {"id", "subject", "severity", "peak", "muted_from", "closed_because"}
 )
-"""The fields of an alert that are columns of the same name and type."""
+"""The fields of an alert that have a column of the same name and type."""
 
 
 def _subject_values(subject: AlertSubject) -> tuple[str, ...]:
@@ -311,7 +311,7 @@ def _message(row: Any) -> AlertMessage:
         peak=None if row.peak is None else _severity(row.peak),
         muted_from=None if row.muted_from is None else _severity(row.muted_from),
         closed_because=None if row.closed_because is None else Cause(row.closed_because),
-        **{name: getattr(row, name) for name in _AS_THEY_ARE},
+        **{name: getattr(row, name) for name in _SAME_FIELDS},
     )
     measurement: Measurement = row.measurement
     return AlertMessage(alert=alert, measurement=measurement, context=row.context, at=measurement.at)
@@ -330,7 +330,7 @@ def _severity(word: str) -> Severity:
 
 
 def muted_counts(conn: Connection) -> MutedCounts:
-    """Count what is muted now, by cause."""
+    """Count the open alerts that are muted now, by cause."""
     c = alerts.c
     is_open = c.closed_at.is_(None)
     alone = conn.execute(
@@ -358,6 +358,6 @@ def muted_counts(conn: Connection) -> MutedCounts:
         flapping=alone.flapping,
         grouped=together.alerts,
         spared_by_grouping=together.openings - together.messages,
-        # each fall back spares a recovery and an opening
+        # each relapse saves a recovery and an opening
         spared_by_flapping=2 * int(alone.relapses),
     )

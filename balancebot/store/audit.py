@@ -1,4 +1,4 @@
-"""The audit log: only ever added to, read newest first."""
+"""The audit log: entries are only added; they are read newest first."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import fields
@@ -15,7 +15,7 @@ _COLUMNS = columns_of(audit, AuditEntry)
 
 
 Change: TypeAlias = tuple[Act, str, Picture | None, Picture | None]
-"""What was done to which subject, and what was there before and after; None = nothing."""
+"""(act, subject, value before, value after); None = it didn't exist."""
 
 
 def record_change(
@@ -28,12 +28,12 @@ def record_change(
     after: Picture | None = None,
     now: datetime,
 ) -> None:
-    """Store who made a change, and what was there before and after, in the transaction of the change."""
+    """Store who made a change, with the values before and after, in the transaction of the change."""
     record_changes(conn, actor, [(act, subject, before, after)], now=now)
 
 
 def record_changes(conn: Connection, actor: Actor, changes: Iterable[Change], *, now: datetime) -> None:
-    """Store changes that were made together; the request that asked for them is kept with the first."""
+    """Store changes that were made together; the first entry gets the id of the request."""
     entries = [
         AuditEntry(
             at=now,
@@ -52,7 +52,7 @@ def record_changes(conn: Connection, actor: Actor, changes: Iterable[Change], *,
 
 
 def find(conn: Connection, entry_id: str) -> AuditEntry | None:
-    """Return one entry by its id; None for anything that names none."""
+    """Return one entry; None if there is none with this id."""
     row = conn.execute(select(*_COLUMNS).where(audit.c.id == entry_id)).one_or_none()
     return None if row is None else AuditEntry(**row._mapping)
 
@@ -61,9 +61,9 @@ _THRESHOLDS = (Act.SET_THRESHOLD, Act.REMOVE_THRESHOLD)
 
 
 def together(conn: Connection, entry: AuditEntry) -> tuple[AuditEntry, ...]:
-    """Return the changes of thresholds that were made in one transaction with that of `entry`, which one request asked for.
+    """Return the changes of thresholds that were made together with that of `entry`, by one request.
 
-    These have one instant, one actor and one interface; of anything else there are none.
+    They have the same instant, actor and interface. For any other act the result is empty.
     """
     if entry.act not in _THRESHOLDS:
         return ()
@@ -77,7 +77,7 @@ def together(conn: Connection, entry: AuditEntry) -> tuple[AuditEntry, ...]:
 
 
 def num_together(conn: Connection, entries: Collection[AuditEntry]) -> dict[tuple[datetime, str, Via], int]:
-    """Return how many changes of thresholds were made together, by their instant, actor and interface."""
+    """Return how many changes of thresholds were made together, by instant, actor and interface."""
     instants = {entry.at for entry in entries if entry.act in _THRESHOLDS}
     if not instants:
         return {}
@@ -91,7 +91,7 @@ def num_together(conn: Connection, entries: Collection[AuditEntry]) -> dict[tupl
 
 
 def of_request(conn: Connection, request: str) -> AuditEntry | None:
-    """Return what was done for a request; None for one that wasn't seen yet, and for ''."""
+    """Return the entry of a request; None if the request is new, and for ''."""
     if not request:
         return None
     row = conn.execute(select(*_COLUMNS).where(audit.c.request == request)).one_or_none()
@@ -107,7 +107,7 @@ def newest(
     about: str = "",
     since: datetime | None = None,
 ) -> tuple[AuditEntry, ...]:
-    """Return entries, the newest first: of `acts` only (empty = all), and where `about` stands in who or subject."""
+    """Return entries, the newest first: only of `acts` (empty = all), and only with `about` in actor or subject."""
     wanted = select(*_COLUMNS).order_by(audit.c.id.desc()).limit(limit).offset(offset)
     if acts:
         wanted = wanted.where(audit.c.act.in_(acts))

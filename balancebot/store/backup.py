@@ -1,7 +1,7 @@
-"""Copies of the whole database: made while others read and write, put back while nobody does, and verified both times.
+"""Backups of the whole database: made while others use it, restored while nobody does, and verified both times.
 
-SQLite's copy is a database file of its own; PostgreSQL's is what `pg_dump --format=custom` makes, for `pg_restore`. No
-file that stands is written over: the database that a backup takes the place of is kept beside it.
+A backup of SQLite is a database file; one of PostgreSQL is made by `pg_dump --format=custom`, for `pg_restore`. No
+existing file is overwritten: the database that a backup replaces is kept under another name.
 """
 
 import os
@@ -27,7 +27,7 @@ _MOST_ROWS = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupMade:
-    """A copy that was read back."""
+    """A backup that was made and verified."""
 
     file: Path
     num_bytes: int
@@ -35,7 +35,7 @@ class BackupMade:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BackupFailed:
-    """Why there is no copy, in words for a person. Nothing is left behind."""
+    """Why a backup wasn't made or restored, for people. No partial files are left."""
 
     message: str
 
@@ -43,11 +43,11 @@ class BackupFailed:
 def back_up(database: Database, file: Path) -> BackupMade | BackupFailed:
     """Copy `database` to `file`, which must not exist."""
     if file.exists():
-        return _stands_already(file)
-    # made under another name, so that `file` is whole whenever it is there
+        return _exists_already(file)
+    # made under another name, so that `file` is complete if it exists
     part = file.with_name(f".{file.name}.{uuid4().hex}.part")
     try:
-        part.touch(mode=0o600, exist_ok=False)  # it holds password hashes: for nobody else to read
+        part.touch(mode=0o600, exist_ok=False)  # it contains password hashes: nobody else may read it
         trouble = _copy_sqlite(database, part) if database.is_sqlite else _dump_postgresql(database, part)
         if trouble is not None:
             return BackupFailed(message=trouble)
@@ -56,7 +56,7 @@ def back_up(database: Database, file: Path) -> BackupMade | BackupFailed:
         file.touch(exist_ok=False)
         part.replace(file)
     except FileExistsError:
-        return _stands_already(file)
+        return _exists_already(file)
     except OSError as error:
         return BackupFailed(message=f"can't write {file}: {error.strerror or error}")
     finally:
@@ -66,14 +66,14 @@ def back_up(database: Database, file: Path) -> BackupMade | BackupFailed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """A backup was put back."""
+    """A backup was restored."""
 
     kept: Path | None
     """Where the previous SQLite file is now."""
 
 
 def restore(database: Database, file: Path, *, now: datetime) -> Restored | BackupFailed:
-    """Replace `database`, which no process may have open, by the backup `file`; what it says was sent is not sent again."""
+    """Replace `database`, which no process may have open, by the backup `file`. Its waiting deliveries aren't sent."""
     if not file.is_file():
         return BackupFailed(message=f"{file}: there is no such file")
     try:
@@ -111,7 +111,7 @@ def _restore_sqlite(database: Database, file: Path, now: datetime) -> Restored |
 
 
 def _fault_of_backup(part: Path, file: Path, now: datetime) -> str | None:
-    """Verify a copy of a backup and bring it up to date; return what is wrong with it."""
+    """Verify a copy of a backup and upgrade it; return what is wrong with it."""
     answer = _integrity(part, mark=True)
     if answer != "ok":
         return f"{file} is damaged: {answer}"
@@ -129,14 +129,14 @@ def _fault_of_backup(part: Path, file: Path, now: datetime) -> str | None:
         copy.dispose()
     connection = sqlite3.connect(part)
     try:
-        connection.execute("PRAGMA journal_mode = DELETE")  # all of it in the one file that is moved
+        connection.execute("PRAGMA journal_mode = DELETE")  # everything must be in the one file that is moved
     finally:
         connection.close()
     return None
 
 
 def _is_used(target: Path) -> bool:
-    """Tell whether any process has the database open; its write-ahead log is taken in if none has."""
+    """Tell whether any process has the database open; if none has, its write-ahead log is written into the file."""
     if not target.exists() or target.stat().st_size == 0:
         return False
     try:
@@ -148,7 +148,7 @@ def _is_used(target: Path) -> bool:
     except sqlite3.OperationalError as error:
         return error.sqlite_errorcode in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
     except sqlite3.DatabaseError:
-        pass  # damaged: that is why a backup is put back
+        pass  # damaged, which may be why a backup is restored
     return False
 
 
@@ -156,7 +156,7 @@ def _set_aside(target: Path, now: datetime) -> Path | None:
     if not target.exists():
         return None
     kept = target.with_name(f"{target.name}.before-{now:%Y%m%dT%H%M%SZ}")
-    os.link(target, kept)  # fails where it exists; replacing the target does not change it
+    os.link(target, kept)  # fails if it exists; replacing the target doesn't change it
     return kept
 
 
@@ -201,7 +201,7 @@ def _in_use(database: Database) -> BackupFailed:
 
 
 def find_faults(database: Database) -> tuple[str, ...]:
-    """Check the whole database; return what is wrong with it, in words for a person."""
+    """Check the whole database; return what is wrong with it, for people."""
     try:
         with database.read() as conn:
             database.verify(conn)
@@ -225,19 +225,19 @@ def _faults_of_postgresql(conn: Connection) -> list[str]:
     return [f"the index {name} is not valid: REINDEX INDEX {name}" for name in broken]
 
 
-def _stands_already(file: Path) -> BackupFailed:
+def _exists_already(file: Path) -> BackupFailed:
     return BackupFailed(message=f"{file} exists already; a backup overwrites nothing")
 
 
 def _copy_sqlite(database: Database, part: Path) -> str | None:
-    """Copy, and read the copy back; return what went wrong."""
+    """Copy the database and verify the copy; return what went wrong."""
     source = Path(database.url.database or "")
     if not source.exists():
         return f"there is no database {source} yet"
     try:
         original = sqlite3.connect(source)
         try:
-            # sees one instant, and lets others write meanwhile
+            # it reads one consistent state, while others may write
             original.execute("VACUUM INTO ?", (str(part),))
         finally:
             original.close()
@@ -248,7 +248,7 @@ def _copy_sqlite(database: Database, part: Path) -> str | None:
 
 
 def _integrity(file: Path, *, mark: bool = False) -> str:
-    """Return "ok", or what SQLite finds wrong with a file; `mark` it as a backup that nobody has opened."""
+    """Return "ok", or what SQLite finds wrong with a file; `mark` it as a backup that was never opened."""
     connection = sqlite3.connect(file)
     try:
         if mark:
@@ -260,7 +260,7 @@ def _integrity(file: Path, *, mark: bool = False) -> str:
 
 
 def _dump_postgresql(database: Database, part: Path) -> str | None:
-    """Dump, and read the dump's contents back; return what went wrong."""
+    """Dump the database and verify that the dump's contents can be listed; return what went wrong."""
     return _run_postgresql(
         database,
         ["pg_dump", "--format=custom", "--no-password", f"--file={part}", _ADDRESS],
@@ -269,14 +269,14 @@ def _dump_postgresql(database: Database, part: Path) -> str | None:
 
 
 _ADDRESS = "--dbname="
-"""Stands for the database's address among arguments."""
+"""The placeholder for the database's address in the arguments."""
 
 
 def _run_postgresql(database: Database, *commands: list[str]) -> str | None:
-    """Run PostgreSQL's own programs one after the other; return what went wrong."""
+    """Run PostgreSQL's own programs one after another; return what went wrong."""
     url = database.url.set(drivername="postgresql", password=None).difference_update_query(["password"])
     password = database.url.password or database.url.query.get("password")
-    # not among the arguments, which anybody on the machine can see
+    # not as an argument, which anybody on the machine could see
     environment = os.environ | ({"PGPASSWORD": str(password)} if password else {})
     address = url.render_as_string()
     for name, *arguments in commands:

@@ -1,7 +1,7 @@
-"""What a channel refuses for good, as long as it lasts: told once per episode, and shown wherever people look.
+"""Permanent failures of channels: reported once per episode, and shown on pages and in commands while they last.
 
-Trouble stands of a whole channel (a revoked token), of a destination (an archived channel), or of one subject (a
-message that is refused); the next delivery of the same scope that arrives clears it.
+A failure concerns a whole channel (a revoked token), a destination (an archived channel), or one subject (a message that
+is refused). The next delivery of the same scope that succeeds clears it.
 """
 
 import json
@@ -22,7 +22,7 @@ _PREFIX = "trouble:"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelFailure:
-    """A refusal that stands: of which destination, since when, in which words."""
+    """A present failure of a channel or destination."""
 
     channel: str
     destination: str
@@ -30,7 +30,7 @@ class ChannelFailure:
     since: datetime
 
 
-def arise(
+def record(
     conn: Connection,
     destination: Destination,
     *,
@@ -39,7 +39,7 @@ def arise(
     message: Sentence,
     now: datetime,
 ) -> bool:
-    """Note a refusal of news about `subject`; False when the same trouble stands already."""
+    """Record a failed delivery about `subject`; False if the same failure is already recorded."""
     of_channel, of_destination, of_subject = _keys(destination, subject)
     match kind:
         case ChannelErrorKind.AUTH:
@@ -61,15 +61,15 @@ def arise(
 
 
 def clear(conn: Connection, destination: Destination, *, subject: str) -> None:
-    """Forget every trouble that the arrival of news about `subject` disproves."""
+    """Delete every failure that a successful delivery about `subject` disproves."""
     conn.execute(delete(facts).where(facts.c.key.in_(_keys(destination, subject))))
 
 
-def stands(conn: Connection, told: ChannelFailureMessage) -> bool:
-    """Return whether the trouble that is to be told is still the same one."""
-    of_channel, of_destination, of_subjects = _keys(Destination(told.channel, told.destination), "")
+def is_current(conn: Connection, message: ChannelFailureMessage) -> bool:
+    """Return whether the failure that a message reports still lasts."""
+    of_channel, of_destination, of_subjects = _keys(Destination(message.channel, message.destination), "")
     same = select(facts.c.key).where(
-        facts.c.at == told.at,
+        facts.c.at == message.at,
         or_(
             facts.c.key.in_((of_channel, of_destination)),
             facts.c.key.startswith(of_subjects, autoescape=True),
@@ -78,14 +78,14 @@ def stands(conn: Connection, told: ChannelFailureMessage) -> bool:
     return conn.execute(same).first() is not None
 
 
-def standing(conn: Connection) -> tuple[ChannelFailure, ...]:
-    """Return every trouble that stands, the longest first."""
+def current(conn: Connection) -> tuple[ChannelFailure, ...]:
+    """Return all present failures, the oldest first."""
     found = conn.execute(
         select(facts.c.value, facts.c.at)
         .where(facts.c.key.startswith(_PREFIX, autoescape=True))
         .order_by(facts.c.at, facts.c.key)
     )
-    return tuple(_trouble(row.value, row.at) for row in found)
+    return tuple(_failure(row.value, row.at) for row in found)
 
 
 def _keys(destination: Destination, subject: str) -> tuple[str, str, str]:
@@ -93,7 +93,7 @@ def _keys(destination: Destination, subject: str) -> tuple[str, str, str]:
     return of_channel, f"{of_channel}:{destination.address}", f"{of_channel}:{destination.address}:{subject}"
 
 
-def _trouble(value: str, since: datetime) -> ChannelFailure:
+def _failure(value: str, since: datetime) -> ChannelFailure:
     document = json.loads(value)
     return ChannelFailure(
         channel=document["channel"],

@@ -1,4 +1,4 @@
-"""Which configuration each running process works with, and why it refused a newer one: facts of the installation."""
+"""The configuration that each running process uses, and why it refused a newer one, stored as facts."""
 
 import json
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ from balancebot.store.tables import facts, workers
 from balancebot.store.workers import alive
 
 _PREFIX = "configuration:"
-"""Before the id of a worker."""
+"""The prefix of a worker's id."""
 _MAX_FAULTS = 20
 
 
@@ -24,14 +24,14 @@ class RunningConfiguration:
     host: str
     pid: int
     at: datetime
-    """When it was taken; where there are faults, when a newer one was refused."""
+    """When it was loaded; if there are faults, when a newer one was refused."""
     faults: tuple[str, ...] = ()
-    """Why a newer one was refused, the earlier one being kept."""
+    """Why a newer one was refused; the earlier one is still in use."""
     needs_restart: tuple[str, ...] = ()
-    """Keys that have changed and count from the next start only."""
+    """Keys that have changed, but take effect only after a restart."""
 
     def remarks(self) -> Iterator[str]:
-        """Yield in lines what people should know of it; nothing where it is as the file says."""
+        """Yield lines for people; none if the configuration is the one in the file."""
         if self.faults:
             yield (
                 f"configuration of {self.host} (pid {self.pid}): the file was refused at {self.at:%Y-%m-%d %H:%M:%S} UTC, "
@@ -46,7 +46,7 @@ class RunningConfiguration:
 
 
 def note(conn: Connection, configuration: RunningConfiguration) -> None:
-    """Store it in place of the worker's last one, and drop those of workers that are gone."""
+    """Store it in place of the worker's last one, and delete those of workers that no longer exist."""
     gone = func.substr(facts.c.key, len(_PREFIX) + 1).not_in(select(workers.c.id))
     conn.execute(delete(facts).where(facts.c.key.startswith(_PREFIX, autoescape=True), gone))
     value = {
@@ -61,7 +61,7 @@ def note(conn: Connection, configuration: RunningConfiguration) -> None:
 
 
 def running(conn: Connection, *, now: datetime) -> list[RunningConfiguration]:
-    """Return those of the processes that are alive: of each its latest, since a worker may end while the next works."""
+    """Return those of living processes: the latest per process, because one worker may end while the next is running."""
     worker_id = func.substr(facts.c.key, len(_PREFIX) + 1)
     rows = conn.execute(
         select(worker_id.label("worker_id"), facts.c.value, facts.c.at)

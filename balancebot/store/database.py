@@ -1,4 +1,4 @@
-"""Connections and transactions on SQLite and PostgreSQL, and what database errors mean in words."""
+"""Connections and transactions on SQLite and PostgreSQL, and database errors as text for people."""
 
 import sqlite3
 import threading
@@ -21,31 +21,31 @@ from balancebot.store.database_file import DatabaseFile
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 
 WAIT = timedelta(seconds=5)
-"""How long a writer waits for the lock, and anybody for a connection, before it is an error."""
+"""How long to wait for the writer's lock, or for a connection, before it is an error."""
 _FROZEN = timedelta(seconds=10)
 _SEARCH_AGAIN = 60.0
 """Seconds after which an error makes us look for damaged rows again."""
 
 
 class Database:
-    """One database, by its SQLAlchemy URL. Connects when first asked; safe to share between threads."""
+    """One database, by its SQLAlchemy URL. It connects at the first use, and is thread-safe."""
 
     url: URL
     """Its password shows in no `str` or `repr`."""
     place: str
-    """The file, or host, port and database: for people."""
+    """The file, or host, port and database, for people."""
     is_sqlite: bool
     _id: str | None = None
-    """The id of the database, once `upgrade` has read it."""
+    """The id of the database, after `upgrade` has read it."""
     _file: DatabaseFile | None = None
     _searched_at: float | None = None
     _blamed: DatabaseError | None = None
     """What the last search for damaged rows has found."""
 
     def __init__(self, url: str, *, wait: timedelta = WAIT, frozen: timedelta = _FROZEN) -> None:
-        """Take the URL of a SQLite file or a PostgreSQL database; raises `DatabaseError` for any other.
+        """`url` is that of a SQLite file or a PostgreSQL database; any other raises `DatabaseError`.
 
-        `frozen` is how long PostgreSQL leaves locks to a process that says nothing.
+        `frozen` is how long PostgreSQL keeps the locks of a process that doesn't respond.
         """
         self._wait = wait
         self.url = _known(url)
@@ -61,9 +61,9 @@ class Database:
             self._writer = _postgresql_engine(
                 self.url,
                 wait,
-                # a frozen process must not keep what it locked: others take its work over within seconds
+                # a frozen process must not keep its locks: others take over its work within seconds
                 f"SET idle_in_transaction_session_timeout = {_milliseconds(frozen)}",
-                # nor while the server has more to say than a frozen process takes in
+                # the same if the server can't send its answer because the frozen process doesn't read it
                 f"SET tcp_user_timeout = {_milliseconds(frozen)}",
                 f"SET lock_timeout = {_milliseconds(wait)}",
             )
@@ -73,16 +73,16 @@ class Database:
 
     @contextmanager
     def read(self) -> Iterator[Connection]:
-        """Open a transaction that sees one instant and can't write."""
+        """Open a transaction that sees one consistent state and can't write."""
         with self._explained(), self._reader.begin() as connection:
             self._remember_file()
             yield connection
 
     @contextmanager
     def write(self) -> Iterator[Connection]:
-        """Open a transaction that commits at the end of the block, or leaves nothing behind when it raises.
+        """Open a transaction that is committed at the end of the block, or rolled back if the block raises.
 
-        Never hold it across a request to the outside, and never open one inside another.
+        Never keep it open during a request to the outside, and never open one inside another.
         """
         with self._explained(), self._writer_lock, self._writer.begin() as connection:
             self._remember_file()
@@ -90,9 +90,9 @@ class Database:
 
     @contextmanager
     def migrating(self) -> Iterator[Connection]:
-        """Open the transaction in which tables may be made and changed, by one process at a time.
+        """Open the transaction in which tables may be created and changed, by one process at a time.
 
-        On SQLite foreign keys are checked at its end only: rebuilding a parent table would delete its children.
+        On SQLite foreign keys are checked only at its end, because rebuilding a parent table would delete its children.
         """
         if not self.is_sqlite:
             with self.write() as connection:
@@ -112,9 +112,9 @@ class Database:
                 )
 
     def upgrade(self) -> None:
-        """Make the tables, or bring those of an older version up to date; quick when there is nothing to do.
+        """Create the tables, or upgrade those of an older version; fast if there is nothing to do.
 
-        Any number of processes may call it at once. A database of a newer version is refused with NEWER.
+        Any number of processes may call it at the same time. A database of a newer version is refused with NEWER.
         """
         with self.read() as connection:
             current = schema.version(connection)
@@ -136,22 +136,22 @@ class Database:
         try:
             schema.upgrade(connection, self.place)
         except SQLAlchemyError as error:
-            told = explain(error, self.url)
-            if told is not None and told.kind is not DatabaseErrorKind.CORRUPT:
+            explained = explain(error, self.url)
+            if explained is not None and explained.kind is not DatabaseErrorKind.CORRUPT:
                 raise
             raised = error.orig if isinstance(error, DBAPIError) else error
-            said = " ".join(str(raised).split()).partition(" LINE ")[0]
-            raise schema.unreleased(self.place, f"it can't be upgraded ({said})") from None
+            reason = " ".join(str(raised).split()).partition(" LINE ")[0]
+            raise schema.unreleased(self.place, f"it can't be upgraded ({reason})") from None
 
     def _check_point(self) -> None:
-        """Write the write-ahead log into the file, so that its header tells it from another file in its place."""
+        """Write the write-ahead log into the file, so that its header differs from that of a replacement."""
         with self._explained(), self._writer.connect() as connection:
             cursor = connection.connection.cursor()
             cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
             cursor.close()
 
     def dispose(self) -> None:
-        """Close every connection that isn't in use. Idempotent."""
+        """Close all connections that aren't in use. Idempotent."""
         self._writer.dispose()
         self._reader.dispose()
         if self._file is not None:
@@ -160,7 +160,7 @@ class Database:
     def verify(self, connection: Connection) -> None:
         """Raise DatabaseError unless this is the database that `upgrade` has opened, in the version of this program.
 
-        A server may have been put back to another database, and a newer program may have upgraded this one meanwhile.
+        A backup of another database may have been restored, or a newer program may have upgraded this one meanwhile.
         """
         if self._id is not None:
             schema.verify(connection, self.place, self._id)
@@ -195,20 +195,20 @@ class Database:
         try:
             yield
         except SQLAlchemyError as error:
-            told = explain(error, self.url)
-            if told is None:
+            explained = explain(error, self.url)
+            if explained is None:
                 raise
-            # without the cause: it carries the statement's parameters
-            raise told from None
+            # without the cause, which contains the statement's parameters
+            raise explained from None
         except Exception as error:
-            told = self.blamed_for(error)
-            if told is None:
+            damage = self.blamed_for(error)
+            if damage is None:
                 raise
-            raise told from None
+            raise damage from None
 
 
 class _WriterLock:
-    """A lock between the writing threads of one process; waits no longer than `wait`."""
+    """A lock between the writing threads of one process, with a limited wait."""
 
     def __init__(self, place: str, wait: timedelta) -> None:
         self._lock = threading.Lock()
@@ -229,7 +229,7 @@ def _known(text: str) -> URL:
     try:
         url = make_url(text)
     except (ArgumentError, ValueError):
-        # without the text: it may hold a password
+        # without the text, which may contain a password
         raise DatabaseError(DatabaseErrorKind.UNREACHABLE, "the database's URL can't be read") from None
     backend = url.get_backend_name()
     if backend == "sqlite" and url.database and url.database != ":memory:":
@@ -255,7 +255,7 @@ def _sqlite_engine(
         url,
         poolclass=poolclass,
         hide_parameters=True,
-        # without sqlite3's own transactions: they begin late, so that two writers may read the same before they write
+        # without sqlite3's own transactions: they begin late, so that two writers could read the same state first
         connect_args={"isolation_level": None, "timeout": wait.total_seconds(), "check_same_thread": False},
     )
 
@@ -263,7 +263,7 @@ def _sqlite_engine(
     def _(connection: DBAPIConnection, _: object) -> None:
         cursor = connection.cursor()
         _ensure_wal(cursor, wait)
-        # FULL: a commit survives a power cut, or a message that was sent would be forgotten
+        # FULL: commits must survive a power cut, otherwise it could be forgotten that a message was sent
         for pragma in ("synchronous = FULL", f"foreign_keys = {'ON' if foreign_keys else 'OFF'}", *pragmas):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
@@ -278,7 +278,7 @@ def _sqlite_engine(
 def _postgresql_engine(url: URL, wait: timedelta, *settings: str) -> Engine:
     connect = {
         "connect_timeout": max(2, round(wait.total_seconds())),
-        # a server that disappeared without closing the connection is noticed within 15 seconds
+        # a server that disappeared without closing the connection must be noticed within 15 seconds
         "keepalives_idle": 5,
         "keepalives_interval": 3,
         "keepalives_count": 3,
@@ -307,9 +307,9 @@ def _postgresql_engine(url: URL, wait: timedelta, *settings: str) -> Engine:
 
     @event.listens_for(engine, "after_cursor_execute")
     def _(_: Connection, cursor: Any, *statement: object) -> None:
-        if statement[-1]:  # it was executed many times
-            # psycopg's pipeline ends with a Flush, at which the server stops the clock of an idle transaction:
-            # only another statement starts it again
+        if statement[-1]:  # executemany
+            # psycopg's pipeline ends with a Flush, after which the server no longer measures how long the transaction
+            # is idle; only another statement starts that again
             cursor.connection.execute("SELECT 1")
 
     return engine
@@ -320,9 +320,9 @@ def _milliseconds(time: timedelta) -> int:
 
 
 def _ensure_wal(cursor: DBAPICursor, wait: timedelta) -> None:
-    """Switch the file to WAL, once in its life: readers and the writer don't wait for each other.
+    """Switch the file to WAL mode, once in its life, so that readers and the writer don't wait for each other.
 
-    SQLite doesn't wait here for another process that is just making the file, so this does.
+    SQLite doesn't wait here for another process that is creating the file, so this function does.
     """
     until = monotonic() + wait.total_seconds()
     while not _is_wal(cursor):
@@ -373,7 +373,7 @@ _POSTGRESQL_KINDS = {
 
 
 def place_of(url: URL) -> str:
-    """Name the database for people: the file, or host, port and database; nothing secret."""
+    """Return the file, or host, port and database, for people; nothing secret."""
     if url.get_backend_name() == "sqlite":
         return url.database or ":memory:"
     host = url.host or url.query.get("host") or "localhost"
@@ -381,7 +381,7 @@ def place_of(url: URL) -> str:
 
 
 def explain(error: SQLAlchemyError, url: URL) -> DatabaseError | None:
-    """Say in words what is wrong with the database at `url`; None when it is rather a bug of ours."""
+    """Return what is wrong with the database at `url`; None if the error is a bug of the program."""
     place = place_of(url)
     if isinstance(error, PoolTimeout):
         return DatabaseError(
@@ -397,7 +397,7 @@ def explain(error: SQLAlchemyError, url: URL) -> DatabaseError | None:
 
 def _kind_of(raised: BaseException) -> DatabaseErrorKind | None:
     if isinstance(raised, sqlite3.Error):
-        # the low byte is the primary code: SQLITE_BUSY_SNAPSHOT and the like are kinds of SQLITE_BUSY
+        # the low byte is the primary code: SQLITE_BUSY_SNAPSHOT and similar codes are kinds of SQLITE_BUSY
         code = getattr(raised, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         if code == sqlite3.SQLITE_ERROR and any(words in str(raised) for words in _DAMAGED):
             return DatabaseErrorKind.CORRUPT
@@ -405,7 +405,7 @@ def _kind_of(raised: BaseException) -> DatabaseErrorKind | None:
     state = getattr(raised, "sqlstate", None)
     if state is not None:
         return next((_POSTGRESQL_KINDS[state[:n]] for n in (5, 3, 2) if state[:n] in _POSTGRESQL_KINDS), None)
-    # psycopg sets no SQLSTATE when a connection could not be made or was lost, or an option of it means nothing
+    # psycopg sets no SQLSTATE if a connection could not be made or was lost, or if one of its options is invalid
     lost = type(raised).__name__ in {
         "OperationalError",
         "InterfaceError",

@@ -1,7 +1,7 @@
-"""The file of a SQLite database: whether it is still the one that was opened. Looked at before every transaction.
+"""The file of a SQLite database: before every transaction it is checked that it is still the one that was opened.
 
-A file that was deleted, moved, replaced or cut short while it is in use is never written over in silence: SQLite itself
-goes on in the deleted file, or takes an empty one for a new database.
+If a file was deleted, moved, replaced or truncated while it is in use, that is an error. SQLite itself would continue in
+the deleted file, or treat an empty one as a new database.
 """
 
 import os
@@ -13,17 +13,17 @@ from typing import NamedTuple
 from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 
 BACKUP_MARK = 0x62616C62
-"""`user_version` of a backup that nobody has opened since: "balb"."""
+"""`user_version` of a backup that was never opened: "balb"."""
 
 _MAKING_SECONDS = 2
 _open_files: set[tuple[int, int]] = set()
-"""Files that this process has had open: what is beside them is of this process's own making."""
+"""Files that this process has opened before: the files next to them were made by this process."""
 
 
 class DatabaseFile:
-    """Watches one file: its number on the disk, its length and its header. Safe to share between threads.
+    """Watches one file: its inode, its length and its header. Thread-safe.
 
-    The handle that it holds stays open as long as SQLite's own: closing one drops SQLite's locks on the file.
+    Its handle stays open as long as SQLite's own, because closing any handle drops SQLite's locks on the file.
     """
 
     def __init__(self, path: str) -> None:
@@ -34,9 +34,9 @@ class DatabaseFile:
         self._seen = _Header()
 
     def check(self) -> None:
-        """Raise DatabaseError REPLACED if the file isn't the one that was opened, or can't be opened as it is.
+        """Raise DatabaseError REPLACED if the file isn't the one that was opened, or must not be opened.
 
-        Before the first transaction there may be no file yet: SQLite then makes it.
+        Before the first transaction the file may not exist yet; then SQLite makes it.
         """
         try:
             found = self._path.stat()
@@ -47,7 +47,7 @@ class DatabaseFile:
                 raise self._fault("the file is gone, but its write-ahead log is still there") from None
             return
         except OSError:
-            return  # SQLite says what is wrong
+            return  # SQLite will report what is wrong
         identity = (found.st_dev, found.st_ino)
         with self._lock:
             if self._handle is None:
@@ -64,12 +64,12 @@ class DatabaseFile:
                     )
 
     def opened(self) -> None:
-        """Remember the file that SQLite has made by now."""
+        """Remember the file if SQLite has just made it."""
         if self._handle is None:
             self.check()
 
     def forget(self) -> None:
-        """Take the file as it is from now on: its connections are closed."""
+        """Forget the file, after its connections were closed: any file is accepted from now on."""
         with self._lock:
             if self._handle is not None:
                 os.close(self._handle)
@@ -86,7 +86,7 @@ class DatabaseFile:
         except DatabaseError:
             os.close(handle)
             raise
-        except OSError:  # a folder, or a disk that can't be read
+        except OSError:  # a folder, or an unreadable disk
             os.close(handle)
             return
         _open_files.add(identity)
@@ -105,7 +105,7 @@ class DatabaseFile:
             raise self._fault("the file is a backup, with the write-ahead log of another database beside it")
 
     def _is_being_made(self) -> bool:
-        """Tell whether an empty file grows within a moment: another process has just begun to make the database."""
+        """Tell whether an empty file grows soon, because another process has just started to make the database."""
         until = monotonic() + _MAKING_SECONDS
         while monotonic() < until:
             if _length(self._path) > 0:
@@ -122,12 +122,12 @@ class DatabaseFile:
 
 
 class _Header(NamedTuple):
-    """What the beginning of a SQLite file says: https://www.sqlite.org/fileformat.html, 1.3."""
+    """The header of a SQLite file: https://www.sqlite.org/fileformat.html, 1.3."""
 
     length: int = 0
-    """Of the whole file, in bytes."""
+    """The length of the whole file, in bytes."""
     changes: int = 0
-    """Rises with the writes that reach the file."""
+    """The change counter, which increases when the file is written."""
     is_backup: bool = False
 
     @classmethod
@@ -141,7 +141,7 @@ class _Header(NamedTuple):
         )
 
     def follows(self, earlier: "_Header") -> bool:
-        """Tell whether a database in use may have come from `earlier` to this."""
+        """Tell whether this can be a later header of the database with the header `earlier`."""
         return (
             self.length >= earlier.length
             and self.changes >= earlier.changes

@@ -1,7 +1,7 @@
-"""The rows of deliveries: what came of each attempt, what is carried by another, what is looked for again.
+"""The rows of deliveries: the outcome of attempts, deliveries carried by others, and the search for duplicates.
 
-Only the worker that claimed a delivery settles it; one that comes late, because it was frozen and replaced, learns which
-message to delete.
+Only the worker that claimed a delivery settles it. A worker that is late, because it was frozen and replaced, gets the
+message that it must delete.
 """
 
 from collections.abc import Sequence
@@ -39,8 +39,8 @@ from balancebot.store.tables import attempts, deliveries, notifications
 
 _RATE_WITHIN = timedelta(minutes=1)
 _LATEST = 500
-"""How many attempts, at all destinations, are looked through for those of the last minute."""
-_STANDS_ELSEWHERE = (DeliveryState.DELIVERED, DeliveryState.SUPERSEDED)
+"""How many of the latest attempts, at all destinations, are searched."""
+_SENT_OTHERWISE = (DeliveryState.DELIVERED, DeliveryState.SUPERSEDED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,14 +49,14 @@ class ClaimedDelivery:
 
     outgoing: OutgoingMessage
     subject: str
-    """Whose living message it makes, answers or edits; '' for a message of no alert."""
+    """The subject whose living message it posts, replies to or edits; '' if it isn't about an alert."""
     group_id: str | None
     first_attempt_at: datetime
     in_doubt: bool
     stands_at: str | None
-    """The ref of its message, once it was delivered."""
+    """The ref of its message, if it was delivered."""
     stood_before: MessageRef | None = None
-    """In doubt: a message that stood at the destination before this one was first tried."""
+    """In doubt: the last message that was at the destination before this one was first tried."""
 
     @property
     def about(self) -> str:
@@ -65,7 +65,7 @@ class ClaimedDelivery:
 
     @property
     def method(self) -> DeliveryMethod:
-        """What is being done at the destination."""
+        """The kind of request that is made."""
         if self.in_doubt:
             return DeliveryMethod.FIND
         return DeliveryMethod.EDIT if self.outgoing.action is Action.EDIT else DeliveryMethod.SEND
@@ -82,14 +82,14 @@ def note_attempt(
     message: Sentence = NO_SENTENCE,
     now: datetime,
 ) -> None:
-    """Keep what came of one attempt."""
+    """Store the outcome of one attempt."""
     conn.execute(
         insert(attempts).values(delivery_id=delivery_id, at=now, outcome=outcome.value, message=message)
     )
 
 
 def take_over(conn: Connection, ids: Sequence[str], *, now: datetime) -> None:
-    """Free what a dead process was sending: it may have arrived, so it is in doubt; an edit can be made twice."""
+    """Release what a dead process was sending. It may have arrived, so it is in doubt, except edits, which may repeat."""
     for delivery_id in ids:
         note_attempt(conn, delivery_id, outcome=Outcome.TAKEN_OVER, now=now)
     conn.execute(
@@ -107,7 +107,7 @@ def take_over(conn: Connection, ids: Sequence[str], *, now: datetime) -> None:
 def supersede(
     conn: Connection, superseded: Sequence[QueuedDelivery], *, by: str | None, now: datetime
 ) -> None:
-    """Settle deliveries whose news another one carries, or (None) that have nothing left to do."""
+    """Settle deliveries whose content another one carries, or (`by` None) which have become obsolete."""
     ids = [item.id for item in superseded if item.id != by]
     if not ids:
         return
@@ -124,16 +124,16 @@ _DOUBTS = (ChannelErrorKind.IN_DOUBT.value, Outcome.TAKEN_OVER.value)
 
 
 def was_in_doubt(delivery_id: ColumnElement[str]) -> ColumnElement[bool]:
-    """Return the condition that some attempt of a delivery may have arrived without our knowing."""
-    doubted = select(attempts.c.id).where(
+    """Return the condition that any attempt of a delivery was in doubt."""
+    in_doubt = select(attempts.c.id).where(
         attempts.c.delivery_id == delivery_id, attempts.c.outcome.in_(_DOUBTS)
     )
-    return doubted.exists()
+    return in_doubt.exists()
 
 
 def _num_doubts(conn: Connection, delivery_id: str) -> int:
-    doubted = attempts.c.delivery_id == delivery_id, attempts.c.outcome.in_(_DOUBTS)
-    return conn.execute(select(func.count()).select_from(attempts).where(*doubted)).scalar_one()
+    in_doubt = attempts.c.delivery_id == delivery_id, attempts.c.outcome.in_(_DOUBTS)
+    return conn.execute(select(func.count()).select_from(attempts).where(*in_doubt)).scalar_one()
 
 
 def num_allowed(conn: Connection, destination: Destination, rate: SendRate, *, now: datetime) -> int:
@@ -156,9 +156,9 @@ def num_allowed(conn: Connection, destination: Destination, rate: SendRate, *, n
 
 
 def stood_before(conn: Connection, destination: Destination, delivery_id: str) -> MessageRef | None:
-    """Return the last message that stood at a destination before a delivery was first tried; None if none is known.
+    """Return the last message at a destination from before a delivery was first tried; None if none is known.
 
-    The order is the one in which attempts were stored: nothing is sent to a destination before the last outcome is.
+    The order of stored attempts counts: nothing is sent to a destination before the last outcome is stored.
     """
     first = select(func.min(attempts.c.id)).where(attempts.c.delivery_id == delivery_id).scalar_subquery()
     earlier = (
@@ -184,7 +184,7 @@ def stood_before(conn: Connection, destination: Destination, delivery_id: str) -
 
 
 def message_of(conn: Connection, delivery_id: str) -> Message:
-    """Return what the delivery sends: its notification's message, or what was merged into it."""
+    """Return the message that the delivery sends: its notification's, or a merged one."""
     message: Message = conn.execute(
         select(_MESSAGE).join(notifications).where(deliveries.c.id == delivery_id)
     ).scalar_one()
@@ -194,9 +194,9 @@ def message_of(conn: Connection, delivery_id: str) -> Message:
 def latest_messages(
     conn: Connection, carried: Sequence[QueuedDelivery], *, delivered: bool
 ) -> list[AlertMessage]:
-    """Return what `carried` say of each alert, as one message of each; a group's own say nothing of one alone.
+    """Return one merged message per alert of the `carried` deliveries; those of a group itself are skipped.
 
-    `delivered` tells whether this destination was told of the alerts before.
+    `delivered`: this destination was notified of the alerts before.
     """
     rows = conn.execute(
         select(deliveries.c.id, _MESSAGE.label("message"))
@@ -213,7 +213,7 @@ def latest_messages(
 
 
 def holds_claim(conn: Connection, delivery_id: str, *, worker_id: str, now: datetime) -> bool:
-    """Return whether the worker still holds the delivery: nobody has taken it over, nor may from now on."""
+    """Return whether the worker still holds the delivery: no other has taken it over, or may do so now."""
     held = select(deliveries.c.id).where(
         deliveries.c.id == delivery_id,
         deliveries.c.state == DeliveryState.SENDING,
@@ -224,12 +224,12 @@ def holds_claim(conn: Connection, delivery_id: str, *, worker_id: str, now: date
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettledDelivery:
-    """What became of a delivery; None when somebody else had taken it over, and `duplicate` is then to be deleted."""
+    """The new state of a delivery; None if another worker has taken it over, then `duplicate` must be deleted."""
 
     state: DeliveryState | None
     duplicate: MessageRef | None = None
     num_doubts: int = 0
-    """At how many attempts it may have arrived, where nobody can look whether it did."""
+    """How many of its attempts are in doubt, if the channel can't search for messages."""
 
 
 def arrived(
@@ -241,7 +241,7 @@ def arrived(
     worker_id: str,
     now: datetime,
 ) -> SettledDelivery:
-    """Settle a delivery that stands; one that somebody else took over meanwhile leaves `ref` as a duplicate."""
+    """Settle a delivered delivery. If another worker has taken it over meanwhile, `ref` may be a duplicate."""
     outgoing = claimed.outgoing
     note_attempt(conn, outgoing.delivery_id, outcome=outcome, now=now)
     is_ours = _release(
@@ -283,7 +283,7 @@ def arrived(
 def not_found(
     conn: Connection, claimed: ClaimedDelivery, *, worker_id: str, now: datetime
 ) -> SettledDelivery:
-    """Free a delivery that was in doubt and doesn't stand: it may be sent, or merged, like any other."""
+    """Release a delivery in doubt that was not found: it may be sent or merged like any other."""
     note_attempt(conn, claimed.outgoing.delivery_id, outcome=Outcome.NOT_FOUND, now=now)
     changes = {
         "state": DeliveryState.PENDING.value,
@@ -304,10 +304,11 @@ def failed(
     worker_id: str,
     now: datetime,
 ) -> SettledDelivery:
-    """Put a delivery off, or give it up when it was tried for long enough; what the error says of it is kept.
+    """Postpone a delivery, or give it up if it was tried for long enough; the error is stored.
 
-    What may have arrived is looked for before anything else of its alert is sent. Where nobody `can_look` it is repeated
-    once; from then on it is repeated ever more rarely, and later news of its alert doesn't wait for it.
+    A delivery in doubt is searched for before anything else about its alert is sent. If the channel can't search
+    (`can_look` False), it is repeated once; then it is repeated more and more rarely, and later messages about its
+    alert don't wait for it.
     """
     outgoing = claimed.outgoing
     note_attempt(conn, outgoing.delivery_id, outcome=error.kind, message=error.message, now=now)
@@ -327,7 +328,7 @@ def failed(
         case ChannelErrorKind.MESSAGE_GONE if is_gone:
             changes["next_attempt_at"] = now
         case ChannelErrorKind.REJECTED if outgoing.action is Action.EDIT:
-            # nothing was lost: whatever it would have shown was sent in a message of its own
+            # nothing is lost: everything that it would have shown was also sent as a message
             changes |= {"state": DeliveryState.GAVE_UP.value, "settled_at": now}
         case _ if is_hopeless(outgoing.attempt, age):
             changes |= {"state": DeliveryState.GAVE_UP.value, "settled_at": now}
@@ -355,7 +356,7 @@ def _release(conn: Connection, claimed: ClaimedDelivery, worker_id: str, changes
 
 
 def _too_late(conn: Connection, claimed: ClaimedDelivery, ref: MessageRef, now: datetime) -> SettledDelivery:
-    """Return what to take back; an edit that came late may show what is past, so the latest one is made again."""
+    """Return the duplicate to delete, if any. A late edit may show an old state, so the latest one is enqueued again."""
     outgoing = claimed.outgoing
     if outgoing.action is Action.EDIT:
         if claimed.group_id is not None:
@@ -371,13 +372,13 @@ def _too_late(conn: Connection, claimed: ClaimedDelivery, ref: MessageRef, now: 
     row = conn.execute(
         select(deliveries.c.state, deliveries.c.ref).where(deliveries.c.id == outgoing.delivery_id)
     ).one()
-    settled_without_it = row.state in _STANDS_ELSEWHERE and row.ref != ref.message_id
+    settled_without_it = row.state in _SENT_OTHERWISE and row.ref != ref.message_id
     return SettledDelivery(state=None, duplicate=ref if settled_without_it else None)
 
 
-def verified(conn: Connection, looked_for: ClaimedDelivery, *, now: datetime) -> None:
-    """Note that nothing stands twice; when it is looked for again, if ever, follows from when it settled."""
-    this = deliveries.c.id == looked_for.outgoing.delivery_id
+def verified(conn: Connection, claimed: ClaimedDelivery, *, now: datetime) -> None:
+    """Record that there are no duplicates; the next search, if any, depends on when the delivery was settled."""
+    this = deliveries.c.id == claimed.outgoing.delivery_id
     settled_at = conn.execute(select(deliveries.c.settled_at).where(this)).scalar_one()
     conn.execute(update(deliveries).where(this).values(verify_at=next_verification(settled_at, now)))
 
@@ -385,7 +386,7 @@ def verified(conn: Connection, looked_for: ClaimedDelivery, *, now: datetime) ->
 def give_up_destination(
     conn: Connection, destination: Destination, *, message: Sentence, now: datetime
 ) -> None:
-    """Give up all that waits for a destination which can't be reached any more."""
+    """Give up everything that waits for a destination whose channel no longer exists."""
     here = and_(deliveries.c.channel == destination.channel, deliveries.c.destination == destination.address)
     conn.execute(update(deliveries).where(here, deliveries.c.verify_at.is_not(None)).values(verify_at=None))
     given_up = {

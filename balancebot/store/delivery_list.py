@@ -1,4 +1,4 @@
-"""Deliveries as a person asks for them: listed, given up by hand or sent again."""
+"""Deliveries for people: listing them, giving one up by hand, sending one again."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -15,7 +15,7 @@ from balancebot.store.tables import deliveries, notifications
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """One delivery as a person asks for it."""
+    """One delivery as people see it."""
 
     id: str
     channel: str
@@ -28,16 +28,16 @@ class Delivery:
     in_doubt: bool
     num_attempts: int
     next_attempt_at: datetime | None
-    """None once it is settled."""
+    """None if it is settled."""
     settled_at: datetime | None
     error: Sentence
-    """What the last attempt failed by; empty where it didn't."""
+    """The error of the last attempt; empty if there was none."""
     superseded_by: str | None
-    """The delivery that carries its news."""
+    """The delivery that carries its content."""
 
 
 def listed(conn: Connection, *, every: bool = False, limit: int) -> tuple[Delivery, ...]:
-    """Return deliveries, the newest first: those that wait or were given up, or `every` one."""
+    """Return the deliveries that wait or were given up, or with `every` all, the newest first."""
     wanted = (
         select(deliveries, notifications.c.reason)
         .join(notifications)
@@ -52,7 +52,7 @@ def listed(conn: Connection, *, every: bool = False, limit: int) -> tuple[Delive
 
 
 def find(conn: Connection, delivery_id: str) -> Delivery | None:
-    """Return one delivery; None if none has this id."""
+    """Return one delivery; None if there is none with this id."""
     wanted = select(deliveries, notifications.c.reason).join(notifications)
     row = conn.execute(wanted.where(deliveries.c.id == delivery_id)).first()
     return None if row is None else _delivery(row)
@@ -65,9 +65,9 @@ def give_up(conn: Connection, delivery_id: str, *, now: datetime) -> None:
 
 
 def resend(conn: Connection, delivery_id: str, *, now: datetime) -> DeliveryState | None:
-    """Let a delivery that was given up, or waits, be tried at once; return where it stood, None if it is unknown.
+    """Make a delivery due that waits or was given up; return its previous state, None if the id is unknown.
 
-    One that is under way, has arrived or is carried by another is left alone.
+    A delivery that is being sent, was delivered or is carried by another isn't changed.
     """
     this = deliveries.c.id == delivery_id
     found = conn.execute(select(deliveries.c.state).where(this).with_for_update()).scalar()

@@ -1,4 +1,4 @@
-"""Which digests were made: at most one per name and local slot, whoever and however many try."""
+"""The digests that were made: at most one per name and slot, even if several processes try."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -18,11 +18,11 @@ class MadeDigest:
     """The local date and time it was due, `2026-11-23T09:00`."""
     made_at: datetime
     summary: str
-    """JSON: how things stood, for the next one's "what changed"."""
+    """JSON: the severities at that time, for "what changed" in the next digest."""
 
 
 def claim(conn: Connection, digest: MadeDigest) -> bool:
-    """Take a slot, in the transaction that puts its digest into the outbox; False when it is taken already."""
+    """Claim a slot, in the transaction that enqueues its digest; False if it is already taken."""
     row = {"name": digest.name, "slot": digest.slot, "made_at": digest.made_at, "summary": digest.summary}
     taken = (
         insert_into(conn, digest_slots).values(row).on_conflict_do_nothing().returning(digest_slots.c.slot)
@@ -37,7 +37,7 @@ def is_taken(conn: Connection, name: str, slot: str) -> bool:
 
 
 def latest(conn: Connection, name: str) -> MadeDigest | None:
-    """Return the last digest of this name; None where there was none."""
+    """Return the last digest of this name; None if there was none."""
     row = conn.execute(
         select(digest_slots)
         .where(digest_slots.c.name == name)
@@ -50,7 +50,7 @@ def latest(conn: Connection, name: str) -> MadeDigest | None:
 
 
 def prune(conn: Connection, *, before: datetime) -> int:
-    """Remove the slots of digests made before an instant, but the latest of each name; return how many."""
+    """Remove the slots of digests made before an instant, except the latest of each name; return how many."""
     later = digest_slots.alias()
     superseded = (
         select(later.c.slot)

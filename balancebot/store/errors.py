@@ -1,29 +1,29 @@
-"""What may be wrong with the database through no fault of the program: told in one line, never as a traceback.
+"""Database errors that aren't bugs of the program: they are shown in one line, never as a traceback.
 
-Needs no SQLAlchemy, so that a command can catch it before anything heavy is imported.
+This module doesn't import SQLAlchemy, so that a command can catch the error before anything heavy is imported.
 """
 
 from enum import StrEnum
 
 
 class DatabaseErrorKind(StrEnum):
-    """What is wrong. The set is closed: it labels logs and decides between waiting and giving up."""
+    """The kind of error. It labels logs, and decides between waiting and giving up."""
 
     LOCKED = "locked"
-    """Somebody else writes, and didn't finish in time."""
+    """Another process is writing, and didn't finish in time."""
     FULL = "full"
     UNREACHABLE = "unreachable"
-    """No such folder, no permission, server down, log-in refused, a URL that means nothing."""
+    """No such folder, no permission, server down, log-in refused, invalid URL."""
     CORRUPT = "corrupt"
-    """Not a database, damaged, or not the tables that were made here."""
+    """Not a database, damaged, or with tables that this program didn't make."""
     NEWER = "newer"
     """Made by a later version of the program."""
     REPLACED = "replaced"
-    """Not the database that was opened: deleted, emptied, or another in its place."""
+    """Not the database that was opened: it was deleted, emptied or replaced."""
 
 
 class DatabaseError(Exception):
-    """The database can't do what is asked. Its text names the file or host, never a password."""
+    """The database can't be used. The text contains the file or host, never a password."""
 
     def __init__(self, kind: DatabaseErrorKind, message: str) -> None:
         super().__init__(message)

@@ -1,7 +1,7 @@
-"""What is expected of each balance as of its wallet's latest reading, and the usage model this comes from.
+"""The estimate of each balance as of its wallet's latest reading, and the usage model from which it is made.
 
-Estimates are kept as instants, so that reading them needs no arithmetic but a subtraction. Models are derived from the
-roll-up: any row may be lost and made again.
+Estimates are stored as instants, so that reading one is only a subtraction. Models are derived from the roll-up, so any
+of them may be deleted and made again.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -16,32 +16,32 @@ from balancebot.store.tables import balances, burn_models, wallets
 from balancebot.store.types import chunked, insert_into, upsert
 
 SPIKING_POINTS = 4
-"""As `forecast.spike.SPIKING`, which would load numpy."""
+"""The same as `forecast.spike.SPIKING`, whose import would load numpy."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EstimateRow:
-    """One balance as it was last judged."""
+    """The estimate of one balance, and the evidence about its usage."""
 
     wallet_id: int
     category: Category
     ever_positive: bool
-    """Whether it was ever above 0, imported history included."""
+    """Whether it was ever above 0, including imported history."""
     burn_per_day: float | None = None
     runway_known: bool = False
     p10_at: datetime | None = None
-    """When it is 0 by P10, and so on; None = beyond 365 days, or unknown."""
+    """When it will be 0 by the P10; None = beyond 365 days, or unknown. The same for P50 and P90."""
     p50_at: datetime | None = None
     p90_at: datetime | None = None
     judged_at: datetime | None = None
-    """When it is 0 by the percentile that runway limits are judged by."""
+    """When it will be 0 by the percentile that runway limits are compared with."""
     usual_burn_per_day: float | None = None
     not_counted: int = 0
     not_counted_at: datetime | None = None
     spike_points: int = 0
-    """Evidence of a spike, as `forecast/spike.py` gathers it. Kept by `save_spike_evidence` alone."""
+    """Evidence of a spike, as `forecast/spike.py` gathers it. Only `save_spike_evidence` stores it."""
     stopped: bool = False
-    """Whether its traffic stopped in hours that are never still. Kept by `save_spike_evidence` alone."""
+    """Whether there was no usage in hours that always have some. Only `save_spike_evidence` stores it."""
 
     @property
     def is_spiking(self) -> bool:
@@ -50,12 +50,12 @@ class EstimateRow:
 
 
 def all_estimates(conn: Connection) -> list[EstimateRow]:
-    """Return every balance that was ever judged."""
+    """Return the estimates of all balances."""
     return [_estimate_row(row) for row in conn.execute(select(balances))]
 
 
 def of_wallets(conn: Connection, wallet_ids: Collection[int]) -> list[EstimateRow]:
-    """Return the balances of some wallets."""
+    """Return the estimates of some wallets."""
     rows: list[EstimateRow] = []
     for ids in chunked(wallet_ids):
         rows += [
@@ -65,12 +65,12 @@ def of_wallets(conn: Connection, wallet_ids: Collection[int]) -> list[EstimateRo
 
 
 def by_balance(conn: Connection, wallet_ids: Collection[int]) -> dict[tuple[int, Category], EstimateRow]:
-    """Return the balances of some wallets by wallet and category."""
+    """Return the estimates of some wallets by wallet and category."""
     return {(row.wallet_id, row.category): row for row in of_wallets(conn, wallet_ids)}
 
 
 def save_estimates(conn: Connection, rows: Sequence[EstimateRow]) -> None:
-    """Store the estimates of balances, whether there were any before or not."""
+    """Add or replace the estimates of balances."""
     if rows:
         columns = (
             column.name
@@ -80,18 +80,18 @@ def save_estimates(conn: Connection, rows: Sequence[EstimateRow]) -> None:
         conn.execute(upsert(conn, balances, *columns), [_values(row) for row in rows])
 
 
-_PACE = (
+_SPIKE_EVIDENCE = (
     update(balances)
     .where(balances.c.wallet_id == bindparam("of_wallet"), balances.c.category == bindparam("of_category"))
     .values(spike_points=bindparam("points"), stopped=bindparam("has_stopped"))
 )
 
 
-def save_spike_evidence(conn: Connection, paces: Sequence[tuple[int, Category, int, bool]]) -> None:
-    """Keep (wallet, category, points of a spike, whether traffic stopped) of balances that are known."""
-    if paces:
+def save_spike_evidence(conn: Connection, evidence: Sequence[tuple[int, Category, int, bool]]) -> None:
+    """Store (wallet, category, points of a spike, whether usage stopped) of balances that have an estimate."""
+    if evidence:
         conn.execute(
-            _PACE,
+            _SPIKE_EVIDENCE,
             [
                 {
                     "of_wallet": wallet_id,
@@ -99,13 +99,13 @@ def save_spike_evidence(conn: Connection, paces: Sequence[tuple[int, Category, i
                     "points": points,
                     "has_stopped": stopped,
                 }
-                for wallet_id, category, points, stopped in paces
+                for wallet_id, category, points, stopped in evidence
             ],
         )
 
 
 def mark_positive(conn: Connection, keys: Iterable[tuple[int, Category]]) -> None:
-    """Remember that balances were above 0 at some time; their estimates stay."""
+    """Record that balances were above 0 at some time; their estimates aren't changed."""
     rows = [
         _values(EstimateRow(wallet_id=wallet_id, category=category, ever_positive=True))
         for wallet_id, category in keys
@@ -137,7 +137,7 @@ def _values(row: EstimateRow) -> dict[str, object]:
 
 
 def _estimate_row(row: Row[Any]) -> EstimateRow:
-    # by position, in the order of tables.py: several times as quick as by name
+    # by position, in the order of tables.py, which is several times as fast as by name
     (
         wallet_id,
         category,
@@ -177,20 +177,20 @@ class ModelRow(NamedTuple):
     wallet_id: int
     category: Category
     hour: int
-    """Hours since 1970 up to which the window reaches."""
+    """The epoch hour up to which the window reaches."""
     window: bytes
     model: bytes | None
 
 
 class FittedModel(NamedTuple):
-    """A model as forecasts need it."""
+    """A model without its window, for forecasts."""
 
     hour: int
     model: bytes | None
 
 
 def all_models(conn: Connection) -> list[ModelRow]:
-    """Return every model."""
+    """Return all models."""
     return [_model_row(*row) for row in conn.execute(_WANTED)]
 
 
@@ -213,7 +213,7 @@ def fitted_models(conn: Connection, wallet_ids: Collection[int]) -> dict[tuple[i
 
 
 def models_behind(conn: Connection, wallet_ids: Collection[int], hour: int) -> list[int]:
-    """Return which of the wallets have no model yet, or one that doesn't reach up to the epoch hour `hour`."""
+    """Return which of the wallets have no model, or one that doesn't reach the epoch hour `hour`."""
     current: set[int] = set()
     for ids in chunked(wallet_ids):
         wanted = (
@@ -227,7 +227,7 @@ def models_behind(conn: Connection, wallet_ids: Collection[int], hour: int) -> l
 
 
 def model_versions(conn: Connection) -> set[int]:
-    """Return the versions of the models that are kept: the first byte of each."""
+    """Return the versions of the stored models, which are their first bytes."""
     first = conn.scalars(select(func.substr(burn_models.c.model, 1, 1)).distinct())
     return {found[0] for found in first if found}
 
@@ -244,7 +244,7 @@ def wallets_of_other_models(conn: Connection, version: int) -> dict[int, WalletN
 
 
 def save_models(conn: Connection, rows: Sequence[ModelRow]) -> None:
-    """Keep models, whether there were any or not."""
+    """Add or replace models."""
     if rows:
         conn.execute(
             upsert(conn, burn_models, "hour", "use_window", "model"),
@@ -262,7 +262,7 @@ def save_models(conn: Connection, rows: Sequence[ModelRow]) -> None:
 
 
 def forget_models(conn: Connection, wallet_ids: Collection[int]) -> None:
-    """Drop the models of wallets whose past has changed: they are made anew from the roll-up."""
+    """Delete the models of wallets whose past has changed; they will be fitted again from the roll-up."""
     for ids in chunked(wallet_ids):
         conn.execute(delete(burn_models).where(burn_models.c.wallet_id.in_(ids)))
 

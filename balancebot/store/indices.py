@@ -1,7 +1,7 @@
-"""The indices. Each names the query that needs it; "only one" is a unique one.
+"""The indices. A comment names the query that needs each; "only one" is ensured by a unique index.
 
-Whoever makes tables or compares them takes `metadata` from here. The program itself never looks at an index, and is
-spared PostgreSQL's dialect, which the partial ones load whatever the database is: 40 ms at every start.
+Code that creates or compares tables must import `metadata` from here. The program itself doesn't need the indices, and
+so avoids loading PostgreSQL's dialect, which partial indices load for any database: 40 ms at every start.
 """
 
 from sqlalchemy import Index, text
@@ -28,7 +28,7 @@ from balancebot.store.tables import (
 __all__ = ["metadata"]
 
 
-# claim: the configured wallets that are due; each system knows its own way to say so
+# claim: the configured wallets that are due; the condition differs between the two databases
 Index(
     "ix_wallets_due",
     wallets.c.next_read_at,
@@ -42,7 +42,7 @@ Index("ix_wallets_account", wallets.c.account)
 Index("ix_hourly_use_wallet", hourly_use.c.wallet_id, hourly_use.c.hour)
 Index("ix_daily_use_wallet", daily_use.c.wallet_id, daily_use.c.day)
 
-# one row a scope
+# one row per scope
 Index("uq_thresholds_scope", thresholds.c.wallet, thresholds.c.category, unique=True)
 
 # at most one open alert per balance (or wallet) and kind
@@ -58,24 +58,24 @@ Index(
 # the list of past alerts, newest first
 Index("ix_alerts_opened_at", alerts.c.opened_at)
 
-# the story of one alert (`why`, the page)
+# the notifications of one alert (`why`, the page)
 Index("ix_notifications_alert", notifications.c.alert_id)
 
 # the group that an opening may still join
 Index("ix_groups_destination", groups.c.channel, groups.c.destination, groups.c.opened_at)
 
-# claim: what waits or was under way, in the order in which it was decided
+# claim: unsettled deliveries, in the order in which they were decided
 Index(
     "ix_deliveries_unsettled",
     deliveries.c.next_attempt_at,
     postgresql_where=text("settled_at IS NULL"),
     sqlite_where=text("settled_at IS NULL"),
 )
-# what was told of one alert
+# the deliveries of one alert
 Index("ix_deliveries_alert", deliveries.c.alert_id)
-# what became of one notification; pruning
+# the deliveries of one notification; pruning
 Index("ix_deliveries_notification", deliveries.c.notification_id)
-# what is to be looked for once more
+# deliveries to search for once more
 Index(
     "ix_deliveries_verify",
     deliveries.c.verify_at,
@@ -90,10 +90,10 @@ Index("ix_top_ups_at", top_ups.c.at)
 # how much of an order has arrived
 Index("ix_order_matches_order_id", order_matches.c.order_id)
 
-# what was tried for one delivery
+# the attempts of one delivery
 Index("ix_attempts_delivery", attempts.c.delivery_id)
 
-# revoking all of one user's
+# ending all sessions of one user
 Index("ix_sessions_user", sessions.c.user_name)
 
 # throttling: the failures of the last minutes
@@ -101,5 +101,5 @@ Index("ix_login_failures_at", login_failures.c.at)
 
 # the audit page, newest first
 Index("ix_audit_at", audit.c.at)
-# one request, one act
+# one act per request
 Index("uq_audit_request", audit.c.request, unique=True)

@@ -1,4 +1,4 @@
-"""Facts about the installation, each under a name: the end of the last cycle, failures of channels."""
+"""Facts about the installation, stored by name: the end of the last cycle, failures of channels."""
 
 import secrets
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from balancebot.store.tables import alerts, deliveries, facts, wallets, workers
 from balancebot.store.types import insert_into
 
 LAST_CYCLE = "last_cycle"
-"""The fact that holds when the last complete poll cycle ended."""
+"""The fact with the end of the last complete poll cycle."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InstallationFact:
-    """What was last noted under a name, and when."""
+    """The last value of a fact, and when it was stored."""
 
     key: str
     value: str
@@ -24,7 +24,7 @@ class InstallationFact:
 
 
 def note(conn: Connection, key: str, value: str, *, now: datetime) -> None:
-    """Store a fact; it replaces the one with its name."""
+    """Store a fact; it replaces the one with the same name."""
     row = {"key": key, "value": value, "at": now}
     conn.execute(insert_into(conn, facts).values(row).on_conflict_do_update(index_elements=["key"], set_=row))
 
@@ -41,7 +41,7 @@ def forget(conn: Connection, key: str) -> None:
 
 
 def forget_all(conn: Connection, prefix: str, *, before: datetime | None = None) -> int:
-    """Drop the facts whose names begin so, or only those from before an instant; return how many went."""
+    """Delete the facts whose names have this prefix, or only those from before an instant; return how many."""
     statement = delete(facts).where(facts.c.key.startswith(prefix, autoescape=True))
     if before is not None:
         statement = statement.where(facts.c.at < before)
@@ -52,7 +52,7 @@ _SESSION_KEY = "session_key"
 
 
 def session_key(conn: Connection, *, now: datetime) -> str:
-    """Return the random key of log-in sessions that this database keeps; it is made when it is first asked for."""
+    """Return the random key for log-in sessions, which is stored in this database and made when it is first needed."""
     row = {"key": _SESSION_KEY, "value": secrets.token_hex(32), "at": now}
     conn.execute(insert_into(conn, facts).values(row).on_conflict_do_nothing(index_elements=["key"]))
     kept: str = conn.execute(select(facts.c.value).where(facts.c.key == _SESSION_KEY)).scalar_one()
@@ -60,15 +60,15 @@ def session_key(conn: Connection, *, now: datetime) -> str:
 
 
 DIGEST_KNOWN = "digest:"
-"""Before a digest's name: since when its slots count."""
+"""The prefix of a digest's name, for the fact since when its slots count."""
 RESTORED = "restored"
-"""When a backup was put back, or first opened as a database."""
+"""The fact when a backup was restored, or first opened as a database."""
 
 
 def settle_restored(conn: Connection, *, now: datetime) -> None:
-    """Make a database that was restored from a backup continue from now: what waited in it is outdated.
+    """Make a restored database continue from now, because what waited in the backup is outdated.
 
-    Deliveries that waited are settled, reminders and digests count from now, and all claims are released.
+    Waiting deliveries are settled, reminders and digests count from now, and all claims are released.
     """
     conn.execute(
         update(deliveries)

@@ -1,4 +1,4 @@
-"""Where living messages stand: one row per alert (or group) and destination, made when it is first told there."""
+"""Living messages: one row per alert (or group) and destination, made at the first notification there."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from balancebot.store.types import chunked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LivingMessage:
-    """The living message of one subject at one destination; its ref is None while none stands."""
+    """The living message of one subject at one destination; its ref is None as long as there is no message."""
 
     ref: MessageRef | None
     told_at: datetime | None
@@ -23,7 +23,7 @@ class LivingMessage:
 
     @property
     def place(self) -> MessagePlace:
-        """What the planner needs to know of it."""
+        """What the planning of the queue needs to know about it."""
         return MessagePlace(
             exists=self.ref is not None, notified=self.told_at is not None, group_id=self.group_id
         )
@@ -31,32 +31,32 @@ class LivingMessage:
 
 NOWHERE = LivingMessage(ref=None, told_at=None, group_id=None)
 ALERT = "alert:"
-"""Before an alert's id: its subject."""
+"""The prefix of an alert's id in its subject."""
 _MAX_IDS = 200
 
 
 def alert_subject(alert_id: int) -> str:
-    """Return the name under which the thread of an alert is kept."""
+    """Return the subject under which the living message of an alert is stored."""
     return f"{ALERT}{alert_id}"
 
 
 def group_subject(group_id: str) -> str:
-    """Return the name under which the thread of a group is kept."""
+    """Return the subject under which the living message of a group is stored."""
     return f"group:{group_id}"
 
 
-def start(conn: Connection, told: Sequence[tuple[str, Destination]]) -> None:
-    """Note that each destination is about to be told of its subject for the first time."""
+def start(conn: Connection, notified: Sequence[tuple[str, Destination]]) -> None:
+    """Record that each destination will be notified of its subject for the first time."""
     rows = [
         {"subject": subject, "channel": destination.channel, "destination": destination.address}
-        for subject, destination in told
+        for subject, destination in notified
     ]
     if rows:
         conn.execute(insert(threads), rows)
 
 
 def destinations(conn: Connection, subjects: Collection[str]) -> dict[str, tuple[Destination, ...]]:
-    """Return every destination that was told of each subject or is about to be, in a stable order."""
+    """Return the destinations that were or will be notified of each subject, in a stable order."""
     found: dict[str, tuple[Destination, ...]] = dict.fromkeys(subjects, ())
     for some in chunked(subjects):
         rows = conn.execute(
@@ -70,7 +70,7 @@ def destinations(conn: Connection, subjects: Collection[str]) -> dict[str, tuple
 
 
 def read(conn: Connection, subjects: Collection[str], destination: Destination) -> dict[str, LivingMessage]:
-    """Return the thread of each of `subjects` at one destination; `NOWHERE` where there is none."""
+    """Return the living message of each of `subjects` at one destination; `NOWHERE` if there is none."""
     found = dict.fromkeys(subjects, NOWHERE)
     for row in conn.execute(select(threads).where(_at(destination), threads.c.subject.in_(list(subjects)))):
         ref = (
@@ -83,7 +83,7 @@ def read(conn: Connection, subjects: Collection[str], destination: Destination) 
 def record_ref(
     conn: Connection, subject: str, destination: Destination, ref: MessageRef, now: datetime
 ) -> None:
-    """Note where the living message stands; a ref without a ref has been heard but can't be answered."""
+    """Record the ref of the living message. An empty ref means that it was delivered, but can't be replied to."""
     conn.execute(
         update(threads)
         .where(_at(destination), threads.c.subject == subject)
@@ -98,7 +98,7 @@ def record_ref(
 
 
 def channel_ids(conn: Connection, channel: str) -> dict[str, str]:
-    """Return the id of each address of `channel` in which a message of late stands, by the name it goes by."""
+    """Return the channel ids of the latest living messages of `channel`, by address."""
     rows = conn.execute(
         select(threads.c.destination, threads.c.channel_id)
         .where(threads.c.channel == channel, threads.c.channel_id != "")
@@ -109,14 +109,14 @@ def channel_ids(conn: Connection, channel: str) -> dict[str, str]:
 
 
 def mark_deleted(conn: Connection, subject: str, destination: Destination) -> None:
-    """Note that the living message was deleted: the next news is posted anew."""
+    """Record that the living message was deleted: the next message is a new post."""
     conn.execute(
         update(threads).where(_at(destination), threads.c.subject == subject).values(channel_id="", ref="")
     )
 
 
 def join(conn: Connection, alert_ids: Collection[int], group_id: str, destination: Destination) -> None:
-    """Note that the alerts are told in the message of a group."""
+    """Record that the alerts are contained in the message of a group."""
     subjects = [alert_subject(alert_id) for alert_id in alert_ids]
     conn.execute(
         update(threads).where(_at(destination), threads.c.subject.in_(subjects)).values(group_id=group_id)
@@ -126,7 +126,7 @@ def join(conn: Connection, alert_ids: Collection[int], group_id: str, destinatio
 def mark_reachable(
     conn: Connection, alert_ids: Collection[int], destination: Destination, now: datetime
 ) -> None:
-    """Note that the destination has heard of the alerts, in a message of their group."""
+    """Record that the destination was notified of the alerts, in a message of their group."""
     subjects = [alert_subject(alert_id) for alert_id in alert_ids]
     conn.execute(
         update(threads)
@@ -136,17 +136,17 @@ def mark_reachable(
 
 
 def groups_with_members() -> Select[tuple[str]]:
-    """Return the groups in whose message some alert is told, as a subquery."""
+    """Return the groups whose messages contain alerts, as a subquery."""
     return select(threads.c.group_id).where(threads.c.group_id.is_not(None))
 
 
 def withdraw(conn: Connection, subject: str, destination: Destination) -> None:
-    """Note that a destination isn't told of a subject after all."""
+    """Record that a destination won't be notified of a subject after all."""
     conn.execute(delete(threads).where(_at(destination), threads.c.subject == subject))
 
 
 def forget(conn: Connection, subjects: Collection[str]) -> None:
-    """Forget where messages of subjects stand that will never be answered again."""
+    """Delete the living messages of subjects about which nothing will be sent any longer."""
     conn.execute(delete(threads).where(threads.c.subject.in_(list(subjects))))
 
 

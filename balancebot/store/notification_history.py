@@ -1,4 +1,4 @@
-"""What was sent of an alert, with every attempt; pruned when nobody can ask for it any more."""
+"""What was sent about an alert, with every attempt; and the pruning of old notifications, alerts and groups."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ from balancebot.store.types import chunked
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryAttempt:
-    """One try of a delivery."""
+    """One attempt at a delivery."""
 
     at: datetime
     outcome: str
@@ -28,7 +28,7 @@ class DeliveryAttempt:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DeliveryRecord:
-    """One notification on its way to one destination, as it stands."""
+    """The delivery of one notification to one destination, with its present state."""
 
     id: str
     channel: str
@@ -39,24 +39,24 @@ class DeliveryRecord:
     settled_at: datetime | None
     next_attempt_at: datetime
     is_carried: bool
-    """SUPERSEDED by another delivery that tells it too; else there was nothing left to tell."""
+    """SUPERSEDED because another delivery carries its content; otherwise because there was nothing to send any longer."""
     error_message: Sentence
     attempts: tuple[DeliveryAttempt, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NotificationRecord:
-    """One notification: what was true when it was decided, and who was to hear of it."""
+    """One notification: the message as it was decided, and its deliveries."""
 
     at: datetime
     reason: Reason | None
-    """None: only the look of standing messages changed."""
+    """None: existing messages were only edited."""
     message: AlertMessage
     deliveries: tuple[DeliveryRecord, ...] = field(default=())
 
 
 def causes(conn: Connection, alert_ids: Collection[int]) -> dict[int, AlertMessage]:
-    """Return the last message of each alert that says what was wrong; an alert without a message is left out."""
+    """Return the last message of each alert that says what was wrong; alerts without such a message are left out."""
     found: dict[int, AlertMessage] = {}
     for chunk in chunked(alert_ids):
         rows = conn.execute(
@@ -87,8 +87,8 @@ def num_worsened(conn: Connection, alert_id: int, severity: Severity, *, since: 
 
 
 def of_alert(conn: Connection, alert_id: int) -> tuple[NotificationRecord, ...]:
-    """Return the story of an alert, the latest first."""
-    told = conn.execute(
+    """Return the notifications of an alert, the latest first."""
+    notified = conn.execute(
         select(notifications).where(notifications.c.alert_id == alert_id).order_by(notifications.c.id.desc())
     ).all()
     sent = conn.execute(
@@ -128,15 +128,15 @@ def of_alert(conn: Connection, alert_id: int) -> tuple[NotificationRecord, ...]:
             message=row.message,
             deliveries=tuple(by_notification.get(row.id, ())),
         )
-        for row in told
+        for row in notified
         if isinstance(row.message, AlertMessage)
     )
 
 
 def prune_notifications(conn: Connection, *, before: datetime, most: int) -> int:
-    """Remove up to `most` notifications from before an instant; return how many went.
+    """Delete up to `most` notifications from before an instant; return how many.
 
-    Those of an alert that is still open stay, and so do those that are not delivered to everybody yet.
+    Notifications of open alerts are kept, and so are those with unsettled deliveries.
     """
     still_open = select(alerts.c.id).where(alerts.c.closed_at.is_(None))
     under_way = select(deliveries.c.notification_id).where(deliveries.c.settled_at.is_(None))
@@ -159,18 +159,18 @@ def prune_notifications(conn: Connection, *, before: datetime, most: int) -> int
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DestinationSummary:
-    """How one destination fares."""
+    """The state of deliveries to one destination."""
 
     last_delivered_at: datetime | None
     num_waiting: int
     waiting_since: datetime | None
     num_given_up: int
     error: Sentence
-    """What the last attempt of something that waits failed by; empty where nothing did."""
+    """The error of a waiting delivery; empty if there is none."""
 
 
 def destination_summaries(conn: Connection) -> dict[Destination, DestinationSummary]:
-    """Return how each destination fares to which anything was ever sent."""
+    """Return the state of each destination to which anything was ever sent."""
     c = deliveries.c
     waits = c.settled_at.is_(None)
     found = conn.execute(
@@ -197,8 +197,8 @@ def destination_summaries(conn: Connection) -> dict[Destination, DestinationSumm
 
 
 def prune_alerts(conn: Connection, *, before: datetime, most: int) -> int:
-    """Remove up to `most` alerts that closed before an instant and of which nothing told is left; return how many."""
-    # SQLite would give the number of the newest one again
+    """Delete up to `most` alerts that closed before an instant and have no notifications any longer; return how many."""
+    # the newest one is kept, because SQLite would use its id again
     newest = select(func.max(alerts.c.id)).scalar_subquery()
     mentioned = select(notifications.c.alert_id).where(notifications.c.alert_id.is_not(None))
     old = conn.scalars(
@@ -213,7 +213,7 @@ def prune_alerts(conn: Connection, *, before: datetime, most: int) -> int:
 
 
 def prune_groups(conn: Connection, *, before: datetime, most: int) -> int:
-    """Remove up to `most` groups from before an instant in which no alert and no delivery is any more."""
+    """Delete up to `most` groups from before an instant that have no alerts and deliveries any longer."""
     sent = select(deliveries.c.group_id).where(deliveries.c.group_id.is_not(None))
     old = conn.scalars(
         select(groups.c.id)

@@ -1,4 +1,4 @@
-"""Orders, the top-ups that were seen, and which part of which top-up belongs to which order."""
+"""Orders, top-ups, and which part of which top-up belongs to which order."""
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import fields, replace
@@ -17,7 +17,7 @@ _NAMES = tuple(field.name for field in fields(Order) if field.name not in {"arri
 
 
 def add(conn: Connection, order: Order) -> str:
-    """Keep an order; return its id."""
+    """Store an order; return its id."""
     values = {name: getattr(order, name) for name in _NAMES if name != "id"}
     statement = insert(orders).values(**values, account=order.account).returning(orders.c.id)
     order_id: str = conn.execute(statement).scalar_one()
@@ -25,7 +25,7 @@ def add(conn: Connection, order: Order) -> str:
 
 
 def find(conn: Connection, order_id: str) -> Order | None:
-    """Return one order; None for anything that names none."""
+    """Return one order; None if there is none with this id."""
     row = conn.execute(_orders().where(orders.c.id == order_id)).one_or_none()
     return None if row is None else _order(row)
 
@@ -39,21 +39,21 @@ def listed(conn: Connection, *, accounts: Collection[str] | None = None) -> tupl
 
 
 def version(conn: Connection) -> tuple[object, ...]:
-    """Return what differs after every order, cancellation and match, without reading them."""
+    """Return a value that changes with every order, cancellation and match."""
     kept = select(func.count(), func.max(orders.c.id), func.count(orders.c.cancelled_at)).select_from(orders)
-    # as floats: the product of two large whole numbers is out of range
+    # as floats: the product of two large integers would be out of range
     matched = select(func.sum(cast(order_matches.c.messages, Double) * order_matches.c.order_id))
     return (*conn.execute(kept).one(), conn.execute(matched).scalar())
 
 
 def awaited(conn: Connection) -> tuple[Order, ...]:
-    """Return the orders of which more is to come, the oldest first."""
+    """Return the orders that haven't fully arrived, the oldest first."""
     wanted = _orders().where(orders.c.cancelled_at.is_(None)).order_by(orders.c.ordered_at, orders.c.id)
     return tuple(order for order in map(_order, conn.execute(wanted)) if order.missing)
 
 
 def cancel(conn: Connection, order_id: str, *, by: str, now: datetime) -> bool:
-    """Note that nothing more comes of an order; False when there is none such, or it was cancelled before."""
+    """Record that an order is cancelled; False if there is no such order, or it is already cancelled."""
     cancelled = (
         update(orders)
         .where(orders.c.id == order_id, orders.c.cancelled_at.is_(None))
@@ -63,7 +63,7 @@ def cancel(conn: Connection, order_id: str, *, by: str, now: datetime) -> bool:
 
 
 def note_reminded(conn: Connection, order_id: str, *, now: datetime) -> bool:
-    """Note that it was said that an order is overdue; False where another has said so."""
+    """Record that an overdue order was reported; False if it already was."""
     reminded = (
         update(orders).where(orders.c.id == order_id, orders.c.reminded_at.is_(None)).values(reminded_at=now)
     )
@@ -71,7 +71,7 @@ def note_reminded(conn: Connection, order_id: str, *, now: datetime) -> bool:
 
 
 def add_top_ups(conn: Connection, seen: Iterable[TopUp]) -> list[tuple[TopUp, list[Match]]]:
-    """Keep top-ups that were just seen and match them to orders; return each with its matches."""
+    """Store new top-ups and match them to orders; return each with its matches."""
     new = sorted(seen, key=lambda top_up: (top_up.at, top_up.wallet))
     if not new:
         return []
@@ -113,10 +113,10 @@ def replace_top_ups(
     until: int,
     is_known: Callable[[Hour], bool],
 ) -> None:
-    """Let the top-ups of an account in the hours `[since, until)` be those that were found.
+    """Replace the top-ups of an account in the hours `[since, until)` by those that were found.
 
-    What is kept of others goes where `is_known` tells that their hour was booked anew. One that was found again stays
-    matched as it is.
+    Other stored top-ups are deleted only if `is_known` says that their hour was booked again. A top-up that was found
+    again keeps its matches.
     """
     new = {
         (top_up.at, top_up.wallet, top_up.category, top_up.messages): top_up
@@ -130,8 +130,8 @@ def replace_top_ups(
     add_top_ups(conn, new.values())
 
 
-def take_back(conn: Connection, hour: Hour, messages: int) -> None:
-    """Let what was seen of a balance in an hour count for so many messages less: the reading was wrong."""
+def reduce_top_ups(conn: Connection, hour: Hour, messages: int) -> None:
+    """Reduce the top-ups of a balance in an hour by this many messages, because a reading was wrong."""
     seen = top_ups_between(
         conn, since=hour.epoch_hour, until=hour.epoch_hour + 1, accounts=[account_of(hour.balance.wallet)]
     )
@@ -149,7 +149,7 @@ def take_back(conn: Connection, hour: Hour, messages: int) -> None:
 
 
 def remove_top_up(conn: Connection, top_up_id: str) -> None:
-    """Forget a top-up and what it was matched to."""
+    """Delete a top-up and its matches."""
     conn.execute(delete(order_matches).where(order_matches.c.top_up_id == top_up_id))
     conn.execute(delete(top_ups).where(top_ups.c.id == top_up_id))
 
@@ -169,7 +169,7 @@ def top_ups_between(
 
 
 def find_top_up(conn: Connection, top_up_id: str) -> TopUp | None:
-    """Return one top-up; None for anything that names none."""
+    """Return one top-up; None if there is none with this id."""
     row = conn.execute(_top_ups().where(top_ups.c.id == top_up_id)).one_or_none()
     return None if row is None else TopUp(*row)
 
@@ -186,7 +186,7 @@ def top_ups_of(conn: Connection, account: str, category: Category, *, limit: int
 
 
 def matches_of(conn: Connection, top_up_ids: Collection[str]) -> Mapping[str, list[Match]]:
-    """Return what top-ups are matched to, by their ids, in the order in which the orders were recorded."""
+    """Return the matches of top-ups by their ids, ordered by order id."""
     found: dict[str, list[Match]] = {}
     for ids in chunked(top_up_ids):
         wanted = (
@@ -200,13 +200,13 @@ def matches_of(conn: Connection, top_up_ids: Collection[str]) -> Mapping[str, li
 
 
 def rematch(conn: Connection, top_up: TopUp, matches: Sequence[Match]) -> None:
-    """Let a top-up belong to these orders instead."""
+    """Replace the matches of a top-up."""
     conn.execute(delete(order_matches).where(order_matches.c.top_up_id == top_up.id))
     _add_matches(conn, matches)
 
 
 def _bound_matches(conn: Connection, top_up_id: str, most: int) -> None:
-    """Cut what a top-up is matched to down to what it still has."""
+    """Reduce the matches of a top-up to at most `most` messages in total."""
     kept: list[Match] = []
     for match in matches_of(conn, [top_up_id]).get(top_up_id, []):
         part = min(match.messages, most)

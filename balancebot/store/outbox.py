@@ -1,7 +1,7 @@
-"""The outbox: what is to be sent, written in the transaction that decided it.
+"""The outbox: the messages to send, written in the transaction that decided them.
 
-A notification is stored once, with one delivery per destination. Whether a delivery becomes a new message or a reply
-is settled when its destination is planned: here stands what is right if nothing else waits.
+A notification is stored once, with one delivery per destination. Whether a delivery becomes a new message or a reply is
+decided when its destination is planned; the action stored here applies if nothing else waits.
 """
 
 from collections.abc import Collection, Sequence
@@ -22,20 +22,20 @@ from balancebot.store.tables import deliveries, groups, notifications
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutboxEntry:
-    """A message about an alert, and to whom it is sent. Without a reason living messages are only edited."""
+    """A message about an alert, and its destinations. Without a reason, living messages are only edited."""
 
     message: AlertMessage
     destinations: Sequence[Destination] | None = None
-    """None: every destination that was told of the alert or is about to be."""
+    """None: every destination that was or will be notified of the alert."""
     channels: Collection[str] | None = None
-    """None: of every channel."""
+    """Only destinations of these channels; None: of every channel."""
     broadcast: bool = False
     together: bool = False
-    """First messages become one with others of this kind, however few they are."""
+    """Its first messages are combined with others that have this flag, even if there are only two."""
 
     @property
     def alert_id(self) -> int:
-        """The id of the alert, which is stored."""
+        """The id of the alert, which must already be stored."""
         alert_id = self.message.alert.id
         if alert_id is None:
             raise ValueError("an alert is stored before its messages")
@@ -44,10 +44,10 @@ class OutboxEntry:
     def deliveries(
         self, notified: Sequence[Destination], editable: Collection[str]
     ) -> list[tuple[Destination, Action]]:
-        """Return what it comes to: a full message where the alert is new, else an answer in its thread.
+        """Return the deliveries: a post if the alert is new at the destination, otherwise a reply in its thread.
 
-        The living messages of all destinations that were `told` are edited, also of those that get no answer, where
-        the channel is one of the `editable`.
+        The living messages of all `notified` destinations are edited too, also of those that get no reply, if their
+        channel is one of `editable`.
         """
         edits = [(destination, Action.EDIT) for destination in notified if destination.channel in editable]
         if self.message.reason is None:
@@ -67,9 +67,9 @@ class OutboxEntry:
 def enqueue(
     conn: Connection, entries: Sequence[OutboxEntry], *, editable: Collection[str], now: datetime
 ) -> int:
-    """Send messages about alerts, one of each, in this order; return how many notifications that came to.
+    """Enqueue messages about alerts, at most one per alert, in this order; return the number of notifications.
 
-    `editable` are the channels whose messages can be edited. An edit where no living message is comes to none.
+    `editable` are the channels whose messages can be edited. Without a living message, an edit makes no notification.
     """
     subjects = [living_messages.alert_subject(entry.alert_id) for entry in entries]
     notified = living_messages.destinations(conn, subjects)
@@ -112,7 +112,7 @@ def enqueue(
 def enqueue_plain(
     conn: Connection, *, message: Message, destinations: Sequence[Destination], now: datetime
 ) -> tuple[str, ...]:
-    """Send a message that is about no alert: a digest, a test, a channel's failure; return its deliveries."""
+    """Enqueue a message that isn't about an alert: a digest, a test, a channel's failure; return its deliveries."""
     notification_id = _record(conn, [_notification(message, now)])[None]
     rows = [
         _delivery(notification_id, destination, Action.POST, now)
@@ -130,7 +130,7 @@ def enqueue_group(
     actions: Sequence[Action],
     now: datetime,
 ) -> str:
-    """Send the message of a group, a reply below it, or an edit; return the delivery of the first action."""
+    """Enqueue the message of a group, a reply to it, or an edit; return the delivery of the first action."""
     reason = None if actions[0] is Action.EDIT else Reason.OPENED
     notification_id = _record(conn, [_notification(group, now, reason=reason)])[None]
     rows = [
@@ -141,7 +141,7 @@ def enqueue_group(
 
 
 def enqueue_refresh(conn: Connection, *, alert_id: int, destination: Destination, now: datetime) -> None:
-    """Edit a living message to show the latest message of its alert once more."""
+    """Enqueue an edit of a living message, to show the latest message of its alert again."""
     latest = conn.execute(
         select(func.max(deliveries.c.notification_id)).where(
             deliveries.c.alert_id == alert_id,
@@ -153,7 +153,7 @@ def enqueue_refresh(conn: Connection, *, alert_id: int, destination: Destination
 
 
 def load_group(conn: Connection, group_id: str) -> GroupMessage:
-    """Return the group as its living message shows it, or will when it is next edited."""
+    """Return the group as its living message shows it, or will after the next edit."""
     group = find_group(conn, group_id)
     if group is None:
         raise LookupError(f"there is no group {group_id}")
@@ -161,7 +161,7 @@ def load_group(conn: Connection, group_id: str) -> GroupMessage:
 
 
 def find_group(conn: Connection, group_id: str) -> GroupMessage | None:
-    """Return what `load_group` does; None if there is no group of this id."""
+    """Return the group as `load_group` does; None if there is no group with this id."""
     group = conn.scalars(select(groups.c.message).where(groups.c.id == group_id)).one_or_none()
     if group is not None and not isinstance(group, GroupMessage):
         raise TypeError(f"group {group_id} holds a message of type {type(group).__name__}")
@@ -169,7 +169,7 @@ def find_group(conn: Connection, group_id: str) -> GroupMessage | None:
 
 
 def save_group(conn: Connection, group: GroupMessage) -> None:
-    """Keep what the group's living message is to show."""
+    """Store what the group's living message should show."""
     conn.execute(update(groups).where(groups.c.id == group.group_id).values(message=group))
 
 
@@ -181,11 +181,11 @@ def num_pending(conn: Connection) -> int:
 
 
 def _record(conn: Connection, rows: Sequence[dict[str, Any]]) -> dict[int | None, int]:
-    """Store notifications, each of another alert; return their ids by the alerts', which rise in this order."""
+    """Store notifications, at most one per alert; return their ids, which are ascending, by alert id."""
     if not rows:
         return {}
     statement = insert(notifications).returning(notifications.c.alert_id, notifications.c.id)
-    # the rows come back in any order
+    # the rows are returned in any order
     return {row.alert_id: row.id for row in conn.execute(statement, rows)}
 
 

@@ -1,4 +1,4 @@
-"""Sends that people have announced: use that no balance shows yet. A removed plan stays, unseen, for the audit log."""
+"""Planned sends: usage that no balance shows yet. A removed plan is kept, but hidden, for the audit log."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,7 +13,7 @@ from balancebot.store.tables import plans
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlannedSend:
-    """So many messages of one balance, sent evenly within `[starts_at, ends_at)`."""
+    """A number of messages that will be sent evenly within `[starts_at, ends_at)`."""
 
     id: str = ""
     """'' until it is stored."""
@@ -27,7 +27,7 @@ class PlannedSend:
 
     @property
     def use(self) -> PlannedUse:
-        """Return what messages say of it."""
+        """It as messages contain it."""
         return PlannedUse(
             messages=self.messages, starts_at=self.starts_at, ends_at=self.ends_at, note=self.note
         )
@@ -53,13 +53,13 @@ def add(conn: Connection, plan: PlannedSend) -> str:
 
 
 def find(conn: Connection, plan_id: str) -> PlannedSend | None:
-    """Return a plan that wasn't removed; None for anything that names none."""
+    """Return a plan that wasn't removed; None if there is none with this id."""
     row = conn.execute(select(plans).where(plans.c.id == plan_id, plans.c.removed_at.is_(None))).one_or_none()
     return None if row is None else _plan(row)
 
 
 def not_over(conn: Connection, *, now: datetime) -> tuple[PlannedSend, ...]:
-    """Return the plans that aren't over, the next first."""
+    """Return the plans that haven't ended, the next first."""
     rows = conn.execute(
         select(plans)
         .where(plans.c.ends_at > now, plans.c.removed_at.is_(None))
@@ -69,7 +69,7 @@ def not_over(conn: Connection, *, now: datetime) -> tuple[PlannedSend, ...]:
 
 
 def remove(conn: Connection, plan_id: str, *, now: datetime) -> bool:
-    """Remove a plan; False when there is none, or it was removed already."""
+    """Remove a plan; False if there is none, or it is already removed."""
     removed = update(plans).where(plans.c.id == plan_id, plans.c.removed_at.is_(None)).values(removed_at=now)
     return conn.execute(removed).rowcount == 1
 

@@ -1,9 +1,9 @@
-"""Which destinations have something to be sent, and what: one worker at a time plans a destination and claims messages.
+"""The queues of destinations: one worker at a time plans a destination and claims its messages.
 
-Whoever plans a destination locks its unsettled rows, and finds nothing to do while a living worker is sending there. So
-messages keep their order and nothing is merged while it is being sent, however many processes share the work. Openings
-that are too many become one message of a group, which later ones join. What a message says is settled when it is
-claimed, and kept: every further attempt sends the same unless it is merged into a newer delivery.
+Planning locks the unsettled rows of a destination, and has no result while a living worker is sending there. So messages
+keep their order, and nothing is merged while it is being sent, with any number of processes. Too many openings become
+one message of a group, which later ones join. The content of a message is fixed when it is claimed: every further
+attempt sends the same, unless it is merged into a newer delivery.
 """
 
 from collections.abc import Sequence
@@ -45,11 +45,11 @@ from balancebot.store.tables import groups, notifications
 _WINDOW = 2000
 """How many of a destination's deliveries are planned at once, the oldest first."""
 _VERIFIED_FOR = timedelta(hours=1)
-"""How long after it settled a delivery that can't be looked for is left at that."""
+"""How long after it settled a delivery is searched for at most, if the channel can't answer."""
 
 
 def due_destinations(conn: Connection, *, worker_id: str, now: datetime) -> tuple[Destination, ...]:
-    """Return the destinations in which something may be due that no other living worker is sending."""
+    """Return the destinations where something may be due and no other living worker is sending."""
     columns = (rows.c.channel, rows.c.destination)
     waiting = select(*columns).where(
         rows.c.settled_at.is_(None),
@@ -59,13 +59,13 @@ def due_destinations(conn: Connection, *, worker_id: str, now: datetime) -> tupl
         ),
         or_(rows.c.claimed_by == worker_id, workers.is_free(rows.c.claimed_by, now)),
     )
-    doubted = select(*columns).where(rows.c.verify_at <= now)
-    found = conn.execute(union(waiting, doubted).order_by("channel", "destination"))
+    to_verify = select(*columns).where(rows.c.verify_at <= now)
+    found = conn.execute(union(waiting, to_verify).order_by("channel", "destination"))
     return tuple(Destination(row.channel, row.destination) for row in found)
 
 
 def destinations_of_others(conn: Connection, *, worker_id: str, now: datetime) -> frozenset[Destination]:
-    """Return the destinations in which another living worker is sending."""
+    """Return the destinations where another living worker is sending."""
     found = conn.execute(
         select(rows.c.channel, rows.c.destination)
         .where(
@@ -90,22 +90,22 @@ def open_queue(
 ) -> QueuePlan | None:
     """Return what can be sent to the destination; None while another living worker is sending there.
 
-    What a dead worker was sending becomes in doubt, and so does what this one left behind: it opens no queue in which
-    it is still at work. First messages that are too many are gathered into one here, and what has nothing to edit is
-    settled. The rows stay locked until the end of the transaction.
+    What a dead worker was sending is in doubt from now on, and so is what this worker left unfinished: it must not open
+    a queue that it is still working on. Too many first messages are combined into a group here, and edits without a
+    message are settled. The rows stay locked until the end of the transaction.
     """
     waiting = _locked(conn, destination, worker_id, now)
     if waiting is None:
         return None
-    waiting = _without_answered(conn, destination, waiting, now)
+    waiting = _without_acknowledged(conn, destination, waiting, now)
     plan = _planned(conn, destination, waiting, now)
     deliveries.supersede(conn, plan.obsolete, by=None, now=now)
-    group_id = _young_group(conn, destination, now)
+    group_id = _open_group(conn, destination, now)
     post = next(
         (item for item in waiting if group_id and item.group_id == group_id and item.action is Action.POST),
         None,
     )
-    if post is None and group_id and not _told(conn, group_id, destination):
+    if post is None and group_id and not _is_notified(conn, group_id, destination):
         group_id = None
     gathered = planning.to_gather(
         plan.sends, open_group=group_id, group_over=group_over, has_threads=has_threads
@@ -113,10 +113,10 @@ def open_queue(
     if not gathered:
         return plan
     if any(send.notified for send in gathered):
-        # a group that is joined tells of new alerts only
+        # only new alerts may join an existing group
         post, group_id = None, None
     if post is not None and post.in_doubt:
-        # whether the group's message stands is about to be known: until then nobody can join it
+        # it isn't known yet whether the group's message exists: until then nothing can join it
         return replace(plan, sends=tuple(send for send in plan.sends if send not in gathered))
     if group_id is None:
         _form_group(conn, destination, gathered, now=now)
@@ -149,12 +149,12 @@ def _locked(
     return [_waiting(row, now) for row in found]
 
 
-def _without_answered(
+def _without_acknowledged(
     conn: Connection, destination: Destination, waiting: list[QueuedDelivery], now: datetime
 ) -> list[QueuedDelivery]:
-    """Settle escalations of alerts that somebody has acknowledged or silenced before they could be sent.
+    """Settle escalations of alerts that were acknowledged or silenced before they could be sent.
 
-    A destination that would have been told of the alert by one for the first time isn't told of it at all.
+    A destination that would first have been notified of the alert by the escalation isn't notified at all.
     """
     escalated = {item.alert_id for item in waiting if _escalates(item) and item.alert_id is not None}
     settled: list[QueuedDelivery] = []
@@ -201,29 +201,29 @@ def _planned(
     conn: Connection, destination: Destination, waiting: Sequence[QueuedDelivery], now: datetime
 ) -> QueuePlan:
     alert_ids = {item.alert_id for item in waiting if item.alert_id is not None}
-    standing = living_messages.read(
+    of_alerts = living_messages.read(
         conn, [living_messages.alert_subject(alert_id) for alert_id in alert_ids], destination
     )
     group_ids = {item.group_id for item in waiting if item.group_id is not None}
-    group_ids |= {thread.group_id for thread in standing.values() if thread.group_id is not None}
+    group_ids |= {living.group_id for living in of_alerts.values() if living.group_id is not None}
     of_groups = living_messages.read(
         conn, [living_messages.group_subject(group_id) for group_id in group_ids], destination
     )
     return planning.plan_queue(
         waiting,
-        {alert_id: standing[living_messages.alert_subject(alert_id)].place for alert_id in alert_ids},
+        {alert_id: of_alerts[living_messages.alert_subject(alert_id)].place for alert_id in alert_ids},
         {group_id: of_groups[living_messages.group_subject(group_id)].place for group_id in group_ids},
         now=now,
     )
 
 
-def _told(conn: Connection, group_id: str, destination: Destination) -> bool:
+def _is_notified(conn: Connection, group_id: str, destination: Destination) -> bool:
     subject = living_messages.group_subject(group_id)
     return living_messages.read(conn, [subject], destination)[subject].told_at is not None
 
 
-def _young_group(conn: Connection, destination: Destination, now: datetime) -> str | None:
-    """Return the group that was formed at the destination so lately that openings may join it."""
+def _open_group(conn: Connection, destination: Destination, now: datetime) -> str | None:
+    """Return the group at the destination that is recent enough for openings to join it; None if there is none."""
     found: str | None = conn.execute(
         select(groups.c.id)
         .where(
@@ -240,7 +240,7 @@ def _young_group(conn: Connection, destination: Destination, now: datetime) -> s
 def _form_group(
     conn: Connection, destination: Destination, gathered: Sequence[PlannedMessage], *, now: datetime
 ) -> None:
-    """Let one new message tell what `gathered` would have told."""
+    """Replace the `gathered` messages by one message of a new group."""
     members = [
         message
         for is_delivered in (False, True)
@@ -275,7 +275,7 @@ def _join_group(
     can_edit: bool,
     now: datetime,
 ) -> None:
-    """Let the group's message tell `gathered` too: `post` while it waits itself, else an answer below it and an edit."""
+    """Add the `gathered` messages to a group: to its `post` if that still waits, otherwise by a reply and an edit."""
     members = deliveries.latest_messages(conn, _carried(gathered), delivered=False)
     group = with_members(outbox.load_group(conn, group_id), members, now)
     outbox.save_group(conn, group)
@@ -311,7 +311,7 @@ def _carried(gathered: Sequence[PlannedMessage]) -> list[QueuedDelivery]:
 def claim(
     conn: Connection, destination: Destination, step: Step, *, worker_id: str, now: datetime
 ) -> ClaimedDelivery | None:
-    """Claim what is to be sent, settling all else that it carries, or to be looked for; None if the plan is outdated."""
+    """Claim a delivery to send, settling the others that it carries, or one to search for; None if the plan is outdated."""
     if isinstance(step, QueuedDelivery):
         row = _claim(conn, step, worker_id, now, {})
         return None if row is None else _claimed_before(conn, destination, row)
@@ -319,16 +319,16 @@ def claim(
     if (step.action is Action.POST) == (message.living.ref is not None):
         return None
     sent = _message(conn, step, delivered=message.living.told_at is not None, now=now)
-    if isinstance(sent, ChannelFailureMessage) and not channel_failures.stands(conn, sent):
-        # it was mended before anybody could be told
+    if isinstance(sent, ChannelFailureMessage) and not channel_failures.is_current(conn, sent):
+        # the failure ended before it could be reported
         deliveries.supersede(conn, step.carries, by=None, now=now)
         return None
-    news = [item for item in step.carries if item.action is not Action.EDIT]
-    shown = most_urgent([item.reason for item in news])
+    new = [item for item in step.carries if item.action is not Action.EDIT]
+    shown = most_urgent([item.reason for item in new])
     changes: dict[str, Any] = {
         "action": step.action.value,
         "broadcast": step.action is Action.REPLY
-        and any(item.broadcast for item in news if item.reason is shown),
+        and any(item.broadcast for item in new if item.reason is shown),
     }
     if sent != deliveries.message_of(conn, step.carrier.id):
         changes["message"] = sent
@@ -342,7 +342,7 @@ def claim(
 def due_verifications(
     conn: Connection, destination: Destination, *, now: datetime
 ) -> tuple[ClaimedDelivery, ...]:
-    """Return what had been in doubt and is to be looked for once more, each claimed for a minute."""
+    """Return the deliveries that had been in doubt and must be searched for once more, each claimed for a minute."""
     here = and_(rows.c.channel == destination.channel, rows.c.destination == destination.address)
     conn.execute(
         update(rows)
@@ -360,7 +360,7 @@ def due_verifications(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Living:
-    """The living message that a delivery makes or belongs to."""
+    """The living message that a delivery posts or belongs to."""
 
     subject: str
     group_id: str | None
@@ -380,7 +380,7 @@ def _living(
 
 
 def _message(conn: Connection, send: PlannedMessage, *, delivered: bool, now: datetime) -> Message:
-    """Return what is sent: the latest truth of all that is carried."""
+    """Return the message to send: the carried ones merged, in their latest state."""
     carrier = send.carrier
     if carrier.alert_id is None and send.group_id is None:
         return deliveries.message_of(conn, carrier.id)
@@ -391,7 +391,7 @@ def _message(conn: Connection, send: PlannedMessage, *, delivered: bool, now: da
         return latest[0]
     group = with_members(outbox.load_group(conn, send.group_id), latest, now)
     if send.action is not Action.REPLY:
-        # an answer that waited must not turn back what later edits have shown
+        # not for a reply: one that waited must not undo what later edits have shown
         outbox.save_group(conn, group)
     if send.action is Action.EDIT or not delivered:
         return group

@@ -1,6 +1,6 @@
-"""What a request read: stored in its wallet, and appended to the snapshots.
+"""Readings: stored in their wallet, and appended to the snapshots.
 
-Snapshots are appended, read back by wallet and pruned by age. They never change.
+Snapshots are appended, read by wallet or account, and pruned by age. They are never changed.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
@@ -36,7 +36,7 @@ from balancebot.store.types import chunked, insert_into, upsert
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GoodRead:
-    """A wallet that was read, and when to read it again."""
+    """A successful reading of a wallet, and when to read it again."""
 
     wallet_id: int
     readings: Readings
@@ -47,7 +47,7 @@ class GoodRead:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FailedRead:
-    """A wallet that could not be read; its readings stay as they were."""
+    """A failed attempt to read a wallet; its stored readings aren't changed."""
 
     wallet_id: int
     at: datetime
@@ -59,12 +59,12 @@ class FailedRead:
 
 
 _AHEAD = 15 * 60
-"""Seconds. Clocks of replicas may differ by less."""
+"""In seconds. The clocks of several processes may differ by less than this."""
 _MOST_AHEAD = SECONDS_PER_HOUR * 24
 _NEVER_AHEAD = SECONDS_PER_HOUR * 24 * 366
-"""What lies so far ahead is right: this machine doesn't know the time yet."""
+"""In seconds. If readings are further ahead than this, they are right and this machine doesn't know the time yet."""
 _NEW = tuple(f"new_{category.value}" for category in Category)
-"""The parameters that hold readings, in their order: a parameter must not be named like a column."""
+"""The names of the parameters for readings, in their order; a parameter must not have the name of a column."""
 
 
 def _update_wallet(**values: Any) -> Update:
@@ -72,7 +72,7 @@ def _update_wallet(**values: Any) -> Update:
 
 
 def _end_attempt(**values: Any) -> Update:
-    """Return what every attempt at `at` changes, good or failed, with `values` of its own; it ends the claim."""
+    """Return the update after an attempt at `at`, successful or not, with additional `values`; it ends the claim."""
     return _update_wallet(
         **values,
         attempted_at=bindparam("at"),
@@ -105,7 +105,7 @@ def _next(reading: NextReading) -> dict[str, Any]:
 
 
 def record_good(conn: Connection, reads: Sequence[GoodRead]) -> None:
-    """Store what was read, and end the claims."""
+    """Store successful readings, and end the claims."""
     if reads:
         conn.execute(
             _GOOD,
@@ -123,7 +123,7 @@ def record_good(conn: Connection, reads: Sequence[GoodRead]) -> None:
 
 
 def record_failed(conn: Connection, reads: Sequence[FailedRead]) -> None:
-    """Store why wallets could not be read, and end the claims."""
+    """Store failed attempts, and end the claims."""
     if reads:
         conn.execute(
             _FAILED,
@@ -143,12 +143,12 @@ def record_failed(conn: Connection, reads: Sequence[FailedRead]) -> None:
 
 
 def catch_up(conn: Connection, read: Iterable[tuple[int, Readings, datetime]]) -> None:
-    """Take (wallet, readings, when) from elsewhere as the latest reading where it is newer; the next read stays due."""
+    """Store imported (wallet, readings, when) as the latest reading if it is newer; the next reading isn't changed."""
     _execute(conn, _CAUGHT_UP, read)
 
 
 def record_booked(conn: Connection, bookings: Iterable[tuple[int, Readings, datetime]]) -> None:
-    """Store up to which readings the usage of wallets is in the roll-up: (wallet, readings, when)."""
+    """Store the readings up to which the usage of wallets is booked: (wallet, readings, when)."""
     _execute(conn, _BOOKED, bookings)
 
 
@@ -165,7 +165,7 @@ _KEY = ("observed_at", "wallet_id")
 
 
 class SnapshotRow(NamedTuple):
-    """All readings of one wallet from one request. (A named tuple: an import makes millions.)"""
+    """All readings of one wallet from one request. (A named tuple, because an import makes millions.)"""
 
     at: int
     """Epoch second."""
@@ -174,19 +174,19 @@ class SnapshotRow(NamedTuple):
 
     @property
     def observed_at(self) -> datetime:
-        """The instant, aware, in UTC."""
+        """The instant in UTC."""
         return datetime.fromtimestamp(self.at, UTC)
 
 
 def append_snapshots(conn: Connection, rows: Sequence[SnapshotRow]) -> None:
-    """Store snapshots; of two of one wallet in the same second the later one replaces the other."""
+    """Store snapshots. Of two snapshots of a wallet in the same second, the later one replaces the other."""
     if rows:
         replacing = upsert(conn, snapshots, *(category.value for category in Category))
         conn.execute(replacing, [_values(row) for row in rows])
 
 
 def merge_snapshots(conn: Connection, rows: Sequence[SnapshotRow]) -> None:
-    """Store snapshots; a category that a row leaves unread stays as it is stored for the same second."""
+    """Store snapshots. A category that is unread in a row keeps the value stored for the same second."""
     if rows:
         statement = insert_into(conn, snapshots)
         added = {
@@ -201,7 +201,7 @@ def merge_snapshots(conn: Connection, rows: Sequence[SnapshotRow]) -> None:
 def snapshots_of_wallet(conn: Connection, wallet_id: int, *, since: int, until: int) -> list[SnapshotRow]:
     """Return one wallet's snapshots in `[since, until)` (epoch seconds), oldest first.
 
-    The table is ordered by time: this reads every wallet's rows of that span. Charts take the roll-up.
+    The table is ordered by time, so this reads the rows of all wallets in that span. Charts use the roll-up.
     """
     wanted = (
         select(snapshots)
@@ -218,9 +218,9 @@ def snapshots_of_wallet(conn: Connection, wallet_id: int, *, since: int, until: 
 def extremes_of(
     conn: Connection, wallet_id: int, category: Category, *, since: int, until: int, step: int
 ) -> list[tuple[int, int, int]]:
-    """Return the begin of each bucket of `step` seconds in `[since, until)`, and the lowest and highest balance in it.
+    """Return (begin, lowest balance, highest balance) of each bucket of `step` seconds in `[since, until)`.
 
-    Like `snapshots_of_wallet` this reads every wallet's rows of that span; the caller bounds it.
+    Like `snapshots_of_wallet` this reads the rows of all wallets in that span; the caller must limit it.
     """
     reading = type_coerce(snapshots.c[category.value], BigInteger)
     bucket = ((snapshots.c.observed_at - since) // step).label("bucket")
@@ -232,7 +232,7 @@ def extremes_of(
             snapshots.c.wallet_id == wallet_id,
             reading >= 0,
         )
-        .group_by("bucket")  # by its name: PostgreSQL takes two bound values for two expressions
+        .group_by("bucket")  # by name: for PostgreSQL, expressions with different bound values differ
         .order_by("bucket")
     )
     return [(since + number * step, low, high) for number, low, high in rows]
@@ -255,7 +255,7 @@ def snapshot_before(conn: Connection, wallet_id: int, *, at: int, since: int) ->
 
 
 def read_between(conn: Connection, wallet_ids: Collection[int], *, since: int, until: int) -> set[int]:
-    """Return those of some wallets of which a snapshot is kept from `since` to `until` (epoch seconds, both included)."""
+    """Return the wallets that have a snapshot from `since` to `until` (epoch seconds, both included)."""
     c = snapshots.c
     return {
         wallet_id
@@ -267,19 +267,19 @@ def read_between(conn: Connection, wallet_ids: Collection[int], *, since: int, u
 
 
 def oldest(conn: Connection) -> int | None:
-    """Return the epoch second of the first snapshot; None where there is none."""
+    """Return the epoch second of the first snapshot; None if there are none."""
     found: int | None = conn.scalar(select(func.min(snapshots.c.observed_at)))
     return found
 
 
 def snapshots_of_account(conn: Connection, account: str, *, since: int, until: int) -> Iterator[SnapshotRow]:
-    """Yield the snapshots of all wallets of an account, as `between` does."""
+    """Yield the snapshots of all wallets of an account, like `snapshots_between`."""
     members = select(wallets.c.id).where(wallets.c.account == account)
     yield from _stream(conn, snapshots.c.wallet_id.in_(members), since=since, until=until)
 
 
 def snapshots_between(conn: Connection, *, since: int, until: int) -> Iterator[SnapshotRow]:
-    """Yield the snapshots of all wallets in `[since, until)` (epoch seconds), oldest first, without holding them all."""
+    """Yield the snapshots of all wallets in `[since, until)` (epoch seconds), oldest first, reading them in pieces."""
     yield from _stream(conn, true(), since=since, until=until)
 
 
@@ -295,10 +295,10 @@ def _stream(conn: Connection, whose: ColumnElement[bool], *, since: int, until: 
 
 
 def forget_ahead(conn: Connection, *, now: datetime) -> list[int]:
-    """Forget what was read while the clock was far ahead; return the ids of the wallets that go on from before it.
+    """Delete readings from while the clock was far ahead; return the ids of the wallets that continue from before it.
 
-    Else its hours count as hours without usage, and no usage is booked until their time has come. What lies ahead but goes
-    on without a gap from what lies before, or for long, stays: then it is `now` that is wrong.
+    Otherwise the hours ahead would count as hours without usage, and nothing would be booked before they have passed.
+    Readings ahead are kept if they follow the earlier ones without a gap, or cover a long time: then `now` is wrong.
     """
     second = int(now.timestamp())
     at = snapshots.c.observed_at
@@ -326,9 +326,9 @@ def forget_ahead(conn: Connection, *, now: datetime) -> list[int]:
 
 
 def prune_snapshots(conn: Connection, *, before: int, most: int) -> int:
-    """Remove the oldest snapshots from before an epoch second, about `most` of them; return how many were deleted.
+    """Delete about `most` of the oldest snapshots from before an epoch second; return how many were deleted.
 
-    Instants go whole, so that the answer is 0 only when nothing is left to remove.
+    All snapshots of an instant are deleted together, so that the result is 0 only if nothing is left to delete.
     """
     last = conn.scalar(
         select(snapshots.c.observed_at)

@@ -1,6 +1,6 @@
-"""Which version the tables have, and how they come to the one this program knows.
+"""The version of the tables, and their upgrade to the version of this program.
 
-Alembic is imported only when there is something to do: looking at the version costs two small queries.
+Alembic is imported only if there is something to do: checking the version takes two small queries.
 """
 
 from uuid import uuid4
@@ -15,10 +15,10 @@ from balancebot.store.errors import DatabaseError, DatabaseErrorKind
 from balancebot.store.tables import metadata
 
 HEAD = "0011"
-"""The version this program works with: the newest of `migrations/versions`."""
+"""The version of this program: the newest in `migrations/versions`."""
 
 DATABASE_ID = "database_id"
-"""The fact that names this database, from when it was made on."""
+"""The fact with the id of this database, made with the database."""
 _VERSION_AND_ID = text(
     "SELECT (SELECT version_num FROM alembic_version), (SELECT value FROM facts WHERE key = :key)"
 )
@@ -26,7 +26,7 @@ _ADVISORY_LOCK = 0x62616C62  # "balb": PostgreSQL locks by number
 
 
 def version(connection: Connection) -> str | None:
-    """Return the version of the tables; None where there are none."""
+    """Return the version of the tables; None if there are none."""
     if not inspect(connection).has_table("alembic_version"):
         return None
     found: str | None = connection.scalar(text("SELECT version_num FROM alembic_version"))
@@ -34,7 +34,7 @@ def version(connection: Connection) -> str | None:
 
 
 def database_id(connection: Connection, place: str) -> str | None:
-    """Return the id of this database; None where it has none yet. Raises DatabaseError for unexpected tables."""
+    """Return the id of this database; None if it has none yet. Raises DatabaseError for unexpected tables."""
     _refuse_missing_columns(connection, place)
     found = installation.find(connection, DATABASE_ID)
     return None if found is None else found.value
@@ -51,7 +51,7 @@ def make_database_id(connection: Connection) -> str:
 
 
 def is_unopened_backup(connection: Connection) -> bool:
-    """Tell whether a SQLite database is a backup that nobody has opened since it was made."""
+    """Tell whether a SQLite database is a backup that was never opened."""
     return bool(connection.exec_driver_sql("PRAGMA user_version").scalar() == BACKUP_MARK)
 
 
@@ -73,7 +73,7 @@ def verify(connection: Connection, place: str, expected_id: str) -> None:
 
 
 def unreleased(place: str, reason: str) -> DatabaseError:
-    """Return the error of a database whose tables aren't those of the schema that it claims."""
+    """Return the error of a database whose tables differ from its schema version."""
     return DatabaseError(
         DatabaseErrorKind.CORRUPT,
         f"database {place}: {reason}: its tables were made by a version that was never released, or by another program. "
@@ -89,7 +89,7 @@ def _refuse_missing_columns(connection: Connection, place: str) -> None:
 
 
 def _missing_columns(connection: Connection) -> set[str]:
-    """Return the columns that the program knows and the tables don't have."""
+    """Return the columns that the program expects and the tables don't have."""
     if connection.dialect.name == "sqlite":
         query = "SELECT m.name, c.name FROM sqlite_master m JOIN pragma_table_info(m.name) c WHERE m.type = 'table'"
     else:
@@ -113,16 +113,16 @@ def _unknown_version(place: str, current: str | None) -> DatabaseError:
 
 
 def wait_for_turn(connection: Connection) -> None:
-    """Lock PostgreSQL's tables against other migrations until the transaction ends; later ones wait."""
+    """Lock a PostgreSQL database against other migrations until the transaction ends; later ones wait."""
     connection.execute(text("SET LOCAL lock_timeout = 0"))
     connection.execute(text("SELECT pg_advisory_xact_lock(:number)"), {"number": _ADVISORY_LOCK})
 
 
 def upgrade(connection: Connection, place: str) -> None:
-    """Bring the tables to `HEAD` within the caller's transaction; `place` names the database in an error.
+    """Upgrade the tables to `HEAD` within the caller's transaction; errors name the database by `place`.
 
-    Looks at the version again, since somebody else may have been quicker. Raises DatabaseError for a schema that it doesn't
-    know, and what SQLAlchemy raises where the tables aren't those of their schema.
+    The version is checked again, because another process may have been quicker. Raises DatabaseError for an unknown
+    schema, and errors of SQLAlchemy if the tables don't match their schema.
     """
     current = version(connection)
     if current == HEAD:

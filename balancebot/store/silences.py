@@ -1,4 +1,4 @@
-"""Silences: those in force and those that are over."""
+"""Silences: active ones and ended ones."""
 
 from datetime import datetime
 
@@ -31,7 +31,7 @@ def get(conn: Connection, silence_id: int) -> Silence | None:
 
 
 def end(conn: Connection, silence_id: int, *, by: str, now: datetime) -> bool:
-    """End a silence; False if none with this id is in force."""
+    """End a silence; False if no silence with this id is active."""
     result = conn.execute(
         update(silences)
         .where(silences.c.id == silence_id, silences.c.ended_at.is_(None), silences.c.until > now)
@@ -41,26 +41,26 @@ def end(conn: Connection, silence_id: int, *, by: str, now: datetime) -> bool:
 
 
 def note_announced(conn: Connection, silence_id: int, now: datetime) -> None:
-    """Note that people are told of a silence that mutes much."""
+    """Record that a broad silence was announced."""
     conn.execute(update(silences).where(silences.c.id == silence_id).values(announced_at=now))
 
 
-def carry_back(conn: Connection, silence: Silence, now: datetime) -> None:
-    """Let a silence that was made while the clock was ahead hold for as long as was meant, from `now` on."""
+def restart(conn: Connection, silence: Silence, now: datetime) -> None:
+    """Let a silence that was made while the clock was ahead begin `now`, with the intended duration."""
     until = now + (silence.until - silence.begins_at)
     conn.execute(update(silences).where(silences.c.id == silence.id).values(begins_at=now, until=until))
 
 
-def holding(conn: Connection, now: datetime) -> tuple[Silence, ...]:
-    """Return the silences in force at `now`, the oldest first."""
+def active(conn: Connection, now: datetime) -> tuple[Silence, ...]:
+    """Return the silences that are active at `now`, the oldest first."""
     rows = conn.execute(
         select(silences).where(silences.c.ended_at.is_(None), silences.c.until > now).order_by(silences.c.id)
     )
     return tuple(Silence(**row._mapping) for row in rows)
 
 
-def all_of_them(conn: Connection, *, before: int | None = None, limit: int = 500) -> tuple[Silence, ...]:
-    """Return the latest silences, newest first, over or not; `before` is the id of the last one of the page before."""
+def latest(conn: Connection, *, before: int | None = None, limit: int = 500) -> tuple[Silence, ...]:
+    """Return the latest silences, active or not, newest first; `before` is the last id of the previous page."""
     query = select(silences).order_by(silences.c.id.desc()).limit(limit)
     if before is not None:
         query = query.where(silences.c.id < before)

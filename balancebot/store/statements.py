@@ -1,6 +1,6 @@
-"""What a statement is made of: the roll-up's sums between two hours, and what was in each balance at an hour.
+"""The data of statements: sums of the roll-up between two hours, and the value of each balance at an hour.
 
-Days that were folded count where they lie wholly within a span; the days in which months begin are kept as hours.
+Merged days count if they are completely within a span; the days in which months begin are kept as hours.
 """
 
 from collections.abc import Collection, Iterable
@@ -15,21 +15,21 @@ from balancebot.store.types import chunked
 from balancebot.store.usage import HOURS_PER_DAY, Used, UseRow
 
 _LOOK_BACK = 48
-"""Hours in which most balances were read; what wasn't is looked for one by one."""
+"""How many hours back most balances were read; the others are searched for individually."""
 
 
 class ValueAt(NamedTuple):
-    """What was in a balance at the beginning of an hour, by the reading before it and what was booked since."""
+    """The value of a balance at the beginning of an hour: the reading before it plus what was booked since then."""
 
     reading: Reading
-    """The last one before it; never unread."""
+    """The last reading before it; never UNREAD."""
     hour: int
-    """Of that reading."""
+    """The hour of that reading."""
     value: int
 
 
 class HoursRead(NamedTuple):
-    """In which hours of a span a balance was read."""
+    """The hours of a span in which a balance was read."""
 
     first: int
     last: int
@@ -37,14 +37,14 @@ class HoursRead(NamedTuple):
 
 
 def is_folded(conn: Connection, hour: int) -> bool:
-    """Tell whether an hour has become part of a day."""
+    """Tell whether an hour was merged into a day."""
     day = hour // HOURS_PER_DAY
     wanted = select(daily_use.c.day).where(daily_use.c.day == day).limit(1)
     return conn.execute(wanted).first() is not None
 
 
 def any_folded(conn: Connection, *, since: int, until: int) -> bool:
-    """Tell whether there are days in the hours `[since, until)`."""
+    """Tell whether there are merged days in the hours `[since, until)`."""
     wanted = select(daily_use.c.day).where(
         daily_use.c.day >= -(-since // HOURS_PER_DAY), daily_use.c.day < until // HOURS_PER_DAY
     )
@@ -54,7 +54,7 @@ def any_folded(conn: Connection, *, since: int, until: int) -> bool:
 def sums(
     conn: Connection, wallet_ids: Collection[int], *, since: int, until: int
 ) -> dict[tuple[int, Category], Used]:
-    """Return what happened to each balance in the hours `[since, until)`."""
+    """Return the totals of each balance in the hours `[since, until)`."""
     found: dict[tuple[int, Category], Used] = {}
     days = {"since": -(-since // HOURS_PER_DAY), "until": until // HOURS_PER_DAY}
     wanted = set(wallet_ids)
@@ -70,7 +70,7 @@ def sums(
 def hours_read(
     conn: Connection, wallet_ids: Collection[int], *, since: int, until: int
 ) -> dict[tuple[int, Category], HoursRead]:
-    """Return in which hours of `[since, until)` each balance was read; a folded day counts as read throughout."""
+    """Return in which hours of `[since, until)` each balance was read; a merged day counts as read in every hour."""
     found: dict[tuple[int, Category], HoursRead] = {}
     for table, column, width in (
         (hourly_use, hourly_use.c.hour, 1),
@@ -100,7 +100,7 @@ def hours_read(
 def first_values(
     conn: Connection, wallet_ids: Collection[int], *, hour: int
 ) -> dict[tuple[int, Category], int]:
-    """Return what was in each balance when it was first read in an hour."""
+    """Return the value of each balance at the begin of an hour, calculated back from its readings in the hour."""
     found: dict[tuple[int, Category], int] = {}
     for row in usage.hours(conn, since=hour, until=hour + 1):
         if row.wallet_id in wallet_ids:
@@ -114,9 +114,9 @@ def first_values(
 def values_at(
     conn: Connection, wallet_ids: Collection[int], *, hour: int, deep: bool = True
 ) -> dict[tuple[int, Category], ValueAt]:
-    """Return what was in each balance at the beginning of an hour; nothing for one that was never read before.
+    """Return the value of each balance at the beginning of an hour, except those that were never read before.
 
-    Without `deep` only what was read in the two days before is looked for.
+    Without `deep` only readings of the two days before are considered.
     """
     wanted = set(wallet_ids)
     found: dict[tuple[int, Category], ValueAt] = {}
@@ -135,7 +135,7 @@ def values_at(
 
 
 def _take(found: dict[tuple[int, Category], ValueAt], rows: Iterable[UseRow], *, width: int = 1) -> None:
-    """Carry values on over hours (or days) that rise."""
+    """Update the values in `found` by hours (or days of `width` hours), which must be ascending."""
     for row in rows:
         for category, reading in row.readings.items():
             key, used = (row.wallet_id, category), row.of(category)
@@ -147,7 +147,7 @@ def _take(found: dict[tuple[int, Category], ValueAt], rows: Iterable[UseRow], *,
 
 
 def _old_value(conn: Connection, wallet_id: int, category: Category, hour: int) -> ValueAt | None:
-    """Return what was in a balance that wasn't read of late."""
+    """Return the value of a balance that wasn't read recently."""
     found: dict[tuple[int, Category], ValueAt] = {}
     last_day = conn.scalar(_latest(daily_use, daily_use.c.day, wallet_id, category, hour // HOURS_PER_DAY))
     last_hour = conn.scalar(_latest(hourly_use, hourly_use.c.hour, wallet_id, category, hour))

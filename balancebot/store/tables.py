@@ -1,4 +1,4 @@
-"""The schema: every table is one noun of the glossary; their indices are in `indices.py`."""
+"""The schema: one table per noun of the glossary; the indices are in `indices.py`."""
 
 from typing import Any
 
@@ -51,14 +51,14 @@ metadata = MetaData(
 
 
 ChannelName = String(64).with_variant(String(16), "sqlite")
-"""SQLite pays no heed to lengths: there the column stays as the first migration made it."""
+"""SQLite ignores lengths: there the column stays as the first migration made it."""
 
 
 def _readings(prefix: str = "") -> list[Column[Any]]:
     return [Column(f"{prefix}{category.value}", ReadingColumn) for category in Category]
 
 
-# A process that claims work. Its claims hold while `seen_at` is fresh; a dead one's are anybody's.
+# A process that claims work. Its claims are valid while `seen_at` is recent; those of a dead one are free.
 workers = Table(
     "workers",
     metadata,
@@ -79,22 +79,22 @@ wallets = Table(
     Column("observed_at", UtcDateTime),
     Column("first_attempt_at", UtcDateTime),
     Column("attempted_at", UtcDateTime),
-    Column("error_kind", String(32)),  # of the latest attempt; NULL when it was good
+    Column("error_kind", String(32)),  # of the latest attempt; NULL if it was successful
     Column("error_message", SentenceColumn),
-    Column("rejections", Integer, nullable=False, server_default="0"),  # 401s running
+    Column("rejections", Integer, nullable=False, server_default="0"),  # how many 401s in a row
     Column("suspect_since", UtcDateTime),
     Column("next_read_at", UtcDateTime, nullable=False),
     Column("claimed_by", String(36)),
-    # the reading up to which use has been booked into the roll-up
+    # the reading up to which usage is booked in the roll-up
     *_readings("booked_"),
     Column("booked_at", UtcDateTime),
-    Column("owner", TextOrNull(100)),  # a cost centre; one that left keeps its last
-    # why it is read next when it is, and the balance that decided it; NULL = nothing did
+    Column("owner", TextOrNull(100)),  # a cost centre; a removed wallet keeps its last one
+    # why it is read next at that time, and the balance that decided it; NULL = none did
     Column("next_read_reason", String(16)),
     Column("next_read_category", String(16)),
 )
 
-# What is believed of one balance as of its wallet's latest reading.
+# The estimate of one balance as of its wallet's latest reading.
 balances = Table(
     "balances",
     metadata,
@@ -108,7 +108,7 @@ balances = Table(
     Column("p50_at", UtcDateTime),
     Column("p90_at", UtcDateTime),
     Column("judged_at", UtcDateTime),
-    # evidence of a spike; 0 = use is usual
+    # evidence of a spike; 0 = usage is usual
     Column("spike_points", Integer, nullable=False, server_default="0"),
     Column("stopped", Boolean, nullable=False, server_default=text("false")),
     Column("usual_burn_per_day", Float),
@@ -148,14 +148,14 @@ def _rollup(name: str, bucket: str) -> Table:
         columns += [
             Column(category.value, ReadingColumn),  # the last reading of the bucket
             Column(f"{category.value}_used", BigInteger),
-            Column(f"{category.value}_exposure", Integer),  # seconds in which use could be seen
+            Column(f"{category.value}_exposure", Integer),  # seconds in which usage was visible
             Column(f"{category.value}_topped_up", BigInteger),
             Column(f"{category.value}_transferred", BigInteger),  # in positive, out negative
             Column(f"{category.value}_refunded", BigInteger),
         ]
     for category in Category:
         columns += [
-            Column(f"{category.value}_moved_out", BigInteger),  # of what was transferred, the part that left
+            Column(f"{category.value}_moved_out", BigInteger),  # the part of the transfers that was moved out
             Column(f"{category.value}_after", BigInteger),  # change after the last reading of the bucket
         ]
     return Table(
@@ -195,14 +195,14 @@ alerts = Table(
     Column("id", Integer, primary_key=True),
     Column("kind", String(32), nullable=False),
     Column("wallet", String(129), nullable=False),
-    Column("category", String(16), nullable=False),  # '' for the kinds that concern a wallet
+    Column("category", String(16), nullable=False),  # '' for alerts of a wallet
     Column("severity", String(16), nullable=False),
-    Column("peak", String(16)),  # the worst severity told; NULL while nothing has been told
+    Column("peak", String(16)),  # the worst severity notified; NULL before the first notification
     Column("opened_at", UtcDateTime, nullable=False),
     Column("closed_at", UtcDateTime),
     Column("opened_by_days", Boolean, nullable=False),
-    Column("limits", JsonColumn(Limits), nullable=False),  # by which it was last judged
-    Column("measurement", JsonColumn(Measurement), nullable=False),  # when it was last judged
+    Column("limits", JsonColumn(Limits), nullable=False),  # of the last verdict
+    Column("measurement", JsonColumn(Measurement), nullable=False),  # of the last verdict
     Column("told_at", UtcDateTime),  # last opened, worsened or reminder
     Column("acknowledged_at", UtcDateTime),
     Column("acknowledged_by", String(128), nullable=False, server_default=""),
@@ -210,8 +210,10 @@ alerts = Table(
     Column("flaps", Integer, nullable=False, server_default="1"),  # how often within a day
     Column("calm_since", UtcDateTime),  # flapping: since when it has been past all its limits
     Column("eased_since", UtcDateTime),  # flapping: since when it has been past the limits of its peak
-    Column("relapses", Integer, nullable=False, server_default="0"),  # flapping: falls back, told to nobody
-    Column("expects_by", UtcDateTime),  # "top-up ordered": speaks again if nothing has risen by then
+    Column(
+        "relapses", Integer, nullable=False, server_default="0"
+    ),  # flapping: how often it fell back unnotified
+    Column("expects_by", UtcDateTime),  # "top-up ordered": a reminder is sent if it is still open then
     Column("muted_from", String(16)),  # the severity it had when it became muted; NULL = not muted
     Column("mute_lifted", Boolean, nullable=False, server_default=text("false")),
     Column("fault", String(32), nullable=False, server_default=""),
@@ -219,7 +221,7 @@ alerts = Table(
     Column("members", JsonColumn(tuple[WalletName, ...]), nullable=False, server_default="[]"),
     Column("context", JsonColumn(MessageContext), nullable=False, server_default="{}"),  # of its last message
     Column("closed_because", String(32)),
-    Column("raised_at", UtcDateTime),  # when its peak was told: it escalates from here on
+    Column("raised_at", UtcDateTime),  # when its peak was notified: the time for escalation counts from here
     Column("escalated", JsonColumn(tuple[Escalated, ...]), nullable=False, server_default="[]"),
 )
 
@@ -234,7 +236,7 @@ silences = Table(
     Column("created_by", String(128), nullable=False),
     Column("ended_at", UtcDateTime),  # ended by a person before `until`
     Column("ended_by", TextOrNull(128)),
-    Column("announced_at", UtcDateTime),  # when people were last told that so much is muted
+    Column("announced_at", UtcDateTime),  # when it was last announced that it is broad
 )
 
 # The outbox: written in the transaction that changed the alert.
@@ -257,13 +259,13 @@ groups = Table(
     Column("opened_at", UtcDateTime, nullable=False),
     Column(
         "message", MessageColumn, nullable=False
-    ),  # as its living message shows it, or will when next edited
+    ),  # as its living message shows it, or will after the next edit
 )
 
 deliveries = Table(
     "deliveries",
     metadata,
-    Column("id", String(32), primary_key=True),  # travels in Slack's metadata and in the Message-ID
+    Column("id", String(32), primary_key=True),  # also in Slack's metadata and in the Message-ID
     Column("notification_id", ForeignKey("notifications.id"), nullable=False),
     Column("alert_id", ForeignKey("alerts.id")),
     Column("group_id", ForeignKey("groups.id")),
@@ -284,10 +286,10 @@ deliveries = Table(
     Column("error_message", SentenceColumn),
     Column("channel_id", String(64)),
     Column("ref", String(320)),
-    Column("message", MessageColumn),  # what is sent here, where that differs from the notification's
-    Column("superseded_by", String(32)),  # the delivery that carries what this one would have told
-    Column("verify_at", UtcDateTime),  # when to look for a duplicate of what had been in doubt
-    # a first message that becomes one with others, however few
+    Column("message", MessageColumn),  # the message to send, if it differs from the notification's
+    Column("superseded_by", String(32)),  # the delivery that carries its content
+    Column("verify_at", UtcDateTime),  # when to search for duplicates if it had been in doubt
+    # a first message that is combined with others, even if there are only two
     Column("together", Boolean, nullable=False, server_default=text("false")),
 )
 
@@ -301,18 +303,18 @@ attempts = Table(
     Column("message", SentenceColumn(empty=""), nullable=False),
 )
 
-# Where the living message of an alert (or of the group it belongs to) stands at one destination.
+# The living message of an alert (or of its group) at one destination.
 threads = Table(
     "threads",
     metadata,
     Column("subject", String(64), nullable=False),  # alert:17, group:…
     Column("channel", ChannelName, nullable=False),
     Column("destination", String(320), nullable=False),
-    Column("group_id", ForeignKey("groups.id")),  # an alert that is told inside a group's message
+    Column("group_id", ForeignKey("groups.id")),  # the group whose message contains the alert
     Column("channel_id", String(64), nullable=False, server_default=""),
-    Column("ref", String(320), nullable=False, server_default=""),  # '' until it stands
-    Column("title", Text, nullable=False, server_default=""),  # the mail's first subject
-    Column("told_at", UtcDateTime),  # when its first message arrived; NULL = nobody there has heard of it
+    Column("ref", String(320), nullable=False, server_default=""),  # '' until it is delivered
+    Column("title", Text, nullable=False, server_default=""),  # the subject of the first mail
+    Column("told_at", UtcDateTime),  # when its first message arrived; NULL = none has yet
     PrimaryKeyConstraint("subject", "channel", "destination"),
 )
 
@@ -350,7 +352,7 @@ orders = Table(
     Column("account", String(64), nullable=False),
     Column("category", EnumColumn(Category), nullable=False),
     Column("quantity", BigInteger, nullable=False),
-    Column("price", DecimalText(40)),  # of all of it
+    Column("price", DecimalText(40)),  # the total
     Column("reference", String(200), nullable=False),
     Column("note", Text, nullable=False),
     Column("ordered_at", UtcDateTime, nullable=False),
@@ -358,19 +360,19 @@ orders = Table(
     Column("expected_at", UtcDateTime, nullable=False),
     Column("cancelled_at", UtcDateTime),
     Column("cancelled_by", TextOrNull(128)),
-    Column("reminded_at", UtcDateTime),  # when it was said that it is overdue
+    Column("reminded_at", UtcDateTime),  # when it was reported as overdue
 )
 
-# Top-ups as they were seen; `messages` of an hour add up to what hourly_use has of it.
+# Top-ups as found in readings; the `messages` of an hour add up to those in hourly_use.
 top_ups = Table(
     "top_ups",
     metadata,
     Column("id", TextId, primary_key=True),
-    Column("at", BigInteger, nullable=False),  # epoch second of the reading that showed it, rounded up
+    Column("at", BigInteger, nullable=False),  # epoch second of its reading, rounded up
     Column("wallet_id", ForeignKey("wallets.id"), nullable=False),
     Column("category", EnumColumn(Category), nullable=False),
     Column("messages", BigInteger, nullable=False),
-    # expected between the two readings around it, so that it may show so much less
+    # usage expected between the readings before and after it, by which it may look smaller
     Column("hidden_use", BigInteger, nullable=False, server_default=text("0")),
 )
 
@@ -389,7 +391,9 @@ users = Table(
     metadata,
     Column("name", String(64), primary_key=True),
     Column("role", EnumColumn(Role), nullable=False),
-    Column("password_hash", String(200), nullable=False),  # '' for one that is vouched for
+    Column(
+        "password_hash", String(200), nullable=False
+    ),  # '' if a proxy or OpenID Connect authenticates the user
     Column("created_at", UtcDateTime, nullable=False),
     Column("language", TextOrNull(16)),  # of the pages; NULL = as configured
     Column("time_zone", TextOrNull(64)),  # likewise
@@ -415,7 +419,7 @@ login_failures = Table(
     Column("address", String(64), nullable=False),
 )
 
-# What programs show to the API. Only a hash is kept: nobody can read a token from here.
+# The tokens with which programs use the API. Only their hashes are stored.
 tokens = Table(
     "tokens",
     metadata,
@@ -425,7 +429,7 @@ tokens = Table(
     Column("created_at", UtcDateTime, nullable=False),
     Column("created_by", String(128), nullable=False),
     Column("expires_at", UtcDateTime),
-    Column("used_at", UtcDateTime),  # to within a few minutes
+    Column("used_at", UtcDateTime),  # accurate to a few minutes
 )
 
 audit = Table(
@@ -439,7 +443,7 @@ audit = Table(
     Column("subject", String(200), nullable=False),
     Column("before", PictureColumn),
     Column("after", PictureColumn),
-    Column("request", TextOrNull(64)),  # what asked for it, where one request may come twice (Slack)
+    Column("request", TextOrNull(64)),  # the id of the request, if it may be repeated (Slack)
 )
 
 # Single facts about the installation: the last cycle's end, a channel's refusal.

@@ -1,4 +1,4 @@
-"""Threshold rows as people set them: one a scope. A version names a set of rows, so that it is read once."""
+"""Threshold rows as people set them, one per scope. A version shows whether any row has changed since it was read."""
 
 import threading
 from collections.abc import Sequence
@@ -13,13 +13,13 @@ from balancebot.store.tables import thresholds
 from balancebot.store.types import columns_of, insert_into
 
 RowsVersion: TypeAlias = tuple[object, ...]
-"""Equal as long as no row was added, changed or removed."""
+"""It stays equal as long as no row is added, changed or removed."""
 
 _WRITTEN = tuple(field.name for field in fields(ThresholdRow) if field.name not in {"wallet", "category"})
 
 
 def load(conn: Connection) -> tuple[ThresholdRow, ...]:
-    """Return every row, in the order of scopes."""
+    """Return all rows, ordered by scope."""
     wanted = select(*columns_of(thresholds, ThresholdRow)).order_by(
         thresholds.c.wallet, thresholds.c.category
     )
@@ -38,7 +38,7 @@ def version(conn: Connection) -> RowsVersion:
 
 
 def put(conn: Connection, rows: Sequence[ThresholdRow], *, by: str, now: datetime) -> None:
-    """Replace the rows of the same scopes whole, or add them."""
+    """Add rows, or replace all columns of the rows with the same scopes."""
     if rows:
         statement = insert_into(conn, thresholds)
         conn.execute(
@@ -73,18 +73,18 @@ def remove(conn: Connection, scopes: Sequence[Scope]) -> None:
 
 
 class ThresholdCache:
-    """Caches the threshold book, which is read again only when a row has changed."""
+    """Caches the threshold book, which is read again only if a row has changed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._edition: object = None
+        self._version: object = None
         self._book = ThresholdBook(())
 
     def book(self, conn: Connection) -> ThresholdBook:
         """Return the book of the rows as `conn` sees them."""
         current = version(conn)
         with self._lock:
-            if current != self._edition:
+            if current != self._version:
                 self._book = ThresholdBook(load(conn))
-                self._edition = current
+                self._version = current
             return self._book

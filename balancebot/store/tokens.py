@@ -1,4 +1,4 @@
-"""API tokens, by name; of a token itself only the hash."""
+"""API tokens by name. Only the hash of a token is stored."""
 
 from datetime import datetime
 
@@ -13,7 +13,7 @@ _COLUMNS = columns_of(tokens, ApiToken)
 
 
 def add(conn: Connection, token: ApiToken, token_hash: str) -> bool:
-    """Add a token; False where the name is taken."""
+    """Add a token; False if the name is taken."""
     row = {
         "name": token.name,
         "role": token.role,
@@ -36,7 +36,7 @@ def find(conn: Connection, name: str) -> ApiToken | None:
 
 
 def of_hash(conn: Connection, token_hash: str) -> ApiToken | None:
-    """Return the token that has this hash, whether it still holds or not."""
+    """Return the token with this hash, even if it has expired."""
     row = conn.execute(select(*_COLUMNS).where(tokens.c.token_hash == token_hash)).one_or_none()
     return None if row is None else ApiToken(**row._mapping)
 
@@ -47,10 +47,10 @@ def everything(conn: Connection) -> tuple[ApiToken, ...]:
 
 
 def touch(conn: Connection, name: str, *, used_at: datetime) -> None:
-    """Note that a token is in use."""
+    """Record when a token was last used."""
     conn.execute(update(tokens).where(tokens.c.name == name).values(used_at=used_at))
 
 
 def remove(conn: Connection, name: str) -> None:
-    """Remove a token: it opens nothing from now on."""
+    """Remove a token, which is no longer valid from now on."""
     conn.execute(delete(tokens).where(tokens.c.name == name))

@@ -1,7 +1,7 @@
 """Column types and small SQL helpers: instants, readings, values as JSON, chunks of long lists, upserts, locks.
 
-msgspec derives the JSON of messages, each with the tag of its type, and of parts of alerts from the dataclasses. What an
-older version wrote still loads: a new field takes its default, and one that is gone is ignored. Any other change of these
+msgspec derives the JSON of messages (each with the tag of its type) and of parts of alerts from the dataclasses. JSON of
+an older version can still be read: a new field gets its default, and a removed one is ignored. Any other change of these
 dataclasses needs a migration.
 """
 
@@ -55,8 +55,8 @@ _BETWEEN_PATTERNS = ", "
 class UtcDateTime(TypeDecorator[datetime]):
     """An instant. Refuses naive values, stores UTC, returns aware values.
 
-    SQLite drops an offset without converting, which would move the instant by hours; so it never sees one. There an
-    instant is `2026-11-24 09:00:00.000000`, which sorts as it should.
+    SQLite would drop an offset without converting, which would move the instant by hours, so it is never passed one.
+    There an instant is stored as `2026-11-24 09:00:00.000000`, which sorts correctly.
     """
 
     impl = DateTime(timezone=True)
@@ -78,7 +78,7 @@ class ReadingColumn(TypeDecorator[Reading]):
     cache_ok = True
 
     def bind_processor(self, dialect: Dialect) -> Callable[[Reading | None], int | None]:  # noqa: ARG002
-        """Return the function that converts a reading to a column's value; None is taken as unread."""
+        """Return the function that converts a reading to a column's value; None counts as unread."""
         return _to_integer
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], Reading]:  # noqa: ARG002
@@ -87,7 +87,7 @@ class ReadingColumn(TypeDecorator[Reading]):
 
 
 class EnumColumn(TypeDecorator[Any]):
-    """A member of a closed set, by its value; `nothing` is how None is written where the column can't be NULL."""
+    """A member of a `StrEnum`, by its value; `nothing` is stored for None if the column can't be NULL."""
 
     impl = String
     cache_ok = True
@@ -98,11 +98,11 @@ class EnumColumn(TypeDecorator[Any]):
         self.nothing = nothing
 
     def process_bind_param(self, value: StrEnum | None, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Return the word of a member."""
+        """Return the value of a member."""
         return self.nothing if value is None else str(value)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> StrEnum | None:  # noqa: ARG002
-        """Return the member of a word."""
+        """Return the member with this value."""
         return None if value is None or value == self.nothing else self.kind(value)
 
 
@@ -110,11 +110,11 @@ class _LimitColumn(TypeDecorator[Any]):
     """A limit of a threshold: a number, -1 for off, NULL to inherit."""
 
     def process_bind_param(self, value: float | Off | None, dialect: Dialect) -> float | None:  # noqa: ARG002
-        """Return what stands for a limit."""
+        """Return the number that represents a limit."""
         return _OFF if isinstance(value, Off) else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
-        """Return the limit that a number stands for."""
+        """Return the limit that a number represents."""
         return OFF if value == _OFF else value
 
 
@@ -133,7 +133,7 @@ class DaysLimit(_LimitColumn):
 
 
 class PatternColumn(TypeDecorator[Any]):
-    """One pattern of balances, or several with commas between them: no name holds one."""
+    """One pattern, or several separated by commas, which names can't contain."""
 
     impl = Text
     cache_ok = True
@@ -146,23 +146,23 @@ class PatternColumn(TypeDecorator[Any]):
         return _BETWEEN_PATTERNS.join(part.text for part in parts)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Pattern | Patterns:  # noqa: ARG002
-        """Return the pattern of a text; TypeError for one that was never checked."""
+        """Return the pattern of a text; TypeError if it is invalid."""
         parts = tuple(map(_parsed, value.split(_BETWEEN_PATTERNS)))
         return parts[0] if len(parts) == 1 else Patterns(parts=parts)
 
 
 class PictureColumn(TypeDecorator[Any]):
-    """What something was or became, as JSON; NULL where it wasn't there."""
+    """A value before or after a change, as JSON; NULL if it didn't exist."""
 
     impl = Text
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> str | None:  # noqa: ARG002
-        """Return it as JSON, in the order in which it was written down."""
+        """Return the value as JSON, with its keys in their order."""
         return None if value is None else json.dumps(dict(value), ensure_ascii=False)
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
-        """Return what the JSON says."""
+        """Return the value of the JSON."""
         return None if value is None else json.loads(value)
 
 
@@ -177,12 +177,12 @@ class DecimalText(TypeDecorator[Decimal]):
         return None if value is None else f"{value:f}"
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Decimal | None:  # noqa: ARG002
-        """Return the number that the digits mean."""
+        """Return the number."""
         return None if value is None else Decimal(value)
 
 
 class TextOrNull(TypeDecorator[str]):
-    """A text that is NULL where it is empty."""
+    """A text that is stored as NULL if it is empty."""
 
     impl = String
     cache_ok = True
@@ -197,7 +197,7 @@ class TextOrNull(TypeDecorator[str]):
 
 
 class SentenceColumn(TypeDecorator[Sentence]):
-    """A sentence, which is translated where it is read; `empty` is how the empty one is written."""
+    """A sentence, which is translated where it is shown; `empty` is stored for the empty one."""
 
     impl = Text
     cache_ok = True
@@ -216,13 +216,13 @@ class SentenceColumn(TypeDecorator[Sentence]):
 
 
 class TextId(TypeDecorator[str]):
-    """The number of a row, which faces and files show as text."""
+    """The number of a row, which the program handles as text."""
 
     impl = Integer
     cache_ok = True
 
     def process_bind_param(self, value: Any, dialect: Dialect) -> int | None:  # noqa: ARG002
-        """Return the number; None for a text that names no row."""
+        """Return the number; None for a text that isn't a valid id."""
         return parse_id(value) if isinstance(value, str) else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> str:  # noqa: ARG002
@@ -232,13 +232,13 @@ class TextId(TypeDecorator[str]):
 
 def _parsed(text: str) -> Pattern:
     pattern = Pattern.parse(text)
-    if isinstance(pattern, Sentence):  # was checked when it was made
+    if isinstance(pattern, Sentence):  # can't happen: it was validated before it was stored
         raise TypeError(f"{text}: the pattern {pattern}")
     return pattern
 
 
 def columns_of(table: Table, kind: type) -> list[ColumnElement[Any]]:
-    """Return the columns that fill the dataclass `kind`: `kind(**row._mapping)`."""
+    """Return the columns for the fields of the dataclass `kind`, as in `kind(**row._mapping)`."""
     return [table.c[field.name].label(field.name) for field in fields(kind)]
 
 
@@ -277,14 +277,14 @@ _SIZE = 5_000
 
 
 def chunked(values: Collection[T], size: int = _SIZE) -> Iterator[Sequence[T]]:
-    """Yield `values` in pieces that one `IN (…)` can hold; nothing for none."""
+    """Yield `values` in chunks that fit into one `IN (…)`; nothing if there are none."""
     iterator = iter(values)
     while chunk := list(islice(iterator, size)):
         yield chunk
 
 
 def insert_into(conn: Connection, table: Table) -> sqlite.Insert:
-    """Return an insert that knows `on_conflict_do_update` and `on_conflict_do_nothing`.
+    """Return an insert that has `on_conflict_do_update` and `on_conflict_do_nothing`.
 
     The type is SQLite's; PostgreSQL's has the same methods.
     """
@@ -292,7 +292,7 @@ def insert_into(conn: Connection, table: Table) -> sqlite.Insert:
 
 
 def insert_in(dialect: str, table: Table) -> sqlite.Insert:
-    """Return the same for a statement that is kept for each dialect."""
+    """Return the same as `insert_into`, for a statement that is cached per dialect."""
     if dialect == "sqlite":
         return sqlite.insert(table)
     from sqlalchemy.dialects import postgresql  # lazy: half of all installations have SQLite alone
@@ -301,13 +301,13 @@ def insert_in(dialect: str, table: Table) -> sqlite.Insert:
 
 
 def upsert(conn: Connection, table: Table, *columns: str) -> sqlite.Insert:
-    """Return an insert that replaces `columns` where the primary key is already there."""
+    """Return an insert that replaces `columns` if the primary key already exists."""
     return _upsert(conn.dialect.name, table, columns)
 
 
 @cache
 def _upsert(dialect: str, table: Table, columns: tuple[str, ...]) -> sqlite.Insert:
-    # to build it costs as much as to run it
+    # cached, because building it takes as long as running it
     statement = insert_in(dialect, table)
     return statement.on_conflict_do_update(
         index_elements=[column.name for column in table.primary_key],
@@ -319,7 +319,7 @@ MAX_ID = 2**31 - 1
 
 
 def parse_id(text: str) -> int | None:
-    """Read the number of a row as people and forms write it; None for anything that names none."""
+    """Parse the number of a row; None for a text that isn't a valid one."""
     if not text.isascii() or not text.isdecimal() or len(text) > len(str(MAX_ID)):
         return None
     number = int(text)
@@ -327,16 +327,16 @@ def parse_id(text: str) -> int | None:
 
 
 ALERTS = 1
-"""Judging and what changes alerts."""
+"""The lock for everything that changes alerts."""
 BOOKING = 2
-"""Booking use into the roll-up."""
+"""The lock for booking usage into the roll-up."""
 THRESHOLDS = 3
-"""Changing thresholds: nobody else changes them between the check and the write."""
-_SPACE = 0x62616C  # our advisory locks among those of others in the same database
+"""The lock for changing thresholds, so that they don't change between the check and the write."""
+_SPACE = 0x62616C  # separates our advisory locks from those of other programs in the same database
 
 
 def take_lock(conn: Connection, lock: int) -> None:
-    """Take a lock and keep it to the end of the transaction; DatabaseError LOCKED if that takes too long."""
+    """Take a lock until the end of the transaction; DatabaseError LOCKED if that takes too long."""
     if conn.dialect.name == "postgresql":
         conn.execute(text("SELECT pg_advisory_xact_lock(:space, :lock)"), {"space": _SPACE, "lock": lock})
 
@@ -354,7 +354,7 @@ _TYPES: Final[dict[str, Any]] = {tag: kind for kind, tag in _TAGS.items()}
 
 
 class _Tagged(msgspec.Struct, frozen=True):
-    """How a message is stored."""
+    """The stored form of a message."""
 
     type: str
     message: msgspec.Raw
@@ -367,7 +367,7 @@ def encode_message(message: Message) -> str:
 
 
 def decode_message(text: str) -> Message:
-    """Return the message that `encode_message` wrote, now or in an older version; raises ValueError for anything else."""
+    """Return the message that `encode_message` of this or an older version wrote. Raises ValueError."""
     tagged = msgspec.json.decode(text, type=_Tagged)
     if tagged.type not in _TYPES:
         raise ValueError(f"there is no message of type {tagged.type!r}")
@@ -391,13 +391,13 @@ class MessageColumn(TypeDecorator[Message]):
 
 
 class JsonColumn(TypeDecorator[Any]):
-    """A value of one type that msgspec knows."""
+    """A value of one type that msgspec supports."""
 
     impl = Text
     cache_ok = True
 
     def __init__(self, kind: Any) -> None:
-        """Take the type: a dataclass, or an annotation such as `tuple[str, ...]`."""
+        """`kind` is a dataclass, or an annotation such as `tuple[str, ...]`."""
         super().__init__()
         self.kind = kind
 

@@ -1,7 +1,7 @@
-"""Use, top-ups, transfers and the last reading, by clock hour and later by day: what charts and estimates are made of.
+"""The roll-up: usage, top-ups, transfers and the last reading by clock hour, and later by day, for charts and estimates.
 
-Hours and days are counted from 1970 in UTC. What is booked is added to what stands; an import writes hours anew from
-all their readings; an hour becomes part of its day once it is old.
+Hours and days are counted from 1970 in UTC. Booking adds to the stored hours; an import writes hours again from all
+their readings; old hours are merged into days.
 """
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -36,46 +36,46 @@ from balancebot.store.types import chunked, insert_in, insert_into
 
 HOURS_PER_DAY = 24
 _HALF = 2**31
-# written into the statement: each bound value costs with every row
+# literals, because each bound value takes time for every row
 _ZERO: ColumnElement[int] = literal_column("0", BigInteger)
 _MOST: ColumnElement[int] = literal_column(str(MAX_BALANCE), BigInteger)
 _LEAST: ColumnElement[int] = literal_column(str(-MAX_BALANCE), BigInteger)
 
 
 class Used(NamedTuple):
-    """What happened to one balance within one hour or day, in messages. (A named tuple: there are thousands.)"""
+    """The totals of one balance in one hour or day, in messages. (A named tuple, because there are thousands.)"""
 
     use: int = 0
     exposure: int = 0
-    """Seconds in which use would have shown."""
+    """Seconds in which usage was visible."""
     topped_up: int = 0
     transferred: int = 0
-    """Moved here less moved away."""
+    """Moved in minus moved out."""
     refunded: int = 0
     moved_out: int = 0
-    """Of `transferred`, what was moved away."""
+    """The part of `transferred` that was moved out."""
     after: int = 0
-    """By how much the balance changed after the last reading."""
+    """The change of the balance after the last reading."""
 
     @property
     def net(self) -> int:
-        """By how much the balance changed."""
+        """The resulting change of the balance."""
         return self.topped_up + self.transferred + self.refunded - self.use
 
 
 class UseRow(NamedTuple):
-    """One wallet within one hour or day."""
+    """One wallet in one hour or day."""
 
     at: int
     """Hours (or days) since 1970."""
     wallet_id: int
     readings: Readings
-    """The last of the span."""
+    """The last readings of the span."""
     used: tuple[Used, Used, Used, Used]
     """In the order of `Category`."""
 
     def of(self, category: Category) -> Used:
-        """Return what happened in `category`."""
+        """Return the totals of `category`."""
         return self.used[_INDEX[category]]
 
 
@@ -92,7 +92,7 @@ def add(
     booked: Mapping[Hour, Booked],
     last_seen: Mapping[WalletName, Seen],
 ) -> None:
-    """Add what was booked to its hours, and store the reading with which each hour of `last_seen` ended."""
+    """Add what was booked to the stored hours, and store the last reading of each hour of `last_seen`."""
     rows: dict[tuple[int, int], dict[str, object]] = {}
     for wallet, seen in last_seen.items():
         key = (int(seen.at // SECONDS_PER_HOUR), ids[wallet])
@@ -112,16 +112,16 @@ def add(
             values[moved_out] = part.transferred_out
         if part.after:
             values[after] = part.after
-    # few wallets use all four categories: a row costs by its columns
-    alike: dict[tuple[str, ...], list[dict[str, object]]] = {}
+    # few wallets use all four categories, and each column of a row takes time: group the rows by their columns
+    by_columns: dict[tuple[str, ...], list[dict[str, object]]] = {}
     for values in rows.values():
-        alike.setdefault(tuple(values), []).append(values)
-    for columns, some in alike.items():
+        by_columns.setdefault(tuple(values), []).append(values)
+    for columns, some in by_columns.items():
         conn.execute(_adding(conn.dialect.name, columns), some)
 
 
 def put(conn: Connection, rows: Sequence[UseRow]) -> None:
-    """Replace hours by what all their readings give; a category without a reading in a row stays as it was."""
+    """Replace hours by the totals of all their readings; a category without data in a row isn't changed."""
     if rows:
         replacing = _replacing(insert_into(conn, hourly_use), hourly_use)
         conn.execute(replacing, [_whole(row) for row in rows])
@@ -155,7 +155,7 @@ def hours_of_wallets(conn: Connection, wallet_ids: Collection[int], *, since: in
 
 
 def days_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list[UseRow]:
-    """Return one wallet's days in `[since, until)`, oldest first; a day is there once its hours were removed."""
+    """Return one wallet's days in `[since, until)`, oldest first; a day exists only after its hours were merged."""
     return _history(conn, daily_use, wallet_id, daily_use.c.day.between(since, until - 1))
 
 
@@ -174,7 +174,7 @@ def hours(conn: Connection, *, since: int, until: int) -> Iterator[UseRow]:
 def courses(
     conn: Connection, wallet_ids: Collection[int], category: Category, *, since: int, until: int, every: int
 ) -> Iterator[tuple[int, int, int]]:
-    """Yield (wallet, hour, balance) of the last number of every so many hours of `[since, until)`, oldest first."""
+    """Yield (wallet, hour, balance): the last number in each span of `every` hours of `[since, until)`, oldest first."""
     c = hourly_use.c
     for ids in chunked(wallet_ids):
         lasts = (
@@ -194,9 +194,9 @@ def courses(
 def use_since(
     conn: Connection, wallet_ids: Collection[int], hour: int
 ) -> Iterator[tuple[int, Category, int, int, int]]:
-    """Yield (wallet, category, hour, use, seconds of exposure) of hours from `hour` on, the oldest first.
+    """Yield (wallet, category, hour, usage, seconds of exposure) of hours from `hour` on, the oldest first.
 
-    Only balances that had a number then: what is unallocated has no use.
+    Only balances that had a number or usage in the hour: unallocated ones have no usage.
     """
     columns = [
         hourly_use.c[name] for category in Category for name in (category.value, *_NAMES[category][:2])
@@ -215,12 +215,12 @@ def use_since(
 
 
 def totals(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
-    """Return the total of what happened to each wallet (by id) in the hours `[since, until)`."""
+    """Return the totals of each wallet (by id) in the hours `[since, until)`."""
     return _totals(conn, hourly_use, since, until)
 
 
 def totals_of_days(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
-    """Return what happened to each wallet (by id) in those of the days `[since, until)` whose hours were given up."""
+    """Return the totals of each wallet (by id) in the merged days of `[since, until)`."""
     return _totals(conn, daily_use, since, until)
 
 
@@ -241,7 +241,7 @@ def _totals(
 @cache
 def _summing(table: Table) -> Select[Any]:
     bucket = next(iter(table.primary_key))
-    # in two halves: a sum may be larger than any column, and SQLite raises an error for that
+    # in two halves: a sum may be larger than a column can hold, and SQLite raises an error then
     columns = [cast(_summed(table, name), BigInteger) for name in _ADDED]
     halves = [half for column in columns for half in (func.sum(column // _HALF), func.sum(column % _HALF))]
     within = (bucket >= bindparam("since"), bucket < bindparam("until"))
@@ -249,7 +249,7 @@ def _summing(table: Table) -> Select[Any]:
 
 
 def _summed(table: Table, name: str) -> ColumnElement[int]:
-    """Return what is summed up of a column: rows of older versions tell only by the sign what was moved away."""
+    """Return the expression to sum for a column. In rows of older versions, only the sign shows what was moved out."""
     column: ColumnElement[int] = table.c[name]
     if not name.endswith("_moved_out"):
         return column
@@ -258,15 +258,15 @@ def _summed(table: Table, name: str) -> ColumnElement[int]:
 
 
 def oldest_hour(conn: Connection, *, since: int) -> int | None:
-    """Return the first hour from `since` on that is kept."""
+    """Return the first stored hour from `since` on."""
     found: int | None = conn.scalar(select(func.min(hourly_use.c.hour)).where(hourly_use.c.hour >= since))
     return found
 
 
 def fold_oldest_day(conn: Connection, *, before: int, since: int = 0) -> int:
-    """Make the oldest day's hours into one row a wallet, if the whole day lies in the hours `[since, before)`.
+    """Merge the oldest day's hours into one row per wallet, if the whole day is within the hours `[since, before)`.
 
-    Returns how many hours went; 0 when no day is old enough.
+    Returns how many hours were merged; 0 if no day is old enough.
     """
     oldest = oldest_hour(conn, since=since)
     if oldest is None:
@@ -303,7 +303,7 @@ def _folding(dialect: str) -> sqlite.Insert:
     statement = insert_in(dialect, daily_use).from_select(
         [column.name for column in whole_day.subquery().c], whole_day
     )
-    # the day can exist already where old hours were imported again
+    # the day may already exist if old hours were imported again
     return _replacing(statement, daily_use)
 
 
@@ -322,7 +322,7 @@ def _last_reading(category: Category) -> Any:
 
 
 def _after_last_reading(category: Category) -> Any:
-    """Sum what came after the last reading of the day, or all of it where nothing was read."""
+    """Sum the changes after the last reading of the day, or all of them if there was no reading."""
     later, read = hourly_use.alias("later"), hourly_use.alias("read")
     last = (
         select(func.max(read.c.hour))
@@ -349,7 +349,7 @@ def _after_last_reading(category: Category) -> Any:
 
 
 def _plus(old: ColumnElement[int], new: ColumnElement[int]) -> ColumnElement[int]:
-    """Return the sum of two numbers, or the largest that a column can hold: a sum may be larger than any balance."""
+    """Return the sum of two numbers, limited to what a column can hold: a sum may be larger than any balance."""
     if not isinstance(old.type, BigInteger):  # seconds
         return old + new
     return case(
@@ -360,11 +360,13 @@ def _plus(old: ColumnElement[int], new: ColumnElement[int]) -> ColumnElement[int
 
 
 def _bounded_sum(column: ColumnElement[int]) -> ColumnElement[int]:
-    """Return the sum over a group, within what a column can hold."""
+    """Return the sum over a group, limited to what a column can hold."""
     if not isinstance(column.type, BigInteger):
         return func.sum(column)
     high, low = func.sum(column // _HALF), func.sum(column % _HALF)
-    most = MAX_BALANCE // _HALF - HOURS_PER_DAY  # each hour may add nearly one half more
+    most = (
+        MAX_BALANCE // _HALF - HOURS_PER_DAY
+    )  # the low parts of each hour may add up to nearly one high unit
     return case((high >= most, _MOST), (high <= -most, _LEAST), else_=high * _HALF + low)
 
 
@@ -388,7 +390,7 @@ def _adding(dialect: str, columns: tuple[str, ...]) -> sqlite.Insert:
 
 
 def _replacing(statement: sqlite.Insert, table: Table) -> sqlite.Insert:
-    """Make an insert replace the stored row, except for the columns in which it has nothing."""
+    """Make an insert replace the stored row, except for columns that are NULL in the insert."""
     new, old = statement.excluded, table.c
     return statement.on_conflict_do_update(
         index_elements=[column.name for column in table.primary_key],
@@ -400,7 +402,7 @@ def _replacing(statement: sqlite.Insert, table: Table) -> sqlite.Insert:
 
 
 def _in_order(table: Table) -> list[Column[Any]]:
-    """Return the columns as `_use` takes them apart."""
+    """Return the columns in the order that `_use` expects."""
     bucket, wallet_id = table.primary_key
     return [
         bucket,
@@ -418,7 +420,7 @@ def _history(conn: Connection, table: Table, wallet_id: int, span: ColumnElement
 
 def _use(row: Row[Any]) -> UseRow:
     at, wallet_id, *values = tuple(row)
-    # as `_in_order` has them: the reading of a category, then what happened to it
+    # in the order of `_in_order`: the reading of a category, then its totals
     width = 1 + len(_COLUMNS)
     readings = values[::width]
     del values[::width]
@@ -426,7 +428,7 @@ def _use(row: Row[Any]) -> UseRow:
 
 
 def _in_categories(values: Sequence[int | None]) -> tuple[Used, Used, Used, Used]:
-    """Cut the columns of what was added into one `Used` per category."""
+    """Split the columns of totals into one `Used` per category."""
     width = len(_COLUMNS)
     universal, voice, industry, market = (
         Used(*(int(value or 0) for value in values[start : start + width]))

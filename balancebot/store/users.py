@@ -1,4 +1,4 @@
-"""Users, their sessions and their failed log-ins. Passwords are hashes here, and so are session tokens."""
+"""Users, their sessions and their failed log-ins. Only hashes of passwords and session tokens are stored."""
 
 from dataclasses import fields
 from datetime import datetime
@@ -22,7 +22,7 @@ from balancebot.store.tables import login_failures, sessions, users
 
 
 def add(conn: Connection, user: User, password_hash: str) -> bool:
-    """Add a user; False where the name is taken."""
+    """Add a user; False if the name is taken."""
     try:
         with conn.begin_nested():
             conn.execute(
@@ -61,28 +61,28 @@ def set_role(conn: Connection, name: str, role: Role) -> None:
 
 
 def keep_role(conn: Connection, name: str, role: Role) -> None:
-    """Give a user a role that holds whatever whoever vouches for it says."""
+    """Set a user's role here, so that the role from a proxy or OpenID Connect no longer counts."""
     conn.execute(update(users).where(users.c.name == name).values(role=role, vouched=False))
 
 
 def keep(conn: Connection, name: str, role: Role, password_hash: str) -> None:
-    """Give a user a role and a password; one that was vouched for is like any other from now on."""
+    """Set a user's role and password. A user who was vouched for is an ordinary one from now on."""
     values = {"role": role, "password_hash": password_hash, "vouched": False}
     conn.execute(update(users).where(users.c.name == name).values(values))
 
 
 def set_preferences(conn: Connection, name: str, *, language: str, time_zone: str) -> None:
-    """Note what a user chose for the pages; '' = as configured."""
+    """Store what a user chose for the pages; '' = as configured."""
     conn.execute(update(users).where(users.c.name == name).values(language=language, time_zone=time_zone))
 
 
 def is_anybody_kept(conn: Connection) -> bool:
-    """Tell whether there is a user who isn't only vouched for."""
+    """Tell whether there is any user who isn't only vouched for by a proxy or OpenID Connect."""
     return conn.execute(select(users.c.name).where(not_(users.c.vouched)).limit(1)).first() is not None
 
 
 def remove_vouched(conn: Connection, name: str) -> None:
-    """Remove a user if it is only vouched for, with all sessions."""
+    """Remove a user with all sessions if the user is only vouched for."""
     conn.execute(delete(users).where(users.c.name == name, users.c.vouched))
 
 
@@ -94,7 +94,7 @@ def remove(conn: Connection, name: str) -> None:
 def start_session(
     conn: Connection, token_hash: str, user_name: str, *, now: datetime, expires_at: datetime
 ) -> None:
-    """Store a new session, and delete what has expired."""
+    """Store a new session, and delete expired ones."""
     drop_ended_sessions(conn, now=now)
     conn.execute(
         insert(sessions).values(
@@ -104,7 +104,7 @@ def start_session(
 
 
 def find_session(conn: Connection, token_hash: str, *, now: datetime) -> Session | None:
-    """Return the session of a token that hasn't expired, with its user as of now."""
+    """Return the session of a token if it hasn't expired, with the present data of its user."""
     row = conn.execute(
         select(sessions, users)
         .join(users, users.c.name == sessions.c.user_name)
@@ -115,7 +115,7 @@ def find_session(conn: Connection, token_hash: str, *, now: datetime) -> Session
 
 
 def sessions_of(conn: Connection, user_name: str, *, now: datetime) -> tuple[Session, ...]:
-    """Return a user's sessions, the latest used first."""
+    """Return a user's sessions, the last used first."""
     rows = conn.execute(
         select(sessions, users)
         .join(users, users.c.name == sessions.c.user_name)
@@ -153,9 +153,9 @@ def drop_ended_sessions(conn: Connection, *, now: datetime) -> int:
 
 
 def failures(conn: Connection, name: str, address: str, *, since: datetime) -> tuple[list[datetime], ...]:
-    """Return when log-ins failed since: for this name from this address, from this address, for this name.
+    """Return the times of failed log-ins: for this name from this address, from this address, for this name.
 
-    Until the transaction ends nobody else can count, so what is noted after is counted by the next.
+    The table is locked until the transaction ends, so that concurrent attempts are counted one after another.
     """
     if conn.dialect.name == "postgresql":
         conn.execute(text("LOCK TABLE login_failures IN SHARE ROW EXCLUSIVE MODE"))
@@ -175,7 +175,7 @@ def failures(conn: Connection, name: str, address: str, *, since: datetime) -> t
 
 
 def note_failure(conn: Connection, name: str, address: str, *, at: datetime, forget: datetime) -> None:
-    """Count one failed log-in, and drop those before `forget`."""
+    """Store a failed log-in, and delete those before `forget`."""
     conn.execute(delete(login_failures).where(login_failures.c.at <= forget))
     conn.execute(insert(login_failures).values(at=at, name=name, address=address))
 
@@ -186,7 +186,7 @@ def drop_failures(conn: Connection, *, before: datetime) -> int:
 
 
 def forget_failures(conn: Connection, name: str, address: str) -> None:
-    """Delete the failures of a name from one address, since it has logged in."""
+    """Delete the failures of a name from one address, because the user has logged in."""
     conn.execute(
         delete(login_failures).where(login_failures.c.name == name, login_failures.c.address == address)
     )

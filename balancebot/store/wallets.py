@@ -1,4 +1,4 @@
-"""Wallets: which are known, what was last read of each, which are due, and which worker is reading which.
+"""Wallets: their latest readings, when they are due, and which worker is reading them.
 
 A claim ends with the reading, with a release, or when its worker dies.
 """
@@ -32,7 +32,7 @@ from balancebot.store.workers import is_free
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WalletRow:
-    """One wallet as it is stored."""
+    """One stored wallet."""
 
     id: int
     name: WalletName
@@ -41,18 +41,18 @@ class WalletRow:
     observed_at: datetime | None
     """When `readings` were read; None = never."""
     first_attempt_at: datetime | None
-    """Since it was (last) configured."""
+    """The first attempt since it was (last) configured."""
     attempted_at: datetime | None
     error_kind: SourceErrorKind | None
-    """Of the latest attempt; None when it was good."""
+    """The error of the latest attempt; None if it was successful."""
     error_message: Sentence
     rejections: int
-    """How many readings in a row ended in a 401."""
+    """How many readings in a row were answered with 401."""
     suspect_since: datetime | None
-    """When a sudden zero was read that must be read again before it counts."""
+    """When a suspect reading was made that must be confirmed before it counts."""
     next_reading: NextReading
     booked: Readings
-    """The readings up to which use stands in the roll-up, and when they were read."""
+    """The readings up to which usage is booked in the roll-up, made at `booked_at`."""
     booked_at: datetime | None
 
     @property
@@ -69,9 +69,9 @@ class WalletRow:
 
 
 def sync(conn: Connection, configured: Collection[WalletName], *, now: datetime) -> tuple[WalletName, ...]:
-    """Add the configured wallets and stop reading the others; return those that were configured the last time.
+    """Add the configured wallets and stop reading the others; return those that are no longer configured.
 
-    A new wallet is due at once. So is one that comes back, with no error counted against it.
+    A new wallet is due at once, and so is one that is configured again; its earlier errors don't count.
     """
     known = {
         WalletName(name): is_configured
@@ -106,7 +106,7 @@ def sync(conn: Connection, configured: Collection[WalletName], *, now: datetime)
 
 
 def keep_owners(conn: Connection, owners: Mapping[WalletName, str]) -> None:
-    """Note whose the wallets are; a wallet that isn't named stays whose it was."""
+    """Store the owners of wallets; a wallet that isn't in `owners` keeps its owner."""
     kept = {
         WalletName(name): owner
         for name, owner in conn.execute(select(wallets.c.name, wallets.c.owner).where(wallets.c.configured))
@@ -122,12 +122,12 @@ def keep_owners(conn: Connection, owners: Mapping[WalletName, str]) -> None:
 
 
 def owners(conn: Connection) -> dict[WalletName, str]:
-    """Return whose each wallet is that was ever known; '' = nobody's."""
+    """Return the owners of all wallets, including former ones; '' = none."""
     return {WalletName(name): owner for name, owner in conn.execute(select(wallets.c.name, wallets.c.owner))}
 
 
 def all_wallets(conn: Connection, *, configured_only: bool = True) -> list[WalletRow]:
-    """Return the wallets, by name."""
+    """Return the wallets, ordered by name."""
     wanted = select(wallets).order_by(wallets.c.name)
     if configured_only:
         wanted = wanted.where(wallets.c.configured)
@@ -137,7 +137,7 @@ def all_wallets(conn: Connection, *, configured_only: bool = True) -> list[Walle
 def named(
     conn: Connection, names: Collection[WalletName], *, configured_only: bool = True
 ) -> dict[WalletName, WalletRow]:
-    """Return the wallets of these names that are known."""
+    """Return those of the named wallets that are stored."""
     found: dict[WalletName, WalletRow] = {}
     for chunk in chunked(names):
         wanted = select(wallets).where(wallets.c.name.in_(chunk))
@@ -178,7 +178,7 @@ def of_accounts(
 
 
 def unbooked(conn: Connection, account: str, *, at_most: int) -> list[WalletName]:
-    """Return wallets of an account that were not read since they were booked, and whose latest attempt didn't fail."""
+    """Return wallets of an account that weren't read since their last booking, and whose latest attempt didn't fail."""
     wanted = (
         select(wallets.c.name)
         .where(
@@ -204,13 +204,13 @@ def num_members(conn: Connection, accounts: Collection[str]) -> dict[str, int]:
 
 
 def configured_names(conn: Connection) -> tuple[WalletName, ...]:
-    """Return the names of the configured wallets, in order."""
+    """Return the names of the configured wallets, sorted."""
     names = conn.scalars(select(wallets.c.name).where(wallets.c.configured).order_by(wallets.c.name))
     return tuple(WalletName(name) for name in names)
 
 
 def ids(conn: Connection) -> dict[WalletName, int]:
-    """Return the id of every wallet that is stored, configured or not."""
+    """Return the ids of all stored wallets, configured or not."""
     return {
         WalletName(name): wallet_id for name, wallet_id in conn.execute(select(wallets.c.name, wallets.c.id))
     }
@@ -222,13 +222,13 @@ def add_known(conn: Connection, names: Iterable[WalletName], *, now: datetime) -
         {"name": name, "account": account_of(name), "configured": True, "next_read_at": now} for name in names
     ]
     if rows:
-        # another replica may do the same at this moment
+        # another process may do the same at this moment
         conn.execute(insert_into(conn, wallets).on_conflict_do_nothing(), rows)
 
 
 def wallet_of(row: Row[Any]) -> WalletRow:
     """Return the wallet of a row with all columns."""
-    # by position, in the order of tables.py: several times as quick as by name
+    # by position, in the order of tables.py, which is several times as fast as by name
     wallet_id, name, _, configured, universal, voice, industry, market, *rest = tuple(row)
     (
         observed_at,
@@ -265,13 +265,13 @@ def wallet_of(row: Row[Any]) -> WalletRow:
 
 
 def any_due(conn: Connection, *, now: datetime, failing: bool | None = None) -> bool:
-    """Tell whether a wallet is due (of those whose latest attempt failed, or did not), whoever may be reading it."""
+    """Tell whether any wallet is due, claimed or not. `failing`: only those whose latest attempt failed, or didn't."""
     wanted = select(wallets.c.id).where(_is_due(now, failing)).limit(1)
     return conn.execute(wanted).first() is not None
 
 
 def make_due(conn: Connection, *, now: datetime) -> None:
-    """Make the wallets due that were last read later than now: the clock was set back since."""
+    """Make the wallets due that were last read later than now, because the clock was set back since then."""
     read_later = wallets.c.attempted_at > now + CLOCK_JUMP
     conn.execute(update(wallets).where(wallets.c.configured, read_later).values(**_next(NextReading(now))))
 
@@ -285,7 +285,7 @@ def _next(reading: NextReading) -> dict[str, Any]:
 
 
 def read_no_later(conn: Connection, wallet_id: int, next_reading: NextReading) -> None:
-    """Bring the next reading of a wallet forward, unless it is read earlier anyway."""
+    """Move the next reading of a wallet forward, unless it is earlier anyway."""
     conn.execute(
         update(wallets)
         .where(wallets.c.id == wallet_id, wallets.c.next_read_at > next_reading.at)
@@ -301,12 +301,13 @@ def claim_due(
     limit: int | None = None,
     failing: bool | None = None,
 ) -> list[WalletRow]:
-    """Claim the wallets that are due and that no other living worker has claimed, the longest due first.
+    """Claim the wallets that are due and that no living worker has claimed, the longest due first.
 
-    With `failing`, only those whose latest attempt failed, or only those whose latest attempt did not.
-    The claim ends when the reading is recorded, or is given back; what the worker holds itself it doesn't get again.
+    `failing` True: only those whose latest attempt failed; False: only the others.
+    The claim ends when the reading is recorded, or when it is released. Wallets that this worker has already claimed
+    aren't returned.
     """
-    # a CTE, since PostgreSQL may run a subquery that locks and limits more than once
+    # a CTE, because PostgreSQL may run a subquery that locks and limits more than once
     free = (
         select(wallets.c.id)
         .where(_is_due(now, failing), is_free(wallets.c.claimed_by, now))
@@ -335,7 +336,7 @@ def _is_due(now: datetime, failing: bool | None) -> ColumnElement[bool]:
 def held(conn: Connection, worker_id: str, wallet_ids: Collection[int]) -> frozenset[int]:
     """Return which of the wallets the worker has still claimed, and lock them for this transaction.
 
-    Ask in the transaction that records: a process that was frozen may find that another has read them since.
+    Call it in the transaction that records: if a process was frozen, another one may have read them since then.
     """
     found: set[int] = set()
     for ids in chunked(wallet_ids):
@@ -345,7 +346,7 @@ def held(conn: Connection, worker_id: str, wallet_ids: Collection[int]) -> froze
 
 
 def release_all_but(conn: Connection, worker_id: str, kept: Collection[int]) -> None:
-    """Release the other claims of the worker without a reading: the wallets stay due."""
+    """Release the worker's claims, except on `kept`; the wallets stay due."""
     mine = set(conn.scalars(select(wallets.c.id).where(wallets.c.claimed_by == worker_id)))
     for ids in chunked(mine.difference(kept)):
         conn.execute(

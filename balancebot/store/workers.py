@@ -1,7 +1,7 @@
-"""The processes that share the work. A claim holds while the heartbeat of the worker that made it is younger than `LEASE`.
+"""The processes that share the work. A claim is valid while the heartbeat of its worker is younger than `LEASE`.
 
-There is no leader and no lease per row: others take over from a dead or frozen process as soon as its heartbeat is old.
-On PostgreSQL heartbeats and leases go by the server's clock: the clocks of replicas may be far apart.
+There is no leader and no lease per row: others take over the work of a dead or frozen process as soon as its heartbeat
+is old. On PostgreSQL, heartbeats and leases use the server's clock, as the clocks of the processes may differ much.
 """
 
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ from balancebot.store.types import UtcDateTime
 LEASE = timedelta(seconds=8)
 """How long after its last heartbeat a worker keeps its claims."""
 HEARTBEAT_EVERY = timedelta(seconds=2)
-"""How often a heartbeat is due: several fit into a lease."""
+"""How often a heartbeat is due; several fit into a lease."""
 
 _FORGOTTEN = timedelta(days=1)
 
@@ -33,46 +33,46 @@ def register(conn: Connection, worker_id: str, *, kind: str, now: datetime) -> N
 
 
 def renew(conn: Connection, worker_id: str, *, now: datetime) -> bool:
-    """Write a heartbeat; False when the worker was removed and has to register again."""
+    """Write a heartbeat; False if the worker was removed and has to register again."""
     return (
         conn.execute(update(workers).where(workers.c.id == worker_id).values(seen_at=_Now(now))).rowcount == 1
     )
 
 
 def leave(conn: Connection, worker_id: str) -> None:
-    """Give up every claim of the worker at once."""
+    """Release all claims of the worker at once."""
     conn.execute(delete(workers).where(workers.c.id == worker_id))
 
 
 def expire(conn: Connection, *, kind: str, successor: str) -> None:
-    """Remove every other worker of a kind, known to be dead, so that what they claimed is free."""
+    """Remove all other workers of a kind, which are known to be dead, so that their claims are released."""
     conn.execute(delete(workers).where(workers.c.kind == kind, workers.c.id != successor))
 
 
 def is_alive(conn: Connection, worker_id: str, *, now: datetime) -> bool:
-    """Return whether the claims of the worker hold."""
+    """Return whether the claims of the worker are valid."""
     return (
         conn.execute(select(workers.c.id).where(workers.c.id == worker_id, _fresh(now))).first() is not None
     )
 
 
 def alive(now: datetime) -> ScalarSelect[str]:
-    """Return the ids of the workers whose claims hold, as a subquery."""
+    """Return the ids of the workers whose claims are valid, as a subquery."""
     return select(workers.c.id).where(_fresh(now)).scalar_subquery()
 
 
 def is_free(claimed_by: ColumnElement[str | None], now: datetime) -> ColumnElement[bool]:
-    """Return the condition that nobody alive has claimed a row."""
+    """Return the condition that no living worker has claimed a row."""
     return or_(claimed_by.is_(None), claimed_by.not_in(alive(now)))
 
 
 def _fresh(now: datetime) -> ColumnElement[bool]:
-    # a heartbeat from far in the future was written before the clock was set back: it proves nothing
+    # a heartbeat far in the future was written before the clock was set back, and doesn't count
     return workers.c.seen_at.between(_Now(now, -LEASE), _Now(now, LEASE))
 
 
 class _Now(FunctionElement[datetime]):
-    """The present instant and so much more: the server's on PostgreSQL, where each process may have a clock of its own."""
+    """The present instant plus a time span. On PostgreSQL it is the server's, as each process may have its own clock."""
 
     type = UtcDateTime()
     inherit_cache = True
@@ -95,7 +95,7 @@ def _server_clock(element: _Now, compiler: SQLCompiler, **options: Any) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WorkerHeartbeat:
-    """The heartbeat of one worker, each time in a transaction of its own."""
+    """The heartbeat of one worker; each call uses its own transaction."""
 
     database: Database
     clock: Clock
@@ -103,18 +103,18 @@ class WorkerHeartbeat:
     kind: str
 
     def show(self) -> None:
-        """Write a heartbeat; register the worker at the first one, or when it was removed."""
+        """Write a heartbeat; register the worker first if it is new or was removed."""
         now = self.clock.now()
         with self.database.write() as conn:
             if not renew(conn, self.worker_id, now=now):
                 register(conn, self.worker_id, kind=self.kind, now=now)
 
-    def succeed(self) -> None:
-        """Expire every other worker of its kind without waiting for their leases: they must be dead."""
+    def expire_others(self) -> None:
+        """Expire all other workers of its kind without waiting for their leases. They must be dead."""
         with self.database.write() as conn:
             expire(conn, kind=self.kind, successor=self.worker_id)
 
     def leave(self) -> None:
-        """Give up every claim at once, so that nobody waits for the lease."""
+        """Release all claims at once, so that others don't have to wait for the lease."""
         with self.database.write() as conn:
             leave(conn, self.worker_id)

@@ -146,7 +146,7 @@ def _why(message: AlertMessage, words: Wording) -> str:
 def silences_to_csv(request: PageRequest) -> Response:
     """Send the active silences as CSV."""
     with request.app.database.read() as conn:
-        active_silences = silences.holding(conn, request.now)
+        active_silences = silences.active(conn, request.now)
     rows = (
         (
             str(silence.id),
@@ -252,7 +252,7 @@ def _listed(request: PageRequest, fault: str = "") -> Response:
     shown: Sequence[AlertMessage]
     with app.database.read() as conn:
         num_open = store.num_open_about(conn)
-        active_silences = silences.holding(conn, request.now)
+        active_silences = silences.active(conn, request.now)
         quiet = alerts.muted_counts(conn)
         if is_past:
             closed = store.past(conn, limit=PAGE + 1, offset=offset(number), wanted=wanted)

@@ -70,7 +70,7 @@ def channels(request: PageRequest) -> Response:
     severity = severity or Severity.CRITICAL
     with app.database.read() as conn:
         summaries = notification_history.destination_summaries(conn)
-        failures = channel_failures.standing(conn)
+        failures = channel_failures.current(conn)
         if asked:
             target = read_target(conn, asked, configured=app.settings.wallets)
             if isinstance(target, Sentence):
@@ -135,7 +135,7 @@ def to_csv(request: PageRequest) -> Response:
     """Send all destinations and their state as CSV."""
     with request.app.database.read() as conn:
         summaries = notification_history.destination_summaries(conn)
-        failures = channel_failures.standing(conn)
+        failures = channel_failures.current(conn)
     header = (
         "channel",
         "destination",

@@ -162,7 +162,7 @@ def test_a_silence_that_is_asked_for_again_is_made_once(world):
         pattern, until=until + timedelta(minutes=1), reason="moving house", by=by
     )
     with world.database.read() as conn:
-        assert (made,) == silences.all_of_them(conn)
+        assert (made,) == silences.latest(conn)
 
 
 def test_what_people_write_stands_on_one_printable_line(world):

@@ -41,7 +41,7 @@ def test_a_silence_ends_after_thirty_days_whatever_was_asked_for(world):
 
     assert world.clock.now() + timedelta(days=30) == made.until
     with world.database.read() as conn:
-        assert [made.until] == [held.until for held in silences.holding(conn, world.clock.now())]
+        assert [made.until] == [held.until for held in silences.active(conn, world.clock.now())]
 
 
 def test_one_of_a_wallet_that_is_well_is_not_announced(world):
@@ -124,7 +124,7 @@ def test_a_machine_that_does_not_know_the_time_yet_keeps_silences_as_they_are(wo
     world.app.operate_alerts.tick()
     world.clock.at = right
     with world.database.read() as conn:
-        assert [made.until] == [held.until for held in silences.holding(conn, world.clock.now())]
+        assert [made.until] == [held.until for held in silences.active(conn, world.clock.now())]
     world.deliver()
     assert "opened" not in world.slack.told()
     world.close()

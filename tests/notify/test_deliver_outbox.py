@@ -186,7 +186,7 @@ def test_what_may_have_arrived_each_time_is_repeated_rarely_and_told_elsewhere(b
     assert [0, 0, 0, 5, 20, 80, 140] == [age.total_seconds() // 60 for age in ages]
     assert ["ChannelFailureMessage"] == bench.slack.told()
     with bench.database.read() as conn:
-        assert () == channel_failures.standing(conn)
+        assert () == channel_failures.current(conn)
 
 
 def test_news_does_not_wait_for_what_may_have_arrived(bench: Bench) -> None:

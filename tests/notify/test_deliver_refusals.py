@@ -26,7 +26,7 @@ def standing(bench: Bench) -> list[tuple[str, str, str]]:
     with bench.database.read() as conn:
         return [
             (failure.channel, failure.destination, str(failure.message))
-            for failure in channel_failures.standing(conn)
+            for failure in channel_failures.current(conn)
         ]
 
 

@@ -58,7 +58,7 @@ def test_what_is_open_counts_as_raised_when_it_was_told_and_silences_end_after_t
     alembic(blank_url, "upgrade", AFTER)
     with blank.read() as conn:
         assert [TOLD, None] == [last.alert.raised_at for last in alerts.all_open(conn)]
-        assert [10, 30, 30] == [(s.until - s.begins_at).days for s in reversed(silences.all_of_them(conn))]
+        assert [10, 30, 30] == [(s.until - s.begins_at).days for s in reversed(silences.latest(conn))]
     with blank.write() as conn:
         for reason, message in (
             ("escalated", '{"type":"alert","message":{"reason":"escalated"}}'),

@@ -106,7 +106,7 @@ def test_a_wrong_reading_takes_its_top_up_back(database: Database) -> None:
     arrives(database, 40_000, second=SECOND + 90)
     hour = Hour(SECOND // 3600, BalanceKey(POOL, Category.INDUSTRY))
     with database.write() as conn:
-        orders.take_back(conn, hour, 50_000)
+        orders.reduce_top_ups(conn, hour, 50_000)
         left = orders.top_ups_between(conn, since=hour.epoch_hour, until=hour.epoch_hour + 1)
     assert [(POOL, 10_000)] == [(top_up.wallet, top_up.messages) for top_up in left]
     assert {only: (OrderState.PARTLY, 10_000)} == states(database)

@@ -40,7 +40,7 @@ def test_who_has_a_database_to_itself_waits_for_no_lease_of_its_predecessor(data
     )
     for worker in (killed, other, present):
         worker.show()
-    present.succeed()
+    present.expire_others()
     with database.read() as conn:
         alive = {
             worker_id: workers.is_alive(conn, worker_id, now=clock.now())

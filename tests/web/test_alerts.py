@@ -116,13 +116,13 @@ def test_a_pattern_is_silenced_and_the_silence_is_ended(desk: Desk, alert: Alert
         fields = {"csrf_token": csrf_token(browser), "pattern": "acme/*", "for": "4h", "reason": "test"}
         assert "/alerts?done=silenced" == browser.post("/silences/add", data=fields).headers["location"]
         with desk.world.database.read() as conn:
-            (held,) = silences.holding(conn, desk.world.clock.now())
+            (held,) = silences.active(conn, desk.world.clock.now())
         assert ("acme/*", desk.world.clock.now() + timedelta(hours=4)) == (held.pattern.text, held.until)
         assert "silenced" in browser.get("/alerts").text
 
         browser.post(f"/silences/{held.id}/end", data=fields)
         with desk.world.database.read() as conn:
-            assert silences.holding(conn, desk.world.clock.now()) == ()
+            assert silences.active(conn, desk.world.clock.now()) == ()
 
 
 def test_a_top_up_that_was_ordered_is_recorded_with_its_quantity(desk: Desk, alert: Alert) -> None:

@@ -65,7 +65,7 @@ def test_a_refusal_is_shown_in_words(desk: Desk) -> None:
         send_test(desk, browser, OPS)
         desk.world.deliver()
         with desk.app.database.read() as conn:
-            assert () == channel_failures.standing(conn)
+            assert () == channel_failures.current(conn)
             error = destination_summaries(conn)[OPS].error
         assert error
         assert desk.app.words.translate(error) in browser.get("/channels").text

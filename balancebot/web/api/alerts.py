@@ -156,9 +156,9 @@ def silences(request: ApiRequest) -> SilencesAnswer:
             raise bad_cursor()
     with request.app.database.read() as conn:
         if query.all:
-            found = stored_silences.all_of_them(conn, before=before, limit=query.limit + 1)
+            found = stored_silences.latest(conn, before=before, limit=query.limit + 1)
         else:
-            holding = reversed(stored_silences.holding(conn, request.now))
+            holding = reversed(stored_silences.active(conn, request.now))
             found = tuple(silence for silence in holding if (silence.id or 0) < before)
     shown = found[: query.limit]
     return SilencesAnswer(

@@ -20,9 +20,7 @@ def entries(desk: Desk) -> list[tuple[str, Via, Act]]:
 
 def held(desk: Desk) -> list[tuple[str, datetime, str]]:
     with desk.world.database.read() as conn:
-        return [
-            (silence.pattern.text, silence.until, silence.reason) for silence in silences.all_of_them(conn)
-        ]
+        return [(silence.pattern.text, silence.until, silence.reason) for silence in silences.latest(conn)]
 
 
 def test_a_click_acknowledges_edits_the_message_and_is_in_the_audit_log_with_the_user(desk: Desk) -> None:

@@ -38,7 +38,7 @@ def test_a_click_whose_acknowledgement_is_lost_comes_again_over_the_next_socket_
         assert {} == desk.slack.socket.deliver(click(ActionId.SILENCE, f"{desk.alert_id}|1h", choice=True))
 
     with desk.world.database.read() as conn:
-        assert 1 == len(silences.all_of_them(conn))
+        assert 1 == len(silences.latest(conn))
 
 
 def test_a_socket_that_breaks_without_a_word_is_replaced(desk: Desk) -> None:
@@ -143,4 +143,4 @@ def test_two_replicas_that_get_the_same_click_do_it_once(desk: Desk) -> None:
         desk.slack.socket.wait_for_whispers(2)
 
     with desk.world.database.read() as conn:
-        assert 1 == len(silences.all_of_them(conn))
+        assert 1 == len(silences.latest(conn))

@@ -91,7 +91,7 @@ def test_a_group_is_silenced_as_one_and_means_its_balances_alone(desk: Desk, gro
         (said,) = desk.slack.socket.wait_for_whispers(1)
 
     with desk.world.database.read() as conn:
-        (silence,) = silences.all_of_them(conn)
+        (silence,) = silences.latest(conn)
         assert all(alert.muted for alert in (last.alert for last in alerts.listed(conn)))
     assert ("acme/shop:industry, acme/web:industry", NOON + timedelta(hours=4)) == (
         silence.pattern.text,

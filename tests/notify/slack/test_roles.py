@@ -23,7 +23,7 @@ def num_acts(desk: Desk) -> int:
 
 def silenced(desk: Desk) -> list[tuple[str, timedelta]]:
     with desk.world.database.read() as conn:
-        return [(silence.pattern.text, silence.until - NOON) for silence in silences.all_of_them(conn)]
+        return [(silence.pattern.text, silence.until - NOON) for silence in silences.latest(conn)]
 
 
 def told(desk: Desk, *envelopes: dict[str, Any], extra: str = "") -> list[str]:
