@@ -1,4 +1,4 @@
-"""What limits would have told of a balance in the past: the alert's own table, run over what was read then."""
+"""The backtest of limits: which alerts they would have caused in the past, by the alert table applied to past readings."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -15,28 +15,28 @@ from balancebot.domain.verdict import Severity, judge
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Moment:
-    """What was known of a balance at one instant."""
+    """The reading and estimate of a balance at one instant."""
 
     at: datetime
     reading: Reading
     estimate: Estimate
     topped_up: bool = False
-    """Whether quota was bought since the moment before."""
+    """Whether quota was bought since the previous moment."""
 
 
 class Ending(StrEnum):
-    """How an episode went on after it was told."""
+    """How an episode ended after its notification."""
 
     RAN_OUT = "ran_out"
     TOPPED_UP = "topped_up"
     RECOVERED = "recovered"
-    """It passed its limits again without a purchase: use grew less, or quota was moved here."""
+    """It passed its limits again without a purchase, because usage fell or quota was moved here."""
     STILL_OPEN = "still_open"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NoticeSent:
-    """One message that people would have got."""
+    """One message that would have been sent."""
 
     at: datetime
     severity: Severity
@@ -45,27 +45,27 @@ class NoticeSent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
-    """One alert as it would have been."""
+    """One alert that would have been opened."""
 
     told: tuple[NoticeSent, ...]
-    """Opened and each worsening; never empty."""
+    """The messages about its opening and each worsening; never empty."""
     ending: Ending
     ended_at: datetime | None
-    """When it ran out, was topped up, or recovered: whatever came first; None = still open."""
+    """When it first ran out, was topped up or recovered; None = still open."""
 
     @property
     def opened_at(self) -> datetime:
-        """When it would have spoken first."""
+        """When the first message would have been sent."""
         return self.told[0].at
 
     @property
     def worst(self) -> Severity:
-        """The worst severity told."""
+        """The worst severity of its messages."""
         return max(notice.severity for notice in self.told)
 
     @property
     def notice(self) -> timedelta | None:
-        """How long before the balance ran out or was topped up it would have spoken; None = neither happened."""
+        """The time from the first message until the balance ran out or was topped up; None = neither happened."""
         if self.ended_at is None or self.ending not in {Ending.RAN_OUT, Ending.TOPPED_UP}:
             return None
         return self.ended_at - self.opened_at
@@ -82,7 +82,7 @@ def episodes(
 ) -> tuple[Episode, ...]:
     """Return the alerts that `limits` would have opened over `moments` (oldest first), in the order they opened.
 
-    With `read_before`, what is open at the first moment opened before it, and doesn't count.
+    With `read_before`, an alert that is open at the first moment was opened earlier, and doesn't count.
     """
     first: datetime | None = None
     subject = AlertSubject(kind=AlertKind.LOW_BALANCE, wallet=balance.wallet, category=balance.category)
@@ -100,7 +100,7 @@ def episodes(
         )
         ever_positive = ever_positive or (isinstance(moment.reading, int) and moment.reading > 0)
         if found and alert is not None:
-            found[-1] = _gone_on(found[-1], moment)
+            found[-1] = _continued(found[-1], moment)
         step = advance(
             alert,
             verdict,
@@ -128,13 +128,13 @@ def episodes(
 
 
 def _flaps(found: Sequence[Episode], at: datetime) -> int:
-    """Return how often it has opened of late if it opens now."""
+    """Return how often it has opened recently, including now."""
     lately = takewhile(lambda episode: at - episode.opened_at <= FLAPPING_WITHIN, reversed(found))
     return 1 + sum(1 for _ in lately)
 
 
 def _worsenings(episode: Episode, severity: Severity, at: datetime) -> int:
-    """Return how often it has worsened to `severity` of late if it does so now."""
+    """Return how often it has worsened to `severity` recently, including now."""
     return 1 + sum(
         notice.reason is Reason.WORSENED and notice.severity is severity and at - notice.at <= FLAPPING_WITHIN
         for notice in episode.told
@@ -142,14 +142,14 @@ def _worsenings(episode: Episode, severity: Severity, at: datetime) -> int:
 
 
 def _opened(moment: Moment, severity: Severity) -> Episode:
-    told = NoticeSent(at=moment.at, severity=severity, reason=Reason.OPENED)
+    notice = NoticeSent(at=moment.at, severity=severity, reason=Reason.OPENED)
     if moment.reading == 0:
-        return Episode(told=(told,), ending=Ending.RAN_OUT, ended_at=moment.at)
-    return Episode(told=(told,), ending=Ending.STILL_OPEN, ended_at=None)
+        return Episode(told=(notice,), ending=Ending.RAN_OUT, ended_at=moment.at)
+    return Episode(told=(notice,), ending=Ending.STILL_OPEN, ended_at=None)
 
 
-def _gone_on(episode: Episode, moment: Moment) -> Episode:
-    """Note the first thing that happened to the balance since it was told of."""
+def _continued(episode: Episode, moment: Moment) -> Episode:
+    """Return the episode after a further moment; the first event after its opening ends it."""
     if episode.ending is not Ending.STILL_OPEN:
         return episode
     if moment.topped_up:

@@ -1,8 +1,8 @@
-"""Usage far above what is usual at its time of day: how much of it counts in the level, and what is a burst of its own.
+"""Usage far above what is usual at its time of day: how much of it counts in the level, and what is a burst.
 
-An hour counts up to a cap, and the cap of what goes on grows with every hour that it lasts: a single mailing hardly
-moves the level, a lasting change counts in full within a day, and of what is over only the usual counts. What lies above
-the cap is a *burst* if it is worth a usual day or more; smaller excess is ordinary noise and counts after all.
+An hour counts up to a cap. The cap of high usage that continues grows with every hour. So a single mailing hardly changes
+the level, a lasting change counts in full within a day, and of high usage that has ended only the usual part counts. The
+excess above the cap is a *burst* if it is as much as a usual day or more; smaller excess is noise and counts in full.
 """
 
 from collections.abc import Sequence
@@ -14,22 +14,23 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 CAP = 5.0
-"""An hour counts up to so many times the usual of its time of day, one of n that go on up to n times that."""
+"""An hour counts up to this multiple of the usual usage at its time of day; in n continuous hours up to n times that."""
 LEAST_CAP = 1.5
-"""The cap of rare readings comes down to this."""
+"""If readings are rare, the cap is lower, at least this."""
 _ALONE = 1.5
-"""Below so many of rare readings there is only one: it may be a burst, so only the usual of it counts until the next."""
+"""If readings are rare, fewer high intervals than this are a single one: it may be a burst, so only its usual part
+counts until the next reading."""
 BURST_DAYS = 1.0
-"""Excess of at least so many usual days is a burst."""
+"""Excess of at least this many usual days is a burst."""
 _CALM_HOURS = 1
-"""Hours back to less than half the cap that end what seemed to last; hours in which little is sent, nights and an
-office's weekends, don't count."""
+"""High usage has ended after this many hours with less than half the cap. Hours in which little is usually sent (nights,
+an office's weekends) don't count."""
 _APART = 3
-"""Hours without excess that end a burst."""
+"""A burst ends after this many hours without excess."""
 _TYPICAL_SHARE = 0.8
-"""The usual of a time of day is the mean of its lower 80 %: bursts and busy days are left out."""
+"""The usual usage at a time of day is the mean of the lower 80 % of its hours, without bursts and busy days."""
 _LEAST = 3.0
-"""Messages an hour that are never excess."""
+"""Messages per hour that are never excess."""
 
 
 class Burst(NamedTuple):
@@ -40,22 +41,22 @@ class Burst(NamedTuple):
     hours: int
     """How many clock hours it lasted."""
     messages: float
-    """What it used above the cap."""
+    """The usage above the cap."""
 
 
 class UsualUse(NamedTuple):
-    """The usage of N windows, cleaned."""
+    """The usage of N windows without bursts."""
 
     use: Floats
-    """[N, T] what counts in the level."""
+    """[N, T] the usage that counts in the level."""
     bursts: list[list[Burst]]
-    """Per window, the earliest first; `hour` counts from the window's first hour. Those that go on at its end too."""
+    """Per window, the earliest first, including those that continue at its end; `hour` counts from its first hour."""
 
 
 def usual_use(use: Floats, exposure: Floats, gap: Floats) -> UsualUse:
-    """Tell usual usage [N, T] from bursts; T is whole days, `exposure` in hours.
+    """Separate usual usage [N, T] from bursts; T is a number of whole days, `exposure` is in hours.
 
-    `gap` [N] is the usual time between two readings, in hours: where it is long a burst shows less, spread over it.
+    `gap` [N] is the usual time between two readings, in hours: if it is long, a burst is spread over it and less visible.
     """
     typical, own = _typical(use, exposure)
     gap = np.maximum(gap, 1.0)[:, None]
@@ -80,7 +81,7 @@ def usual_use(use: Floats, exposure: Floats, gap: Floats) -> UsualUse:
 
 
 def _typical(use: Floats, exposure: Floats) -> tuple[Floats, Floats]:
-    """Return the usual usage per hour of exposure by time of day [N, 24]: at least half the day's mean, and as it is."""
+    """Return the usual usage per hour of exposure by time of day [N, 24]: once at least half the day's mean, once raw."""
     seen = exposure > 0.3
     rate = np.where(seen, use / np.maximum(exposure, 0.3), np.inf)
     rate = np.sort(rate.reshape(len(use), use.shape[1] // 24, 24), axis=1)
@@ -94,7 +95,7 @@ def _typical(use: Floats, exposure: Floats) -> tuple[Floats, Floats]:
 
 
 def _last_week(use: Floats) -> Floats:
-    """Return the mean of the same hour of the week before and the week before that, [N, T]; the first weeks know none."""
+    """Return the mean of the same hours one and two weeks before, [N, T]; a huge number in the first two weeks."""
     earlier = np.full(use.shape, 1e18)
     earlier[:, 336:] = (use[:, 168:-168] + use[:, :-336]) / 2
     return earlier
@@ -103,7 +104,7 @@ def _last_week(use: Floats) -> Floats:
 def _bursts(
     use: Floats, kept: Floats, expected: Floats, lasting: NDArray[np.bool_], least: float
 ) -> list[Burst]:
-    """Return the bursts of one window, with what counts of them set in `kept`: all of what is too small for one."""
+    """Return the bursts of one window. `kept` is updated: excess that is too small for a burst counts in full."""
     places = np.flatnonzero(use > kept)
     found = []
     for part in np.split(places, np.flatnonzero(np.diff(places) > _APART) + 1):
@@ -117,26 +118,26 @@ def _bursts(
 
 
 _PRIOR = 2.0, 16.0
-"""Who sends most in bursts is taken to have sent so many in so many days before any was seen ..."""
+"""(bursts, days): the prior for a balance that is mostly used in bursts ..."""
 _PRIOR_SHARE = 2
-"""... by the square of their share in all that is used, and as far as they recur."""
+"""... weighted by this power of their share in all usage, and by how much they recur."""
 
 
 class BurstRate(NamedTuple):
-    """How often a balance bursts and how big its bursts are."""
+    """How often a balance has bursts, and how large they are."""
 
     per_day: float
     mean: float
     spread: float
-    """Standard deviation of the size."""
+    """The standard deviation of the size."""
     evidence: float
-    """How many bursts the rate was learned from: it is a gamma distribution of that shape."""
+    """How many bursts the rate was estimated from: the rate has a gamma distribution with that shape."""
 
 
 def burst_rate(bursts: Sequence[Burst], days: float, usual: float) -> BurstRate:
-    """Return the rate of `bursts` seen in so many days with `usual` messages beside them.
+    """Return the rate of `bursts` in this many days, which had `usual` messages of usual usage too.
 
-    What happened once hardly counts, what recurs counts in full; where nearly all is used in bursts, one counts as well.
+    A single burst hardly counts, recurring ones count in full; if nearly all usage is in bursts, a single one counts too.
     """
     if not bursts or days <= 0:
         return BurstRate(0.0, 0.0, 0.0, 1.0)

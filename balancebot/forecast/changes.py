@@ -1,4 +1,4 @@
-"""Changes of the level that seem to last, and steady growth or decline."""
+"""Changes of the usage level that seem to last; steady growth or decline; and stretches of unusual days."""
 
 from typing import NamedTuple
 
@@ -12,43 +12,43 @@ from balancebot.forecast.replay import HORIZONS, Replays
 Floats = NDArray[np.float64]
 
 _LOOKED_AT = 7
-"""A change is looked for over the last 1 hour to 4 days: the first so many horizons."""
+"""A change is searched for over the last hour to 4 days, which are the first horizons."""
 _MEMORY = 7
-"""What was before: the half-life of 256 hours."""
+"""The index of the half-life for the level before a change: 256 hours."""
 _NOTICED = 1.5
 _CLEAR = 3.0
-"""A change counts from 1.2 times what the balance's own errors of that length reach in one of ten, in full from 2.2."""
+"""The ratio of a change to the balance's own error of that horizon, from which it counts partly, and in full."""
 _NOISE_BAND = 1.85
 _PATIENCE = 10.0
-"""Hours after which a clear rise is as likely to last as not ..."""
+"""After this many hours, a clear rise lasts with a probability of 50 % ..."""
 _PATIENCE_DOWN = 20.0
-"""... and a clear fall: holidays end."""
+"""... and a clear fall after this many, because holidays end."""
 _STEEPEST = 0.2
-"""log2 per week."""
+"""In log2 per week."""
 _NOISE = 0.06
-"""log2; what a week's level varies at least."""
+"""In log2: the least variation of a week's level."""
 BLOCK = 12
-"""Hours: unusual days begin and end at such steps ..."""
+"""In hours: the unit in which unusual days begin and end ..."""
 _LENGTHS = (3, 4, 6, 8, 10, 12, 14, 16, 20, 24)
-"""... and are so many of them."""
+"""... and the possible lengths of such a stretch, in blocks."""
 _BESIDE = 14
-"""What came before and after is looked at over so many."""
+"""How many blocks before and after it are compared with it."""
 FIRST = 10
-"""So many must have come before."""
+"""How many blocks must precede it."""
 APART = 0.5
-"""log2 by which unusual days differ from those before and after at least ..."""
+"""The least difference, in log2, of unusual days from the days before and after them ..."""
 _SPREADS = 2.5
-"""... and in standard deviations of days."""
+"""... and the least difference in standard deviations of days."""
 
 
 class Change(NamedTuple):
-    """The latest change of N balances; `weight` 0 is none."""
+    """The latest change of N balances; `weight` 0 means none."""
 
     hours: Floats
     before: Floats
-    """The level before it ..."""
+    """The level before it."""
     level: Floats
-    """... and since."""
+    """The level since then."""
     weight: Floats
 
 
@@ -62,11 +62,11 @@ def lasting_change(
     dispersion: Floats,
     gap: Floats,
 ) -> Change:
-    """Look for the latest change in windows [N, 840] of `use` over what the shape alone `expected`.
+    """Find the latest change in windows [N, 840] of `use`, relative to the usage `expected` by the shape alone.
 
-    `past` are the levels on the way [N, 10, 168]. The level of the last c hours is compared with the one before them
-    in units of the errors that this balance's forecasts of c hours usually have. What is over by half in any shorter
-    stretch up to now is no change, and what had not begun by half in the older part of the c hours is a younger one.
+    `past` are the past levels [N, 10, 168]. The level of the last c hours is compared with the level before them, in units
+    of the usual error of this balance's forecasts of c hours. It is no change if half of it is gone in any shorter span up
+    to now; and if less than half of it shows in the older part of the c hours, the change is more recent.
     """
     count, hours = use.shape
     seen = exposure.sum(1)
@@ -76,7 +76,7 @@ def lasting_change(
     goes_on_up, goes_on_down = np.full(count, np.inf), np.full(count, np.inf)
     change = Change(np.ones(count), np.ones(count), np.ones(count), np.zeros(count))
     for place, c in enumerate(HORIZONS[:_LOOKED_AT].tolist()):
-        known = (gap <= 1.0) | (c + 2.0 >= gap)  # one reading at least, give or take an hour on both ends
+        known = (gap <= 1.0) | (c + 2.0 >= gap)  # at least one reading, with an hour's tolerance at both ends
         used, shaped = use[:, -c:].sum(1), expected[:, -c:].sum(1)
         before = np.maximum(past[:, _MEMORY, (hours - c) // STEP], 1e-6)
         level = (used + dispersion * before) / (shaped + dispersion)
@@ -95,7 +95,7 @@ def lasting_change(
         goes_on &= older * np.sign(rise) >= np.abs(rise) / 2
         score = np.where(goes_on, np.abs(rise) / error, 0.0)
         clear = np.clip((score - _NOTICED) / (_CLEAR - _NOTICED), 0.0, 1.0)
-        # hours, at most as much as usual hours would have used in them: quiet ones tell little
+        # in hours weighted by their expected usage, at most c: quiet hours say little
         lasted = np.minimum(shaped / mean, c)
         patience = np.where(rise > 0, _PATIENCE, _PATIENCE_DOWN)
         weight = np.where((seen >= 4 * c + 72) & known, clear * how_sure(lasted, patience), 0.0)
@@ -111,12 +111,12 @@ def lasting_change(
 
 
 def how_sure(hours: Floats | NDArray[np.intp], patience: Floats | float = _PATIENCE) -> Floats:
-    """Return how likely a clear change lasts that has lasted for so many hours."""
+    """Return the probability that a clear change lasts that has lasted for this many hours."""
     return np.asarray(hours**2 / (hours**2 + patience**2))
 
 
 def weekly_trend(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
-    """Return the growth of windows [N, 840] over their shape, in log2 per week, 0 where it isn't clear; and its error."""
+    """Return the growth of windows [N, 840] relative to their shape, in log2 per week (0 if unclear), and its error."""
     count = len(use)
     used, shaped = (np.asarray(values.reshape(count, 5, 168).sum(2)) for values in (use, expected))
     overall = shaped.sum(1, keepdims=True)
@@ -128,22 +128,22 @@ def weekly_trend(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
     error = np.sqrt(((rest**2).sum(1) / 3.0 + _NOISE**2) / 10.0)
     sure = np.maximum(1.0 - (error / np.maximum(np.abs(slope), 1e-9)) ** 2, 0.0)
     trend = np.where(known, np.clip(slope, -_STEEPEST, _STEEPEST) * sure, 0.0)
-    # weeks ahead a trend goes far: where there is one, the range and orders cover its error as well
+    # a trend has a large effect weeks ahead, so the range and orders include its error
     unclear = np.hypot(slope - trend, np.where(trend == 0.0, 0.0, P90 * error))
     return trend, np.where(known, np.minimum(unclear, _STEEPEST), 0.0)
 
 
 def blocks(use: Floats, expected: Floats) -> tuple[Floats, Floats, Floats]:
-    """Return hourly `use` and `expected` [N, T] by blocks, and what is usually expected in one, [N, 1]."""
+    """Return hourly `use` and `expected` [N, T] summed by blocks, and the usual expected usage of a block, [N, 1]."""
     used, shaped = (values.reshape(len(use), -1, BLOCK).sum(2) for values in (use, expected))
     return used, shaped, shaped.sum(1, keepdims=True) / np.maximum((shaped > 0).sum(1, keepdims=True), 1)
 
 
 def unusual_days(use: Floats, expected: Floats) -> NDArray[np.bool_]:
-    """Return which hours of windows [N, 840] are of a stretch of unusual days that is over: a holiday, a busy week.
+    """Return the hours of windows [N, 840] within a stretch of unusual days that has ended: a holiday, a busy week.
 
-    Its level differs from the levels before and after it on the same side, by more than days usually do; a shape that
-    is back for less than a usual day isn't back. The most striking one per window counts.
+    Its level is above, or below, both the level before and the level after it, by more than days usually differ. It has
+    ended only after at least about a usual day. The most striking stretch per window counts.
     """
     count, hours = use.shape
     num = hours // BLOCK
@@ -185,9 +185,9 @@ def unusual_days(use: Floats, expected: Floats) -> NDArray[np.bool_]:
 
 
 def _days(used: Floats, shaped: Floats, usual: Floats) -> tuple[Floats, Floats]:
-    """Return how days vary over their shape, in log2: their standard deviation, by the quartiles, and the farthest one.
+    """Return how much days vary, in log2: the standard deviation, based on quartiles, and the largest difference.
 
-    0 where there are few days.
+    0 if there are few days.
     """
     used, shaped = (values.reshape(len(values), -1, 2).sum(2) for values in (used, shaped))
     seen = shaped > usual / 2

@@ -1,6 +1,6 @@
-"""How a balance goes from here on: its level at each instant ahead, with the fan around it.
+"""The expected levels of a balance at instants ahead, as percentiles (the fan of a chart).
 
-The same paths as the runways', so the fan is steep by day, flat by night and ends where the runway does.
+They come from the same paths as the runway, so the fan is steep by day, flat at night and ends where the runway does.
 """
 
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from balancebot.forecast.recurring import DatedSend
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LevelAhead:
-    """What is left at one instant: with a probability of 10, 50 and 90 % it is at most that much. Never below 0."""
+    """The balance at one instant: P10, P50 and P90, never below 0."""
 
     at: datetime
     p10: float
@@ -38,10 +38,10 @@ def course_ahead(
     open_use: float = 0.0,
     open_exposure: float = 0.0,
 ) -> tuple[LevelAhead, ...]:
-    """Return the course of one balance (its record alone, [1]) from its reading to `until`, a level every `step`.
+    """Return the levels of one balance (a model array of length 1) from its reading to `until`, one every `step`.
 
-    It ends early where even the slowest path has used all. Empty where too little is known of its use. No top-up is
-    assumed; arguments as in `forecast`.
+    It ends early when the balance is empty even on the slowest path. The result is empty if too little is known about
+    the usage. No top-up is assumed; the arguments are as in `forecast`.
     """
     since = observed_at.timestamp()
     if until <= observed_at:

@@ -1,6 +1,6 @@
-"""From models and present balances to runways and orders: the arithmetic of every reading, for many balances at once.
+"""Estimate usage and runway from models and present balances, for many balances at once, at every reading.
 
-Everything starts at the last reading, with its balance; a top-up to come is never assumed.
+Everything starts at the last reading with its balance; future top-ups are never assumed.
 """
 
 import math
@@ -22,32 +22,32 @@ Floats = NDArray[np.float64]
 
 _CHUNK = 128
 _AHEAD = 366 * 86400.0
-"""Of a normal distribution, in standard deviations."""
+"""How far ahead dated sends are considered, in seconds."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Forecasts:
-    """The answers for N balances; hours from `now`, `inf` beyond 365 days. Meaningless where `known` is False."""
+    """The forecasts for N balances; hours from `now`, `inf` beyond 365 days. Values are meaningless if `known` is False."""
 
     known: NDArray[np.bool_]
     burn_per_day: Floats
-    """DatedSend use of the next 24 hours."""
+    """Expected usage of the next 24 hours, in messages."""
     usual_per_day: Floats
-    """The same without bursts and dated sends, as a mean of the next week."""
+    """Expected usage per day without bursts and dated sends, in messages: the mean of the next week."""
     p10: Floats
     p50: Floats
     p90: Floats
     judged: Floats
     not_counted: Floats
-    """Messages of the latest burst that usual use leaves out."""
+    """Messages of the latest burst that usual usage leaves out."""
     not_counted_at: Floats
-    """When it began, in epoch seconds; meaningless where there is none."""
+    """When that burst began, in epoch seconds; meaningless if there is none."""
     bursts_per_day: Floats
     burst: Floats
     """The P90 of a burst's size, in messages."""
 
     def estimates(self) -> list[Estimate]:
-        """Return the answers one by one."""
+        """Return the forecasts as a list of estimates."""
         rows = (
             self.known,
             self.burn_per_day,
@@ -92,11 +92,11 @@ def forecast(
     pace: Floats | None = None,
     plans: Sequence[Sequence[DatedSend]] | None = None,
 ) -> Forecasts:
-    """Say how long `balances` [N], read at `observed_at` [N] (epoch seconds, up to `now`), will last.
+    """Forecast how long `balances` [N], read at `observed_at` [N] (epoch seconds, up to `now`), will last.
 
-    `open_use` and `open_exposure` (hours) are what was booked since the models' hours closed, `pace` the messages per hour
-    between the last two readings; `plans` is announced use per balance, on top of what is expected. Where less than an
-    hour was seen, or no use, the answer isn't `known`.
+    `open_use` and `open_exposure` (hours) are booked since the models' last closed hours, `pace` is in messages per hour
+    between the last two readings; `plans` are the planned sends per balance, in addition to expected usage. With less
+    than an hour of exposure, or without any usage, the forecast isn't `known`.
     """
     count = len(models)
     use = np.zeros(count) if open_use is None else open_use
@@ -153,7 +153,7 @@ def forecast(
 def dated_sends(
     model: np.void, since: float, zone: Zone, plans: Sequence[DatedSend] = (), until: float | None = None
 ) -> tuple[DatedSend, ...]:
-    """Return the dated sends ahead of one balance: what was announced, and what its past lets expect."""
+    """Return the future dated sends of one balance: planned ones, and those that its rules expect."""
     last = since + _AHEAD if until is None else until
     sends = [plan for plan in plans if plan.end > since]
     for place in range(int(model["rules"])):
@@ -187,7 +187,7 @@ def _answers(paths: Paths, balances: Floats, seconds: Floats, confidence: float)
 
 
 def _with_burst(paths: Paths, balances: Floats, chances: Floats, *, row: int, goes_on: GoesOn) -> Floats:
-    """Return when a balance is used up with each of `chances`, by usual usage or by a burst that goes on."""
+    """Return when a balance is used up with each of `chances`, by usual usage or by a burst that continues."""
     chance, empty = float(goes_on.chance[row]), float(goes_on.hours[row])
     before = paths.lasts(balances, np.minimum(chances / (1.0 - chance), 1.0))[row]
     after = paths.lasts(balances, np.maximum(chances - chance, 0.0) / (1.0 - chance))[row]

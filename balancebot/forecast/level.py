@@ -1,7 +1,8 @@
-"""How busy a balance is beside the shape of its week, remembered over several half-lives.
+"""The level of usage relative to the shape of the week, as averages with several half-lives.
 
-The level reverts: what the last hours showed says much about the next hours and little about the next weeks, so the
-memory used for a moment grows with its distance. How fast it grows is a *schedule*; a balance weighs three of them.
+The level reverts to its mean: the last hours say much about the next hours and little about the next weeks. So the
+half-life that is used for a moment grows with its distance. How fast it grows is a *schedule*; each balance has its own
+weights of three schedules.
 """
 
 import numpy as np
@@ -10,17 +11,17 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 
 HALF_LIVES = np.array([2.0, 4, 8, 16, 32, 64, 128, 256, 512, 1e5])
-"""Hours. The last one is the whole window."""
+"""In hours. The last one covers the whole window."""
 SCHEDULES = ((1.0, 0.2), (4.0, 1.0), (24.0, 6.0))
 """(a, b): the half-life for a moment h hours away is a + b h (1 + h / 300)."""
 _FAR = 300.0
-"""Hours: weeks ahead a few busy days say little, so the memory grows faster than the distance."""
+"""In hours. A few busy days say little about weeks ahead, so the half-life grows faster than the distance."""
 STEP = 5
-"""Hours between the past moments at which the level is known; divides the window, and meets every hour of the day."""
+"""Hours between the past moments at which the level is computed. It divides the window, and hits every hour of the day."""
 
 
 def decay(hours: Floats) -> Floats:
-    """Return what is left after so many hours, per half-life: [..., 10]."""
+    """Return the part that remains after this many hours, per half-life: [..., 10]."""
     return np.asarray(2.0 ** (-hours[..., None] / HALF_LIVES))
 
 
@@ -47,9 +48,10 @@ def remembered_on_the_way(values: Floats) -> Floats:
 
 
 def levels(used: Floats, expected: Floats, mean: Floats, dispersion: Floats) -> Floats:
-    """Return the level per half-life from remembered use and remembered shape, [N, 10, ...]; 1 is as the shape says.
+    """Return the level per half-life from the decayed sums of usage and of the shape, [N, 10, ...]; 1 = as expected.
 
-    Each is drawn towards the next longer memory by as much expected use as its noise deserves.
+    Each level is shrunk towards that of the next longer half-life, with a weight (in expected usage) according to its
+    noise.
     """
     level = np.empty(used.shape)
     pull = (2.0 * mean + 1e-9).reshape(-1, *(1,) * (used.ndim - 2))
@@ -63,9 +65,9 @@ def levels(used: Floats, expected: Floats, mean: Floats, dispersion: Floats) -> 
 
 
 def schedule_mixes(distance: Floats) -> Floats:
-    """Return which half-life each schedule wants for moments `distance` hours away: [schedules, D, 2].
+    """Return the half-life of each schedule for moments `distance` hours away: [schedules, D, 2].
 
-    As (j, share): half-life j with 1 - share and half-life j + 1 with share, linear in their logarithms.
+    As (j, share): half-life j with weight 1 - share and half-life j + 1 with weight share, linear in their logarithms.
     """
     wanted = np.log2(np.array([a + b * distance * (1.0 + distance / _FAR) for a, b in SCHEDULES]))
     known = np.log2(HALF_LIVES)
@@ -75,7 +77,7 @@ def schedule_mixes(distance: Floats) -> Floats:
 
 
 def schedule_weights(distance: Floats) -> Floats:
-    """Return the same as weights of all half-lives: [schedules, D, 10]."""
+    """Return the same as `schedule_mixes`, as weights of all half-lives: [schedules, D, 10]."""
     mixes = schedule_mixes(distance)
     lower, share = mixes[..., 0].astype(np.intp), mixes[..., 1]
     weights = np.zeros((*share.shape, len(HALF_LIVES)))

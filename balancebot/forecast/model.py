@@ -1,7 +1,7 @@
-"""What is known of a balance's usage, fitted when an hour closes: one record of fixed size per balance.
+"""Usage models: one record of fixed size per balance, fitted when an hour closes.
 
-A record is derived from the balance's use window and its earlier bursts and can be fitted anew at any time. Records of
-many balances are one structured array: everything here is done for all of them at once.
+A record is derived from the balance's use window and its earlier bursts, and can be fitted again at any time. The records
+of many balances are one structured array, and everything here is computed for all of them at once.
 """
 
 from collections.abc import Sequence
@@ -51,62 +51,62 @@ MODEL = np.dtype(
     [
         ("version", "u1"),
         ("rules", "u1"),  # how many of the recurring bursts are set
-        ("end", "<u4"),  # the first clock hour that it hasn't seen
+        ("end", "<u4"),  # the first clock hour after its data
         ("seen", "<f4"),  # hours of exposure since the first use
-        ("mean", "<f4"),  # usual use per hour
+        ("mean", "<f4"),  # usual usage per hour
         ("dispersion", "<f4"),
-        ("shape", "<f2", HOURS_OF_WEEK),  # use by hour of the week, over the mean
+        ("shape", "<f2", HOURS_OF_WEEK),  # usage by hour of the week, relative to the mean
         ("day_off", "<f4"),  # use of a public holiday over that of a day of the weekend
-        ("used", "<f4", len(HALF_LIVES)),  # remembered use ...
-        ("expected", "<f4", len(HALF_LIVES)),  # ... and what the shape alone expected
+        ("used", "<f4", len(HALF_LIVES)),  # decayed sums of usage ...
+        ("expected", "<f4", len(HALF_LIVES)),  # ... and of the usage expected by the shape alone
         ("schedules", "<f4", len(SCHEDULES)),
         ("low", "<f2", len(HORIZONS)),
         ("high", "<f2", len(HORIZONS)),
         ("trend", "<f4"),  # log2 per week ...
-        ("trend_error", "<f4"),  # ... and what of it isn't clear
+        ("trend_error", "<f4"),  # ... and its error
         ("changed", "<f4"),  # hours since a change that seems to last ...
         ("changed_from", "<f4"),  # ... the level before ...
-        ("changed_level", "<f4"),  # ... and since, and ...
-        ("changed_weight", "<f4"),  # ... how sure it is that it lasts, 0 to 1
+        ("changed_level", "<f4"),  # ... the level since then ...
+        ("changed_weight", "<f4"),  # ... and the probability that it lasts
         ("level_error", "<f4"),  # standard deviation of the level since a step, in log2
         ("bursts_per_day", "<f4"),
         ("burst_mean", "<f4"),
         ("burst_spread", "<f4"),
-        ("burst_evidence", "<f4"),  # how many bursts their rate was learned from
+        ("burst_evidence", "<f4"),  # how many bursts the rate was estimated from
         ("recurring", RULE, MOST_RULES),
         ("not_counted", "<f4"),  # messages of the latest burst that the level leaves out ...
         ("not_counted_hour", "<u4"),  # ... and the clock hour in which it began
-        ("busiest", "<f4"),  # the highest usual use of seven days in a row, a day
-        ("daily_spread", "<f4"),  # standard deviation of usual use per day
+        ("busiest", "<f4"),  # the highest usual usage per day in seven successive days
+        ("daily_spread", "<f4"),  # standard deviation of usual usage per day
         ("persistence", "<f4"),  # correlation of one day with the next
-        ("burst", "<f4"),  # log2 of use over expected use in the second highest hour
+        ("burst", "<f4"),  # log2 of usage over expected usage in the second highest hour
         (
             "stands_in",
             "u1",
         ),  # of universal quota: for which other categories it is sent from now, as bits ...
         ("drawn", "<u4", 3),  # ... and the clock hour in which it was last, for each; 0 = never
-        ("still", "<f4"),  # expected use of the hours without use at the end ...
-        ("lull", "<f4"),  # ... and of the longest stretch without use before
+        ("still", "<f4"),  # expected usage of the hours without usage at the end ...
+        ("lull", "<f4"),  # ... and of the longest earlier stretch without usage
     ]
 )
-"""About 650 bytes, little-endian, without padding: what is stored is what is computed with."""
+"""About 650 bytes, little-endian, without padding; stored and used in computations in the same form."""
 
 Models = NDArray[np.void]
 Floats = NDArray[np.float64]
 _RECENT = 3
-"""The half-life, of 16 hours, by which bursts are measured."""
+"""The index of the half-life by which bursts are measured: 16 hours."""
 SMOOTHING = 3.0
-"""Messages added on both sides of a burst's ratio, so that a few instead of none are no burst."""
+"""Messages added to both sides of a burst's ratio, so that a few messages instead of none aren't a burst."""
 _LATE = 1
-"""Hours after an announced send that belong to it: sends run late."""
+"""Hours after the end of a planned send that belong to it, because sends run late."""
 _NOT_COUNTED_FOR = 7 * 24
-"""Hours for which a burst is named as not counted."""
+"""For how many hours a burst is shown as not counted."""
 _SPREAD_LEAST = 3.0
 _MOSTLY = 0.62
-"""Readings are hours apart where so many of the hours with at least three messages are like the one before."""
+"""Readings are hours apart if this part of the hours with at least three messages equals the hour before."""
 _ENDS = 3
 _CHUNK = 64
-"""Balances fitted at a time: their arrays stay within the processor's cache, and memory bounded."""
+"""How many balances are fitted at a time, so that their arrays fit into the processor's cache."""
 
 
 class Fitted(NamedTuple):
@@ -119,9 +119,9 @@ class Fitted(NamedTuple):
 def fit(
     windows: Sequence[UseWindow], zone: Zone, announced: Sequence[Sequence[DatedSend]] | None = None
 ) -> Fitted:
-    """Fit the models of windows that all end at the same hour; `zone` decides what an hour of the week is.
+    """Fit the models of windows that all end at the same hour; `zone` defines the hours of the week.
 
-    `announced` are the sends announced for each balance, past ones included: their hours are no evidence.
+    `announced` are the planned sends of each balance, including past ones: their hours are left out.
     """
     models = np.zeros(len(windows), MODEL)
     if not windows:
@@ -152,7 +152,7 @@ def fit(
 
 
 def leave_out(use: Floats, exposure: Floats, sends: Sequence[DatedSend], end: int) -> None:
-    """Clear the hours of announced sends from hourly `use` and `exposure` that end before the clock hour `end`."""
+    """Clear the hours of planned sends in hourly `use` and `exposure`, which end before the clock hour `end`."""
     for send in sends:
         first = int(send.start // 3600) - end + len(use)
         last = int(-(-send.end // 3600)) + _LATE - end + len(use)
@@ -162,18 +162,18 @@ def leave_out(use: Floats, exposure: Floats, sends: Sequence[DatedSend], end: in
 
 
 def reading_gap(use: Floats) -> Floats:
-    """Return the usual hours between two readings [N]: a fall that is spread over hours is the same in each of them."""
+    """Return the usual hours between two readings [N]. A fall that is spread over hours is equal in each of them."""
     busy = (use[:, 1:] >= _SPREAD_LEAST) & (use[:, :-1] >= _SPREAD_LEAST)
     same = np.logical_and(busy, np.abs(np.diff(use, axis=1)) <= 1.0)
     count, num_same = busy.sum(1), same.sum(1)
     ends = np.logical_and(same[:, :-1], busy[:, 1:] & ~same[:, 1:]).sum(1)
-    # what never changes is steady, however often it is read
+    # usage that never changes is steady, and says nothing about the readings
     rare = (num_same > _MOSTLY * count) & (ends >= _ENDS)
     return np.asarray(np.where(rare, count / np.maximum(ends, 1), 0.0))
 
 
 def _start_at_first_use(use: Floats, exposure: Floats) -> None:
-    """Drop the silence before the first use: it isn't evidence of little use."""
+    """Clear the exposure before the first usage, which isn't evidence of low usage."""
     used = use > 0
     first = np.argmax(used, axis=1)
     exposure[(np.arange(WINDOW_HOURS) < first[:, None]) & np.any(used, axis=1, keepdims=True)] = 0.0
@@ -206,7 +206,7 @@ def _fit(
     replays = replay(today, exposure, unseen, past, gap)
     odd = np.flatnonzero(over.any(1))
     counted = unseen
-    if odd.size:  # the range and the bar of spikes have seen these days, the level hasn't
+    if odd.size:  # these days count for the range and for the bar of spikes, but not for the level
         today, counted = np.where(over, 0.0, today), np.where(over, 0.0, unseen)
         past[odd] = levels(
             remembered_on_the_way(today[odd]),
@@ -249,7 +249,7 @@ def _read_at_level_since(
     hours: NDArray[np.int16],
     kinds: NDArray[np.int16],
 ) -> None:
-    """Scale what was used before a step to the level since, in place, with the shapes that follow from it."""
+    """Scale the usage before a step to the level after it, in place, and fit the shapes again."""
     rows = np.flatnonzero(steps.hours)
     before = np.arange(WINDOW_HOURS) < WINDOW_HOURS - steps.hours[rows, None]
     scale = np.where(before, steps.factor[rows, None], 1.0)
@@ -259,7 +259,7 @@ def _read_at_level_since(
 
 
 def _set_change(models: Models, change: Change, steps: Steps) -> None:
-    """Set the latest change: one of the last hours, or else the step that is settled."""
+    """Set the latest change: a recent one, or else the latest settled step."""
     settled = (steps.hours > 0) & (change.weight == 0)
     models["changed"] = np.where(settled, steps.hours, change.hours)
     models["changed_from"] = np.where(settled, 1.0 / steps.factor, change.before)
@@ -280,7 +280,7 @@ def _set_bursts(model: Models, window: UseWindow, zone: str) -> None:
 
 
 def _set_days(models: Models, kept: Floats, exposure: Floats) -> None:
-    """Set what an order may lean on: the busiest week, and how days vary and persist."""
+    """Set what the upper limit of orders is based on: the busiest week, and the spread and persistence of days."""
     days = kept.reshape(len(kept), -1, 24).sum(2)
     seen = exposure.reshape(days.shape[0], -1, 24).sum(2)
     whole = seen >= 18.0
@@ -301,7 +301,7 @@ def _set_days(models: Models, kept: Floats, exposure: Floats) -> None:
 
 
 def _burst(use: Floats, exposure: Floats, unseen: Floats, past: Floats) -> Floats:
-    """Return how far the second highest hour rose above what was expected of it; the highest may be an accident."""
+    """Return log2 of usage over expected usage in the second highest hour; the highest may be an accident."""
     level = np.maximum(past[:, _RECENT], past[:, -1])
     expected = unseen * np.repeat(level, STEP, axis=1)
     score = np.where(exposure > 0.5, np.log2((use + SMOOTHING) / (expected + SMOOTHING)), 0.0)
@@ -309,7 +309,7 @@ def _burst(use: Floats, exposure: Floats, unseen: Floats, past: Floats) -> Float
 
 
 def _stillness(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
-    """Return the expected use of the hours since the last use, and of the longest stretch without use before it."""
+    """Return the expected usage of the hours since the last usage, and of the longest earlier stretch without usage."""
     total = np.cumsum(expected, axis=1)
     since_use = total - np.maximum.accumulate(np.where(use > 0, total, 0.0), axis=1)
     last = WINDOW_HOURS - 1 - np.argmax(use[:, ::-1] > 0, axis=1)
@@ -324,7 +324,7 @@ def week_shape(models: Models, zone: Zone) -> Floats:
 
 
 def shape_at(models: Models, hours: NDArray[np.int64], zone: Zone) -> Floats:
-    """Return the shape of each of N models at a clock hour of its own [N]: use over the mean."""
+    """Return the shape of each of N models at its own clock hour [N]: usage relative to the mean."""
     first = int(hours.min()) if hours.size else 0
     local = hours_of_week(zone, first, int(hours.max()) - first + 1 if hours.size else 1)
     shape = week_shape(models, zone)
@@ -339,7 +339,8 @@ def encode_models(models: Models) -> list[bytes]:
 def decode_models(blobs: Sequence[bytes | None]) -> tuple[Models, NDArray[np.bool_]]:
     """Return the records, and which of them could be read.
 
-    None, another version, or another length can't: that record is all zeros, which forecasts *unknown*; fit it anew.
+    None and records of another version or length can't be read: such a record is all zeros, whose forecast is *unknown*,
+    and must be fitted again.
     """
     readable = np.array(
         [blob is not None and len(blob) == MODEL.itemsize and blob[0] == VERSION for blob in blobs], np.bool_

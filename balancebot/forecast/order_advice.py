@@ -1,4 +1,4 @@
-"""How much to buy and by when, so that quota lasts to a date with a stated probability."""
+"""Order advice: how much to buy and by when, so that quota lasts until a date with a given probability."""
 
 import math
 from collections import defaultdict
@@ -18,11 +18,11 @@ from balancebot.forecast.paths import Paths
 from balancebot.forecast.recurring import DatedSend
 
 MIN_DAYS = 3.0
-"""Days of history before an order is advised."""
+"""Days of history that are needed for advice."""
 _GROWS = 1.5
-"""The rail: so many times the busiest week ever seen, or the expected usage if it is higher ..."""
+"""The upper limit of the quantity: this multiple of the busiest week, or of the expected usage if that is higher ..."""
 _SPREADS = 3.0
-"""... and so many standard deviations of days that follow each other."""
+"""... plus this many standard deviations of successive days."""
 
 
 def advise_order(
@@ -40,12 +40,12 @@ def advise_order(
     open_use: float = 0.0,
     open_exposure: float = 0.0,
 ) -> OrderAdvice | None:
-    """Advise on one balance read at `observed_at` (its record alone, [1]); None with less than three days of history.
+    """Advise on one balance read at `observed_at` (a model array of length 1); None with less than three days of history.
 
-    `confidence` is 0.5 to 0.99: the quantity is that quantile of the use until `until`, less the balance, and never more
-    than usage has ever made likely. The order must be placed a lead time before the instant up to which the balance
-    lasts with the same probability. It is rounded up to whole packages, or where there is no `package_size` to two
-    figures: it isn't known better. `open_use` and `open_exposure` as in `forecast`.
+    `confidence` is 0.5 to 0.99: the quantity is that quantile of the usage until `until`, minus the balance, and at most
+    the upper limit by past usage. The order must be placed a lead time before the instant up to which the balance lasts
+    with the same probability. The quantity is rounded up to whole packages, or without `package_size` to two figures.
+    `open_use` and `open_exposure` are as in `forecast`.
     """
     if not 0.5 <= confidence <= 0.99:
         raise ValueError("confidence must be from 0.5 to 0.99")
@@ -81,7 +81,7 @@ def needed_until(
     open_use: float = 0.0,
     open_exposure: float = 0.0,
 ) -> float | None:
-    """Return what one balance uses from `observed_at` up to `until` (epoch seconds), at most with that probability.
+    """Return the usage from `observed_at` to `until` (epoch seconds) that isn't exceeded with the probability `confidence`.
 
     None with less than three days of history.
     """
@@ -97,8 +97,9 @@ def first_from_orders(
     lead_times: Mapping[BalanceKey, timedelta],
     package_sizes: Mapping[Category, int],
 ) -> tuple[dict[BalanceKey, OrderAdvice], dict[tuple[str, Category], int]]:
-    """Return advice on apps less what was ordered for each and should arrive before it runs out; and what else is
-    on order, by account and category.
+    """Subtract from the advice on each app what was ordered for it and should arrive in time.
+
+    Returns the advice, and what else is on order by account and category.
     """
     changed = dict(advice)
     left: dict[tuple[str, Category], int] = defaultdict(int)
@@ -128,10 +129,9 @@ def first_from_pools(
     spare: Mapping[tuple[str, Category], int],
     package_sizes: Mapping[Category, int],
 ) -> dict[BalanceKey, OrderAdvice]:
-    """Return advice on apps with what can be moved from their account's pool, which is counted once, for
-    the most urgent app first.
+    """Set in the advice on apps how much to move from their account's pool, the most urgent app first.
 
-    `spare` is what the pool of an account can spare of a category.
+    `spare` is how much each account's pool can give, by category; it is distributed once.
     """
     lacking: dict[tuple[str, Category], list[BalanceKey]] = defaultdict(list)
     for key, found in advice.items():
@@ -143,7 +143,7 @@ def first_from_pools(
         left = spare[pool]
         for key in sorted(keys, key=lambda key: (advice[key].order_by or advice[key].until, key)):
             lacks = advice[key].lacking - advice[key].ordered
-            # rounded up where it is all that is lacking, else down to what the pool holds
+            # rounded up if the pool has enough, otherwise down to what it can give
             move = min(in_packages(lacks, None), left) if lacks <= left else left - left % round_unit(left)
             left -= move
             changed[key] = _to_buy(replace(advice[key], move=move), key.category, package_sizes)
@@ -155,9 +155,9 @@ def less_ordered(
     ordered: Mapping[tuple[str, Category], int],
     package_sizes: Mapping[Category, int],
 ) -> dict[BalanceKey, OrderAdvice]:
-    """Return advice without what else is on order, which is counted once, for the account's most urgent balance first.
+    """Subtract from the advice what else is on order, distributed once, the account's most urgent balance first.
 
-    `ordered` is what is still to arrive, by account and category.
+    `ordered` is what hasn't arrived yet, by account and category.
     """
     changed = dict(advice)
     left = dict(ordered)
@@ -171,7 +171,7 @@ def less_ordered(
 
 
 def has_enough_history(record: np.void, open_exposure: float) -> bool:
-    """Tell whether a model's record, and what was seen since, are enough to advise on."""
+    """Tell whether a model's record, with the exposure since it was fitted, is enough for advice."""
     seen = float(record["seen"]) if record["mean"] > 0 else 0.0  # silence before the first use is no history
     return bool(record["version"] != 0 and seen + open_exposure >= MIN_DAYS * 24.0)
 
@@ -212,7 +212,7 @@ def _needed(model: Models, paths: Paths, hours: float, confidence: float) -> flo
 
 
 def _rail(record: np.void, paths: Paths, span: int) -> float:
-    """Return the most that usage has ever made likely: its busiest week, spread, persistence, bursts, dated sends."""
+    """Return the upper limit of usage: by the busiest week, the spread and persistence of days, bursts and dated sends."""
     usual, _, _, dated, dated_variance, bursts, size, size_variance, evidence = (
         float(field[0, span]) for field in paths.usage
     )

@@ -1,7 +1,7 @@
-"""How much is used up to each moment ahead, as a distribution: usual usage, bursts, and what is announced or recurs.
+"""The distribution of usage up to each future moment: usual usage, bursts, and dated sends (planned or recurring).
 
-Usual usage is shape x level, log-normal around its path; bursts are a compound Poisson process; dated sends come on
-their days. P10 of the runway is the moment by which the balance is used up with a probability of 10 %.
+Usual usage is shape x level, log-normal around its path; bursts are a compound Poisson process; dated sends happen on
+their days. The P10 of the runway is the moment by which the balance is used up with a probability of 10 %.
 """
 
 from collections.abc import Sequence
@@ -24,52 +24,52 @@ from balancebot.forecast.use_window import WINDOW_HOURS
 Floats = NDArray[np.float64]
 
 MIN_SEEN = 0.99
-"""Hours of exposure below which nothing is said."""
+"""With fewer hours of exposure, nothing is known."""
 _HOURLY = 35 * 24
-"""How far the hours are counted one by one; beyond, whole weeks repeat."""
+"""How many hours ahead are computed hour by hour; beyond, whole weeks repeat."""
 # fmt: off
 _KNOTS = np.array([
     0, 1, 2, 3, 4, 6, 8, 11, 15, 20, 24, 25, 26, 30, 36, 48, 64, 85, 113, 151, 201, 268, 357, 476, 635, _HOURLY,
     1120, 1500, 2000, 2700, 3600, 4900, 6600, 8800,
 ], np.float64)
 # fmt: on
-"""Clock hours ahead at which the distribution is computed. In between it is taken to move with the path."""
+"""Clock hours ahead at which the distribution is computed. In between it is assumed to move with the path."""
 _DAMPING = 16 * 168.0
-"""Hours over which a trend fades: a month ahead it still goes on for the most part."""
+"""The time constant, in hours, with which a trend fades: a month ahead most of it still applies."""
 _DRIFT = 0.03
-"""log2 per week that every level may drift."""
+"""In log2 per week: how much every level may drift."""
 _RETURNS = 0.5
-"""How likely a fall is over at last: what has lasted for L hours is back after x more with 0.3 x / (L + x)."""
+"""The probability that a fall ends some day: one that has lasted for L hours has ended after x more with 0.5 x / (L + x)."""
 _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
-"""log2 by which the range is wider at first, until a day and a week have been seen."""
+"""In log2: by how much the range is wider until a day and a week of readings are known."""
 _UNSEEN_HOLIDAY = 1.0
 """log2 by which the range is wider for what is used on holidays, while none has been seen: half a weekend's day or two."""
 _STARTED = 0.12
-"""How likely a burst at least goes on until the balance is empty: the range has to cover that."""
+"""The least probability that a burst continues until the balance is empty, because the range must cover that."""
 _SHOWS_DAYS = 0.25
-"""Excess of so many usual days in the open hours may be a burst that goes on."""
+"""Excess of this many usual days in the open hours may be a burst that continues."""
 _BURST_HOURS = 1.0
-"""A burst that has lasted for L hours goes on for x more with L / (L + x + 1 h)."""
+"""A burst that has lasted for L hours continues for x more with the probability L / (L + x + 1 h)."""
 _LONGEST_BURST = 24.0
-"""What goes on for longer than so many hours is no burst but a change."""
+"""In hours: what lasts longer isn't a burst, but a change."""
 _SAME_BURST = 0.5
-"""What was sent in a burst of closed hours went on up to now if it is at least half of what this pace would have sent."""
+"""A burst in closed hours has continued until now if it is at least this part of what the present pace would have sent."""
 _BISECTIONS = 6
 _TINY = 1e-9
 
 
 class GoesOn(NamedTuple):
-    """What becomes of N balances if the burst that is on goes on."""
+    """What happens to N balances if the present burst continues."""
 
     chance: Floats
-    """How likely it goes on until the balance is empty; 0 where no burst is on."""
+    """The probability that it continues until the balance is empty; 0 if there is no burst now."""
     hours: Floats
     """After how many hours the balance is empty then."""
 
 
 class Paths:
-    """The distribution of what N balances use from `since` [N] on."""
+    """The distribution of the usage of N balances from `since` [N] on."""
 
     def __init__(
         self,
@@ -84,16 +84,16 @@ class Paths:
         at: Sequence[float] = (),
         for_order: bool = False,
     ) -> None:
-        """Draw the paths. `open_use` and `open_exposure` (hours) are what was seen since the models' hours closed.
+        """Compute the paths. `open_use` and `open_exposure` (hours) are those since the models' last closed hours.
 
-        `pace` is messages per hour between the last two readings, where that is known: it tells whether a burst goes on.
-        `dated` sends are those of the only balance (N is 1), and `at` are further moments, in hours after `since`.
-        `for_order` leaves out that a fall may be over at last: what is needed then can still be ordered.
+        `pace` is in messages per hour between the last two readings, if known: it shows whether a burst continues. `dated`
+        sends are those of the only balance (N is 1), and `at` are further moments, in hours after `since`. `for_order`
+        ignores that a fall may end some day, because what is needed then can still be ordered.
         """
         self.hour = hour = np.floor(since / 3600.0)
         """The clock hours in which the paths begin."""
         self.rest = 1.0 - (since / 3600.0 - hour)
-        """The part of the first clock hour that is still to come."""
+        """The remaining part of the first clock hour."""
         self._hours = hour.astype(np.int64)
         self._zone = zone
         self._models = models
@@ -106,9 +106,9 @@ class Paths:
         """[N, K] hours from `since` to the end of each span between two knots."""
         usual, weeks, up, down, back = self._usual(models, since, open_use, open_exposure)
         self.changed = up
-        """[N, K] log2 by which the other level of a fresh change lies above the path, as far as it counts."""
+        """[N, K] by how much, in log2, the other level of a recent change is above the path, as far as it counts."""
         up = up if for_order else np.maximum(up, back)
-        # what hasn't been seen yet, other hours of the day and other days of the week; what trend isn't clear
+        # hours of the day and days of the week that weren't seen yet, and the error of the trend
         blind = _UNSEEN_DAY * np.exp(-seen / 24.0) + _UNSEEN_WEEK * np.maximum(1.0 - seen / 168.0, 0.0)
         unclear = (models["trend_error"][:, None] + _DRIFT) * weeks
         blind = np.hypot(blind[:, None], _UNSEEN_HOLIDAY * self._holidays)
@@ -117,7 +117,7 @@ class Paths:
         for send in dated:
             self._add(send, float(since[0]), dated_mean[0], dated_variance[0])
         self.bursts_per_day = models["bursts_per_day"] * models["burst_mean"].astype(np.float64)
-        """[N] messages that bursts use in a day on average."""
+        """[N] the mean usage of bursts per day, in messages."""
         bursts = models["bursts_per_day"].astype(np.float64)[:, None] * self.time / 24.0
         self.usage = UsageDistribution(
             usual,
@@ -144,10 +144,10 @@ class Paths:
     def _usual(
         self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats
     ) -> tuple[Floats, Floats, Floats, Floats, Floats]:
-        """Return the path up to the end of each span, the weeks of trend to it, and what makes it unsure.
+        """Return the path up to the end of each span, the weeks of trend until then, and its uncertainties.
 
-        That is how far, in log2, the level before or since a fresh change lies above the path or below it, where that has a
-        chance of 10 % or more, and the level before a fall that may be a holiday.
+        These are, in log2, how far the level before or since a recent change is above or below the path, if its probability
+        is at least 10 %, and the same for the level before a fall that may be a holiday.
         """
         fresh = models["mean"] <= 0  # the first use ever was seen in the open hour
         mean = np.where(
@@ -194,9 +194,9 @@ class Paths:
         return usual, weeks, up, down, back
 
     def _other_levels(self, models: Models, path: Floats) -> tuple[Floats, Floats, Floats]:
-        """Return how far the level before or since a change lies above the mean level of the `path` [N, K], and below it.
+        """Return how far the level before or since a change is above, and below, the mean level of the `path` [N, K].
 
-        In log2, as far as it counts; the third is the level before a fall that may be over at last.
+        In log2, as far as it counts. The third result is the same for the level before a fall that may end some day.
         """
         chance = models["changed_weight"].astype(np.float64)[:, None]
         since, before = (
@@ -213,7 +213,7 @@ class Paths:
         )
 
     def _add(self, send: DatedSend, since: float, means: Floats, variances: Floats) -> None:
-        """Count a dated send; what of it lies in the past has been sent."""
+        """Add a dated send to means and variances; its past part is assumed to be sent already."""
         begin = max(send.start, since)
         to_come = (send.end - begin) / max(send.end - send.start, 1e-9)
         if to_come <= 0:
@@ -227,7 +227,7 @@ class Paths:
     def lasts(self, balances: Floats, chances: Floats) -> Floats:
         """Return the hours from `since` by which `balances` [N] are used up with each of `chances` [Q]: [N, Q].
 
-        Infinite where that isn't within a year.
+        Infinite if that isn't within a year.
         """
         chance = np.maximum.accumulate(self.usage.exceeds(balances[:, None]), axis=1)
         after = (chance[:, :, None] < chances).sum(1)
@@ -257,7 +257,7 @@ class Paths:
         return np.where(never, np.inf, np.maximum(hours, 0.0))
 
     def _within(self, span: NDArray[np.intp], share: Floats, straight: Floats) -> Floats:
-        """Return when the path has gone `share` of a span between two knots, hour by hour."""
+        """Return when the path has covered `share` of a span between two knots, computed hour by hour."""
         first, last = self.knots[span], self.knots[span + 1]
         width = int(min((last - first)[last <= _HOURLY].max(initial=0.0), _HOURLY))
         if width < 2:
@@ -282,7 +282,7 @@ class Paths:
         return np.where(is_whole & (span > 0) & (total[..., -1] > 0), hours, straight)
 
     def quantile(self, chance: float, span: int) -> Floats:
-        """Return what [N] is used by the end of a span at most, with the given probability."""
+        """Return the usage [N] by the end of a span that isn't exceeded with the given probability."""
         at = UsageDistribution(*(field[:, span] for field in self.usage))
         most = at.usual + at.dated + at.burst_mean * (at.bursts + 8.0)
         low, high = np.full(len(most), -20.0), np.log2(most + 1.0) + 4 * at.up + 1
@@ -293,7 +293,7 @@ class Paths:
         return np.asarray(2.0 ** ((low + high) / 2))
 
     def burst_goes_on(self, balances: Floats) -> GoesOn:
-        """Tell how likely a burst that shows between the last two readings goes on until `balances` [N] are empty."""
+        """Return the probability that a burst between the last two readings continues until `balances` [N] are empty."""
         models = self._models
         if self._pace is None:
             return GoesOn(np.zeros(len(models)), np.zeros(len(models)))
@@ -309,7 +309,7 @@ class Paths:
     def _levels_now(
         self, models: Models, since: Floats, open_use: Floats, open_exposure: Floats, mean: Floats
     ) -> Floats:
-        """Return the level per half-life [N, 10] with what was seen since the fit, capped like a closed hour."""
+        """Return the level per half-life [N, 10], including the usage since the fit, which is capped like a closed hour."""
         fresh = models["mean"] <= 0
         shape, kept, closed = open_hours(models, since, self._zone)
         fading = decay(np.maximum(open_exposure, closed))
@@ -320,10 +320,10 @@ class Paths:
         self._usual_now = usual
         is_burst = open_use - use >= BURST_DAYS * 24.0 * mean
         self._open_excess = np.where(open_use - use >= _SHOWS_DAYS * 24.0 * mean, open_use - use, 0.0)
-        if self._pace is not None:  # of what is over only the usual counts
+        if self._pace is not None:  # of a burst that has ended, only the usual part counts
             use = np.where(is_burst & (self._pace < CAP / 2 * usual), np.minimum(use, expected), use)
         self.open_burst = np.where(is_burst, open_use - use, 0.0)
-        """[N] what was used in a burst since the models were fitted, and counts no more than a burst does."""
+        """[N] the usage of a burst since the models were fitted, which doesn't count in the level."""
         return levels(
             models["used"] * fading + use[:, None] * kept,
             models["expected"] * fading + expected[:, None] * kept,
@@ -336,7 +336,7 @@ class Paths:
         return self._by(hours, self.usage.usual)
 
     def dated_by(self, hours: Floats) -> Floats:
-        """Return what dated sends are expected to use within `hours` [N] of `since`."""
+        """Return the expected usage of dated sends within `hours` [N] of `since`."""
         return self._by(hours, self.usage.dated)
 
     def _by(self, hours: Floats, total: Floats) -> Floats:
@@ -350,10 +350,10 @@ class Paths:
 
 
 def open_hours(models: Models, at: Floats, zone: Zone) -> tuple[Floats, Floats, Floats]:
-    """Look at the hours from each model's end up to `at` [N] (epoch seconds), when they were read last.
+    """Return the shape of the open hours, from each model's end up to its last reading `at` [N] (epoch seconds).
 
-    Returns their mean shape [N], the part of it that each half-life remembers [N, 10], and how many are closed [N]. Of
-    their usage only the total is known, so it is taken to have come as the shape of the week has it.
+    The results are their mean shape [N], the part of it that remains per half-life [N, 10], and how many are closed [N].
+    Only the total of their usage is known, so it is assumed to be distributed as in the shape of the week.
     """
     hours = np.floor(at / 3600.0).astype(np.int64)
     shape = shape_at(models, hours, zone)
@@ -375,12 +375,12 @@ def open_hours(models: Models, at: Floats, zone: Zone) -> tuple[Floats, Floats, 
 
 
 def _counts_from(chance: Floats) -> Floats:
-    """Return how far the range reaches out to what has a chance: from 10 % on, in full from 30 %."""
+    """Return how far the range includes a case with this probability: from 10 % on partly, from 30 % on in full."""
     return np.asarray(np.clip((chance - 0.1) / 0.2, 0.0, 1.0))
 
 
 def _at_ends(band: Floats, knots: Floats) -> Floats:
-    """Return a band at HORIZONS [N, 10] at the ends of the spans, linear in log time."""
+    """Interpolate a band at HORIZONS [N, 10] to the ends of the spans, linearly in log time."""
     known = np.log2(HORIZONS)
     wanted = np.log2(np.maximum(knots[1:], 1.0))
     upper = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
@@ -400,7 +400,7 @@ def _knot_weights() -> Floats:
 
 @lru_cache(maxsize=4)
 def _counts(zone: Zone, first: int) -> tuple[NDArray[np.int16], Floats]:
-    """Return the hours of the week from a clock hour on, and how often each has come before the i-th.
+    """Return the hours of the week from a clock hour on, and how often each occurs before the i-th.
 
     [841, 168], and with holidays [841, 216].
     """

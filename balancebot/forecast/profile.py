@@ -1,6 +1,6 @@
-"""The shape of a balance's week: how much each hour of the week is used beside the mean hour.
+"""The shape of a balance's week: the usage in each hour of the week relative to the mean hour.
 
-Every cell is shrunk towards a coarser shape by empirical Bayes, as far as the data say that its difference is noise:
+Every cell is shrunk towards a coarser shape by empirical Bayes, as much as its difference is noise according to the data:
 hour of the week -> (working day or weekend) x hour -> hour -> flat. So an intermittent balance isn't over-fitted.
 """
 
@@ -18,12 +18,12 @@ from balancebot.forecast.use_window import WINDOW_HOURS
 Floats = NDArray[np.float64]
 
 OUTLIER = 3.0
-"""An hour counts in the shape up to so many times its hour of the day."""
+"""An hour counts in the shape up to this multiple of the mean at its hour of the day."""
 FLOOR = 0.02
-"""The least that an hour of the week is believed to use, as a part of the mean hour."""
+"""The least usage of an hour of the week, as a part of the mean hour."""
 LEFT_OUT = 0.9
-"""How much of an hour's own part is taken out when its past self is forecast: all of it would leave nothing of a
-history of one week."""
+"""The part of a week's own data that is left out when that week is forecast. Leaving out all of it would leave nothing of
+a history of one week."""
 _TINY = 1e-9
 HOURS_OF_WEEK = 168
 DAY_OFF = HOURS_OF_WEEK
@@ -33,7 +33,7 @@ WORKED_WEEKEND = DAY_OFF + 24
 _ENOUGH_ELSE = 72.0
 """Hours beside the holidays that must have been seen, or holidays are days like others."""
 _BLOCK = 1024
-"""Clock hours per cached table: about six weeks."""
+"""Clock hours per cached table, about six weeks."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -41,13 +41,13 @@ class Profiles:
     """The shapes of N balances."""
 
     mean: Floats
-    """[N] use per hour of exposure."""
+    """[N] usage per hour of exposure."""
     rate: Floats
-    """[N, 168] use per hour of exposure, by hour of the week."""
+    """[N, 168] usage per hour of exposure, by hour of the week."""
     left_out: Floats
-    """[N, 840] the same per hour of the window, as it would be without that hour's own week."""
+    """[N, 840] the same per hour of the window, estimated without that hour's own week."""
     dispersion: Floats
-    """[N] variance of an hour's use over its mean; 1 is Poisson."""
+    """[N] the variance of an hour's usage divided by its mean; 1 is Poisson."""
     day_off: Floats
     """[N] the use of a public holiday over that of a day of the weekend."""
 
@@ -56,7 +56,7 @@ class Profiles:
         return np.asarray(with_holidays(self.rate, self.day_off, hours.max())[:, hours])
 
     def replace(self, rows: NDArray[np.intp], others: "Profiles") -> None:
-        """Put other shapes in the place of some."""
+        """Replace the shapes in `rows` by `others`."""
         self.mean[rows], self.rate[rows] = others.mean, others.rate
         self.left_out[rows], self.dispersion[rows] = others.left_out, others.dispersion
         self.day_off[rows] = others.day_off
@@ -96,7 +96,7 @@ def fit_with_holidays(
 
 
 def fit_profiles(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> Profiles:
-    """Fit the shapes of windows [N, 840] whose hours are `hours` [840] of the week."""
+    """Fit the shapes of windows [N, 840]; `hours` [840] are the hours of the week of the window's hours."""
     slots, where = _slots(hours)
     mean = use.sum(1) / np.maximum(exposure.sum(1), _TINY)
     seen = _by_slot(exposure, slots)
@@ -116,9 +116,9 @@ def fit_profiles(use: Floats, exposure: Floats, hours: NDArray[np.int16]) -> Pro
 
 
 def _slots(hours: NDArray[np.int16]) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return which window hours make up each hour of the week, [R, 168] (840 = none), and the way back, [840].
+    """Return the window's hours for each hour of the week, [R, 168] (840 = none), and the inverse mapping, [840].
 
-    R is 5, or 6 where the clocks change.
+    R is 5, or 6 if the clocks change.
     """
     order = np.argsort(hours, kind="stable")
     count = np.bincount(hours, minlength=HOURS_OF_WEEK)
@@ -146,9 +146,9 @@ def _without_outliers(
 
 
 def _dispersion(used: Floats, seen: Floats, all_used: Floats, all_seen: Floats) -> Floats:
-    """Return the variance that is left within the cells, over their mean; from the flat shape where cells are few.
+    """Return the variance within the cells divided by their mean; based on the flat shape if there are few cells.
 
-    Halved: weeks differ in level as well, which isn't noise of the shape.
+    It is halved, because weeks also differ in their level, which isn't noise of the shape.
     """
     enough = seen > 0.3
     within = (all_used / np.maximum(all_seen, _TINY))[:, None] * seen
@@ -166,7 +166,7 @@ def _pearson(used: Floats, expected: Floats, enough: NDArray[np.bool_]) -> Float
 
 
 def _shrunk(used: Floats, seen: Floats, dispersion: Floats) -> Floats:
-    """Return rates [..., 168] from use and exposure [..., 168], shrunk down the three steps."""
+    """Return rates [..., 168] from usage and exposure [..., 168], shrunk in the three steps."""
     flat = used.sum(-1, keepdims=True) / np.maximum(seen.sum(-1, keepdims=True), _TINY)
     days = (*used.shape[:-1], 7, 24)
     used_by_day, seen_by_day = used.reshape(days), seen.reshape(days)
@@ -189,8 +189,9 @@ def _step(
 ) -> Floats:
     """Shrink the rates used/seen towards `prior`.
 
-    The true ratios to the prior are taken to vary by tau^2 between the cells of `axes`, estimated by moments: the
-    observed spread less its noise, dispersion / expected. Each cell keeps tau^2 / (tau^2 + noise) of its difference.
+    The true ratios to the prior are assumed to vary with the variance tau^2 between the cells of `axes`. It is estimated by
+    moments: the observed variance minus its noise, dispersion / expected. Each cell keeps the part
+    tau^2 / (tau^2 + noise) of its difference.
     """
     expected = prior * seen
     known = expected > 0
@@ -207,8 +208,8 @@ def hours_of_week(zone: Zone, first: int, count: int) -> NDArray[np.int16]:
 
     With holidays, those of days off are 168 to 191, and those of worked weekends 192 to 215.
 
-    Clock hours are whole hours since 1970 in UTC. Where the offset of the zone isn't whole (Kolkata), a clock hour counts as
-    the local hour in which its middle lies.
+    Clock hours are whole hours since 1970 in UTC. If the zone's offset isn't a whole number of hours (Kolkata), a clock
+    hour counts as the local hour that contains its middle.
     """
     blocks = range(first // _BLOCK, (first + count - 1) // _BLOCK + 1)
     table = np.concatenate([_block(zone, block) for block in blocks])

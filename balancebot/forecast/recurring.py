@@ -1,4 +1,4 @@
-"""Bursts that come back on a day of the week or of the month, found in a balance's own past and expected again."""
+"""Bursts that recur on a day of the week or month: found in a balance's own past, and expected again."""
 
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
@@ -12,17 +12,17 @@ import numpy as np
 from balancebot.forecast.bursts import Burst
 
 MOST_RULES = 3
-"""How many patterns of one balance are kept."""
+"""The most rules per balance."""
 _CERTAIN_ENOUGH = 0.7
-"""A pattern must have held on so many of its days since it was first seen."""
+"""A rule must have been true on this part of its days since it was first seen ..."""
 _ACCIDENT = 0.1
-"""... and be less likely than so by accident."""
+"""... and its probability by chance must be less than this."""
 _SPREAD = 0.2
-"""What the size is taken to vary at least, as a part of it."""
+"""The least relative variation of the size."""
 
 
 class Repeats(IntEnum):
-    """Which days a pattern names."""
+    """The days on which a rule applies."""
 
     NEVER = 0
     WEEKDAY = 1
@@ -33,12 +33,12 @@ class Repeats(IntEnum):
 
 
 class Rule(NamedTuple):
-    """A burst of about `messages` is expected on each day that the rule names, with the probability `chance`."""
+    """A burst of about `messages` is expected on each day of the rule, with the probability `chance`."""
 
     repeats: Repeats
     day: int
     hour: int
-    """Local hour in which it begins."""
+    """The local hour in which it begins."""
     hours: int
     chance: float
     messages: float
@@ -46,7 +46,7 @@ class Rule(NamedTuple):
 
 
 class DatedSend(NamedTuple):
-    """A send that was announced by a person, or is expected by a rule. Instants in epoch seconds."""
+    """A send that was planned by a person or is expected by a rule. Instants are in epoch seconds."""
 
     start: float
     end: float
@@ -58,9 +58,9 @@ class DatedSend(NamedTuple):
 def recurring(
     bursts: Sequence[Burst], first_hour: int, end_hour: int, zone: str
 ) -> tuple[list[Rule], list[Burst]]:
-    """Return the rules behind bursts seen in clock hours [first, end), the surest first, and the bursts that are left.
+    """Return the rules found in the bursts of clock hours [first, end), the surest first, and the remaining bursts.
 
-    Two of two on a day of the month are a rule; the more bursts there are, the more of them must agree.
+    If both of two bursts are on the same day of the month, that is a rule; with more bursts, more of them must agree.
     """
     if len(bursts) < 2:
         return [], list(bursts)
@@ -104,7 +104,7 @@ def recurring(
 
 
 def occurrences(rule: Rule, since: float, until: float, zone: str) -> Iterator[DatedSend]:
-    """Yield when a rule expects its burst in [since, until) (epoch seconds)."""
+    """Yield the sends that a rule expects in [since, until) (epoch seconds)."""
     tz = ZoneInfo(zone)
     day = datetime.fromtimestamp(since, tz).date()
     last = datetime.fromtimestamp(until, tz).date()
@@ -117,9 +117,9 @@ def occurrences(rule: Rule, since: float, until: float, zone: str) -> Iterator[D
 
 
 def _is_no_accident(hits: int, count: int, repeats: Repeats) -> bool:
-    """Whether so many of `count` bursts would hardly fall on the same day of the week or month by chance."""
-    one = 1 / 7 if repeats is Repeats.WEEKDAY else 2 / 30
-    return hits >= 2 and comb(count, hits) * one ** (hits - 1) < _ACCIDENT
+    """Whether `hits` of `count` bursts on the same day of the week or month are unlikely by chance."""
+    chance = 1 / 7 if repeats is Repeats.WEEKDAY else 2 / 30
+    return hits >= 2 and comb(count, hits) * chance ** (hits - 1) < _ACCIDENT
 
 
 def _local(hour: int, zone: str) -> datetime:

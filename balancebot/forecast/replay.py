@@ -1,7 +1,7 @@
-"""How wrong this balance's own past forecasts would have been: the schedule to trust, and how wide the fan must be.
+"""The errors that past forecasts of this balance would have had: they weight the schedules, and set the fan's width.
 
-At every fifth hour of the window the use of the next 1 to 672 hours is forecast with what was known then, and with a
-shape that hadn't seen that week. What is kept are percentiles of log2(seen / forecast), per horizon.
+At every fifth hour of the window, the usage of the next 1 to 672 hours is forecast from the data known at that time, with
+a shape fitted without that week. The results are percentiles of log2(seen / forecast), per horizon.
 """
 
 from dataclasses import dataclass
@@ -15,52 +15,52 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 HORIZONS = np.array([1, 3, 6, 12, 24, 48, 96, 168, 336, 672])
-"""Hours ahead."""
+"""In hours ahead."""
 PRIOR_HIGH = np.array([1.2, 1.0, 0.9, 0.8, 0.7, 0.7, 0.8, 0.9, 0.9, 0.9])
-"""How far P90 of use lies above the path, in log2, for a balance of which nothing is known ..."""
+"""How far the P90 of usage is above the path, in log2, for a balance about which nothing is known ..."""
 PRIOR_LOW = -0.8 * PRIOR_HIGH
-"""... and P10 below it: use bursts upwards."""
+"""... and how far its P10 is below: less, because usage varies more upwards."""
 _SCORED = slice(1, 7)
-"""The horizons by which schedules are chosen."""
+"""The horizons by which the schedules are weighted."""
 _SHARPNESS = 16.0
-"""Weight of a schedule: exp(-16 x its mean absolute error in log2)."""
+"""The weight of a schedule is exp(-16 x its mean absolute error in log2)."""
 _QUARTILES_TO_BAND = 0.95
-"""Half of the middle four fifths of a normal distribution, over the distance of its quartiles."""
+"""Half the width of the middle 80 % of a normal distribution, divided by the distance of its quartiles."""
 _WL = 0.8
 _OF_BAND = 1.0
 _PRIOR_SPANS = 6.0
-"""The prior weighs as much as so many separate stretches of the horizon's length ..."""
+"""The prior has the weight of this many separate spans of the horizon's length ..."""
 _AVERAGED = 0.97
-"""... and is what the next shorter horizon showed; from a week on a little less, since days that vary even out."""
+"""... and is the band of the next shorter horizon; from a week on slightly less, because varying days average out."""
 _HALF = 0.5
-"""Added on both sides of the ratio, in messages: a stretch without use is no infinite error."""
+"""In messages, added to both sides of the ratio, so that a span without usage isn't an infinite error."""
 _MIN_SEEN = 72.0
-"""Hours of exposure before the first past moment that counts."""
+"""Hours of exposure that are needed before the first past moment that counts."""
 _MIN_ERRORS = 3
 _EXPOSED = 0.7
-"""The part of a horizon that must have been seen."""
+"""The part of a horizon that must have exposure."""
 _MIXES = schedule_mixes(np.sqrt(np.concatenate([[0.5], HORIZONS[:-1]]) * HORIZONS))
 """How each schedule mixes the half-lives between one horizon and the next."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Replays:
-    """What the past of N balances teaches; bands are in log2(use / forecast), per horizon [N, 10]."""
+    """The results for N balances; bands are in log2(usage / forecast), per horizon [N, 10]."""
 
     schedules: Floats
     """[N, 3] the weight of each schedule."""
     low: Floats
-    """P10 of use, so P90 of the runway; never above 0."""
+    """The P10 of usage, which is the P90 of the runway; never above 0."""
     high: Floats
-    """P90 of use; never below 0."""
+    """The P90 of usage; never below 0."""
     usual_error: Floats
-    """Half the width of the middle four fifths of these errors, by their quartiles: a change doesn't widen it."""
+    """Half the width of the middle 80 % of these errors, based on quartiles, so that a change doesn't widen it."""
 
 
 def replay(use: Floats, exposure: Floats, expected: Floats, level: Floats, gap: Floats) -> Replays:
-    """Replay windows [N, 840] with `expected` [N, 840] use by the shape alone and `level` [N, 10, 168].
+    """Replay windows [N, 840] with the usage `expected` [N, 840] by the shape alone and the `level` [N, 10, 168].
 
-    `gap` [N] is the usual time between two readings: errors over less than that can't be seen.
+    `gap` [N] is the usual time between two readings: errors over shorter horizons can't be measured.
     """
     used, exposed, shaped = _Totals(use), _Totals(exposure), _Totals(expected)
     begun = exposed.at(0) > _MIN_SEEN
@@ -87,7 +87,7 @@ def replay(use: Floats, exposure: Floats, expected: Floats, level: Floats, gap: 
 
 
 class _Totals:
-    """Running totals of hourly values [N, 840], looked at from every fifth hour; past the end nothing is added."""
+    """Running totals of hourly values [N, 840], as seen from every fifth hour; after the end they stay constant."""
 
     def __init__(self, values: Floats) -> None:
         self._hours = values.shape[1]
@@ -96,16 +96,16 @@ class _Totals:
         self._total[:, self._hours + 1 :] = self._total[:, self._hours, None]
 
     def at(self, hours: int) -> Floats:
-        """Return the totals so many hours after each moment, [N, 168]."""
+        """Return the totals this many hours after each moment, [N, 168]."""
         return self._total[:, hours : hours + self._hours : STEP]
 
     def within(self, hours: int) -> Floats:
-        """Return what came within so many hours of each moment."""
+        """Return the sum of the values within this many hours after each moment."""
         return self.at(hours) - self.at(0)
 
 
 def _weights(seen: list[Floats], forecasts: list[list[Floats]], counts: list[Bools]) -> Floats:
-    """Return how far each schedule is trusted, [N, 3]."""
+    """Return the weight of each schedule, [N, 3]."""
     num = np.maximum(sum(count.sum(1) for count in counts[_SCORED]), 1)
     errors = np.zeros((len(num), len(forecasts)))
     for k, forecast in enumerate(forecasts):
@@ -150,7 +150,7 @@ def _blended(own: Floats, seen: Floats, prior: Floats) -> Floats:
 
 
 def _percentile(ordered: Floats, num: NDArray[np.int64], q: float) -> Floats:
-    """Return the q-quantile of the first `num` [N] of `ordered` [N, M]; 0 where there are too few."""
+    """Return the q-quantile of the first `num` [N] of `ordered` [N, M]; 0 if there are too few."""
     at = q * np.maximum(num - 1, 0)
     lower = np.floor(at).astype(np.intp)
     upper = np.minimum(lower + 1, np.maximum(num - 1, 0))

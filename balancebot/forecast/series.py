@@ -1,4 +1,4 @@
-"""Series of readings from outside: their usage per clock hour, and the estimate of one balance from nothing else."""
+"""Series of readings from outside: their usage per clock hour, and the estimate of one balance from these alone."""
 
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 
 class Series(NamedTuple):
-    """One balance as its readings show it."""
+    """One balance, fitted from its readings."""
 
     model: Models
     at: float
@@ -30,7 +30,7 @@ class Series(NamedTuple):
 
 
 def fit_series(at: Floats, balance: Floats, zone: Zone, plans: Sequence[DatedSend] = ()) -> Series:
-    """Fit one balance from readings at `at` (epoch seconds, rising); NaN is unallocated, and the last is a number."""
+    """Fit one balance from readings at `at` (epoch seconds, ascending). NaN is unallocated; the last must be a number."""
     first, use, exposure = hourly_use(at, balance, float(at[-1]))
     end = first + len(use) - 1
     window = window_of(use[:-1], exposure[:-1], end, plans)
@@ -44,10 +44,10 @@ def fit_series(at: Floats, balance: Floats, zone: Zone, plans: Sequence[DatedSen
 
 
 def window_of(use: Floats, exposure: Floats, end: int, plans: Sequence[DatedSend] = ()) -> UseWindow:
-    """Return the window of hourly use and exposure up to the clock hour `end`, with the bursts of what is older.
+    """Return the window of hourly usage and exposure up to the clock hour `end`, with older bursts.
 
-    They are looked for in one earlier window after another; one with less than a week in it says too little of what is
-    usual.
+    Older bursts are searched for in each earlier window, except those with less than a week of exposure, which don't
+    show what is usual.
     """
     count = min(max(-(-len(use) // WINDOW_HOURS), 1), REMEMBERED_HOURS // WINDOW_HOURS)
     size = count * WINDOW_HOURS
@@ -80,7 +80,7 @@ def window_of(use: Floats, exposure: Floats, end: int, plans: Sequence[DatedSend
 def forecast_series(
     series: Series, now: float, zone: Zone, confidence: float, plans: Sequence[DatedSend] = ()
 ) -> Forecasts:
-    """Say how long the balance of a series lasts."""
+    """Forecast how long the balance of a series lasts."""
     return forecast(
         series.model,
         balances=np.array([series.balance]),
@@ -98,7 +98,7 @@ def forecast_series(
 def estimate_series(
     at: Floats, balance: Floats, now: float, zone: Zone, confidence: float = 0.75
 ) -> Estimate:
-    """Estimate one balance from its readings at `at` (epoch seconds, rising, up to `now`); NaN is unallocated."""
+    """Estimate one balance from its readings at `at` (epoch seconds, ascending, up to `now`); NaN is unallocated."""
     if not at.size or np.isnan(balance[-1]):
         return UNKNOWN
     return forecast_series(fit_series(at, balance, zone), now, zone, confidence).estimates()[0]

@@ -1,7 +1,7 @@
-"""Use far above what this hour of the week makes likely, and its opposite: traffic that stopped altogether.
+"""Usage spikes: usage far above what is likely at this hour of the week; and the opposite: usage that stopped.
 
-Evidence is gathered over readings, in points: far above the bar two, above it one, and what is usual takes two away.
-The bar is the balance's own: how far its own hours have risen in the last 35 days, and what was told of it lately.
+Evidence is gathered over readings, in points: two for usage far above the bar, one for usage above it, minus two for
+usual usage. Each balance has its own bar, which depends on its highest hours in the last 35 days and on recent alerts.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -22,44 +22,44 @@ Floats = NDArray[np.float64]
 Bools = NDArray[np.bool_]
 
 SPIKING = 4
-"""Points that are a spike: two readings far above the bar, or four above it."""
+"""The points of a spike: two readings far above the bar, or four above it."""
 SUSPICIOUS = 2
-"""Points from which on use isn't taken for usual."""
+"""From this many points on, usage isn't considered usual."""
 REMEMBERED_DAYS = 90
-"""For so long an alert raises the bar of its balance, less and less: who bursts again and again is known to burst."""
+"""How long an alert raises the bar of its balance, with decreasing effect, because repeated bursts are known."""
 
 _MIN_SEEN = 23.9
-"""Hours of exposure: a day of readings, less what rounding takes."""
+"""In hours of exposure: a day of readings, minus rounding."""
 _MAX_INTERVAL = 2 * 3600.0
-"""Seconds; the mean over a longer gap says nothing about the present."""
+"""In seconds; the mean over a longer interval says nothing about the present."""
 _DRAINED = 100.0
-"""Messages; of a balance that uses less a day nothing is drained at once."""
+"""In messages; less usage than this is never drained at once."""
 _NEW_SECONDS = 3 * 86400.0
 _OWN = 0.4
 _MARGIN = 0.2
-"""The bar, in log2 of use over expected use: 0.4 x the second highest hour of the last 35 days + 0.2 ..."""
+"""The bar, in log2 of usage over expected usage, is 0.4 x the second highest hour of the last 35 days + 0.2 ..."""
 _LOWEST = 1.3
-"""... but never lower: 2.5 times what is expected ..."""
+"""... but at least this, 2.5 times the expected usage ..."""
 _EARLY = 0.5
 """... and higher by 0.5 / sqrt(days) in the first weeks ..."""
 PER_ALERT = 0.8
-"""... by so much for an alert that was told just now ..."""
+"""... by this much for an alert that was just sent ..."""
 _BURSTY = 1.0
 """... and for categories that may burst."""
 _FAR = 1.3
 _FAR_SECONDS = 300.0
-"""Far above the bar: 2.5 times as much again in five minutes, less in more: a longer mean hides a short burst."""
+"""Far above the bar is another 2.5 times in five minutes, and less in a longer interval, whose mean hides a short burst."""
 _NEAR = 0.75
-"""From here up to the bar (three quarters of it) a reading says nothing; below, it is usual."""
+"""Between this part of the bar and the bar, a reading adds no points; below, usage is usual."""
 _LEVEL_WEIGHTS = schedule_weights(np.array([10.0]))[:, 0]
 _STILL_TIMES = 2.0
 _STILL_LEAST = 5.0
-"""Traffic has stopped once twice the expected use of the longest lull passed unused, and five messages more."""
+"""Usage has stopped when twice the expected usage of the longest lull, plus five messages, was expected but not used."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Spikes:
-    """What the latest interval of N balances says; scores and bars in log2 of use over expected use."""
+    """The evidence of the latest intervals of N balances; scores and bars are in log2 of usage over expected usage."""
 
     seen: Floats
     """Messages used in the interval."""
@@ -67,13 +67,13 @@ class Spikes:
     score: Floats
     bar: Floats
     points: NDArray[np.int64]
-    """What the interval adds to the evidence of a spike, -2 to 2; 0 where it can't be judged."""
+    """The points that the interval adds to the evidence of a spike, -2 to 2; 0 if it can't be judged."""
     drained: Bools
-    """Above the bar, and more than a whole day usually takes; never what may burst: a campaign is sent at once."""
+    """Above the bar, and more than a usual day. Never in a category that may burst, where campaigns are sent at once."""
 
     @property
     def factor(self) -> Floats:
-        """How many times the expected use was seen."""
+        """The ratio of usage to expected usage."""
         return self.seen / np.maximum(self.expected, 1e-9)
 
 
@@ -91,14 +91,14 @@ def judge_spikes(
     left: Floats | None = None,
     notified: Bools | None = None,
 ) -> Spikes:
-    """Compare `use` [N] of the intervals from `since` to `until` [N] (epoch seconds) with what is likely then.
+    """Compare `use` [N] of the intervals from `since` to `until` [N] (epoch seconds) with what is likely at that time.
 
-    `alerts` is what is remembered of the spikes told of each balance, `bursty` whether its category may burst
-    (`market`), `planned` whether a plan covers the interval, `stands_in` for which others a balance may be used besides
-    (`stands_in_for`), `left` what is left, and `notified` whose spike was told within the last day and is on: that one is
-    compared with the 35-day level alone, or it would soon be taken for usual. What was never used before, or not for a
-    day, is no spike unless it empties the balance within three days. Intervals over two hours, planned ones and balances
-    with less than a day of readings add nothing.
+    `alerts` is the memory of earlier spike alerts of each balance (`remembered`); `bursty`: its category may burst
+    (`market`); `planned`: a planned send covers the interval; `stands_in`: the other balances that it may be used for
+    (`stands_in_for`); `left`: the present balance; `notified`: it has a spike that was notified within the last day. Such
+    a spike is compared only with the 35-day level, otherwise it would soon count as usual. First usage, or usage after a
+    day without, is no spike unless it empties the balance within three days. Intervals over two hours, planned ones and
+    balances with less than a day of readings add no points.
     """
     count = len(models)
     level = _level(models, whole=notified)
@@ -132,21 +132,21 @@ def judge_spikes(
 
 
 def points_of(score: Floats, bar: Floats, seconds: Floats) -> NDArray[np.int64]:
-    """Return how far the score of an interval of so many seconds speaks for a spike, or against it."""
+    """Return the points for the score of an interval of this many seconds: positive for a spike, negative against it."""
     far = bar + _FAR * np.sqrt(_FAR_SECONDS / np.maximum(seconds, _FAR_SECONDS))
     return np.asarray((score > bar).astype(np.int64) + (score > far) - 2 * (score < _NEAR * bar))
 
 
 def gather(before: int, points: int, *, drained: bool = False) -> int:
-    """Return the evidence after one more reading: a cumulative sum, `SPIKING` is a spike and 0 its end.
+    """Return the evidence after one more reading: a cumulative sum, where `SPIKING` is a spike and 0 is its end.
 
-    E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). `drained` is a spike by itself.
+    E. S. Page, Continuous inspection schemes, Biometrika 41 (1954). `drained` alone is a spike.
     """
     return SPIKING if drained else min(max(before + points, 0), SPIKING)
 
 
 def stands_in_for(keys: Sequence[BalanceKey], left: Sequence[int], models: Models) -> dict[int, list[int]]:
-    """Return which balances (by place) are sent from instead of which that are empty: universal of the same wallet.
+    """Return which balance (by position) is used instead of which empty ones: `universal` for those of its wallet.
 
     Where its model knows that already, it expects the use of both.
     """
@@ -163,7 +163,7 @@ def stands_in_for(keys: Sequence[BalanceKey], left: Sequence[int], models: Model
 
 
 def remembered(days_ago: Iterable[float]) -> float:
-    """Return what is remembered of alerts that were told so many days ago: 1 each at first, 0 after 90 days."""
+    """Return the memory of alerts that were sent this many days ago: 1 for each new one, decreasing to 0 after 90 days."""
     return sum(max(0.0, 1.0 - days / REMEMBERED_DAYS) for days in days_ago)
 
 
@@ -173,9 +173,9 @@ def is_planned(plans: Sequence[DatedSend], since: float, until: float) -> bool:
 
 
 def have_stopped(models: Models, *, open_use: Floats, open_exposure: Floats, at: Floats, zone: Zone) -> Bools:
-    """Return whose traffic has stopped [N]: still for longer than ever, in hours that would have used some.
+    """Return whether usage has stopped [N]: no usage for longer than ever before, in hours in which some is expected.
 
-    `open_use` and `open_exposure` (hours) are those since the models' hours closed, `at` [N] the last readings.
+    `open_use` and `open_exposure` (hours) are those since the models' last closed hours, `at` [N] the last readings.
     """
     rate = open_hours(models, at, zone)[0] * _level(models)
     expected = models["still"] + rate * open_exposure
@@ -184,7 +184,7 @@ def have_stopped(models: Models, *, open_use: Floats, open_exposure: Floats, at:
 
 
 def _level(models: Models, *, whole: Bools | None = None) -> Floats:
-    """Return the mean use per hour: of the last day or of the whole window, the higher; of those of `whole` the latter."""
+    """Return the mean usage per hour, of the last day or of the whole window if that is higher or `whole` is set."""
     mean = np.maximum(models["mean"].astype(np.float64), 1e-9)
     level = levels(
         models["used"].astype(np.float64),
@@ -198,5 +198,5 @@ def _level(models: Models, *, whole: Bools | None = None) -> Floats:
 
 
 def _rate(models: Models, level: Floats, at: Floats, zone: Zone) -> Floats:
-    """Return the expected use per hour at `at`."""
+    """Return the expected usage per hour at `at`."""
     return np.asarray(shape_at(models, np.floor(at / 3600.0).astype(np.int64), zone) * level)

@@ -1,4 +1,4 @@
-"""Steps: the level of usage changed for good, a day ago or more. What came before is read at the level since."""
+"""Steps: lasting changes of the usage level, a day old or more. Usage before a step is scaled to the level after it."""
 
 from typing import NamedTuple
 
@@ -12,39 +12,39 @@ Floats = NDArray[np.float64]
 Places = NDArray[np.intp]
 
 _SETTLED = 2
-"""A step is so many blocks old at least, one day."""
+"""The least age of a step in blocks: one day."""
 _LEAST_HOURS = 18
 _SPREADS = 3.5
-"""It is so many standard deviations of its own error ..."""
+"""A step must be at least this many standard deviations of its error ..."""
 _NEAR = 6
-"""... sharp: what so many blocks right before and right after it show differs by more than half of it ..."""
+"""... sharp: the levels of this many blocks just before and just after it differ by more than half of it ..."""
 _BETTER = 1.1
-"""... and explains so many times as much as a straight line would: that would be a trend."""
+"""... and explain this many times as much as a straight line, which would be a trend."""
 _LOOKED_BACK = 28
-"""The level before it is that of so many blocks ..."""
+"""The level before a step is that of this many blocks."""
 _WEEKS = 4
-"""... and how far it went, once it is found, is told from the same hours of so many weeks before it."""
+"""The size of a step is measured against the same hours of this many weeks before it."""
 _SEEN = 0.3
-"""Hours of exposure that must have been seen of one of these."""
+"""The least exposure of such an hour, in hours."""
 _LEAST_BEFORE = 2.5
 _LEAST_AFTER = 0.3
-"""Usual days that must have been seen."""
+"""The least exposure before and after a step, in usual days."""
 
 
 class Steps(NamedTuple):
-    """The latest step in each of N windows; 0 hours are none."""
+    """The latest step in each of N windows; 0 hours means none."""
 
     hours: Places
-    """How long ago."""
+    """How many hours ago it was."""
     factor: Floats
-    """The level since it over the one before."""
+    """The ratio of the level after it to the level before it."""
 
 
 def settled_steps(use: Floats, exposure: Floats, expected: Floats) -> Steps:
-    """Look for the clearest step in windows [N, 840] of `use` over what the shape `expected` of `exposure`, in hours.
+    """Find the clearest step in windows [N, 840] of `use`, relative to the `expected` usage; `exposure` is in hours.
 
-    The levels before and after it differ by more than days usually do, at once, and up to now. What of the difference
-    may be noise isn't counted.
+    The levels before and after it differ by more than days usually do, suddenly, and up to now. The size is reduced by
+    what may be noise.
     """
     count, hours = use.shape
     steps = Steps(np.zeros(count, np.intp), np.ones(count))
@@ -79,7 +79,7 @@ def settled_steps(use: Floats, exposure: Floats, expected: Floats) -> Steps:
         place = place[rows]
         first = _hour_of(use[rows], expected[rows], at[place], before[rows, place], after[rows, place])
         exact = _step_at(use[rows], exposure[rows], first)
-        # what a few hours make of a day is no step
+        # a change by a few hours of one day is no step
         exact = np.where(
             (hours - first >= _LEAST_HOURS) & (np.abs(exact) < 1.5 * np.abs(step[rows, place])), exact, 0.0
         )
@@ -90,19 +90,19 @@ def settled_steps(use: Floats, exposure: Floats, expected: Floats) -> Steps:
 
 
 def level_errors(use: Floats, expected: Floats, hours: Places) -> Floats:
-    """Return how far, in log2, levels may be off that are known for so many hours [N]: a standard deviation."""
+    """Return the standard deviation, in log2, of levels that are based on this many hours [N]."""
     return np.asarray(_between_days(*blocks(use, expected)) * np.maximum(hours / 24.0, 1.0) ** -0.25)
 
 
 def _explained_by_line(seen: Floats, height: Floats) -> Floats:
-    """Return how much of the squares of `height` [N, blocks] a straight line explains."""
+    """Return how much of the sum of squares of `height` [N, blocks] a straight line explains."""
     at = np.arange(seen.shape[1])
     off = at - (seen * at).sum(1, keepdims=True) / np.maximum(seen.sum(1, keepdims=True), 1e-9)
     return np.asarray((seen * off * height).sum(1) ** 2 / np.maximum((seen * off**2).sum(1), 1e-9))
 
 
 def _hour_of(use: Floats, expected: Floats, block: Places, before: Floats, after: Floats) -> Places:
-    """Return the first hour of each step near the beginning of a block, by the likelihood of Poisson counts."""
+    """Return the first hour of each step, near the beginning of a block, by maximum likelihood of Poisson counts."""
     about = BLOCK * (block - 1)[:, None] + np.arange(2 * BLOCK)
     used, shaped = (np.take_along_axis(values, about, 1) for values in (use, expected))
     falls = np.log(2.0) * (before - after)[:, None] * used - (2.0**before - 2.0**after)[:, None] * shaped
@@ -110,7 +110,7 @@ def _hour_of(use: Floats, expected: Floats, block: Places, before: Floats, after
 
 
 def _step_at(use: Floats, exposure: Floats, first: Places) -> Floats:
-    """Return log2 of the usage from the hour `first` [N] on over that of the same hours of the four weeks before."""
+    """Return log2 of the ratio of usage from the hour `first` [N] on to that in the same hours of the four weeks before."""
     hour = np.arange(use.shape[1])
     since = hour >= first[:, None]
     before = ~since & (hour >= first[:, None] - _WEEKS * HOURS_OF_WEEK)
@@ -125,9 +125,9 @@ def _step_at(use: Floats, exposure: Floats, first: Places) -> Floats:
 
 
 def _between_days(used: Floats, shaped: Floats, usual: Floats) -> Floats:
-    """Return how far a day differs from the one before it, in log2, as a standard deviation; infinite where few are seen.
+    """Return the standard deviation of the difference between successive days, in log2; infinite if there are few days.
 
-    By the 80th percentile: a step is one difference of many.
+    It is based on the 80th percentile, so that a step, which is one difference of many, doesn't affect it.
     """
     used, shaped = (values.reshape(len(values), -1, 2).sum(2) for values in (used, shaped))
     seen = shaped > usual / 2

@@ -1,6 +1,6 @@
-"""The last 35 days of one balance, use and exposure per clock hour, and its bursts of 13 months: all an estimate looks at.
+"""The input of a model: the last 35 days of one balance (usage and exposure per clock hour), and its bursts of 13 months.
 
-A window holds closed hours only and is derived: it can be built anew from the hourly roll-up at any time.
+A window contains only closed hours. It is derived: it can be built again from the hourly roll-up at any time.
 """
 
 import struct
@@ -22,7 +22,7 @@ from balancebot.forecast.bursts import Burst
 
 WINDOW_HOURS = 35 * 24
 REMEMBERED_HOURS = 400 * 24
-"""How long bursts are remembered: month ends and yearly days come again."""
+"""How long bursts are remembered, so that month ends and yearly days are recognised."""
 _MOST_BURSTS = 60
 _VERSION = 2
 _HEAD = struct.Struct("<BBHII")
@@ -31,23 +31,23 @@ _BURST = struct.Struct("<IHf")
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class UseWindow:
-    """`use[i]` messages were used in `exposure[i]` of hour `end - 840 + i`; both are 0 where nothing was seen."""
+    """`use[i]` messages were used in `exposure[i]` of hour `end - 840 + i`; both are 0 if nothing was seen."""
 
     end: int
-    """The first clock hour that isn't in it: epoch hours, UTC."""
+    """The first clock hour that isn't in it (epoch hours, UTC)."""
     use: NDArray[np.float32]
     exposure: NDArray[np.float32]
-    """Hours, 0 to 1."""
+    """In hours, 0 to 1."""
     since: int | None = None
-    """The clock hour of the first use that is remembered, if it lies before the window."""
+    """The clock hour of the first known usage, if it is before the window."""
     bursts: tuple[Burst, ...] = ()
-    """What was used in bursts, the oldest first; `hour` is the clock hour. Those within the window are found anew."""
+    """The bursts, the oldest first; `hour` is the clock hour. Those within the window are found again at each fit."""
 
     def moved_to(self, end: int, hours: Iterable[tuple[int, float, float]] = ()) -> "UseWindow":
-        """Return the window that ends at `end` (never earlier), with what was booked since.
+        """Return the window that ends at `end` (not earlier than now), with what was booked since then.
 
-        `hours` are (epoch hour, use, exposure in seconds); each replaces what the window had, if anything.
-        Hours outside the window are ignored.
+        `hours` are (epoch hour, usage, exposure in seconds); each replaces the hour in the window. Hours outside the
+        window are ignored.
         """
         shift = min(end - self.end, WINDOW_HOURS)
         use = np.zeros(WINDOW_HOURS, np.float32)
@@ -66,14 +66,14 @@ class UseWindow:
 
     @property
     def begun(self) -> int:
-        """The clock hour of the first use that is remembered; `end` where there was none."""
+        """The clock hour of the first known usage; `end` if there is none."""
         if self.since is not None:
             return self.since
         used = np.flatnonzero(self.use)
         return self.end - WINDOW_HOURS + int(used[0]) if used.size else self.end
 
     def with_bursts(self, found: Iterable[Burst]) -> "UseWindow":
-        """Return the window with the bursts that were found in it; older ones stay while they are remembered."""
+        """Return the window with the bursts that were found in it; older ones are kept for `REMEMBERED_HOURS`."""
         first = self.end - WINDOW_HOURS
         kept = [burst for burst in self.bursts if self.end - REMEMBERED_HOURS <= burst.hour < first]
         return replace(
@@ -84,7 +84,7 @@ class UseWindow:
 
 
 def empty_window(end: int) -> UseWindow:
-    """Return a window in which nothing was seen."""
+    """Return a window without data."""
     return UseWindow(
         end=end,
         use=np.zeros(WINDOW_HOURS, np.float32),
@@ -93,7 +93,7 @@ def empty_window(end: int) -> UseWindow:
 
 
 def encode_window(window: UseWindow) -> bytes:
-    """Return the window as bytes: 1-2 KB for a balance in use. Exposure is kept to 1/240 of an hour."""
+    """Return the window as bytes: 1-2 KB for a balance in use. Exposure is rounded to 1/240 of an hour."""
     seen = np.flatnonzero(window.exposure + window.use)
     start = int(seen[0]) if seen.size else WINDOW_HOURS
     use = np.rint(window.use[start:])
@@ -107,7 +107,7 @@ def encode_window(window: UseWindow) -> bytes:
 
 
 def decode_window(blob: bytes) -> UseWindow | None:
-    """Return the window, or None if it was written by another version: build it anew from the roll-up."""
+    """Return the window, or None if another version wrote it: then it must be built again from the roll-up."""
     if not blob or blob[0] & 127 != _VERSION:
         return None
     version, num_bursts, start, end, since = _HEAD.unpack_from(blob)
@@ -126,10 +126,10 @@ def decode_window(blob: bytes) -> UseWindow | None:
 def hourly_use(
     at: NDArray[np.float64], balance: NDArray[np.float64], until: float
 ) -> tuple[int, NDArray[np.float64], NDArray[np.float64]]:
-    """Book one balance's readings by the rules of `usage.book_category`, all at once.
+    """Book one balance's readings by the rules of `usage.book_category`, vectorised.
 
-    `at` are epoch seconds, rising; NaN is an unallocated reading. Returns the epoch hour of the first element, then
-    use and exposure (hours) per clock hour up to the one of `until`, which is still open. Use isn't rounded.
+    `at` are epoch seconds, ascending; NaN is an unallocated reading. Returns the epoch hour of the first element, then
+    usage and exposure (in hours) per clock hour up to that of `until`, which is still open. Usage isn't rounded.
     """
     at, balance = without_wrong_readings(at, balance)
     change = np.diff(balance)
@@ -149,7 +149,7 @@ def hourly_use(
 def without_wrong_readings(
     at: NDArray[np.float64], balance: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Leave out single readings that the next one takes back (`usage.is_taken_back`), if it came within two hours."""
+    """Leave out single readings that the next one reverses (`usage.is_taken_back`) within two hours."""
     if len(at) < 3:
         return at, balance
     before, between, after = balance[:-2], balance[1:-1], balance[2:]
@@ -165,7 +165,7 @@ def without_wrong_readings(
         return at, balance
     last = -2
     for place in np.flatnonzero(wrong).tolist():
-        # of two in a row the second one is what the first was corrected to
+        # of two in a row, the second one is the correction of the first
         wrong[place] = place != last + 1
         last = place if wrong[place] else last
     kept = np.concatenate([[True], ~wrong, [True]])
