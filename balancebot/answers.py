@@ -395,7 +395,7 @@ def _episode(episode: Episode) -> EpisodeAnswer:
     return EpisodeAnswer(
         told=[
             NoticeAnswer(at=instant(notice.at), severity=notice.severity.word, reason=notice.reason)
-            for notice in episode.told
+            for notice in episode.notices
         ],
         ending=episode.ending,
         ended_at=instant_or_none(episode.ended_at),

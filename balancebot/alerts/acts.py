@@ -37,7 +37,7 @@ class OperateAlerts:
     database: Database
     clock: Clock
     steady: Clock
-    """The clock for `tick`: whatever waits for a time must not happen because the clock was set."""
+    """The clock for `tick`: what waits for a time must not happen just because the clock was set."""
     writer: DecisionWriter
     remind_every: timedelta
 

@@ -142,8 +142,8 @@ def _past_alerts(comparison: Comparison, words: Wording) -> Iterator[str]:
 
 def _messages(episode: Episode, words: Wording) -> str:
     return ", ".join(
-        f"{of_severity(message.severity.word, message.severity)} {words.when(message.at)}"
-        for message in episode.told
+        f"{of_severity(notice.severity.word, notice.severity)} {words.when(notice.at)}"
+        for notice in episode.notices
     )
 
 

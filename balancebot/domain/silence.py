@@ -31,7 +31,7 @@ class Silence:
     ended_at: datetime | None = None
     ended_by: str = ""
     announced_at: datetime | None = None
-    """When people were last told how broad it is; None = it has never been announced."""
+    """When it was last announced as a broad silence; None = never."""
 
     def holds(self, now: datetime) -> bool:
         """Tell whether it is active at `now`. `begins_at` may be later if the clock was set back since then."""

@@ -47,7 +47,7 @@ class NoticeSent:
 class Episode:
     """One alert that would have been opened."""
 
-    told: tuple[NoticeSent, ...]
+    notices: tuple[NoticeSent, ...]
     """The messages about its opening and each worsening; never empty."""
     ending: Ending
     ended_at: datetime | None
@@ -56,12 +56,12 @@ class Episode:
     @property
     def opened_at(self) -> datetime:
         """When the first message would have been sent."""
-        return self.told[0].at
+        return self.notices[0].at
 
     @property
     def worst(self) -> Severity:
         """The worst severity of its messages."""
-        return max(notice.severity for notice in self.told)
+        return max(notice.severity for notice in self.notices)
 
     @property
     def notice(self) -> timedelta | None:
@@ -119,7 +119,7 @@ def episodes(
             found.append(_opened(moment, alert.severity))
         elif step.reason is Reason.WORSENED:
             worse = NoticeSent(at=moment.at, severity=alert.severity, reason=Reason.WORSENED)
-            found[-1] = replace(found[-1], told=(*found[-1].told, worse))
+            found[-1] = replace(found[-1], notices=(*found[-1].notices, worse))
         if alert.closed_at is not None:
             if found[-1].ending is Ending.STILL_OPEN:
                 found[-1] = replace(found[-1], ending=Ending.RECOVERED, ended_at=moment.at)
@@ -137,15 +137,15 @@ def _worsenings(episode: Episode, severity: Severity, at: datetime) -> int:
     """Return how often it has worsened to `severity` recently, including now."""
     return 1 + sum(
         notice.reason is Reason.WORSENED and notice.severity is severity and at - notice.at <= FLAPPING_WITHIN
-        for notice in episode.told
+        for notice in episode.notices
     )
 
 
 def _opened(moment: Moment, severity: Severity) -> Episode:
     notice = NoticeSent(at=moment.at, severity=severity, reason=Reason.OPENED)
     if moment.reading == 0:
-        return Episode(told=(notice,), ending=Ending.RAN_OUT, ended_at=moment.at)
-    return Episode(told=(notice,), ending=Ending.STILL_OPEN, ended_at=None)
+        return Episode(notices=(notice,), ending=Ending.RAN_OUT, ended_at=moment.at)
+    return Episode(notices=(notice,), ending=Ending.STILL_OPEN, ended_at=None)
 
 
 def _continued(episode: Episode, moment: Moment) -> Episode:

@@ -73,7 +73,7 @@ def causes(conn: Connection, alert_ids: Collection[int]) -> dict[int, AlertMessa
 
 
 def num_worsened(conn: Connection, alert_id: int, severity: Severity, *, since: datetime) -> int:
-    """Return how often an alert was told as having worsened to `severity` since an instant."""
+    """Return how many notifications since an instant said that an alert worsened to `severity`."""
     messages = conn.scalars(
         select(notifications.c.message).where(
             notifications.c.alert_id == alert_id,

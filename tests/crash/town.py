@@ -196,7 +196,7 @@ apps = [
     def mend(self) -> None:
         """Lift every fault that still stands or is yet to come: lies, broken lines, wrong clocks, frozen processes."""
         self.traps.disarm()
-        self.jsms.mend()
+        self.jsms.end_faults()
         self.slack.mend()
         self.mail.mend()
         self.set_clock(timedelta())

@@ -36,7 +36,7 @@ def test_it_opens_worsens_and_counts_the_notice_until_the_balance_ran_out() -> N
     (episode,) = run(course(120, 90, 60, 40, 10, 0, 0))
     assert (
         Episode(
-            told=(
+            notices=(
                 NoticeSent(at=START + HOUR, severity=Severity.WARNING, reason=Reason.OPENED),
                 NoticeSent(at=START + 3 * HOUR, severity=Severity.CRITICAL, reason=Reason.WORSENED),
                 NoticeSent(at=START + 5 * HOUR, severity=Severity.DEPLETED, reason=Reason.WORSENED),

@@ -159,7 +159,7 @@ def test_a_host_that_answers_nobody_is_given_up_and_asked_again_by_the_next_call
             results = list(source.fetch(sim.wallets, budget=BUDGET))
             assert (sorted(sim.wallets), True) == (sorted(r.wallet for r in results), len(sim.requests) < 40)
             assert {SourceErrorKind.TIMEOUT, SourceErrorKind.NETWORK} == {r.kind for r in results}
-            sim.mend()
+            sim.end_faults()
             assert {Snapshot} == {type(result) for result in source.fetch(sim.wallets, budget=BUDGET)}
 
 

@@ -137,7 +137,7 @@ def test_suspects_that_wait_too_long_are_given_up_and_asked_first_the_next_time(
         assert not asked & given_up
         assert {SourceErrorKind.TIMEOUT} == {result.kind for result in results}
         sim.requests.clear()
-        sim.mend()
+        sim.end_faults()
         assert {Snapshot} == {type(result) for result in source.fetch(sim.wallets, budget=BUDGET)}
         first = [request.wallet for request in sim.requests][: len(given_up)]
         assert given_up == set(first)

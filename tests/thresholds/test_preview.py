@@ -139,7 +139,7 @@ def test_a_steady_use_speaks_once_for_each_time_it_runs_low_whatever_the_hour(wa
     assert [
         ([Severity.WARNING], Ending.TOPPED_UP),
         ([Severity.WARNING, Severity.CRITICAL], Ending.STILL_OPEN),
-    ] == [([told.severity for told in day.told], day.ending) for day in comparison.after]
+    ] == [([told.severity for told in day.notices], day.ending) for day in comparison.after]
 
 
 def test_a_pattern_looks_back_at_the_balances_that_run_out_first(watched: World) -> None:

@@ -133,7 +133,7 @@ class Simulator:
             fault = replace(fault, match=WalletPattern(text=wallets))
             self._faults.append(_ActiveFault(fault, self._clock.now() + fault.at, fault.times))
 
-    def mend(self, wallets: str = "*") -> None:
+    def end_faults(self, wallets: str = "*") -> None:
         """End every fault that was started for exactly this name or pattern; `*` ends all."""
         with self._lock:
             self._faults = [

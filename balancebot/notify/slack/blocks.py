@@ -228,8 +228,11 @@ def message_of(
     content, mentions = outgoing.message, mentions_of(outgoing.mentions)
     if outgoing.action is Action.REPLY and not alone:
         return message(renderer.render(_reply_template(content), content), mentions=mentions)
-    news = isinstance(content, AlertMessage) and _is_later(content) and (alone or _follows(outgoing, content))
-    return message(renderer.render(_template(content), content, news=news), extra=buttons, mentions=mentions)
+    is_news = (
+        isinstance(content, AlertMessage) and _is_later(content) and (alone or _follows(outgoing, content))
+    )
+    rendered = renderer.render(_template(content), content, news=is_news)
+    return message(rendered, extra=buttons, mentions=mentions)
 
 
 def _is_later(message: AlertMessage) -> bool:

@@ -104,7 +104,7 @@ def test_a_wrong_request_gets_its_documented_error(sim, asked, status, body):
 def test_a_wallet_fails_as_told_until_it_is_mended(sim, kind, status, code):
     sim.fail(SHOP, SimulatedFault(kind=kind))
     failed = ask(sim)
-    sim.mend(SHOP)
+    sim.end_faults(SHOP)
     assert (status, code, 200) == (failed.status_code, failed.json()["error"]["code"], ask(sim).status_code)
 
 
