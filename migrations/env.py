@@ -1,6 +1,6 @@
-"""Runs the migrations: inside the program with the connection it hands over, else with `alembic -x url=…`.
+"""Run the migrations: within the program with its connection, or on the command line with `alembic -x url=…`.
 
-It leaves the loggers alone: Alembic's stock environment would silence the program's.
+The loggers aren't changed: Alembic's default environment would silence those of the program.
 """
 
 from alembic import context
@@ -11,7 +11,7 @@ from balancebot.store.indices import metadata
 
 
 def migrate(connection: Connection) -> None:
-    """Run what was asked for within the connection's transaction."""
+    """Run the requested migrations within the connection's transaction."""
     context.configure(
         connection=connection,
         target_metadata=metadata,
@@ -33,10 +33,10 @@ def from_command_line() -> None:
     database.dispose()
 
 
-handed_over: Connection | None = context.config.attributes.get("connection")
+of_program: Connection | None = context.config.attributes.get("connection")
 if context.is_offline_mode():
     raise SystemExit("balancebot's migrations look at the database: run them without --sql")
-if handed_over is None:
+if of_program is None:
     from_command_line()
 else:
-    migrate(handed_over)
+    migrate(of_program)

@@ -325,13 +325,13 @@ class DestinationQueue:
         settled: SettledDelivery,
         now: datetime,
     ) -> None:
-        """Record a permanent failure, a give-up, a long delay or vain repeats; report it once through another channel."""
+        """Record a permanent failure, a give-up, a long delay or repeated doubt, and report it once through others."""
         gave_up = settled.state is DeliveryState.GAVE_UP
-        is_in_vain = settled.num_doubts > MAX_QUICK_REPEATS
+        is_still_in_doubt = settled.num_doubts > MAX_QUICK_REPEATS
         is_edit = current.outgoing.action is Action.EDIT and error.kind is ChannelErrorKind.REJECTED
         # the person who sends a test sees its result
         is_test = isinstance(current.outgoing.message, TestMessage)
-        if is_edit or is_test or not (error.needs_attention or gave_up or is_in_vain):
+        if is_edit or is_test or not (error.needs_attention or gave_up or is_still_in_doubt):
             return
         kind = ChannelErrorKind.NO_SUCH_DESTINATION if gave_up else error.kind
         new = channel_failures.record(
