@@ -3,11 +3,17 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from prometheus_client.parser import text_string_to_metric_families
+
+from balancebot.domain.balance import WalletName
 from balancebot.domain.message import NOTHING_MUTED, MutedCounts
 from balancebot.domain.sentence import sentence
 from balancebot.metrics import Metrics
 from balancebot.overview.balances import SystemStatus
 from balancebot.store.channel_failures import ChannelFailure
+from balancebot.store.database import Database
+from tests.bites import BITES
+from tests.world import World, industry
 
 NOON = datetime(2026, 11, 23, 12, 0, tzinfo=UTC)
 
@@ -52,3 +58,26 @@ def test_what_channels_refuse_is_counted_for_each_of_them() -> None:
         (line for line in lines if line.startswith(("balancebot_channel", "balancebot_outbox"))),
         key=lambda line: ("slack" not in line, "email" not in line),
     )
+
+
+def test_names_that_bite_are_labels_like_any_other(sqlite_url: str) -> None:
+    # what no database takes can't come from one
+    bites = [bite[:60].encode(errors="ignore").decode() for bite in BITES.values()]
+    names = list(dict.fromkeys(bite.replace("\0", "").replace("/", "") for bite in bites))
+    world = World(Database(sqlite_url))
+    wallets = [WalletName(f"{name}/{name}") for name in names]
+    world.configure(*wallets)
+    for wallet in wallets:
+        world.shows(industry(5), wallet=wallet)
+    world.poll()
+    refusals = [
+        ChannelFailure(channel=name, destination="#ops", message=sentence("no"), since=NOON) for name in names
+    ]
+
+    text = Metrics(lambda: replace(world.app.system_status(), refusals=refusals)).text().decode()
+
+    found = {family.name: family.samples for family in text_string_to_metric_families(text)}
+    shown = {(sample.labels["account"], sample.labels["app"]) for sample in found["balancebot_balance"]}
+    assert {(name, name) for name in names} == shown
+    assert names == [sample.labels["channel"] for sample in found["balancebot_channel_refusals"]]
+    world.database.dispose()
