@@ -17,7 +17,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from time import monotonic
 from typing import Any
-from urllib.parse import urlencode, urlsplit  # noqa: TID251 -- the provider's addresses are checked on arrival
+from urllib.parse import urlencode
 
 import httpx
 import msgspec
@@ -26,7 +26,7 @@ from joserfc.errors import JoseError
 from joserfc.jwk import KeySet
 
 from balancebot.config import OidcConfig
-from balancebot.domain.sentence import sentence
+from balancebot.domain.sentence import sentence, split_address
 from balancebot.domain.user import MAX_USER_NAME
 
 ATTEMPT_LASTS = timedelta(minutes=10)
@@ -94,7 +94,7 @@ class OpenIdConnect:
     @property
     def host(self) -> str:
         """The name of the service for users: its host."""
-        return urlsplit(self._config.issuer).netloc
+        return _host(self._config.issuer)
 
     def begin(self, next_page: str, *, now: datetime) -> tuple[str, OpenIdAttempt]:
         """Return the address at the service, and what must be remembered until the user returns. Raises OpenIdError."""
@@ -123,8 +123,7 @@ class OpenIdConnect:
             "code_challenge": challenge.rstrip(b"=").decode(),
             "code_challenge_method": "S256",
         }
-        place = self._endpoint(service, "authorization_endpoint")
-        return f"{place}{'&' if urlsplit(place).query else '?'}{urlencode(asked)}", attempt
+        return _with_query(self._endpoint(service, "authorization_endpoint"), asked), attempt
 
     def finish(self, given: Mapping[str, str], attempt: OpenIdAttempt | None, *, now: datetime) -> Identity:
         """Return the user who returned with these parameters. Raises OpenIdError."""
@@ -152,7 +151,7 @@ class OpenIdConnect:
         place = service.get("end_session_endpoint")
         if not isinstance(place, str) or not self._is_safe(place):
             return ""
-        return f"{place}{'&' if urlsplit(place).query else '?'}{urlencode({'client_id': self._config.client_id})}"
+        return _with_query(place, {"client_id": self._config.client_id})
 
     def _service(self, now: datetime) -> dict[str, Any]:
         """Return the service's metadata, at most an hour old."""
@@ -181,9 +180,9 @@ class OpenIdConnect:
             "redirect_uri": self._redirect_uri,
             "code_verifier": attempt.verifier,
         }
-        ways = service.get("token_endpoint_auth_methods_supported", ["client_secret_basic"])
+        ways = service.get("token_endpoint_auth_methods_supported")
         place = self._endpoint(service, "token_endpoint")
-        if "client_secret_basic" in ways:
+        if not isinstance(ways, list) or "client_secret_basic" in ways:
             pair = urlencode({config.client_id: config.client_secret.reveal()}).replace("=", ":", 1)
             basic = base64.b64encode(pair.encode()).decode()
             return self._ask("POST", place, data=sent, headers={"Authorization": f"Basic {basic}"})
@@ -213,6 +212,8 @@ class OpenIdConnect:
             raise OpenIdError(
                 OpenIdFault.INVALID, f"the ID token isn't valid: {type(error).__name__}"
             ) from None
+        if not _is_text(claims):
+            raise OpenIdError(OpenIdFault.INVALID, "the ID token holds half characters")
         audience = claims.get("aud")
         audiences = audience if isinstance(audience, list) else [audience]
         party = claims.get("azp", self._config.client_id if len(audiences) == 1 else None)
@@ -247,32 +248,35 @@ class OpenIdConnect:
 
     def _is_safe(self, place: str) -> bool:
         """Return whether an address is as safe as the issuer's: https never leads to plain http."""
-        return urlsplit(place).scheme in {"https", urlsplit(self._config.issuer).scheme}
+        parts, issuer = split_address(place), split_address(self._config.issuer)
+        if parts is None or issuer is None or not parts.hostname:
+            return False
+        return parts.scheme in {"https", issuer.scheme}
 
     def _ask(self, method: str, place: str, **how: Any) -> dict[str, Any]:
         """Return the JSON object of an answer, within limits of time and size. Raises OpenIdError."""
         until = monotonic() + _SECONDS
         content = bytearray()
         try:
-            with self._client.stream(method, place, **{"headers": {}, **how}) as answer:
-                for chunk in answer.iter_bytes():
+            headers = {"Accept-Encoding": "identity", **how.pop("headers", {})}
+            with self._client.stream(method, place, headers=headers, **how) as answer:
+                # as they come: what a few bytes unpack to has no limit
+                for chunk in answer.iter_raw():
                     content += chunk
                     if len(content) > _MAX_ANSWER or monotonic() > until:
                         raise OpenIdError(OpenIdFault.UNREACHABLE, "the answer is too large or too slow")
         except (httpx.HTTPError, httpx.InvalidURL, OSError, ValueError) as error:
-            raise OpenIdError(
-                OpenIdFault.UNREACHABLE, f"{urlsplit(place).netloc}: {type(error).__name__}"
-            ) from None
+            raise OpenIdError(OpenIdFault.UNREACHABLE, f"{_host(place)}: {type(error).__name__}") from None
         if answer.status_code >= 500:
-            raise OpenIdError(OpenIdFault.UNREACHABLE, f"{urlsplit(place).netloc}: {answer.status_code}")
+            raise OpenIdError(OpenIdFault.UNREACHABLE, f"{_host(place)}: {answer.status_code}")
         if answer.status_code != 200:
-            raise OpenIdError(OpenIdFault.REFUSED, f"{urlsplit(place).netloc}: {answer.status_code}")
+            raise OpenIdError(OpenIdFault.REFUSED, f"{_host(place)}: {answer.status_code}")
         try:
             document = json.loads(content)
         except (ValueError, RecursionError):
             document = None
-        if not isinstance(document, dict):
-            raise OpenIdError(OpenIdFault.INVALID, f"{urlsplit(place).netloc}: no JSON object")
+        if not isinstance(document, dict) or not _is_text(document):
+            raise OpenIdError(OpenIdFault.INVALID, f"{_host(place)}: no JSON object")
         return document
 
 
@@ -287,6 +291,25 @@ def read(text: str) -> OpenIdAttempt | None:
         return msgspec.json.decode(base64.urlsafe_b64decode(text), type=OpenIdAttempt)
     except ValueError:
         return None
+
+
+def _host(place: str) -> str:
+    parts = split_address(place)
+    return "" if parts is None else parts.netloc
+
+
+def _with_query(place: str, asked: Mapping[str, str]) -> str:
+    parts = split_address(place)
+    return f"{place}{'&' if parts and parts.query else '?'}{urlencode(asked)}"
+
+
+def _is_text(document: Mapping[str, Any]) -> bool:
+    """Tell whether every text in it can be stored and sent: JSON may spell halves of a character."""
+    try:
+        json.dumps(document, ensure_ascii=False).encode()
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _name_of(claims: Mapping[str, Any], *, or_sub: bool = True) -> str:

@@ -36,6 +36,8 @@ class Provider:
         self.foreign: RSAKey | None = None
         """What signs in place of the key that is published."""
         self.refuses = False
+        self.lies: dict[str, Any] = {}
+        """What it answers at a path instead; `path key` is one key of that answer."""
         self.now = 0
         self.codes: dict[str, dict[str, str]] = {}
         self.faults: list[str] = []
@@ -135,6 +137,12 @@ def provider() -> Iterator[Provider]:
             self._json(*told.token(sent, self.headers.get("Authorization", "")))
 
         def _json(self, status: int, document: dict[str, Any]) -> None:
+            path = urlsplit(self.path).path
+            document = told.lies.get(path, document)
+            for place, value in told.lies.items():
+                where, _, key = place.partition(" ")
+                if where == path and key:
+                    document = document | {key: value}
             content = json.dumps(document).encode()
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -241,3 +241,48 @@ def test_who_has_no_role_is_refused_and_two_names_are_none(open_desk: Callable[.
         doubled = [("X-Forwarded-User", "viewer"), ("X-Forwarded-User", "admin")]
         assert 403 == browser.get("/", headers=doubled).status_code
         assert 303 == browser.get("/").status_code
+
+
+ODD = (
+    None, True, 0, -1, 1.5, 10**30, "", "x", "http://[", "javascript:x", "\ud800", "a\0b", [], [None], ["x"], [{}], {},
+    {"keys": 5}, {"keys": ["x"]}, {"keys": [{"kty": 5}]}, {"keys": [{"kty": "RSA", "n": 1}]},
+)  # fmt: skip
+PLACES = (
+    "/.well-known/openid-configuration", "/jwks", "/jwks keys", "/token", "/token id_token", "/token access_token",
+    "/userinfo", "/userinfo sub", "/userinfo groups", "/userinfo preferred_username",
+    *(f"/.well-known/openid-configuration {key}" for key in (
+        "issuer", "authorization_endpoint", "token_endpoint", "jwks_uri", "userinfo_endpoint", "end_session_endpoint",
+        "scopes_supported", "token_endpoint_auth_methods_supported",
+    )),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_whatever_a_provider_says_is_a_log_in_or_a_refusal(sign_on: SignOn, place: str) -> None:
+    service = sign_on.desk.app.openid
+    assert service is not None
+    sign_on.provider.in_userinfo["groups"] = ["grp-ops"]
+    sign_on.provider.user.pop("preferred_username")
+    with sign_on.desk.visitor() as browser:
+        for value in ODD:
+            service._known = service._failed = service._keys = None
+            sign_on.provider.lies = {place: value}
+            answer = browser.get("/login/oidc")
+            if answer.status_code == 303 and answer.headers["location"].startswith(sign_on.provider.issuer):
+                back = browser.get(answer.headers["location"])
+                if back.status_code == 303:
+                    answer = browser.get(back.headers["location"])
+            assert (value, True) == (value, answer.status_code in {303, 403, 404, 502}), answer.text
+            assert 200 == browser.get("/login?left=1").status_code
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["sub", "preferred_username", "email", "groups", "exp", "iat", "nbf", "aud", "azp", "iss", "nonce"],
+)
+def test_whatever_a_token_claims_is_a_log_in_or_a_refusal(sign_on: SignOn, name: str) -> None:
+    with sign_on.desk.visitor() as browser:
+        for value in ODD:
+            sign_on.provider.changes = {name: value}
+            answer = sign_on.log_in(browser)
+            assert (value, True) == (value, answer.status_code in {303, 403, 502}), answer.text
