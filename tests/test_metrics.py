@@ -74,7 +74,7 @@ def test_names_that_bite_are_labels_like_any_other(sqlite_url: str) -> None:
         ChannelFailure(channel=name, destination="#ops", message=sentence("no"), since=NOON) for name in names
     ]
 
-    text = Metrics(lambda: replace(world.app.system_status(), refusals=refusals)).text().decode()
+    text = Metrics(lambda: replace(world.app.system_status(), refusals=tuple(refusals))).text().decode()
 
     found = {family.name: family.samples for family in text_string_to_metric_families(text)}
     shown = {(sample.labels["account"], sample.labels["app"]) for sample in found["balancebot_balance"]}

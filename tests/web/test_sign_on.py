@@ -243,7 +243,7 @@ def test_who_has_no_role_is_refused_and_two_names_are_none(open_desk: Callable[.
         assert 303 == browser.get("/").status_code
 
 
-ODD = (
+ODD: tuple[object, ...] = (
     None, True, 0, -1, 1.5, 10**30, "", "x", "http://[", "javascript:x", "\ud800", "a\0b", [], [None], ["x"], [{}], {},
     {"keys": 5}, {"keys": ["x"]}, {"keys": [{"kty": 5}]}, {"keys": [{"kty": "RSA", "n": 1}]},
 )  # fmt: skip
