@@ -81,7 +81,8 @@ class Story:
         from_here = np.cumsum(self.usage[stage._place :])
         lasts = int(np.searchsorted(from_here, stage.left[SHOP])) / DAY
         month = int(from_here[: 30 * DAY][-1])
-        say(f"--- truth: {lasts:.1f} d; 30 days take {month:,}, so {month - stage.left[SHOP]:,} are lacking")
+        there = sum(left for key, left in stage.left.items() if key.wallet == SHOP.wallet)
+        say(f"--- truth: {lasts:.1f} d; 30 days take {month:,}, so {max(0, month - there):,} are lacking")
         if page:
             say(f"--- page\n{stage.page(SHOP.wallet)}")
 

@@ -157,7 +157,9 @@ class Estimator:
             instead_of = [
                 other
                 for category in stands_in_now(asked.models[index])
-                if (other := BalanceKey(key.wallet, category)) in places and other in lead_times
+                if (other := BalanceKey(key.wallet, category)) in lead_times
+                and other in places
+                and not asked.balances[places[other]]
             ]
             shares = [float(asked.models[places[other]]["mean"]) for other in instead_of]
             if sum(shares):

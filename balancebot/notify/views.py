@@ -11,7 +11,7 @@ from typing import Any, TypeAlias, TypeVar
 from urllib.parse import quote
 
 from balancebot.catalogue import number, sparkline
-from balancebot.domain.alert import Alert, Reason
+from balancebot.domain.alert import Alert, Cause, Reason
 from balancebot.domain.local_time import add_span
 from balancebot.domain.message import (
     AlertMessage,
@@ -160,7 +160,8 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         members=list(alert.members[:MAX_WALLETS]),
         num_members=len(alert.members),
         num_more_members=max(0, len(alert.members) - MAX_WALLETS),
-        known=isinstance(measured.reading, int),
+        # what another alert goes on with is shown there
+        known=isinstance(measured.reading, int) and alert.closed_because is not Cause.LOW_BALANCE_INSTEAD,
         empty=measured.reading == 0,
         covered=context.advice is not None and context.advice.reserve_in_use,
         balance=words.cell(measured.reading),
