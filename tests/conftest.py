@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from balancebot.store.database import Database
+from tests.compiled import compile_once
 from tests.outbox_bench import Bench
 from tests.world import SHOP, World
 
@@ -35,6 +36,7 @@ def pytest_configure() -> None:
     os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
     if "TMPDIR" not in os.environ and _MEMORY.is_dir() and shutil.disk_usage(_MEMORY).free > _MUCH:
         os.environ["TMPDIR"] = tempfile.tempdir = str(_MEMORY)
+    compile_once()
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
