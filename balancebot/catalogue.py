@@ -20,6 +20,7 @@ from balancebot.domain.runway import Runway
 from balancebot.domain.sentence import Sentence
 
 if TYPE_CHECKING:
+    from babel import Locale
     from jinja2 import Environment
 
 _LOCALE = Path(__file__).parent / "locale"
@@ -39,9 +40,14 @@ def catalogue(language: str) -> NullTranslations:
 
 def language_name(language: str) -> str:
     """Return the language's own name for itself: `English`, 中文."""
-    from babel import Locale  # lazy: only one page shows it
+    return _locale(language).language_name or language
 
-    return Locale.parse(language, sep="-").language_name or language
+
+@cache
+def _locale(language: str) -> "Locale":
+    from babel import Locale  # lazy: not in English, but for one page
+
+    return Locale.parse(language, sep="-")
 
 
 def install(environment: "Environment", language: str) -> None:
@@ -119,7 +125,7 @@ class Figures:
 
         has_decimal = value != int(value) and abs(value) < 10
         figure = round(value, 1) if has_decimal else round(value)
-        return format_decimal(figure, "#,##0.0" if has_decimal else "#,##0", locale=self._locale)
+        return format_decimal(figure, "#,##0.0" if has_decimal else "#,##0", locale=_locale(self.language))
 
     def messages(self, count: int) -> str:
         """Format a number of messages: `312 messages`, 312 条."""
@@ -247,12 +253,7 @@ class Figures:
             return f"{local:%a} {local.day} {local:%b}"
         from babel.dates import format_skeleton  # lazy: only when it is shown
 
-        return format_skeleton(skeleton, local, tzinfo=None, locale=self._locale)
-
-    @property
-    def _locale(self) -> str:
-        """The language in Babel's notation."""
-        return self.language.replace("-", "_")
+        return format_skeleton(skeleton, local, tzinfo=None, locale=_locale(self.language))
 
     @property
     def zone_name(self) -> str:

@@ -6,6 +6,7 @@ in `test_block_kit.py` for Slack.
 
 import json
 from dataclasses import replace
+from functools import cache
 from html.parser import HTMLParser
 from zoneinfo import ZoneInfo
 
@@ -14,7 +15,7 @@ import pytest
 from balancebot.config import LANGUAGES
 from balancebot.domain.message import Action, AlertMessage, DigestMessage, GroupMessage, Message, MessageRef
 from balancebot.i18n import Wording
-from balancebot.notify.email.compose import address, compose
+from balancebot.notify.email.compose import Mail, address, compose
 from balancebot.notify.posting import content_of
 from balancebot.notify.preview import slack_preview
 from balancebot.notify.render import Renderer
@@ -74,10 +75,15 @@ def in_slack(name: str, language: str) -> dict[str, dict[str, object]]:
     return {kind: {"text": message.text, "blocks": message.blocks} for kind, message in sent.items()}
 
 
+@cache
+def mail_of(name: str, language: str) -> Mail:
+    told = outgoing(message_in(name, language), destination="finance@example.com")
+    return compose(told, renderer_of(language), sender=address("balances@example.com"))
+
+
 def as_mail(name: str, language: str) -> tuple[str, str, str]:
     """Return a mail's subject, text and HTML."""
-    told = outgoing(message_in(name, language), destination="finance@example.com")
-    mail = compose(told, renderer_of(language), sender=address("balances@example.com"))
+    mail = mail_of(name, language)
     text, html = (mail.message.get_body((kind,)) for kind in ("plain", "html"))
     assert text is not None
     assert html is not None
@@ -117,11 +123,20 @@ def test_the_markup_of_a_message_stands_as_it_was_looked_at(name: str, language:
 @every_message
 def test_the_html_of_a_mail_is_sane(name: str, language: str) -> None:
     html = as_mail(name, language)[2]
+    assert "http" not in html.replace("https://balances.example.com", "")
     look = _Look()
     look.feed(html)
     look.close()
     assert (language, [], []) == (look.language, look.open, look.faults)
     assert len(html.encode()) < MAX_MAIL
+
+
+@both_languages
+@every_message
+def test_a_mail_has_one_line_of_subject_and_no_line_that_a_server_breaks(name: str, language: str) -> None:
+    mail = mail_of(name, language)
+    assert str(mail.message["Subject"]) == mail.subject
+    assert all(len(line) <= 998 for line in mail.message.as_bytes().splitlines())
 
 
 class _Look(HTMLParser):

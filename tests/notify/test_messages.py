@@ -10,7 +10,7 @@ import pytest
 
 from balancebot.config import LANGUAGES
 from balancebot.domain.balance import WalletName
-from balancebot.domain.message import Action, DigestMessage, Message, MessageRef
+from balancebot.domain.message import Action, DigestMessage, MessageRef
 from balancebot.i18n import Wording
 from balancebot.notify.digest_view import digest_view
 from balancebot.notify.email.compose import address, compose
@@ -29,24 +29,6 @@ def renderer_of(language: str, user_dir: Path | None = None) -> Renderer:
     return Renderer(
         words=Wording(language=language), public_url="https://balances.example.com", user_dir=user_dir
     )
-
-
-def said_in(message: Message, language: str) -> Message:
-    return replace(message, language=language) if isinstance(message, DigestMessage) else message
-
-
-@pytest.mark.parametrize("language", LANGUAGES)
-@pytest.mark.parametrize("name", EVERYTHING)
-def test_every_mail_has_one_line_of_subject_and_both_bodies(name: str, language: str) -> None:
-    told = outgoing(said_in(EVERYTHING[name], language), destination="finance@example.com")
-    mail = compose(told, renderer_of(language), sender=address("balances@example.com"))
-    text, html = (mail.message.get_body((kind,)) for kind in ("plain", "html"))
-    assert text is not None
-    assert html is not None
-    assert mail.subject == str(mail.message["Subject"])
-    assert all(len(line) <= 998 for line in mail.message.as_bytes().splitlines())
-    assert "http" not in html.get_content().replace("https://balances.example.com", "")
-    assert len(html.get_content().encode()) < WHOLE_IN_GMAIL
 
 
 def test_nobody_mentions_a_channel_or_makes_a_link_through_a_name_or_a_note() -> None:
