@@ -4,6 +4,7 @@ A PostgreSQL server of the tests' own is started once per session in a temporary
 PostgreSQL isn't installed its tests are skipped, but never under CI.
 """
 
+import fcntl
 import os
 import shutil
 import subprocess
@@ -79,14 +80,31 @@ def alembic(url: str, *words: str) -> None:
     main(["-c", str(ini), "-x", f"url={url}", *words])
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], object]) -> Path:
+    """Return a file that the first process of this run makes; the others wait until it is there."""
+    folder = factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    file = folder / name
+    with (folder / f"{name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not file.exists():
+            unfinished = folder / f"{name}.unfinished"
+            make(unfinished)
+            unfinished.rename(file)
+    return file
+
+
 @pytest.fixture(scope="session")
 def sqlite_template(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A migrated file to copy."""
-    file = tmp_path_factory.mktemp("sqlite") / "migrated.db"
-    migrated = Database(f"sqlite:///{file}")
-    migrated.upgrade()
-    migrated.dispose()
-    return file
+
+    def migrate(file: Path) -> None:
+        migrated = Database(f"sqlite:///{file}")
+        migrated.upgrade()
+        migrated.dispose()  # the last connection that closes empties SQLite's log into the file
+
+    return made_once(tmp_path_factory, "migrated.db", migrate)
 
 
 @pytest.fixture(scope="session")
@@ -182,6 +200,7 @@ class PostgreSQL:
             "fsync": "off",
             "synchronous_commit": "off",
             "full_page_writes": "off",
+            "autovacuum": "off",  # it would look into each of a thousand databases
             "shared_buffers": "32MB",
             "max_connections": "200",
         }
@@ -238,7 +257,11 @@ class PostgreSQL:
 
     def _connect(self) -> psycopg.Connection:
         return psycopg.connect(
-            host=str(self.folder), user="tests", dbname="postgres", autocommit=True, connect_timeout=5
+            host=str(self.folder),
+            user="tests",
+            dbname="postgres",
+            autocommit=True,
+            connect_timeout=int(PATIENCE),
         )
 
 

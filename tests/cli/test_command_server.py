@@ -21,6 +21,7 @@ from balancebot.config.secrets import file_version
 from tests.cli.conftest import Outcome
 from tests.cli.daemon import DaemonProcess, running, until
 from tests.cli.firm import Firm
+from tests.patience import PATIENCE
 
 Run = Callable[..., Outcome]
 Said = tuple[int | None, str, str]
@@ -230,7 +231,7 @@ def _mode(path: Path) -> int:
 def _ask(request: bytes) -> bytes:
     """Send bytes to the daemon, and go away after its first line."""
     with closing(socket.socket(socket.AF_UNIX)) as connection:
-        connection.settimeout(10)
+        connection.settimeout(PATIENCE)
         connection.connect(str(socket_path(_FILE)))
         try:
             connection.sendall(request)

@@ -10,6 +10,7 @@ from aiosmtpd.smtp import SMTP, Envelope, Session
 from balancebot.clock import SystemClock
 from balancebot.jsms.simulator import Scenario, Simulator
 from tests.crash.traps import Fate, Traps
+from tests.patience import PATIENCE
 from tests.standins.slack_api import SlackStandIn
 from tests.standins.smtp import SmtpStandIn
 
@@ -63,7 +64,7 @@ class WatchedSlack(SlackStandIn):
         await self._site.start()
 
     def _run(self, work: Coroutine[Any, Any, None]) -> None:
-        asyncio.run_coroutine_threadsafe(work, self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
     async def _handle_api(self, request: web.Request) -> web.StreamResponse:
         method = f"slack {request.match_info['method']}"

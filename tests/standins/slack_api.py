@@ -17,6 +17,7 @@ from typing import Any, Self
 from aiohttp import web
 
 from balancebot.clock import SystemClock
+from tests.patience import PATIENCE
 from tests.standins.slack_rules import refusal_of
 from tests.standins.slack_socket import SocketSide
 
@@ -168,13 +169,13 @@ class SlackStandIn:
 
     def __enter__(self) -> Self:
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._start(), self._loop).result(PATIENCE)
         return self
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     async def _start(self) -> None:

@@ -14,10 +14,13 @@ from collections import defaultdict
 from dataclasses import dataclass
 from email.message import EmailMessage
 from email.parser import BytesParser
+from functools import cache
 from typing import Any, Self
 
 import trustme
 from aiosmtpd.smtp import SMTP, AuthResult, Envelope, LoginPassword, Session
+
+from tests.patience import PATIENCE
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +33,16 @@ class ReceivedMail:
     raw: bytes
     encrypted: bool
     username: str
+
+
+@cache
+def _contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """What every server shows, and what a client must trust to talk to one over TLS."""
+    authority = trustme.CA()
+    server, client = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER), ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    authority.issue_cert("localhost").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
 
 
 class SmtpStandIn:
@@ -49,12 +62,7 @@ class SmtpStandIn:
         self._refused: dict[str, str] = {}
         self._replies: defaultdict[str, list[str]] = defaultdict(list)
         self._drops = 0
-        authority = trustme.CA()
-        self._server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        authority.issue_cert("localhost").configure_cert(self._server_tls)
-        self.client_tls = ssl.create_default_context()
-        """What a client must trust to talk to it over TLS."""
-        authority.configure_trust(self.client_tls)
+        self._server_tls, self.client_tls = _contexts()
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._server: asyncio.Server | None = None
@@ -85,7 +93,7 @@ class SmtpStandIn:
         listening = socket.create_server(("127.0.0.1", 0))
         self.port = listening.getsockname()[1]
         self._thread.start()
-        asyncio.run_coroutine_threadsafe(self._start(listening), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._start(listening), self._loop).result(PATIENCE)
         return self
 
     async def _start(self, listening: socket.socket) -> None:
@@ -94,9 +102,9 @@ class SmtpStandIn:
         )
 
     def __exit__(self, *_: object) -> None:
-        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(10)
+        asyncio.run_coroutine_threadsafe(self._stop(), self._loop).result(PATIENCE)
         self._loop.call_soon_threadsafe(self._loop.stop)
-        self._thread.join(10)
+        self._thread.join(PATIENCE)
         self._loop.close()
 
     async def _stop(self) -> None:

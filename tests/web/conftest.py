@@ -1,5 +1,6 @@
 """A bot's pages over real HTTP on loopback: a site on an empty database, and browsers that are logged in."""
 
+import pickle
 import re
 import shutil
 import ssl
@@ -24,6 +25,7 @@ from balancebot.ports import SourceErrorKind
 from balancebot.store.database import Database
 from balancebot.web.app import create_pages
 from balancebot.web.server import WebServer, serve
+from tests.databases import made_once
 from tests.patience import PATIENCE
 from tests.web import showcase
 from tests.web.browser import PASSWORD
@@ -60,14 +62,16 @@ class Desk:
 @pytest.fixture(scope="session")
 def staffed(sqlite_template: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A database file with one user of each role, named like it."""
-    file = tmp_path_factory.mktemp("staffed") / "balancebot.db"
-    shutil.copyfile(sqlite_template, file)
-    database = Database(f"sqlite:///{file}")
-    by = Actor(name="root", via=Via.CLI)
-    for role in Role:
-        users.add_user(database, name=role.value, role=role, password=PASSWORD, by=by, now=NOW)
-    _settle(database)
-    return file
+
+    def employ(file: Path) -> None:
+        shutil.copyfile(sqlite_template, file)
+        database = Database(f"sqlite:///{file}")
+        by = Actor(name="root", via=Via.CLI)
+        for role in Role:
+            users.add_user(database, name=role.value, role=role, password=PASSWORD, by=by, now=NOW)
+        _settle(database)
+
+    return made_once(tmp_path_factory, "staffed.db", employ)
 
 
 @dataclass(frozen=True)
@@ -81,13 +85,18 @@ class Filled:
 
 @pytest.fixture(scope="session")
 def filled(staffed: Path, tmp_path_factory: pytest.TempPathFactory) -> Filled:
-    file = tmp_path_factory.mktemp("filled") / "balancebot.db"
-    shutil.copyfile(staffed, file)
-    world = World(Database(f"sqlite:///{file}"), clock=HandClock(NOW))
-    showcase.set_limits(world)
-    showcase.fill(world)
-    _settle(world.database)
-    return Filled(file=file, at=world.clock.at, script=world.source.script)
+    def fill(file: Path) -> None:
+        shutil.copyfile(staffed, file)
+        world = World(Database(f"sqlite:///{file}"), clock=HandClock(NOW))
+        showcase.set_limits(world)
+        showcase.fill(world)
+        _settle(world.database)
+        rest = pickle.dumps((world.clock.at, world.source.script))
+        file.with_name("filled.rest").write_bytes(rest)
+
+    file = made_once(tmp_path_factory, "filled.db", fill)
+    at, script = pickle.loads(file.with_name("filled.rest").read_bytes())
+    return Filled(file=file, at=at, script=script)
 
 
 @pytest.fixture
