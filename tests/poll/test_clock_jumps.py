@@ -12,6 +12,9 @@ from balancebot.store.database import Database
 from balancebot.store.tables import hourly_use, snapshots
 from tests.world import SHOP, HandClock, World, industry
 
+sqlite_alone = pytest.mark.parametrize("database_url", ["sqlite"], indirect=True)
+"""Of tests with many readings, in which what the databases do differently shows nothing."""
+
 
 @pytest.fixture
 def world(database: Database) -> World:
@@ -32,6 +35,7 @@ def _rate(world: World) -> float | None:
     return view.estimate.burn_per_day
 
 
+@sqlite_alone
 @pytest.mark.parametrize(
     "jumped",
     [
@@ -98,6 +102,7 @@ def test_a_machine_that_starts_in_1970_books_no_decades(world: World) -> None:
         assert 3 > (conn.scalar(select(func.count()).select_from(hourly_use)) or 0)
 
 
+@sqlite_alone
 @pytest.mark.parametrize(
     "jump", [timedelta(hours=1), timedelta(days=60), timedelta(days=-60), timedelta(hours=-3)]
 )
