@@ -288,11 +288,6 @@ class Wording(Figures):
             return ""
         if advice.stop_first:
             return self.gettext("Buy nothing yet: the sending must be stopped first")
-        if advice.instead_of:
-            return self.gettext(
-                "It is used because %(categories)s is empty: buy that, not universal",
-                categories=self.listed([self.category(empty) for empty in advice.instead_of]),
-            )
         reserve = self.reserve(advice, category)
         if not advice.is_needed or advice.order_by is None:
             return reserve
@@ -301,6 +296,11 @@ class Wording(Figures):
 
     def reserve(self, advice: OrderAdvice, category: Category) -> str:
         """Write which universal quota takes over when a balance is empty; '' where none was seen to."""
+        if advice.instead_of:
+            return self.gettext(
+                "It is used because %(categories)s is empty: buy that, not universal",
+                categories=self.listed([self.category(empty) for empty in advice.instead_of]),
+            )
         if not advice.reserve:
             return ""
         if advice.reserve_in_use or advice.reserve_seen_at is None:

@@ -53,7 +53,10 @@ class AdviceRow:
     def is_shown(self) -> bool:
         """Tell whether there is anything to do, anything on order, or universal quota that helps."""
         return self.advice is not None and (
-            self.advice.is_needed or self.advice.ordered > 0 or self.advice.reserve > 0
+            self.advice.is_needed
+            or self.advice.ordered > 0
+            or self.advice.reserve > 0
+            or bool(self.advice.instead_of)
         )
 
 

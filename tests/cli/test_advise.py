@@ -161,9 +161,9 @@ def test_universal_quota_that_is_used_instead_counts_for_what_is_empty(
     assert [0, left] == [rows["industry"]["balance"], rows["industry"]["universal"]]
     assert 0.9 * (72_000 - left) <= int(str(rows["industry"]["messages"])) <= 1.4 * (72_000 - left)
     assert 0 == rows["universal"]["messages"]
-    assert f"Since industry is empty, universal SMS are used instead: {left:,} are left" in (
-        balancebot("advise").out
-    )
+    out = balancebot("advise").out
+    assert f"Since industry is empty, universal SMS are used instead: {left:,} are left" in out
+    assert "It is used because industry is empty: buy that, not universal" in out
     balances = json.loads(balancebot("status", "--json").out)["balances"]
     lasts = {row["category"]: row["runway_days"] for row in balances if row["balance"] is not None}
     assert left / 2_400 == pytest.approx(lasts["universal"]["p50"], rel=0.1)
