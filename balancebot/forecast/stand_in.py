@@ -1,7 +1,7 @@
 """Universal quota that is sent from while another category of its wallet is empty: what is used is then one stream.
 
-The JSMS takes a message from its own category first, and from universal quota where that is empty. So universal quota
-that takes over is used at the pace of both: its model is fitted to the sum of their windows while that lasts.
+Universal quota is usable for every category. Where it is seen to take over, it is used at the rate of both: its model is
+fitted to the sum of their windows while that lasts.
 """
 
 from collections.abc import Mapping, Sequence
