@@ -11,6 +11,7 @@ from balancebot.domain.message import (
     AlertMessage,
     GroupMessage,
     OutgoingMessage,
+    SpikeMeasurement,
     merged,
     with_members,
 )
@@ -132,3 +133,15 @@ def test_a_group_mentions_whoever_its_new_members_mention_once() -> None:
     group = GroupMessage(group_id="g", at=NOON, members=members)
     assert ("U1A", "here", "U2B") == group.mentions
     assert ("U1A", "U2B") == replace(group, new=("2",)).mentions
+
+
+@pytest.mark.parametrize(
+    ("messages", "balance", "lasts"), [(600, 1200, 2), (600, 0, 0), (0, 1200, None), (1, 8761, None)]
+)
+def test_a_balance_lasts_as_long_as_a_spikes_pace_says(
+    messages: int, balance: int, lasts: int | None
+) -> None:
+    until = NOON + timedelta(hours=1)
+    spike = SpikeMeasurement(messages=messages, expected=1.0, since=NOON, until=until)
+
+    assert spike.lasts(balance) == (None if lasts is None else timedelta(hours=lasts))

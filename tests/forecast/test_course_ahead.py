@@ -50,6 +50,11 @@ def test_it_begins_at_the_reading_and_falls_by_what_is_used() -> None:
     assert levels[-1].p10 <= levels[-1].p50 <= levels[-1].p90
 
 
+def test_it_is_empty_where_there_is_no_time_ahead() -> None:
+    assert () == course(model([10.0]), 240, until=0 * HOUR)
+    assert () == course(model([10.0]), 240, until=-HOUR)
+
+
 def test_it_is_steep_by_day_and_flat_by_night() -> None:
     by_day = model([20.0 if 8 <= (END + hour) % 24 < 20 else 0.0 for hour in range(24)])
     levels = course(by_day, 5000, until=24 * HOUR)

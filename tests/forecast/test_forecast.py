@@ -53,6 +53,21 @@ def test_steady_use_lasts_as_long_as_division_says() -> None:
     assert answer.burn_per_day[0] == pytest.approx(240.0, rel=0.01)
 
 
+def test_the_usual_use_is_the_mean_of_the_next_week() -> None:
+    for age in (0.0, 30.0):
+        answer = ask([daily()], [50_000.0], age=age)
+        assert answer.usual_per_day[0] == pytest.approx(1200.0, rel=0.05)
+
+
+def test_between_two_horizons_the_range_is_between_theirs() -> None:
+    noisy = window(np.random.default_rng(3).gamma(0.3, 30.0, WINDOW_HOURS).round())
+    days = (2.0, 3.0, 4.0, 11.0, 14.0, 20.0, 28.0)
+    answer = ask([noisy] * len(days), [day * 216.0 for day in days])
+    widths = (answer.p90 - answer.p10) / answer.p50
+    for before, between, after in zip(widths, widths[1:], widths[2:], strict=False):
+        assert min(before, after) * 0.8 < between < max(before, after) * 1.2
+
+
 def test_percentiles_are_in_order_and_the_judged_one_lies_between() -> None:
     noisy = window(np.random.default_rng(3).gamma(0.3, 30.0, WINDOW_HOURS).round())
     for balance in (3.0, 50.0, 4000.0, 30_000.0):

@@ -12,7 +12,7 @@ import pytest
 
 from balancebot.config import RetentionConfig
 from balancebot.domain.balance import Absent, Category, Readings, WalletName
-from balancebot.domain.statement import Statement, StatementBy, StatementRow
+from balancebot.domain.statement import Statement, StatementBy, StatementRow, month_starts
 from balancebot.history.prune import prune
 from balancebot.history.rebook import rebook_account
 from balancebot.i18n import Wording
@@ -260,3 +260,12 @@ def test_a_wrong_reading_is_a_remark_and_neither_usage_nor_a_top_up(database: Da
     assert () == make(database, date(2026, 10, 1)).wrong_readings
     sheets = StatementSheets(words=Wording(zone=SHANGHAI))
     assert "Wrong readings" in openpyxl.load_workbook(io.BytesIO(sheets.xlsx(made))).sheetnames
+
+
+def test_the_months_that_begin_within_a_span_are_named_by_their_first_hours() -> None:
+    zone = ZoneInfo("Asia/Shanghai")
+    first, second = (int(datetime(2026, month, 1, tzinfo=zone).timestamp()) // 3600 for month in (10, 11))
+
+    assert [first] == list(month_starts(first, second, zone))
+    assert [second] == list(month_starts(first + 1, second + 1, zone))
+    assert [] == list(month_starts(first + 1, second, zone))
