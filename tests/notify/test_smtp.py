@@ -1,6 +1,7 @@
 """E-mail, against a mail server on loopback."""
 
 import socket
+import socketserver
 from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
@@ -269,6 +270,32 @@ def test_a_refused_log_in_is_told_without_the_password(renderer: Renderer) -> No
     assert error.kind is ChannelErrorKind.AUTH
     assert "falsch" not in str(error.message)
     assert finding == Finding(ok=False, words=str(error.message))
+
+
+@pytest.mark.parametrize("offered", ["AUTH NTLM GSSAPI", "AUTH XOAUTH2", "SIZE 100"])
+def test_a_server_without_a_log_in_that_can_be_used_is_for_a_person_to_mend(
+    renderer: Renderer, offered: str
+) -> None:
+    class Session(socketserver.StreamRequestHandler):
+        def handle(self) -> None:
+            self.wfile.write(b"220 mail.example.com\r\n")
+            for line in self.rfile:
+                greets = line.upper().startswith(b"EHLO")
+                self.wfile.write(
+                    f"250-mail.example.com\r\n250 {offered}\r\n".encode() if greets else b"221 bye\r\n"
+                )
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Session) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        channel = SmtpChannel(
+            host="127.0.0.1", port=server.server_address[1], security=MailSecurity.NONE, renderer=renderer,
+            sender="balances@example.com", username="bot", password="geheim", timeout=timedelta(seconds=5),
+        )  # fmt: skip
+        error = channel.send(mail(), holds_claim=mine)
+        server.shutdown()
+    assert isinstance(error, ChannelError)
+    assert (ChannelErrorKind.AUTH, False) == (error.kind, "geheim" in str(error.message))
+    assert "doesn't offer what is configured" in str(error.message)
 
 
 def test_a_password_of_any_script_logs_in(renderer: Renderer) -> None:

@@ -32,6 +32,8 @@ class SocketSide:
         self._changed = threading.Condition()
         self._deaf: set[web.WebSocketResponse] = set()
         self.num_opened = 0
+        self.refuses_with = ""
+        """The reason for which every new socket is told at once that it will be closed."""
         self.acknowledged: dict[str, list[dict[str, Any]]] = {}
         """Per envelope id, the payload of each acknowledgement."""
         self.seconds: dict[str, float] = {}
@@ -97,6 +99,8 @@ class SocketSide:
         socket = web.WebSocketResponse(autoping=False)
         await socket.prepare(request)
         await socket.send_str(json.dumps({"type": "hello", "num_connections": 1}))
+        if self.refuses_with:
+            await socket.send_str(json.dumps({"type": "disconnect", "reason": self.refuses_with}))
         for text in list(self._sent.values()):
             await socket.send_str(text)
         with self._changed:

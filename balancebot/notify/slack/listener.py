@@ -11,18 +11,20 @@ import threading
 from collections import OrderedDict
 from collections.abc import Callable, Coroutine, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import aiohttp
 
 from balancebot.config import Proxy
+from balancebot.domain.sentence import clean_text
 from balancebot.network import proxy_for
 from balancebot.notify.slack.handlers import SlackHandlers
 from balancebot.notify.slack.payloads import Envelope, SlackRequest, parse_envelope
 from balancebot.notify.slack.responses import SlackQueries, SlackWorkspace
 from balancebot.notify.slack.roles import Roles
-from balancebot.ports import ChannelError
+from balancebot.ports import MAX_FOREIGN, ChannelError
 
 if TYPE_CHECKING:
     from balancebot.app import App
@@ -41,6 +43,8 @@ _OLD_FOR = 30.0
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.5, 30.0
 _SETTLED_AFTER = 20.0
 """A socket that lasted at least this many seconds is replaced at once; after shorter ones the pauses grow."""
+_ABOUT_TO_CLOSE = frozenset({"warning", "refresh_requested"})
+"""Why Slack replaces a socket in the ordinary course of things; anything else is a refusal."""
 _FINISH_WITHIN = 4.0
 _MAX_THREADS = 8
 _MAX_REMEMBERED = 1_000
@@ -70,6 +74,7 @@ class SocketMode:
         self._tasks: set[asyncio.Task[None]] = set()
         self._sockets: set[aiohttp.ClientWebSocketResponse] = set()
         self._trouble: str | None = None
+        self._logged: str | None = None
 
     @property
     def is_connected(self) -> bool:
@@ -114,11 +119,14 @@ class SocketMode:
             if socket is not None:
                 self._sockets.add(socket)
                 self._note("")
-                started_at, needs_next = self._loop.time(), asyncio.Event()
+                needs_next = asyncio.Event()
                 self._start_task(self._read(socket, needs_next))
-                await needs_next.wait()
-                if self._loop.time() - started_at > _SETTLED_AFTER:
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(needs_next.wait(), _SETTLED_AFTER)
+                if not needs_next.is_set():
+                    self._note_settled()
                     pause = _FIRST_PAUSE
+                    await needs_next.wait()
                     continue
             await asyncio.sleep(pause)
             pause = min(2 * pause, _LONGEST_PAUSE)
@@ -149,8 +157,9 @@ class SocketMode:
                 async for message in socket:
                     envelope = _parsed(message.data)
                     match envelope.get("type"):
-                        case "disconnect" if envelope.get("reason") == "link_disabled":
-                            trouble = "Socket Mode is switched off in the Slack app's settings"
+                        case "disconnect" if not _is_about_to_close(envelope.get("reason")):
+                            # closed at once: one that is kept would count against the next
+                            trouble = _refusal(envelope.get("reason"))
                             break
                         case "disconnect":
                             trouble = ""
@@ -205,14 +214,31 @@ class SocketMode:
         task.add_done_callback(self._tasks.discard)
 
     def _note(self, trouble: str) -> None:
-        """Log the state of the connection if it has changed; '' = connected."""
-        if trouble == self._trouble:
-            return
-        if trouble:
-            log.warning("slack.disconnected", extra={"error": trouble})
-        else:
-            log.info("slack.connected")
+        """Log a trouble once until a socket has lasted; '' = connected, which is logged at once the first time alone."""
         self._trouble = trouble
+        if trouble and trouble != self._logged:
+            log.warning("slack.disconnected", extra={"error": trouble})
+            self._logged = trouble
+        elif self._logged is None:
+            self._note_settled()
+
+    def _note_settled(self) -> None:
+        if self._logged != "":
+            log.info("slack.connected")
+            self._logged = ""
+
+
+def _is_about_to_close(reason: object) -> bool:
+    return reason is None or (isinstance(reason, str) and reason in _ABOUT_TO_CLOSE)
+
+
+def _refusal(reason: object) -> str:
+    """Say in words why Slack closes a socket that it won't have."""
+    if reason == "link_disabled":
+        return "Socket Mode is switched off in the Slack app's settings"
+    if reason == "too_many_websockets":
+        return "the Slack app has too many sockets: another balancebot, or another program, uses the same app token"
+    return f"Slack closed the socket: {clean_text(str(reason), at_most=MAX_FOREIGN)}"
 
 
 def _parsed(data: Any) -> Envelope:

@@ -118,6 +118,25 @@ def test_sockets_are_refused_where_socket_mode_is_switched_off_and_the_log_says_
     ]
 
 
+def test_sockets_that_are_too_many_are_closed_opened_ever_more_rarely_and_logged_once(
+    desk: Desk, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "balancebot")
+    side = desk.slack.socket
+    with desk.listening():
+        side.refuses_with = "too_many_websockets"
+        side.drop()
+        side.wait_for_sockets(4)
+        assert 1 >= sum(not socket.closed for socket in side._sockets[1:-1])
+        side.refuses_with = ""
+        side.wait_for_sockets(5)
+        assert {} == side.deliver(command("help"))
+
+    said = [getattr(record, "error", "") for record in caplog.records if record.msg == "slack.disconnected"]
+    assert ["Slack's socket was closed", 1] == [said[0], sum("too many sockets" in line for line in said)]
+    assert 1 == sum(record.msg == "slack.connected" for record in caplog.records)
+
+
 def test_a_socket_goes_the_configured_way_or_the_one_of_the_environment(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
