@@ -95,7 +95,9 @@ def _play(town: Town, chance: random.Random) -> list[str]:
                 blows.append(trouble(town, chance))
             blows.append(_strike(town, chance))
             town.start(watched=chance.random() < 0.8)
-        town.until_recorded(PATIENCE)
+        if not town.until_recorded(PATIENCE):
+            # what was never read can't be told: so the books below may be short of it
+            blows.append(f"not read within {PATIENCE:.0f} s: is the machine too busy?")
     return blows
 
 
