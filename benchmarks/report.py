@@ -204,9 +204,11 @@ RUNS = (
         (
             Figure(
                 "disk per wallet and year, 5-minute readings",
-                r"^disk per wallet and year: ([\d.]+)",
+                r"^disk per wallet and year, packed: ([\d.]+)",
                 "{:.2f} MB",
                 "≤ 0.3 MB",
+                "in rows: {:.2f} MB",
+                r"^disk per wallet and year, in rows: ([\d.]+)",
             ),
             Figure(
                 "storing a cycle, per wallet, a year behind it",

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, replace
 from datetime import timedelta
+from itertools import islice
 from time import monotonic
 
 from starlette.types import Receive, Scope, Send
@@ -22,7 +23,7 @@ from balancebot.cli.generation import Generation, with_what_can_change
 from balancebot.cli.process import notify_service_manager
 from balancebot.clock import SteadyClock, SystemClock
 from balancebot.config import ConfigFault, SecretsWatch, Settings
-from balancebot.history.prune import prune_steadily
+from balancebot.history.prune import pack, prune_steadily
 from balancebot.logs import Reporter, set_up_logging
 from balancebot.metrics import Metrics
 from balancebot.overview.balances import SystemStatus
@@ -50,6 +51,8 @@ _MAX_CYCLES = 4
 """How many poll cycles may overlap: a slow one must not delay the wallets that are due meanwhile."""
 _MAX_FAILING_CYCLES = 2
 """The same for the cycles of failing wallets."""
+_PACKED_A_SECOND = 4
+"""Transactions in which past days are packed, some 30 ms each."""
 _TICK = timedelta(milliseconds=500)
 _EXTRA_DOUBT = timedelta(seconds=5)
 """A clock that jumps is distrusted for two poll intervals plus this."""
@@ -96,6 +99,7 @@ class Daemon:
         """As it was last stored."""
         self._scheduler = Scheduler(self._jobs())
         self._pages: WebServer | None = None
+        self._packing: Iterator[int] = iter(())
         self._slack_stopped = True
 
     def _generation(self, settings: Settings, redactor: Redactor | None) -> Generation:
@@ -320,6 +324,7 @@ class Daemon:
             Job(name="apps_files", every=timedelta(seconds=1), run=self._reread_apps),
             Job(name="reload", every=timedelta(seconds=1), run=self._reload_if_due),
             Job(name="prune", every=timedelta(hours=1), run=self._prune),
+            Job(name="pack", every=timedelta(seconds=1), run=self._pack),
             Job(name="heartbeat", every=timedelta(seconds=1), run=self._send_heartbeat),
         ]
 
@@ -357,14 +362,18 @@ class Daemon:
         self._app.reread_apps()
 
     def _prune(self) -> None:
+        now = self._app.clock.now()
         pruned = prune_steadily(
-            self._app.database,
-            self._app.settings.retention,
-            zone=self._app.settings.timezone,
-            now=self._app.clock.now(),
+            self._app.database, self._app.settings.retention, zone=self._app.settings.timezone, now=now
         )
         if pruned is not None:
             log.info("housekeeping", extra=asdict(pruned))
+            self._packing = pack(self._app.database, now=now)
+
+    def _pack(self) -> None:
+        """Pack some of what there is to pack: stopping waits for no more than that."""
+        for _ in islice(self._packing, _PACKED_A_SECOND):
+            pass
 
     def _send_heartbeat(self) -> None:
         """Report a complete cycle to the monitor, unless its decisions can't be delivered."""

@@ -7,7 +7,7 @@ import typer
 
 from balancebot.cli.context import CommandError, command_group, context_of
 from balancebot.clock import SystemClock
-from balancebot.history.prune import prune
+from balancebot.history.prune import pack, prune
 from balancebot.store.backup import BackupFailed, back_up, find_faults
 from balancebot.store.backup import restore as put_back
 from balancebot.store.database import Database
@@ -68,16 +68,13 @@ def check(context: typer.Context) -> None:
 
 @commands.command("prune")
 def prune_now(context: typer.Context) -> None:
-    """Remove now what is older than [retention] keeps; `run` does so by itself."""
+    """Remove now what is older than [retention] keeps, and pack days that are over; `run` does so by itself."""
     command = context_of(context)
-    gone = prune(
-        command.database,
-        command.settings.retention,
-        zone=command.settings.timezone,
-        now=SystemClock().now(),
-    )
+    now = SystemClock().now()
+    gone = prune(command.database, command.settings.retention, zone=command.settings.timezone, now=now)
+    num_packed = sum(pack(command.database, now=now))
     print(
         f"removed {gone.num_snapshots:,} snapshots, {gone.num_hours:,} hours (days of them stay), "
         f"{gone.num_notifications:,} notifications, {gone.num_alerts:,} closed alerts, "
-        f"{gone.num_sessions:,} ended log-ins"
+        f"{gone.num_sessions:,} ended log-ins; packed {num_packed:,} rows of days that are over"
     )

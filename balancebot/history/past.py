@@ -1,6 +1,6 @@
 """The past of one wallet by reading, hour or day, one bounded page at a time."""
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -8,7 +8,7 @@ from itertools import groupby
 
 from sqlalchemy import Connection
 
-from balancebot.domain.balance import Absent, Category, Reading, Readings
+from balancebot.domain.balance import Absent, Category, Reading
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.store import readings, usage, wallets
 from balancebot.store.usage import HOURS_PER_DAY, Used, UseRow
@@ -99,30 +99,12 @@ def _days(
     first, end = _first_and_end(since, until, _SECONDS_PER_DAY)
     hours = usage.hours_of(conn, wallet_id, since=first * HOURS_PER_DAY, until=end * HOURS_PER_DAY)
     folded = [
-        _folded(day, list(rows)) for day, rows in groupby(hours, key=lambda row: row.at // HOURS_PER_DAY)
+        usage.whole_day(day, list(rows))
+        for day, rows in groupby(hours, key=lambda row: row.at // HOURS_PER_DAY)
     ]
     # a merged day whose hours were imported again exists twice, as a day and as hours: the hours count
     kept = usage.days_of(conn, wallet_id, since=first, until=folded[0].at if folded else end)
     return [entry for row in (*kept, *folded) for entry in _entries(row, _SECONDS_PER_DAY)], None
-
-
-def _folded(day: int, hours: Sequence[UseRow]) -> UseRow:
-    """Add up the hours of a day into one row."""
-    last = {
-        category: reading
-        for row in hours
-        for category, reading in row.readings.items()
-        if reading is not Absent.UNREAD
-    }
-    universal, voice, industry, market = (
-        Used(*map(sum, zip(*(row.of(category) for row in hours), strict=True))) for category in Category
-    )
-    return UseRow(
-        day,
-        hours[0].wallet_id,
-        Readings(*(last.get(category, Absent.UNREAD) for category in Category)),
-        (universal, voice, industry, market),
-    )
 
 
 def _entries(row: UseRow, seconds: int) -> list[PastEntry]:

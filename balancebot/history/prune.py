@@ -1,11 +1,12 @@
-"""Delete what is older than the configured retention, in small transactions, so that no writer waits long.
+"""Pack past days and delete what is older than the configured retention, in small transactions: no writer waits long.
 
 It may be interrupted at any point: nothing is lost that must be kept, and the next run continues from there.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import pairwise
 from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
@@ -13,12 +14,29 @@ from sqlalchemy import Connection
 from balancebot.config import RetentionConfig
 from balancebot.domain.statement import HOURS_PER_DAY, month_starts
 from balancebot.domain.usage import SECONDS_PER_HOUR
-from balancebot.store import digest_slots, installation, notification_history, readings, usage, users
+from balancebot.store import (
+    digest_slots,
+    installation,
+    notification_history,
+    packing,
+    readings,
+    types,
+    usage,
+    users,
+)
 from balancebot.store.database import Database
+from balancebot.store.packing import Packed
 
 _SNAPSHOTS = 20_000
 _NOTIFICATIONS = 1_000
 _ALERTS = 1_000
+_OVER_FOR = timedelta(hours=2)
+"""How long after its end a day of readings is packed, so that late ones are mostly included."""
+_HOURS_IN_ROWS = timedelta(days=36)
+"""Usage models, digests and this month's statement add up the hours of all wallets."""
+_READ_AT_ONCE = 100_000
+_WALLETS_AT_ONCE = 100
+_DELETED_AT_ONCE = 10_000
 _LOGIN_FAILURES = timedelta(days=1)
 """They slow down guessing of passwords, which matters only for minutes."""
 
@@ -117,3 +135,58 @@ def _in_batches(database: Database, step: Callable[[Connection], int]) -> int:
     while num_gone := _once(database, step):
         total += num_gone
     return total
+
+
+def pack(database: Database, *, now: datetime) -> Generator[int]:
+    """Pack past days, the oldest first; yields after each transaction how many rows it has deleted.
+
+    It may be interrupted at any point, and several processes may do it at once: rows are deleted only if they are exactly
+    those that were packed.
+    """
+    for packed, age in ((readings.PACKED, _OVER_FOR), (usage.PACKED, _HOURS_IN_ROWS)):
+        end = int((now - age).timestamp() // timedelta(days=1).total_seconds())
+        since = 0
+        while True:
+            with database.read() as conn:
+                day = packing.first_day_to_pack(conn, packed, since=since, before=end)
+            if day is None:
+                break
+            yield from _pack_day(database, packed, day)
+            since = day + 1
+
+
+def _pack_day(database: Database, packed: Packed, day: int) -> Iterator[int]:
+    with database.read() as conn:
+        num_rows = packing.count_rows(conn, packed, day)
+    parts = 1 + num_rows // _READ_AT_ONCE
+    begin, num_pieces = day * packed.per_day, 1 + num_rows // _DELETED_AT_ONCE
+    stored = [0] * num_pieces
+    num_wallets = 0
+    for part in range(parts):
+        with database.read() as conn:
+            of_wallets = packing.rows_to_pack(conn, packed, day, part=part, parts=parts)
+        num_wallets += len(of_wallets)
+        for rows in of_wallets.values():
+            for row in rows:
+                stored[(row[0] - begin) * num_pieces // packed.per_day] += packing.fingerprint(row)
+        for wallet_ids in types.chunked(of_wallets, _WALLETS_AT_ONCE):
+            with database.write() as conn:
+                packing.pack(
+                    conn, packed, day, {wallet_id: of_wallets[wallet_id] for wallet_id in wallet_ids}
+                )
+            yield 0
+    edges = [begin - (-packed.per_day * piece // num_pieces) for piece in range(num_pieces + 1)]
+    for (since, until), expected in zip(pairwise(edges), stored, strict=True):
+        try:
+            with database.write() as conn:
+                types.take_lock(conn, types.BOOKING)
+                gone, found = packing.delete_rows(conn, packed, since=since, until=until)
+                if found != expected or packing.count_wallets(conn, packed, day) < num_wallets:
+                    raise _ChangedError
+        except _ChangedError:
+            continue  # it is packed again the next time
+        yield gone
+
+
+class _ChangedError(Exception):
+    """The rows have changed since they were packed; they stay."""

@@ -5,7 +5,7 @@ fails far from the database. Whoever meets an error that nobody foresaw asks her
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Any, Final
 
 import msgspec
@@ -36,7 +36,7 @@ from balancebot.domain.next_reading import ReadReason
 from balancebot.domain.sentence import clean_text
 from balancebot.domain.verdict import Severity
 from balancebot.ports import ChannelErrorKind, SourceErrorKind
-from balancebot.store import tables
+from balancebot.store import packing, readings, tables, usage
 from balancebot.store.types import CountLimit, ReadingColumn, UtcDateTime
 
 ODD_ERRORS: Final = (
@@ -80,7 +80,13 @@ _LEAST: Final[Mapping[type[TypeEngine[Any]], int]] = {ReadingColumn: -1, CountLi
 def find_damage(conn: Connection, *, at_most: int = 1) -> tuple[str, ...]:
     """Return the first rows that can't be what was written, each by its table, key and column; values aren't shown."""
     found = (line for table in tables.metadata.sorted_tables for line in _damage_of(conn, table))
-    return tuple(islice(found, at_most))
+    return tuple(islice(chain(found, _damage_of_packed_days(conn)), at_most))
+
+
+def _damage_of_packed_days(conn: Connection) -> Iterator[str]:
+    for packed in (readings.PACKED, usage.PACKED):
+        for key in packing.damaged(conn, packed):
+            yield f"table {packed.days.name}, {_named(packed.days, key)}: what data holds can't be unpacked"
 
 
 def _damage_of(conn: Connection, table: Table) -> Iterator[str]:

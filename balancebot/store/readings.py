@@ -9,19 +9,14 @@ from datetime import UTC, datetime
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
-    BigInteger,
     BindParameter,
-    ColumnElement,
     Connection,
-    Row,
     Update,
     bindparam,
     delete,
     func,
     or_,
     select,
-    true,
-    type_coerce,
     update,
 )
 
@@ -30,7 +25,8 @@ from balancebot.domain.next_reading import NextReading
 from balancebot.domain.sentence import Sentence
 from balancebot.domain.usage import SECONDS_PER_HOUR
 from balancebot.ports import SourceErrorKind
-from balancebot.store.tables import hourly_use, snapshots, wallets
+from balancebot.store import packing, types, usage
+from balancebot.store.tables import hourly_use, packed_snapshots, snapshots, wallets
 from balancebot.store.types import chunked, insert_into, upsert
 
 
@@ -58,11 +54,14 @@ class FailedRead:
     suspect_since: datetime | None = None
 
 
+SECONDS_PER_DAY = SECONDS_PER_HOUR * 24
 _AHEAD = 15 * 60
 """In seconds. The clocks of several processes may differ by less than this."""
 _MOST_AHEAD = SECONDS_PER_HOUR * 24
 _NEVER_AHEAD = SECONDS_PER_HOUR * 24 * 366
 """In seconds. If readings are further ahead than this, they are right and this machine doesn't know the time yet."""
+_DAYS_PRUNED = 1_000
+"""Packed days of wallets that are deleted at once."""
 _NEW = tuple(f"new_{category.value}" for category in Category)
 """The names of the parameters for readings, in their order; a parameter must not have the name of a column."""
 
@@ -162,6 +161,9 @@ def _execute(conn: Connection, statement: Update, read: Iterable[tuple[int, Read
 
 
 _KEY = ("observed_at", "wallet_id")
+PACKED = packing.Packed(
+    snapshots, packed_snapshots, per_day=SECONDS_PER_DAY, columns=tuple(snapshots.columns)
+)
 
 
 class SnapshotRow(NamedTuple):
@@ -188,6 +190,8 @@ def append_snapshots(conn: Connection, rows: Sequence[SnapshotRow]) -> None:
 def merge_snapshots(conn: Connection, rows: Sequence[SnapshotRow]) -> None:
     """Store snapshots. A category that is unread in a row keeps the value stored for the same second."""
     if rows:
+        types.take_lock(conn, types.BOOKING)
+        packing.unpack(conn, PACKED, ((row.at, row.wallet_id) for row in rows))
         statement = insert_into(conn, snapshots)
         added = {
             category.value: func.coalesce(statement.excluded[category.value], snapshots.c[category.value])
@@ -201,18 +205,12 @@ def merge_snapshots(conn: Connection, rows: Sequence[SnapshotRow]) -> None:
 def snapshots_of_wallet(conn: Connection, wallet_id: int, *, since: int, until: int) -> list[SnapshotRow]:
     """Return one wallet's snapshots in `[since, until)` (epoch seconds), oldest first.
 
-    The table is ordered by time, so this reads the rows of all wallets in that span. Charts use the roll-up.
+    The table is ordered by time: for days that aren't packed yet, this reads the rows of all wallets.
     """
-    wanted = (
-        select(snapshots)
-        .where(
-            snapshots.c.observed_at >= since,
-            snapshots.c.observed_at < until,
-            snapshots.c.wallet_id == wallet_id,
-        )
-        .order_by(snapshots.c.observed_at)
-    )
-    return [_snapshot(row) for row in conn.execute(wanted)]
+    return [
+        _snapshot(row)
+        for row in packing.rows(conn, PACKED, since=since, until=until, wallet_ids=(wallet_id,))
+    ]
 
 
 def extremes_of(
@@ -220,22 +218,16 @@ def extremes_of(
 ) -> list[tuple[int, int, int]]:
     """Return (begin, lowest balance, highest balance) of each bucket of `step` seconds in `[since, until)`.
 
-    Like `snapshots_of_wallet` this reads the rows of all wallets in that span; the caller must limit it.
+    Like `snapshots_of_wallet` this may read the rows of all wallets; the caller must limit it.
     """
-    reading = type_coerce(snapshots.c[category.value], BigInteger)
-    bucket = ((snapshots.c.observed_at - since) // step).label("bucket")
-    rows = conn.execute(
-        select(bucket, func.min(reading), func.max(reading))
-        .where(
-            snapshots.c.observed_at >= since,
-            snapshots.c.observed_at < until,
-            snapshots.c.wallet_id == wallet_id,
-            reading >= 0,
-        )
-        .group_by("bucket")  # by name: for PostgreSQL, expressions with different bound values differ
-        .order_by("bucket")
-    )
-    return [(since + number * step, low, high) for number, low, high in rows]
+    found: dict[int, tuple[int, int]] = {}
+    for row in snapshots_of_wallet(conn, wallet_id, since=since, until=until):
+        reading = row.readings.of(category)
+        if isinstance(reading, int):
+            bucket = since + (row.at - since) // step * step
+            low, high = found.get(bucket, (reading, reading))
+            found[bucket] = min(low, reading), max(high, reading)
+    return [(bucket, low, high) for bucket, (low, high) in found.items()]
 
 
 def snapshot_before(conn: Connection, wallet_id: int, *, at: int, since: int) -> SnapshotRow | None:
@@ -251,47 +243,48 @@ def snapshot_before(conn: Connection, wallet_id: int, *, at: int, since: int) ->
         .limit(1)
     )
     row = conn.execute(wanted).first()
-    return None if row is None else _snapshot(row)
+    latest = None if row is None else SnapshotRow(row[0], row[1], Readings(*row[2:]))
+    for day in packing.wallet_days(conn, PACKED, since=since, until=at, wallet_ids=(wallet_id,)):
+        for older in map(_snapshot, day.rows()):
+            if latest is None or older.at > latest.at:
+                latest = older
+    return latest
 
 
 def read_between(conn: Connection, wallet_ids: Collection[int], *, since: int, until: int) -> set[int]:
     """Return the wallets that have a snapshot from `since` to `until` (epoch seconds, both included)."""
     c = snapshots.c
-    return {
+    found = {
         wallet_id
         for some in chunked(wallet_ids)
         for wallet_id in conn.scalars(
             select(c.wallet_id).distinct().where(c.observed_at.between(since, until), c.wallet_id.in_(some))
         )
     }
+    missing = set(wallet_ids) - found
+    days = packing.wallet_days(conn, PACKED, since=since, until=until + 1, wallet_ids=missing)
+    return found | {day.wallet_id for day in days if day.times}
 
 
 def oldest(conn: Connection) -> int | None:
-    """Return the epoch second of the first snapshot; None if there are none."""
+    """Return the epoch second of the first snapshot, or the begin of the first packed day; None if there are none."""
     found: int | None = conn.scalar(select(func.min(snapshots.c.observed_at)))
-    return found
+    day = packing.first_day(conn, PACKED)
+    begins = [
+        second for second in (found, None if day is None else day * SECONDS_PER_DAY) if second is not None
+    ]
+    return min(begins, default=None)
 
 
 def snapshots_of_account(conn: Connection, account: str, *, since: int, until: int) -> Iterator[SnapshotRow]:
     """Yield the snapshots of all wallets of an account, like `snapshots_between`."""
-    members = select(wallets.c.id).where(wallets.c.account == account)
-    yield from _stream(conn, snapshots.c.wallet_id.in_(members), since=since, until=until)
+    members = conn.scalars(select(wallets.c.id).where(wallets.c.account == account)).all()
+    yield from map(_snapshot, packing.rows(conn, PACKED, since=since, until=until, wallet_ids=members))
 
 
 def snapshots_between(conn: Connection, *, since: int, until: int) -> Iterator[SnapshotRow]:
     """Yield the snapshots of all wallets in `[since, until)` (epoch seconds), oldest first, reading them in pieces."""
-    yield from _stream(conn, true(), since=since, until=until)
-
-
-def _stream(conn: Connection, whose: ColumnElement[bool], *, since: int, until: int) -> Iterator[SnapshotRow]:
-    wanted = (
-        select(snapshots)
-        .where(snapshots.c.observed_at >= since, snapshots.c.observed_at < until, whose)
-        .order_by(snapshots.c.observed_at, snapshots.c.wallet_id)
-        .execution_options(yield_per=2_000)
-    )
-    for row in conn.execute(wanted):
-        yield _snapshot(row)
+    yield from map(_snapshot, packing.rows(conn, PACKED, since=since, until=until))
 
 
 def forget_ahead(conn: Connection, *, now: datetime) -> list[int]:
@@ -302,8 +295,14 @@ def forget_ahead(conn: Connection, *, now: datetime) -> list[int]:
     """
     second = int(now.timestamp())
     at = snapshots.c.observed_at
+    packing.unpack_from(conn, PACKED, day=second // SECONDS_PER_DAY)
+    packing.unpack_from(conn, usage.PACKED, day=second // SECONDS_PER_DAY)
     first, last = conn.execute(select(func.min(at), func.max(at)).where(at > second + _AHEAD)).one()
-    before = conn.scalar(select(func.max(at)).where(at <= second))
+    until_now = select(func.max(at)).where(at <= second)
+    before = conn.scalar(until_now)
+    if before is None and (last_day := packing.last_day(conn, PACKED)) is not None:
+        packing.unpack_from(conn, PACKED, day=last_day)
+        before = conn.scalar(until_now)
     if first is None or before is None or last - first > _MOST_AHEAD or first - second > _NEVER_AHEAD:
         return []
     step = before - (conn.scalar(select(func.max(at)).where(at < before)) or before)
@@ -338,13 +337,14 @@ def prune_snapshots(conn: Connection, *, before: int, most: int) -> int:
         .limit(1)
     )
     until = before if last is None else last + 1
-    return conn.execute(delete(snapshots).where(snapshots.c.observed_at < until)).rowcount
+    num_rows = conn.execute(delete(snapshots).where(snapshots.c.observed_at < until)).rowcount
+    return num_rows or packing.delete_days(conn, PACKED, before=before // SECONDS_PER_DAY, most=_DAYS_PRUNED)
 
 
 def _values(row: SnapshotRow) -> dict[str, object]:
     return {"observed_at": row.at, "wallet_id": row.wallet_id, **row.readings._asdict()}
 
 
-def _snapshot(row: Row[Any]) -> SnapshotRow:
-    at, wallet_id, *readings = tuple(row)
-    return SnapshotRow(at, wallet_id, Readings(*readings))
+def _snapshot(row: packing.Row) -> SnapshotRow:
+    at, wallet_id, *readings = row
+    return SnapshotRow(at, wallet_id, Readings(*map(types.to_reading, readings)))

@@ -58,7 +58,8 @@ def sums(
     found: dict[tuple[int, Category], Used] = {}
     days = {"since": -(-since // HOURS_PER_DAY), "until": until // HOURS_PER_DAY}
     wanted = set(wallet_ids)
-    for totals in (usage.totals(conn, since=since, until=until), usage.totals_of_days(conn, **days)):
+    of_hours = usage.totals(conn, since=since, until=until, wallet_ids=wallet_ids)
+    for totals in (of_hours, usage.totals_of_days(conn, **days)):
         for wallet_id, of_wallet in totals.items():
             if wallet_id in wanted:
                 for category, used in zip(Category, of_wallet, strict=True):
@@ -72,6 +73,13 @@ def hours_read(
 ) -> dict[tuple[int, Category], HoursRead]:
     """Return in which hours of `[since, until)` each balance was read; a merged day counts as read in every hour."""
     found: dict[tuple[int, Category], HoursRead] = {}
+
+    def take(wallet_id: int, category: Category, low: int, high: int, count: int) -> None:
+        before = found.get((wallet_id, category), HoursRead(low, high, 0))
+        found[wallet_id, category] = HoursRead(
+            min(before.first, low), max(before.last, high), before.num_hours + count
+        )
+
     for table, column, width in (
         (hourly_use, hourly_use.c.hour, 1),
         (daily_use, daily_use.c.day, HOURS_PER_DAY),
@@ -86,14 +94,9 @@ def hours_read(
                     .group_by(table.c.wallet_id)
                 )
                 for wallet_id, low, high, count in conn.execute(counted):
-                    key = (wallet_id, category)
-                    this = HoursRead(low * width, (high + 1) * width - 1, count * width)
-                    before = found.get(key, this._replace(num_hours=0))
-                    found[key] = HoursRead(
-                        min(before.first, this.first),
-                        max(before.last, this.last),
-                        before.num_hours + this.num_hours,
-                    )
+                    take(wallet_id, category, low * width, (high + 1) * width - 1, count * width)
+    for wallet_id, category, hours in usage.packed_hours_read(conn, wallet_ids, since=since, until=until):
+        take(wallet_id, category, hours[0], hours[-1], len(hours))
     return found
 
 
@@ -150,7 +153,7 @@ def _old_value(conn: Connection, wallet_id: int, category: Category, hour: int) 
     """Return the value of a balance that wasn't read recently."""
     found: dict[tuple[int, Category], ValueAt] = {}
     last_day = conn.scalar(_latest(daily_use, daily_use.c.day, wallet_id, category, hour // HOURS_PER_DAY))
-    last_hour = conn.scalar(_latest(hourly_use, hourly_use.c.hour, wallet_id, category, hour))
+    last_hour = usage.last_read(conn, wallet_id, category, before=hour)
     if last_day is not None and (last_hour is None or last_hour < last_day * HOURS_PER_DAY):
         days = usage.days_of(conn, wallet_id, since=last_day, until=hour // HOURS_PER_DAY)
         _take(found, days, width=HOURS_PER_DAY)

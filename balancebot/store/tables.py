@@ -142,6 +142,22 @@ snapshots = Table(
 )
 
 
+def _packed_days(name: str) -> Table:
+    """Return a table of days of other tables' rows, compressed (`store/packing.py`)."""
+    return Table(
+        name,
+        metadata,
+        Column("day", Integer, nullable=False),
+        Column("wallet_id", Integer, nullable=False),
+        Column("num_rows", Integer, nullable=False),
+        Column("data", LargeBinary, nullable=False),
+        PrimaryKeyConstraint("day", "wallet_id"),
+    )
+
+
+packed_snapshots = _packed_days("packed_snapshots")
+
+
 def _rollup(name: str, bucket: str) -> Table:
     columns: list[Column[Any]] = []
     for category in Category:
@@ -170,6 +186,7 @@ def _rollup(name: str, bucket: str) -> Table:
 
 
 hourly_use = _rollup("hourly_use", "hour")
+packed_hours = _packed_days("packed_hours")
 daily_use = _rollup("daily_use", "day")
 
 thresholds = Table(

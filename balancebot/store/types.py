@@ -83,7 +83,7 @@ class ReadingColumn(TypeDecorator[Reading]):
 
     def result_processor(self, dialect: Dialect, coltype: object) -> Callable[[int | None], Reading]:  # noqa: ARG002
         """Return the function that converts a column's value to a reading."""
-        return _from_integer
+        return to_reading
 
 
 class EnumColumn(TypeDecorator[Any]):
@@ -265,7 +265,8 @@ def _to_integer(value: Reading | None) -> int | None:
     return _UNALLOCATED if value is Absent.UNALLOCATED else None
 
 
-def _from_integer(value: int | None) -> Reading:
+def to_reading(value: int | None) -> Reading:
+    """Return the reading that a column holds."""
     if value is None:
         return Absent.UNREAD
     return Absent.UNALLOCATED if value == _UNALLOCATED else value
@@ -273,10 +274,11 @@ def _from_integer(value: int | None) -> Reading:
 
 T = TypeVar("T")
 
-_SIZE = 5_000
+MOST_IN_ONE = 5_000
+"""So many values one `IN (…)` takes."""
 
 
-def chunked(values: Collection[T], size: int = _SIZE) -> Iterator[Sequence[T]]:
+def chunked(values: Collection[T], size: int = MOST_IN_ONE) -> Iterator[Sequence[T]]:
     """Yield `values` in chunks that fit into one `IN (…)`; nothing if there are none."""
     iterator = iter(values)
     while chunk := list(islice(iterator, size)):

@@ -6,6 +6,8 @@ their readings; old hours are merged into days.
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import cache
+from itertools import repeat
+from operator import add as add_up
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
@@ -13,16 +15,12 @@ from sqlalchemy import (
     Column,
     ColumnElement,
     Connection,
-    FromClause,
-    Integer,
-    Row,
     Select,
     Table,
     and_,
     bindparam,
     case,
     cast,
-    delete,
     func,
     literal_column,
     select,
@@ -31,8 +29,9 @@ from sqlalchemy.dialects import sqlite
 
 from balancebot.domain.balance import MAX_BALANCE, NEVER_READ, Absent, Category, Readings, WalletName
 from balancebot.domain.usage import SECONDS_PER_HOUR, Booked, Hour, Seen
-from balancebot.store.tables import daily_use, hourly_use
-from balancebot.store.types import chunked, insert_in, insert_into
+from balancebot.store import packing
+from balancebot.store.tables import daily_use, hourly_use, packed_hours
+from balancebot.store.types import BOOKING, chunked, insert_in, insert_into, take_lock, to_reading
 
 HOURS_PER_DAY = 24
 _HALF = 2**31
@@ -83,6 +82,22 @@ _INDEX = {category: index for index, category in enumerate(Category)}
 _COLUMNS = ("used", "exposure", "topped_up", "transferred", "refunded", "moved_out", "after")
 _NAMES = {category: tuple(f"{category.value}_{column}" for column in _COLUMNS) for category in Category}
 _ADDED = tuple(name for names in _NAMES.values() for name in names)
+
+
+def _in_order(table: Table) -> list[Column[Any]]:
+    """Return the columns in the order that `_use` expects."""
+    bucket, wallet_id = table.primary_key
+    return [
+        bucket,
+        wallet_id,
+        *(table.c[name] for category in Category for name in (category.value, *_NAMES[category])),
+    ]
+
+
+PACKED = packing.Packed(hourly_use, packed_hours, per_day=HOURS_PER_DAY, columns=tuple(_in_order(hourly_use)))
+_COLUMN = {column.name: index for index, column in enumerate(PACKED.columns[2:])}
+"""The positions of the columns in a packed day."""
+_FOLDED_AT_ONCE = 500
 _BLANK: dict[str, object] = {**NEVER_READ._asdict(), **dict.fromkeys(_ADDED)}
 
 
@@ -112,6 +127,7 @@ def add(
             values[moved_out] = part.transferred_out
         if part.after:
             values[after] = part.after
+    packing.unpack(conn, PACKED, rows)
     # few wallets use all four categories, and each column of a row takes time: group the rows by their columns
     by_columns: dict[tuple[str, ...], list[dict[str, object]]] = {}
     for values in rows.values():
@@ -123,12 +139,28 @@ def add(
 def put(conn: Connection, rows: Sequence[UseRow]) -> None:
     """Replace hours by the totals of all their readings; a category without data in a row isn't changed."""
     if rows:
-        replacing = _replacing(insert_into(conn, hourly_use), hourly_use)
-        conn.execute(replacing, [_whole(row) for row in rows])
+        take_lock(conn, BOOKING)
+        packing.unpack(conn, PACKED, ((row.at, row.wallet_id) for row in rows))
+        _replace(conn, hourly_use, rows)
+
+
+def _replace(conn: Connection, table: Table, rows: Sequence[UseRow]) -> None:
+    """Replace rows, except for columns that are NULL in the new row."""
+    statement = insert_into(conn, table)
+    new, old = statement.excluded, table.c
+    replacing = statement.on_conflict_do_update(
+        index_elements=[column.name for column in table.primary_key],
+        set_={
+            name: func.coalesce(new[name], old[name])
+            for name in (*(category.value for category in Category), *_ADDED)
+        },
+    )
+    time = table.primary_key.columns[0].name
+    conn.execute(replacing, [{time: row.at, **_whole(row)} for row in rows])
 
 
 def _whole(row: UseRow) -> dict[str, object]:
-    values = {**_BLANK, "hour": row.at, "wallet_id": row.wallet_id, **row.readings._asdict()}
+    values = {**_BLANK, "wallet_id": row.wallet_id, **row.readings._asdict()}
     for (category, reading), used in zip(row.readings.items(), row.used, strict=True):
         if reading is not Absent.UNREAD or any(used):
             bounded = (max(-MAX_BALANCE, min(number, MAX_BALANCE)) for number in used)
@@ -138,37 +170,33 @@ def _whole(row: UseRow) -> dict[str, object]:
 
 def hours_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list[UseRow]:
     """Return one wallet's hours in `[since, until)`, oldest first."""
-    return _history(conn, hourly_use, wallet_id, hourly_use.c.hour.between(since, until - 1))
+    return [
+        _use(row) for row in packing.rows(conn, PACKED, since=since, until=until, wallet_ids=(wallet_id,))
+    ]
 
 
 def hours_of_wallets(conn: Connection, wallet_ids: Collection[int], *, since: int) -> dict[int, list[UseRow]]:
     """Return the hours of wallets from `since` on, by their ids, oldest first."""
     found: dict[int, list[UseRow]] = {}
-    for ids in chunked(wallet_ids):
-        wanted = select(*_in_order(hourly_use)).where(
-            hourly_use.c.hour >= since, hourly_use.c.wallet_id.in_(ids)
-        )
-        for row in conn.execute(wanted.order_by(hourly_use.c.hour)):
-            used = _use(row)
-            found.setdefault(used.wallet_id, []).append(used)
+    for row in packing.rows(conn, PACKED, since=since, wallet_ids=wallet_ids):
+        found.setdefault(row[1], []).append(_use(row))
     return found
 
 
 def days_of(conn: Connection, wallet_id: int, *, since: int, until: int) -> list[UseRow]:
     """Return one wallet's days in `[since, until)`, oldest first; a day exists only after its hours were merged."""
-    return _history(conn, daily_use, wallet_id, daily_use.c.day.between(since, until - 1))
+    c = daily_use.c
+    wanted = (
+        select(*map(packing.raw, _in_order(daily_use)))
+        .where(c.wallet_id == wallet_id, c.day >= since, c.day < until)
+        .order_by(c.day)
+    )
+    return [_use(row) for row in conn.execute(wanted)]
 
 
 def hours(conn: Connection, *, since: int, until: int) -> Iterator[UseRow]:
     """Yield every wallet's hours in `[since, until)`, oldest first."""
-    wanted = (
-        select(*_in_order(hourly_use))
-        .where(hourly_use.c.hour >= since, hourly_use.c.hour < until)
-        .order_by(hourly_use.c.hour, hourly_use.c.wallet_id)
-        .execution_options(yield_per=2_000)
-    )
-    for row in conn.execute(wanted):
-        yield _use(row)
+    return map(_use, packing.rows(conn, PACKED, since=since, until=until))
 
 
 def courses(
@@ -176,6 +204,7 @@ def courses(
 ) -> Iterator[tuple[int, int, int]]:
     """Yield (wallet, hour, balance): the last number in each span of `every` hours of `[since, until)`, oldest first."""
     c = hourly_use.c
+    found: dict[tuple[int, int], tuple[int, int]] = {}
     for ids in chunked(wallet_ids):
         lasts = (
             select(c.wallet_id, func.max(c.hour).label("hour"))
@@ -183,12 +212,19 @@ def courses(
             .group_by(c.wallet_id, (c.hour - since) // every)
             .subquery()
         )
-        wanted = (
-            select(c.wallet_id, c.hour, c[category.value])
-            .join(lasts, (c.wallet_id == lasts.c.wallet_id) & (c.hour == lasts.c.hour))
-            .order_by(c.hour)
+        wanted = select(c.wallet_id, c.hour, c[category.value]).join(
+            lasts, (c.wallet_id == lasts.c.wallet_id) & (c.hour == lasts.c.hour)
         )
-        yield from map(tuple, conn.execute(wanted))
+        for wallet_id, hour, balance in conn.execute(wanted):
+            found[wallet_id, (hour - since) // every] = hour, balance
+    index = _COLUMN[category.value]
+    for day in packing.wallet_days(conn, PACKED, since=since, until=until, wallet_ids=wallet_ids):
+        for hour, balance in zip(day.times, day.columns[index] or (), strict=False):
+            key = (day.wallet_id, (hour - since) // every)
+            if balance is not None and balance >= 0 and hour >= found.get(key, (0, 0))[0]:
+                found[key] = hour, balance
+    for (wallet_id, _), (hour, balance) in sorted(found.items(), key=lambda item: item[1][0]):
+        yield wallet_id, hour, balance
 
 
 def use_since(
@@ -198,25 +234,61 @@ def use_since(
 
     Only balances that had a number or usage in the hour: unallocated ones have no usage.
     """
-    columns = [
-        hourly_use.c[name] for category in Category for name in (category.value, *_NAMES[category][:2])
-    ]
+    names = [name for category in Category for name in (category.value, *_NAMES[category][:2])]
+    for day in packing.wallet_days(conn, PACKED, since=hour, wallet_ids=wallet_ids):
+        columns = (day.columns[_COLUMN[name]] or repeat(None) for name in names)
+        for at, *values in zip(day.times, *columns):  # noqa: B905 -- what repeats has no end
+            yield from _use_of(day.wallet_id, at, values)
     for ids in chunked(wallet_ids):
         wanted = (
-            select(hourly_use.c.wallet_id, hourly_use.c.hour, *columns)
+            select(
+                hourly_use.c.wallet_id,
+                hourly_use.c.hour,
+                *(packing.raw(hourly_use.c[name]) for name in names),
+            )
             .where(hourly_use.c.hour >= hour, hourly_use.c.wallet_id.in_(ids))
             .order_by(hourly_use.c.hour)
         )
         for wallet_id, at, *values in conn.execute(wanted):
-            for index, category in enumerate(Category):
-                reading, use, exposure = values[3 * index : 3 * index + 3]
-                if use or exposure or isinstance(reading, int):
-                    yield wallet_id, category, at, use or 0, exposure or 0
+            yield from _use_of(wallet_id, at, values)
 
 
-def totals(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
-    """Return the totals of each wallet (by id) in the hours `[since, until)`."""
-    return _totals(conn, hourly_use, since, until)
+def _use_of(
+    wallet_id: int, at: int, values: Sequence[int | None]
+) -> Iterator[tuple[int, Category, int, int, int]]:
+    for index, category in enumerate(Category):
+        reading, use, exposure = values[3 * index : 3 * index + 3]
+        if use or exposure or (reading is not None and reading >= 0):
+            yield wallet_id, category, at, use or 0, exposure or 0
+
+
+def totals(
+    conn: Connection, *, since: int, until: int, wallet_ids: Collection[int] | None = None
+) -> dict[int, tuple[Used, Used, Used, Used]]:
+    """Return the totals of each wallet (by id) in the hours `[since, until)`.
+
+    With `wallet_ids`, of those, and possibly of others.
+    """
+    found = _totals(conn, hourly_use, since, until)
+    for day in packing.wallet_days(conn, PACKED, since=since, until=until, wallet_ids=wallet_ids):
+        sums = [_sum_of(day, name) for name in _ADDED]
+        before = [number for used in found.get(day.wallet_id, ()) for number in used]
+        found[day.wallet_id] = _in_categories(list(map(add_up, sums, before)) if before else sums)
+    return found
+
+
+def _sum_of(day: packing.WalletDay, name: str) -> int:
+    """Return the sum of a column over a packed day, like `_summed`."""
+    values = day.columns[_COLUMN[name]]
+    if name.endswith("_moved_out"):
+        transferred = day.columns[_COLUMN[name.removesuffix("moved_out") + "transferred"]]
+        if transferred is not None:
+            moved_out = values or repeat(None)
+            return sum(
+                max(-(change or 0), 0) if moved is None else moved
+                for change, moved in zip(transferred, moved_out)  # noqa: B905 -- what repeats has no end
+            )
+    return sum(filter(None, values or ()))
 
 
 def totals_of_days(conn: Connection, *, since: int, until: int) -> dict[int, tuple[Used, Used, Used, Used]]:
@@ -257,95 +329,74 @@ def _summed(table: Table, name: str) -> ColumnElement[int]:
     return func.coalesce(column, case((transferred < _ZERO, -transferred), else_=_ZERO))
 
 
+def packed_hours_read(
+    conn: Connection, wallet_ids: Collection[int], *, since: int, until: int
+) -> Iterator[tuple[int, Category, list[int]]]:
+    """Yield (wallet, category, hours of `[since, until)` with a reading) of each packed day that has any."""
+    for day in packing.wallet_days(conn, PACKED, since=since, until=until, wallet_ids=wallet_ids):
+        for category in Category:
+            column = day.columns[_COLUMN[category.value]] or ()
+            hours = [hour for hour, reading in zip(day.times, column, strict=False) if reading is not None]
+            if hours:
+                yield day.wallet_id, category, hours
+
+
+def last_read(conn: Connection, wallet_id: int, category: Category, *, before: int) -> int | None:
+    """Return the last hour before `before` in which a balance was read."""
+    c = hourly_use.c
+    last: int | None = conn.scalar(
+        select(func.max(c.hour)).where(
+            c.wallet_id == wallet_id, c.hour < before, c[category.value].is_not(None)
+        )
+    )
+    packed = packed_hours_read(conn, [wallet_id], since=0, until=before)
+    found = [hours[-1] for _, of, hours in packed if of is category]
+    return max((hour for hour in (*found, last) if hour is not None), default=None)
+
+
 def oldest_hour(conn: Connection, *, since: int) -> int | None:
-    """Return the first stored hour from `since` on."""
+    """Return the first stored hour from `since` on, or the first hour of its day if that is packed."""
     found: int | None = conn.scalar(select(func.min(hourly_use.c.hour)).where(hourly_use.c.hour >= since))
-    return found
+    day = packing.first_day(conn, PACKED, since=since)
+    begins = [hour for hour in (found, None if day is None else day * HOURS_PER_DAY) if hour is not None]
+    return min(begins, default=None)
 
 
 def fold_oldest_day(conn: Connection, *, before: int, since: int = 0) -> int:
     """Merge the oldest day's hours into one row per wallet, if the whole day is within the hours `[since, before)`.
 
-    Returns how many hours were merged; 0 if no day is old enough.
+    It does some wallets at a time. Returns how many hours were merged; 0 if no day is old enough.
     """
+    take_lock(conn, BOOKING)
     oldest = oldest_hour(conn, since=since)
-    if oldest is None:
+    if oldest is None or (oldest // HOURS_PER_DAY + 1) * HOURS_PER_DAY > before:
         return 0
     day = oldest // HOURS_PER_DAY
-    span = {"first": day * HOURS_PER_DAY, "end": (day + 1) * HOURS_PER_DAY}
-    if span["end"] > before:
-        return 0
-    conn.execute(_folding(conn.dialect.name), {**span, "whole_day": day})
-    return conn.execute(delete(hourly_use).where(_within(hourly_use)), span).rowcount
-
-
-def _within(table: FromClause) -> ColumnElement[bool]:
-    return (table.c.hour >= bindparam("first")) & (table.c.hour < bindparam("end"))
-
-
-@cache
-def _folding(dialect: str) -> sqlite.Insert:
-    c = hourly_use.c
-    whole_day = (
-        select(
-            bindparam("whole_day", type_=Integer).label("day"),
-            c.wallet_id,
-            *(_last_reading(category) for category in Category),
-            *(
-                _after_last_reading(category) if name == names[-1] else _bounded_sum(c[name]).label(name)
-                for category, names in _NAMES.items()
-                for name in names
-            ),
-        )
-        .where(_within(hourly_use))
-        .group_by(c.wallet_id)
-    )
-    statement = insert_in(dialect, daily_use).from_select(
-        [column.name for column in whole_day.subquery().c], whole_day
-    )
+    wallet_ids = packing.wallets_of_day(conn, PACKED, day, most=_FOLDED_AT_ONCE)
+    hours: dict[int, list[UseRow]] = {wallet_id: [] for wallet_id in wallet_ids}
+    span = {"since": day * HOURS_PER_DAY, "until": (day + 1) * HOURS_PER_DAY}
+    for row in packing.rows(conn, PACKED, **span, wallet_ids=wallet_ids):
+        hours[row[1]].append(_use(row))
     # the day may already exist if old hours were imported again
-    return _replacing(statement, daily_use)
+    _replace(conn, daily_use, [whole_day(day, rows) for rows in hours.values() if rows])
+    packing.delete_day(conn, PACKED, day, wallet_ids)
+    return sum(map(len, hours.values()))
 
 
-def _last_reading(category: Category) -> Any:
-    later = hourly_use.alias("later")
-    reading = later.c[category.value]
-    return (
-        select(reading)
-        .where(later.c.wallet_id == hourly_use.c.wallet_id, _within(later), reading.is_not(None))
-        .order_by(later.c.hour.desc())
-        .limit(1)
-        .correlate(hourly_use)
-        .scalar_subquery()
-        .label(category.value)
-    )
+def whole_day(day: int, hours: Sequence[UseRow]) -> UseRow:
+    """Add up the hours of one wallet and day, oldest first, into one row.
 
-
-def _after_last_reading(category: Category) -> Any:
-    """Sum the changes after the last reading of the day, or all of them if there was no reading."""
-    later, read = hourly_use.alias("later"), hourly_use.alias("read")
-    last = (
-        select(func.max(read.c.hour))
-        .where(
-            read.c.wallet_id == hourly_use.c.wallet_id,
-            _within(read),
-            read.c[category.value].is_not(None),
-        )
-        .correlate(hourly_use)
-        .scalar_subquery()
-    )
-    name = _NAMES[category][-1]
-    return (
-        select(cast(func.sum(later.c[name]), BigInteger))
-        .where(
-            later.c.wallet_id == hourly_use.c.wallet_id,
-            later.c.hour >= func.coalesce(last, bindparam("first")),
-            later.c.hour < bindparam("end"),
-        )
-        .correlate(hourly_use)
-        .scalar_subquery()
-        .label(name)
-    )
+    `after` is the change after the last reading of the day, or all changes if there was no reading.
+    """
+    readings, used = [], []
+    for category, index in _INDEX.items():
+        read = [number for number, row in enumerate(hours) if row.readings[index] is not Absent.UNREAD]
+        readings.append(hours[read[-1]].readings[index] if read else Absent.UNREAD)
+        last = hours[read[-1] :] if read else hours
+        total = Used(*map(sum, zip(*(row.of(category) for row in hours), strict=True)))
+        used.append(total._replace(after=sum(row.used[index].after for row in last)))
+    universal, voice, industry, market = used
+    return UseRow(day, hours[0].wallet_id, Readings(*readings), (universal, voice, industry, market))
 
 
 def _plus(old: ColumnElement[int], new: ColumnElement[int]) -> ColumnElement[int]:
@@ -357,17 +408,6 @@ def _plus(old: ColumnElement[int], new: ColumnElement[int]) -> ColumnElement[int
         (and_(new < _ZERO, old < _LEAST - new), _LEAST),
         else_=old + new,
     )
-
-
-def _bounded_sum(column: ColumnElement[int]) -> ColumnElement[int]:
-    """Return the sum over a group, limited to what a column can hold."""
-    if not isinstance(column.type, BigInteger):
-        return func.sum(column)
-    high, low = func.sum(column // _HALF), func.sum(column % _HALF)
-    most = (
-        MAX_BALANCE // _HALF - HOURS_PER_DAY
-    )  # the low parts of each hour may add up to nearly one high unit
-    return case((high >= most, _MOST), (high <= -most, _LEAST), else_=high * _HALF + low)
 
 
 @cache
@@ -389,42 +429,13 @@ def _adding(dialect: str, columns: tuple[str, ...]) -> sqlite.Insert:
     )
 
 
-def _replacing(statement: sqlite.Insert, table: Table) -> sqlite.Insert:
-    """Make an insert replace the stored row, except for columns that are NULL in the insert."""
-    new, old = statement.excluded, table.c
-    return statement.on_conflict_do_update(
-        index_elements=[column.name for column in table.primary_key],
-        set_={
-            name: func.coalesce(new[name], old[name])
-            for name in (*(category.value for category in Category), *_ADDED)
-        },
-    )
-
-
-def _in_order(table: Table) -> list[Column[Any]]:
-    """Return the columns in the order that `_use` expects."""
-    bucket, wallet_id = table.primary_key
-    return [
-        bucket,
-        wallet_id,
-        *(table.c[name] for category in Category for name in (category.value, *_NAMES[category])),
-    ]
-
-
-def _history(conn: Connection, table: Table, wallet_id: int, span: ColumnElement[bool]) -> list[UseRow]:
-    wanted = (
-        select(*_in_order(table)).where(table.c.wallet_id == wallet_id, span).order_by(*table.primary_key)
-    )
-    return [_use(row) for row in conn.execute(wanted)]
-
-
-def _use(row: Row[Any]) -> UseRow:
-    at, wallet_id, *values = tuple(row)
+def _use(row: Sequence[Any]) -> UseRow:
+    at, wallet_id, *values = row
     # in the order of `_in_order`: the reading of a category, then its totals
     width = 1 + len(_COLUMNS)
     readings = values[::width]
     del values[::width]
-    return UseRow(at, wallet_id, Readings(*readings), _in_categories(values))
+    return UseRow(at, wallet_id, Readings(*map(to_reading, readings)), _in_categories(values))
 
 
 def _in_categories(values: Sequence[int | None]) -> tuple[Used, Used, Used, Used]:

@@ -21,7 +21,7 @@ from balancebot.domain.audit import Actor, Via
 from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.user import Role
-from balancebot.history.prune import prune
+from balancebot.history.prune import pack, prune
 from balancebot.people import tokens, users
 from balancebot.people.log_in import LogIn
 from balancebot.store import schema, tables
@@ -79,8 +79,10 @@ def fill(database: Database) -> None:
         world.shows(industry(10), wallet=wallet)
     world.poll()
     world.deliver()  # as one group
-    retention = replace(SETTINGS.retention, hourly=timedelta(days=30))
+    retention = replace(SETTINGS.retention, hourly=timedelta(days=38))
     prune(database, retention, zone=ZoneInfo("Asia/Shanghai"), now=world.clock.now())
+    for _ in pack(database, now=world.clock.now()):
+        pass
     log_in = LogIn(database, Secret("k" * 32))
     log_in.log_in(name="ada", password="wrong", address="203.0.113.7", now=world.clock.now())
     log_in.start_session("ada", now=world.clock.now())

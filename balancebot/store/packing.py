@@ -1,0 +1,439 @@
+"""Days that are over, packed: one compressed value per wallet and day in place of a row per reading or hour.
+
+A row of the table says what happened; where there is none, the packed day does. So whoever changes a row of a packed day
+unpacks the day first, and it is packed once more later. `history/prune.py` says when days are packed.
+"""
+
+import zlib
+from bisect import bisect_left
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from operator import itemgetter
+from typing import Any
+
+import msgspec
+from sqlalchemy import (
+    BigInteger,
+    Column,
+    ColumnElement,
+    Connection,
+    Table,
+    and_,
+    delete,
+    func,
+    select,
+    tuple_,
+    type_coerce,
+)
+
+from balancebot.store.types import (
+    BOOKING,
+    MOST_IN_ONE,
+    ReadingColumn,
+    chunked,
+    insert_into,
+    take_lock,
+    upsert,
+)
+
+Row = tuple[Any, ...]
+"""Time, wallet id, then the columns as the database has them: a reading is a number, -1 or None."""
+_FEW = 20_000
+"""So few days of wallets are looked up one by one; of more all wallets' days are read."""
+_ROWS_AT_ONCE = 300_000
+_UNPACKED_AT_ONCE = 200
+_END = 2**31 - 1
+"""After any hour."""
+
+
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """A table of rows by time and wallet, and the table of its packed days."""
+
+    rows: Table
+    days: Table
+    per_day: int
+    """A day in the unit of the rows' time: seconds or hours."""
+    columns: tuple[Column[Any], ...]
+    """Time and wallet id first; the order is part of what is stored."""
+
+    @property
+    def time(self) -> Column[Any]:
+        """The column of the time."""
+        return self.columns[0]
+
+
+def raw(column: Column[Any]) -> ColumnElement[Any]:
+    """Return a column whose readings come as the database has them."""
+    if isinstance(column.type, ReadingColumn):
+        return type_coerce(column, BigInteger).label(column.name)
+    return column
+
+
+@dataclass(frozen=True, slots=True)
+class WalletDay:
+    """The part of a packed day that was asked for, by columns."""
+
+    wallet_id: int
+    times: Sequence[int]
+    columns: Sequence[Sequence[int | None] | None]
+    """After time and wallet id; None for a column that is empty."""
+
+    def rows(self) -> Iterator[Row]:
+        """Yield them row by row, oldest first."""
+        columns = (repeat(None) if column is None else column for column in self.columns)
+        return zip(self.times, repeat(self.wallet_id), *columns)
+
+
+def _encode(packed: Packed, day: int, rows: Sequence[Row]) -> bytes:
+    """Return rows of one wallet and day, which rise in time.
+
+    Times and readings are kept as differences: most are small, and alike.
+    """
+    times, _, *values = zip(*rows, strict=True)
+    columns: list[list[int | None] | None] = [list(_steps(times, day * packed.per_day))]
+    for column, kept in zip(packed.columns[2:], values, strict=True):
+        if kept.count(None) == len(kept):
+            columns.append(None)
+        elif isinstance(column.type, ReadingColumn):
+            columns.append(list(_steps(kept, 0)))
+        else:
+            columns.append(list(kept))
+    return zlib.compress(msgspec.msgpack.encode(columns), 9)
+
+
+def _decode(packed: Packed, day: int, wallet_id: int, data: bytes) -> WalletDay:
+    try:
+        steps, *values = _DECODER.decode(zlib.decompress(data))
+    except zlib.error as error:
+        raise ValueError(str(error)) from None
+    times = [at for at in _sums(steps or (), day * packed.per_day) if at is not None]
+    columns = [
+        list(_sums(kept, 0)) if kept is not None and isinstance(column.type, ReadingColumn) else kept
+        for column, kept in zip(packed.columns[2:], values, strict=True)
+    ]
+    return WalletDay(wallet_id, times, columns)
+
+
+_DECODER = msgspec.msgpack.Decoder(list[list[int | None] | None])
+
+
+def _steps(values: Iterable[int | None], last: int) -> Iterator[int | None]:
+    for value in values:
+        if value is None:
+            yield None
+        else:
+            yield value - last
+            last = value
+
+
+def _sums(steps: Sequence[int | None], value: int) -> Iterator[int | None]:
+    for step in steps:
+        if step is None:
+            yield None
+        else:
+            value += step
+            yield value
+
+
+def first_day(conn: Connection, packed: Packed, *, since: int = 0) -> int | None:
+    """Return the first packed day that begins at `since` or later."""
+    day = packed.days.c.day
+    found: int | None = conn.scalar(select(func.min(day)).where(day >= -(-since // packed.per_day)))
+    return found
+
+
+def last_day(conn: Connection, packed: Packed) -> int | None:
+    """Return the last packed day."""
+    found: int | None = conn.scalar(select(func.max(packed.days.c.day)))
+    return found
+
+
+def wallet_days(
+    conn: Connection,
+    packed: Packed,
+    *,
+    since: int,
+    until: int = _END,
+    wallet_ids: Collection[int] | None = None,
+) -> Iterator[WalletDay]:
+    """Yield what is packed of `[since, until)` and isn't in the table as well, day by day."""
+    days = _days(conn, packed, since, until)
+    if not days:
+        return
+    until = min(until, days.stop * packed.per_day)
+    in_table = keys(conn, packed, since=since, until=until, wallet_ids=wallet_ids)
+    for found in _wallet_days(conn, packed, days, range(since, until), wallet_ids):
+        yield _without(found, in_table) if in_table else found
+
+
+def _days(conn: Connection, packed: Packed, since: int, until: int) -> range:
+    """Return the days between the first and the last packed one, as far as they lie in `[since, until)`."""
+    day = packed.days.c.day
+    first, last = conn.execute(
+        select(func.min(day), func.max(day)).where(
+            day >= since // packed.per_day, day <= (until - 1) // packed.per_day
+        )
+    ).one()
+    return range(0) if first is None else range(first, last + 1)
+
+
+def keys(
+    conn: Connection, packed: Packed, *, since: int, until: int, wallet_ids: Collection[int] | None
+) -> set[tuple[int, int]]:
+    """Return time and wallet id of the table's rows in `[since, until)`, maybe with those of other wallets."""
+    wanted = select(packed.time, packed.rows.c.wallet_id).where(packed.time >= since, packed.time < until)
+    if wallet_ids is not None and len(wallet_ids) <= MOST_IN_ONE:
+        wanted = wanted.where(packed.rows.c.wallet_id.in_(wallet_ids))
+    return {(time, wallet_id) for time, wallet_id in conn.execute(wanted)}
+
+
+def _without(found: WalletDay, keys: Collection[tuple[int, int]]) -> WalletDay:
+    kept = [index for index, time in enumerate(found.times) if (time, found.wallet_id) not in keys]
+    return WalletDay(
+        found.wallet_id,
+        [found.times[index] for index in kept],
+        [None if column is None else [column[index] for index in kept] for column in found.columns],
+    )
+
+
+def _wallet_days(
+    conn: Connection,
+    packed: Packed,
+    days: range,
+    span: range,
+    wallet_ids: Collection[int] | None,
+) -> Iterator[WalletDay]:
+    c = packed.days.c
+    wanted = select(c.day, c.wallet_id, c.data).order_by(c.day, c.wallet_id)
+    if wallet_ids is not None and len(wallet_ids) * len(days) <= _FEW:
+        statements = [wanted.where(c.day.in_(some), c.wallet_id.in_(wallet_ids)) for some in chunked(days)]
+    else:
+        statements = [wanted.where(c.day >= days.start, c.day < days.stop).execution_options(yield_per=500)]
+    among = None if wallet_ids is None else set(wallet_ids)
+    for statement in statements:
+        for day, wallet_id, data in conn.execute(statement):
+            if among is None or wallet_id in among:
+                found = _decode(packed, day, wallet_id, data)
+                begin, end = day * packed.per_day, (day + 1) * packed.per_day
+                whole = span.start <= begin and end <= span.stop
+                yield found if whole else _within(found, span)
+
+
+def _within(found: WalletDay, span: range) -> WalletDay:
+    first, last = (bisect_left(found.times, edge) for edge in (span.start, span.stop))
+    return WalletDay(
+        found.wallet_id,
+        found.times[first:last],
+        [None if column is None else column[first:last] for column in found.columns],
+    )
+
+
+def rows(
+    conn: Connection,
+    packed: Packed,
+    *,
+    since: int,
+    until: int = _END,
+    wallet_ids: Collection[int] | None = None,
+) -> Iterator[Row]:
+    """Yield the rows of `[since, until)`, those of the table and those of packed days, by time and wallet."""
+    passed = since
+    for begin, end in _pieces(conn, packed, since, until, wallet_ids):
+        yield from _table_rows(conn, packed, passed, begin, wallet_ids)
+        days = _days(conn, packed, begin, end)
+        unpacked = _wallet_days(conn, packed, days, range(begin, end), wallet_ids)
+        found = [row for day in unpacked for row in day.rows()]
+        in_table = {row[:2]: row for row in _table_rows(conn, packed, begin, end, wallet_ids)}
+        if in_table:
+            found = [row for row in found if row[:2] not in in_table]
+            found += in_table.values()
+        found.sort(key=itemgetter(0, 1))
+        yield from found
+        passed = end
+    yield from _table_rows(conn, packed, passed, until, wallet_ids)
+
+
+def _pieces(
+    conn: Connection, packed: Packed, since: int, until: int, wallet_ids: Collection[int] | None
+) -> Iterator[tuple[int, int]]:
+    """Yield the spans of time in which there are packed days, so short that their rows can be held at once."""
+    days = _days(conn, packed, since, until)
+    if not days:
+        return
+    if wallet_ids is not None and len(wallet_ids) == 1:
+        yield since, min(until, days.stop * packed.per_day)
+        return
+    c = packed.days.c
+    sizes = select(c.day, func.sum(c.num_rows)).where(c.day >= days.start, c.day < days.stop)
+    for day, num_rows in conn.execute(sizes.group_by(c.day).order_by(c.day)).all():
+        parts = 1 + int(num_rows) // _ROWS_AT_ONCE
+        for part in range(parts):
+            begin, end = (day * packed.per_day + packed.per_day * edge // parts for edge in (part, part + 1))
+            if begin < until and end > since:
+                yield max(begin, since), min(end, until)
+
+
+def _table_rows(
+    conn: Connection, packed: Packed, since: int, until: int, wallet_ids: Collection[int] | None
+) -> Iterator[Row]:
+    if since >= until:
+        return
+    wallet_id = packed.rows.c.wallet_id
+    wanted = (
+        select(*map(raw, packed.columns))
+        .where(packed.time >= since, packed.time < until)
+        .order_by(packed.time, wallet_id)
+    )
+    if wallet_ids is not None and len(wallet_ids) <= MOST_IN_ONE:
+        yield from map(tuple, conn.execute(wanted.where(wallet_id.in_(wallet_ids))))
+        return
+    among = None if wallet_ids is None else set(wallet_ids)
+    for row in conn.execute(wanted.execution_options(yield_per=2_000)):
+        if among is None or row[1] in among:
+            yield tuple(row)
+
+
+def unpack(conn: Connection, packed: Packed, keys: Iterable[tuple[int, int]]) -> None:
+    """Put the rows of packed days (time, wallet id) back into the table, before they are changed."""
+    last = last_day(conn, packed)
+    if last is None:
+        return
+    c = packed.days.c
+    days = {(time // packed.per_day, wallet_id) for time, wallet_id in keys}
+    for some in chunked([key for key in days if key[0] <= last], _UNPACKED_AT_ONCE):
+        _put_back(conn, packed, tuple_(c.day, c.wallet_id).in_(some))
+
+
+def unpack_from(conn: Connection, packed: Packed, *, day: int) -> None:
+    """Put the rows of all packed days from `day` on back into the table; nothing of them stays packed."""
+    ahead = packed.days.c.day >= day
+    _put_back(conn, packed, ahead)
+    conn.execute(delete(packed.days).where(ahead))
+
+
+def _put_back(conn: Connection, packed: Packed, which: ColumnElement[bool]) -> None:
+    c = packed.days.c
+    names = [column.name for column in packed.columns]
+    statement = insert_into(conn, packed.rows).on_conflict_do_nothing()
+    found = conn.execute(select(c.day, c.wallet_id, c.data).where(which)).all()
+    for day, wallet_id, data in found:
+        values = _decode(packed, day, wallet_id, data).rows()
+        conn.execute(statement, [dict(zip(names, row, strict=True)) for row in values])
+
+
+def first_day_to_pack(conn: Connection, packed: Packed, *, before: int, since: int) -> int | None:
+    """Return the first day between the days `since` and `before` of which there are rows in the table."""
+    bounds = packed.time >= since * packed.per_day, packed.time < before * packed.per_day
+    found: int | None = conn.scalar(select(func.min(packed.time)).where(*bounds))
+    return None if found is None else found // packed.per_day
+
+
+def count_rows(conn: Connection, packed: Packed, day: int) -> int:
+    """Return how many rows of a day are in the table."""
+    return int(conn.scalar(select(func.count()).select_from(packed.rows).where(_of_day(packed, day))) or 0)
+
+
+def rows_to_pack(
+    conn: Connection, packed: Packed, day: int, *, part: int, parts: int
+) -> dict[int, list[Row]]:
+    """Return the rows of a day of one part of the wallets, by wallet, oldest first."""
+    found: dict[int, list[Row]] = {}
+    wanted = (
+        select(*map(raw, packed.columns))
+        .where(_of_day(packed, day), packed.rows.c.wallet_id % parts == part)
+        .order_by(packed.time)
+        .execution_options(yield_per=2_000)
+    )
+    for row in conn.execute(wanted):
+        found.setdefault(row[1], []).append(tuple(row))
+    return found
+
+
+def pack(conn: Connection, packed: Packed, day: int, of_wallets: Mapping[int, Sequence[Row]]) -> None:
+    """Store rows of a day as packed; what is packed of it already stays where there is no row."""
+    take_lock(conn, BOOKING)
+    c = packed.days.c
+    before: dict[int, WalletDay] = {
+        wallet_id: _decode(packed, day, wallet_id, data)
+        for ids in chunked(of_wallets)
+        for wallet_id, data in conn.execute(
+            select(c.wallet_id, c.data).where(c.day == day, c.wallet_id.in_(ids))
+        )
+    }
+    values = []
+    for wallet_id, new in of_wallets.items():
+        whole = new
+        if wallet_id in before:
+            by_time = {row[0]: row for row in (*before[wallet_id].rows(), *new)}
+            whole = [by_time[time] for time in sorted(by_time)]
+        data = _encode(packed, day, whole)
+        values.append({"day": day, "wallet_id": wallet_id, "num_rows": len(whole), "data": data})
+    conn.execute(upsert(conn, packed.days, "num_rows", "data"), values)
+
+
+def fingerprint(row: Row) -> int:
+    """Return a number that tells a row from others; the sum of many tells sets of rows apart. Within this process."""
+    return hash(row)
+
+
+def delete_rows(conn: Connection, packed: Packed, *, since: int, until: int) -> tuple[int, int]:
+    """Delete the rows of `[since, until)` from the table; return how many, and the sum of their fingerprints."""
+    gone = delete(packed.rows).where(packed.time >= since, packed.time < until)
+    prints = [fingerprint(tuple(row)) for row in conn.execute(gone.returning(*map(raw, packed.columns)))]
+    return len(prints), sum(prints)
+
+
+def count_wallets(conn: Connection, packed: Packed, day: int) -> int:
+    """Return of how many wallets a day is packed."""
+    c = packed.days.c
+    return int(conn.scalar(select(func.count()).select_from(packed.days).where(c.day == day)) or 0)
+
+
+def _of_day(packed: Packed, day: int) -> ColumnElement[bool]:
+    return and_(packed.time >= day * packed.per_day, packed.time < (day + 1) * packed.per_day)
+
+
+def wallets_of_day(conn: Connection, packed: Packed, day: int, *, most: int) -> list[int]:
+    """Return the first wallets that have a day, packed or in rows."""
+    c = packed.days.c
+    ids = {
+        *conn.scalars(select(c.wallet_id).where(c.day == day).order_by(c.wallet_id).limit(most)),
+        *conn.scalars(select(packed.rows.c.wallet_id).where(_of_day(packed, day)).distinct().limit(most)),
+    }
+    return sorted(ids)[:most]
+
+
+def delete_day(conn: Connection, packed: Packed, day: int, wallet_ids: Collection[int]) -> None:
+    """Delete a day of some wallets, packed or in rows."""
+    c = packed.days.c
+    for ids in chunked(wallet_ids):
+        conn.execute(delete(packed.rows).where(_of_day(packed, day), packed.rows.c.wallet_id.in_(ids)))
+        conn.execute(delete(packed.days).where(c.day == day, c.wallet_id.in_(ids)))
+
+
+def delete_days(conn: Connection, packed: Packed, *, before: int, most: int) -> int:
+    """Delete the oldest days before the day `before`, about `most` wallets' days of them; return how many rows they held.
+
+    Days go whole, so that the answer is 0 only when nothing is left to delete.
+    """
+    c = packed.days.c
+    last = conn.scalar(select(c.day).where(c.day < before).order_by(c.day).offset(most - 1).limit(1))
+    old = c.day < before if last is None else c.day <= last
+    num_rows = conn.scalar(select(func.sum(c.num_rows)).where(old))
+    conn.execute(delete(packed.days).where(old))
+    return int(num_rows or 0)
+
+
+def damaged(conn: Connection, packed: Packed) -> Iterator[tuple[int, int]]:
+    """Yield the packed days (day, wallet id) that can't be unpacked."""
+    c = packed.days.c
+    wanted = select(c.day, c.wallet_id, c.num_rows, c.data).order_by(c.day, c.wallet_id)
+    for day, wallet_id, num_rows, data in conn.execute(wanted.execution_options(yield_per=500)):
+        try:
+            times = _decode(packed, day, wallet_id, data).times
+        except (msgspec.MsgspecError, ValueError, TypeError):
+            times = ()
+        if len(times) != num_rows or any(time // packed.per_day != day for time in times):
+            yield day, wallet_id
