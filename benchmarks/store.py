@@ -1,8 +1,8 @@
-"""What the store costs: CPU per wallet and cycle, step by step; disk per wallet and year; growth with a year behind it.
+"""The cost of the store: CPU per wallet and cycle, step by step; disk per wallet and year; reads and growth after a year.
 
     python -m benchmarks store [--wallets 1000] [--years 30] [--postgresql | --url URL]
 
-The figures of one run compare with each other; between machines only their ratios do.
+Compare the figures of one run with each other; between machines, only their ratios.
 """
 
 import argparse
@@ -39,7 +39,7 @@ _DAY = 24 * 3600
 
 
 class Costs:
-    """CPU seconds by step; a step inside another one counts for itself alone."""
+    """CPU seconds by step; a step inside another one is counted separately."""
 
     def __init__(self) -> None:
         self.seconds: dict[str, float] = defaultdict(float)
@@ -47,7 +47,7 @@ class Costs:
 
     @contextmanager
     def of(self, step: str) -> Iterator[None]:
-        """Count what the block costs."""
+        """Count the cost of the block."""
         outer, self._inner = self._inner, 0.0
         began = time.process_time()
         yield
@@ -57,12 +57,12 @@ class Costs:
 
 
 def shown(number: int) -> Readings:
-    """Two categories in use, two unallocated."""
+    """Return two categories in use, and two unallocated."""
     return Readings(Absent.UNALLOCATED, Absent.UNALLOCATED, 1_000_000 - 3 * number, 500_000 - 7 * number)
 
 
 def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Costs) -> None:
-    """Do what a cycle reads and writes, in one transaction."""
+    """Read and write as a cycle does, in one transaction."""
     at = START + number * EVERY
     second, read = int(at.timestamp()), shown(number)
     keys = [BalanceKey(name, category) for name in ids for category in IN_USE]
@@ -86,7 +86,7 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
             estimates.of_wallets(conn, [row.id for row in rows])
         with costs.of("beliefs written"):
             estimates.save_estimates(
-                conn, [belief(row.id, category, at) for row in rows for category in IN_USE]
+                conn, [estimate_row(row.id, category, at) for row in rows for category in IN_USE]
             )
         with costs.of("roll-up"):
             booked = {Hour(second // 3600, key): Booked(3, 300.0) for key in keys}
@@ -95,8 +95,8 @@ def cycle(database: Database, ids: dict[WalletName, int], number: int, costs: Co
             readings.record_booked(conn, [(row.id, read, at) for row in rows])
 
 
-def belief(wallet_id: int, category: Category, at: datetime) -> EstimateRow:
-    """What is believed of one balance."""
+def estimate_row(wallet_id: int, category: Category, at: datetime) -> EstimateRow:
+    """Return the estimate of one balance."""
     return EstimateRow(
         wallet_id=wallet_id,
         category=category,
@@ -122,7 +122,7 @@ def measure_cycles(
 
 
 def write_year(database: Database, wallet_ids: list[int]) -> None:
-    """Write what a year of 5-minute readings leaves behind under the default retention, not packed yet.
+    """Write the rows that a year of 5-minute readings leaves with the default retention, not packed yet.
 
     Usage follows the hour of the day and chance, and readings come some seconds early or late, as they do.
     """
@@ -249,7 +249,7 @@ def report(database: Database, *, num_wallets: int, num_cycles: int, num_years: 
 
 
 def main() -> None:
-    """Read the command line."""
+    """Parse the command line and measure."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     parser.add_argument("--wallets", type=int, default=1_000)
     parser.add_argument("--cycles", type=int, default=12)
