@@ -2,9 +2,9 @@
 
     python benchmarks/prometheus.py [--wallets 1000] [--seconds 60] [--group-wait 0s]
 
-The exporter, which somebody must write, is a process of its own with four balances per wallet, which fall. Prometheus scrapes
-it and evaluates a rule with `predict_linear` every 15 seconds, its usual interval; Alertmanager posts to a webhook in this
-process. Memory and CPU are the sums of the three.
+The exporter, which somebody must write, is a process of its own with four balances per wallet, which fall. Prometheus
+scrapes it and evaluates a rule with `predict_linear` every 15 seconds, its usual interval; Alertmanager posts to a
+webhook in this process. Memory and CPU are the sums of the three.
 """
 
 import argparse

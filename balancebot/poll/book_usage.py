@@ -33,7 +33,7 @@ from balancebot.domain.usage import (
     is_taken_back,
     spread,
 )
-from balancebot.store import estimates, orders, readings, usage, wallets, wrong_readings
+from balancebot.store import estimates, orders, packing, readings, types, usage, wallets, wrong_readings
 from balancebot.store.estimates import EstimateRow
 from balancebot.store.wallets import WalletRow
 
@@ -42,6 +42,7 @@ log = logging.getLogger(__name__)
 _SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
 _LONGEST_STRETCH = 366 * _SECONDS_PER_DAY
 _HOURS_AT_ONCE = 10_000
+_WALLETS_AT_ONCE = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -300,11 +301,13 @@ def _add_hours(
     taken_back: dict[WalletName, list[tuple[Hour, Booked]]] = defaultdict(list)
     for reading, corrections in wrong:
         taken_back[reading.balance.wallet] += corrections.items()
+    around_days = _add_whole_days(conn, ids, booked)
     for wallet in ids:
         for key in (BalanceKey(wallet, category) for category in Category):
             if key in booked:
                 change, whole = booked[key]
-                hours.update((Hour(at, key), part) for at, part in spread(change.since, change.until, whole))
+                parts = around_days.get(key) or spread(change.since, change.until, whole)
+                hours.update((Hour(at, key), part) for at, part in parts)
         seen[wallet] = now[wallet]
         for hour, part in taken_back[wallet]:
             hours[hour] = hours.get(hour, NOTHING).plus(part)
@@ -312,6 +315,43 @@ def _add_hours(
             usage.add(conn, ids, hours, seen)
             hours, seen = {}, {}
     usage.add(conn, ids, hours, seen)
+
+
+def _add_whole_days(
+    conn: Connection,
+    ids: Mapping[WalletName, int],
+    booked: Mapping[BalanceKey, tuple[BalanceChange, Booked]],
+) -> dict[BalanceKey, list[tuple[int, Booked]]]:
+    """Store the days that lie wholly within long pauses, packed; return what is left for the hours around them.
+
+    It takes less than half the time that a row per hour takes.
+    """
+    days = {
+        key: range(int(change.since // _SECONDS_PER_DAY) + 1, int(change.until // _SECONDS_PER_DAY))
+        for key, (change, _) in booked.items()
+        if change.until - change.since >= 2 * _SECONDS_PER_DAY
+    }
+    if not days:
+        return {}
+    span = range(min(part.start for part in days.values()), max(part.stop for part in days.values()))
+    taken = packing.wallets_of_days(conn, usage.PACKED, span)
+    left: dict[BalanceKey, list[tuple[int, Booked]]] = {}
+    of_wallets: dict[int, dict[Category, tuple[int, list[Booked]]]] = {}
+    for key, of_key in days.items():
+        if ids[key.wallet] in taken:
+            continue
+        change, whole = booked[key]
+        hours = range(of_key.start * usage.HOURS_PER_DAY, of_key.stop * usage.HOURS_PER_DAY)
+        parts = list(spread(change.since, change.until, whole))
+        within = slice(hours.start - parts[0][0], hours.stop - parts[0][0])
+        if len(parts) == parts[-1][0] - parts[0][0] + 1:  # no hour was left out
+            stored = [part for _, part in parts[within]]
+            of_wallets.setdefault(ids[key.wallet], {})[key.category] = (of_key.start, stored)
+            del parts[within]
+        left[key] = parts
+    for some in types.chunked(list(of_wallets.items()), _WALLETS_AT_ONCE):
+        usage.add_days(conn, dict(some))
+    return left
 
 
 def _forget_models(conn: Connection, ids: Mapping[WalletName, int], wrong: Collection[_Correction]) -> None:

@@ -5,7 +5,7 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -87,6 +87,7 @@ class _End:
         self.error = error
 
 
+_PAUSE = timedelta(days=1)
 _LINGER = timedelta(milliseconds=500)
 """How long an answer waits for others, so that alerts that open together can be grouped."""
 _SHARE = 1_000
@@ -140,6 +141,16 @@ class _Cycle:
         accounts = Counter(account_of(answer.wallet) for answer in answers)
         self._num_waiting.subtract(accounts)
         return {account for account in accounts if self._num_waiting[account] <= 0}
+
+    def paused_before(self, answers: Iterable[FetchResult]) -> set[str]:
+        """Return the accounts of these answers for which no usage was booked for more than a day."""
+        return {
+            row.account
+            for answer in answers
+            if isinstance(answer, Snapshot)
+            and (row := self.rows[answer.wallet]).booked_at is not None
+            and answer.observed_at - row.booked_at > _PAUSE
+        }
 
 
 class PollCycle:
@@ -306,28 +317,37 @@ class PollCycle:
             else:
                 accepted.append(result)
         if accepted:
-            try:
-                notified, booked = self._record(
-                    accepted,
-                    finished=cycle.finish(accepted),
-                    first_reads=cycle.first_reads,
-                    claimed_by=self._worker_id if cycle.claimed else None,
-                    unread=cycle.unread,
-                    alerts=cycle.alerts,
-                )
-            except DatabaseError as fault:
-                cycle.faults.append(fault)
-                with self._claiming:
-                    self._may_have_lost_claims = True
-            else:
-                cycle.notified.extend(notified)
-                cycle.booked.extend(usage.row for usage in booked)
-                if notified:
-                    self._on_enqueued()
+            finished = cycle.finish(accepted)
+            paused = finished & cycle.paused_before(accepted)
+            self._store(cycle, accepted, finished - paused)
+            if paused:
+                # booking the usage of a long pause takes longer than alerts should wait
+                self._store(cycle, (), paused)
             with self._claiming:
                 cycle.unread.difference_update(cycle.rows[result.wallet].id for result in accepted)
             cycle.results.update((result.wallet, result) for result in accepted)
         return again
+
+    def _store(self, cycle: _Cycle, results: Sequence[FetchResult], finished: Collection[str]) -> None:
+        """Record results, and book the usage of the accounts that are `finished`."""
+        try:
+            notified, booked = self._record(
+                results,
+                finished=finished,
+                first_reads=cycle.first_reads,
+                claimed_by=self._worker_id if cycle.claimed else None,
+                unread=cycle.unread,
+                alerts=cycle.alerts,
+            )
+        except DatabaseError as fault:
+            cycle.faults.append(fault)
+            with self._claiming:
+                self._may_have_lost_claims = True
+        else:
+            cycle.notified.extend(notified)
+            cycle.booked.extend(usage.row for usage in booked)
+            if notified:
+                self._on_enqueued()
 
     def _end(self, cycle: _Cycle) -> None:
         """Store that the cycle has ended, and refit the usage models for hours that have closed."""

@@ -405,6 +405,16 @@ def wallets_of_day(conn: Connection, packed: Packed, day: int, *, most: int) -> 
     return sorted(ids)[:most]
 
 
+def wallets_of_days(conn: Connection, packed: Packed, days: range) -> set[int]:
+    """Return the wallets of which something is stored of any of these days, packed or in rows."""
+    c, time = packed.days.c, packed.time
+    in_rows = (time >= days.start * packed.per_day) & (time < days.stop * packed.per_day)
+    return {
+        *conn.scalars(select(c.wallet_id).distinct().where(c.day >= days.start, c.day < days.stop)),
+        *conn.scalars(select(packed.rows.c.wallet_id).distinct().where(in_rows)),
+    }
+
+
 def delete_day(conn: Connection, packed: Packed, day: int, wallet_ids: Collection[int]) -> None:
     """Delete a day of some wallets, packed or in rows."""
     c = packed.days.c

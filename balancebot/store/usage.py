@@ -136,6 +136,29 @@ def add(
         conn.execute(_adding(conn.dialect.name, columns), some)
 
 
+def add_days(conn: Connection, booked: Mapping[int, Mapping[Category, tuple[int, Sequence[Booked]]]]) -> None:
+    """Store what was booked in whole days of which nothing is stored: by wallet and category, from a day on, hour by hour.
+
+    Only usage, exposure and what came after the last reading: there is no reading within such days.
+    """
+    of_days: dict[int, dict[int, list[packing.Row]]] = {}
+    for wallet_id, of_wallet in booked.items():
+        columns: dict[tuple[int, str], list[int | None]] = {}
+        for category, (first, parts) in of_wallet.items():
+            use, exposure, *_, after = _NAMES[category]
+            for number in range(len(parts) // HOURS_PER_DAY):
+                hours = parts[number * HOURS_PER_DAY : (number + 1) * HOURS_PER_DAY]
+                columns[first + number, use] = [part.use or None for part in hours]
+                columns[first + number, exposure] = [round(part.exposure) or None for part in hours]
+                columns[first + number, after] = [part.after or None for part in hours]
+        for day in {day for day, _ in columns}:
+            times = range(day * HOURS_PER_DAY, (day + 1) * HOURS_PER_DAY)
+            whole = packing.WalletDay(wallet_id, times, [columns.get((day, name)) for name in _COLUMN])
+            of_days.setdefault(day, {})[wallet_id] = list(whole.rows())
+    for day, of_wallets in of_days.items():
+        packing.pack(conn, PACKED, day, of_wallets)
+
+
 def put(conn: Connection, rows: Sequence[UseRow]) -> None:
     """Replace hours by the totals of all their readings; a category without data in a row isn't changed."""
     if rows:

@@ -10,7 +10,7 @@ from balancebot.config import DigestConfig, RetentionConfig
 from balancebot.domain.balance import Category
 from balancebot.domain.message import DigestMessage
 from balancebot.history.prune import Pruned, prune_steadily
-from balancebot.store import usage
+from balancebot.store import usage, wallets
 from balancebot.store.database import Database
 from balancebot.store.tables import notifications, snapshots
 from tests.world import SHOP, World, industry
@@ -93,3 +93,29 @@ def test_a_month_off(world: World) -> None:
     assert [opened, *["reminder warning acme/shop:industry"] * 2] == world.news()
     # a day has passed without a jump: what is older than 31 days goes now
     assert _num_snapshots(world) < kept + 27
+
+
+def test_each_hour_of_a_pause_has_its_share(world: World) -> None:
+    balance = _live(world, 100_000, 2)
+    begin = world.clock.now() - HOUR
+    pause = timedelta(days=5, minutes=20)
+    world.clock.at = begin + pause
+    world.shows(industry(balance + USED - 5 * 24 * USED - 33))
+    world.poll()
+    first, last = (int(at.timestamp() // 3600) for at in (begin, begin + pause))
+    with world.database.read() as conn:
+        wallet_id = wallets.ids(conn)[SHOP]
+        hours = usage.hours_of(conn, wallet_id, since=0, until=last + 1)
+    used = [hour.of(Category.INDUSTRY) for hour in hours]
+    assert USED + 5 * 24 * USED + 33 == sum(part.use for part in used)
+    assert [*range(first, last + 1)] == [hour.at for hour in hours if hour.at >= first]
+    used = [hour.of(Category.INDUSTRY) for hour in hours if first < hour.at < last]
+    assert {(USED, 3600, -USED), (USED + 1, 3600, -USED - 1)} >= {
+        (part.use, part.exposure, part.after) for part in used
+    }
+    world.shows(industry(balance - 5 * 24 * USED - 33))
+    world.clock.at += timedelta(minutes=5)
+    world.poll()
+    with world.database.read() as conn:
+        again = usage.hours_of(conn, wallet_id, since=0, until=last)
+    assert hours[:-1] == again
