@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.forecast.model import Models, fit
 from balancebot.forecast.profile import hours_of_week
 from balancebot.forecast.recurring import DatedSend
@@ -15,6 +16,7 @@ from balancebot.forecast.spike import (
     is_planned,
     judge_spikes,
     remembered,
+    stands_in_for,
 )
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
@@ -167,3 +169,18 @@ def test_traffic_that_is_still_for_longer_than_ever_has_stopped() -> None:
     assert stopped(model(silent=3))
     assert not stopped(model(silent=3), use=1.0)
     assert not stopped(model(0.1, silent=6))
+
+
+def test_universal_stands_in_for_the_empty_categories_of_its_own_wallet_alone() -> None:
+    shop, web = WalletName("acme/shop"), WalletName("acme/web")
+    keys = [
+        BalanceKey(shop, Category.UNIVERSAL),
+        BalanceKey(shop, Category.INDUSTRY),
+        BalanceKey(shop, Category.MARKET),
+        BalanceKey(web, Category.INDUSTRY),
+    ]
+    models = np.concatenate([model()] * len(keys))
+
+    assert {0: [1]} == stands_in_for(keys, [500, 0, 30, 0], models)
+    assert {0: [1, 2]} == stands_in_for(keys, [0, 0, 0, 7], models)
+    assert {} == stands_in_for(keys, [0, 10, 30, 0], models)
