@@ -34,7 +34,7 @@ from balancebot.forecast.replay import HORIZONS, replay
 from balancebot.forecast.steps import Steps, level_errors, settled_steps
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
-VERSION = 5
+VERSION = 6
 
 RULE = np.dtype(
     [
@@ -268,7 +268,7 @@ def _set_change(models: Models, change: Change, steps: Steps) -> None:
 
 
 def _set_bursts(model: Models, window: UseWindow, zone: str) -> None:
-    rules, left = recurring(window.bursts, window.begun, window.end, zone)
+    rules, left = recurring(window.bursts, window.end, zone)
     model["rules"] = len(rules)
     if left and window.end - left[-1].hour <= _NOT_COUNTED_FOR:
         model["not_counted"], model["not_counted_hour"] = left[-1].messages, left[-1].hour

@@ -190,13 +190,15 @@ def _paths(
     if not has_enough_history(record, open_exposure):
         return None
     hours = min(max((until - since) / 3600.0, 0.0), NO_END_HOURS)
+    # what is expected on its day is ordered for: a mean of coming and not coming is neither
+    dated = [send._replace(chance=1.0) for send in dated_sends(record, since, zone, plans, max(until, since))]
     paths = Paths(
         model,
         np.array([since]),
         zone,
         open_use=np.array([open_use]),
         open_exposure=np.array([open_exposure]),
-        dated=dated_sends(record, since, zone, plans, max(until, since)),
+        dated=dated,
         at=(hours,),
         for_order=True,
     )

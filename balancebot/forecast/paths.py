@@ -40,6 +40,8 @@ _DRIFT = 0.03
 """In log2 per week: how much every level may drift."""
 _RETURNS = 0.5
 """The probability that a fall ends some day: one that has lasted for L hours has ended after x more with 0.5 x / (L + x)."""
+_BELIEVED = 60.0, 120.0
+"""In hours: a fall that has lasted for less than the first may end in an order's time, one for longer than the second not."""
 _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
 """In log2: by how much the range is wider until a day and a week of readings are known."""
@@ -88,7 +90,7 @@ class Paths:
 
         `pace` is in messages per hour between the last two readings, if known: it shows whether a burst continues. `dated`
         sends are those of the only balance (N is 1), and `at` are further moments, in hours after `since`. `for_order`
-        ignores that a fall may end some day, because what is needed then can still be ordered.
+        ignores after some days that a fall may end, because what is needed then can still be ordered.
         """
         self.hour = hour = np.floor(since / 3600.0)
         """The clock hours in which the paths begin."""
@@ -105,9 +107,11 @@ class Paths:
         self.time = self.knots[1:] - (1.0 - self.rest[:, None])
         """[N, K] hours from `since` to the end of each span between two knots."""
         usual, weeks, up, down, back = self._usual(models, since, open_use, open_exposure)
-        self.changed = up
-        """[N, K] by how much, in log2, the other level of a recent change is above the path, as far as it counts."""
-        up = up if for_order else np.maximum(up, back)
+        if for_order:
+            first, last = _BELIEVED
+            back = back * np.clip((last - models["changed"][:, None]) / (last - first), 0.0, 1.0)
+        self.changed = up = np.maximum(up, back)
+        """[N, K] by how much, in log2, the other level of a change is above the path, as far as it counts."""
         # hours of the day and days of the week that weren't seen yet, and the error of the trend
         blind = _UNSEEN_DAY * np.exp(-seen / 24.0) + _UNSEEN_WEEK * np.maximum(1.0 - seen / 168.0, 0.0)
         unclear = (models["trend_error"][:, None] + _DRIFT) * weeks

@@ -1,9 +1,9 @@
-"""Bursts that recur on a day of the week or month: found in a balance's own past, and expected again."""
+"""Bursts that recur on a day of the week or month, or on paydays: found in a balance's own past, and expected again."""
 
+import math
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from enum import IntEnum
-from math import comb
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
 
@@ -18,7 +18,7 @@ _CERTAIN_ENOUGH = 0.7
 _ACCIDENT = 0.1
 """... and its probability by chance must be less than this."""
 _SPREAD = 0.2
-"""The least relative variation of the size."""
+"""The least relative variation of the size of two sends; the more are known, the smaller."""
 
 
 class Repeats(IntEnum):
@@ -30,6 +30,29 @@ class Repeats(IntEnum):
     DAY_OF_MONTH = 2
     FROM_MONTH_END = 3
     """0 = the last day."""
+    LAST_WEEKDAY = 4
+    """0 = the last Monday of the month."""
+    WORKING_DAY_OF_MONTH = 5
+    """A day of the month, or the Friday before it where it is on a weekend: paydays."""
+    WORKING_DAY_FROM_MONTH_END = 6
+    """0 = the last working day of the month, by the same rule."""
+
+
+_MOVED = {
+    Repeats.WORKING_DAY_OF_MONTH: Repeats.DAY_OF_MONTH,
+    Repeats.WORKING_DAY_FROM_MONTH_END: Repeats.FROM_MONTH_END,
+}
+"""Patterns whose days move to the Friday before a weekend, and what names the days that move."""
+_LOOKED_FOR = (
+    Repeats.WEEKDAY,
+    Repeats.FROM_MONTH_END,
+    Repeats.DAY_OF_MONTH,
+    Repeats.LAST_WEEKDAY,
+    Repeats.WORKING_DAY_FROM_MONTH_END,
+    Repeats.WORKING_DAY_OF_MONTH,
+)
+"""Of two that explain as much, the first one counts."""
+_FRIDAY = 4
 
 
 class Rule(NamedTuple):
@@ -55,10 +78,8 @@ class DatedSend(NamedTuple):
     spread: float = 0.0
 
 
-def recurring(
-    bursts: Sequence[Burst], first_hour: int, end_hour: int, zone: str
-) -> tuple[list[Rule], list[Burst]]:
-    """Return the rules found in the bursts of clock hours [first, end), the surest first, and the remaining bursts.
+def recurring(bursts: Sequence[Burst], end_hour: int, zone: str) -> tuple[list[Rule], list[Burst]]:
+    """Return the rules found in the bursts up to a clock hour, the surest first, and the remaining bursts.
 
     If both of two bursts are on the same day of the month, that is a rule; with more bursts, more of them must agree.
     """
@@ -67,25 +88,26 @@ def recurring(
     left = list(bursts)
     rules: list[Rule] = []
     local = {burst: _local(burst.hour, zone) for burst in left}
-    first, today = _local(first_hour, zone).date(), _local(end_hour - 1, zone).date()
+    today = _local(end_hour - 1, zone).date()
     while len(rules) < MOST_RULES and len(left) >= 2:
-        best: tuple[int, float, Repeats, int, list[Burst]] | None = None
-        for repeats in (Repeats.WEEKDAY, Repeats.FROM_MONTH_END, Repeats.DAY_OF_MONTH):
+        best: tuple[int, int, Repeats, int, list[Burst]] | None = None
+        for repeats in _LOOKED_FOR:
             days: dict[int, list[Burst]] = {}
             for burst in left:
-                days.setdefault(_day(local[burst].date(), repeats), []).append(burst)
+                for day in _days_of(local[burst].date(), repeats):
+                    days.setdefault(day, []).append(burst)
             for day, found in days.items():
                 dates = {local[burst].date() for burst in found}
-                occasions = _occasions(max(min(dates), first), today, repeats, day)
-                chance = len(dates) / max(occasions, 1)
-                if chance < _CERTAIN_ENOUGH or not _is_no_accident(len(dates), len(left), repeats):
+                if not _is_no_accident(len(dates), len(left), repeats):
                     continue
-                if best is None or (len(dates), chance) > best[:2]:
-                    best = (len(dates), chance, repeats, day, found)
+                missed = _occasions(dates, today, repeats, day) - len(dates)
+                if len(dates) < _CERTAIN_ENOUGH * (len(dates) + missed):
+                    continue
+                if best is None or (len(dates), -missed) > (best[0], -best[1]):
+                    best = (len(dates), missed, repeats, day, found)
         if best is None:
             break
-        count, _, repeats, day, found = best
-        occasions = _occasions(min(local[burst].date() for burst in found), today, repeats, day)
+        count, missed, repeats, day, found = best
         sizes = np.array([burst.messages for burst in found]) * len(found) / count
         starts = [local[burst].hour for burst in found]
         rules.append(
@@ -94,9 +116,9 @@ def recurring(
                 day=day,
                 hour=int(np.median(starts)),
                 hours=max(1, int(np.median([burst.hours for burst in found]))),
-                chance=count / (occasions + 0.5),
+                chance=count / (count + missed + 0.5),
                 messages=float(sizes.mean()),
-                spread=float(np.hypot(sizes.std(), _SPREAD * sizes.mean())),
+                spread=float(np.hypot(sizes.std(), _SPREAD * sizes.mean() * math.sqrt(2 / count))),
             )
         )
         left = [burst for burst in left if burst not in found]
@@ -106,38 +128,62 @@ def recurring(
 def occurrences(rule: Rule, since: float, until: float, zone: str) -> Iterator[DatedSend]:
     """Yield the sends that a rule expects in [since, until) (epoch seconds)."""
     tz = ZoneInfo(zone)
-    day = datetime.fromtimestamp(since, tz).date()
-    last = datetime.fromtimestamp(until, tz).date()
-    while day <= last:
-        if _day(day, rule.repeats) == rule.day:
-            start = datetime(day.year, day.month, day.day, rule.hour, tzinfo=tz).timestamp()
-            if since <= start < until:
-                yield DatedSend(start, start + rule.hours * 3600.0, rule.messages, rule.chance, rule.spread)
-        day += timedelta(days=1)
+    first, last = (datetime.fromtimestamp(at, tz).date() for at in (since, until))
+    for day in _named(rule.repeats, rule.day, first, last):
+        start = datetime(day.year, day.month, day.day, rule.hour, tzinfo=tz).timestamp()
+        if since <= start < until:
+            yield DatedSend(start, start + rule.hours * 3600.0, rule.messages, rule.chance, rule.spread)
 
 
 def _is_no_accident(hits: int, count: int, repeats: Repeats) -> bool:
     """Whether `hits` of `count` bursts on the same day of the week or month are unlikely by chance."""
     chance = 1 / 7 if repeats is Repeats.WEEKDAY else 2 / 30
-    return hits >= 2 and comb(count, hits) * chance ** (hits - 1) < _ACCIDENT
+    return hits >= 2 and math.comb(count, hits) * chance ** (hits - 1) < _ACCIDENT
 
 
 def _local(hour: int, zone: str) -> datetime:
     return datetime.fromtimestamp(hour * 3600 + 1800, UTC).astimezone(ZoneInfo(zone))
 
 
-def _day(day: date, repeats: Repeats) -> int:
+def _day(day: date, repeats: Repeats) -> int | None:
+    """Return the day of a pattern that doesn't move which a date is; None where it is none."""
     match repeats:
         case Repeats.WEEKDAY:
             return day.weekday()
         case Repeats.DAY_OF_MONTH:
             return day.day
+        case Repeats.LAST_WEEKDAY:
+            return day.weekday() if (day + timedelta(days=7)).month != day.month else None
         case _:
             return (day.replace(day=28) + timedelta(days=4)).replace(day=1).toordinal() - day.toordinal() - 1
 
 
-def _occasions(first: date, last: date, repeats: Repeats, day: int) -> int:
-    return sum(
-        _day(first + timedelta(days=i), repeats) == day
-        for i in range(last.toordinal() - first.toordinal() + 1)
-    )
+def _days_of(day: date, repeats: Repeats) -> set[int]:
+    """Return all days of a pattern that may have been meant by a burst on a date."""
+    if repeats not in _MOVED:
+        found = _day(day, repeats)
+        return set() if found is None else {found}
+    if day.weekday() > _FRIDAY:
+        return set()
+    meant = (day + timedelta(days=i) for i in range(3 if day.weekday() == _FRIDAY else 1))
+    return {found for other in meant if (found := _day(other, _MOVED[repeats])) is not None}
+
+
+def _named(repeats: Repeats, day: int, first: date, last: date) -> Iterator[date]:
+    """Yield the dates from `first` to `last` that a pattern names."""
+    meant_by = _MOVED.get(repeats)
+    later = 0 if meant_by is None else 2
+    for i in range(last.toordinal() - first.toordinal() + 1 + later):
+        named = first + timedelta(days=i)
+        if _day(named, meant_by or repeats) != day:
+            continue
+        if meant_by is not None:
+            named -= timedelta(days=max(named.weekday() - _FRIDAY, 0))
+        if first <= named <= last:
+            yield named
+
+
+def _occasions(dates: set[date], today: date, repeats: Repeats, day: int) -> int:
+    """Return on how many dates a pattern could have been seen since it was first; today it may still come."""
+    last = today if today in dates else today - timedelta(days=1)
+    return sum(1 for _ in _named(repeats, day, min(dates), last))

@@ -30,8 +30,8 @@ _WL = 0.8
 _OF_BAND = 1.0
 _PRIOR_SPANS = 6.0
 """The prior has the weight of this many separate spans of the horizon's length ..."""
-_AVERAGED = 0.97
-"""... and is the band of the next shorter horizon; from a week on slightly less, because varying days average out."""
+_AVERAGED = 0.87
+"""... and is the band of the next shorter horizon; from a week on less, because varying days average out."""
 _HALF = 0.5
 """In messages, added to both sides of the ratio, so that a span without usage isn't an infinite error."""
 _MIN_SEEN = 72.0

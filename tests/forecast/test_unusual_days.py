@@ -110,9 +110,11 @@ def test_a_lasting_change_is_followed_within_a_day(factor: float) -> None:
     assert days(answer(sender.read()).p50) == pytest.approx(10.0 / factor, rel=0.45)
 
 
-@pytest.mark.parametrize("hours", [30, 60, 220])
-@pytest.mark.parametrize("factor", [0.1, 1 / 3, 2.0, 10.0])
-def test_an_order_follows_a_lasting_change_after_a_day(factor: float, hours: float) -> None:
+@pytest.mark.parametrize(
+    ("factor", "hours"),
+    [*((rise, hours) for rise in (2.0, 10.0) for hours in (30, 60, 220)), (0.1, 130), (1 / 3, 220)],
+)
+def test_an_order_follows_a_rise_after_a_day_and_a_fall_after_five(factor: float, hours: float) -> None:
     since = 33 - hours / 24
     found = order(scaled(Sender(33), since, 33, factor).read(left=0.0))
 
@@ -177,6 +179,14 @@ def test_while_a_fall_is_on_the_range_covers_its_end() -> None:
     assert days(found.p10) < 15.0
 
 
+@pytest.mark.parametrize("since", [0.5, 1, 2])
+def test_in_the_first_days_of_a_fall_an_order_covers_that_it_is_a_holiday(since: float) -> None:
+    found = order(scaled(Sender(32), 32 - since, 32, 0.3).read(left=0.0))
+
+    assert found is not None
+    assert 25 * A_DAY < found < 45 * A_DAY
+
+
 def test_of_few_messages_the_range_knows_that_their_number_is_chance() -> None:
     few, many = (answer(Sender(30).read(left=left)) for left in (4.0, 40_000.0))
 
@@ -213,6 +223,15 @@ def test_a_month_end_that_came_back_is_expected_again() -> None:
     found = answer(sender.read(left=20 * A_DAY))
 
     assert days(found.p50) == pytest.approx(9.4, abs=0.3)  # 30 April, 09:00
+
+
+def test_what_is_expected_on_its_day_is_ordered_in_full() -> None:
+    sender = Sender(110)  # up to 21 April
+    for day in (30, 58, 89):
+        sender.bursts(day + 9 / 24, 20 * A_DAY)
+    found = order(sender.read(left=0.0), for_days=20)
+
+    assert found == pytest.approx(20 * A_DAY + 1.2 * 20 * A_DAY, rel=0.1)
 
 
 def test_a_campaign_of_every_tuesday_is_expected_on_tuesday() -> None:
