@@ -18,7 +18,16 @@ from series import READINGS, load
 
 from balancebot.forecast.model import MODEL, Models, fit
 from balancebot.forecast.profile import hours_of_week
-from balancebot.forecast.spike import PER_ALERT, SPIKING, Spikes, gather, judge_spikes, points_of, remembered
+from balancebot.forecast.spike import (
+    PER_ALERT,
+    SPIKING,
+    Spikes,
+    far_above,
+    gather,
+    judge_spikes,
+    points_of,
+    remembered,
+)
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
 DAY = 24 * READINGS
@@ -93,6 +102,13 @@ def judged(series: Series, models: Models, first: np.ndarray, use: np.ndarray, t
     )
 
 
+def points(score: np.ndarray, bar: np.ndarray, memory: np.ndarray, trial: Trial) -> np.ndarray:
+    """Return the points of readings, with what is remembered of spikes that were told."""
+    bar = bar + PER_ALERT * memory + trial.shift
+    far = far_above(bar, np.float64(300.0 * trial.every), memory, bursty=trial.bursty)
+    return points_of(score, bar, far)
+
+
 def operate(series: Series, trial: Trial) -> tuple[int, np.ndarray, np.ndarray]:
     """Return the number of reported spikes; and before each reading, the evidence and the remembered alerts."""
     first = np.arange(0, len(series.use) // trial.every * trial.every, trial.every)
@@ -101,12 +117,11 @@ def operate(series: Series, trial: Trial) -> tuple[int, np.ndarray, np.ndarray]:
     told: list[int] = []
     evidence, memory = np.zeros(len(first), int), np.zeros(len(first))
     gathered, is_open = 0, False
-    seconds = np.float64(300.0 * trial.every)
     for i, at in enumerate(first.tolist()):
         memory[i] = remembered((at - when) / DAY for when in told)
         evidence[i] = gathered
-        bar = spikes.bar[i] + PER_ALERT * memory[i] + trial.shift
-        gathered = gather(gathered, int(points_of(spikes.score[i], bar, seconds)) if at >= DAY else 0)
+        if at >= DAY:
+            gathered = gather(gathered, int(points(spikes.score[i], spikes.bar[i], memory[i], trial)))
         if gathered == SPIKING and not is_open:
             told.append(at)
         is_open = gathered == SPIKING or (is_open and gathered > 0)
@@ -136,13 +151,14 @@ def found(series: Series, times: int, evidence: np.ndarray, memory: np.ndarray, 
         added = float(change[i, before].sum())
         models[i, k] = series.model(hour, added=added)[0] if before.any() else series.models[hour]
     spikes = judged(series, models.ravel(), readings.ravel() * trial.every, use.ravel(), trial)
-    bar = spikes.bar.reshape(use.shape) + PER_ALERT * memory[readings[:, :1]] + trial.shift
-    points = points_of(spikes.score.reshape(use.shape), bar, np.float64(300.0 * trial.every))
+    evidence_of = points(
+        spikes.score.reshape(use.shape), spikes.bar.reshape(use.shape), memory[readings[:, :1]], trial
+    )
     at = np.zeros(len(begin), int)
     for i in range(len(begin)):
         gathered = int(evidence[readings[i, 0]])
         for k in range(number):
-            gathered = gather(gathered, int(points[i, k]))
+            gathered = gather(gathered, int(evidence_of[i, k]))
             if gathered == SPIKING:
                 at[i] = k + 1
                 break

@@ -48,7 +48,11 @@ _BURSTY = 1.0
 """... and for categories that may burst."""
 _FAR = 1.3
 _FAR_SECONDS = 300.0
-"""Far above the bar is another 2.5 times in five minutes, and less in a longer interval, whose mean hides a short burst."""
+"""Far above the bar is another 2.5 times in five minutes, and less in a longer interval, whose mean hides a short burst ..."""
+_ALWAYS_FAR = 3.4
+"""... or ten times the expected usage, however high the bar is, ..."""
+_FEW_ALERTS = 3.0
+"""... until more alerts than this are remembered: each one beyond raises the ten times, too."""
 _NEAR = 0.75
 """Between this part of the bar and the bar, a reading adds no points; below, usage is usual."""
 _LEVEL_WEIGHTS = schedule_weights(np.array([10.0]))[:, 0]
@@ -116,7 +120,8 @@ def judge_spikes(
     judged = (models["version"] > 0) & (models["seen"] >= _MIN_SEEN) & (until - since <= _MAX_INTERVAL)
     if planned is not None:
         judged &= ~planned
-    points = np.where(judged, points_of(score, bar, until - since), 0)
+    far = far_above(bar, until - since, 0.0 if alerts is None else alerts, bursty=may_burst)
+    points = np.where(judged, points_of(score, bar, far), 0)
     if left is not None:
         is_new = (models["version"] > 0) & ((models["used"][:, -1] <= 0) | (models["seen"] < _MIN_SEEN))
         slow = left * (until - since) > _NEW_SECONDS * use
@@ -131,10 +136,19 @@ def judge_spikes(
     )
 
 
-def points_of(score: Floats, bar: Floats, seconds: Floats) -> NDArray[np.int64]:
-    """Return the points for the score of an interval of this many seconds: positive for a spike, negative against it."""
+def far_above(
+    bar: Floats, seconds: Floats, alerts: Floats | float = 0.0, *, bursty: Bools | bool = False
+) -> Floats:
+    """Return the score from which an interval of this many seconds is far above its bar; arguments as in `judge_spikes`."""
     far = bar + _FAR * np.sqrt(_FAR_SECONDS / np.maximum(seconds, _FAR_SECONDS))
-    return np.asarray((score > bar).astype(np.int64) + (score > far) - 2 * (score < _NEAR * bar))
+    always = _ALWAYS_FAR + PER_ALERT * np.maximum(alerts - _FEW_ALERTS, 0.0) + _BURSTY * np.asarray(bursty)
+    return np.asarray(np.minimum(far, always))
+
+
+def points_of(score: Floats, bar: Floats, far: Floats) -> NDArray[np.int64]:
+    """Return the points for the score of an interval: positive for a spike, negative against it."""
+    points = (score > bar).astype(np.int64) - 2 * (score < _NEAR * bar)
+    return np.asarray(np.where(score > far, 2, points))
 
 
 def gather(before: int, points: int, *, drained: bool = False) -> int:

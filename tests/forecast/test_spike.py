@@ -76,6 +76,10 @@ def test_who_is_known_to_burst_needs_more(more: dict[str, object]) -> None:
     assert 1 > points(model(), 36.0, **more)
 
 
+def test_twenty_times_as_much_is_far_above_until_many_such_alerts_were_told() -> None:
+    assert [2, 2, -2] == [points(model(), 210.0, alerts=np.array([told])) for told in (0.0, 3.0, 5.0)]
+
+
 def test_an_announced_send_says_nothing() -> None:
     assert 0 == points(model(), 1e9, planned=np.array([True]))
 
