@@ -40,8 +40,8 @@ _DRIFT = 0.03
 """In log2 per week: how much every level may drift."""
 _RETURNS = 0.5
 """The probability that a fall ends some day: one that has lasted for L hours has ended after x more with 0.5 x / (L + x)."""
-_BELIEVED = 60.0, 120.0
-"""In hours: a fall that has lasted for less than the first may end in an order's time, one for longer than the second not."""
+_BELIEVED = 48.0, 96.0
+"""In hours: how long a fall lasts until orders begin to believe it, and until they do."""
 _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
 """In log2: by how much the range is wider until a day and a week of readings are known."""

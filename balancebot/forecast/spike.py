@@ -48,7 +48,7 @@ _BURSTY = 1.0
 """... and for categories that may burst."""
 _FAR = 1.3
 _FAR_SECONDS = 300.0
-"""Far above the bar is another 2.5 times in five minutes, and less in a longer interval, whose mean hides a short burst ..."""
+"""Far above the bar is another 2.5 times in five minutes, less in a longer interval, whose mean hides a short burst, ..."""
 _ALWAYS_FAR = 3.4
 """... or ten times the expected usage, however high the bar is, ..."""
 _FEW_ALERTS = 3.0
