@@ -60,7 +60,7 @@ class CommandContext:
 
     @property
     def opened_database(self) -> Database | None:
-        """The database, if the command has asked for it."""
+        """The database, if the command has used it."""
         return self.__dict__.get("database")
 
     @cached_property

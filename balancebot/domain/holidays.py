@@ -1,24 +1,24 @@
-"""Public holidays, as forecasts know them: days off beside the weekends, and days of weekends that are worked instead."""
+"""Public holidays for forecasts: days off besides weekends, and weekend days that are worked instead."""
 
 from datetime import date
 from typing import NamedTuple, TypeAlias
 
 
 class HolidayCalendar(NamedTuple):
-    """The holidays of a time zone's country, as far as they have been published."""
+    """The holidays of one country that are published so far."""
 
     zone: str
-    """The name of the time zone in which the days are."""
+    """The name of the time zone of the days."""
     days_off: frozenset[date]
-    """Days of public holidays, those on weekends included."""
+    """Public holidays, including those on weekends."""
     workdays: frozenset[date]
-    """Days of weekends that are worked, for days off elsewhere."""
+    """Weekend days that are worked to make up for days off."""
     known_until: date
-    """The last day of the last year that was published."""
+    """The last day of the last published year."""
 
 
 Zone: TypeAlias = str | HolidayCalendar
-"""What says which hour of the week an instant is: the name of a time zone, with or without holidays."""
+"""A time zone by its name, or with the holidays of a country."""
 
 
 def zone_name(zone: Zone) -> str:

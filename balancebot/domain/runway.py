@@ -80,11 +80,11 @@ class OrderAdvice:
     ordered: int = 0
     """What is on order and should arrive by `until`; not included in `messages`."""
     reserve: int = 0
-    """Universal messages that take over when the balance is empty; they count like messages left."""
+    """Universal messages that can be used after the balance is empty; they count like messages left."""
     reserve_seen_at: datetime | None = None
-    """When that was last seen. None with a reserve: they are in use now."""
+    """When universal messages were last used like this; None with a reserve: they are in use now."""
     instead_of: tuple[Category, ...] = ()
-    """Of universal quota: the empty categories that it is used for. The shortfall is advised there."""
+    """Of universal quota: the empty categories for which it is used. Their advice contains the shortfall."""
     stop_first: bool = False
     """Usage is far above usual: the sending must be stopped first, and no purchase is advised until then."""
 
@@ -97,7 +97,7 @@ class OrderAdvice:
 
     @property
     def reserve_in_use(self) -> bool:
-        """Whether universal quota is used instead of it now."""
+        """Whether universal quota is used now because this balance is empty."""
         return self.reserve > 0 and self.reserve_seen_at is None
 
     @property

@@ -128,7 +128,7 @@ class Statement:
     top_ups: tuple[SeenTopUp, ...]
     orders: tuple[Order, ...]
     wrong_readings: tuple[WrongReading, ...] = ()
-    """Readings of the month that the next one took back: remarks, since they are neither usage nor a top-up."""
+    """Readings of the month that the next reading proved wrong; they count neither as usage nor as a top-up."""
     prices: Mapping[Category, Decimal]
     currency: str
     days_in_utc: bool = False

@@ -103,10 +103,10 @@ NOTHING = Booked()
 
 
 class WrongReading(NamedTuple):
-    """A reading that the next one took back."""
+    """A reading that the next one proved wrong."""
 
     at: float
-    """When it was read, in epoch seconds."""
+    """When the wrong value was read, in epoch seconds."""
     balance: BalanceKey
     reading: int
     instead: int

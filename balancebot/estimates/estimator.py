@@ -116,10 +116,10 @@ class Estimator:
         package_sizes: Mapping[Category, int],
         lasting: Collection[BalanceKey],
     ) -> dict[BalanceKey, OrderAdvice]:
-        """Return what the balances of `lead_times` lack, universal quota that is seen to take over counted once.
+        """Return the shortfall of the balances in `lead_times`; universal quota that was seen to replace them counts once.
 
-        What it is used for now lacks what it lacks itself; it is counted for the rest as far as it isn't used otherwise,
-        for what runs out first.
+        Categories for which it is used now share its shortfall. What is left of it then covers the other categories,
+        those that run out first before the rest.
         """
         from balancebot.forecast.order_advice import advise_order, has_enough_history  # lazy: numpy
         from balancebot.forecast.stand_in import drawn_for, stands_in_now  # lazy: numpy
@@ -191,7 +191,7 @@ class Estimator:
         return advice
 
     def _not_used(self, asked: "ModelledBalances", index: int, *, until: datetime, confidence: float) -> int:
-        """Return what a balance can spare: what it won't use itself up to `until`."""
+        """Return how many messages a balance won't use itself until `until`."""
         from balancebot.forecast.order_advice import needed_until  # lazy: numpy
 
         needed = needed_until(
@@ -395,9 +395,9 @@ def modelled(known: KnownUsage, read: Sequence[tuple[int, Snapshot]]) -> Modelle
 def _with_fresh_stand_ins(
     models: "Models", of: Sequence[tuple[BalanceKey, float]], used: "Floats"
 ) -> "Models":
-    """Give universal quota whose first use ever is seen while another category of its wallet is empty the model of that.
+    """Copy the model of an empty category to universal quota that is used for the first time while it is empty.
 
-    `of` are the balances with what is left, `used` what was used since their models were fitted.
+    `of` are the balances with the messages left, `used` the usage since their models were fitted.
     """
     fresh = [
         index
@@ -425,7 +425,7 @@ def _with_fresh_stand_ins(
 def _announced(
     announced: "Mapping[BalanceKey, list[DatedSend]]", keys: Sequence[BalanceKey], models: "Models"
 ) -> "list[list[DatedSend]]":
-    """Return the sends announced for each balance; of universal quota those, too, that it is used for."""
+    """Return the planned sends of each balance; universal quota includes those of the categories it replaces."""
     plans = [announced.get(key, []) for key in keys]
     if announced and models["stands_in"].any():
         from balancebot.forecast.stand_in import stands_in_now  # lazy: numpy

@@ -1,4 +1,4 @@
-"""The public holidays of a country, from the library that keeps them: published year by year, in November for the next."""
+"""The public holidays of a country from a library; those of the next year are published in November."""
 
 from datetime import date
 
@@ -6,8 +6,8 @@ from balancebot.domain.holidays import HolidayCalendar
 
 
 def holidays_of_china(zone: str) -> HolidayCalendar:
-    """Return mainland China's holidays and worked weekends, as days in `zone`."""
-    from chinese_calendar import constants  # lazy: an extra, and few configure it
+    """Return the public holidays and worked weekends of mainland China, as days in `zone`."""
+    from chinese_calendar import constants  # lazy: an extra that few use
 
     return HolidayCalendar(
         zone=zone,

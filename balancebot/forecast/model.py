@@ -56,7 +56,7 @@ MODEL = np.dtype(
         ("mean", "<f4"),  # usual usage per hour
         ("dispersion", "<f4"),
         ("shape", "<f2", HOURS_OF_WEEK),  # usage by hour of the week, relative to the mean
-        ("day_off", "<f4"),  # use of a public holiday over that of a day of the weekend
+        ("day_off", "<f4"),  # usage on a public holiday, relative to a weekend day
         ("used", "<f4", len(HALF_LIVES)),  # decayed sums of usage ...
         ("expected", "<f4", len(HALF_LIVES)),  # ... and of the usage expected by the shape alone
         ("schedules", "<f4", len(SCHEDULES)),
@@ -83,8 +83,8 @@ MODEL = np.dtype(
         (
             "stands_in",
             "u1",
-        ),  # of universal quota: for which other categories it is sent from now, as bits ...
-        ("drawn", "<u4", 3),  # ... and the clock hour in which it was last, for each; 0 = never
+        ),  # universal only: the categories it replaces now, as bits ...
+        ("drawn", "<u4", 3),  # ... and the last clock hour in which it replaced each; 0 = never
         ("still", "<f4"),  # expected usage of the hours without usage at the end ...
         ("lull", "<f4"),  # ... and of the longest earlier stretch without usage
     ]

@@ -46,7 +46,7 @@ _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3
 """In log2: by how much the range is wider until a day and a week of readings are known."""
 _UNSEEN_HOLIDAY = 1.0
-"""log2 by which the range is wider for what is used on holidays, while none has been seen: half a weekend's day or two."""
+"""In log2: by how much the range is wider for holidays before the first one is seen (half or twice a weekend day)."""
 _STARTED = 0.12
 """The least probability that a burst continues until the balance is empty, because the range must cover that."""
 _SHOWS_DAYS = 0.25
@@ -100,7 +100,7 @@ class Paths:
         self._zone = zone
         self._models = models
         self._pace = pace
-        # silence before the first use is no evidence
+        # time before the first use doesn't count
         seen = np.where(models["mean"] > 0, models["seen"], 0.0) + open_exposure
         self.known = (models["version"] > 0) & (seen >= MIN_SEEN) & (models["used"][:, -1] + open_use > 0)
         self.knots = _KNOTS if not dated and not len(at) else self._with_moments(dated, at)

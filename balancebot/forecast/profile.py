@@ -27,11 +27,11 @@ a history of one week."""
 _TINY = 1e-9
 HOURS_OF_WEEK = 168
 DAY_OFF = HOURS_OF_WEEK
-"""With holidays: from here on the 24 hours of a public holiday ..."""
+"""With holidays: the index of the first of the 24 hours of a public holiday ..."""
 WORKED_WEEKEND = DAY_OFF + 24
-"""... and of a day of a weekend that is worked."""
-_ENOUGH_ELSE = 72.0
-"""Hours beside the holidays that must have been seen, or holidays are days like others."""
+"""... and of a worked weekend day."""
+_MIN_OTHER_HOURS = 72.0
+"""Seen outside of holidays; with fewer, holidays count like other days."""
 _BLOCK = 1024
 """Clock hours per cached table, about six weeks."""
 
@@ -49,10 +49,10 @@ class Profiles:
     dispersion: Floats
     """[N] the variance of an hour's usage divided by its mean; 1 is Poisson."""
     day_off: Floats
-    """[N] the use of a public holiday over that of a day of the weekend."""
+    """[N] usage on a public holiday, relative to a weekend day."""
 
     def at(self, hours: NDArray[np.int16]) -> Floats:
-        """Return the rates at hours of the week, those of holidays included."""
+        """Return the rates at hours of the week, including hours of holidays."""
         return np.asarray(with_holidays(self.rate, self.day_off, hours.max())[:, hours])
 
     def replace(self, rows: NDArray[np.intp], others: "Profiles") -> None:
@@ -63,9 +63,9 @@ class Profiles:
 
 
 def with_holidays(rate: Floats, day_off: Floats, last: int) -> Floats:
-    """Return rates [N, 168] with those of holidays and worked weekends [N, 216], if hours up to `last` need them.
+    """Append the rates of holidays and worked weekends to `rate` [N, 168] if `last` is one of their hours: [N, 216].
 
-    A holiday is a mean day of the weekend times `day_off` [N], a worked weekend a mean working day.
+    A holiday has the mean rates of the weekend times `day_off` [N], a worked weekend day those of the working days.
     """
     if last < HOURS_OF_WEEK:
         return rate
@@ -78,13 +78,13 @@ def fit_with_holidays(
 ) -> tuple[Profiles, NDArray[np.bool_]]:
     """Fit the shapes of windows whose hours [840] are `hours` of the week and, with holidays, `kinds`.
 
-    Returns also which hours [N, 840] are of holidays and no evidence of anything else. What a holiday takes beside a day
-    of the weekend is a mean over those in the window, in which a day of the weekend weighs as much as one of them.
+    Return also which hours [N, 840] belong to holidays and say nothing about other days. The usage of a holiday relative
+    to a weekend day is a mean over the holidays in the window and one assumed holiday that equals a weekend day.
     """
     special, off = kinds >= HOURS_OF_WEEK, (kinds >= DAY_OFF) & (kinds < WORKED_WEEKEND)
     if not special.any():
         return fit_profiles(use, exposure, hours), np.zeros(use.shape, np.bool_)
-    left_out = special & (np.where(special, 0.0, exposure).sum(1) >= _ENOUGH_ELSE)[:, None]
+    left_out = special & (np.where(special, 0.0, exposure).sum(1) >= _MIN_OTHER_HOURS)[:, None]
     profiles = fit_profiles(np.where(left_out, 0.0, use), np.where(left_out, 0.0, exposure), hours)
     weekend = profiles.rate.reshape(-1, 7, 24)[:, 5:].mean(1)
     day = np.maximum(weekend.sum(1), _TINY)
@@ -206,7 +206,7 @@ def _step(
 def hours_of_week(zone: Zone, first: int, count: int) -> NDArray[np.int16]:
     """Return the hour of the week (0 = Monday 00:00, to 167) of `count` clock hours from `first` on, in local time.
 
-    With holidays, those of days off are 168 to 191, and those of worked weekends 192 to 215.
+    With holidays, the hours of days off are 168 to 191, and those of worked weekends 192 to 215.
 
     Clock hours are whole hours since 1970 in UTC. If the zone's offset isn't a whole number of hours (Kolkata), a clock
     hour counts as the local hour that contains its middle.

@@ -162,7 +162,7 @@ def gather(before: int, points: int, *, drained: bool = False) -> int:
 def stands_in_for(keys: Sequence[BalanceKey], left: Sequence[int], models: Models) -> dict[int, list[int]]:
     """Return which balance (by position) is used instead of which empty ones: `universal` for those of its wallet.
 
-    Where its model knows that already, it expects the use of both.
+    Without the categories that its model includes already.
     """
     empty: dict[WalletName, list[int]] = {}
     for place, (key, balance) in enumerate(zip(keys, left, strict=True)):

@@ -1,7 +1,7 @@
-"""Universal quota that is sent from while another category of its wallet is empty: what is used is then one stream.
+"""Universal quota that stands in for an empty category of its wallet: their usage then counts as one.
 
-Universal quota is usable for every category. Where it is seen to take over, it is used at the rate of both: its model is
-fitted to the sum of their windows while that lasts.
+Universal quota can be used for every category. While it stands in, its model is fitted to the sum of both windows,
+because it is then used at the rate of both.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,55 +18,55 @@ from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
 OTHERS = tuple(category for category in Category if category is not Category.UNIVERSAL)
-"""The categories that universal quota may be used for, in the order in which a model names them."""
-_IS_DRAWN = 0.3
-"""Universal quota is sent from instead if its use rises by so much of what the other would have used ..."""
-_LEAST = 10.0
-"""... in hours in which that would have been so many messages."""
-_SEEN = 0.5
-"""An hour counts as read with more of it seen, and as empty with less."""
+"""The categories that universal quota can stand in for, in the order of a model's fields."""
+_MIN_RISE = 0.3
+"""Universal quota stands in if its usage rises by at least this share of the other category's expected usage ..."""
+_MIN_EXPECTED = 10.0
+"""... and that expected usage is at least so many messages."""
+_MIN_SEEN = 0.5
+"""The part of an hour that must be seen; if less of the other category is, it counts as empty."""
 
 
 class StandIn(NamedTuple):
-    """How universal quota stands in for another category."""
+    """When universal quota stands in for another category."""
 
     is_on: bool
-    """Whether it is sent from instead now."""
+    """Whether it does now."""
     hours: NDArray[np.bool_]
-    """The hours of the window in which it was."""
+    """The hours of the window in which it did."""
 
 
 def stand_in(universal: UseWindow, other: UseWindow) -> StandIn:
-    """Look in windows that end at the same hour for use of universal quota while the other category was empty."""
-    is_read = universal.exposure > _SEEN
-    is_empty = is_read & (other.exposure < _SEEN)
+    """Find the hours in which universal quota was used for the empty other category; both windows end at the same hour."""
+    is_read = universal.exposure > _MIN_SEEN
+    is_empty = is_read & (other.exposure < _MIN_SEEN)
     if not universal.use[is_empty].any() or not other.use.any():
         return StandIn(is_on=False, hours=np.zeros(WINDOW_HOURS, np.bool_))
     filled = np.flatnonzero(is_read & ~is_empty)
     now = is_empty & (np.arange(WINDOW_HOURS) > filled.max(initial=-1))
     before = is_empty & ~now
-    drawn, drawn_before = (_is_drawn(universal, other, hours) for hours in (now, before))
+    drawn, drawn_before = (_stands_in(universal, other, hours) for hours in (now, before))
     return StandIn(
         is_on=bool(now.any() and (drawn_before if drawn is None else drawn)),
         hours=(now & bool(drawn)) | (before & bool(drawn_before)),
     )
 
 
-def _is_drawn(universal: UseWindow, other: UseWindow, hours: NDArray[np.bool_]) -> bool | None:
-    """Tell whether universal use rose in `hours` as the other category's would have been; None where that is too few."""
+def _stands_in(universal: UseWindow, other: UseWindow, hours: NDArray[np.bool_]) -> bool | None:
+    """Tell whether universal usage rose in `hours` by the other category's expected usage; None if that is too low."""
     hour = (universal.end + np.arange(WINDOW_HOURS)) % 24
-    usual = other.exposure >= _SEEN
+    usual = other.exposure >= _MIN_SEEN
     seen, used = (np.bincount(hour, values * usual, 24) for values in (other.exposure, other.use))
     expected = float(((used / np.maximum(seen, 1.0))[hour] * universal.exposure)[hours].sum())
-    if expected < _LEAST:
+    if expected < _MIN_EXPECTED:
         return None
     own = float((universal.use * usual).sum()) / max(float((universal.exposure * usual).sum()), 1.0)
     risen = float(universal.use[hours].sum()) - own * float(universal.exposure[hours].sum())
-    return risen >= _IS_DRAWN * expected
+    return risen >= _MIN_RISE * expected
 
 
 def together(windows: Sequence[UseWindow]) -> UseWindow:
-    """Return the window of what several categories use as one stream."""
+    """Return the sum of several categories' windows."""
     since = [window.since for window in windows if window.since is not None]
     return UseWindow(
         end=windows[0].end,
@@ -84,9 +84,10 @@ def set_stand_ins(
     zone: Zone,
     announced: Sequence[Sequence[DatedSend]],
 ) -> None:
-    """Set in the models of universal quota what it is sent from instead of, by `places` of wallets and categories.
+    """Set in the models of universal quota which categories it stands in for.
 
-    While it is, the model is that of all of them together; hours in which it was are no use of its own.
+    While it does, its model is fitted to the usage of all of them; earlier hours in which it did are left out of it.
+    `places` are the positions of the models by wallet and category.
     """
     for (wallet, category), place in places.items():
         own = windows[place]
@@ -119,17 +120,17 @@ def set_stand_ins(
 
 
 def as_stand_in(model: np.void, category: Category) -> np.void:
-    """Return the model of universal quota that has just begun to be used instead of `category`, whose model is given."""
+    """Return a model of universal quota that has just begun to stand in for `category`, made from the `model` of that."""
     fresh = model.copy()
     fresh["stands_in"] = 1 << OTHERS.index(category)
     return fresh
 
 
 def stands_in_now(model: np.void) -> list[Category]:
-    """Return the categories that universal quota is sent from instead of, by its model."""
+    """Return the categories for which universal quota with this model stands in now."""
     return [category for bit, category in enumerate(OTHERS) if int(model["stands_in"]) >> bit & 1]
 
 
 def drawn_for(model: np.void) -> dict[Category, int]:
-    """Return for which categories universal quota was seen to be sent from, and in which clock hour it was last."""
+    """Return the categories for which universal quota was used, each with the last clock hour of that."""
     return {category: hour for category, hour in zip(OTHERS, model["drawn"].tolist(), strict=True) if hour}

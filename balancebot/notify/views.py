@@ -70,7 +70,7 @@ class AlertView:
     empty: bool
     """Whether the balance is 0."""
     covered: bool
-    """Whether universal quota is used in place of an empty balance."""
+    """Whether the balance is empty and universal quota is used instead."""
     balance: str
     messages: str
     runway: str

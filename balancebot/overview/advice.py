@@ -51,7 +51,7 @@ class AdviceRow:
 
     @property
     def is_shown(self) -> bool:
-        """Tell whether there is anything to do, anything on order, or universal quota that helps."""
+        """Tell whether anything must be ordered, is on order, or is covered by universal quota."""
         return self.advice is not None and (
             self.advice.is_needed
             or self.advice.ordered > 0

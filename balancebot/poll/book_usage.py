@@ -191,9 +191,7 @@ def _is_pool(row: WalletRow) -> bool:
 
 
 _Correction: TypeAlias = tuple[WrongReading, Mapping[Hour, Booked]]
-"""A booked reading that the next one shows to be wrong, and what to add to the hours so that they are as if it had never
-been read.
-"""
+"""A booked reading that the next one proves wrong, and what to add to the hours to undo it."""
 
 
 def _wrong_readings(

@@ -21,8 +21,8 @@ from balancebot.store.database import Database
 from balancebot.store.database_file import BACKUP_MARK
 from balancebot.store.errors import DatabaseError
 
-_MOST_ROWS = 20
-"""Rows that hold something odd and are named at most."""
+_MAX_DAMAGED_ROWS = 20
+"""Reported at most."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -206,7 +206,7 @@ def find_faults(database: Database) -> tuple[str, ...]:
         with database.read() as conn:
             database.verify(conn)
             faults = _faults_of_sqlite(conn) if database.is_sqlite else _faults_of_postgresql(conn)
-            return (*faults, *find_damage(conn, at_most=_MOST_ROWS))
+            return (*faults, *find_damage(conn, at_most=_MAX_DAMAGED_ROWS))
     except DatabaseError as error:
         return (str(error),)
 

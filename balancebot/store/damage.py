@@ -1,7 +1,7 @@
-"""Rows that hold what nobody wrote there: text in a column of numbers, an instant or a JSON text that can't be read.
+"""Search for damaged values: text in a column of numbers, times or JSON that can't be parsed.
 
-SQLite takes any value into any column, so that a slip of another program, or of a disk, makes rows on which the program
-fails far from the database. Whoever meets an error that nobody foresaw asks here whether a row is behind it.
+SQLite accepts any value in any column. If another program or a faulty disk writes a wrong one, this program fails in
+code far from the database, so after an unexpected error this search tells whether a row is the cause.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -48,7 +48,7 @@ ODD_ERRORS: Final = (
     AssertionError,
     msgspec.MsgspecError,
 )
-"""What is raised where a value isn't what was written: a row may be behind it."""
+"""Errors that a damaged value can cause."""
 
 _CATEGORIES: Final = frozenset(Category)
 _SEVERITIES: Final = frozenset(severity.word for severity in Severity)
@@ -71,62 +71,63 @@ _WORDS: Final[Mapping[Column[Any], frozenset[str]]] = {
     tables.deliveries.c.error_kind: frozenset(ChannelErrorKind),
     tables.attempts.c.outcome: frozenset(Outcome) | frozenset(ChannelErrorKind),
 }
-"""Columns that hold one of a few words as plain text."""
-_MOST: Final = 20
-"""Rows of one table that are named at most."""
-_LEAST: Final[Mapping[type[TypeEngine[Any]], int]] = {ReadingColumn: -1, CountLimit: -1}
+"""The words allowed in columns of plain text."""
+_MAX_ROWS: Final = 20
+"""Of one table."""
+_MINIMUMS: Final[Mapping[type[TypeEngine[Any]], int]] = {ReadingColumn: -1, CountLimit: -1}
 
 
 def find_damage(conn: Connection, *, at_most: int = 1) -> tuple[str, ...]:
-    """Return the first rows that can't be what was written, each by its table, key and column; values aren't shown."""
-    found = (line for table in tables.metadata.sorted_tables for line in _damage_of(conn, table))
-    return tuple(islice(chain(found, _damage_of_packed_days(conn)), at_most))
+    """Describe the first damaged values by table, key and column, without the values."""
+    found = (line for table in tables.metadata.sorted_tables for line in _find_in(conn, table))
+    return tuple(islice(chain(found, _find_in_packed_days(conn)), at_most))
 
 
-def _damage_of_packed_days(conn: Connection) -> Iterator[str]:
+def _find_in_packed_days(conn: Connection) -> Iterator[str]:
     for packed in (readings.PACKED, usage.PACKED):
         for key in packing.damaged(conn, packed):
-            yield f"table {packed.days.name}, {_named(packed.days, key)}: what data holds can't be unpacked"
+            yield f"table {packed.days.name}, {_key_text(packed.days, key)}: what data holds can't be unpacked"
 
 
-def _damage_of(conn: Connection, table: Table) -> Iterator[str]:
+def _find_in(conn: Connection, table: Table) -> Iterator[str]:
     if conn.dialect.name == "sqlite":
-        yield from _of_another_kind(conn, table)
+        yield from _find_wrong_types(conn, table)
     for column in table.columns:
-        read = _reader_of(conn, column)
+        read = _reader(conn, column)
         if read is None:
             continue
-        for *key, value in conn.execute(_as_they_stand(table, column).where(column.is_not(None))):
+        for *key, value in conn.execute(_select_raw(table, column).where(column.is_not(None))):
             if not _can_be_read(read, value):
-                yield f"table {table.name}, {_named(table, key)}: what {column.name} holds can't be read"
+                yield f"table {table.name}, {_key_text(table, key)}: what {column.name} holds can't be read"
                 break
 
 
-def _of_another_kind(conn: Connection, table: Table) -> Iterator[str]:
-    wrong = [and_(column.is_not(None), not_(_is_of_kind(column))) for column in table.columns]
-    for row in conn.execute(_as_they_stand(table, *wrong).where(or_(*wrong)).limit(_MOST)):
+def _find_wrong_types(conn: Connection, table: Table) -> Iterator[str]:
+    wrong = [and_(column.is_not(None), not_(_has_right_type(column))) for column in table.columns]
+    for row in conn.execute(_select_raw(table, *wrong).where(or_(*wrong)).limit(_MAX_ROWS)):
         key, are_wrong = row[: -len(wrong)], row[-len(wrong) :]
         for column, is_wrong in zip(table.columns, are_wrong, strict=True):
             if is_wrong:
-                yield f"table {table.name}, {_named(table, key)}: {column.name} holds something else than {_kind(column)}"
+                yield f"table {table.name}, {_key_text(table, key)}: {column.name} holds something else than {_kind(column)}"
 
 
-def _as_they_stand(table: Table, *values: ColumnElement[Any]) -> Select[Any]:
-    """Select the key of each row and some values, without what our types make of them."""
+def _select_raw(table: Table, *values: ColumnElement[Any]) -> Select[Any]:
+    """Select the key of each row and `values` as stored, not converted by our column types."""
     columns: Any = (type_coerce(value, NullType) for value in (*table.primary_key, *values))
     return select(*columns)
 
 
-def _is_of_kind(column: Column[Any]) -> ColumnElement[bool]:
-    """Return the condition that SQLite stores a value as what the column is for."""
+def _has_right_type(column: Column[Any]) -> ColumnElement[bool]:
+    """Return the condition that SQLite has stored the value in the type of the column."""
     stored_as = func.typeof(column)
     number = type_coerce(column, Integer)
     match _stored(column):
         case Boolean():
             return number.in_((0, 1))
         case Integer():
-            least = _LEAST.get(type(column.type))
-            return stored_as == "integer" if least is None else and_(stored_as == "integer", number >= least)
+            minimum = _MINIMUMS.get(type(column.type))
+            is_whole = stored_as == "integer"
+            return is_whole if minimum is None else and_(is_whole, number >= minimum)
         case Float():
             return stored_as.in_(("integer", "real"))
         case LargeBinary():
@@ -155,8 +156,8 @@ def _stored(column: Column[Any]) -> TypeEngine[Any]:
     return column.type.impl_instance if isinstance(column.type, TypeDecorator) else column.type
 
 
-def _reader_of(conn: Connection, column: Column[Any]) -> Callable[[Any], object] | None:
-    """Return what makes a value of what is stored, where that can fail."""
+def _reader(conn: Connection, column: Column[Any]) -> Callable[[Any], object] | None:
+    """Return the function that converts a stored value; None if the conversion can't fail."""
     words = _WORDS.get(column)
     if words is not None:
         return lambda value: value in words
@@ -173,7 +174,7 @@ def _can_be_read(read: Callable[[Any], object], value: object) -> bool:
         return False
 
 
-def _named(table: Table, key: Sequence[object]) -> str:
+def _key_text(table: Table, key: Sequence[object]) -> str:
     names = [column.name for column in table.primary_key]
     return clean_text(
         ", ".join(f"{name} {value}" for name, value in zip(names, key, strict=True)), at_most=100

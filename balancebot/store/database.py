@@ -24,7 +24,7 @@ WAIT = timedelta(seconds=5)
 """How long to wait for the writer's lock, or for a connection, before it is an error."""
 _FROZEN = timedelta(seconds=10)
 _SEARCH_AGAIN = 60.0
-"""Seconds after which an error makes us look for damaged rows again."""
+"""Seconds in which errors are answered by the last search for damaged rows."""
 
 
 class Database:
@@ -39,8 +39,8 @@ class Database:
     """The id of the database, after `upgrade` has read it."""
     _file: DatabaseFile | None = None
     _searched_at: float | None = None
-    _blamed: DatabaseError | None = None
-    """What the last search for damaged rows has found."""
+    _found_damage: DatabaseError | None = None
+    """The result of the last search for damaged rows."""
 
     def __init__(self, url: str, *, wait: timedelta = WAIT, frozen: timedelta = _FROZEN) -> None:
         """`url` is that of a SQLite file or a PostgreSQL database; any other raises `DatabaseError`.
@@ -166,14 +166,14 @@ class Database:
             schema.verify(connection, self.place, self._id)
 
     def blamed_for(self, error: Exception) -> DatabaseError | None:
-        """Return which row makes the program fail with `error`; None where no row holds what nobody wrote there."""
-        from balancebot.store import damage  # lazy: nobody needs it while all is well
+        """Return an error about the damaged row that may have caused `error`; None if no row is damaged."""
+        from balancebot.store import damage  # lazy: rarely needed
 
         if not isinstance(error, damage.ODD_ERRORS):
             return None
         if self._searched_at is not None and monotonic() - self._searched_at < _SEARCH_AGAIN:
-            return self._blamed
-        self._searched_at, self._blamed = monotonic(), None
+            return self._found_damage
+        self._searched_at, self._found_damage = monotonic(), None
         try:
             with self._reader.connect() as connection:
                 found = damage.find_damage(connection)
@@ -181,8 +181,8 @@ class Database:
             return explain(other, self.url)
         if found:
             words = f"database {self.place}: it is damaged: {found[0]}; put a backup back, or mend the row"
-            self._blamed = DatabaseError(DatabaseErrorKind.CORRUPT, words)
-        return self._blamed
+            self._found_damage = DatabaseError(DatabaseErrorKind.CORRUPT, words)
+        return self._found_damage
 
     def _remember_file(self) -> None:
         if self._file is not None:

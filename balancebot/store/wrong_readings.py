@@ -1,4 +1,4 @@
-"""Readings that the next one took back, as the audit log keeps them: what was booked of them was changed."""
+"""Readings that the next one proved wrong, whose usage was booked again: stored as entries of the audit log."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -13,14 +13,14 @@ from balancebot.store.audit import Change, record_changes
 from balancebot.store.tables import audit
 
 MAX_PER_DAY = 10
-"""Of one balance so many are kept a day: a system that answers now this, now that, would fill the log."""
+"""For each balance; without a limit, a system that alternates between two answers would fill the log."""
 _SECONDS_PER_DAY = 86_400
 _MAX_SUBJECTS = 500
 _MAX_READ = 100_000
 
 
 def note(conn: Connection, found: Collection[WrongReading], *, via: Via, now: datetime) -> None:
-    """Keep what was taken back, `MAX_PER_DAY` of a balance and day of UTC; what is kept already isn't kept twice."""
+    """Store wrong readings, once each, up to `MAX_PER_DAY` for a balance and UTC day."""
     if not found:
         return
     first = min(wrong.at for wrong in found) // _SECONDS_PER_DAY * _SECONDS_PER_DAY
@@ -54,8 +54,8 @@ def between(
     until: datetime | None = None,
     balances: Collection[BalanceKey] | None = None,
 ) -> list[WrongReading]:
-    """Return what was read in `[since, until)` and taken back, of `balances` only (None = of all), the oldest first."""
-    # an import notes what was read long before: only the start bounds when it was noted
+    """Return the wrong readings of `[since, until)` and of `balances` (None: of all), the oldest first."""
+    # an import notes readings long after they were read, so the end says nothing about when they were noted
     wanted = (
         select(audit.c.subject, audit.c.before, audit.c.after)
         .where(audit.c.act == Act.CORRECT_READING, audit.c.at >= since)

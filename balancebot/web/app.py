@@ -257,7 +257,7 @@ def _without_database(request: Request, error: Exception) -> Response:
 
 
 def _failed(request: Request, error: Exception) -> Response:
-    # what fails before any page is asked for knows no app
+    # an error before the request reaches a page: the scope has no app yet
     blamed = app_of(request).database.blamed_for(error) if "app" in request.scope else None
     if blamed is not None:
         return _without_database(request, blamed)
