@@ -97,6 +97,7 @@ def create_pages(
             change("/users/sessions", people.end_sessions, needs=Role.ADMIN),
             change("/users/remove", people.remove, needs=Role.ADMIN),
             page("/wallets/{name:path}", wallet.wallet),
+            page("/days.csv", wallet.days_to_csv),
             page("/thresholds", thresholds.table),
             page("/thresholds/edit", thresholds.editor, needs=Role.FINANCE),
             page("/thresholds/sheet", sheets.form),

@@ -22,6 +22,7 @@ from balancebot.store import alerts, planned_sends, readings, wallets, wrong_rea
 from balancebot.store.wallets import WalletRow
 from balancebot.web.alerts import with_reasons
 from balancebot.web.chart import NARROW, WIDE, ChartCurve, ChartMark, ChartMarkKind, draw, future_levels
+from balancebot.web.downloads import csv_file, instant_cell
 from balancebot.web.overview import row_of
 from balancebot.web.rendering import show
 from balancebot.web.request import PageRequest
@@ -71,17 +72,13 @@ def wallet(request: PageRequest) -> Response:
         span = _last_days(request, 30)
     since = span.since
     with app.database.read() as conn:
-        row = wallets.find(conn, name)
-        if row is None:
-            raise HTTPException(404, sentence("This wallet doesn't exist.").id)
+        row = _known(conn, name)
         book = app.thresholds.book(conn)
         views = overview(
             conn, book=book, stale_after=app.settings.poll.stale_after, now=request.now, names=[name]
         )
         view = _chosen(views, request.query("category"))
-        stretches = history_of(conn, row.id, view.key.category, since=since, now=span.until)
-        if span.is_past:
-            stretches = tuple(stretch for stretch in stretches if stretch.begins_at < span.until)
+        stretches = _stretches(conn, row, view.key.category, span)
         extremes = _extremes(conn, request, row, view.key.category, since=since, until=span.until)
         entries = with_reasons(
             conn, alerts.listed(conn, closed=True, wallet=name, limit=_NUM_ALERTS), request.words
@@ -129,9 +126,7 @@ def wallet(request: PageRequest) -> Response:
         asked={"days": "" if span.days in {None, 30} else span.days}
         | ({"from": first, "to": last} if span.days is None else {}),
         today=f"{local_time(request.now, request.zone):%Y-%m-%d}",
-        listed_days=by_day(
-            stretches, now=span.until, days=min(-(-span.length // timedelta(days=1)), _LISTED_DAYS)
-        ),
+        listed_days=by_day(stretches, now=span.until, days=min(_num_days(span), _LISTED_DAYS)),
         line=threshold_line(Scope(*view.key), own, book, [name]),
         alerts=entries,
         why=render(explanation, words, Face.PAGE),
@@ -139,6 +134,50 @@ def wallet(request: PageRequest) -> Response:
         plans=announced,
         wrong_readings=wrong[-_NUM_WRONG:][::-1],
     )
+
+
+def days_to_csv(request: PageRequest) -> Response:
+    """Send the days of the range that the address asks for, of one balance or of all of the wallet, as CSV."""
+    span = _asked_range(request)
+    if isinstance(span, Sentence):
+        span = _last_days(request, 30)
+    asked = [category for category in Category if category.value == request.query("category")]
+    header = ("wallet", "category", "from", "until", "balance", "used", "topped_up", "transferred")
+    with request.app.database.read() as conn:
+        row = _known(conn, WalletName(request.query_exactly("wallet")))
+        rows = [
+            (
+                row.name,
+                category.value,
+                instant_cell(day.ends_at - timedelta(days=1)),
+                instant_cell(day.ends_at),
+                day.reading if isinstance(day.reading, int) else "",
+                day.use,
+                day.topped_up,
+                day.transferred,
+            )
+            for category in asked or Category
+            for day in by_day(_stretches(conn, row, category, span), now=span.until, days=_num_days(span))
+        ]
+    return csv_file([header, *rows], "days.csv")
+
+
+def _known(conn: Connection, name: WalletName) -> WalletRow:
+    row = wallets.find(conn, name)
+    if row is None:
+        raise HTTPException(404, sentence("This wallet doesn't exist.").id)
+    return row
+
+
+def _stretches(
+    conn: Connection, row: WalletRow, category: Category, span: ChartRange
+) -> tuple[HistoryHour, ...]:
+    found = history_of(conn, row.id, category, since=span.since, now=span.until)
+    return tuple(stretch for stretch in found if not span.is_past or stretch.begins_at < span.until)
+
+
+def _num_days(span: ChartRange) -> int:
+    return -(-span.length // timedelta(days=1))
 
 
 def _last_days(request: PageRequest, days: int) -> ChartRange:

@@ -1,5 +1,7 @@
 """The page of one wallet: its past, what is to come, what limits it, and what was told of it."""
 
+import csv
+import html
 import re
 from datetime import timedelta
 
@@ -39,6 +41,20 @@ def test_the_whole_chain_behind_a_balance_is_told(desk: Desk) -> None:
     chain = re.findall(r"<dt>(.*?)</dt><dd>(?=<div>)", text.split('<section class="card" id="why">')[1])
     assert ["Reading", "Usage", "Limits", "Verdict", "Alert", "Sent", "Outlook"] == chain
     assert "below the critical limit of 20,000" in text
+
+
+def test_its_days_are_a_csv_file(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        text = browser.get("/wallets/acme/checkout?category=industry&days=7").text
+        link = html.unescape(re.findall(r'href="(/days.csv[^"]*)"', text)[0])
+        rows = list(csv.DictReader(browser.get(link).content.decode("utf-8-sig").splitlines()))
+        every = browser.get("/days.csv?wallet=acme/checkout").text
+        assert 404 == browser.get("/days.csv?wallet=acme/nothing").status_code
+    assert 7 == len(rows)
+    assert {("acme/checkout", "industry")} == {(row["wallet"], row["category"]) for row in rows}
+    assert all(int(row["used"]) > 0 and int(row["balance"]) >= 0 for row in rows)
+    assert [row["from"] for row in rows[:-1]] == [row["until"] for row in rows[1:]]
+    assert 30 == every.count("acme/checkout,universal,")
 
 
 def test_where_nothing_is_allocated_no_empty_chart_is_drawn(desk: Desk) -> None:
