@@ -4,8 +4,9 @@ The booked numbers add up to what was read: per balance, before + topped_up + tr
 - use - transferred_out = after. Nothing is guessed for a time without readings.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
+from itertools import accumulate
 from typing import NamedTuple
 
 from balancebot.domain.balance import (
@@ -31,6 +32,8 @@ MAX_CORRECTION_SECONDS = 2 * SECONDS_PER_HOUR
 """A wrong reading must be reversed within this time after the last good one."""
 TRANSFER_SLACK = 0.10
 """The most usage, as a part of the transfer, by which a rise and a fall may differ and still be one transfer."""
+LONG_STRETCH = MAX_CORRECTION_SECONDS
+"""Seconds: usage between readings further apart is spread over its hours in proportion to the usual usage then."""
 
 
 class Seen(NamedTuple):
@@ -155,11 +158,13 @@ def book_history(
     *,
     top_ups: dict[tuple[float, BalanceKey], int] | None = None,
     wrong: list[WrongReading] | None = None,
+    long_stretches: list[tuple[BalanceChange, BalanceKey, Booked]] | None = None,
 ) -> dict[Hour, Booked]:
     """Book past readings (epoch seconds, ascending) of any number of accounts; return the totals of each hour.
 
     `top_ups` is filled with the messages bought, by the instant of the reading that showed them; `wrong` with the readings
-    that the next one reverses.
+    that the next one reverses; `long_stretches` with the changes over more than `LONG_STRETCH`, whose usage is spread
+    evenly here.
 
     A cycle of an account ends when one of its balances occurs again. A reading that the next one reverses is ignored: the
     reading before it is compared with the one after it.
@@ -187,6 +192,8 @@ def book_history(
                 counted = whole, _book(whole, arrived=0, left=0)
             if counted[1].topped_up:
                 bought[counted[0].until, key] = counted[1].topped_up
+            if long_stretches is not None and is_long(*counted):
+                long_stretches.append((counted[0], key, counted[1]))
             for epoch_hour, part in spread(counted[0].since, counted[0].until, counted[1]):
                 hour = Hour(epoch_hour, key)
                 hours[hour] = hours.get(hour, NOTHING).plus(part)
@@ -217,20 +224,30 @@ def book_category(changes: Iterable[BalanceChange]) -> Iterator[tuple[BalanceCha
         yield change, _book(change, arrived=arrived, left=left)
 
 
-def spread(since: float, until: float, booked: Booked) -> Iterator[tuple[int, Booked]]:
-    """Spread usage evenly over the clock hours between two instants; everything else is booked under the last hour.
+def is_long(change: BalanceChange, booked: Booked, *, than: float = LONG_STRETCH) -> bool:
+    """Whether a change has usage and took more than so many seconds."""
+    return booked.use > 0 and change.until - change.since > than
 
-    In the hours before that of the reading at `until`, the booked change came after the last reading of the hour
-    (`Booked.after`).
+
+def spread(
+    since: float, until: float, booked: Booked, usual: Sequence[float] | None = None
+) -> Iterator[tuple[int, Booked]]:
+    """Spread usage over the clock hours between two instants; everything else is booked under the last hour.
+
+    `usual` is the usual usage of each clock hour from that of `since` to that of `until`: usage is spread in proportion to
+    it, and evenly without it. In the hours before that of the reading at `until`, the booked change came after the last
+    reading of the hour (`Booked.after`).
     """
     first, last = int(since // SECONDS_PER_HOUR), int(until // SECONDS_PER_HOUR)
     ends_with_hour = last > first and until == last * SECONDS_PER_HOUR
     if ends_with_hour:
         last -= 1
+    used_by = _used_by(since, until, usual) if usual is not None else None
     done, past = 0, 0.0
-    for epoch_hour in range(first, last):
+    for index, epoch_hour in enumerate(range(first, last)):
         share = ((epoch_hour + 1) * SECONDS_PER_HOUR - since) / (until - since)
-        use = int(booked.use * share)  # whole messages, so that the hours add up to what was booked
+        # whole messages, so that the hours add up to what was booked
+        use = min(int(booked.use * (share if used_by is None else used_by[index])), booked.use)
         if use > done or booked.exposure:
             yield (
                 epoch_hour,
@@ -239,6 +256,21 @@ def spread(since: float, until: float, booked: Booked) -> Iterator[tuple[int, Bo
         done, past = use, share
     rest = booked._replace(use=booked.use - done, exposure=booked.exposure * (1 - past))
     yield last, rest._replace(after=rest.net) if ends_with_hour else rest
+
+
+def _used_by(since: float, until: float, usual: Sequence[float]) -> list[float] | None:
+    """Return the part of the usage before the end of each hour; None if `usual` is 0 throughout."""
+    first = since // SECONDS_PER_HOUR
+    parts = [
+        rate
+        * (
+            min(until, (first + index + 1) * SECONDS_PER_HOUR)
+            - max(since, (first + index) * SECONDS_PER_HOUR)
+        )
+        for index, rate in enumerate(usual)
+    ]
+    total = sum(parts)
+    return [part / total for part in accumulate(parts)] if total > 0 else None
 
 
 def is_refund(before: int, rise: int) -> bool:

@@ -23,6 +23,7 @@ from balancebot.forecast.level import (
 )
 from balancebot.forecast.profile import (
     HOURS_OF_WEEK,
+    LEAST_SEEN,
     WORKED_WEEKEND,
     Profiles,
     fit_with_holidays,
@@ -329,6 +330,18 @@ def shape_at(models: Models, hours: NDArray[np.int64], zone: Zone) -> Floats:
     local = hours_of_week(zone, first, int(hours.max()) - first + 1 if hours.size else 1)
     shape = week_shape(models, zone)
     return np.asarray(shape[np.arange(len(models)), local[hours - first]].astype(np.float64))
+
+
+def usual_course(models: Models, *, zone: Zone, first: int, count: int) -> list[float] | None:
+    """Return the usual usage of one model [1] in each of `count` clock hours from `first` on, over the mean hour.
+
+    None if less than a day was read since the first use.
+    """
+    if models["seen"][0] < LEAST_SEEN:
+        return None
+    shape = week_shape(models, zone)[0]
+    course: list[float] = shape[hours_of_week(zone, first, count)].astype(np.float64).tolist()
+    return course
 
 
 def encode_models(models: Models) -> list[bytes]:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from balancebot.domain.holidays import HolidayCalendar, Zone, zone_name
-from balancebot.forecast.use_window import WINDOW_HOURS
+from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
 Floats = NDArray[np.float64]
 
@@ -25,6 +25,8 @@ LEFT_OUT = 0.9
 """The part of a week's own data that is left out when that week is forecast. Leaving out all of it would leave nothing of
 a history of one week."""
 _TINY = 1e-9
+LEAST_SEEN = 24
+"""Hours of exposure below which a shape says nothing."""
 HOURS_OF_WEEK = 168
 DAY_OFF = HOURS_OF_WEEK
 """With holidays: the index of the first of the 24 hours of a public holiday ..."""
@@ -201,6 +203,23 @@ def _step(
     spread = (expected * (excess**2 - noise)).sum(axes, keepdims=True) / np.maximum(weight, _TINY)
     spread = np.maximum(spread, 1e-3)
     return np.asarray(prior * (1.0 + excess * np.where(known, spread / (spread + noise), 0.0)))
+
+
+def course_of_window(window: UseWindow, *, zone: Zone, first: int, count: int) -> list[float] | None:
+    """Return the usual usage in each of `count` clock hours from `first` on, in messages per hour; holidays are ignored.
+
+    None if the window has less than a day of readings, or no use.
+    """
+    if window.exposure.sum() < LEAST_SEEN or not window.use.any():
+        return None
+    name = zone_name(zone)
+    fitted = fit_profiles(
+        window.use[None].astype(np.float64),
+        window.exposure[None].astype(np.float64),
+        hours_of_week(name, window.end - WINDOW_HOURS, WINDOW_HOURS),
+    )
+    course: list[float] = fitted.rate[0][hours_of_week(name, first, count)].tolist()
+    return course
 
 
 def hours_of_week(zone: Zone, first: int, count: int) -> NDArray[np.int16]:

@@ -298,6 +298,7 @@ def import_history(
             since=buffer.since,
             until=buffer.until,
             now=now,
+            zone=estimator.zone,
             progress=_between(
                 report, 0.6 + 0.4 * done / len(accounts), 0.6 + 0.4 * (done + 1) / len(accounts)
             ),

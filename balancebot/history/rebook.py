@@ -4,7 +4,8 @@ Only hours that live booking no longer changes are written, so that nothing is l
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 
@@ -12,8 +13,18 @@ from sqlalchemy import Connection
 
 from balancebot.domain.audit import Via
 from balancebot.domain.balance import NEVER_READ, Absent, BalanceKey, Category, Reading, Readings, WalletName
+from balancebot.domain.holidays import Zone
 from balancebot.domain.order import TopUp
-from balancebot.domain.usage import NOTHING, SECONDS_PER_HOUR, Booked, Hour, WrongReading, book_history
+from balancebot.domain.usage import (
+    NOTHING,
+    SECONDS_PER_HOUR,
+    BalanceChange,
+    Booked,
+    Hour,
+    WrongReading,
+    book_history,
+    spread,
+)
 from balancebot.store import estimates, orders, readings, types, usage, wallets, wrong_readings
 from balancebot.store.database import Database
 from balancebot.store.readings import SnapshotRow
@@ -32,13 +43,14 @@ def rebook_account(
     since: int,
     until: int,
     now: datetime,
+    zone: Zone,
     progress: Callable[[float], None],
 ) -> Mapping[int, SnapshotRow]:
     """Book an account's hours again around new history, from epoch second `since` to `until`.
 
     If the account isn't polled yet, live booking will continue from the last reading. The usage models are deleted, so
-    that they are fitted again. `progress` is called with the part that is done, from 0 to 1. Returns the last reading of
-    each wallet, by its id.
+    that they are fitted again. Usage in gaps is spread in proportion to the usual usage by hour of the week in `zone`.
+    `progress` is called with the part that is done, from 0 to 1. Returns the last reading of each wallet, by its id.
     """
     first, last = since // SECONDS_PER_HOUR - _MARGIN, until // SECONDS_PER_HOUR + _MARGIN
     past = _RebookedPast(lambda at: progress(0.9 * min(1.0, max(0.0, at - since) / max(1, until - since))))
@@ -53,9 +65,14 @@ def rebook_account(
         )
         top_ups: dict[tuple[float, BalanceKey], int] = {}
         wrong: list[WrongReading] = []
-        booked = book_history(past.readings_of(rows, names), top_ups=top_ups, wrong=wrong)
+        gaps: list[tuple[BalanceChange, BalanceKey, Booked]] = []
+        booked = book_history(
+            past.readings_of(rows, names), top_ups=top_ups, wrong=wrong, long_stretches=gaps
+        )
+        ids = {row.name: row.id for row in members}
+        if gaps:
+            _share_as_usual(conn, booked, gaps, ids, before=first - _MARGIN, zone=zone)
     end = min(last, _open_hour(members) - 1)
-    ids = {row.name: row.id for row in members}
     hours = _hours(ids, booked, past.last_of_hour, first, end)
     while batch := list(islice(hours, _BATCH)):
         with database.write() as conn:
@@ -87,6 +104,58 @@ def rebook_account(
             )
     progress(1.0)
     return past.latest
+
+
+def _share_as_usual(
+    conn: Connection,
+    booked: dict[Hour, Booked],
+    gaps: Sequence[tuple[BalanceChange, BalanceKey, Booked]],
+    ids: Mapping[WalletName, int],
+    *,
+    before: int,
+    zone: Zone,
+) -> None:
+    """Spread the usage in gaps in proportion to the usual usage by hour of the week, where that is known.
+
+    Hours earlier than `before` are read from the database.
+    """
+    from balancebot.forecast.profile import course_of_window  # lazy: numpy
+    from balancebot.forecast.use_window import WINDOW_HOURS, empty_window  # lazy: numpy
+
+    by_balance: dict[BalanceKey, list[tuple[BalanceChange, Booked]]] = defaultdict(list)
+    for change, key, whole in gaps:
+        by_balance[key].append((change, whole))
+    for key, of_balance in by_balance.items():
+        in_gaps: set[int] = set()
+        for change, whole in of_balance:
+            first, last = (int(at // SECONDS_PER_HOUR) for at in (change.since, change.until))
+            window = range(first - WINDOW_HOURS, first)
+            # the usage of hours within a gap isn't known; with readings once a day there are no other hours
+            in_gaps = {hour for hour in in_gaps if hour in window}
+            if len(in_gaps) < WINDOW_HOURS / 2:
+                seen = [
+                    (hour, part.use, part.exposure)
+                    for hour in window
+                    if hour not in in_gaps and (part := booked.get(Hour(hour, key)))
+                ]
+                if window.start < before:
+                    seen += _stored(conn, ids[key.wallet], key, range(window.start, min(before, first)))
+                usual = course_of_window(
+                    empty_window(first).moved_to(first, seen), zone=zone, first=first, count=last - first + 1
+                )
+                for at, part in spread(change.since, change.until, whole):
+                    booked[Hour(at, key)] = booked[Hour(at, key)].minus(part)
+                for at, part in spread(change.since, change.until, whole, usual):
+                    booked[Hour(at, key)] = booked.get(Hour(at, key), NOTHING).plus(part)
+            in_gaps.update(range(first, last + 1))
+
+
+def _stored(conn: Connection, wallet_id: int, key: BalanceKey, hours: range) -> list[tuple[int, int, int]]:
+    return [
+        (row.at, used.use, used.exposure)
+        for row in usage.hours_of(conn, wallet_id, since=hours.start, until=hours.stop)
+        if (used := row.of(key.category)).exposure
+    ]
 
 
 class _RebookedPast:

@@ -7,9 +7,9 @@ over the longer stretch. Only booking advances `booked_at`, so that no usage is 
 import logging
 import math
 from collections import defaultdict
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import TypeAlias
 
 from sqlalchemy import Connection
@@ -17,9 +17,11 @@ from sqlalchemy import Connection
 from balancebot.clock import JUMP
 from balancebot.domain.audit import Via
 from balancebot.domain.balance import BalanceKey, Category, WalletName, app_of
+from balancebot.domain.holidays import Zone
 from balancebot.domain.order import TopUp
 from balancebot.domain.usage import (
     CORRECTED_TO,
+    LONG_STRETCH,
     MAX_CORRECTION_SECONDS,
     NOTHING,
     SECONDS_PER_HOUR,
@@ -30,6 +32,7 @@ from balancebot.domain.usage import (
     WrongReading,
     book_round,
     is_considerable,
+    is_long,
     is_taken_back,
     spread,
 )
@@ -68,14 +71,21 @@ class BookedUsage:
 
 
 def book_use(
-    conn: Connection, accounts: Collection[str], read: Mapping[WalletName, WalletRow], *, now: datetime
+    conn: Connection,
+    accounts: Collection[str],
+    read: Mapping[WalletName, WalletRow],
+    *,
+    now: datetime,
+    zone: Zone,
+    every: timedelta,
 ) -> tuple[BookedUsage, ...]:
     """Book the usage of each account that is complete; return the usage of its wallets.
 
     Nothing is booked while a reading is in the future: its clock was wrong, and all hours until then would be booked.
 
     `read` holds wallets in the state after their latest attempts, which isn't stored yet. The caller must take the lock
-    `BOOKING` before it reads them.
+    `BOOKING` before it reads them. Readings should be `every` apart: usage over a much longer time is spread in
+    proportion to the usual usage by hour of the week in `zone`.
     """
     booked: list[BookedUsage] = []
     by_account: dict[str, list[WalletRow]] = defaultdict(list)
@@ -84,7 +94,7 @@ def book_use(
         by_account[row.account].append(read.get(row.name, row))
     for _, rows in sorted(by_account.items()):
         if _is_complete(rows) and not any(_is_ahead(row, now) for row in rows):
-            booked += _book(conn, rows)
+            booked += _book(conn, rows, zone=zone, every=every)
     return tuple(booked)
 
 
@@ -106,7 +116,9 @@ def _is_fresh(row: WalletRow) -> bool:
     return row.observed_at is not None and (row.booked_at is None or row.observed_at > row.booked_at)
 
 
-def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
+def _book(
+    conn: Connection, rows: Collection[WalletRow], *, zone: Zone, every: timedelta
+) -> list[BookedUsage]:
     fresh = [row for row in rows if _is_fresh(row)]
     now = {row.name: Seen(row.observed_at.timestamp(), row.readings) for row in fresh if row.observed_at}
     stretches = {
@@ -150,7 +162,8 @@ def _book(conn: Connection, rows: Collection[WalletRow]) -> list[BookedUsage]:
         wrong_readings.note(
             conn, [reading for reading, _ in wrong], via=Via.POLL, now=datetime.fromtimestamp(latest, UTC)
         )
-    _add_hours(conn, ids, now, booked, wrong)
+    courses = _usual_courses(conn, ids, booked, zone=zone, than=max(LONG_STRETCH, 2 * every.total_seconds()))
+    _add_hours(conn, ids, now, booked, wrong, courses=courses)
     _forget_models(conn, ids, wrong)
     readings.record_booked(
         conn,
@@ -283,12 +296,40 @@ def _corrections(
     return {} if left else corrections
 
 
+def _usual_courses(
+    conn: Connection,
+    ids: Mapping[WalletName, int],
+    booked: Mapping[BalanceKey, tuple[BalanceChange, Booked]],
+    *,
+    zone: Zone,
+    than: float,
+) -> dict[BalanceKey, Sequence[float]]:
+    """Return the usual usage in each hour of the changes that took longer, for those with a usage model."""
+    gaps = {key: change for key, (change, whole) in booked.items() if is_long(change, whole, than=than)}
+    if not gaps:
+        return {}
+    from balancebot.forecast.model import decode_models, usual_course  # lazy: numpy
+
+    fitted = estimates.fitted_models(conn, {ids[key.wallet] for key in gaps})
+    known = {key: row for key in gaps if (row := fitted.get((ids[key.wallet], key.category)))}
+    models, _ = decode_models([row.model for row in known.values()])
+    courses: dict[BalanceKey, Sequence[float]] = {}
+    for row, key in enumerate(known):
+        first, last = (int(at // SECONDS_PER_HOUR) for at in (gaps[key].since, gaps[key].until))
+        course = usual_course(models[row : row + 1], zone=zone, first=first, count=last - first + 1)
+        if course is not None:
+            courses[key] = course
+    return courses
+
+
 def _add_hours(
     conn: Connection,
     ids: Mapping[WalletName, int],
     now: Mapping[WalletName, Seen],
     booked: Mapping[BalanceKey, tuple[BalanceChange, Booked]],
     wrong: Collection[_Correction],
+    *,
+    courses: Mapping[BalanceKey, Sequence[float]],
 ) -> None:
     """Add the booked usage and the corrections to the hours, some wallets at a time.
 
@@ -299,12 +340,12 @@ def _add_hours(
     taken_back: dict[WalletName, list[tuple[Hour, Booked]]] = defaultdict(list)
     for reading, corrections in wrong:
         taken_back[reading.balance.wallet] += corrections.items()
-    around_days = _add_whole_days(conn, ids, booked)
+    around_days = _add_whole_days(conn, ids, booked, courses)
     for wallet in ids:
         for key in (BalanceKey(wallet, category) for category in Category):
             if key in booked:
                 change, whole = booked[key]
-                parts = around_days.get(key) or spread(change.since, change.until, whole)
+                parts = around_days.get(key) or spread(change.since, change.until, whole, courses.get(key))
                 hours.update((Hour(at, key), part) for at, part in parts)
         seen[wallet] = now[wallet]
         for hour, part in taken_back[wallet]:
@@ -319,6 +360,7 @@ def _add_whole_days(
     conn: Connection,
     ids: Mapping[WalletName, int],
     booked: Mapping[BalanceKey, tuple[BalanceChange, Booked]],
+    courses: Mapping[BalanceKey, Sequence[float]],
 ) -> dict[BalanceKey, list[tuple[int, Booked]]]:
     """Store the days that lie wholly within long pauses, packed; return what is left for the hours around them.
 
@@ -340,7 +382,7 @@ def _add_whole_days(
             continue
         change, whole = booked[key]
         hours = range(of_key.start * usage.HOURS_PER_DAY, of_key.stop * usage.HOURS_PER_DAY)
-        parts = list(spread(change.since, change.until, whole))
+        parts = list(spread(change.since, change.until, whole, courses.get(key)))
         within = slice(hours.start - parts[0][0], hours.stop - parts[0][0])
         if len(parts) == parts[-1][0] - parts[0][0] + 1:  # no hour was left out
             stored = [part for _, part in parts[within]]

@@ -116,7 +116,14 @@ class RecordReadings:
                 result for result in results if isinstance(result, SourceError) and result.wallet in rows
             ]
             as_read = {row.name: row for row in _as_read(rows, good, failed)}
-            booked = book_use(conn, finished, as_read, now=min(now, steady))
+            booked = book_use(
+                conn,
+                finished,
+                as_read,
+                now=min(now, steady),
+                zone=self.estimator.zone,
+                every=self.intervals.every,
+            )
             book = self.thresholds.book(conn)
             context = PollContext.read(conn, [row.id for row in rows.values()], book=book, now=now)
             read = [(rows[snapshot.wallet].id, snapshot) for snapshot in good]

@@ -142,6 +142,15 @@ def test_a_gap_is_spread_over_its_clock_hours_and_adds_up() -> None:
     ] == [(hour, part._replace(after=0)) for hour, part in parts]
 
 
+def test_a_gap_is_spread_in_proportion_to_what_is_usual() -> None:
+    gap = Booked(use=100, exposure=14_400.0)
+    parts = list(spread(1800.0, 3600.0 * 4 + 1800.0, gap, [1.0, 1.0, 0.0, 4.0, 2.0]))
+    assert [7, 16, 0, 61, 16] == [part.use for _, part in parts]
+    assert [1800.0, 3600.0, 3600.0, 3600.0, 1800.0] == [part.exposure for _, part in parts]
+    nothing_usual = spread(1800.0, 3600.0 * 4 + 1800.0, gap, [0.0] * 5)
+    assert [12, 25, 25, 25, 13] == [part.use for _, part in nothing_usual]
+
+
 def test_an_interval_that_ends_on_the_hour_belongs_to_the_hour_before() -> None:
     part = Booked(use=3, exposure=300.0)
     assert [(0, part._replace(after=-3))] == list(spread(3300.0, 3600.0, part))
@@ -159,14 +168,18 @@ def test_a_round_books_each_balance_that_has_changed() -> None:
 READING = st.one_of(st.integers(0, 20_000), st.just(GONE))
 
 
-@given(st.lists(st.tuples(READING, READING), min_size=1, max_size=5), st.booleans())
+@given(
+    st.lists(st.tuples(READING, READING), min_size=1, max_size=5),
+    st.booleans(),
+    st.none() | st.lists(st.floats(0, 1e6), min_size=3, max_size=3),
+)
 def test_what_is_booked_adds_up_to_what_was_read(
-    ends: list[tuple[Reading, Reading]], with_pool: bool
+    ends: list[tuple[Reading, Reading]], with_pool: bool, usual: list[float] | None
 ) -> None:
     wallets = [POOL if with_pool and not i else WalletName(f"acme/app{i}") for i in range(len(ends))]
     changes = [BalanceChange(wallet, 0.0, 9000.0, *pair) for wallet, pair in zip(wallets, ends, strict=True)]
     for change, part in book_category(changes):
-        parts = [piece for _, piece in spread(change.since, change.until, part)]
+        parts = [piece for _, piece in spread(change.since, change.until, part, usual)]
         before, after = (end if isinstance(end, int) else 0 for end in (change.before, change.after))
         came = sum(p.topped_up + p.transferred_in + p.refunded for p in parts)
         went = sum(p.use + p.transferred_out for p in parts)

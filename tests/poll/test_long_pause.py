@@ -119,3 +119,26 @@ def test_each_hour_of_a_pause_has_its_share(world: World) -> None:
     with world.database.read() as conn:
         again = usage.hours_of(conn, wallet_id, since=0, until=last)
     assert hours[:-1] == again
+
+
+def test_use_of_a_night_that_nobody_read_is_shared_out_as_it_usually_is(world: World) -> None:
+    usual = {hour: 300 if 8 <= hour < 20 else 10 for hour in range(24)}
+    balance = 90_000
+    for read in [True] * 72 + [False] * 13 + [True]:
+        world.shows(industry(balance))
+        if read:
+            world.poll()
+        balance -= usual[world.clock.at.hour]
+        world.clock.at += HOUR
+    end = int(world.clock.at.timestamp()) // 3600 - 1
+    with world.database.read() as conn:
+        told = dict(
+            conn.execute(
+                select(hourly_use.c.hour, hourly_use.c.industry_used).where(
+                    hourly_use.c.hour >= end - 14, hourly_use.c.hour < end
+                )
+            ).tuples()
+        )
+    true = {hour: usual[hour % 24] for hour in range(end - 14, end)}
+    assert sum(true.values()) == sum(told.values())
+    assert all(abs(told.get(hour, 0) - used) <= 40 for hour, used in true.items()), (told, true)

@@ -54,6 +54,7 @@ def take(database: Database, course: Course) -> None:
         since=int(first.timestamp()),
         until=int(last.timestamp()) + 1,
         now=last,
+        zone="UTC",
         progress=lambda _: None,
     )
     with database.write() as conn:
