@@ -76,7 +76,7 @@ def _for_people(made: Statement) -> str:
     columns = (Column("account"), Column(_NAMED[made.by]), Column("category"), *_AMOUNTS)
     sure = [
         f"{sum(row.hours_missing for row in made.rows):,} hours without readings",
-        f"{sum(row.doubtful for row in made.rows):,} messages unexplained",
+        f"{made.doubtful:,} messages unexplained",
     ]
     if not made.is_over:
         sure.append("the month isn't over")

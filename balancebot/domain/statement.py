@@ -66,7 +66,7 @@ class StatementRow:
     closing: int | None = None
     """None: there is no later reading."""
     hours_missing: int = 0
-    """Hours without a reading between the first and the last of the span."""
+    """Hours without a reading between the first and the last reading of the month."""
 
     @property
     def unexplained(self) -> int:
@@ -133,6 +133,8 @@ class Statement:
     currency: str
     days_in_utc: bool = False
     """Whether days are UTC days, because the hourly figures have already been merged into days."""
+    doubtful: int = 0
+    """Unexplained messages, of either sign, of balances that were read throughout the month."""
 
     @property
     def zone(self) -> ZoneInfo:

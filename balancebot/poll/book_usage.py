@@ -311,8 +311,8 @@ def _usual_courses(
     from balancebot.forecast.model import decode_models, usual_course  # lazy: numpy
 
     fitted = estimates.fitted_models(conn, {ids[key.wallet] for key in gaps})
-    known = {key: row for key in gaps if (row := fitted.get((ids[key.wallet], key.category)))}
-    models, _ = decode_models([row.model for row in known.values()])
+    known = {key: found for key in gaps if (found := fitted.get((ids[key.wallet], key.category)))}
+    models, _ = decode_models([found.model for found in known.values()])
     courses: dict[BalanceKey, Sequence[float]] = {}
     for row, key in enumerate(known):
         first, last = (int(at // SECONDS_PER_HOUR) for at in (gaps[key].since, gaps[key].until))

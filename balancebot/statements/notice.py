@@ -23,7 +23,7 @@ def statement_notice(statement: Statement, *, language: str, now: datetime) -> N
         sentence(
             "How sure it is: %(hours)s hours without readings, %(messages)s messages unexplained.",
             hours=number(sum(row.hours_missing for row in statement.rows)),
-            messages=number(sum(row.doubtful for row in statement.rows)),
+            messages=number(statement.doubtful),
         )
     )
     return NoticeMessage(

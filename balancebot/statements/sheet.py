@@ -66,6 +66,7 @@ class StatementSheets:
             gettext("Closing"),
             gettext("Cost, %(currency)s", currency=statement.currency),
             gettext("Hours without readings"),
+            gettext("Remark"),
         ]
         first = len(names)
         # the openings and closings of days can't be added up
@@ -75,7 +76,7 @@ class StatementSheets:
         return SheetTable(
             title=title,
             rows=[header, *(self._row(row, statement) for row in rows)],
-            widths=[14] * first + [13] * _AMOUNTS + [13, 13],
+            widths=[14] * first + [13] * _AMOUNTS + [13, 13, 44],
             frozen_columns=first,
             sums=[*summed, first + _AMOUNTS, first + _AMOUNTS + 1],
             sum_label=gettext("Total"),
@@ -97,7 +98,18 @@ class StatementSheets:
             *_amounts(row),
             _money(row.cost(statement.prices)),
             row.hours_missing,
+            self._remark(row),
         ]
+
+    def _remark(self, row: StatementRow) -> str:
+        """Say why a row has no opening or no closing: a cell that holds nothing counts as 0 in sums."""
+        gettext = self.words.gettext
+        remarks = []
+        if row.opening is None:
+            remarks.append(gettext("Not read before: what was there at first is in Unexplained."))
+        if row.closing is None:
+            remarks.append(gettext("Not read any more: what was there last is in Unexplained, with a minus."))
+        return " ".join(remarks)
 
     def _csv_row(self, row: StatementRow, statement: Statement) -> list[Cell]:
         names: list[Cell] = [row.account, row.app or "", row.owner or "", row.category.value]
@@ -210,7 +222,7 @@ class StatementSheets:
             [gettext("Time zone"), statement.timezone],
             [gettext("As of"), _time(statement.as_of, statement.zone)],
             [gettext("Hours without readings"), sum(row.hours_missing for row in statement.rows)],
-            [gettext("Unexplained messages"), sum(row.doubtful for row in statement.rows)],
+            [gettext("Unexplained messages"), statement.doubtful],
             [gettext("Wrong readings"), len(statement.wrong_readings)],
         ]
         return SheetTable(

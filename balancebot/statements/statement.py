@@ -117,6 +117,7 @@ class MakeStatements:
             prices=dict(self.prices),
             currency=self.currency,
             days_in_utc=days_in_utc,
+            doubtful=sum(line.doubtful for line in lines),
         )
 
 
@@ -149,6 +150,11 @@ class _StatementLines:
             hour = end if is_last else span.end
             values = statements.values_at(self._conn, self._ids, hour=hour, deep=is_last)
             sums = statements.sums(self._conn, self._ids, since=span.start, until=span.end)
+            part = (
+                read
+                if len(spans) == 1
+                else statements.hours_read(self._conn, self._ids, since=span.start, until=hour)
+            )
             after: dict[tuple[int, Category], int] = {}
             for row in self._members:
                 for category in Category:
@@ -175,7 +181,7 @@ class _StatementLines:
                             opening=before.get(key),
                             flows=flows,
                             closing=closing,
-                            hours_missing=_missing(read.get(key), end) if len(spans) == 1 else 0,
+                            hours_missing=_missing(read.get(key), span.start, hour, part.get(key)),
                         )
                     )
             before = after
@@ -215,9 +221,15 @@ class _StatementLines:
         return _last_seen(row, category) >= hour or (found is not None and found.last >= hour)
 
 
-def _missing(read: HoursRead | None, end: int) -> int:
-    """Return the number of hours without a reading between the first and the last reading."""
-    return 0 if read is None else max(0, min(read.last + 1, end) - read.first - read.num_hours)
+def _missing(read: HoursRead | None, start: int, end: int, part: HoursRead | None) -> int:
+    """Return the number of hours of `[start, end)` without a reading between the first and the last of the month.
+
+    `read` describes the month, `part` the hours `[start, end)`.
+    """
+    if read is None:
+        return 0
+    num_hours = 0 if part is None else part.num_hours
+    return max(0, min(read.last + 1, end) - max(read.first, start) - num_hours)
 
 
 _ORDER = {category: index for index, category in enumerate(Category)}
@@ -238,7 +250,7 @@ def statement_document(statement: Statement, *, now: datetime) -> dict[str, obje
         "rows": [_row(row, statement) for row in statement.rows],
         "totals": [_row(row, statement) for row in statement.totals],
         "hours_missing": sum(row.hours_missing for row in statement.totals),
-        "unexplained": sum(row.doubtful for row in statement.rows),
+        "unexplained": statement.doubtful,
         "top_ups": [
             {
                 "at": json_instant(seen.top_up.seen_at),

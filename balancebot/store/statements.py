@@ -6,7 +6,7 @@ Merged days count if they are completely within a span; the days in which months
 from collections.abc import Collection, Iterable
 from typing import Any, NamedTuple
 
-from sqlalchemy import Connection, Select, func, select
+from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
 from balancebot.domain.balance import Absent, Category, Reading
 from balancebot.store import usage
@@ -85,16 +85,22 @@ def hours_read(
         (daily_use, daily_use.c.day, HOURS_PER_DAY),
     ):
         first, end = -(-since // width), until // width
-        for category in Category:
-            reading = table.c[category.value]
-            for ids in chunked(wallet_ids):
-                counted = (
-                    select(table.c.wallet_id, func.min(column), func.max(column), func.count())
-                    .where(column >= first, column < end, table.c.wallet_id.in_(ids), reading.is_not(None))
-                    .group_by(table.c.wallet_id)
-                )
-                for wallet_id, low, high, count in conn.execute(counted):
-                    take(wallet_id, category, low * width, (high + 1) * width - 1, count * width)
+        columns: list[ColumnElement[int]] = []
+        for reading in (table.c[category.value] for category in Category):
+            seen_at = case((reading.is_not(None), column))
+            columns += [func.min(seen_at), func.max(seen_at), func.count(reading)]
+        for ids in chunked(wallet_ids):
+            counted = (
+                select(table.c.wallet_id, *columns)
+                .where(column >= first, column < end, table.c.wallet_id.in_(ids))
+                .group_by(table.c.wallet_id)
+            )
+            for wallet_id, *values in conn.execute(counted):
+                for category, low, high, count in zip(
+                    Category, values[::3], values[1::3], values[2::3], strict=True
+                ):
+                    if count:
+                        take(wallet_id, category, low * width, (high + 1) * width - 1, count * width)
     for wallet_id, category, hours in usage.packed_hours_read(conn, wallet_ids, since=since, until=until):
         take(wallet_id, category, hours[0], hours[-1], len(hours))
     return found

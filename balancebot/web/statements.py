@@ -31,7 +31,6 @@ def month(request: PageRequest) -> Response:
         before=f"{first - timedelta(days=1):%Y-%m}",
         after=f"{following:%Y-%m}" if following <= this_month else "",
         latest=f"{this_month:%Y-%m}",
-        doubtful=sum(row.doubtful for row in made.rows),
         hours_missing=sum(row.hours_missing for row in made.rows),
         until=min(made.month.ends_at, made.as_of),
     )

@@ -45,7 +45,12 @@ ROWS = (
         closing=10_400,
         hours_missing=2,
     ),
+    StatementRow(
+        account="acme", app="new", category=Category.INDUSTRY, flows=Flows(0, 0, 0, 0, 100), closing=900
+    ),
 )
+SUMS = [50_800, 100_000, 10_000, 10_000, 3, 503, 1_000, 151_300]
+"""From the opening to the closing; what was there when a wallet was first read is unexplained."""
 
 
 @pytest.fixture
@@ -89,12 +94,10 @@ def test_the_workbook_has_a_sheet_per_table_with_sums_as_formulas(statement: Sta
     assert ["Statement 2026-11", "Top-ups", "Orders", "How sure"] == book.sheetnames
     sheet = book.worksheets[0]
     assert "E2" == sheet.freeze_panes
-    assert "=SUM(F2:F3)" == sheet["F4"].value
+    assert "=SUM(F2:F4)" == sheet["F5"].value
     values = openpyxl.load_workbook(BytesIO(data), data_only=True).worksheets[0]
-    assert [50_800, 100_000, 10_000, 10_000, 3, 403, 0, 150_400] == [
-        values.cell(4, n).value for n in range(5, 13)
-    ]
-    assert [18.135] == [values["M4"].value]
+    assert SUMS == [values.cell(5, n).value for n in range(5, 13)]
+    assert 22.635 == pytest.approx(values["M5"].value)
     # text stays text
     assert ("s", "=cmd()") == (sheet["B3"].data_type, sheet["B3"].value)
     assert sheet["B3"].quotePrefix
@@ -109,9 +112,19 @@ def test_it_is_in_the_reader_s_language(statement: Statement) -> None:
 
 def test_csv_is_for_programs_and_runs_nowhere(statement: Statement) -> None:
     rows = list(csv.DictReader(StatementSheets(words=Wording()).csv(statement).splitlines()))
-    assert ["", "'=cmd()"] == [row["app"] for row in rows]
-    assert ["50000", "800"] == [row["opening"] for row in rows]
-    assert ["0.000", "18.135"] == [row["cost"] for row in rows]
+    assert ["", "'=cmd()", "new"] == [row["app"] for row in rows]
+    assert ["50000", "800", ""] == [row["opening"] for row in rows]
+    assert ["0.000", "18.135", "4.500"] == [row["cost"] for row in rows]
+
+
+def test_a_balance_without_an_opening_says_why_and_breaks_no_sum(statement: Statement) -> None:
+    book = openpyxl.load_workbook(BytesIO(StatementSheets(words=Wording()).xlsx(statement)))
+    header, *_, new, _ = book.worksheets[0].iter_rows(values_only=True)
+    row = dict(zip(header, new, strict=True))
+    assert (None, 1_000, 900) == (row["Opening"], row["Unexplained"], row["Closing"])
+    assert "Not read before: what was there at first is in Unexplained." == row["Remark"]
+    opening, *gained, moved_out, refunded, used, unexplained, closing = SUMS
+    assert closing == opening + sum(gained) - moved_out + refunded - used + unexplained
 
 
 @pytest.mark.slow
@@ -130,8 +143,8 @@ def test_libreoffice_opens_and_recalculates_it(statement: Statement, tmp_path: P
     total = list(csv.reader((tmp_path / "statement.csv").read_text().splitlines()))[-1]
     assert "Total" == total[0]
     sums = [float(cell.replace(",", "")) for cell in total[4:13]]
-    assert [50_800, 100_000, 10_000, 10_000, 3, 403, 0, 150_400] == sums[:8]
-    assert 18.135 == pytest.approx(sums[8], abs=0.006)
+    assert SUMS == sums[:8]
+    assert 22.635 == pytest.approx(sums[8], abs=0.006)
 
 
 def test_a_month_is_read_strictly() -> None:

@@ -151,6 +151,11 @@ def test_what_came_within_the_month_has_no_opening_and_what_left_has_no_closing(
         "web": (3_000, 0, 0, 0, 0, 0, -3_000, None),
     } == {row.app: amounts(row) for row in made.rows}
     assert all(map(balances, (*made.rows, *made.totals)))
+    # it is as sure whatever its rows are about
+    others = [make(database, date(2026, 11, 1), by=by) for by in (StatementBy.OWNER, StatementBy.DAY)]
+    assert [(0, (29 + 19 + 11) * 23)] * 3 == [
+        (other.doubtful, sum(row.hours_missing for row in other.rows)) for other in (made, *others)
+    ]
     assert ["shop", None] == [row.app for row in make(database, date(2026, 12, 1)).rows][::-1]
 
 
