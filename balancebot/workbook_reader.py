@@ -219,6 +219,8 @@ class _CloserLook:
             self._cell, self._has_formula, self._has_value = attributes, False, False
         elif self._in == "f":
             self._has_formula = True
+        elif self._in == "v" and self._cell.get("t") == "str":
+            self._has_value = True  # a formula that comes to no text: =IF(A2="","",...)
 
     def _text(self, text: str) -> None:
         if self._in == "v" and text.strip():
