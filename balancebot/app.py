@@ -384,6 +384,7 @@ def build_app(
             steady=steady,
             known=lambda: live.now.wallets,
             destinations=settings.routing.default_destinations,
+            zone=zone,
         ),
         make_statements=make_statements,
         planned_sends=PlannedSends(

@@ -362,6 +362,14 @@ class Wording(Figures):
             **figures,
         )
 
+    def with_ordered(self, order: str, advice: OrderAdvice | None) -> str:
+        """Add to the text of an advice how much is on order already, which `messages` doesn't include."""
+        if not order or advice is None or not advice.ordered:
+            return order
+        return self.gettext(
+            "%(order)s; %(count)s are on order already", order=order, count=self.number(advice.ordered)
+        )
+
     def order_total(
         self, messages: Mapping[Category, int], *, order_by: datetime | None = None, now: datetime
     ) -> str:

@@ -187,7 +187,7 @@ def alert_view(message: AlertMessage, words: Wording, *, public_url: str) -> Vie
         ),
         spark=sparkline(context.recent) if len(context.recent) > 1 else "",
         note=one_line(context.note),
-        advice=words.order(context.advice, category, now=message.at),
+        advice=words.with_ordered(words.order(context.advice, category, now=message.at), context.advice),
         planned=[
             one_line(words.planned(planned), at_most=LONGEST_PLAN)
             for planned in context.planned[:_MOST_PLANS]

@@ -7,13 +7,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from decimal import Decimal
+from zoneinfo import ZoneInfo
 
 from sqlalchemy import Connection
 
 from balancebot.catalogue import number
 from balancebot.domain.audit import Act, Actor, Picture
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, Category, WalletName, account_of
-from balancebot.domain.local_time import json_instant
+from balancebot.domain.local_time import json_instant, local_time
 from balancebot.domain.message import NoticeMessage
 from balancebot.domain.number_text import quoted, read_number
 from balancebot.domain.order import Match, Order, OrderState, TopUp
@@ -39,6 +40,8 @@ class OperateOrders:
     """The wallets that are configured now."""
     destinations: Sequence[Destination]
     """Where overdue orders are reported."""
+    zone: ZoneInfo
+    """In which the dates of these reports are."""
 
     def add(
         self,
@@ -117,7 +120,10 @@ class OperateOrders:
             due = [order for order in _overdue(conn, now) if orders.note_reminded(conn, order.id, now=now)]
             for order in due:
                 outbox.enqueue_plain(
-                    conn, message=_overdue_notice(order, now), destinations=self.destinations, now=now
+                    conn,
+                    message=_overdue_notice(order, self.zone, now),
+                    destinations=self.destinations,
+                    now=now,
                 )
         return len(due)
 
@@ -167,18 +173,18 @@ def _overdue(conn: Connection, now: datetime) -> list[Order]:
     ]
 
 
-def _overdue_notice(order: Order, now: datetime) -> NoticeMessage:
+def _overdue_notice(order: Order, zone: ZoneInfo, now: datetime) -> NoticeMessage:
     """Return the message that an order is overdue, with the name of the person who recorded it."""
     lines = [
         sentence(
             "%(who)s recorded it on %(date)s%(reference)s. Ask the supplier, or cancel it.",
             who=order.ordered_by,
-            date=f"{order.ordered_at:%Y-%m-%d}",
+            date=f"{local_time(order.ordered_at, zone):%Y-%m-%d}",
             reference=f" ({order.reference})" if order.reference else "",
         )
     ]
     if order.arrived:
-        lines.insert(0, sentence("%(arrived)s of it have arrived.", arrived=number(order.arrived)))
+        lines.insert(0, sentence("%(arrived)s messages have arrived so far.", arrived=number(order.arrived)))
     return NoticeMessage(
         at=now,
         title=sentence(
@@ -186,7 +192,7 @@ def _overdue_notice(order: Order, now: datetime) -> NoticeMessage:
             count=number(order.quantity),
             wallet=order.wallet,
             category=Sentence(order.category.value),
-            date=f"{order.expected_at:%Y-%m-%d}",
+            date=f"{local_time(order.expected_at, zone):%Y-%m-%d}",
         ),
         lines=tuple(lines),
         path=f"/orders/{order.id}",

@@ -130,7 +130,7 @@ def wallet(request: PageRequest) -> Response:
         line=threshold_line(Scope(*view.key), own, book, [name]),
         alerts=entries,
         why=render(explanation, words, Face.PAGE),
-        advice="" if advice is None else words.order(advice, view.key.category, now=request.now),
+        advice=words.with_ordered(words.order(advice, view.key.category, now=request.now), advice),
         plans=announced,
         wrong_readings=wrong[-_NUM_WRONG:][::-1],
     )

@@ -1,6 +1,7 @@
 """What becomes of orders: they fill as top-ups are read, are matched by hand, and are asked after once when overdue."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -100,6 +101,23 @@ def test_whoever_ordered_is_asked_once_after_an_order_that_is_overdue(world: Wor
     assert "Order overdue: 60,000 messages of acme industry should have arrived by" in said
     assert "finance recorded it on" in said
     assert "https://b.example/orders/1" in said
+
+
+def test_an_overdue_order_is_dated_as_where_the_bot_is(world: World) -> None:
+    app = world.another_app(timezone=ZoneInfo("America/New_York"))
+    day_end = datetime(2026, 12, 2, 4, 59, tzinfo=UTC)  # 23:59 on the first
+    assert isinstance(
+        app.operate_orders.add(
+            BalanceKey(POOL, Category.INDUSTRY), quantity=60_000, expected_at=day_end, by=LIN
+        ),
+        Order,
+    )
+    world.clock.at = day_end + timedelta(hours=1)
+    assert 1 == app.operate_orders.tick()
+    world.deliver()
+    (sent,) = (message.message for message in world.slack.messages)
+    assert isinstance(sent, NoticeMessage)
+    assert "should have arrived by 2026-12-01" in str(sent.title)
 
 
 def test_an_ordered_top_up_that_is_not_enough_is_told_once_as_a_reply(world: World) -> None:
