@@ -391,6 +391,8 @@ def _problem(kind: str, *about: object) -> InputFault:
     match kind, about:
         case "too large", _:
             return _TOO_LARGE
+        case "other format", _:
+            return InputFault(message=sentence("the file is an .ods or .xlsb: save it as .xlsx or CSV"))
         case "unpacks", (most,):
             return InputFault(message=sentence("the file unpacks to more than %(size)s MB", size=str(most)))
         case "too many rows", (int(most),):

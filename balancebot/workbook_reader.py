@@ -38,6 +38,8 @@ _PERCENT = re.compile(rb'%|numFmtId="(?:9|10)"')
 _CELL = re.compile(r"([A-Z])(\d{1,7})")
 """The name of a cell within `MAX_COLUMNS`."""
 _PERCENT_BUILT_IN = frozenset({"9", "10"})
+_OTHER_FORMATS = frozenset({"mimetype", "xl/workbook.bin"})
+"""Parts of .ods and .xlsb files: calamine reads an error in them as an empty cell, and true as 1, which nobody would see."""
 
 
 class Refused(Exception):  # noqa: N818 -- not an error of the program
@@ -126,6 +128,8 @@ class _Parts:
             members = archive.infolist()
             if len({member.filename for member in members}) < len(members):
                 raise Refused("damaged")
+            if _OTHER_FORMATS & {member.filename for member in members}:
+                raise Refused("other format")
             if sum(member.file_size for member in members) > MAX_UNPACKED:
                 raise Refused("unpacks", MAX_UNPACKED // 2**20)
             self._archive = {

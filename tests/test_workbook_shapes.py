@@ -150,6 +150,14 @@ def test_every_make_of_workbook_is_read(data: bytes) -> None:
     assert [60_000] == taken(data)
 
 
+@pytest.mark.parametrize("part", ["mimetype", "xl/workbook.bin"], ids=["ods", "xlsb"])
+def test_a_workbook_in_another_format_is_refused(part: str) -> None:
+    out = BytesIO(workbook(limits('<c r="C2"><v>60000</v></c>')))
+    with ZipFile(out, "a") as archive:
+        archive.writestr(part, "application/vnd.oasis.opendocument.spreadsheet")
+    assert ["the file is an .ods or .xlsb: save it as .xlsx or CSV"] == taken(out.getvalue())
+
+
 def test_dates_are_counted_from_1904_where_the_workbook_says_so() -> None:
     data = workbook(limits('<c r="C2" s="1"><v>45000</v></c>'), begins_1904=True)
     assert [f"{NO_NUMBER}'2027-03-16'"] == taken(data)
