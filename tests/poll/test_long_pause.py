@@ -132,12 +132,8 @@ def test_use_of_a_night_that_nobody_read_is_shared_out_as_it_usually_is(world: W
         world.clock.at += HOUR
     end = int(world.clock.at.timestamp()) // 3600 - 1
     with world.database.read() as conn:
-        rows = conn.execute(
-            select(hourly_use.c.hour, hourly_use.c.industry_used).where(
-                hourly_use.c.hour >= end - 14, hourly_use.c.hour < end
-            )
-        )
-        told = {row.hour: row.industry_used for row in rows}
+        rows = usage.hours_of(conn, wallets.ids(conn)[SHOP], since=end - 14, until=end)
+    told = {row.at: row.of(Category.INDUSTRY).use for row in rows}
     true = {hour: usual[hour % 24] for hour in range(end - 14, end)}
     assert sum(true.values()) == sum(told.values())
     assert all(abs(told.get(hour, 0) - used) <= 40 for hour, used in true.items()), (told, true)
