@@ -226,7 +226,7 @@ def alert_answer(
         kind=alert.subject.kind,
         wallet=alert.subject.wallet,
         category=alert.subject.category,
-        severity=severity_told(alert).word,
+        severity=alert_severity(alert).word,
         opened_at=instant(alert.opened_at),
         closed_at=instant_or_none(alert.closed_at) if closed else UNSET,
         closed_because=alert.closed_because,
@@ -239,8 +239,8 @@ def alert_answer(
     )
 
 
-def severity_told(alert: Alert) -> Severity:
-    """Return the present severity, or the last one of a closed alert."""
+def alert_severity(alert: Alert) -> Severity:
+    """Return the present severity; for a closed alert, the worst one that was sent or muted."""
     return alert.severity if alert.closed_at is None else alert.peak or alert.muted_from or alert.severity
 
 

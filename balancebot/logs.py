@@ -151,7 +151,7 @@ class Reporter:
             extra={
                 "wallets": len(report.results),
                 "failed": len(report.errors),
-                "news": len(report.notified),
+                "notified": len(report.notified),
                 "seconds": round(report.seconds, 3),
             },
         )

@@ -71,8 +71,8 @@ def _events(caplog: pytest.LogCaptureFixture) -> list[str]:
 def test_a_cycle_is_one_line(reporter: Reporter, caplog: pytest.LogCaptureFixture) -> None:
     reporter.polled(_polled(_good(_SHOP), _good(_WEB)))
     (record,) = caplog.records
-    fields = {name: vars(record)[name] for name in ("wallets", "failed", "news", "seconds")}
-    assert ("poll.cycle", {"wallets": 2, "failed": 0, "news": 0, "seconds": 2.0}) == (
+    fields = {name: vars(record)[name] for name in ("wallets", "failed", "notified", "seconds")}
+    assert ("poll.cycle", {"wallets": 2, "failed": 0, "notified": 0, "seconds": 2.0}) == (
         record.getMessage(),
         fields,
     )

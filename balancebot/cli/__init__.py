@@ -103,7 +103,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:
         discard_output()
-        print(f"can't go on: {error.strerror or error}", file=sys.stderr)
+        print(f"can't continue: {error.strerror or error}", file=sys.stderr)
         return 1
     return status
 

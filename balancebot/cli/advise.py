@@ -106,7 +106,7 @@ def _keys(command: CommandContext, pattern: str | None) -> list[BalanceKey]:
     wanted = read_pattern(pattern)
     matching = [key for key in keys if wanted.matches(*key)]
     if not matching:
-        raise RefusedError(f"PATTERN {pattern} means no balance that is configured")
+        raise RefusedError(f"PATTERN {pattern} matches no configured balance")
     return matching
 
 
@@ -136,13 +136,13 @@ def advice_text(advice: Advice, orders: OrdersConfig, words: Wording) -> str:
         bold(total if cost is None else f"{total}: {orders.currency} {cost:,.2f}"),
         faint(
             "; ".join(
-                f"{plural(count, 'balance')} {said if count > 1 else said_of_one}"
-                for count, said_of_one, said in (
+                f"{plural(count, 'balance')} {several if count > 1 else single}"
+                for count, single, several in (
                     (advice.num_enough, f"lasts to {last} as it is", f"last to {last} as they are"),
                     (
                         advice.num_unknown,
-                        "has too little history or use to go on",
-                        "have too little history or use to go on",
+                        "has too little history or usage for advice",
+                        "have too little history or usage for advice",
                     ),
                 )
                 if count
@@ -169,14 +169,14 @@ def _purchase(account: Purchase, orders: OrdersConfig, words: Wording, now: date
 
 def _row(row: AdviceRow, words: Wording, now: datetime) -> tuple[str, ...]:
     advice = row.advice
-    said = words.order(advice, row.key.category, now=now)
+    text = words.order(advice, row.key.category, now=now)
     if advice is not None and advice.ordered:
-        said = " ".join(part for part in (said, f"({number(advice.ordered)} on order)") if part)
+        text = " ".join(part for part in (text, f"({number(advice.ordered)} on order)") if part)
     return (
         str(row.key),
         number(row.balance),
         words.burn(row.estimate.burn_per_day).removesuffix(" a day"),
         words.runway(row.estimate.runway),
         words.days(row.lead_time.total_seconds() / 86_400),
-        said,
+        text,
     )

@@ -11,7 +11,7 @@ from balancebot.answers import (
     AlertsAnswer,
     SilencesAnswer,
     alert_answer,
-    severity_told,
+    alert_severity,
     silence_answer,
     with_causes,
 )
@@ -82,10 +82,12 @@ def acknowledge(
     note: Annotated[str, typer.Option("--note", help="what is being done about it")] = "",
 ) -> None:
     """Stop the reminders of an alert until it worsens."""
-    seen = _operating(context).acknowledge(alert_id, by=context_of(context).actor(), note=note)
-    if seen is None:
+    acknowledged = _operating(context).acknowledge(alert_id, by=context_of(context).actor(), note=note)
+    if acknowledged is None:
         raise CommandError(f"no open alert has the id {alert_id}")
-    show(f"acknowledged alert {alert_id}: {_about(seen)}; it speaks again when it worsens or recovers")
+    show(
+        f"acknowledged alert {alert_id}: {_about(acknowledged)}; no more messages until it worsens or recovers"
+    )
 
 
 @silence_commands.command(no_args_is_help=True)
@@ -150,7 +152,7 @@ def list_silences(
 def end(context: typer.Context, silence_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """End a silence early; what it muted and is still open is sent."""
     if not _operating(context).end_silence(silence_id, by=context_of(context).actor()):
-        raise CommandError(f"no silence that holds has the id {silence_id}")
+        raise CommandError(f"no active silence has the id {silence_id}")
     show(f"ended silence {silence_id}")
 
 
@@ -165,7 +167,7 @@ def _row(alert: Alert, cause: AlertMessage, words: Wording, *, closed: bool) -> 
     return (
         str(alert.id),
         _about(alert),
-        of_severity(severity_told(alert).word, severity_told(alert)),
+        of_severity(alert_severity(alert).word, alert_severity(alert)),
         local(alert.opened_at),
         *((local(alert.closed_at),) if closed else ()),
         alert.acknowledged_by,

@@ -53,7 +53,7 @@ class _Line:
 def check(
     context: typer.Context,
     offline: Annotated[
-        bool, typer.Option("--offline", help="ask nobody: configuration and database only")
+        bool, typer.Option("--offline", help="check the configuration and the database only")
     ] = False,
 ) -> None:
     """Try the configuration, the database, every credential, Slack and the mail server."""

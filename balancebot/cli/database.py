@@ -22,7 +22,7 @@ def database() -> None:
 
 @commands.command()
 def upgrade(context: typer.Context) -> None:
-    """Make the tables, or bring those of an older version up to date."""
+    """Create the tables, or upgrade those of an older version."""
     print(f"{context_of(context).database.place}: up to date")
 
 
@@ -51,7 +51,7 @@ def restore(
     restored = put_back(database, file, now=SystemClock().now())
     if isinstance(restored, BackupFailed):
         raise CommandError(restored.message)
-    kept = "" if restored.kept is None else f"; what stood there before is {restored.kept}"
+    kept = "" if restored.kept is None else f"; the previous database is {restored.kept}"
     print(f"{database.place}: restored from {file}{kept}")
 
 

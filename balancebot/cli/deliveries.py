@@ -36,7 +36,7 @@ def list_deliveries(
         show("Nothing was ever sent." if every else "Nothing waits, and nothing was given up.")
         return
     zone = context_of(context).settings.timezone
-    titles = ("id", "to", "news", "decided", "state", "attempts", "what it failed by")
+    titles = ("id", "to", "about", "created", "state", "attempts", "error")
     show(
         text_table(
             [Column(title, is_number=title == "attempts") for title in titles],

@@ -62,7 +62,7 @@ _PAGES = """\
   /wallets/acme/campaigns      one wallet: its past, its limits, and the range of its forecast
   /thresholds                  limits, edited with a preview of their effects, now and in the past
   /alerts                      open alerts, their messages and destinations, and who acted"""
-_SEE_THEM = "\n  See them: `balancebot demo` goes on from here and serves them until it is stopped."
+_SEE_THEM = "\n  See them: `balancebot demo` continues from here and serves them until it is stopped."
 _NEXT = """\
   balancebot init              writes a commented configuration for your own account
   balancebot check             tries every credential, Slack and the mail server

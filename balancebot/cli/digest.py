@@ -24,7 +24,7 @@ def digest() -> None:
 def send(context: typer.Context, name: _Name) -> None:
     """Send a digest now, whatever its schedule."""
     command = context_of(context)
-    _known(command, name)
+    _check_name(command, name)
     with running(command.settings_with_secrets, command.database) as (app, reporter):
         app.send_digest.send(name)
         delivered = app.deliver_outbox.run()
@@ -40,13 +40,13 @@ def preview(
     context: typer.Context,
     name: _Name,
     html: Annotated[
-        Path | None, typer.Option("--html", metavar="FILE", help="write it as a page of its own")
+        Path | None, typer.Option("--html", metavar="FILE", help="write it as an HTML page")
     ] = None,
 ) -> None:
     """Show what a digest would say now; nothing is sent."""
 
     command = context_of(context)
-    _known(command, name)
+    _check_name(command, name)
     app = command.app
     digest = app.send_digest.preview(name)
     if digest is None:
@@ -61,7 +61,7 @@ def preview(
     show(f"wrote {html}")
 
 
-def _known(command: CommandContext, name: str) -> None:
+def _check_name(command: CommandContext, name: str) -> None:
     """Refuse the name of a digest that isn't configured, and suggest the most similar one."""
     names = [digest.name for digest in command.settings.digests]
     if name not in names:

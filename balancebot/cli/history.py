@@ -57,7 +57,7 @@ def import_file(
             "Nothing was imported.",
         )
     if taken.since is None or taken.until is None:
-        print(f"{file} holds no reading.")
+        print(f"{file} has no readings.")
         return
     print(
         f"imported {plural(taken.num_rows, 'reading')} of {plural(len(taken.wallets), 'wallet')}, "

@@ -44,9 +44,9 @@ def add(
     category: Annotated[str, typer.Argument(metavar="CATEGORY", help="universal, voice, industry or market")],
     quantity: Annotated[str, typer.Argument(metavar="QUANTITY", help="messages: 60000, 60k or 6万")],
     expected: Annotated[
-        str, typer.Option("--expected", metavar="DATE", help="when it should have arrived: 2026-12-01")
+        str, typer.Option("--expected", metavar="DATE", help="when it should arrive: 2026-12-01")
     ],
-    price: Annotated[str, typer.Option("--price", metavar="TOTAL", help="what all of it costs")] = "",
+    price: Annotated[str, typer.Option("--price", metavar="TOTAL", help="the total price")] = "",
     reference: Annotated[
         str, typer.Option("--ref", metavar="TEXT", help="a purchase or invoice number")
     ] = "",
@@ -101,11 +101,11 @@ def list_orders(context: typer.Context, as_json: Annotated[bool, typer.Option("-
 
 @commands.command(no_args_is_help=True)
 def cancel(context: typer.Context, order_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
-    """Expect no more of an order; what has arrived stays matched to it."""
-    gone = _orders(context).cancel(order_id, by=context_of(context).actor())
-    if gone is None:
-        raise CommandError(f"no order that stands has the id {order_id}")
-    show(f"cancelled order {order_id}: {_about(gone, context_of(context).settings.timezone)}")
+    """Stop expecting the rest of an order; top-ups that have arrived stay matched to it."""
+    cancelled = _orders(context).cancel(order_id, by=context_of(context).actor())
+    if cancelled is None:
+        raise CommandError(f"no open order has the id {order_id}")
+    show(f"cancelled order {order_id}: {_about(cancelled, context_of(context).settings.timezone)}")
 
 
 def _orders(context: typer.Context) -> OperateOrders:

@@ -46,9 +46,9 @@ def add(
         ),
     ],
     over: Annotated[
-        str, typer.Option("--over", metavar="LENGTH", help="in how long a time they go out, such as 2h")
+        str, typer.Option("--over", metavar="LENGTH", help="how long it takes to send them, such as 2h")
     ],
-    note: Annotated[str, typer.Option("--note", help="what it is; messages show it")] = "",
+    note: Annotated[str, typer.Option("--note", help="a description for messages")] = "",
 ) -> None:
     """Announce a send: it counts in runways, is named in messages, and isn't a usage spike."""
 
@@ -86,10 +86,10 @@ def list_plans(context: typer.Context, as_json: Annotated[bool, typer.Option("--
 @commands.command(no_args_is_help=True)
 def remove(context: typer.Context, plan_id: Annotated[str, typer.Argument(metavar="ID")]) -> None:
     """Remove a planned send."""
-    gone = _announcing(context).take_back(plan_id, by=context_of(context).actor())
-    if gone is None:
+    removed = _announcing(context).take_back(plan_id, by=context_of(context).actor())
+    if removed is None:
         raise CommandError(f"no plan has the id {plan_id}")
-    show(f"removed plan {plan_id}: {_about(gone, context_of(context).settings.timezone)}")
+    show(f"removed plan {plan_id}: {_about(removed, context_of(context).settings.timezone)}")
 
 
 def _announcing(context: typer.Context) -> PlannedSends:

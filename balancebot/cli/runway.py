@@ -80,7 +80,7 @@ def _of_file(file: Path, zone: str, *, as_json: bool) -> None:
             print(json.dumps({"id": str(series.balance)} | in_hours(series.estimate), ensure_ascii=False))
         return
     if not estimates:
-        raise CommandError(f"{file}: holds no reading")
+        raise CommandError(f"{file}: has no readings")
     words = Wording()
     print(
         text_table(

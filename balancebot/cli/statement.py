@@ -79,9 +79,9 @@ def _for_people(made: Statement) -> str:
         f"{made.doubtful:,} messages unexplained",
     ]
     if not made.is_over:
-        sure.append("the month isn't over")
+        sure.append("the month hasn't ended")
     if any(row.opening is None for row in made.rows):
-        sure.append("without an opening: what was there at the first reading stands under unexplained")
+        sure.append("no opening balance: the balance at the first reading is listed as unexplained")
     if made.wrong_readings:
         sure.append(
             f"{plural(len(made.wrong_readings), 'wrong reading')} taken back by the next, neither usage nor top-up: "

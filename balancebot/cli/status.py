@@ -108,7 +108,7 @@ def _running_daemons(config: Path, now: datetime) -> Iterator[str]:
     try:
         with Database(url.reveal()).read() as conn:
             for running in configurations.running(conn, now=now):
-                yield f"balancebot on {running.host} (pid {running.pid}) goes on with the configuration that it had"
+                yield f"balancebot on {running.host} (pid {running.pid}) keeps the configuration that it has"
     except DatabaseError:  # there is no database yet, or an old one: no daemon uses it
         return
 
@@ -131,7 +131,7 @@ def _matching(views: list[BalanceView], pattern: str) -> list[BalanceView]:
     found = [view for view in views if wanted.matches(*view.key)]
     if not found:
         wallet = pattern.partition(":")[0]
-        unmet = f"PATTERN {pattern} means no balance that is configured"
+        unmet = f"PATTERN {pattern} matches no configured balance"
         if "*" not in wallet:
             raise RefusedError(unmet + str(did_you_mean(wallet, {view.key.wallet for view in views})))
         show_error(unmet)
@@ -167,7 +167,9 @@ def for_people(
         _WATCHING if is_young else "",
         "\n".join(_failures(views, words, now)),
         "\n".join(
-            f"{view.key} has gone silent, in hours that always see use" for view in views if view.stopped
+            f"{view.key} has stopped sending, in hours in which it always sends"
+            for view in views
+            if view.stopped
         ),
         "\n".join(
             words.gettext(

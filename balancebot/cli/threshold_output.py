@@ -101,7 +101,7 @@ def for_people(changes: Iterable[RowChange], ahead: PresentEffects, back: PastEf
     return "\n\n".join(
         "\n".join(part)
         for part in (
-            list(map(str, changes)) or ["Nothing would change: that is how it stands."],
+            list(map(str, changes)) or ["Nothing would change: these are the present limits."],
             list(_now(ahead, words)),
             *(
                 [bold(str(comparison.balance)), *_past_alerts(comparison, words)]

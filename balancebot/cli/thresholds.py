@@ -51,7 +51,7 @@ def thresholds() -> None:
 def list_rows(
     context: typer.Context,
     effective: Annotated[
-        bool, typer.Option("--effective", help="what holds for every balance instead")
+        bool, typer.Option("--effective", help="the effective limits of every balance instead")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json")] = False,
 ) -> None:
@@ -62,7 +62,7 @@ def list_rows(
         show_json(ThresholdsAnswer(thresholds=[threshold_answer(row) for row in rows]))
         return
     if not rows:
-        show("No row is set: warning at 7 days of runway and critical at 3 hold for every balance.")
+        show("No row is set: warning at 7 days of runway and critical at 3 days apply to every balance.")
         return
     show(text_table(COLUMNS, map(row_cells, rows)))
     if not effective:
@@ -81,9 +81,7 @@ def set_row(
     lead_time_days: Annotated[
         str | None, typer.Option(metavar="DAYS", help="how long a purchase takes, or inherit")
     ] = None,
-    note: Annotated[
-        str | None, typer.Option(help="who acts and what to do; it stands in every alert")
-    ] = None,
+    note: Annotated[str | None, typer.Option(help="who acts and what to do; every alert shows it")] = None,
 ) -> None:
     """Change the given columns of one row, and no others."""
     cells = _given(
@@ -179,7 +177,9 @@ def compare_file(
 def export_file(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="- is stdout")],
-    every: Annotated[bool, typer.Option("--all", help="every known balance, with what holds for it")] = False,
+    every: Annotated[
+        bool, typer.Option("--all", help="every known balance, with its effective limits")
+    ] = False,
 ) -> None:
     """Write the rows as a CSV file, or XLSX by its name, that `import` takes back."""
 

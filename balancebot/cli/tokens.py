@@ -32,7 +32,7 @@ def add(
         str | None, typer.Option("--expires", metavar="TIME", help="such as 90d; default: never")
     ] = None,
 ) -> None:
-    """Make a token and print it, the only time that it can be read."""
+    """Make a token and print it; it can't be shown again."""
     command = context_of(context)
     now = SystemClock().now()
     expires_at = None if expires is None else now + read_length("--expires", expires)
@@ -51,7 +51,7 @@ def add(
 
 @commands.command("list")
 def list_tokens(context: typer.Context, as_json: Annotated[bool, typer.Option("--json")] = False) -> None:
-    """Show all tokens, but not what they are."""
+    """Show all tokens, without their secrets."""
     command = context_of(context)
     now = SystemClock().now()
     found = people.list_tokens(command.database)

@@ -43,7 +43,7 @@ def add(
 
 @commands.command(no_args_is_help=True)
 def passwd(context: typer.Context, name: _Name) -> None:
-    """Give a user a new password, and log the user out everywhere."""
+    """Set a user's password, and log the user out everywhere."""
     command = context_of(context)
     database = command.database
     _settle(
@@ -54,7 +54,7 @@ def passwd(context: typer.Context, name: _Name) -> None:
 
 @commands.command(no_args_is_help=True)
 def role(context: typer.Context, name: _Name, role: Annotated[Role, typer.Argument(metavar="ROLE")]) -> None:
-    """Give a user another role."""
+    """Change a user's role."""
     command = context_of(context)
     _settle(set_role(command.database, name=name, role=role, by=command.actor(), now=SystemClock().now()))
     print(f"{name} is {role} now")

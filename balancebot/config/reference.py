@@ -119,7 +119,7 @@ def reference_text(channels: Sequence[ChannelRegistration] = CHANNELS) -> str:
 def _sections(channels: Sequence[ChannelRegistration]) -> Iterator[tuple[str, str, Sequence[KeySpec]]]:
     """Yield the heading, description and keys of every section, in the order of the file."""
     keys, tables = _split(Settings, channels)
-    yield "Top of the file", "Keys that stand before any section.", keys
+    yield "Top of the file", "Keys before any section.", keys
     for table in tables:
         yield from _nested_sections(table, "", channels)
 

@@ -48,7 +48,7 @@ class WebConfig(ConfigSection):
     """Without a slash at its end."""
     hosts: tuple[str, ...] = key(
         values.list_of(addresses.host_name, "host names"),
-        "further names by which the pages are reached, beside that of `public_url`; others are refused",
+        "further host names of the pages, in addition to that of `public_url`; others are refused",
         default=[],
         example='["balancebot.monitoring.svc"]',
     )
@@ -61,13 +61,13 @@ class WebConfig(ConfigSection):
     )
     user_header: str | None = key(
         addresses.header_name,
-        "log-in by a reverse proxy: the header that names the user; believed only from trusted_proxies",
+        "log-in by a reverse proxy: the header that names the user; trusted only from trusted_proxies",
         default=None,
         example='"X-Forwarded-User"',
     )
     trusted_proxies: tuple[IPv4Network | IPv6Network, ...] = key(
         values.list_of(addresses.network, "addresses or networks"),
-        "reverse proxies whose headers are believed",
+        "reverse proxies whose headers are trusted",
         default=[],
         example='["127.0.0.1"]',
     )
@@ -100,7 +100,7 @@ class WebConfig(ConfigSection):
             except UnfitError as unfit:
                 table.fault("secret_key", f"from {_KEY_VARIABLE} {unfit}")
         if table.has("user_header") and not self.trusted_proxies:
-            table.fault("trusted_proxies", "is missing beside user_header: nobody would be believed")
+            table.fault("trusted_proxies", "is missing: without it no proxy's user_header is trusted")
         if table.has("default_role") and not table.has_any("user_header", "oidc"):
             table.fault("default_role", "is for users of user_header or [web.oidc], and neither is there")
         return derived

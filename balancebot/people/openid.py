@@ -237,7 +237,7 @@ class OpenIdConnect:
         headers = {"Authorization": f"Bearer {answer['access_token']}"}
         found = self._ask("GET", self._endpoint(service, "userinfo_endpoint"), headers=headers)
         if found.get("sub") != claims["sub"]:
-            raise OpenIdError(OpenIdFault.INVALID, "the service speaks of another user")
+            raise OpenIdError(OpenIdFault.INVALID, "the user info is about another user")
         return found
 
     def _endpoint(self, service: dict[str, Any], name: str) -> str:

@@ -8,7 +8,7 @@ from sqlalchemy import Connection
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from balancebot.answers import with_causes
+from balancebot.answers import alert_severity, with_causes
 from balancebot.domain.alert import Alert, AlertKind
 from balancebot.domain.audit import Act, AuditEntry
 from balancebot.domain.delivery import DeliveryState
@@ -186,7 +186,7 @@ def to_csv(request: PageRequest) -> Response:
         (
             str(alert.id),
             alert.subject.kind.value,
-            severity_shown(alert).word,
+            alert_severity(alert).word,
             alert.subject.wallet,
             alert.subject.category or "",
             instant_cell(alert.opened_at),
@@ -198,11 +198,6 @@ def to_csv(request: PageRequest) -> Response:
         for alert, last, why in rows
     ]
     return csv_file(table, "alerts.csv")
-
-
-def severity_shown(alert: Alert) -> Severity:
-    """Return the severity of an open alert, or the worst severity of a closed one."""
-    return alert.severity if alert.closed_at is None else alert.peak or alert.severity
 
 
 def acknowledge_many(request: PageRequest) -> Response:

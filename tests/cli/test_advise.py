@@ -77,7 +77,7 @@ def test_people_get_a_line_for_what_is_to_be_bought_and_the_total(balancebot: Ru
     assert per_account.split()[:2] == ["account", "category"]
     assert re.match(r"acme +industry +0 +0 +\d\d,000 +\d\d +— +now", account)
     assert re.fullmatch(r"Buy in total about \d\d,000 industry SMS", total)
-    assert rest.endswith("as it is; 1 balance has too little history or use to go on")
+    assert rest.endswith("as it is; 1 balance has too little history or usage for advice")
 
 
 @pytest.mark.usefixtures("past")
@@ -99,7 +99,7 @@ def test_a_nearer_date_and_less_confidence_need_less(balancebot: Run) -> None:
         (("--until", "Christmas"), "--until must be a time such as"),
         (("--confidence", "1"), "--confidence"),
         (("--confidence", "nan"), "--confidence"),
-        (("acme/nobody",), "PATTERN acme/nobody means no balance that is configured"),
+        (("acme/nobody",), "PATTERN acme/nobody matches no configured balance"),
         (("acme/$",), "PATTERN"),
     ],
 )

@@ -52,9 +52,7 @@ def test_a_backup_is_put_back_and_checked(balancebot: Run, tmp_path: Path) -> No
     database.dispose()
     outcome = balancebot("db", "restore", "copy.db")
     assert (0, "") == (outcome.status, outcome.err)
-    assert outcome.out.startswith(
-        f"{place}: restored from copy.db; what stood there before is {place}.before-"
-    )
+    assert outcome.out.startswith(f"{place}: restored from copy.db; the previous database is {place}.before-")
     assert (0, f"{place}: whole\n") == ((checked := balancebot("db", "check")).status, checked.out)
 
 

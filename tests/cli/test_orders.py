@@ -50,7 +50,7 @@ def test_an_order_is_recorded_listed_and_cancelled(balancebot: Run) -> None:
     assert f"cancelled order 1: {about}\n" == balancebot("orders", "cancel", "1").out
     assert ["cancelled"] == [order["state"] for order in listed(balancebot)]
     again = balancebot("orders", "cancel", "1")
-    assert (1, "no order that stands has the id 1\n") == (again.status, again.err)
+    assert (1, "no open order has the id 1\n") == (again.status, again.err)
 
 
 def test_an_order_whose_date_has_passed_is_overdue(balancebot: Run) -> None:

@@ -168,7 +168,7 @@ def test_status_tells_whose_traffic_has_stopped(balancebot: Run, firm: Firm, tmp
     firm.has(5000)
     balancebot("poll")
     balancebot("poll")  # by a model that knows the hours in between
-    said = f"{CHECKOUT}:industry has gone silent, in hours that always see use"
+    said = f"{CHECKOUT}:industry has stopped sending, in hours in which it always sends"
     assert [said] == [line for line in balancebot("status").out.splitlines() if "silent" in line]
 
 

@@ -111,7 +111,7 @@ def test_a_broken_configuration_changes_nothing_and_is_named_wherever_people_loo
         assert [[fault]] == [line["faults"] for line in process.lines() if line["event"] == "config.refused"]
         status = balancebot("status")
         assert (2, 2) == (status.status, len(status.err.splitlines()))
-        assert "goes on with the configuration that it had" in status.err
+        assert "keeps the configuration that it has" in status.err
         _change(firm, "timeuot", "timeout")
         assert fault in balancebot("status").out
         assert 0 == balancebot("reload").status

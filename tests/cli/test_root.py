@@ -107,7 +107,7 @@ def test_a_full_disk_behind_stdout_is_told_in_a_line() -> None:
         done = subprocess.run(
             [sys.executable, "-m", "balancebot", "--help"], stdout=full, stderr=subprocess.PIPE, check=False
         )
-    assert (1, b"can't go on: No space left on device\n") == (done.returncode, done.stderr)
+    assert (1, b"can't continue: No space left on device\n") == (done.returncode, done.stderr)
 
 
 def test_letters_that_the_terminal_lacks_are_shown_escaped() -> None:

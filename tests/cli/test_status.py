@@ -30,13 +30,13 @@ def test_a_pattern_chooses_balances(pattern: str, shown: list[str], balancebot: 
 
 def test_a_wallet_that_is_not_configured_is_refused_with_the_nearest(balancebot: Run) -> None:
     outcome = balancebot("status", "acme/chekout:voice")
-    said = "PATTERN acme/chekout:voice means no balance that is configured; did you mean acme/checkout?\n"
+    said = "PATTERN acme/chekout:voice matches no configured balance; did you mean acme/checkout?\n"
     assert (2, "", said) == (outcome.status, outcome.out, outcome.err)
 
 
 def test_a_pattern_that_means_nothing_now_is_only_warned_of(balancebot: Run) -> None:
     outcome = balancebot("status", "other/*", "--json")
-    assert (0, "PATTERN other/* means no balance that is configured\n") == (outcome.status, outcome.err)
+    assert (0, "PATTERN other/* matches no configured balance\n") == (outcome.status, outcome.err)
     assert [] == json.loads(outcome.out)["balances"]
 
 

@@ -95,7 +95,7 @@ def test_all_faults_are_told_at_once_each_with_its_key(faults) -> None:
         ),
         (
             'web.user_header = "X-User"\n' + SMALLEST,
-            "web.trusted_proxies: is missing beside user_header: nobody would be believed",
+            "web.trusted_proxies: is missing: without it no proxy's user_header is trusted",
         ),
         (
             'web = { user_header = "X User", trusted_proxies = ["10.0.0.1/8"] }\n' + SMALLEST,

@@ -27,11 +27,11 @@ and a body at most {MAX_BODY // 1024} KiB.
 _ALWAYS = (HTTPStatus.UNAUTHORIZED, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE)
 _REFUSALS = {
     HTTPStatus.BAD_REQUEST: "the address or the body can't be read",
-    HTTPStatus.UNAUTHORIZED: "no token, or one that doesn't hold",
+    HTTPStatus.UNAUTHORIZED: "no token, or an invalid one",
     HTTPStatus.FORBIDDEN: "the token's role doesn't allow it",
     HTTPStatus.NOT_FOUND: "there is no such thing",
     HTTPStatus.CONFLICT: "it isn't in a state in which this can be done",
-    HTTPStatus.PRECONDITION_FAILED: "somebody else changed it: `If-Match` or `If-None-Match` doesn't hold",
+    HTTPStatus.PRECONDITION_FAILED: "somebody else changed it: `If-Match` or `If-None-Match` doesn't match",
     HTTPStatus.REQUEST_ENTITY_TOO_LARGE: "the body is too large",
     HTTPStatus.UNSUPPORTED_MEDIA_TYPE: "the body isn't `application/json`",
     HTTPStatus.UNPROCESSABLE_ENTITY: "a value can't be taken",

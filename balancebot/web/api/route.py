@@ -140,7 +140,7 @@ class ApiRoute:
                 raise _too_many(wait)
             raise ApiRefusedError(
                 401,
-                "Show a token that holds: `Authorization: Bearer TOKEN`.",
+                "Send a valid token: `Authorization: Bearer TOKEN`.",
                 headers={"WWW-Authenticate": 'Bearer realm="balancebot"'},
             )
         if wait := budgets.requests.wait_for(token.name, self.cost):

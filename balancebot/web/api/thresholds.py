@@ -200,7 +200,7 @@ def _warnings(edited: Edited | Conflict) -> list[str]:
     if isinstance(edited, Conflict):
         raise ApiRefusedError(
             412,
-            "The row isn't the one that was looked at: read it again.",
+            "The row has changed since it was read: read it again.",
             headers={"ETag": _etag(edited.current)},
         )
     if edited.faults:
@@ -232,9 +232,9 @@ def _is_among(tags: str | None, current: ThresholdRow | None, *, absent: bool) -
     return _etag(current) in {tag.strip() for tag in tags.split(",")}
 
 
-_IF_MATCH = {"If-Match": "the `ETag` of the row that was looked at, or `*`: only if there is one"}
+_IF_MATCH = {"If-Match": "the `ETag` of the row that was read, or `*`: only if there is a row"}
 _IF_NONE_MATCH = {"If-None-Match": "`*`: only if there is no row yet"}
-_ETAG = {"ETag": "stands for the row"}
+_ETAG = {"ETag": "identifies the row"}
 
 ROUTES = (
     ApiRoute(
