@@ -23,7 +23,7 @@ commands = command_group()
 
 @commands.callback()
 def history() -> None:
-    """Import past readings from a CSV file, export them, or list those that were wrong."""
+    """Import or export past readings, list wrong ones."""
 
 
 @commands.command("import", no_args_is_help=True)
