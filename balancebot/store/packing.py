@@ -1,7 +1,7 @@
-"""Days that are over, packed: one compressed value per wallet and day in place of a row per reading or hour.
+"""Packed days: one compressed value per wallet and day instead of a row per reading or hour.
 
-A row of the table says what happened; where there is none, the packed day does. So whoever changes a row of a packed day
-unpacks the day first, and it is packed once more later. `history/prune.py` says when days are packed.
+A row in the table takes precedence over the packed day. To change a row of a packed day, unpack the day first; it is packed
+again later. `history/prune.py` decides when days are packed.
 """
 
 import zlib
@@ -40,11 +40,11 @@ from balancebot.store.types import (
 Row = tuple[Any, ...]
 """Time, wallet id, then the columns as the database has them: a reading is a number, -1 or None."""
 _FEW = 20_000
-"""So few days of wallets are looked up one by one; of more all wallets' days are read."""
+"""Up to this many days of wallets are looked up one by one. For more, the days of all wallets are read."""
 _ROWS_AT_ONCE = 300_000
 _UNPACKED_AT_ONCE = 200
 _END = 2**31 - 1
-"""After any hour."""
+"""Later than any hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +65,7 @@ class Packed:
 
 
 def raw(column: Column[Any]) -> ColumnElement[Any]:
-    """Return a column whose readings come as the database has them."""
+    """Return a column whose readings come as they are stored."""
     if isinstance(column.type, ReadingColumn):
         return type_coerce(column, BigInteger).label(column.name)
     return column
@@ -73,7 +73,7 @@ def raw(column: Column[Any]) -> ColumnElement[Any]:
 
 @dataclass(frozen=True, slots=True)
 class WalletDay:
-    """The part of a packed day that was asked for, by columns."""
+    """The requested part of a packed day, by columns."""
 
     wallet_id: int
     times: Sequence[int]
@@ -87,9 +87,9 @@ class WalletDay:
 
 
 def _encode(packed: Packed, day: int, rows: Sequence[Row]) -> bytes:
-    """Return rows of one wallet and day, which rise in time.
+    """Return the encoded rows of one wallet and day, which must be in order of time.
 
-    Times and readings are kept as differences: most are small, and alike.
+    Times and readings are stored as differences: most are small and similar, so they compress well.
     """
     times, _, *values = zip(*rows, strict=True)
     columns: list[list[int | None] | None] = [list(_steps(times, day * packed.per_day))]
@@ -158,7 +158,7 @@ def wallet_days(
     until: int = _END,
     wallet_ids: Collection[int] | None = None,
 ) -> Iterator[WalletDay]:
-    """Yield what is packed of `[since, until)` and isn't in the table as well, day by day."""
+    """Yield what is packed for `[since, until)` and isn't in the table, day by day."""
     days = _days(conn, packed, since, until)
     if not days:
         return
@@ -169,7 +169,7 @@ def wallet_days(
 
 
 def _days(conn: Connection, packed: Packed, since: int, until: int) -> range:
-    """Return the days between the first and the last packed one, as far as they lie in `[since, until)`."""
+    """Return the days from the first to the last packed one in `[since, until)`."""
     day = packed.days.c.day
     first, last = conn.execute(
         select(func.min(day), func.max(day)).where(
@@ -182,7 +182,7 @@ def _days(conn: Connection, packed: Packed, since: int, until: int) -> range:
 def keys(
     conn: Connection, packed: Packed, *, since: int, until: int, wallet_ids: Collection[int] | None
 ) -> set[tuple[int, int]]:
-    """Return time and wallet id of the table's rows in `[since, until)`, maybe with those of other wallets."""
+    """Return time and wallet id of the table's rows in `[since, until)`, possibly of further wallets, too."""
     wanted = select(packed.time, packed.rows.c.wallet_id).where(packed.time >= since, packed.time < until)
     if wallet_ids is not None and len(wallet_ids) <= MOST_IN_ONE:
         wanted = wanted.where(packed.rows.c.wallet_id.in_(wallet_ids))
@@ -238,7 +238,7 @@ def rows(
     until: int = _END,
     wallet_ids: Collection[int] | None = None,
 ) -> Iterator[Row]:
-    """Yield the rows of `[since, until)`, those of the table and those of packed days, by time and wallet."""
+    """Yield the rows of `[since, until)`, from the table and from packed days, by time and wallet."""
     passed = since
     for begin, end in _pieces(conn, packed, since, until, wallet_ids):
         yield from _table_rows(conn, packed, passed, begin, wallet_ids)
@@ -258,7 +258,7 @@ def rows(
 def _pieces(
     conn: Connection, packed: Packed, since: int, until: int, wallet_ids: Collection[int] | None
 ) -> Iterator[tuple[int, int]]:
-    """Yield the spans of time in which there are packed days, so short that their rows can be held at once."""
+    """Yield spans of time that contain packed days, each short enough to hold its rows in memory."""
     days = _days(conn, packed, since, until)
     if not days:
         return
@@ -296,7 +296,7 @@ def _table_rows(
 
 
 def unpack(conn: Connection, packed: Packed, keys: Iterable[tuple[int, int]]) -> None:
-    """Put the rows of packed days (time, wallet id) back into the table, before they are changed."""
+    """Put the packed days of these rows (time, wallet id) back into the table, before the rows are changed."""
     last = last_day(conn, packed)
     if last is None:
         return
@@ -307,7 +307,7 @@ def unpack(conn: Connection, packed: Packed, keys: Iterable[tuple[int, int]]) ->
 
 
 def unpack_from(conn: Connection, packed: Packed, *, day: int) -> None:
-    """Put the rows of all packed days from `day` on back into the table; nothing of them stays packed."""
+    """Put the rows of all packed days from `day` on back into the table, and delete those packed days."""
     ahead = packed.days.c.day >= day
     _put_back(conn, packed, ahead)
     conn.execute(delete(packed.days).where(ahead))
@@ -324,21 +324,21 @@ def _put_back(conn: Connection, packed: Packed, which: ColumnElement[bool]) -> N
 
 
 def first_day_to_pack(conn: Connection, packed: Packed, *, before: int, since: int) -> int | None:
-    """Return the first day between the days `since` and `before` of which there are rows in the table."""
+    """Return the first day in `[since, before)` that has rows in the table."""
     bounds = packed.time >= since * packed.per_day, packed.time < before * packed.per_day
     found: int | None = conn.scalar(select(func.min(packed.time)).where(*bounds))
     return None if found is None else found // packed.per_day
 
 
 def count_rows(conn: Connection, packed: Packed, day: int) -> int:
-    """Return how many rows of a day are in the table."""
+    """Return how many rows the table has for a day."""
     return int(conn.scalar(select(func.count()).select_from(packed.rows).where(_of_day(packed, day))) or 0)
 
 
 def rows_to_pack(
     conn: Connection, packed: Packed, day: int, *, part: int, parts: int
 ) -> dict[int, list[Row]]:
-    """Return the rows of a day of one part of the wallets, by wallet, oldest first."""
+    """Return the rows of a day for one part of the wallets, by wallet, oldest first."""
     found: dict[int, list[Row]] = {}
     wanted = (
         select(*map(raw, packed.columns))
@@ -352,7 +352,7 @@ def rows_to_pack(
 
 
 def pack(conn: Connection, packed: Packed, day: int, of_wallets: Mapping[int, Sequence[Row]]) -> None:
-    """Store rows of a day as packed; what is packed of it already stays where there is no row."""
+    """Add rows to the packed days; rows that are packed already stay unless a new one has the same time."""
     take_lock(conn, BOOKING)
     c = packed.days.c
     before: dict[int, WalletDay] = {
@@ -374,19 +374,19 @@ def pack(conn: Connection, packed: Packed, day: int, of_wallets: Mapping[int, Se
 
 
 def fingerprint(row: Row) -> int:
-    """Return a number that tells a row from others; the sum of many tells sets of rows apart. Within this process."""
+    """Return a number for a row, so that the sum over many rows identifies a set of rows; valid in this process only."""
     return hash(row)
 
 
 def delete_rows(conn: Connection, packed: Packed, *, since: int, until: int) -> tuple[int, int]:
-    """Delete the rows of `[since, until)` from the table; return how many, and the sum of their fingerprints."""
+    """Delete the rows of `[since, until)` from the table; return their number and the sum of their fingerprints."""
     gone = delete(packed.rows).where(packed.time >= since, packed.time < until)
     prints = [fingerprint(tuple(row)) for row in conn.execute(gone.returning(*map(raw, packed.columns)))]
     return len(prints), sum(prints)
 
 
 def count_wallets(conn: Connection, packed: Packed, day: int) -> int:
-    """Return of how many wallets a day is packed."""
+    """Return how many wallets have this day packed."""
     c = packed.days.c
     return int(conn.scalar(select(func.count()).select_from(packed.days).where(c.day == day)) or 0)
 
@@ -396,7 +396,7 @@ def _of_day(packed: Packed, day: int) -> ColumnElement[bool]:
 
 
 def wallets_of_day(conn: Connection, packed: Packed, day: int, *, most: int) -> list[int]:
-    """Return the first wallets that have a day, packed or in rows."""
+    """Return the first `most` wallets that have data for a day, packed or in rows."""
     c = packed.days.c
     ids = {
         *conn.scalars(select(c.wallet_id).where(c.day == day).order_by(c.wallet_id).limit(most)),
@@ -406,7 +406,7 @@ def wallets_of_day(conn: Connection, packed: Packed, day: int, *, most: int) -> 
 
 
 def wallets_of_days(conn: Connection, packed: Packed, days: range) -> set[int]:
-    """Return the wallets of which something is stored of any of these days, packed or in rows."""
+    """Return the wallets that have data for any of these days, packed or in rows."""
     c, time = packed.days.c, packed.time
     in_rows = (time >= days.start * packed.per_day) & (time < days.stop * packed.per_day)
     return {
@@ -424,9 +424,9 @@ def delete_day(conn: Connection, packed: Packed, day: int, wallet_ids: Collectio
 
 
 def delete_days(conn: Connection, packed: Packed, *, before: int, most: int) -> int:
-    """Delete the oldest days before the day `before`, about `most` wallets' days of them; return how many rows they held.
+    """Delete the oldest packed days before the day `before`, about `most` of them; return how many rows they held.
 
-    Days go whole, so that the answer is 0 only when nothing is left to delete.
+    Only whole days are deleted, so the result is 0 only when nothing is left to delete.
     """
     c = packed.days.c
     last = conn.scalar(select(c.day).where(c.day < before).order_by(c.day).offset(most - 1).limit(1))
