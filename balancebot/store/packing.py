@@ -158,14 +158,16 @@ def wallet_days(
     until: int = _END,
     wallet_ids: Collection[int] | None = None,
 ) -> Iterator[WalletDay]:
-    """Yield what is packed for `[since, until)` and isn't in the table, day by day."""
+    """Yield what is packed for `[since, until)` and isn't in the table, day by day; no day without rows."""
     days = _days(conn, packed, since, until)
     if not days:
         return
     until = min(until, days.stop * packed.per_day)
     in_table = keys(conn, packed, since=since, until=until, wallet_ids=wallet_ids)
     for found in _wallet_days(conn, packed, days, range(since, until), wallet_ids):
-        yield _without(found, in_table) if in_table else found
+        only_packed = _without(found, in_table) if in_table else found
+        if only_packed.times:
+            yield only_packed
 
 
 def _days(conn: Connection, packed: Packed, since: int, until: int) -> range:

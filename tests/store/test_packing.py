@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, update
 
@@ -45,6 +45,9 @@ some_use = st.builds(
     a_number,
     st.integers(-MAX_BALANCE, MAX_BALANCE),
 )
+
+
+NOTHING_USED = Readings(*[Absent.UNREAD] * 4), (Used(0, 0, 0, 0, 0, 0, 0),) * 4
 
 
 def pack_all(database: Database) -> int:
@@ -111,6 +114,7 @@ def test_every_reading_comes_back_to_the_second(
         max_size=30,
     )
 )
+@example({(HOUR - 50 * 24 + 5, 2): NOTHING_USED})  # the hours asked for begin later on the same day
 def test_every_hour_comes_back(
     database: Database, rows: dict[tuple[int, int], tuple[Readings, tuple[Used, Used, Used, Used]]]
 ) -> None:
