@@ -11,6 +11,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from balancebot.store.database import Database
 from tests.compiled import compile_once
@@ -22,6 +23,18 @@ pytest_plugins = (
     "tests.web.browser",
 )
 
+
+# a loaded machine is slow, which is no fault of what is tested; and databases are emptied by the tests themselves
+settings.register_profile(
+    "any machine",
+    deadline=None,
+    suppress_health_check=[
+        HealthCheck.too_slow,
+        HealthCheck.filter_too_much,
+        HealthCheck.function_scoped_fixture,
+    ],
+)
+settings.load_profile("any machine")
 
 _MEMORY = Path("/dev/shm")
 _MUCH = 2 << 30

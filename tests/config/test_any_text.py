@@ -25,7 +25,7 @@ ZONES = ("UTC", "Asia/Shanghai", "Europe/Berlin", "Australia/Lord_Howe", "Pacifi
 INSTANTS = st.integers(0, 3_800_000_000).map(lambda seconds: datetime.fromtimestamp(seconds, UTC))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(written=SCHEDULE, zone=st.sampled_from(ZONES), now=INSTANTS)
 def test_any_schedule_has_its_slots_or_is_refused(written: str, zone: str, now: datetime) -> None:
     try:
@@ -56,7 +56,7 @@ TOML = st.one_of(
 )
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(content=TOML)
 def test_any_file_is_settings_or_faults_of_one_line_each(content: bytes) -> None:
     with TemporaryDirectory() as folder:

@@ -237,4 +237,4 @@ class AlertLife(RuleBasedStateMachine):
 
 
 TestAlertLife = AlertLife.TestCase
-TestAlertLife.settings = settings(max_examples=300, stateful_step_count=40, deadline=None)
+TestAlertLife.settings = settings(max_examples=300, stateful_step_count=40)

@@ -24,7 +24,7 @@ CELL = st.one_of(
 ROWS = st.lists(st.lists(CELL, max_size=6), max_size=8)
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(rows=ROWS, between=st.sampled_from(",;\t|"), end=st.sampled_from(["\n", "\r\n", "\r"]),
        codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16", "gb18030"]), header=st.booleans())  # fmt: skip
 def test_any_table_of_history_is_readings_or_faults(
@@ -38,7 +38,7 @@ def test_any_table_of_history_is_readings_or_faults(
         assert isinstance(found, HistoryRow) or len(str(found).splitlines()) == 1
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(content=st.binary(max_size=400))
 def test_any_bytes_of_history_are_readings_or_faults(content: bytes) -> None:
     for found in read_history(open_history(BytesIO(content))):
@@ -71,7 +71,7 @@ def _refuse(constant: str) -> NoReturn:
     raise AssertionError(f"{constant} is no JSON")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(line=QUESTION.map(json.dumps) | st.text(max_size=60))
 def test_any_question_has_one_line_of_json_for_an_answer(line: str) -> None:
     answer = answer_line(line, "UTC")

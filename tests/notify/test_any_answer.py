@@ -10,7 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from balancebot.config import MailSecurity, Proxy, Secret
@@ -35,7 +35,7 @@ from tests.outbox_bench import HandClock
 DIRECT = Proxy(url=None)
 WITHIN = timedelta(seconds=5)
 KINDS = [FeishuChannel, DingTalkChannel, WeComChannel, WebhookChannel, PagerDutyChannel]
-few = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+few = settings(max_examples=30)
 
 texts = st.text(max_size=40) | st.sampled_from(
     [

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import delete, func, select, update
 
@@ -75,7 +75,7 @@ def every_hour(database: Database) -> list[UseRow]:
         return list(usage.hours(conn, since=0, until=2**31 - 1))
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10)
 @given(
     rows=st.dictionaries(
         st.tuples(st.integers(SECOND - 9 * DAY, SECOND), st.integers(1, 3)), some_readings, max_size=30
@@ -106,7 +106,7 @@ def test_every_reading_comes_back_to_the_second(
             )
 
 
-@settings(max_examples=10, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=10)
 @given(
     rows=st.dictionaries(
         st.tuples(st.integers(HOUR - 60 * 24, HOUR), st.integers(1, 3)),

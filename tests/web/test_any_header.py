@@ -5,7 +5,7 @@ from ipaddress import ip_network
 
 import httpx
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancebot.config import Secret, WebConfig
@@ -48,7 +48,7 @@ def door(open_desk: Callable[..., Desk]) -> Desk:
     return open_desk(web=web)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40)
 @given(
     headers=HEADERS,
     path=st.sampled_from(PATHS),

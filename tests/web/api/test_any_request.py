@@ -4,7 +4,7 @@ import re
 from typing import Any
 from urllib.parse import quote
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from balancebot.web.api.budget import RequestBudget
@@ -62,7 +62,7 @@ def requests(draw: st.DrawFn) -> tuple[ApiRoute, str, dict[str, Any]]:
     return route, path, how
 
 
-@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=200)
 @given(request_=requests())
 def test_any_request_is_answered_as_described(
     firm: Desk, finance: Program, request_: tuple[ApiRoute, str, dict[str, Any]]
