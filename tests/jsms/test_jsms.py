@@ -19,6 +19,7 @@ from balancebot.jsms.endpoint import Endpoint
 from balancebot.jsms.simulator import FaultKind, Scenario, SimulatedFault, Simulator, crowd, simulated_wallet
 from balancebot.jsms.source import JsmsSource, Retrying
 from balancebot.ports import SourceErrorKind
+from tests.patience import PATIENCE
 
 NOW = datetime(2026, 11, 23, 9, 0, tzinfo=UTC)
 ACME, SHOP, PILOT = (WalletName(name) for name in ("acme", "acme/shop", "acme/pilot"))
@@ -160,7 +161,8 @@ def test_a_host_that_answers_nobody_is_given_up_and_asked_again_by_the_next_call
             assert (sorted(sim.wallets), True) == (sorted(r.wallet for r in results), len(sim.requests) < 40)
             assert {SourceErrorKind.TIMEOUT, SourceErrorKind.NETWORK} == {r.kind for r in results}
             sim.end_faults()
-            assert {Snapshot} == {type(result) for result in source.fetch(sim.wallets, budget=BUDGET)}
+            again = source.fetch(sim.wallets, budget=timedelta(seconds=PATIENCE))
+            assert {Snapshot} == {type(result) for result in again}
 
 
 def test_wallets_that_answer_keep_a_host_from_being_given_up():
@@ -168,7 +170,10 @@ def test_wallets_that_answer_keep_a_host_from_being_given_up():
         for wallet in sim.wallets[::2]:
             sim.fail(wallet, SimulatedFault(kind=FaultKind.REFUSED))
         with source_of(sim.endpoints(), concurrency=2) as source:
-            results = {result.wallet: type(result) for result in source.fetch(sim.wallets, budget=BUDGET)}
+            results = {
+                result.wallet: type(result)
+                for result in source.fetch(sim.wallets, budget=timedelta(seconds=PATIENCE))
+            }
     assert {Snapshot} == {results[wallet] for wallet in sim.wallets[1::2]}
 
 
