@@ -209,7 +209,7 @@ def play_story(jsms: Simulator, settings: Settings, database: Database, show: Sh
     messages: list[str] = []
     with running(settings, database, show=messages.append) as (app, reporter):
         app.sync_wallets()
-        show(bold("A month of history is taken in, and limits are set"))
+        show(bold("A month of history is imported, and limits are set"))
         _import_history(jsms, app)
         _set_limits(app)
         app.poll_cycle.run_all(settings.wallets, alerts=False)
@@ -222,7 +222,7 @@ def play_story(jsms: Simulator, settings: Settings, database: Database, show: Sh
             for message in sorted(messages, key=lambda shown: not shown.startswith("Slack")):
                 show(message)
             messages.clear()
-        show(bold("How things stand now"))
+        show(bold("The balances now"))
         show(_table(app))
 
 
@@ -285,7 +285,7 @@ def _events(jsms: Simulator) -> Iterator[tuple[str, Callable[[], None]]]:
     def purchase() -> None:
         happen(EventKind.TOP_UP, _PARCELS, Category.INDUSTRY, 60_000)
 
-    yield "The first look: messages will not last", lambda: None
+    yield "The first poll: parcels will soon run out", lambda: None
     yield (
         "A campaign goes out. Quota moves from the shared pool to the hotline: no alert. Legacy's keys are rotated",
         campaign,

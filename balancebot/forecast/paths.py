@@ -40,7 +40,7 @@ _DRIFT = 0.03
 """In log2 per week: how much every level may drift."""
 _RETURNS = 0.5
 """The probability that a fall ends some day: one that has lasted for L hours has ended after x more with 0.5 x / (L + x)."""
-_BELIEVED = 48.0, 96.0
+_BELIEVED = 12.0, 36.0
 """In hours: how long a fall lasts until orders begin to believe it, and until they do."""
 _UNSEEN_DAY = 1.2
 _UNSEEN_WEEK = 0.3

@@ -41,7 +41,7 @@ def test_the_story_is_told_with_every_message_and_ends_by_itself(tmp_path: Path)
     assert ["🟢 Recovered from warning"] == [line[:24] for line in slack if "Recovered" in line]
     assert (1, 4) == (done.stdout.count("E-mail\n"), done.stdout.count("E-mail to finance@example.com: "))
     assert done.stdout.index("Slack #ops-alerts") < done.stdout.index("E-mail")
-    assert "`balancebot demo` goes on from here" in done.stdout
+    assert "`balancebot demo` continues from here" in done.stdout
     assert not [line for line in done.stdout.splitlines() if line.startswith("│") and "hotline" in line]
     assert done.stdout.rstrip().splitlines()[-5] == "What to do next"
     assert [] == list(tmp_path.iterdir())

@@ -169,7 +169,7 @@ def test_status_tells_whose_traffic_has_stopped(balancebot: Run, firm: Firm, tmp
     balancebot("poll")
     balancebot("poll")  # by a model that knows the hours in between
     said = f"{CHECKOUT}:industry has stopped sending, in hours in which it always sends"
-    assert [said] == [line for line in balancebot("status").out.splitlines() if "silent" in line]
+    assert [said] == [line for line in balancebot("status").out.splitlines() if "stopped sending" in line]
 
 
 def test_status_tells_unread_unallocated_and_zero_apart(balancebot: Run, firm: Firm) -> None:
