@@ -5,6 +5,8 @@ import runpy
 import sys
 from pathlib import Path
 
+from balancebot.cli.process import use_one_blas_thread
+
 FOLDER = Path(__file__).parent
 
 
@@ -17,6 +19,7 @@ def main() -> int:
             print(f"{name:<10} {docstring.splitlines()[0]}")
         return 0 if len(sys.argv) < 2 else 2
     name = sys.argv.pop(1)
+    use_one_blas_thread()  # as the program itself does
     sys.path.insert(0, str(FOLDER.parent))
     sys.path.insert(0, str(FOLDER))
     runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")

@@ -17,6 +17,7 @@ from balancebot.cli.process import (
     discard_output,
     prepare_streams,
     skip_startup_gc,
+    use_one_blas_thread,
 )
 
 
@@ -124,6 +125,7 @@ def _run(given: Sequence[str]) -> int:
     if status is not None:
         return status
     skip_startup_gc()
+    use_one_blas_thread()
     from balancebot.cli.root import run  # lazy: `--help` needs neither typer nor the database
 
     return run(words)
