@@ -13,7 +13,7 @@ from sqlalchemy import Connection
 from balancebot.domain.balance import BalanceKey, WalletName
 from balancebot.domain.holidays import Zone
 from balancebot.domain.usage import SECONDS_PER_HOUR
-from balancebot.estimates.estimator import Balance, announced_plans, use_since
+from balancebot.estimates.known_usage import Balance, announced_plans, use_since
 from balancebot.store import estimates
 from balancebot.store.database import Database
 from balancebot.store.estimates import ModelRow

@@ -8,7 +8,8 @@ from sqlalchemy import Connection
 
 from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Snapshot
 from balancebot.domain.runway import UNKNOWN, Estimate, Runway
-from balancebot.estimates.estimator import Estimator, KnownUsage
+from balancebot.estimates.estimator import Estimator
+from balancebot.estimates.known_usage import KnownUsage
 from balancebot.store import estimates as stored
 from balancebot.store.estimates import EstimateRow
 from balancebot.store.wallets import WalletRow

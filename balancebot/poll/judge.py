@@ -29,7 +29,7 @@ from balancebot.domain.runway import NO_END_HOURS, UNKNOWN, Estimate
 from balancebot.domain.sentence import NO_SENTENCE, Sentence
 from balancebot.domain.threshold import Effective, Limits, ThresholdBook
 from balancebot.domain.verdict import Crossed, Severity, Verdict, judge
-from balancebot.estimates.estimator import Balance, KnownUsage
+from balancebot.estimates.known_usage import Balance, KnownUsage
 from balancebot.estimates.stored import estimate_at
 from balancebot.store import estimates, wallets
 from balancebot.store.database import Database

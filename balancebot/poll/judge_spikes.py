@@ -14,7 +14,7 @@ from balancebot.domain.balance import Absent, BalanceKey, Category, Reading, Wal
 from balancebot.domain.holidays import Zone
 from balancebot.domain.message import Measurement, SpikeMeasurement
 from balancebot.domain.verdict import FINE, Severity, Verdict
-from balancebot.estimates.estimator import KnownUsage, open_use
+from balancebot.estimates.known_usage import KnownUsage, open_use
 from balancebot.estimates.stored import estimate_at
 from balancebot.poll.book_usage import BookedUsage
 from balancebot.poll.judge import PollContext, measured
