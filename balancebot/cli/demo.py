@@ -356,4 +356,4 @@ def _write_past(simulator: Simulator, file: Path) -> None:
         raise CommandError(f"{file}: is there already, and was left as it is") from None
     except OSError as error:
         raise CommandError(f"{file}: can't be written: {error.strerror}") from None
-    print(f"wrote {file}; take it in with: balancebot history import {file}", file=sys.stderr)
+    print(f"wrote {file}; import it with: balancebot history import {file}", file=sys.stderr)

@@ -138,8 +138,18 @@ class _Balance(NamedTuple):
     @property
     def was_empty(self) -> bool:
         """Whether it was 0 at both readings, so that sends couldn't be counted."""
+        return self._readings == (0, 0)
+
+    @property
+    def rose(self) -> bool:
+        """Whether it rose between the two readings: a refund or top-up hides usage, which then hasn't stopped."""
+        before, after = self._readings
+        return isinstance(before, int) and isinstance(after, int) and after > before
+
+    @property
+    def _readings(self) -> tuple[Reading, Reading]:
         row = self.booked.row
-        return row.booked.of(self.key.category) == 0 == row.readings.of(self.key.category)
+        return row.booked.of(self.key.category), row.readings.of(self.key.category)
 
 
 class UsageVerdict(NamedTuple):
@@ -229,8 +239,9 @@ class JudgeSpikes:
             if balance.booked.is_certain and not balance.was_empty:
                 drained = evidence.drained and balance.booked.is_surely_use
                 points = gather(points, evidence.points, drained=drained)
-            if (points, evidence.stopped) != (balance.kept.spike_points, balance.kept.stopped):
-                changed.append((balance.booked.row.id, balance.key.category, points, evidence.stopped))
+            stopped = evidence.stopped and not balance.rose
+            if (points, stopped) != (balance.kept.spike_points, balance.kept.stopped):
+                changed.append((balance.booked.row.id, balance.key.category, points, stopped))
             if points >= estimates.SPIKING_POINTS or points == 0:
                 verdicts.append(UsageVerdict(balance, points, evidence))
         estimates.save_spike_evidence(conn, changed)

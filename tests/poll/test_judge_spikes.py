@@ -121,6 +121,13 @@ def test_traffic_that_stopped_is_a_note_and_no_alert(traffic):
     )
 
 
+def test_a_refund_hides_what_was_sent_and_is_no_sign_that_traffic_stopped(traffic):
+    traffic.passes(5, 0)
+    traffic.passes(1, -12)
+
+    assert [False] * 4 == [view.stopped for view in views_of(traffic)]
+
+
 def advised(traffic: Traffic) -> dict[BalanceKey, OrderAdvice]:
     with traffic.world.database.read() as conn:
         rows = wallets.all_wallets(conn)
