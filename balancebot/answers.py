@@ -17,6 +17,7 @@ from balancebot.domain.message import AlertMessage, MutedCounts
 from balancebot.domain.next_reading import ReadReason
 from balancebot.domain.silence import Silence
 from balancebot.domain.threshold import Off, ThresholdRow
+from balancebot.domain.usage import HOURS_PER_DAY
 from balancebot.domain.verdict import Severity
 from balancebot.estimates.context import ContextReader
 from balancebot.forecast.backtest import Ending, Episode
@@ -24,8 +25,6 @@ from balancebot.i18n import Wording
 from balancebot.overview.balances import BalanceView
 from balancebot.store import alerts, notification_history
 from balancebot.thresholds.preview import Effect, PastEffects, PresentEffects
-
-_HOURS_PER_DAY = 24
 
 Instant: TypeAlias = Annotated[datetime, Meta(tz=True)]
 BalanceState: TypeAlias = Literal["known", "unallocated", "unread"]
@@ -134,7 +133,7 @@ def balance_answer(view: BalanceView, *, movable: int) -> BalanceAnswer:
     limits, runway = view.effective.limits, view.estimate.runway
 
     def days(hours: float) -> float | None:
-        return hours / _HOURS_PER_DAY if math.isfinite(hours) else None
+        return hours / HOURS_PER_DAY if math.isfinite(hours) else None
 
     return BalanceAnswer(
         wallet=view.key.wallet,

@@ -16,7 +16,7 @@ from balancebot.domain.balance import Absent, BalanceKey, Category, WalletName
 from balancebot.domain.digest import Slot, latest_slot
 from balancebot.domain.message import DigestLine, DigestMessage, NoticeMessage
 from balancebot.domain.routing import Destination
-from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.domain.usage import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from balancebot.domain.verdict import Severity, urgency
 from balancebot.estimates.context import ContextReader, recent_history, up_to_now
 from balancebot.overview.balances import BalanceView, overview
@@ -40,7 +40,6 @@ from balancebot.store.thresholds import ThresholdCache
 from balancebot.store.usage import Used
 
 _WEEK_HOURS = 7 * 24
-_SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
 _FIRST_SPAN = timedelta(days=7)
 """The period that the first digest of a name covers."""
 _SILENCE_ENDS_SOON = timedelta(days=2)
@@ -255,7 +254,7 @@ class _PastUsage:
     def _burn(self, totals: Mapping[int, tuple[Used, ...]], key: BalanceKey) -> float | None:
         """Return the usage per day in a week, based on the time in which usage was visible; None if there was none."""
         used = self._of(totals, key)
-        return used.use / used.exposure * _SECONDS_PER_DAY if used.exposure else None
+        return used.use / used.exposure * SECONDS_PER_DAY if used.exposure else None
 
 
 def _with_history(conn: Connection, lines: Sequence[DigestLine], now: datetime) -> Iterator[DigestLine]:

@@ -15,9 +15,7 @@ from zoneinfo import ZoneInfo
 
 from balancebot.domain.balance import Category
 from balancebot.domain.order import Order, TopUp
-from balancebot.domain.usage import SECONDS_PER_HOUR, WrongReading
-
-HOURS_PER_DAY = 24
+from balancebot.domain.usage import HOURS_PER_DAY, SECONDS_PER_HOUR, WrongReading
 
 
 class StatementBy(StrEnum):

@@ -21,6 +21,8 @@ from balancebot.domain.balance import (
 )
 
 SECONDS_PER_HOUR = 3600
+HOURS_PER_DAY = 24
+SECONDS_PER_DAY = HOURS_PER_DAY * SECONDS_PER_HOUR
 
 MAX_REFUND = 50
 """A rise is a refund of failed sends if it has at most this many messages; nobody buys so few ..."""

@@ -7,9 +7,9 @@ from datetime import UTC, datetime, timedelta
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import Absent, Category, Reading
-from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.domain.usage import HOURS_PER_DAY, SECONDS_PER_HOUR
 from balancebot.store import usage
-from balancebot.store.usage import HOURS_PER_DAY, UseRow
+from balancebot.store.usage import UseRow
 
 _HOUR = timedelta(hours=1)
 _DAY = timedelta(days=1)

@@ -9,11 +9,10 @@ from itertools import groupby
 from sqlalchemy import Connection
 
 from balancebot.domain.balance import Absent, Category, Reading
-from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.domain.usage import HOURS_PER_DAY, SECONDS_PER_DAY, SECONDS_PER_HOUR
 from balancebot.store import readings, usage, wallets
-from balancebot.store.usage import HOURS_PER_DAY, Used, UseRow
+from balancebot.store.usage import Used, UseRow
 
-_SECONDS_PER_DAY = HOURS_PER_DAY * SECONDS_PER_HOUR
 _MOST_DAYS_READ = 50_000
 """The most wallet-days of readings that one query scans: the table is ordered by time and contains all wallets."""
 _NOTHING = Used()
@@ -75,7 +74,7 @@ def _raw(
     oldest = readings.oldest(conn)
     first = end if oldest is None else max(first, oldest)
     days = max(1, _MOST_DAYS_READ // max(1, wallets.count(conn)))
-    last = min(end, first + days * _SECONDS_PER_DAY)
+    last = min(end, first + days * SECONDS_PER_DAY)
     rows = readings.snapshots_of_wallet(conn, wallet_id, since=first, until=last)
     entries = [
         PastEntry(at=row.observed_at, category=category, reading=reading, used=None)
@@ -96,7 +95,7 @@ def _hours(
 def _days(
     conn: Connection, wallet_id: int, *, since: datetime, until: datetime
 ) -> tuple[list[PastEntry], datetime | None]:
-    first, end = _first_and_end(since, until, _SECONDS_PER_DAY)
+    first, end = _first_and_end(since, until, SECONDS_PER_DAY)
     hours = usage.hours_of(conn, wallet_id, since=first * HOURS_PER_DAY, until=end * HOURS_PER_DAY)
     folded = [
         usage.whole_day(day, list(rows))
@@ -104,7 +103,7 @@ def _days(
     ]
     # a merged day whose hours were imported again exists twice, as a day and as hours: the hours count
     kept = usage.days_of(conn, wallet_id, since=first, until=folded[0].at if folded else end)
-    return [entry for row in (*kept, *folded) for entry in _entries(row, _SECONDS_PER_DAY)], None
+    return [entry for row in (*kept, *folded) for entry in _entries(row, SECONDS_PER_DAY)], None
 
 
 def _entries(row: UseRow, seconds: int) -> list[PastEntry]:

@@ -12,8 +12,8 @@ from zoneinfo import ZoneInfo
 from sqlalchemy import Connection
 
 from balancebot.config import RetentionConfig
-from balancebot.domain.statement import HOURS_PER_DAY, month_starts
-from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.domain.statement import month_starts
+from balancebot.domain.usage import HOURS_PER_DAY, SECONDS_PER_HOUR
 from balancebot.store import (
     digest_slots,
     installation,

@@ -21,9 +21,11 @@ from balancebot.domain.holidays import Zone
 from balancebot.domain.order import TopUp
 from balancebot.domain.usage import (
     CORRECTED_TO,
+    HOURS_PER_DAY,
     LONG_STRETCH,
     MAX_CORRECTION_SECONDS,
     NOTHING,
+    SECONDS_PER_DAY,
     SECONDS_PER_HOUR,
     BalanceChange,
     Booked,
@@ -42,8 +44,7 @@ from balancebot.store.wallets import WalletRow
 
 log = logging.getLogger(__name__)
 
-_SECONDS_PER_DAY = 24 * SECONDS_PER_HOUR
-_LONGEST_STRETCH = 366 * _SECONDS_PER_DAY
+_LONGEST_STRETCH = 366 * SECONDS_PER_DAY
 _HOURS_AT_ONCE = 10_000
 _WALLETS_AT_ONCE = 50
 
@@ -191,7 +192,7 @@ def _book(
 def _expected_use(estimate: EstimateRow | None, since: Seen, until: Seen) -> int:
     """Return the usual usage in that time by the last estimate, in messages; 0 if there is none."""
     per_day = None if estimate is None else estimate.burn_per_day
-    return round((per_day or 0) * (until.at - since.at) / _SECONDS_PER_DAY)
+    return round((per_day or 0) * (until.at - since.at) / SECONDS_PER_DAY)
 
 
 def _may_hide_transfer(row: WalletRow, unread: Collection[WalletRow]) -> bool:
@@ -367,9 +368,9 @@ def _add_whole_days(
     It takes less than half the time that a row per hour takes.
     """
     days = {
-        key: range(int(change.since // _SECONDS_PER_DAY) + 1, int(change.until // _SECONDS_PER_DAY))
+        key: range(int(change.since // SECONDS_PER_DAY) + 1, int(change.until // SECONDS_PER_DAY))
         for key, (change, _) in booked.items()
-        if change.until - change.since >= 2 * _SECONDS_PER_DAY
+        if change.until - change.since >= 2 * SECONDS_PER_DAY
     }
     if not days:
         return {}
@@ -381,7 +382,7 @@ def _add_whole_days(
         if ids[key.wallet] in taken:
             continue
         change, whole = booked[key]
-        hours = range(of_key.start * usage.HOURS_PER_DAY, of_key.stop * usage.HOURS_PER_DAY)
+        hours = range(of_key.start * HOURS_PER_DAY, of_key.stop * HOURS_PER_DAY)
         parts = list(spread(change.since, change.until, whole, courses.get(key)))
         within = slice(hours.start - parts[0][0], hours.stop - parts[0][0])
         if len(parts) == parts[-1][0] - parts[0][0] + 1:  # no hour was left out

@@ -12,7 +12,6 @@ from balancebot.domain.balance import Absent, Category, WalletName, account_of, 
 from balancebot.domain.local_time import json_instant
 from balancebot.domain.order import AWAITED, Match, Order, TopUp
 from balancebot.domain.statement import (
-    HOURS_PER_DAY,
     NO_FLOWS,
     Flows,
     MonthSpan,
@@ -26,7 +25,7 @@ from balancebot.domain.statement import (
     utc_days_of,
     with_equal_moves,
 )
-from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.domain.usage import HOURS_PER_DAY, SECONDS_PER_HOUR
 from balancebot.orders.orders import order_document
 from balancebot.ports import Clock
 from balancebot.store import orders, statements, wallets, wrong_readings

@@ -23,7 +23,7 @@ from sqlalchemy import (
 from balancebot.domain.balance import NEVER_READ, Category, Readings
 from balancebot.domain.next_reading import NextReading
 from balancebot.domain.sentence import Sentence
-from balancebot.domain.usage import SECONDS_PER_HOUR
+from balancebot.domain.usage import SECONDS_PER_DAY, SECONDS_PER_HOUR
 from balancebot.ports import SourceErrorKind
 from balancebot.store import packing, types, usage
 from balancebot.store.tables import hourly_use, packed_snapshots, snapshots, wallets
@@ -54,11 +54,10 @@ class FailedRead:
     suspect_since: datetime | None = None
 
 
-SECONDS_PER_DAY = SECONDS_PER_HOUR * 24
 _AHEAD = 15 * 60
 """In seconds. The clocks of several processes may differ by less than this."""
-_MOST_AHEAD = SECONDS_PER_HOUR * 24
-_NEVER_AHEAD = SECONDS_PER_HOUR * 24 * 366
+_MOST_AHEAD = SECONDS_PER_DAY
+_NEVER_AHEAD = SECONDS_PER_DAY * 366
 """In seconds. If readings are further ahead than this, they are right and this machine doesn't know the time yet."""
 _DAYS_PRUNED = 1_000
 """Packed days of wallets that are deleted at once."""

@@ -9,10 +9,11 @@ from typing import Any, NamedTuple
 from sqlalchemy import ColumnElement, Connection, Select, case, func, select
 
 from balancebot.domain.balance import Absent, Category, Reading
+from balancebot.domain.usage import HOURS_PER_DAY
 from balancebot.store import usage
 from balancebot.store.tables import daily_use, hourly_use
 from balancebot.store.types import chunked
-from balancebot.store.usage import HOURS_PER_DAY, Used, UseRow
+from balancebot.store.usage import Used, UseRow
 
 _LOOK_BACK = 48
 """How many hours back most balances were read; the others are searched for individually."""

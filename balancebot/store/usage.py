@@ -28,12 +28,11 @@ from sqlalchemy import (
 from sqlalchemy.dialects import sqlite
 
 from balancebot.domain.balance import MAX_BALANCE, NEVER_READ, Absent, Category, Readings, WalletName
-from balancebot.domain.usage import SECONDS_PER_HOUR, Booked, Hour, Seen
+from balancebot.domain.usage import HOURS_PER_DAY, SECONDS_PER_HOUR, Booked, Hour, Seen
 from balancebot.store import packing
 from balancebot.store.tables import daily_use, hourly_use, packed_hours
 from balancebot.store.types import BOOKING, chunked, insert_in, insert_into, take_lock, to_reading
 
-HOURS_PER_DAY = 24
 _HALF = 2**31
 # literals, because each bound value takes time for every row
 _ZERO: ColumnElement[int] = literal_column("0", BigInteger)

@@ -8,13 +8,12 @@ from sqlalchemy import Connection, select
 
 from balancebot.domain.audit import Act, Actor, Via
 from balancebot.domain.balance import BalanceKey, Category, WalletName
-from balancebot.domain.usage import WrongReading
+from balancebot.domain.usage import SECONDS_PER_DAY, WrongReading
 from balancebot.store.audit import Change, record_changes
 from balancebot.store.tables import audit
 
 MAX_PER_DAY = 10
 """For each balance; without a limit, a system that alternates between two answers would fill the log."""
-_SECONDS_PER_DAY = 86_400
 _MAX_SUBJECTS = 500
 _MAX_READ = 100_000
 
@@ -23,15 +22,15 @@ def note(conn: Connection, found: Collection[WrongReading], *, via: Via, now: da
     """Store wrong readings, once each, up to `MAX_PER_DAY` for a balance and UTC day."""
     if not found:
         return
-    first = min(wrong.at for wrong in found) // _SECONDS_PER_DAY * _SECONDS_PER_DAY
+    first = min(wrong.at for wrong in found) // SECONDS_PER_DAY * SECONDS_PER_DAY
     kept = between(
         conn, since=datetime.fromtimestamp(first, UTC), balances={wrong.balance for wrong in found}
     )
     known = {(wrong.balance, wrong.at) for wrong in kept}
-    per_day = Counter((wrong.balance, wrong.at // _SECONDS_PER_DAY) for wrong in kept)
+    per_day = Counter((wrong.balance, wrong.at // SECONDS_PER_DAY) for wrong in kept)
     changes: list[Change] = []
     for wrong in found:
-        at, day = int(wrong.at), (wrong.balance, int(wrong.at) // _SECONDS_PER_DAY)
+        at, day = int(wrong.at), (wrong.balance, int(wrong.at) // SECONDS_PER_DAY)
         if (wrong.balance, at) in known or per_day[day] >= MAX_PER_DAY:
             continue
         per_day[day] += 1
