@@ -216,7 +216,7 @@ def _needed(model: Models, paths: Paths, hours: float, confidence: float) -> flo
 def _rail(record: np.void, paths: Paths, span: int) -> float:
     """Return the upper limit of usage: by the busiest week, the spread and persistence of days, bursts and dated sends."""
     usual, _, _, dated, dated_variance, bursts, size, size_variance, evidence = (
-        float(field[0, span]) for field in paths.usage
+        float(field[0]) for field in paths.usage_by(span)
     )
     days = float(paths.time[0, span]) / 24.0
     burst_variance = bursts * (size**2 + size_variance) + (bursts * size) ** 2 / evidence

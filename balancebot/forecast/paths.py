@@ -117,26 +117,28 @@ class Paths:
         unclear = (models["trend_error"][:, None] + _DRIFT) * weeks
         blind = np.hypot(blind[:, None], _UNSEEN_HOLIDAY * self._holidays)
         widened = blind**2 + (P90 * models["level_error"][:, None]) ** 2 + unclear**2
+        high, low = np.sqrt(_at_ends(np.stack([models["high"], models["low"]]), self.knots) ** 2 + widened)
         dated_mean, dated_variance = np.zeros((2, *usual.shape))
         for send in dated:
             self._add(send, float(since[0]), dated_mean[0], dated_variance[0])
-        self.bursts_per_day = models["bursts_per_day"] * models["burst_mean"].astype(np.float64)
+        rate, size, spread, evidence = (
+            models[field].astype(np.float64)[:, None]
+            for field in ("bursts_per_day", "burst_mean", "burst_spread", "burst_evidence")
+        )
+        self.bursts_per_day = models["bursts_per_day"] * size[:, 0]
         """[N] the mean usage of bursts per day, in messages."""
-        bursts = models["bursts_per_day"].astype(np.float64)[:, None] * self.time / 24.0
         self.usage = UsageDistribution(
             usual,
-            np.sqrt(_at_ends(models["high"], self.knots) ** 2 + widened) + up,
-            np.sqrt(_at_ends(models["low"], self.knots) ** 2 + widened) + down,
+            high + up,
+            low + down,
             dated_mean,
             dated_variance,
-            bursts,
-            np.broadcast_to(models["burst_mean"].astype(np.float64)[:, None], usual.shape),
-            np.broadcast_to(models["burst_spread"].astype(np.float64)[:, None] ** 2, usual.shape),
-            np.broadcast_to(
-                np.maximum(models["burst_evidence"].astype(np.float64), 1.0)[:, None], usual.shape
-            ),
+            rate * self.time / 24.0,
+            size,
+            spread**2,
+            np.maximum(evidence, 1.0),
         )
-        """[N, K] usage up to the end of each span."""
+        """[N, K] usage up to the end of each span; what bursts are like is [N, 1]."""
 
     def _with_moments(self, dated: Sequence[DatedSend], at: Sequence[float]) -> Floats:
         start = float(self._hours[0])
@@ -159,8 +161,7 @@ class Paths:
             np.maximum(open_use, _TINY) / np.maximum(models["seen"] + open_exposure, 1e-2),
             models["mean"],
         )
-        shape = np.where(fresh[:, None], 1.0, week_shape(models, self._zone)) * mean[:, None]
-        self._shape = shape.astype(np.float32)
+        self._shape = shape = np.where(fresh[:, None], 1.0, week_shape(models, self._zone)) * mean[:, None]
         holidays = np.zeros((len(models), len(self.knots) - 1))
         middle = (self.knots[:-1] + self.knots[1:]) / 2
         weights = _knot_weights() if self.knots is _KNOTS else schedule_weights(middle)
@@ -177,7 +178,9 @@ class Paths:
             before = np.log2(np.maximum(at_knots[rows], 1e-6))
             at_knots[rows] = 2.0 ** (before + changed[rows, None] * (other - before))
         weeks = (_DAMPING / 168.0) * (1 - np.exp(-middle / _DAMPING))
-        at_knots = at_knots * 2.0 ** (models["trend"][:, None] * weeks)
+        trend = models["trend"][:, None]
+        if trend.any():
+            at_knots = at_knots * 2.0 ** (trend * weeks)
         pieces = np.empty_like(at_knots)
         for start in np.unique(self._hours):
             of = self._hours == start
@@ -189,8 +192,10 @@ class Paths:
             pieces[of, 0] -= (1.0 - self.rest[of]) * shape[of, local[0]]
         pieces = np.maximum(pieces, 0.0)
         usual = np.cumsum(pieces * at_knots, axis=1)
-        is_unseen = (models["day_off"] == 1.0)[:, None]
-        self._holidays = is_unseen * np.cumsum(holidays * at_knots, axis=1) / (usual + _TINY)
+        if holidays.any():  # as a part of the usage, until the first one is seen
+            is_unseen = (models["day_off"] == 1.0)[:, None]
+            holidays = is_unseen * np.cumsum(holidays * at_knots, axis=1) / (usual + _TINY)
+        self._holidays = holidays
         up, down, back = np.zeros((3, *usual.shape))
         if rows.size:
             path = np.log2((usual[rows] + _TINY) / (np.cumsum(pieces[rows], axis=1) + _TINY))
@@ -239,55 +244,57 @@ class Paths:
         after = np.minimum(after, chance.shape[1] - 1)
         rows = np.arange(len(balances))[:, None]
         before = np.maximum(after - 1, 0)
-        start, end = (UsageDistribution(*(field[rows, at] for field in self.usage)) for at in (before, after))
-        zero = np.where(after > 0, 1.0, 0.0)
-        start = start._replace(
-            usual=start.usual * zero,
-            dated=start.dated * zero,
-            dated_variance=start.dated_variance * zero,
-            bursts=start.bursts * zero,
-        )
-        step = UsageDistribution(*(last - first for first, last in zip(start, end, strict=True)))
+        of_bursts = self.usage[6:]  # the same in every span
+        fields = np.stack(self.usage[:6])
+        start, end = fields[:, rows, before], fields[:, rows, after]
+        start[[0, 3, 4, 5]] *= after > 0  # nothing is used at the beginning
+        step = end - start
         low, high = np.zeros(after.shape), np.ones(after.shape)
         for _ in range(_BISECTIONS):
             share = (low + high) / 2
-            at = UsageDistribution(*(first + share * more for first, more in zip(start, step, strict=True)))
+            at = UsageDistribution._make([*(start + share * step), *of_bursts])
             reached = at.exceeds(balances[:, None]) >= chances
             low, high = np.where(reached, low, share), np.where(reached, share, high)
         share = (low + high) / 2
         begun = np.where(after > 0, self.time[rows, before], 0.0)
         hours = begun + (self.time[rows, after] - begun) * share
-        hours = np.where(step.dated <= 0, self._within(after, share, hours), hours)
+        self._follow_shape(hours, after, share, (step[3] <= 0) & ~never)
         return np.where(never, np.inf, np.maximum(hours, 0.0))
 
-    def _within(self, span: NDArray[np.intp], share: Floats, straight: Floats) -> Floats:
-        """Return when the path has covered `share` of a span between two knots, computed hour by hour."""
-        first, last = self.knots[span], self.knots[span + 1]
-        width = int(min((last - first)[last <= _HOURLY].max(initial=0.0), _HOURLY))
-        if width < 2:
-            return straight
-        steps = np.arange(width)
-        whole = np.minimum(first[..., None].astype(np.int64) + steps, _HOURLY - 1)
-        rows = np.arange(len(span))[:, None, None]
-        local = np.empty(whole.shape, np.intp)
-        for start in np.unique(self._hours):
-            of = self._hours == start
-            local[of] = _counts(self._zone, int(start))[0][whole[of]]
-        rate = self._shape[rows, local] * (steps < (last - first)[..., None])
-        total = np.cumsum(rate, axis=2)
-        wanted = share * total[..., -1]
-        step = np.minimum((total < wanted[..., None]).sum(2), width - 1)
-        into = np.take_along_axis(rate, step[..., None], 2)[..., 0]
-        before = np.take_along_axis(total, step[..., None], 2)[..., 0] - into
-        hours = first - (1.0 - self.rest[:, None]) + step + (wanted - before) / np.maximum(into, 1e-12)
-        is_whole = (
-            (last <= _HOURLY) & (last - first >= 2) & (first == np.floor(first)) & (last == np.floor(last))
-        )
-        return np.where(is_whole & (span > 0) & (total[..., -1] > 0), hours, straight)
+    def _follow_shape(
+        self, hours: Floats, span: NDArray[np.intp], share: Floats, of: NDArray[np.bool_]
+    ) -> None:
+        """Set `hours` [N, Q] to when the path has covered `share` of a span between two knots, hour by hour.
+
+        Only of those that are asked `of`, and where the span is of whole clock hours.
+        """
+        for place in np.unique(span[of & (span > 0)]).tolist():
+            first, last = self.knots[place], self.knots[place + 1]
+            if last > _HOURLY or last - first < 2 or first % 1 or last % 1:
+                continue
+            whole = slice(int(first), int(last))
+            rows, columns = np.nonzero(of & (span == place))
+            rate = np.empty((len(rows), whole.stop - whole.start), np.float32)
+            for start in np.unique(self._hours[rows]):
+                begun = self._hours[rows] == start
+                local = _counts(self._zone, int(start))[0][whole]
+                rate[begun] = self._shape[rows[begun, None], local]
+            total = np.cumsum(rate, axis=1)
+            wanted = share[rows, columns] * total[:, -1]
+            row = np.arange(len(rows))
+            step = np.minimum((total < wanted[:, None]).sum(1), rate.shape[1] - 1)
+            into = rate[row, step]
+            before = total[row, step] - into
+            found = first - (1.0 - self.rest[rows]) + step + (wanted - before) / np.maximum(into, 1e-12)
+            hours[rows, columns] = np.where(total[:, -1] > 0, found, hours[rows, columns])
+
+    def usage_by(self, span: int) -> UsageDistribution:
+        """Return the distribution of the usage up to the end of a span, with fields [N]."""
+        return UsageDistribution(*(field[:, min(span, field.shape[1] - 1)] for field in self.usage))
 
     def quantile(self, chance: float, span: int) -> Floats:
         """Return the usage [N] by the end of a span that isn't exceeded with the given probability."""
-        at = UsageDistribution(*(field[:, span] for field in self.usage))
+        at = self.usage_by(span)
         most = at.usual + at.dated + at.burst_mean * (at.bursts + 8.0)
         low, high = np.full(len(most), -20.0), np.log2(most + 1.0) + 4 * at.up + 1
         for _ in range(40):
@@ -336,20 +343,21 @@ class Paths:
         )
 
     def usual_by(self, hours: Floats) -> Floats:
-        """Return the median of usual usage within `hours` [N] of `since`."""
+        """Return the median of usual usage within `hours` [N, M] of `since`."""
         return self._by(hours, self.usage.usual)
 
     def dated_by(self, hours: Floats) -> Floats:
-        """Return the expected usage of dated sends within `hours` [N] of `since`."""
+        """Return the expected usage of dated sends within `hours` [N, M] of `since`."""
         return self._by(hours, self.usage.dated)
 
     def _by(self, hours: Floats, total: Floats) -> Floats:
-        at = hours + 1.0 - self.rest
-        rows = np.arange(len(at))
-        after = np.clip(np.searchsorted(self.knots, at), 1, len(self.knots) - 1) - 1
+        begun = 1.0 - self.rest[:, None]
+        at = hours + begun
+        rows = np.arange(len(at))[:, None]
+        after = np.searchsorted(self.knots, at).clip(1, len(self.knots) - 1) - 1
         before = np.where(after > 0, total[rows, np.maximum(after - 1, 0)], 0.0)
-        start = np.where(after > 0, self.knots[after], 1.0 - self.rest)
-        share = np.clip((at - start) / (self.knots[after + 1] - start), 0.0, 1.0)
+        start = np.where(after > 0, self.knots[after], begun)
+        share = ((at - start) / (self.knots[after + 1] - start)).clip(0.0, 1.0)
         return np.asarray(before + (total[rows, after] - before) * share)
 
 
@@ -365,16 +373,18 @@ def open_hours(models: Models, at: Floats, zone: Zone) -> tuple[Floats, Floats, 
     closed = np.where(
         models["version"] > 0, np.clip(hours - models["end"].astype(np.int64), 0, WINDOW_HOURS), 0
     )
-    for row in np.flatnonzero(closed):
-        count = int(closed[row]) + 1
-        local = hours_of_week(zone, int(hours[row]) - count + 1, count)
-        course = week_shape(models[row : row + 1], zone)[0, local].astype(np.float64)
-        passed = np.ones(count)
-        passed[-1] = at[row] / 3600.0 - hours[row]
-        used = course * passed
-        shape[row] = used.sum() / passed.sum()
-        if shape[row] > 0:
-            kept[row] = used @ decay(np.arange(count - 1.0, -1.0, -1.0)) / used.sum()
+    for hour, num in {(int(hours[row]), int(closed[row])) for row in np.flatnonzero(closed)}:
+        rows = np.flatnonzero((hours == hour) & (closed == num))
+        used = week_shape(models[rows], zone)[:, hours_of_week(zone, hour - num, num + 1)].astype(np.float64)
+        passed = at[rows] / 3600.0 - hour
+        used[:, -1] *= passed
+        total = used.sum(1)
+        shape[rows] = total / (num + passed)
+        kept[rows] = np.where(
+            shape[rows, None] > 0,
+            used @ decay(np.arange(float(num), -1.0, -1.0)) / np.maximum(total, _TINY)[:, None],
+            1.0,
+        )
     return shape, kept, closed.astype(np.float64)
 
 
@@ -384,13 +394,13 @@ def _counts_from(chance: Floats) -> Floats:
 
 
 def _at_ends(band: Floats, knots: Floats) -> Floats:
-    """Interpolate a band at HORIZONS [N, 10] to the ends of the spans, linearly in log time."""
+    """Interpolate bands at HORIZONS [..., 10] to the ends of the spans, linearly in log time."""
     known = np.log2(HORIZONS)
     wanted = np.log2(np.maximum(knots[1:], 1.0))
     upper = np.clip(np.searchsorted(known, wanted), 1, len(known) - 1)
     share = np.clip((wanted - known[upper - 1]) / (known[upper] - known[upper - 1]), 0.0, 1.0)
     band = band.astype(np.float64)
-    return np.asarray(band[:, upper - 1] * (1 - share) + band[:, upper] * share)
+    return np.asarray(band[..., upper - 1] * (1 - share) + band[..., upper] * share)
 
 
 def _at_knots(models: Models, level: Floats, weights: Floats) -> Floats:
