@@ -64,7 +64,7 @@ class StatementRow:
     closing: int | None = None
     """None: there is no later reading."""
     hours_missing: int = 0
-    """Hours without a reading between the first and the last reading of the month."""
+    """Hours without a reading since the first one, as long as the wallet is configured."""
 
     @property
     def unexplained(self) -> int:

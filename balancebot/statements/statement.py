@@ -142,8 +142,9 @@ class _StatementLines:
         """Return a row for each balance and span that has data."""
         month, end = self._month, min(self._month.end, self._now_hour)
         read = statements.hours_read(self._conn, self._ids, since=month.start, until=month.end)
-        before = self._openings(month.start, read)
+        before = openings = self._openings(month.start, read)
         lines: list[StatementRow] = []
+        allocated: set[tuple[int, Category]] = set()
         for span in spans:
             is_last = span is spans[-1]
             hour = end if is_last else span.end
@@ -158,6 +159,8 @@ class _StatementLines:
             for row in self._members:
                 for category in Category:
                     key = (row.id, category)
+                    watched = self._watched(row, category, read.get(key), has_opening=key in openings)
+                    missing = _missing(watched, span.start, hour, part.get(key))
                     flows = _flows(sums.get(key, Used()))
                     closing = self._closing(row, category, values.get(key), hour)
                     if closing is None and key in before and self._is_seen_later(row, category, hour, read):
@@ -166,9 +169,13 @@ class _StatementLines:
                         after[key] = closing
                     value = values.get(key)
                     has_number = value is not None and isinstance(value.reading, int)
-                    if key not in before and closing is None and flows == NO_FLOWS:
+                    if key not in before and closing is None and flows == NO_FLOWS and not missing:
                         continue
-                    if not (has_number or before.get(key) or closing or flows != NO_FLOWS):
+                    if has_number:
+                        allocated.add(key)
+                    elif not (before.get(key) or closing or flows != NO_FLOWS) and (
+                        value is not None or key not in allocated
+                    ):
                         continue  # unallocated throughout
                     lines.append(
                         StatementRow(
@@ -180,7 +187,7 @@ class _StatementLines:
                             opening=before.get(key),
                             flows=flows,
                             closing=closing,
-                            hours_missing=_missing(read.get(key), span.start, hour, part.get(key)),
+                            hours_missing=missing,
                         )
                     )
             before = after
@@ -212,6 +219,22 @@ class _StatementLines:
             return None
         return value.value
 
+    def _watched(
+        self, row: WalletRow, category: Category, read: HoursRead | None, *, has_opening: bool
+    ) -> tuple[int, int] | None:
+        """Return the hours `[start, end)` of the month in which a balance should have been read.
+
+        They begin with its first reading, and end with its last one if the wallet isn't configured any more.
+        """
+        if read is None and not has_opening:
+            return None
+        start = self._month.start if has_opening or read is None else read.first
+        read_until = start if read is None else read.last + 1
+        if not row.configured and _last_seen(row, category) < self._month.end:
+            return start, read_until
+        # the reading of this hour may still come
+        return start, max(read_until, min(self._month.end, self._now_hour - 1))
+
     @staticmethod
     def _is_seen_later(
         row: WalletRow, category: Category, hour: int, read: Mapping[tuple[int, Category], HoursRead]
@@ -220,15 +243,12 @@ class _StatementLines:
         return _last_seen(row, category) >= hour or (found is not None and found.last >= hour)
 
 
-def _missing(read: HoursRead | None, start: int, end: int, part: HoursRead | None) -> int:
-    """Return the number of hours of `[start, end)` without a reading between the first and the last of the month.
-
-    `read` describes the month, `part` the hours `[start, end)`.
-    """
-    if read is None:
+def _missing(watched: tuple[int, int] | None, start: int, end: int, part: HoursRead | None) -> int:
+    """Return in how many hours of `[start, end)` a watched balance wasn't read; `part` tells in how many it was."""
+    if watched is None:
         return 0
     num_hours = 0 if part is None else part.num_hours
-    return max(0, min(read.last + 1, end) - max(read.first, start) - num_hours)
+    return max(0, min(watched[1], end) - max(watched[0], start) - num_hours)
 
 
 _ORDER = {category: index for index, category in enumerate(Category)}
@@ -325,7 +345,12 @@ def _last_seen(row: WalletRow, category: Category) -> int:
 
 
 def _has_data(line: StatementRow) -> bool:
-    return line.opening is not None or line.closing is not None or line.flows != NO_FLOWS
+    return (
+        line.opening is not None
+        or line.closing is not None
+        or line.flows != NO_FLOWS
+        or line.hours_missing > 0
+    )
 
 
 def _whole_month(totals: Sequence[StatementRow], lines: Sequence[StatementRow]) -> list[StatementRow]:

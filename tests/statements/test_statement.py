@@ -153,10 +153,30 @@ def test_what_came_within_the_month_has_no_opening_and_what_left_has_no_closing(
     assert all(map(balances, (*made.rows, *made.totals)))
     # it is as sure whatever its rows are about
     others = [make(database, date(2026, 11, 1), by=by) for by in (StatementBy.OWNER, StatementBy.DAY)]
-    assert [(0, (29 + 19 + 11) * 23)] * 3 == [
+    assert [(0, (30 + 20) * 23 + 30 * 24 - 12)] * 3 == [
         (other.doubtful, sum(row.hours_missing for row in other.rows)) for other in (made, *others)
     ]
     assert ["shop", None] == [row.app for row in make(database, date(2026, 12, 1)).rows][::-1]
+
+
+def test_the_hours_without_readings_include_the_beginning_and_the_end_of_the_month(
+    database: Database,
+) -> None:
+    day = timedelta(days=1)
+    days = {POOL: [*range(-3, 0), *range(5, 25)], SHOP: [*range(10, 30)], WEB: [-2, -1, 35]}
+    take(database, {name: [(NOVEMBER + n * day, 9_000 - n) for n in course] for name, course in days.items()})
+    hours = {None: 720 - 20, "shop": 20 * 23, "web": 720}
+    for by in StatementBy:
+        made = make(database, date(2026, 11, 1), by=by)
+        assert sum(hours.values()) == sum(row.hours_missing for row in made.rows), by
+    assert hours == {row.app: row.hours_missing for row in make(database, date(2026, 11, 1)).rows}
+
+    # a month that isn't over has no hours to come, and a removed wallet isn't missed
+    now = NOVEMBER + 27 * day + timedelta(minutes=20)
+    assert 27 * 24 - 20 == make(database, date(2026, 11, 1), now=now).rows[0].hours_missing
+    with database.write() as conn:
+        wallets.sync(conn, [SHOP, WEB], now=now)
+    assert 25 * 24 - 23 - 20 == make(database, date(2026, 11, 1), now=now).rows[0].hours_missing
 
 
 def test_what_was_taken_back_by_nobody_who_is_seen_is_unexplained(database: Database) -> None:
