@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 
-from balancebot.catalogue import Figures
+from balancebot.catalogue import Figures, catalogue
 from balancebot.domain.alert import AlertKind, AlertSubject, Cause, Reason
 from balancebot.domain.balance import Category
 from balancebot.domain.local_time import working_day_before
@@ -41,7 +41,6 @@ _CATEGORIES = {
     Category.MARKET: sentence("market"),
 }
 _ORDER_STATES = {
-    OrderState.OPEN: sentence("open"),
     OrderState.PARTLY: sentence("partly arrived"),
     OrderState.ARRIVED: sentence("arrived"),
     OrderState.OVERDUE: sentence("overdue"),
@@ -119,6 +118,9 @@ class Wording(Figures):
 
     def order_state(self, state: OrderState) -> str:
         """Return the name of an order's state."""
+        if state is OrderState.OPEN:
+            # in Chinese, an open order has another word than an open alert
+            return catalogue(self.language).pgettext("order", "open")
         return self.translate(_ORDER_STATES[state])
 
     def kind(self, kind: AlertKind) -> str:

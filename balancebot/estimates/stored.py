@@ -15,6 +15,7 @@ from balancebot.store.estimates import EstimateRow
 from balancebot.store.wallets import WalletRow
 
 _HOUR = timedelta(hours=1)
+_MINUTE = timedelta(minutes=1)
 
 
 def store_estimates(
@@ -89,14 +90,14 @@ def _stored(
 
 
 def estimate_at(kept: EstimateRow | None, reading: Reading, now: datetime) -> Estimate:
-    """Return the stored estimate as of `now`: the time since then is subtracted, down to 0."""
+    """Return the stored estimate as of `now`: the time since then is subtracted, down to a minute while some is left."""
     if kept is None or isinstance(reading, Absent) or not kept.runway_known:
         return UNKNOWN
 
     def hours(instant: datetime | None) -> float:
         if reading == 0:
             return 0.0
-        return math.inf if instant is None else max(0.0, (instant - now) / _HOUR)
+        return math.inf if instant is None else max(_MINUTE, instant - now) / _HOUR
 
     return Estimate(
         burn_per_day=kept.burn_per_day,

@@ -3,6 +3,7 @@
 import json
 from dataclasses import dataclass
 from datetime import datetime
+from decimal import Decimal
 from functools import partial
 
 from starlette.responses import Response
@@ -145,7 +146,7 @@ def differences(entry: AuditEntry, words: Wording) -> tuple[AuditDifference, ...
             after=_text(name, after.get(name), words),
         )
         for name in names
-        if before.get(name) != after.get(name)
+        if (before.get(name) or None) != (after.get(name) or None)
     )
 
 
@@ -167,4 +168,6 @@ def _text(name: str, value: object, words: Wording) -> str:
         return words.day(datetime.fromisoformat(str(value)))
     if name in _INSTANTS:
         return words.when(datetime.fromisoformat(str(value)))
+    if name == "price":
+        return f"{Decimal(str(value)):,.2f}"
     return words.number(value) if isinstance(value, int) else str(value)

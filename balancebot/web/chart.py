@@ -67,7 +67,7 @@ def round_instants(start: datetime, end: datetime, zone: tzinfo, *, at_most: int
 
 
 _VISIBLE = 3.0
-"""Pixels. An extreme that is less far from the line isn't drawn."""
+"""Pixels. An extreme that is less far from the line isn't drawn, and a shorter line becomes a point."""
 _MOST_VALUES = 240
 """How many values of a chart can be read under the pointer."""
 _LABEL, _LABEL_HEIGHT = 76.0, 15.0
@@ -250,8 +250,8 @@ class _ChartPen:
                 stretches[-1].append((self._x(at), self.up.at(reading)))
                 before = at
         for stretch in stretches:
-            if len(stretch) == 1:
-                yield Markup('<circle class="point" cx="{:.1f}" cy="{:.1f}" r="2"/>').format(*stretch[0])
+            if stretch and all(math.dist(point, stretch[-1]) < _VISIBLE for point in stretch):
+                yield Markup('<circle class="point" cx="{:.1f}" cy="{:.1f}" r="2"/>').format(*stretch[-1])
             elif stretch:
                 floor = [(stretch[-1][0], self.up.start), (stretch[0][0], self.up.start)]
                 yield Markup('<path class="area" d="{}Z"/>').format(_path([*stretch, *floor]))

@@ -36,10 +36,14 @@ class ScopeFigures:
         if column.endswith("_below"):
             shortest, longest = (_span(value / rate, words) for rate in reversed(self.rates))
         else:
-            shortest, longest = (words.messages(_rounded(value * rate)) for rate in self.rates)
+            least, most = (_rounded(value * rate) for rate in self.rates)
+            shortest, longest = (
+                words.number(least) if least < most else words.messages(most),
+                words.messages(most),
+            )
         if shortest == longest:
             return words.gettext("≈ %(span)s", span=shortest)
-        return words.gettext("%(low)s to %(high)s, depending on the balance", low=shortest, high=longest)
+        return words.gettext("%(low)s to %(high)s", low=shortest, high=longest)
 
 
 def _rounded(messages: float) -> int:

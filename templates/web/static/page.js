@@ -16,6 +16,9 @@
   });
   document.addEventListener("htmx:afterOnLoad", () => tell(""));
 
+  // on a phone the sections scroll: show the present one
+  document.querySelector(".sections [aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" });
+
   // the icon shows whether an alert is open, like the number next to "Alerts"
   const icon = document.getElementById("icon");
   document.addEventListener("htmx:afterSettle", () => {
