@@ -56,11 +56,15 @@ def read_instant(text: str, zone: ZoneInfo, *, now: datetime) -> datetime | Sent
 
 def read_day_end(text: str, zone: ZoneInfo, *, now: datetime) -> datetime | Sentence:
     """Read a day such as `2026-12-31`, which means its last minute, or a time as `read_instant` does."""
+    written = text.strip()
     try:
-        day = date.fromisoformat(text.strip())
+        return _bounded(datetime.combine(date.fromisoformat(written), _DAY_ENDS), zone, now)
     except ValueError:
-        return read_instant(text, zone, now=now)
-    return _bounded(datetime.combine(day, _DAY_ENDS), zone, now)
+        pass
+    try:
+        return _bounded(datetime.fromisoformat(written), zone, now)
+    except ValueError:
+        return sentence("must be a day such as 2026-12-01, not %(text)s", text=repr(text))
 
 
 def _bounded(written: datetime, zone: ZoneInfo, now: datetime) -> datetime | Sentence:

@@ -88,8 +88,8 @@ class MakeStatements:
             else days_of(span, self.zone)
         )
         now_hour = int(now.timestamp() // SECONDS_PER_HOUR) + 1
-        spans = [part for part in spans if part.start < now_hour] or spans[:1]
-        lines = with_equal_moves(_StatementLines(conn, members, owners, span, now_hour).of(spans))
+        spans = [part for part in spans if part.start < now_hour]
+        lines = with_equal_moves(_StatementLines(conn, members, owners, span, now_hour).of(spans, by))
         lines = [line for line in lines if by is not StatementBy.DAY or _has_data(line)]
         totals = summed(lines, None)
         accounts = None if account is None else [account]
@@ -138,7 +138,7 @@ class _StatementLines:
         self._month = month
         self._now_hour = now_hour
 
-    def of(self, spans: Sequence[MonthSpan]) -> list[StatementRow]:
+    def of(self, spans: Sequence[MonthSpan], by: StatementBy) -> list[StatementRow]:
         """Return a row for each balance and span that has data."""
         month, end = self._month, min(self._month.end, self._now_hour)
         read = statements.hours_read(self._conn, self._ids, since=month.start, until=month.end)
@@ -183,7 +183,7 @@ class _StatementLines:
                             app=app_of(row.name),
                             owner=self._owners.get(row.name) or None,
                             category=category,
-                            day=span.day if len(spans) > 1 else None,
+                            day=span.day if by is StatementBy.DAY else None,
                             opening=before.get(key),
                             flows=flows,
                             closing=closing,
@@ -355,6 +355,8 @@ def _has_data(line: StatementRow) -> bool:
 
 def _whole_month(totals: Sequence[StatementRow], lines: Sequence[StatementRow]) -> list[StatementRow]:
     """Return the totals of a month's days, with the opening of the first day and the closing of the last."""
+    if not lines:
+        return []
     first, last = min(line.day or date.min for line in lines), max(line.day or date.min for line in lines)
     by_ends = [
         {

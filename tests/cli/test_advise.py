@@ -96,7 +96,7 @@ def test_a_nearer_date_and_less_confidence_need_less(balancebot: Run) -> None:
     ("words", "said"),
     [
         (("--until", "2020-01-01"), "--until 2020-01-01 must be ahead, and within 365 days"),
-        (("--until", "Christmas"), "--until must be a time such as"),
+        (("--until", "Christmas"), "--until must be a day such as"),
         (("--confidence", "1"), "--confidence"),
         (("--confidence", "nan"), "--confidence"),
         (("acme/nobody",), "PATTERN acme/nobody matches no configured balance"),

@@ -79,7 +79,7 @@ def test_what_can_not_be_recorded_says_why(balancebot: Run, words: tuple[str, ..
 @pytest.mark.parametrize(
     ("option", "text", "said"),
     [
-        ("--expected", "soon", "must be a time such as"),
+        ("--expected", "soon", "must be a day such as"),
         ("--price", "cheap", "--price must be a sum of money"),
     ],
 )

@@ -179,6 +179,16 @@ def test_the_hours_without_readings_include_the_beginning_and_the_end_of_the_mon
     assert 25 * 24 - 23 - 20 == make(database, date(2026, 11, 1), now=now).rows[0].hours_missing
 
 
+def test_on_its_first_day_a_month_has_one_day_and_the_next_month_nothing(database: Database) -> None:
+    take(database, {SHOP: hourly(NOVEMBER - timedelta(hours=2), [900, 890, 880, 870])})
+    now = NOVEMBER + timedelta(hours=1, minutes=30)
+    first = make(database, date(2026, 11, 1), now=now, by=StatementBy.DAY)
+    assert [(date(2026, 11, 1), 880, 870)] == [(row.day, row.opening, row.closing) for row in first.rows]
+    for by in StatementBy:
+        ahead = make(database, date(2026, 12, 1), now=now, by=by)
+        assert ((), ()) == (ahead.rows, ahead.totals), by
+
+
 def test_what_was_taken_back_by_nobody_who_is_seen_is_unexplained(database: Database) -> None:
     start = NOVEMBER + timedelta(hours=2)
     take(database, {SHOP: hourly(start, [800, 700, Absent.UNALLOCATED, Absent.UNALLOCATED])})

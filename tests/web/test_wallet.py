@@ -127,7 +127,7 @@ def test_a_range_of_the_past_is_shown_without_the_forecast(desk: Desk) -> None:
         ("from=2026-11-20&to=2026-11-10", "The first day must be before the last one"),
         ("from=2027-01-01", "The first day must be before the last one"),
         ("from=2020-01-01", "At most 400 days are shown at once."),
-        ("from=soon", "The first day must be a time such as"),
+        ("from=soon", "The first day must be a day such as"),
         ("to=9999-12-31", "The last day is 9999-12-31"),
         ("from=0001-01-01&to=0001-01-02", "The first day is 0001-01-01"),
     ],
