@@ -20,15 +20,12 @@ from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from io import BytesIO, TextIOWrapper
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, NamedTuple
+from typing import BinaryIO, Final, NamedTuple
 
 from balancebot.domain.sentence import Sentence, sentence
 from balancebot.domain.threshold import COLUMN_NAMES
 from balancebot.domain.threshold_cell import written
 from balancebot.sheet_writer import guarded
-
-if TYPE_CHECKING:
-    pass
 
 MAX_ROWS: Final = 100_000
 """The most rows of a sheet that is kept in memory as a whole."""
@@ -134,7 +131,9 @@ _NO_TEXT = InputFault(message=sentence("the file is not text in UTF-8, UTF-16 or
 
 
 class _BadLineError(Exception):
-    pass
+    def __init__(self, reason: Sentence) -> None:
+        super().__init__(reason)
+        self.reason = reason
 
 
 def _read_csv(file: BinaryIO, max_rows: int | None) -> Iterator[SheetRow | InputFault]:
@@ -184,9 +183,9 @@ def _csv_rows(text: TextIOWrapper, max_rows: int | None) -> Iterator[SheetRow | 
                 yield SheetRow(begins, tuple(cells), comma_is_decimal)
             begins = lines.number + 1
     except (csv.Error, _BadLineError) as error:
+        reason = error.reason if isinstance(error, _BadLineError) else str(error)
         yield InputFault(
-            message=sentence("the row that begins here can't be read: %(reason)s", reason=str(error)),
-            line=begins,
+            message=sentence("the row that begins here can't be read: %(reason)s", reason=reason), line=begins
         )
 
 
@@ -205,9 +204,11 @@ class _Lines:
         """Skip what may precede the header; return the separator of cells."""
         separator = ""
         for line in self:
-            found = _SEPARATOR_LINE.fullmatch(line.strip())
+            found = _SEPARATOR_LINE.fullmatch(line.strip(" \r\n"))
             if found:
                 separator = found[1]
+            elif line.lstrip().startswith("<"):
+                raise _BadLineError(sentence("it is HTML or XML; save the file as .xlsx or CSV"))
             elif line.strip(",;\t \r\n"):
                 self._next = line
                 self.number -= 1
@@ -223,11 +224,11 @@ class _Lines:
             raise StopIteration
         self.number += 1
         if len(line) == _MAX_LINE:
-            raise _BadLineError("the line is too long")
+            raise _BadLineError(sentence("the line is too long"))
         if "_x000" in line:
             self.may_have_escapes = True
         if "\0" in line:
-            raise _BadLineError("it holds a NUL character, which no text has")
+            raise _BadLineError(sentence("it holds a NUL character, which no text has"))
         return line
 
 

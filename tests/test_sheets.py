@@ -299,6 +299,7 @@ def csv_rows(data: bytes) -> list[SheetRow | InputFault]:
         (b"a,b\n1,2\n", [(1, ("a", "b")), (2, ("1", "2"))]),
         (b"sep=;\r\na;b\r\n1,5;2\r\n", [(2, ("a", "b")), (3, ("1,5", "2"))]),
         (b'"sep=,"\na,b\n', [(2, ("a", "b"))]),
+        ("sep=\t\r\na\tb\r\n".encode("utf-16"), [(2, ("a", "b"))]),
         (b"\n;;\n\na;b\n", [(4, ("a", "b"))]),
         (b"a\tb,c\td\n", [(1, ("a", "b,c", "d"))]),
         (b'a,"b_x000D_\nc_x000d_"\nd,e\n', [(1, ("a", "b\nc\n")), (3, ("d", "e"))]),
@@ -339,12 +340,16 @@ def test_csv_files_of_every_make_are_read(data: bytes, rows: list[tuple[int, tup
             b"a,b\n1,\0\n",
             "line 2: the row that begins here can't be read: it holds a NUL character, which no text has",
         ),
+        (
+            b"<html><table><tr><td>wallet</td></tr></table></html>",
+            "line 1: the row that begins here can't be read: it is HTML or XML; save the file as .xlsx or CSV",
+        ),
         (b"a\n" + b"x" * 2**21, "line 2: the row that begins here can't be read: the line is too long"),
         (b"a" + b",b" * 300, "line 1: has more than 200 cells, or more than 32,767 characters in one"),
         (b"a\n" * 100_002, "line 100001: the sheet has more than 100,000 rows"),
         ("备注".encode("utf-16")[:-1], "the file is not text in UTF-8, UTF-16 or GBK"),
     ],
-    ids=["gbk for western", "even run", "western only", "bad bom", "nul", "line", "cells", "rows", "half"],
+    ids=["gbk for western", "even run", "western only", "bad bom", "nul", "html", "line", "cells", "rows", "half"],
 )  # fmt: skip
 def test_a_csv_file_that_cannot_be_read_for_sure_says_why(data: bytes, fault: str) -> None:
     assert fault == str(csv_rows(data)[-1])

@@ -5,6 +5,7 @@ from array import array
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from decimal import Decimal
 from itertools import islice
 from typing import BinaryIO, NamedTuple, TextIO
 
@@ -18,9 +19,9 @@ from balancebot.domain.balance import (
     WalletName,
     account_of,
 )
-from balancebot.domain.number_text import quoted
+from balancebot.domain.number_text import as_count, quoted, read_number
 from balancebot.domain.sentence import NO_SENTENCE, Sentence, did_you_mean, verbatim
-from balancebot.domain.threshold_cell import CATEGORY_WORDS, read_column
+from balancebot.domain.threshold_cell import CATEGORY_WORDS
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.refit import refit_models
 from balancebot.estimates.stored import estimate_again
@@ -219,10 +220,11 @@ def _reading(text: str, *, comma_is_decimal: bool) -> Reading | str:
     if text.isascii() and text.isdigit() and len(text) <= _MAX_DIGITS:  # a shortcut for nearly all rows
         value = int(text)
         return value if value <= MAX_BALANCE else f"must be at most {MAX_BALANCE}"
-    count = read_column("warning_below", text, comma_is_decimal=comma_is_decimal)
-    if isinstance(count, Sentence):
-        return str(count)
-    return count if isinstance(count, int) else f"must be a whole number or empty, not {quoted(text)}"
+    number = read_number(text, is_count=True, comma_is_decimal=comma_is_decimal)
+    count = as_count(number, text) if isinstance(number, Decimal) else number
+    if count is None:
+        return f"must be a whole number of messages or empty, not {quoted(text)}"
+    return str(count) if isinstance(count, Sentence) else count
 
 
 MAX_FAULTS = 100
