@@ -93,7 +93,7 @@ def taken(data: bytes) -> list[object]:
     return [str(fault) for fault in edited.faults] or [row.warning_below for row in edited.rows]
 
 
-NO_NUMBER = "line 2, warning_below: must be a number, `off`, or empty to inherit, not "
+NO_NUMBER = "line 2, warning_below: must be a number, `off` or `inherit`, not "
 NO_VALUE = "line 2: the formula in C2 has no value: save the file in a spreadsheet first, or write the number"
 EMPTIES = (
     '<row r="3"><c r="A3" s="1"/><c r="C3" s="2"/></row><row r="4" s="1" customFormat="1"/>'

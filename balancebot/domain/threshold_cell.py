@@ -162,5 +162,5 @@ def _read_limit(
         return OFF
     value = read_number(text, is_count=is_count, comma_is_decimal=comma_is_decimal)
     if value is None:
-        return sentence("must be a number, `off`, or empty to inherit, not %(text)s", text=quoted(text))
+        return sentence("must be a number, `off` or `inherit`, not %(text)s", text=quoted(text))
     return value

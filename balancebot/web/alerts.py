@@ -97,6 +97,7 @@ def acknowledge(request: PageRequest) -> Response:
         )
         if isinstance(made, Sentence):
             return _show_alert(request, fault=request.words.translate(made))
+        return done(f"/alerts/{seen.id}", Done.ACKNOWLEDGED_AND_ORDERED)
     return done(f"/alerts/{seen.id}", Done.ACKNOWLEDGED)
 
 

@@ -115,7 +115,8 @@ def match(request: PageRequest) -> Response:
     fault = request.app.operate_orders.match(request.sent("top_up"), request.sent("order"), by=request.actor)
     if fault is not None:
         return _listed(request, fault)
-    return done(f"/orders/{request.part('id')}", Done.ORDER_MATCHED)
+    what = Done.ORDER_MATCHED if request.sent("order") else Done.ORDER_UNMATCHED
+    return done(f"/orders/{request.part('id')}", what)
 
 
 def _listed(request: PageRequest, fault: Sentence | None = None) -> Response:

@@ -317,6 +317,9 @@ class Done(StrEnum):
     UNDONE = sentence("Undone, and judged by the latest readings.").id
     IMPORTED = sentence("The sheet was applied, and judged by the latest readings.").id
     ACKNOWLEDGED = sentence("Acknowledged: no reminders unless it gets worse.").id
+    ACKNOWLEDGED_AND_ORDERED = sentence(
+        "Acknowledged: no reminders unless it gets worse. The order was recorded, too."
+    ).id
     TEST_SENT = sentence("The test message is on its way. Reload the page to see whether it has arrived.").id
     RESENT = sentence("It will be sent again now.").id
     SILENCED = sentence("Silenced.").id
@@ -326,6 +329,7 @@ class Done(StrEnum):
     ORDER_ADDED = sentence("The order was recorded and counts in the order advice from now on.").id
     ORDER_CANCELLED = sentence("The order was cancelled.").id
     ORDER_MATCHED = sentence("The top-up belongs to the chosen order now.").id
+    ORDER_UNMATCHED = sentence("The top-up belongs to no order now.").id
 
 
 MAX_EFFECTS = 10

@@ -42,7 +42,8 @@ class ScopeFigures:
                 words.messages(most),
             )
         if shortest == longest:
-            return words.gettext("≈ %(span)s", span=shortest)
+            is_open_ended = shortest == words.gettext("more than a year")
+            return shortest if is_open_ended else words.gettext("≈ %(span)s", span=shortest)
         return words.gettext("%(low)s to %(high)s", low=shortest, high=longest)
 
 

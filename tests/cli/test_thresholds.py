@@ -85,7 +85,7 @@ def test_numbers_that_are_none_are_wrong_usage_and_all_told(balancebot: Run) -> 
     )
     assert (2, "") == (outcome.status, outcome.out)
     assert [
-        "--warning-below: must be a number, `off`, or empty to inherit, not 'many'",
+        "--warning-below: must be a number, `off` or `inherit`, not 'many'",
         "--critical-days: must be above 0 days; `off` means no limit",
     ] == outcome.err.splitlines()
 
@@ -138,7 +138,7 @@ def test_a_sheet_is_refused_whole_with_every_fault_in_its_place(balancebot: Run,
         "sheet.csv: line 3, category: there is no category 'fax': write one of universal, voice, industry, market, "
         "or * for all",
         "sheet.csv: line 4, wallet: no wallet acme/nobody is configured",
-        "sheet.csv: line 4, warning_below: must be a number, `off`, or empty to inherit, not 'x'",
+        "sheet.csv: line 4, warning_below: must be a number, `off` or `inherit`, not 'x'",
         "Nothing was changed.",
     ] == outcome.err.splitlines()
     assert [] == _listed(balancebot)

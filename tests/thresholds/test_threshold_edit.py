@@ -150,7 +150,7 @@ def test_a_patch_that_cannot_be_read_names_every_column() -> None:
     assert isinstance(patched, tuple)
     assert [
         "warning_below: '-1' is below 0",
-        "critical_days: must be a number, `off`, or empty to inherit, not 'soon'",
+        "critical_days: must be a number, `off` or `inherit`, not 'soon'",
     ] == [str(fault) for fault in patched]
 
 

@@ -130,7 +130,8 @@ def test_a_top_up_that_was_ordered_is_recorded_with_its_quantity(desk: Desk, ale
         fields = {"csrf_token": csrf_token(browser), "quantity": "60k", "note": "PO 4711"}
         address = f"/alerts/{alert.id}/acknowledge"
         assert 422 == browser.post(address, data=fields).status_code
-        browser.post(address, data=fields | {"expects_by": "2026-12-01T12:00"})
+        answer = browser.post(address, data=fields | {"expects_by": "2026-12-01T12:00"})
+        assert "done=acknowledged_and_ordered" in answer.headers["location"]
     (order,) = desk.app.operate_orders.listed()
     assert (60_000, "PO 4711") == (order.quantity, order.note)
 

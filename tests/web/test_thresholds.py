@@ -63,7 +63,7 @@ def test_a_fault_stands_at_its_field_and_nothing_is_saved(watched: Desk) -> None
     with watched.user(Role.FINANCE) as browser:
         answer = browser.post("/thresholds/save", data=editor(browser) | {"warning_below": "many<b>"})
     assert 422 == answer.status_code
-    assert "must be a number, `off`, or empty to inherit, not &#39;many&lt;b&gt;&#39;" in answer.text
+    assert "must be a number, `off` or `inherit`, not &#39;many&lt;b&gt;&#39;" in answer.text
     assert 'value="many&lt;b&gt;"' in answer.text
     assert row(watched) is None
 
