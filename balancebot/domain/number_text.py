@@ -46,15 +46,18 @@ _DECIMAL_COMMA = re.compile(rf"\+?\d+,\d+ ?{_UNIT}", re.ASCII)
 
 
 def read_number(
-    text: str, *, is_count: bool = False, comma_is_decimal: bool = False
+    text: str, *, is_count: bool = False, has_unit: bool = False, comma_is_decimal: bool = False
 ) -> Decimal | Sentence | None:
     """Read a number from 0. None: the text isn't a number; a sentence: it is one that can't be accepted.
 
-    `is_count`: a whole number is expected, and it may have a unit: 20k, 5万. `comma_is_decimal` is for sheets with
-    semicolons, where 1,500 may mean 1.5: a number that can be read in two ways is refused, and both are named.
+    `has_unit`: it may have a unit: 20k, 5万. `is_count`: a whole number is expected, and it may have a unit.
+    `comma_is_decimal` is for sheets with semicolons, where 1,500 may mean 1.5: a number that can be read in two ways is
+    refused, and both are named.
     """
     word, shown = folded(text), quoted(text)
-    readings = _readings(word, is_count=is_count, comma_is_decimal=comma_is_decimal)
+    readings = _readings(
+        word, is_count=is_count, has_unit=has_unit or is_count, comma_is_decimal=comma_is_decimal
+    )
     if len(readings) > 1:
         low, high = sorted(readings)
         return sentence(
@@ -93,13 +96,13 @@ def as_count(number: Decimal, text: str) -> int | Sentence:
     return int(number) if number <= MAX_BALANCE else sentence("must be at most %(most)s", most=MAX_BALANCE)
 
 
-def _readings(word: str, *, is_count: bool, comma_is_decimal: bool) -> set[Decimal]:
+def _readings(word: str, *, is_count: bool, has_unit: bool, comma_is_decimal: bool) -> set[Decimal]:
     """Return all numbers that a word may mean; for a count only the whole ones, if there are any."""
     if len(word) > _LONGEST:
         return set()
     forms = (_POINT_IS_DECIMAL, _COMMA_IS_DECIMAL) if comma_is_decimal else (_POINT_IS_DECIMAL,)
     values = {
-        _value(found) for form in forms if (found := form.fullmatch(word)) and (is_count or not found["unit"])
+        _value(found) for form in forms if (found := form.fullmatch(word)) and (has_unit or not found["unit"])
     }
     whole = {value for value in values if value == value.to_integral_value()}
     return whole if is_count and whole else values

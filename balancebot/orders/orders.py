@@ -16,7 +16,7 @@ from balancebot.domain.audit import Act, Actor, Picture
 from balancebot.domain.balance import MAX_BALANCE, BalanceKey, Category, WalletName, account_of
 from balancebot.domain.local_time import json_instant, local_time
 from balancebot.domain.message import NoticeMessage
-from balancebot.domain.number_text import quoted, read_number
+from balancebot.domain.number_text import folded, quoted, read_number
 from balancebot.domain.order import Match, Order, OrderState, TopUp
 from balancebot.domain.routing import Destination
 from balancebot.domain.sentence import Sentence, did_you_mean, sentence, unknown_wallet
@@ -235,8 +235,8 @@ def cost_of(order: Order, prices: Mapping[Category, Decimal]) -> Decimal | None:
 
 
 def read_price(text: str) -> Decimal | Sentence:
-    """Read the total price of an order; return what is wrong."""
-    value = read_number(text)
+    """Read the total price of an order, such as 2,700.00, 1.5万 or ¥2700; return what is wrong."""
+    value = read_number(folded(text).strip("¥元 "), has_unit=True)
     if value is None:
         return sentence("must be a sum of money such as 2,700.00, not %(text)s", text=quoted(text))
     if isinstance(value, Sentence):

@@ -1,6 +1,7 @@
 """What becomes of orders: they fill as top-ups are read, are matched by hand, and are asked after once when overdue."""
 
 from datetime import UTC, datetime, timedelta
+from decimal import Decimal
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -11,6 +12,7 @@ from balancebot.domain.message import NoticeMessage
 from balancebot.domain.order import Order, OrderState
 from balancebot.i18n import Wording
 from balancebot.notify.render import Renderer
+from balancebot.orders.orders import read_price
 from balancebot.store import audit
 from tests.world import POOL, SHOP, World, industry
 
@@ -160,3 +162,16 @@ def test_what_is_usually_used_in_a_gap_is_not_missing_from_the_order(world: Worl
     assert 53_750 == top_up.messages
     assert 5_000 < top_up.hidden_use < 8_000
     assert {order.id: (OrderState.ARRIVED, 53_750)} == states(world)
+
+
+@pytest.mark.parametrize(
+    ("text", "price"),
+    [("2,700.00", "2700"), ("1.5万", "15000"), ("2.7k", "2700"), ("￥2,700.50", "2700.5"), ("2千元", "2000")],
+)
+def test_a_price_is_read_as_people_type_it(text: str, price: str) -> None:
+    assert Decimal(price) == read_price(text)
+
+
+@pytest.mark.parametrize("text", ["cheap", "-5", "元", "2,70", "1.00005", "9" * 20])
+def test_what_is_no_price_is_refused(text: str) -> None:
+    assert not isinstance(read_price(text), Decimal)
