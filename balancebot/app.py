@@ -38,7 +38,7 @@ from balancebot.poll.record import RateLimits, RecordReadings
 from balancebot.ports import BalanceSource, Channel, Clock, Finding
 from balancebot.redact import NO_REDACTOR, Redactor
 from balancebot.statements.statement import MakeStatements
-from balancebot.store import installation, living_messages, wallets
+from balancebot.store import installation, living_messages, set_aside, wallets
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 from balancebot.store.thresholds import ThresholdCache
@@ -252,6 +252,9 @@ class App:
 
     def sync_wallets(self) -> None:
         """Store the configured wallets in the database; wallets that are no longer configured aren't read any more."""
+        self.database.apart_from_damage(self._sync_wallets)
+
+    def _sync_wallets(self) -> None:
         sync_wallets(self.database, self.settings.wallets, writer=self.decision_writer, now=self.clock.now())
         with self.database.write() as conn:
             wallets.keep_owners(conn, self.settings.owners)
@@ -291,6 +294,14 @@ class App:
             return "no poll cycle has ended yet"
         late = self.clock.now() - last.at - self.settings.poll.every - _longest_cycle(self.settings)
         return f"the last poll cycle ended at {last.at:%Y-%m-%d %H:%M:%S} UTC" if late > timedelta() else ""
+
+    def damage_remarks(self) -> Sequence[str]:
+        """Return a line about each wallet that is set aside because rows of it are damaged."""
+        try:
+            with self.database.read() as conn:
+                return set_aside.remarks(conn)
+        except DatabaseError:
+            return ()  # `unready` says it
 
     def release(self) -> None:
         """Close all connections except those of the database."""

@@ -125,6 +125,11 @@ class _FromDatabase(Collector):
         yield GaugeMetricFamily(
             "balancebot_outbox_pending", "Deliveries that wait or are under way", value=now.num_pending
         )
+        yield GaugeMetricFamily(
+            "balancebot_wallets_set_aside",
+            "Wallets that are neither read nor judged because rows of theirs are damaged",
+            value=now.num_set_aside,
+        )
         refusals = GaugeMetricFamily(
             "balancebot_channel_refusals",
             "Destinations that refuse messages until a person has acted",

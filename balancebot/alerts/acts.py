@@ -196,6 +196,9 @@ class OperateAlerts:
 
         Returns the number of alerts and announcements that send or edit something.
         """
+        return self.database.apart_from_damage(self._tick)
+
+    def _tick(self) -> int:
         now = self.steady.now()
         with self.database.read() as conn:
             ahead = [silence for silence in silences.active(conn, now) if silence.was_made_ahead(now)]

@@ -19,7 +19,7 @@ from balancebot.domain.holidays import HolidayCalendar
 from balancebot.domain.local_time import local_time
 from balancebot.domain.verdict import Severity
 from balancebot.redact import MIN_LENGTH, secrets_in
-from balancebot.store import channel_failures, silences
+from balancebot.store import channel_failures, set_aside, silences
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 
@@ -119,7 +119,7 @@ def _database(app: App) -> Iterator[_Line]:
     """Upgrade the database, and yield what it contains. If that fails, the rest can still be tried."""
     try:
         app.database.upgrade()
-        known = list(_from_database(app))
+        known = app.database.apart_from_damage(lambda: list(_from_database(app)))
     except DatabaseError as error:
         yield _Line("database", str(error).removeprefix("database "), ok=False)
         return
@@ -135,8 +135,11 @@ def _from_database(app: App) -> Iterator[_Line]:
     """
     with app.database.read() as conn:
         book = app.thresholds.book(conn)
+        damaged = set_aside.remarks(conn)
         failures = channel_failures.current(conn)
         broad_silences = silences.active(conn, app.clock.now())
+    for remark in damaged:
+        yield _Line("database", remark, ok=False)
     keys = (BalanceKey(wallet, category) for wallet in app.settings.wallets for category in Category)
     for inversion in book.inversions(keys):
         yield _Line("thresholds", str(inversion), ok=None)

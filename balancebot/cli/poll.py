@@ -52,6 +52,10 @@ def poll(
     failures = [
         *(str(error.message) for error in report.errors),
         *(f"not kept: {fault}" for fault in report.faults),
+        *(
+            f"neither read nor judged: {name}: {damage}"
+            for name, damage in command.database.set_aside.wallets.items()
+        ),
         *waiting,
     ]
     if failures:

@@ -21,7 +21,7 @@ from balancebot.estimates.context import ContextReader
 from balancebot.estimates.estimator import Estimator
 from balancebot.i18n import Wording
 from balancebot.overview.balances import BalanceView, is_too_young, overview
-from balancebot.store import alerts, channel_failures, configurations, silences, thresholds
+from balancebot.store import alerts, channel_failures, configurations, set_aside, silences, thresholds
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 
@@ -60,7 +60,8 @@ def status(
         command.settings  # noqa: B018 -- loads them
     except RefusedError as refused:
         raise RefusedError(str(refused), *_running_daemons(command.config_path, now)) from None
-    views, book = read_balances(command.database, command.settings, now)
+    database = command.database
+    views, book = database.apart_from_damage(lambda: read_balances(database, command.settings, now))
     if pattern is not None:
         views = _matching(views, pattern)
     if as_json:
@@ -69,6 +70,7 @@ def status(
     else:
         words = Wording(zone=command.settings.timezone)
         with command.database.read() as conn:
+            damaged = set_aside.remarks(conn)
             quiet = alerts.muted_counts(conn)
             broad = [
                 f"silenced until {words.local(silence.until):%Y-%m-%d %H:%M}: {silence.pattern.text}"
@@ -92,7 +94,7 @@ def status(
         show(
             for_people(
                 views,
-                [*configured, *inversions, *refusals, *broad, *muted_line],
+                [*damaged, *configured, *inversions, *refusals, *broad, *muted_line],
                 words,
                 now,
                 is_young=is_young,

@@ -111,6 +111,9 @@ class OperateOrders:
 
     def tick(self) -> int:
         """Report each overdue order once; return how many were reported."""
+        return self.database.apart_from_damage(self._tick)
+
+    def _tick(self) -> int:
         now = self.steady.now()
         with self.database.read() as conn:
             if not _overdue(conn, now):

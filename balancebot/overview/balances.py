@@ -18,7 +18,16 @@ from balancebot.domain.sentence import NO_SENTENCE, Sentence
 from balancebot.domain.threshold import Effective, ThresholdBook
 from balancebot.domain.verdict import Severity, judge
 from balancebot.estimates.stored import estimate_at
-from balancebot.store import alerts, channel_failures, estimates, installation, outbox, schema, wallets
+from balancebot.store import (
+    alerts,
+    channel_failures,
+    estimates,
+    installation,
+    outbox,
+    schema,
+    set_aside,
+    wallets,
+)
 from balancebot.store.channel_failures import ChannelFailure
 from balancebot.store.database import Database
 from balancebot.store.estimates import EstimateRow
@@ -201,6 +210,8 @@ class SystemStatus:
     """The failures of channels that need a person to act."""
     last_cycle_at: datetime | None
     """When the last complete poll cycle ended; None = there was none."""
+    num_set_aside: int = 0
+    """How many wallets are neither read nor judged because rows of theirs are damaged."""
 
 
 def system_status(
@@ -215,4 +226,5 @@ def system_status(
         num_pending=outbox.num_pending(conn),
         refusals=channel_failures.current(conn),
         last_cycle_at=None if last_cycle is None else last_cycle.at,
+        num_set_aside=len(set_aside.remarks(conn)),
     )

@@ -5,18 +5,22 @@ import queue
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+
+from sqlalchemy import Connection
 
 from balancebot.alerts.transitions import NotifiedAlert
 from balancebot.clock import JUMP
 from balancebot.domain.balance import Snapshot, WalletName, account_of, is_suspect
 from balancebot.domain.holidays import Zone
+from balancebot.domain.message import NoticeMessage
+from balancebot.domain.sentence import sentence, verbatim
 from balancebot.estimates.refit import refit_models, refit_of_other_versions
 from balancebot.poll.record import RecordReadings
 from balancebot.ports import BalanceSource, Clock, FetchResult, SourceError
-from balancebot.store import estimates, installation, readings, types, wallets
+from balancebot.store import estimates, installation, outbox, readings, set_aside, types, wallets
 from balancebot.store.database import Database
 from balancebot.store.errors import DatabaseError
 from balancebot.store.wallets import WalletRow
@@ -90,6 +94,8 @@ class _End:
 _PAUSE = timedelta(days=1)
 _LINGER = timedelta(milliseconds=500)
 """How long an answer waits for others, so that alerts that open together can be grouped."""
+_MOST_LINES = 20
+"""Of a message about damaged rows."""
 _SHARE = 1_000
 """How many wallets a process claims at once if several share the database."""
 
@@ -190,6 +196,8 @@ class PollCycle:
         """Whether all usage models are known to be of this version of the program."""
         self._last_run_at: tuple[datetime, datetime] | None = None
         """By the wall clock, and by the steady clock."""
+        self._set_aside: frozenset[WalletName] = frozenset()
+        """The wallets that were last logged as set aside."""
 
     def run_due(self, *, failing: bool | None = None) -> PollReport | None:
         """Read the wallets that are due and that no other worker is reading; None if there are none.
@@ -201,11 +209,12 @@ class PollCycle:
         with self._claiming:
             started_at = self._clock.now()
             self._make_due_if_clock_went_back(started_at)
+            self._database.take_back_mended()
             with self._database.read() as conn:
                 self._database.verify(conn)
                 if not wallets.any_due(conn, now=started_at, failing=failing):
                     return None
-            cycle = self._claim(started_at, failing)
+            cycle = self._database.apart_from_damage(lambda: self._claim(started_at, failing))
         return self._run(cycle) if cycle.rows else None
 
     def _claim(self, now: datetime, failing: bool | None) -> _Cycle:
@@ -260,10 +269,14 @@ class PollCycle:
         """
         with self._claiming:
             self._make_due_if_clock_went_back(self._clock.now())
-        with self._database.read() as conn:
-            rows = wallets.named(conn, list(names))
-        cycle = _Cycle(rows=dict(rows), claimed=False, alerts=alerts, unread=set())
+        wanted = list(names)
+        rows = self._database.apart_from_damage(lambda: self._named(wanted))
+        cycle = _Cycle(rows=rows, claimed=False, alerts=alerts, unread=set())
         return self._run(cycle, progress=progress)
+
+    def _named(self, names: Sequence[WalletName]) -> dict[WalletName, WalletRow]:
+        with self._database.read() as conn:
+            return wallets.named(conn, names)
 
     def _run(self, cycle: _Cycle, *, progress: Callable[[int], None] = lambda _: None) -> PollReport:
         started = time.monotonic()
@@ -331,19 +344,24 @@ class PollCycle:
     def _store(self, cycle: _Cycle, results: Sequence[FetchResult], finished: Collection[str]) -> None:
         """Record results, and book the usage of the accounts that are `finished`."""
         try:
-            notified, booked = self._record(
-                results,
-                finished=finished,
-                first_reads=cycle.first_reads,
-                claimed_by=self._worker_id if cycle.claimed else None,
-                unread=cycle.unread,
-                alerts=cycle.alerts,
+            notified, booked = self._database.apart_from_damage(
+                lambda: self._record(
+                    results,
+                    finished=finished,
+                    first_reads=cycle.first_reads,
+                    claimed_by=self._worker_id if cycle.claimed else None,
+                    unread=cycle.unread,
+                    alerts=cycle.alerts,
+                )
             )
         except DatabaseError as fault:
             cycle.faults.append(fault)
             with self._claiming:
                 self._may_have_lost_claims = True
         else:
+            if any(result.wallet in self._database.set_aside.wallets for result in results):
+                with self._claiming:
+                    self._may_have_lost_claims = True
             cycle.notified.extend(notified)
             cycle.booked.extend(usage.row for usage in booked)
             if notified:
@@ -355,6 +373,49 @@ class PollCycle:
             if not cycle.faults:
                 with self._database.write() as conn:
                     installation.note(conn, installation.LAST_CYCLE, "", now=self._clock.now())
+                    told = cycle.alerts and self._tell_of_damage(conn, cycle)
+                if told:
+                    self._on_enqueued()
             refit_models(self._database, cycle.booked, zone=self._zone)
         except DatabaseError as fault:
             cycle.faults.append(fault)
+
+    def _tell_of_damage(self, conn: Connection, cycle: _Cycle) -> bool:
+        """Log which wallets are set aside because rows of theirs are damaged; send a message about new ones."""
+        now = self._clock.now()
+        aside = self._database.set_aside.wallets
+        for name in aside.keys() - self._set_aside:
+            log.error("wallet.set_aside", extra={"wallet": name, "damage": aside[name]})
+        for name in self._set_aside - aside.keys():
+            log.info("wallet.mended", extra={"wallet": name})
+        self._set_aside = frozenset(aside)
+        new = set_aside.record(conn, recorded=cycle.results.keys() - aside.keys(), now=now)
+        if new:
+            outbox.enqueue_plain(
+                conn,
+                message=_damage_notice(new, now),
+                destinations=self._record.writer.routing.default_destinations,
+                now=now,
+            )
+        return bool(new)
+
+
+def _damage_notice(damaged: Mapping[WalletName, str], now: datetime) -> NoticeMessage:
+    lines = [verbatim(f"{name}: {damage}") for name, damage in sorted(damaged.items())]
+    if len(lines) > _MOST_LINES:
+        lines[_MOST_LINES:] = [sentence("and %(count)s more: see the log", count=len(lines) - _MOST_LINES)]
+    return NoticeMessage(
+        at=now,
+        title=sentence(
+            "%(wallets)s: not watched any more, because rows in the database are damaged",
+            wallets=", ".join(sorted(damaged)[:3]) + (", …" if len(damaged) > 3 else ""),
+        ),
+        lines=(
+            *lines,
+            sentence(
+                "Everything else is watched as before. Mend these rows, or put a backup back. Mended wallets are "
+                "watched again within minutes, without a restart."
+            ),
+        ),
+        is_trouble=True,
+    )

@@ -28,6 +28,7 @@ from balancebot.domain.balance import BalanceKey, Category, WalletName
 from balancebot.domain.message import AlertMessage, Measurement, MutedCounts
 from balancebot.domain.verdict import Severity
 from balancebot.store.living_messages import ALERT
+from balancebot.store.set_aside import whole
 from balancebot.store.tables import alerts, threads
 from balancebot.store.types import chunked
 
@@ -71,13 +72,14 @@ def open_of(
         wanted: ColumnElement[bool] = alerts.c.wallet.in_(chunk)
         if kind_of_all is not None:
             wanted |= alerts.c.kind == kind_of_all.value
-        found |= {row.id: _message(row) for row in conn.execute(select(alerts).where(_IS_OPEN, wanted))}
+        query = select(alerts).where(_IS_OPEN, wanted, *whole(conn, alerts))
+        found |= {row.id: _message(row) for row in conn.execute(query)}
     return tuple(found[alert_id] for alert_id in sorted(found))
 
 
 def all_open(conn: Connection, *, kind: AlertKind | None = None) -> tuple[AlertMessage, ...]:
     """Return all open alerts (or those of one kind), in the order in which they opened."""
-    query = select(alerts).where(_IS_OPEN).order_by(alerts.c.id)
+    query = select(alerts).where(_IS_OPEN, *whole(conn, alerts)).order_by(alerts.c.id)
     if kind is not None:
         query = query.where(alerts.c.kind == kind.value)
     return tuple(_message(row) for row in conn.execute(query))

@@ -206,7 +206,7 @@ def find_faults(database: Database) -> tuple[str, ...]:
         with database.read() as conn:
             database.verify(conn)
             faults = _faults_of_sqlite(conn) if database.is_sqlite else _faults_of_postgresql(conn)
-            return (*faults, *find_damage(conn, at_most=_MAX_DAMAGED_ROWS))
+            return (*faults, *map(str, find_damage(conn, at_most=_MAX_DAMAGED_ROWS)))
     except DatabaseError as error:
         return (str(error),)
 

@@ -4,11 +4,12 @@ SQLite accepts any value in any column. If another program or a faulty disk writ
 code far from the database, so after an unexpected error this search tells whether a row is the cause.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from itertools import chain, islice
 from typing import Any, Final
 
-import msgspec
 from sqlalchemy import (
     Boolean,
     Column,
@@ -29,26 +30,18 @@ from sqlalchemy import (
 from sqlalchemy.types import NullType, TypeDecorator, TypeEngine
 
 from balancebot.domain.alert import AlertKind, Cause, Reason
-from balancebot.domain.balance import Category
+from balancebot.domain.balance import Category, WalletName, account_of
 from balancebot.domain.delivery import DeliveryState, Outcome
 from balancebot.domain.message import Action
 from balancebot.domain.next_reading import ReadReason
+from balancebot.domain.pattern import Pattern
 from balancebot.domain.sentence import clean_text
 from balancebot.domain.verdict import Severity
 from balancebot.ports import ChannelErrorKind, SourceErrorKind
 from balancebot.store import packing, readings, tables, usage
+from balancebot.store.errors import ODD_ERRORS
+from balancebot.store.set_aside import SetAside
 from balancebot.store.types import CountLimit, ReadingColumn, UtcDateTime
-
-ODD_ERRORS: Final = (
-    ValueError,
-    TypeError,
-    LookupError,
-    AttributeError,
-    ArithmeticError,
-    AssertionError,
-    msgspec.MsgspecError,
-)
-"""Errors that a damaged value can cause."""
 
 _CATEGORIES: Final = frozenset(Category)
 _SEVERITIES: Final = frozenset(severity.word for severity in Severity)
@@ -72,49 +65,109 @@ _WORDS: Final[Mapping[Column[Any], frozenset[str]]] = {
     tables.attempts.c.outcome: frozenset(Outcome) | frozenset(ChannelErrorKind),
 }
 """The words allowed in columns of plain text."""
-_MAX_ROWS: Final = 20
+_MAX_ROWS: Final = 200
 """Of one table."""
 _MINIMUMS: Final[Mapping[type[TypeEngine[Any]], int]] = {ReadingColumn: -1, CountLimit: -1}
 
 
-def find_damage(conn: Connection, *, at_most: int = 1) -> tuple[str, ...]:
-    """Describe the first damaged values by table, key and column, without the values."""
-    found = (line for table in tables.metadata.sorted_tables for line in _find_in(conn, table))
+@dataclass(frozen=True, slots=True)
+class DamagedValue:
+    """One value that can't be read, without the value."""
+
+    table: Table
+    key: Sequence[Any]
+    fault: str
+
+    def __str__(self) -> str:
+        return f"table {self.table.name}, {_key_text(self.table, self.key)}: {self.fault}"
+
+
+def find_damage(conn: Connection, *, at_most: int = 1) -> tuple[DamagedValue, ...]:
+    """Return the first damaged values."""
+    found = (value for table in tables.metadata.sorted_tables for value in _find_in(conn, table))
     return tuple(islice(chain(found, _find_in_packed_days(conn)), at_most))
 
 
-def _find_in_packed_days(conn: Connection) -> Iterator[str]:
+def to_set_aside(conn: Connection, damaged: Collection[DamagedValue]) -> SetAside:
+    """Return the wallets that damaged values belong to. A threshold belongs to all wallets that its pattern matches."""
+    named = select(tables.wallets.c.id, _raw(tables.wallets.c.name)).where(tables.wallets.c.configured)
+    ids = {WalletName(name): wallet_id for wallet_id, name in conn.execute(named) if isinstance(name, str)}
+    found: dict[WalletName, str] = {}
+    rows: dict[str, set[int]] = defaultdict(set)
+    for value in damaged:
+        if [column.name for column in value.table.primary_key] == ["id"] and isinstance(value.key[0], int):
+            rows[value.table.name].add(value.key[0])
+        found.update((wallet, str(value)) for wallet in _wallets_of(conn, value, ids) if wallet not in found)
+    return SetAside(
+        wallets=found,
+        ids=frozenset(ids[wallet] for wallet in found) | rows[tables.wallets.name],
+        rows={table: frozenset(of_table) for table, of_table in rows.items()},
+    )
+
+
+def _wallets_of(
+    conn: Connection, value: DamagedValue, ids: Mapping[WalletName, int]
+) -> Collection[WalletName]:
+    columns = value.table.c
+    keys = zip(value.table.primary_key, value.key, strict=True)
+    this_row = and_(*(_raw(column) == key for column, key in keys))
+    if value.table is tables.wallets or "wallet_id" in columns:
+        of_row = columns.id if value.table is tables.wallets else columns.wallet_id
+        wallet_id = conn.execute(select(_raw(of_row)).where(this_row)).scalar()
+        return [wallet for wallet, known in ids.items() if known == wallet_id]
+    if "wallet" not in columns:
+        return ()
+    text = conn.execute(select(_raw(columns.wallet)).where(this_row)).scalar()
+    pattern = Pattern.parse(text) if isinstance(text, str) else None
+    if not isinstance(pattern, Pattern):
+        return ()
+    shares = value.table is tables.alerts and pattern.text == account_of(WalletName(pattern.text))
+    return [
+        wallet
+        for wallet in ids
+        # an alert of the account may be shared by all its wallets
+        if pattern.matches(wallet, None) or (shares and account_of(wallet) == pattern.text)
+    ]
+
+
+def _raw(value: ColumnElement[Any]) -> ColumnElement[Any]:
+    """Return a value as it is stored, not converted by our column types."""
+    return type_coerce(value, NullType)
+
+
+def _find_in_packed_days(conn: Connection) -> Iterator[DamagedValue]:
     for packed in (readings.PACKED, usage.PACKED):
         for key in packing.damaged(conn, packed):
-            yield f"table {packed.days.name}, {_key_text(packed.days, key)}: what data holds can't be unpacked"
+            yield DamagedValue(packed.days, key, "what data holds can't be unpacked")
 
 
-def _find_in(conn: Connection, table: Table) -> Iterator[str]:
+def _find_in(conn: Connection, table: Table) -> Iterator[DamagedValue]:
     if conn.dialect.name == "sqlite":
         yield from _find_wrong_types(conn, table)
     for column in table.columns:
         read = _reader(conn, column)
         if read is None:
             continue
-        for *key, value in conn.execute(_select_raw(table, column).where(column.is_not(None))):
+        filled = _select_raw(table, column).where(column.is_not(None))
+        if conn.dialect.name == "sqlite":
+            filled = filled.where(_has_right_type(column))  # others were found before
+        for *key, value in conn.execute(filled):
             if not _can_be_read(read, value):
-                yield f"table {table.name}, {_key_text(table, key)}: what {column.name} holds can't be read"
-                break
+                yield DamagedValue(table, key, f"what {column.name} holds can't be read")
 
 
-def _find_wrong_types(conn: Connection, table: Table) -> Iterator[str]:
+def _find_wrong_types(conn: Connection, table: Table) -> Iterator[DamagedValue]:
     wrong = [and_(column.is_not(None), not_(_has_right_type(column))) for column in table.columns]
     for row in conn.execute(_select_raw(table, *wrong).where(or_(*wrong)).limit(_MAX_ROWS)):
         key, are_wrong = row[: -len(wrong)], row[-len(wrong) :]
         for column, is_wrong in zip(table.columns, are_wrong, strict=True):
             if is_wrong:
-                yield f"table {table.name}, {_key_text(table, key)}: {column.name} holds something else than {_kind(column)}"
+                yield DamagedValue(table, key, f"{column.name} holds something else than {_kind(column)}")
 
 
 def _select_raw(table: Table, *values: ColumnElement[Any]) -> Select[Any]:
-    """Select the key of each row and `values` as stored, not converted by our column types."""
-    columns: Any = (type_coerce(value, NullType) for value in (*table.primary_key, *values))
-    return select(*columns)
+    """Select the key of each row and `values`."""
+    return select(*(_raw(value) for value in (*table.primary_key, *values)))
 
 
 def _has_right_type(column: Column[Any]) -> ColumnElement[bool]:

@@ -2,12 +2,13 @@
 
 import sqlite3
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import timedelta
 from pathlib import Path
 from time import monotonic, sleep
-from typing import Any
+from typing import Any, TypeVar
+from weakref import WeakSet
 
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url
 from sqlalchemy.engine.interfaces import DBAPIConnection, DBAPICursor
@@ -18,13 +19,22 @@ from sqlalchemy.pool import NullPool
 from balancebot.clock import SystemClock
 from balancebot.store import installation, schema
 from balancebot.store.database_file import DatabaseFile
-from balancebot.store.errors import DatabaseError, DatabaseErrorKind
+from balancebot.store.errors import ODD_ERRORS, DatabaseError, DatabaseErrorKind
+from balancebot.store.set_aside import NONE_SET_ASIDE, OPTION, SetAside
 
 WAIT = timedelta(seconds=5)
 """How long to wait for the writer's lock, or for a connection, before it is an error."""
 _FROZEN = timedelta(seconds=10)
-_SEARCH_AGAIN = 60.0
-"""Seconds in which errors are answered by the last search for damaged rows."""
+_SEARCH_AGAIN = timedelta(minutes=1)
+_SEARCHES_SKIPPED = 5
+"""While wallets are set aside, every this many times `search_again` they are searched for what was mended."""
+_MOST_DAMAGED = 100
+"""With more damaged values than this the whole database counts as damaged, and nothing is set aside."""
+
+_CURSORS = "cursors"
+"""The key for the cursors of a SQLite connection."""
+
+T = TypeVar("T")
 
 
 class Database:
@@ -38,16 +48,29 @@ class Database:
     _id: str | None = None
     """The id of the database, after `upgrade` has read it."""
     _file: DatabaseFile | None = None
-    _searched_at: float | None = None
-    _found_damage: DatabaseError | None = None
-    """The result of the last search for damaged rows."""
+    set_aside: SetAside = NONE_SET_ASIDE
+    """The wallets that this process leaves out because rows of theirs are damaged."""
+    _search_again_at: float = 0.0
+    _take_back_at: float = 0.0
+    _found_damage: str = ""
+    _found_to_set_aside: SetAside = NONE_SET_ASIDE
+    """The results of the last search for damaged rows."""
 
-    def __init__(self, url: str, *, wait: timedelta = WAIT, frozen: timedelta = _FROZEN) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        wait: timedelta = WAIT,
+        frozen: timedelta = _FROZEN,
+        search_again: timedelta = _SEARCH_AGAIN,
+    ) -> None:
         """`url` is that of a SQLite file or a PostgreSQL database; any other raises `DatabaseError`.
 
-        `frozen` is how long PostgreSQL keeps the locks of a process that doesn't respond.
+        `frozen` is how long PostgreSQL keeps the locks of a process that doesn't respond. For the time `search_again`,
+        errors are answered by the last search for damaged rows.
         """
         self._wait = wait
+        self._search_again = search_again.total_seconds()
         self.url = _known(url)
         self.place = place_of(self.url)
         self.is_sqlite = self.url.get_backend_name() == "sqlite"
@@ -74,8 +97,7 @@ class Database:
     @contextmanager
     def read(self) -> Iterator[Connection]:
         """Open a transaction that sees one consistent state and can't write."""
-        with self._explained(), self._reader.begin() as connection:
-            self._remember_file()
+        with self._explained(), self._transaction(self._reader) as connection:
             yield connection
 
     @contextmanager
@@ -84,8 +106,7 @@ class Database:
 
         Never keep it open during a request to the outside, and never open one inside another.
         """
-        with self._explained(), self._writer_lock, self._writer.begin() as connection:
-            self._remember_file()
+        with self._explained(), self._writer_lock, self._transaction(self._writer) as connection:
             yield connection
 
     @contextmanager
@@ -167,26 +188,65 @@ class Database:
 
     def blamed_for(self, error: Exception) -> DatabaseError | None:
         """Return an error about the damaged row that may have caused `error`; None if no row is damaged."""
+        if not isinstance(error, ODD_ERRORS):
+            return None
+        if monotonic() >= self._search_again_at:
+            try:
+                self._search_damage()
+            except SQLAlchemyError as other:
+                return explain(other, self.url)
+        return DatabaseError(DatabaseErrorKind.CORRUPT, self._found_damage) if self._found_damage else None
+
+    def apart_from_damage(self, run: Callable[[], T]) -> T:
+        """Return the result of `run`, which reads rows of many wallets in transactions of its own.
+
+        If rows of some wallets are damaged, set these wallets aside, and run it again without them.
+        """
+        before = self.set_aside
+        try:
+            return run()
+        except DatabaseError as fault:
+            if fault.kind is not DatabaseErrorKind.CORRUPT or before == self._found_to_set_aside:
+                raise
+        self.set_aside = self._found_to_set_aside
+        return run()
+
+    def take_back_mended(self) -> None:
+        """Search again from time to time while wallets are set aside, so that mended ones are read again."""
+        if self.set_aside is not NONE_SET_ASIDE and monotonic() >= self._take_back_at:
+            with self._explained():
+                self._search_damage()
+            self.set_aside = self._found_to_set_aside
+
+    def _search_damage(self) -> None:
         from balancebot.store import damage  # lazy: rarely needed
 
-        if not isinstance(error, damage.ODD_ERRORS):
-            return None
-        if self._searched_at is not None and monotonic() - self._searched_at < _SEARCH_AGAIN:
-            return self._found_damage
-        self._searched_at, self._found_damage = monotonic(), None
-        try:
-            with self._reader.connect() as connection:
-                found = damage.find_damage(connection)
-        except SQLAlchemyError as other:
-            return explain(other, self.url)
+        self._found_damage, self._found_to_set_aside = "", NONE_SET_ASIDE
+        with self._reader.connect() as connection:
+            found = damage.find_damage(connection, at_most=_MOST_DAMAGED + 1)
+            if found and len(found) <= _MOST_DAMAGED:
+                self._found_to_set_aside = damage.to_set_aside(connection, found)
         if found:
-            words = f"database {self.place}: it is damaged: {found[0]}; put a backup back, or mend the row"
-            self._found_damage = DatabaseError(DatabaseErrorKind.CORRUPT, words)
-        return self._found_damage
+            self._found_damage = (
+                f"database {self.place}: it is damaged: {found[0]}; put a backup back, or mend the row"
+            )
+        self._search_again_at = monotonic() + self._search_again
+        self._take_back_at = monotonic() + _SEARCHES_SKIPPED * self._search_again
 
-    def _remember_file(self) -> None:
-        if self._file is not None:
-            self._file.opened()
+    @contextmanager
+    def _transaction(self, engine: Engine) -> Iterator[Connection]:
+        with engine.begin() as connection:
+            if self._file is not None:
+                self._file.opened()
+            if self.set_aside is not NONE_SET_ASIDE:
+                connection.execution_options(**{OPTION: self.set_aside})
+            try:
+                yield connection
+            except ODD_ERRORS:
+                # perhaps not all rows were fetched; while such a cursor is open, SQLite doesn't end the transaction
+                for cursor in list(connection.info.get(_CURSORS, ())):
+                    cursor.close()
+                raise
 
     @contextmanager
     def _explained(self) -> Iterator[None]:
@@ -271,6 +331,10 @@ def _sqlite_engine(
     @event.listens_for(engine, "begin")
     def _(connection: Connection) -> None:
         connection.exec_driver_sql(begin)
+
+    @event.listens_for(engine, "after_cursor_execute")
+    def _(connection: Connection, cursor: DBAPICursor, *_: object) -> None:
+        connection.info.setdefault(_CURSORS, WeakSet()).add(cursor)
 
     return engine
 

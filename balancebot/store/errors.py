@@ -4,6 +4,10 @@ This module doesn't import SQLAlchemy, so that a command can catch the error bef
 """
 
 from enum import StrEnum
+from typing import Final
+
+ODD_ERRORS: Final = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, AssertionError)
+"""Errors that a damaged value can cause. Those of msgspec are ValueErrors."""
 
 
 class DatabaseErrorKind(StrEnum):

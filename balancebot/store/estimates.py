@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import Connection, Row, bindparam, delete, func, select, update
 
 from balancebot.domain.balance import Category, WalletName
+from balancebot.store.set_aside import whole
 from balancebot.store.tables import balances, burn_models, wallets
 from balancebot.store.types import chunked, insert_into, upsert
 
@@ -51,7 +52,7 @@ class EstimateRow:
 
 def all_estimates(conn: Connection) -> list[EstimateRow]:
     """Return the estimates of all balances."""
-    return [_estimate_row(row) for row in conn.execute(select(balances))]
+    return [_estimate_row(row) for row in conn.execute(select(balances).where(*whole(conn, balances)))]
 
 
 def of_wallets(conn: Connection, wallet_ids: Collection[int]) -> list[EstimateRow]:

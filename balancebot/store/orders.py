@@ -10,6 +10,7 @@ from sqlalchemy import Connection, Double, Row, Select, cast, delete, func, inse
 from balancebot.domain.balance import Category, account_of
 from balancebot.domain.order import Match, Order, TopUp, match_top_up
 from balancebot.domain.usage import SECONDS_PER_HOUR, Hour
+from balancebot.store.set_aside import whole
 from balancebot.store.tables import order_matches, orders, top_ups, wallets
 from balancebot.store.types import chunked
 
@@ -48,7 +49,8 @@ def version(conn: Connection) -> tuple[object, ...]:
 
 def awaited(conn: Connection) -> tuple[Order, ...]:
     """Return the orders that haven't fully arrived, the oldest first."""
-    wanted = _orders().where(orders.c.cancelled_at.is_(None)).order_by(orders.c.ordered_at, orders.c.id)
+    is_open = orders.c.cancelled_at.is_(None)
+    wanted = _orders().where(is_open, *whole(conn, orders)).order_by(orders.c.ordered_at, orders.c.id)
     return tuple(order for order in map(_order, conn.execute(wanted)) if order.missing)
 
 

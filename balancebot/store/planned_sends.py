@@ -8,6 +8,7 @@ from sqlalchemy import Connection, Row, insert, select, update
 
 from balancebot.domain.balance import BalanceKey, WalletName
 from balancebot.domain.runway import PlannedUse
+from balancebot.store.set_aside import whole
 from balancebot.store.tables import plans
 
 
@@ -62,7 +63,7 @@ def not_over(conn: Connection, *, now: datetime) -> tuple[PlannedSend, ...]:
     """Return the plans that haven't ended, the next first."""
     rows = conn.execute(
         select(plans)
-        .where(plans.c.ends_at > now, plans.c.removed_at.is_(None))
+        .where(plans.c.ends_at > now, plans.c.removed_at.is_(None), *whole(conn, plans))
         .order_by(plans.c.starts_at, plans.c.id)
     )
     return tuple(_plan(row) for row in rows)

@@ -5,6 +5,7 @@ from datetime import datetime
 from sqlalchemy import Connection, insert, select, update
 
 from balancebot.domain.silence import Silence
+from balancebot.store.set_aside import whole
 from balancebot.store.tables import silences
 
 
@@ -54,7 +55,9 @@ def restart(conn: Connection, silence: Silence, now: datetime) -> None:
 def active(conn: Connection, now: datetime) -> tuple[Silence, ...]:
     """Return the silences that are active at `now`, the oldest first."""
     rows = conn.execute(
-        select(silences).where(silences.c.ended_at.is_(None), silences.c.until > now).order_by(silences.c.id)
+        select(silences)
+        .where(silences.c.ended_at.is_(None), silences.c.until > now, *whole(conn, silences))
+        .order_by(silences.c.id)
     )
     return tuple(Silence(**row._mapping) for row in rows)
 

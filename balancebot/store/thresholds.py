@@ -9,6 +9,8 @@ from typing import TypeAlias
 from sqlalchemy import Connection, bindparam, delete, func, select
 
 from balancebot.domain.threshold import Scope, ThresholdBook, ThresholdRow
+from balancebot.store import set_aside
+from balancebot.store.set_aside import whole
 from balancebot.store.tables import thresholds
 from balancebot.store.types import columns_of, insert_into
 
@@ -20,8 +22,10 @@ _WRITTEN = tuple(field.name for field in fields(ThresholdRow) if field.name not 
 
 def load(conn: Connection) -> tuple[ThresholdRow, ...]:
     """Return all rows, ordered by scope."""
-    wanted = select(*columns_of(thresholds, ThresholdRow)).order_by(
-        thresholds.c.wallet, thresholds.c.category
+    wanted = (
+        select(*columns_of(thresholds, ThresholdRow))
+        .where(*whole(conn, thresholds))
+        .order_by(thresholds.c.wallet, thresholds.c.category)
     )
     return tuple(ThresholdRow(**row._mapping) for row in conn.execute(wanted))
 
@@ -34,7 +38,7 @@ def version(conn: Connection) -> RowsVersion:
         func.sum(thresholds.c.version),
         func.max(thresholds.c.updated_at),
     )
-    return tuple(conn.execute(figures.select_from(thresholds)).one())
+    return tuple(conn.execute(figures.select_from(thresholds).where(*whole(conn, thresholds))).one())
 
 
 def put(conn: Connection, rows: Sequence[ThresholdRow], *, by: str, now: datetime) -> None:
@@ -82,7 +86,7 @@ class ThresholdCache:
 
     def book(self, conn: Connection) -> ThresholdBook:
         """Return the book of the rows as `conn` sees them."""
-        current = version(conn)
+        current = (version(conn), set_aside.of(conn))
         with self._lock:
             if current != self._version:
                 self._book = ThresholdBook(load(conn))

@@ -114,7 +114,9 @@ class _LimitColumn(TypeDecorator[Any]):
         return _OFF if isinstance(value, Off) else value
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002
-        """Return the limit that a number represents."""
+        """Return the limit that a number represents; TypeError for anything else, which SQLite may hold."""
+        if value is not None and not isinstance(value, int | float):
+            raise TypeError("a limit is a number")
         return OFF if value == _OFF else value
 
 

@@ -25,6 +25,7 @@ from balancebot.domain.delivery import CLOCK_JUMP
 from balancebot.domain.next_reading import NextReading, ReadReason
 from balancebot.domain.sentence import Sentence
 from balancebot.ports import SourceErrorKind
+from balancebot.store.set_aside import whole
 from balancebot.store.tables import wallets
 from balancebot.store.types import chunked, insert_into
 from balancebot.store.workers import is_free
@@ -75,7 +76,9 @@ def sync(conn: Connection, configured: Collection[WalletName], *, now: datetime)
     """
     known = {
         WalletName(name): is_configured
-        for name, is_configured in conn.execute(select(wallets.c.name, wallets.c.configured))
+        for name, is_configured in conn.execute(
+            select(wallets.c.name, wallets.c.configured).where(*whole(conn, wallets))
+        )
     }
     wanted = set(configured)
     new = [name for name in dict.fromkeys(configured) if name not in known]
@@ -128,7 +131,7 @@ def owners(conn: Connection) -> dict[WalletName, str]:
 
 def all_wallets(conn: Connection, *, configured_only: bool = True) -> list[WalletRow]:
     """Return the wallets, ordered by name."""
-    wanted = select(wallets).order_by(wallets.c.name)
+    wanted = select(wallets).where(*whole(conn, wallets)).order_by(wallets.c.name)
     if configured_only:
         wanted = wanted.where(wallets.c.configured)
     return [wallet_of(row) for row in conn.execute(wanted)]
@@ -140,7 +143,7 @@ def named(
     """Return those of the named wallets that are stored."""
     found: dict[WalletName, WalletRow] = {}
     for chunk in chunked(names):
-        wanted = select(wallets).where(wallets.c.name.in_(chunk))
+        wanted = select(wallets).where(wallets.c.name.in_(chunk), *whole(conn, wallets))
         if configured_only:
             wanted = wanted.where(wallets.c.configured)
         found |= {row.name: row for row in map(wallet_of, conn.execute(wanted))}
@@ -170,7 +173,7 @@ def of_accounts(
     """Return the wallets of some accounts."""
     rows: list[WalletRow] = []
     for names in chunked(accounts):
-        wanted = select(wallets).where(wallets.c.account.in_(names))
+        wanted = select(wallets).where(wallets.c.account.in_(names), *whole(conn, wallets))
         if configured_only:
             wanted = wanted.where(wallets.c.configured)
         rows += [wallet_of(row) for row in conn.execute(wanted)]
@@ -186,6 +189,7 @@ def unbooked(conn: Connection, account: str, *, at_most: int) -> list[WalletName
             wallets.c.configured,
             wallets.c.error_kind.is_(None),
             or_(wallets.c.observed_at.is_(None), wallets.c.observed_at <= wallets.c.booked_at),
+            *whole(conn, wallets),
         )
         .limit(at_most)
     )
@@ -266,7 +270,7 @@ def wallet_of(row: Row[Any]) -> WalletRow:
 
 def any_due(conn: Connection, *, now: datetime, failing: bool | None = None) -> bool:
     """Tell whether any wallet is due, claimed or not. `failing`: only those whose latest attempt failed, or didn't."""
-    wanted = select(wallets.c.id).where(_is_due(now, failing)).limit(1)
+    wanted = select(wallets.c.id).where(_is_due(now, failing), *whole(conn, wallets)).limit(1)
     return conn.execute(wanted).first() is not None
 
 
@@ -310,7 +314,7 @@ def claim_due(
     # a CTE, because PostgreSQL may run a subquery that locks and limits more than once
     free = (
         select(wallets.c.id)
-        .where(_is_due(now, failing), is_free(wallets.c.claimed_by, now))
+        .where(_is_due(now, failing), is_free(wallets.c.claimed_by, now), *whole(conn, wallets))
         .order_by(wallets.c.next_read_at)
         .limit(limit)
         .with_for_update(skip_locked=True)

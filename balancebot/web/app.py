@@ -188,7 +188,11 @@ def _readyz(request: Request) -> Response:
         return _without_token()
     why_not = request.app.state.unready()
     configuration: RunningConfiguration | None = request.app.state.configuration()
-    lines = [why_not or "ready", *(configuration.remarks() if configuration else ())]
+    lines = [
+        why_not or "ready",
+        *app_of(request).damage_remarks(),
+        *(configuration.remarks() if configuration else ()),
+    ]
     return PlainTextResponse("\n".join(lines) + "\n", status_code=503 if why_not else 200)
 
 

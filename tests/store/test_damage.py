@@ -55,7 +55,7 @@ def test_what_cannot_be_read_is_named_on_both_databases(world: World, column: st
     put(world, column, '{"x"')
     table, _, name = column.partition(".")
     with world.database.read() as conn:
-        (found,) = find_damage(conn)
+        (found,) = map(str, find_damage(conn))
     assert found.startswith(f"table {table}, id ")
     assert found.endswith(f"what {name} holds can't be read")
     assert found in find_faults(world.database)
@@ -81,7 +81,7 @@ def test_what_is_of_another_kind_is_found_in_every_column_of_sqlite(on_sqlite: W
                     changed = None
                 if changed is not None and changed.rowcount > 0:
                     tried.add(table.name)
-                    (found,) = find_damage(conn)
+                    (found,) = map(str, find_damage(conn))
                     assert found.startswith(f"table {table.name}, ")
                     assert f": {column.name} holds something else than " in found
                 before.rollback()
@@ -114,7 +114,7 @@ def test_a_row_of_sqlite_is_named_by_whatever_it_stops(
 ) -> None:
     put(on_sqlite, column, value)
     with on_sqlite.database.read() as conn:
-        (found,) = find_damage(conn)
+        (found,) = map(str, find_damage(conn))
     assert words in found
     assert str(value) not in found.replace("something", "")
 
