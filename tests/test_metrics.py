@@ -60,6 +60,11 @@ def test_what_channels_refuse_is_counted_for_each_of_them() -> None:
     )
 
 
+def test_wallets_that_are_set_aside_are_counted() -> None:
+    lines = Metrics(lambda: replace(QUIET, num_set_aside=2)).text().decode().splitlines()
+    assert "balancebot_wallets_set_aside 2.0" in lines
+
+
 def test_names_that_bite_are_labels_like_any_other(sqlite_url: str) -> None:
     # what no database takes can't come from one
     bites = [bite[:60].encode(errors="ignore").decode() for bite in BITES.values()]

@@ -53,7 +53,7 @@ def poll(
         *(str(error.message) for error in report.errors),
         *(f"not kept: {fault}" for fault in report.faults),
         *(
-            f"neither read nor judged: {name}: {damage}"
+            f"{name} is neither read nor judged: {damage}"
             for name, damage in command.database.set_aside.wallets.items()
         ),
         *waiting,

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from balancebot.answers import balances_answer
-from balancebot.cli.context import RefusedError, command_group, context_of, read_pattern
+from balancebot.cli.context import CommandError, RefusedError, command_group, context_of, read_pattern
 from balancebot.cli.output import Column, bold, faint, of_severity, show, show_error, show_json, text_table
 from balancebot.clock import SystemClock
 from balancebot.config import Settings, database_url
@@ -64,13 +64,14 @@ def status(
     views, book = database.apart_from_damage(lambda: read_balances(database, command.settings, now))
     if pattern is not None:
         views = _matching(views, pattern)
+    with database.read() as conn:
+        damaged = set_aside.remarks(conn)
     if as_json:
-        with command.database.read() as conn:
+        with database.read() as conn:
             show_json(balances_answer(conn, views, figures=figures_of(command.settings), as_of=now))
     else:
         words = Wording(zone=command.settings.timezone)
-        with command.database.read() as conn:
-            damaged = set_aside.remarks(conn)
+        with database.read() as conn:
             quiet = alerts.muted_counts(conn)
             broad = [
                 f"silenced until {words.local(silence.until):%Y-%m-%d %H:%M}: {silence.pattern.text}"
@@ -90,16 +91,18 @@ def status(
             ]
         muted_line = [_muted(quiet, words)] if quiet.any else []
         inversions = map(str, book.inversions(view.key for view in views))
-        is_young = is_too_young(command.database, views, now=now)
+        is_young = is_too_young(database, views, now=now)
         show(
             for_people(
                 views,
-                [*damaged, *configured, *inversions, *refusals, *broad, *muted_line],
+                [*configured, *inversions, *refusals, *broad, *muted_line],
                 words,
                 now,
                 is_young=is_young,
             )
         )
+    if damaged:
+        raise CommandError(*damaged)
 
 
 def _running_daemons(config: Path, now: datetime) -> Iterator[str]:

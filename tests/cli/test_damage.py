@@ -1,5 +1,6 @@
 """A row that holds what nobody wrote there ends a command with one line that names it."""
 
+import json
 import sqlite3
 from collections.abc import Callable
 from pathlib import Path
@@ -39,3 +40,27 @@ def test_a_row_that_nobody_can_read_is_named_in_one_line(
             assert said, (command, outcome.err)
         if command in {("status",), ("db", "check")}:
             assert (1, True) == (outcome.status, bool(said)), command
+
+
+def test_the_others_are_shown_and_read_and_every_command_names_the_wallet(
+    firm: Firm, balancebot: Run, tmp_path: Path
+) -> None:
+    balancebot("thresholds", "set", "*", "*", "--critical-below", "1")
+    balancebot("poll")
+    with sqlite3.connect(tmp_path / "balancebot.db") as connection:
+        (damaged,) = connection.execute("SELECT name FROM wallets WHERE id = 1").fetchone()
+        others = [name for (name,) in connection.execute("SELECT name FROM wallets WHERE id <> 1")]
+        connection.execute("UPDATE wallets SET next_read_reason = 'awful' WHERE id = 1")
+    connection.close()
+    said = f"{damaged} is neither read nor judged: table wallets, id 1: what next_read_reason holds can't be read"
+
+    shown = balancebot("status")
+    assert (1, f"{said}\n") == (shown.status, shown.err)
+    assert others
+    assert all(name in shown.out for name in others)
+    polled = balancebot("poll")
+    assert (1, True) == (polled.status, said in polled.err)
+    assert all(name in polled.out for name in others)
+    checked = balancebot("check", "--offline")
+    assert (1, True) == (checked.status, f"FAIL  database: {said}" in checked.out)
+    assert f"{damaged}: not watched any more" in json.dumps(firm.slack.messages("ops-alerts"))

@@ -1,5 +1,6 @@
 """Damaged rows of one wallet keep no other wallet from being read, judged and alerted."""
 
+from collections.abc import Iterator
 from datetime import timedelta
 
 import pytest
@@ -18,13 +19,17 @@ GARBAGE = '{"x'
 
 
 @pytest.fixture
-def world(database_url: str) -> World:
-    return _watching(database_url)
+def world(database_url: str) -> Iterator[World]:
+    world = _watching(database_url)
+    yield world
+    world.database.dispose()
 
 
 @pytest.fixture
-def on_sqlite(sqlite_url: str) -> World:
-    return _watching(sqlite_url)
+def on_sqlite(sqlite_url: str) -> Iterator[World]:
+    world = _watching(sqlite_url)
+    yield world
+    world.database.dispose()
 
 
 def _watching(url: str) -> World:
@@ -115,7 +120,6 @@ def _only_the_shop_is_set_aside(world: World, table: str, column: str, where: st
     world.clock.at += timedelta(minutes=10)
     _fall(world)
     assert 1 == len(_notices(world))
-    world.database.dispose()
 
 
 def test_a_mended_wallet_is_read_again_by_itself(world: World) -> None:
@@ -128,19 +132,18 @@ def test_a_mended_wallet_is_read_again_by_itself(world: World) -> None:
         remarks = set_aside.remarks(conn)
         latest = conn.scalar(select(tables.wallets.c.industry).where(tables.wallets.c.name == SHOP))
     assert ([], 30) == (remarks, latest)
-    world.database.dispose()
 
 
 def test_another_process_tells_it_no_second_time(world: World) -> None:
     _put(world, "alerts", "context", GARBAGE, NAMED)
     _fall(world)
+    world.database.dispose()
     world.database = Database(world.database.url.render_as_string(hide_password=False))
     world.app = world.another_app()
     world.clock.at += timedelta(minutes=10)
     _fall(world)
     assert 1 == len(_notices(world))
     assert [SHOP] == list(world.database.set_aside.wallets)
-    world.database.dispose()
 
 
 def test_a_damaged_limit_for_several_wallets_sets_aside_all_that_it_is_for(on_sqlite: World) -> None:
@@ -150,7 +153,6 @@ def test_a_damaged_limit_for_several_wallets_sets_aside_all_that_it_is_for(on_sq
     _fall(on_sqlite)
     assert {SHOP, WEB} == set(on_sqlite.database.set_aside.wallets)
     assert "opened critical other/app:industry" in on_sqlite.news()
-    on_sqlite.database.dispose()
 
 
 def test_a_silence_that_cannot_be_read_mutes_nothing_and_stops_nothing(world: World) -> None:
@@ -166,7 +168,6 @@ def test_a_silence_that_cannot_be_read_mutes_nothing_and_stops_nothing(world: Wo
         )
     _fall(world)
     assert "opened critical other/app:industry" in world.news()
-    world.database.dispose()
 
 
 def test_a_database_full_of_damage_is_not_worked_around(on_sqlite: World) -> None:
@@ -176,7 +177,6 @@ def test_a_database_full_of_damage_is_not_worked_around(on_sqlite: World) -> Non
         on_sqlite.poll()
     assert DatabaseErrorKind.CORRUPT is raised.value.kind
     assert {} == on_sqlite.database.set_aside.wallets
-    on_sqlite.database.dispose()
 
 
 def test_an_error_that_is_still_held_shows_nobody_an_old_state(database: Database) -> None:
@@ -207,4 +207,3 @@ def test_the_message_says_it_in_both_languages(world: World) -> None:
         words = Wording(language=language)
         assert title == words.translate(notice.title)
         assert all(map(words.translate, notice.lines))
-    world.database.dispose()

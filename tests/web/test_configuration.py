@@ -4,6 +4,7 @@ from datetime import UTC, datetime
 from html import unescape
 
 from balancebot.domain.user import Role
+from balancebot.store import installation
 from balancebot.store.configurations import RunningConfiguration
 from tests.web.conftest import Desk
 
@@ -34,3 +35,16 @@ def test_readyz_names_the_faults_and_is_ready_all_the_same(desk: Desk) -> None:
         answer = visitor.get("/readyz")
     assert (200, "ready") == (answer.status_code, answer.text.splitlines()[0])
     assert REFUSED.faults[0] in answer.text
+
+
+def test_readyz_names_wallets_that_are_set_aside_and_is_ready_all_the_same(desk: Desk) -> None:
+    desk.pages.state.unready = lambda: ""
+    damage = "table wallets, id 1: what booked_at holds can't be read"
+    with desk.app.database.write() as conn:
+        installation.note(conn, "set_aside:acme/shop", damage, now=datetime(2026, 11, 30, 9, tzinfo=UTC))
+    with desk.visitor() as visitor:
+        answer = visitor.get("/readyz")
+    assert (200, f"ready\nacme/shop is neither read nor judged: {damage}\n") == (
+        answer.status_code,
+        answer.text,
+    )
