@@ -4,10 +4,11 @@ There is no state: the same reading, estimate and limits always give the same ve
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import IntEnum
+from functools import lru_cache
 
 from balancebot.domain.balance import Absent, Reading
 from balancebot.domain.runway import Estimate, Runway
@@ -15,6 +16,7 @@ from balancebot.domain.threshold import LimitColumn, Limits
 
 COUNTS = frozenset({LimitColumn.WARNING_BELOW, LimitColumn.CRITICAL_BELOW})
 """The limits in messages; the others are in days."""
+_CRITICAL = frozenset({LimitColumn.CRITICAL_BELOW, LimitColumn.CRITICAL_DAYS})
 _HOURS_PER_DAY = 24.0
 _BEYOND_ALL = 1e9
 
@@ -123,27 +125,37 @@ def judge(
     days = _judged_days(estimate)
     severity, crossed = Severity.OK, None
     for candidate, below, within in _BY_SEVERITY:
-        crossed = _crossed(below, limits, float(reading)) or _crossed(within, limits, days)
+        crossed = _crossed(below, limits, reading) or _crossed(within, limits, days)
         if crossed is not None:
             severity = candidate
             break
-    by_days = any(_crossed(within, limits, days) for _, _, within in _BY_SEVERITY)
-    past = frozenset(
-        _past(reading, days, limits, margin=Decimal(str(margin)), unknown_passes=not opened_by_days)
+    unreached = [
+        (column, bar)
+        for column, bar in recovery_bars(limits, margin=margin)
+        if _is_below(reading if column in COUNTS else days, bar, unknown=opened_by_days)
+    ]
+    if not unreached and crossed is None:
+        return FINE
+    return Verdict(
+        severity=severity,
+        crossed=crossed,
+        by_days=any(_crossed(within, limits, days) for _, _, within in _BY_SEVERITY),
+        past=_past(column for column, _ in unreached),
+        short_of=_highest(unreached) if severity is Severity.OK else (),
     )
-    missed: tuple[tuple[LimitColumn, float], ...] = ()
-    if severity is Severity.OK and Severity.WARNING not in past:
-        missed = _missed(reading, days, limits, margin=margin, unknown_passes=not opened_by_days)
-    return Verdict(severity=severity, crossed=crossed, by_days=by_days, past=past, short_of=missed)
 
 
-def recovery_bars(limits: Limits, *, margin: float) -> Iterator[tuple[LimitColumn, float]]:
-    """Yield each limit with the value that ends an alert when it is reached: whole messages, or days of runway."""
+@lru_cache(maxsize=4096)
+def recovery_bars(limits: Limits, *, margin: float) -> tuple[tuple[LimitColumn, float], ...]:
+    """Return each limit with the value that ends an alert when it is reached: whole messages, or days of runway."""
+    bars: list[tuple[LimitColumn, float]] = []
     for column in LimitColumn:
-        limit = getattr(limits, column.value)
+        limit = getattr(limits, column)
         if limit is not None:
-            bar = round(limit * (1 + margin), 6)
-            yield column, float(math.ceil(bar)) if column in COUNTS else bar
+            # decimals, because 300 × 1.1 is slightly more than 330 in floats
+            bar = Decimal(str(limit)) * (1 + Decimal(str(margin)))
+            bars.append((column, math.ceil(bar) if column in COUNTS else float(bar)))
+    return tuple(bars)
 
 
 def _judged_days(estimate: Estimate) -> float | None:
@@ -151,48 +163,38 @@ def _judged_days(estimate: Estimate) -> float | None:
 
 
 def _crossed(column: LimitColumn, limits: Limits, value: float | None) -> Crossed | None:
-    limit = getattr(limits, column.value)
+    limit = getattr(limits, column)
     if limit is None or value is None or value >= limit:
         return None
-    return Crossed(column=column, limit=limit, value=value)
+    return Crossed(column=column, limit=limit, value=float(value))
 
 
 def _zero_crosses(limits: Limits) -> Crossed:
     for column in (LimitColumn.CRITICAL_BELOW, LimitColumn.WARNING_BELOW):
-        limit = getattr(limits, column.value)
+        limit = getattr(limits, column)
         if limit is not None:
             return Crossed(column=column, limit=limit, value=0.0)
     return Crossed(column=None, limit=None, value=0.0)
 
 
-def _past(
-    reading: int, days: float | None, limits: Limits, *, margin: Decimal, unknown_passes: bool
-) -> Iterator[Severity]:
-    def counts(limit: int | None) -> bool:
-        # decimals, because 300 × 1.1 is slightly more than 330 in floats
-        return limit is None or Decimal(reading) >= limit * (1 + margin)
-
-    def lasts(limit: float | None) -> bool:
-        if limit is None:
-            return True
-        return unknown_passes if days is None else days >= limit * (1 + float(margin))
-
-    critical = counts(limits.critical_below) and lasts(limits.critical_days)
-    if critical and counts(limits.warning_below) and lasts(limits.warning_days):
-        yield Severity.WARNING
-    if critical:
-        yield Severity.CRITICAL
-        yield Severity.DEPLETED
+def _is_below(value: float | None, bar: float, *, unknown: bool) -> bool:
+    """Whether a value doesn't reach a bar; `unknown` is the answer for an unknown one."""
+    return unknown if value is None else value < bar
 
 
-def _missed(
-    reading: int, days: float | None, limits: Limits, *, margin: float, unknown_passes: bool
-) -> tuple[tuple[LimitColumn, float], ...]:
+def _past(unreached: Iterable[LimitColumn]) -> frozenset[Severity]:
+    """Return the severities whose limits are passed, given the limits whose bar isn't reached."""
+    below = set(unreached)
+    if not below:
+        return ALL_PAST
+    return frozenset() if below & _CRITICAL else frozenset({Severity.CRITICAL, Severity.DEPLETED})
+
+
+def _highest(unreached: Iterable[tuple[LimitColumn, float]]) -> tuple[tuple[LimitColumn, float], ...]:
+    """Return the highest bar in messages and the highest in days."""
     highest: dict[bool, tuple[LimitColumn, float]] = {}
-    for column, bar in recovery_bars(limits, margin=margin):
+    for column, bar in unreached:
         is_count = column in COUNTS
-        value = reading if is_count else days
-        is_missed = not unknown_passes if value is None else value < bar
-        if is_missed and (is_count not in highest or bar > highest[is_count][1]):
+        if is_count not in highest or bar > highest[is_count][1]:
             highest[is_count] = column, bar
     return tuple(highest.values())

@@ -11,7 +11,7 @@ from balancebot.domain.runway import UNKNOWN, Estimate, Runway
 from balancebot.estimates.estimator import Estimator
 from balancebot.estimates.known_usage import KnownUsage
 from balancebot.store import estimates as stored
-from balancebot.store.estimates import EstimateRow
+from balancebot.store.estimates import EstimateRow, UsageEvidence
 from balancebot.store.wallets import WalletRow
 
 _HOUR = timedelta(hours=1)
@@ -22,13 +22,13 @@ def store_estimates(
     conn: Connection,
     read: Sequence[tuple[int, Snapshot]],
     estimates: Mapping[BalanceKey, Estimate],
-    before: Mapping[tuple[int, Category], EstimateRow],
+    before: Mapping[tuple[int, Category], UsageEvidence],
     *,
     now: datetime,
 ) -> Collection[BalanceKey]:
     """Store the estimate at `now` of each balance with a number; return those that were ever above zero.
 
-    `before` holds their previous rows.
+    `before` is the evidence of earlier readings.
     """
     ever_positive: set[BalanceKey] = set()
     rows: list[EstimateRow] = []
@@ -54,7 +54,7 @@ def estimate_again(
     read = [(row.id, snapshot) for row in rows if (snapshot := row.snapshot) is not None]
     ids = [wallet_id for wallet_id, _ in read]
     estimates = estimator.estimate(KnownUsage.read(conn, ids, now=now), read, now=now)
-    store_estimates(conn, read, estimates, stored.by_balance(conn, ids), now=now)
+    store_estimates(conn, read, estimates, stored.evidence(conn, ids), now=now)
 
 
 def _stored(

@@ -33,7 +33,7 @@ from balancebot.estimates.known_usage import Balance, KnownUsage
 from balancebot.estimates.stored import estimate_at
 from balancebot.store import estimates, wallets
 from balancebot.store.database import Database
-from balancebot.store.estimates import EstimateRow
+from balancebot.store.estimates import UsageEvidence
 
 _STALE = Verdict(severity=Severity.WARNING)
 
@@ -45,8 +45,8 @@ class PollContext:
     now: datetime
     book: ThresholdBook
     usage: KnownUsage
-    kept: Mapping[Balance, EstimateRow]
-    """The stored estimate of each balance, and whether it was ever above 0."""
+    evidence: Mapping[Balance, UsageEvidence]
+    """What earlier readings of each balance have shown; balances without a stored estimate are missing."""
 
     @classmethod
     def read(
@@ -57,7 +57,7 @@ class PollContext:
             now=now,
             book=book,
             usage=KnownUsage.read(conn, wallet_ids, now=now),
-            kept=estimates.by_balance(conn, wallet_ids),
+            evidence=estimates.evidence(conn, wallet_ids),
         )
 
 

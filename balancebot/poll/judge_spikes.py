@@ -19,7 +19,7 @@ from balancebot.estimates.stored import estimate_at
 from balancebot.poll.book_usage import BookedUsage
 from balancebot.poll.judge import PollContext, measured
 from balancebot.store import alerts, estimates
-from balancebot.store.estimates import EstimateRow
+from balancebot.store.estimates import UsageEvidence
 
 
 class Interval(NamedTuple):
@@ -121,13 +121,13 @@ _SPIKE = Verdict(severity=Severity.CRITICAL)
 
 
 class _Balance(NamedTuple):
-    """One balance whose usage was booked, with its estimate. (A named tuple, because there are tens of thousands.)"""
+    """One balance whose usage was booked. (A named tuple, because there are tens of thousands.)"""
 
     key: BalanceKey
     booked: BookedUsage
     since: datetime
     until: datetime
-    kept: EstimateRow
+    evidence: UsageEvidence
     left: int
 
     @property
@@ -218,7 +218,7 @@ class JudgeSpikes:
                     until=balance.until,
                     use=balance.used,
                     left=balance.left,
-                    notified=balance.kept.is_spiking
+                    notified=balance.evidence.is_spiking
                     and any(now - at < _A_DAY for at in opened.get(balance.key, ())),
                 )
                 for balance in candidates
@@ -235,19 +235,21 @@ class JudgeSpikes:
             evidence = compared.get(balance.key)
             if evidence is None:
                 continue
-            points = balance.kept.spike_points
+            points = balance.evidence.spike_points
             if balance.booked.is_certain and not balance.was_empty:
                 drained = evidence.drained and balance.booked.is_surely_use
                 points = gather(points, evidence.points, drained=drained)
             stopped = evidence.stopped and not balance.rose
-            if (points, stopped) != (balance.kept.spike_points, balance.kept.stopped):
+            if (points, stopped) != (balance.evidence.spike_points, balance.evidence.stopped):
                 changed.append((balance.booked.row.id, balance.key.category, points, stopped))
             if points >= estimates.SPIKING_POINTS or points == 0:
                 verdicts.append(UsageVerdict(balance, points, evidence))
         estimates.save_spike_evidence(conn, changed)
         return verdicts
 
-    def advance(self, verdicts: Sequence[UsageVerdict], open_alerts: OpenAlerts, *, now: datetime) -> None:
+    def advance(
+        self, conn: Connection, verdicts: Sequence[UsageVerdict], open_alerts: OpenAlerts, *, now: datetime
+    ) -> None:
         """Advance the `burn_spike` of each balance.
 
         If the `low_balance` alert of a balance is or was critical or worse, it covers the spike: no spike alert is opened,
@@ -261,12 +263,12 @@ class JudgeSpikes:
                 if spike is not None:
                     open_alerts.close(spike, Cause.LOW_BALANCE_INSTEAD, silently=True)
             elif verdict.is_spike and (spike is not None or verdict.spike is not None):
-                open_alerts.advance(subject, _SPIKE, partial(_measurement, verdict, now))
+                open_alerts.advance(subject, _SPIKE, partial(_measurement, conn, verdict, now))
             elif spike is not None and verdict.reading != 0:
                 open_alerts.advance(
                     subject,
                     FINE,
-                    partial(_measurement, verdict, now),
+                    partial(_measurement, conn, verdict, now),
                     cause=Cause.USE_NORMAL,
                 )
 
@@ -284,18 +286,21 @@ def _balances(booked: Sequence[BookedUsage], context: PollContext) -> list[_Bala
         if row.booked_at is None or row.observed_at is None:
             continue
         for category, reading in row.readings.items():
-            kept = context.kept.get((row.id, category))
-            if kept is not None and not isinstance(reading, Absent):
+            evidence = context.evidence.get((row.id, category))
+            if evidence is not None and not isinstance(reading, Absent):
                 key = BalanceKey(WalletName(row.name), category)
-                found.append(_Balance(key, usage, row.booked_at, row.observed_at, kept, reading))
+                found.append(_Balance(key, usage, row.booked_at, row.observed_at, evidence, reading))
     return found
 
 
-def _measurement(verdict: UsageVerdict, now: datetime) -> Measurement:
+def _measurement(conn: Connection, verdict: UsageVerdict, now: datetime) -> Measurement:
     balance = verdict.of
-    estimate = estimate_at(balance.kept, verdict.reading, now)
+    wallet_id = balance.booked.row.id
+    # the estimate after this reading, as all other messages and pages show it
+    kept = estimates.by_balance(conn, [wallet_id]).get((wallet_id, balance.key.category))
+    estimate = estimate_at(kept, verdict.reading, now)
     return replace(
         measured(verdict.reading, estimate, observed_at=balance.until, now=now),
-        depletes_at=balance.kept.p50_at,
+        depletes_at=kept.p50_at if kept is not None and estimate.runway else None,
         spike=verdict.spike,
     )

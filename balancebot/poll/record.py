@@ -107,10 +107,9 @@ class RecordReadings:
         with self.database.write() as conn:
             if finished:
                 types.take_lock(conn, types.BOOKING)
-            rows = wallets.named(conn, [result.wallet for result in results])
+            rows = wallets.named(conn, [result.wallet for result in results], held_by=claimed_by)
             if claimed_by is not None:
-                held = wallets.held(conn, claimed_by, [row.id for row in rows.values()])
-                rows = {name: row for name, row in rows.items() if row.id in held and row.id in unread}
+                rows = {name: row for name, row in rows.items() if row.id in unread}
             good = [result for result in results if isinstance(result, Snapshot) and result.wallet in rows]
             failed = [
                 result for result in results if isinstance(result, SourceError) and result.wallet in rows
@@ -130,7 +129,7 @@ class RecordReadings:
             # a fall that isn't booked yet counts in full, although it may be a transfer
             pace = dict(_falls(rows, good)) | dict(item for usage in booked for item in usage.pace())
             estimates = self.estimator.estimate(replace(context.usage, pace=pace), read, now=now)
-            ever_positive = store_estimates(conn, read, estimates, context.kept, now=now)
+            ever_positive = store_estimates(conn, read, estimates, context.evidence, now=now)
             readings.append_snapshots(conn, [_stored(wallet_id, snapshot) for wallet_id, snapshot in read])
             judging = JudgeBalances(book=context.book, margin=self.margin, now=now)
             readings.record_good(
@@ -164,7 +163,7 @@ class RecordReadings:
             }
             for snapshot in good:
                 judging.judge(snapshot, estimates, ever_positive, open_alerts, spikes)
-            self.judge_spikes.advance(usage_verdicts, open_alerts, now=now)
+            self.judge_spikes.advance(conn, usage_verdicts, open_alerts, now=now)
             for top_up, is_ordered in (found for usage in booked for found in usage.top_ups):
                 balance = BalanceKey(top_up.wallet, top_up.category)
                 open_alerts.top_up(balance, top_up.messages, ordered=is_ordered)
@@ -243,15 +242,15 @@ def _watched(
     for category, reading in snapshot.readings.items():
         if isinstance(reading, int):
             key = BalanceKey(snapshot.wallet, category)
-            kept = context.kept.get((wallet_id, category))
+            evidence = context.evidence.get((wallet_id, category))
             yield WatchedBalance(
                 category=category,
                 reading=reading,
                 limits=context.book.effective(*key).limits,
                 estimate=estimates.get(key, UNKNOWN),
                 pace=pace.get(key, 0.0),
-                is_spiking=kept is not None and kept.is_spiking,
-                was_positive=reading > 0 or (kept is not None and kept.ever_positive),
+                is_spiking=evidence is not None and evidence.is_spiking,
+                was_positive=reading > 0 or (evidence is not None and evidence.ever_positive),
                 sends=[(send.start, send.end) for send in context.usage.announced.get(key, ())],
             )
 

@@ -21,13 +21,28 @@ SPIKING_POINTS = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class EstimateRow:
+class UsageEvidence:
+    """What earlier readings of one balance have shown."""
+
+    ever_positive: bool
+    """Whether it was ever above 0, including imported history."""
+    spike_points: int = 0
+    """Evidence of a spike, as `forecast/spike.py` gathers it. Only `save_spike_evidence` stores it."""
+    stopped: bool = False
+    """Whether there was no usage in hours that always have some. Only `save_spike_evidence` stores it."""
+
+    @property
+    def is_spiking(self) -> bool:
+        """Whether the evidence is enough for a spike."""
+        return self.spike_points >= SPIKING_POINTS
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EstimateRow(UsageEvidence):
     """The estimate of one balance, and the evidence about its usage."""
 
     wallet_id: int
     category: Category
-    ever_positive: bool
-    """Whether it was ever above 0, including imported history."""
     burn_per_day: float | None = None
     runway_known: bool = False
     p10_at: datetime | None = None
@@ -39,15 +54,6 @@ class EstimateRow:
     usual_burn_per_day: float | None = None
     not_counted: int = 0
     not_counted_at: datetime | None = None
-    spike_points: int = 0
-    """Evidence of a spike, as `forecast/spike.py` gathers it. Only `save_spike_evidence` stores it."""
-    stopped: bool = False
-    """Whether there was no usage in hours that always have some. Only `save_spike_evidence` stores it."""
-
-    @property
-    def is_spiking(self) -> bool:
-        """Whether the evidence is enough for a spike."""
-        return self.spike_points >= SPIKING_POINTS
 
 
 def all_estimates(conn: Connection) -> list[EstimateRow]:
@@ -68,6 +74,19 @@ def of_wallets(conn: Connection, wallet_ids: Collection[int]) -> list[EstimateRo
 def by_balance(conn: Connection, wallet_ids: Collection[int]) -> dict[tuple[int, Category], EstimateRow]:
     """Return the estimates of some wallets by wallet and category."""
     return {(row.wallet_id, row.category): row for row in of_wallets(conn, wallet_ids)}
+
+
+def evidence(conn: Connection, wallet_ids: Collection[int]) -> dict[tuple[int, Category], UsageEvidence]:
+    """Return the evidence about some wallets by wallet and category, without the estimates: a poll cycle reads thousands."""
+    c = balances.c
+    wanted = select(c.wallet_id, c.category, c.ever_positive, c.spike_points, c.stopped)
+    return {
+        (wallet_id, Category(category)): UsageEvidence(
+            ever_positive=positive, spike_points=points, stopped=stopped
+        )
+        for ids in chunked(wallet_ids)
+        for wallet_id, category, positive, points, stopped in conn.execute(wanted.where(c.wallet_id.in_(ids)))
+    }
 
 
 def save_estimates(conn: Connection, rows: Sequence[EstimateRow]) -> None:

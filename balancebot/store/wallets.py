@@ -138,14 +138,24 @@ def all_wallets(conn: Connection, *, configured_only: bool = True) -> list[Walle
 
 
 def named(
-    conn: Connection, names: Collection[WalletName], *, configured_only: bool = True
+    conn: Connection,
+    names: Collection[WalletName],
+    *,
+    configured_only: bool = True,
+    held_by: str | None = None,
 ) -> dict[WalletName, WalletRow]:
-    """Return those of the named wallets that are stored."""
+    """Return those of the named wallets that are stored.
+
+    With `held_by`, only those that this worker has still claimed, locked for this transaction. Call it so in the
+    transaction that records: if a process was frozen, another one may have read them since then.
+    """
     found: dict[WalletName, WalletRow] = {}
     for chunk in chunked(names):
         wanted = select(wallets).where(wallets.c.name.in_(chunk), *whole(conn, wallets))
         if configured_only:
             wanted = wanted.where(wallets.c.configured)
+        if held_by is not None:
+            wanted = wanted.where(wallets.c.claimed_by == held_by).with_for_update()
         found |= {row.name: row for row in map(wallet_of, conn.execute(wanted))}
     return found
 
@@ -335,18 +345,6 @@ def _is_due(now: datetime, failing: bool | None) -> ColumnElement[bool]:
         return due
     failed = wallets.c.error_kind.is_not(None)
     return and_(due, failed if failing else ~failed)
-
-
-def held(conn: Connection, worker_id: str, wallet_ids: Collection[int]) -> frozenset[int]:
-    """Return which of the wallets the worker has still claimed, and lock them for this transaction.
-
-    Call it in the transaction that records: if a process was frozen, another one may have read them since then.
-    """
-    found: set[int] = set()
-    for ids in chunked(wallet_ids):
-        mine = select(wallets.c.id).where(wallets.c.id.in_(ids), wallets.c.claimed_by == worker_id)
-        found.update(conn.scalars(mine.with_for_update()))
-    return frozenset(found)
 
 
 def release_all_but(conn: Connection, worker_id: str, kept: Collection[int]) -> None:
