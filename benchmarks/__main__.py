@@ -5,7 +5,7 @@ import runpy
 import sys
 from pathlib import Path
 
-from balancebot.cli.process import use_one_blas_thread
+from balancebot.cli.process import resume_gc, use_one_blas_thread
 
 FOLDER = Path(__file__).parent
 
@@ -19,7 +19,8 @@ def main() -> int:
             print(f"{name:<10} {docstring.splitlines()[0]}")
         return 0 if len(sys.argv) < 2 else 2
     name = sys.argv.pop(1)
-    use_one_blas_thread()  # as the program itself does
+    use_one_blas_thread()  # like `run`
+    resume_gc()
     sys.path.insert(0, str(FOLDER.parent))
     sys.path.insert(0, str(FOLDER))
     runpy.run_path(str(FOLDER / f"{name}.py"), run_name="__main__")

@@ -86,7 +86,7 @@ def notify_service_manager(state: str) -> None:
         sender.sendto(state.encode(), address.replace("@", "\0", 1) if address[0] == "@" else address)
 
 
-_USUAL = gc.get_threshold()
+_WHILE_RUNNING = 10_000
 _WHILE_LOADING = 100_000
 """More objects than the modules of any command create."""
 
@@ -101,8 +101,12 @@ def skip_startup_gc() -> None:
 
 
 def resume_gc() -> None:
-    """Enable garbage collection as usual: `run` runs for months."""
-    gc.set_threshold(*_USUAL)
+    """Enable garbage collection: `run` runs for months.
+
+    It runs after so many new objects instead of Python's 700. Saves a tenth of a cycle's CPU: 1,000 wallets take 0.03 s of
+    collection with it and 0.24 s without.
+    """
+    gc.set_threshold(_WHILE_RUNNING)
 
 
 def use_one_blas_thread() -> None:
