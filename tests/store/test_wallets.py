@@ -121,7 +121,9 @@ def test_the_claims_of_a_worker_without_a_sign_of_life_are_free(conn: Connection
     let_heartbeats_age(conn, after - NOON)
     workers.renew(conn, "other", now=after)
     assert ["acme", "acme/checkout"] == names(wallets.claim_due(conn, "other", now=after))
-    assert frozenset() == wallets.held(conn, "me", [1, 2])
+    both = [WalletName("acme"), WalletName("acme/checkout")]
+    assert {} == wallets.named(conn, both, held_by="me")
+    assert set(both) == set(wallets.named(conn, both, held_by="other"))
 
 
 def test_a_worker_does_not_get_again_what_it_is_reading(conn: Connection) -> None:
