@@ -373,14 +373,14 @@ class PollCycle:
             if not cycle.faults:
                 with self._database.write() as conn:
                     installation.note(conn, installation.LAST_CYCLE, "", now=self._clock.now())
-                    told = cycle.alerts and self._tell_of_damage(conn, cycle)
-                if told:
+                    reported = cycle.alerts and self._report_damage(conn, cycle)
+                if reported:
                     self._on_enqueued()
             refit_models(self._database, cycle.booked, zone=self._zone)
         except DatabaseError as fault:
             cycle.faults.append(fault)
 
-    def _tell_of_damage(self, conn: Connection, cycle: _Cycle) -> bool:
+    def _report_damage(self, conn: Connection, cycle: _Cycle) -> bool:
         """Log which wallets are set aside because rows of theirs are damaged; send a message about new ones."""
         now = self._clock.now()
         aside = self._database.set_aside.wallets
