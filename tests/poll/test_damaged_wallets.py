@@ -79,7 +79,7 @@ TEXTS = [
 OTHERS = [
     ("wallets", "booked_at", "name = 'acme/shop'"),
     ("wallets", "next_read_at", "name = 'acme/shop'"),
-    ("balances", "p50_at", OF_WALLET),
+    ("balances", "spike_points", OF_WALLET),
     ("burn_models", "hour", OF_WALLET),
     ("thresholds", "warning_below", NAMED),
     ("thresholds", "updated_at", NAMED),
@@ -120,6 +120,15 @@ def _only_the_shop_is_set_aside(world: World, table: str, column: str, where: st
     world.clock.at += timedelta(minutes=10)
     _fall(world)
     assert 1 == len(_notices(world))
+
+
+def test_a_damaged_estimate_is_made_again_by_the_next_reading(on_sqlite: World) -> None:
+    _put(on_sqlite, "balances", "p50_at", GARBAGE, OF_WALLET)
+    _fall(on_sqlite)
+    assert 3 == len(on_sqlite.news())
+    with on_sqlite.database.read() as conn:
+        assert [] == set_aside.remarks(conn)
+        assert GARBAGE not in conn.scalars(text(f"SELECT p50_at FROM balances WHERE {OF_WALLET}"))
 
 
 def test_a_mended_wallet_is_read_again_by_itself(world: World) -> None:
