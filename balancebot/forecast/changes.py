@@ -27,6 +27,13 @@ _STEEPEST = 0.2
 """In log2 per week."""
 _NOISE = 0.06
 """In log2: the least variation of a week's level."""
+_GROWS = 0.5
+"""The prior probability that a balance grows or declines steadily ..."""
+_GROWTH = 0.08
+"""... and the standard deviation of its growth, in log2 per week."""
+_WORTH = 10.0
+"""The variation of days weighs as much as this many weeks."""
+_MOST_PERSISTENT = 0.8
 BLOCK = 12
 """In hours: the unit in which unusual days begin and end ..."""
 _LENGTHS = (3, 4, 6, 8, 10, 12, 14, 16, 20, 24)
@@ -116,21 +123,48 @@ def how_sure(hours: Floats | NDArray[np.intp], patience: Floats | float = _PATIE
 
 
 def weekly_trend(use: Floats, expected: Floats) -> tuple[Floats, Floats]:
-    """Return the growth of windows [N, 840] relative to their shape, in log2 per week (0 if unclear), and its error."""
+    """Return the growth of windows [N, 840] relative to their shape, in log2 per week, and how far P10 and P90 are from it.
+
+    The second result is [2, N]: below and above.
+
+    It is the posterior mean for a balance that grows or declines with the probability `_GROWS`, by `_GROWTH` a week or so.
+    How much of the slope of weekly levels may be noise is known from them, and from the variation of days and its
+    persistence.
+    """
     count = len(use)
-    used, shaped = (np.asarray(values.reshape(count, 5, 168).sum(2)) for values in (use, expected))
+    days_used, days_shaped = (values.reshape(count, 35, 24).sum(2) for values in (use, expected))
+    used, shaped = (values.reshape(count, 5, 7).sum(2) for values in (days_used, days_shaped))
     overall = shaped.sum(1, keepdims=True)
     known = (shaped > 0.12 * overall).all(1) & (overall[:, 0] > 50.0)
     level = np.log2(np.maximum(used, 0.5) / np.maximum(shaped, 0.5))
     at = np.arange(5) - 2.0
     slope = (level * at).sum(1) / 10.0
     rest = level - level.mean(1, keepdims=True) - slope[:, None] * at
-    error = np.sqrt(((rest**2).sum(1) / 3.0 + _NOISE**2) / 10.0)
-    sure = np.maximum(1.0 - (error / np.maximum(np.abs(slope), 1e-9)) ** 2, 0.0)
-    trend = np.where(known, np.clip(slope, -_STEEPEST, _STEEPEST) * sure, 0.0)
-    # a trend has a large effect weeks ahead, so the range and orders include its error
-    unclear = np.hypot(slope - trend, np.where(trend == 0.0, 0.0, P90 * error))
-    return trend, np.where(known, np.minimum(unclear, _STEEPEST), 0.0)
+    by_days = _variance_of_weeks(days_used, days_shaped, level.mean(1), slope)
+    variance = ((rest**2).sum(1) + _WORTH * by_days) / (3.0 + _WORTH)
+    error = (variance + _NOISE**2) / 10.0
+    likely = _GROWTH**2 + error  # the variance of the slope of a balance that grows
+    odds = _GROWS / (1 - _GROWS) * np.sqrt(error / likely)
+    odds *= np.exp(np.minimum(slope**2 / 2 * (1 / error - 1 / likely), 50.0))
+    chance, grows = odds / (1 + odds), slope * _GROWTH**2 / likely
+    trend = np.clip(chance * grows, -_STEEPEST, _STEEPEST)
+    # the range reaches to the slope as it was seen: a trend has a large effect weeks ahead
+    unclear = np.hypot(
+        np.maximum([trend - slope, slope - trend], 0.0), P90 * np.sqrt(chance * _GROWTH**2 * error / likely)
+    )
+    return np.where(known, trend, 0.0), np.where(known, np.minimum(unclear, _STEEPEST), 0.0)
+
+
+def _variance_of_weeks(used: Floats, shaped: Floats, middle: Floats, slope: Floats) -> Floats:
+    """Return the variance of a week's mean level by the variation of days [N, 35] around a line, in log2^2."""
+    seen = shaped > 0.25 * shaped.sum(1, keepdims=True) / np.maximum((shaped > 0).sum(1, keepdims=True), 1)
+    line = middle[:, None] + slope[:, None] * (np.arange(35) - 17) / 7
+    off = np.where(seen, np.log2((used + 0.5) / (shaped + 0.5)) - line, 0.0)
+    both = (seen[:, 1:] & seen[:, :-1]).sum(1)
+    variance = (off**2).sum(1) / np.maximum(seen.sum(1) - 2, 1)
+    together = (off[:, 1:] * off[:, :-1]).sum(1) / np.maximum(both, 1)
+    persistence = np.clip(together / np.maximum(variance, 1e-9), 0.0, _MOST_PERSISTENT)
+    return np.asarray(variance / 7 * (1 + persistence) / (1 - persistence))
 
 
 def blocks(use: Floats, expected: Floats) -> tuple[Floats, Floats, Floats]:

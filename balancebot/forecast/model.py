@@ -35,7 +35,7 @@ from balancebot.forecast.replay import HORIZONS, replay
 from balancebot.forecast.steps import Steps, level_errors, settled_steps
 from balancebot.forecast.use_window import WINDOW_HOURS, UseWindow
 
-VERSION = 6
+VERSION = 7
 
 RULE = np.dtype(
     [
@@ -64,7 +64,7 @@ MODEL = np.dtype(
         ("low", "<f2", len(HORIZONS)),
         ("high", "<f2", len(HORIZONS)),
         ("trend", "<f4"),  # log2 per week ...
-        ("trend_error", "<f4"),  # ... and its error
+        ("trend_errors", "<f4", 2),  # ... and how far its P10 and P90 are from it
         ("changed", "<f4"),  # hours since a change that seems to last ...
         ("changed_from", "<f4"),  # ... the level before ...
         ("changed_level", "<f4"),  # ... the level since then ...
@@ -198,7 +198,7 @@ def _fit(
         _read_at_level_since(steps, use, kept, exposure=exposure, profiles=profiles, hours=hours, kinds=kinds)
         shaped[rows] = np.where(over[rows], 0.0, exposure[rows] * profiles.at(kinds)[rows])
         unseen[rows] = exposure[rows] * profiles.left_out[rows]
-    trend, trend_error = weekly_trend(np.where(over, 0.0, kept), shaped)
+    trend, trend_errors = weekly_trend(np.where(over, 0.0, kept), shaped)
     growth = 2.0 ** (-trend[:, None] * (np.arange(WINDOW_HOURS) - WINDOW_HOURS) / 168.0)
     today = kept * growth
     past = levels(
@@ -230,7 +230,7 @@ def _fit(
     models["schedules"] = replays.schedules
     models["low"], models["high"] = replays.low, replays.high
     models["trend"] = trend * (1 - change.weight)
-    models["trend_error"] = trend_error * (1 - change.weight)
+    models["trend_errors"] = (trend_errors * (1 - change.weight)).T
     _set_change(models, change, steps)
     if rows.size:
         models["level_error"][rows] = level_errors(kept[rows], unseen[rows], steps.hours[rows])

@@ -114,10 +114,10 @@ class Paths:
         """[N, K] by how much, in log2, the other level of a change is above the path, as far as it counts."""
         # hours of the day and days of the week that weren't seen yet, and the error of the trend
         blind = _UNSEEN_DAY * np.exp(-seen / 24.0) + _UNSEEN_WEEK * np.maximum(1.0 - seen / 168.0, 0.0)
-        unclear = (models["trend_error"][:, None] + _DRIFT) * weeks
+        unclear = (models["trend_errors"].T[:, :, None] + _DRIFT) * weeks
         blind = np.hypot(blind[:, None], _UNSEEN_HOLIDAY * self._holidays)
         widened = blind**2 + (P90 * models["level_error"][:, None]) ** 2 + unclear**2
-        high, low = np.sqrt(_at_ends(np.stack([models["high"], models["low"]]), self.knots) ** 2 + widened)
+        low, high = np.sqrt(_at_ends(np.stack([models["low"], models["high"]]), self.knots) ** 2 + widened)
         dated_mean, dated_variance = np.zeros((2, *usual.shape))
         for send in dated:
             self._add(send, float(since[0]), dated_mean[0], dated_variance[0])

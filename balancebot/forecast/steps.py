@@ -18,7 +18,7 @@ _SPREADS = 3.5
 """A step must be at least this many standard deviations of its error ..."""
 _NEAR = 6
 """... sharp: the levels of this many blocks just before and just after it differ by more than half of it ..."""
-_BETTER = 1.1
+_BETTER = 1.2
 """... and explain this many times as much as a straight line, which would be a trend."""
 _LOOKED_BACK = 28
 """The level before a step is that of this many blocks."""
@@ -70,7 +70,8 @@ def settled_steps(use: Floats, exposure: Floats, expected: Floats) -> Steps:
     is_one = (days_before > _LEAST_BEFORE) & (days_after > _LEAST_AFTER)
     is_one &= np.minimum(near * np.sign(step), latest * np.sign(step)) > np.abs(step) / 2
     is_one &= np.abs(step) > np.maximum(APART, _SPREADS * error)
-    explains = step**2 * days_before * days_after / np.maximum(days_before + days_after, 1e-9)
+    all_before = all_days[:, at]
+    explains = step**2 * all_before * days_after / np.maximum(all_before + days_after, 1e-9)
     place = np.where(is_one, explains, 0.0).argmax(1)
     row = np.arange(count)
     better = explains[row, place] > _BETTER * _explained_by_line(seen, height)
