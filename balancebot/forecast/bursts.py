@@ -121,6 +121,8 @@ _PRIOR = 2.0, 16.0
 """(bursts, days): the prior for a balance that is mostly used in bursts ..."""
 _PRIOR_SHARE = 2
 """... weighted by this power of their share in all usage, and by how much they recur."""
+_UNSEEN = 0.5
+"""Bursts that recur count half a one more, because orders must suffice although few were seen (Jeffreys' prior)."""
 
 
 class BurstRate(NamedTuple):
@@ -147,7 +149,8 @@ def burst_rate(bursts: Sequence[Burst], days: float, usual: float) -> BurstRate:
     prior = (0.5 * mean) ** 2
     spread = float(np.sqrt((prior + ((sizes - mean) ** 2).sum()) / count))
     share = float(sizes.sum()) / max(float(sizes.sum()) + usual, 1e-9)
-    counted = count - (1.0 - share**4) / count**2
+    rare = 1.0 - share**4
+    counted = count - rare / count**2 + (_UNSEEN * rare if count > 1 else 0.0)
     before = share**_PRIOR_SHARE * counted / count
     evidence = counted + before * _PRIOR[0]
     return BurstRate(evidence / (max(days, 7.0) + before * _PRIOR[1]), mean, spread, max(evidence, 1.0))
