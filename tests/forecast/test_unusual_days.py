@@ -5,10 +5,12 @@ from datetime import UTC, datetime, timedelta
 import numpy as np
 import pytest
 
+from balancebot.forecast.changes import weekly_trend
 from balancebot.forecast.forecast import Forecasts
 from balancebot.forecast.order_advice import needed_until
 from balancebot.forecast.recurring import DatedSend
 from balancebot.forecast.series import Series, fit_series, forecast_series
+from balancebot.forecast.steps import settled_steps
 
 STEP = 900.0
 START = datetime(2026, 1, 1, tzinfo=UTC).timestamp()
@@ -147,6 +149,40 @@ def test_growth_is_no_step() -> None:
     assert 0.0 == float(sender.read().model["changed"][0]) or 0.0 == float(
         sender.read().model["changed_weight"][0]
     )
+
+
+def varying_days(spread: float, weekly: float = 0.0, *, balances: int = 200) -> tuple[np.ndarray, np.ndarray]:
+    """Return hourly usage and expected usage of balances whose days vary and persist, and that grow by `weekly` in log2."""
+    rng = np.random.default_rng(1)
+    daily = np.zeros((balances, 35))
+    before = rng.normal(size=balances)
+    for day in range(35):
+        before = 0.6 * before + 0.8 * rng.normal(size=balances)
+        daily[:, day] = 2400 * np.exp(spread * before) * 2 ** (weekly * day / 7)
+    use = rng.poisson(np.repeat(daily / 24, 24, axis=1)).astype(float)
+    return use, np.full(use.shape, use.mean())
+
+
+def test_days_that_vary_make_no_trend() -> None:
+    trend, _ = weekly_trend(*varying_days(0.3))
+
+    assert np.sqrt(np.mean(trend**2)) < 0.05
+
+
+def test_growth_is_believed_the_more_the_steadier_the_days_are() -> None:
+    (steady, steady_errors), (varying, varying_errors) = (
+        weekly_trend(*varying_days(spread, 0.12)) for spread in (0.1, 0.3)
+    )
+
+    assert np.median(steady) > 0.09
+    assert np.median(varying) < np.median(steady)
+    assert np.median(varying_errors[1]) > np.median(steady_errors[1])
+
+
+def test_a_decline_is_no_step() -> None:
+    use, expected = varying_days(0.12, -0.12)
+
+    assert np.mean(settled_steps(use, np.ones(use.shape), expected).hours > 0) < 0.06
 
 
 def test_while_a_change_is_fresh_the_range_covers_both_ends() -> None:
