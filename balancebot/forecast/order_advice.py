@@ -23,6 +23,8 @@ _GROWS = 1.5
 """The upper limit of the quantity: this multiple of the busiest week, or of the expected usage if that is higher ..."""
 _SPREADS = 3.0
 """... plus this many standard deviations of successive days."""
+_NEGLIGIBLE = 0.03
+"""A shortfall up to this part of what is needed is within the error of any forecast: there is nothing to order yet."""
 
 
 def advise_order(
@@ -43,9 +45,9 @@ def advise_order(
     """Advise on one balance read at `observed_at` (a model array of length 1); None with less than three days of history.
 
     `confidence` is 0.5 to 0.99: the quantity is that quantile of the usage until `until`, minus the balance, and at most
-    the upper limit by past usage. The order must be placed a lead time before the instant up to which the balance lasts
-    with the same probability. The quantity is rounded up to whole packages, or without `package_size` to two figures.
-    `open_use` and `open_exposure` are as in `forecast`.
+    the upper limit by past usage; nothing if that is negligible. The order must be placed a lead time before the instant up
+    to which the balance lasts with the same probability. The quantity is rounded up to whole packages, or without
+    `package_size` to two figures. `open_use` and `open_exposure` are as in `forecast`.
     """
     if not 0.5 <= confidence <= 0.99:
         raise ValueError("confidence must be from 0.5 to 0.99")
@@ -55,8 +57,9 @@ def advise_order(
     )
     if paths is None:
         return None
-    lacking = _needed(model, paths, (until.timestamp() - since) / 3600.0, confidence) - balance
-    if lacking <= 0:
+    needed = _needed(model, paths, (until.timestamp() - since) / 3600.0, confidence)
+    lacking = needed - balance
+    if lacking <= _NEGLIGIBLE * needed:
         return OrderAdvice(messages=0, order_by=None, until=until, confidence=confidence)
     lasts = float(paths.lasts(np.array([float(balance)]), np.array([1.0 - confidence]))[0, 0])
     empty_at = min(since + lasts * 3600.0, until.timestamp())

@@ -74,6 +74,16 @@ def test_enough_is_enough() -> None:
     assert advise(1_000_000) == OrderAdvice(messages=0, order_by=None, until=MONTH, confidence=0.9)
 
 
+def test_nobody_orders_what_is_within_the_error_of_the_forecast() -> None:
+    whole = advise(0)
+    assert whole is not None
+    nearly, short = advise(round(0.98 * whole.lacking)), advise(round(0.9 * whole.lacking))
+    assert nearly is not None
+    assert nearly.messages == 0
+    assert short is not None
+    assert short.messages == pytest.approx(0.1 * whole.lacking, abs=2)
+
+
 def test_announced_use_is_bought_for_on_top() -> None:
     plan = DatedSend(
         start=(NOW + timedelta(days=2)).timestamp(),
