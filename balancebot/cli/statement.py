@@ -75,7 +75,7 @@ def _for_people(made: Statement) -> str:
     totals = [_row(row, made, words, name="total") for row in made.totals]
     columns = (Column("account"), Column(_NAMED[made.by]), Column("category"), *_AMOUNTS)
     sure = [
-        f"{sum(row.hours_missing for row in made.rows):,} hours without readings",
+        f"{sum(row.hours_missing for row in made.rows):,} hours without readings, over all balances",
         f"{made.doubtful:,} messages unexplained",
     ]
     if not made.is_over:

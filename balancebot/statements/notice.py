@@ -21,7 +21,7 @@ def statement_notice(statement: Statement, *, language: str, now: datetime) -> N
         lines.append(sentence("Nothing was read in this month."))
     lines.append(
         sentence(
-            "How sure it is: %(hours)s hours without readings, %(messages)s messages unexplained.",
+            "How sure it is: %(hours)s hours without readings, over all balances; %(messages)s messages unexplained.",
             hours=number(sum(row.hours_missing for row in statement.rows)),
             messages=number(statement.doubtful),
         )

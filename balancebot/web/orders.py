@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import UTC, datetime
 
+from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
 from balancebot.domain.balance import BalanceKey, Category, WalletName, account_of
@@ -92,7 +93,7 @@ def order_page(request: PageRequest) -> Response:
         (found for found in request.app.operate_orders.listed() if found.id == request.part("id")), None
     )
     if order is None:
-        return _listed(request, sentence("This order doesn't exist, or is cancelled already."))
+        raise HTTPException(404, sentence("This order doesn't exist.").id)
     others = [
         found
         for found in request.app.operate_orders.listed()

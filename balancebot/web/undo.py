@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
-from balancebot.domain.sentence import sentence
+from balancebot.domain.sentence import Sentence, sentence
+from balancebot.domain.threshold_cell import read_column
 from balancebot.sheets import InputFault
 from balancebot.store import audit
 from balancebot.thresholds.changes import Conflict, Outdated, edit_token
@@ -35,7 +36,11 @@ def undo(request: PageRequest) -> Response:
             current=current,
             seen=edit_token(current),
             columns=[
-                (column, "" if current is None else shown(getattr(current, column)), before.get(column, ""))
+                (
+                    column,
+                    "" if current is None else shown(getattr(current, column)),
+                    _shown_text(column, str(before.get(column) or "")),
+                )
                 for column in COLUMNS
             ],
             faults=[],
@@ -52,6 +57,12 @@ def undo(request: PageRequest) -> Response:
             faults=[request.words.translate(fault.placed) for fault in outcome.faults],
         )
     return done("/audit", Done.UNDONE, outcome.notified)
+
+
+def _shown_text(column: str, text: str) -> str:
+    """Return a stored value as pages show it."""
+    value = read_column(column, text)
+    return text if isinstance(value, Sentence) else shown(value)
 
 
 def undo_all(request: PageRequest) -> Response:

@@ -38,6 +38,11 @@ def test_a_purchase_is_recorded_shown_and_cancelled(desk: Desk) -> None:
         assert 422 == browser.post("/orders/1/cancel", data=token).status_code
 
 
+def test_an_order_that_does_not_exist_is_not_found(desk: Desk) -> None:
+    with desk.user(Role.VIEWER) as browser:
+        assert 404 == browser.get("/orders/99").status_code
+
+
 def test_what_is_wrong_is_said_and_what_was_typed_stays(desk: Desk) -> None:
     with desk.user(Role.FINANCE) as browser:
         token = {"csrf_token": csrf_token(browser)}
