@@ -88,16 +88,16 @@ def next_verification(settled_at: datetime, now: datetime) -> datetime | None:
     return next((settled_at + after for after in _VERIFICATIONS if settled_at + after > now), None)
 
 
-def duplicates(found: Sequence[MessageRef], stands_at: str | None) -> Sequence[MessageRef]:
+def duplicates(found: Sequence[MessageRef], kept_ref: str | None) -> Sequence[MessageRef]:
     """Return the duplicates among the messages `found` for one delivery, oldest first.
 
-    `stands_at` is the ref of the message to keep; if it isn't among `found`, the oldest is kept. None: another delivery
+    `kept_ref` is the ref of the message to keep; if it isn't among `found`, the oldest is kept. None: another delivery
     carries the content, so none is kept.
     """
-    if stands_at is None or not found:
+    if kept_ref is None or not found:
         return found
     refs = [ref.message_id for ref in found]
-    kept = refs.index(stands_at) if stands_at in refs else 0
+    kept = refs.index(kept_ref) if kept_ref in refs else 0
     return [ref for position, ref in enumerate(found) if position != kept]
 
 

@@ -173,7 +173,7 @@ def book_history(
     """
     hours: dict[Hour, Booked] = {}
     bought = {} if top_ups is None else top_ups
-    taken_back = [] if wrong is None else wrong
+    wrong_readings = [] if wrong is None else wrong
     last: dict[BalanceKey, tuple[float, Reading]] = {}
     latest: dict[BalanceKey, tuple[BalanceChange, Booked]] = {}
     rounds: dict[tuple[str, Category], dict[WalletName, BalanceChange]] = {}
@@ -186,7 +186,9 @@ def book_history(
                 latest[key] = counted = change, booked
             else:
                 there, before = previous
-                taken_back.append(WrongReading(there.until, key, _amount(there.after), _amount(there.before)))
+                wrong_readings.append(
+                    WrongReading(there.until, key, _amount(there.after), _amount(there.before))
+                )
                 bought.pop((there.until, key), None)
                 for epoch_hour, part in spread(there.since, there.until, before):
                     hours[Hour(epoch_hour, key)] = hours[Hour(epoch_hour, key)].minus(part)

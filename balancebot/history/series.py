@@ -176,7 +176,7 @@ def _each_key_once(pairs: list[tuple[str, object]]) -> dict[str, object]:
     found: dict[str, object] = {}
     for key, value in pairs:
         if key in found:
-            raise BadQuestionError(f"the key {_shown(key)} stands twice")
+            raise BadQuestionError(f"the key {_shown(key)} is given twice")
         found[key] = value
     return found
 

@@ -231,7 +231,7 @@ def _refuse_constant(name: str) -> NoReturn:
 def _once_each(pairs: Sequence[tuple[str, object]]) -> dict[str, object]:
     answer = dict(pairs)
     if len(answer) != len(pairs):
-        raise ValueError("a name stands twice")
+        raise ValueError("a name is given twice")
     return answer
 
 

@@ -371,7 +371,7 @@ class DestinationQueue:
                 self._notes.fault(f"{self.destination.channel}: looking for duplicates: {found.message}")
                 continue
             refs = () if isinstance(found, ChannelError) else found
-            if all(self._delete(ref) for ref in duplicates(refs, claimed.stands_at)):
+            if all(self._delete(ref) for ref in duplicates(refs, claimed.delivered_ref)):
                 with self._database.write() as conn:
                     deliveries.verified(conn, claimed, now=self._clock.now())
 

@@ -338,9 +338,9 @@ def _add_hours(
     """
     hours: dict[Hour, Booked] = {}
     seen: dict[WalletName, Seen] = {}
-    taken_back: dict[WalletName, list[tuple[Hour, Booked]]] = defaultdict(list)
+    corrections_of: dict[WalletName, list[tuple[Hour, Booked]]] = defaultdict(list)
     for reading, corrections in wrong:
-        taken_back[reading.balance.wallet] += corrections.items()
+        corrections_of[reading.balance.wallet] += corrections.items()
     around_days = _add_whole_days(conn, ids, booked, courses)
     for wallet in ids:
         for key in (BalanceKey(wallet, category) for category in Category):
@@ -349,7 +349,7 @@ def _add_hours(
                 parts = around_days.get(key) or spread(change.since, change.until, whole, courses.get(key))
                 hours.update((Hour(at, key), part) for at, part in parts)
         seen[wallet] = now[wallet]
-        for hour, part in taken_back[wallet]:
+        for hour, part in corrections_of[wallet]:
             hours[hour] = hours.get(hour, NOTHING).plus(part)
         if len(hours) > _HOURS_AT_ONCE:
             usage.add(conn, ids, hours, seen)

@@ -209,7 +209,7 @@ class PollCycle:
         with self._claiming:
             started_at = self._clock.now()
             self._make_due_if_clock_went_back(started_at)
-            self._database.take_back_mended()
+            self._database.watch_mended_again()
             with self._database.read() as conn:
                 self._database.verify(conn)
                 if not wallets.any_due(conn, now=started_at, failing=failing):

@@ -50,7 +50,7 @@ class Database:
     set_aside: SetAside = NONE_SET_ASIDE
     """The wallets that this process leaves out because rows of theirs are damaged."""
     _search_again_at: float = 0.0
-    _take_back_at: float = 0.0
+    _recheck_at: float = 0.0
     _found_damage: str = ""
     _found_to_set_aside: SetAside = NONE_SET_ASIDE
     """The results of the last search for damaged rows."""
@@ -210,9 +210,9 @@ class Database:
         self.set_aside = self._found_to_set_aside
         return run()
 
-    def take_back_mended(self) -> None:
+    def watch_mended_again(self) -> None:
         """Search again from time to time while wallets are set aside, so that mended ones are read again."""
-        if self.set_aside is not NONE_SET_ASIDE and monotonic() >= self._take_back_at:
+        if self.set_aside is not NONE_SET_ASIDE and monotonic() >= self._recheck_at:
             with self._explained():
                 self._search_damage()
             self.set_aside = self._found_to_set_aside
@@ -230,7 +230,7 @@ class Database:
                 f"database {self.place}: it is damaged: {found[0]}; put a backup back, or mend the row"
             )
         self._search_again_at = monotonic() + self._search_again
-        self._take_back_at = monotonic() + _SEARCHES_SKIPPED * self._search_again
+        self._recheck_at = monotonic() + _SEARCHES_SKIPPED * self._search_again
 
     @contextmanager
     def _transaction(self, engine: Engine) -> Iterator[Connection]:

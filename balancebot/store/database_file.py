@@ -117,7 +117,7 @@ class DatabaseFile:
         return DatabaseError(
             DatabaseErrorKind.REPLACED,
             f"database {self._path}: {what}; stop every balancebot that uses it, then put the right file back with "
-            f"`db restore FILE`, or move {self._path.name}* away to begin anew",
+            f"`db restore FILE`, or move {self._path.name}* away to start again",
         )
 
 

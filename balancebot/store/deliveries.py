@@ -53,7 +53,7 @@ class ClaimedDelivery:
     group_id: str | None
     first_attempt_at: datetime
     in_doubt: bool
-    stands_at: str | None
+    delivered_ref: str | None
     """The ref of its message, if it was delivered."""
     stood_before: MessageRef | None = None
     """In doubt: the last message that was at the destination before this one was first tried."""

@@ -455,5 +455,5 @@ def _claimed(conn: Connection, destination: Destination, row: Row[Any], message:
         group_id=message.group_id,
         first_attempt_at=row.first_attempt_at,
         in_doubt=row.in_doubt,
-        stands_at=row.ref if row.state == DeliveryState.DELIVERED else None,
+        delivered_ref=row.ref if row.state == DeliveryState.DELIVERED else None,
     )

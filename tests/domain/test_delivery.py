@@ -94,11 +94,11 @@ FIRST, SECOND = MessageRef(channel_id="C1", message_id="1.0"), MessageRef(channe
 
 
 @pytest.mark.parametrize(
-    ("standing_twice", "stands_at"),
+    ("standing_twice", "delivered_ref"),
     [([SECOND], "1.0"), ([FIRST], "2.0"), ([SECOND], "gone"), ([FIRST, SECOND], None)],
     ids=["the first is known", "the second is known", "the known one is gone", "another carries the news"],
 )
 def test_of_two_messages_the_one_that_is_known_is_kept(
-    standing_twice: list[MessageRef], stands_at: str | None
+    standing_twice: list[MessageRef], delivered_ref: str | None
 ) -> None:
-    assert standing_twice == list(duplicates([FIRST, SECOND], stands_at))
+    assert standing_twice == list(duplicates([FIRST, SECOND], delivered_ref))

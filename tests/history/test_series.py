@@ -145,7 +145,7 @@ def test_what_is_not_known_or_has_no_end_is_null() -> None:
         (request(order_until=7e9), "within three years"),
         (request(confidence=1.5), "confidence"),
         ('{"id": NaN, "now": 1}', "id must be a text"),
-        ('{"id": 1, "id": 2, "now": 1, "ts": [], "balance": []}', 'the key "id" stands twice'),
+        ('{"id": 1, "id": 2, "now": 1, "ts": [], "balance": []}', 'the key "id" is given twice'),
         (request(plans=[{"start": -62135596800, "end": 1, "messages": 1}]), "plans[0].start"),
         (request(now=253402300799), "before the year 2200"),
         (request(id="x" * 201), "id must be a text"),
