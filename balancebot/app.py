@@ -17,10 +17,11 @@ from balancebot.alerts.transitions import DecisionWriter
 from balancebot.clock import SystemClock
 from balancebot.config import LiveSettings, Secret, Settings
 from balancebot.digest.digest import SendDigest
+from balancebot.domain.holidays import calendar_of
 from balancebot.domain.message import DigestMessage, NoticeMessage
 from balancebot.estimates.context import ContextReader
 from balancebot.estimates.estimator import Estimator
-from balancebot.estimates.holidays import holidays_of_china
+from balancebot.estimates.holidays import zone_of
 from balancebot.estimates.planned_sends import PlannedSends
 from balancebot.i18n import Wording
 from balancebot.notify.channel import ChannelContext, RegisteredChannel
@@ -339,7 +340,7 @@ def build_app(
     zone, confidence = settings.timezone, settings.alerts.runway_confidence
     stale_after = settings.poll.stale_after
     thresholds = ThresholdCache()
-    days = zone.key if settings.forecast.holidays is None else holidays_of_china(zone.key)
+    days = zone_of(settings)
     estimator = Estimator(zone=days, confidence=confidence)
     figures = ContextReader(
         estimator=estimator, thresholds=thresholds, package_sizes=settings.orders.package_sizes
@@ -442,7 +443,9 @@ def _renderer(settings: Settings) -> "Renderer":
 
 
 def _words(settings: Settings) -> Wording:
-    return Wording(language=settings.language, zone=settings.timezone)
+    return Wording(
+        language=settings.language, zone=settings.timezone, holidays=calendar_of(zone_of(settings))
+    )
 
 
 def _public_url(settings: Settings) -> str:

@@ -10,6 +10,7 @@ from datetime import datetime, time, timedelta
 from balancebot.catalogue import Figures, catalogue
 from balancebot.domain.alert import AlertKind, AlertSubject, Cause, Reason
 from balancebot.domain.balance import Category
+from balancebot.domain.holidays import HolidayCalendar
 from balancebot.domain.local_time import working_day_before
 from balancebot.domain.message import AlertMessage, SpikeMeasurement
 from balancebot.domain.next_reading import REASON_TEXTS, NextReading, ReadReason
@@ -100,6 +101,9 @@ _MONTHLY = frozenset({1, 5, 10, 15, 20, 25})
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Wording(Figures):
     """Names closed sets, and describes measurements, in one language and time zone."""
+
+    holidays: HolidayCalendar | None = None
+    """The days off and worked weekends that deadlines consider; None = Monday to Friday are worked."""
 
     def severity(self, severity: Severity) -> str:
         """Return the name of a severity: `critical`, 严重."""
@@ -278,7 +282,7 @@ class Wording(Figures):
 
     def act_by(self, order_by: datetime, *, now: datetime) -> str:
         """Return the last working day that is early enough to act; '' if that is today or past."""
-        day = working_day_before(order_by, self.zone)
+        day = working_day_before(order_by, self.zone, self.holidays)
         if day <= self.local(now).date():
             return ""
         noon = datetime.combine(day, time(12), self.zone)

@@ -1,6 +1,7 @@
 """`advise`: how much to buy and by when, so that quota lasts to a date with a stated probability."""
 
 import math
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated
@@ -17,7 +18,7 @@ from balancebot.cli.context import (
     write_file,
 )
 from balancebot.cli.output import Column, bold, faint, plural, show, show_json, text_table
-from balancebot.config import OrdersConfig
+from balancebot.config import ENGLISH, OrdersConfig
 from balancebot.domain.balance import BalanceKey, Category
 from balancebot.domain.local_time import read_day_end
 from balancebot.domain.order import Purchase
@@ -87,16 +88,16 @@ def advise(
     end = now + ORDER_FOR if until is None else _end(until, command, now)
     with command.database.read() as conn:
         found = read_advice(conn, keys, figures=app.figures, until=end, confidence=confidence, now=now)
-    orders, zone = command.settings.orders, command.settings.timezone
+    orders = command.settings.orders
     sheets = AdviceSheets(words=app.words, orders=orders)
     if csv is not None:
         write_file(csv, lambda: sheets.csv(found).encode("utf-8-sig"))
     if xlsx is not None:
         write_file(xlsx, lambda: sheets.xlsx(found))
     if as_json:
-        show_json(advice_document(found, orders, zone, rows=found.rows))
+        show_json(advice_document(found, orders, app.words, rows=found.rows))
     elif csv is None and xlsx is None:
-        show(advice_text(found, orders, Wording(zone=zone)))
+        show(advice_text(found, orders, replace(app.words, language=ENGLISH)))
 
 
 def _keys(command: CommandContext, pattern: str | None) -> list[BalanceKey]:

@@ -19,6 +19,7 @@ from balancebot.domain.threshold import ThresholdBook
 from balancebot.domain.verdict import Severity
 from balancebot.estimates.context import ContextReader
 from balancebot.estimates.estimator import Estimator
+from balancebot.estimates.holidays import zone_of
 from balancebot.i18n import Wording
 from balancebot.overview.balances import BalanceView, is_too_young, overview
 from balancebot.store import alerts, channel_failures, configurations, set_aside, silences, thresholds
@@ -146,7 +147,7 @@ def _matching(views: list[BalanceView], pattern: str) -> list[BalanceView]:
 def figures_of(settings: Settings) -> ContextReader:
     """Return an estimator for a command that needs nothing else of the app."""
     return ContextReader(
-        estimator=Estimator(zone=settings.timezone.key, confidence=settings.alerts.runway_confidence),
+        estimator=Estimator(zone=zone_of(settings), confidence=settings.alerts.runway_confidence),
         thresholds=thresholds.ThresholdCache(),
         package_sizes=settings.orders.package_sizes,
     )

@@ -21,6 +21,11 @@ Zone: TypeAlias = str | HolidayCalendar
 """A time zone by its name, or with the holidays of a country."""
 
 
+def calendar_of(zone: Zone) -> HolidayCalendar | None:
+    """Return the holidays, if they are known."""
+    return None if isinstance(zone, str) else zone
+
+
 def zone_name(zone: Zone) -> str:
     """Return the name of the time zone."""
     return zone if isinstance(zone, str) else zone.zone

@@ -9,6 +9,7 @@ passed.
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 from zoneinfo import ZoneInfo
 
+from balancebot.domain.holidays import HolidayCalendar
 from balancebot.domain.sentence import Sentence, sentence
 
 FIRST_INSTANT = datetime(1970, 1, 1, tzinfo=UTC)
@@ -112,13 +113,21 @@ def _shown(local: datetime) -> str:
     return local.isoformat(timespec="minutes")
 
 
-def working_day_before(at: datetime, zone: tzinfo) -> date:
-    """Return the last working day, Monday to Friday, that has ended at `at`, as the deadline for doing something by `at`.
+def working_day_before(at: datetime, zone: tzinfo, holidays: HolidayCalendar | None = None) -> date:
+    """Return the last working day that has ended at `at`, as the deadline for doing something by `at`.
 
-    Public holidays aren't considered.
+    Without `holidays` these are Monday to Friday.
     """
     day = local_time(at, zone).date() - timedelta(days=1)
-    return day - timedelta(days=max(0, day.weekday() - _FRIDAY))
+    while not _is_worked(day, holidays):
+        day -= timedelta(days=1)
+    return day
+
+
+def _is_worked(day: date, holidays: HolidayCalendar | None) -> bool:
+    if holidays is None or (day.weekday() <= _FRIDAY and day not in holidays.days_off):
+        return day.weekday() <= _FRIDAY
+    return day in holidays.workdays
 
 
 def first_instant(local: datetime, zone: ZoneInfo) -> datetime:

@@ -19,6 +19,7 @@ from balancebot.domain.order import Purchase, purchases
 from balancebot.domain.pattern import Pattern
 from balancebot.domain.runway import Estimate, OrderAdvice
 from balancebot.estimates.context import ORDER_FOR, ContextReader
+from balancebot.i18n import Wording
 from balancebot.overview.balances import overview
 from balancebot.store import orders, wallets
 from balancebot.store import thresholds as threshold_rows
@@ -210,23 +211,26 @@ class LatestAdvice:
 
 
 def advice_document(
-    advice: Advice, orders: OrdersConfig, zone: tzinfo, *, rows: Sequence[AdviceRow]
+    advice: Advice, orders: OrdersConfig, words: Wording, *, rows: Sequence[AdviceRow]
 ) -> dict[str, object]:
-    """Return advice as values for JSON, for the command and the API, with `rows` of its rows. Days are in `zone`."""
+    """Return advice as values for JSON, for the command and the API, with `rows` of its rows.
+
+    Days are in the time zone of `words`.
+    """
     cost = advice.cost(orders.prices)
     return {
         "as_of": json_instant(advice.as_of),
         "until": json_instant(advice.until),
         "confidence": advice.confidence,
         "currency": orders.currency,
-        "advice": [_row(row, zone) for row in rows],
-        "accounts": [_account(account, orders, zone) for account in advice.accounts],
+        "advice": [_row(row, words) for row in rows],
+        "accounts": [_account(account, orders, words) for account in advice.accounts],
         "totals": {category.value: messages for category, messages in advice.totals.items()},
         "cost": None if cost is None else float(cost),
     }
 
 
-def _row(row: AdviceRow, zone: tzinfo) -> dict[str, object]:
+def _row(row: AdviceRow, words: Wording) -> dict[str, object]:
     advice = row.advice
     return {
         "wallet": row.key.wallet,
@@ -241,12 +245,12 @@ def _row(row: AdviceRow, zone: tzinfo) -> dict[str, object]:
         "universal": None if advice is None else advice.reserve,
         "stop_sending_first": advice is not None and advice.stop_first,
         "order_by": _instant(None if advice is None else advice.order_by),
-        "order_by_day": _day(None if advice is None else advice.order_by, zone),
+        "order_by_day": _day(None if advice is None else advice.order_by, words),
         "note": row.note,
     }
 
 
-def _account(account: Purchase, orders: OrdersConfig, zone: tzinfo) -> dict[str, object]:
+def _account(account: Purchase, orders: OrdersConfig, words: Wording) -> dict[str, object]:
     cost = account.cost(orders.prices)
     return {
         "account": account.account,
@@ -259,7 +263,7 @@ def _account(account: Purchase, orders: OrdersConfig, zone: tzinfo) -> dict[str,
         "package_size": account.package_size,
         "cost": None if cost is None else float(cost),
         "order_by": _instant(account.order_by),
-        "order_by_day": _day(account.order_by, zone),
+        "order_by_day": _day(account.order_by, words),
     }
 
 
@@ -267,8 +271,10 @@ def _instant(order_by: datetime | None) -> str | None:
     return None if order_by is None else json_instant(order_by)
 
 
-def _day(order_by: datetime | None, zone: tzinfo) -> str | None:
-    return None if order_by is None else working_day_before(order_by, zone).isoformat()
+def _day(order_by: datetime | None, words: Wording) -> str | None:
+    if order_by is None:
+        return None
+    return working_day_before(order_by, words.zone, words.holidays).isoformat()
 
 
 def _urgency(row: AdviceRow) -> tuple[bool, float, BalanceKey]:

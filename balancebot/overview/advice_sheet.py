@@ -134,7 +134,9 @@ class AdviceSheets:
         )
 
     def _day(self, order_by: datetime | None) -> str:
-        return "" if order_by is None else working_day_before(order_by, self.words.zone).isoformat()
+        if order_by is None:
+            return ""
+        return working_day_before(order_by, self.words.zone, self.words.holidays).isoformat()
 
 
 def _rounded(per_day: float | None) -> Cell:

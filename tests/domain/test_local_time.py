@@ -1,12 +1,13 @@
 """Times as people write them: the configured zone's wall clock, or an offset, and no guessing where clocks change."""
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from balancebot.domain.holidays import HolidayCalendar
 from balancebot.domain.local_time import add_span, local_time, read_day_end, read_instant, working_day_before
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
@@ -112,3 +113,26 @@ def test_what_is_no_day_is_refused() -> None:
 def test_one_acts_in_time_on_the_working_day_before(at: str, day: str) -> None:
     zone = ZoneInfo("Asia/Shanghai")
     assert day == working_day_before(datetime.fromisoformat(at).replace(tzinfo=zone), zone).isoformat()
+
+
+@pytest.mark.parametrize(
+    ("at", "day"),
+    [
+        ("2026-02-24T15:00", "2026-02-14"),  # after the Spring Festival, from 15 to 23 February
+        ("2026-02-15T09:00", "2026-02-14"),  # a Saturday that is worked
+        ("2026-03-02T09:00", "2026-02-28"),  # likewise
+        ("2026-03-09T09:00", "2026-03-06"),
+    ],
+)
+def test_with_a_calendar_holidays_and_worked_weekends_count(at: str, day: str) -> None:
+    zone = ZoneInfo("Asia/Shanghai")
+    calendar = HolidayCalendar(
+        zone=zone.key,
+        days_off=frozenset(date(2026, 2, number) for number in range(15, 24)),
+        workdays=frozenset({date(2026, 2, 14), date(2026, 2, 28)}),
+        known_until=date(2026, 12, 31),
+    )
+
+    assert (
+        day == working_day_before(datetime.fromisoformat(at).replace(tzinfo=zone), zone, calendar).isoformat()
+    )

@@ -110,7 +110,7 @@ def advice(request: ApiRequest) -> AdviceAnswer:
         found = found.of(pattern, settings.orders.package_sizes)
     rows = after_cursor(query.cursor, found.rows, lambda row: row.key)
     shown = rows[: query.limit]
-    answer = advice_document(found, settings.orders, settings.timezone, rows=shown)
+    answer = advice_document(found, settings.orders, request.app.words, rows=shown)
     answer["next_cursor"] = cursor_of(*shown[-1].key) if len(rows) > len(shown) else None
     return msgspec.convert(answer, AdviceAnswer)
 
